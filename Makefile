@@ -1,0 +1,39 @@
+# make venv   the environment, with .venv/bin/netspec
+# make demo   compile GoogLeNet and run it on a photograph
+# make test   the whole test suite
+# make lint   style and types
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+PHOTO = $(shell $(BIN)/python -c "import sklearn.datasets as d; print(d.__path__[0])")/images/china.jpg
+
+.PHONY: venv demo test lint format clean
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+		{ echo "netspec needs Python 3.11 or newer; name one with: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable ".[dev]" --constraint constraints.txt
+	@touch $(STAMP)
+
+demo: venv
+	$(BIN)/netspec compile specs/googlenet.net
+	$(BIN)/netspec run specs/googlenet.net $(PHOTO)
+
+test: venv
+	$(BIN)/python -m pytest -n 2
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

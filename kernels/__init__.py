@@ -1,0 +1,1 @@
+"""Triton kernels for channels-last tensors; this package imports torch and triton only."""

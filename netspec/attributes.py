@@ -1,0 +1,167 @@
+"""Attributes of operators: what values they take, and how an operator declares them.
+
+An operator is a dataclass whose fields are declared with :func:`positional` and :func:`keyword`.
+A :class:`Kind` reads a value of the language into what the field holds, or raises ValueError with
+what it expects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from netspec.language.limits import MAX_INTEGER
+from netspec.shapes import Kernel
+from netspec.values import Value, Word
+
+Padding = tuple[int, int, int, int] | str
+"""(top, bottom, left, right), or ``"half"`` or ``"same"``."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value: what it is called, and how it is read."""
+
+    description: str
+    read: Callable[[Value], Any]
+    words: tuple[str, ...] = ()
+
+    def refuse(self) -> ValueError:
+        return ValueError(f"expected {self.description}")
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute of an operator, as ``netspec ops`` shows it."""
+
+    name: str
+    kind: Kind
+    help: str
+    is_positional: bool
+    default: Any = MISSING
+
+    @property
+    def is_required(self) -> bool:
+        return self.default is MISSING
+
+
+def positional(kind: Kind, help: str, default: Any = MISSING) -> Any:
+    """Declare an attribute that may be given by its place."""
+    return _declare(kind, help, default, is_positional=True)
+
+
+def keyword(kind: Kind, help: str, default: Any = MISSING) -> Any:
+    """Declare an attribute that is given as ``key=value``."""
+    return _declare(kind, help, default, is_positional=False)
+
+
+def _declare(kind: Kind, help: str, default: Any, *, is_positional: bool) -> Any:
+    metadata = {"kind": kind, "help": help, "is_positional": is_positional}
+    if default is MISSING:
+        return field(metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+# ------------------------------------------------------------------------------- kinds of values
+
+
+def whole(minimum: int) -> Kind:
+    def read(value: Value) -> int:
+        if not isinstance(value, int) or value < minimum:
+            raise kind.refuse()
+        return value
+
+    kind = Kind(f"a whole number of at least {minimum}", read)
+    return kind
+
+
+def number(minimum: float, maximum: float | None = None, *, above: bool = False) -> Kind:
+    """A real number in [minimum, maximum), or (minimum, maximum) with ``above``."""
+
+    def read(value: Value) -> float:
+        if not isinstance(value, int | Fraction):
+            raise kind.refuse()
+        low = value <= minimum if above else value < minimum
+        if low or (maximum is not None and value >= maximum):
+            raise kind.refuse()
+        return float(value)
+
+    bounds = f"{'above' if above else 'of at least'} {minimum:g}"
+    bounds += "" if maximum is None else f" and below {maximum:g}"
+    kind = Kind(f"a number {bounds}", read)
+    return kind
+
+
+def choice(*words: str) -> Kind:
+    def read(value: Value) -> str:
+        if not isinstance(value, Word) or value.text not in words:
+            raise kind.refuse()
+        return value.text
+
+    kind = Kind(f"{', '.join(words[:-1])} or {words[-1]}", read, words)
+    return kind
+
+
+def _read_flag(value: Value) -> bool:
+    if value not in (Word("on"), Word("off")):
+        raise FLAG.refuse()
+    return value == Word("on")
+
+
+def _read_odd(value: Value) -> int:
+    if not isinstance(value, int) or value < 1 or value % 2 == 0:
+        raise ODD.refuse()
+    return value
+
+
+def _read_kernel(value: Value) -> Kernel:
+    if not isinstance(value, Kernel):
+        raise KERNEL.refuse()
+    if 0 in (value.height, value.width, value.channels, value.stride):
+        raise ValueError("every number of a kernel must be at least 1")
+    return value
+
+
+def _read_pair(value: Value) -> tuple[int, int]:
+    pair = _as_pair(value)
+    if pair is None or min(pair) < 1:
+        raise PAIR.refuse()
+    return pair
+
+
+def _read_padding(value: Value) -> Padding:
+    if isinstance(value, Word) and value.text in ("half", "same"):
+        return value.text
+    if isinstance(value, tuple) and not isinstance(value, Kernel | Word) and len(value) == 4:
+        sides = tuple(side for side in value if isinstance(side, int) and 0 <= side)
+        if len(sides) == 4:
+            return sides[0], sides[1], sides[2], sides[3]
+    pair = _as_pair(value)
+    if pair is None or min(pair) < 0:
+        raise PADDING.refuse()
+    return pair[0], pair[0], pair[1], pair[1]
+
+
+def _as_pair(value: Value) -> tuple[int, int] | None:
+    """Height and width from one number for both, or from a literal HxW."""
+    if isinstance(value, int):
+        return value, value
+    if isinstance(value, Kernel) and value.channels is None and value.stride is None:
+        return value.size
+    return None
+
+
+COUNT = whole(1)
+POSITIVE = number(0, above=True)
+FLAG = Kind("on or off", _read_flag, ("on", "off"))
+ODD = Kind("an odd whole number", _read_odd)
+KERNEL = Kind("a kernel such as 3x3 or 11x11x3/4", _read_kernel)
+PAIR = Kind("a whole number of at least 1, or HxW", _read_pair)
+PADDING = Kind(
+    "a whole number, HxW, (top, bottom, left, right), half or same", _read_padding, ("half", "same")
+)
+PROBABILITY = number(0, 1)
+REAL = number(-float(MAX_INTEGER))
+ROUNDING = choice("floor", "ceil")

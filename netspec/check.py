@@ -1,0 +1,161 @@
+"""Claims: what the spec says of itself, held against what is derived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import prod
+
+from netspec.graph import Claim, Graph, Row, Stage
+from netspec.infer import suggest
+from netspec.language.diagnostics import Note, Problems
+from netspec.language.scope import call_notes
+from netspec.ops.conv import Conv
+from netspec.shapes import Shape
+
+TERMS_SHOWN = 6
+
+
+def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
+    """Hold every claim against the graph; returns how many there were.
+
+    Claims are made for the parameters' defaults: with other settings (``is_changed``) those that
+    no longer hold are listed as notes, not as errors.
+    """
+    severity = "note" if is_changed else "error"
+    checked = 0
+    for row in graph.rows.values():
+        for claim in row.claims:
+            checked += 1
+            _check_row(row, claim, graph, problems, severity)
+    for stage in graph.stages():
+        if isinstance(stage.op, Conv) and stage.op.kernel.channels is not None:
+            checked += 1
+            _check_channels(stage, stage.op, graph, problems, severity)
+    names = [stage.name for stage in graph.stages() if not stage.head]
+    for claim in graph.claims:
+        checked += 1
+        _check_count("the net", claim, names, graph, problems, severity)
+    return checked
+
+
+def _check_row(row: Row, claim: Claim, graph: Graph, problems: Problems, severity: str) -> None:
+    output = graph.stage(row.output)
+    if isinstance(claim.value, Shape):
+        if output.shape is not None and not output.shape.agrees_with(claim.value):
+            _report_size(row, claim.value, claim, graph, problems, severity)
+    else:
+        _check_count(f"row {row.label}", claim, row.stages, graph, problems, severity)
+
+
+def _report_size(
+    row: Row, claimed: Shape, claim: Claim, graph: Graph, problems: Problems, severity: str
+) -> None:
+    output = graph.stage(row.output)
+    derived = output.known_shape
+    help = f"change the claim to {derived}, or the row so that it holds"
+    notes = []
+    for name in row.stages:
+        stage, inputs = graph.stage(name), graph.shapes_into(name)
+        if stage.shape is None or not stage.shape.is_map or not inputs or not inputs[0].is_map:
+            continue
+        for axis, size in enumerate(stage.shape):
+            how = stage.op.derivation(axis, inputs)
+            if how is not None and (axis == 2 or size != inputs[0][axis]):
+                notes.append(f"{name}: {stage.op.name} makes {size} = {how}")
+        if len(claimed) == 3 and stage.shape[:2] == derived[:2]:
+            ways = list(suggest(stage, 0, claimed[0], graph))[:2]
+            if ways and claimed[0] != derived[0]:
+                help = f"with {' or '.join(ways)}, {stage.op.name} of `{name}` gives {claimed[0]}"
+    shown = [Note(text) for text in dict.fromkeys(notes)][:TERMS_SHOWN]
+    message = f"row {row.label} is {derived}, not {claimed}"
+    problems.add("NS301", message, claim.span, notes=shown, help=help, severity=severity)
+
+
+def _check_channels(
+    stage: Stage, op: Conv, graph: Graph, problems: Problems, severity: str
+) -> None:
+    if stage.shape is None:
+        return
+    inputs = graph.shapes_into(stage.name)
+    seen, claimed = op.channels_seen(inputs), op.kernel.channels
+    if seen == claimed:
+        return
+    share = f" / {op.groups} groups" if op.groups > 1 else ""
+    problems.add(
+        "NS303",
+        f"each filter of {stage.name} sees {seen} channels, not {claimed}",
+        stage.spans.get("kernel", stage.span),
+        notes=[Note(f"its input is {inputs[0]}: {inputs[0].channels}{share} = {seen}")]
+        + call_notes(stage.calls),
+        help=f"write {op.kernel.height}x{op.kernel.width}x{seen}, or leave the channels out",
+        severity=severity,
+    )
+
+
+def _check_count(
+    what: str,
+    claim: Claim,
+    names: Iterable[str],
+    graph: Graph,
+    problems: Problems,
+    severity: str,
+) -> None:
+    stages = [graph.stage(name) for name in names]
+    if any(stage.shape is None for stage in stages):
+        return
+    terms = [term for stage in stages for term in _terms(claim.kind, stage, graph)]
+    if claim.kind == "field":
+        field = stages[-1].field
+        assert field is not None
+        agrees, derived = field.size == (claim.value, claim.value), str(field)
+        how = _field_steps(stages, graph)
+    else:
+        total = sum(value for _, value in terms)
+        agrees, derived = total == claim.value, f"{total:,}"
+        how = _sum(terms, total)
+    if agrees:
+        return
+    code = "NS302" if what != "the net" else "NS304"
+    message = f"{_MEASURED[claim.kind]} of {what}: {derived}, not {claim.value:,}"
+    help = f"change the claim to {derived.replace(',', '')}, or the row so that it holds"
+    problems.add(code, message, claim.span, notes=how, help=help, severity=severity)
+
+
+_MEASURED = {
+    "params": "parameters",
+    "macs": "multiply-accumulates",
+    "neurons": "neurons",
+    "field": "receptive field",
+}
+
+
+def _terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, int]]:
+    """What a stage adds to a count, with its arithmetic."""
+    inputs = graph.shapes_into(stage.name)
+    if kind == "params":
+        for parameter in stage.op.parameters(inputs).values():
+            yield "*".join(map(str, parameter.shape)), parameter.elements
+    elif kind == "macs":
+        factors = stage.op.macs(inputs)
+        if prod(factors):
+            yield "*".join(map(str, factors)), prod(factors)
+    elif kind == "neurons":
+        if stage.op.neurons(inputs):
+            yield "*".join(map(str, stage.known_shape)), stage.op.neurons(inputs)
+
+
+def _sum(terms: list[tuple[str, int]], total: int) -> list[Note]:
+    shown = [text for text, _ in terms[:TERMS_SHOWN]]
+    if len(terms) > TERMS_SHOWN:
+        rest = sum(value for _, value in terms[TERMS_SHOWN:])
+        shown.append(f"{rest:,} in {len(terms) - TERMS_SHOWN} more terms")
+    return [Note(f"{' + '.join(shown) or '0'} = {total:,}")]
+
+
+def _field_steps(stages: list[Stage], graph: Graph) -> list[Note]:
+    steps = []
+    for stage in stages:
+        operands = [graph.stage(name) for name in graph.operands(stage.name)]
+        if operands and stage.field != operands[0].field:
+            steps.append(f"{operands[0].field} to {stage.field} in {stage.name}")
+    return [Note(f"it grows from {', '.join(steps[-TERMS_SHOWN:])}")] if steps else []

@@ -1,0 +1,178 @@
+"""The graph: stages, and which one feeds which.
+
+A networkx MultiDiGraph holds a :class:`Stage` at each node; an edge carries the operand's position
+at the consumer.  Nodes keep their names through every pass, because the names of the parameters
+come from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
+
+import networkx as nx
+
+from netspec.language.scope import Call
+from netspec.language.source import Span
+from netspec.operator import Operator
+from netspec.shapes import Field, Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input(Operator):
+    """Where images enter the net; its shape is declared, not derived."""
+
+    name = "input"
+    takes = "none"
+
+    size: Shape
+
+    def shape(self, inputs: Sequence[Shape]) -> Shape:
+        return self.size
+
+    def field(self, fields: Sequence[Field], inputs: Sequence[Shape]) -> Field:
+        return Field()
+
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        raise AssertionError("an input has no operands to compute from")
+
+
+@dataclass(slots=True)
+class Stage:
+    """One operator at one place of the net, and the sizes that inference found for it.
+
+    ``head`` is the name of the auxiliary head that the stage belongs to, or an empty string.
+    """
+
+    name: str
+    op: Operator
+    span: Span
+    calls: tuple[Call, ...] = ()
+    head: str = ""
+    spans: dict[str, Span] = field(default_factory=dict)
+    shape: Shape | None = None
+    field: Field | None = None
+
+    @property
+    def known_shape(self) -> Shape:
+        assert self.shape is not None, f"{self.name} has no shape yet"
+        return self.shape
+
+
+class Claim(NamedTuple):
+    """Something that the spec says of itself: a size, or a count.  ``kind`` is the word for it."""
+
+    kind: str
+    value: Shape | int
+    span: Span
+
+
+@dataclass(slots=True)
+class Row:
+    """A row of the spec: the stages that its pipe became, from ``inputs`` to ``output``."""
+
+    label: str
+    span: Span
+    text: str
+    inputs: tuple[str, ...]
+    stages: list[str]
+    output: str
+    claims: tuple[Claim, ...]
+    head: str = ""
+    is_inner: bool = False
+    """Whether the row stands inside a block."""
+
+
+class Head(NamedTuple):
+    """An auxiliary classifier: its last stage, and its weight in the loss."""
+
+    name: str
+    output: str
+    weight: float
+
+
+class Totals(NamedTuple):
+    """What a set of stages adds up to, for one image."""
+
+    parameters: int
+    buffers: int
+    macs: int
+    neurons: int
+
+
+class Graph:
+    """The stages of a net in order, its inputs, outputs, heads and rows."""
+
+    def __init__(self) -> None:
+        self.nx: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+        self.inputs: list[str] = []
+        self.outputs: list[str] = []
+        self.heads: dict[str, Head] = {}
+        self.rows: dict[str, Row] = {}
+        self.claims: list[Claim] = []
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.nx
+
+    def __len__(self) -> int:
+        return len(self.nx)
+
+    def add(self, stage: Stage, operands: tuple[str, ...] = ()) -> None:
+        """Add a stage that reads ``operands``, in this order."""
+        assert stage.name not in self.nx, stage.name
+        self.nx.add_node(stage.name, stage=stage)
+        for position, operand in enumerate(operands):
+            self.nx.add_edge(operand, stage.name, operand=position)
+
+    def stage(self, name: str) -> Stage:
+        found: Stage = self.nx.nodes[name]["stage"]
+        return found
+
+    def stages(self) -> Iterator[Stage]:
+        """All stages, producers before consumers, otherwise in the order of the spec."""
+        rank = {name: i for i, name in enumerate(self.nx)}
+        for name in nx.lexicographical_topological_sort(self.nx, key=rank.__getitem__):
+            yield self.stage(name)
+
+    def operands(self, name: str) -> tuple[str, ...]:
+        """The stages that a stage reads, in the order of its operands."""
+        edges = self.nx.in_edges(name, data="operand")
+        return tuple(producer for producer, _, _ in sorted(edges, key=lambda edge: edge[2]))
+
+    def consumers(self, name: str) -> list[str]:
+        return list(self.nx.successors(name))
+
+    def shapes_into(self, name: str) -> tuple[Shape, ...]:
+        """The shapes of a stage's operands."""
+        return tuple(self.stage(operand).known_shape for operand in self.operands(name))
+
+    def totals(self, names: Iterable[str]) -> Totals:
+        """What the named stages add up to."""
+        parameters = buffers = macs = neurons = 0
+        for name in names:
+            op, inputs = self.stage(name).op, self.shapes_into(name)
+            parameters += sum(p.elements for p in op.parameters(inputs).values())
+            buffers += sum(p.elements for p in op.buffers(inputs).values())
+            macs += prod(op.macs(inputs))
+            neurons += op.neurons(inputs)
+        return Totals(parameters, buffers, macs, neurons)
+
+    def verify(self) -> None:
+        """Check the invariants that every pass must keep; a failure is a bug of netspec."""
+        assert nx.is_directed_acyclic_graph(self.nx), "the graph has a cycle"
+        for name, held in self.nx.nodes(data="stage"):
+            positions = sorted(p for _, _, p in self.nx.in_edges(name, data="operand"))
+            assert positions == list(range(len(positions))), f"{name}: operands {positions}"
+            takes = held.op.takes
+            assert takes == "many" or len(positions) == (takes == "one"), f"{name}: {positions}"
+            if held.shape is not None and positions:
+                assert held.shape == held.op.shape(self.shapes_into(name)), f"{name}: stale shape"
+        for name in [*self.inputs, *self.outputs, *(h.output for h in self.heads.values())]:
+            assert name in self.nx, f"{name} is not in the graph"
+        for row in self.rows.values():
+            assert row.output in self.nx, f"the output of row {row.label} is not in the graph"

@@ -1,0 +1,154 @@
+"""The arguments of a stage become the attributes of an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from netspec.attributes import Attribute
+from netspec.language import syntax
+from netspec.language.diagnostics import Note, did_you_mean
+from netspec.language.expressions import evaluate
+from netspec.language.scope import Reported, Scope
+from netspec.language.source import Span
+from netspec.operator import Operator
+from netspec.values import Value, Word, describe
+
+Defaults = Mapping[tuple[str, str], tuple[syntax.Argument, Scope]]
+"""``default`` statements by (operator or empty, attribute)."""
+
+
+def bind(
+    room: type[Operator],
+    name: syntax.Name,
+    arguments: Sequence[syntax.Argument],
+    scope: Scope,
+    defaults: Defaults,
+) -> tuple[Operator, dict[str, Span]]:
+    """The operator, and where each given attribute stands; raises Reported when one is wrong."""
+    given = _match(room, name, arguments, scope)
+    values: dict[str, object] = {}
+    spans: dict[str, Span] = {}
+    failed = False
+    for attribute in room.attributes():
+        argument, where = given.get(attribute.name), scope
+        if argument is None and not (attribute.name == "stride" and _has_stride(values)):
+            found = defaults.get((room.name, attribute.name)) or defaults.get(("", attribute.name))
+            argument, where = found or (None, scope)
+        if argument is None:
+            if attribute.is_required:
+                _missing(room, attribute, name, scope)
+                failed = True
+            continue
+        try:
+            values[attribute.name] = _read(room, attribute, argument, where)
+        except Reported:
+            failed = True
+        spans[attribute.name] = where.span(argument.value.at)
+    if failed:
+        raise Reported
+    op = room(**values)
+    for code, key, reason in op.mistakes():
+        at = spans.get(key) or scope.span(name.at)
+        held = next(a for a in room.attributes() if a.name == key)
+        help = f"say {key}={held.kind.description}" if key not in spans else _OR_REMOVE
+        notes = [Note(f"{key} of {room.name}: {held.help}")]
+        scope.problem(code, f"{room.name}: {reason}", (at.start, at.end), help=help, notes=notes)
+        failed = True
+    if failed:
+        raise Reported
+    return op, spans
+
+
+_OR_REMOVE = "change it, or leave it out"
+
+
+def _has_stride(values: Mapping[str, object]) -> bool:
+    return getattr(values.get("kernel"), "stride", None) is not None
+
+
+def _match(
+    room: type[Operator],
+    name: syntax.Name,
+    arguments: Sequence[syntax.Argument],
+    scope: Scope,
+) -> dict[str, syntax.Argument]:
+    """Which argument is meant for which attribute."""
+    places = [a.name for a in room.attributes() if a.is_positional]
+    known = [a.name for a in room.attributes()]
+    given: dict[str, syntax.Argument] = {}
+    failed = seen_keyword = False
+    for index, argument in enumerate(arguments):
+        if argument.key is None:
+            if seen_keyword:
+                message = "a positional argument stands after a keyword"
+                help = "put values without a name first, key=value behind them"
+                scope.problem("NS134", message, argument.at, help=help)
+                failed = True
+                continue
+            if index >= len(places):
+                takes = f"{room.name} takes {_listed(places)}"
+                scope.problem(
+                    "NS135", f"too many arguments: {takes}", argument.at, help=_usage(room)
+                )
+                failed = True
+                continue
+            given[places[index]] = argument
+            continue
+        seen_keyword = True
+        key = argument.key
+        if key.text not in known:
+            help = did_you_mean(key.text, known) or _usage(room)
+            scope.problem("NS130", f"{room.name} has no `{key.text}`", key.at, help=help)
+            failed = True
+        elif key.text in given:
+            first = scope.span(given[key.text].at)
+            notes = [Note(f"first given on line {first.line}", first)]
+            message = f"`{key.text}` is given twice"
+            scope.problem("NS131", message, argument.at, help="keep one of the two", notes=notes)
+            failed = True
+        else:
+            given[key.text] = argument
+    if failed:
+        raise Reported
+    return given
+
+
+def _read(
+    room: type[Operator], attribute: Attribute, argument: syntax.Argument, scope: Scope
+) -> object:
+    value = evaluate(argument.value, scope)
+    try:
+        return attribute.kind.read(value)
+    except ValueError as error:
+        reason = str(error)
+    if isinstance(value, Word) and not scope.knows_word(value.text):
+        candidates = scope.names() | set(attribute.kind.words)
+        help = did_you_mean(value.text, candidates) or f"define it: let {value.text} = ..."
+        message = f"`{value.text}` is not defined; for {attribute.name} of {room.name}, {reason}"
+        raise scope.problem("NS113", message, argument.value.at, help=help)
+    message = f"{attribute.name} of {room.name}: {reason}, and this is {_shown(value)}"
+    raise scope.problem("NS132", message, argument.value.at, help=_usage(room))
+
+
+def _shown(value: Value) -> str:
+    return describe(value)
+
+
+def _missing(room: type[Operator], attribute: Attribute, name: syntax.Name, scope: Scope) -> None:
+    written = attribute.name if attribute.is_positional else f"{attribute.name}="
+    message = f"{room.name} needs {written}: {attribute.help}"
+    scope.problem("NS133", message, name.at, help=_usage(room))
+
+
+def _usage(room: type[Operator]) -> str:
+    """``usage: conv KERNEL, COUNT, stride=, pad=`` in the order of the room."""
+    attributes = room.attributes()
+    places = [a.name.upper() for a in attributes if a.is_positional]
+    keys = [f"{a.name}=" for a in attributes if not a.is_positional]
+    return f"usage: {room.name} {', '.join(places + keys)}".rstrip()
+
+
+def _listed(names: Sequence[str]) -> str:
+    if not names:
+        return "no arguments without a name"
+    return f"{len(names)} without a name, {' and '.join(names)}"

@@ -1,0 +1,186 @@
+"""The definitions of a spec: its header, parameters, constants, blocks and defaults.
+
+They hold for the whole file, wherever they stand, except that a constant uses only those above it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from netspec.language import syntax
+from netspec.language.diagnostics import Note, Problems, did_you_mean
+from netspec.language.expressions import value_or_unknown
+from netspec.language.parse import parse_value
+from netspec.language.scope import Reported, Scope, Unknown
+from netspec.language.source import Source, Span
+from netspec.ops import OPERATORS
+from netspec.shapes import Kernel
+from netspec.values import OFF, ON, Value, Word
+
+Setting = Value | str | float | bool
+"""A parameter's value from outside; a string is read as the spec would read it."""
+
+
+@dataclass(slots=True)
+class Definitions:
+    """What the statements other than inputs, rows, heads, outputs and claims define."""
+
+    name: str
+    title: str
+    scope: Scope
+    defaults: dict[tuple[str, str], tuple[syntax.Argument, Scope]] = field(default_factory=dict)
+    spans: dict[str, Span] = field(default_factory=dict)
+    is_changed: bool = False
+    """Whether a setting differs from the parameter's default."""
+
+
+def collect(tree: syntax.Tree, problems: Problems, settings: Mapping[str, Setting]) -> Definitions:
+    """Gather the definitions of a spec; parameters take their values from ``settings``."""
+    scope = Scope(tree.source, problems)
+    scope.broken = any(isinstance(s, syntax.Broken) for s in tree.statements)
+    header = _header(tree, scope)
+    found = Definitions(header.name.text if header else "", header.title if header else "", scope)
+    _parameters(header.parameters if header else (), found, settings)
+    for statement in tree.statements:
+        if isinstance(statement, syntax.Block):
+            if _declare(found, statement.name):
+                scope.blocks[statement.name.text] = statement
+                _check_parameters(statement, scope)
+        elif isinstance(statement, syntax.Let):
+            if _declare(found, statement.name):
+                scope.bound[statement.name.text] = value_or_unknown(statement.value, scope)
+        elif isinstance(statement, syntax.Broken) and statement.keyword in ("block", "let"):
+            for name in statement.names:
+                scope.bound[name.text] = Unknown()
+    for statement in tree.statements:
+        if isinstance(statement, syntax.Default):
+            _default(statement, found)
+    return found
+
+
+def _header(tree: syntax.Tree, scope: Scope) -> syntax.Net | None:
+    headers = [s for s in tree.statements if isinstance(s, syntax.Net)]
+    for extra in headers[1:]:
+        notes = [Note(f"the first is on line {scope.span(headers[0].at).line}")]
+        help = "put each net into a file of its own"
+        scope.problem("NS104", "a second net in one file", extra.at, help=help, notes=notes)
+    if headers:
+        if tree.statements[0] is not headers[0]:
+            help = "move this line to the top of the file"
+            scope.problem("NS104", "`net` must be the first statement", headers[0].at, help=help)
+        return headers[0]
+    if not any(isinstance(s, syntax.Broken) and s.keyword == "net" for s in tree.statements):
+        what = "the file is empty" if not tree.statements else "the file does not name its net"
+        at = tree.statements[0].at if tree.statements else (0, 0)
+        help = 'begin with a line such as: net lenet5 "its title"'
+        scope.problem("NS008", what, at, help=help)
+    return None
+
+
+def refuse_operator_name(name: syntax.Name, scope: Scope) -> bool:
+    """Report a definition that would hide an operator; whether it did."""
+    if name.text not in OPERATORS:
+        return False
+    message = f"`{name.text}` is an operator and cannot be defined again"
+    scope.problem("NS115", message, name.at, help="choose another name")
+    return True
+
+
+def _declare(found: Definitions, name: syntax.Name) -> bool:
+    """Note that a name is defined here; False, after a report, if it may not be."""
+    scope = found.scope
+    if refuse_operator_name(name, scope):
+        return False
+    if name.text in found.spans:
+        first = found.spans[name.text]
+        notes = [Note(f"first defined on line {first.line}", first)]
+        message = f"`{name.text}` is defined twice"
+        scope.problem("NS110", message, name.at, help="rename one of the two", notes=notes)
+        return False
+    found.spans[name.text] = scope.span(name.at)
+    return True
+
+
+def _parameters(
+    parameters: tuple[syntax.Parameter, ...],
+    found: Definitions,
+    settings: Mapping[str, Setting],
+) -> None:
+    scope = found.scope
+    known = [p.name.text for p in parameters]
+    for key in settings:
+        if key not in known and not scope.broken:
+            has = f"its parameters are {', '.join(known)}" if known else "it has no parameters"
+            span = Span(Source(f"--set {key}", key), 0, len(key))
+            message = f"the net has no parameter `{key}`"
+            help = did_you_mean(key, known) or has
+            scope.problems.add("NS120", message, span, help=help)
+    for parameter in parameters:
+        name = parameter.name
+        if not _declare(found, name):
+            continue
+        default = value_or_unknown(parameter.default, scope) if parameter.default else Unknown()
+        if name.text in settings:
+            value = _setting(name.text, settings[name.text], scope)
+            found.is_changed |= value != default
+            scope.bound[name.text] = value
+        else:
+            scope.bound[name.text] = default
+            if parameter.default is None:
+                message = f"the parameter `{name.text}` has no value"
+                help = f"give it with --set {name.text}=VALUE, or a default: {name.text}=VALUE"
+                scope.problem("NS121", message, name.at, help=help)
+
+
+def _setting(key: str, given: Setting, scope: Scope) -> Value | Unknown:
+    if isinstance(given, bool):
+        return ON if given else OFF
+    if isinstance(given, float):
+        return Fraction(str(given))
+    if isinstance(given, int | Fraction | Kernel | Word):
+        return given
+    source = Source(f"--set {key}", str(given))
+    node = parse_value(source, scope.problems)
+    return Unknown() if node is None else value_or_unknown(node, Scope(source, scope.problems))
+
+
+def _check_parameters(block: syntax.Block, scope: Scope) -> None:
+    seen: set[str] = set()
+    for parameter in block.parameters:
+        name = parameter.name
+        refuse_operator_name(name, scope)
+        if name.text in seen:
+            message = f"`{name.text}` is defined twice"
+            scope.problem("NS110", message, name.at, help="rename one of the two")
+        seen.add(name.text)
+
+
+def _default(statement: syntax.Default, found: Definitions) -> None:
+    scope = found.scope
+    room = ""
+    if statement.operator is not None:
+        room = statement.operator.text
+        if room not in OPERATORS:
+            help = did_you_mean(room, OPERATORS) or "a default is for an operator: `netspec ops`"
+            at = statement.operator.at
+            scope.problem("NS112", f"there is no operator `{room}`", at, help=help)
+            return
+    rooms = [OPERATORS[room]] if room else list(OPERATORS.values())
+    known = {a.name for r in rooms for a in r.attributes() if not a.is_positional}
+    for argument in statement.arguments:
+        assert argument.key is not None
+        key = argument.key
+        if key.text not in known:
+            whose = f"{room} has" if room else "no operator has"
+            message = f"{whose} {'no ' if room else ''}`{key.text}`"
+            help = did_you_mean(key.text, known) or "`netspec ops` lists operators and attributes"
+            scope.problem("NS130", message, key.at, help=help)
+        elif (room, key.text) in found.defaults:
+            first = scope.span(found.defaults[room, key.text][0].at)
+            notes = [Note(f"first given on line {first.line}", first)]
+            message = f"the default `{key.text}` is given twice"
+            scope.problem("NS131", message, argument.at, help="keep one of the two", notes=notes)
+        else:
+            found.defaults[room, key.text] = (argument, scope)

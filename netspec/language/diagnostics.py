@@ -1,0 +1,178 @@
+"""What is wrong with a spec: collected, then shown as text or JSON.
+
+A diagnostic has a stable code, the exact place, the reason, the other places involved and a way
+out.  All problems of a file are reported in one run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netspec.language.source import Source, Span
+
+Style = Callable[[str, str], str]
+"""Takes a text and its role (error, note, help, gutter) and returns the text styled."""
+
+EXCERPT_COLUMNS = 96
+SHOWN_AT_MOST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A remark that belongs to a diagnostic, with the other place it speaks of, if any."""
+
+    message: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One problem: ``message`` is the headline, ``label`` stands beside the caret."""
+
+    code: str
+    message: str
+    span: Span
+    label: str = ""
+    notes: tuple[Note, ...] = ()
+    help: str = ""
+    severity: str = "error"
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape that scripts and editors read; lines and columns count from 1."""
+        line, column = self.span.source.position(self.span.start)
+        end_line, end_column = self.span.source.position(self.span.end)
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message + (f" ({self.label})" if self.label else ""),
+            "file": self.span.source.name,
+            "line": line,
+            "column": column,
+            "end_line": end_line,
+            "end_column": end_column,
+            "notes": [note.message for note in self.notes],
+            "help": self.help,
+        }
+
+
+class SpecError(Exception):
+    """A spec that cannot be used; ``diagnostics`` says everything that is wrong with it."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = sorted(diagnostics, key=lambda d: (d.span.source.name, d.span.start))
+        super().__init__()
+
+    def __str__(self) -> str:
+        return render(self.diagnostics)
+
+
+class Problems:
+    """Collects diagnostics while a spec is read, so that one run reports them all."""
+
+    def __init__(self) -> None:
+        self.found: list[Diagnostic] = []
+
+    def add(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        *,
+        help: str,
+        label: str = "",
+        notes: Iterable[Note] = (),
+        severity: str = "error",
+    ) -> None:
+        self.found.append(Diagnostic(code, message, span, label, tuple(notes), help, severity))
+
+    @property
+    def errors(self) -> bool:
+        return any(d.severity == "error" for d in self.found)
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """``did you mean `relu`?`` or an empty string."""
+    if len(word) > 40:
+        return ""
+    pool = sorted({c for c in candidates if len(c) <= 40})[:2000]
+    close = difflib.get_close_matches(word, pool, n=1, cutoff=0.6)
+    if not close:
+        by_case = {candidate.lower(): candidate for candidate in pool}
+        close = difflib.get_close_matches(word.lower(), by_case, n=1, cutoff=0.6)
+        close = [by_case[name] for name in close]
+    return f"did you mean `{close[0]}`?" if close else ""
+
+
+def render(diagnostics: Iterable[Diagnostic], style: Style = lambda text, role: text) -> str:
+    """Diagnostics as text, the first fifty in full."""
+    found = list(diagnostics)
+    texts = [_render_one(d, style) for d in found[:SHOWN_AT_MOST]]
+    if len(found) > SHOWN_AT_MOST:
+        texts.append(f"... and {len(found) - SHOWN_AT_MOST:,} more problems")
+    return "\n\n".join(texts)
+
+
+def _render_one(diagnostic: Diagnostic, style: Style) -> str:
+    span = diagnostic.span
+    line, column = span.source.position(span.start)
+    spans = [span, *(n.span for n in diagnostic.notes if n.span is not None)]
+    width = max(len(str(s.line)) for s in spans)
+    head = style(f"{diagnostic.severity}[{diagnostic.code}]", diagnostic.severity)
+    place = f"{_printable(span.source.name)}:{line}:{column}"
+    lines = [f"{head}: {_printable(diagnostic.message)}", f"{' ' * width}--> {place}"]
+    if span.source.text:
+        lines += _excerpt(span, _printable(diagnostic.label), width, style, diagnostic.severity)
+    for note in diagnostic.notes:
+        lines.append(f"{style('note', 'note')}: {_printable(note.message)}")
+        if note.span is not None:
+            lines += _excerpt(note.span, "", width, style, "note")
+    if diagnostic.help:
+        lines.append(f"{style('help', 'help')}: {_printable(diagnostic.help)}")
+    return "\n".join(lines)
+
+
+def _excerpt(span: Span, label: str, width: int, style: Style, role: str) -> list[str]:
+    """The source line with carets under the span; a long line is cut around it."""
+    source: Source = span.source
+    number = span.line
+    text = source.line_text(number)
+    start = span.start - source.line_start(number)
+    end = max(start + 1, min(span.end - source.line_start(number), len(text)))
+    cut = 0
+    if len(text) > EXCERPT_COLUMNS:
+        cut = max(0, min(start - 20, len(text) - EXCERPT_COLUMNS))
+        end = min(end, cut + EXCERPT_COLUMNS)
+    shown = _printable(text[cut : cut + EXCERPT_COLUMNS])
+    before = ("..." if cut else "") + shown[: start - cut]
+    after = "..." if cut + EXCERPT_COLUMNS < len(text) else ""
+    marked = text[start:end]
+    carets = "^" * max(1, min(_cells(marked), EXCERPT_COLUMNS))
+    gutter = style(f"{' ' * width} |", "gutter")
+    pointer = f"{' ' * _cells(before)}{style(f'{carets} {label}'.rstrip(), role)}"
+    return [
+        gutter,
+        f"{style(f'{number:>{width}} |', 'gutter')} {'...' if cut else ''}{shown}{after}",
+        f"{gutter} {pointer}",
+    ]
+
+
+def _printable(text: str) -> str:
+    """Tabs become spaces; what a terminal would obey or hide becomes a middle dot."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c == "\t" else "\N{MIDDLE DOT}" for c in text)
+
+
+def _cells(text: str) -> int:
+    """How many columns a terminal needs for a text."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )

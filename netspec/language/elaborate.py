@@ -1,0 +1,445 @@
+"""Syntax tree to graph: rows become stages with names, and are joined by their labels."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from netspec.graph import Claim, Graph, Head, Input, Row, Stage
+from netspec.language import expressions, syntax
+from netspec.language.definitions import Definitions, Setting, collect, refuse_operator_name
+from netspec.language.diagnostics import Note, Problems, did_you_mean
+from netspec.language.expand import Expander, Lost, Plan, Planned, PlannedRows, Stop
+from netspec.language.limits import MAX_STAGES
+from netspec.language.scope import Reported, Scope
+from netspec.ops.identity import Identity
+
+Operands = tuple[str, ...] | None
+"""The stages that come next into a pipe; None after a mistake that was reported."""
+
+
+class Elaborated(NamedTuple):
+    """A net as a graph without shapes; ``is_changed`` tells that a setting changed a default."""
+
+    name: str
+    title: str
+    graph: Graph
+    is_changed: bool
+
+
+def elaborate(tree: syntax.Tree, problems: Problems, settings: Mapping[str, Setting]) -> Elaborated:
+    """The graph of a syntax tree; what is wrong goes to ``problems``."""
+    definitions = collect(tree, problems, settings)
+    graph = Graph()
+    try:
+        _Net(definitions, graph).statements(tree.statements)
+    except Stop:
+        definitions.scope.broken = True
+    return Elaborated(definitions.name, definitions.title, graph, definitions.is_changed)
+
+
+@dataclass(slots=True)
+class _Label:
+    """What a label stands for, and whether something has used it."""
+
+    operands: Operands
+    at: syntax.At
+    kind: str
+    is_used: bool = False
+
+
+@dataclass(slots=True)
+class _Body:
+    """The rows of the net, or of one call of a block, while they are elaborated."""
+
+    scope: Scope
+    prefix: str
+    labels: dict[str, _Label] = field(default_factory=dict)
+    previous: _Label | None = None
+    outputs: list[_Label] = field(default_factory=list)
+
+    def define(self, name: syntax.Name, operands: Operands, kind: str) -> _Label:
+        label = _Label(operands, name.at, kind)
+        first = self.labels.get(name.text)
+        if first is not None:
+            span = self.scope.span(first.at)
+            notes = [Note(f"first used on line {span.line}", span)]
+            message = f"the label `{name.text}` is used twice"
+            help = "give each row a label of its own"
+            self.scope.problem("NS110", message, name.at, help=help, notes=notes)
+            label.is_used = True
+            return label
+        self.labels[name.text] = label
+        return label
+
+    def use(self, name: syntax.Name, what: str) -> Operands:
+        """The stages behind a label; None after reporting that there is no such row."""
+        label = self.labels.get(name.text)
+        if label is not None and label.kind != "head":
+            label.is_used = True
+            return label.operands
+        if label is not None:
+            help = "heads are left out at inference: take the row that the head reads"
+            message = f"`{name.text}` is a head, not a row"
+            self.scope.problem("NS111", message, name.at, help=help)
+        elif not self.scope.net.broken:
+            rows = [n for n, held in self.labels.items() if held.kind != "head"]
+            help = did_you_mean(name.text, rows) or f"{what} names a row above this one"
+            message = f"there is no row `{name.text}` above this one"
+            self.scope.problem("NS111", message, name.at, help=help)
+        return None
+
+
+class _Net:
+    """Elaborates the statements of one net into a graph."""
+
+    def __init__(self, definitions: Definitions, graph: Graph) -> None:
+        self.definitions = definitions
+        self.graph = graph
+        self.expander = Expander(definitions)
+
+    # -------------------------------------------------------------------------------- statements
+
+    def statements(self, statements: Sequence[syntax.Statement]) -> None:
+        scope = self.definitions.scope
+        body = _Body(scope, "")
+        outputs: list[syntax.Name] = []
+        for statement in statements:
+            if isinstance(statement, syntax.Input):
+                self._input(statement, body)
+            elif isinstance(statement, syntax.Row):
+                self._row(statement, body)
+            elif isinstance(statement, syntax.Head):
+                self._head(statement, body)
+            elif isinstance(statement, syntax.Output):
+                outputs += statement.labels
+            elif isinstance(statement, syntax.Claim):
+                self.graph.claims += _measures(statement.measures, scope)
+            elif isinstance(statement, syntax.Broken):
+                self._broken(statement, body)
+        for name in self._outputs(outputs, body, statements):
+            self.graph.outputs.append(name)
+
+    def _input(self, statement: syntax.Input, body: _Body) -> None:
+        name = statement.name
+        try:
+            shape = expressions.shape(statement.size, body.scope)
+            if len(shape) == 2:
+                help = "write height x width x channels, or one number for a vector"
+                message = f"an input has three dimensions or one, and this has {len(shape)}"
+                raise body.scope.problem("NS142", message, statement.size.at, help=help)
+        except Reported:
+            body.define(name, None, "input")
+            return
+        if name.text not in body.labels:
+            span = body.scope.span(name.at)
+            self.graph.add(Stage(name.text, Input(size=shape), span))
+            self.graph.inputs.append(name.text)
+        body.define(name, (name.text,), "input")
+
+    def _broken(self, statement: syntax.Broken, body: _Body) -> None:
+        """A statement that was reported still defines its labels, so that nothing misses them."""
+        if statement.keyword in ("row", "input", "head"):
+            for name in statement.names:
+                label = body.define(name, None, statement.keyword)
+                label.is_used = True
+                body.previous = label if statement.keyword == "row" else body.previous
+
+    def _head(self, statement: syntax.Head, body: _Body) -> None:
+        scope, name = body.scope, statement.name
+        operands = body.use(statement.source, "`from`")
+        weight = 1.0
+        for argument in statement.arguments:
+            assert argument.key is not None
+            if argument.key.text != "weight":
+                message = f"a head has no `{argument.key.text}`"
+                scope.problem("NS130", message, argument.key.at, help="a head has weight= only")
+                continue
+            try:
+                value = expressions.number(argument.value, scope)
+                weight = float(value)
+                if value < 0:
+                    message = f"weight of a head: expected at least 0, and this is {weight:g}"
+                    help = "the loss adds the head's loss times its weight"
+                    scope.problem("NS132", message, argument.value.at, help=help)
+            except Reported:
+                pass
+        body.define(name, None, "head").is_used = True
+        output = self._pipe_of_row(
+            name, statement.pipe, statement.claims, body, operands, name.text
+        )
+        if output is not None:
+            self.graph.heads[name.text] = Head(name.text, output[0], weight)
+
+    def _outputs(
+        self,
+        names: Sequence[syntax.Name],
+        body: _Body,
+        statements: Sequence[syntax.Statement],
+    ) -> Iterator[str]:
+        if names:
+            for name in names:
+                yield from body.use(name, "`output`") or ()
+        elif body.previous is not None:
+            body.previous.is_used = True
+            yield from body.previous.operands or ()
+        elif self.definitions.name and not body.scope.broken:
+            at = statements[-1].at
+            help = "add rows such as `C1: conv 5x5, 6`"
+            body.scope.problem("NS009", "the net has no rows", at, help=help)
+        self._report_unused(body)
+
+    def _report_unused(self, body: _Body) -> None:
+        if body.scope.net.broken:
+            return
+        for name, label in body.labels.items():
+            if not label.is_used:
+                message = f"nothing uses the {label.kind} `{name}`"
+                help = f"remove it, read it with `from {name}`, or return it with `output {name}`"
+                body.scope.problem("NS118", message, label.at, help=help)
+
+    # -------------------------------------------------------------------------------------- rows
+
+    def _row(self, statement: syntax.Row, body: _Body) -> None:
+        operands = self._operands(statement, body)
+        for i, name in enumerate(self._labels(statement, body.scope)):
+            if i > 0 and body.previous is not None:
+                body.previous.is_used = True
+            label = body.define(name, None, "row")
+            if body.labels.get(name.text) is label:
+                pipe, claims = statement.pipe, statement.claims
+                label.operands = self._pipe_of_row(name, pipe, claims, body, operands)
+            operands = label.operands
+            body.previous = label
+
+    def _operands(self, statement: syntax.Row, body: _Body) -> Operands:
+        """What a row reads: the rows it names, or the one before it."""
+        if statement.sources:
+            found = [body.use(name, "`from`") for name in statement.sources]
+            lost = any(operands is None for operands in found)
+            return None if lost else tuple(name for held in found for name in held or ())
+        if body.previous is not None:
+            body.previous.is_used = True
+            return body.previous.operands
+        inputs = [name for name, label in body.labels.items() if label.kind == "input"]
+        if len(inputs) == 1:
+            return body.use(syntax.Name(inputs[0], statement.at), "`from`")
+        if not body.scope.broken or inputs:
+            what = f"several inputs, {', '.join(inputs)}" if inputs else "no input"
+            help = "say which one the first row reads: `LABEL from INPUT: ...`"
+            message = f"the net has {what}, and the first row does not say what it reads"
+            help = help if inputs else "put `input image 224x224x3` above the first row"
+            message = message if inputs else "the first row has no input to read"
+            body.scope.problem("NS119", message, statement.at, help=help)
+        return None
+
+    def _labels(self, statement: syntax.Row, scope: Scope) -> list[syntax.Name]:
+        """The labels of a row: one, or those of a range such as ``5b..5e`` or ``1..4``."""
+        first, last = statement.first, statement.last
+        if last is None:
+            return [first]
+        names = _range(first.text, last.text)
+        if names is None:
+            message = f"`{first.text}..{last.text}` is not a range of labels"
+            help = "a range counts the last letter or number up, as in 5b..5e or r1..r4"
+            scope.problem("NS117", message, (first.at[0], last.at[1]), help=help)
+            return [first]
+        if len(names) > MAX_STAGES:
+            message = f"`{first.text}..{last.text}` is {len(names):,} rows"
+            help = f"a net has at most {MAX_STAGES:,} stages"
+            scope.problem("NS005", message, (first.at[0], last.at[1]), help=help)
+            raise Stop
+        return [syntax.Name(text, first.at) for text in names.labels()]
+
+    def _pipe_of_row(
+        self,
+        name: syntax.Name,
+        pipe: syntax.Pipe,
+        claims: syntax.Claims,
+        body: _Body,
+        operands: Operands,
+        head: str = "",
+    ) -> Operands:
+        """Place a row's pipe in the graph and note the row; the stages that it ends in."""
+        label = f"{body.prefix}{name.text}"
+        plans = self.expander.pipe(pipe, body.scope)
+        if not plans:
+            plans = [Planned(Identity(), pipe.at, body.scope, {})]
+        stages: list[str] = []
+        output = self._place(plans, label, operands, stages, head)
+        held = _claims(claims, body.scope)
+        if output is None or operands is None:
+            return None
+        span = body.scope.span(name.at)
+        text = re.sub(r"\s+", " ", body.scope.span(pipe.at).text[:200])
+        is_inner = bool(body.prefix)
+        self.graph.rows[label] = Row(
+            label, span, text, operands, stages, output[-1], held, head, is_inner
+        )
+        return output
+
+    # ------------------------------------------------------------------------------------ stages
+
+    def _place(
+        self, plans: list[Plan], prefix: str, operands: Operands, stages: list[str], head: str
+    ) -> Operands:
+        """Add planned stages to the graph under their names; the stages that they end in."""
+        names = _Names(prefix, plans)
+        for plan in plans:
+            if isinstance(plan, Lost):
+                operands = None
+            elif isinstance(plan, PlannedRows):
+                operands = self._inner_rows(plan, names.of_rows(plan), operands, stages, head)
+            else:
+                if plan.branches is not None:
+                    ends = [
+                        self._place(branch, names.of_branch(), operands, stages, head)
+                        for branch in plan.branches
+                    ]
+                    lost = any(end is None for end in ends)
+                    operands = None if lost else tuple(n for end in ends for n in end or ())
+                operands = self._add(plan, names.of(plan.op), operands, stages, head)
+        return operands
+
+    def _add(
+        self, plan: Planned, name: str, operands: Operands, stages: list[str], head: str
+    ) -> Operands:
+        if operands is None:
+            return None
+        op, scope = plan.op, plan.scope
+        if (op.takes == "one") != (len(operands) == 1):
+            count = f"{len(operands)} inputs" if len(operands) > 1 else "one input"
+            takes = "one input" if op.takes == "one" else "several"
+            message = f"{op.name} takes {takes}, and has {count} here"
+            help = "join several inputs with concat or add: `LABEL from A, B: add | relu`"
+            scope.problem("NS208", message, plan.at, help=help)
+            return None
+        if name in self.graph:
+            message = f"two stages would be called `{name}`"
+            scope.problem("NS110", message, plan.at, help="change the label inside the block")
+            return None
+        span = scope.span(plan.at)
+        self.graph.add(Stage(name, op, span, scope.calls, head, plan.spans), operands)
+        stages.append(name)
+        return (name,)
+
+    def _inner_rows(
+        self, plan: PlannedRows, prefix: str, operands: Operands, stages: list[str], head: str
+    ) -> Operands:
+        """The rows of a block, labelled inside the row that calls it."""
+        body = _Body(plan.scope, f"{prefix}.")
+        start = _Label(operands, plan.block.at, "input", is_used=True)
+        body.labels["input"] = body.previous = start
+        outputs: list[syntax.Name] = []
+        before = len(self.graph.rows)
+        for statement in plan.body:
+            if isinstance(statement, syntax.Row):
+                self._row(statement, body)
+            elif isinstance(statement, syntax.Let):
+                refuse_operator_name(statement.name, plan.scope)
+                value = expressions.value_or_unknown(statement.value, plan.scope)
+                plan.scope.bound[statement.name.text] = value
+            else:
+                outputs += statement.labels
+        for row in list(self.graph.rows.values())[before:]:
+            stages += row.stages
+            row.head = head
+            for name in row.stages:
+                self.graph.stage(name).head = head
+        if not outputs:
+            body.previous.is_used = True
+            found = [body.previous.operands]
+        else:
+            found = [body.use(name, "`output`") for name in outputs]
+        self._report_unused(body)
+        return None if None in found else tuple(n for held in found for n in held or ())
+
+
+class _Names:
+    """Names of the stages of one row or branch.
+
+    ``ROW[.bN][.opN]``: branches and operators of one name count from 1 when there are several; the
+    operator is left out when it is the only one that holds parameters.
+    """
+
+    def __init__(self, prefix: str, plans: list[Plan]) -> None:
+        self.prefix = prefix
+        ops = [plan.op for plan in plans if isinstance(plan, Planned)]
+        self.how_many = Counter(op.name for op in ops)
+        self.is_alone = sum(op.is_trained for op in ops) == 1
+        self.rows = sum(isinstance(plan, PlannedRows) for plan in plans)
+        self.seen: Counter[str] = Counter()
+
+    def of(self, op: Operator) -> str:
+        self.seen[op.name] += 1
+        if op.is_trained and self.is_alone:
+            return self.prefix
+        number = self.seen[op.name] if self.how_many[op.name] > 1 else ""
+        return f"{self.prefix}.{op.name}{number}"
+
+    def of_branch(self) -> str:
+        self.seen["b"] += 1
+        return f"{self.prefix}.b{self.seen['b']}"
+
+    def of_rows(self, plan: PlannedRows) -> str:
+        if self.rows == 1:
+            return self.prefix
+        name = plan.block.name.text
+        self.seen[f"block {name}"] += 1
+        return f"{self.prefix}.{name}{self.seen[f'block {name}']}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    prefix: str
+    first: int
+    last: int
+    width: int | None
+    """Digits of a number with leading zeros; None for letters."""
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+    def labels(self) -> Iterator[str]:
+        for i in range(self.first, self.last + 1):
+            yield self.prefix + (chr(i) if self.width is None else f"{i:0{self.width}}")
+
+
+def _range(first: str, last: str) -> _Range | None:
+    """The labels from one to another that differ in their last letter or number."""
+    a, b = (re.fullmatch(r"(.*?)(\d{1,18}|[A-Za-z])", text) for text in (first, last))
+    if a is None or b is None or a[1] != b[1] or a[2].isdigit() != b[2].isdigit():
+        return None
+    if a[2].isdigit():
+        width = len(a[2]) if a[2].startswith("0") else 1
+        found = _Range(a[1], int(a[2]), int(b[2]), width)
+    else:
+        found = _Range(a[1], ord(a[2]), ord(b[2]), None)
+        if a[2].isupper() != b[2].isupper():
+            return None
+    return found if found.first <= found.last else None
+
+
+def _claims(claims: syntax.Claims, scope: Scope) -> tuple[Claim, ...]:
+    found = _measures(claims.measures, scope)
+    if claims.size is not None:
+        try:
+            shape = expressions.shape(claims.size, scope)
+            found.insert(0, Claim("size", shape, scope.span(claims.size.at)))
+        except Reported:
+            pass
+    return tuple(found)
+
+
+def _measures(measures: Sequence[syntax.Measure], scope: Scope) -> list[Claim]:
+    found = []
+    for measure in measures:
+        try:
+            value = expressions.whole(measure.value, scope, f"the claim `{measure.kind}`")
+            found.append(Claim(measure.kind, value, scope.span(measure.at)))
+        except Reported:
+            pass
+    return found

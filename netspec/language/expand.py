@@ -1,0 +1,170 @@
+"""A pipe becomes the stages it stands for: blocks expand, conditions choose, arguments are bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netspec.language import syntax
+from netspec.language.binding import bind
+from netspec.language.definitions import Definitions
+from netspec.language.diagnostics import did_you_mean
+from netspec.language.expressions import condition, value_or_unknown
+from netspec.language.limits import MAX_DEPTH, MAX_STAGES
+from netspec.language.scope import Call, Reported, Scope, Unknown
+from netspec.language.source import Span
+from netspec.operator import Operator
+from netspec.ops import OPERATORS
+from netspec.values import BlockName, Value, Word, describe
+
+
+class Stop(Exception):
+    """A limit was passed and reported; elaboration ends here."""
+
+
+@dataclass(slots=True)
+class Planned:
+    """A stage before it has a name: an operator, perhaps with the branches that it joins."""
+
+    op: Operator
+    at: syntax.At
+    scope: Scope
+    spans: dict[str, Span]
+    branches: list[list[Plan]] | None = None
+
+
+@dataclass(slots=True)
+class PlannedRows:
+    """The call of a block whose body is rows."""
+
+    block: syntax.Block
+    body: tuple[syntax.Inner, ...]
+    at: syntax.At
+    scope: Scope
+
+
+@dataclass(slots=True)
+class Lost:
+    """A stage that was reported; what comes after it has no known input."""
+
+
+Plan = Planned | PlannedRows | Lost
+
+
+class Expander:
+    """Expands pipes, and counts what it makes against the limits of the language."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self.defaults = definitions.defaults
+        self.spent = 0
+
+    def pipe(self, pipe: syntax.Pipe, scope: Scope, depth: int = 0) -> list[Plan]:
+        """The stages of a pipe, in order."""
+        plans: list[Plan] = []
+        for stage in pipe.stages:
+            self._spend(stage, scope)
+            try:
+                if stage.condition is None or condition(stage.condition, scope):
+                    plans += self._stage(stage, scope, depth)
+            except Reported:
+                plans.append(Lost())
+        return plans
+
+    def _spend(self, stage: syntax.Stage, scope: Scope) -> None:
+        self.spent += 1
+        if self.spent > MAX_STAGES:
+            message = f"the net expands to more than {MAX_STAGES:,} stages"
+            help = "look for a block that calls others more often than it means to"
+            scope.problem("NS005", message, stage.at, help=help)
+            raise Stop
+
+    def _stage(self, stage: syntax.Stage, scope: Scope, depth: int) -> list[Plan]:
+        if depth + len(scope.calls) >= MAX_DEPTH:
+            message = f"blocks and branches nest more than {MAX_DEPTH} deep"
+            help = "flatten the net, or let fewer blocks call each other"
+            scope.problem("NS006", message, stage.name.at, help=help)
+            raise Stop
+        meaning = self._meaning(stage.name, scope)
+        if isinstance(meaning, syntax.Block):
+            return self._call(meaning, stage, scope, depth)
+        branches = stage.branches
+        if branches is not None and meaning.takes != "many":
+            message = f"{meaning.name} takes one input, not branches"
+            help = "only concat and add join branches"
+            raise scope.problem("NS208", message, stage.name.at, help=help)
+        made = None if branches is None else [self.pipe(b, scope, depth + 1) for b in branches]
+        op, spans = bind(meaning, stage.name, stage.arguments, scope, self.defaults)
+        return [Planned(op, stage.at, scope, spans, made)]
+
+    def _meaning(self, name: syntax.Name, scope: Scope) -> type[Operator] | syntax.Block:
+        """The operator or block that a stage's name stands for."""
+        if name.text in OPERATORS:
+            return OPERATORS[name.text]
+        value = scope.value(name)
+        if isinstance(value, BlockName):
+            return scope.net.blocks[value.text]
+        if isinstance(value, Word):
+            if value.text in OPERATORS:
+                return OPERATORS[value.text]
+            candidates = set(OPERATORS) | set(scope.net.blocks)
+            help = did_you_mean(value.text, candidates) or "`netspec ops` lists the operators"
+            message = f"there is no operator or block `{value.text}`"
+            raise scope.problem("NS112", message, name.at, help=help)
+        message = f"`{name.text}` is {describe(value)}, not an operator"
+        raise scope.problem("NS112", message, name.at, help="name an operator or a block here")
+
+    def _call(
+        self, block: syntax.Block, stage: syntax.Stage, scope: Scope, depth: int
+    ) -> list[Plan]:
+        name = block.name.text
+        if any(call.block == name for call in scope.calls):
+            message = f"the block `{name}` calls itself"
+            help = "a block is a macro: it cannot contain itself"
+            raise scope.problem("NS114", message, stage.name.at, help=help)
+        if stage.branches is not None:
+            message = f"the block `{name}` takes no branches"
+            help = "put the branches into the block's body"
+            raise scope.problem("NS208", message, stage.name.at, help=help)
+        bound = self._arguments(block, stage, scope)
+        inner = scope.inside(Call(name, scope.span(stage.name.at)), bound)
+        for parameter in block.parameters:
+            if parameter.name.text not in bound and parameter.default is not None:
+                bound[parameter.name.text] = value_or_unknown(parameter.default, inner)
+        if isinstance(block.body, syntax.Pipe):
+            return self.pipe(block.body, inner, depth)
+        return [PlannedRows(block, block.body, stage.at, inner)]
+
+    def _arguments(
+        self, block: syntax.Block, stage: syntax.Stage, scope: Scope
+    ) -> dict[str, Value | Unknown]:
+        """The arguments of a call by name; raises Reported when they do not fit the block."""
+        name, parameters = block.name.text, {p.name.text: p for p in block.parameters}
+        usage = f"usage: {name} {', '.join(parameters)}".rstrip()
+        bound: dict[str, Value | Unknown] = {}
+        places = iter(parameters)
+        seen_keyword = failed = False
+        for argument in stage.arguments:
+            key = argument.key.text if argument.key else next(places, None)
+            if argument.key is None and seen_keyword:
+                code, message = "NS134", "a positional argument stands after a keyword"
+            elif key is None:
+                code, message = "NS116", f"too many arguments: `{name}` takes {len(parameters)}"
+            elif key not in parameters:
+                code, message = "NS116", f"the block `{name}` has no argument `{key}`"
+            elif key in bound:
+                code, message = "NS131", f"`{key}` is given twice"
+            else:
+                bound[key] = value_or_unknown(argument.value, scope)
+                seen_keyword |= argument.key is not None
+                continue
+            help = did_you_mean(key, parameters) if key and code == "NS116" else ""
+            scope.problem(code, message, argument.at, help=help or usage)
+            failed = True
+        missing = [n for n, p in parameters.items() if n not in bound and p.default is None]
+        if missing and not failed:
+            words = ", ".join(f"`{m}`" for m in missing)
+            message = f"the block `{name}` needs {words}"
+            scope.problem("NS116", message, stage.at, help=usage)
+            failed = True
+        if failed:
+            raise Reported
+        return bound

@@ -1,0 +1,197 @@
+"""Expressions: names become their values, arithmetic is exact."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from fractions import Fraction
+
+from netspec.language import syntax
+from netspec.language.diagnostics import did_you_mean
+from netspec.language.limits import MAX_FRACTION, MAX_INTEGER
+from netspec.language.scope import Reported, Scope, Unknown
+from netspec.shapes import Kernel, Shape
+from netspec.values import OFF, ON, BlockName, Value, Word, describe
+
+_ARITHMETIC: dict[str, Callable[[Fraction, Fraction], Fraction | int]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "×": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+}
+_ORDER: dict[str, Callable[[Fraction, Fraction], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def evaluate(node: syntax.Expression, scope: Scope) -> Value:
+    """The value of an expression; raises Reported after a mistake went to the scope's problems."""
+    if isinstance(node, syntax.Name):
+        return scope.value(node)
+    if isinstance(node, syntax.Number):
+        return _literal(node, scope)
+    if isinstance(node, syntax.KernelLiteral):
+        return _kernel(node, scope)
+    if isinstance(node, syntax.Operation):
+        return _operation(node, scope)
+    if isinstance(node, syntax.Signed):
+        value = number(node.operand, scope)
+        return _bounded(-value if node.sign == "-" else value, node, scope)
+    if isinstance(node, syntax.Power):
+        return _power(node, scope)
+    if isinstance(node, syntax.Comparison):
+        return _comparison(node, scope)
+    if isinstance(node, syntax.Logical):
+        return _logical(node, scope)
+    return tuple(number(item, scope) for item in node.items)
+
+
+def value_or_unknown(node: syntax.Expression, scope: Scope) -> Value | Unknown:
+    """The value of an expression, or Unknown after a mistake in it was reported."""
+    try:
+        return evaluate(node, scope)
+    except Reported:
+        return Unknown()
+
+
+def number(node: syntax.Expression, scope: Scope) -> int | Fraction:
+    """The value of an expression that has to be a number."""
+    value = evaluate(node, scope)
+    if isinstance(value, int | Fraction):
+        return value
+    if isinstance(value, Word) and not scope.knows_word(value.text):
+        help = did_you_mean(value.text, scope.names()) or f"define it: let {value.text} = ..."
+        raise scope.problem("NS113", f"`{value.text}` is not defined", node.at, help=help)
+    message = f"expected a number, and this is {describe(value)}"
+    raise scope.problem("NS140", message, node.at, help="arithmetic works on numbers only")
+
+
+def whole(node: syntax.Expression, scope: Scope, what: str) -> int:
+    """The value of an expression that has to be a whole number of at least 0."""
+    value = number(node, scope)
+    if isinstance(value, int) and value >= 0:
+        return value
+    shown = value if isinstance(value, int) else f"{value} = {float(value):g}"
+    message = f"{what} must be a whole number of at least 0, and this is {shown}"
+    help = "use // to divide and round down" if isinstance(value, Fraction) else _CHECK_SIGN
+    raise scope.problem("NS142", message, node.at, help=help)
+
+
+_CHECK_SIGN = "check the arithmetic: a size or a count cannot be negative"
+
+
+def condition(node: syntax.Expression, scope: Scope) -> bool:
+    """The value of an expression that has to be on or off."""
+    value = evaluate(node, scope)
+    if value in (ON, OFF):
+        return value == ON
+    if isinstance(value, Word) and not scope.knows_word(value.text):
+        help = did_you_mean(value.text, scope.names()) or "declare it as a parameter of the net"
+        raise scope.problem("NS113", f"`{value.text}` is not defined", node.at, help=help)
+    message = f"a condition must be on or off, and this is {describe(value)}"
+    help = "compare it, as in `act == relu` or `depth > 3`"
+    raise scope.problem("NS140", message, node.at, help=help)
+
+
+def shape(size: syntax.Size, scope: Scope) -> Shape:
+    """The value of a size: one literal, or whole numbers that stand alone."""
+    dims: list[int] = []
+    for node in size.dimensions:
+        if isinstance(node, syntax.KernelLiteral):
+            kernel = _kernel(node, scope)
+            if kernel.stride is not None:
+                help = "leave out the stride: a size is height x width x channels"
+                raise scope.problem("NS101", "a size has no stride", node.at, help=help)
+            dims += [d for d in kernel[:3] if d is not None]
+        else:
+            dims.append(whole(node, scope, "a dimension"))
+    if 0 in dims:
+        help = "every dimension is at least 1"
+        raise scope.problem("NS142", "a size cannot be zero", size.at, help=help)
+    return Shape(dims)
+
+
+def _literal(node: syntax.Number, scope: Scope) -> int | Fraction:
+    text = node.text
+    if text.isdecimal() and len(text) < 19:
+        return int(text)
+    exponent = re.search(r"[eE]([+-]?\d+)$", text)
+    if len(text) > 80 or (exponent and (len(exponent[1]) > 4 or abs(int(exponent[1])) > 80)):
+        raise _out_of_range(node, scope)
+    return _bounded(Fraction(text), node, scope)
+
+
+def _kernel(node: syntax.KernelLiteral, scope: Scope) -> Kernel:
+    size, _, stride = node.text.replace("×", "x").partition("/")
+    digits = [*size.split("x"), *([stride] if stride else [])]
+    if max(map(len, digits)) > 18:
+        raise _out_of_range(node, scope)
+    height, width, *channels = map(int, size.split("x"))
+    return Kernel(height, width, channels[0] if channels else None, int(stride) if stride else None)
+
+
+def _operation(node: syntax.Operation, scope: Scope) -> int | Fraction:
+    value = number(node.first, scope)
+    for sign, operand in node.rest:
+        right = number(operand, scope)
+        if right == 0 and sign in ("/", "//", "%"):
+            help = "make sure that the divisor cannot be zero"
+            raise scope.problem("NS141", "division by zero", operand.at, help=help)
+        value = _bounded(_ARITHMETIC[sign](Fraction(value), Fraction(right)), node, scope)
+    return value
+
+
+def _power(node: syntax.Power, scope: Scope) -> int | Fraction:
+    *bases, last = node.operands
+    value = number(last, scope)
+    for operand in reversed(bases):
+        base = number(operand, scope)
+        if not isinstance(value, int):
+            help = "only whole exponents are exact"
+            raise scope.problem("NS140", "an exponent must be a whole number", node.at, help=help)
+        if base == 0 and value < 0:
+            help = "make sure that the base cannot be zero"
+            raise scope.problem("NS141", "division by zero", node.at, help=help)
+        if abs(value) > 256 and base not in (-1, 0, 1):
+            raise _out_of_range(node, scope)
+        value = _bounded(Fraction(base) ** value, node, scope)
+    return value
+
+
+def _comparison(node: syntax.Comparison, scope: Scope) -> Word:
+    if node.operator in ("==", "!="):
+        left, right = evaluate(node.left, scope), evaluate(node.right, scope)
+        names = [v.text if isinstance(v, Word | BlockName) else v for v in (left, right)]
+        return ON if (names[0] == names[1]) == (node.operator == "==") else OFF
+    low, high = Fraction(number(node.left, scope)), Fraction(number(node.right, scope))
+    return ON if _ORDER[node.operator](low, high) else OFF
+
+
+def _logical(node: syntax.Logical, scope: Scope) -> Word:
+    if node.operator == "not":
+        return OFF if condition(node.operands[0], scope) else ON
+    decide = all if node.operator == "and" else any
+    return ON if decide(condition(operand, scope) for operand in node.operands) else OFF
+
+
+def _bounded(value: int | Fraction, node: syntax.Expression, scope: Scope) -> int | Fraction:
+    value = Fraction(value)
+    if value.denominator == 1:
+        if abs(value) > MAX_INTEGER:
+            raise _out_of_range(node, scope)
+        return int(value)
+    if max(abs(value.numerator), value.denominator) > MAX_FRACTION:
+        raise _out_of_range(node, scope)
+    return value
+
+
+def _out_of_range(node: syntax.Expression, scope: Scope) -> Reported:
+    help = "whole numbers stay below 2**63, fractions within 256 bits"
+    return scope.problem("NS007", "this number is out of range", node.at, help=help)

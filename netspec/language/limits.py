@@ -1,0 +1,16 @@
+"""How large a spec may be.  The limits keep every answer within seconds and a gigabyte."""
+
+MAX_BYTES = 2**20
+"""Size of a file."""
+
+MAX_STAGES = 100_000
+"""Stages, counted before parsing and again while blocks expand."""
+
+MAX_DEPTH = 100
+"""Nesting of brackets, and of blocks that call blocks."""
+
+MAX_INTEGER = 2**63 - 1
+"""The largest whole number, written or computed."""
+
+MAX_FRACTION = 2**256
+"""The largest numerator and denominator of a number that is not whole."""

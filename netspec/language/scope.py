@@ -1,0 +1,108 @@
+"""What names mean at one place of a spec, and where that place is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from netspec.language import syntax
+from netspec.language.diagnostics import Note, Problems
+from netspec.language.source import Source, Span
+from netspec.ops import OPERATORS
+from netspec.values import BlockName, Value, Word
+
+
+WORDS = {
+    word for room in OPERATORS.values() for a in room.attributes() for word in a.kind.words
+} | {"on", "off"}
+"""Words that mean something as the value of an attribute."""
+
+
+class Reported(Exception):
+    """A mistake that has been reported; whoever catches it goes on without the value."""
+
+
+class Unknown:
+    """The value of something that was reported as broken; using it is not reported again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A block's call on the way to a stage: which block, and where it was called."""
+
+    block: str
+    span: Span
+
+
+@dataclass(slots=True)
+class Scope:
+    """The names of the net, or of one call of a block; ``outer`` is what encloses it."""
+
+    source: Source
+    problems: Problems
+    bound: dict[str, Value | Unknown] = field(default_factory=dict)
+    blocks: dict[str, syntax.Block] = field(default_factory=dict)
+    outer: Scope | None = None
+    calls: tuple[Call, ...] = ()
+    broken: bool = False
+    """Whether a definition was lost, so that an unknown name may be a consequence."""
+
+    def value(self, name: syntax.Name) -> Value:
+        """What a name stands for; a name that nothing defines is a word."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name.text in scope.bound:
+                found = scope.bound[name.text]
+                if isinstance(found, Unknown):
+                    raise Reported
+                return found
+            if name.text in scope.blocks:
+                return BlockName(name.text)
+            scope = scope.outer
+        if self.net.broken and not self.knows_word(name.text):
+            raise Reported
+        return Word(name.text)
+
+    @property
+    def net(self) -> Scope:
+        """The scope of the whole net."""
+        return self if self.outer is None else self.outer.net
+
+    def knows_word(self, word: str) -> bool:
+        """Whether a word means something by itself, so that it is no misspelt name."""
+        return word in OPERATORS or word in WORDS
+
+    def names(self) -> set[str]:
+        """Every name that could stand here, for `did you mean`."""
+        inherited = self.outer.names() if self.outer else set()
+        return inherited | set(self.bound) | set(self.blocks)
+
+    def inside(self, call: Call, bound: dict[str, Value | Unknown]) -> Scope:
+        """The scope of a block's body; it sees the net's names and its own arguments."""
+        return Scope(self.source, self.problems, bound, {}, self.net, (*self.calls, call))
+
+    def span(self, at: syntax.At) -> Span:
+        return Span(self.source, *at)
+
+    def problem(
+        self,
+        code: str,
+        message: str,
+        at: syntax.At,
+        *,
+        help: str,
+        label: str = "",
+        notes: Iterable[Note] = (),
+    ) -> Reported:
+        """Report a mistake; returns the exception for the caller to raise."""
+        held = (*notes, *call_notes(self.calls))
+        self.problems.add(code, message, self.span(at), help=help, label=label, notes=held)
+        return Reported()
+
+
+def call_notes(calls: tuple[Call, ...]) -> list[Note]:
+    """One note a call, innermost first; a long chain is shortened in the middle."""
+    shown = list(reversed(calls))
+    if len(shown) > 4:
+        shown = [*shown[:2], *shown[-2:]]
+    return [Note(f"in block `{c.block}`, called on line {c.span.line}", c.span) for c in shown]

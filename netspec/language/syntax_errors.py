@@ -1,0 +1,192 @@
+"""Syntax errors in words.
+
+What a parser says is "expected one of COLON, DOT".  What a person wants to know is what was found,
+what could stand there, and what to write instead.  The hints are a table of malformed examples:
+the parser fails on each in the state that marks the mistake, and a test goes through the table.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+HINTS: dict[str, list[str]] = {
+    "a row is `LABEL: stage | stage -> size`; name the row and put a `:` behind its label": [
+        "conv 3x3, 64",
+        "C1 conv 3x3, 64",
+        "relu",
+        "C1 = conv 3x3, 64",
+    ],
+    "a word of the language cannot label a row; choose another label": [
+        "input: conv 3x3, 64",
+        "output: fc 10",
+        "head: fc 10",
+        "let: fc 10",
+        "block: fc 10",
+        "default: fc 10",
+        "net: fc 10",
+        "claim: fc 10",
+    ],
+    "with a variable stride write `stride=` after the kernel: conv 3x3, 64, stride=s": [
+        "C1: conv 3x3/s, 64",
+        "C1: conv 3x3/-1, 64",
+        "C1: maxpool 3x3/(2)",
+    ],
+    "separate arguments with commas": [
+        "C1: conv 3x3 64",
+        "C1: conv k 64",
+        "C1: lrn 5 k=2",
+        "C1: conv 3x3, 64 pad=1",
+        "C1: conv 3x3, 64, pad=1 stride=2",
+    ],
+    "write the value after the `=`": [
+        "C1: conv 3x3, 64, pad=",
+        "C1: conv 3x3, 64, pad= | relu",
+        "default round=",
+        "let a =",
+    ],
+    "a stage is missing between the bars: name an operator, or remove the `|`": [
+        "C1: | relu",
+        "C1: relu |",
+        "C1: relu | | relu",
+        "C1: relu || relu",
+    ],
+    "a row needs at least one stage, such as `identity`": ["C1:", "C1: -> 3x3x3"],
+    "after `->` stands the size, as in 55x55x96 or 4096, then params, macs, neurons or field": [
+        "C1: relu -> ",
+        "C1: relu -> , 5",
+        "C1: relu -> = 5",
+        "C1: relu -> 5x5x3 5",
+        "C1: relu -> 5 weights 3",
+    ],
+    "a size is written 224x224x3, or with names that stand alone: H x W x C": [
+        "input image",
+        "input image -1",
+        "input image = 3x3x3",
+        "input image 3, 3",
+    ],
+    "attributes are written key=value, as in pad=1": [
+        "C1: conv 3x3, 64, pad:1",
+        "C1: conv 3x3, 64, pad 1",
+        "default round",
+        "default maxpool round",
+    ],
+    "a block is written `block name(argument, ...) = stage | stage`": [
+        "block",
+        "block a",
+        "block a relu",
+        "block a(n) conv 3x3, n",
+        "block a: relu",
+    ],
+    "a constant is written `let name = value`": ["let", "let a", "let a 5", "let 5 = 3"],
+    'a net begins with `net name "title"`, or `net name(parameter=default) "title"`': [
+        "net",
+        "net 5",
+        "net a b",
+        "net a(5)",
+    ],
+    "a head is written `head NAME from ROW, weight=0.3: stage | stage`": [
+        "head a",
+        "head a: relu",
+        "head a from",
+        "head a from b",
+    ],
+    "name rows after `from`, separated by commas": ["C1 from : relu", "C1 from A B: relu"],
+    "name the rows that the net returns, separated by commas": ["output", "output a b"],
+    "claims of the net are written `claim params 60965224, macs 724406816`": [
+        "claim",
+        "claim weights 5",
+        "claim 5",
+        "claim params",
+    ],
+    "a branch is a pipe of stages; end each with a line or `;`": [
+        "C1: concat { }",
+        "C1: concat { a: relu }",
+        "C1: concat { relu, relu }",
+    ],
+    "several inputs are named after `from`: C1 from A, B: add": ["C1: add A B {}"],
+    "compare with == and join conditions with `and`, `or`, `not`": [
+        "C1: relu if a = b",
+        "C1: relu if a && b",
+        "C1: relu if",
+        "C1: relu if a, b",
+    ],
+    "strings are only used for the title of a net": ['C1: conv "3x3", 64', 'let a = "b"'],
+}
+
+GENERAL_HELP = "the grammar is explained by example in docs/language.md"
+
+_WORDS = {
+    "$END": "the end of the statement",
+    "_END": "the end of the line",
+    "NAME": "a name",
+    "LABEL": "a label",
+    "NUMBER": "a number",
+    "KERNEL": "a kernel or size such as 3x3/2",
+    "STRING": "a title in quotes",
+    "MEASURE": "`params`, `macs`, `neurons` or `field`",
+    "TIMES": "an arithmetic operator",
+    "SIGN": "`+` or `-`",
+    "COMPARE": "a comparison",
+    "_X": "`x`",
+}
+_CONTINUE_AN_EXPRESSION = {
+    "`**`",
+    "`and`",
+    "`or`",
+    _WORDS["TIMES"],
+    _WORDS["SIGN"],
+    _WORDS["COMPARE"],
+}
+
+
+def describe(parser: Lark, start: str, error: UnexpectedInput) -> tuple[int, int, str, str]:
+    """Where a statement stops making sense, as (offset, length, message, help)."""
+    help = _hints(parser).get(_mistake(error), GENERAL_HELP)
+    expected = _expected(parser, error)
+    if isinstance(error, UnexpectedToken) and error.token.type == "$END":
+        return error.token.end_pos or 0, 1, f"{expected}the statement ends here", help
+    if isinstance(error, UnexpectedToken):
+        token = error.token
+        return token.start_pos or 0, len(token), f"{expected}found `{_short(token)}`", help
+    assert isinstance(error, UnexpectedCharacters)
+    return error.pos_in_stream or 0, 1, f"{expected}found the character `{error.char}`", help
+
+
+Mistake = tuple[tuple[int, ...], str]
+"""The parser's last two states, and the kind of token that has no place there."""
+
+
+@cache
+def _hints(parser: Lark) -> dict[Mistake, str]:
+    table: dict[Mistake, str] = {}
+    for hint, examples in HINTS.items():
+        for example in examples:
+            try:
+                parser.parse(example, start="statement")
+            except UnexpectedInput as error:
+                table.setdefault(_mistake(error), hint)
+    return table
+
+
+def _mistake(error: UnexpectedInput) -> Mistake:
+    state: Any = error.state
+    token = error.token.type if isinstance(error, UnexpectedToken) else ""
+    return tuple(state.state_stack[-2:]), token
+
+
+def _expected(parser: Lark, error: UnexpectedInput) -> str:
+    names = getattr(error, "accepts", None) or getattr(error, "allowed", None) or ()
+    words = {_WORDS.get(name) or f"`{parser.get_terminal(name).pattern.value}`" for name in names}
+    if len(words) > 4:
+        words -= _CONTINUE_AN_EXPRESSION
+    if not words or len(words) > 6:
+        return "this does not fit: "
+    *some, last = sorted(words)
+    return f"expected {', '.join(some)}{' or ' if some else ''}{last}, but "
+
+
+def _short(token: Token) -> str:
+    return token if len(token) <= 30 else f"{token[:30]}..."

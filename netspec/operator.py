@@ -1,0 +1,224 @@
+"""What an operator is: the contract that every room of ``netspec/ops`` fulfils.
+
+A room is one file with one frozen dataclass: its attributes, its shape rule, what it counts
+(parameters, buffers, multiply-accumulates, neurons), its receptive field, and its meaning as plain
+PyTorch.  The rooms do not import torch at the top, so that checking a spec never loads it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from netspec.attributes import KERNEL, PADDING, PAIR, ROUNDING, Attribute, Padding
+from netspec.attributes import keyword, positional
+from netspec.shapes import Field, Kernel, Pair, Shape, ShapeError, Window, slide
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A tensor that an operator holds, in PyTorch's order of axes.
+
+    A fresh one is drawn from N(0, 2 / fan_in) (He et al. 2015) when ``fan_in`` is given, and
+    filled with ``value`` otherwise.
+    """
+
+    shape: tuple[int, ...]
+    fan_in: int | None = None
+    value: float = 0.0
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+
+class Operator(ABC):
+    """One operator of the language.
+
+    ``inputs`` are the shapes of the operands throughout; shapes have no batch axis.
+    """
+
+    name: ClassVar[str]
+    """The word of the language."""
+
+    takes: ClassVar[str] = "one"
+    """``"one"`` operand, ``"many"``, or ``"none"``."""
+
+    is_trained: ClassVar[bool] = False
+    """Whether it holds parameters."""
+
+    def shape(self, inputs: Sequence[Shape]) -> Shape:
+        """The output's shape, the input's own by default; ShapeError when the inputs do not fit."""
+        return inputs[0]
+
+    @abstractmethod
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        """The meaning, at inference, in plain PyTorch: maps are [N, C, H, W], vectors [N, C]."""
+
+    def training_reference(
+        self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor
+    ) -> Tensor:
+        """The meaning while training, where it differs."""
+        return self.reference(inputs, *x, **parameters)
+
+    def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
+        """Trained tensors, by name."""
+        return {}
+
+    def buffers(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
+        """Tensors that are kept but not trained, by name."""
+        return {}
+
+    def macs(self, inputs: Sequence[Shape]) -> tuple[int, ...]:
+        """Factors whose product is the number of multiply-accumulates for one image."""
+        return (0,)
+
+    def neurons(self, inputs: Sequence[Shape]) -> int:
+        """Outputs counted as neurons: those of conv, local and fc."""
+        return 0
+
+    def field(self, fields: Sequence[Field], inputs: Sequence[Shape]) -> Field:
+        """The receptive field of the outputs, from those of the operands."""
+        return Field.union(fields)
+
+    def derivation(self, axis: int, inputs: Sequence[Shape]) -> str | None:
+        """The arithmetic behind one axis of the output; None when it is the operand's own."""
+        return None
+
+    def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
+        """The kernel as a table of the documents would print it."""
+        return None
+
+    def mistakes(self) -> Iterator[tuple[str, str, str]]:
+        """Attributes that contradict each other or are missing: (code, attribute, reason)."""
+        return iter(())
+
+    @classmethod
+    @cache
+    def attributes(cls) -> tuple[Attribute, ...]:
+        return tuple(
+            Attribute(f.name, default=f.default, **f.metadata)
+            for f in fields(cls)  # type: ignore[arg-type]
+            if f.metadata
+        )
+
+    def given(self) -> dict[str, Any]:
+        """The attributes that differ from their defaults."""
+        values = {a.name: (getattr(self, a.name), a.default) for a in self.attributes()}
+        return {n: value for n, (value, default) in values.items() if value != default}
+
+    def __str__(self) -> str:
+        words = [f"{name}={value}" for name, value in self.given().items()]
+        return " ".join([self.name, *words])
+
+
+def map_of(operator: Operator, inputs: Sequence[Shape]) -> Shape:
+    """The operand, which has to be a map."""
+    if not inputs[0].is_map:
+        raise ShapeError(
+            "NS206",
+            f"{operator.name} needs a map, height x width x channels, "
+            f"and its input is a vector of {inputs[0]}",
+            help=f"put {operator.name} before the stage that flattens the map, or use fc",
+            origins=[(0, 0)],
+        )
+    return inputs[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowOperator(Operator):
+    """An operator that slides a window over a map."""
+
+    kernel: Kernel = positional(KERNEL, "height x width, with /stride")
+    stride: Pair | None = keyword(PAIR, "step of the window, if not in the kernel", default=None)
+    pad: Padding = keyword(PADDING, "padding", default=(0, 0, 0, 0))
+    round: str = keyword(ROUNDING, "rounding of the output's size", default="floor")
+
+    clips: ClassVar[bool] = True
+    """Whether ``round=ceil`` drops a last window that starts outside input + left padding."""
+
+    @property
+    def steps(self) -> Pair:
+        if self.stride is not None:
+            return self.stride
+        return (self.kernel.stride or 1,) * 2
+
+    @property
+    def spacing(self) -> Pair:
+        """Distance between the taps of the window."""
+        return (1, 1)
+
+    def windows(self, inputs: Sequence[Shape]) -> tuple[Window, Window]:
+        shape = map_of(self, inputs)
+        vertical, horizontal = (
+            slide(
+                axis,
+                shape[axis],
+                self.kernel.size[axis],
+                stride=self.steps[axis],
+                dilation=self.spacing[axis],
+                padding=self.pad if isinstance(self.pad, str) else self.pad[2 * axis :][:2],
+                rounding=self.round,
+                clip=self.clips,
+            )
+            for axis in (0, 1)
+        )
+        return vertical, horizontal
+
+    def shape(self, inputs: Sequence[Shape]) -> Shape:
+        vertical, horizontal = self.windows(inputs)
+        return Shape((vertical.size_out, horizontal.size_out, self.channels_out(inputs)))
+
+    def channels_out(self, inputs: Sequence[Shape]) -> int:
+        return inputs[0].channels
+
+    def field(self, fields: Sequence[Field], inputs: Sequence[Shape]) -> Field:
+        return fields[0].through(self.windows(inputs))
+
+    def derivation(self, axis: int, inputs: Sequence[Shape]) -> str | None:
+        return self.windows(inputs)[axis].formula if axis < 2 else None
+
+    def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
+        return f"{self.kernel.height}x{self.kernel.width}/{self.stride_text}"
+
+    @property
+    def stride_text(self) -> str:
+        down, right = self.steps
+        return str(down) if down == right else f"{down}x{right}"
+
+    def mistakes(self) -> Iterator[tuple[str, str, str]]:
+        if self.kernel.stride is not None and self.stride is not None:
+            yield "NS136", "stride", f"the kernel {self.kernel} has its stride already"
+        if self.clips and self.kernel.channels is not None:
+            reason = (
+                f"a {self.name} sees every channel by itself: leave out x{self.kernel.channels}"
+            )
+            yield "NS132", "kernel", reason
+
+
+def padded(x: Tensor, windows: tuple[Window, Window], value: float = 0.0) -> Tensor:
+    """The map [N, C, H, W] with all the padding that its windows reach, overhang included."""
+    import torch.nn.functional as F
+
+    vertical, horizontal = windows
+    sides = (
+        horizontal.before,
+        horizontal.after + horizontal.overhang,
+        vertical.before,
+        vertical.after + vertical.overhang,
+    )
+    return F.pad(x, sides, value=value) if any(sides) else x
+
+
+def symmetric(windows: tuple[Window, Window]) -> Pair | None:
+    """The padding as PyTorch's own argument, when both sides are alike and nothing overhangs."""
+    if any(w.before != w.after or w.overhang for w in windows):
+        return None
+    return windows[0].before, windows[1].before

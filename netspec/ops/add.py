@@ -1,0 +1,44 @@
+"""Addition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING
+
+from netspec.operator import Operator
+from netspec.shapes import AXES, Shape, ShapeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Add(Operator):
+    """Addition, element by element, of inputs of one size: the join of a residual block."""
+
+    name = "add"
+    takes = "many"
+
+    def shape(self, inputs: Sequence[Shape]) -> Shape:
+        first = inputs[0]
+        for operand, shape in enumerate(inputs):
+            if shape == first:
+                continue
+            axis = next(
+                (i for i, (a, b) in enumerate(zip(first, shape, strict=False)) if a != b), 0
+            )
+            what = "size" if len(shape) != len(first) else AXES[axis if first.is_map else 2]
+            raise ShapeError(
+                "NS205",
+                f"add inputs differ in {what}: {first} and {shape}",
+                label=f"branch {operand + 1} is {shape}",
+                help="add needs equal sizes; a conv 1x1 matches channels, pad= and stride= the rest",
+                origins=[(0, axis), (operand, axis)],
+            )
+        return first
+
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        return reduce(add, x)

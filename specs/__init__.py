@@ -1,0 +1,1 @@
+"""The bundled specs, one ``.net`` file a network, as package data."""
