@@ -1,0 +1,69 @@
+"""netspec turns the layer table of a paper into a network that is checked, fast and trainable.
+
+    import netspec
+    net = netspec.load("specs/googlenet.net")   # parsed and checked; repr is the table
+    model = netspec.compile(net)                # a torch.nn.Module
+    model(images)                               # [N, 3, 224, 224] in, [N, 1000] out
+    model.features("3a")(images)                # any row's activation
+
+Loading and checking a spec never imports torch.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from netspec.errors import DataError
+from netspec.language.diagnostics import Diagnostic, SpecError
+from netspec.language.source import bundled
+from netspec.net import Net, load, loads
+
+if TYPE_CHECKING:
+    from netspec.backends.reference import Model
+    from netspec.compiler import compile, verify
+    from netspec.images import load_image
+    from netspec.weights import load_weights, save_weights
+
+try:
+    __version__ = version("netspec-compiler")
+except PackageNotFoundError:  # a checkout that is not installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "DataError",
+    "Diagnostic",
+    "Model",
+    "Net",
+    "SpecError",
+    "bundled",
+    "compile",
+    "load",
+    "load_image",
+    "load_weights",
+    "loads",
+    "save_weights",
+    "verify",
+]
+
+_NEEDS_TORCH = {
+    "Model": "netspec.backends.reference",
+    "compile": "netspec.compiler",
+    "verify": "netspec.compiler",
+    "load_image": "netspec.images",
+    "load_weights": "netspec.weights",
+    "save_weights": "netspec.weights",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch when it is first used."""
+    if name not in _NEEDS_TORCH:
+        raise AttributeError(f"module 'netspec' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_NEEDS_TORCH[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_NEEDS_TORCH]

@@ -7,7 +7,7 @@ from math import prod
 
 from netspec.graph import Claim, Graph, Row, Stage
 from netspec.infer import suggest
-from netspec.language.diagnostics import Note, Problems
+from netspec.language.diagnostics import Diagnostic, Note, Problems
 from netspec.language.scope import call_notes
 from netspec.ops.conv import Conv
 from netspec.shapes import Shape
@@ -21,35 +21,46 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
     Claims are made for the parameters' defaults: with other settings (``is_changed``) those that
     no longer hold are listed as notes, not as errors.
     """
-    severity = "note" if is_changed else "error"
-    checked = 0
+    claims = 0
+    found = Problems()
     for row in graph.rows.values():
         for claim in row.claims:
-            checked += 1
-            _check_row(row, claim, graph, problems, severity)
+            claims += 1
+            _check_row(row, claim, graph, found)
     for stage in graph.stages():
         if isinstance(stage.op, Conv) and stage.op.kernel.channels is not None:
-            checked += 1
-            _check_channels(stage, stage.op, graph, problems, severity)
-    names = [stage.name for stage in graph.stages() if not stage.head]
-    for claim in graph.claims:
-        checked += 1
-        _check_count("the net", claim, names, graph, problems, severity)
-    return checked
+            claims += 1
+            _check_channels(stage, stage.op, graph, found)
+    if not problems.errors:  # otherwise rows may be missing from the totals
+        names = [stage.name for stage in graph.stages() if not stage.head]
+        for claim in graph.claims:
+            claims += 1
+            _check_count("the net", claim, names, graph, found)
+    problems.found += [_as_note(d) for d in found.found] if is_changed else found.found
+    return claims
 
 
-def _check_row(row: Row, claim: Claim, graph: Graph, problems: Problems, severity: str) -> None:
+def _as_note(diagnostic: Diagnostic) -> Diagnostic:
+    """A claim that fails under changed parameters: told, not failed."""
+    return Diagnostic(
+        "NS305",
+        f"a claim does not apply with these settings: {diagnostic.message}",
+        diagnostic.span,
+        help="claims are made for the defaults of the net's parameters",
+        severity="note",
+    )
+
+
+def _check_row(row: Row, claim: Claim, graph: Graph, problems: Problems) -> None:
     output = graph.stage(row.output)
     if isinstance(claim.value, Shape):
         if output.shape is not None and not output.shape.agrees_with(claim.value):
-            _report_size(row, claim.value, claim, graph, problems, severity)
+            _report_size(row, claim.value, claim, graph, problems)
     else:
-        _check_count(f"row {row.label}", claim, row.stages, graph, problems, severity)
+        _check_count(f"row {row.label}", claim, row.stages, graph, problems)
 
 
-def _report_size(
-    row: Row, claimed: Shape, claim: Claim, graph: Graph, problems: Problems, severity: str
-) -> None:
+def _report_size(row: Row, claimed: Shape, claim: Claim, graph: Graph, problems: Problems) -> None:
     output = graph.stage(row.output)
     derived = output.known_shape
     help = f"change the claim to {derived}, or the row so that it holds"
@@ -68,27 +79,23 @@ def _report_size(
                 help = f"with {' or '.join(ways)}, {stage.op.name} of `{name}` gives {claimed[0]}"
     shown = [Note(text) for text in dict.fromkeys(notes)][:TERMS_SHOWN]
     message = f"row {row.label} is {derived}, not {claimed}"
-    problems.add("NS301", message, claim.span, notes=shown, help=help, severity=severity)
+    problems.add("NS301", message, claim.span, notes=shown, help=help)
 
 
-def _check_channels(
-    stage: Stage, op: Conv, graph: Graph, problems: Problems, severity: str
-) -> None:
+def _check_channels(stage: Stage, op: Conv, graph: Graph, problems: Problems) -> None:
     if stage.shape is None:
         return
     inputs = graph.shapes_into(stage.name)
     seen, claimed = op.channels_seen(inputs), op.kernel.channels
     if seen == claimed:
         return
-    share = f" / {op.groups} groups" if op.groups > 1 else ""
+    share = f": {inputs[0].channels} / {op.groups} groups = {seen}" if op.groups > 1 else ""
     problems.add(
         "NS303",
         f"each filter of {stage.name} sees {seen} channels, not {claimed}",
         stage.spans.get("kernel", stage.span),
-        notes=[Note(f"its input is {inputs[0]}: {inputs[0].channels}{share} = {seen}")]
-        + call_notes(stage.calls),
+        notes=[Note(f"its input is {inputs[0]}{share}")] + call_notes(stage.calls),
         help=f"write {op.kernel.height}x{op.kernel.width}x{seen}, or leave the channels out",
-        severity=severity,
     )
 
 
@@ -98,7 +105,6 @@ def _check_count(
     names: Iterable[str],
     graph: Graph,
     problems: Problems,
-    severity: str,
 ) -> None:
     stages = [graph.stage(name) for name in names]
     if any(stage.shape is None for stage in stages):
@@ -117,8 +123,8 @@ def _check_count(
         return
     code = "NS302" if what != "the net" else "NS304"
     message = f"{_MEASURED[claim.kind]} of {what}: {derived}, not {claim.value:,}"
-    help = f"change the claim to {derived.replace(',', '')}, or the row so that it holds"
-    problems.add(code, message, claim.span, notes=how, help=help, severity=severity)
+    help = f"change the claim to {derived.replace(',', '')}, or {what} so that it holds"
+    problems.add(code, message, claim.span, notes=how, help=help)
 
 
 _MEASURED = {

@@ -74,13 +74,18 @@ class Claim(NamedTuple):
 
 @dataclass(slots=True)
 class Row:
-    """A row of the spec: the stages that its pipe became, from ``inputs`` to ``output``."""
+    """A row of the spec: the stages that its pipe became, from ``inputs`` to ``output``.
+
+    ``words`` are the operators and blocks that the row names; ``own_stages`` are the stages of its
+    pipe, without those inside branches.
+    """
 
     label: str
     span: Span
-    text: str
+    words: tuple[str, ...]
     inputs: tuple[str, ...]
     stages: list[str]
+    own_stages: list[str]
     output: str
     claims: tuple[Claim, ...]
     head: str = ""

@@ -60,9 +60,11 @@ def _origin(stage: Stage, axis: int, graph: Graph) -> Note:
     maker = _maker(stage, axis, graph)
     shape = maker.known_shape
     place = f"`{maker.name}`, line {maker.span.line}"
-    if axis >= len(shape):
-        return Note(f"{shape} comes from {place}", maker.span)
-    how = maker.op.derivation(axis, graph.shapes_into(maker.name)) or f"the {maker.op.name}"
+    if not graph.operands(maker.name):
+        return Note(f"{shape} is the input {place}", maker.span)
+    how = maker.op.derivation(axis, graph.shapes_into(maker.name)) or maker.op.name
+    if not shape.is_map:
+        return Note(f"{shape} comes from {place}: {how}", maker.span)
     return Note(f"{AXES[axis]} {shape[axis]} comes from {place}: {how}", maker.span)
 
 

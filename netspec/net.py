@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 
 from netspec.check import check
 from netspec.graph import Graph, Totals
@@ -29,6 +30,7 @@ class Net:
         settings: the parameters that were set from outside.
         notes: claims that do not apply under these settings.
         claims: how many claims were checked.
+        seconds: how long each step took.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Net:
         settings: Mapping[str, Setting],
         notes: tuple[Diagnostic, ...],
         claims: int,
+        seconds: Mapping[str, float],
     ) -> None:
         self.name = name
         self.title = title
@@ -48,6 +51,7 @@ class Net:
         self.settings = dict(settings)
         self.notes = notes
         self.claims = claims
+        self.seconds = dict(seconds)
 
     @cached_property
     def totals(self) -> Totals:
@@ -90,11 +94,14 @@ def loads(text: str, name: str = "<text>", **settings: Setting) -> Net:
 def from_source(source: Source, settings: Mapping[str, Setting]) -> Net:
     """The one way from text to a checked net: parse, elaborate, infer, check."""
     problems = Problems()
+    started = perf_counter()
     tree = parse(source, problems)
+    parsed = perf_counter()
     name, title, graph, is_changed = elaborate(tree, problems, settings)
     infer(graph, problems)
     claims = check(graph, problems, is_changed=is_changed)
     if problems.errors:
         raise SpecError(problems.found)
     graph.verify()
-    return Net(name, title, graph, source, settings, tuple(problems.found), claims)
+    seconds = {"parse": parsed - started, "check": perf_counter() - parsed}
+    return Net(name, title, graph, source, settings, tuple(problems.found), claims, seconds)

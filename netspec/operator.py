@@ -103,11 +103,13 @@ class Operator(ABC):
     @classmethod
     @cache
     def attributes(cls) -> tuple[Attribute, ...]:
-        return tuple(
+        """What a stage of this operator can be given, the positional ones first."""
+        declared = [
             Attribute(f.name, default=f.default, **f.metadata)
             for f in fields(cls)  # type: ignore[arg-type]
             if f.metadata
-        )
+        ]
+        return tuple(sorted(declared, key=lambda a: not a.is_positional))
 
     def given(self) -> dict[str, Any]:
         """The attributes that differ from their defaults."""

@@ -11,7 +11,7 @@ from netspec.language.expressions import evaluate
 from netspec.language.scope import Reported, Scope
 from netspec.language.source import Span
 from netspec.operator import Operator
-from netspec.values import Value, Word, describe
+from netspec.values import Word, describe
 
 Defaults = Mapping[tuple[str, str], tuple[syntax.Argument, Scope]]
 """``default`` statements by (operator or empty, attribute)."""
@@ -80,15 +80,13 @@ def _match(
     for index, argument in enumerate(arguments):
         if argument.key is None:
             if seen_keyword:
-                message = "a positional argument stands after a keyword"
+                message = "a value without a name stands behind a named one"
                 help = "put values without a name first, key=value behind them"
-                scope.problem("NS134", message, argument.at, help=help)
-                failed = True
-                continue
+                raise scope.problem("NS134", message, argument.at, help=help)
             if index >= len(places):
                 takes = f"{room.name} takes {_listed(places)}"
                 scope.problem(
-                    "NS135", f"too many arguments: {takes}", argument.at, help=_usage(room)
+                    "NS135", f"too many arguments: {takes}", argument.at, help=usage(room)
                 )
                 failed = True
                 continue
@@ -97,7 +95,7 @@ def _match(
         seen_keyword = True
         key = argument.key
         if key.text not in known:
-            help = did_you_mean(key.text, known) or _usage(room)
+            help = did_you_mean(key.text, known) or usage(room)
             scope.problem("NS130", f"{room.name} has no `{key.text}`", key.at, help=help)
             failed = True
         elif key.text in given:
@@ -126,26 +124,22 @@ def _read(
         help = did_you_mean(value.text, candidates) or f"define it: let {value.text} = ..."
         message = f"`{value.text}` is not defined; for {attribute.name} of {room.name}, {reason}"
         raise scope.problem("NS113", message, argument.value.at, help=help)
-    message = f"{attribute.name} of {room.name}: {reason}, and this is {_shown(value)}"
-    raise scope.problem("NS132", message, argument.value.at, help=_usage(room))
-
-
-def _shown(value: Value) -> str:
-    return describe(value)
+    message = f"{attribute.name} of {room.name}: {reason}, and this is {describe(value)}"
+    raise scope.problem("NS132", message, argument.value.at, help=usage(room))
 
 
 def _missing(room: type[Operator], attribute: Attribute, name: syntax.Name, scope: Scope) -> None:
     written = attribute.name if attribute.is_positional else f"{attribute.name}="
     message = f"{room.name} needs {written}: {attribute.help}"
-    scope.problem("NS133", message, name.at, help=_usage(room))
+    scope.problem("NS133", message, name.at, help=usage(room))
 
 
-def _usage(room: type[Operator]) -> str:
-    """``usage: conv KERNEL, COUNT, stride=, pad=`` in the order of the room."""
-    attributes = room.attributes()
-    places = [a.name.upper() for a in attributes if a.is_positional]
-    keys = [f"{a.name}=" for a in attributes if not a.is_positional]
-    return f"usage: {room.name} {', '.join(places + keys)}".rstrip()
+def usage(room: type[Operator]) -> str:
+    """``usage: conv KERNEL, COUNT, stride=, pad=``: how a stage of this operator is written."""
+    places = [a.name.upper() for a in room.attributes() if a.is_positional]
+    keys = [f"{a.name}=" for a in room.attributes() if not a.is_positional]
+    branches = " { branch; branch }" if room.takes == "many" else ""
+    return f"usage: {room.name} {', '.join(places + keys)}".rstrip() + branches
 
 
 def _listed(names: Sequence[str]) -> str:

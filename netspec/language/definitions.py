@@ -39,7 +39,9 @@ class Definitions:
 def collect(tree: syntax.Tree, problems: Problems, settings: Mapping[str, Setting]) -> Definitions:
     """Gather the definitions of a spec; parameters take their values from ``settings``."""
     scope = Scope(tree.source, problems)
-    scope.broken = any(isinstance(s, syntax.Broken) for s in tree.statements)
+    broken = [s for s in tree.statements if isinstance(s, syntax.Broken)]
+    scope.is_broken = bool(broken)
+    scope.lost_names = any(s.keyword == "net" or not s.names for s in broken)
     header = _header(tree, scope)
     found = Definitions(header.name.text if header else "", header.title if header else "", scope)
     _parameters(header.parameters if header else (), found, settings)
@@ -111,7 +113,7 @@ def _parameters(
     scope = found.scope
     known = [p.name.text for p in parameters]
     for key in settings:
-        if key not in known and not scope.broken:
+        if key not in known and not scope.is_broken:
             has = f"its parameters are {', '.join(known)}" if known else "it has no parameters"
             span = Span(Source(f"--set {key}", key), 0, len(key))
             message = f"the net has no parameter `{key}`"

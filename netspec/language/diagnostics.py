@@ -129,7 +129,7 @@ def _render_one(diagnostic: Diagnostic, style: Style) -> str:
         lines += _excerpt(span, _printable(diagnostic.label), width, style, diagnostic.severity)
     for note in diagnostic.notes:
         lines.append(f"{style('note', 'note')}: {_printable(note.message)}")
-        if note.span is not None:
+        if note.span is not None and (note.span.source, note.span.line) != (span.source, line):
             lines += _excerpt(note.span, "", width, style, "note")
     if diagnostic.help:
         lines.append(f"{style('help', 'help')}: {_printable(diagnostic.help)}")

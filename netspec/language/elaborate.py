@@ -37,7 +37,7 @@ def elaborate(tree: syntax.Tree, problems: Problems, settings: Mapping[str, Sett
     try:
         _Net(definitions, graph).statements(tree.statements)
     except Stop:
-        definitions.scope.broken = True
+        definitions.scope.is_broken = True
     return Elaborated(definitions.name, definitions.title, graph, definitions.is_changed)
 
 
@@ -59,7 +59,8 @@ class _Body:
     prefix: str
     labels: dict[str, _Label] = field(default_factory=dict)
     previous: _Label | None = None
-    outputs: list[_Label] = field(default_factory=list)
+    is_broken: bool = False
+    """Whether a row named one that is not there, so that another may only seem unused."""
 
     def define(self, name: syntax.Name, operands: Operands, kind: str) -> _Label:
         label = _Label(operands, name.at, kind)
@@ -85,11 +86,12 @@ class _Body:
             help = "heads are left out at inference: take the row that the head reads"
             message = f"`{name.text}` is a head, not a row"
             self.scope.problem("NS111", message, name.at, help=help)
-        elif not self.scope.net.broken:
+        elif not self.scope.net.lost_names:
             rows = [n for n, held in self.labels.items() if held.kind != "head"]
             help = did_you_mean(name.text, rows) or f"{what} names a row above this one"
             message = f"there is no row `{name.text}` above this one"
             self.scope.problem("NS111", message, name.at, help=help)
+        self.is_broken = True
         return None
 
 
@@ -186,14 +188,15 @@ class _Net:
         elif body.previous is not None:
             body.previous.is_used = True
             yield from body.previous.operands or ()
-        elif self.definitions.name and not body.scope.broken:
+        elif self.definitions.name and not body.scope.is_broken:
             at = statements[-1].at
             help = "add rows such as `C1: conv 5x5, 6`"
             body.scope.problem("NS009", "the net has no rows", at, help=help)
+            body.is_broken = True
         self._report_unused(body)
 
     def _report_unused(self, body: _Body) -> None:
-        if body.scope.net.broken:
+        if body.is_broken or body.scope.net.is_broken:
             return
         for name, label in body.labels.items():
             if not label.is_used:
@@ -227,12 +230,16 @@ class _Net:
         inputs = [name for name, label in body.labels.items() if label.kind == "input"]
         if len(inputs) == 1:
             return body.use(syntax.Name(inputs[0], statement.at), "`from`")
-        if not body.scope.broken or inputs:
-            what = f"several inputs, {', '.join(inputs)}" if inputs else "no input"
-            help = "say which one the first row reads: `LABEL from INPUT: ...`"
-            message = f"the net has {what}, and the first row does not say what it reads"
-            help = help if inputs else "put `input image 224x224x3` above the first row"
-            message = message if inputs else "the first row has no input to read"
+        body.is_broken = True
+        if inputs:
+            message = (
+                f"the net has {len(inputs)} inputs, and the first row does not say which it reads"
+            )
+            help = f"write `{statement.first.text} from {inputs[0]}: ...`, say"
+            body.scope.problem("NS119", message, statement.at, help=help)
+        elif not body.scope.is_broken:
+            help = "put `input image 224x224x3` above the first row"
+            message = "the first row has no input to read"
             body.scope.problem("NS119", message, statement.at, help=help)
         return None
 
@@ -274,10 +281,11 @@ class _Net:
         if output is None or operands is None:
             return None
         span = body.scope.span(name.at)
-        text = re.sub(r"\s+", " ", body.scope.span(pipe.at).text[:200])
+        words = tuple(stage.name.text for stage in pipe.stages)
+        own = [stage for plan in plans for stage in plan.placed]
         is_inner = bool(body.prefix)
         self.graph.rows[label] = Row(
-            label, span, text, operands, stages, output[-1], held, head, is_inner
+            label, span, words, operands, stages, own, output[-1], held, head, is_inner
         )
         return output
 
@@ -323,6 +331,7 @@ class _Net:
             return None
         span = scope.span(plan.at)
         self.graph.add(Stage(name, op, span, scope.calls, head, plan.spans), operands)
+        plan.placed.append(name)
         stages.append(name)
         return (name,)
 
@@ -346,6 +355,7 @@ class _Net:
                 outputs += statement.labels
         for row in list(self.graph.rows.values())[before:]:
             stages += row.stages
+            plan.placed += row.own_stages
             row.head = head
             for name in row.stages:
                 self.graph.stage(name).head = head

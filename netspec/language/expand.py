@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netspec.language import syntax
 from netspec.language.binding import bind
@@ -30,6 +30,8 @@ class Planned:
     scope: Scope
     spans: dict[str, Span]
     branches: list[list[Plan]] | None = None
+    placed: list[str] = field(default_factory=list)
+    """The name that the stage got in the graph."""
 
 
 @dataclass(slots=True)
@@ -40,11 +42,15 @@ class PlannedRows:
     body: tuple[syntax.Inner, ...]
     at: syntax.At
     scope: Scope
+    placed: list[str] = field(default_factory=list)
+    """The names of the stages that are not in branches."""
 
 
 @dataclass(slots=True)
 class Lost:
     """A stage that was reported; what comes after it has no known input."""
+
+    placed: tuple[()] = ()
 
 
 Plan = Planned | PlannedRows | Lost
@@ -145,7 +151,7 @@ class Expander:
         for argument in stage.arguments:
             key = argument.key.text if argument.key else next(places, None)
             if argument.key is None and seen_keyword:
-                code, message = "NS134", "a positional argument stands after a keyword"
+                code, message = "NS134", "a value without a name stands behind a named one"
             elif key is None:
                 code, message = "NS116", f"too many arguments: `{name}` takes {len(parameters)}"
             elif key not in parameters:

@@ -44,7 +44,9 @@ class Scope:
     blocks: dict[str, syntax.Block] = field(default_factory=dict)
     outer: Scope | None = None
     calls: tuple[Call, ...] = ()
-    broken: bool = False
+    is_broken: bool = False
+    """Whether some statement was lost, so that what it would have used is not unused."""
+    lost_names: bool = False
     """Whether a definition was lost, so that an unknown name may be a consequence."""
 
     def value(self, name: syntax.Name) -> Value:
@@ -59,7 +61,7 @@ class Scope:
             if name.text in scope.blocks:
                 return BlockName(name.text)
             scope = scope.outer
-        if self.net.broken and not self.knows_word(name.text):
+        if self.net.lost_names and not self.knows_word(name.text):
             raise Reported
         return Word(name.text)
 

@@ -66,6 +66,8 @@ HINTS: dict[str, list[str]] = {
         "input image -1",
         "input image = 3x3x3",
         "input image 3, 3",
+        "input image 3x3x(n)",
+        "C1: relu -> 3x3x(n)",
     ],
     "attributes are written key=value, as in pad=1": [
         "C1: conv 3x3, 64, pad:1",

@@ -1,0 +1,5 @@
+"""``python -m netspec``."""
+
+from netspec.cli import main
+
+main(prog_name="netspec")

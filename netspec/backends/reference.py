@@ -1,0 +1,254 @@
+"""The reference backend: a checked net as a ``torch.fx.GraphModule`` of plain PyTorch operations.
+
+This is the meaning of a spec.  Every other backend, pass and kernel is held against it, so it is
+written to be read, not to be fast: each stage is recorded by calling its operator's ``reference``
+on proxies, and stays visible in ``model.code``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.nn import Module
+from torch.nn import Parameter as TorchParameter
+
+from netspec.graph import Graph
+from netspec.language.diagnostics import did_you_mean
+from netspec.net import Net, loads
+from netspec.operator import Parameter
+
+
+class Model(fx.GraphModule):
+    """A net that runs: maps are [N, C, H, W] tensors (channels-last in memory), vectors [N, C].
+
+    In evaluation mode, which a new model is in, ``model(image)`` returns the net's output, or a
+    tuple of them; dropout and heads are left out.  In training mode it returns
+    ``(output, {head: output})``.  Parameters are called ``ROW[.bN][.opN].parameter``.
+
+    Args:
+        net: the checked net.
+        tensors: its parameters and buffers by name, as from :func:`fresh_tensors`.
+    """
+
+    def __init__(self, net: Net, tensors: Mapping[str, Tensor]) -> None:
+        lowered = {mode: lower(net.graph, training=mode) for mode in (True, False)}
+        super().__init__(_furnished(net.graph, tensors), lowered[True], class_name=net.name)
+        self.net = net
+        self._lowered = lowered
+        self.register_forward_pre_hook(_check_inputs)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Model:
+        """Switch to training, with dropout and heads, or back to inference."""
+        super().train(mode)
+        if "_lowered" in self.__dict__ and self.graph is not self._lowered[mode]:
+            self.graph = self._lowered[mode]
+        return self
+
+    def features(self, *labels: str) -> fx.GraphModule:
+        """A module that returns the activation of a row, or a tuple for several rows.
+
+        Args:
+            labels: labels of rows, such as ``"F7"`` or ``"3a"``, or names of stages, such as
+                ``"3a.b2.relu1"``.  Parameters are shared with the model.
+
+        Raises:
+            KeyError: there is no such row or stage.
+        """
+        names = [_find(self.net.graph, label) for label in labels]
+        return fx.GraphModule(self, lower(self.net.graph, outputs=names), "Features").eval()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        copied = {name: tensor.detach().clone() for name, tensor in self.state_dict().items()}
+        return Model(self.net, copied).train(self.training)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        source = self.net.source
+        arguments = (source.text, source.name, self.net.settings, self.state_dict(), self.training)
+        return _restore, arguments
+
+
+def _restore(
+    text: str, name: str, settings: dict[str, Any], tensors: dict[str, Tensor], training: bool
+) -> Model:
+    return Model(loads(text, name, **settings), tensors).train(training)
+
+
+def _find(graph: Graph, label: str) -> str:
+    if label in graph.rows:
+        return graph.rows[label].output
+    if label in graph:
+        return label
+    guess = did_you_mean(label, [*graph.rows, *graph.nx])
+    raise KeyError(f"there is no row or stage {label!r}; {guess}".rstrip("; "))
+
+
+def _check_inputs(model: Module, images: tuple[Any, ...]) -> None:
+    """A clear error for what would fail somewhere inside the net."""
+    assert isinstance(model, Model)
+    net = model.net
+    if len(images) != len(net.graph.inputs):
+        wanted = ", ".join(net.graph.inputs)
+        raise ValueError(f"{net.name} takes {len(net.graph.inputs)} inputs ({wanted})")
+    for name, image in zip(net.graph.inputs, images, strict=True):
+        shape = net.graph.stage(name).known_shape
+        wanted = ", ".join(["N", *map(str, shape.torch)])
+        if tuple(image.shape[1:]) != shape.torch or image.dim() != len(shape) + 1:
+            given = ", ".join(map(str, image.shape))
+            raise ValueError(f"{net.name} takes {name} as [{wanted}], and this is [{given}]")
+
+
+# ------------------------------------------------------------------------------------- lowering
+
+
+class _Recorder(fx.proxy.GraphAppendingTracer):
+    """Names the nodes that a stage records after the stage."""
+
+    stage = ""
+
+    def create_node(
+        self,
+        kind: str,
+        target: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        name: str | None = None,
+        type_expr: Any = None,
+    ) -> fx.Node:
+        if kind in ("call_function", "call_method"):
+            name = self.stage
+        return super().create_node(kind, target, args, kwargs, name, type_expr)
+
+
+def lower(
+    graph: Graph, *, training: bool = False, outputs: Sequence[str] | None = None
+) -> fx.Graph:
+    """Record a graph as an ``fx.Graph`` of plain PyTorch operations.
+
+    Args:
+        graph: the shaped graph.
+        training: keep dropout and heads, and return ``(output, {head: output})``.
+        outputs: return the activations of these stages instead of the net's outputs.
+    """
+    ends = list(graph.outputs if outputs is None else outputs)
+    heads = {h.name: h.output for h in graph.heads.values()} if training else {}
+    needed = _needed(graph, [*ends, *heads.values()])
+    lowered = fx.Graph()
+    recorder = _Recorder(lowered)
+    values: dict[str, Any] = {}
+    for stage in graph.stages():
+        recorder.stage = stage.name
+        operands, inputs = graph.operands(stage.name), graph.shapes_into(stage.name)
+        if not operands:
+            image = fx.Proxy(lowered.placeholder(stage.name), recorder)
+            if stage.known_shape.is_map:
+                image = image.contiguous(memory_format=torch.channels_last)
+            values[stage.name] = image
+        elif stage.name in needed:
+            held = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
+            parameters: dict[str, Any] = {
+                name: fx.Proxy(lowered.get_attr(_attribute(stage.name, name)), recorder)
+                for name in held
+            }
+            meaning = stage.op.training_reference if training else stage.op.reference
+            x = [values[operand] for operand in operands]
+            values[stage.name] = meaning(inputs, *x, **parameters)
+    results = [values[name].node for name in ends]
+    result: Any = results[0] if len(results) == 1 else tuple(results)
+    if training:
+        result = (result, {name: values[output].node for name, output in heads.items()})
+    lowered.output(result)
+    return lowered
+
+
+def _needed(graph: Graph, ends: Sequence[str]) -> set[str]:
+    """The stages that lead to ``ends``."""
+    found: set[str] = set()
+    waiting = list(ends)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += graph.operands(name)
+    return found
+
+
+# ------------------------------------------------------------------------------------ parameters
+
+
+def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
+    """Name, description and whether it is trained, of every tensor that the net holds."""
+    for stage in graph.stages():
+        inputs = graph.shapes_into(stage.name)
+        for name, parameter in stage.op.parameters(inputs).items():
+            yield _attribute(stage.name, name), parameter, True
+        for name, buffer in stage.op.buffers(inputs).items():
+            yield _attribute(stage.name, name), buffer, False
+
+
+def fresh_tensors(
+    net: Net, *, device: torch.device, dtype: torch.dtype, seed: int
+) -> dict[str, Tensor]:
+    """Untrained parameters: weights from N(0, 2 / fan_in), biases zero; the same for every dtype.
+
+    Raises:
+        MemoryError: the machine has less memory than the parameters take.
+    """
+    held = list(parameter_names(net.graph))
+    needed = sum(p.elements for _, p, _ in held) * dtype.itemsize
+    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > available:
+        have = available / 2**30
+        raise MemoryError(
+            f"the parameters of {net.name} take {needed / 2**30:,.0f} GiB, "
+            f"and this machine has {have:,.0f} GiB"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, parameter, _ in held:
+        if parameter.fan_in is None:
+            values = torch.full(parameter.shape, parameter.value)
+        else:
+            deviation = (2 / parameter.fan_in) ** 0.5
+            values = torch.empty(parameter.shape).normal_(0, deviation, generator=generator)
+        tensors[name] = values.to(device=device, dtype=dtype)
+    return tensors
+
+
+def _furnished(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
+    """A module that holds the tensors under their names."""
+    root = Module()
+    for name, _, is_trained in parameter_names(graph):
+        *path, last = name.split(".")
+        module = root
+        for step in path:
+            if step not in module._modules:
+                module.add_module(step, Module())
+            module = module.get_submodule(step)
+        tensor = tensors[name]
+        if tensor.dim() == 4:
+            tensor = tensor.contiguous(memory_format=torch.channels_last)
+        if is_trained:
+            module.register_parameter(last, TorchParameter(tensor))
+        else:
+            module.register_buffer(last, tensor)
+    return root
+
+
+def _attribute(stage: str, parameter: str) -> str:
+    """The name of a parameter; a label that torch uses itself gets an underscore behind it."""
+    steps = [f"{s}_" if s.rstrip("_") in _taken() else s for s in stage.split(".")]
+    return ".".join([*steps, parameter])
+
+
+@cache
+def _taken() -> frozenset[str]:
+    """Attribute names that a module or one of its parameters has already."""
+    empty = fx.GraphModule(Module(), fx.Graph())
+    parameters = {"weight", "bias", "coefficient", "running_mean", "running_var"}
+    return frozenset({*dir(empty), *dir(Model), *parameters, "net", "_lowered"})

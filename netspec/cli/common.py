@@ -1,0 +1,102 @@
+"""What the commands share: options, error reports, exit codes.
+
+Exit codes: 0 fine, 1 the spec or the data is wrong, 2 the command is wrong.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from netspec.errors import DataError
+from netspec.language.diagnostics import Diagnostic, SpecError, render
+
+Command = Callable[..., Any]
+
+COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "help": "green", "gutter": "blue"}
+
+
+def styled(text: str, role: str) -> str:
+    """A text in the colour of its role; click removes colours where there is no terminal."""
+    return click.style(text, fg=COLOURS[role], bold=role != "gutter")
+
+
+def _read_settings(
+    context: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]
+) -> dict[str, str]:
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals or not value.strip():
+            raise click.BadParameter(f"{pair!r} is not KEY=VALUE")
+        if key in settings:
+            raise click.BadParameter(f"{key} is set twice")
+        settings[key] = value
+    return settings
+
+
+def set_option(command: Command) -> Command:
+    """``--set KEY=VALUE``: a parameter of the net."""
+    return click.option(
+        "--set",
+        "settings",
+        metavar="KEY=VALUE",
+        multiple=True,
+        callback=_read_settings,
+        help="Set a parameter of the net; repeatable.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """``--json``: print data for a program, errors included."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def print_json(data: Any) -> None:
+    """Print data as JSON."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def diagnostics_json(diagnostics: list[Diagnostic]) -> list[dict[str, Any]]:
+    """Diagnostics as the data that ``--json`` prints."""
+    return [d.as_json() for d in diagnostics]
+
+
+def reports_errors(command: Command) -> Command:
+    """Turn errors that are the user's to mend into a message and an exit code."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        with _reporting(kwargs.get("as_json", False)):
+            command(*args, **kwargs)
+
+    return wrapped
+
+
+@contextmanager
+def _reporting(as_json: bool) -> Iterator[None]:
+    try:
+        yield
+    except SpecError as error:
+        if as_json:
+            print_json(diagnostics_json(error.diagnostics))
+        else:
+            click.echo(render(error.diagnostics, styled), err=True)
+        raise click.exceptions.Exit(exit_code(error.diagnostics)) from None
+    except (DataError, MemoryError) as error:
+        if as_json:
+            print_json({"error": str(error)})
+        else:
+            click.echo(f"{styled('error', 'error')}: {error}", err=True)
+        raise click.exceptions.Exit(1) from None
+
+
+def exit_code(diagnostics: list[Diagnostic]) -> int:
+    """2 when all that is wrong stands in the command, in a ``--set``; else 1."""
+    in_command = all(d.span.source.name.startswith("--set") for d in diagnostics)
+    return 2 if in_command else 1

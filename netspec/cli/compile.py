@@ -1,0 +1,109 @@
+"""``netspec compile``."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import click
+
+from netspec.cli.common import json_option, print_json, reports_errors, set_option
+from netspec.net import load
+
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+
+
+@click.command(short_help="Lower to PyTorch, run once, verify.")
+@click.argument("spec")
+@set_option
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, metavar="N")
+@click.option("--emit", type=click.Choice(["python"]), help="Print the lowered net and stop.")
+@json_option
+@reports_errors
+def compile(
+    spec: str,
+    settings: dict[str, str],
+    dtype: str,
+    batch: int,
+    emit: str | None,
+    as_json: bool,
+) -> None:
+    """Parse, check and lower a net to PyTorch, run it once, and verify it against float64."""
+    net = load(spec, **settings)
+    started = perf_counter()
+    import torch
+
+    from netspec.compiler import compile as compile_net
+    from netspec.compiler import random_images, verify
+
+    imported = perf_counter()
+    model = compile_net(net, dtype=getattr(torch, dtype))
+    lowered = perf_counter()
+    if emit:
+        click.echo(model.code.strip())
+        return
+    images = random_images(net, batch=batch)
+    with torch.inference_mode():
+        outputs = model(*(image.to(getattr(torch, dtype)) for image in images))
+    ran = perf_counter()
+    verification = verify(model, images)
+    verified = perf_counter()
+
+    graph, totals, with_heads = net.graph, net.totals, net.totals_with_heads
+    seconds = {
+        **net.seconds,
+        "torch": imported - started,
+        "lower": lowered - imported,
+        "run": ran - lowered,
+        "verify": verified - ran,
+    }
+    if as_json:
+        print_json(
+            {
+                "name": net.name,
+                "backend": "reference",
+                "dtype": dtype,
+                "batch": batch,
+                "parameters": totals.parameters,
+                "macs": totals.macs,
+                "seconds": seconds,
+                "error": verification.error,
+                "allowed": verification.allowed,
+            }
+        )
+    else:
+        rows = sum(not row.is_inner for row in graph.rows.values())
+        heads = with_heads.parameters - totals.parameters
+        apart = f" (and {heads:,} in {_count(len(graph.heads), 'head')})" if heads else ""
+        shapes = ", ".join(
+            f"{name} {list(i.shape)}" for name, i in zip(graph.inputs, images, strict=True)
+        )
+        given = ", ".join(str(list(o.shape)) for o in _tuple(outputs))
+        stages = len(graph) - len(graph.inputs)
+        says = {
+            "parse": f"{net.source.name}, {_count(net.source.text.count(chr(10)), 'line')}",
+            "check": f"{_count(rows, 'row')}, {stages:,} stages, {net.claims:,} claims hold",
+            "torch": f"torch {torch.__version__} imported",
+            "lower": f"reference backend, {totals.parameters:,} parameters{apart}",
+            "run": f"{shapes} -> {given}, {dtype}, {totals.macs / 1e6:,.0f} million MACs an image",
+            "verify": f"relative error {verification.error:.1e} against float64, "
+            f"{verification.allowed:.1e} allowed",
+        }
+        click.echo(click.style(net.name, bold=True) + (f"  {net.title}" if net.title else ""))
+        width = max(map(len, says.values()))
+        for step, text in says.items():
+            click.echo(f"  {step:<7} {text:<{width}} {seconds[step] * 1000:8,.0f} ms")
+        for note in net.notes:
+            click.echo(f"  note: {note.message}")
+    if not verification.passed:
+        click.echo("the model does not compute what its spec says: a bug of netspec", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _tuple(outputs: Any) -> tuple[Any, ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)

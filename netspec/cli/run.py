@@ -1,0 +1,96 @@
+"""``netspec run``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from netspec.cli.common import json_option, print_json, reports_errors, set_option, styled
+from netspec.errors import DataError
+from netspec.net import Net, load
+
+BAR = 24
+
+
+@click.command(short_help="Classify pictures.")
+@click.argument("spec")
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@click.option("--weights", metavar="FILE", help="A safetensors file; without it, random weights.")
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, metavar="N")
+@set_option
+@json_option
+@reports_errors
+def run(
+    spec: str,
+    images: tuple[str, ...],
+    weights: str | None,
+    top: int,
+    settings: dict[str, str],
+    as_json: bool,
+) -> None:
+    """Classify pictures.
+
+    A picture is resized until it covers the net's input and cropped at its centre, made grey for a
+    net of one channel, and scaled to values from 0 to 1.
+    """
+    net = load(spec, **settings)
+    _require_a_classifier(net)
+    import torch
+
+    from netspec.compiler import compile as compile_net
+    from netspec.images import load_image
+    from netspec.weights import load_weights
+
+    model = compile_net(net)
+    if weights:
+        load_weights(model, weights)
+    shape = net.graph.stage(net.graph.inputs[0]).known_shape
+    results: list[dict[str, Any]] = []
+    failed = False
+    for path in images:
+        try:
+            image = load_image(path, shape)
+        except DataError as error:
+            failed = True
+            results.append({"image": path, "error": str(error)})
+            continue
+        with torch.inference_mode():
+            scores = model(image).flatten()
+        best = scores.topk(min(top, scores.numel()))
+        found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        results.append({"image": path, "top": [{"class": c, "score": s} for c, s in found]})
+    if as_json:
+        print_json({"name": net.name, "trained": bool(weights), "results": results})
+    else:
+        _print(net, results, is_trained=bool(weights))
+    raise click.exceptions.Exit(1 if failed else 0)
+
+
+def _require_a_classifier(net: Net) -> None:
+    graph = net.graph
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise DataError(
+            f"{net.name} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs: "
+            "`run` is for one picture in, one classification out; use the Python API"
+        )
+    shape = graph.stage(graph.outputs[0]).known_shape
+    if shape.elements != shape.channels:
+        raise DataError(f"{net.name} returns a map of {shape}, not classes; use the Python API")
+
+
+def _print(net: Net, results: list[dict[str, Any]], *, is_trained: bool) -> None:
+    is_probability = net.graph.stage(net.graph.outputs[0]).op.name == "softmax"
+    if not is_trained:
+        note = f"{net.name} has untrained, random weights: its answers mean nothing yet"
+        click.echo(f"{styled('note', 'note')}: {note} (give trained ones with --weights)")
+    for result in results:
+        if "error" in result:
+            click.echo(f"{styled('error', 'error')}: {result['error']}", err=True)
+            continue
+        click.echo(click.style(result["image"], bold=True))
+        for place in result["top"]:
+            score = place["score"]
+            shown = f"{100 * score:6.2f} %" if is_probability else f"{score:10.4f}"
+            bar = "█" * round(BAR * score) if is_probability else ""
+            click.echo(f"  class {place['class']:>5}  {shown}  {bar}".rstrip())

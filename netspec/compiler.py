@@ -1,0 +1,106 @@
+"""Compiling: from a checked net to a module that runs, and the proof that it computes the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod, sqrt
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from netspec.backends.reference import Model, fresh_tensors
+from netspec.net import Net, load
+from netspec.ops.softmax import Softmax
+
+
+def compile(
+    net: Net | str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    seed: int = 0,
+) -> Model:
+    """Lower a net to PyTorch, with untrained weights.
+
+    Args:
+        net: a checked net, or a spec to load.
+        device: where the parameters live.
+        dtype: their type; float64 is the exact reference.
+        seed: of the random weights; the same seed gives the same weights in every dtype.
+
+    Returns:
+        An ``nn.Module`` in evaluation mode: images [N, C, H, W] in, activations out.
+
+    Raises:
+        SpecError: the spec has mistakes.
+        MemoryError: the machine cannot hold the parameters.
+    """
+    held = net if isinstance(net, Net) else load(net)
+    tensors = fresh_tensors(held, device=torch.device(device), dtype=dtype, seed=seed)
+    return Model(held, tensors)
+
+
+def random_images(net: Net, *, batch: int = 1, seed: int = 0) -> list[Tensor]:
+    """Images of the right size, uniform in [0, 1), for each input of the net; float64."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [net.graph.stage(name).known_shape.torch for name in net.graph.inputs]
+    return [torch.rand(batch, *s, generator=generator, dtype=torch.float64) for s in shapes]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How far a model's outputs are from float64, as relative L2 error, and how far they may be."""
+
+    error: float
+    allowed: float
+
+    @property
+    def passed(self) -> bool:
+        return self.error <= self.allowed
+
+
+def verify(model: Model, images: list[Tensor]) -> Verification:
+    """Compare a model with its float64 twin, before a final softmax.
+
+    A softmax turns relative errors of its input into ones that depend on how large the input is,
+    so what is compared is what goes into it.
+    """
+    net = model.net
+    graph = net.graph
+    ends = [
+        graph.operands(name)[0] if isinstance(graph.stage(name).op, Softmax) else name
+        for name in graph.outputs
+    ]
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    dtype = next((p.dtype for p in model.parameters()), torch.float32)
+    exact = Model(net, {name: t.double() for name, t in model.state_dict().items()})
+    with torch.inference_mode():
+        ours = _tuple(model.features(*ends)(*(i.to(device, dtype) for i in images)))
+        theirs = _tuple(exact.features(*ends)(*(i.to(device) for i in images)))
+    errors = [
+        float((y.double() - z).norm() / z.norm().clamp_min(torch.finfo(torch.float64).tiny))
+        for y, z in zip(ours, theirs, strict=True)
+    ]
+    return Verification(max(errors), tolerance(net, dtype))
+
+
+def tolerance(net: Net, dtype: torch.dtype) -> float:
+    """The relative L2 error that rounding may cause in a net's output.
+
+    A sum of K terms in a type with unit roundoff u carries a relative error of about sqrt(K) u,
+    because its K roundings are independent (Higham and Mary 2019, probabilistic error analysis).
+    Those of successive stages are independent too, so their squares add:
+    error <= 2 u sqrt(sum of K over all stages), K at least 1, the 2 for unlucky draws.
+    """
+    graph = net.graph
+    terms = 0
+    for stage in graph.stages():
+        inputs = graph.shapes_into(stage.name)
+        terms += max(1, prod(stage.op.macs(inputs)) // stage.known_shape.elements)
+    unit_roundoff = torch.finfo(dtype).eps / 2
+    return 2 * unit_roundoff * sqrt(terms)
+
+
+def _tuple(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)

@@ -1,0 +1,62 @@
+"""Pictures from files, as the tensors that a net takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from netspec.errors import DataError
+from netspec.shapes import Shape
+
+
+def load_image(path: str | Path, shape: Shape) -> Tensor:
+    """A picture, resized until it covers the input and cropped at its centre.
+
+    Args:
+        path: any file that Pillow reads; turned upright as its EXIF data says, grey for a net of
+            one channel, on white where it is transparent.
+        shape: the input's height x width x channels.
+
+    Returns:
+        A tensor [1, C, H, W], float32, 0 for black to 1 for white.
+
+    Raises:
+        DataError: the file is no picture, or the net takes no pictures.
+    """
+    if not shape.is_map or shape.channels not in (1, 3):
+        raise DataError(
+            f"the net's input is {shape}, and a picture has 1 or 3 channels: "
+            "use the Python API for other inputs"
+        )
+    height, width, channels = shape
+    picture = ImageOps.fit(
+        _read(path), (width, height), method=Image.Resampling.BICUBIC, centering=(0.5, 0.5)
+    )
+    picture = picture.convert("L" if channels == 1 else "RGB")
+    pixels = np.asarray(picture, dtype=np.float32).reshape(height, width, channels) / 255
+    return torch.from_numpy(pixels.transpose(2, 0, 1)[np.newaxis].copy())
+
+
+def _read(path: str | Path) -> Image.Image:
+    try:
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened)
+            if picture.mode.startswith("I;16") or picture.mode == "I":
+                scaled = np.asarray(picture).astype(np.float32) / 257
+                picture = Image.fromarray(scaled.clip(0, 255).astype(np.uint8))
+            if picture.has_transparency_data:
+                layer = picture.convert("RGBA")
+                white = Image.new("RGBA", layer.size, "white")
+                picture = Image.alpha_composite(white, layer)
+            return picture.convert("RGB")
+    except FileNotFoundError:
+        raise DataError(f"cannot read {path}: there is no such file") from None
+    except UnidentifiedImageError:
+        raise DataError(f"cannot read {path}: it is not a picture that Pillow knows") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"cannot read {path}: {reason}") from None

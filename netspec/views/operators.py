@@ -1,0 +1,79 @@
+"""The operator reference: what each room says of itself."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import MISSING
+from typing import Any
+
+from netspec.attributes import Attribute
+from netspec.language.binding import usage
+from netspec.operator import Operator
+
+
+def as_data(room: type[Operator]) -> dict[str, Any]:
+    """An operator with its attributes, as plain data."""
+    text = inspect.getdoc(room) or ""
+    return {
+        "name": room.name,
+        "summary": text.partition("\n")[0],
+        "description": text,
+        "usage": usage(room).removeprefix("usage: "),
+        "attributes": [
+            {
+                "name": a.name,
+                "positional": a.is_positional,
+                "takes": a.kind.description,
+                "default": _default(a),
+                "help": a.help,
+            }
+            for a in room.attributes()
+        ],
+    }
+
+
+def as_text(room: type[Operator]) -> str:
+    """An operator for the terminal."""
+    data = as_data(room)
+    lines = [data["usage"], "", data["description"]]
+    if data["attributes"]:
+        width = max(len(a["name"]) for a in data["attributes"])
+        lines += ["", "Attributes:"]
+        for a in data["attributes"]:
+            default = "required" if a["default"] is None else f"default {a['default']}"
+            lines.append(f"  {a['name']:<{width}}  {a['help']}")
+            lines.append(f"  {'':<{width}}  {a['takes']}; {default}")
+    return "\n".join(lines)
+
+
+def as_markdown(rooms: list[type[Operator]]) -> str:
+    """All operators as a page of the documentation."""
+    parts = ["# Operators", "", "Written by `netspec ops --markdown`; do not edit.", ""]
+    for room in rooms:
+        data = as_data(room)
+        parts += [f"## {data['name']}", "", f"`{data['usage']}`", "", *_quoted(data["description"])]
+        if data["attributes"]:
+            parts += ["", "| attribute | takes | default | |", "|---|---|---|---|"]
+            for a in data["attributes"]:
+                default = "required" if a["default"] is None else f"`{a['default']}`"
+                parts.append(f"| `{a['name']}` | {a['takes']} | {default} | {a['help']} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _quoted(text: str) -> list[str]:
+    return ["```text", text, "```"]
+
+
+def _default(attribute: Attribute) -> str | None:
+    """A default as the spec would write it; None when the attribute is required."""
+    value = attribute.default
+    if value is MISSING:
+        return None
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return str(value[0]) if len(set(value)) == 1 else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,106 @@
+"""The table of a net: as a paper prints it, but derived."""
+
+from __future__ import annotations
+
+from html import escape
+from io import StringIO
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from netspec.net import Net
+from netspec.views.summary import summary
+
+COLUMNS = ("row", "layers", "input", "kernel", "output", "parameters", "MACs", "field")
+NUMBERS = ("parameters", "MACs", "field")
+WIDE = 160
+
+
+def rows_of(net: Net) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """The cells of the table, by row, and those of its last lines, the totals."""
+    data = summary(net)
+    body = [_cells(net, row) for row in data["rows"]]
+    totals = [("total", "", "", "", "", f"{data['parameters']:,}", f"{data['macs']:,}", "")]
+    if net.graph.heads:
+        with_heads = data["with_heads"]
+        counts = f"{with_heads['parameters']:,}", f"{with_heads['macs']:,}"
+        totals.append(("with heads", "", "", "", "", *counts, ""))
+    return body, totals
+
+
+def _cells(net: Net, row: dict[str, Any]) -> tuple[str, ...]:
+    sizes = row["input"] if isinstance(row["input"][0], list) else [row["input"]]
+    height, width = row["field"]["size"]
+    head = row["head"]
+    return (
+        f"{head} (head)" if head else row["label"],
+        " ".join(net.graph.rows[row["label"]].words),
+        ", ".join("x".join(map(str, size)) for size in sizes),
+        (row["kernel"] or "").replace("; ", "\n"),
+        "x".join(map(str, row["output"])),
+        f"{row['parameters']:,}" if row["parameters"] else "",
+        f"{row['macs']:,}" if row["macs"] else "",
+        str(height) if height == width else f"{height}x{width}",
+    )
+
+
+def table(net: Net) -> Table:
+    """The table for a terminal."""
+    shown = Table(box=box.SIMPLE_HEAD, title=_title(net), title_justify="left", pad_edge=False)
+    shown.title_style = "bold"
+    for column in COLUMNS:
+        justify: Any = "right" if column in NUMBERS else "left"
+        shown.add_column(column, justify=justify, no_wrap=True, overflow="fold")
+    body, totals = rows_of(net)
+    for cells in body:
+        shown.add_row(*cells)
+    shown.add_section()
+    for cells in totals:
+        shown.add_row(*cells, style="bold")
+    return shown
+
+
+def _title(net: Net) -> str:
+    inputs = (f"{name} {net.graph.stage(name).shape}" for name in net.graph.inputs)
+    return f"{net.name}: {', '.join(inputs)}" + (f"\n{net.title}" if net.title else "")
+
+
+def as_text(net: Net) -> str:
+    """The table as plain text, as wide as it needs to be."""
+    console = Console(file=StringIO(), width=WIDE, color_system=None, legacy_windows=False)
+    console.print(table(net), highlight=False, markup=False)
+    file = console.file
+    assert isinstance(file, StringIO)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).strip("\n")
+
+
+def print_table(net: Net) -> None:
+    """Print the table to a terminal, as wide as the terminal is or the table needs."""
+    Console(width=max(Console().width, WIDE)).print(table(net), highlight=False, crop=False)
+
+
+def as_html(net: Net) -> str:
+    """The table as HTML, for a notebook."""
+    body, totals = rows_of(net)
+
+    def line(cells: tuple[str, ...], tag: str) -> str:
+        return (
+            "<tr>"
+            + "".join(_cell(c, v, tag) for c, v in zip(COLUMNS, cells, strict=True))
+            + "</tr>"
+        )
+
+    head = line(COLUMNS, "th")
+    rows = "".join(line(cells, "td") for cells in body)
+    foot = "".join(line(cells, "th") for cells in totals)
+    caption = f"<caption><b>{escape(net.name)}</b> {escape(net.title)}</caption>"
+    return (
+        f"<table>{caption}<thead>{head}</thead><tbody>{rows}</tbody><tfoot>{foot}</tfoot></table>"
+    )
+
+
+def _cell(column: str, value: str, tag: str) -> str:
+    align = "right" if column in NUMBERS else "left"
+    return f'<{tag} style="text-align:{align}">{escape(value)}</{tag}>'

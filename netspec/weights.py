@@ -1,0 +1,66 @@
+"""Weights in files: safetensors, which hold tensors and nothing that runs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch.nn import Module
+
+from netspec.errors import DataError
+
+SHOWN_AT_MOST = 5
+
+
+def load_weights(model: Module, path: str | Path) -> None:
+    """Copy the tensors of a safetensors file into a model; all of them, or none.
+
+    Raises:
+        DataError: the file cannot be read, or its names or shapes are not the model's.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            given = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise DataError(f"cannot read weights from {path}: there is no such file") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(
+            f"cannot read weights from {path}: it is not a whole safetensors file ({error}); "
+            "a .pt or .pth file is a pickle: open it in PyTorch and save it with "
+            "netspec.save_weights"
+        ) from None
+    wanted = model.state_dict()
+    problems = [f"missing: {name}" for name in wanted if name not in given]
+    problems += [f"not in the net: {name}" for name in given if name not in wanted]
+    problems += [
+        f"{name}: {list(given[name].shape)} in the file, {list(tensor.shape)} in the net"
+        for name, tensor in wanted.items()
+        if name in given and given[name].shape != tensor.shape
+    ]
+    if problems:
+        shown = problems[:SHOWN_AT_MOST]
+        if len(problems) > len(shown):
+            shown.append(f"... and {len(problems) - len(shown)} more")
+        listed = "\n  ".join(shown)
+        raise DataError(f"the weights in {path} are not this net's:\n  {listed}")
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            tensor.copy_(given[name])
+
+
+def save_weights(model: Module, path: str | Path) -> None:
+    """Write a model's tensors to a safetensors file, whole or not at all."""
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(handle)
+    try:
+        save_file(tensors, temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
