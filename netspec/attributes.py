@@ -68,6 +68,8 @@ def _declare(kind: Kind, help: str, default: Any, *, is_positional: bool) -> Any
 
 
 def whole(minimum: int) -> Kind:
+    """A whole number of at least ``minimum``."""
+
     def read(value: Value) -> int:
         if not isinstance(value, int) or value < minimum:
             raise kind.refuse()
@@ -95,6 +97,8 @@ def number(minimum: float, maximum: float | None = None, *, above: bool = False)
 
 
 def choice(*words: str) -> Kind:
+    """One of several words."""
+
     def read(value: Value) -> str:
         if not isinstance(value, Word) or value.text not in words:
             raise kind.refuse()
@@ -135,7 +139,7 @@ def _read_padding(value: Value) -> Padding:
     if isinstance(value, Word) and value.text in ("half", "same"):
         return value.text
     if isinstance(value, tuple) and not isinstance(value, Kernel | Word) and len(value) == 4:
-        sides = tuple(side for side in value if isinstance(side, int) and 0 <= side)
+        sides = tuple(side for side in value if isinstance(side, int) and side >= 0)
         if len(sides) == 4:
             return sides[0], sides[1], sides[2], sides[3]
     pair = _as_pair(value)

@@ -94,7 +94,7 @@ def _check_channels(stage: Stage, op: Conv, graph: Graph, problems: Problems) ->
         "NS303",
         f"each filter of {stage.name} sees {seen} channels, not {claimed}",
         stage.spans.get("kernel", stage.span),
-        notes=[Note(f"its input is {inputs[0]}{share}")] + call_notes(stage.calls),
+        notes=[Note(f"its input is {inputs[0]}{share}"), *call_notes(stage.calls)],
         help=f"write {op.kernel.height}x{op.kernel.width}x{seen}, or leave the channels out",
     )
 
@@ -145,9 +145,8 @@ def _terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, int]]:
         factors = stage.op.macs(inputs)
         if prod(factors):
             yield "*".join(map(str, factors)), prod(factors)
-    elif kind == "neurons":
-        if stage.op.neurons(inputs):
-            yield "*".join(map(str, stage.known_shape)), stage.op.neurons(inputs)
+    elif kind == "neurons" and stage.op.neurons(inputs):
+        yield "*".join(map(str, stage.known_shape)), stage.op.neurons(inputs)
 
 
 def _sum(terms: list[tuple[str, int]], total: int) -> list[Note]:

@@ -120,6 +120,7 @@ class Graph:
         self.heads: dict[str, Head] = {}
         self.rows: dict[str, Row] = {}
         self.claims: list[Claim] = []
+        self._order: list[str] | None = None
 
     def __contains__(self, name: str) -> bool:
         return name in self.nx
@@ -130,6 +131,7 @@ class Graph:
     def add(self, stage: Stage, operands: tuple[str, ...] = ()) -> None:
         """Add a stage that reads ``operands``, in this order."""
         assert stage.name not in self.nx, stage.name
+        self._order = None
         self.nx.add_node(stage.name, stage=stage)
         for position, operand in enumerate(operands):
             self.nx.add_edge(operand, stage.name, operand=position)
@@ -140,14 +142,20 @@ class Graph:
 
     def stages(self) -> Iterator[Stage]:
         """All stages, producers before consumers, otherwise in the order of the spec."""
-        rank = {name: i for i, name in enumerate(self.nx)}
-        for name in nx.lexicographical_topological_sort(self.nx, key=rank.__getitem__):
-            yield self.stage(name)
+        if self._order is None:
+            rank = {name: i for i, name in enumerate(self.nx)}
+            sort = nx.lexicographical_topological_sort
+            self._order = list(sort(self.nx, key=rank.__getitem__))
+        return map(self.stage, self._order)
 
     def operands(self, name: str) -> tuple[str, ...]:
         """The stages that a stage reads, in the order of its operands."""
-        edges = self.nx.in_edges(name, data="operand")
-        return tuple(producer for producer, _, _ in sorted(edges, key=lambda edge: edge[2]))
+        found = [
+            (edge["operand"], producer)
+            for producer, edges in self.nx.pred[name].items()
+            for edge in edges.values()
+        ]
+        return tuple(producer for _, producer in sorted(found))
 
     def consumers(self, name: str) -> list[str]:
         return list(self.nx.successors(name))
@@ -169,14 +177,14 @@ class Graph:
 
     def verify(self) -> None:
         """Check the invariants that every pass must keep; a failure is a bug of netspec."""
-        assert nx.is_directed_acyclic_graph(self.nx), "the graph has a cycle"
-        for name, held in self.nx.nodes(data="stage"):
-            positions = sorted(p for _, _, p in self.nx.in_edges(name, data="operand"))
-            assert positions == list(range(len(positions))), f"{name}: operands {positions}"
-            takes = held.op.takes
-            assert takes == "many" or len(positions) == (takes == "one"), f"{name}: {positions}"
-            if held.shape is not None and positions:
-                assert held.shape == held.op.shape(self.shapes_into(name)), f"{name}: stale shape"
+        for stage in self.stages():  # raises when there is a cycle
+            name, takes, shape = stage.name, stage.op.takes, stage.shape
+            count = len(self.operands(name))
+            positions = {edge["operand"] for *_, edge in self.nx.in_edges(name, data=True)}
+            assert positions == set(range(count)), f"{name}: operands {positions}"
+            assert takes == "many" or count == (takes == "one"), f"{name}: {count} operands"
+            if shape is not None:
+                assert shape == stage.op.shape(self.shapes_into(name)), f"{name}: stale shape"
         for name in [*self.inputs, *self.outputs, *(h.output for h in self.heads.values())]:
             assert name in self.nx, f"{name} is not in the graph"
         for row in self.rows.values():

@@ -118,4 +118,5 @@ def _suggestions(origins: list[tuple[Stage, int]], graph: Graph) -> Iterator[str
         ways = list(suggest(maker, axis, other[axis], graph))[:2]
         if ways:
             line = maker.span.line
-            yield f"set {' or '.join(ways)} on `{maker.name}`, line {line}, to make it {other[axis]}"
+            how = " or ".join(ways)
+            yield f"set {how} on `{maker.name}`, line {line}, to make it {other[axis]}"

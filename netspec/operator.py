@@ -14,8 +14,16 @@ from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from netspec.attributes import KERNEL, PADDING, PAIR, ROUNDING, Attribute, Padding
-from netspec.attributes import keyword, positional
+from netspec.attributes import (
+    KERNEL,
+    PADDING,
+    PAIR,
+    ROUNDING,
+    Attribute,
+    Padding,
+    keyword,
+    positional,
+)
 from netspec.shapes import Field, Kernel, Pair, Shape, ShapeError, Window, slide
 
 if TYPE_CHECKING:

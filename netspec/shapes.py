@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -136,6 +137,7 @@ class Window:
         return first_tap <= last_tap
 
 
+@lru_cache(maxsize=4096)
 def slide(
     axis: int,
     size_in: int,
@@ -185,7 +187,7 @@ def _padding(axis: int, size_in: int, extent: int, stride: int, padding: Pair | 
             raise ShapeError(
                 "NS203",
                 f"pad=half needs an odd kernel, and this one is {extent} in {AXES[axis]}",
-                help="use pad=same, or say the padding of each side: pad=(top, bottom, left, right)",
+                help="use pad=same, or name the four sides: pad=(top, bottom, left, right)",
             )
         return extent // 2, extent // 2
     if padding == "same":

@@ -1,4 +1,4 @@
-"""The values of the language: numbers, kernels, words, tuples, and the blocks that can be passed."""
+"""The values of the language: numbers, kernels, words, tuples, and blocks as arguments."""
 
 from __future__ import annotations
 

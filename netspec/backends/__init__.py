@@ -1,0 +1,1 @@
+"""Backends: what a checked net is lowered to."""

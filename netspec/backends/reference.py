@@ -36,6 +36,7 @@ class Model(fx.GraphModule):
     """
 
     def __init__(self, net: Net, tensors: Mapping[str, Tensor]) -> None:
+        net.graph.verify()
         lowered = {mode: lower(net.graph, training=mode) for mode in (True, False)}
         super().__init__(_furnished(net.graph, tensors), lowered[True], class_name=net.name)
         self.net = net

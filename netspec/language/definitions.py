@@ -13,7 +13,7 @@ from netspec.language import syntax
 from netspec.language.diagnostics import Note, Problems, did_you_mean
 from netspec.language.expressions import value_or_unknown
 from netspec.language.parse import parse_value
-from netspec.language.scope import Reported, Scope, Unknown
+from netspec.language.scope import Scope, Unknown
 from netspec.language.source import Source, Span
 from netspec.ops import OPERATORS
 from netspec.shapes import Kernel

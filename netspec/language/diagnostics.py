@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from netspec.language.limits import MAX_PROBLEMS
+
 if TYPE_CHECKING:
     from netspec.language.source import Source, Span
 
@@ -88,7 +90,10 @@ class Problems:
         notes: Iterable[Note] = (),
         severity: str = "error",
     ) -> None:
+        """Add a problem; raises SpecError with all of them when there are too many to go on."""
         self.found.append(Diagnostic(code, message, span, label, tuple(notes), help, severity))
+        if len(self.found) >= MAX_PROBLEMS:
+            raise SpecError(self.found)
 
     @property
     def errors(self) -> bool:

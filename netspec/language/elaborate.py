@@ -15,6 +15,7 @@ from netspec.language.diagnostics import Note, Problems, did_you_mean
 from netspec.language.expand import Expander, Lost, Plan, Planned, PlannedRows, Stop
 from netspec.language.limits import MAX_STAGES
 from netspec.language.scope import Reported, Scope
+from netspec.operator import Operator
 from netspec.ops.identity import Identity
 
 Operands = tuple[str, ...] | None

@@ -1,4 +1,4 @@
-"""A pipe becomes the stages it stands for: blocks expand, conditions choose, arguments are bound."""
+"""A pipe becomes the stages it stands for: blocks expand, conditions choose, arguments bind."""
 
 from __future__ import annotations
 

@@ -23,6 +23,12 @@ _ARITHMETIC: dict[str, Callable[[Fraction, Fraction], Fraction | int]] = {
     "//": operator.floordiv,
     "%": operator.mod,
 }
+_WHOLE: dict[str, Callable[[int, int], int]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "×": operator.mul,
+}
 _ORDER: dict[str, Callable[[Fraction, Fraction], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -141,6 +147,9 @@ def _operation(node: syntax.Operation, scope: Scope) -> int | Fraction:
     value = number(node.first, scope)
     for sign, operand in node.rest:
         right = number(operand, scope)
+        if isinstance(value, int) and isinstance(right, int) and sign in _WHOLE:
+            value = _bounded(_WHOLE[sign](value, right), node, scope)
+            continue
         if right == 0 and sign in ("/", "//", "%"):
             help = "make sure that the divisor cannot be zero"
             raise scope.problem("NS141", "division by zero", operand.at, help=help)
@@ -182,9 +191,8 @@ def _logical(node: syntax.Logical, scope: Scope) -> Word:
 
 
 def _bounded(value: int | Fraction, node: syntax.Expression, scope: Scope) -> int | Fraction:
-    value = Fraction(value)
     if value.denominator == 1:
-        if abs(value) > MAX_INTEGER:
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:
             raise _out_of_range(node, scope)
         return int(value)
     if max(abs(value.numerator), value.denominator) > MAX_FRACTION:

@@ -12,5 +12,8 @@ MAX_DEPTH = 100
 MAX_INTEGER = 2**63 - 1
 """The largest whole number, written or computed."""
 
+MAX_PROBLEMS = 1_000
+"""Problems after which reading stops."""
+
 MAX_FRACTION = 2**256
 """The largest numerator and denominator of a number that is not whole."""

@@ -26,7 +26,7 @@ GRAMMAR = Path(__file__).parent.parent / "grammars" / "netspec.lark"
 
 _PIECE = re.compile(
     r'(?P<string>"[^"\r\n]*"?)|(?P<comment>\#[^\r\n]*)|(?P<open>[{(])|(?P<close>[})])'
-    r"|(?P<end>[;\r\n](?:[;\s]|\#[^\r\n]*)*)|(?P<stage>[:|])"
+    r"|(?P<end>[;\r\n](?:[;\s]|\#[^\r\n]*)*)|(?P<stage>[:|])|(?P<item>,)"
 )
 _BLANK = re.compile(r"(?:[;\s]|#[^\r\n]*)*")
 _DEFINITION = re.compile(
@@ -65,7 +65,7 @@ def _cut(source: Source, problems: Problems) -> Iterator[_Piece]:
     text = source.text
     opened: list[tuple[str, int]] = []
     start = _BLANK.match(text).end()  # type: ignore[union-attr]
-    stages = 0
+    stages = items = 0
     broken = False
 
     def report(code: str, message: str, offset: int, help: str) -> None:
@@ -95,8 +95,10 @@ def _cut(source: Source, problems: Problems) -> Iterator[_Piece]:
                     yield _Piece(start, match.start(), broken)
                 start, broken = match.end(), False
         stages += kind == "stage" or (kind in ("end", "open") and bool(opened))
-        if stages > MAX_STAGES:
-            report("NS005", f"the file has more than {MAX_STAGES:,} stages", at, _TOO_MANY)
+        items += kind == "item"
+        if stages > MAX_STAGES or items > 2 * MAX_STAGES:
+            what = "stages" if stages > MAX_STAGES else "arguments"
+            report("NS005", f"the file has too many {what}", at, _TOO_MANY)
             raise SpecError(problems.found)
     for bracket, at in opened:
         report("NS102", f"this `{bracket}` is never closed", at, _BALANCE)
@@ -107,7 +109,7 @@ def _cut(source: Source, problems: Problems) -> Iterator[_Piece]:
 _FLATTEN = "give the inner part a name with `block`, and call it"
 _BALANCE = "every `{` needs a `}`, every `(` a `)`"
 _CLOSE_ON_LINE = "close it on the same line with `)`"
-_TOO_MANY = "a network of this size is better described by fewer, parametrised blocks"
+_TOO_MANY = f"a net has at most {MAX_STAGES:,} stages: describe it by fewer, parametrised blocks"
 
 
 def _broken(source: Source, piece: _Piece) -> syntax.Broken:
@@ -165,7 +167,8 @@ class _Builder(Transformer[Token, Any]):
 
     def _at(self, token: Token) -> At:
         start, end = token.start_pos, token.end_pos
-        assert start is not None and end is not None
+        assert start is not None
+        assert end is not None
         return self.base + start, self.base + end
 
     def _name(self, token: Token) -> syntax.Name:
@@ -182,7 +185,7 @@ class _Builder(Transformer[Token, Any]):
     def kernel(self, c: list[Token]) -> syntax.KernelLiteral:
         return syntax.KernelLiteral(str(c[0]), self._at(c[0]))
 
-    def tuple(self, c: list[Any]) -> syntax.Tuple:
+    def tuple_(self, c: list[Any]) -> syntax.Tuple:
         return syntax.Tuple(tuple(c), _around(c))
 
     def sum(self, c: list[Any]) -> syntax.Operation:

@@ -11,7 +11,6 @@ from netspec.language.source import Source, Span
 from netspec.ops import OPERATORS
 from netspec.values import BlockName, Value, Word
 
-
 WORDS = {
     word for room in OPERATORS.values() for a in room.attributes() for word in a.kind.words
 } | {"on", "off"}

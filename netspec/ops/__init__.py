@@ -13,9 +13,9 @@ def _furnish() -> dict[str, type[Operator]]:
     for room in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
         module = importlib.import_module(f"{__name__}.{room.name}")
         for thing in vars(module).values():
-            if isinstance(thing, type) and issubclass(thing, Operator):
-                if thing.__module__ == module.__name__:
-                    found[thing.name] = thing
+            is_room = isinstance(thing, type) and issubclass(thing, Operator)
+            if is_room and thing.__module__ == module.__name__:
+                found[thing.name] = thing
     return found
 
 

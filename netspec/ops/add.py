@@ -27,15 +27,14 @@ class Add(Operator):
         for operand, shape in enumerate(inputs):
             if shape == first:
                 continue
-            axis = next(
-                (i for i, (a, b) in enumerate(zip(first, shape, strict=False)) if a != b), 0
-            )
+            pairs = zip(first, shape, strict=False)
+            axis = next((i for i, (a, b) in enumerate(pairs) if a != b), 0)
             what = "size" if len(shape) != len(first) else AXES[axis if first.is_map else 2]
             raise ShapeError(
                 "NS205",
                 f"add inputs differ in {what}: {first} and {shape}",
                 label=f"branch {operand + 1} is {shape}",
-                help="add needs equal sizes; a conv 1x1 matches channels, pad= and stride= the rest",
+                help="make the sizes equal: a conv 1x1 for channels, pad= and stride= for the rest",
                 origins=[(0, axis), (operand, axis)],
             )
         return first

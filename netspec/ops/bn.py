@@ -42,11 +42,27 @@ class BatchNorm(Operator):
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F
 
-        return F.batch_norm(x[0], eps=self.eps, **parameters)
+        return F.batch_norm(
+            x[0],
+            parameters["running_mean"],
+            parameters["running_var"],
+            parameters["weight"],
+            parameters["bias"],
+            eps=self.eps,
+        )
 
     def training_reference(
         self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor
     ) -> Tensor:
         import torch.nn.functional as F
 
-        return F.batch_norm(x[0], eps=self.eps, momentum=self.momentum, training=True, **parameters)
+        return F.batch_norm(
+            x[0],
+            parameters["running_mean"],
+            parameters["running_var"],
+            parameters["weight"],
+            parameters["bias"],
+            training=True,
+            momentum=self.momentum,
+            eps=self.eps,
+        )

@@ -22,7 +22,9 @@ def rows_of(net: Net) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
     """The cells of the table, by row, and those of its last lines, the totals."""
     data = summary(net)
     body = [_cells(net, row) for row in data["rows"]]
-    totals = [("total", "", "", "", "", f"{data['parameters']:,}", f"{data['macs']:,}", "")]
+    totals: list[tuple[str, ...]] = [
+        ("total", "", "", "", "", f"{data['parameters']:,}", f"{data['macs']:,}", "")
+    ]
     if net.graph.heads:
         with_heads = data["with_heads"]
         counts = f"{with_heads['parameters']:,}", f"{with_heads['macs']:,}"
