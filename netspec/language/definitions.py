@@ -100,6 +100,7 @@ def _declare(found: Definitions, name: syntax.Name) -> bool:
         notes = [Note(f"first defined on line {first.line}", first)]
         message = f"`{name.text}` is defined twice"
         scope.problem("NS110", message, name.at, help="rename one of the two", notes=notes)
+        scope.bound[name.text] = Unknown()
         return False
     found.spans[name.text] = scope.span(name.at)
     return True

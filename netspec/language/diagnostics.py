@@ -129,12 +129,13 @@ def _render_one(diagnostic: Diagnostic, style: Style) -> str:
     width = max(len(str(s.line)) for s in spans)
     head = style(f"{diagnostic.severity}[{diagnostic.code}]", diagnostic.severity)
     place = f"{_printable(span.source.name)}:{line}:{column}"
+    shown = span.source.name, line
     lines = [f"{head}: {_printable(diagnostic.message)}", f"{' ' * width}--> {place}"]
     if span.source.text:
         lines += _excerpt(span, _printable(diagnostic.label), width, style, diagnostic.severity)
     for note in diagnostic.notes:
         lines.append(f"{style('note', 'note')}: {_printable(note.message)}")
-        if note.span is not None and (note.span.source, note.span.line) != (span.source, line):
+        if note.span is not None and (note.span.source.name, note.span.line) != shown:
             lines += _excerpt(note.span, "", width, style, "note")
     if diagnostic.help:
         lines.append(f"{style('help', 'help')}: {_printable(diagnostic.help)}")

@@ -236,7 +236,7 @@ class _Net:
             message = (
                 f"the net has {len(inputs)} inputs, and the first row does not say which it reads"
             )
-            help = f"write `{statement.first.text} from {inputs[0]}: ...`, say"
+            help = f"say which, as in `{statement.first.text} from {inputs[0]}: ...`"
             body.scope.problem("NS119", message, statement.at, help=help)
         elif not body.scope.is_broken:
             help = "put `input image 224x224x3` above the first row"

@@ -79,18 +79,16 @@ def number(node: syntax.Expression, scope: Scope) -> int | Fraction:
     raise scope.problem("NS140", message, node.at, help="arithmetic works on numbers only")
 
 
-def whole(node: syntax.Expression, scope: Scope, what: str) -> int:
-    """The value of an expression that has to be a whole number of at least 0."""
+def whole(node: syntax.Expression, scope: Scope, what: str, minimum: int = 0) -> int:
+    """The value of an expression that has to be a whole number of at least ``minimum``."""
     value = number(node, scope)
-    if isinstance(value, int) and value >= 0:
+    if isinstance(value, int) and value >= minimum:
         return value
     shown = value if isinstance(value, int) else f"{value} = {float(value):g}"
-    message = f"{what} must be a whole number of at least 0, and this is {shown}"
-    help = "use // to divide and round down" if isinstance(value, Fraction) else _CHECK_SIGN
+    message = f"{what} must be a whole number of at least {minimum}, and this is {shown}"
+    rounds = "use // to divide and round down"
+    help = rounds if isinstance(value, Fraction) else "check the arithmetic"
     raise scope.problem("NS142", message, node.at, help=help)
-
-
-_CHECK_SIGN = "check the arithmetic: a size or a count cannot be negative"
 
 
 def condition(node: syntax.Expression, scope: Scope) -> bool:
@@ -117,7 +115,7 @@ def shape(size: syntax.Size, scope: Scope) -> Shape:
                 raise scope.problem("NS101", "a size has no stride", node.at, help=help)
             dims += [d for d in kernel[:3] if d is not None]
         else:
-            dims.append(whole(node, scope, "a dimension"))
+            dims.append(whole(node, scope, "a dimension", minimum=1))
     if 0 in dims:
         help = "every dimension is at least 1"
         raise scope.problem("NS142", "a size cannot be zero", size.at, help=help)

@@ -1,0 +1,94 @@
+"""Every diagnostic: its page, its example, its mending, and its text to the letter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import netspec
+from netspec import SpecError, load, loads
+from netspec.language.handbook import codes, explanation
+from netspec.language.limits import MAX_BYTES, MAX_DEPTH
+
+GOLDEN = Path(__file__).parent / "golden"
+PACKAGE = Path(netspec.__file__).parent
+
+
+def from_bytes(data: bytes) -> Callable[[Path], object]:
+    def read(folder: Path) -> object:
+        path = folder / "example.net"
+        path.write_bytes(data)
+        return load(path)
+
+    return read
+
+
+WITHOUT_AN_EXAMPLE: dict[str, Callable[[Path], object]] = {
+    "NS001": lambda folder: load(folder / "example.net"),
+    "NS002": from_bytes(b"net example\ninput image 8x8x3\na: fc 10 # \xe9t\xe9"),
+    "NS003": from_bytes(b"net example\ninput image 8x8x3\na: fc\x00 10"),
+    "NS004": from_bytes(b"#" * (MAX_BYTES + 1)),
+    "NS006": lambda folder: loads(
+        "net example\nlet a = " + "(" * (MAX_DEPTH + 1) + "1" + ")" * (MAX_DEPTH + 1),
+        "example.net",
+    ),
+    "NS120": lambda folder: loads(
+        "net example(act=relu)\ninput image 8x8x3\na: act", "example.net", atc="tanh"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", [c for c in codes() if c != "NS305"])
+def test_each_code_has_an_example_whose_text_is_as_pinned(code: str, tmp_path: Path) -> None:
+    page = explanation(code)
+    assert bool(page.wrong) != (code in WITHOUT_AN_EXAMPLE)
+    with pytest.raises(SpecError) as caught:
+        if page.wrong:
+            loads(page.wrong, "example.net")
+        else:
+            WITHOUT_AN_EXAMPLE[code](tmp_path)
+    assert [d.code for d in caught.value.diagnostics] == [code]
+    text = str(caught.value).replace(f"{tmp_path}/", "")
+    assert text + "\n" == (GOLDEN / f"{code}.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("code", [c for c in codes() if explanation(c).right])
+def test_the_mended_example_is_a_net(code: str) -> None:
+    net = loads(explanation(code).right, "example.net")
+    assert net.graph.outputs
+
+
+def test_a_claim_under_other_settings_is_a_note() -> None:
+    net = loads("net example(n=10)\ninput image 8x8x3\na: fc n -> 10", "example.net", n=12)
+    assert [(d.code, d.severity) for d in net.notes] == [("NS305", "note")]
+    golden = (GOLDEN / "NS305.txt").read_text(encoding="utf-8")
+    from netspec.language.diagnostics import render
+
+    assert render(net.notes) + "\n" == golden
+
+
+def test_the_handbook_has_a_page_for_each_code_in_the_program_and_no_other() -> None:
+    used = {
+        code
+        for path in PACKAGE.rglob("*.py")
+        for code in re.findall(r"\bNS\d{3}\b", path.read_text(encoding="utf-8"))
+    }
+    assert used == set(codes())
+
+
+@pytest.mark.parametrize("code", codes())
+def test_every_diagnostic_names_a_place_and_a_way_out(code: str) -> None:
+    golden = (GOLDEN / f"{code}.txt").read_text(encoding="utf-8")
+    assert re.search(r"--> \S.*:\d+:\d+$", golden, flags=re.MULTILINE)
+    assert re.search(r"^help: \S", golden, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("code", codes())
+def test_each_page_has_a_title_and_prose(code: str) -> None:
+    page = explanation(code)
+    assert page.text.startswith(f"# {code}: {page.title}")
+    assert len(page.text.splitlines()) > 2
+    assert "```" not in page.text

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+from lark import Lark
+
+from netspec.language import syntax
+from netspec.language.diagnostics import Problems
+from netspec.language.parse import GRAMMAR, parse
+from netspec.language.source import Source
+from netspec.language.syntax_errors import GENERAL_HELP, HINTS
+from tests.helpers import codes
+
+
+def tree(text: str) -> tuple[syntax.Statement, ...]:
+    problems = Problems()
+    found = parse(Source("x.net", text), problems)
+    assert problems.found == []
+    return found.statements
+
+
+def row(text: str) -> syntax.Row:
+    (found,) = tree(text)
+    assert isinstance(found, syntax.Row)
+    return found
+
+
+def test_the_grammar_is_lalr_without_conflicts() -> None:
+    Lark(GRAMMAR.read_text(), parser="lalr", strict=False, start=["statement", "value"])
+
+
+def test_a_row_has_labels_sources_stages_and_claims() -> None:
+    found = row("5b..5e from a, b: add | conv 3x3/2, n if deep -> 2x2x3 params 5*5 macs 7")
+    assert (found.first.text, found.last and found.last.text) == ("5b", "5e")
+    assert [s.text for s in found.sources] == ["a", "b"]
+    assert [s.name.text for s in found.pipe.stages] == ["add", "conv"]
+    assert found.pipe.stages[1].condition is not None
+    assert found.claims.size is not None
+    assert [m.kind for m in found.claims.measures] == ["params", "macs"]
+
+
+def test_every_node_knows_where_it_stands() -> None:
+    text = "# comment\n\nC1: conv 5x5, 2*n, pad=half | relu"
+    stage = row(text).pipe.stages[0]
+    assert text[slice(*stage.at)] == "conv 5x5, 2*n, pad=half"
+    assert [text[slice(*a.value.at)] for a in stage.arguments] == ["5x5", "2*n", "half"]
+
+
+def test_branches_end_with_a_line_or_a_semicolon_and_nest() -> None:
+    (stage,) = row("a: concat { relu; tanh # c\n\n\n add { relu\n tanh } ; }").pipe.stages
+    assert stage.branches is not None
+    assert [b.stages[0].name.text for b in stage.branches] == ["relu", "tanh", "add"]
+    inner = stage.branches[2].stages[0].branches
+    assert inner is not None
+    assert len(inner) == 2
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ";", " ; \n", "  # comment\n", "\n\n#x\n"])
+def test_statements_end_with_a_line_or_a_semicolon(end: str) -> None:
+    assert len(tree(f"a: relu{end}b: relu{end}")) == 2
+
+
+def test_words_of_the_language_are_names_elsewhere() -> None:
+    (stage,) = row("x: block params, x, from=field, macs=let").pipe.stages
+    assert stage.name.text == "block"
+    assert [a.key.text for a in stage.arguments if a.key] == ["from", "macs"]
+
+
+def test_the_multiplication_sign_is_an_x_in_sizes_and_times_in_expressions() -> None:
+    found = row("a: conv 5×5×1/1, 6 -> 28×28×6 params 5×5×1 + 1")
+    kernel = found.pipe.stages[0].arguments[0].value
+    assert isinstance(kernel, syntax.KernelLiteral)
+    assert isinstance(found.claims.measures[0].value, syntax.Operation)
+
+
+def test_a_hash_inside_a_title_is_no_comment() -> None:
+    (net,) = tree('net a "issue #5; {"')
+    assert isinstance(net, syntax.Net)
+    assert net.title == "issue #5; {"
+
+
+@pytest.mark.parametrize(
+    ("hint", "example"), [(hint, example) for hint, held in HINTS.items() for example in held]
+)
+def test_each_malformed_example_gets_its_hint(hint: str, example: str) -> None:
+    problems = Problems()
+    parse(Source("x.net", example), problems)
+    assert [(d.code, d.help) for d in problems.found] == [("NS101", hint)]
+
+
+def test_a_mistake_without_a_hint_points_to_the_grammar() -> None:
+    problems = Problems()
+    parse(Source("x.net", "a: relu @"), problems)
+    assert [d.help for d in problems.found] == [GENERAL_HELP]
+
+
+def test_every_broken_statement_is_reported_and_hides_no_other() -> None:
+    problems = Problems()
+    text = "a: conv 3x3 16\nb: relu\nc: )\nd: relu\nlet x = (1\ne: relu\n"
+    found = parse(Source("x.net", text), problems)
+    assert [d.code for d in problems.found] == ["NS101", "NS102", "NS102"]
+    names = [s.first.text for s in found.statements if isinstance(s, syntax.Row)]
+    assert names == ["b", "d", "e"]
+    broken = [s for s in found.statements if isinstance(s, syntax.Broken)]
+    assert [(b.keyword, b.names[0].text) for b in broken] == [
+        ("row", "a"), ("row", "c"), ("let", "x")
+    ]  # fmt: skip
+
+
+def test_what_a_broken_statement_defines_is_not_missed() -> None:
+    header = "net example\ninput image 8x8x3\n"
+    assert codes(header + "let n = 3 4\na: conv 3x3, n") == ["NS101"]
+    assert codes(header + "block b(n) = conv 3x3 n\na: b 3") == ["NS101"]
+    assert codes(header + "a: conv 3x3 4\nb from a: relu") == ["NS101"]
+    assert codes("net example(n=)\ninput image 8x8x3\na: conv 3x3, n") == ["NS101"]
+    assert codes("net example\ninput image 8x8\u00b23\na: relu") == ["NS101"]

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from netspec import SpecError, bundled, load
+from netspec.language.limits import MAX_BYTES
+from netspec.language.source import Source, decode, read
+
+
+def code_of(path: Path | str) -> str:
+    with pytest.raises(SpecError) as caught:
+        load(path)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.help
+    return diagnostic.code
+
+
+def test_lines_and_columns_count_from_one_for_every_line_end() -> None:
+    source = Source("x", "ab\ncd\r\ne\rf")
+    assert [source.position(i) for i in (0, 1, 3, 4, 7, 9)] == [
+        (1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (4, 1)
+    ]  # fmt: skip
+    assert [source.line_text(n) for n in (1, 2, 3, 4)] == ["ab", "cd", "e", "f"]
+
+
+def test_a_bundled_name_reads_the_bundled_spec() -> None:
+    assert set(bundled()) >= {"alexnet", "googlenet", "lenet5"}
+    assert read("lenet5").text.count("net lenet5") == 1
+
+
+def test_a_file_comes_before_a_bundled_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lenet5").write_text("net mine\ninput image 8x8x3\na: fc 10")
+    assert load("lenet5").name == "mine"
+
+
+def test_a_folder_with_a_bundled_name_does_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lenet5").mkdir()
+    assert load("lenet5").name == "lenet5"
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    assert code_of(tmp_path) == "NS001"
+    assert code_of(tmp_path / "missing.net") == "NS001"
+    assert code_of("no\0name") == "NS001"
+    with pytest.raises(SpecError, match="did you mean `googlenet`"):
+        load("gogglenet")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    path.write_text("net a")
+    path.chmod(0)
+    assert code_of(path) == "NS001"
+
+
+def test_bytes_that_cannot_be_a_spec_are_refused() -> None:
+    for data, code in [
+        (b"net a\n\xff", "NS002"),
+        (b"net a\n\0", "NS003"),
+        (b"net a\n\x1b[31m", "NS003"),
+        (b" " * (MAX_BYTES + 1), "NS004"),
+    ]:
+        with pytest.raises(SpecError) as caught:
+            decode("x.net", data)
+        assert [d.code for d in caught.value.diagnostics] == [code]
+
+
+def test_a_byte_order_mark_is_not_part_of_the_text() -> None:
+    assert decode("x.net", b"\xef\xbb\xbfnet a").text == "net a"
+
+
+def test_an_endless_file_is_refused_after_a_mebibyte() -> None:
+    assert code_of("/dev/zero") == "NS004"

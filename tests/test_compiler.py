@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+import netspec
+from netspec.compiler import random_images, tolerance, verify
+from tests.helpers import load_rows
+
+
+@pytest.mark.parametrize("name", netspec.bundled())
+def test_float32_is_as_near_to_float64_as_its_rounding_allows(name: str) -> None:
+    model = netspec.compile(name)
+    result = verify(model, random_images(model.net))
+    assert result.passed
+    assert 0 < result.error < result.allowed < 1e-4
+
+
+def test_the_allowance_grows_with_the_roundoff_and_the_terms() -> None:
+    short, long = load_rows("a: fc 10"), load_rows("a: fc 10\nb: fc 10\nc: fc 10")
+    assert tolerance(short, torch.float64) < tolerance(short, torch.float32)
+    assert tolerance(short, torch.float32) < tolerance(long, torch.float32)
+    # one sum of 192 terms with unit roundoff 2^-24
+    assert tolerance(short, torch.float32) == pytest.approx(2 * 2**-24 * 192**0.5)
+
+
+def test_a_model_that_computes_something_else_does_not_pass() -> None:
+    model = netspec.compile("lenet5")
+    images = random_images(model.net)
+    model.register_forward_hook(lambda *_: None)
+    good = verify(model, images)
+    original = model.features
+
+    def wrong(*labels: str) -> object:
+        features = original(*labels)
+        with torch.no_grad():
+            features.C1.weight.add_(1e-3)
+        return features
+
+    model.features = wrong  # type: ignore[assignment, method-assign]
+    assert good.passed
+    assert not verify(model, images).passed
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_types_run(dtype: torch.dtype) -> None:
+    model = netspec.compile("lenet5", dtype=dtype)
+    assert model(torch.rand(1, 1, 32, 32, dtype=dtype)).dtype == dtype
+
+
+def test_random_images_have_the_size_of_each_input() -> None:
+    header = "net two\ninput left 8x6x3\ninput code 5\n"
+    net = load_rows("a from left: flatten\nb from a, code: concat", header)
+    assert [tuple(i.shape) for i in random_images(net, batch=2)] == [(2, 3, 8, 6), (2, 5)]

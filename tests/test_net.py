@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import netspec
+from netspec import SpecError, load, loads
+from netspec.language.source import BUNDLED
+from tests.helpers import HEADER
+
+
+def test_a_net_shows_its_table() -> None:
+    shown = repr(load("lenet5"))
+    assert "C3      conv             14x14x6    5x5x6/1, 16" in shown
+    assert "61,750" in shown
+
+
+def test_a_notebook_shows_html_that_cannot_be_injected() -> None:
+    html = loads('net n "<script>"\ninput image 8x8x3\na: fc 10')._repr_html_()
+    assert "&lt;script&gt;" in html
+    assert "<script>" not in html
+    assert html.count("<tr>") == 3
+
+
+def test_a_spec_is_a_path_or_a_bundled_name() -> None:
+    assert load(BUNDLED / "alexnet.net").totals == load("alexnet").totals
+
+
+def test_settings_are_keyword_arguments() -> None:
+    net = loads("net n(classes=10)\ninput image 8x8x3\na: fc classes", classes=3)
+    assert net.graph.stage("a").shape == (3,)
+
+
+def test_errors_carry_their_diagnostics() -> None:
+    with pytest.raises(SpecError) as caught:
+        loads(HEADER + "a: cnov 3x3", "mine.net")
+    assert [d.code for d in caught.value.diagnostics] == ["NS112"]
+    assert "mine.net:3:4" in str(caught.value)
+
+
+def test_loading_and_checking_never_imports_torch() -> None:
+    program = (
+        "import sys, netspec, netspec.cli\n"
+        "repr(netspec.load('googlenet'))\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'\n"
+        "assert 'sympy' not in sys.modules, 'sympy was imported'\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_all_public_names_are_there() -> None:
+    for name in netspec.__all__:
+        assert getattr(netspec, name).__doc__, name
+    with pytest.raises(AttributeError):
+        netspec.nothing  # noqa: B018
+    assert set(netspec.__all__) <= set(dir(netspec))
