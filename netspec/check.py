@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from netspec.graph import Claim, Graph, Row, Stage
@@ -13,31 +14,76 @@ from netspec.ops.conv import Conv
 from netspec.shapes import Shape
 
 TERMS_SHOWN = 6
+FOLLOWERS_SHOWN = 3
 
 
 def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
     """Hold every claim against the graph; returns how many there were.
 
-    Claims are made for the parameters' defaults: with other settings (``is_changed``) those that
-    no longer hold are listed as notes, not as errors.
+    A false claim that only follows from another, in a row above, is told with that one.  Claims
+    are made for the parameters' defaults: with other settings (``is_changed``) those that no
+    longer hold are listed as notes, not as errors.
     """
+    mistakes: list[_Mistake] = []
+    behind: dict[str, _Mistake] = {}  # the mistake that a row's size follows from, by its output
+    checked: set[str] = set()
     claims = 0
-    found = Problems()
     for row in graph.rows.values():
+        false = Problems()
         for claim in row.claims:
             claims += 1
-            _check_row(row, claim, graph, found)
-    for stage in graph.stages():
-        if isinstance(stage.op, Conv) and stage.op.kernel.channels is not None:
-            claims += 1
-            _check_channels(stage, stage.op, graph, found)
+            _check_row(row, claim, graph, false)
+        for name in row.stages:
+            stage = graph.stage(name)
+            if name not in checked and isinstance(stage.op, Conv) and stage.op.kernel.channels:
+                claims += 1
+                _check_channels(stage, stage.op, graph, false)
+            checked.add(name)
+        is_sized = any(claim.kind == "size" for claim in row.claims)
+        is_wrong = any(d.code == "NS301" for d in false.found)
+        cause = next((behind[n] for n in (row.output, *row.inputs) if n in behind), None)
+        if cause is not None:
+            cause.follows += false.found
+            if is_wrong or not is_sized:
+                behind[row.output] = cause
+            continue
+        for diagnostic in false.found:
+            mistakes.append(_Mistake(diagnostic))
+            if diagnostic.code == "NS301":
+                behind[row.output] = mistakes[-1]
     if not problems.errors:  # otherwise rows may be missing from the totals
+        false = Problems()
         names = [stage.name for stage in graph.stages() if not stage.head]
         for claim in graph.claims:
             claims += 1
-            _check_count("the net", claim, names, graph, found)
-    problems.found += [_as_note(d) for d in found.found] if is_changed else found.found
+            _check_count("the net", claim, names, graph, false)
+        if mistakes:
+            mistakes[0].follows += false.found
+        else:
+            mistakes += [_Mistake(diagnostic) for diagnostic in false.found]
+    for mistake in mistakes:
+        if is_changed:
+            problems.found += [_as_note(d) for d in (mistake.diagnostic, *mistake.follows)]
+        else:
+            problems.found.append(mistake.told())
     return claims
+
+
+@dataclass
+class _Mistake:
+    """A false claim, and others that are false because of it."""
+
+    diagnostic: Diagnostic
+    follows: list[Diagnostic] = field(default_factory=list)
+
+    def told(self) -> Diagnostic:
+        if not self.follows:
+            return self.diagnostic
+        shown = [d.message for d in self.follows[:FOLLOWERS_SHOWN]]
+        if len(self.follows) > len(shown):
+            shown.append(f"{len(self.follows) - len(shown)} more")
+        note = Note(f"with it go other claims: {'; '.join(shown)}")
+        return replace(self.diagnostic, notes=(*self.diagnostic.notes, note))
 
 
 def _as_note(diagnostic: Diagnostic) -> Diagnostic:

@@ -40,6 +40,14 @@ def window(
     )
 
 
+def placed(*args: int, **options: object) -> Window | str:
+    """The window, or the code of the refusal."""
+    try:
+        return window(*args, **options)  # type: ignore[arg-type]
+    except ShapeError as error:
+        return error.code
+
+
 def refusal(*args: int, axis: int = 0, **options: object) -> ShapeError:
     defaults = {"dilation": 1, "padding": (0, 0), "rounding": "floor", "clip": False}
     size_in, kernel, stride = args
@@ -96,18 +104,17 @@ def test_windows_stand_where_placing_them_one_at_a_time_puts_them(
     clip: bool,
 ) -> None:
     expected = walk(size_in, kernel, stride, dilation, before, after, rounding, clip)
-    try:
-        found = window(
-            size_in,
-            kernel,
-            stride,
-            dilation=dilation,
-            padding=(before, after),
-            rounding=rounding,
-            clip=clip,
-        )
-    except ShapeError as error:
-        assert error.code == expected
+    found = placed(
+        size_in,
+        kernel,
+        stride,
+        dilation=dilation,
+        padding=(before, after),
+        rounding=rounding,
+        clip=clip,
+    )
+    if isinstance(expected, str) or isinstance(found, str):
+        assert found == expected
         return
     assert list(found.starts()) == expected
     assert found.size_out == len(expected)
@@ -137,7 +144,8 @@ def test_rounding_up_gives_every_size_of_alexnet() -> None:
 def test_sizes_of_pools_are_those_of_pytorch(
     size_in: int, kernel: int, stride: int, pad: int, rounds_up: bool
 ) -> None:
-    assume(pad <= kernel // 2 and size_in + 2 * pad >= kernel)
+    pad = min(pad, kernel // 2)
+    assume(size_in + 2 * pad >= kernel)
     x = torch.zeros(1, 1, size_in, 1)
     pooled = F.max_pool2d(x, (kernel, 1), (stride, 1), (pad, 0), ceil_mode=rounds_up)
     rounding = "ceil" if rounds_up else "floor"
@@ -150,7 +158,8 @@ def test_sizes_of_convolutions_are_those_of_pytorch(
     size_in: int, kernel: int, stride: int, dilation: int, pad: int
 ) -> None:
     reach = dilation * (kernel - 1)
-    assume(pad <= reach < size_in + 2 * pad and dilation <= size_in)
+    pad = min(pad, reach)
+    assume(reach < size_in + 2 * pad and dilation <= size_in)
     x, weight = torch.zeros(1, 1, size_in, 1), torch.zeros(1, 1, kernel, 1)
     y = F.conv2d(x, weight, stride=(stride, 1), padding=(pad, 0), dilation=(dilation, 1))
     found = window(size_in, kernel, stride, dilation=dilation, padding=(pad, pad))
@@ -249,14 +258,14 @@ def test_a_window_that_sees_no_input_is_refused(
     ("rounding", "clip", "starts", "overhang"),
     [
         ("floor", False, [-1, 1, 3], 0),
-        ("ceil", False, [-1, 1, 3, 5], 2),
-        ("ceil", True, [-1, 1, 3, 5], 2),
+        ("ceil", False, [-1, 1, 3, 5], 1),
+        ("ceil", True, [-1, 1, 3, 5], 1),
     ],
 )
 def test_starts_and_overhang_of_a_padded_window(
     rounding: str, clip: bool, starts: list[int], overhang: int
 ) -> None:
-    found = window(6, 3, 2, padding=(1, 0), rounding=rounding, clip=clip)
+    found = window(7, 3, 2, padding=(1, 0), rounding=rounding, clip=clip)
     assert list(found.starts()) == starts
     assert found.overhang == overhang
 
@@ -280,11 +289,9 @@ def test_a_window_sees_input_when_one_of_its_taps_does(
 def test_the_formula_works_out_to_the_size(
     size_in: int, kernel: int, stride: int, side: int, rounding: str
 ) -> None:
-    assume(side < kernel <= size_in)
-    try:
-        found = window(size_in, kernel, stride, padding=(side, 0), rounding=rounding)
-    except ShapeError:
-        assume(False)
+    side = min(side, kernel - 1)
+    found = placed(size_in, kernel, stride, padding=(side, 0), rounding=rounding)
+    assume(isinstance(found, Window))
     assert eval(found.formula, {"floor": floor, "ceil": ceil}) == found.size_out
 
 

@@ -72,4 +72,6 @@ def test_each_inception_module_adds_up_as_in_the_paper() -> None:
 
 
 def test_alexnet_has_659272_neurons_not_650000() -> None:
-    assert load("alexnet").totals.neurons == 290_400 + 186_624 + 64_896 * 2 + 43_264 + 4096 * 2 + 1000
+    assert (
+        load("alexnet").totals.neurons == 290_400 + 186_624 + 64_896 * 2 + 43_264 + 4096 * 2 + 1000
+    )

@@ -41,6 +41,8 @@ class Model(fx.GraphModule):
         super().__init__(_furnished(net.graph, tensors), lowered[True], class_name=net.name)
         self.net = net
         self._lowered = lowered
+        shapes = [net.graph.stage(name).known_shape.torch for name in net.graph.inputs]
+        self._inputs = tuple(zip(net.graph.inputs, shapes, strict=True))
         self.register_forward_pre_hook(_check_inputs)
         self.eval()
 
@@ -92,16 +94,14 @@ def _find(graph: Graph, label: str) -> str:
 def _check_inputs(model: Module, images: tuple[Any, ...]) -> None:
     """A clear error for what would fail somewhere inside the net."""
     assert isinstance(model, Model)
-    net = model.net
-    if len(images) != len(net.graph.inputs):
-        wanted = ", ".join(net.graph.inputs)
-        raise ValueError(f"{net.name} takes {len(net.graph.inputs)} inputs ({wanted})")
-    for name, image in zip(net.graph.inputs, images, strict=True):
-        shape = net.graph.stage(name).known_shape
-        wanted = ", ".join(["N", *map(str, shape.torch)])
-        if tuple(image.shape[1:]) != shape.torch or image.dim() != len(shape) + 1:
+    if len(images) != len(model._inputs):
+        wanted = ", ".join(name for name, _ in model._inputs)
+        raise ValueError(f"{model.net.name} takes {len(model._inputs)} inputs: {wanted}")
+    for (name, shape), image in zip(model._inputs, images, strict=True):
+        if tuple(image.shape[1:]) != shape or image.dim() == 0:
+            wanted = ", ".join(["N", *map(str, shape)])
             given = ", ".join(map(str, image.shape))
-            raise ValueError(f"{net.name} takes {name} as [{wanted}], and this is [{given}]")
+            raise ValueError(f"{model.net.name} takes {name} as [{wanted}], not [{given}]")
 
 
 # ------------------------------------------------------------------------------------- lowering
@@ -252,4 +252,4 @@ def _taken() -> frozenset[str]:
     """Attribute names that a module or one of its parameters has already."""
     empty = fx.GraphModule(Module(), fx.Graph())
     parameters = {"weight", "bias", "coefficient", "running_mean", "running_var"}
-    return frozenset({*dir(empty), *dir(Model), *parameters, "net", "_lowered"})
+    return frozenset({*dir(empty), *dir(Model), *parameters, "net", "_lowered", "_inputs"})

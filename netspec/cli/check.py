@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from netspec.cli.common import (
+    checked,
+    count,
     diagnostics_json,
     exit_code,
     json_option,
@@ -32,18 +34,13 @@ def check(specs: tuple[str, ...], settings: dict[str, str], as_json: bool) -> No
             code = max(code, exit_code(error.diagnostics))
             if not as_json:
                 click.echo(render(error.diagnostics, styled), err=True)
-                many = len(error.diagnostics)
-                click.echo(f"{spec}: {many:,} problem{'s' if many > 1 else ''}", err=True)
+                click.echo(f"{spec}: {count(len(error.diagnostics), 'problem')}", err=True)
             continue
         found += net.notes
         if not as_json:
             if net.notes:
                 click.echo(render(net.notes, styled))
-            rows = sum(not row.is_inner for row in net.graph.rows.values())
-            held = net.claims - len(net.notes)
-            stages = len(net.graph) - len(net.graph.inputs)
-            apart = f", {len(net.notes)} do not apply" if net.notes else ""
-            click.echo(f"{spec}: {rows:,} rows, {stages:,} stages, {held:,} claims hold{apart}")
+            click.echo(f"{spec}: {checked(net)}")
     if as_json:
         print_json(diagnostics_json(found))
     raise click.exceptions.Exit(code)

@@ -15,6 +15,7 @@ import click
 
 from netspec.errors import DataError
 from netspec.language.diagnostics import Diagnostic, SpecError, render
+from netspec.net import Net
 
 Command = Callable[..., Any]
 
@@ -94,6 +95,21 @@ def _reporting(as_json: bool) -> Iterator[None]:
         else:
             click.echo(f"{styled('error', 'error')}: {error}", err=True)
         raise click.exceptions.Exit(1) from None
+
+
+def count(number: int, what: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def checked(net: Net) -> str:
+    """What was checked of a net, in a line."""
+    rows = sum(not row.is_inner for row in net.graph.rows.values())
+    stages = len(net.graph) - len(net.graph.inputs)
+    held, apart = net.claims - len(net.notes), len(net.notes)
+    holds = f"{count(held, 'claim')} {'holds' if held == 1 else 'hold'}"
+    applies = f", {apart} {'does' if apart == 1 else 'do'} not apply" if apart else ""
+    return f"{count(rows, 'row')}, {count(stages, 'stage')}, {holds}{applies}"
 
 
 def exit_code(diagnostics: list[Diagnostic]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from netspec.cli.common import json_option, print_json, reports_errors, set_option
+from netspec.cli.common import checked, count, json_option, print_json, reports_errors, set_option
 from netspec.net import load
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
@@ -73,17 +73,15 @@ def compile(
             }
         )
     else:
-        rows = sum(not row.is_inner for row in graph.rows.values())
         heads = with_heads.parameters - totals.parameters
-        apart = f" (and {heads:,} in {_count(len(graph.heads), 'head')})" if heads else ""
+        apart = f" (and {heads:,} in {count(len(graph.heads), 'head')})" if heads else ""
         shapes = ", ".join(
             f"{name} {list(i.shape)}" for name, i in zip(graph.inputs, images, strict=True)
         )
         given = ", ".join(str(list(o.shape)) for o in _tuple(outputs))
-        stages = len(graph) - len(graph.inputs)
         says = {
-            "parse": f"{net.source.name}, {_count(net.source.text.count(chr(10)), 'line')}",
-            "check": f"{_count(rows, 'row')}, {stages:,} stages, {net.claims:,} claims hold",
+            "parse": f"{net.source.name}, {count(net.source.text.count(chr(10)), 'line')}",
+            "check": checked(net),
             "torch": f"torch {torch.__version__} imported",
             "lower": f"reference backend, {totals.parameters:,} parameters{apart}",
             "run": f"{shapes} -> {given}, {dtype}, {totals.macs / 1e6:,.0f} million MACs an image",
@@ -99,10 +97,6 @@ def compile(
     if not verification.passed:
         click.echo("the model does not compute what its spec says: a bug of netspec", err=True)
         raise click.exceptions.Exit(1)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _tuple(outputs: Any) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ EXACT = 1e-10
 
 
 def relative_error(ours: Tensor, theirs: Tensor) -> float:
-    return float((ours - theirs).norm() / theirs.norm())
+    return float((ours - theirs).detach().norm() / theirs.detach().norm())
 
 
 def images(*shape: int) -> Tensor:
@@ -81,7 +81,9 @@ def test_a_model_is_a_graph_module_of_plain_torch_operations() -> None:
     model = netspec.compile("lenet5")
     assert isinstance(model, fx.GraphModule)
     assert "torch.conv2d" in model.code
-    modules = {n.target if isinstance(n.target, str) else n.target.__module__ for n in model.graph.nodes}
+    modules = {
+        n.target if isinstance(n.target, str) else n.target.__module__ for n in model.graph.nodes
+    }
     assert not any(str(m).startswith("netspec") for m in modules)
 
 
@@ -149,16 +151,18 @@ def test_features_share_the_parameters() -> None:
 
 def test_several_inputs_and_outputs() -> None:
     header = "net two\ninput left 8x8x3\ninput code 5\n"
-    net = load_rows("a from left: gap | flatten\nb from a, code: concat\nc: fc 2\noutput c, a", header)
+    net = load_rows(
+        "a from left: gap | flatten\nb from a, code: concat\nc: fc 2\noutput c, a", header
+    )
     c, a = netspec.compile(net)(torch.rand(2, 3, 8, 8), torch.rand(2, 5))
     assert (c.shape, a.shape) == ((2, 2), (2, 3))
 
 
 def test_wrong_inputs_are_refused_clearly() -> None:
     model = netspec.compile("lenet5")
-    with pytest.raises(ValueError, match=r"lenet5 takes image as \[N, 1, 32, 32\], .* \[2, 3, 32, 32\]"):
+    with pytest.raises(ValueError, match=r"image as \[N, 1, 32, 32\], not \[2, 3, 32, 32\]"):
         model(torch.rand(2, 3, 32, 32))
-    with pytest.raises(ValueError, match=r"takes 1 inputs \(image\)"):
+    with pytest.raises(ValueError, match=r"takes 1 inputs: image"):
         model(torch.rand(2, 1, 32, 32), torch.rand(1))
 
 
@@ -197,7 +201,7 @@ def test_torch_export_and_compile_take_the_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "label", ["train", "train_", "type", "forward", "weight", "3a", "_parameters", "net", "x__"]
+    "label", ["train", "train_", "type", "forward", "weight", "3a", "_parameters", "graph", "x__"]
 )
 def test_any_label_can_hold_parameters(label: str) -> None:
     rows = f"{label}: conv 1x1, 4\nz: concat {{ conv 1x1, 2; conv 1x1, 3 }}"

@@ -56,9 +56,9 @@ r2: res 3 | res 3
 def test_two_stages_of_one_name_are_refused() -> None:
     rows = "block b = {\n relu: abs\n}\nr: relu | b | relu\n"
     assert codes_of_rows(rows.replace("relu: abs", "relu1: identity\n b from relu1: abs")) == []
-    assert codes_of_rows("block b = {\n b1: conv 1x1, 4\n}\nr: b | concat { conv 1x1, 2; relu }") == [
-        "NS110"
-    ]
+    assert codes_of_rows(
+        "block b = {\n b1: conv 1x1, 4\n}\nr: b | concat { conv 1x1, 2; relu }"
+    ) == ["NS110"]
 
 
 # ------------------------------------------------------------------------------------------- rows

@@ -135,12 +135,18 @@ def _slidings(draw: st.DrawFn, dilations: int) -> Sliding:
         return draw(st.integers(low, high)), draw(st.integers(low, high))
 
     kernel, dilation = pair(1, 3), pair(1, dilations)
-    down, right = kernel[0] - 1, kernel[1] - 1
+    sizes, pad = [], []
+    for taps, apart in zip(kernel, dilation, strict=True):
+        reach = (taps - 1) * apart
+        before, after = pair(0, reach)
+        smallest = max(apart, reach + 1 - before - after)
+        sizes.append(draw(st.integers(smallest, smallest + 4)))
+        pad += [before, after]
     return Sliding(
-        size=pair(1, 6),
+        size=(sizes[0], sizes[1]),
         kernel=kernel,
         stride=pair(1, 4),
-        pad=(*pair(0, down), *pair(0, right)),
+        pad=(pad[0], pad[1], pad[2], pad[3]),
         dilation=dilation,
         round=draw(st.sampled_from(["floor", "ceil"])),
     )

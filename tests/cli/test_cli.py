@@ -1,0 +1,248 @@
+"""The command line, mostly in real processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import netspec
+from netspec.language.handbook import codes
+from netspec.ops import OPERATORS
+
+GOOD = "net example(n=10)\ninput image 8x8x3\na: fc n | softmax -> 10\n"
+
+
+def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "netspec", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "example.net"
+    path.write_text(GOOD)
+    return path
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    path = tmp_path / "bad.net"
+    path.write_text("net bad\ninput image 8x8x3\na: cnov 3x3\n")
+    return path
+
+
+# ------------------------------------------------------------------------------------------ check
+
+
+def test_check_says_what_holds() -> None:
+    done = run("check", "googlenet", "alexnet", "lenet5")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == "googlenet: 18 rows, 158 stages, 20 claims hold"
+    assert len(done.stdout.splitlines()) == 3
+
+
+def test_check_reports_every_file_and_fails(spec: Path, bad: Path) -> None:
+    done = run("check", bad, spec, bad.parent / "missing.net")
+    assert done.returncode == 1
+    assert "error[NS112]: there is no operator or block `cnov`" in done.stderr
+    assert f"--> {bad}:3:4" in done.stderr
+    assert "error[NS001]" in done.stderr
+    assert "example.net: 1 row, 2 stages, 1 claim holds" in done.stdout
+
+
+def test_check_prints_json_for_editors(spec: Path, bad: Path) -> None:
+    done = run("check", "--json", spec, bad)
+    assert done.returncode == 1
+    (found,) = json.loads(done.stdout)
+    assert set(found) == {
+        "code", "severity", "message", "file", "line", "column", "end_line", "end_column",
+        "notes", "help",
+    }  # fmt: skip
+    assert (found["code"], found["file"], found["line"], found["column"]) == (
+        "NS112", str(bad), 3, 4
+    )  # fmt: skip
+    assert json.loads(run("check", "--json", spec).stdout) == []
+
+
+def test_settings_list_the_claims_that_do_not_apply(spec: Path) -> None:
+    done = run("check", spec, "--set", "n=5")
+    assert done.returncode == 0
+    assert "note[NS305]" in done.stdout
+    assert "0 claims hold, 1 does not apply" in done.stdout
+
+
+# ---------------------------------------------------------------------------------------- summary
+
+
+def test_summary_prints_the_table() -> None:
+    done = run("summary", "alexnet")
+    assert done.returncode == 0
+    assert "27x27x96    5x5x48/1, 256    27x27x256" in done.stdout
+    assert "60,965,224   724,406,816" in done.stdout
+
+
+def test_summary_prints_the_documented_json() -> None:
+    data = json.loads(run("summary", "googlenet", "--json").stdout)
+    assert list(data) == [
+        "name", "title", "inputs", "parameters", "buffers", "macs", "neurons", "with_heads",
+        "rows", "stages",
+    ]  # fmt: skip
+    assert data["parameters"] == 6_998_552
+    assert data["macs"] == 1_582_671_872
+    assert data["with_heads"] == {"parameters": 13_378_280, "macs": 1_591_044_096}
+
+
+def test_a_closed_pipe_is_quiet() -> None:
+    command = f"{sys.executable} -m netspec summary googlenet --json | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout == "{\n"
+    assert done.stderr == ""
+
+
+# ---------------------------------------------------------------------------------------- compile
+
+
+def test_compile_says_what_each_step_did() -> None:
+    done = run("compile", "lenet5")
+    assert done.returncode == 0, done.stderr
+    steps = [line.split()[0] for line in done.stdout.splitlines()[1:]]
+    assert steps == ["parse", "check", "torch", "lower", "run", "verify"]
+    assert "61,750 parameters" in done.stdout
+    assert all(line.endswith(" ms") for line in done.stdout.splitlines()[1:])
+
+
+def test_compile_prints_json_and_python(spec: Path) -> None:
+    data = json.loads(run("compile", spec, "--json", "--dtype", "bfloat16").stdout)
+    assert data["dtype"] == "bfloat16"
+    assert 0 < data["error"] < data["allowed"]
+    assert set(data["seconds"]) == {"parse", "check", "torch", "lower", "run", "verify"}
+    emitted = run("compile", spec, "--emit", "python").stdout
+    assert emitted.startswith("def forward(self, image):")
+    assert "linear" in emitted
+
+
+def test_a_net_too_large_for_the_machine_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "big.net"
+    path.write_text("net big\ninput image 8x8x3\na: fc 2**50\n")
+    done = run("compile", path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the parameters of big take")
+
+
+# -------------------------------------------------------------------------------------------- run
+
+
+def test_run_says_that_weights_are_untrained(photograph: Path) -> None:
+    done = run("run", "lenet5", photograph, "--top", "3")
+    assert done.returncode == 0, done.stderr
+    assert "untrained, random weights" in done.stdout
+    assert done.stdout.count("class") == 3
+
+
+def test_run_reads_weights_and_gives_the_classes_they_mean(tmp_path: Path, spec: Path) -> None:
+    import torch
+
+    model = netspec.compile(spec)
+    with torch.no_grad():
+        model.a.weight.zero_()
+        model.a.bias.copy_(torch.arange(10.0))
+    netspec.save_weights(model, tmp_path / "w.safetensors")
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "a.png")
+    arguments = ("run", spec, tmp_path / "a.png", "--weights", tmp_path / "w.safetensors")
+    done = run(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["trained"]
+    assert [place["class"] for place in data["results"][0]["top"]] == [9, 8, 7, 6, 5]
+    assert "untrained" not in run(*arguments).stdout
+
+
+def test_run_goes_on_after_a_picture_that_cannot_be_read(spec: Path, tmp_path: Path) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "b.png")
+    done = run("run", spec, tmp_path / "none.png", tmp_path / "b.png")
+    assert done.returncode == 1
+    assert "none.png: there is no such file" in done.stderr
+    assert done.stdout.count("class") == 5
+    assert "Traceback" not in done.stderr
+
+
+def test_run_refuses_nets_that_do_not_classify_pictures(tmp_path: Path, photograph: Path) -> None:
+    for rows in ("a: relu", "a: fc 3\nb from image: fc 3\noutput a, b"):
+        path = tmp_path / "a.net"
+        path.write_text(f"net a\ninput image 8x8x3\n{rows}\n")
+        done = run("run", path, photograph)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: a ")
+
+
+def test_weights_of_another_net_are_refused(tmp_path: Path, spec: Path, photograph: Path) -> None:
+    netspec.save_weights(netspec.compile("lenet5"), tmp_path / "w.safetensors")
+    done = run("run", spec, photograph, "--weights", tmp_path / "w.safetensors")
+    assert done.returncode == 1
+    assert "are not this net's" in done.stderr
+
+
+# --------------------------------------------------------------------------------- explain and ops
+
+
+def test_explain_shows_the_page_or_the_list() -> None:
+    assert run("explain", "ns204").stdout.startswith("# NS204: branches of a concat differ")
+    assert len(run("explain").stdout.splitlines()) == len(codes())
+    unknown = run("explain", "NS999")
+    assert unknown.returncode == 2
+    assert "there is no diagnostic NS999" in unknown.stderr
+
+
+def test_ops_describes_operators() -> None:
+    assert len(run("ops").stdout.splitlines()) == len(OPERATORS)
+    shown = run("ops", "lrn").stdout
+    assert shown.startswith("lrn N, k=, alpha=, beta=, groups=")
+    assert "default 0.0001" in shown
+    data = json.loads(run("ops", "avgpool", "--json").stdout)
+    assert data[0]["attributes"][0]["name"] == "kernel"
+    assert run("ops", "cnov").returncode == 2
+
+
+# ------------------------------------------------------------------------------------- exit codes
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing"],
+        ["check"],
+        ["summary", "lenet5", "--set", "n"],
+        ["summary", "lenet5", "--set", "n=1", "--set", "n=2"],
+        ["summary", "lenet5", "--set", "n=1"],
+        ["compile", "lenet5", "--batch", "0"],
+        ["compile", "lenet5", "--dtype", "int8"],
+        ["run", "lenet5"],
+    ],
+)
+def test_a_wrong_command_exits_with_2(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["summary", "compile"])
+def test_a_wrong_spec_exits_with_1_also_as_json(command: str, bad: Path) -> None:
+    done = run(command, bad)
+    assert done.returncode == 1
+    assert "error[NS112]" in done.stderr
+    data = run(command, bad, "--json")
+    assert data.returncode == 1
+    assert json.loads(data.stdout)[0]["code"] == "NS112"
+
+
+def test_the_version_and_the_help_are_there() -> None:
+    assert netspec.__version__ in run("--version").stdout
+    shown = run("--help").stdout
+    assert "alexnet, googlenet, lenet5" in " ".join(shown.split())

@@ -1,0 +1,78 @@
+"""The wheel and the sdist work outside the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+def test_the_wheel_carries_specs_grammar_kernels_and_handbook(built: Path) -> None:
+    (wheel,) = built.glob("netspec_compiler-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for wanted in (
+        "netspec/specs/googlenet.net",
+        "netspec/grammars/netspec.lark",
+        "netspec/kernels/__init__.py",
+        "netspec/language/handbook/NS204.md",
+        "netspec/ops/conv.py",
+        "netspec/py.typed",
+    ):
+        assert wanted in names
+    assert not any(name.startswith(("tests", "specs", "kernels")) for name in names)
+
+
+def test_the_sdist_carries_what_the_wheel_is_built_from(built: Path) -> None:
+    (sdist,) = built.glob("netspec_compiler-*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"netspec/specs/lenet5.net", "netspec/grammars/netspec.lark", "README.md"} <= names
+
+
+def test_the_wheel_works_outside_the_checkout(built: Path, tmp_path: Path) -> None:
+    (wheel,) = built.glob("netspec_compiler-*.whl")
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONSAFEPATH": "1"}
+    program = (
+        "import netspec, sys; assert netspec.__file__.startswith(sys.argv[1]), netspec.__file__;"
+        "from netspec.cli import main; main(sys.argv[2:])"
+    )
+    for arguments in (
+        ["check", "googlenet", "alexnet", "lenet5"],
+        ["explain", "NS204"],
+        ["compile", "lenet5"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(site), *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_wheel_built_from_the_sdist_is_the_same(built: Path) -> None:
+    # `python -m build` makes the sdist first and the wheel from it: that they agree on the
+    # specs shows that the sdist followed the symlinks.
+    (wheel,) = built.glob("netspec_compiler-*.whl")
+    found = {n.rpartition("/")[2] for n in zipfile.ZipFile(wheel).namelist() if n.endswith(".net")}
+    assert found == {path.name for path in (ROOT / "specs").glob("*.net")}
