@@ -7,13 +7,14 @@ import click
 from netspec.cli.common import json_option, print_json
 from netspec.language.diagnostics import did_you_mean
 from netspec.ops import OPERATORS
-from netspec.views.operators import as_data, as_text
+from netspec.views.operators import as_data, as_markdown, as_text
 
 
 @click.command(short_help="Describe the operators.")
 @click.argument("operator", required=False)
 @json_option
-def ops(operator: str | None, as_json: bool) -> None:
+@click.option("--markdown", is_flag=True, help="Print docs/operators.md.")
+def ops(operator: str | None, as_json: bool, markdown: bool) -> None:
     """Describe an operator: formula, attributes, defaults; without OPERATOR, list them all."""
     if operator is not None and operator not in OPERATORS:
         guess = did_you_mean(operator, OPERATORS) or "`netspec ops` lists them all"
@@ -21,6 +22,8 @@ def ops(operator: str | None, as_json: bool) -> None:
     rooms = [OPERATORS[operator]] if operator else list(OPERATORS.values())
     if as_json:
         print_json([as_data(room) for room in rooms])
+    elif markdown:
+        click.echo(as_markdown(rooms))
     elif operator:
         click.echo(as_text(rooms[0]))
     else:

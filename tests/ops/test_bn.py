@@ -107,7 +107,7 @@ def test_bn_holds_four_numbers_a_channel_and_trains_two(size: tuple[int, ...]) -
 def test_a_fresh_bn_only_divides_by_the_root_of_one_and_eps() -> None:
     inputs = [Shape((2, 2, 3))]
     x = images(inputs[0])
-    held = OP.parameters(inputs) | OP.buffers(inputs)
+    held = {**OP.parameters(inputs), **OP.buffers(inputs)}
     fresh = {name: x.new_full(p.shape, p.value) for name, p in held.items()}
     assert_same(OP.reference(inputs, x, **fresh), x / sqrt(1.001))
 

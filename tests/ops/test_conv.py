@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from netspec.operator import Parameter
 from netspec.ops.conv import Conv
-from netspec.shapes import Kernel, Pair, Shape
+from netspec.shapes import Kernel, Shape
 from tests.ops.helpers import (
     Sliding,
     assert_gradients,
@@ -28,7 +29,12 @@ GROUPED_MAP = [Shape((9, 8, 4))]
 
 
 def convolve(
-    sliding: Sliding, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, out: Pair
+    sliding: Sliding,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    groups: int,
+    out: Sequence[int],
 ) -> np.ndarray:
     maps, filters = x.numpy(), weight.numpy()
     count, seen = filters.shape[:2]

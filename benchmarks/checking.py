@@ -1,0 +1,87 @@
+"""How long checking takes, from text to a checked net, and how it grows with the rows.
+
+    python benchmarks/checking.py [--save]
+
+Each size is measured in a process of its own, five times, in turn; medians of the processor seconds
+of loading, and of the whole command `netspec check googlenet` as its user waits for it.  ``--save`` writes benchmarks/results/checking.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+ROWS = (1_000, 10_000, 20_000)
+ROUNDS = 5
+RESULTS = Path(__file__).parent / "results" / "checking.json"
+
+MEASURE = """
+import sys, time
+from netspec import load
+started = time.process_time()
+load(sys.argv[1])
+print(time.process_time() - started)
+"""
+
+
+def spec(rows: int) -> str:
+    lines = ["net long", "input image 8x8x8"]
+    lines += [f"r{i}: conv 3x3, 8, pad=1 | relu -> 8x8x8" for i in range(rows)]
+    return "\n".join(lines)
+
+
+def seconds(path: Path | str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+def whole_command() -> float:
+    """``netspec check googlenet`` as a user waits for it, the interpreter's start included."""
+    command = [sys.executable, "-m", "netspec", "check", "googlenet"]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--save", action="store_true")
+    save = parser.parse_args().save
+    times: dict[str, list[float]] = {str(rows): [] for rows in ROWS} | {"check googlenet": []}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {str(rows): Path(folder) / f"{rows}.net" for rows in ROWS}
+        for rows in ROWS:
+            paths[str(rows)].write_text(spec(rows))
+        for _ in range(ROUNDS):
+            for name, path in paths.items():
+                times[name].append(seconds(path))
+            times["check googlenet"].append(whole_command())
+    medians = {name: round(statistics.median(found), 3) for name, found in times.items()}
+    ratio = medians["10000"] / medians["1000"]
+    for name, median in medians.items():
+        print(f"{name:>16}{' rows' if name.isdigit() else '     '}  {median:7.3f} s")
+    print(f"ten times the rows, 1,000 to 10,000, cost {ratio:.1f} times the time")
+    if save:
+        machine = {
+            "cpu": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "date": date.today().isoformat(),
+        }
+        result = {"machine": machine, "median_seconds": medians, "ratio_1000_10000": ratio}
+        RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

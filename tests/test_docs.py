@@ -1,0 +1,70 @@
+"""The documents say what the program does."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from netspec import load, loads
+from netspec.cli import main
+from netspec.ops import OPERATORS
+from netspec.shapes import Shape
+from netspec.views.operators import as_markdown, as_text
+
+ROOT = Path(__file__).parents[1]
+SPECS = [
+    (path.name, text)
+    for path in (ROOT / "docs" / "language.md", ROOT / "README.md")
+    for text in re.findall(r"```net\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+]
+
+
+@pytest.mark.parametrize(("page", "text"), SPECS)
+def test_every_spec_in_the_documents_is_a_net(page: str, text: str) -> None:
+    assert loads(text, page).graph.outputs
+
+
+def test_the_operator_reference_is_current() -> None:
+    page = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
+    assert page.strip() == as_markdown(list(OPERATORS.values())).strip()
+
+
+def test_the_readme_shows_the_bundled_alexnet_and_its_table_as_they_are() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = [
+        line for line in load("alexnet").source.text.splitlines() if re.match(r"[CSF]\d:", line)
+    ]
+    assert all(re.sub(r"\s+", " ", row) in re.sub(r"\s+", " ", readme) for row in rows)
+
+
+def test_the_readme_shows_what_check_prints() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    printed = CliRunner().invoke(main, ["check", "googlenet", "alexnet", "lenet5"]).output
+    assert printed in readme
+
+
+def test_the_operator_of_the_contributing_guide_works(tmp_path: Path) -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    path = tmp_path / "leaky_relu.py"
+    path.write_text(code, encoding="utf-8")
+    spec = spec_from_file_location("leaky_relu", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules["leaky_relu"] = module
+    spec.loader.exec_module(module)
+    x = torch.tensor([[-2.0, 3.0]])
+    assert module.LeakyRelu().reference([Shape((2,))], x).tolist() == [[-0.02, 3.0]]
+    assert "slope" in as_text(module.LeakyRelu)
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(f"netspec {name}" in readme for name in main.commands)
