@@ -2,8 +2,9 @@
 
     python benchmarks/checking.py [--save]
 
-Each size is measured in a process of its own, five times, in turn; medians of the processor seconds
-of loading, and of the whole command `netspec check googlenet` as its user waits for it.  ``--save`` writes benchmarks/results/checking.json.
+Each size is measured in a process of its own, five times, in turn: medians of the processor seconds
+of loading, and of the whole command ``netspec check googlenet`` as its user waits for it.
+``--save`` writes benchmarks/results/checking.json.
 """
 
 from __future__ import annotations

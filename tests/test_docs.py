@@ -60,7 +60,7 @@ def test_the_operator_of_the_contributing_guide_works(tmp_path: Path) -> None:
     module = module_from_spec(spec)
     sys.modules["leaky_relu"] = module
     spec.loader.exec_module(module)
-    x = torch.tensor([[-2.0, 3.0]])
+    x = torch.tensor([[-2.0, 3.0]], dtype=torch.float64)
     assert module.LeakyRelu().reference([Shape((2,))], x).tolist() == [[-0.02, 3.0]]
     assert "slope" in as_text(module.LeakyRelu)
 
