@@ -214,15 +214,15 @@ class WindowOperator(Operator):
 
 
 def padded(x: Tensor, windows: tuple[Window, Window], value: float = 0.0) -> Tensor:
-    """The map [N, C, H, W] with all the padding that its windows reach, overhang included."""
+    """The map [N, C, H, W] with the padding that its windows reach, overhang included."""
     import torch.nn.functional as F
 
     vertical, horizontal = windows
     sides = (
         horizontal.before,
-        horizontal.after + horizontal.overhang,
+        horizontal.tail,
         vertical.before,
-        vertical.after + vertical.overhang,
+        vertical.tail,
     )
     return F.pad(x, sides, value=value) if any(sides) else x
 

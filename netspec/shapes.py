@@ -123,9 +123,15 @@ class Window:
         return self.dilation * (self.kernel - 1) + 1
 
     @property
-    def overhang(self) -> int:
+    def tail(self) -> int:
+        """How far the last window reaches beyond the input's end: padding, then overhang."""
         reach = (self.size_out - 1) * self.stride + self.extent
-        return max(0, reach - self.before - self.size_in - self.after)
+        return max(0, reach - self.before - self.size_in)
+
+    @property
+    def overhang(self) -> int:
+        """How much of the tail is not padding that was asked for."""
+        return max(0, self.tail - self.after)
 
     def starts(self) -> range:
         """Where each window begins, counted from the input's first position."""
@@ -171,11 +177,14 @@ def slide(
             help="use a smaller kernel, pad the input, or shrink the map less before this stage",
             origins=[(0, axis)],
         )
+    if padding == "same":  # chosen so that the last window fits as far as it has to
+        rounding = "floor"
     steps = -(-span // stride) if rounding == "ceil" else span // stride
     size_out = steps + 1
+    formula = f"{rounding}(({padded})/{stride}) + 1" if stride > 1 else f"{padded} + 1"
     if clip and rounding == "ceil" and steps * stride >= size_in + before:
         size_out -= 1
-    formula = f"{rounding}(({padded})/{stride}) + 1" if stride > 1 else f"{padded} + 1"
+        formula += ", less a window that would start outside"
     window = Window(size_in, kernel, stride, dilation, before, after, size_out, formula)
     _refuse_blind_windows(axis, window)
     return window

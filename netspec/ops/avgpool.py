@@ -38,11 +38,12 @@ class AvgPool(WindowOperator):
 
         windows = vertical, horizontal = self.windows(inputs)
         total = F.avg_pool2d(padded(x[0], windows), self.kernel.size, self.steps)
-        if not any(w.before or w.after or w.overhang for w in windows):
+        if not any(w.before or w.tail for w in windows):
             return total
         # The share of each window that counts: ones where the input, or its padding, lies.
         share = x[0].new_ones(1, 1, vertical.size_in, horizontal.size_in)
-        sides = (horizontal.before, horizontal.after, vertical.before, vertical.after)
+        right, bottom = (w.tail - w.overhang for w in (horizontal, vertical))
+        sides = (horizontal.before, right, vertical.before, bottom)
         share = F.pad(share, sides, value=1.0 if self.count_pad else 0.0)
         share = F.pad(share, (0, horizontal.overhang, 0, vertical.overhang))
         return total / F.avg_pool2d(share, self.kernel.size, self.steps)
