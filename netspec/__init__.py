@@ -11,6 +11,14 @@ Loading and checking a spec never imports torch.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+if not (Path(__file__).parent / "grammars").is_dir():
+    raise ImportError(
+        "netspec/grammars is not a folder: the checkout was made without symlinks; "
+        "run: git config core.symlinks true && git checkout -- netspec"
+    )
+
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 

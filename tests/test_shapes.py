@@ -453,3 +453,20 @@ def test_a_vector_has_its_length_for_channels() -> None:
 def test_a_kernel_prints_as_it_is_written(kernel: Kernel, text: str) -> None:
     assert str(kernel) == text
     assert kernel.size == (kernel.height, kernel.width)
+
+
+def test_a_clipped_pool_pads_no_further_than_its_windows_reach() -> None:
+    found = window(4, 2, 2, padding=(0, 2), rounding="ceil", clip=True)
+    assert (found.size_out, found.tail, found.overhang) == (2, 0, 0)
+
+
+def test_the_arithmetic_of_a_clipped_pool_tells_of_the_window_left_out() -> None:
+    found = window(5, 2, 2, padding=(1, 1), rounding="ceil", clip=True)
+    assert found.size_out == 3
+    assert found.formula == "ceil((5+2-2)/2) + 1, less a window that would start outside"
+
+
+def test_same_padding_means_one_size_for_both_roundings() -> None:
+    for rounding in ("floor", "ceil"):
+        found = window(4, 1, 2, padding="same", rounding=rounding, clip=False)
+        assert (found.size_out, found.overhang) == (2, 0)

@@ -15,6 +15,8 @@ from netspec.views.summary import summary
 
 COLUMNS = ("row", "layers", "input", "kernel", "output", "parameters", "MACs", "field")
 NUMBERS = ("parameters", "MACs", "field")
+NARROWER: tuple[tuple[str, ...], ...] = ((), ("input",), ("input", "layers"))
+"""Columns to leave out, one set after another, until the table fits the terminal."""
 WIDE = 160
 
 
@@ -48,19 +50,20 @@ def _cells(net: Net, row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def table(net: Net) -> Table:
-    """The table for a terminal."""
+def table(net: Net, columns: tuple[str, ...] = COLUMNS) -> Table:
+    """The table for a terminal, or some of its columns."""
     shown = Table(box=box.SIMPLE_HEAD, title=_title(net), title_justify="left", pad_edge=False)
     shown.title_style = "bold"
-    for column in COLUMNS:
+    for column in columns:
         justify: Any = "right" if column in NUMBERS else "left"
-        shown.add_column(column, justify=justify, no_wrap=True, overflow="fold")
+        shown.add_column(column, justify=justify, no_wrap=True)
+    chosen = [COLUMNS.index(column) for column in columns]
     body, totals = rows_of(net)
     for cells in body:
-        shown.add_row(*cells)
+        shown.add_row(*(cells[i] for i in chosen))
     shown.add_section()
     for cells in totals:
-        shown.add_row(*cells, style="bold")
+        shown.add_row(*(cells[i] for i in chosen), style="bold")
     return shown
 
 
@@ -79,8 +82,15 @@ def as_text(net: Net) -> str:
 
 
 def print_table(net: Net) -> None:
-    """Print the table to a terminal, as wide as the terminal is or the table needs."""
-    Console(width=max(Console().width, WIDE)).print(table(net), highlight=False, crop=False)
+    """Print the table to a terminal; a narrow one shows fewer columns, never a cut number."""
+    console, unbounded = Console(), Console(width=1000)
+    for missing in NARROWER:
+        shown = table(net, tuple(c for c in COLUMNS if c not in missing))
+        needed = unbounded.measure(shown).maximum
+        if needed <= console.width:
+            break
+    console.width = max(console.width, needed)
+    console.print(shown, highlight=False)
 
 
 def as_html(net: Net) -> str:

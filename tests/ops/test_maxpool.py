@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 
 from netspec.ops.maxpool import MaxPool
@@ -80,3 +81,10 @@ def test_a_stride_given_twice_is_a_mistake() -> None:
 
 def test_channels_in_the_kernel_are_a_mistake() -> None:
     assert mistakes(MaxPool(kernel=Kernel(3, 3, 96, 2))) == [("NS132", "kernel")]
+
+
+def test_padding_beyond_the_last_window_of_a_clipped_pool_makes_no_output() -> None:
+    op = MaxPool(kernel=Kernel(2, 2, None, 2), pad=(0, 2, 0, 2), round="ceil")
+    inputs = [Shape((4, 4, 1))]
+    y = op.reference(inputs, torch.rand(1, 1, 4, 4))
+    assert tuple(y.shape[2:]) == op.shape(inputs)[:2] == (2, 2)

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from netspec.ops import OPERATORS
+from netspec.views.operators import as_data, as_markdown, as_text
+
+
+@pytest.mark.parametrize("room", OPERATORS.values(), ids=OPERATORS)
+def test_every_attribute_is_described(room: type) -> None:
+    text = as_text(room)
+    for attribute in as_data(room)["attributes"]:
+        assert attribute["help"] in text
+        assert attribute["takes"]
+
+
+def test_defaults_are_written_as_a_spec_would() -> None:
+    defaults = {a["name"]: a["default"] for a in as_data(OPERATORS["conv"])["attributes"]}
+    assert defaults == {
+        "kernel": None, "count": None, "stride": "none", "pad": "0", "round": "floor",
+        "dilation": "1", "groups": "1", "bias": "on",
+    }  # fmt: skip
+
+
+def test_the_page_has_a_section_for_each_operator() -> None:
+    page = as_markdown(list(OPERATORS.values()))
+    assert page.count("\n## ") == len(OPERATORS)
