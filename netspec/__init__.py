@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from netspec.errors import DataError
 from netspec.language.diagnostics import Diagnostic, SpecError
-from netspec.language.source import bundled
+from netspec.language.read import bundled
 from netspec.net import Net, load, loads
 
 if TYPE_CHECKING:

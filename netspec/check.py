@@ -8,8 +8,7 @@ from math import prod
 
 from netspec.graph import Claim, Graph, Row, Stage
 from netspec.infer import suggest
-from netspec.language.diagnostics import Diagnostic, Note, Problems
-from netspec.language.scope import call_notes
+from netspec.language.diagnostics import Diagnostic, Note, Problems, call_notes
 from netspec.ops.conv import Conv
 from netspec.shapes import Shape
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import networkx as nx
 
-from netspec.language.scope import Call
-from netspec.language.source import Span
+from netspec.language.source import Call, Span
 from netspec.operator import Operator
 from netspec.shapes import Field, Shape
 

@@ -7,9 +7,8 @@ from dataclasses import replace
 from math import prod
 
 from netspec.graph import Graph, Stage
-from netspec.language.diagnostics import Note, Problems
+from netspec.language.diagnostics import Note, Problems, call_notes
 from netspec.language.limits import MAX_INTEGER
-from netspec.language.scope import call_notes
 from netspec.operator import WindowOperator
 from netspec.shapes import AXES, Shape, ShapeError
 

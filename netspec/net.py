@@ -16,7 +16,8 @@ from netspec.language.definitions import Setting
 from netspec.language.diagnostics import Diagnostic, Problems, SpecError
 from netspec.language.elaborate import elaborate
 from netspec.language.parse import parse
-from netspec.language.source import Source, read
+from netspec.language.read import read
+from netspec.language.source import Source
 
 
 class Net:

@@ -7,7 +7,7 @@ import pytest
 
 import netspec
 from netspec import SpecError, load, loads
-from netspec.language.source import BUNDLED
+from netspec.language.read import BUNDLED
 from tests.helpers import HEADER
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netspec import bundled, load
-from netspec.language.source import BUNDLED
+from netspec.language.read import BUNDLED
 from netspec.views.summary import summary
 
 TOTALS = {

@@ -10,12 +10,10 @@ import difflib
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netspec.language.limits import MAX_PROBLEMS
-
-if TYPE_CHECKING:
-    from netspec.language.source import Source, Span
+from netspec.language.source import Call, Source, Span
 
 Style = Callable[[str, str], str]
 """Takes a text and its role (error, note, help, gutter) and returns the text styled."""
@@ -98,6 +96,14 @@ class Problems:
     @property
     def errors(self) -> bool:
         return any(d.severity == "error" for d in self.found)
+
+
+def call_notes(calls: tuple[Call, ...]) -> list[Note]:
+    """One note a call, innermost first; a long chain is shortened in the middle."""
+    shown = list(reversed(calls))
+    if len(shown) > 4:
+        shown = [*shown[:2], *shown[-2:]]
+    return [Note(f"in block `{c.block}`, called on line {c.span.line}", c.span) for c in shown]
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -14,8 +12,8 @@ from netspec.language.definitions import Definitions, Setting, collect, refuse_o
 from netspec.language.diagnostics import Note, Problems, did_you_mean
 from netspec.language.expand import Expander, Lost, Plan, Planned, PlannedRows, Stop
 from netspec.language.limits import MAX_STAGES
+from netspec.language.naming import Names, label_range
 from netspec.language.scope import Reported, Scope
-from netspec.operator import Operator
 from netspec.ops.identity import Identity
 
 Operands = tuple[str, ...] | None
@@ -249,7 +247,7 @@ class _Net:
         first, last = statement.first, statement.last
         if last is None:
             return [first]
-        names = _range(first.text, last.text)
+        names = label_range(first.text, last.text)
         if names is None:
             message = f"`{first.text}..{last.text}` is not a range of labels"
             help = "a range counts the last letter or number up, as in 5b..5e or r1..r4"
@@ -296,7 +294,7 @@ class _Net:
         self, plans: list[Plan], prefix: str, operands: Operands, stages: list[str], head: str
     ) -> Operands:
         """Add planned stages to the graph under their names; the stages that they end in."""
-        names = _Names(prefix, plans)
+        names = Names(prefix, plans)
         for plan in plans:
             if isinstance(plan, Lost):
                 operands = None
@@ -367,71 +365,6 @@ class _Net:
             found = [body.use(name, "`output`") for name in outputs]
         self._report_unused(body)
         return None if None in found else tuple(n for held in found for n in held or ())
-
-
-class _Names:
-    """Names of the stages of one row or branch.
-
-    ``ROW[.bN][.opN]``: branches and operators of one name count from 1 when there are several; the
-    operator is left out when it is the only one that holds parameters.
-    """
-
-    def __init__(self, prefix: str, plans: list[Plan]) -> None:
-        self.prefix = prefix
-        ops = [plan.op for plan in plans if isinstance(plan, Planned)]
-        self.how_many = Counter(op.name for op in ops)
-        self.is_alone = sum(op.is_trained for op in ops) == 1
-        self.rows = sum(isinstance(plan, PlannedRows) for plan in plans)
-        self.seen: Counter[str] = Counter()
-
-    def of(self, op: Operator) -> str:
-        self.seen[op.name] += 1
-        if op.is_trained and self.is_alone:
-            return self.prefix
-        number = self.seen[op.name] if self.how_many[op.name] > 1 else ""
-        return f"{self.prefix}.{op.name}{number}"
-
-    def of_branch(self) -> str:
-        self.seen["b"] += 1
-        return f"{self.prefix}.b{self.seen['b']}"
-
-    def of_rows(self, plan: PlannedRows) -> str:
-        if self.rows == 1:
-            return self.prefix
-        name = plan.block.name.text
-        self.seen[f"block {name}"] += 1
-        return f"{self.prefix}.{name}{self.seen[f'block {name}']}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Range:
-    prefix: str
-    first: int
-    last: int
-    width: int | None
-    """Digits of a number with leading zeros; None for letters."""
-
-    def __len__(self) -> int:
-        return self.last - self.first + 1
-
-    def labels(self) -> Iterator[str]:
-        for i in range(self.first, self.last + 1):
-            yield self.prefix + (chr(i) if self.width is None else f"{i:0{self.width}}")
-
-
-def _range(first: str, last: str) -> _Range | None:
-    """The labels from one to another that differ in their last letter or number."""
-    a, b = (re.fullmatch(r"(.*?)(\d{1,18}|[A-Za-z])", text) for text in (first, last))
-    if a is None or b is None or a[1] != b[1] or a[2].isdigit() != b[2].isdigit():
-        return None
-    if a[2].isdigit():
-        width = len(a[2]) if a[2].startswith("0") else 1
-        found = _Range(a[1], int(a[2]), int(b[2]), width)
-    else:
-        found = _Range(a[1], ord(a[2]), ord(b[2]), None)
-        if a[2].isupper() != b[2].isupper():
-            return None
-    return found if found.first <= found.last else None
 
 
 def _claims(claims: syntax.Claims, scope: Scope) -> tuple[Claim, ...]:

@@ -10,8 +10,8 @@ from netspec.language.definitions import Definitions
 from netspec.language.diagnostics import did_you_mean
 from netspec.language.expressions import condition, value_or_unknown
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
-from netspec.language.scope import Call, Reported, Scope, Unknown
-from netspec.language.source import Span
+from netspec.language.scope import Reported, Scope, Unknown
+from netspec.language.source import Call, Span
 from netspec.operator import Operator
 from netspec.ops import OPERATORS
 from netspec.values import BlockName, Value, Word, describe

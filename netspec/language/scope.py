@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from netspec.language import syntax
-from netspec.language.diagnostics import Note, Problems
-from netspec.language.source import Source, Span
+from netspec.language.diagnostics import Note, Problems, call_notes
+from netspec.language.source import Call, Source, Span
 from netspec.ops import OPERATORS
 from netspec.values import BlockName, Value, Word
 
@@ -23,14 +23,6 @@ class Reported(Exception):
 
 class Unknown:
     """The value of something that was reported as broken; using it is not reported again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A block's call on the way to a stage: which block, and where it was called."""
-
-    block: str
-    span: Span
 
 
 @dataclass(slots=True)
@@ -99,11 +91,3 @@ class Scope:
         held = (*notes, *call_notes(self.calls))
         self.problems.add(code, message, self.span(at), help=help, label=label, notes=held)
         return Reported()
-
-
-def call_notes(calls: tuple[Call, ...]) -> list[Note]:
-    """One note a call, innermost first; a long chain is shortened in the middle."""
-    shown = list(reversed(calls))
-    if len(shown) > 4:
-        shown = [*shown[:2], *shown[-2:]]
-    return [Note(f"in block `{c.block}`, called on line {c.span.line}", c.span) for c in shown]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from netspec import SpecError
 from netspec.language.handbook import codes
-from netspec.language.source import BUNDLED, decode
+from netspec.language.read import BUNDLED, decode
 from netspec.net import from_source
 
 SPECS = {path.stem: path.read_bytes() for path in sorted(BUNDLED.glob("*.net"))}

@@ -6,7 +6,8 @@ import pytest
 
 from netspec import SpecError, bundled, load
 from netspec.language.limits import MAX_BYTES
-from netspec.language.source import Source, decode, read
+from netspec.language.read import decode, read
+from netspec.language.source import Source
 
 
 def code_of(path: Path | str) -> str:

@@ -1,0 +1,78 @@
+"""Names of stages, and ranges of labels."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netspec.language.expand import Plan, Planned, PlannedRows
+from netspec.operator import Operator
+
+
+class Names:
+    """Names of the stages of one row or branch.
+
+    ``ROW[.bN][.opN]``: branches and operators of one name count from 1 when there are several; the
+    operator is left out when it is the only one that holds parameters.
+    """
+
+    def __init__(self, prefix: str, plans: list[Plan]) -> None:
+        self.prefix = prefix
+        ops = [plan.op for plan in plans if isinstance(plan, Planned)]
+        self.how_many = Counter(op.name for op in ops)
+        self.is_alone = sum(op.is_trained for op in ops) == 1
+        self.rows = sum(isinstance(plan, PlannedRows) for plan in plans)
+        self.seen: Counter[str] = Counter()
+
+    def of(self, op: Operator) -> str:
+        self.seen[op.name] += 1
+        if op.is_trained and self.is_alone:
+            return self.prefix
+        number = self.seen[op.name] if self.how_many[op.name] > 1 else ""
+        return f"{self.prefix}.{op.name}{number}"
+
+    def of_branch(self) -> str:
+        self.seen["b"] += 1
+        return f"{self.prefix}.b{self.seen['b']}"
+
+    def of_rows(self, plan: PlannedRows) -> str:
+        if self.rows == 1:
+            return self.prefix
+        name = plan.block.name.text
+        self.seen[f"block {name}"] += 1
+        return f"{self.prefix}.{name}{self.seen[f'block {name}']}"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Labels that differ in their last letter or number only, from one to another."""
+
+    prefix: str
+    first: int
+    last: int
+    width: int | None
+    """Digits of a number with leading zeros; None for letters."""
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+    def labels(self) -> Iterator[str]:
+        for i in range(self.first, self.last + 1):
+            yield self.prefix + (chr(i) if self.width is None else f"{i:0{self.width}}")
+
+
+def label_range(first: str, last: str) -> Range | None:
+    """The labels from one to another that differ in their last letter or number."""
+    a, b = (re.fullmatch(r"(.*?)(\d{1,18}|[A-Za-z])", text) for text in (first, last))
+    if a is None or b is None or a[1] != b[1] or a[2].isdigit() != b[2].isdigit():
+        return None
+    if a[2].isdigit():
+        width = len(a[2]) if a[2].startswith("0") else 1
+        found = Range(a[1], int(a[2]), int(b[2]), width)
+    else:
+        found = Range(a[1], ord(a[2]), ord(b[2]), None)
+        if a[2].isupper() != b[2].isupper():
+            return None
+    return found if found.first <= found.last else None

@@ -1,0 +1,86 @@
+"""Reading a spec from a file, or by its bundled name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from netspec.language.diagnostics import Diagnostic, SpecError, did_you_mean
+from netspec.language.limits import MAX_BYTES
+from netspec.language.source import Source, Span
+
+SUFFIX = ".net"
+BUNDLED = Path(__file__).parent.parent / "specs"
+
+
+def bundled() -> list[str]:
+    """The names of the specs that come with netspec."""
+    return sorted(path.stem for path in BUNDLED.glob(f"*{SUFFIX}"))
+
+
+def read(spec: str | Path) -> Source:
+    """Read a spec from a path or by its bundled name; SpecError if it cannot be read."""
+    path = Path(spec)
+    if not path.is_file() and str(spec) in bundled():
+        path = BUNDLED / f"{spec}{SUFFIX}"
+    name = str(spec) if path.parent == BUNDLED else str(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        raise _unreadable(name, "it is a directory", "name a .net file inside it") from None
+    except FileNotFoundError:
+        raise _unreadable(name, "there is no such file", _where_specs_are(name)) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _unreadable(name, reason.lower(), "check the path and its permissions") from None
+    return decode(name, data)
+
+
+def decode(name: str, data: bytes) -> Source:
+    """A source from bytes; SpecError for what cannot be a spec: too large, not UTF-8, binary."""
+    if len(data) > MAX_BYTES:
+        raise _rejected(
+            Source(name, ""),
+            0,
+            "NS004",
+            f"the file is larger than {MAX_BYTES // 2**20} MiB",
+            "a spec is a table of layers: put weights and data elsewhere, or split the net",
+        )
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode("utf-8")
+        raise _rejected(
+            Source(name, before + "\N{REPLACEMENT CHARACTER}"),
+            len(before),
+            "NS002",
+            f"the file is not UTF-8 text: byte 0x{error.object[error.start]:02x}",
+            "save the file as UTF-8; a spec is plain text",
+        ) from None
+    control = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text)
+    if control:
+        raise _rejected(
+            Source(name, text),
+            control.start(),
+            "NS003",
+            f"the text holds a control character, U+{ord(control[0]):04X}",
+            "remove it; a spec holds printable characters, tabs and line ends",
+        )
+    return Source(name, text)
+
+
+def _unreadable(name: str, reason: str, help: str) -> SpecError:
+    message = f"cannot read `{name}`: {reason}"
+    return _rejected(Source(name, ""), 0, "NS001", message, help)
+
+
+def _rejected(source: Source, offset: int, code: str, message: str, help: str) -> SpecError:
+    span = Span(source, offset, min(offset + 1, len(source.text)))
+    return SpecError([Diagnostic(code, message, span, help=help)])
+
+
+def _where_specs_are(name: str) -> str:
+    names = bundled()
+    guess = did_you_mean(Path(name).stem, names)
+    return guess or f"give the path of a .net file, or a bundled name: {', '.join(names)}"
