@@ -142,6 +142,18 @@ def map_of(operator: Operator, inputs: Sequence[Shape]) -> Shape:
     return inputs[0]
 
 
+def channels_of_a_group(shape: Shape, groups: int) -> int:
+    """The channels of each of the equal parts that a map's channels fall into."""
+    if shape.channels % groups:
+        raise ShapeError(
+            "NS207",
+            f"{groups} groups do not divide {shape.channels} channels",
+            help="choose a number of groups that divides the input's channels",
+            origins=[(0, 2)],
+        )
+    return shape.channels // groups
+
+
 @dataclass(frozen=True, kw_only=True)
 class WindowOperator(Operator):
     """An operator that slides a window over a map."""

@@ -72,9 +72,7 @@ def number(node: syntax.Expression, scope: Scope) -> int | Fraction:
     value = evaluate(node, scope)
     if isinstance(value, int | Fraction):
         return value
-    if isinstance(value, Word) and not scope.knows_word(value.text):
-        help = did_you_mean(value.text, scope.names()) or f"define it: let {value.text} = ..."
-        raise scope.problem("NS113", f"`{value.text}` is not defined", node.at, help=help)
+    _require_definition(value, node, scope)
     message = f"expected a number, and this is {describe(value)}"
     raise scope.problem("NS140", message, node.at, help="arithmetic works on numbers only")
 
@@ -96,12 +94,17 @@ def condition(node: syntax.Expression, scope: Scope) -> bool:
     value = evaluate(node, scope)
     if value in (ON, OFF):
         return value == ON
-    if isinstance(value, Word) and not scope.knows_word(value.text):
-        help = did_you_mean(value.text, scope.names()) or "declare it as a parameter of the net"
-        raise scope.problem("NS113", f"`{value.text}` is not defined", node.at, help=help)
+    _require_definition(value, node, scope)
     message = f"a condition must be on or off, and this is {describe(value)}"
     help = "compare it, as in `act == relu` or `depth > 3`"
     raise scope.problem("NS140", message, node.at, help=help)
+
+
+def _require_definition(value: Value, node: syntax.Expression, scope: Scope) -> None:
+    """Refuse a name that nothing defines and that means nothing by itself."""
+    if isinstance(value, Word) and not scope.knows_word(value.text):
+        help = did_you_mean(value.text, scope.names()) or f"define it: let {value.text} = ..."
+        raise scope.problem("NS113", f"`{value.text}` is not defined", node.at, help=help)
 
 
 def shape(size: syntax.Size, scope: Scope) -> Shape:

@@ -40,29 +40,23 @@ class BatchNorm(Operator):
         return {"running_mean": Parameter(channels), "running_var": Parameter(channels, value=1.0)}
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
-        import torch.nn.functional as F
-
-        return F.batch_norm(
-            x[0],
-            parameters["running_mean"],
-            parameters["running_var"],
-            parameters["weight"],
-            parameters["bias"],
-            eps=self.eps,
-        )
+        return self._normalised(x[0], parameters, by_batch=False)
 
     def training_reference(
         self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor
     ) -> Tensor:
+        return self._normalised(x[0], parameters, by_batch=True)
+
+    def _normalised(self, x: Tensor, parameters: Mapping[str, Tensor], *, by_batch: bool) -> Tensor:
         import torch.nn.functional as F
 
         return F.batch_norm(
-            x[0],
+            x,
             parameters["running_mean"],
             parameters["running_var"],
             parameters["weight"],
             parameters["bias"],
-            training=True,
+            training=by_batch,
             momentum=self.momentum,
             eps=self.eps,
         )

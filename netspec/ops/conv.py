@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netspec.attributes import COUNT, FLAG, KERNEL, PAIR, keyword, positional
-from netspec.operator import Parameter, WindowOperator, padded, symmetric
-from netspec.shapes import Kernel, Pair, Shape, ShapeError
+from netspec.operator import Parameter, WindowOperator, channels_of_a_group, padded, symmetric
+from netspec.shapes import Kernel, Pair, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,15 +49,7 @@ class Conv(WindowOperator):
 
     def channels_seen(self, inputs: Sequence[Shape]) -> int:
         """Input channels that each filter sees."""
-        channels = inputs[0].channels
-        if channels % self.groups:
-            raise ShapeError(
-                "NS207",
-                f"{self.groups} groups do not divide {channels} channels",
-                help="choose a number of groups that divides the input's channels",
-                origins=[(0, 2)],
-            )
-        return channels // self.groups
+        return channels_of_a_group(inputs[0], self.groups)
 
     def channels_out(self, inputs: Sequence[Shape]) -> int:
         self.channels_seen(inputs)

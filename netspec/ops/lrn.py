@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netspec.attributes import COUNT, ODD, POSITIVE, keyword, number, positional
-from netspec.operator import Operator, map_of
-from netspec.shapes import Shape, ShapeError
+from netspec.operator import Operator, channels_of_a_group, map_of
+from netspec.shapes import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,13 +35,7 @@ class LocalResponseNorm(Operator):
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = map_of(self, inputs)
-        if shape.channels % self.groups:
-            raise ShapeError(
-                "NS207",
-                f"{self.groups} groups do not divide {shape.channels} channels",
-                help="choose a number of groups that divides the input's channels",
-                origins=[(0, 2)],
-            )
+        channels_of_a_group(shape, self.groups)
         return shape
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
