@@ -19,12 +19,13 @@ FOLLOWERS_SHOWN = 3
 def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
     """Hold every claim against the graph; returns how many there were.
 
-    A false claim that only follows from another, in a row above, is told with that one.  Claims
-    are made for the parameters' defaults: with other settings (``is_changed``) those that no
-    longer hold are listed as notes, not as errors.
+    A false size is told once, with the sizes of the rows below that are false because of it, their
+    counts, and the totals.  Claims are made for the parameters' defaults: with other settings
+    (``is_changed``) those that no longer hold are listed as notes, not as errors.
     """
-    mistakes: list[_Mistake] = []
-    behind: dict[str, _Mistake] = {}  # the mistake that a row's size follows from, by its output
+    sizes: list[_FalseSize] = []
+    behind: dict[str, _FalseSize] = {}  # the false size that a row's own follows from, by output
+    found: list[Diagnostic] = []
     checked: set[str] = set()
     claims = 0
     for row in graph.rows.values():
@@ -38,51 +39,48 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
                 claims += 1
                 _check_channels(stage, stage.op, graph, false)
             checked.add(name)
-        is_sized = any(claim.kind == "size" for claim in row.claims)
-        is_wrong = any(d.code == "NS301" for d in false.found)
         cause = next((behind[n] for n in (row.output, *row.inputs) if n in behind), None)
-        if cause is not None:
+        is_wrong = any(d.code == "NS301" for d in false.found)
+        if is_wrong and cause is None:
+            cause = _FalseSize(false.found.pop(0))
+            sizes.append(cause)
+        if cause is not None and (is_wrong or not any(c.kind == "size" for c in row.claims)):
+            behind[row.output] = cause
+        if is_wrong and cause is not None:
             cause.follows += false.found
-            if is_wrong or not is_sized:
-                behind[row.output] = cause
-            continue
-        for diagnostic in false.found:
-            mistakes.append(_Mistake(diagnostic))
-            if diagnostic.code == "NS301":
-                behind[row.output] = mistakes[-1]
+        else:
+            found += false.found
     if not problems.errors:  # otherwise rows may be missing from the totals
         false = Problems()
         names = [stage.name for stage in graph.stages() if not stage.head]
         for claim in graph.claims:
             claims += 1
-            _check_count("the net", claim, names, graph, false)
-        if mistakes:
-            mistakes[0].follows += false.found
+            _check_count("the net", claim, names, names[-1], graph, false)
+        if sizes:
+            sizes[0].follows += false.found
         else:
-            mistakes += [_Mistake(diagnostic) for diagnostic in false.found]
-    for mistake in mistakes:
-        if is_changed:
-            problems.found += [_as_note(d) for d in (mistake.diagnostic, *mistake.follows)]
-        else:
-            problems.found.append(mistake.told())
+            found += false.found
+    if is_changed:
+        found += [d for size in sizes for d in (size.diagnostic, *size.follows)]
+        problems.found += [_as_note(d) for d in found]
+    else:
+        problems.found += [*found, *(size.told() for size in sizes)]
     return claims
 
 
 @dataclass
-class _Mistake:
-    """A false claim, and others that are false because of it."""
+class _FalseSize:
+    """A false claim of a size, and those that are false because of it."""
 
     diagnostic: Diagnostic
     follows: list[Diagnostic] = field(default_factory=list)
 
     def told(self) -> Diagnostic:
-        if not self.follows:
-            return self.diagnostic
         shown = [d.message for d in self.follows[:FOLLOWERS_SHOWN]]
         if len(self.follows) > len(shown):
             shown.append(f"{len(self.follows) - len(shown)} more")
-        note = Note(f"with it go other claims: {'; '.join(shown)}")
-        return replace(self.diagnostic, notes=(*self.diagnostic.notes, note))
+        notes = [Note(f"with it go other claims: {'; '.join(shown)}")] if shown else []
+        return replace(self.diagnostic, notes=(*self.diagnostic.notes, *notes))
 
 
 def _as_note(diagnostic: Diagnostic) -> Diagnostic:
@@ -102,7 +100,7 @@ def _check_row(row: Row, claim: Claim, graph: Graph, problems: Problems) -> None
         if output.shape is not None and not output.shape.agrees_with(claim.value):
             _report_size(row, claim.value, claim, graph, problems)
     else:
-        _check_count(f"row {row.label}", claim, row.stages, graph, problems)
+        _check_count(f"row {row.label}", claim, row.stages, row.output, graph, problems)
 
 
 def _report_size(row: Row, claimed: Shape, claim: Claim, graph: Graph, problems: Problems) -> None:
@@ -111,8 +109,11 @@ def _report_size(row: Row, claimed: Shape, claim: Claim, graph: Graph, problems:
     help = f"change the claim to {derived}, or the row so that it holds"
     notes = []
     for name in row.stages:
-        stage, inputs = graph.stage(name), graph.shapes_into(name)
-        if stage.shape is None or not stage.shape.is_map or not inputs or not inputs[0].is_map:
+        stage = graph.stage(name)
+        if stage.shape is None or not stage.shape.is_map:
+            continue
+        inputs = graph.shapes_into(name)
+        if not inputs[0].is_map:
             continue
         for axis, size in enumerate(stage.shape):
             how = stage.op.derivation(axis, inputs)
@@ -148,6 +149,7 @@ def _check_count(
     what: str,
     claim: Claim,
     names: Iterable[str],
+    output: str,
     graph: Graph,
     problems: Problems,
 ) -> None:
@@ -156,9 +158,9 @@ def _check_count(
         return
     terms = [term for stage in stages for term in _terms(claim.kind, stage, graph)]
     if claim.kind == "field":
-        field = stages[-1].field
-        assert field is not None
-        agrees, derived = field.size == (claim.value, claim.value), str(field)
+        seen = graph.stage(output).field
+        assert seen is not None
+        agrees, derived = seen.size == (claim.value, claim.value), str(seen)
         how = _field_steps(stages, graph)
     else:
         total = sum(value for _, value in terms)

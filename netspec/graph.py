@@ -156,9 +156,6 @@ class Graph:
         ]
         return tuple(producer for _, producer in sorted(found))
 
-    def consumers(self, name: str) -> list[str]:
-        return list(self.nx.successors(name))
-
     def shapes_into(self, name: str) -> tuple[Shape, ...]:
         """The shapes of a stage's operands."""
         return tuple(self.stage(operand).known_shape for operand in self.operands(name))

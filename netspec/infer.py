@@ -10,11 +10,12 @@ from netspec.graph import Graph, Stage
 from netspec.language.diagnostics import Note, Problems, call_notes
 from netspec.language.limits import MAX_INTEGER
 from netspec.operator import WindowOperator
-from netspec.shapes import AXES, Shape, ShapeError
+from netspec.shapes import AXES, ShapeError
 
 
 def infer(graph: Graph, problems: Problems) -> None:
     """Set the shape and field of each stage; a stage behind a mistake stays without, silently."""
+    origins = _Origins(graph)
     for stage in graph.stages():
         operands = [graph.stage(name) for name in graph.operands(stage.name)]
         if any(operand.shape is None for operand in operands):
@@ -24,7 +25,7 @@ def infer(graph: Graph, problems: Problems) -> None:
         try:
             shape = stage.op.shape(inputs)
         except ShapeError as error:
-            _report(error, stage, operands, graph, problems)
+            _report(error, stage, operands, origins, problems)
             continue
         held = sum(p.elements for p in stage.op.parameters(inputs).values())
         if max(shape.elements, held, prod(stage.op.macs(inputs))) > MAX_INTEGER:
@@ -35,56 +36,71 @@ def infer(graph: Graph, problems: Problems) -> None:
         stage.shape, stage.field = shape, stage.op.field(fields, inputs)
 
 
+class _Origins:
+    """Which stage gave an axis its size: the last one that did not pass it on."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.known: dict[tuple[str, int], Stage] = {}
+
+    def of(self, stage: Stage, axis: int) -> Stage:
+        passed = []
+        while (stage.name, axis) not in self.known and self._passes_on(stage, axis):
+            passed.append(stage.name)
+            stage = self.graph.stage(self.graph.operands(stage.name)[0])
+        found = self.known.get((stage.name, axis), stage)
+        for name in (*passed, stage.name):
+            self.known[name, axis] = found
+        return found
+
+    def _passes_on(self, stage: Stage, axis: int) -> bool:
+        inputs = self.graph.shapes_into(stage.name)
+        if not inputs or len(inputs[0]) != len(stage.known_shape):
+            return False
+        if axis < 2 and stage.known_shape[axis] == inputs[0][axis]:
+            return True
+        return stage.op.derivation(axis, inputs) is None
+
+    def note(self, stage: Stage, axis: int) -> Note:
+        """Where the size of an axis comes from: the stage, its line, its arithmetic."""
+        maker = self.of(stage, axis)
+        shape, inputs = maker.known_shape, self.graph.shapes_into(maker.name)
+        place = f"`{maker.name}`, line {maker.span.line}"
+        if not inputs:
+            return Note(f"{shape} is the input {place}", maker.span)
+        how = maker.op.derivation(axis, inputs) or maker.op.name
+        if not shape.is_map:
+            return Note(f"{shape} comes from {place}: {how}", maker.span)
+        return Note(f"{AXES[axis]} {shape[axis]} comes from {place}: {how}", maker.span)
+
+    def mending(self, places: list[tuple[Stage, int]]) -> Iterator[str]:
+        """How one of two disagreeing sizes could be made equal to the other."""
+        for (ours, axis), (theirs, _) in (places, places[::-1]):
+            other = theirs.known_shape
+            if not (ours.known_shape.is_map and other.is_map):
+                continue
+            maker = self.of(ours, axis)
+            if maker is self.of(theirs, axis):
+                continue
+            ways = list(suggest(maker, axis, other[axis], self.graph))[:2]
+            if ways:
+                how, line = " or ".join(ways), maker.span.line
+                yield f"set {how} on `{maker.name}`, line {line}, to make it {other[axis]}"
+
+
 def _report(
-    error: ShapeError, stage: Stage, operands: list[Stage], graph: Graph, problems: Problems
+    error: ShapeError, stage: Stage, operands: list[Stage], origins: _Origins, problems: Problems
 ) -> None:
-    notes, help = [], error.help
-    origins = [(operands[index], axis) for index, axis in error.origins]
-    for operand, axis in origins:
-        notes.append(_origin(operand, axis, graph))
-    if len(origins) == 2:
-        help = next(_suggestions(origins, graph), help)
+    places = [(operands[index], axis) for index, axis in error.origins]
+    notes = [origins.note(operand, axis) for operand, axis in places]
     problems.add(
         error.code,
         error.message,
         stage.span,
-        label=error.label or f"its input is {operands[0].shape}" if operands else "",
+        label=error.label or (f"its input is {operands[0].shape}" if operands else ""),
         notes=[*notes, *call_notes(stage.calls)],
-        help=help,
+        help=next(origins.mending(places), error.help) if len(places) == 2 else error.help,
     )
-
-
-def _origin(stage: Stage, axis: int, graph: Graph) -> Note:
-    """Where the size of one axis comes from: the stage that made it, its line, its arithmetic."""
-    maker = _maker(stage, axis, graph)
-    shape = maker.known_shape
-    place = f"`{maker.name}`, line {maker.span.line}"
-    if not graph.operands(maker.name):
-        return Note(f"{shape} is the input {place}", maker.span)
-    how = maker.op.derivation(axis, graph.shapes_into(maker.name)) or maker.op.name
-    if not shape.is_map:
-        return Note(f"{shape} comes from {place}: {how}", maker.span)
-    return Note(f"{AXES[axis]} {shape[axis]} comes from {place}: {how}", maker.span)
-
-
-def _maker(stage: Stage, axis: int, graph: Graph) -> Stage:
-    """The stage that gave an axis its size: the last one that did not pass it on."""
-    while True:
-        operands = graph.operands(stage.name)
-        if not operands:
-            return stage
-        source = graph.stage(operands[0])
-        inputs = graph.shapes_into(stage.name)
-        derived = stage.op.derivation(axis, inputs) is not None
-        if derived and (len(inputs[0]) != len(stage.known_shape) or _changes(stage, axis, inputs)):
-            return stage
-        if len(inputs[0]) != len(stage.known_shape):
-            return stage
-        stage = source
-
-
-def _changes(stage: Stage, axis: int, inputs: tuple[Shape, ...]) -> bool:
-    return axis == 2 or stage.known_shape[axis] != inputs[0][axis]
 
 
 def suggest(stage: Stage, axis: int, wanted: int, graph: Graph) -> Iterator[str]:
@@ -103,19 +119,3 @@ def suggest(stage: Stage, axis: int, wanted: int, graph: Graph) -> Iterator[str]
                 yield text
         except ShapeError:
             continue
-
-
-def _suggestions(origins: list[tuple[Stage, int]], graph: Graph) -> Iterator[str]:
-    """How one of two disagreeing sizes could be made equal to the other."""
-    for (ours, axis), (theirs, _) in (origins, origins[::-1]):
-        shape, other = ours.known_shape, theirs.known_shape
-        if not (shape.is_map and other.is_map):
-            continue
-        maker = _maker(ours, axis, graph)
-        if maker is _maker(theirs, axis, graph):
-            continue
-        ways = list(suggest(maker, axis, other[axis], graph))[:2]
-        if ways:
-            line = maker.span.line
-            how = " or ".join(ways)
-            yield f"set {how} on `{maker.name}`, line {line}, to make it {other[axis]}"

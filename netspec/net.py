@@ -16,7 +16,7 @@ from netspec.language.definitions import Setting
 from netspec.language.diagnostics import Diagnostic, Problems, SpecError
 from netspec.language.elaborate import elaborate
 from netspec.language.parse import parse
-from netspec.language.read import read
+from netspec.language.read import accept, read
 from netspec.language.source import Source
 
 
@@ -76,7 +76,7 @@ class Net:
         return as_html(self)
 
 
-def load(spec: str | Path, **settings: Setting) -> Net:
+def load(spec: str | Path, /, **settings: Setting) -> Net:
     """Read and check a spec.
 
     Args:
@@ -89,9 +89,9 @@ def load(spec: str | Path, **settings: Setting) -> Net:
     return from_source(read(spec), settings)
 
 
-def loads(text: str, name: str = "<text>", **settings: Setting) -> Net:
+def loads(text: str, name: str = "<text>", /, **settings: Setting) -> Net:
     """Read and check a spec that is already a string; ``name`` stands for it in messages."""
-    return from_source(Source(name, text), settings)
+    return from_source(accept(Source(name, text)), settings)
 
 
 def from_source(source: Source, settings: Mapping[str, Setting]) -> Net:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from netspec.attributes import (
     KERNEL,
@@ -118,15 +118,6 @@ class Operator(ABC):
             if f.metadata
         ]
         return tuple(sorted(declared, key=lambda a: not a.is_positional))
-
-    def given(self) -> dict[str, Any]:
-        """The attributes that differ from their defaults."""
-        values = {a.name: (getattr(self, a.name), a.default) for a in self.attributes()}
-        return {n: value for n, (value, default) in values.items() if value != default}
-
-    def __str__(self) -> str:
-        words = [f"{name}={value}" for name, value in self.given().items()]
-        return " ".join([self.name, *words])
 
 
 def map_of(operator: Operator, inputs: Sequence[Shape]) -> Shape:

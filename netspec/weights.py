@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -27,7 +26,10 @@ def load_weights(model: Module, path: str | Path) -> None:
             given = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise DataError(f"cannot read weights from {path}: there is no such file") from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"cannot read weights from {path}: {reason}") from None
+    except (SafetensorError, ValueError) as error:
         raise DataError(
             f"cannot read weights from {path}: it is not a whole safetensors file ({error}); "
             "a .pt or .pth file is a pickle: open it in PyTorch and save it with "
@@ -56,11 +58,10 @@ def save_weights(model: Module, path: str | Path) -> None:
     """Write a model's tensors to a safetensors file, whole or not at all."""
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         save_file(tensors, temporary)
         os.replace(temporary, target)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise

@@ -89,7 +89,7 @@ def test_under_other_settings_false_claims_are_notes() -> None:
     ]
 
 
-def test_claims_that_are_false_because_of_another_are_told_with_it() -> None:
+def test_sizes_that_are_false_because_of_another_are_told_with_it() -> None:
     rows = """
 a: conv 3x3/2, 4 -> 4x4x4
 b: conv 1x1, 4 -> 4x4x4
@@ -97,10 +97,15 @@ c: fc 2 -> 2 params 4*4*4*2+2
 d: fc 3 -> 3 params 7
 claim params 139
 """
-    (first, second) = problems(f"net example\ninput image 8x8x3{rows}")
-    assert (first.code, second.code) == ("NS301", "NS302")
+    first, second, third = problems(f"net example\ninput image 8x8x3{rows}")
+    assert [d.code for d in (first, second, third)] == ["NS301", "NS302", "NS302"]
     assert first.notes[-1].message == (
-        "with it go other claims: row b is 3x3x4, not 4x4x4; "
-        "parameters of row c: 74, not 130; parameters of the net: 215, not 139"
+        "with it go other claims: row b is 3x3x4, not 4x4x4; parameters of the net: 123, not 139"
     )
-    assert second.message == "parameters of row d: 9, not 7"
+    assert second.message == "parameters of row c: 74, not 130"
+    assert third.message == "parameters of row d: 9, not 7"
+
+
+def test_claims_that_are_false_by_themselves_are_all_told() -> None:
+    rows = "a: conv 1x1, 3 -> 8x8x4\nb: conv 1x1, 5 | relu -> params 21\nc: fc 3 -> params 7"
+    assert codes_of_rows(rows) == ["NS301", "NS302", "NS302"]

@@ -22,7 +22,6 @@ def graph() -> Graph:
 
 def test_operands_keep_their_order_and_repeat() -> None:
     assert graph().operands("sum") == ("a", "image", "a")
-    assert graph().consumers("image") == ["a", "sum"]
 
 
 def test_stages_come_after_what_they_read() -> None:

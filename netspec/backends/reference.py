@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import torch
@@ -17,9 +16,11 @@ from torch import Tensor, fx
 from torch.nn import Module
 from torch.nn import Parameter as TorchParameter
 
+from netspec.backends.reserved import RESERVED
 from netspec.graph import Graph
 from netspec.language.diagnostics import did_you_mean
-from netspec.net import Net, loads
+from netspec.language.source import Source
+from netspec.net import Net, from_source
 from netspec.operator import Parameter
 
 
@@ -57,8 +58,8 @@ class Model(fx.GraphModule):
         """A module that returns the activation of a row, or a tuple for several rows.
 
         Args:
-            labels: labels of rows, such as ``"F7"`` or ``"3a"``, or names of stages, such as
-                ``"3a.b2.relu1"``.  Parameters are shared with the model.
+            labels: rows, such as ``"F7"`` or ``"3a"``, or stages, such as ``"3a.b2.relu1"`` and
+                ``"C1.conv"``.  Parameters are shared with the model.
 
         Raises:
             KeyError: there is no such row or stage.
@@ -79,12 +80,16 @@ class Model(fx.GraphModule):
 def _restore(
     text: str, name: str, settings: dict[str, Any], tensors: dict[str, Tensor], training: bool
 ) -> Model:
-    return Model(loads(text, name, **settings), tensors).train(training)
+    return Model(from_source(Source(name, text), settings), tensors).train(training)
 
 
 def _find(graph: Graph, label: str) -> str:
+    """The stage that a label means: a row's last, a stage by its name, or ``ROW.op``."""
     if label in graph.rows:
         return graph.rows[label].output
+    prefix, _, op = label.rpartition(".")
+    if label not in graph and prefix in graph and graph.stage(prefix).op.name == op:
+        return prefix
     if label in graph:
         return label
     guess = did_you_mean(label, [*graph.rows, *graph.nx])
@@ -202,7 +207,7 @@ def fresh_tensors(
     """
     held = list(parameter_names(net.graph))
     needed = sum(p.elements for _, p, _ in held) * dtype.itemsize
-    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    available = _memory()
     if needed > available:
         have = available / 2**30
         raise MemoryError(
@@ -219,6 +224,13 @@ def fresh_tensors(
             values = torch.empty(parameter.shape).normal_(0, deviation, generator=generator)
         tensors[name] = values.to(device=device, dtype=dtype)
     return tensors
+
+
+def _memory() -> float:
+    """Bytes of memory of this machine, as far as it tells."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        return float("inf")
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _furnished(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
@@ -242,14 +254,9 @@ def _furnished(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
 
 
 def _attribute(stage: str, parameter: str) -> str:
-    """The name of a parameter; a label that torch uses itself gets an underscore behind it."""
-    steps = [f"{s}_" if s.rstrip("_") in _taken() else s for s in stage.split(".")]
+    """The name of a parameter; a label that PyTorch uses itself gets an underscore behind it."""
+    steps = [
+        f"{step}_" if step.startswith("__") or step.rstrip("_") in RESERVED else step
+        for step in stage.split(".")
+    ]
     return ".".join([*steps, parameter])
-
-
-@cache
-def _taken() -> frozenset[str]:
-    """Attribute names that a module or one of its parameters has already."""
-    empty = fx.GraphModule(Module(), fx.Graph())
-    parameters = {"weight", "bias", "coefficient", "running_mean", "running_var"}
-    return frozenset({*dir(empty), *dir(Model), *parameters, "net", "_lowered", "_inputs"})

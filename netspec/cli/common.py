@@ -89,11 +89,16 @@ def _reporting(as_json: bool) -> Iterator[None]:
         else:
             click.echo(render(error.diagnostics, styled), err=True)
         raise click.exceptions.Exit(exit_code(error.diagnostics)) from None
-    except (DataError, MemoryError) as error:
+    except (DataError, MemoryError, RuntimeError) as error:
+        message = str(error) or "the machine has not enough memory"
+        if isinstance(error, RuntimeError):  # torch's word for memory that cannot be had
+            if "allocate memory" not in message:
+                raise
+            message = "the machine has not enough memory for this: use a smaller batch or input"
         if as_json:
-            print_json({"error": str(error)})
+            print_json({"error": message})
         else:
-            click.echo(f"{styled('error', 'error')}: {error}", err=True)
+            click.echo(f"{styled('error', 'error')}: {message}", err=True)
         raise click.exceptions.Exit(1) from None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any
 
 import click
 
@@ -34,8 +33,8 @@ def compile(
     started = perf_counter()
     import torch
 
+    from netspec.compiler import as_tuple, random_images, verify
     from netspec.compiler import compile as compile_net
-    from netspec.compiler import random_images, verify
 
     imported = perf_counter()
     model = compile_net(net, dtype=getattr(torch, dtype))
@@ -78,7 +77,7 @@ def compile(
         shapes = ", ".join(
             f"{name} {list(i.shape)}" for name, i in zip(graph.inputs, images, strict=True)
         )
-        given = ", ".join(str(list(o.shape)) for o in _tuple(outputs))
+        given = ", ".join(str(list(o.shape)) for o in as_tuple(outputs))
         says = {
             "parse": f"{net.source.name}, {count(net.source.text.count(chr(10)), 'line')}",
             "check": checked(net),
@@ -97,7 +96,3 @@ def compile(
     if not verification.passed:
         click.echo("the model does not compute what its spec says: a bug of netspec", err=True)
         raise click.exceptions.Exit(1)
-
-
-def _tuple(outputs: Any) -> tuple[Any, ...]:
-    return outputs if isinstance(outputs, tuple) else (outputs,)

@@ -57,6 +57,11 @@ def run(
             continue
         with torch.inference_mode():
             scores = model(image).flatten()
+        if not scores.isfinite().all():
+            failed = True
+            message = f"{path}: the scores are not finite: the weights or the net overflow"
+            results.append({"image": path, "error": message})
+            continue
         best = scores.topk(min(top, scores.numel()))
         found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         results.append({"image": path, "top": [{"class": c, "score": s} for c, s in found]})

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from netspec.attributes import Attribute
 from netspec.language import syntax
-from netspec.language.diagnostics import Note, did_you_mean
+from netspec.language.diagnostics import Note
 from netspec.language.expressions import evaluate
 from netspec.language.scope import Reported, Scope
 from netspec.language.source import Span
@@ -40,7 +40,7 @@ def bind(
                 failed = True
             continue
         try:
-            values[attribute.name] = _read(room, attribute, argument, where)
+            values[attribute.name] = read(room, attribute, argument, where)
         except Reported:
             failed = True
         spans[attribute.name] = where.span(argument.value.at)
@@ -95,7 +95,7 @@ def _match(
         seen_keyword = True
         key = argument.key
         if key.text not in known:
-            help = did_you_mean(key.text, known) or usage(room)
+            help = scope.problems.did_you_mean(key.text, known) or usage(room)
             scope.problem("NS130", f"{room.name} has no `{key.text}`", key.at, help=help)
             failed = True
         elif key.text in given:
@@ -111,9 +111,10 @@ def _match(
     return given
 
 
-def _read(
+def read(
     room: type[Operator], attribute: Attribute, argument: syntax.Argument, scope: Scope
 ) -> object:
+    """The value of an argument as the attribute takes it; raises Reported when it does not."""
     value = evaluate(argument.value, scope)
     try:
         return attribute.kind.read(value)
@@ -121,7 +122,8 @@ def _read(
         reason = str(error)
     if isinstance(value, Word) and not scope.knows_word(value.text):
         candidates = scope.names() | set(attribute.kind.words)
-        help = did_you_mean(value.text, candidates) or f"define it: let {value.text} = ..."
+        guess = scope.problems.did_you_mean(value.text, candidates)
+        help = guess or f"define it: let {value.text} = ..."
         message = f"`{value.text}` is not defined; for {attribute.name} of {room.name}, {reason}"
         raise scope.problem("NS113", message, argument.value.at, help=help)
     message = f"{attribute.name} of {room.name}: {reason}, and this is {describe(value)}"

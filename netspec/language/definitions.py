@@ -5,16 +5,19 @@ They hold for the whole file, wherever they stand, except that a constant uses o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import isfinite
 
 from netspec.language import syntax
+from netspec.language.binding import read
 from netspec.language.diagnostics import Note, Problems, did_you_mean
 from netspec.language.expressions import value_or_unknown
 from netspec.language.parse import parse_value
-from netspec.language.scope import Scope, Unknown
+from netspec.language.scope import Reported, Scope, Unknown
 from netspec.language.source import Source, Span
+from netspec.operator import Operator
 from netspec.ops import OPERATORS
 from netspec.shapes import Kernel
 from netspec.values import OFF, ON, Value, Word
@@ -44,13 +47,13 @@ def collect(tree: syntax.Tree, problems: Problems, settings: Mapping[str, Settin
     scope.lost_names = any(s.keyword == "net" or not s.names for s in broken)
     header = _header(tree, scope)
     found = Definitions(header.name.text if header else "", header.title if header else "", scope)
+    for statement in tree.statements:
+        if isinstance(statement, syntax.Block) and _declare(found, statement.name):
+            scope.blocks[statement.name.text] = statement
+            _check_parameters(statement, scope)
     _parameters(header.parameters if header else (), found, settings)
     for statement in tree.statements:
-        if isinstance(statement, syntax.Block):
-            if _declare(found, statement.name):
-                scope.blocks[statement.name.text] = statement
-                _check_parameters(statement, scope)
-        elif isinstance(statement, syntax.Let):
+        if isinstance(statement, syntax.Let):
             if _declare(found, statement.name):
                 scope.bound[statement.name.text] = value_or_unknown(statement.value, scope)
         elif isinstance(statement, syntax.Broken) and statement.keyword in ("block", "let"):
@@ -141,12 +144,18 @@ def _setting(key: str, given: Setting, scope: Scope) -> Value | Unknown:
     if isinstance(given, bool):
         return ON if given else OFF
     if isinstance(given, float):
+        if not isfinite(given):
+            span = Span(Source(f"--set {key}", str(given)), 0, len(str(given)))
+            help = "give a finite number"
+            scope.problems.add("NS007", "this number is out of range", span, help=help)
+            return Unknown()
         return Fraction(str(given))
     if isinstance(given, int | Fraction | Kernel | Word):
         return given
     source = Source(f"--set {key}", str(given))
     node = parse_value(source, scope.problems)
-    return Unknown() if node is None else value_or_unknown(node, Scope(source, scope.problems))
+    outside = Scope(source, scope.problems, blocks=scope.blocks)
+    return Unknown() if node is None else value_or_unknown(node, outside)
 
 
 def _check_parameters(block: syntax.Block, scope: Scope) -> None:
@@ -177,7 +186,7 @@ def _default(statement: syntax.Default, found: Definitions) -> None:
         key = argument.key
         if key.text not in known:
             whose = f"{room} has" if room else "no operator has"
-            message = f"{whose} {'no ' if room else ''}`{key.text}`"
+            message = f"{whose} {'no ' if room else ''}`{key.text}` that may have a default"
             help = did_you_mean(key.text, known) or "`netspec ops` lists operators and attributes"
             scope.problem("NS130", message, key.at, help=help)
         elif (room, key.text) in found.defaults:
@@ -185,5 +194,17 @@ def _default(statement: syntax.Default, found: Definitions) -> None:
             notes = [Note(f"first given on line {first.line}", first)]
             message = f"the default `{key.text}` is given twice"
             scope.problem("NS131", message, argument.at, help="keep one of the two", notes=notes)
-        else:
+        elif _is_readable(argument, rooms, scope):
             found.defaults[room, key.text] = (argument, scope)
+
+
+def _is_readable(argument: syntax.Argument, rooms: Sequence[type[Operator]], scope: Scope) -> bool:
+    """Whether a default is a value of its attribute; if not, it is reported here, once."""
+    assert argument.key is not None
+    key = argument.key.text
+    room, attribute = next((r, a) for r in rooms for a in r.attributes() if a.name == key)
+    try:
+        read(room, attribute, argument, scope)
+    except Reported:
+        return False
+    return True

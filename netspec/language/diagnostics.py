@@ -72,10 +72,11 @@ class SpecError(Exception):
 
 
 class Problems:
-    """Collects diagnostics while a spec is read, so that one run reports them all."""
+    """Collects diagnostics while a spec is read, so that one run reports them all, each once."""
 
     def __init__(self) -> None:
         self.found: list[Diagnostic] = []
+        self._seen: set[tuple[str, str, int, int, str]] = set()
 
     def add(
         self,
@@ -86,12 +87,22 @@ class Problems:
         help: str,
         label: str = "",
         notes: Iterable[Note] = (),
-        severity: str = "error",
     ) -> None:
-        """Add a problem; raises SpecError with all of them when there are too many to go on."""
-        self.found.append(Diagnostic(code, message, span, label, tuple(notes), help, severity))
+        """Add a problem; raises SpecError with all of them when there are too many to go on.
+
+        A mistake in a block is one mistake, however often the block is called.
+        """
+        key = (code, span.source.name, span.start, span.end, message)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        self.found.append(Diagnostic(code, message, span, label, tuple(notes), help))
         if len(self.found) >= MAX_PROBLEMS:
             raise SpecError(self.found)
+
+    def did_you_mean(self, word: str, candidates: Iterable[str]) -> str:
+        """A guess at what was meant, for as many problems as are shown."""
+        return did_you_mean(word, candidates) if len(self.found) < SHOWN_AT_MOST else ""
 
     @property
     def errors(self) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from netspec.graph import Claim, Graph, Head, Input, Row, Stage
 from netspec.language import expressions, syntax
 from netspec.language.definitions import Definitions, Setting, collect, refuse_operator_name
-from netspec.language.diagnostics import Note, Problems, did_you_mean
-from netspec.language.expand import Expander, Lost, Plan, Planned, PlannedRows, Stop
+from netspec.language.diagnostics import Note, Problems
+from netspec.language.expand import Expander, Lost, Plan, Planned, PlannedRows
 from netspec.language.limits import MAX_STAGES
 from netspec.language.naming import Names, label_range
 from netspec.language.scope import Reported, Scope
@@ -33,10 +33,7 @@ def elaborate(tree: syntax.Tree, problems: Problems, settings: Mapping[str, Sett
     """The graph of a syntax tree; what is wrong goes to ``problems``."""
     definitions = collect(tree, problems, settings)
     graph = Graph()
-    try:
-        _Net(definitions, graph).statements(tree.statements)
-    except Stop:
-        definitions.scope.is_broken = True
+    _Net(definitions, graph).statements(tree.statements)
     return Elaborated(definitions.name, definitions.title, graph, definitions.is_changed)
 
 
@@ -58,6 +55,9 @@ class _Body:
     prefix: str
     labels: dict[str, _Label] = field(default_factory=dict)
     previous: _Label | None = None
+    head: str = ""
+    stages: list[str] = field(default_factory=list)
+    own_stages: list[str] = field(default_factory=list)
     is_broken: bool = False
     """Whether a row named one that is not there, so that another may only seem unused."""
 
@@ -86,8 +86,9 @@ class _Body:
             message = f"`{name.text}` is a head, not a row"
             self.scope.problem("NS111", message, name.at, help=help)
         elif not self.scope.net.lost_names:
-            rows = [n for n, held in self.labels.items() if held.kind != "head"]
-            help = did_you_mean(name.text, rows) or f"{what} names a row above this one"
+            rows = (n for n, held in self.labels.items() if held.kind != "head")
+            guess = self.scope.problems.did_you_mean(name.text, rows)
+            help = guess or f"{what} names a row above this one"
             message = f"there is no row `{name.text}` above this one"
             self.scope.problem("NS111", message, name.at, help=help)
         self.is_broken = True
@@ -118,11 +119,10 @@ class _Net:
             elif isinstance(statement, syntax.Output):
                 outputs += statement.labels
             elif isinstance(statement, syntax.Claim):
-                self.graph.claims += _measures(statement.measures, scope)
+                self.graph.claims += _measures(statement.measures, scope, self.graph.claims)
             elif isinstance(statement, syntax.Broken):
                 self._broken(statement, body)
-        for name in self._outputs(outputs, body, statements):
-            self.graph.outputs.append(name)
+        self.graph.outputs += self._outputs(outputs, body, statements)
 
     def _input(self, statement: syntax.Input, body: _Body) -> None:
         name = statement.name
@@ -153,8 +153,12 @@ class _Net:
         scope, name = body.scope, statement.name
         operands = body.use(statement.source, "`from`")
         weight = 1.0
-        for argument in statement.arguments:
+        for position, argument in enumerate(statement.arguments):
             assert argument.key is not None
+            if position and argument.key.text == "weight":
+                message = "`weight` is given twice"
+                scope.problem("NS131", message, argument.at, help="keep one of the two")
+                continue
             if argument.key.text != "weight":
                 message = f"a head has no `{argument.key.text}`"
                 scope.problem("NS130", message, argument.key.at, help="a head has weight= only")
@@ -172,7 +176,11 @@ class _Net:
         output = self._pipe_of_row(
             name, statement.pipe, statement.claims, body, operands, name.text
         )
-        if output is not None:
+        if output is not None and len(output) > 1:
+            message = f"the head `{name.text}` ends in {len(output)} outputs"
+            help = "a head is one classifier: join the outputs first"
+            scope.problem("NS208", message, name.at, help=help)
+        elif output is not None:
             self.graph.heads[name.text] = Head(name.text, output[0], weight)
 
     def _outputs(
@@ -180,19 +188,25 @@ class _Net:
         names: Sequence[syntax.Name],
         body: _Body,
         statements: Sequence[syntax.Statement],
-    ) -> Iterator[str]:
-        if names:
-            for name in names:
-                yield from body.use(name, "`output`") or ()
-        elif body.previous is not None:
+    ) -> list[str]:
+        if not any(isinstance(statement, syntax.Row) for statement in statements):
+            if self.definitions.name and not body.scope.is_broken:
+                help = "add rows such as `C1: conv 5x5, 6`"
+                body.scope.problem("NS009", "the net has no rows", statements[-1].at, help=help)
+            return []
+        found: list[str] = []
+        given: set[str] = set()
+        for name in names:
+            if name.text in given:
+                message = f"the net returns `{name.text}` twice"
+                body.scope.problem("NS131", message, name.at, help="name each output once")
+            given.add(name.text)
+            found += body.use(name, "`output`") or ()
+        if not names and body.previous is not None:
             body.previous.is_used = True
-            yield from body.previous.operands or ()
-        elif self.definitions.name and not body.scope.is_broken:
-            at = statements[-1].at
-            help = "add rows such as `C1: conv 5x5, 6`"
-            body.scope.problem("NS009", "the net has no rows", at, help=help)
-            body.is_broken = True
+            found += body.previous.operands or ()
         self._report_unused(body)
+        return found
 
     def _report_unused(self, body: _Body) -> None:
         if body.is_broken or body.scope.net.is_broken:
@@ -256,8 +270,7 @@ class _Net:
         if len(names) > MAX_STAGES:
             message = f"`{first.text}..{last.text}` is {len(names):,} rows"
             help = f"a net has at most {MAX_STAGES:,} stages"
-            scope.problem("NS005", message, (first.at[0], last.at[1]), help=help)
-            raise Stop
+            raise scope.stop("NS005", message, (first.at[0], last.at[1]), help=help)
         return [syntax.Name(text, first.at) for text in names.labels()]
 
     def _pipe_of_row(
@@ -271,17 +284,25 @@ class _Net:
     ) -> Operands:
         """Place a row's pipe in the graph and note the row; the stages that it ends in."""
         label = f"{body.prefix}{name.text}"
+        head = head or body.head
         plans = self.expander.pipe(pipe, body.scope)
         if not plans:
             plans = [Planned(Identity(), pipe.at, body.scope, {})]
         stages: list[str] = []
         output = self._place(plans, label, operands, stages, head)
+        own = [stage for plan in plans for stage in plan.placed]
+        body.stages += stages
+        body.own_stages += own
         held = _claims(claims, body.scope)
         if output is None or operands is None:
             return None
+        if len(output) > 1 and any(claim.kind == "size" for claim in held):
+            message = f"row {label} ends in {len(output)} outputs, so it has no one size"
+            help = "claim the sizes inside the block, or join the outputs first"
+            body.scope.problem("NS208", message, name.at, help=help)
+            return None
         span = body.scope.span(name.at)
         words = tuple(stage.name.text for stage in pipe.stages)
-        own = [stage for plan in plans for stage in plan.placed]
         is_inner = bool(body.prefix)
         self.graph.rows[label] = Row(
             label, span, words, operands, stages, own, output[-1], held, head, is_inner
@@ -338,26 +359,19 @@ class _Net:
         self, plan: PlannedRows, prefix: str, operands: Operands, stages: list[str], head: str
     ) -> Operands:
         """The rows of a block, labelled inside the row that calls it."""
-        body = _Body(plan.scope, f"{prefix}.")
+        body = _Body(plan.scope, f"{prefix}.", head=head)
         start = _Label(operands, plan.block.at, "input", is_used=True)
         body.labels["input"] = body.previous = start
         outputs: list[syntax.Name] = []
-        before = len(self.graph.rows)
         for statement in plan.body:
             if isinstance(statement, syntax.Row):
                 self._row(statement, body)
             elif isinstance(statement, syntax.Let):
-                refuse_operator_name(statement.name, plan.scope)
-                value = expressions.value_or_unknown(statement.value, plan.scope)
-                plan.scope.bound[statement.name.text] = value
+                self._inner_let(statement, plan.scope)
             else:
                 outputs += statement.labels
-        for row in list(self.graph.rows.values())[before:]:
-            stages += row.stages
-            plan.placed += row.own_stages
-            row.head = head
-            for name in row.stages:
-                self.graph.stage(name).head = head
+        stages += body.stages
+        plan.placed += body.own_stages
         if not outputs:
             body.previous.is_used = True
             found = [body.previous.operands]
@@ -365,6 +379,15 @@ class _Net:
             found = [body.use(name, "`output`") for name in outputs]
         self._report_unused(body)
         return None if None in found else tuple(n for held in found for n in held or ())
+
+    def _inner_let(self, statement: syntax.Let, scope: Scope) -> None:
+        """A constant of a block's rows."""
+        name = statement.name
+        if name.text in scope.bound:
+            message = f"`{name.text}` is defined twice"
+            scope.problem("NS110", message, name.at, help="rename one of the two")
+        if not refuse_operator_name(name, scope):
+            scope.bound[name.text] = expressions.value_or_unknown(statement.value, scope)
 
 
 def _claims(claims: syntax.Claims, scope: Scope) -> tuple[Claim, ...]:
@@ -378,9 +401,17 @@ def _claims(claims: syntax.Claims, scope: Scope) -> tuple[Claim, ...]:
     return tuple(found)
 
 
-def _measures(measures: Sequence[syntax.Measure], scope: Scope) -> list[Claim]:
-    found = []
+def _measures(
+    measures: Sequence[syntax.Measure], scope: Scope, known: Sequence[Claim] = ()
+) -> list[Claim]:
+    found: list[Claim] = []
+    kinds = {claim.kind for claim in known}
     for measure in measures:
+        if measure.kind in kinds:
+            message = f"`{measure.kind}` is claimed twice"
+            scope.problem("NS131", message, measure.at, help="keep one of the two")
+            continue
+        kinds.add(measure.kind)
         try:
             value = expressions.whole(measure.value, scope, f"the claim `{measure.kind}`")
             found.append(Claim(measure.kind, value, scope.span(measure.at)))

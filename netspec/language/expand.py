@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from netspec.language import syntax
 from netspec.language.binding import bind
 from netspec.language.definitions import Definitions
-from netspec.language.diagnostics import did_you_mean
 from netspec.language.expressions import condition, value_or_unknown
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
 from netspec.language.scope import Reported, Scope, Unknown
@@ -15,10 +14,6 @@ from netspec.language.source import Call, Span
 from netspec.operator import Operator
 from netspec.ops import OPERATORS
 from netspec.values import BlockName, Value, Word, describe
-
-
-class Stop(Exception):
-    """A limit was passed and reported; elaboration ends here."""
 
 
 @dataclass(slots=True)
@@ -80,15 +75,13 @@ class Expander:
         if self.spent > MAX_STAGES:
             message = f"the net expands to more than {MAX_STAGES:,} stages"
             help = "look for a block that calls others more often than it means to"
-            scope.problem("NS005", message, stage.at, help=help)
-            raise Stop
+            raise scope.stop("NS005", message, stage.at, help=help)
 
     def _stage(self, stage: syntax.Stage, scope: Scope, depth: int) -> list[Plan]:
         if depth + len(scope.calls) >= MAX_DEPTH:
             message = f"blocks and branches nest more than {MAX_DEPTH} deep"
             help = "flatten the net, or let fewer blocks call each other"
-            scope.problem("NS006", message, stage.name.at, help=help)
-            raise Stop
+            raise scope.stop("NS006", message, stage.name.at, help=help)
         meaning = self._meaning(stage.name, scope)
         if isinstance(meaning, syntax.Block):
             return self._call(meaning, stage, scope, depth)
@@ -112,7 +105,8 @@ class Expander:
             if value.text in OPERATORS:
                 return OPERATORS[value.text]
             candidates = set(OPERATORS) | set(scope.net.blocks)
-            help = did_you_mean(value.text, candidates) or "`netspec ops` lists the operators"
+            guess = scope.problems.did_you_mean(value.text, candidates)
+            help = guess or "`netspec ops` lists the operators"
             message = f"there is no operator or block `{value.text}`"
             raise scope.problem("NS112", message, name.at, help=help)
         message = f"`{name.text}` is {describe(value)}, not an operator"
@@ -162,7 +156,8 @@ class Expander:
                 bound[key] = value_or_unknown(argument.value, scope)
                 seen_keyword |= argument.key is not None
                 continue
-            help = did_you_mean(key, parameters) if key and code == "NS116" else ""
+            guesses = scope.problems.did_you_mean
+            help = guesses(key, parameters) if key and code == "NS116" else ""
             scope.problem(code, message, argument.at, help=help or usage)
             failed = True
         missing = [n for n, p in parameters.items() if n not in bound and p.default is None]

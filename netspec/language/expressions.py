@@ -8,7 +8,6 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from netspec.language import syntax
-from netspec.language.diagnostics import did_you_mean
 from netspec.language.limits import MAX_FRACTION, MAX_INTEGER
 from netspec.language.scope import Reported, Scope, Unknown
 from netspec.shapes import Kernel, Shape
@@ -39,6 +38,7 @@ _ORDER: dict[str, Callable[[Fraction, Fraction], bool]] = {
 
 def evaluate(node: syntax.Expression, scope: Scope) -> Value:
     """The value of an expression; raises Reported after a mistake went to the scope's problems."""
+    scope.spend(node.at)
     if isinstance(node, syntax.Name):
         return scope.value(node)
     if isinstance(node, syntax.Number):
@@ -103,7 +103,8 @@ def condition(node: syntax.Expression, scope: Scope) -> bool:
 def _require_definition(value: Value, node: syntax.Expression, scope: Scope) -> None:
     """Refuse a name that nothing defines and that means nothing by itself."""
     if isinstance(value, Word) and not scope.knows_word(value.text):
-        help = did_you_mean(value.text, scope.names()) or f"define it: let {value.text} = ..."
+        guess = scope.problems.did_you_mean(value.text, scope.names())
+        help = guess or f"define it: let {value.text} = ..."
         raise scope.problem("NS113", f"`{value.text}` is not defined", node.at, help=help)
 
 

@@ -12,6 +12,9 @@ MAX_DEPTH = 100
 MAX_INTEGER = 2**63 - 1
 """The largest whole number, written or computed."""
 
+MAX_VALUES = 2_000_000
+"""Parts of expressions that are evaluated, counted again in each call of a block."""
+
 MAX_PROBLEMS = 1_000
 """Problems after which reading stops."""
 

@@ -128,13 +128,14 @@ def _broken(source: Source, piece: _Piece) -> syntax.Broken:
 
 def _parse_piece(source: Source, piece: _Piece, start: str, problems: Problems) -> Any:
     parser, builder, lock = _parser()
+    text = source.text[piece.start : piece.end]
     with lock:
         builder.base = piece.start
         try:
-            return parser.parse(source.text[piece.start : piece.end], start=start)
+            return parser.parse(text, start=start)
         except UnexpectedInput as error:
             unexpected = error
-    offset, length, message, help = describe(parser, start, unexpected)
+    offset, length, message, help = describe(parser, text, unexpected)
     begin = min(piece.start + offset, piece.end)
     span = Span(source, begin, min(begin + length, piece.end))
     problems.add("NS101", message, span, help=help)

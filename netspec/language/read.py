@@ -20,11 +20,10 @@ def bundled() -> list[str]:
 
 def read(spec: str | Path) -> Source:
     """Read a spec from a path or by its bundled name; SpecError if it cannot be read."""
-    path = Path(spec)
-    if not path.is_file() and str(spec) in bundled():
-        path = BUNDLED / f"{spec}{SUFFIX}"
-    name = str(spec) if path.parent == BUNDLED else str(path)
+    path, name = Path(spec), str(spec)
     try:
+        if name in bundled() and not path.is_file():
+            path = BUNDLED / f"{name}{SUFFIX}"
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except IsADirectoryError:
@@ -40,13 +39,7 @@ def read(spec: str | Path) -> Source:
 def decode(name: str, data: bytes) -> Source:
     """A source from bytes; SpecError for what cannot be a spec: too large, not UTF-8, binary."""
     if len(data) > MAX_BYTES:
-        raise _rejected(
-            Source(name, ""),
-            0,
-            "NS004",
-            f"the file is larger than {MAX_BYTES // 2**20} MiB",
-            "a spec is a table of layers: put weights and data elsewhere, or split the net",
-        )
+        raise _too_large(name)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -58,16 +51,33 @@ def decode(name: str, data: bytes) -> Source:
             f"the file is not UTF-8 text: byte 0x{error.object[error.start]:02x}",
             "save the file as UTF-8; a spec is plain text",
         ) from None
-    control = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text)
+    return accept(Source(name, text))
+
+
+def accept(source: Source) -> Source:
+    """A source whose text may be a spec; SpecError if it is too large or holds what is hidden."""
+    if len(source.text) > MAX_BYTES:
+        raise _too_large(source.name)
+    control = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", source.text)
     if control:
         raise _rejected(
-            Source(name, text),
+            source,
             control.start(),
             "NS003",
             f"the text holds a control character, U+{ord(control[0]):04X}",
             "remove it; a spec holds printable characters, tabs and line ends",
         )
-    return Source(name, text)
+    return source
+
+
+def _too_large(name: str) -> SpecError:
+    return _rejected(
+        Source(name, ""),
+        0,
+        "NS004",
+        f"the file is larger than {MAX_BYTES // 2**20} MiB",
+        "a spec is a table of layers: put weights and data elsewhere, or split the net",
+    )
 
 
 def _unreadable(name: str, reason: str, help: str) -> SpecError:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from netspec.language import syntax
-from netspec.language.diagnostics import Note, Problems, call_notes
+from netspec.language.diagnostics import Note, Problems, SpecError, call_notes
+from netspec.language.limits import MAX_VALUES
 from netspec.language.source import Call, Source, Span
 from netspec.ops import OPERATORS
 from netspec.values import BlockName, Value, Word
@@ -26,6 +27,13 @@ class Unknown:
 
 
 @dataclass(slots=True)
+class Budget:
+    """What evaluating expressions may still cost; a block's are evaluated in each call anew."""
+
+    values: int = MAX_VALUES
+
+
+@dataclass(slots=True)
 class Scope:
     """The names of the net, or of one call of a block; ``outer`` is what encloses it."""
 
@@ -35,6 +43,7 @@ class Scope:
     blocks: dict[str, syntax.Block] = field(default_factory=dict)
     outer: Scope | None = None
     calls: tuple[Call, ...] = ()
+    budget: Budget = field(default_factory=Budget)
     is_broken: bool = False
     """Whether some statement was lost, so that what it would have used is not unused."""
     lost_names: bool = False
@@ -72,7 +81,16 @@ class Scope:
 
     def inside(self, call: Call, bound: dict[str, Value | Unknown]) -> Scope:
         """The scope of a block's body; it sees the net's names and its own arguments."""
-        return Scope(self.source, self.problems, bound, {}, self.net, (*self.calls, call))
+        calls = (*self.calls, call)
+        return Scope(self.source, self.problems, bound, {}, self.net, calls, self.budget)
+
+    def spend(self, at: syntax.At) -> None:
+        """Count an evaluated part of an expression against the limit."""
+        self.budget.values -= 1
+        if self.budget.values < 0:
+            message = f"expressions are evaluated more than {MAX_VALUES:,} times"
+            help = "compute a value once, with `let`, outside the block that is called so often"
+            raise self.stop("NS005", message, at, help=help)
 
     def span(self, at: syntax.At) -> Span:
         return Span(self.source, *at)
@@ -91,3 +109,8 @@ class Scope:
         held = (*notes, *call_notes(self.calls))
         self.problems.add(code, message, self.span(at), help=help, label=label, notes=held)
         return Reported()
+
+    def stop(self, code: str, message: str, at: syntax.At, *, help: str) -> SpecError:
+        """Report a limit that was passed; returns the exception that ends the reading."""
+        self.problem(code, message, at, help=help)
+        return SpecError(self.problems.found)

@@ -7,6 +7,7 @@ the parser fails on each in the state that marks the mistake, and a test goes th
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -118,6 +119,9 @@ HINTS: dict[str, list[str]] = {
     "strings are only used for the title of a net": ['C1: conv "3x3", 64', 'let a = "b"'],
 }
 
+LATER = ("columns", "connect", "document", "drop", "import", "train")
+"""Words that the language will have, and that nobody should search for in this version."""
+
 GENERAL_HELP = "the grammar is explained by example in docs/language.md"
 
 _WORDS = {
@@ -144,9 +148,12 @@ _CONTINUE_AN_EXPRESSION = {
 }
 
 
-def describe(parser: Lark, start: str, error: UnexpectedInput) -> tuple[int, int, str, str]:
+def describe(parser: Lark, text: str, error: UnexpectedInput) -> tuple[int, int, str, str]:
     """Where a statement stops making sense, as (offset, length, message, help)."""
     help = _hints(parser).get(_mistake(error), GENERAL_HELP)
+    first = re.match(r"\w*", text)
+    if first and first[0] in LATER:
+        help = f"`{first[0]}` is not in this version of the language"
     expected = _expected(parser, error)
     if isinstance(error, UnexpectedToken) and error.token.type == "$END":
         return error.token.end_pos or 0, 1, f"{expected}the statement ends here", help

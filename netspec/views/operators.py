@@ -66,7 +66,7 @@ def _quoted(text: str) -> list[str]:
 
 
 def _default(attribute: Attribute) -> str | None:
-    """A default as the spec would write it; None when the attribute is required."""
+    """A default as the spec would write it, or ``none``; None when the attribute is required."""
     value = attribute.default
     if value is MISSING:
         return None

@@ -9,6 +9,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from netspec.net import Net
 from netspec.views.summary import summary
@@ -17,7 +18,7 @@ COLUMNS = ("row", "layers", "input", "kernel", "output", "parameters", "MACs", "
 NUMBERS = ("parameters", "MACs", "field")
 NARROWER: tuple[tuple[str, ...], ...] = ((), ("input",), ("input", "layers"))
 """Columns to leave out, one set after another, until the table fits the terminal."""
-WIDE = 160
+UNBOUNDED = 100_000
 
 
 def rows_of(net: Net) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
@@ -52,7 +53,8 @@ def _cells(net: Net, row: dict[str, Any]) -> tuple[str, ...]:
 
 def table(net: Net, columns: tuple[str, ...] = COLUMNS) -> Table:
     """The table for a terminal, or some of its columns."""
-    shown = Table(box=box.SIMPLE_HEAD, title=_title(net), title_justify="left", pad_edge=False)
+    title = Text(_title(net))
+    shown = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     shown.title_style = "bold"
     for column in columns:
         justify: Any = "right" if column in NUMBERS else "left"
@@ -74,22 +76,24 @@ def _title(net: Net) -> str:
 
 def as_text(net: Net) -> str:
     """The table as plain text, as wide as it needs to be."""
-    console = Console(file=StringIO(), width=WIDE, color_system=None, legacy_windows=False)
-    console.print(table(net), highlight=False, markup=False)
-    file = console.file
-    assert isinstance(file, StringIO)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).strip("\n")
+    shown, printed = table(net), StringIO()
+    console = Console(file=printed, width=_width(shown), color_system=None, legacy_windows=False)
+    console.print(shown, highlight=False, markup=False)
+    return "\n".join(line.rstrip() for line in printed.getvalue().splitlines()).strip("\n")
+
+
+def _width(shown: Table) -> int:
+    return Console(width=UNBOUNDED).measure(shown).maximum
 
 
 def print_table(net: Net) -> None:
     """Print the table to a terminal; a narrow one shows fewer columns, never a cut number."""
-    console, unbounded = Console(), Console(width=1000)
+    console = Console()
     for missing in NARROWER:
         shown = table(net, tuple(c for c in COLUMNS if c not in missing))
-        needed = unbounded.measure(shown).maximum
-        if needed <= console.width:
+        if _width(shown) <= console.width:
             break
-    console.width = max(console.width, needed)
+    console.width = max(console.width, _width(shown))
     console.print(shown, highlight=False)
 
 
@@ -115,4 +119,5 @@ def as_html(net: Net) -> str:
 
 def _cell(column: str, value: str, tag: str) -> str:
     align = "right" if column in NUMBERS else "left"
-    return f'<{tag} style="text-align:{align}">{escape(value)}</{tag}>'
+    shown = escape(value).replace("\n", "<br>")
+    return f'<{tag} style="text-align:{align}">{shown}</{tag}>'

@@ -59,8 +59,8 @@ def test_many_problems_are_shown_in_part_and_counted() -> None:
 
 def test_reading_stops_after_a_thousand_problems() -> None:
     found = Problems()
-    for _ in range(MAX_PROBLEMS - 1):
-        found.add("NS000", "m", at("abc", "b"), help="h")
+    for i in range(MAX_PROBLEMS - 1):
+        found.add("NS000", str(i), at("abc", "b"), help="h")
     with pytest.raises(SpecError) as caught:
         found.add("NS000", "m", at("abc", "b"), help="h")
     assert len(caught.value.diagnostics) == MAX_PROBLEMS
