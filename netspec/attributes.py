@@ -12,7 +12,6 @@ from dataclasses import MISSING, dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from netspec.language.limits import MAX_INTEGER
 from netspec.shapes import Kernel
 from netspec.values import Value, Word
 
@@ -79,20 +78,23 @@ def whole(minimum: int) -> Kind:
     return kind
 
 
-def number(minimum: float, maximum: float | None = None, *, above: bool = False) -> Kind:
+def number(minimum: float | None, maximum: float | None = None, *, above: bool = False) -> Kind:
     """A real number in [minimum, maximum), or (minimum, maximum) with ``above``."""
 
     def read(value: Value) -> float:
         if not isinstance(value, int | Fraction):
             raise kind.refuse()
-        low = value <= minimum if above else value < minimum
+        low = minimum is not None and (value <= minimum if above else value < minimum)
         if low or (maximum is not None and value >= maximum):
             raise kind.refuse()
         return float(value)
 
-    bounds = f"{'above' if above else 'of at least'} {minimum:g}"
-    bounds += "" if maximum is None else f" and below {maximum:g}"
-    kind = Kind(f"a number {bounds}", read)
+    words = ["a number"]
+    if minimum is not None:
+        words.append(f"{'above' if above else 'of at least'} {minimum:g}")
+    if maximum is not None:
+        words.append(f"and below {maximum:g}")
+    kind = Kind(" ".join(words), read)
     return kind
 
 
@@ -167,5 +169,5 @@ PADDING = Kind(
     "a whole number, HxW, (top, bottom, left, right), half or same", _read_padding, ("half", "same")
 )
 PROBABILITY = number(0, 1)
-REAL = number(-float(MAX_INTEGER))
+REAL = number(None)
 ROUNDING = choice("floor", "ceil")

@@ -96,7 +96,8 @@ def _as_note(diagnostic: Diagnostic) -> Diagnostic:
 
 def _check_row(row: Row, claim: Claim, graph: Graph, problems: Problems) -> None:
     output = graph.stage(row.output)
-    if isinstance(claim.value, Shape):
+    if claim.kind == "size":
+        assert isinstance(claim.value, Shape)
         if output.shape is not None and not output.shape.agrees_with(claim.value):
             _report_size(row, claim.value, claim, graph, problems)
     else:
@@ -138,7 +139,7 @@ def _check_channels(stage: Stage, op: Conv, graph: Graph, problems: Problems) ->
     share = f": {inputs[0].channels} / {op.groups} groups = {seen}" if op.groups > 1 else ""
     problems.add(
         "NS303",
-        f"each filter of {stage.name} sees {seen} channels, not {claimed}",
+        f"each filter of {stage.name} sees {seen} channel{'s' if seen > 1 else ''}, not {claimed}",
         stage.spans.get("kernel", stage.span),
         notes=[Note(f"its input is {inputs[0]}{share}"), *call_notes(stage.calls)],
         help=f"write {op.kernel.height}x{op.kernel.width}x{seen}, or leave the channels out",
@@ -160,16 +161,18 @@ def _check_count(
     if claim.kind == "field":
         seen = graph.stage(output).field
         assert seen is not None
-        agrees, derived = seen.size == (claim.value, claim.value), str(seen)
+        value = claim.value
+        wanted = tuple(value) if isinstance(value, Shape) else (value, value)
+        agrees, derived, claimed = seen.size == wanted, str(seen), str(value)
         how = _field_steps(stages, graph)
     else:
         total = sum(value for _, value in terms)
-        agrees, derived = total == claim.value, f"{total:,}"
+        agrees, derived, claimed = total == claim.value, f"{total:,}", f"{claim.value:,}"
         how = _sum(terms, total)
     if agrees:
         return
     code = "NS302" if what != "the net" else "NS304"
-    message = f"{_MEASURED[claim.kind]} of {what}: {derived}, not {claim.value:,}"
+    message = f"{_MEASURED[claim.kind]} of {what}: {derived}, not {claimed}"
     help = f"change the claim to {derived.replace(',', '')}, or {what} so that it holds"
     problems.add(code, message, claim.span, notes=how, help=help)
 

@@ -66,6 +66,10 @@ def verify(model: Model, images: list[Tensor]) -> Verification:
     A softmax turns relative errors of its input into ones that depend on how large the input is,
     so what is compared is what goes into it; that the softmax's own output is the model's is
     checked to the bit.
+
+    Args:
+        model: a compiled net.
+        images: a batch for each input, as from :func:`random_images`, in any type.
     """
     net = model.net
     graph = net.graph
@@ -80,7 +84,7 @@ def verify(model: Model, images: list[Tensor]) -> Verification:
         given = [image.to(device, dtype) for image in images]
         outputs = as_tuple(model(*given))
         inside = as_tuple(model.features(*ends, *graph.outputs)(*given))
-        wanted = as_tuple(exact.features(*ends)(*(i.to(device) for i in images)))
+        wanted = as_tuple(exact.features(*ends)(*(i.to(device, torch.float64) for i in images)))
     ours, again = inside[: len(ends)], inside[len(ends) :]
     is_same = all(torch.equal(y, z) for y, z in zip(outputs, again, strict=True))
     errors = [_relative_error(y.double(), z) for y, z in zip(ours, wanted, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +34,12 @@ def load_image(path: str | Path, shape: Shape) -> Tensor:
             "use the Python API for other inputs"
         )
     height, width, channels = shape
-    picture = ImageOps.fit(
-        _read(path), (width, height), method=Image.Resampling.BICUBIC, centering=(0.5, 0.5)
-    )
+    try:
+        picture = ImageOps.fit(
+            _read(path), (width, height), method=Image.Resampling.BICUBIC, centering=(0.5, 0.5)
+        )
+    except (OverflowError, MemoryError):
+        raise DataError(f"cannot resize {path} to {width} x {height} pixels: too large") from None
     picture = picture.convert("L" if channels == 1 else "RGB")
     pixels = np.asarray(picture, dtype=np.float32).reshape(height, width, channels) / 255
     return torch.from_numpy(pixels.transpose(2, 0, 1)[np.newaxis].copy())
@@ -43,7 +47,12 @@ def load_image(path: str | Path, shape: Shape) -> Tensor:
 
 def _read(path: str | Path) -> Image.Image:
     try:
-        with Image.open(path) as opened:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(path)
+        with opened:
+            if opened.mode == "F":
+                raise ValueError("floating-point pixels have no range: save it with 8 or 16 bits")
             picture = ImageOps.exif_transpose(opened)
             if picture.mode.startswith("I;16") or picture.mode == "I":
                 scaled = np.asarray(picture).astype(np.float32) / 257

@@ -150,7 +150,9 @@ class WindowOperator(Operator):
     """An operator that slides a window over a map."""
 
     kernel: Kernel = positional(KERNEL, "height x width, with /stride")
-    stride: Pair | None = keyword(PAIR, "step of the window, if not in the kernel", default=None)
+    stride: Pair | None = keyword(
+        PAIR, "step of the window, unless the kernel has it; else 1", default=None
+    )
     pad: Padding = keyword(PADDING, "padding", default=(0, 0, 0, 0))
     round: str = keyword(ROUNDING, "rounding of the output's size", default="floor")
 

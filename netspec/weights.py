@@ -36,7 +36,12 @@ def load_weights(model: Module, path: str | Path) -> None:
             "netspec.save_weights"
         ) from None
     wanted = model.state_dict()
-    problems = [f"missing: {name}" for name in wanted if name not in given]
+    problems = [
+        f"{name}: {tensor.dtype} in the file, and weights are floating-point numbers"
+        for name, tensor in given.items()
+        if not tensor.dtype.is_floating_point
+    ]
+    problems += [f"missing: {name}" for name in wanted if name not in given]
     problems += [f"not in the net: {name}" for name in given if name not in wanted]
     problems += [
         f"{name}: {list(given[name].shape)} in the file, {list(tensor.shape)} in the net"
@@ -55,13 +60,21 @@ def load_weights(model: Module, path: str | Path) -> None:
 
 
 def save_weights(model: Module, path: str | Path) -> None:
-    """Write a model's tensors to a safetensors file, whole or not at all."""
+    """Write a model's tensors to a safetensors file, whole or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         save_file(tensors, temporary)
         os.replace(temporary, target)
+    except (SafetensorError, OSError) as error:
+        temporary.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"cannot write weights to {path}: {reason}") from None
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -17,6 +17,7 @@ ROW = "a: conv 3x3, 4, pad=1 | relu | maxpool 2x2/2"
         "macs 3*3*3*4*8*8",
         "neurons 8*8*4",
         "field 4",
+        "field 4x4",
         "4x4x4 params 112 macs 6912 neurons 256 field 4",
     ],
 )
@@ -100,7 +101,7 @@ claim params 139
     first, second, third = problems(f"net example\ninput image 8x8x3{rows}")
     assert [d.code for d in (first, second, third)] == ["NS301", "NS302", "NS302"]
     assert first.notes[-1].message == (
-        "with it go other claims: row b is 3x3x4, not 4x4x4; parameters of the net: 123, not 139"
+        "with it go other claims: row b is 3x3x4, not 4x4x4; parameters of the net: 215, not 139"
     )
     assert second.message == "parameters of row c: 74, not 130"
     assert third.message == "parameters of row d: 9, not 7"
@@ -109,3 +110,9 @@ claim params 139
 def test_claims_that_are_false_by_themselves_are_all_told() -> None:
     rows = "a: conv 1x1, 3 -> 8x8x4\nb: conv 1x1, 5 | relu -> params 21\nc: fc 3 -> params 7"
     assert codes_of_rows(rows) == ["NS301", "NS302", "NS302"]
+
+
+def test_a_field_may_be_claimed_as_height_by_width() -> None:
+    assert load_rows("a: conv 3x5, 2 -> field 3x5").claims == 1
+    assert codes_of_rows("a: conv 3x5, 2 -> field 5x3") == ["NS302"]
+    assert codes_of_rows("a: conv 3x5, 2 -> field 3x5x2") == ["NS140"]

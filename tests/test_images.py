@@ -87,3 +87,14 @@ def test_a_net_that_takes_no_pictures_says_so(photograph: Path) -> None:
     for shape in (Shape((8, 8, 5)), Shape((10,))):
         with pytest.raises(DataError, match="channels"):
             load_image(photograph, shape)
+
+
+def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match="floating-point pixels have no range"):
+        load_image(tmp_path / "a.tif", Shape((8, 8, 1)))
+
+
+def test_an_input_too_large_to_resize_to_is_refused(photograph: Path) -> None:
+    with pytest.raises(DataError, match="too large"):
+        load_image(photograph, Shape((1, 10**12, 1)))

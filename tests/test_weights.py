@@ -74,3 +74,19 @@ def test_an_interrupted_save_leaves_the_old_file(
         netspec.save_weights(netspec.compile("lenet5"), path)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["w.safetensors"]
+
+
+def test_weights_that_are_no_floating_point_numbers_are_refused(tmp_path: Path) -> None:
+    model = netspec.compile("lenet5")
+    whole = {name: tensor.contiguous().int() for name, tensor in model.state_dict().items()}
+    save_file(whole, tmp_path / "w.safetensors")
+    with pytest.raises(DataError, match=r"C1.weight: torch.int32 in the file"):
+        netspec.load_weights(model, tmp_path / "w.safetensors")
+
+
+def test_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none" / "w.safetensors"):
+        with pytest.raises(DataError, match="cannot write weights"):
+            netspec.save_weights(netspec.compile("lenet5"), path)
+    assert os.listdir(tmp_path) == []
+    assert not [p for p in tmp_path.parent.iterdir() if p.name.startswith(".")]

@@ -7,6 +7,7 @@ on proxies, and stays visible in ``model.code``.
 
 from __future__ import annotations
 
+import builtins
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -44,7 +45,7 @@ class Model(fx.GraphModule):
         self._lowered = lowered
         shapes = [net.graph.stage(name).known_shape.torch for name in net.graph.inputs]
         self._inputs = tuple(zip(net.graph.inputs, shapes, strict=True))
-        self.register_forward_pre_hook(_check_inputs)
+        self.register_forward_pre_hook(_check_inputs, with_kwargs=True)
         self.eval()
 
     def train(self, mode: bool = True) -> Model:
@@ -96,17 +97,26 @@ def _find(graph: Graph, label: str) -> str:
     raise KeyError(f"there is no row or stage {label!r}; {guess}".rstrip("; "))
 
 
-def _check_inputs(model: Module, images: tuple[Any, ...]) -> None:
+def _check_inputs(model: Module, images: tuple[Any, ...], named: dict[str, Any]) -> None:
     """A clear error for what would fail somewhere inside the net."""
     assert isinstance(model, Model)
+    if named:
+        return
     if len(images) != len(model._inputs):
         wanted = ", ".join(name for name, _ in model._inputs)
-        raise ValueError(f"{model.net.name} takes {len(model._inputs)} inputs: {wanted}")
+        raise ValueError(f"{model.net.name} takes {wanted}, and was given {len(images)} tensors")
+    dtype = next((p.dtype for p in model.parameters()), None)
     for (name, shape), image in zip(model._inputs, images, strict=True):
+        if not isinstance(image, Tensor):
+            raise TypeError(
+                f"{model.net.name} takes {name} as a tensor, not {type(image).__name__}"
+            )
         if tuple(image.shape[1:]) != shape or image.dim() == 0:
             wanted = ", ".join(["N", *map(str, shape)])
             given = ", ".join(map(str, image.shape))
             raise ValueError(f"{model.net.name} takes {name} as [{wanted}], not [{given}]")
+        if dtype is not None and image.dtype != dtype:
+            raise TypeError(f"{model.net.name} is in {dtype}, and {name} in {image.dtype}")
 
 
 # ------------------------------------------------------------------------------------- lowering
@@ -148,10 +158,10 @@ def lower(
     recorder = _Recorder(lowered)
     values: dict[str, Any] = {}
     for stage in graph.stages():
-        recorder.stage = stage.name
+        recorder.stage = _identifier(stage.name)
         operands, inputs = graph.operands(stage.name), graph.shapes_into(stage.name)
         if not operands:
-            image = fx.Proxy(lowered.placeholder(stage.name), recorder)
+            image = fx.Proxy(lowered.placeholder(_identifier(stage.name)), recorder)
             if stage.known_shape.is_map:
                 image = image.contiguous(memory_format=torch.channels_last)
             values[stage.name] = image
@@ -170,6 +180,17 @@ def lower(
         result = (result, {name: values[output].node for name, output in heads.items()})
     lowered.output(result)
     return lowered
+
+
+def _identifier(name: str) -> str:
+    """The name of a stage as a variable of the emitted Python."""
+    word = name.replace(".", "_")
+    is_taken = word in RESERVED or word in _USED_BY_FX or hasattr(builtins, word)
+    return f"_{word}" if word[0].isdigit() or is_taken else word
+
+
+_USED_BY_FX = ("torch", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree")
+"""Names that the emitted Python takes from its surroundings."""
 
 
 def _needed(graph: Graph, ends: Sequence[str]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Words that cannot be attributes of a model, because PyTorch has them already.
+"""Words that cannot be attributes of a model: PyTorch or Python has them already.
 
 A fixed list, so that the names of parameters do not change with the version of PyTorch; a test
 tells when a new version has more.  Words that begin with two underscores are reserved as well.
@@ -32,4 +32,9 @@ running_var set_extra_state set_submodule shape_env share_memory state_dict to t
 to_folder train training type weight xpu zero_grad
 """
 
-RESERVED = frozenset(_WORDS.split())
+_KEYWORDS = """
+False None True and as assert async await break class continue def del elif else except finally for
+from global if import in is lambda nonlocal not or pass raise return self try while with yield
+"""
+
+RESERVED = frozenset(_WORDS.split() + _KEYWORDS.split())

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import sys
+from typing import Any
+
 import click
 
 from netspec import __version__, bundled
@@ -13,7 +18,28 @@ from netspec.cli.run import run
 from netspec.cli.summary import summary
 
 
+class _Commands(click.Group):
+    """A group whose commands can print to whatever standard output is."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        for name in ("stdout", "stderr"):
+            stream: Any = getattr(sys, name)
+            if stream is None:  # closed by the caller
+                setattr(sys, name, io.StringIO())
+            elif hasattr(stream, "reconfigure"):  # what it cannot encode becomes a question mark
+                stream.reconfigure(errors="replace")
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            raise click.ClickException(f"cannot print: {error.strerror or error}") from None
+        return result
+
+
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"SPEC is the path of a .net file, or a bundled name: {', '.join(bundled())}.",
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,8 @@ COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "help": "green",
 
 def styled(text: str, role: str) -> str:
     """A text in the colour of its role; click removes colours where there is no terminal."""
+    if os.environ.get("NO_COLOR"):
+        return text
     return click.style(text, fg=COLOURS[role], bold=role != "gutter")
 
 

@@ -6,7 +6,16 @@ from time import perf_counter
 
 import click
 
-from netspec.cli.common import checked, count, json_option, print_json, reports_errors, set_option
+from netspec.cli.common import (
+    checked,
+    count,
+    json_option,
+    print_json,
+    reports_errors,
+    set_option,
+    styled,
+)
+from netspec.language.diagnostics import printable
 from netspec.net import load
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
@@ -16,7 +25,7 @@ DTYPES = ("float32", "float64", "bfloat16", "float16")
 @click.argument("spec")
 @set_option
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, metavar="N")
+@click.option("--batch", type=click.IntRange(1, 100_000), default=1, show_default=True, metavar="N")
 @click.option("--emit", type=click.Choice(["python"]), help="Print the lowered net and stop.")
 @json_option
 @reports_errors
@@ -82,17 +91,25 @@ def compile(
             "parse": f"{net.source.name}, {count(net.source.text.count(chr(10)), 'line')}",
             "check": checked(net),
             "torch": f"torch {torch.__version__} imported",
-            "lower": f"reference backend, {totals.parameters:,} parameters{apart}",
-            "run": f"{shapes} -> {given}, {dtype}, {totals.macs / 1e6:,.0f} million MACs an image",
+            "lower": f"{totals.parameters:,} parameters{apart}, {totals.macs:,} MACs an image",
+            "run": f"{shapes} -> {given}, {dtype}",
             "verify": f"relative error {verification.error:.1e} against float64, "
             f"{verification.allowed:.1e} allowed",
         }
-        click.echo(click.style(net.name, bold=True) + (f"  {net.title}" if net.title else ""))
+        click.echo(
+            click.style(net.name, bold=True) + (f"  {printable(net.title)}" if net.title else "")
+        )
         width = max(map(len, says.values()))
         for step, text in says.items():
             click.echo(f"  {step:<7} {text:<{width}} {seconds[step] * 1000:8,.0f} ms")
         for note in net.notes:
             click.echo(f"  note: {note.message}")
     if not verification.passed:
-        click.echo("the model does not compute what its spec says: a bug of netspec", err=True)
+        finite = all(output.isfinite().all() for output in as_tuple(outputs))
+        why = (
+            "the outputs differ from float64 by more than rounding explains"
+            if finite
+            else f"the outputs are not finite: the values of this net leave the range of {dtype}"
+        )
+        click.echo(f"{styled('error', 'error')}: {why}", err=True)
         raise click.exceptions.Exit(1)

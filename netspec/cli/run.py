@@ -43,7 +43,7 @@ def run(
     from netspec.weights import load_weights
 
     model = compile_net(net)
-    if weights:
+    if weights is not None:
         load_weights(model, weights)
     shape = net.graph.stage(net.graph.inputs[0]).known_shape
     results: list[dict[str, Any]] = []
@@ -66,9 +66,9 @@ def run(
         found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         results.append({"image": path, "top": [{"class": c, "score": s} for c, s in found]})
     if as_json:
-        print_json({"name": net.name, "trained": bool(weights), "results": results})
+        print_json({"name": net.name, "trained": weights is not None, "results": results})
     else:
-        _print(net, results, is_trained=bool(weights))
+        _print(net, results, is_trained=weights is not None)
     raise click.exceptions.Exit(1 if failed else 0)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from shutil import get_terminal_size
 
 import click
 
 from netspec.cli.common import json_option, print_json, reports_errors, set_option
 from netspec.net import load
+from netspec.views.summary import summary as as_data
+from netspec.views.table import lines
 
 
 @click.command(short_help="Print the table of a net, derived.")
@@ -19,13 +22,8 @@ def summary(spec: str, settings: dict[str, str], as_json: bool) -> None:
     """Print the table of a net, derived: sizes, parameters, MACs, receptive fields, totals."""
     net = load(spec, **settings)
     if as_json:
-        from netspec.views.summary import summary as as_data
-
         print_json(as_data(net))
         return
-    from netspec.views.table import as_text, print_table
-
-    if sys.stdout.isatty():
-        print_table(net)
-    else:
-        click.echo(as_text(net))
+    width = get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in lines(net, width):
+        click.echo(click.style(line.text, bold=True) if line.is_strong else line.text)

@@ -123,7 +123,9 @@ def read(
     if isinstance(value, Word) and not scope.knows_word(value.text):
         candidates = scope.names() | set(attribute.kind.words)
         guess = scope.problems.did_you_mean(value.text, candidates)
-        help = guess or f"define it: let {value.text} = ..."
+        help = guess or (
+            usage(room) if attribute.kind.words else f"define it: let {value.text} = ..."
+        )
         message = f"`{value.text}` is not defined; for {attribute.name} of {room.name}, {reason}"
         raise scope.problem("NS113", message, argument.value.at, help=help)
     message = f"{attribute.name} of {room.name}: {reason}, and this is {describe(value)}"

@@ -15,7 +15,7 @@ from netspec.language.binding import read
 from netspec.language.diagnostics import Note, Problems, did_you_mean
 from netspec.language.expressions import value_or_unknown
 from netspec.language.parse import parse_value
-from netspec.language.scope import Reported, Scope, Unknown
+from netspec.language.scope import WORDS, Reported, Scope, Unknown
 from netspec.language.source import Source, Span
 from netspec.operator import Operator
 from netspec.ops import OPERATORS
@@ -52,10 +52,12 @@ def collect(tree: syntax.Tree, problems: Problems, settings: Mapping[str, Settin
             scope.blocks[statement.name.text] = statement
             _check_parameters(statement, scope)
     _parameters(header.parameters if header else (), found, settings)
+    scope.below = {s.name.text for s in tree.statements if isinstance(s, syntax.Let)}
     for statement in tree.statements:
         if isinstance(statement, syntax.Let):
             if _declare(found, statement.name):
                 scope.bound[statement.name.text] = value_or_unknown(statement.value, scope)
+            scope.below.discard(statement.name.text)
         elif isinstance(statement, syntax.Broken) and statement.keyword in ("block", "let"):
             for name in statement.names:
                 scope.bound[name.text] = Unknown()
@@ -84,11 +86,12 @@ def _header(tree: syntax.Tree, scope: Scope) -> syntax.Net | None:
     return None
 
 
-def refuse_operator_name(name: syntax.Name, scope: Scope) -> bool:
-    """Report a definition that would hide an operator; whether it did."""
-    if name.text not in OPERATORS:
+def refuse_word(name: syntax.Name, scope: Scope) -> bool:
+    """Report a definition that would hide an operator, or on and off; whether it did."""
+    if name.text not in OPERATORS and name.text not in ("on", "off"):
         return False
-    message = f"`{name.text}` is an operator and cannot be defined again"
+    what = "an operator" if name.text in OPERATORS else "a word of the language"
+    message = f"`{name.text}` is {what} and cannot be defined again"
     scope.problem("NS115", message, name.at, help="choose another name")
     return True
 
@@ -96,7 +99,7 @@ def refuse_operator_name(name: syntax.Name, scope: Scope) -> bool:
 def _declare(found: Definitions, name: syntax.Name) -> bool:
     """Note that a name is defined here; False, after a report, if it may not be."""
     scope = found.scope
-    if refuse_operator_name(name, scope):
+    if refuse_word(name, scope):
         return False
     if name.text in found.spans:
         first = found.spans[name.text]
@@ -129,7 +132,7 @@ def _parameters(
             continue
         default = value_or_unknown(parameter.default, scope) if parameter.default else Unknown()
         if name.text in settings:
-            value = _setting(name.text, settings[name.text], scope)
+            value = _setting(name.text, settings[name.text], default, scope)
             found.is_changed |= value != default
             scope.bound[name.text] = value
         else:
@@ -140,29 +143,41 @@ def _parameters(
                 scope.problem("NS121", message, name.at, help=help)
 
 
-def _setting(key: str, given: Setting, scope: Scope) -> Value | Unknown:
+def _setting(key: str, given: Setting, default: Value | Unknown, scope: Scope) -> Value | Unknown:
     if isinstance(given, bool):
         return ON if given else OFF
-    if isinstance(given, float):
-        if not isfinite(given):
-            span = Span(Source(f"--set {key}", str(given)), 0, len(str(given)))
-            help = "give a finite number"
-            scope.problems.add("NS007", "this number is out of range", span, help=help)
-            return Unknown()
-        return Fraction(str(given))
-    if isinstance(given, int | Fraction | Kernel | Word):
+    if isinstance(given, float) and not isfinite(given):
+        span = Span(Source(f"--set {key}", str(given)), 0, len(str(given)))
+        message, help = "this number is out of range", "give a finite number"
+        scope.problems.add("NS007", message, span, help=help)
+        return Unknown()
+    if isinstance(given, int | float | Fraction):
+        exact = Fraction(str(given))
+        return int(exact) if exact.denominator == 1 else exact
+    if isinstance(given, Kernel | Word):
         return given
-    source = Source(f"--set {key}", str(given))
+    source = Source(f"--set {key}", str(given).strip())
     node = parse_value(source, scope.problems)
     outside = Scope(source, scope.problems, blocks=scope.blocks)
-    return Unknown() if node is None else value_or_unknown(node, outside)
+    if node is None:
+        return Unknown()
+    value = value_or_unknown(node, outside)
+    if isinstance(value, Word) and not scope.knows_word(value.text):
+        free = isinstance(default, Word) and not scope.knows_word(default.text)
+        if not free:  # otherwise the net has words of its own for this parameter
+            names = [*OPERATORS, *WORDS, *scope.blocks]
+            guess = scope.problems.did_you_mean(value.text, names)
+            help = guess or "give a number, a kernel, an operator, a block, on or off"
+            outside.problem("NS113", f"`{value.text}` is not defined", node.at, help=help)
+            return Unknown()
+    return value
 
 
 def _check_parameters(block: syntax.Block, scope: Scope) -> None:
     seen: set[str] = set()
     for parameter in block.parameters:
         name = parameter.name
-        refuse_operator_name(name, scope)
+        refuse_word(name, scope)
         if name.text in seen:
             message = f"`{name.text}` is defined twice"
             scope.problem("NS110", message, name.at, help="rename one of the two")

@@ -121,7 +121,7 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """``did you mean `relu`?`` or an empty string."""
     if len(word) > 40:
         return ""
-    pool = sorted({c for c in candidates if len(c) <= 40})[:2000]
+    pool = sorted({c for c in candidates if len(c) <= 40 and c != word})[:2000]
     close = difflib.get_close_matches(word, pool, n=1, cutoff=0.6)
     if not close:
         by_case = {candidate.lower(): candidate for candidate in pool}
@@ -145,17 +145,17 @@ def _render_one(diagnostic: Diagnostic, style: Style) -> str:
     spans = [span, *(n.span for n in diagnostic.notes if n.span is not None)]
     width = max(len(str(s.line)) for s in spans)
     head = style(f"{diagnostic.severity}[{diagnostic.code}]", diagnostic.severity)
-    place = f"{_printable(span.source.name)}:{line}:{column}"
+    place = f"{printable(span.source.name)}:{line}:{column}"
     shown = span.source.name, line
-    lines = [f"{head}: {_printable(diagnostic.message)}", f"{' ' * width}--> {place}"]
+    lines = [f"{head}: {printable(diagnostic.message)}", f"{' ' * width}--> {place}"]
     if span.source.text:
-        lines += _excerpt(span, _printable(diagnostic.label), width, style, diagnostic.severity)
+        lines += _excerpt(span, printable(diagnostic.label), width, style, diagnostic.severity)
     for note in diagnostic.notes:
-        lines.append(f"{style('note', 'note')}: {_printable(note.message)}")
+        lines.append(f"{style('note', 'note')}: {printable(note.message)}")
         if note.span is not None and (note.span.source.name, note.span.line) != shown:
             lines += _excerpt(note.span, "", width, style, "note")
     if diagnostic.help:
-        lines.append(f"{style('help', 'help')}: {_printable(diagnostic.help)}")
+        lines.append(f"{style('help', 'help')}: {printable(diagnostic.help)}")
     return "\n".join(lines)
 
 
@@ -170,13 +170,13 @@ def _excerpt(span: Span, label: str, width: int, style: Style, role: str) -> lis
     if len(text) > EXCERPT_COLUMNS:
         cut = max(0, min(start - 20, len(text) - EXCERPT_COLUMNS))
         end = min(end, cut + EXCERPT_COLUMNS)
-    shown = _printable(text[cut : cut + EXCERPT_COLUMNS])
+    shown = printable(text[cut : cut + EXCERPT_COLUMNS])
     before = ("..." if cut else "") + shown[: start - cut]
     after = "..." if cut + EXCERPT_COLUMNS < len(text) else ""
     marked = text[start:end]
-    carets = "^" * max(1, min(_cells(marked), EXCERPT_COLUMNS))
+    carets = "^" * max(1, min(cells_wide(marked), EXCERPT_COLUMNS))
     gutter = style(f"{' ' * width} |", "gutter")
-    pointer = f"{' ' * _cells(before)}{style(f'{carets} {label}'.rstrip(), role)}"
+    pointer = f"{' ' * cells_wide(before)}{style(f'{carets} {label}'.rstrip(), role)}"
     return [
         gutter,
         f"{style(f'{number:>{width}} |', 'gutter')} {'...' if cut else ''}{shown}{after}",
@@ -184,14 +184,14 @@ def _excerpt(span: Span, label: str, width: int, style: Style, role: str) -> lis
     ]
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Tabs become spaces; what a terminal would obey or hide becomes a middle dot."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else " " if c == "\t" else "\N{MIDDLE DOT}" for c in text)
 
 
-def _cells(text: str) -> int:
+def cells_wide(text: str) -> int:
     """How many columns a terminal needs for a text."""
     if text.isascii():
         return len(text)

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from netspec.graph import Claim, Graph, Head, Input, Row, Stage
 from netspec.language import expressions, syntax
-from netspec.language.definitions import Definitions, Setting, collect, refuse_operator_name
+from netspec.language.definitions import Definitions, Setting, collect, refuse_word
 from netspec.language.diagnostics import Note, Problems
 from netspec.language.expand import Expander, Lost, Plan, Planned, PlannedRows
 from netspec.language.limits import MAX_STAGES
 from netspec.language.naming import Names, label_range
 from netspec.language.scope import Reported, Scope
 from netspec.ops.identity import Identity
+from netspec.shapes import Shape
 
 Operands = tuple[str, ...] | None
 """The stages that come next into a pipe; None after a mistake that was reported."""
@@ -172,7 +173,10 @@ class _Net:
                     scope.problem("NS132", message, argument.value.at, help=help)
             except Reported:
                 pass
-        body.define(name, None, "head").is_used = True
+        label = body.define(name, None, "head")
+        label.is_used = True
+        if body.labels[name.text] is not label:
+            return
         output = self._pipe_of_row(
             name, statement.pipe, statement.claims, body, operands, name.text
         )
@@ -195,18 +199,32 @@ class _Net:
                 body.scope.problem("NS009", "the net has no rows", statements[-1].at, help=help)
             return []
         found: list[str] = []
-        given: set[str] = set()
+        self._report_repeated(names, body)
         for name in names:
-            if name.text in given:
-                message = f"the net returns `{name.text}` twice"
-                body.scope.problem("NS131", message, name.at, help="name each output once")
-            given.add(name.text)
             found += body.use(name, "`output`") or ()
         if not names and body.previous is not None:
             body.previous.is_used = True
             found += body.previous.operands or ()
         self._report_unused(body)
         return found
+
+    def _report_repeated(self, outputs: Sequence[syntax.Name], body: _Body) -> None:
+        given: set[str] = set()
+        for name in outputs:
+            if name.text in given:
+                message = f"`{name.text}` is returned twice"
+                body.scope.problem("NS131", message, name.at, help="name each output once")
+            given.add(name.text)
+
+    def _bounded(self, found: Sequence[Operands], at: syntax.At, scope: Scope) -> tuple[str, ...]:
+        """Several operands as one tuple, within the limits."""
+        operands = tuple(name for held in found for name in held or ())
+        if len(operands) > MAX_STAGES:
+            help = "look for a block that returns the same rows again and again"
+            raise scope.stop(
+                "NS005", f"more than {MAX_STAGES:,} stages are read here", at, help=help
+            )
+        return operands
 
     def _report_unused(self, body: _Body) -> None:
         if body.is_broken or body.scope.net.is_broken:
@@ -236,7 +254,7 @@ class _Net:
         if statement.sources:
             found = [body.use(name, "`from`") for name in statement.sources]
             lost = any(operands is None for operands in found)
-            return None if lost else tuple(name for held in found for name in held or ())
+            return None if lost else self._bounded(found, statement.at, body.scope)
         if body.previous is not None:
             body.previous.is_used = True
             return body.previous.operands
@@ -285,7 +303,8 @@ class _Net:
         """Place a row's pipe in the graph and note the row; the stages that it ends in."""
         label = f"{body.prefix}{name.text}"
         head = head or body.head
-        plans = self.expander.pipe(pipe, body.scope)
+        named = self.expander.named(pipe, body.scope)
+        plans = [plan for _, made in named for plan in made]
         if not plans:
             plans = [Planned(Identity(), pipe.at, body.scope, {})]
         stages: list[str] = []
@@ -302,7 +321,7 @@ class _Net:
             body.scope.problem("NS208", message, name.at, help=help)
             return None
         span = body.scope.span(name.at)
-        words = tuple(stage.name.text for stage in pipe.stages)
+        words = tuple(word for word, _ in named)
         is_inner = bool(body.prefix)
         self.graph.rows[label] = Row(
             label, span, words, operands, stages, own, output[-1], held, head, is_inner
@@ -376,9 +395,10 @@ class _Net:
             body.previous.is_used = True
             found = [body.previous.operands]
         else:
+            self._report_repeated(outputs, body)
             found = [body.use(name, "`output`") for name in outputs]
         self._report_unused(body)
-        return None if None in found else tuple(n for held in found for n in held or ())
+        return None if None in found else self._bounded(found, plan.at, plan.scope)
 
     def _inner_let(self, statement: syntax.Let, scope: Scope) -> None:
         """A constant of a block's rows."""
@@ -386,7 +406,7 @@ class _Net:
         if name.text in scope.bound:
             message = f"`{name.text}` is defined twice"
             scope.problem("NS110", message, name.at, help="rename one of the two")
-        if not refuse_operator_name(name, scope):
+        if not refuse_word(name, scope):
             scope.bound[name.text] = expressions.value_or_unknown(statement.value, scope)
 
 
@@ -413,8 +433,19 @@ def _measures(
             continue
         kinds.add(measure.kind)
         try:
-            value = expressions.whole(measure.value, scope, f"the claim `{measure.kind}`")
+            value = _measured(measure, scope)
             found.append(Claim(measure.kind, value, scope.span(measure.at)))
         except Reported:
             pass
     return found
+
+
+def _measured(measure: syntax.Measure, scope: Scope) -> int | Shape:
+    """The claimed count; a receptive field may be claimed as height x width too."""
+    if not isinstance(measure.value, syntax.KernelLiteral):
+        return expressions.whole(measure.value, scope, f"the claim `{measure.kind}`")
+    size = expressions.shape(syntax.Size((measure.value,), measure.value.at), scope)
+    if measure.kind != "field" or len(size) != 2:
+        help = "only a receptive field has a height and a width, as in `field 3x5`"
+        raise scope.problem("NS140", f"`{measure.kind}` is one number", measure.at, help=help)
+    return size

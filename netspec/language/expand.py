@@ -60,15 +60,23 @@ class Expander:
 
     def pipe(self, pipe: syntax.Pipe, scope: Scope, depth: int = 0) -> list[Plan]:
         """The stages of a pipe, in order."""
-        plans: list[Plan] = []
+        return [plan for _, made in self.named(pipe, scope, depth) for plan in made]
+
+    def named(
+        self, pipe: syntax.Pipe, scope: Scope, depth: int = 0
+    ) -> list[tuple[str, list[Plan]]]:
+        """What stands of a pipe: the word of each operator or block, and what it becomes."""
+        found: list[tuple[str, list[Plan]]] = []
         for stage in pipe.stages:
             self._spend(stage, scope)
             try:
+                meaning = self._meaning(stage.name, scope)
+                word = meaning.name.text if isinstance(meaning, syntax.Block) else meaning.name
                 if stage.condition is None or condition(stage.condition, scope):
-                    plans += self._stage(stage, scope, depth)
+                    found.append((word, self._stage(meaning, stage, scope, depth)))
             except Reported:
-                plans.append(Lost())
-        return plans
+                found.append((stage.name.text, [Lost()]))
+        return found
 
     def _spend(self, stage: syntax.Stage, scope: Scope) -> None:
         self.spent += 1
@@ -77,12 +85,17 @@ class Expander:
             help = "look for a block that calls others more often than it means to"
             raise scope.stop("NS005", message, stage.at, help=help)
 
-    def _stage(self, stage: syntax.Stage, scope: Scope, depth: int) -> list[Plan]:
+    def _stage(
+        self,
+        meaning: type[Operator] | syntax.Block,
+        stage: syntax.Stage,
+        scope: Scope,
+        depth: int,
+    ) -> list[Plan]:
         if depth + len(scope.calls) >= MAX_DEPTH:
             message = f"blocks and branches nest more than {MAX_DEPTH} deep"
             help = "flatten the net, or let fewer blocks call each other"
             raise scope.stop("NS006", message, stage.name.at, help=help)
-        meaning = self._meaning(stage.name, scope)
         if isinstance(meaning, syntax.Block):
             return self._call(meaning, stage, scope, depth)
         branches = stage.branches

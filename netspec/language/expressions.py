@@ -9,7 +9,8 @@ from fractions import Fraction
 
 from netspec.language import syntax
 from netspec.language.limits import MAX_FRACTION, MAX_INTEGER
-from netspec.language.scope import Reported, Scope, Unknown
+from netspec.language.scope import WORDS, Reported, Scope, Unknown
+from netspec.ops import OPERATORS
 from netspec.shapes import Kernel, Shape
 from netspec.values import OFF, ON, BlockName, Value, Word, describe
 
@@ -179,10 +180,24 @@ def _power(node: syntax.Power, scope: Scope) -> int | Fraction:
 def _comparison(node: syntax.Comparison, scope: Scope) -> Word:
     if node.operator in ("==", "!="):
         left, right = evaluate(node.left, scope), evaluate(node.right, scope)
+        for one, other, at in ((left, right, node.left.at), (right, left, node.right.at)):
+            _require_comparable(one, other, at, scope)
         names = [v.text if isinstance(v, Word | BlockName) else v for v in (left, right)]
         return ON if (names[0] == names[1]) == (node.operator == "==") else OFF
     low, high = Fraction(number(node.left, scope)), Fraction(number(node.right, scope))
     return ON if _ORDER[node.operator](low, high) else OFF
+
+
+def _require_comparable(one: Value, other: Value, at: syntax.At, scope: Scope) -> None:
+    """Refuse what could never be equal: a misspelt word, or on and off with something else."""
+    known = isinstance(other, Word) and scope.knows_word(other.text)
+    if known and isinstance(one, Word) and not scope.knows_word(one.text):
+        guess = scope.problems.did_you_mean(one.text, [*OPERATORS, *WORDS])
+        help = guess or "compare with a word of the language, or with another name"
+        raise scope.problem("NS113", f"`{one.text}` is not defined", at, help=help)
+    if other in (ON, OFF) and isinstance(one, int | Fraction | Kernel):
+        message = f"on or off is compared with {describe(one)}"
+        raise scope.problem("NS140", message, at, help="compare with on or off")
 
 
 def _logical(node: syntax.Logical, scope: Scope) -> Word:

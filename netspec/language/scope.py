@@ -44,6 +44,8 @@ class Scope:
     outer: Scope | None = None
     calls: tuple[Call, ...] = ()
     budget: Budget = field(default_factory=Budget)
+    below: set[str] = field(default_factory=set)
+    """Constants whose definitions stand further down."""
     is_broken: bool = False
     """Whether some statement was lost, so that what it would have used is not unused."""
     lost_names: bool = False
@@ -61,6 +63,9 @@ class Scope:
             if name.text in scope.blocks:
                 return BlockName(name.text)
             scope = scope.outer
+        if name.text in self.net.below:
+            help = "move its `let` above this line"
+            raise self.problem("NS113", f"`{name.text}` is defined below", name.at, help=help)
         if self.net.lost_names and not self.knows_word(name.text):
             raise Reported
         return Word(name.text)

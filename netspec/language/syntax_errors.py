@@ -30,6 +30,17 @@ HINTS: dict[str, list[str]] = {
         "net: fc 10",
         "claim: fc 10",
     ],
+    "rows inside a block are its own: return them with `output` inside it": [
+        "b from a.x: relu",
+        "output a.x",
+        "head h from a.x, weight=1: relu",
+    ],
+    "the rows of a block hold rows, `let` and `output`, nothing else": [
+        "block b = { head h from a, weight=1: relu }",
+        "block b = { claim params 5 }",
+        "block b = { block c = relu }",
+        "block b = { input i 3x3x3 }",
+    ],
     "with a variable stride write `stride=` after the kernel: conv 3x3, 64, stride=s": [
         "C1: conv 3x3/s, 64",
         "C1: conv 3x3/-1, 64",
@@ -132,7 +143,8 @@ _WORDS = {
     "NUMBER": "a number",
     "KERNEL": "a kernel or size such as 3x3/2",
     "STRING": "a title in quotes",
-    "MEASURE": "`params`, `macs`, `neurons` or `field`",
+    "COUNT": "`params`, `macs`, `neurons`",
+    "FIELD": "`field`",
     "TIMES": "an arithmetic operator",
     "SIGN": "`+` or `-`",
     "COMPARE": "a comparison",

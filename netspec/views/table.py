@@ -2,40 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html import escape
-from io import StringIO
-from typing import Any
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from netspec.language.diagnostics import cells_wide, printable
 from netspec.net import Net
 from netspec.views.summary import summary
 
 COLUMNS = ("row", "layers", "input", "kernel", "output", "parameters", "MACs", "field")
 NUMBERS = ("parameters", "MACs", "field")
 NARROWER: tuple[tuple[str, ...], ...] = ((), ("input",), ("input", "layers"))
-"""Columns to leave out, one set after another, until the table fits the terminal."""
-UNBOUNDED = 100_000
+"""Columns to leave out, one set after another, until the table fits a terminal."""
 
 
-def rows_of(net: Net) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """The cells of the table, by row, and those of its last lines, the totals."""
-    data = summary(net)
-    body = [_cells(net, row) for row in data["rows"]]
-    totals: list[tuple[str, ...]] = [
-        ("total", "", "", "", "", f"{data['parameters']:,}", f"{data['macs']:,}", "")
-    ]
-    if net.graph.heads:
-        with_heads = data["with_heads"]
-        counts = f"{with_heads['parameters']:,}", f"{with_heads['macs']:,}"
-        totals.append(("with heads", "", "", "", "", *counts, ""))
-    return body, totals
+class Line(NamedTuple):
+    """A line of the table as text; headings and totals are strong."""
+
+    text: str
+    is_strong: bool = False
 
 
-def _cells(net: Net, row: dict[str, Any]) -> tuple[str, ...]:
+def lines(net: Net, width: int | None = None) -> list[Line]:
+    """The table as text, as wide as it needs to be.
+
+    A ``width`` that is too narrow for all columns gets fewer of them, never a cut number.
+    """
+    body, totals = _body(net), _totals(net)
+    shown: list[Line] = []
+    for missing in NARROWER:
+        chosen = [i for i, column in enumerate(COLUMNS) if column not in missing]
+        shown = list(_aligned(chosen, body, totals))
+        if width is None or cells_wide(shown[0].text) <= width:
+            break
+    heading = [Line(text, is_strong=True) for text in _title(net)]
+    return [*heading, Line(""), *shown]
+
+
+def as_text(net: Net) -> str:
+    """The table as plain text."""
+    return "\n".join(line.text for line in lines(net))
+
+
+def as_html(net: Net) -> str:
+    """The table as HTML, for a notebook."""
+    head = _html_row(COLUMNS, "th")
+    body = "".join(_html_row(cells, "td") for cells in _body(net))
+    foot = "".join(_html_row(cells, "th") for cells in _totals(net))
+    caption = f"<caption><b>{escape(net.name)}</b> {escape(printable(net.title))}</caption>"
+    return (
+        f"<table>{caption}<thead>{head}</thead><tbody>{body}</tbody><tfoot>{foot}</tfoot></table>"
+    )
+
+
+# ----------------------------------------------------------------------------------------- cells
+
+Cells = tuple[str, ...]
+
+
+def _title(net: Net) -> list[str]:
+    inputs = (f"{name} {net.graph.stage(name).shape}" for name in net.graph.inputs)
+    first = f"{net.name}: {', '.join(inputs)}"
+    return [first, printable(net.title)] if net.title else [first]
+
+
+def _body(net: Net) -> list[Cells]:
+    return [_cells(net, row) for row in summary(net)["rows"]]
+
+
+def _cells(net: Net, row: dict[str, Any]) -> Cells:
     sizes = row["input"] if isinstance(row["input"][0], list) else [row["input"]]
     height, width = row["field"]["size"]
     head = row["head"]
@@ -51,73 +87,53 @@ def _cells(net: Net, row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def table(net: Net, columns: tuple[str, ...] = COLUMNS) -> Table:
-    """The table for a terminal, or some of its columns."""
-    title = Text(_title(net))
-    shown = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    shown.title_style = "bold"
-    for column in columns:
-        justify: Any = "right" if column in NUMBERS else "left"
-        shown.add_column(column, justify=justify, no_wrap=True)
-    chosen = [COLUMNS.index(column) for column in columns]
-    body, totals = rows_of(net)
-    for cells in body:
-        shown.add_row(*(cells[i] for i in chosen))
-    shown.add_section()
-    for cells in totals:
-        shown.add_row(*(cells[i] for i in chosen), style="bold")
-    return shown
+def _totals(net: Net) -> list[Cells]:
+    counted = [("total", net.totals)]
+    if net.graph.heads:
+        counted.append(("with heads", net.totals_with_heads))
+    return [
+        (name, "", "", "", "", f"{total.parameters:,}", f"{total.macs:,}", "")
+        for name, total in counted
+    ]
 
 
-def _title(net: Net) -> str:
-    inputs = (f"{name} {net.graph.stage(name).shape}" for name in net.graph.inputs)
-    return f"{net.name}: {', '.join(inputs)}" + (f"\n{net.title}" if net.title else "")
+# ---------------------------------------------------------------------------------------- layout
 
 
-def as_text(net: Net) -> str:
-    """The table as plain text, as wide as it needs to be."""
-    shown, printed = table(net), StringIO()
-    console = Console(file=printed, width=_width(shown), color_system=None, legacy_windows=False)
-    console.print(shown, highlight=False, markup=False)
-    return "\n".join(line.rstrip() for line in printed.getvalue().splitlines()).strip("\n")
-
-
-def _width(shown: Table) -> int:
-    return Console(width=UNBOUNDED).measure(shown).maximum
-
-
-def print_table(net: Net) -> None:
-    """Print the table to a terminal; a narrow one shows fewer columns, never a cut number."""
-    console = Console()
-    for missing in NARROWER:
-        shown = table(net, tuple(c for c in COLUMNS if c not in missing))
-        if _width(shown) <= console.width:
-            break
-    console.width = max(console.width, _width(shown))
-    console.print(shown, highlight=False)
-
-
-def as_html(net: Net) -> str:
-    """The table as HTML, for a notebook."""
-    body, totals = rows_of(net)
-
-    def line(cells: tuple[str, ...], tag: str) -> str:
-        return (
-            "<tr>"
-            + "".join(_cell(c, v, tag) for c, v in zip(COLUMNS, cells, strict=True))
-            + "</tr>"
+def _aligned(chosen: list[int], body: list[Cells], totals: list[Cells]) -> Iterator[Line]:
+    widths = {
+        i: max(
+            cells_wide(line) for cells in (COLUMNS, *body, *totals) for line in cells[i].split("\n")
         )
+        for i in chosen
+    }
 
-    head = line(COLUMNS, "th")
-    rows = "".join(line(cells, "td") for cells in body)
-    foot = "".join(line(cells, "th") for cells in totals)
-    caption = f"<caption><b>{escape(net.name)}</b> {escape(net.title)}</caption>"
-    return (
-        f"<table>{caption}<thead>{head}</thead><tbody>{rows}</tbody><tfoot>{foot}</tfoot></table>"
-    )
+    def line(cells: Cells) -> str:
+        padded = (
+            " " * (widths[i] - cells_wide(cell)) + cell
+            if COLUMNS[i] in NUMBERS
+            else cell + " " * (widths[i] - cells_wide(cell))
+            for i, cell in zip(chosen, cells, strict=True)
+        )
+        return "   ".join(padded)
+
+    yield Line(line(tuple(COLUMNS[i] for i in chosen)), is_strong=True)
+    yield Line("─" * (sum(widths.values()) + 3 * (len(chosen) - 1)))
+    for cells in body:
+        stacked = zip_longest(*(cells[i].split("\n") for i in chosen), fillvalue="")
+        for part in stacked:
+            yield Line(line(part).rstrip())
+    yield Line("")
+    for cells in totals:
+        yield Line(line(tuple(cells[i] for i in chosen)).rstrip(), is_strong=True)
 
 
-def _cell(column: str, value: str, tag: str) -> str:
+def _html_row(cells: Cells, tag: str) -> str:
+    shown = zip(COLUMNS, cells, strict=True)
+    return f"<tr>{''.join(_html_cell(column, cell, tag) for column, cell in shown)}</tr>"
+
+
+def _html_cell(column: str, value: str, tag: str) -> str:
     align = "right" if column in NUMBERS else "left"
     shown = escape(value).replace("\n", "<br>")
     return f'<{tag} style="text-align:{align}">{shown}</{tag}>'

@@ -9,6 +9,7 @@ from torch import Tensor, fx, nn
 
 import netspec
 from netspec.backends.reference import Model, lower
+from netspec.backends.reserved import RESERVED
 from tests.backends.by_hand import AlexNet, GoogLeNet, LeNet5
 from tests.helpers import HEADER, load_rows
 
@@ -162,7 +163,7 @@ def test_wrong_inputs_are_refused_clearly() -> None:
     model = netspec.compile("lenet5")
     with pytest.raises(ValueError, match=r"image as \[N, 1, 32, 32\], not \[2, 3, 32, 32\]"):
         model(torch.rand(2, 3, 32, 32))
-    with pytest.raises(ValueError, match=r"takes 1 inputs: image"):
+    with pytest.raises(ValueError, match=r"takes image, and was given 2"):
         model(torch.rand(2, 1, 32, 32), torch.rand(1))
 
 
@@ -201,7 +202,23 @@ def test_torch_export_and_compile_take_the_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "label", ["train", "train_", "type", "forward", "weight", "3a", "_parameters", "graph", "x__"]
+    "label",
+    [
+        "train",
+        "train_",
+        "type",
+        "forward",
+        "weight",
+        "3a",
+        "_parameters",
+        "graph",
+        "x__",
+        "class",
+        "None",
+        "self",
+        "__init__",
+        "torch",
+    ],
 )
 def test_any_label_can_hold_parameters(label: str) -> None:
     rows = f"{label}: conv 1x1, 4\nz: concat {{ conv 1x1, 2; conv 1x1, 3 }}"
@@ -209,6 +226,36 @@ def test_any_label_can_hold_parameters(label: str) -> None:
     assert model(torch.rand(1, 3, 8, 8)).shape == (1, 5, 8, 8)
     assert len(model.state_dict()) == 6
     model.train().eval().double()
+
+
+@pytest.mark.parametrize("name", ["self", "class", "3", "torch", "getattr", "inf", "input_1"])
+def test_any_input_can_be_named(name: str) -> None:
+    net = netspec.loads(f"net a\ninput {name} 8x8x3\nb: conv 1x1, 4".replace("input 3", "input _3"))
+    assert netspec.compile(net)(torch.rand(1, 3, 8, 8)).shape == (1, 4, 8, 8)
+
+
+def test_reserved_words_are_all_that_this_pytorch_has() -> None:
+    names = {n for n in dir(fx.GraphModule(nn.Module(), fx.Graph())) if not n.startswith("__")}
+    assert names <= RESERVED
+    assert {n for n in dir(Model) if not n.startswith("__")} <= RESERVED
+
+
+def test_a_stage_with_parameters_has_an_activation_of_its_own() -> None:
+    model = netspec.compile("alexnet")
+    x = torch.rand(1, 3, 224, 224)
+    assert (model.features("C1.conv")(x) < 0).any()
+    assert (model.features("C1.relu")(x) >= 0).all()
+
+
+def test_other_types_are_refused_clearly() -> None:
+    model = netspec.compile("lenet5")
+    with pytest.raises(
+        TypeError, match=r"lenet5 is in torch\.float32, and image in torch\.float64"
+    ):
+        model(torch.rand(1, 1, 32, 32, dtype=torch.float64))
+    with pytest.raises(TypeError, match="as a tensor, not list"):
+        model([1.0])
+    assert model(image=torch.rand(1, 1, 32, 32)).shape == (1, 10)
 
 
 def test_labels_that_differ_by_an_underscore_keep_apart() -> None:

@@ -246,3 +246,60 @@ def test_the_version_and_the_help_are_there() -> None:
     assert netspec.__version__ in run("--version").stdout
     shown = run("--help").stdout
     assert "alexnet, googlenet, lenet5" in " ".join(shown.split())
+
+
+# ------------------------------------------------------------------------------------ odd terminals
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    line = f"{command.replace('netspec', f'{sys.executable} -m netspec')}"
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+
+
+def test_an_output_that_is_not_utf8_gets_question_marks() -> None:
+    done = shell("PYTHONIOENCODING=cp1252 netspec summary alexnet | iconv -f cp1252 -t utf-8")
+    assert done.stderr == ""
+    assert "60,965,224" in done.stdout
+
+
+def test_a_closed_output_is_quiet_and_a_full_one_is_an_error() -> None:
+    assert shell("netspec summary lenet5 >&-").stderr == ""
+    done = shell("netspec summary lenet5 > /dev/full")
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_scores_that_are_not_finite_are_an_error(
+    tmp_path: Path, spec: Path, photograph: Path
+) -> None:
+    model = netspec.compile(spec)
+    model.a.bias.data.fill_(float("nan"))
+    netspec.save_weights(model, tmp_path / "w.safetensors")
+    for extra in ([], ["--json"]):
+        done = run("run", spec, photograph, "--weights", tmp_path / "w.safetensors", *extra)
+        assert done.returncode == 1
+        assert "not finite" in done.stdout + done.stderr
+
+
+def test_empty_weights_are_not_no_weights(spec: Path, photograph: Path) -> None:
+    done = run("run", spec, photograph, "--weights", "")
+    assert done.returncode == 1
+    assert "cannot read weights" in done.stderr
+
+
+def test_a_net_that_overflows_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    path.write_text("net a\ninput image 8x8x3\nr1..r200: add { identity; identity }\n")
+    done = run("compile", path)
+    assert done.returncode == 1
+    assert "leave the range of float32" in done.stderr
+
+
+def test_memory_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    path.write_text("net a\ninput image 3000000x3000000x3\na: gap | fc 2\n")
+    done = run("compile", path)
+    assert done.returncode == 1
+    assert "not enough memory" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -136,6 +136,11 @@ def test_heads_read_a_row_and_stay_out_of_the_way() -> None:
         ("a: relu\nb: abs\noutput a", ["NS118"]),
         ("a: relu\nhead h from a, wait=1: gap", ["NS130"]),
         ("a: relu\nhead h from a, weight=-1: gap", ["NS132"]),
+        ("a: relu\nhead h from a, weight=1, weight=2: gap", ["NS131"]),
+        ("a: relu -> 8x8x3 params 0 params 0", ["NS131"]),
+        ("a: relu\nclaim params 0\nclaim params 0", ["NS131"]),
+        ("a: relu\noutput a, a", ["NS131"]),
+        ("output image", ["NS009"]),
         ("a: relu { tanh; abs }", ["NS208"]),
         ("a: concat", ["NS208"]),
         ("a: 3", ["NS101"]),
@@ -154,7 +159,52 @@ def test_one_mistake_is_reported_once() -> None:
     assert codes_of_rows("a: cnov 3 -> 5x5x5 params 1\nb: fc 2\nclaim params 5") == ["NS112"]
 
 
+def test_rows_of_blocks_within_blocks_count_once() -> None:
+    rows = """
+block t = { c: conv 1x1, 3 }
+block s = { a: t }
+block q = { z: s }
+r: q -> 8x8x3 params 12
+"""
+    net = load_rows(rows)
+    assert net.totals.parameters == 12
+    assert net.graph.rows["r"].stages == ["r.z.a.c"]
+    assert net.graph.rows["r"].own_stages == ["r.z.a.c"]
+
+
+def test_heads_reach_into_blocks() -> None:
+    rows = "block b = { x: conv 1x1, 2 }\na: relu\nhead h from a, weight=1: b | gap"
+    net = load_rows(rows)
+    assert net.totals.parameters == 0
+    assert [s.head for s in net.graph.stages()][-2:] == ["h", "h"]
+
+
+def test_a_row_of_several_outputs_has_no_one_size() -> None:
+    block = "block b = { p: relu; q from input: conv 3x3, 2; output p, q }\n"
+    assert codes_of_rows(block + "a: b -> 8x8x3\nc from a: add") == ["NS208"]
+    assert codes_of_rows(block + "a: relu\nc: gap\nhead h from a, weight=1: b") == ["NS208"]
+    broken = block.replace("p: relu", "p: conv 99x99, 3 | relu | relu")
+    assert codes_of_rows(broken + "a: b\nz from a: concat") == ["NS201"]
+
+
+def test_words_of_a_row_are_those_that_stand() -> None:
+    text = "net n(act=relu, f=b)\nblock b = tanh\ninput i 8x8x3\na: act | f | abs if off"
+    assert loads(text).graph.rows["a"].words == ("relu", "b")
+
+
 # ------------------------------------------------------------------------------------ definitions
+
+
+def test_a_block_can_be_the_value_of_a_parameter() -> None:
+    text = "net n(f=act)\nblock act = relu\nblock other = tanh\ninput i 8x8x3\na: f"
+    assert [s.op.name for s in loads(text).graph.stages()] == ["input", "relu"]
+    assert [s.op.name for s in loads(text, f="other").graph.stages()] == ["input", "tanh"]
+
+
+def test_a_mistake_in_a_block_is_one_however_often_it_is_called() -> None:
+    assert codes_of_rows("block b = cnov 3x3\na: b\nc: b\nd: b") == ["NS112"]
+    assert codes_of_rows("a1..a3: relu -> 8x8x3 params 1/0") == ["NS141"]
+    assert codes_of_rows("default round=3\na: maxpool 2x2\nb: maxpool 2x2") == ["NS132"]
 
 
 def test_blocks_take_numbers_kernels_operators_and_blocks() -> None:
@@ -240,6 +290,13 @@ def test_defaults_hold_for_one_operator_or_all_that_have_the_attribute() -> None
         ("block b(n) = fc n\na: b 3, n=4", ["NS131"]),
         ("block b(n, m) = fc n\na: b m=3, 4", ["NS134"]),
         ("let n = 1/0\na: fc n", ["NS141"]),
+        ("let h = g\nlet g = 3\na: fc h", ["NS113"]),
+        ("let on = off\na: relu", ["NS115"]),
+        ("block b(n) = { let n = 3; x: fc n }\na: b 9", ["NS110"]),
+        ("block b = { x: relu; output x, x }\na: b | add", ["NS131"]),
+        ("a: nonesuch if off", ["NS112"]),
+        ("default dropout rate=0.5\na: relu", ["NS130"]),
+        ("default conv pad=foo\na: relu", ["NS113"]),
     ],
 )
 def test_definitions_that_cannot_be(rows: str, expected: list[str]) -> None:
@@ -328,6 +385,25 @@ def test_settings_that_cannot_be() -> None:
     assert codes(text, m="1/0") == ["NS141"]
     assert codes(text, m="relu") == ["NS132"]
     assert codes(text, m="(") == ["NS101"]
+    assert codes(text, m="abc") == ["NS113"]
+    assert codes(text, m=float("nan")) == ["NS007"]
+
+
+def test_numbers_from_python_are_exact() -> None:
+    text = "net n(m=2, a=0.5)\ninput image 8x8x3\na: fc m | dropout a"
+    assert loads(text, m=8.0).graph.stage("a").shape == (8,)
+    assert loads(text, m=" 5\n").graph.stage("a").shape == (5,)
+
+
+def test_parameters_may_have_the_names_of_arguments_in_python() -> None:
+    text = "net n(spec=2, name=3, text=4)\ninput image 8x8x3\na: fc spec + name + text"
+    assert loads(text, spec=1, name=1, text=1).graph.stage("a").shape == (3,)
+
+
+def test_a_net_may_have_words_of_its_own() -> None:
+    text = "net n(mode=fast)\ninput image 8x8x3\na: relu | abs if mode == fast"
+    assert len(loads(text).graph) == 3
+    assert len(loads(text, mode="slow").graph) == 2
 
 
 def test_the_default_value_given_from_outside_changes_nothing() -> None:

@@ -101,10 +101,12 @@ def test_other_values_stand_for_themselves() -> None:
         ("not 5", "NS140"),
         ("widht + 1", "NS113"),
         ("not depe", "NS113"),
+        ("act == rleu", "NS113"),
+        ("deep == 1", "NS140"),
     ],
 )
 def test_mistakes_are_reported(text: str, expected: str) -> None:
-    assert code(text, k=Kernel(3, 3), width=3, deep=ON) == expected
+    assert code(text, k=Kernel(3, 3), width=3, deep=ON, act=Word("relu")) == expected
 
 
 def test_the_largest_whole_number_is_fine() -> None:

@@ -54,6 +54,34 @@ HOSTILE: dict[str, tuple[str, str]] = {
     "quotes": ("NS101", '"' * 1_000_000),
     "signs": ("NS009", HEADER + "let a = " + "-" * 1_000_000 + "1"),
     "a long sum": ("NS009", HEADER + "let a = " + "1+" * 500_000 + "1"),
+    "a sum in every call": (
+        "NS005",
+        HEADER + f"block b = {{ let k = {'1+' * 400_000}1; a: relu }}\nr0..r9999: b\n",
+    ),
+    "a sum in every row": ("NS005", HEADER + f"r0..r9999: lrn {'1+' * 400_000}1\n"),
+    "outputs that double": (
+        "NS005",
+        HEADER
+        + "block pass = { output input }\nblock b0 = { output input }\n"
+        + "".join(
+            f"block b{i} = {{ a from input: b{i - 1}; c from a: pass; output a, c }}\n"
+            for i in range(1, 60)
+        )
+        + "a: b59\nz from a: add",
+    ),
+    "claims again and again": ("NS131", HEADER + "a: fc 1\nclaim " + "params 0 " * 60_000),
+    "failures at the end of a chain": (
+        "NS201",
+        HEADER
+        + "".join(f"r{i}:abs\n" for i in range(40_000))
+        + "".join(f"x{i} from r39999:conv 9x{i + 9},1\n" for i in range(900)),
+    ),
+    "guesses among many": (
+        "NS111",
+        HEADER
+        + "".join(f"r{i}:abs\n" for i in range(40_000))
+        + "".join(f"x{i} from zzz{i}:abs\n" for i in range(900)),
+    ),
     "unclosed braces": ("NS102", HEADER + "a: concat {\n relu\n"),
     "a wide operator": ("NS112", HEADER + "a: " + "r" * 900_000),
 }

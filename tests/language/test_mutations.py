@@ -1,8 +1,9 @@
-"""Ten thousand mutations of the bundled specs: each is a net, or diagnostics, and nothing else."""
+"""Ten thousand mutations of specs: each is a net, or diagnostics, and nothing else."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,8 @@ from netspec.language.handbook import codes
 from netspec.language.read import BUNDLED, decode
 from netspec.net import from_source
 
-SPECS = {path.stem: path.read_bytes() for path in sorted(BUNDLED.glob("*.net"))}
+EVERYTHING = Path(__file__).parent / "everything.net"
+SPECS = {path.stem: path.read_bytes() for path in [*sorted(BUNDLED.glob("*.net")), EVERYTHING]}
 PORTION = 10_000 // (3 * len(SPECS)) + 1
 
 WORDS = re.compile(rb"\w+|\s+|[^\w\s]")

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import io
-
 import pytest
-from rich.console import Console
 
-from netspec import load
-from netspec.views import table
-from netspec.views.table import as_html, as_text, print_table
+from netspec import load, loads
+from netspec.views.table import as_html, as_text, lines
 from tests.helpers import load_rows
 
 
@@ -26,19 +22,28 @@ def test_several_kernels_of_a_row_stand_below_each_other() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 80, 120, 200])
-def test_a_narrow_terminal_gets_fewer_columns_and_no_cut_numbers(
-    width: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown = io.StringIO()
-    monkeypatch.setattr(
-        table, "Console", lambda width=width: Console(file=shown, width=width, color_system=None)
-    )
-    print_table(load("googlenet"))
-    text = shown.getvalue()
+def test_a_narrow_terminal_gets_fewer_columns_and_no_cut_numbers(width: int) -> None:
+    shown = [line.text for line in lines(load("googlenet"), width)]
+    text = "\n".join(shown)
     assert "1,582,671,872" in text
-    assert "…" not in text
-    assert ("layers" in text) == (width > 100)
-    assert max(map(len, text.splitlines())) <= max(width, 80)
+    assert ("layers" in text) == (width >= 120)
+    assert max(map(len, shown)) <= max(width, 80)
+
+
+def test_a_wide_row_is_not_cut() -> None:
+    rows = "a: " + " | ".join(["conv 1x1, 3 | relu"] * 10)
+    assert "conv relu " * 9 + "conv relu" in as_text(load_rows(rows))
+
+
+def test_titles_are_text_not_markup_and_hold_nothing_hidden() -> None:
+    net = loads('net a "x [/b] \u202e y"\ninput image 8x8x3\na: fc 2')
+    assert "x [/b] \u00b7 y" in as_text(net)
+
+
+def test_layers_are_those_that_stand() -> None:
+    text = "net t(act=relu, norm=on)\ninput image 8x8x3\na: conv 3x3, 2 | act | lrn 5 if norm"
+    assert "conv relu lrn" in as_text(loads(text))
+    assert "conv tanh   " in as_text(loads(text, act="tanh", norm=False))
 
 
 def test_a_rectangular_field_and_several_inputs_are_shown() -> None:
