@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from netspec.graph import Claim, Graph, Head, Input, Row, Stage
+from netspec.graph import Graph, Head, Input, Row, Stage
+from netspec.language import claims as claimed
 from netspec.language import expressions, syntax
+from netspec.language.body import Body, Label, Operands
 from netspec.language.definitions import Definitions, Setting, collect, refuse_word
-from netspec.language.diagnostics import Note, Problems
+from netspec.language.diagnostics import Problems
 from netspec.language.expand import Expander, Lost, Plan, Planned, PlannedRows
 from netspec.language.limits import MAX_STAGES
 from netspec.language.naming import Names, label_range
 from netspec.language.scope import Reported, Scope
 from netspec.ops.identity import Identity
-from netspec.shapes import Shape
-
-Operands = tuple[str, ...] | None
-"""The stages that come next into a pipe; None after a mistake that was reported."""
 
 
 class Elaborated(NamedTuple):
@@ -38,64 +35,6 @@ def elaborate(tree: syntax.Tree, problems: Problems, settings: Mapping[str, Sett
     return Elaborated(definitions.name, definitions.title, graph, definitions.is_changed)
 
 
-@dataclass(slots=True)
-class _Label:
-    """What a label stands for, and whether something has used it."""
-
-    operands: Operands
-    at: syntax.At
-    kind: str
-    is_used: bool = False
-
-
-@dataclass(slots=True)
-class _Body:
-    """The rows of the net, or of one call of a block, while they are elaborated."""
-
-    scope: Scope
-    prefix: str
-    labels: dict[str, _Label] = field(default_factory=dict)
-    previous: _Label | None = None
-    head: str = ""
-    stages: list[str] = field(default_factory=list)
-    own_stages: list[str] = field(default_factory=list)
-    is_broken: bool = False
-    """Whether a row named one that is not there, so that another may only seem unused."""
-
-    def define(self, name: syntax.Name, operands: Operands, kind: str) -> _Label:
-        label = _Label(operands, name.at, kind)
-        first = self.labels.get(name.text)
-        if first is not None:
-            span = self.scope.span(first.at)
-            notes = [Note(f"first used on line {span.line}", span)]
-            message = f"the label `{name.text}` is used twice"
-            help = "give each row a label of its own"
-            self.scope.problem("NS110", message, name.at, help=help, notes=notes)
-            label.is_used = True
-            return label
-        self.labels[name.text] = label
-        return label
-
-    def use(self, name: syntax.Name, what: str) -> Operands:
-        """The stages behind a label; None after reporting that there is no such row."""
-        label = self.labels.get(name.text)
-        if label is not None and label.kind != "head":
-            label.is_used = True
-            return label.operands
-        if label is not None:
-            help = "heads are left out at inference: take the row that the head reads"
-            message = f"`{name.text}` is a head, not a row"
-            self.scope.problem("NS111", message, name.at, help=help)
-        elif not self.scope.net.lost_names:
-            rows = (n for n, held in self.labels.items() if held.kind != "head")
-            guess = self.scope.problems.did_you_mean(name.text, rows)
-            help = guess or f"{what} names a row above this one"
-            message = f"there is no row `{name.text}` above this one"
-            self.scope.problem("NS111", message, name.at, help=help)
-        self.is_broken = True
-        return None
-
-
 class _Net:
     """Elaborates the statements of one net into a graph."""
 
@@ -108,7 +47,7 @@ class _Net:
 
     def statements(self, statements: Sequence[syntax.Statement]) -> None:
         scope = self.definitions.scope
-        body = _Body(scope, "")
+        body = Body(scope, "")
         outputs: list[syntax.Name] = []
         for statement in statements:
             if isinstance(statement, syntax.Input):
@@ -120,12 +59,12 @@ class _Net:
             elif isinstance(statement, syntax.Output):
                 outputs += statement.labels
             elif isinstance(statement, syntax.Claim):
-                self.graph.claims += _measures(statement.measures, scope, self.graph.claims)
+                self.graph.claims += claimed.measures(statement.measures, scope, self.graph.claims)
             elif isinstance(statement, syntax.Broken):
                 self._broken(statement, body)
         self.graph.outputs += self._outputs(outputs, body, statements)
 
-    def _input(self, statement: syntax.Input, body: _Body) -> None:
+    def _input(self, statement: syntax.Input, body: Body) -> None:
         name = statement.name
         try:
             shape = expressions.shape(statement.size, body.scope)
@@ -142,7 +81,7 @@ class _Net:
             self.graph.inputs.append(name.text)
         body.define(name, (name.text,), "input")
 
-    def _broken(self, statement: syntax.Broken, body: _Body) -> None:
+    def _broken(self, statement: syntax.Broken, body: Body) -> None:
         """A statement that was reported still defines its labels, so that nothing misses them."""
         if statement.keyword in ("row", "input", "head"):
             for name in statement.names:
@@ -150,7 +89,7 @@ class _Net:
                 label.is_used = True
                 body.previous = label if statement.keyword == "row" else body.previous
 
-    def _head(self, statement: syntax.Head, body: _Body) -> None:
+    def _head(self, statement: syntax.Head, body: Body) -> None:
         scope, name = body.scope, statement.name
         operands = body.use(statement.source, "`from`")
         weight = 1.0
@@ -190,54 +129,19 @@ class _Net:
     def _outputs(
         self,
         names: Sequence[syntax.Name],
-        body: _Body,
+        body: Body,
         statements: Sequence[syntax.Statement],
-    ) -> list[str]:
+    ) -> tuple[str, ...]:
         if not any(isinstance(statement, syntax.Row) for statement in statements):
             if self.definitions.name and not body.scope.is_broken:
                 help = "add rows such as `C1: conv 5x5, 6`"
                 body.scope.problem("NS009", "the net has no rows", statements[-1].at, help=help)
-            return []
-        found: list[str] = []
-        self._report_repeated(names, body)
-        for name in names:
-            found += body.use(name, "`output`") or ()
-        if not names and body.previous is not None:
-            body.previous.is_used = True
-            found += body.previous.operands or ()
-        self._report_unused(body)
-        return found
-
-    def _report_repeated(self, outputs: Sequence[syntax.Name], body: _Body) -> None:
-        given: set[str] = set()
-        for name in outputs:
-            if name.text in given:
-                message = f"`{name.text}` is returned twice"
-                body.scope.problem("NS131", message, name.at, help="name each output once")
-            given.add(name.text)
-
-    def _bounded(self, found: Sequence[Operands], at: syntax.At, scope: Scope) -> tuple[str, ...]:
-        """Several operands as one tuple, within the limits."""
-        operands = tuple(name for held in found for name in held or ())
-        if len(operands) > MAX_STAGES:
-            help = "look for a block that returns the same rows again and again"
-            raise scope.stop(
-                "NS005", f"more than {MAX_STAGES:,} stages are read here", at, help=help
-            )
-        return operands
-
-    def _report_unused(self, body: _Body) -> None:
-        if body.is_broken or body.scope.net.is_broken:
-            return
-        for name, label in body.labels.items():
-            if not label.is_used:
-                message = f"nothing uses the {label.kind} `{name}`"
-                help = f"remove it, read it with `from {name}`, or return it with `output {name}`"
-                body.scope.problem("NS118", message, label.at, help=help)
+            return ()
+        return body.returned(names, statements[-1].at) or ()
 
     # -------------------------------------------------------------------------------------- rows
 
-    def _row(self, statement: syntax.Row, body: _Body) -> None:
+    def _row(self, statement: syntax.Row, body: Body) -> None:
         operands = self._operands(statement, body)
         for i, name in enumerate(self._labels(statement, body.scope)):
             if i > 0 and body.previous is not None:
@@ -249,12 +153,10 @@ class _Net:
             operands = label.operands
             body.previous = label
 
-    def _operands(self, statement: syntax.Row, body: _Body) -> Operands:
+    def _operands(self, statement: syntax.Row, body: Body) -> Operands:
         """What a row reads: the rows it names, or the one before it."""
         if statement.sources:
-            found = [body.use(name, "`from`") for name in statement.sources]
-            lost = any(operands is None for operands in found)
-            return None if lost else self._bounded(found, statement.at, body.scope)
+            return body.read(statement.sources, statement.at)
         if body.previous is not None:
             body.previous.is_used = True
             return body.previous.operands
@@ -296,7 +198,7 @@ class _Net:
         name: syntax.Name,
         pipe: syntax.Pipe,
         claims: syntax.Claims,
-        body: _Body,
+        body: Body,
         operands: Operands,
         head: str = "",
     ) -> Operands:
@@ -312,7 +214,7 @@ class _Net:
         own = [stage for plan in plans for stage in plan.placed]
         body.stages += stages
         body.own_stages += own
-        held = _claims(claims, body.scope)
+        held = claimed.of_row(claims, body.scope)
         if output is None or operands is None:
             return None
         if len(output) > 1 and any(claim.kind == "size" for claim in held):
@@ -378,8 +280,8 @@ class _Net:
         self, plan: PlannedRows, prefix: str, operands: Operands, stages: list[str], head: str
     ) -> Operands:
         """The rows of a block, labelled inside the row that calls it."""
-        body = _Body(plan.scope, f"{prefix}.", head=head)
-        start = _Label(operands, plan.block.at, "input", is_used=True)
+        body = Body(plan.scope, f"{prefix}.", head=head)
+        start = Label(operands, plan.block.at, "input", is_used=True)
         body.labels["input"] = body.previous = start
         outputs: list[syntax.Name] = []
         for statement in plan.body:
@@ -391,14 +293,7 @@ class _Net:
                 outputs += statement.labels
         stages += body.stages
         plan.placed += body.own_stages
-        if not outputs:
-            body.previous.is_used = True
-            found = [body.previous.operands]
-        else:
-            self._report_repeated(outputs, body)
-            found = [body.use(name, "`output`") for name in outputs]
-        self._report_unused(body)
-        return None if None in found else self._bounded(found, plan.at, plan.scope)
+        return body.returned(outputs, plan.at)
 
     def _inner_let(self, statement: syntax.Let, scope: Scope) -> None:
         """A constant of a block's rows."""
@@ -408,44 +303,3 @@ class _Net:
             scope.problem("NS110", message, name.at, help="rename one of the two")
         if not refuse_word(name, scope):
             scope.bound[name.text] = expressions.value_or_unknown(statement.value, scope)
-
-
-def _claims(claims: syntax.Claims, scope: Scope) -> tuple[Claim, ...]:
-    found = _measures(claims.measures, scope)
-    if claims.size is not None:
-        try:
-            shape = expressions.shape(claims.size, scope)
-            found.insert(0, Claim("size", shape, scope.span(claims.size.at)))
-        except Reported:
-            pass
-    return tuple(found)
-
-
-def _measures(
-    measures: Sequence[syntax.Measure], scope: Scope, known: Sequence[Claim] = ()
-) -> list[Claim]:
-    found: list[Claim] = []
-    kinds = {claim.kind for claim in known}
-    for measure in measures:
-        if measure.kind in kinds:
-            message = f"`{measure.kind}` is claimed twice"
-            scope.problem("NS131", message, measure.at, help="keep one of the two")
-            continue
-        kinds.add(measure.kind)
-        try:
-            value = _measured(measure, scope)
-            found.append(Claim(measure.kind, value, scope.span(measure.at)))
-        except Reported:
-            pass
-    return found
-
-
-def _measured(measure: syntax.Measure, scope: Scope) -> int | Shape:
-    """The claimed count; a receptive field may be claimed as height x width too."""
-    if not isinstance(measure.value, syntax.KernelLiteral):
-        return expressions.whole(measure.value, scope, f"the claim `{measure.kind}`")
-    size = expressions.shape(syntax.Size((measure.value,), measure.value.at), scope)
-    if measure.kind != "field" or len(size) != 2:
-        help = "only a receptive field has a height and a width, as in `field 3x5`"
-        raise scope.problem("NS140", f"`{measure.kind}` is one number", measure.at, help=help)
-    return size

@@ -1,0 +1,111 @@
+"""The rows of a net or of a block's call, while they are elaborated: what their labels mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from netspec.language import syntax
+from netspec.language.diagnostics import Note
+from netspec.language.limits import MAX_STAGES
+from netspec.language.scope import Scope
+
+Operands = tuple[str, ...] | None
+"""The stages that come next into a pipe; None after a mistake that was reported."""
+
+
+@dataclass(slots=True)
+class Label:
+    """What a label stands for, and whether something has used it."""
+
+    operands: Operands
+    at: syntax.At
+    kind: str
+    is_used: bool = False
+
+
+@dataclass(slots=True)
+class Body:
+    """The rows of the net, or of one call of a block, while they are elaborated."""
+
+    scope: Scope
+    prefix: str
+    labels: dict[str, Label] = field(default_factory=dict)
+    previous: Label | None = None
+    head: str = ""
+    stages: list[str] = field(default_factory=list)
+    own_stages: list[str] = field(default_factory=list)
+    is_broken: bool = False
+    """Whether a row named one that is not there, so that another may only seem unused."""
+
+    def define(self, name: syntax.Name, operands: Operands, kind: str) -> Label:
+        """Give a label a meaning; one that has a meaning already is reported and keeps it."""
+        label = Label(operands, name.at, kind)
+        first = self.labels.get(name.text)
+        if first is not None:
+            span = self.scope.span(first.at)
+            notes = [Note(f"first used on line {span.line}", span)]
+            message = f"the label `{name.text}` is used twice"
+            help = "give each row a label of its own"
+            self.scope.problem("NS110", message, name.at, help=help, notes=notes)
+            label.is_used = True
+            return label
+        self.labels[name.text] = label
+        return label
+
+    def use(self, name: syntax.Name, what: str) -> Operands:
+        """The stages behind a label; None after reporting that there is no such row."""
+        label = self.labels.get(name.text)
+        if label is not None and label.kind != "head":
+            label.is_used = True
+            return label.operands
+        if label is not None:
+            help = "heads are left out at inference: take the row that the head reads"
+            message = f"`{name.text}` is a head, not a row"
+            self.scope.problem("NS111", message, name.at, help=help)
+        elif not self.scope.net.lost_names:
+            rows = (n for n, held in self.labels.items() if held.kind != "head")
+            guess = self.scope.problems.did_you_mean(name.text, rows)
+            help = guess or f"{what} names a row above this one"
+            message = f"there is no row `{name.text}` above this one"
+            self.scope.problem("NS111", message, name.at, help=help)
+        self.is_broken = True
+        return None
+
+    def read(self, names: Sequence[syntax.Name], at: syntax.At) -> Operands:
+        """The stages behind the labels after ``from``, one after another."""
+        return self._joined([self.use(name, "`from`") for name in names], at)
+
+    def returned(self, names: Sequence[syntax.Name], at: syntax.At) -> Operands:
+        """The stages behind the labels after ``output``; the last row's, if there are none."""
+        given: set[str] = set()
+        for name in names:
+            if name.text in given:
+                message = f"`{name.text}` is returned twice"
+                self.scope.problem("NS131", message, name.at, help="name each output once")
+            given.add(name.text)
+        found = [self.use(name, "`output`") for name in names]
+        if not names and self.previous is not None:
+            self.previous.is_used = True
+            found = [self.previous.operands]
+        self._report_unused()
+        return self._joined(found, at)
+
+    def _joined(self, found: Sequence[Operands], at: syntax.At) -> Operands:
+        if any(operands is None for operands in found):
+            return None
+        joined = tuple(name for operands in found for name in operands or ())
+        if len(joined) > MAX_STAGES:
+            message = f"more than {MAX_STAGES:,} stages are read here"
+            help = "look for a block that returns the same rows again and again"
+            raise self.scope.stop("NS005", message, at, help=help)
+        return joined
+
+    def _report_unused(self) -> None:
+        if self.is_broken or self.scope.net.is_broken:
+            return
+        for name, label in self.labels.items():
+            if not label.is_used:
+                message = f"nothing uses the {label.kind} `{name}`"
+                help = f"remove it, read it with `from {name}`, or return it with `output {name}`"
+                self.scope.problem("NS118", message, label.at, help=help)

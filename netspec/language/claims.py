@@ -1,0 +1,53 @@
+"""What a spec claims of its rows and of itself, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netspec.graph import Claim
+from netspec.language import expressions, syntax
+from netspec.language.scope import Reported, Scope
+from netspec.shapes import Shape
+
+
+def of_row(claims: syntax.Claims, scope: Scope) -> tuple[Claim, ...]:
+    """The claims behind a row's arrow: its size first, then its counts."""
+    found = measures(claims.measures, scope)
+    if claims.size is not None:
+        try:
+            shape = expressions.shape(claims.size, scope)
+            found.insert(0, Claim("size", shape, scope.span(claims.size.at)))
+        except Reported:
+            pass
+    return tuple(found)
+
+
+def measures(
+    given: Sequence[syntax.Measure], scope: Scope, known: Sequence[Claim] = ()
+) -> list[Claim]:
+    """Claimed counts, each kind once; ``known`` are those claimed already."""
+    found: list[Claim] = []
+    kinds = {claim.kind for claim in known}
+    for measure in given:
+        if measure.kind in kinds:
+            message = f"`{measure.kind}` is claimed twice"
+            scope.problem("NS131", message, measure.at, help="keep one of the two")
+            continue
+        kinds.add(measure.kind)
+        try:
+            value = _measured(measure, scope)
+            found.append(Claim(measure.kind, value, scope.span(measure.at)))
+        except Reported:
+            pass
+    return found
+
+
+def _measured(measure: syntax.Measure, scope: Scope) -> int | Shape:
+    """The claimed count; a receptive field may be claimed as height x width too."""
+    if not isinstance(measure.value, syntax.KernelLiteral):
+        return expressions.whole(measure.value, scope, f"the claim `{measure.kind}`")
+    size = expressions.shape(syntax.Size((measure.value,), measure.value.at), scope)
+    if measure.kind != "field" or len(size) != 2:
+        help = "only a receptive field has a height and a width, as in `field 3x5`"
+        raise scope.problem("NS140", f"`{measure.kind}` is one number", measure.at, help=help)
+    return size
