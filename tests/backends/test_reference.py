@@ -91,6 +91,7 @@ def test_a_model_is_a_graph_module_of_plain_torch_operations() -> None:
 def test_maps_are_channels_last() -> None:
     model = netspec.compile("alexnet")
     assert model.C2.weight.is_contiguous(memory_format=torch.channels_last)
+    assert "image.contiguous(memory_format = torch.channels_last)" in model.code
     y = model.features("C1")(torch.rand(2, 3, 224, 224))
     assert y.is_contiguous(memory_format=torch.channels_last)
 
