@@ -55,7 +55,7 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
         names = [stage.name for stage in graph.stages() if not stage.head]
         for claim in graph.claims:
             claims += 1
-            _check_count("the net", claim, names, names[-1], graph, false)
+            _check_count("the net", claim, names, graph.outputs[0], graph, false)
         if sizes:
             sizes[0].follows += false.found
         else:

@@ -116,3 +116,9 @@ def test_a_field_may_be_claimed_as_height_by_width() -> None:
     assert load_rows("a: conv 3x5, 2 -> field 3x5").claims == 1
     assert codes_of_rows("a: conv 3x5, 2 -> field 5x3") == ["NS302"]
     assert codes_of_rows("a: conv 3x5, 2 -> field 3x5x2") == ["NS140"]
+
+
+def test_the_field_of_the_net_is_that_of_its_first_output() -> None:
+    rows = "a: conv 3x3, 2\nb: conv 3x3, 2\noutput a, b\n"
+    assert load_rows(rows + "claim field 3").claims == 1
+    assert codes_of_rows(rows + "claim field 5") == ["NS304"]
