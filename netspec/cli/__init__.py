@@ -34,7 +34,7 @@ class _Commands(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
-            raise click.ClickException(f"cannot print: {error.strerror or error}") from None
+            raise click.ClickException(f"cannot read or write: {error}") from None
         return result
 
 

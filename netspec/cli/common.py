@@ -20,7 +20,7 @@ from netspec.net import Net
 
 Command = Callable[..., Any]
 
-COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "help": "green", "gutter": "blue"}
+COLOURS = {"error": "red", "note": "cyan", "help": "green", "gutter": "blue"}
 
 
 def styled(text: str, role: str) -> str:

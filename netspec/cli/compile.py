@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from time import perf_counter
 
 import click
@@ -76,7 +77,7 @@ def compile(
                 "parameters": totals.parameters,
                 "macs": totals.macs,
                 "seconds": seconds,
-                "error": verification.error,
+                "error": verification.error if isfinite(verification.error) else None,
                 "allowed": verification.allowed,
             }
         )
@@ -88,7 +89,7 @@ def compile(
         )
         given = ", ".join(str(list(o.shape)) for o in as_tuple(outputs))
         says = {
-            "parse": f"{net.source.name}, {count(net.source.text.count(chr(10)), 'line')}",
+            "parse": f"{net.source.name}, {count(len(net.source.text.splitlines()), 'line')}",
             "check": checked(net),
             "torch": f"torch {torch.__version__} imported",
             "lower": f"{totals.parameters:,} parameters{apart}, {totals.macs:,} MACs an image",

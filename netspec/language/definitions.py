@@ -51,6 +51,8 @@ def collect(tree: syntax.Tree, problems: Problems, settings: Mapping[str, Settin
         if isinstance(statement, syntax.Block) and _declare(found, statement.name):
             scope.blocks[statement.name.text] = statement
             _check_parameters(statement, scope)
+        elif isinstance(statement, syntax.Broken) and statement.keyword in ("block", "let"):
+            scope.bound |= {name.text: Unknown() for name in statement.names}
     _parameters(header.parameters if header else (), found, settings)
     scope.below = {s.name.text for s in tree.statements if isinstance(s, syntax.Let)}
     for statement in tree.statements:
@@ -58,9 +60,6 @@ def collect(tree: syntax.Tree, problems: Problems, settings: Mapping[str, Settin
             if _declare(found, statement.name):
                 scope.bound[statement.name.text] = value_or_unknown(statement.value, scope)
             scope.below.discard(statement.name.text)
-        elif isinstance(statement, syntax.Broken) and statement.keyword in ("block", "let"):
-            for name in statement.names:
-                scope.bound[name.text] = Unknown()
     for statement in tree.statements:
         if isinstance(statement, syntax.Default):
             _default(statement, found)

@@ -107,12 +107,11 @@ class Scope:
         at: syntax.At,
         *,
         help: str,
-        label: str = "",
         notes: Iterable[Note] = (),
     ) -> Reported:
         """Report a mistake; returns the exception for the caller to raise."""
         held = (*notes, *call_notes(self.calls))
-        self.problems.add(code, message, self.span(at), help=help, label=label, notes=held)
+        self.problems.add(code, message, self.span(at), help=help, notes=held)
         return Reported()
 
     def stop(self, code: str, message: str, at: syntax.At, *, help: str) -> SpecError:

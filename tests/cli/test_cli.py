@@ -294,6 +294,7 @@ def test_a_net_that_overflows_is_told_so(tmp_path: Path) -> None:
     done = run("compile", path)
     assert done.returncode == 1
     assert "leave the range of float32" in done.stderr
+    assert json.loads(run("compile", path, "--json").stdout)["error"] is None
 
 
 def test_memory_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:

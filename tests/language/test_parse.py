@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import logging
+
 import pytest
-from lark import Lark
+from lark import Lark, logger
 
 from netspec.language import syntax
 from netspec.language.diagnostics import Problems
@@ -24,8 +26,19 @@ def row(text: str) -> syntax.Row:
     return found
 
 
-def test_the_grammar_is_lalr_without_conflicts() -> None:
-    Lark(GRAMMAR.read_text(), parser="lalr", strict=False, start=["statement", "value"])
+def conflicts(grammar: str, start: list[str], caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Lark refuses reduce/reduce conflicts, and resolves shift/reduce ones with a warning."""
+    caplog.clear()
+    with caplog.at_level(logging.DEBUG, logger=logger.name):
+        Lark(grammar, parser="lalr", start=start, debug=True)
+    return [message for message in caplog.messages if "Shift/Reduce" in message]
+
+
+def test_the_grammar_is_lalr_without_conflicts(caplog: pytest.LogCaptureFixture) -> None:
+    dangling_else = 'start: "if" start | "if" start "else" start | "x"'
+    assert conflicts(dangling_else, ["start"], caplog)
+    grammar = GRAMMAR.read_text(encoding="utf-8")
+    assert conflicts(grammar, ["statement", "value"], caplog) == []
 
 
 def test_a_row_has_labels_sources_stages_and_claims() -> None:
@@ -111,6 +124,7 @@ def test_what_a_broken_statement_defines_is_not_missed() -> None:
     assert codes(header + "let n = 3 4\na: conv 3x3, n") == ["NS101"]
     assert codes(header + "block b(n) = conv 3x3 n\na: b 3") == ["NS101"]
     assert codes(header + "a: conv 3x3 4\nb from a: relu") == ["NS101"]
+    assert codes("net n(f=act)\nblock act = relu relu relu\ninput i 3x3x3\na: f") == ["NS101"]
     assert codes("net example(n=)\ninput image 8x8x3\na: conv 3x3, n") == ["NS101"]
     assert codes("net example\ninput image 8x8\u00b23\na: relu") == ["NS101"]
 
