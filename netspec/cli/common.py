@@ -120,6 +120,12 @@ def checked(net: Net) -> str:
     return f"{count(rows, 'row')}, {count(stages, 'stage')}, {holds}{applies}"
 
 
+def print_notes(net: Net) -> None:
+    """Print the claims that do not apply with the net's settings, a line each."""
+    for note in net.notes:
+        click.echo(f"{styled('note', 'note')}: {note.message}")
+
+
 def exit_code(diagnostics: list[Diagnostic]) -> int:
     """2 when all that is wrong stands in the command, in a ``--set``; else 1."""
     in_command = all(d.span.source.name.startswith("--set") for d in diagnostics)

@@ -12,6 +12,7 @@ from netspec.cli.common import (
     count,
     json_option,
     print_json,
+    print_notes,
     reports_errors,
     set_option,
     styled,
@@ -103,8 +104,7 @@ def compile(
         width = max(map(len, says.values()))
         for step, text in says.items():
             click.echo(f"  {step:<7} {text:<{width}} {seconds[step] * 1000:8,.0f} ms")
-        for note in net.notes:
-            click.echo(f"  note: {note.message}")
+        print_notes(net)
     if not verification.passed:
         finite = all(output.isfinite().all() for output in as_tuple(outputs))
         why = (

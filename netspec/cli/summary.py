@@ -7,7 +7,7 @@ from shutil import get_terminal_size
 
 import click
 
-from netspec.cli.common import json_option, print_json, reports_errors, set_option
+from netspec.cli.common import json_option, print_json, print_notes, reports_errors, set_option
 from netspec.net import load
 from netspec.views.summary import summary as as_data
 from netspec.views.table import lines
@@ -27,3 +27,4 @@ def summary(spec: str, settings: dict[str, str], as_json: bool) -> None:
     width = get_terminal_size().columns if sys.stdout.isatty() else None
     for line in lines(net, width):
         click.echo(click.style(line.text, bold=True) if line.is_strong else line.text)
+    print_notes(net)
