@@ -7,13 +7,15 @@ what it expects.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, field, fields
 from fractions import Fraction
-from typing import Any
+from functools import cache
+from typing import Any, ClassVar, cast
 
 from netspec.shapes import Kernel
-from netspec.values import Value, Word
+from netspec.symbols import is_symbolic
+from netspec.values import Codes, Table, Value, Word
 
 Padding = tuple[int, int, int, int] | str
 """(top, bottom, left, right), or ``"half"`` or ``"same"``."""
@@ -46,6 +48,28 @@ class Attribute:
         return self.default is MISSING
 
 
+class Room:
+    """Something that a stage or step can name: a frozen dataclass of attributes."""
+
+    name: ClassVar[str]
+    """The word of the language."""
+
+    def mistakes(self) -> Iterator[tuple[str, str, str]]:
+        """Attributes that contradict each other or are missing: (code, attribute, reason)."""
+        return iter(())
+
+    @classmethod
+    @cache
+    def attributes(cls) -> tuple[Attribute, ...]:
+        """What it can be given, the positional ones first."""
+        declared = [
+            Attribute(f.name, default=f.default, **f.metadata)
+            for f in fields(cls)  # type: ignore[arg-type]
+            if f.metadata
+        ]
+        return tuple(sorted(declared, key=lambda a: not a.is_positional))
+
+
 def positional(kind: Kind, help: str, default: Any = MISSING) -> Any:
     """Declare an attribute that may be given by its place."""
     return _declare(kind, help, default, is_positional=True)
@@ -70,6 +94,8 @@ def whole(minimum: int) -> Kind:
     """A whole number of at least ``minimum``."""
 
     def read(value: Value) -> int:
+        if is_symbolic(value):
+            return cast(int, value)
         if not isinstance(value, int) or value < minimum:
             raise kind.refuse()
         return value
@@ -140,7 +166,7 @@ def _read_pair(value: Value) -> tuple[int, int]:
 def _read_padding(value: Value) -> Padding:
     if isinstance(value, Word) and value.text in ("half", "same"):
         return value.text
-    if isinstance(value, tuple) and not isinstance(value, Kernel | Word) and len(value) == 4:
+    if type(value) is tuple and len(value) == 4:
         sides = tuple(side for side in value if isinstance(side, int) and side >= 0)
         if len(sides) == 4:
             return sides[0], sides[1], sides[2], sides[3]
@@ -159,7 +185,21 @@ def _as_pair(value: Value) -> tuple[int, int] | None:
     return None
 
 
+def _read_table(value: Value) -> Table:
+    if not isinstance(value, Table):
+        raise TABLE.refuse()
+    return value
+
+
+def _read_codes(value: Value) -> Codes:
+    if not isinstance(value, Codes):
+        raise CODES.refuse()
+    return value
+
+
 COUNT = whole(1)
+TABLE = Kind("the name of a table drawn with `connect`", _read_table)
+CODES = Kind("the name of pictures drawn with `codes`", _read_codes)
 POSITIVE = number(0, above=True)
 FLAG = Kind("on or off", _read_flag, ("on", "off"))
 ODD = Kind("an odd whole number", _read_odd)

@@ -11,6 +11,7 @@ from netspec.infer import suggest
 from netspec.language.diagnostics import Diagnostic, Note, Problems, call_notes
 from netspec.ops.conv import Conv
 from netspec.shapes import Shape
+from netspec.symbols import same, show
 
 TERMS_SHOWN = 6
 FOLLOWERS_SHOWN = 3
@@ -21,11 +22,13 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
 
     A false size is told once, with the sizes of the rows below that are false because of it, their
     counts, and the totals.  Claims are made for the parameters' defaults: with other settings
-    (``is_changed``) those that no longer hold are listed as notes, not as errors.
+    (``is_changed``) those that no longer hold are listed as notes, not as errors.  So are those of
+    rows that a variant inherits: its base makes them of itself.
     """
     sizes: list[_FalseSize] = []
     behind: dict[str, _FalseSize] = {}  # the false size that a row's own follows from, by output
     found: list[Diagnostic] = []
+    inherited: list[Diagnostic] = []
     checked: set[str] = set()
     claims = 0
     for row in graph.rows.values():
@@ -39,6 +42,9 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
                 claims += 1
                 _check_channels(stage, stage.op, graph, false)
             checked.add(name)
+        if row.is_inherited:
+            inherited += false.found
+            continue
         cause = next((behind[n] for n in (row.output, *row.inputs) if n in behind), None)
         is_wrong = any(d.code == "NS301" for d in false.found)
         if is_wrong and cause is None:
@@ -62,9 +68,10 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
             found += false.found
     if is_changed:
         found += [d for size in sizes for d in (size.diagnostic, *size.follows)]
-        problems.found += [_as_note(d) for d in found]
+        problems.found += [not_applying(d) for d in found]
     else:
         problems.found += [*found, *(size.told() for size in sizes)]
+    problems.found += [not_inherited(d) for d in inherited]
     return claims
 
 
@@ -83,22 +90,26 @@ class _FalseSize:
         return replace(self.diagnostic, notes=(*self.diagnostic.notes, *notes))
 
 
-def _as_note(diagnostic: Diagnostic) -> Diagnostic:
+def not_applying(diagnostic: Diagnostic) -> Diagnostic:
     """A claim that fails under changed parameters: told, not failed."""
-    return Diagnostic(
-        "NS305",
-        f"a claim does not apply with these settings: {diagnostic.message}",
-        diagnostic.span,
-        help="claims are made for the defaults of the net's parameters",
-        severity="note",
-    )
+    message = f"a claim does not apply with these settings: {diagnostic.message}"
+    help = "claims are made for the defaults of the net's parameters"
+    return Diagnostic("NS305", message, diagnostic.span, help=help, severity="note")
+
+
+def not_inherited(diagnostic: Diagnostic) -> Diagnostic:
+    """A claim of the base that fails in its variant: told, not failed."""
+    message = f"a claim of the base does not apply: {diagnostic.message}"
+    help = "write the row in the variant too, with what it claims there"
+    return Diagnostic("NS306", message, diagnostic.span, help=help, severity="note")
 
 
 def _check_row(row: Row, claim: Claim, graph: Graph, problems: Problems) -> None:
     output = graph.stage(row.output)
     if claim.kind == "size":
         assert isinstance(claim.value, Shape)
-        if output.shape is not None and not output.shape.agrees_with(claim.value):
+        agrees = output.shape is None or output.shape.agreement(claim.value)
+        if _is_decided(agrees, claim, problems) and not agrees:
             _report_size(row, claim.value, claim, graph, problems)
     else:
         _check_count(f"row {row.label}", claim, row.stages, row.output, graph, problems)
@@ -157,7 +168,7 @@ def _check_count(
     stages = [graph.stage(name) for name in names]
     if any(stage.shape is None for stage in stages):
         return
-    terms = [term for stage in stages for term in _terms(claim.kind, stage, graph)]
+    terms = [term for stage in stages for term in count_terms(claim.kind, stage, graph)]
     if claim.kind == "field":
         seen = graph.stage(output).field
         assert seen is not None
@@ -167,14 +178,25 @@ def _check_count(
         how = _field_steps(stages, graph)
     else:
         total = sum(value for _, value in terms)
-        agrees, derived, claimed = total == claim.value, f"{total:,}", f"{claim.value:,}"
-        how = _sum(terms, total)
+        if not _is_decided(equal := same(total, claim.value), claim, problems):
+            return
+        agrees, derived, claimed = equal is True, show(total), show(claim.value)
+        how = sum_notes(terms)
     if agrees:
         return
     code = "NS302" if what != "the net" else "NS304"
     message = f"{_MEASURED[claim.kind]} of {what}: {derived}, not {claimed}"
     help = f"change the claim to {derived.replace(',', '')}, or {what} so that it holds"
     problems.add(code, message, claim.span, notes=how, help=help)
+
+
+def _is_decided(equal: bool | None, claim: Claim, problems: Problems) -> bool:
+    """Report a claim about symbols that can be neither proved nor refuted."""
+    if equal is None:
+        message = "this can be neither proved nor refuted for every value of the symbols"
+        help = "claim it as a polynomial of the symbols, or give them values with --set"
+        problems.add("NS144", message, claim.span, help=help)
+    return equal is not None
 
 
 _MEASURED = {
@@ -185,7 +207,7 @@ _MEASURED = {
 }
 
 
-def _terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, int]]:
+def count_terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, int]]:
     """What a stage adds to a count, with its arithmetic."""
     inputs = graph.shapes_into(stage.name)
     if kind == "params":
@@ -199,12 +221,14 @@ def _terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, int]]:
         yield "*".join(map(str, stage.known_shape)), stage.op.neurons(inputs)
 
 
-def _sum(terms: list[tuple[str, int]], total: int) -> list[Note]:
+def sum_notes(terms: list[tuple[str, int]]) -> list[Note]:
+    """The sum of some terms, written out."""
+    total = sum(value for _, value in terms)
     shown = [text for text, _ in terms[:TERMS_SHOWN]]
     if len(terms) > TERMS_SHOWN:
         rest = sum(value for _, value in terms[TERMS_SHOWN:])
-        shown.append(f"{rest:,} in {len(terms) - TERMS_SHOWN} more terms")
-    return [Note(f"{' + '.join(shown) or '0'} = {total:,}")]
+        shown.append(f"{show(rest)} in {len(terms) - TERMS_SHOWN} more terms")
+    return [Note(f"{' + '.join(shown) or '0'} = {show(total)}")]
 
 
 def _field_steps(stages: list[Stage], graph: Graph) -> list[Note]:

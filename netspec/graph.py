@@ -90,6 +90,8 @@ class Row:
     head: str = ""
     is_inner: bool = False
     """Whether the row stands inside a block."""
+    is_inherited: bool = False
+    """Whether the row stands in the net that this one is a variant of."""
 
 
 class Head(NamedTuple):
@@ -98,6 +100,13 @@ class Head(NamedTuple):
     name: str
     output: str
     weight: float
+
+
+class Columns(NamedTuple):
+    """How many devices the net is spread over, as AlexNet is over two."""
+
+    number: int
+    span: Span
 
 
 class Totals(NamedTuple):
@@ -119,6 +128,7 @@ class Graph:
         self.heads: dict[str, Head] = {}
         self.rows: dict[str, Row] = {}
         self.claims: list[Claim] = []
+        self.columns: Columns | None = None
         self._order: list[str] | None = None
 
     def __contains__(self, name: str) -> bool:

@@ -11,6 +11,7 @@ from netspec.language.diagnostics import Note, Problems, call_notes
 from netspec.language.limits import MAX_INTEGER
 from netspec.operator import WindowOperator
 from netspec.shapes import AXES, ShapeError
+from netspec.symbols import is_symbolic
 
 
 def infer(graph: Graph, problems: Problems) -> None:
@@ -28,7 +29,8 @@ def infer(graph: Graph, problems: Problems) -> None:
             _report(error, stage, operands, origins, problems)
             continue
         held = sum(p.elements for p in stage.op.parameters(inputs).values())
-        if max(shape.elements, held, prod(stage.op.macs(inputs))) > MAX_INTEGER:
+        counts = (shape.elements, held, prod(stage.op.macs(inputs)))
+        if any(not is_symbolic(count) and count > MAX_INTEGER for count in counts):
             message = f"{stage.op.name} is too large: its output is {shape}"
             help = "outputs, parameters and multiply-accumulates are counted below 2**63"
             problems.add("NS007", message, stage.span, help=help, notes=call_notes(stage.calls))

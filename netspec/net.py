@@ -10,14 +10,18 @@ from pathlib import Path
 from time import perf_counter
 
 from netspec.check import check
+from netspec.document import Document, examine
 from netspec.graph import Graph, Totals
 from netspec.infer import infer
 from netspec.language.definitions import Setting
 from netspec.language.diagnostics import Diagnostic, Problems, SpecError
 from netspec.language.elaborate import elaborate
-from netspec.language.parse import parse
+from netspec.language.files import Files, Found
 from netspec.language.read import accept, read
 from netspec.language.source import Source
+from netspec.language.variant import derive
+from netspec.recipe import Recipe
+from netspec.symbols import names
 
 
 class Net:
@@ -33,6 +37,9 @@ class Net:
         settings: the parameters that were set from outside.
         notes: claims that do not apply under these settings.
         claims: how many claims were checked.
+        documents: printed tables, cell by cell beside what is derived.
+        recipe: how the net is trained, if the spec says so.
+        files: other files that the spec was made from.
         seconds: how long each step took.
     """
 
@@ -43,8 +50,12 @@ class Net:
         graph: Graph,
         source: Source,
         settings: Mapping[str, Setting],
+        *,
         notes: tuple[Diagnostic, ...],
         claims: int,
+        documents: tuple[Document, ...],
+        recipe: Recipe | None,
+        files: Found,
         seconds: Mapping[str, float],
     ) -> None:
         self.name = name
@@ -54,7 +65,16 @@ class Net:
         self.settings = dict(settings)
         self.notes = notes
         self.claims = claims
+        self.documents = documents
+        self.recipe = recipe
+        self.files = dict(files)
         self.seconds = dict(seconds)
+
+    @cached_property
+    def symbols(self) -> list[str]:
+        """The symbols in the net's sizes; a net that has any cannot run."""
+        shapes = [stage.known_shape for stage in self.graph.stages()]
+        return sorted({name for shape in shapes for d in shape for name in names(d)})
 
     @cached_property
     def totals(self) -> Totals:
@@ -90,24 +110,49 @@ def load(spec: str | Path, /, **settings: Setting) -> Net:
 
 
 def loads(text: str, name: str = "<text>", /, **settings: Setting) -> Net:
-    """Read and check a spec that is already a string; ``name`` stands for it in messages."""
+    """Read and check a spec that is already a string; ``name`` stands for it in messages.
+
+    It may be a variant of bundled specs and import from them, but from no other file.
+    """
     return from_source(accept(Source(name, text)), settings)
 
 
-def from_source(source: Source, settings: Mapping[str, Setting]) -> Net:
-    """The one way from text to a checked net: parse, elaborate, infer, check."""
+def from_source(source: Source, settings: Mapping[str, Setting], files: Found | None = None) -> Net:
+    """The one way from text to a checked net: parse, elaborate, infer, check.
+
+    ``files`` are those that the spec asks for, where they have been read before.
+    """
     problems = Problems()
     started = perf_counter()
     with _without_collecting():
-        tree = parse(source, problems)
+        reader = Files(problems, files)
+        tree = derive(reader.tree(source), reader)
         parsed = perf_counter()
-        name, title, graph, is_changed = elaborate(tree, problems, settings)
+        made = elaborate(tree, reader, settings)
+        graph = made.graph
         infer(graph, problems)
-        claims = check(graph, problems, is_changed=is_changed)
+        is_whole = not problems.errors
+        claims = check(graph, problems, is_changed=made.is_changed)
+        documents = tuple(
+            examine(document, made.scope, graph, is_changed=made.is_changed)
+            for document in made.documents
+            if is_whole
+        )
     if problems.errors:
         raise SpecError(problems.found)
-    seconds = {"parse": parsed - started, "check": perf_counter() - parsed}
-    return Net(name, title, graph, source, settings, tuple(problems.found), claims, seconds)
+    return Net(
+        made.name,
+        made.title,
+        graph,
+        source,
+        settings,
+        notes=tuple(problems.found),
+        claims=claims,
+        documents=documents,
+        recipe=made.recipe,
+        files=reader.found,
+        seconds={"parse": parsed - started, "check": perf_counter() - parsed},
+    )
 
 
 @contextmanager

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,12 +18,13 @@ from netspec.attributes import (
     PADDING,
     PAIR,
     ROUNDING,
-    Attribute,
     Padding,
+    Room,
     keyword,
     positional,
 )
 from netspec.shapes import Field, Kernel, Pair, Shape, ShapeError, Window, slide
+from netspec.symbols import is_symbolic
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,17 +47,17 @@ class Parameter:
         return prod(self.shape)
 
 
-class Operator(ABC):
+class Operator(Room, ABC):
     """One operator of the language.
 
     ``inputs`` are the shapes of the operands throughout; shapes have no batch axis.
     """
 
-    name: ClassVar[str]
-    """The word of the language."""
-
     takes: ClassVar[str] = "one"
     """``"one"`` operand, ``"many"``, or ``"none"``."""
+
+    answers_by: ClassVar[str] = "most"
+    """Whether a classifier that ends in it answers by its greatest output, or by its ``least``."""
 
     is_trained: ClassVar[bool] = False
     """Whether it holds parameters."""
@@ -104,21 +104,6 @@ class Operator(ABC):
         """The kernel as a table of the documents would print it."""
         return None
 
-    def mistakes(self) -> Iterator[tuple[str, str, str]]:
-        """Attributes that contradict each other or are missing: (code, attribute, reason)."""
-        return iter(())
-
-    @classmethod
-    @cache
-    def attributes(cls) -> tuple[Attribute, ...]:
-        """What a stage of this operator can be given, the positional ones first."""
-        declared = [
-            Attribute(f.name, default=f.default, **f.metadata)
-            for f in fields(cls)  # type: ignore[arg-type]
-            if f.metadata
-        ]
-        return tuple(sorted(declared, key=lambda a: not a.is_positional))
-
 
 def map_of(operator: Operator, inputs: Sequence[Shape]) -> Shape:
     """The operand, which has to be a map."""
@@ -135,7 +120,7 @@ def map_of(operator: Operator, inputs: Sequence[Shape]) -> Shape:
 
 def channels_of_a_group(shape: Shape, groups: int) -> int:
     """The channels of each of the equal parts that a map's channels fall into."""
-    if shape.channels % groups:
+    if not is_symbolic(shape.channels % groups) and shape.channels % groups:
         raise ShapeError(
             "NS207",
             f"{groups} groups do not divide {shape.channels} channels",

@@ -13,6 +13,8 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
+from netspec.symbols import is_symbolic, largest, same
+
 Pair = tuple[int, int]
 AXES = ("height", "width", "channels")
 
@@ -69,7 +71,15 @@ class Shape(tuple[int, ...]):
 
     def agrees_with(self, printed: Sequence[int]) -> bool:
         """Whether a printed size means this one: ``N``, ``1xN`` and ``1x1xN`` are equal."""
-        return _drop_leading_ones(self) == _drop_leading_ones(printed)
+        return self.agreement(printed) is True
+
+    def agreement(self, printed: Sequence[int]) -> bool | None:
+        """The same; None when symbols leave it open."""
+        ours, theirs = _drop_leading_ones(self), _drop_leading_ones(printed)
+        if len(ours) != len(theirs):
+            return False
+        equal = list(map(same, ours, theirs))
+        return False if False in equal else None if None in equal else True
 
     def __str__(self) -> str:
         return "x".join(map(str, self))
@@ -169,7 +179,7 @@ def slide(
     before, after = _padding(axis, size_in, extent, stride, padding)
     padded = f"{size_in}" + (f"+{before + after}" if before + after else "") + f"-{extent}"
     span = size_in + before + after - extent
-    if span < 0:
+    if not is_symbolic(span) and span < 0:
         room = f"{size_in} + {before + after} of padding" if before + after else f"{size_in}"
         raise ShapeError(
             "NS201",
@@ -182,11 +192,13 @@ def slide(
     steps = -(-span // stride) if rounding == "ceil" else span // stride
     size_out = steps + 1
     formula = f"{rounding}(({padded})/{stride}) + 1" if stride > 1 else f"{padded} + 1"
-    if clip and rounding == "ceil" and steps * stride >= size_in + before:
+    is_known = not is_symbolic(size_in)
+    if clip and rounding == "ceil" and is_known and steps * stride >= size_in + before:
         size_out -= 1
         formula += ", less a window that would start outside"
     window = Window(size_in, kernel, stride, dilation, before, after, size_out, formula)
-    _refuse_blind_windows(axis, window)
+    if is_known:
+        _refuse_blind_windows(axis, window)
     return window
 
 
@@ -260,11 +272,11 @@ class Field:
     def union(fields: Sequence[Field]) -> Field:
         """The smallest field that covers all of ``fields``, as a concat or an add sees them."""
         start = _pair(min(f.start[axis] for f in fields) for axis in (0, 1))
-        end = _pair(max(f.start[axis] + f.size[axis] for f in fields) for axis in (0, 1))
+        end = _pair(largest(f.start[axis] + f.size[axis] for f in fields) for axis in (0, 1))
         return Field(
             size=(end[0] - start[0], end[1] - start[1]),
             start=start,
-            stride=_pair(max(f.stride[axis] for f in fields) for axis in (0, 1)),
+            stride=_pair(largest(f.stride[axis] for f in fields) for axis in (0, 1)),
         )
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from netspec.shapes import Kernel
+from netspec.symbols import is_symbolic
 
 
 class Word(NamedTuple):
@@ -15,12 +16,29 @@ class Word(NamedTuple):
 
 
 class BlockName(NamedTuple):
-    """A block, passed as an argument."""
+    """A block, passed as an argument; ``macro`` is what the name means where it stands."""
 
     text: str
+    macro: object = None
 
 
-Value = int | Fraction | Kernel | Word | BlockName | tuple[int | Fraction, ...]
+class Table(NamedTuple):
+    """A connection table: ``rows[i][o]`` tells whether output map o sees input map i."""
+
+    name: str
+    rows: tuple[tuple[bool, ...], ...]
+
+
+class Codes(NamedTuple):
+    """Pictures of +1 and -1, each a row after another, ``height`` x ``width``."""
+
+    name: str
+    height: int
+    width: int
+    pictures: tuple[tuple[int, ...], ...]
+
+
+Value = int | Fraction | Kernel | Word | BlockName | Table | Codes | tuple[int | Fraction, ...]
 
 ON = Word("on")
 OFF = Word("off")
@@ -36,6 +54,10 @@ def show(value: Value) -> str:
         return str(value)
     if isinstance(value, Word | BlockName):
         return value.text
+    if isinstance(value, Table | Codes):
+        return value.name
+    if is_symbolic(value):
+        return str(value)
     return f"({', '.join(map(show, value))})"
 
 
@@ -47,4 +69,8 @@ def describe(value: Value) -> str:
         return f"the word `{value.text}`"
     if isinstance(value, BlockName):
         return f"the block `{value.text}`"
+    if isinstance(value, Table):
+        return f"the connection table `{value.name}`"
+    if isinstance(value, Codes):
+        return f"the codes `{value.name}`"
     return show(value)

@@ -74,14 +74,22 @@ class Model(fx.GraphModule):
 
     def __reduce__(self) -> tuple[Any, ...]:
         source = self.net.source
-        arguments = (source.text, source.name, self.net.settings, self.state_dict(), self.training)
-        return _restore, arguments
+        files = {key: (file.name, file.text) for key, file in self.net.files.items()}
+        state = (self.net.settings, self.state_dict(), self.training)
+        return _restore, (source.name, source.text, files, *state)
 
 
 def _restore(
-    text: str, name: str, settings: dict[str, Any], tensors: dict[str, Tensor], training: bool
+    name: str,
+    text: str,
+    files: dict[tuple[str, str], tuple[str, str]],
+    settings: dict[str, Any],
+    tensors: dict[str, Tensor],
+    training: bool,
 ) -> Model:
-    return Model(from_source(Source(name, text), settings), tensors).train(training)
+    found = {key: Source(*file) for key, file in files.items()}
+    net = from_source(Source(name, text), settings, found)
+    return Model(net, tensors).train(training)
 
 
 def _find(graph: Graph, label: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-from netspec.attributes import Attribute
+from netspec.attributes import Attribute, Room
 from netspec.language import syntax
 from netspec.language.diagnostics import Note
 from netspec.language.expressions import evaluate
@@ -13,19 +14,20 @@ from netspec.language.source import Span
 from netspec.operator import Operator
 from netspec.values import Word, describe
 
-Defaults = Mapping[tuple[str, str], tuple[syntax.Argument, Scope]]
-"""``default`` statements by (operator or empty, attribute)."""
+R = TypeVar("R", bound=Room)
 
 
 def bind(
-    room: type[Operator],
+    room: type[R],
     name: syntax.Name,
     arguments: Sequence[syntax.Argument],
     scope: Scope,
-    defaults: Defaults,
-) -> tuple[Operator, dict[str, Span]]:
-    """The operator, and where each given attribute stands; raises Reported when one is wrong."""
-    given = _match(room, name, arguments, scope)
+) -> tuple[R, dict[str, Span]]:
+    """The operator or step, and where each given attribute stands.
+
+    Raises Reported when an argument is wrong.
+    """
+    given, defaults = _match(room, name, arguments, scope), scope.net.defaults
     values: dict[str, object] = {}
     spans: dict[str, Span] = {}
     failed = False
@@ -67,7 +69,7 @@ def _has_stride(values: Mapping[str, object]) -> bool:
 
 
 def _match(
-    room: type[Operator],
+    room: type[Room],
     name: syntax.Name,
     arguments: Sequence[syntax.Argument],
     scope: Scope,
@@ -111,9 +113,7 @@ def _match(
     return given
 
 
-def read(
-    room: type[Operator], attribute: Attribute, argument: syntax.Argument, scope: Scope
-) -> object:
+def read(room: type[Room], attribute: Attribute, argument: syntax.Argument, scope: Scope) -> object:
     """The value of an argument as the attribute takes it; raises Reported when it does not."""
     value = evaluate(argument.value, scope)
     try:
@@ -132,17 +132,18 @@ def read(
     raise scope.problem("NS132", message, argument.value.at, help=usage(room))
 
 
-def _missing(room: type[Operator], attribute: Attribute, name: syntax.Name, scope: Scope) -> None:
+def _missing(room: type[Room], attribute: Attribute, name: syntax.Name, scope: Scope) -> None:
     written = attribute.name if attribute.is_positional else f"{attribute.name}="
     message = f"{room.name} needs {written}: {attribute.help}"
     scope.problem("NS133", message, name.at, help=usage(room))
 
 
-def usage(room: type[Operator]) -> str:
+def usage(room: type[Room]) -> str:
     """``usage: conv KERNEL, COUNT, stride=, pad=``: how a stage of this operator is written."""
     places = [a.name.upper() for a in room.attributes() if a.is_positional]
     keys = [f"{a.name}=" for a in room.attributes() if not a.is_positional]
-    branches = " { branch; branch }" if room.takes == "many" else ""
+    joins = issubclass(room, Operator) and room.takes == "many"
+    branches = " { branch; branch }" if joins else ""
     return f"usage: {room.name} {', '.join(places + keys)}".rstrip() + branches
 
 

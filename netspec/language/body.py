@@ -33,6 +33,7 @@ class Body:
     labels: dict[str, Label] = field(default_factory=dict)
     previous: Label | None = None
     head: str = ""
+    is_inherited: bool = False
     stages: list[str] = field(default_factory=list)
     own_stages: list[str] = field(default_factory=list)
     is_broken: bool = False
@@ -68,7 +69,11 @@ class Body:
             guess = self.scope.problems.did_you_mean(name.text, rows)
             help = guess or f"{what} names a row above this one"
             message = f"there is no row `{name.text}` above this one"
-            self.scope.problem("NS111", message, name.at, help=help)
+            notes, dropped = [], self.scope.net.dropped.get(name.text)
+            if dropped is not None:
+                notes = [Note(f"`{name.text}` is dropped here", self.scope.span(dropped))]
+                help = f"replace `{name.text}` instead, or the rows that read it too"
+            self.scope.problem("NS111", message, name.at, help=help, notes=notes)
         self.is_broken = True
         return None
 

@@ -5,21 +5,25 @@ They hold for the whole file, wherever they stand, except that a constant uses o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import isfinite
 
 from netspec.language import syntax
 from netspec.language.binding import read
-from netspec.language.diagnostics import Note, Problems, did_you_mean
+from netspec.language.diagnostics import Note, did_you_mean
+from netspec.language.drawn import Drawn, drawn
 from netspec.language.expressions import value_or_unknown
+from netspec.language.files import Files
 from netspec.language.parse import parse_value
-from netspec.language.scope import WORDS, Reported, Scope, Unknown
+from netspec.language.scope import WORDS, Budget, Macro, Reported, Scope, Unknown
 from netspec.language.source import Source, Span
+from netspec.language.variant import derive
 from netspec.operator import Operator
 from netspec.ops import OPERATORS
 from netspec.shapes import Kernel
+from netspec.symbols import is_symbolic, symbol
 from netspec.values import OFF, ON, Value, Word
 
 Setting = Value | str | float | bool
@@ -33,40 +37,91 @@ class Definitions:
     name: str
     title: str
     scope: Scope
-    defaults: dict[tuple[str, str], tuple[syntax.Argument, Scope]] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
     is_changed: bool = False
     """Whether a setting differs from the parameter's default."""
 
 
-def collect(tree: syntax.Tree, problems: Problems, settings: Mapping[str, Setting]) -> Definitions:
+def collect(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) -> Definitions:
     """Gather the definitions of a spec; parameters take their values from ``settings``."""
-    scope = Scope(tree.source, problems)
-    broken = [s for s in tree.statements if isinstance(s, syntax.Broken)]
-    scope.is_broken = bool(broken)
-    scope.lost_names = any(s.keyword == "net" or not s.names for s in broken)
-    header = _header(tree, scope)
-    found = Definitions(header.name.text if header else "", header.title if header else "", scope)
-    for statement in tree.statements:
-        if isinstance(statement, syntax.Block) and _declare(found, statement.name):
-            scope.blocks[statement.name.text] = statement
-            _check_parameters(statement, scope)
-        elif isinstance(statement, syntax.Broken) and statement.keyword in ("block", "let"):
-            scope.bound |= {name.text: Unknown() for name in statement.names}
-    _parameters(header.parameters if header else (), found, settings)
-    scope.below = {s.name.text for s in tree.statements if isinstance(s, syntax.Let)}
-    for statement in tree.statements:
-        if isinstance(statement, syntax.Let):
-            if _declare(found, statement.name):
-                scope.bound[statement.name.text] = value_or_unknown(statement.value, scope)
-            scope.below.discard(statement.name.text)
-    for statement in tree.statements:
-        if isinstance(statement, syntax.Default):
-            _default(statement, found)
-    return found
+    return _Collector(files, Budget(), {}).collect(tree, settings)
 
 
-def _header(tree: syntax.Tree, scope: Scope) -> syntax.Net | None:
+@dataclass(slots=True)
+class _Collector:
+    """Collects the definitions of a net, and of the files that it imports, each once."""
+
+    files: Files
+    budget: Budget
+    imported: dict[syntax.At, Scope]
+
+    def collect(self, tree: syntax.Tree, settings: Mapping[str, Setting] | None) -> Definitions:
+        """The definitions of a file; ``settings`` are None for one that is imported."""
+        scope = Scope(self.files.sources, self.files.problems, budget=self.budget)
+        broken = [s for s in tree.statements if isinstance(s, syntax.Broken)]
+        scope.is_broken = bool(broken)
+        scope.lost_names = any(s.keyword in ("net", "import") or not s.names for s in broken)
+        scope.dropped = tree.dropped
+        header = _header(tree, scope, is_imported=settings is None)
+        name, title = (header.name.text, header.title) if header else ("", "")
+        found = Definitions(name, title, scope)
+        for statement in tree.statements:
+            if isinstance(statement, syntax.Block) and _declare(found, statement.name):
+                scope.blocks[statement.name.text] = Macro(statement, scope)
+                _check_parameters(statement, scope)
+            elif isinstance(statement, syntax.Broken) and statement.keyword in _DEFINING:
+                scope.bound |= {name.text: Unknown() for name in statement.names}
+        for statement in tree.statements:
+            if isinstance(statement, syntax.Import):
+                self._import(statement, tree, found)
+        _parameters(tree, header, found, settings or {})
+        scope.below = {s.name.text for s in tree.statements if isinstance(s, syntax.Let)}
+        for statement in tree.statements:
+            if isinstance(statement, syntax.Let):
+                if _declare(found, statement.name):
+                    scope.bound[statement.name.text] = value_or_unknown(statement.value, scope)
+                scope.below.discard(statement.name.text)
+            if isinstance(statement, Drawn) and _declare(found, statement.name):
+                scope.bound[statement.name.text] = drawn(statement, scope)
+        for statement in tree.statements:
+            if isinstance(statement, syntax.Default):
+                _default(statement, found)
+        return found
+
+    def _import(self, statement: syntax.Import, tree: syntax.Tree, found: Definitions) -> None:
+        """Make the blocks of another file known; they keep the names and defaults of that file."""
+        scope = found.scope
+        with self.files.reading(tree):
+            library = self.files.find(statement.path)
+            if library is None:
+                scope.lost_names = True
+                return
+            if library.at not in self.imported:
+                whole = derive(library, self.files)
+                self.imported[library.at] = self.collect(whole, None).scope
+        home = self.imported[library.at]
+        scope.lost_names |= home.lost_names
+        own = {name: macro for name, macro in home.blocks.items() if macro.home is home}
+        if not own and not home.is_broken:
+            message = f"`{library.source.name}` has no blocks to import"
+            help = "an import brings the blocks that a file defines itself"
+            scope.problem("NS012", message, statement.at, help=help)
+        for name, macro in own.items():
+            first = found.spans.get(name)
+            if first is not None:
+                notes = [Note(f"first defined in {first.source.name}, line {first.line}", first)]
+                message = f"the import brings a block `{name}`, which is defined already"
+                help = "rename one of the two"
+                scope.problem("NS110", message, statement.at, help=help, notes=notes)
+            else:
+                found.spans[name] = scope.span(macro.block.at)
+                scope.blocks[name] = macro
+
+
+_DEFINING = ("block", "let", "connect", "codes")
+
+
+def _header(tree: syntax.Tree, scope: Scope, *, is_imported: bool) -> syntax.Net | None:
     headers = [s for s in tree.statements if isinstance(s, syntax.Net)]
     for extra in headers[1:]:
         notes = [Note(f"the first is on line {scope.span(headers[0].at).line}")]
@@ -77,9 +132,10 @@ def _header(tree: syntax.Tree, scope: Scope) -> syntax.Net | None:
             help = "move this line to the top of the file"
             scope.problem("NS104", "`net` must be the first statement", headers[0].at, help=help)
         return headers[0]
-    if not any(isinstance(s, syntax.Broken) and s.keyword == "net" for s in tree.statements):
+    is_lost = any(isinstance(s, syntax.Broken) and s.keyword == "net" for s in tree.statements)
+    if not is_lost and not is_imported:
         what = "the file is empty" if not tree.statements else "the file does not name its net"
-        at = tree.statements[0].at if tree.statements else (0, 0)
+        at = tree.statements[0].at if tree.statements else tree.at
         help = 'begin with a line such as: net lenet5 "its title"'
         scope.problem("NS008", what, at, help=help)
     return None
@@ -112,12 +168,38 @@ def _declare(found: Definitions, name: syntax.Name) -> bool:
 
 
 def _parameters(
-    parameters: tuple[syntax.Parameter, ...],
+    tree: syntax.Tree,
+    header: syntax.Net | None,
     found: Definitions,
     settings: Mapping[str, Setting],
 ) -> None:
-    scope = found.scope
+    """Bind the net's parameters, and the symbols among its inputs' dimensions.
+
+    A parameter without a default, and a dimension that nothing defines and that begins with a
+    capital, are symbols unless they are set.
+    """
+    scope, parameters = found.scope, header.parameters if header else ()
+    for parameter in parameters:
+        name = parameter.name
+        if not _declare(found, name):
+            continue
+        default: Value | Unknown = symbol(name.text)
+        if parameter.default:
+            default = value_or_unknown(parameter.default, scope)
+        scope.bound[name.text] = default
+        if name.text in settings:
+            value = _setting(name.text, settings[name.text], default, scope)
+            found.is_changed |= not is_symbolic(default) and value != default
+            scope.bound[name.text] = value
     known = [p.name.text for p in parameters]
+    lets = {s.name.text for s in tree.statements if isinstance(s, syntax.Let)}
+    for name in _dimensions(tree):
+        if name.text[0].isupper() and name.text not in scope.bound and name.text not in lets:
+            default = symbol(name.text)
+            known.append(name.text)
+            given = name.text in settings
+            value = _setting(name.text, settings[name.text], default, scope) if given else default
+            scope.bound[name.text] = value
     for key in settings:
         if key not in known and not scope.is_broken:
             has = f"its parameters are {', '.join(known)}" if known else "it has no parameters"
@@ -125,21 +207,15 @@ def _parameters(
             message = f"the net has no parameter `{key}`"
             help = did_you_mean(key, known) or has
             scope.problems.add("NS120", message, span, help=help)
-    for parameter in parameters:
-        name = parameter.name
-        if not _declare(found, name):
-            continue
-        default = value_or_unknown(parameter.default, scope) if parameter.default else Unknown()
-        if name.text in settings:
-            value = _setting(name.text, settings[name.text], default, scope)
-            found.is_changed |= value != default
-            scope.bound[name.text] = value
-        else:
-            scope.bound[name.text] = default
-            if parameter.default is None:
-                message = f"the parameter `{name.text}` has no value"
-                help = f"give it with --set {name.text}=VALUE, or a default: {name.text}=VALUE"
-                scope.problem("NS121", message, name.at, help=help)
+
+
+def _dimensions(tree: syntax.Tree) -> Iterator[syntax.Name]:
+    """The names that stand as dimensions of inputs."""
+    for statement in tree.statements:
+        if isinstance(statement, syntax.Input):
+            for dimension in statement.size.dimensions:
+                if isinstance(dimension, syntax.Name):
+                    yield dimension
 
 
 def _setting(key: str, given: Setting, default: Value | Unknown, scope: Scope) -> Value | Unknown:
@@ -156,8 +232,8 @@ def _setting(key: str, given: Setting, default: Value | Unknown, scope: Scope) -
     if isinstance(given, Kernel | Word):
         return given
     source = Source(f"--set {key}", str(given).strip())
-    node = parse_value(source, scope.problems)
-    outside = Scope(source, scope.problems, blocks=scope.blocks)
+    node = parse_value(source, scope.problems, scope.sources.add(source))
+    outside = Scope(scope.sources, scope.problems, blocks=scope.blocks)
     if node is None:
         return Unknown()
     value = value_or_unknown(node, outside)
@@ -203,13 +279,13 @@ def _default(statement: syntax.Default, found: Definitions) -> None:
             message = f"{whose} {'no ' if room else ''}`{key.text}` that may have a default"
             help = did_you_mean(key.text, known) or "`netspec ops` lists operators and attributes"
             scope.problem("NS130", message, key.at, help=help)
-        elif (room, key.text) in found.defaults:
-            first = scope.span(found.defaults[room, key.text][0].at)
+        elif (room, key.text) in scope.defaults:
+            first = scope.span(scope.defaults[room, key.text][0].at)
             notes = [Note(f"first given on line {first.line}", first)]
             message = f"the default `{key.text}` is given twice"
             scope.problem("NS131", message, argument.at, help="keep one of the two", notes=notes)
         elif _is_readable(argument, rooms, scope):
-            found.defaults[room, key.text] = (argument, scope)
+            scope.defaults[room, key.text] = (argument, scope)
 
 
 def _is_readable(argument: syntax.Argument, rooms: Sequence[type[Operator]], scope: Scope) -> bool:

@@ -5,34 +5,60 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from netspec.graph import Graph, Head, Input, Row, Stage
+from netspec.graph import Columns, Graph, Head, Input, Row, Stage
 from netspec.language import claims as claimed
 from netspec.language import expressions, syntax
 from netspec.language.body import Body, Label, Operands
 from netspec.language.definitions import Definitions, Setting, collect, refuse_word
-from netspec.language.diagnostics import Problems
+from netspec.language.diagnostics import Note
 from netspec.language.expand import Expander, Lost, Plan, Planned, PlannedRows
+from netspec.language.files import Files
 from netspec.language.limits import MAX_STAGES
 from netspec.language.naming import Names, label_range
+from netspec.language.recipe import read_recipe
 from netspec.language.scope import Reported, Scope
 from netspec.ops.identity import Identity
+from netspec.recipe import Recipe
 
 
 class Elaborated(NamedTuple):
-    """A net as a graph without shapes; ``is_changed`` tells that a setting changed a default."""
+    """A net as a graph without shapes, with what else its spec says.
+
+    ``is_changed`` tells that a setting changed a default.
+    """
 
     name: str
     title: str
     graph: Graph
     is_changed: bool
+    scope: Scope
+    documents: tuple[syntax.Document, ...]
+    recipe: Recipe | None
 
 
-def elaborate(tree: syntax.Tree, problems: Problems, settings: Mapping[str, Setting]) -> Elaborated:
-    """The graph of a syntax tree; what is wrong goes to ``problems``."""
-    definitions = collect(tree, problems, settings)
-    graph = Graph()
+def elaborate(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) -> Elaborated:
+    """The graph of a syntax tree; what is wrong goes to the problems of its files."""
+    definitions = collect(tree, files, settings)
+    scope, graph = definitions.scope, Graph()
     _Net(definitions, graph).statements(tree.statements)
-    return Elaborated(definitions.name, definitions.title, graph, definitions.is_changed)
+    documents = tuple(s for s in tree.statements if isinstance(s, syntax.Document))
+    recipe = read_recipe(tree.statements, graph, scope)
+    return Elaborated(
+        definitions.name,
+        definitions.title,
+        graph,
+        definitions.is_changed,
+        scope,
+        documents,
+        recipe,
+    )
+
+
+class _Within(NamedTuple):
+    """What holds for all stages of a row: the head that it belongs to, and whose row it is."""
+
+    head: str
+    is_inherited: bool
 
 
 class _Net:
@@ -41,7 +67,7 @@ class _Net:
     def __init__(self, definitions: Definitions, graph: Graph) -> None:
         self.definitions = definitions
         self.graph = graph
-        self.expander = Expander(definitions)
+        self.expander = Expander()
 
     # -------------------------------------------------------------------------------- statements
 
@@ -60,6 +86,8 @@ class _Net:
                 outputs += statement.labels
             elif isinstance(statement, syntax.Claim):
                 self.graph.claims += claimed.measures(statement.measures, scope, self.graph.claims)
+            elif isinstance(statement, syntax.Columns):
+                self._columns(statement, scope)
             elif isinstance(statement, syntax.Broken):
                 self._broken(statement, body)
         self.graph.outputs += self._outputs(outputs, body, statements)
@@ -80,6 +108,19 @@ class _Net:
             self.graph.add(Stage(name.text, Input(size=shape), span))
             self.graph.inputs.append(name.text)
         body.define(name, (name.text,), "input")
+
+    def _columns(self, statement: syntax.Columns, scope: Scope) -> None:
+        try:
+            count = expressions.whole(statement.count, scope, "the number of columns", minimum=1)
+        except Reported:
+            return
+        if self.graph.columns is not None:
+            first = self.graph.columns.span
+            notes = [Note(f"first said on line {first.line}", first)]
+            message, help = "`columns` is said twice", "keep one of the two"
+            scope.problem("NS131", message, statement.at, help=help, notes=notes)
+            return
+        self.graph.columns = Columns(count, scope.span(statement.at))
 
     def _broken(self, statement: syntax.Broken, body: Body) -> None:
         """A statement that was reported still defines its labels, so that nothing misses them."""
@@ -116,9 +157,7 @@ class _Net:
         label.is_used = True
         if body.labels[name.text] is not label:
             return
-        output = self._pipe_of_row(
-            name, statement.pipe, statement.claims, body, operands, name.text
-        )
+        output = self._pipe_of_row(name, statement, body, operands, name.text)
         if output is not None and len(output) > 1:
             message = f"the head `{name.text}` ends in {len(output)} outputs"
             help = "a head is one classifier: join the outputs first"
@@ -148,8 +187,7 @@ class _Net:
                 body.previous.is_used = True
             label = body.define(name, None, "row")
             if body.labels.get(name.text) is label:
-                pipe, claims = statement.pipe, statement.claims
-                label.operands = self._pipe_of_row(name, pipe, claims, body, operands)
+                label.operands = self._pipe_of_row(name, statement, body, operands)
             operands = label.operands
             body.previous = label
 
@@ -196,25 +234,25 @@ class _Net:
     def _pipe_of_row(
         self,
         name: syntax.Name,
-        pipe: syntax.Pipe,
-        claims: syntax.Claims,
+        statement: syntax.Row | syntax.Head,
         body: Body,
         operands: Operands,
         head: str = "",
     ) -> Operands:
         """Place a row's pipe in the graph and note the row; the stages that it ends in."""
-        label = f"{body.prefix}{name.text}"
+        pipe, label = statement.pipe, f"{body.prefix}{name.text}"
+        is_inherited = body.is_inherited or statement.is_inherited
         head = head or body.head
         named = self.expander.named(pipe, body.scope)
         plans = [plan for _, made in named for plan in made]
         if not plans:
             plans = [Planned(Identity(), pipe.at, body.scope, {})]
         stages: list[str] = []
-        output = self._place(plans, label, operands, stages, head)
+        output = self._place(plans, label, operands, stages, _Within(head, is_inherited))
         own = [stage for plan in plans for stage in plan.placed]
         body.stages += stages
         body.own_stages += own
-        held = claimed.of_row(claims, body.scope)
+        held = claimed.of_row(statement.claims, body.scope)
         if output is None or operands is None:
             return None
         if len(output) > 1 and any(claim.kind == "size" for claim in held):
@@ -226,14 +264,24 @@ class _Net:
         words = tuple(word for word, _ in named)
         is_inner = bool(body.prefix)
         self.graph.rows[label] = Row(
-            label, span, words, operands, stages, own, output[-1], held, head, is_inner
+            label,
+            span,
+            words,
+            operands,
+            stages,
+            own,
+            output[-1],
+            held,
+            head,
+            is_inner,
+            is_inherited,
         )
         return output
 
     # ------------------------------------------------------------------------------------ stages
 
     def _place(
-        self, plans: list[Plan], prefix: str, operands: Operands, stages: list[str], head: str
+        self, plans: list[Plan], prefix: str, operands: Operands, stages: list[str], within: _Within
     ) -> Operands:
         """Add planned stages to the graph under their names; the stages that they end in."""
         names = Names(prefix, plans)
@@ -241,20 +289,20 @@ class _Net:
             if isinstance(plan, Lost):
                 operands = None
             elif isinstance(plan, PlannedRows):
-                operands = self._inner_rows(plan, names.of_rows(plan), operands, stages, head)
+                operands = self._inner_rows(plan, names.of_rows(plan), operands, stages, within)
             else:
                 if plan.branches is not None:
                     ends = [
-                        self._place(branch, names.of_branch(), operands, stages, head)
+                        self._place(branch, names.of_branch(), operands, stages, within)
                         for branch in plan.branches
                     ]
                     lost = any(end is None for end in ends)
                     operands = None if lost else tuple(n for end in ends for n in end or ())
-                operands = self._add(plan, names.of(plan.op), operands, stages, head)
+                operands = self._add(plan, names.of(plan.op), operands, stages, within)
         return operands
 
     def _add(
-        self, plan: Planned, name: str, operands: Operands, stages: list[str], head: str
+        self, plan: Planned, name: str, operands: Operands, stages: list[str], within: _Within
     ) -> Operands:
         if operands is None:
             return None
@@ -271,16 +319,16 @@ class _Net:
             scope.problem("NS110", message, plan.at, help="change the label inside the block")
             return None
         span = scope.span(plan.at)
-        self.graph.add(Stage(name, op, span, scope.calls, head, plan.spans), operands)
+        self.graph.add(Stage(name, op, span, scope.calls, within.head, plan.spans), operands)
         plan.placed.append(name)
         stages.append(name)
         return (name,)
 
     def _inner_rows(
-        self, plan: PlannedRows, prefix: str, operands: Operands, stages: list[str], head: str
+        self, plan: PlannedRows, prefix: str, operands: Operands, stages: list[str], within: _Within
     ) -> Operands:
         """The rows of a block, labelled inside the row that calls it."""
-        body = Body(plan.scope, f"{prefix}.", head=head)
+        body = Body(plan.scope, f"{prefix}.", head=within.head, is_inherited=within.is_inherited)
         start = Label(operands, plan.block.at, "input", is_used=True)
         body.labels["input"] = body.previous = start
         outputs: list[syntax.Name] = []

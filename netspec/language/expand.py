@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 from netspec.language import syntax
 from netspec.language.binding import bind
-from netspec.language.definitions import Definitions
 from netspec.language.expressions import condition, value_or_unknown
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
-from netspec.language.scope import Reported, Scope, Unknown
+from netspec.language.scope import Macro, Reported, Scope, Unknown
 from netspec.language.source import Call, Span
 from netspec.operator import Operator
 from netspec.ops import OPERATORS
@@ -54,8 +53,7 @@ Plan = Planned | PlannedRows | Lost
 class Expander:
     """Expands pipes, and counts what it makes against the limits of the language."""
 
-    def __init__(self, definitions: Definitions) -> None:
-        self.defaults = definitions.defaults
+    def __init__(self) -> None:
         self.spent = 0
 
     def pipe(self, pipe: syntax.Pipe, scope: Scope, depth: int = 0) -> list[Plan]:
@@ -71,7 +69,7 @@ class Expander:
             self._spend(stage, scope)
             try:
                 meaning = self._meaning(stage.name, scope)
-                word = meaning.name.text if isinstance(meaning, syntax.Block) else meaning.name
+                word = meaning.block.name.text if isinstance(meaning, Macro) else meaning.name
                 if stage.condition is None or condition(stage.condition, scope):
                     found.append((word, self._stage(meaning, stage, scope, depth)))
             except Reported:
@@ -87,7 +85,7 @@ class Expander:
 
     def _stage(
         self,
-        meaning: type[Operator] | syntax.Block,
+        meaning: type[Operator] | Macro,
         stage: syntax.Stage,
         scope: Scope,
         depth: int,
@@ -96,7 +94,7 @@ class Expander:
             message = f"blocks and branches nest more than {MAX_DEPTH} deep"
             help = "flatten the net, or let fewer blocks call each other"
             raise scope.stop("NS006", message, stage.name.at, help=help)
-        if isinstance(meaning, syntax.Block):
+        if isinstance(meaning, Macro):
             return self._call(meaning, stage, scope, depth)
         branches = stage.branches
         if branches is not None and meaning.takes != "many":
@@ -104,16 +102,17 @@ class Expander:
             help = "only concat and add join branches"
             raise scope.problem("NS208", message, stage.name.at, help=help)
         made = None if branches is None else [self.pipe(b, scope, depth + 1) for b in branches]
-        op, spans = bind(meaning, stage.name, stage.arguments, scope, self.defaults)
+        op, spans = bind(meaning, stage.name, stage.arguments, scope)
         return [Planned(op, stage.at, scope, spans, made)]
 
-    def _meaning(self, name: syntax.Name, scope: Scope) -> type[Operator] | syntax.Block:
+    def _meaning(self, name: syntax.Name, scope: Scope) -> type[Operator] | Macro:
         """The operator or block that a stage's name stands for."""
         if name.text in OPERATORS:
             return OPERATORS[name.text]
         value = scope.value(name)
         if isinstance(value, BlockName):
-            return scope.net.blocks[value.text]
+            assert isinstance(value.macro, Macro)
+            return value.macro
         if isinstance(value, Word):
             if value.text in OPERATORS:
                 return OPERATORS[value.text]
@@ -125,11 +124,9 @@ class Expander:
         message = f"`{name.text}` is {describe(value)}, not an operator"
         raise scope.problem("NS112", message, name.at, help="name an operator or a block here")
 
-    def _call(
-        self, block: syntax.Block, stage: syntax.Stage, scope: Scope, depth: int
-    ) -> list[Plan]:
-        name = block.name.text
-        if any(call.block == name for call in scope.calls):
+    def _call(self, macro: Macro, stage: syntax.Stage, scope: Scope, depth: int) -> list[Plan]:
+        block, name = macro.block, macro.block.name.text
+        if any(call.defined == block.at for call in scope.calls):
             message = f"the block `{name}` calls itself"
             help = "a block is a macro: it cannot contain itself"
             raise scope.problem("NS114", message, stage.name.at, help=help)
@@ -138,7 +135,8 @@ class Expander:
             help = "put the branches into the block's body"
             raise scope.problem("NS208", message, stage.name.at, help=help)
         bound = self._arguments(block, stage, scope)
-        inner = scope.inside(Call(name, scope.span(stage.name.at)), bound)
+        calls = (*scope.calls, Call(name, block.at, scope.span(stage.name.at)))
+        inner = macro.home.inside(calls, bound)
         for parameter in block.parameters:
             if parameter.name.text not in bound and parameter.default is not None:
                 bound[parameter.name.text] = value_or_unknown(parameter.default, inner)

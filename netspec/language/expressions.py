@@ -6,12 +6,14 @@ import operator
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from typing import cast
 
 from netspec.language import syntax
 from netspec.language.limits import MAX_FRACTION, MAX_INTEGER
 from netspec.language.scope import WORDS, Reported, Scope, Unknown
 from netspec.ops import OPERATORS
 from netspec.shapes import Kernel, Shape
+from netspec.symbols import MAX_DEGREE, MAX_SIZE, TooLarge, is_symbolic, operate, order, same
 from netspec.values import OFF, ON, BlockName, Value, Word, describe
 
 _ARITHMETIC: dict[str, Callable[[Fraction, Fraction], Fraction | int]] = {
@@ -48,8 +50,12 @@ def evaluate(node: syntax.Expression, scope: Scope) -> Value:
         return _kernel(node, scope)
     if isinstance(node, syntax.Operation):
         return _operation(node, scope)
+    if isinstance(node, syntax.Quantity):
+        return scope.quantity(node)
     if isinstance(node, syntax.Signed):
         value = number(node.operand, scope)
+        if is_symbolic(value):
+            return _symbolic("*", -1 if node.sign == "-" else 1, value, node, scope)
         return _bounded(-value if node.sign == "-" else value, node, scope)
     if isinstance(node, syntax.Power):
         return _power(node, scope)
@@ -69,10 +75,12 @@ def value_or_unknown(node: syntax.Expression, scope: Scope) -> Value | Unknown:
 
 
 def number(node: syntax.Expression, scope: Scope) -> int | Fraction:
-    """The value of an expression that has to be a number."""
+    """The value of an expression that has to be a number, or stand for one."""
     value = evaluate(node, scope)
     if isinstance(value, int | Fraction):
         return value
+    if is_symbolic(value):
+        return cast(int, value)
     _require_definition(value, node, scope)
     message = f"expected a number, and this is {describe(value)}"
     raise scope.problem("NS140", message, node.at, help="arithmetic works on numbers only")
@@ -81,6 +89,8 @@ def number(node: syntax.Expression, scope: Scope) -> int | Fraction:
 def whole(node: syntax.Expression, scope: Scope, what: str, minimum: int = 0) -> int:
     """The value of an expression that has to be a whole number of at least ``minimum``."""
     value = number(node, scope)
+    if is_symbolic(value):
+        return cast(int, value)
     if isinstance(value, int) and value >= minimum:
         return value
     shown = value if isinstance(value, int) else f"{value} = {float(value):g}"
@@ -121,7 +131,7 @@ def shape(size: syntax.Size, scope: Scope) -> Shape:
             dims += [d for d in kernel[:3] if d is not None]
         else:
             dims.append(whole(node, scope, "a dimension", minimum=1))
-    if 0 in dims:
+    if any(not is_symbolic(d) and d == 0 for d in dims):
         help = "every dimension is at least 1"
         raise scope.problem("NS142", "a size cannot be zero", size.at, help=help)
     return Shape(dims)
@@ -150,6 +160,9 @@ def _operation(node: syntax.Operation, scope: Scope) -> int | Fraction:
     value = number(node.first, scope)
     for sign, operand in node.rest:
         right = number(operand, scope)
+        if is_symbolic(value) or is_symbolic(right):
+            value = _symbolic(sign, value, right, node, scope)
+            continue
         if isinstance(value, int) and isinstance(right, int) and sign in _WHOLE:
             value = _bounded(_WHOLE[sign](value, right), node, scope)
             continue
@@ -165,6 +178,9 @@ def _power(node: syntax.Power, scope: Scope) -> int | Fraction:
     value = number(last, scope)
     for operand in reversed(bases):
         base = number(operand, scope)
+        if is_symbolic(value) or is_symbolic(base):
+            value = _symbolic("**", base, value, node, scope)
+            continue
         if not isinstance(value, int):
             help = "only whole exponents are exact"
             raise scope.problem("NS140", "an exponent must be a whole number", node.at, help=help)
@@ -177,15 +193,56 @@ def _power(node: syntax.Power, scope: Scope) -> int | Fraction:
     return value
 
 
+def _symbolic(
+    sign: str, left: object, right: object, node: syntax.Expression, scope: Scope
+) -> int | Fraction:
+    """Arithmetic with symbols."""
+    try:
+        return operate(sign, left, right)
+    except ZeroDivisionError:
+        help = "make sure that the divisor cannot be zero"
+        raise scope.problem("NS141", "division by zero", node.at, help=help) from None
+    except TooLarge:
+        message = "this expression of symbols is too large to work with"
+        help = f"powers up to {MAX_DEGREE} and {MAX_SIZE} operations can be compared"
+        raise scope.problem("NS007", message, node.at, help=help) from None
+
+
 def _comparison(node: syntax.Comparison, scope: Scope) -> Word:
+    if node.operator == "~":
+        about = is_about(number(node.left, scope), number(node.right, scope))
+        return _decided(about, node, scope)
     if node.operator in ("==", "!="):
         left, right = evaluate(node.left, scope), evaluate(node.right, scope)
+        if is_symbolic(left) or is_symbolic(right):
+            equal = same(left, right)
+            return _decided(
+                equal if node.operator == "==" or equal is None else not equal, node, scope
+            )
         for one, other, at in ((left, right, node.left.at), (right, left, node.right.at)):
             _require_comparable(one, other, at, scope)
         names = [v.text if isinstance(v, Word | BlockName) else v for v in (left, right)]
         return ON if (names[0] == names[1]) == (node.operator == "==") else OFF
-    low, high = Fraction(number(node.left, scope)), Fraction(number(node.right, scope))
-    return ON if _ORDER[node.operator](low, high) else OFF
+    low, high = number(node.left, scope), number(node.right, scope)
+    if is_symbolic(low) or is_symbolic(high):
+        decided = order(node.operator, low, high)
+        return _decided(decided, node, scope)
+    return ON if _ORDER[node.operator](Fraction(low), Fraction(high)) else OFF
+
+
+def _decided(answer: bool | None, node: syntax.Comparison, scope: Scope) -> Word:
+    if answer is None:
+        message = "this can be neither proved nor refuted for every value of the symbols"
+        help = "give the symbols values with --set, or compare what differs by a polynomial"
+        raise scope.problem("NS144", message, node.at, help=help)
+    return ON if answer else OFF
+
+
+def is_about(value: int | Fraction, printed: int | Fraction) -> bool | None:
+    """``value ~ printed``: within a twentieth of what is printed."""
+    if is_symbolic(value) or is_symbolic(printed):
+        return same(value, printed)
+    return abs(Fraction(value) - Fraction(printed)) * 20 <= abs(Fraction(printed))
 
 
 def _require_comparable(one: Value, other: Value, at: syntax.At, scope: Scope) -> None:

@@ -18,9 +18,12 @@ def bundled() -> list[str]:
     return sorted(path.stem for path in BUNDLED.glob(f"*{SUFFIX}"))
 
 
-def read(spec: str | Path) -> Source:
-    """Read a spec from a path or by its bundled name; SpecError if it cannot be read."""
-    path, name = Path(spec), str(spec)
+def read(spec: str | Path, shown: str = "") -> Source:
+    """Read a spec from a path or by its bundled name; SpecError if it cannot be read.
+
+    ``shown`` stands for it in messages, unless it is to be called as it was asked for.
+    """
+    path, name = Path(spec), shown or str(spec)
     try:
         if name in bundled() and not path.is_file():
             path = BUNDLED / f"{name}{SUFFIX}"
@@ -33,10 +36,10 @@ def read(spec: str | Path) -> Source:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _unreadable(name, reason.lower(), "check the path and its permissions") from None
-    return decode(name, data)
+    return decode(name, data, path)
 
 
-def decode(name: str, data: bytes) -> Source:
+def decode(name: str, data: bytes, path: Path | None = None) -> Source:
     """A source from bytes; SpecError for what cannot be a spec: too large, not UTF-8, binary."""
     if len(data) > MAX_BYTES:
         raise _too_large(name)
@@ -51,7 +54,7 @@ def decode(name: str, data: bytes) -> Source:
             f"the file is not UTF-8 text: byte 0x{error.object[error.start]:02x}",
             "save the file as UTF-8; a spec is plain text",
         ) from None
-    return accept(Source(name, text))
+    return accept(Source(name, text, path))
 
 
 def accept(source: Source) -> Source:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from netspec.language import syntax
 from netspec.language.diagnostics import Note, Problems, SpecError, call_notes
 from netspec.language.limits import MAX_VALUES
-from netspec.language.source import Call, Source, Span
+from netspec.language.source import Call, Sources, Span
 from netspec.ops import OPERATORS
 from netspec.values import BlockName, Value, Word
 
@@ -33,14 +33,24 @@ class Budget:
     values: int = MAX_VALUES
 
 
-@dataclass(slots=True)
-class Scope:
-    """The names of the net, or of one call of a block; ``outer`` is what encloses it."""
+@dataclass(slots=True, eq=False)
+class Macro:
+    """A block, and the names of the file that defines it."""
 
-    source: Source
+    block: syntax.Block
+    home: Scope
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """The names of a file, or of one call of a block; ``outer`` is what encloses it."""
+
+    sources: Sources
     problems: Problems
     bound: dict[str, Value | Unknown] = field(default_factory=dict)
-    blocks: dict[str, syntax.Block] = field(default_factory=dict)
+    blocks: dict[str, Macro] = field(default_factory=dict)
+    defaults: dict[tuple[str, str], tuple[syntax.Argument, Scope]] = field(default_factory=dict)
+    """``default`` statements by (operator or empty, attribute)."""
     outer: Scope | None = None
     calls: tuple[Call, ...] = ()
     budget: Budget = field(default_factory=Budget)
@@ -48,6 +58,10 @@ class Scope:
     """Constants whose definitions stand further down."""
     is_broken: bool = False
     """Whether some statement was lost, so that what it would have used is not unused."""
+    derived: Callable[[syntax.Quantity], Value] | None = None
+    """What is derived of rows and stages, where that may be asked."""
+    dropped: Mapping[str, syntax.At] = field(default_factory=dict)
+    """Where a variant drops labels of its base."""
     lost_names: bool = False
     """Whether a definition was lost, so that an unknown name may be a consequence."""
 
@@ -61,7 +75,7 @@ class Scope:
                     raise Reported
                 return found
             if name.text in scope.blocks:
-                return BlockName(name.text)
+                return BlockName(name.text, scope.blocks[name.text])
             scope = scope.outer
         if name.text in self.net.below:
             help = "move its `let` above this line"
@@ -70,9 +84,17 @@ class Scope:
             raise Reported
         return Word(name.text)
 
+    def quantity(self, node: syntax.Quantity) -> Value:
+        """What is derived of a row or stage; known to the sentences of a document only."""
+        if self.derived is None:
+            message = f"`{node.text}` is derived from the net, and not known here"
+            help = "only `says` in a document speaks of what is derived"
+            raise self.problem("NS145", message, node.at, help=help)
+        return self.derived(node)
+
     @property
     def net(self) -> Scope:
-        """The scope of the whole net."""
+        """The scope of the whole file: of the net, or of what it imports."""
         return self if self.outer is None else self.outer.net
 
     def knows_word(self, word: str) -> bool:
@@ -84,10 +106,11 @@ class Scope:
         inherited = self.outer.names() if self.outer else set()
         return inherited | set(self.bound) | set(self.blocks)
 
-    def inside(self, call: Call, bound: dict[str, Value | Unknown]) -> Scope:
-        """The scope of a block's body; it sees the net's names and its own arguments."""
-        calls = (*self.calls, call)
-        return Scope(self.source, self.problems, bound, {}, self.net, calls, self.budget)
+    def inside(self, calls: tuple[Call, ...], bound: dict[str, Value | Unknown]) -> Scope:
+        """The scope of a call of a block of this file, made from where ``calls`` led."""
+        return Scope(
+            self.sources, self.problems, bound, outer=self.net, calls=calls, budget=self.budget
+        )
 
     def spend(self, at: syntax.At) -> None:
         """Count an evaluated part of an expression against the limit."""
@@ -98,7 +121,7 @@ class Scope:
             raise self.stop("NS005", message, at, help=help)
 
     def span(self, at: syntax.At) -> Span:
-        return Span(self.source, *at)
+        return self.sources.span(at)
 
     def problem(
         self,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import bisect
 import re
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 
 class Source:
     """A named text; turns offsets into lines and columns, both counted from 1."""
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, path: Path | None = None) -> None:
         self.name = name
         self.text = text
+        self.path = path
+        """The file that it was read from, if it was."""
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -35,6 +38,32 @@ class Source:
         return f"Source({self.name!r})"
 
 
+class Sources:
+    """The files that a net is made of, one behind the other in a single row of offsets.
+
+    A place in the syntax tree is a pair of such offsets, so a net may mix statements of its own
+    file with those of the net it is a variant of, and with blocks that it imports.
+    """
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._sources: list[Source] = []
+
+    def add(self, source: Source) -> int:
+        """Put a file behind the others; returns the offset of its beginning."""
+        last = self._sources[-1:]
+        start = self._starts[-1] + len(last[0].text) + 1 if last else 0
+        self._starts.append(start)
+        self._sources.append(source)
+        return start
+
+    def span(self, at: tuple[int, int]) -> Span:
+        """The stretch of a file between two offsets."""
+        i = bisect.bisect_right(self._starts, at[0]) - 1
+        start = self._starts[i]
+        return Span(self._sources[i], at[0] - start, at[1] - start)
+
+
 class Span(NamedTuple):
     """A stretch of a source, from offset ``start`` up to ``end``."""
 
@@ -52,7 +81,8 @@ class Span(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A block's call on the way to a place: which block, and where it was called."""
+    """A block's call on the way to a place: which block, where defined, and where called."""
 
     block: str
+    defined: tuple[int, int]
     span: Span

@@ -5,7 +5,8 @@ Every node knows where it stands: ``at`` is its (start, end) offsets in the sour
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from netspec.language.source import Source
@@ -13,6 +14,13 @@ from netspec.language.source import Source
 At = tuple[int, int]
 
 # ------------------------------------------------------------------------------------ expressions
+
+
+class Text(NamedTuple):
+    """A text in quotes, without them."""
+
+    text: str
+    at: At
 
 
 class Name(NamedTuple):
@@ -79,8 +87,24 @@ class Logical:
     at: At
 
 
+class Quantity(NamedTuple):
+    """``C1.neurons``: something derived of a row, in a sentence about the net."""
+
+    text: str
+    at: At
+
+
 Expression = (
-    Name | Number | KernelLiteral | Tuple | Operation | Power | Signed | Comparison | Logical
+    Name
+    | Number
+    | KernelLiteral
+    | Quantity
+    | Tuple
+    | Operation
+    | Power
+    | Signed
+    | Comparison
+    | Logical
 )
 
 # ------------------------------------------------------------------------------------------- rows
@@ -137,14 +161,20 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``first..last from sources: pipe -> claims``; ``last`` is None for a single row."""
+    """``first..last from sources: pipe -> claims``; ``last`` is None for a single row.
+
+    ``after`` is the row behind which a variant inserts this one; ``is_inherited`` tells that the
+    row stands in the base of a variant.
+    """
 
     first: Name
     last: Name | None
+    after: Name | None
     sources: tuple[Name, ...]
     pipe: Pipe
     claims: Claims
     at: At
+    is_inherited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +185,7 @@ class Head:
     pipe: Pipe
     claims: Claims
     at: At
+    is_inherited: bool = False
 
 
 # ------------------------------------------------------------------------------------- statements
@@ -168,9 +199,30 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Net:
+    """``base`` names the net that this one is a variant of, or the file of that net."""
+
     name: Name
     parameters: tuple[Parameter, ...]
+    base: Name | Text | None
     title: str
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    path: Text
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    count: Expression
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    labels: tuple[Name, ...]
     at: At
 
 
@@ -199,6 +251,25 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Connect:
+    """A table drawn with ``X`` and ``.``, a line a row."""
+
+    name: Name
+    lines: tuple[tuple[Text, ...], ...]
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """Pictures drawn with ``X`` and ``.``, side by side, bands of ``size`` below each other."""
+
+    name: Name
+    size: KernelLiteral
+    lines: tuple[tuple[Text, ...], ...]
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     name: Name
     size: Size
@@ -217,6 +288,95 @@ class Claim:
     at: At
 
 
+# -------------------------------------------------------------------------------- learning recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``sgd lr=0.01, momentum=0.9``: a step of a directive, with words and values."""
+
+    items: tuple[Argument, ...]
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """``bias 1 for C2 C4``: what a recipe does, from which run, and for which rows."""
+
+    name: Name
+    run: Text | None
+    steps: tuple[Step, ...]
+    rows: tuple[Name, ...]
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    directives: tuple[Directive, ...]
+    at: At
+
+
+# --------------------------------------------------------------------------------- printed tables
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A size or kernel as it is printed.
+
+    ``dimensions`` are its numbers, each an expression, ``stride`` what stands behind the slash,
+    ``count`` the number of filters behind a comma, ``copies`` the devices that have one each.
+    """
+
+    dimensions: tuple[Expression, ...]
+    at: At
+    stride: Expression | None = None
+    count: Expression | None = None
+    copies: int = 1
+    grouped: int = 0
+    """How many of the dimensions stand in parentheses, as in ``(7x7x512)x4096``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erratum:
+    column: Name
+    why: str
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedRow:
+    """A row of a printed table; a cell is None where the table has none."""
+
+    label: Name
+    input: Printed | None
+    kernel: Printed | None
+    output: Printed | None
+    params: Expression | None
+    errata: tuple[Erratum, ...]
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """A sentence of the text: a condition, or how it is measured, or what it needs."""
+
+    quote: Text
+    condition: Expression | None
+    erratum: str
+    how: str
+    by: str
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    title: Text
+    arguments: tuple[Argument, ...]
+    rows: tuple[PrintedRow, ...]
+    sentences: tuple[Says, ...]
+    at: At
+
+
 @dataclass(frozen=True, slots=True)
 class Broken:
     """A statement that could not be parsed and was reported; what it would have defined."""
@@ -227,10 +387,35 @@ class Broken:
 
 
 Inner = Row | Let | Output
-Statement = Net | Default | Let | Block | Input | Row | Head | Output | Claim | Broken
+Statement = (
+    Net
+    | Import
+    | Default
+    | Columns
+    | Let
+    | Block
+    | Connect
+    | Codes
+    | Input
+    | Row
+    | Head
+    | Drop
+    | Output
+    | Claim
+    | Train
+    | Document
+    | Broken
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
+    """The statements of a file; ``at`` is the place of its beginning.
+
+    ``dropped`` tells where a variant drops labels of its base.
+    """
+
     source: Source
     statements: tuple[Statement, ...]
+    at: At
+    dropped: Mapping[str, At] = field(default_factory=dict)

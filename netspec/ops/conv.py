@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netspec.attributes import COUNT, FLAG, KERNEL, PAIR, keyword, positional
+from netspec.attributes import COUNT, FLAG, KERNEL, PAIR, TABLE, keyword, positional
 from netspec.operator import Parameter, WindowOperator, channels_of_a_group, padded, symmetric
-from netspec.shapes import Kernel, Pair, Shape
+from netspec.shapes import Kernel, Pair, Shape, ShapeError
+from netspec.values import Table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,9 +24,11 @@ class Conv(WindowOperator):
     with stride s, dilation d and zero padding p.  With ``groups`` = g the channels fall into g
     equal parts, and each filter sees the channels of its own part only, as on the two GPUs of
     AlexNet (section 3.2).  ``round=ceil`` lets the last window hang over the bottom and right
-    edge, over zeros, as the author's cuda-convnet did.
+    edge, over zeros, as the author's cuda-convnet did.  ``connect`` names a table of which input
+    map each filter sees, as between S2 and C3 of LeNet-5 (LeCun et al. 1998, table I).
 
-    Parameters: weight [count, channels/groups, kh, kw], bias [count].
+    Parameters: weight [count, channels/groups, kh, kw], bias [count]; with a connection table
+    weight [pairs, kh, kw], one kernel a connected pair, ordered by filter, then by input map.
     """
 
     name = "conv"
@@ -37,6 +40,7 @@ class Conv(WindowOperator):
     dilation: Pair = keyword(PAIR, "distance between taps", default=(1, 1))
     groups: int = keyword(COUNT, "parts that the channels fall into", default=1)
     bias: bool = keyword(FLAG, "whether each filter adds a bias", default=True)
+    connect: Table | None = keyword(TABLE, "which input map each filter sees", default=None)
 
     @property
     def spacing(self) -> Pair:
@@ -46,23 +50,51 @@ class Conv(WindowOperator):
         yield from super().mistakes()
         if self.count % self.groups:
             yield "NS132", "groups", f"{self.groups} groups do not divide {self.count} filters"
+        if self.connect is not None and self.groups > 1:
+            yield "NS136", "groups", f"the table {self.connect.name} says already who sees whom"
+        columns = len(self.connect.rows[0]) if self.connect else self.count
+        if columns != self.count:
+            reason = f"the table has {columns} columns, and there are {self.count} filters"
+            yield "NS132", "connect", reason
 
     def channels_seen(self, inputs: Sequence[Shape]) -> int:
-        """Input channels that each filter sees."""
+        """Input channels that each filter sees, or may see where a table decides."""
+        if self.connect is not None and len(self.connect.rows) != inputs[0].channels:
+            raise ShapeError(
+                "NS209",
+                f"the table `{self.connect.name}` has {len(self.connect.rows)} lines, "
+                f"and the input {inputs[0].channels} channels",
+                help="draw one line for each input map",
+                origins=[(0, 2)],
+            )
         return channels_of_a_group(inputs[0], self.groups)
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Which filter sees which input map, as (filter, map), where a table says so."""
+        assert self.connect is not None
+        rows = self.connect.rows
+        return [(o, i) for o in range(self.count) for i in range(len(rows)) if rows[i][o]]
 
     def channels_out(self, inputs: Sequence[Shape]) -> int:
         self.channels_seen(inputs)
         return self.count
 
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
-        seen = self.channels_seen(inputs)
-        fan_in = seen * self.kernel.height * self.kernel.width
-        held = {"weight": Parameter((self.count, seen, *self.kernel.size), fan_in)}
+        seen, taps = self.channels_seen(inputs), self.kernel.height * self.kernel.width
+        if self.connect is None:
+            held = {"weight": Parameter((self.count, seen, *self.kernel.size), seen * taps)}
+        else:
+            pairs = len(self.pairs)
+            fan_in = max(1, pairs * taps // self.count)
+            held = {"weight": Parameter((pairs, *self.kernel.size), fan_in)}
         return held | {"bias": Parameter((self.count,))} if self.bias else held
 
     def macs(self, inputs: Sequence[Shape]) -> tuple[int, ...]:
-        return (*self.kernel.size, self.channels_seen(inputs), self.count, *self.shape(inputs)[:2])
+        pairs: tuple[int, ...] = (self.channels_seen(inputs), self.count)
+        if self.connect is not None:
+            pairs = (len(self.pairs),)
+        return (*self.kernel.size, *pairs, *self.shape(inputs)[:2])
 
     def neurons(self, inputs: Sequence[Shape]) -> int:
         return self.shape(inputs).elements
@@ -79,9 +111,15 @@ class Conv(WindowOperator):
 
         windows = self.windows(inputs)
         padding = symmetric(windows)
+        weight = parameters["weight"]
+        if self.connect is not None:  # a kernel of zeros behind the others, for who sees nothing
+            seen, place = inputs[0].channels, {pair: n for n, pair in enumerate(self.pairs)}
+            which = [place.get((o, i), -1) for o in range(self.count) for i in range(seen)]
+            weight = F.pad(weight, (0, 0, 0, 0, 0, 1))[which]
+            weight = weight.reshape(self.count, seen, *self.kernel.size)
         return F.conv2d(
             x[0] if padding else padded(x[0], windows),
-            parameters["weight"],
+            weight,
             parameters.get("bias"),
             stride=self.steps,
             padding=padding or 0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,11 @@ class Local(Conv):
     """
 
     name = "local"
+
+    def mistakes(self) -> Iterator[tuple[str, str, str]]:
+        yield from super().mistakes()
+        if self.connect is not None:
+            yield "NS136", "connect", "a local layer sees every input map"
 
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
         places = self.shape(inputs)[:2]

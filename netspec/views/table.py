@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from netspec.language.diagnostics import cells_wide, printable
 from netspec.net import Net
+from netspec.symbols import show
 from netspec.views.summary import summary
 
 COLUMNS = ("row", "layers", "input", "kernel", "output", "parameters", "MACs", "field")
@@ -81,8 +82,8 @@ def _cells(net: Net, row: dict[str, Any]) -> Cells:
         ", ".join("x".join(map(str, size)) for size in sizes),
         (row["kernel"] or "").replace("; ", "\n"),
         "x".join(map(str, row["output"])),
-        f"{row['parameters']:,}" if row["parameters"] else "",
-        f"{row['macs']:,}" if row["macs"] else "",
+        show(row["parameters"]) if row["parameters"] else "",
+        show(row["macs"]) if row["macs"] else "",
         str(height) if height == width else f"{height}x{width}",
     )
 
@@ -92,7 +93,7 @@ def _totals(net: Net) -> list[Cells]:
     if net.graph.heads:
         counted.append(("with heads", net.totals_with_heads))
     return [
-        (name, "", "", "", "", f"{total.parameters:,}", f"{total.macs:,}", "")
+        (name, "", "", "", "", show(total.parameters), show(total.macs), "")
         for name, total in counted
     ]
 

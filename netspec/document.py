@@ -1,0 +1,324 @@
+"""Printed tables, held against what is derived: cell by cell, and sentence by sentence.
+
+A cell agrees; or it cannot be right, and an erratum says why; or it disagrees, which is an error.
+An erratum on a cell that agrees excuses nothing, and is an error too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from netspec.check import count_terms, not_applying, sum_notes
+from netspec.graph import Graph, Row, Stage
+from netspec.language import syntax
+from netspec.language.diagnostics import Note, Problems, did_you_mean
+from netspec.language.expressions import condition, number
+from netspec.language.scope import Reported, Scope
+from netspec.language.source import Span
+from netspec.printed import Mismatch, kernel_mismatch, kernel_shown, size_mismatch
+from netspec.shapes import Shape
+from netspec.symbols import same, show
+
+COLUMNS = ("input", "kernel", "output", "params")
+"""The columns of the documents' tables, behind the layer's name."""
+
+
+class Cell(NamedTuple):
+    """A printed cell; ``status`` is agree, erratum or disagree, ``why`` the reason."""
+
+    column: str
+    printed: str
+    derived: str
+    status: str
+    why: str
+
+
+class PrintedRow(NamedTuple):
+    """A row of a printed table, under the label of the net's row."""
+
+    label: str
+    cells: tuple[Cell, ...]
+
+
+class Sentence(NamedTuple):
+    """A sentence of the text; ``status`` may also be measured (by a command) or needs (data)."""
+
+    quote: str
+    status: str
+    derived: str
+    why: str
+
+
+class Document(NamedTuple):
+    """A table and the sentences around it, with what netspec derives instead of each."""
+
+    source: str
+    rows: tuple[PrintedRow, ...]
+    sentences: tuple[Sentence, ...]
+
+    def count(self, status: str) -> int:
+        """How many cells and sentences have a status."""
+        cells = sum(cell.status == status for row in self.rows for cell in row.cells)
+        return cells + sum(sentence.status == status for sentence in self.sentences)
+
+
+def examine(document: syntax.Document, scope: Scope, graph: Graph, *, is_changed: bool) -> Document:
+    """Hold a printed table against a checked graph; disagreements are reported.
+
+    With settings that change the net (``is_changed``) they are notes, because a table is printed
+    for the defaults.
+    """
+    found = Problems()
+    examiner = _Examiner(graph, scope, found, _depth(document, scope))
+    made = Document(
+        document.title.text,
+        tuple(row for row in map(examiner.row, document.rows) if row),
+        tuple(s for s in map(examiner.sentence, document.sentences) if s),
+    )
+    told = [not_applying(d) for d in found.found] if is_changed else found.found
+    scope.problems.found += told
+    return made
+
+
+def _depth(document: syntax.Document, scope: Scope) -> str:
+    depth = "in"
+    for argument in document.arguments:
+        assert argument.key is not None
+        value = argument.value.text if isinstance(argument.value, syntax.Name) else ""
+        if argument.key.text != "depth" or value not in ("in", "out"):
+            message = "a document has one attribute, `depth`, and it is in or out"
+            help = "depth says what a kernel's third number counts: channels in, or filters out"
+            scope.problem("NS132", message, argument.at, help=help)
+        else:
+            depth = value
+    return depth
+
+
+@dataclass
+class _Examiner:
+    graph: Graph
+    scope: Scope
+    found: Problems
+    depth: str
+
+    # -------------------------------------------------------------------------------------- cells
+
+    def row(self, printed: syntax.PrintedRow) -> PrintedRow | None:
+        """The cells of a printed row; None when the net has no such row."""
+        label = printed.label
+        rows = {row.label: row for row in self.graph.rows.values() if not row.is_inner}
+        if label.text not in rows:
+            help = did_you_mean(label.text, rows) or "a printed row carries the label of a row"
+            message = f"the document has a row `{label.text}`, and the net has none"
+            self.scope.problem("NS111", message, label.at, help=help)
+            return None
+        row, places = rows[label.text], _places(printed, self.scope)
+        errata = self._errata(printed)
+        cells = []
+        for column in COLUMNS:
+            given = getattr(printed, column)
+            if given is None:
+                self._no_cell(column, errata)
+                continue
+            try:
+                mismatch, derived = self._compare(column, given, row)
+            except Reported:
+                continue
+            cells.append(self._cell(row, column, places[column], mismatch, derived, errata))
+        return PrintedRow(label.text, tuple(cells))
+
+    def _errata(self, printed: syntax.PrintedRow) -> dict[str, syntax.Erratum]:
+        found: dict[str, syntax.Erratum] = {}
+        for erratum in printed.errata:
+            column = erratum.column
+            if column.text not in COLUMNS:
+                help = did_you_mean(column.text, COLUMNS) or f"columns are {', '.join(COLUMNS)}"
+                message = f"a printed row has no column `{column.text}`"
+                self.scope.problem("NS403", message, column.at, help=help)
+            elif column.text in found:
+                message = f"a second erratum on the same {column.text}"
+                help = "say in one erratum why the cell cannot be right"
+                self.scope.problem("NS131", message, erratum.at, help=help)
+            else:
+                found[column.text] = erratum
+        return found
+
+    def _no_cell(self, column: str, errata: dict[str, syntax.Erratum]) -> None:
+        if column in errata:
+            message = f"the erratum is on an empty cell: the row prints no {column}"
+            self.scope.problem("NS402", message, errata[column].at, help="remove it")
+
+    def _compare(self, column: str, given: Any, row: Row) -> tuple[Mismatch | None, str]:
+        """What is wrong with a cell, if anything, and what is derived instead."""
+        if column == "kernel":
+            stage = self._kernel_stage(row)
+            inputs = self.graph.shapes_into(stage.name)
+            values = [number(d, self.scope) for d in given.dimensions]
+            stride = number(given.stride, self.scope) if given.stride else None
+            count = number(given.count, self.scope) if given.count else None
+            shown = kernel_shown(stage.op, inputs, self.depth)
+            return kernel_mismatch(
+                given, values, stride, count, stage.op, inputs, self.depth
+            ), shown
+        if column == "params":
+            total = self.graph.totals(row.stages).parameters
+            printed = number(given, self.scope)
+            if self._same(printed, total, given):
+                return None, show(total)
+            return Mismatch(f"{_shown(printed)} is printed, and {show(total)} derived"), show(total)
+        shape = self._input(row) if column == "input" else self.graph.stage(row.output).known_shape
+        values = [number(d, self.scope) for d in given.dimensions]
+        if given.stride is not None:
+            slash = _shown(number(given.stride, self.scope))
+            return Mismatch(f"a size has no stride, and /{slash} is printed"), str(shape)
+        mismatch = size_mismatch(values, given.copies, shape)
+        return mismatch, str(shape)
+
+    def _same(self, one: Any, other: Any, node: syntax.Expression) -> bool:
+        equal = same(one, other)
+        if equal is None:
+            message = "this can be neither proved nor refuted for every value of the symbols"
+            help = "print it as a polynomial of the symbols"
+            raise self.scope.problem("NS144", message, node.at, help=help)
+        return equal
+
+    def _input(self, row: Row) -> Shape:
+        """What a row reads; several maps of one size are joined."""
+        shapes = [self.graph.stage(name).known_shape for name in row.inputs]
+        return Shape((*shapes[0][:-1], sum(shape.channels for shape in shapes)))
+
+    def _kernel_stage(self, row: Row) -> Stage:
+        """The stage of a row that a table prints the kernel of."""
+        stages = [self.graph.stage(name) for name in row.own_stages]
+        held = (s for s in stages if s.op.kernel_text(self.graph.shapes_into(s.name)))
+        return next(held, stages[0])
+
+    def _cell(
+        self,
+        row: Row,
+        column: str,
+        place: Span,
+        mismatch: Mismatch | None,
+        derived: str,
+        errata: dict[str, syntax.Erratum],
+    ) -> Cell:
+        printed, erratum = " ".join(place.text.split()), errata.get(column)
+        if mismatch is None:
+            if erratum is not None:
+                message = f"the erratum excuses nothing: the {column} of {row.label} agrees"
+                self._report(
+                    "NS402", message, erratum.at, [Note(f"{derived} is derived")], "remove it"
+                )
+            return Cell(column, printed, derived, "agree", "")
+        arithmetic = list(self._arithmetic(row, column))
+        if erratum is not None:
+            return Cell(column, printed, derived, "erratum", erratum.why)
+        message = f"{column} of {row.label}: printed {printed}, derived {derived}"
+        notes = [Note(text) for text in (mismatch.reason, *arithmetic)]
+        help = f'mend the spec, or say why the print cannot be right: erratum {column} "..."'
+        self.found.add("NS401", message, place, help=help, notes=notes)
+        return Cell(column, printed, derived, "disagree", "; ".join(n.message for n in notes))
+
+    def _report(
+        self, code: str, message: str, at: syntax.At, notes: Sequence[Note], help: str
+    ) -> None:
+        self.found.add(code, message, self.scope.span(at), help=help, notes=notes)
+
+    def _arithmetic(self, row: Row, column: str) -> Iterator[str]:
+        """How the right value comes about."""
+        if column == "params":
+            stages = [self.graph.stage(name) for name in row.stages]
+            terms = [t for stage in stages for t in count_terms("params", stage, self.graph)]
+            yield from (note.message for note in sum_notes(terms))
+        elif column == "output":
+            for name in row.own_stages:
+                op, inputs = self.graph.stage(name).op, self.graph.shapes_into(name)
+                how = op.derivation(0, inputs)
+                if how:
+                    yield f"{self.graph.stage(name).known_shape} comes from {inputs[0]}: {how}"
+        elif column == "input":
+            yield from (f"{row.label} reads `{name}`" for name in row.inputs[:4])
+
+    # ---------------------------------------------------------------------------------- sentences
+
+    def sentence(self, said: syntax.Says) -> Sentence | None:
+        """What becomes of a sentence; None when its condition has no value."""
+        if said.condition is None:
+            return Sentence(said.quote.text, said.how, "", said.by)
+        totals = self.graph.totals([s.name for s in self.graph.stages() if not s.head])
+        bound: dict[str, Any] = {
+            "params": totals.parameters,
+            "macs": totals.macs,
+            "neurons": totals.neurons,
+        }
+        scope = self.scope.inside((), bound)
+        scope.derived = self._quantity
+        try:
+            holds = condition(said.condition, scope)
+            derived = _derived(said.condition, scope)
+        except Reported:
+            return None
+        quote = said.quote.text
+        if holds and said.erratum:
+            message = "the erratum excuses nothing: the sentence holds"
+            self._report("NS402", message, said.at, [Note(derived)], "remove the erratum")
+        if holds:
+            return Sentence(quote, "agree", derived, "")
+        if said.erratum:
+            return Sentence(quote, "erratum", derived, said.erratum)
+        message, help = f"this does not hold: {derived}", 'say why: erratum "..."'
+        self._report("NS404", message, said.at, [], help)
+        return Sentence(quote, "disagree", derived, "")
+
+    def _quantity(self, node: syntax.Quantity) -> int:
+        name, _, what = node.text.rpartition(".")
+        row = self.graph.rows.get(name)
+        if row is None and name not in self.graph:
+            help = did_you_mean(name, [*self.graph.rows, *self.graph.nx])
+            message = f"there is no row or stage `{name}`"
+            raise self.scope.problem(
+                "NS111", message, node.at, help=help or "`netspec summary --json` lists them"
+            )
+        stage = self.graph.stage(row.output if row else name)
+        totals = self.graph.totals(row.stages if row else [name])
+        counts = {"params": totals.parameters, "macs": totals.macs, "neurons": totals.neurons}
+        if what in counts:
+            return counts[what]
+        shape = stage.known_shape
+        if what == "channels":
+            return shape.channels
+        if what in ("height", "width"):
+            return shape[what == "width"] if shape.is_map else 1
+        assert stage.field is not None
+        return stage.field.size[0]
+
+
+def _derived(node: syntax.Expression, scope: Scope) -> str:
+    """A condition with its values: ``60,965,224 ~ 60,000,000``."""
+    if isinstance(node, syntax.Comparison):
+        sides = [_shown(number(side, scope)) for side in (node.left, node.right)]
+        return f" {node.operator} ".join(sides)
+    if isinstance(node, syntax.Logical):
+        return f" {node.operator} ".join(_derived(operand, scope) for operand in node.operands)
+    return scope.span(node.at).text
+
+
+def _shown(value: Any) -> str:
+    return f"{float(value):.4g}" if isinstance(value, Fraction) else show(value)
+
+
+def _places(printed: syntax.PrintedRow, scope: Scope) -> dict[str, Span]:
+    """Where each cell of a row stands."""
+    label = scope.span(printed.label.at)
+    text = label.source.text
+    end = re.compile(r"\berratum\b|[;\r\n#}]|$").search(text, label.end).start()  # type: ignore[union-attr]
+    places, start = [], label.end
+    for piece in text[label.end : end].split("|"):
+        left = start + len(piece) - len(piece.lstrip())
+        places.append(Span(label.source, left, max(left, start + len(piece.rstrip()))))
+        start += len(piece) + 1
+    return dict(zip(COLUMNS, places[1:], strict=True))

@@ -1,0 +1,124 @@
+"""The files that a net is made of: its own, the base that it is a variant of, what it imports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from netspec.language import syntax
+from netspec.language.diagnostics import Note, Problems, SpecError, did_you_mean
+from netspec.language.limits import MAX_BYTES, MAX_DEPTH
+from netspec.language.parse import parse
+from netspec.language.read import BUNDLED, SUFFIX, bundled, read
+from netspec.language.source import Source, Sources, Span
+
+Wanted = syntax.Name | syntax.Text
+"""What a file asks for: a net by its name, or a file by its path."""
+
+Found = Mapping[tuple[str, str], Source]
+"""Files by the name of the file that asks for them, and what it wrote."""
+
+
+class Files:
+    """Reads each file of a net once, and keeps them from reading each other in a circle.
+
+    ``known`` are files that need not be looked for: those of a net that was read before.
+    """
+
+    def __init__(self, problems: Problems, known: Found | None = None) -> None:
+        self.problems = problems
+        self.sources = Sources()
+        self.found: dict[tuple[str, str], Source] = dict(known or {})
+        self._trees: dict[str, syntax.Tree] = {}
+        self._open: list[Source] = []
+        self._bytes = 0
+
+    def tree(self, source: Source) -> syntax.Tree:
+        """The syntax tree of a file."""
+        key = _key(source)
+        if key not in self._trees:
+            self._trees[key] = parse(source, self.problems, self.sources.add(source))
+        return self._trees[key]
+
+    @contextmanager
+    def reading(self, tree: syntax.Tree) -> Iterator[None]:
+        """Within, what the file asks for may not ask for the file."""
+        self._open.append(tree.source)
+        try:
+            yield
+        finally:
+            self._open.pop()
+
+    def find(self, wanted: Wanted) -> syntax.Tree | None:
+        """The file that is asked for; None after reporting that it cannot be used."""
+        span = self.sources.span(wanted.at)
+        key = (span.source.name, wanted.text)
+        try:
+            if key not in self.found:
+                self.found[key] = self._source(wanted, span)
+        except SpecError as error:
+            for d in error.diagnostics:
+                if d.code == "NS001":
+                    self.problems.add(d.code, d.message, span, help=d.help)
+                else:
+                    asked = Note(f"read from {span.source.name}, line {span.line}", span)
+                    self.problems.found.append(replace(d, notes=(*d.notes, asked)))
+            return None
+        source = self.found[key]
+        if any(_key(source) == _key(opened) for opened in self._open):
+            way = " -> ".join(s.name for s in (*self._open, source))
+            message = f"`{source.name}` is read in a circle: {way}"
+            help = "put what both need into a third file"
+            self.problems.add("NS010", message, span, help=help)
+            return None
+        if len(self._open) >= MAX_DEPTH:
+            message = f"files read each other more than {MAX_DEPTH} deep"
+            self.problems.add("NS006", message, span, help="let fewer files depend on each other")
+            raise SpecError(self.problems.found)
+        if _key(source) not in self._trees:
+            self._bytes += len(source.text)
+            if self._bytes > MAX_BYTES:
+                message = f"the files of this net hold more than {MAX_BYTES // 2**20} MiB together"
+                self.problems.add("NS004", message, span, help="import less")
+                raise SpecError(self.problems.found)
+        return self.tree(source)
+
+    def _source(self, wanted: Wanted, span: Span) -> Source:
+        text = wanted.text
+        asking = span.source.path
+        folder = asking.resolve().parent if asking else None
+        if isinstance(wanted, syntax.Name):
+            text += SUFFIX
+            if (folder is None or not (folder / text).is_file()) and wanted.text in bundled():
+                return read(wanted.text)
+        if Path(text).is_absolute() or (folder and not _is_inside(folder / text, folder)):
+            message = f"`{text}` is outside the folder of `{span.source.name}`"
+            help = "a spec reads files beside or below it, and bundled specs"
+            self.problems.add("NS011", message, span, help=help)
+            raise SpecError(())
+        if folder is None or not (folder / text).is_file():
+            if Path(text).name == text and Path(text).stem in bundled():
+                return read(Path(text).stem)
+            guess = did_you_mean(Path(text).stem, bundled())
+            where = "beside this file" if folder else "among the bundled specs"
+            message = f"there is no `{text}` {where}"
+            help = guess or "give a path relative to this file, or the name of a bundled spec"
+            self.problems.add("NS001", message, span, help=help)
+            raise SpecError(())
+        shown = os.path.join(os.path.dirname(span.source.name), text)
+        return read(folder / text, shown)
+
+
+def _key(source: Source) -> str:
+    return str(source.path.resolve()) if source.path else f"text {source.name}"
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    try:
+        resolved = path.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return False
+    return resolved.is_relative_to(folder) or resolved.is_relative_to(BUNDLED.resolve())

@@ -1,0 +1,164 @@
+"""``train { ... }`` becomes a recipe, and is checked against the net."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netspec.graph import Graph, Input
+from netspec.language import syntax
+from netspec.language.binding import bind
+from netspec.language.diagnostics import Note, did_you_mean
+from netspec.language.scope import Reported, Scope
+from netspec.recipe import (
+    BY_ROW,
+    DIRECTIVES,
+    MANY,
+    NEEDED,
+    Assigned,
+    Center,
+    Crop,
+    Recipe,
+    Resize,
+    Step,
+)
+from netspec.symbols import any_symbolic
+
+
+def read_recipe(
+    statements: Sequence[syntax.Statement], graph: Graph, scope: Scope
+) -> Recipe | None:
+    """The recipe of a net, if its spec has one; what is wrong with it is reported."""
+    found = [s for s in statements if isinstance(s, syntax.Train)]
+    for extra in found[1:]:
+        first = scope.span(found[0].at)
+        notes = [Note(f"the first is on line {first.line}", first)]
+        message = "a second `train` in one net"
+        scope.problem("NS131", message, extra.at, help="keep one of the two", notes=notes)
+    return _Reader(graph, scope).recipe(found[0]) if found else None
+
+
+class _Reader:
+    """Reads the directives of one recipe."""
+
+    def __init__(self, graph: Graph, scope: Scope) -> None:
+        self.graph = graph
+        self.scope = scope
+        self.found = Recipe()
+        self.given: dict[tuple[str, str], syntax.Name] = {}
+        self.sized: tuple[Resize | Center | Crop, syntax.At] | None = None
+
+    def recipe(self, statement: syntax.Train) -> Recipe:
+        names = {directive.name.text for directive in statement.directives}
+        for directive in statement.directives:
+            try:
+                self._directive(directive)
+            except Reported:
+                continue
+        missing = [f"`{name}`" for name in NEEDED if name not in names]
+        if missing:
+            message = f"the recipe does not say its {' and '.join(missing)}"
+            help = f"every recipe says {', '.join(NEEDED)}"
+            self.scope.problem("NS150", message, statement.at, help=help)
+        self._check_size()
+        return self.found
+
+    def _directive(self, directive: syntax.Directive) -> None:
+        name = directive.name
+        if name.text not in DIRECTIVES:
+            guess = did_you_mean(name.text, DIRECTIVES)
+            help = guess or f"a recipe has {', '.join(DIRECTIVES)}"
+            message = f"a recipe has no `{name.text}`"
+            raise self.scope.problem("NS151", message, name.at, help=help)
+        rows = self._rows(directive)
+        for key in rows or ("",):
+            first = self.given.setdefault((name.text, key), name)
+            if first is not name:
+                notes = [Note(f"first given on line {self.scope.span(first.at).line}")]
+                what = f"`{name.text}` is given twice" + (f" for {key}" if key else "")
+                help = "keep one of the two"
+                raise self.scope.problem("NS131", what, name.at, help=help, notes=notes)
+        steps = [self._step(name, step) for step in directive.steps]
+        if name.text in BY_ROW:
+            self._assign(directive, rows, steps)
+            return
+        if name.text not in MANY and len(steps) != 1:
+            message = f"`{name.text}` has one step, and this has {len(steps)}"
+            help = f"write one of: {', '.join(room.name for room in DIRECTIVES[name.text])}"
+            raise self.scope.problem("NS152", message, name.at, help=help)
+        getattr(self.found, name.text).extend(steps)
+
+    def _assign(
+        self, directive: syntax.Directive, rows: tuple[str, ...], steps: list[Step]
+    ) -> None:
+        name, run = directive.name, directive.run
+        if len(steps) != (run is None):
+            what = "takes its weights from a run" if run else "has one step"
+            message = f"`{name.text}` {what}, and this has {len(steps)} steps"
+            help = 'write one step, or for init: from "RUN" for ROWS'
+            raise self.scope.problem("NS152", message, name.at, help=help)
+        step = steps[0] if steps else None
+        getattr(self.found, name.text).append(Assigned(step, rows, run.text if run else ""))
+
+    def _rows(self, directive: syntax.Directive) -> tuple[str, ...]:
+        """The rows that a directive names, each known and trained."""
+        name = directive.name.text
+        if directive.run is not None and name != "init":
+            at = directive.run.at
+            help = 'write: init from "RUN" for ROWS'
+            raise self.scope.problem("NS152", "only `init` reads a run", at, help=help)
+        if directive.rows and name not in BY_ROW:
+            at, help = directive.rows[0].at, f"`for` stands behind {', '.join(BY_ROW)}"
+            message = f"`{name}` holds for the whole net"
+            raise self.scope.problem("NS152", message, at, help=help)
+        known = {r.label: r for r in self.graph.rows.values() if not r.is_inner}
+        words = ("bias", "weight") if name == "rate" else ()
+        for row in directive.rows:
+            if row.text in words:
+                continue
+            if row.text not in known:
+                if self.scope.is_broken or self.scope.problems.errors:
+                    continue
+                help = did_you_mean(row.text, [*known, *words]) or "`for` names rows of the net"
+                message = f"there is no row `{row.text}`"
+                raise self.scope.problem("NS111", message, row.at, help=help)
+            stages = (self.graph.stage(s) for s in known[row.text].stages)
+            if not any(stage.op.is_trained for stage in stages):
+                message = f"row {row.text} has no parameters"
+                help = "name rows that are trained"
+                raise self.scope.problem("NS153", message, row.at, help=help)
+        return tuple(row.text for row in directive.rows)
+
+    def _step(self, directive: syntax.Name, step: syntax.Step) -> Step:
+        rooms = {room.name: room for room in DIRECTIVES[directive.text]}
+        first, *rest = step.items
+        if directive.text in rooms:  # `batch 128`: the directive is the step
+            room, name, arguments = rooms[directive.text], directive, step.items
+        else:
+            name = first.value  # type: ignore[assignment]
+            known = isinstance(name, syntax.Name) and first.key is None and name.text in rooms
+            if not known:
+                text = self.scope.span(first.at).text
+                message = f"`{directive.text}` has no step `{text}`"
+                help = did_you_mean(text, rooms) or f"its steps are {', '.join(rooms)}"
+                raise self.scope.problem("NS151", message, first.at, help=help)
+            room, arguments = rooms[name.text], tuple(rest)
+        made, _ = bind(room, name, arguments, self.scope)
+        if isinstance(made, Resize | Center | Crop):
+            self.sized = made, step.at
+        return made
+
+    def _check_size(self) -> None:
+        """Refuse images that come out of the recipe in another size than the net takes."""
+        inputs = [self.graph.stage(name) for name in self.graph.inputs]
+        if self.sized is None or len(inputs) != 1:
+            return
+        op, (step, at) = inputs[0].op, self.sized
+        assert isinstance(op, Input)
+        if not op.size.is_map or any_symbolic(op.size) or op.size[:2] == step.size:
+            return
+        height, width = step.size
+        message = (
+            f"images come out of `{step.name}` as {height}x{width}, and the net takes {op.size}"
+        )
+        help = "the last of resize, center and crop gives the size of the net's input"
+        self.scope.problem("NS154", message, at, help=help)
