@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import torch
@@ -42,7 +43,7 @@ class Twin:
     spec: str
     build: Callable[[], ByHand]
     parameters: int  # trained ones, with those of the heads
-    settings: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     batch: int = 2
 
     def __str__(self) -> str:
