@@ -16,7 +16,9 @@ from netspec.shapes import Kernel, Shape
 from tests.ops.helpers import images, random_buffers, random_parameters
 
 MAP = Shape((4, 5, 6))
-REQUIRED = {"kernel": Kernel(3, 2), "count": 4, "rate": 0.5, "n": 3, "eps": 1e-3, "by": "mean"}
+REQUIRED = {
+    "kernel": Kernel(3, 1), "count": 4, "rate": 0.5, "n": 3, "eps": 1e-3, "by": "mean", "sigma": 1.5
+}  # fmt: skip
 ROOMS = [room.name for room in pkgutil.iter_modules(netspec.ops.__path__)]
 
 every_operator = pytest.mark.parametrize("kind", OPERATORS.values(), ids=OPERATORS)
@@ -32,7 +34,7 @@ def operands(kind: type[Operator]) -> list[Shape]:
 
 def test_the_rooms_are_those_of_the_language() -> None:
     assert set(OPERATORS) == {
-        *("conv", "local", "fc", "maxpool", "avgpool", "gap", "subsample", "lrn", "bn"),
+        *("conv", "local", "fc", "maxpool", "avgpool", "gap", "subsample", "lrn", "lcn", "bn"),
         *("relu", "tanh", "sigmoid", "abs", "dropout", "softmax"),
         *("concat", "add", "flatten", "identity"),
     }

@@ -1,4 +1,4 @@
-"""The three bundled nets written by hand in PyTorch, from the papers, without netspec."""
+"""Szegedy et al. 2014."""
 
 from __future__ import annotations
 
@@ -6,79 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-class Subsample(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.coefficient = nn.Parameter(torch.randn(channels))
-        self.bias = nn.Parameter(torch.randn(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        total = x[:, :, ::2, ::2] + x[:, :, 1::2, ::2] + x[:, :, ::2, 1::2] + x[:, :, 1::2, 1::2]
-        return self.coefficient[:, None, None] * total / 4 + self.bias[:, None, None]
-
-
-class LeNet5(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.C1 = nn.Conv2d(1, 6, 5)
-        self.S2 = Subsample(6)
-        self.C3 = nn.Conv2d(6, 16, 5)
-        self.S4 = Subsample(16)
-        self.C5 = nn.Conv2d(16, 120, 5)
-        self.F6 = nn.Linear(120, 84)
-        self.out = nn.Linear(84, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.tanh(self.S2(self.C1(x)))
-        x = torch.tanh(self.S4(self.C3(x)))
-        x = torch.tanh(self.C5(x)).flatten(1)
-        return F.softmax(self.out(torch.tanh(self.F6(x))), dim=1)
-
-
-def lrn_by_columns(x: Tensor, n: int, k: float, alpha: float, beta: float) -> Tensor:
-    """PyTorch divides alpha by n, the paper does not; two columns, normalised apart."""
-    columns = x.chunk(2, dim=1)
-    return torch.cat([F.local_response_norm(c, n, alpha * n, beta, k) for c in columns], dim=1)
-
-
-class AlexNet(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.C1 = nn.Conv2d(3, 96, 11, stride=4)
-        self.C2a = nn.Conv2d(48, 128, 5, padding=2)
-        self.C2b = nn.Conv2d(48, 128, 5, padding=2)
-        self.C3 = nn.Conv2d(256, 384, 3, padding=1)
-        self.C4a = nn.Conv2d(192, 192, 3, padding=1)
-        self.C4b = nn.Conv2d(192, 192, 3, padding=1)
-        self.C5a = nn.Conv2d(192, 128, 3, padding=1)
-        self.C5b = nn.Conv2d(192, 128, 3, padding=1)
-        self.F6 = nn.Linear(9216, 4096)
-        self.F7 = nn.Linear(4096, 4096)
-        self.F8 = nn.Linear(4096, 1000)
-
-    def forward(self, x: Tensor) -> Tensor:
-        # the author's library rounds up: 224 + 3 pixels of zeros at the bottom and right are 55
-        x = F.relu(self.C1(F.pad(x, (0, 3, 0, 3))))
-        x = F.max_pool2d(lrn_by_columns(x, 5, 2, 1e-4, 0.75), 3, 2)
-        a, b = x.chunk(2, dim=1)
-        x = F.relu(torch.cat([self.C2a(a), self.C2b(b)], dim=1))
-        x = F.max_pool2d(lrn_by_columns(x, 5, 2, 1e-4, 0.75), 3, 2)
-        a, b = F.relu(self.C3(x)).chunk(2, dim=1)
-        a, b = F.relu(self.C4a(a)), F.relu(self.C4b(b))
-        x = torch.cat([F.relu(self.C5a(a)), F.relu(self.C5b(b))], dim=1)
-        x = F.max_pool2d(x, 3, 2).flatten(1)
-        x = F.relu(self.F7(F.relu(self.F6(x))))
-        return F.softmax(self.F8(x), dim=1)
-
-    def canonical(self) -> dict[str, Tensor]:
-        """The columns' weights joined, as a grouped convolution holds them."""
-        held = self.state_dict()
-        for row in ("C2", "C4", "C5"):
-            for kind in ("weight", "bias"):
-                parts = [held.pop(f"{row}{column}.{kind}") for column in "ab"]
-                held[f"{row}.{kind}"] = torch.cat(parts)
-        return held
+from tests.backends.by_hand.common import ByHand
 
 
 class Inception(nn.Module):
@@ -112,8 +40,10 @@ class Auxiliary(nn.Module):
         return F.softmax(self.fc2(F.relu(self.fc1(x))), dim=1)
 
 
-class GoogLeNet(nn.Module):
-    """Szegedy et al. 2014, Table 1; the columns of the table are the arguments of Inception."""
+class GoogLeNet(ByHand):
+    """Table 1; the columns of the table are the arguments of Inception."""
+
+    heads = ("aux1", "aux2")
 
     def __init__(self) -> None:
         super().__init__()
@@ -159,7 +89,7 @@ class GoogLeNet(nn.Module):
             "project": "b4",
         }
         found = {}
-        for name, tensor in self.state_dict().items():
+        for name, tensor in super().canonical().items():
             first, *middle, last = name.split(".")
             if first.startswith("m"):
                 first, middle = first[1:], [inside[middle[0]]]

@@ -1,0 +1,34 @@
+"""The bundled nets written by hand in PyTorch, from the papers, without netspec."""
+
+from __future__ import annotations
+
+from tests.backends.by_hand.alexnet import AlexNet, AlexNetOneColumn, AlexNetSix
+from tests.backends.by_hand.cifar import Cifar4
+from tests.backends.by_hand.common import ByHand, drawn
+from tests.backends.by_hand.googlenet import GoogLeNet
+from tests.backends.by_hand.inception_v2 import InceptionV2
+from tests.backends.by_hand.inception_v3 import InceptionV3
+from tests.backends.by_hand.inception_v4 import InceptionV4
+from tests.backends.by_hand.lenet import LeNet5, LeNet5RBF
+from tests.backends.by_hand.nin import NIN, NINCifar10
+from tests.backends.by_hand.vgg import VGG
+from tests.backends.by_hand.zfnet import ZFNet
+
+__all__ = [
+    "NIN",
+    "VGG",
+    "AlexNet",
+    "AlexNetOneColumn",
+    "AlexNetSix",
+    "ByHand",
+    "Cifar4",
+    "GoogLeNet",
+    "InceptionV2",
+    "InceptionV3",
+    "InceptionV4",
+    "LeNet5",
+    "LeNet5RBF",
+    "NINCifar10",
+    "ZFNet",
+    "drawn",
+]

@@ -1,0 +1,45 @@
+"""Simonyan and Zisserman 2014, Table 1."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tests.backends.by_hand.common import ByHand, lrn
+
+WIDTHS = (64, 128, 256, 512, 512)
+
+# The kernels of the convolutions between two pools.
+BLOCKS = {
+    "vgg11": ([3], [3], [3, 3], [3, 3], [3, 3]),
+    "vgg11_lrn": ([3], [3], [3, 3], [3, 3], [3, 3]),
+    "vgg13": ([3, 3], [3, 3], [3, 3], [3, 3], [3, 3]),
+    "vgg16_1": ([3, 3], [3, 3], [3, 3, 1], [3, 3, 1], [3, 3, 1]),
+    "vgg16_3": ([3, 3], [3, 3], [3, 3, 3], [3, 3, 3], [3, 3, 3]),
+    "vgg19": ([3, 3], [3, 3], [3, 3, 3, 3], [3, 3, 3, 3], [3, 3, 3, 3]),
+}
+
+
+class VGG(ByHand):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        channels = 3
+        for block, (width, kernels) in enumerate(zip(WIDTHS, BLOCKS[name], strict=True), start=1):
+            for place, kernel in enumerate(kernels, start=1):
+                conv = nn.Conv2d(channels, width, kernel, padding=kernel // 2)
+                self.add_module(f"C{block}{place}", conv)
+                channels = width
+        self.FC1 = nn.Linear(512 * 7 * 7, 4096)
+        self.FC2 = nn.Linear(4096, 4096)
+        self.FC3 = nn.Linear(4096, 1000)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block, kernels in enumerate(BLOCKS[self.name], start=1):
+            for place in range(1, len(kernels) + 1):
+                x = F.relu(self.get_submodule(f"C{block}{place}")(x))
+                if self.name == "vgg11_lrn" and block == 1:
+                    x = lrn(x, 5, 2, 1e-4, 0.75)
+            x = F.max_pool2d(x, 2)
+        x = F.relu(self.FC2(F.relu(self.FC1(x.flatten(1)))))
+        return F.softmax(self.FC3(x), dim=1)

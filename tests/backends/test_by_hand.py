@@ -1,0 +1,118 @@
+"""The bundled specs compute what independent PyTorch modules compute, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from netspec import bundled, compile, load
+from tests.backends.by_hand import (
+    NIN,
+    VGG,
+    AlexNet,
+    AlexNetOneColumn,
+    AlexNetSix,
+    ByHand,
+    Cifar4,
+    GoogLeNet,
+    InceptionV2,
+    InceptionV3,
+    InceptionV4,
+    LeNet5,
+    LeNet5RBF,
+    NINCifar10,
+    ZFNet,
+    drawn,
+)
+
+# Two orders of summation in float64 (u = 1.1e-16) over at most 10^4 terms and 150 stages differ by
+# about u sqrt(1.5e6) = 1.4e-13 of the values; 1e-10 leaves room for the cancellation in the logits.
+EXACT = 1e-10
+CODES = torch.ones(10, 84)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A spec, what it is set to, and the module that it has to agree with."""
+
+    spec: str
+    build: Callable[[], ByHand]
+    parameters: int  # trained ones, with those of the heads
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    batch: int = 2
+
+    def __str__(self) -> str:
+        return " ".join([self.spec, *(f"{k}={v}" for k, v in self.settings.items())])
+
+
+TWINS = [
+    Twin("lenet5", LeNet5, 60_850),
+    Twin("lenet5_rbf", lambda: LeNet5RBF(CODES), 60_000),
+    Twin("alexnet", AlexNet, 60_965_224),
+    Twin("alexnet_six", AlexNetSix, 60_965_224 + (9 * 256 + 1) * 256),
+    Twin("alexnet_one_column", AlexNetOneColumn, 59_798_312),
+    Twin("zfnet", lambda: ZFNet(9, 2.0), 62_357_608),
+    Twin("nin", NIN, 81_960),
+    Twin("nin_cifar10", NINCifar10, 966_986),
+    Twin("cifar4", Cifar4, 2_112_970),
+    Twin("cifar4", lambda: Cifar4(torch.tanh), 2_112_970, {"act": "tanh"}),
+    Twin("cifar4", lambda: Cifar4(norm=False), 2_112_970, {"norm": False}),
+    Twin("vgg11", lambda: VGG("vgg11"), 132_863_336),
+    Twin("vgg11_lrn", lambda: VGG("vgg11_lrn"), 132_863_336),
+    Twin("vgg13", lambda: VGG("vgg13"), 133_047_848, batch=1),
+    Twin("vgg16_1", lambda: VGG("vgg16_1"), 133_638_952, batch=1),
+    Twin("vgg16_3", lambda: VGG("vgg16_3"), 138_357_544, batch=1),
+    Twin("vgg19", lambda: VGG("vgg19"), 143_667_240, batch=1),
+    Twin("googlenet", GoogLeNet, 13_378_280),
+    Twin("inception_v2", InceptionV2, 11_295_240),
+    Twin("inception_v3", InceptionV3, 27_161_264),
+    Twin("inception_v4", InceptionV4, 42_679_816),
+]
+
+each_twin = pytest.mark.parametrize("twin", TWINS, ids=str)
+
+
+def relative_error(ours: Tensor, theirs: Tensor) -> float:
+    """Of vectors, or of maps of one pixel, which say the same."""
+    assert ours.flatten(1).shape == theirs.flatten(1).shape
+    return float((ours.flatten(1) - theirs.flatten(1)).norm() / theirs.norm())
+
+
+@each_twin
+def test_a_net_by_hand_has_the_parameters_of_its_paper(twin: Twin) -> None:
+    with torch.device("meta"):
+        net = twin.build()
+    assert sum(p.numel() for p in net.parameters()) == twin.parameters
+
+
+@each_twin
+def test_a_spec_computes_what_its_twin_by_hand_does(twin: Twin) -> None:
+    if twin.spec not in bundled():
+        pytest.skip(f"{twin.spec} is not bundled yet")
+    net = load(twin.spec, **twin.settings)
+    if twin.spec == "lenet5" and net.totals.parameters == 61_750:
+        pytest.skip("C3 of the bundled spec reads all maps so far")
+    by_hand = drawn(twin.build)
+    model = compile(net, dtype=torch.float64)
+    model.load_state_dict(by_hand.canonical(), assign=True)
+    (name,) = net.graph.inputs
+    size = net.graph.stage(name).known_shape.torch
+    generator = torch.Generator().manual_seed(7)
+    x = torch.rand(twin.batch, *size, dtype=torch.float64, generator=generator)
+    with torch.inference_mode():
+        theirs = by_hand(x)
+        theirs, *of_heads = theirs if by_hand.heads else (theirs,)
+        assert relative_error(model(x), theirs) < EXACT
+        assert relative_error(theirs.roll(1, dims=-1), theirs) > 0.01  # not all the same
+        assert twin.batch == 1 or relative_error(theirs.flip(0), theirs) > 1e-4  # of this image
+        for head, expected in zip(by_hand.heads, of_heads, strict=True):
+            assert relative_error(model.features(head)(x), expected) < EXACT
+
+
+def test_every_bundled_spec_has_a_twin() -> None:
+    assert set(bundled()) <= {twin.spec for twin in TWINS}
