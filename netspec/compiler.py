@@ -37,6 +37,7 @@ def compile(
         MemoryError: the machine cannot hold the parameters.
     """
     held = net if isinstance(net, Net) else load(net)
+    held.require_numbers()
     tensors = fresh_tensors(held, device=torch.device(device), dtype=dtype, seed=seed)
     return Model(held, tensors)
 

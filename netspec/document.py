@@ -276,6 +276,8 @@ class _Examiner:
 
     def _quantity(self, node: syntax.Quantity) -> int:
         name, _, what = node.text.rpartition(".")
+        if what == "stages":
+            return sum(s.op.name == name and not s.head for s in self.graph.stages())
         row = self.graph.rows.get(name)
         if row is None and name not in self.graph:
             help = did_you_mean(name, [*self.graph.rows, *self.graph.nx])
@@ -298,13 +300,18 @@ class _Examiner:
 
 
 def _derived(node: syntax.Expression, scope: Scope) -> str:
-    """A condition with its values: ``60,965,224 ~ 60,000,000``."""
-    if isinstance(node, syntax.Comparison):
-        sides = [_shown(number(side, scope)) for side in (node.left, node.right)]
-        return f" {node.operator} ".join(sides)
+    """A condition with its values: ``290,400, not 253,440``, ``60,965,224, about 60,000,000``."""
     if isinstance(node, syntax.Logical):
         return f" {node.operator} ".join(_derived(operand, scope) for operand in node.operands)
-    return scope.span(node.at).text
+    if not isinstance(node, syntax.Comparison):
+        return scope.span(node.at).text
+    left, right = (_shown(number(side, scope)) for side in (node.left, node.right))
+    holds = condition(node, scope)
+    if node.operator == "==" and holds:
+        return left
+    words = {"==": "", "~": "about ", "!=": "unlike "}
+    word = words.get(node.operator, f"{node.operator} ")
+    return f"{left}, {'' if holds else 'not '}{word}{right}"
 
 
 def _shown(value: Any) -> str:

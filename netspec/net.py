@@ -10,6 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 from netspec.check import check
+from netspec.columns import check_columns
 from netspec.document import Document, examine
 from netspec.graph import Graph, Totals
 from netspec.infer import infer
@@ -73,8 +74,19 @@ class Net:
     @cached_property
     def symbols(self) -> list[str]:
         """The symbols in the net's sizes; a net that has any cannot run."""
-        shapes = [stage.known_shape for stage in self.graph.stages()]
-        return sorted({name for shape in shapes for d in shape for name in names(d)})
+        sizes = [d for stage in self.graph.stages() for d in stage.known_shape]
+        counts = self.totals_with_heads
+        return sorted({name for value in (*sizes, *counts) for name in names(value)})
+
+    def require_numbers(self) -> None:
+        """Raise SpecError when sizes or counts are symbols: such a net can be checked, not run."""
+        if not self.symbols:
+            return
+        listed = ", ".join(self.symbols)
+        message = f"{self.name} has symbols without a value: {listed}"
+        help = f"give each a number: {' '.join(f'--set {name}=8' for name in self.symbols)}"
+        place = self.graph.stage(self.graph.inputs[0]).span
+        raise SpecError([Diagnostic("NS121", message, place, help=help)])
 
     @cached_property
     def totals(self) -> Totals:
@@ -118,9 +130,19 @@ def loads(text: str, name: str = "<text>", /, **settings: Setting) -> Net:
 
 
 def from_source(source: Source, settings: Mapping[str, Setting], files: Found | None = None) -> Net:
-    """The one way from text to a checked net: parse, elaborate, infer, check.
+    """A net from a spec without errors; ``files`` are those it asks for, where they are known."""
+    net, problems = examined(source, settings, files)
+    if problems.errors:
+        raise SpecError(problems.found)
+    return net
 
-    ``files`` are those that the spec asks for, where they have been read before.
+
+def examined(
+    source: Source, settings: Mapping[str, Setting], files: Found | None = None
+) -> tuple[Net, Problems]:
+    """The one way from text to a net: parse, elaborate, infer, check; and all that is wrong.
+
+    Raises SpecError when the net has no shapes; what it claims and prints may still be wrong.
     """
     problems = Problems()
     started = perf_counter()
@@ -131,28 +153,29 @@ def from_source(source: Source, settings: Mapping[str, Setting], files: Found | 
         made = elaborate(tree, reader, settings)
         graph = made.graph
         infer(graph, problems)
-        is_whole = not problems.errors
+        check_columns(graph, problems)
+        if problems.errors:
+            check(graph, problems, is_changed=made.is_changed)
+            raise SpecError(problems.found)
         claims = check(graph, problems, is_changed=made.is_changed)
         documents = tuple(
             examine(document, made.scope, graph, is_changed=made.is_changed)
             for document in made.documents
-            if is_whole
         )
-    if problems.errors:
-        raise SpecError(problems.found)
-    return Net(
+    net = Net(
         made.name,
         made.title,
         graph,
         source,
         settings,
-        notes=tuple(problems.found),
+        notes=tuple(d for d in problems.found if d.severity == "note"),
         claims=claims,
         documents=documents,
         recipe=made.recipe,
         files=reader.found,
         seconds={"parse": parsed - started, "check": perf_counter() - parsed},
     )
+    return net, problems
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def size_mismatch(printed: Sequence[Any], copies: int, shape: Shape) -> Mismatch
     dims = [*printed[:-1], printed[-1] * copies]
     if shape.agrees_with(dims):
         return None
-    return Mismatch(f"{'x'.join(map(str, dims))} is printed, and {shape} derived")
+    return Mismatch(f"{Shape(dims)} is printed, and {shape} derived")
 
 
 def kernel_shown(op: Operator, inputs: Sequence[Shape], depth: str) -> str:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
-from netspec.symbols import is_symbolic, largest, same
+from netspec.symbols import any_symbolic, is_symbolic, largest, same
 
 Pair = tuple[int, int]
 AXES = ("height", "width", "channels")
@@ -82,6 +82,8 @@ class Shape(tuple[int, ...]):
         return False if False in equal else None if None in equal else True
 
     def __str__(self) -> str:
+        if any_symbolic(self):
+            return " x ".join(f"({d})" if " " in f"{d}" or "*" in f"{d}" else f"{d}" for d in self)
         return "x".join(map(str, self))
 
     def __repr__(self) -> str:

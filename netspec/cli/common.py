@@ -20,14 +20,22 @@ from netspec.net import Net
 
 Command = Callable[..., Any]
 
-COLOURS = {"error": "red", "note": "cyan", "help": "green", "gutter": "blue"}
+COLOURS = {
+    "error": "red",
+    "note": "cyan",
+    "help": "green",
+    "gutter": "blue",
+    "erratum": "yellow",
+    "strong": None,
+    "quiet": "bright_black",
+}
 
 
 def styled(text: str, role: str) -> str:
     """A text in the colour of its role; click removes colours where there is no terminal."""
     if os.environ.get("NO_COLOR"):
         return text
-    return click.style(text, fg=COLOURS[role], bold=role != "gutter")
+    return click.style(text, fg=COLOURS[role], bold=role not in ("gutter", "quiet"))
 
 
 def _read_settings(
@@ -117,7 +125,11 @@ def checked(net: Net) -> str:
     held, apart = net.claims - len(net.notes), len(net.notes)
     holds = f"{count(held, 'claim')} {'holds' if held == 1 else 'hold'}"
     applies = f", {apart} {'does' if apart == 1 else 'do'} not apply" if apart else ""
-    return f"{count(rows, 'row')}, {count(stages, 'stage')}, {holds}{applies}"
+    cells = [cell for d in net.documents for row in d.rows for cell in row.cells]
+    errata = sum(cell.status == "erratum" for cell in cells)
+    wrong = f" with {errata} {'erratum' if errata == 1 else 'errata'}" if errata else ""
+    printed = f"; {count(len(cells), 'printed cell')}{wrong}" if cells else ""
+    return f"{count(rows, 'row')}, {count(stages, 'stage')}, {holds}{applies}{printed}"
 
 
 def print_notes(net: Net) -> None:

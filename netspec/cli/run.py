@@ -46,6 +46,7 @@ def run(
     if weights is not None:
         load_weights(model, weights)
     shape = net.graph.stage(net.graph.inputs[0]).known_shape
+    answers_by = net.graph.stage(net.graph.outputs[0]).op.answers_by
     results: list[dict[str, Any]] = []
     failed = False
     for path in images:
@@ -62,7 +63,7 @@ def run(
             message = f"{path}: the scores are not finite: the weights or the net overflow"
             results.append({"image": path, "error": message})
             continue
-        best = scores.topk(min(top, scores.numel()))
+        best = scores.topk(min(top, scores.numel()), largest=answers_by == "most")
         found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         results.append({"image": path, "top": [{"class": c, "score": s} for c, s in found]})
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from netspec.columns import exchanging
 from netspec.graph import Graph, Row, Stage, Totals
 from netspec.net import Net
 from netspec.shapes import Field, Shape
@@ -19,6 +20,8 @@ def summary(net: Net) -> dict[str, Any]:
     return {
         "name": net.name,
         "title": net.title,
+        "columns": graph.columns.number if graph.columns else 1,
+        "exchange": exchanging(graph),
         "inputs": {name: list(graph.stage(name).known_shape) for name in graph.inputs},
         "parameters": totals.parameters,
         "buffers": totals.buffers,

@@ -7,6 +7,7 @@ from html import escape
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
+from netspec.columns import exchanging
 from netspec.language.diagnostics import cells_wide, printable
 from netspec.net import Net
 from netspec.symbols import show
@@ -65,7 +66,12 @@ Cells = tuple[str, ...]
 def _title(net: Net) -> list[str]:
     inputs = (f"{name} {net.graph.stage(name).shape}" for name in net.graph.inputs)
     first = f"{net.name}: {', '.join(inputs)}"
-    return [first, printable(net.title)] if net.title else [first]
+    held = [first, printable(net.title)] if net.title else [first]
+    exchange = exchanging(net.graph)
+    if net.graph.columns and exchange:
+        rows = ", ".join(exchange)
+        held.append(f"{net.graph.columns.number} columns, which read each other in {rows}")
+    return held
 
 
 def _body(net: Net) -> list[Cells]:
