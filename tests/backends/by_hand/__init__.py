@@ -10,6 +10,7 @@ from tests.backends.by_hand.inception_v2 import InceptionV2
 from tests.backends.by_hand.inception_v3 import InceptionV3
 from tests.backends.by_hand.inception_v4 import InceptionV4
 from tests.backends.by_hand.lenet import LeNet5, LeNet5RBF
+from tests.backends.by_hand.modules import InceptionModule, NaiveModule
 from tests.backends.by_hand.nin import NIN, NINCifar10
 from tests.backends.by_hand.vgg import VGG
 from tests.backends.by_hand.zfnet import ZFNet
@@ -23,12 +24,14 @@ __all__ = [
     "ByHand",
     "Cifar4",
     "GoogLeNet",
+    "InceptionModule",
     "InceptionV2",
     "InceptionV3",
     "InceptionV4",
     "LeNet5",
     "LeNet5RBF",
     "NINCifar10",
+    "NaiveModule",
     "ZFNet",
     "drawn",
 ]
