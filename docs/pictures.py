@@ -11,6 +11,7 @@ from rich.text import Text
 import netspec
 from netspec.cli.common import styled
 from netspec.language.diagnostics import SpecError, render
+from netspec.views.drawing import rendered
 from netspec.views.table import as_text
 
 IMAGES = Path(__file__).parent / "images"
@@ -41,3 +42,4 @@ if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     draw("summary", "netspec summary alexnet", Text(as_text(netspec.load("alexnet"))), 112)
     draw("errors", "netspec check mine.net", mistaken_alexnet(), 104)
+    (IMAGES / "googlenet-graph.svg").write_bytes(rendered(netspec.load("googlenet"), "svg"))

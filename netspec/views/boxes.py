@@ -1,0 +1,292 @@
+"""What a picture of a net shows: boxes, frames around them, and edges.
+
+A box is a stage with the small ones behind it, such as ``relu``; a frame is a row of several boxes,
+or a head.  An ``identity`` in a branch is an edge.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from netspec.graph import Graph, Input, Stage
+from netspec.operator import Operator, WindowOperator
+from netspec.ops.conv import Conv
+from netspec.ops.identity import Identity
+from netspec.shapes import Kernel, Shape
+
+KINDS = {"gap": "pool", "lrn": "norm", "bn": "norm", "fc": "fc"}
+"""Kinds of the operators whose class does not tell."""
+
+TO_HEAD, TO_JOIN, WITHIN, ACROSS, SPINE = 0, 1, 4, 10, 12
+"""Weights of edges: the heavier, the shorter and straighter."""
+
+
+@dataclass(slots=True)
+class Box:
+    """A stage, and the small ones behind it.
+
+    ``label`` is that of its row, if the box is a whole row.
+    """
+
+    stages: list[Stage]
+    row: str
+    frame: str = ""
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.stages[0].name
+
+    @property
+    def kind(self) -> str:
+        return kind(self.stages[0].op)
+
+    @property
+    def shape(self) -> Shape:
+        return self.stages[-1].known_shape
+
+
+class Fork(NamedTuple):
+    """Where an edge parts that leads to several boxes of a frame."""
+
+    name: str
+    frame: str
+
+
+class Size(NamedTuple):
+    """The size of what goes into a join; an item, because a frame holds the labels of no edge."""
+
+    name: str
+    frame: str
+    shape: Shape
+
+
+class End(NamedTuple):
+    """What the net or a head gives."""
+
+    name: str
+    frame: str
+    label: str
+    shape: Shape
+
+
+Item = Box | Fork | Size | End
+
+
+class Frame(NamedTuple):
+    """A row of several boxes, or a head; it may stand in another frame."""
+
+    name: str
+    parent: str
+    label: str
+    words: tuple[str, ...]
+
+
+class Edge(NamedTuple):
+    """What one item gives another; ``size`` is empty where it tells nothing new."""
+
+    tail: str
+    head: str
+    size: str
+    weight: int
+    is_seen: bool = True
+    """Whether it is drawn; an edge that is not keeps two items above each other."""
+
+
+def kind(op: Operator) -> str:
+    """The kind of an operator, which decides its colour."""
+    if isinstance(op, Input):
+        return "input"
+    if op.takes == "many":
+        return "join"
+    if isinstance(op, Conv):
+        return "conv"
+    return "pool" if isinstance(op, WindowOperator) else KINDS.get(op.name, "other")
+
+
+def stage_text(stage: Stage) -> str:
+    """A stage as a spec names it, with what it has to be given: ``conv 3x3/1, 64``."""
+    op = stage.op
+    given = (getattr(op, a.name) for a in op.attributes() if a.is_positional)
+    told = [_kernel_text(v, op) if isinstance(v, Kernel) else str(v) for v in given]
+    if isinstance(op, Conv) and op.groups != 1:
+        told.append(f"groups={op.groups}")
+    return f"{op.name} {', '.join(told)}".strip()
+
+
+def _kernel_text(kernel: Kernel, op: Operator) -> str:
+    stride = f"/{op.stride_text}" if isinstance(op, WindowOperator) else ""
+    return f"{kernel.height}x{kernel.width}{stride}"
+
+
+class Picture:
+    """All that is drawn of a graph, in its order.
+
+    Attributes:
+        items: boxes, forks, sizes and ends by name.
+        frames: frames by name, which is their row's label.
+        edges: from item to item.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.items: dict[str, Item] = {}
+        self.frames: dict[str, Frame] = {}
+        self.edges: list[Edge] = []
+        self._graph = graph
+        self._operands = _operands(graph)
+        self._rows, self._parents = _rows(graph)
+        self._box_of: dict[str, Box] = {}
+        self._add_boxes()
+        boxes = [item for item in self.items.values() if isinstance(item, Box)]
+        self._add_frames(boxes)
+        for (tail, frame), ways in self._ways(boxes).items():
+            if frame and len(ways) > 1:
+                self._add_fork(tail, frame, ways)
+            else:
+                self.edges += (edge for way in ways for edge in self._with_size(way))
+        self._add_ends()
+
+    def _add_boxes(self) -> None:
+        uses = Counter(source for sources in self._operands.values() for source in sources)
+        for name, sources in self._operands.items():
+            stage = self._graph.stage(name)
+            before = sources[0] if len(sources) == 1 else ""
+            is_next = uses[before] == 1 and self._rows.get(before) == self._rows.get(name)
+            if is_next and _is_small(stage, self._graph.stage(before)):
+                self._box_of[name] = self._box_of[before]
+                self._box_of[name].stages.append(stage)
+            else:
+                self._box_of[name] = self.items[name] = Box([stage], self._rows.get(name, ""))
+
+    # --------------------------------------------------------------------------------------- frames
+
+    def _add_frames(self, boxes: list[Box]) -> None:
+        """Put frames around rows of several boxes and around heads; label the other boxes."""
+        held = Counter(row for box in boxes for row in self._rows_around(box.row))
+        framed = {row for row, count in held.items() if count > 1 or row in self._graph.heads}
+
+        def around(row: str) -> str:
+            return next((label for label in self._rows_around(row) if label in framed), "")
+
+        for label, row in self._graph.rows.items():
+            if label in framed:
+                parent = around(self._parents.get(label, ""))
+                self.frames[label] = Frame(label, parent, _inside(label, parent), row.words)
+        for box in boxes:
+            box.frame = around(box.row)
+            box.label = "" if box.frame == box.row else _inside(box.row, box.frame)
+
+    def _rows_around(self, row: str) -> Iterator[str]:
+        """A row, and the rows around it."""
+        while row:
+            yield row
+            row = self._parents.get(row, "")
+
+    # ---------------------------------------------------------------------------------------- edges
+
+    def _ways(self, boxes: list[Box]) -> dict[tuple[str, str], list[Edge]]:
+        """The edges between boxes, by the box they leave and the frame where they may part."""
+        ways: defaultdict[tuple[str, str], list[Edge]] = defaultdict(list)
+        for box in boxes:
+            for source in self._operands[box.name]:
+                tail = self._box_of[source]
+                given = {self._box_of[name].shape for name in self._operands[tail.name]}
+                is_kept = given == {tail.shape} and tail.row == box.row
+                size = "" if is_kept or tail.kind == "input" else str(tail.shape)
+                way = Edge(tail.name, box.name, size, self._weight(tail, box))
+                ways[tail.name, self._entered(tail.frame, box.frame)].append(way)
+        return ways
+
+    def _entered(self, tail: str, head: str) -> str:
+        """The first frame that an edge from one frame to another enters, or that it stays in."""
+        around = set(self._frames_around(tail))
+        entered = [frame for frame in self._frames_around(head) if frame not in around]
+        return entered[-1] if entered else head
+
+    def _frames_around(self, frame: str) -> Iterator[str]:
+        """A frame, and the frames around it."""
+        while frame:
+            yield frame
+            frame = self.frames[frame].parent
+
+    def _weight(self, tail: Box, head: Box) -> int:
+        if tail.frame != head.frame:
+            return TO_HEAD if head.frame in self._graph.heads else ACROSS
+        if not tail.frame:
+            return ACROSS
+        return TO_JOIN if head.kind == "join" else WITHIN
+
+    def _add_fork(self, tail: str, frame: str, ways: list[Edge]) -> None:
+        """Lead edges into a frame as one that parts there, above the row's last box."""
+        fork = Fork(f"{frame} from {tail}", frame)
+        self.items[fork.name] = fork
+        weight = max(way.weight for way in ways)
+        self.edges.append(Edge(tail, fork.name, ways[0].size, weight))
+        parted = [Edge(fork.name, way.head, "", WITHIN) for way in ways]
+        last = self._box_of[self._graph.rows[frame].output].name
+        is_entry = frame not in self._frames_around(self._box_of[tail].frame)
+        if is_entry and last not in {way.head for way in ways}:
+            parted.insert(len(parted) // 2, Edge(fork.name, last, "", SPINE, is_seen=False))
+        self.edges += parted
+
+    def _with_size(self, way: Edge) -> list[Edge]:
+        """An edge, or the two that lead to a size and from it into a join."""
+        tail, head = self._box_of[way.tail], self._box_of[way.head]
+        if not way.size or way.weight != TO_JOIN:
+            return [way]
+        size = Size(f"{head.name} from {tail.name}", tail.frame, tail.shape)
+        self.items[size.name] = size
+        into = Edge(tail.name, size.name, "", WITHIN)
+        return [into, Edge(size.name, head.name, "", TO_JOIN)]
+
+    def _add_ends(self) -> None:
+        ends = dict.fromkeys(self._graph.outputs, "")
+        ends |= {head.output: head.name for head in self._graph.heads.values()}
+        for name, head in ends.items():
+            box = self._box_of[name]
+            label = "output" if head or len(self._graph.outputs) == 1 else self._rows[name]
+            end = End(f"{name} out", head, label, box.shape)
+            self.items[end.name] = end
+            self.edges.append(Edge(box.name, end.name, "", WITHIN if head else ACROSS))
+
+
+def _is_small(stage: Stage, before: Stage) -> bool:
+    """Whether a stage is shown in the box of the one before it, rather than in its own."""
+    is_kept = stage.known_shape.elements == before.known_shape.elements
+    return is_kept and kind(stage.op) in ("norm", "other")
+
+
+def _operands(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """The stages that are shown, and what each reads once identities in branches are edges."""
+    in_pipes = {name for row in graph.rows.values() for name in row.own_stages}
+    shown: dict[str, tuple[str, ...]] = {}
+    passed: dict[str, str] = {}
+    for stage in graph.stages():
+        sources = tuple(passed.get(name, name) for name in graph.operands(stage.name))
+        if isinstance(stage.op, Identity) and stage.name not in in_pipes:
+            passed[stage.name] = sources[0]
+        else:
+            shown[stage.name] = sources
+    return shown
+
+
+def _rows(graph: Graph) -> tuple[dict[str, str], dict[str, str]]:
+    """The innermost row of each stage, and the row around each row inside a block."""
+    innermost: dict[str, str] = {}
+    outermost: dict[str, str] = {}
+    parents: dict[str, str] = {}
+    for label, row in graph.rows.items():  # rows inside a block stand before the row around them
+        for name in row.stages:
+            innermost.setdefault(name, label)
+            if name in outermost:
+                parents[outermost[name]] = label
+            outermost[name] = label
+    return innermost, parents
+
+
+def _inside(label: str, parent: str) -> str:
+    """A row's label without that of the row around it."""
+    return label.removeprefix(f"{parent}.")

@@ -1,0 +1,192 @@
+"""The picture of a net as text in the DOT language, which the program Graphviz lays out."""
+
+from __future__ import annotations
+
+import textwrap
+from html import escape
+
+import graphviz
+
+from netspec.errors import DataError
+from netspec.language.diagnostics import printable
+from netspec.net import Net
+from netspec.ops import OPERATORS
+from netspec.views.boxes import Box, End, Fork, Frame, Item, Picture, Size, stage_text
+
+FILLS = {
+    "input": "#ffffff",
+    "conv": "#d9e6f5",
+    "pool": "#d9ecdb",
+    "norm": "#f7ebcb",
+    "fc": "#e8dcf1",
+    "join": "#e3e6e9",
+    "other": "#ffffff",
+}
+INK, QUIET, LINE = "#1f2328", "#57606a", "#7d8590"
+LARGE, NORMAL, SMALL = 20, 12, 10
+FONT = {"fontname": "Helvetica,Arial,sans-serif", "fontcolor": INK, "fontsize": f"{NORMAL}"}
+LINES = {"color": LINE, "penwidth": "0.9"}
+DPI, LARGEST = "144", 32_766
+"""Dots an inch of a png, and the height or width that Graphviz makes larger ones fit."""
+NARROW = 52
+"""Characters in a line of the title."""
+
+GRAPH = FONT | {"labelloc": "t", "ranksep": "0.28", "nodesep": "0.2", "pad": "0.25"}
+NODE = FONT | LINES | {"shape": "box", "style": "filled,rounded", "margin": "0.1,0.04"}
+NODE |= {"height": "0.3", "width": "0.6"}
+EDGE = FONT | LINES | {"fontsize": f"{SMALL}", "fontcolor": QUIET, "arrowsize": "0.6"}
+FRAME = {"style": "filled,rounded", "color": "#c9ced4", "fillcolor": "#f6f8fa"}
+HEAD = {"style": "filled,rounded,dashed", "color": "#b08800", "fillcolor": "#fffdf5"}
+HEAD |= {"labelloc": "b"}  # the edge into a head comes from the side, over its upper corner
+FORK = {"shape": "point", "width": "0.05", "height": "0.05", "ordering": "out"}
+SIZE = {"shape": "plaintext", "style": "", "margin": "0", "height": "0.1", "width": "0.1"}
+SIZE |= {"fontsize": f"{SMALL}", "fontcolor": QUIET}
+
+
+def drawing(net: Net) -> graphviz.Digraph:
+    """The picture of a net; its ``source`` is the DOT text, and a notebook shows the picture."""
+    look = {"graph_attr": GRAPH, "node_attr": NODE, "edge_attr": EDGE}
+    made: graphviz.Digraph = graphviz.Digraph(net.name, **look)
+    made.attr(label=_title(net))
+    _Drawing(net).draw(made)
+    return made
+
+
+def rendered(net: Net, form: str) -> bytes:
+    """The picture of a net as a file of the form ``"svg"``, ``"png"`` or ``"dot"``.
+
+    Raises:
+        DataError: the program that lays pictures out is missing or fails (``"dot"`` needs none), or
+            the picture is too large for a png.
+    """
+    made = drawing(net)
+    if form == "dot":
+        return str(made.source).encode()
+    if form == "png":
+        made.attr(dpi=DPI)
+    try:
+        picture: bytes = made.pipe(format=form, quiet=True)
+    except graphviz.ExecutableNotFound:
+        raise DataError(
+            f"a picture as {form} needs Graphviz, whose program `dot` is not here\n"
+            "  Debian, Ubuntu: apt install graphviz\n"
+            "  macOS:          brew install graphviz\n"
+            "  a .dot file needs no program: -o FILE.dot"
+        ) from None
+    except graphviz.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip()
+        raise DataError(f"Graphviz cannot draw {net.name}: {said or error}") from None
+    if form == "png" and max(_png_size(picture)) >= LARGEST:  # Graphviz made it smaller
+        raise DataError(f"{net.name} is too large for a picture as png: draw it as svg")
+    return picture
+
+
+def _png_size(picture: bytes) -> tuple[int, int]:
+    """Width and height, which stand in front of all else."""
+    return int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])
+
+
+def grouped(number: object) -> str:
+    """A count with its thousands apart, where it is a number: ``6,998,552``."""
+    return f"{number:,}" if isinstance(number, int) else str(number)
+
+
+class _Drawing:
+    """Draws a net into a DOT graph: frame by frame, and the edges last."""
+
+    def __init__(self, net: Net) -> None:
+        self.heads = net.graph.heads
+        self.picture = Picture(net.graph)
+        self.held: dict[str, list[Frame | Item]] = {"": []}
+        for item in self.picture.items.values():
+            self._held(item.frame).append(item)
+
+    def _held(self, name: str) -> list[Frame | Item]:
+        """What stands in a frame, which itself stands where its first item does."""
+        if name not in self.held:
+            frame = self.picture.frames[name]
+            self._held(frame.parent).append(frame)
+            self.held[name] = []
+        return self.held[name]
+
+    def draw(self, made: graphviz.Digraph) -> None:
+        self._draw_frame("", made)
+        for tail, head, size, weight, is_seen in self.picture.edges:
+            look = {"weight": f"{weight}"}
+            if size:
+                look["label"] = graphviz.escape(f"  {size}  ")
+            if not is_seen:
+                look["style"] = "invis"
+            elif isinstance(self.picture.items[head], Fork | Size):
+                look["arrowhead"] = "none"
+            made.edge(tail, head, **look)
+
+    def _draw_frame(self, name: str, made: graphviz.Digraph) -> None:
+        for item in self.held[name]:
+            if isinstance(item, Frame):
+                with made.subgraph(name=f"cluster {item.name}") as inner:
+                    look = HEAD if item.name in self.heads else FRAME
+                    inner.attr(label=self._frame_label(item), labeljust="l", margin="18", **look)
+                    self._draw_frame(item.name, inner)
+            elif isinstance(item, Box):
+                made.node(item.name, _box_label(item), fillcolor=FILLS[item.kind])
+            elif isinstance(item, End):
+                label = _lines(_bold(item.label), _text(str(item.shape)))
+                made.node(item.name, label, fillcolor="#ffffff")
+            elif isinstance(item, Size):
+                made.node(item.name, graphviz.escape(str(item.shape)), **SIZE)
+            else:
+                made.node(item.name, "", **FORK)
+
+    def _frame_label(self, frame: Frame) -> str:
+        if frame.name in self.heads:
+            told = f"head, weight {self.heads[frame.name].weight:g}"
+        else:  # the block that the row is, if it is one
+            told = "" if len(frame.words) > 1 or frame.words[0] in OPERATORS else frame.words[0]
+        return _lines(f"{_bold(frame.label)}&#160; {_small(told)}" if told else _bold(frame.label))
+
+
+# ---------------------------------------------------------------------------------------- labels
+
+
+def _title(net: Net) -> str:
+    totals, with_heads = net.totals, net.totals_with_heads
+    heads = with_heads.parameters - totals.parameters
+    apart = f" (and {grouped(heads)} in heads)" if heads else ""
+    return _lines(
+        f'<FONT POINT-SIZE="{LARGE}">{_bold(net.name)}</FONT>',
+        *map(_text, textwrap.wrap(printable(net.title), NARROW)),
+        f"{grouped(totals.parameters)} parameters{apart}",
+        f"{grouped(totals.macs)} multiply-accumulates an image",
+        "&#160;",
+    )
+
+
+def _box_label(box: Box) -> str:
+    first, *small = box.stages
+    if box.kind == "input":
+        return _lines(_bold(first.name), _text(str(box.shape)))
+    lines = [_bold(box.label)] if box.label else []
+    lines.append(_text(stage_text(first)))
+    if small:
+        lines.append(_small(" | ".join(map(stage_text, small))))
+    return _lines(*lines)
+
+
+def _lines(*lines: str) -> str:
+    """An HTML-like label; a table, because Graphviz centres its lines better than bare ones."""
+    rows = "".join(f"<TR><TD>{line}</TD></TR>" for line in lines)
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{rows}</TABLE>>'
+
+
+def _bold(text: str) -> str:
+    return f"<B>{_text(text)}</B>"
+
+
+def _small(text: str) -> str:
+    return f'<FONT POINT-SIZE="{SMALL}" COLOR="{QUIET}">{_text(text)}</FONT>'
+
+
+def _text(text: str) -> str:
+    """A text that an HTML-like label shows as it stands; in it too, Graphviz obeys backslashes."""
+    return escape(text).replace("\\", "\\\\")
