@@ -139,6 +139,8 @@ class _Examiner:
                 help = did_you_mean(column.text, COLUMNS) or f"columns are {', '.join(COLUMNS)}"
                 message = f"a printed row has no column `{column.text}`"
                 self.scope.problem("NS403", message, column.at, help=help)
+                meant = [c for c in COLUMNS if f"`{c}`" in help]
+                found |= dict.fromkeys(meant, erratum)  # so that the cell is not reported as well
             elif column.text in found:
                 message = f"a second erratum on the same {column.text}"
                 help = "say in one erratum why the cell cannot be right"
@@ -209,7 +211,7 @@ class _Examiner:
         printed, erratum = " ".join(place.text.split()), errata.get(column)
         if mismatch is None:
             if erratum is not None:
-                message = f"the erratum excuses nothing: the {column} of {row.label} agrees"
+                message = f"the erratum excuses nothing: {column} of {row.label} is printed right"
                 self._report(
                     "NS402", message, erratum.at, [Note(f"{derived} is derived")], "remove it"
                 )

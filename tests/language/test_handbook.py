@@ -13,6 +13,7 @@ from netspec import SpecError, load, loads
 from netspec.language.handbook import codes, explanation
 from netspec.language.limits import MAX_BYTES, MAX_DEPTH
 
+NOTES = ("NS305", "NS306")
 GOLDEN = Path(__file__).parent / "golden"
 PACKAGE = Path(netspec.__file__).parent
 
@@ -26,6 +27,12 @@ def from_bytes(data: bytes) -> Callable[[Path], object]:
     return read
 
 
+def in_a_circle(folder: Path) -> object:
+    (folder / "example.net").write_text('net example\nimport "blocks.net"\ninput image 8x8x3\na: relu\n')
+    (folder / "blocks.net").write_text('import "example.net"\nblock b = relu\n')
+    return load(folder / "example.net")
+
+
 WITHOUT_AN_EXAMPLE: dict[str, Callable[[Path], object]] = {
     "NS001": lambda folder: load(folder / "example.net"),
     "NS002": from_bytes(b"net example\ninput image 8x8x3\na: fc 10 # \xe9t\xe9"),
@@ -35,13 +42,17 @@ WITHOUT_AN_EXAMPLE: dict[str, Callable[[Path], object]] = {
         "net example\nlet a = " + "(" * (MAX_DEPTH + 1) + "1" + ")" * (MAX_DEPTH + 1),
         "example.net",
     ),
+    "NS010": in_a_circle,
+    "NS121": lambda folder: loads(
+        "net example(classes)\ninput map H x 8 x 3\na: fc classes", "example.net"
+    ).require_numbers(),
     "NS120": lambda folder: loads(
         "net example(act=relu)\ninput image 8x8x3\na: act", "example.net", atc="tanh"
     ),
 }
 
 
-@pytest.mark.parametrize("code", [c for c in codes() if c != "NS305"])
+@pytest.mark.parametrize("code", [c for c in codes() if c not in NOTES])
 def test_each_code_has_an_example_whose_text_is_as_pinned(code: str, tmp_path: Path) -> None:
     page = explanation(code)
     assert bool(page.wrong) != (code in WITHOUT_AN_EXAMPLE)
