@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from netspec import bundled, load
@@ -9,49 +11,141 @@ from netspec.language.read import BUNDLED
 from netspec.views.summary import summary
 
 TOTALS = {
-    # Krizhevsky et al. 2012, section 3.5: parameters and MACs of the grouped, two-column net
-    "alexnet": (60_965_224, 724_406_816, 60_965_224, 724_406_816),
-    # Szegedy et al. 2014, Table 1, with biases; then with both auxiliary heads
-    "googlenet": (6_998_552, 1_582_671_872, 13_378_280, 1_591_044_096),
-    # LeCun et al. 1998 with a dense C3: 60,850 - 1,516 + 2,416 parameters
-    "lenet5": (61_750, 416_520, 61_750, 416_520),
+    # parameters, buffers, MACs, then parameters and MACs with the heads
+    "alexnet": (60_965_224, 0, 724_406_816, 60_965_224, 724_406_816),
+    # C1 48, C2 128, C3 and C4 192 filters; C5 and the fully connected layers at full size
+    "alexnet_one_column": (59_798_312, 0, 391_514_384, 59_798_312, 391_514_384),
+    # C6 adds (3*3*256+1)*256 and 3*3*256*256*6*6, the classes 4097*20841 and 4096*20841
+    "alexnet_six": (146_940_881, 0, 831_005_216, 146_940_881, 831_005_216),
+    "cifar4": (2_112_970, 0, 19_512_576, 2_112_970, 19_512_576),
+    "googlenet": (6_998_552, 0, 1_582_671_872, 13_378_280, 1_591_044_096),
+    "inception_v2": (11_295_240, 20_032, 2_032_600_064, 11_295_240, 2_032_600_064),
+    "inception_v3": (23_834_568, 34_432, 5_713_216_096, 27_161_264, 5_718_899_296),
+    "inception_v4": (42_679_816, 63_168, 12_253_974_624, 42_679_816, 12_253_974_624),
+    "lenet5": (60_850, 0, 326_520, 60_850, 326_520),
+    "lenet5_rbf": (60_000, 0, 326_520, 60_000, 326_520),
+    "nin": (81_960, 0, 56_753_408, 81_960, 56_753_408),
+    "nin_cifar10": (966_986, 0, 222_486_528, 966_986, 222_486_528),
+    "vgg11": (132_863_336, 0, 7_609_090_048, 132_863_336, 7_609_090_048),
+    "vgg11_lrn": (132_863_336, 0, 7_609_090_048, 132_863_336, 7_609_090_048),
+    "vgg13": (133_047_848, 0, 11_308_466_176, 133_047_848, 11_308_466_176),
+    "vgg16_1": (133_638_952, 0, 11_770_888_192, 133_638_952, 11_770_888_192),
+    "vgg16_3": (138_357_544, 0, 15_470_264_320, 138_357_544, 15_470_264_320),
+    "vgg19": (143_667_240, 0, 19_632_062_464, 143_667_240, 19_632_062_464),
+    "zfnet": (62_357_608, 0, 1_168_032_896, 62_357_608, 1_168_032_896),
 }
+
+ALEXNET = "55x55x96 27x27x96 27x27x256 13x13x256 13x13x384 13x13x384 13x13x256 6x6x256"
+LENET5 = "28x28x6 14x14x6 10x10x16 5x5x16 1x1x120 84 10"
+FC = "4096 4096 1000"
+
+
+def vgg(*counts: int) -> str:
+    """The sizes of a VGG net with so many convolutions in each block."""
+    sizes = []
+    for block, count in enumerate(counts):
+        side, channels = 224 >> block, min(64 << block, 512)
+        sizes += [f"{side}x{side}x{channels}"] * count + [f"{side // 2}x{side // 2}x{channels}"]
+    return f"{' '.join(sizes)} {FC}"
+
 
 OUTPUTS = {
-    "alexnet": "55x55x96 27x27x96 27x27x256 13x13x256 13x13x384 13x13x384 13x13x256 6x6x256 "
-    "4096 4096 1000",
+    "alexnet": f"{ALEXNET} {FC}",
+    "alexnet_one_column": "55x55x48 27x27x48 27x27x128 13x13x128 13x13x192 13x13x192 13x13x256 "
+    f"6x6x256 {FC}",
+    "alexnet_six": f"{ALEXNET} 6x6x256 4096 4096 21841",
+    "cifar4": "24x24x64 12x12x64 12x12x64 6x6x64 6x6x64 6x6x32 10",
     "googlenet": "112x112x64 56x56x64 56x56x192 28x28x192 28x28x256 28x28x480 14x14x480 14x14x512 "
     "14x14x512 14x14x512 14x14x528 14x14x832 7x7x832 7x7x832 7x7x1024 1000 1000 1000",
-    "lenet5": "28x28x6 14x14x6 10x10x16 5x5x16 1x1x120 84 10",
-}
+    "inception_module": "HxWxC2 HxWxC2 HxWxC2 HxWxC2 HxWxC2 HxWxC1 HxWxC2 HxWx4*C2",
+    "inception_naive": "HxWxC2 HxWxC2 HxWxC2 HxWxC1 HxWxC1 + 3*C2",
+    "inception_v2": "112x112x64 56x56x64 56x56x192 28x28x192 28x28x256 28x28x320 14x14x576 "
+    "14x14x576 14x14x576 14x14x608 14x14x608 7x7x1056 7x7x1024 7x7x1024 1000",
+    "inception_v3": "149x149x32 147x147x32 147x147x64 73x73x64 73x73x80 71x71x192 35x35x192 "
+    "35x35x256 35x35x288 35x35x288 17x17x768 17x17x768 17x17x768 17x17x768 17x17x768 8x8x1280 "
+    "8x8x2048 8x8x2048 1000 1000",
+    "inception_v4": "149x149x32 147x147x32 147x147x64 73x73x160 71x71x192 35x35x384"
+    + " 35x35x384" * 4 + " 17x17x1024" * 8 + " 8x8x1536" * 4 + " 1000",
+    "lenet5": LENET5,
+    "lenet5_rbf": LENET5,
+    "nin": "30x30x16 30x30x16 28x28x64 28x28x64 26x26x100 26x26x100 1x1x100",
+    "nin_cifar10": "32x32x192 32x32x160 32x32x96 16x16x96 16x16x192 16x16x192 16x16x192 8x8x192 "
+    "8x8x192 8x8x192 8x8x10 1x1x10",
+    "vgg11": vgg(1, 1, 2, 2, 2),
+    "vgg11_lrn": vgg(1, 1, 2, 2, 2),
+    "vgg13": vgg(2, 2, 2, 2, 2),
+    "vgg16_1": vgg(2, 2, 3, 3, 3),
+    "vgg16_3": vgg(2, 2, 3, 3, 3),
+    "vgg19": vgg(2, 2, 4, 4, 4),
+    "zfnet": f"110x110x96 55x55x96 26x26x256 13x13x256 13x13x384 13x13x384 13x13x256 6x6x256 {FC}",
+}  # fmt: skip
 
-LINES = {"alexnet": 20, "googlenet": 40, "lenet5": 12}
+LINES = {  # architecture, without and with the recipe; a VGG has its table's rows and 6 more
+    "alexnet": (20, 32), "alexnet_one_column": (12, 12), "alexnet_six": (6, 6),
+    "cifar4": (12, 12), "googlenet": (40, 52), "inception_module": (12, 12),
+    "inception_naive": (10, 10), "inception_v2": (55, 55), "inception_v3": (55, 55),
+    "inception_v4": (55, 55), "lenet5": (20, 20), "lenet5_rbf": (36, 36), "nin": (12, 12),
+    "nin_cifar10": (18, 18), "vgg11": (22, 22), "vgg11_lrn": (6, 6), "vgg13": (6, 6),
+    "vgg16_1": (7, 7), "vgg16_3": (27, 27), "vgg19": (7, 7), "zfnet": (18, 18),
+}  # fmt: skip
+
+SYMBOLIC = ("inception_module", "inception_naive")
 
 
-@pytest.mark.parametrize("name", bundled())
+def test_every_bundled_spec_is_tested_here() -> None:
+    assert set(OUTPUTS) == set(LINES) == set(bundled()) == {*TOTALS, *SYMBOLIC}
+
+
+@pytest.mark.parametrize("name", TOTALS)
 def test_totals_are_those_of_the_paper(name: str) -> None:
     net = load(name)
     totals, with_heads = net.totals, net.totals_with_heads
-    found = (totals.parameters, totals.macs, with_heads.parameters, with_heads.macs)
-    assert found == TOTALS[name]
+    held = (totals.parameters, totals.buffers, totals.macs)
+    assert (*held, with_heads.parameters, with_heads.macs) == TOTALS[name]
+
+
+def test_the_symbolic_modules_have_the_totals_of_any_size() -> None:
+    module = load("inception_module", H=28, W=28, C1=192, C2=64)
+    assert module.totals.parameters == 188_800  # 205,184 as printed
+    naive = load("inception_naive", H=28, W=28, C1=192, C2=64)
+    assert naive.totals.macs == 28 * 28 * 192 * 64 * (1 + 9 + 25)
+    assert load("inception_module").symbols == ["C1", "C2", "H", "W"]
 
 
 @pytest.mark.parametrize("name", bundled())
 def test_every_row_has_the_size_of_the_table(name: str) -> None:
     rows = summary(load(name))["rows"]
-    assert ["x".join(map(str, row["output"])) for row in rows] == OUTPUTS[name].split()
+    found = ["x".join(map(str, row["output"])) for row in rows]
+    assert " ".join(found) == OUTPUTS[name]
 
 
 @pytest.mark.parametrize("name", bundled())
 def test_every_row_claims_its_size(name: str) -> None:
     net = load(name)
     assert all(any(c.kind == "size" for c in row.claims) for row in net.graph.rows.values())
+    assert not net.notes
 
 
 @pytest.mark.parametrize("name", bundled())
 def test_a_spec_is_as_short_as_its_table(name: str) -> None:
-    lines = (BUNDLED / f"{name}.net").read_text(encoding="utf-8").splitlines()
-    assert sum(bool(line.split("#")[0].strip()) for line in lines) <= LINES[name]
+    text = (BUNDLED / f"{name}.net").read_text(encoding="utf-8")
+    text = re.sub(r"^ *document .*?^ *\}\n", "", text, flags=re.DOTALL | re.MULTILINE)
+    with_recipe = written(text)
+    without = written(re.sub(r"^train .*?^\}", "", text, flags=re.DOTALL | re.MULTILINE))
+    assert (without, with_recipe) <= LINES[name]
+    assert with_recipe <= LINES[name][1]
+
+
+def written(text: str) -> int:
+    """The lines of a text that hold more than a comment."""
+    return sum(bool(line.split("#")[0].strip()) for line in text.splitlines())
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_every_spec_names_its_source(name: str) -> None:
+    first = (BUNDLED / f"{name}.net").read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("# ")
+    assert load(name).title
 
 
 def test_the_receptive_field_grows_as_in_alexnet() -> None:

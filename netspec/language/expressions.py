@@ -215,7 +215,7 @@ def _comparison(node: syntax.Comparison, scope: Scope) -> Word:
     if node.operator in ("==", "!="):
         left, right = evaluate(node.left, scope), evaluate(node.right, scope)
         if is_symbolic(left) or is_symbolic(right):
-            equal = same(left, right)
+            equal = same(number(node.left, scope), number(node.right, scope))
             return _decided(
                 equal if node.operator == "==" or equal is None else not equal, node, scope
             )
