@@ -159,7 +159,13 @@ def examined(
             raise SpecError(problems.found)
         claims = check(graph, problems, is_changed=made.is_changed)
         documents = tuple(
-            examine(document, made.scope, graph, is_changed=made.is_changed)
+            examine(
+                document,
+                made.scope,
+                graph,
+                is_changed=made.is_changed,
+                is_set=bool(settings),
+            )
             for document in made.documents
         )
     net = Net(

@@ -331,7 +331,7 @@ class Printed:
     at: At
     stride: Expression | None = None
     count: Expression | None = None
-    copies: int = 1
+    copies: Expression | None = None
     grouped: int = 0
     """How many of the dimensions stand in parentheses, as in ``(7x7x512)x4096``."""
 
