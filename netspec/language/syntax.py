@@ -314,6 +314,7 @@ class Directive:
 class Train:
     directives: tuple[Directive, ...]
     at: At
+    is_inherited: bool = False
 
 
 # --------------------------------------------------------------------------------- printed tables
