@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from netspec.check import count_terms, not_applying, sum_notes
+from netspec.check import count_terms, sum_notes
 from netspec.graph import Graph, Row, Stage
 from netspec.language import syntax
-from netspec.language.diagnostics import Note, Problems, did_you_mean
+from netspec.language.diagnostics import Diagnostic, Note, Problems, did_you_mean
 from netspec.language.expressions import condition, number
 from netspec.language.scope import Reported, Scope
 from netspec.language.source import Span
@@ -66,12 +66,10 @@ class Document(NamedTuple):
         return cells + sum(sentence.status == status for sentence in self.sentences)
 
 
-def examine(document: syntax.Document, scope: Scope, graph: Graph, *, is_changed: bool) -> Document:
-    """Hold a printed table against a checked graph; disagreements are reported.
-
-    With settings that change the net (``is_changed``) they are notes, because a table is printed
-    for the defaults.
-    """
+def examine(
+    document: syntax.Document, scope: Scope, graph: Graph
+) -> tuple[Document, list[Diagnostic]]:
+    """Hold a printed table against a shaped graph; returns what disagrees as well."""
     found = Problems()
     examiner = _Examiner(graph, scope, found, _depth(document, scope))
     made = Document(
@@ -79,9 +77,7 @@ def examine(document: syntax.Document, scope: Scope, graph: Graph, *, is_changed
         tuple(row for row in map(examiner.row, document.rows) if row),
         tuple(s for s in map(examiner.sentence, document.sentences) if s),
     )
-    told = [not_applying(d) for d in found.found] if is_changed else found.found
-    scope.problems.found += told
-    return made
+    return made, found.found
 
 
 def _depth(document: syntax.Document, scope: Scope) -> str:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 
-from netspec.check import check
+from netspec.check import check, not_applying
 from netspec.columns import check_columns
 from netspec.document import Document, examine
 from netspec.graph import Graph, Totals
@@ -158,10 +158,11 @@ def examined(
             check(graph, problems, is_changed=made.is_changed)
             raise SpecError(problems.found)
         claims = check(graph, problems, is_changed=made.is_changed)
-        documents = tuple(
-            examine(document, made.scope, graph, is_changed=made.is_changed)
-            for document in made.documents
-        )
+        claims_hold = not problems.errors
+        held = [examine(document, made.scope, graph) for document in made.documents]
+        if claims_hold:  # otherwise cells are wrong for the same reason
+            disagreeing = [d for _, found in held for d in found]
+            problems.found += map(not_applying, disagreeing) if made.is_changed else disagreeing
     net = Net(
         made.name,
         made.title,
@@ -170,7 +171,7 @@ def examined(
         settings,
         notes=tuple(d for d in problems.found if d.severity == "note"),
         claims=claims,
-        documents=documents,
+        documents=tuple(document for document, _ in held),
         recipe=made.recipe,
         files=reader.found,
         seconds={"parse": parsed - started, "check": perf_counter() - parsed},
