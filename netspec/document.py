@@ -157,7 +157,7 @@ class _Examiner:
             inputs = self.graph.shapes_into(stage.name)
             values = [number(d, self.scope) for d in given.dimensions]
             stride = number(given.stride, self.scope) if given.stride else None
-            count = number(given.count, self.scope) if given.count else None
+            count = number(given.filters, self.scope) if given.filters else None
             shown = kernel_shown(stage.op, inputs, self.depth)
             return kernel_mismatch(
                 given, values, stride, count, stage.op, inputs, self.depth
