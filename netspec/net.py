@@ -133,7 +133,7 @@ def from_source(source: Source, settings: Mapping[str, Setting], files: Found | 
     """A net from a spec without errors; ``files`` are those it asks for, where they are known."""
     net, problems = examined(source, settings, files)
     if problems.errors:
-        raise SpecError(problems.found)
+        raise SpecError(problems.errors)
     return net
 
 
@@ -156,7 +156,7 @@ def examined(
         check_columns(graph, problems)
         if problems.errors:
             check(graph, problems, is_changed=made.is_changed)
-            raise SpecError(problems.found)
+            raise SpecError(problems.errors)
         claims = check(graph, problems, is_changed=made.is_changed)
         claims_hold = not problems.errors
         held = [examine(document, made.scope, graph) for document in made.documents]
