@@ -13,10 +13,10 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from netspec import values
-from netspec.check import count_terms, not_applying, sum_notes
+from netspec.check import count_terms, sum_notes
 from netspec.graph import Graph, Row, Stage
 from netspec.language import syntax
-from netspec.language.diagnostics import Note, Problems, did_you_mean
+from netspec.language.diagnostics import Diagnostic, Note, Problems, did_you_mean
 from netspec.language.expressions import condition, evaluate, number
 from netspec.language.scope import Reported, Scope
 from netspec.language.source import Span
@@ -73,14 +73,9 @@ class Document(NamedTuple):
 
 
 def examine(
-    document: syntax.Document, scope: Scope, graph: Graph, *, is_changed: bool, is_set: bool
-) -> Document:
-    """Hold a printed table against a checked graph; disagreements are reported.
-
-    With settings that change the net (``is_changed``) they are notes, because a table is printed
-    for the defaults.  So is an erratum that excuses nothing where symbols are set (``is_set``): a
-    false cell may be right by chance.
-    """
+    document: syntax.Document, scope: Scope, graph: Graph
+) -> tuple[Document, list[Diagnostic]]:
+    """Hold a printed table against a shaped graph; returns what disagrees as well."""
     found = Problems()
     examiner = _Examiner(graph, scope, found, _depth(document, scope))
     made = Document(
@@ -88,10 +83,7 @@ def examine(
         tuple(row for row in map(examiner.row, document.rows) if row),
         tuple(s for s in map(examiner.sentence, document.sentences) if s),
     )
-    for problem in found.found:
-        is_told = is_changed or (is_set and problem.code == "NS402")
-        scope.problems.found.append(not_applying(problem) if is_told else problem)
-    return made
+    return made, found.found
 
 
 def _depth(document: syntax.Document, scope: Scope) -> str:
@@ -192,7 +184,7 @@ class _Examiner:
         dims = [number(dimension, self.scope) for dimension in given.dimensions]
         stride, count, copies = (
             None if node is None else number(node, self.scope)
-            for node in (given.stride, given.count, given.copies)
+            for node in (given.stride, given.filters, given.copies)
         )
         return Numbers(dims, stride, count, copies, given.grouped)
 
@@ -331,12 +323,12 @@ def _derived(node: syntax.Expression, scope: Scope) -> str:
         return f" {node.operator} ".join(_derived(operand, scope) for operand in node.operands)
     if not isinstance(node, syntax.Comparison):
         return scope.span(node.at).text
-    sides = {side: evaluate(side, scope) for side in (node.left, node.right)}
-    if not all(isinstance(value, Word | BlockName) for value in sides.values()):
-        for side, value in sides.items():
+    sides = [(side, evaluate(side, scope)) for side in (node.left, node.right)]
+    if not all(isinstance(value, Word | BlockName) for _, value in sides):
+        for side, value in sides:
             if isinstance(value, Word):
                 number(side, scope)  # reports a word beside a number
-    left, right = map(_shown, sides.values())
+    left, right = (_shown(value) for _, value in sides)
     holds = condition(node, scope)
     sign = node.operator
     if sign in ("==", "!="):

@@ -7,7 +7,6 @@ import netspec
 from netspec.compiler import random_images, tolerance, verify
 from tests.helpers import load_rows
 
-
 SYMBOLS = {"H": 9, "W": 7, "C1": 20, "C2": 8}
 
 

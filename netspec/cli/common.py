@@ -153,7 +153,8 @@ def checked(net: Net) -> str:
 def print_notes(net: Net) -> None:
     """Print the claims that do not apply with the net's settings, a line each."""
     for note in net.notes:
-        click.echo(f"{styled('note', 'note')}: {note.message}")
+        place = f"{note.span.source.name}, line {note.span.line}"
+        click.echo(f"{styled(f'note[{note.code}]', 'note')}: {note.message} ({place})")
 
 
 def exit_code(diagnostics: list[Diagnostic]) -> int:

@@ -111,7 +111,7 @@ class _Net:
 
     def _columns(self, statement: syntax.Columns, scope: Scope) -> None:
         try:
-            count = expressions.whole(statement.count, scope, "the number of columns", minimum=1)
+            count = expressions.whole(statement.number, scope, "the number of columns", minimum=1)
         except Reported:
             return
         if self.graph.columns is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from netspec.graph import Graph, Input
 from netspec.language import syntax
 from netspec.language.binding import bind, usage
-from netspec.language.diagnostics import Note, did_you_mean
+from netspec.language.diagnostics import Diagnostic, Note, did_you_mean
 from netspec.language.scope import Reported, Scope
 from netspec.recipe import (
     BY_ROW,
@@ -48,7 +48,8 @@ class _Reader:
         self.is_whole = True
         self.sized: tuple[Resize | Center | Crop, syntax.At] | None = None
 
-    def recipe(self, statement: syntax.Train) -> Recipe:
+    def recipe(self, statement: syntax.Train) -> Recipe | None:
+        """The recipe; None for one of the base that does not fit a variant's input."""
         names = {directive.name.text for directive in statement.directives}
         in_order = sorted(statement.directives, key=lambda d: d.name.text == "augment")
         for directive in in_order:  # images are augmented behind what prepares them
@@ -61,8 +62,7 @@ class _Reader:
             message = f"the recipe does not say its {' and '.join(missing)}"
             help = f"every recipe says {', '.join(NEEDED)}"
             self.scope.problem("NS150", message, statement.at, help=help)
-        self._check_size()
-        return self.found
+        return self.found if self._fits(is_inherited=statement.is_inherited) else None
 
     def _directive(self, directive: syntax.Directive) -> None:
         name = directive.name
@@ -162,18 +162,24 @@ class _Reader:
             self.sized = made, step.at
         return made
 
-    def _check_size(self) -> None:
-        """Refuse images that come out of the recipe in another size than the net takes."""
+    def _fits(self, *, is_inherited: bool) -> bool:
+        """Whether images come out of the recipe in the size that the net takes; else reported."""
         inputs = [self.graph.stage(name) for name in self.graph.inputs]
         if self.sized is None or len(inputs) != 1 or not self.is_whole:
-            return
+            return True
         op, (step, at) = inputs[0].op, self.sized
         assert isinstance(op, Input)
         if not op.size.is_map or any_symbolic(op.size) or op.size[:2] == step.size:
-            return
+            return True
         height, width = step.size
         message = (
             f"images come out of `{step.name}` as {height}x{width}, and the net takes {op.size}"
         )
         help = "the last of resize, center and crop gives the size of the net's input"
+        if is_inherited:
+            message = f"the recipe of the base does not apply: {message}"
+            note = Diagnostic("NS306", message, self.scope.span(at), help=help, severity="note")
+            self.scope.problems.found.append(note)
+            return False
         self.scope.problem("NS154", message, at, help=help)
+        return False

@@ -121,6 +121,7 @@ class _Variant:
         else:
             del self.statements[place]
             self.dropped[name.text] = name.at
+            self.statements = [_without(s, name.text) for s in self.statements]
 
     def _position(self, label: str) -> int | None:
         """Where the row, head or input with a label stands; a range is split to find it."""
@@ -177,7 +178,7 @@ class _Variant:
 
 
 def _inherited(statement: syntax.Statement, header: syntax.Net) -> syntax.Statement:
-    if isinstance(statement, syntax.Row | syntax.Head):
+    if isinstance(statement, syntax.Row | syntax.Head | syntax.Train):
         return replace(statement, is_inherited=True)
     if not isinstance(statement, syntax.Net):
         return statement
@@ -185,6 +186,18 @@ def _inherited(statement: syntax.Statement, header: syntax.Net) -> syntax.Statem
     kept = [own.pop(p.name.text, p) for p in statement.parameters]
     title = header.title or statement.title
     return replace(header, parameters=(*kept, *own.values()), title=title)
+
+
+def _without(statement: syntax.Statement, label: str) -> syntax.Statement:
+    """An inherited recipe does not speak of a row that is left out."""
+    if not isinstance(statement, syntax.Train) or not statement.is_inherited:
+        return statement
+    kept = []
+    for directive in statement.directives:
+        rows = tuple(row for row in directive.rows if row.text != label)
+        if rows or not directive.rows:
+            kept.append(replace(directive, rows=rows))
+    return replace(statement, directives=tuple(kept))
 
 
 def _labels(row: syntax.Row) -> list[str]:

@@ -77,7 +77,8 @@ def test_settings_list_the_claims_that_do_not_apply(spec: Path) -> None:
     assert "0 claims hold, 1 does not apply" in done.stdout
     for command in ("summary", "compile"):
         told = run(command, spec, "--set", "n=5").stdout.splitlines()[-1]
-        assert told.endswith("with these settings: row a is 5, not 10")
+        assert "with these settings: row a is 5, not 10 (" in told
+        assert told.endswith("example.net, line 3)")
 
 
 # ---------------------------------------------------------------------------------------- summary

@@ -18,8 +18,8 @@ from tests.ops.helpers import images, random_buffers, random_parameters
 
 MAP = Shape((4, 5, 6))
 REQUIRED = {
-    "kernel": Kernel(3, 1), "count": 4, "rate": 0.5, "n": 3, "eps": 1e-3, "by": "mean", "sigma": 1.5,
-    "codes": Codes("digits", 4, 30, ((1,) * 120, (-1,) * 120)),
+    "kernel": Kernel(3, 1), "count": 4, "rate": 0.5, "n": 3, "eps": 1e-3, "by": "mean",
+    "sigma": 1.5, "codes": Codes("digits", 4, 30, ((1,) * 120, (-1,) * 120)),
 }  # fmt: skip
 ROOMS = [room.name for room in pkgutil.iter_modules(netspec.ops.__path__)]
 
