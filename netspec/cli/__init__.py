@@ -12,6 +12,7 @@ import click
 from netspec import __version__, bundled
 from netspec.cli.check import check
 from netspec.cli.compile import compile
+from netspec.cli.diff import diff
 from netspec.cli.explain import explain
 from netspec.cli.ops import ops
 from netspec.cli.run import run
@@ -48,5 +49,5 @@ def main() -> None:
     """Turn the layer table of a paper into a network that is checked, fast and trainable."""
 
 
-for command in (check, summary, compile, run, explain, ops):
+for command in (check, summary, diff, compile, run, explain, ops):
     main.add_command(command)
