@@ -55,14 +55,19 @@ def _read_settings(
 
 def set_option(command: Command) -> Command:
     """``--set KEY=VALUE``: a parameter of the net."""
+    return setting("--set", "settings", "the net")(command)
+
+
+def setting(flag: str, name: str, whose: str) -> Callable[[Command], Command]:
+    """An option that takes KEY=VALUE, a parameter of one of several nets."""
     return click.option(
-        "--set",
-        "settings",
+        flag,
+        name,
         metavar="KEY=VALUE",
         multiple=True,
         callback=_read_settings,
-        help="Set a parameter of the net; repeatable.",
-    )(command)
+        help=f"Set a parameter of {whose}; repeatable.",
+    )
 
 
 def json_option(command: Command) -> Command:
