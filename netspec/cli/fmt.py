@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import difflib
 import io
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from netspec.cli.common import styled
+from netspec.cli.common import styled, write_whole
+from netspec.errors import DataError
 from netspec.language.diagnostics import SpecError, render
 from netspec.language.format import format
 from netspec.language.limits import MAX_BYTES
@@ -46,16 +45,14 @@ def fmt(specs: tuple[str, ...], check: bool, diff: bool) -> None:
             if not (check or diff) and path is None:
                 click.echo(after, nl=False)
             elif not (check or diff) and path is not None and is_changed:
-                _write(path, after)
+                write_whole(path, after)
                 click.echo(f"{spec}: formatted")
         except SpecError as error:
             code = 1
             click.echo(render(error.diagnostics, styled), err=True)
-        except OSError as error:
+        except (DataError, OSError) as error:
             code = 1
-            reason = (error.strerror or str(error)).lower()
-            message = f"cannot format {_shown(spec)}: {reason}"
-            click.echo(f"{styled('error', 'error')}: {message}", err=True)
+            click.echo(f"{styled('error', 'error')}: {error}", err=True)
     raise click.exceptions.Exit(code)
 
 
@@ -71,24 +68,8 @@ def _read(spec: str) -> tuple[Path | None, bytes]:
     path = read(spec).path
     assert path is not None
     if not path.is_file():
-        raise OSError("it is not a regular file")
+        raise DataError(f"cannot format {path}: it is not a regular file")
     return path, path.read_bytes()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; a link goes on leading to it."""
-    target = path.resolve()
-    with target.open("r+b"):  # whoever may not write the file may still rename another over it
-        mode = target.stat().st_mode
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-        os.chmod(name, mode)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def _diff(name: str, before: bytes, after: bytes) -> Iterator[str]:

@@ -23,7 +23,8 @@ class Token(NamedTuple):
 
     ``kind`` is ``word``, ``string`` or what the mark says, such as ``|``; besides them ``define``
     is the `=` of a definition, ``open`` and ``close`` are the parentheses behind the name of a net
-    or block, and ``place`` is a part of a drawing.  ``is_apart`` tells whether space stands before it.
+    or block, and ``place`` is a part of a drawing.  ``is_apart`` tells whether space stands
+    before it.
     """
 
     kind: str

@@ -282,7 +282,7 @@ def test_any_space_keeps_the_meaning(name: str) -> None:
     run()
 
 
-# ------------------------------------------------------------------------------ specs made by chance
+# ----------------------------------------------------------------------------- specs made by chance
 
 spaces = st.sampled_from(["", "", " ", "  ", "\t"])
 gaps = st.sampled_from([" ", "  ", "\t "])
