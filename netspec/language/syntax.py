@@ -310,7 +310,7 @@ class Printed(NamedTuple):
     at: At
     stride: Expression | None = None
     filters: Expression | None = None
-    copies: int = 1
+    copies: Expression | None = None
     grouped: int = 0
     """How many of the dimensions stand in parentheses, as in ``(7x7x512)x4096``."""
 
