@@ -12,19 +12,25 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from netspec.check import count_terms, not_applying, sum_notes
+from netspec import values
+from netspec.check import count_terms, sum_notes
 from netspec.graph import Graph, Row, Stage
 from netspec.language import syntax
-from netspec.language.diagnostics import Note, Problems, did_you_mean
-from netspec.language.expressions import condition, number
+from netspec.language.diagnostics import Diagnostic, Note, Problems, did_you_mean
+from netspec.language.expressions import condition, evaluate, number
 from netspec.language.scope import Reported, Scope
 from netspec.language.source import Span
-from netspec.printed import Mismatch, kernel_mismatch, kernel_shown, size_mismatch
+from netspec.ops import OPERATORS
+from netspec.printed import Mismatch, Numbers, kernel_mismatch, kernel_shown, size_mismatch
 from netspec.shapes import Shape
-from netspec.symbols import same, show
+from netspec.symbols import is_symbolic, same, show
+from netspec.values import BlockName, Word
 
 COLUMNS = ("input", "kernel", "output", "params")
 """The columns of the documents' tables, behind the layer's name."""
+
+QUANTITIES = ("params", "macs", "neurons", "field", "height", "width", "channels", "stages")
+"""What a sentence may ask of a row or stage; ``stages`` of an operator."""
 
 
 class Cell(NamedTuple):
@@ -66,12 +72,10 @@ class Document(NamedTuple):
         return cells + sum(sentence.status == status for sentence in self.sentences)
 
 
-def examine(document: syntax.Document, scope: Scope, graph: Graph, *, is_changed: bool) -> Document:
-    """Hold a printed table against a checked graph; disagreements are reported.
-
-    With settings that change the net (``is_changed``) they are notes, because a table is printed
-    for the defaults.
-    """
+def examine(
+    document: syntax.Document, scope: Scope, graph: Graph
+) -> tuple[Document, list[Diagnostic]]:
+    """Hold a printed table against a shaped graph; returns what disagrees as well."""
     found = Problems()
     examiner = _Examiner(graph, scope, found, _depth(document, scope))
     made = Document(
@@ -79,13 +83,11 @@ def examine(document: syntax.Document, scope: Scope, graph: Graph, *, is_changed
         tuple(row for row in map(examiner.row, document.rows) if row),
         tuple(s for s in map(examiner.sentence, document.sentences) if s),
     )
-    told = [not_applying(d) for d in found.found] if is_changed else found.found
-    scope.problems.found += told
-    return made
+    return made, found.found
 
 
 def _depth(document: syntax.Document, scope: Scope) -> str:
-    depth = "in"
+    depth = ""
     for argument in document.arguments:
         assert argument.key is not None
         value = argument.value.text if isinstance(argument.value, syntax.Name) else ""
@@ -93,9 +95,12 @@ def _depth(document: syntax.Document, scope: Scope) -> str:
             message = "a document has one attribute, `depth`, and it is in or out"
             help = "depth says what a kernel's third number counts: channels in, or filters out"
             scope.problem("NS132", message, argument.at, help=help)
+        elif depth:
+            message = "`depth` is given twice"
+            scope.problem("NS131", message, argument.at, help="keep one of the two")
         else:
             depth = value
-    return depth
+    return depth or "in"
 
 
 @dataclass
@@ -159,13 +164,9 @@ class _Examiner:
         if column == "kernel":
             stage = self._kernel_stage(row)
             inputs = self.graph.shapes_into(stage.name)
-            values = [number(d, self.scope) for d in given.dimensions]
-            stride = number(given.stride, self.scope) if given.stride else None
-            count = number(given.count, self.scope) if given.count else None
-            shown = kernel_shown(stage.op, inputs, self.depth)
-            return kernel_mismatch(
-                given, values, stride, count, stage.op, inputs, self.depth
-            ), shown
+            devices = self.graph.columns.number if self.graph.columns else 1
+            mismatch = kernel_mismatch(self._numbers(given), stage.op, inputs, self.depth, devices)
+            return mismatch, kernel_shown(stage.op, inputs, self.depth)
         if column == "params":
             total = self.graph.totals(row.stages).parameters
             printed = number(given, self.scope)
@@ -173,12 +174,19 @@ class _Examiner:
                 return None, show(total)
             return Mismatch(f"{_shown(printed)} is printed, and {show(total)} derived"), show(total)
         shape = self._input(row) if column == "input" else self.graph.stage(row.output).known_shape
-        values = [number(d, self.scope) for d in given.dimensions]
-        if given.stride is not None:
-            slash = _shown(number(given.stride, self.scope))
+        size = self._numbers(given)
+        if size.stride is not None:
+            slash = _shown(size.stride)
             return Mismatch(f"a size has no stride, and /{slash} is printed"), str(shape)
-        mismatch = size_mismatch(values, given.copies, shape)
-        return mismatch, str(shape)
+        return size_mismatch(size, shape), str(shape)
+
+    def _numbers(self, given: syntax.Printed) -> Numbers:
+        dims = [number(dimension, self.scope) for dimension in given.dimensions]
+        stride, count, copies = (
+            None if node is None else number(node, self.scope)
+            for node in (given.stride, given.filters, given.copies)
+        )
+        return Numbers(dims, stride, count, copies, given.grouped)
 
     def _same(self, one: Any, other: Any, node: syntax.Expression) -> bool:
         equal = same(one, other)
@@ -278,7 +286,15 @@ class _Examiner:
 
     def _quantity(self, node: syntax.Quantity) -> int:
         name, _, what = node.text.rpartition(".")
+        if what not in QUANTITIES:
+            help = did_you_mean(what, QUANTITIES) or f"one can ask for {', '.join(QUANTITIES)}"
+            message = f"nothing is called `{what}` that is derived of rows and stages"
+            raise self.scope.problem("NS130", message, node.at, help=help)
         if what == "stages":
+            if name not in OPERATORS:
+                help = did_you_mean(name, OPERATORS) or "stages of an operator: conv.stages"
+                message = f"there is no operator `{name}`"
+                raise self.scope.problem("NS112", message, node.at, help=help)
             return sum(s.op.name == name and not s.head for s in self.graph.stages())
         row = self.graph.rows.get(name)
         if row is None and name not in self.graph:
@@ -307,17 +323,25 @@ def _derived(node: syntax.Expression, scope: Scope) -> str:
         return f" {node.operator} ".join(_derived(operand, scope) for operand in node.operands)
     if not isinstance(node, syntax.Comparison):
         return scope.span(node.at).text
-    left, right = (_shown(number(side, scope)) for side in (node.left, node.right))
+    sides = [(side, evaluate(side, scope)) for side in (node.left, node.right)]
+    if not all(isinstance(value, Word | BlockName) for _, value in sides):
+        for side, value in sides:
+            if isinstance(value, Word):
+                number(side, scope)  # reports a word beside a number
+    left, right = (_shown(value) for _, value in sides)
     holds = condition(node, scope)
-    if node.operator == "==" and holds:
-        return left
-    words = {"==": "", "~": "about ", "!=": "unlike "}
-    word = words.get(node.operator, f"{node.operator} ")
-    return f"{left}, {'' if holds else 'not '}{word}{right}"
+    sign = node.operator
+    if sign in ("==", "!="):
+        return left if holds == (sign == "==") else f"{left}, not {right}"
+    if sign == "~":
+        return f"{left}, {'' if holds else 'not '}about {right}"
+    return f"{left} {sign} {right}" if holds else f"{left}, not {sign} {right}"
 
 
 def _shown(value: Any) -> str:
-    return f"{float(value):.4g}" if isinstance(value, Fraction) else show(value)
+    if isinstance(value, Fraction):
+        return f"{float(value):,.6g}"
+    return show(value) if isinstance(value, int) or is_symbolic(value) else values.show(value)
 
 
 def _places(printed: syntax.PrintedRow, scope: Scope) -> dict[str, Span]:

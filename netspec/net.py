@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 
-from netspec.check import check
+from netspec.check import check, not_applying
 from netspec.columns import check_columns
 from netspec.document import Document, examine
 from netspec.graph import Graph, Totals
@@ -133,7 +133,7 @@ def from_source(source: Source, settings: Mapping[str, Setting], files: Found | 
     """A net from a spec without errors; ``files`` are those it asks for, where they are known."""
     net, problems = examined(source, settings, files)
     if problems.errors:
-        raise SpecError(problems.found)
+        raise SpecError(problems.errors)
     return net
 
 
@@ -156,12 +156,15 @@ def examined(
         check_columns(graph, problems)
         if problems.errors:
             check(graph, problems, is_changed=made.is_changed)
-            raise SpecError(problems.found)
+            raise SpecError(problems.errors)
         claims = check(graph, problems, is_changed=made.is_changed)
-        documents = tuple(
-            examine(document, made.scope, graph, is_changed=made.is_changed)
-            for document in made.documents
-        )
+        claims_hold = not problems.errors
+        held = [examine(document, made.scope, graph) for document in made.documents]
+        if claims_hold:  # otherwise cells are wrong for the same reason
+            for problem in (problem for _, found in held for problem in found):
+                # under settings a table need not apply, and what is false may be right by chance
+                is_told = made.is_changed or (settings and problem.code == "NS402")
+                problems.found.append(not_applying(problem) if is_told else problem)
     net = Net(
         made.name,
         made.title,
@@ -170,7 +173,7 @@ def examined(
         settings,
         notes=tuple(d for d in problems.found if d.severity == "note"),
         claims=claims,
-        documents=documents,
+        documents=tuple(document for document, _ in held),
         recipe=made.recipe,
         files=reader.found,
         seconds={"parse": parsed - started, "check": perf_counter() - parsed},

@@ -11,10 +11,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from netspec import load, loads
+from netspec import bundled, load, loads
 from netspec.cli import main
 from netspec.ops import OPERATORS
 from netspec.shapes import Shape
+from netspec.views.documents import markdown
 from netspec.views.operators import as_markdown, as_text
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +48,24 @@ def test_the_readme_shows_what_check_prints() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     printed = CliRunner().invoke(main, ["check", "googlenet", "alexnet", "lenet5"]).output
     assert printed in readme
+
+
+def test_the_page_of_documents_is_current() -> None:
+    page = (ROOT / "docs" / "documents.md").read_text(encoding="utf-8")
+    assert page == markdown([load(name) for name in bundled()])
+
+
+def test_the_readme_shows_the_misprint_and_the_totals_as_they_are() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    printed = CliRunner().invoke(main, ["document", "vgg16_3"]).output
+    shown = readme.split("$ netspec document vgg16_3\n")[1].split("```")[0]
+    for part in shown.split("...\n"):
+        assert part.rstrip("\n") in printed
+    for name in bundled():
+        totals = load(name).totals
+        if not load(name).symbols:
+            assert f"{totals.parameters:,} | {totals.macs:,} |" in readme
+        assert f"`{name}`" in readme
 
 
 def test_the_operator_of_the_contributing_guide_works(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from netspec.cli.common import (
     exit_code,
     json_option,
     print_json,
+    print_notes,
     set_option,
     styled,
 )
@@ -38,8 +39,7 @@ def check(specs: tuple[str, ...], settings: dict[str, str], as_json: bool) -> No
             continue
         found += net.notes
         if not as_json:
-            if net.notes:
-                click.echo(render(net.notes, styled))
+            print_notes(net)
             click.echo(f"{spec}: {checked(net)}")
     if as_json:
         print_json(diagnostics_json(found))

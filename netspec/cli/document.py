@@ -47,8 +47,7 @@ def document(
             click.echo("\n" * (i > 0), nl=False)
             for line in lines(net):
                 click.echo(styled(line.text, line.role) if line.role else line.text)
-        errors = [d for d in problems.found if d.severity == "error"]
-        if errors:
-            click.echo(render(errors, styled), err=True)
+        if problems.errors:
+            click.echo(render(problems.errors, styled), err=True)
     if any(problems.errors for _, problems in found):
         raise click.exceptions.Exit(1)

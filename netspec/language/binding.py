@@ -35,8 +35,7 @@ def bind(
     for attribute in room.attributes():
         argument, where = given.get(attribute.name), scope
         if argument is None and not (attribute.name == "stride" and _has_stride(values)):
-            found = defaults.get((room.name, attribute.name)) or defaults.get(("", attribute.name))
-            argument, where = found or (None, scope)
+            argument, where = _default(room, attribute.name, defaults) or (None, scope)
         if argument is None:
             if attribute.is_required:
                 _missing(room, attribute, name, scope)
@@ -63,6 +62,15 @@ def bind(
 
 
 _OR_REMOVE = "change it, or leave it out"
+
+
+def _default(
+    room: type[Room], key: str, defaults: Mapping[tuple[str, str], tuple[syntax.Argument, Scope]]
+) -> tuple[syntax.Argument, Scope] | None:
+    """What `default` says of an operator's attribute; a step of a recipe has none."""
+    if not issubclass(room, Operator):
+        return None
+    return defaults.get((room.name, key)) or defaults.get(("", key))
 
 
 def _has_stride(values: Mapping[str, object]) -> bool:

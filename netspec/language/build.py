@@ -219,7 +219,7 @@ class Builder(Transformer[Token, Any]):
         return syntax.Directive(self._name(name), run, steps or (), held, self._at(name))
 
     def train(self, c: list[Any]) -> syntax.Train:
-        return syntax.Train(tuple(c), _around(c))
+        return syntax.Train(tuple(c), (self.offset, self.offset + len("train")))
 
     # the printed tables
 
@@ -251,10 +251,11 @@ class Builder(Transformer[Token, Any]):
         """One of the notations of a printed cell."""
         first, *rest = c
         ends = [self._at(token)[1] for token in rest if token is not None]
-        copies, count = 1, None
+        copies: syntax.Expression | None = None
+        count = None
         for token in rest:
             if token is not None and token.type == "COPIES":
-                copies = int(self._numbers(token)[0].text)
+                copies = self._numbers(token)[0]
             elif token is not None:
                 count = self.number([token])
         if isinstance(first, list):
@@ -268,7 +269,8 @@ class Builder(Transformer[Token, Any]):
         numbers = self._numbers(first)
         stride = numbers.pop() if "/" in first else None
         if first.endswith("GPU"):
-            copies *= int(numbers.pop().text)
+            devices = numbers.pop()
+            copies = syntax.Operation(devices, (("*", copies),), at) if copies else devices
         grouped = len(re.findall(r"\d+", first.partition(")")[0])) if "(" in first else 0
         return syntax.Printed(tuple(numbers), at, stride, count, copies, grouped)
 

@@ -105,8 +105,9 @@ class Problems:
         return did_you_mean(word, candidates) if len(self.found) < SHOWN_AT_MOST else ""
 
     @property
-    def errors(self) -> bool:
-        return any(d.severity == "error" for d in self.found)
+    def errors(self) -> list[Diagnostic]:
+        """The problems that are no mere notes."""
+        return [d for d in self.found if d.severity == "error"]
 
 
 def call_notes(calls: tuple[Call, ...]) -> list[Note]:

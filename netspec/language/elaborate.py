@@ -117,11 +117,11 @@ class _Net:
 
     def _columns(self, statement: syntax.Columns, scope: Scope) -> None:
         try:
-            count = expressions.whole(statement.count, scope, "the number of columns", minimum=1)
+            count = expressions.whole(statement.number, scope, "the number of columns", minimum=1)
             if is_symbolic(count):
                 message = f"the number of columns is {describe(count)}"
                 help = "write how many devices the net is spread over"
-                raise scope.problem("NS142", message, statement.count.at, help=help)
+                raise scope.problem("NS142", message, statement.number.at, help=help)
         except Reported:
             return
         if self.graph.columns is not None:

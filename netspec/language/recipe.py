@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from netspec.graph import Graph, Input
 from netspec.language import syntax
-from netspec.language.binding import bind
-from netspec.language.diagnostics import Note, did_you_mean
+from netspec.language.binding import bind, usage
+from netspec.language.diagnostics import Diagnostic, Note, did_you_mean
 from netspec.language.scope import Reported, Scope
 from netspec.recipe import (
     BY_ROW,
@@ -45,22 +45,24 @@ class _Reader:
         self.scope = scope
         self.found = Recipe()
         self.given: dict[tuple[str, str], syntax.Name] = {}
+        self.is_whole = True
         self.sized: tuple[Resize | Center | Crop, syntax.At] | None = None
 
-    def recipe(self, statement: syntax.Train) -> Recipe:
+    def recipe(self, statement: syntax.Train) -> Recipe | None:
+        """The recipe; None for one of the base that does not fit a variant's input."""
         names = {directive.name.text for directive in statement.directives}
-        for directive in statement.directives:
+        in_order = sorted(statement.directives, key=lambda d: d.name.text == "augment")
+        for directive in in_order:  # images are augmented behind what prepares them
             try:
                 self._directive(directive)
             except Reported:
-                continue
+                self.is_whole = False
         missing = [f"`{name}`" for name in NEEDED if name not in names]
-        if missing:
+        if missing and names <= set(DIRECTIVES):
             message = f"the recipe does not say its {' and '.join(missing)}"
             help = f"every recipe says {', '.join(NEEDED)}"
             self.scope.problem("NS150", message, statement.at, help=help)
-        self._check_size()
-        return self.found
+        return self.found if self._fits(is_inherited=statement.is_inherited) else None
 
     def _directive(self, directive: syntax.Directive) -> None:
         name = directive.name
@@ -70,20 +72,23 @@ class _Reader:
             message = f"a recipe has no `{name.text}`"
             raise self.scope.problem("NS151", message, name.at, help=help)
         rows = self._rows(directive)
-        for key in rows or ("",):
-            first = self.given.setdefault((name.text, key), name)
-            if first is not name:
-                notes = [Note(f"first given on line {self.scope.span(first.at).line}")]
+        for place in directive.rows or (name,):
+            key = "" if place is name else place.text
+            first = self.given.setdefault((name.text, key), place)
+            if first is not place:
+                span = self.scope.span(first.at)
+                notes = [Note(f"first given on line {span.line}", span)]
                 what = f"`{name.text}` is given twice" + (f" for {key}" if key else "")
                 help = "keep one of the two"
-                raise self.scope.problem("NS131", what, name.at, help=help, notes=notes)
+                raise self.scope.problem("NS131", what, place.at, help=help, notes=notes)
         steps = [self._step(name, step) for step in directive.steps]
         if name.text in BY_ROW:
             self._assign(directive, rows, steps)
             return
-        if name.text not in MANY and len(steps) != 1:
-            message = f"`{name.text}` has one step, and this has {len(steps)}"
-            help = f"write one of: {', '.join(room.name for room in DIRECTIVES[name.text])}"
+        if not steps or (name.text not in MANY and len(steps) != 1):
+            takes = "at least one step" if name.text in MANY else "one step"
+            message = f"`{name.text}` has {takes}, and this has {len(steps) or 'none'}"
+            help = self._usages(name.text)
             raise self.scope.problem("NS152", message, name.at, help=help)
         getattr(self.found, name.text).extend(steps)
 
@@ -93,11 +98,21 @@ class _Reader:
         name, run = directive.name, directive.run
         if len(steps) != (run is None):
             what = "takes its weights from a run" if run else "has one step"
-            message = f"`{name.text}` {what}, and this has {len(steps)} steps"
-            help = 'write one step, or for init: from "RUN" for ROWS'
+            has = "none" if not steps else "a step as well" if run else len(steps)
+            message = f"`{name.text}` {what}, and this has {has}"
+            help = self._usages(name.text)
             raise self.scope.problem("NS152", message, name.at, help=help)
         step = steps[0] if steps else None
         getattr(self.found, name.text).append(Assigned(step, rows, run.text if run else ""))
+
+    @staticmethod
+    def _usages(directive: str) -> str:
+        """How the steps of a directive are written."""
+        written = [usage(room).removeprefix("usage: ") for room in DIRECTIVES[directive]]
+        if directive == "init":
+            written.append('from "RUN"')
+        bare = directive == DIRECTIVES[directive][0].name
+        return f"write {'' if bare else directive + ' '}{' or '.join(written)}"
 
     def _rows(self, directive: syntax.Directive) -> tuple[str, ...]:
         """The rows that a directive names, each known and trained."""
@@ -147,18 +162,24 @@ class _Reader:
             self.sized = made, step.at
         return made
 
-    def _check_size(self) -> None:
-        """Refuse images that come out of the recipe in another size than the net takes."""
+    def _fits(self, *, is_inherited: bool) -> bool:
+        """Whether images come out of the recipe in the size that the net takes; else reported."""
         inputs = [self.graph.stage(name) for name in self.graph.inputs]
-        if self.sized is None or len(inputs) != 1:
-            return
+        if self.sized is None or len(inputs) != 1 or not self.is_whole:
+            return True
         op, (step, at) = inputs[0].op, self.sized
         assert isinstance(op, Input)
         if not op.size.is_map or any_symbolic(op.size) or op.size[:2] == step.size:
-            return
+            return True
         height, width = step.size
         message = (
             f"images come out of `{step.name}` as {height}x{width}, and the net takes {op.size}"
         )
         help = "the last of resize, center and crop gives the size of the net's input"
+        if is_inherited:
+            message = f"the recipe of the base does not apply: {message}"
+            note = Diagnostic("NS306", message, self.scope.span(at), help=help, severity="note")
+            self.scope.problems.found.append(note)
+            return False
         self.scope.problem("NS154", message, at, help=help)
+        return False

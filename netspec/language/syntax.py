@@ -40,14 +40,12 @@ class KernelLiteral(NamedTuple):
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Tuple:
+class Tuple(NamedTuple):
     items: tuple[Expression, ...]
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """``a + b - c``: a chain of operators of one precedence, applied from left to right."""
 
     first: Expression
@@ -55,31 +53,27 @@ class Operation:
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Power:
+class Power(NamedTuple):
     """``a ** b ** c``, applied from right to left."""
 
     operands: tuple[Expression, ...]
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(NamedTuple):
     sign: str
     operand: Expression
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     left: Expression
     operator: str
     right: Expression
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Logical:
+class Logical(NamedTuple):
     """``not a``, ``a and b``, ``a or b``."""
 
     operator: str
@@ -110,8 +104,7 @@ Expression = (
 # ------------------------------------------------------------------------------------------- rows
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(NamedTuple):
     """``key=value``, or a positional value when ``key`` is None."""
 
     key: Name | None
@@ -136,16 +129,14 @@ class Pipe:
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """A size as claimed or declared: one literal, or dimensions that stand alone."""
 
     dimensions: tuple[Expression, ...]
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(NamedTuple):
     """``params 34944``: a claimed count."""
 
     kind: str
@@ -153,8 +144,7 @@ class Measure:
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(NamedTuple):
     size: Size | None
     measures: tuple[Measure, ...]
 
@@ -191,8 +181,7 @@ class Head:
 # ------------------------------------------------------------------------------------- statements
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     name: Name
     default: Expression | None
 
@@ -208,20 +197,17 @@ class Net:
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
+class Import(NamedTuple):
     path: Text
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    count: Expression
+class Columns(NamedTuple):
+    number: Expression
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(NamedTuple):
     labels: tuple[Name, ...]
     at: At
 
@@ -233,8 +219,7 @@ class Default:
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Let:
+class Let(NamedTuple):
     name: Name
     value: Expression
     at: At
@@ -250,8 +235,7 @@ class Block:
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+class Connect(NamedTuple):
     """A table drawn with ``X`` and ``.``, a line a row."""
 
     name: Name
@@ -259,8 +243,7 @@ class Connect:
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Codes:
+class Codes(NamedTuple):
     """Pictures drawn with ``X`` and ``.``, side by side, bands of ``size`` below each other."""
 
     name: Name
@@ -269,21 +252,18 @@ class Codes:
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     name: Name
     size: Size
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     labels: tuple[Name, ...]
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     measures: tuple[Measure, ...]
     at: At
 
@@ -291,8 +271,7 @@ class Claim:
 # -------------------------------------------------------------------------------- learning recipe
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """``sgd lr=0.01, momentum=0.9``: a step of a directive, with words and values."""
 
     items: tuple[Argument, ...]
@@ -314,37 +293,35 @@ class Directive:
 class Train:
     directives: tuple[Directive, ...]
     at: At
+    is_inherited: bool = False
 
 
 # --------------------------------------------------------------------------------- printed tables
 
 
-@dataclass(frozen=True, slots=True)
-class Printed:
+class Printed(NamedTuple):
     """A size or kernel as it is printed.
 
     ``dimensions`` are its numbers, each an expression, ``stride`` what stands behind the slash,
-    ``count`` the number of filters behind a comma, ``copies`` the devices that have one each.
+    ``filters`` the number of filters behind a comma, ``copies`` the devices that have one each.
     """
 
     dimensions: tuple[Expression, ...]
     at: At
     stride: Expression | None = None
-    count: Expression | None = None
-    copies: int = 1
+    filters: Expression | None = None
+    copies: Expression | None = None
     grouped: int = 0
     """How many of the dimensions stand in parentheses, as in ``(7x7x512)x4096``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Erratum:
+class Erratum(NamedTuple):
     column: Name
     why: str
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class PrintedRow:
+class PrintedRow(NamedTuple):
     """A row of a printed table; a cell is None where the table has none."""
 
     label: Name
@@ -356,8 +333,7 @@ class PrintedRow:
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Says:
+class Says(NamedTuple):
     """A sentence of the text: a condition, or how it is measured, or what it needs."""
 
     quote: Text
@@ -368,8 +344,7 @@ class Says:
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     title: Text
     arguments: tuple[Argument, ...]
     rows: tuple[PrintedRow, ...]
@@ -377,8 +352,7 @@ class Document:
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(NamedTuple):
     """A statement that could not be parsed and was reported; what it would have defined."""
 
     keyword: str

@@ -7,7 +7,6 @@ the parser fails on each in the state that marks the mistake, and a test goes th
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import Any
 
@@ -29,6 +28,68 @@ HINTS: dict[str, list[str]] = {
         "default: fc 10",
         "net: fc 10",
         "claim: fc 10",
+        "import: fc 10",
+        "columns: fc 10",
+        "connect: fc 10",
+        "codes: fc 10",
+        "drop: fc 10",
+        "train: fc 10",
+        "document: fc 10",
+    ],
+    "a connection table is drawn with X and dots: connect name { XX.. }": [
+        "connect",
+        "connect a",
+        "connect a = 5",
+        "connect a { }",
+        "connect a { 5 }",
+    ],
+    "pictures are drawn with X and dots: codes name 12x7 { .XX.. }": [
+        "codes",
+        "codes a",
+        "codes a { XX }",
+        "codes a 12 { XX }",
+        "codes a 12x7",
+    ],
+    'an import names a file in quotes: import "blocks.net"': ["import", "import blocks"],
+    "a variant is written `net name from base { ... }`": ["net a from", "net a from 5"],
+    "say over how many devices the net is spread: columns 2": ["columns", "columns = 2"],
+    "drop names rows of the base, separated by commas": ["drop", "drop C5 S5"],
+    "name the row of the base behind which it goes: C6 after S5: ...": [
+        "C6 after: relu",
+        "C6 after S5, S4: relu",
+    ],
+    "a recipe is a list of directives: train { batch 128 }": [
+        "train",
+        "train 5",
+        "train { }",
+        "train { 128 }",
+        "train { batch 128 epochs = 90 | }",
+    ],
+    'a document is written `document "source" { rows and sentences }`': [
+        "document",
+        "document survey { }",
+        'document "s"',
+        'document "s" { }',
+    ],
+    "a printed row is `LABEL | input | kernel | output | params`, a cell may be empty": [
+        'document "s" { C1 }',
+        'document "s" { C1 224x224x3 | 3x3 }',
+        'document "s" { C1 | 224x224x3 }',
+        'document "s" { C1 | 224x224x3 | 3x3 | 5x5x3 }',
+    ],
+    "symbols in a printed size stand apart: H x W x C1": [
+        'document "s" { C1 | HxWxC1 | | | }',
+        'document "s" { C1 | | 1 x 1 x C2 | HxW | }',
+    ],
+    'a sentence is `says "quote" CONDITION`, or erratum, measured or needs and a text': [
+        'document "s" { says }',
+        'document "s" { says params }',
+        'document "s" { says "a" }',
+    ],
+    'an erratum names its column and the reason: erratum kernel "why"': [
+        'document "s" { C1 | | | | 5 erratum }',
+        'document "s" { C1 | | | | 5 erratum "why" }',
+        'document "s" { C1 | | | | 5 erratum kernel }',
     ],
     "rows inside a block are its own: return them with `output` inside it": [
         "b from a.x: relu",
@@ -130,9 +191,6 @@ HINTS: dict[str, list[str]] = {
     "strings are only used for the title of a net": ['C1: conv "3x3", 64', 'let a = "b"'],
 }
 
-LATER = ("columns", "connect", "document", "drop", "import", "train")
-"""Words that the language will have, and that nobody should search for in this version."""
-
 GENERAL_HELP = "the grammar is explained by example in docs/language.md"
 
 _WORDS = {
@@ -142,13 +200,21 @@ _WORDS = {
     "LABEL": "a label",
     "NUMBER": "a number",
     "KERNEL": "a kernel or size such as 3x3/2",
-    "STRING": "a title in quotes",
+    "STRING": "a text in quotes",
     "COUNT": "`params`, `macs`, `neurons`",
     "FIELD": "`field`",
     "TIMES": "an arithmetic operator",
     "SIGN": "`+` or `-`",
     "COMPARE": "a comparison",
     "_X": "`x`",
+    "QUANTITY": "what is derived, such as C1.params",
+    "HOW": "`measured`, `needs` or `erratum` with a text",
+    "CELLS": "a line of `X` and `.`",
+    "PRINTED": "a printed size or kernel",
+    "GROUPED": "a printed kernel such as (3x3)x16",
+    "COPIES": "`(x2)`",
+    "OVER": "`/` and a number",
+    "JOINED": "`concat`",
 }
 _CONTINUE_AN_EXPRESSION = {
     "`**`",
@@ -163,9 +229,6 @@ _CONTINUE_AN_EXPRESSION = {
 def describe(parser: Lark, text: str, error: UnexpectedInput) -> tuple[int, int, str, str]:
     """Where a statement stops making sense, as (offset, length, message, help)."""
     help = _hints(parser).get(_mistake(error), GENERAL_HELP)
-    first = re.match(r"\w*", text)
-    if first and first[0] in LATER:
-        help = f"`{first[0]}` is not in this version of the language"
     expected = _expected(parser, error)
     if isinstance(error, UnexpectedToken) and error.token.type == "$END":
         return error.token.end_pos or 0, 1, f"{expected}the statement ends here", help

@@ -13,7 +13,7 @@ not inherited; what an inherited row claims is told when it does not hold, not f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 
 from netspec.language import syntax
@@ -153,7 +153,7 @@ class _Variant:
         slot = self.first.next
         while slot is not None:
             if slot.statement is not None:
-                yield slot.statement
+                yield _without(slot.statement, self.dropped)
             slot = slot.next
 
     def _take_header(self, base: syntax.Net) -> None:
@@ -283,7 +283,8 @@ class _Variant:
 
 
 def _inherited(statement: syntax.Statement) -> syntax.Statement:
-    if isinstance(statement, syntax.Row | syntax.Head) and not statement.is_inherited:
+    kinds = syntax.Row | syntax.Head | syntax.Train
+    if isinstance(statement, kinds) and not statement.is_inherited:
         return replace(statement, is_inherited=True)
     return statement
 
@@ -306,6 +307,18 @@ def _keys(statement: syntax.Statement) -> list[str]:
         is_named = statement.keyword in ("let", "block", "connect", "codes", "row", "input", "head")
         return [f"{kind}{name.text}" for name in statement.names] if is_named else []
     return [f":{type(statement).__name__}"]
+
+
+def _without(statement: syntax.Statement, dropped: Container[str]) -> syntax.Statement:
+    """An inherited recipe does not speak of rows that are left out."""
+    if not isinstance(statement, syntax.Train) or not statement.is_inherited:
+        return statement
+    kept = []
+    for directive in statement.directives:
+        rows = tuple(row for row in directive.rows if row.text not in dropped)
+        if rows or not directive.rows:
+            kept.append(replace(directive, rows=rows))
+    return replace(statement, directives=tuple(kept))
 
 
 def _labels(row: syntax.Row) -> list[str]:

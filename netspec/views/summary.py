@@ -20,14 +20,14 @@ def summary(net: Net) -> dict[str, Any]:
     return {
         "name": net.name,
         "title": net.title,
-        "columns": graph.columns.number if graph.columns else 1,
-        "exchange": exchanging(graph),
         "inputs": {name: list(graph.stage(name).known_shape) for name in graph.inputs},
         "parameters": totals.parameters,
         "buffers": totals.buffers,
         "macs": totals.macs,
         "neurons": totals.neurons,
         "with_heads": {"parameters": with_heads.parameters, "macs": with_heads.macs},
+        "columns": graph.columns.number if graph.columns else 1,
+        "exchange": exchanging(graph),
         "rows": [_row(row, graph) for row in graph.rows.values() if not row.is_inner],
         "stages": [_stage(stage, graph) for stage in graph.stages() if graph.operands(stage.name)],
     }

@@ -152,8 +152,8 @@ def test_torch_export_and_compile_take_the_model() -> None:
 @pytest.mark.parametrize(
     "label",
     [
-        "train",
-        "train_",
+        "eval",
+        "eval_",
         "type",
         "forward",
         "weight",
@@ -207,9 +207,9 @@ def test_other_types_are_refused_clearly() -> None:
 
 
 def test_labels_that_differ_by_an_underscore_keep_apart() -> None:
-    net = load_rows("train: conv 1x1, 4\ntrain_: conv 1x1, 5")
+    net = load_rows("eval: conv 1x1, 4\neval_: conv 1x1, 5")
     assert sorted(netspec.compile(net).state_dict()) == [
-        "train_.bias", "train_.weight", "train__.bias", "train__.weight"
+        "eval_.bias", "eval_.weight", "eval__.bias", "eval__.weight"
     ]  # fmt: skip
 
 

@@ -10,25 +10,29 @@ from netspec.language.diagnostics import Problems
 from netspec.language.expressions import evaluate
 from netspec.language.parse import parse_value
 from netspec.language.scope import Reported, Scope
-from netspec.language.source import Source
+from netspec.language.source import Source, Sources
+from netspec.language.syntax import Expression
 from netspec.shapes import Kernel
 from netspec.values import OFF, ON, Value, Word
 
 
-def value(text: str, **bound: Value) -> Value:
-    source, problems = Source("x", text), Problems()
-    node = parse_value(source, problems)
+def parsed(text: str, bound: dict[str, Value]) -> tuple[Expression, Scope]:
+    sources, problems = Sources(), Problems()
+    source = Source("x", text)
+    node = parse_value(source, problems, sources.add(source))
     assert node is not None, problems.found
-    return evaluate(node, Scope(source, problems, dict(bound)))
+    return node, Scope(sources, problems, dict(bound))
+
+
+def value(text: str, **bound: Value) -> Value:
+    return evaluate(*parsed(text, bound))
 
 
 def code(text: str, **bound: Value) -> str:
-    source, problems = Source("x", text), Problems()
-    node = parse_value(source, problems)
-    assert node is not None
+    node, scope = parsed(text, bound)
     with pytest.raises(Reported):
-        evaluate(node, Scope(source, problems, dict(bound)))
-    (diagnostic,) = problems.found
+        evaluate(node, scope)
+    (diagnostic,) = scope.problems.found
     return diagnostic.code
 
 

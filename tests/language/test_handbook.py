@@ -10,6 +10,7 @@ import pytest
 
 import netspec
 from netspec import SpecError, load, loads
+from netspec.language.diagnostics import render
 from netspec.language.handbook import codes, explanation
 from netspec.language.limits import MAX_BYTES, MAX_DEPTH
 
@@ -28,7 +29,9 @@ def from_bytes(data: bytes) -> Callable[[Path], object]:
 
 
 def in_a_circle(folder: Path) -> object:
-    (folder / "example.net").write_text('net example\nimport "blocks.net"\ninput image 8x8x3\na: relu\n')
+    (folder / "example.net").write_text(
+        'net example\nimport "blocks.net"\ninput image 8x8x3\na: relu\n'
+    )
     (folder / "blocks.net").write_text('import "example.net"\nblock b = relu\n')
     return load(folder / "example.net")
 
@@ -74,8 +77,14 @@ def test_a_claim_under_other_settings_is_a_note() -> None:
     net = loads("net example(n=10)\ninput image 8x8x3\na: fc n -> 10", "example.net", n=12)
     assert [(d.code, d.severity) for d in net.notes] == [("NS305", "note")]
     golden = (GOLDEN / "NS305.txt").read_text(encoding="utf-8")
-    from netspec.language.diagnostics import render
+    assert render(net.notes) + "\n" == golden
 
+
+def test_a_false_claim_of_the_base_is_a_note() -> None:
+    text = "net example from lenet5 {\n    F6: fc 100 | tanh\n}"
+    net = loads(text, "example.net")
+    assert [(d.code, d.severity) for d in net.notes] == [("NS306", "note")]
+    golden = (GOLDEN / "NS306.txt").read_text(encoding="utf-8")
     assert render(net.notes) + "\n" == golden
 
 

@@ -127,10 +127,3 @@ def test_what_a_broken_statement_defines_is_not_missed() -> None:
     assert codes("net n(f=act)\nblock act = relu relu relu\ninput i 3x3x3\na: f") == ["NS101"]
     assert codes("net example(n=)\ninput image 8x8x3\na: conv 3x3, n") == ["NS101"]
     assert codes("net example\ninput image 8x8\u00b23\na: relu") == ["NS101"]
-
-
-@pytest.mark.parametrize("text", ["columns 2", 'import "blocks.net"', "train {\n batch 128\n}"])
-def test_words_of_a_later_version_are_named_as_such(text: str) -> None:
-    problems = Problems()
-    parse(Source("x.net", text), problems)
-    assert "is not in this version" in problems.found[0].help

@@ -13,11 +13,13 @@ from netspec.backends.reserved import RESERVED
 from netspec.operator import Operator
 from netspec.ops import OPERATORS
 from netspec.shapes import Kernel, Shape
+from netspec.values import Codes
 from tests.ops.helpers import images, random_buffers, random_parameters
 
 MAP = Shape((4, 5, 6))
 REQUIRED = {
-    "kernel": Kernel(3, 1), "count": 4, "rate": 0.5, "n": 3, "eps": 1e-3, "by": "mean", "sigma": 1.5
+    "kernel": Kernel(3, 1), "count": 4, "rate": 0.5, "n": 3, "eps": 1e-3, "by": "mean",
+    "sigma": 1.5, "codes": Codes("digits", 4, 30, ((1,) * 120, (-1,) * 120)),
 }  # fmt: skip
 ROOMS = [room.name for room in pkgutil.iter_modules(netspec.ops.__path__)]
 
@@ -35,6 +37,7 @@ def operands(kind: type[Operator]) -> list[Shape]:
 def test_the_rooms_are_those_of_the_language() -> None:
     assert set(OPERATORS) == {
         *("conv", "local", "fc", "maxpool", "avgpool", "gap", "subsample", "lrn", "lcn", "bn"),
+        "rbf",
         *("relu", "tanh", "sigmoid", "abs", "dropout", "softmax"),
         *("concat", "add", "flatten", "identity"),
     }
