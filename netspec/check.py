@@ -71,8 +71,7 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
         problems.found += [not_applying(d) for d in found]
     else:
         problems.found += [*found, *(size.told() for size in sizes)]
-    if not problems.errors:
-        problems.found += [not_inherited(d) for d in inherited]
+    problems.found += [not_inherited(d) for d in inherited]
     return claims
 
 
