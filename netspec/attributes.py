@@ -94,7 +94,7 @@ def whole(minimum: int) -> Kind:
     """A whole number of at least ``minimum``."""
 
     def read(value: Value) -> int:
-        if is_symbolic(value) and may_count(value, minimum):
+        if is_symbolic(value) and may_count(value):
             return cast(int, value)
         if not isinstance(value, int) or value < minimum:
             raise kind.refuse()

@@ -191,12 +191,12 @@ def slide(
         )
     if padding == "same":  # chosen so that the last window fits as far as it has to
         rounding = "floor"
-    steps = -(-span // stride) if rounding == "ceil" else span // stride
+    steps = ceiling(span, stride) if rounding == "ceil" else span // stride
     is_known = not is_symbolic(size_in)
     if not is_known and padding == "same":
-        steps = -(-size_in // stride) - 1
+        steps = ceiling(size_in, stride) - 1
     if not is_known and clip and rounding == "ceil" and stride + after > extent:
-        steps = -(-(size_in + before) // stride) - 1
+        steps = ceiling(size_in + before, stride) - 1
     size_out = steps + 1
     formula = f"{rounding}(({padded})/{stride}) + 1" if stride > 1 else f"{padded} + 1"
     if clip and rounding == "ceil" and is_known and steps * stride >= size_in + before:
@@ -218,10 +218,15 @@ def _padding(axis: int, size_in: int, extent: int, stride: int, padding: Pair | 
             )
         return extent // 2, extent // 2
     if padding == "same":
-        total = largest((-(-size_in // stride) - 1) * stride + extent - size_in, 0)
+        total = largest((ceiling(size_in, stride) - 1) * stride + extent - size_in, 0)
         return total // 2, total - total // 2
     assert isinstance(padding, tuple)
     return padding
+
+
+def ceiling(value: int, divisor: int) -> int:
+    """A quotient rounded up, in the form that symbols are compared in: H/2 up is (H + 1)//2."""
+    return (value + divisor - 1) // divisor
 
 
 def _refuse_blind_windows(axis: int, window: Window) -> None:

@@ -22,7 +22,7 @@ MAX_NESTED = 40
 MAX_DEGREE = 8
 """The highest exponent, and the degree up to which expressions are expanded."""
 
-MAX_TERMS = 5_000
+MAX_TERMS = 1_000
 """Terms that an expression may expand to when it is compared."""
 
 MAX_COMPARED = 8
@@ -30,6 +30,9 @@ MAX_COMPARED = 8
 
 MAX_NUMBER = 2**256
 """The largest number in an expression."""
+
+MAX_OPERATIONS = 5_000
+"""Operations with symbols in a net."""
 
 MAX_STAGES = 1_000
 """Stages of a net whose sizes are symbols.  These limits keep every answer within seconds."""
@@ -131,9 +134,19 @@ def divides(divisor: Any, value: Any) -> bool | None:
     return None if is_symbolic(rest) else rest == 0
 
 
-def may_count(value: Any, minimum: int) -> bool:
-    """Whether an expression is whole, and not known to be less than a minimum."""
-    return value.is_integer is True and (value - minimum).is_negative is not True
+def may_count(value: Any) -> bool:
+    """Whether an expression is whole, and not plainly negative."""
+    coefficient, rest = value.as_coeff_Mul()
+    return _is_whole(value) and (coefficient > 0 or rest.is_Add)
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether an expression is whole by its form; sympy's own answer can take minutes."""
+    if value.is_Rational:
+        return bool(value.q == 1)
+    if value.is_Pow and not (value.exp.is_Integer and value.exp > 0):
+        return False
+    return value.func.__name__ == "floor" or all(_is_whole(part) for part in value.args)
 
 
 def same(one: Any, other: Any) -> bool | None:
@@ -143,7 +156,7 @@ def same(one: Any, other: Any) -> bool | None:
     import sympy
 
     difference = _exact(one) - _exact(other)
-    if difference != 0 and _degree(difference) <= MAX_DEGREE and _terms(difference) <= MAX_TERMS:
+    if difference != 0 and _is_expandable(difference):
         difference = sympy.expand(difference)
     if difference == 0:
         return True
@@ -157,11 +170,24 @@ def same(one: Any, other: Any) -> bool | None:
 
 def order(sign: str, left: Any, right: Any) -> bool | None:
     """Whether one is less than another, and so on; None if that depends on the symbols."""
-    from sympy import false, true
-
+    signs = _signs(_exact(left) - _exact(right))
     compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign]
-    answer = compare(_exact(left), _exact(right))
-    return True if answer == true else False if answer == false else None
+    answers = {compare(possible, 0) for possible in signs}
+    return answers.pop() if len(answers) == 1 else None
+
+
+def _signs(value: Any) -> set[int]:
+    """The signs that a polynomial may have: those of its terms, each symbol being 1 + t, t >= 0."""
+    import sympy
+
+    symbols = value.free_symbols
+    above = value.subs({s: 1 + sympy.Dummy(nonnegative=True) for s in symbols})
+    if not above.is_polynomial() or not _is_expandable(above):
+        return {-1, 0, 1}
+    terms = sympy.Add.make_args(sympy.expand(above))
+    signs = {int(sympy.sign(term.as_coeff_Mul()[0])) for term in terms}
+    has_constant = any(term.is_Rational and term != 0 for term in terms)
+    return signs if has_constant and len(signs) == 1 else signs | {0}
 
 
 def _exact(value: Any) -> Any:
@@ -176,6 +202,10 @@ def _plain(value: Any) -> Any:
         return value
     exact = Fraction(int(value.p), int(value.q))
     return int(exact) if exact.denominator == 1 else exact
+
+
+def _is_expandable(expression: Any) -> bool:
+    return _degree(expression) <= MAX_DEGREE and _terms(expression) <= MAX_TERMS
 
 
 def _degree(expression: Any) -> int:

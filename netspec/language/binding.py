@@ -142,7 +142,7 @@ def read(room: type[Room], attribute: Attribute, argument: syntax.Argument, scop
     message = f"{attribute.name} of {room.name}: {reason}, and this is {describe(value)}"
     help = usage(room)
     if is_symbolic(value):
-        help = "symbols are dimensions and counts; give this one a value with `let` or --set"
+        help = "symbols are whole dimensions and counts: divide with //, or use --set"
     raise scope.problem("NS132", message, argument.value.at, help=help)
 
 

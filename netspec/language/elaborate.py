@@ -98,7 +98,7 @@ class _Net:
         name = statement.name
         try:
             shape = expressions.shape(statement.size, body.scope)
-            if any(is_symbolic(size) and not may_count(size, 1) for size in shape):
+            if any(is_symbolic(size) and not may_count(size) for size in shape):
                 message = f"a dimension of an input is whole, and {shape} need not be"
                 help = "use // to divide and round down"
                 raise body.scope.problem("NS142", message, statement.size.at, help=help)
@@ -186,7 +186,8 @@ class _Net:
         if not any(isinstance(statement, syntax.Row) for statement in statements):
             if self.definitions.name and not body.scope.is_broken:
                 help = "add rows such as `C1: conv 5x5, 6`"
-                body.scope.problem("NS009", "the net has no rows", statements[-1].at, help=help)
+                place = statements[0 if body.scope.dropped else -1].at
+                body.scope.problem("NS009", "the net has no rows", place, help=help)
             return ()
         return body.returned(names, statements[-1].at) or ()
 

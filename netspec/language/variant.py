@@ -219,7 +219,8 @@ class _Variant:
             slot = self._slot(row.first.text)
             if slot is None:
                 help = f"say where it goes: `{row.first.text} after ROW: ...`"
-                self._no_row(row.first, "NS105", help)
+                at = (statement.first.at[0], (statement.last or statement.first).at[1])
+                self._no_row(syntax.Name(row.first.text, at), "NS105", help)
                 return
             if slot.is_own:  # the label is used twice, and reported as such
                 self._insert(self.last, row)
