@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, ClassVar, cast
 
 from netspec.shapes import Kernel
-from netspec.symbols import is_symbolic
+from netspec.symbols import is_symbolic, may_count
 from netspec.values import Codes, Table, Value, Word
 
 Padding = tuple[int, int, int, int] | str
@@ -94,7 +94,7 @@ def whole(minimum: int) -> Kind:
     """A whole number of at least ``minimum``."""
 
     def read(value: Value) -> int:
-        if is_symbolic(value):
+        if is_symbolic(value) and may_count(value):
             return cast(int, value)
         if not isinstance(value, int) or value < minimum:
             raise kind.refuse()

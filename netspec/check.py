@@ -11,7 +11,7 @@ from netspec.infer import suggest
 from netspec.language.diagnostics import Diagnostic, Note, Problems, call_notes
 from netspec.ops.conv import Conv
 from netspec.shapes import Shape
-from netspec.symbols import same, show
+from netspec.symbols import same, show, total
 
 TERMS_SHOWN = 6
 FOLLOWERS_SHOWN = 3
@@ -177,10 +177,10 @@ def _check_count(
         agrees, derived, claimed = seen.size == wanted, str(seen), str(value)
         how = _field_steps(stages, graph)
     else:
-        total = sum(value for _, value in terms)
-        if not _is_decided(equal := same(total, claim.value), claim, problems):
+        derived_count = total(value for _, value in terms)
+        if not _is_decided(equal := same(derived_count, claim.value), claim, problems):
             return
-        agrees, derived, claimed = equal is True, show(total), show(claim.value)
+        agrees, derived, claimed = equal is True, show(derived_count), show(claim.value)
         how = sum_notes(terms)
     if agrees:
         return
@@ -212,23 +212,29 @@ def count_terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, in
     inputs = graph.shapes_into(stage.name)
     if kind == "params":
         for parameter in stage.op.parameters(inputs).values():
-            yield "*".join(map(str, parameter.shape)), parameter.elements
+            yield _product(parameter.shape), parameter.elements
     elif kind == "macs":
         factors = stage.op.macs(inputs)
         if prod(factors):
-            yield "*".join(map(str, factors)), prod(factors)
+            yield _product(factors), prod(factors)
     elif kind == "neurons" and stage.op.neurons(inputs):
-        yield "*".join(map(str, stage.known_shape)), stage.op.neurons(inputs)
+        yield _product(stage.known_shape), stage.op.neurons(inputs)
+
+
+def _product(factors: Iterable[int]) -> str:
+    """A product as it is written: ``3*3*(C + 1)``."""
+    return "*".join(f"({text})" if " " in text else text for text in map(str, factors))
 
 
 def sum_notes(terms: list[tuple[str, int]]) -> list[Note]:
     """The sum of some terms, written out."""
-    total = sum(value for _, value in terms)
+    whole = total(value for _, value in terms)
     shown = [text for text, _ in terms[:TERMS_SHOWN]]
     if len(terms) > TERMS_SHOWN:
-        rest = sum(value for _, value in terms[TERMS_SHOWN:])
+        rest = total(value for _, value in terms[TERMS_SHOWN:])
         shown.append(f"{show(rest)} in {len(terms) - TERMS_SHOWN} more terms")
-    return [Note(f"{' + '.join(shown) or '0'} = {show(total)}")]
+    written = " + ".join(shown) or "0"
+    return [Note(f"{written} = {show(whole)}")] if written != show(whole) else []
 
 
 def _field_steps(stages: list[Stage], graph: Graph) -> list[Note]:

@@ -11,6 +11,7 @@ from netspec.ops.conv import Conv
 from netspec.ops.fc import FullyConnected
 from netspec.ops.lrn import LocalResponseNorm
 from netspec.ops.rbf import RadialBasis
+from netspec.symbols import divides
 
 
 def check_columns(graph: Graph, problems: Problems) -> None:
@@ -24,11 +25,11 @@ def check_columns(graph: Graph, problems: Problems) -> None:
         if not isinstance(op, Conv | LocalResponseNorm):
             continue
         place = stage.spans.get("groups", stage.span)
-        if op.groups != 1 and op.groups % number:
+        if op.groups != 1 and divides(number, op.groups) is False:
             message = f"{op.groups} groups do not spread over {number} columns"
             help = f"use groups={number}, or 1 for a layer that sees every column"
             problems.add("NS210", message, place, help=help, notes=[said])
-        elif isinstance(op, Conv) and op.count % number:
+        elif isinstance(op, Conv) and divides(number, op.count) is False:
             message = f"{op.count} filters do not spread over {number} columns"
             help = f"use a multiple of {number}"
             place = stage.spans.get("count", stage.span)

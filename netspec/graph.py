@@ -17,6 +17,7 @@ import networkx as nx
 from netspec.language.source import Call, Span
 from netspec.operator import Operator
 from netspec.shapes import Field, Shape
+from netspec.symbols import total
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -172,14 +173,13 @@ class Graph:
 
     def totals(self, names: Iterable[str]) -> Totals:
         """What the named stages add up to."""
-        parameters = buffers = macs = neurons = 0
+        counts: list[tuple[int, int, int, int]] = []
         for name in names:
             op, inputs = self.stage(name).op, self.shapes_into(name)
-            parameters += sum(p.elements for p in op.parameters(inputs).values())
-            buffers += sum(p.elements for p in op.buffers(inputs).values())
-            macs += prod(op.macs(inputs))
-            neurons += op.neurons(inputs)
-        return Totals(parameters, buffers, macs, neurons)
+            held, kept = op.parameters(inputs).values(), op.buffers(inputs).values()
+            parameters, buffers = (sum(p.elements for p in given) for given in (held, kept))
+            counts.append((parameters, buffers, prod(op.macs(inputs)), op.neurons(inputs)))
+        return Totals(*(total(count[i] for count in counts) for i in range(4)))
 
     def verify(self) -> None:
         """Check the invariants that every pass must keep; a failure is a bug of netspec."""

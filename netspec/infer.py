@@ -11,12 +11,13 @@ from netspec.language.diagnostics import Note, Problems, call_notes
 from netspec.language.limits import MAX_INTEGER
 from netspec.operator import WindowOperator
 from netspec.shapes import AXES, ShapeError
-from netspec.symbols import is_symbolic
+from netspec.symbols import MAX_STAGES, TooLarge, any_symbolic, is_small, is_symbolic
 
 
 def infer(graph: Graph, problems: Problems) -> None:
     """Set the shape and field of each stage; a stage behind a mistake stays without, silently."""
     origins = _Origins(graph)
+    symbolic = 0
     for stage in graph.stages():
         operands = [graph.stage(name) for name in graph.operands(stage.name)]
         if any(operand.shape is None for operand in operands):
@@ -25,9 +26,23 @@ def infer(graph: Graph, problems: Problems) -> None:
         fields = [operand.field for operand in operands if operand.field is not None]
         try:
             shape = stage.op.shape(inputs)
+            field = stage.op.field(fields, inputs)
+            if not all(map(is_small, (*shape, *field.size))):
+                raise TooLarge
         except ShapeError as error:
             _report(error, stage, operands, origins, problems)
             continue
+        except TooLarge:
+            message = f"what {stage.op.name} makes is too large an expression of symbols"
+            help = "give the symbols values with --set, or check the net in parts"
+            problems.add("NS007", message, stage.span, help=help, notes=call_notes(stage.calls))
+            continue
+        symbolic += any_symbolic(shape)
+        if symbolic > MAX_STAGES:
+            message = f"more than {MAX_STAGES:,} stages have symbols in their sizes"
+            help = "give the symbols values with --set, or check the net in parts"
+            problems.add("NS005", message, stage.span, help=help)
+            return
         held = sum(p.elements for p in stage.op.parameters(inputs).values())
         counts = (shape.elements, held, prod(stage.op.macs(inputs)))
         if any(not is_symbolic(count) and count > MAX_INTEGER for count in counts):
@@ -35,7 +50,7 @@ def infer(graph: Graph, problems: Problems) -> None:
             help = "outputs, parameters and multiply-accumulates are counted below 2**63"
             problems.add("NS007", message, stage.span, help=help, notes=call_notes(stage.calls))
             continue
-        stage.shape, stage.field = shape, stage.op.field(fields, inputs)
+        stage.shape, stage.field = shape, field
 
 
 class _Origins:

@@ -24,7 +24,7 @@ from netspec.attributes import (
     positional,
 )
 from netspec.shapes import Field, Kernel, Pair, Shape, ShapeError, Window, slide
-from netspec.symbols import is_symbolic
+from netspec.symbols import divides
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,7 +120,7 @@ def map_of(operator: Operator, inputs: Sequence[Shape]) -> Shape:
 
 def channels_of_a_group(shape: Shape, groups: int) -> int:
     """The channels of each of the equal parts that a map's channels fall into."""
-    if not is_symbolic(shape.channels % groups) and shape.channels % groups:
+    if divides(groups, shape.channels) is False:
         raise ShapeError(
             "NS207",
             f"{groups} groups do not divide {shape.channels} channels",

@@ -13,7 +13,7 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
-from netspec.symbols import any_symbolic, is_symbolic, largest, same
+from netspec.symbols import any_symbolic, is_symbolic, largest, same, smallest
 
 Pair = tuple[int, int]
 AXES = ("height", "width", "channels")
@@ -191,10 +191,14 @@ def slide(
         )
     if padding == "same":  # chosen so that the last window fits as far as it has to
         rounding = "floor"
-    steps = -(-span // stride) if rounding == "ceil" else span // stride
+    steps = ceiling(span, stride) if rounding == "ceil" else span // stride
+    is_known = not is_symbolic(size_in)
+    if not is_known and padding == "same":
+        steps = ceiling(size_in, stride) - 1
+    if not is_known and clip and rounding == "ceil" and stride + after > extent:
+        steps = ceiling(size_in + before, stride) - 1
     size_out = steps + 1
     formula = f"{rounding}(({padded})/{stride}) + 1" if stride > 1 else f"{padded} + 1"
-    is_known = not is_symbolic(size_in)
     if clip and rounding == "ceil" and is_known and steps * stride >= size_in + before:
         size_out -= 1
         formula += ", less a window that would start outside"
@@ -214,10 +218,15 @@ def _padding(axis: int, size_in: int, extent: int, stride: int, padding: Pair | 
             )
         return extent // 2, extent // 2
     if padding == "same":
-        total = max((-(-size_in // stride) - 1) * stride + extent - size_in, 0)
+        total = largest((ceiling(size_in, stride) - 1) * stride + extent - size_in, 0)
         return total // 2, total - total // 2
     assert isinstance(padding, tuple)
     return padding
+
+
+def ceiling(value: int, divisor: int) -> int:
+    """A quotient rounded up, in the form that symbols are compared in: H/2 up is (H + 1)//2."""
+    return (value + divisor - 1) // divisor
 
 
 def _refuse_blind_windows(axis: int, window: Window) -> None:
@@ -273,12 +282,12 @@ class Field:
     @staticmethod
     def union(fields: Sequence[Field]) -> Field:
         """The smallest field that covers all of ``fields``, as a concat or an add sees them."""
-        start = _pair(min(f.start[axis] for f in fields) for axis in (0, 1))
-        end = _pair(largest(f.start[axis] + f.size[axis] for f in fields) for axis in (0, 1))
+        start = _pair(smallest(*(f.start[axis] for f in fields)) for axis in (0, 1))
+        end = _pair(largest(*(f.start[axis] + f.size[axis] for f in fields)) for axis in (0, 1))
         return Field(
             size=(end[0] - start[0], end[1] - start[1]),
             start=start,
-            stride=_pair(largest(f.stride[axis] for f in fields) for axis in (0, 1)),
+            stride=_pair(largest(*(f.stride[axis] for f in fields)) for axis in (0, 1)),
         )
 
     def __str__(self) -> str:

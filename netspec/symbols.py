@@ -8,14 +8,34 @@ from __future__ import annotations
 
 import operator
 import sys
+from collections.abc import Iterable
 from fractions import Fraction
+from math import comb, prod
 from typing import Any, cast
 
 MAX_SIZE = 400
-"""Operations in an expression of symbols."""
+"""Parts of an expression of symbols."""
+
+MAX_NESTED = 40
+"""Levels of rounding and brackets in it."""
 
 MAX_DEGREE = 8
-"""The degree up to which expressions are expanded, so that every answer comes within seconds."""
+"""The highest exponent, and the degree up to which expressions are expanded."""
+
+MAX_TERMS = 1_000
+"""Terms that an expression may expand to when it is compared."""
+
+MAX_COMPARED = 8
+"""Values of which the largest is sought."""
+
+MAX_NUMBER = 2**256
+"""The largest number in an expression."""
+
+MAX_OPERATIONS = 5_000
+"""Operations with symbols in a net."""
+
+MAX_STAGES = 1_000
+"""Stages of a net whose sizes are symbols.  These limits keep every answer within seconds."""
 
 _TRIALS = 12
 """Points at which expressions are compared that are not the same when expanded."""
@@ -49,7 +69,7 @@ def names(value: object) -> list[str]:
 
 def operate(sign: str, left: Any, right: Any) -> int | Fraction:
     """Arithmetic in which a symbol takes part; ZeroDivisionError, TooLarge."""
-    from sympy import Integer, Mod, floor
+    from sympy import Integer, floor
 
     a, b = _exact(left), _exact(right)
     if sign in ("/", "//", "%") and b == 0:
@@ -63,15 +83,70 @@ def operate(sign: str, left: Any, right: Any) -> int | Fraction:
         "×": lambda: a * b,
         "/": lambda: a / b,
         "//": lambda: floor(a / b),
-        "%": lambda: Mod(a, b),
+        "%": lambda: a - b * floor(a / b),  # sympy's own remainder factors, which can take hours
         "**": lambda: a**b,
     }[sign]()
-    if made.count_ops() > MAX_SIZE:
+    if not is_small(made):
         raise TooLarge
-    if made.is_Rational:
-        exact = Fraction(int(made.p), int(made.q))
-        return int(exact) if exact.denominator == 1 else exact
-    return cast(int, made)
+    return cast(int, _plain(made))
+
+
+def is_small(value: Any) -> bool:
+    """Whether a value is no symbolic expression, or one that is small enough to work with."""
+    if not is_symbolic(value):
+        return True
+    parts, level = 0, [value]
+    for _ in range(MAX_NESTED):
+        parts += len(level)
+        if parts > MAX_SIZE:
+            return False
+        numbers = [n for part in level if part.is_Rational for n in (part.p, part.q)]
+        if any(abs(n) > MAX_NUMBER for n in numbers):
+            return False
+        if any(part.is_Pow and abs(part.exp) > 8 * MAX_DEGREE for part in level):
+            return False
+        level = [inner for part in level for inner in part.args]
+        if not level:
+            return True
+    return False
+
+
+def total(values: Iterable[Any]) -> int:
+    """The sum of numbers and symbols."""
+    held = list(values)
+    symbolic = [value for value in held if is_symbolic(value)]
+    known: int = sum(value for value in held if not is_symbolic(value))
+    if not symbolic:
+        return known
+    from sympy import Add
+
+    return cast(int, _plain(Add(known, *symbolic)))
+
+
+def divides(divisor: Any, value: Any) -> bool | None:
+    """Whether a value is a multiple of another; None if that depends on the symbols."""
+    if not any_symbolic((divisor, value)):
+        return bool(value % divisor == 0)
+    try:
+        rest = operate("%", value, divisor)
+    except TooLarge:
+        return None
+    return None if is_symbolic(rest) else rest == 0
+
+
+def may_count(value: Any) -> bool:
+    """Whether an expression is whole, and not plainly negative."""
+    coefficient, rest = value.as_coeff_Mul()
+    return _is_whole(value) and (coefficient > 0 or rest.is_Add)
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether an expression is whole by its form; sympy's own answer can take minutes."""
+    if value.is_Rational:
+        return bool(value.q == 1)
+    if value.is_Pow and not (value.exp.is_Integer and value.exp > 0):
+        return False
+    return value.func.__name__ == "floor" or all(_is_whole(part) for part in value.args)
 
 
 def same(one: Any, other: Any) -> bool | None:
@@ -81,24 +156,38 @@ def same(one: Any, other: Any) -> bool | None:
     import sympy
 
     difference = _exact(one) - _exact(other)
-    if difference != 0 and _degree(difference) <= MAX_DEGREE and difference.count_ops() <= MAX_SIZE:
+    if difference != 0 and _is_expandable(difference):
         difference = sympy.expand(difference)
     if difference == 0:
         return True
     free = sorted(difference.free_symbols, key=str)
     for i in range(_TRIALS):
-        if difference.subs({s: 5 + 3 * i + (7 + i) * j for j, s in enumerate(free)}) != 0:
+        there = difference.subs({s: 5 + 3 * i + (7 + i) * j for j, s in enumerate(free)})
+        if there.is_finite and there != 0:
             return False
     return None
 
 
 def order(sign: str, left: Any, right: Any) -> bool | None:
     """Whether one is less than another, and so on; None if that depends on the symbols."""
-    from sympy import false, true
-
+    signs = _signs(_exact(left) - _exact(right))
     compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign]
-    answer = compare(_exact(left), _exact(right))
-    return True if answer == true else False if answer == false else None
+    answers = {compare(possible, 0) for possible in signs}
+    return answers.pop() if len(answers) == 1 else None
+
+
+def _signs(value: Any) -> set[int]:
+    """The signs that a polynomial may have: those of its terms, each symbol being 1 + t, t >= 0."""
+    import sympy
+
+    symbols = value.free_symbols
+    above = value.subs({s: 1 + sympy.Dummy(nonnegative=True) for s in symbols})
+    if not above.is_polynomial() or not _is_expandable(above):
+        return {-1, 0, 1}
+    terms = sympy.Add.make_args(sympy.expand(above))
+    signs = {int(sympy.sign(term.as_coeff_Mul()[0])) for term in terms}
+    has_constant = any(term.is_Rational and term != 0 for term in terms)
+    return signs if has_constant and len(signs) == 1 else signs | {0}
 
 
 def _exact(value: Any) -> Any:
@@ -107,26 +196,61 @@ def _exact(value: Any) -> Any:
     return value if is_symbolic(value) else Rational(value.numerator, value.denominator)
 
 
+def _plain(value: Any) -> Any:
+    """A result of arithmetic; a number if the symbols cancelled."""
+    if not value.is_Rational:
+        return value
+    exact = Fraction(int(value.p), int(value.q))
+    return int(exact) if exact.denominator == 1 else exact
+
+
+def _is_expandable(expression: Any) -> bool:
+    return _degree(expression) <= MAX_DEGREE and _terms(expression) <= MAX_TERMS
+
+
 def _degree(expression: Any) -> int:
     """At most the degree of an expression, found without expanding it."""
     if expression.is_Symbol:
         return 1
     if expression.is_Pow:
-        return (
-            _degree(expression.base) * abs(int(expression.exp)) if expression.exp.is_Integer else 99
-        )
+        power = expression.exp
+        return _degree(expression.base) * abs(int(power)) if power.is_Integer else 99
     parts = [_degree(part) for part in expression.args]
     return sum(parts) if expression.is_Mul else max(parts, default=0)
 
 
-def largest(values: Any) -> int:
-    """The largest of values, of which some may be symbols."""
-    held = list(values)
-    if not any_symbolic(held):
-        return cast(int, max(held))
-    from sympy import Max
+def _terms(expression: Any) -> int:
+    """At most how many terms an expression expands to."""
+    parts = [_terms(part) for part in expression.args]
+    if expression.is_Add:
+        return sum(parts)
+    if expression.is_Mul:
+        return prod(parts)
+    if expression.is_Pow and expression.exp.is_Integer:
+        power = min(abs(int(expression.exp)), 99)
+        return comb(parts[0] + power - 1, power)
+    return max(parts, default=1)
 
-    return cast(int, Max(*held))
+
+def largest(*values: Any) -> int:
+    """The largest of values, of which some may be symbols."""
+    return _extreme("Max", values)
+
+
+def smallest(*values: Any) -> int:
+    """The smallest of values, of which some may be symbols."""
+    return _extreme("Min", values)
+
+
+def _extreme(which: str, values: Iterable[Any]) -> int:
+    held = list(dict.fromkeys(values))
+    if not any_symbolic(held):
+        return cast(int, max(held) if which == "Max" else min(held))
+    if len(held) > MAX_COMPARED:
+        raise TooLarge
+    import sympy
+
+    return cast(int, _plain(getattr(sympy, which)(*held)))
 
 
 def show(value: Any) -> str:

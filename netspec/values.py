@@ -73,4 +73,6 @@ def describe(value: Value) -> str:
         return f"the connection table `{value.name}`"
     if isinstance(value, Codes):
         return f"the codes `{value.name}`"
+    if is_symbolic(value):
+        return f"`{value}`, which has no value"
     return show(value)

@@ -12,9 +12,11 @@ import click
 from netspec import __version__, bundled
 from netspec.cli.check import check
 from netspec.cli.compile import compile
+from netspec.cli.diff import diff
 from netspec.cli.document import document
 from netspec.cli.draw import draw
 from netspec.cli.explain import explain
+from netspec.cli.fmt import fmt
 from netspec.cli.ops import ops
 from netspec.cli.run import run
 from netspec.cli.summary import summary
@@ -50,5 +52,5 @@ def main() -> None:
     """Turn the layer table of a paper into a network that is checked, fast and trainable."""
 
 
-for command in (check, summary, document, draw, compile, run, explain, ops):
+for command in (check, summary, document, diff, draw, fmt, compile, run, explain, ops):
     main.add_command(command)

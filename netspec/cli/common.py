@@ -55,14 +55,19 @@ def _read_settings(
 
 def set_option(command: Command) -> Command:
     """``--set KEY=VALUE``: a parameter of the net."""
+    return setting("--set", "settings", "the net")(command)
+
+
+def setting(flag: str, name: str, whose: str) -> Callable[[Command], Command]:
+    """An option that takes KEY=VALUE, a parameter of one of several nets."""
     return click.option(
-        "--set",
-        "settings",
+        flag,
+        name,
         metavar="KEY=VALUE",
         multiple=True,
         callback=_read_settings,
-        help="Set a parameter of the net; repeatable.",
-    )(command)
+        help=f"Set a parameter of {whose}; repeatable.",
+    )
 
 
 def json_option(command: Command) -> Command:
@@ -115,15 +120,22 @@ def _reporting(as_json: bool) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all; it keeps its permissions, and a link goes on leading to it.
 
     Raises:
         DataError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
+        mode = None
+        if target.exists():
+            with target.open("r+b"):  # who may not write a file may still put another in its place
+                mode = target.stat().st_mode
         temporary.write_bytes(content)
-        os.replace(temporary, path)
+        if mode is not None:
+            temporary.chmod(mode)
+        os.replace(temporary, target)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise DataError(f"cannot write {path}: {reason}") from None

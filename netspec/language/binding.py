@@ -12,6 +12,7 @@ from netspec.language.expressions import evaluate
 from netspec.language.scope import Reported, Scope
 from netspec.language.source import Span
 from netspec.operator import Operator
+from netspec.symbols import is_symbolic
 from netspec.values import Word, describe
 
 R = TypeVar("R", bound=Room)
@@ -125,6 +126,8 @@ def read(room: type[Room], attribute: Attribute, argument: syntax.Argument, scop
     """The value of an argument as the attribute takes it; raises Reported when it does not."""
     value = evaluate(argument.value, scope)
     try:
+        if is_symbolic(value) and not issubclass(room, Operator):
+            raise attribute.kind.refuse()
         return attribute.kind.read(value)
     except ValueError as error:
         reason = str(error)
@@ -137,7 +140,10 @@ def read(room: type[Room], attribute: Attribute, argument: syntax.Argument, scop
         message = f"`{value.text}` is not defined; for {attribute.name} of {room.name}, {reason}"
         raise scope.problem("NS113", message, argument.value.at, help=help)
     message = f"{attribute.name} of {room.name}: {reason}, and this is {describe(value)}"
-    raise scope.problem("NS132", message, argument.value.at, help=usage(room))
+    help = usage(room)
+    if is_symbolic(value):
+        help = "symbols are whole dimensions and counts: divide with //, or use --set"
+    raise scope.problem("NS132", message, argument.value.at, help=help)
 
 
 def _missing(room: type[Room], attribute: Attribute, name: syntax.Name, scope: Scope) -> None:

@@ -100,7 +100,7 @@ class _Collector:
                 whole = derive(library, self.files)
                 self.imported[library.at] = self.collect(whole, None).scope
         home = self.imported[library.at]
-        scope.lost_names |= home.lost_names
+        scope.lost_names |= home.is_broken
         own = {name: macro for name, macro in home.blocks.items() if macro.home is home}
         if not own and not home.is_broken:
             message = f"`{library.source.name}` has no blocks to import"
@@ -123,14 +123,7 @@ _DEFINING = ("block", "let", "connect", "codes")
 
 def _header(tree: syntax.Tree, scope: Scope, *, is_imported: bool) -> syntax.Net | None:
     headers = [s for s in tree.statements if isinstance(s, syntax.Net)]
-    for extra in headers[1:]:
-        notes = [Note(f"the first is on line {scope.span(headers[0].at).line}")]
-        help = "put each net into a file of its own"
-        scope.problem("NS104", "a second net in one file", extra.at, help=help, notes=notes)
     if headers:
-        if tree.statements[0] is not headers[0]:
-            help = "move this line to the top of the file"
-            scope.problem("NS104", "`net` must be the first statement", headers[0].at, help=help)
         return headers[0]
     is_lost = any(isinstance(s, syntax.Broken) and s.keyword == "net" for s in tree.statements)
     if not is_lost and not is_imported:

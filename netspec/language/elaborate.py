@@ -19,6 +19,8 @@ from netspec.language.recipe import read_recipe
 from netspec.language.scope import Reported, Scope
 from netspec.ops.identity import Identity
 from netspec.recipe import Recipe
+from netspec.symbols import is_symbolic, may_count
+from netspec.values import describe
 
 
 class Elaborated(NamedTuple):
@@ -96,6 +98,10 @@ class _Net:
         name = statement.name
         try:
             shape = expressions.shape(statement.size, body.scope)
+            if any(is_symbolic(size) and not may_count(size) for size in shape):
+                message = f"a dimension of an input is whole, and {shape} need not be"
+                help = "use // to divide and round down"
+                raise body.scope.problem("NS142", message, statement.size.at, help=help)
             if len(shape) == 2:
                 help = "write height x width x channels, or one number for a vector"
                 message = f"an input has three dimensions or one, and this has {len(shape)}"
@@ -112,6 +118,10 @@ class _Net:
     def _columns(self, statement: syntax.Columns, scope: Scope) -> None:
         try:
             count = expressions.whole(statement.number, scope, "the number of columns", minimum=1)
+            if is_symbolic(count):
+                message = f"the number of columns is {describe(count)}"
+                help = "write how many devices the net is spread over"
+                raise scope.problem("NS142", message, statement.number.at, help=help)
         except Reported:
             return
         if self.graph.columns is not None:
@@ -146,11 +156,13 @@ class _Net:
                 continue
             try:
                 value = expressions.number(argument.value, scope)
-                weight = float(value)
-                if value < 0:
-                    message = f"weight of a head: expected at least 0, and this is {weight:g}"
+                if is_symbolic(value) or value < 0:
+                    message = (
+                        f"weight of a head: expected at least 0, and this is {describe(value)}"
+                    )
                     help = "the loss adds the head's loss times its weight"
-                    scope.problem("NS132", message, argument.value.at, help=help)
+                    raise scope.problem("NS132", message, argument.value.at, help=help)
+                weight = float(value)
             except Reported:
                 pass
         label = body.define(name, None, "head")
@@ -174,7 +186,8 @@ class _Net:
         if not any(isinstance(statement, syntax.Row) for statement in statements):
             if self.definitions.name and not body.scope.is_broken:
                 help = "add rows such as `C1: conv 5x5, 6`"
-                body.scope.problem("NS009", "the net has no rows", statements[-1].at, help=help)
+                place = statements[0 if body.scope.dropped else -1].at
+                body.scope.problem("NS009", "the net has no rows", place, help=help)
             return ()
         return body.returned(names, statements[-1].at) or ()
 

@@ -197,6 +197,7 @@ def _symbolic(
     sign: str, left: object, right: object, node: syntax.Expression, scope: Scope
 ) -> int | Fraction:
     """Arithmetic with symbols."""
+    scope.spend_on_symbols(node.at)
     try:
         return operate(sign, left, right)
     except ZeroDivisionError:
@@ -204,7 +205,7 @@ def _symbolic(
         raise scope.problem("NS141", "division by zero", node.at, help=help) from None
     except TooLarge:
         message = "this expression of symbols is too large to work with"
-        help = f"powers up to {MAX_DEGREE} and {MAX_SIZE} operations can be compared"
+        help = f"whole exponents up to {MAX_DEGREE}, and {MAX_SIZE} parts, can be worked with"
         raise scope.problem("NS007", message, node.at, help=help) from None
 
 
@@ -215,6 +216,7 @@ def _comparison(node: syntax.Comparison, scope: Scope) -> Word:
     if node.operator in ("==", "!="):
         left, right = evaluate(node.left, scope), evaluate(node.right, scope)
         if is_symbolic(left) or is_symbolic(right):
+            scope.spend_on_symbols(node.at)
             equal = same(number(node.left, scope), number(node.right, scope))
             return _decided(
                 equal if node.operator == "==" or equal is None else not equal, node, scope
@@ -225,6 +227,7 @@ def _comparison(node: syntax.Comparison, scope: Scope) -> Word:
         return ON if (names[0] == names[1]) == (node.operator == "==") else OFF
     low, high = number(node.left, scope), number(node.right, scope)
     if is_symbolic(low) or is_symbolic(high):
+        scope.spend_on_symbols(node.at)
         decided = order(node.operator, low, high)
         return _decided(decided, node, scope)
     return ON if _ORDER[node.operator](Fraction(low), Fraction(high)) else OFF

@@ -92,17 +92,20 @@ class Files:
         folder = asking.resolve().parent if asking else None
         if isinstance(wanted, syntax.Name):
             text += SUFFIX
-            if (folder is None or not (folder / text).is_file()) and wanted.text in bundled():
+            if not _exists(folder, text) and wanted.text in bundled():
                 return read(wanted.text)
         if Path(text).is_absolute() or (folder and not _is_inside(folder / text, folder)):
             message = f"`{text}` is outside the folder of `{span.source.name}`"
             help = "a spec reads files beside or below it, and bundled specs"
             self.problems.add("NS011", message, span, help=help)
             raise SpecError(())
-        if folder is None or not (folder / text).is_file():
-            if Path(text).name == text and Path(text).stem in bundled():
-                return read(Path(text).stem)
-            guess = did_you_mean(Path(text).stem, bundled())
+        if folder is None or not _exists(folder, text):
+            name = Path(text).stem
+            if Path(text).name == text and name in bundled():
+                return read(name)
+            guess = did_you_mean(name, bundled())
+            if name in bundled():
+                guess = f"the bundled spec is `{name}`, without a folder"
             where = "beside this file" if folder else "among the bundled specs"
             message = f"there is no `{text}` {where}"
             help = guess or "give a path relative to this file, or the name of a bundled spec"
@@ -110,6 +113,14 @@ class Files:
             raise SpecError(())
         shown = os.path.join(os.path.dirname(span.source.name), text)
         return read(folder / text, shown)
+
+
+def _exists(folder: Path | None, name: str) -> bool:
+    """Whether a folder has something of this name that can be read, or refused by name."""
+    try:
+        return folder is not None and ((path := folder / name).is_file() or path.is_dir())
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _key(source: Source) -> str:

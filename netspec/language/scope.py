@@ -10,6 +10,7 @@ from netspec.language.diagnostics import Note, Problems, SpecError, call_notes
 from netspec.language.limits import MAX_VALUES
 from netspec.language.source import Call, Sources, Span
 from netspec.ops import OPERATORS
+from netspec.symbols import MAX_OPERATIONS
 from netspec.values import BlockName, Value, Word
 
 WORDS = {
@@ -31,6 +32,8 @@ class Budget:
     """What evaluating expressions may still cost; a block's are evaluated in each call anew."""
 
     values: int = MAX_VALUES
+    operations: int = MAX_OPERATIONS
+    """Those with symbols."""
 
 
 @dataclass(slots=True, eq=False)
@@ -118,6 +121,14 @@ class Scope:
         if self.budget.values < 0:
             message = f"expressions are evaluated more than {MAX_VALUES:,} times"
             help = "compute a value once, with `let`, outside the block that is called so often"
+            raise self.stop("NS005", message, at, help=help)
+
+    def spend_on_symbols(self, at: syntax.At) -> None:
+        """Count an operation with symbols against its own limit."""
+        self.budget.operations -= 1
+        if self.budget.operations < 0:
+            message = f"the net has more than {MAX_OPERATIONS:,} operations with symbols"
+            help = "give the symbols values with --set, or check the net in parts"
             raise self.stop("NS005", message, at, help=help)
 
     def span(self, at: syntax.At) -> Span:

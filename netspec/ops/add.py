@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from netspec.operator import Operator
 from netspec.shapes import AXES, Shape, ShapeError
+from netspec.symbols import same
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,10 +26,10 @@ class Add(Operator):
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         first = inputs[0]
         for operand, shape in enumerate(inputs):
-            if shape == first:
+            if len(shape) == len(first) and all(map(same, shape, first)):
                 continue
             pairs = zip(first, shape, strict=False)
-            axis = next((i for i, (a, b) in enumerate(pairs) if a != b), 0)
+            axis = next((i for i, (a, b) in enumerate(pairs) if not same(a, b)), 0)
             what = "size" if len(shape) != len(first) else AXES[axis if first.is_map else 2]
             raise ShapeError(
                 "NS205",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from netspec.operator import Operator
 from netspec.shapes import AXES, Shape, ShapeError
+from netspec.symbols import same, total
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +33,7 @@ class Concat(Operator):
                     origins=[(0, 0), (operand, 0)],
                 )
             for axis in range(len(shape) - 1):
-                if shape[axis] != first[axis]:
+                if not same(shape[axis], first[axis]):
                     raise ShapeError(
                         "NS204",
                         f"concat inputs differ in {AXES[axis]}: {first[axis]} and {shape[axis]}",
@@ -40,7 +41,7 @@ class Concat(Operator):
                         help="make the branches agree with pad=, stride= or round=",
                         origins=[(0, axis), (operand, axis)],
                     )
-        return Shape((*first[:-1], sum(shape.channels for shape in inputs)))
+        return Shape((*first[:-1], total(shape.channels for shape in inputs)))
 
     def derivation(self, axis: int, inputs: Sequence[Shape]) -> str | None:
         last = axis == len(inputs[0]) - 1

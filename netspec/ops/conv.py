@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from netspec.attributes import COUNT, FLAG, KERNEL, PAIR, TABLE, keyword, positional
 from netspec.operator import Parameter, WindowOperator, channels_of_a_group, padded, symmetric
 from netspec.shapes import Kernel, Pair, Shape, ShapeError
+from netspec.symbols import divides
 from netspec.values import Table
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Conv(WindowOperator):
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         yield from super().mistakes()
-        if self.count % self.groups:
+        if divides(self.groups, self.count) is False:
             yield "NS132", "groups", f"{self.groups} groups do not divide {self.count} filters"
         if self.connect is not None and self.groups > 1:
             yield "NS136", "groups", f"the table {self.connect.name} says already who sees whom"

@@ -1,0 +1,39 @@
+"""``netspec diff``."""
+
+from __future__ import annotations
+
+import click
+
+from netspec.cli.common import json_option, print_json, reports_errors, setting, styled
+from netspec.net import load
+from netspec.views.diff import as_data
+from netspec.views.diff import diff as compare
+from netspec.views.diff_table import lines
+
+ROLES = {"removed": "error", "added": "help", "changed": "note"}
+
+
+@click.command(short_help="Compare two nets, row by row.")
+@click.argument("a")
+@click.argument("b")
+@setting("--set-a", "settings_a", "A")
+@setting("--set-b", "settings_b", "B")
+@json_option
+@reports_errors
+def diff(
+    a: str, b: str, settings_a: dict[str, str], settings_b: dict[str, str], as_json: bool
+) -> None:
+    """Compare two nets, row by row: layers, kernels, sizes, parameters, MACs, totals.
+
+    A and B are specs. Rows of one label belong together, and between them rows that begin with the
+    same operator. Blocks are expanded: what counts is what the nets compute.
+    """
+    found = compare(load(a, **settings_a), load(b, **settings_b))
+    if as_json:
+        print_json(as_data(found))
+        return
+    for line in lines(found):
+        if line.role == "heading":
+            click.echo(click.style(line.text, bold=True))
+        else:
+            click.echo(styled(line.text, ROLES[line.role]) if line.role else line.text)

@@ -1,0 +1,241 @@
+"""The text of a spec as lines of tokens, with the space between them in order.
+
+No token is joined, split or moved, and no line end is taken away; one is added where a brace that
+stays open over the end of a line has something behind it, or its closing brace something before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+_TOKEN = re.compile(
+    r'(?P<string>"[^"\r\n]*")|(?P<comment>\#[^\r\n]*)|(?P<end>\r\n?|\n)|(?P<space>[^\S\r\n]+)'
+    r"|(?P<mark>->|[|,:;{}()]|=(?!=))"
+    r'|(?P<word>(?:[=!<>]=|-(?!>)|[^\s"\#|,:;{}()=-])+)'
+)
+
+
+class Token(NamedTuple):
+    """A piece of text without space in it, unless it is a string.
+
+    ``kind`` is ``word``, ``string`` or what the mark says, such as ``|``; besides them ``define``
+    is the `=` of a definition, ``open`` and ``close`` are the parentheses behind the name of a net
+    or block, and ``place`` is a part of a drawing.  ``is_apart`` tells whether space stands
+    before it.
+    """
+
+    kind: str
+    text: str
+    is_apart: bool
+
+
+@dataclass
+class Line:
+    """Tokens and a comment; ``holds`` says what the braces around it hold, if any are open."""
+
+    depth: int = 0
+    holds: str = "statements"
+    tokens: list[Token] = field(default_factory=list)
+    comment: str = ""
+    is_after_blank: bool = False
+
+    @property
+    def opens(self) -> bool:
+        """Whether it ends with a brace that stays open."""
+        return bool(self.tokens) and self.tokens[-1].kind == "{"
+
+    @property
+    def closes(self) -> bool:
+        """Whether it begins with the brace that closes lines above."""
+        return bool(self.tokens) and self.tokens[0].kind == "}"
+
+
+def lines(text: str) -> list[Line]:
+    """The lines of a spec that parses, blank ones left out."""
+    tokens = list(_tokens(text))
+    spread = _spread(tokens)
+    cutter = _Cutter()
+    for i, token in enumerate(tokens):
+        cutter.add(token, is_spread=i in spread)
+    cutter.end_line()
+    return cutter.lines
+
+
+def joined(tokens: Iterable[Token]) -> str:
+    """Tokens as text, with the space that belongs between them."""
+    parts: list[str] = []
+    left: Token | None = None
+    for token in tokens:
+        if left is not None and _is_apart(left, token):
+            parts.append(" ")
+        parts.append(token.text)
+        left = token
+    return "".join(parts)
+
+
+_NO_SPACE_BEHIND = {"(", "open", "="}
+_NO_SPACE_BEFORE = {")", "open", "close", "=", ",", ":", ";"}
+_SPACE_AROUND = {"|", "->", "{", "}", "string", "define"}
+_SPACE_BEHIND = {*_SPACE_AROUND, "close", ",", ":", ";"}
+
+
+def _is_apart(left: Token, right: Token) -> bool:
+    if left.kind in _NO_SPACE_BEHIND or right.kind in _NO_SPACE_BEFORE:
+        return False
+    if left.kind in _SPACE_BEHIND or right.kind in _SPACE_AROUND:
+        return True
+    if left.kind == right.kind == "word" and (left.text[-2:] == ".." or right.text[:2] == ".."):
+        return False
+    return right.is_apart
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    is_apart = False
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup or ""
+        if kind != "space":
+            yield Token(match[0] if kind == "mark" else kind, match[0], is_apart)
+        is_apart = kind == "space"
+
+
+def _spread(tokens: list[Token]) -> set[int]:
+    """Which tokens are the braces that do not close on the line that they open on."""
+    found: set[int] = set()
+    opened: list[int] = []
+    for i, token in enumerate(tokens):
+        if token.kind == "{":
+            opened.append(i)
+        elif token.kind == "end" and opened:
+            found.add(opened[-1])
+        elif token.kind == "}" and opened:
+            start = opened.pop()
+            if start in found:
+                found.update([i, *opened[-1:]])
+    return found
+
+
+@dataclass
+class _Statement:
+    """What has been seen of a statement, or of an item within braces."""
+
+    tokens: int = 0
+    first: str = ""
+    parentheses: int = 0
+    is_row: bool = False
+    is_header: bool = False
+    is_defined: bool = False
+
+
+_HOLDS = {
+    "net": "statements",
+    "train": "directives",
+    "document": "entries",
+    "connect": "drawing",
+    "codes": "drawing",
+}
+
+
+class _Cutter:
+    """Takes tokens in order, and gives each the kind that its place calls for, and its line."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self._line = Line()
+        self._is_full = False
+        self._is_after_blank = False
+        self._depth = 0
+        self._statement = _Statement()
+        self._around: list[tuple[str, _Statement]] = []
+
+    def add(self, token: Token, *, is_spread: bool) -> None:
+        """Put a token behind the others."""
+        if token.kind == "end":
+            if not self._line.tokens and not self._line.comment:
+                self._is_after_blank = True
+            self.end_line()
+            self._statement = _Statement()
+        elif token.kind == "comment":
+            self._begin_line()
+            self._line.comment = token.text.rstrip()
+        else:
+            if self._is_full and (token.kind != ";" or self._line.opens):
+                self.end_line()
+            if token.kind == "}" and is_spread:
+                self.end_line()
+                self._depth -= 1
+            held = ""
+            if token.kind == "}":
+                held, self._statement = self._around.pop()
+            self._begin_line()
+            token = token._replace(kind=self._kind(token))
+            self._line.tokens.append(token)
+            self._follow(token)
+            if token.kind == "{" and is_spread:
+                self._depth += 1
+                self._is_full = True
+            if held == "statements" and self._statement.first == "net":
+                self._is_full = True  # a net ends with its brace, whatever stands behind it
+                self._statement = _Statement()
+
+    def end_line(self) -> None:
+        """End the line, if there is anything on it."""
+        line = self._line
+        if line.tokens or line.comment:
+            is_edge = not self.lines or self.lines[-1].opens or line.closes
+            line.is_after_blank = self._is_after_blank and not is_edge
+            self._is_after_blank = False
+            self.lines.append(line)
+            self._line = Line()
+        self._is_full = False
+
+    def _begin_line(self) -> None:
+        if not self._line.tokens:
+            self._line.depth, self._line.holds = self._depth, self._holds
+
+    @property
+    def _holds(self) -> str:
+        return self._around[-1][0] if self._around else "statements"
+
+    def _kind(self, token: Token) -> str:
+        statement = self._statement
+        is_definition = statement.first in ("let", "block") and not statement.is_defined
+        if self._holds == "drawing" and token.kind == "word":
+            return "place"
+        if token.kind == "=" and is_definition and not statement.parentheses:
+            return "define"
+        if token.kind == "(" and statement.tokens == 2 and statement.first in ("net", "block"):
+            return "open"
+        if token.kind == ")" and statement.is_header and statement.parentheses == 1:
+            return "close"
+        return token.kind
+
+    def _follow(self, token: Token) -> None:
+        """What the token means for those behind it."""
+        statement = self._statement
+        if token.kind == "{":
+            self._around.append((self._held(), statement))
+            self._statement = _Statement()
+            return
+        if token.kind == ";":
+            self._statement = _Statement()
+            return
+        statement.first = statement.first or token.text
+        statement.tokens += 1
+        statement.parentheses += (token.text == "(") - (token.text == ")")
+        statement.is_header = (
+            statement.is_header or token.kind == "open"
+        ) and token.kind != "close"
+        statement.is_row |= token.kind == ":"
+        statement.is_defined |= token.kind == "define"
+
+    def _held(self) -> str:
+        """What the brace holds that is about to open."""
+        before = self._line.tokens[-2:-1]
+        if self._holds == "pipes" or self._statement.is_row:
+            return "pipes"
+        if before and before[0].kind == "define":
+            return "statements"
+        return _HOLDS.get(self._statement.first, "pipes")

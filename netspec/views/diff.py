@@ -1,0 +1,177 @@
+"""What differs between two nets, as plain data.
+
+Nets are compared by what they mean: blocks are expanded, and padding and rounding count by what
+they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from netspec.net import Net
+from netspec.views.alignment import Place, align
+from netspec.views.diff_stages import Changes, differing, of_stages, within
+from netspec.views.summary import summary
+
+COMPARED = ("ops", "input", "kernel", "output", "parameters", "macs")
+COUNTS = ("parameters", "macs")
+
+
+class Pair(NamedTuple):
+    """A row of the one net and the row of the other that stands in its place.
+
+    A row is as ``netspec summary --json`` tells it; ``words`` are the layers that it names.
+    """
+
+    a: dict[str, Any] | None
+    b: dict[str, Any] | None
+    changes: Changes
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether both nets have the row, and only its label may differ."""
+        return self.a is not None and self.b is not None and not self.changes
+
+    @property
+    def labels(self) -> list[str | None]:
+        return [None if row is None else row["label"] for row in (self.a, self.b)]
+
+
+class Diff(NamedTuple):
+    """What differs between two nets; ``changes`` are those of inputs and outputs."""
+
+    a: Net
+    b: Net
+    changes: Changes
+    rows: list[Pair]
+    totals: dict[str, Any]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing differs, labels included."""
+        alike = all(pair.is_alike and len(set(pair.labels)) == 1 for pair in self.rows)
+        return alike and not self.changes
+
+
+def diff(a: Net, b: Net) -> Diff:
+    """Compare two nets, row by row."""
+    one, other = _Side(a), _Side(b)
+    aligned = list(align(one.places, other.places))
+    inputs = zip(a.graph.inputs, b.graph.inputs, strict=False)
+    partners = {_Source(x, is_input=True): _Source(y, is_input=True) for x, y in inputs}
+    for i, j in aligned:
+        if i is not None and j is not None:
+            partners[_Source(one.rows[i].label)] = _Source(other.rows[j].label)
+    rows = []
+    for i, j in aligned:
+        left, right = (None if i is None else one.told[i]), (None if j is None else other.told[j])
+        changes = {} if i is None or j is None else _of_rows(one, other, i, j, partners)
+        rows.append(Pair(left, right, changes))
+    outputs = _of_sources("outputs", one.reads(None), other.reads(None), partners)
+    return Diff(a, b, differing("inputs", one.inputs, other.inputs) | outputs, rows, _totals(a, b))
+
+
+def as_data(found: Diff) -> dict[str, Any]:
+    """The differences for a program; the keys are an interface for scripts."""
+    rows = [{"a": p.labels[0], "b": p.labels[1], "changes": p.changes} for p in found.rows]
+    return {
+        "a": found.a.name,
+        "b": found.b.name,
+        "changes": found.changes,
+        "rows": rows,
+        "totals": found.totals,
+    }
+
+
+def _totals(a: Net, b: Net) -> dict[str, Any]:
+    without = {name: [getattr(net.totals, name) for net in (a, b)] for name in COUNTS}
+    heads = {name: [getattr(net.totals_with_heads, name) for net in (a, b)] for name in COUNTS}
+    return without | {"with_heads": heads}
+
+
+class _Source(NamedTuple):
+    """What a row reads: the end of another row, a stage inside it, or an input of the net."""
+
+    label: str
+    inside: str = ""
+    is_input: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.label}.{self.inside}" if self.inside else self.label
+
+
+class _Reads(NamedTuple):
+    """What a row reads, and whether that is just the row before it."""
+
+    sources: list[_Source]
+    is_before: bool
+
+
+class _Side:
+    """One of the two nets."""
+
+    def __init__(self, net: Net) -> None:
+        self.net = net
+        told = summary(net)
+        self.inputs = told["inputs"]
+        self.rows = [row for row in net.graph.rows.values() if not row.is_inner]
+        self.told = [
+            data | {"words": list(row.words)}
+            for row, data in zip(self.rows, told["rows"], strict=True)
+        ]
+        self.places = [
+            Place(row.label, " ".join(["head"] * bool(row.head) + data["ops"][:1]))
+            for row, data in zip(self.rows, told["rows"], strict=True)
+        ]
+        self.owner = {name: row for row in self.rows for name in row.stages}
+        before = [_Source(name, is_input=True) for name in net.graph.inputs]
+        self.before = []
+        for row in self.rows:
+            self.before.append(before)
+            before = before if row.head else [_Source(row.label)]
+        self.end = before
+
+    def reads(self, position: int | None) -> _Reads:
+        """What a row reads, or for None what the net returns."""
+        names: Sequence[str]
+        if position is None:
+            names, before = self.net.graph.outputs, self.end
+        else:
+            names, before = self.rows[position].inputs, self.before[position]
+        sources = [self._source(name) for name in names]
+        return _Reads(sources, sources == before)
+
+    def _source(self, name: str) -> _Source:
+        row = self.owner.get(name)
+        if row is None:
+            return _Source(name, is_input=True)
+        return _Source(row.label, "" if name == row.output else within(row, name))
+
+
+def _of_rows(a: _Side, b: _Side, i: int, j: int, partners: dict[_Source, _Source]) -> Changes:
+    one, other = a.rows[i], b.rows[j]
+    changes: Changes = {}
+    for name in COMPARED:
+        changes |= differing(name, a.told[i][name], b.told[j][name])
+    changes |= _of_sources("from", a.reads(i), b.reads(j), partners)
+    if bool(one.head) != bool(other.head):
+        changes["head"] = [one.head or False, other.head or False]
+    elif one.head:
+        weights = (a.net.graph.heads[one.head].weight, b.net.graph.heads[other.head].weight)
+        changes |= differing("weight", *weights)
+    stages = list(of_stages(a.net, b.net, one, other))
+    return changes | ({"stages": stages} if stages else {})
+
+
+def _of_sources(name: str, a: _Reads, b: _Reads, partners: dict[_Source, _Source]) -> Changes:
+    """What two rows read, unless it stands in the same place of both nets."""
+    if a.is_before and b.is_before:
+        return {}
+    moved = []
+    for source in a.sources:
+        partner = partners.get(source._replace(inside=""))
+        moved.append(partner and partner._replace(inside=source.inside))
+    if moved == b.sources:
+        return {}
+    return {name: [[str(source) for source in reads.sources] for reads in (a, b)]}

@@ -1,0 +1,119 @@
+"""What differs inside two rows: attributes, and the stages of branches and blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from netspec.graph import Row, Stage
+from netspec.net import Net
+from netspec.operator import WindowOperator
+from netspec.shapes import Kernel, Shape
+
+Changes = dict[str, Any]
+"""What differs, by name: a pair of what the one net has and what the other has."""
+
+
+def differing(name: str, a: Any, b: Any) -> Changes:
+    """A change, or none if the two are equal."""
+    return {} if a == b else {name: [a, b]}
+
+
+def within(row: Row, stage: str) -> str:
+    """What a stage is called inside its row."""
+    return stage.removeprefix(row.label).removeprefix(".")
+
+
+def of_stages(a: Net, b: Net, one: Row, other: Row) -> Iterator[dict[str, Any]]:
+    """The stages of two rows that differ.
+
+    If the pipes of the rows have other operators, that is said of the row; what they have in common
+    is still compared.
+    """
+    left, right = _Inside(a, one), _Inside(b, other)
+    is_same_pipe = left.ops == right.ops
+    for key in dict.fromkeys([*left.stages, *right.stages]):
+        x, y = left.stages.get(key), right.stages.get(key)
+        changes: Changes = {}
+        if x is not None and y is not None:
+            is_same_op = x.op.name == y.op.name
+            if is_same_op:
+                changes = _of_operators(left, right, x, y)
+            elif is_same_pipe:
+                changes = {"op": [x.op.name, y.op.name]}
+            if is_same_pipe:
+                changes |= differing("from", left.reads(x), right.reads(y))
+            if not changes:
+                continue
+        elif not is_same_pipe:
+            continue
+        yield {"a": x and x.name, "b": y and y.name, "changes": changes}
+
+
+class _Inside:
+    """A row's stages, by what they are called inside it."""
+
+    def __init__(self, net: Net, row: Row) -> None:
+        self.graph = net.graph
+        self.row = row
+        self.stages = {within(row, name): net.graph.stage(name) for name in row.stages}
+        self.own = set(row.own_stages)
+        self.ops = [net.graph.stage(name).op.name for name in row.own_stages]
+
+    def reads(self, stage: Stage) -> list[str]:
+        """The operands of a stage; those from outside are inputs, counted from 1."""
+        inputs = {name: f"input {i}" for i, name in enumerate(self.row.inputs, 1)}
+        operands = self.graph.operands(stage.name)
+        return [inputs.get(name) or within(self.row, name) for name in operands]
+
+
+def _of_operators(a: _Inside, b: _Inside, one: Stage, other: Stage) -> Changes:
+    """The attributes that differ; what the kernel says is not said again."""
+    into = a.graph.shapes_into(one.name), b.graph.shapes_into(other.name)
+    left, right = _attributes(one, into[0]), _attributes(other, into[1])
+    kernels = [stage.op.kernel_text(i) for stage, i in zip((one, other), into, strict=True)]
+    in_kernel = _in_kernel(one, *kernels)
+    names = [name for name in left if left[name] != right[name]]
+    if not (_overhangs(one, into[0]) or _overhangs(other, into[1])):
+        names = [name for name in names if name != "round"]
+    changes: Changes = {}
+    if not in_kernel.isdisjoint(names) and not (one.name in a.own and other.name in b.own):
+        changes = differing("kernel", *kernels)  # the row tells those of its own pipe
+    return changes | {n: [left[n], right[n]] for n in names if n not in in_kernel}
+
+
+def _in_kernel(stage: Stage, a: str | None, b: str | None) -> set[str]:
+    """The attributes that the kernel tells; equal kernels tell nothing but themselves."""
+    if a is None or b is None:
+        return set()
+    positional = {attribute.name for attribute in stage.op.attributes() if attribute.is_positional}
+    return {"kernel", "stride"} | (positional if a != b else set())
+
+
+def _attributes(stage: Stage, inputs: tuple[Shape, ...]) -> dict[str, str]:
+    """The attributes as a spec writes them; padding in numbers."""
+    op = stage.op
+    found = {a.name: _written(getattr(op, a.name)) for a in op.attributes()}
+    if isinstance(op, WindowOperator):
+        found["pad"] = _written(tuple(n for w in op.windows(inputs) for n in (w.before, w.after)))
+    return found
+
+
+def _overhangs(stage: Stage, inputs: tuple[Shape, ...]) -> bool:
+    """Whether rounding up lets a window of the stage hang over the edge."""
+    op = stage.op
+    return isinstance(op, WindowOperator) and any(w.overhang != 0 for w in op.windows(inputs))
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    if isinstance(value, tuple) and not isinstance(value, Kernel):
+        if len(set(value)) == 1:
+            return str(value[0])
+        return "x".join(map(str, value)) if len(value) == 2 else f"({', '.join(map(str, value))})"
+    return str(value)

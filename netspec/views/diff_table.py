@@ -1,0 +1,289 @@
+"""What differs between two nets, as a table for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from itertools import groupby, zip_longest
+from textwrap import wrap
+from typing import Any, NamedTuple
+
+from netspec.language.diagnostics import cells_wide, printable
+from netspec.net import Net
+from netspec.shapes import Shape
+from netspec.views.diff import COUNTS, Diff, Pair
+
+WIDTH = 80
+COLUMNS = ("row", "layers", "kernel", "output", "parameters", "MACs")
+NUMBERS = ("parameters", "MACs")
+WIDEST_NUMBER = 22
+
+STAGES_AT_MOST = 6
+LABELS_AT_MOST = 5
+LONGEST = 10**15
+"""From here on counts are shown in powers of ten, so that no number is ever cut."""
+
+Cells = tuple[str, ...]
+
+
+class Line(NamedTuple):
+    """A line of the answer.
+
+    ``role`` is ``heading``, ``removed``, ``added``, ``changed`` (what ``b`` has instead), or empty.
+    """
+
+    text: str
+    role: str = ""
+
+
+class _Part(NamedTuple):
+    """A line of the table before it is laid out: cells, or one text of the whole width."""
+
+    mark: str
+    cells: Cells
+    role: str = ""
+
+
+def lines(found: Diff) -> list[Line]:
+    """The answer: the two nets, their rows in order, their totals; no line is wider than 80."""
+    heading = [*_title("-", found.a), *_title("+", found.b)]
+    if found.is_empty:
+        (parameters, _), (macs, _) = (found.totals[count] for count in COUNTS)
+        counted = f"{show(parameters)} parameters, {show(macs)} MACs"
+        same = f"no differences: {_count(len(found.rows), 'row')}, {counted}"
+        return [*heading, Line(""), *_text(same)]
+    heading += _text("~ in both: first as in -, then what + has instead")
+    if "outputs" in found.changes:
+        heading += _text(f"~ outputs: {_names(found.changes['outputs'])}", "changed")
+    return [*heading, Line(""), *_aligned(list(_rows(found)), list(_totals(found)))]
+
+
+# ---------------------------------------------------------------------------------------- numbers
+
+
+def show(n: Any) -> str:
+    """A count; what is not a number is shown as it is written."""
+    if not isinstance(n, int):
+        return str(n)
+    return f"{n:,}" if abs(n) < LONGEST else f"{Decimal(n):.6e}"
+
+
+def change(a: Any, b: Any) -> str:
+    """By how much a count grew or shrank; nothing if it is not a number, or the same."""
+    if not (isinstance(a, int) and isinstance(b, int)) or a == b:
+        return ""
+    return f"{'+' if b > a else ''}{show(b - a)}"
+
+
+def percent(a: Any, b: Any) -> str:
+    """The change in percent of ``a``; nothing if there is no such number."""
+    if not change(a, b) or a == 0:
+        return ""
+    grown = Decimal(b - a) / a * 100
+    if abs(grown) < 1000:
+        return f"{grown:+.1f} %"
+    return f"{grown:+,.0f} %" if abs(grown) < 10**9 else f"{grown:+.1e} %"
+
+
+# ------------------------------------------------------------------------------------------- text
+
+
+def _title(mark: str, net: Net) -> list[Line]:
+    inputs = ", ".join(f"{name} {net.graph.stage(name).shape}" for name in net.graph.inputs)
+    told = [net.source.name] if net.source.name != net.name else []
+    told += [f"{key}={value}" for key, value in net.settings.items()]
+    more = f" ({', '.join(told)})" if told else ""
+    return _text(f"{mark} {net.name}: {inputs}{more}", "removed" if mark == "-" else "added")
+
+
+def _text(text: str, role: str = "", indent: int = 0) -> list[Line]:
+    """A text as lines; those after the first stand further in."""
+    parts = _wrapped(printable(text), WIDTH - indent - 2)
+    return [Line(" " * (indent + 2 * bool(i)) + part, role) for i, part in enumerate(parts)]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """A text in parts of a width, broken between words, and inside those that are too long."""
+    if cells_wide(text) > len(text):  # textwrap counts characters, and some are two cells wide
+        width //= 2
+    return wrap(text, width, break_on_hyphens=False)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _alike(pairs: list[Pair]) -> str:
+    labels = [" = ".join(dict.fromkeys(str(label) for label in pair.labels)) for pair in pairs]
+    if len(labels) > LABELS_AT_MOST:
+        labels = [*labels[: LABELS_AT_MOST - 2], "...", labels[-1]]
+    says = f"{_count(len(pairs), 'row')} {'is' if len(pairs) == 1 else 'are'} alike"
+    renamed = sum(len(set(pair.labels)) == 2 for pair in pairs)
+    renames = f", {renamed:,} of them renamed" if renamed else ""
+    return f"{says}{renames}: {', '.join(labels)}"
+
+
+def _details(found: Diff, pair: Pair) -> Iterator[str]:
+    """What differs in a row and has no column."""
+    changes = pair.changes
+    if set(changes) == {"input"}:  # else what the row before it gives tells the same
+        yield f"input {_pair(map(_sizes, changes['input']))}"
+    if "from" in changes:
+        yield f"reads {_names(changes['from'])}"
+    if "head" in changes:
+        yield f"head {_pair(name or 'none' for name in changes['head'])}"
+    if "weight" in changes:
+        yield f"weight {_pair(changes['weight'])}"
+    stages = changes.get("stages", [])
+    yield from (_stage(found, pair, stage) for stage in stages[:STAGES_AT_MOST])
+    if len(stages) > STAGES_AT_MOST:
+        yield f"and {_count(len(stages) - STAGES_AT_MOST, 'stage')} more; --json lists them"
+
+
+def _stage(found: Diff, pair: Pair, stage: dict[str, Any]) -> str:
+    is_added = stage["a"] is None
+    net = found.b if is_added else found.a
+    held = net.graph.stage(stage["b"] if is_added else stage["a"])
+    name = held.name.removeprefix(f"{pair.labels[is_added]}").removeprefix(".") or held.op.name
+    if is_added or stage["b"] is None:
+        return f"{'+' if is_added else '-'} {name}"
+    changes = (
+        f"{key} {_names(both) if key == 'from' else _pair(both)}"
+        for key, both in stage["changes"].items()
+    )
+    return f"{name}: {'; '.join(changes)}"
+
+
+def _pair(both: Iterable[Any]) -> str:
+    return " -> ".join("none" if value is None else str(value) for value in both)
+
+
+def _names(both: Iterable[list[str]]) -> str:
+    return _pair(", ".join(names) for names in both)
+
+
+def _sizes(value: list[Any]) -> str:
+    sizes = value if isinstance(value[0], list) else [value]
+    return ", ".join(str(Shape(size)) for size in sizes)
+
+
+# ------------------------------------------------------------------------------------------ cells
+
+
+def _rows(found: Diff) -> Iterator[_Part]:
+    for is_alike, pairs in groupby(found.rows, key=lambda pair: pair.is_alike):
+        if is_alike:
+            yield _Part("=", (_alike(list(pairs)),))
+            continue
+        for pair in pairs:
+            if pair.a is None:
+                yield _Part("+", _cells(pair.b), "added")
+            elif pair.b is None:
+                yield _Part("-", _cells(pair.a), "removed")
+            else:
+                yield from _changed(pair)
+                yield from (_Part("", (text,), "changed") for text in _details(found, pair))
+
+
+def _cells(row: dict[str, Any] | None) -> Cells:
+    assert row is not None
+    return (
+        row["label"],
+        " ".join([*row["words"], *["(head)"] * bool(row["head"])]),
+        (row["kernel"] or "").replace("; ", "\n"),
+        str(Shape(row["output"])),
+        *("" if row[count] == 0 else show(row[count]) for count in COUNTS),
+    )
+
+
+def _changed(pair: Pair) -> Iterator[_Part]:
+    a, b = pair.a, pair.b
+    assert a is not None
+    assert b is not None
+    if "ops" in pair.changes and a["words"] == b["words"]:  # blocks of one name
+        a, b = a | {"words": a["ops"]}, b | {"words": b["ops"]}
+    is_new = (
+        a["label"] != b["label"],
+        *(name in pair.changes for name in ("ops", "kernel", "output", *COUNTS)),
+    )
+    told = zip(_cells(b), ("", "", "none", "", "0", "0"), is_new, strict=True)
+    yield _Part("~", _cells(a))
+    yield from _below(
+        tuple((cell or nothing) if new else "" for cell, nothing, new in told),
+        (*("",) * 4, *(percent(a[count], b[count]) for count in COUNTS)),
+    )
+
+
+def _totals(found: Diff) -> Iterator[_Part]:
+    counted = [("", found.totals)]
+    if found.a.graph.heads or found.b.graph.heads:
+        counted.append(("with heads", found.totals["with_heads"]))
+    blank = ("", "", "", "")
+    for name, totals in counted:
+        counts = [totals[count] for count in COUNTS]
+        mark = "=" if all(a == b for a, b in counts) else "~"
+        yield _Part(mark, ("total", name, "", "", *(show(a) for a, _ in counts)), "heading")
+        yield from _below(
+            (*blank, *("" if a == b else show(b) for a, b in counts)),
+            (*blank, *(change(a, b) for a, b in counts)),
+            (*blank, *(percent(a, b) for a, b in counts)),
+        )
+
+
+def _below(*rows: Cells) -> Iterator[_Part]:
+    """What ``b`` has instead, and by how much that is more or less; not what is empty."""
+    return (_Part("", cells, "changed") for cells in rows if any(cells))
+
+
+# ----------------------------------------------------------------------------------------- layout
+
+
+def _aligned(body: list[_Part], totals: list[_Part]) -> Iterator[Line]:
+    heading = _Part("", COLUMNS, "heading")
+    widths = _widths([p.cells for p in (heading, *body, *totals) if len(p.cells) > 1])
+    yield from _laid_out(heading, widths)
+    yield Line("─" * (sum(widths) + 2 * len(widths)))
+    for part in body:
+        yield from _laid_out(part, widths)
+    yield Line("")
+    for part in totals:
+        yield from _laid_out(part, widths)
+
+
+def _widths(rows: list[Cells]) -> list[int]:
+    """As wide as the cells need; then words give way until the table fits."""
+    columns = [
+        [line for cell in cells for line in cell.split("\n")] for cells in zip(*rows, strict=True)
+    ]
+    widths = [max(map(cells_wide, column)) for column in columns]
+    for i in (COLUMNS.index(name) for name in NUMBERS):
+        widths[i] = min(widths[i], WIDEST_NUMBER)
+    for i in (COLUMNS.index(name) for name in ("layers", "kernel")):
+        unbroken = max(cells_wide(word) for line in columns[i] for word in line.split() or [""])
+        widths[i] = max(unbroken, widths[i] - _over(widths))
+    words = [i for i, name in enumerate(COLUMNS) if name not in NUMBERS]
+    for _ in range(_over(widths)):
+        widths[max(words, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _over(widths: list[int]) -> int:
+    """By how much a table is too wide."""
+    return max(0, sum(widths) + 2 * len(widths) - WIDTH)
+
+
+def _laid_out(part: _Part, widths: list[int]) -> Iterator[Line]:
+    if len(part.cells) == 1:
+        indent = 0 if part.mark else 2 + min(widths[0], 10) + 2
+        yield from _text(f"{part.mark} {part.cells[0]}".strip(), part.role, indent)
+        return
+    wrapped = (
+        [piece for line in cell.split("\n") for piece in _wrapped(line, width)]
+        for cell, width in zip(part.cells, widths, strict=True)
+    )
+    for i, cells in enumerate(zip_longest(*wrapped, fillvalue="")):
+        padded = (
+            f"{cell:>{width}}" if column in NUMBERS else f"{cell:<{width}}"
+            for column, cell, width in zip(COLUMNS, cells, widths, strict=True)
+        )
+        yield Line(f"{'' if i else part.mark:<2}{'  '.join(padded)}".rstrip(), part.role)

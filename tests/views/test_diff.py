@@ -1,0 +1,368 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from netspec import Net, load, loads
+from netspec.language.diagnostics import cells_wide
+from netspec.views.diff import as_data, diff
+from netspec.views.diff_table import change, lines, percent, show
+from tests.helpers import HEADER, load_rows
+
+LAYERS = [
+    "conv 3x3, 4, pad=1 | relu",
+    "conv 3x3, 4, pad=half | relu",
+    "conv 1x1, 70000",
+    "maxpool 3x3/1, pad=1",
+    "relu | dropout 0.5 | relu | dropout 0.25 | relu | tanh | sigmoid | lrn 5 | lrn 3",
+    "concat { conv 1x1, 2 | relu; maxpool 3x3/1, pad=1 }",
+    "concat { conv 1x1, 2 | tanh; maxpool 3x3/1, pad=1 }",
+    "add { identity; relu }",
+]
+LABELS = ["C1", "S1", "C2", "a_label_that_is_much_longer_than_any_column_of_the_table_can_be_wide"]
+
+
+@st.composite
+def nets(draw: st.DrawFn) -> Net:
+    labels = draw(st.lists(st.sampled_from(LABELS), min_size=1, max_size=4, unique=True))
+    rows = [f"{label}: {draw(st.sampled_from(LAYERS))}" for label in labels]
+    if draw(st.booleans()):
+        rows.append(f"head aux from {draw(st.sampled_from(labels))}, weight=0.3: gap | fc 5")
+    return load_rows("\n".join(rows))
+
+
+def changes(before: str, after: str, header: str = HEADER) -> dict[str, Any]:
+    """What differs in the one row that is not alike."""
+    (found,) = [
+        pair.changes
+        for pair in diff(load_rows(before, header), load_rows(after, header)).rows
+        if not pair.is_alike
+    ]
+    return found
+
+
+def shown(a: Net, b: Net) -> str:
+    return "\n".join(line.text for line in lines(diff(a, b)))
+
+
+def mirrored(found: Any) -> Any:
+    """The changes with ``a`` and ``b`` exchanged, at every depth, stages in any order."""
+    if not isinstance(found, dict):
+        return found[::-1]
+    told = {key: mirrored(value) for key, value in found.items() if key != "stages"}
+    stages = [(s["b"], s["a"], mirrored(s["changes"])) for s in found.get("stages", [])]
+    return told | {"stages": sorted(stages, key=repr)}
+
+
+def plain(found: dict[str, Any]) -> Any:
+    stages = [(s["a"], s["b"], plain(s["changes"])) for s in found.get("stages", [])]
+    told = {key: plain(v) if isinstance(v, dict) else v for key, v in found.items()}
+    return told | {"stages": sorted(stages, key=repr)}
+
+
+# ----------------------------------------------------------------------------------- any two nets
+
+
+@given(nets())
+def test_a_net_does_not_differ_from_itself(net: Net) -> None:
+    found = diff(net, net)
+    assert found.is_empty
+    assert all(pair.is_alike for pair in found.rows)
+    assert shown(net, net).splitlines()[-1].startswith("no differences: ")
+
+
+@given(nets(), nets())
+def test_swapping_the_nets_mirrors_the_answer(a: Net, b: Net) -> None:
+    one, other = diff(a, b), diff(b, a)
+    rows = [(*pair.labels, plain(pair.changes)) for pair in one.rows]
+    swapped = [(*pair.labels[::-1], mirrored(pair.changes)) for pair in other.rows]
+    assert sorted(rows, key=repr) == sorted(swapped, key=repr)
+    assert plain(one.changes) == mirrored(other.changes)
+    assert plain(one.totals) == mirrored(other.totals)
+
+
+@given(nets(), nets())
+def test_the_answer_is_empty_only_for_one_and_the_same_net(a: Net, b: Net) -> None:
+    def meant(net: Net) -> Any:
+        graph = net.graph
+        text = net.source.text.replace("pad=half", "pad=1")
+        return [(s.name, graph.operands(s.name), s.known_shape) for s in graph.stages()], text
+
+    assert diff(a, b).is_empty == (meant(a) == meant(b))
+
+
+@given(nets(), nets())
+@example(load("alexnet"), load("googlenet"))
+@example(load("lenet5"), load("googlenet"))
+def test_no_line_is_wider_than_a_terminal_and_every_row_is_told(a: Net, b: Net) -> None:
+    found = diff(a, b)
+    told = [line.text for line in lines(found)]
+    assert max(map(cells_wide, told)) <= 80
+    assert all(line == line.rstrip() for line in told)
+    marks = "".join(line[:1] for line in told)
+    if not found.is_empty:
+        rows = marks[marks.index("─") + 1 :]
+        assert rows.count("-") == sum(pair.b is None for pair in found.rows)
+        assert rows.count("+") == sum(pair.a is None for pair in found.rows)
+    json.dumps(as_data(found))
+
+
+# ------------------------------------------------------------------------------------------- data
+
+
+def test_the_documented_keys_are_there() -> None:
+    data = as_data(diff(load("alexnet"), load("googlenet")))
+    assert list(data) == ["a", "b", "changes", "rows", "totals"]
+    assert all(list(row) == ["a", "b", "changes"] for row in data["rows"])
+    assert data["totals"] == {
+        "parameters": [60_965_224, 6_998_552],
+        "macs": [724_406_816, 1_582_671_872],
+        "with_heads": {
+            "parameters": [60_965_224, 13_378_280],
+            "macs": [724_406_816, 1_591_044_096],
+        },
+    }
+    assert data["rows"][0] == {
+        "a": "C1",
+        "b": "conv1",
+        "changes": {
+            "ops": [["conv", "relu", "lrn"], ["conv", "relu"]],
+            "kernel": ["11x11x3/4, 96", "7x7x3/2, 64"],
+            "output": [[55, 55, 96], [112, 112, 64]],
+            "parameters": [34_944, 9_472],
+            "macs": [105_415_200, 118_013_952],
+            "stages": [
+                {
+                    "a": "C1",
+                    "b": "conv1",
+                    "changes": {"pad": ["0", "3"], "round": ["ceil", "floor"]},
+                }
+            ],
+        },
+    }
+    assert {"a": "C3", "b": None, "changes": {}} in data["rows"]
+    assert {"a": None, "b": "3a", "changes": {}} in data["rows"]
+
+
+def test_attributes_that_change_no_size_are_told() -> None:
+    assert changes("a: relu | dropout 0.5\nb: fc 2", "a: relu | dropout 0.25\nb: fc 2") == {
+        "stages": [{"a": "a.dropout", "b": "a.dropout", "changes": {"rate": ["0.5", "0.25"]}}]
+    }
+    (stage,) = changes("a: lrn 5, alpha=0.00010000001", "a: lrn 5, alpha=0.0001")["stages"]
+    assert stage["changes"] == {"alpha": ["0.00010000001", "0.0001"]}
+    bias = changes("a: conv 3x3, 2, dilation=1x2", "a: conv 3x3, 2, dilation=1x2, bias=off")
+    assert bias["stages"][0]["changes"] == {"bias": ["on", "off"]}
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("conv 3x3, 2, pad=1", "conv 3x3x3/1, 2, pad=half"),
+        ("conv 3x3, 2, pad=same", "conv 3x3, 2, pad=1, round=ceil"),
+        ("maxpool 2x2/2", "maxpool 2x2, stride=2"),
+        ("conv 3x3, 2 | relu", "unit 2"),
+    ],
+)
+def test_ways_of_writing_are_no_difference(a: str, b: str) -> None:
+    block = "block unit(n) = conv 3x3, n | relu\n"
+    assert diff(load_rows(f"{block}a: {a}"), load_rows(f"{block}a: {b}")).is_empty
+
+
+def test_padding_and_rounding_are_told_where_they_matter() -> None:
+    found = changes("a: conv 3x3/2, 2, round=ceil", "a: conv 3x3/2, 2, pad=same")
+    assert found == {
+        "stages": [
+            {
+                "a": "a",
+                "b": "a",
+                "changes": {"pad": ["0", "(0, 1, 0, 1)"], "round": ["ceil", "floor"]},
+            }
+        ]
+    }
+
+
+def test_the_stages_of_branches_are_compared() -> None:
+    found = changes(
+        "a: concat { conv 1x1, 2; conv 3x3, 5, pad=1 | relu; relu }",
+        "a: concat { conv 1x1, 3; conv 3x3, 4, pad=1 | tanh; relu | relu }",
+    )
+    assert "output" not in found
+    assert found["stages"] == [
+        {"a": "a.b1", "b": "a.b1", "changes": {"kernel": ["1x1x3/1, 2", "1x1x3/1, 3"]}},
+        {"a": "a.b2", "b": "a.b2", "changes": {"kernel": ["3x3x3/1, 5", "3x3x3/1, 4"]}},
+        {"a": "a.b2.relu", "b": None, "changes": {}},
+        {"a": "a.b3.relu", "b": None, "changes": {}},
+        {
+            "a": "a.concat",
+            "b": "a.concat",
+            "changes": {"from": [["b1", "b2.relu", "b3.relu"], ["b1", "b2.tanh", "b3.relu2"]]},
+        },
+        {"a": None, "b": "a.b2.tanh", "changes": {}},
+        {"a": None, "b": "a.b3.relu1", "changes": {}},
+        {"a": None, "b": "a.b3.relu2", "changes": {}},
+    ]
+
+
+def test_a_kernel_that_only_sees_more_channels_is_no_change_inside() -> None:
+    rows = "a: conv 1x1, {n}\nb: concat {{ conv 1x1, 2; relu }}"
+    pairs = diff(load_rows(rows.format(n=4)), load_rows(rows.format(n=5))).rows
+    assert set(pairs[1].changes) == {"input", "output", "parameters", "macs"}
+
+
+def test_what_rows_read_is_told_and_an_inserted_row_is_not_blamed_on_the_next() -> None:
+    rows = "a: relu\nb: tanh\n{new}c: sigmoid\nd from {source}, c: add"
+    before = load_rows(rows.format(new="", source="a"))
+    inserted = diff(before, load_rows(rows.format(new="x: relu\n", source="a")))
+    assert [pair.labels for pair in inserted.rows if not pair.is_alike] == [[None, "x"]]
+    moved = changes(rows.format(new="", source="a"), rows.format(new="", source="b"))
+    assert moved == {"from": [["a", "c"], ["b", "c"]]}
+    renamed = "z: relu\nb: tanh\nc: sigmoid\nd from z, c: add"
+    assert all(pair.is_alike for pair in diff(before, load_rows(renamed)).rows)
+
+
+def test_what_a_row_reads_inside_another_is_told() -> None:
+    rows = "block two = {{\n x: relu\n y: tanh\n output {0}, {1}\n}}\na: two | add\nb: relu"
+    assert not diff(load_rows(rows.format("x", "y")), load_rows(rows.format("y", "x"))).is_empty
+    rows = rows.replace(" | add\nb: relu", "\nb: add")
+    found = changes(rows.format("x", "y"), rows.format("y", "x"))
+    assert found
+
+
+def test_heads_and_their_weights_are_told() -> None:
+    rows = "a: relu\nb: tanh\nhead h from {}, weight={}: gap | fc 3"
+    found = changes(rows.format("a", 0.5), rows.format("b", 0))
+    assert found == {"from": [["a"], ["b"]], "weight": [0.5, 0.0]}
+    text = shown(load_rows(rows.format("a", 0.5)), load_rows(rows.format("b", 0)))
+    assert "reads a -> b" in text
+    assert "weight 0.5 -> 0.0" in text
+    assert "= total  with heads" in text
+    assert changes("a: relu\nb: fc 3", "a: relu\nhead b from a: fc 3") == {"head": [False, "b"]}
+
+
+def test_inputs_and_outputs_of_the_net_are_told() -> None:
+    found = diff(load_rows("a: gap"), load_rows("a: gap", "net b\ninput x 9x9x3\n"))
+    assert found.changes == {"inputs": [{"image": [8, 8, 3]}, {"x": [9, 9, 3]}]}
+    assert found.rows[0].changes == {"input": [[8, 8, 3], [9, 9, 3]], "kernel": ["8x8", "9x9"]}
+    rows = "a: relu\nb: tanh\noutput {}"
+    found = diff(load_rows(rows.format("a, b")), load_rows(rows.format("b, a")))
+    assert found.changes == {"outputs": [["a", "b"], ["b", "a"]]}
+    assert not found.is_empty
+    assert "~ outputs: a, b -> b, a" in [line.text for line in lines(found)]
+
+
+# ------------------------------------------------------------------------------------------- text
+
+
+def test_a_changed_row_tells_only_what_the_other_has_instead() -> None:
+    text = load("alexnet").source.text.partition("document")[0]
+    edited = text.replace("C1: conv 11x11x3/4, 96", "C1: conv 11x11x3/4, 48").split("\n")
+    edited = [line.partition(" -> ")[0] for line in edited if not line.startswith("claim")]
+    other = loads("\n".join(edited).replace("5x5x48/1", "5x5/1"))
+    told = shown(load("alexnet"), other).splitlines()
+    at = next(i for i, line in enumerate(told) if line.startswith("~ C1"))
+    assert told[at : at + 2] == [
+        "~ C1     conv relu norm  11x11x3/4, 96  55x55x96       34,944   105,415,200",
+        "                         11x11x3/4, 48  55x55x48       17,472    52,707,600",
+    ]
+    assert told[at + 2].split() == ["-50.0", "%", "-50.0", "%"]
+    assert told[at + 3].startswith("~ S1")
+    assert "= 8 rows are alike: S2, C3, C4, ..., F8" in told
+
+
+def test_totals_are_told_with_the_change() -> None:
+    totals = shown(load("alexnet"), load("googlenet")).splitlines()[-8:]
+    assert [line.split() for line in totals[:4]] == [
+        ["~", "total", "60,965,224", "724,406,816"],
+        ["6,998,552", "1,582,671,872"],
+        ["-53,966,672", "+858,265,056"],
+        ["-88.5", "%", "+118.5", "%"],
+    ]
+    assert totals[4].startswith("~ total  with heads")
+    assert len({len(line) for line in totals[1:]}) == 1
+
+
+def test_equal_nets_are_told_in_a_line() -> None:
+    assert shown(load("alexnet"), load("alexnet")).splitlines()[2:] == [
+        "",
+        "no differences: 11 rows, 60,965,224 parameters, 724,406,816 MACs",
+    ]
+
+
+def test_a_new_label_is_a_rename_when_all_else_is_alike() -> None:
+    told = shown(load_rows("a: relu\nb: fc 2"), load_rows("a: relu\nc: fc 2"))
+    assert "= 2 rows are alike, 1 of them renamed: a, b = c" in told
+    assert "= total" in told
+
+
+def test_a_row_that_loses_its_kernel_or_parameters_says_so() -> None:
+    told = shown(load_rows("a: conv 1x1, 3"), load_rows("a: relu")).splitlines()
+    assert told[7].split() == ["relu", "none", "0", "0"]
+    assert told[8].split() == ["-100.0", "%", "-100.0", "%"]
+
+
+def test_blocks_of_one_name_show_their_operators() -> None:
+    rows = "block unit = {}\na: unit"
+    told = shown(load_rows(rows.format("relu | tanh")), load_rows(rows.format("relu"))).splitlines()
+    assert told[6].split()[:4] == ["~", "a", "relu", "tanh"]
+    assert told[7].split() == ["relu"]
+
+
+def test_a_row_that_differs_in_its_input_alone_says_so() -> None:
+    header = HEADER.replace("8x8", "7x7")
+    told = shown(load_rows("a: maxpool 3x3/3"), load_rows("a: maxpool 3x3/3", header))
+    assert "input 8x8x3 -> 7x7x3" in told
+
+
+def test_many_stages_are_counted_not_listed() -> None:
+    rows = "a: concat {{ {} }}"
+    branch = " | ".join(["conv 3x3, 3, pad={0}, dilation={0}"] * 5)
+    one, other = (rows.format(f"{b}; {b}; relu") for b in (branch.format(1), branch.format(2)))
+    told = shown(load_rows(one), load_rows(other))
+    assert told.count("dilation 1 -> 2") == 6
+    assert "and 4 stages more" in told
+
+
+def test_settings_and_files_are_told_of_nets_of_one_name() -> None:
+    text = "net t(n=2)\ninput image 8x8x3\na: fc n"
+    told = shown(loads(text, "one.net"), loads(text, "a_\u7db2.net", n="3")).splitlines()
+    assert told[:2] == ["- t: image 8x8x3 (one.net)", "+ t: image 8x8x3 (a_\u7db2.net, n=3)"]
+
+
+def test_long_names_are_wrapped() -> None:
+    text = "net t\ninput image 8x8x3\na: fc 2"
+    told = lines(diff(loads(text, "\u7db2" * 90), loads(text, "x" * 300)))
+    assert max(cells_wide(line.text) for line in told) <= 80
+    assert sum(line.text.count("\u7db2") for line in told) == 90
+
+
+def test_huge_counts_are_never_cut() -> None:
+    told = shown(load_rows("a: fc 2**50"), load_rows("a: fc 2**30 | fc 2**31"))
+    assert max(map(len, told.splitlines())) <= 80
+    assert "2.305843e+18" in told
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "by", "share"),
+    [
+        (100, 150, "+50", "+50.0 %"),
+        (2_000_000, 1_000_000, "-1,000,000", "-50.0 %"),
+        (7, 7, "", ""),
+        (0, 7, "+7", ""),
+        (1, 100_000, "+99,999", "+9,999,900 %"),
+        (1, 10**400, "+1.000000e+400", "+1.0e+402 %"),
+        ("H*W", 7, "", ""),
+        (7, "H*W", "", ""),
+    ],
+)
+def test_changes_are_told_of_numbers_only(a: Any, b: Any, by: str, share: str) -> None:
+    assert change(a, b) == by
+    assert percent(a, b) == share
+
+
+def test_what_is_not_a_number_is_shown_as_written() -> None:
+    assert show(1_234_567) == "1,234,567"
+    assert show("3*H*W") == "3*H*W"
