@@ -349,7 +349,10 @@ def _places(printed: syntax.PrintedRow, scope: Scope) -> dict[str, Span]:
     """Where each cell of a row stands."""
     label = scope.span(printed.label.at)
     text = label.source.text
-    end = re.compile(r"\berratum\b|[;\r\n#}]|$").search(text, label.end).start()  # type: ignore[union-attr]
+    if printed.errata:
+        end = text.rindex("erratum", label.end, scope.span(printed.errata[0].at).start)
+    else:
+        end = re.compile(r"[;\r\n#}]|$").search(text, label.end).start()  # type: ignore[union-attr]
     places, start = [], label.end
     for piece in text[label.end : end].split("|"):
         left = start + len(piece) - len(piece.lstrip())

@@ -288,6 +288,14 @@ def test_an_erratum_on_no_column_is_an_error_and_a_misspelt_one_excuses() -> Non
     assert [code for code, _ in told(false + ' erratum width "half"')] == ["NS401", "NS403"]
 
 
+def test_cells_end_before_their_errata_and_entries_at_a_semicolon() -> None:
+    entries = 'a | 8 x 8 x erratum | | erratum x 6 x 4 | 112  erratum input "no"; f | | | 9 |  # |'
+    text = with_document(entries).replace("input image", "let erratum = 6\ninput image", 1)
+    assert [(d.code, d.span.text) for d in problems(text)] == [("NS401", "9")]
+    cells = [c for row in loads(text.replace("9 |", "10 |")).documents[0].rows for c in row.cells]
+    assert [c.printed for c in cells] == ["8 x 8 x erratum", "erratum x 6 x 4", "112", "10"]
+
+
 @pytest.mark.parametrize(
     ("attributes", "code"),
     [
