@@ -16,7 +16,8 @@ from netspec.views.diff import COUNTS, Diff, Pair
 WIDTH = 80
 COLUMNS = ("row", "layers", "kernel", "output", "parameters", "MACs")
 NUMBERS = ("parameters", "MACs")
-WIDEST_NUMBER = 22
+WIDEST_NUMBER = 20
+"""Room for any number; what is not a number, such as a formula, is wrapped."""
 
 STAGES_AT_MOST = 6
 LABELS_AT_MOST = 5

@@ -13,20 +13,30 @@ from tests.views.test_diff import shown
 
 
 def test_a_changed_row_tells_only_what_the_other_has_instead() -> None:
-    text = load("alexnet").source.text
-    edited = text.replace("C1: conv 11x11x3/4, 96", "C1: conv 11x11x3/4, 48").split("\n")
-    edited = [line.partition(" -> ")[0] for line in edited if not line.startswith("claim")]
-    other = loads("\n".join(edited).replace("5x5x48/1", "5x5/1"))
-    told = shown(load("alexnet"), other).splitlines()
+    rows = """
+        C1: conv 11x11/4, {}, pad=2 | relu | lrn 5
+        S1: maxpool 3x3/2
+        C2: conv 5x5, 256, pad=2 | relu
+        S2: maxpool 3x3/2
+        F3: fc 10 | softmax
+    """
+    header = "net t\ninput image 224x224x3\n"
+    told = shown(load_rows(rows.format(96), header), load_rows(rows.format(48), header))
+    told = told.splitlines()
     at = next(i for i, line in enumerate(told) if line.startswith("~ C1"))
     assert told[at : at + 2] == [
-        "~ C1     conv relu norm  11x11x3/4, 96  55x55x96       34,944   105,415,200",
-        "                         11x11x3/4, 48  55x55x48       17,472    52,707,600",
+        "~ C1     conv relu lrn  11x11x3/4, 96  55x55x96       34,944   105,415,200",
+        "                        11x11x3/4, 48  55x55x48       17,472    52,707,600",
     ]
     assert told[at + 2].split() == ["-50.0", "%", "-50.0", "%"]
     assert told[at + 3].startswith("~ S1")
     assert told[at + 5].startswith("~ C2")
-    assert "= 8 rows are alike: S2, C3, C4, ..., F8" in told
+    assert "= 2 rows are alike: S2, F3" in told
+
+
+def test_of_many_rows_that_are_alike_the_first_and_the_last_are_named() -> None:
+    told = shown(load_rows("r1..r6: relu\nz: tanh"), load_rows("r1..r6: relu"))
+    assert "= 6 rows are alike: r1, r2, r3, ..., r6" in told.splitlines()
 
 
 def test_totals_are_told_with_the_change() -> None:
