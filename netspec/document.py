@@ -251,7 +251,8 @@ class _Examiner:
                 if how:
                     yield f"{self.graph.stage(name).known_shape} comes from {inputs[0]}: {how}"
         elif column == "input":
-            yield from (f"{row.label} reads `{name}`" for name in row.inputs[:4])
+            reads = [f"{self.graph.stage(n).known_shape} of `{n}`" for n in row.inputs]
+            yield f"{row.label} reads {', '.join(reads[:4])}{', ...' if len(reads) > 4 else ''}"
 
     # ---------------------------------------------------------------------------------- sentences
 

@@ -37,7 +37,7 @@ class Net:
         source: the spec's text.
         settings: the parameters that were set from outside.
         notes: claims that do not apply under these settings.
-        claims: how many claims were checked.
+        claims: how many claims hold.
         documents: printed tables, cell by cell beside what is derived.
         recipe: how the net is trained, if the spec says so.
         files: other files that the spec was made from.
@@ -157,7 +157,9 @@ def examined(
         if problems.errors:
             check(graph, problems, is_changed=made.is_changed)
             raise SpecError(problems.errors)
+        before = len(problems.found)
         claims = check(graph, problems, is_changed=made.is_changed)
+        claims -= len(problems.found) - before
         claims_hold = not problems.errors
         held = [examine(document, made.scope, graph) for document in made.documents]
         if claims_hold:  # otherwise cells are wrong for the same reason

@@ -57,10 +57,11 @@ def test_the_page_of_documents_is_current() -> None:
 
 def test_the_readme_shows_the_misprint_and_the_totals_as_they_are() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    printed = CliRunner().invoke(main, ["document", "vgg16_3"]).output
-    shown = readme.split("$ netspec document vgg16_3\n")[1].split("```")[0]
-    for part in shown.split("...\n"):
-        assert part.rstrip("\n") in printed
+    for command in ("document vgg16_3", "diff vgg16_3 vgg16_1"):
+        printed = CliRunner().invoke(main, command.split()).output
+        shown = readme.split(f"$ netspec {command}\n")[1].split("```")[0]
+        for part in shown.split("...\n"):
+            assert part.rstrip("\n") in printed
     for name in bundled():
         totals = load(name).totals
         if not load(name).symbols:

@@ -152,8 +152,8 @@ def checked(net: Net) -> str:
     """What was checked of a net, in a line."""
     rows = sum(not row.is_inner for row in net.graph.rows.values())
     stages = len(net.graph) - len(net.graph.inputs)
-    held, apart = net.claims - len(net.notes), len(net.notes)
-    holds = f"{count(held, 'claim')} {'holds' if held == 1 else 'hold'}"
+    apart = len(net.notes)
+    holds = f"{count(net.claims, 'claim')} {'holds' if net.claims == 1 else 'hold'}"
     applies = f", {apart} {'does' if apart == 1 else 'do'} not apply" if apart else ""
     cells = [cell for d in net.documents for row in d.rows for cell in row.cells]
     errata = sum(cell.status == "erratum" for cell in cells)

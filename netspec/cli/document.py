@@ -33,6 +33,8 @@ def document(
     each sentence holds, is false, is measured by a command, or needs data.  With --markdown and
     no SPEC, all bundled specs.
     """
+    if as_page and as_json:
+        raise click.UsageError("--json or --markdown, not both")
     if as_page:
         click.echo(markdown([load(spec, **settings) for spec in specs or bundled()]), nl=False)
         return

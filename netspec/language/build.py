@@ -102,7 +102,10 @@ class Builder(Transformer[Token, Any]):
         return syntax.Pipe(tuple(c), _around(c))
 
     def size(self, c: list[Any]) -> syntax.Size:
-        dims = [syntax.KernelLiteral(str(d), self._at(d)) if isinstance(d, Token) else d for d in c]
+        dims = [
+            syntax.KernelLiteral(str(d), self._at(d)) if isinstance(d, Token) else d
+            for d in _without_crosses(c)
+        ]
         return syntax.Size(tuple(dims), _around(dims))
 
     def measure(self, c: list[Any]) -> syntax.Measure:
@@ -239,7 +242,7 @@ class Builder(Transformer[Token, Any]):
         return first, self._numbers(over)[0] if over else None
 
     def extents(self, c: list[Any]) -> Any:
-        return c
+        return _without_crosses(c)
 
     def printed_size(self, c: list[Any]) -> syntax.Printed:
         return self._printed(c)
@@ -300,6 +303,11 @@ class Builder(Transformer[Token, Any]):
 
 
 _NO_CLAIMS = syntax.Claims(None, ())
+
+
+def _without_crosses(children: list[Any]) -> list[Any]:
+    """What stands between the `×` of a size."""
+    return [c for c in children if not (isinstance(c, Token) and c.type == "CROSS")]
 
 
 def _around(nodes: list[Any]) -> At:

@@ -100,7 +100,7 @@ class _Collector:
                 whole = derive(library, self.files)
                 self.imported[library.at] = self.collect(whole, None).scope
         home = self.imported[library.at]
-        scope.lost_names |= home.lost_names
+        scope.lost_names |= home.is_broken
         own = {name: macro for name, macro in home.blocks.items() if macro.home is home}
         if not own and not home.is_broken:
             message = f"`{library.source.name}` has no blocks to import"

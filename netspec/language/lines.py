@@ -204,8 +204,6 @@ class _Cutter:
         is_definition = statement.first in ("let", "block") and not statement.is_defined
         if self._holds == "drawing" and token.kind == "word":
             return "place"
-        if self._holds == "entries" and token.kind in ("(", ")"):
-            return "word"  # notations of printed tables differ by space: (3×3)×16 and ( 3×3 )×16
         if token.kind == "=" and is_definition and not statement.parentheses:
             return "define"
         if token.kind == "(" and statement.tokens == 2 and statement.first in ("net", "block"):

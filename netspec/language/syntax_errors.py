@@ -263,6 +263,7 @@ def _mistake(error: UnexpectedInput) -> Mistake:
 
 def _expected(parser: Lark, error: UnexpectedInput) -> str:
     names = getattr(error, "accepts", None) or getattr(error, "allowed", None) or ()
+    names = set(names) - {"CROSS"}  # wherever it may stand, so may `x` or `*`
     words = {_WORDS.get(name) or f"`{parser.get_terminal(name).pattern.value}`" for name in names}
     if len(words) > 4:
         words -= _CONTINUE_AN_EXPRESSION

@@ -89,12 +89,13 @@ def _counts(what: str, found: Sequence[str], words: Iterable[tuple[str, str, str
 
 def lines(net: Net) -> Iterator[Line]:
     """The documents of a net as text."""
-    yield Line(f"{net.name}: {printable(net.title)}", "strong")
+    title = f": {net.title}" if net.title else ""
+    yield from _wrapped(f"{net.name}{title}", "", "strong")
     if not net.documents:
         yield Line("its spec carries no printed table", "quiet")
     for document in net.documents:
         yield Line("")
-        yield Line(printable(document.source), "strong")
+        yield from _wrapped(document.source, "", "strong")
         yield Line(counted([document]), "quiet")
         if document.rows:
             yield Line("")

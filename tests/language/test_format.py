@@ -185,13 +185,17 @@ def test_comments_behind_neighbours_share_a_column() -> None:
          "net a from b { drop C; x: relu }\noutput x\n"),
         ("net a from b{drop C\n};output x", "net a from b {\n    drop C\n};\noutput x\n"),
         ("a: x { net 3 | add { y; z }|relu }", "a: x { net 3 | add { y; z } | relu }\n"),
+        ("a: fc 5 -> 5 params ( 3×3+1 ) × 5", "a: fc 5   -> 5   params (3×3+1) × 5\n"),
+        ("document 'd' {A|( 3×2 ) x 5 ( x2 )|(3×3)×16|5 x( 4 )|}",
+         'document "d" { A | (3×2) x 5 (x2) | (3×3)×16 | 5 x(4) | }\n'),
+        ("codes d 2x2 {X. .X; .X X.}", "codes d 2x2 { X. .X; .X X. }\n"),
         ("connect t {X.. ..X\n ..  XX}", "connect t {\n    X.. ..X\n    .. XX\n}\n"),
         ("train {bias +1|x\noptimizer   sgd lr = 1}",
          "train {\n    bias      +1 | x\n    optimizer sgd lr=1\n}\n"),
     ],
 )  # fmt: skip
 def test_spacing(text: str, formatted: str) -> None:
-    assert check(text) == formatted
+    assert check(text.replace("'", '"')) == formatted
 
 
 def test_what_does_not_parse_is_refused() -> None:

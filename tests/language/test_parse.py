@@ -91,6 +91,14 @@ def test_a_hash_inside_a_title_is_no_comment() -> None:
     assert net.title == "issue #5; {"
 
 
+@pytest.mark.parametrize("size", ["H × W × (2*C)", "H x W × (2 × C)", "H x W x (2*C)"])
+def test_a_multiplication_sign_stands_between_dimensions_too(size: str) -> None:
+    lets = "let H = 6\nlet W = 8\nlet C = 2\n"
+    text = f"net n\n{lets}input image 6x8x4\na: relu -> {size} neurons 0 × 5"
+    assert codes(text) == []
+    assert codes(text.replace("(2", "(3")) == ["NS301"]
+
+
 @pytest.mark.parametrize(
     ("hint", "example"), [(hint, example) for hint, held in HINTS.items() for example in held]
 )
