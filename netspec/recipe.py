@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from netspec.attributes import (
@@ -106,6 +107,10 @@ class Rescale(Step):
     name = "rescale"
     low: int = positional(COUNT, "least length in pixels")
     high: int = positional(COUNT, "greatest length in pixels")
+
+    def mistakes(self) -> Iterator[tuple[str, str, str]]:
+        if self.low > self.high:
+            yield "NS132", "high", f"{self.high} is less than {self.low}"
 
 
 # ---------------------------------------------------------------------------------- loss and rest

@@ -111,8 +111,7 @@ class _Reader:
         written = [usage(room).removeprefix("usage: ") for room in DIRECTIVES[directive]]
         if directive == "init":
             written.append('from "RUN"')
-        bare = directive == DIRECTIVES[directive][0].name
-        return f"write {'' if bare else directive + ' '}{' or '.join(written)}"
+        return f"write {'one of: ' if len(written) > 1 else ''}{'; '.join(written)}"
 
     def _rows(self, directive: syntax.Directive) -> tuple[str, ...]:
         """The rows that a directive names, each known and trained."""

@@ -5,11 +5,15 @@ from math import prod
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
+import netspec
+from netspec import load, loads
 from netspec.operator import Parameter
 from netspec.ops.conv import Conv
 from netspec.shapes import Kernel, Shape
+from netspec.values import Table
 from tests.ops.helpers import (
     Sliding,
     assert_gradients,
@@ -157,3 +161,110 @@ def test_a_stride_given_twice_is_a_mistake() -> None:
 
 def test_channels_in_the_kernel_are_no_mistake() -> None:
     assert mistakes(ALEXNET_C1) == []
+
+
+# ------------------------------------------------------------------------------- connection tables
+
+TABLE = Table(
+    "table",
+    tuple(tuple(c == "X" for c in line) for line in ("X.XX.", "XX.X.", ".XXX.")),
+)  # the last filter sees nothing
+SEEN = [[0, 1], [1, 2], [0, 2], [0, 1, 2], []]
+CONNECTED = Conv(kernel=Kernel(3, 2), count=5, connect=TABLE)
+THREE = [Shape((6, 5, 3))]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@over_windows(dilations=2)
+def test_a_connected_convolution_sums_over_the_maps_it_sees(sliding: Sliding, bias: bool) -> None:
+    op = Conv(**sliding.attributes, dilation=sliding.dilation, count=5, connect=TABLE, bias=bias)
+    inputs = [sliding.shape(3)]
+    height, width, _ = fitting_shape(op, *inputs)
+    x, held = images(inputs[0]), random_parameters(op, inputs)
+    y = np.zeros((2, 5, height, width))
+    for n, i, j in np.ndindex(2, height, width):
+        pair = 0
+        for o, maps in enumerate(SEEN):
+            y[n, o, i, j] = held["bias"][o] if bias else 0
+            for c in maps:
+                for u, v, row, column in sliding.taps(i, j):
+                    y[n, o, i, j] += held["weight"][pair, u, v] * x[n, c, row, column]
+                pair += 1
+    assert_same(op.reference(inputs, x, **held), y)
+
+
+def test_a_connected_map_is_the_sum_of_convolutions_of_single_maps() -> None:
+    x, held = images(THREE[0]), random_parameters(CONNECTED, THREE)
+    y = CONNECTED.reference(THREE, x, **held)
+    pair = 0
+    for o, maps in enumerate(SEEN):
+        expected = held["bias"][o].expand(2, 1, 4, 4)
+        for c in maps:
+            kernel = held["weight"][pair][None, None]
+            expected = expected + torch.nn.functional.conv2d(x[:, c : c + 1], kernel)
+            pair += 1
+        assert_same(y[:, o : o + 1], expected)
+    assert pair == len(CONNECTED.pairs) == 9
+
+
+def test_a_full_table_is_a_plain_convolution() -> None:
+    full = Table("full", ((True,) * 5,) * 3)
+    x = images(THREE[0])
+    plain = Conv(kernel=Kernel(3, 2), count=5)
+    held = random_parameters(plain, THREE)
+    pairs = {"weight": held["weight"].reshape(15, 3, 2), "bias": held["bias"]}
+    connected = Conv(kernel=Kernel(3, 2), count=5, connect=full)
+    assert_same(connected.reference(THREE, x, **pairs), plain.reference(THREE, x, **held))
+
+
+def test_gradients_of_a_connected_convolution() -> None:
+    assert_gradients(
+        Conv(kernel=Kernel(2, 2), count=5, stride=(2, 1), connect=TABLE, round="ceil"),
+        images((4, 3, 3), batch=1),
+    )
+
+
+def test_a_table_counts_its_pairs_only() -> None:
+    assert CONNECTED.pairs == [(o, c) for o, maps in enumerate(SEEN) for c in maps]
+    assert CONNECTED.parameters(THREE) == {
+        "weight": Parameter((9, 3, 2), fan_in=9 * 3 * 2 // 5),
+        "bias": Parameter((5,)),
+    }
+    assert prod(CONNECTED.macs(THREE)) == 3 * 2 * 9 * 4 * 4
+    assert CONNECTED.neurons(THREE) == 4 * 4 * 5
+    assert CONNECTED.kernel_text(THREE) == "3x2x3/1, 5"
+
+
+def test_the_table_of_lenet5_is_the_papers() -> None:
+    op = load("lenet5").graph.stage("C3").op
+    assert isinstance(op, Conv)
+    seen = [[i for o, i in op.pairs if o == column] for column in range(16)]
+    adjacent = [[(first + k) % 6 for k in range(n)] for n in (3, 4) for first in range(6)]
+    apart = [[first, first + 1, (first + 3) % 6, (first + 4) % 6] for first in range(3)]
+    assert seen == [sorted(maps) for maps in [*adjacent, *apart, list(range(6))]]
+
+
+def test_lenet5_has_60850_parameters() -> None:
+    model = netspec.compile("lenet5")
+    held = {name: value.numel() for name, value in model.state_dict().items()}
+    assert sum(held.values()) == 60_850
+    assert held["C3.weight"] == 60 * 5 * 5
+    assert model.C3.weight.shape == (60, 5, 5)
+
+
+def test_a_connected_convolution_is_exported() -> None:
+    rows = "a: conv 3x2, 4, connect=table | relu\nconnect table {\n X.XX\n XX.X\n .XXX\n}\n"
+    net = loads(f"net n\ninput image 6x5x3\n{rows}")
+    model, x = netspec.compile(net), torch.rand(2, 3, 6, 5)
+    exported = torch.export.export(model, (x,)).module()
+    torch.testing.assert_close(exported(x), model(x))
+
+
+def test_lines_and_columns_of_a_table_are_maps_and_filters() -> None:
+    error = refusal(CONNECTED, (6, 5, 4))
+    assert error.code == "NS209"
+    assert error.message == "the table `table` has 3 lines, and the input 4 channels"
+    assert mistakes(Conv(kernel=Kernel(1, 1), count=4, connect=TABLE)) == [("NS132", "connect")]
+    grouped = Conv(kernel=Kernel(1, 1), count=5, groups=5, connect=TABLE)
+    assert mistakes(grouped) == [("NS136", "groups")]
+    assert mistakes(CONNECTED) == []

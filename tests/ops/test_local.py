@@ -9,6 +9,8 @@ from netspec.operator import Parameter
 from netspec.ops.conv import Conv
 from netspec.ops.local import Local
 from netspec.shapes import Kernel, Shape
+from netspec.values import Table
+from tests.helpers import codes
 from tests.ops.helpers import (
     Sliding,
     assert_gradients,
@@ -109,3 +111,13 @@ def test_groups_that_do_not_divide_the_channels_are_refused() -> None:
 def test_mistakes_are_those_of_conv() -> None:
     op = Local(kernel=Kernel(3, 3, None, 1), stride=(1, 1), count=3, groups=2)
     assert mistakes(op) == [("NS136", "stride"), ("NS132", "groups")]
+
+
+def test_a_connection_table_is_refused() -> None:
+    table = Table("table", ((True, False), (True, True)))
+    op = Local(kernel=Kernel(3, 3), count=2, connect=table)
+    assert mistakes(op) == [("NS136", "connect")]
+    rows = "a: %s 3x3, 2, connect=table\nconnect table {\n X.\n XX\n}\n"
+    header = "net n\ninput image 4x4x2\n"
+    assert codes(header + rows % "conv") == []
+    assert codes(header + rows % "local") == ["NS136"]
