@@ -125,6 +125,8 @@ def total(values: Iterable[Any]) -> int:
 
 def divides(divisor: Any, value: Any) -> bool | None:
     """Whether a value is a multiple of another; None if that depends on the symbols."""
+    if divisor == 1:
+        return True
     if not any_symbolic((divisor, value)):
         return bool(value % divisor == 0)
     try:
