@@ -171,7 +171,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
     "many stages of symbols": ("NS005", SYMBOLS + "a1..a5000: conv 3x3, C\nclaim params 5"),
     "many rows of symbols": (
         "NS005",
-        SYMBOLS + "".join(f"r{i}: conv 1x1, C+{i}\n" for i in range(30_000)),
+        SYMBOLS + "".join(f"r{i}: conv 1x1, C+{i}\n" for i in range(20_000)),
     ),
     "many branches of symbols": (
         "NS005",
