@@ -147,10 +147,10 @@ def _check_channels(stage: Stage, op: Conv, graph: Graph, problems: Problems) ->
     seen, claimed = op.channels_seen(inputs), op.kernel.channels
     if seen == claimed:
         return
-    share = f": {inputs[0].channels} / {op.groups} groups = {seen}" if op.groups > 1 else ""
+    share = f": {inputs[0].channels} / {op.groups} groups = {seen}" if op.groups != 1 else ""
     problems.add(
         "NS303",
-        f"each filter of {stage.name} sees {seen} channel{'s' if seen > 1 else ''}, not {claimed}",
+        f"each filter of {stage.name} sees {seen} channel{'' if seen == 1 else 's'}, not {claimed}",
         stage.spans.get("kernel", stage.span),
         notes=[Note(f"its input is {inputs[0]}{share}"), *call_notes(stage.calls)],
         help=f"write {op.kernel.height}x{op.kernel.width}x{seen}, or leave the channels out",
@@ -223,7 +223,8 @@ def count_terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, in
 
 def _product(factors: Iterable[int]) -> str:
     """A product as it is written: ``3*3*(C + 1)``."""
-    return "*".join(f"({text})" if " " in text else text for text in map(str, factors))
+    texts = list(map(str, factors))
+    return "*".join(f"({text})" if " " in text and len(texts) > 1 else text for text in texts)
 
 
 def sum_notes(terms: list[tuple[str, int]]) -> list[Note]:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
-from netspec.symbols import any_symbolic, is_symbolic, largest, same, smallest
+from netspec.symbols import by, is_symbolic, largest, same, smallest
 
 Pair = tuple[int, int]
 AXES = ("height", "width", "channels")
@@ -82,9 +82,7 @@ class Shape(tuple[int, ...]):
         return False if False in equal else None if None in equal else True
 
     def __str__(self) -> str:
-        if any_symbolic(self):
-            return " x ".join(f"({d})" if " " in f"{d}" or "*" in f"{d}" else f"{d}" for d in self)
-        return "x".join(map(str, self))
+        return by(self)
 
     def __repr__(self) -> str:
         return f"Shape({self})"
@@ -138,12 +136,12 @@ class Window:
     def tail(self) -> int:
         """How far the last window reaches beyond the input's end: padding, then overhang."""
         reach = (self.size_out - 1) * self.stride + self.extent
-        return max(0, reach - self.before - self.size_in)
+        return largest(0, reach - self.before - self.size_in)
 
     @property
     def overhang(self) -> int:
         """How much of the tail is not padding that was asked for."""
-        return max(0, self.tail - self.after)
+        return largest(0, self.tail - self.after)
 
     def starts(self) -> range:
         """Where each window begins, counted from the input's first position."""
@@ -292,7 +290,7 @@ class Field:
 
     def __str__(self) -> str:
         height, width = self.size
-        return str(height) if height == width else f"{height}x{width}"
+        return str(height) if height == width else by(self.size)
 
 
 def _pair(values: Iterable[int]) -> Pair:

@@ -125,6 +125,8 @@ def total(values: Iterable[Any]) -> int:
 
 def divides(divisor: Any, value: Any) -> bool | None:
     """Whether a value is a multiple of another; None if that depends on the symbols."""
+    if divisor == 1:
+        return True
     if not any_symbolic((divisor, value)):
         return bool(value % divisor == 0)
     try:
@@ -157,7 +159,7 @@ def same(one: Any, other: Any) -> bool | None:
 
     difference = _exact(one) - _exact(other)
     if difference != 0 and _is_expandable(difference):
-        difference = sympy.expand(difference)
+        difference = sympy.expand(_with_plain_floors(sympy.expand(difference)))
     if difference == 0:
         return True
     free = sorted(difference.free_symbols, key=str)
@@ -166,6 +168,18 @@ def same(one: Any, other: Any) -> bool | None:
         if there.is_finite and there != 0:
             return False
     return None
+
+
+def _with_plain_floors(value: Any) -> Any:
+    """The same, with no whole numbers in roundings: floor(H/2 - 1/2) + 1 as floor(H/2 + 1/2)."""
+    from sympy import floor
+
+    def outside(rounded: Any) -> Any:
+        constant, rest = rounded.args[0].as_coeff_Add()
+        whole = constant.p // constant.q
+        return floor(rest + constant - whole) + whole
+
+    return value.replace(lambda part: isinstance(part, floor), outside)
 
 
 def order(sign: str, left: Any, right: Any) -> bool | None:
@@ -251,6 +265,14 @@ def _extreme(which: str, values: Iterable[Any]) -> int:
     import sympy
 
     return cast(int, _plain(getattr(sympy, which)(*held)))
+
+
+def by(sizes: Iterable[Any]) -> str:
+    """Sizes with an x between them: ``55x55x96``, ``H x W x (4*C)``."""
+    held = list(sizes)
+    if not any_symbolic(held):
+        return "x".join(map(str, held))
+    return " x ".join(f"({d})" if " " in f"{d}" or "*" in f"{d}" else f"{d}" for d in held)
 
 
 def show(value: Any) -> str:

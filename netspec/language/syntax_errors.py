@@ -42,6 +42,10 @@ HINTS: dict[str, list[str]] = {
         "connect a = 5",
         "connect a { }",
         "connect a { 5 }",
+        "connect { X }",
+        "connect a {\n}",
+        "connect a { X O }",
+        "connect a {\nXX\n1.\n}",
     ],
     "pictures are drawn with X and dots: codes name 12x7 { .XX.. }": [
         "codes",
@@ -50,10 +54,14 @@ HINTS: dict[str, list[str]] = {
         "codes a 12 { XX }",
         "codes a 12x7",
     ],
-    'an import names a file in quotes: import "blocks.net"': ["import", "import blocks"],
+    'an import names a file in quotes: import "blocks.net"': [
+        "import",
+        "import blocks",
+        "import blocks.net",
+    ],
     "a variant is written `net name from base { ... }`": ["net a from", "net a from 5"],
     "say over how many devices the net is spread: columns 2": ["columns", "columns = 2"],
-    "drop names rows of the base, separated by commas": ["drop", "drop C5 S5"],
+    "drop names rows of the base, separated by commas": ["drop", "drop C5 S5", "drop C1..C3"],
     "name the row of the base behind which it goes: C6 after S5: ...": [
         "C6 after: relu",
         "C6 after S5, S4: relu",
@@ -154,6 +162,15 @@ HINTS: dict[str, list[str]] = {
         "block a relu",
         "block a(n) conv 3x3, n",
         "block a: relu",
+    ],
+    'a base is the name of a net, or a path in quotes: net mine from "nets/lenet5.net"': [
+        "net a from lenet5.net",
+        "net a from b, c",
+        "net a(n=3) from lenet5.net",
+    ],
+    "a new row of a variant is written `LABEL after ROW: stage | stage`": [
+        "C6 after S5 relu",
+        "C6 after S5",
     ],
     "a constant is written `let name = value`": ["let", "let a", "let a 5", "let 5 = 3"],
     'a net begins with `net name "title"`, or `net name(parameter=default) "title"`': [

@@ -24,28 +24,36 @@ from netspec.language.naming import label_range
 
 Named = syntax.Let | syntax.Block | syntax.Connect | syntax.Codes
 Single = syntax.Output | syntax.Columns | syntax.Train
+Own = syntax.Claim | syntax.Document
+"""What speaks of one net alone, and is not inherited."""
 
 
 def derive(tree: syntax.Tree, files: Files) -> syntax.Tree:
     """The whole net of a file: its own statements, on top of those of the net it is made from."""
+    made = _made(tree, files)
+    if isinstance(made, syntax.Tree):
+        return made
+    return replace(tree, statements=tuple(made.statements()), dropped=made.dropped)
+
+
+def _made(tree: syntax.Tree, files: Files) -> syntax.Tree | _Variant:
     header = _header(tree, files)
     if header is None or header.base is None:
         _refuse_changes(tree, files)
         return tree
     with files.reading(tree):
         found = files.find(header.base)
-        base = derive(found, files) if found else None
-    if base is not None and not _is_net(base):
+        base = _made(found, files) if found else None
+    if isinstance(base, syntax.Tree) and not _is_net(base):
         message = f"`{base.source.name}` is no net: it does not begin with `net`"
         help = f'take over its blocks instead: import "{header.base.text}"'
         files.problems.add("NS105", message, files.sources.span(header.base.at), help=help)
         base = None
-    if base is None:  # reported; what the base would have defined is not missed
+    if base is None or found is None:  # reported; what the base would have defined is not missed
         return replace(tree, statements=(header, syntax.Broken("net", (), header.at)))
-    variant = _Variant(base, header, files)
-    for statement in tree.statements:
-        variant.change(statement)
-    return replace(tree, statements=tuple(variant.statements()), dropped=variant.dropped)
+    variant = base if isinstance(base, _Variant) else _Variant(base, files)
+    variant.vary(tree, header, found.source.name)
+    return variant
 
 
 def _header(tree: syntax.Tree, files: Files) -> syntax.Net | None:
@@ -85,47 +93,67 @@ def _refuse_changes(tree: syntax.Tree, files: Files) -> None:
 
 
 class _Slot:
-    """A place among the statements, which a statement holds, or none after a drop."""
+    """A place among the statements: what a file says there, or nothing after a drop.
 
-    __slots__ = ("is_own", "next", "statement")
+    ``level`` counts the files: 0 is the base, 1 its variant, 2 the variant of that.
+    """
 
-    def __init__(self, statement: syntax.Statement | None, *, is_own: bool) -> None:
+    __slots__ = ("level", "next", "statement")
+
+    def __init__(self, statement: syntax.Statement | None, level: int) -> None:
         self.statement = statement
-        self.is_own = is_own
+        self.level = level
         self.next: _Slot | None = None
 
 
 class _Variant:
-    """The statements of a base while a variant changes them.
+    """The statements of a base while its variant, and the variants of that, change them.
 
-    They are a linked list with an index, so that a large variant of a large base takes no longer
-    than both together.
+    They are a linked list with an index, so that large files take no longer than all of them
+    together.
     """
 
-    def __init__(self, base: syntax.Tree, header: syntax.Net, files: Files) -> None:
+    def __init__(self, base: syntax.Tree, files: Files) -> None:
         self.files = files
-        self.base = base.source.name
-        self.dropped = dict(base.dropped)
-        self.slots: dict[str, list[_Slot]] = {}
-        self.header = header
-        self.inherited: set[str] = set()
-        self.first = self.last = self.last_parameter = _Slot(None, is_own=True)
-        self.last_input = self.first
-        self.new: list[syntax.Statement] = []
-        self.indexed = 0
-        own = {p.name.text: p for p in header.parameters}
+        self.level = 0
+        self.dropped: dict[str, syntax.At] = {}
+        self.slots: dict[str, _Slot] = {}
+        self.repeated: dict[str, list[_Slot]] = {}
+        self.first = self.last = self.last_parameter = self.last_input = _Slot(None, 0)
+        self.new: list[Named] = []
+        self.own: list[syntax.Statement] = []
+        headers = [s for s in base.statements if isinstance(s, syntax.Net)]
+        self.header = headers[0]
         for statement in base.statements:
-            if isinstance(statement, syntax.Net):
-                self._take_header(statement)
-            elif isinstance(statement, syntax.Let) and statement.name.text in own:
-                continue
-            elif not isinstance(statement, syntax.Claim | syntax.Document):
-                slot = self._insert(self.last, _inherited(statement), is_own=False)
+            if not isinstance(statement, Own | syntax.Net):
+                slot = self._insert(self.last, statement)
                 if isinstance(statement, syntax.Input):
                     self.last_input = slot
 
-    def change(self, statement: syntax.Statement) -> None:
-        """Let a statement of the variant take effect."""
+    def vary(self, tree: syntax.Tree, header: syntax.Net, base: str) -> None:
+        """Let the statements of a variant take effect."""
+        self.level += 1
+        self.base = base
+        self.last_parameter, self.new, self.own = self.first, [], []
+        self._take_header(header)
+        for statement in tree.statements:
+            self._change(statement)
+        for held in self.new:
+            self._insert(self.last, held)
+
+    def statements(self) -> Iterator[syntax.Statement]:
+        """What the variant consists of."""
+        yield self.header
+        slot = self.first.next
+        while slot is not None:
+            if slot.statement is not None and slot.level < self.level:
+                yield _inherited(slot.statement, self.dropped)
+            elif slot.statement is not None:
+                yield slot.statement
+            slot = slot.next
+        yield from self.own
+
+    def _change(self, statement: syntax.Statement) -> None:
         if isinstance(statement, syntax.Row):
             self._row(statement)
         elif isinstance(statement, syntax.Drop):
@@ -134,101 +162,108 @@ class _Variant:
         elif isinstance(statement, Named):
             self._name(statement)
         elif isinstance(statement, Single):
-            for slot in self.slots.get(_keys(statement)[0], ()):
-                slot.statement = slot.statement if slot.is_own else None
+            for slot in self._taken(type(statement).__name__):
+                slot.statement = None
             self._insert(self.last, statement)
         elif isinstance(statement, syntax.Default):
             self._default(statement)
         elif isinstance(statement, syntax.Input):
             if not self._replace(statement):
                 self.last_input = self._insert(self.last_input, statement)
+        elif isinstance(statement, Own):
+            self.own.append(statement)
         elif not isinstance(statement, syntax.Net) and not self._replace(statement):
             self._insert(self.last, statement)
 
-    def statements(self) -> Iterator[syntax.Statement]:
-        """What the variant consists of."""
-        yield self.header
-        for statement in self.new:
-            self._insert(self.last, statement)
-        slot = self.first.next
-        while slot is not None:
-            if slot.statement is not None:
-                yield _without(slot.statement, self.dropped)
-            slot = slot.next
-
-    def _take_header(self, base: syntax.Net) -> None:
+    def _take_header(self, header: syntax.Net) -> None:
         """Parameters of the base that the variant does not give anew are its own as well."""
-        own = {p.name.text: p for p in self.header.parameters}
-        kept = [own.pop(p.name.text, p) for p in base.parameters]
-        self.inherited = {p.name.text for p in base.parameters}
-        title = self.header.title or base.title
-        self.header = replace(self.header, parameters=(*kept, *own.values()), title=title)
+        own = {p.name.text: p for p in header.parameters}
+        for name in own:
+            slot = self.slots.get(f"let:{name}")
+            if slot is not None and isinstance(slot.statement, syntax.Let):
+                slot.statement = None
+        kept = [own.pop(p.name.text, p) for p in self.header.parameters]
+        self.inherited = {p.name.text for p in self.header.parameters}
+        title = header.title or self.header.title
+        self.header = replace(header, parameters=(*kept, *own.values()), title=title)
 
     # -------------------------------------------------------------------------------------- slots
 
-    def _insert(self, place: _Slot, statement: syntax.Statement, *, is_own: bool = True) -> _Slot:
+    def _insert(self, place: _Slot, statement: syntax.Statement) -> _Slot:
         """Put a statement directly behind a place."""
-        slot = _Slot(statement, is_own=is_own)
+        slot = _Slot(statement, self.level)
         slot.next, place.next = place.next, slot
         if place is self.last:
             self.last = slot
-        keys = _keys(statement)
-        self.indexed += len(keys)
-        if self.indexed > 4 * MAX_STAGES:
+        for key in _kinds(statement):
+            self.repeated.setdefault(key, []).append(slot)
+        for key in _names(statement):
+            if self._slot(key) is None:
+                self.slots[key] = slot
+        if len(self.slots) > 2 * MAX_STAGES:
+            span = self.files.sources.span(statement.at)
             message = f"the net has more than {MAX_STAGES:,} rows"
-            help = "use shorter ranges"
-            self.files.problems.add(
-                "NS005", message, self.files.sources.span(statement.at), help=help
-            )
+            self.files.problems.add("NS005", message, span, help="use shorter ranges")
             raise SpecError(self.files.problems.found)
-        for key in keys:
-            self.slots.setdefault(key, []).append(slot)
         return slot
 
     def _slot(self, key: str) -> _Slot | None:
-        """Where the statement with a label or name stands; a range is split to find its row."""
-        slot = next((s for s in self.slots.get(key, ()) if s.statement is not None), None)
+        """Where the statement with a label or name stands."""
+        slot = self.slots.get(key)
+        return slot if slot is not None and slot.statement is not None else None
+
+    def _place(self, label: str) -> _Slot | None:
+        """Where the row, head or input with a label stands; a range is split to find its row."""
+        slot = self._slot(label)
         if slot is None or not isinstance(slot.statement, syntax.Row):
             return slot
         first, *others = _single(slot.statement)
         slot.statement, place = first, slot
         for row in others:
-            self.slots[row.first.text].remove(slot)
-            place = self._insert(place, row, is_own=slot.is_own)
-        return next(s for s in self.slots[key] if s.statement is not None)
+            if self.slots[row.first.text] is slot:
+                del self.slots[row.first.text]
+            place = self._insert(place, row)
+            place.level = slot.level
+        return self._slot(label)
 
     def _replace(self, statement: syntax.Statement) -> bool:
         """Put a statement in place of the base's of the same name, if there is one."""
-        slots = [self._slot(key) for key in _keys(statement)]
-        found = [slot for slot in slots if slot is not None and not slot.is_own]
+        slots = [self._place(key) for key in _names(statement)]
+        found = [slot for slot in slots if slot is not None and slot.level < self.level]
         for slot in found:
-            slot.statement, slot.is_own = statement if slot is found[0] else None, True
+            slot.statement, slot.level = statement if slot is found[0] else None, self.level
         return bool(found)
+
+    def _taken(self, kind: str) -> list[_Slot]:
+        """The statements of the base of a kind, which are no longer found by it."""
+        return [slot for slot in self.repeated.pop(kind, []) if slot.level < self.level]
 
     # --------------------------------------------------------------------------------------- rows
 
     def _row(self, statement: syntax.Row) -> None:
         if statement.after is not None:
-            slot = self._slot(statement.after.text)
+            slot = self._place(statement.after.text)
             if slot is None:
                 self._no_row(statement.after, "NS111", "`after` names a row of the base")
             else:
                 self._insert(slot, statement)
+                for label in _labels(statement):
+                    self.dropped.pop(label, None)
             return
         for row in _single(statement):
-            slot = self._slot(row.first.text)
+            slot = self._place(row.first.text)
             if slot is None:
                 help = f"say where it goes: `{row.first.text} after ROW: ...`"
                 at = (statement.first.at[0], (statement.last or statement.first).at[1])
                 self._no_row(syntax.Name(row.first.text, at), "NS105", help)
                 return
-            if slot.is_own:  # the label is used twice, and reported as such
+            if slot.level == self.level:  # the label is used twice, and reported as such
                 self._insert(self.last, row)
             else:
-                slot.statement, slot.is_own = row, True
+                slot.statement, slot.level = row, self.level
 
     def _drop(self, name: syntax.Name) -> None:
-        slot = self._slot(name.text)
+        slot = self._place(name.text)
         if slot is None:
             self._no_row(name, "NS111", "`drop` names a row of the base")
         else:
@@ -243,7 +278,7 @@ class _Variant:
             notes = [Note("it is dropped here", self.files.sources.span(self.dropped[name.text]))]
             help = "replace the row instead, without `drop`"
         else:
-            labels = (key for key, slots in self.slots.items() if any(s.statement for s in slots))
+            labels = (key for key, slot in self.slots.items() if slot.statement is not None)
             help = self.files.problems.did_you_mean(name.text, labels) or help
         self.files.problems.add(code, message, span, help=help, notes=notes)
 
@@ -255,15 +290,15 @@ class _Variant:
         A new one stands behind those of the base, which it may use, or above the next one that is
         replaced, which may use it.
         """
-        slot = self._slot(_keys(statement)[0])
         name = statement.name.text
-        if slot is not None and not slot.is_own:
+        slot = self._slot(f"let:{name}")
+        if slot is not None and slot.level < self.level:
             slot.statement, place = None, slot
         elif name in self.inherited:
             kept = tuple(p for p in self.header.parameters if p.name.text != name)
             self.header = replace(self.header, parameters=kept)
             self.inherited.discard(name)
-            place = self.last_parameter
+            slot, place = None, self.last_parameter
         else:
             self.new.append(statement)
             return
@@ -274,26 +309,35 @@ class _Variant:
             self.last_parameter = place
 
     def _default(self, statement: syntax.Default) -> None:
-        given = {a.key.text for a in statement.arguments if a.key}
-        for slot in self.slots.get(_keys(statement)[0], ()):
-            held = slot.statement
-            if isinstance(held, syntax.Default) and not slot.is_own:
-                kept = tuple(a for a in held.arguments if a.key and a.key.text not in given)
-                slot.statement = replace(held, arguments=kept)
+        for kind in _kinds(statement):
+            for slot in self._taken(kind):
+                held = slot.statement
+                if isinstance(held, syntax.Default):
+                    kept = [
+                        a for a in held.arguments if a.key and not kind.endswith(f":{a.key.text}")
+                    ]
+                    slot.statement = replace(held, arguments=tuple(kept))
         self._insert(self.last, statement)
 
 
-def _inherited(statement: syntax.Statement) -> syntax.Statement:
-    kinds = syntax.Row | syntax.Head | syntax.Train
-    if isinstance(statement, kinds) and not statement.is_inherited:
+def _inherited(statement: syntax.Statement, dropped: Container[str]) -> syntax.Statement:
+    """A statement of the base; its recipe does not speak of rows that are left out."""
+    if isinstance(statement, syntax.Row | syntax.Head):
         return replace(statement, is_inherited=True)
-    return statement
+    if not isinstance(statement, syntax.Train):
+        return statement
+    kept = []
+    for directive in statement.directives:
+        rows = tuple(row for row in directive.rows if row.text not in dropped)
+        if rows or not directive.rows:
+            kept.append(replace(directive, rows=rows))
+    return replace(statement, directives=tuple(kept), is_inherited=True)
 
 
-def _keys(statement: syntax.Statement) -> list[str]:
-    """What a statement is found by: the labels of a row, the name of a definition, or its kind.
+def _names(statement: syntax.Statement) -> list[str]:
+    """What a statement is found by: the labels of a row, or the name of a definition.
 
-    Labels are words, so the others have a colon.
+    Labels are words; the others have a colon.
     """
     if isinstance(statement, syntax.Row):
         return _labels(statement)
@@ -301,25 +345,21 @@ def _keys(statement: syntax.Statement) -> list[str]:
         return [statement.name.text]
     if isinstance(statement, Named):
         return [f"let:{statement.name.text}"]
-    if isinstance(statement, syntax.Default):
-        return [f"default:{statement.operator.text if statement.operator else ''}"]
     if isinstance(statement, syntax.Broken):
-        kind = "let:" if statement.keyword in ("let", "block", "connect", "codes") else ""
-        is_named = statement.keyword in ("let", "block", "connect", "codes", "row", "input", "head")
-        return [f"{kind}{name.text}" for name in statement.names] if is_named else []
-    return [f":{type(statement).__name__}"]
+        is_definition = statement.keyword in ("let", "block", "connect", "codes")
+        if is_definition or statement.keyword in ("row", "input", "head"):
+            return [f"let:{n.text}" if is_definition else n.text for n in statement.names]
+    return []
 
 
-def _without(statement: syntax.Statement, dropped: Container[str]) -> syntax.Statement:
-    """An inherited recipe does not speak of rows that are left out."""
-    if not isinstance(statement, syntax.Train) or not statement.is_inherited:
-        return statement
-    kept = []
-    for directive in statement.directives:
-        rows = tuple(row for row in directive.rows if row.text not in dropped)
-        if rows or not directive.rows:
-            kept.append(replace(directive, rows=rows))
-    return replace(statement, directives=tuple(kept))
+def _kinds(statement: syntax.Statement) -> list[str]:
+    """What a statement is found by that has no name: its kind; a default by its attributes."""
+    if isinstance(statement, Single):
+        return [type(statement).__name__]
+    if isinstance(statement, syntax.Default):
+        operator = statement.operator.text if statement.operator else ""
+        return [f"default {operator}:{a.key.text}" for a in statement.arguments if a.key]
+    return []
 
 
 def _labels(row: syntax.Row) -> list[str]:

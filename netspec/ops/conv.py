@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from netspec.attributes import COUNT, FLAG, KERNEL, PAIR, TABLE, keyword, positional
 from netspec.operator import Parameter, WindowOperator, channels_of_a_group, padded, symmetric
 from netspec.shapes import Kernel, Pair, Shape, ShapeError
-from netspec.symbols import divides
+from netspec.symbols import by, divides
 from netspec.values import Table
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Conv(WindowOperator):
         yield from super().mistakes()
         if divides(self.groups, self.count) is False:
             yield "NS132", "groups", f"{self.groups} groups do not divide {self.count} filters"
-        if self.connect is not None and self.groups > 1:
+        if self.connect is not None and self.groups != 1:
             yield "NS136", "groups", f"the table {self.connect.name} says already who sees whom"
         columns = len(self.connect.rows[0]) if self.connect else self.count
         if columns != self.count:
@@ -104,8 +104,8 @@ class Conv(WindowOperator):
         return f"{self.count} filters" if axis == 2 else super().derivation(axis, inputs)
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
-        height, width = self.kernel.size
-        return f"{height}x{width}x{self.channels_seen(inputs)}/{self.stride_text}, {self.count}"
+        kernel = by((*self.kernel.size, self.channels_seen(inputs)))
+        return f"{kernel}/{self.stride_text}, {self.count}"
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F

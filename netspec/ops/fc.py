@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from netspec.attributes import COUNT, FLAG, keyword, positional
 from netspec.operator import Operator, Parameter
 from netspec.shapes import Field, Shape
+from netspec.symbols import by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +51,7 @@ class FullyConnected(Operator):
         return f"{self.count} outputs"
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
-        return f"{inputs[0].elements}x{self.count}"
+        return by((inputs[0].elements, self.count))
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F

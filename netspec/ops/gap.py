@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from netspec.operator import Operator, map_of
 from netspec.shapes import Field, Shape
+from netspec.symbols import by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +33,7 @@ class GlobalAveragePool(Operator):
         return "one mean of the whole map" if axis < 2 else None
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
-        return f"{inputs[0][0]}x{inputs[0][1]}"
+        return by(inputs[0][:2])
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return x[0].mean(dim=(2, 3), keepdim=True)

@@ -16,7 +16,8 @@ from netspec.views.diff import COUNTS, Diff, Pair
 WIDTH = 80
 COLUMNS = ("row", "layers", "kernel", "output", "parameters", "MACs")
 NUMBERS = ("parameters", "MACs")
-WIDEST_NUMBER = 22
+WIDEST_NUMBER = 20
+"""Room for any number; what is not a number, such as a formula, is wrapped."""
 
 STAGES_AT_MOST = 6
 LABELS_AT_MOST = 5
@@ -258,18 +259,10 @@ def _widths(rows: list[Cells]) -> list[int]:
     widths = [max(map(cells_wide, column)) for column in columns]
     for i in (COLUMNS.index(name) for name in NUMBERS):
         widths[i] = min(widths[i], WIDEST_NUMBER)
-    for i in (COLUMNS.index(name) for name in ("layers", "kernel")):
-        unbroken = max(cells_wide(word) for line in columns[i] for word in line.split() or [""])
-        widths[i] = max(unbroken, widths[i] - _over(widths))
     words = [i for i, name in enumerate(COLUMNS) if name not in NUMBERS]
-    for _ in range(_over(widths)):
+    for _ in range(sum(widths) + 2 * len(widths) - WIDTH):
         widths[max(words, key=widths.__getitem__)] -= 1
     return widths
-
-
-def _over(widths: list[int]) -> int:
-    """By how much a table is too wide."""
-    return max(0, sum(widths) + 2 * len(widths) - WIDTH)
 
 
 def _laid_out(part: _Part, widths: list[int]) -> Iterator[Line]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from netspec.columns import exchanging
 from netspec.language.diagnostics import cells_wide, printable
 from netspec.net import Net
-from netspec.symbols import show
+from netspec.symbols import by, show
 from netspec.views.summary import summary
 
 COLUMNS = ("row", "layers", "input", "kernel", "output", "parameters", "MACs", "field")
@@ -85,12 +85,12 @@ def _cells(net: Net, row: dict[str, Any]) -> Cells:
     return (
         f"{head} (head)" if head else row["label"],
         " ".join(net.graph.rows[row["label"]].words),
-        ", ".join("x".join(map(str, size)) for size in sizes),
+        ", ".join(by(size) for size in sizes),
         (row["kernel"] or "").replace("; ", "\n"),
-        "x".join(map(str, row["output"])),
+        by(row["output"]),
         show(row["parameters"]) if row["parameters"] else "",
         show(row["macs"]) if row["macs"] else "",
-        str(height) if height == width else f"{height}x{width}",
+        str(height) if height == width else by((height, width)),
     )
 
 

@@ -22,6 +22,20 @@ def doubling(last: str) -> str:
     return f"{HEADER}{blocks}block b60 = {last}\na: b0"
 
 
+VARIANT = "net a from lenet5 {{\n{}\n}}\n"
+CONNECT = HEADER + "a: conv 3x3, 3, connect=t\nconnect t {{\n{}\n}}\n"
+SYMBOLS = "net a(N)\ninput map H x W x C\n"
+MANY = [f"S{i}" for i in range(50)]
+PLUS = "+".join(MANY)
+FIFTY = f"net a({', '.join(MANY)})\ninput map H x W x C\na: {{}}\n"
+
+
+def chain(start: str, step: str, length: int = 400) -> str:
+    """Constants that each are made from the one above."""
+    lets = "".join(f"let a{i + 1} = {step.format(f'a{i}', i)}\n" for i in range(length))
+    return f"let a0 = {start}\n{lets}a: fc a{length} -> params 0\n"
+
+
 HOSTILE: dict[str, tuple[str, str]] = {
     "empty": ("NS008", ""),
     "blank": ("NS008", "\n \t;\r\n# nothing\n" * 1000),
@@ -82,6 +96,99 @@ HOSTILE: dict[str, tuple[str, str]] = {
         + "".join(f"r{i}:abs\n" for i in range(40_000))
         + "".join(f"x{i} from zzz{i}:abs\n" for i in range(900)),
     ),
+    "a billion rows in a variant": ("NS005", VARIANT.format("C1..C1000000000: relu")),
+    "a billion new rows": ("NS005", VARIANT.format("x1..x1000000000 after S2: relu")),
+    "a billion rows dropped": ("NS101", VARIANT.format("drop C1..C1000000000")),
+    "ninety thousand rows dropped": ("NS111", VARIANT.format("drop S2" + ", S2" * 90_000)),
+    "all rows dropped": ("NS009", VARIANT.format("drop C1, S2, C3, S4, C5, F6, out")),
+    "a row that others read dropped": (
+        "NS111",
+        "net a from inception_module {\ndrop C11, C22\n}",
+    ),
+    "rows that no base has": (
+        "NS105",
+        VARIANT.format("".join(f"r{i}:abs\n" for i in range(90_000))),
+    ),
+    "the same row again and again": ("NS110", VARIANT.format("C1:abs\n" * 90_000)),
+    "constants again and again": ("NS110", VARIANT.format("let a=1\n" * 90_000)),
+    "columns again and again": ("NS131", VARIANT.format("columns 1\n" * 70_000)),
+    "outputs again and again": ("NS131", VARIANT.format("output out\n" * 70_000)),
+    "defaults again and again": ("NS131", VARIANT.format("default round=ceil\n" * 50_000)),
+    "imports again and again": (
+        "NS110",
+        "net a\n" + 'import "googlenet.net"\n' * 30_000 + "input i 8x8x3\na: relu",
+    ),
+    "imports of nothing": (
+        "NS001",
+        "net a\n" + "".join(f'import "x{i}.net"\n' for i in range(50_000)) + "a: relu",
+    ),
+    "an import with a name of a megabyte": ("NS001", f'net a\nimport "{"x" * 1_000_000}"'),
+    "a ragged table": ("NS143", CONNECT.format("X" * 400_000 + "\n" + "X" * 400_001)),
+    "a table of a million places": ("NS132", CONNECT.format("X" * 1_000_000)),
+    "a table of many lines": ("NS209", CONNECT.format("XXX\n" * 90_000)),
+    "a table of too many lines": ("NS005", CONNECT.format("X\n" * 300_000)),
+    "an empty table": ("NS101", CONNECT.format("")),
+    "a table without an X": ("NS143", CONNECT.format("..\n" * 3)),
+    "codes of a billion lines": ("NS143", HEADER + "a: rbf d\ncodes d 1000000000x1 { X }"),
+    "codes of wrong widths": (
+        "NS143",
+        HEADER + "a: rbf d\ncodes d 1x4 {" + "XXX " * 200_000 + "}",
+    ),
+    "many codes": ("NS209", HEADER + "a: rbf d\ncodes d 1x1 {" + "X " * 400_000 + "}"),
+    "powers of powers of symbols": ("NS007", SYMBOLS + chain("(H+W)", "{0}**8")),
+    "products of powers of symbols": ("NS302", SYMBOLS + chain("H", "{0}*(H+W+{1})**8", 30)),
+    "squares of squares of symbols": ("NS007", SYMBOLS + chain("(H+W)", "{0}*{0} + W")),
+    "roundings in roundings": ("NS007", SYMBOLS + chain("H", "({0} + {1}) // 3")),
+    "remainders of remainders": ("NS007", SYMBOLS + chain("H", "({0}*W + {1}) % (H + 3)")),
+    "huge factors of symbols": ("NS007", SYMBOLS + chain("H", "{0} * 9223372036854775807")),
+    "fifty symbols to the eighth": (
+        "NS302",
+        FIFTY.format(f"fc 2 -> params ({PLUS})**8"),
+    ),
+    "a remainder of fifty symbols": (
+        "NS302",
+        FIFTY.format(f"fc ({PLUS})**8 % (({PLUS})**7 + 1) -> params 1"),
+    ),
+    "a comparison of fifty symbols": (
+        "NS144",
+        FIFTY.format(f"relu if ({PLUS})**8 < ({PLUS})**7 * (W + H)"),
+    ),
+    "a product of a thousand sums": (
+        "NS007",
+        SYMBOLS + "a: fc " + "*".join(f"(H+{i})" for i in range(1000)),
+    ),
+    "a product of ninety sums": (
+        "NS302",
+        SYMBOLS + "a: fc " + "*".join(f"(H+{i})" for i in range(90)) + " -> params 1",
+    ),
+    "half of a product of ninety sums": (
+        "NS132",
+        SYMBOLS + "a: fc " + "*".join(f"(H+{i})" for i in range(90)) + "/2",
+    ),
+    "a sum of many symbols": ("NS005", SYMBOLS + "a: fc " + "H+" * 200_000 + "1"),
+    "pools of pools of symbols": ("NS007", SYMBOLS + "a1..a500: maxpool 3x3/2, round=ceil"),
+    "padded pools of symbols": ("NS007", SYMBOLS + "a1..a500: maxpool 3x3/2, pad=same"),
+    "many stages of symbols": ("NS005", SYMBOLS + "a1..a5000: conv 3x3, C\nclaim params 5"),
+    "many rows of symbols": (
+        "NS005",
+        SYMBOLS + "".join(f"r{i}: conv 1x1, C+{i}\n" for i in range(20_000)),
+    ),
+    "many branches of symbols": (
+        "NS005",
+        SYMBOLS
+        + "a: concat {\n"
+        + "".join(f"conv {i}x{i}/7, C, round=ceil | gap\n" for i in range(1, 900))
+        + "}",
+    ),
+    "many windows of symbols": (
+        "NS007",
+        SYMBOLS
+        + "a: concat {\n"
+        + "".join(f"maxpool {i}x{i}/2 | gap\n" for i in range(1, 300))
+        + "}\nb: fc 2 -> field 3",
+    ),
+    "symbols as labels": ("NS117", SYMBOLS + "1..N: relu"),
+    "a symbol as an operator": ("NS112", SYMBOLS + "a: N | N 3 | N { relu }"),
     "unclosed braces": ("NS102", HEADER + "a: concat {\n relu\n"),
     "a wide operator": ("NS112", HEADER + "a: " + "r" * 900_000),
 }
@@ -131,3 +238,160 @@ def test_the_largest_net_is_checked_in_time_and_memory(tmp_path: Path) -> None:
     done = check(path)
     assert done.returncode == 0, done.stderr[:1000]
     assert "90,000 rows" in done.stdout
+
+
+# ------------------------------------------------------------------------------------ several files
+
+
+def write(folder: Path, texts: dict[str, str]) -> Path:
+    """Write specs into a folder; the first is the one to check."""
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder / next(iter(texts))
+
+
+def base(rows: int) -> str:
+    return "net b\ninput i 8x8x3\n" + "".join(f"r{i}:abs\n" for i in range(rows))
+
+
+IMPORT = 'net a\nimport "{}"\ninput i 8x8x3\na: act'
+FILES: dict[str, tuple[str, dict[str, str]]] = {
+    "a file that imports itself": ("NS010", {"a.net": IMPORT.format("a.net")}),
+    "a net from itself": ("NS010", {"a.net": "net a from a"}),
+    "two nets from each other": ("NS010", {"a.net": "net a from b", "b.net": "net b from a"}),
+    "three nets in a circle": (
+        "NS010",
+        {"a.net": "net a from b", "b.net": "net b from c", "c.net": "net c from a"},
+    ),
+    "a circle of bases and imports": (
+        "NS010",
+        {"a.net": "net a from b", "b.net": IMPORT.format("c.net"), "c.net": "net c from a"},
+    ),
+    "a chain of imports": (
+        "NS006",
+        {f"f{i}.net": IMPORT.format(f"f{i + 1}.net") for i in range(150)}
+        | {"f150.net": "block act = relu"},
+    ),
+    "a chain of bases": (
+        "NS006",
+        {f"f{i}.net": f"net f{i} from f{i + 1}" for i in range(150)}
+        | {"f150.net": HEADER + "a: relu"},
+    ),
+    "a fan of imports": (
+        "NS006",
+        {"a.net": IMPORT.format("f0.net")}
+        | {
+            f"f{i}.net": f'import "f{i + 1}.net"\nimport "f{i + 2}.net"\nblock act{i} = relu\n'
+            for i in range(150)
+        },
+    ),
+    "a file above": (
+        "NS011",
+        {"sub/a.net": IMPORT.format("../b.net"), "b.net": "block act = relu"},
+    ),
+    "a file above, by way of one below": (
+        "NS011",
+        {"sub/a.net": IMPORT.format("c/../../b.net"), "b.net": "block act = relu"},
+    ),
+    "a file of the system": ("NS011", {"a.net": IMPORT.format("/etc/passwd")}),
+    "a device": ("NS011", {"a.net": IMPORT.format("/dev/zero")}),
+    "a missing file": ("NS001", {"a.net": IMPORT.format("nothing.net")}),
+    "a folder": ("NS001", {"a.net": IMPORT.format("sub"), "sub/b.net": ""}),
+    "an import of a megabyte": (
+        "NS004",
+        {"a.net": IMPORT.format("b.net"), "b.net": "block act = relu\n" + "#" * 2**20},
+    ),
+    "many large imports": (
+        "NS004",
+        {"a.net": "net a\n" + "".join(f'import "b{i}.net"\n' for i in range(40))}
+        | {f"b{i}.net": f"block b{i} = relu\n" + "#" * 2**19 for i in range(40)},
+    ),
+    "many imports of nothing": (
+        "NS012",
+        {"a.net": "net a\n" + "".join(f'import "b{i}.net"\n' for i in range(300)) + "a: relu"}
+        | {f"b{i}.net": "" for i in range(300)},
+    ),
+    "a large range of a base": (
+        "NS005",
+        {
+            "a.net": "net a from b {\n" + "".join(f"r{i}: abs\n" for i in range(500)) + "}",
+            "b.net": "net b\ninput i 8x8x3\n"
+            + "".join(f"{x}0..{x}99999: relu\n" for x in "abcdefgh"),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_hostile_files_get_a_diagnostic(name: str, tmp_path: Path) -> None:
+    code, texts = FILES[name]
+    done = check(write(tmp_path, texts))
+    assert done.returncode == 1, done.stderr[:1000]
+    assert f"[{code}]" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "root:" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "code"), [("a.net", "NS010"), ("/etc/passwd", "NS011"), ("link.net", "NS011")]
+)
+def test_hostile_links_get_a_diagnostic(target: str, code: str, tmp_path: Path) -> None:
+    path = write(tmp_path, {"a.net": IMPORT.format("link.net")})
+    (tmp_path / "link.net").symlink_to(target)
+    done = check(path)
+    assert done.returncode == 1
+    assert f"[{code}]" in done.stderr
+    assert "root:" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "data"),
+    [("NS002", b"\x7fELF\xff" * 1000), ("NS003", bytes(1000)), ("NS002", b"\xff\xfen\x00")],
+)
+def test_hostile_bytes_of_an_import_get_a_diagnostic(
+    code: str, data: bytes, tmp_path: Path
+) -> None:
+    path = write(tmp_path, {"a.net": IMPORT.format("b.net")})
+    (tmp_path / "b.net").write_bytes(data)
+    done = check(path)
+    assert done.returncode == 1
+    assert f"[{code}]" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows"),
+    [
+        ("r{0}:tanh\n", 40_000),
+        ("drop r{0}\n", 0),
+        ("x{0} after r{0}:abs\n", 70_000),
+        ("let v{0}=1\n", 40_000),
+    ],
+)
+def test_large_variants_of_large_nets_are_checked_in_time(
+    changes: str, rows: int, tmp_path: Path
+) -> None:
+    count = 30_000 if "after" in changes else 40_000
+    changed = "".join(changes.format(i) for i in range(count))
+    last = "last after i: abs\n" if "drop" in changes else ""
+    text = f"net a from b {{\n{changed}{last}}}"
+    done = check(write(tmp_path, {"a.net": text, "b.net": base(40_000)}))
+    assert done.returncode == 0, done.stderr[:1000]
+    assert f"{max(rows, 1):,} row" in done.stdout
+
+
+def test_a_chain_of_variants_of_a_large_net_is_checked_in_time(tmp_path: Path) -> None:
+    texts = {f"f{i}.net": f"net f{i} from f{i + 1} {{ x{i} after i: abs }}" for i in range(98)}
+    done = check(write(tmp_path, texts | {"f98.net": base(60_000)}))
+    assert done.returncode == 0, done.stderr[:1000]
+    assert "60,098 rows" in done.stdout
+
+
+def test_a_diamond_of_imports_is_read_once(tmp_path: Path) -> None:
+    texts = {"a.net": "net a\n", "d.net": "block deep = relu\n"}
+    for i in range(200):
+        texts["a.net"] += f'import "b{i}.net"\n'
+        texts[f"b{i}.net"] = f'import "d.net"\nblock b{i} = deep\n'
+    texts["a.net"] += "input i 8x8x3\na: b0 | b199\n"
+    done = check(write(tmp_path, texts))
+    assert done.returncode == 0, done.stderr[:1000]

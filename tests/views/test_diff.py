@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from netspec import Net, load, loads
+from netspec import Net, load
 from netspec.language.diagnostics import cells_wide
 from netspec.views.diff import as_data, diff
-from netspec.views.diff_table import change, lines, percent, show
+from netspec.views.diff_table import lines
 from tests.helpers import HEADER, load_rows
 
 LAYERS = [
@@ -220,16 +220,36 @@ def test_what_rows_read_is_told_and_an_inserted_row_is_not_blamed_on_the_next() 
     assert [pair.labels for pair in inserted.rows if not pair.is_alike] == [[None, "x"]]
     moved = changes(rows.format(new="", source="a"), rows.format(new="", source="b"))
     assert moved == {"from": [["a", "c"], ["b", "c"]]}
+    headed = "a: relu\n{}head h from a: fc 3\nb: tanh"
+    inserted = diff(load_rows(headed.format("")), load_rows(headed.format("x: tanh\n")))
+    assert [pair.labels for pair in inserted.rows if not pair.is_alike] == [[None, "x"]]
     renamed = "z: relu\nb: tanh\nc: sigmoid\nd from z, c: add"
     assert all(pair.is_alike for pair in diff(before, load_rows(renamed)).rows)
 
 
 def test_what_a_row_reads_inside_another_is_told() -> None:
-    rows = "block two = {{\n x: relu\n y: tanh\n output {0}, {1}\n}}\na: two | add\nb: relu"
-    assert not diff(load_rows(rows.format("x", "y")), load_rows(rows.format("y", "x"))).is_empty
-    rows = rows.replace(" | add\nb: relu", "\nb: add")
-    found = changes(rows.format("x", "y"), rows.format("y", "x"))
-    assert found
+    rows = "block two = {{\n x: relu\n y: tanh\n output {}, {}\n}}\na: two\nb from a: concat"
+    one, other = load_rows(rows.format("x", "y")), load_rows(rows.format("y", "x"))
+    assert diff(one, one).is_empty
+    (pair,) = (pair for pair in diff(one, other).rows if "from" in pair.changes)
+    assert pair.changes["from"] == [["a.x.relu", "a"], ["a.y.tanh", "a"]]
+
+
+def test_another_operator_of_the_same_name_in_a_branch_is_told() -> None:
+    rows = "a: concat {{ {} 1x1, 2; relu }}"
+    (stage,) = changes(rows.format("conv"), rows.format("local"))["stages"]
+    assert stage == {"a": "a.b1", "b": "a.b1", "changes": {"op": ["conv", "local"]}}
+
+
+def test_a_head_stands_for_a_head_only() -> None:
+    one = load_rows("a: relu\nb: fc 3")
+    other = load_rows("a: relu\nc: tanh\nhead h from a: fc 3")
+    assert [pair.labels for pair in diff(one, other).rows] == [
+        ["a", "a"],
+        ["b", None],
+        [None, "c"],
+        [None, "h"],
+    ]
 
 
 def test_heads_and_their_weights_are_told() -> None:
@@ -240,7 +260,10 @@ def test_heads_and_their_weights_are_told() -> None:
     assert "reads a -> b" in text
     assert "weight 0.5 -> 0.0" in text
     assert "= total  with heads" in text
-    assert changes("a: relu\nb: fc 3", "a: relu\nhead b from a: fc 3") == {"head": [False, "b"]}
+    assert "gap fc (head)" in text
+    rows = ("a: relu\nb: fc 3", "a: relu\nhead b from a: fc 3")
+    assert changes(*rows) == {"head": [False, "b"]}
+    assert "head none -> b" in shown(*map(load_rows, rows))
 
 
 def test_inputs_and_outputs_of_the_net_are_told() -> None:
@@ -252,117 +275,3 @@ def test_inputs_and_outputs_of_the_net_are_told() -> None:
     assert found.changes == {"outputs": [["a", "b"], ["b", "a"]]}
     assert not found.is_empty
     assert "~ outputs: a, b -> b, a" in [line.text for line in lines(found)]
-
-
-# ------------------------------------------------------------------------------------------- text
-
-
-def test_a_changed_row_tells_only_what_the_other_has_instead() -> None:
-    text = load("alexnet").source.text.partition("document")[0]
-    edited = text.replace("C1: conv 11x11x3/4, 96", "C1: conv 11x11x3/4, 48").split("\n")
-    edited = [line.partition(" -> ")[0] for line in edited if not line.startswith("claim")]
-    other = loads("\n".join(edited).replace("5x5x48/1", "5x5/1"))
-    told = shown(load("alexnet"), other).splitlines()
-    at = next(i for i, line in enumerate(told) if line.startswith("~ C1"))
-    assert told[at : at + 2] == [
-        "~ C1     conv relu norm  11x11x3/4, 96  55x55x96       34,944   105,415,200",
-        "                         11x11x3/4, 48  55x55x48       17,472    52,707,600",
-    ]
-    assert told[at + 2].split() == ["-50.0", "%", "-50.0", "%"]
-    assert told[at + 3].startswith("~ S1")
-    assert "= 8 rows are alike: S2, C3, C4, ..., F8" in told
-
-
-def test_totals_are_told_with_the_change() -> None:
-    totals = shown(load("alexnet"), load("googlenet")).splitlines()[-8:]
-    assert [line.split() for line in totals[:4]] == [
-        ["~", "total", "60,965,224", "724,406,816"],
-        ["6,998,552", "1,582,671,872"],
-        ["-53,966,672", "+858,265,056"],
-        ["-88.5", "%", "+118.5", "%"],
-    ]
-    assert totals[4].startswith("~ total  with heads")
-    assert len({len(line) for line in totals[1:]}) == 1
-
-
-def test_equal_nets_are_told_in_a_line() -> None:
-    assert shown(load("alexnet"), load("alexnet")).splitlines()[2:] == [
-        "",
-        "no differences: 11 rows, 60,965,224 parameters, 724,406,816 MACs",
-    ]
-
-
-def test_a_new_label_is_a_rename_when_all_else_is_alike() -> None:
-    told = shown(load_rows("a: relu\nb: fc 2"), load_rows("a: relu\nc: fc 2"))
-    assert "= 2 rows are alike, 1 of them renamed: a, b = c" in told
-    assert "= total" in told
-
-
-def test_a_row_that_loses_its_kernel_or_parameters_says_so() -> None:
-    told = shown(load_rows("a: conv 1x1, 3"), load_rows("a: relu")).splitlines()
-    assert told[7].split() == ["relu", "none", "0", "0"]
-    assert told[8].split() == ["-100.0", "%", "-100.0", "%"]
-
-
-def test_blocks_of_one_name_show_their_operators() -> None:
-    rows = "block unit = {}\na: unit"
-    told = shown(load_rows(rows.format("relu | tanh")), load_rows(rows.format("relu"))).splitlines()
-    assert told[6].split()[:4] == ["~", "a", "relu", "tanh"]
-    assert told[7].split() == ["relu"]
-
-
-def test_a_row_that_differs_in_its_input_alone_says_so() -> None:
-    header = HEADER.replace("8x8", "7x7")
-    told = shown(load_rows("a: maxpool 3x3/3"), load_rows("a: maxpool 3x3/3", header))
-    assert "input 8x8x3 -> 7x7x3" in told
-
-
-def test_many_stages_are_counted_not_listed() -> None:
-    rows = "a: concat {{ {} }}"
-    branch = " | ".join(["conv 3x3, 3, pad={0}, dilation={0}"] * 5)
-    one, other = (rows.format(f"{b}; {b}; relu") for b in (branch.format(1), branch.format(2)))
-    told = shown(load_rows(one), load_rows(other))
-    assert told.count("dilation 1 -> 2") == 6
-    assert "and 4 stages more" in told
-
-
-def test_settings_and_files_are_told_of_nets_of_one_name() -> None:
-    text = "net t(n=2)\ninput image 8x8x3\na: fc n"
-    told = shown(loads(text, "one.net"), loads(text, "a_\u7db2.net", n="3")).splitlines()
-    assert told[:2] == ["- t: image 8x8x3 (one.net)", "+ t: image 8x8x3 (a_\u7db2.net, n=3)"]
-
-
-def test_long_names_are_wrapped() -> None:
-    text = "net t\ninput image 8x8x3\na: fc 2"
-    told = lines(diff(loads(text, "\u7db2" * 90), loads(text, "x" * 300)))
-    assert max(cells_wide(line.text) for line in told) <= 80
-    assert sum(line.text.count("\u7db2") for line in told) == 90
-
-
-def test_huge_counts_are_never_cut() -> None:
-    told = shown(load_rows("a: fc 2**50"), load_rows("a: fc 2**30 | fc 2**31"))
-    assert max(map(len, told.splitlines())) <= 80
-    assert "2.305843e+18" in told
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "by", "share"),
-    [
-        (100, 150, "+50", "+50.0 %"),
-        (2_000_000, 1_000_000, "-1,000,000", "-50.0 %"),
-        (7, 7, "", ""),
-        (0, 7, "+7", ""),
-        (1, 100_000, "+99,999", "+9,999,900 %"),
-        (1, 10**400, "+1.000000e+400", "+1.0e+402 %"),
-        ("H*W", 7, "", ""),
-        (7, "H*W", "", ""),
-    ],
-)
-def test_changes_are_told_of_numbers_only(a: Any, b: Any, by: str, share: str) -> None:
-    assert change(a, b) == by
-    assert percent(a, b) == share
-
-
-def test_what_is_not_a_number_is_shown_as_written() -> None:
-    assert show(1_234_567) == "1,234,567"
-    assert show("3*H*W") == "3*H*W"
