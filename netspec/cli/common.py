@@ -122,6 +122,8 @@ def _reporting(as_json: bool) -> Iterator[None]:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; it keeps its permissions, and a link goes on leading to it.
 
+    What is no regular file, such as a pipe or ``/dev/stdout``, is written into, not replaced.
+
     Raises:
         DataError: it cannot be written.
     """
@@ -129,6 +131,9 @@ def write_whole(path: Path, content: bytes) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         mode = None
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)
+            return
         if target.exists():
             with target.open("r+b"):  # who may not write a file may still put another in its place
                 mode = target.stat().st_mode
