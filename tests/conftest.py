@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,18 @@ settings.register_profile(
     "netspec", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("netspec")
+
+
+def _has_gpu() -> bool:
+    try:
+        import torch
+    except ImportError:  # the language and its checks need no torch, nor do their tests
+        return False
+    return torch.cuda.is_available()
+
+
+if not _has_gpu():  # before anything imports a kernel: Triton looks when it sees one
+    os.environ["TRITON_INTERPRET"] = "1"
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,146 @@
+"""Compile launches ahead, for a GPU that is elsewhere, and read what came out.
+
+The signature of a launch is what Triton would derive on the GPU: types, which pointers and sizes
+16 divides, which integers are 1.  So the code is the code that a real launch would run.  Tensors
+may be on PyTorch's ``meta`` device, which takes no memory.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import triton
+from torch import Tensor
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from netspec.kernels.launch import OPTIONS, Launch
+
+SHARED_MEMORY = {80: 163 * 1024, 90: 227 * 1024}
+"""Bytes of shared memory that one block may use, by compute capability."""
+
+WARPS, BLOCKS, REGISTERS, SHARED = 64, 32, 65536, {80: 164 * 1024, 90: 228 * 1024}
+"""What a multiprocessor of capability 8.0 or 9.0 holds at once."""
+
+_NAMES = {
+    "torch.float16": "fp16",
+    "torch.bfloat16": "bf16",
+    "torch.float32": "fp32",
+    "torch.float64": "fp64",
+    "torch.uint8": "u8",
+    "torch.int32": "i32",
+    "torch.int64": "i64",
+}
+
+
+def compile(launch: Launch, capability: int) -> Any:
+    """Compile a launch for ``sm_<capability>``; needs neither a GPU nor its driver.
+
+    Returns:
+        Triton's compiled kernel, with ``asm["cubin"]`` and ``metadata``.
+
+    Raises:
+        RuntimeError: Triton's interpreter is on, which compiles nothing.
+    """
+    if not isinstance(launch.kernel, triton.JITFunction):
+        raise RuntimeError("nothing is compiled while TRITON_INTERPRET=1")
+    names = list(launch.kernel.arg_names)
+    constant = {p.name for p in launch.kernel.params if p.is_constexpr}
+    signature, constants, attributes = {}, {}, {}
+    for place, name in enumerate(names):
+        value = launch.arguments[name]
+        kind, is_divisible = ("constexpr", False) if name in constant else specialization(value)
+        signature[name] = kind
+        if kind == "constexpr":
+            constants[name] = value
+        if is_divisible:
+            attributes[(place,)] = [["tt.divisibility", 16]]
+    options = {"num_warps": launch.warps, "num_stages": launch.stages, **OPTIONS}
+    source = ASTSource(launch.kernel, signature, constants, attributes)
+    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+
+
+def specialization(value: Any) -> tuple[str, bool]:
+    """The type that Triton gives a run-time argument, and whether it assumes that 16 divides it."""
+    if isinstance(value, Tensor):
+        address = 0 if value.device.type == "meta" else value.untyped_storage().data_ptr()
+        address += int(value.storage_offset()) * value.element_size()
+        return f"*{_NAMES[str(value.dtype)]}", address % 16 == 0
+    if isinstance(value, TensorDescriptor):
+        block = ", ".join(map(str, value.block_shape))
+        return f"tensordesc<{_NAMES[str(value.base.dtype)]}[{block}]>", False
+    if value is None or (isinstance(value, int) and value == 1 and value is not True):
+        return "constexpr", False
+    if isinstance(value, bool):
+        return "u1", False
+    if isinstance(value, int):
+        return "i32" if -(2**31) <= value < 2**31 else "i64", value % 16 == 0
+    return "fp32", False
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a compiled kernel takes, and which instructions its loops are made of.
+
+    ``registers`` are a thread's, ``stack`` and ``local`` bytes a thread (0 unless it spills),
+    ``shared`` bytes a block; ``instructions`` counts the opcodes of the machine code, each with
+    its modifiers, such as ``LDG.E.128``.
+    """
+
+    registers: int
+    stack: int
+    local: int
+    shared: int
+    warps: int
+    capability: int
+    instructions: Mapping[str, int]
+
+    @property
+    def occupancy(self) -> float:
+        """Warps that can be resident on a multiprocessor, of all that it has room for."""
+        granted = -(-max(self.registers, 1) * 32 // 256) * 256  # registers come to a warp in 256s
+        by_registers = REGISTERS // granted // self.warps
+        by_shared = SHARED[self.capability] // max(1, self.shared + 1024)
+        resident = min(by_registers, by_shared, BLOCKS, WARPS // self.warps)
+        return resident * self.warps / WARPS
+
+    def count(self, opcode: str) -> int:
+        """How many instructions begin with ``opcode``: ``HGMMA``, or ``LDG.E.128``."""
+        return sum(n for name, n in self.instructions.items() if name.startswith(opcode))
+
+
+def resources(compiled: Any) -> Resources:
+    """Read the machine code of a compiled kernel, by the tools that come with Triton."""
+    usage = _cuobjdump(compiled, "-res-usage")
+    found = {key: int(n) for key, n in re.findall(r"(REG|STACK|LOCAL):(\d+)", usage)}
+    counts: dict[str, int] = {}
+    code = _cuobjdump(compiled, "-sass")
+    for opcode in re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)", code):
+        counts[opcode] = counts.get(opcode, 0) + 1
+    return Resources(
+        registers=found["REG"],
+        stack=found["STACK"],
+        local=found["LOCAL"],
+        shared=int(compiled.metadata.shared),
+        warps=int(compiled.metadata.num_warps),
+        capability=int(compiled.metadata.target.arch),
+        instructions=counts,
+    )
+
+
+def _cuobjdump(compiled: Any, what: str) -> str:
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(compiled.asm["cubin"])
+        file.flush()
+        done = subprocess.run(
+            [str(tool), what, file.name], capture_output=True, text=True, check=True
+        )
+    return done.stdout

@@ -1,0 +1,37 @@
+"""What kernels compute in: accumulators, and how they round."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+
+PRECISIONS = ("ieee", "tf32")
+"""Products of float32: exact, or rounded to TF32's 10 bits for the tensor cores, on request."""
+
+
+def accumulator(dtype: torch.dtype) -> tl.constexpr:
+    """The type that sums are kept in: float64 for float64, float32 for everything shorter."""
+    return tl.float64 if dtype == torch.float64 else tl.float32
+
+
+def check_precision(precision: str) -> None:
+    """Refuse an unknown precision.
+
+    Raises:
+        ValueError: it is none of :data:`PRECISIONS`.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+
+
+@triton.jit
+def relu(x):
+    """max(x, 0), where NaN stays NaN."""
+    return tl.where(x < 0, 0.0, x)
+
+
+@triton.jit
+def masked(dy, y):
+    """The gradient that passes a ReLU whose output is y: none where y is 0 (or below)."""
+    return tl.where(y <= 0, 0.0, dy)

@@ -1,0 +1,156 @@
+"""The general forward convolution, as an implicit matrix product.
+
+    y[m, o] = act(b[o] + sum over r, s, c of x[pixel(m, r, s), c] w[o, r, s, c])
+
+The rows m are output pixels, the columns o filters, and the sum runs over the taps (r, s) outside
+and over channels inside, so that neighbouring threads read neighbouring channels.  The matrix of
+windows is never written down: its rows are read where they lie in the image, and taps that fall
+outside of it read zeros.
+
+The loops over taps are nested, not flattened into one: a flattened one is compiled wrongly at 8
+warps by some versions of Triton (pytorch#173068).
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from netspec.kernels.arithmetic import accumulator, relu
+from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.conv.tiles import Tile, place
+from netspec.kernels.launch import Launch
+from netspec.kernels.layout import pitch
+
+# ---------------------------------------------------------------------------------------- kernels
+
+
+@triton.jit
+def window_products(
+    x_ptr, w_ptr, x_pitch, height, width, height_out, width_out, pixels, channels, count,
+    first, last, rows, columns,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr,
+    STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
+    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
+    DILATION_H: tl.constexpr, DILATION_W: tl.constexpr,
+    ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """Sums over the taps and the channels first..last: [ROWS, COLUMNS], of one group."""
+    column_out = rows % width_out
+    rest = rows // width_out
+    top = rest % height_out * STRIDE_H - PADDING_TOP
+    left = column_out * STRIDE_W - PADDING_LEFT
+    corner = ((rest // height_out).to(tl.int64) * height + top) * width + left
+    w_row = columns.to(tl.int64) * (KERNEL_H * KERNEL_W * channels)
+    total = tl.zeros((ROWS, COLUMNS), ACCUMULATOR)
+    for r in range(KERNEL_H):
+        h = top + r * DILATION_H
+        for s in range(KERNEL_W):
+            v = left + s * DILATION_W
+            is_inside = (rows < pixels) & (h >= 0) & (h < height) & (v >= 0) & (v < width)
+            x_row = (corner + (r * DILATION_H * width + s * DILATION_W)) * x_pitch
+            tap = (r * KERNEL_W + s) * channels
+            for start in range(first, last, DEPTH):
+                c = start + tl.arange(0, DEPTH)
+                x = tl.load(
+                    x_ptr + x_row[:, None] + c[None, :],
+                    mask=is_inside[:, None] & (c < last)[None, :],
+                    other=0.0,
+                )
+                w = tl.load(
+                    w_ptr + w_row[None, :] + (tap + c)[:, None],
+                    mask=(columns < count)[None, :] & (c < last)[:, None],
+                    other=0.0,
+                )
+                total = tl.dot(x, w, total, input_precision=PRECISION, out_dtype=ACCUMULATOR)
+    return total
+
+
+@triton.jit
+def implicit(
+    x_ptr, w_ptr, b_ptr, y_ptr, x_pitch, y_pitch,
+    height, width, height_out, width_out, pixels, channels, count,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr,
+    STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
+    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
+    DILATION_H: tl.constexpr, DILATION_W: tl.constexpr,
+    RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """One tile of one group's outputs; grid: tiles x groups."""
+    row_tile, column_tile = place(
+        tl.program_id(0), tl.cdiv(pixels, ROWS), tl.cdiv(count, COLUMNS), 8
+    )
+    group = tl.program_id(1)
+    rows = row_tile * ROWS + tl.arange(0, ROWS)
+    columns = column_tile * COLUMNS + tl.arange(0, COLUMNS)
+    taps: tl.constexpr = KERNEL_H * KERNEL_W
+    w_group = w_ptr + group.to(tl.int64) * count * taps * channels
+    y = window_products(
+        x_ptr + group * channels, w_group, x_pitch, height, width, height_out, width_out,
+        pixels, channels, count, 0, channels, rows, columns,
+        KERNEL_H, KERNEL_W, STRIDE_H, STRIDE_W, PADDING_TOP, PADDING_LEFT, DILATION_H, DILATION_W,
+        ACCUMULATOR, PRECISION, ROWS, COLUMNS, DEPTH,
+    )  # fmt: skip
+    o = group * count + columns
+    if b_ptr is not None:
+        y += tl.load(b_ptr + o, mask=columns < count, other=0.0).to(ACCUMULATOR)[None, :]
+    if RELU:
+        y = relu(y)
+    tl.store(
+        y_ptr + rows.to(tl.int64)[:, None] * y_pitch + o[None, :],
+        y.to(y_ptr.dtype.element_ty),
+        mask=(rows < pixels)[:, None] & (columns < count)[None, :],
+    )
+
+
+# --------------------------------------------------------------------------------------- launches
+
+
+def launches(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    y: Tensor,
+    geometry: Geometry,
+    *,
+    relu: bool,
+    precision: str,
+    tile: Tile,
+) -> list[Launch]:
+    """The convolution as one launch; operands as those of ``conv2d`` in ``operators.py``."""
+    programs = tile.programs(geometry.pixels_out, geometry.count_of_group)
+    arguments = (
+        operands(x, w, y, geometry)
+        | geometry.constants()
+        | {
+            "b_ptr": b,
+            "RELU": relu,
+            "ACCUMULATOR": accumulator(x.dtype),
+            "PRECISION": precision,
+            "ROWS": tile.rows,
+            "COLUMNS": tile.columns,
+            "DEPTH": tile.depth,
+        }
+    )
+    return [Launch(implicit, (programs, geometry.groups), arguments, tile.warps, tile.stages)]
+
+
+def operands(x: Tensor, w: Tensor, y: Tensor, geometry: Geometry) -> dict[str, object]:
+    """The run-time arguments that the kernels over windows share."""
+    return {
+        "x_ptr": x,
+        "w_ptr": w,
+        "y_ptr": y,
+        "x_pitch": pitch("x", x),
+        "y_pitch": pitch("y", y),
+        "height": geometry.height,
+        "width": geometry.width,
+        "height_out": geometry.height_out,
+        "width_out": geometry.width_out,
+        "pixels": geometry.pixels_out,
+        "channels": geometry.channels_of_group,
+        "count": geometry.count_of_group,
+    }

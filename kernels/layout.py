@@ -1,0 +1,98 @@
+"""What the kernels take: maps in channels-last order, and slices of their channels.
+
+A map is an ``[N, H, W, C]`` tensor whose channels lie side by side and whose pixels lie evenly
+apart.  The distance between pixels, in elements, is its *pitch*: C for a contiguous tensor, and the
+channels of the whole for a slice ``whole[..., a:b]``, which is how a convolution writes its part of
+a concatenation in place.  Whatever is laid out otherwise is refused: copying it would hide a cost.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import Tensor
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def pitch(name: str, x: Tensor) -> int:
+    """Elements between neighbouring pixels of a map.
+
+    Raises:
+        ValueError: the tensor is no [N, H, W, C] map, or is laid out otherwise.
+    """
+    if x.dim() != 4:
+        raise ValueError(f"{name} must be [N, H, W, C], and is {_size(x)}")
+    batch, height, width, channels = x.shape
+    if x.numel() == 0:
+        return channels
+    distances = [  # between neighbours along each axis, and how many pixels that step spans
+        (size, stride, span)
+        for size, stride, span in (
+            (width, x.stride(2), 1),
+            (height, x.stride(1), width),
+            (batch, x.stride(0), height * width),
+        )
+        if size > 1
+    ]
+    step = distances[0][1] // distances[0][2] if distances else channels
+    is_even = all(stride == step * span for _, stride, span in distances)
+    if not is_even or step < channels or (channels > 1 and x.stride(3) != 1):
+        raise ValueError(
+            f"{name} must be channels-last: {_size(x)} with strides {tuple(x.stride())} has no "
+            "channels side by side and pixels evenly apart; "
+            f"permute a channels_last tensor, or call {name}.contiguous() first"
+        )
+    return step
+
+
+def check(name: str, x: Tensor, size: tuple[int, ...], like: Tensor) -> None:
+    """Refuse a contiguous operand of another size, type or device than ``like`` asks for.
+
+    Raises:
+        ValueError: its size or its layout differs.
+        TypeError: its type or its device differs.
+    """
+    if tuple(x.shape) != size:
+        raise ValueError(f"{name} must be {list(size)}, and is {_size(x)}")
+    if not x.is_contiguous():
+        raise ValueError(f"{name} must be contiguous, and has strides {tuple(x.stride())}")
+    check_kind(name, x, like)
+
+
+def check_kind(name: str, x: Tensor, like: Tensor) -> None:
+    """Refuse an operand of another type or device than ``like``.
+
+    Raises:
+        TypeError: they differ.
+    """
+    if x.dtype != like.dtype or x.device != like.device:
+        raise TypeError(
+            f"{name} is {x.dtype} on {x.device}, and must be {like.dtype} on {like.device}"
+        )
+
+
+def check_device(x: Tensor) -> None:
+    """Refuse what no kernel runs on: no floating point, or no GPU and no interpreter.
+
+    Raises:
+        TypeError: the type is none of :data:`FLOATS`.
+        RuntimeError: the tensor is on a CPU and Triton's interpreter is off.
+    """
+    if x.dtype not in FLOATS:
+        raise TypeError(f"the kernels take floating point, not {x.dtype}")
+    if x.device.type == "cpu" and not is_interpreted():
+        raise RuntimeError(
+            "the kernels run on CUDA tensors; on a CPU, set TRITON_INTERPRET=1 before "
+            "netspec.kernels is imported to run them, slowly, in Triton's interpreter"
+        )
+
+
+def is_interpreted() -> bool:
+    """Whether kernels run in Triton's interpreter, on CPU tensors."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def _size(x: Tensor) -> list[int]:
+    return list(x.shape)

@@ -1,0 +1,118 @@
+"""What the tests of the kernels share: where they run, how far they may be off, guarded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+ON_GPU = DEVICE.type == "cuda"
+DTYPES = [torch.float16, torch.float32, torch.float64]
+"""Types that the tests draw; bfloat16 is added on a GPU, since the interpreter's product of it is
+wrong (triton#11584)."""
+if ON_GPU:
+    DTYPES.insert(1, torch.bfloat16)
+
+only_on_gpu = pytest.mark.skipif(not ON_GPU, reason="needs an NVIDIA GPU")
+gpu = pytest.mark.gpu
+
+
+def normal(*size: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
+    """Values from N(0, 1), rounded to ``dtype``, where the kernels run."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(size, generator=generator, dtype=torch.float64).to(DEVICE, dtype)
+
+
+def assert_within(y: Tensor, exact: Tensor, allowed: Tensor) -> None:
+    """Every element is as near to the exact value as ``allowed`` says; NaN and inf are equal."""
+    exact, allowed = exact.to(y.device), allowed.to(y.device)
+    assert y.shape == exact.shape
+    is_finite = exact.isfinite()
+    difference = (y.double() - exact).abs()
+    is_fine = torch.where(is_finite, difference <= allowed, False)
+    is_fine |= ~is_finite & ((y.double() == exact) | (y.isnan() & exact.isnan()))
+    if not bool(is_fine.all()):
+        worst = (difference / allowed).nan_to_num(torch.inf).masked_fill(is_fine, 0).argmax()
+        at = tuple(int(i) for i in torch.unravel_index(worst, y.shape))
+        raise AssertionError(
+            f"{int((~is_fine).sum())} of {y.numel()} elements are off; at {at}: "
+            f"{y[at].item()!r}, exactly {exact[at].item()!r}, allowed {allowed[at].item():.3g}"
+        )
+
+
+def rounding(
+    exact: Tensor,
+    dtype: torch.dtype,
+    *,
+    terms: int,
+    magnitude: Tensor,
+    precision: str = "ieee",
+) -> Tensor:
+    """How far a sum of ``terms`` products may be from its exact value, element by element.
+
+    A sum of K products, in whatever order, is off by at most K u sum |x_i w_i|, to first order
+    (Higham 2002, section 3.1), with ``magnitude`` that sum of absolute values and u the
+    accumulator's unit: float64's for float64, float32's for all shorter types, whose products
+    float32 holds exactly.  Tensor cores truncate where others round, so u is a whole ulp, eps.
+    TF32 keeps 10 bits of each factor, rounded to nearest: 2^-11 from each, 2^-10 in all.
+    Storing rounds to ``dtype`` once more, by eps / 2 of the value, or half of the smallest
+    subnormal where it is smaller.  Bias and activation are one more term each.
+    """
+    accumulator = torch.float64 if dtype == torch.float64 else torch.float32
+    unit = (terms + 2) * torch.finfo(accumulator).eps
+    if precision == "tf32":
+        unit += 2.0**-10
+    info = torch.finfo(dtype)
+    # What is summed inexactly is rounded by its own size, hence the magnitude's share in it.
+    stored = info.eps / 2 * (exact.abs() + unit * magnitude) + info.smallest_normal * info.eps
+    return unit * magnitude + stored
+
+
+@dataclass
+class Guarded:
+    """A poisoned output in the middle of a larger buffer whose rest must stay as it was."""
+
+    whole: Tensor
+    slice: Tensor
+    is_slice: Tensor
+
+    def assert_intact(self) -> None:
+        """Nothing outside was written."""
+        assert bool((self.whole[~self.is_slice] == SENTINEL).all()), "written outside of the output"
+
+    def assert_written(self) -> None:
+        """Every element of the output was written (by no NaN)."""
+        assert not bool(self.slice.isnan().any()), "elements were left unwritten"
+
+
+SENTINEL = 77.0
+
+
+def guarded(
+    batch: int,
+    height: int,
+    width: int,
+    channels: int,
+    *,
+    dtype: torch.dtype,
+    before: int = 3,
+    after: int = 5,
+) -> Guarded:
+    """NaN where a map is to be written, a sentinel around it, channels and images included."""
+    size = (batch + 2, height, width, before + channels + after)
+    whole = torch.full(size, SENTINEL, dtype=dtype, device=DEVICE)
+    is_slice = torch.zeros(size, dtype=torch.bool, device=DEVICE)
+    is_slice[1 : 1 + batch, :, :, before : before + channels] = True
+    whole[is_slice] = torch.nan
+    return Guarded(whole, whole[1 : 1 + batch, :, :, before : before + channels], is_slice)
+
+
+def within(x: Tensor, before: int = 2, after: int = 3) -> Tensor:
+    """The same map as a slice of the channels of a larger one that is NaN elsewhere."""
+    whole = x.new_full((*x.shape[:-1], before + x.shape[-1] + after), torch.nan)
+    part = whole[..., before : before + x.shape[-1]]
+    part.copy_(x)
+    return part
