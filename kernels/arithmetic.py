@@ -10,8 +10,13 @@ PRECISIONS = ("ieee", "tf32")
 """Products of float32: exact, or rounded to TF32's 10 bits for the tensor cores, on request."""
 
 
-def accumulator(dtype: torch.dtype) -> tl.constexpr:
+def accumulator_dtype(dtype: torch.dtype) -> torch.dtype:
     """The type that sums are kept in: float64 for float64, float32 for everything shorter."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def accumulator(dtype: torch.dtype) -> tl.dtype:
+    """The same, as a compile-time argument of a kernel."""
     return tl.float64 if dtype == torch.float64 else tl.float32
 
 

@@ -47,6 +47,18 @@ def pitch(name: str, x: Tensor) -> int:
     return step
 
 
+def laid_out(gradient: Tensor) -> Tensor:
+    """A gradient as it is, or, where autograd expanded or strided it, written out in order.
+
+    An operator refuses such an input; a gradient's layout is nobody's choice.
+    """
+    try:
+        pitch("gradient", gradient)
+    except ValueError:
+        return gradient.contiguous()
+    return gradient
+
+
 def check(name: str, x: Tensor, size: tuple[int, ...], like: Tensor) -> None:
     """Refuse a contiguous operand of another size, type or device than ``like`` asks for.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+import torch
 from torch import Tensor
 
+from netspec.kernels.conv.tiles import Work
 from netspec.kernels.layout import check, check_device, check_kind, pitch
 
 Pair = tuple[int, int]
@@ -80,6 +82,17 @@ class Geometry:
         return (self.count, *self.kernel, self.channels_of_group)
 
     @property
+    def work(self) -> Work:
+        """The forward product: output pixels x filters, over taps and channels."""
+        return Work(
+            rows=self.pixels_out,
+            columns=self.count_of_group,
+            taps=prod(self.kernel),
+            depth=self.channels_of_group,
+            groups=self.groups,
+        )
+
+    @property
     def is_pointwise(self) -> bool:
         """Whether every output pixel sees the one input pixel at its own place."""
         return self.kernel == self.stride == (1, 1) and not any(self.padding)
@@ -148,3 +161,25 @@ def geometry(
         raise ValueError(f"{found.pixels_out} pixels are more than 2^31 - 1: split the batch")
     check("w", w, found.size_of_weight, like=x)
     return found
+
+
+def example(
+    size: tuple[int, int, int, int],
+    filters: tuple[int, int, int, int],
+    dtype: torch.dtype,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    groups: int = 1,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Geometry]:
+    """Operands (x, w, b, y) of a layer without memory behind them, and its geometry; what overhangs
+    because sizes round up is padding at the bottom and right."""
+    x, w = (torch.empty(s, dtype=dtype, device="meta") for s in (size, filters))
+    far = [
+        padding + -(extent + 2 * padding - taps) % stride
+        for extent, taps in zip(size[1:3], filters[1:3], strict=True)
+    ]
+    sides = [padding, far[0], padding, far[1]]
+    found = geometry(x, w, [stride, stride], sides, [1, 1], groups)
+    b = torch.empty(found.count, dtype=dtype, device="meta")
+    return x, w, b, torch.empty(found.size_out, dtype=dtype, device="meta"), found

@@ -13,15 +13,44 @@ warps by some versions of Triton (pytorch#173068).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from netspec.kernels.arithmetic import accumulator, relu
-from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.conv import tiles
+from netspec.kernels.conv.geometry import Geometry, example
 from netspec.kernels.conv.tiles import Tile, place
 from netspec.kernels.launch import Launch
 from netspec.kernels.layout import pitch
+
+# --------------------------------------------------------------------------------- configurations
+
+TILES: tiles.Tiles = {
+    "half": (
+        Tile(128, 128, 64, warps=8, stages=3),
+        Tile(128, 64, 64, warps=4, stages=3),
+        Tile(64, 64, 64, warps=4, stages=4),
+        Tile(64, 64, 16, warps=4, stages=4),
+        Tile(64, 32, 64, warps=4, stages=4),
+        Tile(16, 64, 64, warps=4, stages=3),
+    ),
+    "tf32": (
+        Tile(128, 64, 32, warps=8, stages=3),
+        Tile(64, 64, 32, warps=4, stages=3),
+        Tile(64, 32, 32, warps=4, stages=3),
+        Tile(16, 64, 32, warps=4, stages=3),
+    ),
+    "ieee": (
+        Tile(64, 64, 16, warps=8, stages=3),
+        Tile(64, 32, 16, warps=4, stages=3),
+        Tile(32, 32, 16, warps=4, stages=3),
+    ),
+    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+}
 
 # ---------------------------------------------------------------------------------------- kernels
 
@@ -122,30 +151,26 @@ def launches(
 ) -> list[Launch]:
     """The convolution as one launch; operands as those of ``conv2d`` in ``operators.py``."""
     programs = tile.programs(geometry.pixels_out, geometry.count_of_group)
-    arguments = (
-        operands(x, w, y, geometry)
-        | geometry.constants()
-        | {
-            "b_ptr": b,
-            "RELU": relu,
-            "ACCUMULATOR": accumulator(x.dtype),
-            "PRECISION": precision,
-            "ROWS": tile.rows,
-            "COLUMNS": tile.columns,
-            "DEPTH": tile.depth,
-        }
-    )
+    arguments = {
+        "x_ptr": x,
+        "w_ptr": w,
+        "b_ptr": b,
+        "y_ptr": y,
+        "y_pitch": pitch("y", y),
+        "RELU": relu,
+        "ACCUMULATOR": accumulator(x.dtype),
+        "PRECISION": precision,
+        **sizes(x, geometry),
+        **geometry.constants(),
+        **tile.constants(),
+    }
     return [Launch(implicit, (programs, geometry.groups), arguments, tile.warps, tile.stages)]
 
 
-def operands(x: Tensor, w: Tensor, y: Tensor, geometry: Geometry) -> dict[str, object]:
-    """The run-time arguments that the kernels over windows share."""
+def sizes(x: Tensor, geometry: Geometry) -> dict[str, int]:
+    """The sizes that the kernels over windows share, as run-time arguments."""
     return {
-        "x_ptr": x,
-        "w_ptr": w,
-        "y_ptr": y,
         "x_pitch": pitch("x", x),
-        "y_pitch": pitch("y", y),
         "height": geometry.height,
         "width": geometry.width,
         "height_out": geometry.height_out,
@@ -154,3 +179,15 @@ def operands(x: Tensor, w: Tensor, y: Tensor, geometry: Geometry) -> dict[str, o
         "channels": geometry.channels_of_group,
         "count": geometry.count_of_group,
     }
+
+
+def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
+    """Every tile, on the 3x3 convolution of GoogLeNet's 3b at batch 32, and AlexNet's C2."""
+    for label, precision, tile in tiles.shipped(TILES, dtype):
+        x, w, b, y, found = example((32, 28, 28, 128), (192, 3, 3, 128), dtype, padding=1)
+        (launch,) = launches(x, w, b, y, found, relu=True, precision=precision, tile=tile)
+        yield f"implicit {label}, 3b", launch
+    x, w, b, y, found = example((32, 27, 27, 96), (256, 5, 5, 48), dtype, padding=2, groups=2)
+    tile = tiles.choose(found.work, TILES[tiles.arithmetic(dtype, "ieee")], splits=False)
+    (launch,) = launches(x, w, b, y, found, relu=True, precision="ieee", tile=tile)
+    yield f"implicit {tile.rows}x{tile.columns}x{tile.depth}, C2", launch

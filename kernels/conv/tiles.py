@@ -6,13 +6,13 @@ measure.  Until somebody has, :func:`choose` takes the cut that a simple model f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
 import triton
 import triton.language as tl
 
-from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import blocks
 
 MULTIPROCESSORS = 132
@@ -35,72 +35,78 @@ class Tile:
         """Tiles that cover a product of ``rows`` x ``columns``, without the splits."""
         return blocks(rows, self.rows) * blocks(columns, self.columns)
 
+    def constants(self) -> dict[str, int]:
+        """The tile as the kernels' compile-time arguments."""
+        return {"ROWS": self.rows, "COLUMNS": self.columns, "DEPTH": self.depth}
 
-TILES: dict[int, tuple[Tile, ...]] = {
-    2: (
-        Tile(128, 128, 64, warps=8, stages=3),
-        Tile(128, 64, 64, warps=4, stages=3),
-        Tile(64, 128, 64, warps=4, stages=3),
-        Tile(64, 64, 64, warps=4, stages=4),
-        Tile(64, 32, 64, warps=4, stages=4),
-        Tile(16, 64, 64, warps=4, stages=4),
-    ),
-    4: (
-        Tile(64, 64, 16, warps=4, stages=3),
-        Tile(64, 32, 32, warps=4, stages=3),
-        Tile(16, 32, 32, warps=2, stages=3),
-    ),
-    8: (Tile(16, 16, 16, warps=4, stages=2),),
-}
-"""What there is to choose from, by the bytes of an element.
 
-Tensor cores of sm_90 take rows in 64s; float32 in full precision has no tensor core, so its tiles
-stay small enough that nothing spills; float64 is there to check gradients, not to be fast.
+Tiles = dict[str, tuple[Tile, ...]]
+"""What a kernel has to choose from, for each way of multiplying: ``half`` (float16 and bfloat16,
+on tensor cores), ``tf32`` (float32 rounded for them), ``ieee`` (float32 in full, without them) and
+``double`` (to check gradients, not to be fast).
+
+Tensor cores of sm_90 take rows in 64s.  Every tile that is shipped compiles without spilling a
+register (docs/kernels.md); a deep tile suits many channels, a shallow one few.
 """
 
-DEPTHS = (64, 32, 16)
 SPLITS = (1, 2, 4, 8)
 
 
-def candidates(geometry: Geometry, dtype: torch.dtype) -> list[Tile]:
-    """Every tile worth measuring: all sizes, each with the depth that wastes least, each with as
-    many splits as leave every program two steps of channels."""
-    found = []
-    for tile in TILES[dtype.itemsize]:
-        depth = best_depth(geometry.channels_of_group, tile.depth)
-        steps = blocks(geometry.channels_of_group, depth)
-        found += [
-            replace(tile, depth=depth, splits=splits)
-            for splits in SPLITS
-            if splits == 1 or steps >= 2 * splits
-        ]
-    return found
+def arithmetic(dtype: torch.dtype, precision: str) -> str:
+    """The way of multiplying that a type and a precision ask for, a key of :data:`Tiles`."""
+    if dtype.itemsize == 2:
+        return "half"
+    return "double" if dtype == torch.float64 else precision
 
 
-def best_depth(channels: int, at_most: int) -> int:
-    """The depth whose steps cover ``channels`` at least cost; a step costs some 8 terms more."""
-    fitting = [depth for depth in DEPTHS if depth <= at_most]
-    return min(fitting, key=lambda depth: blocks(channels, depth) * (depth + 8))
+@dataclass(frozen=True)
+class Work:
+    """``groups`` products of ``rows`` x ``columns``, each element a sum over ``taps`` x ``depth``
+    terms."""
+
+    rows: int
+    columns: int
+    taps: int
+    depth: int
+    groups: int = 1
 
 
-def choose(geometry: Geometry, dtype: torch.dtype) -> Tile:
+def candidates(work: Work, tiles: tuple[Tile, ...], *, splits: bool = True) -> list[Tile]:
+    """Every tile worth measuring, each with as many splits as leave a program two steps."""
+    return [
+        replace(tile, splits=count)
+        for tile in tiles
+        for count in (SPLITS if splits else (1,))
+        if count == 1 or blocks(work.depth, tile.depth) >= 2 * count
+    ]
+
+
+def choose(work: Work, tiles: tuple[Tile, ...], *, splits: bool = True) -> Tile:
     """The candidate that the model finds fastest."""
-    return min(candidates(geometry, dtype), key=lambda tile: estimate(geometry, tile))
+    return min(candidates(work, tiles, splits=splits), key=lambda tile: estimate(work, tile))
 
 
-def estimate(geometry: Geometry, tile: Tile) -> float:
+def estimate(work: Work, tile: Tile) -> float:
     """The model: rounds of programs on the GPU, times what one of them takes.
 
     A program multiplies rows x columns x terms and loads (rows + columns) x terms; the two overlap,
-    and loading a value costs about 32 products.  A split sum is written and read once more.
+    and loading a value costs about 32 products.  A step costs some 8 terms more than it has.  A
+    split sum is written and read once more.
     """
-    programs = tile.programs(geometry.pixels_out, geometry.count_of_group) * geometry.groups
-    rounds = blocks(programs * tile.splits, MULTIPROCESSORS)
-    steps = blocks(geometry.channels_of_group, tile.depth * tile.splits)
-    terms = geometry.kernel[0] * geometry.kernel[1] * steps * tile.depth
-    work = max(tile.rows * tile.columns, 32 * (tile.rows + tile.columns)) * terms
+    programs = tile.programs(work.rows, work.columns) * work.groups * tile.splits
+    rounds = blocks(programs, MULTIPROCESSORS)
+    steps = work.taps * blocks(work.depth, tile.depth * tile.splits)
+    product = max(tile.rows * tile.columns, 32 * (tile.rows + tile.columns))
     extra = 0 if tile.splits == 1 else 64 * tile.rows * tile.columns
-    return float(rounds * (work + extra))
+    return float(rounds * (product * steps * (tile.depth + 8) + extra))
+
+
+def shipped(tiles: Tiles, dtype: torch.dtype) -> Iterator[tuple[str, str, Tile]]:
+    """Every tile of a type with every precision it may be asked for: (label, precision, tile)."""
+    for precision in ("ieee", "tf32") if dtype == torch.float32 else ("ieee",):
+        for tile in tiles[arithmetic(dtype, precision)]:
+            suffix = " tf32" if precision == "tf32" else ""
+            yield f"{tile.rows}x{tile.columns}x{tile.depth}{suffix}", precision, tile
 
 
 @triton.jit

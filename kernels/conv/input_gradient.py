@@ -1,0 +1,208 @@
+"""The gradient of a convolution for its input.
+
+    dx[n, h, v, c] = sum over r, s, o of g[n, i, j, o] w[o, r, s, c]
+    where  i stride + r dilation - padding = h  (likewise j, s, v),  g = dy, or dy where y > 0
+
+The second form folds the gradient of a ReLU in.  With a stride, an input row h meets only the taps
+r for which the division by the stride leaves no rest, and which those are depends on h modulo the
+stride alone.  So a program works on input pixels of one phase (h mod stride, v mod stride): its
+taps are the same for all of its rows, and none of its products is wasted.  An input pixel is
+written by one program, so nothing is added up between programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from netspec.kernels.arithmetic import accumulator, masked
+from netspec.kernels.conv import tiles
+from netspec.kernels.conv.geometry import Geometry, example
+from netspec.kernels.conv.tiles import Tile, Work, place
+from netspec.kernels.launch import Launch, blocks
+from netspec.kernels.layout import pitch
+
+# --------------------------------------------------------------------------------- configurations
+
+TILES: tiles.Tiles = {
+    "half": (
+        Tile(128, 128, 32, warps=8, stages=3),
+        Tile(128, 64, 64, warps=8, stages=3),
+        Tile(64, 64, 32, warps=4, stages=3),
+        Tile(16, 64, 64, warps=4, stages=4),
+    ),
+    "tf32": (
+        Tile(128, 64, 32, warps=8, stages=3),
+        Tile(64, 32, 32, warps=4, stages=3),
+        Tile(16, 64, 32, warps=4, stages=3),
+    ),
+    "ieee": (Tile(64, 64, 16, warps=8, stages=3), Tile(32, 32, 16, warps=4, stages=3)),
+    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+}
+
+
+def work(geometry: Geometry) -> Work:
+    """The product of the largest phase: input pixels x channels, over taps and filters."""
+    rows = geometry.batch
+    taps = 1
+    for size, kernel, stride in zip(
+        (geometry.height, geometry.width), geometry.kernel, geometry.stride, strict=True
+    ):
+        rows *= blocks(size, stride)
+        taps *= blocks(kernel, stride)
+    return Work(
+        rows=rows,
+        columns=geometry.channels_of_group,
+        taps=taps,
+        depth=geometry.count_of_group,
+        groups=geometry.groups * geometry.stride[0] * geometry.stride[1],
+    )
+
+
+def choose_tile(geometry: Geometry, dtype: torch.dtype, precision: str) -> Tile:
+    """The tile that the model finds fastest."""
+    known = TILES[tiles.arithmetic(dtype, precision)]
+    return tiles.choose(work(geometry), known, splits=False)
+
+
+# ---------------------------------------------------------------------------------------- kernels
+
+
+@triton.jit
+def input_gradient(
+    dy_ptr, y_ptr, w_ptr, dx_ptr, dy_pitch, y_pitch, dx_pitch,
+    batch, height, width, height_out, width_out, channels, count,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr,
+    STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
+    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
+    DILATION_H: tl.constexpr, DILATION_W: tl.constexpr,
+    ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """One tile of one phase of one group's channels; grid: tiles x groups x phases."""
+    phase_h, phase_v = tl.program_id(2) // STRIDE_W, tl.program_id(2) % STRIDE_W
+    height_of_phase = (height - phase_h + STRIDE_H - 1) // STRIDE_H
+    width_of_phase = (width - phase_v + STRIDE_W - 1) // STRIDE_W
+    pixels = batch * height_of_phase * width_of_phase
+    row_tile, column_tile = place(
+        tl.program_id(0),
+        tl.cdiv(batch * tl.cdiv(height, STRIDE_H) * tl.cdiv(width, STRIDE_W), ROWS),
+        tl.cdiv(channels, COLUMNS),
+        8,
+    )
+    if row_tile * ROWS >= pixels:
+        return  # a smaller phase than the largest has fewer tiles
+    group = tl.program_id(1)
+    rows = row_tile * ROWS + tl.arange(0, ROWS)
+    rest = rows // width_of_phase
+    image = (rest // height_of_phase).to(tl.int64)
+    a, b = rest % height_of_phase, rows % width_of_phase
+    c = column_tile * COLUMNS + tl.arange(0, COLUMNS)
+    first = group * count
+    terms = KERNEL_H * KERNEL_W * channels
+    dx = tl.zeros((ROWS, COLUMNS), ACCUMULATOR)
+    for r in range(KERNEL_H):
+        shift_h = phase_h + PADDING_TOP - r * DILATION_H
+        if shift_h % STRIDE_H == 0:
+            i = a + shift_h // STRIDE_H
+            for s in range(KERNEL_W):
+                shift_v = phase_v + PADDING_LEFT - s * DILATION_W
+                if shift_v % STRIDE_W == 0:
+                    j = b + shift_v // STRIDE_W
+                    is_inside = (rows < pixels) & (i >= 0) & (i < height_out)
+                    is_inside = is_inside & (j >= 0) & (j < width_out)
+                    pixel = (image * height_out + i) * width_out + j
+                    tap = (r * KERNEL_W + s) * channels
+                    for start in range(0, count, DEPTH):
+                        o = start + tl.arange(0, DEPTH)
+                        mask = is_inside[:, None] & (o < count)[None, :]
+                        place_of_o = (first + o)[None, :]
+                        g = tl.load(
+                            dy_ptr + (pixel * dy_pitch)[:, None] + place_of_o, mask=mask, other=0.0
+                        )
+                        if y_ptr is not None:
+                            y = tl.load(
+                                y_ptr + (pixel * y_pitch)[:, None] + place_of_o,
+                                mask=mask,
+                                other=0.0,
+                            )
+                            g = masked(g, y)
+                        w = tl.load(
+                            w_ptr + (first + o).to(tl.int64)[:, None] * terms + (tap + c)[None, :],
+                            mask=(o < count)[:, None] & (c < channels)[None, :],
+                            other=0.0,
+                        )
+                        dx = tl.dot(g, w, dx, input_precision=PRECISION, out_dtype=ACCUMULATOR)
+    pixel = (image * height + a * STRIDE_H + phase_h) * width + b * STRIDE_W + phase_v
+    tl.store(
+        dx_ptr + (pixel * dx_pitch)[:, None] + (group * channels + c)[None, :],
+        dx.to(dx_ptr.dtype.element_ty),
+        mask=(rows < pixels)[:, None] & (c < channels)[None, :],
+    )
+
+
+# --------------------------------------------------------------------------------------- launches
+
+
+def launches(
+    dy: Tensor,
+    y: Tensor | None,
+    w: Tensor,
+    dx: Tensor,
+    geometry: Geometry,
+    *,
+    precision: str,
+    tile: Tile,
+) -> list[Launch]:
+    """The gradient as one launch.
+
+    Args:
+        dy: gradient of the output, [N, H', W', O].
+        y: output of a ReLU whose gradient is folded in, or None.
+        w: filters, [O, kh, kw, C / groups].
+        dx: where the gradient goes, [N, H, W, C].
+        geometry: of the forward convolution.
+        precision: as forward.
+        tile: rows are input pixels, columns channels, depth filters.
+    """
+    found = work(geometry)
+    arguments = {
+        "dy_ptr": dy,
+        "y_ptr": y,
+        "w_ptr": w,
+        "dx_ptr": dx,
+        "dy_pitch": pitch("dy", dy),
+        "y_pitch": 0 if y is None else pitch("y", y),
+        "dx_pitch": pitch("dx", dx),
+        "batch": geometry.batch,
+        "height": geometry.height,
+        "width": geometry.width,
+        "height_out": geometry.height_out,
+        "width_out": geometry.width_out,
+        "channels": geometry.channels_of_group,
+        "count": geometry.count_of_group,
+        "ACCUMULATOR": accumulator(dy.dtype),
+        "PRECISION": precision,
+        **geometry.constants(),
+        **tile.constants(),
+    }
+    phases = geometry.stride[0] * geometry.stride[1]
+    grid = (tile.programs(found.rows, found.columns), geometry.groups, phases)
+    return [Launch(input_gradient, grid, arguments, tile.warps, tile.stages)]
+
+
+def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
+    """Every tile, behind a ReLU, on the 3x3 convolution of GoogLeNet's 3b at batch 32, and ZFNet's
+    C2, whose stride is 2."""
+    for label, precision, tile in tiles.shipped(TILES, dtype):
+        x, w, _, y, found = example((32, 28, 28, 128), (192, 3, 3, 128), dtype, padding=1)
+        (launch,) = launches(y, y, w, x, found, precision=precision, tile=tile)
+        yield f"input gradient {label}, 3b", launch
+    x, w, _, y, found = example((32, 55, 55, 96), (256, 5, 5, 96), dtype, stride=2)
+    tile = choose_tile(found, dtype, "ieee")
+    (launch,) = launches(y, y, w, x, found, precision="ieee", tile=tile)
+    yield f"input gradient {tile.rows}x{tile.columns}x{tile.depth}, ZFNet C2", launch

@@ -1,0 +1,329 @@
+"""The operators: convolution, with and without ReLU, and its gradients.
+
+    netspec::conv2d            y = b + x * w
+    netspec::conv2d_relu       y = max(b + x * w, 0)
+    netspec::conv2d_out, netspec::conv2d_relu_out                the same into a given y
+    netspec::conv2d_input_gradient, netspec::conv2d_weight_gradient
+
+``y`` may be a slice of the channels of a larger tensor, which is how the branches of a
+concatenation write their parts in place, and so may ``x``.
+
+Several kernels compute the same forward product.  :func:`variants` says which of them take a
+convolution; which is fastest is for a measurement on the GPU at hand to say
+(:func:`candidates` lists what there is to measure), and for :func:`choose` until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netspec.kernels.arithmetic import check_precision
+from netspec.kernels.conv import implicit, input_gradient, packed, split, tiles, weight_gradient
+from netspec.kernels.conv.geometry import Geometry, geometry
+from netspec.kernels.conv.tiles import Tile
+from netspec.kernels.launch import Launch, run
+from netspec.kernels.layout import check, check_kind, laid_out, pitch
+
+# --------------------------------------------------------------------------------- configurations
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to compute a convolution: a kernel, by the name of its file, and its tile."""
+
+    variant: str
+    tile: Tile
+
+
+VARIANTS: dict[str, ModuleType] = {"implicit": implicit, "packed": packed, "split": split}
+"""The forward kernels by name; each file has ``launches``."""
+
+
+def candidates(found: Geometry, dtype: torch.dtype, precision: str) -> list[Choice]:
+    """Every way worth measuring."""
+    kind = tiles.arithmetic(dtype, precision)
+    ways = [
+        Choice("split" if tile.splits > 1 else "implicit", tile)
+        for tile in tiles.candidates(found.work, implicit.TILES[kind])
+    ]
+    if packed.fits(found):
+        ways += [Choice("packed", tile) for tile in packed.TILES[kind]]
+    return ways
+
+
+def choose(found: Geometry, dtype: torch.dtype, precision: str) -> Choice:
+    """The way that is taken unmeasured: the kernel by shape, its tile by the model."""
+    kind = tiles.arithmetic(dtype, precision)
+    if packed.fits(found):
+        return Choice("packed", tiles.choose(packed.work(found), packed.TILES[kind], splits=False))
+    tile = tiles.choose(found.work, implicit.TILES[kind])
+    return Choice("split" if tile.splits > 1 else "implicit", tile)
+
+
+# --------------------------------------------------------------------------------------- launches
+
+
+def forward_launches(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    y: Tensor,
+    found: Geometry,
+    *,
+    relu: bool,
+    precision: str = "ieee",
+    choice: Choice | None = None,
+) -> list[Launch]:
+    """The launches of one forward convolution, chosen or given."""
+    way = choice or choose(found, x.dtype, precision)
+    launches: Callable[..., list[Launch]] = VARIANTS[way.variant].launches
+    return launches(x, w, b, y, found, relu=relu, precision=precision, tile=way.tile)
+
+
+def _checked(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+    precision: str,
+) -> Geometry:
+    found = geometry(x, w, stride, padding, dilation, groups)
+    check_precision(precision)
+    if b is not None:
+        check("b", b, (found.count,), like=x)
+    return found
+
+
+# -------------------------------------------------------------------------------------- operators
+
+_STEPS = "int[2] stride, int[4] padding, int[2] dilation, int groups, str precision"
+_FORWARD = f"(Tensor x, Tensor w, Tensor? b, {_STEPS}) -> Tensor"
+_OUT = f"(Tensor x, Tensor w, Tensor? b, Tensor(a!) y, {_STEPS}) -> ()"
+
+
+@torch.library.custom_op("netspec::conv2d", mutates_args=(), schema=_FORWARD)
+def conv2d(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+    precision: str,
+) -> Tensor:
+    """Convolution with bias: y[n, i, j, o] = b[o] + sum over r, s, c of
+    x[n, i s_h + r d_h - p_top, j s_v + s d_v - p_left, c] w[o, r, s, c], x zero outside.
+
+    Args:
+        x: images [N, H, W, C], contiguous or a slice of the channels of a larger tensor.
+        w: filters [O, kh, kw, C / groups], contiguous.
+        b: bias [O], or None.
+        stride: steps (height, width).
+        padding: zeros (top, bottom, left, right); a convolution that rounds up carries its
+            overhang in bottom and right.
+        dilation: distance between taps (height, width).
+        groups: parts that channels and filters fall into.
+        precision: ``"ieee"``, or ``"tf32"`` to round float32 factors for the tensor cores.
+
+    Returns:
+        [N, H', W', O], contiguous, in the type of x; summed in float32, for float64 in float64.
+
+    Raises:
+        ValueError: sizes do not fit, or a layout is no channels-last one; nothing is copied.
+        TypeError: types or devices differ.
+    """
+    return _forward(x, w, b, stride, padding, dilation, groups, precision, relu=False)
+
+
+@torch.library.custom_op("netspec::conv2d_relu", mutates_args=(), schema=_FORWARD)
+def conv2d_relu(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+    precision: str,
+) -> Tensor:
+    """Convolution with bias and ReLU, y = max(conv2d(x, w, b), 0); otherwise as conv2d."""
+    return _forward(x, w, b, stride, padding, dilation, groups, precision, relu=True)
+
+
+@torch.library.custom_op("netspec::conv2d_out", mutates_args=("y",), schema=_OUT)
+def conv2d_out(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    y: Tensor,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+    precision: str,
+) -> None:
+    """conv2d into y, [N, H', W', O]: contiguous or a slice of the channels of a larger tensor."""
+    _forward_into(x, w, b, y, stride, padding, dilation, groups, precision, relu=False)
+
+
+@torch.library.custom_op("netspec::conv2d_relu_out", mutates_args=("y",), schema=_OUT)
+def conv2d_relu_out(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    y: Tensor,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+    precision: str,
+) -> None:
+    """conv2d_relu into y, [N, H', W', O]: contiguous or a slice of a larger tensor's channels."""
+    _forward_into(x, w, b, y, stride, padding, dilation, groups, precision, relu=True)
+
+
+def _forward(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any, relu: bool) -> Tensor:
+    found = _checked(x, w, b, *steps)
+    y = x.new_empty(found.size_out)
+    run(forward_launches(x, w, b, y, found, relu=relu, precision=steps[-1]))
+    return y
+
+
+def _forward_into(
+    x: Tensor, w: Tensor, b: Tensor | None, y: Tensor, *steps: Any, relu: bool
+) -> None:
+    found = _checked(x, w, b, *steps)
+    if tuple(y.shape) != found.size_out:
+        raise ValueError(f"y must be {list(found.size_out)}, and is {list(y.shape)}")
+    check_kind("y", y, like=x)
+    run(forward_launches(x, w, b, y, found, relu=relu, precision=steps[-1]))
+
+
+@conv2d.register_fake
+@conv2d_relu.register_fake
+def _(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any) -> Tensor:
+    return x.new_empty(_checked(x, w, b, *steps).size_out)
+
+
+@conv2d_out.register_fake
+@conv2d_relu_out.register_fake
+def _(x: Tensor, w: Tensor, b: Tensor | None, y: Tensor, *steps: Any) -> None:
+    _checked(x, w, b, *steps)
+
+
+# -------------------------------------------------------------------------------------- gradients
+
+_GRADIENT = "(Tensor dy, Tensor? y, Tensor {}, SymInt[4] size, {}) -> {}"
+
+
+@torch.library.custom_op(
+    "netspec::conv2d_input_gradient",
+    mutates_args=(),
+    schema=_GRADIENT.format("w", _STEPS, "Tensor"),
+)
+def conv2d_input_gradient(
+    dy: Tensor,
+    y: Tensor | None,
+    w: Tensor,
+    size: list[int],
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+    precision: str,
+) -> Tensor:
+    """The gradient of conv2d for x, of ``size`` [N, H, W, C]; given the output y of conv2d_relu,
+    the gradient of conv2d_relu."""
+    x = dy.new_empty(size)
+    found = _checked(x, w, None, stride, padding, dilation, groups, precision)
+    _check_gradient(dy, y, found)
+    tile = input_gradient.choose_tile(found, dy.dtype, precision)
+    run(input_gradient.launches(dy, y, w, x, found, precision=precision, tile=tile))
+    return x
+
+
+@torch.library.custom_op(
+    "netspec::conv2d_weight_gradient",
+    mutates_args=(),
+    schema=_GRADIENT.format("x", _STEPS, "(Tensor, Tensor)"),
+)
+def conv2d_weight_gradient(
+    dy: Tensor,
+    y: Tensor | None,
+    x: Tensor,
+    size: list[int],
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+    precision: str,
+) -> tuple[Tensor, Tensor]:
+    """The gradients of conv2d for w, of ``size`` [O, kh, kw, C / groups], and b, [O]; given the
+    output y of conv2d_relu, those of conv2d_relu."""
+    dw, db = dy.new_empty(size), dy.new_empty(size[0])
+    found = _checked(x, dw, None, stride, padding, dilation, groups, precision)
+    _check_gradient(dy, y, found)
+    tile = weight_gradient.choose_tile(found, dy.dtype, precision)
+    run(weight_gradient.launches(dy, y, x, dw, db, found, precision=precision, tile=tile))
+    return dw, db
+
+
+def _check_gradient(dy: Tensor, y: Tensor | None, found: Geometry) -> None:
+    for name, tensor in (("dy", dy), ("y", y)):
+        if tensor is None:
+            continue
+        if tuple(tensor.shape) != found.size_out:
+            raise ValueError(f"{name} must be {list(found.size_out)}, and is {list(tensor.shape)}")
+        check_kind(name, tensor, like=dy)
+        pitch(name, tensor)
+
+
+@conv2d_input_gradient.register_fake
+def _(dy: Tensor, y: Tensor | None, w: Tensor, size: list[int], *steps: Any) -> Tensor:
+    return dy.new_empty(size)
+
+
+@conv2d_weight_gradient.register_fake
+def _(
+    dy: Tensor, y: Tensor | None, x: Tensor, size: list[int], *steps: Any
+) -> tuple[Tensor, Tensor]:
+    return dy.new_empty(size), dy.new_empty(size[0])
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor, *, relu: bool) -> None:
+    x, w, b, *ctx.steps = inputs
+    ctx.has_bias = b is not None
+    ctx.save_for_backward(x, w, output if relu else None)
+
+
+def _backward(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
+    x, w, y = ctx.saved_tensors
+    dy = laid_out(dy)
+    dx = dw = db = None
+    if ctx.needs_input_grad[0]:
+        dx = conv2d_input_gradient(dy, y, w, x.shape, *ctx.steps)
+    if any(ctx.needs_input_grad[1:3]):
+        dw, db = conv2d_weight_gradient(dy, y, x, w.shape, *ctx.steps)
+    return (dx, dw, db if ctx.has_bias else None, *(None for _ in ctx.steps))
+
+
+def _remember_relu(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    _remember(ctx, inputs, output, relu=True)
+
+
+def _remember_plain(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    _remember(ctx, inputs, output, relu=False)
+
+
+conv2d.register_autograd(_backward, setup_context=_remember_plain)
+conv2d_relu.register_autograd(_backward, setup_context=_remember_relu)

@@ -1,0 +1,162 @@
+"""The forward convolution of a first layer: few channels, so taps and channels share one sum.
+
+    y[m, o] = act(b[o] + sum over k of x[pixel(m, r, s), c] w[o, k]),   k = (r kw + s) C + c
+
+With 3 channels a sum over channels alone would leave 13 of 16 places of the tensor cores empty.
+Here the places run over (r, s, c) together: 363 of AlexNet's 11x11x3 fill 95 % of 6 steps of 64,
+27 of VGG's 3x3x3 fill 84 % of one of 32.  Each value of a window is loaded by itself, from an
+image that stays in the L1 cache.  One group; filters are [O, kh, kw, C], so a row of w is a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from netspec.kernels.arithmetic import accumulator, relu
+from netspec.kernels.conv import tiles
+from netspec.kernels.conv.geometry import Geometry, example
+from netspec.kernels.conv.implicit import sizes
+from netspec.kernels.conv.tiles import Tile, Work, place
+from netspec.kernels.launch import Launch
+from netspec.kernels.layout import pitch
+
+# --------------------------------------------------------------------------------- configurations
+
+TILES: tiles.Tiles = {
+    "half": (
+        Tile(128, 64, 32, warps=8, stages=3),
+        Tile(64, 64, 32, warps=4, stages=3),
+        Tile(128, 32, 32, warps=4, stages=3),
+    ),
+    "tf32": (Tile(64, 64, 16, warps=4, stages=3), Tile(128, 32, 16, warps=4, stages=3)),
+    "ieee": (Tile(64, 64, 16, warps=8, stages=3), Tile(64, 32, 16, warps=4, stages=3)),
+    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+}
+
+MOST_CHANNELS = 4
+"""From 5 channels on, 16-byte loads of whole pixels win."""
+
+
+def fits(geometry: Geometry) -> bool:
+    """Whether this kernel takes the convolution."""
+    return geometry.groups == 1 and geometry.channels <= MOST_CHANNELS
+
+
+def work(geometry: Geometry) -> Work:
+    """The product with taps and channels in one sum."""
+    return Work(geometry.pixels_out, geometry.count, taps=1, depth=geometry.terms)
+
+
+# ---------------------------------------------------------------------------------------- kernels
+
+
+@triton.jit
+def packed_offsets(
+    k, x_pitch, width,
+    KERNEL_W: tl.constexpr, CHANNELS: tl.constexpr,
+    DILATION_H: tl.constexpr, DILATION_W: tl.constexpr,
+):  # fmt: skip
+    """Where the k-th value of a window lies: (row, column, distance) from the window's corner."""
+    tap = k // CHANNELS
+    h = tap // KERNEL_W * DILATION_H
+    v = tap % KERNEL_W * DILATION_W
+    return h, v, (h * width + v) * x_pitch + k % CHANNELS
+
+
+@triton.jit
+def packed(
+    x_ptr, w_ptr, b_ptr, y_ptr, x_pitch, y_pitch,
+    height, width, height_out, width_out, pixels, count,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr, CHANNELS: tl.constexpr,
+    STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
+    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
+    DILATION_H: tl.constexpr, DILATION_W: tl.constexpr,
+    RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """One tile of outputs; grid: tiles."""
+    row_tile, column_tile = place(
+        tl.program_id(0), tl.cdiv(pixels, ROWS), tl.cdiv(count, COLUMNS), 8
+    )
+    rows = row_tile * ROWS + tl.arange(0, ROWS)
+    o = column_tile * COLUMNS + tl.arange(0, COLUMNS)
+    rest = rows // width_out
+    top = rest % height_out * STRIDE_H - PADDING_TOP
+    left = rows % width_out * STRIDE_W - PADDING_LEFT
+    corner = (((rest // height_out).to(tl.int64) * height + top) * width + left) * x_pitch
+    terms: tl.constexpr = KERNEL_H * KERNEL_W * CHANNELS
+    y = tl.zeros((ROWS, COLUMNS), ACCUMULATOR)
+    for start in range(0, terms, DEPTH):
+        k = start + tl.arange(0, DEPTH)
+        h, v, distance = packed_offsets(
+            k, x_pitch, width, KERNEL_W, CHANNELS, DILATION_H, DILATION_W
+        )
+        h = top[:, None] + h[None, :]
+        v = left[:, None] + v[None, :]
+        is_inside = (h >= 0) & (h < height) & (v >= 0) & (v < width)
+        x = tl.load(
+            x_ptr + corner[:, None] + distance[None, :],
+            mask=is_inside & (rows < pixels)[:, None] & (k < terms)[None, :],
+            other=0.0,
+        )
+        w = tl.load(
+            w_ptr + o.to(tl.int64)[None, :] * terms + k[:, None],
+            mask=(o < count)[None, :] & (k < terms)[:, None],
+            other=0.0,
+        )
+        y = tl.dot(x, w, y, input_precision=PRECISION, out_dtype=ACCUMULATOR)
+    if b_ptr is not None:
+        y += tl.load(b_ptr + o, mask=o < count, other=0.0).to(ACCUMULATOR)[None, :]
+    if RELU:
+        y = relu(y)
+    tl.store(
+        y_ptr + rows.to(tl.int64)[:, None] * y_pitch + o[None, :],
+        y.to(y_ptr.dtype.element_ty),
+        mask=(rows < pixels)[:, None] & (o < count)[None, :],
+    )
+
+
+# --------------------------------------------------------------------------------------- launches
+
+
+def launches(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    y: Tensor,
+    geometry: Geometry,
+    *,
+    relu: bool,
+    precision: str,
+    tile: Tile,
+) -> list[Launch]:
+    """The convolution as one launch; operands as those of ``conv2d`` in ``operators.py``."""
+    arguments = {
+        "x_ptr": x,
+        "w_ptr": w,
+        "b_ptr": b,
+        "y_ptr": y,
+        "y_pitch": pitch("y", y),
+        "RELU": relu,
+        "ACCUMULATOR": accumulator(x.dtype),
+        "PRECISION": precision,
+        **sizes(x, geometry),
+        **geometry.constants(),
+        **tile.constants(),
+    }
+    arguments["CHANNELS"] = arguments.pop("channels")
+    programs = tile.programs(geometry.pixels_out, geometry.count)
+    return [Launch(packed, (programs,), arguments, tile.warps, tile.stages)]
+
+
+def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
+    """Every tile, on AlexNet's first convolution at batch 32."""
+    for label, precision, tile in tiles.shipped(TILES, dtype):
+        x, w, b, y, found = example((32, 224, 224, 3), (96, 11, 11, 3), dtype, stride=4)
+        (launch,) = launches(x, w, b, y, found, relu=True, precision=precision, tile=tile)
+        yield f"packed {label}, C1", launch

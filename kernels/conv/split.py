@@ -1,0 +1,151 @@
+"""The forward convolution of small maps: several programs share one sum (split-K).
+
+    p[i, m, o] = the part of the sum over the i-th run of channels
+    y[m, o] = act(b[o] + p[0, m, o] + p[1, m, o] + ...)
+
+A 7x7 map at batch 1 has 49 output pixels: too few tiles to fill a GPU, and a long sum in each.  The
+parts go to a workspace in the accumulator's type and are added in their order, so the result is
+the same each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from netspec.kernels.arithmetic import accumulator, accumulator_dtype, relu
+from netspec.kernels.conv import implicit, tiles
+from netspec.kernels.conv.geometry import Geometry, example
+from netspec.kernels.conv.implicit import sizes, window_products
+from netspec.kernels.conv.tiles import Tile, place
+from netspec.kernels.launch import Launch, blocks
+from netspec.kernels.layout import pitch
+
+# --------------------------------------------------------------------------------- configurations
+
+SUM_BLOCK = 1024
+"""Outputs that a program of the second launch adds up."""
+
+# ---------------------------------------------------------------------------------------- kernels
+
+
+@triton.jit
+def parts(
+    x_ptr, w_ptr, parts_ptr, x_pitch,
+    height, width, height_out, width_out, pixels, channels, count, run,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr,
+    STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
+    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
+    DILATION_H: tl.constexpr, DILATION_W: tl.constexpr,
+    ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """One tile of one part of [splits, pixels, groups x count]; grid: tiles x groups x splits."""
+    row_tile, column_tile = place(
+        tl.program_id(0), tl.cdiv(pixels, ROWS), tl.cdiv(count, COLUMNS), 8
+    )
+    group, split = tl.program_id(1), tl.program_id(2)
+    rows = row_tile * ROWS + tl.arange(0, ROWS)
+    columns = column_tile * COLUMNS + tl.arange(0, COLUMNS)
+    taps: tl.constexpr = KERNEL_H * KERNEL_W
+    w_group = w_ptr + group.to(tl.int64) * count * taps * channels
+    first = split * run
+    part = window_products(
+        x_ptr + group * channels, w_group, x_pitch, height, width, height_out, width_out,
+        pixels, channels, count, first, tl.minimum(first + run, channels), rows, columns,
+        KERNEL_H, KERNEL_W, STRIDE_H, STRIDE_W, PADDING_TOP, PADDING_LEFT, DILATION_H, DILATION_W,
+        ACCUMULATOR, PRECISION, ROWS, COLUMNS, DEPTH,
+    )  # fmt: skip
+    row = (split.to(tl.int64) * pixels + rows) * (tl.num_programs(1) * count)
+    tl.store(
+        parts_ptr + row[:, None] + (group * count + columns)[None, :],
+        part,
+        mask=(rows < pixels)[:, None] & (columns < count)[None, :],
+    )
+
+
+@triton.jit
+def sum_parts(
+    parts_ptr, b_ptr, y_ptr, y_pitch, size, count, splits,
+    RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """BLOCK outputs: their parts in order, bias, activation; size is pixels x count."""
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    y = tl.zeros((BLOCK,), ACCUMULATOR)
+    part_ptr = parts_ptr + i
+    for _ in range(splits):
+        y += tl.load(part_ptr, mask=i < size, other=0.0)
+        part_ptr += size
+    o = i % count
+    if b_ptr is not None:
+        y += tl.load(b_ptr + o, mask=i < size, other=0.0).to(ACCUMULATOR)
+    if RELU:
+        y = relu(y)
+    tl.store(y_ptr + i // count * y_pitch + o, y.to(y_ptr.dtype.element_ty), mask=i < size)
+
+
+# --------------------------------------------------------------------------------------- launches
+
+
+def launches(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    y: Tensor,
+    geometry: Geometry,
+    *,
+    relu: bool,
+    precision: str,
+    tile: Tile,
+) -> list[Launch]:
+    """The convolution as two launches; operands as those of ``conv2d`` in ``operators.py``."""
+    splits = tile.splits
+    workspace = x.new_empty(
+        (splits, geometry.pixels_out, geometry.count), dtype=accumulator_dtype(x.dtype)
+    )
+    kind = accumulator(x.dtype)
+    arguments = {
+        "x_ptr": x,
+        "w_ptr": w,
+        "parts_ptr": workspace,
+        "run": blocks(geometry.channels_of_group, tile.depth * splits) * tile.depth,
+        "ACCUMULATOR": kind,
+        "PRECISION": precision,
+        **sizes(x, geometry),
+        **geometry.constants(),
+        **tile.constants(),
+    }
+    programs = tile.programs(geometry.pixels_out, geometry.count_of_group)
+    size = geometry.pixels_out * geometry.count
+    total = {
+        "parts_ptr": workspace,
+        "b_ptr": b,
+        "y_ptr": y,
+        "y_pitch": pitch("y", y),
+        "size": size,
+        "count": geometry.count,
+        "splits": splits,
+        "RELU": relu,
+        "ACCUMULATOR": kind,
+        "BLOCK": SUM_BLOCK,
+    }
+    return [
+        Launch(parts, (programs, geometry.groups, splits), arguments, tile.warps, tile.stages),
+        Launch(sum_parts, (blocks(size, SUM_BLOCK),), total),
+    ]
+
+
+def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
+    """Every tile in four parts, on the 3x3 convolution of GoogLeNet's 5b at batch 1, and the sum of
+    the parts."""
+    for label, precision, tile in tiles.shipped(implicit.TILES, dtype):
+        x, w, b, y, found = example((1, 7, 7, 192), (384, 3, 3, 192), dtype, padding=1)
+        cut = replace(tile, splits=4)
+        one, total = launches(x, w, b, y, found, relu=True, precision=precision, tile=cut)
+        yield f"split {label}, 5b", one
+    yield "split, sum of parts, 5b", total

@@ -1,0 +1,308 @@
+"""The gradients of a convolution for its filters and its bias.
+
+    dw[o, r, s, c] = sum over output pixels m of g[m, o] x[pixel(m, r, s), c]
+    db[o] = sum over output pixels m of g[m, o]         g = dy, or dy where y > 0
+
+The second form of g folds the gradient of a ReLU in.  Filters are the rows of the product, the
+values of a window its columns, pixels its depth: few outputs, long sums.  So the pixels are cut
+into runs, each program adds up one run, and a second launch adds the runs in their order: no
+atomics, and the same result each time.  The bias comes along: the programs of the first columns
+have every g in their hands anyway.
+
+The columns of a tile belong to one tap, so that a program reads channels side by side; for a first
+layer of few channels they run over all taps (:mod:`netspec.kernels.conv.packed`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import prod
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from netspec.kernels.arithmetic import accumulator, accumulator_dtype, masked
+from netspec.kernels.conv import packed, tiles
+from netspec.kernels.conv.geometry import Geometry, example
+from netspec.kernels.conv.implicit import sizes
+from netspec.kernels.conv.packed import packed_offsets
+from netspec.kernels.conv.tiles import MULTIPROCESSORS, Tile, Work
+from netspec.kernels.launch import Launch, blocks
+from netspec.kernels.layout import pitch
+
+# --------------------------------------------------------------------------------- configurations
+
+TILES: tiles.Tiles = {
+    "half": (
+        Tile(128, 128, 64, warps=8, stages=3),
+        Tile(128, 64, 32, warps=8, stages=3),
+        Tile(64, 64, 64, warps=4, stages=3),
+        Tile(16, 64, 64, warps=4, stages=4),
+    ),
+    "tf32": (
+        Tile(128, 64, 32, warps=8, stages=3),
+        Tile(64, 64, 32, warps=4, stages=3),
+        Tile(16, 64, 32, warps=4, stages=3),
+    ),
+    "ieee": (Tile(64, 64, 16, warps=4, stages=3), Tile(32, 32, 16, warps=4, stages=3)),
+    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+}
+PACKED_TILES: tiles.Tiles = {
+    "half": (Tile(128, 64, 32, warps=8, stages=3), Tile(64, 64, 32, warps=4, stages=3)),
+    "tf32": (Tile(64, 64, 16, warps=4, stages=3),),
+    "ieee": (Tile(64, 64, 16, warps=8, stages=3),),
+    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+}
+
+SUM_BLOCK = 512
+"""Values that a program of the second launch adds up."""
+
+
+def work(geometry: Geometry) -> Work:
+    """The product: filters x values of a window, over pixels."""
+    taps = prod(geometry.kernel)
+    if packed.fits(geometry):
+        return Work(geometry.count, geometry.terms, taps=1, depth=geometry.pixels_out)
+    return Work(
+        rows=geometry.count_of_group,
+        columns=geometry.channels_of_group,
+        taps=1,
+        depth=geometry.pixels_out,
+        groups=geometry.groups * taps,
+    )
+
+
+def choose_tile(geometry: Geometry, dtype: torch.dtype, precision: str) -> Tile:
+    """The tile that the model finds fastest, with runs of pixels enough to fill the GPU twice."""
+    found = work(geometry)
+    known = PACKED_TILES if packed.fits(geometry) else TILES
+    tile = tiles.choose(found, known[tiles.arithmetic(dtype, precision)], splits=False)
+    programs = tile.programs(found.rows, found.columns) * found.groups
+    wanted = min(blocks(2 * MULTIPROCESSORS, programs), blocks(geometry.pixels_out, 4 * tile.depth))
+    return replace(tile, splits=max(1, wanted))
+
+
+# ---------------------------------------------------------------------------------------- kernels
+
+
+@triton.jit
+def gradient_of_pixels(
+    dy_ptr, y_ptr, dy_pitch, y_pitch, m, o, mask,
+):  # fmt: skip
+    """g as [filters, pixels]."""
+    m = m.to(tl.int64)
+    g = tl.load(dy_ptr + (m * dy_pitch)[None, :] + o[:, None], mask=mask, other=0.0)
+    if y_ptr is not None:
+        y = tl.load(y_ptr + (m * y_pitch)[None, :] + o[:, None], mask=mask, other=0.0)
+        g = masked(g, y)
+    return g
+
+
+@triton.jit
+def weight_gradient(
+    dy_ptr, y_ptr, x_ptr, parts_ptr, dy_pitch, y_pitch, x_pitch,
+    height, width, height_out, width_out, pixels, channels, count, run, size,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr,
+    STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
+    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
+    DILATION_H: tl.constexpr, DILATION_W: tl.constexpr,
+    ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """One tile of one tap, over one run of pixels; grid: tiles x taps, groups, runs.
+
+    parts is [runs, size]: in each run the filters [O, kh, kw, C / groups], then the biases [O].
+    """
+    column_tiles = tl.cdiv(channels, COLUMNS)
+    taps: tl.constexpr = KERNEL_H * KERNEL_W
+    row_tile, column = tl.program_id(0) // (column_tiles * taps), tl.program_id(0)
+    tap = column // column_tiles % taps
+    r, s = tap // KERNEL_W, tap % KERNEL_W
+    group, split = tl.program_id(1), tl.program_id(2)
+    row = row_tile * ROWS + tl.arange(0, ROWS)
+    o = group * count + row
+    c = column % column_tiles * COLUMNS + tl.arange(0, COLUMNS)
+    dw = tl.zeros((ROWS, COLUMNS), ACCUMULATOR)
+    db = tl.zeros((ROWS,), ACCUMULATOR)
+    first = split * run
+    last = tl.minimum(first + run, pixels)
+    for start in range(first, last, DEPTH):
+        m = start + tl.arange(0, DEPTH)
+        mask = (row < count)[:, None] & (m < last)[None, :]
+        g = gradient_of_pixels(dy_ptr, y_ptr, dy_pitch, y_pitch, m, o, mask)
+        rest = m // width_out
+        h = rest % height_out * STRIDE_H - PADDING_TOP + r * DILATION_H
+        v = m % width_out * STRIDE_W - PADDING_LEFT + s * DILATION_W
+        is_inside = (m < last) & (h >= 0) & (h < height) & (v >= 0) & (v < width)
+        pixel = ((rest // height_out).to(tl.int64) * height + h) * width + v
+        x = tl.load(
+            x_ptr + (pixel * x_pitch)[:, None] + (group * channels + c)[None, :],
+            mask=is_inside[:, None] & (c < channels)[None, :],
+            other=0.0,
+        )
+        dw = tl.dot(g, x, dw, input_precision=PRECISION, out_dtype=ACCUMULATOR)
+        db += tl.sum(g.to(ACCUMULATOR), axis=1)
+    part = parts_ptr + split.to(tl.int64) * size
+    terms = taps * channels
+    tl.store(
+        part + o.to(tl.int64)[:, None] * terms + (tap * channels + c)[None, :],
+        dw,
+        mask=(row < count)[:, None] & (c < channels)[None, :],
+    )
+    if column % (column_tiles * taps) == 0:
+        tl.store(part + (size - tl.num_programs(1) * count) + o, db, mask=row < count)
+
+
+@triton.jit
+def packed_weight_gradient(
+    dy_ptr, y_ptr, x_ptr, parts_ptr, dy_pitch, y_pitch, x_pitch,
+    height, width, height_out, width_out, pixels, count, run, size,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr, CHANNELS: tl.constexpr,
+    STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
+    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
+    DILATION_H: tl.constexpr, DILATION_W: tl.constexpr,
+    ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """The same with columns over all taps; grid: tiles, 1, runs."""
+    terms: tl.constexpr = KERNEL_H * KERNEL_W * CHANNELS
+    column_tiles: tl.constexpr = (terms + COLUMNS - 1) // COLUMNS
+    column_tile, split = tl.program_id(0) % column_tiles, tl.program_id(2)
+    o = tl.program_id(0) // column_tiles * ROWS + tl.arange(0, ROWS)
+    k = column_tile * COLUMNS + tl.arange(0, COLUMNS)
+    tap_h, tap_v, distance = packed_offsets(
+        k, x_pitch, width, KERNEL_W, CHANNELS, DILATION_H, DILATION_W
+    )
+    dw = tl.zeros((ROWS, COLUMNS), ACCUMULATOR)
+    db = tl.zeros((ROWS,), ACCUMULATOR)
+    first = split * run
+    last = tl.minimum(first + run, pixels)
+    for start in range(first, last, DEPTH):
+        m = start + tl.arange(0, DEPTH)
+        mask = (o < count)[:, None] & (m < last)[None, :]
+        g = gradient_of_pixels(dy_ptr, y_ptr, dy_pitch, y_pitch, m, o, mask)
+        rest = m // width_out
+        top = rest % height_out * STRIDE_H - PADDING_TOP
+        left = m % width_out * STRIDE_W - PADDING_LEFT
+        corner = ((rest // height_out).to(tl.int64) * height + top) * width + left
+        h = top[:, None] + tap_h[None, :]
+        v = left[:, None] + tap_v[None, :]
+        is_inside = (h >= 0) & (h < height) & (v >= 0) & (v < width)
+        x = tl.load(
+            x_ptr + (corner * x_pitch)[:, None] + distance[None, :],
+            mask=is_inside & (m < last)[:, None] & (k < terms)[None, :],
+            other=0.0,
+        )
+        dw = tl.dot(g, x, dw, input_precision=PRECISION, out_dtype=ACCUMULATOR)
+        db += tl.sum(g.to(ACCUMULATOR), axis=1)
+    part = parts_ptr + split.to(tl.int64) * size
+    tl.store(
+        part + o.to(tl.int64)[:, None] * terms + k[None, :],
+        dw,
+        mask=(o < count)[:, None] & (k < terms)[None, :],
+    )
+    if column_tile == 0:
+        tl.store(part + count * terms + o, db, mask=o < count)
+
+
+@triton.jit
+def sum_runs(
+    parts_ptr, dw_ptr, db_ptr, weights, size, runs,
+    ACCUMULATOR: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """BLOCK values, run after run: the first ``weights`` are filters, the others biases."""
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    total = tl.zeros((BLOCK,), ACCUMULATOR)
+    part_ptr = parts_ptr + i
+    for _ in range(runs):
+        total += tl.load(part_ptr, mask=i < size, other=0.0)
+        part_ptr += size
+    total = total.to(dw_ptr.dtype.element_ty)
+    tl.store(dw_ptr + i, total, mask=i < weights)
+    tl.store(db_ptr + (i - weights), total, mask=(i >= weights) & (i < size))
+
+
+# --------------------------------------------------------------------------------------- launches
+
+
+def launches(
+    dy: Tensor,
+    y: Tensor | None,
+    x: Tensor,
+    dw: Tensor,
+    db: Tensor,
+    geometry: Geometry,
+    *,
+    precision: str,
+    tile: Tile,
+) -> list[Launch]:
+    """Both gradients as two launches.
+
+    Args:
+        dy: gradient of the output, [N, H', W', O].
+        y: output of a ReLU whose gradient is folded in, or None.
+        x: input, [N, H, W, C].
+        dw: where the filters' gradient goes, [O, kh, kw, C / groups], contiguous.
+        db: where the bias's gradient goes, [O].
+        geometry: of the forward convolution.
+        precision: as forward.
+        tile: rows are filters, columns values of a window, depth pixels, splits runs of pixels.
+    """
+    size = dw.numel() + db.numel()
+    runs = tile.splits
+    parts = x.new_empty((runs, size), dtype=accumulator_dtype(x.dtype))
+    kind = accumulator(x.dtype)
+    arguments = {
+        "dy_ptr": dy,
+        "y_ptr": y,
+        "x_ptr": x,
+        "parts_ptr": parts,
+        "dy_pitch": pitch("dy", dy),
+        "y_pitch": 0 if y is None else pitch("y", y),
+        "run": blocks(geometry.pixels_out, tile.depth * runs) * tile.depth,
+        "size": size,
+        "ACCUMULATOR": kind,
+        "PRECISION": precision,
+        **sizes(x, geometry),
+        **geometry.constants(),
+        **tile.constants(),
+    }
+    found = work(geometry)
+    programs = tile.programs(found.rows, found.columns)
+    if packed.fits(geometry):
+        kernel, grid = packed_weight_gradient, (programs, 1, runs)
+        arguments["CHANNELS"] = arguments.pop("channels")
+    else:
+        kernel, grid = weight_gradient, (programs * prod(geometry.kernel), geometry.groups, runs)
+    total = {
+        "parts_ptr": parts,
+        "dw_ptr": dw,
+        "db_ptr": db,
+        "weights": dw.numel(),
+        "size": size,
+        "runs": runs,
+        "ACCUMULATOR": kind,
+        "BLOCK": SUM_BLOCK,
+    }
+    return [
+        Launch(kernel, grid, arguments, tile.warps, tile.stages),
+        Launch(sum_runs, (blocks(size, SUM_BLOCK),), total),
+    ]
+
+
+def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
+    """Every tile, behind a ReLU, on the 3x3 convolution of GoogLeNet's 3b and on AlexNet's first
+    at batch 32, and the sum of the runs."""
+    layers = (
+        ("3b", TILES, (32, 28, 28, 128), (192, 3, 3, 128), 1, 1),
+        ("C1", PACKED_TILES, (32, 224, 224, 3), (96, 11, 11, 3), 4, 0),
+    )
+    for layer, known, size, filters, stride, padding in layers:
+        for label, precision, tile in tiles.shipped(known, dtype):
+            x, w, b, y, found = example(size, filters, dtype, stride=stride, padding=padding)
+            run, total = launches(y, y, x, w, b, found, precision=precision, tile=tile)
+            yield f"weight gradient {label}, {layer}", run
+    yield "weight gradient, sum of runs, C1", total

@@ -1,0 +1,60 @@
+"""Every configuration that is shipped, compiled ahead: what it takes, and what it is made of.
+
+    python -m netspec.kernels.shipped [FAMILY ...]
+
+prints one JSON object a line, for each launch, type and target.  It needs no GPU, and is what
+docs/kernels.md and the ahead-of-time tests read.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from netspec.kernels import ahead
+from netspec.kernels.conv import implicit, input_gradient, packed, split, weight_gradient
+
+FAMILIES: dict[str, ModuleType] = {
+    "implicit": implicit,
+    "packed": packed,
+    "split": split,
+    "input_gradient": input_gradient,
+    "weight_gradient": weight_gradient,
+}
+"""The files with kernels, by name; each has ``shipped``."""
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+CAPABILITIES = (80, 90)
+COUNTED = ("HGMMA", "HMMA", "FFMA", "LDG", "LDG.E.128", "STG", "STG.E.128", "UTMALDG", "LDGSTS")
+
+
+def rows(family: str) -> Iterator[dict[str, Any]]:
+    """One row for each launch of a family, type and target."""
+    for dtype in DTYPES:
+        for label, launch in FAMILIES[family].shipped(dtype):
+            for capability in CAPABILITIES:
+                found = ahead.resources(ahead.compile(launch, capability))
+                yield {
+                    "family": family,
+                    "label": label,
+                    "dtype": str(dtype).removeprefix("torch."),
+                    "capability": capability,
+                    "warps": found.warps,
+                    "registers": found.registers,
+                    "stack": found.stack,
+                    "local": found.local,
+                    "shared": found.shared,
+                    "occupancy": found.occupancy,
+                    "instructions": {opcode: found.count(opcode) for opcode in COUNTED},
+                }
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or FAMILIES:
+        for row in rows(name):
+            print(json.dumps(row), flush=True)
