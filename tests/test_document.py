@@ -192,6 +192,22 @@ def test_a_false_sentence_without_its_erratum_is_an_error(
     assert places(cut(spec, erratum)) == [("NS404", where)]
 
 
+def test_a_sentence_without_condition_and_erratum_is_an_error() -> None:
+    reasons = [
+        (spec, said)
+        for spec in TEXTS
+        for document in documents(spec)
+        for said in document.sentences
+        if said.how == "erratum"
+    ]
+    assert reasons
+    for spec, said in reasons:
+        start = TEXTS[spec].index("erratum", said.at[1])
+        (found,) = cut(spec, (start, TEXTS[spec].index("\n", start)))
+        line, _ = place(TEXTS[spec], said.at[0])
+        assert (found.code, found.span.line) == ("NS101", line), said.quote.text
+
+
 # ------------------------------------------------------------------------- cells made false
 
 

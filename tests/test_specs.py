@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from netspec import bundled, load
+from netspec import bundled, load, loads
 from netspec.language.read import BUNDLED
 from netspec.views.summary import summary
 
@@ -146,6 +146,16 @@ def test_every_spec_names_its_source(name: str) -> None:
     first = (BUNDLED / f"{name}.net").read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("# ")
     assert load(name).title
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_every_spec_or_its_base_says_how_sizes_are_rounded(name: str) -> None:
+    text = (BUNDLED / f"{name}.net").read_text(encoding="utf-8")
+    while base := re.search(r"^net .* from (\w+) ", text, re.MULTILINE):
+        text = (BUNDLED / f"{base[1]}.net").read_text(encoding="utf-8")
+    if "round=" not in text:
+        assert "exact under any rounding" in text
+        loads(text.replace("\ninput ", "\ndefault round=ceil\ninput ", 1))  # the claims still hold
 
 
 def test_the_receptive_field_grows_as_in_alexnet() -> None:

@@ -202,7 +202,7 @@ def _markdown_table(rows: Sequence[PrintedRow]) -> str:
         out.append(f"| {row.label} | {' | '.join(cells)} |")
         errata += [
             f"- **{row.label}, {cell.column}**: `{cell.printed}` is printed, `{cell.derived}` "
-            f"derived. {_sentence(cell.why)}"
+            f"derived. {_plain(_sentence(cell.why))}"
             for cell in row.cells
             if cell.status != "agree"
         ]
@@ -218,11 +218,15 @@ def _markdown_cell(cell: Cell) -> str:
 def _markdown_sentences(sentences: Sequence[Sentence]) -> str:
     out = ["| the text says | | |", "|---|---|---|"]
     for said in sentences:
-        detail = " ".join(
-            part for part in (f"`{said.derived}`" if said.derived else "", said.why) if part
-        )
-        out.append(f"| {_cell(said.quote)} | {_SENTENCES[said.status]} | {_cell(detail)} |")
+        code = f"`{said.derived}`" if said.derived else ""
+        detail = " ".join(part for part in (code, _plain(said.why)) if part)
+        out.append(f"| {_cell(_plain(said.quote))} | {_SENTENCES[said.status]} | {_cell(detail)} |")
     return "\n".join([*out, ""])
+
+
+def _plain(text: str) -> str:
+    """A text whose products are not taken for emphasis: 55*48*96."""
+    return text.replace("*", "\\*")
 
 
 def _cell(text: str) -> str:

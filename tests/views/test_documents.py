@@ -161,6 +161,13 @@ def test_the_page_strikes_what_is_false_and_escapes_bars() -> None:
     assert page.count("\n### ") == 2
 
 
+def test_products_on_the_page_are_no_emphasis() -> None:
+    page = markdown([load("alexnet"), load("lenet5")])
+    assert "`290,400, not 253,440` 55\\*48\\*96: one 55 became 48" in page
+    assert "| 6\\*(25\\*3+1) + 6" in page
+    assert "| `(5*5*16+1)*120` |" in page
+
+
 def test_the_page_leaves_out_nets_without_documents() -> None:
     assert "## example" not in markdown([loads("net example\ninput i 3\na: relu")])
 
