@@ -29,9 +29,11 @@ class Add(Operator):
             equal = list(map(same, first, shape))
             if len(shape) == len(first) and all(equal):
                 continue
-            axis = next((i for i, one in enumerate(equal) if not one), 0)
             is_open = len(shape) == len(first) and False not in equal  # symbols: not proved
             differ = "may differ" if is_open else "differ"
+            axis = next(
+                (i for i, one in enumerate(equal) if one is (None if is_open else False)), 0
+            )
             what = "size" if len(shape) != len(first) else AXES[axis if first.is_map else 2]
             raise ShapeError(
                 "NS205",
