@@ -164,22 +164,33 @@ def same(one: Any, other: Any) -> bool | None:
         return True
     free = sorted(difference.free_symbols, key=str)
     for i in range(_TRIALS):
-        there = difference.subs({s: 5 + 3 * i + (7 + i) * j for j, s in enumerate(free)})
+        there = difference.subs({s: 5 + 11 * i + (7 + i) * j for j, s in enumerate(free)})
         if there.is_finite and there != 0:
             return False
     return None
 
 
 def _with_plain_floors(value: Any) -> Any:
-    """The same, with no whole numbers in roundings: floor(H/2 - 1/2) + 1 as floor(H/2 + 1/2)."""
+    """The same with whole numbers outside roundings, and no rounding inside a rounded quotient.
+
+    floor(H/2 - 1/2) + 1 is floor(H/2 + 1/2), and floor(floor(H/2)/2) is floor(H/4).
+    """
     from sympy import floor
 
     def outside(rounded: Any) -> Any:
         constant, rest = rounded.args[0].as_coeff_Add()
+        part, inner = rest.as_coeff_Mul()
+        if isinstance(inner, floor) and part.p == 1:
+            whole = floor(constant * part.q)
+            constant, rest = (part * (inner.args[0] + whole)).as_coeff_Add()
         whole = constant.p // constant.q
         return floor(rest + constant - whole) + whole
 
-    return value.replace(lambda part: isinstance(part, floor), outside)
+    while True:  # a rounding whose inside became plain may have become another
+        made = value.replace(lambda part: isinstance(part, floor), outside)
+        if made == value:
+            return value
+        value = made
 
 
 def order(sign: str, left: Any, right: Any) -> bool | None:

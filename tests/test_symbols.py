@@ -413,3 +413,44 @@ def test_symbols_of_a_base_and_its_variant_are_one() -> None:
     net = loads("net mine from inception_module {\nC22: conv 3x3, C2, pad=1 -> H x W x C2\n}")
     assert net.symbols == ["C1", "C2", "H", "W"]
     assert net.notes == ()
+
+
+# -------------------------------------------------------------------------------------- roundings
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [
+        ("(H // 2) // 2", "H // 4", True),
+        ("((H // 2) // 2) // 2", "H // 8", True),
+        ("((H - 3) // 2 + 1 - 3) // 2 + 1", "(H - 3) // 4", True),
+        ("(H // 2 + 1) // 3", "(H + 2) // 6", True),
+        ("(H // 2) // 2", "H // 2", False),
+        ("(2 * (H // 2)) // 4", "H // 4", True),
+        ("-((-H) // 2)", "(H + 1) // 2", None),
+    ],
+)
+def test_roundings_of_roundings_are_one(left: str, right: str, expected: bool | None) -> None:
+    assert same(value(left, {"H": H}), value(right, {"H": H})) is expected
+
+
+@given(st.tuples(*[st.integers(-9, 9)] * 3), st.tuples(*[st.integers(1, 6)] * 2))
+def test_roundings_that_are_called_the_same_are_the_same(
+    shifts: tuple[int, int, int], divisors: tuple[int, int]
+) -> None:
+    (a, b, c), (d, e) = shifts, divisors
+    nested = value(f"((H + {a}) // {d} + {b}) // {e}", {"H": H})
+    single = value(f"(H + {a} + {d} * {b} + {c}) // ({d} * {e})", {"H": H})
+    held = all(at(nested, {"H": n}) == at(single, {"H": n}) for n in range(1, 80))
+    assert (same(nested, single) is True) is held
+
+
+def test_sizes_that_may_be_equal_are_not_said_to_differ() -> None:
+    halves = "maxpool 2x2/2 | maxpool 2x2/2; maxpool 4x4/4"
+    assert codes_of_rows(f"a: add {{ {halves} }}", header=HEADER) == []
+    assert codes_of_rows(f"a: concat {{ {halves} }}", header=HEADER) == []
+    for other, word in (("H + 1", "differ"), ("H + (H**3 - H) % 6", "may differ")):
+        inputs = f"input a H x W x C\ninput b ({other}) x W x C\n"
+        for name in ("add", "concat"):
+            (found,) = problems(f"net n\n{inputs}c from a, b: {name}")
+            assert found.message.startswith(f"{name} inputs {word} in height: ")

@@ -9,7 +9,7 @@ import functools
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +127,12 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         DataError: it cannot be written.
     """
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         mode = None
+        if target.is_symlink():  # it leads back to itself; opening it tells so
+            target.open("rb").close()
         if target.exists() and not target.is_file():
             target.write_bytes(content)
             return
@@ -145,7 +147,8 @@ def write_whole(path: Path, content: bytes) -> None:
         reason = (error.strerror or str(error)).lower()
         raise DataError(f"cannot write {path}: {reason}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def count(number: int, what: str) -> str:

@@ -46,6 +46,8 @@ HINTS: dict[str, list[str]] = {
         "connect a {\n}",
         "connect a { X O }",
         "connect a {\nXX\n1.\n}",
+        "connect a {\nXX\n.Y\n}",
+        "connect a {\nxX\n}",
     ],
     "pictures are drawn with X and dots: codes name 12x7 { .XX.. }": [
         "codes",
@@ -53,6 +55,7 @@ HINTS: dict[str, list[str]] = {
         "codes a { XX }",
         "codes a 12 { XX }",
         "codes a 12x7",
+        "codes a 12x7 {\nXX\n01\n}",
     ],
     'an import names a file in quotes: import "blocks.net"': [
         "import",
@@ -60,6 +63,10 @@ HINTS: dict[str, list[str]] = {
         "import blocks.net",
     ],
     "a variant is written `net name from base { ... }`": ["net a from", "net a from 5"],
+    'the title stands behind the base: net name from base "title" { ... }': [
+        'net a "title" from base',
+        'net a(n=3) "title" from base',
+    ],
     "say over how many devices the net is spread: columns 2": ["columns", "columns = 2"],
     "drop names rows of the base, separated by commas": ["drop", "drop C5 S5", "drop C1..C3"],
     "name the row of the base behind which it goes: C6 after S5: ...": [
@@ -70,20 +77,35 @@ HINTS: dict[str, list[str]] = {
         "train",
         "train 5",
         "train { }",
+        "train {\n}",
         "train { 128 }",
         "train { batch 128 epochs = 90 | }",
+    ],
+    "arithmetic in a recipe stands in parentheses: batch (2*64)": [
+        "train { batch 1/2 }",
+        "train { batch 2**6 }",
+        "train { batch 2*64 }",
     ],
     'a document is written `document "source" { rows and sentences }`': [
         "document",
         "document survey { }",
         'document "s"',
         'document "s" { }',
+        'document "s" {\n}',
+        'document "" { }',
     ],
     "a printed row is `LABEL | input | kernel | output | params`, a cell may be empty": [
         'document "s" { C1 }',
         'document "s" { C1 224x224x3 | 3x3 }',
         'document "s" { C1 | 224x224x3 }',
         'document "s" { C1 | 224x224x3 | 3x3 | 5x5x3 }',
+        'document "s" {\nC1 | 224x224x3\n}',
+        'document "s" {\nC1 | 224x224x3 | 3x3\n}',
+        'document "s" {\nC1 | 224x224x3 | 3x3, 5\n}',
+        'document "s" {\nC1 | 224x224x3 | 3x3 | 5x5x3\n}',
+    ],
+    "a printed row has four cells: `LABEL | input | kernel | output | params`": [
+        'document "s" { C1 | | | | 5 | 3 }',
     ],
     "symbols in a printed size stand apart: H x W x C1": [
         'document "s" { C1 | HxWxC1 | | | }',
@@ -93,11 +115,17 @@ HINTS: dict[str, list[str]] = {
         'document "s" { says }',
         'document "s" { says params }',
         'document "s" { says "a" }',
+        'document "s" {\nsays "a"\n}',
+        'document "s" { says "" 1 == 1 }',
+        'document "s" { says "a" needs " " }',
+        'document "s" { says "a" measured this }',
     ],
     'an erratum names its column and the reason: erratum kernel "why"': [
         'document "s" { C1 | | | | 5 erratum }',
         'document "s" { C1 | | | | 5 erratum "why" }',
         'document "s" { C1 | | | | 5 erratum kernel }',
+        'document "s" {\nC1 | | | | 5 erratum kernel\n}',
+        'document "s" { C1 | | | | 5 erratum kernel "" }',
     ],
     "rows inside a block are its own: return them with `output` inside it": [
         "b from a.x: relu",
@@ -209,6 +237,7 @@ HINTS: dict[str, list[str]] = {
 }
 
 GENERAL_HELP = "the grammar is explained by example in docs/language.md"
+FOREIGN_HELP = "letters, digits and signs are those of ASCII; others stand in texts and comments"
 
 _WORDS = {
     "$END": "the end of the statement",
@@ -218,6 +247,7 @@ _WORDS = {
     "NUMBER": "a number",
     "KERNEL": "a kernel or size such as 3x3/2",
     "STRING": "a text in quotes",
+    "TEXT": "a text in quotes that is not blank",
     "COUNT": "`params`, `macs`, `neurons`",
     "FIELD": "`field`",
     "TIMES": "an arithmetic operator",
@@ -253,7 +283,11 @@ def describe(parser: Lark, text: str, error: UnexpectedInput) -> tuple[int, int,
         token = error.token
         return token.start_pos or 0, len(token), f"{expected}found `{_short(token)}`", help
     assert isinstance(error, UnexpectedCharacters)
-    return error.pos_in_stream or 0, 1, f"{expected}found the character `{error.char}`", help
+    found = f"found the character `{error.char}`"
+    if not error.char.isascii():  # which may look like one that has a place here, or like none
+        found += f", U+{ord(error.char):04X}"
+        help = FOREIGN_HELP if help == GENERAL_HELP else help
+    return error.pos_in_stream or 0, 1, f"{expected}{found}", help
 
 
 Mistake = tuple[tuple[int, ...], str]

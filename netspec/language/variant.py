@@ -27,6 +27,8 @@ Single = syntax.Output | syntax.Columns | syntax.Train
 Own = syntax.Claim | syntax.Document
 """What speaks of one net alone, and is not inherited."""
 
+_WITHOUT_DROP = "replace the row instead, without `drop`"
+
 
 def derive(tree: syntax.Tree, files: Files) -> syntax.Tree:
     """The whole net of a file: its own statements, on top of those of the net it is made from."""
@@ -265,18 +267,19 @@ class _Variant:
     def _drop(self, name: syntax.Name) -> None:
         slot = self._place(name.text)
         if slot is None:
-            self._no_row(name, "NS111", "`drop` names a row of the base")
+            self._no_row(name, "NS111", "`drop` names a row of the base", "drop it once")
         else:
             slot.statement = None
             self.dropped[name.text] = name.at
 
-    def _no_row(self, name: syntax.Name, code: str, help: str) -> None:
+    def _no_row(
+        self, name: syntax.Name, code: str, help: str, help_dropped: str = _WITHOUT_DROP
+    ) -> None:
         span = self.files.sources.span(name.at)
         message, notes = f"`{self.base}` has no row `{name.text}`", []
         if name.text in self.dropped:
-            message = f"the row `{name.text}` is dropped"
+            message, help = f"the row `{name.text}` is dropped", help_dropped
             notes = [Note("it is dropped here", self.files.sources.span(self.dropped[name.text]))]
-            help = "replace the row instead, without `drop`"
         else:
             labels = (key for key, slot in self.slots.items() if slot.statement is not None)
             help = self.files.problems.did_you_mean(name.text, labels) or help

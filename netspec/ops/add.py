@@ -26,14 +26,18 @@ class Add(Operator):
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         first = inputs[0]
         for operand, shape in enumerate(inputs):
-            if len(shape) == len(first) and all(map(same, shape, first)):
+            equal = list(map(same, first, shape))
+            if len(shape) == len(first) and all(equal):
                 continue
-            pairs = zip(first, shape, strict=False)
-            axis = next((i for i, (a, b) in enumerate(pairs) if not same(a, b)), 0)
+            is_open = len(shape) == len(first) and False not in equal  # symbols: not proved
+            differ = "may differ" if is_open else "differ"
+            axis = next(
+                (i for i, one in enumerate(equal) if one is (None if is_open else False)), 0
+            )
             what = "size" if len(shape) != len(first) else AXES[axis if first.is_map else 2]
             raise ShapeError(
                 "NS205",
-                f"add inputs differ in {what}: {first} and {shape}",
+                f"add inputs {differ} in {what}: {first} and {shape}",
                 label=f"branch {operand + 1} is {shape}",
                 help="make the sizes equal: a conv 1x1 for channels, pad= and stride= for the rest",
                 origins=[(0, axis), (operand, axis)],

@@ -33,10 +33,13 @@ class Concat(Operator):
                     origins=[(0, 0), (operand, 0)],
                 )
             for axis in range(len(shape) - 1):
-                if not same(shape[axis], first[axis]):
+                equal = same(shape[axis], first[axis])
+                if not equal:
+                    differ = "differ" if equal is False else "may differ"  # symbols: not proved
+                    sizes = f"{first[axis]} and {shape[axis]}"
                     raise ShapeError(
                         "NS204",
-                        f"concat inputs differ in {AXES[axis]}: {first[axis]} and {shape[axis]}",
+                        f"concat inputs {differ} in {AXES[axis]}: {sizes}",
                         label=f"branch {operand + 1} is {shape}",
                         help="make the branches agree with pad=, stride= or round=",
                         origins=[(0, axis), (operand, axis)],

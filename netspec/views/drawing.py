@@ -28,6 +28,8 @@ FONT = {"fontname": "Helvetica,Arial,sans-serif", "fontcolor": INK, "fontsize": 
 LINES = {"color": LINE, "penwidth": "0.9"}
 DPI, LARGEST = "144", 32_766
 """Dots an inch of a png, and the height or width that Graphviz makes larger ones fit."""
+MOST = 2_000
+"""Stages that Graphviz lays out within seconds, whatever leads to what."""
 NARROW = 52
 """Characters in a line of the title."""
 
@@ -57,8 +59,13 @@ def rendered(net: Net, form: str) -> bytes:
 
     Raises:
         DataError: the program that lays pictures out is missing or fails (``"dot"`` needs none), or
-            the picture is too large for a png.
+            the picture is too large for it, or for a png.
     """
+    if form != "dot" and len(net.graph) > MOST:
+        raise DataError(
+            f"{net.name} is too large for a picture: {len(net.graph):,} stages, and {MOST:,} are"
+            " laid out within seconds\n  what Graphviz would be given: -o FILE.dot"
+        )
     made = drawing(net)
     if form == "dot":
         return str(made.source).encode()
@@ -76,6 +83,9 @@ def rendered(net: Net, form: str) -> bytes:
     except graphviz.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip()
         raise DataError(f"Graphviz cannot draw {net.name}: {said or error}") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"Graphviz's program `dot` does not start: {reason}") from None
     if form == "png" and max(_png_size(picture)) >= LARGEST:  # Graphviz made it smaller
         raise DataError(f"{net.name} is too large for a picture as png: draw it as svg")
     return picture

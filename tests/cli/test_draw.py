@@ -81,6 +81,13 @@ def test_a_picture_too_large_for_a_png_is_an_error() -> None:
         rendered(net, "png")
 
 
+def test_a_net_too_large_to_be_laid_out_is_an_error() -> None:
+    net = loads("net long\ninput image 8x8x3\na1..a2000: relu")
+    with pytest.raises(DataError, match="long is too large for a picture: 2,001 stages"):
+        rendered(net, "svg")
+    assert rendered(net, "dot").endswith(b"}\n")
+
+
 @pytest.mark.usefixtures("graphviz")
 def test_settings_and_their_notes_are_shown(tmp_path: Path) -> None:
     spec = tmp_path / "a.net"
@@ -121,6 +128,15 @@ def test_a_program_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert (tmp_path / "a.svg").read_text() == "before"
 
 
+def test_a_program_that_does_not_start_is_told(tmp_path: Path) -> None:
+    (tmp_path / "dot").write_text("no program")
+    (tmp_path / "dot").chmod(0o644)
+    done = draw("lenet5", "-o", tmp_path / "a.svg", path=str(tmp_path))
+    assert done.returncode == 1
+    told = "error: Graphviz's program `dot` does not start: permission denied\n"
+    assert done.stderr == told
+
+
 @pytest.mark.parametrize("name", ["a.pdf", "a", ".svg"])
 def test_an_unknown_form_exits_with_2(name: str, tmp_path: Path) -> None:
     done = draw("lenet5", "-o", tmp_path / name)
@@ -136,6 +152,16 @@ def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert done.stderr.startswith(f"error: cannot write {path}: ")
     assert os.listdir(tmp_path) == ["b.dot"]
+
+
+def test_a_link_to_itself_and_a_name_too_long_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "loop.dot").symlink_to("loop.dot")
+    for name in ("loop.dot", f"{'a' * 300}.dot"):
+        done = draw("lenet5", "-o", tmp_path / name)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: cannot write {tmp_path / name}: ")
+    assert os.listdir(tmp_path) == ["loop.dot"]
+    assert (tmp_path / "loop.dot").is_symlink()
 
 
 def test_a_wrong_spec_is_reported_and_nothing_written(tmp_path: Path) -> None:

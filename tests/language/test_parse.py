@@ -9,7 +9,7 @@ from netspec.language import syntax
 from netspec.language.diagnostics import Problems
 from netspec.language.parse import GRAMMAR, parse
 from netspec.language.source import Source
-from netspec.language.syntax_errors import GENERAL_HELP, HINTS
+from netspec.language.syntax_errors import FOREIGN_HELP, GENERAL_HELP, HINTS
 from tests.helpers import codes
 
 
@@ -112,6 +112,17 @@ def test_a_mistake_without_a_hint_points_to_the_grammar() -> None:
     problems = Problems()
     parse(Source("x.net", "a: relu @"), problems)
     assert [d.help for d in problems.found] == [GENERAL_HELP]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("a:\u00a0relu", "U+00A0"), ("Ç1: relu", "U+00C7"), ("a: fc １０", "U+FF11")],
+)
+def test_a_foreign_character_is_named(text: str, named: str) -> None:
+    problems = Problems()
+    parse(Source("x.net", text), problems)
+    assert [d.help for d in problems.found] == [FOREIGN_HELP]
+    assert problems.found[0].message.endswith(named)
 
 
 def test_every_broken_statement_is_reported_and_hides_no_other() -> None:

@@ -338,7 +338,7 @@ def test_mistakes_of_the_base_are_told_where_they_are(folder: Folder) -> None:
         ("x after y: relu", "NS111", "y", "`after` names a row of the base"),
         ("x after C3: relu", "NS111", "C3", "did you mean `c3`?"),
         ("drop y", "NS111", "y", "`drop` names a row of the base"),
-        ("drop b, b", "NS111", "b", "replace the row instead, without `drop`"),
+        ("drop b, b", "NS111", "b", "drop it once"),
         ("drop b\nb: relu", "NS105", "b", "replace the row instead, without `drop`"),
         ("a: relu\na: abs", "NS110", "a", "give each row a label of its own"),
         ("let v = 3\nlet v = 4", "NS110", "v", "rename one of the two"),
