@@ -188,6 +188,6 @@ def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
         (launch,) = launches(x, w, b, y, found, relu=True, precision=precision, tile=tile)
         yield f"implicit {label}, 3b", launch
     x, w, b, y, found = example((32, 27, 27, 96), (256, 5, 5, 48), dtype, padding=2, groups=2)
-    tile = tiles.choose(found.work, TILES[tiles.arithmetic(dtype, "ieee")], splits=False)
+    tile = tiles.choose(found.work, TILES[tiles.arithmetic(dtype, "ieee")])
     (launch,) = launches(x, w, b, y, found, relu=True, precision="ieee", tile=tile)
     yield f"implicit {tile.rows}x{tile.columns}x{tile.depth}, C2", launch

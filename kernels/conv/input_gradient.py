@@ -66,7 +66,7 @@ def work(geometry: Geometry) -> Work:
 def choose_tile(geometry: Geometry, dtype: torch.dtype, precision: str) -> Tile:
     """The tile that the model finds fastest."""
     known = TILES[tiles.arithmetic(dtype, precision)]
-    return tiles.choose(work(geometry), known, splits=False)
+    return tiles.choose(work(geometry), known)
 
 
 # ---------------------------------------------------------------------------------------- kernels

@@ -48,22 +48,22 @@ VARIANTS: dict[str, ModuleType] = {"implicit": implicit, "packed": packed, "spli
 def candidates(found: Geometry, dtype: torch.dtype, precision: str) -> list[Choice]:
     """Every way worth measuring."""
     kind = tiles.arithmetic(dtype, precision)
-    ways = [
-        Choice("split" if tile.splits > 1 else "implicit", tile)
-        for tile in tiles.candidates(found.work, implicit.TILES[kind])
-    ]
+    ways = [Choice("implicit", tile) for tile in implicit.TILES[kind]]
+    ways += [Choice("split", tile) for tile in split.candidates(found.work, kind)]
     if packed.fits(found):
         ways += [Choice("packed", tile) for tile in packed.TILES[kind]]
     return ways
 
 
 def choose(found: Geometry, dtype: torch.dtype, precision: str) -> Choice:
-    """The way that is taken unmeasured: the kernel by shape, its tile by the model."""
-    kind = tiles.arithmetic(dtype, precision)
+    """The way that is taken unmeasured: the one that the model finds fastest, and for a first layer
+    the kernel made for it."""
+    ways = candidates(found, dtype, precision)
     if packed.fits(found):
-        return Choice("packed", tiles.choose(packed.work(found), packed.TILES[kind], splits=False))
-    tile = tiles.choose(found.work, implicit.TILES[kind])
-    return Choice("split" if tile.splits > 1 else "implicit", tile)
+        work, ways = packed.work(found), [way for way in ways if way.variant == "packed"]
+    else:
+        work = found.work
+    return min(ways, key=lambda way: tiles.estimate(work, way.tile))
 
 
 # --------------------------------------------------------------------------------------- launches

@@ -19,17 +19,38 @@ import triton.language as tl
 from torch import Tensor
 
 from netspec.kernels.arithmetic import accumulator, accumulator_dtype, relu
-from netspec.kernels.conv import implicit, tiles
+from netspec.kernels.conv import tiles
 from netspec.kernels.conv.geometry import Geometry, example
 from netspec.kernels.conv.implicit import sizes, window_products
-from netspec.kernels.conv.tiles import Tile, place
+from netspec.kernels.conv.tiles import Tile, Work, place
 from netspec.kernels.launch import Launch, blocks
 from netspec.kernels.layout import pitch
 
 # --------------------------------------------------------------------------------- configurations
 
+TILES: tiles.Tiles = {
+    "half": (Tile(64, 64, 64, warps=4, stages=4), Tile(64, 32, 64, warps=4, stages=4)),
+    "tf32": (Tile(64, 64, 32, warps=4, stages=3), Tile(64, 32, 32, warps=4, stages=3)),
+    "ieee": (Tile(64, 32, 16, warps=4, stages=3), Tile(32, 32, 16, warps=4, stages=3)),
+    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+}
+SPLITS = (2, 4, 8)
 SUM_BLOCK = 1024
 """Outputs that a program of the second launch adds up."""
+
+
+def candidates(work: Work, kind: str) -> list[Tile]:
+    """Every tile worth measuring, with as many splits as leave a program four steps."""
+    found = []
+    for tile in TILES[kind]:
+        steps = blocks(work.depth, tile.depth)
+        found += [
+            replace(tile, splits=splits)
+            for splits in SPLITS
+            if steps >= splits and steps * work.taps >= 4 * splits
+        ]
+    return found
+
 
 # ---------------------------------------------------------------------------------------- kernels
 
@@ -143,7 +164,7 @@ def launches(
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
     """Every tile in four parts, on the 3x3 convolution of GoogLeNet's 5b at batch 1, and the sum of
     the parts."""
-    for label, precision, tile in tiles.shipped(implicit.TILES, dtype):
+    for label, precision, tile in tiles.shipped(TILES, dtype):
         x, w, b, y, found = example((1, 7, 7, 192), (384, 3, 3, 192), dtype, padding=1)
         cut = replace(tile, splits=4)
         one, total = launches(x, w, b, y, found, relu=True, precision=precision, tile=cut)

@@ -1,13 +1,13 @@
 """How the work of a convolution is cut into programs, and which cut is taken unmeasured.
 
-A measurement on the GPU at hand is better than any rule: :func:`candidates` says what there is to
-measure.  Until somebody has, :func:`choose` takes the cut that a simple model finds fastest.
+A measurement on the GPU at hand is better than any rule.  Until somebody has measured,
+:func:`choose` takes the cut that a simple model finds fastest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 import triton
@@ -49,8 +49,6 @@ Tensor cores of sm_90 take rows in 64s.  Every tile that is shipped compiles wit
 register (docs/kernels.md); a deep tile suits many channels, a shallow one few.
 """
 
-SPLITS = (1, 2, 4, 8)
-
 
 def arithmetic(dtype: torch.dtype, precision: str) -> str:
     """The way of multiplying that a type and a precision ask for, a key of :data:`Tiles`."""
@@ -71,19 +69,9 @@ class Work:
     groups: int = 1
 
 
-def candidates(work: Work, tiles: tuple[Tile, ...], *, splits: bool = True) -> list[Tile]:
-    """Every tile worth measuring, each with as many splits as leave a program two steps."""
-    return [
-        replace(tile, splits=count)
-        for tile in tiles
-        for count in (SPLITS if splits else (1,))
-        if count == 1 or blocks(work.depth, tile.depth) >= 2 * count
-    ]
-
-
-def choose(work: Work, tiles: tuple[Tile, ...], *, splits: bool = True) -> Tile:
-    """The candidate that the model finds fastest."""
-    return min(candidates(work, tiles, splits=splits), key=lambda tile: estimate(work, tile))
+def choose(work: Work, tiles: Iterable[Tile]) -> Tile:
+    """The tile that the model finds fastest."""
+    return min(tiles, key=lambda tile: estimate(work, tile))
 
 
 def estimate(work: Work, tile: Tile) -> float:

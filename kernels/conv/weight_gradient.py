@@ -79,7 +79,7 @@ def choose_tile(geometry: Geometry, dtype: torch.dtype, precision: str) -> Tile:
     """The tile that the model finds fastest, with runs of pixels enough to fill the GPU twice."""
     found = work(geometry)
     known = PACKED_TILES if packed.fits(geometry) else TILES
-    tile = tiles.choose(found, known[tiles.arithmetic(dtype, precision)], splits=False)
+    tile = tiles.choose(found, known[tiles.arithmetic(dtype, precision)])
     programs = tile.programs(found.rows, found.columns) * found.groups
     wanted = min(blocks(2 * MULTIPROCESSORS, programs), blocks(geometry.pixels_out, 4 * tile.depth))
     return replace(tile, splits=max(1, wanted))

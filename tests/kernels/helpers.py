@@ -18,6 +18,8 @@ if ON_GPU:
 
 only_on_gpu = pytest.mark.skipif(not ON_GPU, reason="needs an NVIDIA GPU")
 gpu = pytest.mark.gpu
+interpreter_meets_nan = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+"""For tests with NaN or infinity: the interpreter computes with numpy, which warns of them."""
 
 
 def normal(*size: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:

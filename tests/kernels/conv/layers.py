@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -80,9 +80,9 @@ class Layer:
 
     def gradients(self, x: Tensor, w: Tensor, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The gradients (dx, dw, db) of the convolution without ReLU in float64."""
-        leaves = [t.double().cpu().requires_grad_() for t in (x, w)]
+        leaves = [t.detach().double().cpu().clone().requires_grad_() for t in (x, w)]
         bias = torch.zeros(self.count, dtype=torch.float64, requires_grad=True)
-        y = Layer.exact(Layer(**(self.__dict__ | {"relu": False})), *leaves, bias)
+        y = replace(self, relu=False).exact(leaves[0], leaves[1], bias)
         return torch.autograd.grad(y, [*leaves, bias], dy.double().cpu())
 
 

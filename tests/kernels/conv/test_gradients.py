@@ -28,7 +28,7 @@ def gradient_behind_relu(layer: Layer) -> tuple[Tensor | None, Tensor]:
     return y, torch.where(y > 0, layer.dy, 0.0)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(layer=layers(), number=st.integers(0, 3), in_slices=st.booleans())
 @example(ALEXNET_C2, 0, False)
 @example(MANY_CHANNELS, 1, True)
@@ -75,7 +75,7 @@ def assert_weight_gradient(layer: Layer, number: int, runs: int, *, in_slices: b
         assert_within(ours, wanted, rounding(wanted, layer.dtype, terms=terms, magnitude=size))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(layer=layers(), number=st.integers(0, 3), runs=st.integers(1, 4), in_slices=st.booleans())
 @example(ALEXNET_C2, 0, 2, False)
 @example(MANY_CHANNELS, 1, 1, True)
@@ -86,7 +86,7 @@ def test_the_weight_and_bias_gradients(
     assert_weight_gradient(layer, number, runs, in_slices=in_slices)
 
 
-@settings(max_examples=20)
+@settings(max_examples=15)
 @given(
     layer=layers(most_channels=packed.MOST_CHANNELS, groups=1),
     number=st.integers(0, 1),
