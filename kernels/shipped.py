@@ -44,6 +44,8 @@ def rows(family: str) -> Iterator[dict[str, Any]]:
                     "label": label,
                     "dtype": str(dtype).removeprefix("torch."),
                     "capability": capability,
+                    "precision": launch.arguments.get("PRECISION"),
+                    "tile_rows": launch.arguments.get("ROWS"),
                     "warps": found.warps,
                     "registers": found.registers,
                     "stack": found.stack,
