@@ -78,6 +78,8 @@ def test_occupancy_is_what_runs_out_first(
     assert found.occupancy == occupancy
 
 
-def test_instructions_are_counted_by_their_beginning() -> None:
-    found = Resources(32, 0, 0, 0, 4, 90, {"LDG.E.128": 2, "LDG.E.U16": 3, "STG.E": 1})
-    assert (found.count("LDG"), found.count("LDG.E.128"), found.count("HGMMA")) == (5, 2, 0)
+def test_instructions_are_counted_by_opcode_and_modifier() -> None:
+    found = Resources(32, 0, 0, 0, 4, 90, {"LDG.E.128": 2, "LDG.E.U16": 3, "LDGSTS.E.128": 1})
+    assert found.count("LDG") == 5
+    assert found.count("LDG", "128") == 2
+    assert found.count("HGMMA") == 0

@@ -44,7 +44,7 @@ def mistakes(row: dict[str, Any]) -> list[str]:
         found.append("it spills registers")
     if row["shared"] > SHARED_MEMORY[row["capability"]]:
         found.append("it does not fit into shared memory")
-    counts = row["instructions"]
+    counts = row["products"]
     tensor_cores = {opcode for opcode in ("HGMMA", "HMMA") if counts[opcode]}
     if row["precision"] is None:  # no product in it
         return found
@@ -66,7 +66,7 @@ GOOD = {
     "dtype": "float16",
     "precision": "ieee",
     "tile_rows": 64,
-    "instructions": {"HGMMA": 4, "HMMA": 0, "FFMA": 0},
+    "products": {"HGMMA": 4, "HMMA": 0, "FFMA": 0},
 }
 
 
@@ -76,16 +76,16 @@ GOOD = {
         ({"stack": 8}, "it spills"),
         ({"local": 8}, "it spills"),
         ({"shared": 300_000}, "shared memory"),
-        ({"instructions": {"HGMMA": 0, "HMMA": 4, "FFMA": 0}}, "HMMA"),
-        ({"instructions": {"HGMMA": 0, "HMMA": 0, "FFMA": 9}}, "no tensor core"),
+        ({"products": {"HGMMA": 0, "HMMA": 4, "FFMA": 0}}, "HMMA"),
+        ({"products": {"HGMMA": 0, "HMMA": 0, "FFMA": 9}}, "no tensor core"),
         ({"capability": 80}, "HGMMA"),
         ({"tile_rows": 16}, "HGMMA"),
         (
-            {"dtype": "float32", "instructions": {"HGMMA": 4, "HMMA": 0, "FFMA": 9}},
+            {"dtype": "float32", "products": {"HGMMA": 4, "HMMA": 0, "FFMA": 9}},
             "HGMMA",
         ),
         (
-            {"dtype": "float32", "instructions": {"HGMMA": 0, "HMMA": 0, "FFMA": 0}},
+            {"dtype": "float32", "products": {"HGMMA": 0, "HMMA": 0, "FFMA": 0}},
             "no FFMA",
         ),
     ],
