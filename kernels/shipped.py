@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from netspec.kernels import ahead
+from netspec.kernels import ahead, sums
 from netspec.kernels.conv import implicit, input_gradient, packed, split, weight_gradient
 
 FAMILIES: dict[str, ModuleType] = {
@@ -25,6 +25,7 @@ FAMILIES: dict[str, ModuleType] = {
     "split": split,
     "input_gradient": input_gradient,
     "weight_gradient": weight_gradient,
+    "sums": sums,
 }
 """The files with kernels, by name; each has ``shipped``."""
 
