@@ -96,7 +96,8 @@ def shares(
     """1 / count of the windows that begin at (top, left): positions in FIRST..end count."""
     rows = tl.minimum(top + KERNEL_H, end_h) - tl.maximum(top, FIRST_H)
     columns = tl.minimum(left + KERNEL_W, end_w) - tl.maximum(left, FIRST_W)
-    return 1.0 / (rows * columns).to(ACCUMULATOR)
+    # Windows that there are none of are asked about too, and nothing is divided by nothing.
+    return 1.0 / tl.maximum(rows * columns, 1).to(ACCUMULATOR)
 
 
 @triton.jit
@@ -172,8 +173,7 @@ def average_gradients(
                 share = shares(
                     top, left, end_h, end_w, KERNEL_H, KERNEL_W, FIRST_H, FIRST_W, ACCUMULATOR
                 )
-                # Where there is no window its share can be anything, infinite too.
-                dy *= tl.where(is_window, share, 0.0)[:, None]
+                dy *= share[:, None]
             dx += dy
     if SHARE is not None:
         dx *= SHARE

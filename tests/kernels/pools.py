@@ -88,3 +88,21 @@ def pools(draw: st.DrawFn, most: int = 5, channels: int = 300) -> Pool:
         (stride[0], stride[1]),
         (padding[0], padding[1], padding[2], padding[3]),
     )
+
+
+def sums(x: Tensor, pool: Pool) -> Tensor:
+    """Sums of windows in float64, tap by tap."""
+    y = torch.zeros(pool.size_out, dtype=torch.float64, device=x.device)
+    for i, j, taps in pool.windows():
+        for _, h, w in taps:
+            y[:, i, j] += x[:, h, w].double()
+    return y
+
+
+def spread(dy: Tensor, pool: Pool) -> Tensor:
+    """Each dy added to the taps of its window, in float64."""
+    dx = torch.zeros(pool.size, dtype=torch.float64, device=dy.device)
+    for i, j, taps in pool.windows():
+        for _, h, w in taps:
+            dx[:, h, w] += dy[:, i, j].double()
+    return dx
