@@ -9,8 +9,9 @@ at the right, is never counted.
 
     dx[n, h, w, c] = sum over windows (i, j) that cover (h, w) of dy[n, i, j, c] / count(i, j)
 
-The gradient is gathered: each element is summed by one thread in one order.  Nothing is saved; a
-window of 3 x 3 / 2 in 16 bits moves 2.5 bytes an input element either way.
+The gradient is gathered: each element is summed by one thread in one order.  Nothing is saved.
+3 x 3 / 2 in 16 bits moves 2.5 bytes an input element either way, for 2.25 additions forward and 4
+backward, since each element looks at (3 / 2 rounded up)^2 windows.
 
 Global average pooling reads whole maps: y[n, 0, 0, c] is the mean of x[n, :, :, c] (Lin et al.
 2013), 2 bytes an element in 16 bits.  Where batch and channels make too few programs to fill a GPU,

@@ -24,8 +24,8 @@ from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import blocks, power_of_two
 from netspec.kernels.layout import pitch
 
-PIXELS = 2**31 - 2**16
-"""Pixels that 32 bits count, with room for the last program's tile."""
+PIXELS = 2**31 - 2**22
+"""Pixels that 32 bits count, with room for the last programs' tiles."""
 
 # ---------------------------------------------------------------------------------------- windows
 

@@ -12,8 +12,8 @@ the mean, everywhere: taps outside of the map count as zeros.
 
 Forward and dx are the average pool's kernels.  The sums over pixels are cut into parts, which a
 second kernel adds up in one order, so they too have the same bits each time.  Only x is kept: its
-means are computed again.  2 x 2 / 2 in 16 bits moves, for each input element, 2.5 bytes forward and
-2.5 twice backward.
+means are computed again.  2 x 2 / 2 in 16 bits moves, for each input element, 2.5 bytes forward,
+2.5 for dx and 2.5 for the parameters, at one addition each (and a product for each output).
 """
 
 from __future__ import annotations

@@ -99,13 +99,12 @@ class TestForward:
 
     @with_odd
     @given(pool=pools(), dtype=st.sampled_from(DTYPES), seed=st.integers(0, 99))
-    @settings(max_examples=15)
+    @settings(max_examples=8)
     def test_relu(self, pool: Pool, dtype: torch.dtype, seed: int) -> None:
         x = special(pool, dtype, seed) if seed % 2 else pool.x(dtype, seed) - 1
         exact, places = maxima(x, pool)
         y, index = ops.relu_maxpool_with_index(x, *pool.steps)
         assert is_same(y, exact.relu())
-        assert is_same(y, maxima(x.relu(), pool)[0])
         assert torch.equal(index.long(), torch.where(exact <= 0, 255, places))
         assert is_same(ops.relu_max_pool(x, *pool.steps), exact.relu())
 
@@ -194,6 +193,11 @@ class TestBackward:
             ops.maxpool_backward(dy, index, *SAME.size[1:3], *SAME.steps) for _ in range(2)
         )
         assert torch.equal(first, second)
+
+    def test_the_operator_for_inference_has_no_gradient(self) -> None:
+        x = OVERLAPPING.x(torch.float64).requires_grad_()
+        with pytest.raises(RuntimeError):
+            ops.maxpool(x, *OVERLAPPING.steps).sum().backward()
 
     def test_an_expanded_gradient(self) -> None:
         x = OVERLAPPING.x(torch.float64).requires_grad_()
@@ -287,12 +291,11 @@ class TestOnlyOnGpu:
         x, dy = pool.x(torch.float16), pool.dy(torch.float16)
         geometry = checked(pool.size, *pool.steps)
         y, places = maxima(x, pool)
-        index, places = places.to(torch.uint8), places.to(torch.uint8)
-        ours, index = torch.empty_like(y), torch.empty_like(places)
+        ours, index = torch.empty_like(y), torch.empty_like(places, dtype=torch.uint8)
         for launch in ops.maxpool_launches(x, ours, index, geometry, relu=False):
             replace(launch, warps=8)()
         assert torch.equal(ours, y)
-        assert torch.equal(index, places)
+        assert torch.equal(index.long(), places)
         dx = torch.empty_like(x)
         for launch in ops.maxpool_backward_launches(dy, index, dx, geometry):
             replace(launch, warps=8)()
