@@ -37,7 +37,7 @@ from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import Launch, blocks, run
 from netspec.kernels.layout import check_device, check_kind, pitch
 from netspec.kernels.pool_geometry import (
-    PIXELS,
+    MOST_PIXELS,
     as_map,
     check_size,
     checked,
@@ -489,8 +489,10 @@ def gap_backward(dy: Tensor, height: int, width: int) -> Tensor:
 
 
 def _check_map(height: int, width: int, batch: int) -> None:
-    if min(height, width) < 1 or batch * height * width > PIXELS:
-        raise ValueError(f"{batch} maps of {height}x{width} have no pixels, or more than {PIXELS}")
+    if min(height, width) < 1 or batch * height * width > MOST_PIXELS:
+        raise ValueError(
+            f"{batch} maps of {height}x{width} have no pixels, or more than {MOST_PIXELS}"
+        )
 
 
 def _together(padding: list[int], overhang: list[int]) -> list[int]:

@@ -24,7 +24,7 @@ from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import blocks, power_of_two
 from netspec.kernels.layout import pitch
 
-PIXELS = 2**31 - 2**22
+MOST_PIXELS = 2**31 - 2**22
 """Pixels that 32 bits count, with room for the last programs' tiles."""
 
 # ---------------------------------------------------------------------------------------- windows
@@ -89,8 +89,8 @@ def checked(
             )
     height = found.height + padding[0] + padding[1]
     width = found.width + padding[2] + padding[3]
-    if found.batch * height * width > PIXELS:
-        raise ValueError(f"there are more than {PIXELS} pixels: split the batch")
+    if found.batch * height * width > MOST_PIXELS:
+        raise ValueError(f"there are more than {MOST_PIXELS} pixels: split the batch")
     return found
 
 
