@@ -35,6 +35,7 @@ ODD = (
     Pool((2, 4, 4, 300), (3, 3), (2, 2), (1, 1, 1, 0)),
     Pool((1, 9, 9, 2), (2, 3), (4, 5), (1, 0, 2, 2)),  # pixels that no window sees
     Pool((1, 9, 9, 2), (9, 8), (1, 1)),
+    Pool((2, 8, 8, 64)),  # tiles that are full to the last
 )
 
 
@@ -230,6 +231,14 @@ class TestWholeMaps:
             ops.gap_backward(x, 4, 5)
         with pytest.raises(TypeError, match="floating point"):
             ops.gap(x.int())
+
+
+@pytest.mark.parametrize("parts", [1, 32, 33, 100])
+def test_sums_of_more_parts_than_a_block_holds(parts: int) -> None:
+    part, y = normal(parts, 2, 20), torch.empty(2, 20, dtype=torch.float64, device=DEVICE)
+    ops.sum_of_parts(part, y, count=7)()
+    exact, magnitude = part.sum(0) / 7, part.abs().sum(0) / 7
+    assert_within(y, exact, rounding(exact, y.dtype, terms=parts, magnitude=magnitude))
 
 
 @gpu

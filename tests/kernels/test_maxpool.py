@@ -37,6 +37,7 @@ ODD = (
     Pool((1, 9, 9, 2), (9, 8), (1, 1)),  # beyond what is unrolled
     Pool((1, 4, 9, 3), (3, 7), (4, 4), (2, 2, 6, 6)),
     Pool((1, 7, 3, 2), (6, 1), (5, 1), (5, 3, 0, 0)),
+    Pool((2, 8, 8, 64)),  # tiles that are full to the last
 )
 
 
