@@ -35,10 +35,9 @@ from torch import Tensor
 from netspec.kernels.arithmetic import accumulator
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import Launch, blocks, run
-from netspec.kernels.layout import check_device, check_kind, pitch
+from netspec.kernels.layout import check_device, check_kind, laid_out, pitch
 from netspec.kernels.pool_geometry import (
     MOST_PIXELS,
-    as_map,
     check_size,
     checked,
     choose,
@@ -550,12 +549,12 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _gradient(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-    dx = avgpool_backward(as_map(dy), *ctx.size, *ctx.attributes)
+    dx = avgpool_backward(laid_out(dy), *ctx.size, *ctx.attributes)
     return (dx, *[None] * len(ctx.attributes))
 
 
 def _gap_gradient(ctx: Any, dy: Tensor) -> Tensor:
-    return gap_backward(as_map(dy), *ctx.size)
+    return gap_backward(laid_out(dy), *ctx.size)
 
 
 avgpool.register_autograd(_gradient, setup_context=_keep)

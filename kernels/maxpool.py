@@ -37,9 +37,8 @@ from netspec.kernels.arithmetic import accumulator
 from netspec.kernels.arithmetic import relu as rectified
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import Launch, blocks, run
-from netspec.kernels.layout import check_device, check_kind, pitch
+from netspec.kernels.layout import check_device, check_kind, laid_out, pitch
 from netspec.kernels.pool_geometry import (
-    as_map,
     check_size,
     checked,
     choose,
@@ -561,7 +560,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 def _gradient(ctx: Any, dy: Tensor, _: object) -> tuple[Tensor, None, None, None]:
     (index,) = ctx.saved_tensors
-    return maxpool_backward(as_map(dy), index, *ctx.size, *ctx.steps), None, None, None
+    return maxpool_backward(laid_out(dy), index, *ctx.size, *ctx.steps), None, None, None
 
 
 for _operator in (maxpool, relu_maxpool):

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import blocks, power_of_two
-from netspec.kernels.layout import pitch
 
 MOST_PIXELS = 2**31 - 2**22
 """Pixels that 32 bits count, with room for the last programs' tiles."""
@@ -134,18 +133,6 @@ def sizes(geometry: Geometry) -> dict[str, int]:
         "width_out": geometry.width_out,
         "channels": geometry.channels,
     }
-
-
-def as_map(dy: Tensor) -> Tensor:
-    """A gradient that autograd hands over, laid out anew only where it is no map.
-
-    A sum's gradient is one number, expanded; it has no layout to refuse.
-    """
-    try:
-        pitch("dy", dy)
-    except ValueError:
-        return dy.contiguous()
-    return dy
 
 
 # ------------------------------------------------------------------------------------------ tiles

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from netspec.kernels import ahead, sums
+from netspec.kernels import ahead, avgpool, maxpool, subsample, sums
 from netspec.kernels.conv import implicit, input_gradient, packed, split, weight_gradient
 
 FAMILIES: dict[str, ModuleType] = {
@@ -26,6 +26,9 @@ FAMILIES: dict[str, ModuleType] = {
     "input_gradient": input_gradient,
     "weight_gradient": weight_gradient,
     "sums": sums,
+    "maxpool": maxpool,
+    "avgpool": avgpool,
+    "subsample": subsample,
 }
 """The files with kernels, by name; each has ``shipped``."""
 

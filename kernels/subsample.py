@@ -37,9 +37,8 @@ from netspec.kernels.avgpool import (
 )
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import Launch, blocks, run
-from netspec.kernels.layout import check, check_device, check_kind, pitch
+from netspec.kernels.layout import check, check_device, check_kind, laid_out, pitch
 from netspec.kernels.pool_geometry import (
-    as_map,
     check_size,
     checked,
     choose,
@@ -257,7 +256,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _gradient(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-    gradients = subsample_backward(as_map(dy), *ctx.saved_tensors, *ctx.attributes)
+    gradients = subsample_backward(laid_out(dy), *ctx.saved_tensors, *ctx.attributes)
     return (*gradients, *[None] * len(ctx.attributes))
 
 
