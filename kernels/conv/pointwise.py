@@ -57,22 +57,15 @@ def products(
     ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """Sums over all channels: [ROWS, COLUMNS]."""
-    x_row = rows.to(tl.int64) * x_pitch
-    w_row = columns.to(tl.int64) * channels
+    """Sums over all channels: [ROWS, COLUMNS]; what lies beyond the edges repeats the last row."""
+    x_row = tl.minimum(rows, pixels - 1).to(tl.int64) * x_pitch
+    w_row = tl.minimum(columns, count - 1).to(tl.int64) * channels
     total = tl.zeros((ROWS, COLUMNS), ACCUMULATOR)
     for start in range(0, channels, DEPTH):
         c = start + tl.arange(0, DEPTH)
-        x = tl.load(
-            x_ptr + x_row[:, None] + c[None, :],
-            mask=(rows < pixels)[:, None] & (c < channels)[None, :],
-            other=0.0,
-        )
-        w = tl.load(
-            w_ptr + w_row[None, :] + c[:, None],
-            mask=(columns < count)[None, :] & (c < channels)[:, None],
-            other=0.0,
-        )
+        is_there = c < channels
+        x = tl.load(x_ptr + x_row[:, None] + c[None, :], mask=is_there[None, :], other=0.0)
+        w = tl.load(w_ptr + w_row[None, :] + c[:, None], mask=is_there[:, None], other=0.0)
         total = tl.dot(x, w, total, input_precision=PRECISION, out_dtype=ACCUMULATOR)
     return total
 
