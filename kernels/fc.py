@@ -18,7 +18,7 @@ as N pixels of K channels.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -41,36 +41,38 @@ FEW = 8
 
 @dataclass(frozen=True)
 class Stream:
-    """A program takes ``rows`` outputs and every step 16 bytes a thread of each of their rows of w;
-    ``splits`` programs share one sum."""
+    """A program takes ``rows`` outputs and reads, every step, ``lanes`` x 16 bytes of each of their
+    rows of w, a step ahead of what it computes; ``splits`` programs share one sum."""
 
     rows: int
+    lanes: int
     warps: int = 4
     splits: int = 1
 
     def depth(self, dtype: torch.dtype) -> int:
         """Terms of a row that a program reads in one step."""
-        return 32 * self.warps * (16 // dtype.itemsize)
+        return self.lanes * (16 // dtype.itemsize)
 
 
-STREAMS = (Stream(4), Stream(2), Stream(1), Stream(4, warps=8), Stream(1, warps=8))
-"""What there is to measure; the first three are what :func:`choose` chooses from."""
+STREAMS = (Stream(4, 128), Stream(2, 256), Stream(1, 512), Stream(1, 128))
+"""What there is to measure.  In all but the last, a thread has four reads of 16 bytes on the way:
+at 24 warps a multiprocessor 48 kB, where the bandwidth of an H200 times its latency (4.3 TB/s, some
+1 us, 132 multiprocessors) is 33 kB."""
 
 PROGRAMS = 6 * MULTIPROCESSORS
-"""Programs that keep a GPU reading: 24 warps a multiprocessor, each with 512 bytes on the way for
-every row, are more than bandwidth times latency."""
+"""Programs that keep a GPU reading: 24 warps a multiprocessor."""
 
 
 def choose(count: int, terms: int, dtype: torch.dtype) -> Stream:
-    """As many rows a program as leave enough programs; then as many splits as are missing, each of
-    two steps at least."""
-    fitting = [stream for stream in STREAMS[:3] if blocks(count, stream.rows) >= PROGRAMS]
-    if fitting:
-        return fitting[0]
-    stream = STREAMS[2]
-    steps = blocks(terms, stream.depth(dtype))
-    missing = power_of_two(blocks(PROGRAMS // 2, max(count, 1)))
-    return Stream(stream.rows, stream.warps, max(1, min(missing, steps // 2)))
+    """As many rows a program as leave enough programs; where even single rows are too few, each is
+    split into as many parts as are missing, of two steps at least."""
+    for stream in STREAMS[:3]:
+        if blocks(count, stream.rows) >= PROGRAMS:
+            return stream
+    last = STREAMS[3]
+    missing = blocks(PROGRAMS, max(count, 1))
+    splits = min(missing, blocks(terms, last.depth(dtype)) // 2)
+    return replace(last, splits=splits) if splits > 1 else STREAMS[2]
 
 
 # ---------------------------------------------------------------------------------------- kernels
@@ -84,23 +86,34 @@ def stream(
 ):  # fmt: skip
     """ROWS outputs of every image, or their share of a split sum; grid: rows x splits.
 
-    Axes are [image, row, thread, element]; a thread holds WIDTH elements side by side.
+    Axes are [image, row, lane, element]; a lane is WIDTH elements side by side, 16 bytes.
     """
     split = tl.program_id(1)
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     images = tl.arange(0, BATCH)
-    within = tl.arange(0, LANES)[:, None] * WIDTH + tl.arange(0, WIDTH)[None, :]
+    within = (tl.arange(0, LANES)[:, None] * WIDTH + tl.arange(0, WIDTH)[None, :])[None, None, :, :]
     x_image = x_ptr + images.to(tl.int64)[:, None, None, None] * x_pitch
     w_row = w_ptr + rows.to(tl.int64)[None, :, None, None] * terms
     is_image = (images < batch)[:, None, None, None]
     is_row = (rows < count)[None, :, None, None]
-    last = tl.minimum((split + 1) * span, terms)
+    first = split * span
+    last = tl.minimum(first + span, terms)
+    w = tl.load(
+        w_row + (first + within),
+        mask=is_row & (first + within < last),
+        other=0.0,
+        cache_modifier=".cg",
+    )
     total = tl.zeros((BATCH, ROWS, LANES), ACCUMULATOR)
-    for start in tl.range(split * span, last, LANES * WIDTH, loop_unroll_factor=4 // ROWS):
-        i = (start + within)[None, None, :, :]
-        w = tl.load(w_row + i, mask=is_row & (i < last), other=0.0, cache_modifier=".cg")
+    for start in range(first, last, LANES * WIDTH):
+        i = start + within
         x = tl.load(x_image + i, mask=is_image & (i < last), other=0.0)
+        ahead = i + LANES * WIDTH
+        w_ahead = tl.load(
+            w_row + ahead, mask=is_row & (ahead < last), other=0.0, cache_modifier=".cg"
+        )
         total += tl.sum(x.to(ACCUMULATOR) * w.to(ACCUMULATOR), axis=3)
+        w = w_ahead
     y = tl.sum(total, axis=2)
     if b_ptr is not None:
         y += tl.load(b_ptr + rows, mask=rows < count, other=0.0).to(ACCUMULATOR)[None, :]
@@ -172,7 +185,7 @@ def launches(
         "ACCUMULATOR": kind,
         "BATCH": power_of_two(batch),
         "ROWS": how.rows,
-        "LANES": 32 * how.warps,
+        "LANES": how.lanes,
         "WIDTH": 16 // x.element_size(),
     }
     grid = (blocks(count, how.rows), how.splits if batch else 0)

@@ -88,20 +88,20 @@ def test_forward(
     count=st.integers(1, 9),
     dtype=st.sampled_from(DTYPES),
     rows=st.sampled_from([1, 2, 4]),
-    warps=st.sampled_from([1, 2]),
+    lanes=st.sampled_from([32, 64]),
     splits=st.integers(1, 5),
     relu=st.booleans(),
 )
-@example(1, 64, 5, torch.float64, 4, 1, 5, True)
-@example(3, 1025, 7, torch.float32, 2, 1, 3, True)
-@example(8, 1500, 1, torch.float16, 1, 2, 4, False)
+@example(1, 64, 5, torch.float64, 4, 32, 5, True)
+@example(3, 1025, 7, torch.float32, 2, 32, 3, True)
+@example(8, 1500, 1, torch.float16, 1, 64, 4, False)
 def test_however_it_is_cut_every_element_is_written_and_nothing_else(
     batch: int,
     terms: int,
     count: int,
     dtype: torch.dtype,
     rows: int,
-    warps: int,
+    lanes: int,
     splits: int,
     relu: bool,
 ) -> None:
@@ -109,7 +109,7 @@ def test_however_it_is_cut_every_element_is_written_and_nothing_else(
     whole = torch.full((batch + 2, count), SENTINEL, dtype=dtype, device=DEVICE)
     y = whole[1:-1]
     y.fill_(torch.nan)
-    how = fc.Stream(rows, warps, splits)
+    how = fc.Stream(rows, lanes, warps=1, splits=splits)
     found = fc.launches(x, w, b, y, relu=relu, how=how)
     for launch in found[:-1]:
         launch.arguments["y_ptr"].fill_(torch.nan)  # the parts
@@ -126,12 +126,14 @@ def test_split_sums_repeat_bit_by_bit() -> None:
 
 
 def test_a_layer_has_programs_enough() -> None:
-    for terms, count in ((9216, 4096), (4096, 4096), (25088, 4096), (4096, 1000), (4096, 100)):
-        how = fc.choose(count, terms, torch.bfloat16)
-        assert -(-count // how.rows) * how.splits >= 2 * fc.MULTIPROCESSORS or how.splits == 2
-        assert how.splits == 1 or how.depth(torch.bfloat16) * how.splits * 2 <= terms
-    assert fc.choose(4096, 9216, torch.bfloat16) == fc.Stream(4)
-    assert fc.choose(1, 1, torch.float64) == fc.Stream(1)
+    dtype = torch.bfloat16
+    for terms, count in ((9216, 4096), (4096, 4096), (25088, 4096), (4096, 1000), (9216, 120)):
+        how = fc.choose(count, terms, dtype)
+        assert -(-count // how.rows) * how.splits >= 480
+        assert how.splits == 1 or how.depth(dtype) * how.splits * 2 <= terms
+    assert fc.choose(4096, 9216, dtype) == fc.STREAMS[0]
+    assert fc.choose(1000, 4096, dtype) == fc.STREAMS[2]
+    assert fc.choose(1, 1, torch.float64).splits == 1
 
 
 @settings(max_examples=30)
@@ -337,5 +339,5 @@ def test_offsets_beyond_31_bits(batch: int) -> None:
 def test_eight_warps(dtype: torch.dtype) -> None:
     x, w, b, _ = operands(3, 9000, 100, dtype)
     y = torch.full((3, 100), torch.nan, dtype=dtype, device=DEVICE)
-    run(fc.launches(x, w, b, y, relu=True, how=fc.Stream(4, warps=8)))
+    run(fc.launches(x, w, b, y, relu=True, how=fc.Stream(4, 256, warps=8)))
     assert_is_product(y, x, w.T, b=b, relu=True)
