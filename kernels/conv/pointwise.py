@@ -58,14 +58,14 @@ def products(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
     """Sums over all channels: [ROWS, COLUMNS]; what lies beyond the edges repeats the last row."""
-    x_row = tl.minimum(rows, pixels - 1).to(tl.int64) * x_pitch
-    w_row = tl.minimum(columns, count - 1).to(tl.int64) * channels
+    c = tl.arange(0, DEPTH)
+    x_at = tl.minimum(rows, pixels - 1).to(tl.int64)[:, None] * x_pitch + c[None, :]
+    w_at = tl.minimum(columns, count - 1).to(tl.int64)[None, :] * channels + c[:, None]
     total = tl.zeros((ROWS, COLUMNS), ACCUMULATOR)
     for start in range(0, channels, DEPTH):
-        c = start + tl.arange(0, DEPTH)
-        is_there = c < channels
-        x = tl.load(x_ptr + x_row[:, None] + c[None, :], mask=is_there[None, :], other=0.0)
-        w = tl.load(w_ptr + w_row[None, :] + c[:, None], mask=is_there[:, None], other=0.0)
+        is_there = c < channels - start
+        x = tl.load(x_ptr + (start + x_at), mask=is_there[None, :], other=0.0)
+        w = tl.load(w_ptr + (start + w_at), mask=is_there[:, None], other=0.0)
         total = tl.dot(x, w, total, input_precision=PRECISION, out_dtype=ACCUMULATOR)
     return total
 
