@@ -216,6 +216,17 @@ def test_a_gradient_that_nobody_wants_is_not_computed(
     torch.testing.assert_close(leaf.grad, expected)
 
 
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_gradient_may_arrive_expanded_or_transposed(relu: bool) -> None:
+    x, w, b, dy = operands(3, 5, 4, torch.float64)
+    x.requires_grad_()
+    for weight in (dy.T.contiguous().T, dy[:1].expand(3, 4)):
+        (dx,) = torch.autograd.grad(LAYERS[relu](x, w, b), x, weight)
+        y = torch.nn.functional.linear(x, w, b)
+        (expected,) = torch.autograd.grad(y.relu() if relu else y, x, weight)
+        torch.testing.assert_close(dx, expected)
+
+
 def test_the_gradient_of_a_relu_stops_at_zero_and_passes_nan() -> None:
     dy = torch.tensor([[1.0, 2.0, 4.0, 8.0, torch.nan]], device=DEVICE)
     y = torch.tensor([[0.0, 3.0, -1.0, torch.nan, 0.0]], device=DEVICE)
