@@ -37,14 +37,19 @@ SIBLINGS = 4
 def tiles(pixels: int, counts: Sequence[int], channels: int, dtype: torch.dtype) -> list[Tile]:
     """The tiles worth measuring, the one that the model of ``tiles.py`` finds fastest first.
 
-    The model is asked for as many filters as the column tiles of the siblings cover.
+    The model is asked for as many filters as the column tiles of the siblings cover.  Tall tiles of
+    float32 go 16 deep: products in full precision spill registers at 32.
     """
 
     def covered(tile: Tile) -> int:
         return sum(blocks(count, tile.columns) * tile.columns for count in counts)
 
     product = Geometry(pixels, 1, 1, channels, sum(counts), kernel=(1, 1))
-    found = [tile for tile in candidates(product, dtype) if tile.splits == 1]
+    found = [
+        replace(tile, depth=16) if dtype == torch.float32 and tile.rows >= 64 else tile
+        for tile in candidates(product, dtype)
+        if tile.splits == 1
+    ]
     return sorted(found, key=lambda tile: estimate(replace(product, count=covered(tile)), tile))
 
 
