@@ -40,7 +40,8 @@ class Launch:
         """Run it on the device of its tensors; a grid with no programs does nothing."""
         if prod(self.grid) == 0:
             return
-        tensor = next(a for a in self.arguments.values() if isinstance(a, Tensor))
+        operands = (getattr(a, "base", a) for a in self.arguments.values())  # of descriptors too
+        tensor = next(a for a in operands if isinstance(a, Tensor))
         with torch.cuda.device_of(tensor):
             self.kernel[self.grid](
                 **self.arguments, num_warps=self.warps, num_stages=self.stages, **OPTIONS

@@ -1,0 +1,216 @@
+"""A 1x1 convolution of stride 1 for Hopper: a persistent grid, fed by tensor descriptors.
+
+    y[m, o] = act(b[o] + sum over c of x[m, c] w[o, c])
+
+The product of :mod:`netspec.kernels.conv.pointwise` for one convolution.  There are no more
+programs than multiprocessors, and each works through tiles until none is left, so that nothing is
+set up anew for a tile.  Tiles of x [pixels, C], w [O, C] and y [pixels, O] are moved by the tensor
+memory accelerator, which computes the addresses and fills with zeros beyond the edges.
+
+An output takes 2 C operations; x, w and y move once each through memory, C + O elements a pixel.
+
+A descriptor wants every row to begin on 16 bytes.  One that does not gives wrong results and no
+error (triton#10927), so :func:`fits` is asked first; the launch itself has no other way to go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from netspec.kernels.arithmetic import PRECISIONS, accumulator, relu
+from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.conv.tiles import MULTIPROCESSORS, Tile, best_depth, estimate, place
+from netspec.kernels.launch import Launch
+from netspec.kernels.layout import is_interpreted, pitch
+
+CAPABILITY = 90
+"""The first compute capability that has the tensor memory accelerator, times ten."""
+
+ALIGNMENT = 16
+"""Bytes on which everything that a descriptor describes begins."""
+
+# ---------------------------------------------------------------------------------- configurations
+
+TILES: dict[int, tuple[Tile, ...]] = {
+    2: (
+        Tile(128, 256, 64, warps=8, stages=3),
+        Tile(128, 128, 64, warps=8, stages=4),
+        Tile(128, 64, 64, warps=4, stages=4),
+        Tile(64, 128, 64, warps=4, stages=4),
+        Tile(64, 64, 64, warps=4, stages=4),
+    ),
+    4: (
+        Tile(128, 128, 32, warps=8, stages=3),
+        Tile(128, 64, 32, warps=4, stages=3),
+        Tile(64, 64, 32, warps=4, stages=3),
+    ),
+    8: (Tile(16, 16, 16, warps=4, stages=2),),
+}
+"""What there is to measure, by the bytes of an element."""
+
+TILES_IEEE = (Tile(64, 64, 16, warps=4, stages=3), Tile(64, 32, 32, warps=4, stages=3))
+"""For float32 in full precision, which has no tensor core: small enough that nothing spills."""
+
+
+def tiles(
+    pixels: int, count: int, channels: int, dtype: torch.dtype, precision: str = "ieee"
+) -> list[Tile]:
+    """The tiles worth measuring, the one that the model of ``tiles.py`` finds fastest first."""
+    product = Geometry(pixels, 1, 1, channels, count, kernel=(1, 1))
+    is_ieee = dtype == torch.float32 and precision == "ieee"
+    found = [
+        replace(tile, depth=best_depth(channels, tile.depth))
+        for tile in (TILES_IEEE if is_ieee else TILES[dtype.itemsize])
+    ]
+    return sorted(found, key=lambda tile: estimate(product, tile))
+
+
+def multiprocessors(device: torch.device) -> int:
+    """How many programs run side by side, one a multiprocessor; an H100's unless it is a GPU."""
+    if device.type != "cuda":
+        return MULTIPROCESSORS
+    return int(torch.cuda.get_device_properties(device).multi_processor_count)
+
+
+def fits(x: Tensor, w: Tensor, y: Tensor) -> bool:
+    """Whether descriptors can describe x [N, H, W, C], w [O, 1, 1, C] and y [N, H, W, O].
+
+    Every base and every row must begin on 16 bytes, and rows must be whole 16 bytes, since a
+    descriptor stores no less: so C and O are multiples of 8 in half precision, and slices begin
+    at such multiples.  The device must be of capability 9.0 or above, or the interpreter.
+
+    Raises:
+        ValueError: a layout is no channels-last one.
+    """
+    if x.device.type == "cuda":
+        if torch.cuda.get_device_capability(x.device) < divmod(CAPABILITY, 10):
+            return False
+    elif x.device.type != "meta" and not is_interpreted():
+        return False
+    return all(
+        address(t) % ALIGNMENT == 0
+        and pitch(name, t) * t.element_size() % ALIGNMENT == 0
+        and t.shape[3] * t.element_size() % ALIGNMENT == 0
+        for name, t in (("x", x), ("w", w), ("y", y))
+    )
+
+
+def address(x: Tensor) -> int:
+    """Where a tensor begins; on the ``meta`` device, within its storage."""
+    if x.device.type == "meta":
+        return int(x.storage_offset()) * x.element_size()
+    return x.data_ptr()
+
+
+# ---------------------------------------------------------------------------------------- kernels
+
+
+@triton.jit
+def persistent(
+    x_rows, w_rows, y_rows, b_ptr, pixels, channels, count,
+    RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """Every so many-th tile of the outputs; ``_rows`` are descriptors."""
+    row_tiles = tl.cdiv(pixels, ROWS)
+    column_tiles = tl.cdiv(count, COLUMNS)
+    for tile in tl.range(
+        tl.program_id(0), row_tiles * column_tiles, tl.num_programs(0), flatten=False
+    ):
+        row_tile, column_tile = place(tile, row_tiles, column_tiles, 8)
+        row = row_tile * ROWS
+        column = column_tile * COLUMNS
+        y = tl.zeros((ROWS, COLUMNS), ACCUMULATOR)
+        for start in range(0, channels, DEPTH):
+            x = x_rows.load([row, start])
+            w = w_rows.load([column, start])
+            y = tl.dot(x, w.T, y, input_precision=PRECISION, out_dtype=ACCUMULATOR)
+        if b_ptr is not None:
+            o = column + tl.arange(0, COLUMNS)
+            y += tl.load(b_ptr + o, mask=o < count, other=0.0).to(ACCUMULATOR)[None, :]
+        if RELU:
+            y = relu(y)
+        y_rows.store([row, column], y.to(y_rows.dtype))
+
+
+# --------------------------------------------------------------------------------------- launches
+
+
+def launches(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    y: Tensor,
+    *,
+    relu: bool,
+    precision: str,
+    tile: Tile,
+    programs: int | None = None,
+) -> list[Launch]:
+    """The convolution as one launch, or none where there is nothing to describe.
+
+    Args:
+        x: [N, H, W, C], contiguous or a slice of channels.
+        w: [O, 1, 1, C], contiguous.
+        b: [O], or None.
+        y: [N, H, W, O], written; contiguous or a slice of channels.
+        relu: whether negative outputs become 0.
+        precision: "ieee", or "tf32" for float32 products on tensor cores.
+        tile: how the product is cut.
+        programs: at most so many; None is one a multiprocessor.
+
+    Raises:
+        ValueError: :func:`fits` says no.
+    """
+    if not fits(x, w, y):
+        raise ValueError(
+            "tensor descriptors want a GPU of capability 9.0 and rows that begin on 16 bytes; x, "
+            f"w, y have rows of {x.shape[3]}, {w.shape[3]}, {y.shape[3]} {x.dtype} elements, "
+            f"{pitch('x', x)}, {pitch('w', w)}, {pitch('y', y)} apart"
+        )
+    pixels = x.shape[:3].numel()
+    if pixels == 0:
+        return []
+    arguments: dict[str, object] = {
+        "x_rows": _rows("x", x, tile.rows, tile.depth),
+        "w_rows": _rows("w", w, tile.columns, tile.depth),
+        "y_rows": _rows("y", y, tile.rows, tile.columns),
+        "b_ptr": b,
+        "pixels": pixels,
+        "channels": x.shape[3],
+        "count": w.shape[0],
+        "RELU": relu,
+        "ACCUMULATOR": accumulator(x.dtype),
+        "PRECISION": precision,
+        "ROWS": tile.rows,
+        "COLUMNS": tile.columns,
+        "DEPTH": tile.depth,
+    }
+    grid = min(tile.programs(pixels, w.shape[0]), programs or multiprocessors(x.device))
+    return [Launch(persistent, (grid,), arguments, tile.warps, tile.stages)]
+
+
+def _rows(name: str, x: Tensor, rows: int, channels: int) -> TensorDescriptor:
+    """A map as a matrix of pixels x channels, moved in blocks of ``rows`` x ``channels``."""
+    size = [x.shape[:3].numel(), x.shape[3]]
+    return TensorDescriptor(x, size, [pitch(name, x), 1], [rows, channels])
+
+
+def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
+    """Layers of GoogLeNet at batch 32."""
+    for size, channels, count in ((56, 64, 64), (28, 192, 96), (14, 512, 160), (7, 832, 384)):
+        x = torch.empty(32, size, size, channels, dtype=dtype, device="meta")
+        w, b = x.new_empty(count, 1, 1, channels), x.new_empty(count)
+        y = x.new_empty(32, size, size, count)
+        label = f"persistent 1x1 {size}x{size}x{channels} to {count}, batch 32"
+        for precision in PRECISIONS if dtype == torch.float32 else PRECISIONS[:1]:
+            tile = tiles(32 * size * size, count, channels, dtype, precision)[0]
+            found = launches(x, w, b, y, relu=True, precision=precision, tile=tile)
+            yield f"{label}, {precision}", found[0]

@@ -1,0 +1,312 @@
+"""Fully connected layer with bias and ReLU.
+
+    y[n, o] = act(b[o] + sum over i of w[o, i] x[n, i])
+
+with x [N, K], w [O, K], b [O] and y [N, O].
+
+Up to eight images it is a product of a matrix and few vectors, and bandwidth decides: every element
+of w is read once, 16 bytes a thread at a time past the L1 cache, which is left to x; it costs 2 N
+operations and an element's bytes, so AlexNet's 9216 x 4096 in half precision takes 75.5 MB and 75
+million operations an image.  Where there are too few outputs to keep a GPU reading, several
+programs share a sum; a second launch adds their parts, always in the same order, so that results
+repeat bit by bit.
+
+Beyond eight images it is the matrix product of :mod:`netspec.kernels.conv.pointwise`, with x seen
+as N pixels of K channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from netspec.kernels.arithmetic import accumulator, check_precision, relu
+from netspec.kernels.conv import pointwise
+from netspec.kernels.conv.tiles import MULTIPROCESSORS
+from netspec.kernels.fc_gradient import fc_input_gradient, fc_weight_gradient, row_pitch
+from netspec.kernels.launch import Launch, blocks, power_of_two, run
+from netspec.kernels.layout import check, check_device
+
+FEW = 8
+"""Images up to which w is streamed past vectors in registers."""
+
+# ---------------------------------------------------------------------------------- configurations
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A program takes ``rows`` outputs and reads, every step, ``lanes`` x 16 bytes of each of their
+    rows of w, a step ahead of what it computes; ``splits`` programs share one sum."""
+
+    rows: int
+    lanes: int
+    warps: int = 4
+    splits: int = 1
+
+    def depth(self, dtype: torch.dtype) -> int:
+        """Terms of a row that a program reads in one step."""
+        return self.lanes * (16 // dtype.itemsize)
+
+
+STREAMS = (Stream(4, 128), Stream(2, 256), Stream(1, 512), Stream(1, 128))
+"""What there is to measure.  In all but the last, a thread has four reads of 16 bytes on the way:
+at 24 warps a multiprocessor 48 kB, where the bandwidth of an H200 times its latency (4.3 TB/s, some
+1 us, 132 multiprocessors) is 33 kB."""
+
+PROGRAMS = 6 * MULTIPROCESSORS
+"""Programs that keep a GPU reading: 24 warps a multiprocessor."""
+
+
+def choose(count: int, terms: int, dtype: torch.dtype) -> Stream:
+    """As many rows a program as leave enough programs; where even single rows are too few, each is
+    split into as many parts as are missing, of two steps at least."""
+    for stream in STREAMS[:3]:
+        if blocks(count, stream.rows) >= PROGRAMS:
+            return stream
+    last = STREAMS[3]
+    missing = blocks(PROGRAMS, max(count, 1))
+    splits = min(missing, blocks(terms, last.depth(dtype)) // 2)
+    return replace(last, splits=splits) if splits > 1 else STREAMS[2]
+
+
+# ---------------------------------------------------------------------------------------- kernels
+
+
+@triton.jit
+def stream(
+    x_ptr, w_ptr, b_ptr, y_ptr, x_pitch, batch, terms, count, span,
+    RELU: tl.constexpr, ACCUMULATOR: tl.constexpr,
+    BATCH: tl.constexpr, ROWS: tl.constexpr, LANES: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    """ROWS outputs of every image, or their share of a split sum; grid: rows x splits.
+
+    Axes are [image, row, lane, element]; a lane is WIDTH elements side by side, 16 bytes.
+    """
+    split = tl.program_id(1)
+    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    images = tl.arange(0, BATCH)
+    within = (tl.arange(0, LANES)[:, None] * WIDTH + tl.arange(0, WIDTH)[None, :])[None, None, :, :]
+    x_image = x_ptr + images.to(tl.int64)[:, None, None, None] * x_pitch
+    w_row = w_ptr + rows.to(tl.int64)[None, :, None, None] * terms
+    is_image = (images < batch)[:, None, None, None]
+    is_row = (rows < count)[None, :, None, None]
+    first = split * span
+    last = tl.minimum(first + span, terms)
+    w = tl.load(
+        w_row + (first + within),
+        mask=is_row & (first + within < last),
+        other=0.0,
+        cache_modifier=".cg",
+    )
+    total = tl.zeros((BATCH, ROWS, LANES), ACCUMULATOR)
+    for start in range(first, last, LANES * WIDTH):
+        i = start + within
+        x = tl.load(x_image + i, mask=is_image & (i < last), other=0.0)
+        ahead = i + LANES * WIDTH
+        w_ahead = tl.load(
+            w_row + ahead, mask=is_row & (ahead < last), other=0.0, cache_modifier=".cg"
+        )
+        total += tl.sum(x.to(ACCUMULATOR) * w.to(ACCUMULATOR), axis=3)
+        w = w_ahead
+    y = tl.sum(total, axis=2)
+    if b_ptr is not None:
+        y += tl.load(b_ptr + rows, mask=rows < count, other=0.0).to(ACCUMULATOR)[None, :]
+    if RELU:
+        y = relu(y)
+    at = (split * batch + images).to(tl.int64)[:, None] * count + rows[None, :]
+    is_there = (images < batch)[:, None] & (rows < count)[None, :]
+    tl.store(y_ptr + at, y.to(y_ptr.dtype.element_ty), mask=is_there)
+
+
+@triton.jit
+def join(
+    parts_ptr, b_ptr, y_ptr, elements, count, splits,
+    RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """y = act(b + sum over splits of parts[split, n, o]), in the order of the splits."""
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    is_there = at < elements
+    y = tl.zeros((BLOCK,), ACCUMULATOR)
+    for split in range(splits):
+        y += tl.load(parts_ptr + tl.cast(split, tl.int64) * elements + at, mask=is_there, other=0.0)
+    if b_ptr is not None:
+        y += tl.load(b_ptr + at % count, mask=is_there, other=0.0).to(ACCUMULATOR)
+    if RELU:
+        y = relu(y)
+    tl.store(y_ptr + at, y.to(y_ptr.dtype.element_ty), mask=is_there)
+
+
+# --------------------------------------------------------------------------------------- launches
+
+
+def launches(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    y: Tensor,
+    *,
+    relu: bool,
+    precision: str = "ieee",
+    how: Stream | None = None,
+) -> list[Launch]:
+    """The layer in one launch, or in two where sums are split; operands as those of :func:`fc`.
+
+    ``how`` is for up to :data:`FEW` images; None is what :func:`choose` takes.
+    """
+    batch, terms = x.shape
+    count = w.shape[0]
+    if batch > FEW:
+        ys = [as_map(y)]
+        tile = pointwise.tiles(batch, [count], terms, x.dtype)[0]
+        return pointwise.launches(
+            as_map(x), as_map(w), b, ys, [count], relu=relu, precision=precision, tile=tile
+        )
+    how = how or choose(count, terms, x.dtype)
+    depth = how.depth(x.dtype)
+    span = blocks(blocks(terms, depth), how.splits) * depth
+    kind = accumulator(x.dtype)
+    arguments: dict[str, object] = {
+        "x_ptr": x,
+        "w_ptr": w,
+        "b_ptr": b,
+        "y_ptr": y,
+        "x_pitch": row_pitch("x", x),
+        "batch": batch,
+        "terms": terms,
+        "count": count,
+        "span": span,
+        "RELU": relu,
+        "ACCUMULATOR": kind,
+        "BATCH": power_of_two(batch),
+        "ROWS": how.rows,
+        "LANES": how.lanes,
+        "WIDTH": 16 // x.element_size(),
+    }
+    grid = (blocks(count, how.rows), how.splits if batch else 0)
+    if how.splits == 1:
+        return [Launch(stream, grid, arguments, how.warps)]
+    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+    parts = x.new_empty(how.splits, batch, count, dtype=wide)
+    joined: dict[str, object] = {
+        "parts_ptr": parts,
+        "b_ptr": b,
+        "y_ptr": y,
+        "elements": batch * count,
+        "count": count,
+        "splits": how.splits,
+        "RELU": relu,
+        "ACCUMULATOR": kind,
+        "BLOCK": 128,
+    }
+    return [
+        Launch(stream, grid, arguments | {"b_ptr": None, "y_ptr": parts, "RELU": False}, how.warps),
+        Launch(join, (blocks(batch * count, 128),), joined),
+    ]
+
+
+def as_map(x: Tensor) -> Tensor:
+    """[N, K] as the map [N, 1, 1, K]."""
+    return x[:, None, None, :]
+
+
+def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
+    """AlexNet's and VGG16's layers at batch 1, one at 8 and at 32, and one that is split."""
+    for batch, terms, count in (
+        (1, 9216, 4096),
+        (1, 4096, 4096),
+        (1, 25088, 4096),
+        (1, 4096, 1000),
+        (1, 4096, 120),
+        (8, 9216, 4096),
+        (32, 9216, 4096),
+    ):
+        x = torch.empty(batch, terms, dtype=dtype, device="meta")
+        w, b, y = x.new_empty(count, terms), x.new_empty(count), x.new_empty(batch, count)
+        for launch in launches(x, w, b, y, relu=True):
+            name = launch.kernel.__name__
+            yield f"fc {name} {terms} to {count}, batch {batch}", launch
+
+
+# -------------------------------------------------------------------------------------- operators
+
+
+def _made(x: Tensor, w: Tensor, b: Tensor | None, precision: str, *, relu: bool) -> Tensor:
+    check_precision(precision)
+    check_device(x)
+    row_pitch("x", x)
+    if w.dim() != 2:
+        raise ValueError(f"w must be [O, K], and is {list(w.shape)}")
+    check("w", w, (w.shape[0], x.shape[1]), like=x)
+    if b is not None:
+        check("b", b, (w.shape[0],), like=x)
+    y = x.new_empty(x.shape[0], w.shape[0])
+    run(launches(x, w, b, y, relu=relu, precision=precision))
+    return y
+
+
+@torch.library.custom_op("netspec::fc", mutates_args=())
+def fc(x: Tensor, w: Tensor, b: Tensor | None, precision: str = "ieee") -> Tensor:
+    """y[n, o] = b[o] + sum over i of w[o, i] x[n, i].
+
+    Args:
+        x: [N, K]; elements of a row lie side by side.
+        w: [O, K], contiguous.
+        b: [O], or None.
+        precision: "ieee", or "tf32" for float32 products on tensor cores beyond eight images.
+
+    Returns:
+        [N, O].
+
+    Raises:
+        ValueError: sizes do not fit each other, or a layout is another one.
+        TypeError: types or devices differ, or are none that the kernels run on.
+    """
+    return _made(x, w, b, precision, relu=False)
+
+
+@torch.library.custom_op("netspec::fc_relu", mutates_args=())
+def fc_relu(x: Tensor, w: Tensor, b: Tensor | None, precision: str = "ieee") -> Tensor:
+    """max(y, 0) with the y of :func:`fc`; NaN stays NaN."""
+    return _made(x, w, b, precision, relu=True)
+
+
+def _empty(x: Tensor, w: Tensor, b: Tensor | None, precision: str = "ieee") -> Tensor:
+    return x.new_empty(x.shape[0], w.shape[0])
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, w, b, ctx.precision = inputs
+    ctx.has_bias = b is not None
+    ctx.save_for_backward(x, w)
+
+
+def _save_relu(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, w, b, ctx.precision = inputs
+    ctx.has_bias = b is not None
+    ctx.save_for_backward(x, w, output)
+
+
+def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+    """Those of the gradients that are asked for; y is saved where there is a ReLU."""
+    x, w, *rest = ctx.saved_tensors
+    y = rest[0] if rest else None
+    dy = dy.contiguous()  # that of a sum is one value, expanded
+    of_x, of_w, of_b = ctx.needs_input_grad[:3]
+    dx = dw = db = None
+    if of_x:
+        dx = fc_input_gradient(dy, y, w, ctx.precision)
+    if of_w or of_b:
+        dw, db = fc_weight_gradient(dy, y, x, ctx.precision)
+    return dx, dw, db if ctx.has_bias else None, None
+
+
+fc.register_fake(_empty)
+fc.register_autograd(_backward, setup_context=_save)
+fc_relu.register_fake(_empty)
+fc_relu.register_autograd(_backward, setup_context=_save_relu)
