@@ -12,7 +12,7 @@ programs share a sum; a second launch adds their parts, always in the same order
 repeat bit by bit.
 
 Beyond eight images it is the matrix product of :mod:`netspec.kernels.conv.pointwise`, with x seen
-as N pixels of K channels.
+as N pixels of K channels; so are the gradients, which are those of that convolution.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator, check_precision, relu
+from netspec.kernels.arithmetic import accumulator, accumulator_dtype, check_precision, relu
 from netspec.kernels.conv import pointwise
+from netspec.kernels.conv.gradients import conv2d_input_gradient, conv2d_weight_gradient
 from netspec.kernels.conv.tiles import MULTIPROCESSORS
-from netspec.kernels.fc_gradient import fc_input_gradient, fc_weight_gradient, row_pitch
 from netspec.kernels.launch import Launch, blocks, power_of_two, run
-from netspec.kernels.layout import check, check_device
+from netspec.kernels.layout import check, check_device, laid_out, pitch
+from netspec.kernels.sums import sum_of
 
 FEW = 8
 """Images up to which w is streamed past vectors in registers."""
@@ -124,24 +125,6 @@ def stream(
     tl.store(y_ptr + at, y.to(y_ptr.dtype.element_ty), mask=is_there)
 
 
-@triton.jit
-def join(
-    parts_ptr, b_ptr, y_ptr, elements, count, splits,
-    RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """y = act(b + sum over splits of parts[split, n, o]), in the order of the splits."""
-    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    is_there = at < elements
-    y = tl.zeros((BLOCK,), ACCUMULATOR)
-    for split in range(splits):
-        y += tl.load(parts_ptr + tl.cast(split, tl.int64) * elements + at, mask=is_there, other=0.0)
-    if b_ptr is not None:
-        y += tl.load(b_ptr + at % count, mask=is_there, other=0.0).to(ACCUMULATOR)
-    if RELU:
-        y = relu(y)
-    tl.store(y_ptr + at, y.to(y_ptr.dtype.element_ty), mask=is_there)
-
-
 # --------------------------------------------------------------------------------------- launches
 
 
@@ -162,27 +145,25 @@ def launches(
     batch, terms = x.shape
     count = w.shape[0]
     if batch > FEW:
-        ys = [as_map(y)]
-        tile = pointwise.tiles(batch, [count], terms, x.dtype)[0]
-        return pointwise.launches(
-            as_map(x), as_map(w), b, ys, [count], relu=relu, precision=precision, tile=tile
+        tile = pointwise.choose(batch, [count], terms, x.dtype, precision)
+        return pointwise.sibling_launches(
+            as_map(x), as_map(w), b, [as_map(y)], relu=relu, precision=precision, tile=tile
         )
     how = how or choose(count, terms, x.dtype)
     depth = how.depth(x.dtype)
     span = blocks(blocks(terms, depth), how.splits) * depth
-    kind = accumulator(x.dtype)
     arguments: dict[str, object] = {
         "x_ptr": x,
         "w_ptr": w,
         "b_ptr": b,
         "y_ptr": y,
-        "x_pitch": row_pitch("x", x),
+        "x_pitch": pitch("x", as_map(x)),
         "batch": batch,
         "terms": terms,
         "count": count,
         "span": span,
         "RELU": relu,
-        "ACCUMULATOR": kind,
+        "ACCUMULATOR": accumulator(x.dtype),
         "BATCH": power_of_two(batch),
         "ROWS": how.rows,
         "LANES": how.lanes,
@@ -191,23 +172,9 @@ def launches(
     grid = (blocks(count, how.rows), how.splits if batch else 0)
     if how.splits == 1:
         return [Launch(stream, grid, arguments, how.warps)]
-    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-    parts = x.new_empty(how.splits, batch, count, dtype=wide)
-    joined: dict[str, object] = {
-        "parts_ptr": parts,
-        "b_ptr": b,
-        "y_ptr": y,
-        "elements": batch * count,
-        "count": count,
-        "splits": how.splits,
-        "RELU": relu,
-        "ACCUMULATOR": kind,
-        "BLOCK": 128,
-    }
-    return [
-        Launch(stream, grid, arguments | {"b_ptr": None, "y_ptr": parts, "RELU": False}, how.warps),
-        Launch(join, (blocks(batch * count, 128),), joined),
-    ]
+    parts = x.new_empty(how.splits, batch, count, dtype=accumulator_dtype(x.dtype))
+    part = arguments | {"b_ptr": None, "y_ptr": parts, "RELU": False}
+    return [Launch(stream, grid, part, how.warps), sum_of(parts, y, b, relu=relu)]
 
 
 def as_map(x: Tensor) -> Tensor:
@@ -239,7 +206,9 @@ def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
 def _made(x: Tensor, w: Tensor, b: Tensor | None, precision: str, *, relu: bool) -> Tensor:
     check_precision(precision)
     check_device(x)
-    row_pitch("x", x)
+    if x.dim() != 2:
+        raise ValueError(f"x must be [N, K], and is {list(x.shape)}")
+    pitch("x", as_map(x))
     if w.dim() != 2:
         raise ValueError(f"w must be [O, K], and is {list(w.shape)}")
     check("w", w, (w.shape[0], x.shape[1]), like=x)
@@ -295,14 +264,18 @@ def _save_relu(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
     """Those of the gradients that are asked for; y is saved where there is a ReLU."""
     x, w, *rest = ctx.saved_tensors
-    y = rest[0] if rest else None
-    dy = dy.contiguous()  # that of a sum is one value, expanded
+    y = as_map(rest[0]) if rest else None
+    dy = laid_out(as_map(dy))
+    steps = ([1, 1], [0, 0, 0, 0], [1, 1], 1, ctx.precision)
     of_x, of_w, of_b = ctx.needs_input_grad[:3]
     dx = dw = db = None
     if of_x:
-        dx = fc_input_gradient(dy, y, w, ctx.precision)
+        size = [x.shape[0], 1, 1, x.shape[1]]
+        dx = conv2d_input_gradient(dy, y, as_map(w), size, *steps).flatten(1)
     if of_w or of_b:
-        dw, db = fc_weight_gradient(dy, y, x, ctx.precision)
+        size = [w.shape[0], 1, 1, w.shape[1]]
+        dw, db = conv2d_weight_gradient(dy, y, as_map(x), size, *steps)
+        dw = dw.flatten(1)
     return dx, dw, db if ctx.has_bias else None, None
 
 

@@ -16,15 +16,26 @@ from typing import Any
 
 import torch
 
-from netspec.kernels import ahead, avgpool, maxpool, subsample, sums
-from netspec.kernels.conv import implicit, input_gradient, packed, split, weight_gradient
+from netspec.kernels import ahead, avgpool, fc, maxpool, subsample, sums
+from netspec.kernels.conv import (
+    implicit,
+    input_gradient,
+    packed,
+    persistent,
+    pointwise,
+    split,
+    weight_gradient,
+)
 
 FAMILIES: dict[str, ModuleType] = {
     "implicit": implicit,
     "packed": packed,
     "split": split,
+    "pointwise": pointwise,
+    "persistent": persistent,
     "input_gradient": input_gradient,
     "weight_gradient": weight_gradient,
+    "fc": fc,
     "sums": sums,
     "maxpool": maxpool,
     "avgpool": avgpool,
@@ -34,6 +45,9 @@ FAMILIES: dict[str, ModuleType] = {
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 CAPABILITIES = (80, 90)
+ONLY_ON = {"persistent": (90,)}
+"""Families that are made for one of the targets."""
+
 PRODUCTS = ("HGMMA", "HMMA", "FFMA")
 LOADS, STORES = ("LDG", "LDGSTS", "UTMALDG"), ("STG", "UTMASTG")
 """Opcodes that read and write global memory; those of the tensor memory accelerator move tiles."""
@@ -43,7 +57,7 @@ def rows(family: str) -> Iterator[dict[str, Any]]:
     """One row for each launch of a family, type and target."""
     for dtype in DTYPES:
         for label, launch in FAMILIES[family].shipped(dtype):
-            for capability in CAPABILITIES:
+            for capability in ONLY_ON.get(family, CAPABILITIES):
                 found = ahead.resources(ahead.compile(launch, capability))
                 yield {
                     "family": family,

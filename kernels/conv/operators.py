@@ -1,9 +1,8 @@
-"""The operators: convolution, with and without ReLU, and its gradients.
+"""The operators: convolution, with and without ReLU.
 
     netspec::conv2d            y = b + x * w
     netspec::conv2d_relu       y = max(b + x * w, 0)
     netspec::conv2d_out, netspec::conv2d_relu_out                the same into a given y
-    netspec::conv2d_input_gradient, netspec::conv2d_weight_gradient
 
 ``y`` may be a slice of the channels of a larger tensor, which is how the branches of a
 concatenation write their parts in place, and so may ``x``.
@@ -23,12 +22,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netspec.kernels.arithmetic import check_precision
-from netspec.kernels.conv import implicit, input_gradient, packed, split, tiles, weight_gradient
-from netspec.kernels.conv.geometry import Geometry, geometry
+from netspec.kernels.conv import implicit, packed, persistent, pointwise, split, tiles
+from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.conv.gradients import (
+    STEPS,
+    checked,
+    conv2d_input_gradient,
+    conv2d_weight_gradient,
+)
 from netspec.kernels.conv.tiles import Tile
 from netspec.kernels.launch import Launch, run
-from netspec.kernels.layout import check, check_kind, laid_out, pitch
+from netspec.kernels.layout import check_kind, laid_out
 
 # --------------------------------------------------------------------------------- configurations
 
@@ -41,14 +45,31 @@ class Choice:
     tile: Tile
 
 
-VARIANTS: dict[str, ModuleType] = {"implicit": implicit, "packed": packed, "split": split}
-"""The forward kernels by name; each file has ``launches``."""
+VARIANTS: dict[str, ModuleType] = {
+    "implicit": implicit,
+    "packed": packed,
+    "split": split,
+    "pointwise": pointwise,
+    "persistent": persistent,
+}
+"""The forward kernels by the names of their files; each has ``launches``."""
 
 
-def candidates(found: Geometry, dtype: torch.dtype, precision: str) -> list[Choice]:
-    """Every way worth measuring."""
+def candidates(
+    found: Geometry, dtype: torch.dtype, precision: str, *, has_descriptors: bool = False
+) -> list[Choice]:
+    """Every way worth measuring.
+
+    ``has_descriptors`` says that :func:`netspec.kernels.conv.persistent.fits` holds, which depends
+    on where the operands lie and not on their sizes alone.
+    """
     kind = tiles.arithmetic(dtype, precision)
-    ways = [Choice("implicit", tile) for tile in implicit.TILES[kind]]
+    if found.is_pointwise and found.groups == 1:
+        ways = [Choice("pointwise", tile) for tile in pointwise.TILES[kind]]
+        if has_descriptors:
+            ways += [Choice("persistent", tile) for tile in persistent.TILES[kind]]
+    else:
+        ways = [Choice("implicit", tile) for tile in implicit.TILES[kind]]
     ways += [Choice("split", tile) for tile in split.candidates(found.work, kind)]
     if packed.fits(found):
         ways += [Choice("packed", tile) for tile in packed.TILES[kind]]
@@ -86,28 +107,10 @@ def forward_launches(
     return launches(x, w, b, y, found, relu=relu, precision=precision, tile=way.tile)
 
 
-def _checked(
-    x: Tensor,
-    w: Tensor,
-    b: Tensor | None,
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    groups: int,
-    precision: str,
-) -> Geometry:
-    found = geometry(x, w, stride, padding, dilation, groups)
-    check_precision(precision)
-    if b is not None:
-        check("b", b, (found.count,), like=x)
-    return found
-
-
 # -------------------------------------------------------------------------------------- operators
 
-_STEPS = "int[2] stride, int[4] padding, int[2] dilation, int groups, str precision"
-_FORWARD = f"(Tensor x, Tensor w, Tensor? b, {_STEPS}) -> Tensor"
-_OUT = f"(Tensor x, Tensor w, Tensor? b, Tensor(a!) y, {_STEPS}) -> ()"
+_FORWARD = f"(Tensor x, Tensor w, Tensor? b, {STEPS}) -> Tensor"
+_OUT = f"(Tensor x, Tensor w, Tensor? b, Tensor(a!) y, {STEPS}) -> ()"
 
 
 @torch.library.custom_op("netspec::conv2d", mutates_args=(), schema=_FORWARD)
@@ -193,7 +196,7 @@ def conv2d_relu_out(
 
 
 def _forward(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any, relu: bool) -> Tensor:
-    found = _checked(x, w, b, *steps)
+    found = checked(x, w, b, *steps)
     y = x.new_empty(found.size_out)
     run(forward_launches(x, w, b, y, found, relu=relu, precision=steps[-1]))
     return y
@@ -202,7 +205,7 @@ def _forward(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any, relu: bool) ->
 def _forward_into(
     x: Tensor, w: Tensor, b: Tensor | None, y: Tensor, *steps: Any, relu: bool
 ) -> None:
-    found = _checked(x, w, b, *steps)
+    found = checked(x, w, b, *steps)
     if tuple(y.shape) != found.size_out:
         raise ValueError(f"y must be {list(found.size_out)}, and is {list(y.shape)}")
     check_kind("y", y, like=x)
@@ -212,92 +215,16 @@ def _forward_into(
 @conv2d.register_fake
 @conv2d_relu.register_fake
 def _(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any) -> Tensor:
-    return x.new_empty(_checked(x, w, b, *steps).size_out)
+    return x.new_empty(checked(x, w, b, *steps).size_out)
 
 
 @conv2d_out.register_fake
 @conv2d_relu_out.register_fake
 def _(x: Tensor, w: Tensor, b: Tensor | None, y: Tensor, *steps: Any) -> None:
-    _checked(x, w, b, *steps)
+    checked(x, w, b, *steps)
 
 
 # -------------------------------------------------------------------------------------- gradients
-
-_GRADIENT = "(Tensor dy, Tensor? y, Tensor {}, SymInt[4] size, {}) -> {}"
-
-
-@torch.library.custom_op(
-    "netspec::conv2d_input_gradient",
-    mutates_args=(),
-    schema=_GRADIENT.format("w", _STEPS, "Tensor"),
-)
-def conv2d_input_gradient(
-    dy: Tensor,
-    y: Tensor | None,
-    w: Tensor,
-    size: list[int],
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    groups: int,
-    precision: str,
-) -> Tensor:
-    """The gradient of conv2d for x, of ``size`` [N, H, W, C]; given the output y of conv2d_relu,
-    the gradient of conv2d_relu."""
-    x = dy.new_empty(size)
-    found = _checked(x, w, None, stride, padding, dilation, groups, precision)
-    _check_gradient(dy, y, found)
-    tile = input_gradient.choose_tile(found, dy.dtype, precision)
-    run(input_gradient.launches(dy, y, w, x, found, precision=precision, tile=tile))
-    return x
-
-
-@torch.library.custom_op(
-    "netspec::conv2d_weight_gradient",
-    mutates_args=(),
-    schema=_GRADIENT.format("x", _STEPS, "(Tensor, Tensor)"),
-)
-def conv2d_weight_gradient(
-    dy: Tensor,
-    y: Tensor | None,
-    x: Tensor,
-    size: list[int],
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    groups: int,
-    precision: str,
-) -> tuple[Tensor, Tensor]:
-    """The gradients of conv2d for w, of ``size`` [O, kh, kw, C / groups], and b, [O]; given the
-    output y of conv2d_relu, those of conv2d_relu."""
-    dw, db = dy.new_empty(size), dy.new_empty(size[0])
-    found = _checked(x, dw, None, stride, padding, dilation, groups, precision)
-    _check_gradient(dy, y, found)
-    tile = weight_gradient.choose_tile(found, dy.dtype, precision)
-    run(weight_gradient.launches(dy, y, x, dw, db, found, precision=precision, tile=tile))
-    return dw, db
-
-
-def _check_gradient(dy: Tensor, y: Tensor | None, found: Geometry) -> None:
-    for name, tensor in (("dy", dy), ("y", y)):
-        if tensor is None:
-            continue
-        if tuple(tensor.shape) != found.size_out:
-            raise ValueError(f"{name} must be {list(found.size_out)}, and is {list(tensor.shape)}")
-        check_kind(name, tensor, like=dy)
-        pitch(name, tensor)
-
-
-@conv2d_input_gradient.register_fake
-def _(dy: Tensor, y: Tensor | None, w: Tensor, size: list[int], *steps: Any) -> Tensor:
-    return dy.new_empty(size)
-
-
-@conv2d_weight_gradient.register_fake
-def _(
-    dy: Tensor, y: Tensor | None, x: Tensor, size: list[int], *steps: Any
-) -> tuple[Tensor, Tensor]:
-    return dy.new_empty(size), dy.new_empty(size[0])
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor, *, relu: bool) -> None:

@@ -16,7 +16,6 @@ error (triton#10927), so :func:`fits` is asked first; the launch itself has no o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 import triton
@@ -24,9 +23,10 @@ import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from netspec.kernels.arithmetic import PRECISIONS, accumulator, relu
-from netspec.kernels.conv.geometry import Geometry
-from netspec.kernels.conv.tiles import MULTIPROCESSORS, Tile, best_depth, estimate, place
+from netspec.kernels.arithmetic import accumulator, relu
+from netspec.kernels.conv import tiles
+from netspec.kernels.conv.geometry import Geometry, example
+from netspec.kernels.conv.tiles import MULTIPROCESSORS, Tile, place
 from netspec.kernels.launch import Launch
 from netspec.kernels.layout import is_interpreted, pitch
 
@@ -38,38 +38,17 @@ ALIGNMENT = 16
 
 # ---------------------------------------------------------------------------------- configurations
 
-TILES: dict[int, tuple[Tile, ...]] = {
-    2: (
+TILES: tiles.Tiles = {
+    "half": (
         Tile(128, 256, 64, warps=8, stages=3),
         Tile(128, 128, 64, warps=8, stages=4),
         Tile(128, 64, 64, warps=4, stages=4),
-        Tile(64, 128, 64, warps=4, stages=4),
         Tile(64, 64, 64, warps=4, stages=4),
     ),
-    4: (
-        Tile(128, 128, 32, warps=8, stages=3),
-        Tile(128, 64, 32, warps=4, stages=3),
-        Tile(64, 64, 32, warps=4, stages=3),
-    ),
-    8: (Tile(16, 16, 16, warps=4, stages=2),),
+    "tf32": (Tile(128, 128, 32, warps=8, stages=3), Tile(128, 64, 32, warps=4, stages=3)),
+    "ieee": (Tile(64, 64, 16, warps=4, stages=3),),
+    "double": (Tile(16, 16, 16, warps=4, stages=2),),
 }
-"""What there is to measure, by the bytes of an element."""
-
-TILES_IEEE = (Tile(64, 64, 16, warps=4, stages=3), Tile(64, 32, 32, warps=4, stages=3))
-"""For float32 in full precision, which has no tensor core: small enough that nothing spills."""
-
-
-def tiles(
-    pixels: int, count: int, channels: int, dtype: torch.dtype, precision: str = "ieee"
-) -> list[Tile]:
-    """The tiles worth measuring, the one that the model of ``tiles.py`` finds fastest first."""
-    product = Geometry(pixels, 1, 1, channels, count, kernel=(1, 1))
-    is_ieee = dtype == torch.float32 and precision == "ieee"
-    found = [
-        replace(tile, depth=best_depth(channels, tile.depth))
-        for tile in (TILES_IEEE if is_ieee else TILES[dtype.itemsize])
-    ]
-    return sorted(found, key=lambda tile: estimate(product, tile))
 
 
 def multiprocessors(device: torch.device) -> int:
@@ -148,6 +127,7 @@ def launches(
     w: Tensor,
     b: Tensor | None,
     y: Tensor,
+    geometry: Geometry,
     *,
     relu: bool,
     precision: str,
@@ -161,6 +141,7 @@ def launches(
         w: [O, 1, 1, C], contiguous.
         b: [O], or None.
         y: [N, H, W, O], written; contiguous or a slice of channels.
+        geometry: of the convolution.
         relu: whether negative outputs become 0.
         precision: "ieee", or "tf32" for float32 products on tensor cores.
         tile: how the product is cut.
@@ -175,7 +156,7 @@ def launches(
             f"w, y have rows of {x.shape[3]}, {w.shape[3]}, {y.shape[3]} {x.dtype} elements, "
             f"{pitch('x', x)}, {pitch('w', w)}, {pitch('y', y)} apart"
         )
-    pixels = x.shape[:3].numel()
+    pixels = geometry.pixels_out
     if pixels == 0:
         return []
     arguments: dict[str, object] = {
@@ -184,14 +165,12 @@ def launches(
         "y_rows": _rows("y", y, tile.rows, tile.columns),
         "b_ptr": b,
         "pixels": pixels,
-        "channels": x.shape[3],
-        "count": w.shape[0],
+        "channels": geometry.channels,
+        "count": geometry.count,
         "RELU": relu,
         "ACCUMULATOR": accumulator(x.dtype),
         "PRECISION": precision,
-        "ROWS": tile.rows,
-        "COLUMNS": tile.columns,
-        "DEPTH": tile.depth,
+        **tile.constants(),
     }
     grid = min(tile.programs(pixels, w.shape[0]), programs or multiprocessors(x.device))
     return [Launch(persistent, (grid,), arguments, tile.warps, tile.stages)]
@@ -204,13 +183,8 @@ def _rows(name: str, x: Tensor, rows: int, channels: int) -> TensorDescriptor:
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Layers of GoogLeNet at batch 32."""
-    for size, channels, count in ((56, 64, 64), (28, 192, 96), (14, 512, 160), (7, 832, 384)):
-        x = torch.empty(32, size, size, channels, dtype=dtype, device="meta")
-        w, b = x.new_empty(count, 1, 1, channels), x.new_empty(count)
-        y = x.new_empty(32, size, size, count)
-        label = f"persistent 1x1 {size}x{size}x{channels} to {count}, batch 32"
-        for precision in PRECISIONS if dtype == torch.float32 else PRECISIONS[:1]:
-            tile = tiles(32 * size * size, count, channels, dtype, precision)[0]
-            found = launches(x, w, b, y, relu=True, precision=precision, tile=tile)
-            yield f"{label}, {precision}", found[0]
+    """Every tile, on the largest 1x1 convolution of GoogLeNet's 4e at batch 32."""
+    for label, precision, tile in tiles.shipped(TILES, dtype):
+        x, w, b, y, found = example((32, 14, 14, 528), (256, 1, 1, 528), dtype)
+        (launch,) = launches(x, w, b, y, found, relu=True, precision=precision, tile=tile)
+        yield f"persistent {label}, 4e", launch

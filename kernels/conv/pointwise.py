@@ -15,18 +15,18 @@ tile, from the L2 cache.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import PRECISIONS, accumulator, check_precision, relu
-from netspec.kernels.conv.geometry import Geometry, geometry
-from netspec.kernels.conv.tiles import Tile, candidates, estimate, place
-from netspec.kernels.launch import Launch, blocks, run
-from netspec.kernels.layout import check, check_kind, pitch
+from netspec.kernels.arithmetic import accumulator, relu
+from netspec.kernels.conv import tiles
+from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.conv.tiles import Tile, Work, place
+from netspec.kernels.launch import Launch, blocks
+from netspec.kernels.layout import pitch
 
 SIBLINGS = 4
 """Convolutions that one launch computes, at most."""
@@ -34,23 +34,34 @@ SIBLINGS = 4
 # ---------------------------------------------------------------------------------- configurations
 
 
-def tiles(pixels: int, counts: Sequence[int], channels: int, dtype: torch.dtype) -> list[Tile]:
-    """The tiles worth measuring, the one that the model of ``tiles.py`` finds fastest first.
+TILES: tiles.Tiles = {
+    "half": (
+        Tile(128, 128, 64, warps=8, stages=3),
+        Tile(128, 64, 64, warps=4, stages=3),
+        Tile(64, 64, 64, warps=4, stages=4),
+        Tile(64, 32, 64, warps=4, stages=4),
+        Tile(16, 64, 64, warps=4, stages=4),
+    ),
+    "tf32": (
+        Tile(128, 64, 32, warps=8, stages=3),
+        Tile(64, 64, 16, warps=4, stages=3),
+        Tile(16, 32, 32, warps=2, stages=3),
+    ),
+    "ieee": (Tile(64, 64, 16, warps=4, stages=3), Tile(16, 32, 32, warps=2, stages=3)),
+    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+}
 
-    The model is asked for as many filters as the column tiles of the siblings cover.  Tall tiles of
-    float32 go 16 deep: products in full precision spill registers at 32.
-    """
 
-    def covered(tile: Tile) -> int:
-        return sum(blocks(count, tile.columns) * tile.columns for count in counts)
+def choose(
+    pixels: int, counts: Sequence[int], channels: int, dtype: torch.dtype, precision: str
+) -> Tile:
+    """The tile that the model finds fastest for as many filters as its column tiles cover."""
 
-    product = Geometry(pixels, 1, 1, channels, sum(counts), kernel=(1, 1))
-    found = [
-        replace(tile, depth=16) if dtype == torch.float32 and tile.rows >= 64 else tile
-        for tile in candidates(product, dtype)
-        if tile.splits == 1
-    ]
-    return sorted(found, key=lambda tile: estimate(replace(product, count=covered(tile)), tile))
+    def cost(tile: Tile) -> float:
+        columns = sum(blocks(count, tile.columns) * tile.columns for count in counts)
+        return tiles.estimate(Work(pixels, columns, taps=1, depth=channels), tile)
+
+    return min(TILES[tiles.arithmetic(dtype, precision)], key=cost)
 
 
 # ---------------------------------------------------------------------------------------- kernels
@@ -135,18 +146,18 @@ def pointwise(
 # --------------------------------------------------------------------------------------- launches
 
 
-def launches(
+def sibling_launches(
     x: Tensor,
     w: Tensor,
     b: Tensor | None,
     ys: Sequence[Tensor],
-    counts: Sequence[int],
     *,
     relu: bool,
     precision: str,
     tile: Tile,
 ) -> list[Launch]:
-    """Every sibling as one launch; operands as those of :func:`conv1x1_siblings_out`."""
+    """Every sibling as one launch; operands as those of ``conv1x1_siblings_out``."""
+    counts = [y.shape[3] for y in ys]
     pixels, channels = x.shape[:3].numel(), x.shape[3]
     arguments: dict[str, object] = {
         "x_ptr": x,
@@ -158,9 +169,7 @@ def launches(
         "RELU": relu,
         "ACCUMULATOR": accumulator(x.dtype),
         "PRECISION": precision,
-        "ROWS": tile.rows,
-        "COLUMNS": tile.columns,
-        "DEPTH": tile.depth,
+        **tile.constants(),
     }
     for i in range(SIBLINGS):
         is_there = i < len(ys)
@@ -174,141 +183,26 @@ def launches(
     return [Launch(pointwise, grid, arguments, tile.warps, tile.stages)]
 
 
+def launches(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    y: Tensor,
+    geometry: Geometry,
+    *,
+    relu: bool,
+    precision: str,
+    tile: Tile,
+) -> list[Launch]:
+    """One convolution as one launch; operands as those of ``conv2d`` in ``operators.py``."""
+    return sibling_launches(x, w, b, [y], relu=relu, precision=precision, tile=tile)
+
+
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Siblings of GoogLeNet's modules 3a, 4e and 5b, and lone layers, at batch 32 and 1."""
-    layers = (
-        (32, 28, 192, (64, 96, 16)),
-        (32, 14, 528, (256, 160, 32)),
-        (32, 7, 832, (384, 192, 48)),
-        (32, 56, 64, (64,)),
-        (1, 7, 832, (384, 192, 48)),
-    )
-    for batch, size, channels, counts in layers:
-        x = torch.empty(batch, size, size, channels, dtype=dtype, device="meta")
-        w = x.new_empty(sum(counts), 1, 1, channels)
-        b = x.new_empty(sum(counts))
-        ys = [x.new_empty(batch, size, size, count) for count in counts]
-        tile = tiles(batch * size * size, counts, channels, dtype)[0]
-        label = f"1x1 {size}x{size}x{channels} to {' + '.join(map(str, counts))}, batch {batch}"
-        for precision in PRECISIONS if dtype == torch.float32 else PRECISIONS[:1]:
-            found = launches(x, w, b, ys, counts, relu=True, precision=precision, tile=tile)
-            yield f"{label}, {precision}", found[0]
-
-
-# -------------------------------------------------------------------------------------- operators
-
-
-def _checked(
-    x: Tensor, w: Tensor, b: Tensor | None, counts: Sequence[int], precision: str
-) -> Geometry:
-    """Refuse what does not fit together, as :func:`conv1x1_siblings` says."""
-    check_precision(precision)
-    found = geometry(x, w, [1, 1], [0, 0, 0, 0], [1, 1], 1)
-    if found.kernel != (1, 1):
-        raise ValueError(f"w must be [O, 1, 1, C], and is {list(w.shape)}")
-    if b is not None:
-        check("b", b, (found.count,), like=x)
-    if not 1 <= len(counts) <= SIBLINGS or min(counts) < 1 or sum(counts) != found.count:
-        raise ValueError(
-            f"counts must be 1 to {SIBLINGS} numbers of filters that sum to the {found.count} of "
-            f"w, and are {list(counts)}"
-        )
-    return found
-
-
-def _write(
-    x: Tensor, w: Tensor, b: Tensor | None, ys: Sequence[Tensor], precision: str, *, relu: bool
-) -> None:
-    counts = [y.shape[3] if y.dim() == 4 else 0 for y in ys]
-    for i, y in enumerate(ys):
-        pitch(f"ys[{i}]", y)
-        check_kind(f"ys[{i}]", y, x)
-    found = _checked(x, w, b, counts, precision)
-    for i, y in enumerate(ys):
-        if y.shape[:3] != x.shape[:3]:
-            raise ValueError(
-                f"ys[{i}] must have the pixels of x {list(x.shape)}, and is {list(y.shape)}"
-            )
-    tile = tiles(found.pixels_out, counts, found.channels, x.dtype)[0]
-    run(launches(x, w, b, ys, counts, relu=relu, precision=precision, tile=tile))
-
-
-def _made(
-    x: Tensor, w: Tensor, b: Tensor | None, counts: Sequence[int], precision: str, *, relu: bool
-) -> list[Tensor]:
-    _checked(x, w, b, counts, precision)
-    ys = _empty(x, w, b, counts, precision)
-    _write(x, w, b, ys, precision, relu=relu)
-    return ys
-
-
-def _empty(
-    x: Tensor, w: Tensor, b: Tensor | None, counts: Sequence[int], precision: str = "ieee"
-) -> list[Tensor]:
-    return [x.new_empty(x.shape[0], x.shape[1], x.shape[2], count) for count in counts]
-
-
-@torch.library.custom_op("netspec::conv1x1_siblings", mutates_args=())
-def conv1x1_siblings(
-    x: Tensor, w: Tensor, b: Tensor | None, counts: list[int], precision: str = "ieee"
-) -> list[Tensor]:
-    """y_i[m, o] = b_i[o] + sum over c of x[m, c] w_i[o, c], for up to four siblings i at once.
-
-    Args:
-        x: [N, H, W, C], contiguous or a slice of channels.
-        w: [O, 1, 1, C], contiguous: the filters of the first sibling, then those of the second.
-        b: [O], or None.
-        counts: filters of each sibling; they sum to O.
-        precision: "ieee", or "tf32" for float32 products on tensor cores.
-
-    Returns:
-        One [N, H, W, count] a sibling.
-
-    Raises:
-        ValueError: sizes do not fit each other, or a layout is no channels-last one.
-        TypeError: types or devices differ, or are none that the kernels run on.
-    """
-    return _made(x, w, b, counts, precision, relu=False)
-
-
-@torch.library.custom_op("netspec::conv1x1_siblings_relu", mutates_args=())
-def conv1x1_siblings_relu(
-    x: Tensor, w: Tensor, b: Tensor | None, counts: list[int], precision: str = "ieee"
-) -> list[Tensor]:
-    """max(y_i, 0) with the y_i of :func:`conv1x1_siblings`; NaN stays NaN."""
-    return _made(x, w, b, counts, precision, relu=True)
-
-
-@torch.library.custom_op("netspec::conv1x1_siblings_out", mutates_args={"ys"})
-def conv1x1_siblings_out(
-    x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str = "ieee"
-) -> None:
-    """:func:`conv1x1_siblings` into ``ys``, whose channels are the counts.
-
-    Each of them is [N, H, W, count], contiguous or a slice of the channels of a larger map, so that
-    a concatenation moves nothing.
-    """
-    _write(x, w, b, ys, precision, relu=False)
-
-
-@torch.library.custom_op("netspec::conv1x1_siblings_relu_out", mutates_args={"ys"})
-def conv1x1_siblings_relu_out(
-    x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str = "ieee"
-) -> None:
-    """:func:`conv1x1_siblings_relu` into ``ys``, as :func:`conv1x1_siblings_out` does."""
-    _write(x, w, b, ys, precision, relu=True)
-
-
-def _nothing(
-    x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str = "ieee"
-) -> None:
-    return None
-
-
-conv1x1_siblings.register_fake(_empty)
-conv1x1_siblings_relu.register_fake(_empty)
-conv1x1_siblings_out.register_fake(_nothing)
-conv1x1_siblings_relu_out.register_fake(_nothing)
-
-# No gradient is registered: those of the siblings' convolutions are what is wanted here (dx their
-# sum, dw and db joined along O), and PyTorch refuses to differentiate until somebody does so.
+    """Every tile, on the three siblings of GoogLeNet's 3a at batch 32."""
+    for label, precision, tile in tiles.shipped(TILES, dtype):
+        x = torch.empty(32, 28, 28, 192, dtype=dtype, device="meta")
+        w, b = x.new_empty(176, 1, 1, 192), x.new_empty(176)
+        ys = [x.new_empty(32, 28, 28, count) for count in (64, 96, 16)]
+        (launch,) = sibling_launches(x, w, b, ys, relu=True, precision=precision, tile=tile)
+        yield f"pointwise {label}, 3a", launch

@@ -59,14 +59,14 @@ def rounding(
     (Higham 2002, section 3.1), with ``magnitude`` that sum of absolute values and u the
     accumulator's unit: float64's for float64, float32's for all shorter types, whose products
     float32 holds exactly.  Tensor cores truncate where others round, so u is a whole ulp, eps.
-    TF32 keeps 10 bits of each factor, rounded to nearest: 2^-11 from each, 2^-10 in all.
+    TF32 keeps 10 bits of each factor and may cut off the rest: 2^-10 from each, 2^-9 in all.
     Storing rounds to ``dtype`` once more, by eps / 2 of the value, or half of the smallest
     subnormal where it is smaller.  Bias and activation are one more term each.
     """
     accumulator = torch.float64 if dtype == torch.float64 else torch.float32
     unit = (terms + 2) * torch.finfo(accumulator).eps
     if precision == "tf32":
-        unit += 2.0**-10
+        unit += 2.0**-9
     info = torch.finfo(dtype)
     # What is summed inexactly is rounded by its own size, hence the magnitude's share in it.
     stored = info.eps / 2 * (exact.abs() + unit * magnitude) + info.smallest_normal * info.eps

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from netspec.kernels.conv import persistent
-from netspec.kernels.conv.tiles import Tile
+from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.conv.tiles import Tile, arithmetic
 from netspec.kernels.launch import run
 from tests.kernels import helpers
 from tests.kernels.conv.test_pointwise import assert_close, operands
@@ -22,6 +23,11 @@ hopper = pytest.mark.skipif(
 def small(dtype: torch.dtype) -> Tile:
     """A tile that small maps have several of."""
     return Tile(64 if dtype.itemsize < 8 else 16, 16, 16, warps=4, stages=2)
+
+
+def geometry_of(x: Tensor, w: Tensor) -> Geometry:
+    batch, height, width, channels = x.shape
+    return Geometry(batch, height, width, channels, w.shape[0], kernel=(1, 1))
 
 
 def aligned(dtype: torch.dtype) -> int:
@@ -71,6 +77,7 @@ def test_programs_share_the_tiles_and_fill_the_slice(
             w,
             b,
             memory.slice,
+            geometry_of(x, w),
             relu=relu,
             precision="ieee",
             tile=small(dtype),
@@ -86,7 +93,7 @@ TILES = [
     (dtype, precision, tile)
     for dtype in DTYPES
     for precision in (("ieee", "tf32") if dtype == torch.float32 else ("ieee",))
-    for tile in persistent.tiles(100, 96, 40, dtype, precision)
+    for tile in persistent.TILES[arithmetic(dtype, precision)]
 ]
 
 
@@ -95,7 +102,11 @@ TILES = [
 def test_every_tile_computes_the_same(dtype: torch.dtype, precision: str, tile: Tile) -> None:
     x, w, b = operands(1, 10, 10, 40, 72, dtype)
     y = torch.full((1, 10, 10, 72), torch.nan, dtype=dtype, device=DEVICE)
-    run(persistent.launches(x, w, b, y, relu=True, precision=precision, tile=tile))
+    run(
+        persistent.launches(
+            x, w, b, y, geometry_of(x, w), relu=True, precision=precision, tile=tile
+        )
+    )
     assert_close([y], x, w, b, relu=True, precision=precision)
 
 
@@ -127,7 +138,7 @@ def test_what_is_not_aligned_does_not_fit(dtype: torch.dtype) -> None:
 
 def _launches(x: Tensor, w: Tensor, y: Tensor, b: Tensor) -> None:
     tile = small(x.dtype)
-    persistent.launches(x, w, b, y, relu=False, precision="ieee", tile=tile)
+    persistent.launches(x, w, b, y, geometry_of(x, w), relu=False, precision="ieee", tile=tile)
 
 
 def test_other_layouts_are_refused() -> None:
@@ -143,18 +154,21 @@ def test_there_are_no_more_programs_than_multiprocessors_or_tiles() -> None:
 
     def grid(programs: int | None) -> tuple[int, ...]:
         found = persistent.launches(
-            x, w, b, y, relu=False, precision="ieee", tile=tile, programs=programs
+            x,
+            w,
+            b,
+            y,
+            geometry_of(x, w),
+            relu=False,
+            precision="ieee",
+            tile=tile,
+            programs=programs,
         )
         return found[0].grid
 
     assert grid(3) == (3,)
     assert grid(1000) == (8,)
     assert grid(None) == (min(8, persistent.multiprocessors(x.device)),)
-
-
-def test_float32_in_full_precision_has_small_tiles() -> None:
-    assert persistent.tiles(100, 64, 64, torch.float32)[0] in persistent.TILES_IEEE
-    assert persistent.tiles(100, 64, 64, torch.float32, "tf32")[0] in persistent.TILES[4]
 
 
 @helpers.gpu
@@ -166,7 +180,11 @@ def test_offsets_beyond_31_bits() -> None:
     x[0, 1, -1] = 1
     w = torch.ones(16, 1, 1, channels, dtype=torch.float16, device=DEVICE)
     y = torch.full((1, 2, pixels // 2, 16), torch.nan, dtype=torch.float16, device=DEVICE)
-    tile = persistent.tiles(pixels, 16, channels, torch.float16)[0]
-    run(persistent.launches(x, w, None, y, relu=False, precision="ieee", tile=tile))
+    tile = persistent.TILES["half"][0]
+    run(
+        persistent.launches(
+            x, w, None, y, geometry_of(x, w), relu=False, precision="ieee", tile=tile
+        )
+    )
     assert y[0, 1, -1].eq(channels).all()
     assert y[0, 1, :-1].eq(0).all()

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from netspec.kernels.conv import pointwise
+from netspec.kernels.conv import pointwise, siblings
 from netspec.kernels.conv.tiles import Tile
 from netspec.kernels.launch import run
 from tests.kernels import helpers
@@ -55,12 +55,12 @@ def operands(
 
 counts = st.lists(st.integers(1, 80), min_size=1, max_size=4)
 OUT = {
-    False: torch.ops.netspec.conv1x1_siblings_out,
-    True: torch.ops.netspec.conv1x1_siblings_relu_out,
+    False: siblings.conv1x1_siblings_out,
+    True: siblings.conv1x1_siblings_relu_out,
 }
 FUNCTIONAL = {
-    False: torch.ops.netspec.conv1x1_siblings,
-    True: torch.ops.netspec.conv1x1_siblings_relu,
+    False: siblings.conv1x1_siblings,
+    True: siblings.conv1x1_siblings_relu,
 }
 
 
@@ -120,11 +120,7 @@ def test_the_functional_forms_return_one_map_a_sibling(
     assert_close(ys, x, w, b, relu=relu, precision="ieee")
 
 
-TILES = [
-    tile
-    for dtype in (torch.float16, torch.float32, torch.float64)
-    for tile in pointwise.tiles(70, [40, 20], 40, dtype)
-]
+TILES = [tile for known in pointwise.TILES.values() for tile in known]
 
 
 @pytest.mark.parametrize("tile", [*TILES, Tile(32, 16, 16, warps=8, stages=2)], ids=str)
@@ -132,7 +128,7 @@ def test_every_tile_computes_the_same(tile: Tile) -> None:
     x, w, b = operands(1, 9, 17, 40, 100, torch.float32)
     whole = guarded(1, 9, 17, 100, dtype=torch.float32)
     ys = list(whole.slice.split([40, 20, 33, 7], dim=3))
-    run(pointwise.launches(x, w, b, ys, [40, 20, 33, 7], relu=True, precision="ieee", tile=tile))
+    run(pointwise.sibling_launches(x, w, b, ys, relu=True, precision="ieee", tile=tile))
     whole.assert_intact()
     assert_close(ys, x, w, b, relu=True, precision="ieee")
 
@@ -141,7 +137,7 @@ def test_siblings_fill_a_concatenation_in_place() -> None:
     counts = [64, 96, 16]
     x, w, b = operands(2, 3, 3, 24, sum(counts), torch.float32)
     whole = guarded(2, 3, 3, sum(counts), dtype=torch.float32)
-    torch.ops.netspec.conv1x1_siblings_out(x, w, b, list(whole.slice.split(counts, dim=3)))
+    siblings.conv1x1_siblings_out(x, w, b, list(whole.slice.split(counts, dim=3)))
     whole.assert_intact()
     assert_close([whole.slice], x, w, b, relu=False, precision="ieee")
 
@@ -151,7 +147,7 @@ def test_nan_and_infinities_pass_as_in_pytorch() -> None:
     x = torch.tensor([[-torch.inf, 1.0], [torch.inf, 1.0], [torch.nan, 1.0], [2.0, -3.0]])
     x = x.to(DEVICE).reshape(1, 2, 2, 2)
     w = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], device=DEVICE).reshape(3, 1, 1, 2)
-    ys = torch.ops.netspec.conv1x1_siblings_relu(x, w, None, [2, 1])
+    ys = siblings.conv1x1_siblings_relu(x, w, None, [2, 1])
     y = torch.cat(list(ys), dim=3).cpu()
     expected = (x.reshape(4, 2) @ w.reshape(3, 2).T).relu().cpu().reshape(1, 2, 2, 3)
     torch.testing.assert_close(y, expected, equal_nan=True)
@@ -162,7 +158,7 @@ def test_extreme_values_of_half_precision_are_summed_in_float32() -> None:
     w = torch.full((2, 1, 1, 64), 0.5, dtype=torch.float16, device=DEVICE)
     w[:, :, :, 1::2] = -0.5
     b = torch.tensor([1.0, -1.0], dtype=torch.float16, device=DEVICE)
-    ys = torch.ops.netspec.conv1x1_siblings(x, w, b, [1, 1])
+    ys = siblings.conv1x1_siblings(x, w, b, [1, 1])
     assert [y.item() for y in ys] == [1.0, -1.0]
 
 
@@ -182,11 +178,11 @@ def samples() -> list[tuple[Tensor, Tensor, Tensor | None, list[int], str]]:
 @pytest.mark.parametrize("relu", [False, True])
 def test_opcheck(sample: tuple[Tensor, Tensor, Tensor | None, list[int], str], relu: bool) -> None:
     x, w, b, counts, precision = sample
-    torch.library.opcheck(FUNCTIONAL[relu].default, (x, w, b, counts, precision))
+    torch.library.opcheck(FUNCTIONAL[relu], (x, w, b, counts, precision))
     whole = x.new_zeros(*x.shape[:3], sum(counts) + 3)
     ys = list(whole[..., 1 : 1 + sum(counts)].split(counts, dim=3))
-    torch.library.opcheck(OUT[relu].default, (x, w, b, ys, precision))
-    torch.library.opcheck(OUT[relu].default, (x, w, b, [y.contiguous() for y in ys], precision))
+    torch.library.opcheck(OUT[relu], (x, w, b, ys, precision))
+    torch.library.opcheck(OUT[relu], (x, w, b, [y.contiguous() for y in ys], precision))
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -222,17 +218,23 @@ def test_what_does_not_fit_is_refused() -> None:
         out(x, w, b, [y.half()])
 
 
-def test_no_gradient_is_better_than_a_wrong_one() -> None:
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_gradients_agree_with_finite_differences(relu: bool, has_bias: bool) -> None:
     x, w, b = operands(1, 2, 2, 3, 4, torch.float64)
-    (y,) = FUNCTIONAL[True](x.requires_grad_(), w, b, [4])
-    with pytest.raises(RuntimeError, match="autograd"):
-        y.sum().backward()
+    leaves = [leaf.requires_grad_() for leaf in ((x, w, b) if has_bias else (x, w))]
+
+    def run_all(*given: Tensor) -> tuple[Tensor, ...]:
+        return tuple(FUNCTIONAL[relu](*given, *([] if has_bias else [None]), [1, 3]))
+
+    assert torch.autograd.gradcheck(run_all, leaves)
 
 
-def test_shipped_tiles_are_ranked_by_what_they_cover() -> None:
-    best, *_ = pointwise.tiles(49, [384, 192, 48], 832, torch.float16)
+def test_the_tile_is_chosen_by_what_it_covers() -> None:
+    best = pointwise.choose(49, [384, 192, 48], 832, torch.float16, "ieee")
     assert best.rows < 64, "49 pixels do not fill the rows of a tall tile"
-    assert all(tile.splits == 1 for tile in pointwise.tiles(49, [8], 4096, torch.float16))
+    wide = pointwise.choose(100_000, [512], 512, torch.float16, "ieee")
+    assert (wide.rows, wide.columns) == (128, 128)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -260,8 +262,8 @@ def test_offsets_beyond_31_bits() -> None:
 @helpers.only_on_gpu
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_eight_warps(dtype: torch.dtype) -> None:
-    tile = replace(pointwise.tiles(64, [64], 64, dtype)[-1], warps=8)
+    tile = replace(pointwise.choose(64, [64], 64, dtype, "ieee"), warps=8)
     x, w, b = operands(2, 13, 11, 200, 100, dtype)
     ys = [x.new_empty(2, 13, 11, 60), x.new_empty(2, 13, 11, 40)]
-    run(pointwise.launches(x, w, b, ys, [60, 40], relu=True, precision="ieee", tile=tile))
+    run(pointwise.sibling_launches(x, w, b, ys, relu=True, precision="ieee", tile=tile))
     assert_close(ys, x, w, b, relu=True, precision="ieee")

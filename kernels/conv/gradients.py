@@ -1,0 +1,116 @@
+"""The operators for the gradients of a convolution, with and without ReLU.
+
+netspec::conv2d_input_gradient     dx of dy and w
+netspec::conv2d_weight_gradient    dw and db of dy and x
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netspec.kernels.arithmetic import check_precision
+from netspec.kernels.conv import input_gradient, weight_gradient
+from netspec.kernels.conv.geometry import Geometry, geometry
+from netspec.kernels.launch import run
+from netspec.kernels.layout import check, check_kind, pitch
+
+STEPS = "int[2] stride, int[4] padding, int[2] dilation, int groups, str precision"
+"""How an operator's schema writes the steps of a convolution."""
+
+
+def checked(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+    precision: str,
+) -> Geometry:
+    """The geometry of operands that fit, or the error that ``conv2d`` documents."""
+    found = geometry(x, w, stride, padding, dilation, groups)
+    check_precision(precision)
+    if b is not None:
+        check("b", b, (found.count,), like=x)
+    return found
+
+
+_GRADIENT = "(Tensor dy, Tensor? y, Tensor {}, SymInt[4] size, {}) -> {}"
+
+
+@torch.library.custom_op(
+    "netspec::conv2d_input_gradient",
+    mutates_args=(),
+    schema=_GRADIENT.format("w", STEPS, "Tensor"),
+)
+def conv2d_input_gradient(
+    dy: Tensor,
+    y: Tensor | None,
+    w: Tensor,
+    size: list[int],
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+    precision: str,
+) -> Tensor:
+    """The gradient of conv2d for x, of ``size`` [N, H, W, C]; given the output y of conv2d_relu,
+    the gradient of conv2d_relu."""
+    x = dy.new_empty(size)
+    found = checked(x, w, None, stride, padding, dilation, groups, precision)
+    _check_gradient(dy, y, found)
+    tile = input_gradient.choose_tile(found, dy.dtype, precision)
+    run(input_gradient.launches(dy, y, w, x, found, precision=precision, tile=tile))
+    return x
+
+
+@torch.library.custom_op(
+    "netspec::conv2d_weight_gradient",
+    mutates_args=(),
+    schema=_GRADIENT.format("x", STEPS, "(Tensor, Tensor)"),
+)
+def conv2d_weight_gradient(
+    dy: Tensor,
+    y: Tensor | None,
+    x: Tensor,
+    size: list[int],
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+    precision: str,
+) -> tuple[Tensor, Tensor]:
+    """The gradients of conv2d for w, of ``size`` [O, kh, kw, C / groups], and b, [O]; given the
+    output y of conv2d_relu, those of conv2d_relu."""
+    dw, db = dy.new_empty(size), dy.new_empty(size[0])
+    found = checked(x, dw, None, stride, padding, dilation, groups, precision)
+    _check_gradient(dy, y, found)
+    tile = weight_gradient.choose_tile(found, dy.dtype, precision)
+    run(weight_gradient.launches(dy, y, x, dw, db, found, precision=precision, tile=tile))
+    return dw, db
+
+
+def _check_gradient(dy: Tensor, y: Tensor | None, found: Geometry) -> None:
+    for name, tensor in (("dy", dy), ("y", y)):
+        if tensor is None:
+            continue
+        if tuple(tensor.shape) != found.size_out:
+            raise ValueError(f"{name} must be {list(found.size_out)}, and is {list(tensor.shape)}")
+        check_kind(name, tensor, like=dy)
+        pitch(name, tensor)
+
+
+@conv2d_input_gradient.register_fake
+def _(dy: Tensor, y: Tensor | None, w: Tensor, size: list[int], *steps: Any) -> Tensor:
+    return dy.new_empty(size)
+
+
+@conv2d_weight_gradient.register_fake
+def _(
+    dy: Tensor, y: Tensor | None, x: Tensor, size: list[int], *steps: Any
+) -> tuple[Tensor, Tensor]:
+    return dy.new_empty(size), dy.new_empty(size[0])

@@ -1,0 +1,170 @@
+"""The operators for 1x1 convolutions that read one map: up to four in one launch.
+
+netspec::conv1x1_siblings, netspec::conv1x1_siblings_relu            maps of their own
+netspec::conv1x1_siblings_out, netspec::conv1x1_siblings_relu_out    into given maps
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netspec.kernels.arithmetic import check_precision
+from netspec.kernels.conv.geometry import Geometry, geometry
+from netspec.kernels.conv.gradients import conv2d_input_gradient, conv2d_weight_gradient
+from netspec.kernels.conv.pointwise import SIBLINGS, choose, sibling_launches
+from netspec.kernels.launch import run
+from netspec.kernels.layout import check, check_kind, laid_out, pitch
+
+
+def _checked(
+    x: Tensor, w: Tensor, b: Tensor | None, counts: Sequence[int], precision: str
+) -> Geometry:
+    """Refuse what does not fit together, as :func:`conv1x1_siblings` says."""
+    check_precision(precision)
+    found = geometry(x, w, [1, 1], [0, 0, 0, 0], [1, 1], 1)
+    if found.kernel != (1, 1):
+        raise ValueError(f"w must be [O, 1, 1, C], and is {list(w.shape)}")
+    if b is not None:
+        check("b", b, (found.count,), like=x)
+    if not 1 <= len(counts) <= SIBLINGS or min(counts) < 1 or sum(counts) != found.count:
+        raise ValueError(
+            f"counts must be 1 to {SIBLINGS} numbers of filters that sum to the {found.count} of "
+            f"w, and are {list(counts)}"
+        )
+    return found
+
+
+def _write(
+    x: Tensor, w: Tensor, b: Tensor | None, ys: Sequence[Tensor], precision: str, *, relu: bool
+) -> None:
+    counts = [y.shape[3] if y.dim() == 4 else 0 for y in ys]
+    for i, y in enumerate(ys):
+        pitch(f"ys[{i}]", y)
+        check_kind(f"ys[{i}]", y, x)
+    found = _checked(x, w, b, counts, precision)
+    for i, y in enumerate(ys):
+        if y.shape[:3] != x.shape[:3]:
+            raise ValueError(
+                f"ys[{i}] must have the pixels of x {list(x.shape)}, and is {list(y.shape)}"
+            )
+    tile = choose(found.pixels_out, counts, found.channels, x.dtype, precision)
+    run(sibling_launches(x, w, b, ys, relu=relu, precision=precision, tile=tile))
+
+
+def _made(
+    x: Tensor, w: Tensor, b: Tensor | None, counts: Sequence[int], precision: str, *, relu: bool
+) -> list[Tensor]:
+    _checked(x, w, b, counts, precision)
+    ys = _empty(x, w, b, counts, precision)
+    _write(x, w, b, ys, precision, relu=relu)
+    return ys
+
+
+def _empty(
+    x: Tensor, w: Tensor, b: Tensor | None, counts: Sequence[int], precision: str = "ieee"
+) -> list[Tensor]:
+    return [x.new_empty(x.shape[0], x.shape[1], x.shape[2], count) for count in counts]
+
+
+@torch.library.custom_op("netspec::conv1x1_siblings", mutates_args=())
+def conv1x1_siblings(
+    x: Tensor, w: Tensor, b: Tensor | None, counts: list[int], precision: str = "ieee"
+) -> list[Tensor]:
+    """y_i[m, o] = b_i[o] + sum over c of x[m, c] w_i[o, c], for up to four siblings i at once.
+
+    Args:
+        x: [N, H, W, C], contiguous or a slice of channels.
+        w: [O, 1, 1, C], contiguous: the filters of the first sibling, then those of the second.
+        b: [O], or None.
+        counts: filters of each sibling; they sum to O.
+        precision: "ieee", or "tf32" for float32 products on tensor cores.
+
+    Returns:
+        One [N, H, W, count] a sibling.
+
+    Raises:
+        ValueError: sizes do not fit each other, or a layout is no channels-last one.
+        TypeError: types or devices differ, or are none that the kernels run on.
+    """
+    return _made(x, w, b, counts, precision, relu=False)
+
+
+@torch.library.custom_op("netspec::conv1x1_siblings_relu", mutates_args=())
+def conv1x1_siblings_relu(
+    x: Tensor, w: Tensor, b: Tensor | None, counts: list[int], precision: str = "ieee"
+) -> list[Tensor]:
+    """max(y_i, 0) with the y_i of :func:`conv1x1_siblings`; NaN stays NaN."""
+    return _made(x, w, b, counts, precision, relu=True)
+
+
+@torch.library.custom_op("netspec::conv1x1_siblings_out", mutates_args={"ys"})
+def conv1x1_siblings_out(
+    x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str = "ieee"
+) -> None:
+    """:func:`conv1x1_siblings` into ``ys``, whose channels are the counts.
+
+    Each of them is [N, H, W, count], contiguous or a slice of the channels of a larger map, so that
+    a concatenation moves nothing.
+    """
+    _write(x, w, b, ys, precision, relu=False)
+
+
+@torch.library.custom_op("netspec::conv1x1_siblings_relu_out", mutates_args={"ys"})
+def conv1x1_siblings_relu_out(
+    x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str = "ieee"
+) -> None:
+    """:func:`conv1x1_siblings_relu` into ``ys``, as :func:`conv1x1_siblings_out` does."""
+    _write(x, w, b, ys, precision, relu=True)
+
+
+def _nothing(
+    x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str = "ieee"
+) -> None:
+    return None
+
+
+conv1x1_siblings.register_fake(_empty)
+conv1x1_siblings_relu.register_fake(_empty)
+conv1x1_siblings_out.register_fake(_nothing)
+conv1x1_siblings_relu_out.register_fake(_nothing)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor], *, relu: bool) -> None:
+    x, w, b, ctx.counts, ctx.precision = inputs
+    ctx.has_bias = b is not None
+    ctx.save_for_backward(x, w, *(output if relu else ()))
+
+
+def _save_relu(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    _save(ctx, inputs, output, relu=True)
+
+
+def _save_plain(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    _save(ctx, inputs, output, relu=False)
+
+
+def _backward(ctx: Any, dys: list[Tensor]) -> tuple[Any, ...]:
+    """dx is the sum of the siblings'; dw and db are theirs, one after the other."""
+    x, w, *ys = ctx.saved_tensors
+    steps = ([1, 1], [0, 0, 0, 0], [1, 1], 1, ctx.precision)
+    dx, of_filters = None, []
+    for dy, y, part in zip(
+        map(laid_out, dys), ys or [None] * len(dys), w.split(ctx.counts), strict=True
+    ):
+        if ctx.needs_input_grad[0]:
+            of_x = conv2d_input_gradient(dy, y, part, x.shape, *steps)
+            dx = of_x if dx is None else dx + of_x
+        if any(ctx.needs_input_grad[1:3]):
+            of_filters.append(conv2d_weight_gradient(dy, y, x, part.shape, *steps))
+    dw, db = (
+        (torch.cat(parts) for parts in zip(*of_filters, strict=True)) if of_filters else [None] * 2
+    )
+    return dx, dw, db if ctx.has_bias else None, None, None
+
+
+conv1x1_siblings.register_autograd(_backward, setup_context=_save_plain)
+conv1x1_siblings_relu.register_autograd(_backward, setup_context=_save_relu)
