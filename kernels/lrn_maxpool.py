@@ -110,6 +110,15 @@ def larger(a, b):
 
 
 @triton.jit
+def largest(values, FIRST: tl.constexpr, COUNT: tl.constexpr):
+    """The maximum of COUNT members of a tuple."""
+    found = values[FIRST]
+    for i in tl.static_range(1, COUNT):
+        found = larger(found, values[FIRST + i])
+    return found
+
+
+@triton.jit
 def rank(x, s, BETA: tl.constexpr):
     """What the largest b = x s^-beta has the largest of.
 
@@ -161,10 +170,7 @@ def maxima_of_row(
         row = append(row, together(ranks, CHUNK))
     maxima = ()
     for column in tl.static_range(COLUMNS):
-        largest = row[column * STRIDE_W]
-        for step in tl.static_range(1, KERNEL_W):
-            largest = larger(largest, row[column * STRIDE_W + step])
-        maxima = append(maxima, largest)
+        maxima = append(maxima, largest(row, column * STRIDE_W, KERNEL_W))
     return maxima
 
 
