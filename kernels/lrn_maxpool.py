@@ -229,17 +229,18 @@ def walked(
                     carried = maxima
                 elif r > STRIDE_H:
                     carried = larger_of_each(carried, maxima, COLUMNS)
-        has_rows = (top + KERNEL_H > 0) & (top < height)
-        for column in tl.static_range(COLUMNS):
-            v = left + column * STRIDE_W
-            has_pixels = has_rows & (v + KERNEL_W > 0) & (v < width)
-            out = tl.where(has_pixels[:, None], value(y[column], BETA), -float("inf"))
-            out_at = y_at + (h * width_out + column).to(tl.int64) * y_pitch
-            tl.store(
-                out_at[:, None] + tl.arange(0, CHUNK)[None, :],
-                out.to(y_ptr.dtype.element_ty),
-                mask=(is_inside & (h >= first) & (w + column < width_out))[:, None],
-            )
+        if h >= first:
+            has_rows = (top + KERNEL_H > 0) & (top < height)
+            for column in tl.static_range(COLUMNS):
+                v = left + column * STRIDE_W
+                has_pixels = has_rows & (v + KERNEL_W > 0) & (v < width)
+                out = tl.where(has_pixels[:, None], value(y[column], BETA), -float("inf"))
+                out_at = y_at + (h * width_out + column).to(tl.int64) * y_pitch
+                tl.store(
+                    out_at[:, None] + tl.arange(0, CHUNK)[None, :],
+                    out.to(y_ptr.dtype.element_ty),
+                    mask=(is_inside & (w + column < width_out))[:, None],
+                )
 
 
 @triton.jit

@@ -87,8 +87,10 @@ def allowed(x: Tensor, norm: Norm, dtype: torch.dtype) -> Tensor:
 
 
 def terms_of_power(x: Tensor, norm: Norm, beta: float) -> int:
-    logarithm = float(scale(x.double(), norm).nan_to_num().log2().abs().max()) if x.numel() else 0
-    return ceil(beta * (norm.n + 2) + 6 + 2 * norm.beta * logarithm)
+    if x.numel() == 0:
+        return 0
+    logarithm = scale(x.double(), norm).log2().abs().nan_to_num(0, 0, 0)
+    return ceil(beta * (norm.n + 2) + 6 + 2 * norm.beta * float(logarithm.max()))
 
 
 def allowed_backward(x: Tensor, dy: Tensor, dx: Tensor, norm: Norm) -> Tensor:
