@@ -11,9 +11,13 @@ since j is in W(i) just when i is in W(j).  Nothing is saved but x: s is compute
 
 There are two pairs of kernels, and :func:`is_chunked` chooses.  In chunks (``kernels/chunks.py``) x
 is read once and y written once forward; backward x and dy are read once and dx written once, with s
-computed 1.5 times an element for n = 5.  Everything else, a part whose channels no chunk divides or
-a wide window, takes loads that are shifted by one channel after the other; its backward has the sum
-over W(i) in a second launch and keeps the terms between the two.
+computed 1.5 times an element for n = 5.  In bfloat16 for n = 5 and sm_90 that is 18 and 37
+instructions an element, counted and not measured; an H200 at 1.75 GHz has time for 31 while it
+moves 4 bytes at 88 % of 4.3 TB/s, and for 48 while it moves 6 at 85 %.
+
+Everything else, a part whose channels no chunk divides or a wide window, takes loads that are
+shifted by one channel after the other; its backward has the sum over W(i) in a second launch and
+keeps the terms between the two.
 """
 
 from __future__ import annotations
