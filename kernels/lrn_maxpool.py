@@ -1,0 +1,444 @@
+"""LRN, then overlapping max-pooling, as one kernel, for inference.
+
+    y[h, w, c] = max over r, s of b[h stride_h + r - top, w stride_w + s - left, c],  b = LRN(x)
+
+with b as in ``kernels/lrn.py`` and padding of minus infinity (Krizhevsky et al. 2012, sections 3.3
+and 3.4).  A pool that rounds up carries its overhang in bottom and right.
+
+A 3x3/2 pool in bfloat16 moves 2.5 bytes an input element, 2 read and 1/4 x 2 written; LRN and pool
+apart move 6.5.  So instructions are what there is to save.  Every b is wanted by 9/4 windows.  A
+thread therefore owns a chunk of channels of COLUMNS outputs side by side, walks down ``rows`` of
+them, and carries the maxima over the rows that two windows share: it normalises
+(2 COLUMNS + 1) / (2 COLUMNS) x (2 rows + 1) / (2 rows) times an element, 1.33 for 2 columns and 8
+rows, not 2.25 times.  Compiled for sm_90 and n = 5 that is 568 instructions a row of 5 pixels and
+146 an output row: 21 an input element for 8 rows, 25 for 2, and 1.4 reciprocal roots.  An H200 that
+moves 2.5 bytes an element at 80 % of 4.3 TB/s has time for 24 (132 multiprocessors at 1.98 GHz), so
+it is bound by both at once.  Counted, not measured.
+
+Pixels in the padding are not masked but replaced by the nearest one inside, which is in the same
+window and so changes no maximum.  Windows with no pixel inside are minus infinity.
+
+:func:`is_walked` says which shapes this takes; others are computed value by value, each output from
+all of its window's windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from netspec.kernels.arithmetic import accumulator
+from netspec.kernels.chunks import append, chunk_of, neighbourhood, together
+from netspec.kernels.launch import Launch, blocks, power_of_two, run
+from netspec.kernels.layout import check_kind, pitch
+from netspec.kernels.lrn import check_lrn, is_chunked, powers, scales, shifted_scale
+
+# --------------------------------------------------------------------------------- configurations
+
+COLUMNS = 2
+"""Outputs side by side a thread: more of them share more, and leave fewer threads."""
+
+ROWS = 8
+"""Outputs below each other a thread, at most."""
+
+BLOCK = 128
+"""Threads, each with a chunk, a program."""
+
+PROGRAMS = 528
+"""Programs that fill a GPU: four on each multiprocessor of an H100 or H200."""
+
+AREA = 512
+"""Outputs a program of the kernel for any shape."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A window's size and step; ``padding`` is (top, bottom, left, right)."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+
+    def size_out(self, height: int, width: int) -> tuple[int, int]:
+        """Outputs along both axes."""
+        top, bottom, left, right = self.padding
+        return (
+            (height + top + bottom - self.kernel[0]) // self.stride[0] + 1,
+            (width + left + right - self.kernel[1]) // self.stride[1] + 1,
+        )
+
+    @property
+    def overlap(self) -> int:
+        """Rows that a window shares with the next one, and with no other; else 0."""
+        shared = self.kernel[0] - self.stride[0]
+        return shared if 0 < shared <= self.stride[0] else 0
+
+    def constants(self) -> dict[str, int]:
+        """Size and step as the kernels' compile-time arguments."""
+        return {
+            "KERNEL_H": self.kernel[0],
+            "KERNEL_W": self.kernel[1],
+            "STRIDE_H": self.stride[0],
+            "STRIDE_W": self.stride[1],
+            "PADDING_TOP": self.padding[0],
+            "PADDING_LEFT": self.padding[2],
+        }
+
+
+def is_walked(pool: Pool, reach: int, part: int, x: Tensor, y: Tensor) -> bool:
+    """Whether threads walk over chunks: chunks fit, and a window is small enough to unroll."""
+    return max(pool.kernel) <= 3 and is_chunked(reach, part, x, y)
+
+
+def rows_of(height_out: int, threads_of_row: int) -> int:
+    """Outputs below each other a thread: as many as leave the GPU enough programs, at least 1."""
+    rows = min(ROWS, height_out)
+    while rows > 1 and blocks(threads_of_row, BLOCK) * blocks(height_out, rows) < PROGRAMS:
+        rows -= 1
+    return rows
+
+
+# ---------------------------------------------------------------------------------------- kernels
+
+
+@triton.jit
+def larger(a, b):
+    """The maximum, where NaN wins as it does in PyTorch."""
+    return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
+def largest(values, FIRST: tl.constexpr, COUNT: tl.constexpr):
+    """The maximum of COUNT members of a tuple."""
+    found = values[FIRST]
+    for i in tl.static_range(1, COUNT):
+        found = larger(found, values[FIRST + i])
+    return found
+
+
+@triton.jit
+def rank(x, s, BETA: tl.constexpr):
+    """What the largest b = x s^-beta has the largest of.
+
+    For beta = 0.75 it is b |b|, which takes one reciprocal square root where b takes a second
+    root: those roots, not bandwidth, are what the kernel would wait for.
+    """
+    if BETA == 0.75:
+        root = tl.rsqrt(s)
+        half = x * root
+        return half * tl.abs(half) * root
+    else:
+        power, _ = powers(s, BETA)
+        return x * power
+
+
+@triton.jit
+def value(ranks, BETA: tl.constexpr):
+    """b of its rank."""
+    if BETA == 0.75:
+        root = tl.sqrt(tl.abs(ranks))
+        return tl.where(ranks < 0, -root, root)
+    else:
+        return ranks
+
+
+@triton.jit
+def maxima_of_row(
+    x_at, h, left, height, width, x_pitch, is_inside, place,
+    CHUNKS: tl.constexpr, HALO: tl.constexpr, CHUNK: tl.constexpr,
+    N: tl.constexpr, K: tl.constexpr, ALPHA: tl.constexpr, BETA: tl.constexpr,
+    ACCUMULATOR: tl.constexpr, KERNEL_W: tl.constexpr, STRIDE_W: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """The highest ranks in row h of COLUMNS windows from column ``left`` on: [BLOCK, CHUNK] each.
+
+    ``x_at`` [BLOCK] points to pixel (0, 0) of each image.
+    """
+    row_at = x_at + tl.minimum(tl.maximum(h, 0), height - 1).to(tl.int64) * width * x_pitch
+    row = ()
+    for step in tl.static_range((COLUMNS - 1) * STRIDE_W + KERNEL_W):
+        v = tl.minimum(tl.maximum(left + step, 0), width - 1)
+        x = neighbourhood(
+            row_at + v * x_pitch, is_inside, place, CHUNKS, HALO, CHUNK, ACCUMULATOR
+        )  # fmt: skip
+        s = scales(x, HALO - N // 2, CHUNK, N, K, ALPHA)
+        ranks = ()
+        for i in tl.static_range(CHUNK):
+            ranks = append(ranks, rank(x[HALO + i], s[i], BETA))
+        row = append(row, together(ranks, CHUNK))
+    maxima = ()
+    for column in tl.static_range(COLUMNS):
+        maxima = append(maxima, largest(row, column * STRIDE_W, KERNEL_W))
+    return maxima
+
+
+@triton.jit
+def larger_of_each(a, b, COLUMNS: tl.constexpr):
+    """The maxima of two tuples, member by member."""
+    maxima = ()
+    for column in tl.static_range(COLUMNS):
+        maxima = append(maxima, larger(a[column], b[column]))
+    return maxima
+
+
+@triton.jit
+def walked(
+    x_ptr, y_ptr, x_pitch, y_pitch, height, width, height_out, width_out, rows, items,
+    CHANNELS: tl.constexpr, PART: tl.constexpr, HALO: tl.constexpr,
+    N: tl.constexpr, K: tl.constexpr, ALPHA: tl.constexpr, BETA: tl.constexpr,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr,
+    STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
+    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr, OVERLAP: tl.constexpr,
+    ACCUMULATOR: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr,
+):  # fmt: skip
+    """``rows`` rows of BLOCK items; an item is a chunk of COLUMNS outputs of an image."""
+    strips = tl.cdiv(height_out, rows)
+    first = tl.program_id(0) % strips * rows
+    item = tl.program_id(0) // strips * BLOCK + tl.arange(0, BLOCK)
+    is_inside = item < items
+    chunk = item % (CHANNELS // CHUNK)
+    steps = tl.cdiv(width_out, COLUMNS)
+    w = item // (CHANNELS // CHUNK) % steps * COLUMNS
+    image = (item // (CHANNELS // CHUNK) // steps).to(tl.int64)
+    left = w * STRIDE_W - PADDING_LEFT
+    place = chunk % (PART // CHUNK)
+    x_pitch = x_pitch // CHUNK * CHUNK
+    y_pitch = y_pitch // CHUNK * CHUNK
+    x_at = x_ptr + image * height * width * x_pitch + chunk * CHUNK
+    y_at = y_ptr + (image * height_out * width_out + w) * y_pitch + chunk * CHUNK
+
+    nothing = tl.full((BLOCK, CHUNK), -float("inf"), ACCUMULATOR)
+    carried = ()
+    for _column in tl.static_range(COLUMNS):
+        carried = append(carried, nothing)
+    # The step before the first has no output: it reads the rows that the first one is to share.
+    for h in range(first - (1 if OVERLAP > 0 else 0), min(first + rows, height_out)):
+        top = h * STRIDE_H - PADDING_TOP
+        y = carried
+        for r in range(OVERLAP if h >= first else STRIDE_H, KERNEL_H):
+            maxima = maxima_of_row(
+                x_at, top + r, left, height, width, x_pitch, is_inside,
+                place, PART // CHUNK, HALO, CHUNK, N, K, ALPHA, BETA, ACCUMULATOR,
+                KERNEL_W, STRIDE_W, COLUMNS,
+            )  # fmt: skip
+            y = larger_of_each(y, maxima, COLUMNS)
+            if OVERLAP > 0:
+                if r == STRIDE_H:
+                    carried = maxima
+                elif r > STRIDE_H:
+                    carried = larger_of_each(carried, maxima, COLUMNS)
+        if h >= first:
+            has_rows = (top + KERNEL_H > 0) & (top < height)
+            for column in tl.static_range(COLUMNS):
+                v = left + column * STRIDE_W
+                has_pixels = has_rows & (v + KERNEL_W > 0) & (v < width)
+                out = tl.where(has_pixels[:, None], value(y[column], BETA), -float("inf"))
+                out_at = y_at + (h * width_out + column).to(tl.int64) * y_pitch
+                tl.store(
+                    out_at[:, None] + tl.arange(0, CHUNK)[None, :],
+                    out.to(y_ptr.dtype.element_ty),
+                    mask=(is_inside & (w + column < width_out))[:, None],
+                )
+
+
+@triton.jit
+def pooled(
+    x_ptr, y_ptr, x_pitch, y_pitch, height, width, height_out, width_out, pixels, channels,
+    part, reach,
+    K: tl.constexpr, ALPHA: tl.constexpr, BETA: tl.constexpr,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr,
+    STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
+    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
+    ACCUMULATOR: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """ROWS output pixels x COLUMNS channels, for any shape."""
+    pixel = (tl.program_id(0) * ROWS + tl.arange(0, ROWS))[:, None]
+    c = (tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS))[None, :]
+    is_inside = (pixel < pixels) & (c < channels)
+    left = pixel % width_out * STRIDE_W - PADDING_LEFT
+    top = pixel // width_out % height_out * STRIDE_H - PADDING_TOP
+    image = (pixel // width_out // height_out).to(tl.int64)
+    y = tl.full((ROWS, COLUMNS), -float("inf"), ACCUMULATOR)
+    for r in range(KERNEL_H):
+        for s in range(KERNEL_W):
+            h = top + r
+            v = left + s
+            is_there = is_inside & (h >= 0) & (h < height) & (v >= 0) & (v < width)
+            x_at = x_ptr + ((image * height + h) * width + v) * x_pitch + c
+            scale = shifted_scale(x_at, is_there, c % part, part, reach, K, ALPHA, ACCUMULATOR)
+            power, _ = powers(scale, BETA)
+            b = tl.load(x_at, mask=is_there, other=0.0).to(ACCUMULATOR) * power
+            y = larger(y, tl.where(is_there, b, -float("inf")))
+    y_at = y_ptr + pixel.to(tl.int64) * y_pitch + c
+    tl.store(y_at, y.to(y_ptr.dtype.element_ty), mask=is_inside)
+
+
+# --------------------------------------------------------------------------------------- launches
+
+
+def lrn_maxpool_launches(
+    x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int, pool: Pool
+) -> list[Launch]:
+    """y [N, H', W', C] of x [N, H, W, C] as one launch; each a slice of channels if need be."""
+    if y.numel() == 0:
+        return []
+    batch, height_out, width_out, channels = y.shape
+    part = channels // groups
+    reach = min(n // 2, part - 1)
+    arguments = pool.constants() | {
+        "x_ptr": x,
+        "y_ptr": y,
+        "x_pitch": pitch("x", x),
+        "y_pitch": pitch("y", y),
+        "height": x.shape[1],
+        "width": x.shape[2],
+        "height_out": height_out,
+        "width_out": width_out,
+        "K": k,
+        "ALPHA": alpha,
+        "BETA": beta,
+        "ACCUMULATOR": accumulator(x.dtype),
+    }
+    if is_walked(pool, reach, part, x, y):
+        chunk = chunk_of(x)
+        items = batch * blocks(width_out, COLUMNS) * (channels // chunk)
+        rows = rows_of(height_out, items)
+        arguments |= {
+            "rows": rows,
+            "items": items,
+            "CHANNELS": channels,
+            "PART": part,
+            "HALO": power_of_two(reach),
+            "N": 2 * reach + 1,
+            "OVERLAP": pool.overlap,
+            "COLUMNS": COLUMNS,
+            "BLOCK": BLOCK,
+            "CHUNK": chunk,
+        }
+        return [Launch(walked, (blocks(items, BLOCK) * blocks(height_out, rows),), arguments)]
+    pixels = batch * height_out * width_out
+    columns = min(power_of_two(channels), 128)
+    arguments |= {
+        "pixels": pixels,
+        "channels": channels,
+        "part": part,
+        "reach": reach,
+        "ROWS": AREA // columns,
+        "COLUMNS": columns,
+    }
+    return [Launch(pooled, (blocks(pixels, AREA // columns), blocks(channels, columns)), arguments)]
+
+
+# -------------------------------------------------------------------------------------- operators
+
+
+def _pool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Pool:
+    """The pool of a map ``x``.
+
+    Raises:
+        ValueError: a size or a step is below 1, padding below 0, or no window fits.
+    """
+    if (len(kernel), len(stride), len(padding)) != (2, 2, 4):
+        raise ValueError(
+            "kernel and stride must be 2 integers and padding 4, and are "
+            f"{list(kernel)}, {list(stride)} and {list(padding)}"
+        )
+    if min(*kernel, *stride) < 1 or min(padding) < 0:
+        raise ValueError(
+            f"kernel {list(kernel)} and stride {list(stride)} must be at least 1, and padding "
+            f"{list(padding)} at least 0"
+        )
+    top, bottom, left, right = padding
+    pool = Pool((kernel[0], kernel[1]), (stride[0], stride[1]), (top, bottom, left, right))
+    height, width = x.shape[1:3]
+    if min(pool.size_out(height, width)) < 1:
+        raise ValueError(
+            f"a window of {kernel[0]}x{kernel[1]} does not fit into {height}x{width} with padding "
+            f"{list(padding)}"
+        )
+    return pool
+
+
+def _size_out(x: Tensor, pool: Pool) -> tuple[int, int, int, int]:
+    return (x.shape[0], *pool.size_out(x.shape[1], x.shape[2]), x.shape[3])
+
+
+# fmt: off
+@torch.library.custom_op("netspec::lrn_maxpool", mutates_args=())
+def lrn_maxpool(
+    x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
+    kernel: list[int], stride: list[int], padding: list[int],
+) -> Tensor:
+    """Maxima of LRN(x) over windows; x [N, H, W, C], the result [N, H', W', C].
+
+    ``padding`` is (top, bottom, left, right).
+
+    Raises:
+        ValueError, TypeError: see :func:`netspec.kernels.lrn.check_lrn`; or the window does not
+            fit.
+    """
+    check_lrn(x, n, k, alpha, beta, groups)
+    pool = _pool(x, kernel, stride, padding)
+    y = torch.empty(_size_out(x, pool), dtype=x.dtype, device=x.device)
+    run(lrn_maxpool_launches(x, y, n, k, alpha, beta, groups, pool))
+    return y
+
+
+@torch.library.custom_op("netspec::lrn_maxpool_out", mutates_args={"y"})
+def lrn_maxpool_out(
+    x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
+    kernel: list[int], stride: list[int], padding: list[int],
+) -> None:
+    """The same into ``y`` [N, H', W', C], which may be a slice of channels but no part of ``x``.
+
+    Raises:
+        ValueError, TypeError: as :func:`lrn_maxpool`; or y is of another size, type or device.
+    """
+    check_lrn(x, n, k, alpha, beta, groups)
+    pool = _pool(x, kernel, stride, padding)
+    pitch("y", y)
+    if tuple(y.shape) != _size_out(x, pool):
+        raise ValueError(f"y must be {list(_size_out(x, pool))}, and is {list(y.shape)}")
+    check_kind("y", y, x)
+    run(lrn_maxpool_launches(x, y, n, k, alpha, beta, groups, pool))
+
+
+@lrn_maxpool.register_fake
+def _(
+    x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
+    kernel: list[int], stride: list[int], padding: list[int],
+) -> Tensor:
+    size = _size_out(x, _pool(x, kernel, stride, padding))
+    return torch.empty(size, dtype=x.dtype, device=x.device)
+
+
+@lrn_maxpool_out.register_fake
+def _(
+    x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
+    kernel: list[int], stride: list[int], padding: list[int],
+) -> None:
+    return None
+# fmt: on
+
+
+# ---------------------------------------------------------------------------------------- shipped
+
+
+def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
+    """The launches of the layers of AlexNet and GoogLeNet, at batch 32, on no device."""
+    for size, channels, k, alpha, groups, overhang in (
+        (55, 96, 2.0, 1e-4, 2, 0),
+        (27, 256, 2.0, 1e-4, 2, 0),
+        (56, 192, 1.0, 2e-5, 1, 1),
+    ):
+        pool = Pool((3, 3), (2, 2), (0, overhang, 0, overhang))
+        x = torch.empty(32, size, size, channels, dtype=dtype, device="meta")
+        y = torch.empty(_size_out(x, pool), dtype=dtype, device="meta")
+        label = f"lrn_maxpool {size}x{size}x{channels}, {groups} groups"
+        for launch in lrn_maxpool_launches(x, y, 5, k, alpha, 0.75, groups, pool):
+            yield label, launch
