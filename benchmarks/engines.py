@@ -13,7 +13,7 @@ Gradients are those of autograd, for all engines alike, of a y that was computed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import sqrt
 
 import torch
@@ -131,17 +131,12 @@ def compiled(layer: Layer, dtype: str) -> Function:
     return torch.compile(eager(layer, dtype), mode=mode, fullgraph=True, dynamic=False)
 
 
-ENGINES: dict[str, Callable[[Layer, str], Function]] = {
+MAKERS: dict[str, Callable[[Layer, str], Function]] = {
     "netspec": netspec,
     "bare": bare,
     "eager": eager,
     "compile": compiled,
 }
-
-
-def engines_of(layer: Layer, names: Iterable[str]) -> list[str]:
-    """Those of the named engines that a layer has."""
-    return [name for name in names if name != "bare" or layer.kind == "conv"]
 
 
 def nchw(x: Tensor) -> Tensor:
@@ -260,17 +255,15 @@ def allowed(case: Case) -> float:
     """The deviation that rounding explains.
 
     Each rounding to the type is off by at most eps / 2; two come one after the other where a sum
-    and its bias do, and six in LRN (square, window, alpha, k, power, quotient).  A float32 sum of K terms of random signs adds some
-    sqrt(K) eps of its own, and TF32 2^-10.  Where ReLU masks a gradient, values nearer to zero
-    than that may fall to either side: of N(0, 1) that is a share of 0.8 of it, on both sides, out
-    of the half that passes; in norm, the root.  (Single elements are for the tests to hold.)
+    and its bias do, and six in LRN (square, window, alpha, k, power, quotient).  A float32 sum of
+    K terms of random signs adds some sqrt(K) eps of its own, and TF32 2^-10.  Where ReLU masks a
+    gradient, values nearer to zero than that may fall to either side: of N(0, 1) that is a share
+    of 0.8 of it, on both sides, out of the half that passes; in norm, the root.  Single elements
+    are for the tests of the kernels to hold.
     """
     layer = case.layer
-    terms, terms_of_weight = (
-        layer.macs // layer.elements_out,
-        case.batch * layer.macs // max(1, layer.parameters),
-    )
-    summed = sqrt(max(terms, terms_of_weight)) * torch.finfo(torch.float32).eps
+    outputs = max(1, min(case.batch * layer.elements_out, layer.parameters))
+    summed = sqrt(case.batch * layer.macs / outputs) * torch.finfo(torch.float32).eps
     summed += 2.0**-10 if case.dtype == "tf32" else 0.0
     is_masked = layer.relu and case.direction != FORWARD
     rounded = (6 if layer.lrn else 2) / 2 * torch.finfo(DTYPES[case.dtype]).eps

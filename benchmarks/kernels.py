@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,16 @@ from benchmarks.layers import (
     BATCHES,
     BYTES,
     DIRECTIONS,
+    ENGINES,
     FORWARD,
     NETS,
     Case,
     Machine,
     cases,
+    engines_of,
     planned,
 )
-
-ENGINES = ("netspec", "bare", "eager", "compile")
+from benchmarks.results import Entry, Results
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +84,6 @@ def run(chosen: Sequence[Case], options: argparse.Namespace) -> None:
     import torch
 
     from benchmarks import measuring, results
-    from benchmarks.engines import engines_of
     from benchmarks.timing import GraphTimer
 
     started = time.monotonic()
@@ -98,37 +98,51 @@ def run(chosen: Sequence[Case], options: argparse.Namespace) -> None:
     if kept.dropped:
         print(f"{path.name} is of another driver or version: {kept.dropped} results dropped")
     table = "tuned" if options.tune else "cases"
-    waiting = [
-        case
-        for case in chosen
-        if not kept.has(
-            table, case.key, () if options.tune else engines_of(case.layer, options.engine)
-        )
-    ]
+    waiting = missing(chosen, kept, table, options.engine)
     print(f"{len(waiting)} of {len(chosen)} cases to measure")
     if not waiting:
         return
-    constants = measuring.constants(bench, options.dtype)
+    found = measuring.constants(bench, options.dtype)
     kept.data["constants"][options.dtype] = {
-        "copy_bytes_per_second": constants.copy,
-        "product_operations_per_second": constants.product,
+        "copy_bytes_per_second": found.copy,
+        "product_operations_per_second": found.product,
     }
-    kept.save()
-    print(f"copy {constants.copy / 1e12:.2f} TB/s, product {constants.product / 1e12:.0f} TFLOP/s")
-    for done, case in enumerate(waiting):
-        if time.monotonic() - started > options.seconds:
-            print(f"{len(waiting) - done} cases are left: run it again")
-            return
+    print(f"copy {found.copy / 1e12:.2f} TB/s, product {found.product / 1e12:.0f} TFLOP/s")
+
+    def measure(case: Case) -> Entry:
         if options.tune:
-            found = measuring.tuned(case, bench, constants)
-        else:
-            found = measuring.measured(case, options.engine, bench, constants)
-        kept.put(table, case.key, found)
-        print("\n".join(told(case, found)), flush=True)
+            return measuring.tuned(case, bench, found)
+        return measuring.measured(case, options.engine, bench, found)
+
+    left = options.seconds - (time.monotonic() - started)
+    for case, entry in sweep(waiting, measure, left):
+        kept.put(table, case.key, entry)
+        print("\n".join(told(case, entry)), flush=True)
         torch.cuda.synchronize()  # ends here, and not in the next case, if a kernel failed
 
 
-def told(case: Case, found: dict[str, Any]) -> Iterator[str]:
+def missing(chosen: Iterable[Case], kept: Results, table: str, names: Sequence[str]) -> list[Case]:
+    """The cases that were not measured, with these engines and the kernels as they are."""
+    names = () if table == "tuned" else names  # whose engines are the ways that there are
+    return [c for c in chosen if not kept.has(table, c.key, engines_of(c.layer, names))]
+
+
+def sweep(
+    waiting: Sequence[Case],
+    measure: Callable[[Case], Entry],
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[tuple[Case, Entry]]:
+    """Measure one after the other, and start none when the seconds are over."""
+    started = clock()
+    for done, case in enumerate(waiting):
+        if clock() - started > seconds:
+            print(f"{len(waiting) - done} cases are left: run it again")
+            return
+        yield case, measure(case)
+
+
+def told(case: Case, found: Entry) -> Iterator[str]:
     """A case, and a line for each engine."""
     yield f"{case.key}: floor {found['floor_us']} us"
     for name, result in found["engines"].items():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from math import inf, prod
 from typing import Any, NamedTuple
 
@@ -38,6 +39,10 @@ DIRECTIONS = {
     "gap": (FORWARD, INPUT_GRADIENT),
 }
 """What is benchmarked of each kind; the weight gradient is that of the bias, too."""
+
+
+ENGINES = ("netspec", "bare", "eager", "compile")
+"""What is timed side by side: benchmarks/engines.py says what each is."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,11 @@ def by(sizes: Iterable[int]) -> str:
     return "x".join(map(str, sizes))
 
 
+def engines_of(layer: Layer, names: Iterable[str]) -> list[str]:
+    """Those of the named engines that a layer has."""
+    return [name for name in names if name != "bare" or layer.kind == "conv"]
+
+
 class Case(NamedTuple):
     """A layer at a batch, in a direction and a type."""
 
@@ -134,6 +144,7 @@ def cases(
 # ----------------------------------------------------------------------------------- from the specs
 
 
+@cache
 def layers(net: str) -> dict[Layer, list[str]]:
     """The layers of a bundled spec in its order, equal ones once, with the stages that are so."""
     graph = netspec.load(net).graph

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks import engines
 from benchmarks.engines import DTYPES, Function, Operands, precision_of
-from benchmarks.layers import Case, Machine
+from benchmarks.layers import Case, Machine, engines_of
 from benchmarks.results import Entry
 from benchmarks.timing import Call, Pass, Timer, Timing, interleaved
 
@@ -48,8 +48,8 @@ def constants(bench: Bench, dtype: str, *, elements: int = 2**29, size: int = 81
 def measured(case: Case, names: Sequence[str], bench: Bench, machine: Machine) -> Entry:
     """The entry of a case in the results."""
     makers = {
-        name: partial(engines.ENGINES[name], case.layer, case.dtype)
-        for name in engines.engines_of(case.layer, names)
+        name: partial(engines.MAKERS[name], case.layer, case.dtype)
+        for name in engines_of(case.layer, names)
     }
     found = timings(case, makers, bench)
     return entry(case, machine) | {"engines": found}
