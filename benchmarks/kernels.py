@@ -69,7 +69,10 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     several: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
     parser.add_argument("--net", choices=NETS, default=list(NETS), **several)
     parser.add_argument("--kind", choices=DIRECTIONS, default=list(DIRECTIONS), **several)
-    parser.add_argument("--engine", choices=ENGINES, default=list(ENGINES), **several)
+    together = "timed together: a case that lacks one is measured anew, with these"
+    parser.add_argument(
+        "--engine", choices=ENGINES, default=list(ENGINES), help=together, **several
+    )
     parser.add_argument("--batch", type=int, nargs="+", default=list(BATCHES))
     parser.add_argument("--dtype", choices=BYTES, default="bf16")
     parser.add_argument("--rounds", type=int, default=15)
@@ -119,6 +122,7 @@ def run(chosen: Sequence[Case], options: argparse.Namespace) -> None:
         kept.put(table, case.key, entry)
         print("\n".join(told(case, entry)), flush=True)
         torch.cuda.synchronize()  # ends here, and not in the next case, if a kernel failed
+        torch.cuda.empty_cache()  # the next case is of other sizes
 
 
 def missing(chosen: Iterable[Case], kept: Results, table: str, names: Sequence[str]) -> list[Case]:

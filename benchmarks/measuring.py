@@ -72,21 +72,28 @@ def timings(case: Case, makers: Mapping[str, Callable[[], Function]], bench: Ben
     passes: dict[str, Pass] = {}
     found: Entry = {}
     with bench.timer.context():
-        sets = [engines.operands(case, bench.device, seed=0)]
-        wanted = engines.exact(case, sets[0])
-        copies = max(1, ceil(2 * bench.cache / case.cost.bytes))
-        sets += [engines.operands(case, bench.device, seed=i) for i in range(1, copies)]
+        try:
+            copies = max(1, ceil(2 * bench.cache / case.cost.bytes))
+            sets = [engines.operands(case, bench.device, seed=i) for i in range(copies)]
+            wanted = engines.exact(case, sets[0])
+        except torch.OutOfMemoryError as error:
+            return {name: told(error) for name in makers}
         for name, make in makers.items():
             try:
                 passes[name], found[name] = _prepared(case, name, make(), sets, wanted, bench)
             except Disagreement as error:
                 found[name] = {"disagrees": str(error)}
             except Exception as error:
-                found[name] = {"error": f"{type(error).__name__}: {error}".split("\n")[0][:200]}
+                found[name] = told(error)
         del wanted
         for name, timing in interleaved(passes, rounds=bench.rounds).items():
             found[name] |= in_microseconds(timing)
     return found
+
+
+def told(error: Exception) -> Entry:
+    """An error in a line."""
+    return {"error": f"{type(error).__name__}: {error}".split("\n")[0][:200]}
 
 
 class Disagreement(Exception):

@@ -105,6 +105,17 @@ def test_who_disagrees_or_fails_is_told_and_not_timed(monkeypatch: pytest.Monkey
     assert "median_us" in found["eager"]
 
 
+def test_what_does_not_fit_into_memory_is_an_error_of_the_case(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> list[Tensor]:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(engines, "exact", full)
+    found = measuring.measured(Case(CONV, 2, FORWARD, "fp32"), ["eager"], BENCH, MACHINE)
+    assert found["engines"] == {"eager": {"error": "OutOfMemoryError: no room"}}
+
+
 def test_operands_rotate_over_twice_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case(LAYERS["gap"], 2, FORWARD, "fp32")  # 4 * 2 * (72 + 8) = 640 bytes
     passes: list[int] = []
