@@ -1,14 +1,15 @@
-# make venv   the environment, with .venv/bin/netspec
-# make demo   compile GoogLeNet and run it on a photograph
-# make test   the whole test suite
-# make lint   style and types
+# make venv      the environment, with .venv/bin/netspec
+# make demo      compile GoogLeNet and run it on a photograph
+# make test      the whole test suite
+# make test-gpu  the tests of the kernels on an NVIDIA GPU
+# make lint      style and types
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 PHOTO = $(shell $(BIN)/python -c "import sklearn.datasets as d; print(d.__path__[0])")/images/china.jpg
 
-.PHONY: venv demo test lint format clean
+.PHONY: venv demo test test-gpu lint format clean
 
 venv: $(STAMP)
 
@@ -25,6 +26,11 @@ demo: venv
 
 test: venv
 	$(BIN)/python -m pytest -n 2
+
+test-gpu: venv
+	@$(BIN)/python -c "import torch; raise SystemExit(not torch.cuda.is_available())" || \
+		{ echo "make test-gpu needs an NVIDIA GPU and a CUDA build of PyTorch; there is none"; exit 1; }
+	$(BIN)/python -m pytest tests/kernels -rs
 
 lint: venv
 	$(BIN)/ruff check .

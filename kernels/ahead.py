@@ -111,9 +111,14 @@ class Resources:
         resident = min(by_registers, by_shared, BLOCKS, WARPS // self.warps)
         return resident * self.warps / WARPS
 
-    def count(self, opcode: str) -> int:
-        """How many instructions begin with ``opcode``: ``HGMMA``, or ``LDG.E.128``."""
-        return sum(n for name, n in self.instructions.items() if name.startswith(opcode))
+    def count(self, opcode: str, modifier: str = "") -> int:
+        """How many instructions are ``opcode``, such as ``HGMMA``; with a modifier, those alone
+        that carry it: ``count("LDG", "128")`` are the loads of 16 bytes."""
+        return sum(
+            n
+            for name, n in self.instructions.items()
+            if name.split(".")[0] == opcode and (not modifier or modifier in name.split("."))
+        )
 
 
 def resources(compiled: Any) -> Resources:

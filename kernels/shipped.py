@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from netspec.kernels import ahead
+from netspec.kernels import ahead, sums
 from netspec.kernels.conv import implicit, input_gradient, packed, split, weight_gradient
 
 FAMILIES: dict[str, ModuleType] = {
@@ -25,12 +25,15 @@ FAMILIES: dict[str, ModuleType] = {
     "split": split,
     "input_gradient": input_gradient,
     "weight_gradient": weight_gradient,
+    "sums": sums,
 }
 """The files with kernels, by name; each has ``shipped``."""
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 CAPABILITIES = (80, 90)
-COUNTED = ("HGMMA", "HMMA", "FFMA", "LDG", "LDG.E.128", "STG", "STG.E.128", "UTMALDG", "LDGSTS")
+PRODUCTS = ("HGMMA", "HMMA", "FFMA")
+LOADS, STORES = ("LDG", "LDGSTS", "UTMALDG"), ("STG", "UTMASTG")
+"""Opcodes that read and write global memory; those of the tensor memory accelerator move tiles."""
 
 
 def rows(family: str) -> Iterator[dict[str, Any]]:
@@ -44,14 +47,25 @@ def rows(family: str) -> Iterator[dict[str, Any]]:
                     "label": label,
                     "dtype": str(dtype).removeprefix("torch."),
                     "capability": capability,
+                    "precision": launch.arguments.get("PRECISION"),
+                    "tile_rows": launch.arguments.get("ROWS"),
                     "warps": found.warps,
                     "registers": found.registers,
                     "stack": found.stack,
                     "local": found.local,
                     "shared": found.shared,
                     "occupancy": found.occupancy,
-                    "instructions": {opcode: found.count(opcode) for opcode in COUNTED},
+                    "products": {opcode: found.count(opcode) for opcode in PRODUCTS},
+                    "loads": _widths(found, LOADS),
+                    "stores": _widths(found, STORES),
                 }
+
+
+def _widths(found: ahead.Resources, opcodes: tuple[str, ...]) -> list[int]:
+    """How many of the accesses move 16 bytes or a tile at a time, and how many there are."""
+    total = sum(found.count(opcode) for opcode in opcodes)
+    wide = sum(found.count(o) if o.startswith("UTMA") else found.count(o, "128") for o in opcodes)
+    return [wide, total]
 
 
 if __name__ == "__main__":

@@ -18,13 +18,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator, accumulator_dtype, relu
+from netspec.kernels.arithmetic import accumulator, accumulator_dtype
 from netspec.kernels.conv import tiles
 from netspec.kernels.conv.geometry import Geometry, example
 from netspec.kernels.conv.implicit import sizes, window_products
 from netspec.kernels.conv.tiles import Tile, Work, place
 from netspec.kernels.launch import Launch, blocks
 from netspec.kernels.layout import pitch
+from netspec.kernels.sums import sum_of
 
 # --------------------------------------------------------------------------------- configurations
 
@@ -35,8 +36,6 @@ TILES: tiles.Tiles = {
     "double": (Tile(16, 16, 16, warps=4, stages=2),),
 }
 SPLITS = (2, 4, 8)
-SUM_BLOCK = 1024
-"""Outputs that a program of the second launch adds up."""
 
 
 def candidates(work: Work, kind: str) -> list[Tile]:
@@ -90,26 +89,6 @@ def parts(
     )
 
 
-@triton.jit
-def sum_parts(
-    parts_ptr, b_ptr, y_ptr, y_pitch, size, count, splits,
-    RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """BLOCK outputs: their parts in order, bias, activation; size is pixels x count."""
-    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    y = tl.zeros((BLOCK,), ACCUMULATOR)
-    part_ptr = parts_ptr + i
-    for _ in range(splits):
-        y += tl.load(part_ptr, mask=i < size, other=0.0)
-        part_ptr += size
-    o = i % count
-    if b_ptr is not None:
-        y += tl.load(b_ptr + o, mask=i < size, other=0.0).to(ACCUMULATOR)
-    if RELU:
-        y = relu(y)
-    tl.store(y_ptr + i // count * y_pitch + o, y.to(y_ptr.dtype.element_ty), mask=i < size)
-
-
 # --------------------------------------------------------------------------------------- launches
 
 
@@ -126,47 +105,29 @@ def launches(
 ) -> list[Launch]:
     """The convolution as two launches; operands as those of ``conv2d`` in ``operators.py``."""
     splits = tile.splits
-    workspace = x.new_empty(
-        (splits, geometry.pixels_out, geometry.count), dtype=accumulator_dtype(x.dtype)
-    )
-    kind = accumulator(x.dtype)
+    workspace = x.new_empty((splits, *geometry.size_out), dtype=accumulator_dtype(x.dtype))
     arguments = {
         "x_ptr": x,
         "w_ptr": w,
         "parts_ptr": workspace,
         "run": blocks(geometry.channels_of_group, tile.depth * splits) * tile.depth,
-        "ACCUMULATOR": kind,
+        "ACCUMULATOR": accumulator(x.dtype),
         "PRECISION": precision,
         **sizes(x, geometry),
         **geometry.constants(),
         **tile.constants(),
     }
     programs = tile.programs(geometry.pixels_out, geometry.count_of_group)
-    size = geometry.pixels_out * geometry.count
-    total = {
-        "parts_ptr": workspace,
-        "b_ptr": b,
-        "y_ptr": y,
-        "y_pitch": pitch("y", y),
-        "size": size,
-        "count": geometry.count,
-        "splits": splits,
-        "RELU": relu,
-        "ACCUMULATOR": kind,
-        "BLOCK": SUM_BLOCK,
-    }
     return [
         Launch(parts, (programs, geometry.groups, splits), arguments, tile.warps, tile.stages),
-        Launch(sum_parts, (blocks(size, SUM_BLOCK),), total),
+        sum_of(workspace, y, b, relu=relu, pitch=pitch("y", y)),
     ]
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Every tile in four parts, on the 3x3 convolution of GoogLeNet's 5b at batch 1, and the sum of
-    the parts."""
+    """Every tile in four parts, on the 3x3 convolution of GoogLeNet's 5b at batch 1."""
     for label, precision, tile in tiles.shipped(TILES, dtype):
         x, w, b, y, found = example((1, 7, 7, 192), (384, 3, 3, 192), dtype, padding=1)
         cut = replace(tile, splits=4)
-        one, total = launches(x, w, b, y, found, relu=True, precision=precision, tile=cut)
-        yield f"split {label}, 5b", one
-    yield "split, sum of parts, 5b", total
+        launch, _ = launches(x, w, b, y, found, relu=True, precision=precision, tile=cut)
+        yield f"split {label}, 5b", launch

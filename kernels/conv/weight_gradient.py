@@ -5,9 +5,9 @@
 
 The second form of g folds the gradient of a ReLU in.  Filters are the rows of the product, the
 values of a window its columns, pixels its depth: few outputs, long sums.  So the pixels are cut
-into runs, each program adds up one run, and a second launch adds the runs in their order: no
-atomics, and the same result each time.  The bias comes along: the programs of the first columns
-have every g in their hands anyway.
+into runs where there are too few programs otherwise, each program adds up one run, and a second
+launch adds the runs in their order: no atomics, and the same result each time.  The bias comes
+along: the programs of the first columns have every g in their hands anyway.
 
 The columns of a tile belong to one tap, so that a program reads channels side by side; for a first
 layer of few channels they run over all taps (:mod:`netspec.kernels.conv.packed`).
@@ -32,6 +32,7 @@ from netspec.kernels.conv.packed import packed_offsets
 from netspec.kernels.conv.tiles import MULTIPROCESSORS, Tile, Work
 from netspec.kernels.launch import Launch, blocks
 from netspec.kernels.layout import pitch
+from netspec.kernels.sums import sum_of
 
 # --------------------------------------------------------------------------------- configurations
 
@@ -56,9 +57,6 @@ PACKED_TILES: tiles.Tiles = {
     "ieee": (Tile(64, 64, 16, warps=8, stages=3),),
     "double": (Tile(16, 16, 16, warps=4, stages=2),),
 }
-
-SUM_BLOCK = 512
-"""Values that a program of the second launch adds up."""
 
 
 def work(geometry: Geometry) -> Work:
@@ -103,8 +101,8 @@ def gradient_of_pixels(
 
 @triton.jit
 def weight_gradient(
-    dy_ptr, y_ptr, x_ptr, parts_ptr, dy_pitch, y_pitch, x_pitch,
-    height, width, height_out, width_out, pixels, channels, count, run, size,
+    dy_ptr, y_ptr, x_ptr, dw_ptr, db_ptr, dy_pitch, y_pitch, x_pitch,
+    height, width, height_out, width_out, pixels, channels, count, run,
     KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr,
     STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
     PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
@@ -114,7 +112,7 @@ def weight_gradient(
 ):  # fmt: skip
     """One tile of one tap, over one run of pixels; grid: tiles x taps, groups, runs.
 
-    parts is [runs, size]: in each run the filters [O, kh, kw, C / groups], then the biases [O].
+    dw is [runs, O, kh, kw, C / groups], db [runs, O].
     """
     column_tiles = tl.cdiv(channels, COLUMNS)
     taps: tl.constexpr = KERNEL_H * KERNEL_W
@@ -145,21 +143,20 @@ def weight_gradient(
         )
         dw = tl.dot(g, x, dw, input_precision=PRECISION, out_dtype=ACCUMULATOR)
         db += tl.sum(g.to(ACCUMULATOR), axis=1)
-    part = parts_ptr + split.to(tl.int64) * size
-    terms = taps * channels
+    o += split * (tl.num_programs(1) * count)
     tl.store(
-        part + o.to(tl.int64)[:, None] * terms + (tap * channels + c)[None, :],
-        dw,
+        dw_ptr + o.to(tl.int64)[:, None] * (taps * channels) + (tap * channels + c)[None, :],
+        dw.to(dw_ptr.dtype.element_ty),
         mask=(row < count)[:, None] & (c < channels)[None, :],
     )
     if column % (column_tiles * taps) == 0:
-        tl.store(part + (size - tl.num_programs(1) * count) + o, db, mask=row < count)
+        tl.store(db_ptr + o, db.to(db_ptr.dtype.element_ty), mask=row < count)
 
 
 @triton.jit
 def packed_weight_gradient(
-    dy_ptr, y_ptr, x_ptr, parts_ptr, dy_pitch, y_pitch, x_pitch,
-    height, width, height_out, width_out, pixels, count, run, size,
+    dy_ptr, y_ptr, x_ptr, dw_ptr, db_ptr, dy_pitch, y_pitch, x_pitch,
+    height, width, height_out, width_out, pixels, count, run,
     KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr, CHANNELS: tl.constexpr,
     STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
     PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
@@ -198,31 +195,15 @@ def packed_weight_gradient(
         )
         dw = tl.dot(g, x, dw, input_precision=PRECISION, out_dtype=ACCUMULATOR)
         db += tl.sum(g.to(ACCUMULATOR), axis=1)
-    part = parts_ptr + split.to(tl.int64) * size
+    mask = o < count
+    o += split * count
     tl.store(
-        part + o.to(tl.int64)[:, None] * terms + k[None, :],
-        dw,
-        mask=(o < count)[:, None] & (k < terms)[None, :],
+        dw_ptr + o.to(tl.int64)[:, None] * terms + k[None, :],
+        dw.to(dw_ptr.dtype.element_ty),
+        mask=mask[:, None] & (k < terms)[None, :],
     )
     if column_tile == 0:
-        tl.store(part + count * terms + o, db, mask=o < count)
-
-
-@triton.jit
-def sum_runs(
-    parts_ptr, dw_ptr, db_ptr, weights, size, runs,
-    ACCUMULATOR: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """BLOCK values, run after run: the first ``weights`` are filters, the others biases."""
-    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    total = tl.zeros((BLOCK,), ACCUMULATOR)
-    part_ptr = parts_ptr + i
-    for _ in range(runs):
-        total += tl.load(part_ptr, mask=i < size, other=0.0)
-        part_ptr += size
-    total = total.to(dw_ptr.dtype.element_ty)
-    tl.store(dw_ptr + i, total, mask=i < weights)
-    tl.store(db_ptr + (i - weights), total, mask=(i >= weights) & (i < size))
+        tl.store(db_ptr + o, db.to(db_ptr.dtype.element_ty), mask=mask)
 
 
 # --------------------------------------------------------------------------------------- launches
@@ -251,20 +232,21 @@ def launches(
         precision: as forward.
         tile: rows are filters, columns values of a window, depth pixels, splits runs of pixels.
     """
-    size = dw.numel() + db.numel()
     runs = tile.splits
-    parts = x.new_empty((runs, size), dtype=accumulator_dtype(x.dtype))
-    kind = accumulator(x.dtype)
+    dw_runs, db_runs = dw, db
+    if runs > 1:
+        kept = accumulator_dtype(x.dtype)
+        dw_runs, db_runs = (t.new_empty((runs, *t.shape), dtype=kept) for t in (dw, db))
     arguments = {
         "dy_ptr": dy,
         "y_ptr": y,
         "x_ptr": x,
-        "parts_ptr": parts,
+        "dw_ptr": dw_runs,
+        "db_ptr": db_runs,
         "dy_pitch": pitch("dy", dy),
         "y_pitch": 0 if y is None else pitch("y", y),
         "run": blocks(geometry.pixels_out, tile.depth * runs) * tile.depth,
-        "size": size,
-        "ACCUMULATOR": kind,
+        "ACCUMULATOR": accumulator(x.dtype),
         "PRECISION": precision,
         **sizes(x, geometry),
         **geometry.constants(),
@@ -277,25 +259,13 @@ def launches(
         arguments["CHANNELS"] = arguments.pop("channels")
     else:
         kernel, grid = weight_gradient, (programs * prod(geometry.kernel), geometry.groups, runs)
-    total = {
-        "parts_ptr": parts,
-        "dw_ptr": dw,
-        "db_ptr": db,
-        "weights": dw.numel(),
-        "size": size,
-        "runs": runs,
-        "ACCUMULATOR": kind,
-        "BLOCK": SUM_BLOCK,
-    }
-    return [
-        Launch(kernel, grid, arguments, tile.warps, tile.stages),
-        Launch(sum_runs, (blocks(size, SUM_BLOCK),), total),
-    ]
+    sums = [] if runs == 1 else [sum_of(dw_runs, dw), sum_of(db_runs, db)]
+    return [Launch(kernel, grid, arguments, tile.warps, tile.stages), *sums]
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
     """Every tile, behind a ReLU, on the 3x3 convolution of GoogLeNet's 3b and on AlexNet's first
-    at batch 32, and the sum of the runs."""
+    at batch 32."""
     layers = (
         ("3b", TILES, (32, 28, 28, 128), (192, 3, 3, 128), 1, 1),
         ("C1", PACKED_TILES, (32, 224, 224, 3), (96, 11, 11, 3), 4, 0),
@@ -303,6 +273,5 @@ def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
     for layer, known, size, filters, stride, padding in layers:
         for label, precision, tile in tiles.shipped(known, dtype):
             x, w, b, y, found = example(size, filters, dtype, stride=stride, padding=padding)
-            run, total = launches(y, y, x, w, b, found, precision=precision, tile=tile)
-            yield f"weight gradient {label}, {layer}", run
-    yield "weight gradient, sum of runs, C1", total
+            (launch,) = launches(y, y, x, w, b, found, precision=precision, tile=tile)
+            yield f"weight gradient {label}, {layer}", launch

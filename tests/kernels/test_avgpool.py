@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from netspec.kernels import avgpool as ops
+from netspec.kernels.pool_geometry import checked
+from netspec.ops.avgpool import AvgPool
+from netspec.shapes import Kernel, Shape
+from tests.kernels.helpers import (
+    DEVICE,
+    DTYPES,
+    assert_within,
+    gpu,
+    guarded,
+    normal,
+    only_on_gpu,
+    rounding,
+    within,
+)
+from tests.kernels.pools import Pool, pools, spread, sums
+
+SAME = Pool((1, 5, 4, 16), (3, 3), (1, 1), (1, 1, 1, 1))
+UP = Pool((2, 6, 5, 3), (3, 3), (2, 2), (0, 1, 1, 2))
+ODD = (
+    SAME,
+    UP,
+    Pool((0, 4, 4, 3), (2, 2)),
+    Pool((1, 1, 1, 1), (1, 1), (1, 1)),
+    Pool((2, 4, 4, 300), (3, 3), (2, 2), (1, 1, 1, 0)),
+    Pool((1, 9, 9, 2), (2, 3), (4, 5), (1, 0, 2, 2)),  # pixels that no window sees
+    Pool((1, 9, 9, 2), (9, 8), (1, 1)),
+    Pool((2, 8, 8, 64)),  # tiles that are full to the last
+)
+
+
+def counts(pool: Pool, padding: tuple[int, int, int, int]) -> Tensor:
+    """Positions of each window on the map widened by ``padding``: [H', W']."""
+    found = torch.zeros(pool.size_out[1:3], dtype=torch.float64)
+    _, height, width, _ = pool.size
+    top, bottom, left, right = padding
+    for i in range(found.shape[0]):
+        for j in range(found.shape[1]):
+            for r in range(pool.kernel[0]):
+                for s in range(pool.kernel[1]):
+                    h = i * pool.stride[0] + r - pool.padding[0]
+                    w = j * pool.stride[1] + s - pool.padding[2]
+                    found[i, j] += -top <= h < height + bottom and -left <= w < width + right
+    return found.to(DEVICE)
+
+
+@st.composite
+def averages(draw: st.DrawFn) -> tuple[Pool, list[int], bool]:
+    """A pool whose padding has overhang in it, that overhang, and whether padding counts."""
+    pool = draw(pools())
+    _, bottom, _, right = pool.padding
+    overhang = [draw(st.integers(0, bottom)), draw(st.integers(0, right))]
+    return pool, overhang, draw(st.booleans())
+
+
+def apart(pool: Pool, overhang: list[int]) -> tuple[int, int, int, int]:
+    """The padding without the overhang."""
+    top, bottom, left, right = pool.padding
+    return top, bottom - overhang[0], left, right - overhang[1]
+
+
+def arguments(pool: Pool, overhang: list[int], count_pad: bool) -> tuple[object, ...]:
+    kernel, stride, _ = pool.steps
+    return kernel, stride, list(apart(pool, overhang)), overhang, count_pad
+
+
+def counted(pool: Pool, overhang: list[int], count_pad: bool) -> Tensor:
+    """What each window's sum is divided by, [H', W', 1]."""
+    return counts(pool, apart(pool, overhang) if count_pad else (0, 0, 0, 0))[..., None]
+
+
+EXAMPLES = [(pool, [0, 0], is_on) for pool in ODD for is_on in (False, True)] + [
+    (UP, [1, 2], True),
+    (UP, [0, 1], True),
+    (UP, [1, 0], True),
+    (UP, [1, 1], False),
+]
+
+
+class TestWindows:
+    @given(case=averages(), dtype=st.sampled_from(DTYPES))
+    @settings(max_examples=25)
+    def test_any(self, case: tuple[Pool, list[int], bool], dtype: torch.dtype) -> None:
+        self.check(case, dtype)
+
+    @pytest.mark.parametrize("case", EXAMPLES)
+    def test_odd(self, case: tuple[Pool, list[int], bool]) -> None:
+        self.check(case, torch.float32)
+
+    def check(self, case: tuple[Pool, list[int], bool], dtype: torch.dtype) -> None:
+        pool, count = case[0], counted(*case)
+        x, dy = pool.x(dtype), pool.dy(dtype)
+        y = guarded(*pool.size_out, dtype=dtype)
+        ops.avgpool_out(within(x), y.slice, *arguments(*case))
+        y.assert_intact()
+        exact, magnitude = sums(x, pool) / count, sums(x.abs(), pool) / count
+        taps = pool.kernel[0] * pool.kernel[1]
+        assert_within(y.slice, exact, rounding(exact, dtype, terms=taps, magnitude=magnitude))
+        assert torch.equal(y.slice, ops.avgpool(x, *arguments(*case)))
+
+        dx = ops.avgpool_backward(within(dy), *pool.size[1:3], *arguments(*case))
+        exact, magnitude = spread(dy / count, pool), spread(dy.abs() / count, pool)
+        allowed = rounding(exact, dtype, terms=2 * pool.covering, magnitude=magnitude)
+        assert_within(dx, exact, allowed)
+
+    @pytest.mark.parametrize("case", [EXAMPLES[0], EXAMPLES[-4], EXAMPLES[-1], EXAMPLES[-5]])
+    def test_gradcheck(self, case: tuple[Pool, list[int], bool]) -> None:
+        pool = replace(case[0], size=(1, *case[0].size[1:3], 2))
+        x = pool.x(torch.float64).requires_grad_()
+        steps = arguments(*case)
+        assert torch.autograd.gradcheck(lambda x: ops.avgpool(x, *steps), x, fast_mode=True)
+
+    @pytest.mark.parametrize("case", [EXAMPLES[-4], EXAMPLES[4]])
+    def test_opcheck(self, case: tuple[Pool, list[int], bool]) -> None:
+        pool, steps = case[0], arguments(*case)
+        x, dy = pool.x(torch.float32), pool.dy(torch.float32)
+        torch.library.opcheck(ops.avgpool, (x.clone().requires_grad_(), *steps))
+        torch.library.opcheck(ops.avgpool_out, (within(x), torch.empty_like(dy), *steps))
+        torch.library.opcheck(ops.avgpool_backward, (dy, *pool.size[1:3], *steps))
+
+    @pytest.mark.parametrize("count_pad", [False, True])
+    @pytest.mark.parametrize("size", [(7, 8, 4), (6, 6, 4), (5, 9, 4)])
+    @pytest.mark.parametrize("pad", [(0, 0, 0, 0), (1, 1, 1, 1), (1, 0, 0, 1)])
+    def test_as_the_operator_of_the_language(
+        self, size: tuple[int, int, int], pad: tuple[int, int, int, int], count_pad: bool
+    ) -> None:
+        stage = AvgPool(kernel=Kernel(3, 3, stride=2), pad=pad, round="ceil", count_pad=count_pad)
+        vertical, horizontal = stage.windows([Shape(size)])
+        padding = [
+            *(vertical.before, vertical.tail - vertical.overhang),
+            *(horizontal.before, horizontal.tail - horizontal.overhang),
+        ]
+        overhang = [vertical.overhang, horizontal.overhang]
+        x = normal(2, *size)
+        y = ops.avgpool(x, [3, 3], [2, 2], padding, overhang, count_pad)
+        exact = stage.reference([Shape(size)], x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        torch.testing.assert_close(y, exact)
+
+    @pytest.mark.filterwarnings("ignore:invalid value")  # NumPy's, in the interpreter
+    def test_nan_and_infinity(self) -> None:
+        x = torch.zeros(1, 4, 4, 1, device=DEVICE)
+        x[0, 0, 0], x[0, 0, 2], x[0, 2, 0], x[0, 3, 1] = torch.nan, torch.inf, torch.inf, -torch.inf
+        y = ops.avgpool(x, [2, 2], [2, 2], [0, 0, 0, 0], [0, 0], False)
+        torch.testing.assert_close(
+            y.cpu().flatten(), torch.tensor([torch.nan, torch.inf, torch.nan, 0]), equal_nan=True
+        )
+
+    def test_refusals(self) -> None:
+        x = normal(1, 4, 5, 2)
+        steps = [2, 2], [2, 2]
+        for padding, overhang in (([0, 0, 0], [0, 0]), ([0] * 4, [0]), ([0] * 4, [0, -1])):
+            with pytest.raises(ValueError, match="padding must be 4 integers and overhang 2"):
+                ops.avgpool(x, *steps, padding, overhang, False)
+        with pytest.raises(ValueError, match="sees only padding in a height"):
+            ops.avgpool(x, *steps, [0, 1, 0, 0], [1, 0], False)
+        with pytest.raises(ValueError, match="x must be channels-last"):
+            ops.avgpool(x.permute(0, 3, 1, 2), *steps, [0] * 4, [0, 0], False)
+        with pytest.raises(TypeError, match="y is"):
+            ops.avgpool_out(x, x.float()[:, :2, :2], *steps, [0] * 4, [0, 0], False)
+        with pytest.raises(ValueError, match="y must be"):
+            ops.avgpool_out(x, x[:, :2, :3], *steps, [0] * 4, [0, 0], False)
+        with pytest.raises(ValueError, match="dy must be"):
+            ops.avgpool_backward(x, 4, 4, *steps, [0] * 4, [0, 0], False)
+
+
+MAPS = ((1, 1, 1, 1), (2, 7, 7, 33), (0, 3, 3, 2), (1, 40, 33, 3), (3, 1, 5, 300), (1, 20, 30, 64))
+
+
+class TestWholeMaps:
+    @given(
+        size=st.tuples(
+            st.integers(0, 3), st.integers(1, 12), st.integers(1, 12), st.integers(1, 90)
+        ),
+        dtype=st.sampled_from(DTYPES),
+    )
+    @settings(max_examples=20)
+    def test_any(self, size: tuple[int, int, int, int], dtype: torch.dtype) -> None:
+        self.check(size, dtype)
+
+    @pytest.mark.parametrize("size", MAPS)
+    def test_odd(self, size: tuple[int, int, int, int]) -> None:
+        self.check(size, torch.float32)
+
+    def check(self, size: tuple[int, int, int, int], dtype: torch.dtype) -> None:
+        x = normal(*size, dtype=dtype)
+        y = ops.gap(within(x))
+        exact = x.double().mean((1, 2), keepdim=True)
+        magnitude = x.double().abs().mean((1, 2), keepdim=True)
+        allowed = rounding(exact, dtype, terms=size[1] * size[2], magnitude=magnitude)
+        assert_within(y, exact, allowed)
+        dy = normal(size[0], 1, 1, size[3], dtype=dtype)
+        exact = (dy.double() / (size[1] * size[2])).expand(size)
+        allowed = rounding(exact, dtype, terms=1, magnitude=exact.abs())
+        assert_within(ops.gap_backward(within(dy), *size[1:3]), exact, allowed)
+
+    def test_several_programs_share_a_large_map(self) -> None:
+        x = normal(1, 20, 30, 64, dtype=torch.float16)
+        launches = ops.gap_launches(x, x.new_empty(1, 1, 1, 64))
+        assert len(launches) == 2
+        assert launches[0].grid[0] > 1
+        assert torch.equal(ops.gap(x), ops.gap(x))
+
+    @pytest.mark.parametrize("size", [(2, 3, 4, 5), (1, 20, 30, 64)])
+    def test_gradcheck(self, size: tuple[int, int, int, int]) -> None:
+        x = normal(*size).requires_grad_()
+        assert torch.autograd.gradcheck(ops.gap, x, fast_mode=True)
+
+    @pytest.mark.parametrize("size", [(2, 3, 4, 5), (1, 20, 30, 64)])
+    def test_opcheck(self, size: tuple[int, int, int, int]) -> None:
+        x = normal(*size, dtype=torch.float32)
+        torch.library.opcheck(ops.gap, (x.clone().requires_grad_(),))
+        torch.library.opcheck(ops.gap_backward, (ops.gap(x), *size[1:3]))
+
+    def test_refusals(self) -> None:
+        x = normal(2, 4, 5, 3)
+        with pytest.raises(ValueError, match="x must be channels-last"):
+            ops.gap(x.permute(0, 3, 1, 2))
+        with pytest.raises(ValueError, match="have no pixels"):
+            ops.gap(x[:, :0])
+        with pytest.raises(ValueError, match="dy must be"):
+            ops.gap_backward(x, 4, 5)
+        with pytest.raises(TypeError, match="floating point"):
+            ops.gap(x.int())
+
+
+@pytest.mark.parametrize("parts", [1, 32, 33, 100])
+def test_sums_of_more_parts_than_a_block_holds(parts: int) -> None:
+    part, y = normal(parts, 2, 20), torch.empty(2, 20, dtype=torch.float64, device=DEVICE)
+    ops.sum_of_parts(part, y, count=7)()
+    exact, magnitude = part.sum(0) / 7, part.abs().sum(0) / 7
+    assert_within(y, exact, rounding(exact, y.dtype, terms=parts, magnitude=magnitude))
+
+
+@gpu
+@only_on_gpu
+class TestOnlyOnGpu:
+    def test_more_than_two_to_the_31_elements(self) -> None:
+        x = torch.zeros(33, 1024, 1024, 64, dtype=torch.bfloat16, device=DEVICE)
+        x[-1] = torch.randn(1024, 1024, 64, device=DEVICE)
+        steps = [3, 3], [2, 2], [0, 0, 0, 0], [1, 1], False
+        y = ops.avgpool(x, *steps)
+        assert torch.equal(y[-1:], ops.avgpool(x[-1:].clone(), *steps))
+        dx = ops.avgpool_backward(y, 1024, 1024, *steps)
+        assert torch.equal(dx[-1:], ops.avgpool_backward(y[-1:].clone(), 1024, 1024, *steps))
+        exact = x[-1:].double().mean((1, 2), keepdim=True)
+        magnitude = x[-1:].double().abs().mean((1, 2), keepdim=True)
+        allowed = rounding(exact, x.dtype, terms=2**20, magnitude=magnitude)
+        assert_within(ops.gap(x)[-1:], exact, allowed)
+
+    @pytest.mark.parametrize("pool", [SAME, UP])
+    def test_eight_warps(self, pool: Pool) -> None:
+        x = pool.x(torch.float16)
+        steps = arguments(pool, [0, 0], False)
+        geometry = checked(pool.size, *pool.steps)
+        y = torch.empty_like(pool.dy(torch.float16))
+        share, ends = ops.counting(geometry, list(pool.padding), count_pad=False)
+        for launch in ops.average_launches(x, y, geometry, share=share, counts=ends):
+            replace(launch, warps=8)()
+        assert torch.equal(y, ops.avgpool(x, *steps))
+        means = torch.empty(pool.size[0], 1, 1, pool.size[3], dtype=x.dtype, device=DEVICE)
+        for launch in ops.gap_launches(x, means):
+            replace(launch, warps=8)()
+        torch.testing.assert_close(means, ops.gap(x))
