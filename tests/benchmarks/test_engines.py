@@ -13,6 +13,8 @@ from torch import Tensor
 from benchmarks import engines, measuring
 from benchmarks.layers import FORWARD, WEIGHT_GRADIENT, Case, Machine
 from benchmarks.timing import GraphTimer, WallTimer
+from netspec.ops.lrn import LocalResponseNorm
+from netspec.shapes import Shape
 from tests.benchmarks.tiny import CASES, CONV, FIRST, LAYERS, MODULES
 from tests.kernels.helpers import DEVICE, only_on_gpu
 
@@ -33,6 +35,16 @@ def test_netspec_and_pytorch_agree_on_every_kind_and_direction(name: str, direct
     assert off("eager", case) <= engines.allowed(case)
     pytest.importorskip(MODULES[case.layer.kind])
     assert off("netspec", case) <= engines.allowed(case)
+
+
+@pytest.mark.parametrize("name", ["lrn", "grouped"])
+def test_eager_lrn_is_the_one_of_the_specs(name: str) -> None:
+    layer = LAYERS[name]
+    n, k, alpha, beta = engines.attributes(layer)
+    op = LocalResponseNorm(n=n, k=k, alpha=alpha, beta=beta, groups=layer.groups)
+    x = engines.operands(Case(layer, 2, FORWARD, "fp32"), "cpu", seed=0)["x"] * 5
+    wanted = engines.nhwc(op.reference([Shape(layer.size_in)], engines.nchw(x)))
+    assert torch.allclose(engines.eager(layer, "fp32")(x), wanted)
 
 
 def test_a_bare_convolution_has_no_bias_and_no_relu() -> None:
