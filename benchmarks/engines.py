@@ -1,0 +1,270 @@
+"""The engines: the same layer, computed by netspec's kernels and by PyTorch.
+
+An engine is a function of a layer's operands, channels-last: ``(x, w, b) -> y`` or ``(x) -> y``.
+Gradients are those of autograd, for all engines alike, of a y that was computed beforehand.
+
+| engine | is |
+|---|---|
+| ``netspec`` | the operator of :mod:`netspec.kernels` |
+| ``bare`` | a convolution alone, by cuDNN: no bias, no ReLU |
+| ``eager`` | PyTorch's own functions, one after the other, ``cudnn.benchmark`` on |
+| ``compile`` | the same under ``torch.compile``, tuned to the maximum |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import sqrt
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.layers import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, WITH_INDEX, Case, Layer
+from benchmarks.timing import Call
+
+Operands = dict[str, Tensor]
+Function = Callable[..., Tensor]
+
+DTYPES = {
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+}
+WANTED = {
+    FORWARD: (),
+    WITH_INDEX: ("x",),  # the index is kept because a gradient may be asked for
+    INPUT_GRADIENT: ("x",),
+    WEIGHT_GRADIENT: ("w", "b"),
+}
+
+
+def precision_of(dtype: str) -> str:
+    """What the kernels are asked for: TF32 for all engines, or for none."""
+    return "tf32" if dtype == "tf32" else "ieee"
+
+
+# ------------------------------------------------------------------------------------------ engines
+
+
+def netspec(layer: Layer, dtype: str) -> Function:
+    """The operator; imported here, so that a layer without one fails alone."""
+    kernel, stride, padding = list(layer.kernel), list(layer.stride), list(layer.padding)
+    precision = precision_of(dtype)
+    match layer.kind:
+        case "conv":
+            from netspec.kernels.conv import operators
+
+            conv = operators.conv2d_relu if layer.relu else operators.conv2d
+            steps = (stride, padding, [1, 1], layer.groups, precision)
+            return lambda x, w, b: conv(x, w, b, *steps)
+        case "fc":
+            from netspec.kernels.fc import fc, fc_relu
+
+            product = fc_relu if layer.relu else fc
+            return lambda x, w, b: product(x, w, b, precision)
+        case "lrn":
+            from netspec.kernels.lrn import lrn
+
+            return lambda x: lrn(x, *attributes(layer), layer.groups)
+        case "lrn_maxpool":
+            from netspec.kernels.lrn_maxpool import lrn_maxpool
+
+            window = (kernel, stride, padding)
+            return lambda x: lrn_maxpool(x, *attributes(layer), layer.groups, *window)
+        case "maxpool":
+            from netspec.kernels.maxpool import max_pool
+
+            return lambda x: max_pool(x, kernel, stride, padding)
+        case "avgpool":
+            from netspec.kernels.avgpool import avgpool
+
+            return lambda x: avgpool(x, kernel, stride, padding, [0, 0], False)
+        case _:
+            from netspec.kernels.avgpool import gap
+
+            return gap
+
+
+def eager(layer: Layer, dtype: str) -> Function:
+    """PyTorch's functions on the channels-last view of the same memory."""
+    match layer.kind:
+        case "conv":
+            convolve = bare(layer, dtype)
+            return lambda x, w, b: activated(layer, convolve(x, w, b, bias=b))
+        case "fc":
+            return lambda x, w, b: activated(layer, F.linear(x, w, b))
+        case "lrn":
+            return lambda x: nhwc(normalised(layer, nchw(x)))
+        case "lrn_maxpool":
+            return lambda x: nhwc(pooled(layer, normalised(layer, nchw(x))))
+        case "maxpool":
+            return lambda x: nhwc(pooled(layer, nchw(x)))
+        case "avgpool":
+            return lambda x: nhwc(F.avg_pool2d(nchw(x), layer.kernel, layer.stride))
+        case _:
+            return lambda x: nhwc(F.adaptive_avg_pool2d(nchw(x), 1))
+
+
+def bare(layer: Layer, dtype: str) -> Function:
+    """A convolution alone."""
+    padding = layer.padding[::2] if is_symmetric(layer) else (0, 0)  # else x comes with its zeros
+
+    def convolve(x: Tensor, w: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+        y = F.conv2d(nchw(x), nchw(w), bias, layer.stride, padding, groups=layer.groups)
+        return nhwc(y)
+
+    return convolve
+
+
+def compiled(layer: Layer, dtype: str) -> Function:
+    """``mode="max-autotune"`` less its own CUDA graph, which would copy every operand into place.
+
+    ``fullgraph``, and a compiler without memory of other layers, lest it silently falls back.
+    """
+    import torch._functorch.config
+
+    torch._dynamo.reset()
+    torch._functorch.config.donated_buffer = False  # a gradient is taken many times
+    mode = "max-autotune-no-cudagraphs"
+    return torch.compile(eager(layer, dtype), mode=mode, fullgraph=True, dynamic=False)
+
+
+MAKERS: dict[str, Callable[[Layer, str], Function]] = {
+    "netspec": netspec,
+    "bare": bare,
+    "eager": eager,
+    "compile": compiled,
+}
+
+
+def nchw(x: Tensor) -> Tensor:
+    return x.permute(0, 3, 1, 2)
+
+
+def nhwc(y: Tensor) -> Tensor:
+    return y.permute(0, 2, 3, 1)
+
+
+def attributes(layer: Layer) -> tuple[int, float, float, float]:
+    assert layer.lrn is not None, layer.label
+    return layer.lrn
+
+
+def activated(layer: Layer, y: Tensor) -> Tensor:
+    return F.relu(y) if layer.relu else y
+
+
+def normalised(layer: Layer, x: Tensor) -> Tensor:
+    """PyTorch knows no groups, and divides alpha by n."""
+    n, k, alpha, beta = attributes(layer)
+    parts = [F.local_response_norm(p, n, alpha * n, beta, k) for p in x.chunk(layer.groups, 1)]
+    return parts[0] if layer.groups == 1 else torch.cat(parts, 1)
+
+
+def pooled(layer: Layer, x: Tensor) -> Tensor:
+    padding, is_ceil = layer.padding[::2], not is_symmetric(layer)
+    return F.max_pool2d(x, layer.kernel, layer.stride, padding, ceil_mode=is_ceil)
+
+
+def is_symmetric(layer: Layer) -> bool:
+    return layer.padding[::2] == layer.padding[1::2]
+
+
+# ----------------------------------------------------------------------------------------- operands
+
+
+def operands(case: Case, device: str, seed: int) -> Operands:
+    """x, dy and, where there are any, w and b from N(0, 1), products scaled to keep the variance.
+
+    For gradients b is zero: then rounding y cannot change its sign, which is what ReLU masks by.
+    """
+    layer, dtype = case.layer, DTYPES[case.dtype]
+    generator = torch.Generator(device).manual_seed(seed)
+
+    def normal(*size: int) -> Tensor:
+        return torch.randn(size, generator=generator, device=device, dtype=dtype)
+
+    found = {"x": normal(case.batch, *layer.size_in)}
+    if layer.parameters:
+        count, terms = layer.size_out[-1], layer.macs // layer.elements_out
+        seen = (*layer.kernel, layer.size_in[-1] // layer.groups)
+        size = (count, *seen) if layer.kind == "conv" else (count, terms)
+        found |= {"w": normal(*size) / sqrt(terms), "b": normal(count)}
+        if case.direction != FORWARD:
+            found["b"].zero_()
+    if case.direction in (INPUT_GRADIENT, WEIGHT_GRADIENT):
+        found["dy"] = normal(case.batch, *layer.size_out)
+    return found
+
+
+def call(case: Case, engine: str, function: Function, given: Operands) -> Call:
+    """What is timed, as a call that returns the tensors it made; a y that gradients are of is
+    computed here.  PyTorch gets the zeros beside x that its own arguments cannot say, for free."""
+    layer = case.layer
+    if layer.kind == "conv" and engine != "netspec" and not is_symmetric(layer):
+        assert case.direction != INPUT_GRADIENT, "it would be that of the padded x"
+        top, bottom, left, right = layer.padding
+        given = given | {"x": F.pad(given["x"], (0, 0, left, right, top, bottom))}
+    wanted = WANTED[case.direction]
+    leaves = {
+        name: tensor.detach().requires_grad_(name in wanted)
+        for name, tensor in given.items()
+        if name != "dy"
+    }
+    if case.direction == FORWARD:
+        return lambda: _without_gradient(function, leaves)
+    if case.direction == WITH_INDEX:
+        return lambda: [function(**leaves)]
+    y, dy = function(**leaves), given["dy"]
+    sources = [leaves[name] for name in wanted]
+
+    def differentiate() -> list[Tensor]:
+        found = torch.autograd.grad(y, sources, dy, retain_graph=True, allow_unused=True)
+        return [gradient for gradient in found if gradient is not None]  # a bare one has no b
+
+    return differentiate
+
+
+def _without_gradient(function: Function, leaves: Operands) -> list[Tensor]:
+    with torch.no_grad():
+        return [function(**leaves)]
+
+
+# ---------------------------------------------------------------------------------------- agreement
+
+
+def exact(case: Case, given: Operands) -> list[Tensor]:
+    """The same in a wider type: float64 for float32, float32 for what is shorter."""
+    wide = torch.float64 if DTYPES[case.dtype] == torch.float32 else torch.float32
+    widened = {name: tensor.to(wide) for name, tensor in given.items()}
+    function = eager(case.layer, case.dtype)
+    return [y.detach() for y in call(case, "eager", function, widened)()]
+
+
+def deviation(found: list[Tensor], wanted: list[Tensor]) -> float:
+    """The largest |y - exact| / |exact|, in Euclidean norms of whole tensors."""
+    both = zip(found, wanted, strict=True)
+    return max(
+        float((y.detach().to(z.dtype) - z).norm() / z.norm().clamp(min=1e-30)) for y, z in both
+    )
+
+
+def allowed(case: Case) -> float:
+    """The deviation that rounding explains.
+
+    Each rounding to the type is off by at most eps / 2; two come one after the other where a sum
+    and its bias do, and six in LRN (square, window, alpha, k, power, quotient).  A float32 sum of
+    K terms of random signs adds some sqrt(K) eps of its own, and TF32 2^-10.  Where ReLU masks a
+    gradient, values nearer to zero than that may fall to either side: of N(0, 1) that is a share
+    of 0.8 of it, on both sides, out of the half that passes; in norm, the root.  Single elements
+    are for the tests of the kernels to hold.
+    """
+    layer = case.layer
+    outputs = max(1, min(case.batch * layer.elements_out, layer.parameters))
+    summed = sqrt(case.batch * layer.macs / outputs) * torch.finfo(torch.float32).eps
+    summed += 2.0**-10 if case.dtype == "tf32" else 0.0
+    is_masked = layer.relu and case.direction != FORWARD
+    rounded = (6 if layer.lrn else 2) / 2 * torch.finfo(DTYPES[case.dtype]).eps
+    return rounded + summed + (sqrt(1.6 * summed) if is_masked else 0)

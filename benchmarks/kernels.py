@@ -1,0 +1,175 @@
+"""How fast the kernels are: each layer shape of AlexNet, VGG16 and GoogLeNet, forward and backward.
+
+    python benchmarks/kernels.py [--net N] [--batch B] [--kind K] [--engine E] [--dtype D]
+    python benchmarks/kernels.py --tune     every way to compute each convolution, and the fastest
+    python benchmarks/kernels.py --plan     bytes, operations and floors; needs no GPU
+
+netspec's kernels beside eager PyTorch (channels-last, cudnn.benchmark), torch.compile, a bare cuDNN
+convolution, and the floor that this machine's own copy bandwidth and product rate set, measured in
+the same run.  Every engine replays a CUDA graph over operands that rotate through twice the L2
+cache; engines take turns; medians and quartiles of 15 rounds.  An engine whose result is off by
+more than rounding explains is reported so, and not timed.
+
+Results are kept in benchmarks/results/kernels-<gpu>.json, case by case: a run stops after --seconds
+and the next one goes on where it stopped.  ``python docs/performance.py`` makes the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from any folder
+
+from benchmarks.layers import (
+    BATCHES,
+    BYTES,
+    DIRECTIONS,
+    ENGINES,
+    FORWARD,
+    NETS,
+    Case,
+    Machine,
+    cases,
+    engines_of,
+    planned,
+)
+from benchmarks.results import Entry, Results
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parsed(arguments)
+    chosen = list(cases(options.net, options.batch, options.kind, options.dtype))
+    if options.plan:
+        print("\n".join(plan(chosen, planned(options.dtype))))
+        return 0
+    import torch
+
+    if not torch.cuda.is_available():
+        print(
+            "benchmarks/kernels.py times kernels on a CUDA GPU, and there is none here; "
+            "--plan prints bytes, operations and floors of every layer without one",
+            file=sys.stderr,
+        )
+        return 1
+    if options.tune:
+        chosen = [c for c in chosen if c.layer.kind == "conv" and c.direction == FORWARD]
+    run(chosen, options)
+    return 0
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    several: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
+    parser.add_argument("--net", choices=NETS, default=list(NETS), **several)
+    parser.add_argument("--kind", choices=DIRECTIONS, default=list(DIRECTIONS), **several)
+    together = "timed together: a case that lacks one is measured anew, with these"
+    parser.add_argument(
+        "--engine", choices=ENGINES, default=list(ENGINES), help=together, **several
+    )
+    parser.add_argument("--batch", type=int, nargs="+", default=list(BATCHES))
+    parser.add_argument("--dtype", choices=BYTES, default="bf16")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=540, help="start no case after that")
+    parser.add_argument("--tune", action="store_true")
+    parser.add_argument("--plan", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def run(chosen: Sequence[Case], options: argparse.Namespace) -> None:
+    """Measure what is not measured yet, until the time is over."""
+    import torch
+
+    from benchmarks import measuring, results
+    from benchmarks.timing import GraphTimer
+
+    started = time.monotonic()
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = options.dtype == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = options.dtype == "tf32"
+    cache = torch.cuda.get_device_properties(0).L2_cache_size
+    bench = measuring.Bench(GraphTimer(), "cuda", cache, options.rounds)
+    machine = results.machine()
+    path = results.path_for(machine["gpu"])
+    kept = results.Results(path, machine, results.digest_of_kernels())
+    if kept.dropped:
+        print(f"{path.name} is of another driver or version: {kept.dropped} results dropped")
+    table = "tuned" if options.tune else "cases"
+    waiting = missing(chosen, kept, table, options.engine)
+    print(f"{len(waiting)} of {len(chosen)} cases to measure")
+    if not waiting:
+        return
+    found = measuring.constants(bench, options.dtype)
+    kept.data["constants"][options.dtype] = {
+        "copy_bytes_per_second": found.copy,
+        "product_operations_per_second": found.product,
+    }
+    print(f"copy {found.copy / 1e12:.2f} TB/s, product {found.product / 1e12:.0f} TFLOP/s")
+
+    def measure(case: Case) -> Entry:
+        if options.tune:
+            return measuring.tuned(case, bench, found)
+        return measuring.measured(case, options.engine, bench, found)
+
+    left = options.seconds - (time.monotonic() - started)
+    for case, entry in sweep(waiting, measure, left):
+        kept.put(table, case.key, entry)
+        print("\n".join(told(case, entry)), flush=True)
+        torch.cuda.synchronize()  # ends here, and not in the next case, if a kernel failed
+        torch.cuda.empty_cache()  # the next case is of other sizes
+
+
+def missing(chosen: Iterable[Case], kept: Results, table: str, names: Sequence[str]) -> list[Case]:
+    """The cases that were not measured, with these engines and the kernels as they are."""
+    names = () if table == "tuned" else names  # whose engines are the ways that there are
+    return [c for c in chosen if not kept.has(table, c.key, engines_of(c.layer, names))]
+
+
+def sweep(
+    waiting: Sequence[Case],
+    measure: Callable[[Case], Entry],
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[tuple[Case, Entry]]:
+    """Measure one after the other, and start none when the seconds are over."""
+    started = clock()
+    for done, case in enumerate(waiting):
+        if clock() - started > seconds:
+            print(f"{len(waiting) - done} cases are left: run it again")
+            return
+        yield case, measure(case)
+
+
+def told(case: Case, found: Entry) -> Iterator[str]:
+    """A case, and a line for each engine."""
+    yield f"{case.key}: floor {found['floor_us']} us"
+    for name, result in found["engines"].items():
+        shown = "  ".join(f"{key} {value}" for key, value in result.items())
+        yield f"    {name:<10} {shown}"
+
+
+def plan(chosen: Sequence[Case], machine: Machine) -> Iterator[str]:
+    """What each case moves and computes, and its floor on the machine that plans are made for."""
+    rates = f"{machine.copy / 1e12:.1f} TB/s copied"
+    if machine.product < float("inf"):
+        rates += f", {machine.product / 1e12:.0f} TFLOP/s of products"
+    yield f"floors of one {machine.name}, as measured there once: {rates}"
+    heads = " ".join(f"{head:>9}" for head in ("MB", "GFLOP", "FLOP/byte", "floor us"))
+    yield f"{heads}  layer | batch | direction | type"
+    for case in chosen:
+        bytes, operations = case.cost
+        floor = machine.floor(case.cost) * 1e6
+        yield (
+            f"{bytes / 1e6:9.3f} {operations / 1e9:9.3f} {operations / bytes:9.1f} "
+            f"{floor:9.2f}  {case.key}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

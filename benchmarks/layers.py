@@ -1,0 +1,273 @@
+"""The layers that are benchmarked, taken from the specs; their bytes, operations and floors.
+
+A floor is what no implementation can beat that reads its operands from memory and writes its
+results to it, each once, and computes as the formula says:
+
+    floor = max(bytes / copy bandwidth, operations / rate of matrix products)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from math import inf, prod
+from typing import Any, NamedTuple
+
+import netspec
+from netspec.graph import Graph, Stage
+from netspec.operator import WindowOperator
+from netspec.ops.lrn import LocalResponseNorm
+from netspec.shapes import Pair
+
+NETS = {"alexnet": "AlexNet", "vgg16_3": "VGG16", "googlenet": "GoogLeNet"}
+BATCHES = (1, 32, 256)
+BYTES = {"bf16": 2, "fp16": 2, "fp32": 4, "tf32": 4}
+"""Of an element; tf32 is fp32 whose products every engine may round for the tensor cores."""
+
+FORWARD = "forward"
+WITH_INDEX = "forward with index"
+INPUT_GRADIENT = "input gradient"
+WEIGHT_GRADIENT = "weight gradient"
+DIRECTIONS = {
+    "conv": (FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT),
+    "fc": (FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT),
+    "lrn": (FORWARD, INPUT_GRADIENT),
+    "maxpool": (FORWARD, WITH_INDEX, INPUT_GRADIENT),
+    "lrn_maxpool": (FORWARD,),  # fused for inference only
+    "avgpool": (FORWARD, INPUT_GRADIENT),
+    "gap": (FORWARD, INPUT_GRADIENT),
+}
+"""What is benchmarked of each kind; the weight gradient is that of the bias, too."""
+
+
+ENGINES = ("netspec", "bare", "eager", "compile")
+"""What is timed side by side: benchmarks/engines.py says what each is."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer for one image: sizes (height, width, channels) or (n,), and what it does to them.
+
+    ``padding`` is (top, bottom, left, right), with what overhangs where sizes round up;
+    ``lrn`` is (n, k, alpha, beta); ``parameters`` and ``macs`` count weights and products.
+    """
+
+    kind: str
+    size_in: tuple[int, ...]
+    size_out: tuple[int, ...]
+    kernel: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    groups: int = 1
+    relu: bool = False
+    lrn: tuple[int, float, float, float] | None = None
+    is_first: bool = False
+    parameters: int = 0
+    macs: int = 0
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """What is benchmarked; nobody wants the gradient of an image."""
+        found = DIRECTIONS[self.kind]
+        return tuple(d for d in found if not (self.is_first and d == INPUT_GRADIENT))
+
+    @property
+    def elements_in(self) -> int:
+        return prod(self.size_in)
+
+    @property
+    def elements_out(self) -> int:
+        return prod(self.size_out)
+
+    @property
+    def label(self) -> str:
+        """All of it in a line: ``conv 27x27x96 5x5/1 pad 2 groups 2 -> 27x27x256 relu``."""
+        parts = [self.kind, by(self.size_in)]
+        if self.kind in ("conv", "maxpool", "lrn_maxpool", "avgpool"):
+            parts.append(f"{by(self.kernel)}/{by(dict.fromkeys(self.stride))}")
+        if any(self.padding):
+            is_alike = len({*self.padding}) == 1
+            parts.append(
+                f"pad {','.join(map(str, self.padding[:1] if is_alike else self.padding))}"
+            )
+        if self.groups > 1:
+            parts.append(f"groups {self.groups}")
+        if self.lrn:
+            parts.append("n={} k={:g} alpha={:g} beta={:g}".format(*self.lrn))
+        parts.append(f"-> {by(self.size_out)}{' relu' if self.relu else ''}")
+        return " ".join(parts)
+
+
+def by(sizes: Iterable[int]) -> str:
+    """``55x55x96``."""
+    return "x".join(map(str, sizes))
+
+
+def engines_of(layer: Layer, names: Iterable[str]) -> list[str]:
+    """Those of the named engines that a layer has."""
+    return [name for name in names if name != "bare" or layer.kind == "conv"]
+
+
+class Case(NamedTuple):
+    """A layer at a batch, in a direction and a type."""
+
+    layer: Layer
+    batch: int
+    direction: str
+    dtype: str
+
+    @property
+    def key(self) -> str:
+        """The name of its results."""
+        return f"{self.layer.label} | batch {self.batch} | {self.direction} | {self.dtype}"
+
+    @property
+    def cost(self) -> Cost:
+        return cost(self.layer, self.batch, self.direction, BYTES[self.dtype])
+
+
+def cases(
+    nets: Iterable[str], batches: Iterable[int], kinds: Iterable[str], dtype: str
+) -> dict[Case, list[str]]:
+    """Every case of these nets, large batches last, with the rows that are so (``alexnet C1``)."""
+    found: dict[Case, list[str]] = {}
+    rows = [(net, *item) for net in nets for item in layers(net).items()]
+    for batch in batches:
+        for net, layer, names in rows:
+            for direction in layer.directions if layer.kind in kinds else ():
+                case = Case(layer, batch, direction, dtype)
+                found.setdefault(case, []).extend(f"{net} {name}" for name in names)
+    return found
+
+
+# ----------------------------------------------------------------------------------- from the specs
+
+
+@cache
+def layers(net: str) -> dict[Layer, list[str]]:
+    """The layers of a bundled spec in its order, equal ones once, with the stages that are so."""
+    graph = netspec.load(net).graph
+    found: dict[Layer, list[str]] = {}
+    for stage in graph.stages():
+        if stage.op.name not in DIRECTIONS:
+            continue
+        layer = of_stage(graph, stage)
+        found.setdefault(layer, []).append(stage.name)
+        for after in _readers(graph, stage):
+            if (stage.op.name, after.op.name) == ("lrn", "maxpool"):
+                fused = fuse(layer, of_stage(graph, after))
+                found.setdefault(fused, []).append(f"{stage.name}+{after.name}")
+    return found
+
+
+def of_stage(graph: Graph, stage: Stage) -> Layer:
+    """The layer that a stage is."""
+    op, inputs = stage.op, graph.shapes_into(stage.name)
+    attributes: dict[str, Any] = {}
+    if isinstance(op, WindowOperator):
+        sides = [side for w in op.windows(inputs) for side in (w.before, w.after + w.overhang)]
+        attributes = {"kernel": op.kernel.size, "stride": op.steps, "padding": tuple(sides)}
+    if isinstance(op, LocalResponseNorm):
+        attributes = {"lrn": (op.n, op.k, op.alpha, op.beta)}
+    size_in = inputs[0] if stage.op.name != "fc" else (inputs[0].elements,)
+    return Layer(
+        kind=op.name,
+        size_in=tuple(size_in),
+        size_out=tuple(stage.known_shape),
+        groups=getattr(op, "groups", 1),
+        relu=any(after.op.name == "relu" for after in _readers(graph, stage)),
+        is_first=graph.operands(stage.name)[0] in graph.inputs,
+        parameters=sum(held.elements for held in op.parameters(inputs).values()),
+        macs=prod(op.macs(inputs)) if op.is_trained else 0,
+        **attributes,
+    )
+
+
+def _readers(graph: Graph, stage: Stage) -> list[Stage]:
+    return [graph.stage(name) for name in graph.nx.successors(stage.name)]
+
+
+def fuse(lrn: Layer, pool: Layer) -> Layer:
+    """LRN and the max-pool that reads it, as one layer."""
+    return Layer(
+        kind="lrn_maxpool",
+        size_in=lrn.size_in,
+        size_out=pool.size_out,
+        kernel=pool.kernel,
+        stride=pool.stride,
+        padding=pool.padding,
+        groups=lrn.groups,
+        lrn=lrn.lrn,
+    )
+
+
+# ------------------------------------------------------------------------------------------- floors
+
+
+class Cost(NamedTuple):
+    """Bytes that have to move, and operations: a multiply-add is two, a power one."""
+
+    bytes: int
+    operations: int
+
+
+class Machine(NamedTuple):
+    """What a machine was measured to do: bytes copied a second, read and written bytes both
+    counted, and operations a second of a large matrix product, where it was measured."""
+
+    name: str
+    copy: float
+    product: float = inf
+
+    def floor(self, cost: Cost) -> float:
+        """Seconds."""
+        return max(cost.bytes / self.copy, cost.operations / self.product)
+
+
+def planned(dtype: str) -> Machine:
+    """The one H200 that plans are made for; its rate was measured in bf16 only."""
+    return Machine("H200", 4.3e12, 790e12 if dtype == "bf16" else inf)
+
+
+def cost(layer: Layer, batch: int, direction: str, itemsize: int) -> Cost:
+    """Of a layer in a direction.  A gradient through ReLU reads y for its mask; LRN saves nothing
+    and reads x again; max-pooling that keeps where its maxima were writes a byte for each."""
+    x, y = batch * layer.elements_in, batch * layer.elements_out
+    moved = x + y + layer.parameters
+    if direction in (INPUT_GRADIENT, WEIGHT_GRADIENT) and layer.relu:
+        moved += y
+    if direction == INPUT_GRADIENT and layer.parameters:
+        moved -= layer.size_out[-1]  # the bias is not read
+    if direction == INPUT_GRADIENT and layer.kind == "lrn":
+        moved += x
+    is_indexed = layer.kind == "maxpool" and direction != FORWARD
+    return Cost(
+        moved * itemsize + (y if is_indexed else 0), batch * operations_of_image(layer, direction)
+    )
+
+
+def operations_of_image(layer: Layer, direction: str) -> int:
+    """As the formulas are written, without what can be shared between windows."""
+    x, y, taps = layer.elements_in, layer.elements_out, prod(layer.kernel)
+    is_forward = direction in (FORWARD, WITH_INDEX)
+    n = layer.lrn[0] if layer.lrn else 0
+    match layer.kind:
+        case "conv" | "fc":
+            return 2 * layer.macs
+        case "lrn" if is_forward:
+            return (2 * n + 4) * x  # n squares, their sum; alpha, k, power, product
+        case "lrn":
+            return (3 * n + 10) * x  # the scale and its powers again, n terms more, what joins them
+        case "lrn_maxpool":
+            return (2 * n + 4) * x + (taps - 1) * y
+        case "maxpool" if is_forward:
+            return (taps - 1) * y
+        case "avgpool" if is_forward:
+            return taps * y
+        case "avgpool":
+            return (taps + 1) * y
+        case "gap":
+            return x + y if is_forward else x
+        case _:
+            return y  # max-pooling: each gradient goes to one place

@@ -1,0 +1,188 @@
+"""One case: every engine checked, then timed in turns; and every way to compute a convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from math import ceil
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from benchmarks import engines
+from benchmarks.engines import DTYPES, Function, Operands, precision_of
+from benchmarks.layers import Case, Machine, engines_of
+from benchmarks.results import Entry
+from benchmarks.timing import Call, Pass, Timer, Timing, interleaved
+
+MICROSECOND = 1e-6
+
+
+class Bench(NamedTuple):
+    """Where and how: operands rotate over twice the bytes of ``cache``, the GPU's last level."""
+
+    timer: Timer
+    device: str
+    cache: int
+    rounds: int = 15
+
+
+def constants(bench: Bench, dtype: str, *, elements: int = 2**29, size: int = 8192) -> Machine:
+    """This machine's copy bandwidth, and its rate of matrix products of random data."""
+    kind, device = DTYPES[dtype], bench.device
+    with bench.timer.context():
+        x = torch.randn(elements, dtype=kind, device=device)
+        y = torch.empty_like(x)
+        a, b = (torch.randn(size, size, dtype=kind, device=device) for _ in range(2))
+        calls: dict[str, Call] = {"copy": lambda: y.copy_(x), "product": lambda: a @ b}
+        for call in calls.values():
+            call()
+        passes = {name: bench.timer.prepared([call]) for name, call in calls.items()}
+        found = interleaved(passes, rounds=bench.rounds)
+    copy = 2 * x.nbytes / found["copy"].median
+    return Machine("this machine", copy, 2 * size**3 / found["product"].median)
+
+
+def measured(case: Case, names: Sequence[str], bench: Bench, machine: Machine) -> Entry:
+    """The entry of a case in the results."""
+    makers = {
+        name: partial(engines.MAKERS[name], case.layer, case.dtype)
+        for name in engines_of(case.layer, names)
+    }
+    found = timings(case, makers, bench)
+    return entry(case, machine) | {"engines": found}
+
+
+def entry(case: Case, machine: Machine) -> Entry:
+    """What is known of a case beforehand."""
+    return {
+        "kind": case.layer.kind,
+        "batch": case.batch,
+        "direction": case.direction,
+        "dtype": case.dtype,
+        **case.cost._asdict(),
+        "floor_us": round(machine.floor(case.cost) / MICROSECOND, 3),
+    }
+
+
+def timings(case: Case, makers: Mapping[str, Callable[[], Function]], bench: Bench) -> Entry:
+    """Each engine's timing; or how far it is off; or its error."""
+    passes: dict[str, Pass] = {}
+    found: Entry = {}
+    with bench.timer.context():
+        try:
+            copies = max(1, ceil(2 * bench.cache / case.cost.bytes))
+            sets = [engines.operands(case, bench.device, seed=i) for i in range(copies)]
+            wanted = engines.exact(case, sets[0])
+        except torch.OutOfMemoryError as error:
+            return {name: told(error) for name in makers}
+        for name, make in makers.items():
+            try:
+                passes[name], found[name] = _prepared(case, name, make(), sets, wanted, bench)
+            except Disagreement as error:
+                found[name] = {"disagrees": str(error)}
+            except Exception as error:
+                found[name] = told(error)
+        del wanted
+        for name, timing in interleaved(passes, rounds=bench.rounds).items():
+            found[name] |= in_microseconds(timing)
+    return found
+
+
+def told(error: Exception) -> Entry:
+    """An error in a line."""
+    return {"error": f"{type(error).__name__}: {error}".split("\n")[0][:200]}
+
+
+class Disagreement(Exception):
+    """A result that rounding does not explain."""
+
+
+def _prepared(
+    case: Case,
+    name: str,
+    function: Function,
+    sets: Sequence[Operands],
+    wanted: list[Tensor],
+    bench: Bench,
+) -> tuple[Pass, Entry]:
+    calls = [engines.call(case, name, function, given) for given in sets]
+    first: Any = calls[0]()
+    again: Any = calls[0]()
+    is_same = all(torch.equal(y, z) for y, z in zip(first, again, strict=True))
+    if name != "bare":  # which computes something else, by design
+        off, limit = engines.deviation(first, wanted), engines.allowed(case)
+        if not off <= limit:
+            raise Disagreement(f"off by {off:.2g} of the norm, and rounding explains {limit:.2g}")
+    return bench.timer.prepared(calls), {"is_reproducible": is_same}
+
+
+def in_microseconds(timing: Timing) -> Entry:
+    median, low, high = (round(seconds / MICROSECOND, 3) for seconds in timing[:3])
+    return {"median_us": median, "low_us": low, "high_us": high, "samples": timing.samples}
+
+
+# ------------------------------------------------------------------------------------------- tuning
+
+
+def tuned(case: Case, bench: Bench, machine: Machine) -> Entry:
+    """Every way to compute a forward convolution, timed; the fastest of them, and the one that is
+    taken unmeasured."""
+    from netspec.kernels.conv import operators
+
+    found = geometry_of(case)
+    arithmetic = (DTYPES[case.dtype], precision_of(case.dtype))
+    ways = {name_of(way): way for way in operators.candidates(found, *arithmetic)}
+    makers = {name: partial(with_way, case, way) for name, way in ways.items()}
+    times = timings(case, makers, bench)
+    timed = {name: time["median_us"] for name, time in times.items() if "median_us" in time}
+    fastest = min(timed, key=timed.__getitem__) if timed else None
+    return entry(case, machine) | {
+        "engines": times,
+        "fastest": None if fastest is None else asdict(ways[fastest]),
+        "unmeasured": name_of(operators.choose(found, *arithmetic)),
+    }
+
+
+def geometry_of(case: Case) -> Any:
+    """A layer as the kernels of convolutions describe it."""
+    from netspec.kernels.conv.geometry import Geometry
+
+    layer = case.layer
+    height, width, channels = layer.size_in
+    return Geometry(
+        batch=case.batch,
+        height=height,
+        width=width,
+        channels=channels,
+        count=layer.size_out[-1],
+        kernel=layer.kernel,
+        stride=layer.stride,
+        padding=layer.padding,
+        groups=layer.groups,
+    )
+
+
+def name_of(way: Any) -> str:
+    """``implicit 128x64x32 4 warps 3 stages``."""
+    tile = asdict(way.tile)
+    size = "x".join(str(tile.pop(name)) for name in ("rows", "columns", "depth"))
+    return " ".join([way.variant, size, *(f"{value} {name}" for name, value in tile.items())])
+
+
+def with_way(case: Case, way: Any) -> Function:
+    """A convolution computed in one way."""
+    from netspec.kernels.conv import operators
+    from netspec.kernels.launch import run
+
+    found = geometry_of(case)
+
+    def convolve(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        y = x.new_empty(found.size_out)
+        how = {"relu": case.layer.relu, "precision": precision_of(case.dtype), "choice": way}
+        run(operators.forward_launches(x, w, b, y, found, **how))
+        return y
+
+    return convolve

@@ -1,0 +1,102 @@
+"""Results on disk: one JSON file a GPU, written whole after each case, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+FOLDER = Path(__file__).parent / "results"
+
+Entry = dict[str, Any]
+
+
+def machine() -> dict[str, str]:
+    """The GPU and the versions that a result belongs to."""
+    import torch
+    import triton
+
+    return {
+        "gpu": torch.cuda.get_device_name(),
+        "driver": _driver(),
+        "cuda": str(torch.version.cuda),
+        "cudnn": str(torch.backends.cudnn.version()),
+        "torch": torch.__version__,
+        "triton": triton.__version__,
+    }
+
+
+def _driver() -> str:
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.split("\n")[0].strip()
+
+
+def digest_of_kernels() -> str:
+    """Changes with the source of any kernel, whose old results then count no more."""
+    found = hashlib.sha256()
+    for path in sorted((ROOT / "kernels").rglob("*.py")):
+        found.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def path_for(gpu: str, folder: Path = FOLDER) -> Path:
+    return folder / f"kernels-{re.sub(r'[^a-z0-9]+', '-', gpu.lower()).strip('-')}.json"
+
+
+class Results:
+    """The results of one machine.
+
+    Those of another driver or version in its file are dropped, since figures of two machines do
+    not stand beside each other; ``dropped`` counts them.
+    """
+
+    def __init__(self, path: Path, machine: dict[str, str], kernels: str) -> None:
+        self.path, self.kernels = path, kernels
+        self.data: Entry = {"machine": machine, "date": "", "constants": {}}
+        self.data |= {"cases": {}, "tuned": {}}
+        self.dropped = 0
+        if path.exists():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found["machine"] == machine:
+                self.data = found
+            else:
+                self.dropped = len(found["cases"]) + len(found["tuned"])
+
+    def has(self, table: str, key: str, names: Iterable[str]) -> bool:
+        """Whether these engines were run on a case, with the kernels as they are now."""
+        entry = self.data[table].get(key)
+        if entry is None or entry["kernels"] != self.kernels:
+            return False
+        return {*names} <= {*entry["engines"]}
+
+    def put(self, table: str, key: str, entry: Entry) -> None:
+        """Keep the results of a case, on disk at once."""
+        self.data[table][key] = entry | {"kernels": self.kernels}
+        self.save()
+
+    def save(self) -> None:
+        """Replace the file in one step: whoever is interrupted leaves the old one whole."""
+        self.data["date"] = date.today().isoformat()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=self.path.parent, suffix=".partial")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(self.data, file, indent=1)
+                file.write("\n")
+            Path(name).chmod(0o644)
+            os.replace(name, self.path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise

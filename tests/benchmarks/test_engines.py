@@ -1,0 +1,173 @@
+"""The engines compute the same, are held to it, and are timed when they do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks import engines, measuring
+from benchmarks.layers import FORWARD, WEIGHT_GRADIENT, Case, Machine
+from benchmarks.timing import GraphTimer, WallTimer
+from netspec.ops.lrn import LocalResponseNorm
+from netspec.shapes import Shape
+from tests.benchmarks.tiny import CASES, CONV, FIRST, LAYERS, MODULES
+from tests.kernels.helpers import DEVICE, only_on_gpu
+
+BENCH = measuring.Bench(WallTimer(), DEVICE.type, cache=1, rounds=1)
+MACHINE = Machine("some", copy=1e9, product=1e9)
+
+
+def off(name: str, case: Case) -> float:
+    given = engines.operands(case, DEVICE.type, seed=3)
+    function = engines.MAKERS[name](case.layer, case.dtype)
+    found = engines.call(case, name, function, given)()
+    return engines.deviation(found, engines.exact(case, given))
+
+
+@pytest.mark.parametrize(("name", "direction"), CASES)
+def test_netspec_and_pytorch_agree_on_every_kind_and_direction(name: str, direction: str) -> None:
+    case = Case(LAYERS[name], 2, direction, "fp32")
+    assert off("eager", case) <= engines.allowed(case)
+    pytest.importorskip(MODULES[case.layer.kind])
+    assert off("netspec", case) <= engines.allowed(case)
+
+
+@pytest.mark.parametrize("name", ["lrn", "grouped"])
+def test_eager_lrn_is_the_one_of_the_specs(name: str) -> None:
+    layer = LAYERS[name]
+    n, k, alpha, beta = engines.attributes(layer)
+    op = LocalResponseNorm(n=n, k=k, alpha=alpha, beta=beta, groups=layer.groups)
+    x = engines.operands(Case(layer, 2, FORWARD, "fp32"), "cpu", seed=0)["x"] * 5
+    wanted = engines.nhwc(op.reference([Shape(layer.size_in)], engines.nchw(x)))
+    assert torch.allclose(engines.eager(layer, "fp32")(x), wanted)
+
+
+def test_a_bare_convolution_has_no_bias_and_no_relu() -> None:
+    case = Case(CONV, 2, FORWARD, "fp32")
+    given = engines.operands(case, "cpu", seed=3)
+    bare, whole = (
+        engines.call(case, name, engines.MAKERS[name](CONV, "fp32"), given)()[0]
+        for name in ("bare", "eager")
+    )
+    assert torch.allclose(torch.relu(bare + given["b"]), whole, atol=1e-5)
+    gradients = Case(CONV, 2, WEIGHT_GRADIENT, "fp32")
+    given = engines.operands(gradients, "cpu", seed=3)
+    function = engines.bare(CONV, "fp32")
+    assert len(engines.call(gradients, "bare", function, given)()) == 1
+
+
+def test_an_image_that_overhangs_comes_with_its_zeros_for_pytorch() -> None:
+    case = Case(FIRST, 2, FORWARD, "fp32")
+    given = engines.operands(case, "cpu", seed=0)
+    seen: list[tuple[int, ...]] = []
+
+    def looking(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        seen.append(tuple(x.shape))
+        return x
+
+    for name in ("netspec", "eager"):
+        engines.call(case, name, looking, given)()
+    assert seen == [(2, 6, 6, 3), (2, 7, 7, 3)]
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "fp16", "fp32"])
+def test_what_rounding_explains_is_less_than_a_row_that_was_not_written(dtype: str) -> None:
+    case = Case(CONV, 32, FORWARD, dtype)
+    given = engines.operands(case, "cpu", seed=0)
+    (wanted,) = engines.exact(case, given)
+    rounded = wanted.to(engines.DTYPES[dtype])
+    assert engines.deviation([rounded], [wanted]) <= engines.allowed(case)
+    rounded[-1, -1] = 0
+    assert engines.deviation([rounded], [wanted]) > engines.allowed(case)
+    rounded[-1, -1] = torch.nan
+    assert not engines.deviation([rounded], [wanted]) <= engines.allowed(case)
+
+
+def test_a_case_is_checked_and_timed_from_end_to_end() -> None:
+    case = Case(CONV, 2, FORWARD, "fp32")
+    found = measuring.measured(case, ["netspec", "bare", "eager"], BENCH, MACHINE)
+    elements = 2 * 2 * 16 * 8 + 8 * 36 + 8
+    assert found["bytes"] == 4 * elements
+    assert found["floor_us"] == pytest.approx(max(4e-3 * elements, 1e-3 * found["operations"]))
+    assert list(found["engines"]) == ["netspec", "bare", "eager"]
+    for result in found["engines"].values():
+        assert result["is_reproducible"]
+        assert 0 < result["low_us"] <= result["median_us"] <= result["high_us"]
+
+
+def test_who_disagrees_or_fails_is_told_and_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(layer: object, dtype: str) -> Callable[..., Tensor]:
+        return lambda x, w, b: engines.eager(CONV, dtype)(x, w, b) + 0.1
+
+    def failing(layer: object, dtype: str) -> Callable[..., Tensor]:
+        raise RuntimeError("no such kernel\nand more")
+
+    monkeypatch.setitem(engines.MAKERS, "netspec", wrong)
+    monkeypatch.setitem(engines.MAKERS, "compile", failing)
+    case = Case(CONV, 2, FORWARD, "fp32")
+    found = measuring.measured(case, ["netspec", "eager", "compile"], BENCH, MACHINE)["engines"]
+    assert re.match(r"off by 0\.\d+ of the norm", found["netspec"].pop("disagrees"))
+    assert found["netspec"] == {}
+    assert found["compile"] == {"error": "RuntimeError: no such kernel"}
+    assert "median_us" in found["eager"]
+
+
+def test_what_does_not_fit_into_memory_is_an_error_of_the_case(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> list[Tensor]:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(engines, "exact", full)
+    found = measuring.measured(Case(CONV, 2, FORWARD, "fp32"), ["eager"], BENCH, MACHINE)
+    assert found["engines"] == {"eager": {"error": "OutOfMemoryError: no room"}}
+
+
+def test_operands_rotate_over_twice_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(LAYERS["gap"], 2, FORWARD, "fp32")  # 4 * 2 * (72 + 8) = 640 bytes
+    passes: list[int] = []
+
+    class Counting(WallTimer):
+        def prepared(self, calls: Any) -> Any:
+            passes.append(len(calls))
+            return super().prepared(calls)
+
+    for cache in (1, 640, 1000):
+        measuring.measured(case, ["eager"], BENCH._replace(timer=Counting(), cache=cache), MACHINE)
+    assert passes == [1, 2, 4]
+
+
+def test_the_machine_is_measured_with_the_same_timer() -> None:
+    clock = iter(range(10_000))
+    bench = BENCH._replace(timer=WallTimer(clock=lambda: float(next(clock))))
+    found = measuring.constants(bench, "bf16", elements=1000, size=10)
+    assert found == Machine("this machine", copy=2 * 2000, product=2 * 1000)
+
+
+def test_tuning_times_every_way_and_names_the_fastest() -> None:
+    from netspec.kernels.conv import operators
+
+    case = Case(CONV, 1, FORWARD, "fp32")
+    found = measuring.tuned(case, BENCH, MACHINE)
+    ways = operators.candidates(measuring.geometry_of(case), torch.float32, "ieee")
+    assert list(found["engines"]) == [measuring.name_of(way) for way in ways]
+    times = {name: result["median_us"] for name, result in found["engines"].items()}
+    fastest = min(times, key=times.__getitem__)
+    (way,) = (way for way in ways if measuring.name_of(way) == fastest)
+    assert found["fastest"] == {"variant": way.variant, "tile": vars(way.tile)}
+    assert found["unmeasured"] in times
+
+
+@pytest.mark.gpu
+@only_on_gpu
+@pytest.mark.parametrize("direction", CONV.directions)
+def test_graphs_of_all_engines_on_a_gpu(direction: str) -> None:
+    bench = measuring.Bench(GraphTimer(), "cuda", cache=1 << 16, rounds=3)
+    case = Case(CONV, 8, direction, "bf16")
+    found = measuring.measured(case, list(engines.MAKERS), bench, MACHINE)["engines"]
+    assert all("median_us" in result for result in found.values()), found
