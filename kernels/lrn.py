@@ -30,10 +30,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator
+from netspec.kernels.arithmetic import accumulator, accumulator_dtype
 from netspec.kernels.chunks import append, chunk_of, fits, neighbourhood, together, window_sums
 from netspec.kernels.launch import Launch, blocks, power_of_two, run
-from netspec.kernels.layout import check_device, check_kind, pitch
+from netspec.kernels.layout import check_device, check_kind, laid_out, pitch
 
 # --------------------------------------------------------------------------------- configurations
 
@@ -276,7 +276,7 @@ def lrn_backward_launches(
     if is_chunked(2 * reach, part, x, dy, dx):
         maps = x_map | dy_map | dx_map | {"X_HALO": power_of_two(2 * reach)}
         return [_chunked(chunked_backward, maps, constants, x, part, reach)]
-    kept = torch.float64 if x.dtype == torch.float64 else torch.float32
+    kept = accumulator_dtype(x.dtype)
     direct, terms = (torch.empty(x.shape, dtype=kept, device=x.device) for _ in range(2))
     between = {"direct_ptr": direct, "terms_ptr": terms}
     first = _shifted(shifted_terms, x_map | dy_map | between, constants, x, part, reach)
@@ -433,8 +433,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _differentiate(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
     (x,) = ctx.saved_tensors
-    # Autograd hands over gradients as they come; a sum's is one number that stands for all.
-    dx = lrn_backward(x, dy.contiguous(), *ctx.attributes)
+    dx = lrn_backward(x, laid_out(dy), *ctx.attributes)
     return (dx, *[None] * len(ctx.attributes))
 
 

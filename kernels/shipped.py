@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from netspec.kernels import ahead, avgpool, fc, maxpool, subsample, sums
+from netspec.kernels import ahead, avgpool, fc, lrn, lrn_maxpool, maxpool, subsample, sums
 from netspec.kernels.conv import (
     implicit,
     input_gradient,
@@ -37,6 +37,8 @@ FAMILIES: dict[str, ModuleType] = {
     "weight_gradient": weight_gradient,
     "fc": fc,
     "sums": sums,
+    "lrn": lrn,
+    "lrn_maxpool": lrn_maxpool,
     "maxpool": maxpool,
     "avgpool": avgpool,
     "subsample": subsample,

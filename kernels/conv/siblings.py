@@ -65,14 +65,14 @@ def _made(
 
 
 def _empty(
-    x: Tensor, w: Tensor, b: Tensor | None, counts: Sequence[int], precision: str = "ieee"
+    x: Tensor, w: Tensor, b: Tensor | None, counts: Sequence[int], precision: str
 ) -> list[Tensor]:
     return [x.new_empty(x.shape[0], x.shape[1], x.shape[2], count) for count in counts]
 
 
 @torch.library.custom_op("netspec::conv1x1_siblings", mutates_args=())
 def conv1x1_siblings(
-    x: Tensor, w: Tensor, b: Tensor | None, counts: list[int], precision: str = "ieee"
+    x: Tensor, w: Tensor, b: Tensor | None, counts: list[int], precision: str
 ) -> list[Tensor]:
     """y_i[m, o] = b_i[o] + sum over c of x[m, c] w_i[o, c], for up to four siblings i at once.
 
@@ -95,7 +95,7 @@ def conv1x1_siblings(
 
 @torch.library.custom_op("netspec::conv1x1_siblings_relu", mutates_args=())
 def conv1x1_siblings_relu(
-    x: Tensor, w: Tensor, b: Tensor | None, counts: list[int], precision: str = "ieee"
+    x: Tensor, w: Tensor, b: Tensor | None, counts: list[int], precision: str
 ) -> list[Tensor]:
     """max(y_i, 0) with the y_i of :func:`conv1x1_siblings`; NaN stays NaN."""
     return _made(x, w, b, counts, precision, relu=True)
@@ -103,7 +103,7 @@ def conv1x1_siblings_relu(
 
 @torch.library.custom_op("netspec::conv1x1_siblings_out", mutates_args={"ys"})
 def conv1x1_siblings_out(
-    x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str = "ieee"
+    x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str
 ) -> None:
     """:func:`conv1x1_siblings` into ``ys``, whose channels are the counts.
 
@@ -115,15 +115,13 @@ def conv1x1_siblings_out(
 
 @torch.library.custom_op("netspec::conv1x1_siblings_relu_out", mutates_args={"ys"})
 def conv1x1_siblings_relu_out(
-    x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str = "ieee"
+    x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str
 ) -> None:
     """:func:`conv1x1_siblings_relu` into ``ys``, as :func:`conv1x1_siblings_out` does."""
     _write(x, w, b, ys, precision, relu=True)
 
 
-def _nothing(
-    x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str = "ieee"
-) -> None:
+def _nothing(x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str) -> None:
     return None
 
 
@@ -160,9 +158,7 @@ def _backward(ctx: Any, dys: list[Tensor]) -> tuple[Any, ...]:
             dx = of_x if dx is None else dx + of_x
         if any(ctx.needs_input_grad[1:3]):
             of_filters.append(conv2d_weight_gradient(dy, y, x, part.shape, *steps))
-    dw, db = (
-        (torch.cat(parts) for parts in zip(*of_filters, strict=True)) if of_filters else [None] * 2
-    )
+    dw, db = map(torch.cat, zip(*of_filters, strict=True)) if of_filters else (None, None)
     return dx, dw, db if ctx.has_bias else None, None, None
 
 

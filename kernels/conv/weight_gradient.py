@@ -48,7 +48,7 @@ TILES: tiles.Tiles = {
         Tile(64, 64, 32, warps=4, stages=3),
         Tile(16, 64, 32, warps=4, stages=3),
     ),
-    "ieee": (Tile(64, 64, 16, warps=4, stages=3), Tile(32, 32, 16, warps=4, stages=3)),
+    "ieee": (Tile(64, 64, 16, warps=8, stages=2), Tile(32, 32, 16, warps=4, stages=3)),
     "double": (Tile(16, 16, 16, warps=4, stages=2),),
 }
 PACKED_TILES: tiles.Tiles = {

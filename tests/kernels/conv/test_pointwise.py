@@ -115,7 +115,7 @@ def test_the_functional_forms_return_one_map_a_sibling(
     counts: list[int], dtype: torch.dtype, relu: bool
 ) -> None:
     x, w, b = operands(2, 3, 5, 19, sum(counts), dtype)
-    ys = FUNCTIONAL[relu](x, w, b, counts)
+    ys = FUNCTIONAL[relu](x, w, b, counts, "ieee")
     assert [tuple(y.shape) for y in ys] == [(2, 3, 5, count) for count in counts]
     assert_close(ys, x, w, b, relu=relu, precision="ieee")
 
@@ -137,7 +137,7 @@ def test_siblings_fill_a_concatenation_in_place() -> None:
     counts = [64, 96, 16]
     x, w, b = operands(2, 3, 3, 24, sum(counts), torch.float32)
     whole = guarded(2, 3, 3, sum(counts), dtype=torch.float32)
-    siblings.conv1x1_siblings_out(x, w, b, list(whole.slice.split(counts, dim=3)))
+    siblings.conv1x1_siblings_out(x, w, b, list(whole.slice.split(counts, dim=3)), "ieee")
     whole.assert_intact()
     assert_close([whole.slice], x, w, b, relu=False, precision="ieee")
 
@@ -147,7 +147,7 @@ def test_nan_and_infinities_pass_as_in_pytorch() -> None:
     x = torch.tensor([[-torch.inf, 1.0], [torch.inf, 1.0], [torch.nan, 1.0], [2.0, -3.0]])
     x = x.to(DEVICE).reshape(1, 2, 2, 2)
     w = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], device=DEVICE).reshape(3, 1, 1, 2)
-    ys = siblings.conv1x1_siblings_relu(x, w, None, [2, 1])
+    ys = siblings.conv1x1_siblings_relu(x, w, None, [2, 1], "ieee")
     y = torch.cat(list(ys), dim=3).cpu()
     expected = (x.reshape(4, 2) @ w.reshape(3, 2).T).relu().cpu().reshape(1, 2, 2, 3)
     torch.testing.assert_close(y, expected, equal_nan=True)
@@ -158,7 +158,7 @@ def test_extreme_values_of_half_precision_are_summed_in_float32() -> None:
     w = torch.full((2, 1, 1, 64), 0.5, dtype=torch.float16, device=DEVICE)
     w[:, :, :, 1::2] = -0.5
     b = torch.tensor([1.0, -1.0], dtype=torch.float16, device=DEVICE)
-    ys = siblings.conv1x1_siblings(x, w, b, [1, 1])
+    ys = siblings.conv1x1_siblings(x, w, b, [1, 1], "ieee")
     assert [y.item() for y in ys] == [1.0, -1.0]
 
 
@@ -203,7 +203,7 @@ def test_what_does_not_fit_is_refused() -> None:
         ((x, w, b, [5], "half"), "precision must be"),
     ):
         with pytest.raises(ValueError, match=said):
-            op(*arguments)
+            op(*arguments, *["ieee"][: 5 - len(arguments)])
     for arguments, said in (
         ((x, w, b, [y[..., :2]]), "counts must be"),
         ((x, w, b, [x.new_empty(1, 3, 2, 5)]), "pixels of x"),
@@ -211,11 +211,11 @@ def test_what_does_not_fit_is_refused() -> None:
         ((x, w, b, [y[0]]), r"ys\[0\] must be \[N, H, W, C\]"),
     ):
         with pytest.raises(ValueError, match=said):
-            out(*arguments)
+            out(*arguments, "ieee")
     with pytest.raises(TypeError, match="w is"):
-        op(x, w.half(), b, [5])
+        op(x, w.half(), b, [5], "ieee")
     with pytest.raises(TypeError, match=r"ys\[0\] is"):
-        out(x, w, b, [y.half()])
+        out(x, w, b, [y.half()], "ieee")
 
 
 @pytest.mark.parametrize("relu", [False, True])
@@ -225,7 +225,7 @@ def test_gradients_agree_with_finite_differences(relu: bool, has_bias: bool) -> 
     leaves = [leaf.requires_grad_() for leaf in ((x, w, b) if has_bias else (x, w))]
 
     def run_all(*given: Tensor) -> tuple[Tensor, ...]:
-        return tuple(FUNCTIONAL[relu](*given, *([] if has_bias else [None]), [1, 3]))
+        return tuple(FUNCTIONAL[relu](*given, *([] if has_bias else [None]), [1, 3], "ieee"))
 
     assert torch.autograd.gradcheck(run_all, leaves)
 
@@ -253,7 +253,7 @@ def test_offsets_beyond_31_bits() -> None:
     x = torch.zeros(1, 2, pixels // 2, channels, dtype=torch.float16, device=DEVICE)
     x[0, 1, -1] = 1
     w = torch.ones(16, 1, 1, channels, dtype=torch.float16, device=DEVICE)
-    (y,) = FUNCTIONAL[False](x, w, None, [16])
+    (y,) = FUNCTIONAL[False](x, w, None, [16], "ieee")
     assert y[0, 1, -1].eq(channels).all()
     assert y[0, 1, :-1].eq(0).all()
 
