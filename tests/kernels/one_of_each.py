@@ -1,0 +1,58 @@
+"""Run every operator once, on small maps that divide no block: what compute-sanitizer watches.
+
+compute-sanitizer --tool memcheck python -m tests.kernels.one_of_each
+"""
+
+from __future__ import annotations
+
+import torch
+
+from netspec.kernels import operators  # noqa: F401 (registers torch.ops.netspec)
+from tests.kernels.helpers import normal, within
+
+ops = torch.ops.netspec
+
+
+def convolutions(dtype: torch.dtype) -> None:
+    x, w, b = (normal(*size, dtype=dtype) for size in ((2, 9, 7, 21), (13, 3, 3, 21), (13,)))
+    steps = ([2, 1], [1, 1, 1, 2], [1, 1], 1, "ieee")
+    y = ops.conv2d_relu(within(x), w, b, *steps)
+    ops.conv2d_relu_out(x, w, b, within(y), *steps)
+    ops.conv2d_input_gradient(y, y, w, x.shape, *steps)
+    ops.conv2d_weight_gradient(y, y, x, w.shape, *steps)
+    first, filters = normal(1, 15, 14, 3, dtype=dtype), normal(5, 7, 7, 3, dtype=dtype)
+    y = ops.conv2d(first, filters, None, *steps)
+    ops.conv2d_weight_gradient(y, None, first, filters.shape, *steps)
+    small, filters = normal(1, 3, 3, 300, dtype=dtype), normal(9, 3, 3, 300, dtype=dtype)
+    ops.conv2d(small, filters, None, [1, 1], [1] * 4, [1, 1], 1, "ieee")  # in parts
+    ops.conv1x1_siblings_relu(x, normal(20, 1, 1, 21, dtype=dtype), None, [3, 12, 5], "ieee")
+
+
+def others(dtype: torch.dtype) -> None:
+    for channels in (21, 24):
+        x = normal(2, 9, 7, channels, dtype=dtype)
+        lrn = (5, 2.0, 1e-4, 0.75, 3)
+        window = ([3, 3], [2, 2], [0, 1, 0, 0])
+        ops.lrn_backward(x, ops.lrn(within(x), *lrn), *lrn)
+        ops.lrn_maxpool(x, *lrn, *window)
+        ops.relu_maxpool(within(x), *window)
+        y, index = ops.maxpool_with_index(x, *window)
+        ops.maxpool_backward(y, index, x.shape[1], x.shape[2], *window)
+        y = ops.avgpool(x, [3, 3], [2, 2], [1, 1, 1, 1], [0, 0], True)
+        ops.avgpool_backward(y, 9, 7, [3, 3], [2, 2], [1, 1, 1, 1], [0, 0], True)
+        ops.gap_backward(ops.gap(x), 9, 7)
+        sub = (normal(channels, dtype=dtype), normal(channels, dtype=dtype))
+        y = ops.subsample(x, *sub, [2, 2], [2, 2], [0, 0, 0, 0], "mean")
+        ops.subsample_backward(y, x, sub[0], [2, 2], [2, 2], [0, 0, 0, 0], "mean")
+    x, w, b = (normal(*size, dtype=dtype) for size in ((11, 70), (9, 70), (9,)))
+    for batch in (1, 11):
+        ops.fc_relu(x[:batch], w, b)
+
+
+if __name__ == "__main__":
+    for kind in (torch.float16, torch.float32):
+        convolutions(kind)
+        others(kind)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    print("every operator ran")
