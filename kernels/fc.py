@@ -31,7 +31,7 @@ from netspec.kernels.conv import pointwise
 from netspec.kernels.conv.gradients import conv2d_input_gradient, conv2d_weight_gradient
 from netspec.kernels.conv.tiles import MULTIPROCESSORS
 from netspec.kernels.launch import Launch, blocks, power_of_two, run
-from netspec.kernels.layout import check, check_device, laid_out, pitch
+from netspec.kernels.layout import check, check_device, check_product, laid_out, pitch
 from netspec.kernels.sums import sum_of
 
 FEW = 8
@@ -66,14 +66,18 @@ PROGRAMS = 6 * MULTIPROCESSORS
 
 def choose(count: int, terms: int, dtype: torch.dtype) -> Stream:
     """As many rows a program as leave enough programs; where even single rows are too few, each is
-    split into as many parts as are missing, of two steps at least."""
+    split into as many parts as are missing, of two steps at least, or, where it is short, read by
+    as many lanes as it has."""
     for stream in STREAMS[:3]:
         if blocks(count, stream.rows) >= PROGRAMS:
             return stream
     last = STREAMS[3]
     missing = blocks(PROGRAMS, max(count, 1))
     splits = min(missing, blocks(terms, last.depth(dtype)) // 2)
-    return replace(last, splits=splits) if splits > 1 else STREAMS[2]
+    if splits > 1:
+        return replace(last, splits=splits)
+    lanes = power_of_two(blocks(terms, 16 // dtype.itemsize))
+    return STREAMS[2] if lanes > last.lanes else replace(last, lanes=lanes)
 
 
 # ---------------------------------------------------------------------------------------- kernels
@@ -183,14 +187,13 @@ def as_map(x: Tensor) -> Tensor:
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """AlexNet's and VGG16's layers at batch 1, one at 8 and at 32, and one that is split."""
+    """AlexNet's layers at batch 1, 8 and 32, one that is split, and LeNet-5's F6."""
     for batch, terms, count in (
         (1, 9216, 4096),
-        (1, 4096, 4096),
-        (1, 25088, 4096),
         (1, 4096, 1000),
         (1, 4096, 120),
         (8, 9216, 4096),
+        (8, 120, 84),
         (32, 9216, 4096),
     ):
         x = torch.empty(batch, terms, dtype=dtype, device="meta")
@@ -212,6 +215,9 @@ def _made(x: Tensor, w: Tensor, b: Tensor | None, precision: str, *, relu: bool)
     if w.dim() != 2:
         raise ValueError(f"w must be [O, K], and is {list(w.shape)}")
     check("w", w, (w.shape[0], x.shape[1]), like=x)
+    check_product(x)
+    if w.numel() == 0:
+        raise ValueError(f"w {list(w.shape)} has no outputs, or outputs of no inputs")
     if b is not None:
         check("b", b, (w.shape[0],), like=x)
     y = x.new_empty(x.shape[0], w.shape[0])

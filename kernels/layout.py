@@ -15,6 +15,9 @@ from torch import Tensor
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
+MOST_PIXELS = 2**31 - 2**22
+"""Pixels that 32 bits count, with room for the last programs' tiles."""
+
 
 def pitch(name: str, x: Tensor) -> int:
     """Elements between neighbouring pixels of a map.
@@ -99,6 +102,47 @@ def check_device(x: Tensor) -> None:
             "the kernels run on CUDA tensors; on a CPU, set TRITON_INTERPRET=1 before "
             "netspec.kernels is imported to run them, slowly, in Triton's interpreter"
         )
+
+
+def check_product(x: Tensor) -> None:
+    """Refuse what the interpreter multiplies wrongly: bfloat16 (triton#11584).
+
+    Raises:
+        RuntimeError: the tensor is bfloat16 on a CPU.
+    """
+    if x.dtype == torch.bfloat16 and x.device.type == "cpu":
+        raise RuntimeError(
+            "Triton's interpreter multiplies bfloat16 wrongly (triton#11584): on a CPU, use "
+            "float16, float32 or float64"
+        )
+
+
+def check_apart(y: Tensor, **others: Tensor | None) -> None:
+    """Refuse an output that shares elements with an operand: programs would read what others have
+    written.  Slices of one tensor's channels that lie side by side share none.
+
+    Raises:
+        ValueError: the elements of ``y`` and of one of ``others`` may overlap.
+    """
+    for name, x in others.items():
+        if x is None or y.numel() == 0 or x.numel() == 0 or y.device.type == "meta":
+            continue
+        (first, end), (x_first, x_end) = _extent(y), _extent(x)
+        if x_first >= end or first >= x_end:
+            continue
+        if x.dim() == y.dim() == 4 and x.element_size() == y.element_size():
+            step = pitch("y", y)
+            if step == pitch(name, x):
+                distance = (x_first - first) // y.element_size() % step
+                if distance >= y.shape[3] and distance + x.shape[3] <= step:
+                    continue
+        raise ValueError(f"y shares memory with {name}; it must be written apart")
+
+
+def _extent(x: Tensor) -> tuple[int, int]:
+    """The addresses from the first element of a tensor to behind its last."""
+    last = sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))
+    return x.data_ptr(), x.data_ptr() + (int(last) + 1) * x.element_size()
 
 
 def is_interpreted() -> bool:

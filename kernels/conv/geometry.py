@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from netspec.kernels.conv.tiles import Work
-from netspec.kernels.layout import check, check_device, check_kind, pitch
+from netspec.kernels.layout import (
+    MOST_PIXELS,
+    check,
+    check_device,
+    check_kind,
+    check_product,
+    pitch,
+)
 
 Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]
@@ -121,6 +128,7 @@ def geometry(
         TypeError: types or devices differ, or are none that the kernels run on.
     """
     check_device(x)
+    check_product(x)
     check_kind("w", w, x)
     pitch("x", x)
     if w.dim() != 4:
@@ -135,6 +143,8 @@ def geometry(
         )
     batch, height, width, channels = x.shape
     count, kernel_h, kernel_w, seen = w.shape
+    if min(count, seen) < 1:
+        raise ValueError(f"w {list(w.shape)} has no filters, or filters of no channels")
     if seen * groups != channels or count % groups:
         raise ValueError(
             f"w {list(w.shape)} in {groups} groups does not fit x {list(x.shape)}: each of the "
@@ -157,10 +167,19 @@ def geometry(
             f"a kernel of {kernel_h}x{kernel_w} does not fit into {height}x{width} with padding "
             f"{list(padding)} and dilation {list(dilation)}"
         )
-    if max(found.pixels_out, batch * height * width) >= 2**31:
-        raise ValueError(f"{found.pixels_out} pixels are more than 2^31 - 1: split the batch")
     check("w", w, found.size_of_weight, like=x)
     return found
+
+
+def check_pixels(geometry: Geometry) -> None:
+    """Refuse more pixels than 32 bits count.
+
+    Raises:
+        ValueError: input or output has more than :data:`MOST_PIXELS`.
+    """
+    pixels = max(geometry.pixels_out, geometry.batch * geometry.height * geometry.width)
+    if pixels > MOST_PIXELS:
+        raise ValueError(f"{pixels} pixels are more than {MOST_PIXELS}: split the batch")
 
 
 def example(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from netspec.kernels.arithmetic import check_precision
 from netspec.kernels.conv import input_gradient, weight_gradient
-from netspec.kernels.conv.geometry import Geometry, geometry
+from netspec.kernels.conv.geometry import Geometry, check_pixels, geometry
 from netspec.kernels.launch import run
 from netspec.kernels.layout import check, check_kind, pitch
 
@@ -60,6 +60,7 @@ def conv2d_input_gradient(
 ) -> Tensor:
     """The gradient of conv2d for x, of ``size`` [N, H, W, C]; given the output y of conv2d_relu,
     the gradient of conv2d_relu."""
+    check_kind("dy", dy, like=w)
     x = dy.new_empty(size)
     found = checked(x, w, None, stride, padding, dilation, groups, precision)
     _check_gradient(dy, y, found)
@@ -86,6 +87,7 @@ def conv2d_weight_gradient(
 ) -> tuple[Tensor, Tensor]:
     """The gradients of conv2d for w, of ``size`` [O, kh, kw, C / groups], and b, [O]; given the
     output y of conv2d_relu, those of conv2d_relu."""
+    check_kind("dy", dy, like=x)
     dw, db = dy.new_empty(size), dy.new_empty(size[0])
     found = checked(x, dw, None, stride, padding, dilation, groups, precision)
     _check_gradient(dy, y, found)
@@ -102,6 +104,7 @@ def _check_gradient(dy: Tensor, y: Tensor | None, found: Geometry) -> None:
             raise ValueError(f"{name} must be {list(found.size_out)}, and is {list(tensor.shape)}")
         check_kind(name, tensor, like=dy)
         pitch(name, tensor)
+    check_pixels(found)
 
 
 @conv2d_input_gradient.register_fake

@@ -22,6 +22,7 @@ from torch import Tensor
 from netspec.kernels.arithmetic import accumulator, masked
 from netspec.kernels.conv import tiles
 from netspec.kernels.conv.geometry import Geometry, example
+from netspec.kernels.conv.implicit import unit
 from netspec.kernels.conv.tiles import Tile, Work, place
 from netspec.kernels.launch import Launch, blocks
 from netspec.kernels.layout import pitch
@@ -81,9 +82,15 @@ def input_gradient(
     PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
     DILATION_H: tl.constexpr, DILATION_W: tl.constexpr,
     ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
+    UNIT: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
     """One tile of one phase of one group's channels; grid: tiles x groups x phases."""
+    # Triton knows of a size whether 16 divides it; here it shall know that UNIT does.
+    dy_pitch = dy_pitch // UNIT * UNIT
+    y_pitch = y_pitch // UNIT * UNIT
+    dx_pitch = dx_pitch // UNIT * UNIT
+    channels = channels // UNIT * UNIT
+    count = count // UNIT * UNIT
     phase_h, phase_v = tl.program_id(2) // STRIDE_W, tl.program_id(2) % STRIDE_W
     height_of_phase = (height - phase_h + STRIDE_H - 1) // STRIDE_H
     width_of_phase = (width - phase_v + STRIDE_W - 1) // STRIDE_W
@@ -170,14 +177,20 @@ def launches(
         tile: rows are input pixels, columns channels, depth filters.
     """
     found = work(geometry)
+    pitches = {
+        "dy_pitch": pitch("dy", dy),
+        "y_pitch": 0 if y is None else pitch("y", y),
+        "dx_pitch": pitch("dx", dx),
+    }
     arguments = {
         "dy_ptr": dy,
         "y_ptr": y,
         "w_ptr": w,
         "dx_ptr": dx,
-        "dy_pitch": pitch("dy", dy),
-        "y_pitch": 0 if y is None else pitch("y", y),
-        "dx_pitch": pitch("dx", dx),
+        **pitches,
+        "UNIT": unit(
+            dy.dtype, *pitches.values(), geometry.channels_of_group, geometry.count_of_group
+        ),
         "batch": geometry.batch,
         "height": geometry.height,
         "width": geometry.width,

@@ -7,9 +7,9 @@
 ``y`` may be a slice of the channels of a larger tensor, which is how the branches of a
 concatenation write their parts in place, and so may ``x``.
 
-Several kernels compute the same forward product.  :func:`variants` says which of them take a
-convolution; which is fastest is for a measurement on the GPU at hand to say
-(:func:`candidates` lists what there is to measure), and for :func:`choose` until then.
+Several kernels compute the same forward product.  Which is fastest is for a measurement on the GPU
+at hand to say: :func:`candidates` lists what there is to measure, :data:`MEASURED` is where the
+outcome goes, and :func:`choose` takes it from there, or what a simple model finds fastest.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from netspec.kernels.conv import implicit, packed, persistent, pointwise, split, tiles
-from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.conv.geometry import Geometry, check_pixels
 from netspec.kernels.conv.gradients import (
     STEPS,
     checked,
@@ -32,7 +32,7 @@ from netspec.kernels.conv.gradients import (
 )
 from netspec.kernels.conv.tiles import Tile
 from netspec.kernels.launch import Launch, run
-from netspec.kernels.layout import check_kind, laid_out
+from netspec.kernels.layout import check_apart, check_kind, laid_out, pitch
 
 # --------------------------------------------------------------------------------- configurations
 
@@ -53,6 +53,10 @@ VARIANTS: dict[str, ModuleType] = {
     "persistent": persistent,
 }
 """The forward kernels by the names of their files; each has ``launches``."""
+
+
+MEASURED: dict[tuple[Geometry, torch.dtype, str], Choice] = {}
+"""The fastest ways as they were measured on the GPU at hand, by geometry, type and precision."""
 
 
 def candidates(
@@ -77,8 +81,10 @@ def candidates(
 
 
 def choose(found: Geometry, dtype: torch.dtype, precision: str) -> Choice:
-    """The way that is taken unmeasured: the one that the model finds fastest, and for a first layer
-    the kernel made for it."""
+    """The way that was measured fastest; unmeasured, what the model finds fastest, and for a first
+    layer the kernel made for it."""
+    if (found, dtype, precision) in MEASURED:
+        return MEASURED[found, dtype, precision]
     ways = candidates(found, dtype, precision)
     if packed.fits(found):
         work, ways = packed.work(found), [way for way in ways if way.variant == "packed"]
@@ -175,7 +181,10 @@ def conv2d_out(
     groups: int,
     precision: str,
 ) -> None:
-    """conv2d into y, [N, H', W', O]: contiguous or a slice of the channels of a larger tensor."""
+    """conv2d into y, [N, H', W', O]: contiguous or a slice of the channels of a larger tensor.
+
+    For inference: no gradient passes.  y shares no element with x, w and b.
+    """
     _forward_into(x, w, b, y, stride, padding, dilation, groups, precision, relu=False)
 
 
@@ -191,12 +200,13 @@ def conv2d_relu_out(
     groups: int,
     precision: str,
 ) -> None:
-    """conv2d_relu into y, [N, H', W', O]: contiguous or a slice of a larger tensor's channels."""
+    """conv2d_relu into y, as conv2d_out."""
     _forward_into(x, w, b, y, stride, padding, dilation, groups, precision, relu=True)
 
 
 def _forward(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any, relu: bool) -> Tensor:
     found = checked(x, w, b, *steps)
+    check_pixels(found)
     y = x.new_empty(found.size_out)
     run(forward_launches(x, w, b, y, found, relu=relu, precision=steps[-1]))
     return y
@@ -205,11 +215,19 @@ def _forward(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any, relu: bool) ->
 def _forward_into(
     x: Tensor, w: Tensor, b: Tensor | None, y: Tensor, *steps: Any, relu: bool
 ) -> None:
+    found = _checked_into(x, w, b, y, *steps)
+    check_pixels(found)
+    check_apart(y, x=x, w=w, b=b)
+    run(forward_launches(x, w, b, y, found, relu=relu, precision=steps[-1]))
+
+
+def _checked_into(x: Tensor, w: Tensor, b: Tensor | None, y: Tensor, *steps: Any) -> Geometry:
     found = checked(x, w, b, *steps)
     if tuple(y.shape) != found.size_out:
         raise ValueError(f"y must be {list(found.size_out)}, and is {list(y.shape)}")
     check_kind("y", y, like=x)
-    run(forward_launches(x, w, b, y, found, relu=relu, precision=steps[-1]))
+    pitch("y", y)
+    return found
 
 
 @conv2d.register_fake
@@ -221,7 +239,7 @@ def _(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any) -> Tensor:
 @conv2d_out.register_fake
 @conv2d_relu_out.register_fake
 def _(x: Tensor, w: Tensor, b: Tensor | None, y: Tensor, *steps: Any) -> None:
-    checked(x, w, b, *steps)
+    _checked_into(x, w, b, y, *steps)
 
 
 # -------------------------------------------------------------------------------------- gradients

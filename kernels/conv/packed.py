@@ -65,7 +65,7 @@ def packed_offsets(
     tap = k // CHANNELS
     h = tap // KERNEL_W * DILATION_H
     v = tap % KERNEL_W * DILATION_W
-    return h, v, (h * width + v) * x_pitch + k % CHANNELS
+    return h, v, (h.to(tl.int64) * width + v) * x_pitch + k % CHANNELS
 
 
 @triton.jit

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from netspec.kernels.arithmetic import check_precision
-from netspec.kernels.conv.geometry import Geometry, geometry
+from netspec.kernels.conv.geometry import Geometry, check_pixels, geometry
 from netspec.kernels.conv.gradients import conv2d_input_gradient, conv2d_weight_gradient
 from netspec.kernels.conv.pointwise import SIBLINGS, choose, sibling_launches
 from netspec.kernels.launch import run
-from netspec.kernels.layout import check, check_kind, laid_out, pitch
+from netspec.kernels.layout import check, check_apart, check_kind, laid_out, pitch
 
 
 def _checked(
@@ -51,6 +51,8 @@ def _write(
             raise ValueError(
                 f"ys[{i}] must have the pixels of x {list(x.shape)}, and is {list(y.shape)}"
             )
+        check_apart(y, x=x, w=w, b=b, **{f"ys[{j}]": other for j, other in enumerate(ys) if j < i})
+    check_pixels(found)
     tile = choose(found.pixels_out, counts, found.channels, x.dtype, precision)
     run(sibling_launches(x, w, b, ys, relu=relu, precision=precision, tile=tile))
 
@@ -108,7 +110,8 @@ def conv1x1_siblings_out(
     """:func:`conv1x1_siblings` into ``ys``, whose channels are the counts.
 
     Each of them is [N, H, W, count], contiguous or a slice of the channels of a larger map, so that
-    a concatenation moves nothing.
+    a concatenation moves nothing; no two of them, and none of the operands, share an element.  For
+    inference: no gradient passes.
     """
     _write(x, w, b, ys, precision, relu=False)
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from netspec.kernels.arithmetic import accumulator, accumulator_dtype
 from netspec.kernels.conv import tiles
 from netspec.kernels.conv.geometry import Geometry, example
-from netspec.kernels.conv.implicit import sizes, window_products
+from netspec.kernels.conv.implicit import sizes, unit, window_products
 from netspec.kernels.conv.tiles import Tile, Work, place
 from netspec.kernels.launch import Launch, blocks
 from netspec.kernels.layout import pitch
@@ -63,7 +63,7 @@ def parts(
     PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
     DILATION_H: tl.constexpr, DILATION_W: tl.constexpr,
     ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
+    UNIT: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
     """One tile of one part of [splits, pixels, groups x count]; grid: tiles x groups x splits."""
     row_tile, column_tile = place(
@@ -79,7 +79,7 @@ def parts(
         x_ptr + group * channels, w_group, x_pitch, height, width, height_out, width_out,
         pixels, channels, count, first, tl.minimum(first + run, channels), rows, columns,
         KERNEL_H, KERNEL_W, STRIDE_H, STRIDE_W, PADDING_TOP, PADDING_LEFT, DILATION_H, DILATION_W,
-        ACCUMULATOR, PRECISION, ROWS, COLUMNS, DEPTH,
+        ACCUMULATOR, PRECISION, UNIT, ROWS, COLUMNS, DEPTH,
     )  # fmt: skip
     row = (split.to(tl.int64) * pixels + rows) * (tl.num_programs(1) * count)
     tl.store(
@@ -113,6 +113,7 @@ def launches(
         "run": blocks(geometry.channels_of_group, tile.depth * splits) * tile.depth,
         "ACCUMULATOR": accumulator(x.dtype),
         "PRECISION": precision,
+        "UNIT": unit(x.dtype, pitch("x", x), geometry.channels_of_group),
         **sizes(x, geometry),
         **geometry.constants(),
         **tile.constants(),
