@@ -70,7 +70,7 @@ ODD = [
 ]
 
 
-@settings(max_examples=50)
+@settings(max_examples=35)
 @given(cases(), st.sampled_from(SLICES), st.sampled_from(SLICES))
 @example(ODD[0], (0, 0), (0, 0))
 @example(ODD[1], (0, 0), (3, 5))
@@ -90,7 +90,7 @@ def test_forward(case: Case, read: tuple[int, int], written: tuple[int, int]) ->
     helpers.assert_within(y.slice, exact(x, case.norm), allowed(x, case.norm, case.dtype))
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(cases(), st.sampled_from(SLICES), st.sampled_from(SLICES))
 @example(ODD[0], (0, 0), (0, 0))
 @example(ODD[1], (0, 0), (3, 5))
