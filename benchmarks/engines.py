@@ -65,24 +65,24 @@ def netspec(layer: Layer, dtype: str) -> Function:
             product = fc_relu if layer.relu else fc
             return lambda x, w, b: product(x, w, b, precision)
         case "lrn":
-            from netspec.kernels.lrn import lrn
+            from netspec.kernels.lrn.operators import lrn
 
             return lambda x: lrn(x, *attributes(layer), layer.groups)
         case "lrn_maxpool":
-            from netspec.kernels.lrn_maxpool import lrn_maxpool
+            from netspec.kernels.lrn.operators import lrn_maxpool
 
             window = (kernel, stride, padding)
             return lambda x: lrn_maxpool(x, *attributes(layer), layer.groups, *window)
         case "maxpool":
-            from netspec.kernels.maxpool import max_pool
+            from netspec.kernels.pool.maxpool import max_pool
 
             return lambda x: max_pool(x, kernel, stride, padding)
         case "avgpool":
-            from netspec.kernels.avgpool import avgpool
+            from netspec.kernels.pool.avgpool import avgpool
 
             return lambda x: avgpool(x, kernel, stride, padding, [0, 0], False)
         case _:
-            from netspec.kernels.avgpool import gap
+            from netspec.kernels.pool.gap import gap
 
             return gap
 

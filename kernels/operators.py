@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from netspec.kernels import avgpool, fc, lrn, lrn_maxpool, maxpool, subsample
+from netspec.kernels import fc
 from netspec.kernels.conv import gradients, operators, siblings
+from netspec.kernels.lrn import operators as lrn
+from netspec.kernels.pool import avgpool, gap, maxpool, subsample
 
 __all__ = [
-    "avgpool", "fc", "gradients", "lrn", "lrn_maxpool", "maxpool", "operators", "siblings",
-    "subsample",
+    "avgpool", "fc", "gap", "gradients", "lrn", "maxpool", "operators", "siblings", "subsample",
 ]  # fmt: skip

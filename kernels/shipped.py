@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from netspec.kernels import ahead, avgpool, fc, lrn, lrn_maxpool, maxpool, subsample, sums
+from netspec.kernels import ahead, fc, sums
 from netspec.kernels.conv import (
     implicit,
     input_gradient,
@@ -26,24 +26,34 @@ from netspec.kernels.conv import (
     split,
     weight_gradient,
 )
+from netspec.kernels.launch import Launch
+from netspec.kernels.lrn import backward, forward, pooled
+from netspec.kernels.pool import (
+    average_gradients,
+    averages,
+    max_gradients,
+    maxima,
+    means,
+    subsample,
+)
 
-FAMILIES: dict[str, ModuleType] = {
-    "implicit": implicit,
-    "packed": packed,
-    "split": split,
-    "pointwise": pointwise,
-    "persistent": persistent,
-    "input_gradient": input_gradient,
-    "weight_gradient": weight_gradient,
-    "fc": fc,
-    "sums": sums,
-    "lrn": lrn,
-    "lrn_maxpool": lrn_maxpool,
-    "maxpool": maxpool,
-    "avgpool": avgpool,
-    "subsample": subsample,
+FAMILIES: dict[str, tuple[ModuleType, ...]] = {
+    "implicit": (implicit,),
+    "packed": (packed,),
+    "split": (split,),
+    "pointwise": (pointwise,),
+    "persistent": (persistent,),
+    "input_gradient": (input_gradient,),
+    "weight_gradient": (weight_gradient,),
+    "fc": (fc,),
+    "sums": (sums,),
+    "lrn": (forward, backward),
+    "lrn_maxpool": (pooled,),
+    "maxpool": (maxima, max_gradients),
+    "avgpool": (averages, average_gradients, means),
+    "subsample": (subsample,),
 }
-"""The files with kernels, by name; each has ``shipped``."""
+"""The families, and their files with kernels; each file has ``shipped``."""
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 CAPABILITIES = (80, 90)
@@ -55,10 +65,16 @@ LOADS, STORES = ("LDG", "LDGSTS", "UTMALDG"), ("STG", "UTMASTG")
 """Opcodes that read and write global memory; those of the tensor memory accelerator move tiles."""
 
 
+def launches(family: str, dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
+    """Every launch of a family, and what it is called."""
+    for module in FAMILIES[family]:
+        yield from module.shipped(dtype)
+
+
 def rows(family: str) -> Iterator[dict[str, Any]]:
     """One row for each launch of a family, type and target."""
     for dtype in DTYPES:
-        for label, launch in FAMILIES[family].shipped(dtype):
+        for label, launch in launches(family, dtype):
             for capability in ONLY_ON.get(family, CAPABILITIES):
                 found = ahead.resources(ahead.compile(launch, capability))
                 yield {

@@ -29,11 +29,11 @@ LAYERS = {
 MODULES = {
     "conv": "netspec.kernels.conv.operators",
     "fc": "netspec.kernels.fc",
-    "lrn": "netspec.kernels.lrn",
-    "lrn_maxpool": "netspec.kernels.lrn_maxpool",
-    "maxpool": "netspec.kernels.maxpool",
-    "avgpool": "netspec.kernels.avgpool",
-    "gap": "netspec.kernels.avgpool",
+    "lrn": "netspec.kernels.lrn.operators",
+    "lrn_maxpool": "netspec.kernels.lrn.operators",
+    "maxpool": "netspec.kernels.pool.maxpool",
+    "avgpool": "netspec.kernels.pool.avgpool",
+    "gap": "netspec.kernels.pool.gap",
 }
 """Where the operators of a kind are."""
 CASES = [(name, direction) for name, layer in LAYERS.items() for direction in layer.directions]

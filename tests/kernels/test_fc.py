@@ -137,7 +137,7 @@ def test_a_layer_has_programs_enough() -> None:
     assert fc.choose(1, 1, torch.float64).splits == 1
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(
     batch=st.integers(0, 40),
     terms=st.integers(1, 90),

@@ -38,6 +38,8 @@ def test_the_wheel_carries_specs_grammar_kernels_and_handbook(built: Path) -> No
         "netspec/py.typed",
     ):
         assert wanted in names
+    kernels = {f"netspec/{path.relative_to(ROOT)}" for path in (ROOT / "kernels").rglob("*.py")}
+    assert kernels <= set(names)
     assert not any(name.startswith(("tests", "specs", "kernels")) for name in names)
 
 

@@ -58,7 +58,7 @@ def assert_right(layer: Layer, variant: ModuleType, number: int, *, in_slices: b
     assert_within(y.slice, layer.y, allowed)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     layer=layers(),
     name=st.sampled_from(["implicit", "split"]),

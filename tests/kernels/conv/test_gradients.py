@@ -28,7 +28,7 @@ def gradient_behind_relu(layer: Layer) -> tuple[Tensor | None, Tensor]:
     return y, torch.where(y > 0, layer.dy, 0.0)
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(layer=layers(), number=st.integers(0, 3), in_slices=st.booleans())
 @example(ALEXNET_C2, 0, False)
 @example(MANY_CHANNELS, 1, True)
@@ -75,9 +75,9 @@ def assert_weight_gradient(layer: Layer, number: int, runs: int, *, in_slices: b
         assert_within(ours, wanted, rounding(wanted, layer.dtype, terms=terms, magnitude=size))
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(layer=layers(), number=st.integers(0, 3), runs=st.integers(1, 4), in_slices=st.booleans())
-@example(ALEXNET_C2, 0, 2, False)
+@example(replace(ALEXNET_C2, size=(1, 5, 5, 32), count=64), 0, 2, False)
 @example(MANY_CHANNELS, 1, 1, True)
 @example(NO_IMAGES, 0, 3, False)
 def test_the_weight_and_bias_gradients(

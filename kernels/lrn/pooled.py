@@ -2,7 +2,7 @@
 
     y[h, w, c] = max over r, s of b[h stride_h + r - top, w stride_w + s - left, c],  b = LRN(x)
 
-with b as in ``kernels/lrn.py`` and padding of minus infinity (Krizhevsky et al. 2012, sections 3.3
+with b as in ``forward.py`` and padding of minus infinity (Krizhevsky et al. 2012, sections 3.3
 and 3.4).  A pool that rounds up carries its overhang in bottom and right.
 
 A 3x3/2 pool in bfloat16 moves 2.5 bytes an input element, 2 read and 1/4 x 2 written; LRN and pool
@@ -25,18 +25,30 @@ all of its window's windows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator
-from netspec.kernels.chunks import append, chunk_of, neighbourhood, together
-from netspec.kernels.launch import Launch, blocks, power_of_two, run
-from netspec.kernels.layout import check_kind, pitch
-from netspec.kernels.lrn import check_lrn, is_chunked, powers, scales, shifted_scale
+from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.conv.tiles import MULTIPROCESSORS
+from netspec.kernels.launch import Launch, blocks, power_of_two
+from netspec.kernels.layout import pitch
+from netspec.kernels.lrn.chunks import chunk_of, neighbourhood
+from netspec.kernels.lrn.ranks import larger, larger_of_each, largest, rank, value
+from netspec.kernels.lrn.scales import (
+    BLOCK,
+    chunk_constants,
+    constants,
+    is_chunked,
+    powers,
+    scales,
+    shifted_scale,
+    window,
+)
+from netspec.kernels.pool.geometry import shape, windows
+from netspec.kernels.tuples import append, together
 
 # --------------------------------------------------------------------------------- configurations
 
@@ -46,53 +58,22 @@ COLUMNS = 2
 ROWS = 8
 """Outputs below each other a thread, at most."""
 
-BLOCK = 128
-"""Threads, each with a chunk, a program."""
-
-PROGRAMS = 528
-"""Programs that fill a GPU: four on each multiprocessor of an H100 or H200."""
+PROGRAMS = 4 * MULTIPROCESSORS
+"""Programs that fill a GPU."""
 
 AREA = 512
 """Outputs a program of the kernel for any shape."""
 
 
-@dataclass(frozen=True)
-class Pool:
-    """A window's size and step; ``padding`` is (top, bottom, left, right)."""
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int, int, int]
-
-    def size_out(self, height: int, width: int) -> tuple[int, int]:
-        """Outputs along both axes."""
-        top, bottom, left, right = self.padding
-        return (
-            (height + top + bottom - self.kernel[0]) // self.stride[0] + 1,
-            (width + left + right - self.kernel[1]) // self.stride[1] + 1,
-        )
-
-    @property
-    def overlap(self) -> int:
-        """Rows that a window shares with the next one, and with no other; else 0."""
-        shared = self.kernel[0] - self.stride[0]
-        return shared if 0 < shared <= self.stride[0] else 0
-
-    def constants(self) -> dict[str, int]:
-        """Size and step as the kernels' compile-time arguments."""
-        return {
-            "KERNEL_H": self.kernel[0],
-            "KERNEL_W": self.kernel[1],
-            "STRIDE_H": self.stride[0],
-            "STRIDE_W": self.stride[1],
-            "PADDING_TOP": self.padding[0],
-            "PADDING_LEFT": self.padding[2],
-        }
-
-
-def is_walked(pool: Pool, reach: int, part: int, x: Tensor, y: Tensor) -> bool:
+def is_walked(geometry: Geometry, reach: int, part: int, x: Tensor, y: Tensor) -> bool:
     """Whether threads walk over chunks: chunks fit, and a window is small enough to unroll."""
-    return max(pool.kernel) <= 3 and is_chunked(reach, part, x, y)
+    return max(geometry.kernel) <= 3 and is_chunked(reach, part, x, y)
+
+
+def overlap_of(geometry: Geometry) -> int:
+    """Rows that a window shares with the next one, and with no other; else 0."""
+    shared = geometry.kernel[0] - geometry.stride[0]
+    return shared if 0 < shared <= geometry.stride[0] else 0
 
 
 def rows_of(height_out: int, threads_of_row: int) -> int:
@@ -104,47 +85,6 @@ def rows_of(height_out: int, threads_of_row: int) -> int:
 
 
 # ---------------------------------------------------------------------------------------- kernels
-
-
-@triton.jit
-def larger(a, b):
-    """The maximum, where NaN wins as it does in PyTorch."""
-    return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
-
-
-@triton.jit
-def largest(values, FIRST: tl.constexpr, COUNT: tl.constexpr):
-    """The maximum of COUNT members of a tuple."""
-    found = values[FIRST]
-    for i in tl.static_range(1, COUNT):
-        found = larger(found, values[FIRST + i])
-    return found
-
-
-@triton.jit
-def rank(x, s, BETA: tl.constexpr):
-    """What the largest b = x s^-beta has the largest of.
-
-    For beta = 0.75 it is b |b|, which takes one reciprocal square root where b takes a second
-    root: those roots, not bandwidth, are what the kernel would wait for.
-    """
-    if BETA == 0.75:
-        root = tl.rsqrt(s)
-        half = x * root
-        return half * tl.abs(half) * root
-    else:
-        power, _ = powers(s, BETA)
-        return x * power
-
-
-@triton.jit
-def value(ranks, BETA: tl.constexpr):
-    """b of its rank."""
-    if BETA == 0.75:
-        root = tl.sqrt(tl.abs(ranks))
-        return tl.where(ranks < 0, -root, root)
-    else:
-        return ranks
 
 
 @triton.jit
@@ -174,15 +114,6 @@ def maxima_of_row(
     maxima = ()
     for column in tl.static_range(COLUMNS):
         maxima = append(maxima, largest(row, column * STRIDE_W, KERNEL_W))
-    return maxima
-
-
-@triton.jit
-def larger_of_each(a, b, COLUMNS: tl.constexpr):
-    """The maxima of two tuples, member by member."""
-    maxima = ()
-    for column in tl.static_range(COLUMNS):
-        maxima = append(maxima, larger(a[column], b[column]))
     return maxima
 
 
@@ -281,16 +212,23 @@ def pooled(
 # --------------------------------------------------------------------------------------- launches
 
 
-def lrn_maxpool_launches(
-    x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int, pool: Pool
+def launches(
+    x: Tensor,
+    y: Tensor,
+    n: int,
+    k: float,
+    alpha: float,
+    beta: float,
+    groups: int,
+    geometry: Geometry,
 ) -> list[Launch]:
     """y [N, H', W', C] of x [N, H, W, C] as one launch; each a slice of channels if need be."""
     if y.numel() == 0:
         return []
     batch, height_out, width_out, channels = y.shape
-    part = channels // groups
-    reach = min(n // 2, part - 1)
-    arguments = pool.constants() | {
+    part, reach = window(channels, n, groups)
+    arguments = constants(k, alpha, beta, x.dtype) | shape(geometry)
+    arguments |= {
         "x_ptr": x,
         "y_ptr": y,
         "x_pitch": pitch("x", x),
@@ -299,26 +237,16 @@ def lrn_maxpool_launches(
         "width": x.shape[2],
         "height_out": height_out,
         "width_out": width_out,
-        "K": k,
-        "ALPHA": alpha,
-        "BETA": beta,
-        "ACCUMULATOR": accumulator(x.dtype),
     }
-    if is_walked(pool, reach, part, x, y):
-        chunk = chunk_of(x)
-        items = batch * blocks(width_out, COLUMNS) * (channels // chunk)
+    if is_walked(geometry, reach, part, x, y):
+        items = batch * blocks(width_out, COLUMNS) * (channels // chunk_of(x))
         rows = rows_of(height_out, items)
+        arguments |= chunk_constants(x, part, reach)
         arguments |= {
             "rows": rows,
             "items": items,
-            "CHANNELS": channels,
-            "PART": part,
-            "HALO": power_of_two(reach),
-            "N": 2 * reach + 1,
-            "OVERLAP": pool.overlap,
+            "OVERLAP": overlap_of(geometry),
             "COLUMNS": COLUMNS,
-            "BLOCK": BLOCK,
-            "CHUNK": chunk,
         }
         return [Launch(walked, (blocks(items, BLOCK) * blocks(height_out, rows),), arguments)]
     pixels = batch * height_out * width_out
@@ -334,98 +262,6 @@ def lrn_maxpool_launches(
     return [Launch(pooled, (blocks(pixels, AREA // columns), blocks(channels, columns)), arguments)]
 
 
-# -------------------------------------------------------------------------------------- operators
-
-
-def _pool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Pool:
-    """The pool of a map ``x``.
-
-    Raises:
-        ValueError: a size or a step is below 1, padding below 0, or no window fits.
-    """
-    if (len(kernel), len(stride), len(padding)) != (2, 2, 4):
-        raise ValueError(
-            "kernel and stride must be 2 integers and padding 4, and are "
-            f"{list(kernel)}, {list(stride)} and {list(padding)}"
-        )
-    if min(*kernel, *stride) < 1 or min(padding) < 0:
-        raise ValueError(
-            f"kernel {list(kernel)} and stride {list(stride)} must be at least 1, and padding "
-            f"{list(padding)} at least 0"
-        )
-    top, bottom, left, right = padding
-    pool = Pool((kernel[0], kernel[1]), (stride[0], stride[1]), (top, bottom, left, right))
-    height, width = x.shape[1:3]
-    if min(pool.size_out(height, width)) < 1:
-        raise ValueError(
-            f"a window of {kernel[0]}x{kernel[1]} does not fit into {height}x{width} with padding "
-            f"{list(padding)}"
-        )
-    return pool
-
-
-def _size_out(x: Tensor, pool: Pool) -> tuple[int, int, int, int]:
-    return (x.shape[0], *pool.size_out(x.shape[1], x.shape[2]), x.shape[3])
-
-
-# fmt: off
-@torch.library.custom_op("netspec::lrn_maxpool", mutates_args=())
-def lrn_maxpool(
-    x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
-    kernel: list[int], stride: list[int], padding: list[int],
-) -> Tensor:
-    """Maxima of LRN(x) over windows; x [N, H, W, C], the result [N, H', W', C].
-
-    ``padding`` is (top, bottom, left, right).
-
-    Raises:
-        ValueError, TypeError: see :func:`netspec.kernels.lrn.check_lrn`; or the window does not
-            fit.
-    """
-    check_lrn(x, n, k, alpha, beta, groups)
-    pool = _pool(x, kernel, stride, padding)
-    y = torch.empty(_size_out(x, pool), dtype=x.dtype, device=x.device)
-    run(lrn_maxpool_launches(x, y, n, k, alpha, beta, groups, pool))
-    return y
-
-
-@torch.library.custom_op("netspec::lrn_maxpool_out", mutates_args={"y"})
-def lrn_maxpool_out(
-    x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
-    kernel: list[int], stride: list[int], padding: list[int],
-) -> None:
-    """The same into ``y`` [N, H', W', C], which may be a slice of channels but no part of ``x``.
-
-    Raises:
-        ValueError, TypeError: as :func:`lrn_maxpool`; or y is of another size, type or device.
-    """
-    check_lrn(x, n, k, alpha, beta, groups)
-    pool = _pool(x, kernel, stride, padding)
-    pitch("y", y)
-    if tuple(y.shape) != _size_out(x, pool):
-        raise ValueError(f"y must be {list(_size_out(x, pool))}, and is {list(y.shape)}")
-    check_kind("y", y, x)
-    run(lrn_maxpool_launches(x, y, n, k, alpha, beta, groups, pool))
-
-
-@lrn_maxpool.register_fake
-def _(
-    x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
-    kernel: list[int], stride: list[int], padding: list[int],
-) -> Tensor:
-    size = _size_out(x, _pool(x, kernel, stride, padding))
-    return torch.empty(size, dtype=x.dtype, device=x.device)
-
-
-@lrn_maxpool_out.register_fake
-def _(
-    x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
-    kernel: list[int], stride: list[int], padding: list[int],
-) -> None:
-    return None
-# fmt: on
-
-
 # ---------------------------------------------------------------------------------------- shipped
 
 
@@ -436,9 +272,8 @@ def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
         (27, 256, 2.0, 1e-4, 2, 0),
         (56, 192, 1.0, 2e-5, 1, 1),
     ):
-        pool = Pool((3, 3), (2, 2), (0, overhang, 0, overhang))
         x = torch.empty(32, size, size, channels, dtype=dtype, device="meta")
-        y = torch.empty(_size_out(x, pool), dtype=dtype, device="meta")
-        label = f"lrn_maxpool {size}x{size}x{channels}, {groups} groups"
-        for launch in lrn_maxpool_launches(x, y, 5, k, alpha, 0.75, groups, pool):
-            yield label, launch
+        geometry = windows(x.shape, (3, 3), (2, 2), (0, overhang, 0, overhang))
+        y = x.new_empty(geometry.size_out)
+        (launch,) = launches(x, y, 5, k, alpha, 0.75, groups, geometry)
+        yield f"lrn_maxpool {size}x{size}x{channels}, {groups} groups", launch

@@ -11,8 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from netspec.kernels import maxpool as ops
-from netspec.kernels.pool_geometry import checked
+from netspec.kernels.pool import max_gradients
+from netspec.kernels.pool import maxima as kernels
+from netspec.kernels.pool import maxpool as ops
+from netspec.kernels.pool.geometry import checked
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,
@@ -24,7 +26,7 @@ from tests.kernels.helpers import (
     rounding,
     within,
 )
-from tests.kernels.pools import Pool, pools
+from tests.kernels.pool.pools import Pool, pools
 
 OVERLAPPING = Pool((2, 9, 7, 5), (3, 3), (2, 2))
 SAME = Pool((1, 5, 6, 16), (3, 3), (1, 1), (1, 1, 1, 1))
@@ -293,11 +295,11 @@ class TestOnlyOnGpu:
         geometry = checked(pool.size, *pool.steps)
         y, places = maxima(x, pool)
         ours, index = torch.empty_like(y), torch.empty_like(places, dtype=torch.uint8)
-        for launch in ops.maxpool_launches(x, ours, index, geometry, relu=False):
+        for launch in kernels.launches(x, ours, index, geometry, relu=False):
             replace(launch, warps=8)()
         assert torch.equal(ours, y)
         assert torch.equal(index.long(), places)
         dx = torch.empty_like(x)
-        for launch in ops.maxpool_backward_launches(dy, index, dx, geometry):
+        for launch in max_gradients.launches(dy, index, dx, geometry):
             replace(launch, warps=8)()
         assert torch.equal(dx, ops.maxpool_backward(dy, index, *pool.size[1:3], *pool.steps))

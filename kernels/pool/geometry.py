@@ -49,14 +49,13 @@ def windows(
     )
 
 
-def checked(
+def fitting(
     size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
 ) -> Geometry:
-    """The same, where every window sees a pixel of the map.
+    """The same, where a window fits; one may lie in the padding.
 
     Raises:
-        ValueError: an attribute has the wrong length or sign, the kernel does not fit, a window
-            sees only padding, or there are more pixels than 32 bits count.
+        ValueError: an attribute has the wrong length or sign, or the kernel does not fit.
     """
     for name, steps, wanted in (
         ("kernel", kernel, 2),
@@ -71,15 +70,26 @@ def checked(
             f"{list(padding)} at least 0"
         )
     found = windows(size, kernel, stride, padding)
-    for axis, name, extent, out in (
-        (0, "height", found.height, found.height_out),
-        (1, "width", found.width, found.width_out),
-    ):
+    for axis, name, extent, out in _axes(found):
         if out < 1:
             raise ValueError(
                 f"a window of {kernel[axis]} does not fit into a {name} of {extent} with padding "
                 f"{list(padding)}"
             )
+    return found
+
+
+def checked(
+    size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
+) -> Geometry:
+    """The same, where every window sees a pixel of the map.
+
+    Raises:
+        ValueError: as :func:`fitting`; or a window sees only padding, or there are more pixels than
+            32 bits count.
+    """
+    found = fitting(size, kernel, stride, padding)
+    for axis, name, extent, out in _axes(found):
         before = padding[2 * axis]
         if before >= kernel[axis] or (out - 1) * stride[axis] - before >= extent:
             raise ValueError(
@@ -93,6 +103,13 @@ def checked(
     return found
 
 
+def _axes(found: Geometry) -> tuple[tuple[int, str, int, int], ...]:
+    return (
+        (0, "height", found.height, found.height_out),
+        (1, "width", found.width, found.width_out),
+    )
+
+
 def check_size(name: str, x: Tensor, size: tuple[int, ...]) -> None:
     """Refuse a map of another size.
 
@@ -103,15 +120,20 @@ def check_size(name: str, x: Tensor, size: tuple[int, ...]) -> None:
         raise ValueError(f"{name} must be {list(size)}, and is {list(x.shape)}")
 
 
+def shape(geometry: Geometry) -> dict[str, int]:
+    """Size, step and padding as the kernels' compile-time arguments."""
+    constants = geometry.constants()
+    del constants["DILATION_H"], constants["DILATION_W"]
+    return constants
+
+
 def steps(geometry: Geometry) -> dict[str, int]:
-    """The compile-time arguments of every kernel over windows.
+    """The same, and the compile-time arguments for loops without comparisons.
 
     The first ``INSIDE_H`` x ``INSIDE_W`` taps of no window pass the end of the map: they need not
     be compared with it.
     """
-    constants = geometry.constants()
-    del constants["DILATION_H"], constants["DILATION_W"]
-    return constants | {
+    return shape(geometry) | {
         "INSIDE_H": inside(geometry, 0, geometry.height_out - 1),
         "INSIDE_W": inside(geometry, 1, geometry.width_out - 1),
     }
@@ -133,6 +155,19 @@ def sizes(geometry: Geometry) -> dict[str, int]:
         "width_out": geometry.width_out,
         "channels": geometry.channels,
     }
+
+
+def example(
+    size: tuple[int, int, int, int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor, Geometry]:
+    """Operands (x, y) of a layer without memory behind them, and its geometry."""
+    found = checked(size, kernel, stride, padding)
+    x, y = (torch.empty(s, dtype=dtype, device="meta") for s in (size, found.size_out))
+    return x, y, found
 
 
 # ------------------------------------------------------------------------------------------ tiles

@@ -10,10 +10,12 @@ the mean, everywhere: taps outside of the map count as zeros.
     dcoefficient[c] = sum over n, i, j of dy[n, i, j, c] p[n, i, j, c]
     dbias[c] = sum over n, i, j of dy[n, i, j, c]
 
-Forward and dx are the average pool's kernels.  The sums over pixels are cut into parts, which a
-second kernel adds up in one order, so they too have the same bits each time.  Only x is kept: its
-means are computed again.  2 x 2 / 2 in 16 bits moves, for each input element, 2.5 bytes forward,
+Forward and dx are the average pool's kernels, and the rest is in ``parameter_gradients.py``.  Only
+x is kept.  2 x 2 / 2 in 16 bits moves, for each input element, 2.5 bytes forward,
 2.5 for dx and 2.5 for the parameters, at one addition each (and a product for each output).
+
+    netspec::subsample             y, differentiable
+    netspec::subsample_backward    dx, dcoefficient and dbias
 """
 
 from __future__ import annotations
@@ -23,29 +25,13 @@ from math import prod
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator
-from netspec.kernels.avgpool import (
-    average_backward_launches,
-    average_launches,
-    parts_of,
-    sum_of_parts,
-    window_sums,
-)
 from netspec.kernels.conv.geometry import Geometry
-from netspec.kernels.launch import Launch, blocks, run
+from netspec.kernels.launch import Launch, run
 from netspec.kernels.layout import check, check_device, check_kind, laid_out, pitch
-from netspec.kernels.pool_geometry import (
-    check_size,
-    checked,
-    choose,
-    sizes,
-    steps,
-    windows,
-)
+from netspec.kernels.pool import average_gradients, averages, parameter_gradients
+from netspec.kernels.pool.geometry import check_size, checked, example, windows
 
 BY = ("mean", "sum")
 """What the coefficient multiplies."""
@@ -53,53 +39,14 @@ BY = ("mean", "sum")
 NOTHING_COUNTED = {"FIRST_H": 0, "FIRST_W": 0, "end_h": 1, "end_w": 1}
 """For the average pool's kernels, whose share is the same everywhere here."""
 
-# ---------------------------------------------------------------------------------------- kernels
-
-
-@triton.jit
-def parameter_sums(
-    x_ptr, dy_ptr, dcoefficient_ptr, dbias_ptr, x_pitch, dy_pitch, pixels, parts,
-    batch, height, width, height_out, width_out, channels,
-    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr,
-    STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
-    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
-    INSIDE_H: tl.constexpr, INSIDE_W: tl.constexpr,
-    SHARE: tl.constexpr, ACCUMULATOR: tl.constexpr,
-    PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
-):  # fmt: skip
-    """Sums of dy p and of dy over a part of the output pixels; grid: channels x parts."""
-    tiles = tl.cdiv(channels, CHANNELS)
-    c = tl.program_id(0) % tiles * CHANNELS + tl.arange(0, CHANNELS)
-    part = tl.program_id(0) // tiles
-    share = tl.cdiv(tl.cdiv(pixels, PIXELS), parts) * PIXELS
-    dcoefficient = tl.zeros((PIXELS, CHANNELS), ACCUMULATOR)
-    dbias = tl.zeros((PIXELS, CHANNELS), ACCUMULATOR)
-    for first in range(part * share, tl.minimum((part + 1) * share, pixels), PIXELS):
-        pixel = first + tl.arange(0, PIXELS)
-        is_real = (pixel < pixels)[:, None] & (c < channels)[None, :]
-        rest = pixel // width_out
-        total = window_sums(
-            x_ptr, rest // height_out, rest % height_out * STRIDE_H - PADDING_TOP,
-            pixel % width_out * STRIDE_W - PADDING_LEFT, c, is_real, x_pitch, height, width,
-            KERNEL_H, KERNEL_W, PADDING_TOP, PADDING_LEFT, INSIDE_H, INSIDE_W, ACCUMULATOR,
-        )  # fmt: skip
-        dy_at = dy_ptr + (pixel.to(tl.int64) * dy_pitch)[:, None] + c[None, :]
-        dy = tl.load(dy_at, is_real, other=0.0).to(ACCUMULATOR)
-        dcoefficient += dy * (total * SHARE)
-        dbias += dy
-    at = part * channels + c
-    tl.store(dcoefficient_ptr + at, tl.sum(dcoefficient, 0), c < channels)
-    tl.store(dbias_ptr + at, tl.sum(dbias, 0), c < channels)
-
-
 # --------------------------------------------------------------------------------------- launches
 
 
-def subsample_launches(
+def launches(
     x: Tensor, coefficient: Tensor, bias: Tensor, y: Tensor, geometry: Geometry, *, by: str
 ) -> list[Launch]:
     """y [N, H', W', C] of ``x`` [N, H, W, C], ``coefficient`` [C] and ``bias`` [C], one launch."""
-    return average_launches(
+    return averages.launches(
         x,
         y,
         geometry,
@@ -110,7 +57,7 @@ def subsample_launches(
     )
 
 
-def subsample_backward_launches(
+def backward_launches(
     dy: Tensor,
     x: Tensor,
     coefficient: Tensor,
@@ -122,40 +69,12 @@ def subsample_backward_launches(
     by: str,
 ) -> list[Launch]:
     """``dy`` [N, H', W', C] into ``dx`` [N, H, W, C], ``dcoefficient`` [C] and ``dbias`` [C]."""
-    tile = choose(geometry.channels, x.dtype)
-    tiles = blocks(geometry.channels, tile.channels)
-    parts = parts_of(geometry.pixels_out, tiles, tile.pixels)
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    sums = [x.new_empty((parts, geometry.channels), dtype=dtype) for _ in range(2)]
-    arguments = (
-        sizes(geometry)
-        | steps(geometry)
-        | tile.constants()
-        | {
-            "x_ptr": x,
-            "dy_ptr": dy,
-            "dcoefficient_ptr": sums[0],
-            "dbias_ptr": sums[1],
-            "x_pitch": pitch("x", x),
-            "dy_pitch": pitch("dy", dy),
-            "pixels": geometry.pixels_out,
-            "parts": parts,
-            "SHARE": share_of(geometry, by),
-            "ACCUMULATOR": accumulator(x.dtype),
-        }
-    )
+    share = share_of(geometry, by)
     return [
-        *average_backward_launches(
-            dy,
-            dx,
-            geometry,
-            share=share_of(geometry, by),
-            counts=NOTHING_COUNTED,
-            coefficient=coefficient,
+        *average_gradients.launches(
+            dy, dx, geometry, share=share, counts=NOTHING_COUNTED, coefficient=coefficient
         ),
-        Launch(parameter_sums, (tiles * parts,), arguments, tile.warps),
-        sum_of_parts(sums[0], dcoefficient),
-        sum_of_parts(sums[1], dbias),
+        *parameter_gradients.launches(dy, x, dcoefficient, dbias, geometry, share=share),
     ]
 
 
@@ -189,7 +108,7 @@ def subsample(
     geometry = _geometry(x, coefficient, kernel, stride, padding, by)
     check("bias", bias, (geometry.channels,), like=x)
     y = x.new_empty(geometry.size_out)
-    run(subsample_launches(x, coefficient, bias, y, geometry, by=by))
+    run(launches(x, coefficient, bias, y, geometry, by=by))
     return y
 
 
@@ -210,7 +129,7 @@ def subsample_backward(
     check_size("dy", dy, geometry.size_out)
     dx = x.new_empty(geometry.size_in)
     dcoefficient, dbias = torch.empty_like(coefficient), torch.empty_like(coefficient)
-    run(subsample_backward_launches(dy, x, coefficient, dx, dcoefficient, dbias, geometry, by=by))
+    run(backward_launches(dy, x, coefficient, dx, dcoefficient, dbias, geometry, by=by))
     return dx, dcoefficient, dbias
 
 
@@ -264,23 +183,18 @@ subsample.register_autograd(_gradient, setup_context=_keep)
 
 # ---------------------------------------------------------------------------------------- shipped
 
-SHIPPED = (
-    ("28x28x6 2x2/2", (32, 28, 28, 6), [2, 2], [2, 2]),
-    ("10x10x16 2x2/2", (32, 10, 10, 16), [2, 2], [2, 2]),
-)
-"""LeNet-5's S2 and S4."""
-
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Launches of the layers that the configurations are meant for, on tensors without memory."""
-    for name, size, kernel, stride in SHIPPED:
-        geometry = checked(size, kernel, stride, [0, 0, 0, 0])
-        x = torch.empty(size, dtype=dtype, device="meta")
-        y = torch.empty(geometry.size_out, dtype=dtype, device="meta")
-        v = torch.empty(size[3], dtype=dtype, device="meta")
-        (forward,) = subsample_launches(x, v, v, y, geometry, by="sum")
-        yield f"subsample {name}", forward
-        gradients = subsample_backward_launches(y, x, v, x, v, v, geometry, by="sum")
-        names = ("in x", "in the parameters, parts", "in the parameters, sums of parts")
-        for step, launch in zip(names, gradients, strict=False):
-            yield f"subsample backward {name} {step}", launch
+    """LeNet-5's S2 and S4, on tensors without memory; sums of parts are shipped with ``means``."""
+    steps = [2, 2], [2, 2], [0, 0, 0, 0]
+    x, y, geometry = example((32, 28, 28, 6), *steps, dtype)
+    v = x.new_empty(6)
+    (forward,) = launches(x, v, v, y, geometry, by="sum")
+    yield "subsample 28x28x6 2x2/2", forward
+    x, y, geometry = example((32, 10, 10, 16), *steps, dtype)
+    v = x.new_empty(16)
+    (forward,) = launches(x, v, v, y, geometry, by="sum")
+    yield "subsample 10x10x16 2x2/2", forward
+    in_x, parts, *_ = backward_launches(y, x, v, x, v, v, geometry, by="sum")
+    yield "subsample backward 10x10x16 2x2/2 in x", in_x
+    yield "subsample backward 10x10x16 2x2/2 in the parameters, parts", parts

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from netspec.kernels import avgpool as ops
-from netspec.kernels.pool_geometry import checked
+from netspec.kernels.pool import averages
+from netspec.kernels.pool import avgpool as ops
+from netspec.kernels.pool.geometry import checked
 from netspec.ops.avgpool import AvgPool
 from netspec.shapes import Kernel, Shape
 from tests.kernels.helpers import (
@@ -23,7 +24,7 @@ from tests.kernels.helpers import (
     rounding,
     within,
 )
-from tests.kernels.pools import Pool, pools, spread, sums
+from tests.kernels.pool.pools import Pool, pools, spread, sums
 
 SAME = Pool((1, 5, 4, 16), (3, 3), (1, 1), (1, 1, 1, 1))
 UP = Pool((2, 6, 5, 3), (3, 3), (2, 2), (0, 1, 1, 2))
@@ -55,7 +56,7 @@ def counts(pool: Pool, padding: tuple[int, int, int, int]) -> Tensor:
 
 
 @st.composite
-def averages(draw: st.DrawFn) -> tuple[Pool, list[int], bool]:
+def cases(draw: st.DrawFn) -> tuple[Pool, list[int], bool]:
     """A pool whose padding has overhang in it, that overhang, and whether padding counts."""
     pool = draw(pools())
     _, bottom, _, right = pool.padding
@@ -88,7 +89,7 @@ EXAMPLES = [(pool, [0, 0], is_on) for pool in ODD for is_on in (False, True)] + 
 
 
 class TestWindows:
-    @given(case=averages(), dtype=st.sampled_from(DTYPES))
+    @given(case=cases(), dtype=st.sampled_from(DTYPES))
     @settings(max_examples=25)
     def test_any(self, case: tuple[Pool, list[int], bool], dtype: torch.dtype) -> None:
         self.check(case, dtype)
@@ -173,74 +174,6 @@ class TestWindows:
             ops.avgpool_backward(x, 4, 4, *steps, [0] * 4, [0, 0], False)
 
 
-MAPS = ((1, 1, 1, 1), (2, 7, 7, 33), (0, 3, 3, 2), (1, 40, 33, 3), (3, 1, 5, 300), (1, 20, 30, 64))
-
-
-class TestWholeMaps:
-    @given(
-        size=st.tuples(
-            st.integers(0, 3), st.integers(1, 12), st.integers(1, 12), st.integers(1, 90)
-        ),
-        dtype=st.sampled_from(DTYPES),
-    )
-    @settings(max_examples=20)
-    def test_any(self, size: tuple[int, int, int, int], dtype: torch.dtype) -> None:
-        self.check(size, dtype)
-
-    @pytest.mark.parametrize("size", MAPS)
-    def test_odd(self, size: tuple[int, int, int, int]) -> None:
-        self.check(size, torch.float32)
-
-    def check(self, size: tuple[int, int, int, int], dtype: torch.dtype) -> None:
-        x = normal(*size, dtype=dtype)
-        y = ops.gap(within(x))
-        exact = x.double().mean((1, 2), keepdim=True)
-        magnitude = x.double().abs().mean((1, 2), keepdim=True)
-        allowed = rounding(exact, dtype, terms=size[1] * size[2], magnitude=magnitude)
-        assert_within(y, exact, allowed)
-        dy = normal(size[0], 1, 1, size[3], dtype=dtype)
-        exact = (dy.double() / (size[1] * size[2])).expand(size)
-        allowed = rounding(exact, dtype, terms=1, magnitude=exact.abs())
-        assert_within(ops.gap_backward(within(dy), *size[1:3]), exact, allowed)
-
-    def test_several_programs_share_a_large_map(self) -> None:
-        x = normal(1, 20, 30, 64, dtype=torch.float16)
-        launches = ops.gap_launches(x, x.new_empty(1, 1, 1, 64))
-        assert len(launches) == 2
-        assert launches[0].grid[0] > 1
-        assert torch.equal(ops.gap(x), ops.gap(x))
-
-    @pytest.mark.parametrize("size", [(2, 3, 4, 5), (1, 20, 30, 64)])
-    def test_gradcheck(self, size: tuple[int, int, int, int]) -> None:
-        x = normal(*size).requires_grad_()
-        assert torch.autograd.gradcheck(ops.gap, x, fast_mode=True)
-
-    @pytest.mark.parametrize("size", [(2, 3, 4, 5), (1, 20, 30, 64)])
-    def test_opcheck(self, size: tuple[int, int, int, int]) -> None:
-        x = normal(*size, dtype=torch.float32)
-        torch.library.opcheck(ops.gap, (x.clone().requires_grad_(),))
-        torch.library.opcheck(ops.gap_backward, (ops.gap(x), *size[1:3]))
-
-    def test_refusals(self) -> None:
-        x = normal(2, 4, 5, 3)
-        with pytest.raises(ValueError, match="x must be channels-last"):
-            ops.gap(x.permute(0, 3, 1, 2))
-        with pytest.raises(ValueError, match="have no pixels"):
-            ops.gap(x[:, :0])
-        with pytest.raises(ValueError, match="dy must be"):
-            ops.gap_backward(x, 4, 5)
-        with pytest.raises(TypeError, match="floating point"):
-            ops.gap(x.int())
-
-
-@pytest.mark.parametrize("parts", [1, 32, 33, 100])
-def test_sums_of_more_parts_than_a_block_holds(parts: int) -> None:
-    part, y = normal(parts, 2, 20), torch.empty(2, 20, dtype=torch.float64, device=DEVICE)
-    ops.sum_of_parts(part, y, count=7)()
-    exact, magnitude = part.sum(0) / 7, part.abs().sum(0) / 7
-    assert_within(y, exact, rounding(exact, y.dtype, terms=parts, magnitude=magnitude))
-
-
 @gpu
 @only_on_gpu
 class TestOnlyOnGpu:
@@ -252,10 +185,6 @@ class TestOnlyOnGpu:
         assert torch.equal(y[-1:], ops.avgpool(x[-1:].clone(), *steps))
         dx = ops.avgpool_backward(y, 1024, 1024, *steps)
         assert torch.equal(dx[-1:], ops.avgpool_backward(y[-1:].clone(), 1024, 1024, *steps))
-        exact = x[-1:].double().mean((1, 2), keepdim=True)
-        magnitude = x[-1:].double().abs().mean((1, 2), keepdim=True)
-        allowed = rounding(exact, x.dtype, terms=2**20, magnitude=magnitude)
-        assert_within(ops.gap(x)[-1:], exact, allowed)
 
     @pytest.mark.parametrize("pool", [SAME, UP])
     def test_eight_warps(self, pool: Pool) -> None:
@@ -263,11 +192,7 @@ class TestOnlyOnGpu:
         steps = arguments(pool, [0, 0], False)
         geometry = checked(pool.size, *pool.steps)
         y = torch.empty_like(pool.dy(torch.float16))
-        share, ends = ops.counting(geometry, list(pool.padding), count_pad=False)
-        for launch in ops.average_launches(x, y, geometry, share=share, counts=ends):
+        share, ends = averages.counting(geometry, list(pool.padding), count_pad=False)
+        for launch in averages.launches(x, y, geometry, share=share, counts=ends):
             replace(launch, warps=8)()
         assert torch.equal(y, ops.avgpool(x, *steps))
-        means = torch.empty(pool.size[0], 1, 1, pool.size[3], dtype=x.dtype, device=DEVICE)
-        for launch in ops.gap_launches(x, means):
-            replace(launch, warps=8)()
-        torch.testing.assert_close(means, ops.gap(x))

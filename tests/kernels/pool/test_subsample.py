@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from netspec.kernels import subsample as ops
-from netspec.kernels.pool_geometry import checked
+from netspec.kernels.pool import subsample as ops
+from netspec.kernels.pool.geometry import checked
 from netspec.ops.subsample import Subsample
 from netspec.shapes import Kernel, Shape
 from tests.kernels.helpers import (
@@ -23,7 +23,7 @@ from tests.kernels.helpers import (
     rounding,
     within,
 )
-from tests.kernels.pools import Pool, pools, spread, sums
+from tests.kernels.pool.pools import Pool, pools, spread, sums
 
 S2 = Pool((2, 6, 6, 6))
 OVERLAPPING = Pool((1, 5, 6, 3), (3, 3), (2, 2), (1, 1, 0, 1))
@@ -121,7 +121,7 @@ def test_same_bits_each_time() -> None:
 def test_the_sums_are_cut_into_parts() -> None:
     pool = ODD[6]
     x, coefficient, bias = operands(pool, torch.float32)
-    launches = ops.subsample_backward_launches(
+    launches = ops.backward_launches(
         pool.dy(x.dtype), x, coefficient, torch.empty_like(x), bias, bias.clone(),
         checked(pool.size, *pool.steps), by="sum",
     )  # fmt: skip
@@ -172,7 +172,7 @@ def test_eight_warps(pool: Pool) -> None:
     x, coefficient, bias = operands(pool, torch.float16)
     dy = pool.dy(torch.float16)
     found = [torch.empty_like(tensor) for tensor in (x, coefficient, bias)]
-    for launch in ops.subsample_backward_launches(
+    for launch in ops.backward_launches(
         dy, x, coefficient, *found, checked(pool.size, *pool.steps), by="mean"
     ):
         replace(launch, warps=8)()

@@ -1,0 +1,188 @@
+"""The operators: LRN, and LRN with the max-pool behind it.
+
+    netspec::lrn                y, differentiable
+    netspec::lrn_out            the same into a given y
+    netspec::lrn_backward       dx of x and dy
+    netspec::lrn_maxpool        the maxima of y over windows, for inference
+    netspec::lrn_maxpool_out    the same into a given y
+
+``scales.py``, ``forward.py``, ``backward.py`` and ``pooled.py`` say what is computed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netspec.kernels.launch import run
+from netspec.kernels.layout import check_device, check_kind, laid_out, pitch
+from netspec.kernels.lrn import backward, forward, pooled
+from netspec.kernels.lrn.chunks import chunk_of
+from netspec.kernels.lrn.scales import BLOCK
+from netspec.kernels.pool.geometry import check_size, fitting, windows
+
+
+def check_lrn(x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int) -> None:
+    """Refuse what is no LRN of a map ``x`` [N, H, W, C].
+
+    Raises:
+        ValueError: n is even or below 1; k is not above 0; alpha or beta is below 0; groups do not
+            divide the channels; the layout is no channels-last one, or the map too large.
+        TypeError: the type is none that the kernels run on.
+    """
+    check_device(x)
+    pitch("x", x)
+    if n < 1 or n % 2 == 0:
+        raise ValueError(f"n must be odd and at least 1, and is {n}")
+    if not (k > 0 and alpha >= 0 and beta >= 0):
+        raise ValueError(
+            f"k must be above 0, and alpha and beta at least 0; they are {k}, {alpha} and {beta}"
+        )
+    if groups < 1 or x.shape[3] % groups:
+        raise ValueError(f"{x.shape[3]} channels do not fall into {groups} groups")
+    if x.shape[0] * x.shape[1] * x.shape[2] >= 2**31 or x.numel() // chunk_of(x) >= 2**31 - BLOCK:
+        raise ValueError(f"x {list(x.shape)} is more than one launch counts: split the batch")
+
+
+def check_alike(name: str, y: Tensor, x: Tensor) -> None:
+    """Refuse a map of another size, type or device than ``x``.
+
+    Raises:
+        ValueError: its size differs, or its layout is no channels-last one.
+        TypeError: its type or its device differs.
+    """
+    pitch(name, y)
+    if y.shape != x.shape:
+        raise ValueError(f"{name} must be {list(x.shape)}, and is {list(y.shape)}")
+    check_kind(name, y, x)
+
+
+@torch.library.custom_op("netspec::lrn", mutates_args=())
+def lrn(x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int = 1) -> Tensor:
+    """x (k + alpha sum of x^2 over n channels)^-beta; x and the result [N, H, W, C].
+
+    Raises:
+        ValueError, TypeError: see :func:`check_lrn`.
+    """
+    check_lrn(x, n, k, alpha, beta, groups)
+    y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    run(forward.launches(x, y, n, k, alpha, beta, groups))
+    return y
+
+
+@torch.library.custom_op("netspec::lrn_out", mutates_args={"y"})
+def lrn_out(
+    x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int = 1
+) -> None:
+    """The same into ``y`` [N, H, W, C], which may be a slice of channels but no part of ``x``.
+
+    Raises:
+        ValueError, TypeError: see :func:`check_lrn` and :func:`check_alike`.
+    """
+    check_lrn(x, n, k, alpha, beta, groups)
+    check_alike("y", y, x)
+    run(forward.launches(x, y, n, k, alpha, beta, groups))
+
+
+@torch.library.custom_op("netspec::lrn_backward", mutates_args=())
+def lrn_backward(
+    x: Tensor, dy: Tensor, n: int, k: float, alpha: float, beta: float, groups: int = 1
+) -> Tensor:
+    """dx of ``x`` and ``dy``, all [N, H, W, C].
+
+    Raises:
+        ValueError, TypeError: see :func:`check_lrn` and :func:`check_alike`.
+    """
+    check_lrn(x, n, k, alpha, beta, groups)
+    check_alike("dy", dy, x)
+    dx = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    run(backward.launches(x, dy, dx, n, k, alpha, beta, groups))
+    return dx
+
+
+@lrn.register_fake
+def _(x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int = 1) -> Tensor:
+    return torch.empty(x.shape, dtype=x.dtype, device=x.device)
+
+
+@lrn_out.register_fake
+def _(x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int = 1) -> None:
+    return None
+
+
+@lrn_backward.register_fake
+def _(
+    x: Tensor, dy: Tensor, n: int, k: float, alpha: float, beta: float, groups: int = 1
+) -> Tensor:
+    return torch.empty(x.shape, dtype=x.dtype, device=x.device)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, *ctx.attributes = inputs
+    ctx.save_for_backward(x)
+
+
+def _differentiate(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    (x,) = ctx.saved_tensors
+    dx = lrn_backward(x, laid_out(dy), *ctx.attributes)
+    return (dx, *[None] * len(ctx.attributes))
+
+
+lrn.register_autograd(_differentiate, setup_context=_save)
+
+
+# fmt: off
+@torch.library.custom_op("netspec::lrn_maxpool", mutates_args=())
+def lrn_maxpool(
+    x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
+    kernel: list[int], stride: list[int], padding: list[int],
+) -> Tensor:
+    """Maxima of LRN(x) over windows; x [N, H, W, C], the result [N, H', W', C].
+
+    ``padding`` is (top, bottom, left, right).
+
+    Raises:
+        ValueError, TypeError: see :func:`check_lrn`; or the window does not fit.
+    """
+    check_lrn(x, n, k, alpha, beta, groups)
+    geometry = fitting(x.shape, kernel, stride, padding)
+    y = x.new_empty(geometry.size_out)
+    run(pooled.launches(x, y, n, k, alpha, beta, groups, geometry))
+    return y
+
+
+@torch.library.custom_op("netspec::lrn_maxpool_out", mutates_args={"y"})
+def lrn_maxpool_out(
+    x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
+    kernel: list[int], stride: list[int], padding: list[int],
+) -> None:
+    """The same into ``y`` [N, H', W', C], which may be a slice of channels but no part of ``x``.
+
+    Raises:
+        ValueError, TypeError: as :func:`lrn_maxpool`; or y is of another size, type or device.
+    """
+    check_lrn(x, n, k, alpha, beta, groups)
+    geometry = fitting(x.shape, kernel, stride, padding)
+    pitch("y", y)
+    check_size("y", y, geometry.size_out)
+    check_kind("y", y, x)
+    run(pooled.launches(x, y, n, k, alpha, beta, groups, geometry))
+
+
+@lrn_maxpool.register_fake
+def _(
+    x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
+    kernel: list[int], stride: list[int], padding: list[int],
+) -> Tensor:
+    return x.new_empty(windows(x.shape, kernel, stride, padding).size_out)
+
+
+@lrn_maxpool_out.register_fake
+def _(
+    x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
+    kernel: list[int], stride: list[int], padding: list[int],
+) -> None:
+    return None
+# fmt: on

@@ -1,0 +1,179 @@
+"""Averages over windows.
+
+    y[n, i, j, c] = (sum over r, s of x[n, i stride + r - top, j stride + s - left, c])
+                    / count(i, j)
+
+Taps outside of the map are zeros.  ``count`` is the positions of the window that lie on the map or,
+with ``count_pad``, on the map and its padding; overhang, which rounding up leaves at the bottom and
+at the right, is never counted.
+
+3 x 3 / 2 in 16 bits moves 2.5 bytes an input element, for 2.25 additions.
+
+The kernel has room for a coefficient and a bias of each channel, which subsampling trains
+(``subsample.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from netspec.kernels.arithmetic import accumulator
+from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.launch import Launch
+from netspec.kernels.layout import pitch
+from netspec.kernels.pool.geometry import choose, example, is_within, place, sizes, steps
+
+# ---------------------------------------------------------------------------------------- kernels
+
+
+@triton.jit
+def window_sums(
+    x_ptr, image, top, left, c, is_real, x_pitch, height, width,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr,
+    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
+    INSIDE_H: tl.constexpr, INSIDE_W: tl.constexpr, ACCUMULATOR: tl.constexpr,
+):  # fmt: skip
+    """Sums over the windows that begin at (top, left): [PIXELS, CHANNELS]."""
+    corner = (image.to(tl.int64) * height + top) * width + left
+    start = x_ptr + (corner * x_pitch)[:, None] + c[None, :]
+    row_step = tl.cast(width, tl.int64) * x_pitch
+    total = tl.zeros(is_real.shape, ACCUMULATOR)
+    for r in range(KERNEL_H):
+        is_row = is_within(top + r, height, PADDING_TOP > 0, INSIDE_H < KERNEL_H)
+        for s in range(KERNEL_W):
+            is_tap = is_row & is_within(left + s, width, PADDING_LEFT > 0, INSIDE_W < KERNEL_W)
+            x = tl.load(start + (r * row_step + s * x_pitch), is_tap[:, None] & is_real, other=0.0)
+            total += x.to(ACCUMULATOR)
+    return total
+
+
+@triton.jit
+def shares(
+    top, left, end_h, end_w,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr, FIRST_H: tl.constexpr, FIRST_W: tl.constexpr,
+    ACCUMULATOR: tl.constexpr,
+):  # fmt: skip
+    """1 / count of the windows that begin at (top, left): positions in FIRST..end count."""
+    rows = tl.minimum(top + KERNEL_H, end_h) - tl.maximum(top, FIRST_H)
+    columns = tl.minimum(left + KERNEL_W, end_w) - tl.maximum(left, FIRST_W)
+    # Windows that there are none of are asked about too, and nothing is divided by nothing.
+    return 1.0 / tl.maximum(rows * columns, 1).to(ACCUMULATOR)
+
+
+@triton.jit
+def averages(
+    x_ptr, coefficient_ptr, bias_ptr, y_ptr, x_pitch, y_pitch, end_h, end_w,
+    batch, height, width, height_out, width_out, channels,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr,
+    STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
+    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
+    INSIDE_H: tl.constexpr, INSIDE_W: tl.constexpr, FIRST_H: tl.constexpr, FIRST_W: tl.constexpr,
+    SHARE: tl.constexpr, ACCUMULATOR: tl.constexpr,
+    PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    """y = share of the sum, times coefficient, plus bias; grid: output pixels x channels.
+
+    SHARE is that of all windows alike, or None where they differ.
+    """
+    image, row, column, c = place(height_out, width_out, channels, PIXELS, CHANNELS)
+    is_real = (image < batch)[:, None] & (c < channels)[None, :]
+    top = row * STRIDE_H - PADDING_TOP
+    left = column * STRIDE_W - PADDING_LEFT
+    y = window_sums(
+        x_ptr, image, top, left, c, is_real, x_pitch, height, width, KERNEL_H, KERNEL_W,
+        PADDING_TOP, PADDING_LEFT, INSIDE_H, INSIDE_W, ACCUMULATOR,
+    )  # fmt: skip
+    if SHARE is None:
+        share = shares(top, left, end_h, end_w, KERNEL_H, KERNEL_W, FIRST_H, FIRST_W, ACCUMULATOR)
+        y *= share[:, None]
+    else:
+        y *= SHARE
+    if coefficient_ptr is not None:
+        y *= tl.load(coefficient_ptr + c, c < channels, other=0.0).to(ACCUMULATOR)[None, :]
+        y += tl.load(bias_ptr + c, c < channels, other=0.0).to(ACCUMULATOR)[None, :]
+    pixel = (image.to(tl.int64) * height_out + row) * width_out + column
+    y_at = y_ptr + (pixel * y_pitch)[:, None] + c[None, :]
+    tl.store(y_at, y.to(y_ptr.dtype.element_ty), is_real)
+
+
+# --------------------------------------------------------------------------------------- launches
+
+
+def launches(
+    x: Tensor,
+    y: Tensor,
+    geometry: Geometry,
+    *,
+    share: float | None,
+    counts: dict[str, int],
+    coefficient: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> list[Launch]:
+    """y [N, H', W', C] = coefficient [C] times the share of the sums of ``x`` [N, H, W, C], plus
+    bias [C], as one launch; ``counts`` says what counts where ``share`` is None."""
+    tile = choose(geometry.channels, x.dtype)
+    arguments = arguments_of(geometry, share, counts, x.dtype) | {
+        "x_ptr": x,
+        "coefficient_ptr": coefficient,
+        "bias_ptr": bias,
+        "y_ptr": y,
+        "x_pitch": pitch("x", x),
+        "y_pitch": pitch("y", y),
+    }
+    programs = tile.programs(geometry.pixels_out, geometry.channels)
+    return [Launch(averages, (programs,), arguments | tile.constants(), tile.warps)]
+
+
+def counting(
+    geometry: Geometry, padding: list[int], *, count_pad: bool
+) -> tuple[float | None, dict[str, int]]:
+    """The share of every window, None where they differ, and what counts then: the map or, with
+    ``count_pad``, the map and its ``padding``, which ``geometry`` holds with the overhang."""
+    top, bottom, left, right = padding if count_pad else (0, 0, 0, 0)
+    counts = {
+        "FIRST_H": -top,
+        "FIRST_W": -left,
+        "end_h": geometry.height + bottom,
+        "end_w": geometry.width + right,
+    }
+    last_h = (geometry.height_out - 1) * geometry.stride[0] + geometry.kernel[0]
+    last_w = (geometry.width_out - 1) * geometry.stride[1] + geometry.kernel[1]
+    is_alike = (
+        (top, left) == (geometry.padding[0], geometry.padding[2])
+        and last_h - geometry.padding[0] <= counts["end_h"]
+        and last_w - geometry.padding[2] <= counts["end_w"]
+    )
+    return (1.0 / prod(geometry.kernel) if is_alike else None), counts
+
+
+def arguments_of(
+    geometry: Geometry, share: float | None, counts: dict[str, int], dtype: torch.dtype
+) -> dict[str, object]:
+    """What the kernels here and in ``average_gradients.py`` are given alike."""
+    return (
+        sizes(geometry)
+        | steps(geometry)
+        | counts
+        | {"SHARE": share, "ACCUMULATOR": accumulator(dtype)}
+    )
+
+
+# ---------------------------------------------------------------------------------------- shipped
+
+LAYER = (32, 35, 35, 288), [3, 3], [1, 1], [1, 1, 1, 1]
+"""An inception module of the third version, whose windows are not all divided by the same count;
+``subsample.py`` ships windows that are."""
+
+
+def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
+    """The launch of the layer, on tensors without memory."""
+    x, y, geometry = example(*LAYER, dtype)
+    share, counts = counting(geometry, [1, 1, 1, 1], count_pad=False)
+    (launch,) = launches(x, y, geometry, share=share, counts=counts)
+    yield "avgpool 35x35x288 3x3/1 padded", launch

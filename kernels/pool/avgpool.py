@@ -1,0 +1,142 @@
+"""The operators: average pooling over windows.
+
+    netspec::avgpool             y, differentiable
+    netspec::avgpool_out         the same into a given y
+    netspec::avgpool_backward    dx of dy
+
+``averages.py`` and ``average_gradients.py`` say what is computed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.launch import run
+from netspec.kernels.layout import check_device, check_kind, laid_out, pitch
+from netspec.kernels.pool import average_gradients, averages
+from netspec.kernels.pool.geometry import check_size, checked, windows
+
+
+@torch.library.custom_op("netspec::avgpool", mutates_args=())
+def avgpool(
+    x: Tensor,
+    kernel: list[int],
+    stride: list[int],
+    padding: list[int],
+    overhang: list[int],
+    count_pad: bool,
+) -> Tensor:
+    """Average pooling of ``x`` [N, H, W, C] into y [N, H', W', C]; differentiable.
+
+    ``kernel`` and ``stride`` are (height, width), ``padding`` (top, bottom, left, right) and
+    ``overhang`` (bottom, right), in pixels; ``count_pad`` says whether the mean counts the padding.
+
+    Raises:
+        ValueError: a layout, a size or an attribute is none that fits.
+        TypeError: the type is none that the kernels take.
+    """
+    geometry = _geometry(x, kernel, stride, padding, overhang)
+    y = x.new_empty(geometry.size_out)
+    share, counts = averages.counting(geometry, padding, count_pad=count_pad)
+    run(averages.launches(x, y, geometry, share=share, counts=counts))
+    return y
+
+
+@torch.library.custom_op("netspec::avgpool_out", mutates_args={"y"})
+def avgpool_out(
+    x: Tensor,
+    y: Tensor,
+    kernel: list[int],
+    stride: list[int],
+    padding: list[int],
+    overhang: list[int],
+    count_pad: bool,
+) -> None:
+    """:func:`avgpool` into ``y`` [N, H', W', C], which may be a slice of channels."""
+    geometry = _geometry(x, kernel, stride, padding, overhang)
+    check_kind("y", y, x)
+    pitch("y", y)
+    check_size("y", y, geometry.size_out)
+    share, counts = averages.counting(geometry, padding, count_pad=count_pad)
+    run(averages.launches(x, y, geometry, share=share, counts=counts))
+
+
+@torch.library.custom_op("netspec::avgpool_backward", mutates_args=())
+def avgpool_backward(
+    dy: Tensor,
+    height: int,
+    width: int,
+    kernel: list[int],
+    stride: list[int],
+    padding: list[int],
+    overhang: list[int],
+    count_pad: bool,
+) -> Tensor:
+    """dx [N, height, width, C] of ``dy`` [N, H', W', C]; raises as :func:`avgpool`."""
+    check_device(dy)
+    pitch("dy", dy)
+    size = (dy.shape[0], height, width, dy.shape[3])
+    geometry = checked(size, kernel, stride, _together(padding, overhang))
+    check_size("dy", dy, geometry.size_out)
+    dx = dy.new_empty(geometry.size_in)
+    share, counts = averages.counting(geometry, padding, count_pad=count_pad)
+    run(average_gradients.launches(dy, dx, geometry, share=share, counts=counts))
+    return dx
+
+
+def _together(padding: list[int], overhang: list[int]) -> list[int]:
+    """Padding and overhang, as one."""
+    if len(padding) != 4 or len(overhang) != 2 or min(overhang) < 0:
+        raise ValueError(
+            f"padding must be 4 integers and overhang 2, at least 0, and are {list(padding)} and "
+            f"{list(overhang)}"
+        )
+    top, bottom, left, right = padding
+    return [top, bottom + overhang[0], left, right + overhang[1]]
+
+
+def _geometry(
+    x: Tensor, kernel: list[int], stride: list[int], padding: list[int], overhang: list[int]
+) -> Geometry:
+    check_device(x)
+    pitch("x", x)
+    return checked(x.shape, kernel, stride, _together(padding, overhang))
+
+
+@avgpool.register_fake
+def _fake(
+    x: Tensor,
+    kernel: list[int],
+    stride: list[int],
+    padding: list[int],
+    overhang: list[int],
+    count_pad: bool,
+) -> Tensor:
+    return x.new_empty(windows(x.shape, kernel, stride, _together(padding, overhang)).size_out)
+
+
+@avgpool_out.register_fake
+def _fake_out(*arguments: object) -> None:
+    return None
+
+
+@avgpool_backward.register_fake
+def _fake_backward(dy: Tensor, height: int, width: int, *attributes: object) -> Tensor:
+    return dy.new_empty((dy.shape[0], height, width, dy.shape[3]))
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, *ctx.attributes = inputs
+    ctx.size = x.shape[1:3]
+
+
+def _gradient(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    dx = avgpool_backward(laid_out(dy), *ctx.size, *ctx.attributes)
+    return (dx, *[None] * len(ctx.attributes))
+
+
+avgpool.register_autograd(_gradient, setup_context=_keep)

@@ -1,0 +1,244 @@
+"""Max-pooling over overlapping windows, alone and behind a ReLU.
+
+    y[n, i, j, c] = max over r, s of x[n, i stride + r - top, j stride + s - left, c]
+
+over the taps that lie on the map (Krizhevsky et al. 2012, section 3.4); padding is minus infinity.
+Behind a ReLU it is the same of max(x, 0).  A window with a NaN gives NaN.
+
+For training each output keeps one byte, the place r * kernel width + s of its maximum: the first
+of equal ones, the last of NaNs, as in PyTorch.  Behind a ReLU it is 255, no place, where the
+maximum is not above 0; so the backward of the ReLU costs nothing.
+
+3 x 3 / 2 in 16 bits moves, for each input element, 2 bytes of x, 1/2 of y and 1/4 of index: 2.75
+with the index, 2.5 without.  Small windows share what they overlap in: a thread goes down ``ROWS``
+output rows and takes the maximum of each input row once.  With 4 rows that is 6.5 comparisons an
+output, not 8, which are 1.6 an input element; with the index each is two maxima, a comparison and a
+choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from netspec.kernels.arithmetic import relu as rectified
+from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.launch import Launch, blocks
+from netspec.kernels.layout import pitch
+from netspec.kernels.pool.geometry import (
+    choose,
+    example,
+    inside,
+    is_within,
+    place,
+    sizes,
+    steps,
+)
+from netspec.kernels.tuples import append
+
+# --------------------------------------------------------------------------------- configurations
+
+
+def rows_of(geometry: Geometry) -> int:
+    """Output rows that a thread goes down: of 1, 2 and 4 the one that reads fewest input rows."""
+    kernel, stride = geometry.kernel[0], geometry.stride[0]
+    if kernel <= stride:
+        return 1
+    return min(
+        (1, 2, 4),
+        key=lambda rows: blocks(geometry.height_out, rows) * ((rows - 1) * stride + kernel),
+    )
+
+
+def shares_rows(geometry: Geometry) -> bool:
+    """Whether the window is small enough to be unrolled forward."""
+    return geometry.kernel[0] * geometry.kernel[1] <= 25
+
+
+# ---------------------------------------------------------------------------------------- kernels
+
+ALL = tl.constexpr(tl.PropagateNan.ALL)
+
+
+@triton.jit
+def larger(best, at, x, x_at, INDEX: tl.constexpr):
+    """The larger of two maxima and its place: the first of equal ones, the last of NaNs.
+
+    ``not x <= bound`` is true of a larger x and of NaN; once the best is NaN the bound is inf,
+    which only another NaN passes.  That is one comparison fewer than asking for NaN.
+    """
+    if INDEX:
+        bound = tl.minimum(best, tl.full(best.shape, float("inf"), best.dtype))
+        at = tl.where(x <= bound, at, x_at)
+    return tl.maximum(best, x, propagate_nan=ALL), at
+
+
+@triton.jit
+def keep(
+    y_ptr, index_ptr, y_pixel, y_pitch, channels, c, is_real, best, at, RELU: tl.constexpr
+):  # fmt: skip
+    """Write maxima [PIXELS, CHANNELS] and, where it is wanted, their places."""
+    pixel = y_pixel.to(tl.int64)[:, None]
+    if index_ptr is not None:
+        if RELU:
+            at = tl.where(best <= 0, 255, at)
+        tl.store(index_ptr + pixel * channels + c[None, :], at.to(tl.uint8), is_real)
+    if RELU:
+        best = rectified(best)
+    tl.store(y_ptr + pixel * y_pitch + c[None, :], best.to(y_ptr.dtype.element_ty), is_real)
+
+
+@triton.jit
+def small_maxima(
+    x_ptr, y_ptr, index_ptr, x_pitch, y_pitch,
+    batch, height, width, height_out, width_out, channels, bands,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr,
+    STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
+    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
+    INSIDE_H: tl.constexpr, INSIDE_W: tl.constexpr,
+    RELU: tl.constexpr, ROWS: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    """ROWS output rows a thread; grid: (images x bands of rows x columns) x channels."""
+    INDEX: tl.constexpr = index_ptr is not None
+    PADDED: tl.constexpr = PADDING_TOP + PADDING_LEFT > 0
+    image, band, column, c = place(bands, width_out, channels, PIXELS, CHANNELS)
+    top = band * (ROWS * STRIDE_H) - PADDING_TOP
+    left = column * STRIDE_W - PADDING_LEFT
+    corner = (image.to(tl.int64) * height + top) * width + left
+    start = x_ptr + (corner * x_pitch)[:, None] + c[None, :]
+    row_step = tl.cast(width, tl.int64) * x_pitch
+    is_real = (image < batch)[:, None] & (c < channels)[None, :]
+    # Each input row's maxima, then each output row's from those; the rows are few, so all unrolled.
+    minus = tl.full((PIXELS, CHANNELS), float("-inf"), x_ptr.dtype.element_ty)
+    maxima = ()
+    places = ()
+    for o in tl.static_range(ROWS):
+        for r in tl.static_range(
+            (o - 1) * STRIDE_H + KERNEL_H if o > 0 else 0, o * STRIDE_H + KERNEL_H
+        ):
+            is_row = is_within(top + r, height, r < PADDING_TOP, r >= INSIDE_H)
+            best = minus
+            at = tl.zeros((PIXELS, CHANNELS), tl.int32)
+            for s in tl.static_range(KERNEL_W):
+                is_tap = is_row & is_within(left + s, width, s < PADDING_LEFT, s >= INSIDE_W)
+                x = tl.load(
+                    start + (r * row_step + s * x_pitch),
+                    is_tap[:, None] & is_real,
+                    other=float("-inf"),
+                )
+                if s == 0:
+                    best = x
+                else:
+                    best, at = larger(best, at, x, s, INDEX)
+            maxima = append(maxima, best)
+            places = append(places, at)
+        if PADDED:  # of windows that hold nothing above minus infinity: the first tap on the map
+            first = tl.maximum(-top - o * STRIDE_H, 0) * KERNEL_W + tl.maximum(-left, 0)
+            best, at = larger(
+                minus, first[:, None], maxima[o * STRIDE_H], places[o * STRIDE_H], INDEX
+            )
+        else:
+            best, at = maxima[o * STRIDE_H], places[o * STRIDE_H]
+        for r in tl.static_range(1, KERNEL_H):
+            row_at = places[o * STRIDE_H + r] + r * KERNEL_W
+            best, at = larger(best, at, maxima[o * STRIDE_H + r], row_at, INDEX)
+        row_out = band * ROWS + o
+        keep(
+            y_ptr, index_ptr, (image * height_out + row_out) * width_out + column, y_pitch,
+            channels, c, is_real & (row_out < height_out)[:, None], best, at, RELU,
+        )  # fmt: skip
+
+
+@triton.jit
+def large_maxima(
+    x_ptr, y_ptr, index_ptr, x_pitch, y_pitch,
+    batch, height, width, height_out, width_out, channels,
+    KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr,
+    STRIDE_H: tl.constexpr, STRIDE_W: tl.constexpr,
+    PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
+    INSIDE_H: tl.constexpr, INSIDE_W: tl.constexpr,
+    RELU: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    """Windows of any size; grid: output pixels x channels."""
+    INDEX: tl.constexpr = index_ptr is not None
+    image, row, column, c = place(height_out, width_out, channels, PIXELS, CHANNELS)
+    top = row * STRIDE_H - PADDING_TOP
+    left = column * STRIDE_W - PADDING_LEFT
+    corner = (image.to(tl.int64) * height + top) * width + left
+    start = x_ptr + (corner * x_pitch)[:, None] + c[None, :]
+    row_step = tl.cast(width, tl.int64) * x_pitch
+    is_real = (image < batch)[:, None] & (c < channels)[None, :]
+    best = tl.full((PIXELS, CHANNELS), float("-inf"), x_ptr.dtype.element_ty)
+    first = tl.maximum(-top, 0) * KERNEL_W + tl.maximum(-left, 0)
+    at = tl.zeros((PIXELS, CHANNELS), tl.int32) + first[:, None]
+    for r in range(KERNEL_H):
+        is_row = is_within(top + r, height, PADDING_TOP > 0, INSIDE_H < KERNEL_H)
+        for s in range(KERNEL_W):
+            is_tap = is_row & is_within(left + s, width, PADDING_LEFT > 0, INSIDE_W < KERNEL_W)
+            x = tl.load(
+                start + (r * row_step + s * x_pitch), is_tap[:, None] & is_real, other=float("-inf")
+            )
+            best_now, at = larger(best, at, x, r * KERNEL_W + s, INDEX)
+            best = best_now.to(x_ptr.dtype.element_ty)
+    keep(
+        y_ptr, index_ptr, (image * height_out + row) * width_out + column, y_pitch, channels, c,
+        is_real, best, at, RELU,
+    )  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------- launches
+
+
+def launches(
+    x: Tensor, y: Tensor, index: Tensor | None, geometry: Geometry, *, relu: bool
+) -> list[Launch]:
+    """The pool as one launch: ``x`` [N, H, W, C] into ``y`` [N, H', W', C], and the places of the
+    maxima into ``index`` [N, H', W', C] of bytes where they are wanted."""
+    tile = choose(geometry.channels, x.dtype)
+    arguments = (
+        sizes(geometry)
+        | steps(geometry)
+        | tile.constants()
+        | {
+            "x_ptr": x,
+            "y_ptr": y,
+            "index_ptr": index,
+            "x_pitch": pitch("x", x),
+            "y_pitch": pitch("y", y),
+            "RELU": relu,
+        }
+    )
+    if not shares_rows(geometry):
+        programs = tile.programs(geometry.pixels_out, geometry.channels)
+        return [Launch(large_maxima, (programs,), arguments, tile.warps)]
+    rows = rows_of(geometry)
+    bands = blocks(geometry.height_out, rows)
+    # Counted from the start of a band, and the last band may hang over the end.
+    arguments |= {"bands": bands, "ROWS": rows, "INSIDE_H": inside(geometry, 0, (bands - 1) * rows)}
+    pixels = geometry.batch * bands * geometry.width_out
+    programs = tile.programs(pixels, geometry.channels)
+    return [Launch(small_maxima, (programs,), arguments, tile.warps)]
+
+
+# ---------------------------------------------------------------------------------------- shipped
+
+SHIPPED = (
+    ("maxpool with index 55x55x96 3x3/2", (32, 55, 55, 96), [3, 3], [2, 2], [0, 0, 0, 0]),
+    ("maxpool with index 28x28x192 3x3/1 padded", (32, 28, 28, 192), [3, 3], [1, 1], [1, 1, 1, 1]),
+    ("relu maxpool 13x13x512 13x13/1 padded", (32, 13, 13, 512), [13, 13], [1, 1], [6, 6, 6, 6]),
+)
+"""Layers of AlexNet and of GoogLeNet's inception modules, as they are trained; and a large window,
+as a spatial pyramid has it, as it is inferred behind a ReLU."""
+
+
+def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
+    """Launches of the layers that the configurations are meant for, on tensors without memory."""
+    for name, size, kernel, stride, padding in SHIPPED:
+        x, y, geometry = example(size, kernel, stride, padding, dtype)
+        index = torch.empty_like(y, dtype=torch.uint8) if "with index" in name else None
+        (launch,) = launches(x, y, index, geometry, relu=name.startswith("relu"))
+        yield name, launch
