@@ -64,13 +64,9 @@ def window_products(
     PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
     DILATION_H: tl.constexpr, DILATION_W: tl.constexpr,
     ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
-    UNIT: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
     """Sums over the taps and the channels first..last: [ROWS, COLUMNS], of one group."""
-    # Triton knows of a size whether 16 divides it; here it shall know that UNIT does.
-    x_pitch = x_pitch // UNIT * UNIT
-    channels = channels // UNIT * UNIT
-    last = last // UNIT * UNIT
     column_out = rows % width_out
     rest = rows // width_out
     top = rest % height_out * STRIDE_H - PADDING_TOP
@@ -113,6 +109,9 @@ def implicit(
     UNIT: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
     """One tile of one group's outputs; grid: tiles x groups."""
+    # Triton knows of a size whether 16 divides it; here it shall know that UNIT does.
+    x_pitch = x_pitch // UNIT * UNIT
+    channels = channels // UNIT * UNIT
     row_tile, column_tile = place(
         tl.program_id(0), tl.cdiv(pixels, ROWS), tl.cdiv(count, COLUMNS), 8
     )
@@ -125,7 +124,7 @@ def implicit(
         x_ptr + group * channels, w_group, x_pitch, height, width, height_out, width_out,
         pixels, channels, count, 0, channels, rows, columns,
         KERNEL_H, KERNEL_W, STRIDE_H, STRIDE_W, PADDING_TOP, PADDING_LEFT, DILATION_H, DILATION_W,
-        ACCUMULATOR, PRECISION, UNIT, ROWS, COLUMNS, DEPTH,
+        ACCUMULATOR, PRECISION, ROWS, COLUMNS, DEPTH,
     )  # fmt: skip
     o = group * count + columns
     if b_ptr is not None:
@@ -187,8 +186,8 @@ def sizes(x: Tensor, geometry: Geometry) -> dict[str, int]:
 
 
 def unit(dtype: torch.dtype, *values: int) -> int:
-    """8, which makes 16 bytes in half precision, where it divides all of the values and 16 does not;
-    else 1, which changes nothing."""
+    """8, which makes 16 bytes in half precision, where it divides all of the values and 16 does
+    not; else 1, which changes nothing."""
     is_known = all(value % 16 == 0 for value in values)
     is_whole = all(value % 8 == 0 for value in values)
     return 8 if dtype.itemsize == 2 and is_whole and not is_known else 1

@@ -66,6 +66,8 @@ def parts(
     UNIT: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
     """One tile of one part of [splits, pixels, groups x count]; grid: tiles x groups x splits."""
+    x_pitch = x_pitch // UNIT * UNIT
+    channels = channels // UNIT * UNIT
     row_tile, column_tile = place(
         tl.program_id(0), tl.cdiv(pixels, ROWS), tl.cdiv(count, COLUMNS), 8
     )
@@ -79,7 +81,7 @@ def parts(
         x_ptr + group * channels, w_group, x_pitch, height, width, height_out, width_out,
         pixels, channels, count, first, tl.minimum(first + run, channels), rows, columns,
         KERNEL_H, KERNEL_W, STRIDE_H, STRIDE_W, PADDING_TOP, PADDING_LEFT, DILATION_H, DILATION_W,
-        ACCUMULATOR, PRECISION, UNIT, ROWS, COLUMNS, DEPTH,
+        ACCUMULATOR, PRECISION, ROWS, COLUMNS, DEPTH,
     )  # fmt: skip
     row = (split.to(tl.int64) * pixels + rows) * (tl.num_programs(1) * count)
     tl.store(

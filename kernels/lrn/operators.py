@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from netspec.kernels.launch import run
-from netspec.kernels.layout import check_device, check_kind, laid_out, pitch
+from netspec.kernels.layout import check_apart, check_device, check_kind, laid_out, pitch
 from netspec.kernels.lrn import backward, forward, pooled
 from netspec.kernels.lrn.chunks import chunk_of
 from netspec.kernels.lrn.scales import BLOCK
@@ -76,13 +76,15 @@ def lrn(x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int = 1)
 def lrn_out(
     x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int = 1
 ) -> None:
-    """The same into ``y`` [N, H, W, C], which may be a slice of channels but no part of ``x``.
+    """The same into ``y`` [N, H, W, C], which may be a slice of channels but no part of ``x``.  For
+    inference: no gradient passes.
 
     Raises:
         ValueError, TypeError: see :func:`check_lrn` and :func:`check_alike`.
     """
     check_lrn(x, n, k, alpha, beta, groups)
     check_alike("y", y, x)
+    check_apart(y, x=x)
     run(forward.launches(x, y, n, k, alpha, beta, groups))
 
 
@@ -168,6 +170,7 @@ def lrn_maxpool_out(
     pitch("y", y)
     check_size("y", y, geometry.size_out)
     check_kind("y", y, x)
+    check_apart(y, x=x)
     run(pooled.launches(x, y, n, k, alpha, beta, groups, geometry))
 
 

@@ -104,7 +104,7 @@ def maxima_of_row(
     for step in tl.static_range((COLUMNS - 1) * STRIDE_W + KERNEL_W):
         v = tl.minimum(tl.maximum(left + step, 0), width - 1)
         x = neighbourhood(
-            row_at + v * x_pitch, is_inside, place, CHUNKS, HALO, CHUNK, ACCUMULATOR
+            row_at + v.to(tl.int64) * x_pitch, is_inside, place, CHUNKS, HALO, CHUNK, ACCUMULATOR
         )  # fmt: skip
         s = scales(x, HALO - N // 2, CHUNK, N, K, ALPHA)
         ranks = ()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import run
-from netspec.kernels.layout import check_device, check_kind, laid_out, pitch
+from netspec.kernels.layout import check_apart, check_device, check_kind, laid_out, pitch
 from netspec.kernels.pool import average_gradients, averages
 from netspec.kernels.pool.geometry import check_size, checked, windows
 
@@ -56,11 +56,13 @@ def avgpool_out(
     overhang: list[int],
     count_pad: bool,
 ) -> None:
-    """:func:`avgpool` into ``y`` [N, H', W', C], which may be a slice of channels."""
+    """:func:`avgpool` into ``y`` [N, H', W', C], which may be a slice of channels but no part of
+    ``x``.  For inference: no gradient passes."""
     geometry = _geometry(x, kernel, stride, padding, overhang)
     check_kind("y", y, x)
     pitch("y", y)
     check_size("y", y, geometry.size_out)
+    check_apart(y, x=x)
     share, counts = averages.counting(geometry, padding, count_pad=count_pad)
     run(averages.launches(x, y, geometry, share=share, counts=counts))
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from netspec.kernels.launch import run
-from netspec.kernels.layout import check_device, laid_out, pitch
+from netspec.kernels.layout import MOST_PIXELS, check_device, laid_out, pitch
 from netspec.kernels.pool import means
-from netspec.kernels.pool.geometry import MOST_PIXELS, check_size
+from netspec.kernels.pool.geometry import check_size
 
 
 @torch.library.custom_op("netspec::gap", mutates_args=())

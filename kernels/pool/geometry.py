@@ -22,9 +22,7 @@ from torch import Tensor
 
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import blocks, power_of_two
-
-MOST_PIXELS = 2**31 - 2**22
-"""Pixels that 32 bits count, with room for the last programs' tiles."""
+from netspec.kernels.layout import MOST_PIXELS
 
 # ---------------------------------------------------------------------------------------- windows
 

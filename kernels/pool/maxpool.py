@@ -18,7 +18,7 @@ from torch import Tensor
 
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import run
-from netspec.kernels.layout import check_device, check_kind, laid_out, pitch
+from netspec.kernels.layout import check_apart, check_device, check_kind, laid_out, pitch
 from netspec.kernels.pool import max_gradients, maxima
 from netspec.kernels.pool.geometry import check_size, checked, windows
 
@@ -145,6 +145,7 @@ def _forward_into(
     check_kind("y", y, x)
     pitch("y", y)
     check_size("y", y, geometry.size_out)
+    check_apart(y, x=x)
     run(maxima.launches(x, y, None, geometry, relu=relu))
 
 

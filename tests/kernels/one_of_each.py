@@ -8,7 +8,11 @@ from __future__ import annotations
 import torch
 
 from netspec.kernels import operators  # noqa: F401 (registers torch.ops.netspec)
-from tests.kernels.helpers import normal, within
+from netspec.kernels.conv import persistent
+from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.conv.tiles import arithmetic
+from netspec.kernels.launch import run
+from tests.kernels.helpers import DTYPES, normal, within
 
 ops = torch.ops.netspec
 
@@ -18,6 +22,7 @@ def convolutions(dtype: torch.dtype) -> None:
     steps = ([2, 1], [1, 1, 1, 2], [1, 1], 1, "ieee")
     y = ops.conv2d_relu(within(x), w, b, *steps)
     ops.conv2d_relu_out(x, w, b, within(y), *steps)
+    ops.conv2d_out(x, w, None, within(y), *steps)
     ops.conv2d_input_gradient(y, y, w, x.shape, *steps)
     ops.conv2d_weight_gradient(y, y, x, w.shape, *steps)
     first, filters = normal(1, 15, 14, 3, dtype=dtype), normal(5, 7, 7, 3, dtype=dtype)
@@ -25,7 +30,16 @@ def convolutions(dtype: torch.dtype) -> None:
     ops.conv2d_weight_gradient(y, None, first, filters.shape, *steps)
     small, filters = normal(1, 3, 3, 300, dtype=dtype), normal(9, 3, 3, 300, dtype=dtype)
     ops.conv2d(small, filters, None, [1, 1], [1] * 4, [1, 1], 1, "ieee")  # in parts
-    ops.conv1x1_siblings_relu(x, normal(20, 1, 1, 21, dtype=dtype), None, [3, 12, 5], "ieee")
+    filters = normal(20, 1, 1, 21, dtype=dtype)
+    ys = ops.conv1x1_siblings_relu(x, filters, None, [3, 12, 5], "ieee")
+    ops.conv1x1_siblings_out(x, filters, None, [within(y) for y in ys], "ieee")
+    wide, filters = normal(2, 9, 7, 40, dtype=dtype), normal(24, 1, 1, 40, dtype=dtype)
+    y = wide.new_empty(2, 9, 7, 24)
+    if persistent.fits(wide, filters, y):
+        found = Geometry(2, 9, 7, 40, 24, kernel=(1, 1))
+        tile = persistent.TILES[arithmetic(dtype, "ieee")][-1]
+        how = {"relu": False, "precision": "ieee", "tile": tile}
+        run(persistent.launches(wide, filters, None, y, found, **how))
 
 
 def others(dtype: torch.dtype) -> None:
@@ -34,11 +48,15 @@ def others(dtype: torch.dtype) -> None:
         lrn = (5, 2.0, 1e-4, 0.75, 3)
         window = ([3, 3], [2, 2], [0, 1, 0, 0])
         ops.lrn_backward(x, ops.lrn(within(x), *lrn), *lrn)
-        ops.lrn_maxpool(x, *lrn, *window)
-        ops.relu_maxpool(within(x), *window)
+        ops.lrn_out(x, within(x), *lrn)
+        y = ops.lrn_maxpool(x, *lrn, *window)
+        ops.lrn_maxpool_out(x, within(y), *lrn, *window)
+        y = ops.relu_maxpool(within(x), *window)
+        ops.maxpool_out(x, within(y), *window)
         y, index = ops.maxpool_with_index(x, *window)
         ops.maxpool_backward(y, index, x.shape[1], x.shape[2], *window)
         y = ops.avgpool(x, [3, 3], [2, 2], [1, 1, 1, 1], [0, 0], True)
+        ops.avgpool_out(x, within(y), [3, 3], [2, 2], [1, 1, 1, 1], [0, 0], True)
         ops.avgpool_backward(y, 9, 7, [3, 3], [2, 2], [1, 1, 1, 1], [0, 0], True)
         ops.gap_backward(ops.gap(x), 9, 7)
         sub = (normal(channels, dtype=dtype), normal(channels, dtype=dtype))
@@ -46,11 +64,12 @@ def others(dtype: torch.dtype) -> None:
         ops.subsample_backward(y, x, sub[0], [2, 2], [2, 2], [0, 0, 0, 0], "mean")
     x, w, b = (normal(*size, dtype=dtype) for size in ((11, 70), (9, 70), (9,)))
     for batch in (1, 11):
+        ops.fc(x[:batch], w, b)
         ops.fc_relu(x[:batch], w, b)
 
 
 if __name__ == "__main__":
-    for kind in (torch.float16, torch.float32):
+    for kind in DTYPES[:-1]:
         convolutions(kind)
         others(kind)
     if torch.cuda.is_available():

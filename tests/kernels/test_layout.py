@@ -5,7 +5,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netspec.kernels.layout import check, check_device, check_kind, laid_out, pitch
+from netspec.kernels.layout import (
+    check,
+    check_apart,
+    check_device,
+    check_kind,
+    check_product,
+    laid_out,
+    pitch,
+)
 
 
 @given(
@@ -67,3 +75,20 @@ def test_operands_are_checked_in_words() -> None:
         check_kind("b", torch.empty(3, dtype=torch.float16), like=x)
     with pytest.raises(TypeError, match=r"floating point, not torch.int64"):
         check_device(torch.ones(3, dtype=torch.int64))
+
+
+def test_an_output_shares_no_element_with_an_operand() -> None:
+    whole = torch.empty(2, 3, 4, 12)
+    check_apart(whole[..., :5], x=whole[..., 5:], b=None)  # side by side in one tensor
+    check_apart(whole[..., 5:], x=whole[..., :5])
+    check_apart(whole, x=whole.clone())
+    check_apart(whole[:1], x=whole[1:])
+    for x in (whole, whole[..., 4:], whole[..., :1], whole[1:], whole.flatten()[7:19]):
+        with pytest.raises(ValueError, match="y shares memory with x"):
+            check_apart(whole[..., :5], x=x)
+
+
+def test_products_in_bfloat16_are_refused_on_a_cpu() -> None:
+    with pytest.raises(RuntimeError, match="triton#11584"):
+        check_product(torch.empty(2, dtype=torch.bfloat16))
+    check_product(torch.empty(2, dtype=torch.float16))

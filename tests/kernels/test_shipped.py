@@ -6,12 +6,19 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import pytest
+import triton
 
 from netspec.kernels.ahead import SHARED_MEMORY
 from netspec.kernels.shipped import FAMILIES
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "kernels.md").read_text(encoding="utf-8")
+table = run_path(str(DOCS / "kernels.py"))["table"]
 
 
 def compiled(family: str) -> list[dict[str, Any]]:
@@ -35,6 +42,8 @@ def test_every_configuration_compiles_for_both_targets(family: str) -> None:
     assert {dtype for dtype, _ in targets} == {"float16", "bfloat16", "float32"}
     problems = [f"{row}: {problem}" for row in rows for problem in mistakes(row)]
     assert not problems, "\n".join(problems)
+    if f", triton {triton.__version__} -->" in PAGE:
+        assert table(family, rows) in PAGE, "python docs/kernels.py writes the page"
 
 
 def mistakes(row: dict[str, Any]) -> list[str]:

@@ -17,7 +17,15 @@ from tests.kernels.conv.layers import (
     Layer,
     layers,
 )
-from tests.kernels.helpers import assert_within, guarded, rounding, within
+from tests.kernels.helpers import (
+    assert_within,
+    gpu,
+    guarded,
+    normal,
+    only_on_gpu,
+    rounding,
+    within,
+)
 
 
 def gradient_behind_relu(layer: Layer) -> tuple[Tensor | None, Tensor]:
@@ -115,3 +123,53 @@ def test_the_weight_gradient_is_the_same_each_time() -> None:
         )
         results.append(torch.cat([dw.flatten(), db]))
     assert torch.equal(*results)
+
+
+@gpu
+@only_on_gpu
+def test_gradients_of_more_than_2_31_elements() -> None:
+    """The last image of a batch whose elements int32 cannot count."""
+    steps = ([1, 1], [1, 1, 1, 1], [1, 1], 1, "ieee")
+    x = torch.zeros(33, 1024, 1024, 64, dtype=torch.float16, device="cuda")
+    x[-1] = normal(1024, 1024, 64, dtype=torch.float16, seed=1)
+    w = normal(64, 3, 3, 64, dtype=torch.float16, seed=2)
+    dx = torch.ops.netspec.conv2d_input_gradient(x, None, w, x.shape, *steps)
+    last = torch.ops.netspec.conv2d_input_gradient(x[-1:], None, w, x[-1:].shape, *steps)
+    assert x.numel() > 2**31
+    assert torch.equal(dx[-1:], last)
+    assert not bool(dx[:-1].any())
+    dy = torch.zeros(33, 1024, 1024, 64, dtype=torch.float16, device="cuda")
+    dy[-1, 5, 5] = 1
+    dw, db = torch.ops.netspec.conv2d_weight_gradient(dy, None, x, w.shape, *steps)
+    window = x[-1, 4:7, 4:7]
+    assert torch.equal(dw, window.expand(64, 3, 3, 64))
+    assert bool((db == 1).all())
+
+
+@gpu
+@only_on_gpu
+def test_gradients_at_8_warps() -> None:
+    layer = Layer((2, 20, 20, 70), 130, (3, 3), padding=(1, 1, 1, 1), dtype=torch.float16)
+    exact = layer.gradients(layer.x, layer.w, layer.dy)
+    for tile in input_gradient.TILES["half"]:
+        dx = torch.full_like(layer.x, torch.nan)
+        eight = replace(tile, warps=8)
+        run(
+            input_gradient.launches(
+                layer.dy, None, layer.w, dx, layer.geometry, precision="ieee", tile=eight
+            )
+        )
+        magnitude = layer.gradients(layer.x, layer.w.abs(), layer.dy.abs())[0]
+        terms = 9 * layer.count
+        assert_within(dx, exact[0], rounding(exact[0], dx.dtype, terms=terms, magnitude=magnitude))
+    for tile in weight_gradient.TILES["half"]:
+        dw, db = torch.full_like(layer.w, torch.nan), torch.full_like(layer.dy[0, 0, 0], torch.nan)
+        eight = replace(tile, warps=8, splits=3)
+        run(
+            weight_gradient.launches(
+                layer.dy, None, layer.x, dw, db, layer.geometry, precision="ieee", tile=eight
+            )
+        )
+        magnitude = layer.gradients(layer.x.abs(), layer.w, layer.dy.abs())[1]
+        terms = layer.geometry.pixels_out + 3
+        assert_within(dw, exact[1], rounding(exact[1], dw.dtype, terms=terms, magnitude=magnitude))

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from netspec.kernels.conv import implicit, packed, split, tiles
-from netspec.kernels.conv.geometry import example
+from netspec.kernels.conv.geometry import check_pixels, example, geometry
 from netspec.kernels.conv.operators import (
+    MEASURED,
+    Choice,
     candidates,
     choose,
     conv2d,
@@ -135,6 +137,7 @@ def call(**changes: object) -> Tensor:
         ({"w": normal(4, 3, 3, 6, dtype=torch.float32)}, TypeError, "w is torch.float32"),
         ({"b": normal(4, dtype=torch.float32)}, TypeError, "b is torch.float32"),
         ({"x": torch.ones(1, 4, 4, 6, dtype=torch.int32)}, TypeError, "floating point"),
+        ({"w": normal(4, 3, 3, 0), "x": normal(1, 4, 4, 0)}, ValueError, "no channels"),
         ({"precision": "fast"}, ValueError, "precision must be one of ieee, tf32"),
     ],
 )
@@ -151,6 +154,34 @@ def test_an_output_of_another_size_is_refused() -> None:
         conv2d_out(
             normal(1, 4, 4, 6), normal(4, 3, 3, 6), None, y, [1, 1], [0] * 4, [1, 1], 1, "ieee"
         )
+
+
+def test_an_output_on_top_of_its_operand_is_refused() -> None:
+    x, w = normal(1, 24, 24, 4), normal(4, 3, 3, 4)
+    steps = ([1, 1], [1, 1, 1, 1], [1, 1], 1, "ieee")
+    with pytest.raises(ValueError, match="y shares memory with x"):
+        conv2d_out(x, w, None, x, *steps)
+    whole = torch.cat([x, x], dim=3)
+    conv2d_out(whole[..., :4], w, None, whole[..., 4:], *steps)
+    assert torch.equal(whole[..., 4:], conv2d(x, w, None, *steps))
+
+
+def test_what_was_measured_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = SAMPLES[0]
+    key = (layer.geometry, torch.float64, "ieee")
+    way = Choice("split", replace(split.TILES["double"][0], splits=2))
+    assert choose(*key) != way
+    monkeypatch.setitem(MEASURED, key, way)
+    assert choose(*key) == way
+    y = conv2d(layer.x, layer.w, layer.b, *layer.steps, "ieee")
+    torch.testing.assert_close(y.cpu(), layer.y)
+
+
+def test_more_pixels_than_32_bits_count_are_refused() -> None:
+    x = torch.empty(1, 2**16, 2**15, 1, device="meta")
+    found = geometry(x, x.new_empty(1, 1, 1, 1), [1, 1], [0] * 4, [1, 1], 1)
+    with pytest.raises(ValueError, match="2147483648 pixels are more than 2143289344"):
+        check_pixels(found)
 
 
 def test_a_cpu_tensor_without_the_interpreter_is_refused_in_words() -> None:

@@ -90,7 +90,7 @@ EXAMPLES = [(pool, [0, 0], is_on) for pool in ODD for is_on in (False, True)] + 
 
 class TestWindows:
     @given(case=cases(), dtype=st.sampled_from(DTYPES))
-    @settings(max_examples=25)
+    @settings(max_examples=12)
     def test_any(self, case: tuple[Pool, list[int], bool], dtype: torch.dtype) -> None:
         self.check(case, dtype)
 
