@@ -37,6 +37,18 @@ def relu(x):
 
 
 @triton.jit
+def finished(
+    y, b_ptr, o, is_there, RELU: tl.constexpr, ACCUMULATOR: tl.constexpr
+):  # fmt: skip
+    """A tile of sums [rows, o] with its bias, if there is one, and its ReLU."""
+    if b_ptr is not None:
+        y += tl.load(b_ptr + o, mask=is_there, other=0.0).to(ACCUMULATOR)[None, :]
+    if RELU:
+        y = relu(y)
+    return y
+
+
+@triton.jit
 def masked(dy, y):
     """The gradient that passes a ReLU whose output is y: none where y is 0 (or below)."""
     return tl.where(y <= 0, 0.0, dy)

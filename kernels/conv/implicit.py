@@ -20,7 +20,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator, relu
+from netspec.kernels.arithmetic import accumulator, finished
 from netspec.kernels.conv import tiles
 from netspec.kernels.conv.geometry import Geometry, example
 from netspec.kernels.conv.tiles import Tile, place
@@ -127,10 +127,7 @@ def implicit(
         ACCUMULATOR, PRECISION, ROWS, COLUMNS, DEPTH,
     )  # fmt: skip
     o = group * count + columns
-    if b_ptr is not None:
-        y += tl.load(b_ptr + o, mask=columns < count, other=0.0).to(ACCUMULATOR)[None, :]
-    if RELU:
-        y = relu(y)
+    y = finished(y, b_ptr, o, columns < count, RELU, ACCUMULATOR)
     tl.store(
         y_ptr + rows.to(tl.int64)[:, None] * y_pitch + o[None, :],
         y.to(y_ptr.dtype.element_ty),

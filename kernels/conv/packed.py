@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator, relu
+from netspec.kernels.arithmetic import accumulator, finished
 from netspec.kernels.conv import tiles
 from netspec.kernels.conv.geometry import Geometry, example
 from netspec.kernels.conv.implicit import sizes
@@ -110,10 +110,7 @@ def packed(
             other=0.0,
         )
         y = tl.dot(x, w, y, input_precision=PRECISION, out_dtype=ACCUMULATOR)
-    if b_ptr is not None:
-        y += tl.load(b_ptr + o, mask=o < count, other=0.0).to(ACCUMULATOR)[None, :]
-    if RELU:
-        y = relu(y)
+    y = finished(y, b_ptr, o, o < count, RELU, ACCUMULATOR)
     tl.store(
         y_ptr + rows.to(tl.int64)[:, None] * y_pitch + o[None, :],
         y.to(y_ptr.dtype.element_ty),

@@ -23,7 +23,7 @@ import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from netspec.kernels.arithmetic import accumulator, relu
+from netspec.kernels.arithmetic import accumulator, finished
 from netspec.kernels.conv import tiles
 from netspec.kernels.conv.geometry import Geometry, example
 from netspec.kernels.conv.tiles import MULTIPROCESSORS, Tile, place
@@ -111,11 +111,8 @@ def persistent(
             x = x_rows.load([row, start])
             w = w_rows.load([column, start])
             y = tl.dot(x, w.T, y, input_precision=PRECISION, out_dtype=ACCUMULATOR)
-        if b_ptr is not None:
-            o = column + tl.arange(0, COLUMNS)
-            y += tl.load(b_ptr + o, mask=o < count, other=0.0).to(ACCUMULATOR)[None, :]
-        if RELU:
-            y = relu(y)
+        o = column + tl.arange(0, COLUMNS)
+        y = finished(y, b_ptr, o, o < count, RELU, ACCUMULATOR)
         y_rows.store([row, column], y.to(y_rows.dtype))
 
 

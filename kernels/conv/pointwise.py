@@ -21,7 +21,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator, relu
+from netspec.kernels.arithmetic import accumulator, finished
 from netspec.kernels.conv import tiles
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.conv.tiles import Tile, Work, place
@@ -132,11 +132,7 @@ def pointwise(
         x_ptr, w_sibling, x_pitch, pixels, channels, count, rows, columns,
         ACCUMULATOR, PRECISION, ROWS, COLUMNS, DEPTH,
     )  # fmt: skip
-    if b_ptr is not None:
-        b = tl.load(b_ptr + first + columns, mask=columns < count, other=0.0)
-        y += b.to(ACCUMULATOR)[None, :]
-    if RELU:
-        y = relu(y)
+    y = finished(y, b_ptr, first + columns, columns < count, RELU, ACCUMULATOR)
     write(y_0_ptr, y_0_pitch, y, rows, columns, pixels, count, begin == 0)
     write(y_1_ptr, y_1_pitch, y, rows, columns, pixels, count, begin == end_0)
     write(y_2_ptr, y_2_pitch, y, rows, columns, pixels, count, begin == end_1)
