@@ -241,6 +241,7 @@ FOREIGN_HELP = "letters, digits and signs are those of ASCII; others stand in te
 
 _WORDS = {
     "$END": "the end of the statement",
+    "<END-OF-FILE>": "the end of the statement",  # Lark's word where no token has a place
     "_END": "the end of the line",
     "NAME": "a name",
     "LABEL": "a label",

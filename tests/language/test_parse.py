@@ -10,13 +10,13 @@ from netspec.language.diagnostics import Problems
 from netspec.language.parse import GRAMMAR, parse
 from netspec.language.source import Source
 from netspec.language.syntax_errors import FOREIGN_HELP, GENERAL_HELP, HINTS
-from tests.helpers import codes
+from tests.helpers import codes, problems
 
 
 def tree(text: str) -> tuple[syntax.Statement, ...]:
-    problems = Problems()
-    found = parse(Source("x.net", text), problems)
-    assert problems.found == []
+    collected = Problems()
+    found = parse(Source("x.net", text), collected)
+    assert collected.found == []
     return found.statements
 
 
@@ -146,3 +146,12 @@ def test_what_a_broken_statement_defines_is_not_missed() -> None:
     assert codes("net n(f=act)\nblock act = relu relu relu\ninput i 3x3x3\na: f") == ["NS101"]
     assert codes("net example(n=)\ninput image 8x8x3\na: conv 3x3, n") == ["NS101"]
     assert codes("net example\ninput image 8x8\u00b23\na: relu") == ["NS101"]
+
+
+def test_what_stands_behind_a_closing_brace_is_not_expected() -> None:
+    """Lark calls the end by another name where not a single token has a place."""
+    (problem,) = problems(
+        'net a\ninput x 8x8x3\na: relu\ndocument "s" {\n    says "b" params == 0\n}^'
+    )
+    assert problem.code == "NS101"
+    assert problem.message == "expected the end of the statement, but found the character `^`"
