@@ -1,7 +1,7 @@
 # make venv      the environment, with .venv/bin/netspec
 # make demo      compile GoogLeNet and run it on a photograph
 # make test      the whole test suite
-# make test-gpu  the tests of the kernels on an NVIDIA GPU
+# make test-gpu  the tests of the kernels and their benchmark on an NVIDIA GPU
 # make lint      style and types
 
 PYTHON ?= python3
@@ -30,7 +30,7 @@ test: venv
 test-gpu: venv
 	@$(BIN)/python -c "import torch; raise SystemExit(not torch.cuda.is_available())" || \
 		{ echo "make test-gpu needs an NVIDIA GPU and a CUDA build of PyTorch; there is none"; exit 1; }
-	$(BIN)/python -m pytest tests/kernels -rs
+	$(BIN)/python -m pytest tests/kernels tests/benchmarks -rs
 
 lint: venv
 	$(BIN)/ruff check .

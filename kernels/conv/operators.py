@@ -56,7 +56,8 @@ VARIANTS: dict[str, ModuleType] = {
 
 
 MEASURED: dict[tuple[Geometry, torch.dtype, str], Choice] = {}
-"""The fastest ways as they were measured on the GPU at hand, by geometry, type and precision."""
+"""The fastest ways as they were measured on the GPU at hand, by geometry, type and precision.  One
+that needs tensor descriptors is passed over where operands lie so that they have none."""
 
 
 def candidates(
@@ -80,11 +81,14 @@ def candidates(
     return ways
 
 
-def choose(found: Geometry, dtype: torch.dtype, precision: str) -> Choice:
+def choose(
+    found: Geometry, dtype: torch.dtype, precision: str, *, has_descriptors: bool = False
+) -> Choice:
     """The way that was measured fastest; unmeasured, what the model finds fastest, and for a first
     layer the kernel made for it."""
-    if (found, dtype, precision) in MEASURED:
-        return MEASURED[found, dtype, precision]
+    measured = MEASURED.get((found, dtype, precision))
+    if measured is not None and (has_descriptors or measured.variant != "persistent"):
+        return measured
     ways = candidates(found, dtype, precision)
     if packed.fits(found):
         work, ways = packed.work(found), [way for way in ways if way.variant == "packed"]
@@ -108,7 +112,7 @@ def forward_launches(
     choice: Choice | None = None,
 ) -> list[Launch]:
     """The launches of one forward convolution, chosen or given."""
-    way = choice or choose(found, x.dtype, precision)
+    way = choice or choose(found, x.dtype, precision, has_descriptors=persistent.fits(x, w, y))
     launches: Callable[..., list[Launch]] = VARIANTS[way.variant].launches
     return launches(x, w, b, y, found, relu=relu, precision=precision, tile=way.tile)
 

@@ -220,7 +220,7 @@ def launches(
     precision: str,
     tile: Tile,
 ) -> list[Launch]:
-    """Both gradients as two launches.
+    """Both gradients as one launch, and two that add the runs where there are several.
 
     Args:
         dy: gradient of the output, [N, H', W', O].

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from netspec.kernels.conv import implicit, packed, split, tiles
+from netspec.kernels.conv import implicit, packed, persistent, split, tiles
 from netspec.kernels.conv.geometry import check_pixels, example, geometry
 from netspec.kernels.conv.operators import (
     MEASURED,
@@ -21,9 +21,10 @@ from netspec.kernels.conv.operators import (
     conv2d_relu,
     conv2d_relu_out,
     conv2d_weight_gradient,
+    forward_launches,
 )
 from tests.kernels.conv.layers import ALEXNET_C2, FIRST, Layer
-from tests.kernels.helpers import assert_within, guarded, normal, rounding
+from tests.kernels.helpers import assert_within, guarded, normal, rounding, within
 
 SAMPLES = [
     Layer((1, 4, 3, 4), 2, (2, 2), (2, 1), (1, 0, 0, 1), (1, 2), groups=2),
@@ -175,6 +176,22 @@ def test_what_was_measured_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose(*key) == way
     y = conv2d(layer.x, layer.w, layer.b, *layer.steps, "ieee")
     torch.testing.assert_close(y.cpu(), layer.y)
+
+
+def test_a_measured_way_without_descriptors_for_its_operands_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A slice that begins between 16 bytes is no error because an aligned map was measured."""
+    layer = Layer((1, 4, 4, 16), 8, dtype=torch.float32)
+    way = Choice("persistent", persistent.TILES["ieee"][0])
+    monkeypatch.setitem(MEASURED, (layer.geometry, torch.float32, "ieee"), way)
+    chosen = []
+    for x in (layer.x, within(layer.x, before=1)):
+        y = torch.empty(layer.geometry.size_out, dtype=layer.dtype, device=x.device)
+        found = forward_launches(x, layer.w, layer.b, y, layer.geometry, relu=False)
+        chosen.append(found[0].kernel)
+    assert (chosen[0] is persistent.persistent) == persistent.fits(layer.x, layer.w, y)
+    assert chosen[1] is not persistent.persistent
 
 
 def test_more_pixels_than_32_bits_count_are_refused() -> None:
