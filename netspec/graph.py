@@ -1,14 +1,15 @@
 """The graph: stages, and which one feeds which.
 
 A networkx MultiDiGraph holds a :class:`Stage` at each node; an edge carries the operand's position
-at the consumer.  Nodes keep their names through every pass, because the names of the parameters
-come from them.
+at the consumer.  Through every pass a node's name says which value of the spec it computes, and the
+names of parameters come from the spec too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +22,8 @@ from netspec.symbols import total
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from netspec.packing import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,7 @@ class Stage:
     """One operator at one place of the net, and the sizes that inference found for it.
 
     ``head`` is the name of the auxiliary head that the stage belongs to, or an empty string.
+    ``packed`` says how a parameter is made of those of the spec, where it is not the stage's own.
     """
 
     name: str
@@ -54,9 +58,10 @@ class Stage:
     span: Span
     calls: tuple[Call, ...] = ()
     head: str = ""
-    spans: dict[str, Span] = field(default_factory=dict)
+    spans: dict[str, Span] = dataclass_field(default_factory=dict)
     shape: Shape | None = None
     field: Field | None = None
+    packed: Mapping[str, Recipe] = dataclass_field(default_factory=dict)
 
     @property
     def known_shape(self) -> Shape:
@@ -110,6 +115,18 @@ class Columns(NamedTuple):
     span: Span
 
 
+class Entry(NamedTuple):
+    """What a pass did: it made ``result`` of ``stages``; or it refused, by the number of its rule.
+
+    ``rule`` is the name of the pass; its docstring has the text of each refusal.
+    """
+
+    rule: str
+    stages: tuple[str, ...]
+    result: str = ""
+    refusal: int = 0
+
+
 class Totals(NamedTuple):
     """What a set of stages adds up to, for one image."""
 
@@ -130,6 +147,10 @@ class Graph:
         self.rows: dict[str, Row] = {}
         self.claims: list[Claim] = []
         self.columns: Columns | None = None
+        self.same_value: dict[str, str] = {}
+        """Stages that were removed, and the ones that have their value."""
+        self.journal: list[Entry] = []
+        """What passes did to the graph, in order."""
         self._order: list[str] | None = None
 
     def __contains__(self, name: str) -> bool:
@@ -167,6 +188,10 @@ class Graph:
         ]
         return tuple(producer for _, producer in sorted(found))
 
+    def consumers(self, name: str) -> tuple[str, ...]:
+        """The stages that read a stage, each once, in the order in which they were added."""
+        return tuple(self.nx.succ[name])
+
     def shapes_into(self, name: str) -> tuple[Shape, ...]:
         """The shapes of a stage's operands."""
         return tuple(self.stage(operand).known_shape for operand in self.operands(name))
@@ -180,6 +205,68 @@ class Graph:
             parameters, buffers = (sum(p.elements for p in given) for given in (held, kept))
             counts.append((parameters, buffers, prod(op.macs(inputs)), op.neurons(inputs)))
         return Totals(*(total(count[i] for count in counts) for i in range(4)))
+
+    # ---------------------------------------------------------------------------- rewriting
+
+    def copy(self) -> Graph:
+        """A copy to rewrite.  What is said of the text, its rows and claims, stays behind."""
+        copied = Graph()
+        for stage in self.stages():
+            copied.add(replace(stage), self.operands(stage.name))
+        copied.inputs, copied.outputs = list(self.inputs), list(self.outputs)
+        copied.heads, copied.columns = dict(self.heads), self.columns
+        copied.same_value, copied.journal = dict(self.same_value), list(self.journal)
+        return copied
+
+    def become(
+        self,
+        name: str,
+        op: Operator,
+        operands: Sequence[str],
+        packed: Mapping[str, Recipe] | None = None,
+    ) -> None:
+        """Let a stage compute its value in another way; what nobody reads any more goes."""
+        stage, before = self.stage(name), self.operands(name)
+        stage.op, stage.packed = op, packed or {}
+        self.nx.remove_edges_from(list(self.nx.in_edges(name, keys=True)))
+        for position, operand in enumerate(operands):
+            self.nx.add_edge(operand, name, operand=position)
+        self._order = None
+        self._sweep(before)
+
+    def bypass(self, name: str, other: str) -> None:
+        """Remove a stage whose value another one has as well, and read that one instead."""
+        before = self.operands(name)
+        for consumer in self.consumers(name):
+            for edge in self.nx[name][consumer].values():
+                self.nx.add_edge(other, consumer, operand=edge["operand"])
+        self.outputs = [other if output == name else output for output in self.outputs]
+        self.heads = {
+            key: head._replace(output=other) if head.output == name else head
+            for key, head in self.heads.items()
+        }
+        self.nx.remove_node(name)
+        self.same_value[name] = other
+        self._order = None
+        self._sweep(before)
+
+    def remove(self, name: str) -> None:
+        """Remove a stage that nothing reads, and what was computed for it alone."""
+        before = self.operands(name)
+        self.nx.remove_node(name)
+        self._order = None
+        self._sweep(before)
+
+    def _sweep(self, names: Iterable[str]) -> None:
+        kept = {*self.inputs, *self.outputs, *(head.output for head in self.heads.values())}
+        for name in names:
+            if name in self.nx and name not in kept and not self.nx.succ[name]:
+                self.remove(name)
+
+    def is_read_by_one(self, name: str) -> bool:
+        """Whether one operand of one stage is all that sees this value."""
+        ends = {*self.outputs, *(head.output for head in self.heads.values())}
+        return name not in ends and self.nx.out_degree(name) == 1
 
     def verify(self) -> None:
         """Check the invariants that every pass must keep; a failure is a bug of netspec."""

@@ -105,6 +105,11 @@ class Operator(Room, ABC):
         return None
 
 
+def attributes_as(kind: type[Operator], op: Operator) -> Operator:
+    """An operator of another kind with the attributes of ``op``."""
+    return kind(**{attribute.name: getattr(op, attribute.name) for attribute in op.attributes()})
+
+
 def map_of(operator: Operator, inputs: Sequence[Shape]) -> Shape:
     """The operand, which has to be a map."""
     if not inputs[0].is_map:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,12 +17,12 @@ from torch import Tensor, fx
 from torch.nn import Module
 from torch.nn import Parameter as TorchParameter
 
-from netspec.backends.reserved import RESERVED
 from netspec.graph import Graph
 from netspec.language.diagnostics import did_you_mean
 from netspec.language.source import Source
+from netspec.naming import RESERVED, parameter_names
 from netspec.net import Net, from_source
-from netspec.operator import Parameter
+from netspec.packing import recipes
 
 
 class Model(fx.GraphModule):
@@ -174,11 +174,12 @@ def lower(
                 image = image.contiguous(memory_format=torch.channels_last)
             values[stage.name] = image
         elif stage.name in needed:
-            held = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
-            parameters: dict[str, Any] = {
-                name: fx.Proxy(lowered.get_attr(_attribute(stage.name, name)), recorder)
-                for name in held
+            made = recipes(graph, stage.name)
+            own = dict.fromkeys(n for recipe in made.values() for n in recipe.names)
+            held: dict[str, Any] = {
+                name: fx.Proxy(lowered.get_attr(name), recorder) for name in own
             }
+            parameters: dict[str, Any] = {name: made[name].pack(held) for name in made}
             meaning = stage.op.training_reference if training else stage.op.reference
             x = [values[operand] for operand in operands]
             values[stage.name] = meaning(inputs, *x, **parameters)
@@ -214,16 +215,6 @@ def _needed(graph: Graph, ends: Sequence[str]) -> set[str]:
 
 
 # ------------------------------------------------------------------------------------ parameters
-
-
-def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
-    """Name, description and whether it is trained, of every tensor that the net holds."""
-    for stage in graph.stages():
-        inputs = graph.shapes_into(stage.name)
-        for name, parameter in stage.op.parameters(inputs).items():
-            yield _attribute(stage.name, name), parameter, True
-        for name, buffer in stage.op.buffers(inputs).items():
-            yield _attribute(stage.name, name), buffer, False
 
 
 def fresh_tensors(
@@ -280,12 +271,3 @@ def _furnished(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
         else:
             module.register_buffer(last, tensor)
     return root
-
-
-def _attribute(stage: str, parameter: str) -> str:
-    """The name of a parameter; a label that PyTorch uses itself gets an underscore behind it."""
-    steps = [
-        f"{step}_" if step.startswith("__") or step.rstrip("_") in RESERVED else step
-        for step in stage.split(".")
-    ]
-    return ".".join([*steps, parameter])

@@ -9,7 +9,7 @@ from torch import fx, nn
 
 import netspec
 from netspec.backends.reference import Model, lower
-from netspec.backends.reserved import RESERVED
+from netspec.naming import RESERVED
 from tests.helpers import HEADER, load_rows
 
 

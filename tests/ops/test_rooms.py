@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import netspec.ops
-from netspec.backends.reserved import RESERVED
+from netspec.naming import RESERVED
 from netspec.operator import Operator
 from netspec.ops import OPERATORS
 from netspec.shapes import Kernel, Shape

@@ -1,10 +1,18 @@
-"""Words that cannot be attributes of a model: PyTorch or Python has them already.
+"""Names of parameters, and the words that cannot be in them: PyTorch or Python has them already.
 
-A fixed list, so that the names of parameters do not change with the version of PyTorch; a test
-tells when a new version has more.  Words that begin with two underscores are reserved as well.
+The list of words is fixed, so that the names of parameters do not change with the version of
+PyTorch; a test tells when a new version has more.  Words that begin with two underscores are
+reserved as well.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from netspec.graph import Graph
+    from netspec.operator import Parameter
 
 _WORDS = """
 T_destination _apply _backward_hooks _backward_pre_hooks _boxed_call _buffers _call_impl _code
@@ -38,3 +46,22 @@ from global if import in is lambda nonlocal not or pass raise return self try wh
 """
 
 RESERVED = frozenset(_WORDS.split() + _KEYWORDS.split())
+
+
+def attribute(stage: str, parameter: str) -> str:
+    """The name of a parameter; a label that PyTorch uses itself gets an underscore behind it."""
+    steps = [
+        f"{step}_" if step.startswith("__") or step.rstrip("_") in RESERVED else step
+        for step in stage.split(".")
+    ]
+    return ".".join([*steps, parameter])
+
+
+def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
+    """Name, description and whether it is trained, of every tensor that the net holds."""
+    for stage in graph.stages():
+        inputs = graph.shapes_into(stage.name)
+        for name, parameter in stage.op.parameters(inputs).items():
+            yield attribute(stage.name, name), parameter, True
+        for name, buffer in stage.op.buffers(inputs).items():
+            yield attribute(stage.name, name), buffer, False

@@ -1,0 +1,198 @@
+"""Packed parameters: how those of a rewritten graph are made of the spec's own, and back.
+
+A pass may give a stage the filters of several convolutions, or fold a normalisation into them.
+What a model is saved and loaded by stays the spec's: a :class:`Recipe` packs the tensors of the
+spec, and unpacks them again to the last bit.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netspec.naming import attribute
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from netspec.graph import Graph
+
+Tensors = Mapping[str, "Tensor"]
+
+
+class Recipe(ABC):
+    """How one packed tensor is made of tensors of the spec."""
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """The tensors of the spec that go in."""
+
+    @abstractmethod
+    def pack(self, tensors: Tensors) -> Tensor:
+        """The packed tensor; differentiable, and recorded by torch.fx when given its proxies."""
+
+    @abstractmethod
+    def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
+        """The tensors that went in, to the bit, given what was kept of them."""
+
+    def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
+        """What has to be kept beside the packed tensor so that it can be unpacked."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Take(Recipe):
+    """A tensor of the spec as it is."""
+
+    name: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def pack(self, tensors: Tensors) -> Tensor:
+        return tensors[self.name]
+
+    def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
+        return {self.name: packed}
+
+
+@dataclass(frozen=True)
+class Cat(Recipe):
+    """Several tensors one behind the other along their first axis, ``sizes`` long each."""
+
+    parts: tuple[Recipe, ...]
+    sizes: tuple[int, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for part in self.parts for name in part.names)
+
+    def pack(self, tensors: Tensors) -> Tensor:
+        import torch
+
+        return torch.cat([part.pack(tensors) for part in self.parts])
+
+    def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
+        split = packed.split_with_sizes(self.sizes)
+        found: dict[str, Tensor] = {}
+        for part, piece in zip(self.parts, split, strict=True):
+            found |= part.unpack(piece, kept)
+        return found
+
+    def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for part, piece in zip(self.parts, packed.split_with_sizes(self.sizes), strict=True):
+            found |= part.keep(tensors, piece)
+        return found
+
+
+@dataclass(frozen=True)
+class Norm:
+    """The names of a batch normalisation's tensors, and its eps."""
+
+    weight: str
+    bias: str
+    mean: str
+    variance: str
+    eps: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.weight, self.bias, self.mean, self.variance
+
+    def scale(self, tensors: Tensors) -> Tensor:
+        """weight / sqrt(variance + eps), in float64."""
+        return tensors[self.weight].double() / (tensors[self.variance].double() + self.eps).sqrt()
+
+
+@dataclass(frozen=True)
+class FoldedWeight(Recipe):
+    """w[o] s[o], with s = weight / sqrt(variance + eps) of the normalisation behind the filters.
+
+    The product is taken in float64 and rounded once.  A quotient gives the filters back but for a
+    few units in the last place; how many is kept, a byte each, and where a byte is not enough (a
+    scale of zero, say) the filters themselves.
+    """
+
+    weight: Recipe
+    norm: Norm
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return *self.weight.names, *self.norm.names
+
+    def pack(self, tensors: Tensors) -> Tensor:
+        w = self.weight.pack(tensors)
+        scale = self.norm.scale(tensors)
+        return (w.double() * scale[:, None, None, None]).to(w.dtype)
+
+    def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
+        import torch
+
+        w = self.weight.pack(tensors)
+        kept = {name: tensors[name] for name in self.norm.names}
+        steps = _as_integers(w) - _as_integers(self._quotient(packed, kept))
+        name = self.weight.names[0]
+        is_near = bool(((steps >= -128) & (steps <= 127)).all())
+        return kept | ({_steps(name): steps.to(torch.int8)} if is_near else {name: w})
+
+    def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
+        name = self.weight.names[0]
+        found = {name: kept[name] for name in self.norm.names}
+        if name in kept:
+            return found | {name: kept[name]}
+        integers = _as_integers(self._quotient(packed, kept))
+        w = (integers + kept[_steps(name)].to(integers.dtype)).view(packed.dtype)
+        return found | self.weight.unpack(w, kept)
+
+    def _quotient(self, packed: Tensor, kept: Tensors) -> Tensor:
+        scale = self.norm.scale(kept)
+        quotient = packed.double() / scale[:, None, None, None]
+        return quotient.to(packed.dtype)
+
+
+def _steps(name: str) -> str:
+    return f"{name}: steps"
+
+
+def _as_integers(x: Tensor) -> Tensor:
+    """The bits of numbers, whose differences count units in the last place."""
+    import torch
+
+    kinds = {8: torch.int64, 4: torch.int32, 2: torch.int16}
+    return x.contiguous().view(kinds[x.dtype.itemsize])
+
+
+@dataclass(frozen=True)
+class FoldedBias(Recipe):
+    """(b - mean) s + bias: what the normalisation behind a convolution adds, in float64."""
+
+    bias: Recipe | None
+    norm: Norm
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return *(self.bias.names if self.bias else ()), *self.norm.names
+
+    def pack(self, tensors: Tensors) -> Tensor:
+        norm = self.norm
+        mean, shift = tensors[norm.mean].double(), tensors[norm.bias]
+        given = -mean if self.bias is None else self.bias.pack(tensors).double() - mean
+        return (given * norm.scale(tensors) + shift.double()).to(shift.dtype)
+
+    def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
+        return {name: tensors[name] for name in self.names}
+
+    def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
+        return {name: kept[name] for name in self.names}
+
+
+def recipes(graph: Graph, name: str) -> dict[str, Recipe]:
+    """How each tensor that a stage holds is made of those of the spec."""
+    stage, inputs = graph.stage(name), graph.shapes_into(name)
+    held = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
+    return {one: stage.packed.get(one) or Take(attribute(name, one)) for one in held}

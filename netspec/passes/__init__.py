@@ -1,0 +1,67 @@
+"""Passes: rewrites of the graph, one a file, each named by its equation.
+
+A pass is a module with ``rewrite(graph) -> number of rewrites``.  Its docstring opens with the
+equation and lists the numbered cases in which it refuses; both what it did and what it refused
+stand in ``graph.journal``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from netspec.graph import Graph
+from netspec.passes import (
+    commute_avgpool,
+    commute_maxpool,
+    drop_flatten,
+    drop_training,
+    flatten_concat,
+    fold_batchnorm,
+    fuse_lrn_maxpool,
+    fuse_relu,
+    merge_siblings,
+)
+
+
+class Pass(Protocol):
+    """What a file of this folder is."""
+
+    RULE: str
+
+    def rewrite(self, graph: Graph, /) -> int:
+        """Rewrite wherever it applies; returns how often that was."""
+
+
+PIPELINE: tuple[Pass, ...] = (
+    drop_training,
+    fold_batchnorm,
+    commute_avgpool,
+    commute_maxpool,
+    fuse_relu,
+    fuse_lrn_maxpool,
+    merge_siblings,
+    flatten_concat,
+    drop_flatten,
+)
+"""Every pass, in order: the way from the net of the spec to the one that runs."""
+
+TRAINING: tuple[Pass, ...] = (commute_maxpool, fuse_relu, merge_siblings, flatten_concat)
+"""The passes that leave gradients, dropout, heads and the statistics of batches as they are."""
+
+
+class Outcome(NamedTuple):
+    """The graph that passes made, and how often each rewrote, in order."""
+
+    graph: Graph
+    rewrites: dict[str, int]
+
+
+def optimise(graph: Graph, passes: Sequence[Pass] = PIPELINE) -> Outcome:
+    """Run passes over a copy of a graph, which is verified after each."""
+    made = graph.copy()
+    rewrites = {}
+    for one in passes:
+        rewrites[one.RULE] = one.rewrite(made)
+        made.verify()
+    return Outcome(made, rewrites)

@@ -1,0 +1,28 @@
+"""dropout(x) => x, identity(x) => x, and auxiliary heads go: what inference does without.
+
+It never refuses.
+"""
+
+from __future__ import annotations
+
+from netspec.graph import Entry, Graph
+from netspec.ops.dropout import Dropout
+from netspec.ops.identity import Identity
+
+RULE = "drop_training"
+
+
+def rewrite(graph: Graph) -> int:
+    """Rewrite everywhere; returns how many stages went."""
+    before = len(graph)
+    heads, graph.heads = graph.heads, {}
+    for head in heads.values():
+        if head.output in graph and not graph.consumers(head.output):
+            graph.journal.append(Entry(RULE, (head.output,)))
+            graph.remove(head.output)
+    for stage in list(graph.stages()):
+        if isinstance(stage.op, Dropout | Identity):
+            (operand,) = graph.operands(stage.name)
+            graph.bypass(stage.name, operand)
+            graph.journal.append(Entry(RULE, (stage.name,), operand))
+    return before - len(graph)
