@@ -28,8 +28,9 @@ from netspec.language.read import bundled
 from netspec.net import Net, load, loads
 
 if TYPE_CHECKING:
+    from netspec.backends.compiled import Compiled
     from netspec.backends.reference import Model
-    from netspec.compiler import compile, verify
+    from netspec.compiler import compile, reference, verify
     from netspec.images import load_image
     from netspec.weights import load_weights, save_weights
 
@@ -39,6 +40,7 @@ except PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "Compiled",
     "DataError",
     "Diagnostic",
     "Model",
@@ -50,13 +52,16 @@ __all__ = [
     "load_image",
     "load_weights",
     "loads",
+    "reference",
     "save_weights",
     "verify",
 ]
 
 _NEEDS_TORCH = {
+    "Compiled": "netspec.backends.compiled",
     "Model": "netspec.backends.reference",
     "compile": "netspec.compiler",
+    "reference": "netspec.compiler",
     "verify": "netspec.compiler",
     "load_image": "netspec.images",
     "load_weights": "netspec.weights",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod, sqrt
 from pathlib import Path
@@ -9,7 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from netspec.backends.backend import Backend
+from netspec.backends.compiled import Compiled
+from netspec.backends.cpu import CpuBackend
+from netspec.backends.lowered import lowered
 from netspec.backends.reference import Model, fresh_tensors
+from netspec.errors import DataError
 from netspec.net import Net, load
 from netspec.ops.softmax import Softmax
 
@@ -20,26 +26,74 @@ def compile(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     seed: int = 0,
-) -> Model:
-    """Lower a net to PyTorch, with untrained weights.
+    batch: int = 1,
+    measured: bool = False,
+    choices: Mapping[str, str] | None = None,
+) -> Compiled:
+    """Compile a net for a device, with untrained weights.
 
     Args:
         net: a checked net, or a spec to load.
-        device: where the parameters live.
-        dtype: their type; float64 is the exact reference.
+        device: where it runs.
+        dtype: of parameters, images and outputs.
         seed: of the random weights; the same seed gives the same weights in every dtype.
+        batch: how many images to choose implementations for; other batches run as well.
+        measured: time the implementations of each stage instead of taking the preferred ones.
+        choices: implementations that are decided already, by stage, as in ``lowered.choices``.
 
     Returns:
         An ``nn.Module`` in evaluation mode: images [N, C, H, W] in, activations out.
 
     Raises:
         SpecError: the spec has mistakes.
+        DataError: there is no such backend, or ``choices`` fit no stage.
         MemoryError: the machine cannot hold the parameters.
     """
-    held = net if isinstance(net, Net) else load(net)
-    held.require_numbers()
+    held = _checked(net)
+    place = torch.device(device)
+    made = lowered(
+        held.graph,
+        backend_of(place),
+        dtype=dtype,
+        batch=batch,
+        is_measured=measured,
+        given=choices,
+    )
+    return Compiled(held, made, fresh_tensors(held, device=place, dtype=dtype, seed=seed))
+
+
+def reference(
+    net: Net | str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    seed: int = 0,
+) -> Model:
+    """Lower a net to plain PyTorch, a ``torch.fx.GraphModule`` to read, trace and export.
+
+    It is the meaning of the spec, which every compiled net is held against; float64 is exact for
+    that purpose.  Arguments and errors are those of :func:`compile`, and so are the weights.
+    """
+    held = _checked(net)
     tensors = fresh_tensors(held, device=torch.device(device), dtype=dtype, seed=seed)
     return Model(held, tensors)
+
+
+def _checked(net: Net | str | Path) -> Net:
+    held = net if isinstance(net, Net) else load(net)
+    held.require_numbers()
+    return held
+
+
+def backend_of(device: torch.device) -> Backend:
+    """The backend of a device.
+
+    Raises:
+        DataError: there is none.
+    """
+    if device.type == "cpu":
+        return CpuBackend()
+    raise DataError(f"there is no backend for {device}: compile for cpu")
 
 
 def random_images(net: Net, *, batch: int = 1, seed: int = 0) -> list[Tensor]:
@@ -61,7 +115,7 @@ class Verification:
         return self.error <= self.allowed
 
 
-def verify(model: Model, images: list[Tensor]) -> Verification:
+def verify(model: Model | Compiled, images: list[Tensor]) -> Verification:
     """Compare a model with its float64 twin, before a final softmax.
 
     A softmax turns relative errors of its input into ones that depend on how large the input is,
@@ -78,9 +132,10 @@ def verify(model: Model, images: list[Tensor]) -> Verification:
         graph.operands(name)[0] if isinstance(graph.stage(name).op, Softmax) else name
         for name in graph.outputs
     ]
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    dtype = next((p.dtype for p in model.parameters()), torch.float32)
-    exact = Model(net, {name: t.double() for name, t in model.state_dict().items()})
+    tensors = model.state_dict()
+    held = next(iter(tensors.values()), torch.empty(0))
+    device, dtype = held.device, held.dtype
+    exact = Model(net, {name: tensor.double() for name, tensor in tensors.items()})
     with torch.inference_mode():
         given = [image.to(device, dtype) for image in images]
         outputs = as_tuple(model(*given))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import networkx as nx
 
+from netspec.language.diagnostics import did_you_mean
 from netspec.language.source import Call, Span
 from netspec.operator import Operator
 from netspec.shapes import Field, Shape
@@ -192,6 +193,22 @@ class Graph:
         """The stages that read a stage, each once, in the order in which they were added."""
         return tuple(self.nx.succ[name])
 
+    def find(self, label: str) -> str:
+        """The stage that a label means: a row's last, a stage by its name, or ``ROW.op``.
+
+        Raises:
+            KeyError: there is no such row or stage.
+        """
+        if label in self.rows:
+            return self.rows[label].output
+        prefix, _, op = label.rpartition(".")
+        if label not in self and prefix in self and self.stage(prefix).op.name == op:
+            return prefix
+        if label in self:
+            return label
+        guess = did_you_mean(label, [*self.rows, *self.nx])
+        raise KeyError(f"there is no row or stage {label!r}; {guess}".rstrip("; "))
+
     def shapes_into(self, name: str) -> tuple[Shape, ...]:
         """The shapes of a stage's operands."""
         return tuple(self.stage(operand).known_shape for operand in self.operands(name))
@@ -232,7 +249,7 @@ class Graph:
         for position, operand in enumerate(operands):
             self.nx.add_edge(operand, name, operand=position)
         self._order = None
-        self._sweep(before)
+        self.sweep(before)
 
     def bypass(self, name: str, other: str) -> None:
         """Remove a stage whose value another one has as well, and read that one instead."""
@@ -248,16 +265,17 @@ class Graph:
         self.nx.remove_node(name)
         self.same_value[name] = other
         self._order = None
-        self._sweep(before)
+        self.sweep(before)
 
     def remove(self, name: str) -> None:
         """Remove a stage that nothing reads, and what was computed for it alone."""
         before = self.operands(name)
         self.nx.remove_node(name)
         self._order = None
-        self._sweep(before)
+        self.sweep(before)
 
-    def _sweep(self, names: Iterable[str]) -> None:
+    def sweep(self, names: Iterable[str]) -> None:
+        """Remove those of the named stages that nothing reads, and what only they read."""
         kept = {*self.inputs, *self.outputs, *(head.output for head in self.heads.values())}
         for name in names:
             if name in self.nx and name not in kept and not self.nx.succ[name]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from netspec.check import check, not_applying
 from netspec.columns import check_columns
@@ -97,6 +98,11 @@ class Net:
     def totals_with_heads(self) -> Totals:
         return self.graph.totals([s.name for s in self.graph.stages()])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A net is pickled as its text, and read and checked again."""
+        files = {key: (file.name, file.text) for key, file in self.files.items()}
+        return _reread, (self.source.name, self.source.text, self.settings, files)
+
     def __repr__(self) -> str:
         from netspec.views.table import as_text
 
@@ -106,6 +112,16 @@ class Net:
         from netspec.views.table import as_html
 
         return as_html(self)
+
+
+def _reread(
+    name: str,
+    text: str,
+    settings: dict[str, Setting],
+    files: dict[tuple[str, str], tuple[str, str]],
+) -> Net:
+    found = {key: Source(*file) for key, file in files.items()}
+    return from_source(Source(name, text), settings, found)
 
 
 def load(spec: str | Path, /, **settings: Setting) -> Net:

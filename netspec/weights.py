@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.nn import Module
@@ -54,9 +53,7 @@ def load_weights(model: Module, path: str | Path) -> None:
             shown.append(f"... and {len(problems) - len(shown)} more")
         listed = "\n  ".join(shown)
         raise DataError(f"the weights in {path} are not this net's:\n  {listed}")
-    with torch.no_grad():
-        for name, tensor in wanted.items():
-            tensor.copy_(given[name])
+    model.load_state_dict(given)
 
 
 def save_weights(model: Module, path: str | Path) -> None:

@@ -15,13 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 from torch.nn import Module
-from torch.nn import Parameter as TorchParameter
 
+from netspec.backends.furnish import furnish
+from netspec.backends.images import check_images, input_shapes
 from netspec.graph import Graph
-from netspec.language.diagnostics import did_you_mean
-from netspec.language.source import Source
 from netspec.naming import RESERVED, parameter_names
-from netspec.net import Net, from_source
+from netspec.net import Net
 from netspec.packing import recipes
 
 
@@ -40,11 +39,12 @@ class Model(fx.GraphModule):
     def __init__(self, net: Net, tensors: Mapping[str, Tensor]) -> None:
         net.graph.verify()
         lowered = {mode: lower(net.graph, training=mode) for mode in (True, False)}
-        super().__init__(_furnished(net.graph, tensors), lowered[True], class_name=net.name)
+        root = Module()
+        furnish(root, net.graph, tensors)
+        super().__init__(root, lowered[True], class_name=net.name)
         self.net = net
         self._lowered = lowered
-        shapes = [net.graph.stage(name).known_shape.torch for name in net.graph.inputs]
-        self._inputs = tuple(zip(net.graph.inputs, shapes, strict=True))
+        self._inputs = input_shapes(net.graph)
         self.register_forward_pre_hook(_check_inputs, with_kwargs=True)
         self.eval()
 
@@ -65,7 +65,7 @@ class Model(fx.GraphModule):
         Raises:
             KeyError: there is no such row or stage.
         """
-        names = [_find(self.net.graph, label) for label in labels]
+        names = [self.net.graph.find(label) for label in labels]
         return fx.GraphModule(self, lower(self.net.graph, outputs=names), "Features").eval()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
@@ -73,58 +73,18 @@ class Model(fx.GraphModule):
         return Model(self.net, copied).train(self.training)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        source = self.net.source
-        files = {key: (file.name, file.text) for key, file in self.net.files.items()}
-        state = (self.net.settings, self.state_dict(), self.training)
-        return _restore, (source.name, source.text, files, *state)
+        return _restore, (self.net, self.state_dict(), self.training)
 
 
-def _restore(
-    name: str,
-    text: str,
-    files: dict[tuple[str, str], tuple[str, str]],
-    settings: dict[str, Any],
-    tensors: dict[str, Tensor],
-    training: bool,
-) -> Model:
-    found = {key: Source(*file) for key, file in files.items()}
-    net = from_source(Source(name, text), settings, found)
+def _restore(net: Net, tensors: dict[str, Tensor], training: bool) -> Model:
     return Model(net, tensors).train(training)
 
 
-def _find(graph: Graph, label: str) -> str:
-    """The stage that a label means: a row's last, a stage by its name, or ``ROW.op``."""
-    if label in graph.rows:
-        return graph.rows[label].output
-    prefix, _, op = label.rpartition(".")
-    if label not in graph and prefix in graph and graph.stage(prefix).op.name == op:
-        return prefix
-    if label in graph:
-        return label
-    guess = did_you_mean(label, [*graph.rows, *graph.nx])
-    raise KeyError(f"there is no row or stage {label!r}; {guess}".rstrip("; "))
-
-
 def _check_inputs(model: Module, images: tuple[Any, ...], named: dict[str, Any]) -> None:
-    """A clear error for what would fail somewhere inside the net."""
     assert isinstance(model, Model)
-    if named:
-        return
-    if len(images) != len(model._inputs):
-        wanted = ", ".join(name for name, _ in model._inputs)
-        raise ValueError(f"{model.net.name} takes {wanted}, and was given {len(images)} tensors")
-    dtype = next((p.dtype for p in model.parameters()), None)
-    for (name, shape), image in zip(model._inputs, images, strict=True):
-        if not isinstance(image, Tensor):
-            raise TypeError(
-                f"{model.net.name} takes {name} as a tensor, not {type(image).__name__}"
-            )
-        if tuple(image.shape[1:]) != shape or image.dim() == 0:
-            wanted = ", ".join(["N", *map(str, shape)])
-            given = ", ".join(map(str, image.shape))
-            raise ValueError(f"{model.net.name} takes {name} as [{wanted}], not [{given}]")
-        if dtype is not None and image.dtype != dtype:
-            raise TypeError(f"{model.net.name} is in {dtype}, and {name} in {image.dtype}")
+    if not named:
+        dtype = next((p.dtype for p in model.parameters()), None)
+        check_images(model.net.name, model._inputs, dtype, images)
 
 
 # ------------------------------------------------------------------------------------- lowering
@@ -251,23 +211,3 @@ def _memory() -> float:
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
         return float("inf")
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def _furnished(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
-    """A module that holds the tensors under their names."""
-    root = Module()
-    for name, _, is_trained in parameter_names(graph):
-        *path, last = name.split(".")
-        module = root
-        for step in path:
-            if step not in module._modules:
-                module.add_module(step, Module())
-            module = module.get_submodule(step)
-        tensor = tensors[name]
-        if tensor.dim() == 4:
-            tensor = tensor.contiguous(memory_format=torch.channels_last)
-        if is_trained:
-            module.register_parameter(last, TorchParameter(tensor))
-        else:
-            module.register_buffer(last, tensor)
-    return root

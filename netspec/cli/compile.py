@@ -44,14 +44,14 @@ def compile(
     started = perf_counter()
     import torch
 
-    from netspec.compiler import as_tuple, random_images, verify
+    from netspec.compiler import as_tuple, random_images, reference, verify
     from netspec.compiler import compile as compile_net
 
     imported = perf_counter()
-    model = compile_net(net, dtype=getattr(torch, dtype))
+    model = compile_net(net, dtype=getattr(torch, dtype), batch=batch)
     lowered = perf_counter()
     if emit:
-        click.echo(model.code.strip())
+        click.echo(str(reference(net, dtype=getattr(torch, dtype)).code).strip())
         return
     images = random_images(net, batch=batch)
     with torch.inference_mode():

@@ -107,17 +107,25 @@ class Conv(WindowOperator):
         kernel = by((*self.kernel.size, self.channels_seen(inputs)))
         return f"{kernel}/{self.stride_text}, {self.count}"
 
+    def dense(self, weight: Tensor) -> Tensor:
+        """Filters [count, channels, kh, kw] of kernels [pairs, kh, kw]: zeros where no table says
+        that a filter sees a map."""
+        import torch.nn.functional as F
+
+        assert self.connect is not None
+        seen, place = len(self.connect.rows), {pair: n for n, pair in enumerate(self.pairs)}
+        which = [place.get((o, i), -1) for o in range(self.count) for i in range(seen)]
+        weight = F.pad(weight, (0, 0, 0, 0, 0, 1))[which]  # a kernel of zeros behind the others
+        return weight.reshape(self.count, seen, *self.kernel.size)
+
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F
 
         windows = self.windows(inputs)
         padding = symmetric(windows)
         weight = parameters["weight"]
-        if self.connect is not None:  # a kernel of zeros behind the others, for who sees nothing
-            seen, place = inputs[0].channels, {pair: n for n, pair in enumerate(self.pairs)}
-            which = [place.get((o, i), -1) for o in range(self.count) for i in range(seen)]
-            weight = F.pad(weight, (0, 0, 0, 0, 0, 1))[which]
-            weight = weight.reshape(self.count, seen, *self.kernel.size)
+        if self.connect is not None:
+            weight = self.dense(weight)
         return F.conv2d(
             x[0] if padding else padded(x[0], windows),
             weight,

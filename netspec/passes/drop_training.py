@@ -17,9 +17,9 @@ def rewrite(graph: Graph) -> int:
     before = len(graph)
     heads, graph.heads = graph.heads, {}
     for head in heads.values():
-        if head.output in graph and not graph.consumers(head.output):
+        graph.sweep([head.output])
+        if head.output not in graph:
             graph.journal.append(Entry(RULE, (head.output,)))
-            graph.remove(head.output)
     for stage in list(graph.stages()):
         if isinstance(stage.op, Dropout | Identity):
             (operand,) = graph.operands(stage.name)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from netspec.fused.conv_relu import ConvRelu
 from netspec.fused.slice import Slice
 from netspec.graph import Entry, Graph, Stage
 from netspec.operator import Operator
@@ -27,7 +28,8 @@ def rewrite(graph: Graph) -> int:
     """Rewrite everywhere; returns how many convolutions were merged into others."""
     count = 0
     for stage in list(graph.stages()):
-        convs = [n for n in graph.consumers(stage.name) if isinstance(graph.stage(n).op, Conv)]
+        readers = graph.consumers(stage.name)
+        convs = [n for n in readers if type(graph.stage(n).op) in (Conv, ConvRelu)]
         if len(convs) < 2:
             continue
         alike: dict[tuple[type[Operator], Conv], list[str]] = {}

@@ -14,19 +14,19 @@ from tests.helpers import HEADER, load_rows
 
 
 def test_parameters_are_named_after_rows_branches_and_operators() -> None:
-    names = set(netspec.compile("googlenet").state_dict())
+    names = set(netspec.reference("googlenet").state_dict())
     assert {"3a.b2.conv2.weight", "conv1.bias", "3a.b1.weight", "aux1.fc2.weight"} <= names
-    assert {"C1.weight", "S2.coefficient"} <= set(netspec.compile("lenet5").state_dict())
+    assert {"C1.weight", "S2.coefficient"} <= set(netspec.reference("lenet5").state_dict())
 
 
 def test_shapes_of_parameters_are_those_of_pytorch() -> None:
-    held = netspec.compile("alexnet").state_dict()
+    held = netspec.reference("alexnet").state_dict()
     assert held["C2.weight"].shape == (256, 48, 5, 5)
     assert held["F6.weight"].shape == (4096, 9216)
 
 
 def test_a_model_is_a_graph_module_of_plain_torch_operations() -> None:
-    model = netspec.compile("lenet5")
+    model = netspec.reference("lenet5")
     assert isinstance(model, fx.GraphModule)
     assert "torch.conv2d" in model.code
     modules = {
@@ -36,7 +36,7 @@ def test_a_model_is_a_graph_module_of_plain_torch_operations() -> None:
 
 
 def test_maps_are_channels_last() -> None:
-    model = netspec.compile("alexnet")
+    model = netspec.reference("alexnet")
     assert model.C2.weight.is_contiguous(memory_format=torch.channels_last)
     assert "image.contiguous(memory_format = torch.channels_last)" in model.code
     y = model.features("C1")(torch.rand(2, 3, 224, 224))
@@ -45,7 +45,7 @@ def test_maps_are_channels_last() -> None:
 
 def test_training_returns_the_heads_and_evaluation_drops_them_with_dropout() -> None:
     net = load_rows("a: conv 1x1, 4\nb: dropout 0.5 | fc 2\nhead h from a, weight=1: fc 3")
-    model = netspec.compile(net)
+    model = netspec.reference(net)
     x = torch.rand(4, 3, 8, 8)
     assert not model.training
     assert torch.equal(model(x), model(x))
@@ -60,7 +60,7 @@ def test_training_returns_the_heads_and_evaluation_drops_them_with_dropout() -> 
 
 
 def test_gradients_reach_every_parameter_in_training() -> None:
-    model = netspec.compile("googlenet").train()
+    model = netspec.reference("googlenet").train()
     y, heads = model(torch.rand(1, 3, 224, 224))
     loss = -(y[0, 0].log() + sum(0.3 * h[0, 0].log() for h in heads.values()))
     loss.backward()
@@ -68,7 +68,7 @@ def test_gradients_reach_every_parameter_in_training() -> None:
 
 
 def test_batch_norm_learns_its_statistics_in_training_only() -> None:
-    model = netspec.compile(load_rows("a: bn eps=1e-3"))
+    model = netspec.reference(load_rows("a: bn eps=1e-3"))
     x = torch.rand(4, 3, 8, 8) + 5
     model(x)
     assert torch.equal(model.a.running_mean, torch.zeros(3))
@@ -78,7 +78,7 @@ def test_batch_norm_learns_its_statistics_in_training_only() -> None:
 
 
 def test_features_are_the_activations_of_a_row() -> None:
-    model = netspec.compile("alexnet")
+    model = netspec.reference("alexnet")
     x = torch.rand(2, 3, 224, 224)
     assert model.features("F7")(x).shape == (2, 4096)
     pool, conv = model.features("S5", "C1.relu")(x)
@@ -89,7 +89,7 @@ def test_features_are_the_activations_of_a_row() -> None:
 
 
 def test_features_share_the_parameters() -> None:
-    model = netspec.compile("lenet5")
+    model = netspec.reference("lenet5")
     features = model.features("C1")
     x = torch.rand(1, 1, 32, 32)
     with torch.no_grad():
@@ -103,12 +103,12 @@ def test_several_inputs_and_outputs() -> None:
     net = load_rows(
         "a from left: gap | flatten\nb from a, code: concat\nc: fc 2\noutput c, a", header
     )
-    c, a = netspec.compile(net)(torch.rand(2, 3, 8, 8), torch.rand(2, 5))
+    c, a = netspec.reference(net)(torch.rand(2, 3, 8, 8), torch.rand(2, 5))
     assert (c.shape, a.shape) == ((2, 2), (2, 3))
 
 
 def test_wrong_inputs_are_refused_clearly() -> None:
-    model = netspec.compile("lenet5")
+    model = netspec.reference("lenet5")
     with pytest.raises(ValueError, match=r"image as \[N, 1, 32, 32\], not \[2, 3, 32, 32\]"):
         model(torch.rand(2, 3, 32, 32))
     with pytest.raises(ValueError, match=r"takes image, and was given 2"):
@@ -116,20 +116,20 @@ def test_wrong_inputs_are_refused_clearly() -> None:
 
 
 def test_an_empty_batch_is_fine() -> None:
-    assert netspec.compile("lenet5")(torch.rand(0, 1, 32, 32)).shape == (0, 10)
+    assert netspec.reference("lenet5")(torch.rand(0, 1, 32, 32)).shape == (0, 10)
 
 
 def test_the_same_seed_gives_the_same_weights_in_every_type() -> None:
-    a = netspec.compile("lenet5", seed=5).state_dict()
-    b = netspec.compile("lenet5", seed=5, dtype=torch.float64).state_dict()
-    c = netspec.compile("lenet5", seed=6).state_dict()
+    a = netspec.reference("lenet5", seed=5).state_dict()
+    b = netspec.reference("lenet5", seed=5, dtype=torch.float64).state_dict()
+    c = netspec.reference("lenet5", seed=6).state_dict()
     assert all(torch.equal(a[name], b[name].float()) for name in a)
     assert not torch.equal(a["C1.weight"], c["C1.weight"])
 
 
 @pytest.mark.parametrize("way", ["deepcopy", "pickle"])
 def test_a_copy_computes_the_same_and_is_apart(way: str) -> None:
-    model = netspec.compile("googlenet").train()
+    model = netspec.reference("googlenet").train()
     copied: Model = copy.deepcopy(model) if way == "deepcopy" else pickle.loads(pickle.dumps(model))
     assert isinstance(copied, Model)
     assert copied.training
@@ -141,7 +141,7 @@ def test_a_copy_computes_the_same_and_is_apart(way: str) -> None:
 
 
 def test_torch_export_and_compile_take_the_model() -> None:
-    model = netspec.compile("lenet5")
+    model = netspec.reference("lenet5")
     x = torch.rand(2, 1, 32, 32)
     exported = torch.export.export(model, (x,)).module()
     assert torch.equal(exported(x), model(x))
@@ -170,7 +170,7 @@ def test_torch_export_and_compile_take_the_model() -> None:
 )
 def test_any_label_can_hold_parameters(label: str) -> None:
     rows = f"{label}: conv 1x1, 4\nz: concat {{ conv 1x1, 2; conv 1x1, 3 }}"
-    model = netspec.compile(netspec.loads(HEADER + rows))
+    model = netspec.reference(netspec.loads(HEADER + rows))
     assert model(torch.rand(1, 3, 8, 8)).shape == (1, 5, 8, 8)
     assert len(model.state_dict()) == 6
     model.train().eval().double()
@@ -179,7 +179,7 @@ def test_any_label_can_hold_parameters(label: str) -> None:
 @pytest.mark.parametrize("name", ["self", "class", "torch", "getattr", "inf", "input_1"])
 def test_any_input_can_be_named(name: str) -> None:
     net = netspec.loads(f"net a\ninput {name} 8x8x3\nb: conv 1x1, 4")
-    assert netspec.compile(net)(torch.rand(1, 3, 8, 8)).shape == (1, 4, 8, 8)
+    assert netspec.reference(net)(torch.rand(1, 3, 8, 8)).shape == (1, 4, 8, 8)
 
 
 def test_reserved_words_are_all_that_this_pytorch_has() -> None:
@@ -189,14 +189,14 @@ def test_reserved_words_are_all_that_this_pytorch_has() -> None:
 
 
 def test_a_stage_with_parameters_has_an_activation_of_its_own() -> None:
-    model = netspec.compile("alexnet")
+    model = netspec.reference("alexnet")
     x = torch.rand(1, 3, 224, 224)
     assert (model.features("C1.conv")(x) < 0).any()
     assert (model.features("C1.relu")(x) >= 0).all()
 
 
 def test_other_types_are_refused_clearly() -> None:
-    model = netspec.compile("lenet5")
+    model = netspec.reference("lenet5")
     with pytest.raises(
         TypeError, match=r"lenet5 is in torch\.float32, and image in torch\.float64"
     ):
@@ -208,7 +208,7 @@ def test_other_types_are_refused_clearly() -> None:
 
 def test_labels_that_differ_by_an_underscore_keep_apart() -> None:
     net = load_rows("eval: conv 1x1, 4\neval_: conv 1x1, 5")
-    assert sorted(netspec.compile(net).state_dict()) == [
+    assert sorted(netspec.reference(net).state_dict()) == [
         "eval_.bias", "eval_.weight", "eval__.bias", "eval__.weight"
     ]  # fmt: skip
 
@@ -216,7 +216,7 @@ def test_labels_that_differ_by_an_underscore_keep_apart() -> None:
 def test_a_net_that_cannot_fit_the_memory_is_refused_at_once() -> None:
     net = load_rows("a: fc 2**50")
     with pytest.raises(MemoryError, match=r"parameters of example take .* GiB"):
-        netspec.compile(net)
+        netspec.reference(net)
 
 
 def test_inference_reads_no_parameters_of_heads() -> None:

@@ -1,0 +1,61 @@
+"""What a backend is: the implementations it has, and how it runs a plan of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor
+
+from netspec.backends.implementation import Held, Implementation, Work
+from netspec.graph import Graph
+from netspec.plan import Plan
+
+
+class Part(NamedTuple):
+    """A stage of a plan, ready to run: how, what, and with which packed tensors."""
+
+    way: Implementation
+    work: Work
+    packed: Held
+
+
+class Timed(NamedTuple):
+    """How long a step took, in seconds."""
+
+    stage: str
+    implementation: str
+    seconds: float
+
+
+class Executor(ABC):
+    """A plan with its tensors."""
+
+    @abstractmethod
+    def __call__(self, *images: Tensor) -> tuple[Tensor, ...]:
+        """The outputs of the plan."""
+
+    @abstractmethod
+    def profile(self, *images: Tensor) -> list[Timed]:
+        """Run once, and time every step."""
+
+
+class Backend(ABC):
+    """Implementations, and an executor of plans that use them."""
+
+    name: ClassVar[str]
+    device: ClassVar[str]
+    """Where tensors live."""
+
+    @abstractmethod
+    def ways(self, work: Work) -> Sequence[Implementation]:
+        """The implementations that can do a piece of work, the preferred one first."""
+
+    @abstractmethod
+    def measure(self, work: Work, ways: Sequence[Implementation]) -> dict[str, float]:
+        """The seconds that each takes for the batch, on operands out of cache."""
+
+    @abstractmethod
+    def executor(self, graph: Graph, plan: Plan, parts: Mapping[str, Part]) -> Executor:
+        """What runs a plan of a graph."""

@@ -1,0 +1,66 @@
+"""The CPU backend: oneDNN for what multiplies, our own LRN, PyTorch's channels-last pools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from netspec.backends.backend import Backend, Executor, Part
+from netspec.backends.cpu.executor import CpuExecutor
+from netspec.backends.cpu.lrn import TiledLrn, TiledLrnMaxPool
+from netspec.backends.cpu.measure import measure
+from netspec.backends.cpu.onednn import OneDnnConv, OneDnnLinear, OneDnnStream
+from netspec.backends.cpu.plain import Copy, Plain
+from netspec.backends.cpu.pools import PlainAvgPool, PlainMaxPool
+from netspec.backends.cpu.way import Way
+from netspec.backends.implementation import Implementation, Work
+from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.fused.conv_relu import ConvRelu
+from netspec.fused.fc_relu import FullyConnectedRelu
+from netspec.fused.lrn_maxpool import LrnMaxPool
+from netspec.fused.maxpool_relu import MaxPoolRelu
+from netspec.graph import Graph
+from netspec.operator import Operator
+from netspec.ops.avgpool import AvgPool
+from netspec.ops.concat import Concat
+from netspec.ops.conv import Conv
+from netspec.ops.fc import FullyConnected
+from netspec.ops.lrn import LocalResponseNorm
+from netspec.ops.maxpool import MaxPool
+from netspec.plan import Plan
+
+MULTIPLYING = (OneDnnConv(), Plain())
+CONNECTED = (OneDnnLinear(), OneDnnStream(), Plain())
+MAXIMA = (PlainMaxPool(),)
+AVERAGES = (PlainAvgPool(),)
+
+WAYS: dict[type[Operator], tuple[Way, ...]] = {
+    Conv: MULTIPLYING,
+    ConvRelu: MULTIPLYING,
+    FullyConnected: CONNECTED,
+    FullyConnectedRelu: CONNECTED,
+    LocalResponseNorm: (TiledLrn(), Plain()),
+    LrnMaxPool: (TiledLrnMaxPool(), Plain()),
+    MaxPool: MAXIMA,
+    MaxPoolRelu: MAXIMA,
+    AvgPool: AVERAGES,
+    AvgPoolBias: AVERAGES,
+    AvgPoolBiasRelu: AVERAGES,
+    Concat: (Copy(),),
+}
+"""The implementations of an operator, the preferred one first; the reference for all others."""
+
+
+class CpuBackend(Backend):
+    """One process, all its threads."""
+
+    name = device = "cpu"
+
+    def ways(self, work: Work) -> list[Way]:
+        found = WAYS.get(type(work.op), (Plain(),))
+        return [way for way in found if not way.refuses(work)]
+
+    def measure(self, work: Work, ways: Sequence[Implementation]) -> dict[str, float]:
+        return measure(work, [way for way in ways if isinstance(way, Way)])
+
+    def executor(self, graph: Graph, plan: Plan, parts: Mapping[str, Part]) -> Executor:
+        return CpuExecutor(graph, plan, parts)

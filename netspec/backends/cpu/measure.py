@@ -1,0 +1,42 @@
+"""How long each implementation takes here, in turns, over random data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from time import perf_counter
+
+import torch
+
+from netspec.backends.cpu.way import Way
+from netspec.backends.implementation import Work
+
+ROUNDS = 7
+CACHE = 2**26
+"""Bytes that are read between two runs, so that weights come from memory as they do in a net."""
+
+
+def measure(work: Work, ways: Sequence[Way]) -> dict[str, float]:
+    """The median of the seconds that each takes for the batch."""
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*size: int) -> torch.Tensor:
+        return torch.rand(*size, generator=generator).to(work.dtype)
+
+    x = [drawn(work.batch, *shape.torch) for shape in work.inputs]
+    x = [one.contiguous(memory_format=torch.channels_last) if one.dim() == 4 else one for one in x]
+    described = {**work.op.parameters(work.inputs), **work.op.buffers(work.inputs)}
+    held = {name: drawn(*parameter.shape) for name, parameter in described.items()}
+    flushed = torch.zeros(CACHE // 4)
+    samples: dict[str, list[float]] = {way.name: [] for way in ways}
+    with torch.no_grad():
+        calls = {way.name: way.bind(work, way.pack(work, held)) for way in ways}
+        for call in calls.values():
+            call(*x)
+        for _ in range(ROUNDS):
+            for name, call in calls.items():
+                flushed.add_(1)
+                started = perf_counter()
+                call(*x)
+                samples[name].append(perf_counter() - started)
+    return {name: median(found) for name, found in samples.items()}

@@ -1,0 +1,143 @@
+"""Convolutions and fully connected layers by oneDNN, with bias and ReLU in the same call.
+
+The operators are private to PyTorch, so they are called from this file only; where one is missing,
+the plain implementations take over.  Filters are reordered once, into blocks that fit the vector
+registers of the CPU at hand; the reordered tensor is opaque and turns back with ``to_dense``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netspec.backends.cpu.way import Call, Way
+from netspec.backends.implementation import Held, Work
+from netspec.fused.conv_relu import ConvRelu
+from netspec.fused.fc_relu import FullyConnectedRelu
+from netspec.operator import padded, symmetric
+from netspec.ops.conv import Conv
+from netspec.ops.fc import FullyConnected
+
+NEEDED = (
+    "_convolution_pointwise",
+    "_linear_pointwise",
+    "_reorder_convolution_weight",
+    "_reorder_linear_weight",
+)
+
+
+def _missing(work: Work) -> str:
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return "this PyTorch has no oneDNN"
+    if not all(hasattr(torch.ops.mkldnn, name) for name in NEEDED):
+        return "this PyTorch has no fused operators of oneDNN"
+    if work.dtype == torch.bfloat16:
+        is_there = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return "" if is_there else "this CPU has no instructions for bfloat16"
+    return "" if work.dtype == torch.float32 else f"oneDNN has none in {work.dtype}"
+
+
+class OneDnnConv(Way):
+    """act(b + w * x), with filters in blocks."""
+
+    name = "onednn"
+
+    def refuses(self, work: Work) -> str:
+        return _missing(work)
+
+    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
+        op = _conv(work)
+        weight = held["weight"] if op.connect is None else op.dense(held["weight"])
+        padding, size = _padding(work)
+        reordered = torch.ops.mkldnn._reorder_convolution_weight(
+            weight.contiguous(memory_format=torch.channels_last),
+            padding,
+            op.steps,
+            op.dilation,
+            op.groups,
+            size,
+        )
+        return {**held, "weight": reordered}
+
+    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
+        op, weight = _conv(work), packed["weight"].to_dense()
+        if op.connect is not None:
+            filters, maps = zip(*op.pairs, strict=True) if op.pairs else ((), ())
+            weight = weight[list(filters), list(maps)]
+        return {**packed, "weight": weight}
+
+    def bind(self, work: Work, packed: Held) -> Call:
+        op, windows = _conv(work), _conv(work).windows(work.inputs)
+        padding, _ = _padding(work)
+        is_symmetric = symmetric(windows) is not None
+        activation = "relu" if isinstance(op, ConvRelu) else "none"
+        weight, bias = packed["weight"], packed.get("bias")
+        steps, dilation, groups = list(op.steps), list(op.dilation), op.groups
+        convolve: Any = torch.ops.mkldnn._convolution_pointwise.default
+
+        def call(x: Tensor) -> Tensor:
+            x = x if is_symmetric else padded(x, windows)
+            y: Tensor = convolve(
+                x, weight, bias, padding, steps, dilation, groups, activation, [], ""
+            )
+            return y
+
+        return call
+
+
+def _conv(work: Work) -> Conv:
+    assert isinstance(work.op, Conv)
+    return work.op
+
+
+def _padding(work: Work) -> tuple[list[int], list[int]]:
+    """The padding that oneDNN adds, and the size [N, C, H, W] that it then sees."""
+    height, width, channels = work.inputs[0]
+    windows = _conv(work).windows(work.inputs)
+    padding = symmetric(windows)
+    if padding is not None:
+        return list(padding), [work.batch, channels, height, width]
+    tall, wide = (w.before + w.size_in + w.tail for w in windows)
+    return [0, 0], [work.batch, channels, tall, wide]
+
+
+class OneDnnLinear(Way):
+    """act(w x + b), with the matrix in blocks."""
+
+    name = "onednn"
+
+    def refuses(self, work: Work) -> str:
+        return _missing(work)
+
+    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
+        weight = held["weight"].contiguous()
+        return {**held, "weight": torch.ops.mkldnn._reorder_linear_weight(weight, work.batch)}
+
+    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
+        return {**packed, "weight": packed["weight"].to_dense()}
+
+    def bind(self, work: Work, packed: Held) -> Call:
+        assert isinstance(work.op, FullyConnected)
+        activation = "relu" if isinstance(work.op, FullyConnectedRelu) else "none"
+        weight, bias = packed["weight"], packed.get("bias")
+        multiply: Any = torch.ops.mkldnn._linear_pointwise.default
+
+        def call(x: Tensor) -> Tensor:
+            y: Tensor = multiply(x.flatten(1), weight, bias, activation, [], "")
+            return y
+
+        return call
+
+
+class OneDnnStream(OneDnnLinear):
+    """act(w x + b), with the matrix as it is: for few images, where it is read once and no more."""
+
+    name = "onednn-stream"
+
+    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
+        return {**held, "weight": held["weight"].contiguous()}
+
+    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
+        return dict(packed)

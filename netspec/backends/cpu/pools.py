@@ -1,0 +1,80 @@
+"""Pools by PyTorch's channels-last kernels, with padding and overhang left to them where they can.
+
+Filling a map's rim by hand copies the map, which takes longer than pooling it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from netspec.backends.cpu.way import Call, Way
+from netspec.backends.implementation import Held, Work
+from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.fused.maxpool_relu import MaxPoolRelu
+from netspec.operator import WindowOperator
+from netspec.ops.avgpool import AvgPool
+from netspec.ops.maxpool import MaxPool
+from netspec.shapes import Pair, Shape
+
+
+def own_padding(op: WindowOperator, inputs: Sequence[Shape]) -> Pair | None:
+    """The padding as PyTorch's pools take it: alike on both sides, half a kernel at most; what
+    hangs over the edge is then ``ceil_mode``, whose rule is ``round=ceil``'s."""
+    windows = op.windows(inputs)
+    if any(w.before != w.after or 2 * w.before > w.kernel for w in windows):
+        return None
+    return windows[0].before, windows[1].before
+
+
+def max_pool(op: MaxPool, inputs: Sequence[Shape]) -> Call:
+    """Max-pooling of maps of one size."""
+    padding = own_padding(op, inputs)
+    if padding is None:
+        return lambda x: MaxPool.reference(op, inputs, x)
+    kernel, steps, is_ceil = op.kernel.size, op.steps, op.round == "ceil"
+    return lambda x: F.max_pool2d(x, kernel, steps, padding, ceil_mode=is_ceil)
+
+
+class PlainMaxPool(Way):
+    """PyTorch's own."""
+
+    name = "torch"
+
+    def bind(self, work: Work, packed: Held) -> Call:
+        assert isinstance(work.op, MaxPool)
+        pool = max_pool(work.op, work.inputs)
+        if isinstance(work.op, MaxPoolRelu):
+            return lambda x: pool(x).relu_()
+        return pool
+
+
+class PlainAvgPool(Way):
+    """PyTorch's own, and the bias and the ReLU in place."""
+
+    name = "torch"
+
+    def bind(self, work: Work, packed: Held) -> Call:
+        assert isinstance(work.op, AvgPool)
+        pool = _avg_pool(work.op, work.inputs)
+        if not isinstance(work.op, AvgPoolBias):
+            return pool
+        bias = packed["bias"].reshape(-1, 1, 1)
+        if isinstance(work.op, AvgPoolBiasRelu):
+            return lambda x: pool(x).add_(bias).relu_()
+        return lambda x: pool(x).add_(bias)
+
+
+def _avg_pool(op: AvgPool, inputs: Sequence[Shape]) -> Call:
+    padding = own_padding(op, inputs)
+    if padding is None:
+        return lambda x: AvgPool.reference(op, inputs, x)
+    kernel, steps, is_ceil = op.kernel.size, op.steps, op.round == "ceil"
+    counts = op.count_pad is True
+
+    def call(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, kernel, steps, padding, ceil_mode=is_ceil, count_include_pad=counts)
+
+    return call

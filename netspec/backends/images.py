@@ -1,0 +1,42 @@
+"""The images that a model is given: a clear error for what would fail somewhere inside the net."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netspec.graph import Graph
+
+Inputs = tuple[tuple[str, tuple[int, ...]], ...]
+"""The inputs of a net by name, with the size of one image in PyTorch's order of axes."""
+
+
+def input_shapes(graph: Graph) -> Inputs:
+    """The inputs of a net."""
+    return tuple((name, graph.stage(name).known_shape.torch) for name in graph.inputs)
+
+
+def check_images(
+    net: str, inputs: Inputs, dtype: torch.dtype | None, images: Sequence[Any]
+) -> None:
+    """Refuse what is no batch for each input of a net.
+
+    Raises:
+        ValueError: there are too many or too few, or their sizes are not the inputs'.
+        TypeError: one is no tensor, or of another type than the model.
+    """
+    if len(images) != len(inputs):
+        wanted = ", ".join(name for name, _ in inputs)
+        raise ValueError(f"{net} takes {wanted}, and was given {len(images)} tensors")
+    for (name, shape), image in zip(inputs, images, strict=True):
+        if not isinstance(image, Tensor):
+            raise TypeError(f"{net} takes {name} as a tensor, not {type(image).__name__}")
+        if tuple(image.shape[1:]) != shape or image.dim() == 0:
+            wanted = ", ".join(["N", *map(str, shape)])
+            given = ", ".join(map(str, image.shape))
+            raise ValueError(f"{net} takes {name} as [{wanted}], not [{given}]")
+        if dtype is not None and image.dtype != dtype:
+            raise TypeError(f"{net} is in {dtype}, and {name} in {image.dtype}")

@@ -1,0 +1,84 @@
+"""Lowering: from a checked net to a rewritten graph, implementations chosen, and a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from netspec.backends.backend import Backend
+from netspec.backends.implementation import Implementation, Work, work_of
+from netspec.choices import Choices, choose
+from netspec.graph import Graph
+from netspec.passes import PIPELINE, Pass, optimise
+from netspec.plan import Plan, is_view, plan
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A net as it runs: everything but its parameters.
+
+    Attributes:
+        graph: the rewritten graph; its journal tells what passes did.
+        rewrites: how often each pass rewrote.
+        works: the stages that compute, and what.
+        choices: which implementation each of them has.
+        ways: the implementations themselves.
+        plan: the steps over slots.
+        backend: whose implementations they are.
+        dtype: of parameters, images and outputs.
+        batch: the number of images that choices were made for.
+    """
+
+    graph: Graph
+    rewrites: Mapping[str, int]
+    works: Mapping[str, Work]
+    choices: Choices
+    ways: Mapping[str, Implementation]
+    plan: Plan
+    backend: Backend
+    dtype: torch.dtype
+    batch: int
+
+
+def lowered(
+    graph: Graph,
+    backend: Backend,
+    *,
+    dtype: torch.dtype,
+    batch: int,
+    is_measured: bool = False,
+    given: Mapping[str, str] | None = None,
+    passes: Sequence[Pass] = PIPELINE,
+) -> Lowered:
+    """Rewrite a graph, choose implementations, and plan.
+
+    Args:
+        graph: the net's own, which stays as it is.
+        backend: where it runs.
+        dtype: of parameters and activations.
+        batch: the number of images to choose for.
+        is_measured: time the implementations instead of taking the preferred ones.
+        given: implementations that are decided already, by stage.
+        passes: the rewrites.
+
+    Raises:
+        DataError: ``given`` names a stage or an implementation that there is none of.
+    """
+    made = optimise(graph, passes)
+    works = {
+        stage.name: work_of(made.graph, stage.name, dtype, batch)
+        for stage in made.graph.stages()
+        if made.graph.operands(stage.name) and not is_view(made.graph, stage.name)
+    }
+    measure = backend.measure if is_measured else None
+    choices = choose(works, backend.ways, measure=measure, given=given)
+    chosen = {stage: choice.implementation for stage, choice in choices.items()}
+    ways = {
+        stage: next(way for way in backend.ways(work) if way.name == chosen[stage])
+        for stage, work in works.items()
+    }
+    abilities = {stage: way.ability for stage, way in ways.items()}
+    planned = plan(made.graph, chosen, abilities)
+    return Lowered(made.graph, made.rewrites, works, choices, ways, planned, backend, dtype, batch)

@@ -1,0 +1,78 @@
+"""The parameters of a compiled net, packed as the steps of its plan want them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from netspec.backends.backend import Part
+from netspec.backends.lowered import Lowered
+from netspec.packing import recipes
+
+
+class Packed:
+    """Packed tensors by stage, and what has to be kept to unpack them.
+
+    Args:
+        lowered: the graph and the implementations.
+        tensors: the parameters and buffers of the spec; each is dropped once it is packed, so that
+            the two copies are never whole at the same time.
+    """
+
+    def __init__(self, lowered: Lowered, tensors: dict[str, Tensor]) -> None:
+        self.lowered = lowered
+        self.recipes = {stage: recipes(lowered.graph, stage) for stage in lowered.works}
+        self.tensors: dict[str, dict[str, Tensor]] = {}
+        uses = Counter(
+            name for made in self.recipes.values() for r in made.values() for name in r.names
+        )
+        self.kept = {name: tensor for name, tensor in tensors.items() if name not in uses}
+        with torch.no_grad():
+            for stage, made in self.recipes.items():
+                held = {key: recipe.pack(tensors) for key, recipe in made.items()}
+                for key, recipe in made.items():
+                    self.kept |= recipe.keep(tensors, held[key])
+                    uses.subtract(recipe.names)
+                work = lowered.works[stage]
+                self.tensors[stage] = lowered.ways[stage].pack(work, held)
+                for name in {name for recipe in made.values() for name in recipe.names}:
+                    if not uses[name]:
+                        del tensors[name]
+
+    def parts(self) -> dict[str, Part]:
+        """Every stage that computes, ready to run."""
+        made = self.lowered
+        return {
+            stage: Part(made.ways[stage], work, self.tensors[stage])
+            for stage, work in made.works.items()
+        }
+
+    def unpacked(self) -> dict[str, Tensor]:
+        """The parameters and buffers of the spec, to the bit."""
+        found = dict(self.kept)
+        for stage, work in self.lowered.works.items():
+            held = self.lowered.ways[stage].unpack(work, self.tensors[stage])
+            for key, recipe in self.recipes[stage].items():
+                found |= recipe.unpack(held[key], self.kept)
+        return found
+
+    def parts_of(
+        self, other: Lowered, canonical: Callable[[], dict[str, Tensor]]
+    ) -> dict[str, Part]:
+        """The same for another lowering of the net: tensors are shared where they are alike."""
+        found: dict[str, Part] = {}
+        tensors: dict[str, Tensor] | None = None
+        for stage, work in other.works.items():
+            way, made = other.ways[stage], recipes(other.graph, stage)
+            is_alike = self.lowered.works.get(stage) == work and self.recipes[stage] == made
+            if is_alike and self.lowered.ways[stage].name == way.name:
+                found[stage] = Part(way, work, self.tensors[stage])
+                continue
+            if made and tensors is None:
+                tensors = canonical()
+            held = {key: recipe.pack(tensors or {}) for key, recipe in made.items()}
+            found[stage] = Part(way, work, way.pack(work, held))
+        return found
