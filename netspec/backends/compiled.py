@@ -131,10 +131,12 @@ class Compiled(Module):
             return
         with torch.inference_mode(False):
             own = {name: tensor.clone() for name, tensor in self.canonical().items()}
-            furnish(self, self.net.graph, own)
+            root = Module()
+            furnish(root, self.net.graph, own)
+        self._modules.update(root._modules)
         for name in own:
             path, _, last = name.rpartition(".")
-            self._own.append((name, self.get_submodule(path), last))
+            self._own.append((name, root.get_submodule(path), last))
         self._packed.kept.clear()
         self._seen = self._versions()
 
