@@ -161,7 +161,7 @@ def lower(
     """
     ends = list(graph.outputs if outputs is None else outputs)
     heads = {h.name: h.output for h in graph.heads.values()} if training else {}
-    needed = _needed(graph, [*ends, *heads.values()])
+    reached = needed(graph, [*ends, *heads.values()])
     lowered = fx.Graph()
     recorder = _Recorder(lowered)
     values: dict[str, Any] = {}
@@ -173,10 +173,10 @@ def lower(
             if stage.known_shape.is_map:
                 image = image.contiguous(memory_format=torch.channels_last)
             values[stage.name] = image
-        elif stage.name in needed:
+        elif stage.name in reached:
             held = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
             parameters: dict[str, Any] = {
-                name: fx.Proxy(lowered.get_attr(_attribute(stage.name, name)), recorder)
+                name: fx.Proxy(lowered.get_attr(attribute(stage.name, name)), recorder)
                 for name in held
             }
             meaning = stage.op.training_reference if training else stage.op.reference
@@ -201,7 +201,7 @@ _USED_BY_FX = ("torch", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree
 """Names that the emitted Python takes from its surroundings."""
 
 
-def _needed(graph: Graph, ends: Sequence[str]) -> set[str]:
+def needed(graph: Graph, ends: Sequence[str]) -> set[str]:
     """The stages that lead to ``ends``."""
     found: set[str] = set()
     waiting = list(ends)
@@ -221,9 +221,9 @@ def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
     for stage in graph.stages():
         inputs = graph.shapes_into(stage.name)
         for name, parameter in stage.op.parameters(inputs).items():
-            yield _attribute(stage.name, name), parameter, True
+            yield attribute(stage.name, name), parameter, True
         for name, buffer in stage.op.buffers(inputs).items():
-            yield _attribute(stage.name, name), buffer, False
+            yield attribute(stage.name, name), buffer, False
 
 
 def fresh_tensors(
@@ -282,7 +282,7 @@ def _furnished(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
     return root
 
 
-def _attribute(stage: str, parameter: str) -> str:
+def attribute(stage: str, parameter: str) -> str:
     """The name of a parameter; a label that PyTorch uses itself gets an underscore behind it."""
     steps = [
         f"{step}_" if step.startswith("__") or step.rstrip("_") in RESERVED else step

@@ -107,20 +107,26 @@ class Conv(WindowOperator):
         kernel = by((*self.kernel.size, self.channels_seen(inputs)))
         return f"{kernel}/{self.stride_text}, {self.count}"
 
+    def dense(self, inputs: Sequence[Shape], weight: Tensor) -> Tensor:
+        """The weight as [count, channels/groups, kh, kw], zero where a table says unconnected."""
+        if self.connect is None:
+            return weight
+        import torch.nn.functional as F
+
+        # a kernel of zeros behind the others, for who sees nothing
+        seen, place = inputs[0].channels, {pair: n for n, pair in enumerate(self.pairs)}
+        which = [place.get((o, i), -1) for o in range(self.count) for i in range(seen)]
+        kernels = F.pad(weight, (0, 0, 0, 0, 0, 1))[which]
+        return kernels.reshape(self.count, seen, *self.kernel.size)
+
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F
 
         windows = self.windows(inputs)
         padding = symmetric(windows)
-        weight = parameters["weight"]
-        if self.connect is not None:  # a kernel of zeros behind the others, for who sees nothing
-            seen, place = inputs[0].channels, {pair: n for n, pair in enumerate(self.pairs)}
-            which = [place.get((o, i), -1) for o in range(self.count) for i in range(seen)]
-            weight = F.pad(weight, (0, 0, 0, 0, 0, 1))[which]
-            weight = weight.reshape(self.count, seen, *self.kernel.size)
         return F.conv2d(
             x[0] if padding else padded(x[0], windows),
-            weight,
+            self.dense(inputs, parameters["weight"]),
             parameters.get("bias"),
             stride=self.steps,
             padding=padding or 0,
