@@ -23,7 +23,9 @@ CASES = {
     "add": "a: conv 1x1, 4\nb from image: conv 1x1, 4\nc from a, b, a: add",
     "avgpool": "a: avgpool 3x2/2, pad=(1, 0, 0, 1), count_pad=on",
     "avgpool, padding not counted": "a: avgpool 3x2/2, pad=(1, 0, 0, 1), count_pad=off",
-    "avgpool, overhang": "a: conv 1x1, 6 | avgpool 3x3/2, pad=(1, 2, 0, 1), count_pad=on, round=ceil",
+    "avgpool, overhang": (
+        "a: conv 1x1, 6 | avgpool 3x3/2, pad=(1, 2, 0, 1), count_pad=on, round=ceil"
+    ),
     "bn": "a: bn eps=1e-3",
     "bn of a vector": "a: fc 5 | bn eps=1e-3",
     "concat": "a: conv 1x1, 4\nb from a, image: concat",

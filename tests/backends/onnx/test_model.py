@@ -164,7 +164,7 @@ def test_the_net_s_type_is_the_file_s() -> None:
 
 
 def test_bfloat16_is_refused_in_words() -> None:
-    with pytest.raises(DataError, match="example is in bfloat16.*float32 or float16"):
+    with pytest.raises(DataError, match=r"example is in bfloat16.*float32 or float16"):
         onnx_bytes(example("a: conv 3x3, 4", torch.bfloat16))
 
 
@@ -173,7 +173,7 @@ def test_parameters_that_no_file_can_hold_are_refused(monkeypatch: pytest.Monkey
     monkeypatch.setattr(onnx_backend, "HOLDS_AT_MOST", 5 * (9 * 8 * 6 + 1) * 4)
     assert onnx_bytes(model)
     monkeypatch.setattr(onnx_backend, "HOLDS_AT_MOST", 5 * (9 * 8 * 6 + 1) * 4 - 1)
-    with pytest.raises(DataError, match="parameters of example take .* GiB"):
+    with pytest.raises(DataError, match=r"parameters of example take .* GiB"):
         onnx_bytes(model)
 
 

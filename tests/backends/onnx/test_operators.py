@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given, reject, settings
+from hypothesis import reject, settings
 from onnx import load_from_string, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
