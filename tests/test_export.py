@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -74,11 +75,11 @@ def test_a_pt2_file_holds_the_model_s_parameters_and_pytorch_s_operations(tmp_pa
 
 def test_the_batch_of_a_pt2_file_is_open_or_fixed(tmp_path: Path) -> None:
     model, path = example("a: conv 3x3, 4"), tmp_path / "net.pt2"
-    export_pt2(model, path, batch=2)
-    given = images_for(model, 2)
+    export_pt2(model, path, batch=3)
+    given = images_for(model, 3)
     assert_exact(model, outputs_of(path, given), given)
-    with pytest.raises(AssertionError, match="== 2"):
-        outputs_of(path, images_for(model, 3))
+    with pytest.raises(AssertionError, match="== 3"):
+        outputs_of(path, images_for(model, 2))
 
 
 def test_several_inputs_and_outputs_keep_their_order_in_pt2(tmp_path: Path) -> None:
@@ -185,3 +186,14 @@ def test_what_is_exported_are_the_weights_of_now(tmp_path: Path) -> None:
         model.get_parameter("a.bias").add_(1)
     after = run(onnx_bytes(model), given)[0]
     torch.testing.assert_close(after, before + 1)
+
+
+def test_the_page_of_exports_runs_and_shows_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(program, "export.md", "exec"), {})
+    assert capsys.readouterr().out == "".join(re.findall(r"```text\n(.*?)```", page, re.DOTALL))
+    assert sorted(os.listdir(tmp_path)) == ["googlenet.onnx", "googlenet.pt2"]

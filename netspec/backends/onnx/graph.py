@@ -62,7 +62,7 @@ class OnnxGraph:
 
     def put_out(self, name: str, value: str, shape: Shape) -> None:
         """Make a value an output: under its own name, or copied where another name is due."""
-        if value != name or any(name == known.name for known in (*self.inputs, *self.outputs)):
+        if value != name:
             copy = self._unique(name)
             self.nodes.append(helper.make_node("Identity", [value], [copy], name=f"{copy}/out"))
             value = copy
@@ -70,7 +70,7 @@ class OnnxGraph:
         self.outputs.append(self._described(value, shape))
 
     def _unique(self, name: str) -> str:
-        while name in self.taken:  # a row may be called `weight`, or be an output twice
+        while name in self.taken:  # a row of a block may be called `weight`
             name += "_"
         self.taken.add(name)
         return name

@@ -134,7 +134,7 @@ def test_several_inputs_and_outputs_keep_their_order_and_names() -> None:
         "a: identity",  # the input itself
         "a: conv 1x1, 2 | dropout 0.5",  # under the name of what computes nothing
         "a: conv 1x1, 2\nb from a: dropout 0.5\nc from a: identity\noutput a, b, c",
-        "a: relu\nb from a: identity\nunused from a: abs\noutput b, unused",
+        "a: relu\nb from a: abs if off\noutput image, b, a",
     ],
 )
 def test_outputs_that_compute_nothing_have_their_names(rows: str) -> None:

@@ -138,6 +138,15 @@ def test_a_connection_table_becomes_zeros_in_the_weight() -> None:
     assert "".join("X" if one else "." for row in seen for one in row) == "X...X.X.X..XXX..X."
 
 
+def test_lcn_of_a_constant_image_is_zero_and_of_a_faint_one_is_not() -> None:
+    model = example("a: lcn 5x3, sigma=1.5")
+    (faint,) = images_for(model, 1)
+    given = [torch.cat([torch.full_like(faint, 0.7), faint * 1e-3])]
+    (y,) = outputs = run(onnx_bytes(model), given)
+    assert torch.equal(y[0], torch.zeros_like(y[0]))
+    assert_exact(model, outputs, given)
+
+
 def test_an_operator_without_a_form_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(FORMS, Relu)
     with pytest.raises(DataError, match="relu has no ONNX form"):
