@@ -128,10 +128,12 @@ def verify(model: Model | Compiled, images: list[Tensor]) -> Verification:
     """
     net = model.net
     graph = net.graph
-    ends = [
+    compared = [
         graph.operands(name)[0] if isinstance(graph.stage(name).op, Softmax) else name
         for name in graph.outputs
     ]
+    # As STAGE.op, because a row may be called like a stage of its pipe that is not its last.
+    ends = [f"{name}.{graph.stage(name).op.name}" for name in compared]
     tensors = model.state_dict()
     held = next(iter(tensors.values()), torch.empty(0))
     device, dtype = held.device, held.dtype

@@ -121,7 +121,7 @@ def lower(
     """
     ends = list(graph.outputs if outputs is None else outputs)
     heads = {h.name: h.output for h in graph.heads.values()} if training else {}
-    needed = _needed(graph, [*ends, *heads.values()])
+    reached = needed(graph, [*ends, *heads.values()])
     lowered = fx.Graph()
     recorder = _Recorder(lowered)
     values: dict[str, Any] = {}
@@ -133,7 +133,7 @@ def lower(
             if stage.known_shape.is_map:
                 image = image.contiguous(memory_format=torch.channels_last)
             values[stage.name] = image
-        elif stage.name in needed:
+        elif stage.name in reached:
             made = recipes(graph, stage.name)
             own = dict.fromkeys(n for recipe in made.values() for n in recipe.names)
             held: dict[str, Any] = {
@@ -162,7 +162,7 @@ _USED_BY_FX = ("torch", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree
 """Names that the emitted Python takes from its surroundings."""
 
 
-def _needed(graph: Graph, ends: Sequence[str]) -> set[str]:
+def needed(graph: Graph, ends: Sequence[str]) -> set[str]:
     """The stages that lead to ``ends``."""
     found: set[str] = set()
     waiting = list(ends)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from netspec.cli.common import print_notes, reports_errors, set_option, write_whole
+from netspec.cli.common import print_notes, reports_errors, set_option
 from netspec.net import load
+from netspec.writing import write_whole
 
 FORMS = ("svg", "png", "dot")
 

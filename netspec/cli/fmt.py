@@ -10,12 +10,13 @@ from pathlib import Path
 
 import click
 
-from netspec.cli.common import styled, write_whole
+from netspec.cli.common import styled
 from netspec.errors import DataError
 from netspec.language.diagnostics import SpecError, render
 from netspec.language.format import format
 from netspec.language.limits import MAX_BYTES
 from netspec.language.read import decode, read
+from netspec.writing import write_whole
 
 STDIN = "-"
 

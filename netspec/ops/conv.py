@@ -108,27 +108,24 @@ class Conv(WindowOperator):
         return f"{kernel}/{self.stride_text}, {self.count}"
 
     def dense(self, weight: Tensor) -> Tensor:
-        """Filters [count, channels, kh, kw] of kernels [pairs, kh, kw]: zeros where no table says
-        that a filter sees a map."""
+        """The weight as [count, channels/groups, kh, kw], zero where a table says unconnected."""
+        if self.connect is None:
+            return weight
         import torch.nn.functional as F
 
-        assert self.connect is not None
         seen, place = len(self.connect.rows), {pair: n for n, pair in enumerate(self.pairs)}
         which = [place.get((o, i), -1) for o in range(self.count) for i in range(seen)]
-        weight = F.pad(weight, (0, 0, 0, 0, 0, 1))[which]  # a kernel of zeros behind the others
-        return weight.reshape(self.count, seen, *self.kernel.size)
+        kernels = F.pad(weight, (0, 0, 0, 0, 0, 1))[which]  # zeros behind them, for the unconnected
+        return kernels.reshape(self.count, seen, *self.kernel.size)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F
 
         windows = self.windows(inputs)
         padding = symmetric(windows)
-        weight = parameters["weight"]
-        if self.connect is not None:
-            weight = self.dense(weight)
         return F.conv2d(
             x[0] if padding else padded(x[0], windows),
-            weight,
+            self.dense(parameters["weight"]),
             parameters.get("bias"),
             stride=self.steps,
             padding=padding or 0,

@@ -49,10 +49,9 @@ class OneDnnConv(Way):
 
     def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
         op = _conv(work)
-        weight = held["weight"] if op.connect is None else op.dense(held["weight"])
         padding, size = _padding(work)
         reordered = torch.ops.mkldnn._reorder_convolution_weight(
-            weight.contiguous(memory_format=torch.channels_last),
+            op.dense(held["weight"]).contiguous(memory_format=torch.channels_last),
             padding,
             op.steps,
             op.dilation,

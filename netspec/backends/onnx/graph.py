@@ -1,0 +1,134 @@
+"""An ONNX graph as it is made: names, nodes, constants.
+
+A stage's value has the stage's name, a parameter the name that it has in the model; what else an
+operator needs is called ``STAGE/name``, which no stage can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+from torch import Tensor
+
+from netspec.shapes import Shape
+
+ELEMENTS = {
+    torch.float16: onnx.TensorProto.FLOAT16,
+    torch.float32: onnx.TensorProto.FLOAT,
+    torch.float64: onnx.TensorProto.DOUBLE,
+}
+"""The types that ONNX has convolutions and pools in, up to opset 21."""
+
+
+@dataclass
+class OnnxGraph:
+    """What is made so far.
+
+    Attributes:
+        dtype: the net's type.
+        batch: the number of images, or the name of that dimension.
+        taken: names that are given already, those of the parameters at first.
+        sizes: type and size of values between inputs and outputs.
+    """
+
+    dtype: torch.dtype
+    batch: int | str
+    taken: set[str]
+    inputs: list[onnx.ValueInfoProto] = field(default_factory=list)
+    outputs: list[onnx.ValueInfoProto] = field(default_factory=list)
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: list[onnx.TensorProto] = field(default_factory=list)
+    sizes: list[onnx.ValueInfoProto] = field(default_factory=list)
+
+    def put_in(self, name: str, shape: Shape) -> str:
+        """Add an input; the name of its value."""
+        value = self._unique(name)
+        self.inputs.append(self._described(value, shape))
+        return value
+
+    def name_last(self, name: str, shape: Shape) -> str:
+        """Give the last node's value the name of a stage, unless it is taken; the name it has."""
+        value = self._unique(name)
+        self.nodes[-1].output[0] = value
+        self.sizes.append(self._described(value, shape))
+        return value
+
+    def put_out(self, name: str, value: str, shape: Shape) -> None:
+        """Make a value an output: under its own name, or copied where another name is due."""
+        if value != name:
+            copy = self._unique(name)
+            self.nodes.append(helper.make_node("Identity", [value], [copy], name=f"{copy}/out"))
+            value = copy
+        self.sizes = [size for size in self.sizes if size.name != value]
+        self.outputs.append(self._described(value, shape))
+
+    def _unique(self, name: str) -> str:
+        while name in self.taken:  # a row of a block may be called `weight`
+            name += "_"
+        self.taken.add(name)
+        return name
+
+    def _described(self, value: str, shape: Shape) -> onnx.ValueInfoProto:
+        sizes = [self.batch, *shape.torch]
+        return helper.make_tensor_value_info(value, ELEMENTS[self.dtype], sizes)
+
+
+@dataclass
+class Place:
+    """Where an operator's nodes go.
+
+    Attributes:
+        graph: the graph that they are added to.
+        stage: the stage's name.
+        inputs: shapes of its operands.
+        parameters: by the operator's name of each, its name in the net, and the tensor.
+    """
+
+    graph: OnnxGraph
+    stage: str
+    inputs: Sequence[Shape]
+    parameters: Mapping[str, tuple[str, Tensor]]
+    count: int = 0
+
+    def node(self, kind: str, *operands: str, **attributes: Any) -> str:
+        """Add a node with one output; the name of the output."""
+        return self.nodes(kind, operands, 1, **attributes)[0]
+
+    def nodes(
+        self, kind: str, operands: Sequence[str], outputs: int, **attributes: Any
+    ) -> list[str]:
+        """Add a node; the names of its outputs."""
+        self.count += 1
+        name = f"{self.stage}/{kind}{self.count}"
+        values = [name] if outputs == 1 else [f"{name}/{i}" for i in range(outputs)]
+        self.graph.nodes.append(helper.make_node(kind, operands, values, name=name, **attributes))
+        return values
+
+    def parameter(self, name: str, tensor: Tensor | None = None) -> str:
+        """A parameter, or ``tensor`` under its name; the name."""
+        known, own = self.parameters[name]
+        return self._hold(known, (own if tensor is None else tensor).detach().cpu().numpy())
+
+    def bias(self) -> list[str]:
+        """The name of the bias, if the operator has one."""
+        return [self.parameter("bias")] if "bias" in self.parameters else []
+
+    def reals(self, name: str, values: Any) -> str:
+        """A constant in the net's type; its name."""
+        tensor = torch.as_tensor(values, dtype=torch.float64).to(self.graph.dtype)
+        return self._hold(f"{self.stage}/{name}", tensor.numpy())
+
+    def integers(self, name: str, values: Any) -> str:
+        """A constant of int64, such as a size; its name."""
+        return self._hold(f"{self.stage}/{name}", np.asarray(values, dtype=np.int64))
+
+    def _hold(self, name: str, values: NDArray[Any]) -> str:
+        self.graph.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name

@@ -1,0 +1,84 @@
+"""A net as an ONNX model."""
+
+from __future__ import annotations
+
+import onnx
+import torch
+from onnx import helper
+
+import netspec
+from netspec.backends.onnx.graph import ELEMENTS, OnnxGraph, Place
+from netspec.backends.onnx.operators import FORMS
+from netspec.backends.reference import Model, needed
+from netspec.errors import DataError
+from netspec.naming import attribute
+
+OPSET = 17
+"""Every runtime since 2022 has it, and nothing newer is needed but convolutions in bfloat16."""
+
+IR_VERSION = 8
+"""The format of the file that came with the opset."""
+
+HOLDS_AT_MOST = 2**31 - 2**26
+"""Bytes of parameters in a file: a protobuf message ends at 2 GiB, and the graph needs room."""
+
+
+def onnx_model(model: Model, batch: int | None) -> onnx.ModelProto:
+    """A net at inference, without dropout and heads, with its weights inside.
+
+    Args:
+        model: a compiled net, in either mode.
+        batch: the number of images; None leaves it open, as the dimension ``N``.
+
+    Raises:
+        DataError: ONNX has not the net's type, or not one of its operators, or the parameters are
+            larger than a file can hold.
+    """
+    net, tensors = model.net, model.state_dict()
+    dtype = next((p.dtype for p in model.parameters()), torch.float32)
+    _require_room(model, dtype)
+    made = OnnxGraph(dtype, "N" if batch is None else batch, taken={*tensors})
+    reached = needed(net.graph, net.graph.outputs)
+    values: dict[str, str] = {}
+    for stage in net.graph.stages():
+        name, op, shape = stage.name, stage.op, stage.known_shape
+        operands, inputs = net.graph.operands(name), net.graph.shapes_into(name)
+        if not operands:
+            values[name] = made.put_in(name, shape)
+        elif name in reached:
+            if type(op) not in FORMS:
+                raise DataError(f"{net.name} cannot be exported: {op.name} has no ONNX form yet")
+            held = {p: attribute(name, p) for p in (*op.parameters(inputs), *op.buffers(inputs))}
+            place = Place(made, name, inputs, {p: (n, tensors[n]) for p, n in held.items()})
+            x = [values[operand] for operand in operands]
+            y = FORMS[type(op)](place, op, *x)
+            values[name] = y if y in x else made.name_last(name, shape)
+    for name in net.graph.outputs:
+        made.put_out(name, values[name], net.graph.stage(name).known_shape)
+    made_model = helper.make_model(
+        helper.make_graph(made.nodes, net.name, made.inputs, made.outputs, value_info=made.sizes),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="netspec",
+        producer_version=netspec.__version__,
+        doc_string=net.title,
+    )
+    made_model.graph.initializer.extend(made.constants)  # both makers would copy them
+    return made_model
+
+
+def _require_room(model: Model, dtype: torch.dtype) -> None:
+    """Refuse what an ONNX file cannot hold, before anything is copied."""
+    name = model.net.name
+    if dtype not in ELEMENTS:
+        word = str(dtype).removeprefix("torch.")
+        raise DataError(
+            f"{name} is in {word}, and ONNX has no convolutions in {word} in opset {OPSET}: "
+            "compile it in float32 or float16, or export it as pt2"
+        )
+    size = sum(tensor.nbytes for tensor in model.state_dict().values())
+    if size > HOLDS_AT_MOST:
+        raise DataError(
+            f"the parameters of {name} take {size / 2**30:.1f} GiB, and an ONNX file holds less "
+            "than 2: compile it in float16, or export it as pt2"
+        )

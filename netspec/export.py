@@ -1,0 +1,82 @@
+"""Exports: a net at inference, without dropout and heads, as a file that other programs run."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import torch
+from torch import fx, nn
+
+from netspec.backends.reference import Model, lower
+from netspec.compiler import random_images
+from netspec.errors import DataError
+from netspec.writing import write_whole
+
+
+def export_onnx(model: Model, path: str | Path, *, batch: int | None = None) -> None:
+    """Write what :func:`onnx_bytes` makes to a file, whole or not at all.
+
+    Raises:
+        DataError: ONNX cannot say the net, or the file cannot be written.
+    """
+    write_whole(Path(path), onnx_bytes(model, batch=batch))
+
+
+def onnx_bytes(model: Model, *, batch: int | None = None) -> bytes:
+    """A net as an ONNX model with its weights, passed by ONNX's own checker.
+
+    Inputs and outputs have the net's names, parameters the model's.
+
+    Args:
+        model: a compiled net, in either mode.
+        batch: the number of images; None leaves it open, as the dimension ``N``.
+
+    Raises:
+        DataError: the package onnx cannot be imported; or ONNX has not the net's type, not one of
+            its operators, or no room for its parameters.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise DataError(
+            f"ONNX files need the package onnx, which cannot be imported ({error}): "
+            "pip install 'netspec-compiler[onnx]'"
+        ) from None
+    from netspec.backends.onnx.model import onnx_model
+
+    content: bytes = onnx_model(model, batch).SerializeToString()
+    onnx.checker.check_model(content, full_check=True)
+    return content
+
+
+def export_pt2(model: Model, path: str | Path, *, batch: int | None = None) -> None:
+    """Write a net as a file for ``torch.export.load``, whole or not at all.
+
+    Its state dict has the model's names; the operations are PyTorch's own.
+
+    Args:
+        model: a compiled net, in either mode.
+        path: the file.
+        batch: the number of images; None leaves it open.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    # PyTorch saves channels-last tensors only with a warning: the map's layout is in the program
+    held: dict[str, torch.Tensor] = {
+        name: nn.Parameter(tensor.detach().contiguous())
+        for name, tensor in model.named_parameters()
+    }
+    held |= {name: tensor.contiguous() for name, tensor in model.named_buffers()}
+    plain = fx.GraphModule(held, lower(model.net.graph), class_name=model.net.name).eval()
+    like = next(model.parameters(), torch.empty(0))
+    images = random_images(model.net, batch=2 if batch is None else batch)
+    program = torch.export.export(
+        plain,
+        tuple(image.to(like.device, like.dtype) for image in images),
+        dynamic_shapes=tuple({0: torch.export.Dim("N")} for _ in images) if batch is None else None,
+    )
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    write_whole(Path(path), content.getvalue())

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import reject, settings
+from onnx import load_from_string, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from netspec import DataError, SpecError, loads
+from netspec.backends.onnx.operators import FORMS
+from netspec.export import onnx_bytes
+from netspec.ops import OPERATORS
+from netspec.ops.relu import Relu
+from tests.backends.onnx.helpers import (
+    CASES,
+    assert_exact,
+    compiled,
+    example,
+    images_for,
+    kinds,
+    run,
+)
+from tests.ops.helpers import Sliding, assert_same, over_windows
+
+
+@pytest.mark.parametrize("rows", CASES.values(), ids=CASES)
+def test_an_operator_agrees_with_onnx_runtime_for_any_batch(rows: str) -> None:
+    model = example(rows)
+    content = onnx_bytes(model)
+    for batch in (1, 3):
+        given = images_for(model, batch)
+        assert_exact(model, run(content, given), given)
+
+
+def test_every_operator_of_the_language_has_a_form_and_a_case() -> None:
+    assert set(FORMS) == set(OPERATORS.values())
+    tried = {
+        type(stage.op) for rows in CASES.values() for stage in example(rows).net.graph.stages()
+    }
+    assert set(OPERATORS.values()) <= tried
+
+
+# A net without parameters is float32; ONNX's reference of LRN takes the batch for the channels.
+IN_FLOAT64 = [
+    case
+    for case, rows in CASES.items()
+    if any(f": {op} " in rows for op in ("conv", "local", "fc", "bn", "subsample"))
+]
+
+
+@pytest.mark.parametrize("case", IN_FLOAT64)
+def test_an_operator_agrees_with_the_reference_of_onnx_in_float64(case: str) -> None:
+    model = example(CASES[case], torch.float64)
+    x = images_for(model, 2)[0].double()
+    (y,) = ReferenceEvaluator(load_from_string(onnx_bytes(model))).run(None, {"image": x.numpy()})
+    with torch.no_grad():
+        wanted = model(x)
+    if case.startswith("bn"):  # eps is a float32 there, exact to 6e-8
+        torch.testing.assert_close(torch.from_numpy(y), wanted, rtol=1e-7, atol=1e-7)
+    else:
+        assert_same(torch.from_numpy(y), wanted)
+
+
+@settings(max_examples=25)
+@over_windows(dilations=3)
+def test_convolutions_agree_over_windows(sliding: Sliding) -> None:
+    window = _window(sliding, ", 4") + ", groups=2, dilation={}x{}".format(*sliding.dilation)
+    assert_rows_agree(sliding, f"conv {window}", f"local {window}")
+
+
+@settings(max_examples=25)
+@over_windows()
+def test_pools_agree_over_windows(sliding: Sliding) -> None:
+    window = _window(sliding)
+    assert_rows_agree(
+        sliding,
+        f"maxpool {window}",
+        f"avgpool {window}, count_pad=on",
+        f"avgpool {window}, count_pad=off",
+        f"subsample {window}, by=mean",
+    )
+
+
+def _window(sliding: Sliding, count: str = "") -> str:
+    down, right = sliding.kernel
+    stride = "{}x{}".format(*sliding.stride)
+    return f"{down}x{right}{count}, stride={stride}, pad={sliding.pad}, round={sliding.round}"
+
+
+def assert_rows_agree(sliding: Sliding, *rows: str) -> None:
+    height, width = sliding.size
+    labelled = [f"r{i} from image: {row}" for i, row in enumerate(rows)]
+    outputs = ", ".join(f"r{i}" for i in range(len(rows)))
+    lines = [f"net windows\ninput image {height}x{width}x2", *labelled, f"output {outputs}"]
+    try:
+        net = loads("\n".join(lines))
+    except SpecError:
+        reject()
+    model = compiled(net)
+    given = images_for(model, 2)
+    assert_exact(model, run(onnx_bytes(model), given), given)
+
+
+def test_lrn_is_onnx_s_own_with_alpha_times_n() -> None:
+    (node,) = load_from_string(onnx_bytes(example(CASES["lrn"]))).graph.node
+    attributes = {a.name: a.i or a.f for a in node.attribute}
+    assert node.op_type == "LRN"
+    assert attributes == pytest.approx({"size": 5, "alpha": 5 * 0.3, "beta": 0.75, "bias": 2})
+
+
+def test_lrn_in_groups_is_one_lrn_a_group() -> None:
+    assert kinds(onnx_bytes(example(CASES["lrn, groups"]))) == ["Split", "LRN", "LRN", "Concat"]
+
+
+@pytest.mark.parametrize(
+    ("case", "nodes"),
+    [
+        ("conv, overhang", ["Conv"]),
+        ("conv, connection table", ["Conv"]),
+        ("maxpool, overhang", ["MaxPool"]),
+        ("avgpool", ["AveragePool"]),
+        ("gap", ["GlobalAveragePool"]),
+        ("bn", ["BatchNormalization"]),
+        ("dropout", ["Conv", "Flatten", "Gemm"]),
+        ("identity", ["Relu"]),
+    ],
+)
+def test_what_onnx_has_is_one_node(case: str, nodes: list[str]) -> None:
+    assert kinds(onnx_bytes(example(CASES[case]))) == nodes
+
+
+def test_a_connection_table_becomes_zeros_in_the_weight() -> None:
+    model = example(CASES["conv, connection table"])
+    held = load_from_string(onnx_bytes(model)).graph.initializer
+    weight = next(numpy_helper.to_array(t) for t in held if t.name == "a.weight")
+    assert weight.shape == (3, 6, 3, 3)
+    seen = [[bool(weight[o, i].any()) for o in range(3)] for i in range(6)]
+    assert "".join("X" if one else "." for row in seen for one in row) == "X...X.X.X..XXX..X."
+
+
+def test_lcn_of_a_constant_image_is_zero_and_of_a_faint_one_is_not() -> None:
+    model = example("a: lcn 5x3, sigma=1.5")
+    (faint,) = images_for(model, 1)
+    given = [torch.cat([torch.full_like(faint, 0.7), faint * 1e-3])]
+    (y,) = outputs = run(onnx_bytes(model), given)
+    assert torch.equal(y[0], torch.zeros_like(y[0]))
+    assert_exact(model, outputs, given)
+
+
+def test_an_operator_without_a_form_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(FORMS, Relu)
+    with pytest.raises(DataError, match="relu has no ONNX form"):
+        onnx_bytes(example("a: relu"))

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from torch import Tensor
+
+import netspec
+from netspec import DataError
+from netspec.backends.reference import Model
+from netspec.compiler import as_tuple, random_images
+from netspec.export import export_onnx, export_pt2, onnx_bytes
+from tests.backends.onnx.helpers import (
+    CASES,
+    assert_exact,
+    compiled,
+    example,
+    images_for,
+    run,
+)
+
+Export = Callable[..., None]
+EXPORTS = pytest.mark.parametrize("export", [export_onnx, export_pt2])
+
+
+def outputs_of(path: Path, given: list[Tensor]) -> list[Tensor]:
+    """What the program of a pt2 file answers."""
+    return list(as_tuple(torch.export.load(path).module()(*given)))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "," not in case] + ["lrn, groups"])
+def test_an_operator_comes_back_from_pt2_as_it_went(case: str, tmp_path: Path) -> None:
+    model, path = example(CASES[case]), tmp_path / "example.pt2"
+    export_pt2(model, path)
+    for batch in (1, 3):
+        given = images_for(model, batch)
+        assert_exact(model, outputs_of(path, given), given)
+
+
+def test_googlenet_comes_back_from_pt2_as_it_went(tmp_path: Path) -> None:
+    # its softmax would make relative errors ones that depend on the size of what goes in
+    logits = netspec.loads("net logits from googlenet { out: gap | dropout 0.4 | fc 1000 }")
+    model, path = compiled(logits), tmp_path / "net.pt2"
+    export_pt2(model, path)
+    given = [image.float() for image in random_images(model.net, batch=3)]
+    assert_exact(model, outputs_of(path, given), given)
+    assert os.listdir(tmp_path) == ["net.pt2"]
+
+
+def test_a_pt2_file_holds_the_model_s_parameters_and_pytorch_s_operations(tmp_path: Path) -> None:
+    rows = "a: conv 3x3, 4 | bn eps=1e-3 | lrn 3\nhead h from a, weight=1: fc 3\nb from a: fc 2"
+    model, path = example(rows).train(), tmp_path / "net.pt2"
+    export_pt2(model, path)
+    program = torch.export.load(path)
+    held = {name: t for name, t in model.state_dict().items() if not name.startswith("h.")}
+    assert program.state_dict.keys() == held.keys()
+    assert all(torch.equal(program.state_dict[name], tensor) for name, tensor in held.items())
+    assert {name for name, _ in program.named_buffers()} == {
+        name for name, _ in model.named_buffers()
+    }
+    called = {n.target for n in program.graph.nodes if n.op == "call_function"}
+    assert called
+    assert all(str(target).startswith("aten.") for target in called)
+    assert model.training
+    given = images_for(model, 2)
+    assert_exact(model.eval(), outputs_of(path, given), given)
+
+
+def test_the_batch_of_a_pt2_file_is_open_or_fixed(tmp_path: Path) -> None:
+    model, path = example("a: conv 3x3, 4"), tmp_path / "net.pt2"
+    export_pt2(model, path, batch=3)
+    given = images_for(model, 3)
+    assert_exact(model, outputs_of(path, given), given)
+    with pytest.raises(AssertionError, match="== 3"):
+        outputs_of(path, images_for(model, 2))
+
+
+def test_several_inputs_and_outputs_keep_their_order_in_pt2(tmp_path: Path) -> None:
+    header = "net example\ninput right 4x4x2\ninput left 4x4x2\ninput row 5\n"
+    rows = "b from right, left: concat\na from left: relu\nc from row: fc 3\noutput c, b, a"
+    model, path = compiled(netspec.loads(header + rows)), tmp_path / "net.pt2"
+    export_pt2(model, path)
+    given = images_for(model, 2)
+    outputs = outputs_of(path, given)
+    assert [list(y.shape) for y in outputs] == [[2, 3], [2, 4, 4, 4], [2, 2, 4, 4]]
+    assert_exact(model, outputs, given)
+
+
+def test_export_onnx_writes_the_bytes_and_the_type_stays(tmp_path: Path) -> None:
+    model, path = example("a: conv 3x3, 4"), tmp_path / "net.onnx"
+    export_onnx(model, str(path), batch=2)
+    assert path.read_bytes() == onnx_bytes(model, batch=2)
+    given = images_for(model, 2)
+    assert_exact(model, run(path.read_bytes(), given), given)
+    assert os.listdir(tmp_path) == ["net.onnx"]
+
+
+@EXPORTS
+def test_nothing_is_printed(
+    export: Export, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    export(netspec.reference("lenet5"), tmp_path / "net")
+    assert capfd.readouterr() == ("", "")
+
+
+@EXPORTS
+def test_a_file_that_cannot_be_written_is_named_and_nothing_is_left(
+    export: Export, tmp_path: Path
+) -> None:
+    model = example("a: fc 2")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"old")
+    for path, reason in (
+        (tmp_path / "none" / "net", "no such file or directory"),
+        (tmp_path / "folder", "is a directory"),
+        (tmp_path / "file" / "net", "not a directory"),
+    ):
+        with pytest.raises(DataError, match=f"cannot write {path}: {reason}"):
+            export(model, path)
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+    assert os.listdir(tmp_path / "folder") == []
+
+
+@EXPORTS
+def test_a_folder_that_may_not_be_written_to_is_named(export: Export, tmp_path: Path) -> None:
+    # /proc refuses new files to everyone, root too
+    with pytest.raises(DataError, match="cannot write /proc/net_of_mine"):
+        export(example("a: fc 2"), "/proc/net_of_mine")
+
+
+@EXPORTS
+def test_a_full_disk_leaves_the_old_file(
+    export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "net"
+    path.write_bytes(b"old")
+    whole = Path.write_bytes
+
+    def half(target: Path, content: bytes) -> int:
+        whole(target, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(DataError, match=f"cannot write {path}: no space left on device"):
+        export(example("a: fc 2"), path)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["net"]
+
+
+def test_what_the_checker_refuses_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = onnx.helper.make_tensor_value_info
+
+    def wrong(name: str, element: int, shape: list[int | str]) -> onnx.ValueInfoProto:
+        return described(name, element, [shape[0], 7] if name == "a" else shape)
+
+    monkeypatch.setattr(onnx.helper, "make_tensor_value_info", wrong)
+    with pytest.raises(onnx.shape_inference.InferenceError):
+        export_onnx(example("a: fc 2"), tmp_path / "net.onnx")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_missing_package_is_named_with_what_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(DataError, match=r"package onnx.*pip install 'netspec-compiler\[onnx\]'"):
+        export_onnx(example("a: fc 2"), tmp_path / "net.onnx")
+    assert os.listdir(tmp_path) == []
+    export_pt2(example("a: fc 2"), tmp_path / "net.pt2")
+
+
+def test_what_is_exported_are_the_weights_of_now(tmp_path: Path) -> None:
+    model: Model = example("a: fc 2")
+    given = images_for(model, 2)
+    before = run(onnx_bytes(model), given)[0]
+    with torch.no_grad():
+        model.get_parameter("a.bias").add_(1)
+    after = run(onnx_bytes(model), given)[0]
+    torch.testing.assert_close(after, before + 1)
+
+
+def test_the_page_of_exports_runs_and_shows_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(program, "export.md", "exec"), {})
+    assert capsys.readouterr().out == "".join(re.findall(r"```text\n(.*?)```", page, re.DOTALL))
+    assert sorted(os.listdir(tmp_path)) == ["googlenet.onnx", "googlenet.pt2"]
