@@ -176,7 +176,7 @@ def lower(
         elif stage.name in needed:
             held = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
             parameters: dict[str, Any] = {
-                name: fx.Proxy(lowered.get_attr(_attribute(stage.name, name)), recorder)
+                name: fx.Proxy(lowered.get_attr(attribute(stage.name, name)), recorder)
                 for name in held
             }
             meaning = stage.op.training_reference if training else stage.op.reference
@@ -221,9 +221,9 @@ def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
     for stage in graph.stages():
         inputs = graph.shapes_into(stage.name)
         for name, parameter in stage.op.parameters(inputs).items():
-            yield _attribute(stage.name, name), parameter, True
+            yield attribute(stage.name, name), parameter, True
         for name, buffer in stage.op.buffers(inputs).items():
-            yield _attribute(stage.name, name), buffer, False
+            yield attribute(stage.name, name), buffer, False
 
 
 def fresh_tensors(
@@ -282,7 +282,7 @@ def _furnished(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
     return root
 
 
-def _attribute(stage: str, parameter: str) -> str:
+def attribute(stage: str, parameter: str) -> str:
     """The name of a parameter; a label that PyTorch uses itself gets an underscore behind it."""
     steps = [
         f"{step}_" if step.startswith("__") or step.rstrip("_") in RESERVED else step
