@@ -35,7 +35,8 @@ def case_lines(case: Entry, style: Style) -> Iterator[str]:
         (e for e in case["engines"] if e["median_ms"] is not None), key=lambda e: e["median_ms"]
     )
     ours = next((e["median_ms"] for e in timed if e["name"] == "netspec"), None)
-    title = f"batch {case['batch']}, {case['dtype']}, {case['rounds']} rounds"
+    rounds = "1 round" if case["rounds"] == 1 else f"{case['rounds']} rounds"
+    title = f"batch {case['batch']}, {case['dtype']}, {rounds}"
     yield f"{style(case['name'], 'strong')}  {title}"
     yield style(_row(HEADS), "quiet")
     for entry in timed:
@@ -109,4 +110,4 @@ def digits(value: float) -> str:
 
 def times(ratio: float) -> str:
     """A ratio, such as 1.08× and 0.003×."""
-    return f"{ratio:.2f}×" if ratio >= 0.1 else f"{ratio:.3f}×"
+    return f"{ratio:.2f}×" if ratio >= 0.1 else f"{ratio:.1g}×"

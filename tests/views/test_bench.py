@@ -79,10 +79,8 @@ def changed(**values: Any) -> dict[str, Any]:
 def test_engines_stand_by_time_with_their_ratio_to_netspec() -> None:
     lines = plain(shown(ANSWER))
     rows = [line.split() for line in lines]
-    order = [
-        row[0] for row in rows if row and row[0] in ("netspec", "inductor", "eager-channels-last")
-    ]
-    assert order == ["netspec", "inductor", "eager-channels-last", "netspec"]  # the last: verdict
+    order = [row[0] for row in rows if "2.13.0+cpu" in row]
+    assert order == ["netspec", "inductor", "eager-channels-last"]
     assert ["inductor", "2.13.0+cpu", "250", "225", "to", "300", "1.25×", "23.4", "101"] in rows
     assert ["netspec", "2.13.0+cpu", "200", "180", "to", "240", "23.4", "101"] in rows
     assert lines[-1] == "netspec is 1.25× as fast as the best peer, inductor"
@@ -132,7 +130,7 @@ def test_three_digits_count(value: float, text: str) -> None:
 
 
 def test_small_ratios_keep_their_digits() -> None:
-    assert (times(1.249), times(0.0123)) == ("1.25×", "0.012×")
+    assert (times(1.249), times(0.00042)) == ("1.25×", "0.0004×")
 
 
 def test_the_chart_has_a_panel_a_case_and_says_what_it_shows() -> None:
