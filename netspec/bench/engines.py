@@ -101,7 +101,11 @@ class EagerChannelsLast(Engine):
 
 
 class Inductor(Engine):
-    """``torch.compile`` of the plain net, whole and frozen: weights are constants of the code."""
+    """``torch.compile`` of the reference, whole and frozen: weights are constants of the code.
+
+    Of the reference it makes faster code than of the plain net (GoogLeNet, a batch of 1, one
+    thread: 38 ms against 43), so that is what a peer at its best is given.
+    """
 
     name = "inductor"
 
@@ -113,7 +117,7 @@ class Inductor(Engine):
         from torch._inductor import config
 
         torch._dynamo.reset()
-        module = torch.compile(plain(case.net, case.weights()), fullgraph=True, dynamic=False)
+        module = torch.compile(case.reference(), fullgraph=True, dynamic=False)
         call = inferring(module, case)
         with config.patch(freezing=True), _cache_in(case):
             try:
