@@ -15,7 +15,7 @@ from benchmarks import engines
 from benchmarks.engines import DTYPES, Function, Operands, precision_of
 from benchmarks.layers import Case, Machine, engines_of
 from benchmarks.results import Entry
-from benchmarks.timing import Call, Pass, Timer, Timing, interleaved
+from netspec.bench.timing import Call, Pass, Timer, Timing, interleaved
 
 MICROSECOND = 1e-6
 

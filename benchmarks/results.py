@@ -1,4 +1,4 @@
-"""Results on disk: one JSON file a GPU, written whole after each case, or not at all."""
+"""Results on disk: one JSON file a processor, written whole after each case, or not at all."""
 
 from __future__ import annotations
 
@@ -51,8 +51,23 @@ def digest_of_kernels() -> str:
     return found.hexdigest()[:16]
 
 
-def path_for(gpu: str, folder: Path = FOLDER) -> Path:
-    return folder / f"kernels-{re.sub(r'[^a-z0-9]+', '-', gpu.lower()).strip('-')}.json"
+def path_for(processor: str, folder: Path = FOLDER, what: str = "kernels") -> Path:
+    return folder / f"{what}-{re.sub(r'[^a-z0-9]+', '-', processor.lower()).strip('-')}.json"
+
+
+def write(path: Path, data: Entry) -> None:
+    """Replace the file in one step: whoever is interrupted leaves the old one whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(data, file, indent=1)
+            file.write("\n")
+        Path(name).chmod(0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 class Results:
@@ -87,16 +102,5 @@ class Results:
         self.save()
 
     def save(self) -> None:
-        """Replace the file in one step: whoever is interrupted leaves the old one whole."""
         self.data["date"] = date.today().isoformat()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=self.path.parent, suffix=".partial")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(self.data, file, indent=1)
-                file.write("\n")
-            Path(name).chmod(0o644)
-            os.replace(name, self.path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write(self.path, self.data)

@@ -1,58 +1,15 @@
-"""Medians of engines that take turns, so that a clock that drifts drifts for all of them.
-
-A *call* does the work once on operands of its own.  A *pass* is all calls of an engine, over more
-data than the GPU's cache holds; it returns the seconds that one call took.
-"""
+"""The clock of a GPU, for the engines that take turns in netspec.bench.timing."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
-Call = Callable[[], Any]
-Pass = Callable[[], float]
+from netspec.bench.timing import Call, Pass
 
 SAMPLE = 2e-3
-"""Seconds that a sample should last, far above the resolution of a clock or an event."""
-
-
-class Timing(NamedTuple):
-    """The median of the samples, their quartiles, in seconds a call, and how many there were."""
-
-    median: float
-    low: float
-    high: float
-    samples: int
-
-
-class Timer(Protocol):
-    """Turns the calls of an engine into a pass; both are made in its context."""
-
-    def context(self) -> AbstractContextManager[Any]: ...
-
-    def prepared(self, calls: Sequence[Call]) -> Pass: ...
-
-
-class WallTimer:
-    """The clock on the wall, for work that is over when the call returns."""
-
-    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
-        self.clock = clock
-
-    def context(self) -> AbstractContextManager[Any]:
-        return nullcontext()
-
-    def prepared(self, calls: Sequence[Call]) -> Pass:
-        def timed() -> float:
-            started = self.clock()
-            for call in calls:
-                call()
-            return (self.clock() - started) / len(calls)
-
-        return timed
+"""Seconds that a sample should last, far above the resolution of an event."""
 
 
 class GraphTimer:
@@ -98,29 +55,3 @@ class GraphTimer:
         ended.record()
         torch.cuda.synchronize()
         return float(started.elapsed_time(ended)) / 1e3
-
-
-def interleaved(
-    passes: Mapping[str, Pass], *, rounds: int = 15, warm: int = 2
-) -> dict[str, Timing]:
-    """Medians over rounds in each of which every engine has a turn, after ``warm`` uncounted
-    rounds.  Each round begins with the next engine, so that none always follows the same one."""
-    names = list(passes)
-    samples: dict[str, list[float]] = {name: [] for name in names}
-    for i in range(-warm, rounds):
-        first = i % len(names) if names else 0
-        for name in names[first:] + names[:first]:
-            seconds = passes[name]()
-            if i >= 0:
-                samples[name].append(seconds)
-    return {name: timing(found) for name, found in samples.items()}
-
-
-def timing(samples: Sequence[float]) -> Timing:
-    """Of one sample, it is the quartiles, too."""
-    low, median, high = (
-        statistics.quantiles(samples, n=4, method="inclusive")
-        if len(samples) > 1
-        else [*samples] * 3
-    )
-    return Timing(median, low, high, len(samples))

@@ -24,7 +24,10 @@ from benchmarks.layers import (
     cases,
     planned,
 )
+from benchmarks.nets import PLAN
+from netspec.bench import PEERS
 
+OURS = "netspec"
 PAGE = Path(__file__).parent / "performance.md"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 DTYPE = "bf16"
@@ -97,20 +100,20 @@ COLUMNS = {
 # -------------------------------------------------------------------------------------------- page
 
 
-def load(folder: Path = RESULTS) -> list[Figures]:
-    """The results of every GPU that there are any of."""
-    found = sorted(folder.glob("kernels-*.json"))
+def load(folder: Path = RESULTS, what: str = "kernels") -> list[Figures]:
+    """The results of every processor that there are any of."""
+    found = sorted(folder.glob(f"{what}-*.json"))
     return [json.loads(path.read_text(encoding="utf-8")) for path in found]
 
 
-def page(measured: Sequence[Figures]) -> str:
+def page(measured: Sequence[Figures], nets: Sequence[Figures] = ()) -> str:
     """The whole page, from the results of any number of machines."""
     parts = [INTRODUCTION]
     for figures in measured:
         parts += section(figures)
     if not measured:
         parts += section({"cases": {}})
-    return "\n".join(parts)
+    return "\n".join([*parts, *whole_nets(nets)])
 
 
 def section(figures: Figures) -> Iterator[str]:
@@ -248,5 +251,60 @@ def against(entry: Figures, peer: str) -> float | None:
     return float(theirs["median_us"] / ours["median_us"]) if "median_us" in theirs else None
 
 
+# --------------------------------------------------------------------------------------- whole nets
+
+NETS_INTRODUCTION = """\
+## Whole nets on a CPU
+
+What `python benchmarks/nets.py` measured: `netspec bench` in float32, in one process, in turns,
+with the same weights and images; [bench.md](bench.md) says how. Times are medians of a batch in
+milliseconds; **ratio** is the best peer's over netspec's: above 1, netspec is faster. **floor** is
+the larger of two times: that of the multiply-accumulates at the machine's own rate of matrix
+products, and that of the weights at its copy bandwidth, both measured in the same run.
+"""
+
+
+def whole_nets(measured: Sequence[Figures]) -> Iterator[str]:
+    """A table a machine; without any, one that says so."""
+    yield NETS_INTRODUCTION
+    heads = ["net", "batch", OURS, *PEERS, "floor", "best peer", "ratio"]
+    cases = [(net, batch) for net, batches in PLAN.items() for batch in batches]
+    for figures in measured or [{"cases": []}]:
+        if "machine" in figures:
+            machine = figures["machine"]
+            versions = ", ".join(f"{name} {value}" for name, value in machine.items())
+            yield f"### {machine['cpu']}\n"
+            yield f"Measured on {figures['date']}: {versions}{of_peers(figures['cases'])}.\n"
+        found = {(case["spec"], case["batch"]): case for case in figures["cases"]}
+        yield from table(heads, (net_row(*case, found.get(case)) for case in cases))
+
+
+def net_row(net: str, batch: int, case: Figures | None) -> list[str]:
+    """A case; what was not measured, failed or disagrees says so."""
+    if case is None:
+        return [net, str(batch), *[NOTHING] * (len(PEERS) + 4)]
+    engines = {entry["name"]: entry for entry in case["engines"]}
+    medians = [median(engines[name]) for name in (OURS, *PEERS)]
+    ratio = NOTHING if case["ratio"] is None else f"{case['ratio']:.2f}×"
+    best = case["best_peer"] or NOTHING
+    return [net, str(batch), *medians, number(case["floor"]["ms"]), best, ratio]
+
+
+def median(entry: Figures) -> str:
+    """Of an engine; or why there is none."""
+    why = entry["error"]
+    if why is None:
+        return number(entry["median_ms"])
+    if why.startswith("not installed"):
+        return NOTHING
+    return "disagrees" if why.startswith("disagrees") else "failed"
+
+
+def of_peers(cases: Sequence[Figures]) -> str:
+    """The versions of the engines that have one of their own."""
+    found = {entry["name"]: entry["version"] for case in cases for entry in case["engines"]}
+    return "".join(f", {name} {found[name]}" for name in (OURS, *PEERS[-2:]) if found.get(name))
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(load()), encoding="utf-8")
+    PAGE.write_text(page(load(), load(what="nets")), encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from netspec import __version__, bundled
+from netspec.cli.bench import bench
 from netspec.cli.check import check
 from netspec.cli.compile import compile
 from netspec.cli.diff import diff
@@ -52,5 +53,5 @@ def main() -> None:
     """Turn the layer table of a paper into a network that is checked, fast and trainable."""
 
 
-for command in (check, summary, document, diff, draw, fmt, compile, run, explain, ops):
+for command in (check, summary, document, diff, draw, fmt, compile, run, bench, explain, ops):
     main.add_command(command)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from benchmarks import engines, measuring
 from benchmarks.layers import FORWARD, WEIGHT_GRADIENT, Case, Machine
-from benchmarks.timing import GraphTimer, WallTimer
+from benchmarks.timing import GraphTimer
+from netspec.bench.timing import WallTimer
 from netspec.ops.lrn import LocalResponseNorm
 from netspec.shapes import Shape
 from tests.benchmarks.tiny import CASES, CONV, FIRST, LAYERS, MODULES

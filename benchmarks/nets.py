@@ -1,0 +1,74 @@
+"""How fast whole nets are beside their peers: what ``netspec bench`` prints, kept.
+
+    python benchmarks/nets.py [--net N ...] [--rounds N]
+
+AlexNet and GoogLeNet at batches of 1 and 8, Inception v3 and VGG16 at 1, in float32.  Kept after
+each case in benchmarks/results/nets-<cpu>.json; ``python docs/performance.py`` makes the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from any folder
+
+from benchmarks.results import FOLDER, path_for, write
+from netspec.bench import PEERS
+
+PLAN = {"alexnet": (1, 8), "googlenet": (1, 8), "inception_v3": (1,), "vgg16_3": (1,)}
+DTYPE = "float32"
+
+
+def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    several: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
+    parser.add_argument("--net", choices=PLAN, default=list(PLAN), **several)
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args(arguments)
+
+    from netspec.bench.measure import bench
+    from netspec.views.bench import as_lines
+
+    for net in options.net:
+        for batch in PLAN[net]:
+            answer = bench(
+                [net],
+                settings={},
+                batches=[batch],
+                dtype=DTYPE,
+                against=PEERS,
+                rounds=options.rounds,
+            )
+            keep(answer, folder)
+            print("\n".join(as_lines(answer, lambda text, role: text)), flush=True)
+
+
+def keep(answer: dict[str, Any], folder: Path) -> None:
+    """Put the cases of an answer in the place of older ones.
+
+    Those of another machine or version are dropped: they do not stand beside each other.
+    """
+    path = path_for(answer["machine"]["cpu"], folder, "nets")
+    cases = {key(case): case for case in answer["cases"]}
+    if path.exists():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["machine"] == answer["machine"]:
+            cases = {key(case): case for case in found["cases"]} | cases
+    kept = {"machine": answer["machine"], "date": date.today().isoformat()}
+    write(path, kept | {"cases": list(cases.values())})
+
+
+def key(case: dict[str, Any]) -> tuple[str, int, str]:
+    return case["spec"], case["batch"], case["dtype"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""A compiled net beside its peers: the same weights, the same images, in one process, in turns.
+
+What the command line has to know without importing torch stands here.
+"""
+
+from __future__ import annotations
+
+PEERS = ("eager", "eager-channels-last", "inductor", "onnxruntime", "openvino")
+"""The engines that netspec is held against, as ``netspec.bench.engines`` has them."""
+
+DTYPES = ("float32", "bfloat16")

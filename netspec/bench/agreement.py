@@ -1,0 +1,121 @@
+"""Whether an engine computes the net: its outputs against those in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netspec.bench.case import Case
+from netspec.compiler import as_tuple, tolerance
+from netspec.ops.softmax import Softmax
+
+
+@dataclass(frozen=True)
+class Exact:
+    """An output of the net in float64.
+
+    Attributes:
+        values: the output, [N, C] or [N, C, H, W].
+        scores: what goes into its final softmax, [N, C]; None where it does not end in one.
+    """
+
+    values: Tensor
+    scores: Tensor | None
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Relative L2 error of the image that is worst beside what rounding explains."""
+
+    error: float
+    allowed: float
+
+    @property
+    def agrees(self) -> bool:
+        return self.error <= self.allowed  # and a NaN does not
+
+
+def exact(case: Case) -> list[Exact]:
+    """The outputs of the reference in float64, with the weights and images as the type has them."""
+    graph = case.net.graph
+    ends = []
+    for name in graph.outputs:
+        is_softmax = isinstance(graph.stage(name).op, Softmax)
+        ends.append(graph.operands(name)[0] if is_softmax else name)
+    stages = [*graph.outputs, *ends]
+    # `out` is the row, so that its stages are asked for with their operators: `out.fc`
+    labels = [f"{name}.{graph.stage(name).op.name}" for name in stages]
+    model = case.reference(torch.float64)
+    with torch.inference_mode():
+        found = as_tuple(model.features(*labels)(*(image.double() for image in case.images)))
+    count = len(graph.outputs)
+    return [
+        Exact(values, scores if end != name else None)
+        for values, scores, end, name in zip(
+            found[:count], found[count:], ends, graph.outputs, strict=True
+        )
+    ]
+
+
+def deviation(case: Case, outputs: Any, wanted: Sequence[Exact]) -> Deviation:
+    """How far the outputs of an engine are off, and how far they may be.
+
+    Without a softmax: |y - exact| / |exact|, and ``tolerance`` of the net.
+
+    A softmax turns relative errors into ones that depend on the size of its input z, and engines
+    give only what comes out of it, y.  So it is undone: log y is z less a constant of the image,
+    and taking off the mean over the classes takes off that constant.  What is compared is the mean-
+    free log y with the mean-free z, relative to |z|.  Taking off a mean enlarges no error, hence
+    the error of z remains, ``tolerance``; and each of C values of y carries a rounding to the type
+    and some 4 units in the last place of exponential and quotient in float32, which are absolute
+    errors of its logarithm:
+
+        allowed = tolerance + sqrt(C) (eps / 2 + 4 eps_float32) / |z|
+
+    Classes that the type cannot hold (y below its smallest normal number) are left out.
+
+    Raises:
+        ValueError: the engine returned something of another size.
+    """
+    found = [torch.as_tensor(y).double() for y in _several(outputs)]
+    sizes = [list(y.shape) for y in found]
+    if sizes != (right := [list(w.values.shape) for w in wanted]):
+        raise ValueError(f"returns {sizes}, not {right}")
+    allowed = tolerance(case.net, case.type)
+    deviations = [
+        Deviation(*_of_image(y[i], w, i, case.type, allowed))
+        for y, w in zip(found, wanted, strict=True)
+        for i in range(case.batch)
+    ]
+    return max(deviations, key=lambda d: (d.error != d.error, d.error / d.allowed))
+
+
+def _several(outputs: Any) -> Sequence[Any]:
+    return outputs if isinstance(outputs, (tuple, list)) else [outputs]
+
+
+def _of_image(
+    y: Tensor, wanted: Exact, i: int, dtype: torch.dtype, allowed: float
+) -> tuple[float, float]:
+    """Error and allowance of one image."""
+    if wanted.scores is None:
+        return _relative(y - wanted.values[i], wanted.values[i]), allowed
+    kind = torch.finfo(dtype)
+    held = wanted.values[i] >= 2 * kind.tiny
+    z = wanted.scores[i][held]
+    logarithm = y[held].log()
+    error = (logarithm - logarithm.mean()) - (z - z.mean())
+    roundings = kind.eps / 2 + 4 * torch.finfo(torch.float32).eps
+    return _relative(error, z), allowed + roundings * len(z) ** 0.5 / _norm(z)
+
+
+def _relative(error: Tensor, exact: Tensor) -> float:
+    return float(error.norm()) / _norm(exact)
+
+
+def _norm(x: Tensor) -> float:
+    return max(float(x.norm()), torch.finfo(torch.float64).tiny)

@@ -1,0 +1,152 @@
+"""The engines: netspec, and the peers that it is held against.
+
+An engine prepares what is not its own work (its import, the file that it reads), then compiles a
+case into a call that runs the net once and returns its outputs.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module, metadata
+from typing import Any, ClassVar
+
+import torch
+
+import netspec
+from netspec.bench.case import Case
+from netspec.bench.plain import plain
+from netspec.bench.timing import Call
+from netspec.errors import DataError
+
+
+class Engine(ABC):
+    """What runs a net."""
+
+    name: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]] = ("torch",)
+    """What it needs, as both pip and Python call it; the first one's version is the engine's."""
+
+    @property
+    def version(self) -> str | None:
+        """None when it is not installed."""
+        try:
+            return metadata.version(self.packages[0])
+        except metadata.PackageNotFoundError:
+            return None
+
+    def prepare(self, case: Case) -> None:
+        """Import what the engine needs; DataError names what is missing."""
+        missing = [package for package in self.packages if not _imports(package)]
+        if missing:
+            raise DataError(f"not installed: pip install {' '.join(missing)}")
+
+    @abstractmethod
+    def compile(self, case: Case) -> Call:
+        """Weights and all, up to a call that runs the images of the case."""
+
+
+def _imports(package: str) -> bool:
+    try:
+        import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package:  # it is there, and lacks something itself
+            raise
+        return False
+    return True
+
+
+def inferring(module: Callable[..., Any], case: Case) -> Call:
+    """A call of a PyTorch module on the images of a case."""
+    images = case.images
+
+    def call() -> Any:
+        with torch.inference_mode():
+            return module(*images)
+
+    return call
+
+
+class Netspec(Engine):
+    """``netspec.compile``."""
+
+    name = "netspec"
+
+    @property
+    def version(self) -> str:
+        return netspec.__version__
+
+    def compile(self, case: Case) -> Call:
+        return inferring(netspec.compile(case.net, dtype=case.type, batch=case.batch), case)
+
+
+class Eager(Engine):
+    """The net written in plain PyTorch, contiguous."""
+
+    name = "eager"
+
+    def compile(self, case: Case) -> Call:
+        return inferring(plain(case.net, case.weights()), case)
+
+
+class EagerChannelsLast(Engine):
+    """The reference: plain PyTorch, channels-last, LRN as shifted sums."""
+
+    name = "eager-channels-last"
+
+    def compile(self, case: Case) -> Call:
+        return inferring(case.reference(), case)
+
+
+class Inductor(Engine):
+    """``torch.compile`` of the reference, whole and frozen: weights are constants of the code.
+
+    Of the reference it makes faster code than of the plain net (GoogLeNet, a batch of 1, one
+    thread: 38 ms against 43), so that is what a peer at its best is given.
+    """
+
+    name = "inductor"
+
+    def prepare(self, case: Case) -> None:
+        super().prepare(case)
+        import_module("torch._inductor.compile_fx")  # PyTorch itself leaves it for later
+
+    def compile(self, case: Case) -> Call:
+        from torch._inductor import config
+
+        torch._dynamo.reset()
+        module = torch.compile(case.reference(), fullgraph=True, dynamic=False)
+        call = inferring(module, case)
+        with config.patch(freezing=True), _cache_in(case):
+            try:
+                call()  # it compiles when it is first called
+            except RuntimeError as error:
+                if "InvalidCxxCompiler" not in str(error):
+                    raise
+                raise DataError("needs a C++ compiler: install g++, or name one in CXX") from None
+        return call
+
+
+@contextmanager
+def _cache_in(case: Case) -> Iterator[None]:
+    """Keep compiled code in the folder of the case, so that no earlier run makes it quick."""
+    variable = "TORCHINDUCTOR_CACHE_DIR"
+    before = os.environ.get(variable)
+    os.environ[variable] = str(case.folder / "inductor")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+
+
+def engines() -> dict[str, Engine]:
+    """All engines by name, netspec first."""
+    from netspec.bench.runtimes import OnnxRuntime, OpenVino
+
+    every = (Netspec(), Eager(), EagerChannelsLast(), Inductor(), OnnxRuntime(), OpenVino())
+    return {engine.name: engine for engine in every}

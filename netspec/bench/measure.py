@@ -1,0 +1,182 @@
+"""One case: every engine compiled and checked, then timed in turns, then its memory."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil, isfinite
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from netspec.bench import memory
+from netspec.bench.agreement import Exact, deviation, exact
+from netspec.bench.case import Case
+from netspec.bench.engines import Engine, engines
+from netspec.bench.machine import Others, Rates, calls, floor, machine
+from netspec.bench.timing import Call, Pass, Timing, WallTimer, interleaved
+from netspec.errors import DataError
+
+Entry = dict[str, Any]
+Advance = Callable[[str], None]
+"""Is told the name of each step as it begins; there are :func:`steps` of them at most."""
+
+SAMPLE = 0.02
+"""Seconds that a turn should last, far above a context switch."""
+
+WARM = 1
+"""Rounds that are not counted."""
+
+OURS = "netspec"
+
+
+def bench(
+    specs: Sequence[str],
+    *,
+    settings: Mapping[str, str],
+    batches: Sequence[int],
+    dtype: str,
+    against: Sequence[str],
+    rounds: int,
+    advance: Advance = lambda step: None,
+) -> Entry:
+    """The whole answer: the machine, its rates, and a case for each spec and batch."""
+    cases = []
+    for spec in specs:
+        for batch in batches:
+            with tempfile.TemporaryDirectory(prefix="netspec-bench-") as folder:
+                case = Case(spec, settings, batch, dtype, Path(folder))
+                cases.append(measured(case, against, rounds, advance))
+    kept = ("gflop_per_s", "copy_gb_per_s")
+    rates = {key: statistics.median(case["floor"][key] for case in cases) for key in kept}
+    return {"machine": machine(), "floor": {"dtype": dtype} | rates, "cases": cases}
+
+
+def steps(specs: int, batches: int, against: int, rounds: int) -> int:
+    """How many steps a run has, if every engine can be timed."""
+    timed = against + 1
+    return specs * batches * (2 * timed + (rounds + WARM) * (timed + 2))
+
+
+def measured(
+    case: Case, against: Sequence[str], rounds: int, advance: Advance = lambda step: None
+) -> Entry:
+    """A case with an entry for each engine, netspec first; who cannot run it has an ``error``."""
+    known = engines()
+    chosen = [known[name] for name in (OURS, *against)]
+    passes: dict[str, Pass] = {}
+    entries = {}
+    wanted = exact(case)
+    for engine in chosen:
+        advance(f"{case.net.name}: {engine.name} compiles")
+        entry, call = compiled(engine, case, wanted)
+        entries[engine.name] = entry
+        if call is not None:
+            passes[engine.name] = turn(call)
+    yardsticks = {name: turn(call) for name, call in calls(case.type).items()}
+    noted = {
+        name: _noted(run, f"{case.net.name}: {name}", advance)
+        for name, run in {**passes, **yardsticks}.items()
+    }
+    others = Others()
+    found = interleaved(noted, rounds=rounds, warm=WARM)
+    taken = others.share()
+    rates = Rates.of(found["product"].median, found["copy"].median)
+    for name in passes:
+        advance(f"{case.net.name}: memory of {name}")
+        entries[name] |= in_milliseconds(found[name]) | memory_of(case, name)
+    best, ratio = compared(list(entries.values()))
+    return {
+        "spec": case.spec,
+        "name": case.net.name,
+        "batch": case.batch,
+        "dtype": case.dtype,
+        "rounds": rounds,
+        "others": taken,
+        "floor": floor(case, rates),
+        "engines": list(entries.values()),
+        "best_peer": best,
+        "ratio": ratio,
+    }
+
+
+def compiled(engine: Engine, case: Case, wanted: Sequence[Exact]) -> tuple[Entry, Call | None]:
+    """An engine's entry before it is timed, and its call, unless it fails or disagrees."""
+    entry: Entry = {"name": engine.name, "version": engine.version}
+    entry |= dict.fromkeys(("median_ms", "spread_ms", "compile_s", "peak_mb", "error"))
+    entry |= dict.fromkeys(("deviation", "allowed", "peak_error"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an engine's own, about itself
+            engine.prepare(case)
+            started = perf_counter()
+            call = engine.compile(case)
+            outputs = call()
+            entry["compile_s"] = perf_counter() - started
+        off = deviation(case, outputs, wanted)
+    except Exception as error:
+        return entry | {"error": told(error)}, None
+    entry |= {"deviation": off.error if isfinite(off.error) else None, "allowed": off.allowed}
+    if off.agrees:
+        return entry, call
+    said = f"disagrees: relative error {off.error:.1e}, {off.allowed:.1e} allowed"
+    return entry | {"error": said}, None
+
+
+def told(error: Exception) -> str:
+    """An error in a line."""
+    text = (str(error).strip() or type(error).__name__).split("\n")[0]
+    return text[:200] if isinstance(error, DataError) else f"{type(error).__name__}: {text}"[:200]
+
+
+def turn(call: Call) -> Pass:
+    """A turn of an engine: once without a clock, for what the engine before left in the caches and
+    in threads that still spin is not this one's; then as often as makes a sample."""
+    call()
+    started = perf_counter()
+    call()
+    count = max(1, ceil(SAMPLE / (perf_counter() - started)))
+    timed = WallTimer().prepared([call] * count)
+
+    def run() -> float:
+        call()
+        return timed()
+
+    return run
+
+
+def _noted(run: Pass, step: str, advance: Advance) -> Pass:
+    def noted() -> float:
+        advance(step)
+        return run()
+
+    return noted
+
+
+def in_milliseconds(timing: Timing) -> Entry:
+    """Median and quartiles."""
+    spread = [timing.low * 1e3, timing.high * 1e3]
+    return {"median_ms": timing.median * 1e3, "spread_ms": spread}
+
+
+def memory_of(case: Case, name: str) -> Entry:
+    """Peak memory; or why it is not known."""
+    try:
+        peak = memory.peak(case.as_json(), name, torch.get_num_threads())
+    except DataError as error:
+        return {"peak_error": str(error)}
+    return {"peak_mb": peak / 1e6}
+
+
+def compared(entries: Sequence[Entry]) -> tuple[str | None, float | None]:
+    """The fastest peer that was timed, and its median over netspec's: above 1, that is slower."""
+    timed = {e["name"]: e["median_ms"] for e in entries if e["median_ms"] is not None}
+    ours = timed.pop(OURS, None)
+    if not timed:
+        return None, None
+    best = min(timed, key=timed.__getitem__)
+    return best, None if ours is None else timed[best] / ours

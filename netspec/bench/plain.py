@@ -1,0 +1,70 @@
+"""A net as one would write it by hand in PyTorch: contiguous maps and PyTorch's own functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx
+
+from netspec.backends.reference import Model
+from netspec.naming import attribute
+from netspec.net import Net
+from netspec.operator import Operator, WindowOperator
+from netspec.ops.avgpool import AvgPool
+from netspec.ops.lrn import LocalResponseNorm
+from netspec.ops.maxpool import MaxPool
+from netspec.shapes import Shape
+
+
+def plain(net: Net, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
+    """The net at inference, [N, C, H, W] contiguous, as a module without the reference's detours.
+
+    What PyTorch has a function for is that function: ``F.local_response_norm`` where windows span
+    all channels, pools that pad by themselves.  The rest is the reference.
+    """
+    graph = net.graph
+    lowered = fx.Graph()
+    recorder = fx.proxy.GraphAppendingTracer(lowered)
+    values: dict[str, fx.Proxy] = {
+        name: fx.Proxy(lowered.placeholder(f"image{i}"), recorder)
+        for i, name in enumerate(graph.inputs)
+    }
+    for stage in graph.stages():
+        if stage.head or stage.name in values:
+            continue
+        inputs = graph.shapes_into(stage.name)
+        held: dict[str, Any] = {
+            name: fx.Proxy(lowered.get_attr(attribute(stage.name, name)), recorder)
+            for name in [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
+        }
+        x = [values[operand] for operand in graph.operands(stage.name)]
+        values[stage.name] = meaning(stage.op, inputs, x, held)
+    results = tuple(values[name].node for name in graph.outputs)
+    lowered.output(results[0] if len(results) == 1 else results)
+    lowered.eliminate_dead_code()
+    module = fx.GraphModule(Model(net, tensors), lowered, class_name=net.name)
+    module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return module.eval()
+
+
+def meaning(op: Operator, inputs: Sequence[Shape], x: Sequence[Any], held: dict[str, Any]) -> Any:
+    """What an operator returns, by PyTorch's own function where there is one."""
+    if isinstance(op, LocalResponseNorm) and op.groups == 1:
+        return F.local_response_norm(x[0], op.n, op.alpha * op.n, op.beta, op.k)
+    if isinstance(op, MaxPool) and (padding := own_padding(op, inputs)):
+        return F.max_pool2d(x[0], op.kernel.size, op.steps, padding, ceil_mode=op.round == "ceil")
+    if isinstance(op, AvgPool) and (padding := own_padding(op, inputs)):
+        is_ceil, counts = op.round == "ceil", bool(op.count_pad)
+        return F.avg_pool2d(x[0], op.kernel.size, op.steps, padding, is_ceil, counts)
+    return op.reference(inputs, *x, **held)
+
+
+def own_padding(op: WindowOperator, inputs: Sequence[Shape]) -> tuple[int, int] | None:
+    """The padding as PyTorch's pools take it: alike on both sides, at most half a window."""
+    windows = op.windows(inputs)
+    if any(w.before != w.after or 2 * w.before > w.kernel for w in windows):
+        return None
+    return windows[0].before, windows[1].before

@@ -1,0 +1,80 @@
+"""Medians of engines that take turns, so that a clock that drifts drifts for all of them.
+
+A *call* does the work once on operands of its own.  A *pass* is all calls of an engine, over more
+data than a GPU's cache holds where that matters; it returns the seconds that one call took.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
+
+Call = Callable[[], Any]
+Pass = Callable[[], float]
+
+
+class Timing(NamedTuple):
+    """The median of the samples, their quartiles, in seconds a call, and how many there were."""
+
+    median: float
+    low: float
+    high: float
+    samples: int
+
+
+class Timer(Protocol):
+    """Turns the calls of an engine into a pass; both are made in its context."""
+
+    def context(self) -> AbstractContextManager[Any]:
+        """What calls are made and prepared in."""
+
+    def prepared(self, calls: Sequence[Call]) -> Pass:
+        """A pass over the calls, in seconds a call."""
+
+
+class WallTimer:
+    """The clock on the wall, for work that is over when the call returns."""
+
+    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+        self.clock = clock
+
+    def context(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def prepared(self, calls: Sequence[Call]) -> Pass:
+        def timed() -> float:
+            started = self.clock()
+            for call in calls:
+                call()
+            return (self.clock() - started) / len(calls)
+
+        return timed
+
+
+def interleaved(
+    passes: Mapping[str, Pass], *, rounds: int = 15, warm: int = 2
+) -> dict[str, Timing]:
+    """Medians over rounds in each of which every engine has a turn, after ``warm`` uncounted
+    rounds.  Each round begins with the next engine, so that none always follows the same one."""
+    names = list(passes)
+    samples: dict[str, list[float]] = {name: [] for name in names}
+    for i in range(-warm, rounds):
+        first = i % len(names) if names else 0
+        for name in names[first:] + names[:first]:
+            seconds = passes[name]()
+            if i >= 0:
+                samples[name].append(seconds)
+    return {name: timing(found) for name, found in samples.items()}
+
+
+def timing(samples: Sequence[float]) -> Timing:
+    """Of one sample, it is the quartiles, too."""
+    low, median, high = (
+        statistics.quantiles(samples, n=4, method="inclusive")
+        if len(samples) > 1
+        else [*samples] * 3
+    )
+    return Timing(median, low, high, len(samples))

@@ -1,0 +1,148 @@
+"""``netspec bench``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from netspec.bench import DTYPES, PEERS
+from netspec.cli.common import (
+    json_option,
+    print_json,
+    print_notes,
+    reports_errors,
+    set_option,
+    styled,
+)
+from netspec.net import load
+from netspec.writing import write_whole
+
+if TYPE_CHECKING:
+    from netspec.bench.measure import Advance
+
+FORMS = ("png", "svg")
+LARGEST_BATCH = 100_000
+
+
+def _peers(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in PEERS:
+            raise click.BadParameter(f"there is no peer {name!r}; there are {', '.join(PEERS)}")
+    return names
+
+
+def _batches(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if not word.isdecimal() or not 1 <= int(word) <= LARGEST_BATCH:
+            raise click.BadParameter(f"{word!r} is not a number from 1 to {LARGEST_BATCH:,}")
+    return tuple(dict.fromkeys(map(int, words)))
+
+
+def _picture(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and _form(path) not in FORMS:
+        raise click.BadParameter(f"{path} is none of {', '.join(f'*.{form}' for form in FORMS)}")
+    if path is not None and not path.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent}")
+    return path
+
+
+def _form(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
+
+
+@click.command(short_help="Time a compiled net beside its peers.")
+@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@click.option(
+    "--batch",
+    "batches",
+    default="1",
+    show_default=True,
+    metavar="N,...",
+    callback=_batches,
+    help="Images at once, one size or several.",
+)
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
+@click.option(
+    "--against",
+    default=",".join(PEERS),
+    metavar="PEER,...",
+    callback=_peers,
+    help=f"The peers; all of them unless said: {', '.join(PEERS)}.",
+)
+@click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, metavar="N")
+@click.option(
+    "--plot",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    callback=_picture,
+    help="Draw a chart: FILE.png or FILE.svg.",
+)
+@set_option
+@json_option
+@reports_errors
+def bench(
+    specs: tuple[str, ...],
+    batches: tuple[int, ...],
+    dtype: str,
+    against: tuple[str, ...],
+    rounds: int,
+    plot: Path | None,
+    settings: dict[str, str],
+    as_json: bool,
+) -> None:
+    """Time a compiled net beside its peers, in one process: the same weights, the same images.
+
+    Outputs are held against float64 first. Then engines take turns, with the machine's own matrix
+    product and copy among them; the table shows medians, quartiles, and how many times as long as
+    netspec each peer takes. Memory is that of a process of its own.
+    """
+    nets = [load(spec, **settings) for spec in specs]
+    for net in nets:
+        net.require_numbers()
+    if plot is not None:
+        from netspec.views.bench_chart import rendered, require_matplotlib
+
+        require_matplotlib()
+    from netspec.bench import measure
+    from netspec.views.bench import as_lines
+
+    length = measure.steps(len(specs), len(batches), len(against), rounds)
+    with _progress(length) as advance:
+        answer = measure.bench(
+            specs,
+            settings=settings,
+            batches=batches,
+            dtype=dtype,
+            against=against,
+            rounds=rounds,
+            advance=advance,
+        )
+    if plot is not None:
+        write_whole(plot, rendered(answer, _form(plot)))
+    if as_json:
+        print_json(answer)
+        return
+    for line in as_lines(answer, styled):
+        click.echo(line)
+    for net in nets:
+        print_notes(net)
+
+
+@contextmanager
+def _progress(length: int) -> Iterator[Advance]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda step: None
+        return
+    shown = click.progressbar(
+        length=length, file=sys.stderr, item_show_func=str, show_eta=False, width=24
+    )
+    with shown as bar:
+        yield lambda step: bar.update(1, step)

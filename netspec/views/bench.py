@@ -1,0 +1,113 @@
+"""A case of ``netspec bench`` as a table, the fastest engine first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Entry = dict[str, Any]
+Style = Callable[[str, str], str]
+"""A text in the look of a role: ``strong``, ``quiet``, ``error`` or ``note``."""
+
+HEADS = ("engine", "version", "ms", "quartiles", "ratio", "compile s", "peak MB")
+WIDTHS = (19, 13, 9, 19, 7, 9, 9)
+LONGEST = 96
+NOTICED = 0.05
+"""Share of the processors, taken by others, from which on figures are doubted."""
+
+
+def as_lines(answer: Entry, style: Style) -> Iterator[str]:
+    """The machine, then every case."""
+    machine, floor = answer["machine"], answer["floor"]
+    yield (
+        f"{machine['cpu']}, {machine['threads']} threads, {machine['instructions']}: "
+        f"{floor['gflop_per_s']:,.0f} GFLOP/s in {floor['dtype']} products, "
+        f"{floor['copy_gb_per_s']:,.1f} GB/s copied"
+    )
+    for case in answer["cases"]:
+        yield ""
+        yield from case_lines(case, style)
+
+
+def case_lines(case: Entry, style: Style) -> Iterator[str]:
+    """One case: engines by time, the floor, who could not be ranked and why, the verdict."""
+    timed = sorted(
+        (e for e in case["engines"] if e["median_ms"] is not None), key=lambda e: e["median_ms"]
+    )
+    ours = next((e["median_ms"] for e in timed if e["name"] == "netspec"), None)
+    rounds = "1 round" if case["rounds"] == 1 else f"{case['rounds']} rounds"
+    title = f"batch {case['batch']}, {case['dtype']}, {rounds}"
+    yield f"{style(case['name'], 'strong')}  {title}"
+    yield style(_row(HEADS), "quiet")
+    for entry in timed:
+        ratio = entry["median_ms"] / ours if ours and entry["name"] != "netspec" else None
+        yield _engine(entry, ratio, style)
+    yield _floor(case["floor"], ours)
+    for entry in case["engines"]:
+        if entry["error"]:
+            yield f"{style(entry['name'], 'error')}: {entry['error']}"[:LONGEST]
+        elif entry["peak_error"]:
+            yield f"{style(entry['name'], 'note')}: {entry['peak_error']}"[:LONGEST]
+    if case["others"] is not None and case["others"] > NOTICED:
+        share = f"{case['others']:.0%}"
+        yield f"{style('note', 'note')}: other processes took {share} of the processors meanwhile"
+    yield _verdict(case, style)
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    left = (f"{cell:<{width}}" for cell, width in zip(cells[:2], WIDTHS[:2], strict=True))
+    right = (f"{cell:>{width}}" for cell, width in zip(cells[2:], WIDTHS[2:], strict=True))
+    return "  ".join([*left, *right]).rstrip()
+
+
+def _engine(entry: Entry, ratio: float | None, style: Style) -> str:
+    low, high = (digits(value) for value in entry["spread_ms"])
+    peak = "" if entry["peak_mb"] is None else f"{entry['peak_mb']:,.0f}"
+    cells = (
+        entry["name"],
+        entry["version"] or "",
+        digits(entry["median_ms"]),
+        f"{low} to {high}",
+        "" if ratio is None else times(ratio),
+        f"{entry['compile_s']:.1f}",
+        peak,
+    )
+    row = _row(cells)
+    if ratio is None:  # netspec itself
+        return style(row, "strong")
+    start = sum(WIDTHS[:4]) + 2 * 4
+    end = start + WIDTHS[4]
+    return row[:start] + style(row[start:end], "strong") + row[end:]
+
+
+def _floor(floor: Entry, ours: float | None) -> str:
+    reason = (
+        f"{digits(floor['gflop'])} GFLOP at {digits(floor['gflop_per_s'])} GFLOP/s"
+        if floor["compute_ms"] >= floor["weights_ms"]
+        else f"{digits(floor['weights_mb'])} MB weights at {digits(floor['copy_gb_per_s'])} GB/s"
+    )
+    ratio = "" if ours is None else times(floor["ms"] / ours)
+    first = f"{'floor: ' + reason:<{WIDTHS[0] + 2 + WIDTHS[1]}}"
+    return f"{first}  {digits(floor['ms']):>{WIDTHS[2]}}  {'':>{WIDTHS[3]}}  {ratio:>{WIDTHS[4]}}"
+
+
+def _verdict(case: Entry, style: Style) -> str:
+    if case["best_peer"] is None:
+        return "no peer was timed"
+    if case["ratio"] is None:
+        return f"the best peer is {case['best_peer']}; netspec was not timed"
+    ratio = style(times(case["ratio"]), "strong")
+    return f"netspec is {ratio} as fast as the best peer, {case['best_peer']}"
+
+
+def digits(value: float) -> str:
+    """Three digits that count, so that 0.0671 and 1,532 both fit."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    decimals = 1 if value >= 10 else 2 if value >= 1 else 3
+    return f"{value:.{decimals}f}"
+
+
+def times(ratio: float) -> str:
+    """A ratio, such as 1.08× and 0.003×."""
+    return f"{ratio:.2f}×" if ratio >= 0.1 else f"{ratio:.1g}×"

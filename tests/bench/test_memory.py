@@ -1,0 +1,60 @@
+"""Peak memory is that of running: neither the imports' nor what only compiling takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from netspec.bench import engines as module
+from netspec.bench import memory
+from netspec.bench.case import Case
+from netspec.bench.engines import Engine
+from netspec.bench.timing import Call
+from netspec.errors import DataError
+from tests.bench.helpers import case_of
+
+MB = 10**6
+pytestmark = pytest.mark.skipif(not memory.RESET.exists(), reason="needs Linux's /proc")
+
+
+class Greedy(Engine):
+    """Keeps 40 MB, takes 80 MB more while it runs and 400 MB while it compiles."""
+
+    name = "greedy"
+
+    def compile(self, case: Case) -> Call:
+        torch.ones(400 * MB, dtype=torch.uint8)
+        kept = torch.ones(40 * MB, dtype=torch.uint8)
+        return lambda: (kept, torch.ones(80 * MB, dtype=torch.uint8))[0].shape
+
+
+def test_what_running_takes_is_counted_and_what_compiling_takes_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "engines", lambda: {"greedy": Greedy()})
+    asked = {
+        "case": case_of(tmp_path).as_json(),
+        "engine": "greedy",
+        "threads": torch.get_num_threads(),
+    }
+    assert 115 * MB < memory.measured(asked) < 150 * MB
+
+
+def test_a_process_of_its_own_holds_the_weights_once(tmp_path: Path) -> None:
+    wide = "net wide\ninput image 100x100x1\na: fc 1000\n"
+    case = case_of(tmp_path, wide, batch=1)  # weights of 40 MB
+    assert 40 * MB < memory.peak(case.as_json(), "eager", 1) < 75 * MB
+
+
+def test_a_process_that_fails_says_why(tmp_path: Path) -> None:
+    case = case_of(tmp_path).as_json()
+    with pytest.raises(DataError, match="ended with 1: KeyError: 'nobody'"):
+        memory.peak(case, "nobody", 1)
+
+
+def test_without_proc_it_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "RESET", tmp_path / "none")
+    with pytest.raises(DataError, match="on Linux only"):
+        memory.peak({}, "eager", 1)

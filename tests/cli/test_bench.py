@@ -1,0 +1,115 @@
+"""``netspec bench``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from netspec.bench import machine, measure, memory
+from netspec.cli import main
+from netspec.views import bench_chart
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "SIZE", 64)
+    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+    monkeypatch.setattr(measure, "SAMPLE", 1e-4)
+    monkeypatch.setattr(memory, "peak", lambda case, name, threads: 5e6)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["bench", *map(str, arguments)])
+
+
+QUICK = ("lenet5", "--against", "eager,eager-channels-last", "--rounds", 1)
+
+
+def test_it_prints_a_table_and_nothing_beside_it_in_a_pipe() -> None:
+    done = run(*QUICK)
+    assert done.exit_code == 0, done.output
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert "GFLOP/s in float32 products" in lines[0]
+    assert lines[2] == "lenet5  batch 1, float32, 1 round"
+    assert lines[-1].startswith("netspec is ")
+    assert max(map(len, lines)) <= 100
+
+
+def test_it_prints_json_and_draws(tmp_path: Path) -> None:
+    picture = tmp_path / "chart.png"
+    done = run(*QUICK, "--json", "--batch", "1,2", "--plot", picture, "--dtype", "bfloat16")
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout)
+    assert [case["batch"] for case in answer["cases"]] == [1, 2]
+    assert answer["floor"]["dtype"] == "bfloat16"
+    names = [entry["name"] for entry in answer["cases"][0]["engines"]]
+    assert names == ["netspec", "eager", "eager-channels-last"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--against", "eager,jax"],
+            "there is no peer 'jax'; there are eager, eager-channels-",
+        ),
+        (["--batch", "1,none"], "'none' is not a number from 1 to 100,000"),
+        (["--batch", "0"], "'0' is not a number from 1 to 100,000"),
+        (["--plot", "chart.pdf"], "chart.pdf is none of *.png, *.svg"),
+        (["--plot", "nowhere/chart.png"], "there is no folder nowhere"),
+        (["--dtype", "float8"], "'float8' is not one of"),
+    ],
+)
+def test_a_wrong_command_says_what_is_right(arguments: list[str], message: str) -> None:
+    done = run("lenet5", *arguments)
+    assert done.exit_code == 2
+    assert message in " ".join(done.stderr.replace("\n│", " ").split())
+
+
+def test_a_wrong_spec_is_told_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(*_: Any, **__: Any) -> None:
+        raise AssertionError("it is measured")
+
+    monkeypatch.setattr(measure, "bench", measured)
+    done = run("lenet5", "inception_module")
+    assert done.exit_code == 1
+    assert "NS121" in done.stderr
+    assert run("lenet5", "nothing.net").exit_code == 1
+    monkeypatch.setattr(bench_chart, "find_spec", lambda name: None)
+    done = run("lenet5", "--plot", "chart.png")
+    assert done.exit_code == 1
+    assert "pip install 'netspec-compiler[plot]'" in done.stderr
+
+
+def test_a_terminal_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+    shown: list[str] = []
+
+    class Bar:
+        def __enter__(self) -> Bar:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def update(self, steps: int, step: str) -> None:
+            shown.append(step)
+
+    monkeypatch.setattr(click, "progressbar", lambda **options: (made.append(options), Bar())[1])
+    from netspec.cli.bench import _progress
+
+    with _progress(3) as advance:
+        advance("step")
+    assert not made  # no terminal
+
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with _progress(3) as advance:
+        advance("step")
+    assert made[0]["length"] == 3
+    assert shown == ["step"]
