@@ -22,7 +22,8 @@ RULE = "commute_maxpool"
 def rewrite(graph: Graph) -> int:
     """Rewrite everywhere; returns how many changed places."""
     count = 0
-    for stage in list(graph.stages()):
+    waiting = list(graph.stages())
+    for stage in waiting:
         pool = stage.op
         if type(pool) is not MaxPool:
             continue
@@ -33,9 +34,10 @@ def rewrite(graph: Graph) -> int:
         if refusal:
             graph.journal.append(Entry(RULE, (relu, stage.name), refusal=refusal))
             continue
-        largest = Stage(f"{stage.name}.largest", pool, stage.span, head=stage.head)
+        largest = Stage(f"{stage.name}/largest", pool, stage.span, head=stage.head)
         largest.shape = stage.shape
         graph.add(largest, graph.operands(relu))
+        waiting.append(largest)  # there may be another ReLU before it
         graph.become(stage.name, Relu(), [largest.name])
         graph.journal.append(Entry(RULE, (relu, stage.name), stage.name))
         graph.journal.append(Entry(RULE, (relu, stage.name), largest.name))

@@ -54,7 +54,8 @@ def _merge(graph: Graph, x: str, names: Sequence[str]) -> None:
     op = stages[0].op
     assert isinstance(op, Conv)
     merged = Stage("+".join(names), replace(op, count=sum(counts)), stages[0].span)
-    merged.head = stages[0].head
+    heads = {stage.head for stage in stages}
+    merged.head = heads.pop() if len(heads) == 1 else ""  # what the trunk needs is in no head
     merged.shape = merged.op.shape([graph.stage(x).known_shape])
     merged.packed = {key: Cat(tuple(one[key] for one in held), counts) for key in held[0]}
     graph.add(merged, (x,))
