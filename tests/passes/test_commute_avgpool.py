@@ -84,14 +84,14 @@ def test_3_a_convolution_without_bias_stays() -> None:
     assert refused(outcome) == [(("a.avgpool", "a"), 3)]
 
 
-@pytest.mark.parametrize("count, refusal", [(2, 0), (3, 4), (4, 4)])
+@pytest.mark.parametrize(("count", "refusal"), [(2, 0), (3, 4), (4, 4)])
 def test_4_no_fewer_products_and_sums(count: int, refusal: int) -> None:
     """64 pixels before and behind: 64 (3 n + 9 n) against 64 (3 n + 9 * 3), less for n < 3."""
     _, outcome = alone(f"a: {POOL} | conv 1x1, {count}", commute_avgpool)
     assert refused(outcome) == ([(("a.avgpool", "a"), refusal)] if refusal else [])
 
 
-@pytest.mark.parametrize("count, refusal", [(1, 0), (2, 4)])
+@pytest.mark.parametrize(("count", "refusal"), [(1, 0), (2, 4)])
 def test_4_a_pool_that_leaves_fewer_pixels(count: int, refusal: int) -> None:
     """64 pixels before, 16 behind: 64 * 3 n + 16 * 4 n against 16 * 3 n + 16 * 4 * 3.
 

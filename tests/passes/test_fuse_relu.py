@@ -20,7 +20,7 @@ from tests.passes.helpers import (
 
 
 @pytest.mark.parametrize(
-    "before, name, fused",
+    ("before", "name", "fused"),
     [
         ("conv 3x3/2, 6, groups=3", "a", "conv_relu"),
         ("conv 1x1, 4, bias=off", "a", "conv_relu"),

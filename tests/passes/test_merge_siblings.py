@@ -38,9 +38,7 @@ def test_siblings_become_slices_of_one(given: str) -> None:
     slices = [outcome.graph.stage(f"a.b{i}").op for i in (1, 2, 3)]
     assert slices == [Slice(start=s, count=n) for s, n in ((0, 2), (2, 3), (5, 1))]
     assert outcome.rewrites == {"merge_siblings": 2}
-    assert done(outcome) == [
-        Entry("merge_siblings", ("a.b1", "a.b2", "a.b3"), "a.b1+a.b2+a.b3")
-    ]
+    assert done(outcome) == [Entry("merge_siblings", ("a.b1", "a.b2", "a.b3"), "a.b1+a.b2+a.b3")]
     assert refused(outcome) == []
 
 
@@ -57,7 +55,7 @@ def test_folded_and_plain_filters_stand_one_behind_the_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "a, b",
+    ("a", "b"),
     [
         ("conv 1x1, 2", "conv 3x3, 2, pad=1"),
         ("conv 3x3, 2, pad=1", "conv 3x3, 2, pad=(0, 2, 1, 1)"),
