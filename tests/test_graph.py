@@ -194,5 +194,6 @@ def test_the_order_follows_a_rewrite() -> None:
     held = chain()
     assert names(held) == ["image", "a", "b", "sum", "c"]
     held.add(Stage("new", Tanh(), HERE), ("a",))
+    assert names(held) == ["image", "a", "b", "sum", "c", "new"]
     held.become("b", Relu(), ["new"])
     assert names(held) == ["image", "a", "new", "b", "sum", "c"]

@@ -72,6 +72,8 @@ NUMBERS = FILTERS * 4 + 5 * FILTERS
 numbers = st.lists(ordinary | odd, min_size=NUMBERS, max_size=NUMBERS)
 ZERO = [1.0] * 15 + [0.0] * 3 + [1.0] * 9
 HUGE = [1.0, -2.5, 0.0] * 5 + [1e30, -1e30, 3e4] + [1.0] * 9
+FAR = [1.2e-30, -3.7e-30, 5.1e-30] * 4 + [1.0, -2.5, 0.0] + [1e-11] * 3 + [1.0] * 9
+"""Filters that come out as denormal numbers of float32, some hundreds of units off."""
 TINY = [1.0, -2.5, 0.0] * 5 + [1e-30, -1e-7, 1e-5] + [1.0] * 9
 
 
@@ -79,6 +81,7 @@ TINY = [1.0, -2.5, 0.0] * 5 + [1e-30, -1e-7, 1e-5] + [1.0] * 9
 @given(a=numbers, b=numbers)
 @example(a=ZERO, b=HUGE)
 @example(a=TINY, b=ZERO)
+@example(a=FAR, b=FAR)
 def test_everything_comes_back_to_the_bit(
     dtype: torch.dtype, a: list[float], b: list[float]
 ) -> None:

@@ -16,7 +16,6 @@ from dataclasses import replace
 
 from netspec.fused.slice import Slice
 from netspec.graph import Entry, Graph, Stage
-from netspec.operator import Operator
 from netspec.ops.conv import Conv
 from netspec.packing import Cat, recipes
 
@@ -30,14 +29,14 @@ def rewrite(graph: Graph) -> int:
         convs = [n for n in graph.consumers(stage.name) if isinstance(graph.stage(n).op, Conv)]
         if len(convs) < 2:
             continue
-        alike: dict[tuple[type[Operator], Conv], list[str]] = {}
+        alike: dict[Conv, list[str]] = {}
         for name in convs:
             op = graph.stage(name).op
             assert isinstance(op, Conv)
             if op.groups != 1 or op.connect is not None:
                 graph.journal.append(Entry(RULE, (name,), refusal=2))
                 continue
-            alike.setdefault((type(op), replace(op, count=1)), []).append(name)
+            alike.setdefault(replace(op, count=1), []).append(name)
         for names in alike.values():
             if len(names) > 1:
                 _merge(graph, stage.name, names)

@@ -42,6 +42,13 @@ def test_it_goes_before_every_relu_of_a_chain() -> None:
     assert outcome.rewrites == {"commute_maxpool": 2}
 
 
+def test_a_pool_behind_a_pool_gets_as_far_as_the_first_one_lets_it() -> None:
+    rows = "a: relu | relu | maxpool 2x2/2 | maxpool 2x2/2"
+    _, outcome = alone(rows, commute_maxpool)
+    kinds = [name for _, name, _ in operators(outcome.graph)]
+    assert kinds == ["maxpool", "relu", "maxpool", "relu"]
+
+
 def test_1_a_relu_that_something_else_reads_stays() -> None:
     rows = "a: relu\nb from a: maxpool 2x2/2\nc from a: tanh\noutput b, c"
     _, outcome = alone(rows, commute_maxpool)
