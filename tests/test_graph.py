@@ -190,6 +190,15 @@ def test_who_is_read_by_one() -> None:
     assert not held.is_read_by_one("b")  # twice
 
 
+def test_a_new_stage_may_stand_before_another() -> None:
+    held = chain()
+    held.add(Stage("new", Tanh(), HERE), ("image",), before="a")
+    held.add(Stage("newer", Tanh(), HERE), ("image",), before="new")
+    held.add(Stage("last", Tanh(), HERE), ("image",))
+    assert names(held) == ["image", "newer", "new", "a", "b", "sum", "c", "last"]
+    assert names(held.copy()) == names(held)
+
+
 def test_the_order_follows_a_rewrite() -> None:
     held = chain()
     assert names(held) == ["image", "a", "b", "sum", "c"]

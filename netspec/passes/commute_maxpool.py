@@ -35,7 +35,7 @@ def _commute(graph: Graph, pool: Stage) -> int:
             break
         largest = Stage(f"{pool.name}/largest", pool.op, pool.span, head=pool.head)
         largest.shape = pool.shape
-        graph.add(largest, graph.operands(relu))
+        graph.add(largest, graph.operands(relu), before=pool.name)
         graph.become(pool.name, Relu(), [largest.name])
         graph.journal.append(Entry(RULE, (relu, pool.name), pool.name))
         graph.journal.append(Entry(RULE, (relu, pool.name), largest.name))

@@ -57,7 +57,7 @@ def _merge(graph: Graph, x: str, names: Sequence[str]) -> None:
     merged.head = heads.pop() if len(heads) == 1 else ""  # what the trunk needs is in no head
     merged.shape = merged.op.shape([graph.stage(x).known_shape])
     merged.packed = {key: Cat(tuple(one[key] for one in held), counts) for key in held[0]}
-    graph.add(merged, (x,))
+    graph.add(merged, (x,), before=names[0])
     start = 0
     for name, size in zip(names, counts, strict=True):
         graph.become(name, Slice(start=start, count=size), [merged.name])

@@ -31,8 +31,7 @@ MOST_ROWS, MOST_CHANNELS, MOST_INPUTS_OF_FC = 7, 12, 300
 def specs(draw: st.DrawFn, *, training: bool = False) -> str:
     """The text of a valid net.
 
-    With ``training`` dropout drops nothing: masks are drawn in the order in which stages run, which
-    passes may change, and would differ from run to run.
+    With ``training`` dropout drops nothing, and an activation does not depend on what was drawn.
     """
     return _Writer(draw, training=training).net()
 

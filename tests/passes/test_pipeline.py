@@ -52,12 +52,23 @@ def test_a_second_run_finds_nothing_to_do(text: str) -> None:
         assert set(optimise(made, passes).rewrites.values()) == {0}, [p.RULE for p in passes]
 
 
+@settings(max_examples=40)
+@given(specs())
+def test_stages_keep_their_order(text: str) -> None:
+    """So that each dropout gets the random numbers that it gets in the plain net."""
+    graph = netspec.loads(text).graph
+    for passes in (*CHOICES, TRAINING):
+        made = optimise(graph, passes).graph
+        kept = [stage.name for stage in made.stages() if stage.name in graph]
+        assert kept == [stage.name for stage in graph.stages() if stage.name in made]
+
+
 @settings(max_examples=30)
 @given(specs(training=True))
 def test_passes_keep_gradients_while_training(text: str) -> None:
     """Outputs, heads, statistics, and the gradients of all parameters and inputs.
 
-    Dropout has a rate of zero here: with another the masks depend on the order of the stages.
+    Dropout has a rate of zero here; that masks are the same is what the order of stages says.
     """
     net = netspec.loads(text)
     model, given = furnished(net), images(net)
