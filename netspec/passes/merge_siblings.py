@@ -25,8 +25,10 @@ RULE = "merge_siblings"
 def rewrite(graph: Graph) -> int:
     """Rewrite everywhere; returns how many convolutions were merged into others."""
     count = 0
-    for stage in list(graph.stages()):
-        convs = [n for n in graph.consumers(stage.name) if isinstance(graph.stage(n).op, Conv)]
+    order = {stage.name: place for place, stage in enumerate(graph.stages())}
+    for x in order:
+        readers = sorted(graph.consumers(x), key=order.__getitem__)
+        convs = [name for name in readers if isinstance(graph.stage(name).op, Conv)]
         if len(convs) < 2:
             continue
         alike: dict[Conv, list[str]] = {}
@@ -39,7 +41,7 @@ def rewrite(graph: Graph) -> int:
             alike.setdefault(replace(op, count=1), []).append(name)
         for names in alike.values():
             if len(names) > 1:
-                _merge(graph, stage.name, names)
+                _merge(graph, x, names)
                 count += len(names) - 1
             elif len(alike) > 1:
                 graph.journal.append(Entry(RULE, tuple(names), refusal=1))

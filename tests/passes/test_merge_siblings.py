@@ -108,6 +108,14 @@ def test_what_the_trunk_and_a_head_share_belongs_to_no_head() -> None:
     assert graph.stage("h.b1+h.b2").head == "h"
 
 
+def test_siblings_stand_in_the_order_of_the_spec() -> None:
+    """However passes before have changed them."""
+    net = load_rows("a: concat { conv 1x1, 2 | bn eps=0.1; conv 1x1, 3 }")
+    made = optimise(net.graph, [fold_batchnorm, merge_siblings]).graph
+    names = [stage.name for stage in made.stages()]
+    assert names == ["image", "a.b1.bn+a.b2", "a.b1.bn", "a.b2", "a.concat"]
+
+
 def test_one_convolution_has_no_siblings() -> None:
     _, outcome = alone("a: conv 1x1, 2\nb: conv 1x1, 2", merge_siblings)
     assert outcome.graph.journal == []
