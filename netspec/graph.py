@@ -153,6 +153,7 @@ class Graph:
         self.journal: list[Entry] = []
         """What passes did to the graph, in order."""
         self._order: list[str] | None = None
+        self._added = 0
 
     def __contains__(self, name: str) -> bool:
         return name in self.nx
@@ -160,11 +161,17 @@ class Graph:
     def __len__(self) -> int:
         return len(self.nx)
 
-    def add(self, stage: Stage, operands: tuple[str, ...] = ()) -> None:
-        """Add a stage that reads ``operands``, in this order."""
+    def add(self, stage: Stage, operands: tuple[str, ...] = (), *, before: str = "") -> None:
+        """Add a stage that reads ``operands``, in this order.
+
+        Its place is behind all others, or right before another stage; in training the order
+        decides which random numbers a dropout gets.
+        """
         assert stage.name not in self.nx, stage.name
         self._order = None
-        self.nx.add_node(stage.name, stage=stage)
+        place = (*self.nx.nodes[before]["place"][:-1], 0, 1) if before else (self._added, 1)
+        self._added += 1
+        self.nx.add_node(stage.name, stage=stage, place=place)
         for position, operand in enumerate(operands):
             self.nx.add_edge(operand, stage.name, operand=position)
 
@@ -175,9 +182,9 @@ class Graph:
     def stages(self) -> Iterator[Stage]:
         """All stages, producers before consumers, otherwise in the order of the spec."""
         if self._order is None:
-            rank = {name: i for i, name in enumerate(self.nx)}
+            places = {name: held["place"] for name, held in self.nx.nodes(data=True)}
             sort = nx.lexicographical_topological_sort
-            self._order = list(sort(self.nx, key=rank.__getitem__))
+            self._order = list(sort(self.nx, key=places.__getitem__))
         return map(self.stage, self._order)
 
     def operands(self, name: str) -> tuple[str, ...]:

@@ -136,27 +136,26 @@ class FoldedWeight(Recipe):
         w = self.weight.pack(tensors)
         kept = {name: tensors[name] for name in self.norm.names}
         steps = _as_integers(w) - _as_integers(self._quotient(packed, kept))
-        name = self.weight.names[0]
-        is_near = bool(((steps >= -128) & (steps <= 127)).all())
-        return kept | ({_steps(name): steps.to(torch.int8)} if is_near else {name: w})
+        if bool(((steps >= -128) & (steps <= 127)).all()):
+            return kept | {self._steps: steps.to(torch.int8)}
+        return kept | {name: tensors[name] for name in self.weight.names}
 
     def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
-        name = self.weight.names[0]
         found = {name: kept[name] for name in self.norm.names}
-        if name in kept:
-            return found | {name: kept[name]}
+        if self._steps not in kept:
+            return found | {name: kept[name] for name in self.weight.names}
         integers = _as_integers(self._quotient(packed, kept))
-        w = (integers + kept[_steps(name)].to(integers.dtype)).view(packed.dtype)
+        w = (integers + kept[self._steps].to(integers.dtype)).view(packed.dtype)
         return found | self.weight.unpack(w, kept)
+
+    @property
+    def _steps(self) -> str:
+        return f"{self.weight.names[0]}: steps"
 
     def _quotient(self, packed: Tensor, kept: Tensors) -> Tensor:
         scale = self.norm.scale(kept)
         quotient = packed.double() / scale[:, None, None, None]
         return quotient.to(packed.dtype)
-
-
-def _steps(name: str) -> str:
-    return f"{name}: steps"
 
 
 def _as_integers(x: Tensor) -> Tensor:

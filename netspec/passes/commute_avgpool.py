@@ -45,10 +45,10 @@ def rewrite(graph: Graph) -> int:
             continue
         held, operands = recipes(graph, stage.name), graph.operands(pool)
         op = replace(conv, bias=False)
-        product = Stage(f"{stage.name}.product", op, stage.span, head=stage.head)
+        product = Stage(f"{stage.name}/product", op, stage.span, head=stage.head)
         product.shape = op.shape(graph.shapes_into(pool))
         product.packed = {"weight": held["weight"]}
-        graph.add(product, operands)
+        graph.add(product, operands, before=stage.name)
         after = attributes_as(AvgPoolBias, average)
         graph.become(stage.name, after, [product.name], {"bias": held["bias"]})
         graph.journal.append(Entry(RULE, (pool, stage.name), stage.name))

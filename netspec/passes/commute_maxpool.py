@@ -21,25 +21,26 @@ RULE = "commute_maxpool"
 
 def rewrite(graph: Graph) -> int:
     """Rewrite everywhere; returns how many changed places."""
+    pools = [stage for stage in graph.stages() if type(stage.op) is MaxPool]
+    return sum(_commute(graph, pool) for pool in pools)
+
+
+def _commute(graph: Graph, pool: Stage) -> int:
+    """Bring a pool before every ReLU of a chain; returns how many that were."""
     count = 0
-    for stage in list(graph.stages()):
-        pool = stage.op
-        if type(pool) is not MaxPool:
-            continue
-        (relu,) = graph.operands(stage.name)
-        if not isinstance(graph.stage(relu).op, Relu):
-            continue
-        refusal = _refusal(graph, stage, relu)
+    while isinstance(graph.stage(relu := graph.operands(pool.name)[0]).op, Relu):
+        refusal = _refusal(graph, pool, relu)
         if refusal:
-            graph.journal.append(Entry(RULE, (relu, stage.name), refusal=refusal))
-            continue
-        largest = Stage(f"{stage.name}.largest", pool, stage.span, head=stage.head)
-        largest.shape = stage.shape
-        graph.add(largest, graph.operands(relu))
-        graph.become(stage.name, Relu(), [largest.name])
-        graph.journal.append(Entry(RULE, (relu, stage.name), stage.name))
-        graph.journal.append(Entry(RULE, (relu, stage.name), largest.name))
+            graph.journal.append(Entry(RULE, (relu, pool.name), refusal=refusal))
+            break
+        largest = Stage(f"{pool.name}/largest", pool.op, pool.span, head=pool.head)
+        largest.shape = pool.shape
+        graph.add(largest, graph.operands(relu), before=pool.name)
+        graph.become(pool.name, Relu(), [largest.name])
+        graph.journal.append(Entry(RULE, (relu, pool.name), pool.name))
+        graph.journal.append(Entry(RULE, (relu, pool.name), largest.name))
         count += 1
+        pool = largest
     return count
 
 

@@ -21,14 +21,12 @@ def rewrite(graph: Graph) -> int:
     for stage in list(graph.stages()):
         if not isinstance(stage.op, FullyConnected):
             continue
-        (flat,) = graph.operands(stage.name)
-        if not isinstance(graph.stage(flat).op, Flatten):
-            continue
-        if not graph.is_read_by_one(flat):
-            graph.journal.append(Entry(RULE, (flat, stage.name), refusal=1))
-            continue
-        packed = recipes(graph, stage.name)
-        graph.become(stage.name, stage.op, graph.operands(flat), packed)
-        graph.journal.append(Entry(RULE, (flat, stage.name), stage.name))
-        count += 1
+        while isinstance(graph.stage(flat := graph.operands(stage.name)[0]).op, Flatten):
+            if not graph.is_read_by_one(flat):
+                graph.journal.append(Entry(RULE, (flat, stage.name), refusal=1))
+                break
+            packed = recipes(graph, stage.name)
+            graph.become(stage.name, stage.op, graph.operands(flat), packed)
+            graph.journal.append(Entry(RULE, (flat, stage.name), stage.name))
+            count += 1
     return count

@@ -17,7 +17,6 @@ from dataclasses import replace
 from netspec.fused.conv_relu import ConvRelu
 from netspec.fused.slice import Slice
 from netspec.graph import Entry, Graph, Stage
-from netspec.operator import Operator
 from netspec.ops.conv import Conv
 from netspec.packing import Cat, recipes
 
@@ -27,22 +26,23 @@ RULE = "merge_siblings"
 def rewrite(graph: Graph) -> int:
     """Rewrite everywhere; returns how many convolutions were merged into others."""
     count = 0
-    for stage in list(graph.stages()):
-        readers = graph.consumers(stage.name)
-        convs = [n for n in readers if type(graph.stage(n).op) in (Conv, ConvRelu)]
+    order = {stage.name: place for place, stage in enumerate(graph.stages())}
+    for x in order:
+        readers = sorted(graph.consumers(x), key=order.__getitem__)
+        convs = [name for name in readers if type(graph.stage(name).op) in (Conv, ConvRelu)]
         if len(convs) < 2:
             continue
-        alike: dict[tuple[type[Operator], Conv], list[str]] = {}
+        alike: dict[Conv, list[str]] = {}
         for name in convs:
             op = graph.stage(name).op
             assert isinstance(op, Conv)
             if op.groups != 1 or op.connect is not None:
                 graph.journal.append(Entry(RULE, (name,), refusal=2))
                 continue
-            alike.setdefault((type(op), replace(op, count=1)), []).append(name)
+            alike.setdefault(replace(op, count=1), []).append(name)
         for names in alike.values():
             if len(names) > 1:
-                _merge(graph, stage.name, names)
+                _merge(graph, x, names)
                 count += len(names) - 1
             elif len(alike) > 1:
                 graph.journal.append(Entry(RULE, tuple(names), refusal=1))
@@ -56,10 +56,11 @@ def _merge(graph: Graph, x: str, names: Sequence[str]) -> None:
     op = stages[0].op
     assert isinstance(op, Conv)
     merged = Stage("+".join(names), replace(op, count=sum(counts)), stages[0].span)
-    merged.head = stages[0].head
+    heads = {stage.head for stage in stages}
+    merged.head = heads.pop() if len(heads) == 1 else ""  # what the trunk needs is in no head
     merged.shape = merged.op.shape([graph.stage(x).known_shape])
     merged.packed = {key: Cat(tuple(one[key] for one in held), counts) for key in held[0]}
-    graph.add(merged, (x,))
+    graph.add(merged, (x,), before=names[0])
     start = 0
     for name, size in zip(names, counts, strict=True):
         graph.become(name, Slice(start=start, count=size), [merged.name])

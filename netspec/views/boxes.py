@@ -18,6 +18,7 @@ from netspec.ops.identity import Identity
 from netspec.shapes import Kernel, Shape
 
 KINDS = {"gap": "pool", "lrn": "norm", "bn": "norm", "fc": "fc"}
+KINDS |= {"fc_relu": "fc", "lrn_maxpool": "pool", "slice": "join"}
 """Kinds of the operators whose class does not tell."""
 
 TO_HEAD, TO_JOIN, WITHIN, ACROSS, SPINE = 0, 1, 4, 10, 12

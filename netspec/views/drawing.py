@@ -141,7 +141,7 @@ class _Drawing:
             elif isinstance(item, Box):
                 made.node(item.name, _box_label(item), fillcolor=FILLS[item.kind])
             elif isinstance(item, End):
-                label = _lines(_bold(item.label), _text(str(item.shape)))
+                label = stacked(bold(item.label), plain(str(item.shape)))
                 made.node(item.name, label, fillcolor="#ffffff")
             elif isinstance(item, Size):
                 made.node(item.name, graphviz.escape(str(item.shape)), **SIZE)
@@ -153,7 +153,7 @@ class _Drawing:
             told = f"head, weight {self.heads[frame.name].weight:g}"
         else:  # the block that the row is, if it is one
             told = "" if len(frame.words) > 1 or frame.words[0] in OPERATORS else frame.words[0]
-        return _lines(f"{_bold(frame.label)}&#160; {_small(told)}" if told else _bold(frame.label))
+        return stacked(f"{bold(frame.label)}&#160; {small(told)}" if told else bold(frame.label))
 
 
 # ---------------------------------------------------------------------------------------- labels
@@ -163,9 +163,9 @@ def _title(net: Net) -> str:
     totals, with_heads = net.totals, net.totals_with_heads
     heads = with_heads.parameters - totals.parameters
     apart = f" (and {grouped(heads)} in heads)" if heads else ""
-    return _lines(
-        f'<FONT POINT-SIZE="{LARGE}">{_bold(net.name)}</FONT>',
-        *map(_text, textwrap.wrap(printable(net.title), NARROW)),
+    return stacked(
+        f'<FONT POINT-SIZE="{LARGE}">{bold(net.name)}</FONT>',
+        *map(plain, textwrap.wrap(printable(net.title), NARROW)),
         f"{grouped(totals.parameters)} parameters{apart}",
         f"{grouped(totals.macs)} multiply-accumulates an image",
         "&#160;",
@@ -173,30 +173,32 @@ def _title(net: Net) -> str:
 
 
 def _box_label(box: Box) -> str:
-    first, *small = box.stages
+    first, *behind = box.stages
     if box.kind == "input":
-        return _lines(_bold(first.name), _text(str(box.shape)))
-    lines = [_bold(box.label)] if box.label else []
-    lines.append(_text(stage_text(first)))
-    if small:
-        lines.append(_small(" | ".join(map(stage_text, small))))
-    return _lines(*lines)
+        return stacked(bold(first.name), plain(str(box.shape)))
+    lines = [bold(box.label)] if box.label else []
+    lines.append(plain(stage_text(first)))
+    if behind:
+        lines.append(small(" | ".join(map(stage_text, behind))))
+    return stacked(*lines)
 
 
-def _lines(*lines: str) -> str:
+def stacked(*lines: str) -> str:
     """An HTML-like label; a table, because Graphviz centres its lines better than bare ones."""
     rows = "".join(f"<TR><TD>{line}</TD></TR>" for line in lines)
     return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{rows}</TABLE>>'
 
 
-def _bold(text: str) -> str:
-    return f"<B>{_text(text)}</B>"
+def bold(text: str) -> str:
+    """A part of an HTML-like label in bold."""
+    return f"<B>{plain(text)}</B>"
 
 
-def _small(text: str) -> str:
-    return f'<FONT POINT-SIZE="{SMALL}" COLOR="{QUIET}">{_text(text)}</FONT>'
+def small(text: str) -> str:
+    """A part of an HTML-like label that stands back."""
+    return f'<FONT POINT-SIZE="{SMALL}" COLOR="{QUIET}">{plain(text)}</FONT>'
 
 
-def _text(text: str) -> str:
+def plain(text: str) -> str:
     """A text that an HTML-like label shows as it stands; in it too, Graphviz obeys backslashes."""
     return escape(text).replace("\\", "\\\\")

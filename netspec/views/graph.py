@@ -1,0 +1,117 @@
+"""A graph as passes leave it: a table of its stages, or a picture of them in the DOT language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import Any
+
+import graphviz
+
+from netspec.graph import Graph, Input, Stage
+from netspec.language.diagnostics import cells_wide, printable
+from netspec.operator import Operator
+from netspec.shapes import Kernel
+from netspec.symbols import by
+from netspec.values import Codes, Table
+from netspec.views.boxes import kind
+from netspec.views.drawing import EDGE, FILLS, GRAPH, NODE, bold, plain, small, stacked
+
+COLUMNS = ("stage", "operator", "reads", "output")
+
+
+def as_text(graph: Graph) -> str:
+    """A line a stage: its name, its operator, the stages it reads, and the size of its output."""
+    body = [
+        (stage.name, operator_text(stage.op), _reads(graph, stage), str(stage.known_shape))
+        for stage in graph.stages()
+    ]
+    lines = [*_aligned([COLUMNS, *body]), "", f"output: {', '.join(graph.outputs)}"]
+    for head in graph.heads.values():
+        lines.append(f"head {head.name}: {head.output}, weight {head.weight:g}")
+    return "\n".join(lines)
+
+
+def after_pass(rule: str, rewrites: int, graph: Graph) -> str:
+    """The graph as a pass left it, under a line that says how much the pass did."""
+    often = f"{rewrites} rewrite{'' if rewrites == 1 else 's'}"
+    return f"after {rule}: {often}, {len(graph)} stages\n\n{as_text(graph)}"
+
+
+def as_dot(graph: Graph, name: str) -> str:
+    """The DOT text of a picture with a box a stage, for the program Graphviz.
+
+    Args:
+        graph: a shaped graph, from passes or from a spec.
+        name: what the picture is called.
+    """
+    look = {"graph_attr": GRAPH, "node_attr": NODE, "edge_attr": EDGE}
+    made = graphviz.Digraph(name, **look)
+    ends = dict.fromkeys(graph.outputs, "output")
+    ends |= {head.output: f"head {head.name}" for head in graph.heads.values()}
+    for stage in graph.stages():
+        lines = [bold(stage.name), plain(operator_text(stage.op)), small(str(stage.known_shape))]
+        border = {"penwidth": "2"} if stage.name in ends else {}
+        if stage.name in ends:
+            lines.append(small(ends[stage.name]))
+        made.node(stage.name, stacked(*lines), fillcolor=FILLS[kind(stage.op)], **border)
+        for operand in graph.operands(stage.name):
+            made.edge(operand, stage.name)
+    return str(made.source)
+
+
+def operator_text(op: Operator) -> str:
+    """An operator with every attribute that is not its default, as a spec would write it.
+
+    What only passes make has attributes that no spec can give, and operators in it.
+    """
+    if isinstance(op, Input):
+        return op.name
+    declared = {attribute.name: attribute for attribute in op.attributes()}
+    told = [_shown(getattr(op, name)) for name, one in declared.items() if one.is_positional]
+    for name, one in declared.items():
+        value = getattr(op, name)
+        if not one.is_positional and value != one.default:
+            told.append(f"{name}={_shown(value)}")
+    own = {f.name: getattr(op, f.name) for f in fields(op) if f.name not in declared}  # type: ignore[arg-type]
+    told += [f"{n}={value}" for n, value in own.items() if not isinstance(value, Operator)]
+    parts = " | ".join(operator_text(part) for part in own.values() if isinstance(part, Operator))
+    return f"{op.name} {f'({parts})' if parts else ', '.join(told)}".strip()
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Table | Codes):
+        return value.name
+    if isinstance(value, tuple) and not isinstance(value, Kernel):
+        return _sides(value)
+    return str(value)
+
+
+def _sides(value: tuple[int, ...]) -> str:
+    """Height and width, or four sides, as short as a spec may write them."""
+    if len(set(value)) == 1:
+        return str(value[0])
+    pair = value[:: len(value) // 2]
+    is_pair = len(value) == 2 or value == (pair[0], pair[0], pair[1], pair[1])
+    return by(pair) if is_pair else f"({', '.join(map(str, value))})"
+
+
+def _reads(graph: Graph, stage: Stage) -> str:
+    return ", ".join(graph.operands(stage.name))
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Columns as wide as they have to be, under a line of headings."""
+    cells = [tuple(map(printable, row)) for row in rows]
+    widths = [max(map(cells_wide, column)) for column in zip(*cells, strict=True)]
+    for number, row in enumerate(cells):
+        padded = (
+            cell + " " * (width - cells_wide(cell)) for cell, width in zip(row, widths, strict=True)
+        )
+        yield "   ".join(padded).rstrip()
+        if number == 0:
+            yield "─" * (sum(widths) + 3 * (len(widths) - 1))
