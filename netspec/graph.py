@@ -288,6 +288,14 @@ class Graph:
             if name in self.nx and name not in kept and not self.nx.succ[name]:
                 self.remove(name)
 
+    def value_of(self, name: str) -> str | None:
+        """The stage that has the value of a stage, which may be itself; None if there is none."""
+        while name not in self.nx:
+            if name not in self.same_value:
+                return None
+            name = self.same_value[name]
+        return name
+
     def is_read_by_one(self, name: str) -> bool:
         """Whether one operand of one stage is all that sees this value."""
         ends = {*self.outputs, *(head.output for head in self.heads.values())}

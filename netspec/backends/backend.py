@@ -47,6 +47,8 @@ class Backend(ABC):
     name: ClassVar[str]
     device: ClassVar[str]
     """Where tensors live."""
+    has_arena: ClassVar[bool]
+    """Whether activations lie in one arena, or each in memory of its own until it is last read."""
 
     @abstractmethod
     def ways(self, work: Work) -> Sequence[Implementation]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from netspec.backends.furnish import furnish
 from netspec.backends.images import check_images, input_shapes
 from netspec.backends.lowered import Lowered, lowered
 from netspec.backends.packed import Packed
-from netspec.backends.reference import lower
+from netspec.backends.reference import Model, lower
 from netspec.naming import parameter_names
 from netspec.net import Net
 from netspec.passes import TRAINING, optimise
@@ -44,8 +45,19 @@ class Compiled(Module):
         self._own: list[tuple[str, Module, str]] = []
         self._seen: tuple[int, ...] = ()
         self._with_gradients: dict[bool, fx.GraphModule] = {}
+        started = perf_counter()
         self._pack(tensors)
+        self.seconds = {**lowered.seconds, "pack": perf_counter() - started}
         self.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where images have to be."""
+        return torch.device(self.lowered.backend.device)
+
+    def as_reference(self) -> Model:
+        """The net in plain PyTorch, with a copy of the parameters: to read, trace and export."""
+        return Model(self.net, {name: t.clone() for name, t in self.canonical().items()})
 
     # ------------------------------------------------------------------------------- running
 
@@ -256,7 +268,7 @@ class Features(Module):
         self.notes = [
             f"{name} is fused away in the compiled {model.net.name}, and computed apart here"
             for name in names
-            if name not in whole.graph and name not in whole.graph.same_value
+            if whole.graph.value_of(name) is None
         ]
         self._executor: Executor | None = None
         self._shares: Packed | None = None

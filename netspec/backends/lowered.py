@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import perf_counter
 
 import torch
 
@@ -29,6 +30,7 @@ class Lowered:
         backend: whose implementations they are.
         dtype: of parameters, images and outputs.
         batch: the number of images that choices were made for.
+        seconds: how long each step took.
     """
 
     graph: Graph
@@ -40,6 +42,7 @@ class Lowered:
     backend: Backend
     dtype: torch.dtype
     batch: int
+    seconds: Mapping[str, float] = field(compare=False)
 
 
 def lowered(
@@ -66,7 +69,9 @@ def lowered(
     Raises:
         DataError: ``given`` names a stage or an implementation that there is none of.
     """
+    started = perf_counter()
     made = optimise(graph, passes)
+    rewritten = perf_counter()
     works = {
         stage.name: work_of(made.graph, stage.name, dtype, batch)
         for stage in made.graph.stages()
@@ -79,6 +84,23 @@ def lowered(
         stage: next(way for way in backend.ways(work) if way.name == chosen[stage])
         for stage, work in works.items()
     }
+    decided = perf_counter()
     abilities = {stage: way.ability for stage, way in ways.items()}
     planned = plan(made.graph, chosen, abilities)
-    return Lowered(made.graph, made.rewrites, works, choices, ways, planned, backend, dtype, batch)
+    seconds = {
+        "rewrite": rewritten - started,
+        "choose": decided - rewritten,
+        "plan": perf_counter() - decided,
+    }
+    return Lowered(
+        graph=made.graph,
+        rewrites=made.rewrites,
+        works=works,
+        choices=choices,
+        ways=ways,
+        plan=planned,
+        backend=backend,
+        dtype=dtype,
+        batch=batch,
+        seconds=seconds,
+    )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator
 from math import isfinite
+from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,100 +21,276 @@ from netspec.cli.common import (
     set_option,
     styled,
 )
+from netspec.errors import DataError
 from netspec.language.diagnostics import printable
-from netspec.net import load
+from netspec.net import Net, load
+from netspec.passes import PASSES
+
+if TYPE_CHECKING:
+    from netspec.backends.compiled import Compiled
+    from netspec.compiler import Verification
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
+TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
+FORMATS = ("artifact", "pt2", "onnx")
 
 
-@click.command(short_help="Lower to PyTorch, run once, verify.")
+@click.command(short_help="Optimise for a device, verify, write an artifact.")
 @click.argument("spec")
-@set_option
+@click.option(
+    "-o", "--output", metavar="PATH", type=click.Path(path_type=Path), help="Where to write it."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="artifact",
+    show_default=True,
+    help="What to write: our own, or the plain net for PyTorch or ONNX.",
+)
+@click.option("--target", type=click.Choice(TARGETS), default="cpu", show_default=True)
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
-@click.option("--batch", type=click.IntRange(1, 100_000), default=1, show_default=True, metavar="N")
-@click.option("--emit", type=click.Choice(["python"]), help="Print the lowered net and stop.")
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 100_000),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Images to choose implementations for.",
+)
+@click.option("--weights", metavar="FILE", help="A safetensors file; without it, random weights.")
+@click.option("--measure", is_flag=True, help="Time the implementations of each stage.")
+@click.option(
+    "--choices",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Implementations that are decided, as --emit choices prints them.",
+)
+@click.option(
+    "--emit",
+    type=click.Choice(["python", "graph", "dot", "plan", "choices"]),
+    help="Print a state of the net and stop.",
+)
+@click.option(
+    "--print-after",
+    "passes",
+    metavar="PASS",
+    multiple=True,
+    type=click.Choice(list(PASSES)),
+    help="Print the graph after a pass and stop; repeatable.",
+)
+@set_option
 @json_option
 @reports_errors
 def compile(
     spec: str,
-    settings: dict[str, str],
+    output: Path | None,
+    form: str,
+    target: str,
     dtype: str,
     batch: int,
+    weights: str | None,
+    measure: bool,
+    choices: Path | None,
     emit: str | None,
+    passes: tuple[str, ...],
+    settings: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Parse, check and lower a net to PyTorch, run it once, and verify it against float64."""
+    """Rewrite a net, choose how to compute each stage, run it once, and verify it against float64.
+
+    With -o it is written: as an artifact that `run` and netspec.load_artifact take, or with
+    --format as a file for PyTorch (pt2) or ONNX.
+    """
     net = load(spec, **settings)
+    if form != "artifact" and output is None:
+        raise click.UsageError(f"--format {form} writes a file: say where with -o")
+    if passes:
+        _print_after(net, passes)
+        return
     started = perf_counter()
     import torch
 
-    from netspec.compiler import as_tuple, random_images, reference, verify
-    from netspec.compiler import compile as compile_net
+    from netspec import compiler
 
     imported = perf_counter()
-    model = compile_net(net, dtype=getattr(torch, dtype), batch=batch)
-    lowered = perf_counter()
-    if emit:
-        click.echo(str(reference(net, dtype=getattr(torch, dtype)).code).strip())
+    kind = getattr(torch, dtype)
+    if emit == "python":
+        click.echo(str(compiler.reference(net, dtype=kind).code).strip())
         return
-    images = random_images(net, batch=batch)
-    with torch.inference_mode():
-        outputs = model(*(image.to(getattr(torch, dtype)) for image in images))
-    ran = perf_counter()
-    verification = verify(model, images)
-    verified = perf_counter()
+    given = None if choices is None else _read_choices(choices)
+    model = compiler.compile(
+        net, device=target, dtype=kind, batch=batch, measured=measure, choices=given
+    )
+    if emit:
+        click.echo(_emitted(emit, model))
+        return
+    if weights is not None:
+        from netspec.weights import load_weights
 
-    graph, totals, with_heads = net.graph, net.totals, net.totals_with_heads
+        load_weights(model, weights)
+    images = compiler.random_images(net, batch=batch)
+    ready = perf_counter()
+    with torch.inference_mode():
+        outputs = compiler.as_tuple(model(*(image.to(model.device, kind) for image in images)))
+    ran = perf_counter()
+    verification = compiler.verify(model, images)
+    verified = perf_counter()
     seconds = {
         **net.seconds,
         "torch": imported - started,
-        "lower": lowered - imported,
-        "run": ran - lowered,
+        **model.seconds,
+        "run": ran - ready,
         "verify": verified - ran,
     }
+    is_finite = all(bool(y.isfinite().all()) for y in outputs)
+    written = ""
+    if output is not None and verification.passed:
+        written = _write(model, output, form)
+        seconds["write"] = perf_counter() - verified
     if as_json:
-        print_json(
-            {
-                "name": net.name,
-                "backend": "reference",
-                "dtype": dtype,
-                "batch": batch,
-                "parameters": totals.parameters,
-                "macs": totals.macs,
-                "seconds": seconds,
-                "error": verification.error if isfinite(verification.error) else None,
-                "allowed": verification.allowed,
-            }
-        )
+        _print_json(model, verification, seconds, batch, output, written)
     else:
-        heads = with_heads.parameters - totals.parameters
-        apart = f" (and {heads:,} in {count(len(graph.heads), 'head')})" if heads else ""
         shapes = ", ".join(
-            f"{name} {list(i.shape)}" for name, i in zip(graph.inputs, images, strict=True)
+            f"{name} {list(i.shape)}" for name, i in zip(net.graph.inputs, images, strict=True)
         )
-        given = ", ".join(str(list(o.shape)) for o in as_tuple(outputs))
-        says = {
-            "parse": f"{net.source.name}, {count(len(net.source.text.splitlines()), 'line')}",
-            "check": checked(net),
-            "torch": f"torch {torch.__version__} imported",
-            "lower": f"{totals.parameters:,} parameters{apart}, {totals.macs:,} MACs an image",
-            "run": f"{shapes} -> {given}, {dtype}",
-            "verify": f"relative error {verification.error:.1e} against float64, "
-            f"{verification.allowed:.1e} allowed",
-        }
-        click.echo(
-            click.style(net.name, bold=True) + (f"  {printable(net.title)}" if net.title else "")
-        )
-        width = max(map(len, says.values()))
-        for step, text in says.items():
-            click.echo(f"  {step:<7} {text:<{width}} {seconds[step] * 1000:8,.0f} ms")
-        print_notes(net)
+        shapes += f" -> {', '.join(str(list(y.shape)) for y in outputs)}"
+        says = _says(model, verification, shapes, output, written)
+        _print(net, says, seconds)
     if not verification.passed:
-        finite = all(output.isfinite().all() for output in as_tuple(outputs))
         why = (
             "the outputs differ from float64 by more than rounding explains"
-            if finite
+            if is_finite
             else f"the outputs are not finite: the values of this net leave the range of {dtype}"
         )
         click.echo(f"{styled('error', 'error')}: {why}", err=True)
         raise click.exceptions.Exit(1)
+
+
+def _print_after(net: Net, names: tuple[str, ...]) -> None:
+    from netspec.passes import PIPELINE, optimise
+    from netspec.views.graph import after_pass
+
+    graph = net.graph.copy()
+    shown = []
+    for one in PIPELINE:
+        graph, rewrites = optimise(graph, [one])
+        if one.RULE in names:
+            shown.append(after_pass(one.RULE, rewrites[one.RULE], graph))
+    click.echo("\n\n".join(shown))
+
+
+def _emitted(emit: str, model: Compiled) -> str:
+    from netspec.views import graph, plan
+
+    made = model.lowered
+    emitters: dict[str, Callable[[], str]] = {
+        "graph": lambda: graph.as_text(made.graph),
+        "dot": lambda: graph.as_dot(made.graph, model.net.name),
+        "plan": lambda: plan.as_text(made.plan),
+        "choices": lambda: json.dumps(
+            {stage: choice.implementation for stage, choice in made.choices.items()}, indent=2
+        ),
+    }
+    return emitters[emit]().rstrip()
+
+
+def _read_choices(path: Path) -> dict[str, str]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"cannot read choices from {path}: {reason}") from None
+    except ValueError as error:
+        raise DataError(f"cannot read choices from {path}: it is not JSON ({error})") from None
+    pairs = found.items() if isinstance(found, dict) else [("", None)]
+    if not all(isinstance(value, str) for _, value in pairs):
+        message = f"cannot read choices from {path}: it must be " + '{"STAGE": "IMPLEMENTATION"}'
+        raise DataError(f"{message}, as `netspec compile --emit choices` prints it")
+    return dict(pairs)
+
+
+def _write(model: Compiled, output: Path, form: str) -> str:
+    """Write what was asked for; returns the root digest of an artifact."""
+    if form == "artifact":
+        from netspec.artifact import save_artifact
+
+        return save_artifact(model, output)
+    from netspec.export import export_onnx, export_pt2
+
+    plain = model.as_reference()
+    export = {"onnx": export_onnx, "pt2": export_pt2}[form]
+    export(plain, output)
+    return ""
+
+
+def _says(
+    model: Compiled, verification: Verification, shapes: str, output: Path | None, digest: str
+) -> Iterator[tuple[str, str]]:
+    """What each step did: lines of a step have its name, and then an empty one."""
+    import torch
+
+    from netspec.views import compiled
+
+    net, made = model.net, model.lowered
+    totals, heads = net.totals, net.totals_with_heads.parameters - net.totals.parameters
+    apart = f" (and {heads:,} in {count(len(net.graph.heads), 'head')})" if heads else ""
+    yield "parse", f"{net.source.name}, {count(len(net.source.text.splitlines()), 'line')}"
+    yield "check", checked(net)
+    yield "torch", f"torch {torch.__version__} imported"
+    first, *rest = compiled.rewrites(net.graph, made)
+    yield "rewrite", first
+    for line in rest:
+        yield "", line
+    yield "choose", compiled.kernels(made)
+    yield "plan", compiled.memory(made)
+    yield "pack", f"{totals.parameters:,} parameters{apart}, {totals.macs:,} MACs an image"
+    yield "run", f"{shapes}, {str(made.dtype).removeprefix('torch.')}"
+    yield (
+        "verify",
+        f"relative error {verification.error:.1e} against float64, "
+        f"{verification.allowed:.1e} allowed",
+    )
+    if output is not None and verification.passed:
+        size = sum(f.stat().st_size for f in [output, *output.rglob("*")] if f.is_file())
+        yield "write", f"{output}, {size / 2**20:,.1f} MiB"
+        if digest:
+            yield "", f"root digest {digest}"
+
+
+def _print(net: Net, says: Iterator[tuple[str, str]], seconds: dict[str, float]) -> None:
+    title = f"  {printable(net.title)}" if net.title else ""
+    click.echo(click.style(net.name, bold=True) + title)
+    lines = list(says)
+    width = max(len(text) for step, text in lines if step)
+    for step, text in lines:
+        time = f"{seconds[step] * 1000:8,.0f} ms" if step else ""
+        click.echo(f"  {step:<8} {text:<{width}} {time}".rstrip())
+    print_notes(net)
+
+
+def _print_json(
+    model: Compiled,
+    verification: Verification,
+    seconds: dict[str, float],
+    batch: int,
+    output: Path | None,
+    digest: str,
+) -> None:
+    from netspec.views import compiled
+
+    net, totals = model.net, model.net.totals
+    answer: dict[str, Any] = {
+        "name": net.name,
+        **compiled.as_json(model.lowered),
+        "dtype": str(model.lowered.dtype).removeprefix("torch."),
+        "batch": batch,
+        "parameters": totals.parameters,
+        "macs": totals.macs,
+        "seconds": seconds,
+        "error": verification.error if isfinite(verification.error) else None,
+        "allowed": verification.allowed,
+        "output": None if output is None else str(output),
+        "digest": digest or None,
+    }
+    print_json(answer)

@@ -50,6 +50,15 @@ TRAINING: tuple[Pass, ...] = (commute_maxpool, fuse_relu, merge_siblings, flatte
 """The passes that leave gradients, dropout, heads and the statistics of batches as they are."""
 
 
+PASSES: dict[str, Pass] = {one.RULE: one for one in PIPELINE}
+"""Every pass by its name."""
+
+
+def equation(one: Pass) -> str:
+    """What a pass rewrites: its docstring up to the first colon."""
+    return (one.__doc__ or "").partition(":")[0]
+
+
 class Outcome(NamedTuple):
     """The graph that passes made, and how often each rewrote, in order."""
 

@@ -1,4 +1,4 @@
-"""relu(f(x)) => f_relu(x), for f = conv, fc, maxpool and avgpool + b.
+"""relu(f(x)) => f_relu(x): f is a convolution, fc, maxpool, or avgpool + b.
 
 Refuses when
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
 import graphviz
 
 from netspec.graph import Graph, Input, Stage
-from netspec.language.diagnostics import cells_wide, printable
 from netspec.operator import Operator
 from netspec.shapes import Kernel
 from netspec.symbols import by
 from netspec.values import Codes, Table
 from netspec.views.boxes import kind
+from netspec.views.columns import aligned
 from netspec.views.drawing import EDGE, FILLS, GRAPH, NODE, bold, plain, small, stacked
 
 COLUMNS = ("stage", "operator", "reads", "output")
@@ -26,7 +25,7 @@ def as_text(graph: Graph) -> str:
         (stage.name, operator_text(stage.op), _reads(graph, stage), str(stage.known_shape))
         for stage in graph.stages()
     ]
-    lines = [*_aligned([COLUMNS, *body]), "", f"output: {', '.join(graph.outputs)}"]
+    lines = [*aligned([COLUMNS, *body]), "", f"output: {', '.join(graph.outputs)}"]
     for head in graph.heads.values():
         lines.append(f"head {head.name}: {head.output}, weight {head.weight:g}")
     return "\n".join(lines)
@@ -102,16 +101,3 @@ def _sides(value: tuple[int, ...]) -> str:
 
 def _reads(graph: Graph, stage: Stage) -> str:
     return ", ".join(graph.operands(stage.name))
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """Columns as wide as they have to be, under a line of headings."""
-    cells = [tuple(map(printable, row)) for row in rows]
-    widths = [max(map(cells_wide, column)) for column in zip(*cells, strict=True)]
-    for number, row in enumerate(cells):
-        padded = (
-            cell + " " * (width - cells_wide(cell)) for cell, width in zip(row, widths, strict=True)
-        )
-        yield "   ".join(padded).rstrip()
-        if number == 0:
-            yield "─" * (sum(widths) + 3 * (len(widths) - 1))

@@ -54,6 +54,7 @@ class CpuBackend(Backend):
     """One process, all its threads."""
 
     name = device = "cpu"
+    has_arena = False
 
     def ways(self, work: Work) -> list[Way]:
         found = WAYS.get(type(work.op), (Plain(),))

@@ -1,0 +1,57 @@
+"""What compiling did, on one screen, and as data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from netspec.backends.lowered import Lowered
+from netspec.graph import Graph
+from netspec.passes import PASSES, equation
+
+MIB = 2**20
+
+
+def rewrites(before: Graph, made: Lowered) -> Iterator[str]:
+    """How many stages there were and are, and how often each pass rewrote."""
+    yield f"{len(before)} stages -> {len(made.graph)}"
+    for rule, count in made.rewrites.items():
+        if count:
+            yield f"  {count:>4}  {rule:<16}  {equation(PASSES[rule])}"
+
+
+def kernels(made: Lowered) -> str:
+    """How many steps there are, and by which implementations."""
+    counts = Counter(step.implementation for step in made.plan.steps)
+    listed = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+    origins = Counter(choice.origin for choice in made.choices.values())
+    how = ", ".join(origin for origin, _ in origins.most_common())
+    return f"{len(made.plan.steps)} steps: {listed} ({how})"
+
+
+def memory(made: Lowered) -> str:
+    """What the activations of an image take, beside the least possible and the sum of all."""
+    size = made.dtype.itemsize / MIB
+    alive = made.plan.arena if made.backend.has_arena else made.plan.bound
+    how = "in one arena" if made.backend.has_arena else "at once, freed when last read"
+    return (
+        f"activations: {alive * size:.1f} MiB an image {how} "
+        f"({made.plan.bound * size:.1f} at least, {made.plan.total * size:.1f} side by side)"
+    )
+
+
+def as_json(made: Lowered) -> dict[str, Any]:
+    """The same as data; sizes are in bytes for one image."""
+    size = made.dtype.itemsize
+    return {
+        "backend": made.backend.name,
+        "stages": len(made.graph),
+        "rewrites": dict(made.rewrites),
+        "kernels": dict(Counter(step.implementation for step in made.plan.steps)),
+        "activations": {
+            "arena": made.plan.arena * size if made.backend.has_arena else None,
+            "bound": made.plan.bound * size,
+            "total": made.plan.total * size,
+        },
+    }
