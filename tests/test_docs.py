@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from netspec import bundled, load, loads
 from netspec.cli import main
 from netspec.ops import OPERATORS
+from netspec.passes import PIPELINE, equation
 from netspec.shapes import Shape
 from netspec.views.documents import markdown
 from netspec.views.operators import as_markdown, as_text
@@ -88,3 +89,9 @@ def test_the_operator_of_the_contributing_guide_works(tmp_path: Path) -> None:
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert all(f"netspec {name}" in readme for name in main.commands)
+
+
+def test_the_page_of_the_compiler_lists_the_passes_in_order() -> None:
+    page = (ROOT / "docs" / "compiler.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| `(.*)` \|$", page, re.MULTILINE)
+    assert rows == [(one.RULE, equation(one)) for one in PIPELINE]
