@@ -106,14 +106,19 @@ def load(folder: Path = RESULTS, what: str = "kernels") -> list[Figures]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in found]
 
 
-def page(measured: Sequence[Figures], nets: Sequence[Figures] = ()) -> str:
+def page(
+    measured: Sequence[Figures],
+    nets: Sequence[Figures] = (),
+    lrn: Sequence[Figures] = (),
+    accuracy: Sequence[Figures] = (),
+) -> str:
     """The whole page, from the results of any number of machines."""
     parts = [INTRODUCTION]
     for figures in measured:
         parts += section(figures)
     if not measured:
         parts += section({"cases": {}})
-    return "\n".join([*parts, *whole_nets(nets)])
+    return "\n".join([*parts, *whole_nets(nets), *small_tables(lrn, accuracy)])
 
 
 def section(figures: Figures) -> Iterator[str]:
@@ -306,5 +311,63 @@ def of_peers(cases: Sequence[Figures]) -> str:
     return "".join(f", {name} {found[name]}" for name in (OURS, *PEERS[-2:]) if found.get(name))
 
 
+# -------------------------------------------------------------------------------- parts of the CPU
+
+LRN_INTRODUCTION = """\
+## LRN on a CPU
+
+What `python benchmarks/lrn.py` measured: the CPU backend's LRN beside `F.local_response_norm`, in
+float32. Times are medians in milliseconds; **ratio** is the better of PyTorch's over netspec's.
+"""
+
+ACCURACY_INTRODUCTION = """\
+## How far from float64
+
+What `python benchmarks/accuracy.py` found: the relative L2 error of what goes into the softmax, of
+the worst of 32 random images in float32, beside what rounding explains.
+"""
+
+
+def small_tables(lrn: Sequence[Figures], accuracy: Sequence[Figures]) -> Iterator[str]:
+    """A table a machine for each of the two; without any, a sentence that says so."""
+    yield LRN_INTRODUCTION
+    heads = ["net", "stage", "size", "batch", "netspec", "torch", "torch channels-last", "ratio"]
+    for figures in lrn:
+        rows = (
+            [
+                *(str(case[key]) for key in ("net", "stage", "size", "batch")),
+                *(number(case[f"{key}_ms"]) for key in heads[4:7]),
+                f"{case['ratio']:.1f}×",
+            ]
+            for case in figures["cases"]
+        )
+        yield from machine_table(figures, heads, rows)
+    yield "" if lrn else f"({NOTHING})\n"
+    yield ACCURACY_INTRODUCTION
+    heads = ["net", "netspec", "eager", "allowed"]
+    for figures in accuracy:
+        rows = (
+            [case["net"], *(f"{case[key]:.1e}" for key in heads[1:])] for case in figures["cases"]
+        )
+        yield from machine_table(figures, heads, rows)
+    yield "" if accuracy else f"({NOTHING})\n"
+
+
+def machine_table(
+    figures: Figures, heads: Sequence[str], rows: Iterable[Sequence[str]]
+) -> Iterator[str]:
+    """Under the name of the machine, its versions and the date."""
+    machine = figures["machine"]
+    versions = ", ".join(f"{name} {value}" for name, value in machine.items())
+    yield f"### {machine['cpu']}\n"
+    yield f"Measured on {figures['date']}: {versions}.\n"
+    yield from table(list(heads), rows)
+
+
+def current() -> str:
+    """The page of all results that there are."""
+    return page(*(load(what=kind) for kind in ("kernels", "nets", "lrn", "accuracy")))
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(load(), load(what="nets")), encoding="utf-8")
+    PAGE.write_text(current(), encoding="utf-8")

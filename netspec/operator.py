@@ -227,3 +227,11 @@ def symmetric(windows: tuple[Window, Window]) -> Pair | None:
     if any(w.before != w.after or w.overhang for w in windows):
         return None
     return windows[0].before, windows[1].before
+
+
+def pool_padding(windows: tuple[Window, Window]) -> Pair | None:
+    """The padding as PyTorch's pools take it: alike on both sides, half a kernel at most.  What
+    hangs over the edge is then ``ceil_mode``, whose rule is that of ``round=ceil``."""
+    if any(w.before != w.after or 2 * w.before > w.kernel for w in windows):
+        return None
+    return windows[0].before, windows[1].before

@@ -12,7 +12,7 @@ from torch import Tensor, fx
 from netspec.backends.reference import Model
 from netspec.naming import attribute
 from netspec.net import Net
-from netspec.operator import Operator, WindowOperator
+from netspec.operator import Operator, pool_padding
 from netspec.ops.avgpool import AvgPool
 from netspec.ops.lrn import LocalResponseNorm
 from netspec.ops.maxpool import MaxPool
@@ -54,17 +54,9 @@ def meaning(op: Operator, inputs: Sequence[Shape], x: Sequence[Any], held: dict[
     """What an operator returns, by PyTorch's own function where there is one."""
     if isinstance(op, LocalResponseNorm) and op.groups == 1:
         return F.local_response_norm(x[0], op.n, op.alpha * op.n, op.beta, op.k)
-    if isinstance(op, MaxPool) and (padding := own_padding(op, inputs)):
+    if isinstance(op, MaxPool) and (padding := pool_padding(op.windows(inputs))):
         return F.max_pool2d(x[0], op.kernel.size, op.steps, padding, ceil_mode=op.round == "ceil")
-    if isinstance(op, AvgPool) and (padding := own_padding(op, inputs)):
+    if isinstance(op, AvgPool) and (padding := pool_padding(op.windows(inputs))):
         is_ceil, counts = op.round == "ceil", bool(op.count_pad)
         return F.avg_pool2d(x[0], op.kernel.size, op.steps, padding, is_ceil, counts)
     return op.reference(inputs, *x, **held)
-
-
-def own_padding(op: WindowOperator, inputs: Sequence[Shape]) -> tuple[int, int] | None:
-    """The padding as PyTorch's pools take it: alike on both sides, at most half a window."""
-    windows = op.windows(inputs)
-    if any(w.before != w.after or 2 * w.before > w.kernel for w in windows):
-        return None
-    return windows[0].before, windows[1].before

@@ -61,7 +61,7 @@ def figures(performance: ModuleType, tmp_path: Path) -> dict[str, Any]:
 
 def test_the_page_is_current(performance: ModuleType) -> None:
     page = (DOCS / "performance.md").read_text(encoding="utf-8")
-    assert page == performance.page(performance.load(), performance.load(what="nets"))
+    assert page == performance.current()
 
 
 def test_without_results_nothing_is_measured(performance: ModuleType) -> None:

@@ -14,24 +14,15 @@ from netspec.backends.cpu.way import Call, Way
 from netspec.backends.implementation import Held, Work
 from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.fused.maxpool_relu import MaxPoolRelu
-from netspec.operator import WindowOperator
+from netspec.operator import pool_padding
 from netspec.ops.avgpool import AvgPool
 from netspec.ops.maxpool import MaxPool
-from netspec.shapes import Pair, Shape
-
-
-def own_padding(op: WindowOperator, inputs: Sequence[Shape]) -> Pair | None:
-    """The padding as PyTorch's pools take it: alike on both sides, half a kernel at most; what
-    hangs over the edge is then ``ceil_mode``, whose rule is ``round=ceil``'s."""
-    windows = op.windows(inputs)
-    if any(w.before != w.after or 2 * w.before > w.kernel for w in windows):
-        return None
-    return windows[0].before, windows[1].before
+from netspec.shapes import Shape
 
 
 def max_pool(op: MaxPool, inputs: Sequence[Shape]) -> Call:
     """Max-pooling of maps of one size."""
-    padding = own_padding(op, inputs)
+    padding = pool_padding(op.windows(inputs))
     if padding is None:
         return lambda x: MaxPool.reference(op, inputs, x)
     kernel, steps, is_ceil = op.kernel.size, op.steps, op.round == "ceil"
@@ -68,7 +59,7 @@ class PlainAvgPool(Way):
 
 
 def _avg_pool(op: AvgPool, inputs: Sequence[Shape]) -> Call:
-    padding = own_padding(op, inputs)
+    padding = pool_padding(op.windows(inputs))
     if padding is None:
         return lambda x: AvgPool.reference(op, inputs, x)
     kernel, steps, is_ceil = op.kernel.size, op.steps, op.round == "ceil"

@@ -1,0 +1,61 @@
+"""How far compiled nets are from float64, beside eager PyTorch.
+
+    python benchmarks/accuracy.py [--net N ...]
+
+Relative L2 error of what goes into the final softmax, of the worst of 32 random images in float32,
+beside what rounding explains (``netspec.bench.agreement``).  Kept in
+benchmarks/results/accuracy-<cpu>.json; ``python docs/performance.py`` makes the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from any folder
+
+import torch
+
+import netspec
+from benchmarks.results import FOLDER, path_for, write
+from netspec.bench.agreement import deviation, exact
+from netspec.bench.case import Case
+from netspec.bench.machine import machine
+from netspec.bench.plain import plain
+
+NETS = ("alexnet", "googlenet", "inception_v3", "vgg16_3")
+IMAGES = 32
+
+
+def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    several: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
+    parser.add_argument("--net", choices=NETS, default=list(NETS), **several)
+    cases = [measured(net) for net in parser.parse_args(arguments).net]
+    found = machine()
+    path = path_for(found["cpu"], folder, "accuracy")
+    write(path, {"machine": found, "date": date.today().isoformat(), "cases": cases})
+    for case in cases:
+        print(" ".join(f"{key}={value}" for key, value in case.items()), flush=True)
+
+
+def measured(name: str) -> dict[str, Any]:
+    case = Case(name, {}, IMAGES, "float32", Path())
+    engines = {"netspec": netspec.compile(case.net), "eager": plain(case.net, case.weights())}
+    wanted = exact(case)
+    found: dict[str, Any] = {"net": name, "images": IMAGES}
+    with torch.inference_mode():
+        for engine, model in engines.items():
+            off = deviation(case, model(*case.images), wanted)
+            found |= {engine: off.error, "allowed": off.allowed}
+    return found
+
+
+if __name__ == "__main__":
+    main()

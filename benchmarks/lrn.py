@@ -1,0 +1,99 @@
+"""How fast the CPU's LRN is beside PyTorch's own, on the maps of AlexNet and GoogLeNet.
+
+    python benchmarks/lrn.py [--rounds N]
+
+In float32 at batches of 1 and 8, in one process, in turns, after both were held against float64.
+Kept in benchmarks/results/lrn-<cpu>.json; ``python docs/performance.py`` makes the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from any folder
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks.results import FOLDER, path_for, write
+from netspec import load
+from netspec.backends.cpu.lrn import normalise
+from netspec.bench.machine import machine
+from netspec.bench.timing import WallTimer, interleaved
+from netspec.ops.lrn import LocalResponseNorm
+from netspec.shapes import Shape
+
+NETS = ("alexnet", "googlenet")
+BATCHES = (1, 8)
+ALLOWED = 1e-6
+"""Relative L2 error: some ten roundings of float32 in a row, 6e-8 each."""
+
+
+def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args(arguments).rounds
+    cases = [
+        measured(net, stage, op, shape, batch, rounds)
+        for net in NETS
+        for stage, op, shape in layers(net)
+        for batch in BATCHES
+    ]
+    found = machine()
+    path = path_for(found["cpu"], folder, "lrn")
+    write(path, {"machine": found, "date": date.today().isoformat(), "cases": cases})
+    for case in cases:
+        print(" ".join(f"{key}={value}" for key, value in case.items()), flush=True)
+
+
+def layers(net: str) -> Iterator[tuple[str, LocalResponseNorm, Shape]]:
+    graph = load(net).graph
+    for stage in graph.stages():
+        if isinstance(stage.op, LocalResponseNorm):
+            yield stage.name, stage.op, graph.shapes_into(stage.name)[0]
+
+
+def measured(
+    net: str, stage: str, op: LocalResponseNorm, shape: Shape, batch: int, rounds: int
+) -> dict[str, Any]:
+    """Two columns are two normalisations for PyTorch, which has no groups."""
+    x = torch.rand(batch, *shape.torch).contiguous(memory_format=torch.channels_last)
+    contiguous = x.contiguous()
+    ours = normalise(op, shape)
+
+    def theirs(x: torch.Tensor) -> torch.Tensor:
+        parts = [
+            F.local_response_norm(part, op.n, op.alpha * op.n, op.beta, op.k)
+            for part in x.chunk(op.groups, dim=1)
+        ]
+        return parts[0] if op.groups == 1 else torch.cat(parts, dim=1)
+
+    exact = op.reference([shape], x.double())
+    for y in (ours(x), theirs(x)):
+        error = float((y - exact).norm() / exact.norm())
+        assert error < ALLOWED, f"{net} {stage}: off by {error:.1e}"
+    timer = WallTimer()
+    passes = {
+        "netspec": timer.prepared([lambda: ours(x)]),
+        "torch": timer.prepared([lambda: theirs(contiguous)]),
+        "torch channels-last": timer.prepared([lambda: theirs(x)]),
+    }
+    with torch.inference_mode():
+        times = interleaved(passes, rounds=rounds)
+    medians = {f"{name}_ms": round(time.median * 1e3, 4) for name, time in times.items()}
+    best = min(times["torch"].median, times["torch channels-last"].median)
+    ratio = round(best / times["netspec"].median, 3)
+    return {"net": net, "stage": stage, "size": str(shape), "batch": batch, **medians} | {
+        "ratio": ratio
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""LRN and accuracy on the CPU: what is kept, and what the page says of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from benchmarks import accuracy, lrn
+
+
+@pytest.fixture(scope="module")
+def performance() -> ModuleType:
+    path = Path(__file__).parents[2] / "docs" / "performance.py"
+    spec = spec_from_file_location("performance_page", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    (path,) = folder.iterdir()
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def test_lrn_is_timed_on_every_map_of_both_nets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, performance: ModuleType
+) -> None:
+    monkeypatch.setattr(lrn, "BATCHES", (1,))
+    lrn.main(["--rounds", "1"], tmp_path)
+    found = kept(tmp_path)
+    sizes = {(case["net"], case["size"]) for case in found["cases"]}
+    assert sizes == {
+        ("alexnet", "55x55x96"),
+        ("alexnet", "27x27x256"),
+        ("googlenet", "56x56x64"),
+        ("googlenet", "56x56x192"),
+    }
+    page = performance.page([], lrn=[found])
+    assert all(f"| {case['net']} | {case['stage']} |" in page for case in found["cases"])
+    for case in found["cases"]:
+        best = min(case["torch_ms"], case["torch channels-last_ms"])
+        assert case["ratio"] == pytest.approx(best / case["netspec_ms"], rel=1e-2)
+
+
+def test_a_wrong_normalisation_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, op, shape = next(lrn.layers("alexnet"))
+    monkeypatch.setattr(lrn, "normalise", lambda op, shape: lambda x: x * 1.001)
+    with pytest.raises(AssertionError, match="off by"):
+        lrn.measured("alexnet", stage, op, shape, 1, 1)
+
+
+def test_accuracy_is_that_of_the_worst_of_32_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, performance: ModuleType
+) -> None:
+    monkeypatch.setattr(accuracy, "NETS", ("lenet5",))
+    accuracy.main([], tmp_path)
+    found = kept(tmp_path)
+    (case,) = found["cases"]
+    assert case["images"] == 32
+    assert 0 < case["netspec"] < case["allowed"]
+    assert 0 < case["eager"] < case["allowed"]
+    assert f"| lenet5 | {case['netspec']:.1e} |" in performance.page([], accuracy=[found])
