@@ -32,6 +32,12 @@ class Compiled(Module):
 
     Outputs have no gradients in evaluation mode, unless an image requires them.
 
+    Attributes:
+        net: the checked net.
+        lowered: its rewritten graph, choices and plan.
+        is_trained: whether its parameters were loaded or trained, not drawn at random.
+        seconds: how long each step of compiling took.
+
     Args:
         net: the checked net.
         lowered: its rewritten graph, choices and plan.
@@ -46,6 +52,7 @@ class Compiled(Module):
         self._seen: tuple[int, ...] = ()
         self._with_gradients: dict[bool, fx.GraphModule] = {}
         started = perf_counter()
+        self.is_trained = False
         self._pack(tensors)
         self.seconds = {**lowered.seconds, "pack": perf_counter() - started}
         self.eval()
@@ -175,6 +182,7 @@ class Compiled(Module):
         """Switch to training, with dropout and heads, or back to inference."""
         if mode:
             self._unpack()
+            self.is_trained = True
         elif self.training:
             self._seen = ()  # whatever happened to them, parameters are packed again
         super().train(mode)
@@ -188,7 +196,7 @@ class Compiled(Module):
 
     def load_state_dict(self, *given: Any, **named: Any) -> Any:
         """Take the tensors of a state dict, and pack them."""
-        was_unpacked = self.is_unpacked
+        was_unpacked, self.is_trained = self.is_unpacked, True
         try:
             return super().load_state_dict(*given, **named)
         finally:

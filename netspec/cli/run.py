@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,13 +10,19 @@ from netspec.cli.common import json_option, print_json, reports_errors, set_opti
 from netspec.errors import DataError
 from netspec.net import Net, load
 
+if TYPE_CHECKING:
+    from netspec.backends.compiled import Compiled
+
 BAR = 24
 
 
 @click.command(short_help="Classify pictures.")
-@click.argument("spec")
+@click.argument("spec", metavar="SPEC|ARTIFACT")
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @click.option("--weights", metavar="FILE", help="A safetensors file; without it, random weights.")
+@click.option(
+    "--expect", metavar="DIGEST", help="The root digest that `compile -o` printed for the artifact."
+)
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, metavar="N")
 @set_option
 @json_option
@@ -25,6 +31,7 @@ def run(
     spec: str,
     images: tuple[str, ...],
     weights: str | None,
+    expect: str | None,
     top: int,
     settings: dict[str, str],
     as_json: bool,
@@ -34,17 +41,12 @@ def run(
     A picture is resized until it covers the net's input and cropped at its centre, made grey for a
     net of one channel, and scaled to values from 0 to 1.
     """
-    net = load(spec, **settings)
-    _require_a_classifier(net)
+    model = _model(spec, settings, weights, expect)
+    net = model.net
     import torch
 
-    from netspec.compiler import compile as compile_net
     from netspec.images import load_image
-    from netspec.weights import load_weights
 
-    model = compile_net(net)
-    if weights is not None:
-        load_weights(model, weights)
     shape = net.graph.stage(net.graph.inputs[0]).known_shape
     answers_by = net.graph.stage(net.graph.outputs[0]).op.answers_by
     results: list[dict[str, Any]] = []
@@ -67,10 +69,36 @@ def run(
         found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         results.append({"image": path, "top": [{"class": c, "score": s} for c, s in found]})
     if as_json:
-        print_json({"name": net.name, "trained": weights is not None, "results": results})
+        print_json({"name": net.name, "trained": model.is_trained, "results": results})
     else:
-        _print(net, results, is_trained=weights is not None)
+        _print(net, results, is_trained=model.is_trained)
     raise click.exceptions.Exit(1 if failed else 0)
+
+
+def _model(
+    spec: str, settings: dict[str, str], weights: str | None, expect: str | None
+) -> Compiled:
+    """The net of an artifact, or of a spec."""
+    from netspec.artifact import is_artifact, load_artifact
+
+    if is_artifact(spec):
+        if settings or weights is not None:
+            option = "--set" if settings else "--weights"
+            raise click.UsageError(f"{option} is for a spec: an artifact is compiled already")
+        model = load_artifact(spec, expect=expect)
+        _require_a_classifier(model.net)
+        return model
+    if expect is not None:
+        raise click.UsageError(f"--expect is for an artifact, and {spec} is none")
+    net = load(spec, **settings)
+    _require_a_classifier(net)
+    from netspec.compiler import compile as compile_net
+    from netspec.weights import load_weights
+
+    model = compile_net(net)
+    if weights is not None:
+        load_weights(model, weights)
+    return model
 
 
 def _require_a_classifier(net: Net) -> None:
