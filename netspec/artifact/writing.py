@@ -1,0 +1,111 @@
+"""Writing an artifact, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from math import inf
+from pathlib import Path
+from typing import IO
+
+from netspec.artifact.manifest import MANIFEST, Member, claimed_members
+from netspec.artifact.reading import SUFFIX, content, places, plain_entry
+from netspec.errors import DataError
+
+LARGEST_FILE = 2**31 - 2**24
+"""Bytes of members in a single file: beyond 2 GiB a zip is written differently."""
+
+Pieces = Iterable[bytes | bytearray | memoryview]
+
+Put = Callable[[str, Pieces], Member]
+"""Writes a member; returns its digest and its size."""
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Put]:
+    """Write a folder, or a file if the path ends in ``.netspec``; it appears once all is written.
+
+    A link goes on leading to it.
+
+    Raises:
+        DataError: what is there already is not to be replaced.
+        OSError: it cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    is_file = path.suffix == SUFFIX
+    if not is_file:
+        _require_replaceable(target)
+    elif target.exists():
+        target.open("r+b").close()  # who may not write a file may still put another in its place
+    beside = Path(tempfile.mkdtemp(prefix=".netspec-", dir=target.parent))
+    try:
+        new = beside / "new"
+        if is_file:
+            with zipfile.ZipFile(new, "x") as archive:
+                yield lambda name, pieces: _entry(archive, name, pieces)
+            if target.exists():
+                shutil.copymode(target, new)
+            os.replace(new, target)
+        else:
+            new.mkdir()
+            yield lambda name, pieces: _file(new / name, pieces)
+            _swap(new, target, beside / "old")
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _require_replaceable(target: Path) -> None:
+    """Refuse a folder that holds anything but an artifact, of whatever version."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise DataError(f"a file is there: name a folder, or a file that ends in {SUFFIX}")
+    if not os.listdir(target):
+        return
+    try:
+        held = places(target)
+        is_ours = claimed_members(bytes(content(held, MANIFEST))) == {*held} - {MANIFEST}
+    except DataError:
+        is_ours = False
+    if not is_ours:
+        raise DataError("a folder is there that holds other files: remove it, or name another")
+
+
+def _swap(new: Path, target: Path, old: Path) -> None:
+    """Put a folder in the place of another; it stays where it was if that fails."""
+    if target.exists():
+        os.replace(target, old)
+    try:
+        os.replace(new, target)
+    except BaseException:
+        if old.exists():
+            os.replace(old, target)
+        raise
+
+
+def _file(path: Path, pieces: Pieces) -> Member:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("xb") as file:
+        return _write(file, pieces)
+
+
+def _entry(archive: zipfile.ZipFile, name: str, pieces: Pieces) -> Member:
+    before = sum(entry.file_size for entry in archive.infolist())
+    with archive.open(plain_entry(name), "w") as file:
+        return _write(file, pieces, at_most=LARGEST_FILE - before)
+
+
+def _write(file: IO[bytes], pieces: Pieces, at_most: float = inf) -> Member:
+    digest, size = sha256(), 0
+    for piece in pieces:
+        size += len(piece)
+        if size > at_most:
+            raise DataError(f"a single file has room for 2 GiB: name a folder, without {SUFFIX}")
+        digest.update(piece)
+        file.write(piece)
+    return Member(digest.hexdigest(), size)
