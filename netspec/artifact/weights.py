@@ -1,8 +1,8 @@
 """The parameters of a net as a safetensors file, whose header follows from the net alone.
 
 A header that is known need not be parsed: the file's is compared with it byte by byte.  Tensors
-follow in the order of the spec, each read once into memory of its own while the one before is
-hashed.
+follow in the order of the spec, each read once into memory of its own; what was read is hashed
+while the next piece comes in.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from netspec.backends.compiled import Compiled
 from netspec.backends.reference import require_memory
 from netspec.naming import parameter_names
 from netspec.net import Net
+
+PIECE = 2**23
+"""Bytes that are read and hashed at a time."""
 
 _NAMES = {
     torch.float32: "F32",
@@ -83,8 +86,10 @@ def read(file: BinaryIO, net: Net, dtype: torch.dtype) -> tuple[dict[str, Tensor
         for name, parameter, _ in parameter_names(net.graph):
             tensor = torch.empty(parameter.shape, dtype=dtype)
             memory = _bytes_of(tensor)
-            fill(file, memory)
-            hashing.submit(digest.update, memory)
+            for start in range(0, len(memory), PIECE):
+                piece = memory[start : start + PIECE]
+                fill(file, piece)
+                hashing.submit(digest.update, piece)
             tensors[name] = tensor
     return tensors if given == wanted else None, digest.hexdigest()
 
