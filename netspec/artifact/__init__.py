@@ -23,9 +23,12 @@ from netspec.artifact.manifest import (
     AGAIN,
     MANIFEST,
     PLAN,
+    ROOT,
     WEIGHTS,
     Manifest,
     kernel_member,
+    root_line,
+    root_of,
     versions,
 )
 from netspec.artifact.reading import SUFFIX, Places, content, opened, places
@@ -85,6 +88,7 @@ def save_artifact(
         # what could not be loaded again is not written
         lowered_as(plan, net_of(manifest, texts), Manifest.read(manifest.as_bytes()))
         put(MANIFEST, [manifest.as_bytes()])
+        put(ROOT, [root_line(manifest.root)])
     return manifest.root
 
 
@@ -165,7 +169,7 @@ def is_artifact(path: str | Path) -> bool:
 def _manifest(held: Places, expect: str | None) -> Manifest:
     """The manifest, once it is the expected one and tells all the members that are there."""
     data = content(held, MANIFEST)
-    root = sha256(data).hexdigest()
+    root = root_of(data)
     if expect is not None:
         if not re.fullmatch(r"[0-9a-fA-F]{64}", expect):
             raise DataError(
@@ -177,8 +181,10 @@ def _manifest(held: Places, expect: str | None) -> Manifest:
                 f"its root digest is {root}, not the expected one: it is another artifact, or was "
                 "changed"
             )
+    if ROOT not in held or content(held, ROOT) != root_line(root):
+        raise DataError(f"{MANIFEST} is damaged, its digest is not in {ROOT}: {AGAIN}")
     manifest = Manifest.read(bytes(data))
-    wanted = {MANIFEST, *manifest.members}
+    wanted = {MANIFEST, ROOT, *manifest.members}
     for name in sorted(wanted ^ {*held}):
         what = "is missing" if name in wanted else "is in it, and not in its manifest"
         raise DataError(f"{name!r} {what}: {AGAIN}")

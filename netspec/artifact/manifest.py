@@ -15,8 +15,8 @@ from netspec.errors import DataError
 
 FORMAT = 1
 
-MANIFEST, SPEC, PLAN = "manifest.json", "spec.net", "plan.json"
-WEIGHTS = "weights.safetensors"
+MANIFEST, ROOT = "manifest.json", "manifest.sha256"
+SPEC, PLAN, WEIGHTS = "spec.net", "plan.json", "weights.safetensors"
 
 AGAIN = "compile it again from the spec, with netspec compile SPEC -o PATH"
 
@@ -68,7 +68,7 @@ class Manifest:
         dtype: of parameters, images and outputs, as PyTorch calls it.
         batch: the number of images that implementations were chosen for.
         kernels: the names of compiled kernels, sorted; their members are numbered alike.
-        members: every file but the manifest.
+        members: every file but the manifest and its digest.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Manifest:
     @property
     def root(self) -> str:
         """The root digest: SHA-256 of the manifest, and so of everything."""
-        return sha256(self.as_bytes()).hexdigest()
+        return root_of(self.as_bytes())
 
     @property
     def texts(self) -> list[str]:
@@ -100,7 +100,8 @@ class Manifest:
         """Which versions differ from those that are installed, a sentence each."""
         here = versions()
         return [
-            f"it was made with {package} {was or 'missing'}, and {here[package] or 'none'} is here"
+            f"it was made {f'with {package} {was}' if was else f'without {package}'}, and "
+            f"{here[package] or 'none'} is here"
             for package, was in self.made_by.items()
             if was != here[package]
         ]
@@ -150,6 +151,8 @@ class Manifest:
         """Raise DataError for values that no manifest has."""
         if self.dtype not in DTYPES:
             raise _malformed(f"`dtype` is not one of {', '.join(DTYPES)}")
+        if not re.fullmatch(r"[a-z0-9_]{1,32}", self.target):
+            raise _malformed("`target` is not the name of a backend")
         if not 1 <= self.batch <= 100_000:
             raise _malformed("`batch` is not a number of images from 1 to 100,000")
         if list(self.kernels) != sorted(set(self.kernels)):
@@ -165,6 +168,16 @@ class Manifest:
         for name, member in self.members.items():
             if not re.fullmatch(r"[0-9a-f]{64}", member.sha256) or member.size < 0:
                 raise _malformed(f"the size or the digest of {name} cannot be one")
+
+
+def root_of(data: bytes | bytearray) -> str:
+    """The root digest of an artifact with this manifest."""
+    return sha256(data).hexdigest()
+
+
+def root_line(root: str) -> bytes:
+    """What :data:`ROOT` holds: the line of ``sha256sum manifest.json``."""
+    return f"{root}  {MANIFEST}\n".encode()
 
 
 def canonical(data: Any) -> bytes:

@@ -29,6 +29,14 @@ _END = struct.Struct("<4s4H2LH")
 """What a zip ends with: a mark, two numbers of disks, the entries on this one and in all, size and
 offset of the directory, the length of a comment."""
 
+_ENTRY = struct.Struct("<4s6H3L5H2L")
+"""What begins an entry of a zip's directory: a mark, who made it, what it needs, flags, the way it
+is compressed, time, date, check sum, two sizes, the lengths of a name, of extras and of a comment,
+number of a disk, two kinds of attributes, and where it lies."""
+
+_DAY = 1 << 5 | 1
+"""The first of January 1980, which stands for no date."""
+
 _WIDE = b"PK\x06\x07"
 """The mark of what stands before that in a zip of more than 4 GiB, 20 bytes long."""
 
@@ -146,9 +154,11 @@ def _in_zip(path: Path) -> dict[str, Place]:
         try:
             with zipfile.ZipFile(file) as archive:
                 infos = archive.infolist()
+            directory = b"".join(map(_directory_entry, infos))
         except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
             raise not_ours from None
-        if len(infos) != entries or not all(map(_is_plain, infos)):
+        file.seek(offset)
+        if file.read(size) != directory or len(infos) != entries:
             raise not_ours
         found, at = {}, 0
         for info in infos:
@@ -180,15 +190,14 @@ def plain_entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-_ALWAYS_ALIKE = (
-    *("orig_filename", "date_time", "comment", "extra", "compress_type", "flag_bits", "reserved"),
-    *("create_system", "create_version", "extract_version"),
-    *("volume", "internal_attr", "external_attr"),
-)
-
-
-def _is_plain(entry: zipfile.ZipInfo) -> bool:
-    wanted = plain_entry(entry.filename)
-    return entry.compress_size == entry.file_size and all(
-        getattr(entry, key) == getattr(wanted, key) for key in _ALWAYS_ALIKE
+def _directory_entry(entry: zipfile.ZipInfo) -> bytes:
+    """What a zip's directory says of an entry that netspec wrote."""
+    name, plain = entry.filename.encode(), plain_entry(entry.filename)
+    made_by = plain.create_system << 8 | plain.create_version
+    sizes = entry.CRC, entry.file_size, entry.file_size
+    lengths = len(name), 0, 0
+    places = 0, 0, plain.external_attr, entry.header_offset
+    needs = plain.extract_version
+    return (
+        _ENTRY.pack(b"PK\x01\x02", made_by, needs, 0, 0, 0, _DAY, *sizes, *lengths, *places) + name
     )

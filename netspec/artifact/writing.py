@@ -13,7 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import IO
 
-from netspec.artifact.manifest import MANIFEST, Member, claimed_members
+from netspec.artifact.manifest import MANIFEST, ROOT, Member, claimed_members
 from netspec.artifact.reading import SUFFIX, content, places, plain_entry
 from netspec.errors import DataError
 
@@ -69,7 +69,7 @@ def _require_replaceable(target: Path) -> None:
         return
     try:
         held = places(target)
-        is_ours = claimed_members(bytes(content(held, MANIFEST))) == {*held} - {MANIFEST}
+        is_ours = claimed_members(bytes(content(held, MANIFEST))) == {*held} - {MANIFEST, ROOT}
     except DataError:
         is_ours = False
     if not is_ours:
