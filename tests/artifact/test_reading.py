@@ -351,17 +351,15 @@ def test_sizes_of_64_bits_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
             archive.writestr(plain_entry(name), data)
     monkeypatch.undo()
     refused(path, "it is no artifact")
-    data = path.read_bytes()
-    directory = data.index(b"PK\1\2")
-    size = len(contents(folder)["weights.safetensors"])
-    extra = struct.pack("<HHQQ", 1, 16, size, size)
-    assert extra in data[directory:]
-    entries = [data[directory:].index(b"PK\6\6"), len(contents(folder))]
-    # without what marks it as one of more than 4 GiB, and with sizes that no 32 bits hold
-    rest = data[directory : directory + entries[0]]
-    rest = rest.replace(extra, struct.pack("<HHQQ", 1, 16, 2**40, 2**40))
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, entries[1], entries[1], len(rest), directory, 0)
-    path.write_bytes(data[:directory] + rest + end)
+    # sizes that no 32 bits hold, without what marks an archive of more than 4 GiB
+    held = contents(folder)
+    size = len(held["weights.safetensors"])
+    before, after = path.read_bytes().split(b"PK\1\2", 1)
+    directory = (b"PK\1\2" + after).split(b"PK\6\6")[0]
+    assert directory.count(struct.pack("<QQ", size, size)) == 1
+    directory = directory.replace(struct.pack("<QQ", size, size), struct.pack("<QQ", 2**40, 2**40))
+    lengths = len(held), len(held), len(directory), len(before)
+    path.write_bytes(before + directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, *lengths, 0))
     refused(path, "it is no artifact")
 
 
