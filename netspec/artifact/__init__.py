@@ -65,15 +65,15 @@ def save_artifact(
     Raises:
         DataError: it cannot be written.
     """
-    made, names = model.lowered, sorted(kernels or {})
+    made, compiled = model.lowered, sorted((kernels or {}).items())
     with _naming("write", path), written(Path(path)) as put:
         texts, asked = members_of(model.net)
         plan = plan_bytes(made)
         members = {name: put(name, [text]) for name, text in texts.items()}
         members[PLAN] = put(PLAN, [plan])
         members[WEIGHTS] = put(WEIGHTS, weights.pieces(model))
-        for number, name in enumerate(names):
-            members[kernel_member(number)] = put(kernel_member(number), [(kernels or {})[name]])
+        for number, (_, code) in enumerate(compiled):
+            members[kernel_member(number)] = put(kernel_member(number), [code])
         manifest = Manifest(
             name=model.net.name,
             made_by=versions(),
@@ -82,7 +82,7 @@ def save_artifact(
             target=made.backend.name,
             dtype=str(made.dtype).removeprefix("torch."),
             batch=made.batch,
-            kernels=tuple(names),
+            kernels=tuple(name for name, _ in compiled),
             members=members,
         )
         # what could not be loaded again is not written
@@ -205,7 +205,7 @@ def _checked(held: Places, manifest: Manifest, name: str) -> bytes:
 
 
 def _check_digest(manifest: Manifest, name: str, digest: str) -> None:
-    if not hmac.compare_digest(manifest.members[name].sha256, digest):
+    if manifest.members[name].sha256 != digest:
         raise DataError(f"{name} is damaged, its digest is another: {AGAIN}")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -56,7 +58,8 @@ def written(path: Path) -> Iterator[Put]:
             yield lambda name, pieces: _file(new / name, pieces)
             _swap(new, target, beside / "old")
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        if target.exists() or not (beside / "old").exists():  # else nothing is left but the old one
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 def _require_replaceable(target: Path) -> None:
@@ -77,15 +80,27 @@ def _require_replaceable(target: Path) -> None:
 
 
 def _swap(new: Path, target: Path, old: Path) -> None:
-    """Put a folder in the place of another; it stays where it was if that fails."""
-    if target.exists():
-        os.replace(target, old)
+    """Put a folder in the place of another, which stays where it was if that fails."""
+    if target.exists() and _exchange(new, target):
+        return
     try:
+        if target.exists():
+            os.replace(target, old)
         os.replace(new, target)
     except BaseException:
-        if old.exists():
+        if old.exists() and not target.exists():
             os.replace(old, target)
         raise
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in a single step, which Linux can do; whether that was done."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of its header files
+    done: int = rename(here, os.fsencode(one), here, os.fsencode(other), exchange)
+    return done == 0
 
 
 def _file(path: Path, pieces: Pieces) -> Member:

@@ -422,3 +422,15 @@ def test_artifacts_and_specs_are_told_apart(tmp_path: Path) -> None:
     assert is_artifact(str(file))
     assert is_artifact("missing.netspec")
     assert not any(map(is_artifact, (spec, tmp_path, "googlenet")))
+
+
+def test_the_page_of_artifacts_runs_and_shows_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "artifact.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    shared: dict[str, object] = {}
+    for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(program, "artifact.md", "exec"), shared)
+    assert capsys.readouterr().out == "".join(re.findall(r"```text\n(.*?)```", page, re.DOTALL))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["lenet5.netspec", "mine"]

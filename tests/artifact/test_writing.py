@@ -151,6 +151,7 @@ def test_a_write_that_fails_leaves_what_was_there(
     model = other()
     with monkeypatch.context() as patch:
         if where == "rename":
+            patch.setattr(writing, "_exchange", lambda *_: False)
             whole, fail = os.replace, failing(why)
             patch.setattr(
                 os, "replace", lambda a, b: fail() if Path(a).name == "new" else whole(a, b)
@@ -187,10 +188,54 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_be_put_there(
             raise OSError(errno.EIO, "Input/output error")
         whole(one, to)
 
+    monkeypatch.setattr(writing, "_exchange", lambda *_: False)
     monkeypatch.setattr(os, "replace", moved)
     refused(path, "input/output error")
     assert moves == [("it", "old"), ("new", "it"), ("old", "it")]
     load_artifact(path, expect=root)
+    assert os.listdir(tmp_path) == ["it"]
+
+
+def test_the_old_folder_is_kept_if_it_cannot_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, root = artifact(tmp_path)
+    whole = os.replace
+
+    def moved(one: Path, to: Path) -> None:
+        if Path(to) == path:
+            raise OSError(errno.EIO, "Input/output error")
+        whole(one, to)
+
+    monkeypatch.setattr(writing, "_exchange", lambda *_: False)
+    monkeypatch.setattr(os, "replace", moved)
+    refused(path, "input/output error")
+    (beside,) = tmp_path.iterdir()
+    load_artifact(beside / "old", expect=root)
+
+
+def test_folders_are_exchanged_in_one_step_where_that_can_be_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_bytes(b"")
+    if not writing._exchange(tmp_path / "one", tmp_path / "other"):
+        pytest.skip("this system cannot exchange folders")
+    assert os.listdir(tmp_path / "one") == ["other"]
+    path, _ = artifact(tmp_path)
+    monkeypatch.setattr(os, "replace", failing("full"))
+    load_artifact(path, expect=save_artifact(other(), path))
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_elsewhere_a_folder_is_replaced_in_two_steps(
+    platform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = artifact(tmp_path)
+    monkeypatch.setattr(writing.sys, "platform", platform)
+    assert not writing._exchange(path, tmp_path)
+    load_artifact(path, expect=save_artifact(other(), path))
     assert os.listdir(tmp_path) == ["it"]
 
 
