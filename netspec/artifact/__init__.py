@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-import torch
-
 import netspec
 from netspec.artifact import weights
 from netspec.artifact.lowering import lowered_as, plan_bytes
@@ -113,7 +111,7 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
             plans differently; or this machine has not what it was compiled for.
         MemoryError: the machine cannot hold the parameters.
     """
-    with _naming("load", path), torch.inference_mode(False):
+    with _naming("load", path):
         held = places(Path(path))
         manifest = _manifest(held, expect)
         texts = {name: _checked(held, manifest, name) for name in manifest.texts}
@@ -216,8 +214,8 @@ def _naming(verb: str, path: str | Path) -> Iterator[None]:
         yield
     except SpecError as error:
         raise DataError(
-            f"cannot {verb} {path}: its spec is refused by netspec {netspec.__version__}: "
-            f"{AGAIN}\n{error}"
+            f"cannot {verb} {path}: its spec, read again with its settings, is refused by netspec "
+            f"{netspec.__version__}: {AGAIN}\n{error}"
         ) from None
     except DataError as error:
         raise DataError(f"cannot {verb} {path}: {error}") from None

@@ -317,7 +317,7 @@ def test_a_spec_of_another_net_is_refused(tmp_path: Path) -> None:
     for text, message in (
         (VARIANT.replace("small", "other"), "its spec is of 'other', not of 'small'"),
         (VARIANT.replace("pair 3", "pair 2"), "does not hold|not the one|has not the size"),
-        (VARIANT.replace("pair", "pear"), r"its spec is refused by netspec (.|\n)*spec.net:2"),
+        (VARIANT.replace("pair", "pear"), r"is refused by netspec (.|\n)*spec.net:2"),
         (VARIANT.replace("base", "lenet5"), "other files than are in it|is refused"),
         ("net small\ninput image 8x8x3\na: relu", "has no parameter|other files than are in it"),
         (VARIANT + "\0", "is refused by netspec(.|\n)*control character"),
@@ -362,9 +362,11 @@ def test_symbols_are_refused(tmp_path: Path) -> None:
 
 def test_a_net_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     text = "net {0}\ninput image 8x8x3\na: relu\n"
+    unread = netspec.loads(f"net set(v=4)\n{text[8:]}", "set", v=Word("nonsense"))
     named_alike = netspec.loads("net lenet5 from lenet5 { out: fc 3 }", "lenet5")
     for net, message in (
         (netspec.loads(text.format("half") + "# \ud800", "half.net"), "half.net holds half a"),
+        (unread, r"its spec, read again with its settings, is refused (.|\n)*`nonsense` is not"),
         (named_alike, "two files of lenet5 are called lenet5"),
     ):
         with pytest.raises(DataError, match=f"cannot write {tmp_path / 'it'}: {message}"):
