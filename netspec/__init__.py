@@ -28,6 +28,7 @@ from netspec.language.read import bundled
 from netspec.net import Net, load, loads
 
 if TYPE_CHECKING:
+    from netspec.artifact import load_artifact, save_artifact
     from netspec.backends.compiled import Compiled
     from netspec.backends.reference import Model
     from netspec.compiler import compile, reference, verify
@@ -49,10 +50,12 @@ __all__ = [
     "bundled",
     "compile",
     "load",
+    "load_artifact",
     "load_image",
     "load_weights",
     "loads",
     "reference",
+    "save_artifact",
     "save_weights",
     "verify",
 ]
@@ -61,10 +64,12 @@ _NEEDS_TORCH = {
     "Compiled": "netspec.backends.compiled",
     "Model": "netspec.backends.reference",
     "compile": "netspec.compiler",
+    "load_artifact": "netspec.artifact",
     "reference": "netspec.compiler",
     "verify": "netspec.compiler",
     "load_image": "netspec.images",
     "load_weights": "netspec.weights",
+    "save_artifact": "netspec.artifact",
     "save_weights": "netspec.weights",
 }
 

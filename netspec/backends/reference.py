@@ -185,18 +185,10 @@ def fresh_tensors(
     Raises:
         MemoryError: the machine has less memory than the parameters take.
     """
-    held = list(parameter_names(net.graph))
-    needed = sum(p.elements for _, p, _ in held) * dtype.itemsize
-    available = _memory()
-    if needed > available:
-        have = available / 2**30
-        raise MemoryError(
-            f"the parameters of {net.name} take {needed / 2**30:,.0f} GiB, "
-            f"and this machine has {have:,.0f} GiB"
-        )
+    require_memory(net, dtype)
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
-    for name, parameter, _ in held:
+    for name, parameter, _ in parameter_names(net.graph):
         if parameter.fan_in is None:
             values = torch.full(parameter.shape, parameter.value)
         else:
@@ -204,6 +196,18 @@ def fresh_tensors(
             values = torch.empty(parameter.shape).normal_(0, deviation, generator=generator)
         tensors[name] = values.to(device=device, dtype=dtype)
     return tensors
+
+
+def require_memory(net: Net, dtype: torch.dtype) -> None:
+    """Raise MemoryError if the parameters take more memory than the machine has."""
+    needed = sum(p.elements for _, p, _ in parameter_names(net.graph)) * dtype.itemsize
+    available = _memory()
+    if needed > available:
+        have = available / 2**30
+        raise MemoryError(
+            f"the parameters of {net.name} take {needed / 2**30:,.0f} GiB, "
+            f"and this machine has {have:,.0f} GiB"
+        )
 
 
 def _memory() -> float:

@@ -1,0 +1,58 @@
+"""The plan of an artifact, and the net lowered to it again."""
+
+from __future__ import annotations
+
+import torch
+
+from netspec.artifact.manifest import AGAIN, PLAN, Manifest, canonical, parsed
+from netspec.backends.lowered import Lowered, lowered
+from netspec.compiler import backend_of
+from netspec.errors import DataError
+from netspec.net import Net
+
+
+def plan_bytes(made: Lowered) -> bytes:
+    """``plan.json``: the implementation of each stage, and the plan."""
+    chosen = {stage: choice.implementation for stage, choice in made.choices.items()}
+    return canonical({"choices": chosen, "plan": made.plan.as_json()})
+
+
+def lowered_as(plan: bytes, net: Net, manifest: Manifest) -> Lowered:
+    """Lower a net with the choices that are stored; the plan has to be the stored one.
+
+    Raises:
+        DataError: it is not, or this machine cannot run it.
+    """
+    if net.name != manifest.name:
+        raise DataError(f"its spec is of {net.name!r}, not of {manifest.name!r}: {AGAIN}")
+    stored = parsed(plan, PLAN)
+    choices = stored.get("choices") if isinstance(stored, dict) else None
+    if not isinstance(choices, dict) or not all(isinstance(c, str) for c in choices.values()):
+        raise DataError(f"{PLAN} has no choices: {AGAIN}")
+    by = manifest.made_by["netspec"]
+    try:
+        made = lowered(
+            net.graph,
+            backend_of(_device(manifest)),
+            dtype=getattr(torch, manifest.dtype),
+            batch=manifest.batch,
+            given=choices,
+        )
+    except DataError as error:
+        raise DataError(
+            f"it was compiled by netspec {by} for {manifest.target}, and cannot run here: {error}: "
+            f"{AGAIN}"
+        ) from None
+    if plan_bytes(made) != plan:
+        raise DataError(
+            f"its plan, made by netspec {by}, is not the one that netspec makes of its spec here: "
+            f"{AGAIN}"
+        )
+    return made
+
+
+def _device(manifest: Manifest) -> torch.device:
+    try:
+        return torch.device(manifest.target)
+    except RuntimeError:
+        raise DataError(f"there is no device {manifest.target!r}") from None

@@ -1,0 +1,203 @@
+"""The members of an artifact: a folder's files, or stretches of a zip that compresses nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from netspec.artifact.manifest import AGAIN, MANIFEST
+from netspec.errors import DataError
+
+SUFFIX = ".netspec"
+"""How the name of an artifact ends that is a single file."""
+
+FOLDERS = ("files", "kernels")
+
+MOST_MEMBERS = 20_000
+LARGEST, LARGEST_MANIFEST = 2**28, 2**22
+"""Bytes of a member that is read as a whole."""
+LARGEST_DIRECTORY = 2**22
+"""Bytes of a zip's directory."""
+
+_END = struct.Struct("<4s4H2LH")
+"""What a zip ends with: a mark, two numbers of disks, the entries on this one and in all, size and
+offset of the directory, the length of a comment."""
+
+_ENTRY = struct.Struct("<4s6H3L5H2L")
+"""What begins an entry of a zip's directory: a mark, who made it, what it needs, flags, the way it
+is compressed, time, date, check sum, two sizes, the lengths of a name, of extras and of a comment,
+number of a disk, two kinds of attributes, and where it lies."""
+
+_DAY = 1 << 5 | 1
+"""The first of January 1980, which stands for no date."""
+
+_WIDE = b"PK\x06\x07"
+"""The mark of what stands before that in a zip of more than 4 GiB, 20 bytes long."""
+
+
+class Place(NamedTuple):
+    """Where a member lies: in which file, from which byte on, and how many there are."""
+
+    path: Path
+    start: int
+    size: int
+
+
+Places = Mapping[str, Place]
+"""The members of an artifact."""
+
+
+@contextmanager
+def opened(place: Place) -> Iterator[BinaryIO]:
+    """A member, to be read from its beginning.
+
+    Raises:
+        OSError: it cannot be opened, or has become a link meanwhile.
+    """
+    # nor is it waited for the other end of a pipe
+    flags = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK"))
+    with open(
+        place.path, "rb", buffering=0, opener=lambda path, mode: os.open(path, mode | flags)
+    ) as file:
+        file.seek(place.start)
+        yield file
+
+
+def fill(file: BinaryIO, memory: memoryview) -> None:
+    """Read as many bytes as there is memory for; EOFError if there are fewer."""
+    while memory:
+        count = file.readinto(memory)  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError
+        memory = memory[count:]
+
+
+def content(held: Places, name: str) -> bytearray:
+    """A member as a whole.
+
+    Raises:
+        DataError: it is too large for one that netspec wrote.
+        EOFError: it became shorter meanwhile.
+    """
+    place, at_most = held[name], LARGEST_MANIFEST if name == MANIFEST else LARGEST
+    if place.size > at_most:
+        raise DataError(f"{name} has {place.size:,} bytes, more than {at_most:,}: {AGAIN}")
+    data = bytearray(place.size)
+    with opened(place) as file:
+        fill(file, memoryview(data))
+    return data
+
+
+def places(path: Path) -> dict[str, Place]:
+    """The members of a folder or a file.
+
+    Raises:
+        DataError: it cannot be an artifact.
+        OSError: it cannot be read.
+    """
+    real = Path(os.path.realpath(path))
+    found = _in_folder(real) if stat.S_ISDIR(real.stat().st_mode) else _in_zip(real)
+    if MANIFEST not in found:
+        raise DataError(f"it is no artifact: there is no {MANIFEST} in it")
+    return found
+
+
+def _in_folder(root: Path) -> dict[str, Place]:
+    found: dict[str, Place] = {}
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(root / folder) as entries:
+            for entry in entries:
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                if name in FOLDERS and entry.is_dir(follow_symlinks=False):
+                    folders.append(name)
+                elif entry.is_file(follow_symlinks=False):
+                    size = entry.stat(follow_symlinks=False).st_size
+                    found[name] = Place(root / name, 0, size)
+                else:
+                    raise DataError(f"{name!r} in it is no file of an artifact")
+                if len(found) > MOST_MEMBERS:
+                    raise DataError(
+                        f"it is no artifact: more than {MOST_MEMBERS:,} files are in it"
+                    )
+    return found
+
+
+def _in_zip(path: Path) -> dict[str, Place]:
+    """The members of a zip that is byte for byte, but for their contents, what netspec writes."""
+    not_ours = DataError(
+        f"it is no artifact: neither a folder nor a file that netspec wrote ({AGAIN}); an archive "
+        "that another program packed can be unpacked into a folder"
+    )
+    with opened(Place(path, 0, 0)) as file:
+        length = file.seek(0, os.SEEK_END)
+        tail = _tail(file, length)
+        if not tail:
+            raise not_ours
+        *_, entries, size, offset, _ = _END.unpack(tail[-_END.size :])
+        end = _END.pack(b"PK\x05\x06", 0, 0, entries, entries, size, offset, 0)
+        if (
+            tail[-_END.size :] != end
+            or tail.startswith(_WIDE)
+            or offset + size + _END.size != length
+            or entries > MOST_MEMBERS
+            or size > LARGEST_DIRECTORY
+        ):
+            raise not_ours
+        try:
+            with zipfile.ZipFile(file) as archive:
+                infos = archive.infolist()
+            directory = b"".join(map(_directory_entry, infos))
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
+            raise not_ours from None
+        file.seek(offset)
+        if file.read(size) != directory or len(infos) != entries:
+            raise not_ours
+        found, at = {}, 0
+        for info in infos:
+            head = info.FileHeader(zip64=False)
+            file.seek(at)
+            if info.header_offset != at or file.read(len(head)) != head or info.filename in found:
+                raise not_ours
+            found[info.filename] = Place(path, at + len(head), info.file_size)
+            at += len(head) + info.file_size
+        if at != offset:
+            raise not_ours
+    return found
+
+
+def _tail(file: BinaryIO, length: int) -> bytes:
+    """The end of a zip, and the 20 bytes before it, which there are in any that has an entry."""
+    count = _END.size + 20
+    if length < count:
+        return b""
+    file.seek(length - count)
+    return file.read(count)
+
+
+def plain_entry(name: str) -> zipfile.ZipInfo:
+    """A zip's entry as netspec writes it: uncompressed, without date, owner and permissions."""
+    entry = zipfile.ZipInfo(name)
+    entry.create_system = 3
+    entry.external_attr = 0o644 << 16
+    return entry
+
+
+def _directory_entry(entry: zipfile.ZipInfo) -> bytes:
+    """What a zip's directory says of an entry that netspec wrote."""
+    name, plain = entry.filename.encode(), plain_entry(entry.filename)
+    made_by = plain.create_system << 8 | plain.create_version
+    sizes = entry.CRC, entry.file_size, entry.file_size
+    lengths = len(name), 0, 0
+    places = 0, 0, plain.external_attr, entry.header_offset
+    needs = plain.extract_version
+    return (
+        _ENTRY.pack(b"PK\x01\x02", made_by, needs, 0, 0, 0, _DAY, *sizes, *lengths, *places) + name
+    )

@@ -1,0 +1,67 @@
+"""The texts of a net as members of an artifact, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from netspec.artifact.manifest import AGAIN, SPEC, Asked, Manifest, file_member
+from netspec.errors import DataError
+from netspec.language.definitions import Setting
+from netspec.language.read import decode
+from netspec.language.source import Source
+from netspec.net import Net, from_source
+
+
+def members_of(net: Net) -> tuple[dict[str, bytes], tuple[Asked, ...]]:
+    """The texts of a net by member, and which of them is meant where a file asks for another.
+
+    Members are numbered, so that names and folders of the machine are not in an artifact.
+
+    Raises:
+        DataError: two files have the same name, or one is no text.
+    """
+    members, texts = {net.source.name: SPEC}, {SPEC: _encoded(net.source)}
+    for source in net.files.values():
+        member = members.setdefault(source.name, file_member(len(members) - 1))
+        if texts.setdefault(member, _encoded(source)) != _encoded(source):
+            raise DataError(f"two files of {net.name} are called {source.name}: rename one")
+    return texts, tuple(
+        Asked(members[by], wrote, members[source.name]) for (by, wrote), source in net.files.items()
+    )
+
+
+def _encoded(source: Source) -> bytes:
+    try:
+        return source.text.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{source.name} holds half a character, which no file can") from None
+
+
+def kept_settings(settings: Mapping[str, Setting]) -> dict[str, str | int | float | bool]:
+    """Settings as JSON has them: what is neither number nor text is written as in a spec."""
+    return {name: _plain(value) for name, value in settings.items()}
+
+
+def _plain(value: Setting) -> str | int | float | bool:
+    if isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, Fraction):
+        return f"{value.numerator} / {value.denominator}"
+    return getattr(value, "text", str(value))
+
+
+def net_of(manifest: Manifest, texts: Mapping[str, bytes]) -> Net:
+    """The net, read and checked again from the texts of an artifact.
+
+    Raises:
+        SpecError: a text is no spec, or the spec has mistakes.
+        DataError: it asks for other files than the artifact has.
+    """
+    sources = {name: decode(name, text) for name, text in texts.items()}
+    found = {(one.by, one.wrote): sources[one.member] for one in manifest.asked}
+    net = from_source(sources[SPEC], manifest.settings, found)
+    if {*net.files} != {*found}:
+        raise DataError(f"its spec is made of other files than are in it: {AGAIN}")
+    net.require_numbers()
+    return net

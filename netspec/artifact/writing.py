@@ -1,0 +1,126 @@
+"""Writing an artifact, whole or not at all."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from math import inf
+from pathlib import Path
+from typing import IO
+
+from netspec.artifact.manifest import MANIFEST, ROOT, Member, claimed_members
+from netspec.artifact.reading import SUFFIX, content, places, plain_entry
+from netspec.errors import DataError
+
+LARGEST_FILE = 2**31 - 2**24
+"""Bytes of members in a single file: beyond 2 GiB a zip is written differently."""
+
+Pieces = Iterable[bytes | bytearray | memoryview]
+
+Put = Callable[[str, Pieces], Member]
+"""Writes a member; returns its digest and its size."""
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Put]:
+    """Write a folder, or a file if the path ends in ``.netspec``; it appears once all is written.
+
+    A link goes on leading to it.
+
+    Raises:
+        DataError: what is there already is not to be replaced.
+        OSError: it cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    is_file = path.suffix == SUFFIX
+    if not is_file:
+        _require_replaceable(target)
+    elif target.exists():
+        target.open("r+b").close()  # who may not write a file may still put another in its place
+    beside = Path(tempfile.mkdtemp(prefix=".netspec-", dir=target.parent))
+    try:
+        new = beside / "new"
+        if is_file:
+            with zipfile.ZipFile(new, "x") as archive:
+                yield lambda name, pieces: _entry(archive, name, pieces)
+            if target.exists():
+                shutil.copymode(target, new)
+            os.replace(new, target)
+        else:
+            new.mkdir()
+            yield lambda name, pieces: _file(new / name, pieces)
+            _swap(new, target, beside / "old")
+    finally:
+        if target.exists() or not (beside / "old").exists():  # else nothing is left but the old one
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def _require_replaceable(target: Path) -> None:
+    """Refuse a folder that holds anything but an artifact, of whatever version."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise DataError(f"a file is there: name a folder, or a file that ends in {SUFFIX}")
+    if not os.listdir(target):
+        return
+    try:
+        held = places(target)
+        is_ours = claimed_members(bytes(content(held, MANIFEST))) == {*held} - {MANIFEST, ROOT}
+    except DataError:
+        is_ours = False
+    if not is_ours:
+        raise DataError("a folder is there that holds other files: remove it, or name another")
+
+
+def _swap(new: Path, target: Path, old: Path) -> None:
+    """Put a folder in the place of another, which stays where it was if that fails."""
+    if target.exists() and _exchange(new, target):
+        return
+    try:
+        if target.exists():
+            os.replace(target, old)
+        os.replace(new, target)
+    except BaseException:
+        if old.exists() and not target.exists():
+            os.replace(old, target)
+        raise
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in a single step, which Linux can do; whether that was done."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of its header files
+    done: int = rename(here, os.fsencode(one), here, os.fsencode(other), exchange)
+    return done == 0
+
+
+def _file(path: Path, pieces: Pieces) -> Member:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("xb") as file:
+        return _write(file, pieces)
+
+
+def _entry(archive: zipfile.ZipFile, name: str, pieces: Pieces) -> Member:
+    before = sum(entry.file_size for entry in archive.infolist())
+    with archive.open(plain_entry(name), "w") as file:
+        return _write(file, pieces, at_most=LARGEST_FILE - before)
+
+
+def _write(file: IO[bytes], pieces: Pieces, at_most: float = inf) -> Member:
+    digest, size = sha256(), 0
+    for piece in pieces:
+        size += len(piece)
+        if size > at_most:
+            raise DataError(f"a single file has room for 2 GiB: name a folder, without {SUFFIX}")
+        digest.update(piece)
+        file.write(piece)
+    return Member(digest.hexdigest(), size)
