@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from netspec.backends.reference import Model
     from netspec.compiler import compile, reference, verify
     from netspec.images import load_image
+    from netspec.tracing import trace
     from netspec.weights import load_weights, save_weights
 
 try:
@@ -54,6 +55,7 @@ __all__ = [
     "loads",
     "reference",
     "save_weights",
+    "trace",
     "verify",
 ]
 
@@ -64,6 +66,7 @@ _NEEDS_TORCH = {
     "reference": "netspec.compiler",
     "verify": "netspec.compiler",
     "load_image": "netspec.images",
+    "trace": "netspec.tracing",
     "load_weights": "netspec.weights",
     "save_weights": "netspec.weights",
 }

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -15,15 +11,13 @@ from netspec.cli.common import (
     json_option,
     print_json,
     print_notes,
+    progress,
     reports_errors,
     set_option,
     styled,
 )
 from netspec.net import load
 from netspec.writing import write_whole
-
-if TYPE_CHECKING:
-    from netspec.bench.measure import Advance
 
 FORMS = ("png", "svg")
 LARGEST_BATCH = 100_000
@@ -114,7 +108,7 @@ def bench(
     from netspec.views.bench import as_lines
 
     length = measure.steps(len(specs), len(batches), len(against), rounds)
-    with _progress(length) as advance:
+    with progress(length) as advance:
         answer = measure.bench(
             specs,
             settings=settings,
@@ -133,16 +127,3 @@ def bench(
         click.echo(line)
     for net in nets:
         print_notes(net)
-
-
-@contextmanager
-def _progress(length: int) -> Iterator[Advance]:
-    """A bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda step: None
-        return
-    shown = click.progressbar(
-        length=length, file=sys.stderr, item_show_func=str, show_eta=False, width=24
-    )
-    with shown as bar:
-        yield lambda step: bar.update(1, step)

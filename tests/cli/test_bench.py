@@ -102,14 +102,14 @@ def test_a_terminal_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
             shown.append(step)
 
     monkeypatch.setattr(click, "progressbar", lambda **options: (made.append(options), Bar())[1])
-    from netspec.cli.bench import _progress
+    from netspec.cli.common import progress
 
-    with _progress(3) as advance:
+    with progress(3) as advance:
         advance("step")
     assert not made  # no terminal
 
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with _progress(3) as advance:
+    with progress(3) as advance:
         advance("step")
     assert made[0]["length"] == 3
     assert shown == ["step"]

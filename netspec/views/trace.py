@@ -1,0 +1,320 @@
+"""The way of a row through the compiler, as text and as plain data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from netspec.language.diagnostics import cells_wide, printable
+from netspec.symbols import by
+from netspec.views.bench import Style, digits
+
+if TYPE_CHECKING:
+    from netspec.tracing import Place, StageTrace, StepTrace, Trace
+
+WIDTH = 100
+STAGES = ("stage", "operator", "kernel", "output", "parameters", "MACs", "step")
+TIMES = ("step", "operator", "MACs", "MB", "of weights", "floor ms", "ms", "share", "of floor")
+
+
+def lines(trace: Trace, style: Style) -> Iterator[str]:
+    """The row, its rewrites, what was refused, its steps, their times."""
+    net, dtype = trace.net, str(trace.dtype).removeprefix("torch.")
+    title = f"{style(net.name, 'strong')} {style(trace.label, 'strong')}"
+    yield title + (f"  {printable(net.title)}" if net.title else "")
+    yield f"{trace.backend}, {dtype}, batch {trace.batch}{_machine(trace)}"
+    yield ""
+    yield style(f"{trace.span.source.name}, line {trace.span.line}", "quiet")
+    for line in text_of(trace).splitlines():
+        yield f"  {fitted(printable(line), WIDTH - 2)}"
+    yield ""
+    yield from _stages(trace, style)
+    for rewrite in trace.rewrites:
+        yield ""
+        yield from _rule(rewrite.rule, rewrite.equation, style)
+        for stages, made in rewrite.made:
+            yield from _wrapped(f"{', '.join(stages)}  =>  {made or 'gone'}", 4)
+    for refusal in trace.refusals:
+        yield ""
+        yield from _rule(f"{refusal.rule}, refused", refusal.equation, style, "note")
+        yield from _wrapped(f"because {refusal.reason}:", 2)
+        yield from _wrapped("; ".join(", ".join(stages) for stages in refusal.stages), 4)
+    yield ""
+    yield from _steps(trace, style)
+
+
+def text_of(trace: Trace) -> str:
+    """The row or operator as the spec writes it: its line, and those up to the last bracket."""
+    span = trace.span
+    rest = span.source.text[span.source.line_start(span.line) :].splitlines()
+    depth, shown = 0, []
+    for line in rest:
+        shown.append(line)
+        code = re.sub(r'"[^"]*"', "", line).partition("#")[0]
+        depth += sum(code.count(c) for c in "{(") - sum(code.count(c) for c in "})")
+        if depth <= 0:
+            break
+    return "\n".join(shown)
+
+
+def _machine(trace: Trace) -> str:
+    if trace.rates is None:
+        return ""
+    product, copy = (digits(rate / 1e9) for rate in trace.rates)
+    return f"; this machine multiplies {product} GFLOP/s and copies {copy} GB/s"
+
+
+def _stages(trace: Trace, style: Style) -> Iterator[str]:
+    body = [_stage(stage) for stage in trace.stages]
+    if len(body) > 1:
+        parameters, macs = (
+            f"{sum(counts):,}"
+            for counts in zip(*((s.parameters, s.macs) for s in trace.stages), strict=True)
+        )
+        body.append((trace.label, "", "", "", parameters, macs, ""))
+    rows = list(aligned([STAGES, *body], left=4))
+    yield style(rows[0], "strong")
+    for i, line in enumerate(rows[1:]):
+        yield style(line, "strong") if i == len(trace.stages) else line
+
+
+def _stage(stage: StageTrace) -> tuple[str, ...]:
+    return (
+        stage.name,
+        stage.op,
+        stage.kernel or "",
+        by(stage.output),
+        f"{stage.parameters:,}" if stage.parameters else "",
+        f"{stage.macs:,}" if stage.macs else "",
+        ", ".join(map(str, stage.steps)) or stage.becomes,
+    )
+
+
+def _rule(rule: str, equation: str, style: Style, role: str = "help") -> Iterator[str]:
+    first, *more = wrap(f"{rule}  {equation}", WIDTH, subsequent_indent="  ")
+    yield style(first[: len(rule)], role) + first[len(rule) :]
+    yield from more
+
+
+def _steps(trace: Trace, style: Style) -> Iterator[str]:
+    if not trace.steps:
+        yield "No step of the plan computes it."
+        return
+    for step in trace.steps:
+        yield from _step(step, trace, style)
+    yield ""
+    own, times = trace.own, [_time(step, trace) for step in trace.steps]
+    rows = list(aligned([TIMES, *times, _total(trace)] if own else [TIMES, *times], left=2))
+    yield style(rows[0], "strong")
+    for line, step in zip(rows[1:], trace.steps, strict=False):
+        yield line if step.is_own else style(line, "quiet")
+    if own:
+        yield style(rows[-1], "strong")
+    for row in dict.fromkeys(step.row for step in trace.steps if not step.is_own):
+        numbers = [str(step.number) for step in trace.steps if step.row == row and not step.is_own]
+        counted = "is counted" if len(numbers) == 1 else "are counted"
+        yield f"step {', '.join(numbers)} {counted} to row {row}"
+    rounds = "1 run" if trace.rounds == 1 else f"{trace.rounds} runs"
+    yield f"medians of {rounds}; all {trace.count} steps take {digits(trace.seconds * 1e3)} ms"
+
+
+def _step(step: StepTrace, trace: Trace, style: Style) -> Iterator[str]:
+    head = f"step {step.number}"
+    kernel = step.work.op.kernel_text(step.work.inputs)
+    rest = f"  {step.work.op.name}{f' {kernel}' if kernel else ''}  {step.stage}"
+    first, *more = wrap(head + rest, WIDTH, subsequent_indent="    ")
+    yield style(head, "strong") + first[len(head) :]
+    yield from more
+    if len(step.computes) > 1:
+        yield from _wrapped(f"computes {', '.join(step.computes)}", 4)
+    yield from _wrapped(f"by {_choice(step)}", 4)
+    for place in step.places:
+        yield from _wrapped(_place(place, apart=len(step.places) > 1), 4)
+
+
+def _choice(step: StepTrace) -> str:
+    choice = step.choice
+    times = choice.candidates
+    if len(times) < 2:
+        return f"{choice.implementation}, the only implementation"
+    if None in times.values():
+        others = ", ".join(name for name in times if name != choice.implementation)
+        return f"{choice.implementation}, {choice.origin} to {others}; not measured"
+    shown = ", ".join(f"{name} {digits((t or 0) * 1e3)} ms" for name, t in times.items())
+    return f"{choice.implementation}, {choice.origin}: {shown}"
+
+
+def _place(place: Place, *, apart: bool) -> str:
+    size = f"{place.stage}, {by(place.shape)}," if apart else by(place.shape)
+    if place.whole:
+        end = place.start + place.shape.channels - 1
+        size += f" as channels {place.start:,} to {end:,} of {place.whole}"
+    ends = "kept as an output" if place.last is None else f"freed after step {place.last}"
+    return f"writes {size} in buffer {place.buffer}, arena {place.offset:,}, {ends}"
+
+
+def _time(step: StepTrace, trace: Trace) -> tuple[str, ...]:
+    return (
+        str(step.number),
+        step.work.op.name,
+        *_figures(
+            step.work.operations // 2,
+            step.work.bytes,
+            step.work.weight_bytes,
+            step.floor,
+            step.time.median,
+            trace.seconds,
+        ),
+    )
+
+
+def _total(trace: Trace) -> tuple[str, ...]:
+    own = trace.own
+    return (
+        trace.label,
+        "",
+        *_figures(
+            sum(step.work.operations for step in own) // 2,
+            sum(step.work.bytes for step in own),
+            sum(step.work.weight_bytes for step in own),
+            sum(step.floor for step in own),
+            sum(step.time.median for step in own),
+            trace.seconds,
+        ),
+    )
+
+
+def _figures(
+    macs: int, moved: int, weights: int, floor: float, seconds: float, whole: float
+) -> tuple[str, ...]:
+    return (
+        f"{macs:,}" if macs else "",
+        digits(moved / 1e6),
+        digits(weights / 1e6) if weights else "",
+        digits(floor * 1e3),
+        digits(seconds * 1e3),
+        f"{seconds / whole:.1%}",
+        f"{floor / seconds:.0%}",
+    )
+
+
+# ---------------------------------------------------------------------------------------- layout
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
+    """Rows of a table, the first ``left`` columns to the left and the others to the right."""
+    widths = [max(map(cells_wide, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = []
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            space = " " * (width - cells_wide(cell))
+            cells.append(cell + space if i < left else space + cell)
+        yield "  ".join(cells).rstrip()
+
+
+def fitted(text: str, width: int) -> str:
+    """A text that is cut where it is too long."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    space = " " * indent
+    return wrap(text, WIDTH, initial_indent=space, subsequent_indent=space + "  ")
+
+
+# ------------------------------------------------------------------------------------------ data
+
+
+def as_data(trace: Trace) -> dict[str, Any]:
+    """What ``netspec trace --json`` prints; the keys are an interface for scripts."""
+    rates = trace.rates
+    own = trace.own
+    return {
+        "name": trace.net.name,
+        "asked": trace.label,
+        "row": trace.row,
+        "file": trace.span.source.name,
+        "line": trace.span.line,
+        "text": text_of(trace),
+        "backend": trace.backend,
+        "dtype": str(trace.dtype).removeprefix("torch."),
+        "batch": trace.batch,
+        "rounds": trace.rounds,
+        "floor": rates and {"gflop_per_s": rates.product / 1e9, "copy_gb_per_s": rates.copy / 1e9},
+        "stages": [
+            {
+                "name": stage.name,
+                "op": stage.op,
+                "kernel": stage.kernel,
+                "output": list(stage.output),
+                "parameters": stage.parameters,
+                "macs": stage.macs,
+                "steps": list(stage.steps),
+                "becomes": stage.becomes or None,
+            }
+            for stage in trace.stages
+        ],
+        "rewrites": [
+            {
+                "rule": rewrite.rule,
+                "equation": rewrite.equation,
+                "made": [
+                    {"stages": list(stages), "result": made or None}
+                    for stages, made in rewrite.made
+                ],
+            }
+            for rewrite in trace.rewrites
+        ],
+        "refusals": [
+            {
+                "rule": refusal.rule,
+                "equation": refusal.equation,
+                "reason": refusal.reason,
+                "stages": [list(stages) for stages in refusal.stages],
+            }
+            for refusal in trace.refusals
+        ],
+        "steps": [_step_data(step, trace) for step in trace.steps],
+        "total": {
+            "steps": len(own),
+            "macs": sum(step.work.operations for step in own) // 2,
+            "bytes": sum(step.work.bytes for step in own),
+            "weight_bytes": sum(step.work.weight_bytes for step in own),
+            "floor_ms": sum(step.floor for step in own) * 1e3,
+            "median_ms": sum(step.time.median for step in own) * 1e3,
+        },
+        "net": {"steps": trace.count, "median_ms": trace.seconds * 1e3 if trace.steps else None},
+    }
+
+
+def _step_data(step: StepTrace, trace: Trace) -> dict[str, Any]:
+    return {
+        "step": step.number,
+        "stage": step.stage,
+        "op": step.work.op.name,
+        "kernel": step.work.op.kernel_text(step.work.inputs),
+        "row": step.row,
+        "computes": list(step.computes),
+        **step.choice.as_json(),
+        "writes": [
+            {
+                "stage": place.stage,
+                "size": list(place.shape),
+                "buffer": place.buffer,
+                "channel": place.start,
+                "of": place.whole or None,
+                "offset": place.offset,
+                "freed_after": place.last,
+            }
+            for place in step.places
+        ],
+        "macs": step.work.operations // 2,
+        "bytes": step.work.bytes,
+        "weight_bytes": step.work.weight_bytes,
+        "floor_ms": step.floor * 1e3,
+        "median_ms": step.time.median * 1e3,
+        "spread_ms": [step.time.low * 1e3, step.time.high * 1e3],
+        "share": step.time.median / trace.seconds,
+    }
