@@ -15,7 +15,6 @@ import torch
 from netspec.backends.implementation import Work
 from netspec.backends.lowered import Lowered
 from netspec.bench.layers import Profile, least, profiled
-from netspec.bench.machine import Rates
 from netspec.bench.timing import Timing
 from netspec.choices import Choice
 from netspec.compiler import compile, random_images
@@ -36,9 +35,9 @@ ROUNDS = 9
 class StageTrace:
     """A stage of the row as the spec means it; counts are for one image.
 
-    ``steps`` are those that compute it.  Where there are none, ``becomes`` says what it is instead:
-    ``view`` of what it reads, ``in place`` for a concatenation whose parts are written where they
-    belong, or ``dropped``.
+    ``steps`` are those that it went into, ``elsewhere`` the other rows that they are counted to.
+    Where there are none, ``becomes`` says what it is instead: ``view`` of what it reads, ``in
+    place`` for a concatenation whose parts are written where they belong, or ``dropped``.
     """
 
     name: str
@@ -48,17 +47,17 @@ class StageTrace:
     parameters: int
     macs: int
     steps: tuple[int, ...]
+    elsewhere: tuple[str, ...]
     becomes: str
 
 
 @dataclass(frozen=True)
 class Rewrite:
-    """What passes did with one equation: ``made`` has stages, and what became of them; nothing if
-    they went."""
+    """What a pass did: ``made`` has stages, and what became of them; nothing if they went."""
 
     rule: str
     equation: str
-    made: tuple[tuple[tuple[str, ...], str], ...]
+    made: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -92,14 +91,14 @@ class Place:
 class StepTrace:
     """A step of the plan: ``number`` is its place there, ``row`` the row that it is counted to.
 
-    ``computes`` are the stages of the spec that it computes, or helps to.
+    ``made_of`` are the stages of the spec that went into it; ``floor`` is in seconds.
     """
 
     number: int
     stage: str
     row: str
     is_own: bool
-    computes: tuple[str, ...]
+    made_of: tuple[str, ...]
     work: Work
     choice: Choice
     places: tuple[Place, ...]
@@ -115,15 +114,16 @@ class Trace:
         net: the net.
         label: the row or stage, as it was asked for.
         span: where it stands.
-        row: the row that it belongs to.
+        row: the row of the table that it belongs to.
         stages: what the spec means by it.
         rewrites: those that touched a stage of it, in the order of passes.
         refusals: those that were refused, in the same order.
-        steps: the steps of the plan that compute it; those of other rows are not ``is_own``.
+        steps: the steps of the plan that compute it.  A step is counted to the row of the last
+            stage that it computes, so that rows add up to the net; others are not ``is_own``.
         count: how many steps the plan has.
         backend, dtype, batch, rounds: what was measured, and how often.
-        rates: the machine's own, from the same rounds; None if there is no step to measure.
-        seconds: what all steps of the plan took.
+        profile: all steps of the plan, and the machine's rates from the same rounds; None if the
+            row has no step to measure.
     """
 
     net: Net
@@ -139,8 +139,7 @@ class Trace:
     dtype: torch.dtype
     batch: int
     rounds: int
-    rates: Rates | None
-    seconds: float
+    profile: Profile | None
 
     @property
     def own(self) -> list[StepTrace]:
@@ -181,6 +180,8 @@ def trace(
     held = net if isinstance(net, Net) else load(net)
     graph = held.graph
     names, span = _asked(held, row)
+    of = _row_of(graph, next(iter(names)))
+    counted = names if row in graph.rows else dict.fromkeys(graph.rows[of].stages)
     model = compile(held, dtype=dtype, batch=batch, measured=measured)
     lowered = model.lowered
     way = Way(graph, lowered.graph)
@@ -194,18 +195,17 @@ def trace(
         net=held,
         label=row,
         span=span,
-        row=_row_of(graph, next(iter(names))),
+        row=of,
         stages=tuple(_stage(graph, lowered, way, name) for name in names),
         rewrites=rewrites,
         refusals=refusals,
-        steps=tuple(_step(graph, lowered, way, names, i, profile) for i in steps if profile),
+        steps=tuple(_step(graph, lowered, way, counted, i, profile) for i in steps if profile),
         count=len(lowered.plan.steps),
         backend=lowered.backend.name,
         dtype=dtype,
         batch=batch,
         rounds=rounds,
-        rates=profile.rates if profile else None,
-        seconds=profile.seconds if profile else 0.0,
+        profile=profile,
     )
 
 
@@ -218,7 +218,10 @@ def _asked(net: Net, label: str) -> tuple[dict[str, None], Span]:
     try:
         name = graph.find(label)
     except KeyError as error:
-        raise DataError(f"{net.name}: {error.args[0]}") from None
+        message = str(error.args[0])
+        rows = ", ".join(row.label for row in graph.rows.values() if not row.is_inner)
+        guess = "" if "did you mean" in message else f"; its rows are {rows}"
+        raise DataError(f"{net.name}: {message}{guess}") from None
     if name in graph.inputs:
         raise DataError(f"{net.name}: {name} is an input, which nothing computes: name a row")
     return {name: None}, graph.stage(name).span
@@ -230,11 +233,11 @@ def _row_of(graph: Graph, stage: str) -> str:
 
 
 def _stage(graph: Graph, lowered: Lowered, way: Way, name: str) -> StageTrace:
-    op, inputs = graph.stage(name).op, graph.shapes_into(name)
-    totals = graph.totals([name])
-    steps = tuple(
-        i for i, step in enumerate(lowered.plan.steps) if name in way.parts_of(step.stage)
-    )
+    op, inputs, totals = graph.stage(name).op, graph.shapes_into(name), graph.totals([name])
+    parts = {i: way.parts_of(step.stage) for i, step in enumerate(lowered.plan.steps)}
+    steps = tuple(i for i, found in parts.items() if name in found)
+    rows = {_row_of(graph, way.in_order(parts[i])[-1]): None for i in steps}
+    rows.pop(_row_of(graph, name), None)
     becomes = ""
     if not steps:
         is_there = name in lowered.graph
@@ -248,6 +251,7 @@ def _stage(graph: Graph, lowered: Lowered, way: Way, name: str) -> StageTrace:
         totals.parameters,
         totals.macs,
         steps,
+        tuple(rows),
         becomes,
     )
 
@@ -255,15 +259,21 @@ def _stage(graph: Graph, lowered: Lowered, way: Way, name: str) -> StageTrace:
 def _told(entries: Iterable[Entry]) -> tuple[tuple[Rewrite, ...], tuple[Refusal, ...]]:
     """Entries of one rule, and one reason, together."""
     contracts = {one.RULE: contract(one) for one in PIPELINE}
-    made: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+    made: dict[str, dict[tuple[str, ...], list[str]]] = {}
     refused: dict[tuple[str, int], list[tuple[str, ...]]] = {}
     for entry in entries:
         if entry.refusal:
             refused.setdefault((entry.rule, entry.refusal), []).append(entry.stages)
         else:
-            made.setdefault(entry.rule, []).append((entry.stages, entry.result))
+            results = made.setdefault(entry.rule, {}).setdefault(entry.stages, [])
+            results += [entry.result] if entry.result else []
     rewrites = (
-        Rewrite(rule, contracts[rule].equation, tuple(found)) for rule, found in made.items()
+        Rewrite(
+            rule,
+            contracts[rule].equation,
+            tuple((stages, tuple(results)) for stages, results in found.items()),
+        )
+        for rule, found in made.items()
     )
     refusals = (
         Refusal(rule, contracts[rule].equation, contracts[rule].refusals[number], tuple(found))
@@ -273,7 +283,7 @@ def _told(entries: Iterable[Entry]) -> tuple[tuple[Rewrite, ...], tuple[Refusal,
 
 
 def _step(
-    graph: Graph, lowered: Lowered, way: Way, names: Iterable[str], number: int, profile: Profile
+    graph: Graph, lowered: Lowered, way: Way, counted: Iterable[str], number: int, profile: Profile
 ) -> StepTrace:
     step = lowered.plan.steps[number]
     parts = way.in_order(way.parts_of(step.stage))
@@ -282,17 +292,18 @@ def _step(
         number,
         step.stage,
         row=_row_of(graph, parts[-1]),
-        is_own=parts[-1] in names,
-        computes=parts,
+        is_own=parts[-1] in counted,
+        made_of=parts,
         work=work,
         choice=lowered.choices[step.stage],
-        places=tuple(_place(lowered.plan, slot) for slot in step.writes),
+        places=tuple(place_of(lowered.plan, slot) for slot in step.writes),
         floor=least(work, profile.rates),
         time=profile.steps[number],
     )
 
 
-def _place(plan: Plan, number: int) -> Place:
+def place_of(plan: Plan, number: int) -> Place:
+    """Where a slot of a plan lies."""
     slot = plan.slots[number]
     buffer = plan.buffers[slot.buffer]
     whole = next(s.stage for s in plan.slots if s.buffer == slot.buffer and s.shape == buffer.shape)

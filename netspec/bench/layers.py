@@ -71,7 +71,7 @@ def least(work: Work, rates: Rates) -> float:
     return max(work.operations / rates.product, work.bytes / rates.copy)
 
 
-def bench_layers(
+def bench(
     specs: Sequence[str],
     *,
     settings: Mapping[str, str],

@@ -54,18 +54,7 @@ def main() -> None:
     """Turn the layer table of a paper into a network that is checked, fast and trainable."""
 
 
-for command in (
-    check,
-    summary,
-    document,
-    diff,
-    draw,
-    fmt,
-    compile,
-    run,
-    bench,
-    trace,
-    explain,
-    ops,
-):
+COMMANDS = (check, summary, document, diff, draw, fmt, compile, trace, run, bench, explain, ops)
+
+for command in COMMANDS:
     main.add_command(command)

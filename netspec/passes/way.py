@@ -30,7 +30,7 @@ class Way:
                 self._parts[entry.result] = self.parts_of(entry.result) | touched
 
     def parts_of(self, stage: str) -> frozenset[str]:
-        """The stages of the spec that a stage of the rewritten graph computes, or helps to."""
+        """The stages of the spec that went into a stage of the rewritten graph."""
         return self._parts.get(stage, frozenset())
 
     def in_order(self, stages: Iterable[str]) -> tuple[str, ...]:

@@ -5,25 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netspec.language.diagnostics import cells_wide, printable
 from netspec.symbols import by
-from netspec.views.bench import Style, digits
+from netspec.views.bench import Style, digits, others
 
 if TYPE_CHECKING:
     from netspec.tracing import Place, StageTrace, StepTrace, Trace
 
 WIDTH = 100
 STAGES = ("stage", "operator", "kernel", "output", "parameters", "MACs", "step")
-TIMES = ("step", "operator", "MACs", "MB", "of weights", "floor ms", "ms", "share", "of floor")
+TIMES = ("step", "operator", "MACs", "MB", "weights MB", "floor ms", "ms", "share", "of floor")
+WITHOUT_STEP = {
+    "dropped": "passes dropped it",
+    "view": "it is a view of what it reads",
+    "in place": "its parts are written where they belong",
+}
 
 
 def lines(trace: Trace, style: Style) -> Iterator[str]:
     """The row, its rewrites, what was refused, its steps, their times."""
     net, dtype = trace.net, str(trace.dtype).removeprefix("torch.")
-    title = f"{style(net.name, 'strong')} {style(trace.label, 'strong')}"
-    yield title + (f"  {printable(net.title)}" if net.title else "")
+    row = "" if trace.label in net.graph.rows else f", of row {trace.row}"
+    title = f"  {printable(net.title)}" if net.title else ""
+    yield f"{style(f'{net.name} {trace.label}', 'strong')}{row}{title}"
     yield f"{trace.backend}, {dtype}, batch {trace.batch}{_machine(trace)}"
     yield ""
     yield style(f"{trace.span.source.name}, line {trace.span.line}", "quiet")
@@ -35,7 +41,8 @@ def lines(trace: Trace, style: Style) -> Iterator[str]:
         yield ""
         yield from _rule(rewrite.rule, rewrite.equation, style)
         for stages, made in rewrite.made:
-            yield from _wrapped(f"{', '.join(stages)}  =>  {made or 'gone'}", 4)
+            became = ", ".join(made) or "gone, and all that it alone reads"
+            yield from _wrapped(f"{', '.join(stages)}  =>  {became}", 4)
     for refusal in trace.refusals:
         yield ""
         yield from _rule(f"{refusal.rule}, refused", refusal.equation, style, "note")
@@ -60,9 +67,9 @@ def text_of(trace: Trace) -> str:
 
 
 def _machine(trace: Trace) -> str:
-    if trace.rates is None:
+    if trace.profile is None:
         return ""
-    product, copy = (digits(rate / 1e9) for rate in trace.rates)
+    product, copy = (digits(rate / 1e9) for rate in trace.profile.rates)
     return f"; this machine multiplies {product} GFLOP/s and copies {copy} GB/s"
 
 
@@ -88,7 +95,16 @@ def _stage(stage: StageTrace) -> tuple[str, ...]:
         by(stage.output),
         f"{stage.parameters:,}" if stage.parameters else "",
         f"{stage.macs:,}" if stage.macs else "",
-        ", ".join(map(str, stage.steps)) or stage.becomes,
+        _becomes(stage),
+    )
+
+
+def _becomes(stage: StageTrace) -> str:
+    numbers = ", ".join(map(str, stage.steps))
+    return (
+        f"{numbers} in {', '.join(stage.elsewhere)}"
+        if stage.elsewhere
+        else numbers or stage.becomes
     )
 
 
@@ -99,36 +115,41 @@ def _rule(rule: str, equation: str, style: Style, role: str = "help") -> Iterato
 
 
 def _steps(trace: Trace, style: Style) -> Iterator[str]:
-    if not trace.steps:
-        yield "No step of the plan computes it."
+    if trace.profile is None:
+        reasons = dict.fromkeys(WITHOUT_STEP[stage.becomes] for stage in trace.stages)
+        yield f"No step of the plan computes it: {', '.join(reasons)}."
         return
     for step in trace.steps:
-        yield from _step(step, trace, style)
+        yield from _step(step, style)
     yield ""
-    own, times = trace.own, [_time(step, trace) for step in trace.steps]
-    rows = list(aligned([TIMES, *times, _total(trace)] if own else [TIMES, *times], left=2))
-    yield style(rows[0], "strong")
-    for line, step in zip(rows[1:], trace.steps, strict=False):
+    own, whole = trace.own, trace.profile.seconds
+    rows = [TIMES, *(_time(step, whole) for step in trace.steps)]
+    if own:
+        rows.append((trace.label, "", *_figures(totals(own), whole)))
+    table = list(aligned(rows, left=2))
+    yield style(table[0], "strong")
+    for line, step in zip(table[1:], trace.steps, strict=False):
         yield line if step.is_own else style(line, "quiet")
     if own:
-        yield style(rows[-1], "strong")
-    for row in dict.fromkeys(step.row for step in trace.steps if not step.is_own):
-        numbers = [str(step.number) for step in trace.steps if step.row == row and not step.is_own]
-        counted = "is counted" if len(numbers) == 1 else "are counted"
-        yield f"step {', '.join(numbers)} {counted} to row {row}"
-    rounds = "1 run" if trace.rounds == 1 else f"{trace.rounds} runs"
-    yield f"medians of {rounds}; all {trace.count} steps take {digits(trace.seconds * 1e3)} ms"
+        yield style(table[-1], "strong")
+    for step in trace.steps:
+        if not step.is_own:
+            yield style(f"step {step.number} is counted to row {step.row}", "quiet")
+    rounds = "one run" if trace.rounds == 1 else f"{trace.rounds} runs"
+    yield f"medians of {rounds}; the net's {trace.count} steps take {digits(whole * 1e3)} ms"
+    yield from others(trace.profile.others, style)
 
 
-def _step(step: StepTrace, trace: Trace, style: Style) -> Iterator[str]:
+def _step(step: StepTrace, style: Style) -> Iterator[str]:
     head = f"step {step.number}"
     kernel = step.work.op.kernel_text(step.work.inputs)
     rest = f"  {step.work.op.name}{f' {kernel}' if kernel else ''}  {step.stage}"
+    rest += "" if step.is_own else f", of row {step.row}"
     first, *more = wrap(head + rest, WIDTH, subsequent_indent="    ")
     yield style(head, "strong") + first[len(head) :]
     yield from more
-    if len(step.computes) > 1:
-        yield from _wrapped(f"computes {', '.join(step.computes)}", 4)
+    if len(step.made_of) > 1:
+        yield from _wrapped(f"made of {', '.join(step.made_of)}", 4)
     yield from _wrapped(f"by {_choice(step)}", 4)
     for place in step.places:
         yield from _wrapped(_place(place, apart=len(step.places) > 1), 4)
@@ -152,51 +173,44 @@ def _place(place: Place, *, apart: bool) -> str:
         end = place.start + place.shape.channels - 1
         size += f" as channels {place.start:,} to {end:,} of {place.whole}"
     ends = "kept as an output" if place.last is None else f"freed after step {place.last}"
-    return f"writes {size} in buffer {place.buffer}, arena {place.offset:,}, {ends}"
+    where = f"buffer {place.buffer}, from element {place.offset:,} of the arena"
+    return f"writes {size} to {where}, {ends}"
 
 
-def _time(step: StepTrace, trace: Trace) -> tuple[str, ...]:
-    return (
-        str(step.number),
-        step.work.op.name,
-        *_figures(
-            step.work.operations // 2,
-            step.work.bytes,
-            step.work.weight_bytes,
-            step.floor,
-            step.time.median,
-            trace.seconds,
-        ),
+class Totals(NamedTuple):
+    """What steps add up to; times in seconds."""
+
+    macs: int
+    bytes: int
+    weight_bytes: int
+    floor: float
+    seconds: float
+
+
+def totals(steps: Sequence[StepTrace]) -> Totals:
+    """The sum of steps."""
+    return Totals(
+        sum(step.work.operations for step in steps) // 2,
+        sum(step.work.bytes for step in steps),
+        sum(step.work.weight_bytes for step in steps),
+        sum(step.floor for step in steps),
+        sum(step.time.median for step in steps),
     )
 
 
-def _total(trace: Trace) -> tuple[str, ...]:
-    own = trace.own
-    return (
-        trace.label,
-        "",
-        *_figures(
-            sum(step.work.operations for step in own) // 2,
-            sum(step.work.bytes for step in own),
-            sum(step.work.weight_bytes for step in own),
-            sum(step.floor for step in own),
-            sum(step.time.median for step in own),
-            trace.seconds,
-        ),
-    )
+def _time(step: StepTrace, whole: float) -> tuple[str, ...]:
+    return str(step.number), step.work.op.name, *_figures(totals([step]), whole)
 
 
-def _figures(
-    macs: int, moved: int, weights: int, floor: float, seconds: float, whole: float
-) -> tuple[str, ...]:
+def _figures(of: Totals, whole: float) -> tuple[str, ...]:
     return (
-        f"{macs:,}" if macs else "",
-        digits(moved / 1e6),
-        digits(weights / 1e6) if weights else "",
-        digits(floor * 1e3),
-        digits(seconds * 1e3),
-        f"{seconds / whole:.1%}",
-        f"{floor / seconds:.0%}",
+        f"{of.macs:,}" if of.macs else "",
+        digits(of.bytes / 1e6),
+        digits(of.weight_bytes / 1e6) if of.weight_bytes else "",
+        digits(of.floor * 1e3),
+        digits(of.seconds * 1e3),
+        f"{of.seconds / whole:.1%}",
+        f"{of.floor / of.seconds:.0%}",
     )
 
 
@@ -229,8 +243,8 @@ def _wrapped(text: str, indent: int) -> list[str]:
 
 def as_data(trace: Trace) -> dict[str, Any]:
     """What ``netspec trace --json`` prints; the keys are an interface for scripts."""
-    rates = trace.rates
-    own = trace.own
+    profile, sums = trace.profile, totals(trace.own)
+    rates = profile and profile.rates
     return {
         "name": trace.net.name,
         "asked": trace.label,
@@ -252,6 +266,7 @@ def as_data(trace: Trace) -> dict[str, Any]:
                 "parameters": stage.parameters,
                 "macs": stage.macs,
                 "steps": list(stage.steps),
+                "elsewhere": list(stage.elsewhere),
                 "becomes": stage.becomes or None,
             }
             for stage in trace.stages
@@ -261,8 +276,7 @@ def as_data(trace: Trace) -> dict[str, Any]:
                 "rule": rewrite.rule,
                 "equation": rewrite.equation,
                 "made": [
-                    {"stages": list(stages), "result": made or None}
-                    for stages, made in rewrite.made
+                    {"stages": list(stages), "results": list(made)} for stages, made in rewrite.made
                 ],
             }
             for rewrite in trace.rewrites
@@ -276,27 +290,28 @@ def as_data(trace: Trace) -> dict[str, Any]:
             }
             for refusal in trace.refusals
         ],
-        "steps": [_step_data(step, trace) for step in trace.steps],
+        "steps": [_step_data(step) for step in trace.steps],
         "total": {
-            "steps": len(own),
-            "macs": sum(step.work.operations for step in own) // 2,
-            "bytes": sum(step.work.bytes for step in own),
-            "weight_bytes": sum(step.work.weight_bytes for step in own),
-            "floor_ms": sum(step.floor for step in own) * 1e3,
-            "median_ms": sum(step.time.median for step in own) * 1e3,
+            "macs": sums.macs,
+            "bytes": sums.bytes,
+            "weight_bytes": sums.weight_bytes,
+            "floor_ms": sums.floor * 1e3,
+            "median_ms": sums.seconds * 1e3,
         },
-        "net": {"steps": trace.count, "median_ms": trace.seconds * 1e3 if trace.steps else None},
+        "net": profile and {"steps": trace.count, "median_ms": profile.seconds * 1e3},
+        "others": profile and profile.others,
     }
 
 
-def _step_data(step: StepTrace, trace: Trace) -> dict[str, Any]:
+def _step_data(step: StepTrace) -> dict[str, Any]:
     return {
         "step": step.number,
         "stage": step.stage,
         "op": step.work.op.name,
         "kernel": step.work.op.kernel_text(step.work.inputs),
         "row": step.row,
-        "computes": list(step.computes),
+        "is_own": step.is_own,
+        "made_of": list(step.made_of),
         **step.choice.as_json(),
         "writes": [
             {
@@ -316,5 +331,4 @@ def _step_data(step: StepTrace, trace: Trace) -> dict[str, Any]:
         "floor_ms": step.floor * 1e3,
         "median_ms": step.time.median * 1e3,
         "spread_ms": [step.time.low * 1e3, step.time.high * 1e3],
-        "share": step.time.median / trace.seconds,
     }
