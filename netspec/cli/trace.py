@@ -52,7 +52,8 @@ def trace(
 
     from netspec.tracing import ROUNDS
     from netspec.tracing import trace as follow
-    from netspec.views.trace import as_data, lines
+    from netspec.views.trace import lines
+    from netspec.views.trace_data import as_data
 
     with progress(ROUNDS + 1) as advance:
         found = follow(

@@ -1,18 +1,14 @@
-"""The way of a row through the compiler, as text and as plain data."""
+"""The way of a row through the compiler, as text."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netspec.language.diagnostics import cells_wide, printable
 from netspec.symbols import by
+from netspec.traced import Place, StageTrace, StepTrace, Sums, Trace, summed
 from netspec.views.bench import Style, digits, others
-
-if TYPE_CHECKING:
-    from netspec.tracing import Place, StageTrace, StepTrace, Trace
 
 WIDTH = 100
 STAGES = ("stage", "operator", "kernel", "output", "parameters", "MACs", "step")
@@ -33,7 +29,7 @@ def lines(trace: Trace, style: Style) -> Iterator[str]:
     yield f"{trace.backend}, {dtype}, batch {trace.batch}{_machine(trace)}"
     yield ""
     yield style(f"{trace.span.source.name}, line {trace.span.line}", "quiet")
-    for line in text_of(trace).splitlines():
+    for line in trace.text.splitlines():
         yield f"  {fitted(printable(line), WIDTH - 2)}"
     yield ""
     yield from _stages(trace, style)
@@ -50,20 +46,6 @@ def lines(trace: Trace, style: Style) -> Iterator[str]:
         yield from _wrapped("; ".join(", ".join(stages) for stages in refusal.stages), 4)
     yield ""
     yield from _steps(trace, style)
-
-
-def text_of(trace: Trace) -> str:
-    """The row or operator as the spec writes it: its line, and those up to the last bracket."""
-    span = trace.span
-    rest = span.source.text[span.source.line_start(span.line) :].splitlines()
-    depth, shown = 0, []
-    for line in rest:
-        shown.append(line)
-        code = re.sub(r'"[^"]*"', "", line).partition("#")[0]
-        depth += sum(code.count(c) for c in "{(") - sum(code.count(c) for c in "})")
-        if depth <= 0:
-            break
-    return "\n".join(shown)
 
 
 def _machine(trace: Trace) -> str:
@@ -125,7 +107,7 @@ def _steps(trace: Trace, style: Style) -> Iterator[str]:
     own, whole = trace.own, trace.profile.seconds
     rows = [TIMES, *(_time(step, whole) for step in trace.steps)]
     if own:
-        rows.append((trace.label, "", *_figures(totals(own), whole)))
+        rows.append((trace.label, "", *_figures(summed(own), whole)))
     table = list(aligned(rows, left=2))
     yield style(table[0], "strong")
     for line, step in zip(table[1:], trace.steps, strict=False):
@@ -177,32 +159,11 @@ def _place(place: Place, *, apart: bool) -> str:
     return f"writes {size} to {where}, {ends}"
 
 
-class Totals(NamedTuple):
-    """What steps add up to; times in seconds."""
-
-    macs: int
-    bytes: int
-    weight_bytes: int
-    floor: float
-    seconds: float
-
-
-def totals(steps: Sequence[StepTrace]) -> Totals:
-    """The sum of steps."""
-    return Totals(
-        sum(step.work.operations for step in steps) // 2,
-        sum(step.work.bytes for step in steps),
-        sum(step.work.weight_bytes for step in steps),
-        sum(step.floor for step in steps),
-        sum(step.time.median for step in steps),
-    )
-
-
 def _time(step: StepTrace, whole: float) -> tuple[str, ...]:
-    return str(step.number), step.work.op.name, *_figures(totals([step]), whole)
+    return str(step.number), step.work.op.name, *_figures(summed([step]), whole)
 
 
-def _figures(of: Totals, whole: float) -> tuple[str, ...]:
+def _figures(of: Sums, whole: float) -> tuple[str, ...]:
     return (
         f"{of.macs:,}" if of.macs else "",
         digits(of.bytes / 1e6),
@@ -236,99 +197,3 @@ def fitted(text: str, width: int) -> str:
 def _wrapped(text: str, indent: int) -> list[str]:
     space = " " * indent
     return wrap(text, WIDTH, initial_indent=space, subsequent_indent=space + "  ")
-
-
-# ------------------------------------------------------------------------------------------ data
-
-
-def as_data(trace: Trace) -> dict[str, Any]:
-    """What ``netspec trace --json`` prints; the keys are an interface for scripts."""
-    profile, sums = trace.profile, totals(trace.own)
-    rates = profile and profile.rates
-    return {
-        "name": trace.net.name,
-        "asked": trace.label,
-        "row": trace.row,
-        "file": trace.span.source.name,
-        "line": trace.span.line,
-        "text": text_of(trace),
-        "backend": trace.backend,
-        "dtype": str(trace.dtype).removeprefix("torch."),
-        "batch": trace.batch,
-        "rounds": trace.rounds,
-        "floor": rates and {"gflop_per_s": rates.product / 1e9, "copy_gb_per_s": rates.copy / 1e9},
-        "stages": [
-            {
-                "name": stage.name,
-                "op": stage.op,
-                "kernel": stage.kernel,
-                "output": list(stage.output),
-                "parameters": stage.parameters,
-                "macs": stage.macs,
-                "steps": list(stage.steps),
-                "elsewhere": list(stage.elsewhere),
-                "becomes": stage.becomes or None,
-            }
-            for stage in trace.stages
-        ],
-        "rewrites": [
-            {
-                "rule": rewrite.rule,
-                "equation": rewrite.equation,
-                "made": [
-                    {"stages": list(stages), "results": list(made)} for stages, made in rewrite.made
-                ],
-            }
-            for rewrite in trace.rewrites
-        ],
-        "refusals": [
-            {
-                "rule": refusal.rule,
-                "equation": refusal.equation,
-                "reason": refusal.reason,
-                "stages": [list(stages) for stages in refusal.stages],
-            }
-            for refusal in trace.refusals
-        ],
-        "steps": [_step_data(step) for step in trace.steps],
-        "total": {
-            "macs": sums.macs,
-            "bytes": sums.bytes,
-            "weight_bytes": sums.weight_bytes,
-            "floor_ms": sums.floor * 1e3,
-            "median_ms": sums.seconds * 1e3,
-        },
-        "net": profile and {"steps": trace.count, "median_ms": profile.seconds * 1e3},
-        "others": profile and profile.others,
-    }
-
-
-def _step_data(step: StepTrace) -> dict[str, Any]:
-    return {
-        "step": step.number,
-        "stage": step.stage,
-        "op": step.work.op.name,
-        "kernel": step.work.op.kernel_text(step.work.inputs),
-        "row": step.row,
-        "is_own": step.is_own,
-        "made_of": list(step.made_of),
-        **step.choice.as_json(),
-        "writes": [
-            {
-                "stage": place.stage,
-                "size": list(place.shape),
-                "buffer": place.buffer,
-                "channel": place.start,
-                "of": place.whole or None,
-                "offset": place.offset,
-                "freed_after": place.last,
-            }
-            for place in step.places
-        ],
-        "macs": step.work.operations // 2,
-        "bytes": step.work.bytes,
-        "weight_bytes": step.work.weight_bytes,
-        "floor_ms": step.floor * 1e3,
-        "median_ms": step.time.median * 1e3,
-        "spread_ms": [step.time.low * 1e3, step.time.high * 1e3],
-    }
