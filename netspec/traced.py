@@ -43,7 +43,7 @@ class Rewrite:
     """What a pass did: ``made`` has stages, and what became of them; nothing if they went."""
 
     rule: str
-    equation: str
+    summary: str
     made: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 
 
@@ -52,7 +52,7 @@ class Refusal:
     """The stages that a pass left as they were, and why."""
 
     rule: str
-    equation: str
+    summary: str
     reason: str
     stages: tuple[tuple[str, ...], ...]
 

@@ -145,13 +145,13 @@ def _told(entries: Iterable[Entry]) -> tuple[tuple[Rewrite, ...], tuple[Refusal,
     rewrites = (
         Rewrite(
             rule,
-            contracts[rule].equation,
+            contracts[rule].summary,
             tuple((stages, tuple(results)) for stages, results in found.items()),
         )
         for rule, found in made.items()
     )
     refusals = (
-        Refusal(rule, contracts[rule].equation, contracts[rule].refusals[number], tuple(found))
+        Refusal(rule, contracts[rule].summary, contracts[rule].refusals[number], tuple(found))
         for (rule, number), found in refused.items()
     )
     return tuple(rewrites), tuple(refusals)

@@ -1,4 +1,4 @@
-"""What a pass promises: its equation, and a sentence for each refusal, from its docstring."""
+"""What a pass promises: its rule in short, and a sentence for each refusal, from its docstring."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import NamedTuple
 
 from netspec.passes import Pass
 
-_NUMBERED = re.compile(r"^(\d+)\. (.+?)[;.]?$(?=\n^\d|\n\n|\Z)", re.MULTILINE | re.DOTALL)
+_NUMBERED = re.compile(r"^(\d+)\. (.+?)[;.]?$(?=\n\d|\Z)", re.MULTILINE | re.DOTALL)
 
 
 class Contract(NamedTuple):
-    """The equation, with what the docstring says beside it, and refusals by number."""
+    """The first paragraph of the docstring, which opens with the equation; refusals by number."""
 
-    equation: str
+    summary: str
     refusals: dict[int, str]
 
 
 def contract(one: Pass) -> Contract:
-    """Read the docstring of a pass: its first paragraph, and the list behind ``Refuses when``."""
+    """Read the docstring of a pass."""
     text = (one.__doc__ or "").strip()
     first, *_ = text.split("\n\n")
-    _, _, cases = text.partition("\nRefuses when\n")
+    cases = text.partition("\nRefuses when\n\n")[2].partition("\n\n")[0]
     refusals = {int(number): _joined(said) for number, said in _NUMBERED.findall(cases)}
     return Contract(_joined(first).removesuffix("."), refusals)
 

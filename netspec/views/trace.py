@@ -11,6 +11,8 @@ from netspec.traced import Place, StageTrace, StepTrace, Sums, Trace, summed
 from netspec.views.bench import Style, digits, others
 
 WIDTH = 100
+SHORTEST = 8
+"""How far names are cut at most, before a table becomes too wide."""
 STAGES = ("stage", "operator", "kernel", "output", "parameters", "MACs", "step")
 TIMES = ("step", "operator", "MACs", "MB", "weights MB", "floor ms", "ms", "share", "of floor")
 WITHOUT_STEP = {
@@ -24,8 +26,9 @@ def lines(trace: Trace, style: Style) -> Iterator[str]:
     """The row, its rewrites, what was refused, its steps, their times."""
     net, dtype = trace.net, str(trace.dtype).removeprefix("torch.")
     row = "" if trace.label in net.graph.rows else f", of row {trace.row}"
-    title = f"  {printable(net.title)}" if net.title else ""
-    yield f"{style(f'{net.name} {trace.label}', 'strong')}{row}{title}"
+    asked = f"{net.name} {trace.label}"
+    title = fitted(f"{row}  {printable(net.title)}".rstrip(), WIDTH - len(asked))
+    yield style(asked, "strong") + title
     yield f"{trace.backend}, {dtype}, batch {trace.batch}{_machine(trace)}"
     yield ""
     yield style(f"{trace.span.source.name}, line {trace.span.line}", "quiet")
@@ -35,13 +38,13 @@ def lines(trace: Trace, style: Style) -> Iterator[str]:
     yield from _stages(trace, style)
     for rewrite in trace.rewrites:
         yield ""
-        yield from _rule(rewrite.rule, rewrite.equation, style)
+        yield from _rule(rewrite.rule, rewrite.summary, style)
         for stages, made in rewrite.made:
             became = ", ".join(made) or "gone, and all that it alone reads"
             yield from _wrapped(f"{', '.join(stages)}  =>  {became}", 4)
     for refusal in trace.refusals:
         yield ""
-        yield from _rule(f"{refusal.rule}, refused", refusal.equation, style, "note")
+        yield from _rule(f"{refusal.rule}, refused", refusal.summary, style, "note")
         yield from _wrapped(f"because {refusal.reason}:", 2)
         yield from _wrapped("; ".join(", ".join(stages) for stages in refusal.stages), 4)
     yield ""
@@ -90,8 +93,8 @@ def _becomes(stage: StageTrace) -> str:
     )
 
 
-def _rule(rule: str, equation: str, style: Style, role: str = "help") -> Iterator[str]:
-    first, *more = wrap(f"{rule}  {equation}", WIDTH, subsequent_indent="  ")
+def _rule(rule: str, summary: str, style: Style, role: str = "help") -> Iterator[str]:
+    first, *more = wrap(f"{rule}  {summary}", WIDTH, subsequent_indent="  ")
     yield style(first[: len(rule)], role) + first[len(rule) :]
     yield from more
 
@@ -155,7 +158,7 @@ def _place(place: Place, *, apart: bool) -> str:
         end = place.start + place.shape.channels - 1
         size += f" as channels {place.start:,} to {end:,} of {place.whole}"
     ends = "kept as an output" if place.last is None else f"freed after step {place.last}"
-    where = f"buffer {place.buffer}, from element {place.offset:,} of the arena"
+    where = f"buffer {place.buffer}, planned at element {place.offset:,} of the arena"
     return f"writes {size} to {where}, {ends}"
 
 
@@ -179,11 +182,16 @@ def _figures(of: Sums, whole: float) -> tuple[str, ...]:
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
-    """Rows of a table, the first ``left`` columns to the left and the others to the right."""
+    """Rows of a table, the first ``left`` columns to the left and the others to the right.
+
+    Names in the first column lose their beginnings where the table is too wide.
+    """
     widths = [max(map(cells_wide, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
+    widths[0] = min(widths[0], max(SHORTEST, WIDTH - sum(widths[1:]) - 2 * len(widths[1:])))
+    for name, *more in rows:
+        first = name if len(name) <= widths[0] else f"…{name[1 - widths[0] :]}"
         cells = []
-        for i, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        for i, (cell, width) in enumerate(zip((first, *more), widths, strict=True)):
             space = " " * (width - cells_wide(cell))
             cells.append(cell + space if i < left else space + cell)
         yield "  ".join(cells).rstrip()

@@ -40,7 +40,7 @@ def as_data(trace: Trace) -> dict[str, Any]:
         "rewrites": [
             {
                 "rule": rewrite.rule,
-                "equation": rewrite.equation,
+                "summary": rewrite.summary,
                 "made": [
                     {"stages": list(stages), "results": list(made)} for stages, made in rewrite.made
                 ],
@@ -50,7 +50,7 @@ def as_data(trace: Trace) -> dict[str, Any]:
         "refusals": [
             {
                 "rule": refusal.rule,
-                "equation": refusal.equation,
+                "summary": refusal.summary,
                 "reason": refusal.reason,
                 "stages": [list(stages) for stages in refusal.stages],
             }
