@@ -32,10 +32,9 @@ def refusals(source: str) -> set[int]:
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Return):
                     found |= {*numbers(inner.value)}
-        elif isinstance(node, ast.Assign) and "refusal" in ast.unparse(node.targets[0]):
-            found |= {*numbers(node.value)}
-        elif isinstance(node, ast.keyword) and node.arg == "refusal":
-            found |= {*numbers(node.value)}
+        elif isinstance(node, ast.Assign | ast.keyword):
+            name = node.arg if isinstance(node, ast.keyword) else ast.unparse(node.targets[0])
+            found |= {*numbers(node.value)} if name == "refusal" else set()
     return found - {0}
 
 

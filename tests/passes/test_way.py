@@ -8,7 +8,7 @@ from netspec.passes.way import Way
 from tests.helpers import load_rows
 
 ROWS = """
-a: concat { conv 1x1, 4 | relu; conv 1x1, 2 | relu; 
+a: concat { conv 1x1, 4 | relu; conv 1x1, 2 | relu;
   avgpool 3x3/1, pad=1, count_pad=on | conv 1x1, 1 | relu }
 b: lrn 3
 c: maxpool 2x2/2
