@@ -50,7 +50,7 @@ def trace(
 
     Raises:
         SpecError: the spec has mistakes.
-        DataError: there is no such row or stage, or it is an input.
+        DataError: there is no such row or stage, or it computes nothing.
     """
     held = net if isinstance(net, Net) else load(net)
     graph = held.graph
@@ -89,6 +89,8 @@ def _asked(net: Net, label: str) -> tuple[dict[str, None], Span]:
     graph = net.graph
     if label in graph.rows:
         row = graph.rows[label]
+        if not row.stages:
+            raise DataError(f"{net.name}: row {label} computes nothing: it hands on {row.output}")
         return dict.fromkeys(row.stages), row.span
     try:
         name = graph.find(label)

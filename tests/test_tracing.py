@@ -169,6 +169,12 @@ def test_what_is_no_row_is_told(net: Net, row: str, message: str) -> None:
     assert message in str(raised.value)
 
 
+def test_a_row_without_stages_is_told() -> None:
+    net = load_rows("block nothing = { output input }\na: conv 1x1, 2\nb: nothing\nc: fc 2")
+    with pytest.raises(DataError, match="row b computes nothing: it hands on a"):
+        trace(net, "b")
+
+
 def test_it_prints_itself_and_the_name_stays_a_function(net: Net) -> None:
     assert str(trace(net, "c")).startswith("example c\ncpu, float32, batch 1; ")
     assert callable(netspec.trace)

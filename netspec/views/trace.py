@@ -62,7 +62,7 @@ def _stages(trace: Trace, style: Style) -> Iterator[str]:
     body = [_stage(stage) for stage in trace.stages]
     if len(body) > 1:
         parameters, macs = (
-            f"{sum(counts):,}"
+            f"{sum(counts):,}" if any(counts) else ""
             for counts in zip(*((s.parameters, s.macs) for s in trace.stages), strict=True)
         )
         body.append((trace.label, "", "", "", parameters, macs, ""))
