@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from netspec.backends.reference import Model
     from netspec.compiler import compile, reference, verify
     from netspec.images import load_image
+    from netspec.tracing import trace
     from netspec.weights import load_weights, save_weights
 
 try:
@@ -57,6 +58,7 @@ __all__ = [
     "reference",
     "save_artifact",
     "save_weights",
+    "trace",
     "verify",
 ]
 
@@ -68,6 +70,7 @@ _NEEDS_TORCH = {
     "reference": "netspec.compiler",
     "verify": "netspec.compiler",
     "load_image": "netspec.images",
+    "trace": "netspec.tracing",
     "load_weights": "netspec.weights",
     "save_artifact": "netspec.artifact",
     "save_weights": "netspec.weights",

@@ -11,7 +11,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from netspec import bundled, load, loads
+from netspec import bundled, load, loads, tracing
+from netspec.bench import machine
 from netspec.cli import main
 from netspec.ops import OPERATORS
 from netspec.passes import PIPELINE, equation
@@ -84,6 +85,27 @@ def test_the_operator_of_the_contributing_guide_works(tmp_path: Path) -> None:
     x = torch.tensor([[-2.0, 3.0]], dtype=torch.float64)
     assert module.LeakyRelu().reference([Shape((2,))], x).tolist() == [[-0.02, 3.0]]
     assert "slope" in as_text(module.LeakyRelu)
+
+
+def test_the_readme_shows_the_way_of_a_row_but_for_its_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tracing, "ROUNDS", 1)
+    monkeypatch.setattr(machine, "SIZE", 64)
+    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("$ netspec trace alexnet C1 --measure\n")[1].split("```")[0]
+    printed = CliRunner().invoke(main, ["trace", "alexnet", "C1"]).output
+
+    def lines(text: str) -> list[str]:
+        """Without rates and times, what depends on them, and the docstrings of passes."""
+        figures = re.compile(r" \d[\d,.]*(ms|%)?(?= |$)")
+        left_out = re.compile(r"    by |note: |\w+  .* => ")
+        kept = [line for line in text.splitlines() if not left_out.match(line)]
+        return [re.sub(r"\s+", " ", figures.sub("", line)) for line in kept]
+
+    assert lines(shown) == lines(printed)
+    assert "ms, torch " in shown
 
 
 def test_every_command_is_in_the_readme() -> None:

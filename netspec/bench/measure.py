@@ -45,12 +45,27 @@ def bench(
     advance: Advance = lambda step: None,
 ) -> Entry:
     """The whole answer: the machine, its rates, and a case for each spec and batch."""
+
+    def one(case: Case) -> Entry:
+        return measured(case, against, rounds, advance)
+
+    return answer(specs, settings=settings, batches=batches, dtype=dtype, one=one)
+
+
+def answer(
+    specs: Sequence[str],
+    *,
+    settings: Mapping[str, str],
+    batches: Sequence[int],
+    dtype: str,
+    one: Callable[[Case], Entry],
+) -> Entry:
+    """The machine, the medians of its rates over the cases, and what is measured of each."""
     cases = []
     for spec in specs:
         for batch in batches:
             with tempfile.TemporaryDirectory(prefix="netspec-bench-") as folder:
-                case = Case(spec, settings, batch, dtype, Path(folder))
-                cases.append(measured(case, against, rounds, advance))
+                cases.append(one(Case(spec, settings, batch, dtype, Path(folder))))
     kept = ("gflop_per_s", "copy_gb_per_s")
     rates = {key: statistics.median(case["floor"][key] for case in cases) for key in kept}
     return {"machine": machine(), "floor": {"dtype": dtype} | rates, "cases": cases}

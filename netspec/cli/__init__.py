@@ -21,6 +21,7 @@ from netspec.cli.fmt import fmt
 from netspec.cli.ops import ops
 from netspec.cli.run import run
 from netspec.cli.summary import summary
+from netspec.cli.trace import trace
 
 
 class _Commands(click.Group):
@@ -53,5 +54,7 @@ def main() -> None:
     """Turn the layer table of a paper into a network that is checked, fast and trainable."""
 
 
-for command in (check, summary, document, diff, draw, fmt, compile, run, bench, explain, ops):
+COMMANDS = (check, summary, document, diff, draw, fmt, compile, trace, run, bench, explain, ops)
+
+for command in COMMANDS:
     main.add_command(command)

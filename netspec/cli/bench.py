@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from netspec.bench import DTYPES, PEERS
 from netspec.cli.common import (
     json_option,
     print_json,
     print_notes,
+    progress,
     reports_errors,
     set_option,
     styled,
 )
 from netspec.net import load
 from netspec.writing import write_whole
-
-if TYPE_CHECKING:
-    from netspec.bench.measure import Advance
 
 FORMS = ("png", "svg")
 LARGEST_BATCH = 100_000
@@ -78,6 +74,12 @@ def _form(path: Path) -> str:
 )
 @click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, metavar="N")
 @click.option(
+    "--layers",
+    "by_layer",
+    is_flag=True,
+    help="Time the compiled net alone, step by step.",
+)
+@click.option(
     "--plot",
     metavar="FILE",
     type=click.Path(path_type=Path),
@@ -93,6 +95,7 @@ def bench(
     dtype: str,
     against: tuple[str, ...],
     rounds: int,
+    by_layer: bool,
     plot: Path | None,
     settings: dict[str, str],
     as_json: bool,
@@ -102,7 +105,11 @@ def bench(
     Outputs are held against float64 first. Then engines take turns, with the machine's own matrix
     product and copy among them; the table shows medians, quartiles, and how many times as long as
     netspec each peer takes. Memory is that of a process of its own.
+
+    With --layers there are no peers: the table shows where the compiled net spends its time.
     """
+    if by_layer:
+        _refuse_beside_layers("against", "plot")
     nets = [load(spec, **settings) for spec in specs]
     for net in nets:
         net.require_numbers()
@@ -110,17 +117,21 @@ def bench(
         from netspec.views.bench_chart import rendered, require_matplotlib
 
         require_matplotlib()
-    from netspec.bench import measure
+    from netspec.bench import layers, measure
     from netspec.views.bench import as_lines
 
-    length = measure.steps(len(specs), len(batches), len(against), rounds)
-    with _progress(length) as advance:
-        answer = measure.bench(
+    if by_layer:
+        length = layers.steps(len(specs), len(batches), rounds)
+        run = partial(layers.bench)
+    else:
+        length = measure.steps(len(specs), len(batches), len(against), rounds)
+        run = partial(measure.bench, against=against)
+    with progress(length) as advance:
+        answer = run(
             specs,
             settings=settings,
             batches=batches,
             dtype=dtype,
-            against=against,
             rounds=rounds,
             advance=advance,
         )
@@ -135,14 +146,8 @@ def bench(
         print_notes(net)
 
 
-@contextmanager
-def _progress(length: int) -> Iterator[Advance]:
-    """A bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda step: None
-        return
-    shown = click.progressbar(
-        length=length, file=sys.stderr, item_show_func=str, show_eta=False, width=24
-    )
-    with shown as bar:
-        yield lambda step: bar.update(1, step)
+def _refuse_beside_layers(*names: str) -> None:
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--layers or --{name}, not both")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -148,3 +149,16 @@ def exit_code(diagnostics: list[Diagnostic]) -> int:
     """2 when all that is wrong stands in the command, in a ``--set``; else 1."""
     in_command = all(d.span.source.name.startswith("--set") for d in diagnostics)
     return 2 if in_command else 1
+
+
+@contextmanager
+def progress(length: int) -> Iterator[Callable[[str], None]]:
+    """A bar on a terminal, nothing elsewhere; it is told each step as it begins."""
+    if not sys.stderr.isatty():
+        yield lambda step: None
+        return
+    shown = click.progressbar(
+        length=length, file=sys.stderr, item_show_func=str, show_eta=False, width=24
+    )
+    with shown as bar:
+        yield lambda step: bar.update(1, step)

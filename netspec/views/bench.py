@@ -1,9 +1,12 @@
-"""A case of ``netspec bench`` as a table, the fastest engine first."""
+"""A case of ``netspec bench`` as a table: the fastest engine first, or the slowest step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from netspec.views import profile
+from netspec.views.profile import Layer
 
 Entry = dict[str, Any]
 Style = Callable[[str, str], str]
@@ -31,13 +34,14 @@ def as_lines(answer: Entry, style: Style) -> Iterator[str]:
 
 def case_lines(case: Entry, style: Style) -> Iterator[str]:
     """One case: engines by time, the floor, who could not be ranked and why, the verdict."""
+    yield _title(case, style)
+    if "layers" in case:
+        yield from _layers(case, style)
+        return
     timed = sorted(
         (e for e in case["engines"] if e["median_ms"] is not None), key=lambda e: e["median_ms"]
     )
     ours = next((e["median_ms"] for e in timed if e["name"] == "netspec"), None)
-    rounds = "1 round" if case["rounds"] == 1 else f"{case['rounds']} rounds"
-    title = f"batch {case['batch']}, {case['dtype']}, {rounds}"
-    yield f"{style(case['name'], 'strong')}  {title}"
     yield style(_row(HEADS), "quiet")
     for entry in timed:
         ratio = entry["median_ms"] / ours if ours and entry["name"] != "netspec" else None
@@ -48,10 +52,30 @@ def case_lines(case: Entry, style: Style) -> Iterator[str]:
             yield f"{style(entry['name'], 'error')}: {entry['error']}"[:LONGEST]
         elif entry["peak_error"]:
             yield f"{style(entry['name'], 'note')}: {entry['peak_error']}"[:LONGEST]
-    if case["others"] is not None and case["others"] > NOTICED:
-        share = f"{case['others']:.0%}"
-        yield f"{style('note', 'note')}: other processes took {share} of the processors meanwhile"
+    yield from others(case["others"], style)
     yield _verdict(case, style)
+
+
+def _title(case: Entry, style: Style) -> str:
+    rounds = "1 round" if case["rounds"] == 1 else f"{case['rounds']} rounds"
+    title = f"batch {case['batch']}, {case['dtype']}, {rounds}"
+    return f"{style(case['name'], 'strong')}  {title}"
+
+
+def _layers(case: Entry, style: Style) -> Iterator[str]:
+    """The steps of the compiled net, the slowest first."""
+    keys = ("stage", "implementation", "median_ms", "gflop", "megabytes")
+    layers = [Layer(*(entry[key] for key in keys)) for entry in case["layers"]]
+    floor = case["floor"]
+    yield from profile.as_lines(layers, floor["gflop_per_s"], floor["copy_gb_per_s"], style)
+    yield from others(case["others"], style)
+
+
+def others(share: float | None, style: Style) -> Iterator[str]:
+    """A note if other processes took so much of the processors that figures are doubted."""
+    if share is not None and share > NOTICED:
+        told = f"other processes took {share:.0%} of the processors meanwhile"
+        yield f"{style('note', 'note')}: {told}"
 
 
 def _row(cells: tuple[str, ...]) -> str:

@@ -53,6 +53,32 @@ def test_it_prints_json_and_draws(tmp_path: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_layers_are_the_steps_of_the_compiled_net_without_peers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(measure, "bench", lambda *_, **__: pytest.fail("peers are measured"))
+    done = run("lenet5", "--layers", "--rounds", 1)
+    assert done.exit_code == 0, done.output
+    told = done.stdout.splitlines()
+    assert told[2] == "lenet5  batch 1, float32, 1 round"
+    assert told[3].split()[:4] == ["stage", "implementation", "ms", "share"]
+    names = {line.split()[0] for line in told[4:]}
+    assert {"C1", "S2.tanh", "out.softmax", "total"} <= names
+    assert max(map(len, told)) <= 100
+
+
+def test_layers_are_data_for_each_case() -> None:
+    done = run("lenet5", "--layers", "--json", "--batch", "1,2", "--rounds", 2)
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout)
+    one, two = answer["cases"]
+    assert (one["batch"], two["batch"]) == (1, 2)
+    assert "engines" not in one
+    assert one["layers"][0]["stage"] == "C1"
+    assert two["layers"][0]["gflop"] == 2 * one["layers"][0]["gflop"]
+    assert answer["floor"]["gflop_per_s"] > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -65,6 +91,8 @@ def test_it_prints_json_and_draws(tmp_path: Path) -> None:
         (["--plot", "chart.pdf"], "chart.pdf is none of *.png, *.svg"),
         (["--plot", "nowhere/chart.png"], "there is no folder nowhere"),
         (["--dtype", "float8"], "'float8' is not one of"),
+        (["--layers", "--against", "eager"], "--layers or --against, not both"),
+        (["--layers", "--plot", "chart.png"], "--layers or --plot, not both"),
     ],
 )
 def test_a_wrong_command_says_what_is_right(arguments: list[str], message: str) -> None:
@@ -102,14 +130,14 @@ def test_a_terminal_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
             shown.append(step)
 
     monkeypatch.setattr(click, "progressbar", lambda **options: (made.append(options), Bar())[1])
-    from netspec.cli.bench import _progress
+    from netspec.cli.common import progress
 
-    with _progress(3) as advance:
+    with progress(3) as advance:
         advance("step")
     assert not made  # no terminal
 
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with _progress(3) as advance:
+    with progress(3) as advance:
         advance("step")
     assert made[0]["length"] == 3
     assert shown == ["step"]

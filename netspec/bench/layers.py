@@ -1,0 +1,128 @@
+"""A compiled net step by step: how long each takes, beside the machine's own rates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+import netspec
+from netspec.backends.compiled import Compiled
+from netspec.backends.implementation import Work
+from netspec.bench.case import Case
+from netspec.bench.machine import Others, Rates, calls
+from netspec.bench.measure import WARM, Advance, Entry, answer, in_milliseconds
+from netspec.bench.timing import Timing, WallTimer, timing
+
+
+class Profile(NamedTuple):
+    """The time of each step of a plan, in its order, and the rates of the machine meanwhile.
+
+    ``others`` is the share of the processors that other processes took, or None.
+    """
+
+    steps: tuple[Timing, ...]
+    rates: Rates
+    others: float | None
+
+    @property
+    def seconds(self) -> float:
+        """The sum of the steps."""
+        return sum(step.median for step in self.steps)
+
+
+def profiled(
+    model: Compiled,
+    images: Sequence[Tensor],
+    rounds: int,
+    advance: Callable[[], None] = lambda: None,
+) -> Profile:
+    """Run a net step by step, with the machine's matrix product and copy in each round.
+
+    A run without a clock goes before each timed one, as in the turns of engines.
+    """
+    timer = WallTimer()
+    yardsticks = {name: timer.prepared([c]) for name, c in calls(model.lowered.dtype).items()}
+    rates: dict[str, list[float]] = {name: [] for name in yardsticks}
+    steps: list[list[float]] = [[] for _ in model.lowered.plan.steps]
+    others = Others()
+    for i in range(-WARM, rounds):
+        advance()
+        taken = {name: run() for name, run in yardsticks.items()}
+        model.profile(*images)
+        found = model.profile(*images)
+        if i < 0:
+            continue
+        for name, seconds in taken.items():
+            rates[name].append(seconds)
+        for samples, timed in zip(steps, found, strict=True):
+            samples.append(timed.seconds)
+    medians = {name: timing(samples).median for name, samples in rates.items()}
+    return Profile(
+        tuple(timing(samples) for samples in steps),
+        Rates.of(medians["product"], medians["copy"]),
+        others.share(),
+    )
+
+
+def least(work: Work, rates: Rates) -> float:
+    """The floor of a stage in seconds: its operations or its bytes at the machine's rates."""
+    return max(work.operations / rates.product, work.bytes / rates.copy)
+
+
+def bench(
+    specs: Sequence[str],
+    *,
+    settings: Mapping[str, str],
+    batches: Sequence[int],
+    dtype: str,
+    rounds: int,
+    advance: Advance = lambda step: None,
+) -> Entry:
+    """The answer of ``netspec bench --layers``: netspec alone, with ``layers`` in each case."""
+
+    def one(case: Case) -> Entry:
+        return measured(case, rounds, advance)
+
+    return answer(specs, settings=settings, batches=batches, dtype=dtype, one=one)
+
+
+def steps(specs: int, batches: int, rounds: int) -> int:
+    """How many steps a run has."""
+    return specs * batches * (rounds + WARM)
+
+
+def measured(case: Case, rounds: int, advance: Advance = lambda step: None) -> Entry:
+    """A case with an entry for each step of netspec's plan, in its order."""
+    model = netspec.compile(case.net, dtype=case.type, batch=case.batch)
+    found = profiled(model, case.images, rounds, lambda: advance(case.net.name))
+    return {
+        "spec": case.spec,
+        "name": case.net.name,
+        "batch": case.batch,
+        "dtype": case.dtype,
+        "rounds": rounds,
+        "others": found.others,
+        "floor": {
+            "gflop_per_s": found.rates.product / 1e9,
+            "copy_gb_per_s": found.rates.copy / 1e9,
+        },
+        "layers": _entries(model, found),
+    }
+
+
+def _entries(model: Compiled, found: Profile) -> list[dict[str, Any]]:
+    entries = []
+    for step, timed in zip(model.lowered.plan.steps, found.steps, strict=True):
+        work = model.lowered.works[step.stage]
+        entry = {
+            "stage": step.stage,
+            "op": step.op,
+            "implementation": step.implementation,
+            "gflop": work.operations / 1e9,
+            "megabytes": work.bytes / 1e6,
+            "floor_ms": least(work, found.rates) * 1e3,
+        }
+        entries.append(entry | in_milliseconds(timed))
+    return entries

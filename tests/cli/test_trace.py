@@ -1,0 +1,75 @@
+"""``netspec trace``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from netspec import tracing
+from netspec.bench import machine
+from netspec.cli import main
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "SIZE", 64)
+    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+    monkeypatch.setattr(tracing, "ROUNDS", 1)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["trace", *map(str, arguments)])
+
+
+def test_it_prints_the_row_its_stages_and_its_steps() -> None:
+    done = run("lenet5", "F6")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == ""
+    told = done.stdout.splitlines()
+    assert told[0].startswith("lenet5 F6")
+    assert any(line.strip().startswith("F6:") and "fc 84" in line for line in told)
+    assert any(line.startswith("step ") and line.endswith("F6.tanh") for line in told)
+    assert max(map(len, told)) <= 100
+
+
+def test_settings_batch_and_dtype_are_the_nets() -> None:
+    done = run("cifar4", "C1", "--set", "act=tanh", "--batch", 2, "--dtype", "bfloat16", "--json")
+    assert done.exit_code == 0, done.output
+    data = json.loads(done.stdout)
+    assert (data["batch"], data["dtype"]) == (2, "bfloat16")
+    assert "tanh" in [stage["op"] for stage in data["stages"]]
+
+
+def test_implementations_are_measured_when_asked() -> None:
+    data = json.loads(run("lenet5", "F6", "--measure", "--json").stdout)
+    step = next(step for step in data["steps"] if step["op"] == "fc")
+    assert step["origin"] == "measured"
+    assert step["implementation"] in step["candidates_ms"]
+    assert None not in step["candidates_ms"].values()
+    step = next(s for s in json.loads(run("lenet5", "F6", "--json").stdout)["steps"])
+    assert {*step["candidates_ms"].values()} == {None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("googlenet", "4A"), 1, "error: googlenet: there is no row or stage '4A'; did you mean"),
+        (("lenet5", "input"), 1, "its rows are C1, S2, C3, S4, C5, F6, out"),
+        (("inception_module", "mixed"), 1, "NS121"),
+        (("nothing.net", "C1"), 1, "nothing.net"),
+        (("lenet5",), 2, "Missing argument 'ROW'"),
+        (("lenet5", "C1", "--dtype", "float8"), 2, "'float8' is not one of"),
+    ],
+)
+def test_what_is_wrong_is_told(arguments: tuple[str, ...], code: int, message: str) -> None:
+    done = run(*arguments)
+    assert done.exit_code == code
+    assert message in done.stderr
+
+
+def test_an_error_is_data_too() -> None:
+    done = run("lenet5", "C9", "--json")
+    assert done.exit_code == 1
+    assert "no row or stage 'C9'" in json.loads(done.stdout)["error"]
