@@ -54,11 +54,6 @@ PASSES: dict[str, Pass] = {one.RULE: one for one in PIPELINE}
 """Every pass by its name."""
 
 
-def equation(one: Pass) -> str:
-    """What a pass rewrites: its docstring up to the first colon."""
-    return (one.__doc__ or "").partition(":")[0]
-
-
 class Outcome(NamedTuple):
     """The graph that passes made, and how often each rewrote, in order."""
 

@@ -16,6 +16,11 @@ class Contract(NamedTuple):
     summary: str
     refusals: dict[int, str]
 
+    @property
+    def equation(self) -> str:
+        """The summary up to its colon."""
+        return self.summary.partition(":")[0]
+
 
 def contract(one: Pass) -> Contract:
     """Read the docstring of a pass."""

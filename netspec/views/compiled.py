@@ -8,7 +8,8 @@ from typing import Any
 
 from netspec.backends.lowered import Lowered
 from netspec.graph import Graph
-from netspec.passes import PASSES, equation
+from netspec.passes import PASSES
+from netspec.passes.contract import contract
 
 MIB = 2**20
 
@@ -18,7 +19,7 @@ def rewrites(before: Graph, made: Lowered) -> Iterator[str]:
     yield f"{len(before)} stages -> {len(made.graph)}"
     for rule, count in made.rewrites.items():
         if count:
-            yield f"  {count:>4}  {rule:<16}  {equation(PASSES[rule])}"
+            yield f"  {count:>4}  {rule:<16}  {contract(PASSES[rule]).equation}"
 
 
 def kernels(made: Lowered) -> str:
