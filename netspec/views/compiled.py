@@ -35,10 +35,10 @@ def memory(made: Lowered) -> str:
     """What the activations of an image take, beside the least possible and the sum of all."""
     size = made.dtype.itemsize / MIB
     alive = made.plan.arena if made.backend.has_arena else made.plan.bound
-    how = "in one arena" if made.backend.has_arena else "at once, freed when last read"
+    how = "in one arena" if made.backend.has_arena else "freed when last read"
     return (
-        f"activations: {alive * size:.1f} MiB an image {how} "
-        f"({made.plan.bound * size:.1f} at least, {made.plan.total * size:.1f} side by side)"
+        f"activations {alive * size:.1f} MiB an image, {how}; "
+        f"{made.plan.bound * size:.1f} at least, {made.plan.total * size:.1f} in all"
     )
 
 
