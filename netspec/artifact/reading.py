@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from netspec.artifact.manifest import AGAIN, MANIFEST
+from netspec.artifact.manifest import MANIFEST
+from netspec.artifact.messages import AGAIN
 from netspec.errors import DataError
 
 SUFFIX = ".netspec"
@@ -92,6 +93,11 @@ def content(held: Places, name: str) -> bytearray:
     with opened(place) as file:
         fill(file, memoryview(data))
     return data
+
+
+def is_artifact(path: str | Path) -> bool:
+    """Whether a path is to be read as an artifact, and not as a spec."""
+    return Path(path).suffix == SUFFIX or os.path.isfile(Path(path) / MANIFEST)
 
 
 def places(path: Path) -> dict[str, Place]:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netspec import DataError, load_artifact
-from netspec.artifact import Manifest, load_manifest
-from netspec.artifact.manifest import canonical, claimed_members
+from netspec.artifact.loading import load_manifest
+from netspec.artifact.manifest import Manifest, canonical, claimed_members
 from tests.artifact.helpers import artifact, changed, contents
 
 JSON = st.recursive(

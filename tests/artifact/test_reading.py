@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import netspec
 from netspec import DataError, load_artifact
-from netspec.artifact import load_manifest, reading
+from netspec.artifact import reading
+from netspec.artifact.loading import load_manifest
 from netspec.artifact.reading import SUFFIX, content, places, plain_entry
 from tests.artifact.helpers import artifact, contents, pack, put, write_specs
 
@@ -161,7 +162,7 @@ def test_what_becomes_shorter_meanwhile_is_refused(
     path, _ = artifact(tmp_path)
     for name in ("plan.json", "weights.safetensors"):
         held = places(path)
-        monkeypatch.setattr("netspec.artifact.places", lambda _, held=held: held)
+        monkeypatch.setattr("netspec.artifact.loading.places", lambda _, held=held: held)
         data = (path / name).read_bytes()
         (path / name).write_bytes(data[:-1])
         refused(path, "it became shorter while it was read")

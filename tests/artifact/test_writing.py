@@ -165,7 +165,7 @@ def test_a_write_that_fails_leaves_what_was_there(
 
             patch.setattr(weights, "pieces", half)
         else:
-            patch.setattr("netspec.artifact.lowered_as", failing(why))
+            patch.setattr("netspec.artifact.saving.lowered_as", failing(why))
         with pytest.raises(DataError if why == "full" else KeyboardInterrupt) as raised:
             save_artifact(model, path)
     if why == "full":
