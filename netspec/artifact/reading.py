@@ -152,7 +152,6 @@ def _in_zip(path: Path) -> dict[str, Place]:
         if (
             tail[-_END.size :] != end
             or tail.startswith(_WIDE)
-            or offset + size + _END.size != length
             or entries > MOST_MEMBERS
             or size > LARGEST_DIRECTORY
         ):
