@@ -169,8 +169,8 @@ class Manifest:
         if {*self.members} != {SPEC, PLAN, WEIGHTS, *files, *compiled}:
             raise _malformed("`members` are not those of an artifact with these files and kernels")
         for name, member in self.members.items():
-            if not re.fullmatch(r"[0-9a-f]{64}", member.sha256) or member.size < 0:
-                raise _malformed(f"the size or the digest of {name} cannot be one")
+            if not re.fullmatch(r"[0-9a-f]{64}", member.sha256):
+                raise _malformed(f"the digest of {name} cannot be one")
 
 
 def dtype_name(dtype: torch.dtype) -> str:
