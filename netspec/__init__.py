@@ -28,7 +28,8 @@ from netspec.language.read import bundled
 from netspec.net import Net, load, loads
 
 if TYPE_CHECKING:
-    from netspec.artifact import load_artifact, save_artifact
+    from netspec.artifact.loading import load_artifact
+    from netspec.artifact.saving import save_artifact
     from netspec.backends.compiled import Compiled
     from netspec.backends.reference import Model
     from netspec.compiler import compile, reference, verify
@@ -66,13 +67,13 @@ _NEEDS_TORCH = {
     "Compiled": "netspec.backends.compiled",
     "Model": "netspec.backends.reference",
     "compile": "netspec.compiler",
-    "load_artifact": "netspec.artifact",
+    "load_artifact": "netspec.artifact.loading",
     "reference": "netspec.compiler",
     "verify": "netspec.compiler",
     "load_image": "netspec.images",
     "trace": "netspec.tracing",
     "load_weights": "netspec.weights",
-    "save_artifact": "netspec.artifact",
+    "save_artifact": "netspec.artifact.saving",
     "save_weights": "netspec.weights",
 }
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from netspec.artifact.manifest import AGAIN, PLAN, Manifest, canonical, parsed
+from netspec.artifact.manifest import PLAN, Manifest, canonical, parsed
+from netspec.artifact.messages import AGAIN
 from netspec.backends.lowered import Lowered, lowered
 from netspec.compiler import backend_of
 from netspec.errors import DataError

@@ -8,19 +8,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import netspec
+from netspec.artifact.messages import AGAIN
 from netspec.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = 1
 
 MANIFEST, ROOT = "manifest.json", "manifest.sha256"
 SPEC, PLAN, WEIGHTS = "spec.net", "plan.json", "weights.safetensors"
 
-AGAIN = "compile it again from the spec, with netspec compile SPEC -o PATH"
-
-DTYPES = ("float32", "float64", "bfloat16", "float16")
+DTYPES = {"float32": "F32", "float64": "F64", "bfloat16": "BF16", "float16": "F16"}
+"""Types as PyTorch and as safetensors call them."""
 
 _WORDS = {str: "a text", int: "a whole number", dict: "an object", list: "a list"}
 _FILE = re.compile(r"files/(0|[1-9][0-9]{0,4})\.net")
@@ -166,8 +169,13 @@ class Manifest:
         if {*self.members} != {SPEC, PLAN, WEIGHTS, *files, *compiled}:
             raise _malformed("`members` are not those of an artifact with these files and kernels")
         for name, member in self.members.items():
-            if not re.fullmatch(r"[0-9a-f]{64}", member.sha256) or member.size < 0:
-                raise _malformed(f"the size or the digest of {name} cannot be one")
+            if not re.fullmatch(r"[0-9a-f]{64}", member.sha256):
+                raise _malformed(f"the digest of {name} cannot be one")
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """A type as PyTorch calls it: ``float32``."""
+    return str(dtype).removeprefix("torch.")
 
 
 def root_of(data: bytes | bytearray) -> str:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from netspec.artifact.manifest import AGAIN, MANIFEST
+from netspec.artifact.manifest import MANIFEST
+from netspec.artifact.messages import AGAIN
 from netspec.errors import DataError
 
 SUFFIX = ".netspec"
@@ -94,6 +95,11 @@ def content(held: Places, name: str) -> bytearray:
     return data
 
 
+def is_artifact(path: str | Path) -> bool:
+    """Whether a path is to be read as an artifact, and not as a spec."""
+    return Path(path).suffix == SUFFIX or os.path.isfile(Path(path) / MANIFEST)
+
+
 def places(path: Path) -> dict[str, Place]:
     """The members of a folder or a file.
 
@@ -146,7 +152,6 @@ def _in_zip(path: Path) -> dict[str, Place]:
         if (
             tail[-_END.size :] != end
             or tail.startswith(_WIDE)
-            or offset + size + _END.size != length
             or entries > MOST_MEMBERS
             or size > LARGEST_DIRECTORY
         ):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from netspec.artifact.manifest import AGAIN, SPEC, Asked, Manifest, file_member
+from netspec.artifact.manifest import SPEC, Asked, Manifest, file_member
+from netspec.artifact.messages import AGAIN
 from netspec.errors import DataError
 from netspec.language.definitions import Setting
 from netspec.language.read import decode

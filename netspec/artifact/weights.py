@@ -17,6 +17,7 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
+from netspec.artifact.manifest import DTYPES, dtype_name
 from netspec.artifact.reading import fill
 from netspec.backends.compiled import Compiled
 from netspec.backends.reference import require_memory
@@ -26,14 +27,6 @@ from netspec.net import Net
 PIECE = 2**23
 """Bytes that are read and hashed at a time."""
 
-_NAMES = {
-    torch.float32: "F32",
-    torch.float64: "F64",
-    torch.bfloat16: "BF16",
-    torch.float16: "F16",
-}
-"""As safetensors calls types."""
-
 
 def header(net: Net, dtype: torch.dtype) -> bytes:
     """What stands before the tensors: its own length in 8 bytes, then JSON, filled up with spaces
@@ -42,7 +35,7 @@ def header(net: Net, dtype: torch.dtype) -> bytes:
     for name, parameter, _ in parameter_names(net.graph):
         start, end = end, end + parameter.elements * dtype.itemsize
         entries[name] = {
-            "dtype": _NAMES[dtype],
+            "dtype": DTYPES[dtype_name(dtype)],
             "shape": list(parameter.shape),
             "data_offsets": [start, end],
         }
@@ -64,7 +57,7 @@ def pieces(model: Compiled) -> Iterator[bytes | memoryview]:
     for name, _, _ in parameter_names(model.net.graph):
         tensor = tensors.pop(name)
         assert tensor.dtype == dtype
-        yield _bytes_of(tensor.detach().cpu().contiguous())
+        yield _bytes_of(tensor.detach().cpu())
 
 
 def read(file: BinaryIO, net: Net, dtype: torch.dtype) -> tuple[dict[str, Tensor] | None, str]:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import netspec
 from netspec import DataError, load_artifact
-from netspec.artifact import load_manifest, reading
+from netspec.artifact import reading
+from netspec.artifact.loading import load_manifest
 from netspec.artifact.reading import SUFFIX, content, places, plain_entry
 from tests.artifact.helpers import artifact, contents, pack, put, write_specs
 
@@ -161,7 +162,7 @@ def test_what_becomes_shorter_meanwhile_is_refused(
     path, _ = artifact(tmp_path)
     for name in ("plan.json", "weights.safetensors"):
         held = places(path)
-        monkeypatch.setattr("netspec.artifact.places", lambda _, held=held: held)
+        monkeypatch.setattr("netspec.artifact.loading.places", lambda _, held=held: held)
         data = (path / name).read_bytes()
         (path / name).write_bytes(data[:-1])
         refused(path, "it became shorter while it was read")
@@ -318,15 +319,39 @@ def test_entries_that_overlap_or_leave_gaps_are_refused(tmp_path: Path) -> None:
         if at:
             path.write_bytes(changed)
             refused(path, "it is no artifact")
-    gap = bytearray(b"x" * 30 + data)
-    gap[-6:-2] = struct.pack("<L", directory + 30)
-    path.write_bytes(gap)
+    for at in (0, directory):
+        gap = data[:at] + b"x" * 30 + data[at:]
+        gap[-6:-2] = struct.pack("<L", directory + 30)
+        path.write_bytes(gap)
+        refused(path, "it is no artifact")
+
+
+def test_another_number_of_entries_is_refused(tmp_path: Path) -> None:
+    path, _ = artifact(tmp_path, SUFFIX)
+    data = bytearray(path.read_bytes())
+    for count in (0, 1, 65535):
+        data[-14:-10] = struct.pack("<2H", count, count)
+        path.write_bytes(data)
+        refused(path, "it is no artifact")
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path, _ = artifact(tmp_path, SUFFIX)
+    data = path.read_bytes()
+    at = data.index(b"PK\1\2")
+    changed = data[at:].replace(b"plan.json", b"plan.jso\xff")
+    is_utf8 = struct.pack("<H", 0x800)
+    entries = [b"PK\1\2" + e[:4] + is_utf8 + e[6:] for e in changed.split(b"PK\1\2")[1:]]
+    path.write_bytes(data[:at] + b"".join(entries))
+    with pytest.raises(UnicodeDecodeError):
+        zipfile.ZipFile(path)
     refused(path, "it is no artifact")
 
 
 def test_a_directory_that_tells_more_than_there_is_is_refused_before_it_is_read(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delattr(zipfile, "ZipFile")
     path = tmp_path / "wide.netspec"
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 3, 3, 2**23, 0, 0)
     with path.open("wb") as file:

@@ -165,7 +165,7 @@ def test_a_write_that_fails_leaves_what_was_there(
 
             patch.setattr(weights, "pieces", half)
         else:
-            patch.setattr("netspec.artifact.lowered_as", failing(why))
+            patch.setattr("netspec.artifact.saving.lowered_as", failing(why))
         with pytest.raises(DataError if why == "full" else KeyboardInterrupt) as raised:
             save_artifact(model, path)
     if why == "full":
@@ -223,6 +223,7 @@ def test_folders_are_exchanged_in_one_step_where_that_can_be_done(
     if not writing._exchange(tmp_path / "one", tmp_path / "other"):
         pytest.skip("this system cannot exchange folders")
     assert os.listdir(tmp_path / "one") == ["other"]
+    assert not writing._exchange(tmp_path / "one", tmp_path / "none")
     path, _ = artifact(tmp_path)
     monkeypatch.setattr(os, "replace", failing("full"))
     load_artifact(path, expect=save_artifact(other(), path))
@@ -234,9 +235,10 @@ def test_elsewhere_a_folder_is_replaced_in_two_steps(
 ) -> None:
     path, _ = artifact(tmp_path)
     monkeypatch.setattr(writing.sys, "platform", platform)
-    assert not writing._exchange(path, tmp_path)
+    (tmp_path / "more").mkdir()
+    assert not writing._exchange(path, tmp_path / "more")
     load_artifact(path, expect=save_artifact(other(), path))
-    assert os.listdir(tmp_path) == ["it"]
+    assert sorted(os.listdir(tmp_path)) == ["it", "more"]
 
 
 @FORMS

@@ -1,0 +1,143 @@
+"""Loading an artifact, and what can be asked of one before."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netspec.artifact.manifest import (
+    MANIFEST,
+    PLAN,
+    ROOT,
+    WEIGHTS,
+    Manifest,
+    kernel_member,
+    root_line,
+    root_of,
+)
+from netspec.artifact.messages import AGAIN, naming
+from netspec.artifact.reading import Places, content, opened, places
+from netspec.artifact.spec import net_of
+from netspec.errors import DataError
+
+if TYPE_CHECKING:
+    from netspec.backends.compiled import Compiled
+
+
+def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
+    """Load a compiled net with its weights.
+
+    Sizes and digests of all members are checked.  The spec is read, checked and lowered again,
+    and has to give the plan that is stored.
+
+    Args:
+        path: the folder or the file.
+        expect: the root digest, 64 hexadecimal digits.  The digests inside an artifact detect
+            damage; only a root digest that came another way detects what somebody put in on
+            purpose.  Without it, compiled kernels in the artifact are not used: kernels are built
+            from the sources that are installed.
+
+    Returns:
+        The net in evaluation mode.
+
+    Raises:
+        DataError: it is no artifact, not the expected one, damaged, or made by a version that
+            plans differently; or this machine has not what it was compiled for.
+        MemoryError: the machine cannot hold the parameters.
+    """
+    from netspec.artifact import weights
+    from netspec.artifact.lowering import lowered_as
+    from netspec.backends.compiled import Compiled
+
+    with naming("load", path):
+        held = places(Path(path))
+        manifest = _manifest(held, expect)
+        texts = {name: _checked(held, manifest, name) for name in manifest.texts}
+        plan = _checked(held, manifest, PLAN)
+        for number in range(len(manifest.kernels)):
+            _checked(held, manifest, kernel_member(number))
+        net = net_of(manifest, texts)
+        made = lowered_as(plan, net, manifest)
+        if manifest.members[WEIGHTS].size != weights.size(net, made.dtype):
+            raise DataError(f"{WEIGHTS} has not the size of {net.name}'s tensors: {AGAIN}")
+        with opened(held[WEIGHTS]) as file:
+            tensors, digest = weights.read(file, net, made.dtype)
+        _check_digest(manifest, WEIGHTS, digest)
+        if tensors is None:
+            raise DataError(f"{WEIGHTS} does not hold the tensors of {net.name}: {AGAIN}")
+        for name, tensor in tensors.items():
+            tensors[name] = tensor.to(made.backend.device)
+        return Compiled(net, made, tensors)
+
+
+def load_kernels(path: str | Path, *, expect: str) -> dict[str, bytes]:
+    """The compiled kernels of an artifact, by name.
+
+    They are code for a GPU, so they are handed out only of an artifact whose root digest is known.
+
+    Raises:
+        DataError: it is no artifact, not the expected one, or damaged.
+    """
+    with naming("load", path):
+        held = places(Path(path))
+        manifest = _manifest(held, expect)
+        return {
+            name: bytes(_checked(held, manifest, kernel_member(number)))
+            for number, name in enumerate(manifest.kernels)
+        }
+
+
+def load_manifest(path: str | Path, *, expect: str | None = None) -> Manifest:
+    """What an artifact says of itself; its other members are not read.
+
+    Raises:
+        DataError: it is no artifact, or not the expected one.
+    """
+    with naming("load", path):
+        return _manifest(places(Path(path)), expect)
+
+
+def _manifest(held: Places, expect: str | None) -> Manifest:
+    """The manifest, once it is the expected one and tells all the members that are there."""
+    data = content(held, MANIFEST)
+    root = root_of(data)
+    if expect is not None:
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", expect):
+            raise DataError(
+                "what is expected is no root digest, which has 64 hexadecimal digits; fewer could "
+                "be met by another artifact that somebody searched for"
+            )
+        if not hmac.compare_digest(root, expect.lower()):
+            raise DataError(
+                f"its root digest is {root}, not the expected one: it is another artifact, or was "
+                "changed"
+            )
+    if ROOT not in held or content(held, ROOT) != root_line(root):
+        raise DataError(f"{MANIFEST} is damaged, its digest is not in {ROOT}: {AGAIN}")
+    manifest = Manifest.read(bytes(data))
+    wanted = {MANIFEST, ROOT, *manifest.members}
+    for name in sorted(wanted ^ {*held}):
+        what = "is missing" if name in wanted else "is in it, and not in its manifest"
+        raise DataError(f"{name!r} {what}: {AGAIN}")
+    for name, member in manifest.members.items():
+        if held[name].size != member.size:
+            raise DataError(
+                f"{name} is damaged: it has {held[name].size:,} bytes, and had {member.size:,}: "
+                f"{AGAIN}"
+            )
+    return manifest
+
+
+def _checked(held: Places, manifest: Manifest, name: str) -> bytes:
+    """A member whose digest is right."""
+    data = content(held, name)
+    _check_digest(manifest, name, sha256(data).hexdigest())
+    return bytes(data)
+
+
+def _check_digest(manifest: Manifest, name: str, digest: str) -> None:
+    if manifest.members[name].sha256 != digest:
+        raise DataError(f"{name} is damaged, its digest is another: {AGAIN}")

@@ -1,0 +1,32 @@
+"""What is said when an artifact cannot be written or loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import netspec
+from netspec.errors import DataError
+from netspec.language.diagnostics import SpecError
+
+AGAIN = "compile it again from the spec, with netspec compile SPEC -o PATH"
+
+
+@contextmanager
+def naming(verb: str, path: str | Path) -> Iterator[None]:
+    """Say in every message which artifact it is about."""
+    try:
+        yield
+    except SpecError as error:
+        raise DataError(
+            f"cannot {verb} {path}: its spec, read again with its settings, is refused by netspec "
+            f"{netspec.__version__}: {AGAIN}\n{error}"
+        ) from None
+    except DataError as error:
+        raise DataError(f"cannot {verb} {path}: {error}") from None
+    except EOFError:
+        raise DataError(f"cannot {verb} {path}: it became shorter while it was read") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"cannot {verb} {path}: {reason}") from None
