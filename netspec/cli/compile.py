@@ -105,6 +105,8 @@ def compile(
     net = load(spec, **settings)
     if form != "artifact" and output is None:
         raise click.UsageError(f"--format {form} writes a file: say where with -o")
+    if sum([bool(emit), bool(passes), output is not None or as_json]) > 1:
+        raise click.UsageError("--emit and --print-after each print a text and stop: use one alone")
     if passes:
         _print_after(net, passes)
         return
@@ -201,13 +203,12 @@ def _read_choices(path: Path) -> dict[str, str]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise DataError(f"cannot read choices from {path}: {reason}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"cannot read choices from {path}: it is not JSON ({error})") from None
-    pairs = found.items() if isinstance(found, dict) else [("", None)]
-    if not all(isinstance(value, str) for _, value in pairs):
-        message = f"cannot read choices from {path}: it must be " + '{"STAGE": "IMPLEMENTATION"}'
-        raise DataError(f"{message}, as `netspec compile --emit choices` prints it")
-    return dict(pairs)
+    if isinstance(found, dict) and all(isinstance(value, str) for value in found.values()):
+        return found
+    message = f"cannot read choices from {path}: it must be " + '{"STAGE": "IMPLEMENTATION"}'
+    raise DataError(f"{message}, as `netspec compile --emit choices` prints it")
 
 
 def _write(model: Compiled, output: Path, form: str) -> str:

@@ -1,7 +1,7 @@
 """bn(conv(x)) => conv'(x): scale and shift of the normalisation go into filters and bias.
 
-w'[o] = w[o] s[o] and b'[o] = (b[o] - mean[o]) s[o] + bias[o] with s = weight / sqrt(variance + eps),
-in float64 and rounded once.
+w'[o] = w[o] s[o] and b'[o] = (b[o] - mean[o]) s[o] + bias[o], with
+s = weight / sqrt(variance + eps), in float64 and rounded once.
 
 Refuses when
 
