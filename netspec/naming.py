@@ -42,7 +42,7 @@ to_folder train training type weight xpu zero_grad
 """
 
 _COMPILED = """
-_changing _differentiable _executor _held _own _pack _packed _rows _seen _unpack _versions
+_changing _differentiable _executor _held _names _own _pack _packed _rows _seen _unpack _versions
 _with_gradients as_reference canonical device is_unpacked lowered packed profile record refresh
 seconds
 """

@@ -13,7 +13,7 @@ from torch.nn import Module
 
 from netspec.backends.backend import Timed
 from netspec.backends.features import Features, one_or_all
-from netspec.backends.furnish import furnish
+from netspec.backends.furnish import furnish, order_of_names
 from netspec.backends.images import check_images, input_shapes, wants_gradients
 from netspec.backends.lowered import Lowered, lowered
 from netspec.backends.packed import Copied, Packed
@@ -48,7 +48,8 @@ class Compiled(Module):
         super().__init__()
         self.net, self.lowered = net, lowered
         self._inputs = input_shapes(net.graph)
-        self._rows = {name.partition(".")[0] for name, *_ in parameter_names(net.graph)}
+        self._names = order_of_names(net.graph)
+        self._rows = {name.partition(".")[0] for name in self._names}
         self._own: list[tuple[str, Module, str]] = []
         self._seen: tuple[int, ...] = ()
         self._with_gradients: dict[bool, fx.GraphModule] = {}
@@ -139,12 +140,12 @@ class Compiled(Module):
         self._seen = self._versions()
 
     def canonical(self) -> dict[str, Tensor]:
-        """Copies of the spec's parameters and buffers, by name and in its order."""
+        """Copies of the spec's parameters and buffers, in the order of a state dict."""
         with self._changing:
             if self.is_unpacked:
                 return {name: tensor.clone() for name, tensor in self._held().items()}
             found = self._packed.unpacked()
-        return {name: found[name] for name, *_ in parameter_names(self.net.graph)}
+        return {name: found[name] for name in self._names}
 
     def _held(self) -> dict[str, Tensor]:
         held = {name: getattr(module, last).detach() for name, module, last in self._own}
