@@ -291,7 +291,7 @@ def _print_json(
         "seconds": seconds,
         "error": verification.error if isfinite(verification.error) else None,
         "allowed": verification.allowed,
-        "output": None if output is None else str(output),
+        "output": str(output) if output is not None and verification.passed else None,
         "digest": digest or None,
     }
     print_json(answer)

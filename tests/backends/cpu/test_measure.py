@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import sys
+
+import pytest
 import torch
 
 import netspec
 from netspec import loads
-from netspec.backends.cpu import measure as measuring
 from netspec.backends.cpu.measure import measure
 from netspec.backends.cpu.plain import Plain
 from netspec.backends.cpu.way import Call
@@ -43,8 +45,8 @@ def test_the_slow_one_takes_longer() -> None:
     assert times["slow"] > 2 * times["torch"]
 
 
-def test_a_measured_net_takes_the_fastest(monkeypatch: object) -> None:
-    monkeypatch.setattr(measuring, "CACHE", 2**10)  # type: ignore[attr-defined]
+def test_a_measured_net_takes_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[measure.__module__], "CACHE", 2**10)
     model = netspec.compile(loads(RICH), measured=True)
     for stage, choice in model.lowered.choices.items():
         if len(choice.candidates) > 1:
