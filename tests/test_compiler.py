@@ -89,7 +89,7 @@ def test_compiling_refuses_what_there_is_not() -> None:
     for device in ("cuda", "meta", "sm_80", torch.device("cuda:1")):
         with pytest.raises(DataError, match=f"there is no backend for {device}: compile for cpu"):
             netspec.compile("lenet5", device=device)
-    with pytest.raises(ValueError, match="floating-point numbers, not torch.int32"):
+    with pytest.raises(ValueError, match=r"floating-point numbers, not torch.int32"):
         netspec.compile("lenet5", dtype=torch.int32)
     with pytest.raises(DataError, match="C9"):
         netspec.compile("lenet5", choices={"C9": "torch"})
