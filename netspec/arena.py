@@ -27,11 +27,13 @@ class Lifetime(NamedTuple):
 
 
 class Arena(NamedTuple):
-    """Where each buffer begins, how many elements there are, and how few there could be."""
+    """Where each buffer begins, how many elements there are, how few there could be, and how many
+    there would be side by side."""
 
     offsets: tuple[int, ...]
     size: int
     bound: int
+    total: int
 
 
 def arrange(buffers: Sequence[Lifetime]) -> Arena:
@@ -51,7 +53,7 @@ def arrange(buffers: Sequence[Lifetime]) -> Arena:
         offsets[i] = end if at is None else at
         placed.append(i)
     size = max((o + b.size for o, b in zip(offsets, rounded, strict=True)), default=0)
-    return Arena(tuple(offsets), size, most_alive(rounded))
+    return Arena(tuple(offsets), size, most_alive(rounded), sum(b.size for b in rounded))
 
 
 def most_alive(buffers: Sequence[Lifetime]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod, sqrt
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,18 +48,20 @@ def compile(
     Raises:
         SpecError: the spec has mistakes.
         DataError: there is no such backend, or ``choices`` fit no stage.
+        ValueError: ``dtype`` is no floating-point type.
         MemoryError: the machine cannot hold the parameters.
     """
     held = _checked(net)
-    place = torch.device(device)
+    backend = backend_of(device)
     made = lowered(
         held.graph,
-        backend_of(place),
+        backend,
         dtype=dtype,
         batch=batch,
         is_measured=measured,
         given=choices,
     )
+    place = torch.device(backend.device)
     return Compiled(held, made, fresh_tensors(held, device=place, dtype=dtype, seed=seed))
 
 
@@ -85,13 +88,13 @@ def _checked(net: Net | str | Path) -> Net:
     return held
 
 
-def backend_of(device: torch.device) -> Backend:
+def backend_of(device: torch.device | str) -> Backend:
     """The backend of a device.
 
     Raises:
         DataError: there is none.
     """
-    if device.type == "cpu":
+    if str(device).partition(":")[0] == "cpu":
         return CpuBackend()
     raise DataError(f"there is no backend for {device}: compile for cpu")
 
@@ -100,7 +103,8 @@ def random_images(net: Net, *, batch: int = 1, seed: int = 0) -> list[Tensor]:
     """Images of the right size, uniform in [0, 1), for each input of the net; float64."""
     generator = torch.Generator().manual_seed(seed)
     shapes = [net.graph.stage(name).known_shape.torch for name in net.graph.inputs]
-    return [torch.rand(batch, *s, generator=generator, dtype=torch.float64) for s in shapes]
+    how: Any = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
+    return [torch.rand(batch, *shape, **how) for shape in shapes]
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,11 @@ def verify(model: Model | Compiled, images: list[Tensor]) -> Verification:
     # As STAGE.op, because a row may be called like a stage of its pipe that is not its last.
     ends = [f"{name}.{graph.stage(name).op.name}" for name in compared]
     tensors = model.state_dict()
-    held = next(iter(tensors.values()), torch.empty(0))
-    device, dtype = held.device, held.dtype
+    if isinstance(model, Compiled):
+        device, dtype = model.device, model.lowered.dtype
+    else:
+        held = next(iter(tensors.values()), images[0])
+        device, dtype = held.device, held.dtype
     exact = Model(net, {name: tensor.double() for name, tensor in tensors.items()})
     with torch.inference_mode():
         given = [image.to(device, dtype) for image in images]
@@ -146,7 +153,8 @@ def verify(model: Model | Compiled, images: list[Tensor]) -> Verification:
     ours, again = inside[: len(ends)], inside[len(ends) :]
     is_same = all(torch.equal(y, z) for y, z in zip(outputs, again, strict=True))
     errors = [_relative_error(y.double(), z) for y, z in zip(ours, wanted, strict=True)]
-    return Verification(max(errors) if is_same else float("inf"), tolerance(net, dtype))
+    worst = float(torch.tensor(errors).max())  # which is NaN where one is
+    return Verification(worst if is_same else float("inf"), tolerance(net, dtype))
 
 
 def _relative_error(y: Tensor, exact: Tensor) -> float:

@@ -1,4 +1,5 @@
-"""Names of parameters, and the words that cannot be in them: PyTorch or Python has them already.
+"""Names of parameters, and the words that cannot be in them: PyTorch, a compiled net or Python has
+them already.
 
 The list of words is fixed, so that the names of parameters do not change with the version of
 PyTorch; a test tells when a new version has more.  Words that begin with two underscores are
@@ -40,12 +41,18 @@ running_var set_extra_state set_submodule shape_env share_memory state_dict to t
 to_folder train training type weight xpu zero_grad
 """
 
+_COMPILED = """
+_changing _differentiable _executor _held _names _own _pack _packed _rows _seen _unpack _versions
+_with_gradients as_reference canonical device is_unpacked lowered packed profile record refresh
+seconds
+"""
+
 _KEYWORDS = """
 False None True and as assert async await break class continue def del elif else except finally for
 from global if import in is lambda nonlocal not or pass raise return self try while with yield
 """
 
-RESERVED = frozenset(_WORDS.split() + _KEYWORDS.split())
+RESERVED = frozenset(f"{_WORDS} {_COMPILED} {_KEYWORDS}".split())
 
 
 def attribute(stage: str, parameter: str) -> str:

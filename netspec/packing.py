@@ -80,7 +80,7 @@ class Cat(Recipe):
         split = packed.split_with_sizes(self.sizes)
         found: dict[str, Tensor] = {}
         for part, piece in zip(self.parts, split, strict=True):
-            found |= part.unpack(piece, kept)
+            found |= part.unpack(piece.clone(), kept)  # a view would hold, and save, the whole
         return found
 
     def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:

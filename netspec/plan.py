@@ -134,13 +134,24 @@ class _Planner:
         graph = self.graph
         for stage in graph.stages():
             if self.abilities.get(stage.name, Ability()).apart:
-                self.apart[stage.name] = graph.consumers(stage.name)
+                self._part(stage.name)
         for stage in graph.stages():
             if isinstance(stage.op, Concat):
                 self._claim(stage.name)
         for stage in graph.stages():
             self._add(stage.name)
         return self._finished()
+
+    def _part(self, name: str) -> None:
+        """Let a stage write its slices apart, if they are all that anybody reads of it."""
+        graph, slices = self.graph, {}
+        for reader in graph.consumers(name):
+            op = graph.stage(reader).op
+            if not isinstance(op, Slice):
+                return
+            slices[op.start] = reader
+        if slices and name not in graph.outputs:
+            self.apart[name] = tuple(slices[start] for start in sorted(slices))
 
     def _claim(self, name: str) -> None:
         """Let the parts of a concatenation that can be written in place be written there."""
@@ -227,7 +238,7 @@ class _Planner:
             tuple(self._freeing(buffers)),
             arena.size,
             arena.bound,
-            sum(life.size for life in found),
+            arena.total,
         )
 
     def _freeing(self, buffers: tuple[Buffer, ...]) -> list[Step]:

@@ -34,7 +34,7 @@ def load_weights(model: Module, path: str | Path) -> None:
             "a .pt or .pth file is a pickle: open it in PyTorch and save it with "
             "netspec.save_weights"
         ) from None
-    wanted = model.state_dict()
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
     problems = [
         f"{name}: {tensor.dtype} in the file, and weights are floating-point numbers"
         for name, tensor in given.items()
@@ -43,9 +43,9 @@ def load_weights(model: Module, path: str | Path) -> None:
     problems += [f"missing: {name}" for name in wanted if name not in given]
     problems += [f"not in the net: {name}" for name in given if name not in wanted]
     problems += [
-        f"{name}: {list(given[name].shape)} in the file, {list(tensor.shape)} in the net"
-        for name, tensor in wanted.items()
-        if name in given and given[name].shape != tensor.shape
+        f"{name}: {list(given[name].shape)} in the file, {list(shape)} in the net"
+        for name, shape in wanted.items()
+        if name in given and given[name].shape != shape
     ]
     if problems:
         shown = problems[:SHOWN_AT_MOST]

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
 import netspec
+from netspec.backends.cpu.pools import max_pool
+from netspec.backends.cpu.way import Call
 from netspec.compiler import random_images, tolerance, verify
+from netspec.errors import DataError
+from netspec.ops.maxpool import MaxPool
+from netspec.shapes import Shape
 from tests.helpers import load_rows
 
 SYMBOLS = {"H": 9, "W": 7, "C1": 20, "C2": 8}
@@ -48,6 +55,45 @@ def test_a_module_that_differs_from_its_own_stages_does_not_pass() -> None:
     model = netspec.compile("lenet5")
     model.register_forward_hook(lambda module, images, output: output * (1 + 1e-6))
     assert not verify(model, random_images(model.net)).passed
+
+
+def test_an_implementation_that_is_wrong_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(op: MaxPool, inputs: Sequence[Shape]) -> Call:
+        pool = max_pool(op, inputs)
+        return lambda x: pool(x.roll(1, dims=2))
+
+    monkeypatch.setattr("netspec.backends.cpu.lrn.max_pool", wrong)
+    model = netspec.compile("alexnet")
+    result = verify(model, random_images(model.net))
+    assert result.error > 100 * result.allowed
+    assert not result.passed
+
+
+def test_an_output_that_is_no_number_does_not_pass() -> None:
+    model = netspec.compile(load_rows("a: fc 2\nb from image: fc 3\noutput a, b"))
+    images = random_images(model.net)
+    assert verify(model, images).passed
+    with torch.no_grad():
+        model.b.bias[1] = float("nan")
+    assert not verify(model, images).passed
+
+
+def test_a_net_without_parameters_is_verified_in_its_type() -> None:
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        model = netspec.compile(load_rows("a: relu"), dtype=dtype)
+        assert verify(model, random_images(model.net)).passed
+    assert verify(netspec.reference(load_rows("a: relu")), random_images(model.net)).passed
+
+
+def test_compiling_refuses_what_there_is_not() -> None:
+    for device in ("cuda", "meta", "sm_80", torch.device("cuda:1")):
+        with pytest.raises(DataError, match=f"there is no backend for {device}: compile for cpu"):
+            netspec.compile("lenet5", device=device)
+    with pytest.raises(ValueError, match=r"floating-point numbers, not torch.int32"):
+        netspec.compile("lenet5", dtype=torch.int32)
+    with pytest.raises(DataError, match="C9"):
+        netspec.compile("lenet5", choices={"C9": "torch"})
+    assert netspec.compile("lenet5", device="cpu:0").device == torch.device("cpu")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -89,4 +89,4 @@ def test_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="cannot write weights"):
             netspec.save_weights(netspec.compile("lenet5"), path)
     assert os.listdir(tmp_path) == []
-    assert not [p for p in tmp_path.parent.iterdir() if p.name.startswith(".")]
+    assert not [p for p in tmp_path.parent.iterdir() if p.name.startswith(f".{tmp_path.name}")]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from threading import RLock
 from time import perf_counter
 from typing import Any
 
@@ -10,11 +11,12 @@ import torch
 from torch import Tensor, fx
 from torch.nn import Module
 
-from netspec.backends.backend import Executor, Part, Timed
-from netspec.backends.furnish import furnish
-from netspec.backends.images import check_images, input_shapes
+from netspec.backends.backend import Timed
+from netspec.backends.features import Features, one_or_all
+from netspec.backends.furnish import furnish, order_of_names
+from netspec.backends.images import check_images, input_shapes, wants_gradients
 from netspec.backends.lowered import Lowered, lowered
-from netspec.backends.packed import Packed
+from netspec.backends.packed import Copied, Packed
 from netspec.backends.reference import Model, lower
 from netspec.naming import parameter_names
 from netspec.net import Net
@@ -30,7 +32,11 @@ class Compiled(Module):
     parameters.  In training mode the parameters are the spec's own; they are packed again for
     evaluation once they have changed.
 
-    Outputs have no gradients in evaluation mode, unless an image requires them.
+    Outputs have no gradients in evaluation mode, unless an image requires them, and share no
+    memory with images, parameters or each other.  Threads may run it at the same time.
+
+    Parameters that are changed in place, or replaced, count from the next call on; a change that
+    PyTorch keeps no record of, through ``.data`` or NumPy, counts after ``model.eval()``.
 
     Attributes:
         net: the checked net.
@@ -48,14 +54,17 @@ class Compiled(Module):
         super().__init__()
         self.net, self.lowered = net, lowered
         self._inputs = input_shapes(net.graph)
+        self._names = order_of_names(net.graph)
+        self._rows = {name.partition(".")[0] for name in self._names}
         self._own: list[tuple[str, Module, str]] = []
         self._seen: tuple[int, ...] = ()
         self._with_gradients: dict[bool, fx.GraphModule] = {}
+        self._changing = RLock()
         started = perf_counter()
         self.is_trained = False
         self._pack(tensors)
         self.seconds = {**lowered.seconds, "pack": perf_counter() - started}
-        self.eval()
+        self.training = False
 
     @property
     def device(self) -> torch.device:
@@ -64,7 +73,7 @@ class Compiled(Module):
 
     def as_reference(self) -> Model:
         """The net in plain PyTorch, with a copy of the parameters: to read, trace and export."""
-        return Model(self.net, {name: t.clone() for name, t in self.canonical().items()})
+        return Model(self.net, self.canonical())
 
     # ------------------------------------------------------------------------------- running
 
@@ -100,12 +109,18 @@ class Compiled(Module):
 
     def _differentiable(self) -> fx.GraphModule:
         mode = self.training
+        with self._changing:
+            if mode not in self._with_gradients:
+                graph = optimise(self.net.graph, TRAINING if mode else ()).graph
+                self._with_gradients[mode] = self.record(lower(graph, training=mode))
+            return self._with_gradients[mode]
+
+    def record(self, lowered: fx.Graph) -> fx.GraphModule:
+        """A module that runs recorded operations on the spec's parameters, held from now on."""
         self._unpack()
-        if mode not in self._with_gradients:
-            graph = optimise(self.net.graph, TRAINING if mode else ()).graph
-            module = fx.GraphModule(self, lower(graph, training=mode), self.net.name)
-            self._with_gradients[mode] = module
-        return self._with_gradients[mode]
+        module = fx.GraphModule(self, lowered, self.net.name)
+        module._modules = self._modules  # so that a parameter that is replaced is so there as well
+        return module
 
     # ---------------------------------------------------------------------------- parameters
 
@@ -121,43 +136,44 @@ class Compiled(Module):
 
     def refresh(self) -> None:
         """Pack the parameters again if somebody changed them."""
-        if self._seen != self._versions():
-            self._pack(self._held())
+        with self._changing:
+            if self._seen != self._versions():
+                self._pack(self._held())
 
     def _pack(self, tensors: dict[str, Tensor]) -> None:
         with torch.inference_mode(False):
             self._packed = Packed(self.lowered, tensors)
-        self._executor = self._executor_of(self._packed.parts())
+        self._executor = self._packed.executor()
         self._seen = self._versions()
 
-    def _executor_of(self, parts: Mapping[str, Part]) -> Executor:
-        made = self.lowered
-        return made.backend.executor(made.graph, made.plan, parts)
-
     def canonical(self) -> dict[str, Tensor]:
-        """The parameters and buffers of the spec, by name and in its order."""
-        if self.is_unpacked:
-            return self._held()
-        found = self._packed.unpacked()
-        return {name: found[name] for name, *_ in parameter_names(self.net.graph)}
+        """Copies of the spec's parameters and buffers, in the order of a state dict."""
+        with self._changing:
+            if self.is_unpacked:
+                return {name: tensor.clone() for name, tensor in self._held().items()}
+            found = self._packed.unpacked()
+        return {name: found[name] for name in self._names}
 
     def _held(self) -> dict[str, Tensor]:
-        return {name: getattr(module, last).detach() for name, module, last in self._own}
+        held = {name: getattr(module, last).detach() for name, module, last in self._own}
+        for name, tensor in held.items():
+            if tensor.dtype != self.lowered.dtype:
+                wanted = f"{self.net.name} is compiled for {self.lowered.dtype}"
+                raise TypeError(f"{name} has become {tensor.dtype}, and {wanted}")
+        return held
 
     def _unpack(self) -> None:
         """Hold the parameters of the spec from now on."""
-        if self.is_unpacked:
-            return
-        with torch.inference_mode(False):
-            own = {name: tensor.clone() for name, tensor in self.canonical().items()}
-            root = Module()
+        with self._changing, torch.inference_mode(False):
+            if self.is_unpacked:
+                return
+            root, own = Module(), self.canonical()
             furnish(root, self.net.graph, own)
-        self._modules.update(root._modules)
-        for name in own:
-            path, _, last = name.rpartition(".")
-            self._own.append((name, root.get_submodule(path), last))
-        self._packed.kept.clear()
-        self._seen = self._versions()
+            self._modules.update(root._modules)
+            paths = [(name, *name.rpartition(".")) for name in own]
+            self._own = [(name, root.get_submodule(path), last) for name, path, _, last in paths]
+            self._packed.kept.clear()
+            self._seen = self._versions()
 
     def _versions(self) -> tuple[int, ...]:
         """Something that changes whenever a parameter does."""
@@ -169,11 +185,7 @@ class Compiled(Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name.startswith("_") or self.is_unpacked:
-                raise
-            if not any(
-                known.startswith(f"{name}.") for known, *_ in parameter_names(self.net.graph)
-            ):
+            if name not in self.__dict__.get("_rows", ()) or self.is_unpacked:
                 raise
         self._unpack()
         return super().__getattr__(name)
@@ -183,9 +195,10 @@ class Compiled(Module):
         if mode:
             self._unpack()
             self.is_trained = True
-        elif self.training:
-            self._seen = ()  # whatever happened to them, parameters are packed again
-        super().train(mode)
+        self._seen = ()  # whatever happened to parameters that are held, they are packed again
+        if self.is_unpacked:
+            super().train(mode)
+        self.training = mode
         return self
 
     def named_modules(self, *given: Any, **named: Any) -> Iterator[tuple[str, Module]]:
@@ -194,33 +207,50 @@ class Compiled(Module):
         found: Iterator[tuple[str, Module]] = super().named_modules(*given, **named)
         return found
 
-    def load_state_dict(self, *given: Any, **named: Any) -> Any:
-        """Take the tensors of a state dict, and pack them."""
-        was_unpacked, self.is_trained = self.is_unpacked, True
-        try:
-            return super().load_state_dict(*given, **named)
-        finally:
-            if was_unpacked:
-                self.refresh()
-            else:
-                self._drop()
-
-    def _drop(self) -> None:
-        """Hold the packed parameters alone again."""
-        self._pack(self._held())
-        self._own, self._seen = [], ()
-        self._with_gradients.clear()
-        self._modules.clear()
-
-    def _load_from_state_dict(self, *given: Any) -> None:
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules of rows, which are held from now on."""
         self._unpack()
-        super()._load_from_state_dict(*given)
+        return super().named_children()
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Pack the tensors of a state dict, without holding them; messages are PyTorch's."""
+        rest = strict, missing_keys, unexpected_keys, error_msgs
+        with self._changing:
+            if self.is_unpacked:
+                self.is_trained = True
+                super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+                return
+            given = {k.removeprefix(prefix): k for k in state_dict if k.startswith(prefix)}
+            shapes = {name: held.shape for name, held, _ in parameter_names(self.net.graph)}
+            missing_keys += [prefix + name for name in shapes if strict and name not in given]
+            unexpected_keys += [key for name, key in given.items() if strict and name not in shapes]
+            found = {name: state_dict[given[name]] for name in shapes if name in given}
+            wrong = [
+                f"size mismatch for {prefix}{name}: copying a param with shape {tensor.shape} from "
+                f"checkpoint, the shape in current model is {torch.Size(shapes[name])}."
+                for name, tensor in found.items()
+                if tensor.shape != shapes[name]
+            ]
+            error_msgs += wrong
+            if found and not wrong:
+                self.is_trained = True
+                others = {} if len(found) == len(shapes) else self.canonical()
+                self._pack(Copied(others | found, self.lowered.dtype))
 
     def _save_to_state_dict(
         self, destination: dict[str, Any], prefix: str, keep_vars: bool
     ) -> None:
         if not self.is_unpacked:
-            destination |= {prefix + name: t for name, t in self.canonical().items()}
+            destination.update({prefix + name: t for name, t in self.canonical().items()})
 
     def _apply(self, fn: Any, recurse: bool = True) -> Compiled:
         probe = torch.empty(0, dtype=self.lowered.dtype, device=self.lowered.backend.device)
@@ -233,8 +263,7 @@ class Compiled(Module):
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
-        tensors = {name: tensor.clone() for name, tensor in self.canonical().items()}
-        return Compiled(self.net, self.lowered, tensors).train(self.training)
+        return Compiled(self.net, self.lowered, self.canonical()).train(self.training)
 
     def __reduce__(self) -> tuple[Any, ...]:
         made = self.lowered
@@ -249,65 +278,3 @@ def _restore(
     backend, dtype, batch, given = how
     made = lowered(net.graph, backend, dtype=dtype, batch=batch, given=given)
     return Compiled(net, made, tensors).train(training)
-
-
-class Features(Module):
-    """Activations of a compiled net, by a plan of their own; packed parameters are shared.
-
-    Attributes:
-        notes: which of the activations are fused away in the compiled net, a sentence each.
-    """
-
-    def __init__(self, model: Compiled, names: Sequence[str]) -> None:
-        super().__init__()
-        self._of = (model,)  # in a tuple, or its parameters would be this module's, too
-        self._names = list(names)
-        graph, whole = model.net.graph.copy(), model.lowered
-        graph.outputs = self._names
-        first = lowered(graph, whole.backend, dtype=whole.dtype, batch=whole.batch)
-        given = {
-            stage: whole.choices[stage].implementation
-            for stage, work in first.works.items()
-            if whole.works.get(stage) == work
-        }
-        self.lowered = lowered(
-            graph, whole.backend, dtype=whole.dtype, batch=whole.batch, given=given
-        )
-        self.notes = [
-            f"{name} is fused away in the compiled {model.net.name}, and computed apart here"
-            for name in names
-            if whole.graph.value_of(name) is None
-        ]
-        self._executor: Executor | None = None
-        self._shares: Packed | None = None
-        self.eval()
-
-    def forward(self, *images: Tensor) -> Any:
-        """The activation, or a tuple of them."""
-        (model,) = self._of
-        check_images(model.net.name, model._inputs, self.lowered.dtype, images)
-        if wants_gradients(images):
-            model._unpack()
-            return fx.GraphModule(model, lower(model.net.graph, outputs=self._names))(*images)
-        model.refresh()
-        if self._executor is None or self._shares is not model.packed:
-            self._shares = model.packed
-            with torch.inference_mode(False):
-                parts = model.packed.parts_of(self.lowered, model.canonical)
-            made = self.lowered
-            self._executor = made.backend.executor(made.graph, made.plan, parts)
-        return one_or_all(self._executor(*images))
-
-    def extra_repr(self) -> str:
-        """The activations, and the notes."""
-        return "\n".join([", ".join(self._names), *self.notes])
-
-
-def wants_gradients(images: Sequence[Tensor]) -> bool:
-    """Whether gradients with respect to an image are asked for."""
-    return torch.is_grad_enabled() and any(image.requires_grad for image in images)
-
-
-def one_or_all(outputs: tuple[Tensor, ...]) -> Any:
-    """A single output by itself, several as a tuple."""
-    return outputs[0] if len(outputs) == 1 else outputs

@@ -13,6 +13,14 @@ from netspec.graph import Graph
 from netspec.naming import parameter_names
 
 
+def order_of_names(graph: Graph) -> list[str]:
+    """Names in the order of a state dict: a module's own tensors come before those inside it."""
+    root = Module()
+    described = {name: held.shape for name, held, _ in parameter_names(graph)}
+    furnish(root, graph, {name: torch.empty(s, device="meta") for name, s in described.items()})
+    return list(root.state_dict())
+
+
 def furnish(root: Module, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
     """Give a module the tensors of a net, each in a submodule that its name leads to."""
     for name, _, is_trained in parameter_names(graph):

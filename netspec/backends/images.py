@@ -40,3 +40,12 @@ def check_images(
             raise ValueError(f"{net} takes {name} as [{wanted}], not [{given}]")
         if dtype is not None and image.dtype != dtype:
             raise TypeError(f"{net} is in {dtype}, and {name} in {image.dtype}")
+    batches = [len(image) for image in images]
+    if len(set(batches)) > 1:
+        given = ", ".join(f"{n} for {name}" for n, (name, _) in zip(batches, inputs, strict=True))
+        raise ValueError(f"{net} takes as many images for each input, not {given}")
+
+
+def wants_gradients(images: Sequence[Tensor]) -> bool:
+    """Whether gradients with respect to an image are asked for."""
+    return torch.is_grad_enabled() and any(image.requires_grad for image in images)

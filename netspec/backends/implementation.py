@@ -72,5 +72,5 @@ class Implementation(ABC):
         return dict(held)
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
-        """The tensors as they were, to the bit."""
-        return dict(packed)
+        """Copies of the tensors as they were, to the bit."""
+        return {name: tensor.clone() for name, tensor in packed.items()}

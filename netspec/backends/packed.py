@@ -8,9 +8,20 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from netspec.backends.backend import Part
+from netspec.backends.backend import Executor, Part
 from netspec.backends.lowered import Lowered
 from netspec.packing import recipes
+
+
+class Copied(dict[str, Tensor]):
+    """Tensors that are copied, one by one, as they are looked up: for what stays another's."""
+
+    def __init__(self, tensors: dict[str, Tensor], dtype: torch.dtype) -> None:
+        super().__init__(tensors)
+        self.dtype = dtype
+
+    def __getitem__(self, name: str) -> Tensor:
+        return super().__getitem__(name).detach().to(self.dtype, copy=True)
 
 
 class Packed:
@@ -29,7 +40,7 @@ class Packed:
         uses = Counter(
             name for made in self.recipes.values() for r in made.values() for name in r.names
         )
-        self.kept = {name: tensor for name, tensor in tensors.items() if name not in uses}
+        self.kept = {name: tensors[name] for name in tensors if name not in uses}
         with torch.no_grad():
             for stage, made in self.recipes.items():
                 held = {key: recipe.pack(tensors) for key, recipe in made.items()}
@@ -42,26 +53,26 @@ class Packed:
                     if not uses[name]:
                         del tensors[name]
 
-    def parts(self) -> dict[str, Part]:
-        """Every stage that computes, ready to run."""
+    def executor(self) -> Executor:
+        """What runs the plan."""
         made = self.lowered
-        return {
+        parts = {
             stage: Part(made.ways[stage], work, self.tensors[stage])
             for stage, work in made.works.items()
         }
+        return made.backend.executor(made.graph, made.plan, parts)
 
     def unpacked(self) -> dict[str, Tensor]:
-        """The parameters and buffers of the spec, to the bit."""
-        found = dict(self.kept)
+        """Copies of the parameters and buffers of the spec, to the bit."""
+        kept = {name: tensor.clone() for name, tensor in self.kept.items()}
+        found = dict(kept)
         for stage, work in self.lowered.works.items():
             held = self.lowered.ways[stage].unpack(work, self.tensors[stage])
             for key, recipe in self.recipes[stage].items():
-                found |= recipe.unpack(held[key], self.kept)
+                found |= recipe.unpack(held[key], kept)
         return found
 
-    def parts_of(
-        self, other: Lowered, canonical: Callable[[], dict[str, Tensor]]
-    ) -> dict[str, Part]:
+    def executor_of(self, other: Lowered, canonical: Callable[[], dict[str, Tensor]]) -> Executor:
         """The same for another lowering of the net: tensors are shared where they are alike."""
         found: dict[str, Part] = {}
         tensors: dict[str, Tensor] | None = None
@@ -75,4 +86,4 @@ class Packed:
                 tensors = canonical()
             held = {key: recipe.pack(tensors or {}) for key, recipe in made.items()}
             found[stage] = Part(way, work, way.pack(work, held))
-        return found
+        return other.backend.executor(other.graph, other.plan, found)

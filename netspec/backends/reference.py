@@ -184,16 +184,21 @@ def fresh_tensors(
 
     Raises:
         MemoryError: the machine has less memory than the parameters take.
+        ValueError: ``dtype`` is no floating-point type.
     """
     require_memory(net, dtype)
+    if not dtype.is_floating_point:
+        raise ValueError(f"parameters are floating-point numbers, not {dtype}")
     generator = torch.Generator().manual_seed(seed)
+    drawn: Any = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are set to
     tensors = {}
     for name, parameter, _ in parameter_names(net.graph):
         if parameter.fan_in is None:
-            values = torch.full(parameter.shape, parameter.value)
+            values = torch.full(parameter.shape, parameter.value, **drawn)
         else:
             deviation = (2 / parameter.fan_in) ** 0.5
-            values = torch.empty(parameter.shape).normal_(0, deviation, generator=generator)
+            values = torch.empty(parameter.shape, **drawn)
+            values.normal_(0, deviation, generator=generator)
         tensors[name] = values.to(device=device, dtype=dtype)
     return tensors
 

@@ -105,6 +105,8 @@ def compile(
     net = load(spec, **settings)
     if form != "artifact" and output is None:
         raise click.UsageError(f"--format {form} writes a file: say where with -o")
+    if sum([bool(emit), bool(passes), output is not None or as_json]) > 1:
+        raise click.UsageError("--emit and --print-after each print a text and stop: use one alone")
     if passes:
         _print_after(net, passes)
         return
@@ -201,19 +203,18 @@ def _read_choices(path: Path) -> dict[str, str]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise DataError(f"cannot read choices from {path}: {reason}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"cannot read choices from {path}: it is not JSON ({error})") from None
-    pairs = found.items() if isinstance(found, dict) else [("", None)]
-    if not all(isinstance(value, str) for _, value in pairs):
-        message = f"cannot read choices from {path}: it must be " + '{"STAGE": "IMPLEMENTATION"}'
-        raise DataError(f"{message}, as `netspec compile --emit choices` prints it")
-    return dict(pairs)
+    if isinstance(found, dict) and all(isinstance(value, str) for value in found.values()):
+        return found
+    message = f"cannot read choices from {path}: it must be " + '{"STAGE": "IMPLEMENTATION"}'
+    raise DataError(f"{message}, as `netspec compile --emit choices` prints it")
 
 
 def _write(model: Compiled, output: Path, form: str) -> str:
     """Write what was asked for; returns the root digest of an artifact."""
     if form == "artifact":
-        from netspec.artifact import save_artifact
+        from netspec.artifact.saving import save_artifact
 
         return save_artifact(model, output)
     from netspec.export import export_onnx, export_pt2
@@ -290,7 +291,7 @@ def _print_json(
         "seconds": seconds,
         "error": verification.error if isfinite(verification.error) else None,
         "allowed": verification.allowed,
-        "output": None if output is None else str(output),
+        "output": str(output) if output is not None and verification.passed else None,
         "digest": digest or None,
     }
     print_json(answer)

@@ -79,12 +79,14 @@ def _model(
     spec: str, settings: dict[str, str], weights: str | None, expect: str | None
 ) -> Compiled:
     """The net of an artifact, or of a spec."""
-    from netspec.artifact import is_artifact, load_artifact
+    from netspec.artifact.reading import is_artifact
 
     if is_artifact(spec):
         if settings or weights is not None:
             option = "--set" if settings else "--weights"
             raise click.UsageError(f"{option} is for a spec: an artifact is compiled already")
+        from netspec.artifact.loading import load_artifact
+
         model = load_artifact(spec, expect=expect)
         _require_a_classifier(model.net)
         return model

@@ -34,12 +34,12 @@ def kernels(made: Lowered) -> str:
 def memory(made: Lowered) -> str:
     """What the activations of an image take, beside the least possible and the sum of all."""
     size = made.dtype.itemsize / MIB
-    alive = made.plan.arena if made.backend.has_arena else made.plan.bound
-    how = "in one arena" if made.backend.has_arena else "freed when last read"
-    return (
-        f"activations {alive * size:.1f} MiB an image, {how}; "
-        f"{made.plan.bound * size:.1f} at least, {made.plan.total * size:.1f} in all"
-    )
+    arena, bound, total = (n * size for n in (made.plan.arena, made.plan.bound, made.plan.total))
+    if made.backend.has_arena:
+        alive = f"{arena:.1f} MiB an image in one arena, {bound:.1f} at least"
+    else:
+        alive = f"{bound:.1f} MiB an image at once, freed when last read"
+    return f"activations: {alive}; {total:.1f} side by side"
 
 
 def as_json(made: Lowered) -> dict[str, Any]:

@@ -109,36 +109,6 @@ def test_a_closed_pipe_is_quiet() -> None:
     assert done.stderr == ""
 
 
-# ---------------------------------------------------------------------------------------- compile
-
-
-def test_compile_says_what_each_step_did() -> None:
-    done = run("compile", "lenet5")
-    assert done.returncode == 0, done.stderr
-    steps = [line.split()[0] for line in done.stdout.splitlines()[1:]]
-    assert steps == ["parse", "check", "torch", "lower", "run", "verify"]
-    assert "60,850 parameters" in done.stdout
-    assert all(line.endswith(" ms") for line in done.stdout.splitlines()[1:])
-
-
-def test_compile_prints_json_and_python(spec: Path) -> None:
-    data = json.loads(run("compile", spec, "--json", "--dtype", "bfloat16").stdout)
-    assert data["dtype"] == "bfloat16"
-    assert 0 < data["error"] < data["allowed"]
-    assert set(data["seconds"]) == {"parse", "check", "torch", "lower", "run", "verify"}
-    emitted = run("compile", spec, "--emit", "python").stdout
-    assert emitted.startswith("def forward(self, image):")
-    assert "linear" in emitted
-
-
-def test_a_net_too_large_for_the_machine_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "big.net"
-    path.write_text("net big\ninput image 8x8x3\na: fc 2**50\n")
-    done = run("compile", path)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: the parameters of big take")
-
-
 # -------------------------------------------------------------------------------------------- run
 
 
@@ -290,15 +260,6 @@ def test_empty_weights_are_not_no_weights(spec: Path, photograph: Path) -> None:
     done = run("run", spec, photograph, "--weights", "")
     assert done.returncode == 1
     assert "cannot read weights" in done.stderr
-
-
-def test_a_net_that_overflows_is_told_so(tmp_path: Path) -> None:
-    path = tmp_path / "a.net"
-    path.write_text("net a\ninput image 8x8x3\nr1..r200: add { identity; identity }\n")
-    done = run("compile", path)
-    assert done.returncode == 1
-    assert "leave the range of float32" in done.stderr
-    assert json.loads(run("compile", path, "--json").stdout)["error"] is None
 
 
 def test_memory_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:

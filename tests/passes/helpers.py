@@ -31,7 +31,7 @@ term that is missing, doubled or in the wrong place is larger by many powers of 
 def furnished(net: Net, seed: int = 0) -> Model:
     """A model in float64 of which no tensor has the value that fresh ones have."""
     generator = torch.Generator().manual_seed(seed)
-    model = netspec.compile(net, dtype=torch.float64)
+    model = netspec.reference(net, dtype=torch.float64)
     held = model.state_dict()
     for name, parameter, _ in parameter_names(net.graph):
         drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)

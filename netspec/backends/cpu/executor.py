@@ -6,7 +6,7 @@ is alive at any moment is what the plan's bound says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 
 import torch
@@ -20,8 +20,11 @@ from netspec.plan import Plan, Step
 
 
 class CpuExecutor(Executor):
-    """The calls of a plan, in order.  Nothing is shared between two runs but parameters, so that
-    threads may run it at the same time."""
+    """The calls of a plan, in order.
+
+    Nothing is shared between two runs but parameters, so that threads may run it at the same time.
+    An output that lies in the memory of an image or of another output is copied: it is the user's.
+    """
 
     def __init__(self, graph: Graph, plan: Plan, parts: Mapping[str, Part]) -> None:
         self._plan = plan
@@ -53,7 +56,8 @@ class CpuExecutor(Executor):
             for view, of in self._views.get(slot, ()):
                 put(view, of(y))
 
-        with torch.no_grad():
+        # what was chosen and packed is of one type, and autocast would change it here and there
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
             for slot, image in zip(self._plan.inputs, images, strict=True):
                 is_map = image.dim() == 4
                 put(slot, image.contiguous(memory_format=torch.channels_last) if is_map else image)
@@ -61,12 +65,23 @@ class CpuExecutor(Executor):
                 put(step.writes[0], launch(step, call, [_there(values[i]) for i in step.reads]))
                 for slot in step.frees:
                     values[slot] = None
-            return tuple(_there(values[slot]) for slot in self._plan.outputs)
+            return _apart(images, [_there(values[slot]) for slot in self._plan.outputs])
 
 
 def _there(value: Tensor | None) -> Tensor:
     assert value is not None
     return value
+
+
+def _apart(images: Sequence[Tensor], outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The outputs, each in memory that no image and no other output has."""
+    taken = {image.untyped_storage().data_ptr() for image in images}
+    found = []
+    for y in outputs:
+        place = y.untyped_storage().data_ptr()
+        found.append(y.clone() if place in taken else y)
+        taken.add(place)
+    return tuple(found)
 
 
 def _bound(part: Part) -> Call:

@@ -57,7 +57,7 @@ def normalise(op: LocalResponseNorm, shape: Shape) -> Call:
         count = min(rows, len(pixels))
         squares = x.new_zeros(count, groups, part + 2 * reach)
         scale, root = x.new_empty(2, count, groups, part)
-        constant = torch.tensor(op.k, dtype=x.dtype)
+        constant = x.new_tensor(op.k)
         for start in range(0, len(pixels), rows):
             tile = pixels[start : start + rows].view(-1, groups, part)
             n = len(tile)

@@ -21,13 +21,15 @@ def measure(work: Work, ways: Sequence[Way]) -> dict[str, float]:
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*size: int) -> torch.Tensor:
-        return torch.rand(*size, generator=generator).to(work.dtype)
+        return torch.rand(*size, generator=generator, dtype=torch.float32, device="cpu").to(
+            work.dtype
+        )
 
     x = [drawn(work.batch, *shape.torch) for shape in work.inputs]
     x = [one.contiguous(memory_format=torch.channels_last) if one.dim() == 4 else one for one in x]
     described = {**work.op.parameters(work.inputs), **work.op.buffers(work.inputs)}
     held = {name: drawn(*parameter.shape) for name, parameter in described.items()}
-    flushed = torch.zeros(CACHE // 4)
+    flushed = torch.zeros(CACHE, dtype=torch.uint8, device="cpu")
     samples: dict[str, list[float]] = {way.name: [] for way in ways}
     with torch.no_grad():
         calls = {way.name: way.bind(work, way.pack(work, held)) for way in ways}

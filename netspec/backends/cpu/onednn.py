@@ -61,11 +61,11 @@ class OneDnnConv(Way):
         return {**held, "weight": reordered}
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
-        op, weight = _conv(work), packed["weight"].to_dense()
+        op, held = _conv(work), _in_rows(packed)
         if op.connect is not None:
             filters, maps = zip(*op.pairs, strict=True) if op.pairs else ((), ())
-            weight = weight[list(filters), list(maps)]
-        return {**packed, "weight": weight}
+            held["weight"] = held["weight"][list(filters), list(maps)]
+        return held
 
     def bind(self, work: Work, packed: Held) -> Call:
         op, windows = _conv(work), _conv(work).windows(work.inputs)
@@ -84,6 +84,11 @@ class OneDnnConv(Way):
             return y
 
         return call
+
+
+def _in_rows(packed: Held) -> dict[str, Tensor]:
+    """Copies that are no longer in blocks."""
+    return {name: t.to_dense() if t.is_mkldnn else t.clone() for name, t in packed.items()}
 
 
 def _conv(work: Work) -> Conv:
@@ -115,7 +120,7 @@ class OneDnnLinear(Way):
         return {**held, "weight": torch.ops.mkldnn._reorder_linear_weight(weight, work.batch)}
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
-        return {**packed, "weight": packed["weight"].to_dense()}
+        return _in_rows(packed)
 
     def bind(self, work: Work, packed: Held) -> Call:
         assert isinstance(work.op, FullyConnected)
@@ -137,6 +142,3 @@ class OneDnnStream(OneDnnLinear):
 
     def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
         return {**held, "weight": held["weight"].contiguous()}
-
-    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
-        return dict(packed)

@@ -1,0 +1,75 @@
+"""What the tests of the CPU's implementations share: each is held against its operator."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netspec.backends.cpu import CpuBackend
+from netspec.backends.cpu.way import Way
+from netspec.backends.implementation import Work
+from netspec.operator import Operator
+from netspec.shapes import Shape
+from tests.ops.helpers import images, random_buffers, random_parameters
+
+
+def work_of(op: Operator, *inputs: Any, dtype: torch.dtype = torch.float32, batch: int = 2) -> Work:
+    return Work(op, tuple(Shape(size) for size in inputs), dtype, batch)
+
+
+def ways(work: Work) -> dict[str, Way]:
+    return {way.name: way for way in CpuBackend().ways(work)}
+
+
+def tensors(work: Work) -> dict[str, Tensor]:
+    found = random_parameters(work.op, work.inputs) | random_buffers(work.op, work.inputs)
+    return {name: tensor.to(work.dtype) for name, tensor in found.items()}
+
+
+def operands(work: Work, batch: int) -> list[Tensor]:
+    """As an executor gives them: maps are channels-last."""
+    found = [images(shape, batch, seed=i).to(work.dtype) for i, shape in enumerate(work.inputs)]
+    last = torch.channels_last
+    return [x.contiguous(memory_format=last) if x.dim() == 4 else x for x in found]
+
+
+def allowed(work: Work, size: float) -> float:
+    """How far rounding may move a result: 4 u sqrt(terms) of the largest sum of absolute products,
+    and a few roundings of the result itself."""
+    terms = max(1, prod(work.op.macs(work.inputs)) // work.output.elements)
+    u = torch.finfo(torch.float32 if work.dtype == torch.bfloat16 else work.dtype).eps / 2
+    return size * (4 * u * terms**0.5 + 4 * torch.finfo(work.dtype).eps)
+
+
+def assert_right(work: Work, name: str, batches: tuple[int, ...] = (2, 0, 5)) -> None:
+    """The implementation computes what the operator means, and its packing comes undone.
+
+    It leaves alone what it is given.
+    """
+    way, held = ways(work)[name], tensors(work)
+    packed = way.pack(work, held)
+    back = way.unpack(work, packed)
+    assert list(back) == list(held)
+    for key, tensor in held.items():
+        assert torch.equal(back[key], tensor), key
+        back[key].zero_()  # it is a copy
+    call = way.bind(work, packed)
+    for batch in batches:
+        x = operands(work, batch)
+        before = [one.clone() for one in x]
+        with torch.no_grad():
+            y = call(*x)
+        exact = [one.double() for one in x]
+        doubled = {key: tensor.double() for key, tensor in held.items()}
+        wanted = work.op.reference(work.inputs, *exact, **doubled)
+        assert y.dtype == work.dtype
+        assert y.shape == wanted.shape == (batch, *work.output.torch)
+        assert all(map(torch.equal, x, before))
+        if batch:
+            sizes = {key: tensor.abs() for key, tensor in doubled.items()}
+            largest = work.op.reference(work.inputs, *(one.abs() for one in exact), **sizes)
+            error = float((y.double() - wanted).abs().max())
+            assert error <= allowed(work, max(1.0, float(largest.abs().max()))), (name, batch)
