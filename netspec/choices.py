@@ -37,7 +37,7 @@ Choices = dict[str, Choice]
 """By the name of the stage."""
 
 Measure = Callable[[Work, Sequence[Implementation]], Mapping[str, float]]
-"""Seconds that each implementation takes."""
+"""Seconds that each implementation takes, but those that turn out not to run."""
 
 
 def choose(
@@ -73,9 +73,9 @@ def choose(
                 raise DataError(message)
             chosen[stage] = Choice(given[stage], times, "given")
         elif measure is not None and len(found) > 1:
-            times |= measure(work, found)
-            fastest = min(times, key=lambda name: times[name] or 0.0)
-            chosen[stage] = Choice(fastest, times, "measured")
+            measured = measure(work, found)
+            fastest = min(measured, key=measured.__getitem__)
+            chosen[stage] = Choice(fastest, times | measured, "measured")
         else:
             chosen[stage] = Choice(found[0].name, times)
     return chosen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import prod, sqrt
 from pathlib import Path
 
@@ -50,15 +51,16 @@ def compile(
         MemoryError: the machine cannot hold the parameters.
     """
     held = _checked(net)
-    place = torch.device(device)
+    backend = backend_of(torch.device(device))
     made = lowered(
         held.graph,
-        backend_of(place),
+        backend,
         dtype=dtype,
         batch=batch,
         is_measured=measured,
         given=choices,
     )
+    place = torch.device(backend.device)
     return Compiled(held, made, fresh_tensors(held, device=place, dtype=dtype, seed=seed))
 
 
@@ -86,14 +88,29 @@ def _checked(net: Net | str | Path) -> Net:
 
 
 def backend_of(device: torch.device) -> Backend:
-    """The backend of a device.
+    """The backend of a device; without a GPU, TRITON_INTERPRET=1 gives ``cuda`` an interpreter.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or what it needs is not there.
     """
     if device.type == "cpu":
         return CpuBackend()
-    raise DataError(f"there is no backend for {device}: compile for cpu")
+    if device.type != "cuda":
+        raise DataError(f"there is no backend for {device}: compile for cpu or cuda")
+    if find_spec("triton") is None:
+        raise DataError("the kernels for cuda need Triton: pip install netspec-compiler[gpu]")
+    from netspec.backends.cuda import CudaBackend
+    from netspec.kernels.layout import is_interpreted
+
+    if torch.cuda.is_available():
+        number = torch.cuda.current_device() if device.index is None else device.index
+        return CudaBackend(f"cuda:{number}")
+    if is_interpreted():
+        return CudaBackend("cpu")
+    raise DataError(
+        "there is no NVIDIA GPU: compile for cpu, or set TRITON_INTERPRET=1 before Python starts "
+        "to run small nets, slowly, in Triton's interpreter"
+    )
 
 
 def random_images(net: Net, *, batch: int = 1, seed: int = 0) -> list[Tensor]:

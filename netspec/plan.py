@@ -89,7 +89,7 @@ class Ability(NamedTuple):
     """What an implementation can do with its outputs.
 
     ``into_slices``: write a slice of a buffer's channels.  ``apart``: write each slice of its
-    output to a place of its own.
+    output to a place of its own, where slices are all that is read.
     """
 
     into_slices: bool = False
@@ -134,13 +134,29 @@ class _Planner:
         graph = self.graph
         for stage in graph.stages():
             if self.abilities.get(stage.name, Ability()).apart:
-                self.apart[stage.name] = graph.consumers(stage.name)
+                slices = self._slices(stage.name)
+                if slices:
+                    self.apart[stage.name] = slices
         for stage in graph.stages():
             if isinstance(stage.op, Concat):
                 self._claim(stage.name)
         for stage in graph.stages():
             self._add(stage.name)
         return self._finished()
+
+    def _slices(self, name: str) -> tuple[str, ...]:
+        """The slices of a stage in the order of their channels, if nothing else is read of it."""
+        if name in self.graph.outputs:
+            return ()
+        found, end = [], 0
+        for reader in self.graph.consumers(name):
+            op = self.graph.stage(reader).op
+            if not isinstance(op, Slice) or op.start != end:
+                return ()
+            found.append(reader)
+            end += op.count
+        is_whole = end == self.graph.stage(name).known_shape.channels
+        return tuple(found) if is_whole else ()
 
     def _claim(self, name: str) -> None:
         """Let the parts of a concatenation that can be written in place be written there."""

@@ -11,7 +11,7 @@ from torch.nn import Module
 
 from netspec.backends.backend import Executor, Part, Timed
 from netspec.backends.furnish import furnish
-from netspec.backends.images import check_images, input_shapes
+from netspec.backends.images import check_images, check_out, input_shapes, output_shapes
 from netspec.backends.lowered import Lowered, lowered
 from netspec.backends.packed import Packed
 from netspec.backends.reference import lower
@@ -31,6 +31,10 @@ class Compiled(Module):
 
     Outputs have no gradients in evaluation mode, unless an image requires them.
 
+    On a GPU, batches run in buckets of 1, 2, 4, 8, 16, 32, 64, 128 and 256 images, each in the
+    smallest that holds it; a larger batch is a ValueError.  A bucket keeps its memory, and its
+    first run takes longer: kernels are compiled, and captured into a CUDA graph.
+
     Args:
         net: the checked net.
         lowered: its rewritten graph, choices and plan.
@@ -40,7 +44,7 @@ class Compiled(Module):
     def __init__(self, net: Net, lowered: Lowered, tensors: dict[str, Tensor]) -> None:
         super().__init__()
         self.net, self.lowered = net, lowered
-        self._inputs = input_shapes(net.graph)
+        self._inputs, self._outputs = input_shapes(net.graph), output_shapes(net.graph)
         self._own: list[tuple[str, Module, str]] = []
         self._seen: tuple[int, ...] = ()
         self._with_gradients: dict[bool, fx.GraphModule] = {}
@@ -49,15 +53,29 @@ class Compiled(Module):
 
     # ------------------------------------------------------------------------------- running
 
-    def forward(self, *images: Tensor) -> Any:
-        """The net's output, or a tuple of them; while training (output, {head: output})."""
+    def forward(self, *images: Tensor, out: Tensor | Sequence[Tensor] | None = None) -> Any:
+        """The net's output, or a tuple of them; while training (output, {head: output}).
+
+        Args:
+            images: a batch for each input, as many images in each.
+            out: tensors that the outputs are written to, instead of new ones; not while training.
+
+        Raises:
+            ValueError: sizes are not the net's, or ``out`` is given where gradients are.
+            TypeError: a type is not the model's.
+        """
         if torch.compiler.is_exporting():
             raise RuntimeError("a compiled net cannot be exported: export netspec.reference(net)")
         check_images(self.net.name, self._inputs, self.lowered.dtype, images)
+        given = None if out is None else (out,) if isinstance(out, Tensor) else tuple(out)
+        if given is not None:
+            check_out(self.net.name, self._outputs, self.lowered.dtype, len(images[0]), given)
         if self.training or wants_gradients(images):
+            if given is not None:
+                raise ValueError(f"{self.net.name} writes to out= where no gradients are asked for")
             return self._differentiable()(*images)
         self.refresh()
-        return one_or_all(self._executor(*images))
+        return one_or_all(self._executor(*images, out=given))
 
     def profile(self, *images: Tensor) -> list[Timed]:
         """Run once in evaluation mode, and time every step of the plan."""
@@ -84,7 +102,8 @@ class Compiled(Module):
         self._unpack()
         if mode not in self._with_gradients:
             graph = optimise(self.net.graph, TRAINING if mode else ()).graph
-            module = fx.GraphModule(self, lower(graph, training=mode), self.net.name)
+            recorded = lower(graph, training=mode, meaning=self.lowered.backend.meaning)
+            module = fx.GraphModule(self, recorded, self.net.name)
             self._with_gradients[mode] = module
         return self._with_gradients[mode]
 
@@ -243,7 +262,8 @@ class Features(Module):
         self._of = (model,)  # in a tuple, or its parameters would be this module's, too
         self._names = list(names)
         graph, whole = model.net.graph.copy(), model.lowered
-        graph.outputs = self._names
+        before, graph.outputs = graph.outputs, self._names
+        graph.sweep(before)
         first = lowered(graph, whole.backend, dtype=whole.dtype, batch=whole.batch)
         given = {
             stage: whole.choices[stage].implementation
@@ -268,7 +288,9 @@ class Features(Module):
         check_images(model.net.name, model._inputs, self.lowered.dtype, images)
         if wants_gradients(images):
             model._unpack()
-            return fx.GraphModule(model, lower(model.net.graph, outputs=self._names))(*images)
+            meaning = self.lowered.backend.meaning
+            recorded = lower(model.net.graph, outputs=self._names, meaning=meaning)
+            return fx.GraphModule(model, recorded)(*images)
         model.refresh()
         if self._executor is None or self._shares is not model.packed:
             self._shares = model.packed

@@ -1,0 +1,136 @@
+"""A plan made ready for one size of batch: memory, calls, and on a GPU the CUDA graph of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from threading import Lock
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from netspec.backends.backend import Part, Timed
+from netspec.backends.cuda.graphs import captured
+from netspec.backends.cuda.memory import Memory, bound
+from netspec.backends.cuda.way import nchw
+from netspec.graph import Graph
+from netspec.plan import Plan
+
+
+class Bucket:
+    """Runs up to ``batch`` images.  One run at a time: threads wait for each other."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        plan: Plan,
+        parts: Mapping[str, Part],
+        batch: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        with torch.inference_mode(False), self._on(device):
+            self.memory = Memory(plan, batch, dtype, device)
+            self._steps = bound(graph, plan, parts, self.memory)
+        self.device, self._is_gpu = device, device.type == "cuda"
+        self._inputs = [self.memory.slots[i] for i in plan.inputs]
+        self._outputs = [self.memory.slots[i] for i in plan.outputs]
+        self._lock = Lock()
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._done: torch.cuda.Event | None = None
+
+    def run(self, images: Sequence[Tensor], out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
+        """The outputs of a batch, in new memory or in ``out``."""
+        with self._lock, torch.no_grad(), self._on(self.device):
+            if self._is_gpu and self._graph is None:
+                self._graph = captured(self._launch)
+            self._begin(images)
+            if self._graph is None:
+                self._launch()
+            else:
+                self._graph.replay()
+            results = self._results(len(images[0]), out)
+            self._end()
+            return results
+
+    def profile(self, images: Sequence[Tensor]) -> list[Timed]:
+        """The seconds of each step, launched one by one; the second of two runs."""
+        with self._lock, torch.no_grad(), self._on(self.device):
+            for _ in range(2):
+                self._begin(images)
+                found = self._timed()
+                self._end()
+            return found
+
+    def _begin(self, images: Sequence[Tensor]) -> None:
+        """Take the images in, once whatever ran last has ended, and zeros behind them."""
+        if self._done is not None:
+            torch.cuda.current_stream().wait_event(self._done)
+        for place, image in zip(self._inputs, images, strict=True):
+            nchw(place)[: len(image)].copy_(image)
+            place[len(image) :].zero_()
+
+    def _end(self) -> None:
+        if self._is_gpu:
+            self._done = torch.cuda.current_stream().record_event()
+
+    def _launch(self) -> None:
+        for _, calls in self._steps:
+            for call in calls:
+                call()
+
+    def _results(self, count: int, out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
+        results = [nchw(y)[:count] for y in self._outputs]
+        if out is None:
+            return tuple(_cloned(y) for y in results)
+        return tuple(place.copy_(y) for place, y in zip(out, results, strict=True))
+
+    def _timed(self) -> list[Timed]:
+        clocks = []
+        for step, calls in self._steps:
+            clock = _GpuClock() if self._is_gpu else _Clock()
+            for call in calls:
+                call()
+            clock.stop()
+            clocks.append((step, clock))
+        if self._is_gpu:
+            torch.cuda.synchronize()
+        return [Timed(step.stage, step.implementation, clock.seconds()) for step, clock in clocks]
+
+    @staticmethod
+    def _on(device: torch.device) -> AbstractContextManager[object]:
+        return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+class _Clock:
+    """Seconds between its making and ``stop``."""
+
+    def __init__(self) -> None:
+        self._started = perf_counter()
+
+    def stop(self) -> None:
+        self._seconds = perf_counter() - self._started
+
+    def seconds(self) -> float:
+        return self._seconds
+
+
+class _GpuClock(_Clock):
+    """The same in the current stream; read it once the device has been synchronised."""
+
+    def __init__(self) -> None:
+        self._first, self._last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        self._first.record()
+
+    def stop(self) -> None:
+        self._last.record()
+
+    def seconds(self) -> float:
+        return float(self._first.elapsed_time(self._last)) / 1e3
+
+
+def _cloned(y: Tensor) -> Tensor:
+    """A copy of its own, channels-last where it is a map."""
+    is_map = y.dim() == 4
+    return y.clone(memory_format=torch.channels_last if is_map else torch.contiguous_format)
