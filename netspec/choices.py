@@ -75,7 +75,7 @@ def choose(
         elif measure is not None and len(found) > 1:
             measured = measure(work, found)
             fastest = min(measured, key=measured.__getitem__)
-            chosen[stage] = Choice(fastest, times | measured, "measured")
+            chosen[stage] = Choice(fastest, {**times, **measured}, "measured")
         else:
             chosen[stage] = Choice(found[0].name, times)
     return chosen

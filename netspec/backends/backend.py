@@ -35,9 +35,7 @@ class Executor(ABC):
     """A plan with its tensors."""
 
     @abstractmethod
-    def __call__(
-        self, *images: Tensor, out: Sequence[Tensor] | None = None
-    ) -> tuple[Tensor, ...]:
+    def __call__(self, *images: Tensor, out: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
         """The outputs of the plan, in new memory, or in ``out`` of the right sizes."""
 
     @abstractmethod

@@ -28,9 +28,7 @@ class CpuExecutor(Executor):
         self._views = _views(graph, plan)
         self._steps = [(step, _bound(parts[step.stage])) for step in plan.steps]
 
-    def __call__(
-        self, *images: Tensor, out: Sequence[Tensor] | None = None
-    ) -> tuple[Tensor, ...]:
+    def __call__(self, *images: Tensor, out: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
         results = self._run(images, lambda step, call, operands: call(*operands))
         if out is None:
             return results

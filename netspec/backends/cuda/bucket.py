@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from netspec.backends.backend import Part, Timed
-from netspec.backends.cuda.graphs import captured
+from netspec.backends.cuda.graphs import Stopwatch, captured
 from netspec.backends.cuda.memory import Memory, bound
 from netspec.backends.cuda.way import nchw
 from netspec.graph import Graph
-from netspec.plan import Plan
+from netspec.plan import Plan, Step
 
 
 class Bucket:
@@ -32,7 +32,7 @@ class Bucket:
     ) -> None:
         with torch.inference_mode(False), self._on(device):
             self.memory = Memory(plan, batch, dtype, device)
-            self._steps = bound(graph, plan, parts, self.memory)
+            self.steps = bound(graph, plan, parts, self.memory)
         self.device, self._is_gpu = device, device.type == "cuda"
         self._inputs = [self.memory.slots[i] for i in plan.inputs]
         self._outputs = [self.memory.slots[i] for i in plan.outputs]
@@ -76,7 +76,7 @@ class Bucket:
             self._done = torch.cuda.current_stream().record_event()
 
     def _launch(self) -> None:
-        for _, calls in self._steps:
+        for _, calls in self.steps:
             for call in calls:
                 call()
 
@@ -87,15 +87,13 @@ class Bucket:
         return tuple(place.copy_(y) for place, y in zip(out, results, strict=True))
 
     def _timed(self) -> list[Timed]:
-        clocks = []
-        for step, calls in self._steps:
-            clock = _GpuClock() if self._is_gpu else _Clock()
+        clocks: list[tuple[Step, Stopwatch | _Clock]] = []
+        for step, calls in self.steps:
+            clock: Stopwatch | _Clock = Stopwatch() if self._is_gpu else _Clock()
             for call in calls:
                 call()
             clock.stop()
             clocks.append((step, clock))
-        if self._is_gpu:
-            torch.cuda.synchronize()
         return [Timed(step.stage, step.implementation, clock.seconds()) for step, clock in clocks]
 
     @staticmethod
@@ -110,24 +108,10 @@ class _Clock:
         self._started = perf_counter()
 
     def stop(self) -> None:
-        self._seconds = perf_counter() - self._started
+        self._ended = perf_counter()
 
     def seconds(self) -> float:
-        return self._seconds
-
-
-class _GpuClock(_Clock):
-    """The same in the current stream; read it once the device has been synchronised."""
-
-    def __init__(self) -> None:
-        self._first, self._last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        self._first.record()
-
-    def stop(self) -> None:
-        self._last.record()
-
-    def seconds(self) -> float:
-        return float(self._first.elapsed_time(self._last)) / 1e3
+        return self._ended - self._started
 
 
 def _cloned(y: Tensor) -> Tensor:

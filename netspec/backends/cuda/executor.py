@@ -34,9 +34,7 @@ class CudaExecutor(Executor):
         self._buckets: dict[int, Bucket] = {}
         self._lock = Lock()
 
-    def __call__(
-        self, *images: Tensor, out: Sequence[Tensor] | None = None
-    ) -> tuple[Tensor, ...]:
+    def __call__(self, *images: Tensor, out: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
         if len(images[0]) == 0:
             return tuple(out) if out is not None else self._nothing(images[0])
         return self.bucket(images).run(images, out)

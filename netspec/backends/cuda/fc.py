@@ -49,13 +49,13 @@ class LinearWay(Way):
     def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
         shape, weight = work.inputs[0], held["weight"]
         if shape.is_map:
-            weight = weight.unflatten(1, shape.torch).permute(0, 2, 3, 1).flatten(1)
+            weight = weight.reshape(len(weight), *shape.torch).permute(0, 2, 3, 1).flatten(1)
         return {**held, "weight": weight.contiguous()}
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
         shape, weight = work.inputs[0], packed["weight"]
         if shape.is_map:
-            weight = weight.unflatten(1, tuple(shape)).permute(0, 3, 1, 2).flatten(1)
+            weight = weight.view(len(weight), *shape).permute(0, 3, 1, 2).flatten(1)
         return {**packed, "weight": weight}
 
 

@@ -12,7 +12,7 @@ import triton
 from torch import Tensor
 from triton.runtime.errors import OutOfResources
 
-from netspec.backends.cuda.graphs import captured
+from netspec.backends.cuda.graphs import Stopwatch, captured
 from netspec.backends.cuda.way import Call, Target, Way
 from netspec.backends.implementation import Work
 from netspec.backends.tuning import Tuning, digest
@@ -79,12 +79,10 @@ def _on_gpu(calls: Sequence[Call]) -> Callable[[], float]:
     graph = captured(lambda: _run(calls))
 
     def timed() -> float:
-        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        first.record()
+        watch = Stopwatch()
         graph.replay()
-        last.record()
-        last.synchronize()
-        return float(first.elapsed_time(last)) / 1e3
+        watch.stop()
+        return watch.seconds()
 
     return timed
 

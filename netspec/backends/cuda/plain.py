@@ -46,5 +46,5 @@ class CopyFlat(Way):
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        maps = y[0].unflatten(1, work.inputs[0].torch)
+        maps = y[0].view(len(y[0]), *work.inputs[0].torch)
         return [lambda: maps.copy_(nchw(x[0]))]

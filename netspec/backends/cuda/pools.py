@@ -13,7 +13,6 @@ from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.fused.maxpool_relu import MaxPoolRelu
 from netspec.kernels.conv.geometry import Geometry, check_pixels
 from netspec.kernels.pool import averages, maxima, means, subsample
-from netspec.kernels.pool.geometry import checked
 from netspec.operator import WindowOperator
 from netspec.ops.avgpool import AvgPool
 from netspec.ops.maxpool import MaxPool
@@ -23,23 +22,17 @@ from netspec.shapes import Shape
 
 
 class WindowWay(Way):
-    """What the pools share; they leave windows that see only padding to PyTorch."""
+    """What the pools share."""
 
     name = "triton"
     ability = Ability(into_slices=True)
 
-    def refuses(self, work: Work) -> str:
-        found = _windows(work, work.batch)
-        try:
-            checked(found.size_in, found.kernel, found.stride, found.padding)
-        except ValueError as error:
-            return str(error)
-        return ""
-
 
 def _windows(work: Work, batch: int) -> Geometry:
     assert isinstance(work.op, WindowOperator)
-    return geometry(work.op, work.inputs, batch)
+    found = geometry(work.op, work.inputs, batch)
+    check_pixels(found)
+    return found
 
 
 class TritonMaxPool(WindowWay):
@@ -50,7 +43,6 @@ class TritonMaxPool(WindowWay):
     ) -> Sequence[Call]:
         assert isinstance(work.op, MaxPool)
         found = _windows(work, len(x[0]))
-        check_pixels(found)
         return maxima.launches(x[0], y[0], None, found, relu=isinstance(work.op, MaxPoolRelu))
 
 
@@ -63,7 +55,6 @@ class TritonAvgPool(WindowWay):
         op, (result,) = work.op, y
         assert isinstance(op, AvgPool)
         found = _windows(work, len(x[0]))
-        check_pixels(found)
         padding, _ = asked_for(op, work.inputs)
         share, counts = averages.counting(found, padding, count_pad=op.count_pad is True)
         bias = packed["bias"] if isinstance(op, AvgPoolBias) else None
@@ -108,6 +99,5 @@ class TritonSubsample(WindowWay):
     ) -> Sequence[Call]:
         assert isinstance(work.op, Subsample)
         found = _windows(work, len(x[0]))
-        check_pixels(found)
         held = packed["coefficient"], packed["bias"]
         return subsample.launches(x[0], *held, y[0], found, by=work.op.by)

@@ -24,7 +24,6 @@ from netspec.fused.maxpool_relu import MaxPoolRelu
 from netspec.kernels import operators  # noqa: F401 - registers torch.ops.netspec
 from netspec.kernels.fc import as_map
 from netspec.kernels.layout import laid_out
-from netspec.kernels.pool.geometry import checked
 from netspec.kernels.pool.maxpool import TAPS, max_pool, relu_max_pool
 from netspec.operator import Operator, WindowOperator
 from netspec.ops.avgpool import AvgPool
@@ -47,22 +46,16 @@ def meaning(op: Operator, training: bool, precision: str) -> Meaning:
         return own
 
     def compute(inputs: Sequence[Shape], *x: Tensor, **held: Tensor) -> Tensor:
-        if isinstance(op, MaxPool | AvgPool | Subsample) and not _fits(op, inputs):
+        if isinstance(op, MaxPool) and not _fits(op):
             return own(inputs, *x, **held)
         return way(op, precision, inputs, x[0], **held)
 
     return compute
 
 
-def _fits(op: WindowOperator, inputs: Sequence[Shape]) -> bool:
-    """Whether a pool's kernel takes its windows, and the place of a maximum fits into a byte."""
-    found = geometry(op, inputs, 1)
-    try:
-        checked(found.size_in, found.kernel, found.stride, found.padding)
-    except ValueError:
-        return False
-    most = TAPS - isinstance(op, MaxPoolRelu)
-    return not isinstance(op, MaxPool) or found.kernel[0] * found.kernel[1] <= most
+def _fits(op: MaxPool) -> bool:
+    """Whether the place of a maximum fits into a byte, as the kernels keep it."""
+    return op.kernel.height * op.kernel.width <= TAPS - isinstance(op, MaxPoolRelu)
 
 
 def _recorded(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
@@ -163,9 +156,7 @@ def gap(x: Tensor) -> Tensor:
 def _subsample(
     op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor
 ) -> Tensor:
-    return _recorded(
-        subsample, x, held["coefficient"], held["bias"], *_window(op, inputs), op.by
-    )
+    return _recorded(subsample, x, held["coefficient"], held["bias"], *_window(op, inputs), op.by)
 
 
 def subsample(x: Tensor, coefficient: Tensor, bias: Tensor, *window: Any) -> Tensor:
