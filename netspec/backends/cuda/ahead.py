@@ -40,14 +40,16 @@ def compiled_kernels(
         Files by name: a ``.cubin`` for each kernel, and :data:`INDEX`, a JSON object with
 
         - ``capability``, ``batch``, ``dtype``, and ``arena``, its elements;
-        - ``kernels``: by the name of the file ``{"entry", "shared", "warps"}``, the function in it,
-          bytes of shared memory and warps a block;
+        - ``kernels``: by the name of the file ``{"entry", "shared", "warps", "scratch"}``: the
+          function in it, bytes of shared memory a block, warps a block, and bytes of workspace
+          that Triton itself wants, a program;
         - ``scratch``: the elements and the type of each workspace;
         - ``steps``: ``{"stage", "launches"}`` in the plan's order.  A launch is
-          ``{"kernel", "grid", "arguments"}``, with the kernel's run-time arguments by name: numbers,
-          null, or a place ``{"in", "offset"}`` counted in elements, where ``in`` is ``"arena"``,
-          ``["parameter", stage, name]`` of the packed tensors, or ``["scratch", number]``.
-          What PyTorch computes is null instead of a launch.
+          ``{"kernel", "grid", "arguments"}``, with the arguments that the function takes, in its
+          order, as ``[name, type, value]``; those that are compiled in are left out, and Triton's
+          own pointers follow.  A value is a number, or a place ``{"in", "offset"}`` counted in
+          elements, where ``in`` is ``"arena"``, ``["parameter", stage, name]`` of the packed
+          tensors, or ``["scratch", number]``.  What PyTorch computes is null instead of a launch.
 
     Raises:
         DataError: a kernel that was chosen does not exist on such a GPU.
@@ -111,6 +113,7 @@ def _compile(
         "entry": entry,
         "shared": int(compiled.metadata.shared),
         "warps": int(compiled.metadata.num_warps),
+        "scratch": int(getattr(compiled.metadata, "global_scratch_size", 0)),
     }
     return name
 
@@ -131,11 +134,15 @@ class _Places:
                 self._known[_storage(tensor)] = ["parameter", stage, name]
                 self._held.append(tensor)
 
-    def arguments(self, launch: Launch) -> dict[str, Any]:
-        """The run-time arguments of a launch as plain data."""
-        compiled_in = {p.name for p in launch.kernel.params if p.is_constexpr}
-        given = launch.arguments.items()
-        return {name: self._plain(a) for name, a in given if name not in compiled_in}
+    def arguments(self, launch: Launch) -> list[list[Any]]:
+        """The arguments that the compiled function takes, as plain data."""
+        found = []
+        for parameter in launch.kernel.params:
+            argument = launch.arguments[parameter.name]
+            kind, _ = ahead.specialization(argument)
+            if not parameter.is_constexpr and kind != "constexpr":
+                found.append([parameter.name, kind, self._plain(argument)])
+        return found
 
     def _plain(self, argument: Any) -> Any:
         if isinstance(argument, TensorDescriptor):
