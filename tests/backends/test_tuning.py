@@ -91,9 +91,11 @@ def test_a_folder_that_cannot_be_written_only_warns(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     tuning, measure = Tuning("cpu", {}), Measuring()
-    with pytest.warns(UserWarning) as caught:
+    with (
+        pytest.warns(UserWarning, match="holds no measurements"),
+        pytest.warns(UserWarning, match="measurements are not kept"),
+    ):
         assert tuning.times(WORK, WAYS, measure) == measure.times
-    assert "measurements are not kept" in str(caught[-1].message)
 
 
 def test_a_digest_is_of_names_and_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

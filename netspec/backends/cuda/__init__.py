@@ -12,7 +12,7 @@ from netspec.backends.cuda import conv, fc
 from netspec.backends.cuda.executor import CudaExecutor
 from netspec.backends.cuda.lrn import TritonLrn, TritonLrnMaxPool
 from netspec.backends.cuda.measure import measure, tuning
-from netspec.backends.cuda.plain import CopyFlat, CopyParts, Plain
+from netspec.backends.cuda.plain import CopyFlat, CopyParts, Plain, PlainRbf
 from netspec.backends.cuda.pools import TritonAvgPool, TritonGap, TritonMaxPool, TritonSubsample
 from netspec.backends.cuda.training import meaning
 from netspec.backends.cuda.way import Target, Way
@@ -34,6 +34,7 @@ from netspec.ops.flatten import Flatten
 from netspec.ops.gap import GlobalAveragePool
 from netspec.ops.lrn import LocalResponseNorm
 from netspec.ops.maxpool import MaxPool
+from netspec.ops.rbf import RadialBasis
 from netspec.ops.subsample import Subsample
 from netspec.plan import Plan
 
@@ -60,6 +61,7 @@ WAYS: dict[type[Operator], tuple[Way, ...]] = {
     Subsample: (TritonSubsample(), Plain()),
     Concat: (CopyParts(),),
     Flatten: (CopyFlat(),),
+    RadialBasis: (PlainRbf(),),
 }
 """The implementations of all others, the preferred one first; the reference where there is none."""
 

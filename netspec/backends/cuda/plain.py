@@ -8,6 +8,7 @@ from torch import Tensor
 
 from netspec.backends.cuda.way import Call, Way, nchw, write
 from netspec.backends.implementation import Held, Work
+from netspec.ops.rbf import RadialBasis
 from netspec.plan import Ability
 
 
@@ -23,6 +24,22 @@ class Plain(Way):
         op, inputs, held = work.op, work.inputs, dict(packed)
         operands = [nchw(one) for one in x]
         return [lambda: write(op.reference(inputs, *operands, **held), y)]
+
+
+class PlainRbf(Way):
+    """Distances from codes that lie on the device already: while a CUDA graph is captured, nothing
+    can be copied there."""
+
+    name = "torch"
+    ability = Ability(into_slices=True)
+
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        assert isinstance(work.op, RadialBasis)
+        codes = x[0].new_tensor([list(picture) for picture in work.op.codes.pictures])
+        image = nchw(x[0])
+        return [lambda: write((image.flatten(1).unsqueeze(1) - codes).square().sum(2), y)]
 
 
 class CopyParts(Way):

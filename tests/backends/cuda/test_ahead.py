@@ -51,15 +51,14 @@ def test_every_launch_of_a_plan_is_compiled_and_described() -> None:
     assert stages["c.softmax"] == [None]  # PyTorch's
     (pool,) = stages["a.maxpool"]
     assert index["kernels"][pool["kernel"]]["entry"] == pool["kernel"].rpartition("-")[0]
-    given = {name: value for name, _, value in pool["arguments"]}
-    assert (given["height"], given["width"], given["channels"]) == (7, 9, 8)
-    assert given["x_ptr"]["in"] == given["y_ptr"]["in"] == "arena"
+    named = {name: value for name, _, value in pool["arguments"]}
+    assert (named["height"], named["width"], named["channels"]) == (7, 9, 8)
+    assert named["x_ptr"]["in"] == named["y_ptr"]["in"] == "arena"
     *_, last = stages["c"]
     kinds = [kind for _, kind, _ in last["arguments"]]
     assert "constexpr" not in kinds
-    places = [
-        value["in"] for _, _, value in stages["b.relu"][0]["arguments"] if isinstance(value, dict)
-    ]
+    given = stages["b.relu"][0]["arguments"]
+    places = [value["in"] for _, _, value in given if isinstance(value, dict)]
     assert ["parameter", "b.relu", "weight"] in places
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 import netspec
 from netspec.compiler import random_images, verify
@@ -45,6 +48,7 @@ CASES = {
     "softmax": ("z: flatten\na: softmax", "torch"),
     "softmax_of_a_map": ("a: softmax", "torch"),
     "add": ("z from image: conv 1x1, 5\na from image, z: add", "torch"),
+    "rbf": ("z: fc 4\na: rbf c\ncodes c 2x2 {\n    X. .X\n    XX ..\n}", "torch"),
     "concat": ("a from image, image: concat", "copy"),
 }
 
@@ -55,6 +59,26 @@ def test_an_operator_computes_what_its_reference_does(name: str) -> None:
     model, exact = both(load_rows(rows, MAP))
     assert model.lowered.plan.steps[-1].implementation == implementation
     assert_exact(model, exact)
+
+
+class Copies(TorchFunctionMode):
+    """Refuses what makes a tensor of Python's numbers: on a GPU, a copy to it."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert func not in (torch.tensor, torch.as_tensor, torch.Tensor.new_tensor), func
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name][1] != "triton"])
+def test_a_run_copies_nothing_to_the_device(name: str) -> None:
+    """While a CUDA graph is captured, nothing can be."""
+    model, _ = both(load_rows(CASES[name][0], MAP))
+    images = random_images(model.net)
+    bucket = model._executor.bucket(images)  # type: ignore[attr-defined]
+    with torch.no_grad(), Copies():
+        for step, calls in bucket.steps:
+            for call in calls if step.implementation != "triton" else ():
+                call()
 
 
 def test_a_table_of_connections_is_dense_in_the_kernel_and_sparse_in_the_state() -> None:
