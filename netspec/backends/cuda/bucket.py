@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from threading import Lock
 from time import perf_counter
 
@@ -11,11 +12,15 @@ import torch
 from torch import Tensor
 
 from netspec.backends.backend import Part, Timed
-from netspec.backends.cuda.graphs import Stopwatch, captured
+from netspec.backends.cuda.graphs import Stopwatch, captured, side_by_side
+from netspec.backends.cuda.lanes import apart, turns
 from netspec.backends.cuda.memory import Memory, bound
-from netspec.backends.cuda.way import nchw
+from netspec.backends.cuda.way import Call, nchw
 from netspec.graph import Graph
 from netspec.plan import Plan, Step
+
+FEW = 8
+"""Images up to which steps run side by side, in memory that they do not share."""
 
 
 class Bucket:
@@ -30,9 +35,12 @@ class Bucket:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
+        if device.type == "cuda" and batch <= FEW:
+            plan = apart(plan)
         with torch.inference_mode(False), self._on(device):
             self.memory = Memory(plan, batch, dtype, device)
             self.steps = bound(graph, plan, parts, self.memory)
+        self._turns = turns(plan)
         self.device, self._is_gpu = device, device.type == "cuda"
         self._inputs = [self.memory.slots[i] for i in plan.inputs]
         self._outputs = [self.memory.slots[i] for i in plan.outputs]
@@ -44,7 +52,7 @@ class Bucket:
         """The outputs of a batch, in new memory or in ``out``."""
         with self._lock, torch.no_grad(), self._on(self.device):
             if self._is_gpu and self._graph is None:
-                self._graph = captured(self._launch)
+                self._graph = captured(self._launch, self._launch_side_by_side)
             self._begin(images)
             if self._graph is None:
                 self._launch()
@@ -77,8 +85,11 @@ class Bucket:
 
     def _launch(self) -> None:
         for _, calls in self.steps:
-            for call in calls:
-                call()
+            _run(calls)
+
+    def _launch_side_by_side(self) -> None:
+        steps = [partial(_run, calls) for _, calls in self.steps]
+        side_by_side(steps, self._turns)
 
     def _results(self, count: int, out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
         results = [nchw(y)[:count] for y in self._outputs]
@@ -90,8 +101,7 @@ class Bucket:
         clocks: list[tuple[Step, Stopwatch | _Clock]] = []
         for step, calls in self.steps:
             clock: Stopwatch | _Clock = Stopwatch() if self._is_gpu else _Clock()
-            for call in calls:
-                call()
+            _run(calls)
             clock.stop()
             clocks.append((step, clock))
         return [Timed(step.stage, step.implementation, clock.seconds()) for step, clock in clocks]
@@ -99,6 +109,11 @@ class Bucket:
     @staticmethod
     def _on(device: torch.device) -> AbstractContextManager[object]:
         return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def _run(calls: Sequence[Call]) -> None:
+    for call in calls:
+        call()
 
 
 class _Clock:
