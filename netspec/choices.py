@@ -37,7 +37,7 @@ Choices = dict[str, Choice]
 """By the name of the stage."""
 
 Measure = Callable[[Work, Sequence[Implementation]], Mapping[str, float]]
-"""Seconds that each implementation takes."""
+"""Seconds that each implementation takes, but those that turn out not to run."""
 
 
 def choose(

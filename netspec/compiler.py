@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import prod, sqrt
 from pathlib import Path
 from typing import Any
@@ -89,14 +90,31 @@ def _checked(net: Net | str | Path) -> Net:
 
 
 def backend_of(device: torch.device | str) -> Backend:
-    """The backend of a device.
+    """The backend of a device; without a GPU, TRITON_INTERPRET=1 gives ``cuda`` an interpreter.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or what it needs is not there.
     """
-    if str(device).partition(":")[0] == "cpu":
+    kind = str(device).partition(":")[0]
+    if kind == "cpu":
         return CpuBackend()
-    raise DataError(f"there is no backend for {device}: compile for cpu")
+    if kind != "cuda":
+        raise DataError(f"there is no backend for {device}: compile for cpu or cuda")
+    if find_spec("triton") is None:
+        raise DataError("the kernels for cuda need Triton: pip install 'netspec-compiler[gpu]'")
+    from netspec.backends.cuda import CudaBackend
+    from netspec.kernels.layout import is_interpreted
+
+    if torch.cuda.is_available():
+        place = torch.device(device)
+        number = torch.cuda.current_device() if place.index is None else place.index
+        return CudaBackend(f"cuda:{number}")
+    if is_interpreted():
+        return CudaBackend("cpu")
+    raise DataError(
+        "there is no NVIDIA GPU: compile for cpu, or set TRITON_INTERPRET=1 before Python starts "
+        "to run small nets, slowly, in Triton's interpreter"
+    )
 
 
 def random_images(net: Net, *, batch: int = 1, seed: int = 0) -> list[Tensor]:

@@ -89,7 +89,7 @@ class Ability(NamedTuple):
     """What an implementation can do with its outputs.
 
     ``into_slices``: write a slice of a buffer's channels.  ``apart``: write each slice of its
-    output to a place of its own.
+    output to a place of its own, where slices are all that is read.
     """
 
     into_slices: bool = False
@@ -134,7 +134,9 @@ class _Planner:
         graph = self.graph
         for stage in graph.stages():
             if self.abilities.get(stage.name, Ability()).apart:
-                self._part(stage.name)
+                slices = self._slices(stage.name)
+                if slices:
+                    self.apart[stage.name] = slices
         for stage in graph.stages():
             if isinstance(stage.op, Concat):
                 self._claim(stage.name)
@@ -142,16 +144,23 @@ class _Planner:
             self._add(stage.name)
         return self._finished()
 
-    def _part(self, name: str) -> None:
-        """Let a stage write its slices apart, if they are all that anybody reads of it."""
-        graph, slices = self.graph, {}
-        for reader in graph.consumers(name):
-            op = graph.stage(reader).op
+    def _slices(self, name: str) -> tuple[str, ...]:
+        """The slices of a stage in the order of their channels, if nothing else is read of it."""
+        if name in self.graph.outputs:
+            return ()
+        slices: list[tuple[int, int, str]] = []
+        for reader in self.graph.consumers(name):
+            op = self.graph.stage(reader).op
             if not isinstance(op, Slice):
-                return
-            slices[op.start] = reader
-        if slices and name not in graph.outputs:
-            self.apart[name] = tuple(slices[start] for start in sorted(slices))
+                return ()
+            slices.append((op.start, op.count, reader))
+        end = 0
+        for start, count, _ in sorted(slices):
+            if start != end:
+                return ()
+            end += count
+        is_whole = end == self.graph.stage(name).known_shape.channels
+        return tuple(reader for *_, reader in sorted(slices)) if is_whole else ()
 
     def _claim(self, name: str) -> None:
         """Let the parts of a concatenation that can be written in place be written there."""

@@ -9,7 +9,9 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor
 
 from netspec.backends.implementation import Held, Implementation, Work
+from netspec.backends.reference import Meaning, own_meaning
 from netspec.graph import Graph
+from netspec.operator import Operator
 from netspec.plan import Plan
 
 
@@ -33,8 +35,8 @@ class Executor(ABC):
     """A plan with its tensors."""
 
     @abstractmethod
-    def __call__(self, *images: Tensor) -> tuple[Tensor, ...]:
-        """The outputs of the plan."""
+    def __call__(self, *images: Tensor, out: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
+        """The outputs of the plan, in new memory, or in ``out`` of the right sizes."""
 
     @abstractmethod
     def profile(self, *images: Tensor) -> list[Timed]:
@@ -45,7 +47,7 @@ class Backend(ABC):
     """Implementations, and an executor of plans that use them."""
 
     name: ClassVar[str]
-    device: ClassVar[str]
+    device: str
     """Where tensors live."""
     has_arena: ClassVar[bool]
     """Whether activations lie in one arena, or each in memory of its own until it is last read."""
@@ -61,3 +63,7 @@ class Backend(ABC):
     @abstractmethod
     def executor(self, graph: Graph, plan: Plan, parts: Mapping[str, Part]) -> Executor:
         """What runs a plan of a graph."""
+
+    def meaning(self, op: Operator, training: bool) -> Meaning:
+        """What computes an operator where gradients are asked for: its own reference."""
+        return own_meaning(op, training)

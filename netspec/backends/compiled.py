@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from threading import RLock
 from time import perf_counter
 from typing import Any
@@ -14,7 +14,13 @@ from torch.nn import Module
 from netspec.backends.backend import Timed
 from netspec.backends.features import Features, one_or_all
 from netspec.backends.furnish import furnish, order_of_names
-from netspec.backends.images import check_images, input_shapes, wants_gradients
+from netspec.backends.images import (
+    check_images,
+    check_out,
+    input_shapes,
+    output_shapes,
+    wants_gradients,
+)
 from netspec.backends.lowered import Lowered, lowered
 from netspec.backends.packed import Copied, Packed
 from netspec.backends.reference import Model, lower
@@ -44,6 +50,10 @@ class Compiled(Module):
         is_trained: whether its parameters were loaded or trained, not drawn at random.
         seconds: how long each step of compiling took.
 
+    On a GPU, batches run in buckets of 1, 2, 4, 8, 16, 32, 64, 128 and 256 images, each in the
+    smallest that holds it; a larger batch is a ValueError.  A bucket keeps its memory, and its
+    first run takes longer: kernels are compiled, and captured into a CUDA graph.
+
     Args:
         net: the checked net.
         lowered: its rewritten graph, choices and plan.
@@ -53,7 +63,7 @@ class Compiled(Module):
     def __init__(self, net: Net, lowered: Lowered, tensors: dict[str, Tensor]) -> None:
         super().__init__()
         self.net, self.lowered = net, lowered
-        self._inputs = input_shapes(net.graph)
+        self._inputs, self._outputs = input_shapes(net.graph), output_shapes(net.graph)
         self._names = order_of_names(net.graph)
         self._rows = {name.partition(".")[0] for name in self._names}
         self._own: list[tuple[str, Module, str]] = []
@@ -77,15 +87,29 @@ class Compiled(Module):
 
     # ------------------------------------------------------------------------------- running
 
-    def forward(self, *images: Tensor) -> Any:
-        """The net's output, or a tuple of them; while training (output, {head: output})."""
+    def forward(self, *images: Tensor, out: Tensor | Sequence[Tensor] | None = None) -> Any:
+        """The net's output, or a tuple of them; while training (output, {head: output}).
+
+        Args:
+            images: a batch for each input, as many images in each.
+            out: tensors that the outputs are written to, instead of new ones; not while training.
+
+        Raises:
+            ValueError: sizes are not the net's, or ``out`` is given where gradients are.
+            TypeError: a type is not the model's.
+        """
         if torch.compiler.is_exporting():
             raise RuntimeError("a compiled net cannot be exported: export netspec.reference(net)")
         check_images(self.net.name, self._inputs, self.lowered.dtype, images)
+        given = None if out is None else (out,) if isinstance(out, Tensor) else tuple(out)
+        if given is not None:
+            check_out(self.net.name, self._outputs, self.lowered.dtype, len(images[0]), given)
         if self.training or wants_gradients(images):
+            if given is not None:
+                raise ValueError(f"{self.net.name} writes to out= where no gradients are asked for")
             return self._differentiable()(*images)
         self.refresh()
-        return one_or_all(self._executor(*images))
+        return one_or_all(self._executor(*images, out=given))
 
     def profile(self, *images: Tensor) -> list[Timed]:
         """Run once in evaluation mode, and time every step of the plan."""
@@ -112,7 +136,9 @@ class Compiled(Module):
         with self._changing:
             if mode not in self._with_gradients:
                 graph = optimise(self.net.graph, TRAINING if mode else ()).graph
-                self._with_gradients[mode] = self.record(lower(graph, training=mode))
+                self._with_gradients[mode] = self.record(
+                    lower(graph, training=mode, meaning=self.lowered.backend.meaning)
+                )
             return self._with_gradients[mode]
 
     def record(self, lowered: fx.Graph) -> fx.GraphModule:

@@ -58,7 +58,9 @@ class Features(Module):
         check_images(model.net.name, model._inputs, self.lowered.dtype, images)
         if wants_gradients(images):
             if self._with_gradients is None:
-                self._with_gradients = model.record(lower(model.net.graph, outputs=self._names))
+                meaning = self.lowered.backend.meaning
+                recorded = lower(model.net.graph, outputs=self._names, meaning=meaning)
+                self._with_gradients = model.record(recorded)
             return self._with_gradients(*images)
         return one_or_all(self._executor()(*images))
 

@@ -19,13 +19,19 @@ def input_shapes(graph: Graph) -> Inputs:
     return tuple((name, graph.stage(name).known_shape.torch) for name in graph.inputs)
 
 
+def output_shapes(graph: Graph) -> Inputs:
+    """The outputs of a net, likewise."""
+    return tuple((name, graph.stage(name).known_shape.torch) for name in graph.outputs)
+
+
 def check_images(
     net: str, inputs: Inputs, dtype: torch.dtype | None, images: Sequence[Any]
 ) -> None:
     """Refuse what is no batch for each input of a net.
 
     Raises:
-        ValueError: there are too many or too few, or their sizes are not the inputs'.
+        ValueError: there are too many or too few, their sizes are not the inputs', or one has more
+            images than another.
         TypeError: one is no tensor, or of another type than the model.
     """
     if len(images) != len(inputs):
@@ -49,3 +55,23 @@ def check_images(
 def wants_gradients(images: Sequence[Tensor]) -> bool:
     """Whether gradients with respect to an image are asked for."""
     return torch.is_grad_enabled() and any(image.requires_grad for image in images)
+
+
+def check_out(
+    net: str, outputs: Inputs, dtype: torch.dtype, batch: int, out: Sequence[Tensor]
+) -> None:
+    """Refuse what the outputs of a batch cannot be written to.
+
+    Raises:
+        ValueError: there are too many or too few, or their sizes are not the outputs'.
+        TypeError: one is of another type than the model.
+    """
+    if len(out) != len(outputs):
+        wanted = ", ".join(name for name, _ in outputs)
+        raise ValueError(f"{net} gives {wanted}, and out= has {len(out)} tensors")
+    for (name, shape), place in zip(outputs, out, strict=True):
+        if tuple(place.shape) != (batch, *shape):
+            wanted, given = (", ".join(map(str, size)) for size in ((batch, *shape), place.shape))
+            raise ValueError(f"{net} gives {name} as [{wanted}], and out= is [{given}]")
+        if place.dtype != dtype:
+            raise TypeError(f"{net} is in {dtype}, and out= in {place.dtype}")

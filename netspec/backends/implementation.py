@@ -60,7 +60,7 @@ def work_of(graph: Graph, name: str, dtype: torch.dtype, batch: int) -> Work:
 class Implementation(ABC):
     """One way to compute an operator."""
 
-    name: ClassVar[str]
+    name: str
     ability: ClassVar[Ability] = Ability()
 
     def refuses(self, work: Work) -> str:

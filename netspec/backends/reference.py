@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from netspec.backends.images import check_images, input_shapes
 from netspec.graph import Graph
 from netspec.naming import RESERVED, parameter_names
 from netspec.net import Net
+from netspec.operator import Operator
 from netspec.packing import recipes
 
 
@@ -109,8 +110,21 @@ class _Recorder(fx.proxy.GraphAppendingTracer):
         return super().create_node(kind, target, args, kwargs, name, type_expr)
 
 
+Meaning = Callable[..., Tensor]
+"""Called as an operator's reference is: the shapes of the operands, operands, and parameters."""
+
+
+def own_meaning(op: Operator, training: bool) -> Meaning:
+    """An operator's own reference."""
+    return op.training_reference if training else op.reference
+
+
 def lower(
-    graph: Graph, *, training: bool = False, outputs: Sequence[str] | None = None
+    graph: Graph,
+    *,
+    training: bool = False,
+    outputs: Sequence[str] | None = None,
+    meaning: Callable[[Operator, bool], Meaning] = own_meaning,
 ) -> fx.Graph:
     """Record a graph as an ``fx.Graph`` of plain PyTorch operations.
 
@@ -118,6 +132,7 @@ def lower(
         graph: the shaped graph.
         training: keep dropout and heads, and return ``(output, {head: output})``.
         outputs: return the activations of these stages instead of the net's outputs.
+        meaning: what is recorded of an operator, while training or not; called as its reference.
     """
     ends = list(graph.outputs if outputs is None else outputs)
     heads = {h.name: h.output for h in graph.heads.values()} if training else {}
@@ -140,9 +155,8 @@ def lower(
                 name: fx.Proxy(lowered.get_attr(name), recorder) for name in own
             }
             parameters: dict[str, Any] = {name: made[name].pack(held) for name in made}
-            meaning = stage.op.training_reference if training else stage.op.reference
             x = [values[operand] for operand in operands]
-            values[stage.name] = meaning(inputs, *x, **parameters)
+            values[stage.name] = meaning(stage.op, training)(inputs, *x, **parameters)
     results = [values[name].node for name in ends]
     result: Any = results[0] if len(results) == 1 else tuple(results)
     if training:

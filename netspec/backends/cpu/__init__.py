@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from netspec.backends.backend import Backend, Executor, Part
 from netspec.backends.cpu.executor import CpuExecutor
 from netspec.backends.cpu.lrn import TiledLrn, TiledLrnMaxPool
-from netspec.backends.cpu.measure import measure
+from netspec.backends.cpu.measure import measure, tuning
 from netspec.backends.cpu.onednn import OneDnnConv, OneDnnLinear, OneDnnStream
 from netspec.backends.cpu.plain import Copy, Plain
 from netspec.backends.cpu.pools import PlainAvgPool, PlainMaxPool
@@ -53,7 +53,8 @@ WAYS: dict[type[Operator], tuple[Way, ...]] = {
 class CpuBackend(Backend):
     """One process, all its threads."""
 
-    name = device = "cpu"
+    name = "cpu"
+    device = "cpu"
     has_arena = False
 
     def ways(self, work: Work) -> list[Way]:
@@ -61,7 +62,8 @@ class CpuBackend(Backend):
         return [way for way in found if not way.refuses(work)]
 
     def measure(self, work: Work, ways: Sequence[Implementation]) -> dict[str, float]:
-        return measure(work, [way for way in ways if isinstance(way, Way)])
+        ours = [way for way in ways if isinstance(way, Way)]
+        return tuning().times(work, ours, lambda: measure(work, ours))
 
     def executor(self, graph: Graph, plan: Plan, parts: Mapping[str, Part]) -> Executor:
         return CpuExecutor(graph, plan, parts)

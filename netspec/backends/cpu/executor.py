@@ -31,8 +31,12 @@ class CpuExecutor(Executor):
         self._views = _views(graph, plan)
         self._steps = [(step, _bound(parts[step.stage])) for step in plan.steps]
 
-    def __call__(self, *images: Tensor) -> tuple[Tensor, ...]:
-        return self._run(images, lambda step, call, operands: call(*operands))
+    def __call__(self, *images: Tensor, out: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
+        results = self._run(images, lambda step, call, operands: call(*operands))
+        if out is None:
+            return results
+        with torch.no_grad():
+            return tuple(place.copy_(y) for place, y in zip(out, results, strict=True))
 
     def profile(self, *images: Tensor) -> list[Timed]:
         found: list[Timed] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Sequence
 from statistics import median
 from time import perf_counter
@@ -10,10 +12,25 @@ import torch
 
 from netspec.backends.cpu.way import Way
 from netspec.backends.implementation import Work
+from netspec.backends.tuning import Tuning, digest
 
 ROUNDS = 7
 CACHE = 2**26
 """Bytes that are read between two runs, so that weights come from memory as they do in a net."""
+
+
+def tuning() -> Tuning:
+    """What was measured on this CPU with as many threads and this version."""
+    return Tuning(
+        "cpu",
+        {
+            "sources": digest("netspec.backends.cpu"),
+            "torch": torch.__version__,
+            "device": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+            "cores": str(os.cpu_count()),
+            "threads": str(torch.get_num_threads()),
+        },
+    )
 
 
 def measure(work: Work, ways: Sequence[Way]) -> dict[str, float]:

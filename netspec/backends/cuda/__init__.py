@@ -1,0 +1,106 @@
+"""The CUDA backend: our Triton kernels, cuDNN and cuBLAS beside them, plain PyTorch for the rest.
+
+Needs Triton.  On a machine without a GPU, the same plans run in Triton's interpreter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from netspec.backends.backend import Backend, Executor, Part
+from netspec.backends.cuda import conv, fc
+from netspec.backends.cuda.executor import CudaExecutor
+from netspec.backends.cuda.lrn import TritonLrn, TritonLrnMaxPool
+from netspec.backends.cuda.measure import measure, tuning
+from netspec.backends.cuda.plain import CopyFlat, CopyParts, Plain, PlainRbf
+from netspec.backends.cuda.pools import TritonAvgPool, TritonGap, TritonMaxPool, TritonSubsample
+from netspec.backends.cuda.training import meaning
+from netspec.backends.cuda.way import Target, Way
+from netspec.backends.implementation import Implementation, Work
+from netspec.backends.reference import Meaning
+from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.fused.conv_relu import ConvRelu
+from netspec.fused.fc_relu import FullyConnectedRelu
+from netspec.fused.lrn_maxpool import LrnMaxPool
+from netspec.fused.maxpool_relu import MaxPoolRelu
+from netspec.graph import Graph
+from netspec.kernels.arithmetic import check_precision
+from netspec.operator import Operator
+from netspec.ops.avgpool import AvgPool
+from netspec.ops.concat import Concat
+from netspec.ops.conv import Conv
+from netspec.ops.fc import FullyConnected
+from netspec.ops.flatten import Flatten
+from netspec.ops.gap import GlobalAveragePool
+from netspec.ops.lrn import LocalResponseNorm
+from netspec.ops.maxpool import MaxPool
+from netspec.ops.rbf import RadialBasis
+from netspec.ops.subsample import Subsample
+from netspec.plan import Plan
+
+MULTIPLYING: dict[type[Operator], Callable[[Work, Target], Iterable[Way]]] = {
+    Conv: conv.ways,
+    ConvRelu: conv.ways,
+    FullyConnected: fc.ways,
+    FullyConnectedRelu: fc.ways,
+}
+"""Operators whose kernels have to be chosen, and the implementations, the preferred one first."""
+
+MAXIMA = (TritonMaxPool(), Plain())
+AVERAGES = (TritonAvgPool(), Plain())
+
+WAYS: dict[type[Operator], tuple[Way, ...]] = {
+    LocalResponseNorm: (TritonLrn(), Plain()),
+    LrnMaxPool: (TritonLrnMaxPool(), Plain()),
+    MaxPool: MAXIMA,
+    MaxPoolRelu: MAXIMA,
+    AvgPool: AVERAGES,
+    AvgPoolBias: AVERAGES,
+    AvgPoolBiasRelu: AVERAGES,
+    GlobalAveragePool: (TritonGap(), Plain()),
+    Subsample: (TritonSubsample(), Plain()),
+    Concat: (CopyParts(),),
+    Flatten: (CopyFlat(),),
+    RadialBasis: (PlainRbf(),),
+}
+"""The implementations of all others, the preferred one first; the reference where there is none."""
+
+
+class CudaBackend(Backend):
+    """One GPU.
+
+    Args:
+        device: ``cuda`` or ``cuda:N``; ``cpu`` for Triton's interpreter, and ``meta`` for plans
+            that run elsewhere.
+        precision: how float32 is multiplied: ``ieee`` in full, or ``tf32`` with factors rounded to
+            10 bits for the tensor cores.
+
+    Raises:
+        ValueError: the precision is neither of them.
+    """
+
+    name = "cuda"
+
+    def __init__(self, device: str = "cuda", precision: str = "ieee") -> None:
+        check_precision(precision)
+        self.device, self.precision = device, precision
+
+    @property
+    def target(self) -> Target:
+        """Where implementations run."""
+        return Target(self.device, self.precision)
+
+    def ways(self, work: Work) -> list[Way]:
+        made = MULTIPLYING.get(type(work.op))
+        found = made(work, self.target) if made else WAYS.get(type(work.op), (Plain(),))
+        return [way for way in found if not way.refuses(work)]
+
+    def measure(self, work: Work, ways: Sequence[Implementation]) -> dict[str, float]:
+        ours = [way for way in ways if isinstance(way, Way)]
+        return tuning(self.target).times(work, ours, lambda: measure(work, ours, self.device))
+
+    def executor(self, graph: Graph, plan: Plan, parts: Mapping[str, Part]) -> Executor:
+        return CudaExecutor(graph, plan, parts, self.device)
+
+    def meaning(self, op: Operator, training: bool) -> Meaning:
+        return meaning(op, training, self.precision)

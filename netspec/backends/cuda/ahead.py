@@ -1,0 +1,169 @@
+"""The kernels of a plan compiled ahead, for a GPU that is elsewhere.
+
+Nothing runs and nothing is allocated: parameters and activations are on PyTorch's ``meta`` device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from netspec.backends.backend import Part
+from netspec.backends.cuda.memory import Memory, bound
+from netspec.backends.implementation import Work
+from netspec.backends.lowered import Lowered
+from netspec.errors import DataError
+from netspec.kernels import ahead
+from netspec.kernels.launch import Launch
+
+INDEX = "kernels.json"
+"""The name of the index among the files of :func:`compiled_kernels`."""
+
+
+def compiled_kernels(
+    lowered: Lowered, capability: int, *, batch: int | None = None
+) -> dict[str, bytes]:
+    """Compile every launch of a plan.
+
+    Args:
+        lowered: a net lowered by a :class:`CudaBackend` of any device; ``meta`` will do.
+        capability: of the GPU: 80 for sm_80, 90 for sm_90.
+        batch: images, one of the buckets; those that choices were made for unless given.
+
+    Returns:
+        Files by name: a ``.cubin`` for each kernel, and :data:`INDEX`, a JSON object with
+
+        - ``capability``, ``batch``, ``dtype``, and ``arena``, its elements;
+        - ``kernels``: by the name of the file ``{"entry", "shared", "warps", "scratch"}``: the
+          function in it, bytes of shared memory a block, warps a block, and bytes of workspace
+          that Triton itself wants, a program;
+        - ``scratch``: the elements and the type of each workspace;
+        - ``steps``: ``{"stage", "launches"}`` in the plan's order.  A launch is
+          ``{"kernel", "grid", "arguments"}``, with the arguments that the function takes, in its
+          order, as ``[name, type, value]``; those that are compiled in are left out, and Triton's
+          own pointers follow.  A value is a number, or a place ``{"in", "offset"}`` counted in
+          elements, where ``in`` is ``"arena"``, ``["parameter", stage, name]`` of the packed
+          tensors, or ``["scratch", number]``.  What PyTorch computes is null instead of a launch.
+
+    Raises:
+        DataError: a kernel that was chosen does not exist on such a GPU.
+        RuntimeError: Triton's interpreter is on, which compiles nothing.
+    """
+    batch = batch or lowered.batch
+    memory = Memory(lowered.plan, batch, lowered.dtype, "meta")
+    parts = {stage: _part(lowered, stage, work) for stage, work in lowered.works.items()}
+    places = _Places(memory.arena, parts)
+    files: dict[str, bytes] = {}
+    kernels: dict[str, dict[str, Any]] = {}
+    steps: list[dict[str, Any]] = []
+    for step, calls in bound(lowered.graph, lowered.plan, parts, memory):
+        launches: list[dict[str, Any] | None] = []
+        for call in calls:
+            if not isinstance(call, Launch):
+                launches.append(None)
+                continue
+            if capability < 90 and _descriptors(call):
+                raise DataError(
+                    f"{step.stage} is computed by {step.implementation}, which needs sm_90: "
+                    f"choose another implementation for sm_{capability}"
+                )
+            name = _compile(call, capability, files, kernels)
+            launches.append(
+                {"kernel": name, "grid": list(call.grid), "arguments": places.arguments(call)}
+            )
+        steps.append({"stage": step.stage, "launches": launches})
+    index = {
+        "capability": capability,
+        "batch": batch,
+        "dtype": str(lowered.dtype).removeprefix("torch."),
+        "arena": memory.arena.numel(),
+        "kernels": kernels,
+        "scratch": places.scratch,
+        "steps": steps,
+    }
+    return {**files, INDEX: json.dumps(index, indent=1).encode()}
+
+
+def _part(lowered: Lowered, stage: str, work: Work) -> Part:
+    """A stage with parameters that have sizes only."""
+    described = {**work.op.parameters(work.inputs), **work.op.buffers(work.inputs)}
+    held = {
+        name: torch.empty(p.shape, dtype=lowered.dtype, device="meta")
+        for name, p in described.items()
+    }
+    way = lowered.ways[stage]
+    return Part(way, work, way.pack(work, held))
+
+
+def _compile(
+    launch: Launch, capability: int, files: dict[str, bytes], kernels: dict[str, dict[str, Any]]
+) -> str:
+    compiled = ahead.compile(launch, capability)
+    code: bytes = compiled.asm["cubin"]
+    entry = str(compiled.metadata.name)
+    name = f"{entry}-{hashlib.sha256(code).hexdigest()[:16]}.cubin"
+    files[name] = code
+    kernels[name] = {
+        "entry": entry,
+        "shared": int(compiled.metadata.shared),
+        "warps": int(compiled.metadata.num_warps),
+        "scratch": int(getattr(compiled.metadata, "global_scratch_size", 0)),
+    }
+    return name
+
+
+def _descriptors(launch: Launch) -> bool:
+    return any(isinstance(a, TensorDescriptor) for a in launch.arguments.values())
+
+
+class _Places:
+    """Which memory the tensors of launches lie in; workspaces are numbered as they are met."""
+
+    def __init__(self, arena: Tensor, parts: Mapping[str, Part]) -> None:
+        self.scratch: list[dict[str, Any]] = []
+        self._known: dict[int, Any] = {_storage(arena): "arena"}
+        self._held = [arena]  # as long as storages live, their addresses name them
+        for stage, part in parts.items():
+            for name, tensor in part.packed.items():
+                self._known[_storage(tensor)] = ["parameter", stage, name]
+                self._held.append(tensor)
+
+    def arguments(self, launch: Launch) -> list[list[Any]]:
+        """The arguments that the compiled function takes, as plain data."""
+        found = []
+        for parameter in launch.kernel.params:
+            argument = launch.arguments[parameter.name]
+            kind, _ = ahead.specialization(argument)
+            if not parameter.is_constexpr and kind != "constexpr":
+                found.append([parameter.name, kind, self._plain(argument)])
+        return found
+
+    def _plain(self, argument: Any) -> Any:
+        if isinstance(argument, TensorDescriptor):
+            place = self._plain(argument.base)
+            return {
+                **place,
+                "shape": list(argument.shape),
+                "strides": list(argument.strides),
+                "block": list(argument.block_shape),
+            }
+        if not isinstance(argument, Tensor):
+            return argument
+        storage = _storage(argument)
+        if storage not in self._known:
+            self._known[storage] = ["scratch", len(self.scratch)]
+            self._held.append(argument)
+            elements = argument.untyped_storage().nbytes() // argument.element_size()
+            kind = str(argument.dtype).removeprefix("torch.")
+            self.scratch.append({"elements": elements, "dtype": kind})
+        return {"in": self._known[storage], "offset": int(argument.storage_offset())}
+
+
+def _storage(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)

@@ -1,0 +1,135 @@
+"""A plan made ready for one size of batch: memory, calls, and on a GPU the CUDA graph of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from threading import Lock
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from netspec.backends.backend import Part, Timed
+from netspec.backends.cuda.graphs import Stopwatch, captured, side_by_side
+from netspec.backends.cuda.lanes import apart, turns
+from netspec.backends.cuda.memory import Memory, bound
+from netspec.backends.cuda.way import Call, nchw
+from netspec.graph import Graph
+from netspec.plan import Plan, Step
+
+FEW = 8
+"""Images up to which steps run side by side, in memory that they do not share."""
+
+
+class Bucket:
+    """Runs up to ``batch`` images.  One run at a time: threads wait for each other."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        plan: Plan,
+        parts: Mapping[str, Part],
+        batch: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        if device.type == "cuda" and batch <= FEW:
+            plan = apart(plan)
+        with torch.inference_mode(False), self._on(device):
+            self.memory = Memory(plan, batch, dtype, device)
+            self.steps = bound(graph, plan, parts, self.memory)
+        self._turns = turns(plan)
+        self.device, self._is_gpu = device, device.type == "cuda"
+        self._inputs = [self.memory.slots[i] for i in plan.inputs]
+        self._outputs = [self.memory.slots[i] for i in plan.outputs]
+        self._lock = Lock()
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._done: torch.cuda.Event | None = None
+
+    def run(self, images: Sequence[Tensor], out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
+        """The outputs of a batch, in new memory or in ``out``."""
+        with self._lock, torch.no_grad(), self._on(self.device):
+            if self._is_gpu and self._graph is None:
+                self._graph = captured(self._launch, self._launch_side_by_side)
+            self._begin(images)
+            if self._graph is None:
+                self._launch()
+            else:
+                self._graph.replay()
+            results = self._results(len(images[0]), out)
+            self._end()
+            return results
+
+    def profile(self, images: Sequence[Tensor]) -> list[Timed]:
+        """The seconds of each step, launched one by one; the second of two runs."""
+        with self._lock, torch.no_grad(), self._on(self.device):
+            for _ in range(2):
+                self._begin(images)
+                found = self._timed()
+                self._end()
+            return found
+
+    def _begin(self, images: Sequence[Tensor]) -> None:
+        """Take the images in, once whatever ran last has ended, and zeros behind them."""
+        if self._done is not None:
+            torch.cuda.current_stream().wait_event(self._done)
+        for place, image in zip(self._inputs, images, strict=True):
+            nchw(place)[: len(image)].copy_(image)
+            place[len(image) :].zero_()
+
+    def _end(self) -> None:
+        if self._is_gpu:
+            self._done = torch.cuda.current_stream().record_event()
+
+    def _launch(self) -> None:
+        for _, calls in self.steps:
+            _run(calls)
+
+    def _launch_side_by_side(self) -> None:
+        steps = [partial(_run, calls) for _, calls in self.steps]
+        side_by_side(steps, self._turns)
+
+    def _results(self, count: int, out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
+        results = [nchw(y)[:count] for y in self._outputs]
+        if out is None:
+            return tuple(_cloned(y) for y in results)
+        return tuple(place.copy_(y) for place, y in zip(out, results, strict=True))
+
+    def _timed(self) -> list[Timed]:
+        clocks: list[tuple[Step, Stopwatch | _Clock]] = []
+        for step, calls in self.steps:
+            clock: Stopwatch | _Clock = Stopwatch() if self._is_gpu else _Clock()
+            _run(calls)
+            clock.stop()
+            clocks.append((step, clock))
+        return [Timed(step.stage, step.implementation, clock.seconds()) for step, clock in clocks]
+
+    @staticmethod
+    def _on(device: torch.device) -> AbstractContextManager[object]:
+        return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def _run(calls: Sequence[Call]) -> None:
+    for call in calls:
+        call()
+
+
+class _Clock:
+    """Seconds between its making and ``stop``."""
+
+    def __init__(self) -> None:
+        self._started = perf_counter()
+
+    def stop(self) -> None:
+        self._ended = perf_counter()
+
+    def seconds(self) -> float:
+        return self._ended - self._started
+
+
+def _cloned(y: Tensor) -> Tensor:
+    """A copy of its own, channels-last where it is a map."""
+    is_map = y.dim() == 4
+    return y.clone(memory_format=torch.channels_last if is_map else torch.contiguous_format)

@@ -1,0 +1,238 @@
+"""Convolutions: our kernels, PyTorch's own, and cuDNN's with the ReLU in it.
+
+All of them hold filters as [O, kh, kw, C / groups], dense where a table connects maps, and write
+into slices of channels; merged siblings are written apart, up to four of them in one launch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from netspec.backends.cuda.way import Call, Target, Way, nchw, write
+from netspec.backends.implementation import Held, Work
+from netspec.fused.conv_relu import ConvRelu
+from netspec.kernels.conv import operators, persistent, pointwise
+from netspec.kernels.conv.geometry import Geometry, check_pixels
+from netspec.kernels.launch import Launch
+from netspec.operator import WindowOperator, padded, symmetric
+from netspec.ops.conv import Conv
+from netspec.plan import Ability
+from netspec.shapes import Shape
+
+
+def ways(work: Work, target: Target) -> Iterator[Way]:
+    """Every way to compute a convolution; the first leaves the kernel to a model."""
+    op = _conv(work)
+    found = geometry(op, work.inputs, work.batch)
+    yield TritonConv(target)
+    yield AtenConv(target)
+    yield CudnnConvRelu(target)
+    for choice in operators.candidates(
+        found,
+        work.dtype,
+        target.precision,
+        has_descriptors=target.has_descriptors(work.dtype, found.channels, found.count),
+    ):
+        yield TritonConv(target, choice)
+
+
+def geometry(op: WindowOperator, inputs: Sequence[Shape], batch: int) -> Geometry:
+    """The windows of an operator as the kernels take them; overhang is padding."""
+    height, width, channels = inputs[0]
+    vertical, horizontal = op.windows(inputs)
+    found = Geometry(
+        batch=batch,
+        height=height,
+        width=width,
+        channels=channels,
+        count=op.channels_out(inputs),
+        kernel=op.kernel.size,
+        stride=op.steps,
+        padding=(vertical.before, vertical.tail, horizontal.before, horizontal.tail),
+        dilation=op.spacing,
+        groups=op.groups if isinstance(op, Conv) else 1,
+    )
+    assert found.size_out == (batch, *op.shape(inputs)), f"{op} of {inputs}: {found}"
+    return found
+
+
+def _conv(work: Work) -> Conv:
+    assert isinstance(work.op, Conv)
+    return work.op
+
+
+class ConvWay(Way):
+    """What the convolutions share: where they run, how they hold filters, where they write."""
+
+    ability = Ability(into_slices=True, apart=True)
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
+        weight = _conv(work).dense(held["weight"])
+        return {**held, "weight": weight.permute(0, 2, 3, 1).contiguous()}
+
+    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
+        op, weight = _conv(work), packed["weight"].permute(0, 3, 1, 2)
+        if op.connect is not None:
+            filters, maps = zip(*op.pairs, strict=True) if op.pairs else ((), ())
+            weight = weight[list(filters), list(maps)]
+        return {**packed, "weight": weight.contiguous()}
+
+
+# -------------------------------------------------------------------------------- our own kernels
+
+
+class TritonConv(ConvWay):
+    """Our kernels.
+
+    ``choice`` is a kernel and its tile; without one, a model chooses for each batch anew.  It is
+    passed over where operands lie so that it cannot run, and by siblings, which have one kernel.
+    """
+
+    def __init__(self, target: Target, choice: operators.Choice | None = None) -> None:
+        super().__init__(target)
+        self.choice = choice
+        self.name = "triton" if choice is None else name_of(choice)
+
+    def refuses(self, work: Work) -> str:
+        return self.target.cannot_multiply(work.dtype)
+
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        relu, precision = isinstance(work.op, ConvRelu), self.target.precision
+        found = geometry(_conv(work), work.inputs, len(x[0]))
+        check_pixels(found)
+        together = pointwise.SIBLINGS if found.is_pointwise and len(y) > 1 else 1
+        calls: list[Launch] = []
+        start = 0
+        for first in range(0, len(y), together):
+            parts = y[first : first + together]
+            end = start + sum(part.shape[3] for part in parts)
+            w, b = packed["weight"][start:end], packed.get("bias")
+            b = None if b is None else b[start:end]
+            if len(parts) > 1:
+                calls += siblings(x[0], w, b, parts, relu, precision, self.choice)
+            else:
+                part = replace(found, count=end - start)
+                calls += convolution(x[0], w, b, parts[0], part, relu, precision, self.choice)
+            start = end
+        return calls
+
+
+def convolution(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    y: Tensor,
+    found: Geometry,
+    relu: bool,
+    precision: str,
+    choice: operators.Choice | None,
+) -> list[Launch]:
+    """One convolution by a chosen kernel, or by the model's where that one cannot run."""
+    if choice is not None and choice.variant == "persistent" and not persistent.fits(x, w, y):
+        choice = None
+    return operators.forward_launches(
+        x, w, b, y, found, relu=relu, precision=precision, choice=choice
+    )
+
+
+def siblings(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    ys: Sequence[Tensor],
+    relu: bool,
+    precision: str,
+    choice: operators.Choice | None,
+) -> list[Launch]:
+    """Up to four 1x1 convolutions in one launch, with the tile that was chosen if it is for it."""
+    if choice is not None and choice.variant == "pointwise":
+        tile = choice.tile
+    else:
+        counts = [y.shape[3] for y in ys]
+        tile = pointwise.choose(x.shape[:3].numel(), counts, x.shape[3], x.dtype, precision)
+    return pointwise.sibling_launches(x, w, b, ys, relu=relu, precision=precision, tile=tile)
+
+
+def name_of(choice: operators.Choice) -> str:
+    """Kernel, tile, splits, warps and stages: ``split-64x64x32/4-4w3s``."""
+    tile = choice.tile
+    splits = f"/{tile.splits}" if tile.splits > 1 else ""
+    size = f"{tile.rows}x{tile.columns}x{tile.depth}"
+    return f"{choice.variant}-{size}{splits}-{tile.warps}w{tile.stages}s"
+
+
+# --------------------------------------------------------------------------------------- PyTorch's
+
+
+class AtenConv(ConvWay):
+    """PyTorch's convolution, which is cuDNN on a GPU, then ReLU, then a copy into place."""
+
+    name = "aten"
+
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        op, windows = _conv(work), _conv(work).windows(work.inputs)
+        padding, image = symmetric(windows), nchw(x[0])
+        relu = isinstance(op, ConvRelu)
+
+        def call() -> None:
+            given = image if padding else padded(image, windows)
+            result = self.convolve(op, packed, given, list(padding or (0, 0)))
+            write(result.relu_() if relu else result, y)
+
+        return [call]
+
+    def convolve(self, op: Conv, packed: Held, x: Tensor, padding: list[int]) -> Tensor:
+        """The convolution of [N, C, H, W], channels-last in memory, into new memory."""
+        y: Tensor = torch.ops.aten._convolution(
+            x,
+            nchw(packed["weight"]),
+            packed.get("bias"),
+            list(op.steps),
+            padding,
+            list(op.dilation),
+            False,  # transposed
+            [0, 0],
+            op.groups,
+            False,  # benchmark: nothing may be tuned while a CUDA graph is captured
+            False,  # deterministic
+            True,  # with cuDNN
+            self.target.precision == "tf32",
+        )
+        return y
+
+
+class CudnnConvRelu(AtenConv):
+    """cuDNN's convolution with bias and ReLU in one, then a copy into place."""
+
+    name = "cudnn"
+
+    def refuses(self, work: Work) -> str:
+        if not self.target.device.startswith("cuda"):
+            return "cuDNN needs a GPU"
+        if not isinstance(work.op, ConvRelu) or not work.op.bias:
+            return "cuDNN fuses convolutions with bias and ReLU"
+        if work.dtype.itemsize == 4 and self.target.precision != "tf32":
+            return "PyTorch has no argument that keeps it from TF32"
+        return ""
+
+    def convolve(self, op: Conv, packed: Held, x: Tensor, padding: list[int]) -> Tensor:
+        return torch.cudnn_convolution_relu(
+            x,
+            nchw(packed["weight"]),
+            packed.get("bias"),
+            list(op.steps),
+            padding,
+            list(op.dilation),
+            op.groups,
+        )

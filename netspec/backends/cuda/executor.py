@@ -1,0 +1,67 @@
+"""Running a plan on a GPU: batches in buckets, each a CUDA graph of launches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from netspec.backends.backend import Executor, Part, Timed
+from netspec.backends.cuda.bucket import Bucket
+from netspec.graph import Graph
+from netspec.plan import Plan
+
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""The sizes of batches that a plan is made ready for."""
+
+
+class CudaExecutor(Executor):
+    """A plan with its tensors.
+
+    Batches run in buckets of 1, 2, 4, 8, 16, 32, 64, 128 and 256 images, each in the smallest that
+    holds it.  A bucket is made when it is first needed, with memory of its own, which it keeps; its
+    first run compiles kernels and captures them into a CUDA graph, later ones replay that.  Threads
+    may share an executor: runs of one bucket wait for each other.
+
+    In Triton's interpreter, on a CPU, the launches run one by one.
+    """
+
+    def __init__(self, graph: Graph, plan: Plan, parts: Mapping[str, Part], device: str) -> None:
+        self._graph, self._plan, self._parts = graph, plan, parts
+        self._device = torch.device(device)
+        self._buckets: dict[int, Bucket] = {}
+        self._lock = Lock()
+
+    def __call__(self, *images: Tensor, out: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
+        if len(images[0]) == 0:
+            return tuple(out) if out is not None else self._nothing(images[0])
+        return self.bucket(images).run(images, out)
+
+    def profile(self, *images: Tensor) -> list[Timed]:
+        return self.bucket(images).profile(images)
+
+    def bucket(self, images: Sequence[Tensor]) -> Bucket:
+        """The bucket for a batch.
+
+        Raises:
+            ValueError: the batch is larger than the largest bucket.
+        """
+        count = len(images[0])
+        batch = next((batch for batch in BATCHES if batch >= count), None)
+        if batch is None:
+            raise ValueError(
+                f"a batch of {count} images is more than the {BATCHES[-1]} that run at once: "
+                "split it"
+            )
+        with self._lock:
+            if batch not in self._buckets:
+                self._buckets[batch] = Bucket(
+                    self._graph, self._plan, self._parts, batch, images[0].dtype, self._device
+                )
+            return self._buckets[batch]
+
+    def _nothing(self, image: Tensor) -> tuple[Tensor, ...]:
+        shapes = [self._plan.slots[i].shape.torch for i in self._plan.outputs]
+        return tuple(torch.empty(0, *s, dtype=image.dtype, device=self._device) for s in shapes)

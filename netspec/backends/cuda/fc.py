@@ -1,0 +1,132 @@
+"""Fully connected layers: our kernels, and cuBLAS.
+
+Both hold the matrix as [count, inputs]; where a map comes in, its columns are in the order of the
+map in memory, (height, width, channels), so that nothing is flattened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from netspec.backends.cuda.conv import convolution, name_of
+from netspec.backends.cuda.way import Call, Target, Way
+from netspec.backends.implementation import Held, Work
+from netspec.fused.fc_relu import FullyConnectedRelu
+from netspec.kernels import fc
+from netspec.kernels.conv import operators
+from netspec.kernels.conv.geometry import Geometry, check_pixels
+
+
+def ways(work: Work, target: Target) -> Iterator[Way]:
+    """Every way to compute a layer; the first leaves the kernel to a model."""
+    yield TritonLinear(target)
+    yield BlasLinear()
+    found = product(work.batch, work)
+    if work.batch <= fc.FEW:
+        for how in fc.STREAMS:
+            yield TritonLinear(target, stream=how)
+        return
+    for choice in operators.candidates(
+        found,
+        work.dtype,
+        target.precision,
+        has_descriptors=target.has_descriptors(work.dtype, found.channels, found.count),
+    ):
+        yield TritonLinear(target, choice=choice)
+
+
+def product(batch: int, work: Work) -> Geometry:
+    """The layer as a 1x1 convolution of maps of one pixel."""
+    return Geometry(batch, 1, 1, work.inputs[0].elements, work.output.elements, (1, 1))
+
+
+class LinearWay(Way):
+    """What the layers share: how they hold the matrix."""
+
+    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
+        shape, weight = work.inputs[0], held["weight"]
+        if shape.is_map:
+            weight = weight.reshape(len(weight), *shape.torch).permute(0, 2, 3, 1).flatten(1)
+        return {**held, "weight": weight.contiguous()}
+
+    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
+        shape, weight = work.inputs[0], packed["weight"]
+        if shape.is_map:
+            weight = weight.view(len(weight), *shape).permute(0, 3, 1, 2).flatten(1)
+        return {**packed, "weight": weight}
+
+
+def rows(x: Tensor) -> tuple[Tensor, list[Call]]:
+    """The operand as [N, K], and what has to run before: a copy where it is a slice of channels."""
+    if x.dim() == 2:
+        return x, []
+    if x.shape[1:3].numel() == 1:
+        return x[:, 0, 0, :], []
+    if x.is_contiguous():
+        return x.flatten(1), []
+    whole = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    return whole.flatten(1), [lambda: whole.copy_(x)]
+
+
+class TritonLinear(LinearWay):
+    """Our kernels.
+
+    ``stream`` says how the matrix is read for up to eight images, ``choice`` which kernel and tile
+    multiply more; what is not given, a model chooses for each batch anew.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        stream: fc.Stream | None = None,
+        choice: operators.Choice | None = None,
+    ) -> None:
+        self.target, self.stream, self.choice = target, stream, choice
+        if stream is not None:
+            self.name = f"stream-{stream.rows}x{stream.lanes}-{stream.warps}w"
+        else:
+            self.name = "triton" if choice is None else name_of(choice)
+
+    def refuses(self, work: Work) -> str:
+        return self.target.cannot_multiply(work.dtype)
+
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        relu, precision = isinstance(work.op, FullyConnectedRelu), self.target.precision
+        given, before = rows(x[0])
+        w, b = packed["weight"], packed.get("bias")
+        found = product(len(given), work)
+        check_pixels(found)
+        if self.choice is not None and len(given) > fc.FEW:
+            maps = fc.as_map(given), fc.as_map(w), b, fc.as_map(y[0])
+            return [*before, *convolution(*maps, found, relu, precision, self.choice)]
+        made = fc.launches(given, w, b, y[0], relu=relu, precision=precision, how=self.stream)
+        return [*before, *made]
+
+
+class BlasLinear(LinearWay):
+    """PyTorch's product of matrices, which is cuBLAS on a GPU; then ReLU, in place."""
+
+    name = "blas"
+
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        given, before = rows(x[0])
+        w, b, (result,) = packed["weight"].t(), packed.get("bias"), y
+        relu = isinstance(work.op, FullyConnectedRelu)
+
+        def call() -> None:
+            if b is None:
+                torch.mm(given, w, out=result)
+            else:
+                torch.addmm(b, given, w, out=result)
+            if relu:
+                result.relu_()
+
+        return [*before, call]

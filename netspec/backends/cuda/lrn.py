@@ -1,0 +1,49 @@
+"""Local response normalisation, alone and with the pool behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from netspec.backends.cuda.conv import geometry
+from netspec.backends.cuda.way import Call, Way
+from netspec.backends.implementation import Held, Work
+from netspec.fused.lrn_maxpool import LrnMaxPool
+from netspec.kernels.conv.geometry import check_pixels
+from netspec.kernels.lrn import forward, pooled
+from netspec.ops.lrn import LocalResponseNorm
+from netspec.plan import Ability
+
+
+class TritonLrn(Way):
+    """Our kernel."""
+
+    name = "triton"
+    ability = Ability(into_slices=True)
+
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        assert isinstance(work.op, LocalResponseNorm)
+        return forward.launches(x[0], y[0], *attributes(work.op))
+
+
+class TritonLrnMaxPool(Way):
+    """Our kernel."""
+
+    name = "triton"
+    ability = Ability(into_slices=True)
+
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        assert isinstance(work.op, LrnMaxPool)
+        found = geometry(work.op.pool, work.inputs, len(x[0]))
+        check_pixels(found)
+        return pooled.launches(x[0], y[0], *attributes(work.op.lrn), found)
+
+
+def attributes(op: LocalResponseNorm) -> tuple[int, float, float, float, int]:
+    """n, k, alpha, beta and groups, as the kernels take them."""
+    return op.n, op.k, op.alpha, op.beta, op.groups

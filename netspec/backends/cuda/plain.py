@@ -1,0 +1,67 @@
+"""Everything else by plain PyTorch, and the copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from netspec.backends.cuda.way import Call, Way, nchw, write
+from netspec.backends.implementation import Held, Work
+from netspec.ops.rbf import RadialBasis
+from netspec.plan import Ability
+
+
+class Plain(Way):
+    """The operator's own reference, copied to where its result belongs."""
+
+    name = "torch"
+    ability = Ability(into_slices=True)
+
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        op, inputs, held = work.op, work.inputs, dict(packed)
+        operands = [nchw(one) for one in x]
+        return [lambda: write(op.reference(inputs, *operands, **held), y)]
+
+
+class PlainRbf(Way):
+    """Distances from codes that lie on the device already: while a CUDA graph is captured, nothing
+    can be copied there."""
+
+    name = "torch"
+    ability = Ability(into_slices=True)
+
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        assert isinstance(work.op, RadialBasis)
+        codes = x[0].new_tensor([list(picture) for picture in work.op.codes.pictures])
+        image = nchw(x[0])
+        return [lambda: write((image.flatten(1).unsqueeze(1) - codes).square().sum(2), y)]
+
+
+class CopyParts(Way):
+    """A concatenation: what was not written in place is copied, each part to its slice in y."""
+
+    name = "copy"
+    ability = Ability(into_slices=True)
+
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        return [lambda: [place.copy_(part) for part, place in zip(x, y, strict=True)]]
+
+
+class CopyFlat(Way):
+    """A map [N, H, W, C] as the vector of its channels, rows and columns, in one copy."""
+
+    name = "copy"
+    ability = Ability(into_slices=True)
+
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        maps = y[0].view(len(y[0]), *work.inputs[0].torch)
+        return [lambda: maps.copy_(nchw(x[0]))]

@@ -1,0 +1,185 @@
+"""Operators with gradients, by our kernels: what training runs.
+
+Each function below takes tensors as references do, maps [N, C, H, W], and calls an operator of
+:mod:`netspec.kernels` on the same memory seen as [N, H, W, C].  A map that lies otherwise is laid
+out first; those between our kernels never do.  torch.fx records each as one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from netspec.backends.cuda.conv import geometry
+from netspec.backends.cuda.lrn import attributes
+from netspec.backends.cuda.pools import asked_for
+from netspec.backends.cuda.way import nchw
+from netspec.backends.reference import Meaning
+from netspec.fused.conv_relu import ConvRelu
+from netspec.fused.fc_relu import FullyConnectedRelu
+from netspec.fused.maxpool_relu import MaxPoolRelu
+from netspec.kernels import operators  # noqa: F401 - registers torch.ops.netspec
+from netspec.kernels.fc import as_map
+from netspec.kernels.layout import laid_out
+from netspec.kernels.pool.maxpool import TAPS, max_pool, relu_max_pool
+from netspec.operator import Operator, WindowOperator
+from netspec.ops.avgpool import AvgPool
+from netspec.ops.conv import Conv
+from netspec.ops.fc import FullyConnected
+from netspec.ops.gap import GlobalAveragePool
+from netspec.ops.lrn import LocalResponseNorm
+from netspec.ops.maxpool import MaxPool
+from netspec.ops.subsample import Subsample
+from netspec.shapes import Shape
+
+ours: Any = torch.ops.netspec
+
+
+def meaning(op: Operator, training: bool, precision: str) -> Meaning:
+    """An operator by our kernels; by its own reference where there is none, or none that fits."""
+    way = WAYS.get(type(op))
+    own = op.training_reference if training else op.reference
+    if way is None:
+        return own
+
+    def compute(inputs: Sequence[Shape], *x: Tensor, **held: Tensor) -> Tensor:
+        if isinstance(op, MaxPool) and not _fits(op):
+            return own(inputs, *x, **held)
+        return way(op, precision, inputs, x[0], **held)
+
+    return compute
+
+
+def _fits(op: MaxPool) -> bool:
+    """Whether the place of a maximum fits into a byte, as the kernels keep it."""
+    return op.kernel.height * op.kernel.width <= TAPS - isinstance(op, MaxPoolRelu)
+
+
+def _recorded(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
+    """Call a function; given proxies of torch.fx, record the call without looking inside."""
+    tracer = next((a.tracer for a in arguments if isinstance(a, fx.Proxy)), None)
+    if tracer is None:
+        return function(*arguments)
+    proxy: Any = tracer.create_proxy("call_function", function, arguments, {})
+    return proxy  # type: ignore[no-any-return]
+
+
+def _nhwc(x: Tensor) -> Tensor:
+    return laid_out(x.permute(0, 2, 3, 1))
+
+
+# --------------------------------------------------------------------- operators, and what they run
+
+
+def _conv(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:
+    found = geometry(op, inputs, 1)
+    steps = [list(found.stride), list(found.padding), list(found.dilation), found.groups, precision]
+    function = conv2d_relu if isinstance(op, ConvRelu) else conv2d
+    return _recorded(function, x, op.dense(held["weight"]), held.get("bias"), *steps)
+
+
+def conv2d(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any) -> Tensor:
+    """Convolution of ``x`` [N, C, H, W] by ``w`` [O, C / groups, kh, kw]."""
+    return nchw(ours.conv2d(_nhwc(x), w.permute(0, 2, 3, 1).contiguous(), b, *steps))
+
+
+def conv2d_relu(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any) -> Tensor:
+    """The same, and ReLU."""
+    return nchw(ours.conv2d_relu(_nhwc(x), w.permute(0, 2, 3, 1).contiguous(), b, *steps))
+
+
+def _fc(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:
+    function = fc_relu if isinstance(op, FullyConnectedRelu) else fc
+    return _recorded(function, x, held["weight"], held.get("bias"), precision)
+
+
+def fc(x: Tensor, w: Tensor, b: Tensor | None, precision: str) -> Tensor:
+    """Fully connected layer of ``x`` [N, K], or a map of as many elements, by ``w`` [O, K]."""
+    return ours.fc(_vector(x), w.contiguous(), b, precision)  # type: ignore[no-any-return]
+
+
+def fc_relu(x: Tensor, w: Tensor, b: Tensor | None, precision: str) -> Tensor:
+    """The same, and ReLU."""
+    return ours.fc_relu(_vector(x), w.contiguous(), b, precision)  # type: ignore[no-any-return]
+
+
+def _vector(x: Tensor) -> Tensor:
+    return laid_out(as_map(x.flatten(1)))[:, 0, 0]
+
+
+def _lrn(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:
+    return _recorded(lrn, x, *attributes(op))
+
+
+def lrn(x: Tensor, *window: Any) -> Tensor:
+    """Local response normalisation of ``x`` [N, C, H, W]."""
+    return nchw(ours.lrn(_nhwc(x), *window))
+
+
+def _maxpool(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:
+    function = relu_maxpool if isinstance(op, MaxPoolRelu) else maxpool
+    return _recorded(function, x, *_window(op, inputs))
+
+
+def maxpool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
+    """Max-pooling of ``x`` [N, C, H, W]."""
+    return nchw(max_pool(_nhwc(x), kernel, stride, padding))
+
+
+def relu_maxpool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
+    """Max-pooling of max(x, 0), which is ReLU of max-pooling."""
+    return nchw(relu_max_pool(_nhwc(x), kernel, stride, padding))
+
+
+def _avgpool(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:
+    kernel, stride, _ = _window(op, inputs)
+    return _recorded(avgpool, x, kernel, stride, *asked_for(op, inputs), op.count_pad is True)
+
+
+def avgpool(x: Tensor, *window: Any) -> Tensor:
+    """Average pooling of ``x`` [N, C, H, W]."""
+    return nchw(ours.avgpool(_nhwc(x), *window))
+
+
+def _gap(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:
+    return _recorded(gap, x)
+
+
+def gap(x: Tensor) -> Tensor:
+    """Global average pooling of ``x`` [N, C, H, W]."""
+    return nchw(ours.gap(_nhwc(x)))
+
+
+def _subsample(
+    op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor
+) -> Tensor:
+    return _recorded(subsample, x, held["coefficient"], held["bias"], *_window(op, inputs), op.by)
+
+
+def subsample(x: Tensor, coefficient: Tensor, bias: Tensor, *window: Any) -> Tensor:
+    """Trained subsampling of ``x`` [N, C, H, W]."""
+    return nchw(ours.subsample(_nhwc(x), coefficient, bias, *window))
+
+
+def _window(op: WindowOperator, inputs: Sequence[Shape]) -> tuple[list[int], ...]:
+    """Kernel, stride and padding (top, bottom, left, right), the overhang included."""
+    found = geometry(op, inputs, 1)
+    return list(found.kernel), list(found.stride), list(found.padding)
+
+
+WAYS: dict[type[Operator], Callable[..., Tensor]] = {
+    Conv: _conv,
+    ConvRelu: _conv,
+    FullyConnected: _fc,
+    FullyConnectedRelu: _fc,
+    LocalResponseNorm: _lrn,
+    MaxPool: _maxpool,
+    MaxPoolRelu: _maxpool,
+    AvgPool: _avgpool,
+    GlobalAveragePool: _gap,
+    Subsample: _subsample,
+}
+"""How an operator is given to the function that runs it."""

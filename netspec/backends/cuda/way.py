@@ -1,0 +1,73 @@
+"""What every implementation of the CUDA backend is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from netspec.backends.implementation import Held, Implementation, Work
+
+Call = Callable[[], object]
+"""Something that runs: a launch of a Triton kernel, or a few operators of PyTorch."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where implementations run: a device, and how float32 is multiplied, ``ieee`` or ``tf32``.
+
+    ``cuda`` is a GPU; ``cpu`` runs our kernels in Triton's interpreter, and ``meta`` has no memory
+    and is for plans that run elsewhere.
+    """
+
+    device: str
+    precision: str = "ieee"
+
+    def cannot_multiply(self, dtype: torch.dtype) -> str:
+        """Why our kernels cannot multiply this type there; nothing if they can."""
+        if self.device == "cpu" and dtype == torch.bfloat16:
+            return "Triton's interpreter multiplies bfloat16 wrongly (triton#11584)"
+        return ""
+
+    def has_descriptors(self, dtype: torch.dtype, *channels: int) -> bool:
+        """Whether maps with so many channels can be moved by tensor descriptors there."""
+        if self.device.startswith("cuda"):
+            is_able = torch.cuda.get_device_capability(self.device) >= (9, 0)
+        else:
+            is_able = self.device == "cpu"
+        return is_able and all(count * dtype.itemsize % 16 == 0 for count in channels)
+
+
+class Way(Implementation):
+    """One way to compute an operator from given memory into given memory."""
+
+    @abstractmethod
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+    ) -> Sequence[Call]:
+        """The calls, in order, with everything fixed; nothing may be left to choose in them.
+
+        Args:
+            work: the operator and its sizes; the batch is that of the operands.
+            packed: the tensors that it holds.
+            x: its operands, maps [N, H, W, C] and vectors [N, C], perhaps slices of channels.
+            y: where the result goes: one tensor, or the slices of its channels in order, where
+                ``ability`` says that it writes them apart.
+        """
+
+
+def nchw(x: Tensor) -> Tensor:
+    """A map [N, H, W, C] in PyTorch's order of axes, [N, C, H, W]; a vector as it is."""
+    return x.permute(0, 3, 1, 2) if x.dim() == 4 else x
+
+
+def write(y: Tensor, parts: Sequence[Tensor]) -> None:
+    """Copy a result in PyTorch's order of axes to where it belongs, or its slices to where they."""
+    start = 0
+    for part in parts:
+        count = part.shape[-1]
+        nchw(part).copy_(y.narrow(1, start, count))
+        start += count

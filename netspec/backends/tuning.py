@@ -1,0 +1,107 @@
+"""Times that were measured, kept on disk, so that each piece of work is measured once.
+
+They lie in ``$XDG_CACHE_HOME/netspec`` or ``~/.cache/netspec``, a JSON file for each machine,
+version and kernel source; what was measured with others is not found.  Deleting a file only means
+that its work is measured again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+
+from netspec.backends.implementation import Implementation, Work
+from netspec.errors import DataError
+from netspec.writing import write_whole
+
+Times = dict[str, float | None]
+"""Seconds by implementation; None for one that turned out not to run."""
+
+_lock = Lock()
+
+
+class Tuning:
+    """The times of one backend, made with everything that they depend on.
+
+    Args:
+        backend: its name.
+        made_with: what the times depend on besides the work: sources, versions, the device.
+    """
+
+    def __init__(self, backend: str, made_with: Mapping[str, str]) -> None:
+        text = json.dumps(made_with, sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.path = folder() / f"{backend}-{key}.json"
+        self._made_with = dict(made_with)
+
+    def times(
+        self, work: Work, ways: Sequence[Implementation], measure: Callable[[], dict[str, float]]
+    ) -> dict[str, float]:
+        """The seconds that each way takes: as they were kept, or else measured, and kept.
+
+        A file that cannot be read or written is passed over with a warning.
+        """
+        name, names = described(work), {way.name for way in ways}
+        with _lock:
+            found = self._read().get(name, {})
+            if not names <= found.keys():
+                measured = measure()
+                found = {way: measured.get(way) for way in names}
+                self._write({**self._read(), name: found})
+        return {way: time for way, time in found.items() if way in names and time is not None}
+
+    def _read(self) -> dict[str, Times]:
+        try:
+            held = json.loads(self.path.read_bytes())
+            return {work: _checked(times) for work, times in held["works"].items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            warnings.warn(f"{self.path} holds no measurements: measured again", stacklevel=2)
+            return {}
+
+    def _write(self, works: Mapping[str, Times]) -> None:
+        held = {"made_with": self._made_with, "works": works}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path, json.dumps(held, indent=1, allow_nan=False).encode())
+        except (OSError, DataError) as error:
+            warnings.warn(f"measurements are not kept: {error}", stacklevel=2)
+
+
+def _checked(times: Mapping[str, float | None]) -> Times:
+    found = dict(times)
+    if not all(t is None or (isinstance(t, float) and t > 0) for t in found.values()):
+        raise ValueError
+    return found
+
+
+def described(work: Work) -> str:
+    """A piece of work in one line: operator, sizes, batch and type."""
+    sizes = ", ".join(map(str, work.inputs))
+    return f"{work.op!r} of {sizes} at batch {work.batch} in {work.dtype}"
+
+
+def digest(*packages: str) -> str:
+    """A digest of the sources of packages: every file of Python in them, by name and content."""
+    found = hashlib.sha256()
+    for package in packages:
+        spec = find_spec(package)
+        assert spec is not None, package
+        for place in spec.submodule_search_locations or ():
+            for file in sorted(Path(place).rglob("*.py")):
+                content = hashlib.sha256(file.read_bytes()).hexdigest()
+                found.update(f"{package} {file.relative_to(place)} {content}\n".encode())
+    return found.hexdigest()
+
+
+def folder() -> Path:
+    """Where measurements are kept."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "netspec"

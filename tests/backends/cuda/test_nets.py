@@ -1,0 +1,213 @@
+"""Whole nets: concatenations in place, siblings in one launch, features, states, memory."""
+
+from __future__ import annotations
+
+import pickle
+from copy import deepcopy
+
+import pytest
+import torch
+
+import netspec
+from netspec.backends.compiled import Compiled
+from netspec.backends.cuda.executor import CudaExecutor
+from netspec.compiler import as_tuple, random_images
+from tests.backends.cuda.helpers import MAP, assert_exact, both, load_rows, outputs
+
+MODULE = """
+block inception(n1, r3, n3, r5, n5, np) = concat {
+    conv 1x1, n1 | relu
+    conv 1x1, r3 | relu | conv 3x3, n3, pad=1 | relu
+    conv 1x1, r5 | relu | conv 5x5, n5, pad=2 | relu
+    maxpool 3x3/1, pad=1 | conv 1x1, np | relu
+}
+"""
+GOOGLENET = (
+    MODULE
+    + """
+stem: conv 3x3/2, 6, pad=1 | bn eps=1e-3 | relu | lrn 5 | maxpool 2x2/1
+a: inception 3, 4, 5, 2, 3, 2
+b: inception 2, 3, 2, 3, 2, 1
+c: avgpool 3x3/1, pad=1, count_pad=off | conv 1x1, 7 | relu
+d: gap | flatten | fc 4 | softmax
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def googlenet() -> tuple[Compiled, netspec.Model]:
+    return both(load_rows(GOOGLENET, MAP))
+
+
+def test_a_small_googlenet_computes_what_its_reference_does(
+    googlenet: tuple[Compiled, netspec.Model],
+) -> None:
+    assert_exact(*googlenet)
+
+
+def test_concatenations_move_nothing(googlenet: tuple[Compiled, netspec.Model]) -> None:
+    made = googlenet[0].lowered
+    assert "copy" not in {step.implementation for step in made.plan.steps}
+    slots = {slot.stage: slot for slot in made.plan.slots}
+    parts = made.graph.operands("a.concat")
+    assert [slots[part].start for part in parts] == [0, 3, 8, 11]
+    assert {slots[part].buffer for part in parts} == {slots["a.concat"].buffer}
+
+
+def test_siblings_are_one_launch_into_places_of_their_own(
+    googlenet: tuple[Compiled, netspec.Model],
+) -> None:
+    (step, *_) = (s for s in googlenet[0].lowered.plan.steps if len(s.writes) == 3)
+    model = googlenet[0]
+    executor = model._executor
+    assert isinstance(executor, CudaExecutor)
+    bucket = executor.bucket([torch.zeros(1, 5, 7, 9, dtype=torch.float64)])
+    (calls,) = (calls for one, calls in bucket.steps if one == step)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("kernel", ["1x1", "3x3"])
+@pytest.mark.parametrize("siblings", [2, 5, 9])
+def test_any_number_of_siblings_of_any_size(siblings: int, kernel: str) -> None:
+    branches = "\n".join(f"    conv {kernel}, {n + 1}, pad=half | relu" for n in range(siblings))
+    model, exact = both(load_rows(f"a: concat {{\n{branches}\n}}", MAP))
+    (step,) = model.lowered.plan.steps
+    assert len(step.writes) == siblings
+    assert_exact(model, exact, batch=1)
+
+
+NETS = {
+    "a part that two concatenations read": """
+        p: conv 1x1, 3
+        q: conv 3x3, 2, pad=1
+        r from p, q: concat
+        s from q, p: concat
+        t from r, s: concat""",
+    "a part that stands twice": "p: conv 1x1, 3\nq from p, p: concat",
+    "a concatenation in another that is read by itself too": """
+        p: conv 1x1, 3
+        q: conv 3x3, 2, pad=1
+        r from p, q: concat
+        s from r: conv 3x3, 4, pad=1
+        t from s, r: concat
+        u from r, t: concat""",
+    "each layer reads what is before it": """
+        p: conv 1x1, 3
+        q from p: conv 3x3, 2, pad=1
+        r from p, q: concat
+        s from r: conv 3x3, 4, pad=1
+        t from r, s: concat""",
+    "the image in a concatenation": "p: conv 1x1, 3\nq from image, p: concat | conv 1x1, 2",
+    "vectors in a concatenation": """
+        p: gap | flatten
+        q from image: fc 3 | relu
+        r from q, p, image: concat""".replace(", image: concat", ": concat"),
+    "a fully connected layer reads a slice": """
+        p: conv 1x1, 3
+        q from p: fc 4
+        r from image, p: concat | fc 4
+        s from q, r: add""",
+    "pools and normalisations in a concatenation": """
+        p: maxpool 3x3/1, pad=1
+        q from image: lrn 3
+        r from image: avgpool 3x3/1, pad=1, count_pad=on
+        s from image: lrn 3 | maxpool 3x3/1, pad=1
+        t from image: tanh
+        u from p, q, r, s, t: concat""",
+    "slices that are read twice": """
+        p: conv 1x1, 3 | relu
+        q from image: conv 1x1, 4 | relu
+        r from q: maxpool 2x2/1
+        s from q: conv 2x2, 3
+        t from p: conv 2x2, 3
+        u from r, s, t: concat""",
+}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_values_stand_where_they_are_read(name: str) -> None:
+    assert_exact(*both(load_rows(NETS[name], MAP)))
+
+
+def test_several_outputs_and_inputs() -> None:
+    header = "net two\ninput left 6x5x3\ninput code 7\n"
+    rows = "a from left: conv 3x3, 4 | relu\nb: fc 3\nc from b, code: concat\noutput a, c"
+    model, exact = both(load_rows(rows, header))
+    assert_exact(model, exact)
+
+
+def test_features_are_those_of_the_reference(googlenet: tuple[Compiled, netspec.Model]) -> None:
+    model, exact = googlenet
+    (image,) = random_images(model.net, batch=2)
+    labels = ["stem", "a", "a.b2.conv1", "stem.lrn", "b"]
+    features = model.features(*labels)
+    for y, wanted in zip(features(image), exact.features(*labels)(image), strict=True):
+        torch.testing.assert_close(y, wanted, rtol=1e-10, atol=1e-10)
+    assert not any("fc" in step.op for step in features.lowered.plan.steps)
+
+
+def test_a_state_goes_in_and_comes_out_to_the_bit() -> None:
+    net = load_rows(GOOGLENET + "e from b: fc 3\noutput d, e", MAP)
+    model = netspec.compile(net, device="cuda", dtype=torch.float32, seed=1)
+    wanted = netspec.reference(net, seed=2).state_dict()
+    for name, tensor in wanted.items():
+        if "running" in name or name.startswith("stem.bn"):
+            tensor.uniform_(0.5, 2)
+    model.load_state_dict(wanted)
+    assert not model.is_unpacked
+    found = model.state_dict()
+    assert list(found) == list(wanted)
+    assert all(torch.equal(found[name].cpu(), wanted[name]) for name in wanted)
+
+
+def test_copies_and_pickles_give_the_same() -> None:
+    model, _ = both(load_rows("a: conv 3x3, 4 | relu | maxpool 2x2/2\nb: fc 3", MAP))
+    images = random_images(model.net, batch=2)
+    (wanted,) = outputs(model, images)
+    for other in (deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(outputs(other, images)[0], wanted)
+
+
+def test_changed_parameters_are_packed_again() -> None:
+    model, exact = both(load_rows("a: conv 3x3, 4 | relu\nb: fc 3", MAP))
+    for one in (model, exact):
+        with torch.no_grad():
+            one.a.weight.mul_(2)
+    assert_exact(model, exact)
+
+
+def test_what_shares_memory_is_not_needed_at_the_same_time(
+    googlenet: tuple[Compiled, netspec.Model],
+) -> None:
+    """Whatever lay in the arena before a run, nothing of it is read: it is full of NaN."""
+    model, _ = googlenet
+    plan = model.lowered.plan
+    assert plan.arena < plan.total
+    images = random_images(model.net, batch=2)
+    executor = model._executor
+    assert isinstance(executor, CudaExecutor)
+    (wanted,) = outputs(model, images)
+    executor.bucket(images).memory.arena.fill_(torch.nan)
+    assert torch.equal(outputs(model, images)[0], wanted)
+
+
+def test_outputs_are_copies_of_their_own() -> None:
+    model, _ = both(load_rows("a: conv 1x1, 4 | relu", MAP))
+    first, second = (random_images(model.net, batch=2, seed=n) for n in (1, 2))
+    (y,) = outputs(model, first)
+    kept = y.clone()
+    outputs(model, second)
+    assert torch.equal(y, kept)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_gradients_of_an_image_are_those_of_the_reference() -> None:
+    model, exact = both(load_rows("a: conv 3x3, 4 | relu | lrn 3 | maxpool 2x2/2\nb: fc 3", MAP))
+    (image,) = random_images(model.net, batch=2)
+    found = []
+    for one in (model, exact):
+        x = image.to(next(one.parameters()).device).requires_grad_()
+        as_tuple(one(x))[0].square().sum().backward()
+        assert x.grad is not None
+        found.append(x.grad.cpu())
+    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)

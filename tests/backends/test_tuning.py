@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import netspec
+from netspec.backends.cpu import CpuBackend
+from netspec.backends.cpu.onednn import OneDnnConv
+from netspec.backends.cpu.plain import Plain
+from netspec.backends.implementation import Work
+from netspec.backends.tuning import Tuning, described, digest
+from netspec.choices import choose
+from netspec.ops.conv import Conv
+from netspec.shapes import Kernel, Shape
+from tests.helpers import load_rows
+
+WORK = Work(Conv(kernel=Kernel(3, 3), count=4), (Shape((8, 8, 3)),), torch.float32, 2)
+WAYS = (OneDnnConv(), Plain())
+
+
+class Measuring:
+    """Gives the same times each time, and counts how often it is asked."""
+
+    def __init__(self, **times: float) -> None:
+        self.times, self.count = times or {"onednn": 1e-3, "torch": 2e-3}, 0
+
+    def __call__(self) -> dict[str, float]:
+        self.count += 1
+        return dict(self.times)
+
+
+def test_what_was_measured_is_not_measured_again(measurements: Path) -> None:
+    measure = Measuring()
+    for _ in range(3):
+        tuning = Tuning("cpu", {"torch": "1"})
+        assert tuning.times(WORK, WAYS, measure) == {"onednn": 1e-3, "torch": 2e-3}
+    assert measure.count == 1
+    (file,) = measurements.iterdir()
+    held = json.loads(file.read_text())
+    assert held["made_with"] == {"torch": "1"}
+    assert list(held["works"]) == [described(WORK)]
+
+
+def test_other_work_and_other_versions_are_measured_for_themselves() -> None:
+    measure = Measuring()
+    for version in ("1", "2"):
+        for batch in (1, 2):
+            work = Work(WORK.op, WORK.inputs, WORK.dtype, batch)
+            Tuning("cpu", {"torch": version}).times(work, WAYS, measure)
+    assert measure.count == 4
+
+
+def test_an_implementation_that_was_not_there_is_measured() -> None:
+    first, then = Measuring(onednn=1e-3), Measuring()
+    tuning = Tuning("cpu", {})
+    assert tuning.times(WORK, WAYS[:1], first) == {"onednn": 1e-3}
+    assert tuning.times(WORK, WAYS, then) == then.times
+    assert tuning.times(WORK, WAYS[:1], first) == {"onednn": 1e-3}
+    assert (first.count, then.count) == (1, 1)
+
+
+def test_one_that_does_not_run_is_not_tried_again() -> None:
+    measure = Measuring(torch=2e-3)
+    for _ in range(2):
+        assert Tuning("cpu", {}).times(WORK, WAYS, measure) == {"torch": 2e-3}
+    assert measure.count == 1
+    chosen = choose({"a": WORK}, lambda work: WAYS, measure=lambda *_: {"torch": 2e-3})
+    assert chosen["a"].implementation == "torch"
+    assert chosen["a"].candidates == {"onednn": None, "torch": 2e-3}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"works": {"a": 3}}', '{"works": {"a": {"torch": "fast"}}}']
+)
+def test_a_file_of_something_else_is_passed_over_and_replaced(content: str) -> None:
+    tuning, measure = Tuning("cpu", {}), Measuring()
+    tuning.path.parent.mkdir(parents=True)
+    tuning.path.write_text(content)
+    with pytest.warns(UserWarning, match="holds no measurements"):
+        assert tuning.times(WORK, WAYS, measure) == measure.times
+    assert tuning.times(WORK, WAYS, measure) == measure.times
+    assert measure.count == 1
+
+
+def test_a_folder_that_cannot_be_written_only_warns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    tuning, measure = Tuning("cpu", {}), Measuring()
+    with (
+        pytest.warns(UserWarning, match="holds no measurements"),
+        pytest.warns(UserWarning, match="measurements are not kept"),
+    ):
+        assert tuning.times(WORK, WAYS, measure) == measure.times
+
+
+def test_a_digest_is_of_names_and_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "drawn"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    first = digest("drawn")
+    assert digest("drawn") == first
+    (package / "a.py").write_text("x = 1")
+    second = digest("drawn")
+    (package / "a.py").write_text("x = 2")
+    assert len({first, second, digest("drawn")}) == 3
+
+
+def test_the_cpu_keeps_what_it_measures(measurements: Path) -> None:
+    net = load_rows("a: conv 3x3, 4 | relu")
+    first = netspec.compile(net, measured=True)
+    second = netspec.compile(net, measured=True)
+    choice = first.lowered.choices["a.relu"]
+    assert choice.origin == "measured"
+    assert second.lowered.choices["a.relu"] == choice
+    assert [file.suffix for file in measurements.iterdir()] == [".json"]
+    assert isinstance(first.lowered.backend, CpuBackend)
