@@ -185,6 +185,12 @@ def test_a_manifest_names_no_paths(name: str, good: dict[str, Any]) -> None:
         Manifest.read(canonical({**good, "members": members}))
 
 
+def test_only_texts_of_the_net_ask_for_files(good: dict[str, Any]) -> None:
+    for by in ("plan.json", "files/9.net", ""):
+        with pytest.raises(DataError, match="`asked` names what is no file of the net"):
+            Manifest.read(canonical(put(good, ("asked", 0, "by"), by)))
+
+
 @pytest.mark.parametrize("digest", ["", "0" * 63, "G" * 64, "A" * 64, f"{'0' * 64}\n"])
 def test_digests_have_64_digits(digest: str, good: dict[str, Any]) -> None:
     members = {**good["members"], "spec.net": {"sha256": digest, "size": 1}}
