@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from netspec import loads
 from netspec.fused.slice import Slice
-from netspec.graph import Graph
+from netspec.graph import Graph, Stage
 from netspec.ops.concat import Concat
+from netspec.ops.relu import Relu
 from netspec.passes import optimise
 from netspec.plan import COPY, Ability, Plan, is_view, plan
 from netspec.shapes import Shape
@@ -252,6 +253,16 @@ def test_what_is_read_whole_is_not_written_apart() -> None:
     graph = load_rows("a: conv 1x1, 4\nb: relu").graph
     made = planned(graph, all_able(graph))
     assert steps(made) == [("a", ("image",), ("a",)), ("b", ("a",), ("b",))]
+
+
+def test_what_is_read_in_slices_and_whole_is_not_written_apart() -> None:
+    graph = optimise(load_rows(SIBLINGS).graph).graph
+    (product,) = (s for s in graph.stages() if "+" in s.name)
+    whole = Stage("whole", Relu(), product.span, shape=product.shape)
+    graph.add(whole, (product.name,))
+    graph.outputs.append("whole")
+    made = planned(graph, all_able(graph))
+    assert [made.slots[i].stage for i in made.steps[0].writes] == [product.name]
 
 
 def test_a_vector_of_a_single_pixel_is_a_view_and_of_a_map_is_not() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -219,6 +221,7 @@ def test_a_state_dict_is_a_copy(model: Compiled, net: netspec.Net) -> None:
     for tensor in model.state_dict().values():
         tensor.zero_()
     assert torch.equal(model(batch()), wanted)
+    assert same(model.state_dict(), held(net, torch.float32))
     tensors = held(net, torch.float32)
     model.load_state_dict(tensors)
     for tensor in tensors.values():
@@ -548,6 +551,15 @@ def test_threads_compute_what_one_does(model: Compiled) -> None:
         assert all(pool.map(work, range(8)))
 
 
+@pytest.fixture
+def _eager_threads() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_eager_threads")
 def test_threads_see_a_change_all_at_once(net: netspec.Net) -> None:
     """Every thread is the first to ask for parameters, or to see that they have changed."""
     for seed in range(10):
