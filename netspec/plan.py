@@ -148,15 +148,18 @@ class _Planner:
         """The slices of a stage in the order of their channels, if nothing else is read of it."""
         if name in self.graph.outputs:
             return ()
-        found, end = [], 0
+        starts: dict[int, tuple[int, str]] = {}  # and where they end
         for reader in self.graph.consumers(name):
             op = self.graph.stage(reader).op
-            if not isinstance(op, Slice) or op.start != end:
+            if not isinstance(op, Slice):
                 return ()
+            starts[op.start] = op.start + op.count, reader
+        found: list[str] = []
+        at, end = 0, self.graph.stage(name).known_shape.channels
+        while at in starts:
+            at, reader = starts.pop(at)
             found.append(reader)
-            end += op.count
-        is_whole = end == self.graph.stage(name).known_shape.channels
-        return tuple(found) if is_whole else ()
+        return tuple(found) if at == end and not starts else ()
 
     def _claim(self, name: str) -> None:
         """Let the parts of a concatenation that can be written in place be written there."""
