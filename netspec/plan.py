@@ -148,19 +148,18 @@ class _Planner:
         """The slices of a stage in the order of their channels, if nothing else is read of it."""
         if name in self.graph.outputs:
             return ()
-        slices: list[tuple[int, int, str]] = []
+        starts: dict[int, tuple[int, str]] = {}  # and where they end
         for reader in self.graph.consumers(name):
             op = self.graph.stage(reader).op
             if not isinstance(op, Slice):
                 return ()
-            slices.append((op.start, op.count, reader))
-        end = 0
-        for start, count, _ in sorted(slices):
-            if start != end:
-                return ()
-            end += count
-        is_whole = end == self.graph.stage(name).known_shape.channels
-        return tuple(reader for *_, reader in sorted(slices)) if is_whole else ()
+            starts[op.start] = op.start + op.count, reader
+        found: list[str] = []
+        at, end = 0, self.graph.stage(name).known_shape.channels
+        while at in starts:
+            at, reader = starts.pop(at)
+            found.append(reader)
+        return tuple(found) if at == end and not starts else ()
 
     def _claim(self, name: str) -> None:
         """Let the parts of a concatenation that can be written in place be written there."""
@@ -247,7 +246,7 @@ class _Planner:
             tuple(self._freeing(buffers)),
             arena.size,
             arena.bound,
-            arena.total,
+            sum(life.size for life in found),
         )
 
     def _freeing(self, buffers: tuple[Buffer, ...]) -> list[Step]:

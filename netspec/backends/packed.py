@@ -53,14 +53,18 @@ class Packed:
                     if not uses[name]:
                         del tensors[name]
 
-    def executor(self) -> Executor:
-        """What runs the plan."""
+    def parts(self) -> dict[str, Part]:
+        """Every stage that computes, ready to run."""
         made = self.lowered
-        parts = {
+        return {
             stage: Part(made.ways[stage], work, self.tensors[stage])
             for stage, work in made.works.items()
         }
-        return made.backend.executor(made.graph, made.plan, parts)
+
+    def executor(self) -> Executor:
+        """What runs the plan."""
+        made = self.lowered
+        return made.backend.executor(made.graph, made.plan, self.parts())
 
     def unpacked(self) -> dict[str, Tensor]:
         """Copies of the parameters and buffers of the spec, to the bit."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
@@ -26,11 +28,20 @@ def tuning() -> Tuning:
         {
             "sources": digest("netspec.backends.cpu"),
             "torch": torch.__version__,
-            "device": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+            "device": f"{_cpu()}, {torch.backends.cpu.get_cpu_capability()}",
             "cores": str(os.cpu_count()),
             "threads": str(torch.get_num_threads()),
         },
     )
+
+
+def _cpu() -> str:
+    """The name of the CPU, as far as the system tells it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def measure(work: Work, ways: Sequence[Way]) -> dict[str, float]:

@@ -13,8 +13,9 @@ from netspec.compiler import as_tuple, random_images
 from tests.helpers import load_rows
 from tests.kernels.helpers import DEVICE, ON_GPU
 
-__all__ = ["DEVICE", "MAP", "ON_GPU", "assert_exact", "both", "load_rows", "outputs"]
+__all__ = ["DEVICE", "MAP", "ON_GPU", "TABLE", "assert_exact", "both", "load_rows", "outputs"]
 
+TABLE = "connect t {\n    X..X\n    XX..\n    .XX.\n    ..XX\n    X.X.\n}\n"
 MAP = "net example\ninput image 7x9x5\n"
 
 

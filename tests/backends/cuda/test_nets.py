@@ -12,6 +12,10 @@ import netspec
 from netspec.backends.compiled import Compiled
 from netspec.backends.cuda.executor import CudaExecutor
 from netspec.compiler import as_tuple, random_images
+from netspec.fused.slice import Slice
+from netspec.graph import Graph, Stage
+from netspec.plan import Ability, plan
+from netspec.shapes import Shape
 from tests.backends.cuda.helpers import MAP, assert_exact, both, load_rows, outputs
 
 MODULE = """
@@ -202,7 +206,7 @@ def test_outputs_are_copies_of_their_own() -> None:
 
 
 def test_gradients_of_an_image_are_those_of_the_reference() -> None:
-    model, exact = both(load_rows("a: conv 3x3, 4 | relu | lrn 3 | maxpool 2x2/2\nb: fc 3", MAP))
+    model, exact = both(load_rows("a: conv 1x1, 4 | relu | lrn 3 | maxpool 2x2/2\nb: fc 3", MAP))
     (image,) = random_images(model.net, batch=2)
     found = []
     for one in (model, exact):
@@ -211,3 +215,37 @@ def test_gradients_of_an_image_are_those_of_the_reference() -> None:
         assert x.grad is not None
         found.append(x.grad.cpu())
     torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)
+
+
+def merged(slices: list[tuple[int, int]], *, output: bool = False) -> Graph:
+    """A 1x1 convolution of 6 filters, and slices of its channels, (start, count) each."""
+    graph = load_rows("p: conv 1x1, 6", MAP).graph.copy()
+    graph.outputs = ["p"] if output else []
+    for number, (start, count) in enumerate(slices):
+        stage = Stage(f"s{number}", Slice(start=start, count=count), graph.stage("p").span)
+        stage.shape = Shape((7, 9, count))
+        graph.add(stage, ("p",))
+        graph.outputs.append(stage.name)
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("slices", "output", "writes"),
+    [
+        ([(0, 2), (2, 4)], False, ["s0", "s1"]),
+        ([(2, 4), (0, 2)], False, ["s1", "s0"]),
+        ([(0, 2), (2, 3)], False, ["p"]),  # the last channel is read by nobody
+        ([(0, 2), (1, 5)], False, ["p"]),  # they overlap
+        ([(0, 2), (2, 4)], True, ["p"]),  # the whole is read too
+    ],
+)
+def test_slices_are_written_apart_where_they_are_all_that_is_read(
+    slices: list[tuple[int, int]], output: bool, writes: list[str]
+) -> None:
+    found = plan(merged(slices, output=output), {"p": "triton"}, {"p": Ability(apart=True)})
+    (step,) = found.steps
+    assert [found.slots[i].stage for i in step.writes] == writes
+    outputs = {found.slots[i].stage: found.slots[i] for i in found.outputs}
+    for number, (start, count) in enumerate(slices):
+        slot = outputs[f"s{number}"]
+        assert (slot.start, slot.shape.channels) == (start if writes == ["p"] else 0, count)

@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 import netspec
 from netspec.compiler import random_images, verify
-from tests.backends.cuda.helpers import MAP, ON_GPU, assert_exact, both, load_rows
+from tests.backends.cuda.helpers import MAP, ON_GPU, TABLE, assert_exact, both, load_rows
 
 CASES = {
     "conv": ("a: conv 3x3, 6, pad=1", "triton"),
@@ -82,8 +82,7 @@ def test_a_run_copies_nothing_to_the_device(name: str) -> None:
 
 
 def test_a_table_of_connections_is_dense_in_the_kernel_and_sparse_in_the_state() -> None:
-    table = "connect t {\n" + "    X..X\n    XX..\n    .XX.\n    ..XX\n    X.X.\n}\n"
-    model, exact = both(load_rows("a: conv 2x2, 4, connect=t | relu\n" + table, MAP))
+    model, exact = both(load_rows("a: conv 2x2, 4, connect=t | relu\n" + TABLE, MAP))
     assert_exact(model, exact)
     assert model.state_dict()["a.weight"].shape == (10, 2, 2)
     assert torch.equal(model.state_dict()["a.weight"].cpu(), exact.state_dict()["a.weight"])

@@ -64,7 +64,7 @@ def by_torch(net: netspec.Net) -> netspec.Compiled:
 
 
 @given(rows=specs())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_no_value_is_lost(rows: str) -> None:
     net = load_rows(rows, MAP)
     model = by_torch(net)
@@ -85,7 +85,7 @@ def test_no_value_is_lost(rows: str) -> None:
 
 @pytest.mark.parametrize("layout", [lambda plan: plan, apart], ids=["shared", "apart"])
 @given(rows=specs(), random=st.randoms(use_true_random=False))
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_lanes_may_run_in_any_order(
     layout: Callable[[Plan], Plan], rows: str, random: Random
 ) -> None:

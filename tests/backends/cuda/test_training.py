@@ -7,8 +7,8 @@ import torch
 
 import netspec
 from netspec.compiler import random_images
-from tests.backends.cuda.helpers import DEVICE, MAP, both, load_rows
-from tests.backends.cuda.test_nets import GOOGLENET, MODULE
+from tests.backends.cuda.helpers import DEVICE, MAP, TABLE, both, load_rows
+from tests.backends.cuda.test_nets import GOOGLENET
 
 NETS = {
     "a small GoogLeNet": GOOGLENET,
@@ -18,8 +18,8 @@ NETS = {
     "a window of 256": "a: conv 1x1, 2 | maxpool 16x16/1\nb: fc 3",
     "subsampling": "a: subsample 2x2/2, by=sum | tanh\nb: subsample 2x2/2, by=mean\nc: fc 3",
     "plain ones between": "a: conv 3x3, 4 | tanh | local 3x3, 3 | sigmoid | lrn 3\nb: gap",
-    "heads": MODULE
-    + "a: inception 3, 4, 5, 2, 3, 2\nb: fc 4\nhead x from a, weight=0.3: fc 3 | softmax",
+    "a table of connections": "a: conv 2x2, 4, connect=t | relu\nb: fc 3\n" + TABLE,
+    "heads": "a: conv 1x1, 3\nb: fc 4\nhead x from a, weight=0.3: fc 3 | softmax",
 }
 
 
@@ -65,7 +65,7 @@ def test_a_step_of_training_is_seen_by_inference() -> None:
 
 def test_float32_trains_too() -> None:
     model = netspec.compile(
-        load_rows("a: conv 3x3, 4 | relu | maxpool 2x2/2\nb: fc 3", MAP),
+        load_rows("a: conv 1x1, 4 | relu | maxpool 2x2/2\nb: fc 3", MAP),
         device="cuda",
         dtype=torch.float32,
     ).train()
