@@ -21,6 +21,9 @@ from netspec.errors import DataError
 from netspec.net import Net, load
 from netspec.ops.softmax import Softmax
 
+AHEAD = ("sm_80", "sm_90")
+"""GPUs that nets can be compiled for where there is none: A100, H100 and their like."""
+
 
 def compile(
     net: Net | str | Path,
@@ -36,7 +39,8 @@ def compile(
 
     Args:
         net: a checked net, or a spec to load.
-        device: where it runs.
+        device: where it runs: ``cpu``, ``cuda``, or ``sm_80`` or ``sm_90`` for a GPU that is
+            elsewhere: such a net can be saved, not run.
         dtype: of parameters, images and outputs.
         seed: of the random weights; the same seed gives the same weights in every dtype.
         batch: how many images to choose implementations for; other batches run as well.
@@ -98,13 +102,16 @@ def backend_of(device: torch.device | str) -> Backend:
     kind = str(device).partition(":")[0]
     if kind == "cpu":
         return CpuBackend()
-    if kind != "cuda":
-        raise DataError(f"there is no backend for {device}: compile for cpu or cuda")
+    if kind not in ("cuda", *AHEAD):
+        known = ", ".join(("cpu", "cuda", *AHEAD))
+        raise DataError(f"there is no backend for {device}: there is {known}")
     if find_spec("triton") is None:
         raise DataError("the kernels for cuda need Triton: pip install 'netspec-compiler[gpu]'")
     from netspec.backends.cuda import CudaBackend
     from netspec.kernels.layout import is_interpreted
 
+    if kind in AHEAD:
+        return CudaBackend("cpu")
     if torch.cuda.is_available():
         place = torch.device(device)
         number = torch.cuda.current_device() if place.index is None else place.index

@@ -246,7 +246,7 @@ class _Planner:
             tuple(self._freeing(buffers)),
             arena.size,
             arena.bound,
-            sum(life.size for life in found),
+            arena.total,
         )
 
     def _freeing(self, buffers: tuple[Buffer, ...]) -> list[Step]:

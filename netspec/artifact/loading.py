@@ -49,7 +49,7 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         MemoryError: the machine cannot hold the parameters.
     """
     from netspec.artifact import weights
-    from netspec.artifact.lowering import lowered_as
+    from netspec.artifact.lowering import backend_for, lowered_as
     from netspec.backends.compiled import Compiled
 
     with naming("load", path):
@@ -60,7 +60,7 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         for number in range(len(manifest.kernels)):
             _checked(held, manifest, kernel_member(number))
         net = net_of(manifest, texts)
-        made = lowered_as(plan, net, manifest)
+        made = lowered_as(plan, net, manifest, backend_for(manifest))
         if manifest.members[WEIGHTS].size != weights.size(net, made.dtype):
             raise DataError(f"{WEIGHTS} has not the size of {net.name}'s tensors: {AGAIN}")
         with opened(held[WEIGHTS]) as file:

@@ -6,6 +6,7 @@ import torch
 
 from netspec.artifact.manifest import PLAN, Manifest, canonical, parsed
 from netspec.artifact.messages import AGAIN
+from netspec.backends.backend import Backend
 from netspec.backends.lowered import Lowered, lowered
 from netspec.compiler import backend_of
 from netspec.errors import DataError
@@ -18,11 +19,23 @@ def plan_bytes(made: Lowered) -> bytes:
     return canonical({"choices": chosen, "plan": made.plan.as_json()})
 
 
-def lowered_as(plan: bytes, net: Net, manifest: Manifest) -> Lowered:
+def backend_for(manifest: Manifest) -> Backend:
+    """The backend that an artifact was compiled for.
+
+    Raises:
+        DataError: this machine cannot run it.
+    """
+    try:
+        return backend_of(manifest.target)
+    except DataError as error:
+        raise DataError(_elsewhere(manifest, error)) from None
+
+
+def lowered_as(plan: bytes, net: Net, manifest: Manifest, backend: Backend) -> Lowered:
     """Lower a net with the choices that are stored; the plan has to be the stored one.
 
     Raises:
-        DataError: it is not, or this machine cannot run it.
+        DataError: it is not, or the backend has not an implementation that was chosen.
     """
     if net.name != manifest.name:
         raise DataError(f"its spec is of {net.name!r}, not of {manifest.name!r}: {AGAIN}")
@@ -34,16 +47,13 @@ def lowered_as(plan: bytes, net: Net, manifest: Manifest) -> Lowered:
     try:
         made = lowered(
             net.graph,
-            backend_of(_device(manifest)),
+            backend,
             dtype=getattr(torch, manifest.dtype),
             batch=manifest.batch,
             given=choices,
         )
     except DataError as error:
-        raise DataError(
-            f"it was compiled by netspec {by} for {manifest.target}, and cannot run here: {error}: "
-            f"{AGAIN}"
-        ) from None
+        raise DataError(_elsewhere(manifest, error)) from None
     if plan_bytes(made) != plan:
         raise DataError(
             f"its plan, made by netspec {by}, is not the one that netspec makes of its spec here: "
@@ -52,8 +62,9 @@ def lowered_as(plan: bytes, net: Net, manifest: Manifest) -> Lowered:
     return made
 
 
-def _device(manifest: Manifest) -> torch.device:
-    try:
-        return torch.device(manifest.target)
-    except RuntimeError:
-        raise DataError(f"there is no device {manifest.target!r}") from None
+def _elsewhere(manifest: Manifest, error: DataError) -> str:
+    by = manifest.made_by["netspec"]
+    return (
+        f"it was compiled by netspec {by} for {manifest.target}, and cannot run here: {error}: "
+        f"{AGAIN}"
+    )

@@ -62,7 +62,7 @@ def save_artifact(
             members=members,
         )
         # what could not be loaded again is not written
-        lowered_as(plan, net_of(manifest, texts), Manifest.read(manifest.as_bytes()))
+        lowered_as(plan, net_of(manifest, texts), Manifest.read(manifest.as_bytes()), made.backend)
         put(MANIFEST, [manifest.as_bytes()])
         put(ROOT, [root_line(manifest.root)])
     return manifest.root

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -107,6 +107,8 @@ def compile(
         raise click.UsageError(f"--format {form} writes a file: say where with -o")
     if sum([bool(emit), bool(passes), output is not None or as_json]) > 1:
         raise click.UsageError("--emit and --print-after each print a text and stop: use one alone")
+    if target not in ("cpu", "cuda") and not emit and (output is None or form != "artifact"):
+        raise click.UsageError(f"{target} is a GPU that is elsewhere: write an artifact with -o")
     if passes:
         _print_after(net, passes)
         return
@@ -131,42 +133,67 @@ def compile(
         from netspec.weights import load_weights
 
         load_weights(model, weights)
-    images = compiler.random_images(net, batch=batch)
-    ready = perf_counter()
-    with torch.inference_mode():
-        outputs = compiler.as_tuple(model(*(image.to(model.device, kind) for image in images)))
-    ran = perf_counter()
-    verification = compiler.verify(model, images)
-    verified = perf_counter()
-    seconds = {
-        **net.seconds,
-        "torch": imported - started,
-        **model.seconds,
-        "run": ran - ready,
-        "verify": verified - ran,
-    }
-    is_finite = all(bool(y.isfinite().all()) for y in outputs)
-    written = ""
-    if output is not None and verification.passed:
-        written = _write(model, output, form)
-        seconds["write"] = perf_counter() - verified
-    if as_json:
-        _print_json(model, verification, seconds, batch, output, written)
+    seconds = {**net.seconds, "torch": imported - started, **model.seconds}
+    ran, kernels = None, None
+    if target in compiler.AHEAD:
+        kernels = _compiled_ahead(model, target, seconds)
     else:
-        shapes = ", ".join(
-            f"{name} {list(i.shape)}" for name, i in zip(net.graph.inputs, images, strict=True)
-        )
-        shapes += f" -> {', '.join(str(list(y.shape)) for y in outputs)}"
-        says = _says(model, verification, shapes, output, written)
-        _print(net, says, seconds)
-    if not verification.passed:
+        ran = _run(model, batch, seconds)
+    written = ""
+    is_right = ran is None or ran.verification.passed
+    if output is not None and is_right:
+        writing = perf_counter()
+        written = _write(model, output, form, kernels)
+        seconds["write"] = perf_counter() - writing
+    if as_json:
+        _print_json(model, ran, seconds, batch, output, written)
+    else:
+        _print(net, _says(model, ran, target, kernels, output, written), seconds)
+    if ran is not None and not is_right:
         why = (
             "the outputs differ from float64 by more than rounding explains"
-            if is_finite
+            if ran.is_finite
             else f"the outputs are not finite: the values of this net leave the range of {dtype}"
         )
         click.echo(f"{styled('error', 'error')}: {why}", err=True)
         raise click.exceptions.Exit(1)
+
+
+class _Ran(NamedTuple):
+    """A net that was run once: sizes of images and outputs, and how far the outputs are off."""
+
+    shapes: str
+    is_finite: bool
+    verification: Verification
+
+
+def _run(model: Compiled, batch: int, seconds: dict[str, float]) -> _Ran:
+    import torch
+
+    from netspec import compiler
+
+    images = compiler.random_images(model.net, batch=batch)
+    started = perf_counter()
+    with torch.inference_mode():
+        given = [image.to(model.device, model.lowered.dtype) for image in images]
+        outputs = compiler.as_tuple(model(*given))
+    ran = perf_counter()
+    verification = compiler.verify(model, images)
+    seconds |= {"run": ran - started, "verify": perf_counter() - ran}
+    pairs = zip(model.net.graph.inputs, images, strict=True)
+    shapes = ", ".join(f"{name} {list(image.shape)}" for name, image in pairs)
+    shapes += f" -> {', '.join(str(list(y.shape)) for y in outputs)}"
+    return _Ran(shapes, all(bool(y.isfinite().all()) for y in outputs), verification)
+
+
+def _compiled_ahead(model: Compiled, target: str, seconds: dict[str, float]) -> dict[str, bytes]:
+    """The kernels of a net for a GPU that is elsewhere."""
+    from netspec.backends.cuda.ahead import compiled_kernels
+
+    started = perf_counter()
+    kernels = compiled_kernels(model.lowered, int(target.removeprefix("sm_")))
+    seconds["compile"] = perf_counter() - started
+    return kernels
 
 
 def _print_after(net: Net, names: tuple[str, ...]) -> None:
@@ -211,12 +238,12 @@ def _read_choices(path: Path) -> dict[str, str]:
     raise DataError(f"{message}, as `netspec compile --emit choices` prints it")
 
 
-def _write(model: Compiled, output: Path, form: str) -> str:
+def _write(model: Compiled, output: Path, form: str, kernels: dict[str, bytes] | None) -> str:
     """Write what was asked for; returns the root digest of an artifact."""
     if form == "artifact":
         from netspec.artifact.saving import save_artifact
 
-        return save_artifact(model, output)
+        return save_artifact(model, output, kernels=kernels)
     from netspec.export import export_onnx, export_pt2
 
     plain = model.as_reference()
@@ -226,7 +253,12 @@ def _write(model: Compiled, output: Path, form: str) -> str:
 
 
 def _says(
-    model: Compiled, verification: Verification, shapes: str, output: Path | None, digest: str
+    model: Compiled,
+    ran: _Ran | None,
+    target: str,
+    kernels: dict[str, bytes] | None,
+    output: Path | None,
+    digest: str,
 ) -> Iterator[tuple[str, str]]:
     """What each step did: lines of a step have its name, and then an empty one."""
     import torch
@@ -246,13 +278,17 @@ def _says(
     yield "choose", compiled.kernels(made)
     yield "plan", compiled.memory(made)
     yield "pack", f"{totals.parameters:,} parameters{apart}, {totals.macs:,} MACs an image"
-    yield "run", f"{shapes}, {str(made.dtype).removeprefix('torch.')}"
-    yield (
-        "verify",
-        f"relative error {verification.error:.1e} against float64, "
-        f"{verification.allowed:.1e} allowed",
-    )
-    if output is not None and verification.passed:
+    if ran is not None:
+        off = ran.verification
+        yield "run", f"{ran.shapes}, {str(made.dtype).removeprefix('torch.')}"
+        yield (
+            "verify",
+            f"relative error {off.error:.1e} against float64, {off.allowed:.1e} allowed",
+        )
+    if kernels is not None:
+        size = sum(map(len, kernels.values())) / 2**20
+        yield "compile", f"{len(kernels) - 1} kernels for {target}, {size:,.1f} MiB; not run here"
+    if output is not None and (ran is None or ran.verification.passed):
         size = sum(f.stat().st_size for f in [output, *output.rglob("*")] if f.is_file())
         yield "write", f"{output}, {size / 2**20:,.1f} MiB"
         if digest:
@@ -272,7 +308,7 @@ def _print(net: Net, says: Iterator[tuple[str, str]], seconds: dict[str, float])
 
 def _print_json(
     model: Compiled,
-    verification: Verification,
+    ran: _Ran | None,
     seconds: dict[str, float],
     batch: int,
     output: Path | None,
@@ -289,9 +325,11 @@ def _print_json(
         "parameters": totals.parameters,
         "macs": totals.macs,
         "seconds": seconds,
-        "error": verification.error if isfinite(verification.error) else None,
-        "allowed": verification.allowed,
-        "output": str(output) if output is not None and verification.passed else None,
+        "error": ran.verification.error if ran and isfinite(ran.verification.error) else None,
+        "allowed": ran.verification.allowed if ran else None,
+        "output": str(output)
+        if output is not None and (ran is None or ran.verification.passed)
+        else None,
         "digest": digest or None,
     }
     print_json(answer)

@@ -33,13 +33,18 @@ def kernels(made: Lowered) -> str:
 
 def memory(made: Lowered) -> str:
     """What the activations of an image take, beside the least possible and the sum of all."""
-    size = made.dtype.itemsize / MIB
-    arena, bound, total = (n * size for n in (made.plan.arena, made.plan.bound, made.plan.total))
+    size, plan = made.dtype.itemsize, made.plan
+    arena, bound, total = (as_size(n * size) for n in (plan.arena, plan.bound, plan.total))
     if made.backend.has_arena:
-        alive = f"{arena:.1f} MiB an image in one arena, {bound:.1f} at least"
+        alive = f"{arena} an image in one arena, {bound} at least"
     else:
-        alive = f"{bound:.1f} MiB an image at once, freed when last read"
-    return f"activations: {alive}; {total:.1f} side by side"
+        alive = f"{bound} an image at once, freed when last read"
+    return f"activations: {alive}; {total} side by side"
+
+
+def as_size(count: float) -> str:
+    """A number of bytes."""
+    return f"{count / MIB:,.1f} MiB" if count >= MIB / 10 else f"{count / 1024:,.1f} KiB"
 
 
 def as_json(made: Lowered) -> dict[str, Any]:

@@ -304,7 +304,7 @@ def test_a_target_without_backend_is_refused(tmp_path: Path) -> None:
     path, _ = artifact(tmp_path)
     for target, message in (
         ("meta", "compiled by netspec .* for meta, and cannot run here: there is no backend"),
-        ("toaster", "cannot run here: there is no device 'toaster'"),
+        ("toaster", "cannot run here: there is no backend for toaster"),
         ("cpu\x1b[31m", "`target` is not the name of a backend"),
     ):
         changed(path, lambda manifest, target=target: manifest.update(target=target))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import torch
 from click.testing import CliRunner, Result
 
 import netspec
+from netspec.artifact.loading import load_kernels
 from netspec.backends.cpu import WAYS
 from netspec.backends.cpu.onednn import OneDnnConv
 from netspec.backends.cpu.way import Call
@@ -325,8 +329,38 @@ def test_a_wrong_command_exits_with_2(arguments: list[str], message: str) -> Non
     assert message in done.stderr
 
 
-@pytest.mark.parametrize("target", ["cuda", "sm_80", "sm_90"])
-def test_a_target_without_a_backend_is_refused(target: str) -> None:
-    done = run("lenet5", "--target", target)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to compile for")
+def test_without_a_gpu_there_is_no_target_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET")
+    done = run("lenet5", "--target", "cuda")
     assert done.exit_code == 1
-    assert done.stderr == f"error: there is no backend for {target}: compile for cpu\n"
+    assert done.stderr.startswith("error: there is no NVIDIA GPU: compile for cpu, or")
+
+
+@pytest.mark.parametrize("arguments", [(), ("-o", "a.onnx", "--format", "onnx"), ("--json",)])
+def test_for_a_gpu_that_is_elsewhere_an_artifact_is_written(arguments: tuple[str, ...]) -> None:
+    done = run("lenet5", "--target", "sm_90", *arguments)
+    assert done.exit_code == 2
+    assert "sm_90 is a GPU that is elsewhere: write an artifact with -o" in done.stderr
+
+
+def test_kernels_compiled_ahead_travel_in_the_artifact(tmp_path: Path) -> None:
+    """In a process of its own, since Triton's interpreter compiles nothing."""
+    rows = "net a\ninput image 8x8x3\na: conv 3x3, 8 | relu\n"
+    (tmp_path / "a.net").write_text(rows, encoding="utf-8")
+    command = ["compile", "a.net", "--target", "sm_90", "--dtype", "float16", "-o", "a", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "netspec", *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"},
+    )
+    assert done.returncode == 0, done.stderr
+    digest = json.loads(done.stdout)["digest"]
+    kernels = load_kernels(tmp_path / "a", expect=digest)
+    codes = [code for name, code in kernels.items() if name.endswith(".cubin")]
+    assert len(codes) == 1
+    assert codes[0][:4] == b"\x7fELF"
+    assert json.loads(kernels["kernels.json"])["capability"] == 90

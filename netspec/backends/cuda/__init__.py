@@ -80,6 +80,7 @@ class CudaBackend(Backend):
     """
 
     name = "cuda"
+    has_arena = True
 
     def __init__(self, device: str = "cuda", precision: str = "ieee") -> None:
         check_precision(precision)

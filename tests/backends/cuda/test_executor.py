@@ -107,7 +107,7 @@ def test_inputs_of_different_batches_are_refused() -> None:
     left, right = (
         torch.zeros(n, m, dtype=torch.float64, device=DEVICE) for n, m in ((2, 4), (1, 3))
     )
-    with pytest.raises(ValueError, match="as many right as left, and was given 1 and 2"):
+    with pytest.raises(ValueError, match="images for each input, not 2 for left, 1 for right"):
         model(left, right)
 
 
