@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from torch import Tensor, nn
 
 import netspec
@@ -55,6 +55,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 
 @given(specs())
+@example("net a\ninput x 5x5x2\nb: conv 3x3, 4, bias=off | bn eps=0.1 | relu\nc: fc 3\n")
 @settings(max_examples=30)
 def test_any_net_computes_what_its_reference_does(text: str) -> None:
     net = loads(text)
@@ -195,6 +196,7 @@ batch_on_cpu = batch()
 
 
 @given(specs())
+@example("net a\ninput x 4x4x1\nb: add { identity; conv 1x1, 1 } | conv 1x1, 1, bias=off\n")
 @settings(max_examples=40)
 def test_any_state_dict_comes_back_to_the_bit(text: str) -> None:
     net = loads(text)
