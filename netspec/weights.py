@@ -9,12 +9,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.nn import Module
 
+from netspec.backends.compiled import Compiled
+from netspec.backends.reference import Model
 from netspec.errors import DataError
+from netspec.naming import parameter_names
 
 SHOWN_AT_MOST = 5
 
 
-def load_weights(model: Module, path: str | Path) -> None:
+def load_weights(model: Compiled | Model, path: str | Path) -> None:
     """Copy the tensors of a safetensors file into a model; all of them, or none.
 
     Raises:
@@ -34,7 +37,7 @@ def load_weights(model: Module, path: str | Path) -> None:
             "a .pt or .pth file is a pickle: open it in PyTorch and save it with "
             "netspec.save_weights"
         ) from None
-    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    wanted = {name: held.shape for name, held, _ in parameter_names(model.net.graph)}
     problems = [
         f"{name}: {tensor.dtype} in the file, and weights are floating-point numbers"
         for name, tensor in given.items()
@@ -45,7 +48,7 @@ def load_weights(model: Module, path: str | Path) -> None:
     problems += [
         f"{name}: {list(given[name].shape)} in the file, {list(shape)} in the net"
         for name, shape in wanted.items()
-        if name in given and given[name].shape != shape
+        if name in given and tuple(given[name].shape) != shape
     ]
     if problems:
         shown = problems[:SHOWN_AT_MOST]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx
 from torch.nn import Module
 
-from netspec.backends.backend import Timed
+from netspec.backends.backend import Executor, Timed
 from netspec.backends.features import Features, one_or_all
 from netspec.backends.furnish import furnish, order_of_names
 from netspec.backends.images import (
@@ -108,14 +108,12 @@ class Compiled(Module):
             if given is not None:
                 raise ValueError(f"{self.net.name} writes to out= where no gradients are asked for")
             return self._differentiable()(*images)
-        self.refresh()
-        return one_or_all(self._executor(*images, out=given))
+        return one_or_all(self.refresh()(*images, out=given))
 
     def profile(self, *images: Tensor) -> list[Timed]:
         """Run once in evaluation mode, and time every step of the plan."""
         check_images(self.net.name, self._inputs, self.lowered.dtype, images)
-        self.refresh()
-        return self._executor.profile(*images)
+        return self.refresh().profile(*images)
 
     def features(self, *labels: str) -> Features:
         """A module that returns the activation of a row, or a tuple for several rows.
@@ -160,11 +158,12 @@ class Compiled(Module):
         """The parameters as the steps of the plan want them."""
         return self._packed
 
-    def refresh(self) -> None:
-        """Pack the parameters again if somebody changed them."""
+    def refresh(self) -> Executor:
+        """What runs the plan, with parameters packed again if somebody changed them."""
         with self._changing:
             if self._seen != self._versions():
                 self._pack(self._held())
+            return self._executor
 
     def _pack(self, tensors: dict[str, Tensor]) -> None:
         with torch.inference_mode(False):
@@ -270,6 +269,8 @@ class Compiled(Module):
             if found and not wrong:
                 self.is_trained = True
                 others = {} if len(found) == len(shapes) else self.canonical()
+                if not others:  # let go of what is packed, or there would be two for a while
+                    del self._packed, self._executor
                 self._pack(Copied(others | found, self.lowered.dtype))
 
     def _save_to_state_dict(

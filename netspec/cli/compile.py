@@ -140,8 +140,7 @@ def compile(
     else:
         ran = _run(model, batch, seconds)
     written = ""
-    is_right = ran is None or ran.verification.passed
-    if output is not None and is_right:
+    if output is not None and _is_right(ran):
         writing = perf_counter()
         written = _write(model, output, form, kernels)
         seconds["write"] = perf_counter() - writing
@@ -149,7 +148,7 @@ def compile(
         _print_json(model, ran, seconds, batch, output, written)
     else:
         _print(net, _says(model, ran, target, kernels, output, written), seconds)
-    if ran is not None and not is_right:
+    if ran is not None and not _is_right(ran):
         why = (
             "the outputs differ from float64 by more than rounding explains"
             if ran.is_finite
@@ -165,6 +164,11 @@ class _Ran(NamedTuple):
     shapes: str
     is_finite: bool
     verification: Verification
+
+
+def _is_right(ran: _Ran | None) -> bool:
+    """Whether outputs are near enough to float64, as far as the net could be run."""
+    return ran is None or ran.verification.passed
 
 
 def _run(model: Compiled, batch: int, seconds: dict[str, float]) -> _Ran:
@@ -288,7 +292,7 @@ def _says(
     if kernels is not None:
         size = sum(map(len, kernels.values())) / 2**20
         yield "compile", f"{len(kernels) - 1} kernels for {target}, {size:,.1f} MiB; not run here"
-    if output is not None and (ran is None or ran.verification.passed):
+    if output is not None and _is_right(ran):
         size = sum(f.stat().st_size for f in [output, *output.rglob("*")] if f.is_file())
         yield "write", f"{output}, {size / 2**20:,.1f} MiB"
         if digest:

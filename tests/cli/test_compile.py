@@ -54,7 +54,7 @@ def test_the_screen_says_what_each_step_did(spec: Path) -> None:
     assert "steps: " in said["choose"]
     assert "onednn" in said["choose"]
     assert said["choose"].split("(")[1].startswith("preferred)")
-    assert "MiB an image at once, freed when last read; " in said["plan"]
+    assert "KiB an image at once, freed when last read; " in said["plan"]
     assert "parameters (and 60 in 1 head), " in said["pack"]
     assert "image [1, 3, 9, 9] -> [1, 4], float32" in said["run"]
     assert "against float64" in said["verify"]

@@ -18,13 +18,13 @@ def test_memory_is_told_with_an_arena_and_without() -> None:
     arena, bound, total = (4 * n for n in (made.plan.arena, made.plan.bound, made.plan.total))
     assert compiled.memory(made) == (
         f"activations: {bound / 2**20:.1f} MiB an image at once, freed when last read; "
-        f"{total / 2**20:.1f} side by side"
+        f"{total / 2**20:.1f} MiB side by side"
     )
     assert compiled.as_json(made)["activations"]["arena"] is None
     placed = replace(made, backend=WithArena())
     assert compiled.memory(placed) == (
         f"activations: {arena / 2**20:.1f} MiB an image in one arena, "
-        f"{bound / 2**20:.1f} at least; {total / 2**20:.1f} side by side"
+        f"{bound / 2**20:.1f} MiB at least; {total / 2**20:.1f} MiB side by side"
     )
     assert compiled.as_json(placed)["activations"] == {
         "arena": arena, "bound": bound, "total": total,
