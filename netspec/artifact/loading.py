@@ -70,7 +70,9 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
             raise DataError(f"{WEIGHTS} does not hold the tensors of {net.name}: {AGAIN}")
         for name, tensor in tensors.items():
             tensors[name] = tensor.to(made.backend.device)
-        return Compiled(net, made, tensors)
+        model = Compiled(net, made, tensors)
+        model.is_trained = manifest.trained
+        return model
 
 
 def load_kernels(path: str | Path, *, expect: str) -> dict[str, bytes]:

@@ -25,7 +25,13 @@ SPEC, PLAN, WEIGHTS = "spec.net", "plan.json", "weights.safetensors"
 DTYPES = {"float32": "F32", "float64": "F64", "bfloat16": "BF16", "float16": "F16"}
 """Types as PyTorch and as safetensors call them."""
 
-_WORDS = {str: "a text", int: "a whole number", dict: "an object", list: "a list"}
+_WORDS = {
+    str: "a text",
+    int: "a whole number",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+}
 _FILE = re.compile(r"files/(0|[1-9][0-9]{0,4})\.net")
 
 T = TypeVar("T")
@@ -70,6 +76,7 @@ class Manifest:
         target: the backend that it was compiled for.
         dtype: of parameters, images and outputs, as PyTorch calls it.
         batch: the number of images that implementations were chosen for.
+        trained: whether its weights were loaded or trained, not drawn at random.
         kernels: the names of compiled kernels, sorted; their members are numbered alike.
         members: every file but the manifest and its digest.
     """
@@ -81,6 +88,7 @@ class Manifest:
     target: str
     dtype: str
     batch: int
+    trained: bool
     kernels: tuple[str, ...]
     members: Mapping[str, Member]
 
@@ -137,6 +145,7 @@ class Manifest:
             target=_field(given, "target", str),
             dtype=_field(given, "dtype", str),
             batch=_field(given, "batch", int),
+            trained=_field(given, "trained", bool),
             kernels=tuple(
                 _is(one, "an entry of `kernels`", str) for one in _field(given, "kernels", list)
             ),

@@ -58,6 +58,7 @@ def save_artifact(
             target=made.backend.name,
             dtype=dtype_name(made.dtype),
             batch=made.batch,
+            trained=model.is_trained,
             kernels=tuple(name for name, _ in compiled),
             members=members,
         )

@@ -290,18 +290,22 @@ class Compiled(Module):
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
-        return Compiled(self.net, self.lowered, self.canonical()).train(self.training)
+        copied = Compiled(self.net, self.lowered, self.canonical()).train(self.training)
+        copied.is_trained = self.is_trained
+        return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
         made = self.lowered
         chosen = {stage: choice.implementation for stage, choice in made.choices.items()}
         how = (made.backend, made.dtype, made.batch, chosen)
-        return _restore, (self.net, how, self.canonical(), self.training)
+        return _restore, (self.net, how, self.canonical(), self.training, self.is_trained)
 
 
 def _restore(
-    net: Net, how: tuple[Any, ...], tensors: dict[str, Tensor], training: bool
+    net: Net, how: tuple[Any, ...], tensors: dict[str, Tensor], training: bool, is_trained: bool
 ) -> Compiled:
     backend, dtype, batch, given = how
     made = lowered(net.graph, backend, dtype=dtype, batch=batch, given=given)
-    return Compiled(net, made, tensors).train(training)
+    model = Compiled(net, made, tensors).train(training)
+    model.is_trained = is_trained
+    return model

@@ -443,3 +443,12 @@ def test_the_page_of_artifacts_runs_and_shows_what_is_printed(
         exec(compile(program, "artifact.md", "exec"), shared)
     assert capsys.readouterr().out == "".join(re.findall(r"```text\n(.*?)```", page, re.DOTALL))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["lenet5.netspec", "mine"]
+
+
+def test_whether_weights_are_trained_stays_known(tmp_path: Path) -> None:
+    model = netspec.compile("lenet5")
+    netspec.save_artifact(model, tmp_path / "drawn")
+    assert not netspec.load_artifact(tmp_path / "drawn").is_trained
+    model.load_state_dict(model.state_dict())
+    netspec.save_artifact(model, tmp_path / "loaded")
+    assert netspec.load_artifact(tmp_path / "loaded").is_trained

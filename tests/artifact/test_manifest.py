@@ -66,6 +66,7 @@ def test_a_part_of_another_type_is_refused_or_reads_alike(good: dict[str, Any], 
             assert manifest.as_bytes() == data
             assert way[0] in (
                 "name",
+                "trained",
                 "target",
                 "made_by",
                 "settings",

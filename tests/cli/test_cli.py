@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import netspec
+from netspec.compiler import random_images
 from netspec.language.handbook import codes
 from netspec.ops import OPERATORS
 
@@ -269,3 +270,58 @@ def test_memory_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "not enough memory" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_run_takes_an_artifact_and_what_is_expected_of_it(
+    tmp_path: Path, spec: Path, photograph: Path
+) -> None:
+    model = netspec.compile(spec)
+    model.load_state_dict(model.state_dict())
+    root = netspec.save_artifact(model, tmp_path / "a.netspec")
+    arguments = ("run", tmp_path / "a.netspec", photograph, "--json")
+    of_spec = run("run", spec, photograph, "--json")
+    for more in ((), ("--expect", root)):
+        done = run(*arguments, *more)
+        assert done.returncode == 0, done.stderr
+        data = json.loads(done.stdout)
+        assert data["trained"]
+        assert data["results"] == json.loads(of_spec.stdout)["results"]
+    done = run(*arguments, "--expect", root[::-1])
+    assert done.returncode == 1
+    assert "not the expected one" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a.netspec", "--weights", "w"), "--weights is for a spec: an artifact is compiled"),
+        (("a.netspec", "--set", "n=1"), "--set is for a spec: an artifact is compiled"),
+        (("lenet5", "--expect", "0" * 64), "--expect is for an artifact, and lenet5 is none"),
+    ],
+)
+def test_options_of_specs_and_artifacts_are_told_apart(
+    arguments: tuple[str, ...], message: str, photograph: Path
+) -> None:
+    done = run("run", arguments[0], photograph, *arguments[1:])
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("form", ["onnx", "pt2"])
+def test_compile_writes_files_for_other_programs(tmp_path: Path, spec: Path, form: str) -> None:
+    import torch
+
+    target = tmp_path / f"a.{form}"
+    done = run("compile", spec, "--format", form, "-o", target)
+    assert done.returncode == 0, done.stderr
+    model = netspec.compile(spec)
+    (x,) = random_images(model.net, batch=3)
+    if form == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
+        found = session.run(None, {session.get_inputs()[0].name: x.float().numpy()})[0]
+        y = torch.from_numpy(found)
+    else:
+        y = torch.export.load(target).module()(x.float())
+    torch.testing.assert_close(y, model(x.float()))
