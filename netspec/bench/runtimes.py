@@ -28,7 +28,7 @@ class OnnxRuntime(Engine):
     """ONNX Runtime on the CPU, with as many threads as PyTorch has."""
 
     name = "onnxruntime"
-    packages = ("onnxruntime", "onnx", "onnxscript")
+    packages = ("onnxruntime", "onnx")
 
     def prepare(self, case: Case) -> None:
         super().prepare(case)
@@ -55,7 +55,7 @@ class OpenVino(Engine):
     """
 
     name = "openvino"
-    packages = ("openvino", "onnx", "onnxscript")
+    packages = ("openvino", "onnx")
 
     def prepare(self, case: Case) -> None:
         super().prepare(case)
