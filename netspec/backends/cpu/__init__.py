@@ -10,7 +10,7 @@ from netspec.backends.cpu.lrn import TiledLrn, TiledLrnMaxPool
 from netspec.backends.cpu.measure import measure, tuning
 from netspec.backends.cpu.onednn import OneDnnConv, OneDnnLinear, OneDnnStream
 from netspec.backends.cpu.plain import Copy, Plain
-from netspec.backends.cpu.pools import PlainAvgPool, PlainMaxPool
+from netspec.backends.cpu.pools import NeighbourMaxPool, PlainAvgPool, PlainMaxPool
 from netspec.backends.cpu.way import Way
 from netspec.backends.implementation import Implementation, Work
 from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
@@ -40,7 +40,7 @@ WAYS: dict[type[Operator], tuple[Way, ...]] = {
     FullyConnectedRelu: CONNECTED,
     LocalResponseNorm: (TiledLrn(), Plain()),
     LrnMaxPool: (TiledLrnMaxPool(), Plain()),
-    MaxPool: MAXIMA,
+    MaxPool: (NeighbourMaxPool(), *MAXIMA),
     MaxPoolRelu: MAXIMA,
     AvgPool: AVERAGES,
     AvgPoolBias: AVERAGES,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -40,6 +41,46 @@ class PlainMaxPool(Way):
         if isinstance(work.op, MaxPoolRelu):
             return lambda x: pool(x).relu_()
         return pool
+
+
+class NeighbourMaxPool(Way):
+    """The largest of 3x3 neighbours: of three in a column, then of three in a row.
+
+    PyTorch's own writes where each maximum stood as well, eight bytes a value.
+    """
+
+    name = "neighbours"
+
+    def refuses(self, work: Work) -> str:
+        op = work.op
+        assert isinstance(op, MaxPool)
+        windows = op.windows(work.inputs)
+        if any((w.kernel, w.stride, w.before, w.after) != (3, 1, 1, 1) for w in windows):
+            return "it is for windows of 3x3 at stride 1 that keep the size"
+        if min(work.inputs[0][:2]) < 3:
+            return "the map is smaller than a window"
+        if work.batch * work.output.elements < LARGE:
+            return "the map is small: eight calls take longer than one that writes more"
+        return ""
+
+    def bind(self, work: Work, packed: Held) -> Call:
+        return lambda x: _largest(_largest(x, 2), 3)
+
+
+LARGE = 2**18
+"""Values from which on :class:`NeighbourMaxPool` is faster, as measured on two AVX-512 cores."""
+
+
+def _largest(x: Tensor, axis: int) -> Tensor:
+    """The largest of each value and its neighbours along an axis."""
+    size = x.shape[axis]
+    pair = torch.maximum(x.narrow(axis, 0, size - 1), x.narrow(axis, 1, size - 1))
+    y = torch.empty_like(x)
+    inside = pair.narrow(axis, 0, size - 2), pair.narrow(axis, 1, size - 2)
+    torch.maximum(*inside, out=y.narrow(axis, 1, size - 2))
+    y.narrow(axis, 0, 1).copy_(pair.narrow(axis, 0, 1))
+    y.narrow(axis, size - 1, 1).copy_(pair.narrow(axis, size - 2, 1))
+    return y
 
 
 class PlainAvgPool(Way):

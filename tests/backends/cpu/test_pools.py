@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from netspec.backends.cpu import pools
+from netspec.backends.implementation import Work
 from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.fused.maxpool_relu import MaxPoolRelu
 from netspec.operator import pool_padding
 from netspec.ops.avgpool import AvgPool
 from netspec.ops.maxpool import MaxPool
-from netspec.shapes import Kernel
+from netspec.shapes import Kernel, Shape
 from tests.backends.cpu.helpers import assert_right, work_of
 
 WINDOWS: list[dict[str, Any]] = [
@@ -62,3 +63,33 @@ def test_padding_that_pytorch_takes_itself_is_left_to_it(monkeypatch: pytest.Mon
     assert own == [0, 1, 2, 3, 4, 5, 6, 11, 12]
     for number in own:
         pools.max_pool(MaxPool(**WINDOWS[number]), inputs)(x)
+
+
+@pytest.mark.parametrize("size", [(28, 28, 48), (3, 3, 1), (5, 64, 130)])
+def test_neighbours_give_the_maxima_to_the_bit(
+    size: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "LARGE", 0)
+    op = MaxPool(kernel=Kernel(3, 3), pad="half")
+    work = Work(op, (Shape(size),), torch.float32, 2)
+    way = pools.NeighbourMaxPool()
+    assert not way.refuses(work)
+    x = torch.randn(2, *Shape(size).torch).contiguous(memory_format=torch.channels_last)
+    before = x.clone()
+    y = way.bind(work, {})(x)
+    assert torch.equal(y, op.reference([Shape(size)], x))
+    assert torch.equal(x, before)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_neighbours_are_for_large_maps_that_keep_their_size() -> None:
+    way = pools.NeighbourMaxPool()
+    for attributes, size, reason in (
+        ({"kernel": Kernel(3, 3), "pad": "half"}, (28, 28, 8), "small"),
+        ({"kernel": Kernel(3, 3, None, 2), "pad": (1, 1, 1, 1)}, (500, 500, 8), "stride 1"),
+        ({"kernel": Kernel(5, 5), "pad": "half"}, (500, 500, 8), "3x3"),
+        ({"kernel": Kernel(3, 3)}, (500, 500, 8), "keep the size"),
+        ({"kernel": Kernel(3, 3), "pad": "half"}, (2, 500, 800), "smaller than a window"),
+    ):
+        work = Work(MaxPool(**attributes), (Shape(size),), torch.float32, 1)
+        assert reason in way.refuses(work)
