@@ -63,7 +63,9 @@ def normalise(op: LocalResponseNorm, shape: Shape) -> Call:
         y = torch.empty_like(pixels)
         count = min(rows, len(pixels))
         share = torch.tensor(op.k / terms, dtype=x.dtype)
-        term = x.new_full((count, groups, part + 2 * reach), op.k / terms)
+        term = x.new_empty(count, groups, part + 2 * reach)
+        for rim in (term[..., :reach], term[..., reach + part :]):
+            rim.fill_(op.k / terms)
         doubled = [x.new_empty(term.shape) for _ in range(terms.bit_length() - 1)]
         root = x.new_empty(count, groups, part)
         for start in range(0, len(pixels), rows):
