@@ -62,7 +62,7 @@ def normalise(op: LocalResponseNorm, shape: Shape) -> Call:
         pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
         y = torch.empty_like(pixels)
         count = min(rows, len(pixels))
-        share = torch.tensor(op.k / terms, dtype=x.dtype)
+        share = torch.tensor(op.k / terms, dtype=x.dtype, device=x.device)
         term = x.new_empty(count, groups, part + 2 * reach)
         for rim in (term[..., :reach], term[..., reach + part :]):
             rim.fill_(op.k / terms)
