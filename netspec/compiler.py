@@ -111,6 +111,10 @@ def backend_of(device: torch.device | str) -> Backend:
     from netspec.kernels.layout import is_interpreted
 
     if kind in AHEAD:
+        if is_interpreted():
+            raise DataError(
+                f"Triton's interpreter compiles nothing for {kind}: unset TRITON_INTERPRET"
+            )
         return CudaBackend("cpu")
     if torch.cuda.is_available():
         place = torch.device(device)

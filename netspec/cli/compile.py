@@ -109,6 +109,8 @@ def compile(
         raise click.UsageError("--emit and --print-after each print a text and stop: use one alone")
     if target not in ("cpu", "cuda") and not emit and (output is None or form != "artifact"):
         raise click.UsageError(f"{target} is a GPU that is elsewhere: write an artifact with -o")
+    if target not in ("cpu", "cuda") and measure:
+        raise click.UsageError(f"--measure times implementations here, and {target} is elsewhere")
     if passes:
         _print_after(net, passes)
         return

@@ -59,7 +59,7 @@ def run(
             results.append({"image": path, "error": str(error)})
             continue
         with torch.inference_mode():
-            scores = model(image).flatten()
+            scores = model(image.to(model.device, model.lowered.dtype)).flatten().double()
         if not scores.isfinite().all():
             failed = True
             message = f"{path}: the scores are not finite: the weights or the net overflow"

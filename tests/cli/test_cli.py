@@ -325,3 +325,22 @@ def test_compile_writes_files_for_other_programs(tmp_path: Path, spec: Path, for
     else:
         y = torch.export.load(target).module()(x.float())
     torch.testing.assert_close(y, model(x.float()))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_run_takes_an_artifact_of_another_type(
+    tmp_path: Path, spec: Path, photograph: Path, dtype: str
+) -> None:
+    import torch
+
+    netspec.save_artifact(netspec.compile(spec, dtype=getattr(torch, dtype)), tmp_path / "a")
+    done = run("run", tmp_path / "a", photograph, "--json")
+    assert done.returncode == 0, done.stderr
+    of_spec = json.loads(run("run", spec, photograph, "--json").stdout)
+    (ours,), (theirs,) = (
+        [result["top"][0] for result in data["results"]]
+        for data in (json.loads(done.stdout), of_spec)
+    )
+    # Image, weights and logits are each rounded by 2^-9 of themselves at worst; of logits below 8
+    # that is 3 x 8 / 512 < 0.05, and a probability changes by twice that at most.
+    assert ours["score"] == pytest.approx(theirs["score"], rel=0.1)

@@ -344,11 +344,27 @@ def test_for_a_gpu_that_is_elsewhere_an_artifact_is_written(arguments: tuple[str
     assert "sm_90 is a GPU that is elsewhere: write an artifact with -o" in done.stderr
 
 
-def test_kernels_compiled_ahead_travel_in_the_artifact(tmp_path: Path) -> None:
+def test_nothing_is_measured_for_a_gpu_that_is_elsewhere(tmp_path: Path) -> None:
+    done = run("lenet5", "--target", "sm_90", "--measure", "-o", tmp_path / "a")
+    assert done.exit_code == 2
+    assert "sm_90 is elsewhere" in done.stderr
+
+
+def test_the_interpreter_compiles_nothing_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    done = run("lenet5", "--target", "sm_90", "-o", tmp_path / "a")
+    assert done.exit_code == 1
+    assert done.stderr.endswith("compiles nothing for sm_90: unset TRITON_INTERPRET\n")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_kernels_compiled_ahead_travel_in_the_artifact(tmp_path: Path, dtype: str) -> None:
     """In a process of its own, since Triton's interpreter compiles nothing."""
     rows = "net a\ninput image 8x8x3\na: conv 3x3, 8 | relu\n"
     (tmp_path / "a.net").write_text(rows, encoding="utf-8")
-    command = ["compile", "a.net", "--target", "sm_90", "--dtype", "float16", "-o", "a", "--json"]
+    command = ["compile", "a.net", "--target", "sm_90", "--dtype", dtype, "-o", "a", "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "netspec", *command],
         cwd=tmp_path,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from netspec.backends.implementation import Held, Implementation, Work
+from netspec.kernels.layout import is_interpreted
 
 Call = Callable[[], object]
 """Something that runs: a launch of a Triton kernel, or a few operators of PyTorch."""
@@ -19,8 +20,8 @@ Call = Callable[[], object]
 class Target:
     """Where implementations run: a device, and how float32 is multiplied, ``ieee`` or ``tf32``.
 
-    ``cuda`` is a GPU; ``cpu`` runs our kernels in Triton's interpreter, and ``meta`` has no memory
-    and is for plans that run elsewhere.
+    ``cuda`` is a GPU; ``cpu`` runs our kernels in Triton's interpreter, or, where that is off,
+    holds the parameters of a net that runs elsewhere; ``meta`` has no memory at all.
     """
 
     device: str
@@ -28,7 +29,7 @@ class Target:
 
     def cannot_multiply(self, dtype: torch.dtype) -> str:
         """Why our kernels cannot multiply this type there; nothing if they can."""
-        if self.device == "cpu" and dtype == torch.bfloat16:
+        if self.device == "cpu" and dtype == torch.bfloat16 and is_interpreted():
             return "Triton's interpreter multiplies bfloat16 wrongly (triton#11584)"
         return ""
 
