@@ -87,17 +87,16 @@ def run(chosen: Sequence[Case], options: argparse.Namespace) -> None:
     import torch
 
     from benchmarks import measuring, results
-    from benchmarks.timing import GraphTimer
+    from netspec.bench.machine import gpu
 
     started = time.monotonic()
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = options.dtype == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = options.dtype == "tf32"
-    cache = torch.cuda.get_device_properties(0).L2_cache_size
-    bench = measuring.Bench(GraphTimer(), "cuda", cache, options.rounds)
-    machine = results.machine()
+    bench = measuring.on_gpu(options.rounds)
+    machine = gpu()
     path = results.path_for(machine["gpu"])
-    kept = results.Results(path, machine, results.digest_of_kernels())
+    kept = results.Results(path, machine, results.digest("kernels"))
     if kept.dropped:
         print(f"{path.name} is of another driver or version: {kept.dropped} results dropped")
     table = "tuned" if options.tune else "cases"

@@ -15,6 +15,7 @@ from benchmarks import engines
 from benchmarks.engines import DTYPES, Function, Operands, precision_of
 from benchmarks.layers import Case, Machine, engines_of
 from benchmarks.results import Entry
+from benchmarks.timing import GraphTimer
 from netspec.bench.timing import Call, Pass, Timer, Timing, interleaved
 
 MICROSECOND = 1e-6
@@ -27,6 +28,12 @@ class Bench(NamedTuple):
     device: str
     cache: int
     rounds: int = 15
+
+
+def on_gpu(rounds: int) -> Bench:
+    """The GPU that there is."""
+    cache = torch.cuda.get_device_properties(0).L2_cache_size
+    return Bench(GraphTimer(), "cuda", cache, rounds)
 
 
 def constants(bench: Bench, dtype: str, *, elements: int = 2**29, size: int = 8192) -> Machine:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterable
 from datetime import date
@@ -16,38 +15,17 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "results"
 
+SOURCES = (".py", ".net", ".lark")
+
 Entry = dict[str, Any]
 
 
-def machine() -> dict[str, str]:
-    """The GPU and the versions that a result belongs to."""
-    import torch
-    import triton
-
-    return {
-        "gpu": torch.cuda.get_device_name(),
-        "driver": _driver(),
-        "cuda": str(torch.version.cuda),
-        "cudnn": str(torch.backends.cudnn.version()),
-        "torch": torch.__version__,
-        "triton": triton.__version__,
-    }
-
-
-def _driver() -> str:
-    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.split("\n")[0].strip()
-
-
-def digest_of_kernels() -> str:
-    """Changes with the source of any kernel, whose old results then count no more."""
+def digest(*folders: str) -> str:
+    """Changes with any source in these folders of the repository; old results count no more."""
     found = hashlib.sha256()
-    for path in sorted((ROOT / "kernels").rglob("*.py")):
-        found.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.*")):
+        if path.suffix in SOURCES:
+            found.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
     return found.hexdigest()[:16]
 
 

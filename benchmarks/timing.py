@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from netspec.bench.timing import Call, Pass
+from netspec.bench.timing import Call, EventTimer, Pass
 
 SAMPLE = 2e-3
 """Seconds that a sample should last, far above the resolution of an event."""
@@ -39,19 +39,8 @@ class GraphTimer:
             results: list[Any] = [call() for call in calls]
         del results
         graph.replay()  # the first one uploads the graph
-        once = self._seconds(graph, 1)
-        replays = max(1, round(SAMPLE / max(once, 1e-7)))
+        clock = EventTimer()
+        replays = max(1, round(SAMPLE / max(clock.prepared([graph.replay])(), 1e-7)))
+        timed = clock.prepared([graph.replay] * replays)
         # The graph reads what the calls read: they have to live as long as it does.
-        return lambda: self._seconds(graph, replays) / replays / len(calls)
-
-    def _seconds(self, graph: Any, replays: int) -> float:
-        import torch
-
-        started, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        torch.cuda.synchronize()
-        started.record()
-        for _ in range(replays):
-            graph.replay()
-        ended.record()
-        torch.cuda.synchronize()
-        return float(started.elapsed_time(ended)) / 1e3
+        return lambda: timed() / len(calls)

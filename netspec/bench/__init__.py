@@ -8,4 +8,7 @@ from __future__ import annotations
 PEERS = ("eager", "eager-channels-last", "inductor", "onnxruntime", "openvino")
 """The engines that netspec is held against, as ``netspec.bench.engines`` has them."""
 
+DEVICES = {"cpu": PEERS, "cuda": PEERS[:3]}
+"""Where a net is timed, and the peers that run there."""
+
 DTYPES = ("float32", "bfloat16")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ import torch
 from torch import Tensor
 
 from netspec.backends.reference import Model, fresh_tensors
-from netspec.compiler import random_images
+from netspec.compiler import backend_of, random_images
 from netspec.net import Net, load
 
 
 @dataclass(frozen=True)
 class Case:
-    """A net, a batch and a type.
+    """A net, a batch, a type and a device.
 
     Weights are those of ``netspec.compile(net, dtype=...)``, drawn again by whoever asks for them,
     so that no engine holds those of another.
@@ -29,6 +30,7 @@ class Case:
         batch: images at once.
         dtype: a name in ``netspec.bench.DTYPES``.
         folder: where engines put files that they are compiled from.
+        device: a name in ``netspec.bench.DEVICES``.
     """
 
     spec: str
@@ -36,6 +38,7 @@ class Case:
     batch: int
     dtype: str
     folder: Path
+    device: str = "cpu"
 
     @cached_property
     def net(self) -> Net:
@@ -50,13 +53,33 @@ class Case:
         return found
 
     @cached_property
+    def place(self) -> torch.device:
+        """Where weights and images lie: a CPU for ``cuda`` in Triton's interpreter.
+
+        Raises:
+            DataError: there is no such device.
+        """
+        return torch.device(backend_of(self.device).device)
+
+    @cached_property
     def images(self) -> list[Tensor]:
         """A batch [N, C, H, W] for each input, contiguous, in the type of the case."""
-        return [image.to(self.type) for image in random_images(self.net, batch=self.batch)]
+        images = random_images(self.net, batch=self.batch)
+        return [image.to(self.place, self.type) for image in images]
+
+    @cached_property
+    def sets(self) -> list[list[Tensor]]:
+        """The images, on a GPU with copies that together fill its L2 cache twice: engines are given
+        them in turns, so that images come from memory."""
+        count = 1
+        if self.place.type == "cuda":
+            cache = torch.cuda.get_device_properties(self.place).L2_cache_size
+            count = ceil(2 * cache / sum(image.nbytes for image in self.images))
+        return [self.images, *([x.clone() for x in self.images] for _ in range(count - 1))]
 
     def weights(self) -> dict[str, Tensor]:
         """The weights by name, in the type of the case; new tensors at each call."""
-        return fresh_tensors(self.net, device=torch.device("cpu"), dtype=self.type, seed=0)
+        return fresh_tensors(self.net, device=self.place, dtype=self.type, seed=0)
 
     def reference(self, dtype: torch.dtype | None = None) -> Model:
         """The reference with the weights of the case, converted to another type if one is given."""
@@ -73,6 +96,7 @@ class Case:
             "batch": self.batch,
             "dtype": self.dtype,
             "folder": str(self.folder),
+            "device": self.device,
         }
 
     @staticmethod

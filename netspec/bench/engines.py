@@ -11,11 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module, metadata
+from itertools import cycle
 from typing import Any, ClassVar
 
 import torch
 
 import netspec
+from netspec.backends.compiled import Compiled
 from netspec.bench.case import Case
 from netspec.bench.plain import plain
 from netspec.bench.timing import Call
@@ -28,6 +30,8 @@ class Engine(ABC):
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ("torch",)
     """What it needs, as both pip and Python call it; the first one's version is the engine's."""
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    """Where it runs, as ``netspec.bench.DEVICES`` calls it."""
 
     @property
     def version(self) -> str | None:
@@ -39,6 +43,8 @@ class Engine(ABC):
 
     def prepare(self, case: Case) -> None:
         """Import what the engine needs; DataError names what is missing."""
+        if case.device not in self.devices:
+            raise DataError(f"runs on {' and '.join(self.devices)}, not on {case.device}")
         missing = [package for package in self.packages if not _imports(package)]
         if missing:
             raise DataError(f"not installed: pip install {' '.join(missing)}")
@@ -59,18 +65,18 @@ def _imports(package: str) -> bool:
 
 
 def inferring(module: Callable[..., Any], case: Case) -> Call:
-    """A call of a PyTorch module on the images of a case."""
-    images = case.images
+    """A call of a PyTorch module on the images of a case, the next of its sets each time."""
+    sets = cycle(case.sets)
 
     def call() -> Any:
         with torch.inference_mode():
-            return module(*images)
+            return module(*next(sets))
 
     return call
 
 
 class Netspec(Engine):
-    """``netspec.compile``."""
+    """What :func:`compiled` returns."""
 
     name = "netspec"
 
@@ -79,7 +85,14 @@ class Netspec(Engine):
         return netspec.__version__
 
     def compile(self, case: Case) -> Call:
-        return inferring(netspec.compile(case.net, dtype=case.type, batch=case.batch), case)
+        return inferring(compiled(case), case)
+
+
+def compiled(case: Case) -> Compiled:
+    """``netspec.compile``; on a GPU with implementations that are measured, as its peers tune."""
+    is_measured = case.place.type == "cuda"
+    how: dict[str, Any] = {"device": case.device, "dtype": case.type, "batch": case.batch}
+    return netspec.compile(case.net, measured=is_measured, **how)
 
 
 class Eager(Engine):
@@ -104,7 +117,8 @@ class Inductor(Engine):
     """``torch.compile`` of the reference, whole and frozen: weights are constants of the code.
 
     Of the reference it makes faster code than of the plain net (GoogLeNet, a batch of 1, one
-    thread: 38 ms against 43), so that is what a peer at its best is given.
+    thread: 38 ms against 43), so that is what a peer at its best is given.  On a GPU it is tuned to
+    the maximum, which captures CUDA graphs as well.
     """
 
     name = "inductor"
@@ -117,7 +131,8 @@ class Inductor(Engine):
         from torch._inductor import config
 
         torch._dynamo.reset()
-        module = torch.compile(case.reference(), fullgraph=True, dynamic=False)
+        mode = "max-autotune" if case.place.type == "cuda" else "default"
+        module = torch.compile(case.reference(), fullgraph=True, dynamic=False, mode=mode)
         call = inferring(module, case)
         with config.patch(freezing=True), _cache_in(case):
             try:

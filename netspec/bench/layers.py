@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-import netspec
 from netspec.backends.compiled import Compiled
 from netspec.backends.implementation import Work
 from netspec.bench.case import Case
+from netspec.bench.engines import compiled
 from netspec.bench.machine import Others, Rates, calls
 from netspec.bench.measure import WARM, Advance, Entry, answer, in_milliseconds
-from netspec.bench.timing import Timing, WallTimer, timing
+from netspec.bench.timing import Timing, timer_of, timing
 
 
 class Profile(NamedTuple):
@@ -42,8 +42,10 @@ def profiled(
 
     A run without a clock goes before each timed one, as in the turns of engines.
     """
-    timer = WallTimer()
-    yardsticks = {name: timer.prepared([c]) for name, c in calls(model.lowered.dtype).items()}
+    timer, place = timer_of(model.device), model.device
+    yardsticks = {
+        name: timer.prepared([call]) for name, call in calls(model.lowered.dtype, place).items()
+    }
     rates: dict[str, list[float]] = {name: [] for name in yardsticks}
     steps: list[list[float]] = [[] for _ in model.lowered.plan.steps]
     others = Others()
@@ -61,7 +63,7 @@ def profiled(
     medians = {name: timing(samples).median for name, samples in rates.items()}
     return Profile(
         tuple(timing(samples) for samples in steps),
-        Rates.of(medians["product"], medians["copy"]),
+        Rates.of(medians["product"], medians["copy"], place),
         others.share(),
     )
 
@@ -78,6 +80,7 @@ def bench(
     batches: Sequence[int],
     dtype: str,
     rounds: int,
+    device: str = "cpu",
     advance: Advance = lambda step: None,
 ) -> Entry:
     """The answer of ``netspec bench --layers``: netspec alone, with ``layers`` in each case."""
@@ -85,7 +88,8 @@ def bench(
     def one(case: Case) -> Entry:
         return measured(case, rounds, advance)
 
-    return answer(specs, settings=settings, batches=batches, dtype=dtype, one=one)
+    how: dict[str, Any] = {"batches": batches, "dtype": dtype, "device": device}
+    return answer(specs, settings=settings, one=one, **how)
 
 
 def steps(specs: int, batches: int, rounds: int) -> int:
@@ -95,7 +99,7 @@ def steps(specs: int, batches: int, rounds: int) -> int:
 
 def measured(case: Case, rounds: int, advance: Advance = lambda step: None) -> Entry:
     """A case with an entry for each step of netspec's plan, in its order."""
-    model = netspec.compile(case.net, dtype=case.type, batch=case.batch)
+    model = compiled(case)
     found = profiled(model, case.images, rounds, lambda: advance(case.net.name))
     return {
         "spec": case.spec,

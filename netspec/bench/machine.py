@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -19,6 +21,11 @@ SIZE = 2048
 COPIED = 2**28
 """Bytes of the copy, far more than a cache holds."""
 
+GPU_SIZE, GPU_COPIED = 8192, 2**30
+"""The same on a GPU, which smaller ones do not fill."""
+
+HOST = torch.device("cpu")
+
 
 class Rates(NamedTuple):
     """Operations a second of matrix products (a multiply-add is two), bytes a second of copies."""
@@ -27,14 +34,21 @@ class Rates(NamedTuple):
     copy: float
 
     @staticmethod
-    def of(product_seconds: float, copy_seconds: float) -> Rates:
-        return Rates(2 * SIZE**3 / product_seconds, 2 * COPIED / copy_seconds)
+    def of(product_seconds: float, copy_seconds: float, place: torch.device = HOST) -> Rates:
+        size, copied = sizes(place)
+        return Rates(2 * size**3 / product_seconds, 2 * copied / copy_seconds)
 
 
-def calls(dtype: torch.dtype) -> dict[str, Call]:
+def sizes(place: torch.device) -> tuple[int, int]:
+    """Rows of the matrices, and bytes of the copy."""
+    return (GPU_SIZE, GPU_COPIED) if place.type == "cuda" else (SIZE, COPIED)
+
+
+def calls(dtype: torch.dtype, place: torch.device = HOST) -> dict[str, Call]:
     """One matrix product in the type, and one copy."""
-    a, b = (torch.randn(SIZE, SIZE).to(dtype) for _ in range(2))
-    x = torch.zeros(COPIED, dtype=torch.uint8)
+    size, copied = sizes(place)
+    a, b = (torch.randn(size, size, device=place).to(dtype) for _ in range(2))
+    x = torch.zeros(copied, dtype=torch.uint8, device=place)
     y = torch.empty_like(x)
     return {"product": lambda: a @ b, "copy": lambda: y.copy_(x)}
 
@@ -55,9 +69,20 @@ def floor(case: Case, rates: Rates) -> dict[str, float]:
     return found | {"ms": max(found["compute_ms"], found["weights_ms"])}
 
 
-def machine() -> dict[str, Any]:
-    """Processor, threads, system and versions that figures belong to."""
-    return {
+def alike(place: torch.device) -> AbstractContextManager[Any]:
+    """What is the same for all engines on a GPU: cuDNN measures, and nothing is rounded to TF32."""
+    if place.type != "cuda":
+        return nullcontext()
+    flags: Any = torch.backends.cudnn.flags
+    found: AbstractContextManager[Any] = flags(
+        enabled=True, benchmark=True, allow_tf32=False, fp32_precision=None
+    )
+    return found
+
+
+def machine(place: torch.device = HOST) -> dict[str, Any]:
+    """Processor, threads, system and versions that figures belong to; on a GPU, that as well."""
+    return (gpu() if place.type == "cuda" else {}) | {
         "cpu": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -66,6 +91,31 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+
+
+def gpu() -> dict[str, str]:
+    """The GPU and the versions that a result belongs to."""
+    import triton
+
+    return {
+        "gpu": torch.cuda.get_device_name(),
+        "driver": asked_of_driver("driver_version")["driver_version"],
+        "cuda": str(torch.version.cuda),
+        "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
+        "torch": torch.__version__,
+        "triton": triton.__version__,
+    }
+
+
+def asked_of_driver(*names: str) -> dict[str, str]:
+    """What ``nvidia-smi --query-gpu`` says of the first GPU; ``unknown`` where it says nothing."""
+    command = ["nvidia-smi", f"--query-gpu={','.join(names)}", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return dict.fromkeys(names, "unknown")
+    first = done.stdout.partition("\n")[0]
+    return dict(zip(names, map(str.strip, first.split(",")), strict=True))
 
 
 def _processor() -> str:

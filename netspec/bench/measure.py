@@ -17,8 +17,8 @@ from netspec.bench import memory
 from netspec.bench.agreement import Exact, deviation, exact
 from netspec.bench.case import Case
 from netspec.bench.engines import Engine, engines
-from netspec.bench.machine import Others, Rates, calls, floor, machine
-from netspec.bench.timing import Call, Pass, Timing, WallTimer, interleaved
+from netspec.bench.machine import HOST, Others, Rates, alike, calls, floor, machine
+from netspec.bench.timing import Call, Pass, Timer, Timing, interleaved, timer_of
 from netspec.errors import DataError
 
 Entry = dict[str, Any]
@@ -42,6 +42,7 @@ def bench(
     dtype: str,
     against: Sequence[str],
     rounds: int,
+    device: str = "cpu",
     advance: Advance = lambda step: None,
 ) -> Entry:
     """The whole answer: the machine, its rates, and a case for each spec and batch."""
@@ -49,7 +50,8 @@ def bench(
     def one(case: Case) -> Entry:
         return measured(case, against, rounds, advance)
 
-    return answer(specs, settings=settings, batches=batches, dtype=dtype, one=one)
+    how: dict[str, Any] = {"batches": batches, "dtype": dtype, "device": device}
+    return answer(specs, settings=settings, one=one, **how)
 
 
 def answer(
@@ -58,17 +60,21 @@ def answer(
     settings: Mapping[str, str],
     batches: Sequence[int],
     dtype: str,
+    device: str,
     one: Callable[[Case], Entry],
 ) -> Entry:
     """The machine, the medians of its rates over the cases, and what is measured of each."""
-    cases = []
+    cases, place = [], HOST
     for spec in specs:
         for batch in batches:
             with tempfile.TemporaryDirectory(prefix="netspec-bench-") as folder:
-                cases.append(one(Case(spec, settings, batch, dtype, Path(folder))))
+                case = Case(spec, settings, batch, dtype, Path(folder), device)
+                place = case.place
+                with alike(place):
+                    cases.append(one(case))
     kept = ("gflop_per_s", "copy_gb_per_s")
     rates = {key: statistics.median(case["floor"][key] for case in cases) for key in kept}
-    return {"machine": machine(), "floor": {"dtype": dtype} | rates, "cases": cases}
+    return {"machine": machine(place), "floor": {"dtype": dtype} | rates, "cases": cases}
 
 
 def steps(specs: int, batches: int, against: int, rounds: int) -> int:
@@ -85,14 +91,14 @@ def measured(
     chosen = [known[name] for name in (OURS, *against)]
     passes: dict[str, Pass] = {}
     entries = {}
-    wanted = exact(case)
+    wanted, timer = exact(case), timer_of(case.place)
     for engine in chosen:
         advance(f"{case.net.name}: {engine.name} compiles")
         entry, call = compiled(engine, case, wanted)
         entries[engine.name] = entry
         if call is not None:
-            passes[engine.name] = turn(call)
-    yardsticks = {name: turn(call) for name, call in calls(case.type).items()}
+            passes[engine.name] = turn(call, timer)
+    yardsticks = {name: turn(call, timer) for name, call in calls(case.type, case.place).items()}
     noted = {
         name: _noted(run, f"{case.net.name}: {name}", advance)
         for name, run in {**passes, **yardsticks}.items()
@@ -100,7 +106,7 @@ def measured(
     others = Others()
     found = interleaved(noted, rounds=rounds, warm=WARM)
     taken = others.share()
-    rates = Rates.of(found["product"].median, found["copy"].median)
+    rates = Rates.of(found["product"].median, found["copy"].median, case.place)
     for name in passes:
         advance(f"{case.net.name}: memory of {name}")
         entries[name] |= in_milliseconds(found[name]) | memory_of(case, name)
@@ -131,6 +137,8 @@ def compiled(engine: Engine, case: Case, wanted: Sequence[Exact]) -> tuple[Entry
             started = perf_counter()
             call = engine.compile(case)
             outputs = call()
+            if case.place.type == "cuda":
+                torch.cuda.synchronize()
             entry["compile_s"] = perf_counter() - started
         off = deviation(case, outputs, wanted)
     except Exception as error:
@@ -148,14 +156,12 @@ def told(error: Exception) -> str:
     return text[:200] if isinstance(error, DataError) else f"{type(error).__name__}: {text}"[:200]
 
 
-def turn(call: Call) -> Pass:
+def turn(call: Call, timer: Timer) -> Pass:
     """A turn of an engine: once without a clock, for what the engine before left in the caches and
     in threads that still spin is not this one's; then as often as makes a sample."""
     call()
-    started = perf_counter()
-    call()
-    count = max(1, ceil(SAMPLE / (perf_counter() - started)))
-    timed = WallTimer().prepared([call] * count)
+    count = max(1, ceil(SAMPLE / timer.prepared([call])()))
+    timed = timer.prepared([call] * count)
 
     def run() -> float:
         call()

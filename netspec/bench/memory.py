@@ -4,6 +4,8 @@ The process imports the engine, compiles the case, gives freed memory back to th
 its high-water mark of resident memory, runs the net a few times and reads the mark.  The answer is
 the mark less what was resident after the imports: weights in the engine's form, activations, work
 space, compiled code; neither the interpreter and the libraries nor what only compiling takes.
+
+On a GPU, what PyTorch's allocator has reserved there stands in the place of resident memory.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
 from netspec.errors import DataError
 
@@ -28,7 +31,7 @@ def peak(case: dict[str, object], engine: str, threads: int) -> float:
     Raises:
         DataError: it cannot be measured here; the message says why.
     """
-    if not RESET.exists():
+    if case.get("device") != "cuda" and not RESET.exists():
         raise DataError("memory is measured on Linux only")
     asked = json.dumps({"case": case, "engine": engine, "threads": threads})
     command = [sys.executable, "-m", "netspec.bench.memory"]
@@ -46,29 +49,66 @@ def measured(asked: dict[str, object]) -> int:
 
     from netspec.bench.case import Case
     from netspec.bench.engines import engines
+    from netspec.bench.machine import alike
 
     torch.set_num_threads(asked["threads"])  # type: ignore[arg-type]
     case = Case.from_json(asked["case"])  # type: ignore[arg-type]
     engine = engines()[str(asked["engine"])]
     engine.prepare(case)
-    assert case.images  # the images are the user's, not the engine's
-    settle()
-    before = resident("VmRSS")
-    call = engine.compile(case)
-    call()
-    settle()
-    RESET.write_text("5", encoding="ascii")  # sets VmHWM back to what is resident now
-    for _ in range(RUNS):
+    assert case.sets  # the images are the user's, not the engine's
+    meter: Meter = Reserved() if case.place.type == "cuda" else Resident()
+    with alike(case.place):
+        before = meter.settled()
+        call = engine.compile(case)
         call()
-    return resident("VmHWM") - before
+        meter.settled()
+        for _ in range(RUNS):
+            call()
+        return meter.peak() - before
 
 
-def settle() -> None:
-    """Free what nobody holds, and give it back to the system."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others have none
-    if trim is not None:
-        trim(0)
+class Meter(Protocol):
+    """Bytes that this process holds."""
+
+    def settled(self) -> int:
+        """What is held after giving back what nobody holds; the mark is set to it."""
+
+    def peak(self) -> int:
+        """The most since then."""
+
+
+class Resident:
+    """Resident memory, on Linux."""
+
+    def settled(self) -> int:
+        gc.collect()
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others have none
+        if trim is not None:
+            trim(0)
+        RESET.write_text("5", encoding="ascii")  # sets VmHWM back to what is resident now
+        return resident("VmRSS")
+
+    def peak(self) -> int:
+        return resident("VmHWM")
+
+
+class Reserved:
+    """Memory of the GPU that PyTorch's allocator holds, CUDA graphs' own included."""
+
+    def settled(self) -> int:
+        import torch
+
+        gc.collect()
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_reserved()
+
+    def peak(self) -> int:
+        import torch
+
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_reserved()
 
 
 def resident(field: str) -> int:

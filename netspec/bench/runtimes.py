@@ -29,6 +29,7 @@ class OnnxRuntime(Engine):
 
     name = "onnxruntime"
     packages = ("onnxruntime", "onnx")
+    devices = ("cpu",)
 
     def prepare(self, case: Case) -> None:
         super().prepare(case)
@@ -56,6 +57,7 @@ class OpenVino(Engine):
 
     name = "openvino"
     packages = ("openvino", "onnx")
+    devices = ("cpu",)
 
     def prepare(self, case: Case) -> None:
         super().prepare(case)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from netspec.bench import DTYPES, PEERS
+from netspec.bench import DEVICES, DTYPES, PEERS
 from netspec.cli.common import (
     json_option,
     print_json,
@@ -18,6 +18,7 @@ from netspec.cli.common import (
     set_option,
     styled,
 )
+from netspec.errors import DataError
 from netspec.net import load
 from netspec.writing import write_whole
 
@@ -25,7 +26,11 @@ FORMS = ("png", "svg")
 LARGEST_BATCH = 100_000
 
 
-def _peers(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+def _peers(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[str, ...] | None:
+    if text is None:
+        return None
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
         if name not in PEERS:
@@ -65,12 +70,12 @@ def _form(path: Path) -> str:
     help="Images at once, one size or several.",
 )
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
+@click.option("--device", type=click.Choice(list(DEVICES)), default="cpu", show_default=True)
 @click.option(
     "--against",
-    default=",".join(PEERS),
     metavar="PEER,...",
     callback=_peers,
-    help=f"The peers; all of them unless said: {', '.join(PEERS)}.",
+    help=f"The peers; all that the device has unless said: {', '.join(PEERS)}.",
 )
 @click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, metavar="N")
 @click.option(
@@ -93,7 +98,8 @@ def bench(
     specs: tuple[str, ...],
     batches: tuple[int, ...],
     dtype: str,
-    against: tuple[str, ...],
+    device: str,
+    against: tuple[str, ...] | None,
     rounds: int,
     by_layer: bool,
     plot: Path | None,
@@ -110,6 +116,9 @@ def bench(
     """
     if by_layer:
         _refuse_beside_layers("against", "plot")
+    peers = DEVICES[device] if against is None else against
+    if unknown := [name for name in peers if name not in DEVICES[device]]:
+        raise click.UsageError(f"{', '.join(unknown)} has no {device}: leave it out of --against")
     nets = [load(spec, **settings) for spec in specs]
     for net in nets:
         net.require_numbers()
@@ -117,6 +126,8 @@ def bench(
         from netspec.views.bench_chart import rendered, require_matplotlib
 
         require_matplotlib()
+    if device == "cuda":
+        require_gpu()
     from netspec.bench import layers, measure
     from netspec.views.bench import as_lines
 
@@ -124,14 +135,15 @@ def bench(
         length = layers.steps(len(specs), len(batches), rounds)
         run = partial(layers.bench)
     else:
-        length = measure.steps(len(specs), len(batches), len(against), rounds)
-        run = partial(measure.bench, against=against)
+        length = measure.steps(len(specs), len(batches), len(peers), rounds)
+        run = partial(measure.bench, against=peers)
     with progress(length) as advance:
         answer = run(
             specs,
             settings=settings,
             batches=batches,
             dtype=dtype,
+            device=device,
             rounds=rounds,
             advance=advance,
         )
@@ -144,6 +156,16 @@ def bench(
         click.echo(line)
     for net in nets:
         print_notes(net)
+
+
+def require_gpu() -> None:
+    """DataError where there is none: times of Triton's interpreter say nothing of a GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise DataError(
+            "--device cuda needs an NVIDIA GPU and a CUDA build of PyTorch; there is none here"
+        )
 
 
 def _refuse_beside_layers(*names: str) -> None:

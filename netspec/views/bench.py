@@ -21,15 +21,22 @@ NOTICED = 0.05
 
 def as_lines(answer: Entry, style: Style) -> Iterator[str]:
     """The machine, then every case."""
-    machine, floor = answer["machine"], answer["floor"]
+    floor = answer["floor"]
     yield (
-        f"{machine['cpu']}, {machine['threads']} threads, {machine['instructions']}: "
+        f"{described(answer['machine'])}: "
         f"{floor['gflop_per_s']:,.0f} GFLOP/s in {floor['dtype']} products, "
         f"{floor['copy_gb_per_s']:,.1f} GB/s copied"
     )
     for case in answer["cases"]:
         yield ""
         yield from case_lines(case, style)
+
+
+def described(machine: Entry) -> str:
+    """The GPU, or else the processor."""
+    if "gpu" in machine:
+        return f"{machine['gpu']}, driver {machine['driver']}, PyTorch {machine['torch']}"
+    return f"{machine['cpu']}, {machine['threads']} threads, {machine['instructions']}"
 
 
 def case_lines(case: Entry, style: Style) -> Iterator[str]:

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any
 
 from netspec.errors import DataError
-from netspec.views.bench import digits
+from netspec.views.bench import described, digits
 
 Entry = dict[str, Any]
 
@@ -39,10 +39,8 @@ def rendered(answer: Entry, form: str) -> bytes:
     grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
     for (case, timed), axes in zip(panels, grid[:, 0], strict=True):
         _panel(axes, case, timed)
-    machine = answer["machine"]
     figure.suptitle(
-        f"{machine['cpu']}, {machine['threads']} threads: median time of a batch, "
-        "whiskers are quartiles",
+        f"{described(answer['machine'])}: median time of a batch, whiskers are quartiles",
         fontsize=10,
     )
     written = BytesIO()

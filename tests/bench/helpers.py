@@ -13,10 +13,17 @@ from netspec.bench.timing import Call
 TINY = "net tiny\ninput image 8x8x3\na: conv 3x3, 4 | relu\nout: fc 5 | softmax\n"
 
 
-def case_of(folder: Path, text: str = TINY, *, batch: int = 2, dtype: str = "float32") -> Case:
+def case_of(
+    folder: Path,
+    text: str = TINY,
+    *,
+    batch: int = 2,
+    dtype: str = "float32",
+    device: str = "cpu",
+) -> Case:
     path = folder / "tiny.net"
     path.write_text(text, encoding="utf-8")
-    return Case(str(path), {}, batch, dtype, folder)
+    return Case(str(path), {}, batch, dtype, folder, device)
 
 
 class Changed(Engine):

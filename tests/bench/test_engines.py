@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from netspec.bench import DTYPES, PEERS
+from netspec.bench import DEVICES, DTYPES, PEERS
 from netspec.bench import engines as module
 from netspec.bench.agreement import deviation, exact
 from netspec.bench.case import Case
@@ -23,6 +23,8 @@ QUICK = ("netspec", "eager", "eager-channels-last", "openvino")
 def test_the_command_line_knows_the_engines_by_name() -> None:
     assert list(engines()) == ["netspec", *PEERS]
     assert all(engine.version for engine in engines().values())
+    for device, peers in DEVICES.items():
+        assert peers == tuple(n for n in PEERS if device in engines()[n].devices)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -38,6 +40,27 @@ def test_onnx_runtime_computes_the_net(tmp_path: Path) -> None:
 def test_inductor_computes_the_net_and_keeps_its_code_in_the_folder(tmp_path: Path) -> None:
     agrees("inductor", case_of(tmp_path))
     assert any((tmp_path / "inductor").rglob("*.so"))
+
+
+@pytest.mark.parametrize("name", ["netspec", "eager"])
+def test_an_engine_computes_the_net_on_a_gpu(name: str, tmp_path: Path) -> None:
+    agrees(name, case_of(tmp_path, device="cuda"))  # or in Triton's interpreter
+
+
+def test_an_engine_refuses_a_device_that_it_does_not_have(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^runs on cpu, not on cuda$"):
+        engines()["openvino"].prepare(case_of(tmp_path, device="cuda"))
+
+
+def test_copies_of_the_images_take_turns(tmp_path: Path) -> None:
+    case = case_of(tmp_path)
+    case.__dict__["sets"] = [case.images, [x.clone() for x in case.images]]
+    seen: list[int] = []
+    call = module.inferring(lambda x: seen.append(x.data_ptr()), case)
+    for _ in range(3):
+        call()
+    first, second = (images[0].data_ptr() for images in case.sets)
+    assert seen == [first, second, first]
 
 
 def agrees(name: str, case: Case) -> None:

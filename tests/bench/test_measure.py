@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from netspec.bench import machine, measure, memory
 from netspec.bench.engines import Engine, Netspec
 from netspec.bench.measure import Entry, bench, compared, measured, steps, turn
+from netspec.bench.timing import WallTimer
 from netspec.errors import DataError
 from tests.bench.helpers import Changed, case_of
 
@@ -127,14 +129,13 @@ def test_real_peers_on_lenet(tmp_path: Path) -> None:
 
 def test_a_turn_begins_without_a_clock_and_makes_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     now, count = [0.0], [0]
-    monkeypatch.setattr(measure, "perf_counter", lambda: now[0])
     monkeypatch.setattr(measure, "SAMPLE", 1.0)
 
     def call() -> None:
         now[0] += 0.3
         count[0] += 1
 
-    run = turn(call)
+    run = turn(call, WallTimer(lambda: now[0]))
     before = count[0]
     run()
     assert count[0] - before == 1 + 4
@@ -148,3 +149,23 @@ def test_the_best_peer_is_the_fastest_that_was_timed() -> None:
     assert compared([ours, slow, fast, entry("failed", None)]) == ("fast", 1.5)
     assert compared([ours, entry("failed", None)]) == (None, None)
     assert compared([entry("netspec", None), slow]) == ("slow", None)
+
+
+def test_a_gpu_is_timed_through_the_same_interfaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is none, Triton's interpreter stands in, whose times are worth nothing."""
+    use(monkeypatch, Changed("right"))
+    path = case_of(tmp_path).spec
+    answer = bench(
+        [path],
+        settings={},
+        batches=[1],
+        dtype="float32",
+        device="cuda",
+        against=["right"],
+        rounds=1,
+    )
+    (case,) = answer["cases"]
+    assert [entry["error"] for entry in case["engines"]] == [None, None]
+    assert ("gpu" in answer["machine"]) == torch.cuda.is_available()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netspec.bench.timing import Timing, WallTimer, interleaved, timing
+import pytest
+import torch
+
+from netspec.bench.timing import Timing, WallTimer, interleaved, timer_of, timing
 
 
 def test_engines_take_turns_and_none_always_follows_the_same() -> None:
@@ -18,6 +21,31 @@ def test_engines_take_turns_and_none_always_follows_the_same() -> None:
     found = interleaved({"a": lambda: passing("a", a), "b": lambda: passing("b", b)}, rounds=5)
     assert "".join(order) == "abba" + "abbaabbaab"
     assert found == {"a": Timing(3.0, 2.0, 4.0, 5), "b": Timing(7.0, 7.0, 7.0, 5)}
+
+
+def test_events_stand_around_all_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            said.append("event")
+
+        def synchronize(self) -> None:
+            said.append("wait")
+
+        def elapsed_time(self, end: object) -> float:
+            return 6.0  # milliseconds
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: said.append("idle"))
+    once = timer_of(torch.device("cuda")).prepared([lambda: said.append("call")] * 3)
+    assert said == []
+    assert once() == 2e-3
+    assert said == ["idle", "event", "call", "call", "call", "event", "wait"]
+    assert isinstance(timer_of(torch.device("cpu")), WallTimer)
 
 
 def test_no_engine_is_no_timing_and_one_sample_its_own_quartile() -> None:

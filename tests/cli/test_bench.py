@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from netspec.bench import machine, measure, memory
@@ -79,9 +80,37 @@ def test_layers_are_data_for_each_case() -> None:
     assert answer["floor"]["gflop_per_s"] > 0
 
 
+def test_without_a_gpu_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    done = run("lenet5", "--device", "cuda")
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert "--device cuda needs an NVIDIA GPU and a CUDA build of PyTorch" in done.stderr
+
+
+def test_the_peers_are_those_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def bench(specs: object, **given: Any) -> dict[str, Any]:
+        asked.update(given)
+        return {}
+
+    monkeypatch.setattr(measure, "bench", bench)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert run("lenet5", "--device", "cuda", "--json").exit_code == 0
+    assert (asked["device"], asked["against"]) == (
+        "cuda",
+        ("eager", "eager-channels-last", "inductor"),
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ["--device", "cuda", "--against", "eager,openvino"],
+            "openvino has no cuda: leave it out of --against",
+        ),
         (
             ["--against", "eager,jax"],
             "there is no peer 'jax'; there are eager, eager-channels-",
