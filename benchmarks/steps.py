@@ -1,0 +1,185 @@
+"""Training steps of a net on the GPU, in bf16, beside eager PyTorch and torch.compile: JSON.
+
+    python -m benchmarks.steps --batch N [--net alexnet] [--rounds N]
+
+A step is forward, the mean of -log p of the labels, backward, and SGD with momentum and weight
+decay, fused.  Images and labels are on the GPU already and rotate through twice its L2 cache; each
+engine's whole step is replayed as a CUDA graph, in turns.  For ``torch.compile`` at its maximum of
+tuning that stands in place of its own graphs.
+
+| engine | is |
+|---|---|
+| ``netspec`` | ``netspec.compile(...).train()`` |
+| ``eager`` | the reference in PyTorch's own functions, channels-last, ``cudnn.benchmark`` on |
+| ``compile`` | the same under ``torch.compile`` |
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from math import sqrt
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from benchmarks import measuring
+from benchmarks.layers import layers
+from benchmarks.measuring import told
+from netspec.bench.case import Case
+from netspec.bench.engines import compiled
+from netspec.bench.machine import alike, machine
+from netspec.bench.measure import in_milliseconds
+from netspec.bench.timing import Call, Pass, interleaved
+from netspec.compiler import tolerance
+from netspec.ops.dropout import Dropout
+
+WARM = 3
+"""Steps before a graph is captured: they compile, tune, and make the optimizer's memory."""
+RATE = 1e-6
+"""So low that thousands of steps over the same random images do not diverge."""
+DTYPES = {"bfloat16": "bf16", "float32": "fp32"}
+
+Gradients = dict[str, Tensor]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--net", default="alexnet")
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args(arguments)
+    case = Case(options.net, {}, options.batch, "bfloat16", Path(), "cuda")
+    with alike(case.place):
+        print(json.dumps(measured(case, measuring.on_gpu(options.rounds))))
+
+
+def measured(case: Case, bench: measuring.Bench, **sizes: int) -> dict[str, Any]:
+    """Each engine's gradients held against float64, then its step timed; its error otherwise."""
+    rates = measuring.constants(bench, DTYPES[case.dtype], **sizes)
+    classes = case.net.graph.stage(case.net.graph.outputs[0]).known_shape.elements
+    labels = torch.arange(case.batch, device=case.place) % classes
+    found: dict[str, dict[str, Any]] = {}
+    passes: dict[str, Pass] = {}
+    with bench.timer.context():
+        with without_dropout():
+            wanted = gradients(case.reference(torch.float64).train(), case, labels)
+        for name, make in ENGINES.items():
+            try:
+                with without_dropout():
+                    off = deviation(gradients(make(case), case, labels), wanted)
+                found[name] = {"deviation": off, "allowed": allowed(case)}
+                if not off <= allowed(case):
+                    found[name]["error"] = "disagrees"
+                    continue
+                passes[name] = bench.timer.prepared(steps(make(case), case, labels))
+            except Exception as error:
+                found[name] = told(error)
+        for name, timing in interleaved(passes, rounds=bench.rounds).items():
+            found[name] |= in_milliseconds(timing)
+    floor = max(operations(case) / rates.product, moved(case) / rates.copy) * 1e3
+    kept = {"net": case.spec, "batch": case.batch, "dtype": case.dtype, "floor_ms": floor}
+    return kept | {"machine": machine(case.place), "engines": found}
+
+
+# ------------------------------------------------------------------------------------------ engines
+
+
+def by_compile(case: Case) -> Module:
+    torch._dynamo.reset()
+    mode = "max-autotune-no-cudagraphs"
+    model = case.reference().train()
+    return torch.compile(model, mode=mode, fullgraph=True, dynamic=False)  # type: ignore[return-value]
+
+
+ENGINES: dict[str, Callable[[Case], Module]] = {
+    "netspec": lambda case: compiled(case).train(),
+    "eager": lambda case: case.reference().train(),
+    "compile": by_compile,
+}
+
+
+def loss_of(model: Module, images: Sequence[Tensor], labels: Tensor) -> Tensor:
+    """The mean of -log p of the labels, of the net's first output; heads are left out."""
+    output, _ = model(*images)
+    first = output[0] if isinstance(output, tuple) else output
+    chosen: Tensor = first.double().log().gather(1, labels[:, None])
+    return -chosen.mean()
+
+
+def steps(model: Module, case: Case, labels: Tensor) -> list[Call]:
+    """A step for each set of images, once a few have been made."""
+    how: dict[str, Any] = {"momentum": 0.9, "weight_decay": 5e-4, "fused": True}
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE, **how)
+
+    def step(images: Sequence[Tensor]) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss_of(model, images, labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    for _ in range(WARM):
+        step(case.images)
+    return [lambda images=images: step(images) for images in case.sets]  # type: ignore[misc]
+
+
+# ---------------------------------------------------------------------------------------- agreement
+
+
+def without_dropout() -> Any:
+    """Engines draw different values to drop: none are, where gradients are compared."""
+    return mock.patch.object(Dropout, "training_reference", Dropout.reference)
+
+
+def gradients(model: Module, case: Case, labels: Tensor) -> Gradients:
+    held = next(model.parameters())
+    images = [image.to(held.dtype) for image in case.images]
+    loss_of(model, images, labels).backward()  # type: ignore[no-untyped-call]
+    names = ((name.removeprefix("_orig_mod."), p) for name, p in model.named_parameters())
+    return {name: p.grad for name, p in names if p.grad is not None}
+
+
+def deviation(found: Gradients, wanted: Gradients) -> float:
+    """|g - exact| / |exact| of all gradients together, in Euclidean norm."""
+    assert found.keys() == wanted.keys(), found.keys() ^ wanted.keys()
+    off = sum(float((found[name].double() - g).square().sum()) for name, g in wanted.items())
+    return sqrt(off / sum(float(g.square().sum()) for g in wanted.values()))
+
+
+def allowed(case: Case) -> float:
+    """The deviation that rounding explains.
+
+    Forward and backward each round as ``tolerance`` has it, e.  ReLU and max-pooling pass gradients
+    by comparing values that are off by e: of N(0, 1) a share of 0.8 e falls to the other side, on
+    both sides of the half that passes, and the norm is off by the root, sqrt(1.6 e), for each in
+    turn; squares add.  That is far more than engines are off by, but less than a layer left out.
+    """
+    graph = case.net.graph
+    masks = sum(stage.op.name in ("relu", "maxpool") for stage in graph.stages() if not stage.head)
+    e = tolerance(case.net, case.type)
+    return 2 * e + sqrt(1.6 * e * masks)
+
+
+# ------------------------------------------------------------------------------------------- floors
+
+
+def operations(case: Case) -> int:
+    """Of a step: forward, weight gradients, and input gradients but that of the images."""
+    found = layers(case.spec)
+    macs = sum(len(names) * x.macs * (2 if x.is_first else 3) for x, names in found.items())
+    return 2 * macs * case.batch
+
+
+def moved(case: Case) -> int:
+    """Bytes that a step moves at the least: each weight and its momentum, read and written."""
+    return 4 * case.net.totals.parameters * case.type.itemsize
+
+
+if __name__ == "__main__":
+    main()
