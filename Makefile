@@ -1,7 +1,8 @@
 # make venv      the environment, with .venv/bin/netspec
 # make demo      compile GoogLeNet and run it on a photograph
 # make test      the whole test suite
-# make test-gpu  the tests of the kernels and their benchmark on an NVIDIA GPU
+# make gpu       tests and benchmarks on an NVIDIA GPU, in stages; STAGE=nets runs those of a name
+# make test-gpu  the tests alone
 # make lint      style and types
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 PHOTO = $(shell $(BIN)/python -c "import sklearn.datasets as d; print(d.__path__[0])")/images/china.jpg
 
-.PHONY: venv demo test test-gpu lint format clean
+.PHONY: venv demo test gpu test-gpu lint format clean
 
 venv: $(STAMP)
 
@@ -27,10 +28,11 @@ demo: venv
 test: venv
 	$(BIN)/python -m pytest -n 2
 
-test-gpu: venv
-	@$(BIN)/python -c "import torch; raise SystemExit(not torch.cuda.is_available())" || \
-		{ echo "make test-gpu needs an NVIDIA GPU and a CUDA build of PyTorch; there is none"; exit 1; }
-	$(BIN)/python -m pytest tests/kernels tests/benchmarks -rs
+gpu: venv
+	@$(BIN)/python -m benchmarks.gpu $(STAGE) $(if $(AGAIN),--again)
+
+test-gpu:
+	@$(MAKE) --no-print-directory gpu STAGE=test
 
 lint: venv
 	$(BIN)/ruff check .

@@ -11,7 +11,8 @@ cache; engines take turns; medians and quartiles of 15 rounds.  An engine whose 
 more than rounding explains is reported so, and not timed.
 
 Results are kept in benchmarks/results/kernels-<gpu>.json, case by case: a run stops after --seconds
-and the next one goes on where it stopped.  ``python docs/performance.py`` makes the tables.
+with exit code 3, and the next one goes on where it stopped.  ``python docs/performance.py`` makes
+the tables.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from benchmarks.layers import (
     engines_of,
     planned,
 )
-from benchmarks.results import Entry, Results
+from benchmarks.results import LEFT, Entry, Results
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,8 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     if options.tune:
         chosen = [c for c in chosen if c.layer.kind == "conv" and c.direction == FORWARD]
-    run(chosen, options)
-    return 0
+    return run(chosen, options)
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -82,8 +82,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run(chosen: Sequence[Case], options: argparse.Namespace) -> None:
-    """Measure what is not measured yet, until the time is over."""
+def run(chosen: Sequence[Case], options: argparse.Namespace) -> int:
+    """Measure what is not measured yet, until the time is over; the exit code."""
     import torch
 
     from benchmarks import measuring, results
@@ -103,7 +103,7 @@ def run(chosen: Sequence[Case], options: argparse.Namespace) -> None:
     waiting = missing(chosen, kept, table, options.engine)
     print(f"{len(waiting)} of {len(chosen)} cases to measure")
     if not waiting:
-        return
+        return 0
     found = measuring.constants(bench, options.dtype)
     kept.data["constants"][options.dtype] = {
         "copy_bytes_per_second": found.copy,
@@ -122,6 +122,7 @@ def run(chosen: Sequence[Case], options: argparse.Namespace) -> None:
         print("\n".join(told(case, entry)), flush=True)
         torch.cuda.synchronize()  # ends here, and not in the next case, if a kernel failed
         torch.cuda.empty_cache()  # the next case is of other sizes
+    return LEFT if missing(chosen, kept, table, options.engine) else 0
 
 
 def missing(chosen: Iterable[Case], kept: Results, table: str, names: Sequence[str]) -> list[Case]:

@@ -1,0 +1,217 @@
+"""Everything that is measured on an NVIDIA GPU, in stages of less than ten minutes: ``make gpu``.
+
+    python -m benchmarks.gpu [STAGE ...] [--again] [--list]
+
+A stage is a command, in a process of its own, which is ended after ten minutes.  What it printed,
+JSON or its last line, is kept in benchmarks/results/gpu-<gpu>.json when it succeeds.  It is not
+repeated for the same GPU, versions and sources, unless ``--again`` asks for it.  One that fails is
+named, and the others go on; the exit code is 1 then.
+
+STAGE is a name, or the beginning of several: ``nets`` is all ``nets-...``.  A stage that has more
+to do than ten minutes' worth says so with exit code 3: it is run again until it is done, but only
+once when it was asked for by STAGE.  The exit code is 3 then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from threading import Timer
+from typing import Any, NamedTuple
+
+from benchmarks.results import FOLDER, LEFT, ROOT, Entry, digest, path_for, write
+
+LIMIT = 600
+"""Seconds that a stage may take."""
+MEASURED = ("benchmarks", "grammars", "kernels", "netspec", "specs")
+"""The folders that a stage's result depends on."""
+NETS = ("alexnet", "vgg16_3", "googlenet", "inception_v3")
+NEEDS = (
+    "make gpu needs an NVIDIA GPU with its driver, and a CUDA build of PyTorch beside Triton "
+    "(pip install torch triton), and PyTorch finds no such GPU here"
+)
+
+
+class Stage(NamedTuple):
+    """A name, what Python is called with, and the folders whose sources the result depends on;
+    without any it is never kept."""
+
+    name: str
+    command: tuple[str, ...]
+    sources: tuple[str, ...] = MEASURED
+
+
+def stages() -> Iterator[Stage]:
+    """All of them, in order."""
+    yield Stage("machine", ("-m", "benchmarks.floors", "--describe"))
+    for path in tests():
+        name = "-".join(path.relative_to("tests").with_suffix("").parts).replace("test_", "")
+        command = ("-m", "pytest", str(path), "-rs", *(() if is_whole(path) else ("-m", "gpu")))
+        yield Stage(f"test-{name}", command, (*MEASURED, "tests"))
+    yield Stage("floors", ("-m", "benchmarks.floors"))
+    yield Stage("kernels", ("-m", "benchmarks.kernels", "--seconds", "480"))
+    bench = ("-m", "netspec", "bench", "--device", "cuda", "--dtype", "bfloat16", "--json")
+    for net in NETS:
+        for batch in (1, 32, 256):
+            yield Stage(f"nets-{net}-{batch}", (*bench, net, "--batch", str(batch)))
+    for batch in (128, 256):
+        yield Stage(f"steps-{batch}", ("-m", "benchmarks.steps", "--batch", str(batch)))
+    yield Stage("page", ("docs/performance.py",), ())
+
+
+def tests() -> Iterator[Path]:
+    """The files of tests that run on a GPU where there is one: all of the kernels and of the CUDA
+    backend, and others with tests that are marked ``gpu``."""
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        found = path.relative_to(ROOT)
+        if is_whole(found) or re.search(r"@(pytest\.mark\.)?gpu\b", path.read_text("utf-8")):
+            yield found
+
+
+def is_whole(path: Path) -> bool:
+    """Whether all tests of a file run on a GPU, not only the marked ones."""
+    return path.is_relative_to("tests/kernels") or path.is_relative_to("tests/backends/cuda")
+
+
+# ------------------------------------------------------------------------------------ the runner
+
+
+class Kept:
+    """The results of the stages on one machine; those of other versions are dropped."""
+
+    def __init__(self, machine: dict[str, str], folder: Path) -> None:
+        self.path = path_for(machine["gpu"], folder, "gpu")
+        self.data: Entry = {"machine": machine, "stages": {}}
+        if self.path.exists():
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            if found["machine"] == machine:
+                self.data = found
+            else:
+                print(f"{self.path.name} is of another driver or version: dropped")
+
+    def date(self, stage: Stage) -> str | None:
+        """When it was completed with the sources as they are."""
+        found = self.data["stages"].get(stage.name)
+        is_current = found and stage.sources and found["sources"] == digest(*stage.sources)
+        return found["date"] if is_current else None
+
+    def put(self, stage: Stage, seconds: float, answer: Any) -> None:
+        made = {"sources": digest(*stage.sources), "date": date.today().isoformat()}
+        self.data["stages"][stage.name] = made | {"seconds": round(seconds, 1), "answer": answer}
+        write(self.path, self.data)
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    folder: Path = FOLDER,
+    table: Iterable[Stage] | None = None,
+) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stage", nargs="*", metavar="STAGE")
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--list", action="store_true", help="names, and what is done, and stop")
+    options = parser.parse_args(arguments)
+    every = list(stages() if table is None else table)
+    for name in options.stage:
+        if not any(is_of(stage, name) for stage in every):
+            parser.error(f"there is no stage {name!r}; --list names all")
+    named = options.stage or [""]
+    chosen = [stage for stage in every if any(is_of(stage, name) for name in named)]
+
+    machine = gpu()
+    kept = None if machine is None else Kept(machine, folder)
+    if options.list:
+        for stage in chosen:
+            done = kept and kept.date(stage)
+            print(f"{stage.name:<32}{f'done {done}' if done else ''}".rstrip())
+        return 0
+    if kept is None:
+        print(NEEDS, file=sys.stderr)
+        return 1
+    codes = {stage.name: completed(stage, kept, options) for stage in chosen}
+    failed = [name for name, code in codes.items() if code not in (0, LEFT)]
+    left = [name for name, code in codes.items() if code == LEFT]
+    for what, names in (("failed", failed), ("not done yet, run it again", left)):
+        if names:
+            print(f"{what}: {', '.join(names)}")
+    return 1 if failed else LEFT if left else 0
+
+
+def is_of(stage: Stage, name: str) -> bool:
+    """Whether a name, or the beginning of names, means a stage; nothing means all."""
+    return not name or f"{stage.name}-".startswith(f"{name}-")
+
+
+def gpu() -> dict[str, str] | None:
+    """The GPU and versions; None where there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    from netspec.bench.machine import gpu
+
+    return gpu()
+
+
+def completed(stage: Stage, kept: Kept, options: argparse.Namespace) -> int:
+    """Run a stage that is not done, until it is, and keep its result; the exit code."""
+    if not options.again and (done := kept.date(stage)):
+        print(f"{stage.name}: done on {done}")
+        return 0
+    code = LEFT
+    while code == LEFT:
+        print(f"{stage.name}: python {' '.join(stage.command)}", flush=True)
+        started = time.monotonic()
+        code, printed = ran([sys.executable, *stage.command])
+        seconds = time.monotonic() - started
+        if code == LEFT and options.stage:
+            break
+    if code == 0 and stage.sources:
+        kept.put(stage, seconds, answer_of(printed))
+    elif code not in (0, LEFT):
+        why = f"ended after {LIMIT} s" if seconds >= LIMIT else f"exit code {code}"
+        print(f"{stage.name}: failed, {why}", flush=True)
+    return code
+
+
+def ran(command: Sequence[str], limit: float = LIMIT) -> tuple[int, str]:
+    """The exit code, and what was printed, which is passed on as it comes.  When the time is over
+    the command is killed with all processes that it started."""
+    how: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    how["env"] = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, start_new_session=True, **how) as process:
+        clock = Timer(limit, os.killpg, (process.pid, signal.SIGKILL))
+        clock.start()
+        printed = []
+        try:
+            for line in process.stdout or ():
+                printed.append(line)
+                print(line, end="", flush=True)
+            return process.wait(), "".join(printed)
+        finally:
+            clock.cancel()
+            if process.poll() is None:  # this one was interrupted, and the other is not told
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def answer_of(printed: str) -> Any:
+    """What was printed, as JSON; or else its last line."""
+    try:
+        return json.loads(printed)
+    except ValueError:
+        return (printed.strip().splitlines() or [""])[-1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
