@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from any folder
 
+from benchmarks import plots
 from benchmarks.layers import (
     BATCHES,
     DIRECTIONS,
@@ -25,12 +26,13 @@ from benchmarks.layers import (
     planned,
 )
 from benchmarks.nets import PLAN
-from netspec.bench import PEERS
+from netspec.bench import DEVICES, PEERS
 
 OURS = "netspec"
 PAGE = Path(__file__).parent / "performance.md"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 DTYPE = "bf16"
+STEPS = (OURS, "eager", "compile")
 NOTHING = "not measured"
 
 Figures = dict[str, Any]
@@ -284,12 +286,12 @@ def whole_nets(measured: Sequence[Figures]) -> Iterator[str]:
         yield from table(heads, (net_row(*case, found.get(case)) for case in cases))
 
 
-def net_row(net: str, batch: int, case: Figures | None) -> list[str]:
+def net_row(net: str, batch: int, case: Figures | None, peers: Sequence[str] = PEERS) -> list[str]:
     """A case; what was not measured, failed or disagrees says so."""
     if case is None:
-        return [net, str(batch), *[NOTHING] * (len(PEERS) + 4)]
+        return [net, str(batch), *[NOTHING] * (len(peers) + 4)]
     engines = {entry["name"]: entry for entry in case["engines"]}
-    medians = [median(engines[name]) for name in (OURS, *PEERS)]
+    medians = [median(engines[name]) for name in (OURS, *peers)]
     ratio = NOTHING if case["ratio"] is None else f"{case['ratio']:.2f}×"
     best = case["best_peer"] or NOTHING
     return [net, str(batch), *medians, number(case["floor"]["ms"]), best, ratio]
@@ -309,6 +311,61 @@ def of_peers(cases: Sequence[Figures]) -> str:
     """The versions of the engines that have one of their own."""
     found = {entry["name"]: entry["version"] for case in cases for entry in case["engines"]}
     return "".join(f", {name} {found[name]}" for name in (OURS, *PEERS[-2:]) if found.get(name))
+
+
+# ---------------------------------------------------------------------------------- stages of a GPU
+
+GPU_INTRODUCTION = """\
+## Whole nets on a GPU
+
+What `make gpu` measured in bf16: `netspec bench --device cuda`, as [bench.md](bench.md) says, and
+whole training steps by `benchmarks/steps.py`: forward, backward and SGD on images that are on the
+GPU already, each replayed as a CUDA graph. `inductor` and `compile` are `torch.compile` at its
+maximum of tuning. Times are medians of a batch in milliseconds; **ratio** is the best peer's over
+netspec's.
+"""
+
+
+def stages(measured: Sequence[Figures], kernels: Sequence[Figures]) -> Iterator[str]:
+    """A section a GPU: nets, steps, tests and plots; without any, a sentence that says so."""
+    yield GPU_INTRODUCTION
+    yield "" if measured else f"({NOTHING})\n"
+    layers = {figures["machine"]["gpu"]: figures for figures in kernels}
+    for figures in measured:
+        machine, answers = figures["machine"], answers_of(figures)
+        yield f"### {machine['gpu']}\n"
+        versions = ", ".join(f"{name} {value}" for name, value in machine.items())
+        dates = sorted(stage["date"] for stage in figures["stages"].values())
+        yield f"Measured from {dates[0]} to {dates[-1]}: {versions}.\n"
+        peers = DEVICES["cuda"]
+        heads = ["net", "batch", OURS, *peers, "floor", "best peer", "ratio"]
+        cases = [
+            case for name in answers if name.startswith("nets-") for case in answers[name]["cases"]
+        ]
+        rows = (net_row(case["spec"], case["batch"], case, peers) for case in cases)
+        yield from table(heads, rows)
+        heads = ["training step", "batch", *STEPS, "floor", "ratio"]
+        steps = [answers[name] for name in answers if name.startswith("steps-")]
+        yield from table(heads, map(step_row, steps))
+        tests = ([name, answers[name]] for name in answers if name.startswith("test-"))
+        yield from table(["tests", "outcome"], tests)
+        for name, title in plots.titles(figures, layers.get(machine["gpu"])).items():
+            yield f"![{title}](images/{name})\n"
+
+
+def answers_of(figures: Figures) -> dict[str, Any]:
+    """What each stage found, in the order of the stages."""
+    return {name: stage["answer"] for name, stage in figures["stages"].items()}
+
+
+def step_row(case: Figures) -> list[str]:
+    """Training steps of a net at a batch."""
+    engines = case["engines"]
+    cells = [median({"error": None} | engines[name]) for name in STEPS]
+    times = {name: found["median_ms"] for name, found in engines.items() if "median_ms" in found}
+    ours = times.pop(OURS, None)
+    ratio = f"{min(times.values()) / ours:.2f}×" if ours and times else NOTHING
+    return [case["net"], str(case["batch"]), *cells, number(case["floor_ms"]), ratio]
 
 
 # -------------------------------------------------------------------------------- parts of the CPU
@@ -366,8 +423,12 @@ def machine_table(
 
 def current() -> str:
     """The page of all results that there are."""
-    return page(*(load(what=kind) for kind in ("kernels", "nets", "lrn", "accuracy")))
+    first = page(*(load(what=kind) for kind in ("kernels", "nets", "lrn", "accuracy")))
+    return "\n".join([first, *stages(load(what="gpu"), load())])
 
 
 if __name__ == "__main__":
     PAGE.write_text(current(), encoding="utf-8")
+    layers = {figures["machine"]["gpu"]: figures for figures in load()}
+    for figures in load(what="gpu"):
+        plots.draw(figures, layers.get(figures["machine"]["gpu"]), PAGE.parent / "images")
