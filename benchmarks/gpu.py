@@ -142,7 +142,10 @@ def main(
     codes = {stage.name: completed(stage, kept, options) for stage in chosen}
     failed = [name for name, code in codes.items() if code not in (0, LEFT)]
     left = [name for name, code in codes.items() if code == LEFT]
-    for what, names in (("failed", failed), ("not done yet, run it again", left)):
+    answers = {name: str(entry["answer"]) for name, entry in kept.data["stages"].items()}
+    skipped = [name for name in codes if "skipped" in answers.get(name, "")]
+    ends = {"tests were skipped in": skipped, "not done yet, run it again": left, "failed": failed}
+    for what, names in ends.items():
         if names:
             print(f"{what}: {', '.join(names)}")
     return 1 if failed else LEFT if left else 0

@@ -84,6 +84,13 @@ def test_one_that_fails_is_named_and_the_others_go_on(
     assert set(stages_in(tmp_path)) == {"floors", "nets-a"}
 
 
+def test_skipped_tests_do_not_look_like_passed_ones(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gpu.main([], tmp_path, [printing("test-fc", "1 passed, 1 skipped in 2s")])
+    assert capfd.readouterr().out.endswith("tests were skipped in: test-fc\n")
+
+
 def test_one_with_more_to_do_is_repeated_unless_it_was_asked_for(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
