@@ -113,6 +113,7 @@ def page(
     nets: Sequence[Figures] = (),
     lrn: Sequence[Figures] = (),
     accuracy: Sequence[Figures] = (),
+    loading: Sequence[Figures] = (),
 ) -> str:
     """The whole page, from the results of any number of machines."""
     parts = [INTRODUCTION]
@@ -120,7 +121,8 @@ def page(
         parts += section(figures)
     if not measured:
         parts += section({"cases": {}})
-    return "\n".join([*parts, *whole_nets(nets), *small_tables(lrn, accuracy)])
+    parts += whole_nets(nets)
+    return "\n".join([*parts, *small_tables(lrn, accuracy), *loading_tables(loading)])
 
 
 def section(figures: Figures) -> Iterator[str]:
@@ -410,6 +412,34 @@ def small_tables(lrn: Sequence[Figures], accuracy: Sequence[Figures]) -> Iterato
     yield "" if accuracy else f"({NOTHING})\n"
 
 
+LOADING_INTRODUCTION = """\
+## Loading an artifact
+
+What `python benchmarks/loading.py` measured, in fresh processes that have imported PyTorch:
+`import netspec`, and `netspec.load_artifact`, with the imports that it needs. Medians in
+milliseconds, and the slowest; files are in the page cache. [artifact.md](artifact.md) says what it
+does.
+"""
+
+
+def loading_tables(measured: Sequence[Figures]) -> Iterator[str]:
+    """A table a machine; without any, a sentence that says so."""
+    yield LOADING_INTRODUCTION
+    heads = ["net", "MB", "import", "load", "together", "slowest", "processes"]
+    for figures in measured:
+        rows = (
+            [
+                case["net"],
+                number(case["bytes"] / 1e6),
+                *(number(case[f"{key}_ms"]) for key in heads[2:6]),
+                str(case["processes"]),
+            ]
+            for case in figures["cases"]
+        )
+        yield from machine_table(figures, heads, rows)
+    yield "" if measured else f"({NOTHING})\n"
+
+
 def machine_table(
     figures: Figures, heads: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> Iterator[str]:
@@ -423,7 +453,7 @@ def machine_table(
 
 def current() -> str:
     """The page of all results that there are."""
-    first = page(*(load(what=kind) for kind in ("kernels", "nets", "lrn", "accuracy")))
+    first = page(*(load(what=kind) for kind in ("kernels", "nets", "lrn", "accuracy", "loading")))
     return "\n".join([first, *stages(load(what="gpu"), load())])
 
 

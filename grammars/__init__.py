@@ -1,1 +1,1 @@
-"""The grammar of the .net language, ``netspec.lark``, as package data."""
+"""The grammar of the .net language, ``netspec.lark``, and the parser's tables made of it."""

@@ -22,18 +22,17 @@ if not (Path(__file__).parent / "grammars").is_dir():
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from netspec.errors import DataError
-from netspec.language.diagnostics import Diagnostic, SpecError
-from netspec.language.read import bundled
-from netspec.net import Net, load, loads
-
 if TYPE_CHECKING:
     from netspec.artifact.loading import load_artifact
     from netspec.artifact.saving import save_artifact
     from netspec.backends.compiled import Compiled
     from netspec.backends.reference import Model
     from netspec.compiler import compile, reference, verify
+    from netspec.errors import DataError
     from netspec.images import load_image
+    from netspec.language.diagnostics import Diagnostic, SpecError
+    from netspec.language.read import bundled
+    from netspec.net import Net, load, loads
     from netspec.tracing import trace
     from netspec.weights import load_weights, save_weights
 
@@ -63,29 +62,40 @@ __all__ = [
     "verify",
 ]
 
-_NEEDS_TORCH = {
+_MODULES = {
     "Compiled": "netspec.backends.compiled",
+    "DataError": "netspec.errors",
+    "Diagnostic": "netspec.language.diagnostics",
     "Model": "netspec.backends.reference",
+    "Net": "netspec.net",
+    "SpecError": "netspec.language.diagnostics",
+    "bundled": "netspec.language.read",
     "compile": "netspec.compiler",
+    "load": "netspec.net",
     "load_artifact": "netspec.artifact.loading",
-    "reference": "netspec.compiler",
-    "verify": "netspec.compiler",
     "load_image": "netspec.images",
-    "trace": "netspec.tracing",
     "load_weights": "netspec.weights",
+    "loads": "netspec.net",
+    "reference": "netspec.compiler",
     "save_artifact": "netspec.artifact.saving",
     "save_weights": "netspec.weights",
+    "trace": "netspec.tracing",
+    "verify": "netspec.compiler",
 }
+"""Where each name comes from; half of them need torch."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is first used."""
-    if name not in _NEEDS_TORCH:
+    """Import what a name needs when it is first used."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'netspec' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_NEEDS_TORCH[name]), name)
+    from netspec.collecting import without_collecting
+
+    with without_collecting():
+        return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_NEEDS_TORCH]
+    return sorted({*globals(), *_MODULES})

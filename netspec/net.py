@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from netspec.check import check, not_applying
+from netspec.collecting import without_collecting
 from netspec.columns import check_columns
 from netspec.document import Document, examine
 from netspec.graph import Graph, Totals
@@ -162,7 +161,7 @@ def examined(
     """
     problems = Problems()
     started = perf_counter()
-    with _without_collecting():
+    with without_collecting():
         reader = Files(problems, files)
         tree = derive(reader.tree(source), reader)
         parsed = perf_counter()
@@ -197,15 +196,3 @@ def examined(
         seconds={"parse": parsed - started, "check": perf_counter() - parsed},
     )
     return net, problems
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Pause the cyclic garbage collector: a large spec makes many objects, and all of them stay."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
 import netspec
 from netspec import SpecError, load, loads
+from netspec.collecting import without_collecting
 from netspec.language.read import BUNDLED
 from tests.helpers import HEADER
 
@@ -38,6 +41,28 @@ def test_errors_carry_their_diagnostics() -> None:
         loads(HEADER + "a: cnov 3x3", "mine.net")
     assert [d.code for d in caught.value.diagnostics] == ["NS112"]
     assert "mine.net:3:4" in str(caught.value)
+
+
+def test_importing_netspec_imports_nothing_else_of_it() -> None:
+    program = (
+        "import sys, netspec\n"
+        "assert not [name for name in sys.modules if name.startswith('netspec.')]\n"
+        "assert not {'networkx', 'lark', 'torch'} & {*sys.modules}\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_garbage_is_collected_afterwards_as_it_was_before(is_enabled: bool) -> None:
+    was_enabled = gc.isenabled()
+    try:
+        (gc.enable if is_enabled else gc.disable)()
+        with suppress(ZeroDivisionError), without_collecting():
+            assert not gc.isenabled()
+            1 / 0  # noqa: B018
+        assert gc.isenabled() == is_enabled
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
 
 
 def test_loading_and_checking_never_imports_torch() -> None:

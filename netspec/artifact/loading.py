@@ -21,6 +21,7 @@ from netspec.artifact.manifest import (
 from netspec.artifact.messages import AGAIN, naming
 from netspec.artifact.reading import Places, content, opened, places
 from netspec.artifact.spec import net_of
+from netspec.collecting import without_collecting
 from netspec.errors import DataError
 
 if TYPE_CHECKING:
@@ -48,11 +49,11 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
             plans differently; or this machine has not what it was compiled for.
         MemoryError: the machine cannot hold the parameters.
     """
-    from netspec.artifact import weights
-    from netspec.artifact.lowering import backend_for, lowered_as
-    from netspec.backends.compiled import Compiled
+    with naming("load", path), without_collecting():
+        from netspec.artifact import weights
+        from netspec.artifact.lowering import backend_for, lowered_as
+        from netspec.backends.compiled import Compiled
 
-    with naming("load", path):
         held = places(Path(path))
         manifest = _manifest(held, expect)
         texts = {name: _checked(held, manifest, name) for name in manifest.texts}

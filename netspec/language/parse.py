@@ -10,7 +10,6 @@ import re
 import threading
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from lark import Lark, UnexpectedInput
@@ -21,8 +20,7 @@ from netspec.language.diagnostics import Problems, SpecError
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
 from netspec.language.source import Source, Span
 from netspec.language.syntax_errors import describe
-
-GRAMMAR = Path(__file__).parent.parent / "grammars" / "netspec.lark"
+from netspec.language.tables import parser_for
 
 _PIECE = re.compile(
     r'(?P<string>"[^"\r\n]*"?)|(?P<comment>\#[^\r\n]*)|(?P<open>[{(])|(?P<close>[})])'
@@ -170,14 +168,6 @@ def _parse_piece(source: Source, piece: _Piece, start: str, problems: Problems, 
 
 @cache
 def _parser() -> tuple[Lark, Builder, threading.Lock]:
-    """The parser, built once a process, and used by one thread at a time."""
+    """The parser, made once a process, and used by one thread at a time."""
     builder = Builder()
-    parser = Lark(
-        GRAMMAR.read_text(encoding="utf-8"),
-        parser="lalr",
-        lexer="contextual",
-        start=["statement", "value"],
-        maybe_placeholders=True,
-        transformer=builder,
-    )
-    return parser, builder, threading.Lock()
+    return parser_for(builder), builder, threading.Lock()

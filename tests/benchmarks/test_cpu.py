@@ -1,4 +1,4 @@
-"""LRN and accuracy on the CPU: what is kept, and what the page says of it."""
+"""LRN, accuracy and loading on the CPU: what is kept, and what the page says of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import accuracy, lrn
+from benchmarks import accuracy, loading, lrn
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +70,15 @@ def test_accuracy_is_that_of_the_worst_of_32_images(
     assert 0 < case["netspec"] < case["allowed"]
     assert 0 < case["eager"] < case["allowed"]
     assert f"| lenet5 | {case['netspec']:.1e} |" in performance.page([], accuracy=[found])
+
+
+def test_loading_is_timed_in_processes_of_its_own(tmp_path: Path, performance: ModuleType) -> None:
+    loading.main(["--net", "lenet5", "--processes", "1"], tmp_path)
+    found = kept(tmp_path)
+    (case,) = found["cases"]
+    assert case["processes"] == 1
+    assert case["bytes"] > 60_000 * 4  # LeNet-5 has some 60,000 parameters
+    # importing it all and reading a spec is not done in a millisecond
+    assert 1 < case["load_ms"] < case["together_ms"] == case["slowest_ms"]
+    assert case["together_ms"] == pytest.approx(case["import_ms"] + case["load_ms"], abs=0.11)
+    assert f"| lenet5 | {case['bytes'] / 1e6:.3f} |" in performance.page([], loading=[found])

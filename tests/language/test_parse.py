@@ -7,9 +7,10 @@ from lark import Lark, logger
 
 from netspec.language import syntax
 from netspec.language.diagnostics import Problems
-from netspec.language.parse import GRAMMAR, parse
+from netspec.language.parse import parse
 from netspec.language.source import Source
 from netspec.language.syntax_errors import FOREIGN_HELP, GENERAL_HELP, HINTS
+from netspec.language.tables import GRAMMAR
 from tests.helpers import codes, problems
 
 

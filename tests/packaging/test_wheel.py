@@ -32,6 +32,7 @@ def test_the_wheel_carries_specs_grammar_kernels_and_handbook(built: Path) -> No
     for wanted in (
         "netspec/specs/googlenet.net",
         "netspec/grammars/netspec.lark",
+        "netspec/grammars/netspec.json",
         "netspec/kernels/__init__.py",
         "netspec/language/handbook/NS204.md",
         "netspec/ops/conv.py",

@@ -1,0 +1,84 @@
+"""The parser, from tables that are kept beside the grammar.
+
+Lark needs 0.1 s to compute the states of the parser from the grammar, and 0.01 s to take them as
+they are kept.  They are JSON, because nothing here is unpickled, and are computed again where
+grammar or Lark are others than those they were made of.  After a change of the grammar,
+``python -m netspec.language.tables`` writes them anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import lark
+from lark import Lark
+from lark.grammar import Rule
+from lark.lexer import TerminalDef
+
+from netspec.language.build import Builder
+
+GRAMMAR = Path(__file__).parent.parent / "grammars" / "netspec.lark"
+TABLES = GRAMMAR.with_suffix(".json")
+
+
+def parser_for(builder: Builder) -> Lark:
+    """The parser of statements and values, which makes syntax trees by ``builder``."""
+    try:
+        kept = json.loads(TABLES.read_bytes())
+    except FileNotFoundError:
+        return computed(builder)
+    if kept["made_of"] != made_of():
+        return computed(builder)
+    return _restored(kept, builder)
+
+
+def computed(builder: Builder | None) -> Lark:
+    """The same parser, from the grammar."""
+    return Lark(
+        GRAMMAR.read_text(encoding="utf-8"),
+        parser="lalr",
+        lexer="contextual",
+        start=["statement", "value"],
+        maybe_placeholders=True,
+        transformer=builder,
+    )
+
+
+def made_of() -> dict[str, str]:
+    """What tables depend on: the grammar's digest, and the version of Lark."""
+    return {"grammar": sha256(GRAMMAR.read_bytes()).hexdigest(), "lark": lark.__version__}
+
+
+def tables() -> dict[str, Any]:
+    """What is kept: the parser as Lark serialises it, which is plain data."""
+    data, memo = computed(None).memo_serialize([TerminalDef, Rule])
+    return {"made_of": made_of(), "data": data, "memo": memo}
+
+
+def _restored(kept: dict[str, Any], builder: Builder) -> Lark:
+    # as the parsers do that Lark's own generator of stand-alone modules writes; the name is not
+    # public, and is called for the version only that made the tables
+    memo = {int(number): held for number, held in kept["memo"].items()}
+    parser = kept["data"]["parser"]["parser"]
+    parser["states"] = {int(state): actions for state, actions in parser["states"].items()}
+    found: Lark = Lark._load_from_dict(  # type: ignore[no-untyped-call]
+        kept["data"], memo, transformer=builder
+    )
+    return found
+
+
+def main() -> None:
+    """Write the tables, the same ones in every process."""
+    if os.environ.get("PYTHONHASHSEED") != "0":  # Lark numbers states as it meets them in sets
+        command = [sys.executable, "-m", "netspec.language.tables"]
+        os.execve(sys.executable, command, {**os.environ, "PYTHONHASHSEED": "0"})
+    TABLES.write_text(json.dumps(tables(), separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
