@@ -1,0 +1,28 @@
+"""A data set by its name on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netspec.data.dataset import Splits
+from netspec.data.digits import open_digits
+from netspec.errors import DataError
+
+OPENERS: dict[str, Callable[[str], Splits]] = {
+    "digits": open_digits,
+}
+FORMS = "digits"
+
+
+def open_data(given: str) -> Splits:
+    """The two splits of a data set: ``KIND`` or ``KIND:PLACE``, as docs/data.md lists them.
+
+    Raises:
+        DataError: there is no such kind; files are missing, truncated or corrupt.
+    """
+    kind, colon, place = given.partition(":")
+    if kind not in OPENERS:
+        raise DataError(f"{given!r} is no data set: give one of {FORMS}")
+    if not place and (colon or kind != "digits"):
+        raise DataError(f"{given!r} says not where the data is: give {kind}:DIR")
+    return OPENERS[kind](place)
