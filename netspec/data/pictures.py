@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -57,15 +58,20 @@ def _upright_on_white(source: str | Path | IO[bytes]) -> Image.Image:
 
 def shorter(pixels: Pixels, size: int) -> Pixels:
     """A picture [H, W, C] rescaled so that its shorter side has ``size`` pixels, bicubic."""
-    height, width, _ = pixels.shape
+    return resized(pixels, *shorter_size(pixels.shape, size))
+
+
+def shorter_size(whole: Sequence[int], size: int) -> tuple[int, int]:
+    """Height and width of a picture whose shorter side gets ``size`` pixels."""
+    height, width = whole[:2]
     least = min(height, width)
-    if least == size:
-        return pixels
-    return resized(pixels, round(height * size / least), round(width * size / least))
+    return round(height * size / least), round(width * size / least)
 
 
 def resized(pixels: Pixels, height: int, width: int) -> Pixels:
     """A picture [H, W, C] rescaled to this height and width, bicubic, without aliasing."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     scaled = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
     return scaled.reshape(height, width, pixels.shape[2])

@@ -1,13 +1,13 @@
 """A run directory: everything that a run was made of, and what has come of it so far.
 
-    run.json                 settings, resolved recipe, data and its digests, versions
-    spec.net, files/         the text of the spec, and of those that it is made from
-    plan.json                which kernel computes which stage
-    statistics.safetensors   means and components of the training set
-    metrics.jsonl, events.*  a line an epoch, and the same for TensorBoard
-    snapshots/               weights behind the epochs that were asked for
-    checkpoint.safetensors   what the run goes on from
-    weights.safetensors      what it ended with
+run.json                 settings, resolved recipe, data and its digests, versions
+spec.net, files/         the text of the spec, and of those that it is made from
+plan.json                which kernel computes which stage
+statistics.safetensors   means and components of the training set
+metrics.jsonl, events.*  a line an epoch, and the same for TensorBoard
+snapshots/               weights behind the epochs that were asked for
+checkpoint.safetensors   what the run goes on from
+weights.safetensors      what it ended with
 """
 
 from __future__ import annotations
