@@ -1,1 +1,1 @@
-"""Training: from a spec's recipe and a data set to a run, on one process or many."""
+"""Training: what a spec's ``train`` section says, run on data."""
