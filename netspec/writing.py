@@ -56,8 +56,16 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         with temporary.open("rb") as file:
+            os.fchmod(file.fileno(), 0o666 & ~umask())  # whatever the writer thought best
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def umask() -> int:
+    """The permissions that new files do not get."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -17,6 +17,34 @@ FORMAT = 1
 PARTS = ("model", "velocity")
 
 
+class Counts(NamedTuple):
+    """What happened in some steps: images seen, the sum of their losses, how many of them were
+    classified wrong, and how many could not be read."""
+
+    images: int = 0
+    loss: float = 0.0
+    wrong: int = 0
+    corrupt: int = 0
+
+    def plus(self, other: Counts) -> Counts:
+        """Of both together."""
+        return Counts(
+            self.images + other.images,
+            self.loss + other.loss,
+            self.wrong + other.wrong,
+            self.corrupt + other.corrupt,
+        )
+
+    @property
+    def mean_loss(self) -> float:
+        return self.loss / max(self.images, 1)
+
+    @property
+    def error(self) -> float:
+        """In percent."""
+        return 100 * self.wrong / max(self.images, 1)
+
+
 @dataclass
 class State:
     """Where a run is.  With the seed it is all there is: randomness depends on it alone.
@@ -24,33 +52,16 @@ class State:
     Attributes:
         epoch: how many epochs are over.
         steps: how many steps of the next one are over as well.
-        images, loss, wrong: of those steps: images seen, the sum of their losses, and how many
-            were classified wrong.
+        counts: what happened in those steps.
         schedule: what the schedule remembers.
         seconds: how long the run has learned so far.
     """
 
     epoch: int = 0
     steps: int = 0
-    images: int = 0
-    loss: float = 0.0
-    wrong: int = 0
+    counts: Counts = Counts()
     schedule: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
-
-    def count(self, images: int, loss: float, wrong: int) -> None:
-        """A step is over."""
-        self.steps += 1
-        self.images += images
-        self.loss += loss
-        self.wrong += wrong
-
-    def next_epoch(self, schedule: dict[str, Any]) -> None:
-        """An epoch is over."""
-        self.epoch += 1
-        self.schedule = schedule
-        self.steps = self.images = self.wrong = 0
-        self.loss = 0.0
 
 
 class Checkpoint(NamedTuple):
@@ -81,7 +92,8 @@ class Checkpoint(NamedTuple):
         tensors, notes = read_tensors(path)
         held: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
         try:
-            state = State(**json.loads(notes["state"]))
+            given = json.loads(notes["state"])
+            state = State(**given | {"counts": Counts(*given["counts"])})
             for key, tensor in tensors.items():
                 part, _, name = key.partition("/")
                 held[part][name] = tensor

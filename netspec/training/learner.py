@@ -2,55 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from netspec.errors import DataError
 from netspec.training.checkpoint import Checkpoint, State
-from netspec.training.columns import Spread
 from netspec.training.initial import initial_tensors
 from netspec.training.optimizer import optimizer
 from netspec.training.parallel import Ranks
 from netspec.training.run import Run
 from netspec.training.schedule import schedule
 from netspec.training.settings import lr_of
+from netspec.training.testing import answers_by
 from netspec.training.trainee import Trainee
 
 
 class Learner:
-    """What a run is in memory: its net, its optimiser, its schedule, and where it is.
+    """A net, its optimiser and its schedule, at the point that a run's checkpoint says.
 
     Attributes:
-        trainee: the net while it learns; of this rank's column.
+        trainee: the net while it learns.
         optimizer: of its parameters.
         schedule: of the learning rate.
         state: where the run is.
+        lr: the learning rate.
+        answers_by: whether the ``most`` or the ``least`` of its outputs is its answer.
 
     Args:
-        run: in whose directory it lies.
+        run: goes on from its checkpoint.
         ranks: those that train it together.
-        checkpoint: what it goes on from.
     """
 
-    def __init__(self, run: Run, ranks: Ranks, checkpoint: Checkpoint) -> None:
-        recipe = run.recipe
-        self._lr = lr_of(recipe)
-        self._spread = Spread(run.net, ranks)
-        model = run.model(self._spread.net, ranks.device)
-        model.load_state_dict(self._spread.part(checkpoint.model))
+    def __init__(self, run: Run, ranks: Ranks) -> None:
+        recipe, checkpoint = run.recipe, Checkpoint.load(run.checkpoint)
+        model = run.model(ranks.device)
+        model.load_state_dict(dict(checkpoint.model))
         self.trainee = Trainee(model)
         self.optimizer = optimizer(run.net, model, recipe)
         self.schedule = schedule(recipe)
         self.state = checkpoint.state
+        self.lr = self._first_lr = lr_of(recipe)
+        self.answers_by = answers_by(run.net)
         if self.state.schedule:
             self.schedule.load_state(self.state.schedule)
-        velocity = self._spread.part(checkpoint.velocity) if checkpoint.velocity else {}
         for name, parameter in self._parameters():
-            if name in velocity:
-                held = velocity[name].to(parameter.device, parameter.dtype)
+            if name in checkpoint.velocity:
+                held = checkpoint.velocity[name].to(parameter.device)
                 self.optimizer.state[parameter]["velocity"] = held
 
     def _parameters(self) -> list[tuple[str, Tensor]]:
@@ -63,34 +61,37 @@ class Learner:
         """The trained parameters."""
         return [parameter for _, parameter in self._parameters()]
 
-    def set_rate(self) -> float:
-        """Learn at the rate that the schedule says from now on; returns it."""
-        lr = self._lr * self.schedule.factor
+    def set_rate(self) -> None:
+        """Learn at the rate that the schedule says from now on."""
+        self.lr = self._first_lr * self.schedule.factor
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        return lr
+            group["lr"] = self.lr
+
+    def placed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and labels where the net is, images in its type."""
+        model = self.trainee.model
+        device, dtype = model.device, model.lowered.dtype
+        placed = images.to(device, dtype, non_blocking=True)
+        return placed, labels.to(device, non_blocking=True)
+
+    def test(self, images: Tensor) -> Tensor:
+        """Outputs of images in evaluation mode."""
+        model = self.trainee.model
+        return self.trainee.test(images.to(model.device, model.lowered.dtype))
 
     def weights(self) -> dict[str, Tensor]:
-        """The parameters and buffers of the whole net, by name."""
-        return self._whole(self.trainee.model.state_dict())
+        """The parameters and buffers of the net, by name."""
+        return {name: t.detach().cpu() for name, t in self.trainee.model.state_dict().items()}
 
     def checkpoint(self) -> Checkpoint:
-        """What the run can go on from.
-
-        Raises:
-            DataError: a weight is not finite, and nothing good could come of it.
-        """
-        weights = self.weights()
-        for name, tensor in weights.items():
-            if not tensor.isfinite().all():
-                raise DataError(f"{name} is not finite any more")
+        """What the run can go on from."""
         known = self.optimizer.state
-        velocity = {n: known[p]["velocity"] for n, p in self._parameters() if p in known}
-        return Checkpoint(self.state, weights, self._whole(velocity) if velocity else {})
+        velocity = {n: known[p]["velocity"].cpu() for n, p in self._parameters() if p in known}
+        return Checkpoint(self.state, self.weights(), velocity)
 
-    def _whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        found = self._spread.whole(tensors)
-        return {name: tensor.detach().cpu() for name, tensor in found.items()}
+    def is_finite(self) -> bool:
+        """Whether all weights are numbers, so that something can come of them."""
+        return all(bool(parameter.isfinite().all()) for parameter in self.parameters)
 
 
 def first_checkpoint(run: Run) -> tuple[Checkpoint, list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import perf_counter
 
-from netspec.data import Splits
 from netspec.training.checkpoint import State
 from netspec.training.metrics import Epoch
 from netspec.training.run import Run
@@ -38,7 +37,7 @@ class Moment:
 class Report:
     """Is told how a run goes; this one keeps it to itself."""
 
-    def begin(self, run: Run, splits: Splits, steps: int, state: State) -> None:
+    def begin(self, run: Run, steps: int, state: State) -> None:
         """A run begins, or goes on, with so many steps an epoch."""
 
     def note(self, text: str) -> None:
@@ -51,7 +50,7 @@ class Report:
         """An epoch is over, and the net was tested."""
 
     def end(self) -> None:
-        """The run is over, or was interrupted."""
+        """The run is over, or was interrupted; told once, if it has begun."""
 
 
 class Pace:
@@ -59,10 +58,11 @@ class Pace:
 
     Args:
         steps: that are left.
+        before: seconds that others have learned.
     """
 
-    def __init__(self, steps: int) -> None:
-        self._steps, self._done = steps, 0
+    def __init__(self, steps: int, before: float) -> None:
+        self._steps, self._done, self._before = steps, 0, before
         self._began = self._epoch = perf_counter()
         self._images, self._waited = 0, 0.0
 
@@ -74,6 +74,10 @@ class Pace:
         """A step with so many images is over."""
         self._images += images
         self._done += 1
+
+    def seconds(self) -> float:
+        """Since the run began, pauses left out."""
+        return self._before + perf_counter() - self._began
 
     def images_per_second(self) -> float:
         """In the epoch so far."""

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +34,14 @@ from netspec.data import Dataset, Splits, open_data
 from netspec.errors import DataError
 from netspec.net import Net, load
 from netspec.recipe import Recipe
+from netspec.shapes import Shape
+from netspec.training import statistics
+from netspec.training.batches import ALLOWED
 from netspec.training.checkpoint import Checkpoint
 from netspec.training.settings import Settings, recipe_json
-from netspec.weights import load_weights, read_tensors, save_tensors
-from netspec.writing import write_whole
+from netspec.training.statistics import Statistics, are_needed, digest_of
+from netspec.weights import read_tensors, save_tensors
+from netspec.writing import umask, write_whole
 
 FORMAT = 1
 ABOUT, CHECKPOINT, LOCK = "run.json", "checkpoint.safetensors", "lock"
@@ -85,6 +89,7 @@ class Run:
             "asked": [[one.by, one.wrote, one.member] for one in asked],
             "recipe": recipe_json(recipe),
             "classes": list(splits.train.classes),
+            "statistics": digest_of(splits.train, recipe, _shape(net)),
             "data": {use: _described(split) for use, split in splits._asdict().items()},
             "made_by": versions(),
             "threads": torch.get_num_threads(),
@@ -134,6 +139,11 @@ class Run:
         return self.settings.recipe(self.net)
 
     @property
+    def shape(self) -> Shape:
+        """The size of the net's input."""
+        return _shape(self.net)
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, by number."""
         return tuple(self.about["classes"])
@@ -153,12 +163,42 @@ class Run:
                 )
         return splits
 
+    def statistics(self) -> Statistics | None:
+        """What is known of the training set, where the recipe asks for it.
+
+        Raises:
+            DataError: it was not measured yet, or the file is of something else.
+        """
+        if not are_needed(self.recipe):
+            return None
+        return statistics.load(self.directory / STATISTICS, self.about["statistics"])
+
+    def measure(self, dataset: Dataset, note: Callable[[str], None]) -> None:
+        """Measure these statistics once, in a pass over the training set."""
+        path = self.directory / STATISTICS
+        if path.is_file() or not are_needed(self.recipe):
+            return
+
+        def report(done: int, faults: Sequence[str]) -> None:
+            for fault in faults:
+                note(fault)
+
+        found = statistics.measured(
+            dataset,
+            self.recipe,
+            self.shape,
+            workers=self.settings.workers,
+            allowed=ALLOWED,
+            report=report,
+        )
+        statistics.save(found, path)
+
     def model(self, device: str | None = None) -> Compiled:
         """The compiled net, untrained; on its own device with the kernels that it began with."""
         kind = self.settings.device if device is None else device
         how: Any = {"device": kind, "dtype": getattr(torch, self.settings.dtype)}
         path = self.directory / PLAN
-        if kind == self.settings.device and path.is_file():
+        if kind.startswith(self.settings.device) and path.is_file():
             return compile_net(self.net, **how, choices=json.loads(path.read_bytes())["choices"])
         return compile_net(self.net, **how)
 
@@ -194,14 +234,22 @@ class Run:
     def trained(self, device: str | None = None) -> Compiled:
         """The compiled net with its weights, in evaluation mode."""
         model = self.model(device)
-        load_weights(model, self.weights(), where=str(self.directory))
+        model.load_state_dict(self.weights())
         return model
 
-    def save_weights(self, tensors: Mapping[str, Tensor], name: str = WEIGHTS) -> None:
-        """Write weights to a file of the run, whole or not at all."""
-        path = self.directory / name
-        path.parent.mkdir(exist_ok=True)
-        save_tensors(tensors, path)
+    def save_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Write what it ended with, whole or not at all."""
+        save_tensors(tensors, self.directory / WEIGHTS)
+
+    def save_snapshot(self, tensors: Mapping[str, Tensor], epoch: int) -> None:
+        """Write what it is behind an epoch, whole or not at all."""
+        folder = self.directory / SNAPSHOTS
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise DataError(f"cannot make {folder}: {reason}") from None
+        save_tensors(tensors, folder / f"epoch-{epoch:04}.safetensors")
 
     # -------------------------------------------------------------------- one at a time
 
@@ -243,6 +291,10 @@ class Run:
                     path.unlink(missing_ok=True)
 
 
+def _shape(net: Net) -> Shape:
+    return net.graph.stage(net.graph.inputs[0]).known_shape
+
+
 def _described(split: Dataset) -> dict[str, Any]:
     return {"name": split.name, "images": len(split), "digest": split.digest}
 
@@ -265,15 +317,8 @@ def _make(directory: Path, files: Mapping[str, bytes]) -> None:
         for name, content in files.items():
             (beside / name).parent.mkdir(exist_ok=True)
             write_whole(beside / name, content)
-        beside.chmod(0o777 & ~_umask())
+        beside.chmod(0o777 & ~umask())
         beside.replace(directory)
     finally:
         with suppress(OSError):
             shutil.rmtree(beside)
-
-
-def _umask() -> int:
-    """The permissions that new files do not get; mkdtemp gives fewer still."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -29,6 +29,7 @@ class Settings:
         dtype: ``float32`` or ``float64``, of parameters and activations.
         snapshots: epochs behind which the weights are kept; 0 is before the first.
         checkpoint_every: seconds between checkpoints, beside the one at the end of an epoch.
+        columns: processes that share one net, as its spec's ``columns`` says; 1 has all of it.
         is_deterministic: whether PyTorch has to refuse what may differ from run to run on a GPU.
     """
 
@@ -48,6 +49,7 @@ class Settings:
     dtype: str = "float32"
     snapshots: tuple[int, ...] = ()
     checkpoint_every: float = 300.0
+    columns: int = 1
     is_deterministic: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -94,6 +96,13 @@ class Settings:
         )
 
 
+def lr_of(recipe: Recipe) -> float:
+    """The learning rate to begin with."""
+    (step,) = recipe.optimizer
+    assert isinstance(step, Sgd)
+    return step.lr
+
+
 def batch_of(recipe: Recipe) -> int:
     """Images in a step."""
     (step,) = recipe.batch
@@ -117,4 +126,5 @@ def _step(given: Step | Assigned) -> dict[str, Any]:
     if isinstance(given, Assigned):
         step = {} if given.step is None else _step(given.step)
         return step | {"rows": list(given.rows)} | ({"from": given.run} if given.run else {})
-    return {"step": given.name} | asdict(given)
+    attributes = {one.name: getattr(given, one.name) for one in given.attributes()}
+    return {"step": given.name} | attributes

@@ -76,7 +76,12 @@ def answered(test: Callable[[Tensor], Tensor], tests: Tests) -> Iterator[tuple[B
         if count:
             outputs = test(batch.images.flatten(0, 1)).flatten(1)
             wide = torch.promote_types(outputs.dtype, torch.float32)
-            yield batch, outputs.to(wide).unflatten(0, (count, views)).mean(1).cpu()
+            yield batch, outputs.to(wide).reshape(count, views, -1).mean(1).cpu()
+
+
+def as_told(recipe: Recipe) -> Recipe:
+    """A recipe that tests as its spec says."""
+    return recipe
 
 
 def centre(recipe: Recipe) -> Recipe:
@@ -102,42 +107,120 @@ def evaluate(
     runs: Sequence[Path],
     data: str | None = None,
     *,
-    testing: Callable[[Recipe], Recipe] = lambda recipe: recipe,
+    how: Callable[[Recipe], Recipe] = as_told,
     rows: Path | None = None,
     device: str | None = None,
     workers: int = 0,
-    report: Callable[[int, int], None] = lambda done, images: None,
+    report: Callable[[Path, int, int], None] = lambda run, done, images: None,
 ) -> Evaluation:
     """Test runs on the validation split of a data set, which need not be the one they know.
 
     Args:
         runs: their directories.
         data: a data set; that of the runs, if it is one.
-        testing: changes their recipes: :func:`tencrop`, :func:`centre`, or not at all.
+        how: what becomes of their recipes: :func:`as_told`, :func:`tencrop` or :func:`centre`.
         rows: a CSV file for a row an image.
         device: in place of the one that a run was trained on.
         workers: processes that read.
-        report: told how many images of all runs are done, of how many.
+        report: told how many images a run has answered for, of how many.
 
     Raises:
         DataError: runs do not fit the data or each other, or something cannot be read or written.
     """
     opened = [Run.open(path) for path in runs]
-    dataset = _one_data_set(opened, data)
-    total, answers = torch.zeros(()), dict[Path, Tensor]()
-    found, labels = {}, torch.full((len(dataset),), -1)
+    dataset = _data_set(opened, data)
+    summed = torch.zeros(len(dataset), len(dataset.classes))
+    labels = torch.full((len(dataset),), -1)
     seen = torch.zeros(len(dataset), dtype=torch.int64)
-    for run in opened:
-        if len(run.classes) != len(dataset.classes):
+    answers = torch.full((len(opened), len(dataset)), -1)
+    errors = {}
+    for number, run in enumerate(opened):
+        by, found = answers_by(run.net), torch.zeros(3, dtype=torch.int64)
+        for batch, outputs in answered(*_tests(run, dataset, how, device, workers)):
+            found += counted(place_of(outputs, batch.labels, by))
+            summed[batch.numbers] += outputs.float()
+            labels[batch.numbers] = batch.labels
+            seen[batch.numbers] += 1
+            answers[number, batch.numbers] = best(outputs, by)
+            report(run.directory, int(found[0]), len(dataset))
+        errors[run.directory] = Errors(*found.tolist())
+    by = answers_by(opened[0].net)
+    (known,) = torch.nonzero(seen == len(opened), as_tuple=True)
+    places = place_of(summed[known], labels[known], by)
+    if rows is not None:
+        table = _Table(dataset, runs)
+        for i, place in zip(known.tolist(), places.tolist(), strict=True):
+            answer = int(best(summed[i, None], by))
+            score = float(summed[i, answer]) / len(opened)
+            table.add(i, int(labels[i]), place, answer, score, answers[:, i].tolist())
+        table.write(rows)
+    return Evaluation(dataset.name, errors, Errors(*counted(places).tolist()))
+
+
+def best(outputs: Tensor, by: str) -> Tensor:
+    """The answers [N] that outputs [N, classes] give."""
+    return outputs.argmin(1) if by == "least" else outputs.argmax(1)
+
+
+def _data_set(runs: Sequence[Run], data: str | None) -> Dataset:
+    """The validation split that all runs are tested on."""
+    asked = {run.settings.data for run in runs} if data is None else {data}
+    if len(asked) > 1:
+        listed = ", ".join(sorted(asked))
+        raise DataError(f"the runs have learned from different data, {listed}: say which, --data")
+    dataset = open_data(asked.pop()).validation
+    for run in runs:
+        if run.classes != dataset.classes:
             raise DataError(
-                f"{run.directory} knows {len(run.classes)} classes, and {dataset.name} has "
-                f"{len(dataset.classes)}"
+                f"{run.directory} has learned {len(run.classes)} classes, and they are not the "
+                f"{len(dataset.classes)} of {dataset.name}"
             )
-        outputs = torch.zeros(len(dataset), len(dataset.classes))
-        model = run.trained(device)
-        view = for_testing(testing(run.recipe), run.shape, run.kept_statistics())
-        batch = max(1, VIEWS // view.count)
-        tests = Tests(dataset, view, run.shape, batch=batch, workers=workers)
-        for batch, output in answered(model.classify, tests):
-            outputs[batch.numbers] = output
-    raise NotImplementedError
+        if answers_by(run.net) != answers_by(runs[0].net):
+            raise DataError(
+                f"outputs of {run.directory} and of {runs[0].directory} cannot be averaged: "
+                "for one the greatest is the answer, for the other the least"
+            )
+    return dataset
+
+
+def _tests(
+    run: Run,
+    dataset: Dataset,
+    how: Callable[[Recipe], Recipe],
+    device: str | None,
+    workers: int,
+) -> tuple[Callable[[Tensor], Tensor], Tests]:
+    """A run's net, as a function of images, and the data set as it is shown to it."""
+    model = run.trained(device)
+    view = for_testing(how(run.recipe), run.shape, run.statistics())
+    batch = max(1, VIEWS // view.count)
+    tests = Tests(dataset, view, run.shape, batch=batch, workers=workers)
+
+    def test(images: Tensor) -> Tensor:
+        with torch.inference_mode():
+            outputs: Tensor = model(images.to(model.device, model.lowered.dtype))
+        return outputs
+
+    return test, tests
+
+
+class _Table:
+    """A row an image: what it shows, what was answered, and the place of the right answer."""
+
+    def __init__(self, dataset: Dataset, runs: Sequence[Path]) -> None:
+        self.classes = dataset.classes
+        self.rows: list[list[object]] = [
+            ["example", "class", "answer", "score", "place", *map(str, runs)]
+        ]
+
+    def add(
+        self, number: int, label: int, place: int, answer: int, score: float, answers: list[int]
+    ) -> None:
+        alone = [self.classes[one] for one in answers]
+        names = self.classes[label], self.classes[answer]
+        self.rows.append([number, *names, f"{score:.6g}", place, *alone])
+
+    def write(self, path: Path) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(self.rows)
+        write_whole(path, text.getvalue().encode())
