@@ -137,7 +137,7 @@ def _require_one_of_two(
     output: Path | None,
     resume: Path | None,
 ) -> None:
-    """A run is begun, with a spec, data and a directory; or it goes on, and nothing else is said."""
+    """A run begins, with a spec, data and a directory; or it goes on, as it was begun."""
     if resume is None:
         if spec is None or data is None or output is None:
             raise click.UsageError("say what to train, on what, and where: SPEC --data DATA -o RUN")

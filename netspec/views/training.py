@@ -39,7 +39,8 @@ def row(epoch: Epoch) -> str:
     return (
         f"{epoch.epoch:>5}  {epoch.loss:>7.4f}  {epoch.train_error:>10.2f} %  "
         f"{epoch.top1:>5.2f} %  {epoch.top5:>5.2f} %  {epoch.lr:>7.2g}  "
-        f"{epoch.images_per_second:>9,.0f}  {100 * epoch.waiting:>6.1f} %  {clock(epoch.seconds):>8}"
+        f"{epoch.images_per_second:>9,.0f}  {100 * epoch.waiting:>6.1f} %  "
+        f"{clock(epoch.seconds):>8}"
     )
 
 
