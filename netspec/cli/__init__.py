@@ -19,6 +19,7 @@ from netspec.cli.draw import draw
 from netspec.cli.explain import explain
 from netspec.cli.fmt import fmt
 from netspec.cli.ops import ops
+from netspec.cli.pack import pack
 from netspec.cli.run import run
 from netspec.cli.summary import summary
 from netspec.cli.trace import trace
@@ -54,7 +55,21 @@ def main() -> None:
     """Turn the layer table of a paper into a network that is checked, fast and trainable."""
 
 
-COMMANDS = (check, summary, document, diff, draw, fmt, compile, trace, run, bench, explain, ops)
+COMMANDS = (
+    check,
+    summary,
+    document,
+    diff,
+    draw,
+    fmt,
+    compile,
+    trace,
+    run,
+    bench,
+    pack,
+    explain,
+    ops,
+)
 
 for command in COMMANDS:
     main.add_command(command)
