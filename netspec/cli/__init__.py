@@ -20,6 +20,7 @@ from netspec.cli.eval import eval
 from netspec.cli.explain import explain
 from netspec.cli.fmt import fmt
 from netspec.cli.ops import ops
+from netspec.cli.pack import pack
 from netspec.cli.run import run
 from netspec.cli.summary import summary
 from netspec.cli.trace import trace
@@ -65,6 +66,7 @@ COMMANDS = (
     fmt,
     compile,
     trace,
+    pack,
     train,
     eval,
     run,

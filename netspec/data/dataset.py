@@ -25,10 +25,15 @@ class Example(NamedTuple):
 class Dataset(ABC):
     """One split of a data set.  It pickles small: a process that gets it opens files itself."""
 
-    def __init__(self, name: str, classes: tuple[str, ...]) -> None:
-        self.name = name
-        """For messages, such as ``digits, 1,437 for training``."""
+    def __init__(self, source: str, use: str, classes: tuple[str, ...]) -> None:
+        self.source = source
+        self.use = use
         self.classes = classes
+
+    @property
+    def name(self) -> str:
+        """For messages, such as ``digits, 1,437 for training``."""
+        return f"{self.source}, {len(self):,} for {self.use}"
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -48,7 +53,13 @@ class Dataset(ABC):
     @cached_property
     def digest(self) -> str:
         """The sha256 of what the split consists of: each data set's page says what that is."""
-        return sha256([*(name.encode() for name in self.classes), b"", *self.contents()])
+        return sha256(
+            [
+                *(name.encode("utf-8", "surrogateescape") for name in self.classes),
+                b"",
+                *self.contents(),
+            ]
+        )
 
 
 class Splits(NamedTuple):
@@ -68,8 +79,10 @@ class Arrays(NamedTuple):
 class InMemory(Dataset):
     """A split that fits into memory; each process that it is pickled to reads it for itself."""
 
-    def __init__(self, name: str, classes: tuple[str, ...], read: Callable[[], Arrays]) -> None:
-        super().__init__(name, classes)
+    def __init__(
+        self, source: str, use: str, classes: tuple[str, ...], read: Callable[[], Arrays]
+    ) -> None:
+        super().__init__(source, use, classes)
         self._read = read
         self._length = len(self.arrays.labels)
 

@@ -73,8 +73,7 @@ def _split(use: str, digits: Arrays, side: int, digest: str) -> InMemory:
             f"the installed scikit-learn has other digits than those that the split for {use} "
             "was made of: install another version of it"
         )
-    name = f"digits, {len(digits.labels):,} for {use}"
-    return InMemory(name, CLASSES, partial(_scaled, digits, side))
+    return InMemory("digits", use, CLASSES, partial(_scaled, digits, side))
 
 
 def _scaled(digits: Arrays, side: int) -> Arrays:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from netspec.data.cifar import open_cifar10, open_cifar100
 from netspec.data.dataset import Splits
 from netspec.data.digits import open_digits
+from netspec.data.folders import open_folders
+from netspec.data.mnist import open_mnist
+from netspec.data.shards import open_shards
 from netspec.errors import DataError
 
 OPENERS: dict[str, Callable[[str], Splits]] = {
     "digits": open_digits,
+    "mnist": open_mnist,
+    "cifar10": open_cifar10,
+    "cifar100": open_cifar100,
+    "images": open_folders,
+    "shards": open_shards,
 }
-FORMS = "digits"
+FORMS = "digits, digits:SIZE, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR, shards:DIR"
 
 
 def open_data(given: str) -> Splits:
@@ -24,5 +33,5 @@ def open_data(given: str) -> Splits:
     if kind not in OPENERS:
         raise DataError(f"{given!r} is no data set: give one of {FORMS}")
     if not place and (colon or kind != "digits"):
-        raise DataError(f"{given!r} says not where the data is: give {kind}:DIR")
+        raise DataError(f"{given!r} says not where the data is: give one of {FORMS}")
     return OPENERS[kind](place)
