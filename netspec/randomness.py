@@ -103,7 +103,7 @@ def keep(x: Tensor, rate: float, layer: str) -> Tensor:
         return torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - rate)
     if len(given.samples) != len(x):
         raise ValueError(f"{layer}: masks for {len(given.samples)} samples, and {len(x)} images")
-    values = x[0].numel()
+    values = x.shape[1:].numel()
     first = given.column * values
     key = _key(given.seed, f"dropout {layer}", 1)[0]
     samples = given.samples.to(x.device, torch.int64)
