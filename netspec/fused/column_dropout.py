@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netspec.ops.dropout import Dropout
-from netspec.shapes import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,9 +17,7 @@ class ColumnDropout(Dropout):
 
     column: int
 
-    def training_reference(
-        self, inputs: Sequence[Shape], *x: Tensor, layer: str = "", **parameters: Tensor
-    ) -> Tensor:
+    def mask(self, x: Tensor, layer: str) -> Tensor:
         from netspec.randomness import keep
 
-        return self.dropped(x[0], keep(x[0], self.rate, layer, self.column))
+        return keep(x, self.rate, layer, self.column)

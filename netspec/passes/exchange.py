@@ -133,5 +133,5 @@ def column_of(op: Operator, column: int, columns: int) -> Operator:
     if isinstance(op, LocalResponseNorm):
         return replace(op, groups=op.groups // columns)
     if isinstance(op, Dropout):
-        return ColumnDropout(rate=op.rate, column=column)
+        return ColumnDropout(rate=op.rate, scale=op.scale, column=column)
     return op
