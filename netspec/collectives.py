@@ -16,6 +16,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
+functional: Any = torch.ops._c10d_functional
+"""PyTorch's functional collectives: their wrappers change their names from version to version."""
+
 GROUPS: dict[str, dist.ProcessGroup] = {}
 """The groups of this process, by the names of the mesh's axes."""
 
@@ -27,10 +30,9 @@ def size(name: str) -> int:
 
 def added(x: Tensor, name: str) -> Tensor:
     """The sum of ``x`` over a group, in new memory; no gradient."""
-    total = x.clone(memory_format=torch.contiguous_format)
-    if name in GROUPS:
-        dist.all_reduce(total, group=GROUPS[name])
-    return total
+    if name not in GROUPS:
+        return x.clone()
+    return _done(functional.all_reduce(x.contiguous(), "sum", GROUPS[name].group_name))
 
 
 def gathered(x: Tensor) -> Tensor:
@@ -38,9 +40,9 @@ def gathered(x: Tensor) -> Tensor:
     if "column" not in GROUPS:
         return x
     mine = x.movedim(1, -1).contiguous()  # no copy where maps are channels-last
-    parts = mine.new_empty(size("column"), *mine.shape)
-    dist.all_gather_into_tensor(parts, mine, group=GROUPS["column"])
-    return parts.movedim(0, -2).flatten(-2).movedim(-1, 1)
+    columns, name = size("column"), GROUPS["column"].group_name
+    parts = _done(functional.all_gather_into_tensor(mine, columns, name))
+    return parts.reshape(columns, *mine.shape).movedim(0, -2).flatten(-2).movedim(-1, 1)
 
 
 def own(x: Tensor) -> Tensor:
@@ -52,11 +54,15 @@ def own(x: Tensor) -> Tensor:
 
 def _own_sum(x: Tensor) -> Tensor:
     """The same of the sum over columns: a reduce-scatter."""
-    last = x.movedim(1, -1)
-    parts = last.reshape(*last.shape[:-1], size("column"), -1).movedim(-2, 0).contiguous()
-    mine = parts.new_empty(parts.shape[1:])
-    dist.reduce_scatter_tensor(mine, parts, group=GROUPS["column"])
-    return mine.movedim(-1, 1)
+    columns, name = size("column"), GROUPS["column"].group_name
+    parts = torch.cat(x.movedim(1, -1).tensor_split(columns, dim=-1))
+    return _done(functional.reduce_scatter_tensor(parts, "sum", columns, name)).movedim(-1, 1)
+
+
+def _done(x: Tensor) -> Tensor:
+    """What an operation of a group answers, once it is there."""
+    y: Tensor = functional.wait_tensor(x)
+    return y
 
 
 class _Sum(Function):
@@ -126,6 +132,37 @@ def for_parts(x: Tensor) -> Tensor:
     Gradient: the sum of theirs.
     """
     return _called(_ForParts.apply, for_parts, x)
+
+
+def synchronised_batch_norm(
+    x: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    """Batch normalisation of ``x`` [N, C, ...] by the statistics of all ranks of ``data``.
+
+    The running statistics [C] are updated in place, as torch.nn.functional.batch_norm does.
+    """
+    if has_torch_function_unary(x):
+        given = (x, running_mean, running_var, weight, bias, momentum, eps)
+        recorded: Tensor = handle_torch_function(synchronised_batch_norm, (x,), *given)
+        return recorded
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    axes, by_channel = [0, *range(2, x.dim())], (1, -1, *[1] * (x.dim() - 2))
+    count = added(wide.new_tensor(x.numel() / x.shape[1]), "data")
+    mean = total(wide.sum(axes)) / count
+    centred = wide - mean.reshape(by_channel)
+    variance = total(centred.square().sum(axes)) / count
+    with torch.no_grad():
+        unbiased = variance * count / (count - 1).clamp_min(1)
+        running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+        running_var.lerp_(unbiased.to(running_var.dtype), momentum)
+    scale = weight * (variance + eps).rsqrt()
+    return (centred * scale.reshape(by_channel) + bias.reshape(by_channel)).to(x.dtype)
 
 
 def _called(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -13,18 +14,20 @@ import torch.multiprocessing as mp
 
 from netspec.training.parallel import Ranks, start
 
-Work = Callable[[Ranks], Any]
+Work = Callable[..., Any]
 
 
-def together(processes: int, work: Work, *, columns: int = 1) -> list[Any]:
-    """What each of some ranks answers; ``work`` is a function at the top of a module."""
+def together(processes: int, work: Work, *given: Any, columns: int = 1) -> list[Any]:
+    """What each of some ranks answers to ``work(ranks, *given)``.
+
+    ``work`` is a function at the top of a module; answers are plain data and tensors.
+    """
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(["netspec.training.parallel"])  # torch is imported once
-    answers: SimpleQueue[tuple[int, Any]] = context.SimpleQueue()
-    given = (processes, free_port(), work, columns, answers)
-    mp.start_processes(_one, given, nprocs=processes, start_method="forkserver")
-    found = dict(answers.get() for _ in range(processes))
-    return [found[number] for number in range(processes)]
+    with TemporaryDirectory() as folder:
+        told = (processes, free_port(), folder, work, given, columns)
+        mp.start_processes(_one, told, nprocs=processes, start_method="forkserver")
+        return [torch.load(Path(folder, str(number))) for number in range(processes)]
 
 
 def free_port() -> int:
@@ -48,11 +51,12 @@ def _one(
     number: int,
     processes: int,
     port: int,
+    folder: str,
     work: Work,
+    given: tuple[Any, ...],
     columns: int,
-    answers: SimpleQueue[tuple[int, Any]],
 ) -> None:
     torch.set_num_threads(1)
     os.environ.update(environment(number, processes, port))
     with start(columns=columns) as ranks:
-        answers.put((number, work(ranks)))
+        torch.save(work(ranks, *given), Path(folder, str(number)))
