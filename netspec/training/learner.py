@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from netspec.training.checkpoint import Checkpoint, State
+from netspec.training.columns import Spread
 from netspec.training.initial import initial_tensors
 from netspec.training.optimizer import optimizer
 from netspec.training.parallel import Ranks
@@ -36,8 +38,9 @@ class Learner:
 
     def __init__(self, run: Run, ranks: Ranks) -> None:
         recipe, checkpoint = run.recipe, Checkpoint.load(run.checkpoint)
-        model = run.model(ranks.device)
-        model.load_state_dict(dict(checkpoint.model))
+        self._spread = Spread(run.net, ranks)
+        model = run.model(ranks.device, self._spread.net)
+        model.load_state_dict(self._spread.part(checkpoint.model))
         self.trainee = Trainee(model)
         self.optimizer = optimizer(run.net, model, recipe)
         self.schedule = schedule(recipe)
@@ -46,9 +49,10 @@ class Learner:
         self.answers_by = answers_by(run.net)
         if self.state.schedule:
             self.schedule.load_state(self.state.schedule)
+        velocity = self._spread.part(checkpoint.velocity)
         for name, parameter in self._parameters():
-            if name in checkpoint.velocity:
-                held = checkpoint.velocity[name].to(parameter.device)
+            if name in velocity:
+                held = velocity[name].to(parameter.device)
                 self.optimizer.state[parameter]["velocity"] = held
 
     def _parameters(self) -> list[tuple[str, Tensor]]:
@@ -80,14 +84,17 @@ class Learner:
         return self.trainee.test(images.to(model.device, model.lowered.dtype))
 
     def weights(self) -> dict[str, Tensor]:
-        """The parameters and buffers of the net, by name."""
-        return {name: t.detach().cpu() for name, t in self.trainee.model.state_dict().items()}
+        """The parameters and buffers of the net, by name; every rank has to ask."""
+        return self._whole(self.trainee.model.state_dict())
 
     def checkpoint(self) -> Checkpoint:
-        """What the run can go on from."""
+        """What the run can go on from; every rank has to ask."""
         known = self.optimizer.state
-        velocity = {n: known[p]["velocity"].cpu() for n, p in self._parameters() if p in known}
-        return Checkpoint(self.state, self.weights(), velocity)
+        velocity = {n: known[p]["velocity"] for n, p in self._parameters() if p in known}
+        return Checkpoint(self.state, self.weights(), self._whole(velocity))
+
+    def _whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: t.detach().cpu() for name, t in self._spread.whole(tensors).items()}
 
     def is_finite(self) -> bool:
         """Whether all weights are numbers, so that something can come of them."""

@@ -160,8 +160,9 @@ class _Loop:
         while self.state.epoch < epochs_of(self.recipe) and not self.learner.schedule.finished:
             self.learn()
             self.test()
+        weights = self.learner.weights()
         if self.ranks.is_first:
-            self.run.save_weights(self.learner.weights())
+            self.run.save_weights(weights)
 
     def learn(self) -> None:
         """Go through the training set once, or through what is left of it."""
@@ -216,10 +217,11 @@ class _Loop:
             corrupt=counts.corrupt,
             seconds=self.pace.seconds(),
         )
+        weights = self.learner.weights()
         if self.metrics is not None:
             self.metrics.add(row)
             if row.epoch in self.run.settings.snapshots:
-                self.run.save_snapshot(self.learner.weights(), row.epoch)
+                self.run.save_snapshot(weights, row.epoch)
         self.learner.schedule.after_epoch(self.state.epoch, errors.top1)
         self.state.schedule = self.learner.schedule.state()
         self.state.epoch, self.state.steps, self.state.counts = row.epoch, 0, Counts()

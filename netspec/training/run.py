@@ -193,18 +193,24 @@ class Run:
         )
         statistics.save(found, path)
 
-    def model(self, device: str | None = None) -> Compiled:
-        """The compiled net, untrained; on its own device with the kernels that it began with."""
-        kind = self.settings.device if device is None else device
-        how: Any = {"device": kind, "dtype": getattr(torch, self.settings.dtype)}
+    def model(self, device: str | None = None, net: Net | None = None) -> Compiled:
+        """The compiled net, untrained; on its own device by the kernels that it began with.
+
+        Args:
+            device: in place of its own.
+            net: a rank's part of it, which is compiled anew.
+        """
+        place = self.settings.device if device is None else device
+        how: Any = {"device": place, "dtype": getattr(torch, self.settings.dtype)}
         path = self.directory / PLAN
-        if kind.startswith(self.settings.device) and path.is_file():
-            return compile_net(self.net, **how, choices=json.loads(path.read_bytes())["choices"])
-        return compile_net(self.net, **how)
+        is_whole = net is None or net is self.net
+        if is_whole and place.startswith(self.settings.device) and path.is_file():
+            how["choices"] = json.loads(path.read_bytes())["choices"]
+        return compile_net(net or self.net, **how)
 
     def keep_plan(self, model: Compiled) -> None:
-        """Write down which kernel computes which stage, once."""
-        if not (self.directory / PLAN).is_file():
+        """Write down which kernel computes which stage, once; nothing of a rank's part."""
+        if model.net is self.net and not (self.directory / PLAN).is_file():
             write_whole(self.directory / PLAN, plan_bytes(model.lowered))
 
     # -------------------------------------------------------------------- what came of it
