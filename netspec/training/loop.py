@@ -24,7 +24,6 @@ from netspec.training.learner import Learner, first_checkpoint
 from netspec.training.loss import loss
 from netspec.training.metrics import Epoch, Metrics, read_metrics
 from netspec.training.parallel import Ranks
-from netspec.training.prepare import for_testing
 from netspec.training.progress import Moment, Pace, Report
 from netspec.training.run import Run, is_run
 from netspec.training.settings import Settings, batch_of, epochs_of
@@ -84,15 +83,16 @@ def resume(directory: Path, *, report: Report | None = None) -> Result:
 def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
     lock = run.locked() if ranks.is_first else nullcontext()
     with lock, _determinism(run.settings), Stopping() as stopping:
-        splits = run.splits()
-        if ranks.is_first:
-            _begin(run, splits, report)
-        ranks.wait()
-        loop = _Loop(run, splits, ranks, report if ranks.is_first else Report(), stopping)
-        try:
-            loop.run_epochs()
-        finally:
-            loop.close()
+        if not run.is_finished:
+            splits = run.splits()
+            if ranks.is_first:
+                _begin(run, splits, report)
+            ranks.wait()
+            loop = _Loop(run, splits, ranks, report if ranks.is_first else Report(), stopping)
+            try:
+                loop.run_epochs()
+            finally:
+                loop.close()
     last = read_metrics(run.directory)[-1]
     done = last.epoch, last.steps, last.top1, last.top5, last.seconds
     return Result(run.directory, run.net.name, *done)
@@ -140,7 +140,7 @@ class _Loop:
             pinned=ranks.device != "cpu",
             **shared,
         )
-        view = for_testing(centre(recipe), run.shape, statistics)
+        view = run.view(centre)
         self.tests = Tests(splits.validation, view, run.shape, batch=VIEWS, **shared)
         self.metrics = (
             Metrics(run.directory, self.state.epoch, self.step_number) if ranks.is_first else None

@@ -38,6 +38,7 @@ from netspec.shapes import Shape
 from netspec.training import statistics
 from netspec.training.batches import ALLOWED
 from netspec.training.checkpoint import Checkpoint
+from netspec.training.prepare import View, for_testing
 from netspec.training.settings import Settings, recipe_json
 from netspec.training.statistics import Statistics, are_needed, digest_of
 from netspec.weights import read_tensors, save_tensors
@@ -172,6 +173,14 @@ class Run:
         if not are_needed(self.recipe):
             return None
         return statistics.load(self.directory / STATISTICS, self.about["statistics"])
+
+    def view(self, how: Callable[[Recipe], Recipe] = lambda recipe: recipe) -> View:
+        """What a picture is shown to its net as, in tests and in use: one view, or ten.
+
+        Args:
+            how: what becomes of the recipe before.
+        """
+        return for_testing(how(self.recipe), self.shape, self.statistics())
 
     def measure(self, dataset: Dataset, note: Callable[[str], None]) -> None:
         """Measure these statistics once, in a pass over the training set."""

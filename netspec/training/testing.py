@@ -16,7 +16,6 @@ from netspec.errors import DataError
 from netspec.net import Net
 from netspec.recipe import CenterCrop, Recipe, TenCrop
 from netspec.training.batches import Batch, Tests
-from netspec.training.prepare import for_testing
 from netspec.training.run import Run
 from netspec.writing import write_whole
 
@@ -128,6 +127,9 @@ def evaluate(
         DataError: runs do not fit the data or each other, or something cannot be read or written.
     """
     opened = [Run.open(path) for path in runs]
+    twice = next((path for path in runs if runs.count(path) > 1), None)
+    if twice is not None:
+        raise DataError(f"{twice} is given twice: it would only agree with itself")
     dataset = _data_set(opened, data)
     summed = torch.zeros(len(dataset), len(dataset.classes))
     labels = torch.full((len(dataset),), -1)
@@ -192,7 +194,7 @@ def _tests(
 ) -> tuple[Callable[[Tensor], Tensor], Tests]:
     """A run's net, as a function of images, and the data set as it is shown to it."""
     model = run.trained(device)
-    view = for_testing(how(run.recipe), run.shape, run.statistics())
+    view = run.view(how)
     batch = max(1, VIEWS // view.count)
     tests = Tests(dataset, view, run.shape, batch=batch, workers=workers)
 
