@@ -145,6 +145,11 @@ class Run:
         return _shape(self.net)
 
     @property
+    def threads(self) -> int:
+        """How many threads it began with on a CPU."""
+        return int(self.about["threads"])
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, by number."""
         return tuple(self.about["classes"])
