@@ -18,6 +18,8 @@ def test_a_data_set_is_packed_and_read_back(tmp_path: Path) -> None:
         "val    360 pictures of 16 x 16 pixels in 1 shard, 0.7 MiB",
         f"train and test with --data shards:{folder}",
     ]
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    assert done.stdout.replace(str(folder), "shards") in page
     assert len(open_data(f"shards:{folder}").train) == 1437
     again = run("pack", "digits:16", "-o", folder, "--size", "16", "--json")
     assert json.loads(again.stdout)["splits"]["val"] == {
@@ -32,6 +34,7 @@ def test_corrupt_pictures_are_told(photographs: Path, tmp_path: Path) -> None:
     spoilt = photographs / "val" / "flower" / "flower_2.JPEG"
     spoilt.write_bytes(b"")
     arguments = ("pack", f"images:{photographs}", "-o", tmp_path / "shards", "--size", "32")
+    arguments += ("--workers", "1")
     done = run(*arguments, "--faults", "0")
     assert (done.returncode, done.stdout) == (1, "")
     assert f"more than 0 pictures cannot be read, such as: cannot read {spoilt}" in done.stderr

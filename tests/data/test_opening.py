@@ -29,8 +29,10 @@ def test_a_place_that_is_not_there_is_named(kind: str, tmp_path: Path) -> None:
         open_data(f"{kind}:{tmp_path / 'none'}")
 
 
-def test_all_kinds_are_among_the_forms() -> None:
+def test_all_kinds_are_among_the_forms_and_in_the_document() -> None:
     assert {form.partition(":")[0] for form in FORMS.split(", ")} == set(OPENERS)
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    assert all(f"`{form}`" in page for form in FORMS.split(", "))
 
 
 def test_a_tilde_is_the_home_folder(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
