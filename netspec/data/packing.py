@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -160,6 +161,7 @@ _splits: Splits
 
 
 def _begin(splits: Splits) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the work
     global _splits  # noqa: PLW0603
     _splits = splits
 

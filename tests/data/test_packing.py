@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import webdataset
 from PIL import Image
 
-from netspec.data import open_data, packing
+from netspec.data import Dataset, Example, Splits, open_data, packing
 from netspec.data.manifest import load_manifest
 from netspec.errors import DataError
 
@@ -85,6 +86,27 @@ def test_processes_write_what_one_writes(photographs: Path, tmp_path: Path) -> N
     assert sorted(one) == sorted(two)
     for name in one.keys() - {"pack.json"}:
         assert one[name] == two[name]
+
+
+class Dying(Dataset):
+    """A data set whose pictures end the process that reads them, as a lack of memory would."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def example(self, number: int) -> Example:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    def contents(self) -> Iterable[bytes]:
+        return ()
+
+
+def test_a_process_that_dies_is_told(tmp_path: Path) -> None:
+    splits = Splits(Dying("dying", "training", ()), Dying("dying", "validation", ()))
+    jobs = [packing._Job(tmp_path / f"{k}.tar", k, range(1)) for k in range(2)]
+    with pytest.raises(DataError, match="a process that packs died"):
+        list(packing._written(splits, jobs, SIZE, faults=0, workers=2))
 
 
 def test_it_goes_on_where_it_stopped(
