@@ -43,7 +43,7 @@ class Workers(Generic[Key, Result]):
             options = {
                 "multiprocessing_context": _context(),
                 "persistent_workers": True,
-                "worker_init_fn": _ignore_signals,
+                "worker_init_fn": _ignore_interrupts,
             }
         self._loader: DataLoader[Any] = DataLoader(
             _Tasks(task),
@@ -119,15 +119,14 @@ def _unchanged(result: Any) -> Any:
     return result
 
 
-def _ignore_signals(_worker: int) -> None:
+def _ignore_interrupts(_worker: int) -> None:
     """Ctrl-C reaches every process of a terminal, and the one that trains decides what is done."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # imports PyTorch once, not once a worker
+    context.set_forkserver_preload(["netspec.training.batches"])  # once, not once a worker
     return context
