@@ -50,17 +50,13 @@ class _Masks:
     seed: int
     step: int
     samples: Tensor
-    column: int
-    columns: int
 
 
 _masks: ContextVar[_Masks | None] = ContextVar("masks", default=None)
 
 
 @contextmanager
-def masks(
-    seed: int, step: int, samples: Tensor, *, column: int = 0, columns: int = 1
-) -> Iterator[None]:
+def masks(seed: int, step: int, samples: Tensor) -> Iterator[None]:
     """While it is on, dropout is a function of seed, step, layer and sample.
 
     Args:
@@ -68,17 +64,15 @@ def masks(
         step: of training, counted from its beginning; below 2**32.
         samples: [N], the number of each image of the batch, 0 <= number < 2**32: its place in the
             global batch, or in the data.
-        column: of those that channels are spread over, the one that this process computes.
-        columns: how many there are; a column has the channels [column * C : (column + 1) * C].
     """
-    token = _masks.set(_Masks(seed, step, samples, column, columns))
+    token = _masks.set(_Masks(seed, step, samples))
     try:
         yield
     finally:
         _masks.reset(token)
 
 
-def keep(x: Tensor, rate: float, layer: str) -> Tensor:
+def keep(x: Tensor, rate: float, layer: str, column: int = 0) -> Tensor:
     """Which values of ``x`` dropout keeps: a bool like ``x``, false with probability ``rate``.
 
     Within :func:`masks` the same on every device, and for every part of a batch or of its
@@ -88,6 +82,7 @@ def keep(x: Tensor, rate: float, layer: str) -> Tensor:
         x: [N, C, H, W] or [N, C].
         rate: 0 <= rate < 1, to within 2**-32.
         layer: the name of the stage that drops.
+        column: which part of the layer's channels ``x`` has, of equal ones (AlexNet, section 3.2).
 
     Raises:
         ValueError: there are not as many images as samples.
@@ -96,7 +91,7 @@ def keep(x: Tensor, rate: float, layer: str) -> Tensor:
     from torch.overrides import handle_torch_function, has_torch_function_unary
 
     if has_torch_function_unary(x):  # a proxy of torch.fx, which records the call
-        kept: Tensor = handle_torch_function(keep, (x,), x, rate, layer)
+        kept: Tensor = handle_torch_function(keep, (x,), x, rate, layer, column)
         return kept
     given = _masks.get()
     if given is None:
@@ -104,7 +99,7 @@ def keep(x: Tensor, rate: float, layer: str) -> Tensor:
     if len(given.samples) != len(x):
         raise ValueError(f"{layer}: masks for {len(given.samples)} samples, and {len(x)} images")
     values = x.shape[1:].numel()
-    first = given.column * values
+    first = column * values
     key = _key(given.seed, f"dropout {layer}", 1)[0]
     samples = given.samples.to(x.device, torch.int64)
     bits = _philox_of(samples, first // 4, -(-(first + values) // 4), given.step, key)

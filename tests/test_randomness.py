@@ -66,11 +66,11 @@ def test_a_counter_has_three_words() -> None:
 
 def mask(
     size: tuple[int, ...], samples: list[int] | range, *, seed: int = 1, step: int = 2,
-    layer: str = "F6.dropout", rate: float = 0.5, column: int = 0, columns: int = 1,
+    layer: str = "F6.dropout", rate: float = 0.5, column: int = 0,
 ) -> Tensor:  # fmt: skip
     x = torch.zeros(len(samples), *size)
-    with masks(seed, step, torch.tensor(list(samples)), column=column, columns=columns):
-        return keep(x, rate, layer)
+    with masks(seed, step, torch.tensor(list(samples))):
+        return keep(x, rate, layer, column)
 
 
 sizes = st.one_of(
@@ -99,7 +99,7 @@ def test_columns_have_the_masks_of_their_channels(size: tuple[int, ...], columns
     """Also where the numbers of a column do not begin where four words do."""
     channels, *pixels = size
     whole = mask((channels * columns, *pixels), range(3))
-    parts = [mask(size, range(3), column=c, columns=columns) for c in range(columns)]
+    parts = [mask(size, range(3), column=c) for c in range(columns)]
     assert torch.equal(torch.cat(parts, dim=1), whole)
 
 

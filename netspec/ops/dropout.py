@@ -48,7 +48,11 @@ class Dropout(Operator):
     def training_reference(
         self, inputs: Sequence[Shape], *x: Tensor, layer: str = "", **parameters: Tensor
     ) -> Tensor:
+        y = x[0] * self.mask(x[0], layer)
+        return y if self.scale == "test" else y / (1 - self.rate)
+
+    def mask(self, x: Tensor, layer: str) -> Tensor:
+        """Which values of ``x``, the input of the stage of this name, are kept."""
         from netspec.randomness import keep
 
-        y = x[0] * keep(x[0], self.rate, layer)
-        return y if self.scale == "test" else y / (1 - self.rate)
+        return keep(x, self.rate, layer)
