@@ -173,6 +173,16 @@ def test_rates_that_hold_for_a_parameter_multiply(text: str, factors: list[float
     assert rates(text) == dict(zip(ALL, factors, strict=True))
 
 
+def test_decays_that_hold_for_a_parameter_multiply() -> None:
+    net = small(
+        ROWS, optimizer="sgd lr=1, decay=0.5", decay="0 for bias\n4 for b\n3", rate="2 for b"
+    )
+    made = groups(net, netspec.compile(net), net.recipe)
+    found = {name: (group["rate"], group["decay"]) for group in made for name in group["names"]}
+    wanted = [(1, 1.5), (1, 0), (1, 1.5), (1, 0), (1, 1.5), (1, 0), (2, 6), (2, 0)]
+    assert found == dict(zip(ALL, wanted, strict=True))
+
+
 def test_heads_learn_at_the_rates_of_their_own_rows() -> None:
     rows = f"{ROWS}head h from S, weight=0.3: fc 3 | softmax\n"
     net = small(rows, rate="5 for h")
