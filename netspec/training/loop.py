@@ -18,7 +18,7 @@ from netspec.errors import DataError
 from netspec.randomness import masks
 from netspec.training import parallel
 from netspec.training.augment import for_training
-from netspec.training.batches import Batch, Batches, Tests
+from netspec.training.batches import Batch, Batches, InOrder
 from netspec.training.checkpoint import Counts
 from netspec.training.learner import Learner, first_checkpoint
 from netspec.training.loss import loss
@@ -141,7 +141,7 @@ class _Loop:
             **shared,
         )
         view = run.view(centre)
-        self.tests = Tests(splits.validation, view, run.shape, batch=VIEWS, **shared)
+        self.tests = InOrder(splits.validation, view, run.shape, batch=VIEWS, **shared)
         self.metrics = (
             Metrics(run.directory, self.state.epoch, self.step_number) if ranks.is_first else None
         )
