@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.distributed_c10d import Store
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from netspec import collectives
@@ -184,9 +184,7 @@ def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
         torch.cuda.set_device(device)
     kept, number, _ = next(rendezvous("env://"))
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    store = dist.PrefixStore(
-        f"attempt {attempt}", kept
-    )  # torchrun's own has what the last one left
+    store = PrefixStore(f"attempt {attempt}", kept)  # torchrun's own has what the last one left
     dist.init_process_group(
         "nccl" if is_gpu else "gloo", store=store, rank=number, world_size=processes
     )
