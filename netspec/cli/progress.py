@@ -55,9 +55,9 @@ class Lines(Notes):
             self._told = perf_counter()
             click.echo(training.between(moment))
 
-    def epoch(self, row: Epoch) -> None:
+    def epoch(self, row: Epoch, left: float) -> None:
         self._told = perf_counter()
-        click.echo(training.row(row))
+        click.echo(training.row(row, left))
 
 
 class Bar(Lines):
@@ -68,7 +68,9 @@ class Bar(Lines):
 
         super().begin(run, steps, state)
         place, says = TextColumn("{task.fields[epoch]:>5}"), TextColumn("{task.fields[says]}")
-        self._bar = Progress(place, BarColumn(16), says, transient=True)
+        self._bar = Progress(
+            place, BarColumn(16, complete_style="cyan", finished_style="cyan"), says, transient=True
+        )
         self._task = self._bar.add_task("", total=steps, epoch=state.epoch + 1, says="")
         self._bar.start()
 

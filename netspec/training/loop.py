@@ -18,7 +18,7 @@ from netspec.errors import DataError
 from netspec.randomness import masks
 from netspec.training import parallel
 from netspec.training.augment import for_training
-from netspec.training.batches import Batch, Batches, Tests
+from netspec.training.batches import Batch, Batches, InOrder
 from netspec.training.checkpoint import Counts
 from netspec.training.learner import Learner, first_checkpoint
 from netspec.training.loss import loss
@@ -82,7 +82,7 @@ def resume(directory: Path, *, report: Report | None = None) -> Result:
 
 def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
     lock = run.locked() if ranks.is_first else nullcontext()
-    with lock, _determinism(run.settings), Stopping() as stopping:
+    with lock, _threads(run.threads), _determinism(run.settings), Stopping() as stopping:
         if not run.is_finished:
             splits = run.splits()
             if ranks.is_first:
@@ -142,7 +142,7 @@ class _Loop:
             **shared,
         )
         view = run.view(centre)
-        self.tests = Tests(splits.validation, view, run.shape, batch=VIEWS, **shared)
+        self.tests = InOrder(splits.validation, view, run.shape, batch=VIEWS, **shared)
         self.metrics = (
             Metrics(run.directory, self.state.epoch, self.step_number) if ranks.is_first else None
         )
@@ -228,7 +228,7 @@ class _Loop:
         self.state.schedule = self.learner.schedule.state()
         self.state.epoch, self.state.steps, self.state.counts = row.epoch, 0, Counts()
         self.save()
-        self.report.epoch(row)
+        self.report.epoch(row, self.pace.left())
 
     def errors(self) -> Errors:
         """The errors on the validation set, by the centres of its images."""
@@ -288,6 +288,17 @@ class _Loop:
 def _is_started_again() -> bool:
     """Whether torchrun has started this process again, because one of them ended."""
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Within, a CPU computes with so many threads: sums are split by them, and round so."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

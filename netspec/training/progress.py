@@ -46,8 +46,8 @@ class Report:
     def step(self, moment: Moment) -> None:
         """A step is over."""
 
-    def epoch(self, row: Epoch) -> None:
-        """An epoch is over, and the net was tested."""
+    def epoch(self, row: Epoch, left: float) -> None:
+        """An epoch is over, and the net was tested; so many seconds are left."""
 
     def end(self) -> None:
         """The run is over, or was interrupted; told once, if it has begun."""
