@@ -93,6 +93,7 @@ def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
                 loop.run_epochs()
             finally:
                 loop.close()
+    ranks.wait()
     last = read_metrics(run.directory)[-1]
     done = last.epoch, last.steps, last.top1, last.top5, last.seconds
     return Result(run.directory, run.net.name, *done)
@@ -169,20 +170,22 @@ class _Loop:
         self.learner.set_rate()
         self.pace.begin_epoch(self.batches.waited)
         for batch in self.batches.epoch(self.state.epoch, self.state.steps):
-            counts, is_asked = self.step(batch)
+            counts = self.step(batch)
             self.state.steps += 1
             self.state.counts = self.state.counts.plus(counts)
             self.pace.step(counts.images)
             for fault in batch.faults:
                 self.report.note(fault)
             self.report.step(self.moment())
-            if is_asked or self.pace.seconds() > self.saved_at + self.run.settings.checkpoint_every:
+            is_due = self.pace.seconds() > self.saved_at + self.run.settings.checkpoint_every
+            asked, due = self.ranks.most(self.stopping.asked, self.ranks.is_first and is_due)
+            if asked or due:
                 self.save()
-            if is_asked:
-                raise Stopped(self.stopping.asked)
+            if asked:
+                raise Stopped(asked)
 
-    def step(self, batch: Batch) -> tuple[Counts, bool]:
-        """Forward, backward, update.  Also tells whether any rank was asked to stop."""
+    def step(self, batch: Batch) -> Counts:
+        """Forward, backward, update."""
         images, labels = self.learner.placed(batch.images, batch.labels)
         total = int(self.sum([len(labels)])[0])
         with masks(self.run.settings.seed, self.step_number, batch.numbers):
@@ -192,13 +195,12 @@ class _Loop:
         self.ranks.average(self.learner.parameters)
 
         wrong = (place_of(logits.detach(), labels, self.learner.answers_by) > 1).sum()
-        told = value.detach(), wrong, len(batch.faults), bool(self.stopping.asked)
-        mean, missed, corrupt, asked = self.sum(told)
+        mean, missed, corrupt = self.sum([value.detach(), wrong, len(batch.faults)])
         if not isfinite(mean):
             raise self.diverged("the loss is")
         self.learner.optimizer.step()
         self.learner.optimizer.zero_grad()
-        return Counts(total, mean * total, int(missed), int(corrupt)), asked > 0
+        return Counts(total, mean * total, int(missed), int(corrupt))
 
     def test(self) -> None:
         """Test behind an epoch, tell of it, and be ready for the next."""
