@@ -197,7 +197,7 @@ class _Loop:
         wrong = (place_of(logits.detach(), labels, self.learner.answers_by) > 1).sum()
         mean, missed, corrupt = self.sum([value.detach(), wrong, len(batch.faults)])
         if not isfinite(mean):
-            raise self.diverged("the loss is")
+            raise self.diverged(f"the loss of step {self.step_number + 1:,}")
         self.learner.optimizer.step()
         self.learner.optimizer.zero_grad()
         return Counts(total, mean * total, int(missed), int(corrupt))
@@ -219,10 +219,11 @@ class _Loop:
             corrupt=counts.corrupt,
             seconds=self.pace.seconds(),
         )
-        weights = self.learner.weights()
         if self.metrics is not None:
             self.metrics.add(row)
-            if row.epoch in self.run.settings.snapshots:
+        if row.epoch in self.run.settings.snapshots:
+            weights = self.learner.weights()
+            if self.ranks.is_first:
                 self.run.save_snapshot(weights, row.epoch)
         self.learner.schedule.after_epoch(self.state.epoch, errors.top1)
         self.state.schedule = self.learner.schedule.state()
@@ -240,7 +241,7 @@ class _Loop:
     def save(self) -> None:
         """Write a checkpoint, of weights that something can come of."""
         if not self.learner.is_finite():
-            raise self.diverged("weights are")
+            raise self.diverged(f"a weight behind step {self.step_number:,}")
         self.state.seconds = self.saved_at = self.pace.seconds()
         self.saved_step = self.step_number
         checkpoint = self.learner.checkpoint()
@@ -249,11 +250,10 @@ class _Loop:
 
     def diverged(self, what: str) -> DataError:
         """The error of a run whose values are not finite any more."""
-        epoch = self.state.epoch + 1
         return DataError(
-            f"in step {self.step_number + 1:,} (epoch {epoch}) {what} not finite any more: begin "
-            f"another run with a smaller rate, --lr {self.learner.lr / 10:g}, or other initial "
-            f"weights, --init; {self.run.checkpoint} has those behind step {self.saved_step:,}"
+            f"{what} is not finite: begin another run with a smaller rate, such as "
+            f"--lr {self.learner.lr / 10:g}, or other initial weights, --init; the last good ones, "
+            f"behind step {self.saved_step:,}, stay in {self.run.checkpoint}"
         )
 
     def sum(self, numbers: Sequence[Tensor | float]) -> list[float]:

@@ -9,7 +9,10 @@ from netspec.training.progress import Moment
 from netspec.training.run import Run
 from netspec.training.settings import batch_of, epochs_of
 
-HEADER = "epoch     loss  train error     error     top-5       lr   images/s   waiting      time     left"
+HEADER = (
+    "epoch     loss  train error     error     top-5       lr   images/s   waiting      time"
+    "     left"
+)
 
 
 def head(run: Run, steps: int, state: State) -> list[str]:
