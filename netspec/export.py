@@ -1,4 +1,4 @@
-"""Exports: a net at inference, without dropout and heads, as a file that other programs run."""
+"""Exports: a net at inference as a file that other programs run."""
 
 from __future__ import annotations
 

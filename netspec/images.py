@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
+from netspec.data.pictures import read_picture
 from netspec.errors import DataError
 from netspec.shapes import Shape
 
@@ -36,36 +36,13 @@ def load_image(path: str | Path, shape: Shape) -> Tensor:
     height, width, channels = shape
     try:
         picture = ImageOps.fit(
-            _read(path), (width, height), method=Image.Resampling.BICUBIC, centering=(0.5, 0.5)
+            read_picture(path, str(path)),
+            (width, height),
+            method=Image.Resampling.BICUBIC,
+            centering=(0.5, 0.5),
         )
     except (OverflowError, MemoryError):
         raise DataError(f"cannot resize {path} to {width} x {height} pixels: too large") from None
     picture = picture.convert("L" if channels == 1 else "RGB")
     pixels = np.asarray(picture, dtype=np.float32).reshape(height, width, channels) / 255
     return torch.from_numpy(pixels.transpose(2, 0, 1)[np.newaxis].copy())
-
-
-def _read(path: str | Path) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(path)
-        with opened:
-            if opened.mode == "F":
-                raise ValueError("floating-point pixels have no range: save it with 8 or 16 bits")
-            picture = ImageOps.exif_transpose(opened)
-            if picture.mode.startswith("I;16") or picture.mode == "I":
-                scaled = np.asarray(picture).astype(np.float32) / 257
-                picture = Image.fromarray(scaled.clip(0, 255).astype(np.uint8))
-            if picture.has_transparency_data:
-                layer = picture.convert("RGBA")
-                white = Image.new("RGBA", layer.size, "white")
-                picture = Image.alpha_composite(white, layer)
-            return picture.convert("RGB")
-    except FileNotFoundError:
-        raise DataError(f"cannot read {path}: there is no such file") from None
-    except UnidentifiedImageError:
-        raise DataError(f"cannot read {path}: it is not a picture that Pillow knows") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"cannot read {path}: {reason}") from None

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from netspec.attributes import (
     KERNEL,
@@ -62,6 +62,10 @@ class Operator(Room, ABC):
     is_trained: ClassVar[bool] = False
     """Whether it holds parameters."""
 
+    draws: ClassVar[bool] = False
+    """Whether it draws random numbers while training; ``training_reference`` is then given
+    ``layer``, the name of its stage."""
+
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """The output's shape, the input's own by default; ShapeError when the inputs do not fit."""
         return inputs[0]
@@ -70,9 +74,7 @@ class Operator(Room, ABC):
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         """The meaning, at inference, in plain PyTorch: maps are [N, C, H, W], vectors [N, C]."""
 
-    def training_reference(
-        self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor
-    ) -> Tensor:
+    def training_reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Any) -> Tensor:
         """The meaning while training, where it differs."""
         return self.reference(inputs, *x, **parameters)
 

@@ -91,6 +91,34 @@ class Cat(Recipe):
 
 
 @dataclass(frozen=True)
+class Scaled(Recipe):
+    """A tensor times a power of two, which is exact but for numbers that are too small for it."""
+
+    part: Recipe
+    factor: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.part.names
+
+    def pack(self, tensors: Tensors) -> Tensor:
+        return self.part.pack(tensors) * self.factor
+
+    def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
+        import torch
+
+        w = self.part.pack(tensors)
+        if not torch.equal(_as_integers(packed / self.factor), _as_integers(w)):
+            return {name: tensors[name] for name in self.names}
+        return self.part.keep(tensors, w)
+
+    def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
+        if all(name in kept for name in self.names):
+            return {name: kept[name] for name in self.names}
+        return self.part.unpack(packed / self.factor, kept)
+
+
+@dataclass(frozen=True)
 class Norm:
     """The names of a batch normalisation's tensors, and its eps."""
 

@@ -92,7 +92,8 @@ class PrincipalComponents(Step):
     """Shift the colours along their principal components (AlexNet, section 4.1).
 
     The paper multiplies the eigenvalues by a Gaussian variable, the author's code their square
-    roots, the standard deviations: ``of=`` has to be said.
+    roots, the standard deviations: ``of=`` has to be said.  Eigenvalues depend on the unit: they
+    are those of colours from 0 for black to 1 for white.
     """
 
     name = "pca"
@@ -173,6 +174,14 @@ class Rate(Step):
     """A factor of the learning rate."""
 
     name = "rate"
+    factor: float = positional(number(0), "the factor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decay(Step):
+    """A factor of the weight decay."""
+
+    name = "decay"
     factor: float = positional(number(0), "the factor")
 
 
@@ -260,6 +269,7 @@ class Recipe:
     init: list[Assigned] = field(default_factory=list)
     bias: list[Assigned] = field(default_factory=list)
     rate: list[Assigned] = field(default_factory=list)
+    decay: list[Assigned] = field(default_factory=list)
     optimizer: list[Step] = field(default_factory=list)
     batch: list[Step] = field(default_factory=list)
     epochs: list[Step] = field(default_factory=list)
@@ -274,6 +284,7 @@ DIRECTIVES: dict[str, tuple[type[Step], ...]] = {
     "init": (Gaussian, Uniform, Glorot, He),
     "bias": (Bias,),
     "rate": (Rate,),
+    "decay": (Decay,),
     "optimizer": (Sgd,),
     "batch": (Batch,),
     "epochs": (Epochs,),
@@ -285,8 +296,11 @@ DIRECTIVES: dict[str, tuple[type[Step], ...]] = {
 MANY = ("prepare", "augment")
 """Directives with a pipe of steps."""
 
-BY_ROW = ("init", "bias", "rate")
+BY_ROW = ("init", "bias", "rate", "decay")
 """Directives that may hold for some rows only, and be given again for others."""
+
+BY_KIND = ("rate", "decay")
+"""Directives that may hold for every ``bias``, or for every ``weight``: whatever is not a bias."""
 
 NEEDED = ("loss", "optimizer", "batch", "epochs")
 """What a recipe has to say."""

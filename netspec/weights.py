@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 from torch.nn import Module
 
 from netspec.backends.compiled import Compiled
 from netspec.backends.reference import Model
 from netspec.errors import DataError
 from netspec.naming import parameter_names
+from netspec.writing import replacing
 
 SHOWN_AT_MOST = 5
 
@@ -23,20 +25,7 @@ def load_weights(model: Compiled | Model, path: str | Path) -> None:
     Raises:
         DataError: the file cannot be read, or its names or shapes are not the model's.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            given = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise DataError(f"cannot read weights from {path}: there is no such file") from None
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"cannot read weights from {path}: {reason}") from None
-    except (SafetensorError, ValueError) as error:
-        raise DataError(
-            f"cannot read weights from {path}: it is not a whole safetensors file ({error}); "
-            "a .pt or .pth file is a pickle: open it in PyTorch and save it with "
-            "netspec.save_weights"
-        ) from None
+    given, _ = read_tensors(path)
     wanted = {name: held.shape for name, held, _ in parameter_names(model.net.graph)}
     problems = [
         f"{name}: {tensor.dtype} in the file, and weights are floating-point numbers"
@@ -65,16 +54,44 @@ def save_weights(model: Module, path: str | Path) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    save_tensors(model.state_dict(), path)
+
+
+def save_tensors(
+    tensors: Mapping[str, Tensor], path: str | Path, notes: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors, and texts beside them, to a safetensors file, whole or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     try:
-        save_file(tensors, temporary)
-        os.replace(temporary, target)
+        with replacing(Path(path)) as temporary:
+            save_file(whole, temporary, dict(notes or {}))
     except (SafetensorError, OSError) as error:
-        temporary.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"cannot write weights to {path}: {reason}") from None
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file by name, and the texts beside them.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except FileNotFoundError:
+        raise DataError(f"cannot read weights from {path}: there is no such file") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"cannot read weights from {path}: {reason}") from None
+    except (SafetensorError, ValueError) as error:
+        raise DataError(
+            f"cannot read weights from {path}: it is not a whole safetensors file ({error}); "
+            "a .pt or .pth file is a pickle: open it in PyTorch and save it with "
+            "netspec.save_weights"
+        ) from None

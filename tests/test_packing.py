@@ -11,7 +11,7 @@ from torch import Tensor
 from netspec.graph import Graph
 from netspec.ops.bn import BatchNorm
 from netspec.ops.conv import Conv
-from netspec.packing import Cat, FoldedBias, FoldedWeight, Norm, Recipe, Take, recipes
+from netspec.packing import Cat, FoldedBias, FoldedWeight, Norm, Recipe, Scaled, Take, recipes
 from netspec.shapes import Kernel, Shape
 from tests.helpers import load_rows
 
@@ -195,3 +195,23 @@ def test_a_stage_holds_its_own_tensors_unless_it_says_otherwise() -> None:
     assert list(recipes(graph, "eval.bn")) == ["weight", "bias", "running_mean", "running_var"]
     graph.stage("eval.conv").packed = {"weight": Take("other")}
     assert recipes(graph, "eval.conv") == {"weight": Take("other")}
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@given(st.lists(ordinary | odd, min_size=6, max_size=6), st.sampled_from([0.5, 0.25, 2.0**-20]))
+@example([1e-310, -1e-40, 6e-8, 0.0, -0.0, 1.0], 0.5)
+def test_scaled_by_a_power_of_two(dtype: torch.dtype, values: list[float], factor: float) -> None:
+    w = torch.tensor(values, dtype=torch.float64).reshape(2, 3).to(dtype)
+    tensors = {"a.weight": w, "b.weight": -w}
+    parts = tuple(Scaled(Take(name), factor) for name in tensors)
+    assert torch.equal(parts[0].pack(tensors), w * factor)
+    kept = assert_comes_back(Cat(parts, (2, 2)), tensors)
+    is_exact = torch.equal(w * factor / factor, w)
+    assert (kept == {}) == is_exact
+
+
+def test_scaled_filters_of_a_folded_normalisation() -> None:
+    tensors = tensors_of("a", torch.float32, [0.1 * n for n in range(NUMBERS)])
+    recipe = Scaled(folded("a"), 0.5)
+    assert torch.equal(recipe.pack(tensors), 0.5 * folded("a").pack(tensors))
+    assert "a.conv.weight" not in assert_comes_back(recipe, tensors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from netspec.artifact.manifest import SPEC, Asked, Manifest, file_member
@@ -59,10 +59,25 @@ def net_of(manifest: Manifest, texts: Mapping[str, bytes]) -> Net:
         SpecError: a text is no spec, or the spec has mistakes.
         DataError: it asks for other files than the artifact has.
     """
+    try:
+        return reread(texts, manifest.asked, manifest.settings)
+    except DataError as error:
+        raise DataError(f"{error}: {AGAIN}") from None
+
+
+def reread(
+    texts: Mapping[str, bytes], asked: Sequence[Asked], settings: Mapping[str, Setting]
+) -> Net:
+    """A net from what :func:`members_of` gave.
+
+    Raises:
+        SpecError: a text is no spec, or the spec has mistakes.
+        DataError: it asks for other files.
+    """
     sources = {name: decode(name, text) for name, text in texts.items()}
-    found = {(one.by, one.wrote): sources[one.member] for one in manifest.asked}
-    net = from_source(sources[SPEC], manifest.settings, found)
+    found = {(one.by, one.wrote): sources[one.member] for one in asked}
+    net = from_source(sources[SPEC], settings, found)
     if {*net.files} != {*found}:
-        raise DataError(f"its spec is made of other files than are in it: {AGAIN}")
+        raise DataError("its spec is made of other files than are in it")
     net.require_numbers()
     return net

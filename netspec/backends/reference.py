@@ -29,7 +29,7 @@ class Model(fx.GraphModule):
     """A net that runs: maps are [N, C, H, W] tensors (channels-last in memory), vectors [N, C].
 
     In evaluation mode, which a new model is in, ``model(image)`` returns the net's output, or a
-    tuple of them; dropout and heads are left out.  In training mode it returns
+    tuple of them; nothing drops out, and heads are left out.  In training mode it returns
     ``(output, {head: output})``.  Parameters are called ``ROW[.bN][.opN].parameter``.
 
     Args:
@@ -156,6 +156,8 @@ def lower(
             }
             parameters: dict[str, Any] = {name: made[name].pack(held) for name in made}
             x = [values[operand] for operand in operands]
+            if training and stage.op.draws:
+                parameters["layer"] = stage.name
             values[stage.name] = meaning(stage.op, training)(inputs, *x, **parameters)
     results = [values[name].node for name in ends]
     result: Any = results[0] if len(results) == 1 else tuple(results)

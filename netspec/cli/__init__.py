@@ -16,12 +16,15 @@ from netspec.cli.compile import compile
 from netspec.cli.diff import diff
 from netspec.cli.document import document
 from netspec.cli.draw import draw
+from netspec.cli.eval import eval
 from netspec.cli.explain import explain
 from netspec.cli.fmt import fmt
 from netspec.cli.ops import ops
+from netspec.cli.pack import pack
 from netspec.cli.run import run
 from netspec.cli.summary import summary
 from netspec.cli.trace import trace
+from netspec.cli.train import train
 
 
 class _Commands(click.Group):
@@ -54,7 +57,23 @@ def main() -> None:
     """Turn the layer table of a paper into a network that is checked, fast and trainable."""
 
 
-COMMANDS = (check, summary, document, diff, draw, fmt, compile, trace, run, bench, explain, ops)
+COMMANDS = (
+    check,
+    summary,
+    document,
+    diff,
+    draw,
+    fmt,
+    compile,
+    trace,
+    pack,
+    train,
+    eval,
+    run,
+    bench,
+    explain,
+    ops,
+)
 
 for command in COMMANDS:
     main.add_command(command)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from netspec.cli.common import json_option, print_json, reports_errors, set_option, styled
 from netspec.errors import DataError
+from netspec.language.diagnostics import printable
 from netspec.net import Net, load
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from netspec.backends.compiled import Compiled
 
 BAR = 24
 
 
 @click.command(short_help="Classify pictures.")
-@click.argument("spec", metavar="SPEC|ARTIFACT")
+@click.argument("spec", metavar="SPEC|ARTIFACT|RUN")
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @click.option("--weights", metavar="FILE", help="A safetensors file; without it, random weights.")
 @click.option(
@@ -38,28 +43,27 @@ def run(
 ) -> None:
     """Classify pictures.
 
-    A picture is resized until it covers the net's input and cropped at its centre, made grey for a
-    net of one channel, and scaled to values from 0 to 1.
+    A run prepares pictures as it did while it learned.  For a spec or an artifact, a picture is
+    resized until it covers the net's input and cropped at its centre, made grey for a net of one
+    channel, and scaled to values from 0 to 1.
     """
-    model = _model(spec, settings, weights, expect)
+    model, shown, names = _subject(spec, settings, weights, expect)
     net = model.net
     import torch
 
-    from netspec.images import load_image
-
-    shape = net.graph.stage(net.graph.inputs[0]).known_shape
     answers_by = net.graph.stage(net.graph.outputs[0]).op.answers_by
     results: list[dict[str, Any]] = []
     failed = False
     for path in images:
         try:
-            image = load_image(path, shape)
+            views = shown(path)
         except DataError as error:
             failed = True
             results.append({"image": path, "error": str(error)})
             continue
         with torch.inference_mode():
-            scores = model(image.to(model.device, model.lowered.dtype)).flatten().double()
+            outputs = model(views.to(model.device, model.lowered.dtype)).flatten(1)
+            scores = outputs.double().mean(0)
         if not scores.isfinite().all():
             failed = True
             message = f"{path}: the scores are not finite: the weights or the net overflow"
@@ -67,12 +71,58 @@ def run(
             continue
         best = scores.topk(min(top, scores.numel()), largest=answers_by == "most")
         found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        results.append({"image": path, "top": [{"class": c, "score": s} for c, s in found]})
+        places = [{"class": c, **_named(names, c), "score": s} for c, s in found]
+        results.append({"image": path, "top": places})
     if as_json:
         print_json({"name": net.name, "trained": model.is_trained, "results": results})
     else:
         _print(net, results, is_trained=model.is_trained)
     raise click.exceptions.Exit(1 if failed else 0)
+
+
+class _Subject(NamedTuple):
+    """A net; how it is shown a picture, as images [views, C, H, W]; the names of its classes."""
+
+    model: Compiled
+    shown: Callable[[str], Tensor]
+    names: tuple[str, ...]
+
+
+def _subject(
+    spec: str, settings: dict[str, str], weights: str | None, expect: str | None
+) -> _Subject:
+    """The net of a run, of an artifact, or of a spec."""
+    from netspec.training.run import is_run
+
+    if is_run(spec):
+        for option, given in (("--set", settings), ("--weights", weights), ("--expect", expect)):
+            if given:
+                raise click.UsageError(f"{option} is not for a run, which has all of its own")
+        return _of_run(Path(spec))
+    model = _model(spec, settings, weights, expect)
+    from netspec.images import load_image
+
+    graph = model.net.graph
+    shape = graph.stage(graph.inputs[0]).known_shape
+    return _Subject(model, lambda path: load_image(path, shape), ())
+
+
+def _of_run(directory: Path) -> _Subject:
+    import numpy as np
+    import torch
+
+    from netspec.data.pictures import read_picture
+    from netspec.training.run import Run
+
+    run = Run.open(directory)
+    view = run.view()
+    model = run.trained()
+
+    def shown(path: str) -> Tensor:
+        pixels = np.asarray(read_picture(path, path))
+        return torch.from_numpy(view(pixels)).movedim(-1, -3)
+
+    return _Subject(model, shown, run.classes)
 
 
 def _model(
@@ -125,8 +175,19 @@ def _print(net: Net, results: list[dict[str, Any]], *, is_trained: bool) -> None
             click.echo(f"{styled('error', 'error')}: {result['error']}", err=True)
             continue
         click.echo(click.style(result["image"], bold=True))
+        width = max(5, *(len(_called(place)) for place in result["top"]))
         for place in result["top"]:
             score = place["score"]
             shown = f"{100 * score:6.2f} %" if is_probability else f"{score:10.4f}"
             bar = "█" * round(BAR * score) if is_probability else ""
-            click.echo(f"  class {place['class']:>5}  {shown}  {bar}".rstrip())
+            click.echo(f"  class {_called(place):>{width}}  {shown}  {bar}".rstrip())
+
+
+def _named(names: tuple[str, ...], number: int) -> dict[str, str]:
+    """The name of a class, where classes have any."""
+    return {"name": names[number]} if names else {}
+
+
+def _called(place: dict[str, Any]) -> str:
+    """A class by its name, or else its number."""
+    return printable(str(place.get("name", place["class"])))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netspec.attributes import PROBABILITY, positional
+from netspec.attributes import PROBABILITY, choice, keyword, positional
 from netspec.operator import Operator
 from netspec.shapes import Shape
 
@@ -18,22 +18,41 @@ if TYPE_CHECKING:
 class Dropout(Operator):
     """Dropout: while training, each value becomes zero with probability ``rate``.
 
-    y = x m / (1 - rate), m = 0 with probability ``rate``, else 1; at inference y = x.
+    With m = 0 with probability ``rate``, else 1:
 
-    The inverted form, as published weights expect it.  AlexNet (section 4.2) scales by (1 - rate)
-    at test time instead, which is the same function of rescaled weights.
+    scale=train: y = x m / (1 - rate) while training, y = x at inference.  The inverted form, which
+    most libraries have and published weights expect.
+
+    scale=test: y = x m while training, y = (1 - rate) x at inference.  AlexNet (section 4.2).
+
+    The second with weights w / (1 - rate) behind it is, as a function, the first with w; under
+    gradient descent with equal rates and decay it is not.
     """
 
     name = "dropout"
+    draws = True
 
     rate: float = positional(PROBABILITY, "probability of dropping a value")
+    scale: str = keyword(
+        choice("test", "train"), "when values are scaled for those that drop out", default="train"
+    )
+
+    @property
+    def factor(self) -> float:
+        """What values are multiplied by at inference."""
+        return 1 - self.rate if self.scale == "test" else 1.0
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
-        return x[0]
+        return x[0] if self.factor == 1 else x[0] * self.factor
 
     def training_reference(
-        self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor
+        self, inputs: Sequence[Shape], *x: Tensor, layer: str = "", **parameters: Tensor
     ) -> Tensor:
-        import torch.nn.functional as F
+        y = x[0] * self.mask(x[0], layer)
+        return y if self.scale == "test" else y / (1 - self.rate)
 
-        return F.dropout(x[0], self.rate, training=True)
+    def mask(self, x: Tensor, layer: str) -> Tensor:
+        """Which values of ``x``, the input of the stage of this name, are kept."""
+        from netspec.randomness import keep
+
+        return keep(x, self.rate, layer)

@@ -18,6 +18,7 @@ from netspec.passes import (
     drop_training,
     flatten_concat,
     fold_batchnorm,
+    fold_dropout,
     fuse_lrn_maxpool,
     fuse_relu,
     merge_siblings,
@@ -35,14 +36,15 @@ class Pass(Protocol):
 
 PIPELINE: tuple[Pass, ...] = (
     drop_training,
+    drop_flatten,
     fold_batchnorm,
     commute_avgpool,
     commute_maxpool,
+    fold_dropout,
     fuse_relu,
     fuse_lrn_maxpool,
     merge_siblings,
     flatten_concat,
-    drop_flatten,
 )
 """Every pass, in order: the way from the net of the spec to the one that runs."""
 

@@ -1,6 +1,8 @@
 """dropout(x) => x, identity(x) => x, and auxiliary heads go: what inference does without.
 
-It never refuses.
+Refuses when
+
+1. dropout scales at test time, and so is part of inference.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ def rewrite(graph: Graph) -> int:
         if head.output not in graph:
             graph.journal.append(Entry(RULE, (head.output,)))
     for stage in list(graph.stages()):
-        if isinstance(stage.op, Dropout | Identity):
+        if isinstance(stage.op, Dropout) and stage.op.factor != 1:
+            graph.journal.append(Entry(RULE, (stage.name,), refusal=1))
+        elif isinstance(stage.op, Dropout | Identity):
             (operand,) = graph.operands(stage.name)
             graph.bypass(stage.name, operand)
             graph.journal.append(Entry(RULE, (stage.name,), operand))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from netspec.ops.dropout import Dropout
+from netspec.randomness import masks
 from netspec.shapes import Shape
 from tests.ops.helpers import assert_elementwise, assert_gradients, assert_same, images
 
@@ -29,6 +30,47 @@ def test_training_scales_the_values_that_are_kept(rate: float) -> None:
     x = images(VECTOR[0])
     y = Dropout(rate=rate).training_reference(VECTOR, x)
     assert_same(y[y != 0], x[y != 0] / (1 - rate))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5])
+def test_scaled_at_test_time_inference_multiplies(rate: float) -> None:
+    assert_elementwise(
+        Dropout(rate=rate, scale="test"), lambda v: (1 - rate) * v, images((3, 2, 4))
+    )
+
+
+def test_scaled_at_test_time_training_does_not() -> None:
+    torch.manual_seed(0)
+    x = images(VECTOR[0])
+    y = Dropout(rate=0.3, scale="test").training_reference(VECTOR, x)
+    assert 0.25 < (y == 0).double().mean().item() < 0.35
+    assert torch.equal(y[y != 0], x[y != 0])
+
+
+@pytest.mark.parametrize("scale", ["test", "train"])
+def test_inference_gives_the_mean_of_training(scale: str) -> None:
+    """Of 4,000 draws of a value 1 the mean deviates by 1 / sqrt(4,000) at most, times five."""
+    torch.manual_seed(0)
+    op, x = Dropout(rate=0.5, scale=scale), torch.ones(4_000, 3).double()
+    mean = op.training_reference([Shape((3,))], x).mean(0)
+    torch.testing.assert_close(mean, op.reference([Shape((3,))], x)[0], atol=0.08, rtol=0)
+
+
+@pytest.mark.parametrize("scale", ["test", "train"])
+def test_masks_are_those_of_the_layer(scale: str) -> None:
+    op, x = Dropout(rate=0.5, scale=scale), torch.ones(2, 50).double()
+    with masks(seed=1, step=2, samples=torch.arange(2)):
+        first, again = (op.training_reference(VECTOR, x, layer="F6.dropout") for _ in range(2))
+        other = op.training_reference(VECTOR, x, layer="F7.dropout")
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_map_keeps_its_layout() -> None:
+    x = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    with masks(seed=1, step=2, samples=torch.arange(2)):
+        y = Dropout(rate=0.5).training_reference([Shape((4, 5, 3))], x, layer="a")
+    assert y.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_rate_zero_drops_nothing() -> None:

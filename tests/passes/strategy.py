@@ -233,7 +233,8 @@ class _Writer:
         return self.one(["0.1", "0.5"])
 
     def dropout(self) -> str:
-        return "dropout 0" if self.training else "dropout 0.5"
+        rate = 0 if self.training else self.one([0.5, 0.75, 0.2])
+        return f"dropout {rate}, scale={self.one(['test', 'train'])}"
 
     def lrn(self, shape: Shape) -> str:
         given = ", groups=2" if shape.channels % 2 == 0 and self.chance(3) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netspec.graph import Entry
 from netspec.passes import drop_training
-from tests.passes.helpers import alone, done, operators
+from tests.passes.helpers import alone, done, operators, refused
 
 
 def test_dropout_and_identity_go() -> None:
@@ -56,3 +56,13 @@ def test_what_learns_stays() -> None:
     _, outcome = alone("a: bn eps=0.1 | relu", drop_training)
     assert outcome.rewrites == {"drop_training": 0}
     assert outcome.graph.journal == []
+
+
+def test_dropout_that_scales_at_test_time_stays() -> None:
+    rows = "a: conv 1x1, 4 | dropout 0.5, scale=test | dropout 0, scale=test"
+    _, outcome = alone(rows, drop_training)
+    assert operators(outcome.graph) == [
+        ("a", "conv", ("image",)),
+        ("a.dropout1", "dropout", ("a",)),
+    ]
+    assert refused(outcome) == [(("a.dropout1",), 1)]

@@ -127,9 +127,11 @@ def _rewrites(name: str, passes: Sequence[Pass]) -> dict[str, int]:
 
 
 def test_what_passes_make_of_alexnet() -> None:
-    """Two dropouts; ReLU behind C1 to C5, F6 and F7; S1 and S2 pool what was normalised."""
+    """Two dropouts, which scale at test time; ReLU behind C1 to C5, F6 and F7; S1 and S2 pool what
+    was normalised.
+    """
     assert _rewrites("alexnet", PIPELINE) == {
-        "drop_training": 2, "fuse_relu": 7, "fuse_lrn_maxpool": 2
+        "fold_dropout": 2, "fuse_relu": 7, "fuse_lrn_maxpool": 2
     }  # fmt: skip
     assert _rewrites("alexnet", TRAINING) == {"fuse_relu": 7}
 

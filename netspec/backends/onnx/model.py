@@ -24,7 +24,7 @@ HOLDS_AT_MOST = 2**31 - 2**26
 
 
 def onnx_model(model: Model, batch: int | None) -> onnx.ModelProto:
-    """A net at inference, without dropout and heads, with its weights inside.
+    """A net at inference, without heads, with its weights inside.
 
     Args:
         model: a compiled net, in either mode.

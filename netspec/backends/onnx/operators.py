@@ -56,9 +56,14 @@ def form(*operators: type[Operator]) -> Callable[[Form], Form]:
 # --------------------------------------------------------------------------- element by element
 
 
-@form(Dropout, Identity)
-def _identity(at: Place, op: Operator, x: str) -> str:
+@form(Identity)
+def _identity(at: Place, op: Identity, x: str) -> str:
     return x
+
+
+@form(Dropout)
+def _dropout(at: Place, op: Dropout, x: str) -> str:
+    return x if op.factor == 1 else at.node("Mul", x, at.reals("factor", op.factor))
 
 
 @form(Abs)

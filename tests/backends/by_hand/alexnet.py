@@ -18,6 +18,11 @@ def norm_by_columns(x: Tensor) -> Tensor:
     return torch.cat([norm(column) for column in x.chunk(2, dim=1)], dim=1)
 
 
+def hidden(layer: nn.Linear, x: Tensor) -> Tensor:
+    """A fully connected layer behind which half of the outputs drop out while training (4.2)."""
+    return F.relu(layer(x)) * 0.5
+
+
 def rounded_up(x: Tensor) -> Tensor:
     """The author's library rounds up: 224 + 3 pixels of zeros at the bottom and right are 55."""
     return F.pad(x, (0, 3, 0, 3))
@@ -49,7 +54,7 @@ class AlexNet(ByHand):
         return F.max_pool2d(x, 3, 2)
 
     def classified(self, x: Tensor) -> Tensor:
-        x = F.relu(self.F7(F.relu(self.F6(x.flatten(1)))))
+        x = hidden(self.F7, hidden(self.F6, x.flatten(1)))
         return F.softmax(self.F8(x), dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,4 +100,4 @@ class AlexNetOneColumn(ByHand):
         x = pool_up(norm(F.relu(self.C2(x))))
         x = F.relu(self.C4(F.relu(self.C3(x))))
         x = pool_up(F.relu(self.C5(x))).flatten(1)
-        return F.softmax(self.F8(F.relu(self.F7(F.relu(self.F6(x))))), dim=1)
+        return F.softmax(self.F8(hidden(self.F7, hidden(self.F6, x))), dim=1)

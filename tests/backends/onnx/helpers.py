@@ -38,6 +38,7 @@ CASES = {
         "connect who {\nX..\n.X.\nX.X\n..X\nXX.\n.X.\n}\na: conv 3x3, 3, connect=who"
     ),
     "dropout": "a: conv 1x1, 4 | dropout 0.5 | fc 3",
+    "dropout, scaled at test time": "a: conv 1x1, 4 | dropout 0.4, scale=test | fc 3",
     "fc": "a: fc 5 | fc 3, bias=off",
     "flatten": "a: flatten",
     "gap": "a: gap",

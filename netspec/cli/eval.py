@@ -1,0 +1,71 @@
+"""``netspec eval``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netspec.cli.common import json_option, print_json, reports_errors
+
+if TYPE_CHECKING:
+    from netspec.training.testing import Errors, Evaluation
+
+
+@click.command(short_help="Test trained nets, each alone and together.")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--data", metavar="DATA", help="Test on this; the data of the runs unless said.")
+@click.option(
+    "--tencrop/--center",
+    "is_tencrop",
+    default=None,
+    help="Average over ten crops, or take the centre; what the recipe says unless said.",
+)
+@click.option(
+    "--rows",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write a row an image, as CSV.",
+)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Not the one of training.")
+@click.option("--workers", type=click.IntRange(0), default=0, show_default=True)
+@json_option
+@reports_errors
+def eval(
+    runs: tuple[Path, ...],
+    data: str | None,
+    is_tencrop: bool | None,
+    rows: Path | None,
+    device: str | None,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Test runs on held-out images: each alone, and all together, their outputs averaged.
+
+    Outputs are those of the final softmax; so are the ten crops of an image averaged.
+    """
+    from netspec.cli.progress import tested
+    from netspec.training.testing import as_told, centre, evaluate, tencrop
+    from netspec.views.evaluation import lines
+
+    how = {None: as_told, True: tencrop, False: centre}[is_tencrop]
+    with tested() as report:
+        found = evaluate(
+            runs, data, how=how, rows=rows, device=device, workers=workers, report=report
+        )
+    if as_json:
+        print_json(_as_json(found))
+        return
+    click.echo(click.style(found.data, bold=True))
+    for line in lines(found):
+        click.echo(line)
+
+
+def _as_json(found: Evaluation) -> dict[str, Any]:
+    alone = [{"run": str(run), **_errors(errors)} for run, errors in found.runs.items()]
+    return {"data": found.data, "runs": alone, "ensemble": _errors(found.ensemble)}
+
+
+def _errors(errors: Errors) -> dict[str, float]:
+    return {"top1": errors.top1, "top5": errors.top5, "images": errors.images}

@@ -1,0 +1,83 @@
+"""``netspec pack``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from netspec.cli.common import count, json_option, print_json, progress, reports_errors, styled
+
+
+@click.command(short_help="Decode a data set's pictures once, into shards.")
+@click.argument("data", metavar="DATA")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The folder for the shards.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(1, 4096),
+    default=256,
+    show_default=True,
+    metavar="N",
+    help="Pixels of a side.",
+)
+@click.option(
+    "--faults",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Leave out so many corrupt pictures at most.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    show_default="all cores",
+    metavar="N",
+    help="Processes.",
+)
+@json_option
+@reports_errors
+def pack(data: str, folder: Path, size: int, faults: int, workers: int, as_json: bool) -> None:
+    """Decode a data set's pictures once, into tar shards that shards:DIR reads.
+
+    A picture is rescaled so that its shorter side has --size pixels, and its middle is cut out.
+    Each shard is written whole or not at all; the same command goes on where it was stopped.
+    Corrupt pictures are left out, and named.
+
+    DATA is digits, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR or shards:DIR.
+    """
+    from netspec.data.packing import SPLITS, pack
+
+    manifest = pack(data, folder, size=size, faults=faults, workers=workers, progress=progress)
+    found: dict[str, Any] = {}
+    for split in SPLITS:
+        shards = [s for name, s in manifest.shards.items() if name.startswith(f"{split}-")]
+        found[split] = {
+            "images": sum(shard.images for shard in shards),
+            "shards": len(shards),
+            "bytes": sum(shard.bytes for shard in shards),
+            "faults": [fault for shard in shards for fault in shard.faults],
+        }
+    if as_json:
+        print_json({"folder": str(folder), "size": size, "splits": found})
+        return
+    for split, of in found.items():
+        for fault in of["faults"]:
+            click.echo(f"{styled('note', 'note')}: left out: {fault}")
+        left_out = f", {count(len(of['faults']), 'picture')} left out" if of["faults"] else ""
+        click.echo(
+            f"{split:<5}  {count(of['images'], 'picture')} of {size} x {size} pixels in "
+            f"{count(of['shards'], 'shard')}, {of['bytes'] / 2**20:,.1f} MiB{left_out}"
+        )
+    click.echo(f"train and test with --data shards:{folder}")

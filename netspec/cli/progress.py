@@ -1,0 +1,98 @@
+"""How a run is shown: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import click
+
+from netspec.cli.common import styled
+from netspec.language.diagnostics import printable
+from netspec.training.progress import Moment, Report
+from netspec.views import training
+
+if TYPE_CHECKING:
+    from netspec.training.checkpoint import State
+    from netspec.training.metrics import Epoch
+    from netspec.training.run import Run
+
+EVERY = 60.0
+"""Seconds between lines inside an epoch."""
+
+
+def report(*, as_json: bool) -> Report:
+    """The report that fits standard output; nothing but notes where that is to be JSON."""
+    if as_json:
+        return Notes()
+    return Bar() if sys.stdout.isatty() else Lines()
+
+
+class Notes(Report):
+    """Only what somebody should know, on standard error."""
+
+    def note(self, text: str) -> None:
+        click.echo(f"{styled('note', 'note')}: {text}", err=True)
+
+
+class Lines(Notes):
+    """A line an epoch, and one a minute in between."""
+
+    def begin(self, run: Run, steps: int, state: State) -> None:
+        self._told = perf_counter()
+        title = f"  {printable(run.net.title)}" if run.net.title else ""
+        click.echo(click.style(run.net.name, bold=True) + title)
+        for line in training.head(run, steps, state):
+            click.echo(f"  {line}")
+        click.echo(training.HEADER)
+
+    def step(self, moment: Moment) -> None:
+        if perf_counter() - self._told > EVERY and moment.step < moment.steps:
+            self._told = perf_counter()
+            click.echo(training.between(moment))
+
+    def epoch(self, row: Epoch, left: float) -> None:
+        self._told = perf_counter()
+        click.echo(training.row(row, left))
+
+
+class Bar(Lines):
+    """A line an epoch, and a bar for the one that goes on.  Rich lets lines pass above it."""
+
+    def begin(self, run: Run, steps: int, state: State) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        super().begin(run, steps, state)
+        place, says = TextColumn("{task.fields[epoch]:>5}"), TextColumn("{task.fields[says]}")
+        self._bar = Progress(
+            place, BarColumn(16, complete_style="cyan", finished_style="cyan"), says, transient=True
+        )
+        self._task = self._bar.add_task("", total=steps, epoch=state.epoch + 1, says="")
+        self._bar.start()
+
+    def step(self, moment: Moment) -> None:
+        says = training.beside_the_bar(moment)
+        self._bar.update(self._task, completed=moment.step, epoch=moment.epoch, says=says)
+
+    def end(self) -> None:
+        self._bar.stop()
+
+
+@contextmanager
+def tested() -> Iterator[Callable[[Path, int, int], None]]:
+    """A bar on a terminal for each run that is tested; it is told images done, of how many."""
+    if not sys.stderr.isatty():
+        yield lambda run, done, images: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda run, done, images: bar.update(
+            task, description=str(run), completed=done, total=images
+        )

@@ -1,0 +1,81 @@
+"""Scikit-learn's 1,797 handwritten digits of 8x8 pixels: real data that is always there.
+
+They are the test part of the UCI set "Optical recognition of handwritten digits" (Alpaydin and
+Kaynak 1998).  The split is ours: sorted by class, in each class in the file's order, every fifth
+digit is for validation.  So each class has a fifth of its own there, and nothing is drawn.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from netspec.data.dataset import Arrays, InMemory, Splits, sha256
+from netspec.data.pictures import resized
+from netspec.errors import DataError
+
+CLASSES = tuple("0123456789")
+SIZE = 32
+LARGEST = 1024
+EVERY = 5
+INK = 16
+"""The brightest value in scikit-learn's digits."""
+
+TRAIN = "aaf9536cf64863a58b00cbaeb76992e237ebe6aebe9e3ca6095647b1534d182c"
+VALIDATION = "763edfe4a5617b6b98677dcecbfdacdf88c1f539bf39bd8982f9438f94e86285"
+"""Digests of the digits as they come, 8x8 of 0..16, with their labels."""
+
+
+def open_digits(size: str = "") -> Splits:
+    """The digits scaled to ``size`` x ``size`` pixels (32 unless told), 0 paper to 255 ink.
+
+    Raises:
+        DataError: scikit-learn is missing or has other digits, or the size is none.
+    """
+    side = _side(size)
+    digits = _digits()
+    order = np.argsort(digits.labels, kind="stable")
+    validation = order[::EVERY]
+    train = np.setdiff1d(order, validation)
+    return Splits(
+        _split("training", Arrays(*(a[train] for a in digits)), side, TRAIN),
+        _split("validation", Arrays(*(a[np.sort(validation)] for a in digits)), side, VALIDATION),
+    )
+
+
+def _side(size: str) -> int:
+    if not size:
+        return SIZE
+    if not (size.isascii() and size.isdigit() and 1 <= int(size) <= LARGEST):
+        raise DataError(
+            f"digits:{size}: {size!r} is no number of pixels from 1 to {LARGEST}: "
+            f"write digits:{SIZE}"
+        )
+    return int(size)
+
+
+def _digits() -> Arrays:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise DataError(
+            "the digits come with scikit-learn, which is not installed: "
+            "pip install 'netspec-compiler[demo]'"
+        ) from None
+    found = load_digits()
+    return Arrays(found.images[..., np.newaxis].astype(np.uint8), found.target.astype(np.uint8))
+
+
+def _split(use: str, digits: Arrays, side: int, digest: str) -> InMemory:
+    if sha256(part.tobytes() for part in digits) != digest:
+        raise DataError(
+            f"the installed scikit-learn has other digits than those that the split for {use} "
+            "was made of: install another version of it"
+        )
+    return InMemory("digits", use, CLASSES, partial(_scaled, digits, side))
+
+
+def _scaled(digits: Arrays, side: int) -> Arrays:
+    pixels = np.rint(digits.pixels * (255 / INK)).astype(np.uint8)
+    return Arrays(np.stack([resized(digit, side, side) for digit in pixels]), digits.labels)

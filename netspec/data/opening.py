@@ -1,0 +1,37 @@
+"""A data set by its name on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netspec.data.cifar import open_cifar10, open_cifar100
+from netspec.data.dataset import Splits
+from netspec.data.digits import open_digits
+from netspec.data.folders import open_folders
+from netspec.data.mnist import open_mnist
+from netspec.data.shards import open_shards
+from netspec.errors import DataError
+
+OPENERS: dict[str, Callable[[str], Splits]] = {
+    "digits": open_digits,
+    "mnist": open_mnist,
+    "cifar10": open_cifar10,
+    "cifar100": open_cifar100,
+    "images": open_folders,
+    "shards": open_shards,
+}
+FORMS = "digits, digits:SIZE, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR, shards:DIR"
+
+
+def open_data(given: str) -> Splits:
+    """The two splits of a data set: ``KIND`` or ``KIND:PLACE``, as docs/data.md lists them.
+
+    Raises:
+        DataError: there is no such kind; files are missing, truncated or corrupt.
+    """
+    kind, colon, place = given.partition(":")
+    if kind not in OPENERS:
+        raise DataError(f"{given!r} is no data set: give one of {FORMS}")
+    if not place and (colon or kind != "digits"):
+        raise DataError(f"{given!r} says not where the data is: give one of {FORMS}")
+    return OPENERS[kind](place)

@@ -1,0 +1,213 @@
+"""Pictures decoded and cut to a square once, into tar shards: what `netspec pack` does.
+
+Shard k of a split holds the examples k n to (k + 1) n - 1 of it.  So each shard is written on its
+own, whole or not at all, and a pack that was stopped goes on with those that are missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from netspec.data.dataset import Dataset, Pixels, Splits
+from netspec.data.manifest import NAME, Manifest, Shard, load_manifest
+from netspec.data.opening import open_data
+from netspec.data.pictures import center, shorter
+from netspec.data.shards import MISSING
+from netspec.errors import DataError
+from netspec.writing import write_whole
+
+SHARD = 128 * 2**20
+"""Bytes of pixels in a shard, about."""
+SPLITS = ("train", "val")
+
+Progress = Callable[[int], AbstractContextManager[Callable[[str], None]]]
+"""Makes, for so many shards, what is told the name of each that is written."""
+
+
+class _Job(NamedTuple):
+    """A shard to write."""
+
+    path: Path
+    split: int
+    numbers: range
+
+
+def pack(
+    given: str,
+    folder: Path,
+    *,
+    size: int,
+    faults: int,
+    workers: int = 1,
+    progress: Progress = lambda shards: nullcontext(lambda name: None),
+) -> Manifest:
+    """Write a data set's pictures, size x size, into shards; go on where an earlier run stopped.
+
+    A picture is rescaled so that its shorter side is ``size``, and its middle is cut out (section 2
+    of the AlexNet paper); it is stored decoded, with its class number.
+
+    Args:
+        given: the data set, as ``open_data`` takes it.
+        folder: where the shards go, with ``pack.json``; made if it is not there.
+        size: pixels of a side.
+        faults: so many corrupt pictures are left out and noted; one more is an error.
+        workers: processes.
+        progress: of the shards that are left to write.
+
+    Raises:
+        DataError: the data cannot be read, too many pictures are corrupt, or the folder cannot be
+            written or holds something else.
+    """
+    splits = open_data(given)
+    per_shard = max(1, SHARD // (3 * size * size))
+    manifest = _started(
+        folder,
+        Manifest(
+            source=given,
+            digests=(splits.train.digest, splits.validation.digest),
+            size=size,
+            images_per_shard=per_shard,
+            classes=splits.train.classes,
+        ),
+    )
+    jobs = [
+        _Job(folder / f"{name}-{k:06d}.tar", split, range(start, min(start + per_shard, len(of))))
+        for split, (name, of) in enumerate(zip(SPLITS, splits, strict=True))
+        for k, start in enumerate(range(0, len(of), per_shard))
+    ]
+    left = [job for job in jobs if job.path.name not in manifest.shards]
+    with progress(len(left)) as told:
+        for job, shard in _written(splits, left, size, faults, workers):
+            manifest.shards[job.path.name] = shard
+            manifest.save(folder)
+            _require_few([f for s in manifest.shards.values() for f in s.faults], faults)
+            told(job.path.name)
+    manifest.is_finished = True
+    manifest.save(folder)
+    return manifest
+
+
+def _started(folder: Path, new: Manifest) -> Manifest:
+    """The manifest that is in a folder already, without shards that are not; or the new one."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for pattern in (".*.tar.*", f".{NAME}.*"):  # of a process that was killed while it wrote
+            for left_over in folder.glob(pattern):
+                left_over.unlink()
+        is_empty = all(path.name.startswith(".") for path in folder.iterdir())
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"cannot write {folder}: {reason}") from None
+    old = load_manifest(folder)
+    if old is None:
+        if not is_empty:
+            raise DataError(f"{folder} holds other files: give an empty folder, or a new one")
+        new.save(folder)
+        return new
+    if not old.is_of(new):
+        raise DataError(
+            f"{folder} holds a pack of {old.source} of {old.size} x {old.size} pixels, which "
+            f"differs from this one: give another folder, or remove {folder}"
+        )
+    for name, shard in list(old.shards.items()):
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != shard.bytes:
+            del old.shards[name]
+            old.is_finished = False
+    return old
+
+
+def _written(
+    splits: Splits, jobs: list[_Job], size: int, faults: int, workers: int
+) -> Iterator[tuple[_Job, Shard]]:
+    """Shards as they are written, by processes where there is enough for more than one."""
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        for job in jobs:
+            yield job, _write(splits[job.split], job, size, faults)
+        return
+    pool = ProcessPoolExecutor(
+        workers,
+        multiprocessing.get_context("spawn"),  # a fork would copy torch's threads' locks
+        initializer=_begin,
+        initargs=(splits,),
+    )
+    try:
+        futures = {pool.submit(_work, job, size, faults): job for job in jobs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool:
+        raise DataError(
+            "a process that packs died, perhaps for want of memory: run the command again, which "
+            "goes on where it stopped, with fewer --workers"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_splits: Splits
+"""What a process packs: given once, not with each shard, since a list of files can be long."""
+
+
+def _begin(splits: Splits) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the work
+    global _splits  # noqa: PLW0603
+    _splits = splits
+
+
+def _work(job: _Job, size: int, faults: int) -> Shard:
+    return _write(_splits[job.split], job, size, faults)
+
+
+def _write(dataset: Dataset, job: _Job, size: int, faults: int) -> Shard:
+    """Write a shard, in memory first."""
+    try:
+        from webdataset.writer import TarWriter
+    except ImportError:
+        raise DataError(MISSING) from None
+    content, left_out = io.BytesIO(), list[str]()
+    with TarWriter(content, encoder=False, mtime=0) as tar:  # the same bytes whenever it is made
+        for number in job.numbers:
+            try:
+                pixels, label = dataset.example(number)
+            except DataError as error:
+                left_out.append(str(error))
+                _require_few(left_out, faults)
+                continue
+            square = center(shorter(pixels, size), size, size)
+            suffix = "pgm" if square.shape[2] == 1 else "ppm"
+            tar.write({"__key__": f"{number:08d}", suffix: _encoded(square), "cls": b"%d" % label})
+    write_whole(job.path, content.getvalue())
+    return Shard(
+        images=len(job.numbers) - len(left_out),
+        bytes=len(content.getvalue()),
+        sha256=hashlib.sha256(content.getvalue()).hexdigest(),
+        faults=tuple(left_out),
+    )
+
+
+def _encoded(pixels: Pixels) -> bytes:
+    """A picture in a portable graymap or pixmap: a header, and its pixels as they are."""
+    content = io.BytesIO()
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    picture.save(content, "PPM")
+    return content.getvalue()
+
+
+def _require_few(faults: list[str], most: int) -> None:
+    if len(faults) > most:
+        raise DataError(
+            f"more than {most} pictures cannot be read, such as: {faults[-1]}; mend or remove "
+            "them, or let more be left out with --faults"
+        )

@@ -1,0 +1,255 @@
+"""Tar shards as webdataset writes them: ``KEY.jpg`` and ``KEY.cls``, one example after another.
+
+An index of all shards is made when they are opened; then any example is one read at its place.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from glob import glob, has_magic
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from netspec.data.dataset import Dataset, Example, Splits, split_name
+from netspec.data.files import unreadable, wrong_size
+from netspec.data.manifest import Manifest, load_manifest
+from netspec.data.pictures import SUFFIXES, read_picture
+from netspec.errors import DataError
+
+MISSING = "shards are read through webdataset: pip install 'netspec-compiler[shards]'"
+PACK = "make shards with `netspec pack DATA -o DIR`, then give shards:DIR"
+NAMES = "name shards of both, such as 'DIR/{train-{000000..000012},val-000000}.tar'"
+AGAIN = "copy or pack it again"
+BLOCK = 512
+"""Headers and files in a tar file begin at its multiples; a block of zeros is its end."""
+
+
+class _Entry(NamedTuple):
+    shard: int
+    offset: int
+    size: int
+    label: int
+    key: str
+
+
+class Shards(Dataset):
+    """One split: pictures [H, W, 3], each read at its place."""
+
+    def __init__(
+        self,
+        source: str,
+        use: str,
+        classes: tuple[str, ...],
+        paths: list[Path],
+        entries: list[_Entry],
+        digests: list[str],
+    ) -> None:
+        """Digests are those of the shards, where they are known."""
+        super().__init__(split_name(source, len(entries), use), classes)
+        self._paths = paths
+        self._keys = [entry.key for entry in entries]
+        self._places = np.array([entry[:4] for entry in entries], np.int64)
+        self._digests = digests
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def example(self, number: int) -> Example:
+        shard, offset, size, label = map(int, self._places[number])
+        path = self._paths[shard]
+        try:
+            with path.open("rb") as file:
+                file.seek(offset)
+                data = file.read(size)
+        except OSError as error:
+            raise unreadable(path, error) from None
+        picture = read_picture(io.BytesIO(data), f"{self._keys[number]} in {path}")
+        return Example(np.asarray(picture), label)
+
+    def contents(self) -> Iterable[bytes]:
+        """The key, label and size of each picture; of packed ones the shards' digests as well."""
+        for key, (_, _, size, label) in zip(self._keys, self._places.tolist(), strict=True):
+            yield b"%d %d " % (label, size) + os.fsencode(key)
+        yield from map(str.encode, self._digests)
+
+
+def open_shards(place: str) -> Splits:
+    """Shards for training and validation, told apart by ``train`` or ``val`` in their names.
+
+    Args:
+        place: a folder with ``train-*.tar`` and ``val-*.tar``, or names with braces and wildcards.
+
+    Raises:
+        DataError: shards are missing, truncated or corrupt, or not packed to the end.
+    """
+    train, validation = _by_use(_paths(place))
+    manifest = _manifest([*train, *validation])
+    indexes = [_index(paths, manifest) for paths in (train, validation)]
+    if manifest is None:
+        largest = max(entry.label for entries in indexes for entry in entries)
+        classes = tuple(str(label) for label in range(largest + 1))
+    else:
+        classes = manifest.classes
+    digests = [
+        [manifest.shards[path.name].sha256 for path in paths] if manifest else []
+        for paths in (train, validation)
+    ]
+    return Splits(
+        Shards(place, "training", classes, train, indexes[0], digests[0]),
+        Shards(place, "validation", classes, validation, indexes[1], digests[1]),
+    )
+
+
+def _paths(place: str) -> list[Path]:
+    """The shards that a folder has or a pattern names, all of them there."""
+    folder = Path(place).expanduser()
+    found = _in_folder(folder) if folder.is_dir() else _by_pattern(os.path.expanduser(place))
+    missing = [str(path) for path in found if not path.is_file()]
+    if missing or not found:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise DataError(f"missing shards: {shown or place}: {PACK}")
+    return found
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    manifest = load_manifest(folder)
+    if manifest is not None:
+        return [folder / name for name in sorted(manifest.shards)]
+    found = sorted(folder.glob("train-*.tar")) + sorted(folder.glob("val-*.tar"))
+    if not found:
+        raise DataError(f"{folder} has no train-*.tar and no val-*.tar: {PACK}")
+    return found
+
+
+def _by_pattern(pattern: str) -> list[Path]:
+    try:
+        from braceexpand import braceexpand
+    except ImportError:
+        raise DataError(MISSING) from None
+    try:
+        names = list(braceexpand(pattern))
+    except ValueError:
+        raise DataError(f"shards:{pattern}: a brace is not closed: {NAMES}") from None
+    return [Path(n) for name in names for n in (sorted(glob(name)) if has_magic(name) else [name])]
+
+
+def _by_use(paths: list[Path]) -> tuple[list[Path], list[Path]]:
+    found: dict[str, list[Path]] = {"train": [], "val": []}
+    for path in paths:
+        match = re.search("train|val", path.name)
+        if match is None:
+            raise DataError(f"{path}: its name has neither `train` nor `val` in it: rename it")
+        found[match.group()].append(path)
+    for word, some in found.items():
+        if not some:
+            raise DataError(f"no shard has `{word}` in its name: {NAMES}")
+    return found["train"], found["val"]
+
+
+def _manifest(paths: list[Path]) -> Manifest | None:
+    """What `netspec pack` noted of these shards; None where others made them."""
+    folder = paths[0].parent
+    manifest = load_manifest(folder)
+    if manifest is None:
+        return None
+    if not manifest.is_finished:
+        raise DataError(
+            f"{folder} is not packed to the end: run `netspec pack {manifest.source} -o {folder} "
+            f"--size {manifest.size}` again, which goes on where it stopped"
+        )
+    for path in paths:
+        if path.parent != folder or path.name not in manifest.shards:
+            raise DataError(f"{path} is not in {folder / 'pack.json'}: keep other shards elsewhere")
+        expected, found = manifest.shards[path.name].bytes, path.stat().st_size
+        if found != expected:
+            raise wrong_size(path, found, expected, "remove it and run `netspec pack` again")
+    return manifest
+
+
+def _index(paths: list[Path], manifest: Manifest | None) -> list[_Entry]:
+    found = [entry for i, path in enumerate(paths) for entry in _entries(i, path)]
+    if not found:
+        raise DataError(f"{paths[0].parent}: there are no pictures in {len(paths)} shards: {PACK}")
+    classes = len(manifest.classes) if manifest else None
+    for entry in found:
+        if classes is not None and entry.label >= classes:
+            raise DataError(
+                f"{paths[entry.shard]}: the label of {entry.key} is {entry.label}, and pack.json "
+                f"has {classes} classes: the shard is corrupt; {AGAIN}"
+            )
+    return found
+
+
+def _entries(number: int, path: Path) -> Iterator[_Entry]:
+    """The examples of a shard, in its order."""
+    try:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            for key, members in _samples(path, tar):
+                picture, label = _picture_and_label(path, key, members)
+                file.seek(label.offset_data)
+                y = _label(path, label, file.read(label.size))
+                yield _Entry(number, picture.offset_data, picture.size, y, key)
+            _require_an_end(path, file, tar)
+    except tarfile.TarError as error:
+        raise DataError(
+            f"{path} is truncated or corrupt, or compressed (then unpack it): {error}; {AGAIN}"
+        ) from None
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def _require_an_end(path: Path, file: IO[bytes], tar: tarfile.TarFile) -> None:
+    """See that what follows the last file is the end: tarfile stops at a spoilt header as well."""
+    members = tar.getmembers()
+    end = members[-1].offset_data + members[-1].size if members else 0
+    file.seek(-(-end // BLOCK) * BLOCK)
+    if file.read(BLOCK) != bytes(BLOCK):
+        after = f" after {members[-1].name}" if members else ""
+        raise DataError(f"{path} is truncated or corrupt{after}: {AGAIN}")
+
+
+def _samples(path: Path, tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+    """Files that follow each other and have a key in common, by the rest of their names."""
+    try:
+        from webdataset.tariterators import base_plus_ext
+    except ImportError:
+        raise DataError(MISSING) from None
+    current, members = "", dict[str, tarfile.TarInfo]()
+    for member in tar:
+        key, extension = base_plus_ext(member.name)
+        if not member.isreg() or key is None:
+            continue
+        if key != current and members:
+            yield current, members
+            members = {}
+        if extension.lower() in members:
+            raise DataError(f"{path} is corrupt: it has two {member.name}; {AGAIN}")
+        current = key
+        members[extension.lower()] = member
+    if members:
+        yield current, members
+
+
+def _picture_and_label(
+    path: Path, key: str, members: dict[str, tarfile.TarInfo]
+) -> tuple[tarfile.TarInfo, tarfile.TarInfo]:
+    pictures = [member for extension, member in members.items() if f".{extension}" in SUFFIXES]
+    if len(pictures) != 1 or "cls" not in members:
+        raise DataError(
+            f"{path}: {key} has the files {', '.join(members)}: a sample is one picture "
+            f"({', '.join(SUFFIXES)}) and the number of its class in {key}.cls, side by side"
+        )
+    return pictures[0], members["cls"]
+
+
+def _label(path: Path, member: tarfile.TarInfo, text: bytes) -> int:
+    stripped = text.strip()
+    if not (stripped.isdigit() and len(stripped) < 10):
+        raise DataError(f"{path}: {member.name} holds {text[:20]!r}, not the number of a class")
+    return int(stripped)

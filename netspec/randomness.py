@@ -1,0 +1,144 @@
+"""Counter-based randomness: a number is a function of what it is for, not of who draws it, or when.
+
+Philox (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3") turns a key
+and a counter into random bits.  The key is made of the seed and a purpose, the counter says which
+step, sample and value: so crops, orders and dropout masks are the same whatever the number of
+workers, ranks or columns, and after a resume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def _key(seed: int, purpose: str, words: int) -> list[int]:
+    """A key of 64-bit words for one purpose of one seed."""
+    text = f"{seed} {purpose}".encode()
+    digest = blake2b(text, digest_size=8 * words).digest()
+    return [int.from_bytes(digest[8 * i : 8 * i + 8], "little") for i in range(words)]
+
+
+def generator(seed: int, purpose: str, *counter: int) -> np.random.Generator:
+    """A generator of its own for a purpose, such as ``"augment"``, and up to three counters.
+
+    Args:
+        seed: of the run.
+        purpose: what is drawn; purposes are independent of each other.
+        counter: what it is drawn for, such as the epoch and the example; each below 2**64.
+    """
+    assert len(counter) <= 3, "the last word of the counter counts what is drawn"
+    place = [0, *counter, *[0] * (3 - len(counter))]
+    bits = np.random.Philox(key=np.array(_key(seed, purpose, 2), np.uint64), counter=place)
+    return np.random.Generator(bits)
+
+
+# ------------------------------------------------------------------------------- dropout's masks
+
+
+@dataclass(frozen=True)
+class _Masks:
+    seed: int
+    step: int
+    samples: Tensor
+
+
+_masks: ContextVar[_Masks | None] = ContextVar("masks", default=None)
+
+
+@contextmanager
+def masks(seed: int, step: int, samples: Tensor) -> Iterator[None]:
+    """While it is on, dropout is a function of seed, step, layer and sample.
+
+    Args:
+        seed: of the run.
+        step: of training, counted from its beginning; below 2**32.
+        samples: [N], the number of each image of the batch, 0 <= number < 2**32: its place in the
+            global batch, or in the data.
+    """
+    token = _masks.set(_Masks(seed, step, samples))
+    try:
+        yield
+    finally:
+        _masks.reset(token)
+
+
+def keep(x: Tensor, rate: float, layer: str, column: int = 0) -> Tensor:
+    """Which values of ``x`` dropout keeps: a bool like ``x``, false with probability ``rate``.
+
+    Within :func:`masks` the same on every device, and for every part of a batch or of its
+    channels; elsewhere from PyTorch's own generator.
+
+    Args:
+        x: [N, C, H, W] or [N, C].
+        rate: 0 <= rate < 1, to within 2**-32.
+        layer: the name of the stage that drops.
+        column: which part of the layer's channels ``x`` has, of equal ones (AlexNet, section 3.2).
+
+    Raises:
+        ValueError: there are not as many images as samples.
+    """
+    import torch
+    from torch.overrides import handle_torch_function, has_torch_function_unary
+
+    if has_torch_function_unary(x):  # a proxy of torch.fx, which records the call
+        kept: Tensor = handle_torch_function(keep, (x,), x, rate, layer, column)
+        return kept
+    given = _masks.get()
+    if given is None:
+        return torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - rate)
+    if len(given.samples) != len(x):
+        raise ValueError(f"{layer}: masks for {len(given.samples)} samples, and {len(x)} images")
+    values = x.shape[1:].numel()
+    first = column * values
+    key = _key(given.seed, f"dropout {layer}", 1)[0]
+    samples = given.samples.to(x.device, torch.int64)
+    bits = _philox_of(samples, first // 4, -(-(first + values) // 4), given.step, key)
+    drawn = bits[:, first % 4 : first % 4 + values]
+    return (drawn >= round(rate * 2**32)).reshape(x.shape)
+
+
+def _philox_of(samples: Tensor, first: int, last: int, step: int, key: int) -> Tensor:
+    """Random 32-bit words [N, 4 (last - first)], as int64, for the counters (place, sample, step).
+
+    A column of each operand stays as narrow as it can for the first two rounds, by broadcasting.
+    """
+    import torch
+
+    places = torch.arange(first, last, device=samples.device)[None, :]
+    zero = places.new_zeros(1, 1)
+    words = philox(places, samples[:, None], zero + step, zero, key)
+    return torch.stack(words, dim=2).flatten(1)
+
+
+_MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
+_WEYL = 0x9E3779B9, 0xBB67AE85
+_ROUNDS = 10
+_LOW = 0xFFFFFFFF
+
+
+def philox(a: Tensor, b: Tensor, c: Tensor, d: Tensor, key: int) -> tuple[Tensor, ...]:
+    """Philox4x32-10 of a counter of four 32-bit words, with a key of 64 bits.
+
+    Words are int64 tensors, because PyTorch has few operations on unsigned ones; they broadcast.
+    """
+    k0, k1 = key & _LOW, key >> 32
+    for _ in range(_ROUNDS):
+        first, second = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]  # modulo 2**64, sign and all
+        a, b, c, d = (
+            ((second >> 32) & _LOW) ^ b ^ k0,
+            second & _LOW,
+            ((first >> 32) & _LOW) ^ d ^ k1,
+            first & _LOW,
+        )
+        k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
+    return a, b, c, d

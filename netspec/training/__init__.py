@@ -1,0 +1,1 @@
+"""Training: what a spec's ``train`` section says, run on data."""

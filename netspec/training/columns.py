@@ -1,0 +1,117 @@
+"""A net on several ranks: what each of them computes, and its part of the parameters.
+
+Parameters of a column have the names of the spec, and are slices of its own along their first axis:
+the kernels that the column has.  What is saved and loaded is the spec's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch.distributed as dist
+from torch import Tensor
+
+from netspec import collectives
+from netspec.graph import Graph
+from netspec.naming import parameter_names
+from netspec.net import Net
+from netspec.passes import exchange, synchronise
+from netspec.training.parallel import Ranks
+
+
+class Part(NamedTuple):
+    """A column's part of a tensor of the spec: ``length`` long from ``start`` on, of ``whole``."""
+
+    start: int
+    length: int
+    whole: int
+
+
+class Spread:
+    """A net spread over ranks.
+
+    Attributes:
+        net: what this rank computes; the net itself on a rank that is alone.
+
+    Args:
+        net: the net of the spec.
+        ranks: that train it together.  ``columns`` is 1 where each has the whole net, or else the
+            number that the spec says.
+    """
+
+    def __init__(self, net: Net, ranks: Ranks) -> None:
+        self.ranks = ranks
+        self.net = net
+        if ranks.processes > 1:
+            self.net = _with_graph(net, _graph_of(net.graph, ranks, ranks.column))
+        self._parts = _parts(net.graph, ranks)
+
+    def part(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """This rank's part of the spec's tensors, or of others of their names and sizes."""
+        column = self.ranks.column
+        return {name: self._own(tensor, name, column) for name, tensor in tensors.items()}
+
+    def _own(self, tensor: Tensor, name: str, column: int) -> Tensor:
+        if name not in self._parts:
+            return tensor
+        part = self._parts[name][column]
+        return tensor.narrow(0, part.start, part.length).clone()
+
+    def whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The spec's tensors, of the parts that the columns have; each column has to ask."""
+        return {name: self._joined(tensor, name) for name, tensor in tensors.items()}
+
+    def _joined(self, mine: Tensor, name: str) -> Tensor:
+        if name not in self._parts:
+            return mine
+        parts, group = self._parts[name], collectives.GROUPS["column"]
+        joined = mine.new_empty(parts[0].whole, *mine.shape[1:])
+        for column, part in enumerate(parts):  # which need not be of one size
+            piece = joined.narrow(0, part.start, part.length)
+            if column == self.ranks.column:
+                piece.copy_(mine.detach())
+            dist.broadcast(piece, group=group, group_src=column)
+        return joined
+
+
+def _graph_of(graph: Graph, ranks: Ranks, column: int) -> Graph:
+    """The graph of one column, its batch normalisations over all ranks' images."""
+    made = graph.copy()
+    if ranks.columns > 1:
+        exchange.rewrite(made, column)
+    if ranks.ranks > 1:
+        synchronise.rewrite(made)
+    made.verify()
+    return made
+
+
+def _parts(graph: Graph, ranks: Ranks) -> dict[str, list[Part]]:
+    """The part of each column, for every tensor that the columns divide."""
+    wholes = {name: held.shape for name, held, _ in parameter_names(graph)}
+    found: dict[str, list[Part]] = {}
+    if ranks.columns == 1:
+        return found
+    for column in range(ranks.columns):
+        for name, held, _ in parameter_names(_graph_of(graph, ranks, column)):
+            if held.shape != wholes[name]:
+                before = found.setdefault(name, [])
+                start = before[-1].start + before[-1].length if before else 0
+                before.append(Part(start, held.shape[0], wholes[name][0]))
+    return found
+
+
+def _with_graph(net: Net, graph: Graph) -> Net:
+    return Net(
+        net.name,
+        net.title,
+        graph,
+        net.source,
+        net.settings,
+        notes=net.notes,
+        claims=net.claims,
+        documents=net.documents,
+        recipe=net.recipe,
+        files=net.files,
+        seconds=net.seconds,
+    )

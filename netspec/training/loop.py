@@ -1,0 +1,316 @@
+"""The training loop, as the AlexNet paper describes it: batch after batch, epoch after epoch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netspec.data import Splits
+from netspec.errors import DataError
+from netspec.randomness import masks
+from netspec.training import parallel
+from netspec.training.augment import for_training
+from netspec.training.batches import Batch, Batches, InOrder
+from netspec.training.checkpoint import Counts
+from netspec.training.learner import Learner, first_checkpoint
+from netspec.training.loss import loss
+from netspec.training.metrics import Epoch, Metrics, read_metrics
+from netspec.training.parallel import Ranks
+from netspec.training.progress import Moment, Pace, Report
+from netspec.training.run import Run, is_run
+from netspec.training.settings import Settings, batch_of, epochs_of
+from netspec.training.stopping import Stopped, Stopping
+from netspec.training.testing import VIEWS, Errors, answered, centre, counted, place_of
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+        run: its directory.
+        name: of the net.
+        epochs, steps: how many there were.
+        top1, top5: the errors on the validation set behind the last epoch, in percent.
+        seconds: that it learned, pauses left out.
+    """
+
+    run: Path
+    name: str
+    epochs: int
+    steps: int
+    top1: float
+    top5: float
+    seconds: float
+
+
+def train(settings: Settings, directory: Path, *, report: Report | None = None) -> Result:
+    """Train a net by its recipe, in a directory that is made for it.
+
+    A process that torchrun has started again goes on with the run that is there.
+
+    Raises:
+        SpecError: the spec has mistakes.
+        DataError: something that the run needs is missing, or it cannot go on.
+        Stopped: somebody asked it to end; it has saved where it is.
+    """
+    with parallel.start(settings.device, columns=settings.columns) as ranks:
+        if ranks.is_first and not (_is_started_again() and is_run(directory)):
+            Run.create(directory, settings)
+        ranks.wait()
+        return _learn(Run.open(directory), ranks, report or Report())
+
+
+def resume(directory: Path, *, report: Report | None = None) -> Result:
+    """Go on with a run as if it had never been interrupted; on a CPU to the bit.
+
+    Raises:
+        DataError, Stopped: as :func:`train`.
+    """
+    run = Run.open(directory)
+    with parallel.start(run.settings.device, columns=run.settings.columns) as ranks:
+        return _learn(run, ranks, report or Report())
+
+
+def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
+    lock = run.locked() if ranks.is_first else nullcontext()
+    with lock, _threads(run.threads), _determinism(run.settings), Stopping() as stopping:
+        if not run.is_finished:
+            splits = run.splits()
+            if ranks.is_first:
+                _begin(run, splits, report)
+            ranks.wait()
+            loop = _Loop(run, splits, ranks, report if ranks.is_first else Report(), stopping)
+            try:
+                loop.run_epochs()
+            finally:
+                loop.close()
+    ranks.wait()
+    last = read_metrics(run.directory)[-1]
+    done = last.epoch, last.steps, last.top1, last.top5, last.seconds
+    return Result(run.directory, run.net.name, *done)
+
+
+def _begin(run: Run, splits: Splits, report: Report) -> None:
+    """Write what a run goes on from, once: statistics of its data, and its first checkpoint."""
+    run.measure(splits.train, report.note)
+    if run.checkpoint.is_file():
+        return
+    first, said = first_checkpoint(run)
+    for line in said:
+        report.note(line)
+    if 0 in run.settings.snapshots:
+        run.save_snapshot(first.model, 0)
+    first.save(run.checkpoint)
+
+
+class _Loop:
+    """A run that goes on in this process, one of ``ranks``."""
+
+    def __init__(
+        self, run: Run, splits: Splits, ranks: Ranks, report: Report, stopping: Stopping
+    ) -> None:
+        recipe, settings, statistics = run.recipe, run.settings, run.statistics()
+        self.run, self.recipe, self.ranks = run, recipe, ranks
+        self.report, self.stopping = report, stopping
+        self.learner = Learner(run, ranks)
+        self.state = self.learner.state
+        if ranks.is_first:
+            run.keep_plan(self.learner.trainee.model)
+        prepare, augment = for_training(recipe, run.shape, statistics)
+        shared: dict[str, Any] = {
+            "workers": settings.workers,
+            "rank": ranks.rank,
+            "ranks": ranks.ranks,
+        }
+        self.batches = Batches(
+            splits.train,
+            prepare,
+            augment,
+            run.shape,
+            batch=batch_of(recipe),
+            seed=settings.seed,
+            pinned=ranks.device != "cpu",
+            **shared,
+        )
+        view = run.view(centre)
+        self.tests = InOrder(splits.validation, view, run.shape, batch=VIEWS, **shared)
+        self.metrics = (
+            Metrics(run.directory, self.state.epoch, self.step_number) if ranks.is_first else None
+        )
+        left = epochs_of(recipe) * self.batches.steps - self.step_number
+        self.pace = Pace(left, self.state.seconds)
+        self.saved_step, self.saved_at = self.step_number, self.pace.seconds()
+        report.begin(run, self.batches.steps, self.state)
+
+    @property
+    def step_number(self) -> int:
+        """Steps since the run began."""
+        return self.state.epoch * self.batches.steps + self.state.steps
+
+    def run_epochs(self) -> None:
+        """Learn until the last epoch, or until the schedule says that it is over."""
+        while self.state.epoch < epochs_of(self.recipe) and not self.learner.schedule.finished:
+            self.learn()
+            self.test()
+        weights = self.learner.weights()
+        if self.ranks.is_first:
+            self.run.save_weights(weights)
+
+    def learn(self) -> None:
+        """Go through the training set once, or through what is left of it."""
+        self.learner.set_rate()
+        self.pace.begin_epoch(self.batches.waited)
+        for batch in self.batches.epoch(self.state.epoch, self.state.steps):
+            counts = self.step(batch)
+            self.state.steps += 1
+            self.state.counts = self.state.counts.plus(counts)
+            self.pace.step(counts.images)
+            for fault in batch.faults:
+                self.report.note(fault)
+            self.report.step(self.moment())
+            is_due = self.pace.seconds() > self.saved_at + self.run.settings.checkpoint_every
+            asked, due = self.ranks.most(self.stopping.asked, self.ranks.is_first and is_due)
+            if asked or due:
+                self.save()
+            if asked:
+                raise Stopped(asked)
+
+    def step(self, batch: Batch) -> Counts:
+        """Forward, backward, update."""
+        images, labels = self.learner.placed(batch.images, batch.labels)
+        total = int(self.sum([len(labels)])[0])
+        with masks(self.run.settings.seed, self.step_number, batch.numbers):
+            logits, heads = self.learner.trainee(images)
+        value = loss(self.run.net, self.recipe, logits, heads, labels, total=max(total, 1))
+        value.backward()  # type: ignore[no-untyped-call]
+        self.ranks.average(self.learner.parameters)
+
+        wrong = (place_of(logits.detach(), labels, self.learner.answers_by) > 1).sum()
+        mean, missed, corrupt = self.sum([value.detach(), wrong, len(batch.faults)])
+        if not isfinite(mean):
+            raise self.diverged(f"the loss of step {self.step_number + 1:,}")
+        self.learner.optimizer.step()
+        self.learner.optimizer.zero_grad()
+        return Counts(total, mean * total, int(missed), int(corrupt))
+
+    def test(self) -> None:
+        """Test behind an epoch, tell of it, and be ready for the next."""
+        speed, waiting = self.pace.images_per_second(), self.pace.waiting(self.batches.waited)
+        errors, counts = self.errors(), self.state.counts
+        row = Epoch(
+            epoch=self.state.epoch + 1,
+            steps=self.step_number,
+            lr=self.learner.lr,
+            loss=counts.mean_loss,
+            train_error=counts.error,
+            top1=errors.top1,
+            top5=errors.top5,
+            images_per_second=speed,
+            waiting=waiting,
+            corrupt=counts.corrupt,
+            seconds=self.pace.seconds(),
+        )
+        if self.metrics is not None:
+            self.metrics.add(row)
+        if row.epoch in self.run.settings.snapshots:
+            weights = self.learner.weights()
+            if self.ranks.is_first:
+                self.run.save_snapshot(weights, row.epoch)
+        self.learner.schedule.after_epoch(self.state.epoch, errors.top1)
+        self.state.schedule = self.learner.schedule.state()
+        self.state.epoch, self.state.steps, self.state.counts = row.epoch, 0, Counts()
+        self.save()
+        self.report.epoch(row, self.pace.left())
+
+    def errors(self) -> Errors:
+        """The errors on the validation set, by the centres of its images."""
+        found = torch.zeros(3, dtype=torch.int64)
+        for batch, outputs in answered(self.learner.test, self.tests):
+            found += counted(place_of(outputs, batch.labels, self.learner.answers_by))
+        return Errors(*map(int, self.sum(found.tolist())))
+
+    def save(self) -> None:
+        """Write a checkpoint, of weights that something can come of."""
+        if not self.learner.is_finite():
+            raise self.diverged(f"a weight behind step {self.step_number:,}")
+        self.state.seconds = self.saved_at = self.pace.seconds()
+        self.saved_step = self.step_number
+        checkpoint = self.learner.checkpoint()
+        if self.ranks.is_first:
+            checkpoint.save(self.run.checkpoint)
+
+    def diverged(self, what: str) -> DataError:
+        """The error of a run whose values are not finite any more."""
+        return DataError(
+            f"{what} is not finite: begin another run with a smaller rate, such as "
+            f"--lr {self.learner.lr / 10:g}, or other initial weights, --init; the last good ones, "
+            f"behind step {self.saved_step:,}, stay in {self.run.checkpoint}"
+        )
+
+    def sum(self, numbers: Sequence[Tensor | float]) -> list[float]:
+        """Each number, added over all ranks."""
+        held = torch.tensor(numbers, dtype=torch.float64, device=self.ranks.device)
+        found: list[float] = self.ranks.sum(held).tolist()
+        return found
+
+    def moment(self) -> Moment:
+        """How far the run is."""
+        state = self.state
+        return Moment(
+            epoch=state.epoch + 1,
+            step=state.steps,
+            steps=self.batches.steps,
+            loss=state.counts.mean_loss,
+            error=state.counts.error,
+            images_per_second=self.pace.images_per_second(),
+            waiting=self.pace.waiting(self.batches.waited),
+            left=self.pace.left(),
+        )
+
+    def close(self) -> None:
+        """End the processes that load data, and close what is open."""
+        self.batches.close()
+        self.tests.close()
+        self.report.end()
+        if self.metrics is not None:
+            self.metrics.close()
+
+
+def _is_started_again() -> bool:
+    """Whether torchrun has started this process again, because one of them ended."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Within, a CPU computes with so many threads: sums are split by them, and round so."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _determinism(settings: Settings) -> Iterator[None]:
+    """Within, PyTorch refuses what may differ from run to run, if that is asked for."""
+    if not settings.is_deterministic:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -1,0 +1,98 @@
+"""Stochastic gradient descent as the AlexNet paper writes it (section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch.nn import Module
+
+from netspec.graph import Graph
+from netspec.net import Net
+from netspec.recipe import Assigned, Decay, Rate, Recipe
+from netspec.recipe import Sgd as SgdStep
+from netspec.training.initial import held_by
+
+
+class Sgd(torch.optim.Optimizer):
+    """v := momentum v - decay lr w - lr dL/dw;  w := w + v.
+
+    The rate stands inside v.  PyTorch's SGD keeps it outside, u := momentum u + decay w + dL/dw and
+    w := w - lr u, which is the same while the rate is constant; when it changes, here the velocity
+    that is left goes on with the old rate, there at once with the new one.
+
+    A group has ``lr``, a factor ``rate`` of it, ``momentum``, ``decay``, and the ``names`` of its
+    parameters; the state of a parameter is its ``velocity``.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        *,
+        lr: float,
+        momentum: float = 0.0,
+        decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay, "rate": 1.0})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient."""
+        assert closure is None, "one evaluation a step"
+        for group in self.param_groups:
+            held = [w for w in group["params"] if w.grad is not None]
+            if not held:
+                continue
+            rate = group["lr"] * group["rate"]
+            gradients = [w.grad for w in held]
+            velocities = [self._velocity(w) for w in held]
+            torch._foreach_mul_(velocities, group["momentum"])
+            if group["decay"]:
+                torch._foreach_add_(velocities, held, alpha=-group["decay"] * rate)
+            torch._foreach_add_(velocities, gradients, alpha=-rate)
+            torch._foreach_add_(held, velocities)
+
+    def _velocity(self, w: torch.Tensor) -> torch.Tensor:
+        state = self.state[w]
+        if "velocity" not in state:
+            state["velocity"] = torch.zeros_like(w)
+        found: torch.Tensor = state["velocity"]
+        return found
+
+
+def optimizer(net: Net, model: Module, recipe: Recipe) -> Sgd:
+    """The optimiser that a recipe says, over the parameters of a model of the net."""
+    (step,) = recipe.optimizer
+    assert isinstance(step, SgdStep)
+    return Sgd(groups(net, model, recipe), lr=step.lr, momentum=step.momentum, decay=step.decay)
+
+
+def groups(net: Net, model: Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Groups of parameters that learn and decay alike, in the order of the model.
+
+    Every ``rate`` that holds for a parameter multiplies: one without ``for``, one for ``bias`` or
+    ``weight`` (whatever is not a bias), and one for its row.  So does every ``decay``.
+    """
+    (step,) = recipe.optimizer
+    assert isinstance(step, SgdStep)
+    rates, decays = (_factors(net.graph, given) for given in (recipe.rate, recipe.decay))
+    found: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        rate, decay = rates[name], step.decay * decays[name]
+        empty = {"params": [], "names": [], "rate": rate, "decay": decay}
+        group = found.setdefault((rate, decay), empty)
+        group["params"].append(parameter)
+        group["names"].append(name)
+    return list(found.values())
+
+
+def _factors(graph: Graph, given: Sequence[Assigned]) -> dict[str, float]:
+    """The product of the factors that hold for each tensor of a net, by name."""
+    factors = {}
+    for held in held_by(graph):
+        holds = {held.row, "bias" if held.is_bias else "weight"}
+        steps = [a.step for a in given if not a.rows or holds & set(a.rows)]
+        factors[held.name] = prod(s.factor for s in steps if isinstance(s, Rate | Decay))
+    return factors

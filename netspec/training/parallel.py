@@ -1,0 +1,201 @@
+"""Ranks: the processes that train one net together, as torchrun starts them.
+
+They form a mesh of two axes, ``data`` x ``column``: along the first each rank has a part of every
+batch, along the second a part of the net (``netspec/training/columns.py``).  A process that is
+alone is a mesh of one, and everything here does nothing.
+
+Gradients are added in buckets that never change.  PyTorch's DistributedDataParallel orders its
+buckets anew after the first step: with three ranks and more a resumed run would round otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from netspec import collectives
+from netspec.errors import DataError
+from netspec.training.leaving import introduce, leave
+
+BUCKET = 25 * 2**20
+"""Bytes of gradients that are added in one call."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """One process among those that train a net.
+
+    Attributes:
+        rank: which part of each batch it has, of ``ranks`` parts.
+        column: which column of the net it has, of ``columns``.
+        device: where it computes, ``cpu`` or ``cuda:N``.
+        store: where it met the others; None if there are none.
+    """
+
+    rank: int = 0
+    ranks: int = 1
+    column: int = 0
+    columns: int = 1
+    device: str = "cpu"
+    store: Store | None = None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the one that writes and prints."""
+        return self.number == 0
+
+    @property
+    def number(self) -> int:
+        """Which process it is among all, as torchrun counts them."""
+        return self.rank * self.columns + self.column
+
+    @property
+    def processes(self) -> int:
+        """How many there are."""
+        return self.ranks * self.columns
+
+    def average(self, parameters: Iterable[Tensor]) -> None:
+        """Add the gradients of all ranks up, in place; one that is missing counts as zero.
+
+        Each rank divides its loss by the images of the whole batch, so that the sum is the gradient
+        of the mean, however uneven the parts are, and even where a part is empty.
+        """
+        if self.ranks == 1:
+            return
+        gradients = []
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
+        for bucket in _buckets(gradients):
+            joined = torch.cat([gradient.reshape(-1) for gradient in bucket])
+            dist.all_reduce(joined, group=collectives.GROUPS["data"])
+            pieces = joined.split_with_sizes([gradient.numel() for gradient in bucket])
+            for gradient, piece in zip(bucket, pieces, strict=True):
+                gradient.copy_(piece.view_as(gradient))
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Add a tensor of all ranks up, in place; columns have the same images, and count once."""
+        if self.ranks > 1:
+            dist.all_reduce(tensor, group=collectives.GROUPS["data"])
+        return tensor
+
+    def most(self, *numbers: int) -> list[int]:
+        """The greatest of each number over all processes: what one of them wants, all do."""
+        held = torch.tensor(numbers, device=self.device)
+        if self.processes > 1:
+            dist.all_reduce(held, dist.ReduceOp.MAX)
+        found: list[int] = held.tolist()
+        return found
+
+    def same(self, tensors: Iterable[Tensor]) -> None:
+        """Copy the tensors of the first rank, of each column, to all others, in place."""
+        if self.ranks == 1:
+            return
+        group = collectives.GROUPS["data"]
+        for tensor in tensors:
+            held = tensor.detach().contiguous()
+            dist.broadcast(held, group=group, group_src=0)
+            tensor.detach().copy_(held)
+
+    def wait(self) -> None:
+        """Wait until every process has come here."""
+        if self.processes > 1:
+            dist.barrier()
+
+    def close(self) -> None:
+        """Leave the others; nothing can be done together any more."""
+        if dist.is_initialized():
+            collectives.GROUPS.clear()
+            dist.destroy_process_group()
+
+    def __enter__(self) -> Ranks:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave the others, and tell them why.
+
+        Raises:
+            DataError: this rank cannot go on because of another, which is named.
+        """
+        found = ""
+        if error is not None and self.store is not None:
+            found = leave(self.store, self.number, self.processes, error)
+        self.close()
+        if found:
+            raise DataError(found) from error
+
+
+def _buckets(gradients: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Gradients in their order, as many at once as a bucket holds, and one at least."""
+    bucket: list[Tensor] = []
+    held = 0
+    for gradient in gradients:
+        if bucket and (held + gradient.nbytes > BUCKET or gradient.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, held = [], 0
+        bucket.append(gradient)
+        held += gradient.nbytes
+    if bucket:
+        yield bucket
+
+
+def is_first() -> bool:
+    """Whether this process is the one that prints, whether it has met others or not."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
+    """Meet the other processes that torchrun started; a process by itself meets nobody.
+
+    Args:
+        device: ``cpu`` (gloo) or ``cuda`` (NCCL; each process of a machine takes a GPU).
+        columns: how many ranks share one net.
+
+    Raises:
+        DataError: the number of processes is no multiple of ``columns``.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes % columns:
+        raise DataError(
+            f"{columns} columns need {columns} processes, or a multiple, and there "
+            f"{'is' if processes == 1 else 'are'} {processes}: "
+            f"torchrun --nproc-per-node {columns} -m netspec train ..."
+        )
+    if processes == 1:
+        return Ranks(device=device)
+    is_gpu = device.startswith("cuda")
+    if is_gpu:
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        torch.cuda.set_device(device)
+    kept, number, _ = next(rendezvous("env://"))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = PrefixStore(f"attempt {attempt}", kept)  # torchrun's own has what the last one left
+    dist.init_process_group(
+        "nccl" if is_gpu else "gloo", store=store, rank=number, world_size=processes
+    )
+    introduce(store, number)
+    mesh = init_device_mesh(
+        "cuda" if is_gpu else "cpu",
+        (processes // columns, columns),
+        mesh_dim_names=("data", "column"),
+    )
+    for name, ranks in (("data", processes // columns), ("column", columns)):
+        if ranks > 1:
+            collectives.GROUPS[name] = mesh.get_group(name)
+    rank, column = divmod(number, columns)
+    return Ranks(rank, processes // columns, column, columns, device, store)

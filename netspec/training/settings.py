@@ -1,0 +1,130 @@
+"""What a run is asked for: a spec, data, a seed, and what is to differ from the spec's recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from netspec.errors import DataError
+from netspec.net import Net
+from netspec.recipe import Assigned, Batch, Epochs, Recipe, Sgd, Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that a run depends on, beside the text of its spec and the data; kept in ``run.json``.
+
+    Attributes:
+        spec: the path of a ``.net`` file, or a bundled name.
+        data: a data set, as :func:`netspec.data.open_data` takes it.
+        parameters: of the net, as ``--set`` gives them.
+        seed: of weights, order, augmentation and dropout.
+        epochs, batch, lr, decay: in place of what the recipe says; None keeps that.
+        init: a preset of initial weights, such as ``author``, in place of the recipe's.
+        init_from: a run whose weights are taken where name and shape match.
+        is_augmented: whether images are augmented as the recipe says.
+        workers: processes that load data; 0 loads it between the steps.
+        device: ``cpu`` or ``cuda``.
+        dtype: ``float32`` or ``float64``, of parameters and activations.
+        snapshots: epochs behind which the weights are kept; 0 is before the first.
+        checkpoint_every: seconds between checkpoints, beside the one at the end of an epoch.
+        columns: processes that share one net, as its spec's ``columns`` says; 1 has all of it.
+        is_deterministic: whether PyTorch has to refuse what may differ from run to run on a GPU.
+    """
+
+    spec: str
+    data: str
+    parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    seed: int = 0
+    epochs: int | None = None
+    batch: int | None = None
+    lr: float | None = None
+    decay: float | None = None
+    init: str | None = None
+    init_from: str | None = None
+    is_augmented: bool = True
+    workers: int = 0
+    device: str = "cpu"
+    dtype: str = "float32"
+    snapshots: tuple[int, ...] = ()
+    checkpoint_every: float = 300.0
+    columns: int = 1
+    is_deterministic: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"snapshots": list(self.snapshots)}
+
+    @classmethod
+    def from_json(cls, given: Any) -> Settings:
+        """Settings as :meth:`as_json` gave them.
+
+        Raises:
+            DataError: there is something else in it.
+        """
+        names = {one.name for one in fields(cls)}
+        if not isinstance(given, dict) or {*given} != names:
+            raise DataError("its settings are not those that this version of netspec knows")
+        return cls(**given | {"snapshots": tuple(given["snapshots"])})
+
+    def recipe(self, net: Net) -> Recipe:
+        """The recipe of a net, with what differs here.
+
+        Raises:
+            DataError: the spec has none.
+        """
+        found = net.recipe
+        if found is None:
+            raise DataError(
+                f"{net.name} does not say how it is trained: add `train {{ ... }}` to its spec, "
+                "as docs/language.md shows it"
+            )
+        (optimizer,) = found.optimizer
+        assert isinstance(optimizer, Sgd)
+        return replace(
+            found,
+            augment=found.augment if self.is_augmented else [],
+            optimizer=[
+                replace(
+                    optimizer,
+                    lr=optimizer.lr if self.lr is None else self.lr,
+                    decay=optimizer.decay if self.decay is None else self.decay,
+                )
+            ],
+            batch=found.batch if self.batch is None else [Batch(size=self.batch)],
+            epochs=found.epochs if self.epochs is None else [Epochs(count=self.epochs)],
+        )
+
+
+def lr_of(recipe: Recipe) -> float:
+    """The learning rate to begin with."""
+    (step,) = recipe.optimizer
+    assert isinstance(step, Sgd)
+    return step.lr
+
+
+def batch_of(recipe: Recipe) -> int:
+    """Images in a step."""
+    (step,) = recipe.batch
+    assert isinstance(step, Batch)
+    return step.size
+
+
+def epochs_of(recipe: Recipe) -> int:
+    """The number of epochs at most."""
+    (step,) = recipe.epochs
+    assert isinstance(step, Epochs)
+    return step.count
+
+
+def recipe_json(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as data: steps by directive, each with its name and attributes."""
+    return {one.name: [_step(step) for step in getattr(recipe, one.name)] for one in fields(recipe)}
+
+
+def _step(given: Step | Assigned) -> dict[str, Any]:
+    if isinstance(given, Assigned):
+        step = {} if given.step is None else _step(given.step)
+        return step | {"rows": list(given.rows)} | ({"from": given.run} if given.run else {})
+    attributes = {one.name: getattr(given, one.name) for one in given.attributes()}
+    return {"step": given.name} | attributes

@@ -1,0 +1,228 @@
+"""Testing: how often the right class is not the best, or not among the best five."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from netspec.data import Dataset, open_data
+from netspec.errors import DataError
+from netspec.net import Net
+from netspec.recipe import CenterCrop, Recipe, TenCrop
+from netspec.training.batches import Batch, InOrder
+from netspec.training.run import Run
+from netspec.writing import write_whole
+
+VIEWS = 64
+"""Images that go through a net at once."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How many images were classified wrong: by the best class, and by the best five."""
+
+    images: int
+    wrong1: int
+    wrong5: int
+
+    @property
+    def top1(self) -> float:
+        """In percent."""
+        return 100 * self.wrong1 / max(self.images, 1)
+
+    @property
+    def top5(self) -> float:
+        """In percent."""
+        return 100 * self.wrong5 / max(self.images, 1)
+
+
+def answers_by(net: Net) -> str:
+    """Whether the ``most`` or the ``least`` of a net's outputs is its answer."""
+    return net.graph.stage(net.graph.outputs[0]).op.answers_by
+
+
+def place_of(outputs: Tensor, labels: Tensor, by: str) -> Tensor:
+    """The place of the right class among all, from 1: [N].  Of equal ones the first is better.
+
+    Args:
+        outputs: [N, classes].
+        labels: [N].
+        by: whether the ``most`` or the ``least`` is best.
+    """
+    scores = outputs.flatten(1)
+    scores = -scores if by == "least" else scores
+    right = scores.gather(1, labels[:, None])
+    is_before = torch.arange(scores.shape[1], device=scores.device)[None] < labels[:, None]
+    # what is not finite is no better than anything: "not below" in place of "above"
+    return 1 + (~(scores < right) & ((scores != right) | is_before)).sum(1)
+
+
+def counted(places: Tensor) -> Tensor:
+    """Images, and those with a place behind the first and behind the fifth: [3]."""
+    return torch.stack([torch.tensor(len(places)), *((places > n).sum().cpu() for n in (1, 5))])
+
+
+def answered(test: Callable[[Tensor], Tensor], tests: InOrder) -> Iterator[tuple[Batch, Tensor]]:
+    """Each batch of a data set with the net's outputs [N, classes], the mean over all views."""
+    for batch in tests:
+        count, views = batch.images.shape[:2]
+        if count:
+            outputs = test(batch.images.flatten(0, 1)).flatten(1)
+            wide = torch.promote_types(outputs.dtype, torch.float32)
+            yield batch, outputs.to(wide).reshape(count, views, -1).mean(1).cpu()
+
+
+def as_told(recipe: Recipe) -> Recipe:
+    """A recipe that tests as its spec says."""
+    return recipe
+
+
+def centre(recipe: Recipe) -> Recipe:
+    """A recipe that tests on the centre alone."""
+    return replace(recipe, evaluate=[CenterCrop()])
+
+
+def tencrop(recipe: Recipe) -> Recipe:
+    """A recipe that tests on ten crops."""
+    return replace(recipe, evaluate=[TenCrop()])
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors of runs, each alone and all together, their outputs averaged."""
+
+    data: str
+    runs: dict[Path, Errors]
+    ensemble: Errors
+
+
+def evaluate(
+    runs: Sequence[Path],
+    data: str | None = None,
+    *,
+    how: Callable[[Recipe], Recipe] = as_told,
+    rows: Path | None = None,
+    device: str | None = None,
+    workers: int = 0,
+    report: Callable[[Path, int, int], None] = lambda run, done, images: None,
+) -> Evaluation:
+    """Test runs on the validation split of a data set, which need not be the one they know.
+
+    Args:
+        runs: their directories.
+        data: a data set; that of the runs, if it is one.
+        how: what becomes of their recipes: :func:`as_told`, :func:`tencrop` or :func:`centre`.
+        rows: a CSV file for a row an image.
+        device: in place of the one that a run was trained on.
+        workers: processes that read.
+        report: told how many images a run has answered for, of how many.
+
+    Raises:
+        DataError: runs do not fit the data or each other, or something cannot be read or written.
+    """
+    opened = [Run.open(path) for path in runs]
+    twice = next((path for path in runs if runs.count(path) > 1), None)
+    if twice is not None:
+        raise DataError(f"{twice} is given twice: it would only agree with itself")
+    dataset = _data_set(opened, data)
+    summed = torch.zeros(len(dataset), len(dataset.classes))
+    labels = torch.full((len(dataset),), -1)
+    seen = torch.zeros(len(dataset), dtype=torch.int64)
+    answers = torch.full((len(opened), len(dataset)), -1)
+    errors = {}
+    for number, run in enumerate(opened):
+        by, found = answers_by(run.net), torch.zeros(3, dtype=torch.int64)
+        for batch, outputs in answered(*_tests(run, dataset, how, device, workers)):
+            found += counted(place_of(outputs, batch.labels, by))
+            summed[batch.numbers] += outputs.float()
+            labels[batch.numbers] = batch.labels
+            seen[batch.numbers] += 1
+            answers[number, batch.numbers] = best(outputs, by)
+            report(run.directory, int(found[0]), len(dataset))
+        errors[run.directory] = Errors(*found.tolist())
+    by = answers_by(opened[0].net)
+    (known,) = torch.nonzero(seen == len(opened), as_tuple=True)
+    places = place_of(summed[known], labels[known], by)
+    if rows is not None:
+        table = _Table(dataset, runs)
+        for i, place in zip(known.tolist(), places.tolist(), strict=True):
+            answer = int(best(summed[i, None], by))
+            score = float(summed[i, answer]) / len(opened)
+            table.add(i, int(labels[i]), place, answer, score, answers[:, i].tolist())
+        table.write(rows)
+    return Evaluation(dataset.name, errors, Errors(*counted(places).tolist()))
+
+
+def best(outputs: Tensor, by: str) -> Tensor:
+    """The answers [N] that outputs [N, classes] give."""
+    return outputs.argmin(1) if by == "least" else outputs.argmax(1)
+
+
+def _data_set(runs: Sequence[Run], data: str | None) -> Dataset:
+    """The validation split that all runs are tested on."""
+    asked = {run.settings.data for run in runs} if data is None else {data}
+    if len(asked) > 1:
+        listed = ", ".join(sorted(asked))
+        raise DataError(f"the runs have learned from different data, {listed}: say which, --data")
+    dataset = open_data(asked.pop()).validation
+    for run in runs:
+        if run.classes != dataset.classes:
+            raise DataError(
+                f"{run.directory} has learned {len(run.classes)} classes, and they are not the "
+                f"{len(dataset.classes)} of {dataset.name}"
+            )
+        if answers_by(run.net) != answers_by(runs[0].net):
+            raise DataError(
+                f"outputs of {run.directory} and of {runs[0].directory} cannot be averaged: "
+                "for one the greatest is the answer, for the other the least"
+            )
+    return dataset
+
+
+def _tests(
+    run: Run,
+    dataset: Dataset,
+    how: Callable[[Recipe], Recipe],
+    device: str | None,
+    workers: int,
+) -> tuple[Callable[[Tensor], Tensor], InOrder]:
+    """A run's net, as a function of images, and the data set as it is shown to it."""
+    model = run.trained(device)
+    view = run.view(how)
+    batch = max(1, VIEWS // view.count)
+    tests = InOrder(dataset, view, run.shape, batch=batch, workers=workers)
+
+    def test(images: Tensor) -> Tensor:
+        with torch.inference_mode():
+            outputs: Tensor = model(images.to(model.device, model.lowered.dtype))
+        return outputs
+
+    return test, tests
+
+
+class _Table:
+    """A row an image: what it shows, what was answered, and the place of the right answer."""
+
+    def __init__(self, dataset: Dataset, runs: Sequence[Path]) -> None:
+        self.classes = dataset.classes
+        self.rows: list[list[object]] = [
+            ["example", "class", "answer", "score", "place", *map(str, runs)]
+        ]
+
+    def add(
+        self, number: int, label: int, place: int, answer: int, score: float, answers: list[int]
+    ) -> None:
+        alone = [self.classes[one] for one in answers]
+        names = self.classes[label], self.classes[answer]
+        self.rows.append([number, *names, f"{score:.6g}", place, *alone])
+
+    def write(self, path: Path) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(self.rows)
+        write_whole(path, text.getvalue().encode())

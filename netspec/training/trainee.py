@@ -1,0 +1,84 @@
+"""A net while it learns: what goes into its final softmax, and into those of its heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from netspec.backends.compiled import Compiled
+from netspec.backends.reference import lower
+from netspec.errors import DataError
+from netspec.graph import Graph
+from netspec.net import Net
+from netspec.ops.softmax import Softmax
+from netspec.passes import TRAINING, Pass, optimise
+
+Answer = tuple[Tensor, dict[str, Tensor]]
+"""The net's logits [N, classes], and those of each head."""
+
+
+class Trainee:
+    """A net in training, on the parameters of its compiled model.
+
+    ``trainee(images)`` computes with dropout and heads, and with gradients, by the kernels of the
+    model's backend; a softmax at the very end is left to the loss, which takes its logarithm.
+    ``trainee.test(images)`` is the net's output in evaluation mode.
+
+    Args:
+        model: the compiled net, whose parameters are trained.
+        passes: rewrites of the graph that is trained.
+
+    Raises:
+        DataError: the net has several inputs or outputs.
+    """
+
+    def __init__(self, model: Compiled, passes: Sequence[Pass] = TRAINING) -> None:
+        require_trainable(model.net)
+        self.model = model
+        self.graph = optimise(without_softmax(model.net.graph), passes).graph
+        meaning = model.lowered.backend.meaning
+        self._run = model.record(lower(self.graph, training=True, meaning=meaning))
+
+    def __call__(self, images: Tensor) -> Answer:
+        """Logits with gradients, of images [N, C, H, W]."""
+        if not self.model.training:
+            self.model.train()
+        answer: Answer = self._run(images)
+        return answer
+
+    def test(self, images: Tensor) -> Tensor:
+        """The output for images [N, C, H, W] in evaluation mode, without gradients."""
+        if self.model.training:
+            self.model.eval()
+        with torch.inference_mode():
+            output: Tensor = self.model(images)
+        return output
+
+
+def require_trainable(net: Net) -> None:
+    """Raise DataError unless a net has one input and one output, as a recipe takes for granted."""
+    inputs, outputs = len(net.graph.inputs), len(net.graph.outputs)
+    if inputs != 1 or outputs != 1:
+        raise DataError(
+            f"{net.name} has {inputs} inputs and {outputs} outputs, and training knows nets of one "
+            "image and one answer: give the others a `head`, or train the compiled module yourself"
+        )
+
+
+def without_softmax(graph: Graph) -> Graph:
+    """A copy that gives the input of each softmax which the net, or a head of it, ends in."""
+    made = graph.copy()
+    ends = {*made.outputs, *(head.output for head in made.heads.values())}
+    before = {
+        name: made.operands(name)[0] for name in ends if isinstance(made.stage(name).op, Softmax)
+    }
+    made.outputs = [before.get(name, name) for name in made.outputs]
+    made.heads = {
+        name: head._replace(output=before.get(head.output, head.output))
+        for name, head in made.heads.items()
+    }
+    made.sweep(before)
+    made.verify()
+    return made

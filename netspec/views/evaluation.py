@@ -1,0 +1,23 @@
+"""Errors of runs, each alone and together, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netspec.training.testing import Errors, Evaluation
+
+
+def lines(found: Evaluation) -> Iterator[str]:
+    """A head, a row a run, and where there are several, one for their average."""
+    rows = [(str(run), errors) for run, errors in found.runs.items()]
+    if len(rows) > 1:
+        rows.append((f"all {len(rows)}, averaged", found.ensemble))
+    width = max(len(name) for name, _ in rows)
+    yield f"{'run':<{width}}     error     top-5        wrong"
+    for name, errors in rows:
+        yield f"{name:<{width}}  {_row(errors)}"
+
+
+def _row(errors: Errors) -> str:
+    wrong = f"{errors.wrong1:,} of {errors.images:,}"
+    return f"{errors.top1:>6.2f} %  {errors.top5:>6.2f} %  {wrong:>11}"

@@ -1,0 +1,72 @@
+"""What is shown of a run: a head, a row an epoch, and where it is in between."""
+
+from __future__ import annotations
+
+from netspec.recipe import Sgd
+from netspec.training.checkpoint import State
+from netspec.training.metrics import Epoch
+from netspec.training.progress import Moment
+from netspec.training.run import Run
+from netspec.training.settings import batch_of, epochs_of
+
+HEADER = (
+    "epoch     loss  train error     error     top-5       lr   images/s   waiting      time"
+    "     left"
+)
+
+
+def head(run: Run, steps: int, state: State) -> list[str]:
+    """What is trained on what, and how, a line each."""
+    recipe, settings = run.recipe, run.settings
+    (optimizer,) = recipe.optimizer
+    assert isinstance(optimizer, Sgd)
+    rule = f"lr={optimizer.lr:g}, momentum={optimizer.momentum:g}, decay={optimizer.decay:g}"
+    lines = [
+        f"data     {settings.data}: {' and '.join(_named(run, use) for use in run.about['data'])}",
+        f"recipe   {epochs_of(recipe)} epochs of {steps:,} steps, batch {batch_of(recipe)}, "
+        f"sgd {rule}",
+        f"run      {run.directory}, seed {settings.seed}, {settings.device}, {settings.dtype}",
+    ]
+    if state.epoch or state.steps:
+        at = f"step {state.steps + 1:,} of epoch {state.epoch + 1}"
+        lines.append(f"resume   at {at}, after {clock(state.seconds)}")
+    return lines
+
+
+def _named(run: Run, use: str) -> str:
+    return f"{run.about['data'][use]['images']:,} for {use.replace('train', 'training')}"
+
+
+def row(epoch: Epoch, left: float) -> str:
+    """An epoch, under :data:`HEADER`; errors in percent."""
+    return (
+        f"{epoch.epoch:>5}  {epoch.loss:>7.4f}  {epoch.train_error:>9.2f} %  "
+        f"{epoch.top1:>6.2f} %  {epoch.top5:>6.2f} %  {epoch.lr:>7.2g}  "
+        f"{epoch.images_per_second:>9,.0f}  {100 * epoch.waiting:>6.1f} %  "
+        f"{clock(epoch.seconds):>8}  {clock(left):>7}"
+    )
+
+
+def between(moment: Moment) -> str:
+    """A step inside an epoch, where there is no bar to show it."""
+    return (
+        f"       step {moment.step:,} of {moment.steps:,}: loss {moment.loss:.4f}, "
+        f"train error {moment.error:.2f} %, {moment.images_per_second:,.0f} images/s, "
+        f"waiting {100 * moment.waiting:.1f} %, {clock(moment.left)} left"
+    )
+
+
+def beside_the_bar(moment: Moment) -> str:
+    """The same beside a bar; what matters least is last, where a narrow terminal cuts it off."""
+    return (
+        f"{moment.step:,}/{moment.steps:,}  {clock(moment.left)} left  loss {moment.loss:.4f}  "
+        f"error {moment.error:.2f} %  {moment.images_per_second:,.0f} images/s  "
+        f"waiting {100 * moment.waiting:.0f} %"
+    )
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds: ``1:02:03``, ``2:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
