@@ -141,9 +141,10 @@ class Norm:
 class FoldedWeight(Recipe):
     """w[o] s[o], with s = weight / sqrt(variance + eps) of the normalisation behind the filters.
 
-    The product is taken in float64 and rounded once.  A quotient gives the filters back but for a
-    few units in the last place; how many is kept, a byte each, and where a byte is not enough (a
-    scale of zero, say) the filters themselves.
+    The product is taken in float64 and rounded once.  The filters are the numbers nearest to the
+    quotient or, one in ten, their neighbours on its other side; which of the two is kept, a bit
+    each.  What is neither (a scale of zero, say, or a product that is denormal) is kept itself,
+    with its place; all of the filters, where that is less.
     """
 
     weight: Recipe
@@ -159,39 +160,64 @@ class FoldedWeight(Recipe):
         return (w.double() * scale[:, None, None, None]).to(w.dtype)
 
     def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
-        import torch
-
-        w = self.weight.pack(tensors)
+        w = _as_integers(self.weight.pack(tensors)).flatten()
         kept = {name: tensors[name] for name in self.norm.names}
-        steps = _as_integers(w) - _as_integers(self._quotient(packed, kept))
-        if bool(((steps >= -128) & (steps <= 127)).all()):
-            return kept | {self._steps: steps.to(torch.int8)}
-        return kept | {name: tensors[name] for name in self.weight.names}
+        nearest, neighbour = self._candidates(packed, kept)
+        is_neighbour = w == neighbour
+        places = ((w != nearest) & ~is_neighbour).nonzero().flatten()
+        values = w[places]
+        if places.nbytes + values.nbytes > w.nbytes:
+            return kept | {name: tensors[name] for name in self.weight.names}
+        found = {"bits": _as_bytes(is_neighbour), "places": places, "values": values}
+        return kept | {self._kept(what): tensor for what, tensor in found.items()}
 
     def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
+        import torch
+
         found = {name: kept[name] for name in self.norm.names}
-        if self._steps not in kept:
+        if self._kept("bits") not in kept:
             return found | {name: kept[name] for name in self.weight.names}
-        integers = _as_integers(self._quotient(packed, kept))
-        w = (integers + kept[self._steps].to(integers.dtype)).view(packed.dtype)
-        return found | self.weight.unpack(w, kept)
+        bits, places, values = (kept[self._kept(w)] for w in ("bits", "places", "values"))
+        nearest, neighbour = self._candidates(packed, kept)
+        integers = torch.where(_as_bits(bits, len(nearest)), neighbour, nearest)
+        integers[places] = values
+        return found | self.weight.unpack(integers.view(packed.dtype).view(packed.shape), kept)
 
-    @property
-    def _steps(self) -> str:
-        return f"{self.weight.names[0]}: steps"
+    def _kept(self, what: str) -> str:
+        return f"{self.weight.names[0]}: {what}"
 
-    def _quotient(self, packed: Tensor, kept: Tensors) -> Tensor:
-        scale = self.norm.scale(kept)
-        quotient = packed.double() / scale[:, None, None, None]
-        return quotient.to(packed.dtype)
+    def _candidates(self, packed: Tensor, kept: Tensors) -> tuple[Tensor, Tensor]:
+        """The bits of what is nearest to the quotient, and of what is next beyond the quotient."""
+        quotient = packed.double() / self.norm.scale(kept)[:, None, None, None]
+        nearest = quotient.to(packed.dtype)
+        integers = _as_integers(nearest)
+        steps = 2 * (quotient.abs() > nearest.abs()).to(integers.dtype) - 1
+        return integers.flatten(), (integers + steps).flatten()
 
 
 def _as_integers(x: Tensor) -> Tensor:
-    """The bits of numbers, whose differences count units in the last place."""
+    """The bits of numbers; those of the next number, seen from zero, are one more."""
     import torch
 
     kinds = {8: torch.int64, 4: torch.int32, 2: torch.int16}
     return x.contiguous().view(kinds[x.dtype.itemsize])
+
+
+def _as_bytes(bits: Tensor) -> Tensor:
+    """Truth values, eight in a byte, the first in its lowest bit."""
+    import torch
+
+    digits = torch.arange(8, dtype=torch.uint8, device=bits.device)
+    filled = torch.nn.functional.pad(bits.to(torch.uint8), (0, -len(bits) % 8))
+    return (filled.view(-1, 8) << digits).sum(1, dtype=torch.uint8)
+
+
+def _as_bits(held: Tensor, count: int) -> Tensor:
+    """The first of the truth values that :func:`_as_bytes` holds."""
+    import torch
+
+    digits = torch.arange(8, dtype=torch.uint8, device=held.device)
+    return (held[:, None] >> digits & 1).flatten()[:count].bool()
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ class Compiled(Module):
 
     def _pack(self, tensors: dict[str, Tensor]) -> None:
         with torch.inference_mode(False):
-            self._packed = Packed(self.lowered, tensors)
+            self._packed = Packed(self.lowered, tensors, is_kept=not self.is_unpacked)
         self._executor = self._packed.executor()
         self._seen = self._versions()
 

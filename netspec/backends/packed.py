@@ -31,21 +31,26 @@ class Packed:
         lowered: the graph and the implementations.
         tensors: the parameters and buffers of the spec; each is dropped once it is packed, so that
             the two copies are never whole at the same time.
+        is_kept: whether what unpacking takes is kept; not by who holds the tensors of the spec.
     """
 
-    def __init__(self, lowered: Lowered, tensors: dict[str, Tensor]) -> None:
+    def __init__(
+        self, lowered: Lowered, tensors: dict[str, Tensor], *, is_kept: bool = True
+    ) -> None:
         self.lowered = lowered
         self.recipes = {stage: recipes(lowered.graph, stage) for stage in lowered.works}
         self.tensors: dict[str, dict[str, Tensor]] = {}
         uses = Counter(
             name for made in self.recipes.values() for r in made.values() for name in r.names
         )
-        self.kept = {name: tensors[name] for name in tensors if name not in uses}
+        rest = {name: tensors[name] for name in tensors if name not in uses}
+        self.kept: dict[str, Tensor] = rest if is_kept else {}
         with torch.no_grad():
             for stage, made in self.recipes.items():
                 held = {key: recipe.pack(tensors) for key, recipe in made.items()}
                 for key, recipe in made.items():
-                    self.kept |= recipe.keep(tensors, held[key])
+                    if is_kept:
+                        self.kept |= recipe.keep(tensors, held[key])
                     uses.subtract(recipe.names)
                 work = lowered.works[stage]
                 self.tensors[stage] = lowered.ways[stage].pack(work, held)

@@ -262,6 +262,18 @@ def test_a_part_of_a_state_dict_is_enough_where_it_may_be(model: Compiled) -> No
     assert same(model.state_dict(), before | {"c.conv2.bias": torch.ones(3)})
 
 
+def test_what_unpacking_takes_is_kept_only_where_there_is_no_other_copy(model: Compiled) -> None:
+    before = model.state_dict()
+    assert model.packed.kept
+    assert any(name.endswith(": bits") for name in model.packed.kept)
+    dict(model.named_parameters())
+    assert not model.packed.kept
+    model.eval()
+    model(batch())  # packs again
+    assert not model.packed.kept
+    assert same(model.state_dict(), before)
+
+
 @pytest.mark.parametrize("is_unpacked", [False, True])
 def test_tensors_can_be_assigned(net: netspec.Net, is_unpacked: bool) -> None:
     model = netspec.compile(net)
