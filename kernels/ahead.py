@@ -12,13 +12,17 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import triton
 from torch import Tensor
+from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+from triton.compiler.compiler import get_cache_invalidating_env_vars, make_backend
+from triton.runtime.cache import get_cache_key
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from netspec.kernels.launch import OPTIONS, Launch
@@ -43,6 +47,8 @@ _NAMES = {
 def compile(launch: Launch, capability: int) -> Any:
     """Compile a launch for ``sm_<capability>``; needs neither a GPU nor its driver.
 
+    The machine code is that of a launch, without the table of the lines of source that it is of.
+
     Returns:
         Triton's compiled kernel, with ``asm["cubin"]`` and ``metadata``.
 
@@ -51,38 +57,68 @@ def compile(launch: Launch, capability: int) -> Any:
     """
     if not isinstance(launch.kernel, triton.JITFunction):
         raise RuntimeError("nothing is compiled while TRITON_INTERPRET=1")
-    names = list(launch.kernel.arg_names)
-    constant = {p.name for p in launch.kernel.params if p.is_constexpr}
+    with knobs.compilation.scope():
+        knobs.compilation.disable_line_info = True  # lines are those of files in folders here
+        return triton.compile(source(launch), target=_target(capability), options=_options(launch))
+
+
+def key(launch: Launch, capability: int) -> str:
+    """The key under which Triton's cache has what the launch runs on a GPU of this capability."""
+    backend = make_backend(_target(capability))
+    options = backend.parse_options(_options(launch))
+    text = get_cache_key(source(launch), backend, options, get_cache_invalidating_env_vars())
+    return sha256(text.encode()).hexdigest()
+
+
+def _target(capability: int) -> GPUTarget:
+    return GPUTarget("cuda", capability, 32)
+
+
+def _options(launch: Launch) -> dict[str, Any]:
+    return {"num_warps": launch.warps, "num_stages": launch.stages, **OPTIONS}
+
+
+def source(launch: Launch) -> ASTSource:
+    """The kernel as a launch specialises it, to the letter: it is part of the key."""
     signature, constants, attributes = {}, {}, {}
-    for place, name in enumerate(names):
-        value = launch.arguments[name]
-        kind, is_divisible = ("constexpr", False) if name in constant else specialization(value)
+    for place, parameter in enumerate(launch.kernel.params):
+        name, value = parameter.name, launch.arguments[parameter.name]
+        kind, mark = ("constexpr", "") if parameter.is_constexpr else specialization(value)
         signature[name] = kind
         if kind == "constexpr":
             constants[name] = value
-        if is_divisible:
-            attributes[(place,)] = [["tt.divisibility", 16]]
-    options = {"num_warps": launch.warps, "num_stages": launch.stages, **OPTIONS}
-    source = ASTSource(launch.kernel, signature, constants, attributes)
-    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+        if mark is not None:
+            attributes[(place,)] = [["tt.divisibility", 16]] if mark == DIVISIBLE else []
+    return ASTSource(launch.kernel, signature, constants, attributes)
 
 
-def specialization(value: Any) -> tuple[str, bool]:
-    """The type that Triton gives a run-time argument, and whether it assumes that 16 divides it."""
+DIVISIBLE = "D"
+"""Triton's mark of an address or a number that 16 divides."""
+
+
+def specialization(value: Any) -> tuple[str, str | None]:
+    """The type that Triton gives a run-time argument, and its mark.
+
+    That is :data:`DIVISIBLE`, or empty where it could have been, and None where it could not.
+    """
     if isinstance(value, Tensor):
         address = 0 if value.device.type == "meta" else value.untyped_storage().data_ptr()
         address += int(value.storage_offset()) * value.element_size()
-        return f"*{_NAMES[str(value.dtype)]}", address % 16 == 0
+        return f"*{_NAMES[str(value.dtype)]}", _mark(address)
     if isinstance(value, TensorDescriptor):
         block = ", ".join(map(str, value.block_shape))
-        return f"tensordesc<{_NAMES[str(value.base.dtype)]}[{block}]>", False
+        return f"tensordesc<{_NAMES[str(value.base.dtype)]}[{block}]>", None
     if value is None or (isinstance(value, int) and value == 1 and value is not True):
-        return "constexpr", False
+        return "constexpr", ""
     if isinstance(value, bool):
-        return "u1", False
+        return "u1", None
     if isinstance(value, int):
-        return "i32" if -(2**31) <= value < 2**31 else "i64", value % 16 == 0
-    return "fp32", False
+        return "i32" if -(2**31) <= value < 2**31 else "i64", _mark(value)
+    return "fp32", None
+
+
+def _mark(number: int) -> str:
+    return DIVISIBLE if number % 16 == 0 else ""
 
 
 @dataclass(frozen=True)

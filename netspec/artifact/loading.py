@@ -38,8 +38,9 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         path: the folder or the file.
         expect: the root digest, 64 hexadecimal digits.  The digests inside an artifact detect
             damage; only a root digest that came another way detects what somebody put in on
-            purpose.  Without it, compiled kernels in the artifact are not used: kernels are built
-            from the sources that are installed.
+            purpose.  Only with it are compiled kernels in the artifact used, where versions and
+            GPU are those that they were compiled for; else kernels are built from the sources that
+            are installed.
 
     Returns:
         The net in evaluation mode.
@@ -58,8 +59,7 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         manifest = _manifest(held, expect)
         texts = {name: _checked(held, manifest, name) for name in manifest.texts}
         plan = _checked(held, manifest, PLAN)
-        for number in range(len(manifest.kernels)):
-            _checked(held, manifest, kernel_member(number))
+        kernels = _kernels(held, manifest)
         net = net_of(manifest, texts)
         made = lowered_as(plan, net, manifest, backend_for(manifest))
         if manifest.members[WEIGHTS].size != weights.size(net, made.dtype):
@@ -71,6 +71,8 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
             raise DataError(f"{WEIGHTS} does not hold the tensors of {net.name}: {AGAIN}")
         for name, tensor in tensors.items():
             tensors[name] = tensor.to(made.backend.device)
+        if expect is not None:
+            made.backend.use(kernels)
         model = Compiled(net, made, tensors)
         model.is_trained = manifest.trained
         return model
@@ -86,11 +88,7 @@ def load_kernels(path: str | Path, *, expect: str) -> dict[str, bytes]:
     """
     with naming("load", path):
         held = places(Path(path))
-        manifest = _manifest(held, expect)
-        return {
-            name: bytes(_checked(held, manifest, kernel_member(number)))
-            for number, name in enumerate(manifest.kernels)
-        }
+        return _kernels(held, _manifest(held, expect))
 
 
 def load_manifest(path: str | Path, *, expect: str | None = None) -> Manifest:
@@ -132,6 +130,14 @@ def _manifest(held: Places, expect: str | None) -> Manifest:
                 f"{AGAIN}"
             )
     return manifest
+
+
+def _kernels(held: Places, manifest: Manifest) -> dict[str, bytes]:
+    """The compiled kernels by name, their digests checked."""
+    return {
+        name: _checked(held, manifest, kernel_member(number))
+        for number, name in enumerate(manifest.kernels)
+    }
 
 
 def _checked(held: Places, manifest: Manifest, name: str) -> bytes:

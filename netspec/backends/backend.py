@@ -67,3 +67,6 @@ class Backend(ABC):
     def meaning(self, op: Operator, training: bool) -> Meaning:
         """What computes an operator where gradients are asked for: its own reference."""
         return own_meaning(op, training)
+
+    def use(self, kernels: Mapping[str, bytes]) -> None:  # noqa: B027 - not every one has kernels
+        """Let launches find kernels that were compiled ahead, and can be trusted."""

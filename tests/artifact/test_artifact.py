@@ -16,6 +16,7 @@ import netspec
 from netspec import Compiled, DataError, load_artifact, save_artifact
 from netspec.artifact.loading import load_kernels, load_manifest
 from netspec.artifact.reading import is_artifact
+from netspec.backends.cpu import CpuBackend
 from netspec.compiler import as_tuple, random_images
 from netspec.shapes import Kernel
 from netspec.values import Word
@@ -228,6 +229,21 @@ def test_kernels_come_back_by_name(form: str, tmp_path: Path) -> None:
     path, root = artifact(tmp_path, form)
     assert load_kernels(path, expect=root) == KERNELS
     assert load_manifest(path).kernels == tuple(sorted(KERNELS))
+
+
+@FORMS
+def test_kernels_are_used_of_an_expected_artifact_alone(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, root = artifact(tmp_path, form)
+    used: list[object] = []
+    monkeypatch.setattr(CpuBackend, "use", lambda self, kernels: used.append(kernels))
+    load_artifact(path)
+    with pytest.raises(DataError):
+        load_artifact(path, expect="0" * 64)
+    assert used == []
+    load_artifact(path, expect=root)
+    assert used == [KERNELS]
 
 
 # ------------------------------------------------------------------------- other machines, versions

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -8,7 +11,7 @@ import torch
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from netspec.kernels import ahead
-from netspec.kernels.ahead import Resources, specialization
+from netspec.kernels.ahead import DIVISIBLE, Resources, specialization
 from netspec.kernels.launch import Launch
 from tests.kernels.helpers import ON_GPU
 from tests.kernels.test_launch import add
@@ -43,14 +46,64 @@ def test_arguments_are_specialised_as_triton_does(argument: Any) -> None:
         pytest.skip("this version of Triton has no native_specialize_impl")
     backend = importlib.import_module("triton.backends.nvidia.compiler").CUDABackend
     kind, mark = inside.native_specialize_impl(backend, argument, False, True, True)
-    is_divisible = isinstance(mark, str) and "D" in mark
-    assert specialization(argument) == (kind, is_divisible)
+    # of what is compiled in, the mark is the value, which Triton then takes for an empty one
+    assert specialization(argument) == (kind, "" if kind == "constexpr" else mark)
 
 
 def test_a_tensor_without_memory_is_as_aligned_as_its_offset() -> None:
     whole = torch.empty(64, dtype=torch.float16, device="meta")
-    assert specialization(whole[8:]) == ("*fp16", True)
-    assert specialization(whole[4:]) == ("*fp16", False)
+    assert specialization(whole[8:]) == ("*fp16", DIVISIBLE)
+    assert specialization(whole[4:]) == ("*fp16", "")
+
+
+KEYS = """
+from hashlib import sha256
+import triton
+from triton.compiler.compiler import make_backend
+from triton.runtime import driver
+from triton.runtime.cache import get_cache_key
+from netspec.kernels import ahead, shipped
+from tests.backends.cuda.stand_in import StandIn
+
+
+class Compiled:
+    "What a launch gets instead of a kernel: the key is known, and nothing has to run."
+    run = lambda *arguments: None
+    launch_metadata = lambda *arguments: None
+    function = packed_metadata = None
+
+    def __init__(self, source, target, options):
+        backend = make_backend(target)
+        text = get_cache_key(source, backend, backend.parse_options(dict(options)), {})
+        keys.append(sha256(text.encode()).hexdigest())
+
+
+triton.compiler.compile = Compiled
+count = 0
+for capability in (80, 90):
+    driver.set_active(StandIn(capability))
+    for family in shipped.FAMILIES:
+        for dtype in shipped.DTYPES:
+            for label, launch in shipped.launches(family, dtype):
+                keys = []
+                launch()
+                assert keys in ([], [ahead.key(launch, capability)]), (label, dtype)
+                count += len(keys)
+print(count)
+"""
+
+
+def test_a_launch_has_the_key_under_which_it_was_compiled_ahead() -> None:
+    """Every launch that is shipped, on its way to a GPU's driver; of equal ones the first."""
+    done = subprocess.run(
+        [sys.executable, "-c", KEYS],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 300
 
 
 @pytest.mark.skipif(ON_GPU, reason="kernels are not interpreted where there is a GPU")

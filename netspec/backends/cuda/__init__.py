@@ -6,9 +6,11 @@ Needs Triton.  On a machine without a GPU, the same plans run in Triton's interp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from netspec.backends.backend import Backend, Executor, Part
 from netspec.backends.cuda import conv, fc
+from netspec.backends.cuda.cached import INDEX, put
 from netspec.backends.cuda.executor import CudaExecutor
 from netspec.backends.cuda.lrn import TritonLrn, TritonLrnMaxPool
 from netspec.backends.cuda.measure import measure, tuning
@@ -25,6 +27,7 @@ from netspec.fused.lrn_maxpool import LrnMaxPool
 from netspec.fused.maxpool_relu import MaxPoolRelu
 from netspec.graph import Graph
 from netspec.kernels.arithmetic import check_precision
+from netspec.kernels.layout import is_interpreted
 from netspec.operator import Operator
 from netspec.ops.avgpool import AvgPool
 from netspec.ops.concat import Concat
@@ -105,3 +108,8 @@ class CudaBackend(Backend):
 
     def meaning(self, op: Operator, training: bool) -> Meaning:
         return meaning(op, training, self.precision)
+
+    def use(self, kernels: Mapping[str, bytes]) -> None:
+        if INDEX in kernels and not is_interpreted():
+            with suppress(OSError):  # where the cache cannot be written, compiling says so
+                put(kernels)

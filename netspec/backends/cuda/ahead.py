@@ -15,15 +15,14 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from netspec.backends.backend import Part
+from netspec.backends.cuda.cached import INDEX, noted
+from netspec.backends.cuda.executor import size_for
 from netspec.backends.cuda.memory import Memory, bound
 from netspec.backends.implementation import Work
 from netspec.backends.lowered import Lowered
 from netspec.errors import DataError
 from netspec.kernels import ahead
 from netspec.kernels.launch import Launch
-
-INDEX = "kernels.json"
-"""The name of the index among the files of :func:`compiled_kernels`."""
 
 
 def compiled_kernels(
@@ -34,7 +33,8 @@ def compiled_kernels(
     Args:
         lowered: a net lowered by a :class:`CudaBackend` of any device; ``meta`` will do.
         capability: of the GPU: 80 for sm_80, 90 for sm_90.
-        batch: images, one of the buckets; those that choices were made for unless given.
+        batch: images; those that choices were made for unless given.  Kernels are those of the
+            bucket that holds them.
 
     Returns:
         Files by name: a ``.cubin`` for each kernel, and :data:`INDEX`, a JSON object with
@@ -43,6 +43,8 @@ def compiled_kernels(
         - ``kernels``: by the name of the file ``{"entry", "shared", "warps", "scratch"}``: the
           function in it, bytes of shared memory a block, warps a block, and bytes of workspace
           that Triton itself wants, a program;
+        - ``cache``: by the key of Triton's own cache ``{"kernel", "name", "metadata"}``: the file,
+          the name of the kernel's source, and what Triton notes beside it;
         - ``scratch``: the elements and the type of each workspace;
         - ``steps``: ``{"stage", "launches"}`` in the plan's order.  A launch is
           ``{"kernel", "grid", "arguments"}``, with the arguments that the function takes, in its
@@ -52,15 +54,20 @@ def compiled_kernels(
           tensors, or ``["scratch", number]``.  What PyTorch computes is null instead of a launch.
 
     Raises:
-        DataError: a kernel that was chosen does not exist on such a GPU.
+        DataError: a kernel that was chosen does not exist on such a GPU, or no bucket holds so many
+            images.
         RuntimeError: Triton's interpreter is on, which compiles nothing.
     """
-    batch = batch or lowered.batch
+    try:
+        batch = size_for(batch or lowered.batch)
+    except ValueError as error:
+        raise DataError(str(error)) from None
     memory = Memory(lowered.plan, batch, lowered.dtype, "meta")
     parts = {stage: _part(lowered, stage, work) for stage, work in lowered.works.items()}
     places = _Places(memory.arena, parts)
     files: dict[str, bytes] = {}
     kernels: dict[str, dict[str, Any]] = {}
+    cache: dict[str, dict[str, Any]] = {}
     steps: list[dict[str, Any]] = []
     for step, calls in bound(lowered.graph, lowered.plan, parts, memory):
         launches: list[dict[str, Any] | None] = []
@@ -73,7 +80,10 @@ def compiled_kernels(
                     f"{step.stage} is computed by {step.implementation}, which needs sm_90: "
                     f"choose another implementation for sm_{capability}"
                 )
-            name = _compile(call, capability, files, kernels)
+            compiled = ahead.compile(call, capability)
+            name = _add(compiled, files, kernels)
+            known = {"kernel": name, "name": compiled.src.name, "metadata": noted(compiled)}
+            cache[ahead.key(call, capability)] = known
             launches.append(
                 {"kernel": name, "grid": list(call.grid), "arguments": places.arguments(call)}
             )
@@ -84,6 +94,7 @@ def compiled_kernels(
         "dtype": str(lowered.dtype).removeprefix("torch."),
         "arena": memory.arena.numel(),
         "kernels": kernels,
+        "cache": cache,
         "scratch": places.scratch,
         "steps": steps,
     }
@@ -101,10 +112,7 @@ def _part(lowered: Lowered, stage: str, work: Work) -> Part:
     return Part(way, work, way.pack(work, held))
 
 
-def _compile(
-    launch: Launch, capability: int, files: dict[str, bytes], kernels: dict[str, dict[str, Any]]
-) -> str:
-    compiled = ahead.compile(launch, capability)
+def _add(compiled: Any, files: dict[str, bytes], kernels: dict[str, dict[str, Any]]) -> str:
     code: bytes = compiled.asm["cubin"]
     entry = str(compiled.metadata.name)
     name = f"{entry}-{hashlib.sha256(code).hexdigest()[:16]}.cubin"

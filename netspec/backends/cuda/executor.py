@@ -17,6 +17,20 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """The sizes of batches that a plan is made ready for."""
 
 
+def size_for(count: int) -> int:
+    """The size of the smallest bucket that holds so many images.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for batch in BATCHES:
+        if batch >= count:
+            return batch
+    raise ValueError(
+        f"a batch of {count} images is more than the {BATCHES[-1]} that run at once: split it"
+    )
+
+
 class CudaExecutor(Executor):
     """A plan with its tensors.
 
@@ -48,13 +62,7 @@ class CudaExecutor(Executor):
         Raises:
             ValueError: the batch is larger than the largest bucket.
         """
-        count = len(images[0])
-        batch = next((batch for batch in BATCHES if batch >= count), None)
-        if batch is None:
-            raise ValueError(
-                f"a batch of {count} images is more than the {BATCHES[-1]} that run at once: "
-                "split it"
-            )
+        batch = size_for(len(images[0]))
         with self._lock:
             if batch not in self._buckets:
                 self._buckets[batch] = Bucket(

@@ -1,0 +1,155 @@
+"""Kernels of an artifact are those that launches run, in processes without the interpreter.
+
+What comes after a launch has found its machine code, the GPU's driver, is a stand-in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import triton
+
+import netspec
+from netspec.backends.cuda import CudaBackend
+from netspec.backends.cuda.cached import LEFT_OUT
+from tests.backends.cuda.helpers import MAP, ON_GPU
+
+ROWS = """
+a: conv 3x3, 16, pad=1 | relu | lrn 5 | maxpool 2x2/2
+b: concat { conv 1x1, 8 | relu ; conv 3x3, 8, pad=1 | relu }
+c: fc 24 | softmax
+"""
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+import torch, triton
+from triton import knobs
+from triton.runtime import driver
+import netspec
+from netspec.artifact import lowering
+from netspec.backends.cuda import CudaBackend
+from netspec.backends.cuda.ahead import _part, compiled_kernels
+from netspec.backends.cuda.lanes import apart
+from netspec.backends.cuda.memory import Memory, bound
+from netspec.kernels.launch import Launch
+from tests.backends.cuda.stand_in import StandIn
+
+folder, batch = Path(sys.argv[1]), 4  # the bucket of 3 images
+knobs.cache.dir = str(folder / "where it was compiled")
+net = netspec.loads(sys.argv[2], "small.net")
+model = netspec.compile(net, device="sm_90", dtype=torch.float16, batch=3)
+kernels = compiled_kernels(model.lowered, 90)
+root = netspec.save_artifact(model, folder / "it", kernels=kernels)
+
+lowering.backend_of = lambda target: CudaBackend("cpu")  # the GPU is not there
+knobs.cache.dir = str(folder / "where it runs")
+netspec.load_artifact(folder / "it")
+unexpected = list((folder / "where it runs").rglob("*"))
+made = netspec.load_artifact(folder / "it", expect=root).lowered
+put = [path.name for path in (folder / "where it runs").rglob("*.cubin")]
+netspec.load_artifact(folder / "it", expect=root)  # again
+
+ours = {code for name, code in kernels.items() if name.endswith(".cubin")}
+found = []
+gpus = {90: StandIn(90), 80: StandIn(80)}
+knobs.compilation.listener = lambda **told: found.append((told["src"].name, told["cache_hit"]))
+
+
+def run(capability, plan, count=None):
+    found.clear()
+    gpu = gpus[capability]
+    gpu.launched.clear()
+    driver.set_active(gpu)
+    memory = Memory(plan, batch, made.dtype, "meta")
+    parts = {stage: _part(made, stage, work) for stage, work in made.works.items()}
+    calls = [call for _, calls in bound(made.graph, plan, parts, memory) for call in calls]
+    launches = [call for call in calls if isinstance(call, Launch)]
+    for launch in launches[:count]:
+        launch()
+    assert gpu.launched == [(*launch.grid, 1, 1)[:3] for launch in launches[:count]]
+    return {
+        "launches": len(launches),
+        "hits": [name for name, is_hit in found if is_hit],
+        "compiled": [name for name, is_hit in found if not is_hit],
+        "are_ours": ours == set(gpu.utils.loaded),
+    }
+
+
+print(json.dumps({
+    "unexpected": len(unexpected),
+    "put": len(put),
+    "ours": len(ours),
+    "same": run(90, made.plan),
+    "side by side": run(90, apart(made.plan)),
+    "other GPU": run(80, made.plan, count=1),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cached")
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> dict[str, Any]:
+    """What the script says, of a net of :data:`ROWS`."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(folder), MAP + ROWS],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"},
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_launches_run_the_kernels_of_an_expected_artifact(found: dict[str, Any]) -> None:
+    assert found["put"] >= found["ours"] >= 4
+    same = found["same"]
+    assert same["launches"] >= 4
+    assert same["compiled"] == []
+    assert len(same["hits"]) == found["put"]
+    assert same["are_ours"]
+    # As steps that run side by side they lie elsewhere, and what a process found is kept by it.
+    assert found["side by side"]["launches"] == same["launches"]
+    assert found["side by side"]["hits"] == found["side by side"]["compiled"] == []
+
+
+def test_kernels_of_an_artifact_that_was_not_expected_are_not_put(found: dict[str, Any]) -> None:
+    assert found["unexpected"] == 0
+
+
+def test_another_gpu_builds_its_kernels(found: dict[str, Any]) -> None:
+    other = found["other GPU"]
+    assert (other["hits"], len(other["compiled"]), other["are_ours"]) == ([], 1, False)
+
+
+@pytest.mark.usefixtures("found")
+def test_nothing_in_an_artifact_names_a_folder_of_the_machine(folder: Path) -> None:
+    members = [file.read_bytes() for file in (folder / "it" / "kernels").iterdir()]
+    (index,) = (data for data in members if b'"cache"' in data)
+    places = [triton.__file__, netspec.__file__, folder / "it"]
+    for place in (str(Path(place).parent).encode() for place in places):
+        assert not any(place in data for data in members)
+    assert not any(
+        key in kept["metadata"] for kept in json.loads(index)["cache"].values() for key in LEFT_OUT
+    )
+
+
+@pytest.mark.skipif(ON_GPU, reason="kernels are not interpreted where there is a GPU")
+def test_the_interpreter_uses_none() -> None:
+    CudaBackend("cpu").use({"kernels.json": b"nothing that could be read"})
+
+
+def test_kernels_that_netspec_did_not_compile_are_not_used() -> None:
+    CudaBackend("cpu").use({"a": b"\x7fELF"})
