@@ -15,7 +15,8 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from netspec.backends.backend import Part
-from netspec.backends.cuda.memory import Memory, bound
+from netspec.backends.cuda.binding import bound
+from netspec.backends.memory import Memory
 from netspec.backends.implementation import Work
 from netspec.backends.lowered import Lowered
 from netspec.errors import DataError
