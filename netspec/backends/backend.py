@@ -50,8 +50,6 @@ class Backend(ABC):
     name: ClassVar[str]
     device: str
     """Where tensors live."""
-    has_arena: ClassVar[bool]
-    """Whether activations lie in one arena, or each in memory of its own until it is last read."""
 
     passes: ClassVar[Sequence[Pass]] = PIPELINE
     """The rewrites that it gains by."""

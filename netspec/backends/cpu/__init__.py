@@ -65,7 +65,6 @@ class CpuBackend(Backend):
 
     name = "cpu"
     device = "cpu"
-    has_arena = True
     passes = tuple(one for one in PIPELINE if one is not merge_siblings)
     """The library reads and writes whole maps only: slices of merged siblings would be copied."""
 

@@ -29,11 +29,12 @@ class OneDnnConcat(Direct):
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
-        memories: dict[int, Memory] = {
-            Argument.FIRST_OF_SOURCES + i: Memory(activations(len(y), shape, work.dtype), one)
+        sources = [
+            (Argument.FIRST_OF_SOURCES + i, Memory(activations(len(y), shape, work.dtype), one))
             for i, (shape, one) in enumerate(zip(work.inputs, x, strict=True))
-        }
-        memories[Argument.DESTINATION] = Memory(activations(len(y), work.output, work.dtype), y)
+        ]
+        whole = Memory(activations(len(y), work.output, work.dtype), y)
+        memories = [*sources, (Argument.DESTINATION, whole)]
         return [launch(_described(work, len(y)), memories, scratch)]
 
 

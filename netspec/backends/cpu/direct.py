@@ -119,14 +119,14 @@ class Multiplying(Direct):
             description = self.described(here, self.wanted(here))
             theirs = description.layout(Query.WEIGHTS)
             weight, layout = _reordered(weight, layout, theirs), theirs
-        memories = {
-            Argument.SOURCE: Memory(activations(here.batch, here.inputs[0], here.dtype), x[0]),
-            Argument.WEIGHTS: Memory(layout, weight),
-            Argument.DESTINATION: Memory(activations(here.batch, here.output, here.dtype), y),
-        }
+        memories = [
+            (Argument.SOURCE, Memory(activations(here.batch, here.inputs[0], here.dtype), x[0])),
+            (Argument.WEIGHTS, Memory(layout, weight)),
+            (Argument.DESTINATION, Memory(activations(here.batch, here.output, here.dtype), y)),
+        ]
         if "bias" in packed:
             bias = packed["bias"]
-            memories[Argument.BIAS] = Memory(rows(bias.shape, here.dtype), bias)
+            memories.append((Argument.BIAS, Memory(rows(bias.shape, here.dtype), bias)))
         return [launch(description, memories, scratch)]
 
 

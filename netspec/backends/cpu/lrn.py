@@ -49,10 +49,10 @@ class OneDnnLrn(Direct):
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
         op, layout = _lrn(work.op), _layout(_lrn(work.op), work, len(y))
-        memories = {
-            Argument.SOURCE: Memory(layout, x[0]),
-            Argument.DESTINATION: Memory(layout, y),
-        }
+        memories = [
+            (Argument.SOURCE, Memory(layout, x[0])),
+            (Argument.DESTINATION, Memory(layout, y)),
+        ]
         return [launch(_described(op, work, len(y)), memories, scratch)]
 
 
@@ -72,9 +72,10 @@ class OneDnnLrnMaxPool(Direct):
         first, then = _described(op, work, 1), POOL.described(pool)
         calls: list[Launch] = []
         for image, result in zip(x[0], y, strict=True):
-            into = {Argument.SOURCE: Memory(layout, image), Argument.DESTINATION: between}
-            there = Memory(activations(1, pool.output, work.dtype), result)
-            out = {Argument.SOURCE: between, Argument.DESTINATION: there}
+            source = Memory(layout, image)
+            into = [(Argument.SOURCE, source), (Argument.DESTINATION, between)]
+            destination = Memory(activations(1, pool.output, work.dtype), result)
+            out = [(Argument.SOURCE, between), (Argument.DESTINATION, destination)]
             calls += [launch(first, into, scratch), launch(then, out, scratch)]
         return calls
 

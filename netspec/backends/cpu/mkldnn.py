@@ -71,15 +71,15 @@ class MkldnnConv(_Mkldnn):
         op, windows = conv_of(work), conv_of(work).windows(work.inputs)
         padding, _ = _padding(work)
         is_symmetric = symmetric(windows) is not None
-        activation = "relu" if isinstance(op, ConvRelu) else "none"
         weight, bias = packed["weight"], packed.get("bias")
-        how = padding, list(op.steps), list(op.dilation), op.groups, activation, [], ""
+        window = padding, list(op.steps), list(op.dilation), op.groups
+        activation = "relu" if isinstance(op, ConvRelu) else "none"
         convolve: Any = torch.ops.mkldnn._convolution_pointwise.default
         image, result = nchw(x[0]), nchw(y)
 
         def call() -> None:
             source = image if is_symmetric else padded(image, windows)
-            result.copy_(convolve(source, weight, bias, *how))
+            result.copy_(convolve(source, weight, bias, *window, activation, [], ""))
 
         return [call]
 

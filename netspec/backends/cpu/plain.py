@@ -29,9 +29,10 @@ class Plain(Way):
 class PlainConcat(Way):
     """Channels one behind the other, the last axis in memory."""
 
-    name = "copy"
+    name = "torch"
 
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
-        return [lambda: torch.cat(x, dim=-1, out=y)]
+        parts = list(x)
+        return [lambda: torch.cat(parts, dim=-1, out=y)]

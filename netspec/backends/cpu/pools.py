@@ -68,12 +68,12 @@ class OneDnnPool(Direct):
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
         here = replace(work, batch=len(y))
-        memories = {
-            Argument.SOURCE: Memory(activations(len(y), work.inputs[0], work.dtype), x[0]),
-            Argument.DESTINATION: Memory(activations(len(y), work.output, work.dtype), y),
-        }
+        memories = [
+            (Argument.SOURCE, Memory(activations(len(y), work.inputs[0], work.dtype), x[0])),
+            (Argument.DESTINATION, Memory(activations(len(y), work.output, work.dtype), y)),
+        ]
         if "bias" in packed:
-            memories[Argument.FIRST_POST_OP] = Memory(_bias(work), packed["bias"])
+            memories.append((Argument.FIRST_POST_OP, Memory(_bias(work), packed["bias"])))
         return [launch(self.described(here), memories, scratch)]
 
 

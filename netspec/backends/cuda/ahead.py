@@ -16,9 +16,9 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 from netspec.backends.backend import Part
 from netspec.backends.cuda.binding import bound
-from netspec.backends.memory import Memory
 from netspec.backends.implementation import Work
 from netspec.backends.lowered import Lowered
+from netspec.backends.memory import Memory
 from netspec.errors import DataError
 from netspec.kernels import ahead
 from netspec.kernels.launch import Launch

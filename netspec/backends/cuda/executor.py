@@ -37,8 +37,10 @@ class CudaExecutor(Executor):
 
     def __call__(self, *images: Tensor, out: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
         if len(images[0]) == 0:
-            return tuple(out) if out is not None else nothing(
-                self._plan, images[0].dtype, self._device
+            return (
+                tuple(out)
+                if out is not None
+                else nothing(self._plan, images[0].dtype, self._device)
             )
         return self.bucket(images).run(images, out)
 

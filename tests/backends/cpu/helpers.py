@@ -18,7 +18,6 @@ from netspec.operator import Operator
 from netspec.shapes import Shape
 from tests.ops.helpers import images, random_buffers, random_parameters
 
-
 TYPES = [torch.float32] + [torch.bfloat16] * torch.ops.mkldnn._is_mkldnn_bf16_supported()
 """Those that this CPU multiplies."""
 

@@ -7,7 +7,7 @@ Maps are [N, C, H, W] to the library, and lie densely as [N, H, W, C].
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ctypes import Structure, byref, c_char_p, c_int, c_void_p
 from enum import IntEnum
 from functools import partial
@@ -252,7 +252,7 @@ def lrn(
 
 def concatenation(sources: Sequence[Layout], destination: Layout) -> Description:
     """Channels one behind the other."""
-    pointers = (c_void_p * len(sources))(*[_pointer(one) for one in sources])
+    pointers = (c_void_p * len(sources))(*map(_pointer, sources))
     given = (destination, len(sources), 1, pointers, _attributes())
     return Description("concat", library().engine, *given)
 
@@ -301,24 +301,32 @@ class _Pair(Structure):
 class _Arguments:
     """A list of the library's, with what its pointers point to."""
 
-    def __init__(self, memories: Mapping[int, Memory]) -> None:
+    def __init__(self, memories: Sequence[tuple[int, Memory]]) -> None:
         self._memories = memories
-        pairs = [_Pair(argument, _pointer(memory)) for argument, memory in memories.items()]
+        pairs = [_Pair(argument, _pointer(memory)) for argument, memory in memories]
         self._as_parameter_ = (_Pair * len(pairs))(*pairs)
 
 
-def _pointer(owner: Layout | Memory) -> object:
+def _pointer(owner: Layout | Memory) -> c_void_p:
     handle: Handle = owner._as_parameter_
     return handle._as_parameter_
 
 
-def launch(description: Description, memories: Mapping[int, Memory], scratch: Scratch) -> Launch:
-    """What runs a primitive, with everything fixed; it needs no lock, and holds what it needs."""
+def launch(
+    description: Description, memories: Iterable[tuple[int, Memory]], scratch: Scratch
+) -> Launch:
+    """What runs a primitive, with everything fixed; it holds all that it needs.
+
+    Args:
+        description: the primitive.
+        memories: where its operands and its result are, by what they are to it.
+        scratch: where it asks for work space.
+    """
     made = library().make("primitive_create", description)
     layout = description.layout(Query.SCRATCHPAD)
-    found = dict(memories)
+    found = list(memories)
     if layout.bytes:
-        found[Argument.SCRATCHPAD] = Memory(layout, scratch)
+        found.append((Argument.SCRATCHPAD, Memory(layout, scratch)))
     execute = library().function("primitive_execute")
     return partial(execute, made, library().stream, len(found), _Arguments(found))
 
@@ -326,10 +334,10 @@ def launch(description: Description, memories: Mapping[int, Memory], scratch: Sc
 def reorder(x: Tensor, source: Layout, y: Tensor, destination: Layout) -> None:
     """Copy from one layout to another, now."""
     scratch = Scratch()
-    memories = {
-        Argument.SOURCE: Memory(source, x),
-        Argument.DESTINATION: Memory(destination, y),
-    }
+    memories = [
+        (Argument.SOURCE, Memory(source, x)),
+        (Argument.DESTINATION, Memory(destination, y)),
+    ]
     run = launch(_reordering(source, destination), memories, scratch)
     scratch.hand_out()
     run()
