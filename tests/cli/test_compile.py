@@ -23,7 +23,7 @@ from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.implementation import Held, Work
 from netspec.cli import main
 from netspec.fused.conv_relu import ConvRelu
-from netspec.passes import PASSES, PIPELINE
+from netspec.passes import PIPELINE
 from tests.backends.helpers import RICH
 
 

@@ -19,6 +19,7 @@ from netspec.backends.cpu.measure import measure, tuning
 from netspec.backends.cpu.mkldnn import MkldnnConv, MkldnnLinear
 from netspec.backends.cpu.plain import Plain, PlainConcat
 from netspec.backends.cpu.pools import OneDnnGap, OneDnnPool, PlainPool
+from netspec.backends.cpu.softmax import OneDnnSoftmax
 from netspec.backends.cpu.way import Way
 from netspec.backends.implementation import Implementation, Work
 from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
@@ -35,6 +36,7 @@ from netspec.ops.fc import FullyConnected
 from netspec.ops.gap import GlobalAveragePool
 from netspec.ops.lrn import LocalResponseNorm
 from netspec.ops.maxpool import MaxPool
+from netspec.ops.softmax import Softmax
 from netspec.passes import PIPELINE, merge_siblings
 from netspec.plan import Plan
 
@@ -56,6 +58,7 @@ WAYS: dict[type[Operator], tuple[Way, ...]] = {
     AvgPoolBiasRelu: POOLS,
     GlobalAveragePool: (OneDnnGap(), Plain()),
     Concat: (OneDnnConcat(), PlainConcat()),
+    Softmax: (OneDnnSoftmax(), Plain()),
 }
 """The implementations of an operator, the preferred one first; the reference for all others."""
 

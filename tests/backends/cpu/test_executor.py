@@ -86,9 +86,7 @@ def test_frames_are_used_again_and_few_are_kept(model: Compiled) -> None:
     model(batch(1))
     assert kept[1, torch.get_num_threads()] == [first]
     for count in range(2, 3 * KEPT):
-        torch.testing.assert_close(
-            model(batch(count)), model.as_reference()(batch(count)), **NEAR
-        )
+        torch.testing.assert_close(model(batch(count)), model.as_reference()(batch(count)), **NEAR)
         model(batch(1))
     assert len(kept) == KEPT
     assert kept[1, torch.get_num_threads()] == [first]

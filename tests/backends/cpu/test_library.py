@@ -111,7 +111,9 @@ def test_a_launch_holds_what_it_needs_and_lets_go_of_it() -> None:
         (Argument.FIRST_OF_SOURCES + 1, Memory(layout, x)),
         (Argument.DESTINATION, Memory(channels_last((1, 6, 2, 2), F32), y)),
     ]
-    run = launch(concatenation([layout, layout], channels_last((1, 6, 2, 2), F32)), memories, scratch)
+    run = launch(
+        concatenation([layout, layout], channels_last((1, 6, 2, 2), F32)), memories, scratch
+    )
     scratch.hand_out()
     alive = weakref.ref(memories[0][1])
     del memories, layout, x, scratch

@@ -62,6 +62,9 @@ SIGNATURES: dict[str, Sequence[Any]] = {
     "lrn_forward_primitive_desc_create": (
         *(OUT, HANDLE, c_int, c_int, HANDLE, HANDLE, c_int64, c_float, c_float, c_float, HANDLE),
     ),
+    "softmax_forward_primitive_desc_create": (
+        *(OUT, HANDLE, c_int, c_int, HANDLE, HANDLE, c_int, HANDLE),
+    ),
     "concat_primitive_desc_create": (
         *(OUT, HANDLE, HANDLE, c_int, c_int, POINTER(c_void_p), HANDLE),
     ),

@@ -33,6 +33,8 @@ TYPES = {torch.bfloat16: 2, torch.float32: 3}
 INFERENCE = 96
 ANY_LAYOUT = 1
 USER_SCRATCHPAD = 1
+CHANNELS = 1
+"""The axis that they are."""
 
 
 class Algorithm(IntEnum):
@@ -45,6 +47,7 @@ class Algorithm(IntEnum):
     POOLING_AVG_INCLUDE_PADDING = 0x2FF
     POOLING_AVG_EXCLUDE_PADDING = 0x3FF
     ADD = 0x1FFF0
+    SOFTMAX = 0x30000
 
 
 class Argument(IntEnum):
@@ -250,10 +253,16 @@ def lrn(
     )
 
 
+def softmax(layout: Layout) -> Description:
+    """exp(x) / sum of exp(x) over the channels."""
+    given = (Algorithm.SOFTMAX, layout, layout, CHANNELS, _attributes())
+    return Description("softmax_forward", library().engine, INFERENCE, *given)
+
+
 def concatenation(sources: Sequence[Layout], destination: Layout) -> Description:
     """Channels one behind the other."""
     pointers = (c_void_p * len(sources))(*map(_pointer, sources))
-    given = (destination, len(sources), 1, pointers, _attributes())
+    given = (destination, len(sources), CHANNELS, pointers, _attributes())
     return Description("concat", library().engine, *given)
 
 
