@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from threading import RLock
 
 import torch
 from torch import Tensor
@@ -130,10 +131,18 @@ class Multiplying(Direct):
         return [launch(description, memories, scratch)]
 
 
-@cache
 def _packed_layout(way: Multiplying, work: Work) -> Layout:
     """The blocks for a piece of work: found once, so that what was packed is read as it was,
-    whatever the number of threads has become."""
+    whatever the number of threads has become, and whoever asks at the same time."""
+    with _finding:
+        return _found_layout(way, work)
+
+
+_finding = RLock()
+
+
+@cache
+def _found_layout(way: Multiplying, work: Work) -> Layout:
     share_threads()
     return way.described(work, way.wanted(work)).layout(Query.WEIGHTS)
 

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -13,7 +14,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu.onednn.library import missing, share_threads
+from netspec.backends.cpu.onednn.library import DISTRIBUTION, missing, share_threads
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, Way
 from netspec.backends.implementation import Held, Work
@@ -31,6 +32,7 @@ def tuning() -> Tuning:
         {
             "sources": digest("netspec.backends.cpu"),
             "torch": torch.__version__,
+            "onednn": missing() or version(DISTRIBUTION),
             "device": f"{_cpu()}, {torch.backends.cpu.get_cpu_capability()}",
             "cores": str(os.cpu_count()),
             "threads": str(torch.get_num_threads()),
