@@ -4,14 +4,17 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from torch import Tensor
 
 import netspec
-from netspec.backends.cpu.pools import max_pool
+from netspec.backends.cpu import WAYS
+from netspec.backends.cpu.lrn import TiledLrnMaxPool
+from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call
+from netspec.backends.implementation import Held, Work
 from netspec.compiler import random_images, tolerance, verify
 from netspec.errors import DataError
-from netspec.ops.maxpool import MaxPool
-from netspec.shapes import Shape
+from netspec.fused.lrn_maxpool import LrnMaxPool
 from tests.helpers import load_rows
 
 SYMBOLS = {"H": 9, "W": 7, "C1": 20, "C2": 8}
@@ -58,11 +61,13 @@ def test_a_module_that_differs_from_its_own_stages_does_not_pass() -> None:
 
 
 def test_an_implementation_that_is_wrong_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(op: MaxPool, inputs: Sequence[Shape]) -> Call:
-        pool = max_pool(op, inputs)
-        return lambda x: pool(x.roll(1, dims=2))
+    class Shifted(TiledLrnMaxPool):
+        def bind(
+            self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        ) -> Sequence[Call]:
+            return [*super().bind(work, packed, x, y, scratch), lambda: y.copy_(y.roll(1, dims=1))]
 
-    monkeypatch.setattr("netspec.backends.cpu.lrn.max_pool", wrong)
+    monkeypatch.setitem(WAYS, LrnMaxPool, (Shifted(),))
     model = netspec.compile("alexnet")
     result = verify(model, random_images(model.net))
     assert result.error > 100 * result.allowed

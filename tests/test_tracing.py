@@ -55,14 +55,14 @@ def fates(stages: Sequence[StageTrace]) -> dict[str, tuple[int, ...] | str]:
     return {stage.name: stage.steps or stage.becomes for stage in stages}
 
 
-def test_siblings_share_a_step_and_a_concatenation_has_its_own(net: Net) -> None:
+def test_what_is_fused_shares_a_step_and_a_concatenation_has_its_own(net: Net) -> None:
     found = trace(net, "a")
     steps = {step.stage: step for step in found.steps}
-    assert set(steps) == {"a.b1.relu+a.b2.relu", "a.concat"}
-    merged = steps["a.b1.relu+a.b2.relu"]
-    assert merged.made_of == ("a.b1", "a.b1.relu", "a.b2", "a.b2.relu")
+    assert set(steps) == {"a.b1.relu", "a.b2.relu", "a.concat"}
+    fused = steps["a.b2.relu"]
+    assert fused.made_of == ("a.b2", "a.b2.relu")
     assert all(step.is_own and step.row == "a" for step in found.steps)
-    assert fates(found.stages)["a.b2.relu"] == (merged.number,)
+    assert fates(found.stages)["a.b2.relu"] == (fused.number,)
     assert fates(found.stages)["a.concat"] == (steps["a.concat"].number,)
     assert found.text == "a: concat {\n    conv 1x1, 4 | relu\n    conv 1x1, 2 | relu\n}"
 
@@ -113,11 +113,15 @@ def test_inner_rows_and_stages_are_rows_too(net: Net) -> None:
 
 
 def test_refusals_come_with_their_sentence_and_alike_ones_together() -> None:
-    net = load_rows("a: concat { conv 1x1, 4; conv 3x3, 2, pad=1; conv 1x1, 4, bias=off }\nb: fc 2")
+    net = load_rows("a: concat { tanh | relu; sigmoid | relu; lrn 3 | relu }\nb: fc 2")
     (refusal,) = trace(net, "a").refusals
-    assert refusal.rule == "merge_siblings"
-    assert refusal.reason.startswith("the kernels, strides")
-    assert refusal.stages == (("a.b1",), ("a.b2",), ("a.b3",))
+    assert refusal.rule == "fuse_relu"
+    assert refusal.reason.startswith("there is no kernel")
+    assert refusal.stages == (
+        ("a.b1.tanh", "a.b1.relu"),
+        ("a.b2.sigmoid", "a.b2.relu"),
+        ("a.b3.lrn", "a.b3.relu"),
+    )
 
 
 def test_figures_are_those_of_the_batch_and_type(net: Net) -> None:

@@ -12,6 +12,7 @@ from netspec.backends.implementation import Held, Implementation, Work
 from netspec.backends.reference import Meaning, own_meaning
 from netspec.graph import Graph
 from netspec.operator import Operator
+from netspec.passes import PIPELINE, Pass
 from netspec.plan import Plan
 
 
@@ -49,8 +50,9 @@ class Backend(ABC):
     name: ClassVar[str]
     device: str
     """Where tensors live."""
-    has_arena: ClassVar[bool]
-    """Whether activations lie in one arena, or each in memory of its own until it is last read."""
+
+    passes: ClassVar[Sequence[Pass]] = PIPELINE
+    """The rewrites that it gains by."""
 
     @abstractmethod
     def ways(self, work: Work) -> Sequence[Implementation]:

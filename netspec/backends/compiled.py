@@ -39,7 +39,8 @@ class Compiled(Module):
     evaluation once they have changed.
 
     Outputs have no gradients in evaluation mode, unless an image requires them, and share no
-    memory with images, parameters or each other.  Threads may run it at the same time.
+    memory with images, parameters or each other.  Threads may run it at the same time.  On the CPU
+    any batch runs; the memory for the four sizes of batch that ran last is kept.
 
     Parameters that are changed in place, or replaced, count from the next call on; a change that
     PyTorch keeps no record of, through ``.data`` or NumPy, counts after ``model.eval()``.

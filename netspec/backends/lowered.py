@@ -12,7 +12,7 @@ from netspec.backends.backend import Backend
 from netspec.backends.implementation import Implementation, Work, work_of
 from netspec.choices import Choices, choose
 from netspec.graph import Graph
-from netspec.passes import PIPELINE, Pass, optimise
+from netspec.passes import Pass, optimise
 from netspec.plan import Plan, is_view, plan
 
 
@@ -53,7 +53,7 @@ def lowered(
     batch: int,
     is_measured: bool = False,
     given: Mapping[str, str] | None = None,
-    passes: Sequence[Pass] = PIPELINE,
+    passes: Sequence[Pass] | None = None,
 ) -> Lowered:
     """Rewrite a graph, choose implementations, and plan.
 
@@ -64,13 +64,13 @@ def lowered(
         batch: the number of images to choose for.
         is_measured: time the implementations instead of taking the preferred ones.
         given: implementations that are decided already, by stage.
-        passes: the rewrites.
+        passes: the rewrites, the backend's own by default.
 
     Raises:
         DataError: ``given`` names a stage or an implementation that there is none of.
     """
     started = perf_counter()
-    made = optimise(graph, passes)
+    made = optimise(graph, backend.passes if passes is None else passes)
     rewritten = perf_counter()
     works = {
         stage.name: work_of(made.graph, stage.name, dtype, batch)

@@ -84,6 +84,10 @@ class Netspec(Engine):
     def version(self) -> str:
         return netspec.__version__
 
+    def prepare(self, case: Case) -> None:
+        super().prepare(case)
+        import_module("netspec.backends.cpu.onednn.library").missing()  # which loads it
+
     def compile(self, case: Case) -> Call:
         return inferring(compiled(case), case)
 

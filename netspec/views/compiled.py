@@ -35,11 +35,7 @@ def memory(made: Lowered) -> str:
     """What the activations of an image take, beside the least possible and the sum of all."""
     size, plan = made.dtype.itemsize, made.plan
     arena, bound, total = (as_size(n * size) for n in (plan.arena, plan.bound, plan.total))
-    if made.backend.has_arena:
-        alive = f"{arena} an image in one arena, {bound} at least"
-    else:
-        alive = f"{bound} an image at once, freed when last read"
-    return f"activations: {alive}; {total} side by side"
+    return f"activations: {arena} an image in one arena, {bound} at least; {total} side by side"
 
 
 def as_size(count: float) -> str:
@@ -56,7 +52,7 @@ def as_json(made: Lowered) -> dict[str, Any]:
         "rewrites": dict(made.rewrites),
         "kernels": dict(Counter(step.implementation for step in made.plan.steps)),
         "activations": {
-            "arena": made.plan.arena * size if made.backend.has_arena else None,
+            "arena": made.plan.arena * size,
             "bound": made.plan.bound * size,
             "total": made.plan.total * size,
         },

@@ -78,8 +78,7 @@ def test_packed_parameters_are_shared(models: tuple[Compiled, netspec.Model]) ->
     features(batch())
     assert not list(features.parameters())
     assert features.state_dict() == {}
-    shared = features._made[1]._steps  # type: ignore[index, attr-defined]
-    assert len(shared) == len(model.lowered.plan.steps)
+    assert len(features.lowered.plan.steps) == len(model.lowered.plan.steps)
     way, work = model.lowered.ways["d"], model.lowered.works["d"]
     packed = model.packed.tensors["d"]
     assert way.unpack(work, packed)["weight"].shape == (10, 48)

@@ -8,7 +8,7 @@ import torch
 
 import netspec
 from netspec.backends.cpu import CpuBackend
-from netspec.backends.cpu.onednn import OneDnnConv
+from netspec.backends.cpu.conv import OneDnnConv
 from netspec.backends.cpu.plain import Plain
 from netspec.backends.implementation import Work
 from netspec.backends.tuning import Tuning, described, digest

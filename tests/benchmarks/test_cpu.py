@@ -10,8 +10,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 from benchmarks import accuracy, loading, lrn
+from netspec.bench.timing import Call
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,11 @@ def test_lrn_is_timed_on_every_map_of_both_nets(
 
 def test_a_wrong_normalisation_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     stage, op, shape = next(lrn.layers("alexnet"))
-    monkeypatch.setattr(lrn, "normalise", lambda op, shape: lambda x: x * 1.001)
+
+    def wrong(way: object, work: object, packed: object, x: list[Tensor], y: Tensor) -> Call:
+        return lambda: y.copy_(x[0] * 1.001)
+
+    monkeypatch.setattr(lrn, "bound", wrong)
     with pytest.raises(AssertionError, match="off by"):
         lrn.measured("alexnet", stage, op, shape, 1, 1)
 

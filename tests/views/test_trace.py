@@ -24,7 +24,7 @@ a: concat {
     conv 3x3, 2, pad=1
     conv 1x1, 4
     conv 1x1, 2
-} | lrn 3
+} | relu | lrn 3
 c: maxpool 2x2/2
 out: fc 5 | dropout 0.5 | softmax
 head extra from a, weight=0.5: gap | fc 5
@@ -106,13 +106,13 @@ def test_slices_say_of_what_and_outputs_are_kept() -> None:
 def test_data_has_what_the_text_has() -> None:
     data = json.loads(json.dumps(as_data(found("a"))))
     assert data["floor"] == {"gflop_per_s": 1.0, "copy_gb_per_s": 0.002}
-    assert [stage["steps"] for stage in data["stages"] if stage["op"] == "lrn"] == [[3]]
+    assert [stage["steps"] for stage in data["stages"] if stage["op"] == "lrn"] == [[5]]
     assert {step["row"] for step in data["steps"]} == {"a", "c"}
     own = [step for step in data["steps"] if step["is_own"]]
     assert data["total"]["median_ms"] == pytest.approx(sum(step["median_ms"] for step in own))
-    assert data["net"] == {"steps": 6, "median_ms": pytest.approx(21.0)}
+    assert data["net"] == {"steps": 8, "median_ms": pytest.approx(36.0)}
     (refusal,) = data["refusals"]
-    assert refusal["stages"] == [["a.b1"]]
+    assert refusal["stages"] == [["a.concat", "a.relu"]]
 
 
 def test_data_of_what_does_not_run_has_no_figures() -> None:

@@ -1,16 +1,25 @@
-"""The CPU backend: oneDNN for what multiplies, our own LRN, PyTorch's channels-last pools."""
+"""The CPU backend: oneDNN, called directly; PyTorch where it is not there or not quick."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from netspec.backends.backend import Backend, Executor, Part
+from netspec.backends.cpu.concat import OneDnnConcat
+from netspec.backends.cpu.conv import OneDnnConv
 from netspec.backends.cpu.executor import CpuExecutor
-from netspec.backends.cpu.lrn import TiledLrn, TiledLrnMaxPool
+from netspec.backends.cpu.fc import OneDnnLinear, OneDnnStream
+from netspec.backends.cpu.lrn import (
+    OneDnnLrn,
+    OneDnnLrnMaxPool,
+    TiledLrn,
+    TiledLrnMaxPool,
+)
 from netspec.backends.cpu.measure import measure, tuning
-from netspec.backends.cpu.onednn import OneDnnConv, OneDnnLinear, OneDnnStream
-from netspec.backends.cpu.plain import Copy, Plain
-from netspec.backends.cpu.pools import NeighbourMaxPool, PlainAvgPool, PlainMaxPool
+from netspec.backends.cpu.mkldnn import MkldnnConv, MkldnnLinear
+from netspec.backends.cpu.plain import Plain, PlainConcat
+from netspec.backends.cpu.pools import OneDnnGap, OneDnnPool, PlainPool
+from netspec.backends.cpu.softmax import OneDnnSoftmax
 from netspec.backends.cpu.way import Way
 from netspec.backends.implementation import Implementation, Work
 from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
@@ -24,28 +33,32 @@ from netspec.ops.avgpool import AvgPool
 from netspec.ops.concat import Concat
 from netspec.ops.conv import Conv
 from netspec.ops.fc import FullyConnected
+from netspec.ops.gap import GlobalAveragePool
 from netspec.ops.lrn import LocalResponseNorm
 from netspec.ops.maxpool import MaxPool
+from netspec.ops.softmax import Softmax
+from netspec.passes import PIPELINE, merge_siblings
 from netspec.plan import Plan
 
-MULTIPLYING = (OneDnnConv(), Plain())
-CONNECTED = (OneDnnLinear(), OneDnnStream(), Plain())
-MAXIMA = (PlainMaxPool(),)
-AVERAGES = (PlainAvgPool(),)
+MULTIPLYING = (OneDnnConv(), MkldnnConv(), Plain())
+CONNECTED = (OneDnnLinear(), OneDnnStream(), MkldnnLinear(), Plain())
+POOLS = (OneDnnPool(), PlainPool())
 
 WAYS: dict[type[Operator], tuple[Way, ...]] = {
     Conv: MULTIPLYING,
     ConvRelu: MULTIPLYING,
     FullyConnected: CONNECTED,
     FullyConnectedRelu: CONNECTED,
-    LocalResponseNorm: (TiledLrn(), Plain()),
-    LrnMaxPool: (TiledLrnMaxPool(), Plain()),
-    MaxPool: (NeighbourMaxPool(), *MAXIMA),
-    MaxPoolRelu: MAXIMA,
-    AvgPool: AVERAGES,
-    AvgPoolBias: AVERAGES,
-    AvgPoolBiasRelu: AVERAGES,
-    Concat: (Copy(),),
+    LocalResponseNorm: (OneDnnLrn(), TiledLrn(), Plain()),
+    LrnMaxPool: (OneDnnLrnMaxPool(), TiledLrnMaxPool(), Plain()),
+    MaxPool: POOLS,
+    MaxPoolRelu: POOLS,
+    AvgPool: POOLS,
+    AvgPoolBias: POOLS,
+    AvgPoolBiasRelu: POOLS,
+    GlobalAveragePool: (OneDnnGap(), Plain()),
+    Concat: (OneDnnConcat(), PlainConcat()),
+    Softmax: (OneDnnSoftmax(), Plain()),
 }
 """The implementations of an operator, the preferred one first; the reference for all others."""
 
@@ -55,7 +68,8 @@ class CpuBackend(Backend):
 
     name = "cpu"
     device = "cpu"
-    has_arena = False
+    passes = tuple(one for one in PIPELINE if one is not merge_siblings)
+    """The library reads and writes whole maps only: slices of merged siblings would be copied."""
 
     def ways(self, work: Work) -> list[Way]:
         found = WAYS.get(type(work.op), (Plain(),))
@@ -66,4 +80,4 @@ class CpuBackend(Backend):
         return tuning().times(work, ours, lambda: measure(work, ours))
 
     def executor(self, graph: Graph, plan: Plan, parts: Mapping[str, Part]) -> Executor:
-        return CpuExecutor(graph, plan, parts)
+        return CpuExecutor(plan, parts)

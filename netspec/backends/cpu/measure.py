@@ -6,14 +6,18 @@ import os
 import platform
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import torch
+from torch import Tensor
 
-from netspec.backends.cpu.way import Way
-from netspec.backends.implementation import Work
+from netspec.backends.cpu.onednn.library import DISTRIBUTION, missing, share_threads
+from netspec.backends.cpu.scratch import Scratch
+from netspec.backends.cpu.way import Call, Way
+from netspec.backends.implementation import Held, Work
 from netspec.backends.tuning import Tuning, digest
 
 ROUNDS = 7
@@ -28,6 +32,7 @@ def tuning() -> Tuning:
         {
             "sources": digest("netspec.backends.cpu"),
             "torch": torch.__version__,
+            "onednn": missing() or version(DISTRIBUTION),
             "device": f"{_cpu()}, {torch.backends.cpu.get_cpu_capability()}",
             "cores": str(os.cpu_count()),
             "threads": str(torch.get_num_threads()),
@@ -53,20 +58,35 @@ def measure(work: Work, ways: Sequence[Way]) -> dict[str, float]:
             work.dtype
         )
 
-    x = [drawn(work.batch, *shape.torch) for shape in work.inputs]
-    x = [one.contiguous(memory_format=torch.channels_last) if one.dim() == 4 else one for one in x]
+    x = [drawn(work.batch, *shape) for shape in work.inputs]
+    y = torch.empty(work.batch, *work.output, dtype=work.dtype, device="cpu")
     described = {**work.op.parameters(work.inputs), **work.op.buffers(work.inputs)}
     held = {name: drawn(*parameter.shape) for name, parameter in described.items()}
     flushed = torch.zeros(CACHE, dtype=torch.uint8, device="cpu")
     samples: dict[str, list[float]] = {way.name: [] for way in ways}
     with torch.no_grad():
-        calls = {way.name: way.bind(work, way.pack(work, held)) for way in ways}
+        calls = {way.name: bound(way, work, way.pack(work, held), x, y) for way in ways}
         for call in calls.values():
-            call(*x)
+            call()
         for _ in range(ROUNDS):
             for name, call in calls.items():
                 flushed.add_(1)
                 started = perf_counter()
-                call(*x)
+                call()
                 samples[name].append(perf_counter() - started)
     return {name: median(found) for name, found in samples.items()}
+
+
+def bound(way: Way, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor) -> Call:
+    """A way by itself, with scratch of its own."""
+    if not missing():
+        share_threads()
+    scratch = Scratch()
+    calls = way.bind(work, packed, x, y, scratch)
+    scratch.hand_out()
+
+    def run() -> None:
+        for call in calls:
+            call()
+
+    return run

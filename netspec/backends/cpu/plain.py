@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+
+from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, Way
 from netspec.backends.implementation import Held, Work
+from netspec.backends.memory import nchw
 
 
 class Plain(Way):
@@ -13,15 +18,21 @@ class Plain(Way):
 
     name = "torch"
 
-    def bind(self, work: Work, packed: Held) -> Call:
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+    ) -> Sequence[Call]:
         op, inputs, held = work.op, work.inputs, dict(packed)
-        return lambda *x: op.reference(inputs, *x, **held)
+        operands, result = [nchw(one) for one in x], nchw(y)
+        return [lambda: result.copy_(op.reference(inputs, *operands, **held))]
 
 
-class Copy(Way):
-    """A concatenation that copies: oneDNN's operators in PyTorch cannot write into a slice."""
+class PlainConcat(Way):
+    """Channels one behind the other, the last axis in memory."""
 
-    name = "copy"
+    name = "torch"
 
-    def bind(self, work: Work, packed: Held) -> Call:
-        return lambda *x: torch.cat(x, dim=1)
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+    ) -> Sequence[Call]:
+        parts = list(x)
+        return [lambda: torch.cat(parts, dim=-1, out=y)]

@@ -1,112 +1,147 @@
-"""Pools by PyTorch's channels-last kernels, with padding and overhang left to them where they can.
-
-Filling a map's rim by hand copies the map, which takes longer than pooling it.
-"""
+"""Pools: by oneDNN, and by PyTorch's channels-last kernels where the library is not there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from netspec.backends.cpu.direct import Direct
+from netspec.backends.cpu.onednn.primitives import (
+    Algorithm,
+    Argument,
+    Description,
+    Launch,
+    Layout,
+    Memory,
+    activations,
+    channels_last,
+    launch,
+    pooling,
+)
+from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, Way
 from netspec.backends.implementation import Held, Work
+from netspec.backends.memory import nchw
 from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.fused.maxpool_relu import MaxPoolRelu
-from netspec.operator import pool_padding
+from netspec.operator import WindowOperator, pool_padding
 from netspec.ops.avgpool import AvgPool
 from netspec.ops.maxpool import MaxPool
 from netspec.shapes import Shape
 
 
-def max_pool(op: MaxPool, inputs: Sequence[Shape]) -> Call:
-    """Max-pooling of maps of one size."""
-    padding = pool_padding(op.windows(inputs))
-    if padding is None:
-        return lambda x: MaxPool.reference(op, inputs, x)
-    kernel, steps, is_ceil = op.kernel.size, op.steps, op.round == "ceil"
-    return lambda x: F.max_pool2d(x, kernel, steps, padding, ceil_mode=is_ceil)
+class OneDnnPool(Direct):
+    """Maxima or averages of windows, and then a bias and a ReLU."""
 
-
-class PlainMaxPool(Way):
-    """PyTorch's own."""
-
-    name = "torch"
-
-    def bind(self, work: Work, packed: Held) -> Call:
-        assert isinstance(work.op, MaxPool)
-        pool = max_pool(work.op, work.inputs)
-        if isinstance(work.op, MaxPoolRelu):
-            return lambda x: pool(x).relu_()
-        return pool
-
-
-class NeighbourMaxPool(Way):
-    """The largest of 3x3 neighbours: of three in a column, then of three in a row.
-
-    PyTorch's own writes where each maximum stood as well, eight bytes a value.
-    """
-
-    name = "neighbours"
-
-    def refuses(self, work: Work) -> str:
-        op = work.op
-        assert isinstance(op, MaxPool)
-        windows = op.windows(work.inputs)
-        if any((w.kernel, w.stride, w.before, w.after) != (3, 1, 1, 1) for w in windows):
-            return "it is for windows of 3x3 at stride 1 that keep the size"
-        if min(work.inputs[0][:2]) < 3:
-            return "the map is smaller than a window"
-        if work.batch * work.output.elements < LARGE:
-            return "the map is small: eight calls take longer than one that writes more"
+    def lacks(self, work: Work) -> str:
+        assert isinstance(work.op, WindowOperator)
+        windows = work.op.windows(work.inputs)
+        counts = isinstance(work.op, AvgPool) and work.op.count_pad
+        if counts and any(w.overhang for w in windows):
+            return "oneDNN counts what hangs over the edge as it counts padding"
         return ""
 
-    def bind(self, work: Work, packed: Held) -> Call:
-        return lambda x: _largest(_largest(x, 2), 3)
+    def describe(self, work: Work) -> None:
+        self.described(work)
+
+    def described(self, work: Work) -> Description:
+        """The primitive."""
+        op = work.op
+        assert isinstance(op, WindowOperator)
+        down, right = op.windows(work.inputs)
+        return pooling(
+            activations(work.batch, work.inputs[0], work.dtype),
+            activations(work.batch, work.output, work.dtype),
+            _algorithm(op),
+            kernel=op.kernel.size,
+            steps=op.steps,
+            before=(down.before, right.before),
+            after=(down.tail, right.tail),
+            bias=_bias(work) if isinstance(op, AvgPoolBias) else None,
+            relu=isinstance(op, MaxPoolRelu | AvgPoolBiasRelu),
+        )
+
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+    ) -> Sequence[Launch]:
+        here = replace(work, batch=len(y))
+        memories = [
+            (Argument.SOURCE, Memory(activations(len(y), work.inputs[0], work.dtype), x[0])),
+            (Argument.DESTINATION, Memory(activations(len(y), work.output, work.dtype), y)),
+        ]
+        if "bias" in packed:
+            memories.append((Argument.FIRST_POST_OP, Memory(_bias(work), packed["bias"])))
+        return [launch(self.described(here), memories, scratch)]
 
 
-LARGE = 2**18
-"""Values from which on :class:`NeighbourMaxPool` is faster, as measured on two AVX-512 cores."""
+def _algorithm(op: WindowOperator) -> Algorithm:
+    if not isinstance(op, AvgPool):
+        return Algorithm.POOLING_MAX
+    if op.count_pad:
+        return Algorithm.POOLING_AVG_INCLUDE_PADDING
+    return Algorithm.POOLING_AVG_EXCLUDE_PADDING
 
 
-def _largest(x: Tensor, axis: int) -> Tensor:
-    """The largest of each value and its neighbours along an axis."""
-    size = x.shape[axis]
-    pair = torch.maximum(x.narrow(axis, 0, size - 1), x.narrow(axis, 1, size - 1))
-    y = torch.empty_like(x)
-    inside = pair.narrow(axis, 0, size - 2), pair.narrow(axis, 1, size - 2)
-    torch.maximum(*inside, out=y.narrow(axis, 1, size - 2))
-    y.narrow(axis, 0, 1).copy_(pair.narrow(axis, 0, 1))
-    y.narrow(axis, size - 1, 1).copy_(pair.narrow(axis, size - 2, 1))
-    return y
+def _bias(work: Work) -> Layout:
+    return channels_last((1, work.output.channels, 1, 1), work.dtype)
 
 
-class PlainAvgPool(Way):
-    """PyTorch's own, and the bias and the ReLU in place."""
+class OneDnnGap(OneDnnPool):
+    """The mean of a whole map: an average of one window."""
+
+    def lacks(self, work: Work) -> str:
+        return ""
+
+    def described(self, work: Work) -> Description:
+        height, width, _ = work.inputs[0]
+        return pooling(
+            activations(work.batch, work.inputs[0], work.dtype),
+            activations(work.batch, work.output, work.dtype),
+            Algorithm.POOLING_AVG_EXCLUDE_PADDING,
+            kernel=(height, width),
+            steps=(1, 1),
+            before=(0, 0),
+            after=(0, 0),
+        )
+
+
+Pool = Callable[[Tensor], Tensor]
+"""From a map [N, C, H, W] to another."""
+
+
+class PlainPool(Way):
+    """PyTorch's own, and a bias and a ReLU in place, with padding and overhang left to it where
+    it can: filling a map's rim by hand copies the map, which takes longer than pooling it."""
 
     name = "torch"
 
-    def bind(self, work: Work, packed: Held) -> Call:
-        assert isinstance(work.op, AvgPool)
-        pool = _avg_pool(work.op, work.inputs)
-        if not isinstance(work.op, AvgPoolBias):
-            return pool
-        bias = packed["bias"].reshape(-1, 1, 1)
-        if isinstance(work.op, AvgPoolBiasRelu):
-            return lambda x: pool(x).add_(bias).relu_()
-        return lambda x: pool(x).add_(bias)
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+    ) -> Sequence[Call]:
+        op, source, result = work.op, nchw(x[0]), nchw(y)
+        pool = plain_pool(op, work.inputs)
+        calls: list[Call] = [lambda: result.copy_(pool(source))]
+        if isinstance(op, AvgPoolBias):
+            bias = packed["bias"].reshape(-1, 1, 1)
+            calls.append(lambda: result.add_(bias))
+        if isinstance(op, MaxPoolRelu | AvgPoolBiasRelu):
+            calls.append(result.relu_)
+        return calls
 
 
-def _avg_pool(op: AvgPool, inputs: Sequence[Shape]) -> Call:
+def plain_pool(op: object, inputs: Sequence[Shape]) -> Pool:
+    """Max-pooling or average pooling of maps of one size by PyTorch."""
+    assert isinstance(op, MaxPool | AvgPool)
     padding = pool_padding(op.windows(inputs))
+    kernel, steps, is_ceil = op.kernel.size, op.steps, op.round == "ceil"
+    if isinstance(op, MaxPool):
+        if padding is None:
+            return lambda x: MaxPool.reference(op, inputs, x)
+        return lambda x: F.max_pool2d(x, kernel, steps, padding, ceil_mode=is_ceil)
     if padding is None:
         return lambda x: AvgPool.reference(op, inputs, x)
-    kernel, steps, is_ceil = op.kernel.size, op.steps, op.round == "ceil"
     counts = op.count_pad is True
-
-    def call(x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, kernel, steps, padding, ceil_mode=is_ceil, count_include_pad=counts)
-
-    return call
+    return lambda x: F.avg_pool2d(x, kernel, steps, padding, is_ceil, counts)

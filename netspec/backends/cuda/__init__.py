@@ -83,7 +83,6 @@ class CudaBackend(Backend):
     """
 
     name = "cuda"
-    has_arena = True
 
     def __init__(self, device: str = "cuda", precision: str = "ieee") -> None:
         check_precision(precision)

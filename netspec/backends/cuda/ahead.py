@@ -15,11 +15,12 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from netspec.backends.backend import Part
+from netspec.backends.cuda.binding import bound
 from netspec.backends.cuda.cached import INDEX, noted
 from netspec.backends.cuda.executor import size_for
-from netspec.backends.cuda.memory import Memory, bound
 from netspec.backends.implementation import Work
 from netspec.backends.lowered import Lowered
+from netspec.backends.memory import Memory
 from netspec.errors import DataError
 from netspec.kernels import ahead
 from netspec.kernels.launch import Launch

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from netspec.backends.backend import Part, Timed
+from netspec.backends.cuda.binding import bound
 from netspec.backends.cuda.graphs import Stopwatch, captured, side_by_side
 from netspec.backends.cuda.lanes import apart, turns
-from netspec.backends.cuda.memory import Memory, bound
-from netspec.backends.cuda.way import Call, nchw
+from netspec.backends.cuda.way import Call
+from netspec.backends.memory import Memory
 from netspec.graph import Graph
 from netspec.plan import Plan, Step
 
@@ -42,8 +43,6 @@ class Bucket:
             self.steps = bound(graph, plan, parts, self.memory)
         self._turns = turns(plan)
         self.device, self._is_gpu = device, device.type == "cuda"
-        self._inputs = [self.memory.slots[i] for i in plan.inputs]
-        self._outputs = [self.memory.slots[i] for i in plan.outputs]
         self._lock = Lock()
         self._graph: torch.cuda.CUDAGraph | None = None
         self._done: torch.cuda.Event | None = None
@@ -58,7 +57,7 @@ class Bucket:
                 self._launch()
             else:
                 self._graph.replay()
-            results = self._results(len(images[0]), out)
+            results = self.memory.hand_out(len(images[0]), out)
             self._end()
             return results
 
@@ -75,9 +74,7 @@ class Bucket:
         """Take the images in, once whatever ran last has ended, and zeros behind them."""
         if self._done is not None:
             torch.cuda.current_stream().wait_event(self._done)
-        for place, image in zip(self._inputs, images, strict=True):
-            nchw(place)[: len(image)].copy_(image)
-            place[len(image) :].zero_()
+        self.memory.take_in(images)
 
     def _end(self) -> None:
         if self._is_gpu:
@@ -90,12 +87,6 @@ class Bucket:
     def _launch_side_by_side(self) -> None:
         steps = [partial(_run, calls) for _, calls in self.steps]
         side_by_side(steps, self._turns)
-
-    def _results(self, count: int, out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
-        results = [nchw(y)[:count] for y in self._outputs]
-        if out is None:
-            return tuple(_cloned(y) for y in results)
-        return tuple(place.copy_(y) for place, y in zip(out, results, strict=True))
 
     def _timed(self) -> list[Timed]:
         clocks: list[tuple[Step, Stopwatch | _Clock]] = []
@@ -127,9 +118,3 @@ class _Clock:
 
     def seconds(self) -> float:
         return self._ended - self._started
-
-
-def _cloned(y: Tensor) -> Tensor:
-    """A copy of its own, channels-last where it is a map."""
-    is_map = y.dim() == 4
-    return y.clone(memory_format=torch.channels_last if is_map else torch.contiguous_format)

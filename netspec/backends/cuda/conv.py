@@ -12,8 +12,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from netspec.backends.cuda.way import Call, Target, Way, nchw, write
+from netspec.backends.cuda.way import Call, Target, Way, write
 from netspec.backends.implementation import Held, Work
+from netspec.backends.memory import nchw
 from netspec.fused.conv_relu import ConvRelu
 from netspec.kernels.conv import operators, persistent, pointwise
 from netspec.kernels.conv.geometry import Geometry, check_pixels

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from netspec.backends.backend import Executor, Part, Timed
 from netspec.backends.cuda.bucket import Bucket
+from netspec.backends.memory import nothing
 from netspec.graph import Graph
 from netspec.plan import Plan
 
@@ -50,7 +51,11 @@ class CudaExecutor(Executor):
 
     def __call__(self, *images: Tensor, out: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
         if len(images[0]) == 0:
-            return tuple(out) if out is not None else self._nothing(images[0])
+            return (
+                tuple(out)
+                if out is not None
+                else nothing(self._plan, images[0].dtype, self._device)
+            )
         return self.bucket(images).run(images, out)
 
     def profile(self, *images: Tensor) -> list[Timed]:
@@ -69,7 +74,3 @@ class CudaExecutor(Executor):
                     self._graph, self._plan, self._parts, batch, images[0].dtype, self._device
                 )
             return self._buckets[batch]
-
-    def _nothing(self, image: Tensor) -> tuple[Tensor, ...]:
-        shapes = [self._plan.slots[i].shape.torch for i in self._plan.outputs]
-        return tuple(torch.empty(0, *s, dtype=image.dtype, device=self._device) for s in shapes)

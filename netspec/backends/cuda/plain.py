@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from netspec.backends.cuda.way import Call, Way, nchw, write
+from netspec.backends.cuda.way import Call, Way, write
 from netspec.backends.implementation import Held, Work
+from netspec.backends.memory import nchw
 from netspec.ops.rbf import RadialBasis
 from netspec.plan import Ability
 

@@ -16,7 +16,7 @@ from torch import Tensor, fx
 from netspec.backends.cuda.conv import geometry
 from netspec.backends.cuda.lrn import attributes
 from netspec.backends.cuda.pools import asked_for
-from netspec.backends.cuda.way import nchw
+from netspec.backends.memory import nchw
 from netspec.backends.reference import Meaning
 from netspec.fused.conv_relu import ConvRelu
 from netspec.fused.fc_relu import FullyConnectedRelu

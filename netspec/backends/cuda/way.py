@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from netspec.backends.implementation import Held, Implementation, Work
+from netspec.backends.memory import nchw
 from netspec.kernels.layout import is_interpreted
 
 Call = Callable[[], object]
@@ -58,11 +59,6 @@ class Way(Implementation):
             y: where the result goes: one tensor, or the slices of its channels in order, where
                 ``ability`` says that it writes them apart.
         """
-
-
-def nchw(x: Tensor) -> Tensor:
-    """A map [N, H, W, C] in PyTorch's order of axes, [N, C, H, W]; a vector as it is."""
-    return x.permute(0, 3, 1, 2) if x.dim() == 4 else x
 
 
 def write(y: Tensor, parts: Sequence[Tensor]) -> None:

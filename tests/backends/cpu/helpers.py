@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -9,11 +10,16 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cpu import CpuBackend
+from netspec.backends.cpu.measure import bound
 from netspec.backends.cpu.way import Way
-from netspec.backends.implementation import Work
+from netspec.backends.implementation import Held, Work
+from netspec.backends.memory import nchw
 from netspec.operator import Operator
 from netspec.shapes import Shape
 from tests.ops.helpers import images, random_buffers, random_parameters
+
+TYPES = [torch.float32] + [torch.bfloat16] * torch.ops.mkldnn._is_mkldnn_bf16_supported()
+"""Those that this CPU multiplies."""
 
 
 def work_of(op: Operator, *inputs: Any, dtype: torch.dtype = torch.float32, batch: int = 2) -> Work:
@@ -30,10 +36,17 @@ def tensors(work: Work) -> dict[str, Tensor]:
 
 
 def operands(work: Work, batch: int) -> list[Tensor]:
-    """As an executor gives them: maps are channels-last."""
+    """As a frame gives them: maps are [N, H, W, C]."""
     found = [images(shape, batch, seed=i).to(work.dtype) for i, shape in enumerate(work.inputs)]
-    last = torch.channels_last
-    return [x.contiguous(memory_format=last) if x.dim() == 4 else x for x in found]
+    return [x.permute(0, 2, 3, 1).contiguous() if x.dim() == 4 else x for x in found]
+
+
+def computed(work: Work, way: Way, packed: Held, x: Sequence[Tensor]) -> Tensor:
+    """The result in PyTorch's order of axes, in memory that was full of NaN before."""
+    y = torch.full((len(x[0]), *work.output), float("nan"), dtype=work.dtype)
+    with torch.no_grad():
+        bound(way, work, packed, x, y)()
+    return nchw(y)
 
 
 def allowed(work: Work, size: float) -> float:
@@ -44,7 +57,7 @@ def allowed(work: Work, size: float) -> float:
     return size * (4 * u * terms**0.5 + 4 * torch.finfo(work.dtype).eps)
 
 
-def assert_right(work: Work, name: str, batches: tuple[int, ...] = (2, 0, 5)) -> None:
+def assert_right(work: Work, name: str, batches: tuple[int, ...] = (2, 1, 5)) -> None:
     """The implementation computes what the operator means, and its packing comes undone.
 
     It leaves alone what it is given.
@@ -56,20 +69,16 @@ def assert_right(work: Work, name: str, batches: tuple[int, ...] = (2, 0, 5)) ->
     for key, tensor in held.items():
         assert torch.equal(back[key], tensor), key
         back[key].zero_()  # it is a copy
-    call = way.bind(work, packed)
     for batch in batches:
         x = operands(work, batch)
         before = [one.clone() for one in x]
-        with torch.no_grad():
-            y = call(*x)
-        exact = [one.double() for one in x]
+        y = computed(work, way, packed, x)
+        exact = [nchw(one.double()) for one in x]
         doubled = {key: tensor.double() for key, tensor in held.items()}
         wanted = work.op.reference(work.inputs, *exact, **doubled)
-        assert y.dtype == work.dtype
         assert y.shape == wanted.shape == (batch, *work.output.torch)
         assert all(map(torch.equal, x, before))
-        if batch:
-            sizes = {key: tensor.abs() for key, tensor in doubled.items()}
-            largest = work.op.reference(work.inputs, *(one.abs() for one in exact), **sizes)
-            error = float((y.double() - wanted).abs().max())
-            assert error <= allowed(work, max(1.0, float(largest.abs().max()))), (name, batch)
+        sizes = {key: tensor.abs() for key, tensor in doubled.items()}
+        largest = work.op.reference(work.inputs, *(one.abs() for one in exact), **sizes)
+        error = float((y.double() - wanted).abs().max())
+        assert error <= allowed(work, max(1.0, float(largest.abs().max()))), (name, batch)

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from netspec.backends.cpu import pools
 from netspec.backends.implementation import Work
@@ -11,9 +13,10 @@ from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.fused.maxpool_relu import MaxPoolRelu
 from netspec.operator import pool_padding
 from netspec.ops.avgpool import AvgPool
+from netspec.ops.gap import GlobalAveragePool
 from netspec.ops.maxpool import MaxPool
-from netspec.shapes import Kernel, Shape
-from tests.backends.cpu.helpers import assert_right, work_of
+from netspec.shapes import Kernel, ShapeError
+from tests.backends.cpu.helpers import TYPES, assert_right, ways, work_of
 
 WINDOWS: list[dict[str, Any]] = [
     {"kernel": Kernel(3, 3, stride=2)},
@@ -31,13 +34,19 @@ WINDOWS: list[dict[str, Any]] = [
     {"kernel": Kernel(3, 5), "pad": "half"},
 ]
 SIZES = [(7, 8, 3), (10, 11, 5), (5, 5, 1)]
+KINDS = [MaxPool, MaxPoolRelu, AvgPool, AvgPoolBias, AvgPoolBiasRelu]
+
+
+def assert_all_right(work: Work) -> None:
+    for name in ways(work):
+        assert_right(work, name)
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_maxima(window: dict[str, Any]) -> None:
     for size in SIZES:
         for op in (MaxPool(**window), MaxPoolRelu(**window)):
-            assert_right(work_of(op, size), "torch")
+            assert_all_right(work_of(op, size))
 
 
 @pytest.mark.parametrize("counts", [True, False])
@@ -45,7 +54,7 @@ def test_maxima(window: dict[str, Any]) -> None:
 def test_averages(window: dict[str, Any], counts: bool) -> None:
     for size in SIZES:
         for kind in (AvgPool, AvgPoolBias, AvgPoolBiasRelu):
-            assert_right(work_of(kind(**window, count_pad=counts), size), "torch")
+            assert_all_right(work_of(kind(**window, count_pad=counts), size))
     assert_right(work_of(AvgPoolBias(**window, count_pad=counts), SIZES[0], dtype=torch.float64),
                  "torch")  # fmt: skip
 
@@ -62,34 +71,43 @@ def test_padding_that_pytorch_takes_itself_is_left_to_it(monkeypatch: pytest.Mon
     own = [n for n, found in enumerate(windows) if pool_padding(found) is not None]
     assert own == [0, 1, 2, 3, 4, 5, 6, 11, 12]
     for number in own:
-        pools.max_pool(MaxPool(**WINDOWS[number]), inputs)(x)
+        pools.plain_pool(MaxPool(**WINDOWS[number]), inputs)(x)
 
 
-@pytest.mark.parametrize("size", [(28, 28, 48), (3, 3, 1), (5, 64, 130)])
-def test_neighbours_give_the_maxima_to_the_bit(
-    size: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pools, "LARGE", 0)
-    op = MaxPool(kernel=Kernel(3, 3), pad="half")
-    work = Work(op, (Shape(size),), torch.float32, 2)
-    way = pools.NeighbourMaxPool()
-    assert not way.refuses(work)
-    x = torch.randn(2, *Shape(size).torch).contiguous(memory_format=torch.channels_last)
-    before = x.clone()
-    y = way.bind(work, {})(x)
-    assert torch.equal(y, op.reference([Shape(size)], x))
-    assert torch.equal(x, before)
-    assert y.is_contiguous(memory_format=torch.channels_last)
+@pytest.mark.parametrize("dtype", TYPES)
+@given(st.data())
+@settings(max_examples=60)
+def test_pools_of_any_size(dtype: torch.dtype, data: st.DataObject) -> None:
+    def whole(low: int, high: int) -> int:
+        return data.draw(st.integers(low, high))
+
+    kind = data.draw(st.sampled_from(KINDS))
+    counts = {"count_pad": data.draw(st.booleans())} if issubclass(kind, AvgPool) else {}
+    op = kind(
+        kernel=Kernel(whole(1, 4), whole(1, 4)),
+        stride=(whole(1, 3), whole(1, 3)),
+        pad=(whole(0, 2), whole(0, 2), whole(0, 2), whole(0, 2)),
+        round=data.draw(st.sampled_from(["floor", "ceil"])),
+        **counts,
+    )
+    work = work_of(op, (whole(1, 9), whole(1, 9), whole(1, 40)), batch=whole(1, 3), dtype=dtype)
+    try:
+        op.windows(work.inputs)
+    except ShapeError:
+        return
+    assert_right(work, next(iter(ways(work))), batches=(whole(1, 3),))
 
 
-def test_neighbours_are_for_large_maps_that_keep_their_size() -> None:
-    way = pools.NeighbourMaxPool()
-    for attributes, size, reason in (
-        ({"kernel": Kernel(3, 3), "pad": "half"}, (28, 28, 8), "small"),
-        ({"kernel": Kernel(3, 3, None, 2), "pad": (1, 1, 1, 1)}, (500, 500, 8), "stride 1"),
-        ({"kernel": Kernel(5, 5), "pad": "half"}, (500, 500, 8), "3x3"),
-        ({"kernel": Kernel(3, 3)}, (500, 500, 8), "keep the size"),
-        ({"kernel": Kernel(3, 3), "pad": "half"}, (2, 500, 800), "smaller than a window"),
-    ):
-        work = Work(MaxPool(**attributes), (Shape(size),), torch.float32, 1)
-        assert reason in way.refuses(work)
+def test_what_hangs_over_the_edge_is_not_counted_as_the_library_would() -> None:
+    op = AvgPool(kernel=Kernel(3, 3, stride=2), round="ceil", count_pad=True)
+    work = work_of(op, (8, 8, 3))
+    assert "counts what hangs over" in pools.OneDnnPool().refuses(work)
+    assert list(ways(work)) == ["torch"]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("size", [(7, 7, 33), (1, 1, 4), (3, 8, 64)])
+def test_means_of_whole_maps(size: tuple[int, int, int], dtype: torch.dtype) -> None:
+    work = work_of(GlobalAveragePool(), size, dtype=dtype)
+    assert list(ways(work)) == ["onednn", "torch"]
+    assert_right(work, "onednn")

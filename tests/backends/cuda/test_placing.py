@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import netspec
+from netspec.backends.cuda.binding import bound
 from netspec.backends.cuda.executor import CudaExecutor
 from netspec.backends.cuda.lanes import Turn, apart, turns
-from netspec.backends.cuda.memory import Memory, bound
-from netspec.backends.cuda.way import nchw
+from netspec.backends.memory import Memory, nchw
 from netspec.compiler import as_tuple, random_images
 from netspec.plan import Plan
 from tests.backends.cuda.helpers import DEVICE, MAP, load_rows

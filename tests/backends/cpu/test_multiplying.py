@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 import netspec
 from netspec import loads
-from netspec.backends.cpu import onednn
+from netspec.backends.cpu import direct, mkldnn
+from netspec.backends.cpu.conv import OneDnnConv
+from netspec.backends.cpu.mkldnn import MkldnnConv, MkldnnLinear
+from netspec.backends.cpu.onednn import library
+from netspec.backends.cpu.onednn.library import NoImplementationError
+from netspec.backends.cpu.onednn.primitives import Description, Layout
+from netspec.backends.implementation import Work
 from netspec.compiler import random_images, verify
 from netspec.fused.conv_relu import ConvRelu
 from netspec.fused.fc_relu import FullyConnectedRelu
@@ -18,10 +24,16 @@ from netspec.ops.conv import Conv
 from netspec.ops.fc import FullyConnected
 from netspec.shapes import Kernel, ShapeError
 from netspec.values import Table
-from tests.backends.cpu.helpers import assert_right, ways, work_of
+from tests.backends.cpu.helpers import (
+    TYPES,
+    assert_right,
+    computed,
+    operands,
+    tensors,
+    ways,
+    work_of,
+)
 from tests.backends.helpers import RICH
-
-DTYPES = [torch.float32] + [torch.bfloat16] * torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def table(*rows: str) -> Table:
@@ -49,15 +61,15 @@ CONVOLUTIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("given", CONVOLUTIONS, ids=str)
 def test_convolutions(given: dict[str, Any], dtype: torch.dtype) -> None:
     conv = Conv(kernel=Kernel(3, 3), count=8, **given)
     for op in (conv, attributes_as(ConvRelu, conv)):
         work = work_of(op, (8, 9, 4), dtype=dtype)
-        assert list(ways(work)) == ["onednn", "torch"]
+        assert list(ways(work)) == ["onednn", "mkldnn", "torch"]
         for name in ways(work):
-            if name == "onednn" or dtype == torch.float32:
+            if name != "torch" or dtype == torch.float32:
                 assert_right(work, name)
 
 
@@ -86,13 +98,13 @@ def test_convolutions_of_any_size(data: st.DataObject) -> None:
     assert_right(work, "onednn", batches=(whole(1, 3),))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("size", [(17,), (1,), (3, 5, 4), (1, 1, 9)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_fully_connected(size: tuple[int, ...], bias: bool, dtype: torch.dtype) -> None:
     for kind in (FullyConnected, FullyConnectedRelu):
         work = work_of(kind(count=7, bias=bias), size, dtype=dtype)
-        assert list(ways(work)) == ["onednn", "onednn-stream", "torch"]
+        assert list(ways(work)) == ["onednn", "onednn-stream", "mkldnn", "torch"]
         for name in ways(work):
             if name != "torch" or dtype == torch.float32:
                 assert_right(work, name)
@@ -103,31 +115,89 @@ def test_other_types_are_refused(dtype: torch.dtype) -> None:
     for op in (Conv(kernel=Kernel(3, 3), count=8), FullyConnected(count=3)):
         work = work_of(op, (8, 9, 4), dtype=dtype)
         assert list(ways(work)) == ["torch"]
-        assert onednn.OneDnnConv().refuses(work) == f"oneDNN has none in {dtype}"
+        for way in (OneDnnConv(), MkldnnConv()):
+            assert way.refuses(work) == f"oneDNN has none in {dtype}"
         if dtype == torch.float64:
             assert_right(work, "torch")
 
 
+@pytest.fixture
+def _no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "_found", lambda: "it is not installed")
+
+
+@pytest.mark.usefixtures("_no_library")
 def test_bfloat16_needs_its_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     work = work_of(FullyConnected(count=3), (5,), dtype=torch.bfloat16)
     assert list(ways(work)) == ["torch"]
-    assert "no instructions for bfloat16" in onednn.OneDnnLinear().refuses(work)
+    assert "no instructions for bfloat16" in MkldnnLinear().refuses(work)
     model = netspec.compile(loads(RICH), dtype=torch.bfloat16)
-    assert "onednn" not in {way.name for way in model.lowered.ways.values()}
+    assert "mkldnn" not in {way.name for way in model.lowered.ways.values()}
     assert model(torch.rand(2, 3, 9, 9, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("missing", ["library", "operators"])
-def test_without_onednn_the_plain_ones_take_over(
+@pytest.mark.usefixtures("_no_library")
+@pytest.mark.parametrize("missing", ["", "library", "operators"])
+def test_without_the_library_others_take_over(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if missing == "library":
         monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    else:
-        monkeypatch.setattr(onednn, "NEEDED", (*onednn.NEEDED, "_no_such_operator"))
+    if missing == "operators":
+        monkeypatch.setattr(mkldnn, "NEEDED", (*mkldnn.NEEDED, "_no_such_operator"))
     work = work_of(Conv(kernel=Kernel(3, 3), count=8), (8, 9, 4))
-    assert onednn.OneDnnConv().refuses(work).startswith("this PyTorch has no ")
-    model = netspec.compile(loads(RICH))
-    assert {way.name for way in model.lowered.ways.values()} == {"torch", "tiles", "copy"}
+    assert OneDnnConv().refuses(work) == "it is not installed"
+    assert MkldnnConv().refuses(work).startswith("this PyTorch has no " if missing else "")
+    model = netspec.compile(loads(RICH), measured=not missing)
+    names = {way.name for way in model.lowered.ways.values()}
+    assert names <= {"torch", "tiles"} | ({"mkldnn"} if not missing else set())
     assert verify(model, random_images(model.net)).passed
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("batch", [1, 2, 64])
+def test_packed_for_one_batch_and_number_of_threads_it_runs_with_others(
+    batch: int, threads: int
+) -> None:
+    before = torch.get_num_threads()
+    for op, size in (
+        (Conv(kernel=Kernel(3, 3), count=40), (5, 7, 24)),
+        (FullyConnected(count=70), (500,)),
+        (FullyConnected(count=70), (3, 4, 24)),
+    ):
+        work = work_of(op, size, batch=batch)
+        held = tensors(work)
+        x = operands(work, 3)
+        for name in ("onednn", "onednn-stream"):
+            if name in ways(work):
+                way = ways(work)[name]
+                packed = way.pack(work, held)
+                wanted = computed(work, way, packed, x)
+                torch.set_num_threads(threads)
+                try:
+                    y = computed(work, way, packed, x)
+                    back = way.unpack(work, packed)
+                finally:
+                    torch.set_num_threads(before)
+                torch.testing.assert_close(y, wanted)
+                assert all(torch.equal(back[key], held[key]) for key in held)
+
+
+def test_weights_are_copied_where_a_batch_wants_other_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    work = work_of(Conv(kernel=Kernel(3, 3), count=40), (5, 7, 24), batch=2)
+    way = OneDnnConv()
+    packed, blocks = way.pack(work, tensors(work)), direct._packed_layout(way, work)
+    x = operands(work, 3)
+    wanted = computed(work, way, packed, x)
+    described = way.described
+
+    def refusing(here: Work, weights: Layout) -> Description:
+        if here.batch == 3 and weights is blocks:
+            raise NoImplementationError
+        return described(here, weights)
+
+    monkeypatch.setattr(way, "described", refusing)
+    torch.testing.assert_close(computed(work, way, packed, x), wanted)

@@ -1,0 +1,154 @@
+"""What the ways that call oneDNN directly share: when they refuse, how weights are packed."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from threading import RLock
+
+import torch
+from torch import Tensor
+
+from netspec.backends.cpu.onednn.library import NoImplementationError, missing, share_threads
+from netspec.backends.cpu.onednn.primitives import (
+    TYPES,
+    Argument,
+    Description,
+    Launch,
+    Layout,
+    Memory,
+    Query,
+    activations,
+    any_layout,
+    launch,
+    reorder,
+    rows,
+)
+from netspec.backends.cpu.scratch import Scratch
+from netspec.backends.cpu.way import Way
+from netspec.backends.implementation import Held, Work
+
+
+class Direct(Way):
+    """A way by primitives of oneDNN; it refuses what the library has its slow reference for."""
+
+    name = "onednn"
+
+    def refuses(self, work: Work) -> str:
+        if missing():
+            return missing()
+        if work.dtype not in TYPES:
+            return f"oneDNN has none in {work.dtype}"
+        return self.lacks(work) or _refusal(self, work)
+
+    def lacks(self, work: Work) -> str:
+        """What it cannot do although the library may think that it can."""
+        return ""
+
+    @abstractmethod
+    def describe(self, work: Work) -> None:
+        """Describe its primitives.
+
+        Raises:
+            NoImplementationError: there is none for one of them.
+        """
+
+
+@cache
+def _refusal(way: Direct, work: Work) -> str:
+    share_threads()
+    try:
+        way.describe(work)
+    except NoImplementationError as error:
+        return str(error)
+    return ""
+
+
+class Multiplying(Direct):
+    """act(w x + b), or convolved, with weights in the blocks that the library likes best."""
+
+    def describe(self, work: Work) -> None:
+        _packed_layout(self, work)
+
+    @abstractmethod
+    def described(self, work: Work, weights: Layout) -> Description:
+        """The primitive for weights of a layout."""
+
+    @abstractmethod
+    def sizes(self, work: Work) -> tuple[int, ...]:
+        """The sizes of the weights, as the library sees them."""
+
+    def wanted(self, work: Work) -> Layout:
+        """The layout to ask for."""
+        return any_layout(self.sizes(work), work.dtype)
+
+    def dense(self, work: Work, weight: Tensor) -> Tensor:
+        """The operator's weight with zeros where it has none."""
+        return weight
+
+    def sparse(self, work: Work, weight: Tensor) -> Tensor:
+        """A dense weight without what the operator has not; the inverse of ``dense``."""
+        return weight
+
+    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
+        dense = self.dense(work, held["weight"]).contiguous()
+        plain, packed = rows(self.sizes(work), work.dtype), _packed_layout(self, work)
+        weight = dense if packed == plain else _reordered(dense, plain, packed)
+        return {name: tensor.contiguous() for name, tensor in held.items()} | {"weight": weight}
+
+    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
+        plain = rows(self.sizes(work), work.dtype)
+        flat = _reordered(packed["weight"], _packed_layout(self, work), plain)
+        shape = self.dense_shape(work)
+        found = {name: tensor.clone() for name, tensor in packed.items()}
+        return found | {"weight": self.sparse(work, flat.view(shape))}
+
+    @abstractmethod
+    def dense_shape(self, work: Work) -> tuple[int, ...]:
+        """The sizes of the dense weight, as the operator sees them."""
+
+    def bind(
+        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+    ) -> Sequence[Launch]:
+        here, weight = replace(work, batch=len(y)), packed["weight"]
+        layout = _packed_layout(self, work)
+        try:
+            description = self.described(here, layout)
+        except NoImplementationError:  # for another batch it may want other blocks
+            description = self.described(here, self.wanted(here))
+            theirs = description.layout(Query.WEIGHTS)
+            weight, layout = _reordered(weight, layout, theirs), theirs
+        memories = [
+            (Argument.SOURCE, Memory(activations(here.batch, here.inputs[0], here.dtype), x[0])),
+            (Argument.WEIGHTS, Memory(layout, weight)),
+            (Argument.DESTINATION, Memory(activations(here.batch, here.output, here.dtype), y)),
+        ]
+        if "bias" in packed:
+            bias = packed["bias"]
+            memories.append((Argument.BIAS, Memory(rows(bias.shape, here.dtype), bias)))
+        return [launch(description, memories, scratch)]
+
+
+def _packed_layout(way: Multiplying, work: Work) -> Layout:
+    """The blocks for a piece of work: found once, so that what was packed is read as it was,
+    whatever the number of threads has become, and whoever asks at the same time."""
+    with _finding:
+        return _found_layout(way, work)
+
+
+_finding = RLock()
+
+
+@cache
+def _found_layout(way: Multiplying, work: Work) -> Layout:
+    share_threads()
+    return way.described(work, way.wanted(work)).layout(Query.WEIGHTS)
+
+
+def _reordered(tensor: Tensor, source: Layout, destination: Layout) -> Tensor:
+    """A copy in another layout."""
+    y = torch.empty(destination.bytes // tensor.itemsize, dtype=tensor.dtype, device="cpu")
+    reorder(tensor, source, y, destination)
+    return y

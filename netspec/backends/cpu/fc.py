@@ -1,0 +1,53 @@
+"""Fully connected layers by oneDNN."""
+
+from __future__ import annotations
+
+from netspec.backends.cpu.direct import Multiplying
+from netspec.backends.cpu.onednn.primitives import (
+    Description,
+    Layout,
+    activations,
+    channels_last,
+    inner_product,
+    rows,
+)
+from netspec.backends.implementation import Work
+from netspec.fused.fc_relu import FullyConnectedRelu
+from netspec.ops.fc import FullyConnected
+
+
+class OneDnnLinear(Multiplying):
+    """act(w x + b), of a vector or of a map as it lies."""
+
+    def described(self, work: Work, weights: Layout) -> Description:
+        op = _fc(work)
+        return inner_product(
+            activations(work.batch, work.inputs[0], work.dtype),
+            weights,
+            rows((op.count,), work.dtype) if op.bias else None,
+            activations(work.batch, work.output, work.dtype),
+            relu=isinstance(op, FullyConnectedRelu),
+        )
+
+    def sizes(self, work: Work) -> tuple[int, ...]:
+        return _fc(work).count, *work.inputs[0].torch
+
+    def dense_shape(self, work: Work) -> tuple[int, ...]:
+        return _fc(work).count, work.inputs[0].elements
+
+
+class OneDnnStream(OneDnnLinear):
+    """The same with one row of the matrix behind the other, each in the order of the operand: for
+    few images, where weights are read once and no more."""
+
+    name = "onednn-stream"
+
+    def wanted(self, work: Work) -> Layout:
+        sizes = self.sizes(work)
+        is_map = work.inputs[0].is_map
+        return channels_last(sizes, work.dtype) if is_map else rows(sizes, work.dtype)
+
+
+def _fc(work: Work) -> FullyConnected:
+    assert isinstance(work.op, FullyConnected)
+    return work.op

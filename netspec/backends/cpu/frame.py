@@ -1,0 +1,59 @@
+"""A plan made ready for one batch and number of threads: its memory, and what each step runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from netspec.backends.backend import Part, Timed
+from netspec.backends.cpu.scratch import Scratch
+from netspec.backends.cpu.way import Call, Way
+from netspec.backends.memory import Memory
+from netspec.plan import Plan, Step
+
+
+class Frame:
+    """Runs batches of one size, one run at a time, on as many threads as there were when it was
+    made."""
+
+    def __init__(
+        self, plan: Plan, parts: Mapping[str, Part], batch: int, dtype: torch.dtype
+    ) -> None:
+        with torch.inference_mode(False):
+            self._memory, scratch = Memory(plan, batch, dtype, "cpu"), Scratch()
+            self._steps = [
+                (step, _bound(step, parts[step.stage], self._memory, scratch))
+                for step in plan.steps
+            ]
+            scratch.hand_out()
+        self._calls = [call for _, calls in self._steps for call in calls]
+
+    def run(self, images: Sequence[Tensor], out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
+        """The outputs of a batch, in new memory or in ``out``."""
+        self._memory.take_in(images)
+        for call in self._calls:
+            call()
+        return self._memory.hand_out(len(images[0]), out)
+
+    def profile(self, images: Sequence[Tensor]) -> list[Timed]:
+        """The seconds of each step."""
+        self._memory.take_in(images)
+        return [_timed(step, calls) for step, calls in self._steps]
+
+
+def _bound(step: Step, part: Part, memory: Memory, scratch: Scratch) -> Sequence[Call]:
+    assert isinstance(part.way, Way)
+    x, (y,) = [memory.slots[i] for i in step.reads], (memory.slots[i] for i in step.writes)
+    assert all(one.is_contiguous() for one in (*x, y)), f"{step.stage} is given slices"
+    scratch.begin()
+    return part.way.bind(part.work, part.packed, x, y, scratch)
+
+
+def _timed(step: Step, calls: Sequence[Call]) -> Timed:
+    started = perf_counter()
+    for call in calls:
+        call()
+    return Timed(step.stage, step.implementation, perf_counter() - started)

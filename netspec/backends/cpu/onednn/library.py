@@ -1,0 +1,195 @@
+"""The C library of oneDNN: found, loaded and declared; its errors as exceptions.
+
+It comes from PyPI as ``onednn-cpu-gomp``, for Linux on x86-64.  It runs on libgomp as PyTorch does,
+and finds PyTorch's copy loaded already, so that both have one pool of threads.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from ctypes import CDLL, POINTER, byref, c_char_p, c_float, c_int, c_int64, c_size_t, c_void_p
+from enum import IntEnum
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+import torch
+
+DISTRIBUTION = "onednn-cpu-gomp"
+FILE = "libdnnl.so.3"
+
+CPU_ENGINE = 1
+IN_ORDER = 1
+MOST_AXES = 12
+"""What every list of sizes has room for."""
+
+OUT = POINTER(c_void_p)
+HANDLE = c_void_p
+SIZES = c_int64 * MOST_AXES
+
+SIGNATURES: dict[str, Sequence[Any]] = {
+    "engine_create": (OUT, c_int, c_size_t),
+    "engine_destroy": (HANDLE,),
+    "stream_create": (OUT, HANDLE, c_int),
+    "stream_destroy": (HANDLE,),
+    "memory_desc_create_with_strides": (OUT, c_int, SIZES, c_int, SIZES),
+    "memory_desc_create_with_tag": (OUT, c_int, SIZES, c_int, c_int),
+    "memory_desc_clone": (OUT, HANDLE),
+    "memory_desc_destroy": (HANDLE,),
+    "memory_create": (OUT, HANDLE, HANDLE, c_void_p),
+    "memory_set_data_handle": (HANDLE, c_void_p),
+    "memory_destroy": (HANDLE,),
+    "primitive_attr_create": (OUT,),
+    "primitive_attr_set_scratchpad_mode": (HANDLE, c_int),
+    "primitive_attr_set_post_ops": (HANDLE, HANDLE),
+    "primitive_attr_destroy": (HANDLE,),
+    "post_ops_create": (OUT,),
+    "post_ops_append_eltwise": (HANDLE, c_int, c_float, c_float),
+    "post_ops_append_binary": (HANDLE, c_int, HANDLE),
+    "post_ops_destroy": (HANDLE,),
+    "convolution_forward_primitive_desc_create": (
+        *(OUT, HANDLE, c_int, c_int, HANDLE, HANDLE, HANDLE, HANDLE),
+        *(SIZES, SIZES, SIZES, SIZES, HANDLE),
+    ),
+    "inner_product_forward_primitive_desc_create": (
+        *(OUT, HANDLE, c_int, HANDLE, HANDLE, HANDLE, HANDLE, HANDLE),
+    ),
+    "pooling_forward_primitive_desc_create": (
+        *(OUT, HANDLE, c_int, c_int, HANDLE, HANDLE),
+        *(SIZES, SIZES, SIZES, SIZES, SIZES, HANDLE),
+    ),
+    "lrn_forward_primitive_desc_create": (
+        *(OUT, HANDLE, c_int, c_int, HANDLE, HANDLE, c_int64, c_float, c_float, c_float, HANDLE),
+    ),
+    "softmax_forward_primitive_desc_create": (
+        *(OUT, HANDLE, c_int, c_int, HANDLE, HANDLE, c_int, HANDLE),
+    ),
+    "concat_primitive_desc_create": (
+        *(OUT, HANDLE, HANDLE, c_int, c_int, POINTER(c_void_p), HANDLE),
+    ),
+    "reorder_primitive_desc_create": (OUT, HANDLE, HANDLE, HANDLE, HANDLE, HANDLE),
+    "primitive_desc_query": (HANDLE, c_int, c_int, POINTER(c_char_p)),
+    "primitive_desc_destroy": (HANDLE,),
+    "primitive_create": (OUT, HANDLE),
+    "primitive_execute": (HANDLE, HANDLE, c_int, c_void_p),
+    "primitive_destroy": (HANDLE,),
+}
+"""The functions that are called, without the ``dnnl_`` in front; each returns a status."""
+
+
+class Status(IntEnum):
+    """What a function returns."""
+
+    SUCCESS = 0
+    OUT_OF_MEMORY = 1
+    INVALID_ARGUMENTS = 2
+    UNIMPLEMENTED = 3
+    LAST_IMPLEMENTATION_REACHED = 4
+    RUNTIME_ERROR = 5
+    NOT_REQUIRED = 6
+
+
+class OneDnnError(Exception):
+    """A function of the library failed."""
+
+
+class NoImplementationError(OneDnnError):
+    """The library computes this not at all, or by its slow reference only."""
+
+
+class Handle:
+    """An object of the library, destroyed once nobody holds it; functions take it as it is."""
+
+    def __init__(self, pointer: c_void_p, destroy: Callable[[c_void_p], object]) -> None:
+        self._as_parameter_ = pointer
+        weakref.finalize(self, destroy, pointer).atexit = False  # the process is at its end, too
+
+
+class Library:
+    """The loaded library; ``call``, ``make`` and the engine, the stream."""
+
+    def __init__(self, path: str) -> None:
+        self._loaded = CDLL(path)
+        for name, types in SIGNATURES.items():
+            function = self._function(name)
+            function.argtypes, function.restype, function.errcheck = types, c_int, _checked
+        self._function("primitive_desc_query_md").argtypes = (HANDLE, c_int, c_int)
+        self._function("primitive_desc_query_md").restype = c_void_p
+        for name, answer in (("memory_desc_get_size", c_size_t), ("memory_desc_equal", c_int)):
+            self._function(name).restype = answer
+        self._function("memory_desc_get_size").argtypes = (HANDLE,)
+        self._function("memory_desc_equal").argtypes = (HANDLE, HANDLE)
+        # of libgomp, which the library depends on
+        self.set_threads: Callable[[int], None] = self._loaded.omp_set_num_threads
+        self.engine = self.make("engine_create", CPU_ENGINE, 0)
+        self.stream = self.make("stream_create", self.engine, IN_ORDER)
+        """One for all threads: that of a CPU has no state, its primitives run where they are
+        executed."""
+
+    def _function(self, name: str) -> Any:
+        return getattr(self._loaded, f"dnnl_{name}")
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """A function of the library, by its name without ``dnnl_``."""
+        found: Callable[..., Any] = self._function(name)
+        return found
+
+    def make(self, name: str, *given: object) -> Handle:
+        """What a function creates, ``destroy`` of the same kind included.
+
+        Raises:
+            OneDnnError: it cannot be made.
+        """
+        pointer = c_void_p()
+        self._function(name)(byref(pointer), *given)
+        kinds = ("memory_desc", "primitive_desc")
+        kind = next((k for k in kinds if k in name), name.removesuffix("_create"))
+        return Handle(pointer, self._function(f"{kind}_destroy"))
+
+
+def _checked(status: int, function: Any, given: object) -> int:
+    if status == Status.UNIMPLEMENTED:
+        raise NoImplementationError("oneDNN has no implementation")
+    if status != Status.SUCCESS:
+        said = Status(status).name.lower().replace("_", " ") if status in {*Status} else status
+        raise OneDnnError(f"{function.__name__}: {said}")
+    return status
+
+
+def missing() -> str:
+    """Why the library is not there; nothing if it is."""
+    found = _found()
+    return found if isinstance(found, str) else ""
+
+
+def library() -> Library:
+    """The library; only where it is not ``missing``."""
+    found = _found()
+    assert isinstance(found, Library), found
+    return found
+
+
+@cache
+def _found() -> Library | str:
+    try:
+        files = metadata.files(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return f"{DISTRIBUTION} is not installed; it is for Linux on x86-64"
+    path = next((file.locate() for file in files if file.name == FILE), None)
+    if path is None:
+        return f"{DISTRIBUTION} has no {FILE}"
+    try:
+        return Library(str(path))
+    except OSError as error:
+        return f"{DISTRIBUTION} does not load: {error}"
+
+
+def share_threads() -> int:
+    """Let the library use as many threads as PyTorch does here; returns how many.
+
+    libgomp keeps the number for each thread of Python, and a primitive is made for one number.
+    """
+    count = torch.get_num_threads()
+    library().set_threads(count)
+    return count

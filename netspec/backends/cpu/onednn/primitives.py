@@ -1,0 +1,352 @@
+"""Primitives of oneDNN: how each is described, and how a described one becomes a launch.
+
+A description holds sizes and layouts, no memory: it says whether the library computes something
+well, and in which blocks it wants the weights.  A launch is bound to memory, and takes nothing.
+Maps are [N, C, H, W] to the library, and lie densely as [N, H, W, C].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from ctypes import Structure, byref, c_char_p, c_int, c_void_p
+from enum import IntEnum
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from netspec.backends.cpu.onednn.library import (
+    MOST_AXES,
+    SIZES,
+    Handle,
+    NoImplementationError,
+    library,
+)
+from netspec.backends.cpu.scratch import Scratch
+from netspec.shapes import Pair, Shape
+
+Launch = Callable[[], object]
+
+TYPES = {torch.bfloat16: 2, torch.float32: 3}
+"""The types of elements, and the library's numbers for them."""
+
+INFERENCE = 96
+ANY_LAYOUT = 1
+USER_SCRATCHPAD = 1
+CHANNELS = 1
+"""The axis that they are."""
+
+
+class Algorithm(IntEnum):
+    """How a primitive computes."""
+
+    CONVOLUTION_DIRECT = 0x1
+    RELU = 0x20
+    LRN_ACROSS_CHANNELS = 0xAFF
+    POOLING_MAX = 0x1FF
+    POOLING_AVG_INCLUDE_PADDING = 0x2FF
+    POOLING_AVG_EXCLUDE_PADDING = 0x3FF
+    ADD = 0x1FFF0
+    SOFTMAX = 0x30000
+
+
+class Argument(IntEnum):
+    """What a primitive is given memory for."""
+
+    SOURCE = 1
+    DESTINATION = 17
+    WEIGHTS = 33
+    BIAS = 41
+    SCRATCHPAD = 80
+    FIRST_OF_SOURCES = 1024
+    FIRST_POST_OP = 32768 + 2
+    """The second operand of the binary operator that is done first."""
+
+
+class Query(IntEnum):
+    """What a description is asked for."""
+
+    IMPLEMENTATION = 8
+    WEIGHTS = 131
+    SCRATCHPAD = 136
+
+
+# ------------------------------------------------------------------------------------- layouts
+
+
+class Layout:
+    """Sizes, type and order in memory of a tensor."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._as_parameter_ = handle
+
+    @property
+    def bytes(self) -> int:
+        return int(library().function("memory_desc_get_size")(self))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layout) and bool(
+            library().function("memory_desc_equal")(self, other)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def strided(sizes: Sequence[int], strides: Sequence[int], dtype: torch.dtype) -> Layout:
+    """A layout with a distance in elements between neighbours along each axis."""
+    made = library().make(
+        "memory_desc_create_with_strides",
+        len(sizes),
+        _sizes(sizes),
+        TYPES[dtype],
+        _sizes(strides),
+    )
+    return Layout(made)
+
+
+def rows(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
+    """The order of the axes, the last one innermost."""
+    strides = [1]
+    for size in reversed(sizes[1:]):
+        strides.insert(0, strides[0] * size)
+    return strided(sizes, strides, dtype)
+
+
+def channels_last(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
+    """[N, C, H, W] with C innermost."""
+    _, c, h, w = sizes
+    return strided(sizes, (h * w * c, 1, w * c, c), dtype)
+
+
+def activations(batch: int, shape: Shape, dtype: torch.dtype) -> Layout:
+    """Maps or vectors as they lie in a plan's memory."""
+    sizes = (batch, *shape.torch)
+    return channels_last(sizes, dtype) if shape.is_map else rows(sizes, dtype)
+
+
+def any_layout(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
+    """Whatever the library likes best."""
+    made = library().make(
+        "memory_desc_create_with_tag", len(sizes), _sizes(sizes), TYPES[dtype], ANY_LAYOUT
+    )
+    return Layout(made)
+
+
+def _sizes(numbers: Sequence[int]) -> object:
+    assert len(numbers) <= MOST_AXES
+    return SIZES(*numbers)
+
+
+# -------------------------------------------------------------------------------- descriptions
+
+
+class Description:
+    """A primitive without its memory.
+
+    Raises:
+        NoImplementationError: the library has none, or its reference only, which is slower by
+            orders of magnitude.
+    """
+
+    def __init__(self, kind: str, *given: object, may_be_reference: bool = False) -> None:
+        self._as_parameter_ = library().make(f"{kind}_primitive_desc_create", *given)
+        if "ref" in self.implementation.split(":") and not may_be_reference:
+            raise NoImplementationError("oneDNN has its slow reference only")
+
+    @property
+    def implementation(self) -> str:
+        """The library's name for how it computes."""
+        found = c_char_p()
+        library().function("primitive_desc_query")(self, Query.IMPLEMENTATION, 0, byref(found))
+        return (found.value or b"").decode()
+
+    def layout(self, of: Query) -> Layout:
+        """The layout that it has for one of its tensors."""
+        found = library().function("primitive_desc_query_md")(self, of, 0)
+        return Layout(library().make("memory_desc_clone", found))
+
+
+def convolution(
+    source: Layout,
+    weights: Layout,
+    bias: Layout | None,
+    destination: Layout,
+    *,
+    steps: Pair,
+    dilation: Pair,
+    before: Pair,
+    after: Pair,
+    relu: bool,
+) -> Description:
+    """act(b + w * x); weights are [O, I, H, W], or [G, O/G, I/G, H, W] in groups."""
+    return Description(
+        "convolution_forward",
+        library().engine,
+        INFERENCE,
+        Algorithm.CONVOLUTION_DIRECT,
+        source,
+        weights,
+        bias,
+        destination,
+        _sizes(steps),
+        _sizes([d - 1 for d in dilation]),
+        _sizes(before),
+        _sizes(after),
+        _attributes(relu=relu),
+    )
+
+
+def inner_product(
+    source: Layout, weights: Layout, bias: Layout | None, destination: Layout, *, relu: bool
+) -> Description:
+    """act(w x + b); weights are [O, I], or [O, C, H, W] for a map."""
+    attributes = _attributes(relu=relu)
+    given = (source, weights, bias, destination, attributes)
+    return Description("inner_product_forward", library().engine, INFERENCE, *given)
+
+
+def pooling(
+    source: Layout,
+    destination: Layout,
+    algorithm: Algorithm,
+    *,
+    kernel: Pair,
+    steps: Pair,
+    before: Pair,
+    after: Pair,
+    bias: Layout | None = None,
+    relu: bool = False,
+) -> Description:
+    """act(pool(x) + b); the bias is [1, C, 1, 1]."""
+    return Description(
+        "pooling_forward",
+        library().engine,
+        INFERENCE,
+        algorithm,
+        source,
+        destination,
+        _sizes(steps),
+        _sizes(kernel),
+        _sizes((0, 0)),
+        _sizes(before),
+        _sizes(after),
+        _attributes(bias=bias, relu=relu),
+    )
+
+
+def lrn(
+    source: Layout, destination: Layout, *, n: int, alpha: float, beta: float, k: float
+) -> Description:
+    """x / (k + alpha sum of x^2 over n channels) ^ beta, with alpha as it is."""
+    return Description(
+        "lrn_forward",
+        library().engine,
+        INFERENCE,
+        Algorithm.LRN_ACROSS_CHANNELS,
+        source,
+        destination,
+        n,
+        alpha * n,  # which the library divides by n
+        beta,
+        k,
+        _attributes(),
+    )
+
+
+def softmax(layout: Layout) -> Description:
+    """exp(x) / sum of exp(x) over the channels."""
+    given = (Algorithm.SOFTMAX, layout, layout, CHANNELS, _attributes())
+    return Description("softmax_forward", library().engine, INFERENCE, *given)
+
+
+def concatenation(sources: Sequence[Layout], destination: Layout) -> Description:
+    """Channels one behind the other."""
+    pointers = (c_void_p * len(sources))(*map(_pointer, sources))
+    given = (destination, len(sources), CHANNELS, pointers, _attributes())
+    return Description("concat", library().engine, *given)
+
+
+def _reordering(source: Layout, destination: Layout) -> Description:
+    engine = library().engine
+    given = (source, engine, destination, engine, _attributes())
+    return Description("reorder", *given, may_be_reference=True)
+
+
+def _attributes(*, bias: Layout | None = None, relu: bool = False) -> Handle:
+    """Scratchpads are ours; behind the primitive's own work come a bias and a ReLU."""
+    call, made = library().function, library().make("primitive_attr_create")
+    call("primitive_attr_set_scratchpad_mode")(made, USER_SCRATCHPAD)
+    then = library().make("post_ops_create")
+    if bias is not None:
+        call("post_ops_append_binary")(then, Algorithm.ADD, bias)
+    if relu:
+        call("post_ops_append_eltwise")(then, Algorithm.RELU, 0.0, 0.0)
+    call("primitive_attr_set_post_ops")(made, then)
+    return made
+
+
+# ------------------------------------------------------------------------------------ launches
+
+
+class Memory:
+    """Where a tensor of some layout is: that of a tensor of PyTorch, or a place in a scratch that
+    is told later.  It holds what it is in."""
+
+    def __init__(self, layout: Layout, within: Tensor | Scratch) -> None:
+        place = within.data_ptr() if isinstance(within, Tensor) else None
+        self._within = within
+        self._as_parameter_ = library().make("memory_create", layout, library().engine, place)
+        if isinstance(within, Scratch):
+            within.take(layout.bytes, self._move)
+
+    def _move(self, address: int) -> None:
+        library().function("memory_set_data_handle")(self, address)
+
+
+class _Pair(Structure):
+    _fields_ = (("argument", c_int), ("memory", c_void_p))
+
+
+class _Arguments:
+    """A list of the library's, with what its pointers point to."""
+
+    def __init__(self, memories: Sequence[tuple[int, Memory]]) -> None:
+        self._memories = memories
+        pairs = [_Pair(argument, _pointer(memory)) for argument, memory in memories]
+        self._as_parameter_ = (_Pair * len(pairs))(*pairs)
+
+
+def _pointer(owner: Layout | Memory) -> c_void_p:
+    handle: Handle = owner._as_parameter_
+    return handle._as_parameter_
+
+
+def launch(
+    description: Description, memories: Iterable[tuple[int, Memory]], scratch: Scratch
+) -> Launch:
+    """What runs a primitive, with everything fixed; it holds all that it needs.
+
+    Args:
+        description: the primitive.
+        memories: where its operands and its result are, by what they are to it.
+        scratch: where it asks for work space.
+    """
+    made = library().make("primitive_create", description)
+    layout = description.layout(Query.SCRATCHPAD)
+    found = list(memories)
+    if layout.bytes:
+        found.append((Argument.SCRATCHPAD, Memory(layout, scratch)))
+    execute = library().function("primitive_execute")
+    return partial(execute, made, library().stream, len(found), _Arguments(found))
+
+
+def reorder(x: Tensor, source: Layout, y: Tensor, destination: Layout) -> None:
+    """Copy from one layout to another, now."""
+    scratch = Scratch()
+    memories = [
+        (Argument.SOURCE, Memory(source, x)),
+        (Argument.DESTINATION, Memory(destination, y)),
+    ]
+    run = launch(_reordering(source, destination), memories, scratch)
+    scratch.hand_out()
+    run()

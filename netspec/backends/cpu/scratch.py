@@ -1,0 +1,41 @@
+"""Memory that steps need while they run, shared by all steps of a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+ALIGNMENT = 64
+"""Bytes: a cache line."""
+
+
+class Scratch:
+    """As many bytes as the greediest step needs: steps run one after the other.
+
+    Room is asked for while steps are bound, and handed out once all are.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        """Bytes."""
+        self._taken = 0
+        self._waiting: list[tuple[int, Callable[[int], object]]] = []
+
+    def begin(self) -> None:
+        """A step begins: what those before it asked for may be written over."""
+        self._taken = 0
+
+    def take(self, size: int, use: Callable[[int], object]) -> None:
+        """Ask for ``size`` bytes for the step; ``use`` will be given the address."""
+        self._waiting.append((self._taken, use))
+        self._taken += -(-size // ALIGNMENT) * ALIGNMENT
+        self.size = max(self.size, self._taken)
+
+    def hand_out(self) -> None:
+        """Get the memory, and tell everybody where theirs is."""
+        self._memory = torch.empty(self.size + ALIGNMENT, dtype=torch.uint8, device="cpu")
+        start = -(-self._memory.data_ptr() // ALIGNMENT) * ALIGNMENT
+        for offset, use in self._waiting:
+            use(start + offset)
+        self._waiting.clear()

@@ -1,0 +1,65 @@
+"""The memory of a plan for a batch: one arena, and every slot as a view of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from netspec.plan import Plan, Slot
+
+
+class Memory:
+    """An arena of ``plan.arena`` elements an image, buffers at the plan's offsets times the batch.
+
+    Attributes:
+        slots: maps [N, H, W, C], perhaps slices of channels, and vectors [N, C].
+    """
+
+    def __init__(
+        self, plan: Plan, batch: int, dtype: torch.dtype, device: torch.device | str
+    ) -> None:
+        self.plan, self.batch = plan, batch
+        self.arena = torch.empty(plan.arena * batch, dtype=dtype, device=device)
+        self.slots = [self._view(slot) for slot in plan.slots]
+
+    def _view(self, slot: Slot) -> Tensor:
+        buffer = self.plan.buffers[slot.buffer]
+        size = buffer.shape.elements * self.batch
+        whole = self.arena.narrow(0, buffer.offset * self.batch, size)
+        maps = whole.view(self.batch, *buffer.shape)
+        part = maps.narrow(-1, slot.start, slot.shape.channels)
+        is_flat = buffer.shape.is_map and not slot.shape.is_map
+        return part[:, 0, 0] if is_flat else part
+
+    def take_in(self, images: Sequence[Tensor]) -> None:
+        """Copy images [N, C, H, W] to where the plan reads them, and zeros behind them."""
+        for slot, image in zip(self.plan.inputs, images, strict=True):
+            place = self.slots[slot]
+            nchw(place)[: len(image)].copy_(image)
+            place[len(image) :].zero_()
+
+    def hand_out(self, count: int, out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
+        """The outputs of so many images, in new memory or in ``out``."""
+        results = [nchw(self.slots[i])[:count] for i in self.plan.outputs]
+        if out is None:
+            return tuple(_cloned(y) for y in results)
+        return tuple(place.copy_(y) for place, y in zip(out, results, strict=True))
+
+
+def nothing(plan: Plan, dtype: torch.dtype, device: torch.device | str) -> tuple[Tensor, ...]:
+    """The outputs of no image."""
+    shapes = [plan.slots[i].shape.torch for i in plan.outputs]
+    return tuple(torch.empty(0, *shape, dtype=dtype, device=device) for shape in shapes)
+
+
+def nchw(x: Tensor) -> Tensor:
+    """A map [N, H, W, C] in PyTorch's order of axes, [N, C, H, W]; a vector as it is."""
+    return x.permute(0, 3, 1, 2) if x.dim() == 4 else x
+
+
+def _cloned(y: Tensor) -> Tensor:
+    """A copy of its own, channels-last where it is a map."""
+    is_map = y.dim() == 4
+    return y.clone(memory_format=torch.channels_last if is_map else torch.contiguous_format)
