@@ -37,7 +37,8 @@ from netspec.artifact import lowering
 from netspec.backends.cuda import CudaBackend
 from netspec.backends.cuda.ahead import _part, compiled_kernels
 from netspec.backends.cuda.lanes import apart
-from netspec.backends.cuda.memory import Memory, bound
+from netspec.backends.cuda.binding import bound
+from netspec.backends.memory import Memory
 from netspec.kernels.launch import Launch
 from tests.backends.cuda.stand_in import StandIn
 
