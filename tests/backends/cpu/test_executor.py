@@ -58,7 +58,7 @@ def test_the_number_of_threads_may_change_between_runs(model: Compiled) -> None:
 def test_threads_of_their_own_numbers_run_at_the_same_time(model: Compiled) -> None:
     """Each sets its number by itself; libgomp and PyTorch keep it for the thread alone."""
     wanted = [model.as_reference()(batch(3, seed)) for seed in range(4)]
-    start = Barrier(4)
+    start = Barrier(4, timeout=10)  # or the others wait for one that failed
 
     def work(number: int) -> None:
         for _ in range(20):
