@@ -128,7 +128,7 @@ def test_a_run_is_shown_as_it_is_but_for_its_figures(
     def forms(line: str) -> str:
         return re.sub(r"[\d.,:]*\d", "0", line)
 
-    row, last = printed[5:]
+    row, last = printed[-2:]  # a slow machine prints lines within an epoch as well
     assert len(shown[5]) == len(row)
     assert forms(shown[5]).split() == forms(row).split()
     (result,) = (line for line in shown if line.startswith("error "))

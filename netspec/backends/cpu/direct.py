@@ -26,6 +26,7 @@ from netspec.backends.cpu.onednn.primitives import (
     reorder,
     rows,
 )
+from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Way
 from netspec.backends.implementation import Held, Work
@@ -95,7 +96,7 @@ class Multiplying(Direct):
     def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
         dense = self.dense(work, held["weight"]).contiguous()
         plain, packed = rows(self.sizes(work), work.dtype), _packed_layout(self, work)
-        weight = dense if packed == plain else _reordered(dense, plain, packed)
+        weight = _reordered(dense, plain, packed)
         return {name: tensor.contiguous() for name, tensor in held.items()} | {"weight": weight}
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
@@ -149,6 +150,6 @@ def _found_layout(way: Multiplying, work: Work) -> Layout:
 
 def _reordered(tensor: Tensor, source: Layout, destination: Layout) -> Tensor:
     """A copy in another layout."""
-    y = torch.empty(destination.bytes // tensor.itemsize, dtype=tensor.dtype, device="cpu")
+    y = PAGES.empty((destination.bytes // tensor.itemsize,), tensor.dtype)
     reorder(tensor, source, y, destination)
     return y
