@@ -14,7 +14,7 @@ import torch
 from netspec.training.loop import train
 from netspec.training.run import Run
 from tests.training.ranks import free_port
-from tests.training.runs import NET, RECIPE, settings
+from tests.training.runs import NET, RECIPE, settings, started
 
 ROUNDING = 1e-9
 """float64, 69 steps of the same sums in another order."""
@@ -24,7 +24,8 @@ LONGEST = 120.0
 
 
 def test_a_column_that_is_killed_is_named_and_the_run_goes_on(tmp_path: Path) -> None:
-    alone = train(settings(tmp_path, dtype="float64"), tmp_path / "alone")
+    alone = tmp_path / "alone"
+    started(train, settings(tmp_path, dtype="float64"), alone).join()
     spec = tmp_path / "spread.net"
     spec.write_text(NET.replace("input", "columns 2\ninput") + RECIPE)
     directory, log = tmp_path / "run", tmp_path / "log"
@@ -51,7 +52,7 @@ def test_a_column_that_is_killed_is_named_and_the_run_goes_on(tmp_path: Path) ->
     assert "  resume   at " in said
     assert said.count("weights in") == 1
     run = Run.open(directory)
-    found, wanted = run.weights(), Run.open(alone.run).weights()
+    found, wanted = run.weights(), Run.open(alone).weights()
     for name, w in wanted.items():
         torch.testing.assert_close(found[name], w, rtol=ROUNDING, atol=ROUNDING)
 
