@@ -45,7 +45,11 @@ def plain(net: Net, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
     results = tuple(values[name].node for name in graph.outputs)
     lowered.output(results[0] if len(results) == 1 else results)
     lowered.eliminate_dead_code()
-    module = fx.GraphModule(Model(net, tensors), lowered, class_name=net.name)
+    model = Model(net, tensors)
+    module = fx.GraphModule(model, lowered, class_name=net.name)
+    for name, row in model.named_children():  # heads are not in the graph, and in the state dict
+        if name not in module._modules:
+            module.add_module(name, row)
     module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return module.eval()
 
