@@ -129,10 +129,11 @@ def test_inductor_without_a_compiler_says_what_to_do(tmp_path: Path) -> None:
     from torch._inductor import config
 
     case = case_of(tmp_path, "net other\ninput image 6x6x2\na: conv 3x3, 3 | relu\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's own, when it is imported
+        engines()["inductor"].prepare(case)
     with (
-        warnings.catch_warnings(),
         config.patch({"cpp.cxx": (None, "/nowhere/g++")}),
         pytest.raises(DataError, match=r"needs a C\+\+ compiler: install g\+\+"),
     ):
-        warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's own, when it is imported
         engines()["inductor"].compile(case)

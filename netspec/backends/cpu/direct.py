@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cache
 from threading import RLock
 
-import torch
 from torch import Tensor
 
 from netspec.backends.cpu.onednn.library import NoImplementationError, missing, share_threads
