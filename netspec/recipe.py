@@ -177,6 +177,14 @@ class Rate(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Decay(Step):
+    """A factor of the weight decay."""
+
+    name = "decay"
+    factor: float = positional(number(0), "the factor")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sgd(Step):
     """Stochastic gradient descent with momentum and weight decay (AlexNet, section 5).
 
@@ -260,6 +268,7 @@ class Recipe:
     init: list[Assigned] = field(default_factory=list)
     bias: list[Assigned] = field(default_factory=list)
     rate: list[Assigned] = field(default_factory=list)
+    decay: list[Assigned] = field(default_factory=list)
     optimizer: list[Step] = field(default_factory=list)
     batch: list[Step] = field(default_factory=list)
     epochs: list[Step] = field(default_factory=list)
@@ -274,6 +283,7 @@ DIRECTIVES: dict[str, tuple[type[Step], ...]] = {
     "init": (Gaussian, Uniform, Glorot, He),
     "bias": (Bias,),
     "rate": (Rate,),
+    "decay": (Decay,),
     "optimizer": (Sgd,),
     "batch": (Batch,),
     "epochs": (Epochs,),
@@ -285,8 +295,11 @@ DIRECTIVES: dict[str, tuple[type[Step], ...]] = {
 MANY = ("prepare", "augment")
 """Directives with a pipe of steps."""
 
-BY_ROW = ("init", "bias", "rate")
+BY_ROW = ("init", "bias", "rate", "decay")
 """Directives that may hold for some rows only, and be given again for others."""
+
+BY_KIND = ("rate", "decay")
+"""Directives that may hold for every ``bias``, or for every ``weight``: whatever is not a bias."""
 
 NEEDED = ("loss", "optimizer", "batch", "epochs")
 """What a recipe has to say."""

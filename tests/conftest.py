@@ -30,3 +30,13 @@ def photograph() -> Path:
     import sklearn.datasets
 
     return Path(sklearn.datasets.__path__[0]) / "images" / "china.jpg"
+
+
+@pytest.fixture
+def photographs(photograph: Path, tmp_path: Path) -> Path:
+    """A folder with six real pictures of two classes in train/, and six in val/."""
+    from tests.data.files import write_photographs
+
+    folder = tmp_path / "photographs"
+    write_photographs(folder, {"palace": photograph, "flower": photograph.with_name("flower.jpg")})
+    return folder

@@ -88,8 +88,11 @@ class InMemory(Dataset):
 
     @cached_property
     def arrays(self) -> Arrays:
-        """All examples."""
-        return self._read()
+        """All examples; read-only, since what `example` gives is a part of them."""
+        arrays = self._read()
+        for array in arrays:
+            array.setflags(write=False)
+        return arrays
 
     def __len__(self) -> int:
         return self._length

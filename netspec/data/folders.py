@@ -60,7 +60,7 @@ def open_folders(place: str) -> Splits:
         if missing:
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             raise DataError(
-                f"{root / where} lacks the folders of {len(missing)} classes: {shown}: "
+                f"{root / where} lacks folders of classes: {shown}: "
                 "both must have the same; make empty ones where there are no pictures"
             )
     for pictures, folder in ((train, "train"), (validation, "val")):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -19,7 +20,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from netspec.data.dataset import Dataset, Pixels, Splits
-from netspec.data.manifest import Manifest, Shard, load_manifest
+from netspec.data.manifest import NAME, Manifest, Shard, load_manifest
 from netspec.data.opening import open_data
 from netspec.data.pictures import center, shorter
 from netspec.data.shards import MISSING
@@ -101,11 +102,13 @@ def _started(folder: Path, new: Manifest) -> Manifest:
     """The manifest that is in a folder already, without shards that are not; or the new one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left_over in folder.glob(".*.tar.*"):  # of a process that was killed while it wrote
-            left_over.unlink()
+        for pattern in (".*.tar.*", f".{NAME}.*"):  # of a process that was killed while it wrote
+            for left_over in folder.glob(pattern):
+                left_over.unlink()
         is_empty = all(path.name.startswith(".") for path in folder.iterdir())
     except OSError as error:
-        raise DataError(f"cannot write {folder}: {error.strerror.lower()}") from None
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"cannot write {folder}: {reason}") from None
     old = load_manifest(folder)
     if old is None:
         if not is_empty:
@@ -158,6 +161,7 @@ _splits: Splits
 
 
 def _begin(splits: Splits) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the work
     global _splits  # noqa: PLW0603
     _splits = splits
 

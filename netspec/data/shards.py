@@ -26,8 +26,8 @@ MISSING = "shards are read through webdataset: pip install 'netspec-compiler[sha
 PACK = "make shards with `netspec pack DATA -o DIR`, then give shards:DIR"
 NAMES = "name shards of both, such as 'DIR/{train-{000000..000012},val-000000}.tar'"
 AGAIN = "copy or pack it again"
-END_OF_TAR = 1024
-"""A tar file ends with so many zeros, by which it is seen to be whole."""
+BLOCK = 512
+"""Headers and files in a tar file begin at its multiples; a block of zeros is its end."""
 
 
 class _Entry(NamedTuple):
@@ -107,27 +107,36 @@ def open_shards(place: str) -> Splits:
 
 
 def _paths(place: str) -> list[Path]:
-    """The shards that a pattern names, all of them there."""
+    """The shards that a folder has or a pattern names, all of them there."""
+    folder = Path(place).expanduser()
+    found = _in_folder(folder) if folder.is_dir() else _by_pattern(os.path.expanduser(place))
+    missing = [str(path) for path in found if not path.is_file()]
+    if missing or not found:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise DataError(f"missing shards: {shown or place}: {PACK}")
+    return found
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    manifest = load_manifest(folder)
+    if manifest is not None:
+        return [folder / name for name in sorted(manifest.shards)]
+    found = sorted(folder.glob("train-*.tar")) + sorted(folder.glob("val-*.tar"))
+    if not found:
+        raise DataError(f"{folder} has no train-*.tar and no val-*.tar: {PACK}")
+    return found
+
+
+def _by_pattern(pattern: str) -> list[Path]:
     try:
         from braceexpand import braceexpand
     except ImportError:
         raise DataError(MISSING) from None
-    place = os.path.expanduser(place)
-    if os.path.isdir(place):
-        found = sorted(Path(place).glob("train-*.tar")) + sorted(Path(place).glob("val-*.tar"))
-        if not found:
-            raise DataError(f"{place} has no train-*.tar and no val-*.tar: {PACK}")
-        return found
     try:
-        patterns = list(braceexpand(place))
+        names = list(braceexpand(pattern))
     except ValueError:
-        raise DataError(f"shards:{place}: a brace is not closed: {NAMES}") from None
-    names = [n for p in patterns for n in (sorted(glob(p)) if has_magic(p) else [p])]
-    missing = [name for name in names if not os.path.isfile(name)]
-    if missing or not names:
-        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        raise DataError(f"missing shards: {shown or place}: {PACK}")
-    return [Path(name) for name in dict.fromkeys(names)]
+        raise DataError(f"shards:{pattern}: a brace is not closed: {NAMES}") from None
+    return [Path(n) for name in names for n in (sorted(glob(name)) if has_magic(name) else [name])]
 
 
 def _by_use(paths: list[Path]) -> tuple[list[Path], list[Path]]:
@@ -180,36 +189,37 @@ def _index(paths: list[Path], manifest: Manifest | None) -> list[_Entry]:
 def _entries(number: int, path: Path) -> Iterator[_Entry]:
     """The examples of a shard, in its order."""
     try:
-        with path.open("rb") as file:
-            _require_an_end(path, file)
-            with tarfile.open(fileobj=file, mode="r:") as tar:
-                for key, members in _samples(path, tar):
-                    picture, label = _picture_and_label(path, key, members)
-                    file.seek(label.offset_data)
-                    y = _label(path, label, file.read(label.size))
-                    yield _Entry(number, picture.offset_data, picture.size, y, key)
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            for key, members in _samples(path, tar):
+                picture, label = _picture_and_label(path, key, members)
+                file.seek(label.offset_data)
+                y = _label(path, label, file.read(label.size))
+                yield _Entry(number, picture.offset_data, picture.size, y, key)
+            _require_an_end(path, file, tar)
     except tarfile.TarError as error:
         raise DataError(
-            f"{path} is corrupt, or no tar file (unpack it if it is compressed): {error}; {AGAIN}"
+            f"{path} is truncated or corrupt, or compressed (then unpack it): {error}; {AGAIN}"
         ) from None
     except OSError as error:
         raise unreadable(path, error) from None
 
 
-def _require_an_end(path: Path, file: IO[bytes]) -> None:
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - END_OF_TAR))
-    if size % 512 or file.read() != bytes(END_OF_TAR):
-        raise DataError(
-            f"{path} is truncated, or no tar file (unpack it if it is compressed): {AGAIN}"
-        )
-    file.seek(0)
+def _require_an_end(path: Path, file: IO[bytes], tar: tarfile.TarFile) -> None:
+    """See that what follows the last file is the end: tarfile stops at a spoilt header as well."""
+    members = tar.getmembers()
+    end = members[-1].offset_data + members[-1].size if members else 0
+    file.seek(-(-end // BLOCK) * BLOCK)
+    if file.read(BLOCK) != bytes(BLOCK):
+        after = f" after {members[-1].name}" if members else ""
+        raise DataError(f"{path} is truncated or corrupt{after}: {AGAIN}")
 
 
 def _samples(path: Path, tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
     """Files that follow each other and have a key in common, by the rest of their names."""
-    from webdataset.tariterators import base_plus_ext
-
+    try:
+        from webdataset.tariterators import base_plus_ext
+    except ImportError:
+        raise DataError(MISSING) from None
     current, members = "", dict[str, tarfile.TarInfo]()
     for member in tar:
         key, extension = base_plus_ext(member.name)

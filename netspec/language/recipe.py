@@ -10,6 +10,7 @@ from netspec.language.binding import bind, usage
 from netspec.language.diagnostics import Diagnostic, Note, did_you_mean
 from netspec.language.scope import Reported, Scope
 from netspec.recipe import (
+    BY_KIND,
     BY_ROW,
     DIRECTIVES,
     MANY,
@@ -125,7 +126,7 @@ class _Reader:
             message = f"`{name}` holds for the whole net"
             raise self.scope.problem("NS152", message, at, help=help)
         known = {r.label: r for r in self.graph.rows.values() if not r.is_inner}
-        words = ("bias", "weight") if name == "rate" else ()
+        words = ("bias", "weight") if name in BY_KIND else ()
         for row in directive.rows:
             if row.text in words:
                 continue

@@ -71,7 +71,7 @@ class _Exchange:
         name, graph = stage.name, self.graph
         reads, makes = self.parts[name]
         operands = graph.operands(name)
-        if stage.op.parameters(graph.shapes_into(name)) or self.learned.intersection(operands):
+        if stage.op.is_trained or self.learned.intersection(operands):
             self.learned.add(name)
         if not makes and any(self.parts[x].makes for x in operands):
             graph.journal.append(Entry(RULE, (name,), refusal=1))

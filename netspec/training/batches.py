@@ -177,7 +177,7 @@ class Batches(Loader):
         return self._batches(number, (order[i : i + self.batch] for i in starts))
 
 
-class Tests(Loader):
+class InOrder(Loader):
     """A data set from its first example to its last, as it is shown to a net in tests.
 
     Iterating gives batches of images [N, views, C, H, W]; raises DataError if more pictures are

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from math import prod
 from typing import Any
 
 import torch
 from torch.nn import Module
 
 from netspec.graph import Graph
-from netspec.naming import attribute
 from netspec.net import Net
-from netspec.recipe import Rate, Recipe
+from netspec.recipe import Assigned, Decay, Rate, Recipe
 from netspec.recipe import Sgd as SgdStep
+from netspec.training.initial import held_by
 
 
 class Sgd(torch.optim.Optimizer):
@@ -65,40 +66,33 @@ def optimizer(net: Net, model: Module, recipe: Recipe) -> Sgd:
     """The optimiser that a recipe says, over the parameters of a model of the net."""
     (step,) = recipe.optimizer
     assert isinstance(step, SgdStep)
-    made = groups(net, model, recipe)
-    return Sgd(made, lr=step.lr, momentum=step.momentum, decay=step.decay)
+    return Sgd(groups(net, model, recipe), lr=step.lr, momentum=step.momentum, decay=step.decay)
 
 
 def groups(net: Net, model: Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Groups of parameters that learn at one factor of the rate, in the order of the model.
+    """Groups of parameters that learn and decay alike, in the order of the model.
 
     Every ``rate`` that holds for a parameter multiplies: one without ``for``, one for ``bias`` or
-    ``weight`` (whatever is not a bias), and one for its row.
+    ``weight`` (whatever is not a bias), and one for its row.  So does every ``decay``.
     """
-    rates = rates_of(net.graph, recipe)
-    found: dict[float, dict[str, Any]] = {}
+    (step,) = recipe.optimizer
+    assert isinstance(step, SgdStep)
+    rates, decays = (_factors(net.graph, given) for given in (recipe.rate, recipe.decay))
+    found: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
-        rate = rates[name]
-        group = found.setdefault(rate, {"params": [], "names": [], "rate": rate})
+        rate, decay = rates[name], step.decay * decays[name]
+        empty = {"params": [], "names": [], "rate": rate, "decay": decay}
+        group = found.setdefault((rate, decay), empty)
         group["params"].append(parameter)
         group["names"].append(name)
     return list(found.values())
 
 
-def rates_of(graph: Graph, recipe: Recipe) -> dict[str, float]:
-    """The factor of the learning rate of every trained parameter, by name."""
-    rates = {}
-    for row in graph.rows.values():
-        if row.is_inner:
-            continue
-        for stage in row.stages:
-            inputs = graph.shapes_into(stage)
-            for parameter in graph.stage(stage).op.parameters(inputs):
-                holds = {row.label, "bias" if parameter == "bias" else "weight"}
-                factor = 1.0
-                for assigned in recipe.rate:
-                    assert isinstance(assigned.step, Rate)
-                    if not assigned.rows or holds & set(assigned.rows):
-                        factor *= assigned.step.factor
-                rates[attribute(stage, parameter)] = factor
-    return rates
+def _factors(graph: Graph, given: Sequence[Assigned]) -> dict[str, float]:
+    """The product of the factors that hold for each tensor of a net, by name."""
+    factors = {}
+    for held in held_by(graph):
+        holds = {held.row, "bias" if held.is_bias else "weight"}
+        steps = [a.step for a in given if not a.rows or holds & set(a.rows)]
+        factors[held.name] = prod(s.factor for s in steps if isinstance(s, Rate | Decay))
+    return factors

@@ -58,7 +58,9 @@ class Scaling:
                     self.scale, shift = self.scale * factor, shift * factor + low
                 case Subtract(what=what, over=over):
                     if statistics is None:
-                        raise DataError(f"`subtract {what} {over}` needs the data's statistics")
+                        raise DataError(
+                            f"`subtract {what} {over}` needs the statistics of the training set"
+                        )
                     # the mean of what arrives is scale * mean + shift, and the shift cancels
                     shift = -self.scale * statistics.of(what, over)
         self.shift: Values = shift.astype(np.float32)

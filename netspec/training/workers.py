@@ -10,7 +10,9 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -25,6 +27,8 @@ Result = TypeVar("Result")
 class Workers(Generic[Key, Result]):
     """``task(key)`` for each key, in the order of the keys, on so many processes.
 
+    A script that has workers needs ``if __name__ == "__main__":``, since they import it.
+
     Args:
         task: picklable, and a function of its key alone.
         count: processes; 0 works in this one, when a result is asked for.
@@ -37,34 +41,35 @@ class Workers(Generic[Key, Result]):
     def __init__(self, task: Callable[[Key], Result], count: int, *, pinned: bool = False) -> None:
         self.waited = 0.0
         self._keys: list[Key] = []
-        self._task = task
         options: dict[str, Any] = {}
         if count:
             options = {
                 "multiprocessing_context": _context(),
                 "persistent_workers": True,
-                "worker_init_fn": _ignore_signals,
+                "worker_init_fn": _ignore_interrupts,
             }
-        self._loader: DataLoader[Any] = DataLoader(
-            _Tasks(task),
-            batch_size=None,
-            sampler=_Sampler(self._keys),
-            num_workers=count,
-            collate_fn=_unchanged,
-            pin_memory=pinned,
-            generator=torch.Generator(),  # or it would draw from the one that all share
-            **options,
-        )
+        with _as_many_as_asked():
+            self._loader: DataLoader[Any] = DataLoader(
+                _Tasks(task),
+                batch_size=None,
+                sampler=self._keys,
+                num_workers=count,
+                collate_fn=_unchanged,
+                pin_memory=pinned,
+                generator=torch.Generator(),  # or it would draw from the one that all share
+                **options,
+            )
 
     def results(self, keys: Iterable[Key]) -> Iterator[Result]:
-        """The result of each key; what is left of an earlier call is dropped.
+        """The result of each key.  It ends an earlier iteration, whatever is left of it.
 
         Raises:
             DataError: a worker ended before its work.
         """
         self._keys[:] = keys
         started = time.perf_counter()
-        found = self._guarded(lambda: iter(self._loader))
+        with _as_many_as_asked():
+            found = self._guarded(lambda: iter(self._loader))
         while True:
             try:
                 result = self._guarded(lambda: next(found))
@@ -83,12 +88,12 @@ class Workers(Generic[Key, Result]):
     def _guarded(call: Callable[[], Any]) -> Any:
         try:
             return call()
-        except RuntimeError as error:
-            if "DataLoader worker (pid" not in str(error):
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
                 raise
             raise DataError(
-                f"a process that reads the data has ended: {error}. It was killed, or memory ran "
-                "out: take fewer workers, smaller batches, or a larger /dev/shm"
+                f"a process that reads the data has ended ({error}): it was killed, or memory ran "
+                "out; take fewer workers, smaller batches, or a larger /dev/shm"
             ) from None
 
 
@@ -102,32 +107,26 @@ class _Tasks(Dataset[Any]):
         return self.task(key)
 
 
-class _Sampler:
-    """The keys as they are when an iteration begins."""
-
-    def __init__(self, keys: list[Any]) -> None:
-        self.keys = keys
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(tuple(self.keys))
-
-    def __len__(self) -> int:
-        return len(self.keys)
+@contextmanager
+def _as_many_as_asked() -> Iterator[None]:
+    """More processes than cores are no mistake where files come slowly: PyTorch warns of them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        yield
 
 
 def _unchanged(result: Any) -> Any:
     return result
 
 
-def _ignore_signals(_worker: int) -> None:
+def _ignore_interrupts(_worker: int) -> None:
     """Ctrl-C reaches every process of a terminal, and the one that trains decides what is done."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # imports PyTorch once, not once a worker
+    context.set_forkserver_preload(["netspec.training.batches"])  # once, not once a worker
     return context

@@ -40,6 +40,7 @@ def test_a_digit_is_scaled_and_its_ink_is_bright() -> None:
     assert example.label == 1
     assert example.pixels[:, :4].max() < 32  # paper beside the stroke of a one
     assert example.pixels[16, 14:18].max() > 200
+    assert not example.pixels.flags.writeable
     assert open_data("digits:24").train.example(0).pixels.shape == (24, 24, 1)
 
 

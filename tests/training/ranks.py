@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.multiprocessing as mp
 
-from netspec.training.parallel import Ranks, start
+from netspec.training.parallel import start
 
 Work = Callable[..., Any]
 

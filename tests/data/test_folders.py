@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from netspec.data import open_data
+from netspec.errors import DataError
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        open_data(f"images:{folder}")
+    return str(caught.value)
+
+
+def test_classes_are_sorted_and_pictures_too(photographs: Path) -> None:
+    train, validation = open_data(f"images:{photographs}")
+    assert train.classes == validation.classes == ("flower", "palace")
+    assert train.name == f"{photographs}, 6 for training"
+    assert [train.example(i).label for i in range(6)] == [0, 0, 0, 1, 1, 1]
+    for number, name in ((1, "flower"), (4, "palace")):
+        with Image.open(photographs / "train" / name / f"{name}_1.JPEG") as picture:
+            assert np.array_equal(train.example(number).pixels, np.asarray(picture))
+    assert train.example(2).pixels.shape == (80, 112, 3)
+
+
+def test_grey_and_transparent_pictures_become_rgb(photographs: Path) -> None:
+    folder = photographs / "train" / "flower"
+    Image.new("L", (4, 4), 100).save(folder / "a.png")
+    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(folder / "b.png")
+    train = open_data(f"images:{photographs}").train
+    assert (train.example(0).pixels == 100).all()
+    assert (train.example(1).pixels == 255).all()
+    assert train.example(0).pixels.shape == (4, 4, 3)
+
+
+def test_it_pickles(photographs: Path) -> None:
+    train = open_data(f"images:{photographs}").train
+    again = pickle.loads(pickle.dumps(train))
+    assert np.array_equal(again.example(5).pixels, train.example(5).pixels)
+    assert again.digest == train.digest
+
+
+def test_the_digest_sees_names_sizes_and_classes(photographs: Path) -> None:
+    found = [open_data(f"images:{photographs}").train.digest]
+    picture = photographs / "train" / "flower" / "flower_0.JPEG"
+    picture.write_bytes(picture.read_bytes() + b"0")
+    found.append(open_data(f"images:{photographs}").train.digest)
+    picture.rename(picture.with_name("flower_x.JPEG"))
+    found.append(open_data(f"images:{photographs}").train.digest)
+    for split in ("train", "val"):
+        (photographs / split / "flower").rename(photographs / split / "rose")
+    found.append(open_data(f"images:{photographs}").train.digest)
+    assert len(set(found)) == 4
+    moved = photographs.rename(photographs.with_name("moved"))
+    assert open_data(f"images:{moved}").train.digest == found[-1]
+
+
+def test_a_spoilt_picture_is_named_and_the_others_are_read(photographs: Path) -> None:
+    path = photographs / "train" / "palace" / "palace_1.JPEG"
+    path.write_bytes(path.read_bytes()[:700])
+    train = open_data(f"images:{photographs}").train
+    with pytest.raises(DataError, match=f"cannot read {path}: "):
+        train.example(4)
+    assert train.example(5).label == 1
+
+
+def test_a_picture_that_is_gone_is_named(photographs: Path) -> None:
+    train = open_data(f"images:{photographs}").train
+    path = photographs / "train" / "flower" / "flower_0.JPEG"
+    path.unlink()
+    with pytest.raises(DataError, match=f"cannot read {path}: there is no such file"):
+        train.example(0)
+    with pytest.raises(DataError, match=f"cannot read {path}: no such file"):
+        _ = train.digest
+
+
+def test_hidden_and_other_files_are_no_pictures(photographs: Path) -> None:
+    for name in ("._flower_0.JPEG", "Thumbs.db", "notes.txt"):
+        (photographs / "train" / "flower" / name).write_text("")
+    (photographs / "train" / ".cache").mkdir()
+    (photographs / "train" / "list.txt").write_text("")
+    assert len(open_data(f"images:{photographs}").train) == 6
+
+
+def test_a_class_without_a_picture_to_measure_on_needs_an_empty_folder(photographs: Path) -> None:
+    (photographs / "train" / "tree").mkdir()
+    message = refusal(photographs)
+    assert f"{photographs / 'val'} lacks folders of classes: tree" in message
+    (photographs / "val" / "tree").mkdir()
+    assert open_data(f"images:{photographs}").validation.classes == ("flower", "palace", "tree")
+    (photographs / "val" / "bird").mkdir()
+    assert f"{photographs / 'train'} lacks folders of classes: bird" in refusal(photographs)
+
+
+def test_folders_that_are_not_there_or_flat_or_empty_are_told(
+    photographs: Path, tmp_path: Path
+) -> None:
+    assert f"there is no folder {tmp_path / 'none' / 'train'}" in refusal(tmp_path / "none")
+    for path in (photographs / "val").rglob("*.JPEG"):
+        path.rename(photographs / "val" / path.name)
+    assert f"{photographs / 'val'} has no pictures" in refusal(photographs)
+    for path in [p for p in (photographs / "val").iterdir() if p.is_dir()]:
+        path.rmdir()
+    message = refusal(photographs)
+    assert f"{photographs / 'val'} has no folders of classes" in message
+    assert "a folder for each class" in message

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from netspec import DataError, load, load_image
+from netspec.recipe import Center, CenterCrop, Range, Resize, Shorter, Subtract, TenCrop
+from netspec.shapes import Shape
+from netspec.training.prepare import Prepare, for_testing
+from netspec.training.statistics import measured
+from tests.training.example_data import Drawn, recipe
+
+RGB = Shape((8, 8, 3))
+MEAN_IMAGE = Subtract(what="mean", over="image")
+MEAN_CHANNEL = Subtract(what="mean", over="channel")
+
+
+def test_alexnets_prepare_by_hand(photograph: Path) -> None:
+    given = load("alexnet").recipe
+    assert given is not None
+    with Image.open(photograph) as opened:  # 427 x 640
+        image = opened.convert("RGB")
+        small = image.resize((384, 256), Image.Resampling.BICUBIC)
+    data = Drawn(3, (256, 256))
+    statistics = measured(data, given, Shape((224, 224, 3)))
+    prepare = Prepare(given.prepare, Shape((224, 224, 3)), statistics)
+    mean = np.mean([data.pixels(i) for i in range(3)], axis=0)
+    by_hand = np.asarray(small)[:, 64:320] - mean
+    prepared = prepare(np.asarray(image))
+    assert prepared.dtype == np.float32
+    np.testing.assert_allclose(prepared, by_hand, rtol=0, atol=255 * 2**-23)  # float32
+
+
+def test_without_range_values_are_raw() -> None:
+    pixels = Drawn(1, (8, 8)).pixels(0)
+    assert np.array_equal(Prepare([], RGB, None)(pixels), pixels)
+
+
+def test_range_is_lenets() -> None:
+    pixels = np.array([0, 255, 51], np.uint8).reshape(1, 3, 1)
+    shown = Prepare([Range(low=-0.1, high=1.175)], Shape((1, 3, 1)), None)(pixels)
+    assert shown.ravel() == pytest.approx([-0.1, 1.175, -0.1 + 0.2 * 1.275])
+
+
+@pytest.mark.parametrize("over", ["image", "channel"])
+@pytest.mark.parametrize("what", ["mean", "median"])
+def test_what_is_subtracted_is_of_what_arrives(what: str, over: str) -> None:
+    data = Drawn(6, (8, 8))
+    subtract, by = Subtract(what=what, over=over), Range(low=-1, high=1)
+    statistics = measured(data, recipe([subtract]), RGB)
+    values = np.stack([data.pixels(i) for i in range(6)]) / 255 * 2 - 1
+    axes = 0 if over == "image" else (0, 1, 2)
+    center = getattr(np, what)(values, axis=axes)
+    before = Prepare([by, subtract], RGB, statistics)(data.pixels(2))
+    np.testing.assert_allclose(before, values[2] - center, rtol=0, atol=1e-6)
+    behind = Prepare([subtract, by], RGB, statistics)(data.pixels(2))
+    np.testing.assert_allclose(behind, values[2] - center - 1, rtol=0, atol=1e-6)
+
+
+def test_grey_and_colour_come_as_the_net_takes_them() -> None:
+    grey, colour = Drawn(1, (9, 9), channels=1).pixels(0), Drawn(1, (9, 9)).pixels(0)
+    assert Prepare([Resize(size=(8, 8))], RGB, None)(grey).shape == (8, 8, 3)
+    assert Prepare([Resize(size=(8, 8))], Shape((8, 8, 1)), None)(colour).shape == (8, 8, 1)
+
+
+def test_pictures_keep_their_own_size_where_only_the_shorter_side_is_said() -> None:
+    prepare = Prepare([Shorter(size=10)], RGB, None)
+    assert prepare(Drawn(1, (20, 31)).pixels(0)).shape == (10, 16, 3)
+    assert prepare(Drawn(1, (7, 7)).pixels(0)).shape == (10, 10, 3)
+
+
+def test_mistakes_are_named() -> None:
+    statistics = measured(Drawn(3, (8, 8)), recipe(), RGB)
+    with pytest.raises(DataError, match="`center` stands behind `range` or `subtract`"):
+        Prepare([MEAN_CHANNEL, Center(size=(8, 8))], RGB, statistics)
+    with pytest.raises(DataError, match="subtracts twice"):
+        Prepare([MEAN_CHANNEL, MEAN_IMAGE], RGB, statistics)
+    with pytest.raises(DataError, match="needs the statistics"):
+        Prepare([MEAN_CHANNEL], RGB, None)
+    with pytest.raises(DataError, match="median image"):
+        Prepare([Subtract(what="median", over="image")], RGB, statistics)
+    with pytest.raises(DataError, match="1 or 3 channels"):
+        Prepare([], Shape((8, 8, 2)), None)
+    with pytest.raises(DataError, match=r"8x9x3.*mean image is 8x8x3"):
+        Prepare([MEAN_IMAGE], RGB, statistics)(Drawn(1, (8, 9)).pixels(0))
+    with pytest.raises(DataError, match="7x9, and 8x8 pixels are cut out"):
+        Prepare([Center(size=(8, 8))], RGB, None)(Drawn(1, (7, 9)).pixels(0))
+
+
+def test_one_view_or_ten_as_the_recipe_says() -> None:
+    pixels = Drawn(1, (10, 12)).pixels(0)
+    one, ten = recipe(), recipe()
+    one.evaluate, ten.evaluate = [CenterCrop()], [TenCrop()]
+    views = {count: for_testing(r, RGB, None) for count, r in ((1, one), (10, ten))}
+    for count, view in views.items():
+        assert view.count == count
+        assert view(pixels).shape == (count, 8, 8, 3)
+        assert np.array_equal(view(pixels)[4 % count], pixels[1:9, 2:10])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_without_a_recipe_pictures_come_as_run_shows_them(photograph: Path, channels: int) -> None:
+    shape = Shape((20, 30, channels))
+    with Image.open(photograph) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    shown = for_testing(None, shape, None)(pixels)
+    expected = load_image(photograph, shape).permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(shown, expected)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netspec import DataError
+from netspec.recipe import Center, Flip, PrincipalComponents, Range, Resize, Subtract
+from netspec.shapes import Shape
+from netspec.training import statistics
+from netspec.training.statistics import Statistics, Sums, are_needed, digest_of, measured
+from tests.training.example_data import Drawn, recipe
+
+SHAPE = Shape((6, 7, 3))
+MEDIAN = Subtract(what="median", over="image")
+COUNT = 2 * statistics.CHUNK + 3
+
+
+@pytest.fixture(scope="module")
+def whole() -> np.ndarray:
+    """All pictures of the data set below, [N, H, W, C]."""
+    return np.stack([Drawn(COUNT, (6, 7)).pixels(i) for i in range(COUNT)])
+
+
+def assert_same(a: Statistics, b: Statistics) -> None:
+    for field in fields(Statistics):
+        assert np.array_equal(getattr(a, field.name), getattr(b, field.name)), field.name
+
+
+def test_statistics_are_numpys_over_the_whole_set(whole: np.ndarray) -> None:
+    found = measured(Drawn(COUNT, (6, 7)), recipe([MEDIAN]), SHAPE)
+    pixels = whole.reshape(-1, 3)
+    assert found.count == COUNT
+    assert np.array_equal(found.mean_image, whole.mean(axis=0))
+    assert np.array_equal(found.median_image, np.median(whole, axis=0))
+    assert np.array_equal(found.mean_channel, pixels.mean(axis=0))
+    assert np.array_equal(found.median_channel, np.median(pixels, axis=0))
+    np.testing.assert_allclose(found.covariance, np.cov(pixels.T, bias=True), rtol=1e-12)
+
+
+def test_an_even_number_has_two_in_the_middle() -> None:
+    data = Drawn(4, (6, 7))
+    found = measured(data, recipe([MEDIAN]), SHAPE)
+    whole = np.stack([data.pixels(i) for i in range(4)])
+    assert np.array_equal(found.median_image, np.median(whole, axis=0))
+    assert (found.median_image % 1 == 0.5).any()
+
+
+def test_axes_are_the_covariances(whole: np.ndarray) -> None:
+    found = measured(Drawn(COUNT, (6, 7)), recipe(), SHAPE)
+    p, values = found.eigenvectors, found.eigenvalues
+    assert (np.diff(values) <= 0).all()
+    assert (np.abs(p).max(axis=0) == p.max(axis=0)).all()
+    np.testing.assert_allclose(p.T @ p, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(p * values @ p.T, found.covariance, rtol=1e-12)
+
+
+def test_close_values_far_from_zero_keep_their_covariance() -> None:
+    # n sum xx' and sum x sum x' agree in 14 digits here, of which float64 has 16
+    bright = np.full((2000, 2000, 1), 255, np.uint8)
+    bright[0, 0] = 254
+    sums = Sums(medians=False)
+    sums.add(bright)
+    share = 1 / bright.size
+    assert sums.statistics("").covariance[0, 0] == pytest.approx(share * (1 - share), rel=1e-14)
+
+
+def test_pictures_go_through_the_steps_that_change_sizes() -> None:
+    steps = [Resize(size=(8, 9)), Center(size=(6, 7)), Range(low=0, high=1)]
+    found = measured(Drawn(3, (20, 30), (30, 20)), recipe(steps), SHAPE)
+    assert found.mean_image is not None
+    assert found.mean_image.shape == SHAPE
+    assert found.mean_channel.max() > 1, "of raw values, whatever `range` says"
+
+
+def test_pictures_of_several_sizes_have_no_mean_image() -> None:
+    data = Drawn(5, (6, 7), (3, 4))
+    found = measured(data, recipe([MEDIAN]), SHAPE)
+    assert found.mean_image is None
+    assert found.median_image is None
+    pixels = np.concatenate([data.pixels(i).reshape(-1, 3) for i in range(5)])
+    assert np.array_equal(found.mean_channel, pixels.mean(axis=0))
+    with pytest.raises(DataError, match="there is no mean image"):
+        found.of("mean", "image")
+
+
+def test_workers_find_the_same() -> None:
+    data, asked = Drawn(COUNT, (6, 7), corrupt=(5, 300)), recipe([MEDIAN])
+    alone = measured(data, asked, SHAPE, allowed=2)
+    assert alone.count == COUNT - 2
+    assert_same(alone, measured(data, asked, SHAPE, allowed=2, workers=2))
+
+
+def test_corrupt_pictures_are_left_out_and_reported_up_to_a_limit() -> None:
+    data, seen = Drawn(COUNT, (6, 7), corrupt=(5, 300)), []
+    measured(
+        data, recipe(), SHAPE, allowed=2, report=lambda done, faults: seen.append((done, faults))
+    )
+    assert [done for done, _ in seen] == [256, 512, COUNT]
+    assert [len(faults) for _, faults in seen] == [1, 1, 0]
+    assert "picture-300.png" in seen[1][1][0]
+    with pytest.raises(DataError, match=r"2 pictures of drawn pictures.*1 may.*picture-300"):
+        measured(data, recipe(), SHAPE, allowed=1)
+    with pytest.raises(DataError, match="no picture that can be used"):
+        measured(Drawn(2, (6, 7), corrupt=(0, 1)), recipe(), SHAPE, allowed=2)
+
+
+def test_statistics_survive_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "statistics.safetensors"
+    for sizes in ([(6, 7)], [(6, 7), (3, 4)]):
+        found = measured(Drawn(5, *sizes), recipe([MEDIAN]), SHAPE)
+        statistics.save(found, path)
+        assert_same(statistics.load(path, found.digest), found)
+
+
+def test_statistics_of_other_data_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "statistics.safetensors"
+    data = Drawn(5, (6, 7))
+    statistics.save(measured(data, recipe(), SHAPE), path)
+    for other in (
+        digest_of(Drawn(6, (6, 7)), recipe(), SHAPE),
+        digest_of(data, recipe([Resize(size=(6, 7))]), SHAPE),
+        digest_of(data, recipe(), Shape((6, 7, 1))),
+    ):
+        with pytest.raises(DataError, match=f"{path.name} are of other data"):
+            statistics.load(path, other)
+    same = digest_of(data, recipe([MEDIAN], [Flip()]), SHAPE)
+    assert statistics.load(path, same).count == 5
+
+
+def test_files_that_are_none_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no such file"):
+        statistics.load(tmp_path / "none", "")
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(DataError, match="text"):
+        statistics.load(tmp_path / "text", "")
+
+
+def test_what_asks_for_statistics() -> None:
+    shift = PrincipalComponents(deviation=0.1, of="eigenvalue")
+    assert are_needed(recipe([MEDIAN]))
+    assert are_needed(recipe(augment=[shift]))
+    assert not are_needed(recipe([Range(low=0, high=1)], [Flip()]))
