@@ -25,15 +25,10 @@ class Example(NamedTuple):
 class Dataset(ABC):
     """One split of a data set.  It pickles small: a process that gets it opens files itself."""
 
-    def __init__(self, source: str, use: str, classes: tuple[str, ...]) -> None:
-        self.source = source
-        self.use = use
-        self.classes = classes
-
-    @property
-    def name(self) -> str:
+    def __init__(self, name: str, classes: tuple[str, ...]) -> None:
+        self.name = name
         """For messages, such as ``digits, 1,437 for training``."""
-        return f"{self.source}, {len(self):,} for {self.use}"
+        self.classes = classes
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -82,9 +77,9 @@ class InMemory(Dataset):
     def __init__(
         self, source: str, use: str, classes: tuple[str, ...], read: Callable[[], Arrays]
     ) -> None:
-        super().__init__(source, use, classes)
         self._read = read
         self._length = len(self.arrays.labels)
+        super().__init__(split_name(source, self._length, use), classes)
 
     @cached_property
     def arrays(self) -> Arrays:
@@ -109,6 +104,11 @@ class InMemory(Dataset):
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "arrays"}
+
+
+def split_name(source: str, count: int, use: str) -> str:
+    """The name of a split, such as ``digits, 1,437 for training``."""
+    return f"{source}, {count:,} for {use}"
 
 
 def sha256(parts: Iterable[bytes]) -> str:

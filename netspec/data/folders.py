@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from netspec.data.dataset import Dataset, Example, Splits
+from netspec.data.dataset import Dataset, Example, Splits, split_name
 from netspec.data.files import unreadable
 from netspec.data.pictures import SUFFIXES, read_picture
 from netspec.errors import DataError
@@ -22,9 +22,9 @@ class Folders(Dataset):
 
     def __init__(self, root: Path, use: str, pictures: dict[str, list[str]]) -> None:
         """Pictures are file names for each class, in the order of the classes' numbers."""
-        super().__init__(str(root), use, tuple(pictures))
         self._folder = root / FOLDERS[use]
         self._files = [file for files in pictures.values() for file in files]
+        super().__init__(split_name(str(root), len(self._files), use), tuple(pictures))
         self._labels = np.repeat(np.arange(len(pictures)), [len(f) for f in pictures.values()])
 
     def __len__(self) -> int:

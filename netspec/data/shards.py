@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from netspec.data.dataset import Dataset, Example, Splits
+from netspec.data.dataset import Dataset, Example, Splits, split_name
 from netspec.data.files import unreadable, wrong_size
 from netspec.data.manifest import Manifest, load_manifest
 from netspec.data.pictures import SUFFIXES, read_picture
@@ -51,7 +51,7 @@ class Shards(Dataset):
         digests: list[str],
     ) -> None:
         """Digests are those of the shards, where they are known."""
-        super().__init__(source, use, classes)
+        super().__init__(split_name(source, len(entries), use), classes)
         self._paths = paths
         self._keys = [entry.key for entry in entries]
         self._places = np.array([entry[:4] for entry in entries], np.int64)

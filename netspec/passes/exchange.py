@@ -86,14 +86,14 @@ class _Exchange:
         is_all_shared = name not in self.ends and not any(
             self.parts[reader] == (False, False) for reader in self.readers[name]
         )
+        whole = name
         if self.parts[name].makes:
             kind = GatherForParts if is_all_shared else Gather
-            name = self._exchange(kind(columns=self.columns), name, f"{name}.gather")
-            if is_all_shared or not is_shared:
-                return name
+            whole = self._exchange(kind(columns=self.columns), name, f"{name}.gather")
+            is_shared &= not is_all_shared
         if not is_shared or name not in self.learned:
-            return name
-        return self._exchange(ForParts(columns=self.columns), name, f"{name}.for_parts")
+            return whole
+        return self._exchange(ForParts(columns=self.columns), whole, f"{whole}.for_parts")
 
     def _part(self, name: str) -> str:
         """This column's channels of a value."""

@@ -80,7 +80,11 @@ class Checkpoint(NamedTuple):
         parts = zip(PARTS, (self.model, self.velocity), strict=True)
         tensors = {f"{part}/{name}": t for part, held in parts for name, t in held.items()}
         notes = {"format": str(FORMAT), "state": json.dumps(asdict(self.state))}
-        save_tensors(tensors, path, notes)
+        try:
+            save_tensors(tensors, path, notes)
+        except DataError as error:
+            again = f"then go on with netspec train --resume {path.parent}"
+            raise DataError(f"{error}; the one before is whole: make room, {again}") from None
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -124,4 +125,5 @@ class _Events:
         self._writer.flush()
 
     def close(self) -> None:
-        self._writer.close()
+        with suppress(OSError):  # what could not be written was told when it was added
+            self._writer.close()

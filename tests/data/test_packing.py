@@ -103,7 +103,7 @@ class Dying(Dataset):
 
 
 def test_a_process_that_dies_is_told(tmp_path: Path) -> None:
-    splits = Splits(Dying("dying", "training", ()), Dying("dying", "validation", ()))
+    splits = Splits(Dying("dying", ()), Dying("dying", ()))
     jobs = [packing._Job(tmp_path / f"{k}.tar", k, range(1)) for k in range(2)]
     with pytest.raises(DataError, match="a process that packs died"):
         list(packing._written(splits, jobs, SIZE, faults=0, workers=2))

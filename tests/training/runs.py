@@ -28,8 +28,8 @@ RECIPE = """train {
     augment   flip
     loss      cross_entropy
     init      glorot
-    optimizer sgd lr=0.05, momentum=0.9, decay=0.0005
-    batch     128
+    optimizer sgd lr=0.1, momentum=0.9, decay=0.0005
+    batch     64
     epochs    3
     schedule  plateau factor=0.1, times=2, patience=1
 }

@@ -35,7 +35,7 @@ net everything
 columns 2
 input image 12x12x4
 a: lrn 3, groups=2 | conv 3x3, 8, groups=2 | relu            # a whole value, read in parts
-b: concat { conv 1x1, 4; conv 3x3, 4, pad=1, groups=4; bn eps=0.1 }   # siblings, and a whole
+b: concat { conv 1x1, 4; conv 3x3, 4, pad=1; bn eps=0.1; lrn 3 }   # parts and a whole read one
 c: lrn 3, alpha=0.2 | conv 3x3, 8, groups=2 | subsample 2x2/2, by=mean | tanh
 d: conv 1x1, 4, connect=pairs | sigmoid | bn eps=0.1
 e: add { identity; conv 1x1, 4 } | abs | avgpool 2x2/1

@@ -1,0 +1,108 @@
+"""What crosses between the columns of a net, as data and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from netspec.errors import DataError
+from netspec.fused.exchanges import Exchange
+from netspec.graph import Graph
+from netspec.net import Net
+from netspec.passes import exchange
+from netspec.symbols import by
+from netspec.views.columns import aligned
+
+BYTES = 4
+"""Of a float32."""
+
+OUTPUT = "output"
+"""Who reads a value that nothing in the net reads."""
+
+
+def exchanges(net: Net) -> dict[str, Any]:
+    """What each column holds and computes, and the bytes that cross at each place for one image.
+
+    Bytes are of float32, between all columns together: ``forward`` of values, ``backward`` of their
+    gradients.  ``gradients`` are the bytes that cross in a step, whatever the batch, where as many
+    ranks have the whole net each, and a part of the batch: a reduce-scatter and a gather.
+
+    Raises:
+        SpecError: the net has symbols.
+        DataError: it has no columns.
+    """
+    net.require_numbers()
+    if net.graph.columns is None or net.graph.columns.number == 1:
+        raise DataError(f"{net.name} has no columns: write `columns 2` into its spec to spread it")
+    number, graph = net.graph.columns.number, net.graph.copy()
+    exchange.rewrite(graph)
+    places = [
+        _place(graph, stage.name, stage.op, _rows(net))
+        for stage in graph.stages()
+        if isinstance(stage.op, Exchange)
+    ]
+    held = graph.totals(stage.name for stage in graph.stages())
+    return {
+        "columns": number,
+        "parameters": held.parameters,
+        "macs": held.macs,
+        "places": places,
+        "forward": sum(place["forward"] for place in places),
+        "backward": sum(place["backward"] for place in places),
+        "gradients": 2 * (number - 1) * BYTES * net.totals_with_heads.parameters,
+    }
+
+
+def lines(net: Net) -> Iterator[str]:
+    """The same for a reader."""
+    found = exchanges(net)
+    number, places = found["columns"], found["places"]
+    yield (
+        f"{net.name} on {number} devices: each has {found['parameters']:,} parameters, "
+        f"and computes {found['macs']:,} MACs an image"
+    )
+    yield ""
+    if not places:
+        yield "Nothing crosses between them."
+        return
+    there, back, gradients = found["forward"], found["backward"], found["gradients"]
+    rows = [("value of", "size", "read by", "bytes forward", "bytes backward")]
+    for place in places:
+        sizes = f"{place['forward']:>13,}", f"{place['backward']:>14,}"
+        rows.append((place["from"], by(place["value"]), ", ".join(place["read_by"]), *sizes))
+    yield from aligned([*rows, ("together", "", "", f"{there:>13,}", f"{back:>14,}")])
+    yield ""
+    yield "Bytes are of float32, for one image, between all devices together.  Devices that have"
+    yield f"the whole net each, and a part of the batch, exchange {gradients:,} bytes of"
+    yield f"gradients a step: as many as columns do with {gradients // (there + back):,} images."
+
+
+def _rows(net: Net) -> dict[str, str]:
+    """The row of the table that each stage of the spec stands in."""
+    rows = [row for row in net.graph.rows.values() if not row.is_inner]
+    return {name: row.label for row in rows for name in row.stages}
+
+
+def _place(graph: Graph, name: str, op: Exchange, rows: dict[str, str]) -> dict[str, Any]:
+    source = name
+    while source not in rows:
+        (source,) = graph.operands(source)
+    shape = graph.stage(name).known_shape
+    there, back = op.crossing(shape)
+    return {
+        "stage": name,
+        "from": rows[source],
+        "read_by": list(dict.fromkeys(_readers(graph, name, rows))) or [OUTPUT],
+        "value": list(shape),
+        "forward": BYTES * there,
+        "backward": BYTES * back,
+    }
+
+
+def _readers(graph: Graph, name: str, rows: dict[str, str]) -> Iterator[str]:
+    """The rows that read a stage which the spec has not."""
+    for reader in graph.consumers(name):
+        if reader in rows:
+            yield rows[reader]
+        else:
+            yield from _readers(graph, reader, rows)
