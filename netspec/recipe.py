@@ -92,7 +92,8 @@ class PrincipalComponents(Step):
     """Shift the colours along their principal components (AlexNet, section 4.1).
 
     The paper multiplies the eigenvalues by a Gaussian variable, the author's code their square
-    roots, the standard deviations: ``of=`` has to be said.
+    roots, the standard deviations: ``of=`` has to be said.  Eigenvalues depend on the unit: they
+    are those of colours from 0 for black to 1 for white.
     """
 
     name = "pca"

@@ -68,7 +68,9 @@ class Bar(Lines):
 
         super().begin(run, steps, state)
         place, says = TextColumn("{task.fields[epoch]:>5}"), TextColumn("{task.fields[says]}")
-        self._bar = Progress(place, BarColumn(16, complete_style="cyan", finished_style="cyan"), says, transient=True)
+        self._bar = Progress(
+            place, BarColumn(16, complete_style="cyan", finished_style="cyan"), says, transient=True
+        )
         self._task = self._bar.add_task("", total=steps, epoch=state.epoch + 1, says="")
         self._bar.start()
 

@@ -105,6 +105,7 @@ def train(
     _require_one_of_two(context, spec, data, output, resume)
     from netspec.cli.progress import report
     from netspec.training import loop
+    from netspec.training.parallel import is_first
     from netspec.training.settings import Settings
     from netspec.training.stopping import Stopped
 
@@ -125,9 +126,11 @@ def train(
             result = loop.train(asked, output, report=told)
     except Stopped as stopped:
         directory = output or resume
-        click.echo(f"saved; go on with: netspec train --resume {directory}", err=True)
+        if is_first():
+            click.echo(f"saved; go on with: netspec train --resume {directory}", err=True)
         raise click.exceptions.Exit(128 + stopped.number) from None
-    _print(result, as_json=as_json)
+    if is_first():
+        _print(result, as_json=as_json)
 
 
 def _require_one_of_two(

@@ -15,7 +15,7 @@ from netspec.recipe import Crop, Flip, PrincipalComponents, Recipe, Rescale, Ste
 from netspec.shapes import Pair, Shape
 from netspec.training import pictures
 from netspec.training.pictures import Values
-from netspec.training.prepare import Prepare, Scaling
+from netspec.training.prepare import WHITE, Prepare, Scaling
 from netspec.training.statistics import Statistics
 
 Prepared: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
@@ -29,8 +29,9 @@ class Augment:
     - ``flip``: one image in two is reflected, left to right.
     - ``pca D``: to all pixels of an image, ``P (a * m)`` is added, with the eigenvectors P of the
       colours' covariance in the training set, a drawn from a normal distribution of deviation D,
-      and m the eigenvalues, or their square roots.  Colours are meant as they arrive, behind
-      ``range``: raw ones have eigenvalues of thousands.
+      and m the eigenvalues, or their square roots.  Eigenvalues are squares, and depend on the
+      unit: they are those of colours from 0 for black to 1 for white, a few hundredths.  Of raw
+      pixels they would be thousands, and nothing of a picture would be left.
     - ``rescale LOW, HIGH``: the shorter side gets a length from LOW to HIGH, both included.  It is
       of the picture as it comes, so it is the first step, and the values are scaled behind it.
 
@@ -142,10 +143,10 @@ def _axes(
     """The principal axes [C, C], one a column, as long as a draw of 1 shifts the colours."""
     if statistics is None:
         raise DataError("`pca` needs the statistics of the training set")
-    eigenvalues = statistics.eigenvalues * factor**2
-    axes: NDArray[np.float64] = statistics.eigenvectors * (
-        eigenvalues if step.of == "eigenvalue" else np.sqrt(eigenvalues)
+    lengths = (
+        statistics.eigenvalues / WHITE if step.of == "eigenvalue" else statistics.eigenvalues**0.5
     )
+    axes: NDArray[np.float64] = statistics.eigenvectors * (factor * lengths)
     return axes
 
 

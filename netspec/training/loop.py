@@ -18,7 +18,7 @@ from netspec.errors import DataError
 from netspec.randomness import masks
 from netspec.training import parallel
 from netspec.training.augment import for_training
-from netspec.training.batches import Batch, Batches, Tests
+from netspec.training.batches import Batch, Batches, InOrder
 from netspec.training.checkpoint import Counts
 from netspec.training.learner import Learner, first_checkpoint
 from netspec.training.loss import loss
@@ -93,6 +93,7 @@ def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
                 loop.run_epochs()
             finally:
                 loop.close()
+    ranks.wait()
     last = read_metrics(run.directory)[-1]
     done = last.epoch, last.steps, last.top1, last.top5, last.seconds
     return Result(run.directory, run.net.name, *done)
@@ -141,7 +142,7 @@ class _Loop:
             **shared,
         )
         view = run.view(centre)
-        self.tests = Tests(splits.validation, view, run.shape, batch=VIEWS, **shared)
+        self.tests = InOrder(splits.validation, view, run.shape, batch=VIEWS, **shared)
         self.metrics = (
             Metrics(run.directory, self.state.epoch, self.step_number) if ranks.is_first else None
         )
@@ -169,20 +170,22 @@ class _Loop:
         self.learner.set_rate()
         self.pace.begin_epoch(self.batches.waited)
         for batch in self.batches.epoch(self.state.epoch, self.state.steps):
-            counts, is_asked = self.step(batch)
+            counts = self.step(batch)
             self.state.steps += 1
             self.state.counts = self.state.counts.plus(counts)
             self.pace.step(counts.images)
             for fault in batch.faults:
                 self.report.note(fault)
             self.report.step(self.moment())
-            if is_asked or self.pace.seconds() > self.saved_at + self.run.settings.checkpoint_every:
+            is_due = self.pace.seconds() > self.saved_at + self.run.settings.checkpoint_every
+            asked, due = self.ranks.most(self.stopping.asked, self.ranks.is_first and is_due)
+            if asked or due:
                 self.save()
-            if is_asked:
-                raise Stopped(self.stopping.asked)
+            if asked:
+                raise Stopped(asked)
 
-    def step(self, batch: Batch) -> tuple[Counts, bool]:
-        """Forward, backward, update.  Also tells whether any rank was asked to stop."""
+    def step(self, batch: Batch) -> Counts:
+        """Forward, backward, update."""
         images, labels = self.learner.placed(batch.images, batch.labels)
         total = int(self.sum([len(labels)])[0])
         with masks(self.run.settings.seed, self.step_number, batch.numbers):
@@ -192,13 +195,12 @@ class _Loop:
         self.ranks.average(self.learner.parameters)
 
         wrong = (place_of(logits.detach(), labels, self.learner.answers_by) > 1).sum()
-        told = value.detach(), wrong, len(batch.faults), bool(self.stopping.asked)
-        mean, missed, corrupt, asked = self.sum(told)
+        mean, missed, corrupt = self.sum([value.detach(), wrong, len(batch.faults)])
         if not isfinite(mean):
-            raise self.diverged("the loss is")
+            raise self.diverged(f"the loss of step {self.step_number + 1:,}")
         self.learner.optimizer.step()
         self.learner.optimizer.zero_grad()
-        return Counts(total, mean * total, int(missed), int(corrupt)), asked > 0
+        return Counts(total, mean * total, int(missed), int(corrupt))
 
     def test(self) -> None:
         """Test behind an epoch, tell of it, and be ready for the next."""
@@ -217,10 +219,11 @@ class _Loop:
             corrupt=counts.corrupt,
             seconds=self.pace.seconds(),
         )
-        weights = self.learner.weights()
         if self.metrics is not None:
             self.metrics.add(row)
-            if row.epoch in self.run.settings.snapshots:
+        if row.epoch in self.run.settings.snapshots:
+            weights = self.learner.weights()
+            if self.ranks.is_first:
                 self.run.save_snapshot(weights, row.epoch)
         self.learner.schedule.after_epoch(self.state.epoch, errors.top1)
         self.state.schedule = self.learner.schedule.state()
@@ -238,7 +241,7 @@ class _Loop:
     def save(self) -> None:
         """Write a checkpoint, of weights that something can come of."""
         if not self.learner.is_finite():
-            raise self.diverged("weights are")
+            raise self.diverged(f"a weight behind step {self.step_number:,}")
         self.state.seconds = self.saved_at = self.pace.seconds()
         self.saved_step = self.step_number
         checkpoint = self.learner.checkpoint()
@@ -247,11 +250,10 @@ class _Loop:
 
     def diverged(self, what: str) -> DataError:
         """The error of a run whose values are not finite any more."""
-        epoch = self.state.epoch + 1
         return DataError(
-            f"in step {self.step_number + 1:,} (epoch {epoch}) {what} not finite any more: begin "
-            f"another run with a smaller rate, --lr {self.learner.lr / 10:g}, or other initial "
-            f"weights, --init; {self.run.checkpoint} has those behind step {self.saved_step:,}"
+            f"{what} is not finite: begin another run with a smaller rate, such as "
+            f"--lr {self.learner.lr / 10:g}, or other initial weights, --init; the last good ones, "
+            f"behind step {self.saved_step:,}, stay in {self.run.checkpoint}"
         )
 
     def sum(self, numbers: Sequence[Tensor | float]) -> list[float]:

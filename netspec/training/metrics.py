@@ -8,8 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from netspec.errors import DataError
-from netspec.training.run import METRICS
+from netspec.training.run import METRICS, writing_into
 from netspec.writing import write_whole
 
 
@@ -53,11 +52,12 @@ class Metrics:
     """
 
     def __init__(self, directory: Path, epochs: int, steps: int) -> None:
-        self._path = directory / METRICS
+        self._directory, self._path = directory, directory / METRICS
         self.rows = read_metrics(directory)[:epochs]
         if self._path.exists():
             write_whole(self._path, b"".join(map(_line, self.rows)))
-        self._events = _Events(directory, steps)
+        with writing_into(directory):
+            self._events = _Events(directory, steps)
 
     def add(self, row: Epoch) -> None:
         """Tell of an epoch.
@@ -66,15 +66,12 @@ class Metrics:
             DataError: the files cannot be written.
         """
         self.rows.append(row)
-        try:
+        with writing_into(self._directory):
             with self._path.open("ab") as file:
                 file.write(_line(row))
                 file.flush()
                 os.fsync(file.fileno())
             self._events.add(row)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise DataError(f"cannot write {self._path}: {reason}") from None
 
     def close(self) -> None:
         """No more epochs."""

@@ -11,27 +11,23 @@ buckets anew after the first step: with three ranks and more a resumed run would
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from types import TracebackType
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.distributed_c10d import Store
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from netspec import collectives
 from netspec.errors import DataError
+from netspec.training.leaving import introduce, leave
 
 BUCKET = 25 * 2**20
 """Bytes of gradients that are added in one call."""
-
-PATIENCE = timedelta(seconds=5)
-"""How long the other ranks have to say that they are alive, when one is found to be missing."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,7 @@ class Ranks:
         rank: which part of each batch it has, of ``ranks`` parts.
         column: which column of the net it has, of ``columns``.
         device: where it computes, ``cpu`` or ``cuda:N``.
+        store: where it met the others; None if there are none.
     """
 
     rank: int = 0
@@ -92,6 +89,14 @@ class Ranks:
             dist.all_reduce(tensor, group=collectives.GROUPS["data"])
         return tensor
 
+    def most(self, *numbers: int) -> list[int]:
+        """The greatest of each number over all processes: what one of them wants, all do."""
+        held = torch.tensor(numbers, device=self.device)
+        if self.processes > 1:
+            dist.all_reduce(held, dist.ReduceOp.MAX)
+        found: list[int] = held.tolist()
+        return found
+
     def same(self, tensors: Iterable[Tensor]) -> None:
         """Copy the tensors of the first rank, of each column, to all others, in place."""
         if self.ranks == 1:
@@ -128,51 +133,11 @@ class Ranks:
             DataError: this rank cannot go on because of another, which is named.
         """
         found = ""
-        if error is not None and self.processes > 1:
-            found = self._blamed(error)
+        if error is not None and self.store is not None:
+            found = leave(self.store, self.number, self.processes, error)
         self.close()
         if found:
             raise DataError(found) from error
-
-    def _blamed(self, error: BaseException) -> str:
-        """Which rank is gone, and why, if that is what the error comes from; nothing if not."""
-        is_ours = not _is_of_collectives(error)
-        assert self.store is not None
-        try:
-            self.store.set(
-                f"left/{self.number}", str(error) or type(error).__name__ if is_ours else ""
-            )
-            if is_ours:
-                return ""
-            others = [n for n in range(self.processes) if n != self.number]
-            told = {n: self._told(f"left/{n}") for n in others}
-            why = {n: said for n, said in told.items() if said}
-            gone = [f"{n} ({self._told(f'is/{n}')})" for n in others if told[n] is None]
-        except dist.DistError:
-            return _message("rank 0, which the others meet at, has died")
-        if why:
-            return _message("; ".join(f"rank {n} stopped: {said}" for n, said in why.items()))
-        return _message(f"rank {', '.join(gone)} has died") if gone else ""
-
-    def _told(self, key: str) -> str | None:
-        """What another rank has written, waiting a little for it; None if it does not."""
-        assert self.store is not None
-        try:
-            self.store.wait([key], PATIENCE)
-        except dist.DistStoreError:
-            return None
-        return str(self.store.get(key), "utf-8")
-
-
-def _message(what: str) -> str:
-    return f"{what}; this run ends here, and `netspec train --resume RUN` continues it"
-
-
-def _is_of_collectives(error: BaseException) -> bool:
-    """Whether an operation of several ranks failed; gloo raises plain RuntimeErrors."""
-    said = str(error).lower()
-    is_gloo = isinstance(error, RuntimeError) and ("gloo" in said or "connection" in said)
-    return is_gloo or isinstance(error, dist.DistError)
 
 
 def _buckets(gradients: Iterable[Tensor]) -> Iterator[list[Tensor]]:
@@ -187,6 +152,11 @@ def _buckets(gradients: Iterable[Tensor]) -> Iterator[list[Tensor]]:
         held += gradient.nbytes
     if bucket:
         yield bucket
+
+
+def is_first() -> bool:
+    """Whether this process is the one that prints, whether it has met others or not."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
@@ -212,11 +182,13 @@ def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
     if is_gpu:
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
-    store, number, _ = next(rendezvous("env://"))
+    kept, number, _ = next(rendezvous("env://"))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = PrefixStore(f"attempt {attempt}", kept)  # torchrun's own has what the last one left
     dist.init_process_group(
         "nccl" if is_gpu else "gloo", store=store, rank=number, world_size=processes
     )
-    store.set(f"is/{number}", f"process {os.getpid()} on {socket.gethostname()}")
+    introduce(store, number)
     mesh = init_device_mesh(
         "cuda" if is_gpu else "cpu",
         (processes // columns, columns),

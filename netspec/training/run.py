@@ -264,11 +264,8 @@ class Run:
     def save_snapshot(self, tensors: Mapping[str, Tensor], epoch: int) -> None:
         """Write what it is behind an epoch, whole or not at all."""
         folder = self.directory / SNAPSHOTS
-        try:
+        with writing_into(self.directory):
             folder.mkdir(exist_ok=True)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise DataError(f"cannot make {folder}: {reason}") from None
         save_tensors(tensors, folder / f"epoch-{epoch:04}.safetensors")
 
     # -------------------------------------------------------------------- one at a time
@@ -280,11 +277,8 @@ class Run:
         Raises:
             DataError: another process has it, or the directory is read-only.
         """
-        try:
+        with writing_into(self.directory):
             file = (self.directory / LOCK).open("a+")
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise DataError(f"cannot write into the run {self.directory}: {reason}") from None
         with file:
             try:
                 # of the process alone: a worker that outlives it does not keep the lock
@@ -309,6 +303,16 @@ class Run:
             for pattern in (".tmp*", ".*.safetensors.*"):
                 for path in folder.glob(pattern):
                     path.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_into(directory: Path) -> Iterator[None]:
+    """Say which run it is that cannot be written into."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"cannot write into the run {directory}: {reason}") from None
 
 
 def _shape(net: Net) -> Shape:

@@ -15,7 +15,7 @@ from netspec.data import Dataset, open_data
 from netspec.errors import DataError
 from netspec.net import Net
 from netspec.recipe import CenterCrop, Recipe, TenCrop
-from netspec.training.batches import Batch, Tests
+from netspec.training.batches import Batch, InOrder
 from netspec.training.run import Run
 from netspec.writing import write_whole
 
@@ -68,7 +68,7 @@ def counted(places: Tensor) -> Tensor:
     return torch.stack([torch.tensor(len(places)), *((places > n).sum().cpu() for n in (1, 5))])
 
 
-def answered(test: Callable[[Tensor], Tensor], tests: Tests) -> Iterator[tuple[Batch, Tensor]]:
+def answered(test: Callable[[Tensor], Tensor], tests: InOrder) -> Iterator[tuple[Batch, Tensor]]:
     """Each batch of a data set with the net's outputs [N, classes], the mean over all views."""
     for batch in tests:
         count, views = batch.images.shape[:2]
@@ -191,12 +191,12 @@ def _tests(
     how: Callable[[Recipe], Recipe],
     device: str | None,
     workers: int,
-) -> tuple[Callable[[Tensor], Tensor], Tests]:
+) -> tuple[Callable[[Tensor], Tensor], InOrder]:
     """A run's net, as a function of images, and the data set as it is shown to it."""
     model = run.trained(device)
     view = run.view(how)
     batch = max(1, VIEWS // view.count)
-    tests = Tests(dataset, view, run.shape, batch=batch, workers=workers)
+    tests = InOrder(dataset, view, run.shape, batch=batch, workers=workers)
 
     def test(images: Tensor) -> Tensor:
         with torch.inference_mode():

@@ -8,7 +8,9 @@ hang at the first one that was held.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -46,7 +48,7 @@ class Workers(Generic[Key, Result]):
             options = {
                 "multiprocessing_context": _context(),
                 "persistent_workers": True,
-                "worker_init_fn": _ignore_interrupts,
+                "worker_init_fn": _follow_the_trainer,
             }
         with _as_many_as_asked():
             self._loader: DataLoader[Any] = DataLoader(
@@ -119,9 +121,21 @@ def _unchanged(result: Any) -> Any:
     return result
 
 
-def _ignore_interrupts(_worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal, and the one that trains decides what is done."""
+def _follow_the_trainer(_worker: int) -> None:
+    """Begins a worker: the process that trains decides when it ends, and takes it along.
+
+    Ctrl-C reaches every process of a terminal, and is left to that one.  When that one is killed,
+    PyTorch's own watch sees the server still alive, and so would the server see its workers.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_trainer, daemon=True).start()
+
+
+def _end_with_the_trainer() -> None:
+    trainer = multiprocessing.parent_process()
+    assert trainer is not None
+    trainer.join()
+    os._exit(1)
 
 
 def _context() -> multiprocessing.context.BaseContext:

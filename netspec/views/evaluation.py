@@ -13,11 +13,11 @@ def lines(found: Evaluation) -> Iterator[str]:
     if len(rows) > 1:
         rows.append((f"all {len(rows)}, averaged", found.ensemble))
     width = max(len(name) for name, _ in rows)
-    yield f"{'run':<{width}}   error   top-5        wrong"
+    yield f"{'run':<{width}}     error     top-5        wrong"
     for name, errors in rows:
         yield f"{name:<{width}}  {_row(errors)}"
 
 
 def _row(errors: Errors) -> str:
     wrong = f"{errors.wrong1:,} of {errors.images:,}"
-    return f"{errors.top1:>5.2f} %  {errors.top5:>4.2f} %  {wrong:>11}"
+    return f"{errors.top1:>6.2f} %  {errors.top5:>6.2f} %  {wrong:>11}"

@@ -10,7 +10,8 @@ from netspec.training.run import Run
 from netspec.training.settings import batch_of, epochs_of
 
 HEADER = (
-    "epoch     loss   train error  error   top-5         lr   images/s   waiting      time     left"
+    "epoch     loss  train error     error     top-5       lr   images/s   waiting      time"
+    "     left"
 )
 
 
@@ -39,8 +40,8 @@ def _named(run: Run, use: str) -> str:
 def row(epoch: Epoch, left: float) -> str:
     """An epoch, under :data:`HEADER`; errors in percent."""
     return (
-        f"{epoch.epoch:>5}  {epoch.loss:>7.4f}  {epoch.train_error:>10.2f} %  "
-        f"{epoch.top1:>5.2f} %  {epoch.top5:>5.2f} %  {epoch.lr:>7.2g}  "
+        f"{epoch.epoch:>5}  {epoch.loss:>7.4f}  {epoch.train_error:>9.2f} %  "
+        f"{epoch.top1:>6.2f} %  {epoch.top5:>6.2f} %  {epoch.lr:>7.2g}  "
         f"{epoch.images_per_second:>9,.0f}  {100 * epoch.waiting:>6.1f} %  "
         f"{clock(epoch.seconds):>8}  {clock(left):>7}"
     )

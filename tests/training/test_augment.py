@@ -80,10 +80,10 @@ def test_colours_shift_as_the_papers_formula_says(of: str, statistics: Statistic
         for channel in range(3):
             quantity = 0.0
             for i in range(3):
-                magnitude = statistics.eigenvalues[i]
+                magnitude = statistics.eigenvalues[i] / 255**2  # of colours from 0 to 1
                 if of == "deviation":
                     magnitude = math.sqrt(magnitude)
-                quantity += statistics.eigenvectors[channel, i] * alphas[i] * magnitude
+                quantity += 255 * statistics.eigenvectors[channel, i] * alphas[i] * magnitude
             expected = float(picture[y, x, channel]) + quantity
             # the shift is rounded to float32, and so is the sum
             allowed = (abs(quantity) + abs(expected)) * 2**-24

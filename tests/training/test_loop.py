@@ -51,7 +51,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_net_learns(whole: Path) -> None:
     first, *_, last = metrics(whole)
     assert last["loss"] < first["loss"] / 2
-    assert last["top1"] < 15
+    assert last["top1"] < 20
     assert last["steps"] == 3 * 23
 
 
@@ -158,7 +158,7 @@ def test_weights_of_another_run_are_taken_where_they_fit(tmp_path: Path, whole: 
 def test_a_loss_that_is_not_finite_is_named_with_its_step(tmp_path: Path) -> None:
     directory = tmp_path / "run"
     asked = settings(tmp_path, lr=1e20, checkpoint_every=0.0)
-    with pytest.raises(DataError, match=r"in step \d+ \(epoch 1\) .* not finite any more.*--lr"):
+    with pytest.raises(DataError, match=r"(loss of|behind) step \d+ is not finite: .*--lr"):
         train(asked, directory)
     checkpoint = Checkpoint.load(directory / runs.CHECKPOINT)
     assert all(tensor.isfinite().all() for tensor in checkpoint.model.values())
@@ -259,16 +259,14 @@ def _outcome(work: str, folder: Path, directory: Path, limit: int = 0) -> str:
     return (folder / "outcome").read_text()
 
 
-@pytest.mark.parametrize("limit", [500, 10_000])
-def test_a_full_disk_is_told_and_nothing_is_lost(
-    tmp_path: Path, whole: Path, limit: int
-) -> None:
+@pytest.mark.parametrize("limit", [200, 10_000])
+def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path, whole: Path, limit: int) -> None:
     """A limit of bytes a file, beyond which writing fails as on a full disk."""
     directory = _paused(tmp_path)
     before = (directory / runs.CHECKPOINT).read_bytes()
     message = _outcome("resume", tmp_path, directory, limit)
-    name = runs.METRICS if limit < 1000 else runs.CHECKPOINT
-    assert re.match(rf"cannot write .*{name}: .*file too large", message, re.IGNORECASE)
+    what = f"into the run {directory}" if limit < 1000 else rf".*{runs.CHECKPOINT}"
+    assert re.match(rf"cannot write {what}: .*file too large", message, re.IGNORECASE), message
     assert (directory / runs.CHECKPOINT).read_bytes() == before
     resume(directory)
     assert weights(directory) == weights(whole)

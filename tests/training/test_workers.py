@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from multiprocessing import active_children
+from pathlib import Path
 
 import pytest
 import torch
@@ -88,3 +91,38 @@ def test_a_worker_that_is_killed_is_a_clear_error() -> None:
     batches = Batches(data, Prepare([], shape, None), None, shape, batch=4, seed=0, workers=2)
     with pytest.raises(DataError, match=r"a process that reads the data has ended.*fewer workers"):
         list(batches.epoch(0))
+
+
+KILLED = """
+import os, signal
+from multiprocessing import active_children
+from netspec.training.workers import Workers
+from tests.training.test_workers import slowly
+
+if __name__ == "__main__":
+    results = Workers(slowly, 2).results([0.0] * 9)
+    next(results)
+    print(*(child.pid for child in active_children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks processes up in /proc")
+def test_workers_end_with_a_killed_trainer(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    told = subprocess.run(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": path},
+        check=False,
+        timeout=60,
+    )
+    assert told.returncode == -signal.SIGKILL
+    places = [Path("/proc") / pid for pid in told.stdout.decode().split()]
+    assert len(places) == 2
+    until = time.monotonic() + 10
+    while any(place.exists() for place in places) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(place.exists() for place in places)

@@ -1,0 +1,133 @@
+"""``netspec train``, ``eval``, and ``run`` of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from netspec.cli import main
+from netspec.data import open_data
+from tests.training.runs import RECIPE, settings, weights
+
+
+def netspec(*arguments: object) -> Result:
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    spec = settings(folder, RECIPE.replace("epochs    3", "epochs    6")).spec
+    done = netspec("train", spec, "--data", "digits:8", "-o", folder / "run", "--seed", 3)
+    assert done.exit_code == 0, done.output
+    (folder / "out").write_text(done.output)
+    return folder / "run"
+
+
+def test_a_line_an_epoch_without_a_terminal(trained: Path) -> None:
+    title, data, recipe, run, header, *rows, last = (
+        (trained.parent / "out").read_text().splitlines()
+    )
+    assert title == "small"
+    assert data == "  data     digits:8: 1,437 for training and 360 for validation"
+    assert recipe == (
+        "  recipe   6 epochs of 23 steps, batch 64, sgd lr=0.1, momentum=0.9, decay=0.0005"
+    )
+    assert run == f"  run      {trained}, seed 3, cpu, float32"
+    assert [row.split()[0] for row in rows] == list("123456")
+    assert {len(row) for row in rows} == {len(header)}
+    assert re.match(r"error \d+\.\d\d %, top-5 \d+\.\d\d %; weights in ", last)
+
+
+def test_runs_are_tested_each_alone_and_together(trained: Path, tmp_path: Path) -> None:
+    spec = settings(tmp_path).spec
+    other = tmp_path / "other"
+    done = netspec("train", spec, "--data", "digits:8", "-o", other, "--epochs", 1, "--json")
+    assert json.loads(done.stdout)["epochs"] == 1
+    found = json.loads(netspec("eval", trained, other, "--json", "--center").stdout)
+    assert [run["run"] for run in found["runs"]] == [str(trained), str(other)]
+    assert found["runs"][0]["top1"] < found["runs"][1]["top1"]
+    assert found["runs"][0]["images"] == 360
+    assert set(found["ensemble"]) == {"top1", "top5", "images"}
+    lines = netspec("eval", trained, other).stdout.splitlines()
+    assert lines[0] == "digits, 360 for validation"
+    assert lines[-1].startswith("all 2, averaged")
+    assert len({len(line) for line in lines[1:]}) == 1
+
+
+def test_a_run_says_what_a_picture_shows(trained: Path, tmp_path: Path) -> None:
+    dataset = open_data("digits:8").validation
+    right = 0
+    for number in range(0, 360, 18):
+        pixels, label = dataset.example(number)
+        Image.fromarray(pixels[..., 0]).save(tmp_path / "digit.png")
+        answer = json.loads(netspec("run", trained, tmp_path / "digit.png", "--json").stdout)
+        assert answer["trained"] is True
+        best = answer["results"][0]["top"][0]
+        right += best["name"] == str(label)
+    assert right >= 17
+
+
+def test_a_run_of_all_it_knows_is_given_nothing_more(trained: Path, tmp_path: Path) -> None:
+    done = netspec("run", trained, "a.png", "--set", "a=1")
+    assert done.exit_code == 2
+    assert "--set is not for a run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lenet5"], "say what to train, on what, and where"),
+        (["--resume", "run", "--lr", "1"], "without --lr"),
+        (["lenet5", "--resume", "run"], "without SPEC"),
+        (["lenet5", "--snapshots", "1,b"], "'b' is no epoch"),
+    ],
+)
+def test_what_does_not_go_together(arguments: list[str], message: str) -> None:
+    done = netspec("train", *arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_a_mistake_is_told(tmp_path: Path) -> None:
+    done = netspec("train", "--resume", tmp_path / "none")
+    assert done.exit_code == 1
+    assert "is no run directory" in done.stderr
+    assert json.loads(netspec("eval", tmp_path, "--json").stdout)["error"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_the_step_and_saves(
+    tmp_path: Path, trained: Path, number: signal.Signals
+) -> None:
+    spec = settings(tmp_path, RECIPE.replace("epochs    3", "epochs    6")).spec
+    run = tmp_path / "run"
+    asked = ["train", spec, "--data", "digits:8", "-o", str(run), "--seed", "3"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "netspec", *asked],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("    1 "):
+            break
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert process.returncode == 128 + number
+    assert errors == f"saved; go on with: netspec train --resume {run}\n"
+    done = netspec("train", "--resume", run)
+    assert done.exit_code == 0, done.output
+    assert re.search(r"  resume   at step \d+ of epoch [2-6]", done.output)
+    assert weights(run) == weights(trained)
