@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -101,23 +101,49 @@ def keep(x: Tensor, rate: float, layer: str, column: int = 0) -> Tensor:
     values = x.shape[1:].numel()
     first = column * values
     key = _key(given.seed, f"dropout {layer}", 1)[0]
-    samples = given.samples.to(x.device, torch.int64)
-    bits = _philox_of(samples, first // 4, -(-(first + values) // 4), given.step, key)
-    drawn = bits[:, first % 4 : first % 4 + values]
-    return (drawn >= round(rate * 2**32)).reshape(x.shape)
+    places = range(first // 4, -(-(first + values) // 4))
+    least, skipped = round(rate * 2**32), first % 4
+    if x.device.type == "cpu":
+        numbers = given.samples.cpu().numpy().astype(np.int64)
+        kept = torch.from_numpy(_kept_by_numpy(numbers, places, given.step, key, least))
+    else:
+        samples = given.samples.to(x.device, torch.int64)
+        kept = _kept_by_torch(samples, places, given.step, key, least)
+    return kept[:, skipped : skipped + values].reshape(x.shape)
 
 
-def _philox_of(samples: Tensor, first: int, last: int, step: int, key: int) -> Tensor:
-    """Random 32-bit words [N, 4 (last - first)], as int64, for the counters (place, sample, step).
-
-    A column of each operand stays as narrow as it can for the first two rounds, by broadcasting.
-    """
+def _kept_by_torch(samples: Tensor, places: range, step: int, key: int, least: int) -> Tensor:
+    """Which words are at least ``least``: bool [N, 4 len(places)]."""
     import torch
 
-    places = torch.arange(first, last, device=samples.device)[None, :]
-    zero = places.new_zeros(1, 1)
-    words = philox(places, samples[:, None], zero + step, zero, key)
-    return torch.stack(words, dim=2).flatten(1)
+    row = torch.arange(places.start, places.stop, device=samples.device)[None, :]
+    zero = row.new_zeros(1, 1)
+    words = philox(row, samples[:, None], zero + step, zero, key)
+    return torch.stack([word >= least for word in words], dim=2).flatten(1)
+
+
+_IN_CACHE = 2**14
+"""Counters at once: four words of each, and as much again on the way, stay in a core's cache."""
+
+
+def _kept_by_numpy(
+    samples: np.ndarray, places: range, step: int, key: int, least: int
+) -> np.ndarray:
+    """The same by NumPy, on the calling thread.
+
+    PyTorch would share each of a hundred short operations among its threads, and wait for them,
+    which takes seconds where cores are busy with something else.
+    """
+    kept = np.empty((len(samples), len(places), 4), bool)
+    row = np.arange(places.start, places.stop, dtype=np.int64)[None, :]
+    zero = np.zeros((1, 1), np.int64)
+    count = max(1, _IN_CACHE // max(1, len(places)))
+    for start in range(0, len(samples), count):
+        part = slice(start, start + count)
+        words = philox(row, samples[part, None], zero + step, zero, key)
+        for place, word in enumerate(words):
+            np.greater_equal(word, least, out=kept[part, :, place])
+    return kept.reshape(len(samples), 4 * len(places))
 
 
 _MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
@@ -126,10 +152,14 @@ _ROUNDS = 10
 _LOW = 0xFFFFFFFF
 
 
-def philox(a: Tensor, b: Tensor, c: Tensor, d: Tensor, key: int) -> tuple[Tensor, ...]:
+Words = TypeVar("Words", "Tensor", "np.ndarray")
+
+
+def philox(a: Words, b: Words, c: Words, d: Words, key: int) -> tuple[Words, Words, Words, Words]:
     """Philox4x32-10 of a counter of four 32-bit words, with a key of 64 bits.
 
-    Words are int64 tensors, because PyTorch has few operations on unsigned ones; they broadcast.
+    Words are int64, of PyTorch, which has few operations on unsigned ones, or of NumPy.  They
+    broadcast, so that in the first two rounds they stay as narrow as the counter is.
     """
     k0, k1 = key & _LOW, key >> 32
     for _ in range(_ROUNDS):

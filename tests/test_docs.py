@@ -114,6 +114,30 @@ def test_every_command_is_in_the_readme() -> None:
     assert all(f"netspec {name}" in readme for name in main.commands)
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/training.md"])
+def test_a_run_is_shown_as_it_is_but_for_its_figures(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / page).read_text(encoding="utf-8")
+    command = "train lenet5 --data digits -o run0"
+    shown = text.split(f"$ netspec {command}\n")[1].split("```")[0].splitlines()
+    printed = CliRunner().invoke(main, [*command.split(), "--epochs", "1"]).output.splitlines()
+    assert [re.sub(r"\b40 epochs", "1 epoch", line) for line in shown[:5]] == printed[:5]
+
+    def forms(line: str) -> str:
+        return re.sub(r"[\d.,:]*\d", "0", line)
+
+    row, last = printed[5:]
+    assert len(shown[5]) == len(row)
+    assert forms(shown[5]).split() == forms(row).split()
+    (result,) = (line for line in shown if line.startswith("error "))
+    assert forms(result) == forms(last)
+    tested = CliRunner().invoke(main, ["eval", "run0"]).output.splitlines()
+    assert tested[0] in text
+    assert all(word in text for word in tested[1].split())
+
+
 def test_the_page_of_the_compiler_lists_the_passes_in_order() -> None:
     page = (ROOT / "docs" / "compiler.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| `(.*)` \|$", page, re.MULTILINE)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from netspec.randomness import generator, keep, masks, philox
+from netspec.randomness import _kept_by_numpy, _kept_by_torch, generator, keep, masks, philox
 
 KNOWN = [
     ("00000000 00000000 00000000 00000000", "00000000 00000000",
@@ -26,11 +29,14 @@ def words(text: str) -> list[int]:
     return [int(word, 16) for word in text.split()]
 
 
+@pytest.mark.parametrize("array", [torch.tensor, np.array], ids=["torch", "numpy"])
 @pytest.mark.parametrize(("counter", "key", "wanted"), KNOWN)
-def test_philox_gives_the_authors_numbers(counter: str, key: str, wanted: str) -> None:
+def test_philox_gives_the_authors_numbers(
+    array: Callable[[list[int]], Any], counter: str, key: str, wanted: str
+) -> None:
     low, high = words(key)
-    given = [torch.tensor([word]) for word in words(counter)]
-    assert [int(word) for word in philox(*given, key=high << 32 | low)] == words(wanted)
+    given = [array([word]) for word in words(counter)]
+    assert [word.item() for word in philox(*given, key=high << 32 | low)] == words(wanted)
 
 
 # ------------------------------------------------------------------------------------- generators
@@ -101,6 +107,16 @@ def test_columns_have_the_masks_of_their_channels(size: tuple[int, ...], columns
     whole = mask((channels * columns, *pixels), range(3))
     parts = [mask(size, range(3), column=c) for c in range(columns)]
     assert torch.equal(torch.cat(parts, dim=1), whole)
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), max_size=40), st.integers(0, 9), st.integers(0, 900))
+def test_what_other_devices_compute_is_what_the_cpu_does(
+    samples: list[int], start: int, count: int
+) -> None:
+    given = torch.tensor(samples, dtype=torch.int64)
+    rest = range(start, start + count), 2**32 - 1, 2**64 - 5, 2**31 + 7
+    by_numpy = torch.from_numpy(_kept_by_numpy(given.numpy(), *rest))
+    assert torch.equal(_kept_by_torch(given, *rest), by_numpy)
 
 
 def test_masks_differ_by_seed_step_layer_and_sample() -> None:

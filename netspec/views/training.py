@@ -18,12 +18,14 @@ HEADER = (
 def head(run: Run, steps: int, state: State) -> list[str]:
     """What is trained on what, and how, a line each."""
     recipe, settings = run.recipe, run.settings
+    epochs = epochs_of(recipe)
     (optimizer,) = recipe.optimizer
     assert isinstance(optimizer, Sgd)
     rule = f"lr={optimizer.lr:g}, momentum={optimizer.momentum:g}, decay={optimizer.decay:g}"
     lines = [
         f"data     {settings.data}: {' and '.join(_named(run, use) for use in run.about['data'])}",
-        f"recipe   {epochs_of(recipe)} epochs of {steps:,} steps, batch {batch_of(recipe)}, "
+        f"recipe   {epochs} epoch{'' if epochs == 1 else 's'} of {steps:,} steps, "
+        f"batch {batch_of(recipe)}, "
         f"sgd {rule}",
         f"run      {run.directory}, seed {settings.seed}, {settings.device}, {settings.dtype}",
     ]

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.digits import main
+
+
+def test_runs_are_measured_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--seeds", "2", "--epochs", "1"], tmp_path)
+    (path,) = tmp_path.glob("digits-*.json")
+    kept = json.loads(path.read_text())
+    errors = [run["error"] for run in kept["runs"]]
+    assert errors[0] != errors[1]
+    assert kept["mean_error"] == pytest.approx(sum(errors) / 2, abs=1e-3)
+    assert f"{100 - kept['mean_error']:.1f}" in capsys.readouterr().out
