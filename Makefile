@@ -1,5 +1,5 @@
 # make venv      the environment, with .venv/bin/netspec
-# make demo      compile GoogLeNet and run it on a photograph
+# make demo      compile GoogLeNet, run it on a photograph, and read a handwritten digit
 # make test      the whole test suite
 # make test-gpu  the tests of the kernels and their benchmark on an NVIDIA GPU
 # make lint      style and types
@@ -23,6 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: venv
 	$(BIN)/netspec compile specs/googlenet.net
 	$(BIN)/netspec run specs/googlenet.net $(PHOTO)
+	$(BIN)/netspec run lenet5 docs/images/digit.png --weights digits
 
 test: venv
 	$(BIN)/python -m pytest -n 2
