@@ -1,5 +1,5 @@
 # make venv      the environment, with .venv/bin/netspec
-# make demo      compile GoogLeNet and run it on a photograph
+# make demo      compile GoogLeNet, run it on a photograph, and read a handwritten digit
 # make test      the whole test suite
 # make gpu       tests and benchmarks on an NVIDIA GPU, in stages; STAGE=nets runs those of a name
 # make test-gpu  the tests alone
@@ -24,6 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: venv
 	$(BIN)/netspec compile specs/googlenet.net
 	$(BIN)/netspec run specs/googlenet.net $(PHOTO)
+	$(BIN)/netspec run lenet5 docs/images/digit.png --weights digits
 
 test: venv
 	$(BIN)/python -m pytest -n 2

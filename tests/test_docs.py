@@ -142,3 +142,11 @@ def test_the_page_of_the_compiler_lists_the_passes_in_order() -> None:
     page = (ROOT / "docs" / "compiler.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| `(.*)` \|$", page, re.MULTILINE)
     assert rows == [(one.RULE, contract(one).equation) for one in PIPELINE]
+
+
+def test_the_readme_shows_how_the_digit_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    command = "run lenet5 docs/images/digit.png --weights digits --top 3"
+    shown = readme.split(f"$ netspec {command}\n")[1].split("```")[0]
+    assert CliRunner().invoke(main, command.split()).output == shown

@@ -12,6 +12,7 @@ import click
 from netspec import __version__, bundled
 from netspec.cli.bench import bench
 from netspec.cli.check import check
+from netspec.cli.compare import compare
 from netspec.cli.compile import compile
 from netspec.cli.diff import diff
 from netspec.cli.document import document
@@ -69,6 +70,7 @@ COMMANDS = (
     pack,
     train,
     eval,
+    compare,
     run,
     bench,
     explain,

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from netspec import trained
 from netspec.cli.common import json_option, print_json, reports_errors, set_option, styled
 from netspec.errors import DataError
 from netspec.language.diagnostics import printable
+from netspec.language.read import bundled
 from netspec.net import Net, load
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from netspec.backends.compiled import Compiled
+    from netspec.trained import Trained
+    from netspec.training.prepare import View
 
 BAR = 24
 
@@ -24,7 +28,12 @@ BAR = 24
 @click.command(short_help="Classify pictures.")
 @click.argument("spec", metavar="SPEC|ARTIFACT|RUN")
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
-@click.option("--weights", metavar="FILE", help="A safetensors file; without it, random weights.")
+@click.option(
+    "--weights",
+    metavar="FILE|NAME",
+    help="A safetensors file, or by their name, such as digits, weights that come with the spec; "
+    "without it, random ones.",
+)
 @click.option(
     "--expect", metavar="DIGEST", help="The root digest that `compile -o` printed for the artifact."
 )
@@ -43,9 +52,9 @@ def run(
 ) -> None:
     """Classify pictures.
 
-    A run prepares pictures as it did while it learned.  For a spec or an artifact, a picture is
-    resized until it covers the net's input and cropped at its centre, made grey for a net of one
-    channel, and scaled to values from 0 to 1.
+    A run, and a spec with weights that come with it, prepares pictures as it did while it learned.
+    Else a picture is resized until it covers the net's input and cropped at its centre, made grey
+    for a net of one channel, and scaled to values from 0 to 1.
     """
     model, shown, names = _subject(spec, settings, weights, expect)
     net = model.net
@@ -99,6 +108,8 @@ def _subject(
             if given:
                 raise click.UsageError(f"{option} is not for a run, which has all of its own")
         return _of_run(Path(spec))
+    if spec in bundled() and weights in trained.names(spec) and not Path(weights).exists():
+        return _of_bundled(trained.trained(spec, weights), settings, expect)
     model = _model(spec, settings, weights, expect)
     from netspec.images import load_image
 
@@ -108,21 +119,34 @@ def _subject(
 
 
 def _of_run(directory: Path) -> _Subject:
+    from netspec.training.run import Run
+
+    run = Run.open(directory)
+    return _Subject(run.trained(), _shown(run.view()), run.classes)
+
+
+def _of_bundled(held: Trained, settings: dict[str, str], expect: str | None) -> _Subject:
+    """A bundled spec with weights that come with it, shown pictures as its recipe says."""
+    from netspec.training.prepare import for_testing
+
+    model = _model(held.net, settings, str(held.weights), expect)
+    graph = model.net.graph
+    shape = graph.stage(graph.inputs[0]).known_shape
+    return _Subject(model, _shown(for_testing(model.net.recipe, shape, None)), held.classes)
+
+
+def _shown(view: View) -> Callable[[str], Tensor]:
+    """From the path of a picture to what the net is shown of it: [views, C, H, W]."""
     import numpy as np
     import torch
 
     from netspec.data.pictures import read_picture
-    from netspec.training.run import Run
-
-    run = Run.open(directory)
-    view = run.view()
-    model = run.trained()
 
     def shown(path: str) -> Tensor:
         pixels = np.asarray(read_picture(path, path))
         return torch.from_numpy(view(pixels)).movedim(-1, -3)
 
-    return _Subject(model, shown, run.classes)
+    return shown
 
 
 def _model(

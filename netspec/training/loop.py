@@ -31,6 +31,10 @@ from netspec.training.stopping import Stopped, Stopping
 from netspec.training.testing import VIEWS, Errors, answered, centre, counted, place_of
 
 
+class Diverged(DataError):
+    """A run whose values are not finite any more."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What a run came to.
@@ -249,9 +253,9 @@ class _Loop:
         if self.ranks.is_first:
             checkpoint.save(self.run.checkpoint)
 
-    def diverged(self, what: str) -> DataError:
-        """The error of a run whose values are not finite any more."""
-        return DataError(
+    def diverged(self, what: str) -> Diverged:
+        """The error, with what to do."""
+        return Diverged(
             f"{what} is not finite: begin another run with a smaller rate, such as "
             f"--lr {self.learner.lr / 10:g}, or other initial weights, --init; the last good ones, "
             f"behind step {self.saved_step:,}, stay in {self.run.checkpoint}"

@@ -159,6 +159,25 @@ def evaluate(
     return Evaluation(dataset.name, errors, Errors(*counted(places).tolist()))
 
 
+def errors_of(
+    run: Run,
+    dataset: Dataset,
+    *,
+    how: Callable[[Recipe], Recipe] = as_told,
+    device: str | None = None,
+    workers: int = 0,
+) -> Errors:
+    """The errors of one run on any split of a data set.
+
+    Raises:
+        DataError: something cannot be read.
+    """
+    by, found = answers_by(run.net), torch.zeros(3, dtype=torch.int64)
+    for batch, outputs in answered(*_tests(run, dataset, how, device, workers)):
+        found += counted(place_of(outputs, batch.labels, by))
+    return Errors(*found.tolist())
+
+
 def best(outputs: Tensor, by: str) -> Tensor:
     """The answers [N] that outputs [N, classes] give."""
     return outputs.argmin(1) if by == "least" else outputs.argmax(1)

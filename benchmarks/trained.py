@@ -1,0 +1,64 @@
+"""Keep the weights of a finished run in specs/trained, with what they are beside them.
+
+    netspec train lenet5 --data digits -o RUN
+    python benchmarks/trained.py RUN
+
+They then come with netspec: ``netspec run lenet5 PICTURE --weights digits``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from any folder
+
+from benchmarks.results import ROOT, write
+from netspec.errors import DataError
+from netspec.trained import digest
+from netspec.training.run import WEIGHTS, Run
+from netspec.training.testing import errors_of
+from netspec.writing import write_whole
+
+FOLDER = ROOT / "specs" / "trained"
+
+
+def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, metavar="RUN")
+    run = Run.open(parser.parse_args(arguments).run)
+    if not run.is_finished:
+        raise DataError(f"{run.directory} has not learned all that it was asked to")
+    settings = run.settings
+    stem = f"{run.net.name}-{settings.data.partition(':')[0]}"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{stem}.safetensors"
+    write_whole(path, (run.directory / WEIGHTS).read_bytes())
+    found = errors_of(run, run.splits().validation)
+    words = f"netspec train {settings.spec} --data {settings.data} --seed {settings.seed} -o RUN"
+    about = {
+        "net": run.net.name,
+        "command": words,
+        "weights": {"file": path.name, "bytes": path.stat().st_size, "sha256": digest(path)},
+        "parameters": run.net.totals.parameters,
+        "data": run.about["data"],
+        "classes": list(run.classes),
+        "validation": {
+            "images": found.images,
+            "wrong": found.wrong1,
+            "error": round(found.top1, 4),
+        },
+        "recipe": run.about["recipe"],
+        "threads": run.threads,
+        "made_by": run.about["made_by"],
+    }
+    write(folder / f"{stem}.json", about)
+    print(f"{path.name}: {found.wrong1} of {found.images} wrong, {about['weights']['sha256']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""Training and measuring the arms of a comparison, and going on where that stopped.
+
+comparison.json   what was asked for
+nets/             the spec of each arm
+runs/             a run directory for each arm and seed
+results.json      what was measured
+figure.png        the same, drawn
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from netspec.artifact.manifest import canonical
+from netspec.compare.experiment import Arm, Experiment
+from netspec.compare.experiments import experiment
+from netspec.compare.measuring import measured
+from netspec.compare.nets import slug, write_nets
+from netspec.compare.results import ArmResult, RunResult, Search, answer
+from netspec.data import open_data
+from netspec.errors import DataError
+from netspec.net import load
+from netspec.training.loop import Diverged, resume, train
+from netspec.training.metrics import read_metrics
+from netspec.training.progress import Report
+from netspec.training.run import Run, is_run
+from netspec.training.settings import Settings, lr_of
+from netspec.writing import write_whole
+
+PLAN, RESULTS, FIGURE = "comparison.json", "results.json", "figure.png"
+SEARCH_SEED = 1000
+"""Of the runs that look for a learning rate: none of those that are compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What somebody asks for.
+
+    Attributes:
+        experiment: the name of a comparison.
+        data: a data set, as :func:`netspec.data.open_data` takes it.
+        seeds: how often each arm is trained, with the seeds from 0.
+        epochs, batch: in place of what the recipes say.
+        workers: processes that load data.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    experiment: str
+    data: str
+    seeds: int = 3
+    epochs: int | None = None
+    batch: int | None = None
+    workers: int = 0
+    device: str = "cpu"
+
+
+class Telling:
+    """Is told how a comparison goes; this one keeps it to itself."""
+
+    def begin(self, number: int, of: int, name: str) -> Report:
+        """One of so many runs begins, or goes on; what it tells goes to what is returned."""
+        return Report()
+
+    def done(self, number: int, of: int, name: str, values: Mapping[str, float | None]) -> None:
+        """A run is over and measured."""
+
+
+def compare(asked: Asked, directory: Path, telling: Telling | None = None) -> dict[str, Any]:
+    """Train and measure what is not yet, and write the results; they are returned as well.
+
+    Raises:
+        DataError: there is no such comparison, it is not for such data, or a run cannot go on.
+        Stopped: somebody asked it to end; the same call goes on.
+    """
+    found = experiment(asked.experiment)
+    bed, arms = found.arms_for(asked.data)
+    classes = len(open_data(asked.data).train.classes)
+    _keep_plan(asked, directory)
+    specs = write_nets(arms, bed, classes, directory / "nets")
+    results = _Work(found, arms, asked, directory, specs, telling or Telling()).results()
+    told = answer(found, bed, asdict(asked), results.values())
+    write_whole(directory / RESULTS, json.dumps(told, indent=1).encode() + b"\n")
+    return told
+
+
+def _keep_plan(asked: Asked, directory: Path) -> None:
+    """Write down what was asked for; a folder is for one comparison, of any number of seeds."""
+    plan = {key: value for key, value in asdict(asked).items() if key not in ("seeds", "workers")}
+    path = directory / PLAN
+    if path.is_file():
+        held = json.loads(path.read_bytes())
+        differ = [key for key in plan if held.get(key) != plan[key]]
+        if differ:
+            told = ", ".join(f"{key} {held.get(key)}" for key in differ)
+            raise DataError(f"{directory} holds a comparison of {told}: name another folder")
+        return
+    if directory.is_dir() and any(directory.iterdir()):
+        raise DataError(f"{directory} holds other files: name another folder for the comparison")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"cannot make the folder {directory}: {reason}") from None
+    write_whole(path, canonical(plan))
+
+
+class _Work:
+    """A comparison in its folder."""
+
+    def __init__(
+        self,
+        found: Experiment,
+        arms: tuple[Arm, ...],
+        asked: Asked,
+        directory: Path,
+        specs: Mapping[str, Path],
+        telling: Telling,
+    ) -> None:
+        self.experiment, self.arms, self.asked = found, arms, asked
+        self.runs, self.specs, self.telling = directory / "runs", specs, telling
+        self.number = 0
+        trained = sum(not arm.shares for arm in arms)
+        self.of = trained * len(found.factors) + len(arms) * asked.seeds
+
+    def results(self) -> dict[str, ArmResult]:
+        """Train and measure all arms with all seeds; where rates are searched, those first."""
+        found = {arm.name: ArmResult(arm, self.searched(arm)) for arm in self.arms}
+        for seed in range(self.asked.seeds):
+            # an arm that begins with another's weights, or tests its nets, comes behind it
+            for arm in sorted(self.arms, key=lambda arm: bool(arm.begins_with or arm.shares)):
+                one = found[arm.name]
+                rate = None if one.search is None else one.search.best
+                one.runs.append(self.run(arm, seed, rate))
+        return found
+
+    def searched(self, arm: Arm) -> Search | None:
+        """The learning rate at which an arm is best by the first measure, if it is to be searched.
+
+        Raises:
+            DataError: at none it came to what is measured.
+        """
+        if not self.experiment.factors:
+            return None
+        first = self.experiment.measures[0]
+        recipe = load(self.specs[arm.name]).recipe
+        assert recipe is not None
+        tried = {}
+        for factor in self.experiment.factors:
+            rate = float(f"{lr_of(recipe) * factor:.2g}")
+            tried[rate] = self.run(arm, SEARCH_SEED, rate).values[first.name]
+        reached = {rate: value for rate, value in tried.items() if value is not None}
+        if not reached:
+            raise DataError(
+                f"{arm.name}: {first.name} were not enough at any learning rate: "
+                "give it more --epochs, in another folder"
+            )
+        return Search(min(reached, key=lambda rate: reached[rate]), tried)
+
+    def run(self, arm: Arm, seed: int, rate: float | None) -> RunResult:
+        """One run: as far as it is not there yet, it is trained and measured."""
+        self.number += 1
+        directory = self.place(arm, seed, rate)
+        name = f"{arm.name}, seed {seed}" + ("" if rate is None else f", lr {rate:g}")
+        report = self.telling.begin(self.number, self.of, name)
+        try:
+            if not is_run(directory):
+                train(self.settings(arm, seed, rate), directory, report=report)
+            elif not Run.open(directory).is_finished:
+                resume(directory, report=report)
+            values = self.measured(arm, directory)
+        except Diverged:
+            values = {measure.name: None for measure in self.experiment.measures}
+        self.telling.done(self.number, self.of, name, values)
+        return RunResult(seed, values, read_metrics(directory))
+
+    def place(self, arm: Arm, seed: int, rate: float | None) -> Path:
+        searched = f"-lr-{rate:g}" if seed == SEARCH_SEED else ""
+        return self.runs / f"{slug(arm.shares or arm.name)}-{seed}{searched}"
+
+    def settings(self, arm: Arm, seed: int, rate: float | None) -> Settings:
+        asked = self.asked
+        given: dict[str, Any] = {"epochs": asked.epochs, "batch": asked.batch, "lr": rate}
+        if arm.begins_with:
+            (other,) = (one for one in self.arms if one.name == arm.begins_with)
+            given["init_from"] = str(self.place(other, seed, rate))
+        return Settings(
+            spec=str(self.specs[arm.shares or arm.name]),
+            data=asked.data,
+            seed=seed,
+            workers=asked.workers,
+            device=asked.device,
+            **given,
+            **arm.training,
+        )
+
+    def measured(self, arm: Arm, directory: Path) -> dict[str, float | None]:
+        """What is measured of a run, once."""
+        path = directory / f"measured-{slug(arm.name)}.json"
+        if path.is_file():
+            held: dict[str, float | None] = json.loads(path.read_bytes())
+            return held
+        found = measured(
+            Run.open(directory),
+            self.experiment.measures,
+            is_tencrop=arm.is_tencrop,
+            workers=self.asked.workers,
+        )
+        write_whole(path, canonical(found))
+        return found

@@ -1,0 +1,136 @@
+"""What came of a comparison as a figure: errors while the arms learn, and what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from itertools import pairwise
+from statistics import mean
+from typing import Any
+
+from netspec.views.bench_chart import require_matplotlib
+from netspec.views.comparison import setting, value
+
+Entry = dict[str, Any]
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette, which all kinds of eyes tell apart."""
+
+STYLES = ("-", "--", "-.", ":")
+INCHES_WIDE = 9.0
+INCHES_AN_ARM = 0.24
+INCHES_A_PANEL = 0.72
+INCHES_AT_LEAST = 3.0
+LEAST = 0.1
+"""Errors in percent below this are drawn here, since a logarithmic scale has no 0."""
+
+TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+
+
+def rendered(answer: Entry, form: str) -> bytes:
+    """The figure as ``png`` or ``svg``.
+
+    On the left the mean over seeds, the range of all of them in a paler colour; on the right a dot
+    a run, and the mean with its deviation.
+    """
+    require_matplotlib()
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    measures, arms = answer["measures"], answer["arms"]
+    panels = len(measures) * (INCHES_AN_ARM * len(arms) + INCHES_A_PANEL)
+    height = max(INCHES_AT_LEAST, panels) + 0.5
+    figure = Figure(figsize=(INCHES_WIDE, height), layout="constrained")
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1, 1.1), wspace=0.03)
+    left, right = halves
+    _curves(left.subplots(), answer)
+    grid = right.subplots(len(measures), 1, squeeze=False)
+    for measure, axes in zip(measures, grid[:, 0], strict=True):
+        _dots(axes, measure, arms)
+    figure.suptitle(f"{answer['title']}: {setting(answer)}", fontsize=10)
+    written = BytesIO()
+    # the same bytes for the same results, and text that stays text
+    with matplotlib.rc_context({"svg.hashsalt": answer["experiment"], "svg.fonttype": "none"}):
+        dated: Any = {"metadata": {"Date": None}} if form == "svg" else {}
+        figure.savefig(written, format=form, dpi=150, **dated)
+    return written.getvalue()
+
+
+def _curves(axes: Any, answer: Entry) -> None:
+    first = answer["measures"][0]
+    is_training = first["name"].endswith("training error")
+    for number, arm in enumerate(_trained(answer["arms"])):
+        color = COLOURS[number % len(COLOURS)]
+        curves = [_curve(run, is_training=is_training) for run in arm["runs"] if run["epochs"]]
+        if not curves:
+            continue
+        steps = [step for step, _ in min(curves, key=len)]
+        errors = [[curve[i][1] for curve in curves] for i in range(len(steps))]
+        style = STYLES[number % len(STYLES)]
+        means = [mean(one) for one in errors]
+        axes.plot(steps, means, style, color=color, label=arm["name"], linewidth=1.6)
+        low, high = [min(one) for one in errors], [max(one) for one in errors]
+        axes.fill_between(steps, low, high, color=color, alpha=0.15, linewidth=0)
+    if first["level"]:
+        axes.axhline(first["level"], color="#808080", linewidth=0.8, zorder=0)
+    axes.set_yscale("log")
+    bottom, top = axes.get_ylim()
+    ticks = [tick for tick in TICKS if bottom <= tick <= top]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_ylabel(f"{'training' if is_training else 'test'} error, %")
+    axes.set_xlabel("steps")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
+
+
+def _trained(arms: Sequence[Entry]) -> list[Entry]:
+    """Arms whose curves differ: one that is another test of the same nets has those of that."""
+    found: list[Entry] = []
+    for arm in arms:
+        epochs = [run["epochs"] for run in arm["runs"]]
+        if not any([run["epochs"] for run in other["runs"]] == epochs for other in found):
+            found.append(arm)
+    return found
+
+
+def _curve(run: Entry, *, is_training: bool) -> list[tuple[float, float]]:
+    """Steps and errors: behind an epoch, or in its middle where it is a mean over it."""
+    columns = run["columns"]
+    steps, errors = columns.index("steps"), columns.index("train_error" if is_training else "top1")
+    ends = [0, *(row[steps] for row in run["epochs"])]
+    places = [sum(pair) / 2 for pair in pairwise(ends)] if is_training else ends[1:]
+    shown = [max(LEAST, row[errors]) for row in run["epochs"]]
+    return list(zip(places, shown, strict=True))
+
+
+def _dots(axes: Any, measure: Entry, arms: Sequence[Entry]) -> None:
+    for place, arm in enumerate(arms):
+        color = COLOURS[place % len(COLOURS)]
+        found = arm["measures"][measure["name"]]
+        runs = [run["values"][measure["name"]] for run in arm["runs"]]
+        reached = [one for one in runs if one is not None]
+        axes.plot(reached, [place] * len(reached), "o", color=color, alpha=0.45, markersize=4)
+        if found["mean"] is None:
+            continue
+        spread = found["deviation"] or 0.0
+        axes.errorbar(found["mean"], place, xerr=spread, fmt="|", color=color, markersize=11)
+        axes.annotate(
+            value(measure, found),
+            (1.02, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8.5,
+        )
+    axes.set_yticks(range(len(arms)), [arm["name"] for arm in arms], fontsize=9)
+    axes.set_ylim(len(arms) - 0.4, -0.6)
+    axes.margins(x=0.08)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.set_title(_named(measure), loc="left", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="x", color="#E4E4E4", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _named(measure: Entry) -> str:
+    return measure["name"] if measure["unit"] == "steps" else f"{measure['name']}, %"
