@@ -24,7 +24,7 @@ from netspec.training.learner import Learner, first_checkpoint
 from netspec.training.loss import loss
 from netspec.training.metrics import Epoch, Metrics, read_metrics
 from netspec.training.parallel import Ranks
-from netspec.training.progress import Moment, Pace, Report
+from netspec.training.progress import Moment, OfRank, Pace, Report
 from netspec.training.run import Run, is_run
 from netspec.training.settings import Settings, batch_of, epochs_of
 from netspec.training.stopping import Stopped, Stopping
@@ -92,7 +92,8 @@ def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
             if ranks.is_first:
                 _begin(run, splits, report)
             ranks.wait()
-            loop = _Loop(run, splits, ranks, report if ranks.is_first else Report(), stopping)
+            told = report if ranks.is_first else OfRank(ranks.number, report)
+            loop = _Loop(run, splits, ranks, told, stopping)
             try:
                 loop.run_epochs()
             finally:

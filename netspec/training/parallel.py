@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from types import TracebackType
 
 import torch
@@ -28,6 +29,10 @@ from netspec.training.leaving import introduce, leave
 
 BUCKET = 25 * 2**20
 """Bytes of gradients that are added in one call."""
+
+SLOWEST = timedelta(hours=6)
+"""How long ranks wait for one that is alive: the first looks through the whole data once alone.
+One that has died is noticed at once, by its machine's torchrun or by a connection that ends."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,12 @@ def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     store = PrefixStore(f"attempt {attempt}", kept)  # torchrun's own has what the last one left
     dist.init_process_group(
-        "nccl" if is_gpu else "gloo", store=store, rank=number, world_size=processes
+        "nccl" if is_gpu else "gloo",
+        timeout=SLOWEST,
+        store=store,
+        rank=number,
+        world_size=processes,
+        device_id=torch.device(device) if is_gpu else None,
     )
     introduce(store, number)
     mesh = init_device_mesh(

@@ -53,6 +53,16 @@ class Report:
         """The run is over, or was interrupted; told once, if it has begun."""
 
 
+class OfRank(Report):
+    """What a rank tells that is not the first: notes alone, with its number."""
+
+    def __init__(self, number: int, report: Report) -> None:
+        self._number, self._report = number, report
+
+    def note(self, text: str) -> None:
+        self._report.note(f"rank {self._number}: {text}")
+
+
 class Pace:
     """How fast a run is: in its epoch, and since this process took it up.
 

@@ -92,6 +92,16 @@ def test_summary_prints_the_table() -> None:
     assert "60,965,224   724,406,816" in done.stdout
 
 
+def test_summary_says_what_columns_exchange() -> None:
+    done = run("summary", "alexnet", "--columns")
+    assert "S2         13x13x256   C3              173,056          173,056" in done.stdout
+    data = json.loads(run("summary", "alexnet", "--columns", "--json").stdout)
+    assert data["exchanges"]["forward"] == 246_688
+    done = run("summary", "lenet5", "--columns")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: lenet5 has no columns")
+
+
 def test_summary_prints_the_documented_json() -> None:
     data = json.loads(run("summary", "googlenet", "--json").stdout)
     assert list(data) == [

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from netspec import loads
+from typing import Any
+
+from torch import Tensor
+
+import netspec
+from netspec import collectives, loads
 from netspec.naming import parameter_names
 from netspec.training.columns import Spread
 from netspec.training.parallel import Ranks
+from netspec.training.trainee import Trainee
+from netspec.views.exchanges import exchanges
 from tests.training.ranks import together
-from tests.training.steps import difference, train
+from tests.training.steps import batch, difference, train
 
 ROUNDING = 1e-10
 """Two orders of the same float64 sums: at most some thousand terms of 1.1e-16 each, through two
@@ -97,3 +104,44 @@ def test_alexnet_itself_halves_on_two_columns() -> None:
     for distance, share in together(2, alexnet, NARROW, columns=2):
         assert distance < ROUNDING
         assert share == 0.5
+
+
+class Counting:
+    """PyTorch's functional collectives, which count the bytes that leave this rank of two."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.sent = inner, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def all_gather_into_tensor(self, x: Tensor, *rest: Any) -> Any:
+        self.sent += x.nbytes
+        return self.inner.all_gather_into_tensor(x, *rest)
+
+    def reduce_scatter_tensor(self, x: Tensor, *rest: Any) -> Any:
+        self.sent += x.nbytes // 2
+        return self.inner.reduce_scatter_tensor(x, *rest)
+
+    def all_reduce(self, x: Tensor, *rest: Any) -> Any:
+        self.sent += x.nbytes  # half of it to be added up, then half of the sum
+        return self.inner.all_reduce(x, *rest)
+
+
+def sent(ranks: Ranks, text: str, images: int) -> list[int]:
+    """The bytes that leave a rank forward, and back, in a step."""
+    net = loads(text)
+    trainee = Trainee(netspec.compile(Spread(net, ranks).net))
+    collectives.functional = counting = Counting(collectives.functional)
+    logits, heads = trainee(batch(net, 0, images)[0].float())
+    forward, counting.sent = counting.sent, 0
+    sum(y.sum() for y in (logits, *heads.values())).backward()
+    return [forward, counting.sent]
+
+
+def test_what_the_summary_says_is_what_ranks_send() -> None:
+    for text in (ALEXNET, EVERYTHING):
+        said = exchanges(loads(text))
+        found = together(2, sent, text, 3, columns=2)
+        forward, backward = (sum(one) for one in zip(*found, strict=True))
+        assert (forward, backward) == (3 * said["forward"], 3 * said["backward"])
