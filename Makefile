@@ -38,13 +38,13 @@ test-gpu:
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/netspec fmt --check specs/*.net
+	$(BIN)/netspec fmt --check specs/*.net netspec/compare/nets/*.net
 	$(BIN)/mypy
 
 format: venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/netspec fmt specs/*.net
+	$(BIN)/netspec fmt specs/*.net netspec/compare/nets/*.net
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

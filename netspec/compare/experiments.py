@@ -153,7 +153,7 @@ EXPERIMENTS = (
     Experiment(
         name="tencrop",
         title="Ten crops against one",
-        source="section 4.1, Table 1",
+        source="section 4.1, Table 1 and a footnote that the print lost",
         says="37.5 % and 17.0 % top-1 and top-5 error with ten, 39.0 % and 18.3 % with the centre",
         arms={
             "lenet5_arms": (

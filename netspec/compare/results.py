@@ -10,7 +10,7 @@ from typing import Any
 
 from netspec.artifact.manifest import versions
 from netspec.bench.machine import machine
-from netspec.compare.differences import difference
+from netspec.compare.differences import of_pairs, of_samples
 from netspec.compare.experiment import Arm, Experiment
 from netspec.training.metrics import Epoch
 
@@ -69,7 +69,7 @@ def answer(
         "arms": [_arm(one) for one in arms],
         "differences": [
             {"arm": one.arm.name, "from": first.arm.name, "measure": measure.name}
-            | _difference(one.values(measure.name), first.values(measure.name))
+            | _difference(one, first, measure.name)
             for one in others
             for measure in experiment.measures
         ],
@@ -114,8 +114,9 @@ def _summary(values: Sequence[float], of: int) -> dict[str, Any]:
     }
 
 
-def _difference(one: Sequence[float], first: Sequence[float]) -> dict[str, Any]:
-    found = difference(one, first)
+def _difference(one: ArmResult, first: ArmResult, measure: str) -> dict[str, Any]:
+    how = of_pairs if one.arm.shares == first.arm.name else of_samples
+    found = how(one.values(measure), first.values(measure))
     if found is None:
         return {"difference": None, "low": None, "high": None, "is_larger_than_noise": None}
     return {

@@ -30,16 +30,15 @@ def setting(answer: Entry) -> str:
     runs = [run for arm in answer["arms"] for run in arm["runs"]]
     epochs = {len(run["epochs"]) for run in runs}
     steps = {run["epochs"][0][1] for run in runs if run["epochs"]}
-    seeds = f"{asked['seeds']} seed{'s' * (asked['seeds'] != 1)}"
-    return (
-        f"{answer['net']} on {asked['data']}, {seeds}, {_range(epochs)} epochs "
-        f"of {_range(steps)} steps"
-    )
+    seeds = _range({asked["seeds"]}, "seed")
+    length = f"{_range(epochs, 'epoch')} of {_range(steps, 'step')}"
+    return f"{answer['net']} on {asked['data']}, {seeds}, {length}"
 
 
-def _range(numbers: set[int]) -> str:
+def _range(numbers: set[int], what: str) -> str:
     low, high = min(numbers), max(numbers)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    shown = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{shown} {what}{'s' * (high != 1)}"
 
 
 def header(answer: Entry) -> list[str]:

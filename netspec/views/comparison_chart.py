@@ -21,6 +21,9 @@ INCHES_WIDE = 9.0
 INCHES_AN_ARM = 0.24
 INCHES_A_PANEL = 0.72
 INCHES_AT_LEAST = 3.0
+BANDS = 3
+"""More bands than these hide each other."""
+
 LEAST = 0.1
 """Errors in percent below this are drawn here, since a logarithmic scale has no 0."""
 
@@ -30,8 +33,8 @@ TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 def rendered(answer: Entry, form: str) -> bytes:
     """The figure as ``png`` or ``svg``.
 
-    On the left the mean over seeds, the range of all of them in a paler colour; on the right a dot
-    a run, and the mean with its deviation.
+    On the left the mean over seeds, and where arms are few the range of all seeds in a paler
+    colour; on the right a dot a run, and the mean with its deviation.
     """
     require_matplotlib()
     import matplotlib
@@ -59,7 +62,8 @@ def rendered(answer: Entry, form: str) -> bytes:
 def _curves(axes: Any, answer: Entry) -> None:
     first = answer["measures"][0]
     is_training = first["name"].endswith("training error")
-    for number, arm in enumerate(_trained(answer["arms"])):
+    arms = _trained(answer["arms"])
+    for number, arm in enumerate(arms):
         color = COLOURS[number % len(COLOURS)]
         curves = [_curve(run, is_training=is_training) for run in arm["runs"] if run["epochs"]]
         if not curves:
@@ -69,8 +73,9 @@ def _curves(axes: Any, answer: Entry) -> None:
         style = STYLES[number % len(STYLES)]
         means = [mean(one) for one in errors]
         axes.plot(steps, means, style, color=color, label=arm["name"], linewidth=1.6)
-        low, high = [min(one) for one in errors], [max(one) for one in errors]
-        axes.fill_between(steps, low, high, color=color, alpha=0.15, linewidth=0)
+        if len(arms) <= BANDS:
+            low, high = [min(one) for one in errors], [max(one) for one in errors]
+            axes.fill_between(steps, low, high, color=color, alpha=0.15, linewidth=0)
     if first["level"]:
         axes.axhline(first["level"], color="#808080", linewidth=0.8, zorder=0)
     axes.set_yscale("log")

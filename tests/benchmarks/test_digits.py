@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.digits import main
+from benchmarks.results import FOLDER
 
 
 def test_runs_are_measured_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,3 +17,13 @@ def test_runs_are_measured_and_kept(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert errors[0] != errors[1]
     assert kept["mean_error"] == pytest.approx(sum(errors) / 2, abs=1e-3)
     assert f"{100 - kept['mean_error']:.1f}" in capsys.readouterr().out
+
+
+def test_lenet5_learns_the_digits_well_and_soon() -> None:
+    paths = list(FOLDER.glob("digits-*.json"))
+    assert paths
+    for path in paths:
+        kept = json.loads(path.read_text())
+        assert len(kept["runs"]) == 3
+        assert kept["mean_error"] <= 2  # right on 98 % of the held-out digits
+        assert max(run["seconds"] for run in kept["runs"]) < 180

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from netspec.compare.differences import difference
+from netspec.compare.differences import of_pairs, of_samples
 from netspec.compare.measuring import behind_epochs, steps_to, while_training
 from netspec.training.metrics import Epoch
 
@@ -60,7 +60,7 @@ def test_a_level_counts_where_it_is_first_reached() -> None:
 def test_the_interval_is_welchs(one: list[float], other: list[float], is_larger: bool) -> None:
     from scipy.stats import ttest_ind
 
-    found = difference(one, other)
+    found = of_samples(one, other)
     assert found is not None
     interval = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
@@ -68,11 +68,26 @@ def test_the_interval_is_welchs(one: list[float], other: list[float], is_larger:
     assert found.is_larger_than_noise is is_larger
 
 
+def test_pairs_are_held_against_each_other() -> None:
+    from scipy.stats import ttest_rel
+
+    one, other = [2.0, 3.0, 5.1], [2.5, 3.4, 5.7]
+    found = of_pairs(one, other)
+    assert found is not None
+    interval = ttest_rel(one, other).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.is_larger_than_noise
+    of_two_samples = of_samples(one, other)
+    assert of_two_samples is not None
+    assert not of_two_samples.is_larger_than_noise
+    assert of_pairs([1.0], [2.0]) is None
+
+
 def test_one_run_says_nothing_of_noise_and_equal_runs_have_none() -> None:
-    assert difference([1.0], [2.0, 3.0]) is None
-    found = difference([1.0, 1.0], [2.0, 2.0])
+    assert of_samples([1.0], [2.0, 3.0]) is None
+    found = of_samples([1.0, 1.0], [2.0, 2.0])
     assert found is not None
     assert (found.low, found.high, found.is_larger_than_noise) == (-1, -1, True)
-    same = difference([1.0, 1.0], [1.0, 1.0])
+    same = of_samples([1.0, 1.0], [1.0, 1.0])
     assert same is not None
     assert not same.is_larger_than_noise
