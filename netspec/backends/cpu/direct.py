@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from threading import RLock
 
+import torch
 from torch import Tensor
 
 from netspec.backends.cpu.onednn.library import NoImplementationError, missing, share_threads
@@ -95,15 +96,15 @@ class Multiplying(Direct):
     def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
         dense = self.dense(work, held["weight"]).contiguous()
         plain, packed = rows(self.sizes(work), work.dtype), _packed_layout(self, work)
-        weight = _reordered(dense, plain, packed)
+        weight = _reordered(dense, plain, packed, _pages_for(packed, work.dtype))
         return {name: tensor.contiguous() for name, tensor in held.items()} | {"weight": weight}
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
         plain = rows(self.sizes(work), work.dtype)
-        flat = _reordered(packed["weight"], _packed_layout(self, work), plain)
-        shape = self.dense_shape(work)
+        y = torch.empty(self.dense_shape(work), dtype=work.dtype, device="cpu")
+        dense = _reordered(packed["weight"], _packed_layout(self, work), plain, y)
         found = {name: tensor.clone() for name, tensor in packed.items()}
-        return found | {"weight": self.sparse(work, flat.view(shape))}
+        return found | {"weight": self.sparse(work, dense)}
 
     @abstractmethod
     def dense_shape(self, work: Work) -> tuple[int, ...]:
@@ -119,7 +120,8 @@ class Multiplying(Direct):
         except NoImplementationError:  # for another batch it may want other blocks
             description = self.described(here, self.wanted(here))
             theirs = description.layout(Query.WEIGHTS)
-            weight, layout = _reordered(weight, layout, theirs), theirs
+            weight = _reordered(weight, layout, theirs, _pages_for(theirs, here.dtype))
+            layout = theirs
         memories = [
             (Argument.SOURCE, Memory(activations(here.batch, here.inputs[0], here.dtype), x[0])),
             (Argument.WEIGHTS, Memory(layout, weight)),
@@ -147,8 +149,12 @@ def _found_layout(way: Multiplying, work: Work) -> Layout:
     return way.described(work, way.wanted(work)).layout(Query.WEIGHTS)
 
 
-def _reordered(tensor: Tensor, source: Layout, destination: Layout) -> Tensor:
-    """A copy in another layout."""
-    y = PAGES.empty((destination.bytes // tensor.itemsize,), tensor.dtype)
+def _reordered(tensor: Tensor, source: Layout, destination: Layout, y: Tensor) -> Tensor:
+    """Copy into another layout."""
     reorder(tensor, source, y, destination)
     return y
+
+
+def _pages_for(layout: Layout, dtype: torch.dtype) -> Tensor:
+    """Room for weights that a net reads at each run."""
+    return PAGES.empty((layout.bytes // dtype.itemsize,), dtype)
