@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from netspec.cli.common import json_option, print_json, reports_errors, set_option
+from netspec.errors import DataError
 from netspec.net import load
 
 if TYPE_CHECKING:
@@ -120,8 +121,7 @@ def train(
             given["is_augmented"] = not given.pop("no_augment")
             given["is_deterministic"] = given.pop("deterministic")
             if columns:
-                found = load(spec, **settings).graph.columns
-                given["columns"] = 1 if found is None else found.number
+                given["columns"] = _columns(spec, settings)
             asked = Settings(spec=spec, data=data, parameters=settings, **given)
             result = loop.train(asked, output, report=told)
     except Stopped as stopped:
@@ -131,6 +131,16 @@ def train(
         raise click.exceptions.Exit(128 + stopped.number) from None
     if is_first():
         _print(result, as_json=as_json)
+
+
+def _columns(spec: str, settings: dict[str, str]) -> int:
+    """The columns of a net, which it has to have."""
+    net = load(spec, **settings)
+    if net.graph.columns is None:
+        raise DataError(
+            f"{net.name} has no columns: write `columns 2` into its spec to spread it"
+        )
+    return net.graph.columns.number
 
 
 def _require_one_of_two(

@@ -98,6 +98,13 @@ def test_what_does_not_go_together(arguments: list[str], message: str) -> None:
     assert message in done.stderr
 
 
+def test_a_net_without_columns_is_not_spread(tmp_path: Path) -> None:
+    found = netspec("train", "lenet5", "--columns", "--data", "digits", "-o", tmp_path / "run")
+    assert found.exit_code == 1
+    assert "lenet5 has no columns" in found.output
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_mistake_is_told(tmp_path: Path) -> None:
     done = netspec("train", "--resume", tmp_path / "none")
     assert done.exit_code == 1

@@ -23,8 +23,8 @@ class CpuExecutor(Executor):
     """A plan with its tensors.
 
     A run takes a free frame for its batch and its number of threads, or makes one, and gives it
-    back: threads may run at the same time, each in memory of its own.  Frames of the four sizes
-    of batch that ran last are kept.
+    back: threads may run at the same time, each in memory of its own.  Frames of the four pairs of
+    batch and number of threads that ran last are kept.
     """
 
     def __init__(self, plan: Plan, parts: Mapping[str, Part]) -> None:
