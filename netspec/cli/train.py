@@ -137,9 +137,7 @@ def _columns(spec: str, settings: dict[str, str]) -> int:
     """The columns of a net, which it has to have."""
     net = load(spec, **settings)
     if net.graph.columns is None:
-        raise DataError(
-            f"{net.name} has no columns: write `columns 2` into its spec to spread it"
-        )
+        raise DataError(f"{net.name} has no columns: write `columns 2` into its spec to spread it")
     return net.graph.columns.number
 
 
