@@ -52,11 +52,6 @@ def check_images(
         raise ValueError(f"{net} takes as many images for each input, not {given}")
 
 
-def wants_gradients(images: Sequence[Tensor]) -> bool:
-    """Whether gradients with respect to an image are asked for."""
-    return torch.is_grad_enabled() and any(image.requires_grad for image in images)
-
-
 def check_out(
     net: str, outputs: Inputs, dtype: torch.dtype, batch: int, out: Sequence[Tensor]
 ) -> None:

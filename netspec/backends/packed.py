@@ -16,12 +16,15 @@ from netspec.packing import recipes
 class Copied(dict[str, Tensor]):
     """Tensors that are copied, one by one, as they are looked up: for what stays another's."""
 
-    def __init__(self, tensors: dict[str, Tensor], dtype: torch.dtype) -> None:
+    def __init__(
+        self, tensors: dict[str, Tensor], dtype: torch.dtype, device: torch.device
+    ) -> None:
         super().__init__(tensors)
-        self.dtype = dtype
+        self.dtype, self.device = dtype, device
 
     def __getitem__(self, name: str) -> Tensor:
-        return super().__getitem__(name).detach().to(self.dtype, copy=True)
+        tensor = super().__getitem__(name).detach().resolve_neg()
+        return tensor.to(self.device, self.dtype, copy=True)
 
 
 class Packed:
