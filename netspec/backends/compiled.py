@@ -27,7 +27,12 @@ from netspec.backends.lowered import Lowered, lowered
 from netspec.backends.packed import Copied, Packed
 from netspec.backends.parameters import Parameters, Seen
 from netspec.backends.reference import Model, lower
-from netspec.backends.transforms import needs_operations, outside_transforms, refuse_recording
+from netspec.backends.transforms import (
+    needs_operations,
+    outside_transforms,
+    refuse_recording,
+    refuse_vmap,
+)
 from netspec.naming import parameter_names
 from netspec.net import Net
 from netspec.passes import TRAINING, optimise
@@ -136,6 +141,7 @@ class Compiled(Module):
         if self.training or needs_operations(images):
             if given is not None:
                 raise ValueError(f"{self.net.name} writes to out= where no gradients are asked for")
+            refuse_vmap(self.net.name, images)
             return self._differentiable()(*images)
         return one_or_all(self.refresh()(*images, out=given))
 

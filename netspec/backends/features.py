@@ -12,7 +12,7 @@ from netspec.backends.backend import Executor
 from netspec.backends.images import check_images
 from netspec.backends.lowered import lowered
 from netspec.backends.reference import lower
-from netspec.backends.transforms import needs_operations, refuse_recording
+from netspec.backends.transforms import needs_operations, refuse_recording, refuse_vmap
 
 if TYPE_CHECKING:
     from netspec.backends.compiled import Compiled
@@ -57,6 +57,7 @@ class Features(Module):
         check_images(model.net.name, model._inputs, self.lowered.dtype, images)
         refuse_recording(model.net.name, *images)
         if needs_operations(images):
+            refuse_vmap(model.net.name, images)
             if self._with_gradients is None:
                 meaning = self.lowered.backend.meaning
                 recorded = lower(model.net.graph, outputs=self._names, meaning=meaning)

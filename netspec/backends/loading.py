@@ -59,7 +59,7 @@ def keep_as_they_are(state_dict: MutableMapping[str, Any], live: Mapping[str, An
     """
     for key, tensor in live.items():
         given = state_dict.get(key)
-        if unusable(given) is None and given.shape == tensor.shape:
+        if isinstance(given, Tensor) and not unusable(given) and given.shape == tensor.shape:
             state_dict[key] = tensor
 
 

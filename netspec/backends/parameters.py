@@ -102,7 +102,7 @@ class Parameters:
             modules = self._now()
             for (index, last), look in zip(self._places, seen.looks, strict=True):
                 module = modules[index]
-                tensor = module._parameters.get(last)
+                tensor: Tensor | None = module._parameters.get(last)
                 if tensor is None:
                     tensor = module._buffers.get(last)
                 if (

@@ -10,6 +10,11 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+_transforms = torch._C._functorch.peek_interpreter_stack
+_trace = torch._C._get_tracing_state
+_modes = torch._C._len_torch_dispatch_stack
+# These are asked for at every run: a small net takes 1 % longer if each is looked up anew.
+
 
 def needs_operations(images: Sequence[Tensor]) -> bool:
     """Return whether a call is differentiated or transformed, which takes PyTorch's operations.
@@ -17,11 +22,25 @@ def needs_operations(images: Sequence[Tensor]) -> bool:
     That is so if an image requires gradients, inside ``torch.func`` (``grad``, ``jvp``, ``vmap``,
     ``functionalize``, ...), and inside ``forward_ad.dual_level()``.
     """
-    return (
-        torch._C._functorch.peek_interpreter_stack() is not None
-        or forward_ad._current_level >= 0
-        or (torch.is_grad_enabled() and any(image.requires_grad for image in images))
-    )
+    if _transforms() is not None or forward_ad._current_level >= 0:
+        return True
+    if torch.is_grad_enabled():
+        for image in images:
+            if image.requires_grad:
+                return True
+    return False
+
+
+def refuse_vmap(net: str, images: Sequence[Tensor]) -> None:
+    """Raise RuntimeError if maps are mapped over, as the plain net has them channels-last."""
+    if _transforms() is None or all(image.dim() < 4 for image in images):
+        return
+    keys = [transform.key() for transform in torch._C._functorch.get_interpreter_stack() or ()]
+    if torch._C._functorch.TransformType.Vmap in keys:
+        raise RuntimeError(
+            f"torch.vmap does not know channels-last maps, in which {net} computes: give it the "
+            "whole batch, and use jacrev, vjp or jvp instead of jacfwd and hessian"
+        )
 
 
 def refuse_recording(net: str, *images: Tensor) -> None:
@@ -29,24 +48,25 @@ def refuse_recording(net: str, *images: Tensor) -> None:
 
     Raise TypeError if an image holds no memory of its own, such as a ``FakeTensor``.
     """
-    recorder = None
-    if torch.compiler.is_exporting():
-        recorder = "torch.export"
-    elif torch._C._get_tracing_state() is not None:
-        recorder = "torch.jit.trace"
-    elif torch._C._len_torch_dispatch_stack():
-        recorder = type(_get_current_dispatch_mode()).__name__
-    if recorder is not None:
+    if _modes() or _trace() is not None or torch.compiler.is_exporting():
         raise RuntimeError(
-            f"{recorder} sees PyTorch's operations only, and the compiled {net} runs without them: "
-            "trace or export netspec.reference(net), or model.as_reference() for its parameters"
+            f"{_recorder()} sees PyTorch's operations only, and the compiled {net} runs without "
+            "them: use netspec.reference(net), or model.as_reference() for its parameters"
         )
     for image in images:
-        if isinstance(image, Tensor) and is_wrapper(image):
+        if type(image) is not Tensor and isinstance(image, Tensor) and is_wrapper(image):
             raise TypeError(
                 f"{net} takes plain tensors, not {type(image).__name__}: "
                 "netspec.reference(net) takes others"
             )
+
+
+def _recorder() -> str:
+    if torch.compiler.is_exporting():
+        return "torch.export"
+    return (
+        "torch.jit.trace" if _trace() is not None else type(_get_current_dispatch_mode()).__name__
+    )
 
 
 def is_wrapper(tensor: Tensor) -> bool:
