@@ -22,7 +22,7 @@ from netspec.backends.images import (
     input_shapes,
     output_shapes,
 )
-from netspec.backends.loading import Before, Messages, fitting, keep_as_they_are
+from netspec.backends.loading import Before, Messages, complex_ones, fitting, keep_as_they_are
 from netspec.backends.lowered import Lowered, lowered
 from netspec.backends.packed import Copied, Packed
 from netspec.backends.parameters import Parameters, Seen
@@ -338,13 +338,13 @@ class Compiled(Module):
                     state = self._packed_of(self._copied(others | tensors))
                     self.__dict__.update(_state=state, is_trained=True)
                 return
+            error_msgs += complex_ones(state_dict, prefix)
             if prefix:  # inside another module, whose load would set one parameter after another
                 own = {k.removeprefix(prefix): v for k, v in state_dict.items()}
                 is_assigned = local_metadata.get("assign_to_params_buffers", False)
                 with suppress(RuntimeError):  # which the modules inside say again
                     self.load_state_dict(own, strict=False, assign=is_assigned)
-                live = self.state_dict(prefix=prefix, keep_vars=True)
-                keep_as_they_are(state_dict, live)
+                keep_as_they_are(state_dict, self.state_dict(prefix=prefix, keep_vars=True))
             super()._load_from_state_dict(state_dict, prefix, dict(local_metadata), strict, *rest)
             self.is_trained = True
 

@@ -34,7 +34,7 @@ def fitting(
     messages.missing.extend(prefix + name for name in shapes if name not in given)
     messages.unexpected.extend(key for name, key in given.items() if name not in shapes)
     tensors = {name: state_dict[given[name]] for name in shapes if name in given}
-    wrong = []
+    wrong = complex_ones(state_dict, prefix)
     for name, tensor in tensors.items():
         reason = unusable(tensor)
         if reason is not None:
@@ -46,6 +46,15 @@ def fitting(
             )
     messages.errors.extend(wrong)
     return {} if wrong else tensors
+
+
+def complex_ones(state_dict: Mapping[str, Any], prefix: str) -> list[str]:
+    """Return an error for each complex tensor: PyTorch drops its imaginary part."""
+    return [
+        f'While copying the parameter named "{key}": it is {tensor.dtype}, and has to be real.'
+        for key, tensor in state_dict.items()
+        if key.startswith(prefix) and isinstance(tensor, Tensor) and tensor.is_complex()
+    ]
 
 
 def keep_as_they_are(state_dict: MutableMapping[str, Any], live: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import count
-from threading import Lock
+from threading import RLock
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -223,7 +223,7 @@ def unusable(tensor: object) -> str | None:
 # ------------------------------------------------------------------------- steps without a trace
 
 _watched: WeakSet[Parameters] = WeakSet()
-_watching = Lock()
+_watching = RLock()  # entered again by a thread that was interrupted on its way out
 
 
 def _watch(parameters: Parameters) -> None:
