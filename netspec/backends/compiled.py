@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from copy import deepcopy
 from threading import RLock
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, fx
@@ -24,30 +24,20 @@ from netspec.backends.images import (
 )
 from netspec.backends.loading import Before, Messages, complex_ones, fitting, keep_as_they_are
 from netspec.backends.lowered import Lowered, lowered
-from netspec.backends.packed import Copied, Packed
+from netspec.backends.packed import Copied, Packed, State
 from netspec.backends.parameters import Parameters, Seen
 from netspec.backends.reference import Model, lower
 from netspec.backends.transforms import (
     needs_operations,
     outside_transforms,
+    refuse_export,
     refuse_recording,
     refuse_vmap,
+    run_eagerly,
 )
 from netspec.naming import parameter_names
 from netspec.net import Net
 from netspec.passes import TRAINING, optimise
-
-
-class _State(NamedTuple):
-    """The packed parameters, what runs on them, and which parameters of the spec they are.
-
-    It is replaced as a whole, so that whatever is raised, and whoever runs meanwhile, the old one
-    or the new one counts.
-    """
-
-    packed: Packed
-    executor: Executor
-    seen: Seen | None
 
 
 class Compiled(Module):
@@ -132,7 +122,11 @@ class Compiled(Module):
             TypeError: a type is not the model's.
             RuntimeError: PyTorch's operations are recorded, of which there are none to see.
         """
-        if not self.training:
+        if torch.compiler.is_compiling():
+            refuse_export(self.net.name)
+            if not self.training:
+                return run_eagerly(self, images, out)
+        elif not self.training:
             refuse_recording(self.net.name, *images)
         check_images(self.net.name, self._inputs, self.lowered.dtype, images)
         given = None if out is None else (out,) if isinstance(out, Tensor) else tuple(out)
@@ -141,7 +135,8 @@ class Compiled(Module):
         if self.training or needs_operations(images):
             if given is not None:
                 raise ValueError(f"{self.net.name} writes to out= where no gradients are asked for")
-            refuse_vmap(self.net.name, images)
+            if not torch.compiler.is_compiling():
+                refuse_vmap(self.net.name, images)
             return self._differentiable()(*images)
         return one_or_all(self.refresh()(*images, out=given))
 
@@ -214,11 +209,11 @@ class Compiled(Module):
         with self._changing, torch.inference_mode(False):
             yield self.refresh(), self._state.packed
 
-    def _packed_of(self, tensors: dict[str, Tensor], seen: Seen | None = None) -> _State:
+    def _packed_of(self, tensors: dict[str, Tensor], seen: Seen | None = None) -> State:
         refuse_recording(self.net.name)
         with torch.inference_mode(False):
             packed = Packed(self.lowered, tensors, is_kept=not self.is_unpacked)
-            return _State(packed, packed.executor(), seen)
+            return State(packed, packed.executor(), seen)
 
     def _copied(self, tensors: dict[str, Tensor]) -> Copied:
         return Copied(tensors, self.lowered.dtype, self.device)
@@ -304,6 +299,7 @@ class Compiled(Module):
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
         """Load parameters by name: all of them or, if anything is raised, none."""
+        refuse_recording(self.net.name)
         with self._changing:
             state, is_trained = self._state, self.is_trained
             inside = [

@@ -54,8 +54,8 @@ class Features(Module):
     def forward(self, *images: Tensor) -> Any:
         """The activation, or a tuple of them."""
         (model,) = self._of
-        check_images(model.net.name, model._inputs, self.lowered.dtype, images)
         refuse_recording(model.net.name, *images)
+        check_images(model.net.name, model._inputs, self.lowered.dtype, images)
         if needs_operations(images):
             refuse_vmap(model.net.name, images)
             if self._with_gradients is None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from netspec.backends.backend import Executor, Part
 from netspec.backends.lowered import Lowered
+from netspec.backends.parameters import Seen
 from netspec.packing import recipes
 
 
@@ -99,3 +101,15 @@ class Packed:
             held = {key: recipe.pack(tensors or {}) for key, recipe in made.items()}
             found[stage] = Part(way, work, way.pack(work, held))
         return other.backend.executor(other.graph, other.plan, found)
+
+
+class State(NamedTuple):
+    """Packed parameters, what runs on them, and which parameters of the spec they were made of.
+
+    A model replaces it as a whole: whatever is raised, and whoever runs meanwhile, the old one or
+    the new one counts.
+    """
+
+    packed: Packed
+    executor: Executor
+    seen: Seen | None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
@@ -48,10 +50,10 @@ def refuse_recording(net: str, *images: Tensor) -> None:
 
     Raise TypeError if an image holds no memory of its own, such as a ``FakeTensor``.
     """
-    if _modes() or _trace() is not None or torch.compiler.is_exporting():
-        raise RuntimeError(
-            f"{_recorder()} sees PyTorch's operations only, and the compiled {net} runs without "
-            "them: use netspec.reference(net), or model.as_reference() for its parameters"
+    if _modes() or _trace() is not None:
+        is_traced = _trace() is not None
+        raise _refusal(
+            net, "torch.jit.trace" if is_traced else type(_get_current_dispatch_mode()).__name__
         )
     for image in images:
         if type(image) is not Tensor and isinstance(image, Tensor) and is_wrapper(image):
@@ -61,12 +63,23 @@ def refuse_recording(net: str, *images: Tensor) -> None:
             )
 
 
-def _recorder() -> str:
+def refuse_export(net: str) -> None:
+    """Raise RuntimeError while torch.export records a program."""
     if torch.compiler.is_exporting():
-        return "torch.export"
-    return (
-        "torch.jit.trace" if _trace() is not None else type(_get_current_dispatch_mode()).__name__
+        raise _refusal(net, "torch.export")
+
+
+def _refusal(net: str, recorder: str) -> RuntimeError:
+    return RuntimeError(
+        f"{recorder} sees PyTorch's operations only, and the compiled {net} runs without them: "
+        "use netspec.reference(net), or model.as_reference() for its parameters"
     )
+
+
+@_disable_dynamo
+def run_eagerly(model: Callable[..., Any], images: Sequence[Tensor], out: Any) -> Any:
+    """Call a model that torch.compile leaves alone, as there are no operations in it to compile."""
+    return model(*images, out=out)
 
 
 def is_wrapper(tensor: Tensor) -> bool:
