@@ -168,15 +168,13 @@ class Compiled(Module):
                 self._with_gradients[mode] = self.record(
                     lower(graph, training=mode, meaning=self.lowered.backend.meaning)
                 )
-            if self._own is not None:
-                self._own.require_all()
-            return self._with_gradients[mode]
+        if self._own is not None:
+            self._own.require_all()
+        return self._with_gradients[mode]
 
     def record(self, lowered: fx.Graph) -> fx.GraphModule:
         """A module that runs recorded operations on the spec's parameters, held from now on."""
         self._unpack()
-        if self._own is not None:
-            self._own.require_all()
         module = fx.GraphModule(self, lowered, self.net.name)
         module._modules = self._modules  # so that a parameter that is replaced is so there as well
         return module
@@ -302,10 +300,7 @@ class Compiled(Module):
         refuse_recording(self.net.name)
         with self._changing:
             state, is_trained = self._state, self.is_trained
-            inside = [
-                module for child in self._modules.values() if child for module in child.modules()
-            ]
-            before = Before([self, *inside])
+            before = Before(self)
             try:
                 return super().load_state_dict(state_dict, strict, assign)
             except BaseException:

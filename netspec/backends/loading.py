@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 import torch
@@ -73,9 +73,11 @@ def keep_as_they_are(state_dict: MutableMapping[str, Any], live: Mapping[str, An
 
 
 class Before:
-    """The parameters and buffers of modules, and copies of their values, to go back to."""
+    """What a module and those inside it hold, with copies of the values, to go back to."""
 
-    def __init__(self, modules: Iterable[Module]) -> None:
+    def __init__(self, root: Module) -> None:
+        children = [child for child in root._modules.values() if child is not None]
+        modules = [root, *(module for child in children for module in child.modules())]
         self._entries: list[tuple[dict[str, Any], dict[str, Any]]] = [
             (entry, dict(entry)) for m in modules for entry in (m._parameters, m._buffers)
         ]

@@ -92,6 +92,16 @@ def test_parameters_set_twice_between_runs_are_the_last(is_deleted: bool) -> Non
         assert model(x)[0, 0] == 256 * i
 
 
+def test_data_set_twice_between_runs_is_the_last() -> None:
+    """The storage of the first run is free then, and its address would be used again."""
+    model, x = fully_connected()
+    weight = model.F.weight
+    for i in range(100):
+        weight.data = torch.full((16, 256), -1.0)
+        weight.data = torch.full((16, 256), float(i))
+        assert model(x)[0, 0] == 256 * i
+
+
 def test_a_module_may_be_replaced_or_deleted_and_set() -> None:
     for is_held in (False, True):
         model, x = fully_connected()
