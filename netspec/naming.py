@@ -43,8 +43,8 @@ to_folder train training type weight xpu zero_grad
 
 _COMPILED = """
 _carried _changing _copied _differentiable _executor _held _hold _names _outputs _own _pack
-_packed _packed_of _rows _seen _state _unpack _versions _with_gradients as_reference canonical
-device is_trained is_unpacked lowered packed profile record refresh seconds _unchanged
+_packed _packed_of _require_all _rows _seen _state _unchanged _unpack _versions _with_gradients
+as_reference canonical device is_trained is_unpacked lowered packed profile record refresh seconds
 """
 
 _KEYWORDS = """

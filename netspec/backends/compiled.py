@@ -46,26 +46,24 @@ class Compiled(Module):
     ``model(images)`` takes and returns what :class:`netspec.Model` does, and ``state_dict()`` has
     the same names and values.  In evaluation mode, which a new model is in, the plan runs, on
     parameters packed as its steps want them; there is no second copy until somebody asks for
-    parameters.  In training mode the parameters are the spec's own; they are packed again for
-    evaluation once they have changed.
+    parameters.  In training mode the parameters are the spec's own.
 
     Outputs have no gradients in evaluation mode, unless an image requires them, and share no
     memory with images, parameters or each other.  Threads may run it at the same time, also while
-    another one loads parameters: each run has the old ones or the new ones.  On the CPU any batch
-    runs; the memory for the four sizes of batch that ran last is kept.
+    another one loads: each run has the old parameters or the new ones.  On the CPU any batch runs;
+    the memory for the four sizes of batch that ran last is kept.
 
     Parameters that are changed in place or replaced, in whatever way, and those that an optimiser
     stepped, count from the next call on.  PyTorch keeps no record of a change of values through
-    ``.data``, NumPy, DLPack, a storage or a collective (``torch.distributed.broadcast``): call
-    ``model.eval()`` after one.
+    ``.data``, NumPy, DLPack, a storage or a collective: call ``model.eval()`` after one.
 
-    ``load_state_dict`` loads everything or, if it raises, nothing.  The new packed parameters are
+    ``load_state_dict`` loads everything or, if it raises, nothing.  New packed parameters are
     complete before the old ones go, so both are in memory for a moment; where the spec's own are
     held, a copy of them is.
 
-    Where a call is differentiated (``torch.func``, ``forward_ad``) or transformed (``vmap``), the
-    plain net runs.  What records PyTorch's operations (``torch.jit.trace``, ``make_fx``,
-    ``torch.export``, ``FakeTensorMode``) is refused: it takes ``model.as_reference()``.
+    Where a call is differentiated (``torch.func``, ``forward_ad``) or transformed, the plain net
+    runs.  What records PyTorch's operations (``torch.jit.trace``, ``make_fx``, ``torch.export``,
+    ``FakeTensorMode``) is refused: it takes ``model.as_reference()``.
 
     Attributes:
         net: the checked net.
@@ -168,13 +166,17 @@ class Compiled(Module):
                 self._with_gradients[mode] = self.record(
                     lower(graph, training=mode, meaning=self.lowered.backend.meaning)
                 )
+        self._require_all()
+        return self._with_gradients[mode]
+
+    def _require_all(self) -> None:
         if self._own is not None:
             self._own.require_all()
-        return self._with_gradients[mode]
 
     def record(self, lowered: fx.Graph) -> fx.GraphModule:
         """A module that runs recorded operations on the spec's parameters, held from now on."""
         self._unpack()
+        self._require_all()
         module = fx.GraphModule(self, lowered, self.net.name)
         module._modules = self._modules  # so that a parameter that is replaced is so there as well
         return module
@@ -349,10 +351,10 @@ class Compiled(Module):
         probe = torch.empty(0, dtype=self.lowered.dtype, device=self.lowered.backend.device)
         moved = fn(probe)
         if (moved.dtype, moved.device) != (probe.dtype, probe.device):
-            raise RuntimeError(
-                f"{self.net.name} is compiled for {self.lowered.backend.name} and "
-                f"{self.lowered.dtype}: compile it again with another device= or dtype="
+            wanted = (
+                f"{self.net.name} is compiled for {self.lowered.backend.name} and {probe.dtype}"
             )
+            raise RuntimeError(f"{wanted}: compile it again with another device= or dtype=")
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:

@@ -76,9 +76,14 @@ def _refusal(net: str, recorder: str) -> RuntimeError:
     )
 
 
-@_disable_dynamo
 def run_eagerly(model: Callable[..., Any], images: Sequence[Tensor], out: Any) -> Any:
     """Call a model that torch.compile leaves alone, as there are no operations in it to compile."""
+    torch._dynamo.graph_break(msg="compiled nets have no operations: use netspec.reference(net)")
+    return _eager(model, images, out)
+
+
+@_disable_dynamo
+def _eager(model: Callable[..., Any], images: Sequence[Tensor], out: Any) -> Any:
     return model(*images, out=out)
 
 

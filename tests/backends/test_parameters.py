@@ -336,6 +336,18 @@ def test_sizes_are_checked_where_gradients_are_as_well(model: Compiled) -> None:
     assert bias.grad is not None
 
 
+@pytest.mark.parametrize("is_training", [False, True])
+def test_a_row_that_is_missing_is_named(is_training: bool) -> None:
+    model = netspec.compile(NET)
+    del model.F
+    model.train(is_training)
+    for x in (X, X.clone().requires_grad_()):
+        with pytest.raises(ValueError, match=r"^F.weight is missing, and small is compiled for"):
+            model(x)
+    with pytest.raises(ValueError, match=r"^F.weight is missing"):
+        model.state_dict() and model.canonical()
+
+
 def test_a_row_that_moved_away_is_refused(model: Compiled) -> None:
     state = model.state_dict()
     model.F.to("meta")

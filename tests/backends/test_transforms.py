@@ -208,3 +208,10 @@ def test_a_compiled_call_is_a_call(model: Compiled) -> None:
         model.F.weight.mul_(2)
     torch.testing.assert_close(compiled(X), model.as_reference()(X), **NEAR)
     torch._dynamo.reset()
+
+
+def test_a_whole_graph_is_refused(model: Compiled) -> None:
+    torch._dynamo.reset()
+    with pytest.raises(RuntimeError, match=r"use netspec.reference\(net\)"):
+        torch.compile(model, backend="eager", fullgraph=True)(X)
+    torch._dynamo.reset()
