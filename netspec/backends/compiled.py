@@ -270,10 +270,8 @@ class Compiled(Module):
         super().__delattr__(name)
 
     def train(self, mode: bool = True) -> Compiled:
-        """Switch to training, with dropout and heads, or back to inference.
-
-        Parameters that are held are packed again before the next run, whatever happened to them.
-        """
+        """Switch to training, with dropout and heads, or back to inference: parameters that are
+        held are packed again before the next run, whatever happened to them."""
         with self._changing:
             if mode:
                 self._unpack()
