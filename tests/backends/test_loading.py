@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -289,17 +290,19 @@ CALLS: list[tuple[Callable[[Compiled], None], State]] = [
 SEED = {call: i for i, (call, _) in enumerate(CALLS)}
 
 
-@pytest.mark.parametrize("is_held", [False, True])
-@pytest.mark.parametrize(("call", "after"), CALLS)
-def test_an_interrupt_leaves_the_old_state_or_the_new_one(
-    call: Callable[[Compiled], None], after: State, is_held: bool
+def interrupt(
+    call: Callable[[Compiled], None],
+    after: State,
+    is_held: bool,
+    every: int,
+    files: set[str] | None,
 ) -> None:
-    """At lines of what changes a model, the first time that one is run and the last: all of the
-    model's own, and one in eleven of the others, from another one on in each case."""
+    """At one in so many lines, the first time that one is run and the last, but at every line of
+    ``Compiled._hold``, which switches from packed to held parameters."""
 
     def attempt(at: int | None) -> list[Line]:
         model = fresh(is_held)
-        lines = interrupted(lambda: call(model), at, CHANGING)
+        lines = interrupted(lambda: call(model), at, files)
         assert_is(model, OLD, after)
         return lines
 
@@ -307,9 +310,19 @@ def test_an_interrupt_leaves_the_old_state_or_the_new_one(
     first = {line: at for at, line in reversed([*enumerate(lines)])}
     last = {line: at for at, line in enumerate(lines)}
     places = sorted({*first.values(), *last.values()})
-    own = [at for at in places if lines[at][0].endswith(("compiled.py", "loading.py"))]
-    for at in sorted({*own, *places[1 + is_held + 2 * SEED[call] :: 11]}):
+    code, start = inspect.getsourcelines(Compiled._hold)
+    switch = [(f"{BACKENDS}/compiled.py", number) for number in range(start, start + len(code))]
+    chosen = {*places[(1 + is_held + 2 * SEED[call]) % every :: every]}
+    for at in sorted(chosen | {first[line] for line in switch if line in first}):
         assert len(attempt(at)) == at + 1
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+@pytest.mark.parametrize(("call", "after"), CALLS)
+def test_an_interrupt_leaves_the_old_state_or_the_new_one(
+    call: Callable[[Compiled], None], after: State, is_held: bool
+) -> None:
+    interrupt(call, after, is_held, 11, CHANGING)
 
 
 @pytest.mark.slow
@@ -319,11 +332,4 @@ def test_an_interrupt_leaves_the_old_state_or_the_new_one(
 def test_an_interrupt_at_any_line_leaves_the_old_state_or_the_new_one(
     call: Callable[[Compiled], None], after: State, is_held: bool
 ) -> None:
-    def attempt(at: int | None) -> int:
-        model = fresh(is_held)
-        lines = interrupted(lambda: call(model), at)
-        assert_is(model, OLD, after)
-        return len(lines)
-
-    for at in range(attempt(None)):
-        attempt(at)
+    interrupt(call, after, is_held, 1, None)
