@@ -7,7 +7,7 @@ Maps are [N, C, H, W] to the library, and lie densely as [N, H, W, C].
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from ctypes import Structure, byref, c_char_p, c_int, c_void_p
 from enum import IntEnum
 from functools import partial
@@ -23,12 +23,16 @@ from netspec.backends.cpu.onednn.library import (
     library,
 )
 from netspec.backends.cpu.scratch import Scratch
+from netspec.backends.gate import Axes, address, axes_of, require_outside
 from netspec.shapes import Pair, Shape
 
 Launch = Callable[[], object]
 
 TYPES = {torch.bfloat16: 2, torch.float32: 3}
-"""The types of elements, and the library's numbers for them."""
+"""The types that nets compute in, and the library's numbers for them."""
+
+BYTES = {torch.uint8: 6}
+"""The type of scratchpads, likewise."""
 
 INFERENCE = 96
 ANY_LAYOUT = 1
@@ -69,20 +73,42 @@ class Query(IntEnum):
     IMPLEMENTATION = 8
     WEIGHTS = 131
     SCRATCHPAD = 136
+    OPERAND = 255
+    """Of a description: the layout of what an ``Argument`` gives."""
+    TYPE = 258
+    """Of a layout: its elements' number among ``TYPES``."""
 
 
 # ------------------------------------------------------------------------------------- layouts
 
 
 class Layout:
-    """Sizes, type and order in memory of a tensor."""
+    """Sizes, type and order in memory of a tensor.
 
-    def __init__(self, handle: Handle) -> None:
+    Attributes:
+        axes: where elements lie; where the library alone knows, in its blocks, one row of them.
+    """
+
+    def __init__(self, handle: Handle, axes: Axes | None = None) -> None:
         self._as_parameter_ = handle
+        self._axes = axes
 
     @property
     def bytes(self) -> int:
         return int(library().function("memory_desc_get_size")(self))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        number = c_int()
+        library().function("memory_desc_query")(self, Query.TYPE, byref(number))
+        return next(t for t, n in (TYPES | BYTES).items() if n == number.value)
+
+    @property
+    def axes(self) -> Axes:
+        if self._axes is not None:
+            return self._axes
+        elements = self.bytes // self.dtype.itemsize
+        return axes_of((elements,), (1,))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Layout) and bool(
@@ -101,7 +127,7 @@ def strided(sizes: Sequence[int], strides: Sequence[int], dtype: torch.dtype) ->
         TYPES[dtype],
         _sizes(strides),
     )
-    return Layout(made)
+    return Layout(made, axes_of(sizes, strides))
 
 
 def rows(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
@@ -143,13 +169,25 @@ def _sizes(numbers: Sequence[int]) -> object:
 class Description:
     """A primitive without its memory.
 
+    Args:
+        kind: what it computes, and ``given`` of what.
+        unsound: implementations that are not to be used here, by name; the library's next is.
+
     Raises:
         NoImplementationError: the library has none, or its reference only, which is slower by
             orders of magnitude.
     """
 
-    def __init__(self, kind: str, *given: object, may_be_reference: bool = False) -> None:
+    def __init__(
+        self,
+        kind: str,
+        *given: object,
+        unsound: Collection[str] = (),
+        may_be_reference: bool = False,
+    ) -> None:
         self._as_parameter_ = library().make(f"{kind}_primitive_desc_create", *given)
+        while self.implementation.partition(":")[0] in unsound:
+            library().function("primitive_desc_next_impl")(self)
         if "ref" in self.implementation.split(":") and not may_be_reference:
             raise NoImplementationError("oneDNN has its slow reference only")
 
@@ -160,9 +198,9 @@ class Description:
         library().function("primitive_desc_query")(self, Query.IMPLEMENTATION, 0, byref(found))
         return (found.value or b"").decode()
 
-    def layout(self, of: Query) -> Layout:
-        """The layout that it has for one of its tensors."""
-        found = library().function("primitive_desc_query_md")(self, of, 0)
+    def layout(self, of: Query, number: int = 0) -> Layout:
+        """The layout that it has for one of its tensors, one of several by number."""
+        found = library().function("primitive_desc_query_md")(self, of, number)
         return Layout(library().make("memory_desc_clone", found))
 
 
@@ -177,6 +215,7 @@ def convolution(
     before: Pair,
     after: Pair,
     relu: bool,
+    unsound: Collection[str] = (),
 ) -> Description:
     """act(b + w * x); weights are [O, I, H, W], or [G, O/G, I/G, H, W] in groups."""
     return Description(
@@ -193,6 +232,7 @@ def convolution(
         _sizes(before),
         _sizes(after),
         _attributes(relu=relu),
+        unsound=unsound,
     )
 
 
@@ -289,18 +329,37 @@ def _attributes(*, bias: Layout | None = None, relu: bool = False) -> Handle:
 
 
 class Memory:
-    """Where a tensor of some layout is: that of a tensor of PyTorch, or a place in a scratch that
-    is told later.  It holds what it is in."""
+    """Where a tensor of some layout is: that of a tensor of PyTorch, a place in a scratch that is
+    told later, or where another is.  It holds what it is in.
 
-    def __init__(self, layout: Layout, within: Tensor | Scratch) -> None:
-        place = within.data_ptr() if isinstance(within, Tensor) else None
-        self._within = within
-        self._as_parameter_ = library().make("memory_create", layout, library().engine, place)
+    Attributes:
+        address: where it is; None in a scratch, which shares memory with nothing else.
+
+    Raises:
+        TypeError, ValueError: the tensor is not what the layout says.
+    """
+
+    def __init__(self, layout: Layout, within: Tensor | Scratch | Memory) -> None:
+        self.layout, self._within = layout, within
+        self._here: list[Memory] = []
+        """Others in the same place, which move with it."""
+        self.address: int | None = None
+        if isinstance(within, Memory):
+            assert within.layout.bytes == layout.bytes
+            self.address = within.address
+        elif not isinstance(within, Scratch):
+            self.address = address(within, "an operand of oneDNN", layout.dtype, layout.axes)
+        engine = library().engine
+        self._as_parameter_ = library().make("memory_create", layout, engine, self.address)
         if isinstance(within, Scratch):
             within.take(layout.bytes, self._move)
+        elif isinstance(within, Memory):
+            within._here.append(self)
 
-    def _move(self, address: int) -> None:
-        library().function("memory_set_data_handle")(self, address)
+    def _move(self, place: int) -> None:
+        for memory in (self, *self._here):
+            library().function("memory_set_data_handle")(memory, place)
+        self._here.clear()
 
 
 class _Pair(Structure):
@@ -330,14 +389,39 @@ def launch(
         description: the primitive.
         memories: where its operands and its result are, by what they are to it.
         scratch: where it asks for work space.
+
+    Raises:
+        ValueError: an operand lies otherwise than the primitive reads it, or in the result.
     """
     made = library().make("primitive_create", description)
     layout = description.layout(Query.SCRATCHPAD)
     found = list(memories)
+    _check(description, found)
     if layout.bytes:
         found.append((Argument.SCRATCHPAD, Memory(layout, scratch)))
     execute = library().function("primitive_execute")
     return partial(execute, made, library().stream, len(found), _Arguments(found))
+
+
+def _check(description: Description, memories: Sequence[tuple[int, Memory]]) -> None:
+    for argument, memory in memories:
+        if description.layout(Query.OPERAND, argument) != memory.layout:
+            raise ValueError(f"{_name(argument)} does not lie as oneDNN reads it")
+    ranges = [
+        (_name(argument), memory.address, memory.layout.bytes)
+        for argument, memory in memories
+        if memory.address is not None
+    ]
+    result = _name(Argument.DESTINATION)
+    read = [one for one in ranges if one[0] != result]
+    for name, start, size in ranges:
+        if name == result:
+            require_outside(start, size, read)
+
+
+def _name(argument: int) -> str:
+    is_known = argument in {*Argument}
+    return Argument(argument).name.lower().replace("_", " ") if is_known else "source"
 
 
 def reorder(x: Tensor, source: Layout, y: Tensor, destination: Layout) -> None:
