@@ -1,4 +1,4 @@
-"""The gate to code that reads and writes at addresses and checks nothing: oneDNN, Triton, the system.
+"""The gate to code that reads and writes at addresses and checks nothing, as oneDNN and Triton do.
 
 What is bound once and runs many times is checked where it is bound; what is given at each run,
 images and ``out=``, is checked at each run, which takes a microsecond or two a tensor.

@@ -78,4 +78,6 @@ def check_out(
             raise ValueError(f"{net} gives {name} as [{wanted}], and out= is [{given}]")
         if place.dtype != dtype:
             raise TypeError(f"{net} is in {dtype}, and out= in {place.dtype}")
-    require_apart([(f"out= for {name}", place) for (name, _), place in zip(outputs, out, strict=True)])
+    require_apart(
+        [(f"out= for {name}", place) for (name, _), place in zip(outputs, out, strict=True)]
+    )

@@ -11,20 +11,15 @@ from threading import RLock
 import torch
 from torch import Tensor
 
+from netspec.backends.cpu.onednn.layouts import TYPES, Layout, Query, activations, any_layout, rows
 from netspec.backends.cpu.onednn.library import NoImplementationError, missing, share_threads
 from netspec.backends.cpu.onednn.primitives import (
-    TYPES,
     Argument,
     Description,
     Launch,
-    Layout,
     Memory,
-    Query,
-    activations,
-    any_layout,
     launch,
     reorder,
-    rows,
 )
 from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
@@ -138,7 +133,9 @@ class Multiplying(Direct):
         ]
         if "bias" in packed:
             bias = packed["bias"]
-            memories.append((Argument.BIAS, Memory(rows((here.output.channels,), here.dtype), bias)))
+            memories.append(
+                (Argument.BIAS, Memory(rows((here.output.channels,), here.dtype), bias))
+            )
         return [launch(description, memories, scratch)]
 
 

@@ -15,16 +15,8 @@ from torch import Tensor
 
 from netspec.backends.cpu.direct import Direct
 from netspec.backends.cpu.onednn import primitives
-from netspec.backends.cpu.onednn.primitives import (
-    Argument,
-    Description,
-    Launch,
-    Layout,
-    Memory,
-    activations,
-    channels_last,
-    launch,
-)
+from netspec.backends.cpu.onednn.layouts import Layout, activations, channels_last
+from netspec.backends.cpu.onednn.primitives import Argument, Description, Launch, Memory, launch
 from netspec.backends.cpu.pools import OneDnnPool, plain_pool
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, Way

@@ -11,18 +11,15 @@ import pytest
 import torch
 
 from netspec.backends.cpu.onednn import library
+from netspec.backends.cpu.onednn.layouts import any_layout, channels_last, rows, strided
 from netspec.backends.cpu.onednn.library import NoImplementationError, OneDnnError
 from netspec.backends.cpu.onednn.primitives import (
     Argument,
     Memory,
-    any_layout,
-    channels_last,
     concatenation,
     convolution,
     launch,
     reorder,
-    rows,
-    strided,
 )
 from netspec.backends.cpu.scratch import ALIGNMENT, Scratch
 

@@ -13,8 +13,9 @@ from netspec.backends.cpu import direct, mkldnn
 from netspec.backends.cpu.conv import OneDnnConv, has_half_a_pair
 from netspec.backends.cpu.mkldnn import MkldnnConv, MkldnnLinear
 from netspec.backends.cpu.onednn import library
+from netspec.backends.cpu.onednn.layouts import Layout
 from netspec.backends.cpu.onednn.library import NoImplementationError
-from netspec.backends.cpu.onednn.primitives import Description, Layout
+from netspec.backends.cpu.onednn.primitives import Description
 from netspec.backends.implementation import Work
 from netspec.compiler import random_images, verify
 from netspec.fused.conv_relu import ConvRelu

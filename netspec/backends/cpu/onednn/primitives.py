@@ -2,7 +2,6 @@
 
 A description holds sizes and layouts, no memory: it says whether the library computes something
 well, and in which blocks it wants the weights.  A launch is bound to memory, and takes nothing.
-Maps are [N, C, H, W] to the library, and lie densely as [N, H, W, C].
 """
 
 from __future__ import annotations
@@ -12,30 +11,17 @@ from ctypes import Structure, byref, c_char_p, c_int, c_void_p
 from enum import IntEnum
 from functools import partial
 
-import torch
 from torch import Tensor
 
-from netspec.backends.cpu.onednn.library import (
-    MOST_AXES,
-    SIZES,
-    Handle,
-    NoImplementationError,
-    library,
-)
+from netspec.backends.cpu.onednn.layouts import Layout, Query, as_sizes
+from netspec.backends.cpu.onednn.library import Handle, NoImplementationError, library
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.gate import Axes, address, axes_of, require_outside
-from netspec.shapes import Pair, Shape
+from netspec.backends.gate import address, require_outside
+from netspec.shapes import Pair
 
 Launch = Callable[[], object]
 
-TYPES = {torch.bfloat16: 2, torch.float32: 3}
-"""The types that nets compute in, and the library's numbers for them."""
-
-BYTES = {torch.uint8: 6}
-"""The type of scratchpads, likewise."""
-
 INFERENCE = 96
-ANY_LAYOUT = 1
 USER_SCRATCHPAD = 1
 CHANNELS = 1
 """The axis that they are."""
@@ -65,102 +51,6 @@ class Argument(IntEnum):
     FIRST_OF_SOURCES = 1024
     FIRST_POST_OP = 32768 + 2
     """The second operand of the binary operator that is done first."""
-
-
-class Query(IntEnum):
-    """What a description is asked for."""
-
-    IMPLEMENTATION = 8
-    WEIGHTS = 131
-    SCRATCHPAD = 136
-    OPERAND = 255
-    """Of a description: the layout of what an ``Argument`` gives."""
-    TYPE = 258
-    """Of a layout: its elements' number among ``TYPES``."""
-
-
-# ------------------------------------------------------------------------------------- layouts
-
-
-class Layout:
-    """Sizes, type and order in memory of a tensor.
-
-    Attributes:
-        axes: where elements lie; where the library alone knows, in its blocks, one row of them.
-    """
-
-    def __init__(self, handle: Handle, axes: Axes | None = None) -> None:
-        self._as_parameter_ = handle
-        self._axes = axes
-
-    @property
-    def bytes(self) -> int:
-        return int(library().function("memory_desc_get_size")(self))
-
-    @property
-    def dtype(self) -> torch.dtype:
-        number = c_int()
-        library().function("memory_desc_query")(self, Query.TYPE, byref(number))
-        return next(t for t, n in (TYPES | BYTES).items() if n == number.value)
-
-    @property
-    def axes(self) -> Axes:
-        if self._axes is not None:
-            return self._axes
-        elements = self.bytes // self.dtype.itemsize
-        return axes_of((elements,), (1,))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Layout) and bool(
-            library().function("memory_desc_equal")(self, other)
-        )
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def strided(sizes: Sequence[int], strides: Sequence[int], dtype: torch.dtype) -> Layout:
-    """A layout with a distance in elements between neighbours along each axis."""
-    made = library().make(
-        "memory_desc_create_with_strides",
-        len(sizes),
-        _sizes(sizes),
-        TYPES[dtype],
-        _sizes(strides),
-    )
-    return Layout(made, axes_of(sizes, strides))
-
-
-def rows(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
-    """The order of the axes, the last one innermost."""
-    strides = [1]
-    for size in reversed(sizes[1:]):
-        strides.insert(0, strides[0] * size)
-    return strided(sizes, strides, dtype)
-
-
-def channels_last(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
-    """[N, C, H, W] with C innermost."""
-    _, c, h, w = sizes
-    return strided(sizes, (h * w * c, 1, w * c, c), dtype)
-
-
-def activations(batch: int, shape: Shape, dtype: torch.dtype) -> Layout:
-    """Maps or vectors as they lie in a plan's memory."""
-    sizes = (batch, *shape.torch)
-    return channels_last(sizes, dtype) if shape.is_map else rows(sizes, dtype)
-
-
-def any_layout(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
-    """Whatever the library likes best."""
-    made = library().make(
-        "memory_desc_create_with_tag", len(sizes), _sizes(sizes), TYPES[dtype], ANY_LAYOUT
-    )
-    return Layout(made)
-
-
-def _sizes(numbers: Sequence[int]) -> object:
-    assert len(numbers) <= MOST_AXES
-    return SIZES(*numbers)
 
 
 # -------------------------------------------------------------------------------- descriptions
@@ -227,10 +117,10 @@ def convolution(
         weights,
         bias,
         destination,
-        _sizes(steps),
-        _sizes([d - 1 for d in dilation]),
-        _sizes(before),
-        _sizes(after),
+        as_sizes(steps),
+        as_sizes([d - 1 for d in dilation]),
+        as_sizes(before),
+        as_sizes(after),
         _attributes(relu=relu),
         unsound=unsound,
     )
@@ -265,11 +155,11 @@ def pooling(
         algorithm,
         source,
         destination,
-        _sizes(steps),
-        _sizes(kernel),
-        _sizes((0, 0)),
-        _sizes(before),
-        _sizes(after),
+        as_sizes(steps),
+        as_sizes(kernel),
+        as_sizes((0, 0)),
+        as_sizes(before),
+        as_sizes(after),
         _attributes(bias=bias, relu=relu),
     )
 
