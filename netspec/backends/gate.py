@@ -6,10 +6,12 @@ images and ``out=``, is checked at each run, which takes a microsecond or two a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 Axes = tuple[tuple[int, int], ...]
 """The stride in elements and the size of each axis that is longer than one, by stride."""
@@ -30,10 +32,10 @@ def require_memory(x: object, what: str) -> Tensor:
     """
     if not isinstance(x, Tensor):
         raise TypeError(f"{what} is {type(x).__name__}: give a tensor")
-    try:
-        start, room = x.untyped_storage().data_ptr(), x.untyped_storage().nbytes()
-    except (RuntimeError, NotImplementedError, ValueError):
-        start, room = 0, 0
+    start, room = 0, 0
+    if not isinstance(x, FakeTensor):  # which warns of what it is asked for
+        with suppress(RuntimeError, NotImplementedError, ValueError):
+            start, room = x.untyped_storage().data_ptr(), x.untyped_storage().nbytes()
     if x.layout is not torch.strided or x.is_nested or (not start and x.numel()):
         raise TypeError(f"{what} {_kind(x)}: give a tensor whose elements are in memory")
     if x.numel() and (x.storage_offset() + _reach(x)) * x.itemsize > room:
@@ -53,7 +55,7 @@ def require(
 
     Raises:
         TypeError: it is none of that type, or ``require_memory`` refuses it.
-        ValueError: it is elsewhere or of other sizes.
+        ValueError: it is elsewhere, unaligned or of other sizes.
     """
     tensor = require_memory(x, what)
     if tensor.dtype != dtype:
@@ -62,6 +64,8 @@ def require(
         raise ValueError(f"{what} is on {tensor.device}, not on {device}")
     if tensor.is_neg() or tensor.is_conj():
         raise ValueError(f"{what} is negated or conjugated lazily: use .resolve_neg()")
+    if tensor.data_ptr() % tensor.itemsize:
+        raise ValueError(f"{what} begins at an address that is no multiple of {tensor.itemsize}")
     if sizes is not None and tuple(tensor.shape) != tuple(sizes):
         raise ValueError(f"{what} is {_listed(tensor.shape)}, not {_listed(sizes)}")
     return tensor
@@ -71,17 +75,14 @@ def address(x: object, what: str, dtype: torch.dtype, axes: Axes) -> int:
     """Return the address of a tensor on the CPU whose elements lie as ``axes`` say.
 
     Raises:
-        TypeError, ValueError: ``require`` refuses it, or elements lie otherwise or unaligned.
+        TypeError, ValueError: ``require`` refuses it, or elements lie otherwise.
     """
     tensor = require(x, what, device="cpu", dtype=dtype)
     if axes_of(tensor.shape, tensor.stride()) != axes:
         wanted = ", ".join(f"{size} at stride {stride}" for stride, size in reversed(axes))
         given = f"{_size(tensor)} with strides {_listed(tensor.stride())}"
         raise ValueError(f"{what} is {given}, and is read as {wanted or 'one element'}")
-    start = tensor.data_ptr()
-    if start % tensor.itemsize:
-        raise ValueError(f"{what} begins at an address that is no multiple of {tensor.itemsize}")
-    return start
+    return tensor.data_ptr()
 
 
 def require_no_fake_mode() -> None:
@@ -103,13 +104,6 @@ def require_apart(places: Sequence[tuple[str, Tensor]]) -> None:
         for other, y in places[:i]:
             if x.numel() and y.numel() and _meet(x, y):
                 raise ValueError(f"{what} shares memory with {other}: give tensors of their own")
-
-
-def require_outside(start: int, size: int, others: Iterable[tuple[str, int, int]]) -> None:
-    """Raise ValueError if bytes that are written lie in one of the ranges that are read."""
-    for what, at, length in others:
-        if start < at + length and at < start + size:
-            raise ValueError(f"the destination shares memory with the {what}")
 
 
 def _is_apart_in_itself(x: Tensor) -> bool:

@@ -43,8 +43,7 @@ class OneDnnConv(Multiplying):
         return (count, *rest) if groups == 1 else (groups, count // groups, *rest)
 
     def dense_shape(self, work: Work) -> tuple[int, ...]:
-        op = conv_of(work)
-        return op.count, op.channels_seen(work.inputs), *op.kernel.size
+        return dense_shape(work)
 
     def dense(self, work: Work, weight: Tensor) -> Tensor:
         return conv_of(work).dense(weight)
@@ -57,6 +56,12 @@ def conv_of(work: Work) -> Conv:
     """The operator, which is a convolution."""
     assert isinstance(work.op, Conv)
     return work.op
+
+
+def dense_shape(work: Work) -> tuple[int, ...]:
+    """The sizes of a weight that has zeros where a table connects nothing."""
+    op = conv_of(work)
+    return op.count, op.channels_seen(work.inputs), *op.kernel.size
 
 
 def has_half_a_pair(work: Work) -> bool:

@@ -103,6 +103,9 @@ class Multiplying(Direct):
         weight = _reordered(dense, plain, packed, _pages_for(packed, work.dtype))
         return {name: weight if name == "weight" else _copied(t) for name, t in given.items()}
 
+    def require_packed(self, work: Work, packed: Held) -> None:
+        """Nothing: all of them are bound, and ``Memory`` knows the blocks."""
+
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
         sizes = self.sizes(work)
         y = torch.empty(sizes, dtype=work.dtype, device="cpu")

@@ -8,15 +8,17 @@ tensor is opaque and turns back with ``to_dense``.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu.conv import connected, conv_of, has_half_a_pair
+from netspec.backends.cpu.conv import connected, conv_of, dense_shape, has_half_a_pair
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, Way, required
+from netspec.backends.gate import require
 from netspec.backends.implementation import Held, Work
 from netspec.backends.memory import nchw
 from netspec.fused.conv_relu import ConvRelu
@@ -44,6 +46,20 @@ class _Mkldnn(Way):
             return "" if is_there else "this CPU has no instructions for bfloat16"
         return "" if work.dtype == torch.float32 else f"oneDNN has none in {work.dtype}"
 
+    def require_packed(self, work: Work, packed: Held) -> None:
+        weight = packed["weight"]
+        if not isinstance(weight, Tensor) or not weight.is_mkldnn:
+            raise TypeError("weight is not in the blocks of oneDNN: use what pack returns")
+        if (weight.dtype, tuple(weight.shape)) != (work.dtype, self.dense_shape(work)):
+            raise ValueError(f"weight is of sizes {tuple(weight.shape)}: use what pack returns")
+        if "bias" in packed:
+            sizes = (work.output.channels,)
+            require(packed["bias"], "bias", device="cpu", dtype=work.dtype, sizes=sizes)
+
+    @abstractmethod
+    def dense_shape(self, work: Work) -> tuple[int, ...]:
+        """The sizes of the weight before its elements were put into blocks."""
+
 
 class MkldnnConv(_Mkldnn):
     """act(b + w * x), with filters in blocks."""
@@ -63,6 +79,9 @@ class MkldnnConv(_Mkldnn):
             size,
         )
         return {**held, "weight": reordered}
+
+    def dense_shape(self, work: Work) -> tuple[int, ...]:
+        return dense_shape(work)
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
         held = _in_rows(packed)
@@ -121,6 +140,9 @@ class MkldnnLinear(_Mkldnn):
         held = required(work, held)
         weight = held["weight"].contiguous()
         return {**held, "weight": torch.ops.mkldnn._reorder_linear_weight(weight, work.batch)}
+
+    def dense_shape(self, work: Work) -> tuple[int, ...]:
+        return work.output.channels, work.inputs[0].elements
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
         return _in_rows(packed)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.gate import require
+from netspec.backends.gate import require, require_apart, require_memory
 from netspec.backends.implementation import Held, Implementation, Work
 
 Call = Callable[[], object]
@@ -18,6 +18,10 @@ Call = Callable[[], object]
 
 class Way(Implementation):
     """One way to compute an operator from given memory into given memory."""
+
+    def require_packed(self, work: Work, packed: Held) -> None:
+        """Raise TypeError or ValueError if these are not the tensors that ``pack`` returns."""
+        required(work, packed)
 
     @abstractmethod
     def bind(
@@ -50,15 +54,18 @@ def required(work: Work, held: Held) -> dict[str, Tensor]:
 def bind(
     way: Way, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
 ) -> Sequence[Call]:
-    """Return what ``way.bind`` does, of operands and a result that are what ``work`` says.
+    """Return what ``way.bind`` does, of tensors that are what ``work`` says.
 
     Raises:
         TypeError, ValueError: one is not, or not dense, or not in memory.
     """
-    batch = len(y) if isinstance(y, Tensor) and y.dim() else 0
+    batch = len(require_memory(y, "the result"))
     _require_dense(y, "the result", (batch, *work.output), work.dtype)
     for number, (one, shape) in enumerate(zip(x, work.inputs, strict=True)):
         _require_dense(one, f"operand {number}", (batch, *shape), work.dtype)
+    way.require_packed(work, packed)
+    for number, one in enumerate(x):
+        require_apart([(f"operand {number}", one), ("the result", y)])
     return way.bind(work, packed, x, y, scratch)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from netspec.backends.cpu.onednn.layouts import Layout, Query, as_sizes
 from netspec.backends.cpu.onednn.library import Handle, NoImplementationError, library
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.gate import address, require_outside
+from netspec.backends.gate import address
 from netspec.shapes import Pair
 
 Launch = Callable[[], object]
@@ -222,9 +222,6 @@ class Memory:
     """Where a tensor of some layout is: that of a tensor of PyTorch, a place in a scratch that is
     told later, or where another is.  It holds what it is in.
 
-    Attributes:
-        address: where it is; None in a scratch, which shares memory with nothing else.
-
     Raises:
         TypeError, ValueError: the tensor is not what the layout says.
     """
@@ -233,17 +230,15 @@ class Memory:
         self.layout, self._within = layout, within
         self._here: list[Memory] = []
         """Others in the same place, which move with it."""
-        self.address: int | None = None
-        if isinstance(within, Memory):
-            assert within.layout.bytes == layout.bytes
-            self.address = within.address
-        elif not isinstance(within, Scratch):
-            self.address = address(within, "an operand of oneDNN", layout.dtype, layout.axes)
-        engine = library().engine
-        self._as_parameter_ = library().make("memory_create", layout, engine, self.address)
+        start = None
+        if not isinstance(within, Scratch | Memory):
+            start = address(within, "an operand of oneDNN", layout.dtype, layout.axes)
+        self._as_parameter_ = library().make("memory_create", layout, library().engine, start)
         if isinstance(within, Scratch):
             within.take(layout.bytes, self._move)
         elif isinstance(within, Memory):
+            assert isinstance(within._within, Scratch)
+            assert within.layout.bytes == layout.bytes
             within._here.append(self)
 
     def _move(self, place: int) -> None:
@@ -281,7 +276,7 @@ def launch(
         scratch: where it asks for work space.
 
     Raises:
-        ValueError: an operand lies otherwise than the primitive reads it, or in the result.
+        ValueError: an operand lies otherwise than the primitive reads it.
     """
     made = library().make("primitive_create", description)
     layout = description.layout(Query.SCRATCHPAD)
@@ -296,22 +291,9 @@ def launch(
 def _check(description: Description, memories: Sequence[tuple[int, Memory]]) -> None:
     for argument, memory in memories:
         if description.layout(Query.OPERAND, argument) != memory.layout:
-            raise ValueError(f"{_name(argument)} does not lie as oneDNN reads it")
-    ranges = [
-        (_name(argument), memory.address, memory.layout.bytes)
-        for argument, memory in memories
-        if memory.address is not None
-    ]
-    result = _name(Argument.DESTINATION)
-    read = [one for one in ranges if one[0] != result]
-    for name, start, size in ranges:
-        if name == result:
-            require_outside(start, size, read)
-
-
-def _name(argument: int) -> str:
-    is_known = argument in {*Argument}
-    return Argument(argument).name.lower().replace("_", " ") if is_known else "source"
+            known = argument in {*Argument}
+            name = Argument(argument).name.lower() if known else "source"
+            raise ValueError(f"{name} does not lie as oneDNN reads it")
 
 
 def reorder(x: Tensor, source: Layout, y: Tensor, destination: Layout) -> None:
