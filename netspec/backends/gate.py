@@ -1,13 +1,12 @@
 """The gate to code that reads and writes at addresses and checks nothing, as oneDNN and Triton do.
 
 What is bound once and runs many times is checked where it is bound; what is given at each run,
-images and ``out=``, is checked at each run, which takes a microsecond or two a tensor.
+images and ``out=``, is checked at each run, which takes a microsecond a tensor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -32,13 +31,17 @@ def require_memory(x: object, what: str) -> Tensor:
     """
     if not isinstance(x, Tensor):
         raise TypeError(f"{what} is {type(x).__name__}: give a tensor")
-    start, room = 0, 0
+    elements, start, room = 1, 0, 0
     if not isinstance(x, FakeTensor):  # which warns of what it is asked for
-        with suppress(RuntimeError, NotImplementedError, ValueError):
-            start, room = x.untyped_storage().data_ptr(), x.untyped_storage().nbytes()
-    if x.layout is not torch.strided or x.is_nested or (not start and x.numel()):
+        try:
+            elements, storage = x.numel(), x.untyped_storage()
+            start, room = storage.data_ptr(), storage.nbytes()
+        except (RuntimeError, NotImplementedError, ValueError):
+            pass
+    if x.layout is not torch.strided or x.is_nested or (elements and not start):
         raise TypeError(f"{what} {_kind(x)}: give a tensor whose elements are in memory")
-    if x.numel() and (x.storage_offset() + _reach(x)) * x.itemsize > room:
+    reach = elements if x.is_contiguous() else _reach(x)
+    if elements and (x.storage_offset() + reach) * x.itemsize > room:
         raise ValueError(f"{what} has a storage of {room} bytes, which does not hold {_size(x)}")
     return x
 
