@@ -76,6 +76,19 @@ def read_bounded(file: BinaryIO, name: Path | str, at_most: int) -> bytes:
     return b"".join(pieces)
 
 
+def fill(file: BinaryIO, memory: memoryview) -> None:
+    """Read as many bytes as there is memory for.
+
+    Raises:
+        EOFError: there are fewer.
+    """
+    while memory:
+        count = file.readinto(memory)  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError
+        memory = memory[count:]
+
+
 def reason_of(error: OSError) -> str:
     """Return why the system refused, as a part of a sentence."""
     return (error.strerror or str(error)).lower()

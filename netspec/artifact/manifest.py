@@ -22,7 +22,7 @@ FORMAT = 1
 MANIFEST, ROOT = "manifest.json", "manifest.sha256"
 SPEC, PLAN, WEIGHTS = "spec.net", "plan.json", "weights.safetensors"
 
-DTYPES = {"float32": "F32", "float64": "F64", "bfloat16": "BF16", "float16": "F16"}
+DTYPES = ("float32", "float64", "bfloat16", "float16")
 """Types as PyTorch and as safetensors call them."""
 
 _WORDS = {
