@@ -134,7 +134,9 @@ def text(longest: int = LONGEST) -> Kind[str]:
 
 def matching(pattern: str, expected: str) -> Kind[str]:
     """Return the kind of a text that a regular expression matches as a whole."""
-    return text().where(lambda value: re.fullmatch(pattern, value) is not None, expected)
+    return ANYTHING.where(
+        lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None, expected
+    )
 
 
 def one_of(*values: str) -> Kind[str]:
@@ -206,6 +208,20 @@ def record(make: Callable[..., T], **members: Kind[Any]) -> Kind[T]:
         return make(
             **{name: kind.take(value[name], inside + name) for name, kind in members.items()}
         )
+
+    return Kind("an object", take)
+
+
+def member(name: str, kind: Kind[T]) -> Kind[T]:
+    """Return the kind of one key of an object, whatever else there is in it."""
+
+    def take(value: Any, at: str) -> T:
+        if not isinstance(value, dict):
+            raise _other(value, at, "an object")
+        inside = f"{at}.{name}" if at else name
+        if name not in value:
+            raise Malformed(inside, "is missing")
+        return kind.take(value[name], inside)
 
     return Kind("an object", take)
 
