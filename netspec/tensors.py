@@ -1,8 +1,9 @@
-"""Safetensors files, which hold tensors and nothing that runs: read by one descriptor, and written.
+"""Safetensors files, which hold tensors and nothing that runs: read by one descriptor; written.
 
-A file is the length of a header in 8 bytes, the header in JSON, and the bytes of the tensors without
-gaps.  The header of a file that netspec writes also holds ``sha256``, the digest of everything else
-in the header and of the tensors: damage is an error.  Files of other programs do not have it.
+A file is the length of a header in 8 bytes, the header in JSON, and the bytes of the tensors
+without gaps.  The header of a file that netspec writes also holds ``sha256``, the digest of
+everything else in the header and of the tensors: damage is an error.  Files of other programs do
+not have it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 
 from netspec.errors import DataError
-from netspec.members import ANYTHING, Kind, Malformed, many, one_of, parsed, record, table, text
+from netspec.members import Kind, Malformed, many, one_of, parsed, record, table, text
 from netspec.members import whole as whole_number
 from netspec.reading import fill, opened, reason_of
 
@@ -61,9 +62,7 @@ NOTES, DIGEST = "__metadata__", "sha256"
 _UNKNOWN = "0" * 64
 """Stands for the digest until it is known."""
 
-_PICKLE = (
-    "a .pt or .pth file is a pickle: open it in PyTorch and save it with netspec.save_weights"
-)
+_PICKLE = "a .pt or .pth file is a pickle: open it in PyTorch and save it with netspec.save_weights"
 
 
 class Stored(NamedTuple):
@@ -167,10 +166,11 @@ class TensorFile:
         for name, (stored, offsets) in sorted(entries.items(), key=lambda one: one[1][1]):
             start, end = end, end + stored.nbytes
             if offsets != (start, end):
-                raise self._damaged(f"{name} does not lie behind the tensor before it")
+                raise self._damaged(f"{name} does not begin where the tensor before it ends")
             self.tensors[name] = stored
         if size != 8 + length + end:
-            raise self._damaged(f"it has {size:,} bytes, and its header tells {8 + length + end:,}")
+            described = 8 + length + end
+            raise self._damaged(f"it has {size:,} bytes, and its header describes {described:,}")
 
     def read(self) -> dict[str, Tensor]:
         """Return the tensors by name; they can be read once.
@@ -215,9 +215,7 @@ def opened_tensors(path: Path) -> Iterator[TensorFile]:
         ) from None
 
 
-def read_in_order(
-    file: BinaryIO, tensors: Mapping[str, Stored], digest: HASH
-) -> dict[str, Tensor]:
+def read_in_order(file: BinaryIO, tensors: Mapping[str, Stored], digest: HASH) -> dict[str, Tensor]:
     """Read tensors that follow each other, each once into memory of its own, and hash their bytes
     while the next come in.
 

@@ -52,22 +52,31 @@ def read_weights(graph: Graph, path: Path) -> dict[str, Tensor]:
 
 
 def require_tensors(
-    given: Mapping[str, Stored], wanted: Mapping[str, tuple[int, ...]], message: str
+    given: Mapping[str, Stored],
+    wanted: Mapping[str, tuple[int, ...]],
+    message: str,
+    place: str = "the net",
 ) -> None:
     """Check that a file holds floating-point tensors of these names and shapes, and no others.
+
+    Args:
+        given: what the file holds.
+        wanted: shapes by name.
+        message: how the error begins.
+        place: what the wanted tensors are of.
 
     Raises:
         DataError: it does not; the message goes on with what differs, a line each.
     """
     problems = [
-        f"{name}: {stored.dtype} in the file, and weights are floating-point numbers"
+        f"{shown(name)}: {stored.dtype} in the file, and weights are floating-point numbers"
         for name, stored in given.items()
         if not stored.dtype.is_floating_point
     ]
     problems += [f"missing: {name}" for name in wanted if name not in given]
-    problems += [f"not in the net: {shown(name)}" for name in given if name not in wanted]
+    problems += [f"not in {place}: {shown(name)}" for name in given if name not in wanted]
     problems += [
-        f"{name}: {list(given[name].shape)} in the file, {list(shape)} in the net"
+        f"{name}: {list(given[name].shape)} in the file, {list(shape)} in {place}"
         for name, shape in wanted.items()
         if name in given and given[name].shape != shape
     ]

@@ -41,7 +41,8 @@ SPEC, PLAN, WEIGHTS = "spec.net", "plan.json", "weights.safetensors"
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 """Types as PyTorch and as safetensors call them."""
 
-_FILE = re.compile(r"files/(0|[1-9][0-9]{0,4})\.net")
+FILE_MEMBER = r"files/(0|[1-9][0-9]{0,4})\.net"
+"""What the name of a member with the text of another file of the net matches."""
 
 
 def file_member(number: int) -> str:
@@ -152,7 +153,7 @@ class Manifest:
         if list(self.kernels) != sorted(set(self.kernels)):
             raise _malformed("`kernels` are not sorted, or twice there")
         files = {one.member for one in self.asked}
-        if not all(map(_FILE.fullmatch, files)) or any(
+        if not all(re.fullmatch(FILE_MEMBER, name) for name in files) or any(
             one.by not in {SPEC, *files} for one in self.asked
         ):
             raise _malformed("`asked` names what is no file of the net")

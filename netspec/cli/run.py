@@ -101,7 +101,7 @@ def _subject(
     spec: str, settings: dict[str, str], weights: str | None, expect: str | None
 ) -> _Subject:
     """The net of a run, of an artifact, or of a spec."""
-    from netspec.training.run import is_run
+    from netspec.training.directory import is_run
 
     if is_run(spec):
         for option, given in (("--set", settings), ("--weights", weights), ("--expect", expect)):

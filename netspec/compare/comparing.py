@@ -24,10 +24,11 @@ from netspec.compare.results import ArmResult, RunResult, Search, answer
 from netspec.data import open_data
 from netspec.errors import DataError
 from netspec.net import load
+from netspec.training.directory import is_run
 from netspec.training.loop import Diverged, resume, train
 from netspec.training.metrics import read_metrics
 from netspec.training.progress import Report
-from netspec.training.run import Run, is_run
+from netspec.training.run import Run
 from netspec.training.settings import Settings, lr_of
 from netspec.writing import write_whole
 

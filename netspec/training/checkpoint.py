@@ -12,7 +12,18 @@ from torch import Tensor
 
 from netspec.errors import DataError
 from netspec.graph import Graph
-from netspec.members import TRUTH, either, many, number, optional, parsed, record, whole
+from netspec.members import (
+    ANYTHING,
+    TRUTH,
+    Kind,
+    either,
+    many,
+    number,
+    optional,
+    parsed,
+    record,
+    whole,
+)
 from netspec.naming import parameter_names
 from netspec.tensors import opened_tensors
 from netspec.weights import require_tensors, save_tensors
@@ -71,6 +82,19 @@ class State:
     def has_begun(self) -> bool:
         """Whether there was a step, and so every parameter has a velocity."""
         return self.epoch > 0 or self.steps > 0
+
+    def require(self, epochs: int, steps: int) -> None:
+        """Check that a run of so many epochs, each of so many steps, can be there.
+
+        Raises:
+            DataError: it cannot.
+        """
+        if self.epoch > epochs or self.steps > steps or (self.epoch > 0) != bool(self.schedule):
+            raise DataError(
+                f"the checkpoint is damaged: it tells of {self.epoch:,} epochs, {self.steps:,} "
+                f"steps and a schedule of {len(self.schedule)} values, in a run of {epochs:,} "
+                f"epochs of {steps:,} steps; {_AGAIN}"
+            )
 
 
 class Checkpoint(NamedTuple):
@@ -131,13 +155,17 @@ def _wanted(graph: Graph, *, has_velocities: bool) -> dict[str, tuple[int, ...]]
 
 _AGAIN = "restore the file from a copy, or begin the run again"
 
-_COUNTS = either(
-    "a list of images, the sum of their losses, the wrong and the unreadable ones",
-    many(number(), 4).where(
-        lambda counts: all(one >= 0 and one == int(one) for one in (*counts[:1], *counts[2:])),
-        "",
-    ),
-).to(lambda counts: Counts(int(counts[0]), counts[1], int(counts[2]), int(counts[3])))
+
+def _counts(value: Any, at: str) -> Counts:
+    images, loss, wrong, corrupt = many(ANYTHING, 4).take(value, at)
+    count = whole(0)
+    return Counts(
+        count.take(images, f"{at}[0]"),
+        number().take(loss, f"{at}[1]"),
+        count.take(wrong, f"{at}[2]"),
+        count.take(corrupt, f"{at}[3]"),
+    )
+
 
 _SCHEDULE = either(
     "what a schedule remembers",
@@ -156,7 +184,7 @@ _STATE = record(
     State,
     epoch=whole(0),
     steps=whole(0),
-    counts=_COUNTS,
+    counts=Kind("a list of 4 values", _counts),
     schedule=_SCHEDULE,
     seconds=number(0),
 )
