@@ -112,7 +112,7 @@ def test_statistics_survive_a_file(tmp_path: Path) -> None:
     for sizes in ([(6, 7)], [(6, 7), (3, 4)]):
         found = measured(Drawn(5, *sizes), recipe([MEDIAN]), SHAPE)
         statistics.save(found, path)
-        assert_same(statistics.load(path, found.digest), found)
+        assert_same(statistics.load(path, found.digest, 3), found)
 
 
 def test_statistics_of_other_data_are_refused(tmp_path: Path) -> None:
@@ -125,17 +125,17 @@ def test_statistics_of_other_data_are_refused(tmp_path: Path) -> None:
         digest_of(data, recipe(), Shape((6, 7, 1))),
     ):
         with pytest.raises(DataError, match=f"{path.name} are of other data"):
-            statistics.load(path, other)
+            statistics.load(path, other, 3)
     same = digest_of(data, recipe([MEDIAN], [Flip()]), SHAPE)
-    assert statistics.load(path, same).count == 5
+    assert statistics.load(path, same, 3).count == 5
 
 
 def test_files_that_are_none_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no such file"):
-        statistics.load(tmp_path / "none", "")
+        statistics.load(tmp_path / "none", "", 3)
     (tmp_path / "text").write_text("hello")
     with pytest.raises(DataError, match="text"):
-        statistics.load(tmp_path / "text", "")
+        statistics.load(tmp_path / "text", "", 3)
 
 
 def test_what_asks_for_statistics() -> None:
