@@ -14,7 +14,7 @@ from netspec.backends.compiled import Compiled
 from netspec.backends.reference import Model
 from netspec.errors import DataError
 from netspec.naming import parameter_names
-from netspec.writing import replacing
+from netspec.writing import followed, naming, replacing
 
 SHOWN_AT_MOST = 5
 
@@ -54,7 +54,9 @@ def save_weights(model: Module, path: str | Path) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    save_tensors(model.state_dict(), path)
+    with naming(Path(path)):
+        target = followed(Path(path))
+    save_tensors(model.state_dict(), target)
 
 
 def save_tensors(

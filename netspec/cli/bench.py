@@ -20,7 +20,7 @@ from netspec.cli.common import (
 )
 from netspec.errors import DataError
 from netspec.net import load
-from netspec.writing import write_whole
+from netspec.writing import write_named
 
 FORMS = ("png", "svg")
 LARGEST_BATCH = 100_000
@@ -148,7 +148,7 @@ def bench(
             advance=advance,
         )
     if plot is not None:
-        write_whole(plot, rendered(answer, _form(plot)))
+        write_named(plot, rendered(answer, _form(plot)))
     if as_json:
         print_json(answer)
         return

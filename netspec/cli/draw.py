@@ -8,7 +8,7 @@ import click
 
 from netspec.cli.common import print_notes, reports_errors, set_option
 from netspec.net import load
-from netspec.writing import write_whole
+from netspec.writing import write_named
 
 FORMS = ("svg", "png", "dot")
 
@@ -41,6 +41,6 @@ def draw(spec: str, output: Path, settings: dict[str, str]) -> None:
     from netspec.views.drawing import rendered
 
     net = load(spec, **settings)
-    write_whole(output, rendered(net, _form(output)))
+    write_named(output, rendered(net, _form(output)))
     click.echo(f"{net.name} is drawn in {output}")
     print_notes(net)
