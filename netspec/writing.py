@@ -27,14 +27,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from netspec.errors import DataError
 from netspec.reading import reason_of
 
 PREFIX = ".netspec-saving-"
 _OURS = re.compile(re.escape(PREFIX) + "[a-z0-9_]{8}")
-OLD = "old"
-"""In a folder of ours, the only copy of what was to be replaced: it is not removed."""
+LOCK, NEW, OLD = "lock", "new", "old"
+"""In a work folder: the file that its process holds, what is written, and the only copy of what was
+to be replaced, with which it is not removed."""
 
 _DESCRIPTOR = re.compile(r"/dev/(?P<name>stdout|stderr)|(?:/dev|/proc/self)/fd/(?P<number>\d{1,9})")
 
@@ -82,7 +84,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     before = _replaceable(path)
     with beside(path) as folder:
-        temporary = folder / path.name
+        temporary = folder / NEW
         temporary.touch()
         mode = (temporary.stat() if before is None else before).st_mode
         yield temporary
@@ -170,69 +172,68 @@ def _replaceable(path: Path) -> os.stat_result | None:
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """Yield an empty folder on the same disk as a path, of nobody else; it goes afterwards.
+    """Yield a folder on the same disk as a path, which nobody else uses; it goes afterwards.
 
-    What a killed process left in the same place goes as well.
+    It is empty but for :data:`LOCK`.  What a killed process left in the same place goes as well.
 
     Raises:
         OSError: it cannot be made.
     """
     sweep(path.parent)
     folder, lock = _made(path.parent)
-    try:
-        yield folder
-    finally:
-        _remove(folder)
-        if lock is not None:
-            os.close(lock)
+    with lock:
+        try:
+            yield folder
+        finally:
+            _remove(folder)
 
 
 def sweep(folder: Path) -> None:
     """Remove from a folder what processes left that were killed while they saved something there.
 
-    A work folder goes if no process holds it and this user made it, unless the only copy of
+    A work folder goes if this user made it and no process holds it, unless the only copy of
     something is in it.
     """
     try:
         with os.scandir(folder) as entries:
-            found = [entry.path for entry in entries if _OURS.fullmatch(entry.name)]
+            found = [
+                Path(entry.path)
+                for entry in entries
+                if _OURS.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            ]
     except OSError:
         return
-    for path in map(Path, found):
-        lock = _lock(path, wait=False)
-        if lock is not None:
-            if os.fstat(lock).st_uid == os.geteuid():
-                _remove(path)
-            os.close(lock)
+    for left in found:
+        with suppress(OSError), (left / LOCK).open("r+b") as lock:
+            if _locks(lock, wait=False) and os.fstat(lock.fileno()).st_uid == os.geteuid():
+                _remove(left)
+        with suppress(OSError):  # of a process that was killed before it held it
+            left.rmdir()
 
 
-def _made(parent: Path) -> tuple[Path, int | None]:
-    """Make a work folder; return it, and the lock that holds it where the disk has locks."""
+def _made(parent: Path) -> tuple[Path, BinaryIO]:
+    """Make a work folder; return it, and the open file that holds it."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        lock = _lock(folder, wait=True)
-        if folder.is_dir():  # else it was swept before it was locked
-            return folder, lock
-        if lock is not None:
-            os.close(lock)
+        with suppress(FileNotFoundError):  # it was swept before it was held
+            lock = (folder / LOCK).open("xb")
+            _locks(lock, wait=True)
+            if (folder / LOCK).exists():
+                return folder, lock
+            lock.close()
 
 
-def _lock(folder: Path, *, wait: bool) -> int | None:
-    """Return a descriptor that holds a folder; None if it is held already, or cannot be."""
+def _locks(file: BinaryIO, *, wait: bool) -> bool:
+    """Lock a file until it is closed; return whether that was done."""
     if sys.platform == "win32":
-        return None
+        return False
     import fcntl
 
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another process holds it, or the disk has no locks
+        return False
+    return True
 
 
 def _remove(folder: Path) -> None:

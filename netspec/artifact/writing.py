@@ -17,7 +17,7 @@ from typing import IO
 from netspec.artifact.manifest import MANIFEST, ROOT, Member, claimed_members
 from netspec.artifact.reading import SUFFIX, content, places, plain_entry
 from netspec.errors import DataError
-from netspec.writing import OLD, beside, followed, replacing, sync_folder
+from netspec.writing import NEW, OLD, beside, followed, replacing, sync_folder
 
 LARGEST_FILE = 2**31 - 2**24
 """Bytes of members in a single file: beyond 2 GiB a zip is written differently."""
@@ -45,7 +45,7 @@ def written(path: Path) -> Iterator[Put]:
         return
     _require_replaceable(target)
     with beside(target) as folder:
-        new = folder / "new"
+        new = folder / NEW
         new.mkdir()
         yield lambda name, pieces: _file(new / name, pieces)
         if target.exists():

@@ -129,7 +129,8 @@ def test_it_goes_on_where_it_stopped(
         open_data(f"shards:{folder}")
     left_over = folder / ".netspec-saving-a1b2c3d4"
     left_over.mkdir()
-    (left_over / "val-000001.tar").write_bytes(b"of a process that was killed")
+    for name in ("lock", "new"):
+        (left_over / name).write_bytes(b"of a process that was killed")
     (folder / ".mine.tar.gz").write_bytes(b"of somebody else")
     done.clear()
     pack(f"images:{photographs}", folder)
