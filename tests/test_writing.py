@@ -357,22 +357,29 @@ def test_nothing_of_others_is_swept(tmp_path: Path) -> None:
     assert sorted(os.listdir(place)) == before
 
 
-def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("owner", "name"), [(tempfile, "mkdtemp"), (writing, "_locks")])
+def test_a_folder_that_is_swept_before_it_is_held_is_made_again(
+    owner: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[str] = []
-    make = tempfile.mkdtemp
+    step, calls = getattr(owner, name), 0
 
-    def swept(**given: Any) -> str:
-        made.append(make(**given))
-        if len(made) == 1:
+    def swept(*given: Any, **more: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            return step(*given, **more)
+        if owner is writing:  # another process sweeps before this one locks
             sweep(tmp_path)
-        return made[-1]
+            return step(*given, **more)
+        folder = step(*given, **more)
+        sweep(tmp_path)
+        return folder
 
-    monkeypatch.setattr("tempfile.mkdtemp", swept)
+    monkeypatch.setattr(owner, name, swept)
     with beside(tmp_path / "a") as folder:
-        assert str(folder) == made[1]
-        assert folder.is_dir()
+        assert os.listdir(tmp_path) == [folder.name]
+        assert os.listdir(folder) == ["lock"]
+    assert calls > 1
     assert os.listdir(tmp_path) == []
 
 
