@@ -38,6 +38,7 @@ LOCK, NEW, OLD = "lock", "new", "old"
 """In a work folder: the file that its process holds, what is written, and the only copy of what was
 to be replaced, with which it is not removed."""
 
+STDOUT, STDERR = 1, 2
 _DESCRIPTOR = re.compile(r"/dev/(?P<name>stdout|stderr)|(?:/dev|/proc/self)/fd/(?P<number>\d{1,9})")
 
 
@@ -115,7 +116,7 @@ def descriptor_of(path: Path) -> int | None:
     match = _DESCRIPTOR.fullmatch(str(path))
     if match is None:
         return None
-    names = {"stdout": 1, "stderr": 2}
+    names = {"stdout": STDOUT, "stderr": STDERR}
     return names[match["name"]] if match["name"] else int(match["number"])
 
 

@@ -17,7 +17,7 @@ from typing import IO
 from netspec.artifact.manifest import MANIFEST, ROOT, Member, claimed_members
 from netspec.artifact.reading import SUFFIX, content, places, plain_entry
 from netspec.errors import DataError
-from netspec.writing import NEW, OLD, beside, followed, replacing, sync_folder
+from netspec.writing import NEW, OLD, beside, descriptor_of, followed, replacing, sync_folder
 
 LARGEST_FILE = 2**31 - 2**24
 """Bytes of members in a single file: beyond 2 GiB a zip is written differently."""
@@ -38,6 +38,8 @@ def written(path: Path) -> Iterator[Put]:
         DataError: what is there already is not to be replaced.
         OSError: it cannot be written.
     """
+    if descriptor_of(path) is not None:
+        raise DataError(f"an artifact is a folder, or a file that ends in {SUFFIX}: name one")
     target = followed(path)
     if path.suffix == SUFFIX:
         with replacing(target) as new, zipfile.ZipFile(new, "w") as archive:
