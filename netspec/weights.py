@@ -17,7 +17,7 @@ from netspec.members import shown
 from netspec.naming import parameter_names
 from netspec.reading import reason_of
 from netspec.tensors import Stored, opened_tensors, write_tensors
-from netspec.writing import replacing
+from netspec.writing import followed, naming, replacing
 
 SHOWN_AT_MOST = 5
 
@@ -93,7 +93,9 @@ def save_weights(model: Module, path: str | Path) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    save_tensors(model.state_dict(), path)
+    with naming(Path(path)):
+        target = followed(Path(path))
+    save_tensors(model.state_dict(), target)
 
 
 def save_tensors(

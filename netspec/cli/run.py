@@ -37,7 +37,7 @@ BAR = 24
 @click.option(
     "--expect", metavar="DIGEST", help="The root digest that `compile -o` printed for the artifact."
 )
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True, metavar="N")
+@click.option("--top", type=click.IntRange(1, 10**9), default=5, show_default=True, metavar="N")
 @set_option
 @json_option
 @reports_errors

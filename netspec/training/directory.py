@@ -24,7 +24,7 @@ from netspec.errors import DataError
 from netspec.language.limits import MAX_BYTES
 from netspec.members import shown
 from netspec.reading import read_plain, reason_of
-from netspec.writing import replacing, umask, write_whole
+from netspec.writing import sweep, umask, write_whole
 
 ABOUT, CHECKPOINT, LOCK = "run.json", "checkpoint.safetensors", "lock"
 METRICS, SNAPSHOTS, STATISTICS = "metrics.jsonl", "snapshots", "statistics.safetensors"
@@ -99,8 +99,9 @@ class Members:
         Raises:
             DataError: it cannot be written.
         """
-        write(self.directory, name, content)
-        write(self.directory, SUMS, sums({**self.digests, name: sha256(content).hexdigest()}))
+        write_whole(self.directory / name, content)
+        digests = {**self.digests, name: sha256(content).hexdigest()}
+        write_whole(self.directory / SUMS, sums(digests))
 
 
 def sums(digests: Mapping[str, str]) -> bytes:
@@ -116,16 +117,6 @@ def _digests(content: bytes) -> dict[str, str]:
             raise DataError(f"{SUMS} is damaged at {shown(line)}: remove it, or restore it")
         found[match[2]] = match[1]
     return found
-
-
-def write(directory: Path, name: str, content: bytes) -> None:
-    """Write a member whole or not at all; what is there is replaced, never followed.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    with writing_into(directory), replacing(directory / name) as temporary:
-        temporary.write_bytes(content)
 
 
 @contextmanager
@@ -235,16 +226,16 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 _LEFT = re.compile(
-    r"\.tmp[A-Za-z0-9]{6}"  # the safetensors library's, which earlier versions wrote with
-    rf"|\.({'|'.join(map(re.escape, FILES))}|epoch-\d+\.safetensors)\.[A-Za-z0-9_-]+"
+    rf"\.tmp[A-Za-z0-9]{{6}}|\.({'|'.join(map(re.escape, FILES))}|epoch-\d+\.safetensors)\.\d+"
 )
-"""The names of files that are being written."""
+"""How files were called, in earlier versions, while they were written."""
 
 
 def _sweep(directory: Path) -> None:
-    """Remove what a killed process began to write: plain files of our own names."""
+    """Remove what killed processes began to write: work folders, and plain files of our names."""
     for folder in (directory, directory / SNAPSHOTS):
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        sweep(folder)
+        with suppress(FileNotFoundError), os.scandir(folder) as entries:
             for entry in entries:
                 if _LEFT.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                     os.unlink(entry.path)

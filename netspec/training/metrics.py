@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 from netspec.errors import DataError
 from netspec.members import ANYTHING, Kind, Malformed, number, parsed, record, table, whole
 from netspec.reading import read_plain
-from netspec.training.directory import LARGEST, METRICS, write, writing_into
+from netspec.training.directory import LARGEST, METRICS, writing_into
+from netspec.writing import write_whole
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Metrics:
                 f"{epochs:,}; {_AGAIN}"
             )
         if os.path.lexists(self._path):
-            write(directory, METRICS, b"".join(map(_line, self.rows)))
+            write_whole(self._path, b"".join(map(_line, self.rows)))
         with writing_into(directory):
             self._events = _Events(directory, steps)
 
