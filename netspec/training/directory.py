@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ from netspec.errors import DataError
 from netspec.language.limits import MAX_BYTES
 from netspec.members import shown
 from netspec.reading import read_plain, reason_of
-from netspec.writing import sweep, umask, write_whole
+from netspec.writing import NEW, beside, sweep, sync_folder, write_whole
 
 ABOUT, CHECKPOINT, LOCK = "run.json", "checkpoint.safetensors", "lock"
 METRICS, SNAPSHOTS, STATISTICS = "metrics.jsonl", "snapshots", "statistics.safetensors"
@@ -152,18 +150,15 @@ def make(directory: Path, files: Mapping[str, bytes]) -> None:
     try:
         if directory.is_dir() and any(directory.iterdir()):
             raise DataError(f"{directory} holds other files: name another folder for the run")
-        parent = directory.absolute().parent
-        parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=".netspec-", dir=parent))
-        try:
+        directory.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with beside(directory.absolute()) as folder:
+            new = folder / NEW
+            new.mkdir()
             for name, content in files.items():
-                (beside / name).parent.mkdir(exist_ok=True)
-                write_whole(beside / name, content)
-            beside.chmod(0o777 & ~umask())
-            beside.replace(directory)
-        finally:
-            with suppress(OSError):
-                shutil.rmtree(beside)
+                (new / name).parent.mkdir(exist_ok=True)
+                write_whole(new / name, content)
+            new.replace(directory)
+            sync_folder(directory.absolute().parent)
     except OSError as error:
         reason = reason_of(error)
         raise DataError(f"cannot make the run directory {directory}: {reason}") from None
