@@ -25,7 +25,7 @@ from netspec.members import (
     whole,
 )
 from netspec.naming import parameter_names
-from netspec.tensors import opened_tensors
+from netspec.tensors import TensorFile, opened_tensors
 from netspec.weights import require_tensors, save_tensors
 
 FORMAT = 1
@@ -119,6 +119,16 @@ class Checkpoint(NamedTuple):
             again = f"then go on with netspec train --resume {path.parent}"
             raise DataError(f"{error}; the one before is whole: make room, {again}") from None
 
+    @staticmethod
+    def state_in(path: Path) -> State:
+        """Return the state in a checkpoint, without its tensors.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        with opened_tensors(path) as file:
+            return _state(file, path)
+
     @classmethod
     def load(cls, path: Path, graph: Graph) -> Checkpoint:
         """Read the checkpoint of a net.
@@ -128,9 +138,7 @@ class Checkpoint(NamedTuple):
                 buffers, and, after the first step, all velocities.
         """
         with opened_tensors(path) as file:
-            if "state" not in file.notes:
-                raise DataError(f"{path} is not a checkpoint that netspec wrote")
-            state = parsed(file.notes["state"].encode(), f"the state in {path}", _STATE, _AGAIN)
+            state = _state(file, path)
             require_tensors(
                 file.tensors,
                 _wanted(graph, has_velocities=state.has_begun),
@@ -142,6 +150,12 @@ class Checkpoint(NamedTuple):
             part, _, name = key.partition("/")
             held[part][name] = tensor
         return cls(state, held["model"], held["velocity"])
+
+
+def _state(file: TensorFile, path: Path) -> State:
+    if "state" not in file.notes:
+        raise DataError(f"{path} is not a checkpoint that netspec wrote")
+    return parsed(file.notes["state"].encode(), f"the state in {path}", _STATE, _AGAIN)
 
 
 def _wanted(graph: Graph, *, has_velocities: bool) -> dict[str, tuple[int, ...]]:

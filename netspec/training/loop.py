@@ -20,10 +20,10 @@ from netspec.training import parallel
 from netspec.training.augment import for_training
 from netspec.training.batches import Batch, Batches, InOrder
 from netspec.training.checkpoint import Counts
-from netspec.training.directory import METRICS, is_run
+from netspec.training.directory import is_run
 from netspec.training.learner import Learner, first_checkpoint
 from netspec.training.loss import loss
-from netspec.training.metrics import Epoch, Metrics, read_metrics
+from netspec.training.metrics import Epoch, Metrics
 from netspec.training.parallel import Ranks
 from netspec.training.progress import Moment, OfRank, Pace, Report
 from netspec.training.run import Run
@@ -100,10 +100,7 @@ def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
             finally:
                 loop.close()
     ranks.wait()
-    rows = read_metrics(run.directory)
-    if not rows:
-        raise DataError(f"{run.directory} has learned, and its {METRICS} tells of no epoch")
-    last = rows[-1]
+    last = run.epochs()[-1]
     done = last.epoch, last.steps, last.top1, last.top5, last.seconds
     return Result(run.directory, run.net.name, *done)
 

@@ -61,11 +61,7 @@ class Metrics:
     def __init__(self, directory: Path, epochs: int, steps: int) -> None:
         self._directory, self._path = directory, directory / METRICS
         self.rows = read_metrics(directory)[:epochs]
-        if len(self.rows) < epochs:
-            raise DataError(
-                f"{self._path} holds {len(self.rows):,} epochs, and the checkpoint says "
-                f"{epochs:,}; {_AGAIN}"
-            )
+        require_epochs(self.rows, epochs, directory)
         if os.path.lexists(self._path):
             write_whole(self._path, b"".join(map(_line, self.rows)))
         with writing_into(directory):
@@ -109,6 +105,20 @@ def read_metrics(directory: Path) -> list[Epoch]:
                 f"{path} is damaged: line {count:,} is of epoch {row.epoch:,}; {_AGAIN}"
             )
         rows.append(row)
+    return rows
+
+
+def require_epochs(rows: list[Epoch], count: int, directory: Path) -> list[Epoch]:
+    """Return the rows, if there are so many at least.
+
+    Raises:
+        DataError: some are missing.
+    """
+    if len(rows) < count:
+        raise DataError(
+            f"{directory / METRICS} holds {len(rows):,} epochs, and the run has learned {count:,}; "
+            f"{_AGAIN}"
+        )
     return rows
 
 

@@ -71,6 +71,7 @@ from netspec.training.directory import (
     is_run,
     writing_into,
 )
+from netspec.training.metrics import Epoch, read_metrics, require_epochs
 from netspec.training.prepare import View, for_testing
 from netspec.training.settings import SETTINGS, Settings, recipe_json
 from netspec.training.statistics import Statistics, are_needed, digest_of
@@ -258,6 +259,17 @@ class Run:
     def is_finished(self) -> bool:
         """Whether it has learned all that it was asked to."""
         return (self.directory / WEIGHTS).is_file()
+
+    def epochs(self) -> list[Epoch]:
+        """What was measured in each epoch; there is one at least.
+
+        Raises:
+            DataError: the file is damaged, or lacks an epoch.
+        """
+        rows, wanted = read_metrics(self.directory), 1
+        if self.checkpoint.is_file():
+            wanted = max(1, Checkpoint.state_in(self.checkpoint).epoch)
+        return require_epochs(rows, wanted, self.directory)
 
     @property
     def checkpoint(self) -> Path:
