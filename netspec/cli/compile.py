@@ -238,7 +238,8 @@ def _emitted(emit: str, model: Compiled) -> str:
 def _read_choices(path: Path) -> dict[str, str]:
     from netspec.choices import CHOICES
 
-    advice = "choices are JSON as `netspec compile --emit choices` prints it"
+    form = '{"STAGE": "IMPLEMENTATION"}'
+    advice = f"it must be {form}, as `netspec compile --emit choices` prints it"
     return parsed(read_named(path, LARGEST), str(path), CHOICES, advice)
 
 
