@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from netspec.artifact.manifest import (
     MANIFEST,
@@ -31,32 +31,29 @@ if TYPE_CHECKING:
     from netspec.backends.compiled import Compiled
 
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Load = TypeVar("Load", bound=Callable[..., Any])
 
 ATTEMPTS = 5
 
 
-def _again_if_replaced(
-    load: Callable[Concatenate[str | Path, P], T],
-) -> Callable[Concatenate[str | Path, P], T]:
+def _again_if_replaced(load: Load) -> Load:
     """Return a function that reads an artifact again if another took its place meanwhile.
 
     Members of two artifacts do not go together: their digests tell, and the second is whole.
     """
 
     @wraps(load)
-    def steady(path: str | Path, *args: P.args, **options: P.kwargs) -> T:
+    def steady(path: str | Path, **options: Any) -> Any:
         for _ in range(ATTEMPTS - 1):
             before = _identity(path)
             try:
-                return load(path, *args, **options)
+                return load(path, **options)
             except DataError:
                 if _identity(path) == before:
                     raise
-        return load(path, *args, **options)
+        return load(path, **options)
 
-    return steady
+    return cast(Load, steady)
 
 
 def _identity(path: str | Path) -> tuple[int, ...]:
