@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from netspec import DataError
 from netspec.recipe import Center, Flip, PrincipalComponents, Range, Resize, Subtract
 from netspec.shapes import Shape
+from netspec.tensors import opened_tensors
 from netspec.training import statistics
 from netspec.training.statistics import Statistics, Sums, are_needed, digest_of, measured
+from netspec.weights import save_tensors
 from tests.training.example_data import Drawn, recipe
 
 SHAPE = Shape((6, 7, 3))
@@ -136,6 +139,37 @@ def test_files_that_are_none_are_named(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello")
     with pytest.raises(DataError, match="text"):
         statistics.load(tmp_path / "text", "", 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        (
+            "mean_image",
+            torch.zeros(3, dtype=torch.float64),
+            "mean_image is .3., not height x width",
+        ),
+        ("mean_image", torch.zeros(6, 7, 1, dtype=torch.float64), "not height x width x 3"),
+        ("mean_channel", torch.zeros(1, dtype=torch.float64), r"\[1\] in the file, \[3\]"),
+        ("covariance", torch.zeros(3, dtype=torch.float64), r"\[3\] in the file, \[3, 3\]"),
+        ("mean_channel", torch.full((3,), float("nan")).double(), "mean_channel is not finite"),
+        ("more", torch.zeros(1, dtype=torch.float64), "not in the statistics: more"),
+        ("eigenvalues", None, "missing: eigenvalues"),
+    ],
+)
+def test_arrays_of_another_shape_are_named_and_not_broadcast(
+    name: str, array: torch.Tensor | None, message: str, tmp_path: Path
+) -> None:
+    path, found = tmp_path / "statistics.safetensors", measured(Drawn(5, (6, 7)), recipe(), SHAPE)
+    statistics.save(found, path)
+    with opened_tensors(path) as file:
+        arrays = file.read()
+    arrays.pop(name, None)
+    if array is not None:
+        arrays[name] = array
+    save_tensors(arrays, path, {"digest": found.digest, "count": "5"})
+    with pytest.raises(DataError, match=message):
+        statistics.load(path, found.digest, 3)
 
 
 def test_what_asks_for_statistics() -> None:
