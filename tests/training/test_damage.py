@@ -223,6 +223,27 @@ def test_a_flipped_bit_or_a_truncation_is_named_or_changes_nothing(
             shutil.rmtree(directory)
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        (SPEC, b"lr=0.1", b"lr=0.3"),
+        (ABOUT, b'"seed": 3', b'"seed": 7'),
+        (PLAN, b'"onednn"', b'"onednm"'),
+    ],
+)
+def test_a_change_that_could_be_meant_is_told_by_its_digest(
+    name: str, old: bytes, new: bytes, paused: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "run"
+    shutil.copytree(paused, directory)
+    content = (directory / name).read_bytes()
+    assert old in content
+    (directory / name).write_bytes(content.replace(old, new, 1))
+    message = f"{name} is damaged: it has another digest than {SUMS} says"
+    with pytest.raises(DataError, match=message):
+        evaluate([directory])
+
+
 # --------------------------------------------------------------------------- members of other kinds
 
 
