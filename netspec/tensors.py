@@ -190,7 +190,10 @@ class TensorFile:
         return tensors
 
     def _damaged(self, what: str) -> DataError:
-        return DataError(f"cannot read weights from {self._path}: the file is damaged: {what}")
+        return DataError(
+            f"cannot read weights from {self._path}: the file is damaged: {what}; "
+            "restore it from a copy"
+        )
 
 
 @contextmanager
