@@ -31,6 +31,8 @@ ADVICE = (
 )
 AGAIN = "download it again"
 
+File = IO[bytes] | gzip.GzipFile
+
 RATIO, SMALL = 100, 2**26
 """A gzip file may unpack to so many times its size, and so many bytes more: MNIST's pictures to
 five times theirs, and gzip reaches a thousand."""
@@ -86,49 +88,60 @@ def _idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if file.read(2) != b"\x1f\x8b":
-                file.seek(0)
-                return _array(path, file, dimensions, size)
+            is_packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                return _array(path, unpacked, dimensions, SMALL + RATIO * size)
-    except EOFError:
-        raise DataError(f"{path} is truncated: its gzip data has no end: {AGAIN}") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path} is corrupt: {error}: {AGAIN}") from None
+            if is_packed:
+                return _unpacked(path, file, dimensions, SMALL + RATIO * size)
+            shape, expected = _header(path, file, dimensions)
+            if size != expected:
+                raise wrong_size(path, size, expected, AGAIN)
+            return _content(path, file, shape)
     except OSError as error:
         raise unreadable(path, error) from None
 
 
-def _array(
-    path: Path, file: IO[bytes] | gzip.GzipFile, dimensions: int, at_most: int
-) -> NDArray[np.uint8]:
-    """The array in a file that holds so many bytes at most; it is read as far as it claims."""
-    magic, rest = bytes((0, 0, 8, dimensions)), 4 * dimensions
+def _unpacked(path: Path, packed: IO[bytes], dimensions: int, most: int) -> NDArray[np.uint8]:
+    """The array in a gzip file, which is unpacked as far as its header claims."""
+    try:
+        with gzip.GzipFile(fileobj=packed) as file:
+            shape, expected = _header(path, file, dimensions)
+            if expected > most:
+                raise DataError(
+                    f"{path} claims {expected:,} bytes, more than {most:,}, which is {RATIO} times "
+                    f"its size and {SMALL:,}: unpack it with gunzip if it is right"
+                )
+            return _content(path, file, shape)
+    except EOFError:
+        raise DataError(f"{path} is truncated: its gzip data has no end: {AGAIN}") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path} is corrupt: {error}: {AGAIN}") from None
+
+
+def _header(path: Path, file: File, dimensions: int) -> tuple[list[int], int]:
+    """The shape that a file claims, and the bytes that it has if that is so."""
+    magic = bytes((0, 0, 8, dimensions))
     start = file.read(4)
     if start != magic:
         raise DataError(
             f"{path} begins with {start.hex(' ') or 'nothing'}, not {magic.hex(' ')}: it is no "
             f"IDX file of {'pictures' if dimensions == 3 else 'labels'}; {AGAIN}"
         )
-    sizes = file.read(rest)
-    if len(sizes) < rest:
-        raise wrong_size(path, 4 + len(sizes), 4 + rest, AGAIN)
-    shape = [int.from_bytes(sizes[i : i + 4], "big") for i in range(0, rest, 4)]
-    expected = 4 + rest + prod(shape)
-    if expected > at_most and not isinstance(file, gzip.GzipFile):
-        raise wrong_size(path, at_most, expected, AGAIN)
-    if expected > at_most:
-        raise DataError(
-            f"{path} claims {expected:,} bytes, more than {at_most:,}, {RATIO} times its size and "
-            f"{SMALL:,}: unpack it with gunzip if it is right"
-        )
+    sizes = file.read(4 * dimensions)
+    length = len(magic) + 4 * dimensions
+    if len(magic + sizes) < length:
+        raise wrong_size(path, len(magic + sizes), length, AGAIN)
+    shape = [int.from_bytes(sizes[i : i + 4], "big") for i in range(0, 4 * dimensions, 4)]
+    return shape, length + prod(shape)
+
+
+def _content(path: Path, file: File, shape: list[int]) -> NDArray[np.uint8]:
+    """The rest of a file, which is as long as an array of this shape."""
     found = np.empty(shape, np.uint8)
     memory = found.reshape(-1).data
     while memory and (count := file.readinto(memory)):  # type: ignore[union-attr]
         memory = memory[count:]
     if memory:
-        raise wrong_size(path, expected - len(memory), expected, AGAIN)
+        raise wrong_size(path, found.size - len(memory), found.size, AGAIN)
     if file.read(1):
-        raise DataError(f"{path} is too long: more than {expected:,} bytes: {AGAIN}")
+        raise DataError(f"{path} is too long: more than {found.size:,} bytes of data: {AGAIN}")
     return found
