@@ -198,8 +198,8 @@ def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
         columns: how many ranks share one net.
 
     Raises:
-        DataError: the number of processes is no multiple of ``columns``, the variables that torchrun
-            sets are missing or wrong, or the others cannot be met.
+        DataError: the number of processes is no multiple of ``columns``, a variable that torchrun
+            sets is missing or wrong, or the others cannot be met.
     """
     processes = _variable("WORLD_SIZE", 1, MOST) if os.environ.get("WORLD_SIZE") else 1
     if processes % columns:
