@@ -41,13 +41,16 @@ def check_images(
     for (name, shape), image in zip(inputs, images, strict=True):
         if not isinstance(image, Tensor):
             raise TypeError(f"{net} takes {name} as a tensor, not {type(image).__name__}")
-        if tuple(image.shape[1:]) != shape or image.dim() == 0:
+        size = image.shape
+        if not size or size[1:] != shape:
             wanted = ", ".join(["N", *map(str, shape)])
-            given = ", ".join(map(str, image.shape))
+            given = ", ".join(map(str, size))
             raise ValueError(f"{net} takes {name} as [{wanted}], not [{given}]")
         if dtype is not None and image.dtype != dtype:
             raise TypeError(f"{net} is in {dtype}, and {name} in {image.dtype}")
-    batches = [len(image) for image in images]
+    if len(images) == 1:
+        return
+    batches = [image.shape[0] for image in images]
     if len(set(batches)) > 1:
         given = ", ".join(f"{n} for {name}" for n, (name, _) in zip(batches, inputs, strict=True))
         raise ValueError(f"{net} takes as many images for each input, not {given}")

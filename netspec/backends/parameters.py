@@ -142,7 +142,7 @@ class Parameters:
                     tensor.stride(),
                 )
             )
-        values = {name: tensor.detach().resolve_neg() for name, tensor in tensors.items()}
+        values = {name: tensor.detach() for name, tensor in tensors.items()}
         return Seen(mark, tuple(looks), tuple(storages)), values
 
     def check(self) -> dict[str, Tensor]:
