@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
+_active, _FAKE = torch._C._get_dispatch_mode, torch._C._TorchDispatchModeKey.FAKE
+
 Axes = tuple[tuple[int, int], ...]
 """The stride in elements and the size of each axis that is longer than one, by stride."""
 
@@ -29,6 +31,17 @@ def require_memory(x: object, what: str) -> Tensor:
             in blocks of a library, nested, or within a transform of ``torch.func``.
         ValueError: its storage is smaller than its sizes say.
     """
+    if type(x) is Tensor and not x.is_nested:
+        try:  # in a microsecond: it is done at each run
+            room, end = x.untyped_storage(), x.storage_offset() * x.itemsize + x.nbytes
+            if x.is_contiguous() and room.data_ptr() and end <= room.nbytes():
+                return x
+        except (RuntimeError, NotImplementedError):
+            pass
+    return _require_memory(x, what)
+
+
+def _require_memory(x: object, what: str) -> Tensor:
     if not isinstance(x, Tensor):
         raise TypeError(f"{what} is {type(x).__name__}: give a tensor")
     elements, start, room = 1, 0, 0
@@ -90,7 +103,7 @@ def address(x: object, what: str, dtype: torch.dtype, axes: Axes) -> int:
 
 def require_no_fake_mode() -> None:
     """Raise TypeError if tensors are fake at present: nothing would be computed, or kept."""
-    if torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None:
+    if _active(_FAKE) is not None:
         raise TypeError(
             "a compiled net runs in real memory: leave FakeTensorMode, or use netspec.reference"
         )
