@@ -89,7 +89,7 @@ def test_a_run_of_all_it_knows_is_given_nothing_more(trained: Path, tmp_path: Pa
         (["lenet5"], "say what to train, on what, and where"),
         (["--resume", "run", "--lr", "1"], "without --lr"),
         (["lenet5", "--resume", "run"], "without SPEC"),
-        (["lenet5", "--snapshots", "1,b"], "'b' is no epoch"),
+        (["lenet5", "--snapshots", "1,b"], "'b' is not a number from 0"),
     ],
 )
 def test_what_does_not_go_together(arguments: list[str], message: str) -> None:
