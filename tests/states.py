@@ -47,9 +47,11 @@ def _states(name: str) -> Iterator[tuple[str, str]]:
 
     import netspec
 
-    net = netspec.load(name)
     for command in ("check", "summary", "document"):
         yield command, _without_times(_printed(command, name, "--json"))
+    symbols = netspec.load(name).symbols
+    sizes = [word for symbol in symbols for word in ("--set", f"{symbol}=8")]
+    net = netspec.load(name, **dict.fromkeys(symbols, 8))
     yield "passes", _printed("compile", name, *_print_after())
     for device, dtype in PLANS:
         made = netspec.compile(net, device=device, dtype=getattr(torch, dtype)).lowered
@@ -58,7 +60,7 @@ def _states(name: str) -> Iterator[tuple[str, str]]:
         yield f"plan-{device}", json.dumps(made.plan.as_json(), indent=1)
     rows = [row.label for row in net.graph.rows.values() if row.stages and not row.is_inner]
     for place, row in {"first": rows[0], "last": rows[-1]}.items():
-        yield f"trace-{place}", _without_times(_printed("trace", name, row, "--json"))
+        yield f"trace-{place}", _without_times(_printed("trace", name, row, "--json", *sizes))
 
 
 def _print_after() -> list[str]:

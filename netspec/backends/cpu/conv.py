@@ -28,7 +28,7 @@ class OneDnnConv(Multiplying):
             weights,
             rows((op.count,), work.dtype) if op.bias else None,
             activations(work.batch, work.output, work.dtype),
-            steps=op.steps,
+            steps=op.stride,
             dilation=op.dilation,
             before=(down.before, right.before),
             after=(down.tail, right.tail),
@@ -42,7 +42,7 @@ class OneDnnConv(Multiplying):
 
     def dense_shape(self, work: Work) -> tuple[int, ...]:
         op = conv_of(work)
-        return op.count, op.channels_seen(work.inputs), *op.kernel.size
+        return op.count, op.channels_seen(work.inputs), *op.kernel
 
     def dense(self, work: Work, weight: Tensor) -> Tensor:
         return conv_of(work).dense(weight)

@@ -54,7 +54,7 @@ class MkldnnConv(_Mkldnn):
         reordered = torch.ops.mkldnn._reorder_convolution_weight(
             op.dense(held["weight"]).contiguous(memory_format=torch.channels_last),
             padding,
-            op.steps,
+            op.stride,
             op.dilation,
             op.groups,
             size,
@@ -72,7 +72,7 @@ class MkldnnConv(_Mkldnn):
         padding, _ = _padding(work)
         is_symmetric = symmetric(windows) is not None
         weight, bias = packed["weight"], packed.get("bias")
-        window = padding, list(op.steps), list(op.dilation), op.groups
+        window = padding, list(op.stride), list(op.dilation), op.groups
         activation = "relu" if isinstance(op, ConvRelu) else "none"
         convolve: Any = torch.ops.mkldnn._convolution_pointwise.default
         image, result = nchw(x[0]), nchw(y)
