@@ -25,7 +25,7 @@ from click.testing import CliRunner
 RENAMED: dict[str, str] = {}
 """Words of the saved texts that have another name now: the old one, then the new one."""
 
-MEASURED = {"seconds", "floor", "net", "time", "median_ms", "rounds"}
+MEASURED = {"seconds", "floor", "net", "others", "rounds"}
 """Keys of ``trace --json`` that hold measurements."""
 
 PLANS = (("cpu", "float32"), ("sm_90", "bfloat16"))
