@@ -16,6 +16,7 @@ from netspec.backends.cpu import CpuBackend
 from netspec.backends.lowered import lowered
 from netspec.backends.tuning import described
 from netspec.ops.conv import Conv
+from netspec.ops.maxpool import MaxPool
 from netspec.passes import merge_siblings
 from netspec.shapes import Kernel, Pair
 from tests.helpers import load_rows
@@ -154,6 +155,25 @@ def test_a_stride_behind_the_kernel_is_the_stride() -> None:
     assert (op.kernel, op.stride) == ((11, 11), (4, 4))
     assert Conv(kernel=Kernel(3, 3, 16, 2), count=8) == Conv(
         kernel=Kernel(3, 3), stride=(2, 2), count=8
+    )
+
+
+@pytest.mark.parametrize(
+    ("kernel", "pad", "sides"),
+    [
+        (Kernel(3, 5), "half", (1, 1, 2, 2)),
+        (Kernel(3, 5), "same", (1, 1, 2, 2)),
+        (Kernel(2, 4), "same", (0, 1, 1, 2)),
+    ],
+)
+def test_padding_that_no_size_decides_is_numbers_at_once(
+    kernel: Kernel, pad: str, sides: tuple[int, ...]
+) -> None:
+    assert Conv(kernel=kernel, count=1, pad=pad).pad == sides
+    assert MaxPool(kernel=kernel, pad=pad, round="ceil").pad == sides
+    is_fitting = pad == "same"  # so that nothing is left to round
+    assert MaxPool(kernel=kernel, pad=pad, round="ceil").round == (
+        "floor" if is_fitting else "ceil"
     )
 
 
