@@ -17,8 +17,9 @@ from netspec.backends.lowered import lowered
 from netspec.backends.tuning import described
 from netspec.ops.conv import Conv
 from netspec.ops.maxpool import MaxPool
-from netspec.passes import merge_siblings
+from netspec.passes import fuse_relu, merge_siblings
 from netspec.shapes import Kernel, Pair
+from netspec.views.graph import operator_text
 from tests.helpers import load_rows
 
 SIZE = 8, 8, 3
@@ -191,6 +192,13 @@ def test_padding_stays_a_word_until_the_sizes_are_known() -> None:
 def test_the_written_form_stays_with_the_stage() -> None:
     stage = load_rows("a: conv 3x3x3/2, 4, pad=same").graph.stage("a")
     assert stage.written == {"kernel": Kernel(3, 3, 3, 2), "count": 4, "pad": "same"}
+
+
+def test_a_pass_that_changes_an_operator_drops_how_it_was_written() -> None:
+    graph = load_rows("a: conv 1x1x3/1, 4 | relu").graph
+    assert fuse_relu.rewrite(graph) == 1
+    stage = graph.stage(graph.outputs[0])
+    assert operator_text(stage.op, stage.written) == "conv_relu 1x1, 4"
 
 
 def test_what_is_written_differently_computes_the_same() -> None:
