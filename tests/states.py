@@ -8,8 +8,8 @@ plan and the choices for the CPU and for sm_90, and ``trace --json`` of the firs
 without times and rates.  ``compare`` renames what is renamed, prints every difference that is
 left, and exits with 1 if there is one.
 
-Since 75c3a49 one thing differs: after a pass that changes an operator, its line has the shortest way
-to write it (``conv_relu 1x1, 64``), not that of the spec (``conv 1x1x192/1, 64``).
+Since 75c3a49 one thing differs: after a pass that changes an operator, its line has the shortest
+way to write it (``conv_relu 1x1, 64``), not that of the spec (``conv_relu 1x1x192/1, 64``).
 """
 
 from __future__ import annotations
