@@ -12,6 +12,7 @@ from typing import Any
 
 from netspec.backends.implementation import Implementation, Work
 from netspec.errors import DataError
+from netspec.members import table, text
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Choice:
             "candidates_ms": times,
         }
 
+
+CHOICES = table(text(100))
+"""The names of implementations by stage, as JSON has them."""
 
 Choices = dict[str, Choice]
 """By the name of the stage."""

@@ -11,7 +11,7 @@ from torch import fx, nn
 from netspec.backends.reference import Model, lower
 from netspec.compiler import random_images
 from netspec.errors import DataError
-from netspec.writing import write_whole
+from netspec.writing import write_named
 
 
 def export_onnx(model: Model, path: str | Path, *, batch: int | None = None) -> None:
@@ -20,7 +20,7 @@ def export_onnx(model: Model, path: str | Path, *, batch: int | None = None) -> 
     Raises:
         DataError: ONNX cannot say the net, or the file cannot be written.
     """
-    write_whole(Path(path), onnx_bytes(model, batch=batch))
+    write_named(Path(path), onnx_bytes(model, batch=batch))
 
 
 def onnx_bytes(model: Model, *, batch: int | None = None) -> bytes:
@@ -79,4 +79,4 @@ def export_pt2(model: Model, path: str | Path, *, batch: int | None = None) -> N
     )
     content = io.BytesIO()
     torch.export.save(program, content)
-    write_whole(Path(path), content.getvalue())
+    write_named(Path(path), content.getvalue())

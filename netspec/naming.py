@@ -42,9 +42,9 @@ to_folder train training type weight xpu zero_grad
 """
 
 _COMPILED = """
-_changing _differentiable _executor _held _names _outputs _own _pack _packed _rows _seen _unpack
-_versions _with_gradients as_reference canonical device is_trained is_unpacked lowered packed
-profile record refresh seconds
+_carried _changing _copied _differentiable _executor _held _hold _names _outputs _own _pack
+_packed _packed_of _require_all _rows _seen _state _unchanged _unpack _versions _with_gradients
+as_reference canonical device is_trained is_unpacked lowered packed profile record refresh seconds
 """
 
 _KEYWORDS = """

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import Module
 
 from netspec.backends.compiled import Compiled
 from netspec.backends.reference import Model
 from netspec.errors import DataError
+from netspec.graph import Graph
+from netspec.members import shown
 from netspec.naming import parameter_names
-from netspec.writing import replacing
+from netspec.reading import reason_of
+from netspec.tensors import Stored, opened_tensors, write_tensors
+from netspec.writing import followed, naming, replacing
 
 SHOWN_AT_MOST = 5
 
@@ -25,27 +28,63 @@ def load_weights(model: Compiled | Model, path: str | Path) -> None:
     Raises:
         DataError: the file cannot be read, or its names or shapes are not the model's.
     """
-    given, _ = read_tensors(path)
-    wanted = {name: held.shape for name, held, _ in parameter_names(model.net.graph)}
+    target = Path(path)
+    if target.is_symlink():  # a person may name a link; members of runs and artifacts are none
+        target = Path(os.path.realpath(target))
+    model.load_state_dict(read_weights(model.net.graph, target))
+
+
+def read_weights(graph: Graph, path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a net from a safetensors file, by name.
+
+    Names, types and shapes are checked before any tensor is read.
+
+    Raises:
+        DataError: the file cannot be read, or its names or shapes are not the net's.
+    """
+    with opened_tensors(path) as file:
+        require_tensors(
+            file.tensors,
+            {name: tuple(held.shape) for name, held, _ in parameter_names(graph)},
+            f"the weights in {path} are not this net's",
+        )
+        return file.read()
+
+
+def require_tensors(
+    given: Mapping[str, Stored],
+    wanted: Mapping[str, tuple[int, ...]],
+    message: str,
+    place: str = "the net",
+) -> None:
+    """Check that a file holds floating-point tensors of these names and shapes, and no others.
+
+    Args:
+        given: what the file holds.
+        wanted: shapes by name.
+        message: how the error begins.
+        place: what the wanted tensors are of.
+
+    Raises:
+        DataError: it does not; the message goes on with what differs, a line each.
+    """
     problems = [
-        f"{name}: {tensor.dtype} in the file, and weights are floating-point numbers"
-        for name, tensor in given.items()
-        if not tensor.dtype.is_floating_point
+        f"{shown(name)}: {stored.dtype} in the file, and weights are floating-point numbers"
+        for name, stored in given.items()
+        if not stored.dtype.is_floating_point
     ]
     problems += [f"missing: {name}" for name in wanted if name not in given]
-    problems += [f"not in the net: {name}" for name in given if name not in wanted]
+    problems += [f"not in {place}: {shown(name)}" for name in given if name not in wanted]
     problems += [
-        f"{name}: {list(given[name].shape)} in the file, {list(shape)} in the net"
+        f"{name}: {list(given[name].shape)} in the file, {list(shape)} in {place}"
         for name, shape in wanted.items()
-        if name in given and tuple(given[name].shape) != shape
+        if name in given and given[name].shape != shape
     ]
     if problems:
-        shown = problems[:SHOWN_AT_MOST]
-        if len(problems) > len(shown):
-            shown.append(f"... and {len(problems) - len(shown)} more")
-        listed = "\n  ".join(shown)
-        raise DataError(f"the weights in {path} are not this net's:\n  {listed}")
-    model.load_state_dict(given)
+        listed = problems[:SHOWN_AT_MOST]
+        if len(problems) > len(listed):
+            listed.append(f"... and {len(problems) - len(listed)} more")
+        raise DataError("\n  ".join([f"{message}:", *listed]))
 
 
 def save_weights(model: Module, path: str | Path) -> None:
@@ -54,7 +93,9 @@ def save_weights(model: Module, path: str | Path) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    save_tensors(model.state_dict(), path)
+    with naming(Path(path)):
+        target = followed(Path(path))
+    save_tensors(model.state_dict(), target)
 
 
 def save_tensors(
@@ -65,33 +106,8 @@ def save_tensors(
     Raises:
         DataError: the file cannot be written.
     """
-    whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     try:
-        with replacing(Path(path)) as temporary:
-            save_file(whole, temporary, dict(notes or {}))
-    except (SafetensorError, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"cannot write weights to {path}: {reason}") from None
-
-
-def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a safetensors file by name, and the texts beside them.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
-    except FileNotFoundError:
-        raise DataError(f"cannot read weights from {path}: there is no such file") from None
+        with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+            write_tensors(file, tensors, notes)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"cannot read weights from {path}: {reason}") from None
-    except (SafetensorError, ValueError) as error:
-        raise DataError(
-            f"cannot read weights from {path}: it is not a whole safetensors file ({error}); "
-            "a .pt or .pth file is a pickle: open it in PyTorch and save it with "
-            "netspec.save_weights"
-        ) from None
+        raise DataError(f"cannot write weights to {path}: {reason_of(error)}") from None

@@ -48,13 +48,6 @@ def test_a_pickle_of_a_net() -> None:
     assert net.totals == netspec.load(EARLIER / "small.net").totals
 
 
-@pytest.mark.parametrize("name", ["compiled", "reference"])
-def test_a_pickle_of_a_model(name: str) -> None:
-    model = pickle.loads((EARLIER / f"{name}.pickle").read_bytes())
-    with torch.inference_mode():
-        torch.testing.assert_close(model(images()), outputs(), rtol=0, atol=ROUNDING)
-
-
 def test_times_measured_of_operators_as_they_were_written_are_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

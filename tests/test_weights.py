@@ -69,7 +69,7 @@ def test_an_interrupted_save_leaves_the_old_file(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("netspec.weights.save_file", interrupted)
+    monkeypatch.setattr("netspec.weights.write_tensors", interrupted)
     with pytest.raises(KeyboardInterrupt):
         netspec.save_weights(netspec.compile("lenet5"), path)
     assert path.read_text() == "old"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hmac
+import os
 import re
+from collections.abc import Callable
+from functools import wraps
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from netspec.artifact.manifest import (
     MANIFEST,
@@ -28,6 +31,41 @@ if TYPE_CHECKING:
     from netspec.backends.compiled import Compiled
 
 
+Load = TypeVar("Load", bound=Callable[..., Any])
+
+ATTEMPTS = 5
+
+
+def _again_if_replaced(load: Load) -> Load:
+    """Return a function that reads an artifact again if another took its place meanwhile.
+
+    Members of two artifacts do not go together: their digests tell, and the second is whole.
+    """
+
+    @wraps(load)
+    def steady(path: str | Path, **options: Any) -> Any:
+        for _ in range(ATTEMPTS - 1):
+            before = _identity(path)
+            try:
+                return load(path, **options)
+            except DataError:
+                if _identity(path) == before:
+                    raise
+        return load(path, **options)
+
+    return cast(Load, steady)
+
+
+def _identity(path: str | Path) -> tuple[int, ...]:
+    """Return what differs between two folders or files that take the same place."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+@_again_if_replaced
 def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
     """Load a compiled net with its weights.
 
@@ -78,6 +116,7 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         return model
 
 
+@_again_if_replaced
 def load_kernels(path: str | Path, *, expect: str) -> dict[str, bytes]:
     """The compiled kernels of an artifact, by name.
 
@@ -91,6 +130,7 @@ def load_kernels(path: str | Path, *, expect: str) -> dict[str, bytes]:
         return _kernels(held, _manifest(held, expect))
 
 
+@_again_if_replaced
 def load_manifest(path: str | Path, *, expect: str | None = None) -> Manifest:
     """What an artifact says of itself; its other members are not read.
 

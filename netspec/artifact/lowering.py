@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from netspec.artifact.manifest import PLAN, Manifest, canonical, parsed
+from netspec.artifact.manifest import PLAN, Manifest, canonical
 from netspec.artifact.messages import AGAIN
 from netspec.backends.backend import Backend
 from netspec.backends.lowered import Lowered, lowered
+from netspec.choices import CHOICES
 from netspec.compiler import backend_of
 from netspec.errors import DataError
+from netspec.members import member, parsed
 from netspec.net import Net
 
 
@@ -39,10 +41,7 @@ def lowered_as(plan: bytes, net: Net, manifest: Manifest, backend: Backend) -> L
     """
     if net.name != manifest.name:
         raise DataError(f"its spec is of {net.name!r}, not of {manifest.name!r}: {AGAIN}")
-    stored = parsed(plan, PLAN)
-    choices = stored.get("choices") if isinstance(stored, dict) else None
-    if not isinstance(choices, dict) or not all(isinstance(c, str) for c in choices.values()):
-        raise DataError(f"{PLAN} has no choices: {AGAIN}")
+    choices = parsed(plan, PLAN, member("choices", CHOICES), AGAIN)
     by = manifest.made_by["netspec"]
     try:
         made = lowered(

@@ -8,11 +8,27 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import netspec
 from netspec.artifact.messages import AGAIN
 from netspec.errors import DataError
+from netspec.members import (
+    ANYTHING,
+    SCALAR,
+    SHA256,
+    TRUTH,
+    many,
+    matching,
+    member,
+    one_of,
+    optional,
+    parsed,
+    record,
+    table,
+    text,
+    whole,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -22,19 +38,11 @@ FORMAT = 1
 MANIFEST, ROOT = "manifest.json", "manifest.sha256"
 SPEC, PLAN, WEIGHTS = "spec.net", "plan.json", "weights.safetensors"
 
-DTYPES = {"float32": "F32", "float64": "F64", "bfloat16": "BF16", "float16": "F16"}
+DTYPES = ("float32", "float64", "bfloat16", "float16")
 """Types as PyTorch and as safetensors call them."""
 
-_WORDS = {
-    str: "a text",
-    int: "a whole number",
-    bool: "true or false",
-    dict: "an object",
-    list: "a list",
-}
-_FILE = re.compile(r"files/(0|[1-9][0-9]{0,4})\.net")
-
-T = TypeVar("T")
+FILE_MEMBER = r"files/(0|[1-9][0-9]{0,4})\.net"
+"""What the name of a member with the text of another file of the net matches."""
 
 
 def file_member(number: int) -> str:
@@ -124,36 +132,17 @@ class Manifest:
         Raises:
             DataError: it is no manifest of this format.
         """
-        given = _parsed(data)
-        number = _field(given, "format", int)
+        number = parsed(data, MANIFEST, member("format", whole()), AGAIN)
         if number > FORMAT:
-            maker = _field(_field(given, "made_by", dict), "netspec", str)
+            made_by = member("made_by", member("netspec", VERSION))
+            maker = parsed(data, MANIFEST, made_by, AGAIN)
             raise DataError(
-                f"it has format {number} of netspec {_version(maker)}, and netspec "
+                f"it has format {number} of netspec {maker}, and netspec "
                 f"{netspec.__version__} reads format {FORMAT}: install that version, or {AGAIN}"
             )
         if number != FORMAT:
             raise DataError(f"it has format {number}, which is not read any more: {AGAIN}")
-        made = cls(
-            name=_field(given, "name", str),
-            made_by=_made_by(given),
-            settings=_settings(given),
-            asked=tuple(
-                Asked(*(_field(one, key, str) for key in ("by", "wrote", "member")))
-                for one in _field(given, "asked", list)
-            ),
-            target=_field(given, "target", str),
-            dtype=_field(given, "dtype", str),
-            batch=_field(given, "batch", int),
-            trained=_field(given, "trained", bool),
-            kernels=tuple(
-                _is(one, "an entry of `kernels`", str) for one in _field(given, "kernels", list)
-            ),
-            members={
-                name: Member(_field(one, "sha256", str), _field(one, "size", int))
-                for name, one in _field(given, "members", dict).items()
-            },
-        )
+        made = parsed(data, MANIFEST, KIND, AGAIN)
         made._check()
         if made.as_bytes() != data:
             raise _malformed("it is not written as netspec writes it")
@@ -161,25 +150,16 @@ class Manifest:
 
     def _check(self) -> None:
         """Raise DataError for values that no manifest has."""
-        if self.dtype not in DTYPES:
-            raise _malformed(f"`dtype` is not one of {', '.join(DTYPES)}")
-        if not re.fullmatch(r"[a-z0-9_]{1,32}", self.target):
-            raise _malformed("`target` is not the name of a backend")
-        if not 1 <= self.batch <= 100_000:
-            raise _malformed("`batch` is not a number of images from 1 to 100,000")
         if list(self.kernels) != sorted(set(self.kernels)):
             raise _malformed("`kernels` are not sorted, or twice there")
         files = {one.member for one in self.asked}
-        if not all(map(_FILE.fullmatch, files)) or any(
+        if not all(re.fullmatch(FILE_MEMBER, name) for name in files) or any(
             one.by not in {SPEC, *files} for one in self.asked
         ):
             raise _malformed("`asked` names what is no file of the net")
         compiled = map(kernel_member, range(len(self.kernels)))
         if {*self.members} != {SPEC, PLAN, WEIGHTS, *files, *compiled}:
             raise _malformed("`members` are not those of an artifact with these files and kernels")
-        for name, member in self.members.items():
-            if not re.fullmatch(r"[0-9a-f]{64}", member.sha256):
-                raise _malformed(f"the digest of {name} cannot be one")
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -202,18 +182,6 @@ def canonical(data: Any) -> bytes:
     return json.dumps(data, indent=1, sort_keys=True).encode() + b"\n"
 
 
-def parsed(data: bytes, name: str) -> Any:
-    """JSON from outside.
-
-    Raises:
-        DataError: it is none, or nested too deeply.
-    """
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        raise DataError(f"{name} is not JSON that netspec wrote: {AGAIN}") from None
-
-
 def versions() -> dict[str, str | None]:
     """Versions of what an artifact depends on."""
     import torch
@@ -225,50 +193,39 @@ def versions() -> dict[str, str | None]:
         return found | {"triton": None}
 
 
-def claimed_members(data: bytes) -> set[str] | None:
-    """The members that a manifest of any format tells; None if it is no manifest."""
-    given = parsed(data, MANIFEST)
-    if not isinstance(given, dict) or type(given.get("format")) is not int:
-        return None
-    members = given.get("members")
-    return {*members} if isinstance(members, dict) else None
+def claimed_members(data: bytes) -> set[str]:
+    """The members that a manifest of any format tells.
+
+    Raises:
+        DataError: it is no manifest.
+    """
+    parsed(data, MANIFEST, member("format", whole()), AGAIN)
+    return {*parsed(data, MANIFEST, member("members", table(ANYTHING)), AGAIN)}
 
 
 def _malformed(what: str) -> DataError:
     return DataError(f"{MANIFEST}: {what}; {AGAIN}")
 
 
-def _parsed(data: bytes) -> dict[str, Any]:
-    return _is(parsed(data, MANIFEST), "it", dict)
+def _manifest(format: int, **members: Any) -> Manifest:
+    return Manifest(**members)
 
 
-def _field(given: Any, key: str, kind: type[T]) -> T:
-    if not isinstance(given, dict) or key not in given:
-        raise _malformed(f"`{key}` is missing")
-    return _is(given[key], f"`{key}`", kind)
+VERSION = matching("[0-9A-Za-z.+!_-]{1,64}", "a version")
 
-
-def _is(value: Any, what: str, kind: type[T]) -> T:
-    if type(value) is not kind:  # a bool is no number here
-        raise _malformed(f"{what} is not {_WORDS[kind]}")
-    return value
-
-
-def _made_by(given: dict[str, Any]) -> dict[str, str | None]:
-    found = _field(given, "made_by", dict)
-    if {*found} != {"netspec", "torch", "triton"}:
-        raise _malformed("`made_by` does not give the versions of netspec, torch and triton")
-    return {package: None if was is None else _version(was) for package, was in found.items()}
-
-
-def _version(text: Any) -> str:
-    if not isinstance(text, str) or not re.fullmatch(r"[0-9A-Za-z.+!_-]{1,64}", text):
-        raise _malformed("a version in `made_by` cannot be one")
-    return text
-
-
-def _settings(given: dict[str, Any]) -> dict[str, str | int | float | bool]:
-    found = _field(given, "settings", dict)
-    if not all(isinstance(value, str | int | float | bool) for value in found.values()):
-        raise _malformed("`settings` are not texts and numbers")
-    return found
+KIND = record(
+    _manifest,
+    format=whole(FORMAT, FORMAT),
+    name=text(),
+    made_by=record(
+        dict, netspec=optional(VERSION), torch=optional(VERSION), triton=optional(VERSION)
+    ),
+    settings=table(SCALAR),
+    asked=many(record(Asked, by=text(), wrote=text(), member=text())),
+    target=matching("[a-z0-9_]{1,32}", "the name of a backend"),
+    dtype=one_of(*DTYPES),
+    batch=whole(1, 100_000),
+    trained=TRUTH,
+    kernels=many(text()),
+    members=table(record(Member, sha256=SHA256, size=whole(0))),
+)

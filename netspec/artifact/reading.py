@@ -14,6 +14,8 @@ from typing import BinaryIO, NamedTuple
 from netspec.artifact.manifest import MANIFEST
 from netspec.artifact.messages import AGAIN
 from netspec.errors import DataError
+from netspec.reading import fill
+from netspec.reading import opened as plain_file
 
 SUFFIX = ".netspec"
 """How the name of an artifact ends that is a single file."""
@@ -59,24 +61,11 @@ def opened(place: Place) -> Iterator[BinaryIO]:
     """A member, to be read from its beginning.
 
     Raises:
-        OSError: it cannot be opened, or has become a link meanwhile.
+        OSError: it cannot be opened, or has become something else than a plain file meanwhile.
     """
-    # nor is it waited for the other end of a pipe
-    flags = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK"))
-    with open(
-        place.path, "rb", buffering=0, opener=lambda path, mode: os.open(path, mode | flags)
-    ) as file:
+    with plain_file(place.path) as file:
         file.seek(place.start)
         yield file
-
-
-def fill(file: BinaryIO, memory: memoryview) -> None:
-    """Read as many bytes as there is memory for; EOFError if there are fewer."""
-    while memory:
-        count = file.readinto(memory)  # type: ignore[attr-defined]
-        if not count:
-            raise EOFError
-        memory = memory[count:]
 
 
 def content(held: Places, name: str) -> bytearray:

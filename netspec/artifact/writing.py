@@ -6,7 +6,6 @@ import ctypes
 import os
 import shutil
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import IO
 from netspec.artifact.manifest import MANIFEST, ROOT, Member, claimed_members
 from netspec.artifact.reading import SUFFIX, content, places, plain_entry
 from netspec.errors import DataError
+from netspec.writing import NEW, OLD, beside, descriptor_of, followed, replacing, sync_folder
 
 LARGEST_FILE = 2**31 - 2**24
 """Bytes of members in a single file: beyond 2 GiB a zip is written differently."""
@@ -32,34 +32,30 @@ Put = Callable[[str, Pieces], Member]
 def written(path: Path) -> Iterator[Put]:
     """Write a folder, or a file if the path ends in ``.netspec``; it appears once all is written.
 
-    A link goes on leading to it.
+    It is a path that a person named: a link is followed.
 
     Raises:
         DataError: what is there already is not to be replaced.
         OSError: it cannot be written.
     """
-    target = Path(os.path.realpath(path))
-    is_file = path.suffix == SUFFIX
-    if not is_file:
-        _require_replaceable(target)
-    elif target.exists():
-        target.open("r+b").close()  # who may not write a file may still put another in its place
-    beside = Path(tempfile.mkdtemp(prefix=".netspec-", dir=target.parent))
-    try:
-        new = beside / "new"
-        if is_file:
-            with zipfile.ZipFile(new, "x") as archive:
-                yield lambda name, pieces: _entry(archive, name, pieces)
-            if target.exists():
-                shutil.copymode(target, new)
-            os.replace(new, target)
-        else:
-            new.mkdir()
-            yield lambda name, pieces: _file(new / name, pieces)
-            _swap(new, target, beside / "old")
-    finally:
-        if target.exists() or not (beside / "old").exists():  # else nothing is left but the old one
-            shutil.rmtree(beside, ignore_errors=True)
+    if descriptor_of(path) is not None:
+        raise DataError(f"an artifact is a folder, or a file that ends in {SUFFIX}: name one")
+    target = followed(path)
+    if path.suffix == SUFFIX:
+        with replacing(target) as new, zipfile.ZipFile(new, "w") as archive:
+            yield lambda name, pieces: _entry(archive, name, pieces)
+        return
+    _require_replaceable(target)
+    with beside(target) as folder:
+        new = folder / NEW
+        new.mkdir()
+        yield lambda name, pieces: _file(new / name, pieces)
+        if target.exists():
+            shutil.copymode(target, new)
+        for inner in (*filter(Path.is_dir, new.iterdir()), new):
+            sync_folder(inner)
+        _swap(new, target, folder / OLD)
+        sync_folder(target.parent)
 
 
 def _require_replaceable(target: Path) -> None:
@@ -91,6 +87,7 @@ def _swap(new: Path, target: Path, old: Path) -> None:
         if old.exists() and not target.exists():
             os.replace(old, target)
         raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -106,7 +103,10 @@ def _exchange(one: Path, other: Path) -> bool:
 def _file(path: Path, pieces: Pieces) -> Member:
     path.parent.mkdir(exist_ok=True)
     with path.open("xb") as file:
-        return _write(file, pieces)
+        member = _write(file, pieces)
+        file.flush()
+        os.fsync(file.fileno())
+    return member
 
 
 def _entry(archive: zipfile.ZipFile, name: str, pieces: Pieces) -> Member:

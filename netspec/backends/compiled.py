@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager, suppress
+from copy import deepcopy
 from threading import RLock
 from time import perf_counter
 from typing import Any
@@ -19,11 +21,20 @@ from netspec.backends.images import (
     check_out,
     input_shapes,
     output_shapes,
-    wants_gradients,
 )
+from netspec.backends.loading import Before, Messages, complex_ones, fitting, keep_as_they_are
 from netspec.backends.lowered import Lowered, lowered
-from netspec.backends.packed import Copied, Packed
+from netspec.backends.packed import Copied, Packed, State
+from netspec.backends.parameters import Parameters, Seen
 from netspec.backends.reference import Model, lower
+from netspec.backends.transforms import (
+    needs_operations,
+    outside_transforms,
+    refuse_export,
+    refuse_recording,
+    refuse_vmap,
+    run_eagerly,
+)
 from netspec.naming import parameter_names
 from netspec.net import Net
 from netspec.passes import TRAINING, optimise
@@ -35,15 +46,24 @@ class Compiled(Module):
     ``model(images)`` takes and returns what :class:`netspec.Model` does, and ``state_dict()`` has
     the same names and values.  In evaluation mode, which a new model is in, the plan runs, on
     parameters packed as its steps want them; there is no second copy until somebody asks for
-    parameters.  In training mode the parameters are the spec's own; they are packed again for
-    evaluation once they have changed.
+    parameters.  In training mode the parameters are the spec's own.
 
     Outputs have no gradients in evaluation mode, unless an image requires them, and share no
-    memory with images, parameters or each other.  Threads may run it at the same time.  On the CPU
-    any batch runs; the memory for the four sizes of batch that ran last is kept.
+    memory with images, parameters or each other.  Threads may run it at the same time, also while
+    another one loads: each run has the old parameters or the new ones.  On the CPU any batch runs;
+    the memory for the four sizes of batch that ran last is kept.
 
-    Parameters that are changed in place, or replaced, count from the next call on; a change that
-    PyTorch keeps no record of, through ``.data`` or NumPy, counts after ``model.eval()``.
+    Parameters that are changed in place or replaced, in whatever way, and those that an optimiser
+    stepped, count from the next call on.  PyTorch keeps no record of a change of values through
+    ``.data``, NumPy, DLPack, a storage or a collective: call ``model.eval()`` after one.
+
+    ``load_state_dict`` loads everything or, if it raises, nothing.  New packed parameters are
+    complete before the old ones go, so both are in memory for a moment; where the spec's own are
+    held, a copy of them is.
+
+    Where a call is differentiated (``torch.func``, ``forward_ad``) or transformed, the plain net
+    runs.  What records PyTorch's operations (``torch.jit.trace``, ``make_fx``, ``torch.export``,
+    ``FakeTensorMode``) is refused: it takes ``model.as_reference()``.
 
     Attributes:
         net: the checked net.
@@ -67,13 +87,12 @@ class Compiled(Module):
         self._inputs, self._outputs = input_shapes(net.graph), output_shapes(net.graph)
         self._names = order_of_names(net.graph)
         self._rows = {name.partition(".")[0] for name in self._names}
-        self._own: list[tuple[str, Module, str]] = []
-        self._seen: tuple[int, ...] = ()
+        self._own: Parameters | None = None
         self._with_gradients: dict[bool, fx.GraphModule] = {}
         self._changing = RLock()
         started = perf_counter()
         self.is_trained = False
-        self._pack(tensors)
+        self._state = self._packed_of(tensors)
         self.seconds = {**lowered.seconds, "pack": perf_counter() - started}
         self.training = False
 
@@ -96,23 +115,32 @@ class Compiled(Module):
             out: tensors that the outputs are written to, instead of new ones; not while training.
 
         Raises:
-            ValueError: sizes are not the net's, or ``out`` is given where gradients are.
+            ValueError: sizes are not the net's, a parameter is missing or of another size, or
+                ``out`` is given where gradients are.
             TypeError: a type is not the model's.
+            RuntimeError: PyTorch's operations are recorded, of which there are none to see.
         """
-        if torch.compiler.is_exporting():
-            raise RuntimeError("a compiled net cannot be exported: export netspec.reference(net)")
+        if torch.compiler.is_compiling():
+            refuse_export(self.net.name)
+            if not self.training:
+                return run_eagerly(self, images, out)
+        elif not self.training:
+            refuse_recording(self.net.name, *images)
         check_images(self.net.name, self._inputs, self.lowered.dtype, images)
         given = None if out is None else (out,) if isinstance(out, Tensor) else tuple(out)
         if given is not None:
             check_out(self.net.name, self._outputs, self.lowered.dtype, len(images[0]), given)
-        if self.training or wants_gradients(images):
+        if self.training or needs_operations(images):
             if given is not None:
                 raise ValueError(f"{self.net.name} writes to out= where no gradients are asked for")
+            if not torch.compiler.is_compiling():
+                refuse_vmap(self.net.name, images)
             return self._differentiable()(*images)
         return one_or_all(self.refresh()(*images, out=given))
 
     def profile(self, *images: Tensor) -> list[Timed]:
         """Run once in evaluation mode, and time every step of the plan."""
+        refuse_recording(self.net.name, *images)
         check_images(self.net.name, self._inputs, self.lowered.dtype, images)
         return self.refresh().profile(*images)
 
@@ -138,11 +166,17 @@ class Compiled(Module):
                 self._with_gradients[mode] = self.record(
                     lower(graph, training=mode, meaning=self.lowered.backend.meaning)
                 )
-            return self._with_gradients[mode]
+        self._require_all()
+        return self._with_gradients[mode]
+
+    def _require_all(self) -> None:
+        if self._own is not None:
+            self._own.require_all()
 
     def record(self, lowered: fx.Graph) -> fx.GraphModule:
         """A module that runs recorded operations on the spec's parameters, held from now on."""
         self._unpack()
+        self._require_all()
         module = fx.GraphModule(self, lowered, self.net.name)
         module._modules = self._modules  # so that a parameter that is replaced is so there as well
         return module
@@ -152,59 +186,66 @@ class Compiled(Module):
     @property
     def is_unpacked(self) -> bool:
         """Whether the spec's own parameters are held, beside the packed ones."""
-        return bool(self._own)
+        return self._own is not None
 
     @property
     def packed(self) -> Packed:
         """The parameters as the steps of the plan want them."""
-        return self._packed
+        return self._state.packed
 
     def refresh(self) -> Executor:
         """What runs the plan, with parameters packed again if somebody changed them."""
+        if self._own is None:
+            return self._state.executor
         with self._changing:
-            if self._seen != self._versions():
-                self._pack(self._held())
-            return self._executor
+            if not self._own.are(self._state.seen):
+                seen, values = self._own.read()
+                self._state = self._packed_of(self._copied(values), seen)
+            return self._state.executor
 
-    def _pack(self, tensors: dict[str, Tensor]) -> None:
+    @contextmanager
+    def _unchanged(self) -> Iterator[tuple[Executor, Packed]]:
+        """What runs the plan, and its packed parameters, which stay what they are meanwhile."""
+        with self._changing, torch.inference_mode(False):
+            yield self.refresh(), self._state.packed
+
+    def _packed_of(self, tensors: dict[str, Tensor], seen: Seen | None = None) -> State:
+        refuse_recording(self.net.name)
         with torch.inference_mode(False):
-            self._packed = Packed(self.lowered, tensors, is_kept=not self.is_unpacked)
-        self._executor = self._packed.executor()
-        self._seen = self._versions()
+            packed = Packed(self.lowered, tensors, is_kept=not self.is_unpacked)
+            return State(packed, packed.executor(), seen)
+
+    def _copied(self, tensors: dict[str, Tensor]) -> Copied:
+        return Copied(tensors, self.lowered.dtype, self.device)
 
     def canonical(self) -> dict[str, Tensor]:
         """Copies of the spec's parameters and buffers, in the order of a state dict."""
+        refuse_recording(self.net.name)
         with self._changing:
-            if self.is_unpacked:
-                return {name: tensor.clone() for name, tensor in self._held().items()}
-            found = self._packed.unpacked()
-        return {name: found[name] for name in self._names}
-
-    def _held(self) -> dict[str, Tensor]:
-        held = {name: getattr(module, last).detach() for name, module, last in self._own}
-        for name, tensor in held.items():
-            if tensor.dtype != self.lowered.dtype:
-                wanted = f"{self.net.name} is compiled for {self.lowered.dtype}"
-                raise TypeError(f"{name} has become {tensor.dtype}, and {wanted}")
-        return held
+            if self._own is not None:
+                values = self._own.read()[1]
+                return {name: values[name].clone() for name in self._names}
+            unpacked = self._state.packed.unpacked()
+        return {name: unpacked[name] for name in self._names}
 
     def _unpack(self) -> None:
         """Hold the parameters of the spec from now on."""
-        with self._changing, torch.inference_mode(False):
-            if self.is_unpacked:
+        with self._changing:
+            if self.is_unpacked or not self._names:
                 return
-            root, own = Module(), self.canonical()
-            furnish(root, self.net.graph, own)
-            self._modules.update(root._modules)
-            paths = [(name, *name.rpartition(".")) for name in own]
-            self._own = [(name, root.get_submodule(path), last) for name, path, _, last in paths]
-            self._packed.kept.clear()
-            self._seen = self._versions()
+            root = Module()
+            with outside_transforms():
+                furnish(root, self.net.graph, self.canonical())
+            root.train(self.training)
+            self._hold({**self._modules, **root._modules})
 
-    def _versions(self) -> tuple[int, ...]:
-        """Something that changes whenever a parameter does."""
-        found = (getattr(module, last) for _, module, last in self._own)
-        return tuple(number for t in found for number in (t.data_ptr(), t._version))
+    def _hold(self, modules: dict[str, Module | None]) -> None:
+        """Hold parameters in modules; their values are the packed ones."""
+        own = Parameters(modules, self.net, self.lowered.dtype, self.device)
+        before = self._state
+        after = before._replace(seen=own.read()[0])
+        self.__dict__.update(_modules=modules, _own=own, _state=after)  # all at once
+        before.packed.kept.clear()
 
     def __getattr__(self, name: str) -> Any:
         """``model.C3.weight``: the parameters of the spec, which are held from now on."""
@@ -216,15 +257,29 @@ class Compiled(Module):
         self._unpack()
         return super().__getattr__(name)
 
-    def train(self, mode: bool = True) -> Compiled:
-        """Switch to training, with dropout and heads, or back to inference."""
-        if mode:
+    def __setattr__(self, name: str, value: Any) -> None:
+        """``model.C3 = module`` replaces parameters, which are held from now on."""
+        if name in self.__dict__.get("_rows", ()):
             self._unpack()
-            self.is_trained = True
-        self._seen = ()  # whatever happened to parameters that are held, they are packed again
-        if self.is_unpacked:
-            super().train(mode)
-        self.training = mode
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """``del model.C3`` removes parameters, which are held from now on."""
+        if name in self._rows:
+            self._unpack()
+        super().__delattr__(name)
+
+    def train(self, mode: bool = True) -> Compiled:
+        """Switch to training, with dropout and heads, or back to inference: parameters that are
+        held are packed again before the next run, whatever happened to them."""
+        with self._changing:
+            if mode:
+                self._unpack()
+            if self._own is not None:
+                self._own.touch()
+                for child in super().children():
+                    child.train(mode)
+            self.__dict__.update(training=mode, is_trained=self.is_trained or mode)
         return self
 
     def named_modules(self, *given: Any, **named: Any) -> Iterator[tuple[str, Module]]:
@@ -238,41 +293,51 @@ class Compiled(Module):
         self._unpack()
         return super().named_children()
 
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load parameters by name: all of them or, if anything is raised, none."""
+        refuse_recording(self.net.name)
+        with self._changing:
+            state, is_trained = self._state, self.is_trained
+            before = Before(self)
+            try:
+                return super().load_state_dict(state_dict, strict, assign)
+            except BaseException:
+                before.restore()
+                self.__dict__.update(_state=state, is_trained=is_trained)
+                raise
+
     def _load_from_state_dict(
         self,
-        state_dict: Mapping[str, Any],
+        state_dict: MutableMapping[str, Any],
         prefix: str,
-        local_metadata: Any,
+        local_metadata: Mapping[str, Any],
         strict: bool,
         missing_keys: list[str],
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
         """Pack the tensors of a state dict, without holding them; messages are PyTorch's."""
-        rest = strict, missing_keys, unexpected_keys, error_msgs
+        rest = missing_keys, unexpected_keys, error_msgs
         with self._changing:
-            if self.is_unpacked:
-                self.is_trained = True
-                super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+            if not self.is_unpacked:
+                shapes = {name: held.shape for name, held, _ in parameter_names(self.net.graph)}
+                tensors = fitting(state_dict, prefix, shapes, Messages(*rest))
+                if tensors:
+                    others = {} if len(tensors) == len(shapes) else self.canonical()
+                    state = self._packed_of(self._copied(others | tensors))
+                    self.__dict__.update(_state=state, is_trained=True)
                 return
-            given = {k.removeprefix(prefix): k for k in state_dict if k.startswith(prefix)}
-            shapes = {name: held.shape for name, held, _ in parameter_names(self.net.graph)}
-            missing_keys += [prefix + name for name in shapes if strict and name not in given]
-            unexpected_keys += [key for name, key in given.items() if strict and name not in shapes]
-            found = {name: state_dict[given[name]] for name in shapes if name in given}
-            wrong = [
-                f"size mismatch for {prefix}{name}: copying a param with shape {tensor.shape} from "
-                f"checkpoint, the shape in current model is {torch.Size(shapes[name])}."
-                for name, tensor in found.items()
-                if tensor.shape != shapes[name]
-            ]
-            error_msgs += wrong
-            if found and not wrong:
-                self.is_trained = True
-                others = {} if len(found) == len(shapes) else self.canonical()
-                if not others:  # let go of what is packed, or there would be two for a while
-                    del self._packed, self._executor
-                self._pack(Copied(others | found, self.lowered.dtype))
+            error_msgs += complex_ones(state_dict, prefix)
+            if prefix:  # inside another module, whose load would set one parameter after another
+                own = {k.removeprefix(prefix): v for k, v in state_dict.items()}
+                is_assigned = local_metadata.get("assign_to_params_buffers", False)
+                with suppress(RuntimeError):  # which the modules inside say again
+                    self.load_state_dict(own, strict=False, assign=is_assigned)
+                keep_as_they_are(state_dict, self.state_dict(prefix=prefix, keep_vars=True))
+            super()._load_from_state_dict(state_dict, prefix, dict(local_metadata), strict, *rest)
+            self.is_trained = True
 
     def _save_to_state_dict(
         self, destination: dict[str, Any], prefix: str, keep_vars: bool
@@ -284,29 +349,52 @@ class Compiled(Module):
         probe = torch.empty(0, dtype=self.lowered.dtype, device=self.lowered.backend.device)
         moved = fn(probe)
         if (moved.dtype, moved.device) != (probe.dtype, probe.device):
-            raise RuntimeError(
-                f"{self.net.name} is compiled for {self.lowered.backend.name} and "
-                f"{self.lowered.dtype}: compile it again with another device= or dtype="
+            wanted = (
+                f"{self.net.name} is compiled for {self.lowered.backend.name} and {probe.dtype}"
             )
+            raise RuntimeError(f"{wanted}: compile it again with another device= or dtype=")
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
-        copied = Compiled(self.net, self.lowered, self.canonical()).train(self.training)
-        copied.is_trained = self.is_trained
+        with self._changing:
+            copied = Compiled(self.net, self.lowered, self.canonical())
+            memo[id(self)] = copied
+            copied.__dict__.update(deepcopy(self._carried(), memo))
+            if self.is_unpacked:
+                copied._hold(copied._modules)
         return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
         made = self.lowered
         chosen = {stage: choice.implementation for stage, choice in made.choices.items()}
         how = (made.backend, made.dtype, made.batch, chosen)
-        return _restore, (self.net, how, self.canonical(), self.training, self.is_trained)
+        with self._changing:
+            tensors = None if self.is_unpacked else self.canonical()
+            return _restored, (self.net, how, tensors, self._modules), self._carried()
+
+    def _carried(self) -> dict[str, Any]:
+        """What a copy has as well: modules, hooks, modes, and what the user set."""
+        return {name: value for name, value in self.__dict__.items() if name not in _APART}
 
 
-def _restore(
-    net: Net, how: tuple[Any, ...], tensors: dict[str, Tensor], training: bool, is_trained: bool
+_APART = {
+    *("net", "lowered", "seconds", "_inputs", "_outputs", "_names", "_rows"),
+    *("_own", "_state", "_with_gradients", "_changing"),
+}
+"""What a copy makes for itself, of its net and its parameters."""
+
+
+def _restored(
+    net: Net,
+    how: tuple[Any, ...],
+    tensors: dict[str, Tensor] | None,
+    modules: dict[str, Module | None],
 ) -> Compiled:
     backend, dtype, batch, given = how
     made = lowered(net.graph, backend, dtype=dtype, batch=batch, given=given)
-    model = Compiled(net, made, tensors).train(training)
-    model.is_trained = is_trained
+    if tensors is not None:
+        return Compiled(net, made, tensors)
+    own = Parameters(modules, net, dtype, torch.device(backend.device))
+    model = Compiled(net, made, {name: tensor.clone() for name, tensor in own.read()[1].items()})
+    model._hold(modules)
     return model

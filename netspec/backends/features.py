@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, fx
 from torch.nn import Module
 
 from netspec.backends.backend import Executor
-from netspec.backends.images import check_images, wants_gradients
+from netspec.backends.images import check_images
 from netspec.backends.lowered import lowered
-from netspec.backends.packed import Packed
 from netspec.backends.reference import lower
+from netspec.backends.transforms import needs_operations, refuse_recording, refuse_vmap
 
 if TYPE_CHECKING:
     from netspec.backends.compiled import Compiled
@@ -47,16 +46,18 @@ class Features(Module):
             for name in names
             if whole.graph.value_of(name) is None
         ]
-        self._made: tuple[Packed, Executor] | None = None
-        """What runs, and the packed parameters that it was made of."""
+        self._made: tuple[Executor, Executor] | None = None
+        """What runs the model, and what runs these rows with the same packed parameters."""
         self._with_gradients: fx.GraphModule | None = None
         self.eval()
 
     def forward(self, *images: Tensor) -> Any:
         """The activation, or a tuple of them."""
         (model,) = self._of
+        refuse_recording(model.net.name, *images)
         check_images(model.net.name, model._inputs, self.lowered.dtype, images)
-        if wants_gradients(images):
+        if needs_operations(images):
+            refuse_vmap(model.net.name, images)
             if self._with_gradients is None:
                 meaning = self.lowered.backend.meaning
                 recorded = lower(model.net.graph, outputs=self._names, meaning=meaning)
@@ -66,11 +67,10 @@ class Features(Module):
 
     def _executor(self) -> Executor:
         (model,) = self._of
-        model.refresh()
-        shared, made = model.packed, self._made
-        if made is None or made[0] is not shared:
-            with torch.inference_mode(False):
-                made = shared, shared.executor_of(self.lowered, model.canonical)
+        whole, made = model.refresh(), self._made
+        if made is None or made[0] is not whole:
+            with model._unchanged() as (whole, packed):
+                made = whole, packed.executor_of(self.lowered, model.canonical)
             self._made = made  # both at once, for threads that run it at the same time
         return made[1]
 

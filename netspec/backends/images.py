@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from netspec.backends.gate import require_apart, require_memory
 from netspec.graph import Graph
 
 Inputs = tuple[tuple[str, tuple[int, ...]], ...]
@@ -52,26 +53,26 @@ def check_images(
         raise ValueError(f"{net} takes as many images for each input, not {given}")
 
 
-def wants_gradients(images: Sequence[Tensor]) -> bool:
-    """Whether gradients with respect to an image are asked for."""
-    return torch.is_grad_enabled() and any(image.requires_grad for image in images)
-
-
 def check_out(
     net: str, outputs: Inputs, dtype: torch.dtype, batch: int, out: Sequence[Tensor]
 ) -> None:
     """Refuse what the outputs of a batch cannot be written to.
 
     Raises:
-        ValueError: there are too many or too few, or their sizes are not the outputs'.
-        TypeError: one is of another type than the model.
+        ValueError: there are too many or too few, their sizes are not the outputs', or elements of
+            them share memory.
+        TypeError: one is no tensor, has no memory, or is of another type than the model.
     """
     if len(out) != len(outputs):
         wanted = ", ".join(name for name, _ in outputs)
         raise ValueError(f"{net} gives {wanted}, and out= has {len(out)} tensors")
     for (name, shape), place in zip(outputs, out, strict=True):
+        require_memory(place, f"out= for {name}")
         if tuple(place.shape) != (batch, *shape):
             wanted, given = (", ".join(map(str, size)) for size in ((batch, *shape), place.shape))
             raise ValueError(f"{net} gives {name} as [{wanted}], and out= is [{given}]")
         if place.dtype != dtype:
             raise TypeError(f"{net} is in {dtype}, and out= in {place.dtype}")
+    require_apart(
+        [(f"out= for {name}", place) for (name, _), place in zip(outputs, out, strict=True)]
+    )

@@ -7,21 +7,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from netspec.backends.gate import require_memory, require_no_fake_mode
 from netspec.plan import Plan, Slot
 
 
 class Memory:
     """An arena of ``plan.arena`` elements an image, buffers at the plan's offsets times the batch.
 
+    Args:
+        plan: which buffers there are.
+        batch: for how many images.
+        arena: ``plan.arena * batch`` elements, zeros: what no step writes is never NaN.
+
     Attributes:
         slots: maps [N, H, W, C], perhaps slices of channels, and vectors [N, C].
     """
 
-    def __init__(
-        self, plan: Plan, batch: int, dtype: torch.dtype, device: torch.device | str
-    ) -> None:
-        self.plan, self.batch = plan, batch
-        self.arena = torch.empty(plan.arena * batch, dtype=dtype, device=device)
+    def __init__(self, plan: Plan, batch: int, arena: Tensor) -> None:
+        self.plan, self.batch, self.arena = plan, batch, arena
         self.slots = [self._view(slot) for slot in plan.slots]
 
     def _view(self, slot: Slot) -> Tensor:
@@ -34,8 +37,15 @@ class Memory:
         return part[:, 0, 0] if is_flat else part
 
     def take_in(self, images: Sequence[Tensor]) -> None:
-        """Copy images [N, C, H, W] to where the plan reads them, and zeros behind them."""
+        """Copy images [N, C, H, W] to where the plan reads them, and zeros behind them.
+
+        Raises:
+            TypeError: one has no memory, or tensors are fake at present.
+            ValueError: one has less memory than its sizes say.
+        """
+        require_no_fake_mode()
         for slot, image in zip(self.plan.inputs, images, strict=True):
+            require_memory(image, self.plan.slots[slot].stage)
             place = self.slots[slot]
             nchw(place)[: len(image)].copy_(image)
             place[len(image) :].zero_()

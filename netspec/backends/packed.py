@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from netspec.backends.backend import Executor, Part
 from netspec.backends.lowered import Lowered
+from netspec.backends.parameters import Seen
 from netspec.packing import recipes
 
 
 class Copied(dict[str, Tensor]):
     """Tensors that are copied, one by one, as they are looked up: for what stays another's."""
 
-    def __init__(self, tensors: dict[str, Tensor], dtype: torch.dtype) -> None:
+    def __init__(
+        self, tensors: dict[str, Tensor], dtype: torch.dtype, device: torch.device
+    ) -> None:
         super().__init__(tensors)
-        self.dtype = dtype
+        self.dtype, self.device = dtype, device
 
     def __getitem__(self, name: str) -> Tensor:
-        return super().__getitem__(name).detach().to(self.dtype, copy=True)
+        tensor = super().__getitem__(name).detach().resolve_neg()
+        return tensor.to(self.device, self.dtype, copy=True)
 
 
 class Packed:
@@ -96,3 +101,15 @@ class Packed:
             held = {key: recipe.pack(tensors or {}) for key, recipe in made.items()}
             found[stage] = Part(way, work, way.pack(work, held))
         return other.backend.executor(other.graph, other.plan, found)
+
+
+class State(NamedTuple):
+    """Packed parameters, what runs on them, and which parameters of the spec they were made of.
+
+    A model replaces it as a whole: whatever is raised, and whoever runs meanwhile, the old one or
+    the new one counts.
+    """
+
+    packed: Packed
+    executor: Executor
+    seen: Seen | None

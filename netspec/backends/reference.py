@@ -10,6 +10,8 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -70,15 +72,20 @@ class Model(fx.GraphModule):
         return fx.GraphModule(self, lower(self.net.graph, outputs=names), "Features").eval()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
-        copied = {name: tensor.detach().clone() for name, tensor in self.state_dict().items()}
-        return Model(self.net, copied).train(self.training)
+        return _restored(self.net, deepcopy(self._modules, memo), self.training)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.net, self.state_dict(), self.training)
+        return _restored, (self.net, self._modules, self.training)
 
 
-def _restore(net: Net, tensors: dict[str, Tensor], training: bool) -> Model:
-    return Model(net, tensors).train(training)
+def _restored(net: Net, modules: dict[str, Module | None], training: bool) -> Model:
+    """A model on modules that hold its parameters, with what is trained of them and what is not."""
+    root = Module()
+    root._modules.update(modules)
+    tensors = {name: attrgetter(name)(root).detach() for name, _, _ in parameter_names(net.graph)}
+    model = Model(net, tensors)
+    model._modules.update(modules)
+    return model.train(training)
 
 
 def _check_inputs(model: Module, images: tuple[Any, ...], named: dict[str, Any]) -> None:

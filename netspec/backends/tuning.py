@@ -18,10 +18,18 @@ from threading import Lock
 
 from netspec.backends.implementation import Implementation, Work
 from netspec.errors import DataError
+from netspec.members import number, optional, read, record, table, text
 from netspec.writing import write_whole
 
 Times = dict[str, float | None]
 """Seconds by implementation; None for one that turned out not to run."""
+
+KEPT = record(
+    lambda made_with, works: works,
+    made_with=table(text()),
+    works=table(table(optional(number(0, 1e6).where(lambda time: time > 0, "a time above 0")))),
+)
+"""A file of measurements, as the times of each piece of work."""
 
 _lock = Lock()
 
@@ -57,13 +65,12 @@ class Tuning:
         return {way: time for way, time in found.items() if way in names and time is not None}
 
     def _read(self) -> dict[str, Times]:
-        try:
-            held = json.loads(self.path.read_bytes())
-            return {work: _checked(times) for work, times in held["works"].items()}
-        except FileNotFoundError:
+        if not os.path.lexists(self.path):
             return {}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            warnings.warn(f"{self.path} holds no measurements: measured again", stacklevel=2)
+        try:
+            return read(self.path, KEPT, "measured again")
+        except DataError as error:
+            warnings.warn(f"no measurements are used: {error}", stacklevel=2)
             return {}
 
     def _write(self, works: Mapping[str, Times]) -> None:
@@ -73,13 +80,6 @@ class Tuning:
             write_whole(self.path, json.dumps(held, indent=1, allow_nan=False).encode())
         except (OSError, DataError) as error:
             warnings.warn(f"measurements are not kept: {error}", stacklevel=2)
-
-
-def _checked(times: Mapping[str, float | None]) -> Times:
-    found = dict(times)
-    if not all(t is None or (isinstance(t, float) and t > 0) for t in found.values()):
-        raise ValueError
-    return found
 
 
 def described(work: Work) -> str:

@@ -10,20 +10,23 @@ from click.core import ParameterSource
 
 from netspec.bench import DEVICES, DTYPES, PEERS
 from netspec.cli.common import (
+    MOST_IMAGES,
+    guard,
     json_option,
+    numbers,
     print_json,
     print_notes,
     progress,
     reports_errors,
     set_option,
     styled,
+    texts_of,
 )
 from netspec.errors import DataError
 from netspec.net import load
-from netspec.writing import write_whole
+from netspec.writing import write_named
 
 FORMS = ("png", "svg")
-LARGEST_BATCH = 100_000
 
 
 def _peers(
@@ -39,11 +42,7 @@ def _peers(
 
 
 def _batches(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
-    words = [word.strip() for word in text.split(",")]
-    for word in words:
-        if not word.isdecimal() or not 1 <= int(word) <= LARGEST_BATCH:
-            raise click.BadParameter(f"{word!r} is not a number from 1 to {LARGEST_BATCH:,}")
-    return tuple(dict.fromkeys(map(int, words)))
+    return numbers(text, 1, MOST_IMAGES)
 
 
 def _picture(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
@@ -77,7 +76,9 @@ def _form(path: Path) -> str:
     callback=_peers,
     help=f"The peers; all that the device has unless said: {', '.join(PEERS)}.",
 )
-@click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, metavar="N")
+@click.option(
+    "--rounds", type=click.IntRange(1, 10_000), default=15, show_default=True, metavar="N"
+)
 @click.option(
     "--layers",
     "by_layer",
@@ -120,6 +121,7 @@ def bench(
     if unknown := [name for name in peers if name not in DEVICES[device]]:
         raise click.UsageError(f"{', '.join(unknown)} has no {device}: leave it out of --against")
     nets = [load(spec, **settings) for spec in specs]
+    guard(plot, *(path for net in nets for path in texts_of(net)))
     for net in nets:
         net.require_numbers()
     if plot is not None:
@@ -148,7 +150,7 @@ def bench(
             advance=advance,
         )
     if plot is not None:
-        write_whole(plot, rendered(answer, _form(plot)))
+        write_named(plot, rendered(answer, _form(plot)))
     if as_json:
         print_json(answer)
         return

@@ -10,7 +10,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from math import isnan
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,6 +20,7 @@ import click
 from netspec.errors import DataError
 from netspec.language.diagnostics import Diagnostic, SpecError, render
 from netspec.net import Net
+from netspec.writing import STDOUT, descriptor_of
 
 Command = Callable[..., Any]
 
@@ -51,6 +54,42 @@ def _read_settings(
             raise click.BadParameter(f"{key} is set twice")
         settings[key] = value
     return settings
+
+
+class Finite(click.FloatRange):
+    """Numbers in a range: click's own takes nan for one of them."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> float:
+        found: float = super().convert(value, parameter, context)
+        if isnan(found):
+            self.fail(f"{found} is not in the range {self._describe_range()}.", parameter, context)
+        return found
+
+
+MOST_EPOCHS, MOST_IMAGES = 1_000_000, 100_000
+EPOCHS = click.IntRange(1, MOST_EPOCHS)
+IMAGES = click.IntRange(1, MOST_IMAGES)
+"""Of a batch."""
+WORKERS = click.IntRange(0, 1024)
+FACTOR = 1e6
+"""The largest learning rate and decay: far more than any net learns with, and float32 holds their
+products."""
+
+
+def numbers(text: str, least: int, most: int) -> tuple[int, ...]:
+    """Return the numbers of a list such as ``1,64``, each once.
+
+    Raises:
+        click.BadParameter: one is no number from ``least`` to ``most``.
+    """
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        is_short = word.isascii() and word.isdecimal() and len(word) <= len(str(most))
+        if not is_short or not least <= int(word) <= most:
+            raise click.BadParameter(f"{word[:40]!r} is not a number from {least:,} to {most:,}")
+    return tuple(dict.fromkeys(map(int, words)))
 
 
 def set_option(command: Command) -> Command:
@@ -117,6 +156,36 @@ def _reporting(as_json: bool) -> Iterator[None]:
         else:
             click.echo(f"{styled('error', 'error')}: {message}", err=True)
         raise click.exceptions.Exit(1) from None
+
+
+def guard(output: Path | None, *inputs: Path | str | None) -> None:
+    """See that a command can write ``output``: it prints to standard error if that is its place.
+
+    Raises:
+        click.UsageError: it is a file that the command reads, or a folder with one in it.
+    """
+    if output is None:
+        return
+    for path in inputs:
+        if path is not None and _would_replace(output, Path(path)):
+            raise click.UsageError(
+                f"{output} would take the place of {path}, which is read: name another file"
+            )
+    if descriptor_of(output) == STDOUT:
+        click.get_current_context().with_resource(redirect_stdout(sys.stderr))
+
+
+def texts_of(net: Net) -> list[Path]:
+    """Return the files that a net was read from."""
+    return [one.path for one in (net.source, *net.files.values()) if one.path is not None]
+
+
+def _would_replace(output: Path, path: Path) -> bool:
+    """Return whether a path is another, or lies in the folder that the other is."""
+    try:
+        return any(output.samefile(one) for one in (path, *path.resolve().parents[:2]))
+    except OSError:
+        return False
 
 
 def count(number: int, what: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netspec.cli.common import json_option, print_json, reports_errors
+from netspec.cli.common import EPOCHS, IMAGES, WORKERS, json_option, print_json, reports_errors
 
 if TYPE_CHECKING:
     pass
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     "-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="For runs and results."
 )
 @click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, metavar="N")
-@click.option("--epochs", type=click.IntRange(1), metavar="N", help="In place of the recipe's.")
-@click.option("--batch", type=click.IntRange(1), metavar="N", help="Images a step, likewise.")
+@click.option("--epochs", type=EPOCHS, metavar="N", help="In place of the recipe's.")
+@click.option("--batch", type=IMAGES, metavar="N", help="Images a step, likewise.")
 @click.option(
     "--workers",
-    type=click.IntRange(0),
+    type=WORKERS,
     default=0,
     show_default=True,
     help="Processes that load data while the device learns.",

@@ -12,19 +12,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from netspec.cli.common import (
+    IMAGES,
     checked,
     count,
+    guard,
     json_option,
     print_json,
     print_notes,
     reports_errors,
     set_option,
     styled,
+    texts_of,
 )
-from netspec.errors import DataError
 from netspec.language.diagnostics import printable
+from netspec.members import LARGEST, parsed
 from netspec.net import Net, load
 from netspec.passes import PASSES
+from netspec.reading import read_named
 
 if TYPE_CHECKING:
     from netspec.backends.compiled import Compiled
@@ -52,7 +56,7 @@ FORMATS = ("artifact", "pt2", "onnx")
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
 @click.option(
     "--batch",
-    type=click.IntRange(1, 100_000),
+    type=IMAGES,
     default=1,
     show_default=True,
     metavar="N",
@@ -103,6 +107,7 @@ def compile(
     --format as a file for PyTorch (pt2) or ONNX.
     """
     net = load(spec, **settings)
+    guard(output, *texts_of(net), weights, choices)
     if form != "artifact" and output is None:
         raise click.UsageError(f"--format {form} writes a file: say where with -o")
     if sum([bool(emit), bool(passes), output is not None or as_json]) > 1:
@@ -231,17 +236,11 @@ def _emitted(emit: str, model: Compiled) -> str:
 
 
 def _read_choices(path: Path) -> dict[str, str]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"cannot read choices from {path}: {reason}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"cannot read choices from {path}: it is not JSON ({error})") from None
-    if isinstance(found, dict) and all(isinstance(value, str) for value in found.values()):
-        return found
-    message = f"cannot read choices from {path}: it must be " + '{"STAGE": "IMPLEMENTATION"}'
-    raise DataError(f"{message}, as `netspec compile --emit choices` prints it")
+    from netspec.choices import CHOICES
+
+    form = '{"STAGE": "IMPLEMENTATION"}'
+    advice = f"it must be {form}, as `netspec compile --emit choices` prints it"
+    return parsed(read_named(path, LARGEST), str(path), CHOICES, advice)
 
 
 def _write(model: Compiled, output: Path, form: str, kernels: dict[str, bytes] | None) -> str:

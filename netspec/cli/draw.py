@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from netspec.cli.common import print_notes, reports_errors, set_option
+from netspec.cli.common import guard, print_notes, reports_errors, set_option, texts_of
 from netspec.net import load
-from netspec.writing import write_whole
+from netspec.writing import descriptor_of, write_named
 
 FORMS = ("svg", "png", "dot")
 
@@ -20,6 +20,8 @@ def _known_form(context: click.Context, parameter: click.Parameter, path: Path) 
 
 
 def _form(path: Path) -> str:
+    if descriptor_of(path) is not None:
+        return "svg"
     return path.suffix.lower().removeprefix(".")
 
 
@@ -32,7 +34,7 @@ def _form(path: Path) -> str:
     type=click.Path(path_type=Path),
     required=True,
     callback=_known_form,
-    help="The picture: FILE.svg, FILE.png, or FILE.dot for Graphviz.",
+    help="The picture: FILE.svg, FILE.png, or FILE.dot for Graphviz; /dev/stdout is SVG.",
 )
 @set_option
 @reports_errors
@@ -41,6 +43,7 @@ def draw(spec: str, output: Path, settings: dict[str, str]) -> None:
     from netspec.views.drawing import rendered
 
     net = load(spec, **settings)
-    write_whole(output, rendered(net, _form(output)))
+    guard(output, *texts_of(net))
+    write_named(output, rendered(net, _form(output)))
     click.echo(f"{net.name} is drawn in {output}")
     print_notes(net)

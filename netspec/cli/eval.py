@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netspec.cli.common import json_option, print_json, reports_errors
+from netspec.cli.common import WORKERS, guard, json_option, print_json, reports_errors
 
 if TYPE_CHECKING:
     from netspec.training.testing import Errors, Evaluation
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     help="Write a row an image, as CSV.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Not the one of training.")
-@click.option("--workers", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--workers", type=WORKERS, default=0, show_default=True)
 @json_option
 @reports_errors
 def eval(
@@ -49,6 +49,8 @@ def eval(
     from netspec.training.testing import as_told, centre, evaluate, tencrop
     from netspec.views.evaluation import lines
 
+    kept = [file for run in runs for file in run.rglob("*") if file.suffix != ".csv"]
+    guard(rows, *kept)
     how = {None: as_told, True: tencrop, False: centre}[is_tencrop]
     with tested() as report:
         found = evaluate(

@@ -16,7 +16,7 @@ from netspec.language.diagnostics import SpecError, render
 from netspec.language.format import format
 from netspec.language.limits import MAX_BYTES
 from netspec.language.read import decode, read
-from netspec.writing import write_whole
+from netspec.writing import write_named
 
 STDIN = "-"
 
@@ -46,7 +46,7 @@ def fmt(specs: tuple[str, ...], check: bool, diff: bool) -> None:
             if not (check or diff) and path is None:
                 click.echo(after, nl=False)
             elif not (check or diff) and path is not None and is_changed:
-                write_whole(path, after)
+                write_named(path, after)
                 click.echo(f"{spec}: formatted")
         except SpecError as error:
             code = 1

@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from netspec.cli.common import count, json_option, print_json, progress, reports_errors, styled
+from netspec.cli.common import (
+    WORKERS,
+    count,
+    json_option,
+    print_json,
+    progress,
+    reports_errors,
+    styled,
+)
 
 
 @click.command(short_help="Decode a data set's pictures once, into shards.")
@@ -32,7 +40,7 @@ from netspec.cli.common import count, json_option, print_json, progress, reports
 )
 @click.option(
     "--faults",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 10**9),
     default=100,
     show_default=True,
     metavar="N",
@@ -40,7 +48,7 @@ from netspec.cli.common import count, json_option, print_json, progress, reports
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1),
+    type=click.IntRange(1, WORKERS.max),
     default=os.cpu_count() or 1,
     show_default="all cores",
     metavar="N",

@@ -37,7 +37,7 @@ BAR = 24
 @click.option(
     "--expect", metavar="DIGEST", help="The root digest that `compile -o` printed for the artifact."
 )
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True, metavar="N")
+@click.option("--top", type=click.IntRange(1, 10**9), default=5, show_default=True, metavar="N")
 @set_option
 @json_option
 @reports_errors
@@ -101,7 +101,7 @@ def _subject(
     spec: str, settings: dict[str, str], weights: str | None, expect: str | None
 ) -> _Subject:
     """The net of a run, of an artifact, or of a spec."""
-    from netspec.training.run import is_run
+    from netspec.training.directory import is_run
 
     if is_run(spec):
         for option, given in (("--set", settings), ("--weights", weights), ("--expect", expect)):

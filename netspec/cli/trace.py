@@ -6,6 +6,7 @@ import click
 
 from netspec.bench import DTYPES
 from netspec.cli.common import (
+    IMAGES,
     json_option,
     print_json,
     print_notes,
@@ -21,7 +22,7 @@ from netspec.net import load
 @click.argument("spec")
 @click.argument("row")
 @set_option
-@click.option("--batch", type=click.IntRange(1, 100_000), default=1, show_default=True, metavar="N")
+@click.option("--batch", type=IMAGES, default=1, show_default=True, metavar="N")
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
 @click.option(
     "--measure",

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from netspec.cli.common import json_option, print_json, reports_errors, set_option
+from netspec.cli.common import (
+    EPOCHS,
+    FACTOR,
+    IMAGES,
+    MOST_EPOCHS,
+    WORKERS,
+    Finite,
+    json_option,
+    numbers,
+    print_json,
+    reports_errors,
+    set_option,
+)
 from netspec.errors import DataError
 from netspec.net import load
 
@@ -22,11 +34,7 @@ STAYS = ("resume", "as_json")
 
 
 def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    for word in words:
-        if not word.isdecimal():
-            raise click.BadParameter(f"{word!r} is no epoch")
-    return tuple(dict.fromkeys(map(int, words)))
+    return numbers(text, 0, MOST_EPOCHS) if text.strip() else ()
 
 
 @click.command(short_help="Train a net by its own recipe.")
@@ -42,10 +50,10 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tu
     help="Go on with a run, as it was begun.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
-@click.option("--epochs", type=click.IntRange(1), help="In place of the recipe's.")
-@click.option("--batch", type=click.IntRange(1), help="Images a step, in place of the recipe's.")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate, likewise.")
-@click.option("--decay", type=click.FloatRange(0), help="Weight decay, likewise.")
+@click.option("--epochs", type=EPOCHS, help="In place of the recipe's.")
+@click.option("--batch", type=IMAGES, help="Images a step, in place of the recipe's.")
+@click.option("--lr", type=Finite(0, FACTOR, min_open=True), help="Learning rate, likewise.")
+@click.option("--decay", type=Finite(0, FACTOR), help="Weight decay, likewise.")
 @click.option("--init", type=click.Choice(PRESETS), help="Initial weights, likewise.")
 @click.option(
     "--init-from",
@@ -55,7 +63,7 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tu
 @click.option("--no-augment", is_flag=True, help="Leave the images as they are.")
 @click.option(
     "--workers",
-    type=click.IntRange(0),
+    type=WORKERS,
     default=0,
     show_default=True,
     help="Processes that load data while the device learns.",
@@ -77,7 +85,7 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tu
 @click.option(
     "--checkpoint-every",
     metavar="SECONDS",
-    type=click.FloatRange(0),
+    type=Finite(0, 1e9),
     default=300.0,
     show_default=True,
     help="Beside the one at the end of each epoch.",

@@ -10,6 +10,7 @@ figure.png        the same, drawn
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,15 +24,27 @@ from netspec.compare.nets import slug, write_nets
 from netspec.compare.results import ArmResult, RunResult, Search, answer
 from netspec.data import open_data
 from netspec.errors import DataError
+from netspec.members import number, optional, read, record, text, whole
 from netspec.net import load
+from netspec.training.directory import is_run
 from netspec.training.loop import Diverged, resume, train
 from netspec.training.metrics import read_metrics
 from netspec.training.progress import Report
-from netspec.training.run import Run, is_run
+from netspec.training.run import Run
 from netspec.training.settings import Settings, lr_of
-from netspec.writing import write_whole
+from netspec.writing import sweep, write_whole
 
 PLAN, RESULTS, FIGURE = "comparison.json", "results.json", "figure.png"
+PLANNED = record(
+    dict[str, Any],
+    experiment=text(),
+    data=text(),
+    epochs=optional(whole(1)),
+    batch=optional(whole(1)),
+    device=text(),
+)
+"""What was asked for, but for what may differ when it goes on."""
+
 SEARCH_SEED = 1000
 """Of the runs that look for a learning rate: none of those that are compared."""
 
@@ -91,11 +104,12 @@ def _keep_plan(asked: Asked, directory: Path) -> None:
     """Write down what was asked for; a folder is for one comparison, of any number of seeds."""
     plan = {key: value for key, value in asdict(asked).items() if key not in ("seeds", "workers")}
     path = directory / PLAN
-    if path.is_file():
-        held = json.loads(path.read_bytes())
-        differ = [key for key in plan if held.get(key) != plan[key]]
+    sweep(directory)
+    if os.path.lexists(path):
+        held = read(path, PLANNED, "name another folder")
+        differ = [key for key in plan if held[key] != plan[key]]
         if differ:
-            told = ", ".join(f"{key} {held.get(key)}" for key in differ)
+            told = ", ".join(f"{key} {held[key]}" for key in differ)
             raise DataError(f"{directory} holds a comparison of {told}: name another folder")
         return
     if directory.is_dir() and any(directory.iterdir()):
@@ -200,9 +214,10 @@ class _Work:
     def measured(self, arm: Arm, directory: Path) -> dict[str, float | None]:
         """What is measured of a run, once."""
         path = directory / f"measured-{slug(arm.name)}.json"
-        if path.is_file():
-            held: dict[str, float | None] = json.loads(path.read_bytes())
-            return held
+        if os.path.lexists(path):
+            names = (measure.name for measure in self.experiment.measures)
+            kind = record(dict[str, float | None], **dict.fromkeys(names, optional(number())))
+            return read(path, kind, f"remove {path.name}, and it is measured again")
         found = measured(
             Run.open(directory),
             self.experiment.measures,

@@ -8,7 +8,7 @@ from itertools import pairwise
 from netspec.compare.experiment import Measure
 from netspec.data import Dataset
 from netspec.recipe import Recipe
-from netspec.training.metrics import Epoch, read_metrics
+from netspec.training.metrics import Epoch
 from netspec.training.run import Run
 from netspec.training.testing import centre, errors_of, tencrop
 
@@ -17,7 +17,7 @@ def measured(
     run: Run, measures: Sequence[Measure], *, is_tencrop: bool, workers: int
 ) -> dict[str, float | None]:
     """Each measure by its name; None for a level that was not reached."""
-    rows, splits = read_metrics(run.directory), run.splits()
+    rows, splits = run.epochs(), run.splits()
     chance = 100 - 100 / len(run.classes)
     known: dict[str, float] = {}
 

@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.data.dataset import Arrays, InMemory, Splits
-from netspec.data.files import read_bytes, require, wrong_size
+from netspec.data.files import read_exactly, require
 from netspec.errors import DataError
+from netspec.reading import read_named
 
 SIDE = 32
 PICTURE = 3 * SIDE * SIDE
+LARGEST_NAMES = 2**16
+"""Bytes of the names of classes."""
 
 
 class _Version(NamedTuple):
@@ -100,7 +103,7 @@ def _open(version: _Version, place: str) -> Splits:
 
 
 def _classes(path: Path, version: _Version) -> tuple[str, ...]:
-    names = tuple(read_bytes(path).decode("utf-8", "replace").split())
+    names = tuple(read_named(path, LARGEST_NAMES).decode("utf-8", "replace").split())
     if len(set(names)) != version.classes:
         raise DataError(
             f"{path} names {len(set(names))} classes, not {version.classes}: {version.advice}"
@@ -127,10 +130,8 @@ def _read(paths: tuple[Path, ...], records: int, version: _Version) -> Arrays:
 
 
 def _records(path: Path, records: int, version: _Version) -> NDArray[np.uint8]:
-    data = read_bytes(path)
     size = version.label_bytes + PICTURE
-    if len(data) != records * size:
-        raise wrong_size(path, len(data), records * size, version.advice)
+    data = read_exactly(path, records * size, version.advice)
     found = np.frombuffer(data, np.uint8).reshape(records, size)
     labels = found[:, version.label_bytes - 1]
     wrong = np.flatnonzero(labels >= version.classes)

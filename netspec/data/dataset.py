@@ -42,7 +42,7 @@ class Dataset(ABC):
         """
 
     @abstractmethod
-    def contents(self) -> Iterable[bytes]:
+    def contents(self) -> Iterable[bytes | memoryview]:
         """What the digest is taken of, beside the names of the classes."""
 
     @cached_property
@@ -96,10 +96,10 @@ class InMemory(Dataset):
         pixels, labels = self.arrays
         return Example(np.ascontiguousarray(pixels[number]), int(labels[number]))
 
-    def contents(self) -> Iterable[bytes]:
+    def contents(self) -> Iterable[bytes | memoryview]:
         pixels, labels = self.arrays
         yield str(pixels.shape).encode()
-        yield np.ascontiguousarray(pixels).tobytes()
+        yield np.ascontiguousarray(pixels).reshape(-1).data
         yield labels.tobytes()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def split_name(source: str, count: int, use: str) -> str:
     return f"{source}, {count:,} for {use}"
 
 
-def sha256(parts: Iterable[bytes]) -> str:
+def sha256(parts: Iterable[bytes | memoryview]) -> str:
     """The digest of parts: of each its length first, so that no two lists of parts look alike."""
     found = hashlib.sha256()
     for part in parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,14 +21,18 @@ def require(folder: Path, names: Iterable[str], advice: str) -> None:
         raise DataError(f"missing {', '.join(missing)} in {where}: {advice}")
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file's bytes.
+def read_exactly(path: Path, size: int, advice: str) -> bytes:
+    """Return the bytes of a file that has so many.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or has more or fewer, which are not read.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno()).st_size
+            if found != size:
+                raise wrong_size(path, found, size, advice)
+            return file.read()
     except OSError as error:
         raise unreadable(path, error) from None
 

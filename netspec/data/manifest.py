@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from netspec.data.files import read_bytes
-from netspec.errors import DataError
+from netspec.members import SHA256, TRUTH, many, matching, one_of, read, record, table, text, whole
 from netspec.writing import write_whole
 
 NAME = "pack.json"
@@ -32,7 +32,7 @@ class Manifest:
 
     source: str
     """The data set as it was given, for messages."""
-    digests: tuple[str, str]
+    digests: tuple[str, ...]
     """Of the source's two splits."""
     size: int
     images_per_shard: int
@@ -57,32 +57,29 @@ def load_manifest(folder: Path) -> Manifest | None:
     """What is packed in a folder; None if nothing is.
 
     Raises:
-        DataError: its ``pack.json`` is corrupt, or not of this version.
+        DataError: its ``pack.json`` is damaged, or not of this version.
     """
     path = folder / NAME
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
-    try:
-        data = json.loads(read_bytes(path))
-        if data.pop("format") != FORMAT:
-            raise ValueError
-        return _manifest(**data)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise DataError(
-            f"{path} is corrupt, or another version wrote it: remove {folder} and pack again"
-        ) from None
+    return read(path, PACK, f"remove {folder} and pack again")
 
 
-def _manifest(
-    digests: list[str], classes: list[str], shards: dict[str, dict[str, Any]], **rest: Any
-) -> Manifest:
-    first, second = digests
-    return Manifest(
-        digests=(first, second),
-        classes=tuple(classes),
-        shards={
-            name: Shard(**{**shard, "faults": tuple(shard["faults"])})
-            for name, shard in shards.items()
-        },
-        **rest,
-    )
+def _manifest(format: str, **members: Any) -> Manifest:
+    return Manifest(**members)
+
+
+PACK = record(
+    _manifest,
+    format=one_of(FORMAT),
+    source=text(),
+    digests=many(SHA256, 2),
+    size=whole(1),
+    images_per_shard=whole(1),
+    classes=many(text()),
+    is_finished=TRUTH,
+    shards=table(
+        record(Shard, images=whole(0), bytes=whole(0), sha256=SHA256, faults=many(text())),
+        key=matching(r"(train|val)-[0-9]{6,12}\.tar", "the name of a shard"),
+    ),
+)

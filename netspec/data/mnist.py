@@ -7,16 +7,18 @@ many dimensions follow; then each dimension in four bytes; then the bytes.
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from functools import partial
 from math import prod
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netspec.data.dataset import Arrays, InMemory, Splits
-from netspec.data.files import read_bytes, require, wrong_size
+from netspec.data.files import require, unreadable, wrong_size
 from netspec.errors import DataError
 
 CLASSES = tuple("0123456789")
@@ -28,6 +30,12 @@ ADVICE = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/, into this folder"
 )
 AGAIN = "download it again"
+
+File = IO[bytes] | gzip.GzipFile
+
+RATIO, SMALL = 100, 2**26
+"""A gzip file may unpack to so many times its size, and so many bytes more: MNIST's pictures to
+five times theirs, and gzip reaches a thousand."""
 
 
 def open_mnist(place: str) -> Splits:
@@ -77,27 +85,63 @@ def _read(pictures: Path, labels: Path) -> Arrays:
 
 def _idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """The array that an IDX file of bytes holds."""
-    data = read_bytes(path)
-    if data[:2] == b"\x1f\x8b":
-        data = _unpacked(path, data)
-    magic, header = bytes((0, 0, 8, dimensions)), 4 + 4 * dimensions
-    if data[:4] != magic:
-        raise DataError(
-            f"{path} begins with {data[:4].hex(' ') or 'nothing'}, not {magic.hex(' ')}: it is no "
-            f"IDX file of {'pictures' if dimensions == 3 else 'labels'}; {AGAIN}"
-        )
-    if len(data) < header:
-        raise wrong_size(path, len(data), header, AGAIN)
-    shape = [int.from_bytes(data[i : i + 4], "big") for i in range(4, header, 4)]
-    if len(data) != header + prod(shape):
-        raise wrong_size(path, len(data), header + prod(shape), AGAIN)
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
-
-
-def _unpacked(path: Path, data: bytes) -> bytes:
     try:
-        return gzip.decompress(data)
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            is_packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            if is_packed:
+                return _unpacked(path, file, dimensions, SMALL + RATIO * size)
+            shape, expected = _header(path, file, dimensions)
+            if size != expected:
+                raise wrong_size(path, size, expected, AGAIN)
+            return _content(path, file, shape)
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def _unpacked(path: Path, packed: IO[bytes], dimensions: int, most: int) -> NDArray[np.uint8]:
+    """The array in a gzip file, which is unpacked as far as its header claims."""
+    try:
+        with gzip.GzipFile(fileobj=packed) as file:
+            shape, expected = _header(path, file, dimensions)
+            if expected > most:
+                raise DataError(
+                    f"{path} claims {expected:,} bytes, more than {most:,}, which is {RATIO} times "
+                    f"its size and {SMALL:,}: unpack it with gunzip if it is right"
+                )
+            return _content(path, file, shape)
     except EOFError:
         raise DataError(f"{path} is truncated: its gzip data has no end: {AGAIN}") from None
-    except (OSError, zlib.error) as error:
+    except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is corrupt: {error}: {AGAIN}") from None
+
+
+def _header(path: Path, file: File, dimensions: int) -> tuple[list[int], int]:
+    """The shape that a file claims, and the bytes that it has if that is so."""
+    magic = bytes((0, 0, 8, dimensions))
+    start = file.read(4)
+    if start != magic:
+        raise DataError(
+            f"{path} begins with {start.hex(' ') or 'nothing'}, not {magic.hex(' ')}: it is no "
+            f"IDX file of {'pictures' if dimensions == 3 else 'labels'}; {AGAIN}"
+        )
+    sizes = file.read(4 * dimensions)
+    length = len(magic) + 4 * dimensions
+    if len(magic + sizes) < length:
+        raise wrong_size(path, len(magic + sizes), length, AGAIN)
+    shape = [int.from_bytes(sizes[i : i + 4], "big") for i in range(0, 4 * dimensions, 4)]
+    return shape, length + prod(shape)
+
+
+def _content(path: Path, file: File, shape: list[int]) -> NDArray[np.uint8]:
+    """The rest of a file, which is as long as an array of this shape."""
+    found = np.empty(shape, np.uint8)
+    memory = found.reshape(-1).data
+    while memory and (count := file.readinto(memory)):  # type: ignore[union-attr]
+        memory = memory[count:]
+    if memory:
+        raise wrong_size(path, found.size - len(memory), found.size, AGAIN)
+    if file.read(1):
+        raise DataError(f"{path} is too long: more than {found.size:,} bytes of data: {AGAIN}")
+    return found

@@ -20,12 +20,12 @@ from typing import NamedTuple
 from PIL import Image
 
 from netspec.data.dataset import Dataset, Pixels, Splits
-from netspec.data.manifest import NAME, Manifest, Shard, load_manifest
+from netspec.data.manifest import Manifest, Shard, load_manifest
 from netspec.data.opening import open_data
 from netspec.data.pictures import center, shorter
 from netspec.data.shards import MISSING
 from netspec.errors import DataError
-from netspec.writing import write_whole
+from netspec.writing import sweep, write_whole
 
 SHARD = 128 * 2**20
 """Bytes of pixels in a shard, about."""
@@ -102,9 +102,7 @@ def _started(folder: Path, new: Manifest) -> Manifest:
     """The manifest that is in a folder already, without shards that are not; or the new one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for pattern in (".*.tar.*", f".{NAME}.*"):  # of a process that was killed while it wrote
-            for left_over in folder.glob(pattern):
-                left_over.unlink()
+        sweep(folder)
         is_empty = all(path.name.startswith(".") for path in folder.iterdir())
     except OSError as error:
         reason = (error.strerror or str(error)).lower()

@@ -13,6 +13,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from netspec.data.dataset import Pixels
 from netspec.errors import DataError
 
+MOST_PIXELS = 2**26
+"""In a picture.  At 14 bytes a pixel, which reading takes at most, that is 0.9 GiB."""
+
+FORMATS = (
+    "AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "SGI", "TGA",
+    "TIFF", "WEBP",
+)  # fmt: skip
+"""Formats of Pillow whose size stands at their beginning, so that it is known before anything is
+unpacked.  Others run a program (EPS) or hold files of other formats (ICO, ICNS)."""
+
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
@@ -20,11 +30,11 @@ def read_picture(source: str | Path | IO[bytes], name: str) -> Image.Image:
     """A picture in RGB, upright as its EXIF data says, on white where it is transparent.
 
     Args:
-        source: a path or an open file, in any format that Pillow reads.
+        source: a path or an open file, in one of :data:`FORMATS`.
         name: what messages call it.
 
     Raises:
-        DataError: it is missing, or no picture, or corrupt.
+        DataError: it is missing, or no picture, or corrupt, or larger than :data:`MOST_PIXELS`.
     """
     try:
         with warnings.catch_warnings():
@@ -35,25 +45,37 @@ def read_picture(source: str | Path | IO[bytes], name: str) -> Image.Image:
     except FileNotFoundError:
         raise DataError(f"cannot read {name}: there is no such file") from None
     except UnidentifiedImageError:
-        raise DataError(f"cannot read {name}: it is not a picture that Pillow knows") from None
+        raise DataError(f"cannot read {name}: it is not a picture ({', '.join(FORMATS)})") from None
     except Exception as error:  # Pillow's readers raise whatever a spoilt file makes them run into
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DataError(f"cannot read {name}: {reason}") from None
 
 
 def _upright_on_white(source: str | Path | IO[bytes]) -> Image.Image:
-    with Image.open(source) as opened:
-        if opened.mode == "F":
+    """A picture is some 4 bytes a pixel, and three of them are held at once at most."""
+    picture: Image.Image = Image.open(source, formats=_formats())
+    with picture:
+        if picture.width * picture.height > MOST_PIXELS:
+            size = f"{picture.width:,} x {picture.height:,}"
+            raise ValueError(f"it has {size} pixels, over {MOST_PIXELS:,} in all: scale it down")
+        if picture.mode == "F":
             raise ValueError("floating-point pixels have no range: save it with 8 or 16 bits")
-        picture = ImageOps.exif_transpose(opened)
+        picture.load()
+        ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith("I;16") or picture.mode == "I":
-        scaled = np.asarray(picture).astype(np.float32) / 257
-        picture = Image.fromarray(scaled.clip(0, 255).astype(np.uint8))
+        scaled = np.asarray(picture).astype(np.float32)
+        scaled /= 257
+        picture = Image.fromarray(scaled.clip(0, 255, out=scaled).astype(np.uint8))
     if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        picture = Image.alpha_composite(white, layer)
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _formats() -> list[str]:
+    """Return those of :data:`FORMATS` that the installed Pillow reads."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def shorter(pixels: Pixels, size: int) -> Pixels:

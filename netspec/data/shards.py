@@ -26,6 +26,9 @@ MISSING = "shards are read through webdataset: pip install 'netspec-compiler[sha
 PACK = "make shards with `netspec pack DATA -o DIR`, then give shards:DIR"
 NAMES = "name shards of both, such as 'DIR/{train-{000000..000012},val-000000}.tar'"
 AGAIN = "copy or pack it again"
+LARGEST_LABEL = 100
+"""Bytes of a file with the number of a class, spaces included."""
+MOST_CLASSES = 100_000
 BLOCK = 512
 """Headers and files in a tar file begin at its multiples; a block of zeros is its end."""
 
@@ -189,19 +192,46 @@ def _index(paths: list[Path], manifest: Manifest | None) -> list[_Entry]:
 def _entries(number: int, path: Path) -> Iterator[_Entry]:
     """The examples of a shard, in its order."""
     try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        with _Bounded(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for key, members in _samples(path, tar):
                 picture, label = _picture_and_label(path, key, members)
+                for member in (picture, label):
+                    _require_content(path, member, file.size)
+                if label.size > LARGEST_LABEL:
+                    raise DataError(f"{path}: {label.name} has {label.size:,} bytes, not a number")
                 file.seek(label.offset_data)
-                y = _label(path, label, file.read(label.size))
+                y = _label(path, key, label, file.read(label.size))
                 yield _Entry(number, picture.offset_data, picture.size, y, key)
             _require_an_end(path, file, tar)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+        reason = "too many headers in a row" if isinstance(error, RecursionError) else error
         raise DataError(
-            f"{path} is truncated or corrupt, or compressed (then unpack it): {error}; {AGAIN}"
+            f"{path} is truncated or corrupt, or compressed (then unpack it): {reason}; {AGAIN}"
         ) from None
     except OSError as error:
         raise unreadable(path, error) from None
+
+
+class _Bounded(io.FileIO):
+    """A file of which no more is read than there is, whatever a header claims."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self.size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left)) or b""
+
+
+def _require_content(path: Path, member: tarfile.TarInfo, size: int) -> None:
+    """See that the content of a member lies in its shard, in one piece."""
+    if member.issparse():
+        raise DataError(f"{path}: {member.name} is a sparse file, which is not read; {AGAIN}")
+    if not 0 <= member.offset_data <= member.offset_data + member.size <= size:
+        raise DataError(
+            f"{path} is truncated or corrupt: {member.name} has {member.size:,} bytes; {AGAIN}"
+        )
 
 
 def _require_an_end(path: Path, file: IO[bytes], tar: tarfile.TarFile) -> None:
@@ -248,8 +278,13 @@ def _picture_and_label(
     return pictures[0], members["cls"]
 
 
-def _label(path: Path, member: tarfile.TarInfo, text: bytes) -> int:
+def _label(path: Path, key: str, member: tarfile.TarInfo, text: bytes) -> int:
     stripped = text.strip()
     if not (stripped.isdigit() and len(stripped) < 10):
         raise DataError(f"{path}: {member.name} holds {text[:20]!r}, not the number of a class")
+    if int(stripped) >= MOST_CLASSES:
+        raise DataError(
+            f"{path}: the label of {key} is {int(stripped):,}, and classes are numbered from 0 to "
+            f"{MOST_CLASSES - 1:,} at most; {AGAIN}"
+        )
     return int(stripped)

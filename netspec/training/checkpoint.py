@@ -11,7 +11,22 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from netspec.errors import DataError
-from netspec.weights import read_tensors, save_tensors
+from netspec.graph import Graph
+from netspec.members import (
+    ANYTHING,
+    TRUTH,
+    Kind,
+    either,
+    many,
+    number,
+    optional,
+    parsed,
+    record,
+    whole,
+)
+from netspec.naming import parameter_names
+from netspec.tensors import TensorFile, opened_tensors
+from netspec.weights import require_tensors, save_tensors
 
 FORMAT = 1
 PARTS = ("model", "velocity")
@@ -63,6 +78,24 @@ class State:
     schedule: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was a step, and so every parameter has a velocity."""
+        return self.epoch > 0 or self.steps > 0
+
+    def require(self, epochs: int, steps: int) -> None:
+        """Check that a run of so many epochs, each of so many steps, can be there.
+
+        Raises:
+            DataError: it cannot.
+        """
+        if self.epoch > epochs or self.steps > steps or (self.epoch > 0) != bool(self.schedule):
+            raise DataError(
+                f"the checkpoint is damaged: it tells of {self.epoch:,} epochs, {self.steps:,} "
+                f"steps and a schedule of {len(self.schedule)} values, in a run of {epochs:,} "
+                f"epochs of {steps:,} steps; {_AGAIN}"
+            )
+
 
 class Checkpoint(NamedTuple):
     """What a run goes on from: a state; parameters and buffers by name; velocities likewise."""
@@ -86,21 +119,86 @@ class Checkpoint(NamedTuple):
             again = f"then go on with netspec train --resume {path.parent}"
             raise DataError(f"{error}; the one before is whole: make room, {again}") from None
 
-    @classmethod
-    def load(cls, path: Path) -> Checkpoint:
-        """Read it.
+    @staticmethod
+    def state_in(path: Path) -> State:
+        """Return the state in a checkpoint, without its tensors.
 
         Raises:
-            DataError: it cannot be read, or is none of this format.
+            DataError: it cannot be read.
         """
-        tensors, notes = read_tensors(path)
+        with opened_tensors(path) as file:
+            return _state(file, path)
+
+    @classmethod
+    def load(cls, path: Path, graph: Graph) -> Checkpoint:
+        """Read the checkpoint of a net.
+
+        Raises:
+            DataError: it cannot be read, is damaged, or does not hold the net's parameters, its
+                buffers, and, after the first step, all velocities.
+        """
+        with opened_tensors(path) as file:
+            state = _state(file, path)
+            require_tensors(
+                file.tensors,
+                _wanted(graph, has_velocities=state.has_begun),
+                f"{path} is not a whole checkpoint of this run",
+            )
+            tensors = file.read()
         held: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
-        try:
-            given = json.loads(notes["state"])
-            state = State(**given | {"counts": Counts(*given["counts"])})
-            for key, tensor in tensors.items():
-                part, _, name = key.partition("/")
-                held[part][name] = tensor
-        except (KeyError, TypeError, ValueError):
-            raise DataError(f"{path} is no checkpoint that this version of netspec wrote") from None
+        for key, tensor in tensors.items():
+            part, _, name = key.partition("/")
+            held[part][name] = tensor
         return cls(state, held["model"], held["velocity"])
+
+
+def _state(file: TensorFile, path: Path) -> State:
+    if "state" not in file.notes:
+        raise DataError(f"{path} is not a checkpoint that netspec wrote")
+    return parsed(file.notes["state"].encode(), f"the state in {path}", _STATE, _AGAIN)
+
+
+def _wanted(graph: Graph, *, has_velocities: bool) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all tensors of a checkpoint, by their keys."""
+    wanted = {}
+    for name, parameter, is_trained in parameter_names(graph):
+        for part in PARTS[: 1 + (is_trained and has_velocities)]:
+            wanted[f"{part}/{name}"] = tuple(parameter.shape)
+    return wanted
+
+
+_AGAIN = "restore the file from a copy, or begin the run again"
+
+
+def _counts(value: Any, at: str) -> Counts:
+    images, loss, wrong, corrupt = many(ANYTHING, 4).take(value, at)
+    count = whole(0)
+    return Counts(
+        count.take(images, f"{at}[0]"),
+        number().take(loss, f"{at}[1]"),
+        count.take(wrong, f"{at}[2]"),
+        count.take(corrupt, f"{at}[3]"),
+    )
+
+
+_SCHEDULE = either(
+    "what a schedule remembers",
+    record(dict),
+    record(
+        dict,
+        factor=number(0),
+        finished=TRUTH,
+        least=optional(number()),
+        waited=whole(0),
+        reduced=whole(0),
+    ),
+)
+
+_STATE = record(
+    State,
+    epoch=whole(0),
+    steps=whole(0),
+    counts=Kind("a list of 4 values", _counts),
+    schedule=_SCHEDULE,
+    seconds=number(0),
+)

@@ -37,7 +37,7 @@ class Learner:
     """
 
     def __init__(self, run: Run, ranks: Ranks) -> None:
-        recipe, checkpoint = run.recipe, Checkpoint.load(run.checkpoint)
+        recipe, checkpoint = run.recipe, Checkpoint.load(run.checkpoint, run.net.graph)
         self._spread = Spread(run.net, ranks)
         model = run.model(ranks.device, self._spread.net)
         model.load_state_dict(self._spread.part(checkpoint.model))
@@ -89,8 +89,9 @@ class Learner:
 
     def checkpoint(self) -> Checkpoint:
         """What the run can go on from; every rank has to ask."""
-        known = self.optimizer.state
-        velocity = {n: known[p]["velocity"] for n, p in self._parameters() if p in known}
+        velocity = {}
+        if self.state.has_begun:
+            velocity = {name: self.optimizer.velocity(p) for name, p in self._parameters()}
         return Checkpoint(self.state, self.weights(), self._whole(velocity))
 
     def _whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -20,12 +20,13 @@ from netspec.training import parallel
 from netspec.training.augment import for_training
 from netspec.training.batches import Batch, Batches, InOrder
 from netspec.training.checkpoint import Counts
+from netspec.training.directory import is_run
 from netspec.training.learner import Learner, first_checkpoint
 from netspec.training.loss import loss
-from netspec.training.metrics import Epoch, Metrics, read_metrics
+from netspec.training.metrics import Epoch, Metrics
 from netspec.training.parallel import Ranks
 from netspec.training.progress import Moment, OfRank, Pace, Report
-from netspec.training.run import Run, is_run
+from netspec.training.run import Run
 from netspec.training.settings import Settings, batch_of, epochs_of
 from netspec.training.stopping import Stopped, Stopping
 from netspec.training.testing import VIEWS, Errors, answered, centre, counted, place_of
@@ -99,7 +100,7 @@ def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
             finally:
                 loop.close()
     ranks.wait()
-    last = read_metrics(run.directory)[-1]
+    last = run.epochs()[-1]
     done = last.epoch, last.steps, last.top1, last.top5, last.seconds
     return Result(run.directory, run.net.name, *done)
 
@@ -146,6 +147,7 @@ class _Loop:
             pinned=ranks.device != "cpu",
             **shared,
         )
+        self.state.require(epochs_of(recipe), self.batches.steps)
         view = run.view(centre)
         self.tests = InOrder(splits.validation, view, run.shape, batch=VIEWS, **shared)
         self.metrics = (

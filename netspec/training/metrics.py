@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import struct
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any, BinaryIO
 
-from netspec.training.run import METRICS, writing_into
+from netspec.errors import DataError
+from netspec.members import ANYTHING, Kind, Malformed, number, parsed, record, table, whole
+from netspec.reading import read_plain
+from netspec.training.directory import LARGEST, METRICS, writing_into
 from netspec.writing import write_whole
 
 
@@ -54,7 +61,8 @@ class Metrics:
     def __init__(self, directory: Path, epochs: int, steps: int) -> None:
         self._directory, self._path = directory, directory / METRICS
         self.rows = read_metrics(directory)[:epochs]
-        if self._path.exists():
+        require_epochs(self.rows, epochs, directory)
+        if os.path.lexists(self._path):
             write_whole(self._path, b"".join(map(_line, self.rows)))
         with writing_into(directory):
             self._events = _Events(directory, steps)
@@ -67,7 +75,8 @@ class Metrics:
         """
         self.rows.append(row)
         with writing_into(self._directory):
-            with self._path.open("ab") as file:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+            with open(self._path, "ab", opener=lambda path, _: os.open(path, flags, 0o666)) as file:
                 file.write(_line(row))
                 file.flush()
                 os.fsync(file.fileno())
@@ -79,31 +88,95 @@ class Metrics:
 
 
 def read_metrics(directory: Path) -> list[Epoch]:
-    """The epochs of a run, without a last line that was cut off."""
+    """The epochs of a run, without a last line that was cut off.
+
+    Raises:
+        DataError: the file cannot be read, or is damaged.
+    """
     path = directory / METRICS
-    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    return [Epoch(**json.loads(line)) for line in lines if line.endswith(b"\n")]
+    if not os.path.lexists(path):
+        return []
+    *lines, _ = read_plain(path, LARGEST[METRICS]).split(b"\n")
+    rows = []
+    for count, line in enumerate(lines, 1):
+        row = parsed(line, f"line {count:,} of {path}", _ROW, _AGAIN)
+        if row.epoch != count:
+            raise DataError(
+                f"{path} is damaged: line {count:,} is of epoch {row.epoch:,}; {_AGAIN}"
+            )
+        rows.append(row)
+    return rows
+
+
+def require_epochs(rows: list[Epoch], count: int, directory: Path) -> list[Epoch]:
+    """Return the rows, if there are so many at least.
+
+    Raises:
+        DataError: some are missing.
+    """
+    if len(rows) < count:
+        raise DataError(
+            f"{directory / METRICS} holds {len(rows):,} epochs, and the run has learned {count:,}; "
+            f"{_AGAIN}"
+        )
+    return rows
+
+
+_AGAIN = "restore the file from a copy, or begin another run with --init-from this one"
+
+DIGEST = "sha256"
+"""The digest of a line's other members; lines of earlier versions do not have it."""
+
+_PERCENT = number(0, 100)
+
+_EPOCH = record(
+    Epoch,
+    epoch=whole(1),
+    steps=whole(0),
+    lr=number(0),
+    loss=number(),
+    train_error=_PERCENT,
+    top1=_PERCENT,
+    top5=_PERCENT,
+    images_per_second=number(0),
+    waiting=number(0),
+    corrupt=whole(0),
+    seconds=number(0),
+)
+
+
+def _row(value: Any, at: str) -> Epoch:
+    given = table(ANYTHING).take(value, at)
+    digest = given.pop(DIGEST, None)
+    if digest is not None and digest != _digest(given):
+        raise Malformed(DIGEST, "is not the digest of the line")
+    return _EPOCH.take(given, at)
+
+
+_ROW = Kind("an epoch", _row)
+
+
+def _digest(given: dict[str, Any]) -> str:
+    return sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 
 def _line(row: Epoch) -> bytes:
-    return json.dumps(asdict(row)).encode() + b"\n"
+    given = asdict(row)
+    return json.dumps({**given, DIGEST: _digest(given)}).encode() + b"\n"
 
 
 class _Events:
     """Events as TensorBoard reads them, written at once: what fails is known."""
 
     def __init__(self, directory: Path, steps: int) -> None:
-        from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-        # by process, because the name has nothing else but the second
-        self._writer = EventsWriter(str(directory / "events"), f".{os.getpid()}")
+        self._file = _new_file(directory)
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
         start = SessionLog(status=SessionLog.START)  # hides what was told of later steps
-        self._writer.write_event(Event(step=steps, session_log=start))
+        self._write(Event(step=steps, session_log=start))
 
     def add(self, row: Epoch) -> None:
-        from time import time
-
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
@@ -117,10 +190,29 @@ class _Events:
             "speed/waiting": row.waiting,
         }
         for name, value in shown.items():
-            event = Event(step=row.steps, wall_time=time(), summary=scalar(name, value))
-            self._writer.write_event(event)
-        self._writer.flush()
+            event = Event(step=row.steps, wall_time=time.time(), summary=scalar(name, value))
+            self._write(event)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _write(self, event: Any) -> None:
+        """Write a record: its length, the length's check sum, the event, and its check sum."""
+        from tensorboardX.record_writer import masked_crc32c
+
+        content = event.SerializeToString()
+        length = struct.pack("<Q", len(content))
+        for piece, check in ((length, masked_crc32c(length)), (content, masked_crc32c(content))):
+            self._file.write(piece + struct.pack("<I", check))
 
     def close(self) -> None:
         with suppress(OSError):  # what could not be written was told when it was added
-            self._writer.close()
+            self._file.close()
+
+
+def _new_file(directory: Path) -> BinaryIO:
+    """Open a new file of events, by the second, machine and process, and a number if need be."""
+    stem = f"events.out.tfevents.{int(time.time())}.{os.uname().nodename}.{os.getpid()}"
+    for count in range(1000):
+        with suppress(FileExistsError):
+            return (directory / (f"{stem}.{count}" if count else stem)).open("xb")
+    raise FileExistsError(None, "too many files of events were made in a second", stem)

@@ -47,14 +47,15 @@ class Sgd(torch.optim.Optimizer):
                 continue
             rate = group["lr"] * group["rate"]
             gradients = [w.grad for w in held]
-            velocities = [self._velocity(w) for w in held]
+            velocities = [self.velocity(w) for w in held]
             torch._foreach_mul_(velocities, group["momentum"])
             if group["decay"]:
                 torch._foreach_add_(velocities, held, alpha=-group["decay"] * rate)
             torch._foreach_add_(velocities, gradients, alpha=-rate)
             torch._foreach_add_(held, velocities)
 
-    def _velocity(self, w: torch.Tensor) -> torch.Tensor:
+    def velocity(self, w: torch.Tensor) -> torch.Tensor:
+        """Return the velocity of a parameter; zeros where it has had no gradient yet."""
         state = self.state[w]
         if "velocity" not in state:
             state["velocity"] = torch.zeros_like(w)

@@ -35,6 +35,11 @@ SLOWEST = timedelta(hours=6)
 One that has died is noticed at once, by its machine's torchrun or by a connection that ends."""
 
 
+MOST = 100_000
+"""Processes."""
+ALONE = "start the processes with torchrun, which sets it, or unset WORLD_SIZE to train in one"
+
+
 @dataclass(frozen=True)
 class Ranks:
     """One process among those that train a net.
@@ -161,7 +166,28 @@ def _buckets(gradients: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 
 def is_first() -> bool:
     """Whether this process is the one that prints, whether it has met others or not."""
-    return os.environ.get("RANK", "0") == "0"
+    is_alone = os.environ.get("WORLD_SIZE", "") in ("", "1")
+    return is_alone or os.environ.get("RANK", "0") == "0"
+
+
+def _variable(name: str, least: int, most: int) -> int:
+    """Return the number in a variable of the environment that torchrun sets.
+
+    Raises:
+        DataError: it is not set, or holds no number from ``least`` to ``most``.
+    """
+    text = _text(name)
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    if not is_number or not least <= int(text) <= most:
+        raise DataError(f"{name} is {text!r}, not a number from {least:,} to {most:,}: {ALONE}")
+    return int(text)
+
+
+def _text(name: str) -> str:
+    text = os.environ.get(name, "")
+    if not text:
+        raise DataError(f"WORLD_SIZE is set, and {name} is not: {ALONE}")
+    return text
 
 
 def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
@@ -172,9 +198,10 @@ def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
         columns: how many ranks share one net.
 
     Raises:
-        DataError: the number of processes is no multiple of ``columns``.
+        DataError: the number of processes is no multiple of ``columns``, a variable that torchrun
+            sets is missing or wrong, or the others cannot be met.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = _variable("WORLD_SIZE", 1, MOST) if os.environ.get("WORLD_SIZE") else 1
     if processes % columns:
         raise DataError(
             f"{columns} columns need {columns} processes, or a multiple, and there "
@@ -183,21 +210,30 @@ def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
         )
     if processes == 1:
         return Ranks(device=device)
+    number, port = _variable("RANK", 0, processes - 1), _variable("MASTER_PORT", 1, 65535)
+    address = _text("MASTER_ADDR")
     is_gpu = device.startswith("cuda")
     if is_gpu:
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        device = f"cuda:{_variable('LOCAL_RANK', 0, max(torch.cuda.device_count(), 1) - 1)}"
         torch.cuda.set_device(device)
-    kept, number, _ = next(rendezvous("env://"))
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    store = PrefixStore(f"attempt {attempt}", kept)  # torchrun's own has what the last one left
-    dist.init_process_group(
-        "nccl" if is_gpu else "gloo",
-        timeout=SLOWEST,
-        store=store,
-        rank=number,
-        world_size=processes,
-        device_id=torch.device(device) if is_gpu else None,
-    )
+    try:
+        kept, _, _ = next(rendezvous("env://"))
+        store = PrefixStore(f"attempt {attempt}", kept)  # torchrun's own has what the last one left
+        dist.init_process_group(
+            "nccl" if is_gpu else "gloo",
+            timeout=SLOWEST,
+            store=store,
+            rank=number,
+            world_size=processes,
+            device_id=torch.device(device) if is_gpu else None,
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"cannot meet the other processes at {address}:{port} (MASTER_ADDR, MASTER_PORT): "
+            f"{reason}"
+        ) from None
     introduce(store, number)
     mesh = init_device_mesh(
         "cuda" if is_gpu else "cpu",

@@ -3,6 +3,7 @@
 run.json                 settings, resolved recipe, data and its digests, versions
 spec.net, files/         the text of the spec, and of those that it is made from
 plan.json                which kernel computes which stage
+members.sha256           the digests of these
 statistics.safetensors   means and components of the training set
 metrics.jsonl, events.*  a line an epoch, and the same for TensorBoard
 snapshots/               weights behind the epochs that were asked for
@@ -12,13 +13,10 @@ weights.safetensors      what it ended with
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,32 +24,61 @@ import torch
 from torch import Tensor
 
 from netspec.artifact.lowering import plan_bytes
-from netspec.artifact.manifest import PLAN, SPEC, WEIGHTS, Asked, canonical, versions
+from netspec.artifact.manifest import (
+    FILE_MEMBER,
+    PLAN,
+    SPEC,
+    WEIGHTS,
+    Asked,
+    canonical,
+    versions,
+)
 from netspec.artifact.spec import kept_settings, members_of, reread
 from netspec.backends.compiled import Compiled
+from netspec.choices import CHOICES
 from netspec.compiler import compile as compile_net
 from netspec.data import Dataset, Splits, open_data
 from netspec.errors import DataError
+from netspec.members import (
+    ANYTHING,
+    SHA256,
+    Kind,
+    Malformed,
+    many,
+    matching,
+    member,
+    optional,
+    parsed,
+    record,
+    table,
+    text,
+    whole,
+)
 from netspec.net import Net, load
 from netspec.recipe import Recipe
 from netspec.shapes import Shape
+from netspec.training import directory as directories
 from netspec.training import statistics
 from netspec.training.batches import ALLOWED
 from netspec.training.checkpoint import Checkpoint
+from netspec.training.directory import (
+    ABOUT,
+    CHECKPOINT,
+    SNAPSHOTS,
+    STATISTICS,
+    SUMS,
+    Members,
+    is_run,
+    writing_into,
+)
+from netspec.training.metrics import Epoch, read_metrics, require_epochs
 from netspec.training.prepare import View, for_testing
-from netspec.training.settings import Settings, recipe_json
+from netspec.training.settings import SETTINGS, Settings, recipe_json
 from netspec.training.statistics import Statistics, are_needed, digest_of
-from netspec.weights import read_tensors, save_tensors
-from netspec.writing import umask, write_whole
+from netspec.weights import read_weights, save_tensors
 
 FORMAT = 1
-ABOUT, CHECKPOINT, LOCK = "run.json", "checkpoint.safetensors", "lock"
-METRICS, SNAPSHOTS, STATISTICS = "metrics.jsonl", "snapshots", "statistics.safetensors"
-
-
-def is_run(path: str | Path) -> bool:
-    """Whether a path is of a run directory."""
-    return (Path(path) / ABOUT).is_file()
+_AGAIN = "restore the file from a copy, or begin another run"
 
 
 @dataclass(frozen=True)
@@ -63,12 +90,14 @@ class Run:
         settings: what it was asked for.
         net: the net that learns, read from the directory.
         about: the rest of ``run.json``.
+        members: its files.
     """
 
     directory: Path
     settings: Settings
     net: Net
     about: Mapping[str, Any]
+    members: Members
 
     @classmethod
     def create(cls, directory: Path, settings: Settings) -> Run:
@@ -95,12 +124,13 @@ class Run:
             "made_by": versions(),
             "threads": torch.get_num_threads(),
         }
-        files = {**texts, ABOUT: canonical(about)}
         try:
-            _make(directory, files)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise DataError(f"cannot make the run directory {directory}: {reason}") from None
+            _ABOUT.take(about, "")
+        except Malformed as error:  # what is written can be read
+            raise DataError(f"cannot make the run directory {directory}: {error}") from None
+        files = {**texts, ABOUT: canonical(about)}
+        digests = {name: sha256(content).hexdigest() for name, content in files.items()}
+        directories.make(directory, {**files, SUMS: directories.sums(digests)})
         return cls.open(directory)
 
     @classmethod
@@ -111,26 +141,17 @@ class Run:
             SpecError: this version of netspec refuses its spec.
             DataError: there is none, or it is damaged.
         """
+        if not is_run(directory):
+            raise DataError(f"{directory} is no run directory: there is no {ABOUT} in it")
+        members = Members.of(directory)
+        about = parsed(members.read(ABOUT), str(directory / ABOUT), _ABOUT, _AGAIN)
+        settings, asked = about["settings"], about["asked"]
+        names = {SPEC, *(one.member for one in asked)}
         try:
-            about = json.loads((directory / ABOUT).read_bytes())
-            if about["format"] != FORMAT:
-                raise DataError(f"it has format {about['format']}, and this netspec reads {FORMAT}")
-            settings = Settings.from_json(about["settings"])
-            asked = [Asked(*one) for one in about["asked"]]
-            members = {SPEC, *(one.member for one in asked)}
-            texts = {name: (directory / name).read_bytes() for name in members}
-            net = reread(texts, asked, settings.parameters)
-        except FileNotFoundError as error:
-            name = Path(error.filename).name
-            message = f"{directory} is no run directory: there is no {name} in it"
-            raise DataError(message) from None
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise DataError(f"cannot read the run {directory}: {reason}") from None
-        except (KeyError, TypeError, ValueError, DataError) as error:
-            reason = str(error) if isinstance(error, DataError) else f"{ABOUT} is damaged"
-            raise DataError(f"cannot read the run {directory}: {reason}") from None
-        return cls(directory, settings, net, about)
+            net = reread({name: members.read(name) for name in names}, asked, settings.parameters)
+        except DataError as error:
+            raise DataError(f"cannot read the run {directory}: {error}") from None
+        return cls(directory, settings, net, about, members)
 
     # ------------------------------------------------------------------ what it was made of
 
@@ -177,7 +198,8 @@ class Run:
         """
         if not are_needed(self.recipe):
             return None
-        return statistics.load(self.directory / STATISTICS, self.about["statistics"])
+        path, digest = self.directory / STATISTICS, self.about["statistics"]
+        return statistics.load(path, digest, self.shape.channels)
 
     def view(self, how: Callable[[Recipe], Recipe] = lambda recipe: recipe) -> View:
         """What a picture is shown to its net as, in tests and in use: one view, or ten.
@@ -216,16 +238,20 @@ class Run:
         """
         place = self.settings.device if device is None else device
         how: Any = {"device": place, "dtype": getattr(torch, self.settings.dtype)}
-        path = self.directory / PLAN
         is_whole = net is None or net is self.net
-        if is_whole and place.startswith(self.settings.device) and path.is_file():
-            how["choices"] = json.loads(path.read_bytes())["choices"]
-        return compile_net(net or self.net, **how)
+        if is_whole and place.startswith(self.settings.device) and self.members.has(PLAN):
+            name = str(self.directory / PLAN)
+            kind = member("choices", CHOICES)
+            how["choices"] = parsed(self.members.read(PLAN), name, kind, _ANEW)
+        try:
+            return compile_net(net or self.net, **how)
+        except DataError as error:
+            raise DataError(f"cannot compile the net of {self.directory}: {error}") from None
 
     def keep_plan(self, model: Compiled) -> None:
         """Write down which kernel computes which stage, once; nothing of a rank's part."""
-        if model.net is self.net and not (self.directory / PLAN).is_file():
-            write_whole(self.directory / PLAN, plan_bytes(model.lowered))
+        if model.net is self.net and not self.members.has(PLAN):
+            self.members.keep(PLAN, plan_bytes(model.lowered))
 
     # -------------------------------------------------------------------- what came of it
 
@@ -233,6 +259,17 @@ class Run:
     def is_finished(self) -> bool:
         """Whether it has learned all that it was asked to."""
         return (self.directory / WEIGHTS).is_file()
+
+    def epochs(self) -> list[Epoch]:
+        """What was measured in each epoch; there is one at least.
+
+        Raises:
+            DataError: the file is damaged, or lacks an epoch.
+        """
+        rows, wanted = read_metrics(self.directory), 1
+        if self.checkpoint.is_file():
+            wanted = max(1, Checkpoint.state_in(self.checkpoint).epoch)
+        return require_epochs(rows, wanted, self.directory)
 
     @property
     def checkpoint(self) -> Path:
@@ -246,9 +283,9 @@ class Run:
             DataError: there are none yet, or they cannot be read.
         """
         if self.is_finished:
-            return read_tensors(self.directory / WEIGHTS)[0]
+            return read_weights(self.net.graph, self.directory / WEIGHTS)
         if self.checkpoint.is_file():
-            return dict(Checkpoint.load(self.checkpoint).model)
+            return dict(Checkpoint.load(self.checkpoint, self.net.graph).model)
         raise DataError(f"{self.directory} has no weights yet: netspec train --resume it first")
 
     def trained(self, device: str | None = None) -> Compiled:
@@ -270,49 +307,13 @@ class Run:
 
     # -------------------------------------------------------------------- one at a time
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Within, no other process can train in the directory; the lock goes with the process.
+    def locked(self) -> AbstractContextManager[None]:
+        """Within, nobody else can train in the directory.
 
         Raises:
-            DataError: another process has it, or the directory is read-only.
+            DataError: another process or thread has it, or the directory is read-only.
         """
-        with writing_into(self.directory):
-            file = (self.directory / LOCK).open("a+")
-        with file:
-            try:
-                # of the process alone: a worker that outlives it does not keep the lock
-                import fcntl
-
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                raise DataError(
-                    f"{self.directory} is being trained by another process ({file.read().strip()}):"
-                    " wait until it has ended, or stop it"
-                ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-            file.flush()
-            self._sweep()
-            yield
-
-    def _sweep(self) -> None:
-        """Remove what a killed process began to write: safetensors' own names, and ours."""
-        for folder in (self.directory, self.directory / SNAPSHOTS):
-            for pattern in (".tmp*", ".*.safetensors.*"):
-                for path in folder.glob(pattern):
-                    path.unlink(missing_ok=True)
-
-
-@contextmanager
-def writing_into(directory: Path) -> Iterator[None]:
-    """Say which run it is that cannot be written into."""
-    try:
-        yield
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"cannot write into the run {directory}: {reason}") from None
+        return directories.locked(self.directory)
 
 
 def _shape(net: Net) -> Shape:
@@ -323,26 +324,29 @@ def _described(split: Dataset) -> dict[str, Any]:
     return {"name": split.name, "images": len(split), "digest": split.digest}
 
 
-def _make(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Make a folder with files in it, beside its place, and then put it there."""
-    if directory.exists() and not directory.is_dir():
-        raise DataError(f"{directory} is a file: name a folder for the run")
-    if is_run(directory):
-        raise DataError(
-            f"{directory} holds a run already: go on with it, netspec train --resume {directory}, "
-            "or name another folder"
-        )
-    if directory.is_dir() and any(directory.iterdir()):
-        raise DataError(f"{directory} holds other files: name another folder for the run")
-    parent = directory.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".netspec-", dir=parent))
-    try:
-        for name, content in files.items():
-            (beside / name).parent.mkdir(exist_ok=True)
-            write_whole(beside / name, content)
-        beside.chmod(0o777 & ~umask())
-        beside.replace(directory)
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(beside)
+_ANEW = f"remove it, and {PLAN} is made anew when the run goes on"
+
+_MEMBER = matching(FILE_MEMBER, "a file of the net")
+_BY = matching(f"{SPEC}|{FILE_MEMBER}", "a text of the net")
+
+
+def _asked(value: Any, at: str) -> Asked:
+    by, wrote, name = many(text(), 3).take(value, at)
+    return Asked(_BY.take(by, f"{at}[0]"), wrote, _MEMBER.take(name, f"{at}[2]"))
+
+
+_SPLIT: Kind[dict[str, Any]] = record(dict, name=text(), images=whole(0), digest=text())
+
+_ABOUT: Kind[dict[str, Any]] = record(
+    dict,
+    format=whole(FORMAT, FORMAT),
+    name=text(),
+    settings=SETTINGS,
+    asked=many(Kind("a list of 3 texts", _asked)),
+    recipe=ANYTHING,
+    classes=many(text()),
+    statistics=SHA256,
+    data=record(dict, train=_SPLIT, validation=_SPLIT),
+    made_by=table(optional(text())),
+    threads=whole(1, 1024),
+)

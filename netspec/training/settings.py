@@ -7,6 +7,20 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from netspec.errors import DataError
+from netspec.members import (
+    SCALAR,
+    TRUTH,
+    Kind,
+    many,
+    matching,
+    number,
+    one_of,
+    optional,
+    record,
+    table,
+    text,
+    whole,
+)
 from netspec.net import Net
 from netspec.recipe import Assigned, Batch, Epochs, Recipe, Sgd, Step
 
@@ -55,18 +69,6 @@ class Settings:
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"snapshots": list(self.snapshots)}
 
-    @classmethod
-    def from_json(cls, given: Any) -> Settings:
-        """Settings as :meth:`as_json` gave them.
-
-        Raises:
-            DataError: there is something else in it.
-        """
-        names = {one.name for one in fields(cls)}
-        if not isinstance(given, dict) or {*given} != names:
-            raise DataError("its settings are not those that this version of netspec knows")
-        return cls(**given | {"snapshots": tuple(given["snapshots"])})
-
     def recipe(self, net: Net) -> Recipe:
         """The recipe of a net, with what differs here.
 
@@ -94,6 +96,32 @@ class Settings:
             batch=found.batch if self.batch is None else [Batch(size=self.batch)],
             epochs=found.epochs if self.epochs is None else [Epochs(count=self.epochs)],
         )
+
+
+_POSITIVE = number(0).where(lambda value: value > 0, "a number above 0")
+
+SETTINGS: Kind[Settings] = record(
+    Settings,
+    spec=text(),
+    data=text(),
+    parameters=table(SCALAR),
+    seed=whole(0),
+    epochs=optional(whole(1)),
+    batch=optional(whole(1)),
+    lr=optional(_POSITIVE),
+    decay=optional(number(0)),
+    init=optional(text()),
+    init_from=optional(text()),
+    is_augmented=TRUTH,
+    workers=whole(0, 1024),
+    device=matching("cpu|cuda(:[0-9]{1,4})?", "`cpu` or `cuda`"),
+    dtype=one_of("float32", "float64"),
+    snapshots=many(whole(0)),
+    checkpoint_every=number(0),
+    columns=whole(1, 1024),
+    is_deterministic=TRUTH,
+)
+"""Settings as :meth:`Settings.as_json` gives them."""
 
 
 def lr_of(recipe: Recipe) -> float:

@@ -7,8 +7,10 @@ integers and exact, so the result is the same whatever the number of workers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,11 @@ from netspec.data.dataset import Dataset, Pixels
 from netspec.errors import DataError
 from netspec.recipe import PrincipalComponents, Recipe, Subtract
 from netspec.shapes import Shape
+from netspec.tensors import Stored, opened_tensors
 from netspec.training.faults import Faults, tried
 from netspec.training.geometry import Geometry, require_pictures
 from netspec.training.workers import Workers
-from netspec.weights import read_tensors, save_tensors
+from netspec.weights import require_tensors, save_tensors
 
 LEVELS = 256
 CHUNK = 256
@@ -256,21 +259,49 @@ def save(statistics: Statistics, path: Path) -> None:
     save_tensors(tensors, path, notes)
 
 
-def load(path: Path, digest: str) -> Statistics:
-    """Statistics from a file, which have to be of this digest.
+LARGEST = 2**28
+"""Values of an image of means."""
+
+_AGAIN = "remove it, and netspec train --resume measures it again"
+
+
+def load(path: Path, digest: str, channels: int) -> Statistics:
+    """Statistics from a file, which have to be of this digest and so many channels.
 
     Raises:
-        DataError: the file cannot be read, or is of other data or another ``prepare``.
+        DataError: the file cannot be read, is damaged, or is of other data or another ``prepare``.
     """
-    tensors, notes = read_tensors(path)
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    try:
-        found = Statistics(notes["digest"], int(notes["count"]), **arrays)
-    except (ValueError, TypeError, KeyError):
-        raise DataError(f"{path} does not hold statistics of a training set") from None
-    if found.digest != digest:
+    with opened_tensors(path) as file:
+        _require_arrays(file.tensors, channels, path)
+        arrays = {name: tensor.numpy() for name, tensor in file.read().items()}
+        count, given = file.notes.get("count", ""), file.notes.get("digest")
+    if given is None or not re.fullmatch("[1-9][0-9]{0,17}", count):
+        raise DataError(f"{path} does not hold statistics of a training set; {_AGAIN}")
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise DataError(f"{path} is damaged: {name} is not finite; {_AGAIN}")
+    if given != digest:
         raise DataError(
             f"the statistics in {path} are of other data, or of another `prepare`: "
             "means of one training set do not fit another; measure them again"
         )
-    return found
+    return Statistics(given, int(count), **arrays)
+
+
+def _require_arrays(given: Mapping[str, Stored], channels: int, path: Path) -> None:
+    """Raise DataError unless a file holds the arrays of statistics in their shapes."""
+    shapes = dict.fromkeys(("mean_channel", "median_channel", "eigenvalues"), (channels,))
+    matrices = dict.fromkeys(("covariance", "eigenvectors"), (channels, channels))
+    images = {name: given[name].shape for name in ("mean_image", "median_image") if name in given}
+    for name, shape in images.items():
+        if len(shape) != 3 or shape[2] != channels or not 0 < prod(shape) <= LARGEST:
+            raise DataError(
+                f"{path} is damaged: {name} is {list(shape)}, not height x width x {channels}; "
+                f"{_AGAIN}"
+            )
+    require_tensors(
+        given,
+        {**shapes, **matrices, **images},
+        f"{path} does not hold statistics of this training set",
+        "the statistics",
+    )

@@ -17,7 +17,7 @@ from netspec.net import Net
 from netspec.recipe import CenterCrop, Recipe, TenCrop
 from netspec.training.batches import Batch, InOrder
 from netspec.training.run import Run
-from netspec.writing import write_whole
+from netspec.writing import write_named
 
 VIEWS = 64
 """Images that go through a net at once."""
@@ -244,4 +244,4 @@ class _Table:
     def write(self, path: Path) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(self.rows)
-        write_whole(path, text.getvalue().encode())
+        write_named(path, text.getvalue().encode())

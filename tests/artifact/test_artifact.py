@@ -303,8 +303,8 @@ def test_a_plan_that_netspec_does_not_make_is_refused(tmp_path: Path) -> None:
     [
         ({"nobody": "torch"}, "name a stage 'nobody'"),
         ({"c": "cublas"}, "c cannot be computed by 'cublas'"),
-        ({"c": ["torch"]}, "has no choices"),
-        ([], "has no choices"),
+        ({"c": ["torch"]}, "`choices.* is a list of"),
+        ([], "`choices.* is a list of"),
     ],
 )
 def test_choices_that_do_not_fit_are_refused(choices: object, message: str, tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_a_target_without_backend_is_refused(tmp_path: Path) -> None:
     for target, message in (
         ("meta", "compiled by netspec .* for meta, and cannot run here: there is no backend"),
         ("toaster", "cannot run here: there is no backend for toaster"),
-        ("cpu\x1b[31m", "`target` is not the name of a backend"),
+        ("cpu\x1b[31m", "`target` is .*, not the name of a backend"),
     ):
         changed(path, lambda manifest, target=target: manifest.update(target=target))
         with pytest.raises(DataError, match=message):

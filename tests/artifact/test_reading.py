@@ -148,12 +148,35 @@ def test_what_becomes_a_link_or_a_pipe_meanwhile_is_refused(tmp_path: Path) -> N
     held = places(path)
     (path / "spec.net").rename(tmp_path / "spec.net")
     (path / "spec.net").symlink_to(tmp_path / "spec.net")
-    with pytest.raises(OSError, match="symbolic link"):
+    with pytest.raises(OSError, match="it is a link"):
         content(held, "spec.net")
     (path / "plan.json").unlink()
     os.mkfifo(path / "plan.json")
     with pytest.raises((OSError, EOFError)):
         content(held, "plan.json")
+
+
+@pytest.mark.parametrize("form", ["", SUFFIX])
+def test_an_artifact_that_another_replaces_while_it_is_read_is_read_again(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, root = artifact(tmp_path, form)
+    other = netspec.compile(netspec.loads("net other\ninput image 8x8x3\na: fc 2"))
+    calls = []
+
+    def replaced(found: Path) -> reading.Places:
+        held = places(found)
+        calls.append(found)
+        if len(calls) == 1:
+            netspec.save_artifact(other, path)
+        return held
+
+    monkeypatch.setattr("netspec.artifact.loading.places", replaced)
+    assert load_artifact(path).net.name == "other"
+    assert len(calls) == 2
+    with pytest.raises(DataError, match="its root digest is"):
+        load_artifact(path, expect=root)
+    assert len(calls) == 3
 
 
 def test_what_becomes_shorter_meanwhile_is_refused(

@@ -110,7 +110,7 @@ def test_a_folder_that_may_not_be_written_to_is_named(
     def closed(**_: object) -> str:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(writing.tempfile, "mkdtemp", closed)
+    monkeypatch.setattr("tempfile.mkdtemp", closed)
     refused(tmp_path / f"it{form}", "permission denied")
 
 
@@ -153,9 +153,12 @@ def test_a_write_that_fails_leaves_what_was_there(
         if where == "rename":
             patch.setattr(writing, "_exchange", lambda *_: False)
             whole, fail = os.replace, failing(why)
-            patch.setattr(
-                os, "replace", lambda a, b: fail() if Path(a).name == "new" else whole(a, b)
-            )
+
+            def moved(one: Path, to: Path) -> None:
+                is_new = Path(to) == path and Path(one).name != "old"
+                return fail() if is_new else whole(one, to)
+
+            patch.setattr(os, "replace", moved)
         elif where == "weights":
             pieces = weights.pieces
 

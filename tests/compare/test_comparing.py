@@ -20,6 +20,8 @@ from netspec.training.metrics import Epoch
 from netspec.training.progress import Report
 from netspec.training.run import Run
 
+DAMAGED = ("", "{", "[]", "\xff", "null", '{"experiment": 3}', "[" * 100_000, '{"a": NaN}')
+
 
 def asked(name: str, data: str, **given: Any) -> Asked:
     return Asked(experiment=name, data=data, **{"seeds": 1, "epochs": 1, "batch": 48} | given)
@@ -85,6 +87,11 @@ def test_what_is_there_is_not_trained_again_and_seeds_are_added(
     second = compare(asked("tencrop", data, seeds=2), tmp_path)
     assert [path.name for path in calls] == ["ten-crops-1"]  # the centre tests the same nets
     assert values(second)[::2] == values(first)
+    (kept,) = (tmp_path / "runs" / "ten-crops-0").glob("measured-ten-crops.json")
+    for damaged in (*DAMAGED, '{"test error": "low"}', '{"test error": 1e400}'):
+        kept.write_text(damaged, encoding="latin-1")
+        with pytest.raises(DataError, match=f"{kept} .*; remove {kept.name}, and it is measured"):
+            compare(asked("tencrop", data, seeds=2), tmp_path)
     ten, centre = (arm["runs"][0]["values"]["test error"] for arm in second["arms"])
     assert ten != centre
 
@@ -93,6 +100,11 @@ def test_a_folder_is_for_one_comparison(data: str, tmp_path: Path) -> None:
     compare(asked("tencrop", data), tmp_path / "one")
     with pytest.raises(DataError, match="holds a comparison of epochs 1: name another folder"):
         compare(asked("tencrop", data, epochs=2), tmp_path / "one")
+    plan = tmp_path / "one" / "comparison.json"
+    for damaged in DAMAGED:
+        plan.write_text(damaged, encoding="latin-1")
+        with pytest.raises(DataError, match=f"{plan} .*; name another folder"):
+            compare(asked("tencrop", data), tmp_path / "one")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").touch()
     with pytest.raises(DataError, match="holds other files"):

@@ -79,5 +79,5 @@ def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("size", ["0", "-3", "1025", "x", "²", "1.5"])
 def test_a_size_that_is_none_is_refused(size: str) -> None:
-    with pytest.raises(DataError, match=r"is no number of pixels from 1 to 1024: write digits:32"):
+    with pytest.raises(DataError, match=r"is no number of pixels from 1 to 512: write digits:32"):
         open_data(f"digits:{size}")

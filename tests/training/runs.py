@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
+from netspec.training.directory import is_run
 from netspec.training.loop import Result, resume, train
 from netspec.training.progress import Report
-from netspec.training.run import is_run
 from netspec.training.settings import Settings
 
 NET = """net small
@@ -35,8 +35,8 @@ RECIPE = """train {
 }
 """
 
-TIMES = ("images_per_second", "waiting", "seconds")
-"""What differs from run to run in metrics."""
+TIMES = ("images_per_second", "waiting", "seconds", "sha256")
+"""What differs from run to run in metrics, and the digest of it."""
 
 
 def settings(folder: Path, recipe: str = RECIPE, **given: Any) -> Settings:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from netspec.training.checkpoint import Checkpoint, State
+from netspec.training.directory import CHECKPOINT
 from netspec.training.progress import Moment, Report
-from netspec.training.run import CHECKPOINT, Run
+from netspec.training.run import Run
 from netspec.training.settings import Settings
 from tests.training.runs import begin_or_resume, metrics, settings, started, weights
 
@@ -53,7 +54,7 @@ def steps(directory: Path) -> tuple[int, int]:
     path = directory / CHECKPOINT
     if not path.exists():
         return -1, 0
-    state = Checkpoint.load(path).state
+    state = Checkpoint.load(path, Run.open(directory).net.graph).state
     return state.epoch, state.steps
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+import torch.distributed as dist
 
 from netspec import loads
 from netspec.errors import DataError
-from netspec.training.parallel import BUCKET, Ranks, start
+from netspec.training import parallel
+from netspec.training.parallel import BUCKET, Ranks, is_first, start
 from tests.training.ranks import together
 from tests.training.steps import difference, train
 
@@ -45,6 +49,44 @@ def test_columns_need_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("WORLD_SIZE")
     with pytest.raises(DataError, match=r"there is 1: torchrun --nproc-per-node 2"):
         start(columns=2)
+
+
+TORCHRUN = {"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+
+
+@pytest.mark.parametrize("name", TORCHRUN)
+@pytest.mark.parametrize("value", [None, "", "x", "-1", "1.5", "0x2", "²", "9" * 5_000, "nan"])
+def test_variables_of_torchrun_are_checked(
+    name: str, value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other, right in TORCHRUN.items():
+        monkeypatch.setenv(other, right)
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    if name == "WORLD_SIZE" and not value:  # a process by itself, and the one that prints
+        with start() as ranks:
+            assert ranks == Ranks()
+        assert is_first()
+    elif name == "MASTER_ADDR" and value:
+        monkeypatch.setattr(parallel, "rendezvous", unreachable)
+        with pytest.raises(DataError, match=f"cannot meet the other processes at {value}:29500"):
+            start()
+    else:
+        with pytest.raises(DataError, match=f"{name} is .*: start the processes with torchrun"):
+            start()
+
+
+def unreachable(url: str) -> Any:
+    raise dist.DistNetworkError("The client socket has failed to connect\nand more")
+
+
+def test_the_number_of_a_rank_is_below_that_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**TORCHRUN, "RANK": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(DataError, match="RANK is '2', not a number from 0 to 1"):
+        start()
 
 
 def places(ranks: Ranks) -> tuple[int, ...]:

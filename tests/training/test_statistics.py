@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from netspec import DataError
 from netspec.recipe import Center, Flip, PrincipalComponents, Range, Resize, Subtract
 from netspec.shapes import Shape
+from netspec.tensors import opened_tensors
 from netspec.training import statistics
 from netspec.training.statistics import Statistics, Sums, are_needed, digest_of, measured
+from netspec.weights import save_tensors
 from tests.training.example_data import Drawn, recipe
 
 SHAPE = Shape((6, 7, 3))
@@ -112,7 +115,7 @@ def test_statistics_survive_a_file(tmp_path: Path) -> None:
     for sizes in ([(6, 7)], [(6, 7), (3, 4)]):
         found = measured(Drawn(5, *sizes), recipe([MEDIAN]), SHAPE)
         statistics.save(found, path)
-        assert_same(statistics.load(path, found.digest), found)
+        assert_same(statistics.load(path, found.digest, 3), found)
 
 
 def test_statistics_of_other_data_are_refused(tmp_path: Path) -> None:
@@ -125,17 +128,48 @@ def test_statistics_of_other_data_are_refused(tmp_path: Path) -> None:
         digest_of(data, recipe(), Shape((6, 7, 1))),
     ):
         with pytest.raises(DataError, match=f"{path.name} are of other data"):
-            statistics.load(path, other)
+            statistics.load(path, other, 3)
     same = digest_of(data, recipe([MEDIAN], [Flip()]), SHAPE)
-    assert statistics.load(path, same).count == 5
+    assert statistics.load(path, same, 3).count == 5
 
 
 def test_files_that_are_none_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no such file"):
-        statistics.load(tmp_path / "none", "")
+        statistics.load(tmp_path / "none", "", 3)
     (tmp_path / "text").write_text("hello")
     with pytest.raises(DataError, match="text"):
-        statistics.load(tmp_path / "text", "")
+        statistics.load(tmp_path / "text", "", 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        (
+            "mean_image",
+            torch.zeros(3, dtype=torch.float64),
+            "mean_image is .3., not height x width",
+        ),
+        ("mean_image", torch.zeros(6, 7, 1, dtype=torch.float64), "not height x width x 3"),
+        ("mean_channel", torch.zeros(1, dtype=torch.float64), r"\[1\] in the file, \[3\]"),
+        ("covariance", torch.zeros(3, dtype=torch.float64), r"\[3\] in the file, \[3, 3\]"),
+        ("mean_channel", torch.full((3,), float("nan")).double(), "mean_channel is not finite"),
+        ("more", torch.zeros(1, dtype=torch.float64), "not in the statistics: more"),
+        ("eigenvalues", None, "missing: eigenvalues"),
+    ],
+)
+def test_arrays_of_another_shape_are_named_and_not_broadcast(
+    name: str, array: torch.Tensor | None, message: str, tmp_path: Path
+) -> None:
+    path, found = tmp_path / "statistics.safetensors", measured(Drawn(5, (6, 7)), recipe(), SHAPE)
+    statistics.save(found, path)
+    with opened_tensors(path) as file:
+        arrays = file.read()
+    arrays.pop(name, None)
+    if array is not None:
+        arrays[name] = array
+    save_tensors(arrays, path, {"digest": found.digest, "count": "5"})
+    with pytest.raises(DataError, match=message):
+        statistics.load(path, found.digest, 3)
 
 
 def test_what_asks_for_statistics() -> None:

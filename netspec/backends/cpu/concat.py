@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from netspec.backends.cpu.direct import Direct
+from netspec.backends.cpu.onednn.layouts import activations
 from netspec.backends.cpu.onednn.primitives import (
     Argument,
     Description,
     Launch,
     Memory,
-    activations,
     concatenation,
     launch,
 )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from netspec.backends.cpu.direct import Multiplying
-from netspec.backends.cpu.onednn.primitives import (
-    Description,
-    Layout,
-    activations,
-    convolution,
-    rows,
-)
+from netspec.backends.cpu.onednn.layouts import Layout, activations, rows
+from netspec.backends.cpu.onednn.primitives import Description, convolution
 from netspec.backends.implementation import Work
 from netspec.fused.conv_relu import ConvRelu
 from netspec.ops.conv import Conv
+
+READING_PAIRS = ("brgconv", "brgconv_1x1")
+"""Implementations that read channels of bfloat16 in pairs.  Where they are odd, what lies behind
+the last one is read, too, and multiplied by zero: the next pixel's first, the next image's, or what
+happens to lie behind the operand.  Where that is infinite or NaN, so is the product."""
 
 
 class OneDnnConv(Multiplying):
@@ -33,6 +34,7 @@ class OneDnnConv(Multiplying):
             before=(down.before, right.before),
             after=(down.tail, right.tail),
             relu=isinstance(op, ConvRelu),
+            unsound=READING_PAIRS if has_half_a_pair(work) else (),
         )
 
     def sizes(self, work: Work) -> tuple[int, ...]:
@@ -41,8 +43,7 @@ class OneDnnConv(Multiplying):
         return (count, *rest) if groups == 1 else (groups, count // groups, *rest)
 
     def dense_shape(self, work: Work) -> tuple[int, ...]:
-        op = conv_of(work)
-        return op.count, op.channels_seen(work.inputs), *op.kernel
+        return dense_shape(work)
 
     def dense(self, work: Work, weight: Tensor) -> Tensor:
         return conv_of(work).dense(weight)
@@ -55,6 +56,17 @@ def conv_of(work: Work) -> Conv:
     """The operator, which is a convolution."""
     assert isinstance(work.op, Conv)
     return work.op
+
+
+def dense_shape(work: Work) -> tuple[int, ...]:
+    """The sizes of a weight that has zeros where a table connects nothing."""
+    op = conv_of(work)
+    return op.count, op.channels_seen(work.inputs), *op.kernel
+
+
+def has_half_a_pair(work: Work) -> bool:
+    """Whether a filter sees an odd number of channels of bfloat16."""
+    return work.dtype == torch.bfloat16 and conv_of(work).channels_seen(work.inputs) % 2 == 1
 
 
 def connected(op: Conv, dense: Tensor) -> Tensor:

@@ -11,24 +11,19 @@ from threading import RLock
 import torch
 from torch import Tensor
 
+from netspec.backends.cpu.onednn.layouts import TYPES, Layout, Query, activations, any_layout, rows
 from netspec.backends.cpu.onednn.library import NoImplementationError, missing, share_threads
 from netspec.backends.cpu.onednn.primitives import (
-    TYPES,
     Argument,
     Description,
     Launch,
-    Layout,
     Memory,
-    Query,
-    activations,
-    any_layout,
     launch,
     reorder,
-    rows,
 )
 from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Way
+from netspec.backends.cpu.way import Way, required
 from netspec.backends.implementation import Held, Work
 
 
@@ -48,6 +43,9 @@ class Direct(Way):
         """What it cannot do although the library may think that it can."""
         return ""
 
+    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
+        return {name: _copied(tensor) for name, tensor in required(work, held).items()}
+
     @abstractmethod
     def describe(self, work: Work) -> None:
         """Describe its primitives.
@@ -55,6 +53,11 @@ class Direct(Way):
         Raises:
             NoImplementationError: there is none for one of them.
         """
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    """A copy in rows, in memory that nobody else changes, moves or frees."""
+    return PAGES.empty(tuple(tensor.shape), tensor.dtype).copy_(tensor)
 
 
 @cache
@@ -94,17 +97,21 @@ class Multiplying(Direct):
         return weight
 
     def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
-        dense = self.dense(work, held["weight"]).contiguous()
-        plain, packed = rows(self.sizes(work), work.dtype), _packed_layout(self, work)
+        given, sizes = required(work, held), self.sizes(work)
+        dense = self.dense(work, given["weight"]).contiguous().view(sizes)
+        plain, packed = rows(sizes, work.dtype), _packed_layout(self, work)
         weight = _reordered(dense, plain, packed, _pages_for(packed, work.dtype))
-        return {name: tensor.contiguous() for name, tensor in held.items()} | {"weight": weight}
+        return {name: weight if name == "weight" else _copied(t) for name, t in given.items()}
+
+    def require_packed(self, work: Work, packed: Held) -> None:
+        """Nothing: all of them are bound, and ``Memory`` knows the blocks."""
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
-        plain = rows(self.sizes(work), work.dtype)
-        y = torch.empty(self.dense_shape(work), dtype=work.dtype, device="cpu")
-        dense = _reordered(packed["weight"], _packed_layout(self, work), plain, y)
+        sizes = self.sizes(work)
+        y = torch.empty(sizes, dtype=work.dtype, device="cpu")
+        dense = _reordered(packed["weight"], _packed_layout(self, work), rows(sizes, work.dtype), y)
         found = {name: tensor.clone() for name, tensor in packed.items()}
-        return found | {"weight": self.sparse(work, dense)}
+        return found | {"weight": self.sparse(work, dense.view(self.dense_shape(work)))}
 
     @abstractmethod
     def dense_shape(self, work: Work) -> tuple[int, ...]:
@@ -129,7 +136,9 @@ class Multiplying(Direct):
         ]
         if "bias" in packed:
             bias = packed["bias"]
-            memories.append((Argument.BIAS, Memory(rows(bias.shape, here.dtype), bias)))
+            memories.append(
+                (Argument.BIAS, Memory(rows((here.output.channels,), here.dtype), bias))
+            )
         return [launch(description, memories, scratch)]
 
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from netspec.backends.backend import Part, Timed
+from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Call, Way
+from netspec.backends.cpu.way import Call, Way, bind
 from netspec.backends.memory import Memory
 from netspec.plan import Plan, Step
 
@@ -23,7 +24,8 @@ class Frame:
         self, plan: Plan, parts: Mapping[str, Part], batch: int, dtype: torch.dtype
     ) -> None:
         with torch.inference_mode(False):
-            self._memory, scratch = Memory(plan, batch, dtype, "cpu"), Scratch()
+            arena = PAGES.empty((plan.arena * batch,), dtype).zero_()
+            self._memory, scratch = Memory(plan, batch, arena), Scratch()
             self._steps = [
                 (step, _bound(step, parts[step.stage], self._memory, scratch))
                 for step in plan.steps
@@ -47,9 +49,11 @@ class Frame:
 def _bound(step: Step, part: Part, memory: Memory, scratch: Scratch) -> Sequence[Call]:
     assert isinstance(part.way, Way)
     x, (y,) = [memory.slots[i] for i in step.reads], (memory.slots[i] for i in step.writes)
-    assert all(one.is_contiguous() for one in (*x, y)), f"{step.stage} is given slices"
     scratch.begin()
-    return part.way.bind(part.work, part.packed, x, y, scratch)
+    try:
+        return bind(part.way, part.work, part.packed, x, y, scratch)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{step.stage}: {error}") from None
 
 
 def _timed(step: Step, calls: Sequence[Call]) -> Timed:

@@ -15,16 +15,8 @@ from torch import Tensor
 
 from netspec.backends.cpu.direct import Direct
 from netspec.backends.cpu.onednn import primitives
-from netspec.backends.cpu.onednn.primitives import (
-    Argument,
-    Description,
-    Launch,
-    Layout,
-    Memory,
-    activations,
-    channels_last,
-    launch,
-)
+from netspec.backends.cpu.onednn.layouts import Layout, activations, channels_last
+from netspec.backends.cpu.onednn.primitives import Argument, Description, Launch, Memory, launch
 from netspec.backends.cpu.pools import OneDnnPool, plain_pool
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, Way
@@ -50,8 +42,8 @@ class OneDnnLrn(Direct):
     ) -> Sequence[Launch]:
         op, layout = _lrn(work.op), _layout(_lrn(work.op), work, len(y))
         memories = [
-            (Argument.SOURCE, Memory(layout, x[0])),
-            (Argument.DESTINATION, Memory(layout, y)),
+            (Argument.SOURCE, Memory(layout, _in_groups(op, x[0]))),
+            (Argument.DESTINATION, Memory(layout, _in_groups(op, y))),
         ]
         return [launch(_described(op, work, len(y)), memories, scratch)]
 
@@ -69,13 +61,14 @@ class OneDnnLrnMaxPool(Direct):
         op, pool = _fused(work).lrn, _pool(work)
         layout = _layout(op, work, 1)
         between = Memory(layout, scratch)
+        pooled = Memory(activations(1, work.inputs[0], work.dtype), between)
         first, then = _described(op, work, 1), POOL.described(pool)
         calls: list[Launch] = []
         for image, result in zip(x[0], y, strict=True):
-            source = Memory(layout, image)
+            source = Memory(layout, _in_groups(op, image))
             into = [(Argument.SOURCE, source), (Argument.DESTINATION, between)]
             destination = Memory(activations(1, pool.output, work.dtype), result)
-            out = [(Argument.SOURCE, between), (Argument.DESTINATION, destination)]
+            out = [(Argument.SOURCE, pooled), (Argument.DESTINATION, destination)]
             calls += [launch(first, into, scratch), launch(then, out, scratch)]
         return calls
 
@@ -108,6 +101,12 @@ def _layout(op: LocalResponseNorm, work: Work, batch: int) -> Layout:
     height, width, channels = work.inputs[0]
     sizes = batch, channels // op.groups, height, width * op.groups
     return channels_last(sizes, work.dtype)
+
+
+def _in_groups(op: LocalResponseNorm, x: Tensor) -> Tensor:
+    """Maps [..., H, W, C] as the library sees them, [..., H, W groups, C / groups]."""
+    *rest, width, channels = x.shape
+    return x.view(*rest, width * op.groups, channels // op.groups)
 
 
 class TiledLrn(Way):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from netspec.backends.cpu.onednn.library import DISTRIBUTION, missing, share_threads
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Call, Way
+from netspec.backends.cpu.way import Call, Way, bind
 from netspec.backends.implementation import Held, Work
 from netspec.backends.tuning import Tuning, digest
 
@@ -82,7 +82,7 @@ def bound(way: Way, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor) ->
     if not missing():
         share_threads()
     scratch = Scratch()
-    calls = way.bind(work, packed, x, y, scratch)
+    calls = bind(way, work, packed, x, y, scratch)
     scratch.hand_out()
 
     def run() -> None:

@@ -8,15 +8,17 @@ tensor is opaque and turns back with ``to_dense``.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu.conv import connected, conv_of
+from netspec.backends.cpu.conv import connected, conv_of, dense_shape, has_half_a_pair
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Call, Way
+from netspec.backends.cpu.way import Call, Way, required
+from netspec.backends.gate import require
 from netspec.backends.implementation import Held, Work
 from netspec.backends.memory import nchw
 from netspec.fused.conv_relu import ConvRelu
@@ -44,12 +46,29 @@ class _Mkldnn(Way):
             return "" if is_there else "this CPU has no instructions for bfloat16"
         return "" if work.dtype == torch.float32 else f"oneDNN has none in {work.dtype}"
 
+    def require_packed(self, work: Work, packed: Held) -> None:
+        weight = packed["weight"]
+        if not isinstance(weight, Tensor) or not weight.is_mkldnn:
+            raise TypeError("weight is not in the blocks of oneDNN: use what pack returns")
+        if (weight.dtype, tuple(weight.shape)) != (work.dtype, self.dense_shape(work)):
+            raise ValueError(f"weight is of sizes {tuple(weight.shape)}: use what pack returns")
+        if "bias" in packed:
+            sizes = (work.output.channels,)
+            require(packed["bias"], "bias", device="cpu", dtype=work.dtype, sizes=sizes)
+
+    @abstractmethod
+    def dense_shape(self, work: Work) -> tuple[int, ...]:
+        """The sizes of the weight before its elements were put into blocks."""
+
 
 class MkldnnConv(_Mkldnn):
     """act(b + w * x), with filters in blocks."""
 
+    def refuses(self, work: Work) -> str:
+        return super().refuses(work) or _unsound(work)
+
     def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
-        op = conv_of(work)
+        op, held = conv_of(work), required(work, held)
         padding, size = _padding(work)
         reordered = torch.ops.mkldnn._reorder_convolution_weight(
             op.dense(held["weight"]).contiguous(memory_format=torch.channels_last),
@@ -60,6 +79,9 @@ class MkldnnConv(_Mkldnn):
             size,
         )
         return {**held, "weight": reordered}
+
+    def dense_shape(self, work: Work) -> tuple[int, ...]:
+        return dense_shape(work)
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
         held = _in_rows(packed)
@@ -84,6 +106,17 @@ class MkldnnConv(_Mkldnn):
         return [call]
 
 
+def _unsound(work: Work) -> str:
+    """What PyTorch's oneDNN 3.12 computes wrongly; it says not which of its ways it takes."""
+    op, output = conv_of(work), work.output
+    if has_half_a_pair(work):
+        return "oneDNN reads an odd number of bfloat16 channels in pairs, the next pixel's too"
+    down, right = op.stride
+    if op.channels_seen(work.inputs) == 1 and output[1] == 1 and right > max(1, down):
+        return "oneDNN reads foreign memory where a filter sees one channel and has one column"
+    return ""
+
+
 def _in_rows(packed: Held) -> dict[str, Tensor]:
     """Copies that are no longer in blocks."""
     return {name: t.to_dense() if t.is_mkldnn else t.clone() for name, t in packed.items()}
@@ -104,8 +137,12 @@ class MkldnnLinear(_Mkldnn):
     """act(w x + b), with the matrix in blocks."""
 
     def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
+        held = required(work, held)
         weight = held["weight"].contiguous()
         return {**held, "weight": torch.ops.mkldnn._reorder_linear_weight(weight, work.batch)}
+
+    def dense_shape(self, work: Work) -> tuple[int, ...]:
+        return work.output.channels, work.inputs[0].elements
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
         return _in_rows(packed)

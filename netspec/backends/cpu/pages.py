@@ -1,18 +1,24 @@
-"""Memory in huge pages, where the system has them.
+"""Memory from the system, in huge pages where it has them.
 
 A net's weights are read through once a run.  In pages of 4 KiB each of them has to be looked up
-anew; in pages of 2 MiB Inception v3 takes 4 % less time.
+anew; in pages of 2 MiB Inception v3 takes 4 % less time.  Weights, arenas and scratch of all nets
+come from here: what is not a tensor's any more goes back to the system at once, so that nets that
+come and go and batches of many sizes leave no holes.
 """
 
 from __future__ import annotations
 
-import ctypes
+import mmap
 import sys
+import weakref
+from collections import deque
 from math import prod
 from threading import Lock
 
 import torch
 from torch import Tensor
+
+from netspec.backends.gate import require, require_no_fake_mode
 
 HUGE = 2**21
 """Bytes of a huge page."""
@@ -23,41 +29,125 @@ CHUNK = 2**25
 ALIGNMENT = 64
 """Bytes: a cache line."""
 
-ADVICE = 14
-"""Linux's ``MADV_HUGEPAGE``."""
-
 
 class Pages:
-    """Tensors side by side in chunks; a chunk goes when the last tensor in it does."""
+    """Tensors side by side in chunks, each in the first gap that holds it.
+
+    The memory taken is that of the tensors alive, and of the pages that they begin and end in.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._chunk = torch.empty(0, dtype=torch.uint8, device="cpu")
-        self._taken = 0
+        self._chunks: list[_Chunk] = []
+        self._left: deque[tuple[_Chunk, int, int]] = deque()
 
     def empty(self, sizes: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """A new tensor that nothing is written to yet."""
-        needed = prod(sizes) * dtype.itemsize
+        require_no_fake_mode()
+        if not prod(sizes):
+            return torch.empty(sizes, dtype=dtype, device="cpu")
+        needed = -(-prod(sizes) * dtype.itemsize // ALIGNMENT) * ALIGNMENT
         with self._lock:
-            if self._taken + needed > len(self._chunk):
-                if needed > CHUNK // 2:  # a chunk of its own; what is left of the other is kept
-                    return _chunk(needed)[:needed].view(dtype).view(sizes)
-                self._chunk, self._taken = _chunk(CHUNK), 0
-            start = self._taken
-            self._taken += -(-needed // ALIGNMENT) * ALIGNMENT
-            return self._chunk[start : start + needed].view(dtype).view(sizes)
+            chunk, start = self._gap(needed)
+            place = chunk.view(start, needed)
+            weakref.finalize(place, self._leave, chunk, start, needed).atexit = False
+        self._give_back()
+        return torch.frombuffer(place, dtype=dtype, count=prod(sizes)).view(sizes)
+
+    @property
+    def held(self) -> int:
+        """Bytes of the tensors alive."""
+        with self._lock:
+            return sum(chunk.size - sum(chunk.gaps.values()) for chunk in self._chunks)
+
+    def _gap(self, needed: int) -> tuple[_Chunk, int]:
+        for chunk in self._chunks:
+            start = chunk.take(needed)
+            if start is not None:
+                return chunk, start
+        chunk = _Chunk(needed if needed > CHUNK // 2 else CHUNK)
+        self._chunks.append(chunk)
+        start = chunk.take(needed)
+        assert start is not None
+        return chunk, start
+
+    def _leave(self, chunk: _Chunk, start: int, size: int) -> None:
+        """A tensor has gone, in any thread and within any call, one of ``empty`` included."""
+        self._left.append((chunk, start, size))
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Make gaps of what was left; if somebody else has the lock, that one does it."""
+        while self._left and self._lock.acquire(blocking=False):
+            try:
+                while self._left:
+                    chunk, start, size = self._left.popleft()
+                    chunk.give_back(start, size)
+                    if chunk.is_empty:
+                        self._chunks.remove(chunk)
+            finally:
+                self._lock.release()
 
 
-def _chunk(size: int) -> Tensor:
-    """At least ``size`` bytes that begin on a huge page, of which the system is told."""
-    whole = torch.empty(size + HUGE, dtype=torch.uint8, device="cpu")
-    chunk = whole[-whole.data_ptr() % HUGE :]
-    if sys.platform == "linux":  # where it refuses, pages are small, and nothing is lost
-        ctypes.CDLL(None).madvise(
-            ctypes.c_void_p(chunk.data_ptr()), ctypes.c_size_t(size // HUGE * HUGE), ADVICE
-        )
-    return chunk
+class _Chunk:
+    """Memory of the system that begins on a huge page.
+
+    Attributes:
+        size: its bytes.
+        gaps: bytes that nobody has, by where they begin; no two touch.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.gaps = {0: size}
+        if sys.platform == "win32":
+            self._map = mmap.mmap(-1, size + HUGE)
+        else:
+            self._map = mmap.mmap(-1, size + HUGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        whole = torch.frombuffer(self._map, dtype=torch.uint8)
+        require(whole, "memory of the system", device="cpu", dtype=torch.uint8)
+        self._first = -whole.data_ptr() % HUGE
+        if sys.platform == "linux" and size >= HUGE:
+            # where it refuses, pages are small, and nothing is lost
+            self._advise(mmap.MADV_HUGEPAGE, 0, size // HUGE * HUGE)
+
+    @property
+    def is_empty(self) -> bool:
+        return self.gaps == {0: self.size}
+
+    def view(self, start: int, size: int) -> memoryview:
+        at = self._first + start
+        return memoryview(self._map)[at : at + size]
+
+    def take(self, size: int) -> int | None:
+        """Where so many bytes begin that nobody had; None if there are not."""
+        found = min((start for start, gap in self.gaps.items() if gap >= size), default=None)
+        if found is not None:
+            gap = self.gaps.pop(found)
+            if gap > size:
+                self.gaps[found + size] = gap - size
+        return found
+
+    def give_back(self, start: int, size: int) -> None:
+        """Make a gap of bytes and those around them; the system has its whole pages."""
+        end = start + size
+        before = next((at for at, gap in self.gaps.items() if at + gap == start), start)
+        self.gaps.pop(before, None)
+        end += self.gaps.pop(end, 0)
+        self.gaps[before] = end - before
+        if sys.platform == "linux":
+            first, last = -(-before // mmap.PAGESIZE), end // mmap.PAGESIZE
+            if first < last:
+                self._advise(
+                    mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE
+                )
+
+    def _advise(self, what: int, start: int, size: int) -> None:
+        try:
+            self._map.madvise(what, self._first + start, size)
+        except OSError:
+            return
 
 
 PAGES = Pages()
-"""What all nets of the process take their packed weights from."""
+"""What all nets of the process take their memory from."""

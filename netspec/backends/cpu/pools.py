@@ -9,15 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from netspec.backends.cpu.direct import Direct
+from netspec.backends.cpu.onednn.layouts import Layout, activations, channels_last
 from netspec.backends.cpu.onednn.primitives import (
     Algorithm,
     Argument,
     Description,
     Launch,
-    Layout,
     Memory,
-    activations,
-    channels_last,
     launch,
     pooling,
 )

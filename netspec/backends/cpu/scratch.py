@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-ALIGNMENT = 64
-"""Bytes: a cache line."""
+from netspec.backends.cpu.pages import ALIGNMENT, PAGES
+from netspec.backends.gate import address, axes_of
 
 
 class Scratch:
@@ -33,9 +33,10 @@ class Scratch:
         self.size = max(self.size, self._taken)
 
     def hand_out(self) -> None:
-        """Get the memory, and tell everybody where theirs is."""
-        self._memory = torch.empty(self.size + ALIGNMENT, dtype=torch.uint8, device="cpu")
-        start = -(-self._memory.data_ptr() // ALIGNMENT) * ALIGNMENT
+        """Get the memory, zeros, and tell everybody where theirs is."""
+        self._memory = PAGES.empty((self.size,), torch.uint8).zero_()
+        axes = axes_of((self.size,), (1,))
+        start = address(self._memory, "scratch", torch.uint8, axes) if self.size else 0
         for offset, use in self._waiting:
             use(start + offset)
         self._waiting.clear()

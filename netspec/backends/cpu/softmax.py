@@ -8,13 +8,12 @@ from dataclasses import replace
 from torch import Tensor
 
 from netspec.backends.cpu.direct import Direct
+from netspec.backends.cpu.onednn.layouts import Layout, activations
 from netspec.backends.cpu.onednn.primitives import (
     Argument,
     Description,
     Launch,
-    Layout,
     Memory,
-    activations,
     launch,
     softmax,
 )

@@ -63,7 +63,8 @@ def compiled_kernels(
         batch = size_for(batch or lowered.batch)
     except ValueError as error:
         raise DataError(str(error)) from None
-    memory = Memory(lowered.plan, batch, lowered.dtype, "meta")
+    arena = torch.empty(lowered.plan.arena * batch, dtype=lowered.dtype, device="meta")
+    memory = Memory(lowered.plan, batch, arena)
     parts = {stage: _part(lowered, stage, work) for stage, work in lowered.works.items()}
     places = _Places(memory.arena, parts)
     files: dict[str, bytes] = {}

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from netspec.backends.backend import Part
 from netspec.backends.cuda.way import Call, Way
+from netspec.backends.gate import require, require_memory
 from netspec.backends.memory import Memory
 from netspec.graph import Graph
 from netspec.ops.concat import Concat
@@ -17,7 +18,17 @@ from netspec.plan import Plan, Step
 def bound(
     graph: Graph, plan: Plan, parts: Mapping[str, Part], memory: Memory
 ) -> list[tuple[Step, Sequence[Call]]]:
-    """Every step of a plan with what it runs."""
+    """Every step of a plan with what it runs.
+
+    Raises:
+        TypeError, ValueError: a tensor that it reads is not in memory of the same device.
+    """
+    if memory.arena.device.type != "meta":  # which nothing is run in
+        for step in plan.steps:
+            for name, tensor in parts[step.stage].packed.items():
+                what, device = f"{step.stage}: {name}", memory.arena.device
+                require(tensor, what, device=device, dtype=tensor.dtype)
+        require_memory(memory.arena, "the arena")
     return [(step, _calls(graph, step, parts[step.stage], memory)) for step in plan.steps]
 
 

@@ -39,7 +39,8 @@ class Bucket:
         if device.type == "cuda" and batch <= FEW:
             plan = apart(plan)
         with torch.inference_mode(False), self._on(device):
-            self.memory = Memory(plan, batch, dtype, device)
+            arena = torch.zeros(plan.arena * batch, dtype=dtype, device=device)
+            self.memory = Memory(plan, batch, arena)
             self.steps = bound(graph, plan, parts, self.memory)
         self._turns = turns(plan)
         self.device, self._is_gpu = device, device.type == "cuda"

@@ -68,7 +68,8 @@ def run(capability, plan, count=None):
     gpu = gpus[capability]
     gpu.launched.clear()
     driver.set_active(gpu)
-    memory = Memory(plan, batch, made.dtype, "meta")
+    arena = torch.empty(plan.arena * batch, dtype=made.dtype, device="meta")
+    memory = Memory(plan, batch, arena)
     parts = {stage: _part(made, stage, work) for stage, work in made.works.items()}
     calls = [call for _, calls in bound(made.graph, plan, parts, memory) for call in calls]
     launches = [call for call in calls if isinstance(call, Launch)]

@@ -63,7 +63,7 @@ def test_siblings_are_one_launch_into_places_of_their_own(
 ) -> None:
     (step, *_) = (s for s in googlenet[0].lowered.plan.steps if len(s.writes) == 3)
     model = googlenet[0]
-    executor = model._executor
+    executor = model.refresh()
     assert isinstance(executor, CudaExecutor)
     bucket = executor.bucket([torch.zeros(1, 5, 7, 9, dtype=torch.float64)])
     (calls,) = (calls for one, calls in bucket.steps if one == step)
@@ -188,7 +188,7 @@ def test_what_shares_memory_is_not_needed_at_the_same_time(
     plan = model.lowered.plan
     assert plan.arena < plan.total
     images = random_images(model.net, batch=2)
-    executor = model._executor
+    executor = model.refresh()
     assert isinstance(executor, CudaExecutor)
     (wanted,) = outputs(model, images)
     executor.bucket(images).memory.arena.fill_(torch.nan)

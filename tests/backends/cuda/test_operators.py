@@ -74,7 +74,7 @@ def test_a_run_copies_nothing_to_the_device(name: str) -> None:
     """While a CUDA graph is captured, nothing can be."""
     model, _ = both(load_rows(CASES[name][0], MAP))
     images = random_images(model.net)
-    bucket = model._executor.bucket(images)  # type: ignore[attr-defined]
+    bucket = model.refresh().bucket(images)  # type: ignore[attr-defined]
     with torch.no_grad(), Copies():
         for step, calls in bucket.steps:
             for call in calls if step.implementation != "triton" else ():

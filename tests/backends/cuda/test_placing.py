@@ -72,8 +72,8 @@ def test_no_value_is_lost(rows: str) -> None:
     assert plan.bound <= plan.arena <= plan.total + 64 * len(plan.buffers)
     exact = netspec.reference(net, dtype=torch.float64)
     images = random_images(net, batch=2)
-    assert isinstance(model._executor, CudaExecutor)
-    model._executor.bucket(images).memory.arena.fill_(torch.nan)
+    assert isinstance(model.refresh(), CudaExecutor)
+    model.refresh().bucket(images).memory.arena.fill_(torch.nan)
     with torch.no_grad():
         found = model(images[0].to(DEVICE))
         wanted = exact(images[0])
@@ -95,8 +95,8 @@ def test_lanes_may_run_in_any_order(
     made = model.lowered
     plan = layout(made.plan)
     (image,) = random_images(net, batch=2)
-    memory = Memory(plan, 2, torch.float64, DEVICE)
-    memory.arena.fill_(torch.nan)
+    arena = torch.full((plan.arena * 2,), torch.nan, dtype=torch.float64, device=DEVICE)
+    memory = Memory(plan, 2, arena)
     steps = bound(made.graph, plan, model.packed.parts(), memory)
     nchw(memory.slots[plan.inputs[0]]).copy_(image)
     order = turns(plan)

@@ -37,6 +37,7 @@ SIGNATURES: dict[str, Sequence[Any]] = {
     "memory_desc_create_with_tag": (OUT, c_int, SIZES, c_int, c_int),
     "memory_desc_clone": (OUT, HANDLE),
     "memory_desc_destroy": (HANDLE,),
+    "memory_desc_query": (HANDLE, c_int, c_void_p),
     "memory_create": (OUT, HANDLE, HANDLE, c_void_p),
     "memory_set_data_handle": (HANDLE, c_void_p),
     "memory_destroy": (HANDLE,),
@@ -70,6 +71,7 @@ SIGNATURES: dict[str, Sequence[Any]] = {
     ),
     "reorder_primitive_desc_create": (OUT, HANDLE, HANDLE, HANDLE, HANDLE, HANDLE),
     "primitive_desc_query": (HANDLE, c_int, c_int, POINTER(c_char_p)),
+    "primitive_desc_next_impl": (HANDLE,),
     "primitive_desc_destroy": (HANDLE,),
     "primitive_create": (OUT, HANDLE),
     "primitive_execute": (HANDLE, HANDLE, c_int, c_void_p),
@@ -149,7 +151,7 @@ class Library:
 
 
 def _checked(status: int, function: Any, given: object) -> int:
-    if status == Status.UNIMPLEMENTED:
+    if status in (Status.UNIMPLEMENTED, Status.LAST_IMPLEMENTATION_REACHED):
         raise NoImplementationError("oneDNN has no implementation")
     if status != Status.SUCCESS:
         said = Status(status).name.lower().replace("_", " ") if status in {*Status} else status

@@ -2,36 +2,26 @@
 
 A description holds sizes and layouts, no memory: it says whether the library computes something
 well, and in which blocks it wants the weights.  A launch is bound to memory, and takes nothing.
-Maps are [N, C, H, W] to the library, and lie densely as [N, H, W, C].
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from ctypes import Structure, byref, c_char_p, c_int, c_void_p
 from enum import IntEnum
 from functools import partial
 
-import torch
 from torch import Tensor
 
-from netspec.backends.cpu.onednn.library import (
-    MOST_AXES,
-    SIZES,
-    Handle,
-    NoImplementationError,
-    library,
-)
+from netspec.backends.cpu.onednn.layouts import Layout, Query, as_sizes
+from netspec.backends.cpu.onednn.library import Handle, NoImplementationError, library
 from netspec.backends.cpu.scratch import Scratch
-from netspec.shapes import Pair, Shape
+from netspec.backends.gate import address
+from netspec.shapes import Pair
 
 Launch = Callable[[], object]
 
-TYPES = {torch.bfloat16: 2, torch.float32: 3}
-"""The types of elements, and the library's numbers for them."""
-
 INFERENCE = 96
-ANY_LAYOUT = 1
 USER_SCRATCHPAD = 1
 CHANNELS = 1
 """The axis that they are."""
@@ -63,93 +53,31 @@ class Argument(IntEnum):
     """The second operand of the binary operator that is done first."""
 
 
-class Query(IntEnum):
-    """What a description is asked for."""
-
-    IMPLEMENTATION = 8
-    WEIGHTS = 131
-    SCRATCHPAD = 136
-
-
-# ------------------------------------------------------------------------------------- layouts
-
-
-class Layout:
-    """Sizes, type and order in memory of a tensor."""
-
-    def __init__(self, handle: Handle) -> None:
-        self._as_parameter_ = handle
-
-    @property
-    def bytes(self) -> int:
-        return int(library().function("memory_desc_get_size")(self))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Layout) and bool(
-            library().function("memory_desc_equal")(self, other)
-        )
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def strided(sizes: Sequence[int], strides: Sequence[int], dtype: torch.dtype) -> Layout:
-    """A layout with a distance in elements between neighbours along each axis."""
-    made = library().make(
-        "memory_desc_create_with_strides",
-        len(sizes),
-        _sizes(sizes),
-        TYPES[dtype],
-        _sizes(strides),
-    )
-    return Layout(made)
-
-
-def rows(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
-    """The order of the axes, the last one innermost."""
-    strides = [1]
-    for size in reversed(sizes[1:]):
-        strides.insert(0, strides[0] * size)
-    return strided(sizes, strides, dtype)
-
-
-def channels_last(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
-    """[N, C, H, W] with C innermost."""
-    _, c, h, w = sizes
-    return strided(sizes, (h * w * c, 1, w * c, c), dtype)
-
-
-def activations(batch: int, shape: Shape, dtype: torch.dtype) -> Layout:
-    """Maps or vectors as they lie in a plan's memory."""
-    sizes = (batch, *shape.torch)
-    return channels_last(sizes, dtype) if shape.is_map else rows(sizes, dtype)
-
-
-def any_layout(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
-    """Whatever the library likes best."""
-    made = library().make(
-        "memory_desc_create_with_tag", len(sizes), _sizes(sizes), TYPES[dtype], ANY_LAYOUT
-    )
-    return Layout(made)
-
-
-def _sizes(numbers: Sequence[int]) -> object:
-    assert len(numbers) <= MOST_AXES
-    return SIZES(*numbers)
-
-
 # -------------------------------------------------------------------------------- descriptions
 
 
 class Description:
     """A primitive without its memory.
 
+    Args:
+        kind: what it computes, and ``given`` of what.
+        unsound: implementations that are not to be used here, by name; the library's next is.
+
     Raises:
         NoImplementationError: the library has none, or its reference only, which is slower by
             orders of magnitude.
     """
 
-    def __init__(self, kind: str, *given: object, may_be_reference: bool = False) -> None:
+    def __init__(
+        self,
+        kind: str,
+        *given: object,
+        unsound: Collection[str] = (),
+        may_be_reference: bool = False,
+    ) -> None:
         self._as_parameter_ = library().make(f"{kind}_primitive_desc_create", *given)
+        while self.implementation.partition(":")[0] in unsound:
+            library().function("primitive_desc_next_impl")(self)
         if "ref" in self.implementation.split(":") and not may_be_reference:
             raise NoImplementationError("oneDNN has its slow reference only")
 
@@ -160,9 +88,9 @@ class Description:
         library().function("primitive_desc_query")(self, Query.IMPLEMENTATION, 0, byref(found))
         return (found.value or b"").decode()
 
-    def layout(self, of: Query) -> Layout:
-        """The layout that it has for one of its tensors."""
-        found = library().function("primitive_desc_query_md")(self, of, 0)
+    def layout(self, of: Query, number: int = 0) -> Layout:
+        """The layout that it has for one of its tensors, one of several by number."""
+        found = library().function("primitive_desc_query_md")(self, of, number)
         return Layout(library().make("memory_desc_clone", found))
 
 
@@ -177,6 +105,7 @@ def convolution(
     before: Pair,
     after: Pair,
     relu: bool,
+    unsound: Collection[str] = (),
 ) -> Description:
     """act(b + w * x); weights are [O, I, H, W], or [G, O/G, I/G, H, W] in groups."""
     return Description(
@@ -188,11 +117,12 @@ def convolution(
         weights,
         bias,
         destination,
-        _sizes(steps),
-        _sizes([d - 1 for d in dilation]),
-        _sizes(before),
-        _sizes(after),
+        as_sizes(steps),
+        as_sizes([d - 1 for d in dilation]),
+        as_sizes(before),
+        as_sizes(after),
         _attributes(relu=relu),
+        unsound=unsound,
     )
 
 
@@ -225,11 +155,11 @@ def pooling(
         algorithm,
         source,
         destination,
-        _sizes(steps),
-        _sizes(kernel),
-        _sizes((0, 0)),
-        _sizes(before),
-        _sizes(after),
+        as_sizes(steps),
+        as_sizes(kernel),
+        as_sizes((0, 0)),
+        as_sizes(before),
+        as_sizes(after),
         _attributes(bias=bias, relu=relu),
     )
 
@@ -289,18 +219,32 @@ def _attributes(*, bias: Layout | None = None, relu: bool = False) -> Handle:
 
 
 class Memory:
-    """Where a tensor of some layout is: that of a tensor of PyTorch, or a place in a scratch that
-    is told later.  It holds what it is in."""
+    """Where a tensor of some layout is: that of a tensor of PyTorch, a place in a scratch that is
+    told later, or where another is.  It holds what it is in.
 
-    def __init__(self, layout: Layout, within: Tensor | Scratch) -> None:
-        place = within.data_ptr() if isinstance(within, Tensor) else None
-        self._within = within
-        self._as_parameter_ = library().make("memory_create", layout, library().engine, place)
+    Raises:
+        TypeError, ValueError: the tensor is not what the layout says.
+    """
+
+    def __init__(self, layout: Layout, within: Tensor | Scratch | Memory) -> None:
+        self.layout, self._within = layout, within
+        self._here: list[Memory] = []
+        """Others in the same place, which move with it."""
+        start = None
+        if not isinstance(within, Scratch | Memory):
+            start = address(within, "an operand of oneDNN", layout.dtype, layout.axes)
+        self._as_parameter_ = library().make("memory_create", layout, library().engine, start)
         if isinstance(within, Scratch):
             within.take(layout.bytes, self._move)
+        elif isinstance(within, Memory):
+            assert isinstance(within._within, Scratch)
+            assert within.layout.bytes == layout.bytes
+            within._here.append(self)
 
-    def _move(self, address: int) -> None:
-        library().function("memory_set_data_handle")(self, address)
+    def _move(self, place: int) -> None:
+        for memory in (self, *self._here):
+            library().function("memory_set_data_handle")(memory, place)
+        self._here.clear()
 
 
 class _Pair(Structure):
@@ -330,14 +274,26 @@ def launch(
         description: the primitive.
         memories: where its operands and its result are, by what they are to it.
         scratch: where it asks for work space.
+
+    Raises:
+        ValueError: an operand lies otherwise than the primitive reads it.
     """
     made = library().make("primitive_create", description)
     layout = description.layout(Query.SCRATCHPAD)
     found = list(memories)
+    _check(description, found)
     if layout.bytes:
         found.append((Argument.SCRATCHPAD, Memory(layout, scratch)))
     execute = library().function("primitive_execute")
     return partial(execute, made, library().stream, len(found), _Arguments(found))
+
+
+def _check(description: Description, memories: Sequence[tuple[int, Memory]]) -> None:
+    for argument, memory in memories:
+        if description.layout(Query.OPERAND, argument) != memory.layout:
+            known = argument in {*Argument}
+            name = Argument(argument).name.lower() if known else "source"
+            raise ValueError(f"{name} does not lie as oneDNN reads it")
 
 
 def reorder(x: Tensor, source: Layout, y: Tensor, destination: Layout) -> None:

@@ -1,0 +1,118 @@
+"""Layouts of oneDNN: the sizes, type and order in memory of a tensor.
+
+Maps are [N, C, H, W] to the library, and lie densely as [N, H, W, C].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ctypes import byref, c_int
+from enum import IntEnum
+
+import torch
+
+from netspec.backends.cpu.onednn.library import MOST_AXES, SIZES, Handle, library
+from netspec.backends.gate import Axes, axes_of
+from netspec.shapes import Shape
+
+TYPES = {torch.bfloat16: 2, torch.float32: 3}
+"""The types that nets compute in, and the library's numbers for them."""
+
+BYTES = {torch.uint8: 6}
+"""The type of scratchpads, likewise."""
+
+ANY_LAYOUT = 1
+
+
+class Query(IntEnum):
+    """What a description is asked for."""
+
+    IMPLEMENTATION = 8
+    WEIGHTS = 131
+    SCRATCHPAD = 136
+    OPERAND = 255
+    """Of a description: the layout of what an ``Argument`` gives."""
+    TYPE = 258
+    """Of a layout: its elements' number among ``TYPES``."""
+
+
+class Layout:
+    """Sizes, type and order in memory of a tensor.
+
+    Attributes:
+        axes: where elements lie; where the library alone knows, in its blocks, one row of them.
+    """
+
+    def __init__(self, handle: Handle, axes: Axes | None = None) -> None:
+        self._as_parameter_ = handle
+        self._axes = axes
+
+    @property
+    def bytes(self) -> int:
+        return int(library().function("memory_desc_get_size")(self))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        number = c_int()
+        library().function("memory_desc_query")(self, Query.TYPE, byref(number))
+        return next(t for t, n in (TYPES | BYTES).items() if n == number.value)
+
+    @property
+    def axes(self) -> Axes:
+        if self._axes is not None:
+            return self._axes
+        elements = self.bytes // self.dtype.itemsize
+        return axes_of((elements,), (1,))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layout) and bool(
+            library().function("memory_desc_equal")(self, other)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def strided(sizes: Sequence[int], strides: Sequence[int], dtype: torch.dtype) -> Layout:
+    """A layout with a distance in elements between neighbours along each axis."""
+    made = library().make(
+        "memory_desc_create_with_strides",
+        len(sizes),
+        as_sizes(sizes),
+        TYPES[dtype],
+        as_sizes(strides),
+    )
+    return Layout(made, axes_of(sizes, strides))
+
+
+def rows(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
+    """The order of the axes, the last one innermost."""
+    strides = [1]
+    for size in reversed(sizes[1:]):
+        strides.insert(0, strides[0] * size)
+    return strided(sizes, strides, dtype)
+
+
+def channels_last(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
+    """[N, C, H, W] with C innermost."""
+    _, c, h, w = sizes
+    return strided(sizes, (h * w * c, 1, w * c, c), dtype)
+
+
+def activations(batch: int, shape: Shape, dtype: torch.dtype) -> Layout:
+    """Maps or vectors as they lie in a plan's memory."""
+    sizes = (batch, *shape.torch)
+    return channels_last(sizes, dtype) if shape.is_map else rows(sizes, dtype)
+
+
+def any_layout(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
+    """Whatever the library likes best."""
+    made = library().make(
+        "memory_desc_create_with_tag", len(sizes), as_sizes(sizes), TYPES[dtype], ANY_LAYOUT
+    )
+    return Layout(made)
+
+
+def as_sizes(numbers: Sequence[int]) -> object:
+    """Return the list of the library that holds these numbers."""
+    assert len(numbers) <= MOST_AXES
+    return SIZES(*numbers)

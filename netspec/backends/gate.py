@@ -1,0 +1,164 @@
+"""The gate to code that reads and writes at addresses and checks nothing, as oneDNN and Triton do.
+
+What is bound once and runs many times is checked where it is bound; what is given at each run,
+images and ``out=``, is checked at each run, which takes a microsecond a tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+
+Axes = tuple[tuple[int, int], ...]
+"""The stride in elements and the size of each axis that is longer than one, by stride."""
+
+
+def axes_of(sizes: Sequence[int], strides: Sequence[int]) -> Axes:
+    """Return how elements lie in memory, whatever the order of the axes."""
+    return tuple(sorted((s, n) for n, s in zip(sizes, strides, strict=True) if n != 1))
+
+
+def require_memory(x: object, what: str) -> Tensor:
+    """Return a tensor whose elements all lie in memory that is its own.
+
+    Raises:
+        TypeError: it is no tensor, or one without elements in memory: on ``meta``, fake, sparse,
+            in blocks of a library, nested, or within a transform of ``torch.func``.
+        ValueError: its storage is smaller than its sizes say.
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{what} is {type(x).__name__}: give a tensor")
+    elements, start, room = 1, 0, 0
+    if not isinstance(x, FakeTensor):  # which warns of what it is asked for
+        try:
+            elements, storage = x.numel(), x.untyped_storage()
+            start, room = storage.data_ptr(), storage.nbytes()
+        except (RuntimeError, NotImplementedError, ValueError):
+            pass
+    if x.layout is not torch.strided or x.is_nested or (elements and not start):
+        raise TypeError(f"{what} {_kind(x)}: give a tensor whose elements are in memory")
+    reach = elements if x.is_contiguous() else _reach(x)
+    if elements and (x.storage_offset() + reach) * x.itemsize > room:
+        raise ValueError(f"{what} has a storage of {room} bytes, which does not hold {_size(x)}")
+    return x
+
+
+def require(
+    x: object,
+    what: str,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    sizes: Sequence[int] | None = None,
+) -> Tensor:
+    """Return a tensor in memory of a device, of a type and, where they are given, of sizes.
+
+    Raises:
+        TypeError: it is none of that type, or ``require_memory`` refuses it.
+        ValueError: it is elsewhere, unaligned or of other sizes.
+    """
+    tensor = require_memory(x, what)
+    if tensor.dtype != dtype:
+        raise TypeError(f"{what} is in {tensor.dtype}, not {dtype}")
+    if tensor.device != torch.device(device):
+        raise ValueError(f"{what} is on {tensor.device}, not on {device}")
+    if tensor.is_neg() or tensor.is_conj():
+        raise ValueError(f"{what} is negated or conjugated lazily: use .resolve_neg()")
+    if tensor.data_ptr() % tensor.itemsize:
+        raise ValueError(f"{what} begins at an address that is no multiple of {tensor.itemsize}")
+    if sizes is not None and tuple(tensor.shape) != tuple(sizes):
+        raise ValueError(f"{what} is {_listed(tensor.shape)}, not {_listed(sizes)}")
+    return tensor
+
+
+def address(x: object, what: str, dtype: torch.dtype, axes: Axes) -> int:
+    """Return the address of a tensor on the CPU whose elements lie as ``axes`` say.
+
+    Raises:
+        TypeError, ValueError: ``require`` refuses it, or elements lie otherwise.
+    """
+    tensor = require(x, what, device="cpu", dtype=dtype)
+    if axes_of(tensor.shape, tensor.stride()) != axes:
+        wanted = ", ".join(f"{size} at stride {stride}" for stride, size in reversed(axes))
+        given = f"{_size(tensor)} with strides {_listed(tensor.stride())}"
+        raise ValueError(f"{what} is {given}, and is read as {wanted or 'one element'}")
+    return tensor.data_ptr()
+
+
+def require_no_fake_mode() -> None:
+    """Raise TypeError if tensors are fake at present: nothing would be computed, or kept."""
+    if torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None:
+        raise TypeError(
+            "a compiled net runs in real memory: leave FakeTensorMode, or use netspec.reference"
+        )
+
+
+# ------------------------------------------------------------------------ what is written to
+
+
+def require_apart(places: Sequence[tuple[str, Tensor]]) -> None:
+    """Raise ValueError if an element would be written twice: within a tensor, or by two."""
+    for i, (what, x) in enumerate(places):
+        if x.numel() and not _is_apart_in_itself(x):
+            raise ValueError(f"{what} has elements that share memory: give a tensor without them")
+        for other, y in places[:i]:
+            if x.numel() and y.numel() and _meet(x, y):
+                raise ValueError(f"{what} shares memory with {other}: give tensors of their own")
+
+
+def _is_apart_in_itself(x: Tensor) -> bool:
+    """Whether each axis steps over all that those of shorter strides reach."""
+    reach = 0
+    for stride, size in axes_of(x.shape, x.stride()):
+        if stride <= reach:
+            return False
+        reach += (size - 1) * stride
+    return True
+
+
+def _meet(x: Tensor, y: Tensor) -> bool:
+    """Whether two tensors of a type and device have an element in common."""
+    starts = x.data_ptr(), y.data_ptr()
+    base = min(starts)
+    ends = [start + _reach(t) * t.itemsize for start, t in zip(starts, (x, y), strict=True)]
+    if x.device != y.device or min(ends) <= max(starts):
+        return False
+    if any((start - base) % x.itemsize for start in starts):
+        return True  # elements that begin within others
+    # columns of one matrix, say: within their range they may have nothing in common
+    is_taken = torch.zeros((max(ends) - base) // x.itemsize, dtype=torch.bool, device="cpu")
+    first, second = (
+        is_taken.as_strided(t.shape, t.stride(), (start - base) // t.itemsize)
+        for start, t in zip(starts, (x, y), strict=True)
+    )
+    first.fill_(True)
+    return bool(second.any())
+
+
+# ---------------------------------------------------------------------------------- in words
+
+
+def _reach(x: Tensor) -> int:
+    """Elements from the first to the last in memory."""
+    return 1 + sum((n - 1) * s for n, s in zip(x.shape, x.stride(), strict=True))
+
+
+def _kind(x: Tensor) -> str:
+    if x.device.type == "meta":
+        return "is on meta"
+    if x.layout is not torch.strided:
+        return f"is of layout {str(x.layout).removeprefix('torch.').removeprefix('_')}"
+    if type(x) not in (Tensor, torch.nn.Parameter):
+        return f"is a {type(x).__name__}"
+    return "has no memory (in a transform of torch.func, or its storage was freed)"
+
+
+def _size(x: Tensor) -> str:
+    return f"{_listed(x.shape)} of {str(x.dtype).removeprefix('torch.')}"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return f"[{', '.join(map(str, numbers))}]"

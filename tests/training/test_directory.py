@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+import threading
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from netspec import DataError
+from netspec.training.directory import LOCK, locked
+
+
+def is_free(directory: Path) -> bool:
+    try:
+        with locked(directory):
+            return True
+    except DataError as error:
+        assert "is being trained by another process or thread" in str(error)
+        assert f"process {os.getpid()} on" in str(error)
+        return False
+
+
+def test_the_lock_excludes_threads_and_a_refused_attempt_does_not_release_it(
+    tmp_path: Path,
+) -> None:
+    found: list[bool] = []
+    with locked(tmp_path):
+        for _ in range(3):
+            assert not is_free(tmp_path)
+            thread = threading.Thread(target=lambda: found.append(is_free(tmp_path)))
+            thread.start()
+            thread.join()
+        (tmp_path / LOCK).read_bytes()  # opening and closing the file releases nothing either
+        assert not _is_free_elsewhere(tmp_path)
+    assert found == [False] * 3
+    assert is_free(tmp_path)
+    assert _is_free_elsewhere(tmp_path)
+
+
+def test_many_threads_have_the_lock_one_at_a_time(tmp_path: Path) -> None:
+    inside, most, had = [0], [0], [0]
+
+    def work() -> None:
+        for _ in range(200):
+            try:
+                with locked(tmp_path):
+                    inside[0] += 1
+                    most[0], had[0] = max(most[0], inside[0]), had[0] + 1
+                    inside[0] -= 1
+            except DataError:
+                pass
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most[0] == 1
+    assert had[0] > 10
+
+
+def _attempt(directory: Path, answer: Connection) -> None:
+    try:
+        with locked(directory):
+            answer.send(True)
+    except DataError:
+        answer.send(False)
+
+
+def _is_free_elsewhere(directory: Path) -> bool:
+    here, there = get_context("forkserver").Pipe()
+    process = get_context("forkserver").Process(target=_attempt, args=(directory, there))
+    process.start()
+    found: bool = here.recv()
+    process.join()
+    return found
+
+
+def _locked_with_a_child(directory: Path, answer: Connection) -> None:
+    """Take the lock, fork a child that stays, and end."""
+    with locked(directory):
+        child = os.fork()
+        if not child:
+            os.read(os.open(directory / "pipe", os.O_RDONLY), 1)
+            os._exit(0)
+        answer.send(child)
+        os.kill(os.getpid(), 9)
+
+
+def test_a_child_that_outlives_the_process_does_not_keep_the_lock(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    here, there = get_context("forkserver").Pipe()
+    process = get_context("forkserver").Process(target=_locked_with_a_child, args=(tmp_path, there))
+    process.start()
+    child = here.recv()
+    process.join()
+    try:
+        os.kill(child, 0)  # it lives
+        assert is_free(tmp_path)
+    finally:
+        os.kill(child, 9)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_lock_that_is_something_else_is_refused(kind: str, tmp_path: Path) -> None:
+    directory, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    directory.mkdir()
+    elsewhere.write_text("mine")
+    if kind == "link":
+        (directory / LOCK).symlink_to(elsewhere)
+    elif kind == "pipe":
+        os.mkfifo(directory / LOCK)
+    else:
+        (directory / LOCK).mkdir()
+    with pytest.raises(DataError, match="cannot write into the run"), locked(directory):
+        pytest.fail("it was locked")
+    assert elsewhere.read_text() == "mine"
