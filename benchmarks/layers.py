@@ -167,7 +167,7 @@ def of_stage(graph: Graph, stage: Stage) -> Layer:
     attributes: dict[str, Any] = {}
     if isinstance(op, WindowOperator):
         sides = [side for w in op.windows(inputs) for side in (w.before, w.after + w.overhang)]
-        attributes = {"kernel": op.kernel.size, "stride": op.steps, "padding": tuple(sides)}
+        attributes = {"kernel": op.kernel, "stride": op.stride, "padding": tuple(sides)}
     if isinstance(op, LocalResponseNorm):
         attributes = {"lrn": (op.n, op.k, op.alpha, op.beta)}
     size_in = inputs[0] if stage.op.name != "fc" else (inputs[0].elements,)

@@ -7,7 +7,7 @@ what it expects.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from fractions import Fraction
 from functools import cache
@@ -56,6 +56,11 @@ class Room:
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         """Attributes that contradict each other or are missing: (code, attribute, reason)."""
+        return iter(())
+
+    @classmethod
+    def written_mistakes(cls, written: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+        """The same for attributes as they are written, of which not all is kept."""
         return iter(())
 
     @classmethod

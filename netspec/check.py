@@ -10,8 +10,8 @@ from netspec.graph import Claim, Graph, Row, Stage
 from netspec.infer import suggest
 from netspec.language.diagnostics import Diagnostic, Note, Problems, call_notes
 from netspec.ops.conv import Conv
-from netspec.shapes import Shape
-from netspec.symbols import same, show, total
+from netspec.shapes import Kernel, Shape
+from netspec.symbols import by, same, show, total
 
 TERMS_SHOWN = 6
 FOLLOWERS_SHOWN = 3
@@ -38,7 +38,7 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
             _check_row(row, claim, graph, false)
         for name in row.stages:
             stage = graph.stage(name)
-            if name not in checked and isinstance(stage.op, Conv) and stage.op.kernel.channels:
+            if name not in checked and isinstance(stage.op, Conv) and _channels(stage):
                 claims += 1
                 _check_channels(stage, stage.op, graph, false)
             checked.add(name)
@@ -140,11 +140,17 @@ def _report_size(row: Row, claimed: Shape, claim: Claim, graph: Graph, problems:
     problems.add("NS301", message, claim.span, notes=shown, help=help)
 
 
+def _channels(stage: Stage) -> int | None:
+    """The channels that the kernel of a convolution was written with."""
+    kernel: Kernel = stage.written["kernel"]
+    return kernel.channels
+
+
 def _check_channels(stage: Stage, op: Conv, graph: Graph, problems: Problems) -> None:
     if stage.shape is None:
         return
     inputs = graph.shapes_into(stage.name)
-    seen, claimed = op.channels_seen(inputs), op.kernel.channels
+    seen, claimed = op.channels_seen(inputs), _channels(stage)
     if seen == claimed:
         return
     share = f": {inputs[0].channels} / {op.groups} groups = {seen}" if op.groups != 1 else ""
@@ -153,7 +159,7 @@ def _check_channels(stage: Stage, op: Conv, graph: Graph, problems: Problems) ->
         f"each filter of {stage.name} sees {seen} channel{'' if seen == 1 else 's'}, not {claimed}",
         stage.spans.get("kernel", stage.span),
         notes=[Note(f"its input is {inputs[0]}{share}"), *call_notes(stage.calls)],
-        help=f"write {op.kernel.height}x{op.kernel.width}x{seen}, or leave the channels out",
+        help=f"write {by(op.kernel)}x{seen}, or leave the channels out",
     )
 
 

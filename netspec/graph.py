@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import networkx as nx
 
@@ -51,6 +51,7 @@ class Stage:
     """One operator at one place of the net, and the sizes that inference found for it.
 
     ``head`` is the name of the auxiliary head that the stage belongs to, or an empty string.
+    ``written`` has the attributes of the operator as the spec wrote them, until a pass changes it.
     ``packed`` says how a parameter is made of those of the spec, where it is not the stage's own.
     """
 
@@ -60,6 +61,7 @@ class Stage:
     calls: tuple[Call, ...] = ()
     head: str = ""
     spans: dict[str, Span] = dataclass_field(default_factory=dict)
+    written: Mapping[str, Any] = dataclass_field(default_factory=dict)
     shape: Shape | None = None
     field: Field | None = None
     packed: Mapping[str, Recipe] = dataclass_field(default_factory=dict)
@@ -251,7 +253,7 @@ class Graph:
     ) -> None:
         """Let a stage compute its value in another way; what nobody reads any more goes."""
         stage, before = self.stage(name), self.operands(name)
-        stage.op, stage.packed = op, packed or {}
+        stage.op, stage.written, stage.packed = op, {}, packed or {}
         self.nx.remove_edges_from(list(self.nx.in_edges(name, keys=True)))
         for position, operand in enumerate(operands):
             self.nx.add_edge(operand, name, operand=position)

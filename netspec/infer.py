@@ -15,7 +15,10 @@ from netspec.symbols import MAX_STAGES, TooLarge, any_symbolic, is_small, is_sym
 
 
 def infer(graph: Graph, problems: Problems) -> None:
-    """Set the shape and field of each stage; a stage behind a mistake stays without, silently."""
+    """Set the shape and field of each stage, and numbers in its operator for what depends on sizes.
+
+    A stage after a mistake stays without, silently.
+    """
     origins = _Origins(graph)
     symbolic = 0
     for stage in graph.stages():
@@ -50,7 +53,7 @@ def infer(graph: Graph, problems: Problems) -> None:
             help = "outputs, parameters and multiply-accumulates are counted below 2**63"
             problems.add("NS007", message, stage.span, help=help, notes=call_notes(stage.calls))
             continue
-        stage.shape, stage.field = shape, field
+        stage.op, stage.shape, stage.field = stage.op.resolved(inputs), shape, field
 
 
 class _Origins:
@@ -126,7 +129,7 @@ def suggest(stage: Stage, axis: int, wanted: int, graph: Graph) -> Iterator[str]
     if not isinstance(op, WindowOperator) or axis > 1:
         return
     rounding = "ceil" if op.round == "floor" else "floor"
-    kernel = op.kernel.size[axis]
+    kernel = op.kernel[axis]
     tries: list[tuple[str, WindowOperator]] = [(f"round={rounding}", replace(op, round=rounding))]
     for pad in range(min(kernel, 8)):
         tries.append((f"pad={pad}", replace(op, pad=(pad,) * 4)))

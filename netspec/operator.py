@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from netspec.attributes import (
     KERNEL,
@@ -24,7 +24,7 @@ from netspec.attributes import (
     positional,
 )
 from netspec.shapes import Field, Kernel, Pair, Shape, ShapeError, Window, slide
-from netspec.symbols import divides
+from netspec.symbols import any_symbolic, by, divides
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,6 +65,10 @@ class Operator(Room, ABC):
     draws: ClassVar[bool] = False
     """Whether it draws random numbers while training; ``training_reference`` is then given
     ``layer``, the name of its stage."""
+
+    def resolved(self, inputs: Sequence[Shape]) -> Self:
+        """The same operator, with numbers for what was left to the sizes of its operands."""
+        return self
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """The output's shape, the input's own by default; ShapeError when the inputs do not fit."""
@@ -139,11 +143,17 @@ def channels_of_a_group(shape: Shape, groups: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowOperator(Operator):
-    """An operator that slides a window over a map."""
+    """An operator that slides a window over a map.
 
-    kernel: Kernel = positional(KERNEL, "height x width, with /stride")
-    stride: Pair | None = keyword(
-        PAIR, "step of the window, unless the kernel has it; else 1", default=None
+    It holds what it means, not how it was written, so that two operators that compute the same
+    are equal: the kernel is height x width, a stride behind the kernel becomes the stride, and
+    padding is four numbers as soon as they are known: ``half`` of an odd kernel and ``same`` at
+    stride 1 at once, other padding when the sizes of the operand are (:meth:`resolved`).
+    """
+
+    kernel: Pair = positional(KERNEL, "height x width, with /stride")
+    stride: Pair = keyword(
+        PAIR, "step of the window, unless the kernel has it; else 1", default=(1, 1)
     )
     pad: Padding = keyword(PADDING, "padding", default=(0, 0, 0, 0))
     round: str = keyword(ROUNDING, "rounding of the output's size", default="floor")
@@ -151,16 +161,34 @@ class WindowOperator(Operator):
     clips: ClassVar[bool] = True
     """Whether ``round=ceil`` drops a last window that starts outside input + left padding."""
 
-    @property
-    def steps(self) -> Pair:
-        if self.stride is not None:
-            return self.stride
-        return (self.kernel.stride or 1,) * 2
+    dilation = (1, 1)
+    """Distance between the taps of the window; an attribute of operators that can be dilated."""
 
-    @property
-    def spacing(self) -> Pair:
-        """Distance between the taps of the window."""
-        return (1, 1)
+    def __post_init__(self) -> None:
+        if isinstance(self.kernel, Kernel):
+            kernel = self.kernel
+            self._mean("kernel", kernel.size)
+            if kernel.stride is not None:
+                self._mean("stride", (kernel.stride, kernel.stride))
+        extents = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel, strict=True)]
+        if self.pad == "half" and all(extent % 2 for extent in extents):
+            down, right = (extent // 2 for extent in extents)
+            self._mean("pad", (down, down, right, right))
+        if self.pad == "same" and self.stride == (1, 1):
+            sides = [((extent - 1) // 2, extent // 2) for extent in extents]
+            self._mean("pad", (*sides[0], *sides[1]))
+            self._mean("round", "floor")
+
+    def _mean(self, attribute: str, value: object) -> None:
+        """Set an attribute of a frozen operator, while it is made."""
+        object.__setattr__(self, attribute, value)
+
+    def resolved(self, inputs: Sequence[Shape]) -> Self:
+        if isinstance(self.pad, tuple) or any_symbolic(inputs[0][:2]):
+            return self
+        down, right = self.windows(inputs)
+        pad = down.before, down.after, right.before, right.after
+        return replace(self, pad=pad, round="floor" if self.pad == "same" else self.round)
 
     def windows(self, inputs: Sequence[Shape]) -> tuple[Window, Window]:
         shape = map_of(self, inputs)
@@ -168,9 +196,9 @@ class WindowOperator(Operator):
             slide(
                 axis,
                 shape[axis],
-                self.kernel.size[axis],
-                stride=self.steps[axis],
-                dilation=self.spacing[axis],
+                self.kernel[axis],
+                stride=self.stride[axis],
+                dilation=self.dilation[axis],
                 padding=self.pad if isinstance(self.pad, str) else self.pad[2 * axis :][:2],
                 rounding=self.round,
                 clip=self.clips,
@@ -193,20 +221,20 @@ class WindowOperator(Operator):
         return self.windows(inputs)[axis].formula if axis < 2 else None
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
-        return f"{self.kernel.height}x{self.kernel.width}/{self.stride_text}"
+        return f"{by(self.kernel)}/{self.stride_text}"
 
     @property
     def stride_text(self) -> str:
-        down, right = self.steps
-        return str(down) if down == right else f"{down}x{right}"
+        down, right = self.stride
+        return str(down) if down == right else by(self.stride)
 
-    def mistakes(self) -> Iterator[tuple[str, str, str]]:
-        if self.kernel.stride is not None and self.stride is not None:
-            yield "NS136", "stride", f"the kernel {self.kernel} has its stride already"
-        if self.clips and self.kernel.channels is not None:
-            reason = (
-                f"a {self.name} sees every channel by itself: leave out x{self.kernel.channels}"
-            )
+    @classmethod
+    def written_mistakes(cls, written: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+        kernel: Kernel = written["kernel"]
+        if kernel.stride is not None and "stride" in written:
+            yield "NS136", "stride", f"the kernel {kernel} has its stride already"
+        if cls.clips and kernel.channels is not None:
+            reason = f"a {cls.name} sees every channel by itself: leave out x{kernel.channels}"
             yield "NS132", "kernel", reason
 
 

@@ -13,7 +13,7 @@ from netspec.ops.fc import FullyConnected
 from netspec.ops.gap import GlobalAveragePool
 from netspec.ops.rbf import RadialBasis
 from netspec.shapes import Shape
-from netspec.symbols import same
+from netspec.symbols import by, same
 
 
 class Mismatch(NamedTuple):
@@ -57,7 +57,7 @@ def kernel_shown(op: Operator, inputs: Sequence[Shape], depth: str) -> str:
     if isinstance(op, Concat):
         return "concat"
     if isinstance(op, Conv) and depth == "out":
-        return f"{op.kernel.height}x{op.kernel.width}x{op.count}/{op.stride_text}"
+        return f"{by(op.kernel)}x{op.count}/{op.stride_text}"
     return op.kernel_text(inputs) or "none"
 
 
@@ -103,12 +103,12 @@ def _conv(
 ) -> Iterator[Pair]:
     dims, seen = printed.dims, op.channels_seen(inputs)
     bare = printed.stride is None and printed.count is None and not printed.grouped
-    if bare and op.kernel.size == (1, 1) and len(dims) == 2 and list(dims) != [1, 1]:
+    if bare and op.kernel == (1, 1) and len(dims) == 2 and list(dims) != [1, 1]:
         yield "the number of inputs", dims[0], seen  # 16x16: a 1x1 convolution as a matrix
         yield "the number of outputs", dims[1] * printed.times, op.count
         return
     inside = printed.grouped or (2 if depth == "out" else len(dims))
-    yield from _size(dims[:inside], op.kernel.size, seen)
+    yield from _size(dims[:inside], op.kernel, seen)
     filters = [*dims[inside:], *([] if printed.count is None else [printed.count])]
     for count in filters:
         yield "the number of filters", count * printed.times, op.count
@@ -129,7 +129,7 @@ def _pool(
     else:
         yield from _devices(printed, devices)
     if isinstance(op, WindowOperator):
-        size = op.kernel.size
+        size = op.kernel
         yield from _stride(printed, op)
     elif printed.stride is not None:
         yield "the stride", printed.stride, 1
@@ -148,7 +148,7 @@ def _size(dims: Sequence[Any], size: Sequence[Any], channels: int) -> Iterator[P
 
 def _stride(printed: Numbers, op: WindowOperator) -> Iterator[Pair]:
     if printed.stride is not None:
-        down, right = op.steps
+        down, right = op.stride
         yield "the stride", printed.stride, down if down == right else op.stride_text
 
 

@@ -295,7 +295,8 @@ def test_content_is_on_the_disk_before_it_has_its_name(
 # ------------------------------------------------------------------------------ killed processes
 
 KILLED = (
-    "import os, signal, sys\nfrom pathlib import Path\nfrom netspec.writing import replacing\n"
+    "import os, signal, sys\nfrom pathlib import Path\n"
+    "from netspec.writing import replacing\n"
     "with replacing(Path(sys.argv[1])) as path:\n"
     "    path.write_bytes(b'half')\n"
     "    os.kill(os.getpid(), signal.SIGKILL)\n"

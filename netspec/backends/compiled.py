@@ -16,12 +16,7 @@ from torch.nn import Module
 from netspec.backends.backend import Executor, Timed
 from netspec.backends.features import Features, one_or_all
 from netspec.backends.furnish import furnish, order_of_names
-from netspec.backends.images import (
-    check_images,
-    check_out,
-    input_shapes,
-    output_shapes,
-)
+from netspec.backends.images import check_images, check_out, input_shapes, output_shapes
 from netspec.backends.loading import Before, Messages, complex_ones, fitting, keep_as_they_are
 from netspec.backends.lowered import Lowered, lowered
 from netspec.backends.packed import Copied, Packed, State

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from netspec.attributes import Attribute, Room
 from netspec.language import syntax
@@ -18,18 +18,29 @@ from netspec.values import Word, describe
 R = TypeVar("R", bound=Room)
 
 
+class Bound(NamedTuple, Generic[R]):
+    """What a name with its arguments means: ``room``, an operator or a step.
+
+    ``written`` has the attributes that were written, as they were written; ``spans`` says where.
+    """
+
+    room: R
+    written: dict[str, Any]
+    spans: dict[str, Span]
+
+
 def bind(
     room: type[R],
     name: syntax.Name,
     arguments: Sequence[syntax.Argument],
     scope: Scope,
-) -> tuple[R, dict[str, Span]]:
-    """The operator or step, and where each given attribute stands.
+) -> Bound[R]:
+    """Return the operator or step that is meant, and how it is written.
 
     Raises Reported when an argument is wrong.
     """
     given, defaults = _match(room, name, arguments, scope), scope.net.defaults
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     spans: dict[str, Span] = {}
     failed = False
     for attribute in room.attributes():
@@ -49,7 +60,7 @@ def bind(
     if failed:
         raise Reported
     op = room(**values)
-    for code, key, reason in op.mistakes():
+    for code, key, reason in (*room.written_mistakes(values), *op.mistakes()):
         at = spans.get(key) or scope.span(name.at)
         held = next(a for a in room.attributes() if a.name == key)
         help = f"say {key}={held.kind.description}" if key not in spans else _OR_REMOVE
@@ -58,7 +69,7 @@ def bind(
         failed = True
     if failed:
         raise Reported
-    return op, spans
+    return Bound(op, values, spans)
 
 
 _OR_REMOVE = "change it, or leave it out"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from netspec.graph import Columns, Graph, Head, Input, Row, Stage
 from netspec.language import claims as claimed
 from netspec.language import expressions, syntax
+from netspec.language.binding import Bound
 from netspec.language.body import Body, Label, Operands
 from netspec.language.definitions import Definitions, Setting, collect, refuse_word
 from netspec.language.diagnostics import Note
@@ -259,7 +260,7 @@ class _Net:
         named = self.expander.named(pipe, body.scope)
         plans = [plan for _, made in named for plan in made]
         if not plans:
-            plans = [Planned(Identity(), pipe.at, body.scope, {})]
+            plans = [Planned(Bound(Identity(), {}, {}), pipe.at, body.scope)]
         stages: list[str] = []
         output = self._place(plans, label, operands, stages, _Within(head, is_inherited))
         own = [stage for plan in plans for stage in plan.placed]
@@ -311,7 +312,7 @@ class _Net:
                     ]
                     lost = any(end is None for end in ends)
                     operands = None if lost else tuple(n for end in ends for n in end or ())
-                operands = self._add(plan, names.of(plan.op), operands, stages, within)
+                operands = self._add(plan, names.of(plan.bound.room), operands, stages, within)
         return operands
 
     def _add(
@@ -319,7 +320,7 @@ class _Net:
     ) -> Operands:
         if operands is None:
             return None
-        op, scope = plan.op, plan.scope
+        (op, written, spans), scope = plan.bound, plan.scope
         if (op.takes == "one") != (len(operands) == 1):
             count = f"{len(operands)} inputs" if len(operands) > 1 else "one input"
             takes = "one input" if op.takes == "one" else "several"
@@ -332,7 +333,8 @@ class _Net:
             scope.problem("NS110", message, plan.at, help="change the label inside the block")
             return None
         span = scope.span(plan.at)
-        self.graph.add(Stage(name, op, span, scope.calls, within.head, plan.spans), operands)
+        stage = Stage(name, op, span, scope.calls, within.head, spans, written)
+        self.graph.add(stage, operands)
         plan.placed.append(name)
         stages.append(name)
         return (name,)

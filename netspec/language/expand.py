@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from netspec.language import syntax
-from netspec.language.binding import bind
+from netspec.language.binding import Bound, bind
 from netspec.language.expressions import condition, value_or_unknown
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
 from netspec.language.scope import Macro, Reported, Scope, Unknown
-from netspec.language.source import Call, Span
+from netspec.language.source import Call
 from netspec.operator import Operator
 from netspec.ops import OPERATORS
 from netspec.values import BlockName, Value, Word, describe
@@ -19,10 +19,9 @@ from netspec.values import BlockName, Value, Word, describe
 class Planned:
     """A stage before it has a name: an operator, perhaps with the branches that it joins."""
 
-    op: Operator
+    bound: Bound[Operator]
     at: syntax.At
     scope: Scope
-    spans: dict[str, Span]
     branches: list[list[Plan]] | None = None
     placed: list[str] = field(default_factory=list)
     """The name that the stage got in the graph."""
@@ -102,8 +101,8 @@ class Expander:
             help = "only concat and add join branches"
             raise scope.problem("NS208", message, stage.name.at, help=help)
         made = None if branches is None else [self.pipe(b, scope, depth + 1) for b in branches]
-        op, spans = bind(meaning, stage.name, stage.arguments, scope)
-        return [Planned(op, stage.at, scope, spans, made)]
+        bound = bind(meaning, stage.name, stage.arguments, scope)
+        return [Planned(bound, stage.at, scope, made)]
 
     def _meaning(self, name: syntax.Name, scope: Scope) -> type[Operator] | Macro:
         """The operator or block that a stage's name stands for."""

@@ -157,7 +157,7 @@ class _Reader:
                 help = did_you_mean(text, rooms) or f"its steps are {', '.join(rooms)}"
                 raise self.scope.problem("NS151", message, first.at, help=help)
             room, arguments = rooms[name.text], tuple(rest)
-        made, _ = bind(room, name, arguments, self.scope)
+        made = bind(room, name, arguments, self.scope).room
         if isinstance(made, Resize | Center | Crop):
             self.sized = made, step.at
         return made

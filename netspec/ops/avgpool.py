@@ -27,9 +27,14 @@ class AvgPool(WindowOperator):
 
     count_pad: bool | None = keyword(FLAG, "whether the mean counts the padding", default=None)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pad == (0, 0, 0, 0):
+            self._mean("count_pad", None)
+
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         yield from super().mistakes()
-        pads = self.kernel.size != (1, 1) if isinstance(self.pad, str) else any(self.pad)
+        pads = self.kernel != (1, 1) if isinstance(self.pad, str) else any(self.pad)
         if pads and self.count_pad is None:
             yield "NS133", "count_pad", "references differ on whether the padding is counted"
 
@@ -37,7 +42,7 @@ class AvgPool(WindowOperator):
         import torch.nn.functional as F
 
         windows = vertical, horizontal = self.windows(inputs)
-        total = F.avg_pool2d(padded(x[0], windows), self.kernel.size, self.steps)
+        total = F.avg_pool2d(padded(x[0], windows), self.kernel, self.stride)
         if not any(w.before or w.tail for w in windows):
             return total
         # The share of each window that counts: ones where the input, or its padding, lies.
@@ -46,4 +51,4 @@ class AvgPool(WindowOperator):
         sides = (horizontal.before, right, vertical.before, bottom)
         share = F.pad(share, sides, value=1.0 if self.count_pad else 0.0)
         share = F.pad(share, (0, horizontal.overhang, 0, vertical.overhang))
-        return total / F.avg_pool2d(share, self.kernel.size, self.steps)
+        return total / F.avg_pool2d(share, self.kernel, self.stride)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from netspec.attributes import COUNT, FLAG, KERNEL, PAIR, TABLE, keyword, positional
 from netspec.operator import Parameter, WindowOperator, channels_of_a_group, padded, symmetric
-from netspec.shapes import Kernel, Pair, Shape, ShapeError
+from netspec.shapes import Pair, Shape, ShapeError
 from netspec.symbols import by, divides
 from netspec.values import Table
 
@@ -36,16 +37,19 @@ class Conv(WindowOperator):
     is_trained = True
     clips = False
 
-    kernel: Kernel = positional(KERNEL, "height x width [x channels each filter sees][/stride]")
+    kernel: Pair = positional(KERNEL, "height x width [x channels each filter sees][/stride]")
     count: int = positional(COUNT, "number of filters, the output's channels")
     dilation: Pair = keyword(PAIR, "distance between taps", default=(1, 1))
     groups: int = keyword(COUNT, "parts that the channels fall into", default=1)
     bias: bool = keyword(FLAG, "whether each filter adds a bias", default=True)
     connect: Table | None = keyword(TABLE, "which input map each filter sees", default=None)
 
-    @property
-    def spacing(self) -> Pair:
-        return self.dilation
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        down, right = (d if k > 1 else 1 for d, k in zip(self.dilation, self.kernel, strict=True))
+        self._mean("dilation", (down, right))
+        if self.stride == (1, 1):  # every position is taken, whichever way a quotient is rounded
+            self._mean("round", "floor")
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         yield from super().mistakes()
@@ -82,20 +86,20 @@ class Conv(WindowOperator):
         return self.count
 
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
-        seen, taps = self.channels_seen(inputs), self.kernel.height * self.kernel.width
+        seen, taps = self.channels_seen(inputs), prod(self.kernel)
         if self.connect is None:
-            held = {"weight": Parameter((self.count, seen, *self.kernel.size), seen * taps)}
+            held = {"weight": Parameter((self.count, seen, *self.kernel), seen * taps)}
         else:
             pairs = len(self.pairs)
             fan_in = max(1, pairs * taps // self.count)
-            held = {"weight": Parameter((pairs, *self.kernel.size), fan_in)}
+            held = {"weight": Parameter((pairs, *self.kernel), fan_in)}
         return held | {"bias": Parameter((self.count,))} if self.bias else held
 
     def macs(self, inputs: Sequence[Shape]) -> tuple[int, ...]:
         pairs: tuple[int, ...] = (self.channels_seen(inputs), self.count)
         if self.connect is not None:
             pairs = (len(self.pairs),)
-        return (*self.kernel.size, *pairs, *self.shape(inputs)[:2])
+        return (*self.kernel, *pairs, *self.shape(inputs)[:2])
 
     def neurons(self, inputs: Sequence[Shape]) -> int:
         return self.shape(inputs).elements
@@ -104,7 +108,7 @@ class Conv(WindowOperator):
         return f"{self.count} filters" if axis == 2 else super().derivation(axis, inputs)
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
-        kernel = by((*self.kernel.size, self.channels_seen(inputs)))
+        kernel = by((*self.kernel, self.channels_seen(inputs)))
         return f"{kernel}/{self.stride_text}, {self.count}"
 
     def dense(self, weight: Tensor) -> Tensor:
@@ -116,7 +120,7 @@ class Conv(WindowOperator):
         seen, place = len(self.connect.rows), {pair: n for n, pair in enumerate(self.pairs)}
         which = [place.get((o, i), -1) for o in range(self.count) for i in range(seen)]
         kernels = F.pad(weight, (0, 0, 0, 0, 0, 1))[which]  # zeros behind them, for the unconnected
-        return kernels.reshape(self.count, seen, *self.kernel.size)
+        return kernels.reshape(self.count, seen, *self.kernel)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F
@@ -127,7 +131,7 @@ class Conv(WindowOperator):
             x[0] if padding else padded(x[0], windows),
             self.dense(parameters["weight"]),
             parameters.get("bias"),
-            stride=self.steps,
+            stride=self.stride,
             padding=padding or 0,
             dilation=self.dilation,
             groups=self.groups,

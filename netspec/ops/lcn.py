@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netspec.attributes import KERNEL, POSITIVE, keyword, positional
 from netspec.operator import Operator, map_of
-from netspec.shapes import Field, Kernel, Shape, Window, slide
+from netspec.shapes import Field, Kernel, Pair, Shape, Window, slide
+from netspec.symbols import by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,32 +35,39 @@ class LocalContrastNorm(Operator):
 
     name = "lcn"
 
-    kernel: Kernel = positional(KERNEL, "height x width of the window, both odd")
+    kernel: Pair = positional(KERNEL, "height x width of the window, both odd")
     sigma: float = keyword(POSITIVE, "standard deviation of the Gaussian window, in pixels")
 
+    def __post_init__(self) -> None:
+        if isinstance(self.kernel, Kernel):
+            object.__setattr__(self, "kernel", self.kernel.size)
+
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
-        height, width = self.kernel.size
-        if height % 2 == 0 or width % 2 == 0:
-            yield "NS132", "kernel", f"lcn needs a middle: {height}x{width} is not odd both ways"
-        if self.kernel.channels is not None:
-            reason = f"lcn sees every channel at once: leave out x{self.kernel.channels}"
+        if any(taps % 2 == 0 for taps in self.kernel):
+            yield "NS132", "kernel", f"lcn needs a middle: {by(self.kernel)} is not odd both ways"
+
+    @classmethod
+    def written_mistakes(cls, written: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+        kernel: Kernel = written["kernel"]
+        if kernel.channels is not None:
+            reason = f"lcn sees every channel at once: leave out x{kernel.channels}"
             yield "NS132", "kernel", reason
-        if self.kernel.stride is not None:
-            reason = f"lcn keeps every position: leave out /{self.kernel.stride}"
+        if kernel.stride is not None:
+            reason = f"lcn keeps every position: leave out /{kernel.stride}"
             yield "NS132", "kernel", reason
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         return map_of(self, inputs)
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
-        return f"{self.kernel.height}x{self.kernel.width}"
+        return by(self.kernel)
 
     def field(self, fields: Sequence[Field], inputs: Sequence[Shape]) -> Field:
         windows = self._window(0, inputs[0]), self._window(1, inputs[0])
         return fields[0].through(windows).through(windows)
 
     def _window(self, axis: int, shape: Shape) -> Window:
-        taps = self.kernel.size[axis]
+        taps = self.kernel[axis]
         return slide(
             axis,
             shape[axis],
@@ -89,7 +97,7 @@ class LocalContrastNorm(Operator):
         import torch.nn.functional as F
 
         for axis, length in enumerate(size):
-            reach = min(self.kernel.size[axis] // 2, length - 1)
+            reach = min(self.kernel[axis] // 2, length - 1)
             wide = F.pad(x, (reach, reach) if axis else (0, 0, reach, reach))
             for tap in range(-reach, reach + 1):
                 far = tap / self.sigma

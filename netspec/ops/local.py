@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from netspec.operator import Parameter, padded
@@ -45,12 +46,12 @@ class Local(Conv):
         import torch.nn.functional as F
 
         seen, (height, width) = self.channels_seen(inputs), self.shape(inputs)[:2]
-        taps, places = self.kernel.height * self.kernel.width, height * width
+        taps, places = prod(self.kernel), height * width
         patches = F.unfold(
             padded(x[0], self.windows(inputs)),
-            kernel_size=self.kernel.size,
+            kernel_size=self.kernel,
             dilation=self.dilation,
-            stride=self.steps,
+            stride=self.stride,
         )
         # n image, g group, o filter of the group, k tap of a channel, p place
         y = torch.einsum(

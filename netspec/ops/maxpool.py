@@ -28,6 +28,6 @@ class MaxPool(WindowOperator):
 
         return F.max_pool2d(
             padded(x[0], self.windows(inputs), value=-float("inf")),
-            kernel_size=self.kernel.size,
-            stride=self.steps,
+            kernel_size=self.kernel,
+            stride=self.stride,
         )

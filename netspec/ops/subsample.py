@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from netspec.attributes import choice, keyword
@@ -38,8 +39,8 @@ class Subsample(WindowOperator):
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F
 
-        y = F.avg_pool2d(padded(x[0], self.windows(inputs)), self.kernel.size, self.steps)
+        y = F.avg_pool2d(padded(x[0], self.windows(inputs)), self.kernel, self.stride)
         if self.by == "sum":
-            y = y * (self.kernel.height * self.kernel.width)
+            y = y * prod(self.kernel)
         coefficient, bias = parameters["coefficient"], parameters["bias"]
         return y * coefficient.reshape(-1, 1, 1) + bias.reshape(-1, 1, 1)

@@ -65,7 +65,7 @@ def _refusal(graph: Graph, conv: Conv, pool: str, average: AvgPool) -> int:
     if not conv.bias:
         return 3
     before, between = graph.shapes_into(pool)[0], graph.stage(pool).known_shape
-    taps = prod(average.kernel.size)
+    taps = prod(average.kernel)
 
     def work(map: Shape, channels: int) -> int:
         return map[0] * map[1] * before.channels * conv.count + (
@@ -78,9 +78,9 @@ def _refusal(graph: Graph, conv: Conv, pool: str, average: AvgPool) -> int:
 def mixes_only_channels(conv: Conv) -> bool:
     """Whether each pixel of the output sees one pixel of the input."""
     return (
-        conv.kernel.size == (1, 1)
-        and conv.steps == (1, 1)
-        and conv.pad in ((0, 0, 0, 0), "half", "same")
+        conv.kernel == (1, 1)
+        and conv.stride == (1, 1)
+        and conv.pad == (0, 0, 0, 0)
         and conv.groups == 1
         and conv.connect is None
     )

@@ -15,7 +15,8 @@ from netspec.graph import Graph, Input, Stage
 from netspec.operator import Operator, WindowOperator
 from netspec.ops.conv import Conv
 from netspec.ops.identity import Identity
-from netspec.shapes import Kernel, Shape
+from netspec.shapes import Pair, Shape
+from netspec.symbols import by
 
 KINDS = {"gap": "pool", "lrn": "norm", "bn": "norm", "fc": "fc"}
 KINDS |= {"fc_relu": "fc", "lrn_maxpool": "pool", "slice": "join"}
@@ -111,16 +112,16 @@ def kind(op: Operator) -> str:
 def stage_text(stage: Stage) -> str:
     """A stage as a spec names it, with what it has to be given: ``conv 3x3/1, 64``."""
     op = stage.op
-    given = (getattr(op, a.name) for a in op.attributes() if a.is_positional)
-    told = [_kernel_text(v, op) if isinstance(v, Kernel) else str(v) for v in given]
+    given = {a.name: getattr(op, a.name) for a in op.attributes() if a.is_positional}
+    told = [_kernel_text(v, op) if name == "kernel" else str(v) for name, v in given.items()]
     if isinstance(op, Conv) and op.groups != 1:
         told.append(f"groups={op.groups}")
     return f"{op.name} {', '.join(told)}".strip()
 
 
-def _kernel_text(kernel: Kernel, op: Operator) -> str:
+def _kernel_text(kernel: Pair, op: Operator) -> str:
     stride = f"/{op.stride_text}" if isinstance(op, WindowOperator) else ""
-    return f"{kernel.height}x{kernel.width}{stride}"
+    return f"{by(kernel)}{stride}"
 
 
 class Picture:

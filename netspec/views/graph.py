@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 import graphviz
 
 from netspec.graph import Graph, Input, Stage
-from netspec.operator import Operator
+from netspec.operator import Operator, WindowOperator
 from netspec.shapes import Kernel
 from netspec.symbols import by
 from netspec.values import Codes, Table
@@ -22,7 +23,7 @@ COLUMNS = ("stage", "operator", "reads", "output")
 def as_text(graph: Graph) -> str:
     """A line a stage: its name, its operator, the stages it reads, and the size of its output."""
     body = [
-        (stage.name, operator_text(stage.op), _reads(graph, stage), str(stage.known_shape))
+        (stage.name, _operator(stage), _reads(graph, stage), str(stage.known_shape))
         for stage in graph.stages()
     ]
     lines = [*aligned([COLUMNS, *body]), "", f"output: {', '.join(graph.outputs)}"]
@@ -49,7 +50,7 @@ def as_dot(graph: Graph, name: str) -> str:
     ends = dict.fromkeys(graph.outputs, "output")
     ends |= {head.output: f"head {head.name}" for head in graph.heads.values()}
     for stage in graph.stages():
-        lines = [bold(stage.name), plain(operator_text(stage.op)), small(str(stage.known_shape))]
+        lines = [bold(stage.name), plain(_operator(stage)), small(str(stage.known_shape))]
         border = {"penwidth": "2"} if stage.name in ends else {}
         if stage.name in ends:
             lines.append(small(ends[stage.name]))
@@ -59,23 +60,39 @@ def as_dot(graph: Graph, name: str) -> str:
     return str(made.source)
 
 
-def operator_text(op: Operator) -> str:
-    """An operator with every attribute that is not its default, as a spec would write it.
+def operator_text(op: Operator, written: Mapping[str, Any] | None = None) -> str:
+    """Return an operator with every attribute that is not its default.
 
-    What only passes make has attributes that no spec can give, and operators in it.
+    That is how the spec wrote it if ``written`` has its attributes, and else how a spec would.  An
+    operator that only passes make has attributes that no spec can give, and operators in it.
     """
     if isinstance(op, Input):
         return op.name
     declared = {attribute.name: attribute for attribute in op.attributes()}
-    told = [_shown(getattr(op, name)) for name, one in declared.items() if one.is_positional]
+    values = {name: one.default for name, one in declared.items()}
+    values |= written or _written(op)
+    told = [_shown(values[name]) for name, one in declared.items() if one.is_positional]
     for name, one in declared.items():
-        value = getattr(op, name)
+        value = values[name]
         if not one.is_positional and value != one.default:
             told.append(f"{name}={_shown(value)}")
     own = {f.name: getattr(op, f.name) for f in fields(op) if f.name not in declared}  # type: ignore[arg-type]
     told += [f"{n}={value}" for n, value in own.items() if not isinstance(value, Operator)]
     parts = " | ".join(operator_text(part) for part in own.values() if isinstance(part, Operator))
     return f"{op.name} {f'({parts})' if parts else ', '.join(told)}".strip()
+
+
+def _written(op: Operator) -> dict[str, Any]:
+    """The attributes of an operator as a spec would write them; the kernel has the stride."""
+    values = {attribute.name: getattr(op, attribute.name) for attribute in op.attributes()}
+    if isinstance(op, WindowOperator):
+        down, right = op.stride
+        in_kernel = down if down == right != 1 else None
+        values["kernel"] = Kernel(*op.kernel, stride=in_kernel)
+        values["stride"] = (1, 1) if in_kernel else op.stride
+    elif "kernel" in values:
+        values["kernel"] = Kernel(*values["kernel"])
+    return values
 
 
 def _shown(value: Any) -> str:
@@ -97,6 +114,10 @@ def _sides(value: tuple[int, ...]) -> str:
     pair = value[:: len(value) // 2]
     is_pair = len(value) == 2 or value == (pair[0], pair[0], pair[1], pair[1])
     return by(pair) if is_pair else f"({', '.join(map(str, value))})"
+
+
+def _operator(stage: Stage) -> str:
+    return operator_text(stage.op, stage.written)
 
 
 def _reads(graph: Graph, stage: Stage) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import plots
 from benchmarks.layers import FORWARD, cases
+from benchmarks.page import STEPS
 from netspec.bench import DEVICES
 
 MACHINE = {"gpu": "Made-up 1", "driver": "7"}
@@ -62,7 +63,7 @@ def test_a_gpu_has_its_nets_steps_tests_and_plots(
 def test_without_stages_nothing_is_measured(performance: Any) -> None:
     page = "\n".join(performance.stages([], []))
     assert page.endswith("(not measured)\n")
-    assert len(performance.STEPS) == len(DEVICES["cuda"])
+    assert len(STEPS) == len(DEVICES["cuda"])
 
 
 def test_plots_show_what_was_measured(

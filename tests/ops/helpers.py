@@ -90,6 +90,12 @@ def mistakes(op: Operator) -> list[tuple[str, str]]:
     return [(code, attribute) for code, attribute, _ in op.mistakes()]
 
 
+def written_mistakes(kind: type[Operator], **written: Any) -> list[tuple[str, str]]:
+    """The same for attributes as a spec may write them."""
+    found = (*kind.written_mistakes(written), *kind(**written).mistakes())
+    return [(code, attribute) for code, attribute, _ in found]
+
+
 @dataclass(frozen=True)
 class Sliding:
     """A map's height and width, and a window that slides over it."""

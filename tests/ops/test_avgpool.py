@@ -19,6 +19,7 @@ from tests.ops.helpers import (
     mistakes,
     over_windows,
     refusal,
+    written_mistakes,
 )
 
 AUXILIARY = AvgPool(kernel=Kernel(5, 5, None, 3))
@@ -114,12 +115,12 @@ def test_without_padding_there_is_nothing_to_say() -> None:
 
 
 def test_a_stride_given_twice_is_a_mistake() -> None:
-    op = AvgPool(kernel=Kernel(3, 3, None, 2), stride=(1, 1))
-    assert mistakes(op) == [("NS136", "stride")]
+    found = written_mistakes(AvgPool, kernel=Kernel(3, 3, None, 2), stride=(1, 1))
+    assert found == [("NS136", "stride")]
 
 
 def test_channels_in_the_kernel_are_a_mistake() -> None:
-    assert mistakes(AvgPool(kernel=Kernel(3, 3, 8))) == [("NS132", "kernel")]
+    assert written_mistakes(AvgPool, kernel=Kernel(3, 3, 8)) == [("NS132", "kernel")]
 
 
 def test_a_vector_is_refused() -> None:

@@ -24,6 +24,7 @@ from tests.ops.helpers import (
     over_windows,
     random_parameters,
     refusal,
+    written_mistakes,
 )
 
 ALEXNET_C1 = Conv(kernel=Kernel(11, 11, 3, 4), count=96, round="ceil")
@@ -155,12 +156,12 @@ def test_groups_that_do_not_divide_the_filters_are_a_mistake() -> None:
 
 
 def test_a_stride_given_twice_is_a_mistake() -> None:
-    op = Conv(kernel=Kernel(3, 3, None, 2), stride=(2, 2), count=1)
-    assert mistakes(op) == [("NS136", "stride")]
+    found = written_mistakes(Conv, kernel=Kernel(3, 3, None, 2), stride=(2, 2), count=1)
+    assert found == [("NS136", "stride")]
 
 
 def test_channels_in_the_kernel_are_no_mistake() -> None:
-    assert mistakes(ALEXNET_C1) == []
+    assert written_mistakes(Conv, kernel=Kernel(11, 11, 3, 4), count=96) == []
 
 
 # ------------------------------------------------------------------------------- connection tables

@@ -12,7 +12,14 @@ from torch import Tensor
 from netspec.ops.lcn import LocalContrastNorm
 from netspec.shapes import Field, Kernel, Pair, Shape
 from tests.helpers import codes_of_rows, load_rows
-from tests.ops.helpers import assert_gradients, assert_same, images, mistakes, refusal
+from tests.ops.helpers import (
+    assert_gradients,
+    assert_same,
+    images,
+    mistakes,
+    refusal,
+    written_mistakes,
+)
 
 OP = LocalContrastNorm(kernel=Kernel(5, 3), sigma=1.2)
 MAP = [Shape((55, 55, 96))]
@@ -167,7 +174,7 @@ def test_an_output_hears_its_field_and_beyond_it_only_through_the_mean() -> None
     "kernel", [Kernel(8, 9), Kernel(9, 8), Kernel(9, 9, 3), Kernel(9, 9, None, 1)]
 )
 def test_a_kernel_is_odd_and_has_neither_channels_nor_stride(kernel: Kernel) -> None:
-    assert mistakes(LocalContrastNorm(kernel=kernel, sigma=2.0)) == [("NS132", "kernel")]
+    assert written_mistakes(LocalContrastNorm, kernel=kernel, sigma=2.0) == [("NS132", "kernel")]
 
 
 def test_a_vector_is_refused() -> None:

@@ -22,6 +22,7 @@ from tests.ops.helpers import (
     over_windows,
     random_parameters,
     refusal,
+    written_mistakes,
 )
 
 OP = Local(kernel=Kernel(3, 2), count=4, groups=2, stride=(2, 1))
@@ -109,8 +110,9 @@ def test_groups_that_do_not_divide_the_channels_are_refused() -> None:
 
 
 def test_mistakes_are_those_of_conv() -> None:
-    op = Local(kernel=Kernel(3, 3, None, 1), stride=(1, 1), count=3, groups=2)
-    assert mistakes(op) == [("NS136", "stride"), ("NS132", "groups")]
+    kernel = Kernel(3, 3, None, 1)
+    found = written_mistakes(Local, kernel=kernel, stride=(1, 1), count=3, groups=2)
+    assert found == [("NS136", "stride"), ("NS132", "groups")]
 
 
 def test_a_connection_table_is_refused() -> None:

@@ -12,9 +12,9 @@ from tests.ops.helpers import (
     assert_same,
     fitting_shape,
     images,
-    mistakes,
     over_windows,
     refusal,
+    written_mistakes,
 )
 
 OVERLAPPING = MaxPool(kernel=Kernel(3, 3, None, 2), round="ceil")
@@ -75,12 +75,12 @@ def test_a_vector_is_refused() -> None:
 
 
 def test_a_stride_given_twice_is_a_mistake() -> None:
-    op = MaxPool(kernel=Kernel(3, 3, None, 2), stride=(2, 2))
-    assert mistakes(op) == [("NS136", "stride")]
+    found = written_mistakes(MaxPool, kernel=Kernel(3, 3, None, 2), stride=(2, 2))
+    assert found == [("NS136", "stride")]
 
 
 def test_channels_in_the_kernel_are_a_mistake() -> None:
-    assert mistakes(MaxPool(kernel=Kernel(3, 3, 96, 2))) == [("NS132", "kernel")]
+    assert written_mistakes(MaxPool, kernel=Kernel(3, 3, 96, 2)) == [("NS132", "kernel")]
 
 
 def test_padding_beyond_the_last_window_of_a_clipped_pool_makes_no_output() -> None:

@@ -16,6 +16,7 @@ from tests.ops.helpers import (
     over_windows,
     random_parameters,
     refusal,
+    written_mistakes,
 )
 
 S2 = Subsample(kernel=Kernel(2, 2, None, 2), by="mean")
@@ -57,12 +58,12 @@ def test_a_subsampling_counts_neither_products_nor_neurons() -> None:
 
 
 def test_a_stride_given_twice_is_a_mistake() -> None:
-    op = Subsample(kernel=Kernel(2, 2, None, 2), stride=(2, 2), by="sum")
-    assert mistakes(op) == [("NS136", "stride")]
+    found = written_mistakes(Subsample, kernel=Kernel(2, 2, None, 2), stride=(2, 2), by="sum")
+    assert found == [("NS136", "stride")]
 
 
 def test_channels_in_the_kernel_are_a_mistake() -> None:
-    assert mistakes(Subsample(kernel=Kernel(2, 2, 6, 2), by="sum")) == [("NS132", "kernel")]
+    assert written_mistakes(Subsample, kernel=Kernel(2, 2, 6, 2), by="sum") == [("NS132", "kernel")]
 
 
 def test_padding_needs_no_word_on_counting_it() -> None:

@@ -69,12 +69,29 @@ def test_what_a_pass_did_stands_above() -> None:
 )
 def test_an_operator_reads_as_in_a_spec(rows: str) -> None:
     graph = load_rows(f"a: {rows}").graph
-    assert operator_text(graph.stage(graph.outputs[0]).op) == rows
+    stage = graph.stage(graph.outputs[0])
+    assert operator_text(stage.op, stage.written) == rows
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("conv 3x3x3/1, 4", "conv 3x3, 4"),
+        ("conv 3x3, 4, stride=2, pad=same", "conv 3x3/2, 4, pad=(0, 1, 0, 1)"),
+        ("conv 3x3, 4, stride=2x1, pad=half", "conv 3x3, 4, stride=2x1, pad=1"),
+        ("avgpool 2x2, stride=2, count_pad=on", "avgpool 2x2/2"),
+        ("lcn 3x5, sigma=1.5", "lcn 3x5, sigma=1.5"),
+    ],
+)
+def test_an_operator_without_a_text_reads_as_it_is_meant(written: str, meant: str) -> None:
+    graph = load_rows(f"a: {written}").graph
+    assert operator_text(graph.stage(graph.outputs[0]).op) == meant
 
 
 def test_tables_and_codes_are_named() -> None:
     graph = load("lenet5_rbf").graph
-    assert operator_text(graph.stage("C3").op) == "conv 5x5x6/1, 16, connect=s2_to_c3"
+    conv = graph.stage("C3")
+    assert operator_text(conv.op, conv.written) == "conv 5x5x6/1, 16, connect=s2_to_c3"
     assert operator_text(graph.stage("out.rbf").op) == "rbf digits"
 
 

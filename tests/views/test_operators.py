@@ -17,7 +17,7 @@ def test_every_attribute_is_described(room: type) -> None:
 def test_defaults_are_written_as_a_spec_would() -> None:
     defaults = {a["name"]: a["default"] for a in as_data(OPERATORS["conv"])["attributes"]}
     assert defaults == {
-        "kernel": None, "count": None, "stride": "none", "pad": "0", "round": "floor",
+        "kernel": None, "count": None, "stride": "1", "pad": "0", "round": "floor",
         "dilation": "1", "groups": "1", "bias": "on", "connect": "none",
     }  # fmt: skip
 

@@ -29,7 +29,7 @@ class OneDnnConv(Multiplying):
             weights,
             rows((op.count,), work.dtype) if op.bias else None,
             activations(work.batch, work.output, work.dtype),
-            steps=op.steps,
+            steps=op.stride,
             dilation=op.dilation,
             before=(down.before, right.before),
             after=(down.tail, right.tail),
@@ -61,7 +61,7 @@ def conv_of(work: Work) -> Conv:
 def dense_shape(work: Work) -> tuple[int, ...]:
     """The sizes of a weight that has zeros where a table connects nothing."""
     op = conv_of(work)
-    return op.count, op.channels_seen(work.inputs), *op.kernel.size
+    return op.count, op.channels_seen(work.inputs), *op.kernel
 
 
 def has_half_a_pair(work: Work) -> bool:

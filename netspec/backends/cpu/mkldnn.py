@@ -73,7 +73,7 @@ class MkldnnConv(_Mkldnn):
         reordered = torch.ops.mkldnn._reorder_convolution_weight(
             op.dense(held["weight"]).contiguous(memory_format=torch.channels_last),
             padding,
-            op.steps,
+            op.stride,
             op.dilation,
             op.groups,
             size,
@@ -94,7 +94,7 @@ class MkldnnConv(_Mkldnn):
         padding, _ = _padding(work)
         is_symmetric = symmetric(windows) is not None
         weight, bias = packed["weight"], packed.get("bias")
-        window = padding, list(op.steps), list(op.dilation), op.groups
+        window = padding, list(op.stride), list(op.dilation), op.groups
         activation = "relu" if isinstance(op, ConvRelu) else "none"
         convolve: Any = torch.ops.mkldnn._convolution_pointwise.default
         image, result = nchw(x[0]), nchw(y)
@@ -111,7 +111,7 @@ def _unsound(work: Work) -> str:
     op, output = conv_of(work), work.output
     if has_half_a_pair(work):
         return "oneDNN reads an odd number of bfloat16 channels in pairs, the next pixel's too"
-    down, right = op.steps
+    down, right = op.stride
     if op.channels_seen(work.inputs) == 1 and output[1] == 1 and right > max(1, down):
         return "oneDNN reads foreign memory where a filter sees one channel and has one column"
     return ""

@@ -54,8 +54,8 @@ class OneDnnPool(Direct):
             activations(work.batch, work.inputs[0], work.dtype),
             activations(work.batch, work.output, work.dtype),
             _algorithm(op),
-            kernel=op.kernel.size,
-            steps=op.steps,
+            kernel=op.kernel,
+            steps=op.stride,
             before=(down.before, right.before),
             after=(down.tail, right.tail),
             bias=_bias(work) if isinstance(op, AvgPoolBias) else None,
@@ -134,7 +134,7 @@ def plain_pool(op: object, inputs: Sequence[Shape]) -> Pool:
     """Max-pooling or average pooling of maps of one size by PyTorch."""
     assert isinstance(op, MaxPool | AvgPool)
     padding = pool_padding(op.windows(inputs))
-    kernel, steps, is_ceil = op.kernel.size, op.steps, op.round == "ceil"
+    kernel, steps, is_ceil = op.kernel, op.stride, op.round == "ceil"
     if isinstance(op, MaxPool):
         if padding is None:
             return lambda x: MaxPool.reference(op, inputs, x)

@@ -51,10 +51,10 @@ def geometry(op: WindowOperator, inputs: Sequence[Shape], batch: int) -> Geometr
         width=width,
         channels=channels,
         count=op.channels_out(inputs),
-        kernel=op.kernel.size,
-        stride=op.steps,
+        kernel=op.kernel,
+        stride=op.stride,
         padding=(vertical.before, vertical.tail, horizontal.before, horizontal.tail),
-        dilation=op.spacing,
+        dilation=op.dilation,
         groups=op.groups if isinstance(op, Conv) else 1,
     )
     assert found.size_out == (batch, *op.shape(inputs)), f"{op} of {inputs}: {found}"
@@ -199,7 +199,7 @@ class AtenConv(ConvWay):
             x,
             nchw(packed["weight"]),
             packed.get("bias"),
-            list(op.steps),
+            list(op.stride),
             padding,
             list(op.dilation),
             False,  # transposed
@@ -232,7 +232,7 @@ class CudnnConvRelu(AtenConv):
             x,
             nchw(packed["weight"]),
             packed.get("bias"),
-            list(op.steps),
+            list(op.stride),
             padding,
             list(op.dilation),
             op.groups,

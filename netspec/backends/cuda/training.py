@@ -8,6 +8,7 @@ out first; those between our kernels never do.  torch.fx records each as one cal
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -55,7 +56,7 @@ def meaning(op: Operator, training: bool, precision: str) -> Meaning:
 
 def _fits(op: MaxPool) -> bool:
     """Whether the place of a maximum fits into a byte, as the kernels keep it."""
-    return op.kernel.height * op.kernel.width <= TAPS - isinstance(op, MaxPoolRelu)
+    return prod(op.kernel) <= TAPS - isinstance(op, MaxPoolRelu)
 
 
 def _recorded(function: Callable[..., Tensor], *arguments: Any) -> Tensor:

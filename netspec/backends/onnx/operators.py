@@ -119,8 +119,8 @@ def _conv(at: Place, op: Conv, x: str) -> str:
         x,
         at.parameter("weight", op.dense(weight)),
         *at.bias(),
-        kernel_shape=op.kernel.size,
-        strides=op.steps,
+        kernel_shape=op.kernel,
+        strides=op.stride,
         dilations=op.dilation,
         group=op.groups,
         pads=_sides(op.windows(at.inputs)),
@@ -139,7 +139,7 @@ def _local(at: Place, op: Local, x: str) -> str:
     )
     pixels = rows[:, np.newaxis, :, np.newaxis] * size[1] + columns[:, np.newaxis]
     down, across = op.shape(at.inputs)[:2]
-    taps, places = op.kernel.height * op.kernel.width, down * across
+    taps, places = prod(op.kernel), down * across
     seen = op.channels_seen(at.inputs) * taps
     x = at.node("Reshape", _padded(at, x, sides), at.integers("flat", [0, channels, prod(size)]))
     x = at.node("Gather", x, at.integers("pixels", pixels.reshape(taps, places)), axis=2)
@@ -172,7 +172,7 @@ def _radial_basis(at: Place, op: RadialBasis, x: str) -> str:
 @form(MaxPool)
 def _maxpool(at: Place, op: MaxPool, x: str) -> str:
     pads = _sides(op.windows(at.inputs))
-    return at.node("MaxPool", x, kernel_shape=op.kernel.size, strides=op.steps, pads=pads)
+    return at.node("MaxPool", x, kernel_shape=op.kernel, strides=op.stride, pads=pads)
 
 
 @form(AvgPool)
@@ -190,7 +190,7 @@ def _avgpool(at: Place, op: AvgPool, x: str) -> str:
 def _subsample(at: Place, op: Subsample, x: str) -> str:
     y = _means(at, op, x, _sides(op.windows(at.inputs)), counts=True)
     if op.by == "sum":
-        y = at.node("Mul", y, at.reals("taps", op.kernel.height * op.kernel.width))
+        y = at.node("Mul", y, at.reals("taps", prod(op.kernel)))
     axes = at.integers("axes", [1, 2])
     y = at.node("Mul", y, at.node("Unsqueeze", at.parameter("coefficient"), axes))
     return at.node("Add", y, at.node("Unsqueeze", at.parameter("bias"), axes))
@@ -225,7 +225,7 @@ def _lrn(at: Place, op: LocalResponseNorm, x: str) -> str:
 def _lcn(at: Place, op: LocalContrastNorm, x: str) -> str:
     """The weighted means are a convolution of the mean map, over what the window has inside."""
     size = at.inputs[0][:2]
-    reach = [min(taps // 2, n - 1) for taps, n in zip(op.kernel.size, size, strict=True)]
+    reach = [min(taps // 2, n - 1) for taps, n in zip(op.kernel, size, strict=True)]
     gauss = [np.exp(-((np.arange(-r, r + 1) / op.sigma) ** 2) / 2) for r in reach]
     inside = [
         np.convolve(np.ones(n), g)[r : r + n] for n, g, r in zip(size, gauss, reach, strict=True)
@@ -271,8 +271,8 @@ def _means(at: Place, op: WindowOperator, x: str, sides: Sides, *, counts: bool)
     return at.node(
         "AveragePool",
         x,
-        kernel_shape=op.kernel.size,
-        strides=op.steps,
+        kernel_shape=op.kernel,
+        strides=op.stride,
         pads=sides,
         count_include_pad=int(counts),
     )

@@ -99,10 +99,20 @@ def test_pools_of_any_size(dtype: torch.dtype, data: st.DataObject) -> None:
 
 
 def test_what_hangs_over_the_edge_is_not_counted_as_the_library_would() -> None:
-    op = AvgPool(kernel=Kernel(3, 3, stride=2), round="ceil", count_pad=True)
+    pad = (1, 1, 1, 1)
+    op = AvgPool(kernel=Kernel(3, 3, stride=2), pad=pad, round="ceil", count_pad=True)
+    work = work_of(op, (9, 9, 3))
+    assert list(ways(work)) == ["onednn", "torch"]  # nothing hangs over
     work = work_of(op, (8, 8, 3))
     assert "counts what hangs over" in pools.OneDnnPool().refuses(work)
     assert list(ways(work)) == ["torch"]
+
+
+def test_without_padding_it_does_not_matter_whether_it_is_counted() -> None:
+    op = AvgPool(kernel=Kernel(3, 3, stride=2), round="ceil", count_pad=True)
+    work = work_of(op, (8, 8, 3))
+    assert list(ways(work)) == ["onednn", "torch"]
+    assert_right(work, "onednn")
 
 
 @pytest.mark.parametrize("dtype", TYPES)
