@@ -29,7 +29,7 @@ from netspec import load
 from netspec.bench.machine import Others, machine
 from netspec.bench.memory import resident
 from netspec.compiler import compile as compile_net
-from netspec.randomness import generator, masks
+from netspec.ir.randomness import generator, masks
 from netspec.training.initial import initial_tensors
 from netspec.training.loss import loss
 from netspec.training.optimizer import optimizer

@@ -15,10 +15,10 @@ from math import inf, prod
 from typing import Any, NamedTuple
 
 import netspec
-from netspec.graph import Graph, Stage
-from netspec.operator import WindowOperator
-from netspec.ops.lrn import LocalResponseNorm
-from netspec.shapes import Pair
+from netspec.ir.graph import Graph, Stage
+from netspec.ir.operator import WindowOperator
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.shapes import Pair
 
 NETS = {"alexnet": "AlexNet", "vgg16_3": "VGG16", "googlenet": "GoogLeNet"}
 BATCHES = (1, 32, 256)

@@ -31,8 +31,8 @@ from netspec.bench.machine import machine
 from netspec.bench.timing import Pass, interleaved
 from netspec.data.dataset import Dataset, Example, Pixels
 from netspec.data.pictures import read_picture
-from netspec.randomness import generator
-from netspec.shapes import Shape
+from netspec.ir.randomness import generator
+from netspec.ir.shapes import Shape
 from netspec.training.augment import for_training
 from netspec.training.batches import Batches
 from netspec.training.statistics import measured

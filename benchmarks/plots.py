@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.layers import BATCHES, DIRECTIONS, FORWARD, NETS, cases
 from benchmarks.results import path_for
-from netspec.writing import write_whole
+from netspec.files.writing import write_whole
 
 Figures = dict[str, Any]
 

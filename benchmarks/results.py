@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from netspec.writing import write_whole
+from netspec.files.writing import write_whole
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "results"

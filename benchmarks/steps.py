@@ -37,7 +37,7 @@ from netspec.bench.machine import alike, machine
 from netspec.bench.measure import in_milliseconds
 from netspec.bench.timing import Call, Pass, interleaved
 from netspec.compiler import tolerance
-from netspec.ops.dropout import Dropout
+from netspec.ir.ops.dropout import Dropout
 
 WARM = 3
 """Steps before a graph is captured: they compile, tune, and make the optimizer's memory."""

@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from
 from benchmarks.results import ROOT, write
 from netspec.artifact.manifest import WEIGHTS
 from netspec.errors import DataError
+from netspec.files.writing import write_whole
 from netspec.trained import digest
 from netspec.training.run import Run
 from netspec.training.testing import errors_of
-from netspec.writing import write_whole
 
 FOLDER = ROOT / "specs" / "trained"
 

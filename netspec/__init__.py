@@ -25,16 +25,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from netspec.artifact.loading import load_artifact
     from netspec.artifact.saving import save_artifact
-    from netspec.backends.compiled import Compiled
-    from netspec.backends.reference import Model
     from netspec.compiler import compile, reference, verify
     from netspec.errors import DataError
-    from netspec.images import load_image
     from netspec.language.diagnostics import Diagnostic, SpecError
     from netspec.language.read import bundled
     from netspec.net import Net, load, loads
-    from netspec.tracing import trace
-    from netspec.weights import load_weights, save_weights
+    from netspec.runtime.compiled import Compiled
+    from netspec.runtime.reference import Model
+    from netspec.runtime.weights import load_weights, save_weights
+    from netspec.tracing.tracing import trace
+    from netspec.training.images import load_image
 
 try:
     __version__ = version("netspec-compiler")
@@ -63,23 +63,23 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Compiled": "netspec.backends.compiled",
+    "Compiled": "netspec.runtime.compiled",
     "DataError": "netspec.errors",
     "Diagnostic": "netspec.language.diagnostics",
-    "Model": "netspec.backends.reference",
+    "Model": "netspec.runtime.reference",
     "Net": "netspec.net",
     "SpecError": "netspec.language.diagnostics",
     "bundled": "netspec.language.read",
     "compile": "netspec.compiler",
     "load": "netspec.net",
     "load_artifact": "netspec.artifact.loading",
-    "load_image": "netspec.images",
-    "load_weights": "netspec.weights",
+    "load_image": "netspec.training.images",
+    "load_weights": "netspec.runtime.weights",
     "loads": "netspec.net",
     "reference": "netspec.compiler",
     "save_artifact": "netspec.artifact.saving",
-    "save_weights": "netspec.weights",
-    "trace": "netspec.tracing",
+    "save_weights": "netspec.runtime.weights",
+    "trace": "netspec.tracing.tracing",
     "verify": "netspec.compiler",
 }
 """Where each name comes from; half of them need torch."""

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netspec.backends.backend import Backend
-from netspec.backends.compiled import Compiled
 from netspec.backends.cpu import CpuBackend
-from netspec.backends.lowered import lowered
-from netspec.backends.reference import Model, fresh_tensors
 from netspec.errors import DataError
+from netspec.ir.ops.softmax import Softmax
+from netspec.lowering.backend import Backend
+from netspec.lowering.lowered import lowered
 from netspec.net import Net, load
-from netspec.ops.softmax import Softmax
+from netspec.runtime.compiled import Compiled
+from netspec.runtime.reference import Model, fresh_tensors
 
 AHEAD = ("sm_80", "sm_90")
 """GPUs that nets can be compiled for where there is none: A100, H100 and their like."""

@@ -8,21 +8,21 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from netspec.check import check, not_applying
+from netspec.checking.claims import check, not_applying
+from netspec.checking.sizes import infer
+from netspec.checking.tables import Document, examine
 from netspec.collecting import without_collecting
-from netspec.columns import check_columns
-from netspec.document import Document, examine
-from netspec.graph import Graph, Totals
-from netspec.infer import infer
+from netspec.ir.columns import check_columns
+from netspec.ir.graph import Graph, Totals
+from netspec.ir.recipe import Recipe
+from netspec.ir.source import Source
+from netspec.ir.symbols import names
 from netspec.language.definitions import Setting
 from netspec.language.diagnostics import Diagnostic, Problems, SpecError
 from netspec.language.elaborate import elaborate
 from netspec.language.files import Files, Found
 from netspec.language.read import accept, read
-from netspec.language.source import Source
 from netspec.language.variant import derive
-from netspec.recipe import Recipe
-from netspec.symbols import names
 
 
 class Net:

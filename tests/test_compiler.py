@@ -11,10 +11,10 @@ from netspec.backends.cpu import WAYS
 from netspec.backends.cpu.lrn import TiledLrnMaxPool
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call
-from netspec.backends.implementation import Held, Work
 from netspec.compiler import random_images, tolerance, verify
 from netspec.errors import DataError
-from netspec.fused.lrn_maxpool import LrnMaxPool
+from netspec.ir.fused.lrn_maxpool import LrnMaxPool
+from netspec.lowering.implementation import Held, Work
 from tests.helpers import load_rows
 
 SYMBOLS = {"H": 9, "W": 7, "C1": 20, "C2": 8}

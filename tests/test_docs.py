@@ -11,13 +11,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from netspec import bundled, load, loads, tracing
+from netspec import bundled, load, loads
 from netspec.bench import machine
 from netspec.cli import main
-from netspec.ops import OPERATORS
-from netspec.passes import PIPELINE
-from netspec.passes.contract import contract
-from netspec.shapes import Shape
+from netspec.ir.ops import OPERATORS
+from netspec.ir.shapes import Shape
+from netspec.lowering.passes import PIPELINE
+from netspec.lowering.passes.contract import contract
+from netspec.tracing import tracing
 from netspec.views.documents import markdown
 from netspec.views.operators import as_markdown, as_text
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 import netspec
 from netspec.backends.cpu import CpuBackend
-from netspec.backends.lowered import lowered
 from netspec.backends.tuning import Tuning
+from netspec.lowering.lowered import lowered
 
 EARLIER = Path(__file__).parent / "earlier"
 

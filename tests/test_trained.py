@@ -18,10 +18,10 @@ from netspec.cli import main
 from netspec.compiler import compile as compile_net
 from netspec.data import open_data
 from netspec.errors import DataError
+from netspec.runtime.weights import load_weights
 from netspec.trained import FOLDER, names, trained
 from netspec.training.prepare import for_testing
 from netspec.training.settings import recipe_json
-from netspec.weights import load_weights
 from tests.training.runs import settings as small_settings
 
 DIGIT = Path(__file__).parents[1] / "docs" / "images" / "digit.png"

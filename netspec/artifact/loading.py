@@ -28,7 +28,7 @@ from netspec.collecting import without_collecting
 from netspec.errors import DataError
 
 if TYPE_CHECKING:
-    from netspec.backends.compiled import Compiled
+    from netspec.runtime.compiled import Compiled
 
 
 Load = TypeVar("Load", bound=Callable[..., Any])
@@ -91,7 +91,7 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
     with naming("load", path), without_collecting():
         from netspec.artifact import weights
         from netspec.artifact.lowering import backend_for, lowered_as
-        from netspec.backends.compiled import Compiled
+        from netspec.runtime.compiled import Compiled
 
         held = places(Path(path))
         manifest = _manifest(held, expect)

@@ -6,12 +6,12 @@ import torch
 
 from netspec.artifact.manifest import PLAN, Manifest, canonical
 from netspec.artifact.messages import AGAIN
-from netspec.backends.backend import Backend
-from netspec.backends.lowered import Lowered, lowered
-from netspec.choices import CHOICES
 from netspec.compiler import backend_of
 from netspec.errors import DataError
-from netspec.members import member, parsed
+from netspec.files.members import member, parsed
+from netspec.lowering.backend import Backend
+from netspec.lowering.choices import CHOICES
+from netspec.lowering.lowered import Lowered, lowered
 from netspec.net import Net
 
 

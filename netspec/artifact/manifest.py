@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import netspec
 from netspec.artifact.messages import AGAIN
 from netspec.errors import DataError
-from netspec.members import (
+from netspec.files.members import (
     ANYTHING,
     SCALAR,
     SHA256,

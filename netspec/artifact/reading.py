@@ -14,8 +14,8 @@ from typing import BinaryIO, NamedTuple
 from netspec.artifact.manifest import MANIFEST
 from netspec.artifact.messages import AGAIN
 from netspec.errors import DataError
-from netspec.reading import fill
-from netspec.reading import opened as plain_file
+from netspec.files.reading import fill
+from netspec.files.reading import opened as plain_file
 
 SUFFIX = ".netspec"
 """How the name of an artifact ends that is a single file."""

@@ -21,7 +21,7 @@ from netspec.artifact.manifest import (
 from netspec.artifact.messages import naming
 from netspec.artifact.spec import kept_settings, members_of, net_of
 from netspec.artifact.writing import written
-from netspec.backends.compiled import Compiled
+from netspec.runtime.compiled import Compiled
 
 
 def save_artifact(

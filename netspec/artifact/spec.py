@@ -8,9 +8,9 @@ from fractions import Fraction
 from netspec.artifact.manifest import SPEC, Asked, Manifest, file_member
 from netspec.artifact.messages import AGAIN
 from netspec.errors import DataError
+from netspec.ir.source import Source
 from netspec.language.definitions import Setting
 from netspec.language.read import decode
-from netspec.language.source import Source
 from netspec.net import Net, from_source
 
 

@@ -13,13 +13,13 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from netspec import tensors
-from netspec.backends.compiled import Compiled
-from netspec.backends.reference import require_memory
-from netspec.naming import parameter_names
+from netspec.files import tensors
+from netspec.files.reading import fill
+from netspec.files.tensors import Stored, bytes_of, read_in_order
+from netspec.ir.parameters import parameter_names
 from netspec.net import Net
-from netspec.reading import fill
-from netspec.tensors import Stored, bytes_of, read_in_order
+from netspec.runtime.compiled import Compiled
+from netspec.runtime.reference import require_memory
 
 
 def stored(net: Net, dtype: torch.dtype) -> dict[str, Stored]:

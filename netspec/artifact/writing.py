@@ -17,7 +17,7 @@ from typing import IO
 from netspec.artifact.manifest import MANIFEST, ROOT, Member, claimed_members
 from netspec.artifact.reading import SUFFIX, content, places, plain_entry
 from netspec.errors import DataError
-from netspec.writing import NEW, OLD, beside, descriptor_of, followed, replacing, sync_folder
+from netspec.files.writing import NEW, OLD, beside, descriptor_of, followed, replacing, sync_folder
 
 LARGEST_FILE = 2**31 - 2**24
 """Bytes of members in a single file: beyond 2 GiB a zip is written differently."""

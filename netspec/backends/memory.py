@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from netspec.backends.gate import require_memory, require_no_fake_mode
-from netspec.plan import Plan, Slot
+from netspec.lowering.plan import Plan, Slot
+from netspec.runtime.gate import require_memory, require_no_fake_mode
 
 
 class Memory:

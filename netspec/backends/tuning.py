@@ -16,10 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 
-from netspec.backends.implementation import Implementation, Work
 from netspec.errors import DataError
-from netspec.members import number, optional, read, record, table, text
-from netspec.writing import write_whole
+from netspec.files.members import number, optional, read, record, table, text
+from netspec.files.writing import write_whole
+from netspec.lowering.implementation import Implementation, Work
 
 Times = dict[str, float | None]
 """Seconds by implementation; None for one that turned out not to run."""

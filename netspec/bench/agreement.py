@@ -11,7 +11,7 @@ from torch import Tensor
 
 from netspec.bench.case import Case
 from netspec.compiler import as_tuple, tolerance
-from netspec.ops.softmax import Softmax
+from netspec.ir.ops.softmax import Softmax
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netspec.backends.reference import Model, fresh_tensors
 from netspec.compiler import backend_of, random_images
 from netspec.net import Net, load
+from netspec.runtime.reference import Model, fresh_tensors
 
 
 @dataclass(frozen=True)

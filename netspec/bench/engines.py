@@ -17,11 +17,11 @@ from typing import Any, ClassVar
 import torch
 
 import netspec
-from netspec.backends.compiled import Compiled
 from netspec.bench.case import Case
 from netspec.bench.plain import plain
 from netspec.bench.timing import Call
 from netspec.errors import DataError
+from netspec.runtime.compiled import Compiled
 
 
 class Engine(ABC):

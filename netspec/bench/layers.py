@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from netspec.backends.compiled import Compiled
-from netspec.backends.implementation import Work
 from netspec.bench.case import Case
 from netspec.bench.engines import compiled
 from netspec.bench.machine import Others, Rates, calls
 from netspec.bench.measure import WARM, Advance, Entry, answer, in_milliseconds
 from netspec.bench.timing import Timing, timer_of, timing
+from netspec.lowering.implementation import Work
+from netspec.runtime.compiled import Compiled
 
 
 class Profile(NamedTuple):

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
-from netspec.backends.reference import Model
-from netspec.naming import attribute
+from netspec.ir.operator import Operator, pool_padding
+from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.parameters import attribute
+from netspec.ir.shapes import Shape
 from netspec.net import Net
-from netspec.operator import Operator, pool_padding
-from netspec.ops.avgpool import AvgPool
-from netspec.ops.lrn import LocalResponseNorm
-from netspec.ops.maxpool import MaxPool
-from netspec.shapes import Shape
+from netspec.runtime.reference import Model
 
 
 def plain(net: Net, tensors: Mapping[str, Tensor]) -> fx.GraphModule:

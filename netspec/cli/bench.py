@@ -23,8 +23,8 @@ from netspec.cli.common import (
     texts_of,
 )
 from netspec.errors import DataError
+from netspec.files.writing import write_named
 from netspec.net import load
-from netspec.writing import write_named
 
 FORMS = ("png", "svg")
 

@@ -18,9 +18,9 @@ from typing import Any
 import click
 
 from netspec.errors import DataError
+from netspec.files.writing import STDOUT, descriptor_of
 from netspec.language.diagnostics import Diagnostic, SpecError, render
 from netspec.net import Net
-from netspec.writing import STDOUT, descriptor_of
 
 Command = Callable[..., Any]
 

@@ -58,8 +58,8 @@ def compare(
     require_matplotlib()
     from netspec.cli.telling import Lines
     from netspec.compare.comparing import FIGURE, RESULTS, Asked, compare
+    from netspec.files.writing import write_whole
     from netspec.training.stopping import Stopped
-    from netspec.writing import write_whole
 
     asked = Asked(experiment=experiment, data=data, **given)
     try:

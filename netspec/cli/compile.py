@@ -24,15 +24,15 @@ from netspec.cli.common import (
     styled,
     texts_of,
 )
+from netspec.files.members import LARGEST, parsed
+from netspec.files.reading import read_named
 from netspec.language.diagnostics import printable
-from netspec.members import LARGEST, parsed
+from netspec.lowering.passes import PASSES
 from netspec.net import Net, load
-from netspec.passes import PASSES
-from netspec.reading import read_named
 
 if TYPE_CHECKING:
-    from netspec.backends.compiled import Compiled
     from netspec.compiler import Verification
+    from netspec.runtime.compiled import Compiled
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
@@ -137,7 +137,7 @@ def compile(
         click.echo(_emitted(emit, model))
         return
     if weights is not None:
-        from netspec.weights import load_weights
+        from netspec.runtime.weights import load_weights
 
         load_weights(model, weights)
     seconds = {**net.seconds, "torch": imported - started, **model.seconds}
@@ -208,7 +208,7 @@ def _compiled_ahead(model: Compiled, target: str, seconds: dict[str, float]) -> 
 
 
 def _print_after(net: Net, names: tuple[str, ...]) -> None:
-    from netspec.passes import PIPELINE, optimise
+    from netspec.lowering.passes import PIPELINE, optimise
     from netspec.views.graph import after_pass
 
     graph = net.graph.copy()
@@ -236,7 +236,7 @@ def _emitted(emit: str, model: Compiled) -> str:
 
 
 def _read_choices(path: Path) -> dict[str, str]:
-    from netspec.choices import CHOICES
+    from netspec.lowering.choices import CHOICES
 
     form = '{"STAGE": "IMPLEMENTATION"}'
     advice = f"it must be {form}, as `netspec compile --emit choices` prints it"

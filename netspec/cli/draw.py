@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from netspec.cli.common import guard, print_notes, reports_errors, set_option, texts_of
+from netspec.files.writing import descriptor_of, write_named
 from netspec.net import load
-from netspec.writing import descriptor_of, write_named
 
 FORMS = ("svg", "png", "dot")
 

@@ -12,11 +12,11 @@ import click
 
 from netspec.cli.common import styled
 from netspec.errors import DataError
+from netspec.files.writing import write_named
 from netspec.language.diagnostics import SpecError, render
 from netspec.language.format import format
 from netspec.language.limits import MAX_BYTES
 from netspec.language.read import decode, read
-from netspec.writing import write_named
 
 STDIN = "-"
 

@@ -18,7 +18,7 @@ from netspec.net import Net, load
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from netspec.backends.compiled import Compiled
+    from netspec.runtime.compiled import Compiled
     from netspec.trained import Trained
     from netspec.training.prepare import View
 
@@ -111,7 +111,7 @@ def _subject(
     if spec in bundled() and weights in trained.names(spec) and not Path(weights).exists():
         return _of_bundled(trained.trained(spec, weights), settings, expect)
     model = _model(spec, settings, weights, expect)
-    from netspec.images import load_image
+    from netspec.training.images import load_image
 
     graph = model.net.graph
     shape = graph.stage(graph.inputs[0]).known_shape
@@ -169,7 +169,7 @@ def _model(
     net = load(spec, **settings)
     _require_a_classifier(net)
     from netspec.compiler import compile as compile_net
-    from netspec.weights import load_weights
+    from netspec.runtime.weights import load_weights
 
     model = compile_net(net)
     if weights is not None:

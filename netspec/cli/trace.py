@@ -51,10 +51,10 @@ def trace(
     net.require_numbers()
     import torch
 
-    from netspec.tracing import ROUNDS
-    from netspec.tracing import trace as follow
-    from netspec.views.trace import lines
-    from netspec.views.trace_data import as_data
+    from netspec.tracing.data import as_data
+    from netspec.tracing.text import lines
+    from netspec.tracing.tracing import ROUNDS
+    from netspec.tracing.tracing import trace as follow
 
     with progress(ROUNDS + 1) as advance:
         found = follow(

@@ -24,7 +24,8 @@ from netspec.compare.nets import slug, write_nets
 from netspec.compare.results import ArmResult, RunResult, Search, answer
 from netspec.data import open_data
 from netspec.errors import DataError
-from netspec.members import number, optional, read, record, text, whole
+from netspec.files.members import number, optional, read, record, text, whole
+from netspec.files.writing import sweep, write_whole
 from netspec.net import load
 from netspec.training.directory import is_run
 from netspec.training.loop import Diverged, resume, train
@@ -32,7 +33,6 @@ from netspec.training.metrics import read_metrics
 from netspec.training.progress import Report
 from netspec.training.run import Run
 from netspec.training.settings import Settings, lr_of
-from netspec.writing import sweep, write_whole
 
 PLAN, RESULTS, FIGURE = "comparison.json", "results.json", "figure.png"
 PLANNED = record(

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from netspec.compare.experiment import Measure
 from netspec.data import Dataset
-from netspec.recipe import Recipe
+from netspec.ir.recipe import Recipe
 from netspec.training.metrics import Epoch
 from netspec.training.run import Run
 from netspec.training.testing import centre, errors_of, tencrop

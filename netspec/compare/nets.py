@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from netspec.compare.experiment import Arm
-from netspec.writing import write_whole
+from netspec.files.writing import write_whole
 
 NETS = Path(__file__).parent / "nets"
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from netspec.data.dataset import Arrays, InMemory, Splits
 from netspec.data.files import read_exactly, require
 from netspec.errors import DataError
-from netspec.reading import read_named
+from netspec.files.reading import read_named
 
 SIDE = 32
 PICTURE = 3 * SIDE * SIDE

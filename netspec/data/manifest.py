@@ -8,8 +8,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from netspec.members import SHA256, TRUTH, many, matching, one_of, read, record, table, text, whole
-from netspec.writing import write_whole
+from netspec.files.members import (
+    SHA256,
+    TRUTH,
+    many,
+    matching,
+    one_of,
+    read,
+    record,
+    table,
+    text,
+    whole,
+)
+from netspec.files.writing import write_whole
 
 NAME = "pack.json"
 FORMAT = "netspec pack 1"

@@ -25,7 +25,7 @@ from netspec.data.opening import open_data
 from netspec.data.pictures import center, shorter
 from netspec.data.shards import MISSING
 from netspec.errors import DataError
-from netspec.writing import sweep, write_whole
+from netspec.files.writing import sweep, write_whole
 
 SHARD = 128 * 2**20
 """Bytes of pixels in a shard, about."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from netspec.attributes import Attribute, Room
+from netspec.ir.attributes import Attribute, Room
+from netspec.ir.operator import Operator
+from netspec.ir.source import Span
+from netspec.ir.symbols import is_symbolic
+from netspec.ir.values import Word, describe
 from netspec.language import syntax
 from netspec.language.diagnostics import Note
 from netspec.language.expressions import evaluate
 from netspec.language.scope import Reported, Scope
-from netspec.language.source import Span
-from netspec.operator import Operator
-from netspec.symbols import is_symbolic
-from netspec.values import Word, describe
 
 R = TypeVar("R", bound=Room)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netspec.graph import Claim
+from netspec.ir.graph import Claim
+from netspec.ir.shapes import Shape
 from netspec.language import expressions, syntax
 from netspec.language.scope import Reported, Scope
-from netspec.shapes import Shape
 
 
 def of_row(claims: syntax.Claims, scope: Scope) -> tuple[Claim, ...]:

@@ -10,6 +10,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import isfinite
 
+from netspec.ir.operator import Operator
+from netspec.ir.ops import OPERATORS
+from netspec.ir.shapes import Kernel
+from netspec.ir.source import Source, Span
+from netspec.ir.symbols import is_symbolic, symbol
+from netspec.ir.values import OFF, ON, Value, Word
 from netspec.language import syntax
 from netspec.language.binding import read
 from netspec.language.diagnostics import Note, did_you_mean
@@ -18,13 +24,7 @@ from netspec.language.expressions import value_or_unknown
 from netspec.language.files import Files
 from netspec.language.parse import parse_value
 from netspec.language.scope import WORDS, Budget, Macro, Reported, Scope, Unknown
-from netspec.language.source import Source, Span
 from netspec.language.variant import derive
-from netspec.operator import Operator
-from netspec.ops import OPERATORS
-from netspec.shapes import Kernel
-from netspec.symbols import is_symbolic, symbol
-from netspec.values import OFF, ON, Value, Word
 
 Setting = Value | str | float | bool
 """A parameter's value from outside; a string is read as the spec would read it."""

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from netspec.ir.source import Call, Source, Span
 from netspec.language.limits import MAX_PROBLEMS
-from netspec.language.source import Call, Source, Span
 
 Style = Callable[[str, str], str]
 """Takes a text and its role (error, note, help, gutter) and returns the text styled."""

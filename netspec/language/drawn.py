@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import chain
 
+from netspec.ir.values import Codes, Table
 from netspec.language import syntax
 from netspec.language.expressions import shape
 from netspec.language.scope import Reported, Scope, Unknown
-from netspec.values import Codes, Table
 
 Drawn = syntax.Connect | syntax.Codes
 

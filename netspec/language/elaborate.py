@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from netspec.graph import Columns, Graph, Head, Input, Row, Stage
+from netspec.ir.graph import Columns, Graph, Head, Input, Row, Stage
+from netspec.ir.ops.identity import Identity
+from netspec.ir.recipe import Recipe
+from netspec.ir.symbols import is_symbolic, may_count
+from netspec.ir.values import describe
 from netspec.language import claims as claimed
 from netspec.language import expressions, syntax
 from netspec.language.binding import Bound
@@ -18,10 +22,6 @@ from netspec.language.limits import MAX_STAGES
 from netspec.language.naming import Names, label_range
 from netspec.language.recipe import read_recipe
 from netspec.language.scope import Reported, Scope
-from netspec.ops.identity import Identity
-from netspec.recipe import Recipe
-from netspec.symbols import is_symbolic, may_count
-from netspec.values import describe
 
 
 class Elaborated(NamedTuple):

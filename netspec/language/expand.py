@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from netspec.ir.operator import Operator
+from netspec.ir.ops import OPERATORS
+from netspec.ir.source import Call
+from netspec.ir.values import BlockName, Value, Word, describe
 from netspec.language import syntax
 from netspec.language.binding import Bound, bind
 from netspec.language.expressions import condition, value_or_unknown
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
 from netspec.language.scope import Macro, Reported, Scope, Unknown
-from netspec.language.source import Call
-from netspec.operator import Operator
-from netspec.ops import OPERATORS
-from netspec.values import BlockName, Value, Word, describe
 
 
 @dataclass(slots=True)

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import cast
 
+from netspec.ir.ops import OPERATORS
+from netspec.ir.shapes import Kernel, Shape
+from netspec.ir.symbols import MAX_DEGREE, MAX_SIZE, TooLarge, is_symbolic, operate, order, same
+from netspec.ir.values import OFF, ON, BlockName, Value, Word, describe
 from netspec.language import syntax
 from netspec.language.limits import MAX_FRACTION, MAX_INTEGER
 from netspec.language.scope import WORDS, Reported, Scope, Unknown
-from netspec.ops import OPERATORS
-from netspec.shapes import Kernel, Shape
-from netspec.symbols import MAX_DEGREE, MAX_SIZE, TooLarge, is_symbolic, operate, order, same
-from netspec.values import OFF, ON, BlockName, Value, Word, describe
 
 _ARITHMETIC: dict[str, Callable[[Fraction, Fraction], Fraction | int]] = {
     "+": operator.add,

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from netspec.ir.source import Source, Sources, Span
 from netspec.language import syntax
 from netspec.language.diagnostics import Note, Problems, SpecError, did_you_mean
 from netspec.language.limits import MAX_BYTES, MAX_DEPTH
 from netspec.language.parse import parse
 from netspec.language.read import BUNDLED, SUFFIX, bundled, read
-from netspec.language.source import Source, Sources, Span
 
 Wanted = syntax.Name | syntax.Text
 """What a file asks for: a net by its name, or a file by its path."""

@@ -13,12 +13,12 @@
 
 from __future__ import annotations
 
+from netspec.ir.source import Source
 from netspec.language.alignment import texts, with_comments
 from netspec.language.diagnostics import Problems, SpecError
 from netspec.language.lines import lines
 from netspec.language.parse import parse
 from netspec.language.read import accept, decode
-from netspec.language.source import Source
 
 INDENT = 4
 

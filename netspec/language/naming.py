@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from netspec.ir.operator import Operator
 from netspec.language.expand import Plan, Planned, PlannedRows
-from netspec.operator import Operator
 
 
 class Names:

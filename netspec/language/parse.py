@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from lark import Lark, UnexpectedInput
 
+from netspec.ir.source import Source, Span
 from netspec.language import syntax
 from netspec.language.build import Builder
 from netspec.language.diagnostics import Problems, SpecError
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
-from netspec.language.source import Source, Span
 from netspec.language.syntax_errors import describe
 from netspec.language.tables import parser_for
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from netspec.ir.source import Source, Span
 from netspec.language.diagnostics import Diagnostic, SpecError, did_you_mean
 from netspec.language.limits import MAX_BYTES
-from netspec.language.source import Source, Span
 
 SUFFIX = ".net"
 BUNDLED = Path(__file__).parent.parent / "specs"

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netspec.graph import Graph, Input
-from netspec.language import syntax
-from netspec.language.binding import bind, usage
-from netspec.language.diagnostics import Diagnostic, Note, did_you_mean
-from netspec.language.scope import Reported, Scope
-from netspec.recipe import (
+from netspec.ir.graph import Graph, Input
+from netspec.ir.recipe import (
     BY_KIND,
     BY_ROW,
     DIRECTIVES,
@@ -22,7 +18,11 @@ from netspec.recipe import (
     Resize,
     Step,
 )
-from netspec.symbols import any_symbolic
+from netspec.ir.symbols import any_symbolic
+from netspec.language import syntax
+from netspec.language.binding import bind, usage
+from netspec.language.diagnostics import Diagnostic, Note, did_you_mean
+from netspec.language.scope import Reported, Scope
 
 
 def read_recipe(

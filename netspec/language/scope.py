@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from netspec.ir.ops import OPERATORS
+from netspec.ir.source import Call, Sources, Span
+from netspec.ir.symbols import MAX_OPERATIONS
+from netspec.ir.values import BlockName, Value, Word
 from netspec.language import syntax
 from netspec.language.diagnostics import Note, Problems, SpecError, call_notes
 from netspec.language.limits import MAX_VALUES
-from netspec.language.source import Call, Sources, Span
-from netspec.ops import OPERATORS
-from netspec.symbols import MAX_OPERATIONS
-from netspec.values import BlockName, Value, Word
 
 WORDS = {
     word for room in OPERATORS.values() for a in room.attributes() for word in a.kind.words

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from netspec.language.source import Source
+from netspec.ir.source import Source
 
 At = tuple[int, int]
 

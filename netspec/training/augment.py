@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from netspec.data.dataset import Pixels
 from netspec.data.pictures import shorter_size
 from netspec.errors import DataError
-from netspec.recipe import Crop, Flip, PrincipalComponents, Recipe, Rescale, Step, Subtract
-from netspec.shapes import Pair, Shape
+from netspec.ir.recipe import Crop, Flip, PrincipalComponents, Recipe, Rescale, Step, Subtract
+from netspec.ir.shapes import Pair, Shape
 from netspec.training import pictures
 from netspec.training.pictures import Values
 from netspec.training.prepare import WHITE, Prepare, Scaling

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netspec.data.dataset import Dataset, Pixels
-from netspec.randomness import generator
-from netspec.shapes import Shape
+from netspec.ir.randomness import generator
+from netspec.ir.shapes import Shape
 from netspec.training import pictures
 from netspec.training.augment import Augment, Prepared
 from netspec.training.faults import Faults, tried

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from netspec.errors import DataError
-from netspec.graph import Graph
-from netspec.members import (
+from netspec.files.members import (
     ANYTHING,
     TRUTH,
     Kind,
@@ -24,9 +23,10 @@ from netspec.members import (
     record,
     whole,
 )
-from netspec.naming import parameter_names
-from netspec.tensors import TensorFile, opened_tensors
-from netspec.weights import require_tensors, save_tensors
+from netspec.files.tensors import TensorFile, opened_tensors
+from netspec.ir.graph import Graph
+from netspec.ir.parameters import parameter_names
+from netspec.runtime.weights import require_tensors, save_tensors
 
 FORMAT = 1
 PARTS = ("model", "velocity")

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import torch.distributed as dist
 from torch import Tensor
 
-from netspec import collectives
-from netspec.graph import Graph
-from netspec.naming import parameter_names
+from netspec.ir import collectives
+from netspec.ir.graph import Graph
+from netspec.ir.parameters import parameter_names
+from netspec.lowering.passes import exchange, synchronise
 from netspec.net import Net
-from netspec.passes import exchange, synchronise
 from netspec.training.parallel import Ranks
 
 

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from netspec.artifact.manifest import PLAN, SPEC, WEIGHTS
 from netspec.errors import DataError
+from netspec.files.members import shown
+from netspec.files.reading import read_plain, reason_of
+from netspec.files.writing import NEW, beside, sweep, sync_folder, write_whole
 from netspec.language.limits import MAX_BYTES
-from netspec.members import shown
-from netspec.reading import read_plain, reason_of
-from netspec.writing import NEW, beside, sweep, sync_folder, write_whole
 
 ABOUT, CHECKPOINT, LOCK = "run.json", "checkpoint.safetensors", "lock"
 METRICS, SNAPSHOTS, STATISTICS = "metrics.jsonl", "snapshots", "statistics.safetensors"

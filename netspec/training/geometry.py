@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from netspec.data.dataset import Pixels
 from netspec.data.pictures import resized, shorter
 from netspec.errors import DataError
-from netspec.recipe import Center, Resize, Shorter, Step
-from netspec.shapes import Shape
+from netspec.ir.recipe import Center, Resize, Shorter, Step
+from netspec.ir.shapes import Shape
 from netspec.training import pictures
 
 

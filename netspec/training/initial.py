@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from netspec.backends.reference import require_memory
 from netspec.errors import DataError
-from netspec.graph import Graph
-from netspec.naming import attribute
+from netspec.ir.graph import Graph
+from netspec.ir.operator import Operator, Parameter
+from netspec.ir.parameters import attribute
+from netspec.ir.randomness import generator
+from netspec.ir.recipe import Assigned, Bias, Gaussian, Glorot, He, Recipe, Step, Uniform
+from netspec.ir.shapes import Shape
 from netspec.net import Net
-from netspec.operator import Operator, Parameter
-from netspec.randomness import generator
-from netspec.recipe import Assigned, Bias, Gaussian, Glorot, He, Recipe, Step, Uniform
-from netspec.shapes import Shape
+from netspec.runtime.reference import require_memory
 
 PRESETS: dict[str, tuple[list[Assigned], list[Assigned]]] = {
     "author": (

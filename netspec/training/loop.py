@@ -15,7 +15,7 @@ from torch import Tensor
 
 from netspec.data import Splits
 from netspec.errors import DataError
-from netspec.randomness import masks
+from netspec.ir.randomness import masks
 from netspec.training import parallel
 from netspec.training.augment import for_training
 from netspec.training.batches import Batch, Batches, InOrder

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from netspec.errors import DataError
+from netspec.ir.ops.rbf import RadialBasis
+from netspec.ir.ops.softmax import Softmax
+from netspec.ir.recipe import CrossEntropy, Recipe
 from netspec.net import Net
-from netspec.ops.rbf import RadialBasis
-from netspec.ops.softmax import Softmax
-from netspec.recipe import CrossEntropy, Recipe
 
 
 def loss(

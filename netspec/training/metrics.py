@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from netspec.errors import DataError
-from netspec.members import ANYTHING, Kind, Malformed, number, parsed, record, table, whole
-from netspec.reading import read_plain
+from netspec.files.members import ANYTHING, Kind, Malformed, number, parsed, record, table, whole
+from netspec.files.reading import read_plain
+from netspec.files.writing import write_whole
 from netspec.training.directory import LARGEST, METRICS, writing_into
-from netspec.writing import write_whole
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch.nn import Module
 
-from netspec.graph import Graph
+from netspec.ir.graph import Graph
+from netspec.ir.recipe import Assigned, Decay, Rate, Recipe
+from netspec.ir.recipe import Sgd as SgdStep
 from netspec.net import Net
-from netspec.recipe import Assigned, Decay, Rate, Recipe
-from netspec.recipe import Sgd as SgdStep
 from netspec.training.initial import held_by
 
 

@@ -23,8 +23,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from netspec import collectives
 from netspec.errors import DataError
+from netspec.ir import collectives
 from netspec.training.leaving import introduce, leave
 
 BUCKET = 25 * 2**20

@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 
 from netspec.data.dataset import Pixels
 from netspec.errors import DataError
-from netspec.shapes import Pair
-from netspec.symbols import by
+from netspec.ir.shapes import Pair
+from netspec.ir.symbols import by
 
 Values: TypeAlias = NDArray[np.float32]
 """A picture as a net takes it, [H, W, C]."""

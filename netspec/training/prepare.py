@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from netspec.data.dataset import Pixels
 from netspec.errors import DataError
-from netspec.recipe import Range, Recipe, Step, Subtract, TenCrop
-from netspec.shapes import Shape
+from netspec.ir.recipe import Range, Recipe, Step, Subtract, TenCrop
+from netspec.ir.shapes import Shape
 from netspec.training import pictures
 from netspec.training.geometry import Geometry, require_pictures
 from netspec.training.pictures import Values

@@ -34,12 +34,10 @@ from netspec.artifact.manifest import (
     versions,
 )
 from netspec.artifact.spec import kept_settings, members_of, reread
-from netspec.backends.compiled import Compiled
-from netspec.choices import CHOICES
 from netspec.compiler import compile as compile_net
 from netspec.data import Dataset, Splits, open_data
 from netspec.errors import DataError
-from netspec.members import (
+from netspec.files.members import (
     ANYTHING,
     SHA256,
     Kind,
@@ -54,9 +52,12 @@ from netspec.members import (
     text,
     whole,
 )
+from netspec.ir.recipe import Recipe
+from netspec.ir.shapes import Shape
+from netspec.lowering.choices import CHOICES
 from netspec.net import Net, load
-from netspec.recipe import Recipe
-from netspec.shapes import Shape
+from netspec.runtime.compiled import Compiled
+from netspec.runtime.weights import read_weights, save_tensors
 from netspec.training import directory as directories
 from netspec.training import statistics
 from netspec.training.batches import ALLOWED
@@ -75,7 +76,6 @@ from netspec.training.metrics import Epoch, read_metrics, require_epochs
 from netspec.training.prepare import View, for_testing
 from netspec.training.settings import SETTINGS, Settings, recipe_json
 from netspec.training.statistics import Statistics, are_needed, digest_of
-from netspec.weights import read_weights, save_tensors
 
 FORMAT = 1
 _AGAIN = "restore the file from a copy, or begin another run"

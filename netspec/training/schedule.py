@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from netspec.recipe import Every, Plateau, Recipe, Step
+from netspec.ir.recipe import Every, Plateau, Recipe, Step
 
 
 class Schedule:

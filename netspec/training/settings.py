@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from netspec.errors import DataError
-from netspec.members import (
+from netspec.files.members import (
     SCALAR,
     TRUTH,
     Kind,
@@ -21,8 +21,8 @@ from netspec.members import (
     text,
     whole,
 )
+from netspec.ir.recipe import Assigned, Batch, Epochs, Recipe, Sgd, Step
 from netspec.net import Net
-from netspec.recipe import Assigned, Batch, Epochs, Recipe, Sgd, Step
 
 
 @dataclass(frozen=True, kw_only=True)

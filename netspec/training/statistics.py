@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from netspec.data.dataset import Dataset, Pixels
 from netspec.errors import DataError
-from netspec.recipe import PrincipalComponents, Recipe, Subtract
-from netspec.shapes import Shape
-from netspec.tensors import Stored, opened_tensors
+from netspec.files.tensors import Stored, opened_tensors
+from netspec.ir.recipe import PrincipalComponents, Recipe, Subtract
+from netspec.ir.shapes import Shape
+from netspec.runtime.weights import require_tensors, save_tensors
 from netspec.training.faults import Faults, tried
 from netspec.training.geometry import Geometry, require_pictures
 from netspec.training.workers import Workers
-from netspec.weights import require_tensors, save_tensors
 
 LEVELS = 256
 CHUNK = 256

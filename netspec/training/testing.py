@@ -13,11 +13,11 @@ from torch import Tensor
 
 from netspec.data import Dataset, open_data
 from netspec.errors import DataError
+from netspec.files.writing import write_named
+from netspec.ir.recipe import CenterCrop, Recipe, TenCrop
 from netspec.net import Net
-from netspec.recipe import CenterCrop, Recipe, TenCrop
 from netspec.training.batches import Batch, InOrder
 from netspec.training.run import Run
-from netspec.writing import write_named
 
 VIEWS = 64
 """Images that go through a net at once."""

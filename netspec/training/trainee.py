@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from netspec.backends.compiled import Compiled
-from netspec.backends.reference import lower
 from netspec.errors import DataError
-from netspec.fused.exchanges import Exchange
-from netspec.graph import Graph
+from netspec.ir.fused.exchanges import Exchange
+from netspec.ir.graph import Graph
+from netspec.ir.ops.softmax import Softmax
+from netspec.lowering.passes import TRAINING, Pass, optimise
 from netspec.net import Net
-from netspec.ops.softmax import Softmax
-from netspec.passes import TRAINING, Pass, optimise
+from netspec.runtime.compiled import Compiled
+from netspec.runtime.reference import lower
 
 Answer = tuple[Tensor, dict[str, Tensor]]
 """The net's logits [N, classes], and those of each head."""

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from netspec.graph import Graph, Input, Stage
-from netspec.operator import Operator, WindowOperator
-from netspec.ops.conv import Conv
-from netspec.ops.identity import Identity
-from netspec.shapes import Pair, Shape
-from netspec.symbols import by
+from netspec.ir.graph import Graph, Input, Stage
+from netspec.ir.operator import Operator, WindowOperator
+from netspec.ir.ops.conv import Conv
+from netspec.ir.ops.identity import Identity
+from netspec.ir.shapes import Pair, Shape
+from netspec.ir.symbols import by
 
 KINDS = {"gap": "pool", "lrn": "norm", "bn": "norm", "fc": "fc"}
 KINDS |= {"fc_relu": "fc", "lrn_maxpool": "pool", "slice": "join"}

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from netspec.backends.lowered import Lowered
-from netspec.graph import Graph
-from netspec.passes import PASSES
-from netspec.passes.contract import contract
+from netspec.ir.graph import Graph
+from netspec.lowering.lowered import Lowered
+from netspec.lowering.passes import PASSES
+from netspec.lowering.passes.contract import contract
 
 MIB = 2**20
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from netspec.graph import Row, Stage
+from netspec.ir.graph import Row, Stage
+from netspec.ir.operator import WindowOperator
+from netspec.ir.shapes import Kernel, Shape
 from netspec.net import Net
-from netspec.operator import WindowOperator
-from netspec.shapes import Kernel, Shape
 
 Changes = dict[str, Any]
 """What differs, by name: a pair of what the one net has and what the other has."""

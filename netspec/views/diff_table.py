@@ -8,9 +8,9 @@ from itertools import groupby, zip_longest
 from textwrap import wrap
 from typing import Any, NamedTuple
 
+from netspec.ir.shapes import Shape
 from netspec.language.diagnostics import cells_wide, printable
 from netspec.net import Net
-from netspec.shapes import Shape
 from netspec.views.diff import COUNTS, Diff, Pair
 
 WIDTH = 80

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from netspec.document import COLUMNS, Cell, Document, PrintedRow, Sentence
+from netspec.checking.tables import COLUMNS, Cell, Document, PrintedRow, Sentence
 from netspec.language.diagnostics import cells_wide, printable
 from netspec.net import Net
 

@@ -8,9 +8,9 @@ from html import escape
 import graphviz
 
 from netspec.errors import DataError
+from netspec.ir.ops import OPERATORS
 from netspec.language.diagnostics import printable
 from netspec.net import Net
-from netspec.ops import OPERATORS
 from netspec.views.boxes import Box, End, Fork, Frame, Item, Picture, Size, stage_text
 
 FILLS = {

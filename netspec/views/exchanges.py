@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from netspec.errors import DataError
-from netspec.fused.exchanges import Exchange
-from netspec.graph import Graph
+from netspec.ir.fused.exchanges import Exchange
+from netspec.ir.graph import Graph
+from netspec.ir.symbols import by
+from netspec.lowering.passes import exchange
 from netspec.net import Net
-from netspec.passes import exchange
-from netspec.symbols import by
 from netspec.views.columns import aligned
 
 BYTES = 4

@@ -8,11 +8,11 @@ from typing import Any
 
 import graphviz
 
-from netspec.graph import Graph, Input, Stage
-from netspec.operator import Operator, WindowOperator
-from netspec.shapes import Kernel
-from netspec.symbols import by
-from netspec.values import Codes, Table
+from netspec.ir.graph import Graph, Input, Stage
+from netspec.ir.operator import Operator, WindowOperator
+from netspec.ir.shapes import Kernel
+from netspec.ir.symbols import by
+from netspec.ir.values import Codes, Table
 from netspec.views.boxes import kind
 from netspec.views.columns import aligned
 from netspec.views.drawing import EDGE, FILLS, GRAPH, NODE, bold, plain, small, stacked

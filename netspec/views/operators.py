@@ -6,9 +6,9 @@ import inspect
 from dataclasses import MISSING
 from typing import Any
 
-from netspec.attributes import Attribute
+from netspec.ir.attributes import Attribute
+from netspec.ir.operator import Operator
 from netspec.language.binding import usage
-from netspec.operator import Operator
 
 
 def as_data(room: type[Operator]) -> dict[str, Any]:

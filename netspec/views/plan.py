@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netspec.plan import Plan, Step
+from netspec.lowering.plan import Plan, Step
 from netspec.views.columns import aligned
 
 COLUMNS = ("step", "stage", "operator", "by", "reads", "writes", "buffer", "output")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from netspec.columns import exchanging
-from netspec.graph import Graph, Row, Stage, Totals
+from netspec.ir.columns import exchanging
+from netspec.ir.graph import Graph, Row, Stage, Totals
+from netspec.ir.shapes import Field, Shape
 from netspec.net import Net
-from netspec.shapes import Field, Shape
 
 
 def summary(net: Net) -> dict[str, Any]:

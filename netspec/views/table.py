@@ -7,10 +7,10 @@ from html import escape
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from netspec.columns import exchanging
+from netspec.ir.columns import exchanging
+from netspec.ir.symbols import by, show
 from netspec.language.diagnostics import cells_wide, printable
 from netspec.net import Net
-from netspec.symbols import by, show
 from netspec.views.summary import summary
 
 COLUMNS = ("row", "layers", "input", "kernel", "output", "parameters", "MACs", "field")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netspec.recipe import Sgd
+from netspec.ir.recipe import Sgd
 from netspec.training.checkpoint import State
 from netspec.training.metrics import Epoch
 from netspec.training.progress import Moment

@@ -18,8 +18,8 @@ from netspec.artifact.loading import load_kernels, load_manifest
 from netspec.artifact.reading import is_artifact
 from netspec.backends.cpu import CpuBackend
 from netspec.compiler import as_tuple, random_images
-from netspec.shapes import Kernel
-from netspec.values import Word
+from netspec.ir.shapes import Kernel
+from netspec.ir.values import Word
 from tests.artifact.helpers import (
     BASE,
     BLOCKS,
@@ -414,7 +414,7 @@ def test_a_machine_with_too_little_memory_is_told_before_anything_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = artifact(tmp_path)
-    monkeypatch.setattr("netspec.backends.reference._memory", lambda: 100.0)
+    monkeypatch.setattr("netspec.runtime.reference._memory", lambda: 100.0)
     with pytest.raises(MemoryError, match="the parameters of small take"):
         load_artifact(path)
 

@@ -10,9 +10,9 @@ from torch import Tensor, fx
 
 import netspec
 from netspec import Net
-from netspec.backends.reference import Model, lower
 from netspec.compiler import as_tuple
-from tests.passes.helpers import furnished
+from netspec.runtime.reference import Model, lower
+from tests.lowering.passes.helpers import furnished
 
 MOST_TERMS = 300
 """In a sum of the random nets."""

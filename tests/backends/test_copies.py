@@ -14,7 +14,7 @@ from torch import nn
 
 import netspec
 from netspec import loads
-from netspec.backends.compiled import Compiled
+from netspec.runtime.compiled import Compiled
 
 NET = loads("net small\ninput image 5x5x2\na: conv 3x3, 3, bias=off | bn eps=0.1 | relu\nF: fc 4\n")
 X = torch.randn(2, 2, 5, 5, generator=torch.Generator().manual_seed(1))

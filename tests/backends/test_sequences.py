@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 import netspec
-from tests.backends.test_parameters import NEAR, NET, X, assert_current, drawn, plain_answer
+from tests.runtime.test_parameters import NEAR, NET, X, assert_current, drawn, plain_answer
 
 
 class Twice(nn.Module):

@@ -10,11 +10,11 @@ import netspec
 from netspec.backends.cpu import CpuBackend
 from netspec.backends.cpu.conv import OneDnnConv
 from netspec.backends.cpu.plain import Plain
-from netspec.backends.implementation import Work
 from netspec.backends.tuning import Tuning, described, digest
-from netspec.choices import choose
-from netspec.ops.conv import Conv
-from netspec.shapes import Kernel, Shape
+from netspec.ir.ops.conv import Conv
+from netspec.ir.shapes import Kernel, Shape
+from netspec.lowering.choices import choose
+from netspec.lowering.implementation import Work
 from tests.helpers import load_rows
 
 WORK = Work(Conv(kernel=Kernel(3, 3), count=4), (Shape((8, 8, 3)),), torch.float32, 2)

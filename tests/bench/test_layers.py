@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import netspec
-from netspec.backends.backend import Timed
 from netspec.bench import layers, machine
 from netspec.bench.layers import least, measured, profiled
 from netspec.bench.machine import Rates
+from netspec.lowering.backend import Timed
 from tests.bench.helpers import case_of
 
 

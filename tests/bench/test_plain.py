@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from netspec.backends.reference import Model, fresh_tensors
 from netspec.bench.plain import plain
 from netspec.compiler import random_images
+from netspec.runtime.reference import Model, fresh_tensors
 from tests.helpers import load_rows
 
 ROWS = {

@@ -14,8 +14,8 @@ from benchmarks import engines, measuring
 from benchmarks.layers import FORWARD, WEIGHT_GRADIENT, Case, Machine
 from benchmarks.timing import GraphTimer
 from netspec.bench.timing import WallTimer
-from netspec.ops.lrn import LocalResponseNorm
-from netspec.shapes import Shape
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.shapes import Shape
 from tests.benchmarks.tiny import CASES, CONV, FIRST, LAYERS, MODULES
 from tests.kernels.helpers import DEVICE, only_on_gpu
 

@@ -20,10 +20,10 @@ from netspec.backends.cpu import WAYS, CpuBackend
 from netspec.backends.cpu.conv import OneDnnConv
 from netspec.backends.cpu.onednn.primitives import Launch
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.implementation import Held, Work
 from netspec.cli import main
-from netspec.fused.conv_relu import ConvRelu
-from netspec.passes import PIPELINE
+from netspec.ir.fused.conv_relu import ConvRelu
+from netspec.lowering.implementation import Held, Work
+from netspec.lowering.passes import PIPELINE
 from tests.backends.helpers import RICH
 
 

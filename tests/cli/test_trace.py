@@ -7,9 +7,9 @@ import json
 import pytest
 from click.testing import CliRunner, Result
 
-from netspec import tracing
 from netspec.bench import machine
 from netspec.cli import main
+from netspec.tracing import tracing
 
 
 @pytest.fixture(autouse=True)

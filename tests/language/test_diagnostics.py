@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from netspec.ir.source import Source, Span
 from netspec.language.diagnostics import (
     Diagnostic,
     Note,
@@ -11,7 +12,6 @@ from netspec.language.diagnostics import (
     render,
 )
 from netspec.language.limits import MAX_PROBLEMS
-from netspec.language.source import Source, Span
 from tests.helpers import problems
 
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netspec.ir.shapes import Kernel
+from netspec.ir.source import Source, Sources
+from netspec.ir.values import OFF, ON, Value, Word
 from netspec.language.diagnostics import Problems
 from netspec.language.expressions import evaluate
 from netspec.language.parse import parse_value
 from netspec.language.scope import Reported, Scope
-from netspec.language.source import Source, Sources
 from netspec.language.syntax import Expression
-from netspec.shapes import Kernel
-from netspec.values import OFF, ON, Value, Word
 
 
 def parsed(text: str, bound: dict[str, Value]) -> tuple[Expression, Scope]:

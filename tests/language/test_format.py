@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netspec import SpecError, load, loads
+from netspec.ir.source import Source
 from netspec.language.diagnostics import Problems
 from netspec.language.format import format
 from netspec.language.limits import MAX_BYTES
 from netspec.language.parse import parse
 from netspec.language.read import BUNDLED, decode
-from netspec.language.source import Source
 from netspec.views.summary import summary
 from tests.language.test_mutations import CUT, EVERYTHING, edits, mutate
 

@@ -5,10 +5,10 @@ import logging
 import pytest
 from lark import Lark, logger
 
+from netspec.ir.source import Source
 from netspec.language import syntax
 from netspec.language.diagnostics import Problems
 from netspec.language.parse import parse
-from netspec.language.source import Source
 from netspec.language.syntax_errors import FOREIGN_HELP, GENERAL_HELP, HINTS
 from netspec.language.tables import GRAMMAR
 from tests.helpers import codes, problems

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from netspec import SpecError, bundled, load
+from netspec.ir.source import Source
 from netspec.language.limits import MAX_BYTES
 from netspec.language.read import decode, read
-from netspec.language.source import Source
 
 
 def code_of(path: Path | str) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netspec import load, loads
-from netspec.language.diagnostics import Diagnostic
-from netspec.recipe import (
+from netspec.ir.recipe import (
     DIRECTIVES,
     Assigned,
     Batch,
@@ -37,6 +36,7 @@ from netspec.recipe import (
     TenCrop,
     Uniform,
 )
+from netspec.language.diagnostics import Diagnostic
 from tests.helpers import problems
 
 NET = """net example(n=32, rate0=1/100)

@@ -38,7 +38,7 @@ def test_the_wheel_carries_specs_grammar_kernels_and_handbook(built: Path) -> No
         "netspec/grammars/netspec.json",
         "netspec/kernels/__init__.py",
         "netspec/language/handbook/NS204.md",
-        "netspec/ops/conv.py",
+        "netspec/ir/ops/conv.py",
         "netspec/py.typed",
     ):
         assert wanted in names

@@ -12,8 +12,8 @@ import torch
 
 from netspec.artifact.manifest import PLAN, SPEC, WEIGHTS
 from netspec.errors import DataError
+from netspec.files.tensors import opened_tensors
 from netspec.language.diagnostics import SpecError
-from netspec.tensors import opened_tensors
 from netspec.training.directory import (
     ABOUT,
     CHECKPOINT,

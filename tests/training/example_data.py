@@ -10,7 +10,7 @@ import numpy as np
 
 from netspec.data.dataset import Dataset, Example, Pixels
 from netspec.errors import DataError
-from netspec.recipe import Recipe, Step
+from netspec.ir.recipe import Recipe, Step
 
 
 class Drawn(Dataset):

@@ -9,8 +9,8 @@ from torch import Tensor
 
 import netspec
 from netspec import Net
-from netspec.randomness import masks
-from netspec.recipe import CrossEntropy, Recipe, Sgd
+from netspec.ir.randomness import masks
+from netspec.ir.recipe import CrossEntropy, Recipe, Sgd
 from netspec.training.columns import Spread
 from netspec.training.loss import loss
 from netspec.training.optimizer import optimizer

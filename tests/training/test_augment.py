@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from netspec import DataError, load
 from netspec.data.pictures import resized
-from netspec.randomness import generator
-from netspec.recipe import Crop, Flip, PrincipalComponents, Range, Rescale, Resize, Subtract
-from netspec.shapes import Shape
+from netspec.ir.randomness import generator
+from netspec.ir.recipe import Crop, Flip, PrincipalComponents, Range, Rescale, Resize, Subtract
+from netspec.ir.shapes import Shape
 from netspec.training.augment import Augment, as_it_comes, for_training, place
 from netspec.training.prepare import Scaling
 from netspec.training.statistics import Statistics, measured

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netspec import DataError
-from netspec.recipe import CenterCrop, Crop, Flip, PrincipalComponents, Subtract, TenCrop
-from netspec.shapes import Shape
+from netspec.ir.recipe import CenterCrop, Crop, Flip, PrincipalComponents, Subtract, TenCrop
+from netspec.ir.shapes import Shape
 from netspec.training.augment import for_training
 from netspec.training.batches import Batch, Batches, InOrder, part
 from netspec.training.prepare import Prepare, for_testing
@@ -60,7 +60,7 @@ def test_an_image_is_its_own_whatever_its_place_in_the_batch() -> None:
     data = Drawn(COUNT, (10, 11))
     statistics = measured(data, RECIPE, SHAPE)
     prepare, augment = for_training(RECIPE, SHAPE, statistics)
-    from netspec.randomness import generator
+    from netspec.ir.randomness import generator
 
     for batch in batches().epoch(3):
         for image, number in zip(batch.images, batch.numbers.tolist(), strict=True):

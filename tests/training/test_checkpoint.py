@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from netspec import DataError, load
+from netspec.runtime.weights import save_tensors
 from netspec.training.checkpoint import Checkpoint
 from netspec.training.directory import CHECKPOINT
 from netspec.training.run import Run
-from netspec.weights import save_tensors
 
 PAUSED = Path(__file__).parent / "earlier" / "paused"
 GRAPH = load(str(PAUSED / "spec.net")).graph

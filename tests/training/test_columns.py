@@ -7,8 +7,9 @@ from typing import Any
 from torch import Tensor
 
 import netspec
-from netspec import collectives, loads
-from netspec.naming import parameter_names
+from netspec import loads
+from netspec.ir import collectives
+from netspec.ir.parameters import parameter_names
 from netspec.training.columns import Spread
 from netspec.training.parallel import Ranks
 from netspec.training.trainee import Trainee

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from netspec.artifact.manifest import PLAN
-from netspec.tensors import opened_tensors
+from netspec.files.tensors import opened_tensors
+from netspec.runtime.weights import save_tensors
 from netspec.training.directory import (
     ABOUT,
     CHECKPOINT,
     METRICS,
     SUMS,
 )
-from netspec.weights import save_tensors
 from tests.training.damage import (
     EARLIER,
     WORK,

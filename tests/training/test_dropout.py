@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import netspec
-from netspec.randomness import masks
+from netspec.ir.randomness import masks
 from netspec.training.loss import loss
 from netspec.training.optimizer import Sgd, optimizer
 from netspec.training.trainee import Trainee

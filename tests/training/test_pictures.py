@@ -10,7 +10,7 @@ from PIL import Image
 
 from netspec import DataError, load_image
 from netspec.data.pictures import resized
-from netspec.shapes import Shape
+from netspec.ir.shapes import Shape
 from netspec.training import pictures
 
 

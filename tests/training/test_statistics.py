@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from netspec import DataError
-from netspec.recipe import Center, Flip, PrincipalComponents, Range, Resize, Subtract
-from netspec.shapes import Shape
-from netspec.tensors import opened_tensors
+from netspec.files.tensors import opened_tensors
+from netspec.ir.recipe import Center, Flip, PrincipalComponents, Range, Resize, Subtract
+from netspec.ir.shapes import Shape
+from netspec.runtime.weights import save_tensors
 from netspec.training import statistics
 from netspec.training.statistics import Statistics, Sums, are_needed, digest_of, measured
-from netspec.weights import save_tensors
 from tests.training.example_data import Drawn, recipe
 
 SHAPE = Shape((6, 7, 3))

@@ -11,10 +11,10 @@ import torch
 from netspec.artifact.manifest import WEIGHTS
 from netspec.data import open_data
 from netspec.errors import DataError
+from netspec.runtime.weights import save_tensors
 from netspec.training.loop import train
 from netspec.training.run import Run
 from netspec.training.testing import Errors, centre, evaluate, place_of, tencrop
-from netspec.weights import save_tensors
 from tests.training.runs import metrics, settings
 
 CROPPING = """train {

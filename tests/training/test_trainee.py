@@ -5,7 +5,7 @@ import torch
 
 import netspec
 from netspec import DataError, Net
-from netspec.randomness import masks
+from netspec.ir.randomness import masks
 from netspec.training.trainee import Trainee, without_softmax
 from tests.training.nets import HEADER, ROWS, batch, small
 

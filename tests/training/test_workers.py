@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from netspec import DataError
-from netspec.shapes import Shape
+from netspec.ir.shapes import Shape
 from netspec.training.batches import Batches
 from netspec.training.prepare import Prepare
 from netspec.training.workers import Workers

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from netspec import Net, bundled, load, loads
+from netspec.ir.source import Source
 from netspec.language.read import BUNDLED, read
-from netspec.language.source import Source
 from netspec.net import examined
 from netspec.views.documents import as_data, counted, lines, markdown
 

@@ -8,9 +8,9 @@ import pytest
 from torch import Tensor
 
 from netspec import Net, load, loads
-from netspec.operator import Operator
-from netspec.ops.identity import Identity
-from netspec.shapes import Shape
+from netspec.ir.operator import Operator
+from netspec.ir.ops.identity import Identity
+from netspec.ir.shapes import Shape
 from netspec.views.boxes import Box, Edge, End, Fork, Picture, Size, stage_text
 from netspec.views.drawing import drawing, grouped
 from tests.helpers import load_rows

@@ -6,13 +6,13 @@ import subprocess
 import pytest
 
 from netspec import load
-from netspec.fused.lrn_maxpool import LrnMaxPool
-from netspec.fused.slice import Slice
-from netspec.graph import Graph
-from netspec.ops.lrn import LocalResponseNorm
-from netspec.ops.maxpool import MaxPool
-from netspec.passes import TRAINING, optimise
-from netspec.shapes import Kernel
+from netspec.ir.fused.lrn_maxpool import LrnMaxPool
+from netspec.ir.fused.slice import Slice
+from netspec.ir.graph import Graph
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.shapes import Kernel
+from netspec.lowering.passes import TRAINING, optimise
 from netspec.views.graph import after_pass, as_dot, as_text, operator_text
 from tests.helpers import load_rows
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from netspec.ops import OPERATORS
+from netspec.ir.ops import OPERATORS
 from netspec.views.operators import as_data, as_markdown, as_text
 
 

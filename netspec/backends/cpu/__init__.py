@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from netspec.backends.backend import Backend, Executor, Part
 from netspec.backends.cpu.concat import OneDnnConcat
 from netspec.backends.cpu.conv import OneDnnConv
 from netspec.backends.cpu.executor import CpuExecutor
@@ -21,24 +20,25 @@ from netspec.backends.cpu.plain import Plain, PlainConcat
 from netspec.backends.cpu.pools import OneDnnGap, OneDnnPool, PlainPool
 from netspec.backends.cpu.softmax import OneDnnSoftmax
 from netspec.backends.cpu.way import Way
-from netspec.backends.implementation import Implementation, Work
-from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
-from netspec.fused.conv_relu import ConvRelu
-from netspec.fused.fc_relu import FullyConnectedRelu
-from netspec.fused.lrn_maxpool import LrnMaxPool
-from netspec.fused.maxpool_relu import MaxPoolRelu
-from netspec.graph import Graph
-from netspec.operator import Operator
-from netspec.ops.avgpool import AvgPool
-from netspec.ops.concat import Concat
-from netspec.ops.conv import Conv
-from netspec.ops.fc import FullyConnected
-from netspec.ops.gap import GlobalAveragePool
-from netspec.ops.lrn import LocalResponseNorm
-from netspec.ops.maxpool import MaxPool
-from netspec.ops.softmax import Softmax
-from netspec.passes import PIPELINE, merge_siblings
-from netspec.plan import Plan
+from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.ir.fused.conv_relu import ConvRelu
+from netspec.ir.fused.fc_relu import FullyConnectedRelu
+from netspec.ir.fused.lrn_maxpool import LrnMaxPool
+from netspec.ir.fused.maxpool_relu import MaxPoolRelu
+from netspec.ir.graph import Graph
+from netspec.ir.operator import Operator
+from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.ops.concat import Concat
+from netspec.ir.ops.conv import Conv
+from netspec.ir.ops.fc import FullyConnected
+from netspec.ir.ops.gap import GlobalAveragePool
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.softmax import Softmax
+from netspec.lowering.backend import Backend, Executor, Part
+from netspec.lowering.implementation import Implementation, Work
+from netspec.lowering.passes import PIPELINE, merge_siblings
+from netspec.lowering.plan import Plan
 
 MULTIPLYING = (OneDnnConv(), MkldnnConv(), Plain())
 CONNECTED = (OneDnnLinear(), OneDnnStream(), MkldnnLinear(), Plain())

@@ -17,7 +17,7 @@ from netspec.backends.cpu.onednn.primitives import (
     launch,
 )
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.implementation import Held, Work
+from netspec.lowering.implementation import Held, Work
 
 
 class OneDnnConcat(Direct):

@@ -8,9 +8,9 @@ from torch import Tensor
 from netspec.backends.cpu.direct import Multiplying
 from netspec.backends.cpu.onednn.layouts import Layout, activations, rows
 from netspec.backends.cpu.onednn.primitives import Description, convolution
-from netspec.backends.implementation import Work
-from netspec.fused.conv_relu import ConvRelu
-from netspec.ops.conv import Conv
+from netspec.ir.fused.conv_relu import ConvRelu
+from netspec.ir.ops.conv import Conv
+from netspec.lowering.implementation import Work
 
 READING_PAIRS = ("brgconv", "brgconv_1x1")
 """Implementations that read channels of bfloat16 in pairs.  Where they are odd, what lies behind

@@ -24,7 +24,7 @@ from netspec.backends.cpu.onednn.primitives import (
 from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Way, required
-from netspec.backends.implementation import Held, Work
+from netspec.lowering.implementation import Held, Work
 
 
 class Direct(Way):

@@ -9,11 +9,11 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from netspec.backends.backend import Executor, Part, Timed
 from netspec.backends.cpu.frame import Frame
 from netspec.backends.cpu.onednn.library import missing, share_threads
 from netspec.backends.memory import nothing
-from netspec.plan import Plan
+from netspec.lowering.backend import Executor, Part, Timed
+from netspec.lowering.plan import Plan
 
 KEPT = 4
 """Of how many sizes of batch, and numbers of threads, frames are kept."""

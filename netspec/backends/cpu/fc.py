@@ -5,9 +5,9 @@ from __future__ import annotations
 from netspec.backends.cpu.direct import Multiplying
 from netspec.backends.cpu.onednn.layouts import Layout, activations, channels_last, rows
 from netspec.backends.cpu.onednn.primitives import Description, inner_product
-from netspec.backends.implementation import Work
-from netspec.fused.fc_relu import FullyConnectedRelu
-from netspec.ops.fc import FullyConnected
+from netspec.ir.fused.fc_relu import FullyConnectedRelu
+from netspec.ir.ops.fc import FullyConnected
+from netspec.lowering.implementation import Work
 
 
 class OneDnnLinear(Multiplying):

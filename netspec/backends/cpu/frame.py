@@ -8,12 +8,12 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from netspec.backends.backend import Part, Timed
 from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, Way, bind
 from netspec.backends.memory import Memory
-from netspec.plan import Plan, Step
+from netspec.lowering.backend import Part, Timed
+from netspec.lowering.plan import Plan, Step
 
 
 class Frame:

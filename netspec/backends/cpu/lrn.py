@@ -20,11 +20,11 @@ from netspec.backends.cpu.onednn.primitives import Argument, Description, Launch
 from netspec.backends.cpu.pools import OneDnnPool, plain_pool
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, Way
-from netspec.backends.implementation import Held, Work
 from netspec.backends.memory import nchw
-from netspec.fused.lrn_maxpool import LrnMaxPool
-from netspec.ops.lrn import LocalResponseNorm
-from netspec.shapes import Shape
+from netspec.ir.fused.lrn_maxpool import LrnMaxPool
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.shapes import Shape
+from netspec.lowering.implementation import Held, Work
 
 TILE = 2**18
 """Elements of a tile: a MiB in float32, so that the five tiles in use stay in the last cache.

@@ -17,8 +17,8 @@ from torch import Tensor
 from netspec.backends.cpu.onednn.library import DISTRIBUTION, missing, share_threads
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, Way, bind
-from netspec.backends.implementation import Held, Work
 from netspec.backends.tuning import Tuning, digest
+from netspec.lowering.implementation import Held, Work
 
 ROUNDS = 7
 CACHE = 2**26

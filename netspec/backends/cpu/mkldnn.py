@@ -18,12 +18,12 @@ from torch import Tensor
 from netspec.backends.cpu.conv import connected, conv_of, dense_shape, has_half_a_pair
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, Way, required
-from netspec.backends.gate import require
-from netspec.backends.implementation import Held, Work
 from netspec.backends.memory import nchw
-from netspec.fused.conv_relu import ConvRelu
-from netspec.fused.fc_relu import FullyConnectedRelu
-from netspec.operator import padded, symmetric
+from netspec.ir.fused.conv_relu import ConvRelu
+from netspec.ir.fused.fc_relu import FullyConnectedRelu
+from netspec.ir.operator import padded, symmetric
+from netspec.lowering.implementation import Held, Work
+from netspec.runtime.gate import require
 
 NEEDED = (
     "_convolution_pointwise",

@@ -18,7 +18,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from netspec.backends.gate import require, require_no_fake_mode
+from netspec.runtime.gate import require, require_no_fake_mode
 
 HUGE = 2**21
 """Bytes of a huge page."""

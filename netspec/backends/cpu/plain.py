@@ -9,8 +9,8 @@ from torch import Tensor
 
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, Way
-from netspec.backends.implementation import Held, Work
 from netspec.backends.memory import nchw
+from netspec.lowering.implementation import Held, Work
 
 
 class Plain(Way):

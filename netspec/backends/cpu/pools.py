@@ -21,14 +21,14 @@ from netspec.backends.cpu.onednn.primitives import (
 )
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, Way
-from netspec.backends.implementation import Held, Work
 from netspec.backends.memory import nchw
-from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
-from netspec.fused.maxpool_relu import MaxPoolRelu
-from netspec.operator import WindowOperator, pool_padding
-from netspec.ops.avgpool import AvgPool
-from netspec.ops.maxpool import MaxPool
-from netspec.shapes import Shape
+from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.ir.fused.maxpool_relu import MaxPoolRelu
+from netspec.ir.operator import WindowOperator, pool_padding
+from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.shapes import Shape
+from netspec.lowering.implementation import Held, Work
 
 
 class OneDnnPool(Direct):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from netspec.backends.cpu.pages import ALIGNMENT, PAGES
-from netspec.backends.gate import address, axes_of
+from netspec.runtime.gate import address, axes_of
 
 
 class Scratch:

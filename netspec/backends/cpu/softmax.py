@@ -18,7 +18,7 @@ from netspec.backends.cpu.onednn.primitives import (
     softmax,
 )
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.implementation import Held, Work
+from netspec.lowering.implementation import Held, Work
 
 
 class OneDnnSoftmax(Direct):

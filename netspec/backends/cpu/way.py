@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.gate import require, require_apart, require_memory
-from netspec.backends.implementation import Held, Implementation, Work
+from netspec.lowering.implementation import Held, Implementation, Work
+from netspec.runtime.gate import require, require_apart, require_memory
 
 Call = Callable[[], object]
 """Something that runs: a launch of a primitive, or a few operators of PyTorch."""

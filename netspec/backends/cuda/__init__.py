@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from netspec.backends.backend import Backend, Executor, Part
 from netspec.backends.cuda import conv, fc
 from netspec.backends.cuda.cached import INDEX, put
 from netspec.backends.cuda.executor import CudaExecutor
@@ -18,28 +17,29 @@ from netspec.backends.cuda.plain import CopyFlat, CopyParts, Plain, PlainRbf
 from netspec.backends.cuda.pools import TritonAvgPool, TritonGap, TritonMaxPool, TritonSubsample
 from netspec.backends.cuda.training import meaning
 from netspec.backends.cuda.way import Target, Way
-from netspec.backends.implementation import Implementation, Work
-from netspec.backends.reference import Meaning
-from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
-from netspec.fused.conv_relu import ConvRelu
-from netspec.fused.fc_relu import FullyConnectedRelu
-from netspec.fused.lrn_maxpool import LrnMaxPool
-from netspec.fused.maxpool_relu import MaxPoolRelu
-from netspec.graph import Graph
+from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.ir.fused.conv_relu import ConvRelu
+from netspec.ir.fused.fc_relu import FullyConnectedRelu
+from netspec.ir.fused.lrn_maxpool import LrnMaxPool
+from netspec.ir.fused.maxpool_relu import MaxPoolRelu
+from netspec.ir.graph import Graph
+from netspec.ir.operator import Operator
+from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.ops.concat import Concat
+from netspec.ir.ops.conv import Conv
+from netspec.ir.ops.fc import FullyConnected
+from netspec.ir.ops.flatten import Flatten
+from netspec.ir.ops.gap import GlobalAveragePool
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.rbf import RadialBasis
+from netspec.ir.ops.subsample import Subsample
 from netspec.kernels.arithmetic import check_precision
 from netspec.kernels.layout import is_interpreted
-from netspec.operator import Operator
-from netspec.ops.avgpool import AvgPool
-from netspec.ops.concat import Concat
-from netspec.ops.conv import Conv
-from netspec.ops.fc import FullyConnected
-from netspec.ops.flatten import Flatten
-from netspec.ops.gap import GlobalAveragePool
-from netspec.ops.lrn import LocalResponseNorm
-from netspec.ops.maxpool import MaxPool
-from netspec.ops.rbf import RadialBasis
-from netspec.ops.subsample import Subsample
-from netspec.plan import Plan
+from netspec.lowering.backend import Backend, Executor, Part
+from netspec.lowering.implementation import Implementation, Work
+from netspec.lowering.plan import Plan
+from netspec.runtime.reference import Meaning
 
 MULTIPLYING: dict[type[Operator], Callable[[Work, Target], Iterable[Way]]] = {
     Conv: conv.ways,

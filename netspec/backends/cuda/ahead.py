@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from netspec.backends.backend import Part
 from netspec.backends.cuda.binding import bound
 from netspec.backends.cuda.cached import INDEX, noted
 from netspec.backends.cuda.executor import size_for
-from netspec.backends.implementation import Work
-from netspec.backends.lowered import Lowered
 from netspec.backends.memory import Memory
 from netspec.errors import DataError
 from netspec.kernels import ahead
 from netspec.kernels.launch import Launch
+from netspec.lowering.backend import Part
+from netspec.lowering.implementation import Work
+from netspec.lowering.lowered import Lowered
 
 
 def compiled_kernels(

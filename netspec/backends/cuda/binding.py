@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from netspec.backends.backend import Part
 from netspec.backends.cuda.way import Call, Way
-from netspec.backends.gate import require, require_memory
 from netspec.backends.memory import Memory
-from netspec.graph import Graph
-from netspec.ops.concat import Concat
-from netspec.plan import Plan, Step
+from netspec.ir.graph import Graph
+from netspec.ir.ops.concat import Concat
+from netspec.lowering.backend import Part
+from netspec.lowering.plan import Plan, Step
+from netspec.runtime.gate import require, require_memory
 
 
 def bound(

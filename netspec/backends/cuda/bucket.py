@@ -11,14 +11,14 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from netspec.backends.backend import Part, Timed
 from netspec.backends.cuda.binding import bound
 from netspec.backends.cuda.graphs import Stopwatch, captured, side_by_side
 from netspec.backends.cuda.lanes import apart, turns
 from netspec.backends.cuda.way import Call
 from netspec.backends.memory import Memory
-from netspec.graph import Graph
-from netspec.plan import Plan, Step
+from netspec.ir.graph import Graph
+from netspec.lowering.backend import Part, Timed
+from netspec.lowering.plan import Plan, Step
 
 FEW = 8
 """Images up to which steps run side by side, in memory that they do not share."""

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cuda.way import Call, Target, Way, write
-from netspec.backends.implementation import Held, Work
 from netspec.backends.memory import nchw
-from netspec.fused.conv_relu import ConvRelu
+from netspec.ir.fused.conv_relu import ConvRelu
+from netspec.ir.operator import WindowOperator, padded, symmetric
+from netspec.ir.ops.conv import Conv
+from netspec.ir.shapes import Shape
 from netspec.kernels.conv import operators, persistent, pointwise
 from netspec.kernels.conv.geometry import Geometry, check_pixels
 from netspec.kernels.launch import Launch
-from netspec.operator import WindowOperator, padded, symmetric
-from netspec.ops.conv import Conv
-from netspec.plan import Ability
-from netspec.shapes import Shape
+from netspec.lowering.implementation import Held, Work
+from netspec.lowering.plan import Ability
 
 
 def ways(work: Work, target: Target) -> Iterator[Way]:

@@ -8,11 +8,11 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from netspec.backends.backend import Executor, Part, Timed
 from netspec.backends.cuda.bucket import Bucket
 from netspec.backends.memory import nothing
-from netspec.graph import Graph
-from netspec.plan import Plan
+from netspec.ir.graph import Graph
+from netspec.lowering.backend import Executor, Part, Timed
+from netspec.lowering.plan import Plan
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """The sizes of batches that a plan is made ready for."""

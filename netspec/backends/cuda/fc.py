@@ -13,11 +13,11 @@ from torch import Tensor
 
 from netspec.backends.cuda.conv import convolution, name_of
 from netspec.backends.cuda.way import Call, Target, Way
-from netspec.backends.implementation import Held, Work
-from netspec.fused.fc_relu import FullyConnectedRelu
+from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.kernels import fc
 from netspec.kernels.conv import operators
 from netspec.kernels.conv.geometry import Geometry, check_pixels
+from netspec.lowering.implementation import Held, Work
 
 
 def ways(work: Work, target: Target) -> Iterator[Way]:

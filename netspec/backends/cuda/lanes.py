@@ -11,8 +11,8 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
 
-from netspec.arena import ALIGNMENT
-from netspec.plan import Plan
+from netspec.lowering.arena import ALIGNMENT
+from netspec.lowering.plan import Plan
 
 
 class Turn(NamedTuple):

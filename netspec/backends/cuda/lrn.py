@@ -8,12 +8,12 @@ from torch import Tensor
 
 from netspec.backends.cuda.conv import geometry
 from netspec.backends.cuda.way import Call, Way
-from netspec.backends.implementation import Held, Work
-from netspec.fused.lrn_maxpool import LrnMaxPool
+from netspec.ir.fused.lrn_maxpool import LrnMaxPool
+from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.kernels.conv.geometry import check_pixels
 from netspec.kernels.lrn import forward, pooled
-from netspec.ops.lrn import LocalResponseNorm
-from netspec.plan import Ability
+from netspec.lowering.implementation import Held, Work
+from netspec.lowering.plan import Ability
 
 
 class TritonLrn(Way):

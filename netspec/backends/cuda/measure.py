@@ -14,8 +14,8 @@ from triton.runtime.errors import OutOfResources
 
 from netspec.backends.cuda.graphs import Stopwatch, captured
 from netspec.backends.cuda.way import Call, Target, Way
-from netspec.backends.implementation import Work
 from netspec.backends.tuning import Tuning, digest
+from netspec.lowering.implementation import Work
 
 ROUNDS = 15
 CACHE = 2**27

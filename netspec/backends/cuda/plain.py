@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from netspec.backends.cuda.way import Call, Way, write
-from netspec.backends.implementation import Held, Work
 from netspec.backends.memory import nchw
-from netspec.ops.rbf import RadialBasis
-from netspec.plan import Ability
+from netspec.ir.ops.rbf import RadialBasis
+from netspec.lowering.implementation import Held, Work
+from netspec.lowering.plan import Ability
 
 
 class Plain(Way):

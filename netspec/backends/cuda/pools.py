@@ -8,17 +8,17 @@ from torch import Tensor
 
 from netspec.backends.cuda.conv import geometry
 from netspec.backends.cuda.way import Call, Way
-from netspec.backends.implementation import Held, Work
-from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
-from netspec.fused.maxpool_relu import MaxPoolRelu
+from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.ir.fused.maxpool_relu import MaxPoolRelu
+from netspec.ir.operator import WindowOperator
+from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.subsample import Subsample
+from netspec.ir.shapes import Shape
 from netspec.kernels.conv.geometry import Geometry, check_pixels
 from netspec.kernels.pool import averages, maxima, means, subsample
-from netspec.operator import WindowOperator
-from netspec.ops.avgpool import AvgPool
-from netspec.ops.maxpool import MaxPool
-from netspec.ops.subsample import Subsample
-from netspec.plan import Ability
-from netspec.shapes import Shape
+from netspec.lowering.implementation import Held, Work
+from netspec.lowering.plan import Ability
 
 
 class WindowWay(Way):

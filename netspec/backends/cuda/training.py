@@ -18,23 +18,23 @@ from netspec.backends.cuda.conv import geometry
 from netspec.backends.cuda.lrn import attributes
 from netspec.backends.cuda.pools import asked_for
 from netspec.backends.memory import nchw
-from netspec.backends.reference import Meaning
-from netspec.fused.conv_relu import ConvRelu
-from netspec.fused.fc_relu import FullyConnectedRelu
-from netspec.fused.maxpool_relu import MaxPoolRelu
+from netspec.ir.fused.conv_relu import ConvRelu
+from netspec.ir.fused.fc_relu import FullyConnectedRelu
+from netspec.ir.fused.maxpool_relu import MaxPoolRelu
+from netspec.ir.operator import Operator, WindowOperator
+from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.ops.conv import Conv
+from netspec.ir.ops.fc import FullyConnected
+from netspec.ir.ops.gap import GlobalAveragePool
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.subsample import Subsample
+from netspec.ir.shapes import Shape
 from netspec.kernels import operators  # noqa: F401 - registers torch.ops.netspec
 from netspec.kernels.fc import as_map
 from netspec.kernels.layout import laid_out
 from netspec.kernels.pool.maxpool import TAPS, max_pool, relu_max_pool
-from netspec.operator import Operator, WindowOperator
-from netspec.ops.avgpool import AvgPool
-from netspec.ops.conv import Conv
-from netspec.ops.fc import FullyConnected
-from netspec.ops.gap import GlobalAveragePool
-from netspec.ops.lrn import LocalResponseNorm
-from netspec.ops.maxpool import MaxPool
-from netspec.ops.subsample import Subsample
-from netspec.shapes import Shape
+from netspec.runtime.reference import Meaning
 
 ours: Any = torch.ops.netspec
 

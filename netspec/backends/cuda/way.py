@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from netspec.backends.implementation import Held, Implementation, Work
 from netspec.backends.memory import nchw
 from netspec.kernels.layout import is_interpreted
+from netspec.lowering.implementation import Held, Implementation, Work
 
 Call = Callable[[], object]
 """Something that runs: a launch of a Triton kernel, or a few operators of PyTorch."""

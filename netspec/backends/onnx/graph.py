@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor
 
-from netspec.shapes import Shape
+from netspec.ir.shapes import Shape
 
 ELEMENTS = {
     torch.float16: onnx.TensorProto.FLOAT16,

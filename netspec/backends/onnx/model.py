@@ -9,9 +9,9 @@ from onnx import helper
 import netspec
 from netspec.backends.onnx.graph import ELEMENTS, OnnxGraph, Place
 from netspec.backends.onnx.operators import FORMS
-from netspec.backends.reference import Model, needed
 from netspec.errors import DataError
-from netspec.naming import attribute
+from netspec.ir.parameters import attribute
+from netspec.runtime.reference import Model, needed
 
 OPSET = 17
 """Every runtime since 2022 has it, and nothing newer is needed but convolutions in bfloat16."""

@@ -9,29 +9,29 @@ from math import prod
 import numpy as np
 
 from netspec.backends.onnx.graph import Place
-from netspec.operator import Operator, WindowOperator
-from netspec.ops.abs import Abs
-from netspec.ops.add import Add
-from netspec.ops.avgpool import AvgPool
-from netspec.ops.bn import BatchNorm
-from netspec.ops.concat import Concat
-from netspec.ops.conv import Conv
-from netspec.ops.dropout import Dropout
-from netspec.ops.fc import FullyConnected
-from netspec.ops.flatten import Flatten
-from netspec.ops.gap import GlobalAveragePool
-from netspec.ops.identity import Identity
-from netspec.ops.lcn import LocalContrastNorm
-from netspec.ops.local import Local
-from netspec.ops.lrn import LocalResponseNorm
-from netspec.ops.maxpool import MaxPool
-from netspec.ops.rbf import RadialBasis
-from netspec.ops.relu import Relu
-from netspec.ops.sigmoid import Sigmoid
-from netspec.ops.softmax import Softmax
-from netspec.ops.subsample import Subsample
-from netspec.ops.tanh import Tanh
-from netspec.shapes import Window
+from netspec.ir.operator import Operator, WindowOperator
+from netspec.ir.ops.abs import Abs
+from netspec.ir.ops.add import Add
+from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.ops.bn import BatchNorm
+from netspec.ir.ops.concat import Concat
+from netspec.ir.ops.conv import Conv
+from netspec.ir.ops.dropout import Dropout
+from netspec.ir.ops.fc import FullyConnected
+from netspec.ir.ops.flatten import Flatten
+from netspec.ir.ops.gap import GlobalAveragePool
+from netspec.ir.ops.identity import Identity
+from netspec.ir.ops.lcn import LocalContrastNorm
+from netspec.ir.ops.local import Local
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.rbf import RadialBasis
+from netspec.ir.ops.relu import Relu
+from netspec.ir.ops.sigmoid import Sigmoid
+from netspec.ir.ops.softmax import Softmax
+from netspec.ir.ops.subsample import Subsample
+from netspec.ir.ops.tanh import Tanh
+from netspec.ir.shapes import Window
 
 Form = Callable[..., str]
 """From an operator's place, the operator and its operands' names to the name of its value.

@@ -25,12 +25,12 @@ from netspec.backends.cpu import CpuBackend
 from netspec.backends.cpu.onednn.library import share_threads
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Way, bind
-from netspec.backends.implementation import Work
-from netspec.backends.lowered import lowered
 from netspec.backends.memory import nchw
+from netspec.lowering.implementation import Work
+from netspec.lowering.lowered import lowered
 from tests.backends.cpu.helpers import TYPES, operands, tensors
 from tests.backends.cpu.works import READ_TOO_FAR, ways_of, works
-from tests.passes.strategy import specs
+from tests.lowering.passes.strategy import specs
 
 
 def guarded(size: int, *, at_end: bool) -> Tensor:

@@ -12,11 +12,11 @@ from torch import Tensor
 from netspec.backends.cpu import CpuBackend
 from netspec.backends.cpu.measure import bound
 from netspec.backends.cpu.way import Way
-from netspec.backends.implementation import Held, Work
 from netspec.backends.memory import nchw
-from netspec.operator import Operator
-from netspec.shapes import Shape
-from tests.ops.helpers import images, random_buffers, random_parameters
+from netspec.ir.operator import Operator
+from netspec.ir.shapes import Shape
+from netspec.lowering.implementation import Held, Work
+from tests.ir.ops.helpers import images, random_buffers, random_parameters
 
 TYPES = [torch.float32] + [torch.bfloat16] * torch.ops.mkldnn._is_mkldnn_bf16_supported()
 """Those that this CPU multiplies."""

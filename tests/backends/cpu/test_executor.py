@@ -12,8 +12,8 @@ from torch import Tensor
 
 import netspec
 from netspec import loads
-from netspec.backends.compiled import Compiled
 from netspec.backends.cpu.executor import KEPT, CpuExecutor
+from netspec.runtime.compiled import Compiled
 from tests.backends.helpers import held
 
 NET = """net threads

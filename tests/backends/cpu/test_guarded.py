@@ -13,23 +13,23 @@ from torch import Tensor
 
 import netspec
 from netspec import loads
-from netspec.backends.compiled import Compiled
 from netspec.backends.cpu import WAYS
 from netspec.backends.cpu.onednn.library import missing, share_threads
 from netspec.backends.cpu.plain import Plain
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, bind
-from netspec.backends.implementation import Work
 from netspec.backends.memory import Memory, nchw
-from netspec.fused.conv_relu import ConvRelu
-from netspec.ops.conv import Conv
-from netspec.plan import Plan
-from netspec.shapes import Kernel
+from netspec.ir.fused.conv_relu import ConvRelu
+from netspec.ir.ops.conv import Conv
+from netspec.ir.shapes import Kernel
+from netspec.lowering.implementation import Work
+from netspec.lowering.plan import Plan
+from netspec.runtime.compiled import Compiled
 from tests.backends.cpu.helpers import TYPES, operands, tensors, work_of
 from tests.backends.cpu.works import READ_TOO_FAR, ways_of, works
 from tests.backends.helpers import held
-from tests.passes.helpers import images
-from tests.passes.strategy import specs
+from tests.lowering.passes.helpers import images
+from tests.lowering.passes.strategy import specs
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="pages are protected by mprotect")
 

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netspec.backends.cpu import lrn
-from netspec.fused.lrn_maxpool import LrnMaxPool
-from netspec.operator import Operator
-from netspec.ops.lrn import LocalResponseNorm
-from netspec.ops.maxpool import MaxPool
-from netspec.shapes import Kernel
+from netspec.ir.fused.lrn_maxpool import LrnMaxPool
+from netspec.ir.operator import Operator
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.shapes import Kernel
 from tests.backends.cpu.helpers import TYPES, assert_right, ways, work_of
 
 POOL = MaxPool(kernel=Kernel(3, 2), stride=(2, 2), pad=(1, 1, 0, 1), round="ceil")

@@ -13,10 +13,10 @@ from netspec.backends.cpu.measure import measure
 from netspec.backends.cpu.plain import Plain
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call
-from netspec.backends.implementation import Held, Work
-from netspec.ops.bn import BatchNorm
-from netspec.ops.concat import Concat
-from netspec.ops.fc import FullyConnected
+from netspec.ir.ops.bn import BatchNorm
+from netspec.ir.ops.concat import Concat
+from netspec.ir.ops.fc import FullyConnected
+from netspec.lowering.implementation import Held, Work
 from tests.backends.cpu.helpers import ways, work_of
 from tests.backends.helpers import RICH
 

@@ -16,15 +16,15 @@ from netspec.backends.cpu.onednn import library
 from netspec.backends.cpu.onednn.layouts import Layout
 from netspec.backends.cpu.onednn.library import NoImplementationError
 from netspec.backends.cpu.onednn.primitives import Description
-from netspec.backends.implementation import Work
 from netspec.compiler import random_images, verify
-from netspec.fused.conv_relu import ConvRelu
-from netspec.fused.fc_relu import FullyConnectedRelu
-from netspec.operator import attributes_as
-from netspec.ops.conv import Conv
-from netspec.ops.fc import FullyConnected
-from netspec.shapes import Kernel, ShapeError
-from netspec.values import Table
+from netspec.ir.fused.conv_relu import ConvRelu
+from netspec.ir.fused.fc_relu import FullyConnectedRelu
+from netspec.ir.operator import attributes_as
+from netspec.ir.ops.conv import Conv
+from netspec.ir.ops.fc import FullyConnected
+from netspec.ir.shapes import Kernel, ShapeError
+from netspec.ir.values import Table
+from netspec.lowering.implementation import Work
 from tests.backends.cpu.helpers import (
     TYPES,
     assert_right,

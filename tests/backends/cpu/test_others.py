@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netspec.ops.concat import Concat
-from netspec.ops.softmax import Softmax
+from netspec.ir.ops.concat import Concat
+from netspec.ir.ops.softmax import Softmax
 from tests.backends.cpu.helpers import TYPES, assert_right, computed, operands, ways, work_of
 
 

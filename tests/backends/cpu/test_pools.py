@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netspec.backends.cpu import pools
-from netspec.backends.implementation import Work
-from netspec.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
-from netspec.fused.maxpool_relu import MaxPoolRelu
-from netspec.operator import pool_padding
-from netspec.ops.avgpool import AvgPool
-from netspec.ops.gap import GlobalAveragePool
-from netspec.ops.maxpool import MaxPool
-from netspec.shapes import Kernel, ShapeError
+from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.ir.fused.maxpool_relu import MaxPoolRelu
+from netspec.ir.operator import pool_padding
+from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.ops.gap import GlobalAveragePool
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.shapes import Kernel, ShapeError
+from netspec.lowering.implementation import Work
 from tests.backends.cpu.helpers import TYPES, assert_right, ways, work_of
 
 WINDOWS: list[dict[str, Any]] = [

@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from netspec.backends.cpu import WAYS, CpuBackend
 from netspec.backends.cpu.way import Way
-from netspec.backends.implementation import Work
-from netspec.fused.lrn_maxpool import LrnMaxPool
-from netspec.operator import Operator
-from netspec.ops.avgpool import AvgPool
-from netspec.ops.concat import Concat
-from netspec.ops.conv import Conv
-from netspec.ops.fc import FullyConnected
-from netspec.ops.gap import GlobalAveragePool
-from netspec.ops.lrn import LocalResponseNorm
-from netspec.ops.maxpool import MaxPool
-from netspec.ops.softmax import Softmax
-from netspec.shapes import Kernel, Shape, ShapeError
+from netspec.ir.fused.lrn_maxpool import LrnMaxPool
+from netspec.ir.operator import Operator
+from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.ops.concat import Concat
+from netspec.ir.ops.conv import Conv
+from netspec.ir.ops.fc import FullyConnected
+from netspec.ir.ops.gap import GlobalAveragePool
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.softmax import Softmax
+from netspec.ir.shapes import Kernel, Shape, ShapeError
+from netspec.lowering.implementation import Work
 
 CHANNELS = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65, 127, 129, 255, 257]
 """Around the blocks of a library, and most of them odd: where it reads in pairs or in vectors it is

@@ -17,16 +17,16 @@ from netspec.backends.cpu import WAYS
 from netspec.backends.cpu.direct import Direct
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Way, bind
-from netspec.backends.implementation import Work
-from netspec.fused.lrn_maxpool import LrnMaxPool
-from netspec.operator import Operator, WindowOperator
-from netspec.ops.concat import Concat
-from netspec.ops.conv import Conv
-from netspec.ops.fc import FullyConnected
-from netspec.ops.lrn import LocalResponseNorm
-from netspec.ops.maxpool import MaxPool
-from netspec.ops.tanh import Tanh
-from netspec.shapes import Kernel
+from netspec.ir.fused.lrn_maxpool import LrnMaxPool
+from netspec.ir.operator import Operator, WindowOperator
+from netspec.ir.ops.concat import Concat
+from netspec.ir.ops.conv import Conv
+from netspec.ir.ops.fc import FullyConnected
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.tanh import Tanh
+from netspec.ir.shapes import Kernel
+from netspec.lowering.implementation import Work
 from tests.backends.cpu.helpers import operands, tensors, work_of
 from tests.backends.cpu.works import ways_of
 

@@ -12,7 +12,7 @@ import torch
 
 from netspec.backends.cuda import CudaBackend
 from netspec.backends.cuda.ahead import compiled_kernels
-from netspec.backends.lowered import lowered
+from netspec.lowering.lowered import lowered
 from tests.backends.cuda.helpers import MAP, ON_GPU, load_rows
 
 ROWS = "a: conv 3x3, 8, pad=1 | relu | maxpool 2x2/2\nb: conv 3x3, 8 | relu\nc: fc 24 | softmax"
@@ -22,7 +22,7 @@ import json, sys, torch
 from netspec import loads
 from netspec.backends.cuda import CudaBackend
 from netspec.backends.cuda.ahead import INDEX, compiled_kernels
-from netspec.backends.lowered import lowered
+from netspec.lowering.lowered import lowered
 made = lowered(loads(sys.argv[1], "a.net").graph, CudaBackend("meta"), dtype=torch.float16, batch=2)
 files = compiled_kernels(made, 90)
 index = json.loads(files.pop(INDEX))

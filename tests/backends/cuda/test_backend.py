@@ -7,11 +7,11 @@ import torch
 
 import netspec
 from netspec.backends.cuda import CudaBackend
-from netspec.backends.implementation import Work
 from netspec.compiler import backend_of, random_images, verify
 from netspec.errors import DataError
-from netspec.fused.conv_relu import ConvRelu
-from netspec.shapes import Kernel, Shape
+from netspec.ir.fused.conv_relu import ConvRelu
+from netspec.ir.shapes import Kernel, Shape
+from netspec.lowering.implementation import Work
 from tests.backends.cuda.helpers import MAP, ON_GPU, load_rows
 
 without_gpu = pytest.mark.skipif(ON_GPU, reason="there is a GPU")

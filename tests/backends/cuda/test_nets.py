@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import netspec
-from netspec.backends.compiled import Compiled
 from netspec.backends.cuda.executor import CudaExecutor
 from netspec.compiler import as_tuple, random_images
-from netspec.fused.slice import Slice
-from netspec.graph import Graph, Stage
-from netspec.plan import Ability, plan
-from netspec.shapes import Shape
+from netspec.ir.fused.slice import Slice
+from netspec.ir.graph import Graph, Stage
+from netspec.ir.shapes import Shape
+from netspec.lowering.plan import Ability, plan
+from netspec.runtime.compiled import Compiled
 from tests.backends.cuda.helpers import MAP, assert_exact, both, load_rows, outputs
 
 MODULE = """

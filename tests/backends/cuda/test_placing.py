@@ -17,7 +17,7 @@ from netspec.backends.cuda.executor import CudaExecutor
 from netspec.backends.cuda.lanes import Turn, apart, turns
 from netspec.backends.memory import Memory, nchw
 from netspec.compiler import as_tuple, random_images
-from netspec.plan import Plan
+from netspec.lowering.plan import Plan
 from tests.backends.cuda.helpers import DEVICE, MAP, load_rows
 
 OPERATORS = (

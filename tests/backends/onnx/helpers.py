@@ -12,9 +12,9 @@ from torch import Tensor
 
 import netspec
 from netspec import Net
-from netspec.backends.reference import Model
 from netspec.compiler import as_tuple, tolerance
-from tests.ops.helpers import images
+from netspec.runtime.reference import Model
+from tests.ir.ops.helpers import images
 
 HEADER = "net example\ninput image 9x8x6\n"
 

@@ -9,8 +9,8 @@ from onnx.reference import ReferenceEvaluator
 from netspec import DataError, SpecError, loads
 from netspec.backends.onnx.operators import FORMS
 from netspec.export import onnx_bytes
-from netspec.ops import OPERATORS
-from netspec.ops.relu import Relu
+from netspec.ir.ops import OPERATORS
+from netspec.ir.ops.relu import Relu
 from tests.backends.onnx.helpers import (
     CASES,
     assert_exact,
@@ -20,7 +20,7 @@ from tests.backends.onnx.helpers import (
     kinds,
     run,
 )
-from tests.ops.helpers import Sliding, assert_same, over_windows
+from tests.ir.ops.helpers import Sliding, assert_same, over_windows
 
 
 @pytest.mark.parametrize("rows", CASES.values(), ids=CASES)

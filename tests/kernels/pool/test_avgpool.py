@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.shapes import Kernel, Shape
 from netspec.kernels.pool import averages
 from netspec.kernels.pool import avgpool as ops
 from netspec.kernels.pool.geometry import checked
-from netspec.ops.avgpool import AvgPool
-from netspec.shapes import Kernel, Shape
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from netspec.ir.ops.subsample import Subsample
+from netspec.ir.shapes import Kernel, Shape
 from netspec.kernels.pool import subsample as ops
 from netspec.kernels.pool.geometry import checked
-from netspec.ops.subsample import Subsample
-from netspec.shapes import Kernel, Shape
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,

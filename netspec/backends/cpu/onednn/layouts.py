@@ -12,8 +12,8 @@ from enum import IntEnum
 import torch
 
 from netspec.backends.cpu.onednn.library import MOST_AXES, SIZES, Handle, library
-from netspec.backends.gate import Axes, axes_of
-from netspec.shapes import Shape
+from netspec.ir.shapes import Shape
+from netspec.runtime.gate import Axes, axes_of
 
 TYPES = {torch.bfloat16: 2, torch.float32: 3}
 """The types that nets compute in, and the library's numbers for them."""

@@ -16,8 +16,8 @@ from torch import Tensor
 from netspec.backends.cpu.onednn.layouts import Layout, Query, as_sizes
 from netspec.backends.cpu.onednn.library import Handle, NoImplementationError, library
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.gate import address
-from netspec.shapes import Pair
+from netspec.ir.shapes import Pair
+from netspec.runtime.gate import address
 
 Launch = Callable[[], object]
 

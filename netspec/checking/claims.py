@@ -1,0 +1,253 @@
+"""Claims: what the spec says of itself, held against what is derived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from math import prod
+
+from netspec.checking.sizes import suggest
+from netspec.ir.graph import Claim, Graph, Row, Stage
+from netspec.ir.ops.conv import Conv
+from netspec.ir.shapes import Kernel, Shape
+from netspec.ir.symbols import by, same, show, total
+from netspec.language.diagnostics import Diagnostic, Note, Problems, call_notes
+
+TERMS_SHOWN = 6
+FOLLOWERS_SHOWN = 3
+
+
+def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
+    """Hold every claim against the graph; returns how many there were.
+
+    A false size is told once, with the sizes of the rows below that are false because of it, their
+    counts, and the totals.  Claims are made for the parameters' defaults: with other settings
+    (``is_changed``) those that no longer hold are listed as notes, not as errors.  So are those of
+    rows that a variant inherits: its base makes them of itself.
+    """
+    sizes: list[_FalseSize] = []
+    behind: dict[str, _FalseSize] = {}  # the false size that a row's own follows from, by output
+    found: list[Diagnostic] = []
+    inherited: list[Diagnostic] = []
+    checked: set[str] = set()
+    claims = 0
+    for row in graph.rows.values():
+        false = Problems()
+        for claim in row.claims:
+            claims += 1
+            _check_row(row, claim, graph, false)
+        for name in row.stages:
+            stage = graph.stage(name)
+            if name not in checked and isinstance(stage.op, Conv) and _channels(stage):
+                claims += 1
+                _check_channels(stage, stage.op, graph, false)
+            checked.add(name)
+        if row.is_inherited:
+            inherited += false.found
+            continue
+        cause = next((behind[n] for n in (row.output, *row.inputs) if n in behind), None)
+        is_wrong = any(d.code == "NS301" for d in false.found)
+        if is_wrong and cause is None:
+            cause = _FalseSize(false.found.pop(0))
+            sizes.append(cause)
+        if cause is not None and (is_wrong or not any(c.kind == "size" for c in row.claims)):
+            behind[row.output] = cause
+        if is_wrong and cause is not None:
+            cause.follows += false.found
+        else:
+            found += false.found
+    if not problems.errors:  # otherwise rows may be missing from the totals
+        false = Problems()
+        names = [stage.name for stage in graph.stages() if not stage.head]
+        for claim in graph.claims:
+            claims += 1
+            _check_count("the net", claim, names, graph.outputs[0], graph, false)
+        if sizes:
+            sizes[0].follows += false.found
+        else:
+            found += false.found
+    if is_changed:
+        found += [d for size in sizes for d in (size.diagnostic, *size.follows)]
+        problems.found += [not_applying(d) for d in found]
+    else:
+        problems.found += [*found, *(size.told() for size in sizes)]
+    problems.found += [not_inherited(d) for d in inherited]
+    return claims
+
+
+@dataclass
+class _FalseSize:
+    """A false claim of a size, and those that are false because of it."""
+
+    diagnostic: Diagnostic
+    follows: list[Diagnostic] = field(default_factory=list)
+
+    def told(self) -> Diagnostic:
+        shown = [d.message for d in self.follows[:FOLLOWERS_SHOWN]]
+        if len(self.follows) > len(shown):
+            shown.append(f"{len(self.follows) - len(shown)} more")
+        notes = [Note(f"with it go other claims: {'; '.join(shown)}")] if shown else []
+        return replace(self.diagnostic, notes=(*self.diagnostic.notes, *notes))
+
+
+def not_applying(diagnostic: Diagnostic) -> Diagnostic:
+    """A claim that fails under changed parameters: told, not failed."""
+    message = f"a claim does not apply with these settings: {diagnostic.message}"
+    help = "claims are made for the defaults of the net's parameters"
+    return Diagnostic("NS305", message, diagnostic.span, help=help, severity="note")
+
+
+def not_inherited(diagnostic: Diagnostic) -> Diagnostic:
+    """A claim of the base that fails in its variant: told, not failed."""
+    message = f"a claim of the base does not apply: {diagnostic.message}"
+    help = "write the row in the variant too, with what it claims there"
+    return Diagnostic("NS306", message, diagnostic.span, help=help, severity="note")
+
+
+def _check_row(row: Row, claim: Claim, graph: Graph, problems: Problems) -> None:
+    output = graph.stage(row.output)
+    if claim.kind == "size":
+        assert isinstance(claim.value, Shape)
+        agrees = output.shape is None or output.shape.agreement(claim.value)
+        if _is_decided(agrees, claim, problems) and not agrees:
+            _report_size(row, claim.value, claim, graph, problems)
+    else:
+        _check_count(f"row {row.label}", claim, row.stages, row.output, graph, problems)
+
+
+def _report_size(row: Row, claimed: Shape, claim: Claim, graph: Graph, problems: Problems) -> None:
+    output = graph.stage(row.output)
+    derived = output.known_shape
+    help = f"change the claim to {derived}, or the row so that it holds"
+    notes = []
+    for name in row.stages:
+        stage = graph.stage(name)
+        if stage.shape is None or not stage.shape.is_map:
+            continue
+        inputs = graph.shapes_into(name)
+        if not inputs[0].is_map:
+            continue
+        for axis, size in enumerate(stage.shape):
+            how = stage.op.derivation(axis, inputs)
+            if how is not None and (axis == 2 or size != inputs[0][axis]):
+                notes.append(f"{name}: {stage.op.name} makes {size} = {how}")
+        if len(claimed) == 3 and stage.shape[:2] == derived[:2]:
+            ways = list(suggest(stage, 0, claimed[0], graph))[:2]
+            if ways and claimed[0] != derived[0]:
+                help = f"with {' or '.join(ways)}, {stage.op.name} of `{name}` gives {claimed[0]}"
+    shown = [Note(text) for text in dict.fromkeys(notes)][:TERMS_SHOWN]
+    message = f"row {row.label} is {derived}, not {claimed}"
+    problems.add("NS301", message, claim.span, notes=shown, help=help)
+
+
+def _channels(stage: Stage) -> int | None:
+    """The channels that the kernel of a convolution was written with."""
+    kernel: Kernel = stage.written["kernel"]
+    return kernel.channels
+
+
+def _check_channels(stage: Stage, op: Conv, graph: Graph, problems: Problems) -> None:
+    if stage.shape is None:
+        return
+    inputs = graph.shapes_into(stage.name)
+    seen, claimed = op.channels_seen(inputs), _channels(stage)
+    if seen == claimed:
+        return
+    share = f": {inputs[0].channels} / {op.groups} groups = {seen}" if op.groups != 1 else ""
+    problems.add(
+        "NS303",
+        f"each filter of {stage.name} sees {seen} channel{'' if seen == 1 else 's'}, not {claimed}",
+        stage.spans.get("kernel", stage.span),
+        notes=[Note(f"its input is {inputs[0]}{share}"), *call_notes(stage.calls)],
+        help=f"write {by(op.kernel)}x{seen}, or leave the channels out",
+    )
+
+
+def _check_count(
+    what: str,
+    claim: Claim,
+    names: Iterable[str],
+    output: str,
+    graph: Graph,
+    problems: Problems,
+) -> None:
+    stages = [graph.stage(name) for name in names]
+    if any(stage.shape is None for stage in stages):
+        return
+    terms = [term for stage in stages for term in count_terms(claim.kind, stage, graph)]
+    if claim.kind == "field":
+        seen = graph.stage(output).field
+        assert seen is not None
+        value = claim.value
+        wanted = tuple(value) if isinstance(value, Shape) else (value, value)
+        agrees, derived, claimed = seen.size == wanted, str(seen), str(value)
+        how = _field_steps(stages, graph)
+    else:
+        derived_count = total(value for _, value in terms)
+        if not _is_decided(equal := same(derived_count, claim.value), claim, problems):
+            return
+        agrees, derived, claimed = equal is True, show(derived_count), show(claim.value)
+        how = sum_notes(terms)
+    if agrees:
+        return
+    code = "NS302" if what != "the net" else "NS304"
+    message = f"{_MEASURED[claim.kind]} of {what}: {derived}, not {claimed}"
+    help = f"change the claim to {derived.replace(',', '')}, or {what} so that it holds"
+    problems.add(code, message, claim.span, notes=how, help=help)
+
+
+def _is_decided(equal: bool | None, claim: Claim, problems: Problems) -> bool:
+    """Report a claim about symbols that can be neither proved nor refuted."""
+    if equal is None:
+        message = "this can be neither proved nor refuted for every value of the symbols"
+        help = "claim it as a polynomial of the symbols, or give them values with --set"
+        problems.add("NS144", message, claim.span, help=help)
+    return equal is not None
+
+
+_MEASURED = {
+    "params": "parameters",
+    "macs": "multiply-accumulates",
+    "neurons": "neurons",
+    "field": "receptive field",
+}
+
+
+def count_terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, int]]:
+    """What a stage adds to a count, with its arithmetic."""
+    inputs = graph.shapes_into(stage.name)
+    if kind == "params":
+        for parameter in stage.op.parameters(inputs).values():
+            yield _product(parameter.shape), parameter.elements
+    elif kind == "macs":
+        factors = stage.op.macs(inputs)
+        if prod(factors):
+            yield _product(factors), prod(factors)
+    elif kind == "neurons" and stage.op.neurons(inputs):
+        yield _product(stage.known_shape), stage.op.neurons(inputs)
+
+
+def _product(factors: Iterable[int]) -> str:
+    """A product as it is written: ``3*3*(C + 1)``."""
+    texts = list(map(str, factors))
+    return "*".join(f"({text})" if " " in text and len(texts) > 1 else text for text in texts)
+
+
+def sum_notes(terms: list[tuple[str, int]]) -> list[Note]:
+    """The sum of some terms, written out."""
+    whole = total(value for _, value in terms)
+    shown = [text for text, _ in terms[:TERMS_SHOWN]]
+    if len(terms) > TERMS_SHOWN:
+        rest = total(value for _, value in terms[TERMS_SHOWN:])
+        shown.append(f"{show(rest)} in {len(terms) - TERMS_SHOWN} more terms")
+    written = " + ".join(shown) or "0"
+    return [Note(f"{written} = {show(whole)}")] if written != show(whole) else []
+
+
+def _field_steps(stages: list[Stage], graph: Graph) -> list[Note]:
+    steps = []
+    for stage in stages:
+        operands = [graph.stage(name) for name in graph.operands(stage.name)]
+        if operands and stage.field != operands[0].field:
+            steps.append(f"{operands[0].field} to {stage.field} in {stage.name}")
+    return [Note(f"it grows from {', '.join(steps[-TERMS_SHOWN:])}")] if steps else []

@@ -1,0 +1,141 @@
+"""Shape inference: the size and the receptive field of every stage, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import prod
+
+from netspec.ir.graph import Graph, Stage
+from netspec.ir.operator import WindowOperator
+from netspec.ir.shapes import AXES, ShapeError
+from netspec.ir.symbols import MAX_STAGES, TooLarge, any_symbolic, is_small, is_symbolic
+from netspec.language.diagnostics import Note, Problems, call_notes
+from netspec.language.limits import MAX_INTEGER
+
+
+def infer(graph: Graph, problems: Problems) -> None:
+    """Set the shape and field of each stage, and numbers in its operator for what depends on sizes.
+
+    A stage after a mistake stays without, silently.
+    """
+    origins = _Origins(graph)
+    symbolic = 0
+    for stage in graph.stages():
+        operands = [graph.stage(name) for name in graph.operands(stage.name)]
+        if any(operand.shape is None for operand in operands):
+            continue
+        inputs = [operand.known_shape for operand in operands]
+        fields = [operand.field for operand in operands if operand.field is not None]
+        try:
+            shape = stage.op.shape(inputs)
+            field = stage.op.field(fields, inputs)
+            if not all(map(is_small, (*shape, *field.size))):
+                raise TooLarge
+        except ShapeError as error:
+            _report(error, stage, operands, origins, problems)
+            continue
+        except TooLarge:
+            message = f"what {stage.op.name} makes is too large an expression of symbols"
+            help = "give the symbols values with --set, or check the net in parts"
+            problems.add("NS007", message, stage.span, help=help, notes=call_notes(stage.calls))
+            continue
+        symbolic += any_symbolic(shape)
+        if symbolic > MAX_STAGES:
+            message = f"more than {MAX_STAGES:,} stages have symbols in their sizes"
+            help = "give the symbols values with --set, or check the net in parts"
+            problems.add("NS005", message, stage.span, help=help)
+            return
+        held = sum(p.elements for p in stage.op.parameters(inputs).values())
+        counts = (shape.elements, held, prod(stage.op.macs(inputs)))
+        if any(not is_symbolic(count) and count > MAX_INTEGER for count in counts):
+            message = f"{stage.op.name} is too large: its output is {shape}"
+            help = "outputs, parameters and multiply-accumulates are counted below 2**63"
+            problems.add("NS007", message, stage.span, help=help, notes=call_notes(stage.calls))
+            continue
+        stage.op, stage.shape, stage.field = stage.op.resolved(inputs), shape, field
+
+
+class _Origins:
+    """Which stage gave an axis its size: the last one that did not pass it on."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.known: dict[tuple[str, int], Stage] = {}
+
+    def of(self, stage: Stage, axis: int) -> Stage:
+        passed = []
+        while (stage.name, axis) not in self.known and self._passes_on(stage, axis):
+            passed.append(stage.name)
+            stage = self.graph.stage(self.graph.operands(stage.name)[0])
+        found = self.known.get((stage.name, axis), stage)
+        for name in (*passed, stage.name):
+            self.known[name, axis] = found
+        return found
+
+    def _passes_on(self, stage: Stage, axis: int) -> bool:
+        inputs = self.graph.shapes_into(stage.name)
+        if not inputs or len(inputs[0]) != len(stage.known_shape):
+            return False
+        if axis < 2 and stage.known_shape[axis] == inputs[0][axis]:
+            return True
+        return stage.op.derivation(axis, inputs) is None
+
+    def note(self, stage: Stage, axis: int) -> Note:
+        """Where the size of an axis comes from: the stage, its line, its arithmetic."""
+        maker = self.of(stage, axis)
+        shape, inputs = maker.known_shape, self.graph.shapes_into(maker.name)
+        place = f"`{maker.name}`, line {maker.span.line}"
+        if not inputs:
+            return Note(f"{shape} is the input {place}", maker.span)
+        how = maker.op.derivation(axis, inputs) or maker.op.name
+        if not shape.is_map:
+            return Note(f"{shape} comes from {place}: {how}", maker.span)
+        return Note(f"{AXES[axis]} {shape[axis]} comes from {place}: {how}", maker.span)
+
+    def mending(self, places: list[tuple[Stage, int]]) -> Iterator[str]:
+        """How one of two disagreeing sizes could be made equal to the other."""
+        for (ours, axis), (theirs, _) in (places, places[::-1]):
+            other = theirs.known_shape
+            if not (ours.known_shape.is_map and other.is_map):
+                continue
+            maker = self.of(ours, axis)
+            if maker is self.of(theirs, axis):
+                continue
+            ways = list(suggest(maker, axis, other[axis], self.graph))[:2]
+            if ways:
+                how, line = " or ".join(ways), maker.span.line
+                yield f"set {how} on `{maker.name}`, line {line}, to make it {other[axis]}"
+
+
+def _report(
+    error: ShapeError, stage: Stage, operands: list[Stage], origins: _Origins, problems: Problems
+) -> None:
+    places = [(operands[index], axis) for index, axis in error.origins]
+    notes = [origins.note(operand, axis) for operand, axis in places]
+    problems.add(
+        error.code,
+        error.message,
+        stage.span,
+        label=error.label or (f"its input is {operands[0].shape}" if operands else ""),
+        notes=[*notes, *call_notes(stage.calls)],
+        help=next(origins.mending(places), error.help) if len(places) == 2 else error.help,
+    )
+
+
+def suggest(stage: Stage, axis: int, wanted: int, graph: Graph) -> Iterator[str]:
+    """Ways to change the stage's own window so that an axis comes out as wanted."""
+    op, inputs = stage.op, graph.shapes_into(stage.name)
+    if not isinstance(op, WindowOperator) or axis > 1:
+        return
+    rounding = "ceil" if op.round == "floor" else "floor"
+    kernel = op.kernel[axis]
+    tries: list[tuple[str, WindowOperator]] = [(f"round={rounding}", replace(op, round=rounding))]
+    for pad in range(min(kernel, 8)):
+        tries.append((f"pad={pad}", replace(op, pad=(pad,) * 4)))
+    for text, changed in tries:
+        try:
+            if changed.shape(inputs)[axis] == wanted:
+                yield text
+        except ShapeError:
+            continue

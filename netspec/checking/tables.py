@@ -1,0 +1,367 @@
+"""Printed tables, held against what is derived: cell by cell, and sentence by sentence.
+
+A cell agrees; or it cannot be right, and an erratum says why; or it disagrees, which is an error.
+An erratum on a cell that agrees excuses nothing, and is an error too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from netspec.checking.claims import count_terms, sum_notes
+from netspec.checking.notation import (
+    Mismatch,
+    Numbers,
+    kernel_mismatch,
+    kernel_shown,
+    size_mismatch,
+)
+from netspec.ir import values
+from netspec.ir.graph import Graph, Row, Stage
+from netspec.ir.ops import OPERATORS
+from netspec.ir.shapes import Shape
+from netspec.ir.source import Span
+from netspec.ir.symbols import is_symbolic, same, show
+from netspec.ir.values import BlockName, Word
+from netspec.language import syntax
+from netspec.language.diagnostics import Diagnostic, Note, Problems, did_you_mean
+from netspec.language.expressions import condition, evaluate, number
+from netspec.language.scope import Reported, Scope
+
+COLUMNS = ("input", "kernel", "output", "params")
+"""The columns of the documents' tables, behind the layer's name."""
+
+QUANTITIES = ("params", "macs", "neurons", "field", "height", "width", "channels", "stages")
+"""What a sentence may ask of a row or stage; ``stages`` of an operator."""
+
+
+class Cell(NamedTuple):
+    """A printed cell; ``status`` is agree, erratum or disagree, ``why`` the reason."""
+
+    column: str
+    printed: str
+    derived: str
+    status: str
+    why: str
+
+
+class PrintedRow(NamedTuple):
+    """A row of a printed table, under the label of the net's row."""
+
+    label: str
+    cells: tuple[Cell, ...]
+
+
+class Sentence(NamedTuple):
+    """A sentence of the text; ``status`` may also be measured (by a command) or needs (data)."""
+
+    quote: str
+    status: str
+    derived: str
+    why: str
+
+
+class Document(NamedTuple):
+    """A table and the sentences around it, with what netspec derives instead of each."""
+
+    source: str
+    rows: tuple[PrintedRow, ...]
+    sentences: tuple[Sentence, ...]
+
+    def count(self, status: str) -> int:
+        """How many cells and sentences have a status."""
+        cells = sum(cell.status == status for row in self.rows for cell in row.cells)
+        return cells + sum(sentence.status == status for sentence in self.sentences)
+
+
+def examine(
+    document: syntax.Document, scope: Scope, graph: Graph
+) -> tuple[Document, list[Diagnostic]]:
+    """Hold a printed table against a shaped graph; returns what disagrees as well."""
+    found = Problems()
+    examiner = _Examiner(graph, scope, found, _depth(document, scope))
+    made = Document(
+        document.title.text,
+        tuple(row for row in map(examiner.row, document.rows) if row),
+        tuple(s for s in map(examiner.sentence, document.sentences) if s),
+    )
+    return made, found.found
+
+
+def _depth(document: syntax.Document, scope: Scope) -> str:
+    depth = ""
+    for argument in document.arguments:
+        assert argument.key is not None
+        value = argument.value.text if isinstance(argument.value, syntax.Name) else ""
+        if argument.key.text != "depth" or value not in ("in", "out"):
+            message = "a document has one attribute, `depth`, and it is in or out"
+            help = "depth says what a kernel's third number counts: channels in, or filters out"
+            scope.problem("NS132", message, argument.at, help=help)
+        elif depth:
+            message = "`depth` is given twice"
+            scope.problem("NS131", message, argument.at, help="keep one of the two")
+        else:
+            depth = value
+    return depth or "in"
+
+
+@dataclass
+class _Examiner:
+    graph: Graph
+    scope: Scope
+    found: Problems
+    depth: str
+
+    # -------------------------------------------------------------------------------------- cells
+
+    def row(self, printed: syntax.PrintedRow) -> PrintedRow | None:
+        """The cells of a printed row; None when the net has no such row."""
+        label = printed.label
+        rows = {row.label: row for row in self.graph.rows.values() if not row.is_inner}
+        if label.text not in rows:
+            help = did_you_mean(label.text, rows) or "a printed row carries the label of a row"
+            message = f"the document has a row `{label.text}`, and the net has none"
+            self.scope.problem("NS111", message, label.at, help=help)
+            return None
+        row, places = rows[label.text], _places(printed, self.scope)
+        errata = self._errata(printed)
+        cells = []
+        for column in COLUMNS:
+            given = getattr(printed, column)
+            if given is None:
+                self._no_cell(column, errata)
+                continue
+            try:
+                mismatch, derived = self._compare(column, given, row)
+            except Reported:
+                continue
+            cells.append(self._cell(row, column, places[column], mismatch, derived, errata))
+        return PrintedRow(label.text, tuple(cells))
+
+    def _errata(self, printed: syntax.PrintedRow) -> dict[str, syntax.Erratum]:
+        found: dict[str, syntax.Erratum] = {}
+        for erratum in printed.errata:
+            column = erratum.column
+            if column.text not in COLUMNS:
+                help = did_you_mean(column.text, COLUMNS) or f"columns are {', '.join(COLUMNS)}"
+                message = f"a printed row has no column `{column.text}`"
+                self.scope.problem("NS403", message, column.at, help=help)
+                meant = [c for c in COLUMNS if f"`{c}`" in help]
+                found |= dict.fromkeys(meant, erratum)  # so that the cell is not reported as well
+            elif column.text in found:
+                message = f"a second erratum on the same {column.text}"
+                help = "say in one erratum why the cell cannot be right"
+                self.scope.problem("NS131", message, erratum.at, help=help)
+            else:
+                found[column.text] = erratum
+        return found
+
+    def _no_cell(self, column: str, errata: dict[str, syntax.Erratum]) -> None:
+        if column in errata:
+            message = f"the erratum is on an empty cell: the row prints no {column}"
+            self.scope.problem("NS402", message, errata[column].at, help="remove it")
+
+    def _compare(self, column: str, given: Any, row: Row) -> tuple[Mismatch | None, str]:
+        """What is wrong with a cell, if anything, and what is derived instead."""
+        if column == "kernel":
+            stage = self._kernel_stage(row)
+            inputs = self.graph.shapes_into(stage.name)
+            devices = self.graph.columns.number if self.graph.columns else 1
+            mismatch = kernel_mismatch(self._numbers(given), stage.op, inputs, self.depth, devices)
+            return mismatch, kernel_shown(stage.op, inputs, self.depth)
+        if column == "params":
+            total = self.graph.totals(row.stages).parameters
+            printed = number(given, self.scope)
+            if self._same(printed, total, given):
+                return None, show(total)
+            return Mismatch(f"{_shown(printed)} is printed, and {show(total)} derived"), show(total)
+        shape = self._input(row) if column == "input" else self.graph.stage(row.output).known_shape
+        size = self._numbers(given)
+        if size.stride is not None:
+            slash = _shown(size.stride)
+            return Mismatch(f"a size has no stride, and /{slash} is printed"), str(shape)
+        return size_mismatch(size, shape), str(shape)
+
+    def _numbers(self, given: syntax.Printed) -> Numbers:
+        dims = [number(dimension, self.scope) for dimension in given.dimensions]
+        stride, count, copies = (
+            None if node is None else number(node, self.scope)
+            for node in (given.stride, given.filters, given.copies)
+        )
+        return Numbers(dims, stride, count, copies, given.grouped)
+
+    def _same(self, one: Any, other: Any, node: syntax.Expression) -> bool:
+        equal = same(one, other)
+        if equal is None:
+            message = "this can be neither proved nor refuted for every value of the symbols"
+            help = "print it as a polynomial of the symbols"
+            raise self.scope.problem("NS144", message, node.at, help=help)
+        return equal
+
+    def _input(self, row: Row) -> Shape:
+        """What a row reads; several maps of one size are joined."""
+        shapes = [self.graph.stage(name).known_shape for name in row.inputs]
+        return Shape((*shapes[0][:-1], sum(shape.channels for shape in shapes)))
+
+    def _kernel_stage(self, row: Row) -> Stage:
+        """The stage of a row that a table prints the kernel of."""
+        stages = [self.graph.stage(name) for name in row.own_stages]
+        held = (s for s in stages if s.op.kernel_text(self.graph.shapes_into(s.name)))
+        return next(held, stages[0])
+
+    def _cell(
+        self,
+        row: Row,
+        column: str,
+        place: Span,
+        mismatch: Mismatch | None,
+        derived: str,
+        errata: dict[str, syntax.Erratum],
+    ) -> Cell:
+        printed, erratum = " ".join(place.text.split()), errata.get(column)
+        if mismatch is None:
+            if erratum is not None:
+                message = f"the erratum excuses nothing: {column} of {row.label} is printed right"
+                self._report(
+                    "NS402", message, erratum.at, [Note(f"{derived} is derived")], "remove it"
+                )
+            return Cell(column, printed, derived, "agree", "")
+        arithmetic = list(self._arithmetic(row, column))
+        if erratum is not None:
+            return Cell(column, printed, derived, "erratum", erratum.why)
+        message = f"{column} of {row.label}: printed {printed}, derived {derived}"
+        notes = [Note(text) for text in (mismatch.reason, *arithmetic)]
+        help = f'mend the spec, or say why the print cannot be right: erratum {column} "..."'
+        self.found.add("NS401", message, place, help=help, notes=notes)
+        return Cell(column, printed, derived, "disagree", "; ".join(n.message for n in notes))
+
+    def _report(
+        self, code: str, message: str, at: syntax.At, notes: Sequence[Note], help: str
+    ) -> None:
+        self.found.add(code, message, self.scope.span(at), help=help, notes=notes)
+
+    def _arithmetic(self, row: Row, column: str) -> Iterator[str]:
+        """How the right value comes about."""
+        if column == "params":
+            stages = [self.graph.stage(name) for name in row.stages]
+            terms = [t for stage in stages for t in count_terms("params", stage, self.graph)]
+            yield from (note.message for note in sum_notes(terms))
+        elif column == "output":
+            for name in row.own_stages:
+                op, inputs = self.graph.stage(name).op, self.graph.shapes_into(name)
+                how = op.derivation(0, inputs)
+                if how:
+                    yield f"{self.graph.stage(name).known_shape} comes from {inputs[0]}: {how}"
+        elif column == "input":
+            reads = [f"{self.graph.stage(n).known_shape} of `{n}`" for n in row.inputs]
+            yield f"{row.label} reads {', '.join(reads[:4])}{', ...' if len(reads) > 4 else ''}"
+
+    # ---------------------------------------------------------------------------------- sentences
+
+    def sentence(self, said: syntax.Says) -> Sentence | None:
+        """What becomes of a sentence; None when its condition has no value."""
+        if said.condition is None:
+            return Sentence(said.quote.text, said.how, "", said.by)
+        totals = self.graph.totals([s.name for s in self.graph.stages() if not s.head])
+        bound: dict[str, Any] = {
+            "params": totals.parameters,
+            "macs": totals.macs,
+            "neurons": totals.neurons,
+        }
+        scope = self.scope.inside((), bound)
+        scope.derived = self._quantity
+        try:
+            holds = condition(said.condition, scope)
+            derived = _derived(said.condition, scope)
+        except Reported:
+            return None
+        quote = said.quote.text
+        if holds and said.erratum:
+            message = "the erratum excuses nothing: the sentence holds"
+            self._report("NS402", message, said.at, [Note(derived)], "remove the erratum")
+        if holds:
+            return Sentence(quote, "agree", derived, "")
+        if said.erratum:
+            return Sentence(quote, "erratum", derived, said.erratum)
+        message, help = f"this does not hold: {derived}", 'say why: erratum "..."'
+        self._report("NS404", message, said.at, [], help)
+        return Sentence(quote, "disagree", derived, "")
+
+    def _quantity(self, node: syntax.Quantity) -> int:
+        name, _, what = node.text.rpartition(".")
+        if what not in QUANTITIES:
+            help = did_you_mean(what, QUANTITIES) or f"one can ask for {', '.join(QUANTITIES)}"
+            message = f"nothing is called `{what}` that is derived of rows and stages"
+            raise self.scope.problem("NS130", message, node.at, help=help)
+        if what == "stages":
+            if name not in OPERATORS:
+                help = did_you_mean(name, OPERATORS) or "stages of an operator: conv.stages"
+                message = f"there is no operator `{name}`"
+                raise self.scope.problem("NS112", message, node.at, help=help)
+            return sum(s.op.name == name and not s.head for s in self.graph.stages())
+        row = self.graph.rows.get(name)
+        if row is None and name not in self.graph:
+            help = did_you_mean(name, [*self.graph.rows, *self.graph.nx])
+            message = f"there is no row or stage `{name}`"
+            raise self.scope.problem(
+                "NS111", message, node.at, help=help or "`netspec summary --json` lists them"
+            )
+        stage = self.graph.stage(row.output if row else name)
+        totals = self.graph.totals(row.stages if row else [name])
+        counts = {"params": totals.parameters, "macs": totals.macs, "neurons": totals.neurons}
+        if what in counts:
+            return counts[what]
+        shape = stage.known_shape
+        if what == "channels":
+            return shape.channels
+        if what in ("height", "width"):
+            return shape[what == "width"] if shape.is_map else 1
+        assert stage.field is not None
+        return stage.field.size[0]
+
+
+def _derived(node: syntax.Expression, scope: Scope) -> str:
+    """A condition with its values: ``290,400, not 253,440``, ``60,965,224, about 60,000,000``."""
+    if isinstance(node, syntax.Logical):
+        return f" {node.operator} ".join(_derived(operand, scope) for operand in node.operands)
+    if not isinstance(node, syntax.Comparison):
+        return scope.span(node.at).text
+    sides = [(side, evaluate(side, scope)) for side in (node.left, node.right)]
+    if not all(isinstance(value, Word | BlockName) for _, value in sides):
+        for side, value in sides:
+            if isinstance(value, Word):
+                number(side, scope)  # reports a word beside a number
+    left, right = (_shown(value) for _, value in sides)
+    holds = condition(node, scope)
+    sign = node.operator
+    if sign in ("==", "!="):
+        return left if holds == (sign == "==") else f"{left}, not {right}"
+    if sign == "~":
+        return f"{left}, {'' if holds else 'not '}about {right}"
+    return f"{left} {sign} {right}" if holds else f"{left}, not {sign} {right}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Fraction):
+        return f"{float(value):,.6g}"
+    return show(value) if isinstance(value, int) or is_symbolic(value) else values.show(value)
+
+
+def _places(printed: syntax.PrintedRow, scope: Scope) -> dict[str, Span]:
+    """Where each cell of a row stands."""
+    label = scope.span(printed.label.at)
+    text = label.source.text
+    if printed.errata:
+        end = text.rindex("erratum", label.end, scope.span(printed.errata[0].at).start)
+    else:
+        end = re.compile(r"[;\r\n#}]|$").search(text, label.end).start()  # type: ignore[union-attr]
+    places, start = [], label.end
+    for piece in text[label.end : end].split("|"):
+        left = start + len(piece) - len(piece.lstrip())
+        places.append(Span(label.source, left, max(left, start + len(piece.rstrip()))))
+        start += len(piece) + 1
+    return dict(zip(COLUMNS, places[1:], strict=True))

@@ -1,0 +1,265 @@
+"""Safetensors files, which hold tensors and nothing that runs: read by one descriptor; written.
+
+A file is the length of a header in 8 bytes, the header in JSON, and the bytes of the tensors
+without gaps.  The header of a file that netspec writes also holds ``sha256``, the digest of
+everything else in the header and of the tensors: damage is an error.  Files of other programs do
+not have it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from hashlib import sha256
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import torch
+from torch import Tensor
+
+from netspec.errors import DataError
+from netspec.files.members import Kind, Malformed, many, one_of, parsed, record, table, text
+from netspec.files.members import whole as whole_number
+from netspec.files.reading import fill, opened, reason_of
+
+if TYPE_CHECKING:
+    from _hashlib import HASH
+
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "C64": torch.complex64,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U64": torch.uint64,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+"""Types as safetensors calls them."""
+
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+LARGEST_HEADER = 2**24
+"""Bytes of a header: some 100,000 tensors."""
+
+PIECE = 2**23
+"""Bytes that are read or written, and hashed, at a time."""
+
+NOTES, DIGEST = "__metadata__", "sha256"
+_UNKNOWN = "0" * 64
+"""Stands for the digest until it is known."""
+
+_PICKLE = "a .pt or .pth file is a pickle: open it in PyTorch and save it with netspec.save_weights"
+
+
+class Stored(NamedTuple):
+    """A tensor as a header describes it."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.shape) * self.dtype.itemsize
+
+
+# ----------------------------------------------------------------------------------------- writing
+
+
+def header(tensors: Mapping[str, Stored], notes: Mapping[str, str] | None = None) -> bytes:
+    """Return what stands before the tensors: its own length in 8 bytes, then JSON, filled up with
+    spaces to a multiple of 8 bytes.
+
+    Args:
+        tensors: in the order of their bytes.
+        notes: texts beside them.
+    """
+    entries, end = dict[str, Any](), 0
+    if notes is not None:
+        entries[NOTES] = dict(notes)
+    for name, stored in tensors.items():
+        start, end = end, end + stored.nbytes
+        entries[name] = {
+            "dtype": _NAMES[stored.dtype],
+            "shape": list(stored.shape),
+            "data_offsets": [start, end],
+        }
+    content = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    content += b" " * (-len(content) % 8)
+    return struct.pack("<Q", len(content)) + content
+
+
+def write_tensors(
+    file: BinaryIO, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors, and texts beside them, with their digest."""
+    # those of wide types first, as safetensors does: so each begins at a multiple of its width
+    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    described = {name: Stored(tensors[name].dtype, tuple(tensors[name].shape)) for name in order}
+    begin = header(described, {DIGEST: _UNKNOWN, **(notes or {})})
+    digest = sha256(_digested(begin[8:]))
+    file.write(begin)
+    # hashing takes longer than writing to the page cache; both leave Python to others
+    with ThreadPoolExecutor(1) as hashing:
+        for name in order:
+            for piece in _pieces(bytes_of(tensors[name].detach().cpu())):
+                done = hashing.submit(digest.update, piece)
+                file.write(piece)
+                done.result()
+    file.seek(begin.index(_UNKNOWN.encode()))
+    file.write(digest.hexdigest().encode())
+
+
+def bytes_of(tensor: Tensor) -> memoryview:
+    """Return the bytes of a tensor in the memory of the CPU; of a copy if it is not contiguous."""
+    return tensor.reshape(-1).view(torch.uint8).numpy().data
+
+
+def _pieces(memory: memoryview) -> Iterator[memoryview]:
+    return (memory[start : start + PIECE] for start in range(0, len(memory), PIECE))
+
+
+def _digested(content: bytes | bytearray) -> bytes:
+    """Return what a digest says of a header, however it is written: all but the digest itself."""
+    entries = json.loads(content)
+    entries[NOTES].pop(DIGEST)
+    return json.dumps(entries, sort_keys=True, separators=(",", ":")).encode()
+
+
+# ----------------------------------------------------------------------------------------- reading
+
+
+class TensorFile:
+    """An open safetensors file whose header is read and checked; :meth:`read` reads the rest.
+
+    Attributes:
+        tensors: by name, in the order of their bytes.
+        notes: the texts beside them.
+    """
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file, self._path = file, path
+        size = os.fstat(file.fileno()).st_size
+        length = struct.unpack("<Q", _bytes(file, 8))[0] if size >= 8 else 0
+        if not 2 <= length <= min(size - 8, LARGEST_HEADER):
+            raise DataError(
+                f"cannot read weights from {path}: it is not a whole safetensors file; {_PICKLE}"
+            )
+        self._header = _bytes(file, length)
+        entries, notes = parsed(self._header, str(path), _HEADER, _PICKLE)
+        self.notes: dict[str, str] = notes
+        self.tensors: dict[str, Stored] = {}
+        end = 0
+        for name, (stored, offsets) in sorted(entries.items(), key=lambda one: one[1][1]):
+            start, end = end, end + stored.nbytes
+            if offsets != (start, end):
+                raise self._damaged(f"{name} does not begin where the tensor before it ends")
+            self.tensors[name] = stored
+        if size != 8 + length + end:
+            described = 8 + length + end
+            raise self._damaged(f"it has {size:,} bytes, and its header describes {described:,}")
+
+    def read(self) -> dict[str, Tensor]:
+        """Return the tensors by name; they can be read once.
+
+        Raises:
+            DataError: they are damaged, or do not fit into memory.
+        """
+        wanted, digest = self.notes.get(DIGEST), sha256()
+        if wanted is not None:
+            digest.update(_digested(self._header))
+        try:
+            tensors = read_in_order(self._file, self.tensors, digest)
+        except (RuntimeError, MemoryError):
+            raise DataError(f"cannot read weights from {self._path}: not enough memory") from None
+        if wanted is not None and wanted != digest.hexdigest():
+            raise self._damaged("its content does not have the digest that it was written with")
+        return tensors
+
+    def _damaged(self, what: str) -> DataError:
+        return DataError(
+            f"cannot read weights from {self._path}: the file is damaged: {what}; "
+            "restore it from a copy"
+        )
+
+
+@contextmanager
+def opened_tensors(path: Path) -> Iterator[TensorFile]:
+    """Open a safetensors file, which must be a plain file, and no link.
+
+    Its path is opened once: a file that replaces it meanwhile is not seen.
+
+    Raises:
+        DataError: it cannot be opened or is damaged; also for what is raised within.
+    """
+    try:
+        with opened(path) as file:
+            yield TensorFile(file, path)
+    except FileNotFoundError:
+        raise DataError(f"cannot read weights from {path}: there is no such file") from None
+    except OSError as error:
+        raise DataError(f"cannot read weights from {path}: {reason_of(error)}") from None
+    except EOFError:
+        raise DataError(
+            f"cannot read weights from {path}: it became shorter while it was read"
+        ) from None
+
+
+def read_in_order(file: BinaryIO, tensors: Mapping[str, Stored], digest: HASH) -> dict[str, Tensor]:
+    """Read tensors that follow each other, each once into memory of its own, and hash their bytes
+    while the next come in.
+
+    Raises:
+        EOFError: the file ended meanwhile.
+    """
+    made = {}
+    # SHA-256 takes longer than reading what is in the page cache; both leave Python to others
+    with ThreadPoolExecutor(1) as hashing:
+        for name, stored in tensors.items():
+            tensor = torch.empty(stored.shape, dtype=stored.dtype)
+            for piece in _pieces(bytes_of(tensor)):
+                fill(file, piece)
+                hashing.submit(digest.update, piece)
+            made[name] = tensor
+    return made
+
+
+def _bytes(file: BinaryIO, length: int) -> bytearray:
+    content = bytearray(length)
+    fill(file, memoryview(content))
+    return content
+
+
+def _entry(dtype: str, shape: Sequence[int], data_offsets: tuple[int, ...]) -> Any:
+    return Stored(DTYPES[dtype], tuple(shape)), data_offsets
+
+
+_ENTRY = record(
+    _entry,
+    dtype=one_of(*DTYPES),
+    shape=many(whole_number(0)).where(lambda shape: len(shape) <= 64, "at most 64 sizes"),
+    data_offsets=many(whole_number(0), 2),
+)
+
+
+def _parts(value: Any, at: str) -> tuple[dict[str, Any], dict[str, str]]:
+    if not isinstance(value, dict):
+        raise Malformed(at, "is not an object")
+    notes = table(text(LARGEST_HEADER)).take(value.pop(NOTES, {}), NOTES)
+    return table(_ENTRY).take(value, at), notes
+
+
+_HEADER: Kind[tuple[dict[str, Any], dict[str, str]]] = Kind("a header", _parts)

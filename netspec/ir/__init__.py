@@ -1,0 +1,1 @@
+"""The net as data: what a spec means, and what passes rewrite."""

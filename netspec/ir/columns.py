@@ -1,0 +1,110 @@
+"""Columns: a net spread over several devices, as AlexNet is over two (its section 3.2).
+
+Each device has the same share of the kernels of every layer, and computes the channels that are
+theirs.  Grouped layers stay on their device; a layer that sees all channels reads what the others
+hold, and where that is, the graph tells.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from netspec.ir.graph import Graph
+from netspec.ir.ops.abs import Abs
+from netspec.ir.ops.add import Add
+from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.ops.bn import BatchNorm
+from netspec.ir.ops.conv import Conv
+from netspec.ir.ops.dropout import Dropout
+from netspec.ir.ops.fc import FullyConnected
+from netspec.ir.ops.flatten import Flatten
+from netspec.ir.ops.gap import GlobalAveragePool
+from netspec.ir.ops.identity import Identity
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.relu import Relu
+from netspec.ir.ops.sigmoid import Sigmoid
+from netspec.ir.ops.subsample import Subsample
+from netspec.ir.ops.tanh import Tanh
+from netspec.ir.symbols import divides
+from netspec.language.diagnostics import Note, Problems
+
+BY_CHANNEL = (
+    Abs, Add, AvgPool, BatchNorm, Dropout, Flatten, GlobalAveragePool, Identity, MaxPool, Relu,
+    Sigmoid, Subsample, Tanh,
+)  # fmt: skip
+"""Operators whose output channels are each computed from the same one of the operands."""
+
+
+class Parts(NamedTuple):
+    """What a stage has to do with parts, the channels of one column.
+
+    Attributes:
+        reads: it reads this column's channels, not those of all.
+        makes: its value is this column's channels, not those of all.
+    """
+
+    reads: bool
+    makes: bool
+
+
+def parts(graph: Graph) -> dict[str, Parts]:
+    """How each stage is computed, when the net is spread over ``graph.columns``.
+
+    - Convolutions and fully connected layers have an equal part of their kernels on each column;
+      they read all channels, or with groups those of their column;
+    - what works channel by channel, and normalisation within groups, stays where its operands are;
+    - every other operator reads all channels and is computed by every column, and so is a layer
+      whose outputs the columns do not divide.
+    """
+    assert graph.columns is not None
+    number = graph.columns.number
+    found: dict[str, Parts] = {}
+    for stage in graph.stages():
+        op, operands = stage.op, graph.operands(stage.name)
+        if isinstance(op, Conv | FullyConnected):
+            is_grouped = isinstance(op, Conv) and op.groups != 1
+            found[stage.name] = Parts(is_grouped, divides(number, op.count) is not False)
+        else:
+            stays = bool(operands) and all(found[name].makes for name in operands)
+            stays &= type(op) in BY_CHANNEL or (isinstance(op, LocalResponseNorm) and op.groups > 1)
+            found[stage.name] = Parts(stays, stays)
+    return found
+
+
+def exchanging(graph: Graph) -> list[str]:
+    """The rows where columns read each other: layers that see all channels of a split map."""
+    if graph.columns is None or graph.columns.number == 1:
+        return []
+    rows = {name: row.label for row in graph.rows.values() for name in row.stages}
+    found = parts(graph)
+    ends = {*graph.outputs, *(head.output for head in graph.heads.values())}
+    reading = [
+        name
+        for name, part in found.items()
+        if (name in ends and part.makes)
+        or (not part.reads and any(found[x].makes for x in graph.operands(name)))
+    ]
+    return list(dict.fromkeys(rows[name] for name in reading))
+
+
+def check_columns(graph: Graph, problems: Problems) -> None:
+    """Report layers that cannot be spread evenly over the columns."""
+    if graph.columns is None:
+        return
+    number = graph.columns.number
+    said = Note(f"{number} columns on line {graph.columns.span.line}", graph.columns.span)
+    for stage in graph.stages():
+        op = stage.op
+        if not isinstance(op, Conv | LocalResponseNorm):
+            continue
+        place = stage.spans.get("groups", stage.span)
+        if op.groups != 1 and divides(number, op.groups) is False:
+            message = f"{op.groups} groups do not spread over {number} columns"
+            help = f"use groups={number}, or 1 for a layer that sees every column"
+            problems.add("NS210", message, place, help=help, notes=[said])
+        elif isinstance(op, Conv) and divides(number, op.count) is False:
+            message = f"{op.count} filters do not spread over {number} columns"
+            help = f"use a multiple of {number}"
+            place = stage.spans.get("count", stage.span)
+            problems.add("NS210", message, place, help=help, notes=[said])

@@ -1,0 +1,41 @@
+"""Average pooling with the bias of a 1x1 convolution that it changed places with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netspec.ir.operator import Parameter
+from netspec.ir.ops.avgpool import AvgPool
+from netspec.ir.shapes import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvgPoolBias(AvgPool):
+    """Average pooling, then a bias to each channel: y[c] = mean of x[c] in the window + b[c].
+
+    Parameters: bias [channels].
+    """
+
+    name = "avgpool_bias"
+    is_trained = True
+
+    def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
+        return {"bias": Parameter((inputs[0].channels,))}
+
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        return super().reference(inputs, *x) + parameters["bias"].reshape(-1, 1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvgPoolBiasRelu(AvgPoolBias):
+    """Average pooling, bias and ReLU: y[c] = max(0, mean of x[c] in the window + b[c])."""
+
+    name = "avgpool_bias_relu"
+
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        return super().reference(inputs, *x, **parameters).relu()

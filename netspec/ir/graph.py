@@ -1,0 +1,319 @@
+"""The graph: stages, and which one feeds which.
+
+A networkx MultiDiGraph holds a :class:`Stage` at each node; an edge carries the operand's position
+at the consumer.  Through every pass a node's name says which value of the spec it computes, and the
+names of parameters come from the spec too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import networkx as nx
+
+from netspec.ir.operator import Operator
+from netspec.ir.shapes import Field, Shape
+from netspec.ir.source import Call, Span
+from netspec.ir.symbols import total
+from netspec.language.diagnostics import did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from netspec.ir.packing import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input(Operator):
+    """Where images enter the net; its shape is declared, not derived."""
+
+    name = "input"
+    takes = "none"
+
+    size: Shape
+
+    def shape(self, inputs: Sequence[Shape]) -> Shape:
+        return self.size
+
+    def field(self, fields: Sequence[Field], inputs: Sequence[Shape]) -> Field:
+        return Field()
+
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        raise AssertionError("an input has no operands to compute from")
+
+
+@dataclass(slots=True)
+class Stage:
+    """One operator at one place of the net, and the sizes that inference found for it.
+
+    ``head`` is the name of the auxiliary head that the stage belongs to, or an empty string.
+    ``written`` has the attributes of the operator as the spec wrote them, until a pass changes it.
+    ``packed`` says how a parameter is made of those of the spec, where it is not the stage's own.
+    """
+
+    name: str
+    op: Operator
+    span: Span
+    calls: tuple[Call, ...] = ()
+    head: str = ""
+    spans: dict[str, Span] = dataclass_field(default_factory=dict)
+    written: Mapping[str, Any] = dataclass_field(default_factory=dict)
+    shape: Shape | None = None
+    field: Field | None = None
+    packed: Mapping[str, Recipe] = dataclass_field(default_factory=dict)
+
+    @property
+    def known_shape(self) -> Shape:
+        assert self.shape is not None, f"{self.name} has no shape yet"
+        return self.shape
+
+
+class Claim(NamedTuple):
+    """Something that the spec says of itself: a size, or a count.  ``kind`` is the word for it."""
+
+    kind: str
+    value: Shape | int
+    span: Span
+
+
+@dataclass(slots=True)
+class Row:
+    """A row of the spec: the stages that its pipe became, from ``inputs`` to ``output``.
+
+    ``words`` are the operators and blocks that the row names; ``own_stages`` are the stages of its
+    pipe, without those inside branches.
+    """
+
+    label: str
+    span: Span
+    words: tuple[str, ...]
+    inputs: tuple[str, ...]
+    stages: list[str]
+    own_stages: list[str]
+    output: str
+    claims: tuple[Claim, ...]
+    head: str = ""
+    is_inner: bool = False
+    """Whether the row stands inside a block."""
+    is_inherited: bool = False
+    """Whether the row stands in the net that this one is a variant of."""
+
+
+class Head(NamedTuple):
+    """An auxiliary classifier: its last stage, and its weight in the loss."""
+
+    name: str
+    output: str
+    weight: float
+
+
+class Columns(NamedTuple):
+    """How many devices the net is spread over, as AlexNet is over two."""
+
+    number: int
+    span: Span
+
+
+class Entry(NamedTuple):
+    """What a pass did: it made ``result`` of ``stages``; or it refused, by the number of its rule.
+
+    ``rule`` is the name of the pass; its docstring has the text of each refusal.
+    """
+
+    rule: str
+    stages: tuple[str, ...]
+    result: str = ""
+    refusal: int = 0
+
+
+class Totals(NamedTuple):
+    """What a set of stages adds up to, for one image."""
+
+    parameters: int
+    buffers: int
+    macs: int
+    neurons: int
+
+
+class Graph:
+    """The stages of a net in order, its inputs, outputs, heads and rows."""
+
+    def __init__(self) -> None:
+        self.nx: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+        self.inputs: list[str] = []
+        self.outputs: list[str] = []
+        self.heads: dict[str, Head] = {}
+        self.rows: dict[str, Row] = {}
+        self.claims: list[Claim] = []
+        self.columns: Columns | None = None
+        self.same_value: dict[str, str] = {}
+        """Stages that were removed, and the ones that have their value."""
+        self.journal: list[Entry] = []
+        """What passes did to the graph, in order."""
+        self._order: list[str] | None = None
+        self._added = 0
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.nx
+
+    def __len__(self) -> int:
+        return len(self.nx)
+
+    def add(self, stage: Stage, operands: tuple[str, ...] = (), *, before: str = "") -> None:
+        """Add a stage that reads ``operands``, in this order.
+
+        Its place is behind all others, or right before another stage; in training the order
+        decides which random numbers a dropout gets.
+        """
+        assert stage.name not in self.nx, stage.name
+        self._order = None
+        place = (*self.nx.nodes[before]["place"][:-1], 0, 1) if before else (self._added, 1)
+        self._added += 1
+        self.nx.add_node(stage.name, stage=stage, place=place)
+        for position, operand in enumerate(operands):
+            self.nx.add_edge(operand, stage.name, operand=position)
+
+    def stage(self, name: str) -> Stage:
+        found: Stage = self.nx.nodes[name]["stage"]
+        return found
+
+    def stages(self) -> Iterator[Stage]:
+        """All stages, producers before consumers, otherwise in the order of the spec."""
+        if self._order is None:
+            places = {name: held["place"] for name, held in self.nx.nodes(data=True)}
+            sort = nx.lexicographical_topological_sort
+            self._order = list(sort(self.nx, key=places.__getitem__))
+        return map(self.stage, self._order)
+
+    def operands(self, name: str) -> tuple[str, ...]:
+        """The stages that a stage reads, in the order of its operands."""
+        found = [
+            (edge["operand"], producer)
+            for producer, edges in self.nx.pred[name].items()
+            for edge in edges.values()
+        ]
+        return tuple(producer for _, producer in sorted(found))
+
+    def consumers(self, name: str) -> tuple[str, ...]:
+        """The stages that read a stage, each once, in the order in which they were added."""
+        return tuple(self.nx.succ[name])
+
+    def find(self, label: str) -> str:
+        """The stage that a label means: a row's last, a stage by its name, or ``ROW.op``.
+
+        Raises:
+            KeyError: there is no such row or stage.
+        """
+        if label in self.rows:
+            return self.rows[label].output
+        prefix, _, op = label.rpartition(".")
+        if label not in self and prefix in self and self.stage(prefix).op.name == op:
+            return prefix
+        if label in self:
+            return label
+        guess = did_you_mean(label, [*self.rows, *self.nx])
+        raise KeyError(f"there is no row or stage {label!r}; {guess}".rstrip("; "))
+
+    def shapes_into(self, name: str) -> tuple[Shape, ...]:
+        """The shapes of a stage's operands."""
+        return tuple(self.stage(operand).known_shape for operand in self.operands(name))
+
+    def totals(self, names: Iterable[str]) -> Totals:
+        """What the named stages add up to."""
+        counts: list[tuple[int, int, int, int]] = []
+        for name in names:
+            op, inputs = self.stage(name).op, self.shapes_into(name)
+            held, kept = op.parameters(inputs).values(), op.buffers(inputs).values()
+            parameters, buffers = (sum(p.elements for p in given) for given in (held, kept))
+            counts.append((parameters, buffers, prod(op.macs(inputs)), op.neurons(inputs)))
+        return Totals(*(total(count[i] for count in counts) for i in range(4)))
+
+    # ---------------------------------------------------------------------------- rewriting
+
+    def copy(self) -> Graph:
+        """A copy to rewrite.  What is said of the text, its rows and claims, stays behind."""
+        copied = Graph()
+        for stage in self.stages():
+            copied.add(replace(stage), self.operands(stage.name))
+        copied.inputs, copied.outputs = list(self.inputs), list(self.outputs)
+        copied.heads, copied.columns = dict(self.heads), self.columns
+        copied.same_value, copied.journal = dict(self.same_value), list(self.journal)
+        return copied
+
+    def become(
+        self,
+        name: str,
+        op: Operator,
+        operands: Sequence[str],
+        packed: Mapping[str, Recipe] | None = None,
+    ) -> None:
+        """Let a stage compute its value in another way; what nobody reads any more goes."""
+        stage, before = self.stage(name), self.operands(name)
+        stage.op, stage.written, stage.packed = op, {}, packed or {}
+        self.nx.remove_edges_from(list(self.nx.in_edges(name, keys=True)))
+        for position, operand in enumerate(operands):
+            self.nx.add_edge(operand, name, operand=position)
+        self._order = None
+        self.sweep(before)
+
+    def bypass(self, name: str, other: str) -> None:
+        """Remove a stage whose value another one has as well, and read that one instead."""
+        before = self.operands(name)
+        for consumer in self.consumers(name):
+            for edge in self.nx[name][consumer].values():
+                self.nx.add_edge(other, consumer, operand=edge["operand"])
+        self.outputs = [other if output == name else output for output in self.outputs]
+        self.heads = {
+            key: head._replace(output=other) if head.output == name else head
+            for key, head in self.heads.items()
+        }
+        self.nx.remove_node(name)
+        self.same_value[name] = other
+        self._order = None
+        self.sweep(before)
+
+    def remove(self, name: str) -> None:
+        """Remove a stage that nothing reads, and what was computed for it alone."""
+        before = self.operands(name)
+        self.nx.remove_node(name)
+        self._order = None
+        self.sweep(before)
+
+    def sweep(self, names: Iterable[str]) -> None:
+        """Remove those of the named stages that nothing reads, and what only they read."""
+        kept = {*self.inputs, *self.outputs, *(head.output for head in self.heads.values())}
+        for name in names:
+            if name in self.nx and name not in kept and not self.nx.succ[name]:
+                self.remove(name)
+
+    def value_of(self, name: str) -> str | None:
+        """The stage that has the value of a stage, which may be itself; None if there is none."""
+        while name not in self.nx:
+            if name not in self.same_value:
+                return None
+            name = self.same_value[name]
+        return name
+
+    def is_read_by_one(self, name: str) -> bool:
+        """Whether one operand of one stage is all that sees this value."""
+        ends = {*self.outputs, *(head.output for head in self.heads.values())}
+        return name not in ends and self.nx.out_degree(name) == 1
+
+    def verify(self) -> None:
+        """Check the invariants that every pass must keep; a failure is a bug of netspec."""
+        for stage in self.stages():  # raises when there is a cycle
+            name, takes, shape = stage.name, stage.op.takes, stage.shape
+            count = len(self.operands(name))
+            positions = {edge["operand"] for *_, edge in self.nx.in_edges(name, data=True)}
+            assert positions == set(range(count)), f"{name}: operands {positions}"
+            assert takes == "many" or count == (takes == "one"), f"{name}: {count} operands"
+            if shape is not None:
+                assert shape == stage.op.shape(self.shapes_into(name)), f"{name}: stale shape"
+        for name in [*self.inputs, *self.outputs, *(h.output for h in self.heads.values())]:
+            assert name in self.nx, f"{name} is not in the graph"
+        for row in self.rows.values():
+            assert row.output in self.nx, f"the output of row {row.label} is not in the graph"

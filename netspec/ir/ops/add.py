@@ -1,0 +1,48 @@
+"""Addition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING
+
+from netspec.ir.operator import Operator
+from netspec.ir.shapes import AXES, Shape, ShapeError
+from netspec.ir.symbols import same
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Add(Operator):
+    """Addition, element by element, of inputs of one size: the join of a residual block."""
+
+    name = "add"
+    takes = "many"
+
+    def shape(self, inputs: Sequence[Shape]) -> Shape:
+        first = inputs[0]
+        for operand, shape in enumerate(inputs):
+            equal = list(map(same, first, shape))
+            if len(shape) == len(first) and all(equal):
+                continue
+            is_open = len(shape) == len(first) and False not in equal  # symbols: not proved
+            differ = "may differ" if is_open else "differ"
+            axis = next(
+                (i for i, one in enumerate(equal) if one is (None if is_open else False)), 0
+            )
+            what = "size" if len(shape) != len(first) else AXES[axis if first.is_map else 2]
+            raise ShapeError(
+                "NS205",
+                f"add inputs {differ} in {what}: {first} and {shape}",
+                label=f"branch {operand + 1} is {shape}",
+                help="make the sizes equal: a conv 1x1 for channels, pad= and stride= for the rest",
+                origins=[(0, axis), (operand, axis)],
+            )
+        return first
+
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        return reduce(add, x)

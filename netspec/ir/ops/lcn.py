@@ -1,0 +1,106 @@
+"""Local contrast normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import exp
+from typing import TYPE_CHECKING, Any
+
+from netspec.ir.attributes import KERNEL, POSITIVE, keyword, positional
+from netspec.ir.operator import Operator, map_of
+from netspec.ir.shapes import Field, Kernel, Pair, Shape, Window, slide
+from netspec.ir.symbols import by
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalContrastNorm(Operator):
+    """Local contrast normalisation, subtractive, then divisive (Jarrett et al. 2009, section 2).
+
+    v[i, y, x] = a[i, y, x] - sum over j, p, q of w[p, q] a[j, y + p, x + q]
+
+    b = v / max(c, s),  s[y, x] = sqrt(sum over j, p, q of w[p, q] v[j, y + p, x + q]^2)
+
+    with c the mean of s over the image's positions, and w[p, q] proportional to
+    exp(-(p^2 + q^2) / (2 sigma^2)), scaled so that its sum over all maps j and taps p, q is 1.
+    Taps outside the map are left out and w is scaled again, so nothing is padded.  An image
+    that is constant gives 0.  References differ on sigma, so it has to be said.
+
+    The receptive field grows by the window twice, as s looks at the neighbours' v; that c takes a
+    little from the whole image is not counted.
+    """
+
+    name = "lcn"
+
+    kernel: Pair = positional(KERNEL, "height x width of the window, both odd")
+    sigma: float = keyword(POSITIVE, "standard deviation of the Gaussian window, in pixels")
+
+    def __post_init__(self) -> None:
+        if isinstance(self.kernel, Kernel):
+            object.__setattr__(self, "kernel", self.kernel.size)
+
+    def mistakes(self) -> Iterator[tuple[str, str, str]]:
+        if any(taps % 2 == 0 for taps in self.kernel):
+            yield "NS132", "kernel", f"lcn needs a middle: {by(self.kernel)} is not odd both ways"
+
+    @classmethod
+    def written_mistakes(cls, written: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+        kernel: Kernel = written["kernel"]
+        if kernel.channels is not None:
+            reason = f"lcn sees every channel at once: leave out x{kernel.channels}"
+            yield "NS132", "kernel", reason
+        if kernel.stride is not None:
+            reason = f"lcn keeps every position: leave out /{kernel.stride}"
+            yield "NS132", "kernel", reason
+
+    def shape(self, inputs: Sequence[Shape]) -> Shape:
+        return map_of(self, inputs)
+
+    def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
+        return by(self.kernel)
+
+    def field(self, fields: Sequence[Field], inputs: Sequence[Shape]) -> Field:
+        windows = self._window(0, inputs[0]), self._window(1, inputs[0])
+        return fields[0].through(windows).through(windows)
+
+    def _window(self, axis: int, shape: Shape) -> Window:
+        taps = self.kernel[axis]
+        return slide(
+            axis,
+            shape[axis],
+            taps,
+            stride=1,
+            dilation=1,
+            padding=(taps // 2, taps // 2),
+            rounding="floor",
+            clip=False,
+        )
+
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        size = inputs[0][:2]
+        inside = self._sums(size, x[0].new_ones(1, 1, *size))
+        # v does not change with a constant taken off the image, and a constant image is now 0
+        # exactly: rounding would leave an image of noise, and dividing would make it large.
+        a = x[0] - x[0][:, :1, :1, :1].detach()
+        v = a - self._sums(size, a.mean(1, keepdim=True)) / inside
+        squares = self._sums(size, v.square().mean(1, keepdim=True)) / inside
+        flat = squares == 0  # where the root has no derivative
+        s = squares.masked_fill(flat, 1).sqrt().masked_fill(flat, 0)
+        scale = s.maximum(s.mean((2, 3), keepdim=True))
+        return v / scale.masked_fill(scale == 0, 1)
+
+    def _sums(self, size: Sequence[int], x: Tensor) -> Tensor:
+        """Sums over the taps inside the map: down, then across, as a Gaussian allows."""
+        import torch.nn.functional as F
+
+        for axis, length in enumerate(size):
+            reach = min(self.kernel[axis] // 2, length - 1)
+            wide = F.pad(x, (reach, reach) if axis else (0, 0, reach, reach))
+            for tap in range(-reach, reach + 1):
+                far = tap / self.sigma
+                term = exp(-far * far / 2) * wide.narrow(2 + axis, reach + tap, length)
+                x = term if tap == -reach else x + term
+        return x

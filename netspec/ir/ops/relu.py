@@ -1,0 +1,23 @@
+"""Rectified linear unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netspec.ir.operator import Operator
+from netspec.ir.shapes import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relu(Operator):
+    """Rectified linear unit: y = max(0, x) (AlexNet, section 3.1)."""
+
+    name = "relu"
+
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        return x[0].relu()

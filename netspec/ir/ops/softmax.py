@@ -1,0 +1,23 @@
+"""Softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netspec.ir.operator import Operator
+from netspec.ir.shapes import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Softmax(Operator):
+    """Softmax over channels: y[i] = exp(x[i]) / sum over j of exp(x[j])."""
+
+    name = "softmax"
+
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        return x[0].softmax(dim=1)

@@ -1,0 +1,46 @@
+"""Trained subsampling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from netspec.ir.attributes import choice, keyword
+from netspec.ir.operator import Parameter, WindowOperator, padded
+from netspec.ir.shapes import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subsample(WindowOperator):
+    """Subsampling as in LeNet-5: a trained coefficient times the window's mean or sum, plus a bias.
+
+    y[c, i, j] = coefficient[c] (mean or sum of the window) + bias[c]
+
+    The 1998 paper takes the sum, the survey the mean; the two differ by a factor in the
+    coefficient, so ``by=`` has to be said.  The mean divides by the kernel's size everywhere.
+
+    Parameters: coefficient [channels], bias [channels].
+    """
+
+    name = "subsample"
+    is_trained = True
+
+    by: str = keyword(choice("mean", "sum"), "what the coefficient multiplies")
+
+    def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
+        channels = (inputs[0].channels,)
+        return {"coefficient": Parameter(channels, value=1.0), "bias": Parameter(channels)}
+
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        import torch.nn.functional as F
+
+        y = F.avg_pool2d(padded(x[0], self.windows(inputs)), self.kernel, self.stride)
+        if self.by == "sum":
+            y = y * prod(self.kernel)
+        coefficient, bias = parameters["coefficient"], parameters["bias"]
+        return y * coefficient.reshape(-1, 1, 1) + bias.reshape(-1, 1, 1)

@@ -1,0 +1,31 @@
+"""Hyperbolic tangent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netspec.ir.attributes import REAL, keyword
+from netspec.ir.operator import Operator
+from netspec.ir.shapes import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tanh(Operator):
+    """Hyperbolic tangent: y = scale tanh(slope x).
+
+    ``tanh scale=1.7159, slope=2/3`` is LeCun's (1998).
+    """
+
+    name = "tanh"
+
+    scale: float = keyword(REAL, "factor of the result", default=1.0)
+    slope: float = keyword(REAL, "factor of the argument", default=1.0)
+
+    def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
+        y = x[0] if self.slope == 1 else x[0] * self.slope
+        return y.tanh() if self.scale == 1 else y.tanh() * self.scale

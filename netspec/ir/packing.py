@@ -1,0 +1,251 @@
+"""Packed parameters: how those of a rewritten graph are made of the spec's own, and back.
+
+A pass may give a stage the filters of several convolutions, or fold a normalisation into them.
+What a model is saved and loaded by stays the spec's: a :class:`Recipe` packs the tensors of the
+spec, and unpacks them again to the last bit.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netspec.ir.parameters import attribute
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from netspec.ir.graph import Graph
+
+Tensors = Mapping[str, "Tensor"]
+
+
+class Recipe(ABC):
+    """How one packed tensor is made of tensors of the spec."""
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """The tensors of the spec that go in."""
+
+    @abstractmethod
+    def pack(self, tensors: Tensors) -> Tensor:
+        """The packed tensor; differentiable, and recorded by torch.fx when given its proxies."""
+
+    @abstractmethod
+    def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
+        """The tensors that went in, to the bit, given what was kept of them."""
+
+    def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
+        """What has to be kept beside the packed tensor so that it can be unpacked."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Take(Recipe):
+    """A tensor of the spec as it is."""
+
+    name: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def pack(self, tensors: Tensors) -> Tensor:
+        return tensors[self.name]
+
+    def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
+        return {self.name: packed}
+
+
+@dataclass(frozen=True)
+class Cat(Recipe):
+    """Several tensors one behind the other along their first axis, ``sizes`` long each."""
+
+    parts: tuple[Recipe, ...]
+    sizes: tuple[int, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for part in self.parts for name in part.names)
+
+    def pack(self, tensors: Tensors) -> Tensor:
+        import torch
+
+        return torch.cat([part.pack(tensors) for part in self.parts])
+
+    def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
+        split = packed.split_with_sizes(self.sizes)
+        found: dict[str, Tensor] = {}
+        for part, piece in zip(self.parts, split, strict=True):
+            found |= part.unpack(piece.clone(), kept)  # a view would hold, and save, the whole
+        return found
+
+    def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for part, piece in zip(self.parts, packed.split_with_sizes(self.sizes), strict=True):
+            found |= part.keep(tensors, piece)
+        return found
+
+
+@dataclass(frozen=True)
+class Scaled(Recipe):
+    """A tensor times a power of two, which is exact but for numbers that are too small for it."""
+
+    part: Recipe
+    factor: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.part.names
+
+    def pack(self, tensors: Tensors) -> Tensor:
+        return self.part.pack(tensors) * self.factor
+
+    def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
+        import torch
+
+        w = self.part.pack(tensors)
+        if not torch.equal(_as_integers(packed / self.factor), _as_integers(w)):
+            return {name: tensors[name] for name in self.names}
+        return self.part.keep(tensors, w)
+
+    def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
+        if all(name in kept for name in self.names):
+            return {name: kept[name] for name in self.names}
+        return self.part.unpack(packed / self.factor, kept)
+
+
+@dataclass(frozen=True)
+class Norm:
+    """The names of a batch normalisation's tensors, and its eps."""
+
+    weight: str
+    bias: str
+    mean: str
+    variance: str
+    eps: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.weight, self.bias, self.mean, self.variance
+
+    def scale(self, tensors: Tensors) -> Tensor:
+        """weight / sqrt(variance + eps), in float64."""
+        return tensors[self.weight].double() / (tensors[self.variance].double() + self.eps).sqrt()
+
+
+@dataclass(frozen=True)
+class FoldedWeight(Recipe):
+    """w[o] s[o], with s = weight / sqrt(variance + eps) of the normalisation behind the filters.
+
+    The product is taken in float64 and rounded once.  The filters are the numbers nearest to the
+    quotient or, one in ten, their neighbours on its other side; which of the two is kept, a bit
+    each.  What is neither (a scale of zero, say, or a product that is denormal) is kept itself,
+    with its place; all of the filters, where that is less.
+    """
+
+    weight: Recipe
+    norm: Norm
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return *self.weight.names, *self.norm.names
+
+    def pack(self, tensors: Tensors) -> Tensor:
+        w = self.weight.pack(tensors)
+        scale = self.norm.scale(tensors)
+        return (w.double() * scale[:, None, None, None]).to(w.dtype)
+
+    def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
+        w = _as_integers(self.weight.pack(tensors)).flatten()
+        kept = {name: tensors[name] for name in self.norm.names}
+        nearest, neighbour = self._candidates(packed, kept)
+        is_neighbour = w == neighbour
+        places = ((w != nearest) & ~is_neighbour).nonzero().flatten()
+        values = w[places]
+        if places.nbytes + values.nbytes > w.nbytes:
+            return kept | {name: tensors[name] for name in self.weight.names}
+        found = {"bits": _as_bytes(is_neighbour), "places": places, "values": values}
+        return kept | {self._kept(what): tensor for what, tensor in found.items()}
+
+    def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
+        import torch
+
+        found = {name: kept[name] for name in self.norm.names}
+        if self._kept("bits") not in kept:
+            return found | {name: kept[name] for name in self.weight.names}
+        bits, places, values = (kept[self._kept(w)] for w in ("bits", "places", "values"))
+        nearest, neighbour = self._candidates(packed, kept)
+        integers = torch.where(_as_bits(bits, len(nearest)), neighbour, nearest)
+        integers[places] = values
+        return found | self.weight.unpack(integers.view(packed.dtype).view(packed.shape), kept)
+
+    def _kept(self, what: str) -> str:
+        return f"{self.weight.names[0]}: {what}"
+
+    def _candidates(self, packed: Tensor, kept: Tensors) -> tuple[Tensor, Tensor]:
+        """The bits of what is nearest to the quotient, and of what is next beyond the quotient."""
+        quotient = packed.double() / self.norm.scale(kept)[:, None, None, None]
+        nearest = quotient.to(packed.dtype)
+        integers = _as_integers(nearest)
+        steps = 2 * (quotient.abs() > nearest.abs()).to(integers.dtype) - 1
+        return integers.flatten(), (integers + steps).flatten()
+
+
+def _as_integers(x: Tensor) -> Tensor:
+    """The bits of numbers; those of the next number, seen from zero, are one more."""
+    import torch
+
+    kinds = {8: torch.int64, 4: torch.int32, 2: torch.int16}
+    return x.contiguous().view(kinds[x.dtype.itemsize])
+
+
+def _as_bytes(bits: Tensor) -> Tensor:
+    """Truth values, eight in a byte, the first in its lowest bit."""
+    import torch
+
+    digits = torch.arange(8, dtype=torch.uint8, device=bits.device)
+    filled = torch.nn.functional.pad(bits.to(torch.uint8), (0, -len(bits) % 8))
+    return (filled.view(-1, 8) << digits).sum(1, dtype=torch.uint8)
+
+
+def _as_bits(held: Tensor, count: int) -> Tensor:
+    """The first of the truth values that :func:`_as_bytes` holds."""
+    import torch
+
+    digits = torch.arange(8, dtype=torch.uint8, device=held.device)
+    return (held[:, None] >> digits & 1).flatten()[:count].bool()
+
+
+@dataclass(frozen=True)
+class FoldedBias(Recipe):
+    """(b - mean) s + bias: what the normalisation behind a convolution adds, in float64."""
+
+    bias: Recipe | None
+    norm: Norm
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return *(self.bias.names if self.bias else ()), *self.norm.names
+
+    def pack(self, tensors: Tensors) -> Tensor:
+        norm = self.norm
+        mean, shift = tensors[norm.mean].double(), tensors[norm.bias]
+        given = -mean if self.bias is None else self.bias.pack(tensors).double() - mean
+        return (given * norm.scale(tensors) + shift.double()).to(shift.dtype)
+
+    def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
+        return {name: tensors[name] for name in self.names}
+
+    def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
+        return {name: kept[name] for name in self.names}
+
+
+def recipes(graph: Graph, name: str) -> dict[str, Recipe]:
+    """How each tensor that a stage holds is made of those of the spec."""
+    stage, inputs = graph.stage(name), graph.shapes_into(name)
+    held = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
+    return {one: stage.packed.get(one) or Take(attribute(name, one)) for one in held}

@@ -1,0 +1,74 @@
+"""Names of parameters, and the words that cannot be in them: PyTorch, a compiled net or Python has
+them already.
+
+The list of words is fixed, so that the names of parameters do not change with the version of
+PyTorch; a test tells when a new version has more.  Words that begin with two underscores are
+reserved as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from netspec.ir.graph import Graph
+    from netspec.ir.operator import Parameter
+
+_WORDS = """
+T_destination _apply _backward_hooks _backward_pre_hooks _boxed_call _buffers _call_impl _code
+_compiled_call_impl _create_node_hooks _deepcopy_hooks _deepcopy_init _erase_node_hooks
+_forward_hooks _forward_hooks_always_called _forward_hooks_with_kwargs _forward_pre_hooks
+_forward_pre_hooks_with_kwargs _get_backward_hooks _get_backward_pre_hooks _get_name _graph
+_inputs _is_full_backward_hook _lineno_map _load_from_state_dict _load_state_dict_post_hooks
+_load_state_dict_pre_hooks _lowered _maybe_warn_non_full_backward_hook _modules _named_members
+_non_persistent_buffers_set _parameters _prologue_start _recompile_submodules
+_register_create_node_hook _register_deepcopy_hook _register_erase_node_hook
+_register_load_state_dict_pre_hook _register_replace_node_hook _register_state_dict_hook
+_replace_hooks _replicate_for_data_parallel _save_to_state_dict _set_replace_hook _slow_forward
+_state_dict_hooks _state_dict_pre_hooks _tracer_cls _tracer_extras _unregister_create_node_hook
+_unregister_deepcopy_hook _unregister_erase_node_hook _unregister_replace_node_hook _version
+_wrapped_call _wrapped_call_impl add_module add_submodule apply bfloat16 bias buffers
+call_super_init children code coefficient compile cpu cuda delete_all_unused_submodules
+delete_submodule double dump_patches eval extra_repr features float forward get_buffer
+get_extra_state get_parameter get_submodule graph half ipu load_state_dict meta modules mtia
+named_buffers named_children named_modules named_parameters net parameters print_readable
+recompile register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+register_load_state_dict_pre_hook register_module register_parameter
+register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ running_mean
+running_var set_extra_state set_submodule shape_env share_memory state_dict to to_empty
+to_folder train training type weight xpu zero_grad
+"""
+
+_COMPILED = """
+_carried _changing _copied _differentiable _executor _held _hold _names _outputs _own _pack
+_packed _packed_of _require_all _rows _seen _state _unchanged _unpack _versions _with_gradients
+as_reference canonical device is_trained is_unpacked lowered packed profile record refresh seconds
+"""
+
+_KEYWORDS = """
+False None True and as assert async await break class continue def del elif else except finally for
+from global if import in is lambda nonlocal not or pass raise return self try while with yield
+"""
+
+RESERVED = frozenset(f"{_WORDS} {_COMPILED} {_KEYWORDS}".split())
+
+
+def attribute(stage: str, parameter: str) -> str:
+    """The name of a parameter; a label that PyTorch uses itself gets an underscore behind it."""
+    steps = [
+        f"{step}_" if step.startswith("__") or step.rstrip("_") in RESERVED else step
+        for step in stage.split(".")
+    ]
+    return ".".join([*steps, parameter])
+
+
+def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
+    """Name, description and whether it is trained, of every tensor that the net holds."""
+    for stage in graph.stages():
+        inputs = graph.shapes_into(stage.name)
+        for name, parameter in stage.op.parameters(inputs).items():
+            yield attribute(stage.name, name), parameter, True
+        for name, buffer in stage.op.buffers(inputs).items():
+            yield attribute(stage.name, name), buffer, False

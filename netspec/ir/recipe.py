@@ -1,0 +1,306 @@
+"""The learning recipe of a net, as its paper tells it: what a spec says in ``train { ... }``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from netspec.ir.attributes import (
+    COUNT,
+    PAIR,
+    POSITIVE,
+    PROBABILITY,
+    REAL,
+    Room,
+    choice,
+    keyword,
+    number,
+    positional,
+)
+from netspec.ir.shapes import Pair
+
+
+class Step(Room):
+    """One step of a directive, such as ``crop 224``."""
+
+
+# ------------------------------------------------------------ prepare: also before run and evaluate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shorter(Step):
+    """Rescale an image so that its shorter side has this length."""
+
+    name = "shorter"
+    size: int = positional(COUNT, "pixels of the shorter side")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resize(Step):
+    """Rescale an image to this height and width."""
+
+    name = "resize"
+    size: Pair = positional(PAIR, "height and width in pixels")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Center(Step):
+    """Cut out the middle of an image."""
+
+    name = "center"
+    size: Pair = positional(PAIR, "height and width in pixels")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range(Step):
+    """Map black and white to these values, as LeNet-5 maps them to 1.175 and -0.1."""
+
+    name = "range"
+    low: float = keyword(REAL, "the value of the smallest activity")
+    high: float = keyword(REAL, "the value of the largest activity")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subtract(Step):
+    """Subtract the training set's mean: of each pixel's place, or of each channel."""
+
+    name = "subtract"
+    what: str = positional(choice("mean", "median"), "what is subtracted")
+    over: str = positional(choice("image", "channel"), "an image of means, or one mean a channel")
+
+
+# ----------------------------------------------------------------------- augment: while training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crop(Step):
+    """Cut out a patch at a random place."""
+
+    name = "crop"
+    size: Pair = positional(PAIR, "height and width in pixels")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip(Step):
+    """Reflect every second image, left to right."""
+
+    name = "flip"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrincipalComponents(Step):
+    """Shift the colours along their principal components (AlexNet, section 4.1).
+
+    The paper multiplies the eigenvalues by a Gaussian variable, the author's code their square
+    roots, the standard deviations: ``of=`` has to be said.  Eigenvalues depend on the unit: they
+    are those of colours from 0 for black to 1 for white.
+    """
+
+    name = "pca"
+    deviation: float = positional(number(0), "standard deviation of the Gaussian variable")
+    of: str = keyword(choice("eigenvalue", "deviation"), "what it multiplies")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescale(Step):
+    """Rescale an image so that its shorter side has a random length (VGG, section 3.1)."""
+
+    name = "rescale"
+    low: int = positional(COUNT, "least length in pixels")
+    high: int = positional(COUNT, "greatest length in pixels")
+
+    def mistakes(self) -> Iterator[tuple[str, str, str]]:
+        if self.low > self.high:
+            yield "NS132", "high", f"{self.high} is less than {self.low}"
+
+
+# ---------------------------------------------------------------------------------- loss and rest
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropy(Step):
+    """Minus the logarithm of the probability of the right class (multinomial logistic)."""
+
+    name = "cross_entropy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaredError(Step):
+    """The sum over outputs of the squared distance from the target."""
+
+    name = "squared_error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaussian(Step):
+    """Weights from a normal distribution around zero."""
+
+    name = "gaussian"
+    deviation: float = positional(POSITIVE, "standard deviation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uniform(Step):
+    """Weights from a uniform distribution around zero; LeNet-5 takes 2.4 / fan-in."""
+
+    name = "uniform"
+    bound: float = positional(POSITIVE, "greatest magnitude")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glorot(Step):
+    """Weights of variance 2 / (fan-in + fan-out) (Glorot and Bengio 2010)."""
+
+    name = "glorot"
+
+
+@dataclass(frozen=True, kw_only=True)
+class He(Step):
+    """Weights of variance 2 / fan-in (He et al. 2015)."""
+
+    name = "he"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bias(Step):
+    """The constant that biases begin with."""
+
+    name = "bias"
+    value: float = positional(REAL, "the constant")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate(Step):
+    """A factor of the learning rate."""
+
+    name = "rate"
+    factor: float = positional(number(0), "the factor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decay(Step):
+    """A factor of the weight decay."""
+
+    name = "decay"
+    factor: float = positional(number(0), "the factor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sgd(Step):
+    """Stochastic gradient descent with momentum and weight decay (AlexNet, section 5).
+
+    v := momentum v - decay lr w - lr dL/dw;  w := w + v
+    """
+
+    name = "sgd"
+    lr: float = keyword(POSITIVE, "learning rate")
+    momentum: float = keyword(PROBABILITY, "share of the last step that is kept", default=0.0)
+    decay: float = keyword(number(0), "weight decay", default=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch(Step):
+    """Images in a step."""
+
+    name = "batch"
+    size: int = positional(COUNT, "number of images")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epochs(Step):
+    """How often the training set is gone through."""
+
+    name = "epochs"
+    count: int = positional(COUNT, "number of epochs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plateau(Step):
+    """Multiply the learning rate when the validation error stops improving."""
+
+    name = "plateau"
+    factor: float = keyword(PROBABILITY, "factor of the learning rate")
+    times: int = keyword(COUNT, "how often at most")
+    patience: int = keyword(COUNT, "epochs without improvement; no paper says how many")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Every(Step):
+    """Multiply the learning rate every few epochs (GoogLeNet, section 6)."""
+
+    name = "every"
+    epochs: int = positional(COUNT, "epochs between")
+    factor: float = keyword(PROBABILITY, "factor of the learning rate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenCrop(Step):
+    """Average the outputs for the corners, the centre, and their reflections."""
+
+    name = "tencrop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CenterCrop(Step):
+    """The output for the centre alone."""
+
+    name = "center"
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """A step that holds for some rows, or for all when there are none.
+
+    ``run`` is the run whose weights are taken, where a recipe begins with those of another.
+    """
+
+    step: Step | None
+    rows: tuple[str, ...] = ()
+    run: str = ""
+
+
+@dataclass(slots=True)
+class Recipe:
+    """What a spec says about learning; a directive that it leaves out stays empty."""
+
+    prepare: list[Step] = field(default_factory=list)
+    augment: list[Step] = field(default_factory=list)
+    loss: list[Step] = field(default_factory=list)
+    init: list[Assigned] = field(default_factory=list)
+    bias: list[Assigned] = field(default_factory=list)
+    rate: list[Assigned] = field(default_factory=list)
+    decay: list[Assigned] = field(default_factory=list)
+    optimizer: list[Step] = field(default_factory=list)
+    batch: list[Step] = field(default_factory=list)
+    epochs: list[Step] = field(default_factory=list)
+    schedule: list[Step] = field(default_factory=list)
+    evaluate: list[Step] = field(default_factory=list)
+
+
+DIRECTIVES: dict[str, tuple[type[Step], ...]] = {
+    "prepare": (Shorter, Resize, Center, Range, Subtract),
+    "augment": (Crop, Flip, PrincipalComponents, Rescale),
+    "loss": (CrossEntropy, SquaredError),
+    "init": (Gaussian, Uniform, Glorot, He),
+    "bias": (Bias,),
+    "rate": (Rate,),
+    "decay": (Decay,),
+    "optimizer": (Sgd,),
+    "batch": (Batch,),
+    "epochs": (Epochs,),
+    "schedule": (Plateau, Every),
+    "evaluate": (TenCrop, CenterCrop),
+}
+"""The steps that each directive can have.  A directive of one step takes its name."""
+
+MANY = ("prepare", "augment")
+"""Directives with a pipe of steps."""
+
+BY_ROW = ("init", "bias", "rate", "decay")
+"""Directives that may hold for some rows only, and be given again for others."""
+
+BY_KIND = ("rate", "decay")
+"""Directives that may hold for every ``bias``, or for every ``weight``: whatever is not a bias."""
+
+NEEDED = ("loss", "optimizer", "batch", "epochs")
+"""What a recipe has to say."""

@@ -1,0 +1,298 @@
+"""Sizes, receptive fields and the arithmetic of windows.
+
+Everything that slides a window over a map (convolutions, pools, subsampling) takes its sizes from
+here, so the rounding rules stand once.  Sizes are written in the documents' order:
+height x width x channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from typing import NamedTuple
+
+from netspec.ir.symbols import by, is_symbolic, largest, same, smallest
+
+Pair = tuple[int, int]
+AXES = ("height", "width", "channels")
+
+
+class ShapeError(Exception):
+    """Sizes that do not fit each other; becomes a diagnostic at the stage that raised it.
+
+    ``message`` is the headline and ``label`` stands under the caret.  ``origins`` names the sizes
+    whose derivation explains the problem, as (operand, axis) pairs.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        help: str,
+        label: str = "",
+        origins: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.label = label
+        self.help = help
+        self.origins = tuple(origins)
+
+
+class Shape(tuple[int, ...]):
+    """The size of one image's activations: ``(height, width, channels)`` or ``(n,)``.
+
+    The batch is implicit.  Prints as the documents do: ``55x55x96``, ``4096``.
+    """
+
+    __slots__ = ()
+
+    @property
+    def is_map(self) -> bool:
+        return len(self) == 3
+
+    @property
+    def channels(self) -> int:
+        """Channels of a map, length of a vector."""
+        return self[-1]
+
+    @property
+    def elements(self) -> int:
+        return prod(self)
+
+    @property
+    def torch(self) -> tuple[int, ...]:
+        """The same size in PyTorch's order: ``(channels, height, width)`` or ``(n,)``."""
+        return (self[2], self[0], self[1]) if self.is_map else tuple(self)
+
+    def agrees_with(self, printed: Sequence[int]) -> bool:
+        """Whether a printed size means this one: ``N``, ``1xN`` and ``1x1xN`` are equal."""
+        return self.agreement(printed) is True
+
+    def agreement(self, printed: Sequence[int]) -> bool | None:
+        """The same; None when symbols leave it open."""
+        ours, theirs = _drop_leading_ones(self), _drop_leading_ones(printed)
+        if len(ours) != len(theirs):
+            return False
+        equal = list(map(same, ours, theirs))
+        return False if False in equal else None if None in equal else True
+
+    def __str__(self) -> str:
+        return by(self)
+
+    def __repr__(self) -> str:
+        return f"Shape({self})"
+
+
+def _drop_leading_ones(dims: Sequence[int]) -> tuple[int, ...]:
+    return tuple(dims[-1:] if all(d == 1 for d in dims[:-1]) else dims)
+
+
+class Kernel(NamedTuple):
+    """A kernel as the documents print it: ``KHxKW[xCIN][/STRIDE]``."""
+
+    height: int
+    width: int
+    channels: int | None = None
+    stride: int | None = None
+
+    @property
+    def size(self) -> Pair:
+        return (self.height, self.width)
+
+    def __str__(self) -> str:
+        channels = "" if self.channels is None else f"x{self.channels}"
+        stride = "" if self.stride is None else f"/{self.stride}"
+        return f"{self.height}x{self.width}{channels}{stride}"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window of ``kernel`` taps sliding along one axis of ``size_in`` positions.
+
+    ``before`` and ``after`` are the padding asked for; ``overhang`` is how far the last window
+    reaches beyond both, which only ``round=ceil`` allows.
+    """
+
+    size_in: int
+    kernel: int
+    stride: int
+    dilation: int
+    before: int
+    after: int
+    size_out: int
+    formula: str
+
+    @property
+    def extent(self) -> int:
+        """Positions from the first tap to the last: ``dilation (kernel - 1) + 1``."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    @property
+    def tail(self) -> int:
+        """How far the last window reaches beyond the input's end: padding, then overhang."""
+        reach = (self.size_out - 1) * self.stride + self.extent
+        return largest(0, reach - self.before - self.size_in)
+
+    @property
+    def overhang(self) -> int:
+        """How much of the tail is not padding that was asked for."""
+        return largest(0, self.tail - self.after)
+
+    def starts(self) -> range:
+        """Where each window begins, counted from the input's first position."""
+        return range(-self.before, -self.before + self.size_out * self.stride, self.stride)
+
+    def sees_input(self, start: int) -> bool:
+        first_tap = max(0, -(start // self.dilation))
+        last_tap = min(self.kernel - 1, (self.size_in - 1 - start) // self.dilation)
+        return first_tap <= last_tap
+
+
+@lru_cache(maxsize=4096)
+def slide(
+    axis: int,
+    size_in: int,
+    kernel: int,
+    *,
+    stride: int,
+    dilation: int,
+    padding: Pair | str,
+    rounding: str,
+    clip: bool,
+) -> Window:
+    """The window along one axis, or a ShapeError that shows the arithmetic.
+
+    floor:  out = floor((in + before + after - extent) / stride) + 1
+    ceil:   out = ceil((in + before + after - extent) / stride) + 1
+
+    With ``ceil`` a convolution lets the last window hang over the edge, over zeros (cuda-convnet2);
+    a pool (``clip``) drops a last window that would start outside input + left padding (PyTorch).
+    ``padding`` is (before, after), ``"half"`` ((extent - 1) / 2 on each side) or ``"same"``
+    (TensorFlow's rule: out = ceil(in / stride), the odd one after).
+    """
+    extent = dilation * (kernel - 1) + 1
+    before, after = _padding(axis, size_in, extent, stride, padding)
+    padded = f"{size_in}" + (f"+{before + after}" if before + after else "") + f"-{extent}"
+    span = size_in + before + after - extent
+    if not is_symbolic(span) and span < 0:
+        room = f"{size_in} + {before + after} of padding" if before + after else f"{size_in}"
+        raise ShapeError(
+            "NS201",
+            f"the window is larger than its input in {AXES[axis]}: {extent} and {room}",
+            help="use a smaller kernel, pad the input, or shrink the map less before this stage",
+            origins=[(0, axis)],
+        )
+    if padding == "same":  # chosen so that the last window fits as far as it has to
+        rounding = "floor"
+    steps = ceiling(span, stride) if rounding == "ceil" else span // stride
+    is_known = not is_symbolic(size_in)
+    if not is_known and padding == "same":
+        steps = ceiling(size_in, stride) - 1
+    if not is_known and clip and rounding == "ceil" and stride + after > extent:
+        steps = ceiling(size_in + before, stride) - 1
+    size_out = steps + 1
+    formula = f"{rounding}(({padded})/{stride}) + 1" if stride > 1 else f"{padded} + 1"
+    if clip and rounding == "ceil" and is_known and steps * stride >= size_in + before:
+        size_out -= 1
+        formula += ", less a window that would start outside"
+    window = Window(size_in, kernel, stride, dilation, before, after, size_out, formula)
+    if is_known:
+        _refuse_blind_windows(axis, window)
+    return window
+
+
+def _padding(axis: int, size_in: int, extent: int, stride: int, padding: Pair | str) -> Pair:
+    if padding == "half":
+        if extent % 2 == 0:
+            raise ShapeError(
+                "NS203",
+                f"pad=half needs an odd kernel, and this one is {extent} in {AXES[axis]}",
+                help="use pad=same, or name the four sides: pad=(top, bottom, left, right)",
+            )
+        return extent // 2, extent // 2
+    if padding == "same":
+        total = largest((ceiling(size_in, stride) - 1) * stride + extent - size_in, 0)
+        return total // 2, total - total // 2
+    assert isinstance(padding, tuple)
+    return padding
+
+
+def ceiling(value: int, divisor: int) -> int:
+    """A quotient rounded up, in the form that symbols are compared in: H/2 up is (H + 1)//2."""
+    return (value + divisor - 1) // divisor
+
+
+def _refuse_blind_windows(axis: int, window: Window) -> None:
+    starts = window.starts()
+    # Taps closer together than the input is wide cannot step over it: the ends decide.
+    candidates = starts[:100_000] if window.dilation > window.size_in else (starts[0], starts[-1])
+    blind = next((start for start in candidates if not window.sees_input(start)), None)
+    if blind is not None:
+        number = (blind + window.before) // window.stride + 1
+        raise ShapeError(
+            "NS202",
+            f"window {number} of {window.size_out} sees no input in {AXES[axis]}: "
+            f"it starts at {blind}, and the input is {window.size_in}",
+            help="use less padding, a smaller stride or dilation, or round=floor",
+            origins=[(0, axis)],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The receptive field of a stage's outputs, in input pixels, as (height, width) pairs.
+
+    ``size`` pixels, from ``start`` for the first output (negative inside padding), moving
+    ``stride`` pixels from one output to the next.  Not clipped to the input.
+    """
+
+    size: Pair = (1, 1)
+    start: Pair = (0, 0)
+    stride: Pair = (1, 1)
+
+    def through(self, windows: tuple[Window, Window]) -> Field:
+        """The field of the windows' outputs, when ``self`` is the field of their inputs."""
+        pairs = list(zip(windows, self.size, self.start, self.stride, strict=True))
+        return Field(
+            size=_pair(size + (w.extent - 1) * stride for w, size, _, stride in pairs),
+            start=_pair(start - w.before * stride for w, _, start, stride in pairs),
+            stride=_pair(stride * w.stride for w, _, _, stride in pairs),
+        )
+
+    def over(self, shape: Shape) -> Field:
+        """The field of something that sees every position of a map at once."""
+        if not shape.is_map:
+            return self
+        return Field(
+            size=_pair(
+                size + (n - 1) * stride
+                for size, stride, n in zip(self.size, self.stride, shape, strict=False)
+            ),
+            start=self.start,
+            stride=self.stride,
+        )
+
+    @staticmethod
+    def union(fields: Sequence[Field]) -> Field:
+        """The smallest field that covers all of ``fields``, as a concat or an add sees them."""
+        start = _pair(smallest(*(f.start[axis] for f in fields)) for axis in (0, 1))
+        end = _pair(largest(*(f.start[axis] + f.size[axis] for f in fields)) for axis in (0, 1))
+        return Field(
+            size=(end[0] - start[0], end[1] - start[1]),
+            start=start,
+            stride=_pair(largest(*(f.stride[axis] for f in fields)) for axis in (0, 1)),
+        )
+
+    def __str__(self) -> str:
+        height, width = self.size
+        return str(height) if height == width else by(self.size)
+
+
+def _pair(values: Iterable[int]) -> Pair:
+    first, second = values
+    return (first, second)

@@ -1,0 +1,1 @@
+"""From the net of the spec to a plan: passes, choices, steps over slots."""

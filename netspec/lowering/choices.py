@@ -1,0 +1,85 @@
+"""The choice of an implementation for each stage: a pass of its own, whose decisions are data.
+
+Unmeasured, the backend's order of preference decides; measured, the fastest does.  Decisions print,
+go into the artifact, and can be given back as they were or edited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from netspec.errors import DataError
+from netspec.files.members import table, text
+from netspec.lowering.implementation import Implementation, Work
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The implementation of a stage, among ``candidates``: seconds for a batch where measured."""
+
+    implementation: str
+    candidates: Mapping[str, float | None] = field(default_factory=dict)
+    origin: str = "preferred"
+    """``preferred``, ``measured`` or ``given``."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data, times in milliseconds."""
+        times = {k: None if t is None else round(t * 1e3, 6) for k, t in self.candidates.items()}
+        return {
+            "implementation": self.implementation,
+            "origin": self.origin,
+            "candidates_ms": times,
+        }
+
+
+CHOICES = table(text(100))
+"""The names of implementations by stage, as JSON has them."""
+
+Choices = dict[str, Choice]
+"""By the name of the stage."""
+
+Measure = Callable[[Work, Sequence[Implementation]], Mapping[str, float]]
+"""Seconds that each implementation takes, but those that turn out not to run."""
+
+
+def choose(
+    works: Mapping[str, Work],
+    ways: Callable[[Work], Sequence[Implementation]],
+    *,
+    measure: Measure | None = None,
+    given: Mapping[str, str] | None = None,
+) -> Choices:
+    """Decide for each stage.
+
+    Args:
+        works: the stages that compute, and what.
+        ways: the implementations that can do a piece of work, the preferred one first.
+        measure: times them; without it, the preferred one is taken.
+        given: implementations that are decided already, by stage.
+
+    Raises:
+        DataError: a decision names a stage or an implementation that there is none of.
+    """
+    given = given or {}
+    for stage in given:
+        if stage not in works:
+            raise DataError(f"the choices name a stage {stage!r} that the compiled net has not")
+    chosen: Choices = {}
+    for stage, work in works.items():
+        found = list(ways(work))
+        times: dict[str, float | None] = {way.name: None for way in found}
+        if stage in given:
+            if given[stage] not in times:
+                known = ", ".join(times)
+                message = f"{stage} cannot be computed by {given[stage]!r}; there is {known}"
+                raise DataError(message)
+            chosen[stage] = Choice(given[stage], times, "given")
+        elif measure is not None and len(found) > 1:
+            measured = measure(work, found)
+            fastest = min(measured, key=measured.__getitem__)
+            chosen[stage] = Choice(fastest, {**times, **measured}, "measured")
+        else:
+            chosen[stage] = Choice(found[0].name, times)
+    return chosen

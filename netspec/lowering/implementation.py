@@ -1,0 +1,76 @@
+"""What backends share: a piece of work, and the ways to do it."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from netspec.ir.graph import Graph
+from netspec.ir.operator import Operator
+from netspec.ir.shapes import Shape
+from netspec.lowering.plan import Ability
+
+Held = Mapping[str, Tensor]
+"""The tensors of a stage, by the names of its operator's parameters."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """An operator at its place: the sizes of what it reads, the type, and a batch to expect."""
+
+    op: Operator
+    inputs: tuple[Shape, ...]
+    dtype: torch.dtype
+    batch: int
+
+    @cached_property
+    def output(self) -> Shape:
+        return self.op.shape(self.inputs)
+
+    @property
+    def operations(self) -> int:
+        """Multiplications and additions for the batch; those of convolutions and the like."""
+        return 2 * self.batch * prod(self.op.macs(self.inputs))
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the tensors that the operator holds."""
+        held = [*self.op.parameters(self.inputs).values(), *self.op.buffers(self.inputs).values()]
+        return sum(p.elements for p in held) * self.dtype.itemsize
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that have to move: operands and tensors read once, the result written once."""
+        maps = sum(shape.elements for shape in (*self.inputs, self.output))
+        return maps * self.batch * self.dtype.itemsize + self.weight_bytes
+
+
+def work_of(graph: Graph, name: str, dtype: torch.dtype, batch: int) -> Work:
+    """The work of a stage of a graph."""
+    return Work(graph.stage(name).op, graph.shapes_into(name), dtype, batch)
+
+
+class Implementation(ABC):
+    """One way to compute an operator."""
+
+    name: str
+    ability: ClassVar[Ability] = Ability()
+
+    def refuses(self, work: Work) -> str:
+        """Why it cannot do this work; nothing if it can."""
+        return ""
+
+    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
+        """The tensors as it wants them."""
+        return dict(held)
+
+    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
+        """Copies of the tensors as they were, to the bit."""
+        return {name: tensor.clone() for name, tensor in packed.items()}

@@ -1,0 +1,106 @@
+"""Lowering: from a checked net to a rewritten graph, implementations chosen, and a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import torch
+
+from netspec.ir.graph import Graph
+from netspec.lowering.backend import Backend
+from netspec.lowering.choices import Choices, choose
+from netspec.lowering.implementation import Implementation, Work, work_of
+from netspec.lowering.passes import Pass, optimise
+from netspec.lowering.plan import Plan, is_view, plan
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A net as it runs: everything but its parameters.
+
+    Attributes:
+        graph: the rewritten graph; its journal tells what passes did.
+        rewrites: how often each pass rewrote.
+        works: the stages that compute, and what.
+        choices: which implementation each of them has.
+        ways: the implementations themselves.
+        plan: the steps over slots.
+        backend: whose implementations they are.
+        dtype: of parameters, images and outputs.
+        batch: the number of images that choices were made for.
+        seconds: how long each step took.
+    """
+
+    graph: Graph
+    rewrites: Mapping[str, int]
+    works: Mapping[str, Work]
+    choices: Choices
+    ways: Mapping[str, Implementation]
+    plan: Plan
+    backend: Backend
+    dtype: torch.dtype
+    batch: int
+    seconds: Mapping[str, float] = field(compare=False)
+
+
+def lowered(
+    graph: Graph,
+    backend: Backend,
+    *,
+    dtype: torch.dtype,
+    batch: int,
+    is_measured: bool = False,
+    given: Mapping[str, str] | None = None,
+    passes: Sequence[Pass] | None = None,
+) -> Lowered:
+    """Rewrite a graph, choose implementations, and plan.
+
+    Args:
+        graph: the net's own, which stays as it is.
+        backend: where it runs.
+        dtype: of parameters and activations.
+        batch: the number of images to choose for.
+        is_measured: time the implementations instead of taking the preferred ones.
+        given: implementations that are decided already, by stage.
+        passes: the rewrites, the backend's own by default.
+
+    Raises:
+        DataError: ``given`` names a stage or an implementation that there is none of.
+    """
+    started = perf_counter()
+    made = optimise(graph, backend.passes if passes is None else passes)
+    rewritten = perf_counter()
+    works = {
+        stage.name: work_of(made.graph, stage.name, dtype, batch)
+        for stage in made.graph.stages()
+        if made.graph.operands(stage.name) and not is_view(made.graph, stage.name)
+    }
+    measure = backend.measure if is_measured else None
+    choices = choose(works, backend.ways, measure=measure, given=given)
+    chosen = {stage: choice.implementation for stage, choice in choices.items()}
+    ways = {
+        stage: next(way for way in backend.ways(work) if way.name == chosen[stage])
+        for stage, work in works.items()
+    }
+    decided = perf_counter()
+    abilities = {stage: way.ability for stage, way in ways.items()}
+    planned = plan(made.graph, chosen, abilities)
+    seconds = {
+        "rewrite": rewritten - started,
+        "choose": decided - rewritten,
+        "plan": perf_counter() - decided,
+    }
+    return Lowered(
+        graph=made.graph,
+        rewrites=made.rewrites,
+        works=works,
+        choices=choices,
+        ways=ways,
+        plan=planned,
+        backend=backend,
+        dtype=dtype,
+        batch=batch,
+        seconds=seconds,
+    )

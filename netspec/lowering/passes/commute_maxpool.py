@@ -1,0 +1,53 @@
+"""maxpool(relu(x)) => relu(maxpool(x)): fewer values to compare with zero, to the bit the same.
+
+max(0, .) never decreases, so that the largest value stays the largest.
+
+Refuses when
+
+1. something else reads the ReLU too;
+2. the ReLU stands behind a convolution, a fully connected layer or a pool, where it costs nothing;
+3. the pool does not make the map smaller.
+"""
+
+from __future__ import annotations
+
+from netspec.ir.graph import Entry, Graph, Stage
+from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.relu import Relu
+from netspec.lowering.passes.fuse_relu import WITH_RELU
+
+RULE = "commute_maxpool"
+
+
+def rewrite(graph: Graph) -> int:
+    """Rewrite everywhere; returns how many changed places."""
+    pools = [stage for stage in graph.stages() if type(stage.op) is MaxPool]
+    return sum(_commute(graph, pool) for pool in pools)
+
+
+def _commute(graph: Graph, pool: Stage) -> int:
+    """Bring a pool before every ReLU of a chain; returns how many that were."""
+    count = 0
+    while isinstance(graph.stage(relu := graph.operands(pool.name)[0]).op, Relu):
+        refusal = _refusal(graph, pool, relu)
+        if refusal:
+            graph.journal.append(Entry(RULE, (relu, pool.name), refusal=refusal))
+            break
+        largest = Stage(f"{pool.name}/largest", pool.op, pool.span, head=pool.head)
+        largest.shape = pool.shape
+        graph.add(largest, graph.operands(relu), before=pool.name)
+        graph.become(pool.name, Relu(), [largest.name])
+        graph.journal.append(Entry(RULE, (relu, pool.name), pool.name))
+        graph.journal.append(Entry(RULE, (relu, pool.name), largest.name))
+        count += 1
+        pool = largest
+    return count
+
+
+def _refusal(graph: Graph, pool: Stage, relu: str) -> int:
+    if not graph.is_read_by_one(relu):
+        return 1
+    (before,) = graph.operands(relu)
+    if type(graph.stage(before).op) in WITH_RELU and graph.is_read_by_one(before):
+        return 2
+    return 3 if pool.known_shape.elements >= graph.stage(relu).known_shape.elements else 0

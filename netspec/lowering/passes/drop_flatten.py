@@ -1,0 +1,32 @@
+"""fc(flatten(x)) => fc(x): a fully connected layer takes a map as it is.
+
+Refuses when
+
+1. something else reads the flat vector too.
+"""
+
+from __future__ import annotations
+
+from netspec.ir.graph import Entry, Graph
+from netspec.ir.ops.fc import FullyConnected
+from netspec.ir.ops.flatten import Flatten
+from netspec.ir.packing import recipes
+
+RULE = "drop_flatten"
+
+
+def rewrite(graph: Graph) -> int:
+    """Rewrite everywhere; returns how many vectors went."""
+    count = 0
+    for stage in list(graph.stages()):
+        if not isinstance(stage.op, FullyConnected):
+            continue
+        while isinstance(graph.stage(flat := graph.operands(stage.name)[0]).op, Flatten):
+            if not graph.is_read_by_one(flat):
+                graph.journal.append(Entry(RULE, (flat, stage.name), refusal=1))
+                break
+            packed = recipes(graph, stage.name)
+            graph.become(stage.name, stage.op, graph.operands(flat), packed)
+            graph.journal.append(Entry(RULE, (flat, stage.name), stage.name))
+            count += 1
+    return count

@@ -1,0 +1,61 @@
+"""bn(conv(x)) => conv'(x): scale and shift of the normalisation go into filters and bias.
+
+w'[o] = w[o] s[o] and b'[o] = (b[o] - mean[o]) s[o] + bias[o], in float64 and rounded once, with
+s = weight / sqrt(variance + eps).
+
+Refuses when
+
+1. what it normalises is no convolution;
+2. something else reads the convolution too;
+3. the convolution has a connection table, whose kernels do not belong to one filter each;
+4. a normalisation is folded into the convolution already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from netspec.ir.graph import Entry, Graph
+from netspec.ir.ops.bn import BatchNorm
+from netspec.ir.ops.conv import Conv
+from netspec.ir.packing import FoldedBias, FoldedWeight, Norm, recipes
+from netspec.ir.parameters import attribute
+
+RULE = "fold_batchnorm"
+
+
+def rewrite(graph: Graph) -> int:
+    """Rewrite everywhere; returns how many normalisations were folded."""
+    count = 0
+    for stage in list(graph.stages()):
+        if not isinstance(stage.op, BatchNorm):
+            continue
+        (conv,) = graph.operands(stage.name)
+        refusal = _refusal(graph, conv)
+        if refusal:
+            graph.journal.append(Entry(RULE, (conv, stage.name), refusal=refusal))
+            continue
+        names = ("weight", "bias", "running_mean", "running_var")
+        weight, bias, mean, variance = (attribute(stage.name, name) for name in names)
+        norm = Norm(weight, bias, mean, variance, stage.op.eps)
+        held, op = recipes(graph, conv), graph.stage(conv).op
+        assert isinstance(op, Conv)
+        packed = {
+            "weight": FoldedWeight(held["weight"], norm),
+            "bias": FoldedBias(held.get("bias"), norm),
+        }
+        graph.become(stage.name, replace(op, bias=True), graph.operands(conv), packed)
+        graph.journal.append(Entry(RULE, (conv, stage.name), stage.name))
+        count += 1
+    return count
+
+
+def _refusal(graph: Graph, conv: str) -> int:
+    op = graph.stage(conv).op
+    if type(op) is not Conv:
+        return 1
+    if not graph.is_read_by_one(conv):
+        return 2
+    if op.connect is not None:
+        return 3
+    return 4 if isinstance(graph.stage(conv).packed.get("weight"), FoldedWeight) else 0

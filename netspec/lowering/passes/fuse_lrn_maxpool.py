@@ -1,0 +1,35 @@
+"""maxpool(lrn(x)) => lrn_maxpool(x): the normalised map is never written.
+
+Refuses when
+
+1. something else reads the normalised map too.
+"""
+
+from __future__ import annotations
+
+from netspec.ir.fused.lrn_maxpool import LrnMaxPool
+from netspec.ir.graph import Entry, Graph
+from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.maxpool import MaxPool
+
+RULE = "fuse_lrn_maxpool"
+
+
+def rewrite(graph: Graph) -> int:
+    """Rewrite everywhere; returns how many were fused."""
+    count = 0
+    for stage in list(graph.stages()):
+        pool = stage.op
+        if type(pool) is not MaxPool:
+            continue
+        (before,) = graph.operands(stage.name)
+        lrn = graph.stage(before).op
+        if not isinstance(lrn, LocalResponseNorm):
+            continue
+        if not graph.is_read_by_one(before):
+            graph.journal.append(Entry(RULE, (before, stage.name), refusal=1))
+            continue
+        graph.become(stage.name, LrnMaxPool(lrn=lrn, pool=pool), graph.operands(before))
+        graph.journal.append(Entry(RULE, (before, stage.name), stage.name))
+        count += 1
+    return count

@@ -1,0 +1,68 @@
+"""conv_a(x), conv_b(x), ... => slices of conv_ab...(x): one product reads x once.
+
+The filters stand one behind the other, and each sibling becomes a slice of the channels.
+
+Refuses when
+
+1. the kernels, strides, paddings, dilations, biases or activations differ;
+2. the channels fall into groups, or a table connects them: filters do not simply stand one behind
+   the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from netspec.ir.fused.conv_relu import ConvRelu
+from netspec.ir.fused.slice import Slice
+from netspec.ir.graph import Entry, Graph, Stage
+from netspec.ir.ops.conv import Conv
+from netspec.ir.packing import Cat, recipes
+
+RULE = "merge_siblings"
+
+
+def rewrite(graph: Graph) -> int:
+    """Rewrite everywhere; returns how many convolutions were merged into others."""
+    count = 0
+    order = {stage.name: place for place, stage in enumerate(graph.stages())}
+    for x in order:
+        readers = sorted(graph.consumers(x), key=order.__getitem__)
+        convs = [name for name in readers if type(graph.stage(name).op) in (Conv, ConvRelu)]
+        if len(convs) < 2:
+            continue
+        alike: dict[Conv, list[str]] = {}
+        for name in convs:
+            op = graph.stage(name).op
+            assert isinstance(op, Conv)
+            if op.groups != 1 or op.connect is not None:
+                graph.journal.append(Entry(RULE, (name,), refusal=2))
+                continue
+            alike.setdefault(replace(op, count=1), []).append(name)
+        for names in alike.values():
+            if len(names) > 1:
+                _merge(graph, x, names)
+                count += len(names) - 1
+            elif len(alike) > 1:
+                graph.journal.append(Entry(RULE, tuple(names), refusal=1))
+    return count
+
+
+def _merge(graph: Graph, x: str, names: Sequence[str]) -> None:
+    stages = [graph.stage(name) for name in names]
+    held = [recipes(graph, name) for name in names]
+    counts = tuple(stage.known_shape.channels for stage in stages)
+    op = stages[0].op
+    assert isinstance(op, Conv)
+    merged = Stage("+".join(names), replace(op, count=sum(counts)), stages[0].span)
+    heads = {stage.head for stage in stages}
+    merged.head = heads.pop() if len(heads) == 1 else ""  # what the trunk needs is in no head
+    merged.shape = merged.op.shape([graph.stage(x).known_shape])
+    merged.packed = {key: Cat(tuple(one[key] for one in held), counts) for key in held[0]}
+    graph.add(merged, (x,), before=names[0])
+    start = 0
+    for name, size in zip(names, counts, strict=True):
+        graph.become(name, Slice(start=start, count=size), [merged.name])
+        start += size
+    graph.journal.append(Entry(RULE, tuple(names), merged.name))

@@ -1,0 +1,25 @@
+"""bn(x) => synchronised_bn(x): statistics are those of the images of all ranks.
+
+It never refuses, and is not part of ``PIPELINE``: ranks that have a part of each batch need it.
+"""
+
+from __future__ import annotations
+
+from netspec.ir.fused.synchronised_bn import SynchronisedBatchNorm
+from netspec.ir.graph import Entry, Graph
+from netspec.ir.operator import attributes_as
+from netspec.ir.ops.bn import BatchNorm
+
+RULE = "synchronise"
+
+
+def rewrite(graph: Graph) -> int:
+    """Rewrite everywhere; returns how many normalisations there are."""
+    count = 0
+    for stage in list(graph.stages()):
+        if type(stage.op) is BatchNorm:
+            op = attributes_as(SynchronisedBatchNorm, stage.op)
+            graph.become(stage.name, op, graph.operands(stage.name), stage.packed)
+            graph.journal.append(Entry(RULE, (stage.name,), stage.name))
+            count += 1
+    return count

@@ -1,0 +1,260 @@
+"""The plan: a flat list of steps over slots, made of the rewritten graph; what inference runs.
+
+A *slot* is the value of a stage, and lies in a *buffer*, perhaps as a slice of its channels: so the
+parts of a concatenation stand in the buffer of the whole, and slices are views.  Nothing here
+touches a tensor; a plan is plain data, prints as JSON and compares by value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from netspec.ir.fused.slice import Slice
+from netspec.ir.graph import Graph
+from netspec.ir.ops.concat import Concat
+from netspec.ir.ops.flatten import Flatten
+from netspec.ir.shapes import Shape
+from netspec.lowering.arena import Lifetime, arrange
+
+COPY = "copy"
+"""The implementation of a concatenation whose parts are not in place."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The value of a stage: ``shape``, from channel ``start`` of its buffer on."""
+
+    stage: str
+    shape: Shape
+    buffer: int
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory for one image: ``shape``, from element ``offset`` of the arena on.
+
+    Step ``first`` writes it first, step ``last`` reads it last; an input is written by step -1.
+    """
+
+    shape: Shape
+    first: int
+    last: int
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One launch: an implementation of a stage's operator, and the slots it reads and writes.
+
+    ``frees`` are the slots that nothing reads afterwards.
+    """
+
+    stage: str
+    op: str
+    implementation: str
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    frees: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps over slots.  Sizes are in elements for one image.
+
+    Attributes:
+        inputs, outputs: slots.
+        arena: the size of the memory that all buffers share.
+        bound: the most that any step needs at once: no arena is smaller.
+        total: what all buffers would take side by side.
+    """
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    slots: tuple[Slot, ...]
+    buffers: tuple[Buffer, ...]
+    steps: tuple[Step, ...]
+    arena: int
+    bound: int
+    total: int
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+class Ability(NamedTuple):
+    """What an implementation can do with its outputs.
+
+    ``into_slices``: write a slice of a buffer's channels.  ``apart``: write each slice of its
+    output to a place of its own, where slices are all that is read.
+    """
+
+    into_slices: bool = False
+    apart: bool = False
+
+
+def is_view(graph: Graph, name: str) -> bool:
+    """Whether a stage's value lies in memory as its operand's does (maps are channels-last)."""
+    op = graph.stage(name).op
+    if isinstance(op, Flatten):
+        (shape,) = graph.shapes_into(name)
+        return not shape.is_map or shape.elements == shape.channels
+    return isinstance(op, Slice)
+
+
+def plan(graph: Graph, chosen: Mapping[str, str], abilities: Mapping[str, Ability]) -> Plan:
+    """Make the plan of a graph.
+
+    Args:
+        graph: the rewritten graph.
+        chosen: the implementation of each stage that computes.
+        abilities: what the implementation of a stage can do, by stage; nothing if it is not there.
+    """
+    return _Planner(graph, chosen, abilities).plan()
+
+
+class _Planner:
+    def __init__(
+        self, graph: Graph, chosen: Mapping[str, str], abilities: Mapping[str, Ability]
+    ) -> None:
+        self.graph, self.chosen, self.abilities = graph, chosen, abilities
+        self.slots: list[Slot] = []
+        self.slot_of: dict[str, int] = {}
+        self.shapes: list[Shape] = []
+        self.steps: list[Step] = []
+        self.in_place: dict[str, tuple[str, int]] = {}
+        """Which concatenation the value of a stage is a part of, and from which channel on."""
+        self.apart: dict[str, tuple[str, ...]] = {}
+        """The slices that a stage writes apart."""
+
+    def plan(self) -> Plan:
+        graph = self.graph
+        for stage in graph.stages():
+            if self.abilities.get(stage.name, Ability()).apart:
+                slices = self._slices(stage.name)
+                if slices:
+                    self.apart[stage.name] = slices
+        for stage in graph.stages():
+            if isinstance(stage.op, Concat):
+                self._claim(stage.name)
+        for stage in graph.stages():
+            self._add(stage.name)
+        return self._finished()
+
+    def _slices(self, name: str) -> tuple[str, ...]:
+        """The slices of a stage in the order of their channels, if nothing else is read of it."""
+        if name in self.graph.outputs:
+            return ()
+        starts: dict[int, tuple[int, str]] = {}  # and where they end
+        for reader in self.graph.consumers(name):
+            op = self.graph.stage(reader).op
+            if not isinstance(op, Slice):
+                return ()
+            starts[op.start] = op.start + op.count, reader
+        found: list[str] = []
+        at, end = 0, self.graph.stage(name).known_shape.channels
+        while at in starts:
+            at, reader = starts.pop(at)
+            found.append(reader)
+        return tuple(found) if at == end and not starts else ()
+
+    def _claim(self, name: str) -> None:
+        """Let the parts of a concatenation that can be written in place be written there."""
+        start = 0
+        operands = self.graph.operands(name)
+        for operand in operands:
+            is_once = operand not in self.in_place and operands.count(operand) == 1
+            if is_once and self._writes_into_slices(operand):
+                self.in_place[operand] = (name, start)
+            start += self.graph.stage(operand).known_shape.channels
+
+    def _writes_into_slices(self, name: str) -> bool:
+        if isinstance(self.graph.stage(name).op, Slice):
+            (name,) = self.graph.operands(name)
+            if name not in self.apart:
+                return False
+        return self.abilities.get(name, Ability()).into_slices
+
+    def _add(self, name: str) -> None:
+        graph, operands = self.graph, self.graph.operands(name)
+        stage = graph.stage(name)
+        if name in self.apart:
+            writes = tuple(self._slot(one) for one in self.apart[name])
+        elif is_view(graph, name):
+            if name not in self.slot_of:  # otherwise it was written apart
+                self._view(name, operands[0])
+            return
+        else:
+            writes = (self._slot(name),)
+        if not operands:
+            return
+        implementation = self.chosen.get(name, COPY)
+        if isinstance(stage.op, Concat):
+            operands = tuple(o for o in operands if self.in_place.get(o, ("",))[0] != name)
+            if not operands:
+                return
+        reads = tuple(self.slot_of[operand] for operand in operands)
+        self.steps.append(Step(name, stage.op.name, implementation, reads, writes))
+
+    def _slot(self, name: str) -> int:
+        """A slot for a value: a buffer of its own, or its place in the whole."""
+        if name in self.slot_of:
+            return self.slot_of[name]
+        shape = self.graph.stage(name).known_shape
+        if name in self.in_place:
+            whole, start = self.in_place[name]
+            slot = self.slots[self._slot(whole)]
+            return self._new(Slot(name, shape, slot.buffer, slot.start + start))
+        self.shapes.append(shape)
+        return self._new(Slot(name, shape, len(self.shapes) - 1))
+
+    def _view(self, name: str, operand: str) -> int:
+        under, op = self.slots[self.slot_of[operand]], self.graph.stage(name).op
+        start = under.start + (op.start if isinstance(op, Slice) else 0)
+        return self._new(Slot(name, self.graph.stage(name).known_shape, under.buffer, start))
+
+    def _new(self, slot: Slot) -> int:
+        self.slots.append(slot)
+        self.slot_of[slot.stage] = len(self.slots) - 1
+        return self.slot_of[slot.stage]
+
+    def _finished(self) -> Plan:
+        graph = self.graph
+        inputs = tuple(self.slot_of[name] for name in graph.inputs)
+        outputs = tuple(self.slot_of[name] for name in graph.outputs)
+        lives: dict[int, tuple[int, int]] = {self.slots[i].buffer: (-1, -1) for i in inputs}
+        for number, step in enumerate(self.steps):
+            for i in (*step.writes, *step.reads):
+                first, _ = lives.get(self.slots[i].buffer, (number, number))
+                lives[self.slots[i].buffer] = (first, number)
+        for i in outputs:
+            lives[self.slots[i].buffer] = (lives[self.slots[i].buffer][0], len(self.steps))
+        order = range(len(self.shapes))
+        found = [Lifetime(self.shapes[b].elements, *lives.get(b, (-1, -1))) for b in order]
+        arena = arrange(found)
+        buffers = tuple(
+            Buffer(self.shapes[b], found[b].first, found[b].last, arena.offsets[b]) for b in order
+        )
+        return Plan(
+            inputs,
+            outputs,
+            tuple(self.slots),
+            buffers,
+            tuple(self._freeing(buffers)),
+            arena.size,
+            arena.bound,
+            arena.total,
+        )
+
+    def _freeing(self, buffers: tuple[Buffer, ...]) -> list[Step]:
+        """The steps, each with the slots whose buffers it is the last to need."""
+        ends: dict[int, list[int]] = {}
+        for i, slot in enumerate(self.slots):
+            ends.setdefault(buffers[slot.buffer].last, []).append(i)
+        return [
+            Step(s.stage, s.op, s.implementation, s.reads, s.writes, tuple(ends.get(number, ())))
+            for number, s in enumerate(self.steps)
+        ]

@@ -1,0 +1,1 @@
+"""What runs: the compiled module, the reference, packed parameters, features."""

@@ -1,0 +1,395 @@
+"""A compiled net: the plan of the rewritten graph, with packed parameters, as an ``nn.Module``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager, suppress
+from copy import deepcopy
+from threading import RLock
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.nn import Module
+
+from netspec.ir.parameters import parameter_names
+from netspec.lowering.backend import Executor, Timed
+from netspec.lowering.lowered import Lowered, lowered
+from netspec.lowering.passes import TRAINING, optimise
+from netspec.net import Net
+from netspec.runtime.features import Features, one_or_all
+from netspec.runtime.inputs import check_images, check_out, input_shapes, output_shapes
+from netspec.runtime.loading import Before, Messages, complex_ones, fitting, keep_as_they_are
+from netspec.runtime.modules import furnish, order_of_names
+from netspec.runtime.packed import Copied, Packed, State
+from netspec.runtime.parameters import Parameters, Seen
+from netspec.runtime.reference import Model, lower
+from netspec.runtime.transforms import (
+    needs_operations,
+    outside_transforms,
+    refuse_export,
+    refuse_recording,
+    refuse_vmap,
+    run_eagerly,
+)
+
+
+class Compiled(Module):
+    """A net that was compiled for one device and type.
+
+    ``model(images)`` takes and returns what :class:`netspec.Model` does, and ``state_dict()`` has
+    the same names and values.  In evaluation mode, which a new model is in, the plan runs, on
+    parameters packed as its steps want them; there is no second copy until somebody asks for
+    parameters.  In training mode the parameters are the spec's own.
+
+    Outputs have no gradients in evaluation mode, unless an image requires them, and share no
+    memory with images, parameters or each other.  Threads may run it at the same time, also while
+    another one loads: each run has the old parameters or the new ones.  On the CPU any batch runs;
+    the memory for the four sizes of batch that ran last is kept.
+
+    Parameters that are changed in place or replaced, in whatever way, and those that an optimiser
+    stepped, count from the next call on.  PyTorch keeps no record of a change of values through
+    ``.data``, NumPy, DLPack, a storage or a collective: call ``model.eval()`` after one.
+
+    ``load_state_dict`` loads everything or, if it raises, nothing.  New packed parameters are
+    complete before the old ones go, so both are in memory for a moment; where the spec's own are
+    held, a copy of them is.
+
+    Where a call is differentiated (``torch.func``, ``forward_ad``) or transformed, the plain net
+    runs.  What records PyTorch's operations (``torch.jit.trace``, ``make_fx``, ``torch.export``,
+    ``FakeTensorMode``) is refused: it takes ``model.as_reference()``.
+
+    Attributes:
+        net: the checked net.
+        lowered: its rewritten graph, choices and plan.
+        is_trained: whether its parameters were loaded or trained, not drawn at random.
+        seconds: how long each step of compiling took.
+
+    On a GPU, batches run in buckets of 1, 2, 4, 8, 16, 32, 64, 128 and 256 images, each in the
+    smallest that holds it; a larger batch is a ValueError.  A bucket keeps its memory, and its
+    first run takes longer: kernels are compiled, and captured into a CUDA graph.
+
+    Args:
+        net: the checked net.
+        lowered: its rewritten graph, choices and plan.
+        tensors: its parameters and buffers by name; the dictionary is emptied as they are packed.
+    """
+
+    def __init__(self, net: Net, lowered: Lowered, tensors: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.net, self.lowered = net, lowered
+        self._inputs, self._outputs = input_shapes(net.graph), output_shapes(net.graph)
+        self._names = order_of_names(net.graph)
+        self._rows = {name.partition(".")[0] for name in self._names}
+        self._own: Parameters | None = None
+        self._with_gradients: dict[bool, fx.GraphModule] = {}
+        self._changing = RLock()
+        started = perf_counter()
+        self.is_trained = False
+        self._state = self._packed_of(tensors)
+        self.seconds = {**lowered.seconds, "pack": perf_counter() - started}
+        self.training = False
+
+    @property
+    def device(self) -> torch.device:
+        """Where images have to be."""
+        return torch.device(self.lowered.backend.device)
+
+    def as_reference(self) -> Model:
+        """The net in plain PyTorch, with a copy of the parameters: to read, trace and export."""
+        return Model(self.net, self.canonical())
+
+    # ------------------------------------------------------------------------------- running
+
+    def forward(self, *images: Tensor, out: Tensor | Sequence[Tensor] | None = None) -> Any:
+        """The net's output, or a tuple of them; while training (output, {head: output}).
+
+        Args:
+            images: a batch for each input, as many images in each.
+            out: tensors that the outputs are written to, instead of new ones; not while training.
+
+        Raises:
+            ValueError: sizes are not the net's, a parameter is missing or of another size, or
+                ``out`` is given where gradients are.
+            TypeError: a type is not the model's.
+            RuntimeError: PyTorch's operations are recorded, of which there are none to see.
+        """
+        if torch.compiler.is_compiling():
+            refuse_export(self.net.name)
+            if not self.training:
+                return run_eagerly(self, images, out)
+        elif not self.training:
+            refuse_recording(self.net.name, *images)
+        check_images(self.net.name, self._inputs, self.lowered.dtype, images)
+        given = None if out is None else (out,) if isinstance(out, Tensor) else tuple(out)
+        if given is not None:
+            check_out(self.net.name, self._outputs, self.lowered.dtype, len(images[0]), given)
+        if self.training or needs_operations(images):
+            if given is not None:
+                raise ValueError(f"{self.net.name} writes to out= where no gradients are asked for")
+            if not torch.compiler.is_compiling():
+                refuse_vmap(self.net.name, images)
+            return self._differentiable()(*images)
+        return one_or_all(self.refresh()(*images, out=given))
+
+    def profile(self, *images: Tensor) -> list[Timed]:
+        """Run once in evaluation mode, and time every step of the plan."""
+        refuse_recording(self.net.name, *images)
+        check_images(self.net.name, self._inputs, self.lowered.dtype, images)
+        return self.refresh().profile(*images)
+
+    def features(self, *labels: str) -> Features:
+        """A module that returns the activation of a row, or a tuple for several rows.
+
+        What is fused away in the compiled net is computed apart there, and its ``notes`` say so.
+
+        Args:
+            labels: rows, such as ``"F7"`` or ``"3a"``, or stages, such as ``"3a.b2.relu1"`` and
+                ``"C1.conv"``.
+
+        Raises:
+            KeyError: there is no such row or stage.
+        """
+        return Features(self, [self.net.graph.find(label) for label in labels])
+
+    def _differentiable(self) -> fx.GraphModule:
+        mode = self.training
+        with self._changing:
+            if mode not in self._with_gradients:
+                graph = optimise(self.net.graph, TRAINING if mode else ()).graph
+                self._with_gradients[mode] = self.record(
+                    lower(graph, training=mode, meaning=self.lowered.backend.meaning)
+                )
+        self._require_all()
+        return self._with_gradients[mode]
+
+    def _require_all(self) -> None:
+        if self._own is not None:
+            self._own.require_all()
+
+    def record(self, lowered: fx.Graph) -> fx.GraphModule:
+        """A module that runs recorded operations on the spec's parameters, held from now on."""
+        self._unpack()
+        self._require_all()
+        module = fx.GraphModule(self, lowered, self.net.name)
+        module._modules = self._modules  # so that a parameter that is replaced is so there as well
+        return module
+
+    # ---------------------------------------------------------------------------- parameters
+
+    @property
+    def is_unpacked(self) -> bool:
+        """Whether the spec's own parameters are held, beside the packed ones."""
+        return self._own is not None
+
+    @property
+    def packed(self) -> Packed:
+        """The parameters as the steps of the plan want them."""
+        return self._state.packed
+
+    def refresh(self) -> Executor:
+        """What runs the plan, with parameters packed again if somebody changed them."""
+        if self._own is None:
+            return self._state.executor
+        with self._changing:
+            if not self._own.are(self._state.seen):
+                seen, values = self._own.read()
+                self._state = self._packed_of(self._copied(values), seen)
+            return self._state.executor
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[tuple[Executor, Packed]]:
+        """What runs the plan, and its packed parameters, which stay what they are meanwhile."""
+        with self._changing, torch.inference_mode(False):
+            yield self.refresh(), self._state.packed
+
+    def _packed_of(self, tensors: dict[str, Tensor], seen: Seen | None = None) -> State:
+        refuse_recording(self.net.name)
+        with torch.inference_mode(False):
+            packed = Packed(self.lowered, tensors, is_kept=not self.is_unpacked)
+            return State(packed, packed.executor(), seen)
+
+    def _copied(self, tensors: dict[str, Tensor]) -> Copied:
+        return Copied(tensors, self.lowered.dtype, self.device)
+
+    def canonical(self) -> dict[str, Tensor]:
+        """Copies of the spec's parameters and buffers, in the order of a state dict."""
+        refuse_recording(self.net.name)
+        with self._changing:
+            if self._own is not None:
+                values = self._own.read()[1]
+                return {name: values[name].clone() for name in self._names}
+            unpacked = self._state.packed.unpacked()
+        return {name: unpacked[name] for name in self._names}
+
+    def _unpack(self) -> None:
+        """Hold the parameters of the spec from now on."""
+        with self._changing:
+            if self.is_unpacked or not self._names:
+                return
+            root = Module()
+            with outside_transforms():
+                furnish(root, self.net.graph, self.canonical())
+            root.train(self.training)
+            self._hold({**self._modules, **root._modules})
+
+    def _hold(self, modules: dict[str, Module | None]) -> None:
+        """Hold parameters in modules; their values are the packed ones."""
+        own = Parameters(modules, self.net, self.lowered.dtype, self.device)
+        before = self._state
+        after = before._replace(seen=own.read()[0])
+        self.__dict__.update(_modules=modules, _own=own, _state=after)  # all at once
+        before.packed.kept.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        """``model.C3.weight``: the parameters of the spec, which are held from now on."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name not in self.__dict__.get("_rows", ()) or self.is_unpacked:
+                raise
+        self._unpack()
+        return super().__getattr__(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """``model.C3 = module`` replaces parameters, which are held from now on."""
+        if name in self.__dict__.get("_rows", ()):
+            self._unpack()
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """``del model.C3`` removes parameters, which are held from now on."""
+        if name in self._rows:
+            self._unpack()
+        super().__delattr__(name)
+
+    def train(self, mode: bool = True) -> Compiled:
+        """Switch to training, with dropout and heads, or back to inference: parameters that are
+        held are packed again before the next run, whatever happened to them."""
+        with self._changing:
+            if mode:
+                self._unpack()
+            if self._own is not None:
+                self._own.touch()
+                for child in super().children():
+                    child.train(mode)
+            self.__dict__.update(training=mode, is_trained=self.is_trained or mode)
+        return self
+
+    def named_modules(self, *given: Any, **named: Any) -> Iterator[tuple[str, Module]]:
+        """Modules that hold the parameters of the spec, which are held from now on."""
+        self._unpack()
+        found: Iterator[tuple[str, Module]] = super().named_modules(*given, **named)
+        return found
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules of rows, which are held from now on."""
+        self._unpack()
+        return super().named_children()
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load parameters by name: all of them or, if anything is raised, none."""
+        refuse_recording(self.net.name)
+        with self._changing:
+            state, is_trained = self._state, self.is_trained
+            before = Before(self)
+            try:
+                return super().load_state_dict(state_dict, strict, assign)
+            except BaseException:
+                before.restore()
+                self.__dict__.update(_state=state, is_trained=is_trained)
+                raise
+
+    def _load_from_state_dict(
+        self,
+        state_dict: MutableMapping[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Pack the tensors of a state dict, without holding them; messages are PyTorch's."""
+        rest = missing_keys, unexpected_keys, error_msgs
+        with self._changing:
+            if not self.is_unpacked:
+                shapes = {name: held.shape for name, held, _ in parameter_names(self.net.graph)}
+                tensors = fitting(state_dict, prefix, shapes, Messages(*rest))
+                if tensors:
+                    others = {} if len(tensors) == len(shapes) else self.canonical()
+                    state = self._packed_of(self._copied(others | tensors))
+                    self.__dict__.update(_state=state, is_trained=True)
+                return
+            error_msgs += complex_ones(state_dict, prefix)
+            if prefix:  # inside another module, whose load would set one parameter after another
+                own = {k.removeprefix(prefix): v for k, v in state_dict.items()}
+                is_assigned = local_metadata.get("assign_to_params_buffers", False)
+                with suppress(RuntimeError):  # which the modules inside say again
+                    self.load_state_dict(own, strict=False, assign=is_assigned)
+                keep_as_they_are(state_dict, self.state_dict(prefix=prefix, keep_vars=True))
+            super()._load_from_state_dict(state_dict, prefix, dict(local_metadata), strict, *rest)
+            self.is_trained = True
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        if not self.is_unpacked:
+            destination.update({prefix + name: t for name, t in self.canonical().items()})
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Compiled:
+        probe = torch.empty(0, dtype=self.lowered.dtype, device=self.lowered.backend.device)
+        moved = fn(probe)
+        if (moved.dtype, moved.device) != (probe.dtype, probe.device):
+            wanted = (
+                f"{self.net.name} is compiled for {self.lowered.backend.name} and {probe.dtype}"
+            )
+            raise RuntimeError(f"{wanted}: compile it again with another device= or dtype=")
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
+        with self._changing:
+            copied = Compiled(self.net, self.lowered, self.canonical())
+            memo[id(self)] = copied
+            copied.__dict__.update(deepcopy(self._carried(), memo))
+            if self.is_unpacked:
+                copied._hold(copied._modules)
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made = self.lowered
+        chosen = {stage: choice.implementation for stage, choice in made.choices.items()}
+        how = (made.backend, made.dtype, made.batch, chosen)
+        with self._changing:
+            tensors = None if self.is_unpacked else self.canonical()
+            return _restored, (self.net, how, tensors, self._modules), self._carried()
+
+    def _carried(self) -> dict[str, Any]:
+        """What a copy has as well: modules, hooks, modes, and what the user set."""
+        return {name: value for name, value in self.__dict__.items() if name not in _APART}
+
+
+_APART = {
+    *("net", "lowered", "seconds", "_inputs", "_outputs", "_names", "_rows"),
+    *("_own", "_state", "_with_gradients", "_changing"),
+}
+"""What a copy makes for itself, of its net and its parameters."""
+
+
+def _restored(
+    net: Net,
+    how: tuple[Any, ...],
+    tensors: dict[str, Tensor] | None,
+    modules: dict[str, Module | None],
+) -> Compiled:
+    backend, dtype, batch, given = how
+    made = lowered(net.graph, backend, dtype=dtype, batch=batch, given=given)
+    if tensors is not None:
+        return Compiled(net, made, tensors)
+    own = Parameters(modules, net, dtype, torch.device(backend.device))
+    model = Compiled(net, made, {name: tensor.clone() for name, tensor in own.read()[1].items()})
+    model._hold(modules)
+    return model

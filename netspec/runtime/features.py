@@ -1,0 +1,84 @@
+"""Activations of a compiled net: a plan of their own, on the same packed parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, fx
+from torch.nn import Module
+
+from netspec.lowering.backend import Executor
+from netspec.lowering.lowered import lowered
+from netspec.runtime.inputs import check_images
+from netspec.runtime.reference import lower
+from netspec.runtime.transforms import needs_operations, refuse_recording, refuse_vmap
+
+if TYPE_CHECKING:
+    from netspec.runtime.compiled import Compiled
+
+
+class Features(Module):
+    """Activations of a compiled net, by a plan of their own; packed parameters are shared.
+
+    Attributes:
+        notes: which of the activations the compiled net does not compute, a sentence each.
+    """
+
+    def __init__(self, model: Compiled, names: Sequence[str]) -> None:
+        super().__init__()
+        self._of = (model,)  # in a tuple, or its parameters would be this module's, too
+        self._names = list(names)
+        graph, whole = model.net.graph.copy(), model.lowered
+        ends, graph.outputs = graph.outputs, self._names
+        graph.sweep(ends)
+        first = lowered(graph, whole.backend, dtype=whole.dtype, batch=whole.batch)
+        given = {
+            stage: whole.choices[stage].implementation
+            for stage, work in first.works.items()
+            if whole.works.get(stage) == work
+        }
+        self.lowered = lowered(
+            graph, whole.backend, dtype=whole.dtype, batch=whole.batch, given=given
+        )
+        self.notes = [
+            f"the compiled {model.net.name} does without {name}: it is computed apart here"
+            for name in names
+            if whole.graph.value_of(name) is None
+        ]
+        self._made: tuple[Executor, Executor] | None = None
+        """What runs the model, and what runs these rows with the same packed parameters."""
+        self._with_gradients: fx.GraphModule | None = None
+        self.eval()
+
+    def forward(self, *images: Tensor) -> Any:
+        """The activation, or a tuple of them."""
+        (model,) = self._of
+        refuse_recording(model.net.name, *images)
+        check_images(model.net.name, model._inputs, self.lowered.dtype, images)
+        if needs_operations(images):
+            refuse_vmap(model.net.name, images)
+            if self._with_gradients is None:
+                meaning = self.lowered.backend.meaning
+                recorded = lower(model.net.graph, outputs=self._names, meaning=meaning)
+                self._with_gradients = model.record(recorded)
+            return self._with_gradients(*images)
+        return one_or_all(self._executor()(*images))
+
+    def _executor(self) -> Executor:
+        (model,) = self._of
+        whole, made = model.refresh(), self._made
+        if made is None or made[0] is not whole:
+            with model._unchanged() as (whole, packed):
+                made = whole, packed.executor_of(self.lowered, model.canonical)
+            self._made = made  # both at once, for threads that run it at the same time
+        return made[1]
+
+    def extra_repr(self) -> str:
+        """The activations, and the notes."""
+        return "\n".join([", ".join(self._names), *self.notes])
+
+
+def one_or_all(outputs: tuple[Tensor, ...]) -> Any:
+    """A single output by itself, several as a tuple."""
+    return outputs[0] if len(outputs) == 1 else outputs

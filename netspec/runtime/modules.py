@@ -1,0 +1,39 @@
+"""Parameters in modules, under the names that a state dict gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch.nn import Parameter as TorchParameter
+
+from netspec.ir.graph import Graph
+from netspec.ir.parameters import parameter_names
+
+
+def order_of_names(graph: Graph) -> list[str]:
+    """Names in the order of a state dict: a module's own tensors come before those inside it."""
+    root = Module()
+    described = {name: held.shape for name, held, _ in parameter_names(graph)}
+    furnish(root, graph, {name: torch.empty(s, device="meta") for name, s in described.items()})
+    return list(root.state_dict())
+
+
+def furnish(root: Module, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
+    """Give a module the tensors of a net, each in a submodule that its name leads to."""
+    for name, _, is_trained in parameter_names(graph):
+        *path, last = name.split(".")
+        module = root
+        for step in path:
+            if step not in module._modules:
+                module.add_module(step, Module())
+            module = module.get_submodule(step)
+        tensor = tensors[name]
+        if tensor.dim() == 4:
+            tensor = tensor.contiguous(memory_format=torch.channels_last)
+        if is_trained:
+            module.register_parameter(last, TorchParameter(tensor))
+        else:
+            module.register_buffer(last, tensor)

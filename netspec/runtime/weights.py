@@ -1,0 +1,113 @@
+"""Weights in files: safetensors, which hold tensors and nothing that runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+from torch.nn import Module
+
+from netspec.errors import DataError
+from netspec.files.members import shown
+from netspec.files.reading import reason_of
+from netspec.files.tensors import Stored, opened_tensors, write_tensors
+from netspec.files.writing import followed, naming, replacing
+from netspec.ir.graph import Graph
+from netspec.ir.parameters import parameter_names
+from netspec.runtime.compiled import Compiled
+from netspec.runtime.reference import Model
+
+SHOWN_AT_MOST = 5
+
+
+def load_weights(model: Compiled | Model, path: str | Path) -> None:
+    """Copy the tensors of a safetensors file into a model; all of them, or none.
+
+    Raises:
+        DataError: the file cannot be read, or its names or shapes are not the model's.
+    """
+    target = Path(path)
+    if target.is_symlink():  # a person may name a link; members of runs and artifacts are none
+        target = Path(os.path.realpath(target))
+    model.load_state_dict(read_weights(model.net.graph, target))
+
+
+def read_weights(graph: Graph, path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a net from a safetensors file, by name.
+
+    Names, types and shapes are checked before any tensor is read.
+
+    Raises:
+        DataError: the file cannot be read, or its names or shapes are not the net's.
+    """
+    with opened_tensors(path) as file:
+        require_tensors(
+            file.tensors,
+            {name: tuple(held.shape) for name, held, _ in parameter_names(graph)},
+            f"the weights in {path} are not this net's",
+        )
+        return file.read()
+
+
+def require_tensors(
+    given: Mapping[str, Stored],
+    wanted: Mapping[str, tuple[int, ...]],
+    message: str,
+    place: str = "the net",
+) -> None:
+    """Check that a file holds floating-point tensors of these names and shapes, and no others.
+
+    Args:
+        given: what the file holds.
+        wanted: shapes by name.
+        message: how the error begins.
+        place: what the wanted tensors are of.
+
+    Raises:
+        DataError: it does not; the message goes on with what differs, a line each.
+    """
+    problems = [
+        f"{shown(name)}: {stored.dtype} in the file, and weights are floating-point numbers"
+        for name, stored in given.items()
+        if not stored.dtype.is_floating_point
+    ]
+    problems += [f"missing: {name}" for name in wanted if name not in given]
+    problems += [f"not in {place}: {shown(name)}" for name in given if name not in wanted]
+    problems += [
+        f"{name}: {list(given[name].shape)} in the file, {list(shape)} in {place}"
+        for name, shape in wanted.items()
+        if name in given and given[name].shape != shape
+    ]
+    if problems:
+        listed = problems[:SHOWN_AT_MOST]
+        if len(problems) > len(listed):
+            listed.append(f"... and {len(problems) - len(listed)} more")
+        raise DataError("\n  ".join([f"{message}:", *listed]))
+
+
+def save_weights(model: Module, path: str | Path) -> None:
+    """Write a model's tensors to a safetensors file, whole or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    with naming(Path(path)):
+        target = followed(Path(path))
+    save_tensors(model.state_dict(), target)
+
+
+def save_tensors(
+    tensors: Mapping[str, Tensor], path: str | Path, notes: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors, and texts beside them, to a safetensors file, whole or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    try:
+        with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+            write_tensors(file, tensors, notes)
+    except OSError as error:
+        raise DataError(f"cannot write weights to {path}: {reason_of(error)}") from None

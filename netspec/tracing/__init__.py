@@ -1,0 +1,1 @@
+"""One row's way through the compiler, with times."""

@@ -1,0 +1,100 @@
+"""The way of a row through the compiler, as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netspec.tracing.trace import StepTrace, Trace, summed
+
+
+def as_data(trace: Trace) -> dict[str, Any]:
+    """What ``netspec trace --json`` prints; the keys are an interface for scripts."""
+    profile, sums = trace.profile, summed(trace.own)
+    rates = profile and profile.rates
+    return {
+        "name": trace.net.name,
+        "asked": trace.label,
+        "row": trace.row,
+        "file": trace.span.source.name,
+        "line": trace.span.line,
+        "text": trace.text,
+        "backend": trace.backend,
+        "dtype": str(trace.dtype).removeprefix("torch."),
+        "batch": trace.batch,
+        "rounds": trace.rounds,
+        "floor": rates and {"gflop_per_s": rates.product / 1e9, "copy_gb_per_s": rates.copy / 1e9},
+        "stages": [
+            {
+                "name": stage.name,
+                "op": stage.op,
+                "kernel": stage.kernel,
+                "output": list(stage.output),
+                "parameters": stage.parameters,
+                "macs": stage.macs,
+                "steps": list(stage.steps),
+                "elsewhere": list(stage.elsewhere),
+                "becomes": stage.becomes or None,
+            }
+            for stage in trace.stages
+        ],
+        "rewrites": [
+            {
+                "rule": rewrite.rule,
+                "summary": rewrite.summary,
+                "made": [
+                    {"stages": list(stages), "results": list(made)} for stages, made in rewrite.made
+                ],
+            }
+            for rewrite in trace.rewrites
+        ],
+        "refusals": [
+            {
+                "rule": refusal.rule,
+                "summary": refusal.summary,
+                "reason": refusal.reason,
+                "stages": [list(stages) for stages in refusal.stages],
+            }
+            for refusal in trace.refusals
+        ],
+        "steps": [_step_data(step) for step in trace.steps],
+        "total": {
+            "macs": sums.macs,
+            "bytes": sums.bytes,
+            "weight_bytes": sums.weight_bytes,
+            "floor_ms": sums.floor * 1e3,
+            "median_ms": sums.seconds * 1e3,
+        },
+        "net": profile and {"steps": trace.count, "median_ms": profile.seconds * 1e3},
+        "others": profile and profile.others,
+    }
+
+
+def _step_data(step: StepTrace) -> dict[str, Any]:
+    return {
+        "step": step.number,
+        "stage": step.stage,
+        "op": step.work.op.name,
+        "kernel": step.work.op.kernel_text(step.work.inputs),
+        "row": step.row,
+        "is_own": step.is_own,
+        "made_of": list(step.made_of),
+        **step.choice.as_json(),
+        "writes": [
+            {
+                "stage": place.stage,
+                "size": list(place.shape),
+                "buffer": place.buffer,
+                "channel": place.start,
+                "of": place.whole or None,
+                "offset": place.offset,
+                "freed_after": place.last,
+            }
+            for place in step.places
+        ],
+        "macs": step.work.operations // 2,
+        "bytes": step.work.bytes,
+        "weight_bytes": step.work.weight_bytes,
+        "floor_ms": step.floor * 1e3,
+        "median_ms": step.time.median * 1e3,
+        "spread_ms": [step.time.low * 1e3, step.time.high * 1e3],
+    }

@@ -1,0 +1,172 @@
+"""What tracing finds of a row: its stages, rewrites, refusals and steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from netspec.bench.layers import Profile
+from netspec.bench.timing import Timing
+from netspec.ir.shapes import Shape
+from netspec.ir.source import Span
+from netspec.lowering.choices import Choice
+from netspec.lowering.implementation import Work
+from netspec.net import Net
+
+
+@dataclass(frozen=True)
+class StageTrace:
+    """A stage of the row as the spec means it; counts are for one image.
+
+    ``steps`` are those that it went into, ``elsewhere`` the other rows that they are counted to.
+    Where there are none, ``becomes`` says what it is instead: ``view`` of what it reads, ``in
+    place`` for a concatenation whose parts are written where they belong, or ``dropped``.
+    """
+
+    name: str
+    op: str
+    kernel: str | None
+    output: Shape
+    parameters: int
+    macs: int
+    steps: tuple[int, ...]
+    elsewhere: tuple[str, ...]
+    becomes: str
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """What a pass did: ``made`` has stages, and what became of them; nothing if they went."""
+
+    rule: str
+    summary: str
+    made: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The stages that a pass left as they were, and why."""
+
+    rule: str
+    summary: str
+    reason: str
+    stages: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value lies: from channel ``start`` of a buffer on, a slice of ``whole`` if it is one.
+
+    ``offset`` is the buffer's in the arena of the plan, in elements for one image; ``last`` is the
+    last step that reads the buffer, None if it is kept as an output.
+    """
+
+    stage: str
+    shape: Shape
+    buffer: int
+    start: int
+    whole: str
+    offset: int
+    last: int | None
+
+
+@dataclass(frozen=True)
+class StepTrace:
+    """A step of the plan: ``number`` is its place there, ``row`` the row that it is counted to.
+
+    ``made_of`` are the stages of the spec that went into it; ``floor`` is in seconds.
+    """
+
+    number: int
+    stage: str
+    row: str
+    is_own: bool
+    made_of: tuple[str, ...]
+    work: Work
+    choice: Choice
+    places: tuple[Place, ...]
+    floor: float
+    time: Timing
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A row's way.  Its text is what ``netspec trace`` prints.
+
+    Attributes:
+        net: the net.
+        label: the row or stage, as it was asked for.
+        span: where it stands.
+        row: the row of the table that it belongs to.
+        stages: what the spec means by it.
+        rewrites: those that touched a stage of it, in the order of passes.
+        refusals: those that were refused, in the same order.
+        steps: the steps of the plan that compute it.  A step is counted to the row of the last
+            stage that it computes, so that rows add up to the net; others are not ``is_own``.
+        count: how many steps the plan has.
+        backend, dtype, batch, rounds: what was measured, and how often.
+        profile: all steps of the plan, and the machine's rates from the same rounds; None if the
+            row has no step to measure.
+    """
+
+    net: Net
+    label: str
+    span: Span
+    row: str
+    stages: tuple[StageTrace, ...]
+    rewrites: tuple[Rewrite, ...]
+    refusals: tuple[Refusal, ...]
+    steps: tuple[StepTrace, ...]
+    count: int
+    backend: str
+    dtype: torch.dtype
+    batch: int
+    rounds: int
+    profile: Profile | None
+
+    @property
+    def own(self) -> list[StepTrace]:
+        """The steps that are counted to the row."""
+        return [step for step in self.steps if step.is_own]
+
+    @property
+    def text(self) -> str:
+        """The row or operator as the spec writes it: its line, and those up to the last bracket."""
+        source, depth, shown = self.span.source, 0, []
+        for line in source.text[source.line_start(self.span.line) :].splitlines():
+            shown.append(line)
+            code = re.sub(r'"[^"]*"', "", line).partition("#")[0]
+            depth += len(re.findall(r"[{(]", code)) - len(re.findall(r"[})]", code))
+            if depth <= 0:
+                break
+        return "\n".join(shown)
+
+    def __str__(self) -> str:
+        from netspec.tracing.text import lines
+
+        return "\n".join(lines(self, lambda text, role: text))
+
+
+class Sums(NamedTuple):
+    """What steps add up to; times in seconds."""
+
+    macs: int
+    bytes: int
+    weight_bytes: int
+    floor: float
+    seconds: float
+
+
+def summed(steps: Sequence[StepTrace]) -> Sums:
+    """The sum of steps."""
+    return Sums(
+        sum(step.work.operations for step in steps) // 2,
+        sum(step.work.bytes for step in steps),
+        sum(step.work.weight_bytes for step in steps),
+        sum(step.floor for step in steps),
+        sum(step.time.median for step in steps),
+    )

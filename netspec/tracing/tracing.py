@@ -1,0 +1,189 @@
+"""Tracing: one row's way from the spec through the passes to the steps that run, with times.
+
+found = netspec.trace("googlenet", "4a")
+print(found)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from netspec.bench.layers import Profile, least, profiled
+from netspec.compiler import compile, random_images
+from netspec.errors import DataError
+from netspec.ir.graph import Entry, Graph
+from netspec.ir.source import Span
+from netspec.lowering.lowered import Lowered
+from netspec.lowering.passes import PIPELINE
+from netspec.lowering.passes.contract import contract
+from netspec.lowering.plan import Plan, is_view
+from netspec.net import Net, load
+from netspec.tracing.lineage import Way
+from netspec.tracing.trace import Place, Refusal, Rewrite, StageTrace, StepTrace, Trace
+
+ROUNDS = 9
+
+
+def trace(
+    net: Net | str | Path,
+    row: str,
+    *,
+    dtype: torch.dtype = torch.float32,
+    batch: int = 1,
+    measured: bool = False,
+    rounds: int = ROUNDS,
+    advance: Callable[[], None] = lambda: None,
+) -> Trace:
+    """Follow a row through the compiler, and time the steps that it became.
+
+    Args:
+        net: a checked net, or a spec to load.
+        row: a row's label, also of a row inside a block, or a stage's name.
+        dtype: of parameters, images and outputs.
+        batch: how many images at once.
+        measured: choose implementations by their times, as :func:`netspec.compile` does.
+        rounds: how often the net is run.
+        advance: is called before each round, ``rounds + 1`` times at most.
+
+    Raises:
+        SpecError: the spec has mistakes.
+        DataError: there is no such row or stage, or it computes nothing.
+    """
+    held = net if isinstance(net, Net) else load(net)
+    graph = held.graph
+    names, span = _asked(held, row)
+    of = _row_of(graph, next(iter(names)))
+    counted = names if row in graph.rows else dict.fromkeys(graph.rows[of].stages)
+    model = compile(held, dtype=dtype, batch=batch, measured=measured)
+    lowered = model.lowered
+    way = Way(graph, lowered.graph)
+    steps = [i for i, s in enumerate(lowered.plan.steps) if way.parts_of(s.stage) & names.keys()]
+    rewrites, refusals = _told(way.entries(names))
+    profile = None
+    if steps:
+        images = [image.to(dtype) for image in random_images(held, batch=batch)]
+        profile = profiled(model, images, rounds, advance)
+    return Trace(
+        net=held,
+        label=row,
+        span=span,
+        row=of,
+        stages=tuple(_stage(graph, lowered, way, name) for name in names),
+        rewrites=rewrites,
+        refusals=refusals,
+        steps=tuple(_step(graph, lowered, way, counted, i, profile) for i in steps if profile),
+        count=len(lowered.plan.steps),
+        backend=lowered.backend.name,
+        dtype=dtype,
+        batch=batch,
+        rounds=rounds,
+        profile=profile,
+    )
+
+
+def _asked(net: Net, label: str) -> tuple[dict[str, None], Span]:
+    """The stages of a row, or a stage, in order; and where it stands."""
+    graph = net.graph
+    if label in graph.rows:
+        row = graph.rows[label]
+        if not row.stages:
+            raise DataError(f"{net.name}: row {label} computes nothing: it hands on {row.output}")
+        return dict.fromkeys(row.stages), row.span
+    try:
+        name = graph.find(label)
+    except KeyError as error:
+        message = str(error.args[0])
+        rows = ", ".join(row.label for row in graph.rows.values() if not row.is_inner)
+        guess = "" if "did you mean" in message else f"; its rows are {rows}"
+        raise DataError(f"{net.name}: {message}{guess}") from None
+    if name in graph.inputs:
+        raise DataError(f"{net.name}: {name} is an input, which nothing computes: name a row")
+    return {name: None}, graph.stage(name).span
+
+
+def _row_of(graph: Graph, stage: str) -> str:
+    """The row of the table that a stage of the spec belongs to."""
+    return next(r.label for r in graph.rows.values() if stage in r.stages and not r.is_inner)
+
+
+def _stage(graph: Graph, lowered: Lowered, way: Way, name: str) -> StageTrace:
+    op, inputs, totals = graph.stage(name).op, graph.shapes_into(name), graph.totals([name])
+    parts = {i: way.parts_of(step.stage) for i, step in enumerate(lowered.plan.steps)}
+    steps = tuple(i for i, found in parts.items() if name in found)
+    rows = {_row_of(graph, way.in_order(parts[i])[-1]): None for i in steps}
+    rows.pop(_row_of(graph, name), None)
+    becomes = ""
+    if not steps:
+        is_there = name in lowered.graph
+        is_computed = is_there and not is_view(lowered.graph, name)
+        becomes = "in place" if is_computed else "view" if is_there else "dropped"
+    return StageTrace(
+        name,
+        op.name,
+        op.kernel_text(inputs),
+        graph.stage(name).known_shape,
+        totals.parameters,
+        totals.macs,
+        steps,
+        tuple(rows),
+        becomes,
+    )
+
+
+def _told(entries: Iterable[Entry]) -> tuple[tuple[Rewrite, ...], tuple[Refusal, ...]]:
+    """Entries of one rule, and one reason, together."""
+    contracts = {one.RULE: contract(one) for one in PIPELINE}
+    made: dict[str, dict[tuple[str, ...], list[str]]] = {}
+    refused: dict[tuple[str, int], list[tuple[str, ...]]] = {}
+    for entry in entries:
+        if entry.refusal:
+            refused.setdefault((entry.rule, entry.refusal), []).append(entry.stages)
+        else:
+            results = made.setdefault(entry.rule, {}).setdefault(entry.stages, [])
+            results += [entry.result] if entry.result else []
+    rewrites = (
+        Rewrite(
+            rule,
+            contracts[rule].summary,
+            tuple((stages, tuple(results)) for stages, results in found.items()),
+        )
+        for rule, found in made.items()
+    )
+    refusals = (
+        Refusal(rule, contracts[rule].summary, contracts[rule].refusals[number], tuple(found))
+        for (rule, number), found in refused.items()
+    )
+    return tuple(rewrites), tuple(refusals)
+
+
+def _step(
+    graph: Graph, lowered: Lowered, way: Way, counted: Iterable[str], number: int, profile: Profile
+) -> StepTrace:
+    step = lowered.plan.steps[number]
+    parts = way.in_order(way.parts_of(step.stage))
+    work = lowered.works[step.stage]
+    return StepTrace(
+        number,
+        step.stage,
+        row=_row_of(graph, parts[-1]),
+        is_own=parts[-1] in counted,
+        made_of=parts,
+        work=work,
+        choice=lowered.choices[step.stage],
+        places=tuple(place_of(lowered.plan, slot) for slot in step.writes),
+        floor=least(work, profile.rates),
+        time=profile.steps[number],
+    )
+
+
+def place_of(plan: Plan, number: int) -> Place:
+    """Where a slot of a plan lies."""
+    slot = plan.slots[number]
+    buffer = plan.buffers[slot.buffer]
+    whole = next(s.stage for s in plan.slots if s.buffer == slot.buffer and s.shape == buffer.shape)
+    last = None if buffer.last == len(plan.steps) else buffer.last
+    inside = "" if whole == slot.stage else whole
+    return Place(slot.stage, slot.shape, slot.buffer, slot.start, inside, buffer.offset, last)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netspec.ir.ops.abs import Abs
+from netspec.ir.shapes import Shape
+from tests.ir.ops.helpers import assert_elementwise, assert_gradients, images
+
+OP = Abs()
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
+def test_abs_is_its_formula(numbers: list[float]) -> None:
+    x = torch.tensor([numbers], dtype=torch.float64)
+    assert_elementwise(OP, lambda v: -v if v < 0 else v, x)
+
+
+@pytest.mark.parametrize("size", [(1, 1, 1), (3, 2, 4), (7,)])
+def test_abs_is_its_formula_on_maps_and_vectors(size: tuple[int, ...]) -> None:
+    assert_elementwise(OP, lambda v: -v if v < 0 else v, images(size))
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    assert_gradients(OP, images((3, 2, 2)))
+
+
+def test_abs_holds_and_counts_nothing() -> None:
+    inputs = [Shape((3, 2, 4))]
+    assert OP.parameters(inputs) == {}
+    assert 0 in OP.macs(inputs)
+    assert OP.neurons(inputs) == 0

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import netspec.ir.ops
+from netspec.ir.operator import Operator
+from netspec.ir.ops import OPERATORS
+from netspec.ir.parameters import RESERVED
+from netspec.ir.shapes import Kernel, Shape
+from netspec.ir.values import Codes
+from tests.ir.ops.helpers import images, random_buffers, random_parameters
+
+MAP = Shape((4, 5, 6))
+REQUIRED = {
+    "kernel": Kernel(3, 1), "count": 4, "rate": 0.5, "n": 3, "eps": 1e-3, "by": "mean",
+    "sigma": 1.5, "codes": Codes("digits", 4, 30, ((1,) * 120, (-1,) * 120)),
+}  # fmt: skip
+ROOMS = [room.name for room in pkgutil.iter_modules(netspec.ir.ops.__path__)]
+
+every_operator = pytest.mark.parametrize("kind", OPERATORS.values(), ids=OPERATORS)
+
+
+def sample(kind: type[Operator]) -> Operator:
+    return kind(**{a.name: REQUIRED[a.name] for a in kind.attributes() if a.is_required})
+
+
+def operands(kind: type[Operator]) -> list[Shape]:
+    return [MAP] * (2 if kind.takes == "many" else 1)
+
+
+def test_the_rooms_are_those_of_the_language() -> None:
+    assert set(OPERATORS) == {
+        *("conv", "local", "fc", "maxpool", "avgpool", "gap", "subsample", "lrn", "lcn", "bn"),
+        "rbf",
+        *("relu", "tanh", "sigmoid", "abs", "dropout", "softmax"),
+        *("concat", "add", "flatten", "identity"),
+    }
+
+
+def test_every_room_holds_the_operator_it_is_named_after() -> None:
+    assert {name: kind.__module__ for name, kind in OPERATORS.items()} == {
+        room: f"netspec.ir.ops.{room}" for room in ROOMS
+    }
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_has_a_test_file(room: str) -> None:
+    assert Path(__file__).with_name(f"test_{room}.py").is_file()
+
+
+@every_operator
+def test_the_first_line_of_the_docstring_is_a_sentence(kind: type[Operator]) -> None:
+    first, *_ = inspect.cleandoc(kind.__doc__ or "").split("\n")
+    assert first.endswith(".")
+
+
+@every_operator
+def test_every_attribute_has_a_help_text(kind: type[Operator]) -> None:
+    assert [a.name for a in kind.attributes() if not a.help.strip()] == []
+
+
+@every_operator
+def test_positional_attributes_come_first(kind: type[Operator]) -> None:
+    places = [a.is_positional for a in kind.attributes()]
+    assert places == sorted(places, reverse=True)
+
+
+@every_operator
+def test_trained_operators_are_those_with_parameters(kind: type[Operator]) -> None:
+    assert kind.is_trained == bool(sample(kind).parameters(operands(kind)))
+
+
+@every_operator
+def test_the_shape_rule_says_what_the_reference_makes(kind: type[Operator]) -> None:
+    op, inputs = sample(kind), operands(kind)
+    held = random_parameters(op, inputs) | random_buffers(op, inputs)
+    x = [images(shape, batch=3) for shape in inputs]
+    for reference in (op.reference, op.training_reference):
+        assert tuple(reference(inputs, *x, **held).shape) == (3, *op.shape(inputs).torch)
+
+
+@every_operator
+def test_no_label_can_take_the_place_of_a_parameter(kind: type[Operator]) -> None:
+    op, inputs = sample(kind), operands(kind)
+    assert {*op.parameters(inputs), *op.buffers(inputs)} <= RESERVED
+
+
+def test_importing_the_rooms_does_not_import_torch() -> None:
+    program = "import sys, netspec.ir.ops; print('torch' in sys.modules)"
+    printed = subprocess.check_output([sys.executable, "-c", program], text=True)
+    assert printed.strip() == "False"

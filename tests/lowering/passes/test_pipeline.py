@@ -1,0 +1,165 @@
+"""All passes over random nets and the bundled specs: what was computed still is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+
+import netspec
+from netspec.ir.graph import Graph
+from netspec.lowering.passes import PIPELINE, TRAINING, Pass, optimise
+from netspec.runtime.reference import Model
+from tests.lowering.passes.helpers import (
+    ROUNDING,
+    activations,
+    assert_parameters_are_the_nets,
+    assert_values_kept,
+    furnished,
+    images,
+    run,
+)
+from tests.lowering.passes.strategy import specs
+
+Tensors = dict[str, torch.Tensor]
+
+CHOICES = [*((one,) for one in PIPELINE), *(PIPELINE[:end] for end in range(2, len(PIPELINE) + 1))]
+"""Each pass alone, and the beginnings of the pipeline up to the whole of it."""
+
+
+@settings(max_examples=25)
+@given(specs())
+def test_passes_keep_what_is_computed_at_inference(text: str) -> None:
+    net = netspec.loads(text)
+    model, given = furnished(net), images(net)
+    wanted = activations(model, net.graph, given)
+    for passes in (*CHOICES, TRAINING):
+        made, rewrites = optimise(net.graph, passes)
+        if not rewrites[passes[-1].RULE] and passes is not TRAINING:
+            continue  # the same graph as one pass before
+        assert_values_kept(model, made, given, wanted)
+        assert_parameters_are_the_nets(net.graph, made)
+
+
+@settings(max_examples=40)
+@given(specs())
+def test_a_second_run_finds_nothing_to_do(text: str) -> None:
+    graph = netspec.loads(text).graph
+    for passes in (*CHOICES, TRAINING):
+        made = optimise(graph, passes).graph
+        assert set(optimise(made, passes).rewrites.values()) == {0}, [p.RULE for p in passes]
+
+
+@settings(max_examples=40)
+@given(specs())
+def test_stages_keep_their_order(text: str) -> None:
+    """So that each dropout gets the random numbers that it gets in the plain net."""
+    graph = netspec.loads(text).graph
+    for passes in (*CHOICES, TRAINING):
+        made = optimise(graph, passes).graph
+        kept = [stage.name for stage in made.stages() if stage.name in graph]
+        assert kept == [stage.name for stage in graph.stages() if stage.name in made]
+
+
+@settings(max_examples=30)
+@given(specs(training=True))
+def test_passes_keep_gradients_while_training(text: str) -> None:
+    """Outputs, heads, statistics, and the gradients of all parameters and inputs.
+
+    Dropout has a rate of zero here; that masks are the same is what the order of stages says.
+    """
+    net = netspec.loads(text)
+    model, given = furnished(net), images(net)
+    wanted = _trained(model, net.graph, given)
+    for passes in (*((one,) for one in TRAINING), TRAINING):
+        found = _trained(model, optimise(net.graph, passes).graph, given)
+        for plain, made in zip(wanted, found, strict=True):
+            assert made.keys() == plain.keys()
+            largest = max((float(x.abs().max()) for x in plain.values()), default=0.0)
+            for name, value in plain.items():
+                error = float((made[name] - value).abs().max())
+                assert error <= ROUNDING * max(1.0, largest), name
+
+
+def _trained(
+    model: Model, graph: Graph, given: Sequence[torch.Tensor]
+) -> tuple[Tensors, Tensors, Tensors]:
+    """Outputs with heads, gradients and statistics, of a run that leaves the model as it was."""
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    leaves = dict(model.named_parameters())
+    leaves |= {n: x.clone().requires_grad_() for n, x in zip(graph.inputs, given, strict=True)}
+    results = run(model, graph, [leaves[name] for name in graph.inputs], training=True)
+    generator = torch.Generator().manual_seed(2)
+    loss = sum(
+        (y * torch.randn(y.shape, generator=generator, dtype=torch.float64)).sum() for y in results
+    )
+    assert isinstance(loss, torch.Tensor)
+    found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    gradients = {name: g for name, g in zip(leaves, found, strict=True) if g is not None}
+    outputs = {str(place): y.detach() for place, y in enumerate(results)}
+    statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    for name, buffer in model.named_buffers():
+        buffer.copy_(before[name])
+    return outputs, gradients, statistics
+
+
+# --------------------------------------------------------------------------------- bundled specs
+
+SIZES = {"H": 28, "W": 28, "C1": 192, "C2": 64}
+
+
+@pytest.mark.parametrize("name", netspec.bundled())
+def test_every_bundled_spec_goes_through(name: str) -> None:
+    """Verified after each pass; the second run finds nothing to do."""
+    is_symbolic = name in ("inception_module", "inception_naive")
+    graph = netspec.load(name, **(SIZES if is_symbolic else {})).graph
+    for passes in (PIPELINE, TRAINING):
+        made = optimise(graph, passes).graph
+        assert_parameters_are_the_nets(graph, made)
+        assert set(optimise(made, passes).rewrites.values()) == {0}
+
+
+def _rewrites(name: str, passes: Sequence[Pass]) -> dict[str, int]:
+    made = optimise(netspec.load(name).graph, passes)
+    return {rule: count for rule, count in made.rewrites.items() if count}
+
+
+def test_what_passes_make_of_alexnet() -> None:
+    """Two dropouts, which scale at test time; ReLU behind C1 to C5, F6 and F7; S1 and S2 pool what
+    was normalised.
+    """
+    assert _rewrites("alexnet", PIPELINE) == {
+        "fold_dropout": 2, "fuse_relu": 7, "fuse_lrn_maxpool": 2
+    }  # fmt: skip
+    assert _rewrites("alexnet", TRAINING) == {"fuse_relu": 7}
+
+
+def test_what_passes_make_of_googlenet() -> None:
+    """Two heads of 8 stages and a dropout; 3 + 9 * 6 convolutions, each with its ReLU; three 1x1
+    convolutions of each of nine modules in one; pool2 takes what was normalised.
+
+    In training each head has two more ReLU, behind a convolution and a fully connected layer.
+    """
+    assert _rewrites("googlenet", PIPELINE) == {
+        "drop_training": 17, "fuse_relu": 57, "fuse_lrn_maxpool": 1, "merge_siblings": 18
+    }  # fmt: skip
+    assert _rewrites("googlenet", TRAINING) == {"fuse_relu": 61, "merge_siblings": 18}
+
+
+def test_what_passes_make_of_inception_v3() -> None:
+    """A head of 10 stages and a dropout; 94 convolutions, each with its normalisation and ReLU; a
+    pool in each of 3 + 4 + 2 modules goes behind its convolution; two siblings of three in each of
+    the nine go into the first, and one of two in 7a; four `split` stand in another concatenation.
+
+    In training ReLU stands behind normalisations: only pool1 and pool2 get past theirs, and take
+    it in.
+    """
+    assert _rewrites("inception_v3", PIPELINE) == {
+        "drop_training": 11, "fold_batchnorm": 94, "commute_avgpool": 9, "fuse_relu": 94,
+        "merge_siblings": 19, "flatten_concat": 4,
+    }  # fmt: skip
+    assert _rewrites("inception_v3", TRAINING) == {
+        "commute_maxpool": 2, "fuse_relu": 2, "merge_siblings": 19, "flatten_concat": 4
+    }  # fmt: skip

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+import torch
+
+from netspec.errors import DataError
+from netspec.ir.ops.relu import Relu
+from netspec.ir.ops.tanh import Tanh
+from netspec.ir.shapes import Shape
+from netspec.lowering.choices import Choice, choose
+from netspec.lowering.implementation import Implementation, Work
+
+
+class Fast(Implementation):
+    name = "fast"
+
+
+class Slow(Implementation):
+    name = "slow"
+
+
+RELU, TANH = (Work(op, (Shape((4, 4, 2)),), torch.float32, 1) for op in (Relu(), Tanh()))
+WORKS = {"a": RELU, "b": TANH}
+
+
+def ways(work: Work) -> Sequence[Implementation]:
+    return [Slow(), Fast()] if work is RELU else [Slow()]
+
+
+def measure(work: Work, found: Sequence[Implementation]) -> Mapping[str, float]:
+    assert work is RELU, "what has one implementation needs no measuring"
+    return {way.name: 0.0 if way.name == "fast" else 0.002 for way in found}
+
+
+def test_the_preferred_one_is_taken_without_measuring() -> None:
+    chosen = choose(WORKS, ways)
+    assert chosen == {
+        "a": Choice("slow", {"slow": None, "fast": None}),
+        "b": Choice("slow", {"slow": None}),
+    }
+    assert [choice.origin for choice in chosen.values()] == ["preferred", "preferred"]
+
+
+def test_the_fastest_is_taken_with_measuring() -> None:
+    chosen = choose(WORKS, ways, measure=measure)
+    assert chosen["a"] == Choice("fast", {"slow": 0.002, "fast": 0.0}, "measured")
+    assert chosen["b"] == Choice("slow", {"slow": None})
+
+
+def test_what_is_given_is_not_measured() -> None:
+    chosen = choose(WORKS, ways, measure=measure, given={"a": "slow"})
+    assert chosen["a"] == Choice("slow", {"slow": None, "fast": None}, "given")
+
+
+def test_choices_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(DataError, match="name a stage 'c' that the compiled net has not"):
+        choose(WORKS, ways, given={"c": "slow"})
+    with pytest.raises(DataError, match=r"b cannot be computed by 'fast'; there is slow$"):
+        choose(WORKS, ways, given={"b": "fast"})
+
+
+def test_a_choice_as_data_is_in_milliseconds() -> None:
+    choice = Choice("fast", {"slow": None, "fast": 0.00125}, "measured")
+    assert choice.as_json() == {
+        "implementation": "fast",
+        "origin": "measured",
+        "candidates_ms": {"slow": None, "fast": 1.25},
+    }
