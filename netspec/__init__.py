@@ -19,8 +19,11 @@ if not (Path(__file__).parent / "grammars").is_dir():
         "run: git config core.symlinks true && git checkout -- netspec"
     )
 
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from netspec.moved import Finder
 
 if TYPE_CHECKING:
     from netspec.artifact.loading import load_artifact
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from netspec.runtime.weights import load_weights, save_weights
     from netspec.tracing.tracing import trace
     from netspec.training.images import load_image
+
+sys.meta_path.insert(0, Finder())
 
 try:
     __version__ = version("netspec-compiler")

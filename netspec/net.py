@@ -9,10 +9,10 @@ from time import perf_counter
 from typing import Any
 
 from netspec.checking.claims import check, not_applying
+from netspec.checking.columns import check_columns
 from netspec.checking.sizes import infer
 from netspec.checking.tables import Document, examine
 from netspec.collecting import without_collecting
-from netspec.ir.columns import check_columns
 from netspec.ir.graph import Graph, Totals
 from netspec.ir.recipe import Recipe
 from netspec.ir.source import Source
@@ -23,6 +23,7 @@ from netspec.language.elaborate import elaborate
 from netspec.language.files import Files, Found
 from netspec.language.read import accept, read
 from netspec.language.variant import derive
+from netspec.printing import printer
 
 
 class Net:
@@ -103,14 +104,10 @@ class Net:
         return _reread, (self.source.name, self.source.text, self.settings, files)
 
     def __repr__(self) -> str:
-        from netspec.views.table import as_text
-
-        return as_text(self)
+        return str(printer("Net").as_text(self))
 
     def _repr_html_(self) -> str:
-        from netspec.views.table import as_html
-
-        return as_html(self)
+        return str(printer("Net").as_html(self))
 
 
 def _reread(

@@ -7,61 +7,22 @@ case into a call that runs the net once and returns its outputs.
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module, metadata
+from importlib import import_module
 from itertools import cycle
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
 import netspec
 from netspec.bench.case import Case
+from netspec.bench.engine import Engine
 from netspec.bench.plain import plain
+from netspec.bench.runtimes import OnnxRuntime, OpenVino
 from netspec.bench.timing import Call
 from netspec.errors import DataError
 from netspec.runtime.compiled import Compiled
-
-
-class Engine(ABC):
-    """What runs a net."""
-
-    name: ClassVar[str]
-    packages: ClassVar[tuple[str, ...]] = ("torch",)
-    """What it needs, as both pip and Python call it; the first one's version is the engine's."""
-    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
-    """Where it runs, as ``netspec.bench.DEVICES`` calls it."""
-
-    @property
-    def version(self) -> str | None:
-        """None when it is not installed."""
-        try:
-            return metadata.version(self.packages[0])
-        except metadata.PackageNotFoundError:
-            return None
-
-    def prepare(self, case: Case) -> None:
-        """Import what the engine needs; DataError names what is missing."""
-        if case.device not in self.devices:
-            raise DataError(f"runs on {' and '.join(self.devices)}, not on {case.device}")
-        missing = [package for package in self.packages if not _imports(package)]
-        if missing:
-            raise DataError(f"not installed: pip install {' '.join(missing)}")
-
-    @abstractmethod
-    def compile(self, case: Case) -> Call:
-        """Weights and all, up to a call that runs the images of the case."""
-
-
-def _imports(package: str) -> bool:
-    try:
-        import_module(package)
-    except ModuleNotFoundError as error:
-        if error.name != package:  # it is there, and lacks something itself
-            raise
-        return False
-    return True
 
 
 def inferring(module: Callable[..., Any], case: Case) -> Call:
@@ -165,7 +126,5 @@ def _cache_in(case: Case) -> Iterator[None]:
 
 def engines() -> dict[str, Engine]:
     """All engines by name, netspec first."""
-    from netspec.bench.runtimes import OnnxRuntime, OpenVino
-
     every = (Netspec(), Eager(), EagerChannelsLast(), Inductor(), OnnxRuntime(), OpenVino())
     return {engine.name: engine for engine in every}

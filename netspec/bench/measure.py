@@ -16,7 +16,8 @@ import torch
 from netspec.bench import memory
 from netspec.bench.agreement import Exact, deviation, exact
 from netspec.bench.case import Case
-from netspec.bench.engines import Engine, engines
+from netspec.bench.engine import Engine
+from netspec.bench.engines import engines
 from netspec.bench.machine import HOST, Others, Rates, alike, calls, floor, machine
 from netspec.bench.timing import Call, Pass, Timer, Timing, interleaved, timer_of
 from netspec.errors import DataError

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from netspec.bench.case import Case
-from netspec.bench.engines import Engine
+from netspec.bench.engine import Engine
 from netspec.bench.timing import Call
 
 

@@ -22,13 +22,14 @@ from netspec.checking.notation import (
 )
 from netspec.ir import values
 from netspec.ir.graph import Graph, Row, Stage
+from netspec.ir.guess import did_you_mean
 from netspec.ir.ops import OPERATORS
 from netspec.ir.shapes import Shape
 from netspec.ir.source import Span
 from netspec.ir.symbols import is_symbolic, same, show
 from netspec.ir.values import BlockName, Word
 from netspec.language import syntax
-from netspec.language.diagnostics import Diagnostic, Note, Problems, did_you_mean
+from netspec.language.diagnostics import Diagnostic, Note, Problems
 from netspec.language.expressions import condition, evaluate, number
 from netspec.language.scope import Reported, Scope
 

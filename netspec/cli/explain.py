@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from netspec.language.diagnostics import did_you_mean
+from netspec.ir.guess import did_you_mean
 from netspec.language.handbook import codes, explanation
 
 

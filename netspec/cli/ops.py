@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from netspec.cli.common import json_option, print_json
+from netspec.ir.guess import did_you_mean
 from netspec.ir.ops import OPERATORS
-from netspec.language.diagnostics import did_you_mean
 from netspec.views.operators import as_data, as_markdown, as_text
 
 

@@ -27,7 +27,6 @@ from netspec.ir.ops.sigmoid import Sigmoid
 from netspec.ir.ops.subsample import Subsample
 from netspec.ir.ops.tanh import Tanh
 from netspec.ir.symbols import divides
-from netspec.language.diagnostics import Note, Problems
 
 BY_CHANNEL = (
     Abs, Add, AvgPool, BatchNorm, Dropout, Flatten, GlobalAveragePool, Identity, MaxPool, Relu,
@@ -86,25 +85,3 @@ def exchanging(graph: Graph) -> list[str]:
         or (not part.reads and any(found[x].makes for x in graph.operands(name)))
     ]
     return list(dict.fromkeys(rows[name] for name in reading))
-
-
-def check_columns(graph: Graph, problems: Problems) -> None:
-    """Report layers that cannot be spread evenly over the columns."""
-    if graph.columns is None:
-        return
-    number = graph.columns.number
-    said = Note(f"{number} columns on line {graph.columns.span.line}", graph.columns.span)
-    for stage in graph.stages():
-        op = stage.op
-        if not isinstance(op, Conv | LocalResponseNorm):
-            continue
-        place = stage.spans.get("groups", stage.span)
-        if op.groups != 1 and divides(number, op.groups) is False:
-            message = f"{op.groups} groups do not spread over {number} columns"
-            help = f"use groups={number}, or 1 for a layer that sees every column"
-            problems.add("NS210", message, place, help=help, notes=[said])
-        elif isinstance(op, Conv) and divides(number, op.count) is False:
-            message = f"{op.count} filters do not spread over {number} columns"
-            help = f"use a multiple of {number}"
-            place = stage.spans.get("count", stage.span)
-            problems.add("NS210", message, place, help=help, notes=[said])

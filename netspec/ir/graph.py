@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import networkx as nx
 
+from netspec.ir.guess import did_you_mean
 from netspec.ir.operator import Operator
 from netspec.ir.shapes import Field, Shape
 from netspec.ir.source import Call, Span
 from netspec.ir.symbols import total
-from netspec.language.diagnostics import did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ PyTorch.  The rooms do not import torch at the top, so that checking a spec neve
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -265,3 +265,12 @@ def pool_padding(windows: tuple[Window, Window]) -> Pair | None:
     if any(w.before != w.after or 2 * w.before > w.kernel for w in windows):
         return None
     return windows[0].before, windows[1].before
+
+
+Meaning = Callable[..., "Tensor"]
+"""Called as an operator's reference is: the shapes of the operands, operands, and parameters."""
+
+
+def own_meaning(op: Operator, training: bool) -> Meaning:
+    """An operator's own reference."""
+    return op.training_reference if training else op.reference

@@ -12,12 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netspec.ir.parameters import attribute
-
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from netspec.ir.graph import Graph
 
 Tensors = Mapping[str, "Tensor"]
 
@@ -242,10 +239,3 @@ class FoldedBias(Recipe):
 
     def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
         return {name: kept[name] for name in self.names}
-
-
-def recipes(graph: Graph, name: str) -> dict[str, Recipe]:
-    """How each tensor that a stage holds is made of those of the spec."""
-    stage, inputs = graph.stage(name), graph.shapes_into(name)
-    held = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
-    return {one: stage.packed.get(one) or Take(attribute(name, one)) for one in held}

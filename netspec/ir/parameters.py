@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from netspec.ir.packing import Recipe, Take
+
 if TYPE_CHECKING:
     from netspec.ir.graph import Graph
     from netspec.ir.operator import Parameter
@@ -72,3 +74,10 @@ def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
             yield attribute(stage.name, name), parameter, True
         for name, buffer in stage.op.buffers(inputs).items():
             yield attribute(stage.name, name), buffer, False
+
+
+def recipes(graph: Graph, name: str) -> dict[str, Recipe]:
+    """How each tensor that a stage holds is made of those of the spec."""
+    stage, inputs = graph.stage(name), graph.shapes_into(name)
+    held = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
+    return {one: stage.packed.get(one) or Take(attribute(name, one)) for one in held}

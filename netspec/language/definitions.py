@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import isfinite
 
+from netspec.ir.guess import did_you_mean
 from netspec.ir.operator import Operator
 from netspec.ir.ops import OPERATORS
 from netspec.ir.shapes import Kernel
@@ -18,7 +19,7 @@ from netspec.ir.symbols import is_symbolic, symbol
 from netspec.ir.values import OFF, ON, Value, Word
 from netspec.language import syntax
 from netspec.language.binding import read
-from netspec.language.diagnostics import Note, did_you_mean
+from netspec.language.diagnostics import Note
 from netspec.language.drawn import Drawn, drawn
 from netspec.language.expressions import value_or_unknown
 from netspec.language.files import Files

@@ -6,12 +6,12 @@ out.  All problems of a file are reported in one run.
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from netspec.ir.guess import did_you_mean
 from netspec.ir.source import Call, Source, Span
 from netspec.language.limits import MAX_PROBLEMS
 
@@ -116,19 +116,6 @@ def call_notes(calls: tuple[Call, ...]) -> list[Note]:
     if len(shown) > 4:
         shown = [*shown[:2], *shown[-2:]]
     return [Note(f"in block `{c.block}`, called on line {c.span.line}", c.span) for c in shown]
-
-
-def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """``did you mean `relu`?`` or an empty string."""
-    if len(word) > 40:
-        return ""
-    pool = sorted({c for c in candidates if len(c) <= 40 and c != word})[:2000]
-    close = difflib.get_close_matches(word, pool, n=1, cutoff=0.6)
-    if not close:
-        by_case = {candidate.lower(): candidate for candidate in pool}
-        close = difflib.get_close_matches(word.lower(), by_case, n=1, cutoff=0.6)
-        close = [by_case[name] for name in close]
-    return f"did you mean `{close[0]}`?" if close else ""
 
 
 def render(diagnostics: Iterable[Diagnostic], style: Style = lambda text, role: text) -> str:

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from netspec.ir.guess import did_you_mean
 from netspec.ir.source import Source, Sources, Span
 from netspec.language import syntax
-from netspec.language.diagnostics import Note, Problems, SpecError, did_you_mean
+from netspec.language.diagnostics import Note, Problems, SpecError
 from netspec.language.limits import MAX_BYTES, MAX_DEPTH
 from netspec.language.parse import parse
 from netspec.language.read import BUNDLED, SUFFIX, bundled, read

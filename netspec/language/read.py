@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from netspec.ir.guess import did_you_mean
 from netspec.ir.source import Source, Span
-from netspec.language.diagnostics import Diagnostic, SpecError, did_you_mean
+from netspec.language.diagnostics import Diagnostic, SpecError
 from netspec.language.limits import MAX_BYTES
 
 SUFFIX = ".net"

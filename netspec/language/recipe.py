@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netspec.ir.graph import Graph, Input
+from netspec.ir.guess import did_you_mean
 from netspec.ir.recipe import (
     BY_KIND,
     BY_ROW,
@@ -21,7 +22,7 @@ from netspec.ir.recipe import (
 from netspec.ir.symbols import any_symbolic
 from netspec.language import syntax
 from netspec.language.binding import bind, usage
-from netspec.language.diagnostics import Diagnostic, Note, did_you_mean
+from netspec.language.diagnostics import Diagnostic, Note
 from netspec.language.scope import Reported, Scope
 
 

@@ -9,11 +9,10 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor
 
 from netspec.ir.graph import Graph
-from netspec.ir.operator import Operator
+from netspec.ir.operator import Meaning, Operator, own_meaning
 from netspec.lowering.implementation import Held, Implementation, Work
 from netspec.lowering.passes import PIPELINE, Pass
 from netspec.lowering.plan import Plan
-from netspec.runtime.reference import Meaning, own_meaning
 
 
 class Part(NamedTuple):

@@ -18,8 +18,8 @@ from netspec.lowering.backend import Executor, Timed
 from netspec.lowering.lowered import Lowered, lowered
 from netspec.lowering.passes import TRAINING, optimise
 from netspec.net import Net
-from netspec.runtime.features import Features, one_or_all
-from netspec.runtime.inputs import check_images, check_out, input_shapes, output_shapes
+from netspec.runtime.features import Features
+from netspec.runtime.inputs import check_images, check_out, input_shapes, one_or_all, output_shapes
 from netspec.runtime.loading import Before, Messages, complex_ones, fitting, keep_as_they_are
 from netspec.runtime.modules import furnish, order_of_names
 from netspec.runtime.packed import Copied, Packed, State

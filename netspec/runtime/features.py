@@ -10,7 +10,7 @@ from torch.nn import Module
 
 from netspec.lowering.backend import Executor
 from netspec.lowering.lowered import lowered
-from netspec.runtime.inputs import check_images
+from netspec.runtime.inputs import check_images, one_or_all
 from netspec.runtime.reference import lower
 from netspec.runtime.transforms import needs_operations, refuse_recording, refuse_vmap
 
@@ -77,8 +77,3 @@ class Features(Module):
     def extra_repr(self) -> str:
         """The activations, and the notes."""
         return "\n".join([", ".join(self._names), *self.notes])
-
-
-def one_or_all(outputs: tuple[Tensor, ...]) -> Any:
-    """A single output by itself, several as a tuple."""
-    return outputs[0] if len(outputs) == 1 else outputs

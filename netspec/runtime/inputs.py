@@ -79,3 +79,8 @@ def check_out(
     require_apart(
         [(f"out= for {name}", place) for (name, _), place in zip(outputs, out, strict=True)]
     )
+
+
+def one_or_all(outputs: tuple[Tensor, ...]) -> Any:
+    """A single output by itself, several as a tuple."""
+    return outputs[0] if len(outputs) == 1 else outputs

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from netspec.ir.packing import recipes
+from netspec.ir.parameters import recipes
 from netspec.lowering.backend import Executor, Part
 from netspec.lowering.lowered import Lowered
 from netspec.runtime.parameters import Seen

@@ -19,9 +19,8 @@ from torch import Tensor, fx
 from torch.nn import Module
 
 from netspec.ir.graph import Graph
-from netspec.ir.operator import Operator
-from netspec.ir.packing import recipes
-from netspec.ir.parameters import RESERVED, parameter_names
+from netspec.ir.operator import Meaning, Operator, own_meaning
+from netspec.ir.parameters import RESERVED, parameter_names, recipes
 from netspec.net import Net
 from netspec.runtime.inputs import check_images, input_shapes
 from netspec.runtime.modules import furnish
@@ -115,15 +114,6 @@ class _Recorder(fx.proxy.GraphAppendingTracer):
         if kind in ("call_function", "call_method"):
             name = self.stage
         return super().create_node(kind, target, args, kwargs, name, type_expr)
-
-
-Meaning = Callable[..., Tensor]
-"""Called as an operator's reference is: the shapes of the operands, operands, and parameters."""
-
-
-def own_meaning(op: Operator, training: bool) -> Meaning:
-    """An operator's own reference."""
-    return op.training_reference if training else op.reference
 
 
 def lower(

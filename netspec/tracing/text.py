@@ -22,6 +22,11 @@ WITHOUT_STEP = {
 }
 
 
+def as_text(trace: Trace) -> str:
+    """Return what ``netspec trace`` prints, without colours."""
+    return "\n".join(lines(trace, lambda text, role: text))
+
+
 def lines(trace: Trace, style: Style) -> Iterator[str]:
     """The row, its rewrites, what was refused, its steps, their times."""
     net, dtype = trace.net, str(trace.dtype).removeprefix("torch.")

@@ -16,6 +16,7 @@ from netspec.ir.source import Span
 from netspec.lowering.choices import Choice
 from netspec.lowering.implementation import Work
 from netspec.net import Net
+from netspec.printing import printer
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,7 @@ class Trace:
         return "\n".join(shown)
 
     def __str__(self) -> str:
-        from netspec.tracing.text import lines
-
-        return "\n".join(lines(self, lambda text, role: text))
+        return str(printer("Trace").as_text(self))
 
 
 class Sums(NamedTuple):

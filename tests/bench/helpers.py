@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from netspec.bench.case import Case
-from netspec.bench.engines import Engine, inferring
+from netspec.bench.engine import Engine
+from netspec.bench.engines import inferring
 from netspec.bench.timing import Call
 
 TINY = "net tiny\ninput image 8x8x3\na: conv 3x3, 4 | relu\nout: fc 5 | softmax\n"

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from netspec.bench import machine, measure, memory
-from netspec.bench.engines import Engine, Netspec
+from netspec.bench.engine import Engine
+from netspec.bench.engines import Netspec
 from netspec.bench.measure import Entry, bench, compared, measured, steps, turn
 from netspec.bench.timing import WallTimer
 from netspec.errors import DataError

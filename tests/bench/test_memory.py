@@ -10,7 +10,7 @@ import torch
 from netspec.bench import engines as module
 from netspec.bench import memory
 from netspec.bench.case import Case
-from netspec.bench.engines import Engine
+from netspec.bench.engine import Engine
 from netspec.bench.timing import Call
 from netspec.errors import DataError
 from tests.bench.helpers import case_of

@@ -13,7 +13,8 @@ from torch import Tensor
 from netspec.ir.graph import Graph
 from netspec.ir.ops.bn import BatchNorm
 from netspec.ir.ops.conv import Conv
-from netspec.ir.packing import Cat, FoldedBias, FoldedWeight, Norm, Recipe, Scaled, Take, recipes
+from netspec.ir.packing import Cat, FoldedBias, FoldedWeight, Norm, Recipe, Scaled, Take
+from netspec.ir.parameters import recipes
 from netspec.ir.shapes import Kernel, Shape
 from tests.helpers import load_rows
 

@@ -2,15 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from netspec.ir.guess import did_you_mean
 from netspec.ir.source import Source, Span
-from netspec.language.diagnostics import (
-    Diagnostic,
-    Note,
-    Problems,
-    SpecError,
-    did_you_mean,
-    render,
-)
+from netspec.language.diagnostics import Diagnostic, Note, Problems, SpecError, render
 from netspec.language.limits import MAX_PROBLEMS
 from tests.helpers import problems
 

@@ -29,7 +29,7 @@ class OneDnnConv(Multiplying):
             weights,
             rows((op.count,), work.dtype) if op.bias else None,
             activations(work.batch, work.output, work.dtype),
-            steps=op.stride,
+            stride=op.stride,
             dilation=op.dilation,
             before=(down.before, right.before),
             after=(down.tail, right.tail),

@@ -55,7 +55,7 @@ class OneDnnPool(Direct):
             activations(work.batch, work.output, work.dtype),
             _algorithm(op),
             kernel=op.kernel,
-            steps=op.stride,
+            stride=op.stride,
             before=(down.before, right.before),
             after=(down.tail, right.tail),
             bias=_bias(work) if isinstance(op, AvgPoolBias) else None,
@@ -100,7 +100,7 @@ class OneDnnGap(OneDnnPool):
             activations(work.batch, work.output, work.dtype),
             Algorithm.POOLING_AVG_EXCLUDE_PADDING,
             kernel=(height, width),
-            steps=(1, 1),
+            stride=(1, 1),
             before=(0, 0),
             after=(0, 0),
         )
@@ -134,12 +134,12 @@ def plain_pool(op: object, inputs: Sequence[Shape]) -> Pool:
     """Max-pooling or average pooling of maps of one size by PyTorch."""
     assert isinstance(op, MaxPool | AvgPool)
     padding = pool_padding(op.windows(inputs))
-    kernel, steps, is_ceil = op.kernel, op.stride, op.round == "ceil"
+    kernel, stride, is_ceil = op.kernel, op.stride, op.round == "ceil"
     if isinstance(op, MaxPool):
         if padding is None:
             return lambda x: MaxPool.reference(op, inputs, x)
-        return lambda x: F.max_pool2d(x, kernel, steps, padding, ceil_mode=is_ceil)
+        return lambda x: F.max_pool2d(x, kernel, stride, padding, ceil_mode=is_ceil)
     if padding is None:
         return lambda x: AvgPool.reference(op, inputs, x)
     counts = op.count_pad is True
-    return lambda x: F.avg_pool2d(x, kernel, steps, padding, is_ceil, counts)
+    return lambda x: F.avg_pool2d(x, kernel, stride, padding, is_ceil, counts)

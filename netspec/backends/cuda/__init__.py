@@ -23,7 +23,7 @@ from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.fused.maxpool_relu import MaxPoolRelu
 from netspec.ir.graph import Graph
-from netspec.ir.operator import Operator
+from netspec.ir.operator import Meaning, Operator
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.concat import Concat
 from netspec.ir.ops.conv import Conv
@@ -39,7 +39,6 @@ from netspec.kernels.layout import is_interpreted
 from netspec.lowering.backend import Backend, Executor, Part
 from netspec.lowering.implementation import Implementation, Work
 from netspec.lowering.plan import Plan
-from netspec.runtime.reference import Meaning
 
 MULTIPLYING: dict[type[Operator], Callable[[Work, Target], Iterable[Way]]] = {
     Conv: conv.ways,

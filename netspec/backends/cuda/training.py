@@ -21,7 +21,7 @@ from netspec.backends.memory import nchw
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.fused.maxpool_relu import MaxPoolRelu
-from netspec.ir.operator import Operator, WindowOperator
+from netspec.ir.operator import Meaning, Operator, WindowOperator
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.fc import FullyConnected
@@ -34,7 +34,6 @@ from netspec.kernels import operators  # noqa: F401 - registers torch.ops.netspe
 from netspec.kernels.fc import as_map
 from netspec.kernels.layout import laid_out
 from netspec.kernels.pool.maxpool import TAPS, max_pool, relu_max_pool
-from netspec.runtime.reference import Meaning
 
 ours: Any = torch.ops.netspec
 

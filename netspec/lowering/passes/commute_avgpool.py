@@ -22,7 +22,7 @@ from netspec.ir.graph import Entry, Graph, Stage
 from netspec.ir.operator import attributes_as
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.conv import Conv
-from netspec.ir.packing import recipes
+from netspec.ir.parameters import recipes
 from netspec.ir.shapes import Shape
 
 RULE = "commute_avgpool"

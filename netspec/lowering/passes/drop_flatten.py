@@ -10,7 +10,7 @@ from __future__ import annotations
 from netspec.ir.graph import Entry, Graph
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.flatten import Flatten
-from netspec.ir.packing import recipes
+from netspec.ir.parameters import recipes
 
 RULE = "drop_flatten"
 

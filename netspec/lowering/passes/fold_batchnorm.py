@@ -18,8 +18,8 @@ from dataclasses import replace
 from netspec.ir.graph import Entry, Graph
 from netspec.ir.ops.bn import BatchNorm
 from netspec.ir.ops.conv import Conv
-from netspec.ir.packing import FoldedBias, FoldedWeight, Norm, recipes
-from netspec.ir.parameters import attribute
+from netspec.ir.packing import FoldedBias, FoldedWeight, Norm
+from netspec.ir.parameters import attribute, recipes
 
 RULE = "fold_batchnorm"
 

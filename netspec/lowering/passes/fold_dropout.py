@@ -18,7 +18,8 @@ from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.dropout import Dropout
 from netspec.ir.ops.fc import FullyConnected
-from netspec.ir.packing import Scaled, recipes
+from netspec.ir.packing import Scaled
+from netspec.ir.parameters import recipes
 
 RULE = "fold_dropout"
 

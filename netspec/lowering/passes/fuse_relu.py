@@ -18,7 +18,7 @@ from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.relu import Relu
-from netspec.ir.packing import recipes
+from netspec.ir.parameters import recipes
 
 RULE = "fuse_relu"
 

@@ -18,7 +18,8 @@ from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.slice import Slice
 from netspec.ir.graph import Entry, Graph, Stage
 from netspec.ir.ops.conv import Conv
-from netspec.ir.packing import Cat, recipes
+from netspec.ir.packing import Cat
+from netspec.ir.parameters import recipes
 
 RULE = "merge_siblings"
 

@@ -26,13 +26,13 @@ from netspec.backends.cpu.scratch import ALIGNMENT, Scratch
 F32 = torch.float32
 
 
-def convolved(steps: tuple[int, int], size: int = 6) -> None:
+def convolved(stride: tuple[int, int], size: int = 6) -> None:
     convolution(
         channels_last((1, 3, 8, 8), F32),
         any_layout((4, 3, 3, 3), F32),
         None,
         channels_last((1, 4, size, size), F32),
-        steps=steps,
+        stride=stride,
         dilation=(1, 1),
         before=(0, 0),
         after=(0, 0),
@@ -54,7 +54,7 @@ def test_what_there_is_only_a_reference_for_is_refused() -> None:
             any_layout((8, 16, 3, 3), F32),
             None,
             channels_last((2, 8, 3, 3), F32),
-            steps=(1, 1),
+            stride=(1, 1),
             dilation=(1, 1),
             before=(0, 0),
             after=(0, 0),

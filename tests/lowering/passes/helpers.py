@@ -12,8 +12,7 @@ import netspec
 from netspec import Net
 from netspec.compiler import as_tuple
 from netspec.ir.graph import Entry, Graph
-from netspec.ir.packing import recipes
-from netspec.ir.parameters import parameter_names
+from netspec.ir.parameters import parameter_names, recipes
 from netspec.lowering.passes import Outcome, optimise
 from netspec.runtime.reference import Model, lower
 from tests.helpers import load_rows

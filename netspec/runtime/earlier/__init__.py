@@ -1,0 +1,1 @@
+"""What pickles of models call that were made before modules moved."""

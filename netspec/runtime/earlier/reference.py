@@ -1,0 +1,12 @@
+"""What a pickle of a reference calls, by the name ``netspec.backends.reference._restore``."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from netspec.net import Net
+from netspec.runtime.reference import Model
+
+
+def _restore(net: Net, tensors: dict[str, Tensor], training: bool) -> Model:
+    return Model(net, tensors).train(training)
