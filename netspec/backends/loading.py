@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from netspec.backends.parameters import unusable
+from netspec.backends.gate import unusable
 from netspec.backends.transforms import outside_transforms
 
 Shapes = Mapping[str, tuple[int, ...]]
