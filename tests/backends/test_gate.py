@@ -110,7 +110,7 @@ WITHOUT_MEMORY: dict[str, Callable[[Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("kind", WITHOUT_MEMORY)
 def test_images_without_memory_are_refused(kind: str, model: Compiled) -> None:
-    with pytest.raises(TypeError, match="image is |two takes plain tensors, not FakeTensor"):
+    with pytest.raises(TypeError, match=r"image is |two takes plain tensors, not FakeTensor"):
         model(WITHOUT_MEMORY[kind](images()))
     assert torch.equal(model(images())[0], model(images())[0])
 
