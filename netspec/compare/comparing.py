@@ -26,6 +26,7 @@ from netspec.data import open_data
 from netspec.errors import DataError
 from netspec.members import number, optional, read, record, text, whole
 from netspec.net import load
+from netspec.reading import reason_of
 from netspec.training.directory import is_run
 from netspec.training.loop import Diverged, resume, train
 from netspec.training.metrics import read_metrics
@@ -117,8 +118,7 @@ def _keep_plan(asked: Asked, directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"cannot make the folder {directory}: {reason}") from None
+        raise DataError(f"cannot make the folder {directory}: {reason_of(error)}") from None
     write_whole(path, canonical(plan))
 
 
