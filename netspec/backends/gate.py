@@ -138,7 +138,7 @@ def require_apart(places: Sequence[tuple[str, Tensor]]) -> None:
 
 
 def _is_apart_in_itself(x: Tensor) -> bool:
-    """Whether each axis steps over all that those of shorter strides reach."""
+    """Return whether each axis steps over all that those of shorter strides reach."""
     reach = 0
     for stride, size in axes_of(x.shape, x.stride()):
         if stride <= reach:
@@ -148,7 +148,7 @@ def _is_apart_in_itself(x: Tensor) -> bool:
 
 
 def _meet(x: Tensor, y: Tensor) -> bool:
-    """Whether two tensors of a type and device have an element in common."""
+    """Return whether two tensors of a type and device have an element in common."""
     starts = x.data_ptr(), y.data_ptr()
     base = min(starts)
     ends = [start + _reach(t) * t.itemsize for start, t in zip(starts, (x, y), strict=True)]
@@ -170,7 +170,7 @@ def _meet(x: Tensor, y: Tensor) -> bool:
 
 
 def _reach(x: Tensor) -> int:
-    """Elements from the first to the last in memory."""
+    """Return the number of elements from the first to the last in memory."""
     return 1 + sum((n - 1) * s for n, s in zip(x.shape, x.stride(), strict=True))
 
 

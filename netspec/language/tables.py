@@ -21,6 +21,7 @@ from lark.grammar import Rule
 from lark.lexer import TerminalDef
 
 from netspec.language.build import Builder
+from netspec.writing import write_whole
 
 GRAMMAR = Path(__file__).parent.parent / "grammars" / "netspec.lark"
 TABLES = GRAMMAR.with_suffix(".json")
@@ -77,7 +78,7 @@ def main() -> None:
     if os.environ.get("PYTHONHASHSEED") != "0":  # Lark numbers states as it meets them in sets
         command = [sys.executable, "-m", "netspec.language.tables"]
         os.execve(sys.executable, command, {**os.environ, "PYTHONHASHSEED": "0"})
-    TABLES.write_text(json.dumps(tables(), separators=(",", ":")) + "\n", encoding="utf-8")
+    write_whole(TABLES, json.dumps(tables(), separators=(",", ":")).encode() + b"\n")
 
 
 if __name__ == "__main__":
