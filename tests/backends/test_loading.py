@@ -333,6 +333,7 @@ def test_an_interrupt_leaves_the_old_state_or_the_new_one(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in finalisers
 @pytest.mark.parametrize("is_held", [False, True])
 @pytest.mark.parametrize(("call", "after"), CALLS)
 def test_an_interrupt_at_any_line_leaves_the_old_state_or_the_new_one(
