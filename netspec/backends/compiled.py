@@ -352,7 +352,9 @@ class Compiled(Module):
             )
         if moved.device.type == "cpu" and moved.is_shared():  # share_memory()
             self._unpack()
-        return super()._apply(fn, recurse) if self.is_unpacked else self
+        if self.is_unpacked:
+            super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
         with self._changing:
