@@ -143,6 +143,35 @@ def test_a_load_replaces_only_what_may_be_replaced(is_held: bool, assign: bool) 
 
 
 @pytest.mark.parametrize("is_held", [False, True])
+def test_tensors_that_are_assigned_count_when_they_change(is_held: bool) -> None:
+    model = fresh(is_held)
+    state = {name: tensor.clone() for name, tensor in OLD.items()}
+    model.load_state_dict(state, assign=True)
+    torch.testing.assert_close(model(X), answer(OLD), **NEAR)
+    for name, tensor in state.items():
+        tensor.copy_(NEW[name])
+    torch.testing.assert_close(model(X), answer(NEW), **NEAR)
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+@pytest.mark.parametrize(
+    "extra", [torch.ones(3), nn.Parameter(torch.ones(3)), nn.Linear(2, 3)], ids=type
+)
+def test_what_a_user_adds_is_saved_and_loaded(extra: Tensor | nn.Module, is_held: bool) -> None:
+    model = fresh(is_held)
+    if isinstance(extra, nn.Module | nn.Parameter):
+        model.extra = extra
+    else:
+        model.register_buffer("extra", extra)
+    twice = {name: 2 * tensor.clone() for name, tensor in model.state_dict().items()}
+    assert len(twice) > len(OLD)
+    model.load_state_dict(twice)
+    found = model.state_dict()
+    assert sorted(found) == sorted(twice)
+    assert all(torch.equal(found[name], tensor) for name, tensor in twice.items())
+
+
+@pytest.mark.parametrize("is_held", [False, True])
 def test_no_memory_changes_nothing(is_held: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(self: Packed) -> None:
         raise MemoryError
