@@ -21,6 +21,8 @@ import time
 from datetime import date
 from pathlib import Path
 
+from netspec.files.writing import write_whole
+
 ROWS = (1_000, 10_000, 20_000)
 ROUNDS = 5
 RESULTS = Path(__file__).parent / "results" / "checking.json"
@@ -81,7 +83,7 @@ def main() -> None:
             "date": date.today().isoformat(),
         }
         result = {"machine": machine, "median_seconds": medians, "ratio_1000_10000": ratio}
-        RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+        write_whole(RESULTS, json.dumps(result, indent=2).encode() + b"\n")
 
 
 if __name__ == "__main__":

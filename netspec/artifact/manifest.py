@@ -39,7 +39,7 @@ MANIFEST, ROOT = "manifest.json", "manifest.sha256"
 SPEC, PLAN, WEIGHTS = "spec.net", "plan.json", "weights.safetensors"
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
-"""Types as PyTorch and as safetensors call them."""
+"""Types that a net can be compiled for, as PyTorch calls them."""
 
 FILE_MEMBER = r"files/(0|[1-9][0-9]{0,4})\.net"
 """What the name of a member with the text of another file of the net matches."""

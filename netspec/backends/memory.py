@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from netspec.lowering.plan import Plan, Slot
-from netspec.runtime.gate import require_memory, require_no_fake_mode
+from netspec.runtime.gate import require_memory
 
 
 class Memory:
@@ -40,10 +40,8 @@ class Memory:
         """Copy images [N, C, H, W] to where the plan reads them, and zeros behind them.
 
         Raises:
-            TypeError: one has no memory, or tensors are fake at present.
-            ValueError: one has less memory than its sizes say.
+            TypeError: one is no dense tensor in memory.
         """
-        require_no_fake_mode()
         for slot, image in zip(self.plan.inputs, images, strict=True):
             require_memory(image, self.plan.slots[slot].stage)
             place = self.slots[slot]

@@ -144,12 +144,23 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def _is_stream(path: Path) -> bool:
-    """Return whether a path leads to a pipe or to a device that takes bytes one by one."""
+    """Return whether a path leads to a pipe, a terminal or ``/dev/null``."""
     try:
-        mode = path.stat().st_mode
+        found = path.stat()
+        if not stat.S_ISCHR(found.st_mode):
+            return stat.S_ISFIFO(found.st_mode)
+        return os.path.samestat(found, os.stat(os.devnull)) or _is_terminal(path)
     except OSError:
         return False
-    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _is_terminal(device: Path) -> bool:
+    flags = sum(getattr(os, flag, 0) for flag in ("O_NOCTTY", "O_NONBLOCK"))
+    descriptor = os.open(device, os.O_WRONLY | flags)
+    try:
+        return os.isatty(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _replaceable(path: Path) -> os.stat_result | None:
@@ -163,7 +174,7 @@ def _replaceable(path: Path) -> os.stat_result | None:
     if stat.S_ISLNK(found.st_mode):
         raise OSError(None, "a link is there: remove it", str(path))
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(None, "what is there is not a plain file: remove it", str(path))
+        raise OSError(None, "what is there is not a plain file: name another", str(path))
     with path.open("r+b"):  # who may not write a file may still put another in its place
         return found
 
@@ -205,7 +216,7 @@ def sweep(folder: Path) -> None:
     except OSError:
         return
     for left in found:
-        with suppress(OSError), (left / LOCK).open("r+b") as lock:
+        with suppress(OSError), _open_lock(left / LOCK) as lock:
             if _locks(lock, wait=False) and os.fstat(lock.fileno()).st_uid == os.geteuid():
                 _remove(left)
         with suppress(OSError):  # of a process that was killed before it held it
@@ -224,6 +235,12 @@ def _made(parent: Path) -> tuple[Path, BinaryIO]:
             lock.close()
 
 
+def _open_lock(path: Path) -> BinaryIO:
+    """Open a lock that is there, and not what a link in its place leads to."""
+    flags = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK"))
+    return open(path, "r+b", buffering=0, opener=lambda name, mode: os.open(name, mode | flags))
+
+
 def _locks(file: BinaryIO, *, wait: bool) -> bool:
     """Lock a file until it is closed; return whether that was done."""
     if sys.platform == "win32":
@@ -240,10 +257,3 @@ def _locks(file: BinaryIO, *, wait: bool) -> bool:
 def _remove(folder: Path) -> None:
     if not (folder / OLD).exists():
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def umask() -> int:
-    """The permissions that new files do not get."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

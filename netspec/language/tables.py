@@ -20,6 +20,7 @@ from lark import Lark
 from lark.grammar import Rule
 from lark.lexer import TerminalDef
 
+from netspec.files.writing import write_whole
 from netspec.language.build import Builder
 
 GRAMMAR = Path(__file__).parent.parent / "grammars" / "netspec.lark"
@@ -77,7 +78,7 @@ def main() -> None:
     if os.environ.get("PYTHONHASHSEED") != "0":  # Lark numbers states as it meets them in sets
         command = [sys.executable, "-m", "netspec.language.tables"]
         os.execve(sys.executable, command, {**os.environ, "PYTHONHASHSEED": "0"})
-    TABLES.write_text(json.dumps(tables(), separators=(",", ":")) + "\n", encoding="utf-8")
+    write_whole(TABLES, json.dumps(tables(), separators=(",", ":")).encode() + b"\n")
 
 
 if __name__ == "__main__":

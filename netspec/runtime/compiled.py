@@ -21,7 +21,7 @@ from netspec.net import Net
 from netspec.runtime.features import Features
 from netspec.runtime.inputs import check_images, check_out, input_shapes, one_or_all, output_shapes
 from netspec.runtime.loading import Before, Messages, complex_ones, fitting, keep_as_they_are
-from netspec.runtime.modules import furnish, order_of_names
+from netspec.runtime.modules import furnish, is_furnished, order_of_names
 from netspec.runtime.packed import Copied, Packed, State
 from netspec.runtime.parameters import Parameters, Seen
 from netspec.runtime.reference import Model, lower
@@ -49,12 +49,12 @@ class Compiled(Module):
     the memory for the four sizes of batch that ran last is kept.
 
     Parameters that are changed in place or replaced, in whatever way, and those that an optimiser
-    stepped, count from the next call on.  PyTorch keeps no record of a change of values through
-    ``.data``, NumPy, DLPack, a storage or a collective: call ``model.eval()`` after one.
+    stepped, count from the next call on.  PyTorch keeps no record of a change through ``.data``,
+    NumPy, DLPack, a storage, a collective or another process: call ``model.eval()`` after one.
 
     ``load_state_dict`` loads everything or, if it raises, nothing.  New packed parameters are
     complete before the old ones go, so both are in memory for a moment; where the spec's own are
-    held, a copy of them is.
+    held, a copy of them is.  ``assign=True`` holds the tensors given.
 
     Where a call is differentiated (``torch.func``, ``forward_ad``) or transformed, the plain net
     runs.  What records PyTorch's operations (``torch.jit.trace``, ``make_fx``, ``torch.export``,
@@ -161,17 +161,15 @@ class Compiled(Module):
                 self._with_gradients[mode] = self.record(
                     lower(graph, training=mode, meaning=self.lowered.backend.meaning)
                 )
-        self._require_all()
-        return self._with_gradients[mode]
-
-    def _require_all(self) -> None:
         if self._own is not None:
             self._own.require_all()
+        return self._with_gradients[mode]
 
     def record(self, lowered: fx.Graph) -> fx.GraphModule:
         """A module that runs recorded operations on the spec's parameters, held from now on."""
         self._unpack()
-        self._require_all()
+        if self._own is not None:
+            self._own.require_all()
         module = fx.GraphModule(self, lowered, self.net.name)
         module._modules = self._modules  # so that a parameter that is replaced is so there as well
         return module
@@ -237,10 +235,9 @@ class Compiled(Module):
     def _hold(self, modules: dict[str, Module | None]) -> None:
         """Hold parameters in modules; their values are the packed ones."""
         own = Parameters(modules, self.net, self.lowered.dtype, self.device)
-        before = self._state
-        after = before._replace(seen=own.read()[0])
-        self.__dict__.update(_modules=modules, _own=own, _state=after)  # all at once
-        before.packed.kept.clear()
+        state = self._state._replace(seen=own.read()[0])
+        self.__dict__.update(_modules=modules, _own=own, _state=state)  # all at once
+        state.packed.kept.clear()
 
     def __getattr__(self, name: str) -> Any:
         """``model.C3.weight``: the parameters of the spec, which are held from now on."""
@@ -294,6 +291,8 @@ class Compiled(Module):
         """Load parameters by name: all of them or, if anything is raised, none."""
         refuse_recording(self.net.name)
         with self._changing:
+            if assign or is_furnished(self):
+                self._unpack()
             state, is_trained = self._state, self.is_trained
             before = Before(self)
             try:
@@ -315,7 +314,10 @@ class Compiled(Module):
     ) -> None:
         """Pack the tensors of a state dict, without holding them; messages are PyTorch's."""
         rest = missing_keys, unexpected_keys, error_msgs
+        is_assigned = local_metadata.get("assign_to_params_buffers", False)
         with self._changing:
+            if is_assigned or is_furnished(self):
+                self._unpack()
             if not self.is_unpacked:
                 shapes = {name: held.shape for name, held, _ in parameter_names(self.net.graph)}
                 tensors = fitting(state_dict, prefix, shapes, Messages(*rest))
@@ -327,7 +329,6 @@ class Compiled(Module):
             error_msgs += complex_ones(state_dict, prefix)
             if prefix:  # inside another module, whose load would set one parameter after another
                 own = {k.removeprefix(prefix): v for k, v in state_dict.items()}
-                is_assigned = local_metadata.get("assign_to_params_buffers", False)
                 with suppress(RuntimeError):  # which the modules inside say again
                     self.load_state_dict(own, strict=False, assign=is_assigned)
                 keep_as_they_are(state_dict, self.state_dict(prefix=prefix, keep_vars=True))
@@ -337,6 +338,7 @@ class Compiled(Module):
     def _save_to_state_dict(
         self, destination: dict[str, Any], prefix: str, keep_vars: bool
     ) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)  # what a user added
         if not self.is_unpacked:
             destination.update({prefix + name: t for name, t in self.canonical().items()})
 
@@ -344,10 +346,12 @@ class Compiled(Module):
         probe = torch.empty(0, dtype=self.lowered.dtype, device=self.lowered.backend.device)
         moved = fn(probe)
         if (moved.dtype, moved.device) != (probe.dtype, probe.device):
-            wanted = (
-                f"{self.net.name} is compiled for {self.lowered.backend.name} and {probe.dtype}"
-            )
-            raise RuntimeError(f"{wanted}: compile it again with another device= or dtype=")
+            made = f"{self.net.name} is compiled for {self.lowered.backend.name} and {probe.dtype}"
+            raise RuntimeError(f"{made}: compile it again with another device= or dtype=")
+        if moved.device.type == "cpu" and moved.is_shared():  # share_memory()
+            self._unpack()
+        if self.is_unpacked:
+            super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:

@@ -10,12 +10,16 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
+from torch.nn.parameter import is_lazy
+
+from netspec.runtime.transforms import is_wrapper
 
 _active, _FAKE = torch._C._get_dispatch_mode, torch._C._TorchDispatchModeKey.FAKE
 
 Axes = tuple[tuple[int, int], ...]
 """The stride in elements and the size of each axis that is longer than one, by stride."""
+
+_NOWHERE = "a tensor without memory"
 
 
 def axes_of(sizes: Sequence[int], strides: Sequence[int]) -> Axes:
@@ -27,9 +31,7 @@ def require_memory(x: object, what: str) -> Tensor:
     """Return a tensor whose elements all lie in memory that is its own.
 
     Raises:
-        TypeError: it is no tensor, or one without elements in memory: on ``meta``, fake, sparse,
-            in blocks of a library, nested, or within a transform of ``torch.func``.
-        ValueError: its storage is smaller than its sizes say.
+        TypeError: it is ``unusable``.
     """
     if type(x) is Tensor and not x.is_nested:
         try:  # in a microsecond: it is done at each run
@@ -38,25 +40,38 @@ def require_memory(x: object, what: str) -> Tensor:
                 return x
         except (RuntimeError, NotImplementedError):
             pass
-    return _require_memory(x, what)
-
-
-def _require_memory(x: object, what: str) -> Tensor:
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{what} is {type(x).__name__}: give a tensor")
-    elements, start, room = 1, 0, 0
-    if not isinstance(x, FakeTensor):  # which warns of what it is asked for
-        try:
-            elements, storage = x.numel(), x.untyped_storage()
-            start, room = storage.data_ptr(), storage.nbytes()
-        except (RuntimeError, NotImplementedError, ValueError):
-            pass
-    if x.layout is not torch.strided or x.is_nested or (elements and not start):
-        raise TypeError(f"{what} {_kind(x)}: give a tensor whose elements are in memory")
-    reach = elements if x.is_contiguous() else _reach(x)
-    if elements and (x.storage_offset() + reach) * x.itemsize > room:
-        raise ValueError(f"{what} has a storage of {room} bytes, which does not hold {_size(x)}")
+    reason = unusable(x)
+    if reason is not None:
+        raise TypeError(f"{what} is {reason}: give a dense tensor in memory")
+    assert isinstance(x, Tensor)
     return x
+
+
+def unusable(x: object) -> str | None:
+    """Return what an object is instead of a dense tensor in memory, or None if it is one."""
+    if not isinstance(x, Tensor):
+        return f"no tensor, but {type(x).__name__}"
+    if is_lazy(x) or is_wrapper(x):
+        return f"a {type(x).__name__}"
+    if torch._C._functorch.is_functorch_wrapped_tensor(x):
+        return "a tensor of a torch.func transform"
+    if x.is_quantized:
+        return f"quantised ({x.dtype})"
+    if x.is_nested:
+        return "nested, not dense"
+    if x.layout != torch.strided:
+        return f"{x.layout}, not dense"
+    if x.is_meta:
+        return "a tensor on meta, without values"
+    if not x.numel():
+        return None
+    room = x.untyped_storage()
+    if room.nbytes() < (x.storage_offset() + _reach(x)) * x.itemsize:
+        return f"a tensor whose storage of {room.nbytes()} bytes does not hold {_size(x)}"
+    try:
+        return None if room.data_ptr() else _NOWHERE
+    except RuntimeError:  # of zeros that are not stored, or of a wrapper that is in C++
+        return _NOWHERE
 
 
 def require(
@@ -70,7 +85,7 @@ def require(
     """Return a tensor in memory of a device, of a type and, where they are given, of sizes.
 
     Raises:
-        TypeError: it is none of that type, or ``require_memory`` refuses it.
+        TypeError: it is of another type, or ``unusable``.
         ValueError: it is elsewhere, unaligned or of other sizes.
     """
     tensor = require_memory(x, what)
@@ -123,7 +138,7 @@ def require_apart(places: Sequence[tuple[str, Tensor]]) -> None:
 
 
 def _is_apart_in_itself(x: Tensor) -> bool:
-    """Whether each axis steps over all that those of shorter strides reach."""
+    """Return whether each axis steps over all that those of shorter strides reach."""
     reach = 0
     for stride, size in axes_of(x.shape, x.stride()):
         if stride <= reach:
@@ -133,7 +148,7 @@ def _is_apart_in_itself(x: Tensor) -> bool:
 
 
 def _meet(x: Tensor, y: Tensor) -> bool:
-    """Whether two tensors of a type and device have an element in common."""
+    """Return whether two tensors of a type and device have an element in common."""
     starts = x.data_ptr(), y.data_ptr()
     base = min(starts)
     ends = [start + _reach(t) * t.itemsize for start, t in zip(starts, (x, y), strict=True)]
@@ -155,18 +170,8 @@ def _meet(x: Tensor, y: Tensor) -> bool:
 
 
 def _reach(x: Tensor) -> int:
-    """Elements from the first to the last in memory."""
+    """Return the number of elements from the first to the last in memory."""
     return 1 + sum((n - 1) * s for n, s in zip(x.shape, x.stride(), strict=True))
-
-
-def _kind(x: Tensor) -> str:
-    if x.device.type == "meta":
-        return "is on meta"
-    if x.layout is not torch.strided:
-        return f"is of layout {str(x.layout).removeprefix('torch.').removeprefix('_')}"
-    if type(x) not in (Tensor, torch.nn.Parameter):
-        return f"is a {type(x).__name__}"
-    return "has no memory (in a transform of torch.func, or its storage was freed)"
 
 
 def _size(x: Tensor) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from netspec.runtime.parameters import unusable
+from netspec.runtime.gate import unusable
 from netspec.runtime.transforms import outside_transforms
 
 Shapes = Mapping[str, tuple[int, ...]]

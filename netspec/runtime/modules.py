@@ -37,3 +37,8 @@ def furnish(root: Module, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
             module.register_parameter(last, TorchParameter(tensor))
         else:
             module.register_buffer(last, tensor)
+
+
+def is_furnished(module: Module) -> bool:
+    """Return whether a module holds modules, parameters or buffers, a net's or a user's own."""
+    return bool(module._modules or module._parameters or module._buffers)

@@ -16,7 +16,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from netspec.ir.parameters import parameter_names
 from netspec.net import Net
-from netspec.runtime.transforms import is_wrapper
+from netspec.runtime.gate import unusable
 
 _marks = count()
 
@@ -122,8 +122,8 @@ class Parameters:
         """Return what the parameters are now, and their values.
 
         Raises:
-            ValueError: one is missing, of another shape, elsewhere, or without memory.
-            TypeError: one is of another type, or not a dense tensor.
+            ValueError: one is missing, of another shape, or elsewhere.
+            TypeError: one is of another type, or not a dense tensor in memory.
         """
         mark = self._mark  # before anything is read: what changes meanwhile is seen the next time
         tensors = self.check()
@@ -149,8 +149,8 @@ class Parameters:
         """Return the parameters, which requires that each is what the net was compiled for.
 
         Raises:
-            ValueError: one is missing, of another shape, elsewhere, or without memory.
-            TypeError: one is of another type, or not a dense tensor.
+            ValueError: one is missing, of another shape, or elsewhere.
+            TypeError: one is of another type, or not a dense tensor in memory.
         """
         tensors = self._tensors()
         for name, tensor in tensors.items():
@@ -166,7 +166,7 @@ class Parameters:
         return tensors
 
     def require_all(self) -> None:
-        """Raise ValueError unless each parameter is there and has its shape."""
+        """Raise ValueError or TypeError unless each is there, a tensor, and of its shape."""
         for name, tensor in self._tensors().items():
             if not isinstance(tensor, Tensor) or is_lazy(tensor):
                 raise self._error(TypeError, name, f"has become {unusable(tensor)}")
@@ -197,27 +197,6 @@ class Parameters:
         return kind(
             f"{name} {what}, and {self._net} is compiled for {wanted}: set it to such a parameter"
         )
-
-
-def unusable(tensor: object) -> str | None:
-    """Return why an object is not a dense tensor in memory, or None if it is one."""
-    if not isinstance(tensor, Tensor):
-        return f"no tensor, but {type(tensor).__name__}"
-    if is_lazy(tensor) or is_wrapper(tensor):
-        return f"a {type(tensor).__name__}"
-    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
-        return "a tensor of a torch.func transform that is over"
-    if tensor.is_quantized:
-        return f"quantised ({tensor.dtype})"
-    if tensor.layout != torch.strided:
-        return f"{tensor.layout}, not dense"
-    if tensor.is_meta:
-        return "a tensor on meta, without values"
-    steps = zip(tensor.shape, tensor.stride(), strict=True)
-    end = 1 + tensor.storage_offset() + sum((size - 1) * stride for size, stride in steps)
-    if tensor.numel() and tensor.untyped_storage().nbytes() < end * tensor.itemsize:
-        return "a tensor whose storage was resized to less than it takes"
-    return None
 
 
 # ------------------------------------------------------------------------- steps without a trace

@@ -38,7 +38,7 @@ _SUM = re.compile(r"([0-9a-f]{64})  ([a-z0-9/]{1,32}\.(?:json|net))")
 
 
 def is_run(path: str | Path) -> bool:
-    """Whether a path is of a run directory."""
+    """Return whether a path is a run directory."""
     return os.path.lexists(Path(path) / ABOUT)
 
 

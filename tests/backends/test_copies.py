@@ -153,3 +153,14 @@ def test_a_shallow_copy_shares_parameters(model: Compiled) -> None:
     with torch.no_grad():
         model.F.weight.mul_(2)
     torch.testing.assert_close(made(X), model(X), **NEAR)
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_memory_is_shared_with_other_processes(is_held: bool) -> None:
+    model = netspec.compile(NET)
+    if is_held:
+        list(model.parameters())
+    wanted = model(X)
+    nn.Sequential(model).share_memory()
+    assert all(parameter.is_shared() for parameter in model.parameters())
+    assert torch.equal(model(X), wanted)

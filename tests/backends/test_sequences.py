@@ -158,7 +158,7 @@ def test_any_sequence_of_changes_is_answered_from_what_is_there(
 
 @pytest.mark.slow
 @given(SEQUENCES, st.integers(0, 10**6))
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_many_sequences_of_changes_are_answered_from_what_is_there(
     steps: list[str], seed: int
 ) -> None:

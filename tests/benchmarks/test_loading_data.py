@@ -27,7 +27,6 @@ def test_each_step_is_measured_and_kept(
         "batches, 0 workers",
     ]
     assert min(rates.values()) > 0
-    assert rates["all"] < rates["decode"]
     assert "batches, 0 workers" in capsys.readouterr().out
 
 

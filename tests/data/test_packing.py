@@ -16,6 +16,7 @@ from PIL import Image
 
 from netspec.data import Dataset, Example, Splits, open_data, packing
 from netspec.data.manifest import load_manifest
+from netspec.data.pictures import FORMATS
 from netspec.errors import DataError
 
 SIZE = 64
@@ -166,7 +167,7 @@ def test_corrupt_pictures_are_left_out_noted_and_counted(photographs: Path, tmp_
     manifest = load_manifest(folder)
     assert manifest is not None
     assert manifest.shards["train-000001.tar"].faults == (
-        f"cannot read {spoilt}: it is not a picture that Pillow knows",
+        f"cannot read {spoilt}: it is not a picture ({', '.join(FORMATS)})",
     )
     train = open_data(f"shards:{folder}").train
     assert [train.example(i).label for i in range(len(train))] == [0, 0, 0, 1, 1]

@@ -122,7 +122,7 @@ def link(path: Path) -> None:
         (link, "a link is there: remove it"),
         (lambda path: path.symlink_to(path.name), "a link is there: remove it"),
         (Path.mkdir, "is a directory"),
-        (os.mkfifo, "what is there is not a plain file: remove it"),
+        (os.mkfifo, "what is there is not a plain file: name another"),
     ],
 )
 def test_in_our_folders_only_plain_files_are_replaced(
@@ -144,6 +144,25 @@ def test_a_device_is_never_replaced() -> None:
         write_whole(Path("/dev/null"), b"1")
     write_named(Path("/dev/null"), b"1")
     assert os.stat("/dev/null").st_ino == before.st_ino
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/full", "/dev/random"])
+def test_other_devices_are_refused(device: str, tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(device)
+    for path in (Path(device), tmp_path / "a"):
+        with pytest.raises(DataError, match=f"cannot write {path}: what is there is not a plain"):
+            write_named(path, b"1")
+    assert stat.S_ISCHR(os.stat(device).st_mode)
+
+
+def test_a_terminal_is_written_into() -> None:
+    ours, theirs = os.openpty()
+    try:
+        write_named(Path(os.ttyname(theirs)), b"1")
+        assert os.read(ours, 10) == b"1"
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_a_link_that_a_person_names_goes_on_leading_there(tmp_path: Path) -> None:
@@ -348,6 +367,8 @@ def test_nothing_of_others_is_swept(tmp_path: Path) -> None:
     (place / ".a.123").write_bytes(b"")
     (place / f"{PREFIX}i9j0k1l2" / "old").mkdir(parents=True)
     (place / f"{PREFIX}i9j0k1l2" / "lock").write_bytes(b"")
+    (place / f"{PREFIX}q7r8s9t0").mkdir()
+    (place / f"{PREFIX}q7r8s9t0" / "lock").symlink_to(outside / "thesis")
     (place / f"{PREFIX}m3n4o5p6" / "theirs").mkdir(parents=True)
     before = sorted(os.listdir(place))
     sweep(place)

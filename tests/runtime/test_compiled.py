@@ -548,6 +548,10 @@ def test_a_profile_times_every_step(model: Compiled) -> None:
 # --------------------------------------------------------------------------------------- threads
 
 
+def test_a_profile_of_no_image_has_no_steps(model: Compiled) -> None:
+    assert model.profile(batch()[:0]) == []
+
+
 def test_threads_compute_what_one_does(model: Compiled) -> None:
     features = model.features("a", "c")
     x = [batch(2, seed) for seed in range(8)]

@@ -53,6 +53,7 @@ def test_the_address_of_what_lies_as_declared() -> None:
         address(torch.zeros(2, 4, 3), "x", torch.float32, axes)
 
 
+@pytest.mark.filterwarnings("ignore:.*nested tensors")
 def test_messages_name_the_tensor_and_the_reason() -> None:
     def refused(x: object, **given: Any) -> str:
         how = {"device": "cpu", "dtype": torch.float32, **given}
@@ -62,11 +63,14 @@ def test_messages_name_the_tensor_and_the_reason() -> None:
 
     freed = torch.zeros(4)
     freed.untyped_storage().resize_(8)
-    assert refused(None) == "F.weight is NoneType: give a tensor"
-    assert refused(torch.empty(2, device="meta")).startswith("F.weight is on meta: give a tensor")
-    assert refused(torch.zeros(2, 2).to_sparse()).startswith("F.weight is of layout sparse_coo: ")
-    assert refused(torch.zeros(2, 2).to_mkldnn()).startswith("F.weight is of layout mkldnn: ")
-    assert refused(freed) == "F.weight has a storage of 8 bytes, which does not hold [4] of float32"
+    assert refused(None) == "F.weight is no tensor, but NoneType: give a dense tensor in memory"
+    assert "a tensor on meta, without values: " in refused(torch.empty(2, device="meta"))
+    assert "is torch.sparse_coo, not dense: " in refused(torch.zeros(2, 2).to_sparse())
+    assert "is torch._mkldnn, not dense: " in refused(torch.zeros(2, 2).to_mkldnn())
+    assert "is nested, not dense: " in refused(torch.nested.nested_tensor([torch.zeros(2)]))
+    assert "a tensor without memory: " in refused(torch._efficientzerotensor((4,)))
+    assert "a tensor without memory: " in refused(torch._to_functional_tensor(torch.zeros(4)))
+    assert "whose storage of 8 bytes does not hold [4] of float32: " in refused(freed)
     assert refused(torch.zeros(2).double()) == "F.weight is in torch.float64, not torch.float32"
     assert refused(torch.zeros(2), device="cuda") == "F.weight is on cpu, not on cuda"
     assert refused(torch.zeros(2), sizes=(3,)) == "F.weight is [2], not [3]"
@@ -106,7 +110,7 @@ WITHOUT_MEMORY: dict[str, Callable[[Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("kind", WITHOUT_MEMORY)
 def test_images_without_memory_are_refused(kind: str, model: Compiled) -> None:
-    with pytest.raises((TypeError, ValueError), match="image "):
+    with pytest.raises(TypeError, match=r"image is |two takes plain tensors, not FakeTensor"):
         model(WITHOUT_MEMORY[kind](images()))
     assert torch.equal(model(images())[0], model(images())[0])
 
@@ -128,11 +132,6 @@ def test_images_may_lie_as_they_like(same: Callable[[Tensor], Tensor], model: Co
     assert torch.equal(model(one)[0], model(one.clone())[0])
 
 
-def test_within_a_transform_it_says_so(model: Compiled) -> None:
-    with pytest.raises(TypeError, match=r"transform of torch\.func"):
-        torch.func.vmap(lambda x: model(x)[0])(images()[None])
-
-
 def test_nothing_is_kept_of_a_mode_in_which_tensors_are_fake() -> None:
     net = loads(TWO)
     fresh, used = netspec.compile(net), netspec.compile(net)
@@ -141,9 +140,9 @@ def test_nothing_is_kept_of_a_mode_in_which_tensors_are_fake() -> None:
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         for model in (fresh, used):
             for given in (images(), mode.from_tensor(images())):
-                with pytest.raises(TypeError, match="leave FakeTensorMode"):
+                with pytest.raises(RuntimeError, match="FakeTensorMode"):
                     model(given, out=out)
-        with pytest.raises(TypeError, match="FakeTensor"):
+        with pytest.raises(RuntimeError, match="FakeTensorMode"):
             netspec.compile(net)
     assert torch.equal(fresh(images())[0], wanted[0])
     assert torch.equal(used(images())[0], wanted[0])
@@ -159,7 +158,7 @@ def places(model: Compiled) -> list[Tensor]:
 @pytest.mark.parametrize("kind", WITHOUT_MEMORY)
 def test_places_without_memory_are_refused(kind: str, model: Compiled) -> None:
     first, second = places(model)
-    with pytest.raises((TypeError, ValueError), match="out= for b"):
+    with pytest.raises(TypeError, match="out= for b"):
         model(images(), out=[first, WITHOUT_MEMORY[kind](second)])
 
 

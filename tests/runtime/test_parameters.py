@@ -272,7 +272,9 @@ WRONG: dict[str, tuple[Callable[[], Tensor], type[Exception], str]] = {
     "quantised": (quantised, TypeError, r"quantised \(torch.qint8\)"),
     "fake": (fake, TypeError, "a FakeTensor"),
     "lazy": (nn.UninitializedParameter, TypeError, "a UninitializedParameter"),
-    "no memory": (without_memory, TypeError, "storage was resized"),
+    "nested": (lambda: torch.nested.nested_tensor([drawn(5, 48)]), TypeError, "nested, not dense"),
+    "no memory": (without_memory, TypeError, r"storage of 0 bytes does not hold \[5, 48\]"),
+    "zeros": (lambda: torch._efficientzerotensor((5, 48)), TypeError, "without memory"),
 }
 
 
@@ -282,6 +284,7 @@ def put(model: Compiled, tensor: Tensor) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Sparse .*beta state", "ignore:.*quantize", "ignore:.*quantiz")
+@pytest.mark.filterwarnings("ignore:.*nested tensors")
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_parameter_of_another_kind_is_refused_by_name(model: Compiled, kind: str) -> None:
     make, error, message = WRONG[kind]

@@ -39,6 +39,8 @@ class CpuExecutor(Executor):
             return frame.run(images, out)
 
     def profile(self, *images: Tensor) -> list[Timed]:
+        if len(images[0]) == 0:
+            return []
         with self._frame(images) as frame:
             return frame.profile(images)
 

@@ -107,7 +107,7 @@ class MkldnnConv(_Mkldnn):
 
 
 def _unsound(work: Work) -> str:
-    """What PyTorch's oneDNN 3.12 computes wrongly; it says not which of its ways it takes."""
+    """What PyTorch's oneDNN 3.12 computes wrongly; which implementation it takes is unknown."""
     op, output = conv_of(work), work.output
     if has_half_a_pair(work):
         return "oneDNN reads an odd number of bfloat16 channels in pairs, the next pixel's too"

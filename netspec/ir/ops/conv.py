@@ -126,13 +126,20 @@ class Conv(WindowOperator):
         import torch.nn.functional as F
 
         windows = self.windows(inputs)
-        padding = symmetric(windows)
+        image, padding, stride = x[0], symmetric(windows), self.stride
+        if windows[1].size_out == 1 and stride[1] > 1:
+            # One column needs no step to the right.  With one, PyTorch 2.13 reads foreign memory
+            # in bfloat16 where a filter sees one channel.
+            image, padding = padded(image, windows)[..., : windows[1].extent], (0, 0)
+            stride = (stride[0], 1)
+        elif padding is None:
+            image, padding = padded(image, windows), (0, 0)
         return F.conv2d(
-            x[0] if padding else padded(x[0], windows),
+            image,
             self.dense(parameters["weight"]),
             parameters.get("bias"),
-            stride=self.stride,
-            padding=padding or 0,
+            stride=stride,
+            padding=padding,
             dilation=self.dilation,
             groups=self.groups,
         )

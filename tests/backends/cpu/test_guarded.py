@@ -46,7 +46,7 @@ def assert_nothing_faults(*, nets: int, pieces: int, seed: int) -> None:
 
 @linux
 def test_no_implementation_leaves_its_memory() -> None:
-    assert_nothing_faults(nets=20, pieces=40, seed=0)
+    assert_nothing_faults(nets=12, pieces=25, seed=0)
 
 
 @linux

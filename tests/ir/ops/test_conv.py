@@ -108,6 +108,26 @@ def test_the_stride_of_the_kernel_and_the_attribute_mean_the_same() -> None:
     assert inside.shape([Shape((9, 9, 1))]) == beside.shape([Shape((9, 9, 1))]) == (4, 4, 4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("pad", [(0, 0, 0, 0), (1, 1, 0, 0), (0, 1, 0, 1)])
+@pytest.mark.parametrize("width", [3, 4])
+def test_one_column_of_filters_that_see_one_channel(
+    width: int, pad: tuple[int, int, int, int], dtype: torch.dtype
+) -> None:
+    """PyTorch 2.13 answers from foreign memory in bfloat16, if it is given the stride."""
+    conv = Conv(kernel=Kernel(3, 3), count=32, groups=16, stride=(1, 3), pad=pad)
+    inputs = [Shape((7, width, 16))]
+    assert conv.shape(inputs)[1] == 1
+    x = images(inputs[0]).to(dtype).contiguous(memory_format=torch.channels_last)
+    parameters = {name: p.to(dtype) for name, p in random_parameters(conv, inputs).items()}
+    exact = {name: p.double() for name, p in parameters.items()}
+    wanted = conv.reference(inputs, x.double(), **exact)
+    y = conv.reference(inputs, x, **parameters)
+    # 9 products and a bias, summed in float32, rounded once to dtype
+    near = torch.finfo(dtype).eps * float(wanted.abs().max().clamp_min(1)) * 2
+    torch.testing.assert_close(y.double(), wanted, atol=near, rtol=0)
+
+
 def test_the_first_row_of_alexnet() -> None:
     assert ALEXNET_C1.shape(IMAGE) == (55, 55, 96)
     assert prod(ALEXNET_C1.macs(IMAGE)) == 105_415_200
