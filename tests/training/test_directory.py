@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from netspec import DataError
-from netspec.training.directory import LOCK, locked
+from netspec.training.directory import LOCK, locked, make
 
 
 def is_free(directory: Path) -> bool:
@@ -117,3 +117,20 @@ def test_a_lock_that_is_something_else_is_refused(kind: str, tmp_path: Path) -> 
     with pytest.raises(DataError, match="cannot write into the run"), locked(directory):
         pytest.fail("it was locked")
     assert elsewhere.read_text() == "mine"
+
+
+def test_a_run_is_made_where_a_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere")
+    make(tmp_path / "link", {"run.json": b"{}"})
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere" / "run.json").read_bytes() == b"{}"
+
+
+def test_the_folder_that_one_is_in_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"^\. is the folder that you are in: name a new one"):
+        make(Path(), {"run.json": b"{}"})
+    assert not os.listdir(tmp_path)
