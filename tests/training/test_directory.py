@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -79,22 +80,19 @@ def _is_free_elsewhere(directory: Path) -> bool:
 
 
 def _locked_with_a_child(directory: Path, answer: Connection) -> None:
-    """Take the lock, fork a child that stays, and end."""
+    """Take the lock, fork a child, and stay, as the child does."""
     with locked(directory):
-        child = os.fork()
-        if not child:
-            os.read(os.open(directory / "pipe", os.O_RDONLY), 1)
-            os._exit(0)
-        answer.send(child)
-        os.kill(os.getpid(), 9)
+        if not os.fork():
+            answer.send(os.getpid())
+        signal.pause()
 
 
 def test_a_child_that_outlives_the_process_does_not_keep_the_lock(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
     here, there = get_context("forkserver").Pipe()
     process = get_context("forkserver").Process(target=_locked_with_a_child, args=(tmp_path, there))
     process.start()
-    child = here.recv()
+    child = here.recv()  # it runs, and has left the lock to its parent
+    process.kill()
     process.join()
     try:
         os.kill(child, 0)  # it lives
