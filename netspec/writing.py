@@ -8,9 +8,9 @@
    in the same place whose process was killed.  No other file is ever removed.
 3. A file in a folder of ours (a run, an artifact, a comparison, a pack, the cache) takes the place
    of a plain file or of nothing: links, folders, pipes and devices are refused.
-4. A file that a person names may be a link, which goes on leading to it; a pipe, a terminal or
-   ``/dev/null``, which is written into; or an open descriptor such as ``/dev/stdout``, likewise.
-   Other devices are refused.
+4. A file that a person names may be a link, which goes on leading to it; a pipe or a device
+   that takes bytes one by one (a terminal, ``/dev/null``), which is written into; or an open
+   descriptor such as ``/dev/stdout``, likewise.  A disk is refused.
 5. Permissions and owner stay those of the file that was there.  A file that its owner may not
    write is not replaced.
 """
