@@ -295,7 +295,8 @@ def _says(
         yield "compile", f"{len(kernels) - 1} kernels for {target}, {size:,.1f} MiB; not run here"
     if output is not None and _is_right(ran):
         size = sum(f.stat().st_size for f in [output, *output.rglob("*")] if f.is_file())
-        yield "write", f"{output}, {size / 2**20:,.1f} MiB"
+        is_kept = output.is_file() or output.is_dir()  # else a pipe or a device
+        yield "write", f"{output}, {size / 2**20:,.1f} MiB" if is_kept else str(output)
         if digest:
             yield "", f"root digest {digest}"
 

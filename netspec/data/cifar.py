@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.data.dataset import Arrays, InMemory, Splits
-from netspec.data.files import read_exactly, require
+from netspec.data.files import folder_of, read_exactly, require
 from netspec.errors import DataError
 from netspec.files.reading import read_named
 
@@ -90,7 +90,7 @@ def open_cifar100(place: str) -> Splits:
 
 
 def _open(version: _Version, place: str) -> Splits:
-    given = Path(place).expanduser()
+    given = folder_of(place)
     folder = given / version.folder
     if not folder.is_dir():
         folder = given

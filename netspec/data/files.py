@@ -10,6 +10,19 @@ from netspec.errors import DataError
 from netspec.files.reading import reason_of
 
 
+def folder_of(place: str) -> Path:
+    """Return the folder that a person named, where ``~`` and ``~USER`` are homes.
+
+    Raises:
+        DataError: there is no such home.
+    """
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        home = place.partition("/")[0]
+        raise DataError(f"{place}: the system knows no home {home}: write the folder out") from None
+
+
 def require(folder: Path, names: Iterable[str], advice: str) -> None:
     """See that files are there.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from netspec.data.dataset import Dataset, Example, Splits, split_name
-from netspec.data.files import unreadable
+from netspec.data.files import folder_of, unreadable
 from netspec.data.pictures import SUFFIXES, read_picture
 from netspec.errors import DataError
 
@@ -53,7 +53,7 @@ def open_folders(place: str) -> Splits:
     Raises:
         DataError: folders are missing or empty, or training and validation have other classes.
     """
-    root = Path(place).expanduser()
+    root = folder_of(place)
     train, validation = (_pictures(root / folder) for folder in FOLDERS.values())
     for have, lack, where in ((train, validation, "val"), (validation, train, "train")):
         missing = [name for name in have if name not in lack]

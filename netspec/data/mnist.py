@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.data.dataset import Arrays, InMemory, Splits
-from netspec.data.files import require, unreadable, wrong_size
+from netspec.data.files import folder_of, require, unreadable, wrong_size
 from netspec.errors import DataError
 
 CLASSES = tuple("0123456789")
@@ -44,7 +44,7 @@ def open_mnist(place: str) -> Splits:
     Raises:
         DataError: a file is missing, truncated or corrupt; the message names it.
     """
-    folder = Path(place).expanduser()
+    folder = folder_of(place)
     names = [f"{part}-{kind}" for part in PARTS.values() for kind in (PICTURES, LABELS)]
     paths = {name: _plain_or_gzip(folder, name) for name in names}
     require(folder, [path.name for path in paths.values()], ADVICE)
@@ -72,8 +72,6 @@ def _read(pictures: Path, labels: Path) -> Arrays:
             f"{pictures} has {len(x):,} pictures, and {labels} {len(y):,} labels: "
             "they are not of one set; download both again"
         )
-    if not x.size:
-        raise DataError(f"{pictures} has no pictures: {AGAIN}")
     wrong = np.flatnonzero(y >= len(CLASSES))
     if len(wrong):
         raise DataError(
@@ -131,6 +129,8 @@ def _header(path: Path, file: File, dimensions: int) -> tuple[list[int], int]:
     if len(magic + sizes) < length:
         raise wrong_size(path, len(magic + sizes), length, AGAIN)
     shape = [int.from_bytes(sizes[i : i + 4], "big") for i in range(0, 4 * dimensions, 4)]
+    if 0 in shape:  # numpy refuses such a shape where its other sizes are large
+        raise DataError(f"{path} has no {'pictures' if dimensions == 3 else 'labels'}: {AGAIN}")
     return shape, length + prod(shape)
 
 

@@ -11,6 +11,7 @@ from netspec.data.folders import open_folders
 from netspec.data.mnist import open_mnist
 from netspec.data.shards import open_shards
 from netspec.errors import DataError
+from netspec.files.reading import reason_of
 
 OPENERS: dict[str, Callable[[str], Splits]] = {
     "digits": open_digits,
@@ -34,4 +35,7 @@ def open_data(given: str) -> Splits:
         raise DataError(f"{given!r} is no data set: give one of {FORMS}")
     if not place and (colon or kind != "digits"):
         raise DataError(f"{given!r} says not where the data is: give one of {FORMS}")
-    return OPENERS[kind](place)
+    try:
+        return OPENERS[kind](place)
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise DataError(f"cannot open {given}: {reason_of(error)}") from None

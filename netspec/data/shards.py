@@ -11,13 +11,14 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
+from math import prod
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
 
 from netspec.data.dataset import Dataset, Example, Splits, split_name
-from netspec.data.files import unreadable, wrong_size
+from netspec.data.files import folder_of, unreadable, wrong_size
 from netspec.data.manifest import Manifest, load_manifest
 from netspec.data.pictures import SUFFIXES, read_picture
 from netspec.errors import DataError
@@ -29,6 +30,10 @@ AGAIN = "copy or pack it again"
 LARGEST_LABEL = 100
 """Bytes of a file with the number of a class, spaces included."""
 MOST_CLASSES = 100_000
+MOST_SHARDS = 100_000
+"""That a pattern names."""
+_RANGE = re.compile(r"(-?[0-9]+)\.\.(-?[0-9]+)(?:\.\.(-?[0-9]+))?")
+_LETTERS = re.compile(r"[A-Za-z]\.\.[A-Za-z](?:\.\.-?[0-9]+)?")
 BLOCK = 512
 """Headers and files in a tar file begin at its multiples; a block of zeros is its end."""
 
@@ -111,8 +116,8 @@ def open_shards(place: str) -> Splits:
 
 def _paths(place: str) -> list[Path]:
     """The shards that a folder has or a pattern names, all of them there."""
-    folder = Path(place).expanduser()
-    found = _in_folder(folder) if folder.is_dir() else _by_pattern(os.path.expanduser(place))
+    folder = folder_of(place)
+    found = _in_folder(folder) if os.path.isdir(folder) else _by_pattern(str(folder))
     missing = [str(path) for path in found if not path.is_file()]
     if missing or not found:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
@@ -135,11 +140,40 @@ def _by_pattern(pattern: str) -> list[Path]:
         from braceexpand import braceexpand
     except ImportError:
         raise DataError(MISSING) from None
+    if _count(pattern) > MOST_SHARDS:
+        raise DataError(f"shards:{pattern}: it names more than {MOST_SHARDS:,} shards: {NAMES}")
     try:
         names = list(braceexpand(pattern))
     except ValueError:
         raise DataError(f"shards:{pattern}: a brace is not closed: {NAMES}") from None
     return [Path(n) for name in names for n in (sorted(glob(name)) if has_magic(name) else [name])]
+
+
+def _count(pattern: str) -> int:
+    """Return how many names a pattern with braces stands for, capped above :data:`MOST_SHARDS`.
+
+    Braces are replaced from the inside by the number of names that they stand for.
+    """
+
+    def product(text: str) -> int:
+        return min(prod(map(int, re.findall("\0([0-9]+)\0", text))), MOST_SHARDS + 1)
+
+    def counted(braces: re.Match[str]) -> str:
+        ends = _RANGE.fullmatch(braces[1])
+        if _LETTERS.fullmatch(braces[1]):
+            total = 52  # at most
+        elif ends is None:
+            total = sum(map(product, braces[1].split(",")))
+        elif len(braces[1]) > 100:  # a number of which is too long to be one
+            total = MOST_SHARDS + 1
+        else:
+            total = abs(int(ends[2]) - int(ends[1])) // (abs(int(ends[3] or 1)) or 1) + 1
+        return f"\0{min(total, MOST_SHARDS + 1)}\0"
+
+    count = 1
+    while count:
+        pattern, count = re.subn(r"\{([^{}]*)\}", counted, pattern)
+    return product(pattern)
 
 
 def _by_use(paths: list[Path]) -> tuple[list[Path], list[Path]]:

@@ -21,7 +21,7 @@ from netspec.artifact.manifest import PLAN, SPEC, WEIGHTS
 from netspec.errors import DataError
 from netspec.files.members import shown
 from netspec.files.reading import read_plain, reason_of
-from netspec.files.writing import NEW, beside, sweep, sync_folder, write_whole
+from netspec.files.writing import NEW, beside, followed, sweep, sync_folder, write_whole
 from netspec.language.limits import MAX_BYTES
 
 ABOUT, CHECKPOINT, LOCK = "run.json", "checkpoint.safetensors", "lock"
@@ -150,15 +150,18 @@ def make(directory: Path, files: Mapping[str, bytes]) -> None:
     try:
         if directory.is_dir() and any(directory.iterdir()):
             raise DataError(f"{directory} holds other files: name another folder for the run")
-        directory.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with beside(directory.absolute()) as folder:
+        target = followed(directory)  # a person may name a link, or an empty folder
+        if target == Path.cwd():
+            raise DataError(f"{directory} is the folder that you are in: name a new one in it")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with beside(target) as folder:
             new = folder / NEW
             new.mkdir()
             for name, content in files.items():
                 (new / name).parent.mkdir(exist_ok=True)
                 write_whole(new / name, content)
-            new.replace(directory)
-            sync_folder(directory.absolute().parent)
+            new.replace(target)
+            sync_folder(target.parent)
     except OSError as error:
         reason = reason_of(error)
         raise DataError(f"cannot make the run directory {directory}: {reason}") from None

@@ -266,10 +266,10 @@ class Run:
         Raises:
             DataError: the file is damaged, or lacks an epoch.
         """
-        rows, wanted = read_metrics(self.directory), 1
-        if self.checkpoint.is_file():
+        wanted = 1
+        if self.checkpoint.is_file():  # first: a process that trains writes metrics before it
             wanted = max(1, Checkpoint.state_in(self.checkpoint).epoch)
-        return require_epochs(rows, wanted, self.directory)
+        return require_epochs(read_metrics(self.directory), wanted, self.directory)
 
     @property
     def checkpoint(self) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from netspec.data import pictures
+from netspec.data import open_data, pictures
 from netspec.errors import DataError
 from tests.data import bombs
 from tests.data.bombs import MIB, member
@@ -204,3 +204,47 @@ def test_cifar_files_that_are_too_long_are_not_read(tmp_path: Path) -> None:
     ((told, peak),) = measured(DATA, [f"cifar10:{tmp_path}"])
     assert "data_batch_1.bin is too long: 8,589,934,592 bytes, not 30,730,000" in told
     assert peak < 100 * MIB
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{0..9999999999}",
+        f"{{0..{'9' * 5000}}}",
+        "{0..-999999..2}",
+        "{a,b}" * 40,
+        "{a..z}" * 40,
+        "{{1..9999}{1..9999},x}",
+    ],
+)
+def test_a_pattern_does_not_name_shards_without_bound(pattern: str) -> None:
+    with pytest.raises(DataError, match="it names more than 100,000 shards: name shards"):
+        open_data(f"shards:/nowhere/{pattern}-train.tar")
+
+
+@pytest.mark.parametrize("pattern", ["{train-{0..999..3},val-{a..c}}.tar", "{0..99}{a,b}val.tar"])
+def test_a_pattern_of_many_shards_is_expanded(pattern: str) -> None:
+    with pytest.raises(DataError, match=r"missing shards: /nowhere/"):
+        open_data(f"shards:/nowhere/{pattern}")
+
+
+@pytest.mark.parametrize("shape", [(2**32 - 1, 0, 2**32 - 1), (0, 2**32 - 1, 2**32 - 1)])
+def test_a_shape_without_pixels_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    for part in ("train", "t10k"):
+        head = b"".join(size.to_bytes(4, "big") for size in shape)
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + head)
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + bytes(4))
+    with pytest.raises(DataError, match="has no pictures"):
+        open_data(f"mnist:{tmp_path}").train.example(0)
+
+
+@pytest.mark.parametrize("kind", ["mnist", "cifar10", "cifar100", "images", "shards"])
+def test_a_home_that_there_is_none_of_is_told(kind: str) -> None:
+    with pytest.raises(DataError, match="the system knows no home ~nobody-of-this-name"):
+        open_data(f"{kind}:~nobody-of-this-name/data")
+
+
+@pytest.mark.parametrize("kind", ["mnist", "cifar10", "cifar100", "images", "shards"])
+def test_a_name_that_is_too_long_is_told(kind: str) -> None:
+    with pytest.raises(DataError, match=r"file name too long|missing shards"):
+        open_data(f"{kind}:/{'a' * 300}")

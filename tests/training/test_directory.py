@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from netspec import DataError
-from netspec.training.directory import LOCK, locked
+from netspec.training.directory import LOCK, locked, make
 
 
 def is_free(directory: Path) -> bool:
@@ -79,22 +80,19 @@ def _is_free_elsewhere(directory: Path) -> bool:
 
 
 def _locked_with_a_child(directory: Path, answer: Connection) -> None:
-    """Take the lock, fork a child that stays, and end."""
+    """Take the lock, fork a child, and stay, as the child does."""
     with locked(directory):
-        child = os.fork()
-        if not child:
-            os.read(os.open(directory / "pipe", os.O_RDONLY), 1)
-            os._exit(0)
-        answer.send(child)
-        os.kill(os.getpid(), 9)
+        if not os.fork():
+            answer.send(os.getpid())
+        signal.pause()
 
 
 def test_a_child_that_outlives_the_process_does_not_keep_the_lock(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
     here, there = get_context("forkserver").Pipe()
     process = get_context("forkserver").Process(target=_locked_with_a_child, args=(tmp_path, there))
     process.start()
-    child = here.recv()
+    child = here.recv()  # it runs, and has left the lock to its parent
+    process.kill()
     process.join()
     try:
         os.kill(child, 0)  # it lives
@@ -117,3 +115,20 @@ def test_a_lock_that_is_something_else_is_refused(kind: str, tmp_path: Path) -> 
     with pytest.raises(DataError, match="cannot write into the run"), locked(directory):
         pytest.fail("it was locked")
     assert elsewhere.read_text() == "mine"
+
+
+def test_a_run_is_made_where_a_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere")
+    make(tmp_path / "link", {"run.json": b"{}"})
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere" / "run.json").read_bytes() == b"{}"
+
+
+def test_the_folder_that_one_is_in_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"^\. is the folder that you are in: name a new one"):
+        make(Path(), {"run.json": b"{}"})
+    assert not os.listdir(tmp_path)

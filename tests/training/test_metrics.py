@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from netspec import DataError
+from netspec.training import run as runs
+from netspec.training.checkpoint import Checkpoint, State
 from netspec.training.directory import METRICS
+from netspec.training.loop import resume
 from netspec.training.metrics import Epoch, Metrics, read_metrics
+from netspec.training.run import Run
 
 
 def epoch(number: int) -> Epoch:
@@ -99,3 +104,32 @@ def test_events_are_whole_records(two: Path) -> None:
         tags += [value.tag for value in Event.FromString(body).summary.value]
         at += 16 + length
     assert tags.count("error/top1") == 2
+
+
+def test_a_run_is_read_beside_the_process_that_trains_it(
+    paused: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch that ends between the two files is no damage."""
+    directory = tmp_path / "run"
+    shutil.copytree(paused, directory)
+    run = Run.open(directory)
+    state_in, reading = Checkpoint.state_in, read_metrics
+
+    def goes_on() -> None:
+        if not run.is_finished:
+            resume(directory)
+
+    def state(path: Path) -> State:
+        found = state_in(path)
+        goes_on()
+        return found
+
+    def rows(path: Path) -> list[Epoch]:
+        found = reading(path)
+        goes_on()
+        return found
+
+    before = reading(directory)
+    monkeypatch.setattr(Checkpoint, "state_in", staticmethod(state))
+    monkeypatch.setattr(runs, "read_metrics", rows)
+    assert run.epochs()[: len(before)] == before
