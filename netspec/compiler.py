@@ -56,18 +56,19 @@ def compile(
         ValueError: ``dtype`` is no floating-point type.
         MemoryError: the machine cannot hold the parameters.
     """
-    held = _checked(net)
+    checked = _checked(net)
     backend = backend_of(device)
-    made = lowered(
-        held.graph,
+    lowered_net = lowered(
+        checked.graph,
         backend,
         dtype=dtype,
         batch=batch,
         is_measured=measured,
         given=choices,
     )
-    place = torch.device(backend.device)
-    return Compiled(held, made, fresh_tensors(held, device=place, dtype=dtype, seed=seed))
+    target = torch.device(backend.device)
+    tensors = fresh_tensors(checked, device=target, dtype=dtype, seed=seed)
+    return Compiled(checked, lowered_net, tensors)
 
 
 def reference(
@@ -82,15 +83,15 @@ def reference(
     It is the meaning of the spec, which every compiled net is held against; float64 is exact for
     that purpose.  Arguments and errors are those of :func:`compile`, and so are the weights.
     """
-    held = _checked(net)
-    tensors = fresh_tensors(held, device=torch.device(device), dtype=dtype, seed=seed)
-    return Model(held, tensors)
+    checked = _checked(net)
+    tensors = fresh_tensors(checked, device=torch.device(device), dtype=dtype, seed=seed)
+    return Model(checked, tensors)
 
 
 def _checked(net: Net | str | Path) -> Net:
-    held = net if isinstance(net, Net) else load(net)
-    held.require_numbers()
-    return held
+    checked = net if isinstance(net, Net) else load(net)
+    checked.require_numbers()
+    return checked
 
 
 def backend_of(device: torch.device | str) -> Backend:
@@ -117,8 +118,8 @@ def backend_of(device: torch.device | str) -> Backend:
             )
         return CudaBackend("cpu")
     if torch.cuda.is_available():
-        place = torch.device(device)
-        number = torch.cuda.current_device() if place.index is None else place.index
+        gpu = torch.device(device)
+        number = torch.cuda.current_device() if gpu.index is None else gpu.index
         return CudaBackend(f"cuda:{number}")
     if is_interpreted():
         return CudaBackend("cpu")
@@ -132,8 +133,8 @@ def random_images(net: Net, *, batch: int = 1, seed: int = 0) -> list[Tensor]:
     """Images of the right size, uniform in [0, 1), for each input of the net; float64."""
     generator = torch.Generator().manual_seed(seed)
     shapes = [net.graph.stage(name).known_shape.torch for name in net.graph.inputs]
-    how: Any = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
-    return [torch.rand(batch, *shape, **how) for shape in shapes]
+    options: Any = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
+    return [torch.rand(batch, *shape, **options) for shape in shapes]
 
 
 @dataclass(frozen=True)
@@ -171,17 +172,17 @@ def verify(model: Model | Compiled, images: list[Tensor]) -> Verification:
     if isinstance(model, Compiled):
         device, dtype = model.device, model.lowered.dtype
     else:
-        held = next(iter(tensors.values()), images[0])
-        device, dtype = held.device, held.dtype
+        first = next(iter(tensors.values()), images[0])
+        device, dtype = first.device, first.dtype
     exact = Model(net, {name: tensor.double() for name, tensor in tensors.items()})
     with torch.inference_mode():
-        given = [image.to(device, dtype) for image in images]
-        outputs = as_tuple(model(*given))
-        inside = as_tuple(model.features(*ends, *graph.outputs)(*given))
-        wanted = as_tuple(exact.features(*ends)(*(i.to(device, torch.float64) for i in images)))
+        inputs = [image.to(device, dtype) for image in images]
+        outputs = as_tuple(model(*inputs))
+        inside = as_tuple(model.features(*ends, *graph.outputs)(*inputs))
+        expected = as_tuple(exact.features(*ends)(*(i.to(device, torch.float64) for i in images)))
     ours, again = inside[: len(ends)], inside[len(ends) :]
     is_same = all(torch.equal(y, z) for y, z in zip(outputs, again, strict=True))
-    errors = [_relative_error(y.double(), z) for y, z in zip(ours, wanted, strict=True)]
+    errors = [_relative_error(y.double(), z) for y, z in zip(ours, expected, strict=True)]
     worst = float(torch.tensor(errors).max())  # which is NaN where one is
     return Verification(worst if is_same else float("inf"), tolerance(net, dtype))
 

@@ -64,12 +64,12 @@ def export_pt2(model: Model, path: str | Path, *, batch: int | None = None) -> N
         DataError: the file cannot be written.
     """
     # PyTorch saves channels-last tensors only with a warning: the map's layout is in the program
-    held: dict[str, torch.Tensor] = {
+    tensors: dict[str, torch.Tensor] = {
         name: nn.Parameter(tensor.detach().contiguous())
         for name, tensor in model.named_parameters()
     }
-    held |= {name: tensor.contiguous() for name, tensor in model.named_buffers()}
-    plain = fx.GraphModule(held, lower(model.net.graph), class_name=model.net.name).eval()
+    tensors |= {name: tensor.contiguous() for name, tensor in model.named_buffers()}
+    plain = fx.GraphModule(tensors, lower(model.net.graph), class_name=model.net.name).eval()
     like = next(model.parameters(), torch.empty(0))
     images = random_images(model.net, batch=2 if batch is None else batch)
     program = torch.export.export(

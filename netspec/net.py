@@ -20,7 +20,7 @@ from netspec.ir.symbols import names
 from netspec.language.definitions import Setting
 from netspec.language.diagnostics import Diagnostic, Problems, SpecError
 from netspec.language.elaborate import elaborate
-from netspec.language.files import Files, Found
+from netspec.language.files import Files, ResolvedFiles
 from netspec.language.read import accept, read
 from netspec.language.variant import derive
 from netspec.printing import printer
@@ -57,7 +57,7 @@ class Net:
         claims: int,
         documents: tuple[Document, ...],
         recipe: Recipe | None,
-        files: Found,
+        files: ResolvedFiles,
         seconds: Mapping[str, float],
     ) -> None:
         self.name = name
@@ -86,8 +86,8 @@ class Net:
         listed = ", ".join(self.symbols)
         message = f"{self.name} has symbols without a value: {listed}"
         help = f"give each a number: {' '.join(f'--set {name}=8' for name in self.symbols)}"
-        place = self.graph.stage(self.graph.inputs[0]).span
-        raise SpecError([Diagnostic("NS121", message, place, help=help)])
+        span = self.graph.stage(self.graph.inputs[0]).span
+        raise SpecError([Diagnostic("NS121", message, span, help=help)])
 
     @cached_property
     def totals(self) -> Totals:
@@ -116,8 +116,8 @@ def _reread(
     settings: dict[str, Setting],
     files: dict[tuple[str, str], tuple[str, str]],
 ) -> Net:
-    found = {key: Source(*file) for key, file in files.items()}
-    return from_source(Source(name, text), settings, found)
+    known = {key: Source(*file) for key, file in files.items()}
+    return from_source(Source(name, text), settings, known)
 
 
 def load(spec: str | Path, /, **settings: Setting) -> Net:
@@ -141,7 +141,9 @@ def loads(text: str, name: str = "<text>", /, **settings: Setting) -> Net:
     return from_source(accept(Source(name, text)), settings)
 
 
-def from_source(source: Source, settings: Mapping[str, Setting], files: Found | None = None) -> Net:
+def from_source(
+    source: Source, settings: Mapping[str, Setting], files: ResolvedFiles | None = None
+) -> Net:
     """A net from a spec without errors; ``files`` are those it asks for, where they are known."""
     net, problems = examined(source, settings, files)
     if problems.errors:
@@ -150,7 +152,7 @@ def from_source(source: Source, settings: Mapping[str, Setting], files: Found | 
 
 
 def examined(
-    source: Source, settings: Mapping[str, Setting], files: Found | None = None
+    source: Source, settings: Mapping[str, Setting], files: ResolvedFiles | None = None
 ) -> tuple[Net, Problems]:
     """The one way from text to a net: parse, elaborate, infer, check; and all that is wrong.
 
@@ -162,34 +164,36 @@ def examined(
         reader = Files(problems, files)
         tree = derive(reader.tree(source), reader)
         parsed = perf_counter()
-        made = elaborate(tree, reader, settings)
-        graph = made.graph
+        elaborated = elaborate(tree, reader, settings)
+        graph = elaborated.graph
         infer(graph, problems)
         check_columns(graph, problems)
         if problems.errors:
-            check(graph, problems, is_changed=made.is_changed)
+            check(graph, problems, is_changed=elaborated.is_changed)
             raise SpecError(problems.errors)
-        before = len(problems.found)
-        claims = check(graph, problems, is_changed=made.is_changed)
-        claims -= len(problems.found) - before
+        before = len(problems.diagnostics)
+        claims = check(graph, problems, is_changed=elaborated.is_changed)
+        claims -= len(problems.diagnostics) - before
         claims_hold = not problems.errors
-        held = [examine(document, made.scope, graph) for document in made.documents]
+        examinations = [
+            examine(document, elaborated.scope, graph) for document in elaborated.documents
+        ]
         if claims_hold:  # otherwise cells are wrong for the same reason
-            for problem in (problem for _, found in held for problem in found):
+            for problem in (problem for _, diagnostics in examinations for problem in diagnostics):
                 # under settings a table need not apply, and what is false may be right by chance
-                is_told = made.is_changed or (settings and problem.code == "NS402")
-                problems.found.append(not_applying(problem) if is_told else problem)
+                is_told = elaborated.is_changed or (settings and problem.code == "NS402")
+                problems.diagnostics.append(not_applying(problem) if is_told else problem)
     net = Net(
-        made.name,
-        made.title,
+        elaborated.name,
+        elaborated.title,
         graph,
         source,
         settings,
-        notes=tuple(d for d in problems.found if d.severity == "note"),
+        notes=tuple(d for d in problems.diagnostics if d.severity == "note"),
         claims=claims,
-        documents=tuple(document for document, _ in held),
-        recipe=made.recipe,
-        files=reader.found,
+        documents=tuple(document for document, _ in examinations),
+        recipe=elaborated.recipe,
+        files=reader.resolved,
         seconds={"parse": parsed - started, "check": perf_counter() - parsed},
     )
     return net, problems

@@ -43,8 +43,8 @@ class Trained:
 
 def names(net: str, folder: Path = FOLDER) -> list[str]:
     """What the weights that come with a net are called: by the data that they learned."""
-    found = folder.glob(f"{net}-*.json")
-    return sorted(path.stem.removeprefix(f"{net}-") for path in found)
+    paths = folder.glob(f"{net}-*.json")
+    return sorted(path.stem.removeprefix(f"{net}-") for path in paths)
 
 
 def trained(net: str, name: str, folder: Path = FOLDER) -> Trained:

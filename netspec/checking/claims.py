@@ -27,7 +27,7 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
     """
     sizes: list[_FalseSize] = []
     behind: dict[str, _FalseSize] = {}  # the false size that a row's own follows from, by output
-    found: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     inherited: list[Diagnostic] = []
     checked: set[str] = set()
     claims = 0
@@ -43,19 +43,19 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
                 _check_channels(stage, stage.op, graph, false)
             checked.add(name)
         if row.is_inherited:
-            inherited += false.found
+            inherited += false.diagnostics
             continue
         cause = next((behind[n] for n in (row.output, *row.inputs) if n in behind), None)
-        is_wrong = any(d.code == "NS301" for d in false.found)
+        is_wrong = any(d.code == "NS301" for d in false.diagnostics)
         if is_wrong and cause is None:
-            cause = _FalseSize(false.found.pop(0))
+            cause = _FalseSize(false.diagnostics.pop(0))
             sizes.append(cause)
         if cause is not None and (is_wrong or not any(c.kind == "size" for c in row.claims)):
             behind[row.output] = cause
         if is_wrong and cause is not None:
-            cause.follows += false.found
+            cause.follows += false.diagnostics
         else:
-            found += false.found
+            diagnostics += false.diagnostics
     if not problems.errors:  # otherwise rows may be missing from the totals
         false = Problems()
         names = [stage.name for stage in graph.stages() if not stage.head]
@@ -63,15 +63,15 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
             claims += 1
             _check_count("the net", claim, names, graph.outputs[0], graph, false)
         if sizes:
-            sizes[0].follows += false.found
+            sizes[0].follows += false.diagnostics
         else:
-            found += false.found
+            diagnostics += false.diagnostics
     if is_changed:
-        found += [d for size in sizes for d in (size.diagnostic, *size.follows)]
-        problems.found += [not_applying(d) for d in found]
+        diagnostics += [d for size in sizes for d in (size.diagnostic, *size.follows)]
+        problems.diagnostics += [not_applying(d) for d in diagnostics]
     else:
-        problems.found += [*found, *(size.told() for size in sizes)]
-    problems.found += [not_inherited(d) for d in inherited]
+        problems.diagnostics += [*diagnostics, *(size.told() for size in sizes)]
+    problems.diagnostics += [not_inherited(d) for d in inherited]
     return claims
 
 
@@ -128,13 +128,15 @@ def _report_size(row: Row, claimed: Shape, claim: Claim, graph: Graph, problems:
         if not inputs[0].is_map:
             continue
         for axis, size in enumerate(stage.shape):
-            how = stage.op.derivation(axis, inputs)
-            if how is not None and (axis == 2 or size != inputs[0][axis]):
-                notes.append(f"{name}: {stage.op.name} makes {size} = {how}")
+            derivation = stage.op.derivation(axis, inputs)
+            if derivation is not None and (axis == 2 or size != inputs[0][axis]):
+                notes.append(f"{name}: {stage.op.name} makes {size} = {derivation}")
         if len(claimed) == 3 and stage.shape[:2] == derived[:2]:
-            ways = list(suggest(stage, 0, claimed[0], graph))[:2]
-            if ways and claimed[0] != derived[0]:
-                help = f"with {' or '.join(ways)}, {stage.op.name} of `{name}` gives {claimed[0]}"
+            changes = list(suggest(stage, 0, claimed[0], graph))[:2]
+            if changes and claimed[0] != derived[0]:
+                help = (
+                    f"with {' or '.join(changes)}, {stage.op.name} of `{name}` gives {claimed[0]}"
+                )
     shown = [Note(text) for text in dict.fromkeys(notes)][:TERMS_SHOWN]
     message = f"row {row.label} is {derived}, not {claimed}"
     problems.add("NS301", message, claim.span, notes=shown, help=help)
@@ -164,7 +166,7 @@ def _check_channels(stage: Stage, op: Conv, graph: Graph, problems: Problems) ->
 
 
 def _check_count(
-    what: str,
+    subject: str,
     claim: Claim,
     names: Iterable[str],
     output: str,
@@ -179,21 +181,21 @@ def _check_count(
         seen = graph.stage(output).field
         assert seen is not None
         value = claim.value
-        wanted = tuple(value) if isinstance(value, Shape) else (value, value)
-        agrees, derived, claimed = seen.size == wanted, str(seen), str(value)
-        how = _field_steps(stages, graph)
+        claimed_size = tuple(value) if isinstance(value, Shape) else (value, value)
+        agrees, derived, claimed = seen.size == claimed_size, str(seen), str(value)
+        notes = _field_steps(stages, graph)
     else:
         derived_count = total(value for _, value in terms)
         if not _is_decided(equal := same(derived_count, claim.value), claim, problems):
             return
         agrees, derived, claimed = equal is True, show(derived_count), show(claim.value)
-        how = sum_notes(terms)
+        notes = sum_notes(terms)
     if agrees:
         return
-    code = "NS302" if what != "the net" else "NS304"
-    message = f"{_MEASURED[claim.kind]} of {what}: {derived}, not {claimed}"
-    help = f"change the claim to {derived.replace(',', '')}, or {what} so that it holds"
-    problems.add(code, message, claim.span, notes=how, help=help)
+    code = "NS302" if subject != "the net" else "NS304"
+    message = f"{_MEASURED[claim.kind]} of {subject}: {derived}, not {claimed}"
+    help = f"change the claim to {derived.replace(',', '')}, or {subject} so that it holds"
+    problems.add(code, message, claim.span, notes=notes, help=help)
 
 
 def _is_decided(equal: bool | None, claim: Claim, problems: Problems) -> bool:
@@ -238,8 +240,8 @@ def sum_notes(terms: list[tuple[str, int]]) -> list[Note]:
     whole = total(value for _, value in terms)
     shown = [text for text, _ in terms[:TERMS_SHOWN]]
     if len(terms) > TERMS_SHOWN:
-        rest = total(value for _, value in terms[TERMS_SHOWN:])
-        shown.append(f"{show(rest)} in {len(terms) - TERMS_SHOWN} more terms")
+        remaining = total(value for _, value in terms[TERMS_SHOWN:])
+        shown.append(f"{show(remaining)} in {len(terms) - TERMS_SHOWN} more terms")
     written = " + ".join(shown) or "0"
     return [Note(f"{written} = {show(whole)}")] if written != show(whole) else []
 

@@ -66,8 +66,8 @@ def kernel_mismatch(
 ) -> Mismatch | None:
     """Hold a printed kernel against an operator of a net that is spread over ``devices``."""
     wrong = [
-        f"{what} is printed as {shown}, and is {derived}"
-        for what, shown, derived in _pairs(printed, op, inputs, depth, devices)
+        f"{quantity} is printed as {shown}, and is {derived}"
+        for quantity, shown, derived in _pairs(printed, op, inputs, depth, devices)
         if same(shown, derived) is not True
     ]
     return Mismatch("; ".join(wrong)) if wrong else None
@@ -157,6 +157,6 @@ def _devices(printed: Numbers, devices: int) -> Iterator[Pair]:
         yield "the number of devices", printed.copies, devices
 
 
-def _absent(what: str, printed: Any) -> Iterator[Pair]:
+def _absent(quantity: str, printed: Any) -> Iterator[Pair]:
     if printed is not None:
-        yield what, printed, "none"
+        yield quantity, printed, "none"

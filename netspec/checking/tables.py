@@ -83,14 +83,14 @@ def examine(
     document: syntax.Document, scope: Scope, graph: Graph
 ) -> tuple[Document, list[Diagnostic]]:
     """Hold a printed table against a shaped graph; returns what disagrees as well."""
-    found = Problems()
-    examiner = _Examiner(graph, scope, found, _depth(document, scope))
-    made = Document(
+    problems = Problems()
+    examiner = _Examiner(graph, scope, problems, _depth(document, scope))
+    examined = Document(
         document.title.text,
         tuple(row for row in map(examiner.row, document.rows) if row),
         tuple(s for s in map(examiner.sentence, document.sentences) if s),
     )
-    return made, found.found
+    return examined, problems.diagnostics
 
 
 def _depth(document: syntax.Document, scope: Scope) -> str:
@@ -114,7 +114,7 @@ def _depth(document: syntax.Document, scope: Scope) -> str:
 class _Examiner:
     graph: Graph
     scope: Scope
-    found: Problems
+    problems: Problems
     depth: str
 
     # -------------------------------------------------------------------------------------- cells
@@ -132,19 +132,19 @@ class _Examiner:
         errata = self._errata(printed)
         cells = []
         for column in COLUMNS:
-            given = getattr(printed, column)
-            if given is None:
+            cell = getattr(printed, column)
+            if cell is None:
                 self._no_cell(column, errata)
                 continue
             try:
-                mismatch, derived = self._compare(column, given, row)
+                mismatch, derived = self._compare(column, cell, row)
             except Reported:
                 continue
             cells.append(self._cell(row, column, places[column], mismatch, derived, errata))
         return PrintedRow(label.text, tuple(cells))
 
     def _errata(self, printed: syntax.PrintedRow) -> dict[str, syntax.Erratum]:
-        found: dict[str, syntax.Erratum] = {}
+        errata: dict[str, syntax.Erratum] = {}
         for erratum in printed.errata:
             column = erratum.column
             if column.text not in COLUMNS:
@@ -152,51 +152,51 @@ class _Examiner:
                 message = f"a printed row has no column `{column.text}`"
                 self.scope.problem("NS403", message, column.at, help=help)
                 meant = [c for c in COLUMNS if f"`{c}`" in help]
-                found |= dict.fromkeys(meant, erratum)  # so that the cell is not reported as well
-            elif column.text in found:
+                errata |= dict.fromkeys(meant, erratum)  # so that the cell is not reported as well
+            elif column.text in errata:
                 message = f"a second erratum on the same {column.text}"
                 help = "say in one erratum why the cell cannot be right"
                 self.scope.problem("NS131", message, erratum.at, help=help)
             else:
-                found[column.text] = erratum
-        return found
+                errata[column.text] = erratum
+        return errata
 
     def _no_cell(self, column: str, errata: dict[str, syntax.Erratum]) -> None:
         if column in errata:
             message = f"the erratum is on an empty cell: the row prints no {column}"
             self.scope.problem("NS402", message, errata[column].at, help="remove it")
 
-    def _compare(self, column: str, given: Any, row: Row) -> tuple[Mismatch | None, str]:
+    def _compare(self, column: str, cell: Any, row: Row) -> tuple[Mismatch | None, str]:
         """What is wrong with a cell, if anything, and what is derived instead."""
         if column == "kernel":
             stage = self._kernel_stage(row)
             inputs = self.graph.shapes_into(stage.name)
             devices = self.graph.columns.number if self.graph.columns else 1
-            mismatch = kernel_mismatch(self._numbers(given), stage.op, inputs, self.depth, devices)
+            mismatch = kernel_mismatch(self._numbers(cell), stage.op, inputs, self.depth, devices)
             return mismatch, kernel_shown(stage.op, inputs, self.depth)
         if column == "params":
             total = self.graph.totals(row.stages).parameters
-            printed = number(given, self.scope)
-            if self._same(printed, total, given):
+            printed = number(cell, self.scope)
+            if self._same(printed, total, cell):
                 return None, show(total)
             return Mismatch(f"{_shown(printed)} is printed, and {show(total)} derived"), show(total)
         shape = self._input(row) if column == "input" else self.graph.stage(row.output).known_shape
-        size = self._numbers(given)
+        size = self._numbers(cell)
         if size.stride is not None:
             slash = _shown(size.stride)
             return Mismatch(f"a size has no stride, and /{slash} is printed"), str(shape)
         return size_mismatch(size, shape), str(shape)
 
-    def _numbers(self, given: syntax.Printed) -> Numbers:
-        dims = [number(dimension, self.scope) for dimension in given.dimensions]
+    def _numbers(self, cell: syntax.Printed) -> Numbers:
+        dims = [number(dimension, self.scope) for dimension in cell.dimensions]
         stride, count, copies = (
             None if node is None else number(node, self.scope)
-            for node in (given.stride, given.filters, given.copies)
+            for node in (cell.stride, cell.filters, cell.copies)
         )
-        return Numbers(dims, stride, count, copies, given.grouped)
+        return Numbers(dims, stride, count, copies, cell.grouped)
 
-    def _same(self, one: Any, other: Any, node: syntax.Expression) -> bool:
-        equal = same(one, other)
+    def _same(self, printed: Any, derived: Any, node: syntax.Expression) -> bool:
+        equal = same(printed, derived)
         if equal is None:
             message = "this can be neither proved nor refuted for every value of the symbols"
             help = "print it as a polynomial of the symbols"
@@ -211,19 +211,19 @@ class _Examiner:
     def _kernel_stage(self, row: Row) -> Stage:
         """The stage of a row that a table prints the kernel of."""
         stages = [self.graph.stage(name) for name in row.own_stages]
-        held = (s for s in stages if s.op.kernel_text(self.graph.shapes_into(s.name)))
-        return next(held, stages[0])
+        with_kernel = (s for s in stages if s.op.kernel_text(self.graph.shapes_into(s.name)))
+        return next(with_kernel, stages[0])
 
     def _cell(
         self,
         row: Row,
         column: str,
-        place: Span,
+        span: Span,
         mismatch: Mismatch | None,
         derived: str,
         errata: dict[str, syntax.Erratum],
     ) -> Cell:
-        printed, erratum = " ".join(place.text.split()), errata.get(column)
+        printed, erratum = " ".join(span.text.split()), errata.get(column)
         if mismatch is None:
             if erratum is not None:
                 message = f"the erratum excuses nothing: {column} of {row.label} is printed right"
@@ -237,13 +237,13 @@ class _Examiner:
         message = f"{column} of {row.label}: printed {printed}, derived {derived}"
         notes = [Note(text) for text in (mismatch.reason, *arithmetic)]
         help = f'mend the spec, or say why the print cannot be right: erratum {column} "..."'
-        self.found.add("NS401", message, place, help=help, notes=notes)
+        self.problems.add("NS401", message, span, help=help, notes=notes)
         return Cell(column, printed, derived, "disagree", "; ".join(n.message for n in notes))
 
     def _report(
         self, code: str, message: str, at: syntax.At, notes: Sequence[Note], help: str
     ) -> None:
-        self.found.add(code, message, self.scope.span(at), help=help, notes=notes)
+        self.problems.add(code, message, self.scope.span(at), help=help, notes=notes)
 
     def _arithmetic(self, row: Row, column: str) -> Iterator[str]:
         """How the right value comes about."""
@@ -254,9 +254,10 @@ class _Examiner:
         elif column == "output":
             for name in row.own_stages:
                 op, inputs = self.graph.stage(name).op, self.graph.shapes_into(name)
-                how = op.derivation(0, inputs)
-                if how:
-                    yield f"{self.graph.stage(name).known_shape} comes from {inputs[0]}: {how}"
+                derivation = op.derivation(0, inputs)
+                if derivation:
+                    output = self.graph.stage(name).known_shape
+                    yield f"{output} comes from {inputs[0]}: {derivation}"
         elif column == "input":
             reads = [f"{self.graph.stage(n).known_shape} of `{n}`" for n in row.inputs]
             yield f"{row.label} reads {', '.join(reads[:4])}{', ...' if len(reads) > 4 else ''}"
@@ -293,12 +294,12 @@ class _Examiner:
         return Sentence(quote, "disagree", derived, "")
 
     def _quantity(self, node: syntax.Quantity) -> int:
-        name, _, what = node.text.rpartition(".")
-        if what not in QUANTITIES:
-            help = did_you_mean(what, QUANTITIES) or f"one can ask for {', '.join(QUANTITIES)}"
-            message = f"nothing is called `{what}` that is derived of rows and stages"
+        name, _, quantity = node.text.rpartition(".")
+        if quantity not in QUANTITIES:
+            help = did_you_mean(quantity, QUANTITIES) or f"one can ask for {', '.join(QUANTITIES)}"
+            message = f"nothing is called `{quantity}` that is derived of rows and stages"
             raise self.scope.problem("NS130", message, node.at, help=help)
-        if what == "stages":
+        if quantity == "stages":
             if name not in OPERATORS:
                 help = did_you_mean(name, OPERATORS) or "stages of an operator: conv.stages"
                 message = f"there is no operator `{name}`"
@@ -314,13 +315,13 @@ class _Examiner:
         stage = self.graph.stage(row.output if row else name)
         totals = self.graph.totals(row.stages if row else [name])
         counts = {"params": totals.parameters, "macs": totals.macs, "neurons": totals.neurons}
-        if what in counts:
-            return counts[what]
+        if quantity in counts:
+            return counts[quantity]
         shape = stage.known_shape
-        if what == "channels":
+        if quantity == "channels":
             return shape.channels
-        if what in ("height", "width"):
-            return shape[what == "width"] if shape.is_map else 1
+        if quantity in ("height", "width"):
+            return shape[quantity == "width"] if shape.is_map else 1
         assert stage.field is not None
         return stage.field.size[0]
 

@@ -148,8 +148,8 @@ def synchronised_batch_norm(
     The running statistics [C] are updated in place, as torch.nn.functional.batch_norm does.
     """
     if has_torch_function_unary(x):
-        given = (x, running_mean, running_var, weight, bias, momentum, eps)
-        recorded: Tensor = handle_torch_function(synchronised_batch_norm, (x,), *given)
+        arguments = (x, running_mean, running_var, weight, bias, momentum, eps)
+        recorded: Tensor = handle_torch_function(synchronised_batch_norm, (x,), *arguments)
         return recorded
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     axes, by_channel = [0, *range(2, x.dim())], (1, -1, *[1] * (x.dim() - 2))

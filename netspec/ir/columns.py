@@ -58,17 +58,17 @@ def parts(graph: Graph) -> dict[str, Parts]:
     """
     assert graph.columns is not None
     number = graph.columns.number
-    found: dict[str, Parts] = {}
+    by_stage: dict[str, Parts] = {}
     for stage in graph.stages():
         op, operands = stage.op, graph.operands(stage.name)
         if isinstance(op, Conv | FullyConnected):
             is_grouped = isinstance(op, Conv) and op.groups != 1
-            found[stage.name] = Parts(is_grouped, divides(number, op.count) is not False)
+            by_stage[stage.name] = Parts(is_grouped, divides(number, op.count) is not False)
         else:
-            stays = bool(operands) and all(found[name].makes for name in operands)
+            stays = bool(operands) and all(by_stage[name].makes for name in operands)
             stays &= type(op) in BY_CHANNEL or (isinstance(op, LocalResponseNorm) and op.groups > 1)
-            found[stage.name] = Parts(stays, stays)
-    return found
+            by_stage[stage.name] = Parts(stays, stays)
+    return by_stage
 
 
 def exchanging(graph: Graph) -> list[str]:
@@ -76,12 +76,12 @@ def exchanging(graph: Graph) -> list[str]:
     if graph.columns is None or graph.columns.number == 1:
         return []
     rows = {name: row.label for row in graph.rows.values() for name in row.stages}
-    found = parts(graph)
+    by_stage = parts(graph)
     ends = {*graph.outputs, *(head.output for head in graph.heads.values())}
     reading = [
         name
-        for name, part in found.items()
+        for name, part in by_stage.items()
         if (name in ends and part.makes)
-        or (not part.reads and any(found[x].makes for x in graph.operands(name)))
+        or (not part.reads and any(by_stage[x].makes for x in graph.operands(name)))
     ]
     return list(dict.fromkeys(rows[name] for name in reading))

@@ -178,25 +178,25 @@ class Graph:
             self.nx.add_edge(operand, stage.name, operand=position)
 
     def stage(self, name: str) -> Stage:
-        found: Stage = self.nx.nodes[name]["stage"]
-        return found
+        stage: Stage = self.nx.nodes[name]["stage"]
+        return stage
 
     def stages(self) -> Iterator[Stage]:
         """All stages, producers before consumers, otherwise in the order of the spec."""
         if self._order is None:
-            places = {name: held["place"] for name, held in self.nx.nodes(data=True)}
+            places = {name: node["place"] for name, node in self.nx.nodes(data=True)}
             sort = nx.lexicographical_topological_sort
             self._order = list(sort(self.nx, key=places.__getitem__))
         return map(self.stage, self._order)
 
     def operands(self, name: str) -> tuple[str, ...]:
         """The stages that a stage reads, in the order of its operands."""
-        found = [
+        producers = [
             (edge["operand"], producer)
             for producer, edges in self.nx.pred[name].items()
             for edge in edges.values()
         ]
-        return tuple(producer for _, producer in sorted(found))
+        return tuple(producer for _, producer in sorted(producers))
 
     def consumers(self, name: str) -> tuple[str, ...]:
         """The stages that read a stage, each once, in the order in which they were added."""
@@ -227,8 +227,8 @@ class Graph:
         counts: list[tuple[int, int, int, int]] = []
         for name in names:
             op, inputs = self.stage(name).op, self.shapes_into(name)
-            held, kept = op.parameters(inputs).values(), op.buffers(inputs).values()
-            parameters, buffers = (sum(p.elements for p in given) for given in (held, kept))
+            parameters = sum(p.elements for p in op.parameters(inputs).values())
+            buffers = sum(p.elements for p in op.buffers(inputs).values())
             counts.append((parameters, buffers, prod(op.macs(inputs)), op.neurons(inputs)))
         return Totals(*(total(count[i] for count in counts) for i in range(4)))
 
@@ -260,19 +260,19 @@ class Graph:
         self._order = None
         self.sweep(before)
 
-    def bypass(self, name: str, other: str) -> None:
+    def bypass(self, name: str, replacement: str) -> None:
         """Remove a stage whose value another one has as well, and read that one instead."""
         before = self.operands(name)
         for consumer in self.consumers(name):
             for edge in self.nx[name][consumer].values():
-                self.nx.add_edge(other, consumer, operand=edge["operand"])
-        self.outputs = [other if output == name else output for output in self.outputs]
+                self.nx.add_edge(replacement, consumer, operand=edge["operand"])
+        self.outputs = [replacement if output == name else output for output in self.outputs]
         self.heads = {
-            key: head._replace(output=other) if head.output == name else head
+            key: head._replace(output=replacement) if head.output == name else head
             for key, head in self.heads.items()
         }
         self.nx.remove_node(name)
-        self.same_value[name] = other
+        self.same_value[name] = replacement
         self._order = None
         self.sweep(before)
 

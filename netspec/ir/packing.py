@@ -75,16 +75,16 @@ class Cat(Recipe):
 
     def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
         split = packed.split_with_sizes(self.sizes)
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for part, piece in zip(self.parts, split, strict=True):
-            found |= part.unpack(piece.clone(), kept)  # a view would hold, and save, the whole
-        return found
+            tensors |= part.unpack(piece.clone(), kept)  # a view would hold, and save, the whole
+        return tensors
 
     def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
+        kept: dict[str, Tensor] = {}
         for part, piece in zip(self.parts, packed.split_with_sizes(self.sizes), strict=True):
-            found |= part.keep(tensors, piece)
-        return found
+            kept |= part.keep(tensors, piece)
+        return kept
 
 
 @dataclass(frozen=True)
@@ -165,23 +165,23 @@ class FoldedWeight(Recipe):
         values = w[places]
         if places.nbytes + values.nbytes > w.nbytes:
             return kept | {name: tensors[name] for name in self.weight.names}
-        found = {"bits": _as_bytes(is_neighbour), "places": places, "values": values}
-        return kept | {self._kept(what): tensor for what, tensor in found.items()}
+        corrections = {"bits": _as_bytes(is_neighbour), "places": places, "values": values}
+        return kept | {self._key(key): tensor for key, tensor in corrections.items()}
 
     def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
         import torch
 
-        found = {name: kept[name] for name in self.norm.names}
-        if self._kept("bits") not in kept:
-            return found | {name: kept[name] for name in self.weight.names}
-        bits, places, values = (kept[self._kept(w)] for w in ("bits", "places", "values"))
+        tensors = {name: kept[name] for name in self.norm.names}
+        if self._key("bits") not in kept:
+            return tensors | {name: kept[name] for name in self.weight.names}
+        bits, places, values = (kept[self._key(w)] for w in ("bits", "places", "values"))
         nearest, neighbour = self._candidates(packed, kept)
         integers = torch.where(_as_bits(bits, len(nearest)), neighbour, nearest)
         integers[places] = values
-        return found | self.weight.unpack(integers.view(packed.dtype).view(packed.shape), kept)
+        return tensors | self.weight.unpack(integers.view(packed.dtype).view(packed.shape), kept)
 
-    def _kept(self, what: str) -> str:
-        return f"{self.weight.names[0]}: {what}"
+    def _key(self, name: str) -> str:
+        return f"{self.weight.names[0]}: {name}"
 
     def _candidates(self, packed: Tensor, kept: Tensors) -> tuple[Tensor, Tensor]:
         """The bits of what is nearest to the quotient, and of what is next beyond the quotient."""
@@ -209,12 +209,12 @@ def _as_bytes(bits: Tensor) -> Tensor:
     return (filled.view(-1, 8) << digits).sum(1, dtype=torch.uint8)
 
 
-def _as_bits(held: Tensor, count: int) -> Tensor:
+def _as_bits(packed: Tensor, count: int) -> Tensor:
     """The first of the truth values that :func:`_as_bytes` holds."""
     import torch
 
-    digits = torch.arange(8, dtype=torch.uint8, device=held.device)
-    return (held[:, None] >> digits & 1).flatten()[:count].bool()
+    digits = torch.arange(8, dtype=torch.uint8, device=packed.device)
+    return (packed[:, None] >> digits & 1).flatten()[:count].bool()
 
 
 @dataclass(frozen=True)
@@ -231,8 +231,8 @@ class FoldedBias(Recipe):
     def pack(self, tensors: Tensors) -> Tensor:
         norm = self.norm
         mean, shift = tensors[norm.mean].double(), tensors[norm.bias]
-        given = -mean if self.bias is None else self.bias.pack(tensors).double() - mean
-        return (given * norm.scale(tensors) + shift.double()).to(shift.dtype)
+        centred = -mean if self.bias is None else self.bias.pack(tensors).double() - mean
+        return (centred * norm.scale(tensors) + shift.double()).to(shift.dtype)
 
     def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
         return {name: tensors[name] for name in self.names}

@@ -79,5 +79,8 @@ def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
 def recipes(graph: Graph, name: str) -> dict[str, Recipe]:
     """How each tensor that a stage holds is made of those of the spec."""
     stage, inputs = graph.stage(name), graph.shapes_into(name)
-    held = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
-    return {one: stage.packed.get(one) or Take(attribute(name, one)) for one in held}
+    names = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
+    return {
+        parameter: stage.packed.get(parameter) or Take(attribute(name, parameter))
+        for parameter in names
+    }

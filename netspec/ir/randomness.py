@@ -37,8 +37,8 @@ def generator(seed: int, purpose: str, *counter: int) -> np.random.Generator:
         counter: what it is drawn for, such as the epoch and the example; each below 2**64.
     """
     assert len(counter) <= 3, "the last word of the counter counts what is drawn"
-    place = [0, *counter, *[0] * (3 - len(counter))]
-    bits = np.random.Philox(key=np.array(_key(seed, purpose, 2), np.uint64), counter=place)
+    words = [0, *counter, *[0] * (3 - len(counter))]
+    bits = np.random.Philox(key=np.array(_key(seed, purpose, 2), np.uint64), counter=words)
     return np.random.Generator(bits)
 
 
@@ -93,22 +93,22 @@ def keep(x: Tensor, rate: float, layer: str, column: int = 0) -> Tensor:
     if has_torch_function_unary(x):  # a proxy of torch.fx, which records the call
         kept: Tensor = handle_torch_function(keep, (x,), x, rate, layer, column)
         return kept
-    given = _masks.get()
-    if given is None:
+    active = _masks.get()
+    if active is None:
         return torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - rate)
-    if len(given.samples) != len(x):
-        raise ValueError(f"{layer}: masks for {len(given.samples)} samples, and {len(x)} images")
+    if len(active.samples) != len(x):
+        raise ValueError(f"{layer}: masks for {len(active.samples)} samples, and {len(x)} images")
     values = x.shape[1:].numel()
     first = column * values
-    key = _key(given.seed, f"dropout {layer}", 1)[0]
+    key = _key(active.seed, f"dropout {layer}", 1)[0]
     places = range(first // 4, -(-(first + values) // 4))
     least, skipped = round(rate * 2**32), first % 4
     if x.device.type == "cpu":
-        numbers = given.samples.cpu().numpy().astype(np.int64)
-        kept = torch.from_numpy(_kept_by_numpy(numbers, places, given.step, key, least))
+        numbers = active.samples.cpu().numpy().astype(np.int64)
+        kept = torch.from_numpy(_kept_by_numpy(numbers, places, active.step, key, least))
     else:
-        samples = given.samples.to(x.device, torch.int64)
-        kept = _kept_by_torch(samples, places, given.step, key, least)
+        samples = active.samples.to(x.device, torch.int64)
+        kept = _kept_by_torch(samples, places, active.step, key, least)
     return kept[:, skipped : skipped + values].reshape(x.shape)
 
 
@@ -141,8 +141,8 @@ def _kept_by_numpy(
     for start in range(0, len(samples), count):
         part = slice(start, start + count)
         words = philox(row, samples[part, None], zero + step, zero, key)
-        for place, word in enumerate(words):
-            np.greater_equal(word, least, out=kept[part, :, place])
+        for i, word in enumerate(words):
+            np.greater_equal(word, least, out=kept[part, :, i])
     return kept.reshape(len(samples), 4 * len(places))
 
 

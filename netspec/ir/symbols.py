@@ -76,7 +76,7 @@ def operate(sign: str, left: Any, right: Any) -> int | Fraction:
         raise ZeroDivisionError
     if sign == "**" and not (isinstance(b, Integer) and abs(int(b)) <= MAX_DEGREE):
         raise TooLarge
-    made = {
+    result = {
         "+": lambda: a + b,
         "-": lambda: a - b,
         "*": lambda: a * b,
@@ -86,9 +86,9 @@ def operate(sign: str, left: Any, right: Any) -> int | Fraction:
         "%": lambda: a - b * floor(a / b),  # sympy's own remainder factors, which can take hours
         "**": lambda: a**b,
     }[sign]()
-    if not is_small(made):
+    if not is_small(result):
         raise TooLarge
-    return cast(int, _plain(made))
+    return cast(int, _plain(result))
 
 
 def is_small(value: Any) -> bool:
@@ -113,9 +113,9 @@ def is_small(value: Any) -> bool:
 
 def total(values: Iterable[Any]) -> int:
     """The sum of numbers and symbols."""
-    held = list(values)
-    symbolic = [value for value in held if is_symbolic(value)]
-    known: int = sum(value for value in held if not is_symbolic(value))
+    values = list(values)
+    symbolic = [value for value in values if is_symbolic(value)]
+    known: int = sum(value for value in values if not is_symbolic(value))
     if not symbolic:
         return known
     from sympy import Add
@@ -130,16 +130,16 @@ def divides(divisor: Any, value: Any) -> bool | None:
     if not any_symbolic((divisor, value)):
         return bool(value % divisor == 0)
     try:
-        rest = operate("%", value, divisor)
+        remainder = operate("%", value, divisor)
     except TooLarge:
         return None
-    return None if is_symbolic(rest) else rest == 0
+    return None if is_symbolic(remainder) else remainder == 0
 
 
 def may_count(value: Any) -> bool:
     """Whether an expression is whole, and not plainly negative."""
-    coefficient, rest = value.as_coeff_Mul()
-    return _is_whole(value) and (coefficient > 0 or rest.is_Add)
+    coefficient, factor = value.as_coeff_Mul()
+    return _is_whole(value) and (coefficient > 0 or factor.is_Add)
 
 
 def _is_whole(value: Any) -> bool:
@@ -151,13 +151,13 @@ def _is_whole(value: Any) -> bool:
     return value.func.__name__ == "floor" or all(_is_whole(part) for part in value.args)
 
 
-def same(one: Any, other: Any) -> bool | None:
+def same(left: Any, right: Any) -> bool | None:
     """Whether two values are equal whatever the symbols are; None if neither can be shown."""
-    if not any_symbolic((one, other)) or isinstance(one, str) or isinstance(other, str):
-        return bool(one == other)
+    if not any_symbolic((left, right)) or isinstance(left, str) or isinstance(right, str):
+        return bool(left == right)
     import sympy
 
-    difference = _exact(one) - _exact(other)
+    difference = _exact(left) - _exact(right)
     if difference != 0 and _is_expandable(difference):
         difference = sympy.expand(_with_plain_floors(sympy.expand(difference)))
     if difference == 0:
@@ -178,19 +178,19 @@ def _with_plain_floors(value: Any) -> Any:
     from sympy import floor
 
     def outside(rounded: Any) -> Any:
-        constant, rest = rounded.args[0].as_coeff_Add()
-        part, inner = rest.as_coeff_Mul()
+        constant, variable = rounded.args[0].as_coeff_Add()
+        part, inner = variable.as_coeff_Mul()
         if isinstance(inner, floor) and part.p == 1:
             whole = floor(constant * part.q)
-            constant, rest = (part * (inner.args[0] + whole)).as_coeff_Add()
+            constant, variable = (part * (inner.args[0] + whole)).as_coeff_Add()
         whole = constant.p // constant.q
-        return floor(rest + constant - whole) + whole
+        return floor(variable + constant - whole) + whole
 
     while True:  # a rounding whose inside became plain may have become another
-        made = value.replace(lambda part: isinstance(part, floor), outside)
-        if made == value:
+        plain = value.replace(lambda part: isinstance(part, floor), outside)
+        if plain == value:
             return value
-        value = made
+        value = plain
 
 
 def order(sign: str, left: Any, right: Any) -> bool | None:
@@ -268,22 +268,22 @@ def smallest(*values: Any) -> int:
 
 
 def _extreme(which: str, values: Iterable[Any]) -> int:
-    held = list(dict.fromkeys(values))
-    if not any_symbolic(held):
-        return cast(int, max(held) if which == "Max" else min(held))
-    if len(held) > MAX_COMPARED:
+    distinct = list(dict.fromkeys(values))
+    if not any_symbolic(distinct):
+        return cast(int, max(distinct) if which == "Max" else min(distinct))
+    if len(distinct) > MAX_COMPARED:
         raise TooLarge
     import sympy
 
-    return cast(int, _plain(getattr(sympy, which)(*held)))
+    return cast(int, _plain(getattr(sympy, which)(*distinct)))
 
 
 def by(sizes: Iterable[Any]) -> str:
     """Sizes with an x between them: ``55x55x96``, ``H x W x (4*C)``."""
-    held = list(sizes)
-    if not any_symbolic(held):
-        return "x".join(map(str, held))
-    return " x ".join(f"({d})" if " " in f"{d}" or "*" in f"{d}" else f"{d}" for d in held)
+    sizes = list(sizes)
+    if not any_symbolic(sizes):
+        return "x".join(map(str, sizes))
+    return " x ".join(f"({d})" if " " in f"{d}" or "*" in f"{d}" else f"{d}" for d in sizes)
 
 
 def show(value: Any) -> str:

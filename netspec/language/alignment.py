@@ -86,7 +86,7 @@ _RUNS = ("row", "head", "says")
 
 def _tables(lines: Sequence[Line]) -> Iterable[_Table]:
     """Tables as their kind and the numbers of their lines."""
-    found: list[_Table] = []
+    tables: list[_Table] = []
     around: list[dict[str, _Table]] = []  # the tables that a line may belong to, by its depth
     for i, line in enumerate(lines):
         while len(around) <= line.depth:
@@ -99,10 +99,10 @@ def _tables(lines: Sequence[Line]) -> Iterable[_Table]:
                 here.pop(run, None)
         if kind and kind not in here:
             here[kind] = (kind, [])
-            found.append(here[kind])
+            tables.append(here[kind])
         if kind:
             here[kind][1].append(i)
-    return found
+    return tables
 
 
 def _kind(line: Line, here: dict[str, _Table]) -> str:
@@ -226,8 +226,8 @@ def _first(tokens: _Tokens, kind: str) -> int:
     return next((i for i, token in enumerate(tokens) if token.kind == kind), len(tokens))
 
 
-def _parted(tokens: _Tokens, place: int) -> tuple[_Tokens, _Tokens]:
-    return tokens[:place], tokens[place:]
+def _parted(tokens: _Tokens, index: int) -> tuple[_Tokens, _Tokens]:
+    return tokens[:index], tokens[index:]
 
 
 def _filled(cells: tuple[str, ...]) -> list[str]:

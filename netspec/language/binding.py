@@ -39,12 +39,12 @@ def bind(
 
     Raises Reported when an argument is wrong.
     """
-    given, defaults = _match(room, name, arguments, scope), scope.net.defaults
+    matched, defaults = _match(room, name, arguments, scope), scope.net.defaults
     values: dict[str, Any] = {}
     spans: dict[str, Span] = {}
     failed = False
     for attribute in room.attributes():
-        argument, where = given.get(attribute.name), scope
+        argument, where = matched.get(attribute.name), scope
         if argument is None and not (attribute.name == "stride" and _has_stride(values)):
             argument, where = _default(room, attribute.name, defaults) or (None, scope)
         if argument is None:
@@ -62,9 +62,9 @@ def bind(
     op = room(**values)
     for code, key, reason in (*room.written_mistakes(values), *op.mistakes()):
         at = spans.get(key) or scope.span(name.at)
-        held = next(a for a in room.attributes() if a.name == key)
-        help = f"say {key}={held.kind.description}" if key not in spans else _OR_REMOVE
-        notes = [Note(f"{key} of {room.name}: {held.help}")]
+        attribute = next(a for a in room.attributes() if a.name == key)
+        help = f"say {key}={attribute.kind.description}" if key not in spans else _OR_REMOVE
+        notes = [Note(f"{key} of {room.name}: {attribute.help}")]
         scope.problem(code, f"{room.name}: {reason}", (at.start, at.end), help=help, notes=notes)
         failed = True
     if failed:
@@ -97,7 +97,7 @@ def _match(
     """Which argument is meant for which attribute."""
     places = [a.name for a in room.attributes() if a.is_positional]
     known = [a.name for a in room.attributes()]
-    given: dict[str, syntax.Argument] = {}
+    matched: dict[str, syntax.Argument] = {}
     failed = seen_keyword = False
     for index, argument in enumerate(arguments):
         if argument.key is None:
@@ -112,7 +112,7 @@ def _match(
                 )
                 failed = True
                 continue
-            given[places[index]] = argument
+            matched[places[index]] = argument
             continue
         seen_keyword = True
         key = argument.key
@@ -120,17 +120,17 @@ def _match(
             help = scope.problems.did_you_mean(key.text, known) or usage(room)
             scope.problem("NS130", f"{room.name} has no `{key.text}`", key.at, help=help)
             failed = True
-        elif key.text in given:
-            first = scope.span(given[key.text].at)
+        elif key.text in matched:
+            first = scope.span(matched[key.text].at)
             notes = [Note(f"first given on line {first.line}", first)]
             message = f"`{key.text}` is given twice"
             scope.problem("NS131", message, argument.at, help="keep one of the two", notes=notes)
             failed = True
         else:
-            given[key.text] = argument
+            matched[key.text] = argument
     if failed:
         raise Reported
-    return given
+    return matched
 
 
 def read(room: type[Room], attribute: Attribute, argument: syntax.Argument, scope: Scope) -> object:

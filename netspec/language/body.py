@@ -54,7 +54,7 @@ class Body:
         self.labels[name.text] = label
         return label
 
-    def use(self, name: syntax.Name, what: str) -> Operands:
+    def use(self, name: syntax.Name, keyword: str) -> Operands:
         """The stages behind a label; None after reporting that there is no such row."""
         label = self.labels.get(name.text)
         if label is not None and label.kind != "head":
@@ -65,9 +65,9 @@ class Body:
             message = f"`{name.text}` is a head, not a row"
             self.scope.problem("NS111", message, name.at, help=help)
         elif not self.scope.net.lost_names:
-            rows = (n for n, held in self.labels.items() if held.kind != "head")
+            rows = (n for n, known in self.labels.items() if known.kind != "head")
             guess = self.scope.problems.did_you_mean(name.text, rows)
-            help = guess or f"{what} names a row above this one"
+            help = guess or f"{keyword} names a row above this one"
             message = f"there is no row `{name.text}` above this one"
             notes, dropped = [], self.scope.net.dropped.get(name.text)
             if dropped is not None:
@@ -83,23 +83,23 @@ class Body:
 
     def returned(self, names: Sequence[syntax.Name], at: syntax.At) -> Operands:
         """The stages behind the labels after ``output``; the last row's, if there are none."""
-        given: set[str] = set()
+        seen: set[str] = set()
         for name in names:
-            if name.text in given:
+            if name.text in seen:
                 message = f"`{name.text}` is returned twice"
                 self.scope.problem("NS131", message, name.at, help="name each output once")
-            given.add(name.text)
-        found = [self.use(name, "`output`") for name in names]
+            seen.add(name.text)
+        operands = [self.use(name, "`output`") for name in names]
         if not names and self.previous is not None:
             self.previous.is_used = True
-            found = [self.previous.operands]
+            operands = [self.previous.operands]
         self._report_unused()
-        return self._joined(found, at)
+        return self._joined(operands, at)
 
-    def _joined(self, found: Sequence[Operands], at: syntax.At) -> Operands:
-        if any(operands is None for operands in found):
+    def _joined(self, sources: Sequence[Operands], at: syntax.At) -> Operands:
+        if any(operands is None for operands in sources):
             return None
-        joined = tuple(name for operands in found for name in operands or ())
+        joined = tuple(name for operands in sources for name in operands or ())
         if len(joined) > MAX_STAGES:
             message = f"more than {MAX_STAGES:,} stages are read here"
             help = "look for a block that returns the same rows again and again"

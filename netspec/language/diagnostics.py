@@ -75,7 +75,7 @@ class Problems:
     """Collects diagnostics while a spec is read, so that one run reports them all, each once."""
 
     def __init__(self) -> None:
-        self.found: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
         self._seen: set[tuple[str, str, int, int, str]] = set()
 
     def add(
@@ -96,18 +96,18 @@ class Problems:
         if key in self._seen:
             return
         self._seen.add(key)
-        self.found.append(Diagnostic(code, message, span, label, tuple(notes), help))
-        if len(self.found) >= MAX_PROBLEMS:
-            raise SpecError(self.found)
+        self.diagnostics.append(Diagnostic(code, message, span, label, tuple(notes), help))
+        if len(self.diagnostics) >= MAX_PROBLEMS:
+            raise SpecError(self.diagnostics)
 
     def did_you_mean(self, word: str, candidates: Iterable[str]) -> str:
         """A guess at what was meant, for as many problems as are shown."""
-        return did_you_mean(word, candidates) if len(self.found) < SHOWN_AT_MOST else ""
+        return did_you_mean(word, candidates) if len(self.diagnostics) < SHOWN_AT_MOST else ""
 
     @property
     def errors(self) -> list[Diagnostic]:
         """The problems that are no mere notes."""
-        return [d for d in self.found if d.severity == "error"]
+        return [d for d in self.diagnostics if d.severity == "error"]
 
 
 def call_notes(calls: tuple[Call, ...]) -> list[Note]:
@@ -120,10 +120,10 @@ def call_notes(calls: tuple[Call, ...]) -> list[Note]:
 
 def render(diagnostics: Iterable[Diagnostic], style: Style = lambda text, role: text) -> str:
     """Diagnostics as text, the first fifty in full."""
-    found = list(diagnostics)
-    texts = [_render_one(d, style) for d in found[:SHOWN_AT_MOST]]
-    if len(found) > SHOWN_AT_MOST:
-        texts.append(f"... and {len(found) - SHOWN_AT_MOST:,} more problems")
+    collected = list(diagnostics)
+    texts = [_render_one(d, style) for d in collected[:SHOWN_AT_MOST]]
+    if len(collected) > SHOWN_AT_MOST:
+        texts.append(f"... and {len(collected) - SHOWN_AT_MOST:,} more problems")
     return "\n\n".join(texts)
 
 
@@ -133,9 +133,9 @@ def _render_one(diagnostic: Diagnostic, style: Style) -> str:
     spans = [span, *(n.span for n in diagnostic.notes if n.span is not None)]
     width = max(len(str(s.line)) for s in spans)
     head = style(f"{diagnostic.severity}[{diagnostic.code}]", diagnostic.severity)
-    place = f"{printable(span.source.name)}:{line}:{column}"
+    position = f"{printable(span.source.name)}:{line}:{column}"
     shown = span.source.name, line
-    lines = [f"{head}: {printable(diagnostic.message)}", f"{' ' * width}--> {place}"]
+    lines = [f"{head}: {printable(diagnostic.message)}", f"{' ' * width}--> {position}"]
     if span.source.text:
         lines += _excerpt(span, printable(diagnostic.label), width, style, diagnostic.severity)
     for note in diagnostic.notes:

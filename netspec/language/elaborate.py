@@ -187,8 +187,8 @@ class _Net:
         if not any(isinstance(statement, syntax.Row) for statement in statements):
             if self.definitions.name and not body.scope.is_broken:
                 help = "add rows such as `C1: conv 5x5, 6`"
-                place = statements[0 if body.scope.dropped else -1].at
-                body.scope.problem("NS009", "the net has no rows", place, help=help)
+                at = statements[0 if body.scope.dropped else -1].at
+                body.scope.problem("NS009", "the net has no rows", at, help=help)
             return ()
         return body.returned(names, statements[-1].at) or ()
 
@@ -258,7 +258,7 @@ class _Net:
         is_inherited = body.is_inherited or statement.is_inherited
         head = head or body.head
         named = self.expander.named(pipe, body.scope)
-        plans = [plan for _, made in named for plan in made]
+        plans = [plan for _, planned in named for plan in planned]
         if not plans:
             plans = [Planned(Bound(Identity(), {}, {}), pipe.at, body.scope)]
         stages: list[str] = []
@@ -266,10 +266,10 @@ class _Net:
         own = [stage for plan in plans for stage in plan.placed]
         body.stages += stages
         body.own_stages += own
-        held = claimed.of_row(statement.claims, body.scope)
+        claims = claimed.of_row(statement.claims, body.scope)
         if output is None or operands is None:
             return None
-        if len(output) > 1 and any(claim.kind == "size" for claim in held):
+        if len(output) > 1 and any(claim.kind == "size" for claim in claims):
             message = f"row {label} ends in {len(output)} outputs, so it has no one size"
             help = "claim the sizes inside the block, or join the outputs first"
             body.scope.problem("NS208", message, name.at, help=help)
@@ -285,7 +285,7 @@ class _Net:
             stages,
             own,
             output[-1],
-            held,
+            claims,
             head,
             is_inner,
             is_inherited,

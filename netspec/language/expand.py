@@ -57,23 +57,23 @@ class Expander:
 
     def pipe(self, pipe: syntax.Pipe, scope: Scope, depth: int = 0) -> list[Plan]:
         """The stages of a pipe, in order."""
-        return [plan for _, made in self.named(pipe, scope, depth) for plan in made]
+        return [plan for _, plans in self.named(pipe, scope, depth) for plan in plans]
 
     def named(
         self, pipe: syntax.Pipe, scope: Scope, depth: int = 0
     ) -> list[tuple[str, list[Plan]]]:
         """What stands of a pipe: the word of each operator or block, and what it becomes."""
-        found: list[tuple[str, list[Plan]]] = []
+        parts: list[tuple[str, list[Plan]]] = []
         for stage in pipe.stages:
             self._spend(stage, scope)
             try:
                 meaning = self._meaning(stage.name, scope)
                 word = meaning.block.name.text if isinstance(meaning, Macro) else meaning.name
                 if stage.condition is None or condition(stage.condition, scope):
-                    found.append((word, self._stage(meaning, stage, scope, depth)))
+                    parts.append((word, self._stage(meaning, stage, scope, depth)))
             except Reported:
-                found.append((stage.name.text, [Lost()]))
-        return found
+                parts.append((stage.name.text, [Lost()]))
+        return parts
 
     def _spend(self, stage: syntax.Stage, scope: Scope) -> None:
         self.spent += 1
@@ -100,9 +100,9 @@ class Expander:
             message = f"{meaning.name} takes one input, not branches"
             help = "only concat and add join branches"
             raise scope.problem("NS208", message, stage.name.at, help=help)
-        made = None if branches is None else [self.pipe(b, scope, depth + 1) for b in branches]
+        planned = None if branches is None else [self.pipe(b, scope, depth + 1) for b in branches]
         bound = bind(meaning, stage.name, stage.arguments, scope)
-        return [Planned(bound, stage.at, scope, made)]
+        return [Planned(bound, stage.at, scope, planned)]
 
     def _meaning(self, name: syntax.Name, scope: Scope) -> type[Operator] | Macro:
         """The operator or block that a stage's name stands for."""

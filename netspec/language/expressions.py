@@ -86,7 +86,7 @@ def number(node: syntax.Expression, scope: Scope) -> int | Fraction:
     raise scope.problem("NS140", message, node.at, help="arithmetic works on numbers only")
 
 
-def whole(node: syntax.Expression, scope: Scope, what: str, minimum: int = 0) -> int:
+def whole(node: syntax.Expression, scope: Scope, quantity: str, minimum: int = 0) -> int:
     """The value of an expression that has to be a whole number of at least ``minimum``."""
     value = number(node, scope)
     if is_symbolic(value):
@@ -94,7 +94,7 @@ def whole(node: syntax.Expression, scope: Scope, what: str, minimum: int = 0) ->
     if isinstance(value, int) and value >= minimum:
         return value
     shown = value if isinstance(value, int) else f"{value} = {float(value):g}"
-    message = f"{what} must be a whole number of at least {minimum}, and this is {shown}"
+    message = f"{quantity} must be a whole number of at least {minimum}, and this is {shown}"
     rounds = "use // to divide and round down"
     help = rounds if isinstance(value, Fraction) else "check the arithmetic"
     raise scope.problem("NS142", message, node.at, help=help)
@@ -221,8 +221,8 @@ def _comparison(node: syntax.Comparison, scope: Scope) -> Word:
             return _decided(
                 equal if node.operator == "==" or equal is None else not equal, node, scope
             )
-        for one, other, at in ((left, right, node.left.at), (right, left, node.right.at)):
-            _require_comparable(one, other, at, scope)
+        for value, compared, at in ((left, right, node.left.at), (right, left, node.right.at)):
+            _require_comparable(value, compared, at, scope)
         names = [v.text if isinstance(v, Word | BlockName) else v for v in (left, right)]
         return ON if (names[0] == names[1]) == (node.operator == "==") else OFF
     low, high = number(node.left, scope), number(node.right, scope)
@@ -248,15 +248,15 @@ def is_about(value: int | Fraction, printed: int | Fraction) -> bool | None:
     return abs(Fraction(value) - Fraction(printed)) * 20 <= abs(Fraction(printed))
 
 
-def _require_comparable(one: Value, other: Value, at: syntax.At, scope: Scope) -> None:
+def _require_comparable(value: Value, compared: Value, at: syntax.At, scope: Scope) -> None:
     """Refuse what could never be equal: a misspelt word, or on and off with something else."""
-    known = isinstance(other, Word) and scope.knows_word(other.text)
-    if known and isinstance(one, Word) and not scope.knows_word(one.text):
-        guess = scope.problems.did_you_mean(one.text, [*OPERATORS, *WORDS])
+    known = isinstance(compared, Word) and scope.knows_word(compared.text)
+    if known and isinstance(value, Word) and not scope.knows_word(value.text):
+        guess = scope.problems.did_you_mean(value.text, [*OPERATORS, *WORDS])
         help = guess or "compare with a word of the language, or with another name"
-        raise scope.problem("NS113", f"`{one.text}` is not defined", at, help=help)
-    if other in (ON, OFF) and isinstance(one, int | Fraction | Kernel):
-        message = f"on or off is compared with {describe(one)}"
+        raise scope.problem("NS113", f"`{value.text}` is not defined", at, help=help)
+    if compared in (ON, OFF) and isinstance(value, int | Fraction | Kernel):
+        message = f"on or off is compared with {describe(value)}"
         raise scope.problem("NS140", message, at, help="compare with on or off")
 
 

@@ -32,7 +32,7 @@ def format(text: str, name: str = "<text>", /) -> str:
     problems = Problems()
     parse(accept(Source(name, text)), problems)
     if problems.errors:
-        raise SpecError(problems.found)
+        raise SpecError(problems.diagnostics)
     cut = lines(text)
     result = ""
     parts: list[str] = []

@@ -103,18 +103,18 @@ def _tokens(text: str) -> Iterator[Token]:
 
 def _spread(tokens: list[Token]) -> set[int]:
     """Which tokens are the braces that do not close on the line that they open on."""
-    found: set[int] = set()
+    spread: set[int] = set()
     opened: list[int] = []
     for i, token in enumerate(tokens):
         if token.kind == "{":
             opened.append(i)
         elif token.kind == "end" and opened:
-            found.add(opened[-1])
+            spread.add(opened[-1])
         elif token.kind == "}" and opened:
             start = opened.pop()
-            if start in found:
-                found.update([i, *opened[-1:]])
-    return found
+            if start in spread:
+                spread.update([i, *opened[-1:]])
+    return spread
 
 
 @dataclass
@@ -166,9 +166,9 @@ class _Cutter:
             if token.kind == "}" and is_spread:
                 self.end_line()
                 self._depth -= 1
-            held = ""
+            content = ""
             if token.kind == "}":
-                held, self._statement = self._around.pop()
+                content, self._statement = self._around.pop()
             self._begin_line()
             token = token._replace(kind=self._kind(token))
             self._line.tokens.append(token)
@@ -176,7 +176,7 @@ class _Cutter:
             if token.kind == "{" and is_spread:
                 self._depth += 1
                 self._is_full = True
-            if held == "statements" and self._statement.first == "net":
+            if content == "statements" and self._statement.first == "net":
                 self._is_full = True  # a net ends with its brace, whatever stands behind it
                 self._statement = _Statement()
 
@@ -216,7 +216,7 @@ class _Cutter:
         """What the token means for those behind it."""
         statement = self._statement
         if token.kind == "{":
-            self._around.append((self._held(), statement))
+            self._around.append((self._content(), statement))
             self._statement = _Statement()
             return
         if token.kind == ";":
@@ -231,7 +231,7 @@ class _Cutter:
         statement.is_row |= token.kind == ":"
         statement.is_defined |= token.kind == "define"
 
-    def _held(self) -> str:
+    def _content(self) -> str:
         """What the brace holds that is about to open."""
         before = self._line.tokens[-2:-1]
         if self._holds == "pipes" or self._statement.is_row:

@@ -70,9 +70,9 @@ def label_range(first: str, last: str) -> Range | None:
         return None
     if a[2].isdigit():
         width = len(a[2]) if a[2].startswith("0") else 1
-        found = Range(a[1], int(a[2]), int(b[2]), width)
+        labels = Range(a[1], int(a[2]), int(b[2]), width)
     else:
-        found = Range(a[1], ord(a[2]), ord(b[2]), None)
+        labels = Range(a[1], ord(a[2]), ord(b[2]), None)
         if a[2].isupper() != b[2].isupper():
             return None
-    return found if found.first <= found.last else None
+    return labels if labels.first <= labels.last else None

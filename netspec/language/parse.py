@@ -92,7 +92,7 @@ def _cut(source: Source, problems: Problems) -> Iterator[_Piece]:
             opened.append((match[0], at))
             if len(opened) > MAX_DEPTH:
                 report("NS006", f"brackets nest more than {MAX_DEPTH} deep", at, _FLATTEN)
-                raise SpecError(problems.found)
+                raise SpecError(problems.diagnostics)
         elif kind == "close":
             if opened and (opened[-1][0] == "{") == (match[0] == "}"):
                 opened.pop()
@@ -110,9 +110,9 @@ def _cut(source: Source, problems: Problems) -> Iterator[_Piece]:
         stages += kind == "stage" or (kind in ("end", "open") and bool(opened))
         items += kind == "item"
         if stages > MAX_STAGES or items > 2 * MAX_STAGES:
-            what = "stages" if stages > MAX_STAGES else "arguments"
-            report("NS005", f"the file has too many {what}", at, _TOO_MANY)
-            raise SpecError(problems.found)
+            excess = "stages" if stages > MAX_STAGES else "arguments"
+            report("NS005", f"the file has too many {excess}", at, _TOO_MANY)
+            raise SpecError(problems.diagnostics)
     if variant is not None:
         opened.insert(0, ("{", variant))
     for bracket, at in opened:

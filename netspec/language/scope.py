@@ -73,10 +73,10 @@ class Scope:
         scope: Scope | None = self
         while scope is not None:
             if name.text in scope.bound:
-                found = scope.bound[name.text]
-                if isinstance(found, Unknown):
+                value = scope.bound[name.text]
+                if isinstance(value, Unknown):
                     raise Reported
-                return found
+                return value
             if name.text in scope.blocks:
                 return BlockName(name.text, scope.blocks[name.text])
             scope = scope.outer
@@ -144,11 +144,11 @@ class Scope:
         notes: Iterable[Note] = (),
     ) -> Reported:
         """Report a mistake; returns the exception for the caller to raise."""
-        held = (*notes, *call_notes(self.calls))
-        self.problems.add(code, message, self.span(at), help=help, notes=held)
+        remarks = (*notes, *call_notes(self.calls))
+        self.problems.add(code, message, self.span(at), help=help, notes=remarks)
         return Reported()
 
     def stop(self, code: str, message: str, at: syntax.At, *, help: str) -> SpecError:
         """Report a limit that was passed; returns the exception that ends the reading."""
         self.problem(code, message, at, help=help)
-        return SpecError(self.problems.found)
+        return SpecError(self.problems.diagnostics)

@@ -284,11 +284,11 @@ def describe(parser: Lark, text: str, error: UnexpectedInput) -> tuple[int, int,
         token = error.token
         return token.start_pos or 0, len(token), f"{expected}found `{_short(token)}`", help
     assert isinstance(error, UnexpectedCharacters)
-    found = f"found the character `{error.char}`"
+    message = f"found the character `{error.char}`"
     if not error.char.isascii():  # which may look like one that has a place here, or like none
-        found += f", U+{ord(error.char):04X}"
+        message += f", U+{ord(error.char):04X}"
         help = FOREIGN_HELP if help == GENERAL_HELP else help
-    return error.pos_in_stream or 0, 1, f"{expected}{found}", help
+    return error.pos_in_stream or 0, 1, f"{expected}{message}", help
 
 
 Mistake = tuple[tuple[int, ...], str]

@@ -29,12 +29,12 @@ TABLES = GRAMMAR.with_suffix(".json")
 def parser_for(builder: Builder) -> Lark:
     """The parser of statements and values, which makes syntax trees by ``builder``."""
     try:
-        kept = json.loads(TABLES.read_bytes())
+        stored = json.loads(TABLES.read_bytes())
     except FileNotFoundError:
         return computed(builder)
-    if kept["made_of"] != made_of():
+    if stored["made_of"] != made_of():
         return computed(builder)
-    return _restored(kept, builder)
+    return _restored(stored, builder)
 
 
 def computed(builder: Builder | None) -> Lark:
@@ -60,16 +60,16 @@ def tables() -> dict[str, Any]:
     return {"made_of": made_of(), "data": data, "memo": memo}
 
 
-def _restored(kept: dict[str, Any], builder: Builder) -> Lark:
+def _restored(stored: dict[str, Any], builder: Builder) -> Lark:
     # as the parsers do that Lark's own generator of stand-alone modules writes; the name is not
     # public, and is called for the version only that made the tables
-    memo = {int(number): held for number, held in kept["memo"].items()}
-    parser = kept["data"]["parser"]["parser"]
+    memo = {int(number): entry for number, entry in stored["memo"].items()}
+    parser = stored["data"]["parser"]["parser"]
     parser["states"] = {int(state): actions for state, actions in parser["states"].items()}
-    found: Lark = Lark._load_from_dict(  # type: ignore[no-untyped-call]
-        kept["data"], memo, transformer=builder
+    lark: Lark = Lark._load_from_dict(  # type: ignore[no-untyped-call]
+        stored["data"], memo, transformer=builder
     )
-    return found
+    return lark
 
 
 def main() -> None:

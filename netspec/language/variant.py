@@ -32,29 +32,31 @@ _WITHOUT_DROP = "replace the row instead, without `drop`"
 
 def derive(tree: syntax.Tree, files: Files) -> syntax.Tree:
     """The whole net of a file: its own statements, on top of those of the net it is made from."""
-    made = _made(tree, files)
-    if isinstance(made, syntax.Tree):
-        return made
-    return replace(tree, statements=tuple(made.statements()), dropped=made.dropped)
+    derived = _derived(tree, files)
+    if isinstance(derived, syntax.Tree):
+        return derived
+    return replace(tree, statements=tuple(derived.statements()), dropped=derived.dropped)
 
 
-def _made(tree: syntax.Tree, files: Files) -> syntax.Tree | _Variant:
+def _derived(tree: syntax.Tree, files: Files) -> syntax.Tree | _Variant:
     header = _header(tree, files)
     if header is None or header.base is None:
         _refuse_changes(tree, files)
         return tree
     with files.reading(tree):
-        found = files.find(header.base)
-        base = _made(found, files) if found else None
+        base_tree = files.find(header.base)
+        base = _derived(base_tree, files) if base_tree else None
     if isinstance(base, syntax.Tree) and not _is_net(base):
         message = f"`{base.source.name}` is no net: it does not begin with `net`"
         help = f'take over its blocks instead: import "{header.base.text}"'
         files.problems.add("NS105", message, files.sources.span(header.base.at), help=help)
         base = None
-    if base is None or found is None:  # reported; what the base would have defined is not missed
+    if (
+        base is None or base_tree is None
+    ):  # reported; what the base would have defined is not missed
         return replace(tree, statements=(header, syntax.Broken("net", (), header.at)))
     variant = base if isinstance(base, _Variant) else _Variant(base, files)
-    variant.vary(tree, header, found.source.name)
+    variant.vary(tree, header, base_tree.source.name)
     return variant
 
 
@@ -140,8 +142,8 @@ class _Variant:
         self._take_header(header)
         for statement in tree.statements:
             self._change(statement)
-        for held in self.new:
-            self._insert(self.last, held)
+        for statement in self.new:
+            self._insert(self.last, statement)
 
     def statements(self) -> Iterator[syntax.Statement]:
         """What the variant consists of."""
@@ -184,18 +186,18 @@ class _Variant:
             slot = self.slots.get(f"let:{name}")
             if slot is not None and isinstance(slot.statement, syntax.Let):
                 slot.statement = None
-        kept = [own.pop(p.name.text, p) for p in self.header.parameters]
+        parameters = [own.pop(p.name.text, p) for p in self.header.parameters]
         self.inherited = {p.name.text for p in self.header.parameters}
         title = header.title or self.header.title
-        self.header = replace(header, parameters=(*kept, *own.values()), title=title)
+        self.header = replace(header, parameters=(*parameters, *own.values()), title=title)
 
     # -------------------------------------------------------------------------------------- slots
 
-    def _insert(self, place: _Slot, statement: syntax.Statement) -> _Slot:
+    def _insert(self, previous: _Slot, statement: syntax.Statement) -> _Slot:
         """Put a statement directly behind a place."""
         slot = _Slot(statement, self.level)
-        slot.next, place.next = place.next, slot
-        if place is self.last:
+        slot.next, previous.next = previous.next, slot
+        if previous is self.last:
             self.last = slot
         for key in _kinds(statement):
             self.repeated.setdefault(key, []).append(slot)
@@ -206,7 +208,7 @@ class _Variant:
             span = self.files.sources.span(statement.at)
             message = f"the net has more than {MAX_STAGES:,} rows"
             self.files.problems.add("NS005", message, span, help="use shorter ranges")
-            raise SpecError(self.files.problems.found)
+            raise SpecError(self.files.problems.diagnostics)
         return slot
 
     def _slot(self, key: str) -> _Slot | None:
@@ -214,27 +216,27 @@ class _Variant:
         slot = self.slots.get(key)
         return slot if slot is not None and slot.statement is not None else None
 
-    def _place(self, label: str) -> _Slot | None:
+    def _row_slot(self, label: str) -> _Slot | None:
         """Where the row, head or input with a label stands; a range is split to find its row."""
         slot = self._slot(label)
         if slot is None or not isinstance(slot.statement, syntax.Row):
             return slot
         first, *others = _single(slot.statement)
-        slot.statement, place = first, slot
+        slot.statement, previous = first, slot
         for row in others:
             if self.slots[row.first.text] is slot:
                 del self.slots[row.first.text]
-            place = self._insert(place, row)
-            place.level = slot.level
+            previous = self._insert(previous, row)
+            previous.level = slot.level
         return self._slot(label)
 
     def _replace(self, statement: syntax.Statement) -> bool:
         """Put a statement in place of the base's of the same name, if there is one."""
-        slots = [self._place(key) for key in _names(statement)]
-        found = [slot for slot in slots if slot is not None and slot.level < self.level]
-        for slot in found:
-            slot.statement, slot.level = statement if slot is found[0] else None, self.level
-        return bool(found)
+        slots = [self._row_slot(key) for key in _names(statement)]
+        replaced = [slot for slot in slots if slot is not None and slot.level < self.level]
+        for slot in replaced:
+            slot.statement, slot.level = statement if slot is replaced[0] else None, self.level
+        return bool(replaced)
 
     def _taken(self, kind: str) -> list[_Slot]:
         """The statements of the base of a kind, which are no longer found by it."""
@@ -244,7 +246,7 @@ class _Variant:
 
     def _row(self, statement: syntax.Row) -> None:
         if statement.after is not None:
-            slot = self._place(statement.after.text)
+            slot = self._row_slot(statement.after.text)
             if slot is None:
                 self._no_row(statement.after, "NS111", "`after` names a row of the base")
             else:
@@ -253,7 +255,7 @@ class _Variant:
                     self.dropped.pop(label, None)
             return
         for row in _single(statement):
-            slot = self._place(row.first.text)
+            slot = self._row_slot(row.first.text)
             if slot is None:
                 help = f"say where it goes: `{row.first.text} after ROW: ...`"
                 at = (statement.first.at[0], (statement.last or statement.first).at[1])
@@ -265,7 +267,7 @@ class _Variant:
                 slot.statement, slot.level = row, self.level
 
     def _drop(self, name: syntax.Name) -> None:
-        slot = self._place(name.text)
+        slot = self._row_slot(name.text)
         if slot is None:
             self._no_row(name, "NS111", "`drop` names a row of the base", "drop it once")
         else:
@@ -296,30 +298,32 @@ class _Variant:
         name = statement.name.text
         slot = self._slot(f"let:{name}")
         if slot is not None and slot.level < self.level:
-            slot.statement, place = None, slot
+            slot.statement, previous = None, slot
         elif name in self.inherited:
-            kept = tuple(p for p in self.header.parameters if p.name.text != name)
-            self.header = replace(self.header, parameters=kept)
+            parameters = tuple(p for p in self.header.parameters if p.name.text != name)
+            self.header = replace(self.header, parameters=parameters)
             self.inherited.discard(name)
-            slot, place = None, self.last_parameter
+            slot, previous = None, self.last_parameter
         else:
             self.new.append(statement)
             return
-        for held in (*self.new, statement):
-            place = self._insert(place, held)
+        for definition in (*self.new, statement):
+            previous = self._insert(previous, definition)
         self.new = []
         if slot is None:
-            self.last_parameter = place
+            self.last_parameter = previous
 
     def _default(self, statement: syntax.Default) -> None:
         for kind in _kinds(statement):
             for slot in self._taken(kind):
-                held = slot.statement
-                if isinstance(held, syntax.Default):
-                    kept = [
-                        a for a in held.arguments if a.key and not kind.endswith(f":{a.key.text}")
+                inherited = slot.statement
+                if isinstance(inherited, syntax.Default):
+                    arguments = [
+                        a
+                        for a in inherited.arguments
+                        if a.key and not kind.endswith(f":{a.key.text}")
                     ]
-                    slot.statement = replace(held, arguments=tuple(kept))
+                    slot.statement = replace(inherited, arguments=tuple(arguments))
         self._insert(self.last, statement)
 
 
@@ -329,12 +333,12 @@ def _inherited(statement: syntax.Statement, dropped: Container[str]) -> syntax.S
         return replace(statement, is_inherited=True)
     if not isinstance(statement, syntax.Train):
         return statement
-    kept = []
+    directives = []
     for directive in statement.directives:
         rows = tuple(row for row in directive.rows if row.text not in dropped)
         if rows or not directive.rows:
-            kept.append(replace(directive, rows=rows))
-    return replace(statement, directives=tuple(kept), is_inherited=True)
+            directives.append(replace(directive, rows=rows))
+    return replace(statement, directives=tuple(directives), is_inherited=True)
 
 
 def _names(statement: syntax.Statement) -> list[str]:
@@ -368,10 +372,10 @@ def _kinds(statement: syntax.Statement) -> list[str]:
 def _labels(row: syntax.Row) -> list[str]:
     if row.last is None:
         return [row.first.text]
-    found = label_range(row.first.text, row.last.text)
-    if found is None or len(found) > MAX_STAGES:  # reported when the net is made
+    labels = label_range(row.first.text, row.last.text)
+    if labels is None or len(labels) > MAX_STAGES:  # reported when the net is made
         return [row.first.text]
-    return list(found.labels())
+    return list(labels.labels())
 
 
 def _single(row: syntax.Row) -> list[syntax.Row]:

@@ -68,18 +68,18 @@ def choose(
             raise DataError(f"the choices name a stage {stage!r} that the compiled net has not")
     chosen: Choices = {}
     for stage, work in works.items():
-        found = list(ways(work))
-        times: dict[str, float | None] = {way.name: None for way in found}
+        candidates = list(ways(work))
+        times: dict[str, float | None] = {way.name: None for way in candidates}
         if stage in given:
             if given[stage] not in times:
                 known = ", ".join(times)
                 message = f"{stage} cannot be computed by {given[stage]!r}; there is {known}"
                 raise DataError(message)
             chosen[stage] = Choice(given[stage], times, "given")
-        elif measure is not None and len(found) > 1:
-            measured = measure(work, found)
+        elif measure is not None and len(candidates) > 1:
+            measured = measure(work, candidates)
             fastest = min(measured, key=measured.__getitem__)
             chosen[stage] = Choice(fastest, {**times, **measured}, "measured")
         else:
-            chosen[stage] = Choice(found[0].name, times)
+            chosen[stage] = Choice(candidates[0].name, times)
     return chosen

@@ -42,8 +42,11 @@ class Work:
     @property
     def weight_bytes(self) -> int:
         """Bytes of the tensors that the operator holds."""
-        held = [*self.op.parameters(self.inputs).values(), *self.op.buffers(self.inputs).values()]
-        return sum(p.elements for p in held) * self.dtype.itemsize
+        parameters = [
+            *self.op.parameters(self.inputs).values(),
+            *self.op.buffers(self.inputs).values(),
+        ]
+        return sum(p.elements for p in parameters) * self.dtype.itemsize
 
     @property
     def bytes(self) -> int:
@@ -67,9 +70,9 @@ class Implementation(ABC):
         """Why it cannot do this work; nothing if it can."""
         return ""
 
-    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
+    def pack(self, work: Work, tensors: Held) -> dict[str, Tensor]:
         """The tensors as it wants them."""
-        return dict(held)
+        return dict(tensors)
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
         """Copies of the tensors as they were, to the bit."""

@@ -70,12 +70,12 @@ def lowered(
         DataError: ``given`` names a stage or an implementation that there is none of.
     """
     started = perf_counter()
-    made = optimise(graph, backend.passes if passes is None else passes)
+    outcome = optimise(graph, backend.passes if passes is None else passes)
     rewritten = perf_counter()
     works = {
-        stage.name: work_of(made.graph, stage.name, dtype, batch)
-        for stage in made.graph.stages()
-        if made.graph.operands(stage.name) and not is_view(made.graph, stage.name)
+        stage.name: work_of(outcome.graph, stage.name, dtype, batch)
+        for stage in outcome.graph.stages()
+        if outcome.graph.operands(stage.name) and not is_view(outcome.graph, stage.name)
     }
     measure = backend.measure if is_measured else None
     choices = choose(works, backend.ways, measure=measure, given=given)
@@ -86,15 +86,15 @@ def lowered(
     }
     decided = perf_counter()
     abilities = {stage: way.ability for stage, way in ways.items()}
-    planned = plan(made.graph, chosen, abilities)
+    planned = plan(outcome.graph, chosen, abilities)
     seconds = {
         "rewrite": rewritten - started,
         "choose": decided - rewritten,
         "plan": perf_counter() - decided,
     }
     return Lowered(
-        graph=made.graph,
-        rewrites=made.rewrites,
+        graph=outcome.graph,
+        rewrites=outcome.rewrites,
         works=works,
         choices=choices,
         ways=ways,

@@ -154,12 +154,12 @@ class _Planner:
             if not isinstance(op, Slice):
                 return ()
             starts[op.start] = op.start + op.count, reader
-        found: list[str] = []
+        slices: list[str] = []
         at, end = 0, self.graph.stage(name).known_shape.channels
         while at in starts:
             at, reader = starts.pop(at)
-            found.append(reader)
-        return tuple(found) if at == end and not starts else ()
+            slices.append(reader)
+        return tuple(slices) if at == end and not starts else ()
 
     def _claim(self, name: str) -> None:
         """Let the parts of a concatenation that can be written in place be written there."""
@@ -182,7 +182,7 @@ class _Planner:
         graph, operands = self.graph, self.graph.operands(name)
         stage = graph.stage(name)
         if name in self.apart:
-            writes = tuple(self._slot(one) for one in self.apart[name])
+            writes = tuple(self._slot(part) for part in self.apart[name])
         elif is_view(graph, name):
             if name not in self.slot_of:  # otherwise it was written apart
                 self._view(name, operands[0])
@@ -233,10 +233,11 @@ class _Planner:
         for i in outputs:
             lives[self.slots[i].buffer] = (lives[self.slots[i].buffer][0], len(self.steps))
         order = range(len(self.shapes))
-        found = [Lifetime(self.shapes[b].elements, *lives.get(b, (-1, -1))) for b in order]
-        arena = arrange(found)
+        lifetimes = [Lifetime(self.shapes[b].elements, *lives.get(b, (-1, -1))) for b in order]
+        arena = arrange(lifetimes)
         buffers = tuple(
-            Buffer(self.shapes[b], found[b].first, found[b].last, arena.offsets[b]) for b in order
+            Buffer(self.shapes[b], lifetimes[b].first, lifetimes[b].last, arena.offsets[b])
+            for b in order
         )
         return Plan(
             inputs,
