@@ -27,22 +27,22 @@ from netspec.printing import printer
 
 
 class Net:
-    """A network as its spec describes it: every shape derived, every claim true.
+    """A network as its spec describes it, with every shape derived and every claim checked.
 
     ``repr`` is the table of the paper, derived; a notebook shows it as HTML.
 
     Attributes:
         name: the name in the header.
         title: the title in the header, often the paper's.
-        graph: the stages and how they are joined.
+        graph: the stages and their connections.
         source: the spec's text.
         settings: the parameters that were set from outside.
         notes: claims that do not apply under these settings.
-        claims: how many claims hold.
-        documents: printed tables, cell by cell beside what is derived.
-        recipe: how the net is trained, if the spec says so.
+        claims: the number of claims that hold.
+        documents: printed tables, each cell with its derived value.
+        recipe: the learning recipe, if the spec has one.
         files: other files that the spec was made from.
-        seconds: how long each step took.
+        seconds: the time of each step of reading.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class Net:
 
     @cached_property
     def symbols(self) -> list[str]:
-        """The symbols in the net's sizes; a net that has any cannot run."""
+        """The symbols in the net's sizes; a net with symbols cannot run."""
         sizes = [d for stage in self.graph.stages() for d in stage.known_shape]
         counts = self.totals_with_heads
         return sorted({name for value in (*sizes, *counts) for name in names(value)})
 
     def require_numbers(self) -> None:
-        """Raise SpecError when sizes or counts are symbols: such a net can be checked, not run."""
+        """Raise SpecError if sizes or counts are symbols: such a net can be checked, not run."""
         if not self.symbols:
             return
         listed = ", ".join(self.symbols)
@@ -99,7 +99,7 @@ class Net:
         return self.graph.totals([s.name for s in self.graph.stages()])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A net is pickled as its text, and read and checked again."""
+        """Pickle a net as its text, to be read and checked again."""
         files = {key: (file.name, file.text) for key, file in self.files.items()}
         return _reread, (self.source.name, self.source.text, self.settings, files)
 
@@ -125,7 +125,7 @@ def load(spec: str | Path, /, **settings: Setting) -> Net:
 
     Args:
         spec: the path of a ``.net`` file, or the name of a bundled spec such as ``"googlenet"``.
-        settings: values of the net's parameters; a string is read as the spec would read it.
+        settings: values of the net's parameters; a string is parsed as in a spec.
 
     Raises:
         SpecError: the spec has mistakes; its text shows all of them, ``diagnostics`` lists them.
@@ -134,7 +134,7 @@ def load(spec: str | Path, /, **settings: Setting) -> Net:
 
 
 def loads(text: str, name: str = "<text>", /, **settings: Setting) -> Net:
-    """Read and check a spec that is already a string; ``name`` stands for it in messages.
+    """Read and check a spec that is a string; ``name`` is its name in messages.
 
     It may be a variant of bundled specs and import from them, but from no other file.
     """
@@ -144,7 +144,7 @@ def loads(text: str, name: str = "<text>", /, **settings: Setting) -> Net:
 def from_source(
     source: Source, settings: Mapping[str, Setting], files: ResolvedFiles | None = None
 ) -> Net:
-    """A net from a spec without errors; ``files`` are those it asks for, where they are known."""
+    """Return the net of a spec; ``files`` are those it asks for, where they are known."""
     net, problems = examined(source, settings, files)
     if problems.errors:
         raise SpecError(problems.errors)
@@ -154,9 +154,9 @@ def from_source(
 def examined(
     source: Source, settings: Mapping[str, Setting], files: ResolvedFiles | None = None
 ) -> tuple[Net, Problems]:
-    """The one way from text to a net: parse, elaborate, infer, check; and all that is wrong.
+    """Parse, elaborate, infer and check a net; return it and its problems.
 
-    Raises SpecError when the net has no shapes; what it claims and prints may still be wrong.
+    Raise SpecError if the net has no shapes; wrong claims and printed tables do not raise.
     """
     problems = Problems()
     started = perf_counter()

@@ -1,4 +1,4 @@
-"""Claims: what the spec says of itself, held against what is derived."""
+"""Claims: sizes and counts in the spec, compared with derived ones."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ FOLLOWERS_SHOWN = 3
 
 
 def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
-    """Hold every claim against the graph; returns how many there were.
+    """Compare every claim with the graph; return the number of claims.
 
-    A false size is told once, with the sizes of the rows below that are false because of it, their
-    counts, and the totals.  Claims are made for the parameters' defaults: with other settings
-    (``is_changed``) those that no longer hold are listed as notes, not as errors.  So are those of
-    rows that a variant inherits: its base makes them of itself.
+    A false size is reported once, with the sizes of the rows below that are false because of it,
+    their counts, and the totals.  Claims are about the parameters' defaults: with other settings
+    (``is_changed``) false ones are notes, not errors.  So are those of rows that a variant
+    inherits: they are about its base.
     """
     sizes: list[_FalseSize] = []
-    behind: dict[str, _FalseSize] = {}  # the false size that a row's own follows from, by output
+    causes: dict[str, _FalseSize] = {}  # the false size that a row's own follows from, by output
     diagnostics: list[Diagnostic] = []
     inherited: list[Diagnostic] = []
     checked: set[str] = set()
@@ -45,13 +45,13 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
         if row.is_inherited:
             inherited += false.diagnostics
             continue
-        cause = next((behind[n] for n in (row.output, *row.inputs) if n in behind), None)
+        cause = next((causes[n] for n in (row.output, *row.inputs) if n in causes), None)
         is_wrong = any(d.code == "NS301" for d in false.diagnostics)
         if is_wrong and cause is None:
             cause = _FalseSize(false.diagnostics.pop(0))
             sizes.append(cause)
         if cause is not None and (is_wrong or not any(c.kind == "size" for c in row.claims)):
-            behind[row.output] = cause
+            causes[row.output] = cause
         if is_wrong and cause is not None:
             cause.follows += false.diagnostics
         else:
@@ -77,7 +77,7 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
 
 @dataclass
 class _FalseSize:
-    """A false claim of a size, and those that are false because of it."""
+    """A false claim of a size, and the claims that are false because of it."""
 
     diagnostic: Diagnostic
     follows: list[Diagnostic] = field(default_factory=list)
@@ -91,14 +91,14 @@ class _FalseSize:
 
 
 def not_applying(diagnostic: Diagnostic) -> Diagnostic:
-    """A claim that fails under changed parameters: told, not failed."""
+    """Return a false claim as a note, as it is false under changed parameters only."""
     message = f"a claim does not apply with these settings: {diagnostic.message}"
     help = "claims are made for the defaults of the net's parameters"
     return Diagnostic("NS305", message, diagnostic.span, help=help, severity="note")
 
 
 def not_inherited(diagnostic: Diagnostic) -> Diagnostic:
-    """A claim of the base that fails in its variant: told, not failed."""
+    """Return a false claim as a note, as it is one of the base about itself."""
     message = f"a claim of the base does not apply: {diagnostic.message}"
     help = "write the row in the variant too, with what it claims there"
     return Diagnostic("NS306", message, diagnostic.span, help=help, severity="note")
@@ -143,7 +143,7 @@ def _report_size(row: Row, claimed: Shape, claim: Claim, graph: Graph, problems:
 
 
 def _channels(stage: Stage) -> int | None:
-    """The channels that the kernel of a convolution was written with."""
+    """Return the input channels in the written kernel of a convolution, or None."""
     kernel: Kernel = stage.written["kernel"]
     return kernel.channels
 
@@ -199,7 +199,7 @@ def _check_count(
 
 
 def _is_decided(equal: bool | None, claim: Claim, problems: Problems) -> bool:
-    """Report a claim about symbols that can be neither proved nor refuted."""
+    """Return whether a claim was proved or refuted; report it if symbols leave it open."""
     if equal is None:
         message = "this can be neither proved nor refuted for every value of the symbols"
         help = "claim it as a polynomial of the symbols, or give them values with --set"
@@ -216,7 +216,7 @@ _MEASURED = {
 
 
 def count_terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, int]]:
-    """What a stage adds to a count, with its arithmetic."""
+    """Return the terms that a stage adds to a count, each with its arithmetic."""
     inputs = graph.shapes_into(stage.name)
     if kind == "params":
         for parameter in stage.op.parameters(inputs).values():
@@ -230,13 +230,13 @@ def count_terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, in
 
 
 def _product(factors: Iterable[int]) -> str:
-    """A product as it is written: ``3*3*(C + 1)``."""
+    """Return a product as text: ``3*3*(C + 1)``."""
     texts = list(map(str, factors))
     return "*".join(f"({text})" if " " in text and len(texts) > 1 else text for text in texts)
 
 
 def sum_notes(terms: list[tuple[str, int]]) -> list[Note]:
-    """The sum of some terms, written out."""
+    """Return a note with the sum of some terms, written out."""
     whole = total(value for _, value in terms)
     shown = [text for text, _ in terms[:TERMS_SHOWN]]
     if len(terms) > TERMS_SHOWN:

@@ -1,4 +1,4 @@
-"""Whether the layers of a net can be spread evenly over its columns."""
+"""Check that the layers of a net can be spread evenly over its columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shape inference: the size and the receptive field of every stage, or why there is none."""
+"""Shape inference: the size and receptive field of every stage, or a diagnostic."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from netspec.language.limits import MAX_INTEGER
 
 
 def infer(graph: Graph, problems: Problems) -> None:
-    """Set the shape and field of each stage, and numbers in its operator for what depends on sizes.
+    """Set the shape and field of each stage, and attributes of operators that depend on sizes.
 
-    A stage after a mistake stays without, silently.
+    Stages after a reported one have no shape, and are not reported.
     """
     origins = _Origins(graph)
     symbolic = 0
@@ -57,7 +57,7 @@ def infer(graph: Graph, problems: Problems) -> None:
 
 
 class _Origins:
-    """Which stage gave an axis its size: the last one that did not pass it on."""
+    """Finds the stage that gave an axis its size: the last one that did not pass it on."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -82,7 +82,7 @@ class _Origins:
         return stage.op.derivation(axis, inputs) is None
 
     def note(self, stage: Stage, axis: int) -> Note:
-        """Where the size of an axis comes from: the stage, its line, its arithmetic."""
+        """Return a note on the origin of an axis's size: the stage, its line, its arithmetic."""
         maker = self.of(stage, axis)
         shape, inputs = maker.known_shape, self.graph.shapes_into(maker.name)
         position = f"`{maker.name}`, line {maker.span.line}"
@@ -94,7 +94,7 @@ class _Origins:
         return Note(f"{AXES[axis]} {shape[axis]} comes from {position}: {arithmetic}", maker.span)
 
     def corrections(self, places: list[tuple[Stage, int]]) -> Iterator[str]:
-        """How one of two disagreeing sizes could be made equal to the other."""
+        """Yield changes of the net that make one of two sizes equal to the other."""
         for (ours, axis), (theirs, _) in (places, places[::-1]):
             target = theirs.known_shape
             if not (ours.known_shape.is_map and target.is_map):
@@ -124,7 +124,7 @@ def _report(
 
 
 def suggest(stage: Stage, axis: int, size: int, graph: Graph) -> Iterator[str]:
-    """Ways to change the stage's own window so that an axis comes out as wanted."""
+    """Yield changes of the stage's window for which an axis has the given size."""
     op, inputs = stage.op, graph.shapes_into(stage.name)
     if not isinstance(op, WindowOperator) or axis > 1:
         return

@@ -1,7 +1,7 @@
-"""Printed tables, held against what is derived: cell by cell, and sentence by sentence.
+"""Compare printed tables and sentences with what is derived.
 
-A cell agrees; or it cannot be right, and an erratum says why; or it disagrees, which is an error.
-An erratum on a cell that agrees excuses nothing, and is an error too.
+A cell agrees; or it is wrong in print, and an erratum says why; or it disagrees, which is an error.
+An erratum on a cell that agrees is an error too.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from netspec.language.expressions import condition, evaluate, number
 from netspec.language.scope import Reported, Scope
 
 COLUMNS = ("input", "kernel", "output", "params")
-"""The columns of the documents' tables, behind the layer's name."""
+"""The columns of the documents' tables, after the layer's name."""
 
 QUANTITIES = ("params", "macs", "neurons", "field", "height", "width", "channels", "stages")
-"""What a sentence may ask of a row or stage; ``stages`` of an operator."""
+"""Quantities of a row or stage that a sentence may use; ``stages`` is one of an operator."""
 
 
 class Cell(NamedTuple):
@@ -67,14 +67,14 @@ class Sentence(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A table and the sentences around it, with what netspec derives instead of each."""
+    """A table and the sentences around it, each with what netspec derives."""
 
     source: str
     rows: tuple[PrintedRow, ...]
     sentences: tuple[Sentence, ...]
 
     def count(self, status: str) -> int:
-        """How many cells and sentences have a status."""
+        """Return the number of cells and sentences that have a status."""
         cells = sum(cell.status == status for row in self.rows for cell in row.cells)
         return cells + sum(sentence.status == status for sentence in self.sentences)
 
@@ -82,7 +82,7 @@ class Document(NamedTuple):
 def examine(
     document: syntax.Document, scope: Scope, graph: Graph
 ) -> tuple[Document, list[Diagnostic]]:
-    """Hold a printed table against a shaped graph; returns what disagrees as well."""
+    """Compare a printed table with a graph with shapes; return it and its diagnostics."""
     problems = Problems()
     examiner = _Examiner(graph, scope, problems, _depth(document, scope))
     examined = Document(
@@ -120,7 +120,7 @@ class _Examiner:
     # -------------------------------------------------------------------------------------- cells
 
     def row(self, printed: syntax.PrintedRow) -> PrintedRow | None:
-        """The cells of a printed row; None when the net has no such row."""
+        """Return the cells of a printed row, or None after reporting an unknown row."""
         label = printed.label
         rows = {row.label: row for row in self.graph.rows.values() if not row.is_inner}
         if label.text not in rows:
@@ -167,7 +167,7 @@ class _Examiner:
             self.scope.problem("NS402", message, errata[column].at, help="remove it")
 
     def _compare(self, column: str, cell: Any, row: Row) -> tuple[Mismatch | None, str]:
-        """What is wrong with a cell, if anything, and what is derived instead."""
+        """Return the mismatch of a cell, if any, and the derived value."""
         if column == "kernel":
             stage = self._kernel_stage(row)
             inputs = self.graph.shapes_into(stage.name)
@@ -204,12 +204,12 @@ class _Examiner:
         return equal
 
     def _input(self, row: Row) -> Shape:
-        """What a row reads; several maps of one size are joined."""
+        """Return the input shape of a row; several maps of one size are joined."""
         shapes = [self.graph.stage(name).known_shape for name in row.inputs]
         return Shape((*shapes[0][:-1], sum(shape.channels for shape in shapes)))
 
     def _kernel_stage(self, row: Row) -> Stage:
-        """The stage of a row that a table prints the kernel of."""
+        """Return the stage of a row whose kernel a table prints."""
         stages = [self.graph.stage(name) for name in row.own_stages]
         with_kernel = (s for s in stages if s.op.kernel_text(self.graph.shapes_into(s.name)))
         return next(with_kernel, stages[0])
@@ -246,7 +246,7 @@ class _Examiner:
         self.problems.add(code, message, self.scope.span(at), help=help, notes=notes)
 
     def _arithmetic(self, row: Row, column: str) -> Iterator[str]:
-        """How the right value comes about."""
+        """Yield the arithmetic of the derived value."""
         if column == "params":
             stages = [self.graph.stage(name) for name in row.stages]
             terms = [t for stage in stages for t in count_terms("params", stage, self.graph)]
@@ -265,7 +265,7 @@ class _Examiner:
     # ---------------------------------------------------------------------------------- sentences
 
     def sentence(self, said: syntax.Says) -> Sentence | None:
-        """What becomes of a sentence; None when its condition has no value."""
+        """Return the result of a sentence, or None if its condition has no value."""
         if said.condition is None:
             return Sentence(said.quote.text, said.how, "", said.by)
         totals = self.graph.totals([s.name for s in self.graph.stages() if not s.head])
@@ -327,7 +327,7 @@ class _Examiner:
 
 
 def _derived(node: syntax.Expression, scope: Scope) -> str:
-    """A condition with its values: ``290,400, not 253,440``, ``60,965,224, about 60,000,000``."""
+    """Return a condition's values: ``290,400, not 253,440``, ``60,965,224, about 60,000,000``."""
     if isinstance(node, syntax.Logical):
         return f" {node.operator} ".join(_derived(operand, scope) for operand in node.operands)
     if not isinstance(node, syntax.Comparison):
@@ -354,7 +354,7 @@ def _shown(value: Any) -> str:
 
 
 def _places(printed: syntax.PrintedRow, scope: Scope) -> dict[str, Span]:
-    """Where each cell of a row stands."""
+    """Return the place of each cell of a row."""
     label = scope.span(printed.label.at)
     text = label.source.text
     if printed.errata:

@@ -1,4 +1,4 @@
-"""What ranks compute together, with gradients: autograd functions over torch.distributed.
+"""Collective operations with gradients: autograd functions over torch.distributed.
 
 Every rank of a group calls the same function at the same place.  Two groups are known by name, as
 the mesh of ranks has two axes: ``data``, ranks with different images, and ``column``, ranks with
@@ -53,14 +53,14 @@ def own(x: Tensor) -> Tensor:
 
 
 def _own_sum(x: Tensor) -> Tensor:
-    """The same of the sum over columns: a reduce-scatter."""
+    """This column's channels of the sum over columns: a reduce-scatter."""
     columns, name = size("column"), GROUPS["column"].group_name
     parts = torch.cat(x.movedim(1, -1).tensor_split(columns, dim=-1))
     return _done(functional.reduce_scatter_tensor(parts, "sum", columns, name)).movedim(-1, 1)
 
 
 def _done(x: Tensor) -> Tensor:
-    """What an operation of a group answers, once it is there."""
+    """Wait for the result of an operation of a group."""
     y: Tensor = functional.wait_tensor(x)
     return y
 

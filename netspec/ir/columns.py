@@ -1,8 +1,8 @@
 """Columns: a net spread over several devices, as AlexNet is over two (its section 3.2).
 
 Each device has the same share of the kernels of every layer, and computes the channels that are
-theirs.  Grouped layers stay on their device; a layer that sees all channels reads what the others
-hold, and where that is, the graph tells.
+theirs.  Grouped layers stay on their device; a layer that sees all channels also reads those of the
+other devices.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ BY_CHANNEL = (
 
 
 class Parts(NamedTuple):
-    """What a stage has to do with parts, the channels of one column.
+    """Whether a stage reads and makes parts, the channels of one column.
 
     Attributes:
-        reads: it reads this column's channels, not those of all.
-        makes: its value is this column's channels, not those of all.
+        reads: True if it reads this column's channels, not those of all.
+        makes: True if its value is this column's channels, not those of all.
     """
 
     reads: bool
@@ -48,7 +48,7 @@ class Parts(NamedTuple):
 
 
 def parts(graph: Graph) -> dict[str, Parts]:
-    """How each stage is computed, when the net is spread over ``graph.columns``.
+    """Return how each stage is computed when the net is spread over ``graph.columns``.
 
     - Convolutions and fully connected layers have an equal part of their kernels on each column;
       they read all channels, or with groups those of their column;
@@ -72,7 +72,7 @@ def parts(graph: Graph) -> dict[str, Parts]:
 
 
 def exchanging(graph: Graph) -> list[str]:
-    """The rows where columns read each other: layers that see all channels of a split map."""
+    """Return the rows where columns exchange: layers that see all channels of a split map."""
     if graph.columns is None or graph.columns.number == 1:
         return []
     rows = {name: row.label for row in graph.rows.values() for name in row.stages}

@@ -1,7 +1,7 @@
-"""Packed parameters: how those of a rewritten graph are made of the spec's own, and back.
+"""Packed parameters: those of a rewritten graph are made from the spec's own, and back.
 
 A pass may give a stage the filters of several convolutions, or fold a normalisation into them.
-What a model is saved and loaded by stays the spec's: a :class:`Recipe` packs the tensors of the
+A model is saved and loaded with the spec's own: a :class:`Recipe` packs the tensors of the
 spec, and unpacks them again to the last bit.
 """
 
@@ -20,23 +20,23 @@ Tensors = Mapping[str, "Tensor"]
 
 
 class Recipe(ABC):
-    """How one packed tensor is made of tensors of the spec."""
+    """A rule that makes one packed tensor from tensors of the spec."""
 
     @property
     @abstractmethod
     def names(self) -> tuple[str, ...]:
-        """The tensors of the spec that go in."""
+        """The names of the tensors of the spec that it packs."""
 
     @abstractmethod
     def pack(self, tensors: Tensors) -> Tensor:
-        """The packed tensor; differentiable, and recorded by torch.fx when given its proxies."""
+        """Return the packed tensor; differentiable, and recorded by torch.fx when given proxies."""
 
     @abstractmethod
     def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
-        """The tensors that went in, to the bit, given what was kept of them."""
+        """Return the packed tensors, to the bit; ``kept`` is what :meth:`keep` returned."""
 
     def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
-        """What has to be kept beside the packed tensor so that it can be unpacked."""
+        """Return the tensors that have to be kept so that the packed one can be unpacked."""
         return {}
 
 
@@ -59,7 +59,7 @@ class Take(Recipe):
 
 @dataclass(frozen=True)
 class Cat(Recipe):
-    """Several tensors one behind the other along their first axis, ``sizes`` long each."""
+    """Tensors concatenated along their first axis, of lengths ``sizes``."""
 
     parts: tuple[Recipe, ...]
     sizes: tuple[int, ...]
@@ -136,12 +136,12 @@ class Norm:
 
 @dataclass(frozen=True)
 class FoldedWeight(Recipe):
-    """w[o] s[o], with s = weight / sqrt(variance + eps) of the normalisation behind the filters.
+    """w[o] s[o], with s = weight / sqrt(variance + eps) of the normalisation after the filters.
 
     The product is taken in float64 and rounded once.  The filters are the numbers nearest to the
     quotient or, one in ten, their neighbours on its other side; which of the two is kept, a bit
-    each.  What is neither (a scale of zero, say, or a product that is denormal) is kept itself,
-    with its place; all of the filters, where that is less.
+    each.  A filter that is neither (the scale is zero, say, or the product is denormal) is kept
+    itself with its index; all filters are kept where that takes less memory.
     """
 
     weight: Recipe
@@ -184,7 +184,7 @@ class FoldedWeight(Recipe):
         return f"{self.weight.names[0]}: {name}"
 
     def _candidates(self, packed: Tensor, kept: Tensors) -> tuple[Tensor, Tensor]:
-        """The bits of what is nearest to the quotient, and of what is next beyond the quotient."""
+        """Return the bits of the nearest number to the quotient, and of the next beyond it."""
         quotient = packed.double() / self.norm.scale(kept)[:, None, None, None]
         nearest = quotient.to(packed.dtype)
         integers = _as_integers(nearest)
@@ -219,7 +219,7 @@ def _as_bits(packed: Tensor, count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class FoldedBias(Recipe):
-    """(b - mean) s + bias: what the normalisation behind a convolution adds, in float64."""
+    """(b - mean) s + bias: the bias of a convolution and its normalisation, in float64."""
 
     bias: Recipe | None
     norm: Norm

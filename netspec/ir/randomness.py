@@ -1,9 +1,9 @@
-"""Counter-based randomness: a number is a function of what it is for, not of who draws it, or when.
+"""Counter-based random numbers: functions of purpose and index, not of the order of drawing.
 
 Philox (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3") turns a key
 and a counter into random bits.  The key is made of the seed and a purpose, the counter says which
-step, sample and value: so crops, orders and dropout masks are the same whatever the number of
-workers, ranks or columns, and after a resume.
+step, sample and value: so crops, orders and dropout masks do not depend on the number of workers,
+ranks or columns, nor on a resume.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _masks: ContextVar[_Masks | None] = ContextVar("masks", default=None)
 
 @contextmanager
 def masks(seed: int, step: int, samples: Tensor) -> Iterator[None]:
-    """While it is on, dropout is a function of seed, step, layer and sample.
+    """Within this context, dropout is a function of seed, step, layer and sample.
 
     Args:
         seed: of the run.
@@ -73,7 +73,7 @@ def masks(seed: int, step: int, samples: Tensor) -> Iterator[None]:
 
 
 def keep(x: Tensor, rate: float, layer: str, column: int = 0) -> Tensor:
-    """Which values of ``x`` dropout keeps: a bool like ``x``, false with probability ``rate``.
+    """Return which values of ``x`` dropout keeps: bools, false with probability ``rate``.
 
     Within :func:`masks` the same on every device, and for every part of a batch or of its
     channels; elsewhere from PyTorch's own generator.
@@ -113,7 +113,7 @@ def keep(x: Tensor, rate: float, layer: str, column: int = 0) -> Tensor:
 
 
 def _kept_by_torch(samples: Tensor, places: range, step: int, key: int, least: int) -> Tensor:
-    """Which words are at least ``least``: bool [N, 4 len(places)]."""
+    """Return which words are at least ``least``: bool [N, 4 len(places)]."""
     import torch
 
     row = torch.arange(places.start, places.stop, device=samples.device)[None, :]
@@ -123,13 +123,13 @@ def _kept_by_torch(samples: Tensor, places: range, step: int, key: int, least: i
 
 
 _IN_CACHE = 2**14
-"""Counters at once: four words of each, and as much again on the way, stay in a core's cache."""
+"""Counters per part: their words and as many intermediate ones stay in a core's cache."""
 
 
 def _kept_by_numpy(
     samples: np.ndarray, places: range, step: int, key: int, least: int
 ) -> np.ndarray:
-    """The same by NumPy, on the calling thread.
+    """Do the same with NumPy, on the calling thread.
 
     PyTorch would share each of a hundred short operations among its threads, and wait for them,
     which takes seconds where cores are busy with something else.

@@ -26,7 +26,7 @@ MAX_TERMS = 1_000
 """Terms that an expression may expand to when it is compared."""
 
 MAX_COMPARED = 8
-"""Values of which the largest is sought."""
+"""Values whose largest or smallest is computed."""
 
 MAX_NUMBER = 2**256
 """The largest number in an expression."""
@@ -38,7 +38,7 @@ MAX_STAGES = 1_000
 """Stages of a net whose sizes are symbols.  These limits keep every answer within seconds."""
 
 _TRIALS = 12
-"""Points at which expressions are compared that are not the same when expanded."""
+"""Points at which expressions are compared that differ when expanded."""
 
 
 class TooLarge(Exception):
@@ -53,12 +53,12 @@ def symbol(name: str) -> int:
 
 
 def is_symbolic(value: object) -> bool:
-    """Whether a value is an expression of symbols."""
+    """Return whether a value is an expression of symbols."""
     return "sympy" in sys.modules and isinstance(value, sys.modules["sympy"].Expr)
 
 
 def any_symbolic(values: Any) -> bool:
-    """Whether any of some values is an expression of symbols."""
+    """Return whether any of some values is an expression of symbols."""
     return any(is_symbolic(value) for value in values)
 
 
@@ -68,7 +68,7 @@ def names(value: object) -> list[str]:
 
 
 def operate(sign: str, left: Any, right: Any) -> int | Fraction:
-    """Arithmetic in which a symbol takes part; ZeroDivisionError, TooLarge."""
+    """Return the result of arithmetic with symbols; raise ZeroDivisionError or TooLarge."""
     from sympy import Integer, floor
 
     a, b = _exact(left), _exact(right)
@@ -92,7 +92,7 @@ def operate(sign: str, left: Any, right: Any) -> int | Fraction:
 
 
 def is_small(value: Any) -> bool:
-    """Whether a value is no symbolic expression, or one that is small enough to work with."""
+    """Return whether a value is a number, or an expression of symbols within the limits."""
     if not is_symbolic(value):
         return True
     parts, level = 0, [value]
@@ -124,7 +124,7 @@ def total(values: Iterable[Any]) -> int:
 
 
 def divides(divisor: Any, value: Any) -> bool | None:
-    """Whether a value is a multiple of another; None if that depends on the symbols."""
+    """Return whether a value is a multiple of another; None if that depends on the symbols."""
     if divisor == 1:
         return True
     if not any_symbolic((divisor, value)):
@@ -137,13 +137,13 @@ def divides(divisor: Any, value: Any) -> bool | None:
 
 
 def may_count(value: Any) -> bool:
-    """Whether an expression is whole, and not plainly negative."""
+    """Return whether an expression is whole, and not plainly negative."""
     coefficient, factor = value.as_coeff_Mul()
     return _is_whole(value) and (coefficient > 0 or factor.is_Add)
 
 
 def _is_whole(value: Any) -> bool:
-    """Whether an expression is whole by its form; sympy's own answer can take minutes."""
+    """Return whether an expression is whole by its form; sympy's own answer can take minutes."""
     if value.is_Rational:
         return bool(value.q == 1)
     if value.is_Pow and not (value.exp.is_Integer and value.exp > 0):
@@ -152,7 +152,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def same(left: Any, right: Any) -> bool | None:
-    """Whether two values are equal whatever the symbols are; None if neither can be shown."""
+    """Return whether two values are equal for all symbols; None if that is undecided."""
     if not any_symbolic((left, right)) or isinstance(left, str) or isinstance(right, str):
         return bool(left == right)
     import sympy
@@ -171,7 +171,7 @@ def same(left: Any, right: Any) -> bool | None:
 
 
 def _with_plain_floors(value: Any) -> Any:
-    """The same with whole numbers outside roundings, and no rounding inside a rounded quotient.
+    """Move whole numbers out of roundings, and remove roundings inside a rounded quotient.
 
     floor(H/2 - 1/2) + 1 is floor(H/2 + 1/2), and floor(floor(H/2)/2) is floor(H/4).
     """
@@ -194,7 +194,7 @@ def _with_plain_floors(value: Any) -> Any:
 
 
 def order(sign: str, left: Any, right: Any) -> bool | None:
-    """Whether one is less than another, and so on; None if that depends on the symbols."""
+    """Return whether a comparison such as ``<`` holds; None if that depends on the symbols."""
     signs = _signs(_exact(left) - _exact(right))
     compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign]
     answers = {compare(possible, 0) for possible in signs}

@@ -1,4 +1,4 @@
-"""The arguments of a stage become the attributes of an operator."""
+"""Bind the arguments of a stage to the attributes of an operator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ R = TypeVar("R", bound=Room)
 
 
 class Bound(NamedTuple, Generic[R]):
-    """What a name with its arguments means: ``room``, an operator or a step.
+    """The result of binding a name with its arguments: ``room``, an operator or a step.
 
     ``written`` has the attributes that were written, as they were written; ``spans`` says where.
     """
@@ -78,7 +78,7 @@ _OR_REMOVE = "change it, or leave it out"
 def _default(
     room: type[Room], key: str, defaults: Mapping[tuple[str, str], tuple[syntax.Argument, Scope]]
 ) -> tuple[syntax.Argument, Scope] | None:
-    """What `default` says of an operator's attribute; a step of a recipe has none."""
+    """Return the `default` of an operator's attribute; a step of a recipe has none."""
     if not issubclass(room, Operator):
         return None
     return defaults.get((room.name, key)) or defaults.get(("", key))
@@ -94,7 +94,7 @@ def _match(
     arguments: Sequence[syntax.Argument],
     scope: Scope,
 ) -> dict[str, syntax.Argument]:
-    """Which argument is meant for which attribute."""
+    """Return the argument for each attribute that has one."""
     places = [a.name for a in room.attributes() if a.is_positional]
     known = [a.name for a in room.attributes()]
     matched: dict[str, syntax.Argument] = {}
@@ -134,7 +134,7 @@ def _match(
 
 
 def read(room: type[Room], attribute: Attribute, argument: syntax.Argument, scope: Scope) -> object:
-    """The value of an argument as the attribute takes it; raises Reported when it does not."""
+    """Return the value of an argument as the attribute's; raise Reported if it is not valid."""
     value = evaluate(argument.value, scope)
     try:
         if is_symbolic(value) and not issubclass(room, Operator):
@@ -164,7 +164,7 @@ def _missing(room: type[Room], attribute: Attribute, name: syntax.Name, scope: S
 
 
 def usage(room: type[Room]) -> str:
-    """``usage: conv KERNEL, COUNT, stride=, pad=``: how a stage of this operator is written."""
+    """Return the usage of an operator: ``usage: conv KERNEL, COUNT, stride=, pad=``."""
     places = [a.name.upper() for a in room.attributes() if a.is_positional]
     keys = [f"{a.name}=" for a in room.attributes() if not a.is_positional]
     joins = issubclass(room, Operator) and room.takes == "many"

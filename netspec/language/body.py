@@ -1,4 +1,4 @@
-"""The rows of a net or of a block's call, while they are elaborated: what their labels mean."""
+"""The rows of a net or of a block's call while they are elaborated, by their labels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from netspec.language.limits import MAX_STAGES
 from netspec.language.scope import Scope
 
 Operands = tuple[str, ...] | None
-"""The stages that come next into a pipe; None after a mistake that was reported."""
+"""The stages that the next one in a pipe reads; None after a reported mistake."""
 
 
 @dataclass(slots=True)
 class Label:
-    """What a label stands for, and whether something has used it."""
+    """The meaning of a label, and whether it is used."""
 
     operands: Operands
     at: syntax.At
@@ -37,10 +37,10 @@ class Body:
     stages: list[str] = field(default_factory=list)
     own_stages: list[str] = field(default_factory=list)
     is_broken: bool = False
-    """Whether a row named one that is not there, so that another may only seem unused."""
+    """True if a row named an unknown one, so that another may seem unused."""
 
     def define(self, name: syntax.Name, operands: Operands, kind: str) -> Label:
-        """Give a label a meaning; one that has a meaning already is reported and keeps it."""
+        """Define a label; report one that is defined already, which keeps its meaning."""
         label = Label(operands, name.at, kind)
         first = self.labels.get(name.text)
         if first is not None:
@@ -55,7 +55,7 @@ class Body:
         return label
 
     def use(self, name: syntax.Name, keyword: str) -> Operands:
-        """The stages behind a label; None after reporting that there is no such row."""
+        """Return the stages of a label, or None after reporting that there is no such row."""
         label = self.labels.get(name.text)
         if label is not None and label.kind != "head":
             label.is_used = True
@@ -78,11 +78,11 @@ class Body:
         return None
 
     def read(self, names: Sequence[syntax.Name], at: syntax.At) -> Operands:
-        """The stages behind the labels after ``from``, one after another."""
+        """Return the stages of the labels after ``from``, in order."""
         return self._joined([self.use(name, "`from`") for name in names], at)
 
     def returned(self, names: Sequence[syntax.Name], at: syntax.At) -> Operands:
-        """The stages behind the labels after ``output``; the last row's, if there are none."""
+        """Return the stages of the labels after ``output``, by default those of the last row."""
         seen: set[str] = set()
         for name in names:
             if name.text in seen:

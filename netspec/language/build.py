@@ -234,7 +234,7 @@ class Builder(Transformer[Token, Any]):
         ]
 
     def extent(self, c: list[Any]) -> Any:
-        """A dimension of a printed size, and what stands behind its slash."""
+        """A dimension of a printed size, and the number after its slash."""
         first, over = c
         if isinstance(first, Token):
             kind = self.number if first.type == "NUMBER" else self.name
@@ -306,7 +306,7 @@ _NO_CLAIMS = syntax.Claims(None, ())
 
 
 def _without_crosses(children: list[Any]) -> list[Any]:
-    """What stands between the `×` of a size."""
+    """Return the dimensions between the `×` of a size."""
     return [c for c in children if not (isinstance(c, Token) and c.type == "CROSS")]
 
 

@@ -1,4 +1,4 @@
-"""What a spec claims of its rows and of itself, as values."""
+"""The claims of a spec about its rows and itself, as values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netspec.language.scope import Reported, Scope
 
 
 def of_row(claims: syntax.Claims, scope: Scope) -> tuple[Claim, ...]:
-    """The claims behind a row's arrow: its size first, then its counts."""
+    """Return the claims after a row's arrow: its size first, then its counts."""
     claimed = measures(claims.measures, scope)
     if claims.size is not None:
         try:

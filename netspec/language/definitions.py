@@ -1,6 +1,6 @@
 """The definitions of a spec: its header, parameters, constants, blocks and defaults.
 
-They hold for the whole file, wherever they stand, except that a constant uses only those above it.
+They apply to the whole file, except that a constant can only use those above it.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from netspec.language.scope import WORDS, Budget, Macro, Reported, Scope, Unknow
 from netspec.language.variant import derive
 
 Setting = Value | str | float | bool
-"""A parameter's value from outside; a string is read as the spec would read it."""
+"""A parameter's value from outside; a string is parsed as in a spec."""
 
 
 @dataclass(slots=True)
 class Definitions:
-    """What the statements other than inputs, rows, heads, outputs and claims define."""
+    """The definitions of all statements but inputs, rows, heads, outputs and claims."""
 
     name: str
     title: str
     scope: Scope
     spans: dict[str, Span] = field(default_factory=dict)
     is_changed: bool = False
-    """Whether a setting differs from the parameter's default."""
+    """True if a setting differs from the parameter's default."""
 
 
 def collect(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) -> Definitions:
@@ -57,7 +57,7 @@ class _Collector:
     imported: dict[syntax.At, Scope]
 
     def collect(self, tree: syntax.Tree, settings: Mapping[str, Setting] | None) -> Definitions:
-        """The definitions of a file; ``settings`` are None for one that is imported."""
+        """Return the definitions of a file; ``settings`` are None for an imported one."""
         scope = Scope(self.files.sources, self.files.problems, budget=self.budget)
         broken = [s for s in tree.statements if isinstance(s, syntax.Broken)]
         scope.is_broken = bool(broken)
@@ -92,7 +92,7 @@ class _Collector:
     def _import(
         self, statement: syntax.Import, tree: syntax.Tree, definitions: Definitions
     ) -> None:
-        """Make the blocks of another file known; they keep the names and defaults of that file."""
+        """Import the blocks of another file; they keep the names and defaults of that file."""
         scope = definitions.scope
         with self.files.reading(tree):
             library = self.files.find(statement.path)
@@ -138,7 +138,7 @@ def _header(tree: syntax.Tree, scope: Scope, *, is_imported: bool) -> syntax.Net
 
 
 def refuse_word(name: syntax.Name, scope: Scope) -> bool:
-    """Report a definition that would hide an operator, or on and off; whether it did."""
+    """Report a name that would hide an operator, on or off; return whether it would."""
     if name.text not in OPERATORS and name.text not in ("on", "off"):
         return False
     kind = "an operator" if name.text in OPERATORS else "a word of the language"
@@ -148,7 +148,7 @@ def refuse_word(name: syntax.Name, scope: Scope) -> bool:
 
 
 def _declare(definitions: Definitions, name: syntax.Name) -> bool:
-    """Note that a name is defined here; False, after a report, if it may not be."""
+    """Record that a name is defined here; return False after reporting that it must not be."""
     scope = definitions.scope
     if refuse_word(name, scope):
         return False
@@ -206,7 +206,7 @@ def _parameters(
 
 
 def _dimensions(tree: syntax.Tree) -> Iterator[syntax.Name]:
-    """The names that stand as dimensions of inputs."""
+    """Yield the names that are dimensions of inputs."""
     for statement in tree.statements:
         if isinstance(statement, syntax.Input):
             for dimension in statement.size.dimensions:
@@ -285,7 +285,7 @@ def _default(statement: syntax.Default, definitions: Definitions) -> None:
 
 
 def _is_readable(argument: syntax.Argument, rooms: Sequence[type[Operator]], scope: Scope) -> bool:
-    """Whether a default is a value of its attribute; if not, it is reported here, once."""
+    """Return whether a default is valid for its attribute; report it, once, if it is not."""
     assert argument.key is not None
     key = argument.key.text
     room, attribute = next((r, a) for r in rooms for a in r.attributes() if a.name == key)

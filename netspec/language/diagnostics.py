@@ -1,7 +1,7 @@
-"""What is wrong with a spec: collected, then shown as text or JSON.
+"""Diagnostics: the problems of a spec, collected, then shown as text or JSON.
 
-A diagnostic has a stable code, the exact place, the reason, the other places involved and a way
-out.  All problems of a file are reported in one run.
+A diagnostic has a stable code, the exact place, the reason, the other places involved and a fix.
+All problems of a file are reported in one run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SHOWN_AT_MOST = 50
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A remark that belongs to a diagnostic, with the other place it speaks of, if any."""
+    """A remark of a diagnostic, and the other place that it is about, if any."""
 
     message: str
     span: Span | None = None
@@ -32,7 +32,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem: ``message`` is the headline, ``label`` stands beside the caret."""
+    """One problem: ``message`` is the headline, ``label`` is printed beside the caret."""
 
     code: str
     message: str
@@ -61,7 +61,7 @@ class Diagnostic:
 
 
 class SpecError(Exception):
-    """A spec that cannot be used; ``diagnostics`` says everything that is wrong with it."""
+    """A spec that cannot be used; ``diagnostics`` has all of its problems."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = sorted(diagnostics, key=lambda d: (d.span.source.name, d.span.start))
@@ -88,7 +88,7 @@ class Problems:
         label: str = "",
         notes: Iterable[Note] = (),
     ) -> None:
-        """Add a problem; raises SpecError with all of them when there are too many to go on.
+        """Add a problem; raise SpecError with all of them if there are too many.
 
         A mistake in a block is one mistake, however often the block is called.
         """
@@ -101,12 +101,12 @@ class Problems:
             raise SpecError(self.diagnostics)
 
     def did_you_mean(self, word: str, candidates: Iterable[str]) -> str:
-        """A guess at what was meant, for as many problems as are shown."""
+        """Return a guess at what was meant, for the problems that are shown."""
         return did_you_mean(word, candidates) if len(self.diagnostics) < SHOWN_AT_MOST else ""
 
     @property
     def errors(self) -> list[Diagnostic]:
-        """The problems that are no mere notes."""
+        """Return the problems that are errors, not notes."""
         return [d for d in self.diagnostics if d.severity == "error"]
 
 
@@ -173,14 +173,14 @@ def _excerpt(span: Span, label: str, width: int, style: Style, role: str) -> lis
 
 
 def printable(text: str) -> str:
-    """Tabs become spaces; what a terminal would obey or hide becomes a middle dot."""
+    """Replace tabs by spaces, and control or invisible characters by a middle dot."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else " " if c == "\t" else "\N{MIDDLE DOT}" for c in text)
 
 
 def cells_wide(text: str) -> int:
-    """How many columns a terminal needs for a text."""
+    """Return the number of columns that a terminal needs for a text."""
     if text.isascii():
         return len(text)
     return sum(

@@ -13,7 +13,7 @@ Drawn = syntax.Connect | syntax.Codes
 
 
 def drawn(statement: Drawn, scope: Scope) -> Table | Codes | Unknown:
-    """The value of a drawn table; Unknown after reporting that it is not drawn right."""
+    """Return the value of a drawn table, or Unknown after reporting a mistake in it."""
     try:
         if isinstance(statement, syntax.Codes):
             return _codes(statement, scope)

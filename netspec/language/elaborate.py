@@ -1,4 +1,4 @@
-"""Syntax tree to graph: rows become stages with names, and are joined by their labels."""
+"""Syntax tree to graph: rows become named stages, connected by their labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from netspec.language.scope import Reported, Scope
 
 
 class Elaborated(NamedTuple):
-    """A net as a graph without shapes, with what else its spec says.
+    """A net as a graph without shapes, with the rest of its spec.
 
     ``is_changed`` tells that a setting changed a default.
     """
@@ -40,7 +40,7 @@ class Elaborated(NamedTuple):
 
 
 def elaborate(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) -> Elaborated:
-    """The graph of a syntax tree; what is wrong goes to the problems of its files."""
+    """Return the graph of a syntax tree; problems are added to those of its files."""
     definitions = collect(tree, files, settings)
     scope, graph = definitions.scope, Graph()
     _Net(definitions, graph).statements(tree.statements)
@@ -58,7 +58,7 @@ def elaborate(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) 
 
 
 class _Within(NamedTuple):
-    """What holds for all stages of a row: the head that it belongs to, and whose row it is."""
+    """Properties of all stages of a row: its head, and whether it is inherited."""
 
     head: str
     is_inherited: bool
@@ -134,7 +134,7 @@ class _Net:
         self.graph.columns = Columns(count, scope.span(statement.at))
 
     def _broken(self, statement: syntax.Broken, body: Body) -> None:
-        """A statement that was reported still defines its labels, so that nothing misses them."""
+        """Define the labels of a broken statement, so that they are not reported as missing."""
         if statement.keyword in ("row", "input", "head"):
             for name in statement.names:
                 label = body.define(name, None, statement.keyword)
@@ -206,7 +206,7 @@ class _Net:
             body.previous = label
 
     def _operands(self, statement: syntax.Row, body: Body) -> Operands:
-        """What a row reads: the rows it names, or the one before it."""
+        """Return the stages that a row reads: of the rows it names, or of the one before it."""
         if statement.sources:
             return body.read(statement.sources, statement.at)
         if body.previous is not None:
@@ -229,7 +229,7 @@ class _Net:
         return None
 
     def _labels(self, statement: syntax.Row, scope: Scope) -> list[syntax.Name]:
-        """The labels of a row: one, or those of a range such as ``5b..5e`` or ``1..4``."""
+        """Return the labels of a row: one, or a range such as ``5b..5e`` or ``1..4``."""
         first, last = statement.first, statement.last
         if last is None:
             return [first]
@@ -253,7 +253,7 @@ class _Net:
         operands: Operands,
         head: str = "",
     ) -> Operands:
-        """Place a row's pipe in the graph and note the row; the stages that it ends in."""
+        """Add a row and its pipe to the graph; return the stages that it ends in."""
         pipe, label = statement.pipe, f"{body.prefix}{name.text}"
         is_inherited = body.is_inherited or statement.is_inherited
         head = head or body.head
@@ -297,7 +297,7 @@ class _Net:
     def _place(
         self, plans: list[Plan], prefix: str, operands: Operands, stages: list[str], within: _Within
     ) -> Operands:
-        """Add planned stages to the graph under their names; the stages that they end in."""
+        """Add planned stages to the graph; return the stages that they end in."""
         names = Names(prefix, plans)
         for plan in plans:
             if isinstance(plan, Lost):
@@ -342,7 +342,7 @@ class _Net:
     def _inner_rows(
         self, plan: PlannedRows, prefix: str, operands: Operands, stages: list[str], within: _Within
     ) -> Operands:
-        """The rows of a block, labelled inside the row that calls it."""
+        """Add the rows of a block, with labels inside the row that calls it."""
         body = Body(plan.scope, f"{prefix}.", head=within.head, is_inherited=within.is_inherited)
         start = Label(operands, plan.block.at, "input", is_used=True)
         body.labels["input"] = body.previous = start

@@ -1,4 +1,4 @@
-"""A pipe becomes the stages it stands for: blocks expand, conditions choose, arguments bind."""
+"""Expand pipes to stages: expand blocks, evaluate conditions, bind arguments."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Planned:
     scope: Scope
     branches: list[list[Plan]] | None = None
     placed: list[str] = field(default_factory=list)
-    """The name that the stage got in the graph."""
+    """The name of the stage in the graph."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class PlannedRows:
 
 @dataclass(slots=True)
 class Lost:
-    """A stage that was reported; what comes after it has no known input."""
+    """A stage that was reported; the input of the next one is unknown."""
 
     placed: tuple[()] = ()
 
@@ -50,7 +50,7 @@ Plan = Planned | PlannedRows | Lost
 
 
 class Expander:
-    """Expands pipes, and counts what it makes against the limits of the language."""
+    """Expands pipes, and counts stages against the limits of the language."""
 
     def __init__(self) -> None:
         self.spent = 0
@@ -62,7 +62,7 @@ class Expander:
     def named(
         self, pipe: syntax.Pipe, scope: Scope, depth: int = 0
     ) -> list[tuple[str, list[Plan]]]:
-        """What stands of a pipe: the word of each operator or block, and what it becomes."""
+        """Return the word of each operator or block of a pipe, with its stages."""
         parts: list[tuple[str, list[Plan]]] = []
         for stage in pipe.stages:
             self._spend(stage, scope)
@@ -105,7 +105,7 @@ class Expander:
         return [Planned(bound, stage.at, scope, planned)]
 
     def _meaning(self, name: syntax.Name, scope: Scope) -> type[Operator] | Macro:
-        """The operator or block that a stage's name stands for."""
+        """Return the operator or block that a stage names."""
         if name.text in OPERATORS:
             return OPERATORS[name.text]
         value = scope.value(name)
@@ -146,7 +146,7 @@ class Expander:
     def _arguments(
         self, block: syntax.Block, stage: syntax.Stage, scope: Scope
     ) -> dict[str, Value | Unknown]:
-        """The arguments of a call by name; raises Reported when they do not fit the block."""
+        """Return the arguments of a call by name; raise Reported if they do not fit the block."""
         name, parameters = block.name.text, {p.name.text: p for p in block.parameters}
         usage = f"usage: {name} {', '.join(parameters)}".rstrip()
         bound: dict[str, Value | Unknown] = {}

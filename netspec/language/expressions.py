@@ -40,7 +40,7 @@ _ORDER: dict[str, Callable[[Fraction, Fraction], bool]] = {
 
 
 def evaluate(node: syntax.Expression, scope: Scope) -> Value:
-    """The value of an expression; raises Reported after a mistake went to the scope's problems."""
+    """Return the value of an expression; raise Reported after reporting a mistake in it."""
     scope.spend(node.at)
     if isinstance(node, syntax.Name):
         return scope.value(node)
@@ -67,7 +67,7 @@ def evaluate(node: syntax.Expression, scope: Scope) -> Value:
 
 
 def value_or_unknown(node: syntax.Expression, scope: Scope) -> Value | Unknown:
-    """The value of an expression, or Unknown after a mistake in it was reported."""
+    """Return the value of an expression, or Unknown after reporting a mistake in it."""
     try:
         return evaluate(node, scope)
     except Reported:
@@ -75,7 +75,7 @@ def value_or_unknown(node: syntax.Expression, scope: Scope) -> Value | Unknown:
 
 
 def number(node: syntax.Expression, scope: Scope) -> int | Fraction:
-    """The value of an expression that has to be a number, or stand for one."""
+    """Return the value of an expression; report it if it is not a number or symbol."""
     value = evaluate(node, scope)
     if isinstance(value, int | Fraction):
         return value
@@ -112,7 +112,7 @@ def condition(node: syntax.Expression, scope: Scope) -> bool:
 
 
 def _require_definition(value: Value, node: syntax.Expression, scope: Scope) -> None:
-    """Refuse a name that nothing defines and that means nothing by itself."""
+    """Report a name that is not defined and not a word of the language."""
     if isinstance(value, Word) and not scope.knows_word(value.text):
         guess = scope.problems.did_you_mean(value.text, scope.names())
         help = guess or f"define it: let {value.text} = ..."
@@ -120,7 +120,7 @@ def _require_definition(value: Value, node: syntax.Expression, scope: Scope) -> 
 
 
 def shape(size: syntax.Size, scope: Scope) -> Shape:
-    """The value of a size: one literal, or whole numbers that stand alone."""
+    """Return the value of a size: one literal, or separate whole numbers."""
     dims: list[int] = []
     for node in size.dimensions:
         if isinstance(node, syntax.KernelLiteral):
@@ -242,14 +242,14 @@ def _decided(answer: bool | None, node: syntax.Comparison, scope: Scope) -> Word
 
 
 def is_about(value: int | Fraction, printed: int | Fraction) -> bool | None:
-    """``value ~ printed``: within a twentieth of what is printed."""
+    """Return ``value ~ printed``: whether it is within a twentieth of the printed value."""
     if is_symbolic(value) or is_symbolic(printed):
         return same(value, printed)
     return abs(Fraction(value) - Fraction(printed)) * 20 <= abs(Fraction(printed))
 
 
 def _require_comparable(value: Value, compared: Value, at: syntax.At, scope: Scope) -> None:
-    """Refuse what could never be equal: a misspelt word, or on and off with something else."""
+    """Report comparisons that can never be equal: a misspelt word, or a number with on or off."""
     known = isinstance(compared, Word) and scope.knows_word(compared.text)
     if known and isinstance(value, Word) and not scope.knows_word(value.text):
         guess = scope.problems.did_you_mean(value.text, [*OPERATORS, *WORDS])

@@ -1,4 +1,4 @@
-"""The files that a net is made of: its own, the base that it is a variant of, what it imports."""
+"""The files of a net: its own, the base that it is a variant of, and its imports."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from netspec.language.parse import parse
 from netspec.language.read import BUNDLED, SUFFIX, bundled, read
 
 Request = syntax.Name | syntax.Text
-"""What a file asks for: a net by its name, or a file by its path."""
+"""A file that another one asks for: a net by its name, or a file by its path."""
 
 ResolvedFiles = Mapping[tuple[str, str], Source]
-"""Files by the name of the file that asks for them, and what it wrote."""
+"""Files by the name of the asking file, and the name or path that it asks for."""
 
 
 class Files:
-    """Reads each file of a net once, and keeps them from reading each other in a circle.
+    """Reads each file of a net once, and reports files that read each other in a circle.
 
     ``known`` are files that need not be looked for: those of a net that was read before.
     """
@@ -46,7 +46,7 @@ class Files:
 
     @contextmanager
     def reading(self, tree: syntax.Tree) -> Iterator[None]:
-        """Within, what the file asks for may not ask for the file."""
+        """Within this context, files that the file asks for must not ask for it."""
         self._open.append(tree.source)
         try:
             yield
@@ -54,7 +54,7 @@ class Files:
             self._open.pop()
 
     def find(self, request: Request) -> syntax.Tree | None:
-        """The file that is asked for; None after reporting that it cannot be used."""
+        """Return the file that is asked for, or None after reporting that it cannot be used."""
         span = self.sources.span(request.at)
         key = (span.source.name, request.text)
         try:
@@ -117,7 +117,7 @@ class Files:
 
 
 def _exists(folder: Path | None, name: str) -> bool:
-    """Whether a folder has something of this name that can be read, or refused by name."""
+    """Return whether a folder has an entry of this name."""
     try:
         return folder is not None and ((path := folder / name).is_file() or path.is_dir())
     except (OSError, ValueError):  # a name that no file can have

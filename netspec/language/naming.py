@@ -64,7 +64,7 @@ class Range:
 
 
 def label_range(first: str, last: str) -> Range | None:
-    """The labels from one to another that differ in their last letter or number."""
+    """Return the labels from one to another that differ only in their last letter or number."""
     a, b = (re.fullmatch(r"(.*?)(\d{1,18}|[A-Za-z])", text) for text in (first, last))
     if a is None or b is None or a[1] != b[1] or a[2].isdigit() != b[2].isdigit():
         return None

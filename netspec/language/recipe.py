@@ -1,4 +1,4 @@
-"""``train { ... }`` becomes a recipe, and is checked against the net."""
+"""Read ``train { ... }`` as a recipe, and check it against the net."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from netspec.language.scope import Reported, Scope
 def read_recipe(
     statements: Sequence[syntax.Statement], graph: Graph, scope: Scope
 ) -> Recipe | None:
-    """The recipe of a net, if its spec has one; what is wrong with it is reported."""
+    """Return the recipe of a net, if its spec has one; report its mistakes."""
     recipes = [s for s in statements if isinstance(s, syntax.Train)]
     for extra in recipes[1:]:
         first = scope.span(recipes[0].at)
@@ -51,10 +51,10 @@ class _Reader:
         self.sized: tuple[Resize | Center | Crop, syntax.At] | None = None
 
     def recipe(self, statement: syntax.Train) -> Recipe | None:
-        """The recipe; None for one of the base that does not fit a variant's input."""
+        """Return the recipe, or None if it is the base's and does not fit a variant's input."""
         names = {directive.name.text for directive in statement.directives}
         in_order = sorted(statement.directives, key=lambda d: d.name.text == "augment")
-        for directive in in_order:  # images are augmented behind what prepares them
+        for directive in in_order:  # images are augmented after they are prepared
             try:
                 self._directive(directive)
             except Reported:
@@ -109,14 +109,14 @@ class _Reader:
 
     @staticmethod
     def _usages(directive: str) -> str:
-        """How the steps of a directive are written."""
+        """Return the usage of the steps of a directive."""
         written = [usage(room).removeprefix("usage: ") for room in DIRECTIVES[directive]]
         if directive == "init":
             written.append('from "RUN"')
         return f"write {'one of: ' if len(written) > 1 else ''}{'; '.join(written)}"
 
     def _rows(self, directive: syntax.Directive) -> tuple[str, ...]:
-        """The rows that a directive names, each known and trained."""
+        """Return the rows that a directive names; report unknown and untrained ones."""
         name = directive.name.text
         if directive.run is not None and name != "init":
             at = directive.run.at
@@ -164,7 +164,7 @@ class _Reader:
         return bound
 
     def _fits(self, *, is_inherited: bool) -> bool:
-        """Whether images come out of the recipe in the size that the net takes; else reported."""
+        """Return whether the recipe's images have the size of the net's input; report if not."""
         inputs = [self.graph.stage(name) for name in self.graph.inputs]
         if self.sized is None or len(inputs) != 1 or not self.is_whole:
             return True

@@ -1,4 +1,4 @@
-"""Syntax errors in words.
+"""Messages for syntax errors.
 
 What a parser says is "expected one of COLON, DOT".  What a person wants to know is what was found,
 what could stand there, and what to write instead.  The hints are a table of malformed examples:
@@ -275,7 +275,7 @@ _CONTINUE_AN_EXPRESSION = {
 
 
 def describe(parser: Lark, text: str, error: UnexpectedInput) -> tuple[int, int, str, str]:
-    """Where a statement stops making sense, as (offset, length, message, help)."""
+    """Return a syntax error as (offset, length, message, help)."""
     help = _hints(parser).get(_mistake(error), GENERAL_HELP)
     expected = _expected(parser, error)
     if isinstance(error, UnexpectedToken) and error.token.type == "$END":
@@ -292,7 +292,7 @@ def describe(parser: Lark, text: str, error: UnexpectedInput) -> tuple[int, int,
 
 
 Mistake = tuple[tuple[int, ...], str]
-"""The parser's last two states, and the kind of token that has no place there."""
+"""The parser's last two states, and the kind of token that they do not accept."""
 
 
 @cache

@@ -1,9 +1,9 @@
-"""The parser, from tables that are kept beside the grammar.
+"""The parser, from tables that are stored beside the grammar.
 
-Lark needs 0.1 s to compute the states of the parser from the grammar, and 0.01 s to take them as
-they are kept.  They are JSON, because nothing here is unpickled, and are computed again where
-grammar or Lark are others than those they were made of.  After a change of the grammar,
-``python -m netspec.language.tables`` writes them anew.
+Lark needs 0.1 s to compute the states of the parser from the grammar, and 0.01 s to load the stored
+ones.  They are JSON, because nothing here is unpickled, and are computed again if the grammar or
+the version of Lark has changed.  After a change of the grammar, ``python -m
+netspec.language.tables`` writes them anew.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TABLES = GRAMMAR.with_suffix(".json")
 
 
 def parser_for(builder: Builder) -> Lark:
-    """The parser of statements and values, which makes syntax trees by ``builder``."""
+    """Return the parser of statements and values; ``builder`` makes its syntax trees."""
     try:
         stored = json.loads(TABLES.read_bytes())
     except FileNotFoundError:
@@ -38,7 +38,7 @@ def parser_for(builder: Builder) -> Lark:
 
 
 def computed(builder: Builder | None) -> Lark:
-    """The same parser, from the grammar."""
+    """Return the same parser, computed from the grammar."""
     return Lark(
         GRAMMAR.read_text(encoding="utf-8"),
         parser="lalr",
@@ -50,12 +50,12 @@ def computed(builder: Builder | None) -> Lark:
 
 
 def made_of() -> dict[str, str]:
-    """What tables depend on: the grammar's digest, and the version of Lark."""
+    """Return what tables depend on: the grammar's digest, and the version of Lark."""
     return {"grammar": sha256(GRAMMAR.read_bytes()).hexdigest(), "lark": lark.__version__}
 
 
 def tables() -> dict[str, Any]:
-    """What is kept: the parser as Lark serialises it, which is plain data."""
+    """Return the parser as plain data, as Lark serialises it."""
     data, memo = computed(None).memo_serialize([TerminalDef, Rule])
     return {"made_of": made_of(), "data": data, "memo": memo}
 

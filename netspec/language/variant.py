@@ -8,7 +8,7 @@
 A row with a label of the base replaces it, ``after`` inserts one, ``drop`` leaves one out.  Inputs,
 heads, constants, blocks, tables and parameters of the same name are replaced, and so are
 ``output``, ``columns`` and ``train``.  Totals and printed tables speak of the base alone and are
-not inherited; what an inherited row claims is told when it does not hold, not failed.
+not inherited; a false claim of an inherited row is a note, not an error.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from netspec.language.naming import label_range
 Named = syntax.Let | syntax.Block | syntax.Connect | syntax.Codes
 Single = syntax.Output | syntax.Columns | syntax.Train
 Own = syntax.Claim | syntax.Document
-"""What speaks of one net alone, and is not inherited."""
+"""Statements about one net only, which are not inherited."""
 
 _WITHOUT_DROP = "replace the row instead, without `drop`"
 
 
 def derive(tree: syntax.Tree, files: Files) -> syntax.Tree:
-    """The whole net of a file: its own statements, on top of those of the net it is made from."""
+    """Return the whole net of a file: its statements applied to those of its base."""
     derived = _derived(tree, files)
     if isinstance(derived, syntax.Tree):
         return derived
@@ -61,7 +61,7 @@ def _derived(tree: syntax.Tree, files: Files) -> syntax.Tree | _Variant:
 
 
 def _header(tree: syntax.Tree, files: Files) -> syntax.Net | None:
-    """The header of a file, if it has one; reported when it is not the first statement."""
+    """Return the header of a file, if any; report it if it is not the first statement."""
     headers = [s for s in tree.statements if isinstance(s, syntax.Net)]
     for extra in headers[1:]:
         first = files.sources.span(headers[0].at)
@@ -75,7 +75,7 @@ def _header(tree: syntax.Tree, files: Files) -> syntax.Net | None:
 
 
 def _is_net(tree: syntax.Tree) -> bool:
-    """Whether a file has a header, or had one that was reported."""
+    """Return whether a file has a header, or had one that was reported."""
     return any(
         isinstance(s, syntax.Net) or (isinstance(s, syntax.Broken) and s.keyword == "net")
         for s in tree.statements
@@ -83,7 +83,7 @@ def _is_net(tree: syntax.Tree) -> bool:
 
 
 def _refuse_changes(tree: syntax.Tree, files: Files) -> None:
-    """Report what only a variant can say."""
+    """Report statements that only a variant can have."""
     for statement in tree.statements:
         is_insertion = isinstance(statement, syntax.Row) and statement.after is not None
         if is_insertion or isinstance(statement, syntax.Drop):
@@ -97,7 +97,7 @@ def _refuse_changes(tree: syntax.Tree, files: Files) -> None:
 
 
 class _Slot:
-    """A place among the statements: what a file says there, or nothing after a drop.
+    """A place among the statements: a statement, or None after a drop.
 
     ``level`` counts the files: 0 is the base, 1 its variant, 2 the variant of that.
     """
@@ -135,7 +135,7 @@ class _Variant:
                     self.last_input = slot
 
     def vary(self, tree: syntax.Tree, header: syntax.Net, base: str) -> None:
-        """Let the statements of a variant take effect."""
+        """Apply the statements of a variant."""
         self.level += 1
         self.base = base
         self.last_parameter, self.new, self.own = self.first, [], []
@@ -146,7 +146,7 @@ class _Variant:
             self._insert(self.last, statement)
 
     def statements(self) -> Iterator[syntax.Statement]:
-        """What the variant consists of."""
+        """Yield the statements of the variant."""
         yield self.header
         slot = self.first.next
         while slot is not None:
@@ -180,7 +180,7 @@ class _Variant:
             self._insert(self.last, statement)
 
     def _take_header(self, header: syntax.Net) -> None:
-        """Parameters of the base that the variant does not give anew are its own as well."""
+        """Inherit the parameters of the base that the variant does not redefine."""
         own = {p.name.text: p for p in header.parameters}
         for name in own:
             slot = self.slots.get(f"let:{name}")
@@ -194,7 +194,7 @@ class _Variant:
     # -------------------------------------------------------------------------------------- slots
 
     def _insert(self, previous: _Slot, statement: syntax.Statement) -> _Slot:
-        """Put a statement directly behind a place."""
+        """Insert a statement directly after a slot."""
         slot = _Slot(statement, self.level)
         slot.next, previous.next = previous.next, slot
         if previous is self.last:
@@ -212,12 +212,12 @@ class _Variant:
         return slot
 
     def _slot(self, key: str) -> _Slot | None:
-        """Where the statement with a label or name stands."""
+        """Return the slot of the statement with a label or name."""
         slot = self.slots.get(key)
         return slot if slot is not None and slot.statement is not None else None
 
     def _row_slot(self, label: str) -> _Slot | None:
-        """Where the row, head or input with a label stands; a range is split to find its row."""
+        """Return the slot of the row, head or input with a label; split a range to find its row."""
         slot = self._slot(label)
         if slot is None or not isinstance(slot.statement, syntax.Row):
             return slot
@@ -231,7 +231,7 @@ class _Variant:
         return self._slot(label)
 
     def _replace(self, statement: syntax.Statement) -> bool:
-        """Put a statement in place of the base's of the same name, if there is one."""
+        """Replace the base's statement of the same name; return whether there is one."""
         slots = [self._row_slot(key) for key in _names(statement)]
         replaced = [slot for slot in slots if slot is not None and slot.level < self.level]
         for slot in replaced:
@@ -239,7 +239,7 @@ class _Variant:
         return bool(replaced)
 
     def _taken(self, kind: str) -> list[_Slot]:
-        """The statements of the base of a kind, which are no longer found by it."""
+        """Remove the statements of a kind from the index; return those of the base."""
         return [slot for slot in self.repeated.pop(kind, []) if slot.level < self.level]
 
     # --------------------------------------------------------------------------------------- rows
@@ -292,7 +292,7 @@ class _Variant:
     def _name(self, statement: Named) -> None:
         """A definition replaces the base's of the same name, or its parameter.
 
-        A new one stands behind those of the base, which it may use, or above the next one that is
+        A new one comes after those of the base, which it may use, or before the next one that is
         replaced, which may use it.
         """
         name = statement.name.text
@@ -328,7 +328,7 @@ class _Variant:
 
 
 def _inherited(statement: syntax.Statement, dropped: Container[str]) -> syntax.Statement:
-    """A statement of the base; its recipe does not speak of rows that are left out."""
+    """Return a statement of the base, marked as inherited; a recipe loses dropped rows."""
     if isinstance(statement, syntax.Row | syntax.Head):
         return replace(statement, is_inherited=True)
     if not isinstance(statement, syntax.Train):
@@ -342,7 +342,7 @@ def _inherited(statement: syntax.Statement, dropped: Container[str]) -> syntax.S
 
 
 def _names(statement: syntax.Statement) -> list[str]:
-    """What a statement is found by: the labels of a row, or the name of a definition.
+    """Return the keys of a statement: the labels of a row, or the name of a definition.
 
     Labels are words; the others have a colon.
     """
@@ -360,7 +360,7 @@ def _names(statement: syntax.Statement) -> list[str]:
 
 
 def _kinds(statement: syntax.Statement) -> list[str]:
-    """What a statement is found by that has no name: its kind; a default by its attributes."""
+    """Return the keys of a statement without a name: its kind; a default's attributes."""
     if isinstance(statement, Single):
         return [type(statement).__name__]
     if isinstance(statement, syntax.Default):

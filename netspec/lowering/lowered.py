@@ -18,19 +18,19 @@ from netspec.lowering.plan import Plan, is_view, plan
 
 @dataclass(frozen=True)
 class Lowered:
-    """A net as it runs: everything but its parameters.
+    """A net ready to run: everything but its parameters.
 
     Attributes:
-        graph: the rewritten graph; its journal tells what passes did.
-        rewrites: how often each pass rewrote.
-        works: the stages that compute, and what.
+        graph: the rewritten graph; its journal has the actions of passes.
+        rewrites: the number of rewrites of each pass.
+        works: the stages that compute, and their work.
         choices: which implementation each of them has.
         ways: the implementations themselves.
         plan: the steps over slots.
-        backend: whose implementations they are.
+        backend: the backend of these implementations.
         dtype: of parameters, images and outputs.
         batch: the number of images that choices were made for.
-        seconds: how long each step took.
+        seconds: the time of each step of lowering.
     """
 
     graph: Graph
@@ -58,7 +58,7 @@ def lowered(
     """Rewrite a graph, choose implementations, and plan.
 
     Args:
-        graph: the net's own, which stays as it is.
+        graph: the net's own, which is not changed.
         backend: where it runs.
         dtype: of parameters and activations.
         batch: the number of images to choose for.
@@ -67,7 +67,7 @@ def lowered(
         passes: the rewrites, the backend's own by default.
 
     Raises:
-        DataError: ``given`` names a stage or an implementation that there is none of.
+        DataError: ``given`` names an unknown stage or implementation.
     """
     started = perf_counter()
     outcome = optimise(graph, backend.passes if passes is None else passes)

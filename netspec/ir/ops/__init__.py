@@ -1,4 +1,4 @@
-"""The operators, one a room.  A new file here is a new operator; nothing else needs to know it."""
+"""The operators, one per file.  A new file here is a new operator; nothing else lists them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from netspec.ir.operator import Operator
 
 def _operators() -> dict[str, type[Operator]]:
     operators: dict[str, type[Operator]] = {}
-    for room in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
-        module = importlib.import_module(f"{__name__}.{room.name}")
+    for file in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
+        module = importlib.import_module(f"{__name__}.{file.name}")
         for candidate in vars(module).values():
-            is_room = isinstance(candidate, type) and issubclass(candidate, Operator)
-            if is_room and candidate.__module__ == module.__name__:
+            is_operator = isinstance(candidate, type) and issubclass(candidate, Operator)
+            if is_operator and candidate.__module__ == module.__name__:
                 operators[candidate.name] = candidate
     return operators
 

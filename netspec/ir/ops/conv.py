@@ -76,7 +76,7 @@ class Conv(WindowOperator):
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """Which filter sees which input map, as (filter, map), where a table says so."""
+        """The connected pairs (filter, input map) of the table."""
         assert self.connect is not None
         rows = self.connect.rows
         return [(o, i) for o in range(self.count) for i in range(len(rows)) if rows[i][o]]
@@ -119,7 +119,7 @@ class Conv(WindowOperator):
 
         seen, row_of = len(self.connect.rows), {pair: n for n, pair in enumerate(self.pairs)}
         rows = [row_of.get((o, i), -1) for o in range(self.count) for i in range(seen)]
-        kernels = F.pad(weight, (0, 0, 0, 0, 0, 1))[rows]  # zeros behind them, for the unconnected
+        kernels = F.pad(weight, (0, 0, 0, 0, 0, 1))[rows]  # the last is zero, for the unconnected
         return kernels.reshape(self.count, seen, *self.kernel)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
