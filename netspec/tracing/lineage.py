@@ -39,5 +39,5 @@ class Way:
 
     def entries(self, stages: Iterable[str]) -> Iterator[Entry]:
         """The entries that touch one of these stages of the spec, each once, in order."""
-        wanted = frozenset(stages)
-        return (entry for entry, touched in self._touched.items() if touched & wanted)
+        names = frozenset(stages)
+        return (entry for entry, touched in self._touched.items() if touched & names)

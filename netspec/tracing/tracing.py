@@ -52,22 +52,22 @@ def trace(
         SpecError: the spec has mistakes.
         DataError: there is no such row or stage, or it computes nothing.
     """
-    held = net if isinstance(net, Net) else load(net)
-    graph = held.graph
-    names, span = _asked(held, row)
+    checked = net if isinstance(net, Net) else load(net)
+    graph = checked.graph
+    names, span = _asked(checked, row)
     of = _row_of(graph, next(iter(names)))
     counted = names if row in graph.rows else dict.fromkeys(graph.rows[of].stages)
-    model = compile(held, dtype=dtype, batch=batch, measured=measured)
+    model = compile(checked, dtype=dtype, batch=batch, measured=measured)
     lowered = model.lowered
     way = Way(graph, lowered.graph)
     steps = [i for i, s in enumerate(lowered.plan.steps) if way.parts_of(s.stage) & names.keys()]
     rewrites, refusals = _told(way.entries(names))
     profile = None
     if steps:
-        images = [image.to(dtype) for image in random_images(held, batch=batch)]
+        images = [image.to(dtype) for image in random_images(checked, batch=batch)]
         profile = profiled(model, images, rounds, advance)
     return Trace(
-        net=held,
+        net=checked,
         label=row,
         span=span,
         row=of,
@@ -112,7 +112,7 @@ def _row_of(graph: Graph, stage: str) -> str:
 def _stage(graph: Graph, lowered: Lowered, way: Way, name: str) -> StageTrace:
     op, inputs, totals = graph.stage(name).op, graph.shapes_into(name), graph.totals([name])
     parts = {i: way.parts_of(step.stage) for i, step in enumerate(lowered.plan.steps)}
-    steps = tuple(i for i, found in parts.items() if name in found)
+    steps = tuple(i for i, made_of in parts.items() if name in made_of)
     rows = {_row_of(graph, way.in_order(parts[i])[-1]): None for i in steps}
     rows.pop(_row_of(graph, name), None)
     becomes = ""
@@ -135,26 +135,26 @@ def _stage(graph: Graph, lowered: Lowered, way: Way, name: str) -> StageTrace:
 
 def _told(entries: Iterable[Entry]) -> tuple[tuple[Rewrite, ...], tuple[Refusal, ...]]:
     """Entries of one rule, and one reason, together."""
-    contracts = {one.RULE: contract(one) for one in PIPELINE}
-    made: dict[str, dict[tuple[str, ...], list[str]]] = {}
+    contracts = {module.RULE: contract(module) for module in PIPELINE}
+    results_of: dict[str, dict[tuple[str, ...], list[str]]] = {}
     refused: dict[tuple[str, int], list[tuple[str, ...]]] = {}
     for entry in entries:
         if entry.refusal:
             refused.setdefault((entry.rule, entry.refusal), []).append(entry.stages)
         else:
-            results = made.setdefault(entry.rule, {}).setdefault(entry.stages, [])
+            results = results_of.setdefault(entry.rule, {}).setdefault(entry.stages, [])
             results += [entry.result] if entry.result else []
     rewrites = (
         Rewrite(
             rule,
             contracts[rule].summary,
-            tuple((stages, tuple(results)) for stages, results in found.items()),
+            tuple((stages, tuple(results)) for stages, results in of_rule.items()),
         )
-        for rule, found in made.items()
+        for rule, of_rule in results_of.items()
     )
     refusals = (
-        Refusal(rule, contracts[rule].summary, contracts[rule].refusals[number], tuple(found))
-        for (rule, number), found in refused.items()
+        Refusal(rule, contracts[rule].summary, contracts[rule].refusals[number], tuple(stages))
+        for (rule, number), stages in refused.items()
     )
     return tuple(rewrites), tuple(refusals)
 

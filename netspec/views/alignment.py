@@ -49,8 +49,8 @@ def common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
     """
     if list(b) < list(a):
         return [(i, j) for j, i in common(b, a)]
-    counted, other = Counter(a), Counter(b)
-    if a == b or sum(n * other[key] for key, n in counted.items()) > MAX_PLACES:
+    counted_a, counted_b = Counter(a), Counter(b)
+    if a == b or sum(n * counted_b[key] for key, n in counted_a.items()) > MAX_PLACES:
         return [(i, i) for i, (x, y) in enumerate(zip(a, b, strict=False)) if x == y]
     positions: defaultdict[str, list[int]] = defaultdict(list)
     for j in reversed(range(len(b))):
@@ -64,12 +64,12 @@ def common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
                 continue
             ends[length : length + 1] = [j]
             chains[length : length + 1] = [_Chain(i, j, chains[length - 1] if length else None)]
-    found = []
+    pairs = []
     chain = chains[-1] if chains else None
     while chain is not None:
-        found.append((chain.i, chain.j))
+        pairs.append((chain.i, chain.j))
         chain = chain.before
-    return found[::-1]
+    return pairs[::-1]
 
 
 class _Chain(NamedTuple):

@@ -50,8 +50,8 @@ def rendered(answer: Entry, form: str) -> bytes:
 
 def _timed(case: Entry) -> list[Entry]:
     """The slowest first, so that it stands at the bottom."""
-    found = [entry for entry in case["engines"] if entry["median_ms"] is not None]
-    return sorted(found, key=lambda entry: -entry["median_ms"])
+    engines = [entry for entry in case["engines"] if entry["median_ms"] is not None]
+    return sorted(engines, key=lambda entry: -entry["median_ms"])
 
 
 def _panel(axes: Any, case: Entry, timed: list[Entry]) -> None:
@@ -73,10 +73,10 @@ def _panel(axes: Any, case: Entry, timed: list[Entry]) -> None:
     axes.set_yticks(places, [entry["name"] for entry in timed])
     for label, ours in zip(axes.get_yticklabels(), is_ours, strict=True):
         label.set_fontweight("bold" if ours else "normal")
-    for place, high, median in zip(places, highs, medians, strict=True):
+    for y, high, median in zip(places, highs, medians, strict=True):
         axes.annotate(
             digits(median),
-            (high, place),
+            (high, y),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",

@@ -112,11 +112,13 @@ def kind(op: Operator) -> str:
 def stage_text(stage: Stage) -> str:
     """A stage as a spec names it, with what it has to be given: ``conv 3x3/1, 64``."""
     op = stage.op
-    given = {a.name: getattr(op, a.name) for a in op.attributes() if a.is_positional}
-    told = [_kernel_text(v, op) if name == "kernel" else str(v) for name, v in given.items()]
+    positional = {a.name: getattr(op, a.name) for a in op.attributes() if a.is_positional}
+    arguments = [
+        _kernel_text(v, op) if name == "kernel" else str(v) for name, v in positional.items()
+    ]
     if isinstance(op, Conv) and op.groups != 1:
-        told.append(f"groups={op.groups}")
-    return f"{op.name} {', '.join(told)}".strip()
+        arguments.append(f"groups={op.groups}")
+    return f"{op.name} {', '.join(arguments)}".strip()
 
 
 def _kernel_text(kernel: Pair, op: Operator) -> str:
@@ -167,8 +169,8 @@ class Picture:
 
     def _add_frames(self, boxes: list[Box]) -> None:
         """Put frames around rows of several boxes and around heads; label the other boxes."""
-        held = Counter(row for box in boxes for row in self._rows_around(box.row))
-        framed = {row for row, count in held.items() if count > 1 or row in self._graph.heads}
+        boxes_of = Counter(row for box in boxes for row in self._rows_around(box.row))
+        framed = {row for row, count in boxes_of.items() if count > 1 or row in self._graph.heads}
 
         def around(row: str) -> str:
             return next((label for label in self._rows_around(row) if label in framed), "")
@@ -195,8 +197,8 @@ class Picture:
         for box in boxes:
             for source in self._operands[box.name]:
                 tail = self._box_of[source]
-                given = {self._box_of[name].shape for name in self._operands[tail.name]}
-                is_kept = given == {tail.shape} and tail.row == box.row
+                shapes = {self._box_of[name].shape for name in self._operands[tail.name]}
+                is_kept = shapes == {tail.shape} and tail.row == box.row
                 size = "" if is_kept or tail.kind == "input" else str(tail.shape)
                 way = Edge(tail.name, box.name, size, self._weight(tail, box))
                 ways[tail.name, self._entered(tail.frame, box.frame)].append(way)

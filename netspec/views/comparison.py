@@ -20,8 +20,8 @@ def lines(answer: Entry) -> Iterator[str]:
     yield ""
     yield from table(answer)
     yield ""
-    for found in answer["differences"]:
-        yield difference(answer, found)
+    for entry in answer["differences"]:
+        yield difference(answer, entry)
 
 
 def setting(answer: Entry) -> str:
@@ -35,10 +35,10 @@ def setting(answer: Entry) -> str:
     return f"{answer['net']} on {asked['data']}, {seeds}, {length}"
 
 
-def _range(numbers: set[int], what: str) -> str:
+def _range(numbers: set[int], noun: str) -> str:
     low, high = min(numbers), max(numbers)
     shown = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    return f"{shown} {what}{'s' * (high != 1)}"
+    return f"{shown} {noun}{'s' * (high != 1)}"
 
 
 def header(answer: Entry) -> list[str]:
@@ -60,8 +60,10 @@ def table(answer: Entry) -> Iterator[str]:
     all_rows = [header(answer), *rows(answer)]
     widths = [max(map(len, column)) for column in zip(*all_rows, strict=True)]
     for row in all_rows:
-        first, *rest = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        aligned = [f"{cell.strip():>{width}}" for cell, width in zip(rest, widths[1:], strict=True)]
+        first, *others = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        aligned = [
+            f"{cell.strip():>{width}}" for cell, width in zip(others, widths[1:], strict=True)
+        ]
         yield "  ".join([first, *aligned]).rstrip()
 
 
@@ -69,38 +71,38 @@ def _is_searched(answer: Entry) -> bool:
     return any("search" in arm for arm in answer["arms"])
 
 
-def value(measure: Entry, found: Entry) -> str:
+def value(measure: Entry, result: Entry) -> str:
     """A mean and its deviation; how many runs came to it, where it was not all."""
-    if found["mean"] is None:
+    if result["mean"] is None:
         return "not reached"
     places = 0 if measure["unit"] == "steps" else 2
-    text = f"{found['mean']:.{places}f}"
-    if found["deviation"] is not None:
-        text += f" ± {found['deviation']:.{places}f}"
+    text = f"{result['mean']:.{places}f}"
+    if result["deviation"] is not None:
+        text += f" ± {result['deviation']:.{places}f}"
     if measure["unit"] == "%":
         text += " %"
-    if found["runs"] < found["of"]:
-        text += f" ({found['runs']} of {found['of']})"
+    if result["runs"] < result["of"]:
+        text += f" ({result['runs']} of {result['of']})"
     return text
 
 
-def difference(answer: Entry, found: Entry) -> str:
+def difference(answer: Entry, compared: Entry) -> str:
     """How an arm differs from the first, and whether by more than noise."""
-    (measure,) = (one for one in answer["measures"] if one["name"] == found["measure"])
-    what = f"{found['arm']} less {found['from']}, {found['measure']}"
-    if found["difference"] is None:
-        return f"{what}: too few runs to tell"
+    (measure,) = (entry for entry in answer["measures"] if entry["name"] == compared["measure"])
+    heading = f"{compared['arm']} less {compared['from']}, {compared['measure']}"
+    if compared["difference"] is None:
+        return f"{heading}: too few runs to tell"
     places = 0 if measure["unit"] == "steps" else 2
-    low, middle, high = (f"{found[key]:+.{places}f}" for key in ("low", "difference", "high"))
-    verdict = "larger than" if found["is_larger_than_noise"] else "within"
-    return f"{what}: {middle} {measure['unit']} [{low}, {high}], {verdict} the noise"
+    low, middle, high = (f"{compared[key]:+.{places}f}" for key in ("low", "difference", "high"))
+    verdict = "larger than" if compared["is_larger_than_noise"] else "within"
+    return f"{heading}: {middle} {measure['unit']} [{low}, {high}], {verdict} the noise"
 
 
 def listed(experiments: tuple[Experiment, ...]) -> Iterator[str]:
     """Every comparison with what the paper says of it, and the data that it has nets for."""
-    width = max(len(one.name) for one in experiments)
-    for one in experiments:
-        data = ", ".join(kind for kind, bed in BEDS.items() if bed in one.arms)
-        yield f"{one.name:<{width}}  {one.title} ({one.source})"
-        yield f"{'':<{width}}  {one.says}"
+    width = max(len(experiment.name) for experiment in experiments)
+    for experiment in experiments:
+        data = ", ".join(kind for kind, bed in BEDS.items() if bed in experiment.arms)
+        yield f"{experiment.name:<{width}}  {experiment.title} ({experiment.source})"
+        yield f"{'':<{width}}  {experiment.says}"
         yield f"{'':<{width}}  {data}"

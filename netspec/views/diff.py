@@ -56,31 +56,33 @@ class Diff(NamedTuple):
 
 def diff(a: Net, b: Net) -> Diff:
     """Compare two nets, row by row."""
-    one, other = _Side(a), _Side(b)
-    aligned = list(align(one.places, other.places))
+    side_a, side_b = _Side(a), _Side(b)
+    aligned = list(align(side_a.places, side_b.places))
     inputs = zip(a.graph.inputs, b.graph.inputs, strict=False)
     partners = {_Source(x, is_input=True): _Source(y, is_input=True) for x, y in inputs}
     for i, j in aligned:
         if i is not None and j is not None:
-            partners[_Source(one.rows[i].label)] = _Source(other.rows[j].label)
+            partners[_Source(side_a.rows[i].label)] = _Source(side_b.rows[j].label)
     rows = []
     for i, j in aligned:
-        left, right = (None if i is None else one.told[i]), (None if j is None else other.told[j])
-        changes = {} if i is None or j is None else _of_rows(one, other, i, j, partners)
+        left = None if i is None else side_a.told[i]
+        right = None if j is None else side_b.told[j]
+        changes = {} if i is None or j is None else _of_rows(side_a, side_b, i, j, partners)
         rows.append(Pair(left, right, changes))
-    outputs = _of_sources("outputs", one.reads(None), other.reads(None), partners)
-    return Diff(a, b, differing("inputs", one.inputs, other.inputs) | outputs, rows, _totals(a, b))
+    outputs = _of_sources("outputs", side_a.reads(None), side_b.reads(None), partners)
+    changes = differing("inputs", side_a.inputs, side_b.inputs) | outputs
+    return Diff(a, b, changes, rows, _totals(a, b))
 
 
-def as_data(found: Diff) -> dict[str, Any]:
+def as_data(difference: Diff) -> dict[str, Any]:
     """The differences for a program; the keys are an interface for scripts."""
-    rows = [{"a": p.labels[0], "b": p.labels[1], "changes": p.changes} for p in found.rows]
+    rows = [{"a": p.labels[0], "b": p.labels[1], "changes": p.changes} for p in difference.rows]
     return {
-        "a": found.a.name,
-        "b": found.b.name,
-        "changes": found.changes,
+        "a": difference.a.name,
+        "b": difference.b.name,
+        "changes": difference.changes,
         "rows": rows,
-        "totals": found.totals,
+        "totals": difference.totals,
     }
 
 
@@ -150,17 +152,17 @@ class _Side:
 
 
 def _of_rows(a: _Side, b: _Side, i: int, j: int, partners: dict[_Source, _Source]) -> Changes:
-    one, other = a.rows[i], b.rows[j]
+    row_a, row_b = a.rows[i], b.rows[j]
     changes: Changes = {}
     for name in COMPARED:
         changes |= differing(name, a.told[i][name], b.told[j][name])
     changes |= _of_sources("from", a.reads(i), b.reads(j), partners)
-    if bool(one.head) != bool(other.head):
-        changes["head"] = [one.head or False, other.head or False]
-    elif one.head:
-        weights = (a.net.graph.heads[one.head].weight, b.net.graph.heads[other.head].weight)
+    if bool(row_a.head) != bool(row_b.head):
+        changes["head"] = [row_a.head or False, row_b.head or False]
+    elif row_a.head:
+        weights = (a.net.graph.heads[row_a.head].weight, b.net.graph.heads[row_b.head].weight)
         changes |= differing("weight", *weights)
-    stages = list(of_stages(a.net, b.net, one, other))
+    stages = list(of_stages(a.net, b.net, row_a, row_b))
     return changes | ({"stages": stages} if stages else {})
 
 

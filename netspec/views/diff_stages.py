@@ -24,13 +24,13 @@ def within(row: Row, stage: str) -> str:
     return stage.removeprefix(row.label).removeprefix(".")
 
 
-def of_stages(a: Net, b: Net, one: Row, other: Row) -> Iterator[dict[str, Any]]:
+def of_stages(a: Net, b: Net, row_a: Row, row_b: Row) -> Iterator[dict[str, Any]]:
     """The stages of two rows that differ.
 
     If the pipes of the rows have other operators, that is said of the row; what they have in common
     is still compared.
     """
-    left, right = _Inside(a, one), _Inside(b, other)
+    left, right = _Inside(a, row_a), _Inside(b, row_b)
     is_same_pipe = left.ops == right.ops
     for key in dict.fromkeys([*left.stages, *right.stages]):
         x, y = left.stages.get(key), right.stages.get(key)
@@ -67,17 +67,17 @@ class _Inside:
         return [inputs.get(name) or within(self.row, name) for name in operands]
 
 
-def _of_operators(a: _Inside, b: _Inside, one: Stage, other: Stage) -> Changes:
+def _of_operators(a: _Inside, b: _Inside, stage_a: Stage, stage_b: Stage) -> Changes:
     """The attributes that differ; what the kernel says is not said again."""
-    into = a.graph.shapes_into(one.name), b.graph.shapes_into(other.name)
-    left, right = _attributes(one, into[0]), _attributes(other, into[1])
-    kernels = [stage.op.kernel_text(i) for stage, i in zip((one, other), into, strict=True)]
-    in_kernel = _in_kernel(one, *kernels)
+    into = a.graph.shapes_into(stage_a.name), b.graph.shapes_into(stage_b.name)
+    left, right = _attributes(stage_a, into[0]), _attributes(stage_b, into[1])
+    kernels = [stage.op.kernel_text(i) for stage, i in zip((stage_a, stage_b), into, strict=True)]
+    in_kernel = _in_kernel(stage_a, *kernels)
     names = [name for name in left if left[name] != right[name]]
-    if not (_overhangs(one, into[0]) or _overhangs(other, into[1])):
+    if not (_overhangs(stage_a, into[0]) or _overhangs(stage_b, into[1])):
         names = [name for name in names if name != "round"]
     changes: Changes = {}
-    if not in_kernel.isdisjoint(names) and not (one.name in a.own and other.name in b.own):
+    if not in_kernel.isdisjoint(names) and not (stage_a.name in a.own and stage_b.name in b.own):
         changes = differing("kernel", *kernels)  # the row tells those of its own pipe
     return changes | {n: [left[n], right[n]] for n in names if n not in in_kernel}
 
@@ -93,10 +93,10 @@ def _in_kernel(stage: Stage, a: str | None, b: str | None) -> set[str]:
 def _attributes(stage: Stage, inputs: tuple[Shape, ...]) -> dict[str, str]:
     """The attributes as a spec writes them; padding in numbers."""
     op = stage.op
-    found = {a.name: _written(getattr(op, a.name)) for a in op.attributes()}
+    values = {a.name: _written(getattr(op, a.name)) for a in op.attributes()}
     if isinstance(op, WindowOperator):
-        found["pad"] = _written(tuple(n for w in op.windows(inputs) for n in (w.before, w.after)))
-    return found
+        values["pad"] = _written(tuple(n for w in op.windows(inputs) for n in (w.before, w.after)))
+    return values
 
 
 def _overhangs(stage: Stage, inputs: tuple[Shape, ...]) -> bool:

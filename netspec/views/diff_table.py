@@ -45,18 +45,18 @@ class _Part(NamedTuple):
     role: str = ""
 
 
-def lines(found: Diff) -> list[Line]:
+def lines(difference: Diff) -> list[Line]:
     """The answer: the two nets, their rows in order, their totals; no line is wider than 80."""
-    heading = [*_title("-", found.a), *_title("+", found.b)]
-    if found.is_empty:
-        (parameters, _), (macs, _) = (found.totals[count] for count in COUNTS)
+    heading = [*_title("-", difference.a), *_title("+", difference.b)]
+    if difference.is_empty:
+        (parameters, _), (macs, _) = (difference.totals[count] for count in COUNTS)
         counted = f"{show(parameters)} parameters, {show(macs)} MACs"
-        same = f"no differences: {_count(len(found.rows), 'row')}, {counted}"
+        same = f"no differences: {_count(len(difference.rows), 'row')}, {counted}"
         return [*heading, Line(""), *_text(same)]
     heading += _text("~ in both: first as in -, then what + has instead")
-    if "outputs" in found.changes:
-        heading += _text(f"~ outputs: {_names(found.changes['outputs'])}", "changed")
-    return [*heading, Line(""), *_aligned(list(_rows(found)), list(_totals(found)))]
+    if "outputs" in difference.changes:
+        heading += _text(f"~ outputs: {_names(difference.changes['outputs'])}", "changed")
+    return [*heading, Line(""), *_aligned(list(_rows(difference)), list(_totals(difference)))]
 
 
 # ---------------------------------------------------------------------------------------- numbers
@@ -110,8 +110,8 @@ def _wrapped(text: str, width: int) -> list[str]:
     return wrap(text, width, break_on_hyphens=False)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _alike(pairs: list[Pair]) -> str:
@@ -124,7 +124,7 @@ def _alike(pairs: list[Pair]) -> str:
     return f"{says}{renames}: {', '.join(labels)}"
 
 
-def _details(found: Diff, pair: Pair) -> Iterator[str]:
+def _details(difference: Diff, pair: Pair) -> Iterator[str]:
     """What differs in a row and has no column."""
     changes = pair.changes
     if set(changes) == {"input"}:  # else what the row before it gives tells the same
@@ -136,16 +136,16 @@ def _details(found: Diff, pair: Pair) -> Iterator[str]:
     if "weight" in changes:
         yield f"weight {_pair(changes['weight'])}"
     stages = changes.get("stages", [])
-    yield from (_stage(found, pair, stage) for stage in stages[:STAGES_AT_MOST])
+    yield from (_stage(difference, pair, stage) for stage in stages[:STAGES_AT_MOST])
     if len(stages) > STAGES_AT_MOST:
         yield f"and {_count(len(stages) - STAGES_AT_MOST, 'stage')} more; --json lists them"
 
 
-def _stage(found: Diff, pair: Pair, stage: dict[str, Any]) -> str:
+def _stage(difference: Diff, pair: Pair, stage: dict[str, Any]) -> str:
     is_added = stage["a"] is None
-    net = found.b if is_added else found.a
-    held = net.graph.stage(stage["b"] if is_added else stage["a"])
-    name = held.name.removeprefix(f"{pair.labels[is_added]}").removeprefix(".") or held.op.name
+    net = difference.b if is_added else difference.a
+    node = net.graph.stage(stage["b"] if is_added else stage["a"])
+    name = node.name.removeprefix(f"{pair.labels[is_added]}").removeprefix(".") or node.op.name
     if is_added or stage["b"] is None:
         return f"{'+' if is_added else '-'} {name}"
     changes = (
@@ -171,8 +171,8 @@ def _sizes(value: list[Any]) -> str:
 # ------------------------------------------------------------------------------------------ cells
 
 
-def _rows(found: Diff) -> Iterator[_Part]:
-    for is_alike, pairs in groupby(found.rows, key=lambda pair: pair.is_alike):
+def _rows(difference: Diff) -> Iterator[_Part]:
+    for is_alike, pairs in groupby(difference.rows, key=lambda pair: pair.is_alike):
         if is_alike:
             yield _Part("=", (_alike(list(pairs)),))
             continue
@@ -183,7 +183,7 @@ def _rows(found: Diff) -> Iterator[_Part]:
                 yield _Part("-", _cells(pair.a), "removed")
             else:
                 yield from _changed(pair)
-                yield from (_Part("", (text,), "changed") for text in _details(found, pair))
+                yield from (_Part("", (text,), "changed") for text in _details(difference, pair))
 
 
 def _cells(row: dict[str, Any] | None) -> Cells:
@@ -215,10 +215,10 @@ def _changed(pair: Pair) -> Iterator[_Part]:
     )
 
 
-def _totals(found: Diff) -> Iterator[_Part]:
-    counted = [("", found.totals)]
-    if found.a.graph.heads or found.b.graph.heads:
-        counted.append(("with heads", found.totals["with_heads"]))
+def _totals(difference: Diff) -> Iterator[_Part]:
+    counted = [("", difference.totals)]
+    if difference.a.graph.heads or difference.b.graph.heads:
+        counted.append(("with heads", difference.totals["with_heads"]))
     blank = ("", "", "", "")
     for name, totals in counted:
         counts = [totals[count] for count in COUNTS]

@@ -49,14 +49,14 @@ def as_data(net: Net) -> dict[str, Any]:
 
 def counted(documents: Iterable[Document]) -> str:
     """``44 cells: 43 agree, 1 erratum; 3 sentences: 2 hold, 1 needs data``."""
-    held = list(documents)
-    cells = [cell.status for d in held for row in d.rows for cell in row.cells]
-    said = [sentence.status for d in held for sentence in d.sentences]
+    listed = list(documents)
+    cells = [cell.status for d in listed for row in d.rows for cell in row.cells]
+    sentences = [sentence.status for d in listed for sentence in d.sentences]
     parts = [
         _counts("printed cell", cells, (("agree", "agrees", "agree"), _ERRATA, _WRONG)),
         _counts(
             "sentence",
-            said,
+            sentences,
             (
                 ("agree", "holds", "hold"),
                 ("erratum", "is false", "are false"),
@@ -73,15 +73,15 @@ _ERRATA = ("erratum", "has an erratum", "have errata")
 _WRONG = ("disagree", "disagrees", "disagree")
 
 
-def _counts(what: str, found: Sequence[str], words: Iterable[tuple[str, str, str]]) -> str:
-    if not found:
+def _counts(noun: str, statuses: Sequence[str], words: Iterable[tuple[str, str, str]]) -> str:
+    if not statuses:
         return ""
     shown = [
-        f"{found.count(status)} {one if found.count(status) == 1 else many}"
-        for status, one, many in words
-        if status in found
+        f"{statuses.count(status)} {singular if statuses.count(status) == 1 else plural}"
+        for status, singular, plural in words
+        if status in statuses
     ]
-    return f"{len(found)} {what}{'' if len(found) == 1 else 's'}: {', '.join(shown)}"
+    return f"{len(statuses)} {noun}{'' if len(statuses) == 1 else 's'}: {', '.join(shown)}"
 
 
 # ------------------------------------------------------------------------------------------ text
@@ -110,9 +110,12 @@ def _table(rows: Sequence[PrintedRow]) -> Iterator[Line]:
     columns = [c for c in COLUMNS if any(cell.column == c for row in rows for cell in row.cells)]
     body: list[tuple[PrintedRow, list[str], list[str]]] = []
     for row in rows:
-        held = {cell.column: cell for cell in row.cells}
-        printed = [held[c].printed + _MARKS[held[c].status] if c in held else "" for c in columns]
-        derived = [held[c].derived if c in held else "" for c in columns]
+        by_column = {cell.column: cell for cell in row.cells}
+        printed = [
+            by_column[c].printed + _MARKS[by_column[c].status] if c in by_column else ""
+            for c in columns
+        ]
+        derived = [by_column[c].derived if c in by_column else "" for c in columns]
         body.append((row, [row.label, "printed", *printed], ["", "derived", *derived]))
     heads = ["row", "", *columns]
     every = [heads, *(line for _, *both in body for line in both)]
@@ -133,8 +136,8 @@ def _table(rows: Sequence[PrintedRow]) -> Iterator[Line]:
 
 
 def _worst(cells: Iterable[Cell]) -> str:
-    found = {cell.status for cell in cells}
-    return "error" if "disagree" in found else "erratum" if "erratum" in found else ""
+    statuses = {cell.status for cell in cells}
+    return "error" if "disagree" in statuses else "erratum" if "erratum" in statuses else ""
 
 
 def _why(cell: Cell) -> Iterator[Line]:
@@ -177,9 +180,9 @@ anything else, so this page cannot drift from the specs: it is written by
 
 def markdown(nets: Sequence[Net]) -> str:
     """The ledger: one page for all documents."""
-    held = [net for net in nets if net.documents]
-    parts = [_INTRODUCTION, f"{counted(d for net in held for d in net.documents)}.\n"]
-    for net in held:
+    documented = [net for net in nets if net.documents]
+    parts = [_INTRODUCTION, f"{counted(d for net in documented for d in net.documents)}.\n"]
+    for net in documented:
         parts.append(f"\n## {net.name}\n")
         for document in net.documents:
             parts.append(f"### {document.source}\n\n{counted([document])}.\n")
@@ -197,8 +200,8 @@ def _markdown_table(rows: Sequence[PrintedRow]) -> str:
     ]
     errata = []
     for row in rows:
-        held = {cell.column: cell for cell in row.cells}
-        cells = [_markdown_cell(held[c]) if c in held else "" for c in COLUMNS]
+        by_column = {cell.column: cell for cell in row.cells}
+        cells = [_markdown_cell(by_column[c]) if c in by_column else "" for c in COLUMNS]
         out.append(f"| {row.label} | {' | '.join(cells)} |")
         errata += [
             f"- **{row.label}, {cell.column}**: `{cell.printed}` is printed, `{cell.derived}` "

@@ -48,10 +48,10 @@ SIZE |= {"fontsize": f"{SMALL}", "fontcolor": QUIET}
 def drawing(net: Net) -> graphviz.Digraph:
     """The picture of a net; its ``source`` is the DOT text, and a notebook shows the picture."""
     look = {"graph_attr": GRAPH, "node_attr": NODE, "edge_attr": EDGE}
-    made: graphviz.Digraph = graphviz.Digraph(net.name, **look)
-    made.attr(label=_title(net))
-    _Drawing(net).draw(made)
-    return made
+    digraph: graphviz.Digraph = graphviz.Digraph(net.name, **look)
+    digraph.attr(label=_title(net))
+    _Drawing(net).draw(digraph)
+    return digraph
 
 
 def rendered(net: Net, form: str) -> bytes:
@@ -66,13 +66,13 @@ def rendered(net: Net, form: str) -> bytes:
             f"{net.name} is too large for a picture: {len(net.graph):,} stages, and {MOST:,} are"
             " laid out within seconds\n  what Graphviz would be given: -o FILE.dot"
         )
-    made = drawing(net)
+    digraph = drawing(net)
     if form == "dot":
-        return str(made.source).encode()
+        return str(digraph.source).encode()
     if form == "png":
-        made.attr(dpi=DPI)
+        digraph.attr(dpi=DPI)
     try:
-        picture: bytes = made.pipe(format=form, quiet=True)
+        picture: bytes = digraph.pipe(format=form, quiet=True)
     except graphviz.ExecutableNotFound:
         raise DataError(
             f"a picture as {form} needs Graphviz, whose program `dot` is not here\n"
@@ -107,20 +107,20 @@ class _Drawing:
     def __init__(self, net: Net) -> None:
         self.heads = net.graph.heads
         self.picture = Picture(net.graph)
-        self.held: dict[str, list[Frame | Item]] = {"": []}
+        self.items_of: dict[str, list[Frame | Item]] = {"": []}
         for item in self.picture.items.values():
-            self._held(item.frame).append(item)
+            self._items_of(item.frame).append(item)
 
-    def _held(self, name: str) -> list[Frame | Item]:
+    def _items_of(self, name: str) -> list[Frame | Item]:
         """What stands in a frame, which itself stands where its first item does."""
-        if name not in self.held:
+        if name not in self.items_of:
             frame = self.picture.frames[name]
-            self._held(frame.parent).append(frame)
-            self.held[name] = []
-        return self.held[name]
+            self._items_of(frame.parent).append(frame)
+            self.items_of[name] = []
+        return self.items_of[name]
 
-    def draw(self, made: graphviz.Digraph) -> None:
-        self._draw_frame("", made)
+    def draw(self, digraph: graphviz.Digraph) -> None:
+        self._draw_frame("", digraph)
         for tail, head, size, weight, is_seen in self.picture.edges:
             look = {"weight": f"{weight}"}
             if size:
@@ -129,24 +129,24 @@ class _Drawing:
                 look["style"] = "invis"
             elif isinstance(self.picture.items[head], Fork | Size):
                 look["arrowhead"] = "none"
-            made.edge(tail, head, **look)
+            digraph.edge(tail, head, **look)
 
-    def _draw_frame(self, name: str, made: graphviz.Digraph) -> None:
-        for item in self.held[name]:
+    def _draw_frame(self, name: str, digraph: graphviz.Digraph) -> None:
+        for item in self.items_of[name]:
             if isinstance(item, Frame):
-                with made.subgraph(name=f"cluster {item.name}") as inner:
+                with digraph.subgraph(name=f"cluster {item.name}") as inner:
                     look = HEAD if item.name in self.heads else FRAME
                     inner.attr(label=self._frame_label(item), labeljust="l", margin="18", **look)
                     self._draw_frame(item.name, inner)
             elif isinstance(item, Box):
-                made.node(item.name, _box_label(item), fillcolor=FILLS[item.kind])
+                digraph.node(item.name, _box_label(item), fillcolor=FILLS[item.kind])
             elif isinstance(item, End):
                 label = stacked(bold(item.label), plain(str(item.shape)))
-                made.node(item.name, label, fillcolor="#ffffff")
+                digraph.node(item.name, label, fillcolor="#ffffff")
             elif isinstance(item, Size):
-                made.node(item.name, graphviz.escape(str(item.shape)), **SIZE)
+                digraph.node(item.name, graphviz.escape(str(item.shape)), **SIZE)
             else:
-                made.node(item.name, "", **FORK)
+                digraph.node(item.name, "", **FORK)
 
     def _frame_label(self, frame: Frame) -> str:
         if frame.name in self.heads:

@@ -46,7 +46,7 @@ def as_dot(graph: Graph, name: str) -> str:
         name: what the picture is called.
     """
     look = {"graph_attr": GRAPH, "node_attr": NODE, "edge_attr": EDGE}
-    made = graphviz.Digraph(name, **look)
+    digraph = graphviz.Digraph(name, **look)
     ends = dict.fromkeys(graph.outputs, "output")
     ends |= {head.output: f"head {head.name}" for head in graph.heads.values()}
     for stage in graph.stages():
@@ -54,10 +54,10 @@ def as_dot(graph: Graph, name: str) -> str:
         border = {"penwidth": "2"} if stage.name in ends else {}
         if stage.name in ends:
             lines.append(small(ends[stage.name]))
-        made.node(stage.name, stacked(*lines), fillcolor=FILLS[kind(stage.op)], **border)
+        digraph.node(stage.name, stacked(*lines), fillcolor=FILLS[kind(stage.op)], **border)
         for operand in graph.operands(stage.name):
-            made.edge(operand, stage.name)
-    return str(made.source)
+            digraph.edge(operand, stage.name)
+    return str(digraph.source)
 
 
 def operator_text(op: Operator, written: Mapping[str, Any] | None = None) -> str:
@@ -69,17 +69,19 @@ def operator_text(op: Operator, written: Mapping[str, Any] | None = None) -> str
     if isinstance(op, Input):
         return op.name
     declared = {attribute.name: attribute for attribute in op.attributes()}
-    values = {name: one.default for name, one in declared.items()}
+    values = {name: attribute.default for name, attribute in declared.items()}
     values |= written or _written(op)
-    told = [_shown(values[name]) for name, one in declared.items() if one.is_positional]
-    for name, one in declared.items():
+    arguments = [
+        _shown(values[name]) for name, attribute in declared.items() if attribute.is_positional
+    ]
+    for name, attribute in declared.items():
         value = values[name]
-        if not one.is_positional and value != one.default:
-            told.append(f"{name}={_shown(value)}")
+        if not attribute.is_positional and value != attribute.default:
+            arguments.append(f"{name}={_shown(value)}")
     own = {f.name: getattr(op, f.name) for f in fields(op) if f.name not in declared}  # type: ignore[arg-type]
-    told += [f"{n}={value}" for n, value in own.items() if not isinstance(value, Operator)]
+    arguments += [f"{n}={value}" for n, value in own.items() if not isinstance(value, Operator)]
     parts = " | ".join(operator_text(part) for part in own.values() if isinstance(part, Operator))
-    return f"{op.name} {f'({parts})' if parts else ', '.join(told)}".strip()
+    return f"{op.name} {f'({parts})' if parts else ', '.join(arguments)}".strip()
 
 
 def _written(op: Operator) -> dict[str, Any]:

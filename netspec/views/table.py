@@ -66,12 +66,12 @@ Cells = tuple[str, ...]
 def _title(net: Net) -> list[str]:
     inputs = (f"{name} {net.graph.stage(name).shape}" for name in net.graph.inputs)
     first = f"{net.name}: {', '.join(inputs)}"
-    held = [first, printable(net.title)] if net.title else [first]
+    texts = [first, printable(net.title)] if net.title else [first]
     exchange = exchanging(net.graph)
     if net.graph.columns and exchange:
         rows = ", ".join(exchange)
-        held.append(f"{net.graph.columns.number} columns, which read each other in {rows}")
-    return held
+        texts.append(f"{net.graph.columns.number} columns, which read each other in {rows}")
+    return texts
 
 
 def _body(net: Net) -> list[Cells]:

@@ -69,6 +69,6 @@ def beside_the_bar(moment: Moment) -> str:
 
 def clock(seconds: float) -> str:
     """Hours, minutes and seconds: ``1:02:03``, ``2:03``."""
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
