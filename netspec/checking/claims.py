@@ -216,7 +216,7 @@ _MEASURED = {
 
 
 def count_terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, int]]:
-    """Return the terms that a stage adds to a count, each with its arithmetic."""
+    """Yield the terms that a stage adds to a count, each with its arithmetic."""
     inputs = graph.shapes_into(stage.name)
     if kind == "params":
         for parameter in stage.op.parameters(inputs).values():

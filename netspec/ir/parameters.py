@@ -67,7 +67,7 @@ def attribute(stage: str, parameter: str) -> str:
 
 
 def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
-    """Return (name, description, whether it is trained) of every tensor of the net."""
+    """Yield (name, description, whether it is trained) of every tensor of the net."""
     for stage in graph.stages():
         inputs = graph.shapes_into(stage.name)
         for name, parameter in stage.op.parameters(inputs).items():

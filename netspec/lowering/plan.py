@@ -251,7 +251,7 @@ class _Planner:
         )
 
     def _freeing(self, buffers: tuple[Buffer, ...]) -> list[Step]:
-        """Yield the steps, each with the slots whose buffers it is the last to need."""
+        """Return the steps, each with the slots whose buffers it is the last to need."""
         ends: dict[int, list[int]] = {}
         for i, slot in enumerate(self.slots):
             ends.setdefault(buffers[slot.buffer].last, []).append(i)

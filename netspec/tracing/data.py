@@ -1,4 +1,4 @@
-"""The way of a row through the compiler, as plain data."""
+"""A trace as plain data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from netspec.tracing.trace import StepTrace, Trace, summed
 
 
 def as_data(trace: Trace) -> dict[str, Any]:
-    """What ``netspec trace --json`` prints; the keys are an interface for scripts."""
+    """Return what ``netspec trace --json`` prints; the keys are an interface for scripts."""
     profile, sums = trace.profile, summed(trace.own)
     rates = profile and profile.rates
     return {

@@ -1,4 +1,4 @@
-"""The way of a row through the compiler, as text."""
+"""A trace as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netspec.views.bench import Style, digits, others
 
 WIDTH = 100
 SHORTEST = 8
-"""How far names are cut at most, before a table becomes too wide."""
+"""The least width to which names are cut before a table becomes too wide."""
 STAGES = ("stage", "operator", "kernel", "output", "parameters", "MACs", "step")
 TIMES = ("step", "operator", "MACs", "MB", "weights MB", "floor ms", "ms", "share", "of floor")
 WITHOUT_STEP = {
@@ -28,7 +28,7 @@ def as_text(trace: Trace) -> str:
 
 
 def lines(trace: Trace, style: Style) -> Iterator[str]:
-    """The row, its rewrites, what was refused, its steps, their times."""
+    """Yield the row, its rewrites and refusals, its steps and their times."""
     net, dtype = trace.net, str(trace.dtype).removeprefix("torch.")
     row = "" if trace.label in net.graph.rows else f", of row {trace.row}"
     asked = f"{net.name} {trace.label}"
@@ -203,7 +203,7 @@ def aligned(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
 
 
 def fitted(text: str, width: int) -> str:
-    """A text that is cut where it is too long."""
+    """Return a text, cut if it is too long."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 

@@ -1,4 +1,4 @@
-"""Tracing: one row's way from the spec through the passes to the steps that run, with times.
+"""Trace one row from the spec through the passes to the steps that run, with times.
 
 found = netspec.trace("googlenet", "4a")
 print(found)
@@ -43,9 +43,9 @@ def trace(
         net: a checked net, or a spec to load.
         row: a row's label, also of a row inside a block, or a stage's name.
         dtype: of parameters, images and outputs.
-        batch: how many images at once.
+        batch: the number of images.
         measured: choose implementations by their times, as :func:`netspec.compile` does.
-        rounds: how often the net is run.
+        rounds: the number of runs of the net.
         advance: is called before each round, ``rounds + 1`` times at most.
 
     Raises:
@@ -85,7 +85,7 @@ def trace(
 
 
 def _asked(net: Net, label: str) -> tuple[dict[str, None], Span]:
-    """The stages of a row, or a stage, in order; and where it stands."""
+    """Return the stages of a row, or the one stage, and its place; raise DataError if unknown."""
     graph = net.graph
     if label in graph.rows:
         row = graph.rows[label]
@@ -105,7 +105,7 @@ def _asked(net: Net, label: str) -> tuple[dict[str, None], Span]:
 
 
 def _row_of(graph: Graph, stage: str) -> str:
-    """The row of the table that a stage of the spec belongs to."""
+    """Return the row of the table that a stage of the spec belongs to."""
     return next(r.label for r in graph.rows.values() if stage in r.stages and not r.is_inner)
 
 
@@ -134,7 +134,7 @@ def _stage(graph: Graph, lowered: Lowered, way: Way, name: str) -> StageTrace:
 
 
 def _told(entries: Iterable[Entry]) -> tuple[tuple[Rewrite, ...], tuple[Refusal, ...]]:
-    """Entries of one rule, and one reason, together."""
+    """Group entries by rule, and refusals also by reason."""
     contracts = {module.RULE: contract(module) for module in PIPELINE}
     results_of: dict[str, dict[tuple[str, ...], list[str]]] = {}
     refused: dict[tuple[str, int], list[tuple[str, ...]]] = {}
@@ -180,7 +180,7 @@ def _step(
 
 
 def place_of(plan: Plan, number: int) -> Place:
-    """Where a slot of a plan lies."""
+    """Return the place of a slot of a plan."""
     slot = plan.slots[number]
     buffer = plan.buffers[slot.buffer]
     whole = next(s.stage for s in plan.slots if s.buffer == slot.buffer and s.shape == buffer.shape)

@@ -20,10 +20,10 @@ from netspec.ir.symbols import by
 
 KINDS = {"gap": "pool", "lrn": "norm", "bn": "norm", "fc": "fc"}
 KINDS |= {"fc_relu": "fc", "lrn_maxpool": "pool", "slice": "join"}
-"""Kinds of the operators whose class does not tell."""
+"""Kinds of operators that their class does not determine."""
 
 TO_HEAD, TO_JOIN, WITHIN, ACROSS, SPINE = 0, 1, 4, 10, 12
-"""Weights of edges: the heavier, the shorter and straighter."""
+"""Weights of edges: heavier ones are drawn shorter and straighter."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Size(NamedTuple):
 
 
 class End(NamedTuple):
-    """What the net or a head gives."""
+    """An output of the net or of a head."""
 
     name: str
     frame: str
@@ -95,11 +95,11 @@ class Edge(NamedTuple):
     size: str
     weight: int
     is_seen: bool = True
-    """Whether it is drawn; an edge that is not keeps two items above each other."""
+    """True if it is drawn; an invisible edge keeps two items above each other."""
 
 
 def kind(op: Operator) -> str:
-    """The kind of an operator, which decides its colour."""
+    """Return the kind of an operator, which decides its colour."""
     if isinstance(op, Input):
         return "input"
     if op.takes == "many":
@@ -110,7 +110,7 @@ def kind(op: Operator) -> str:
 
 
 def stage_text(stage: Stage) -> str:
-    """A stage as a spec names it, with what it has to be given: ``conv 3x3/1, 64``."""
+    """Return a stage with its positional arguments: ``conv 3x3/1, 64``."""
     op = stage.op
     positional = {a.name: getattr(op, a.name) for a in op.attributes() if a.is_positional}
     arguments = [
@@ -184,7 +184,7 @@ class Picture:
             box.label = "" if box.frame == box.row else _inside(box.row, box.frame)
 
     def _rows_around(self, row: str) -> Iterator[str]:
-        """A row, and the rows around it."""
+        """Yield a row and its parents."""
         while row:
             yield row
             row = self._parents.get(row, "")
@@ -192,7 +192,7 @@ class Picture:
     # ---------------------------------------------------------------------------------------- edges
 
     def _ways(self, boxes: list[Box]) -> dict[tuple[str, str], list[Edge]]:
-        """The edges between boxes, by the box they leave and the frame where they may part."""
+        """Return the edges between boxes, by their tail and the frame where they may part."""
         ways: defaultdict[tuple[str, str], list[Edge]] = defaultdict(list)
         for box in boxes:
             for source in self._operands[box.name]:
@@ -205,13 +205,13 @@ class Picture:
         return ways
 
     def _entered(self, tail: str, head: str) -> str:
-        """The first frame that an edge from one frame to another enters, or that it stays in."""
+        """Return the first frame that an edge from one frame to another enters, or stays in."""
         around = set(self._frames_around(tail))
         entered = [frame for frame in self._frames_around(head) if frame not in around]
         return entered[-1] if entered else head
 
     def _frames_around(self, frame: str) -> Iterator[str]:
-        """A frame, and the frames around it."""
+        """Yield a frame and its parents."""
         while frame:
             yield frame
             frame = self.frames[frame].parent
@@ -258,13 +258,13 @@ class Picture:
 
 
 def _is_small(stage: Stage, before: Stage) -> bool:
-    """Whether a stage is shown in the box of the one before it, rather than in its own."""
+    """Return whether a stage is shown in the box of the one before it."""
     is_kept = stage.known_shape.elements == before.known_shape.elements
     return is_kept and kind(stage.op) in ("norm", "other")
 
 
 def _operands(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """The stages that are shown, and what each reads once identities in branches are edges."""
+    """Return the stages that are shown, and their operands, skipping identities in branches."""
     in_pipes = {name for row in graph.rows.values() for name in row.own_stages}
     shown: dict[str, tuple[str, ...]] = {}
     passed: dict[str, str] = {}
@@ -278,7 +278,7 @@ def _operands(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 
 def _rows(graph: Graph) -> tuple[dict[str, str], dict[str, str]]:
-    """The innermost row of each stage, and the row around each row inside a block."""
+    """Return the innermost row of each stage, and the parent of each row inside a block."""
     innermost: dict[str, str] = {}
     outermost: dict[str, str] = {}
     parents: dict[str, str] = {}
@@ -292,5 +292,5 @@ def _rows(graph: Graph) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _inside(label: str, parent: str) -> str:
-    """A row's label without that of the row around it."""
+    """Return a row's label without that of its parent."""
     return label.removeprefix(f"{parent}.")

@@ -1,4 +1,4 @@
-"""What came of a comparison, as text."""
+"""The result of a comparison as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Entry = dict[str, Any]
 
 
 def lines(answer: Entry) -> Iterator[str]:
-    """A head, a row an arm, and a line for each difference."""
+    """Yield a heading, a row per arm, and a line per difference."""
     yield f"{answer['title']} ({answer['source']})"
     yield f"  paper  {answer['says']}"
     yield f"  here   {setting(answer)}"
@@ -25,7 +25,7 @@ def lines(answer: Entry) -> Iterator[str]:
 
 
 def setting(answer: Entry) -> str:
-    """What was trained on what, how often and how long."""
+    """Return the net and data, the number of runs and their length."""
     asked = answer["asked"]
     runs = [run for arm in answer["arms"] for run in arm["runs"]]
     epochs = {len(run["epochs"]) for run in runs}
@@ -42,13 +42,13 @@ def _range(numbers: set[int], noun: str) -> str:
 
 
 def header(answer: Entry) -> list[str]:
-    """The columns of the table."""
+    """Return the columns of the table."""
     searched = ["learning rate"] if _is_searched(answer) else []
     return ["arm", *searched, *(measure["name"] for measure in answer["measures"])]
 
 
 def rows(answer: Entry) -> Iterator[list[str]]:
-    """The cells of the table, an arm a row."""
+    """Yield the cells of the table, a row per arm."""
     for arm in answer["arms"]:
         searched = [f"{arm['search']['best']:g}"] if _is_searched(answer) else []
         cells = [value(measure, arm["measures"][measure["name"]]) for measure in answer["measures"]]
@@ -56,7 +56,7 @@ def rows(answer: Entry) -> Iterator[list[str]]:
 
 
 def table(answer: Entry) -> Iterator[str]:
-    """The table, in columns."""
+    """Yield the lines of the table."""
     all_rows = [header(answer), *rows(answer)]
     widths = [max(map(len, column)) for column in zip(*all_rows, strict=True)]
     for row in all_rows:
@@ -72,7 +72,7 @@ def _is_searched(answer: Entry) -> bool:
 
 
 def value(measure: Entry, result: Entry) -> str:
-    """A mean and its deviation; how many runs came to it, where it was not all."""
+    """Return a mean and its deviation, and the number of runs if some did not reach it."""
     if result["mean"] is None:
         return "not reached"
     places = 0 if measure["unit"] == "steps" else 2
@@ -87,7 +87,7 @@ def value(measure: Entry, result: Entry) -> str:
 
 
 def difference(answer: Entry, compared: Entry) -> str:
-    """How an arm differs from the first, and whether by more than noise."""
+    """Return the difference of an arm from the first, and whether it is more than noise."""
     (measure,) = (entry for entry in answer["measures"] if entry["name"] == compared["measure"])
     heading = f"{compared['arm']} less {compared['from']}, {compared['measure']}"
     if compared["difference"] is None:
@@ -99,7 +99,7 @@ def difference(answer: Entry, compared: Entry) -> str:
 
 
 def listed(experiments: tuple[Experiment, ...]) -> Iterator[str]:
-    """Every comparison with what the paper says of it, and the data that it has nets for."""
+    """Yield every comparison with the paper's claim, and the data that it has nets for."""
     width = max(len(experiment.name) for experiment in experiments)
     for experiment in experiments:
         data = ", ".join(kind for kind, bed in BEDS.items() if bed in experiment.arms)

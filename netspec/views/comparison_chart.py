@@ -1,4 +1,4 @@
-"""What came of a comparison as a figure: errors while the arms learn, and what was measured."""
+"""The result of a comparison as a figure: errors during training, and measures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netspec.views.comparison import setting, value
 Entry = dict[str, Any]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, which all kinds of eyes tell apart."""
+"""Okabe and Ito's palette, which is safe for colour blindness."""
 
 STYLES = ("-", "--", "-.", ":")
 INCHES_WIDE = 9.0
@@ -25,13 +25,13 @@ BANDS = 3
 """More bands than these hide each other."""
 
 LEAST = 0.1
-"""Errors in percent below this are drawn here, since a logarithmic scale has no 0."""
+"""Lower errors in percent are drawn here, since a logarithmic scale has no 0."""
 
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
 def rendered(answer: Entry, form: str) -> bytes:
-    """The figure as ``png`` or ``svg``.
+    """Return the figure as ``png`` or ``svg``.
 
     On the left the mean over seeds, and where arms are few the range of all seeds in a paler
     colour; on the right a dot a run, and the mean with its deviation.
@@ -90,7 +90,7 @@ def _curves(axes: Any, answer: Entry) -> None:
 
 
 def _trained(arms: Sequence[Entry]) -> list[Entry]:
-    """Arms whose curves differ: one that is another test of the same nets has those of that."""
+    """Return arms whose curves differ; tests of the same nets in other ways have equal ones."""
     different: list[Entry] = []
     for arm in arms:
         epochs = [run["epochs"] for run in arm["runs"]]
@@ -100,7 +100,7 @@ def _trained(arms: Sequence[Entry]) -> list[Entry]:
 
 
 def _curve(run: Entry, *, is_training: bool) -> list[tuple[float, float]]:
-    """Steps and errors: behind an epoch, or in its middle where it is a mean over it."""
+    """Return steps and errors: at the end of an epoch, or in its middle if it is a mean over it."""
     columns = run["columns"]
     steps, errors = columns.index("steps"), columns.index("train_error" if is_training else "top1")
     ends = [0, *(row[steps] for row in run["epochs"])]

@@ -1,4 +1,4 @@
-"""What compiling did, on one screen, and as data."""
+"""A summary of compiling, as text and as data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIB = 2**20
 
 
 def rewrites(before: Graph, lowered: Lowered) -> Iterator[str]:
-    """How many stages there were and are, and how often each pass rewrote."""
+    """Yield the numbers of stages before and after, and of rewrites by each pass."""
     yield f"{len(before)} stages -> {len(lowered.graph)}"
     for rule, count in lowered.rewrites.items():
         if count:
@@ -23,7 +23,7 @@ def rewrites(before: Graph, lowered: Lowered) -> Iterator[str]:
 
 
 def kernels(lowered: Lowered) -> str:
-    """How many steps there are, and by which implementations."""
+    """Return the number of steps, and of those by each implementation."""
     counts = Counter(step.implementation for step in lowered.plan.steps)
     listed = ", ".join(f"{count} {name}" for name, count in counts.most_common())
     origins = Counter(choice.origin for choice in lowered.choices.values())
@@ -32,19 +32,19 @@ def kernels(lowered: Lowered) -> str:
 
 
 def memory(lowered: Lowered) -> str:
-    """What the activations of an image take, beside the least possible and the sum of all."""
+    """Return the size of an image's activations, its lower bound, and the sum of all buffers."""
     size, plan = lowered.dtype.itemsize, lowered.plan
     arena, bound, total = (as_size(n * size) for n in (plan.arena, plan.bound, plan.total))
     return f"activations: {arena} an image in one arena, {bound} at least; {total} side by side"
 
 
 def as_size(count: float) -> str:
-    """A number of bytes."""
+    """Return a number of bytes as text."""
     return f"{count / MIB:,.1f} MiB" if count >= MIB / 10 else f"{count / 1024:,.1f} KiB"
 
 
 def as_json(lowered: Lowered) -> dict[str, Any]:
-    """The same as data; sizes are in bytes for one image."""
+    """Return the same as data; sizes are in bytes for one image."""
     size = lowered.dtype.itemsize
     return {
         "backend": lowered.backend.name,

@@ -1,7 +1,7 @@
-"""What differs between two nets, as plain data.
+"""The differences of two nets, as plain data.
 
-Nets are compared by what they mean: blocks are expanded, and padding and rounding count by what
-they do.
+Nets are compared by their meaning: blocks are expanded, and padding and rounding are compared by
+their effect.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ COUNTS = ("parameters", "macs")
 
 
 class Pair(NamedTuple):
-    """A row of the one net and the row of the other that stands in its place.
+    """A row of one net and the matching row of the other.
 
-    A row is as ``netspec summary --json`` tells it; ``words`` are the layers that it names.
+    A row is as in ``netspec summary --json``; ``words`` are the layers that it names.
     """
 
     a: dict[str, Any] | None
@@ -30,7 +30,7 @@ class Pair(NamedTuple):
 
     @property
     def is_alike(self) -> bool:
-        """Whether both nets have the row, and only its label may differ."""
+        """Return whether both nets have the row, with at most another label."""
         return self.a is not None and self.b is not None and not self.changes
 
     @property
@@ -39,7 +39,7 @@ class Pair(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """What differs between two nets; ``changes`` are those of inputs and outputs."""
+    """The differences of two nets; ``changes`` are those of inputs and outputs."""
 
     a: Net
     b: Net
@@ -49,7 +49,7 @@ class Diff(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing differs, labels included."""
+        """Return whether nothing differs, labels included."""
         alike = all(pair.is_alike and len(set(pair.labels)) == 1 for pair in self.rows)
         return alike and not self.changes
 
@@ -75,7 +75,7 @@ def diff(a: Net, b: Net) -> Diff:
 
 
 def as_data(difference: Diff) -> dict[str, Any]:
-    """The differences for a program; the keys are an interface for scripts."""
+    """Return the differences as plain data; the keys are an interface for scripts."""
     rows = [{"a": p.labels[0], "b": p.labels[1], "changes": p.changes} for p in difference.rows]
     return {
         "a": difference.a.name,
@@ -93,7 +93,7 @@ def _totals(a: Net, b: Net) -> dict[str, Any]:
 
 
 class _Source(NamedTuple):
-    """What a row reads: the end of another row, a stage inside it, or an input of the net."""
+    """A source of a row: the end of another row, a stage inside it, or an input of the net."""
 
     label: str
     inside: str = ""
@@ -104,7 +104,7 @@ class _Source(NamedTuple):
 
 
 class _Reads(NamedTuple):
-    """What a row reads, and whether that is just the row before it."""
+    """The sources of a row, and whether they are just the row before it."""
 
     sources: list[_Source]
     is_before: bool
@@ -135,7 +135,7 @@ class _Side:
         self.end = before
 
     def reads(self, position: int | None) -> _Reads:
-        """What a row reads, or for None what the net returns."""
+        """Return the sources of a row, or for None the outputs of the net."""
         names: Sequence[str]
         if position is None:
             names, before = self.net.graph.outputs, self.end
@@ -167,7 +167,7 @@ def _of_rows(a: _Side, b: _Side, i: int, j: int, partners: dict[_Source, _Source
 
 
 def _of_sources(name: str, a: _Reads, b: _Reads, partners: dict[_Source, _Source]) -> Changes:
-    """What two rows read, unless it stands in the same place of both nets."""
+    """Return the sources of two rows, unless they match each other."""
     if a.is_before and b.is_before:
         return {}
     moved = []

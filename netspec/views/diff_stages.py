@@ -1,4 +1,4 @@
-"""What differs inside two rows: attributes, and the stages of branches and blocks."""
+"""The differences inside two rows: attributes, and the stages of branches and blocks."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from netspec.ir.shapes import Kernel, Shape
 from netspec.net import Net
 
 Changes = dict[str, Any]
-"""What differs, by name: a pair of what the one net has and what the other has."""
+"""The differences by name: pairs of the value in the first net and in the second."""
 
 
 def differing(name: str, a: Any, b: Any) -> Changes:
-    """A change, or none if the two are equal."""
+    """Return a change, or none if the two are equal."""
     return {} if a == b else {name: [a, b]}
 
 
 def within(row: Row, stage: str) -> str:
-    """What a stage is called inside its row."""
+    """Return the name of a stage inside its row."""
     return stage.removeprefix(row.label).removeprefix(".")
 
 
 def of_stages(a: Net, b: Net, row_a: Row, row_b: Row) -> Iterator[dict[str, Any]]:
-    """The stages of two rows that differ.
+    """Yield the stages of two rows that differ.
 
-    If the pipes of the rows have other operators, that is said of the row; what they have in common
-    is still compared.
+    If the pipes of the rows have different operators, the row says so; stages that both have are
+    still compared.
     """
     left, right = _Inside(a, row_a), _Inside(b, row_b)
     is_same_pipe = left.ops == right.ops
@@ -51,7 +51,7 @@ def of_stages(a: Net, b: Net, row_a: Row, row_b: Row) -> Iterator[dict[str, Any]
 
 
 class _Inside:
-    """A row's stages, by what they are called inside it."""
+    """A row's stages, by their names inside it."""
 
     def __init__(self, net: Net, row: Row) -> None:
         self.graph = net.graph
@@ -61,14 +61,14 @@ class _Inside:
         self.ops = [net.graph.stage(name).op.name for name in row.own_stages]
 
     def reads(self, stage: Stage) -> list[str]:
-        """The operands of a stage; those from outside are inputs, counted from 1."""
+        """Return the operands of a stage; those from outside are inputs, counted from 1."""
         inputs = {name: f"input {i}" for i, name in enumerate(self.row.inputs, 1)}
         operands = self.graph.operands(stage.name)
         return [inputs.get(name) or within(self.row, name) for name in operands]
 
 
 def _of_operators(a: _Inside, b: _Inside, stage_a: Stage, stage_b: Stage) -> Changes:
-    """The attributes that differ; what the kernel says is not said again."""
+    """Return the attributes that differ, without those that the kernel's text shows."""
     into = a.graph.shapes_into(stage_a.name), b.graph.shapes_into(stage_b.name)
     left, right = _attributes(stage_a, into[0]), _attributes(stage_b, into[1])
     kernels = [stage.op.kernel_text(i) for stage, i in zip((stage_a, stage_b), into, strict=True)]
@@ -83,7 +83,7 @@ def _of_operators(a: _Inside, b: _Inside, stage_a: Stage, stage_b: Stage) -> Cha
 
 
 def _in_kernel(stage: Stage, a: str | None, b: str | None) -> set[str]:
-    """The attributes that the kernel tells; equal kernels tell nothing but themselves."""
+    """Return the attributes that the kernels' texts show; equal texts show only the kernel."""
     if a is None or b is None:
         return set()
     positional = {attribute.name for attribute in stage.op.attributes() if attribute.is_positional}
@@ -91,7 +91,7 @@ def _in_kernel(stage: Stage, a: str | None, b: str | None) -> set[str]:
 
 
 def _attributes(stage: Stage, inputs: tuple[Shape, ...]) -> dict[str, str]:
-    """The attributes as a spec writes them; padding in numbers."""
+    """Return the attributes as a spec writes them, with padding in numbers."""
     op = stage.op
     values = {a.name: _written(getattr(op, a.name)) for a in op.attributes()}
     if isinstance(op, WindowOperator):
@@ -100,7 +100,7 @@ def _attributes(stage: Stage, inputs: tuple[Shape, ...]) -> dict[str, str]:
 
 
 def _overhangs(stage: Stage, inputs: tuple[Shape, ...]) -> bool:
-    """Whether rounding up lets a window of the stage hang over the edge."""
+    """Return whether rounding up lets a window of the stage hang over the edge."""
     op = stage.op
     return isinstance(op, WindowOperator) and any(w.overhang != 0 for w in op.windows(inputs))
 

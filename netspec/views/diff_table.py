@@ -1,4 +1,4 @@
-"""What differs between two nets, as a table for a terminal of 80 columns."""
+"""The differences of two nets, as a table for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ WIDTH = 80
 COLUMNS = ("row", "layers", "kernel", "output", "parameters", "MACs")
 NUMBERS = ("parameters", "MACs")
 WIDEST_NUMBER = 20
-"""Room for any number; what is not a number, such as a formula, is wrapped."""
+"""The width of any number; other values, such as formulas, are wrapped."""
 
 STAGES_AT_MOST = 6
 LABELS_AT_MOST = 5
 LONGEST = 10**15
-"""From here on counts are shown in powers of ten, so that no number is ever cut."""
+"""Counts from here on are shown in powers of ten, so that no number is cut."""
 
 Cells = tuple[str, ...]
 
 
 class Line(NamedTuple):
-    """A line of the answer.
+    """A line of the table.
 
     ``role`` is ``heading``, ``removed``, ``added``, ``changed`` (what ``b`` has instead), or empty.
     """
@@ -46,7 +46,7 @@ class _Part(NamedTuple):
 
 
 def lines(difference: Diff) -> list[Line]:
-    """The answer: the two nets, their rows in order, their totals; no line is wider than 80."""
+    """Return the two nets, their rows in order, and their totals, at most 80 columns wide."""
     heading = [*_title("-", difference.a), *_title("+", difference.b)]
     if difference.is_empty:
         (parameters, _), (macs, _) = (difference.totals[count] for count in COUNTS)
@@ -63,21 +63,21 @@ def lines(difference: Diff) -> list[Line]:
 
 
 def show(n: Any) -> str:
-    """A count; what is not a number is shown as it is written."""
+    """Return a count as text; formulas are shown as they are."""
     if not isinstance(n, int):
         return str(n)
     return f"{n:,}" if abs(n) < LONGEST else f"{Decimal(n):.6e}"
 
 
 def change(a: Any, b: Any) -> str:
-    """By how much a count grew or shrank; nothing if it is not a number, or the same."""
+    """Return the change of a count; an empty string if it is not a number, or the same."""
     if not (isinstance(a, int) and isinstance(b, int)) or a == b:
         return ""
     return f"{'+' if b > a else ''}{show(b - a)}"
 
 
 def percent(a: Any, b: Any) -> str:
-    """The change in percent of ``a``; nothing if there is no such number."""
+    """Return the change in percent of ``a``; an empty string if there is no such number."""
     if not change(a, b) or a == 0:
         return ""
     grown = Decimal(b - a) / a * 100
@@ -98,7 +98,7 @@ def _title(mark: str, net: Net) -> list[Line]:
 
 
 def _text(text: str, role: str = "", indent: int = 0) -> list[Line]:
-    """A text as lines; those after the first stand further in."""
+    """Return a text as lines; those after the first are indented."""
     parts = _wrapped(printable(text), WIDTH - indent - 2)
     return [Line(" " * (indent + 2 * bool(i)) + part, role) for i, part in enumerate(parts)]
 
@@ -125,7 +125,7 @@ def _alike(pairs: list[Pair]) -> str:
 
 
 def _details(difference: Diff, pair: Pair) -> Iterator[str]:
-    """What differs in a row and has no column."""
+    """Yield the differences in a row that have no column."""
     changes = pair.changes
     if set(changes) == {"input"}:  # else what the row before it gives tells the same
         yield f"input {_pair(map(_sizes, changes['input']))}"
@@ -232,7 +232,7 @@ def _totals(difference: Diff) -> Iterator[_Part]:
 
 
 def _below(*rows: Cells) -> Iterator[_Part]:
-    """What ``b`` has instead, and by how much that is more or less; not what is empty."""
+    """Yield the values of ``b`` and the changes, without empty lines."""
     return (_Part("", cells, "changed") for cells in rows if any(cells))
 
 
@@ -252,7 +252,7 @@ def _aligned(body: list[_Part], totals: list[_Part]) -> Iterator[Line]:
 
 
 def _widths(rows: list[Cells]) -> list[int]:
-    """As wide as the cells need; then words give way until the table fits."""
+    """Return widths that fit the cells; columns of words shrink until the table fits."""
     columns = [
         [line for cell in cells for line in cell.split("\n")] for cells in zip(*rows, strict=True)
     ]

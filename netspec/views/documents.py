@@ -23,14 +23,14 @@ _MARKS = {"agree": "", "erratum": " *", "disagree": " !"}
 
 
 class Line(NamedTuple):
-    """A line of the view; ``role`` says what it is about."""
+    """A line of the view, and its role."""
 
     text: str
     role: str = ""
 
 
 def as_data(net: Net) -> dict[str, Any]:
-    """The documents of a net; the keys are an interface for scripts."""
+    """Return the documents of a net; the keys are an interface for scripts."""
     return {
         "name": net.name,
         "documents": [
@@ -88,7 +88,7 @@ def _counts(noun: str, statuses: Sequence[str], words: Iterable[tuple[str, str, 
 
 
 def lines(net: Net) -> Iterator[Line]:
-    """The documents of a net as text."""
+    """Yield the documents of a net as text."""
     title = f": {net.title}" if net.title else ""
     yield from _wrapped(f"{net.name}{title}", "", "strong")
     if not net.documents:
@@ -106,7 +106,7 @@ def lines(net: Net) -> Iterator[Line]:
 
 
 def _table(rows: Sequence[PrintedRow]) -> Iterator[Line]:
-    """Each row twice: as printed, and as derived."""
+    """Yield each row twice: as printed, and as derived."""
     columns = [c for c in COLUMNS if any(cell.column == c for row in rows for cell in row.cells)]
     body: list[tuple[PrintedRow, list[str], list[str]]] = []
     for row in rows:
@@ -179,7 +179,7 @@ anything else, so this page cannot drift from the specs: it is written by
 
 
 def markdown(nets: Sequence[Net]) -> str:
-    """The ledger: one page for all documents."""
+    """Return the ledger: one page for all documents."""
     documented = [net for net in nets if net.documents]
     parts = [_INTRODUCTION, f"{counted(d for net in documented for d in net.documents)}.\n"]
     for net in documented:
@@ -228,7 +228,7 @@ def _markdown_sentences(sentences: Sequence[Sentence]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text whose products are not taken for emphasis: 55*48*96."""
+    """Escape products such as 55*48*96, which Markdown would read as emphasis."""
     return text.replace("*", "\\*")
 
 

@@ -29,7 +29,7 @@ LINES = {"color": LINE, "penwidth": "0.9"}
 DPI, LARGEST = "144", 32_766
 """Dots an inch of a png, and the height or width that Graphviz makes larger ones fit."""
 MOST = 2_000
-"""Stages that Graphviz lays out within seconds, whatever leads to what."""
+"""Stages that Graphviz lays out within seconds, whatever their edges."""
 NARROW = 52
 """Characters in a line of the title."""
 
@@ -92,17 +92,17 @@ def rendered(net: Net, form: str) -> bytes:
 
 
 def _png_size(picture: bytes) -> tuple[int, int]:
-    """Width and height, which stand in front of all else."""
+    """Return width and height, from the header."""
     return int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])
 
 
 def grouped(number: object) -> str:
-    """A count with its thousands apart, where it is a number: ``6,998,552``."""
+    """Return a count with separated thousands, if it is a number: ``6,998,552``."""
     return f"{number:,}" if isinstance(number, int) else str(number)
 
 
 class _Drawing:
-    """Draws a net into a DOT graph: frame by frame, and the edges last."""
+    """Draws a net into a DOT graph: frame by frame, then the edges."""
 
     def __init__(self, net: Net) -> None:
         self.heads = net.graph.heads
@@ -112,7 +112,7 @@ class _Drawing:
             self._items_of(item.frame).append(item)
 
     def _items_of(self, name: str) -> list[Frame | Item]:
-        """What stands in a frame, which itself stands where its first item does."""
+        """Return the items of a frame; a new frame is added at the position of its first item."""
         if name not in self.items_of:
             frame = self.picture.frames[name]
             self._items_of(frame.parent).append(frame)
@@ -190,15 +190,15 @@ def stacked(*lines: str) -> str:
 
 
 def bold(text: str) -> str:
-    """A part of an HTML-like label in bold."""
+    """Return a part of an HTML-like label in bold."""
     return f"<B>{plain(text)}</B>"
 
 
 def small(text: str) -> str:
-    """A part of an HTML-like label that stands back."""
+    """Return a part of an HTML-like label in small grey letters."""
     return f'<FONT POINT-SIZE="{SMALL}" COLOR="{QUIET}">{plain(text)}</FONT>'
 
 
 def plain(text: str) -> str:
-    """A text that an HTML-like label shows as it stands; in it too, Graphviz obeys backslashes."""
+    """Escape a text for an HTML-like label, in which Graphviz also interprets backslashes."""
     return escape(text).replace("\\", "\\\\")

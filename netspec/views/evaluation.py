@@ -8,7 +8,7 @@ from netspec.training.testing import Errors, Evaluation
 
 
 def lines(evaluation: Evaluation) -> Iterator[str]:
-    """A head, a row a run, and where there are several, one for their average."""
+    """Yield a heading, a row per run, and if there are several, one for their average."""
     rows = [(str(run), errors) for run, errors in evaluation.runs.items()]
     if len(rows) > 1:
         rows.append((f"all {len(rows)}, averaged", evaluation.ensemble))

@@ -1,4 +1,4 @@
-"""What crosses between the columns of a net, as data and as a table."""
+"""The exchanges between the columns of a net, as data and as a table."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ BYTES = 4
 """Of a float32."""
 
 OUTPUT = "output"
-"""Who reads a value that nothing in the net reads."""
+"""The reader of a value that nothing in the net reads."""
 
 
 def exchanges(net: Net) -> dict[str, Any]:
-    """What each column holds and computes, and the bytes that cross at each place for one image.
+    """Return the size and work of each column, and the bytes of each exchange for one image.
 
     Bytes are of float32, between all columns together: ``forward`` of values, ``backward`` of their
     gradients.  ``gradients`` are the bytes that cross in a step, whatever the batch, where as many
@@ -54,7 +54,7 @@ def exchanges(net: Net) -> dict[str, Any]:
 
 
 def lines(net: Net) -> Iterator[str]:
-    """The same for a reader."""
+    """Yield the same as text."""
     data = exchanges(net)
     number, places = data["columns"], data["places"]
     yield (
@@ -78,7 +78,7 @@ def lines(net: Net) -> Iterator[str]:
 
 
 def _rows(net: Net) -> dict[str, str]:
-    """The row of the table that each stage of the spec stands in."""
+    """Return the row of the table of each stage of the spec."""
     rows = [row for row in net.graph.rows.values() if not row.is_inner]
     return {name: row.label for row in rows for name in row.stages}
 
@@ -100,7 +100,7 @@ def _entry(graph: Graph, name: str, op: Exchange, rows: dict[str, str]) -> dict[
 
 
 def _readers(graph: Graph, name: str, rows: dict[str, str]) -> Iterator[str]:
-    """The rows that read a stage which the spec has not."""
+    """Yield the rows that read a stage that the spec does not have."""
     for reader in graph.consumers(name):
         if reader in rows:
             yield rows[reader]

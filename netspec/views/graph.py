@@ -1,4 +1,4 @@
-"""A graph as passes leave it: a table of its stages, or a picture of them in the DOT language."""
+"""A graph after passes, as a table of its stages or as a drawing in the DOT language."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = ("stage", "operator", "reads", "output")
 
 
 def as_text(graph: Graph) -> str:
-    """A line a stage: its name, its operator, the stages it reads, and the size of its output."""
+    """Return a line per stage: its name, operator, operands, and the size of its output."""
     body = [
         (stage.name, _operator(stage), _reads(graph, stage), str(stage.known_shape))
         for stage in graph.stages()
@@ -33,7 +33,7 @@ def as_text(graph: Graph) -> str:
 
 
 def after_pass(rule: str, rewrites: int, graph: Graph) -> str:
-    """The graph as a pass left it, under a line that says how much the pass did."""
+    """Return the graph after a pass, under a line with the number of rewrites."""
     often = f"{rewrites} rewrite{'' if rewrites == 1 else 's'}"
     return f"after {rule}: {often}, {len(graph)} stages\n\n{as_text(graph)}"
 
@@ -85,7 +85,7 @@ def operator_text(op: Operator, written: Mapping[str, Any] | None = None) -> str
 
 
 def _written(op: Operator) -> dict[str, Any]:
-    """The attributes of an operator as a spec would write them; the kernel has the stride."""
+    """Return the attributes of an operator as a spec writes them; the kernel has the stride."""
     values = {attribute.name: getattr(op, attribute.name) for attribute in op.attributes()}
     if isinstance(op, WindowOperator):
         down, right = op.stride
@@ -110,7 +110,7 @@ def _shown(value: Any) -> str:
 
 
 def _sides(value: tuple[int, ...]) -> str:
-    """Height and width, or four sides, as short as a spec may write them."""
+    """Return height and width, or four sides, in the shortest form of a spec."""
     if len(set(value)) == 1:
         return str(value[0])
     pair = value[:: len(value) // 2]
