@@ -36,7 +36,7 @@ BY_CHANNEL = (
 
 
 class Parts(NamedTuple):
-    """Whether a stage reads and makes parts, the channels of one column.
+    """How a stage is computed: with parts, the channels of one column, or with all channels.
 
     Attributes:
         reads: True if it reads this column's channels, not those of all.

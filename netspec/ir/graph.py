@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Input(Operator):
-    """Where images enter the net; its shape is declared, not derived."""
+    """An input of the net for images; its shape is declared, not derived."""
 
     name = "input"
     takes = "none"

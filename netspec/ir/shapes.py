@@ -144,7 +144,7 @@ class Window:
         return largest(0, self.tail - self.after)
 
     def starts(self) -> range:
-        """Where each window begins, counted from the input's first position."""
+        """Return the first position of each window, counted from that of the input."""
         return range(-self.before, -self.before + self.size_out * self.stride, self.stride)
 
     def sees_input(self, start: int) -> bool:

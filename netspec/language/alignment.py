@@ -25,13 +25,13 @@ LONGEST_CELL = 40
 LONGEST_QUOTE = 50
 LONGEST_LINE = 110
 FARTHEST_COMMENT = 40
-"""How far a comment may move for the line below or above."""
+"""The most columns that a comment moves for the line below or above."""
 
 _MEASURES = ("params", "macs", "neurons", "field")
 
 
 def texts(lines: Sequence[Line]) -> list[str]:
-    """Each line's tokens as text, aligned with the lines that it makes a table with."""
+    """Return each line's tokens as text, aligned with the other lines of its table."""
     laid = [joined(line.tokens) for line in lines]
     for kind, table in _tables(lines):
         for i, text in zip(table, _LAY_OUT[kind]([lines[i].tokens for i in table]), strict=True):
@@ -194,10 +194,10 @@ def _printed(table: Sequence[_Tokens]) -> list[str]:
     """Return the cells of a printed table between bars, then its errata."""
     cells, errata = [], []
     for row in table:
-        printed, behind = _errata(row)
+        printed, erratum = _errata(row)
         bars = [i for i, token in enumerate(printed) if token.kind == "|"]
         cells.append([joined(printed[i:j]) for i, j in pairwise([0, *bars, len(printed)])])
-        errata.append(behind)
+        errata.append(erratum)
     rows = zip(aligned(cells, gap=1), errata, strict=True)
     return aligned(map(_filled, rows), limit=LONGEST_LINE)
 
@@ -206,8 +206,8 @@ def _says(table: Sequence[_Tokens]) -> list[str]:
     """Return the quotes of sentences, and their conditions."""
     cells = []
     for row in table:
-        said, behind = _errata(row)
-        meaning = _filled((joined(said[2:]), behind))
+        said, erratum = _errata(row)
+        meaning = _filled((joined(said[2:]), erratum))
         cells.append([joined(said[:2]), (" " * GAP).join(meaning)])
     return aligned(cells, gap=2, limit=len('says ""') + LONGEST_QUOTE)
 
@@ -236,7 +236,7 @@ def _filled(cells: tuple[str, ...]) -> list[str]:
 
 
 def _errata(tokens: _Tokens) -> tuple[_Tokens, str]:
-    """The tokens before the errata, and the errata as text."""
+    """Return the tokens before the errata, and the errata as text."""
     starts = [i for i, t in enumerate(tokens) if t.kind == "word" and t.text == "erratum"]
     texts = [joined(tokens[i:j]) for i, j in pairwise([*starts, len(tokens)])]
     return tokens[: starts[0]] if starts else tokens, (" " * GAP).join(texts)

@@ -1,6 +1,6 @@
-"""What a picture of a net shows: boxes, frames around them, and edges.
+"""The content of a picture of a net: boxes, frames around them, and edges.
 
-A box is a stage with the small ones behind it, such as ``relu``; a frame is a row of several boxes,
+A box is a stage with the small ones after it, such as ``relu``; a frame is a row of several boxes,
 or a head.  An ``identity`` in a branch is an edge.
 """
 
@@ -28,7 +28,7 @@ TO_HEAD, TO_JOIN, WITHIN, ACROSS, SPINE = 0, 1, 4, 10, 12
 
 @dataclass(slots=True)
 class Box:
-    """A stage, and the small ones behind it.
+    """A stage, and the small ones after it.
 
     ``label`` is that of its row, if the box is a whole row.
     """
@@ -52,7 +52,7 @@ class Box:
 
 
 class Fork(NamedTuple):
-    """Where an edge parts that leads to several boxes of a frame."""
+    """A point where an edge splits that leads to several boxes of a frame."""
 
     name: str
     frame: str
@@ -88,7 +88,7 @@ class Frame(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """What one item gives another; ``size`` is empty where it tells nothing new."""
+    """An edge from one item to another; ``size`` is empty if it is the same as before."""
 
     tail: str
     head: str

@@ -14,7 +14,7 @@ from netspec.net import Net
 from netspec.views.columns import aligned
 
 BYTES = 4
-"""Of a float32."""
+"""The size of a float32."""
 
 OUTPUT = "output"
 """The reader of a value that nothing in the net reads."""

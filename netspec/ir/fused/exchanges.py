@@ -1,4 +1,4 @@
-"""Where columns of a net exchange: operators that read the other columns' channels."""
+"""Exchanges between the columns of a net: operators that read other columns' channels."""
 
 from __future__ import annotations
 
