@@ -70,7 +70,7 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
         diagnostics += [d for size in sizes for d in (size.diagnostic, *size.follows)]
         problems.diagnostics += [not_applying(d) for d in diagnostics]
     else:
-        problems.diagnostics += [*diagnostics, *(size.told() for size in sizes)]
+        problems.diagnostics += [*diagnostics, *(size.with_followers() for size in sizes)]
     problems.diagnostics += [not_inherited(d) for d in inherited]
     return claims
 
@@ -82,7 +82,7 @@ class _FalseSize:
     diagnostic: Diagnostic
     follows: list[Diagnostic] = field(default_factory=list)
 
-    def told(self) -> Diagnostic:
+    def with_followers(self) -> Diagnostic:
         shown = [d.message for d in self.follows[:FOLLOWERS_SHOWN]]
         if len(self.follows) > len(shown):
             shown.append(f"{len(self.follows) - len(shown)} more")

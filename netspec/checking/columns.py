@@ -14,7 +14,7 @@ def check_columns(graph: Graph, problems: Problems) -> None:
     if graph.columns is None:
         return
     number = graph.columns.number
-    said = Note(f"{number} columns on line {graph.columns.span.line}", graph.columns.span)
+    note = Note(f"{number} columns on line {graph.columns.span.line}", graph.columns.span)
     for stage in graph.stages():
         op = stage.op
         if not isinstance(op, Conv | LocalResponseNorm):
@@ -23,9 +23,9 @@ def check_columns(graph: Graph, problems: Problems) -> None:
         if op.groups != 1 and divides(number, op.groups) is False:
             message = f"{op.groups} groups do not spread over {number} columns"
             help = f"use groups={number}, or 1 for a layer that sees every column"
-            problems.add("NS210", message, span, help=help, notes=[said])
+            problems.add("NS210", message, span, help=help, notes=[note])
         elif isinstance(op, Conv) and divides(number, op.count) is False:
             message = f"{op.count} filters do not spread over {number} columns"
             help = f"use a multiple of {number}"
             span = stage.spans.get("count", stage.span)
-            problems.add("NS210", message, span, help=help, notes=[said])
+            problems.add("NS210", message, span, help=help, notes=[note])

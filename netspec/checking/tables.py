@@ -264,10 +264,10 @@ class _Examiner:
 
     # ---------------------------------------------------------------------------------- sentences
 
-    def sentence(self, said: syntax.Says) -> Sentence | None:
+    def sentence(self, sentence: syntax.Says) -> Sentence | None:
         """Return the result of a sentence, or None if its condition has no value."""
-        if said.condition is None:
-            return Sentence(said.quote.text, said.how, "", said.by)
+        if sentence.condition is None:
+            return Sentence(sentence.quote.text, sentence.how, "", sentence.by)
         totals = self.graph.totals([s.name for s in self.graph.stages() if not s.head])
         bound: dict[str, Any] = {
             "params": totals.parameters,
@@ -277,20 +277,20 @@ class _Examiner:
         scope = self.scope.inside((), bound)
         scope.derived = self._quantity
         try:
-            holds = condition(said.condition, scope)
-            derived = _derived(said.condition, scope)
+            holds = condition(sentence.condition, scope)
+            derived = _derived(sentence.condition, scope)
         except Reported:
             return None
-        quote = said.quote.text
-        if holds and said.erratum:
+        quote = sentence.quote.text
+        if holds and sentence.erratum:
             message = "the erratum excuses nothing: the sentence holds"
-            self._report("NS402", message, said.at, [Note(derived)], "remove the erratum")
+            self._report("NS402", message, sentence.at, [Note(derived)], "remove the erratum")
         if holds:
             return Sentence(quote, "agree", derived, "")
-        if said.erratum:
-            return Sentence(quote, "erratum", derived, said.erratum)
+        if sentence.erratum:
+            return Sentence(quote, "erratum", derived, sentence.erratum)
         message, help = f"this does not hold: {derived}", 'say why: erratum "..."'
-        self._report("NS404", message, said.at, [], help)
+        self._report("NS404", message, sentence.at, [], help)
         return Sentence(quote, "disagree", derived, "")
 
     def _quantity(self, node: syntax.Quantity) -> int:

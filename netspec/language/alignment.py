@@ -206,9 +206,9 @@ def _says(table: Sequence[_Tokens]) -> list[str]:
     """Return the quotes of sentences, and their conditions."""
     cells = []
     for row in table:
-        said, erratum = _errata(row)
-        meaning = _filled((joined(said[2:]), erratum))
-        cells.append([joined(said[:2]), (" " * GAP).join(meaning)])
+        sentence, erratum = _errata(row)
+        meaning = _filled((joined(sentence[2:]), erratum))
+        cells.append([joined(sentence[:2]), (" " * GAP).join(meaning)])
     return aligned(cells, gap=2, limit=len('says ""') + LONGEST_QUOTE)
 
 

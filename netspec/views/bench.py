@@ -81,8 +81,8 @@ def _layers(case: Entry, style: Style) -> Iterator[str]:
 def others(share: float | None, style: Style) -> Iterator[str]:
     """Yield a note if other processes used so much of the processors that times are unsafe."""
     if share is not None and share > NOTICED:
-        told = f"other processes took {share:.0%} of the processors meanwhile"
-        yield f"{style('note', 'note')}: {told}"
+        message = f"other processes took {share:.0%} of the processors meanwhile"
+        yield f"{style('note', 'note')}: {message}"
 
 
 def _row(cells: tuple[str, ...]) -> str:

@@ -65,8 +65,8 @@ def diff(a: Net, b: Net) -> Diff:
             partners[_Source(side_a.rows[i].label)] = _Source(side_b.rows[j].label)
     rows = []
     for i, j in aligned:
-        left = None if i is None else side_a.told[i]
-        right = None if j is None else side_b.told[j]
+        left = None if i is None else side_a.row_data[i]
+        right = None if j is None else side_b.row_data[j]
         changes = {} if i is None or j is None else _of_rows(side_a, side_b, i, j, partners)
         rows.append(Pair(left, right, changes))
     outputs = _of_sources("outputs", side_a.reads(None), side_b.reads(None), partners)
@@ -115,16 +115,16 @@ class _Side:
 
     def __init__(self, net: Net) -> None:
         self.net = net
-        told = summary(net)
-        self.inputs = told["inputs"]
+        net_data = summary(net)
+        self.inputs = net_data["inputs"]
         self.rows = [row for row in net.graph.rows.values() if not row.is_inner]
-        self.told = [
+        self.row_data = [
             data | {"words": list(row.words)}
-            for row, data in zip(self.rows, told["rows"], strict=True)
+            for row, data in zip(self.rows, net_data["rows"], strict=True)
         ]
         self.places = [
             Place(row.label, " ".join(["head"] * bool(row.head) + data["ops"][:1]))
-            for row, data in zip(self.rows, told["rows"], strict=True)
+            for row, data in zip(self.rows, net_data["rows"], strict=True)
         ]
         self.owner = {name: row for row in self.rows for name in row.stages}
         before = [_Source(name, is_input=True) for name in net.graph.inputs]
@@ -155,7 +155,7 @@ def _of_rows(a: _Side, b: _Side, i: int, j: int, partners: dict[_Source, _Source
     row_a, row_b = a.rows[i], b.rows[j]
     changes: Changes = {}
     for name in COMPARED:
-        changes |= differing(name, a.told[i][name], b.told[j][name])
+        changes |= differing(name, a.row_data[i][name], b.row_data[j][name])
     changes |= _of_sources("from", a.reads(i), b.reads(j), partners)
     if bool(row_a.head) != bool(row_b.head):
         changes["head"] = [row_a.head or False, row_b.head or False]

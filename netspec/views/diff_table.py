@@ -91,9 +91,9 @@ def percent(a: Any, b: Any) -> str:
 
 def _title(mark: str, net: Net) -> list[Line]:
     inputs = ", ".join(f"{name} {net.graph.stage(name).shape}" for name in net.graph.inputs)
-    told = [net.source.name] if net.source.name != net.name else []
-    told += [f"{key}={value}" for key, value in net.settings.items()]
-    more = f" ({', '.join(told)})" if told else ""
+    details = [net.source.name] if net.source.name != net.name else []
+    details += [f"{key}={value}" for key, value in net.settings.items()]
+    more = f" ({', '.join(details)})" if details else ""
     return _text(f"{mark} {net.name}: {inputs}{more}", "removed" if mark == "-" else "added")
 
 
@@ -207,10 +207,10 @@ def _changed(pair: Pair) -> Iterator[_Part]:
         a["label"] != b["label"],
         *(name in pair.changes for name in ("ops", "kernel", "output", *COUNTS)),
     )
-    told = zip(_cells(b), ("", "", "none", "", "0", "0"), is_new, strict=True)
+    cells = zip(_cells(b), ("", "", "none", "", "0", "0"), is_new, strict=True)
     yield _Part("~", _cells(a))
     yield from _below(
-        tuple((cell or nothing) if new else "" for cell, nothing, new in told),
+        tuple((cell or nothing) if new else "" for cell, nothing, new in cells),
         (*("",) * 4, *(percent(a[count], b[count]) for count in COUNTS)),
     )
 

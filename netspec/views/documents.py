@@ -147,12 +147,12 @@ def _why(cell: Cell) -> Iterator[Line]:
 
 
 def _sentences(sentences: Sequence[Sentence]) -> Iterator[Line]:
-    for said in sentences:
-        word = _SENTENCES[said.status]
-        role = {"erratum": "erratum", "disagree": "error"}.get(said.status, "")
-        text = f'{word:<9} "{said.quote}"'
+    for sentence in sentences:
+        word = _SENTENCES[sentence.status]
+        role = {"erratum": "erratum", "disagree": "error"}.get(sentence.status, "")
+        text = f'{word:<9} "{sentence.quote}"'
         yield from _wrapped(text, "", role)
-        detail = "; ".join(part for part in (said.derived, said.why) if part)
+        detail = "; ".join(part for part in (sentence.derived, sentence.why) if part)
         yield from _wrapped(detail, " " * 10, "quiet")
 
 
@@ -220,10 +220,12 @@ def _markdown_cell(cell: Cell) -> str:
 
 def _markdown_sentences(sentences: Sequence[Sentence]) -> str:
     out = ["| the text says | | |", "|---|---|---|"]
-    for said in sentences:
-        code = f"`{said.derived}`" if said.derived else ""
-        detail = " ".join(part for part in (code, _plain(said.why)) if part)
-        out.append(f"| {_cell(_plain(said.quote))} | {_SENTENCES[said.status]} | {_cell(detail)} |")
+    for sentence in sentences:
+        code = f"`{sentence.derived}`" if sentence.derived else ""
+        detail = " ".join(part for part in (code, _plain(sentence.why)) if part)
+        out.append(
+            f"| {_cell(_plain(sentence.quote))} | {_SENTENCES[sentence.status]} | {_cell(detail)} |"
+        )
     return "\n".join([*out, ""])
 
 

@@ -81,8 +81,8 @@ def rendered(net: Net, form: str) -> bytes:
             "  a .dot file needs no program: -o FILE.dot"
         ) from None
     except graphviz.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip()
-        raise DataError(f"Graphviz cannot draw {net.name}: {said or error}") from None
+        reason = error.stderr.decode(errors="replace").strip()
+        raise DataError(f"Graphviz cannot draw {net.name}: {reason or error}") from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise DataError(f"Graphviz's program `dot` does not start: {reason}") from None
@@ -150,10 +150,12 @@ class _Drawing:
 
     def _frame_label(self, frame: Frame) -> str:
         if frame.name in self.heads:
-            told = f"head, weight {self.heads[frame.name].weight:g}"
+            detail = f"head, weight {self.heads[frame.name].weight:g}"
         else:  # the block that the row is, if it is one
-            told = "" if len(frame.words) > 1 or frame.words[0] in OPERATORS else frame.words[0]
-        return stacked(f"{bold(frame.label)}&#160; {small(told)}" if told else bold(frame.label))
+            detail = "" if len(frame.words) > 1 or frame.words[0] in OPERATORS else frame.words[0]
+        return stacked(
+            f"{bold(frame.label)}&#160; {small(detail)}" if detail else bold(frame.label)
+        )
 
 
 # ---------------------------------------------------------------------------------------- labels
