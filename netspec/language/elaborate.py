@@ -262,7 +262,7 @@ class _Net:
         if not plans:
             plans = [Planned(Bound(Identity(), {}, {}), pipe.at, body.scope)]
         stages: list[str] = []
-        output = self._place(plans, label, operands, stages, _Within(head, is_inherited))
+        output = self._add_plans(plans, label, operands, stages, _Within(head, is_inherited))
         own = [stage for plan in plans for stage in plan.placed]
         body.stages += stages
         body.own_stages += own
@@ -294,7 +294,7 @@ class _Net:
 
     # ------------------------------------------------------------------------------------ stages
 
-    def _place(
+    def _add_plans(
         self, plans: list[Plan], prefix: str, operands: Operands, stages: list[str], within: _Within
     ) -> Operands:
         """Add planned stages to the graph; return the stages that they end in."""
@@ -307,7 +307,7 @@ class _Net:
             else:
                 if plan.branches is not None:
                     ends = [
-                        self._place(branch, names.of_branch(), operands, stages, within)
+                        self._add_plans(branch, names.of_branch(), operands, stages, within)
                         for branch in plan.branches
                     ]
                     lost = any(end is None for end in ends)
