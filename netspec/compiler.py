@@ -1,4 +1,4 @@
-"""Compiling: from a checked net to a module that runs, and the proof that it computes the same."""
+"""Compile a checked net to a module that runs, and verify that it computes the same."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from netspec.runtime.compiled import Compiled
 from netspec.runtime.reference import Model, fresh_tensors
 
 AHEAD = ("sm_80", "sm_90")
-"""GPUs that nets can be compiled for where there is none: A100, H100 and their like."""
+"""GPUs that nets can be compiled for on machines without one: A100, H100 and similar."""
 
 
 def compile(
@@ -43,7 +43,7 @@ def compile(
             elsewhere: such a net can be saved, not run.
         dtype: of parameters, images and outputs.
         seed: of the random weights; the same seed gives the same weights in every dtype.
-        batch: how many images to choose implementations for; other batches run as well.
+        batch: the number of images to choose implementations for; other batches run as well.
         measured: time the implementations of each stage instead of taking the preferred ones.
         choices: implementations that are decided already, by stage, as in ``lowered.choices``.
 
@@ -52,22 +52,23 @@ def compile(
 
     Raises:
         SpecError: the spec has mistakes.
-        DataError: there is no such backend, or ``choices`` fit no stage.
-        ValueError: ``dtype`` is no floating-point type.
+        DataError: the backend is not available, or ``choices`` do not fit the net.
+        ValueError: ``dtype`` is not a floating-point type.
         MemoryError: the machine cannot hold the parameters.
     """
-    held = _checked(net)
+    checked = _checked(net)
     backend = backend_of(device)
-    made = lowered(
-        held.graph,
+    lowered_net = lowered(
+        checked.graph,
         backend,
         dtype=dtype,
         batch=batch,
         is_measured=measured,
         given=choices,
     )
-    place = torch.device(backend.device)
-    return Compiled(held, made, fresh_tensors(held, device=place, dtype=dtype, seed=seed))
+    target = torch.device(backend.device)
+    tensors = fresh_tensors(checked, device=target, dtype=dtype, seed=seed)
+    return Compiled(checked, lowered_net, tensors)
 
 
 def reference(
@@ -79,25 +80,25 @@ def reference(
 ) -> Model:
     """Lower a net to plain PyTorch, a ``torch.fx.GraphModule`` to read, trace and export.
 
-    It is the meaning of the spec, which every compiled net is held against; float64 is exact for
-    that purpose.  Arguments and errors are those of :func:`compile`, and so are the weights.
+    It defines the meaning of the spec, and every compiled net is compared with it; float64 is exact
+    for that purpose.  Arguments and errors are those of :func:`compile`, and so are the weights.
     """
-    held = _checked(net)
-    tensors = fresh_tensors(held, device=torch.device(device), dtype=dtype, seed=seed)
-    return Model(held, tensors)
+    checked = _checked(net)
+    tensors = fresh_tensors(checked, device=torch.device(device), dtype=dtype, seed=seed)
+    return Model(checked, tensors)
 
 
 def _checked(net: Net | str | Path) -> Net:
-    held = net if isinstance(net, Net) else load(net)
-    held.require_numbers()
-    return held
+    checked = net if isinstance(net, Net) else load(net)
+    checked.require_numbers()
+    return checked
 
 
 def backend_of(device: torch.device | str) -> Backend:
-    """The backend of a device; without a GPU, TRITON_INTERPRET=1 gives ``cuda`` an interpreter.
+    """Return the backend of a device; without a GPU, TRITON_INTERPRET=1 interprets ``cuda``.
 
     Raises:
-        DataError: there is none, or what it needs is not there.
+        DataError: there is no such backend, or something that it needs is missing.
     """
     kind = str(device).partition(":")[0]
     if kind == "cpu":
@@ -117,8 +118,8 @@ def backend_of(device: torch.device | str) -> Backend:
             )
         return CudaBackend("cpu")
     if torch.cuda.is_available():
-        place = torch.device(device)
-        number = torch.cuda.current_device() if place.index is None else place.index
+        gpu = torch.device(device)
+        number = torch.cuda.current_device() if gpu.index is None else gpu.index
         return CudaBackend(f"cuda:{number}")
     if is_interpreted():
         return CudaBackend("cpu")
@@ -129,16 +130,16 @@ def backend_of(device: torch.device | str) -> Backend:
 
 
 def random_images(net: Net, *, batch: int = 1, seed: int = 0) -> list[Tensor]:
-    """Images of the right size, uniform in [0, 1), for each input of the net; float64."""
+    """Return images of the right size, uniform in [0, 1), for each input of the net; float64."""
     generator = torch.Generator().manual_seed(seed)
     shapes = [net.graph.stage(name).known_shape.torch for name in net.graph.inputs]
-    how: Any = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
-    return [torch.rand(batch, *shape, **how) for shape in shapes]
+    options: Any = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
+    return [torch.rand(batch, *shape, **options) for shape in shapes]
 
 
 @dataclass(frozen=True)
 class Verification:
-    """How far a model's outputs are from float64, as relative L2 error, and how far they may be."""
+    """The relative L2 error of a model's outputs against float64, and its tolerance."""
 
     error: float
     allowed: float
@@ -152,8 +153,7 @@ def verify(model: Model | Compiled, images: list[Tensor]) -> Verification:
     """Compare a model with its float64 twin, before a final softmax.
 
     A softmax turns relative errors of its input into ones that depend on how large the input is,
-    so what is compared is what goes into it; that the softmax's own output is the model's is
-    checked to the bit.
+    so its input is compared; that the softmax's output is the model's is checked to the bit.
 
     Args:
         model: a compiled net.
@@ -171,17 +171,17 @@ def verify(model: Model | Compiled, images: list[Tensor]) -> Verification:
     if isinstance(model, Compiled):
         device, dtype = model.device, model.lowered.dtype
     else:
-        held = next(iter(tensors.values()), images[0])
-        device, dtype = held.device, held.dtype
+        first = next(iter(tensors.values()), images[0])
+        device, dtype = first.device, first.dtype
     exact = Model(net, {name: tensor.double() for name, tensor in tensors.items()})
     with torch.inference_mode():
-        given = [image.to(device, dtype) for image in images]
-        outputs = as_tuple(model(*given))
-        inside = as_tuple(model.features(*ends, *graph.outputs)(*given))
-        wanted = as_tuple(exact.features(*ends)(*(i.to(device, torch.float64) for i in images)))
+        inputs = [image.to(device, dtype) for image in images]
+        outputs = as_tuple(model(*inputs))
+        inside = as_tuple(model.features(*ends, *graph.outputs)(*inputs))
+        expected = as_tuple(exact.features(*ends)(*(i.to(device, torch.float64) for i in images)))
     ours, again = inside[: len(ends)], inside[len(ends) :]
     is_same = all(torch.equal(y, z) for y, z in zip(outputs, again, strict=True))
-    errors = [_relative_error(y.double(), z) for y, z in zip(ours, wanted, strict=True)]
+    errors = [_relative_error(y.double(), z) for y, z in zip(ours, expected, strict=True)]
     worst = float(torch.tensor(errors).max())  # which is NaN where one is
     return Verification(worst if is_same else float("inf"), tolerance(net, dtype))
 
@@ -191,7 +191,7 @@ def _relative_error(y: Tensor, exact: Tensor) -> float:
 
 
 def tolerance(net: Net, dtype: torch.dtype) -> float:
-    """The relative L2 error that rounding may cause in a net's output.
+    """Return the relative L2 error that rounding may cause in a net's output.
 
     A sum of K terms with unit roundoff u carries a relative error of about sqrt(K) u, because its
     K roundings are independent (Higham and Mary 2019, probabilistic error analysis); so are those
@@ -216,5 +216,5 @@ def tolerance(net: Net, dtype: torch.dtype) -> float:
 
 
 def as_tuple(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """The outputs of a model, one or several, as a tuple."""
+    """Return the outputs of a model, one or several, as a tuple."""
     return outputs if isinstance(outputs, tuple) else (outputs,)

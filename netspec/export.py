@@ -1,4 +1,4 @@
-"""Exports: a net at inference as a file that other programs run."""
+"""Export a net at inference as a file that other programs run."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from netspec.runtime.reference import Model, lower
 
 
 def export_onnx(model: Model, path: str | Path, *, batch: int | None = None) -> None:
-    """Write what :func:`onnx_bytes` makes to a file, whole or not at all.
+    """Write the result of :func:`onnx_bytes` to a file; on an error nothing is written.
 
     Raises:
-        DataError: ONNX cannot say the net, or the file cannot be written.
+        DataError: ONNX cannot express the net, or the file cannot be written.
     """
     write_named(Path(path), onnx_bytes(model, batch=batch))
 
 
 def onnx_bytes(model: Model, *, batch: int | None = None) -> bytes:
-    """A net as an ONNX model with its weights, passed by ONNX's own checker.
+    """Return a net as an ONNX model with its weights, verified by ONNX's own checker.
 
     Inputs and outputs have the net's names, parameters the model's.
 
@@ -33,8 +33,8 @@ def onnx_bytes(model: Model, *, batch: int | None = None) -> bytes:
         batch: the number of images; None leaves it open, as the dimension ``N``.
 
     Raises:
-        DataError: the package onnx cannot be imported; or ONNX has not the net's type, not one of
-            its operators, or no room for its parameters.
+        DataError: the package onnx cannot be imported; or ONNX does not have the net's type or one
+            of its operators; or the parameters are too large for its format.
     """
     try:
         import onnx
@@ -51,7 +51,7 @@ def onnx_bytes(model: Model, *, batch: int | None = None) -> bytes:
 
 
 def export_pt2(model: Model, path: str | Path, *, batch: int | None = None) -> None:
-    """Write a net as a file for ``torch.export.load``, whole or not at all.
+    """Write a net as a file for ``torch.export.load``; on an error nothing is written.
 
     Its state dict has the model's names; the operations are PyTorch's own.
 
@@ -64,12 +64,12 @@ def export_pt2(model: Model, path: str | Path, *, batch: int | None = None) -> N
         DataError: the file cannot be written.
     """
     # PyTorch saves channels-last tensors only with a warning: the map's layout is in the program
-    held: dict[str, torch.Tensor] = {
+    tensors: dict[str, torch.Tensor] = {
         name: nn.Parameter(tensor.detach().contiguous())
         for name, tensor in model.named_parameters()
     }
-    held |= {name: tensor.contiguous() for name, tensor in model.named_buffers()}
-    plain = fx.GraphModule(held, lower(model.net.graph), class_name=model.net.name).eval()
+    tensors |= {name: tensor.contiguous() for name, tensor in model.named_buffers()}
+    plain = fx.GraphModule(tensors, lower(model.net.graph), class_name=model.net.name).eval()
     like = next(model.parameters(), torch.empty(0))
     images = random_images(model.net, batch=2 if batch is None else batch)
     program = torch.export.export(

@@ -20,29 +20,29 @@ from netspec.ir.symbols import names
 from netspec.language.definitions import Setting
 from netspec.language.diagnostics import Diagnostic, Problems, SpecError
 from netspec.language.elaborate import elaborate
-from netspec.language.files import Files, Found
+from netspec.language.files import Files, ResolvedFiles
 from netspec.language.read import accept, read
 from netspec.language.variant import derive
 from netspec.printing import printer
 
 
 class Net:
-    """A network as its spec describes it: every shape derived, every claim true.
+    """A network as its spec describes it, with every shape derived and every claim checked.
 
     ``repr`` is the table of the paper, derived; a notebook shows it as HTML.
 
     Attributes:
         name: the name in the header.
         title: the title in the header, often the paper's.
-        graph: the stages and how they are joined.
+        graph: the stages and their connections.
         source: the spec's text.
         settings: the parameters that were set from outside.
         notes: claims that do not apply under these settings.
-        claims: how many claims hold.
-        documents: printed tables, cell by cell beside what is derived.
-        recipe: how the net is trained, if the spec says so.
+        claims: the number of claims that hold.
+        documents: printed tables, each cell with its derived value.
+        recipe: the learning recipe, if the spec has one.
         files: other files that the spec was made from.
-        seconds: how long each step took.
+        seconds: the time of each step of reading.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Net:
         claims: int,
         documents: tuple[Document, ...],
         recipe: Recipe | None,
-        files: Found,
+        files: ResolvedFiles,
         seconds: Mapping[str, float],
     ) -> None:
         self.name = name
@@ -74,20 +74,20 @@ class Net:
 
     @cached_property
     def symbols(self) -> list[str]:
-        """The symbols in the net's sizes; a net that has any cannot run."""
+        """The symbols in the net's sizes; a net with symbols cannot run."""
         sizes = [d for stage in self.graph.stages() for d in stage.known_shape]
         counts = self.totals_with_heads
         return sorted({name for value in (*sizes, *counts) for name in names(value)})
 
     def require_numbers(self) -> None:
-        """Raise SpecError when sizes or counts are symbols: such a net can be checked, not run."""
+        """Raise SpecError if sizes or counts are symbols: such a net can be checked, not run."""
         if not self.symbols:
             return
         listed = ", ".join(self.symbols)
         message = f"{self.name} has symbols without a value: {listed}"
         help = f"give each a number: {' '.join(f'--set {name}=8' for name in self.symbols)}"
-        place = self.graph.stage(self.graph.inputs[0]).span
-        raise SpecError([Diagnostic("NS121", message, place, help=help)])
+        span = self.graph.stage(self.graph.inputs[0]).span
+        raise SpecError([Diagnostic("NS121", message, span, help=help)])
 
     @cached_property
     def totals(self) -> Totals:
@@ -99,7 +99,7 @@ class Net:
         return self.graph.totals([s.name for s in self.graph.stages()])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A net is pickled as its text, and read and checked again."""
+        """Pickle a net as its text, to be read and checked again."""
         files = {key: (file.name, file.text) for key, file in self.files.items()}
         return _reread, (self.source.name, self.source.text, self.settings, files)
 
@@ -116,8 +116,8 @@ def _reread(
     settings: dict[str, Setting],
     files: dict[tuple[str, str], tuple[str, str]],
 ) -> Net:
-    found = {key: Source(*file) for key, file in files.items()}
-    return from_source(Source(name, text), settings, found)
+    known = {key: Source(*file) for key, file in files.items()}
+    return from_source(Source(name, text), settings, known)
 
 
 def load(spec: str | Path, /, **settings: Setting) -> Net:
@@ -125,7 +125,7 @@ def load(spec: str | Path, /, **settings: Setting) -> Net:
 
     Args:
         spec: the path of a ``.net`` file, or the name of a bundled spec such as ``"googlenet"``.
-        settings: values of the net's parameters; a string is read as the spec would read it.
+        settings: values of the net's parameters; a string is parsed as in a spec.
 
     Raises:
         SpecError: the spec has mistakes; its text shows all of them, ``diagnostics`` lists them.
@@ -134,15 +134,17 @@ def load(spec: str | Path, /, **settings: Setting) -> Net:
 
 
 def loads(text: str, name: str = "<text>", /, **settings: Setting) -> Net:
-    """Read and check a spec that is already a string; ``name`` stands for it in messages.
+    """Read and check a spec that is a string; ``name`` is its name in messages.
 
     It may be a variant of bundled specs and import from them, but from no other file.
     """
     return from_source(accept(Source(name, text)), settings)
 
 
-def from_source(source: Source, settings: Mapping[str, Setting], files: Found | None = None) -> Net:
-    """A net from a spec without errors; ``files`` are those it asks for, where they are known."""
+def from_source(
+    source: Source, settings: Mapping[str, Setting], files: ResolvedFiles | None = None
+) -> Net:
+    """Return the net of a spec; ``files`` are those it asks for, where they are known."""
     net, problems = examined(source, settings, files)
     if problems.errors:
         raise SpecError(problems.errors)
@@ -150,11 +152,11 @@ def from_source(source: Source, settings: Mapping[str, Setting], files: Found | 
 
 
 def examined(
-    source: Source, settings: Mapping[str, Setting], files: Found | None = None
+    source: Source, settings: Mapping[str, Setting], files: ResolvedFiles | None = None
 ) -> tuple[Net, Problems]:
-    """The one way from text to a net: parse, elaborate, infer, check; and all that is wrong.
+    """Parse, elaborate, infer and check a net; return it and its problems.
 
-    Raises SpecError when the net has no shapes; what it claims and prints may still be wrong.
+    Raise SpecError if the net has no shapes; wrong claims and printed tables do not raise.
     """
     problems = Problems()
     started = perf_counter()
@@ -162,34 +164,36 @@ def examined(
         reader = Files(problems, files)
         tree = derive(reader.tree(source), reader)
         parsed = perf_counter()
-        made = elaborate(tree, reader, settings)
-        graph = made.graph
+        elaborated = elaborate(tree, reader, settings)
+        graph = elaborated.graph
         infer(graph, problems)
         check_columns(graph, problems)
         if problems.errors:
-            check(graph, problems, is_changed=made.is_changed)
+            check(graph, problems, is_changed=elaborated.is_changed)
             raise SpecError(problems.errors)
-        before = len(problems.found)
-        claims = check(graph, problems, is_changed=made.is_changed)
-        claims -= len(problems.found) - before
+        before = len(problems.diagnostics)
+        claims = check(graph, problems, is_changed=elaborated.is_changed)
+        claims -= len(problems.diagnostics) - before
         claims_hold = not problems.errors
-        held = [examine(document, made.scope, graph) for document in made.documents]
+        examinations = [
+            examine(document, elaborated.scope, graph) for document in elaborated.documents
+        ]
         if claims_hold:  # otherwise cells are wrong for the same reason
-            for problem in (problem for _, found in held for problem in found):
+            for problem in (problem for _, diagnostics in examinations for problem in diagnostics):
                 # under settings a table need not apply, and what is false may be right by chance
-                is_told = made.is_changed or (settings and problem.code == "NS402")
-                problems.found.append(not_applying(problem) if is_told else problem)
+                is_told = elaborated.is_changed or (settings and problem.code == "NS402")
+                problems.diagnostics.append(not_applying(problem) if is_told else problem)
     net = Net(
-        made.name,
-        made.title,
+        elaborated.name,
+        elaborated.title,
         graph,
         source,
         settings,
-        notes=tuple(d for d in problems.found if d.severity == "note"),
+        notes=tuple(d for d in problems.diagnostics if d.severity == "note"),
         claims=claims,
-        documents=tuple(document for document, _ in held),
-        recipe=made.recipe,
-        files=reader.found,
+        documents=tuple(document for document, _ in examinations),
+        recipe=elaborated.recipe,
+        files=reader.resolved,
         seconds={"parse": parsed - started, "check": perf_counter() - parsed},
     )
     return net, problems

@@ -1,7 +1,7 @@
 """Weights that come with netspec: of bundled specs, trained by their own recipes.
 
-Each is a safetensors file in ``specs/trained`` with a JSON file beside it, which says how it was
-made and how often it is wrong on held-out images; ``benchmarks/trained.py`` writes both.
+Each is a safetensors file in ``specs/trained`` with a JSON file beside it, with its origin and its
+error rate on held-out images; ``benchmarks/trained.py`` writes both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Trained:
 
     Attributes:
         weights: the safetensors file.
-        about: what the JSON file says.
+        about: the content of the JSON file.
     """
 
     weights: Path
@@ -42,16 +42,16 @@ class Trained:
 
 
 def names(net: str, folder: Path = FOLDER) -> list[str]:
-    """What the weights that come with a net are called: by the data that they learned."""
-    found = folder.glob(f"{net}-*.json")
-    return sorted(path.stem.removeprefix(f"{net}-") for path in found)
+    """Return the names of the weights that come with a net: the data that they learned."""
+    paths = folder.glob(f"{net}-*.json")
+    return sorted(path.stem.removeprefix(f"{net}-") for path in paths)
 
 
 def trained(net: str, name: str, folder: Path = FOLDER) -> Trained:
-    """The weights of a net by the name of what they learned.
+    """Return the weights of a net by the name of the data that they learned.
 
     Raises:
-        DataError: the file is not the one that the JSON file is about.
+        DataError: the weights do not match their JSON file.
     """
     about = json.loads((folder / f"{net}-{name}.json").read_bytes())
     path = folder / about["weights"]["file"]
@@ -61,5 +61,5 @@ def trained(net: str, name: str, folder: Path = FOLDER) -> Trained:
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file."""
+    """Return the sha256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,1 +1,1 @@
-"""What is derived of a net, and what the spec claims and prints of it."""
+"""Derive the sizes and counts of a net, and compare what the spec claims and prints."""

@@ -1,4 +1,4 @@
-"""Claims: what the spec says of itself, held against what is derived."""
+"""Claims: sizes and counts in the spec, compared with derived ones."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ FOLLOWERS_SHOWN = 3
 
 
 def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
-    """Hold every claim against the graph; returns how many there were.
+    """Compare every claim with the graph; return the number of claims.
 
-    A false size is told once, with the sizes of the rows below that are false because of it, their
-    counts, and the totals.  Claims are made for the parameters' defaults: with other settings
-    (``is_changed``) those that no longer hold are listed as notes, not as errors.  So are those of
-    rows that a variant inherits: its base makes them of itself.
+    A false size is reported once, with the sizes of the rows below that are false because of it,
+    their counts, and the totals.  Claims are about the parameters' defaults: with other settings
+    (``is_changed``) false ones are notes, not errors.  So are those of rows that a variant
+    inherits: they are about its base.
     """
     sizes: list[_FalseSize] = []
-    behind: dict[str, _FalseSize] = {}  # the false size that a row's own follows from, by output
-    found: list[Diagnostic] = []
+    causes: dict[str, _FalseSize] = {}  # the false size that a row's own follows from, by output
+    diagnostics: list[Diagnostic] = []
     inherited: list[Diagnostic] = []
     checked: set[str] = set()
     claims = 0
@@ -43,19 +43,19 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
                 _check_channels(stage, stage.op, graph, false)
             checked.add(name)
         if row.is_inherited:
-            inherited += false.found
+            inherited += false.diagnostics
             continue
-        cause = next((behind[n] for n in (row.output, *row.inputs) if n in behind), None)
-        is_wrong = any(d.code == "NS301" for d in false.found)
+        cause = next((causes[n] for n in (row.output, *row.inputs) if n in causes), None)
+        is_wrong = any(d.code == "NS301" for d in false.diagnostics)
         if is_wrong and cause is None:
-            cause = _FalseSize(false.found.pop(0))
+            cause = _FalseSize(false.diagnostics.pop(0))
             sizes.append(cause)
         if cause is not None and (is_wrong or not any(c.kind == "size" for c in row.claims)):
-            behind[row.output] = cause
+            causes[row.output] = cause
         if is_wrong and cause is not None:
-            cause.follows += false.found
+            cause.follows += false.diagnostics
         else:
-            found += false.found
+            diagnostics += false.diagnostics
     if not problems.errors:  # otherwise rows may be missing from the totals
         false = Problems()
         names = [stage.name for stage in graph.stages() if not stage.head]
@@ -63,26 +63,26 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
             claims += 1
             _check_count("the net", claim, names, graph.outputs[0], graph, false)
         if sizes:
-            sizes[0].follows += false.found
+            sizes[0].follows += false.diagnostics
         else:
-            found += false.found
+            diagnostics += false.diagnostics
     if is_changed:
-        found += [d for size in sizes for d in (size.diagnostic, *size.follows)]
-        problems.found += [not_applying(d) for d in found]
+        diagnostics += [d for size in sizes for d in (size.diagnostic, *size.follows)]
+        problems.diagnostics += [not_applying(d) for d in diagnostics]
     else:
-        problems.found += [*found, *(size.told() for size in sizes)]
-    problems.found += [not_inherited(d) for d in inherited]
+        problems.diagnostics += [*diagnostics, *(size.with_followers() for size in sizes)]
+    problems.diagnostics += [not_inherited(d) for d in inherited]
     return claims
 
 
 @dataclass
 class _FalseSize:
-    """A false claim of a size, and those that are false because of it."""
+    """A false claim of a size, and the claims that are false because of it."""
 
     diagnostic: Diagnostic
     follows: list[Diagnostic] = field(default_factory=list)
 
-    def told(self) -> Diagnostic:
+    def with_followers(self) -> Diagnostic:
         shown = [d.message for d in self.follows[:FOLLOWERS_SHOWN]]
         if len(self.follows) > len(shown):
             shown.append(f"{len(self.follows) - len(shown)} more")
@@ -91,14 +91,14 @@ class _FalseSize:
 
 
 def not_applying(diagnostic: Diagnostic) -> Diagnostic:
-    """A claim that fails under changed parameters: told, not failed."""
+    """Return a false claim as a note, as it is false under changed parameters only."""
     message = f"a claim does not apply with these settings: {diagnostic.message}"
     help = "claims are made for the defaults of the net's parameters"
     return Diagnostic("NS305", message, diagnostic.span, help=help, severity="note")
 
 
 def not_inherited(diagnostic: Diagnostic) -> Diagnostic:
-    """A claim of the base that fails in its variant: told, not failed."""
+    """Return a false claim as a note, as it is one of the base about itself."""
     message = f"a claim of the base does not apply: {diagnostic.message}"
     help = "write the row in the variant too, with what it claims there"
     return Diagnostic("NS306", message, diagnostic.span, help=help, severity="note")
@@ -128,20 +128,22 @@ def _report_size(row: Row, claimed: Shape, claim: Claim, graph: Graph, problems:
         if not inputs[0].is_map:
             continue
         for axis, size in enumerate(stage.shape):
-            how = stage.op.derivation(axis, inputs)
-            if how is not None and (axis == 2 or size != inputs[0][axis]):
-                notes.append(f"{name}: {stage.op.name} makes {size} = {how}")
+            derivation = stage.op.derivation(axis, inputs)
+            if derivation is not None and (axis == 2 or size != inputs[0][axis]):
+                notes.append(f"{name}: {stage.op.name} makes {size} = {derivation}")
         if len(claimed) == 3 and stage.shape[:2] == derived[:2]:
-            ways = list(suggest(stage, 0, claimed[0], graph))[:2]
-            if ways and claimed[0] != derived[0]:
-                help = f"with {' or '.join(ways)}, {stage.op.name} of `{name}` gives {claimed[0]}"
+            changes = list(suggest(stage, 0, claimed[0], graph))[:2]
+            if changes and claimed[0] != derived[0]:
+                help = (
+                    f"with {' or '.join(changes)}, {stage.op.name} of `{name}` gives {claimed[0]}"
+                )
     shown = [Note(text) for text in dict.fromkeys(notes)][:TERMS_SHOWN]
     message = f"row {row.label} is {derived}, not {claimed}"
     problems.add("NS301", message, claim.span, notes=shown, help=help)
 
 
 def _channels(stage: Stage) -> int | None:
-    """The channels that the kernel of a convolution was written with."""
+    """Return the input channels in the written kernel of a convolution, or None."""
     kernel: Kernel = stage.written["kernel"]
     return kernel.channels
 
@@ -164,7 +166,7 @@ def _check_channels(stage: Stage, op: Conv, graph: Graph, problems: Problems) ->
 
 
 def _check_count(
-    what: str,
+    subject: str,
     claim: Claim,
     names: Iterable[str],
     output: str,
@@ -179,25 +181,25 @@ def _check_count(
         seen = graph.stage(output).field
         assert seen is not None
         value = claim.value
-        wanted = tuple(value) if isinstance(value, Shape) else (value, value)
-        agrees, derived, claimed = seen.size == wanted, str(seen), str(value)
-        how = _field_steps(stages, graph)
+        claimed_size = tuple(value) if isinstance(value, Shape) else (value, value)
+        agrees, derived, claimed = seen.size == claimed_size, str(seen), str(value)
+        notes = _field_steps(stages, graph)
     else:
         derived_count = total(value for _, value in terms)
         if not _is_decided(equal := same(derived_count, claim.value), claim, problems):
             return
         agrees, derived, claimed = equal is True, show(derived_count), show(claim.value)
-        how = sum_notes(terms)
+        notes = sum_notes(terms)
     if agrees:
         return
-    code = "NS302" if what != "the net" else "NS304"
-    message = f"{_MEASURED[claim.kind]} of {what}: {derived}, not {claimed}"
-    help = f"change the claim to {derived.replace(',', '')}, or {what} so that it holds"
-    problems.add(code, message, claim.span, notes=how, help=help)
+    code = "NS302" if subject != "the net" else "NS304"
+    message = f"{_MEASURED[claim.kind]} of {subject}: {derived}, not {claimed}"
+    help = f"change the claim to {derived.replace(',', '')}, or {subject} so that it holds"
+    problems.add(code, message, claim.span, notes=notes, help=help)
 
 
 def _is_decided(equal: bool | None, claim: Claim, problems: Problems) -> bool:
-    """Report a claim about symbols that can be neither proved nor refuted."""
+    """Return whether a claim was proved or refuted; report it if symbols leave it open."""
     if equal is None:
         message = "this can be neither proved nor refuted for every value of the symbols"
         help = "claim it as a polynomial of the symbols, or give them values with --set"
@@ -214,7 +216,7 @@ _MEASURED = {
 
 
 def count_terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, int]]:
-    """What a stage adds to a count, with its arithmetic."""
+    """Yield the terms that a stage adds to a count, each with its arithmetic."""
     inputs = graph.shapes_into(stage.name)
     if kind == "params":
         for parameter in stage.op.parameters(inputs).values():
@@ -228,18 +230,18 @@ def count_terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, in
 
 
 def _product(factors: Iterable[int]) -> str:
-    """A product as it is written: ``3*3*(C + 1)``."""
+    """Return a product as text: ``3*3*(C + 1)``."""
     texts = list(map(str, factors))
     return "*".join(f"({text})" if " " in text and len(texts) > 1 else text for text in texts)
 
 
 def sum_notes(terms: list[tuple[str, int]]) -> list[Note]:
-    """The sum of some terms, written out."""
+    """Return a note with the sum of some terms, written out."""
     whole = total(value for _, value in terms)
     shown = [text for text, _ in terms[:TERMS_SHOWN]]
     if len(terms) > TERMS_SHOWN:
-        rest = total(value for _, value in terms[TERMS_SHOWN:])
-        shown.append(f"{show(rest)} in {len(terms) - TERMS_SHOWN} more terms")
+        remaining = total(value for _, value in terms[TERMS_SHOWN:])
+        shown.append(f"{show(remaining)} in {len(terms) - TERMS_SHOWN} more terms")
     written = " + ".join(shown) or "0"
     return [Note(f"{written} = {show(whole)}")] if written != show(whole) else []
 

@@ -1,4 +1,4 @@
-"""Whether the layers of a net can be spread evenly over its columns."""
+"""Check that the layers of a net can be spread evenly over its columns."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def check_columns(graph: Graph, problems: Problems) -> None:
     if graph.columns is None:
         return
     number = graph.columns.number
-    said = Note(f"{number} columns on line {graph.columns.span.line}", graph.columns.span)
+    note = Note(f"{number} columns on line {graph.columns.span.line}", graph.columns.span)
     for stage in graph.stages():
         op = stage.op
         if not isinstance(op, Conv | LocalResponseNorm):
             continue
-        place = stage.spans.get("groups", stage.span)
+        span = stage.spans.get("groups", stage.span)
         if op.groups != 1 and divides(number, op.groups) is False:
             message = f"{op.groups} groups do not spread over {number} columns"
             help = f"use groups={number}, or 1 for a layer that sees every column"
-            problems.add("NS210", message, place, help=help, notes=[said])
+            problems.add("NS210", message, span, help=help, notes=[note])
         elif isinstance(op, Conv) and divides(number, op.count) is False:
             message = f"{op.count} filters do not spread over {number} columns"
             help = f"use a multiple of {number}"
-            place = stage.spans.get("count", stage.span)
-            problems.add("NS210", message, place, help=help, notes=[said])
+            span = stage.spans.get("count", stage.span)
+            problems.add("NS210", message, span, help=help, notes=[note])

@@ -1,4 +1,4 @@
-"""The notations of printed kernels and sizes, and when they mean what is derived."""
+"""Notations of printed kernels and sizes, and their comparison with derived ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netspec.ir.symbols import by, same
 
 
 class Mismatch(NamedTuple):
-    """Why a printed cell is not what is derived."""
+    """The reason why a printed cell differs from the derived value."""
 
     reason: str
 
@@ -25,8 +25,8 @@ class Mismatch(NamedTuple):
 class Numbers(NamedTuple):
     """The numbers of a printed kernel or size.
 
-    ``stride`` stands behind a slash, ``count`` behind a comma; ``copies`` devices have one each;
-    the first ``grouped`` of ``dims`` stand in parentheses.
+    ``stride`` comes after a slash, ``count`` after a comma; ``copies`` devices have one each; the
+    first ``grouped`` of ``dims`` are in parentheses.
     """
 
     dims: Sequence[Any]
@@ -37,14 +37,14 @@ class Numbers(NamedTuple):
 
     @property
     def times(self) -> Any:
-        """How often there is what one device has."""
+        """The number of copies: by how much one printed count is multiplied."""
         return 1 if self.copies is None else self.copies
 
 
 def size_mismatch(printed: Numbers, shape: Shape) -> Mismatch | None:
-    """Hold a printed size against a shape; ``N``, ``1xN`` and ``1x1xN`` are equal.
+    """Compare a printed size with a shape; ``N``, ``1xN`` and ``1x1xN`` are equal.
 
-    The copies are devices that have so many channels each, or maps that are joined.
+    The copies are devices that each have that many channels, or maps that are joined.
     """
     dims = [*printed.dims[:-1], printed.dims[-1] * printed.times]
     if shape.agrees_with(dims):
@@ -53,7 +53,7 @@ def size_mismatch(printed: Numbers, shape: Shape) -> Mismatch | None:
 
 
 def kernel_shown(op: Operator, inputs: Sequence[Shape], depth: str) -> str:
-    """The kernel of an operator as a table with this ``depth`` would print it."""
+    """Return the kernel of an operator as a table with this ``depth`` prints it."""
     if isinstance(op, Concat):
         return "concat"
     if isinstance(op, Conv) and depth == "out":
@@ -64,10 +64,10 @@ def kernel_shown(op: Operator, inputs: Sequence[Shape], depth: str) -> str:
 def kernel_mismatch(
     printed: Numbers, op: Operator, inputs: Sequence[Shape], depth: str, devices: int
 ) -> Mismatch | None:
-    """Hold a printed kernel against an operator of a net that is spread over ``devices``."""
+    """Compare a printed kernel with an operator of a net that is spread over ``devices``."""
     wrong = [
-        f"{what} is printed as {shown}, and is {derived}"
-        for what, shown, derived in _pairs(printed, op, inputs, depth, devices)
+        f"{quantity} is printed as {shown}, and is {derived}"
+        for quantity, shown, derived in _pairs(printed, op, inputs, depth, devices)
         if same(shown, derived) is not True
     ]
     return Mismatch("; ".join(wrong)) if wrong else None
@@ -79,7 +79,7 @@ Pair = tuple[str, Any, Any]
 def _pairs(
     printed: Numbers, op: Operator, inputs: Sequence[Shape], depth: str, devices: int
 ) -> Iterator[Pair]:
-    """What is printed beside what is derived, number by number."""
+    """Yield each quantity with its printed and its derived value."""
     dims = printed.dims
     if not dims or isinstance(op, Concat):
         shown = "a join" if not dims else "x".join(map(str, dims))
@@ -157,6 +157,6 @@ def _devices(printed: Numbers, devices: int) -> Iterator[Pair]:
         yield "the number of devices", printed.copies, devices
 
 
-def _absent(what: str, printed: Any) -> Iterator[Pair]:
+def _absent(quantity: str, printed: Any) -> Iterator[Pair]:
     if printed is not None:
-        yield what, printed, "none"
+        yield quantity, printed, "none"

@@ -1,4 +1,4 @@
-"""Shape inference: the size and the receptive field of every stage, or why there is none."""
+"""Shape inference: the size and receptive field of every stage, or a diagnostic."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from netspec.language.limits import MAX_INTEGER
 
 
 def infer(graph: Graph, problems: Problems) -> None:
-    """Set the shape and field of each stage, and numbers in its operator for what depends on sizes.
+    """Set the shape and field of each stage, and attributes of operators that depend on sizes.
 
-    A stage after a mistake stays without, silently.
+    Stages after a reported one have no shape, and are not reported.
     """
     origins = _Origins(graph)
     symbolic = 0
@@ -46,8 +46,8 @@ def infer(graph: Graph, problems: Problems) -> None:
             help = "give the symbols values with --set, or check the net in parts"
             problems.add("NS005", message, stage.span, help=help)
             return
-        held = sum(p.elements for p in stage.op.parameters(inputs).values())
-        counts = (shape.elements, held, prod(stage.op.macs(inputs)))
+        parameters = sum(p.elements for p in stage.op.parameters(inputs).values())
+        counts = (shape.elements, parameters, prod(stage.op.macs(inputs)))
         if any(not is_symbolic(count) and count > MAX_INTEGER for count in counts):
             message = f"{stage.op.name} is too large: its output is {shape}"
             help = "outputs, parameters and multiply-accumulates are counted below 2**63"
@@ -57,7 +57,7 @@ def infer(graph: Graph, problems: Problems) -> None:
 
 
 class _Origins:
-    """Which stage gave an axis its size: the last one that did not pass it on."""
+    """Finds the stage that gave an axis its size: the last one that did not pass it on."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -68,10 +68,10 @@ class _Origins:
         while (stage.name, axis) not in self.known and self._passes_on(stage, axis):
             passed.append(stage.name)
             stage = self.graph.stage(self.graph.operands(stage.name)[0])
-        found = self.known.get((stage.name, axis), stage)
+        origin = self.known.get((stage.name, axis), stage)
         for name in (*passed, stage.name):
-            self.known[name, axis] = found
-        return found
+            self.known[name, axis] = origin
+        return origin
 
     def _passes_on(self, stage: Stage, axis: int) -> bool:
         inputs = self.graph.shapes_into(stage.name)
@@ -82,30 +82,30 @@ class _Origins:
         return stage.op.derivation(axis, inputs) is None
 
     def note(self, stage: Stage, axis: int) -> Note:
-        """Where the size of an axis comes from: the stage, its line, its arithmetic."""
+        """Return a note on the origin of an axis's size: the stage, its line, its arithmetic."""
         maker = self.of(stage, axis)
         shape, inputs = maker.known_shape, self.graph.shapes_into(maker.name)
-        place = f"`{maker.name}`, line {maker.span.line}"
+        position = f"`{maker.name}`, line {maker.span.line}"
         if not inputs:
-            return Note(f"{shape} is the input {place}", maker.span)
-        how = maker.op.derivation(axis, inputs) or maker.op.name
+            return Note(f"{shape} is the input {position}", maker.span)
+        arithmetic = maker.op.derivation(axis, inputs) or maker.op.name
         if not shape.is_map:
-            return Note(f"{shape} comes from {place}: {how}", maker.span)
-        return Note(f"{AXES[axis]} {shape[axis]} comes from {place}: {how}", maker.span)
+            return Note(f"{shape} comes from {position}: {arithmetic}", maker.span)
+        return Note(f"{AXES[axis]} {shape[axis]} comes from {position}: {arithmetic}", maker.span)
 
-    def mending(self, places: list[tuple[Stage, int]]) -> Iterator[str]:
-        """How one of two disagreeing sizes could be made equal to the other."""
+    def corrections(self, places: list[tuple[Stage, int]]) -> Iterator[str]:
+        """Yield changes of the net that make one of two sizes equal to the other."""
         for (ours, axis), (theirs, _) in (places, places[::-1]):
-            other = theirs.known_shape
-            if not (ours.known_shape.is_map and other.is_map):
+            target = theirs.known_shape
+            if not (ours.known_shape.is_map and target.is_map):
                 continue
             maker = self.of(ours, axis)
             if maker is self.of(theirs, axis):
                 continue
-            ways = list(suggest(maker, axis, other[axis], self.graph))[:2]
-            if ways:
-                how, line = " or ".join(ways), maker.span.line
-                yield f"set {how} on `{maker.name}`, line {line}, to make it {other[axis]}"
+            changes = list(suggest(maker, axis, target[axis], self.graph))[:2]
+            if changes:
+                settings, line = " or ".join(changes), maker.span.line
+                yield f"set {settings} on `{maker.name}`, line {line}, to make it {target[axis]}"
 
 
 def _report(
@@ -119,23 +119,23 @@ def _report(
         stage.span,
         label=error.label or (f"its input is {operands[0].shape}" if operands else ""),
         notes=[*notes, *call_notes(stage.calls)],
-        help=next(origins.mending(places), error.help) if len(places) == 2 else error.help,
+        help=next(origins.corrections(places), error.help) if len(places) == 2 else error.help,
     )
 
 
-def suggest(stage: Stage, axis: int, wanted: int, graph: Graph) -> Iterator[str]:
-    """Ways to change the stage's own window so that an axis comes out as wanted."""
+def suggest(stage: Stage, axis: int, size: int, graph: Graph) -> Iterator[str]:
+    """Yield changes of the stage's window for which an axis has the given size."""
     op, inputs = stage.op, graph.shapes_into(stage.name)
     if not isinstance(op, WindowOperator) or axis > 1:
         return
     rounding = "ceil" if op.round == "floor" else "floor"
     kernel = op.kernel[axis]
-    tries: list[tuple[str, WindowOperator]] = [(f"round={rounding}", replace(op, round=rounding))]
+    changes: list[tuple[str, WindowOperator]] = [(f"round={rounding}", replace(op, round=rounding))]
     for pad in range(min(kernel, 8)):
-        tries.append((f"pad={pad}", replace(op, pad=(pad,) * 4)))
-    for text, changed in tries:
+        changes.append((f"pad={pad}", replace(op, pad=(pad,) * 4)))
+    for text, changed in changes:
         try:
-            if changed.shape(inputs)[axis] == wanted:
+            if changed.shape(inputs)[axis] == size:
                 yield text
         except ShapeError:
             continue

@@ -1,7 +1,7 @@
-"""Printed tables, held against what is derived: cell by cell, and sentence by sentence.
+"""Compare printed tables and sentences with what is derived.
 
-A cell agrees; or it cannot be right, and an erratum says why; or it disagrees, which is an error.
-An erratum on a cell that agrees excuses nothing, and is an error too.
+A cell agrees; or it is wrong in print, and an erratum says why; or it disagrees, which is an error.
+An erratum on a cell that agrees is an error too.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from netspec.language.expressions import condition, evaluate, number
 from netspec.language.scope import Reported, Scope
 
 COLUMNS = ("input", "kernel", "output", "params")
-"""The columns of the documents' tables, behind the layer's name."""
+"""The columns of the documents' tables, after the layer's name."""
 
 QUANTITIES = ("params", "macs", "neurons", "field", "height", "width", "channels", "stages")
-"""What a sentence may ask of a row or stage; ``stages`` of an operator."""
+"""Quantities of a row or stage that a sentence may use; ``stages`` is one of an operator."""
 
 
 class Cell(NamedTuple):
@@ -67,14 +67,14 @@ class Sentence(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A table and the sentences around it, with what netspec derives instead of each."""
+    """A table and the sentences around it, each with what netspec derives."""
 
     source: str
     rows: tuple[PrintedRow, ...]
     sentences: tuple[Sentence, ...]
 
     def count(self, status: str) -> int:
-        """How many cells and sentences have a status."""
+        """Return the number of cells and sentences that have a status."""
         cells = sum(cell.status == status for row in self.rows for cell in row.cells)
         return cells + sum(sentence.status == status for sentence in self.sentences)
 
@@ -82,15 +82,15 @@ class Document(NamedTuple):
 def examine(
     document: syntax.Document, scope: Scope, graph: Graph
 ) -> tuple[Document, list[Diagnostic]]:
-    """Hold a printed table against a shaped graph; returns what disagrees as well."""
-    found = Problems()
-    examiner = _Examiner(graph, scope, found, _depth(document, scope))
-    made = Document(
+    """Compare a printed table with a graph with shapes; return it and its diagnostics."""
+    problems = Problems()
+    examiner = _Examiner(graph, scope, problems, _depth(document, scope))
+    examined = Document(
         document.title.text,
         tuple(row for row in map(examiner.row, document.rows) if row),
         tuple(s for s in map(examiner.sentence, document.sentences) if s),
     )
-    return made, found.found
+    return examined, problems.diagnostics
 
 
 def _depth(document: syntax.Document, scope: Scope) -> str:
@@ -114,13 +114,13 @@ def _depth(document: syntax.Document, scope: Scope) -> str:
 class _Examiner:
     graph: Graph
     scope: Scope
-    found: Problems
+    problems: Problems
     depth: str
 
     # -------------------------------------------------------------------------------------- cells
 
     def row(self, printed: syntax.PrintedRow) -> PrintedRow | None:
-        """The cells of a printed row; None when the net has no such row."""
+        """Return the cells of a printed row, or None after reporting an unknown row."""
         label = printed.label
         rows = {row.label: row for row in self.graph.rows.values() if not row.is_inner}
         if label.text not in rows:
@@ -132,19 +132,19 @@ class _Examiner:
         errata = self._errata(printed)
         cells = []
         for column in COLUMNS:
-            given = getattr(printed, column)
-            if given is None:
+            cell = getattr(printed, column)
+            if cell is None:
                 self._no_cell(column, errata)
                 continue
             try:
-                mismatch, derived = self._compare(column, given, row)
+                mismatch, derived = self._compare(column, cell, row)
             except Reported:
                 continue
             cells.append(self._cell(row, column, places[column], mismatch, derived, errata))
         return PrintedRow(label.text, tuple(cells))
 
     def _errata(self, printed: syntax.PrintedRow) -> dict[str, syntax.Erratum]:
-        found: dict[str, syntax.Erratum] = {}
+        errata: dict[str, syntax.Erratum] = {}
         for erratum in printed.errata:
             column = erratum.column
             if column.text not in COLUMNS:
@@ -152,51 +152,51 @@ class _Examiner:
                 message = f"a printed row has no column `{column.text}`"
                 self.scope.problem("NS403", message, column.at, help=help)
                 meant = [c for c in COLUMNS if f"`{c}`" in help]
-                found |= dict.fromkeys(meant, erratum)  # so that the cell is not reported as well
-            elif column.text in found:
+                errata |= dict.fromkeys(meant, erratum)  # so that the cell is not reported as well
+            elif column.text in errata:
                 message = f"a second erratum on the same {column.text}"
                 help = "say in one erratum why the cell cannot be right"
                 self.scope.problem("NS131", message, erratum.at, help=help)
             else:
-                found[column.text] = erratum
-        return found
+                errata[column.text] = erratum
+        return errata
 
     def _no_cell(self, column: str, errata: dict[str, syntax.Erratum]) -> None:
         if column in errata:
             message = f"the erratum is on an empty cell: the row prints no {column}"
             self.scope.problem("NS402", message, errata[column].at, help="remove it")
 
-    def _compare(self, column: str, given: Any, row: Row) -> tuple[Mismatch | None, str]:
-        """What is wrong with a cell, if anything, and what is derived instead."""
+    def _compare(self, column: str, cell: Any, row: Row) -> tuple[Mismatch | None, str]:
+        """Return the mismatch of a cell, if any, and the derived value."""
         if column == "kernel":
             stage = self._kernel_stage(row)
             inputs = self.graph.shapes_into(stage.name)
             devices = self.graph.columns.number if self.graph.columns else 1
-            mismatch = kernel_mismatch(self._numbers(given), stage.op, inputs, self.depth, devices)
+            mismatch = kernel_mismatch(self._numbers(cell), stage.op, inputs, self.depth, devices)
             return mismatch, kernel_shown(stage.op, inputs, self.depth)
         if column == "params":
             total = self.graph.totals(row.stages).parameters
-            printed = number(given, self.scope)
-            if self._same(printed, total, given):
+            printed = number(cell, self.scope)
+            if self._same(printed, total, cell):
                 return None, show(total)
             return Mismatch(f"{_shown(printed)} is printed, and {show(total)} derived"), show(total)
         shape = self._input(row) if column == "input" else self.graph.stage(row.output).known_shape
-        size = self._numbers(given)
+        size = self._numbers(cell)
         if size.stride is not None:
             slash = _shown(size.stride)
             return Mismatch(f"a size has no stride, and /{slash} is printed"), str(shape)
         return size_mismatch(size, shape), str(shape)
 
-    def _numbers(self, given: syntax.Printed) -> Numbers:
-        dims = [number(dimension, self.scope) for dimension in given.dimensions]
+    def _numbers(self, cell: syntax.Printed) -> Numbers:
+        dims = [number(dimension, self.scope) for dimension in cell.dimensions]
         stride, count, copies = (
             None if node is None else number(node, self.scope)
-            for node in (given.stride, given.filters, given.copies)
+            for node in (cell.stride, cell.filters, cell.copies)
         )
-        return Numbers(dims, stride, count, copies, given.grouped)
+        return Numbers(dims, stride, count, copies, cell.grouped)
 
-    def _same(self, one: Any, other: Any, node: syntax.Expression) -> bool:
-        equal = same(one, other)
+    def _same(self, printed: Any, derived: Any, node: syntax.Expression) -> bool:
+        equal = same(printed, derived)
         if equal is None:
             message = "this can be neither proved nor refuted for every value of the symbols"
             help = "print it as a polynomial of the symbols"
@@ -204,26 +204,26 @@ class _Examiner:
         return equal
 
     def _input(self, row: Row) -> Shape:
-        """What a row reads; several maps of one size are joined."""
+        """Return the input shape of a row; several maps of one size are joined."""
         shapes = [self.graph.stage(name).known_shape for name in row.inputs]
         return Shape((*shapes[0][:-1], sum(shape.channels for shape in shapes)))
 
     def _kernel_stage(self, row: Row) -> Stage:
-        """The stage of a row that a table prints the kernel of."""
+        """Return the stage of a row whose kernel a table prints."""
         stages = [self.graph.stage(name) for name in row.own_stages]
-        held = (s for s in stages if s.op.kernel_text(self.graph.shapes_into(s.name)))
-        return next(held, stages[0])
+        with_kernel = (s for s in stages if s.op.kernel_text(self.graph.shapes_into(s.name)))
+        return next(with_kernel, stages[0])
 
     def _cell(
         self,
         row: Row,
         column: str,
-        place: Span,
+        span: Span,
         mismatch: Mismatch | None,
         derived: str,
         errata: dict[str, syntax.Erratum],
     ) -> Cell:
-        printed, erratum = " ".join(place.text.split()), errata.get(column)
+        printed, erratum = " ".join(span.text.split()), errata.get(column)
         if mismatch is None:
             if erratum is not None:
                 message = f"the erratum excuses nothing: {column} of {row.label} is printed right"
@@ -237,16 +237,16 @@ class _Examiner:
         message = f"{column} of {row.label}: printed {printed}, derived {derived}"
         notes = [Note(text) for text in (mismatch.reason, *arithmetic)]
         help = f'mend the spec, or say why the print cannot be right: erratum {column} "..."'
-        self.found.add("NS401", message, place, help=help, notes=notes)
+        self.problems.add("NS401", message, span, help=help, notes=notes)
         return Cell(column, printed, derived, "disagree", "; ".join(n.message for n in notes))
 
     def _report(
         self, code: str, message: str, at: syntax.At, notes: Sequence[Note], help: str
     ) -> None:
-        self.found.add(code, message, self.scope.span(at), help=help, notes=notes)
+        self.problems.add(code, message, self.scope.span(at), help=help, notes=notes)
 
     def _arithmetic(self, row: Row, column: str) -> Iterator[str]:
-        """How the right value comes about."""
+        """Yield the arithmetic of the derived value."""
         if column == "params":
             stages = [self.graph.stage(name) for name in row.stages]
             terms = [t for stage in stages for t in count_terms("params", stage, self.graph)]
@@ -254,19 +254,20 @@ class _Examiner:
         elif column == "output":
             for name in row.own_stages:
                 op, inputs = self.graph.stage(name).op, self.graph.shapes_into(name)
-                how = op.derivation(0, inputs)
-                if how:
-                    yield f"{self.graph.stage(name).known_shape} comes from {inputs[0]}: {how}"
+                derivation = op.derivation(0, inputs)
+                if derivation:
+                    output = self.graph.stage(name).known_shape
+                    yield f"{output} comes from {inputs[0]}: {derivation}"
         elif column == "input":
             reads = [f"{self.graph.stage(n).known_shape} of `{n}`" for n in row.inputs]
             yield f"{row.label} reads {', '.join(reads[:4])}{', ...' if len(reads) > 4 else ''}"
 
     # ---------------------------------------------------------------------------------- sentences
 
-    def sentence(self, said: syntax.Says) -> Sentence | None:
-        """What becomes of a sentence; None when its condition has no value."""
-        if said.condition is None:
-            return Sentence(said.quote.text, said.how, "", said.by)
+    def sentence(self, sentence: syntax.Says) -> Sentence | None:
+        """Return the result of a sentence, or None if its condition has no value."""
+        if sentence.condition is None:
+            return Sentence(sentence.quote.text, sentence.how, "", sentence.by)
         totals = self.graph.totals([s.name for s in self.graph.stages() if not s.head])
         bound: dict[str, Any] = {
             "params": totals.parameters,
@@ -276,29 +277,29 @@ class _Examiner:
         scope = self.scope.inside((), bound)
         scope.derived = self._quantity
         try:
-            holds = condition(said.condition, scope)
-            derived = _derived(said.condition, scope)
+            holds = condition(sentence.condition, scope)
+            derived = _derived(sentence.condition, scope)
         except Reported:
             return None
-        quote = said.quote.text
-        if holds and said.erratum:
+        quote = sentence.quote.text
+        if holds and sentence.erratum:
             message = "the erratum excuses nothing: the sentence holds"
-            self._report("NS402", message, said.at, [Note(derived)], "remove the erratum")
+            self._report("NS402", message, sentence.at, [Note(derived)], "remove the erratum")
         if holds:
             return Sentence(quote, "agree", derived, "")
-        if said.erratum:
-            return Sentence(quote, "erratum", derived, said.erratum)
+        if sentence.erratum:
+            return Sentence(quote, "erratum", derived, sentence.erratum)
         message, help = f"this does not hold: {derived}", 'say why: erratum "..."'
-        self._report("NS404", message, said.at, [], help)
+        self._report("NS404", message, sentence.at, [], help)
         return Sentence(quote, "disagree", derived, "")
 
     def _quantity(self, node: syntax.Quantity) -> int:
-        name, _, what = node.text.rpartition(".")
-        if what not in QUANTITIES:
-            help = did_you_mean(what, QUANTITIES) or f"one can ask for {', '.join(QUANTITIES)}"
-            message = f"nothing is called `{what}` that is derived of rows and stages"
+        name, _, quantity = node.text.rpartition(".")
+        if quantity not in QUANTITIES:
+            help = did_you_mean(quantity, QUANTITIES) or f"one can ask for {', '.join(QUANTITIES)}"
+            message = f"nothing is called `{quantity}` that is derived of rows and stages"
             raise self.scope.problem("NS130", message, node.at, help=help)
-        if what == "stages":
+        if quantity == "stages":
             if name not in OPERATORS:
                 help = did_you_mean(name, OPERATORS) or "stages of an operator: conv.stages"
                 message = f"there is no operator `{name}`"
@@ -314,19 +315,19 @@ class _Examiner:
         stage = self.graph.stage(row.output if row else name)
         totals = self.graph.totals(row.stages if row else [name])
         counts = {"params": totals.parameters, "macs": totals.macs, "neurons": totals.neurons}
-        if what in counts:
-            return counts[what]
+        if quantity in counts:
+            return counts[quantity]
         shape = stage.known_shape
-        if what == "channels":
+        if quantity == "channels":
             return shape.channels
-        if what in ("height", "width"):
-            return shape[what == "width"] if shape.is_map else 1
+        if quantity in ("height", "width"):
+            return shape[quantity == "width"] if shape.is_map else 1
         assert stage.field is not None
         return stage.field.size[0]
 
 
 def _derived(node: syntax.Expression, scope: Scope) -> str:
-    """A condition with its values: ``290,400, not 253,440``, ``60,965,224, about 60,000,000``."""
+    """Return a condition's values: ``290,400, not 253,440``, ``60,965,224, about 60,000,000``."""
     if isinstance(node, syntax.Logical):
         return f" {node.operator} ".join(_derived(operand, scope) for operand in node.operands)
     if not isinstance(node, syntax.Comparison):
@@ -353,7 +354,7 @@ def _shown(value: Any) -> str:
 
 
 def _places(printed: syntax.PrintedRow, scope: Scope) -> dict[str, Span]:
-    """Where each cell of a row stands."""
+    """Return the place of each cell of a row."""
     label = scope.span(printed.label.at)
     text = label.source.text
     if printed.errata:

@@ -1,1 +1,1 @@
-"""The net as data: what a spec means, and what passes rewrite."""
+"""The net as data: what a spec is read into and passes rewrite."""

@@ -1,4 +1,4 @@
-"""Attributes of operators: what values they take, and how an operator declares them.
+"""Attributes of operators: the kinds of values they take, and their declaration.
 
 An operator is a dataclass whose fields are declared with :func:`positional` and :func:`keyword`.
 A :class:`Kind` reads a value of the language into what the field holds, or raises ValueError with
@@ -23,7 +23,7 @@ Padding = tuple[int, int, int, int] | str
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of value: what it is called, and how it is read."""
+    """A kind of value: its description, and the function that reads it."""
 
     description: str
     read: Callable[[Value], Any]
@@ -49,24 +49,24 @@ class Attribute:
 
 
 class Room:
-    """Something that a stage or step can name: a frozen dataclass of attributes."""
+    """A frozen dataclass of attributes: an operator, or a step of a recipe."""
 
     name: ClassVar[str]
-    """The word of the language."""
+    """Its word in the language."""
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
-        """Attributes that contradict each other or are missing: (code, attribute, reason)."""
+        """Return contradictory or missing attributes: (code, attribute, reason)."""
         return iter(())
 
     @classmethod
     def written_mistakes(cls, written: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-        """The same for attributes as they are written, of which not all is kept."""
+        """Return the mistakes that only show in the attributes as they are written."""
         return iter(())
 
     @classmethod
     @cache
     def attributes(cls) -> tuple[Attribute, ...]:
-        """What it can be given, the positional ones first."""
+        """Return the attributes, the positional ones first."""
         declared = [
             Attribute(f.name, default=f.default, **f.metadata)
             for f in fields(cls)  # type: ignore[arg-type]

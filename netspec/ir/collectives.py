@@ -1,4 +1,4 @@
-"""What ranks compute together, with gradients: autograd functions over torch.distributed.
+"""Collective operations with gradients: autograd functions over torch.distributed.
 
 Every rank of a group calls the same function at the same place.  Two groups are known by name, as
 the mesh of ranks has two axes: ``data``, ranks with different images, and ``column``, ranks with
@@ -53,14 +53,14 @@ def own(x: Tensor) -> Tensor:
 
 
 def _own_sum(x: Tensor) -> Tensor:
-    """The same of the sum over columns: a reduce-scatter."""
+    """This column's channels of the sum over columns: a reduce-scatter."""
     columns, name = size("column"), GROUPS["column"].group_name
     parts = torch.cat(x.movedim(1, -1).tensor_split(columns, dim=-1))
     return _done(functional.reduce_scatter_tensor(parts, "sum", columns, name)).movedim(-1, 1)
 
 
 def _done(x: Tensor) -> Tensor:
-    """What an operation of a group answers, once it is there."""
+    """Wait for the result of an operation of a group."""
     y: Tensor = functional.wait_tensor(x)
     return y
 
@@ -148,8 +148,8 @@ def synchronised_batch_norm(
     The running statistics [C] are updated in place, as torch.nn.functional.batch_norm does.
     """
     if has_torch_function_unary(x):
-        given = (x, running_mean, running_var, weight, bias, momentum, eps)
-        recorded: Tensor = handle_torch_function(synchronised_batch_norm, (x,), *given)
+        arguments = (x, running_mean, running_var, weight, bias, momentum, eps)
+        recorded: Tensor = handle_torch_function(synchronised_batch_norm, (x,), *arguments)
         return recorded
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     axes, by_channel = [0, *range(2, x.dim())], (1, -1, *[1] * (x.dim() - 2))

@@ -1,8 +1,8 @@
 """Columns: a net spread over several devices, as AlexNet is over two (its section 3.2).
 
 Each device has the same share of the kernels of every layer, and computes the channels that are
-theirs.  Grouped layers stay on their device; a layer that sees all channels reads what the others
-hold, and where that is, the graph tells.
+theirs.  Grouped layers stay on their device; a layer that sees all channels also reads those of the
+other devices.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ BY_CHANNEL = (
 
 
 class Parts(NamedTuple):
-    """What a stage has to do with parts, the channels of one column.
+    """How a stage is computed: with parts, the channels of one column, or with all channels.
 
     Attributes:
-        reads: it reads this column's channels, not those of all.
-        makes: its value is this column's channels, not those of all.
+        reads: True if it reads this column's channels, not those of all.
+        makes: True if its value is this column's channels, not those of all.
     """
 
     reads: bool
@@ -48,7 +48,7 @@ class Parts(NamedTuple):
 
 
 def parts(graph: Graph) -> dict[str, Parts]:
-    """How each stage is computed, when the net is spread over ``graph.columns``.
+    """Return how each stage is computed when the net is spread over ``graph.columns``.
 
     - Convolutions and fully connected layers have an equal part of their kernels on each column;
       they read all channels, or with groups those of their column;
@@ -58,30 +58,30 @@ def parts(graph: Graph) -> dict[str, Parts]:
     """
     assert graph.columns is not None
     number = graph.columns.number
-    found: dict[str, Parts] = {}
+    by_stage: dict[str, Parts] = {}
     for stage in graph.stages():
         op, operands = stage.op, graph.operands(stage.name)
         if isinstance(op, Conv | FullyConnected):
             is_grouped = isinstance(op, Conv) and op.groups != 1
-            found[stage.name] = Parts(is_grouped, divides(number, op.count) is not False)
+            by_stage[stage.name] = Parts(is_grouped, divides(number, op.count) is not False)
         else:
-            stays = bool(operands) and all(found[name].makes for name in operands)
+            stays = bool(operands) and all(by_stage[name].makes for name in operands)
             stays &= type(op) in BY_CHANNEL or (isinstance(op, LocalResponseNorm) and op.groups > 1)
-            found[stage.name] = Parts(stays, stays)
-    return found
+            by_stage[stage.name] = Parts(stays, stays)
+    return by_stage
 
 
 def exchanging(graph: Graph) -> list[str]:
-    """The rows where columns read each other: layers that see all channels of a split map."""
+    """Return the rows where columns exchange: layers that see all channels of a split map."""
     if graph.columns is None or graph.columns.number == 1:
         return []
     rows = {name: row.label for row in graph.rows.values() for name in row.stages}
-    found = parts(graph)
+    by_stage = parts(graph)
     ends = {*graph.outputs, *(head.output for head in graph.heads.values())}
     reading = [
         name
-        for name, part in found.items()
+        for name, part in by_stage.items()
         if (name in ends and part.makes)
-        or (not part.reads and any(found[x].makes for x in graph.operands(name)))
+        or (not part.reads and any(by_stage[x].makes for x in graph.operands(name)))
     ]
     return list(dict.fromkeys(rows[name] for name in reading))

@@ -1,4 +1,4 @@
-"""The graph: stages, and which one feeds which.
+"""The graph: stages, and the edges between them.
 
 A networkx MultiDiGraph holds a :class:`Stage` at each node; an edge carries the operand's position
 at the consumer.  Through every pass a node's name says which value of the spec it computes, and the
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Input(Operator):
-    """Where images enter the net; its shape is declared, not derived."""
+    """An input of the net for images; its shape is declared, not derived."""
 
     name = "input"
     takes = "none"
@@ -73,7 +73,7 @@ class Stage:
 
 
 class Claim(NamedTuple):
-    """Something that the spec says of itself: a size, or a count.  ``kind`` is the word for it."""
+    """A size or count that the spec claims.  ``kind`` is the word for it."""
 
     kind: str
     value: Shape | int
@@ -98,9 +98,9 @@ class Row:
     claims: tuple[Claim, ...]
     head: str = ""
     is_inner: bool = False
-    """Whether the row stands inside a block."""
+    """True if the row is inside a block."""
     is_inherited: bool = False
-    """Whether the row stands in the net that this one is a variant of."""
+    """True if the row is from the net that this one is a variant of."""
 
 
 class Head(NamedTuple):
@@ -112,14 +112,14 @@ class Head(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """How many devices the net is spread over, as AlexNet is over two."""
+    """The number of devices that the net is spread over; AlexNet has two."""
 
     number: int
     span: Span
 
 
 class Entry(NamedTuple):
-    """What a pass did: it made ``result`` of ``stages``; or it refused, by the number of its rule.
+    """An action of a pass: it made ``result`` of ``stages``, or it refused by a numbered rule.
 
     ``rule`` is the name of the pass; its docstring has the text of each refusal.
     """
@@ -131,7 +131,7 @@ class Entry(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """What a set of stages adds up to, for one image."""
+    """The totals of a set of stages, for one image."""
 
     parameters: int
     buffers: int
@@ -151,9 +151,9 @@ class Graph:
         self.claims: list[Claim] = []
         self.columns: Columns | None = None
         self.same_value: dict[str, str] = {}
-        """Stages that were removed, and the ones that have their value."""
+        """The stage that has the value of each stage that was removed."""
         self.journal: list[Entry] = []
-        """What passes did to the graph, in order."""
+        """The actions of passes on this graph, in order."""
         self._order: list[str] | None = None
         self._added = 0
 
@@ -166,7 +166,7 @@ class Graph:
     def add(self, stage: Stage, operands: tuple[str, ...] = (), *, before: str = "") -> None:
         """Add a stage that reads ``operands``, in this order.
 
-        Its place is behind all others, or right before another stage; in training the order
+        It is placed after all others, or right before another stage; in training the order
         decides which random numbers a dropout gets.
         """
         assert stage.name not in self.nx, stage.name
@@ -178,32 +178,32 @@ class Graph:
             self.nx.add_edge(operand, stage.name, operand=position)
 
     def stage(self, name: str) -> Stage:
-        found: Stage = self.nx.nodes[name]["stage"]
-        return found
+        stage: Stage = self.nx.nodes[name]["stage"]
+        return stage
 
     def stages(self) -> Iterator[Stage]:
         """All stages, producers before consumers, otherwise in the order of the spec."""
         if self._order is None:
-            places = {name: held["place"] for name, held in self.nx.nodes(data=True)}
+            places = {name: node["place"] for name, node in self.nx.nodes(data=True)}
             sort = nx.lexicographical_topological_sort
             self._order = list(sort(self.nx, key=places.__getitem__))
         return map(self.stage, self._order)
 
     def operands(self, name: str) -> tuple[str, ...]:
-        """The stages that a stage reads, in the order of its operands."""
-        found = [
+        """Return the stages that a stage reads, in the order of its operands."""
+        producers = [
             (edge["operand"], producer)
             for producer, edges in self.nx.pred[name].items()
             for edge in edges.values()
         ]
-        return tuple(producer for _, producer in sorted(found))
+        return tuple(producer for _, producer in sorted(producers))
 
     def consumers(self, name: str) -> tuple[str, ...]:
-        """The stages that read a stage, each once, in the order in which they were added."""
+        """Return the stages that read a stage, each once, in the order in which they were added."""
         return tuple(self.nx.succ[name])
 
     def find(self, label: str) -> str:
-        """The stage that a label means: a row's last, a stage by its name, or ``ROW.op``.
+        """Return the stage that a label names: a row's last, a stage by its name, or ``ROW.op``.
 
         Raises:
             KeyError: there is no such row or stage.
@@ -223,19 +223,19 @@ class Graph:
         return tuple(self.stage(operand).known_shape for operand in self.operands(name))
 
     def totals(self, names: Iterable[str]) -> Totals:
-        """What the named stages add up to."""
+        """Return the totals of the named stages."""
         counts: list[tuple[int, int, int, int]] = []
         for name in names:
             op, inputs = self.stage(name).op, self.shapes_into(name)
-            held, kept = op.parameters(inputs).values(), op.buffers(inputs).values()
-            parameters, buffers = (sum(p.elements for p in given) for given in (held, kept))
+            parameters = sum(p.elements for p in op.parameters(inputs).values())
+            buffers = sum(p.elements for p in op.buffers(inputs).values())
             counts.append((parameters, buffers, prod(op.macs(inputs)), op.neurons(inputs)))
         return Totals(*(total(count[i] for count in counts) for i in range(4)))
 
     # ---------------------------------------------------------------------------- rewriting
 
     def copy(self) -> Graph:
-        """A copy to rewrite.  What is said of the text, its rows and claims, stays behind."""
+        """Return a copy to rewrite, without the rows and claims, which describe the text."""
         copied = Graph()
         for stage in self.stages():
             copied.add(replace(stage), self.operands(stage.name))
@@ -251,7 +251,7 @@ class Graph:
         operands: Sequence[str],
         packed: Mapping[str, Recipe] | None = None,
     ) -> None:
-        """Let a stage compute its value in another way; what nobody reads any more goes."""
+        """Replace a stage's operator and operands; remove stages that nothing reads then."""
         stage, before = self.stage(name), self.operands(name)
         stage.op, stage.written, stage.packed = op, {}, packed or {}
         self.nx.remove_edges_from(list(self.nx.in_edges(name, keys=True)))
@@ -260,19 +260,19 @@ class Graph:
         self._order = None
         self.sweep(before)
 
-    def bypass(self, name: str, other: str) -> None:
-        """Remove a stage whose value another one has as well, and read that one instead."""
+    def bypass(self, name: str, replacement: str) -> None:
+        """Remove a stage whose value another one has too, and let its consumers read that one."""
         before = self.operands(name)
         for consumer in self.consumers(name):
             for edge in self.nx[name][consumer].values():
-                self.nx.add_edge(other, consumer, operand=edge["operand"])
-        self.outputs = [other if output == name else output for output in self.outputs]
+                self.nx.add_edge(replacement, consumer, operand=edge["operand"])
+        self.outputs = [replacement if output == name else output for output in self.outputs]
         self.heads = {
-            key: head._replace(output=other) if head.output == name else head
+            key: head._replace(output=replacement) if head.output == name else head
             for key, head in self.heads.items()
         }
         self.nx.remove_node(name)
-        self.same_value[name] = other
+        self.same_value[name] = replacement
         self._order = None
         self.sweep(before)
 
@@ -291,7 +291,7 @@ class Graph:
                 self.remove(name)
 
     def value_of(self, name: str) -> str | None:
-        """The stage that has the value of a stage, which may be itself; None if there is none."""
+        """Return the stage that has the value of a stage (it may be itself), or None."""
         while name not in self.nx:
             if name not in self.same_value:
                 return None
@@ -299,7 +299,7 @@ class Graph:
         return name
 
     def is_read_by_one(self, name: str) -> bool:
-        """Whether one operand of one stage is all that sees this value."""
+        """Return whether exactly one operand of one stage reads this value."""
         ends = {*self.outputs, *(head.output for head in self.heads.values())}
         return name not in ends and self.nx.out_degree(name) == 1
 

@@ -1,4 +1,4 @@
-"""What a person who wrote an unknown name may have meant."""
+"""Suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """``did you mean `relu`?`` or an empty string."""
+    """Return ``did you mean `relu`?`` or an empty string."""
     if len(word) > 40:
         return ""
     pool = sorted({c for c in candidates if len(c) <= 40 and c != word})[:2000]

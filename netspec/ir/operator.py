@@ -1,8 +1,8 @@
-"""What an operator is: the contract that every room of ``netspec/ir/ops`` fulfils.
+"""The contract of an operator, which every file of ``netspec/ir/ops`` fulfils.
 
-A room is one file with one frozen dataclass: its attributes, its shape rule, what it counts
+Such a file has one frozen dataclass: its attributes, its shape rule, what it counts
 (parameters, buffers, multiply-accumulates, neurons), its receptive field, and its meaning as plain
-PyTorch.  The rooms do not import torch at the top, so that checking a spec never loads it.
+PyTorch.  The files do not import torch at the top, so that checking a spec never loads it.
 """
 
 from __future__ import annotations
@@ -57,29 +57,29 @@ class Operator(Room, ABC):
     """``"one"`` operand, ``"many"``, or ``"none"``."""
 
     answers_by: ClassVar[str] = "most"
-    """Whether a classifier that ends in it answers by its greatest output, or by its ``least``."""
+    """``"most"`` or ``"least"``: which output is the answer of a classifier that ends in it."""
 
     is_trained: ClassVar[bool] = False
-    """Whether it holds parameters."""
+    """True if it has parameters."""
 
     draws: ClassVar[bool] = False
-    """Whether it draws random numbers while training; ``training_reference`` is then given
+    """True if it draws random numbers while training; ``training_reference`` is then given
     ``layer``, the name of its stage."""
 
     def resolved(self, inputs: Sequence[Shape]) -> Self:
-        """The same operator, with numbers for what was left to the sizes of its operands."""
+        """Return the operator with numbers for attributes that depend on its operands' sizes."""
         return self
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
-        """The output's shape, the input's own by default; ShapeError when the inputs do not fit."""
+        """Return the output's shape, by default the input's; raise ShapeError if none fits."""
         return inputs[0]
 
     @abstractmethod
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
-        """The meaning, at inference, in plain PyTorch: maps are [N, C, H, W], vectors [N, C]."""
+        """Compute it, at inference, in plain PyTorch: maps are [N, C, H, W], vectors [N, C]."""
 
     def training_reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Any) -> Tensor:
-        """The meaning while training, where it differs."""
+        """Compute it while training, where that differs."""
         return self.reference(inputs, *x, **parameters)
 
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
@@ -103,21 +103,21 @@ class Operator(Room, ABC):
         return Field.union(fields)
 
     def derivation(self, axis: int, inputs: Sequence[Shape]) -> str | None:
-        """The arithmetic behind one axis of the output; None when it is the operand's own."""
+        """Return the arithmetic of one axis of the output, or None if it is the operand's."""
         return None
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
-        """The kernel as a table of the documents would print it."""
+        """Return the kernel as a printed table shows it."""
         return None
 
 
 def attributes_as(kind: type[Operator], op: Operator) -> Operator:
-    """An operator of another kind with the attributes of ``op``."""
+    """Return an operator of another kind with the attributes of ``op``."""
     return kind(**{attribute.name: getattr(op, attribute.name) for attribute in op.attributes()})
 
 
 def map_of(operator: Operator, inputs: Sequence[Shape]) -> Shape:
-    """The operand, which has to be a map."""
+    """Return the operand; raise ShapeError if it is not a map."""
     if not inputs[0].is_map:
         raise ShapeError(
             "NS206",
@@ -145,8 +145,8 @@ def channels_of_a_group(shape: Shape, groups: int) -> int:
 class WindowOperator(Operator):
     """An operator that slides a window over a map.
 
-    It holds what it means, not how it was written, so that two operators that compute the same
-    are equal: the kernel is height x width, a stride behind the kernel becomes the stride, and
+    Its attributes are canonical, whatever was written, so that two operators that compute the same
+    are equal: the kernel is height x width, a stride after the kernel becomes the stride, and
     padding is four numbers as soon as they are known: ``half`` of an odd kernel and ``same`` at
     stride 1 at once, other padding when the sizes of the operand are (:meth:`resolved`).
     """
@@ -159,7 +159,7 @@ class WindowOperator(Operator):
     round: str = keyword(ROUNDING, "rounding of the output's size", default="floor")
 
     clips: ClassVar[bool] = True
-    """Whether ``round=ceil`` drops a last window that starts outside input + left padding."""
+    """True if ``round=ceil`` drops a last window that starts outside input + left padding."""
 
     dilation = (1, 1)
     """Distance between the taps of the window; an attribute of operators that can be dilated."""
@@ -180,7 +180,7 @@ class WindowOperator(Operator):
             self._mean("round", "floor")
 
     def _mean(self, attribute: str, value: object) -> None:
-        """Set an attribute of a frozen operator, while it is made."""
+        """Set an attribute of a frozen operator in ``__post_init__``."""
         object.__setattr__(self, attribute, value)
 
     def resolved(self, inputs: Sequence[Shape]) -> Self:
@@ -260,15 +260,17 @@ def symmetric(windows: tuple[Window, Window]) -> Pair | None:
 
 
 def pool_padding(windows: tuple[Window, Window]) -> Pair | None:
-    """The padding as PyTorch's pools take it: alike on both sides, half a kernel at most.  What
-    hangs over the edge is then ``ceil_mode``, whose rule is that of ``round=ceil``."""
+    """The padding as PyTorch's pools take it: alike on both sides, half a kernel at most.
+
+    The overhang is then ``ceil_mode``, whose rule is that of ``round=ceil``.
+    """
     if any(w.before != w.after or 2 * w.before > w.kernel for w in windows):
         return None
     return windows[0].before, windows[1].before
 
 
 Meaning = Callable[..., "Tensor"]
-"""Called as an operator's reference is: the shapes of the operands, operands, and parameters."""
+"""The signature of a reference: shapes of the operands, operands, parameters."""
 
 
 def own_meaning(op: Operator, training: bool) -> Meaning:

@@ -1,7 +1,7 @@
-"""Packed parameters: how those of a rewritten graph are made of the spec's own, and back.
+"""Packed parameters: those of a rewritten graph are made from the spec's own, and back.
 
 A pass may give a stage the filters of several convolutions, or fold a normalisation into them.
-What a model is saved and loaded by stays the spec's: a :class:`Recipe` packs the tensors of the
+A model is saved and loaded with the spec's own: a :class:`Recipe` packs the tensors of the
 spec, and unpacks them again to the last bit.
 """
 
@@ -20,23 +20,23 @@ Tensors = Mapping[str, "Tensor"]
 
 
 class Recipe(ABC):
-    """How one packed tensor is made of tensors of the spec."""
+    """A rule that makes one packed tensor from tensors of the spec."""
 
     @property
     @abstractmethod
     def names(self) -> tuple[str, ...]:
-        """The tensors of the spec that go in."""
+        """The names of the tensors of the spec that it packs."""
 
     @abstractmethod
     def pack(self, tensors: Tensors) -> Tensor:
-        """The packed tensor; differentiable, and recorded by torch.fx when given its proxies."""
+        """Return the packed tensor; differentiable, and recorded by torch.fx when given proxies."""
 
     @abstractmethod
     def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
-        """The tensors that went in, to the bit, given what was kept of them."""
+        """Return the packed tensors, to the bit; ``kept`` is what :meth:`keep` returned."""
 
     def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
-        """What has to be kept beside the packed tensor so that it can be unpacked."""
+        """Return the tensors that have to be kept so that the packed one can be unpacked."""
         return {}
 
 
@@ -59,7 +59,7 @@ class Take(Recipe):
 
 @dataclass(frozen=True)
 class Cat(Recipe):
-    """Several tensors one behind the other along their first axis, ``sizes`` long each."""
+    """Tensors concatenated along their first axis, of lengths ``sizes``."""
 
     parts: tuple[Recipe, ...]
     sizes: tuple[int, ...]
@@ -75,16 +75,16 @@ class Cat(Recipe):
 
     def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
         split = packed.split_with_sizes(self.sizes)
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for part, piece in zip(self.parts, split, strict=True):
-            found |= part.unpack(piece.clone(), kept)  # a view would hold, and save, the whole
-        return found
+            tensors |= part.unpack(piece.clone(), kept)  # a view would hold, and save, the whole
+        return tensors
 
     def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
+        kept: dict[str, Tensor] = {}
         for part, piece in zip(self.parts, packed.split_with_sizes(self.sizes), strict=True):
-            found |= part.keep(tensors, piece)
-        return found
+            kept |= part.keep(tensors, piece)
+        return kept
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,12 @@ class Norm:
 
 @dataclass(frozen=True)
 class FoldedWeight(Recipe):
-    """w[o] s[o], with s = weight / sqrt(variance + eps) of the normalisation behind the filters.
+    """w[o] s[o], with s = weight / sqrt(variance + eps) of the normalisation after the filters.
 
     The product is taken in float64 and rounded once.  The filters are the numbers nearest to the
     quotient or, one in ten, their neighbours on its other side; which of the two is kept, a bit
-    each.  What is neither (a scale of zero, say, or a product that is denormal) is kept itself,
-    with its place; all of the filters, where that is less.
+    each.  A filter that is neither (the scale is zero, say, or the product is denormal) is kept
+    itself with its index; all filters are kept where that takes less memory.
     """
 
     weight: Recipe
@@ -165,26 +165,26 @@ class FoldedWeight(Recipe):
         values = w[places]
         if places.nbytes + values.nbytes > w.nbytes:
             return kept | {name: tensors[name] for name in self.weight.names}
-        found = {"bits": _as_bytes(is_neighbour), "places": places, "values": values}
-        return kept | {self._kept(what): tensor for what, tensor in found.items()}
+        corrections = {"bits": _as_bytes(is_neighbour), "places": places, "values": values}
+        return kept | {self._key(key): tensor for key, tensor in corrections.items()}
 
     def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
         import torch
 
-        found = {name: kept[name] for name in self.norm.names}
-        if self._kept("bits") not in kept:
-            return found | {name: kept[name] for name in self.weight.names}
-        bits, places, values = (kept[self._kept(w)] for w in ("bits", "places", "values"))
+        tensors = {name: kept[name] for name in self.norm.names}
+        if self._key("bits") not in kept:
+            return tensors | {name: kept[name] for name in self.weight.names}
+        bits, places, values = (kept[self._key(w)] for w in ("bits", "places", "values"))
         nearest, neighbour = self._candidates(packed, kept)
         integers = torch.where(_as_bits(bits, len(nearest)), neighbour, nearest)
         integers[places] = values
-        return found | self.weight.unpack(integers.view(packed.dtype).view(packed.shape), kept)
+        return tensors | self.weight.unpack(integers.view(packed.dtype).view(packed.shape), kept)
 
-    def _kept(self, what: str) -> str:
-        return f"{self.weight.names[0]}: {what}"
+    def _key(self, name: str) -> str:
+        return f"{self.weight.names[0]}: {name}"
 
     def _candidates(self, packed: Tensor, kept: Tensors) -> tuple[Tensor, Tensor]:
-        """The bits of what is nearest to the quotient, and of what is next beyond the quotient."""
+        """Return the bits of the nearest number to the quotient, and of the next beyond it."""
         quotient = packed.double() / self.norm.scale(kept)[:, None, None, None]
         nearest = quotient.to(packed.dtype)
         integers = _as_integers(nearest)
@@ -209,17 +209,17 @@ def _as_bytes(bits: Tensor) -> Tensor:
     return (filled.view(-1, 8) << digits).sum(1, dtype=torch.uint8)
 
 
-def _as_bits(held: Tensor, count: int) -> Tensor:
+def _as_bits(packed: Tensor, count: int) -> Tensor:
     """The first of the truth values that :func:`_as_bytes` holds."""
     import torch
 
-    digits = torch.arange(8, dtype=torch.uint8, device=held.device)
-    return (held[:, None] >> digits & 1).flatten()[:count].bool()
+    digits = torch.arange(8, dtype=torch.uint8, device=packed.device)
+    return (packed[:, None] >> digits & 1).flatten()[:count].bool()
 
 
 @dataclass(frozen=True)
 class FoldedBias(Recipe):
-    """(b - mean) s + bias: what the normalisation behind a convolution adds, in float64."""
+    """(b - mean) s + bias: the bias of a convolution and its normalisation, in float64."""
 
     bias: Recipe | None
     norm: Norm
@@ -231,8 +231,8 @@ class FoldedBias(Recipe):
     def pack(self, tensors: Tensors) -> Tensor:
         norm = self.norm
         mean, shift = tensors[norm.mean].double(), tensors[norm.bias]
-        given = -mean if self.bias is None else self.bias.pack(tensors).double() - mean
-        return (given * norm.scale(tensors) + shift.double()).to(shift.dtype)
+        centred = -mean if self.bias is None else self.bias.pack(tensors).double() - mean
+        return (centred * norm.scale(tensors) + shift.double()).to(shift.dtype)
 
     def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
         return {name: tensors[name] for name in self.names}

@@ -58,7 +58,7 @@ RESERVED = frozenset(f"{_WORDS} {_COMPILED} {_KEYWORDS}".split())
 
 
 def attribute(stage: str, parameter: str) -> str:
-    """The name of a parameter; a label that PyTorch uses itself gets an underscore behind it."""
+    """The name of a parameter; PyTorch's own names get a final underscore."""
     steps = [
         f"{step}_" if step.startswith("__") or step.rstrip("_") in RESERVED else step
         for step in stage.split(".")
@@ -67,7 +67,7 @@ def attribute(stage: str, parameter: str) -> str:
 
 
 def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
-    """Name, description and whether it is trained, of every tensor that the net holds."""
+    """Yield (name, description, whether it is trained) of every tensor of the net."""
     for stage in graph.stages():
         inputs = graph.shapes_into(stage.name)
         for name, parameter in stage.op.parameters(inputs).items():
@@ -77,7 +77,10 @@ def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
 
 
 def recipes(graph: Graph, name: str) -> dict[str, Recipe]:
-    """How each tensor that a stage holds is made of those of the spec."""
+    """Return how each tensor of a stage is made from those of the spec."""
     stage, inputs = graph.stage(name), graph.shapes_into(name)
-    held = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
-    return {one: stage.packed.get(one) or Take(attribute(name, one)) for one in held}
+    names = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
+    return {
+        parameter: stage.packed.get(parameter) or Take(attribute(name, parameter))
+        for parameter in names
+    }

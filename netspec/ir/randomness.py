@@ -1,9 +1,9 @@
-"""Counter-based randomness: a number is a function of what it is for, not of who draws it, or when.
+"""Counter-based random numbers: functions of purpose and index, not of the order of drawing.
 
 Philox (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3") turns a key
 and a counter into random bits.  The key is made of the seed and a purpose, the counter says which
-step, sample and value: so crops, orders and dropout masks are the same whatever the number of
-workers, ranks or columns, and after a resume.
+step, sample and value: so crops, orders and dropout masks do not depend on the number of workers,
+ranks or columns, nor on a resume.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def generator(seed: int, purpose: str, *counter: int) -> np.random.Generator:
         counter: what it is drawn for, such as the epoch and the example; each below 2**64.
     """
     assert len(counter) <= 3, "the last word of the counter counts what is drawn"
-    place = [0, *counter, *[0] * (3 - len(counter))]
-    bits = np.random.Philox(key=np.array(_key(seed, purpose, 2), np.uint64), counter=place)
+    words = [0, *counter, *[0] * (3 - len(counter))]
+    bits = np.random.Philox(key=np.array(_key(seed, purpose, 2), np.uint64), counter=words)
     return np.random.Generator(bits)
 
 
@@ -57,7 +57,7 @@ _masks: ContextVar[_Masks | None] = ContextVar("masks", default=None)
 
 @contextmanager
 def masks(seed: int, step: int, samples: Tensor) -> Iterator[None]:
-    """While it is on, dropout is a function of seed, step, layer and sample.
+    """Within this context, dropout is a function of seed, step, layer and sample.
 
     Args:
         seed: of the run.
@@ -73,7 +73,7 @@ def masks(seed: int, step: int, samples: Tensor) -> Iterator[None]:
 
 
 def keep(x: Tensor, rate: float, layer: str, column: int = 0) -> Tensor:
-    """Which values of ``x`` dropout keeps: a bool like ``x``, false with probability ``rate``.
+    """Return which values of ``x`` dropout keeps: bools, false with probability ``rate``.
 
     Within :func:`masks` the same on every device, and for every part of a batch or of its
     channels; elsewhere from PyTorch's own generator.
@@ -93,27 +93,27 @@ def keep(x: Tensor, rate: float, layer: str, column: int = 0) -> Tensor:
     if has_torch_function_unary(x):  # a proxy of torch.fx, which records the call
         kept: Tensor = handle_torch_function(keep, (x,), x, rate, layer, column)
         return kept
-    given = _masks.get()
-    if given is None:
+    active = _masks.get()
+    if active is None:
         return torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - rate)
-    if len(given.samples) != len(x):
-        raise ValueError(f"{layer}: masks for {len(given.samples)} samples, and {len(x)} images")
+    if len(active.samples) != len(x):
+        raise ValueError(f"{layer}: masks for {len(active.samples)} samples, and {len(x)} images")
     values = x.shape[1:].numel()
     first = column * values
-    key = _key(given.seed, f"dropout {layer}", 1)[0]
+    key = _key(active.seed, f"dropout {layer}", 1)[0]
     places = range(first // 4, -(-(first + values) // 4))
     least, skipped = round(rate * 2**32), first % 4
     if x.device.type == "cpu":
-        numbers = given.samples.cpu().numpy().astype(np.int64)
-        kept = torch.from_numpy(_kept_by_numpy(numbers, places, given.step, key, least))
+        numbers = active.samples.cpu().numpy().astype(np.int64)
+        kept = torch.from_numpy(_kept_by_numpy(numbers, places, active.step, key, least))
     else:
-        samples = given.samples.to(x.device, torch.int64)
-        kept = _kept_by_torch(samples, places, given.step, key, least)
+        samples = active.samples.to(x.device, torch.int64)
+        kept = _kept_by_torch(samples, places, active.step, key, least)
     return kept[:, skipped : skipped + values].reshape(x.shape)
 
 
 def _kept_by_torch(samples: Tensor, places: range, step: int, key: int, least: int) -> Tensor:
-    """Which words are at least ``least``: bool [N, 4 len(places)]."""
+    """Return which words are at least ``least``: bool [N, 4 len(places)]."""
     import torch
 
     row = torch.arange(places.start, places.stop, device=samples.device)[None, :]
@@ -123,13 +123,13 @@ def _kept_by_torch(samples: Tensor, places: range, step: int, key: int, least: i
 
 
 _IN_CACHE = 2**14
-"""Counters at once: four words of each, and as much again on the way, stay in a core's cache."""
+"""Counters per part: their words and as many intermediate ones stay in a core's cache."""
 
 
 def _kept_by_numpy(
     samples: np.ndarray, places: range, step: int, key: int, least: int
 ) -> np.ndarray:
-    """The same by NumPy, on the calling thread.
+    """Do the same with NumPy, on the calling thread.
 
     PyTorch would share each of a hundred short operations among its threads, and wait for them,
     which takes seconds where cores are busy with something else.
@@ -141,8 +141,8 @@ def _kept_by_numpy(
     for start in range(0, len(samples), count):
         part = slice(start, start + count)
         words = philox(row, samples[part, None], zero + step, zero, key)
-        for place, word in enumerate(words):
-            np.greater_equal(word, least, out=kept[part, :, place])
+        for i, word in enumerate(words):
+            np.greater_equal(word, least, out=kept[part, :, i])
     return kept.reshape(len(samples), 4 * len(places))
 
 

@@ -1,4 +1,4 @@
-"""The learning recipe of a net, as its paper tells it: what a spec says in ``train { ... }``."""
+"""The learning recipe of a net: the directives of ``train { ... }``, as data."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ class CenterCrop(Step):
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """A step that holds for some rows, or for all when there are none.
+    """A step that applies to some rows, or to all if ``rows`` is empty.
 
     ``run`` is the run whose weights are taken, where a recipe begins with those of another.
     """
@@ -261,7 +261,7 @@ class Assigned:
 
 @dataclass(slots=True)
 class Recipe:
-    """What a spec says about learning; a directive that it leaves out stays empty."""
+    """The directives of a recipe; those that the spec leaves out are empty."""
 
     prepare: list[Step] = field(default_factory=list)
     augment: list[Step] = field(default_factory=list)
@@ -297,10 +297,10 @@ MANY = ("prepare", "augment")
 """Directives with a pipe of steps."""
 
 BY_ROW = ("init", "bias", "rate", "decay")
-"""Directives that may hold for some rows only, and be given again for others."""
+"""Directives that may apply to some rows only, and be repeated for others."""
 
 BY_KIND = ("rate", "decay")
-"""Directives that may hold for every ``bias``, or for every ``weight``: whatever is not a bias."""
+"""Directives that may apply to every ``bias``, or to every ``weight`` (all but biases)."""
 
 NEEDED = ("loss", "optimizer", "batch", "epochs")
-"""What a recipe has to say."""
+"""Directives that a recipe must have."""

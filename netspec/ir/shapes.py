@@ -1,8 +1,8 @@
 """Sizes, receptive fields and the arithmetic of windows.
 
 Everything that slides a window over a map (convolutions, pools, subsampling) takes its sizes from
-here, so the rounding rules stand once.  Sizes are written in the documents' order:
-height x width x channels.
+here, so the rounding rules are defined once.  Sizes are written in the documents' order: height x
+width x channels.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ AXES = ("height", "width", "channels")
 class ShapeError(Exception):
     """Sizes that do not fit each other; becomes a diagnostic at the stage that raised it.
 
-    ``message`` is the headline and ``label`` stands under the caret.  ``origins`` names the sizes
-    whose derivation explains the problem, as (operand, axis) pairs.
+    ``message`` is the headline and ``label`` is printed under the caret.  ``origins`` names the
+    sizes whose derivation explains the problem, as (operand, axis) pairs.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Shape(tuple[int, ...]):
         return (self[2], self[0], self[1]) if self.is_map else tuple(self)
 
     def agrees_with(self, printed: Sequence[int]) -> bool:
-        """Whether a printed size means this one: ``N``, ``1xN`` and ``1x1xN`` are equal."""
+        """Return whether a printed size means this one: ``N``, ``1xN`` and ``1x1xN`` are equal."""
         return self.agreement(printed) is True
 
     def agreement(self, printed: Sequence[int]) -> bool | None:
-        """The same; None when symbols leave it open."""
+        """Return the same, or None if it depends on symbols."""
         ours, theirs = _drop_leading_ones(self), _drop_leading_ones(printed)
         if len(ours) != len(theirs):
             return False
@@ -134,17 +134,17 @@ class Window:
 
     @property
     def tail(self) -> int:
-        """How far the last window reaches beyond the input's end: padding, then overhang."""
+        """The positions of the last window beyond the input's end: padding, then overhang."""
         reach = (self.size_out - 1) * self.stride + self.extent
         return largest(0, reach - self.before - self.size_in)
 
     @property
     def overhang(self) -> int:
-        """How much of the tail is not padding that was asked for."""
+        """The positions of the tail beyond the padding asked for."""
         return largest(0, self.tail - self.after)
 
     def starts(self) -> range:
-        """Where each window begins, counted from the input's first position."""
+        """Return the first position of each window, counted from that of the input."""
         return range(-self.before, -self.before + self.size_out * self.stride, self.stride)
 
     def sees_input(self, start: int) -> bool:

@@ -39,7 +39,7 @@ class Source:
 
 
 class Sources:
-    """The files that a net is made of, one behind the other in a single row of offsets.
+    """The files that a net is made of, concatenated in one range of offsets.
 
     A place in the syntax tree is a pair of such offsets, so a net may mix statements of its own
     file with those of the net it is a variant of, and with blocks that it imports.
@@ -50,7 +50,7 @@ class Sources:
         self._sources: list[Source] = []
 
     def add(self, source: Source) -> int:
-        """Put a file behind the others; returns the offset of its beginning."""
+        """Append a file; return the offset of its beginning."""
         last = self._sources[-1:]
         start = self._starts[-1] + len(last[0].text) + 1 if last else 0
         self._starts.append(start)

@@ -26,7 +26,7 @@ MAX_TERMS = 1_000
 """Terms that an expression may expand to when it is compared."""
 
 MAX_COMPARED = 8
-"""Values of which the largest is sought."""
+"""Values whose largest or smallest is computed."""
 
 MAX_NUMBER = 2**256
 """The largest number in an expression."""
@@ -38,7 +38,7 @@ MAX_STAGES = 1_000
 """Stages of a net whose sizes are symbols.  These limits keep every answer within seconds."""
 
 _TRIALS = 12
-"""Points at which expressions are compared that are not the same when expanded."""
+"""Points at which expressions are compared that differ when expanded."""
 
 
 class TooLarge(Exception):
@@ -53,12 +53,12 @@ def symbol(name: str) -> int:
 
 
 def is_symbolic(value: object) -> bool:
-    """Whether a value is an expression of symbols."""
+    """Return whether a value is an expression of symbols."""
     return "sympy" in sys.modules and isinstance(value, sys.modules["sympy"].Expr)
 
 
 def any_symbolic(values: Any) -> bool:
-    """Whether any of some values is an expression of symbols."""
+    """Return whether any of some values is an expression of symbols."""
     return any(is_symbolic(value) for value in values)
 
 
@@ -68,7 +68,7 @@ def names(value: object) -> list[str]:
 
 
 def operate(sign: str, left: Any, right: Any) -> int | Fraction:
-    """Arithmetic in which a symbol takes part; ZeroDivisionError, TooLarge."""
+    """Return the result of arithmetic with symbols; raise ZeroDivisionError or TooLarge."""
     from sympy import Integer, floor
 
     a, b = _exact(left), _exact(right)
@@ -76,7 +76,7 @@ def operate(sign: str, left: Any, right: Any) -> int | Fraction:
         raise ZeroDivisionError
     if sign == "**" and not (isinstance(b, Integer) and abs(int(b)) <= MAX_DEGREE):
         raise TooLarge
-    made = {
+    result = {
         "+": lambda: a + b,
         "-": lambda: a - b,
         "*": lambda: a * b,
@@ -86,13 +86,13 @@ def operate(sign: str, left: Any, right: Any) -> int | Fraction:
         "%": lambda: a - b * floor(a / b),  # sympy's own remainder factors, which can take hours
         "**": lambda: a**b,
     }[sign]()
-    if not is_small(made):
+    if not is_small(result):
         raise TooLarge
-    return cast(int, _plain(made))
+    return cast(int, _plain(result))
 
 
 def is_small(value: Any) -> bool:
-    """Whether a value is no symbolic expression, or one that is small enough to work with."""
+    """Return whether a value is a number, or an expression of symbols within the limits."""
     if not is_symbolic(value):
         return True
     parts, level = 0, [value]
@@ -113,9 +113,9 @@ def is_small(value: Any) -> bool:
 
 def total(values: Iterable[Any]) -> int:
     """The sum of numbers and symbols."""
-    held = list(values)
-    symbolic = [value for value in held if is_symbolic(value)]
-    known: int = sum(value for value in held if not is_symbolic(value))
+    values = list(values)
+    symbolic = [value for value in values if is_symbolic(value)]
+    known: int = sum(value for value in values if not is_symbolic(value))
     if not symbolic:
         return known
     from sympy import Add
@@ -124,26 +124,26 @@ def total(values: Iterable[Any]) -> int:
 
 
 def divides(divisor: Any, value: Any) -> bool | None:
-    """Whether a value is a multiple of another; None if that depends on the symbols."""
+    """Return whether a value is a multiple of another; None if that depends on the symbols."""
     if divisor == 1:
         return True
     if not any_symbolic((divisor, value)):
         return bool(value % divisor == 0)
     try:
-        rest = operate("%", value, divisor)
+        remainder = operate("%", value, divisor)
     except TooLarge:
         return None
-    return None if is_symbolic(rest) else rest == 0
+    return None if is_symbolic(remainder) else remainder == 0
 
 
 def may_count(value: Any) -> bool:
-    """Whether an expression is whole, and not plainly negative."""
-    coefficient, rest = value.as_coeff_Mul()
-    return _is_whole(value) and (coefficient > 0 or rest.is_Add)
+    """Return whether an expression is whole, and not plainly negative."""
+    coefficient, factor = value.as_coeff_Mul()
+    return _is_whole(value) and (coefficient > 0 or factor.is_Add)
 
 
 def _is_whole(value: Any) -> bool:
-    """Whether an expression is whole by its form; sympy's own answer can take minutes."""
+    """Return whether an expression is whole by its form; sympy's own answer can take minutes."""
     if value.is_Rational:
         return bool(value.q == 1)
     if value.is_Pow and not (value.exp.is_Integer and value.exp > 0):
@@ -151,13 +151,13 @@ def _is_whole(value: Any) -> bool:
     return value.func.__name__ == "floor" or all(_is_whole(part) for part in value.args)
 
 
-def same(one: Any, other: Any) -> bool | None:
-    """Whether two values are equal whatever the symbols are; None if neither can be shown."""
-    if not any_symbolic((one, other)) or isinstance(one, str) or isinstance(other, str):
-        return bool(one == other)
+def same(left: Any, right: Any) -> bool | None:
+    """Return whether two values are equal for all symbols; None if that is undecided."""
+    if not any_symbolic((left, right)) or isinstance(left, str) or isinstance(right, str):
+        return bool(left == right)
     import sympy
 
-    difference = _exact(one) - _exact(other)
+    difference = _exact(left) - _exact(right)
     if difference != 0 and _is_expandable(difference):
         difference = sympy.expand(_with_plain_floors(sympy.expand(difference)))
     if difference == 0:
@@ -171,30 +171,30 @@ def same(one: Any, other: Any) -> bool | None:
 
 
 def _with_plain_floors(value: Any) -> Any:
-    """The same with whole numbers outside roundings, and no rounding inside a rounded quotient.
+    """Move whole numbers out of roundings, and remove roundings inside a rounded quotient.
 
     floor(H/2 - 1/2) + 1 is floor(H/2 + 1/2), and floor(floor(H/2)/2) is floor(H/4).
     """
     from sympy import floor
 
     def outside(rounded: Any) -> Any:
-        constant, rest = rounded.args[0].as_coeff_Add()
-        part, inner = rest.as_coeff_Mul()
+        constant, variable = rounded.args[0].as_coeff_Add()
+        part, inner = variable.as_coeff_Mul()
         if isinstance(inner, floor) and part.p == 1:
             whole = floor(constant * part.q)
-            constant, rest = (part * (inner.args[0] + whole)).as_coeff_Add()
+            constant, variable = (part * (inner.args[0] + whole)).as_coeff_Add()
         whole = constant.p // constant.q
-        return floor(rest + constant - whole) + whole
+        return floor(variable + constant - whole) + whole
 
     while True:  # a rounding whose inside became plain may have become another
-        made = value.replace(lambda part: isinstance(part, floor), outside)
-        if made == value:
+        plain = value.replace(lambda part: isinstance(part, floor), outside)
+        if plain == value:
             return value
-        value = made
+        value = plain
 
 
 def order(sign: str, left: Any, right: Any) -> bool | None:
-    """Whether one is less than another, and so on; None if that depends on the symbols."""
+    """Return whether a comparison such as ``<`` holds; None if that depends on the symbols."""
     signs = _signs(_exact(left) - _exact(right))
     compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign]
     answers = {compare(possible, 0) for possible in signs}
@@ -268,22 +268,22 @@ def smallest(*values: Any) -> int:
 
 
 def _extreme(which: str, values: Iterable[Any]) -> int:
-    held = list(dict.fromkeys(values))
-    if not any_symbolic(held):
-        return cast(int, max(held) if which == "Max" else min(held))
-    if len(held) > MAX_COMPARED:
+    distinct = list(dict.fromkeys(values))
+    if not any_symbolic(distinct):
+        return cast(int, max(distinct) if which == "Max" else min(distinct))
+    if len(distinct) > MAX_COMPARED:
         raise TooLarge
     import sympy
 
-    return cast(int, _plain(getattr(sympy, which)(*held)))
+    return cast(int, _plain(getattr(sympy, which)(*distinct)))
 
 
 def by(sizes: Iterable[Any]) -> str:
     """Sizes with an x between them: ``55x55x96``, ``H x W x (4*C)``."""
-    held = list(sizes)
-    if not any_symbolic(held):
-        return "x".join(map(str, held))
-    return " x ".join(f"({d})" if " " in f"{d}" or "*" in f"{d}" else f"{d}" for d in held)
+    sizes = list(sizes)
+    if not any_symbolic(sizes):
+        return "x".join(map(str, sizes))
+    return " x ".join(f"({d})" if " " in f"{d}" or "*" in f"{d}" else f"{d}" for d in sizes)
 
 
 def show(value: Any) -> str:

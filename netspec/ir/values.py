@@ -16,7 +16,7 @@ class Word(NamedTuple):
 
 
 class BlockName(NamedTuple):
-    """A block, passed as an argument; ``macro`` is what the name means where it stands."""
+    """A block, passed as an argument; ``macro`` is the block that the name refers to."""
 
     text: str
     macro: object = None
@@ -30,7 +30,7 @@ class Table(NamedTuple):
 
 
 class Codes(NamedTuple):
-    """Pictures of +1 and -1, each a row after another, ``height`` x ``width``."""
+    """Images of +1 and -1, each row by row, ``height`` x ``width``."""
 
     name: str
     height: int

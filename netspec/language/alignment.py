@@ -1,8 +1,8 @@
-"""The lines of a spec as text, with what is a table aligned as one.
+"""Print the lines of a spec as text, with tables aligned.
 
 A table is a run of rows or of sentences, a recipe, or a printed table.  Blank lines and other
-statements end a run; comments do not.  A column is as wide as its widest
-cell, but a cell beyond a limit does not count, so that one long row leaves the others in place.
+statements end a run; comments do not.  A column is as wide as its widest cell, but a cell
+above a limit does not count, so that one long row does not move the others.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ LONGEST_CELL = 40
 LONGEST_QUOTE = 50
 LONGEST_LINE = 110
 FARTHEST_COMMENT = 40
-"""How far a comment may move for the line below or above."""
+"""The most columns that a comment moves for the line below or above."""
 
 _MEASURES = ("params", "macs", "neurons", "field")
 
 
 def texts(lines: Sequence[Line]) -> list[str]:
-    """Each line's tokens as text, aligned with the lines that it makes a table with."""
+    """Return each line's tokens as text, aligned with the other lines of its table."""
     laid = [joined(line.tokens) for line in lines]
     for kind, table in _tables(lines):
         for i, text in zip(table, _LAY_OUT[kind]([lines[i].tokens for i in table]), strict=True):
@@ -81,12 +81,12 @@ def aligned(
 _Table = tuple[str, list[int]]
 
 _RUNS = ("row", "head", "says")
-"""Tables that end with a blank line, or with something else; the others end with their braces."""
+"""Tables that end at a blank line or at another statement; others end with their braces."""
 
 
 def _tables(lines: Sequence[Line]) -> Iterable[_Table]:
-    """Tables as their kind and the numbers of their lines."""
-    found: list[_Table] = []
+    """Return the tables, each as its kind and the numbers of its lines."""
+    tables: list[_Table] = []
     around: list[dict[str, _Table]] = []  # the tables that a line may belong to, by its depth
     for i, line in enumerate(lines):
         while len(around) <= line.depth:
@@ -99,14 +99,14 @@ def _tables(lines: Sequence[Line]) -> Iterable[_Table]:
                 here.pop(run, None)
         if kind and kind not in here:
             here[kind] = (kind, [])
-            found.append(here[kind])
+            tables.append(here[kind])
         if kind:
             here[kind][1].append(i)
-    return found
+    return tables
 
 
 def _kind(line: Line, here: dict[str, _Table]) -> str:
-    """Which kind of table the line belongs to; none if it holds several statements."""
+    """Return the kind of table of a line; an empty string if it has several statements."""
     depth = 0
     for token in line.tokens:
         depth += (token.kind == "{") - (token.kind == "}")
@@ -131,7 +131,7 @@ _Tokens = Sequence[Token]
 
 
 def _rows(table: Sequence[_Tokens]) -> list[str]:
-    """Labels, pipes, sizes and measures below each other."""
+    """Align labels, pipes, sizes and measures in columns."""
     cut = [_parted(row, _first(row, "->")) for row in table]
     begins = _begins([begin for begin, _ in cut])
     claims = _claims([claims for _, claims in cut])
@@ -139,7 +139,7 @@ def _rows(table: Sequence[_Tokens]) -> list[str]:
 
 
 def _begins(rows: Sequence[_Tokens]) -> list[str]:
-    """Rows up to their claims; one that closes a brace has no label."""
+    """Align labels and pipes; a row that closes a brace has no label."""
     cut = [_parted(row, 0 if row[0].kind == "}" else _first(row, ":") + 1) for row in rows]
     labels = [joined(label) for label, _ in cut]
     pipes = _pipes([pipe for _, pipe in cut])
@@ -147,7 +147,7 @@ def _begins(rows: Sequence[_Tokens]) -> list[str]:
 
 
 def _pipes(pipes: Sequence[_Tokens]) -> list[str]:
-    """Pipes; the arguments of neighbours that begin with the same call are aligned."""
+    """Return pipes, with the arguments of neighbours that begin with the same call aligned."""
     result: list[str] = []
     for call, run in groupby(pipes, key=_call):
         if call is None:
@@ -158,7 +158,7 @@ def _pipes(pipes: Sequence[_Tokens]) -> list[str]:
 
 
 def _call(pipe: _Tokens) -> tuple[str, int] | None:
-    """A stage's name and how many values it has; None if they are few, or not only values."""
+    """Return a stage's name and number of values; None if they are few, or not only values."""
     stage = pipe[: _first(pipe, "|")]
     values = 1 + sum(token.kind == "," for token in stage)
     is_plain = all(token.kind in ("word", ",") for token in stage)
@@ -173,7 +173,7 @@ def _arguments(pipe: _Tokens) -> list[str]:
 
 
 def _claims(table: Sequence[_Tokens]) -> list[str]:
-    """What stands from the arrow on; the size has a column unless no row claims one."""
+    """Return the claims after the arrow; sizes have a column if any row claims one."""
     cells = []
     for claims in table:
         starts = [i for i, t in enumerate(claims) if t.kind == "word" and t.text in _MEASURES]
@@ -184,31 +184,31 @@ def _claims(table: Sequence[_Tokens]) -> list[str]:
 
 
 def _directives(table: Sequence[_Tokens]) -> list[str]:
-    """The words of a recipe, and what they stand for."""
+    """Return the directives of a recipe, and their steps."""
     return aligned(
         (_filled((joined(row[:1]), joined(row[1:]))) for row in table), gap=1, limit=LONGEST_LABEL
     )
 
 
 def _printed(table: Sequence[_Tokens]) -> list[str]:
-    """The cells of a printed table between bars, and its errata behind them."""
+    """Return the cells of a printed table between bars, then its errata."""
     cells, errata = [], []
     for row in table:
-        printed, behind = _errata(row)
+        printed, erratum = _errata(row)
         bars = [i for i, token in enumerate(printed) if token.kind == "|"]
         cells.append([joined(printed[i:j]) for i, j in pairwise([0, *bars, len(printed)])])
-        errata.append(behind)
+        errata.append(erratum)
     rows = zip(aligned(cells, gap=1), errata, strict=True)
     return aligned(map(_filled, rows), limit=LONGEST_LINE)
 
 
 def _says(table: Sequence[_Tokens]) -> list[str]:
-    """Sentences, and what they say in the terms of the net."""
+    """Return the quotes of sentences, and their conditions."""
     cells = []
     for row in table:
-        said, behind = _errata(row)
-        meaning = _filled((joined(said[2:]), behind))
-        cells.append([joined(said[:2]), (" " * GAP).join(meaning)])
+        sentence, erratum = _errata(row)
+        meaning = _filled((joined(sentence[2:]), erratum))
+        cells.append([joined(sentence[:2]), (" " * GAP).join(meaning)])
     return aligned(cells, gap=2, limit=len('says ""') + LONGEST_QUOTE)
 
 
@@ -222,21 +222,21 @@ _LAY_OUT = {
 
 
 def _first(tokens: _Tokens, kind: str) -> int:
-    """Where the first token of a kind stands; behind the last if there is none."""
+    """Return the index of the first token of a kind, or the number of tokens."""
     return next((i for i, token in enumerate(tokens) if token.kind == kind), len(tokens))
 
 
-def _parted(tokens: _Tokens, place: int) -> tuple[_Tokens, _Tokens]:
-    return tokens[:place], tokens[place:]
+def _parted(tokens: _Tokens, index: int) -> tuple[_Tokens, _Tokens]:
+    return tokens[:index], tokens[index:]
 
 
 def _filled(cells: tuple[str, ...]) -> list[str]:
-    """Cells without those that hold nothing."""
+    """Return the cells that are not empty."""
     return [cell for cell in cells if cell]
 
 
 def _errata(tokens: _Tokens) -> tuple[_Tokens, str]:
-    """The tokens before the errata, and the errata as text."""
+    """Return the tokens before the errata, and the errata as text."""
     starts = [i for i, t in enumerate(tokens) if t.kind == "word" and t.text == "erratum"]
     texts = [joined(tokens[i:j]) for i, j in pairwise([*starts, len(tokens)])]
     return tokens[: starts[0]] if starts else tokens, (" " * GAP).join(texts)

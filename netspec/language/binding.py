@@ -1,4 +1,4 @@
-"""The arguments of a stage become the attributes of an operator."""
+"""Bind the arguments of a stage to the attributes of an operator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ R = TypeVar("R", bound=Room)
 
 
 class Bound(NamedTuple, Generic[R]):
-    """What a name with its arguments means: ``room``, an operator or a step.
+    """The result of binding a name with its arguments: ``room``, an operator or a step.
 
     ``written`` has the attributes that were written, as they were written; ``spans`` says where.
     """
@@ -39,12 +39,12 @@ def bind(
 
     Raises Reported when an argument is wrong.
     """
-    given, defaults = _match(room, name, arguments, scope), scope.net.defaults
+    matched, defaults = _match(room, name, arguments, scope), scope.net.defaults
     values: dict[str, Any] = {}
     spans: dict[str, Span] = {}
     failed = False
     for attribute in room.attributes():
-        argument, where = given.get(attribute.name), scope
+        argument, where = matched.get(attribute.name), scope
         if argument is None and not (attribute.name == "stride" and _has_stride(values)):
             argument, where = _default(room, attribute.name, defaults) or (None, scope)
         if argument is None:
@@ -62,9 +62,9 @@ def bind(
     op = room(**values)
     for code, key, reason in (*room.written_mistakes(values), *op.mistakes()):
         at = spans.get(key) or scope.span(name.at)
-        held = next(a for a in room.attributes() if a.name == key)
-        help = f"say {key}={held.kind.description}" if key not in spans else _OR_REMOVE
-        notes = [Note(f"{key} of {room.name}: {held.help}")]
+        attribute = next(a for a in room.attributes() if a.name == key)
+        help = f"say {key}={attribute.kind.description}" if key not in spans else _OR_REMOVE
+        notes = [Note(f"{key} of {room.name}: {attribute.help}")]
         scope.problem(code, f"{room.name}: {reason}", (at.start, at.end), help=help, notes=notes)
         failed = True
     if failed:
@@ -78,7 +78,7 @@ _OR_REMOVE = "change it, or leave it out"
 def _default(
     room: type[Room], key: str, defaults: Mapping[tuple[str, str], tuple[syntax.Argument, Scope]]
 ) -> tuple[syntax.Argument, Scope] | None:
-    """What `default` says of an operator's attribute; a step of a recipe has none."""
+    """Return the `default` of an operator's attribute; a step of a recipe has none."""
     if not issubclass(room, Operator):
         return None
     return defaults.get((room.name, key)) or defaults.get(("", key))
@@ -94,10 +94,10 @@ def _match(
     arguments: Sequence[syntax.Argument],
     scope: Scope,
 ) -> dict[str, syntax.Argument]:
-    """Which argument is meant for which attribute."""
+    """Return the argument for each attribute that has one."""
     places = [a.name for a in room.attributes() if a.is_positional]
     known = [a.name for a in room.attributes()]
-    given: dict[str, syntax.Argument] = {}
+    matched: dict[str, syntax.Argument] = {}
     failed = seen_keyword = False
     for index, argument in enumerate(arguments):
         if argument.key is None:
@@ -112,7 +112,7 @@ def _match(
                 )
                 failed = True
                 continue
-            given[places[index]] = argument
+            matched[places[index]] = argument
             continue
         seen_keyword = True
         key = argument.key
@@ -120,21 +120,21 @@ def _match(
             help = scope.problems.did_you_mean(key.text, known) or usage(room)
             scope.problem("NS130", f"{room.name} has no `{key.text}`", key.at, help=help)
             failed = True
-        elif key.text in given:
-            first = scope.span(given[key.text].at)
+        elif key.text in matched:
+            first = scope.span(matched[key.text].at)
             notes = [Note(f"first given on line {first.line}", first)]
             message = f"`{key.text}` is given twice"
             scope.problem("NS131", message, argument.at, help="keep one of the two", notes=notes)
             failed = True
         else:
-            given[key.text] = argument
+            matched[key.text] = argument
     if failed:
         raise Reported
-    return given
+    return matched
 
 
 def read(room: type[Room], attribute: Attribute, argument: syntax.Argument, scope: Scope) -> object:
-    """The value of an argument as the attribute takes it; raises Reported when it does not."""
+    """Return the value of an argument as the attribute's; raise Reported if it is not valid."""
     value = evaluate(argument.value, scope)
     try:
         if is_symbolic(value) and not issubclass(room, Operator):
@@ -164,7 +164,7 @@ def _missing(room: type[Room], attribute: Attribute, name: syntax.Name, scope: S
 
 
 def usage(room: type[Room]) -> str:
-    """``usage: conv KERNEL, COUNT, stride=, pad=``: how a stage of this operator is written."""
+    """Return the usage of an operator: ``usage: conv KERNEL, COUNT, stride=, pad=``."""
     places = [a.name.upper() for a in room.attributes() if a.is_positional]
     keys = [f"{a.name}=" for a in room.attributes() if not a.is_positional]
     joins = issubclass(room, Operator) and room.takes == "many"

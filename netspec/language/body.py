@@ -1,4 +1,4 @@
-"""The rows of a net or of a block's call, while they are elaborated: what their labels mean."""
+"""The rows of a net or of a block's call while they are elaborated, by their labels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from netspec.language.limits import MAX_STAGES
 from netspec.language.scope import Scope
 
 Operands = tuple[str, ...] | None
-"""The stages that come next into a pipe; None after a mistake that was reported."""
+"""The stages that the next one in a pipe reads; None after a reported mistake."""
 
 
 @dataclass(slots=True)
 class Label:
-    """What a label stands for, and whether something has used it."""
+    """The meaning of a label, and whether it is used."""
 
     operands: Operands
     at: syntax.At
@@ -37,10 +37,10 @@ class Body:
     stages: list[str] = field(default_factory=list)
     own_stages: list[str] = field(default_factory=list)
     is_broken: bool = False
-    """Whether a row named one that is not there, so that another may only seem unused."""
+    """True if a row named an unknown one, so that another may seem unused."""
 
     def define(self, name: syntax.Name, operands: Operands, kind: str) -> Label:
-        """Give a label a meaning; one that has a meaning already is reported and keeps it."""
+        """Define a label; report one that is defined already, which keeps its meaning."""
         label = Label(operands, name.at, kind)
         first = self.labels.get(name.text)
         if first is not None:
@@ -54,8 +54,8 @@ class Body:
         self.labels[name.text] = label
         return label
 
-    def use(self, name: syntax.Name, what: str) -> Operands:
-        """The stages behind a label; None after reporting that there is no such row."""
+    def use(self, name: syntax.Name, keyword: str) -> Operands:
+        """Return the stages of a label, or None after reporting that there is no such row."""
         label = self.labels.get(name.text)
         if label is not None and label.kind != "head":
             label.is_used = True
@@ -65,9 +65,9 @@ class Body:
             message = f"`{name.text}` is a head, not a row"
             self.scope.problem("NS111", message, name.at, help=help)
         elif not self.scope.net.lost_names:
-            rows = (n for n, held in self.labels.items() if held.kind != "head")
+            rows = (n for n, known in self.labels.items() if known.kind != "head")
             guess = self.scope.problems.did_you_mean(name.text, rows)
-            help = guess or f"{what} names a row above this one"
+            help = guess or f"{keyword} names a row above this one"
             message = f"there is no row `{name.text}` above this one"
             notes, dropped = [], self.scope.net.dropped.get(name.text)
             if dropped is not None:
@@ -78,28 +78,28 @@ class Body:
         return None
 
     def read(self, names: Sequence[syntax.Name], at: syntax.At) -> Operands:
-        """The stages behind the labels after ``from``, one after another."""
+        """Return the stages of the labels after ``from``, in order."""
         return self._joined([self.use(name, "`from`") for name in names], at)
 
     def returned(self, names: Sequence[syntax.Name], at: syntax.At) -> Operands:
-        """The stages behind the labels after ``output``; the last row's, if there are none."""
-        given: set[str] = set()
+        """Return the stages of the labels after ``output``, by default those of the last row."""
+        seen: set[str] = set()
         for name in names:
-            if name.text in given:
+            if name.text in seen:
                 message = f"`{name.text}` is returned twice"
                 self.scope.problem("NS131", message, name.at, help="name each output once")
-            given.add(name.text)
-        found = [self.use(name, "`output`") for name in names]
+            seen.add(name.text)
+        operands = [self.use(name, "`output`") for name in names]
         if not names and self.previous is not None:
             self.previous.is_used = True
-            found = [self.previous.operands]
+            operands = [self.previous.operands]
         self._report_unused()
-        return self._joined(found, at)
+        return self._joined(operands, at)
 
-    def _joined(self, found: Sequence[Operands], at: syntax.At) -> Operands:
-        if any(operands is None for operands in found):
+    def _joined(self, sources: Sequence[Operands], at: syntax.At) -> Operands:
+        if any(operands is None for operands in sources):
             return None
-        joined = tuple(name for operands in found for name in operands or ())
+        joined = tuple(name for operands in sources for name in operands or ())
         if len(joined) > MAX_STAGES:
             message = f"more than {MAX_STAGES:,} stages are read here"
             help = "look for a block that returns the same rows again and again"

@@ -95,8 +95,8 @@ class Builder(Transformer[Token, Any]):
     def stage(self, c: list[Any]) -> syntax.Stage:
         name, arguments, branches, condition = self._name(c[0]), c[1] or [], c[2], c[3]
         end = arguments[-1].at[1] if arguments else name.at[1]
-        held = None if branches is None else tuple(branches)
-        return syntax.Stage(name, tuple(arguments), held, condition, (name.at[0], end))
+        branches = None if branches is None else tuple(branches)
+        return syntax.Stage(name, tuple(arguments), branches, condition, (name.at[0], end))
 
     def pipe(self, c: list[Any]) -> syntax.Pipe:
         return syntax.Pipe(tuple(c), _around(c))
@@ -127,13 +127,13 @@ class Builder(Transformer[Token, Any]):
     def row(self, c: list[Any]) -> syntax.Row:
         (first, last), after, sources, pipe, claims = c
         at = (first.at[0], (last or first).at[1])
-        held = tuple(sources or ())
-        return syntax.Row(first, last, after, held, pipe, claims or _NO_CLAIMS, at)
+        sources = tuple(sources or ())
+        return syntax.Row(first, last, after, sources, pipe, claims or _NO_CLAIMS, at)
 
     def head(self, c: list[Any]) -> syntax.Head:
         name, source, *arguments, pipe, claims = c
-        held = tuple(a for a in arguments if a is not None)
-        return syntax.Head(name, source, held, pipe, claims or _NO_CLAIMS, name.at)
+        written = tuple(a for a in arguments if a is not None)
+        return syntax.Head(name, source, written, pipe, claims or _NO_CLAIMS, name.at)
 
     # statements
 
@@ -206,10 +206,10 @@ class Builder(Transformer[Token, Any]):
         return self._name(c[0])
 
     def step(self, c: list[Any]) -> syntax.Step:
-        start, *rest = c
+        start, *items = c
         if isinstance(start, Token):
-            signed = syntax.Signed(str(start), rest[0], (self._at(start)[0], rest[0].at[1]))
-            c = [signed, *rest[1:]]
+            signed = syntax.Signed(str(start), items[0], (self._at(start)[0], items[0].at[1]))
+            c = [signed, *items[1:]]
         return syntax.Step(tuple(self.arguments(c)), _around(c))
 
     def steps(self, c: list[Any]) -> tuple[syntax.Step, ...]:
@@ -218,8 +218,8 @@ class Builder(Transformer[Token, Any]):
     def directive(self, c: list[Any]) -> syntax.Directive:
         name, run, steps, *rows = c
         run = self._text(run) if run else None
-        held = tuple(row for row in rows if row is not None)
-        return syntax.Directive(self._name(name), run, steps or (), held, self._at(name))
+        written = tuple(row for row in rows if row is not None)
+        return syntax.Directive(self._name(name), run, steps or (), written, self._at(name))
 
     def train(self, c: list[Any]) -> syntax.Train:
         return syntax.Train(tuple(c), (self.offset, self.offset + len("train")))
@@ -234,7 +234,7 @@ class Builder(Transformer[Token, Any]):
         ]
 
     def extent(self, c: list[Any]) -> Any:
-        """A dimension of a printed size, and what stands behind its slash."""
+        """A dimension of a printed size, and the number after its slash."""
         first, over = c
         if isinstance(first, Token):
             kind = self.number if first.type == "NUMBER" else self.name
@@ -252,11 +252,11 @@ class Builder(Transformer[Token, Any]):
 
     def _printed(self, c: list[Any]) -> syntax.Printed:
         """One of the notations of a printed cell."""
-        first, *rest = c
-        ends = [self._at(token)[1] for token in rest if token is not None]
+        first, *suffixes = c
+        ends = [self._at(token)[1] for token in suffixes if token is not None]
         copies: syntax.Expression | None = None
         count = None
-        for token in rest:
+        for token in suffixes:
             if token is not None and token.type == "COPIES":
                 copies = self._numbers(token)[0]
             elif token is not None:
@@ -287,12 +287,12 @@ class Builder(Transformer[Token, Any]):
         return syntax.PrintedRow(label, size_in, kernel, size_out, params, tuple(errata), label.at)
 
     def says(self, c: list[Any]) -> syntax.Says:
-        quote, what, *rest = c
+        quote, content, *quoted = c
         quote = self._text(quote)
-        if isinstance(what, Token):
-            return syntax.Says(quote, None, "", str(what), str(rest[0])[1:-1], quote.at)
-        erratum = str(rest[0])[1:-1] if rest else ""
-        return syntax.Says(quote, what, erratum, "", "", quote.at)
+        if isinstance(content, Token):
+            return syntax.Says(quote, None, "", str(content), str(quoted[0])[1:-1], quote.at)
+        erratum = str(quoted[0])[1:-1] if quoted else ""
+        return syntax.Says(quote, content, erratum, "", "", quote.at)
 
     def document(self, c: list[Any]) -> syntax.Document:
         title = self._text(c[0])
@@ -306,7 +306,7 @@ _NO_CLAIMS = syntax.Claims(None, ())
 
 
 def _without_crosses(children: list[Any]) -> list[Any]:
-    """What stands between the `×` of a size."""
+    """Return the dimensions between the `×` of a size."""
     return [c for c in children if not (isinstance(c, Token) and c.type == "CROSS")]
 
 

@@ -1,4 +1,4 @@
-"""What a spec claims of its rows and of itself, as values."""
+"""The claims of a spec about its rows and itself, as values."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from netspec.language.scope import Reported, Scope
 
 
 def of_row(claims: syntax.Claims, scope: Scope) -> tuple[Claim, ...]:
-    """The claims behind a row's arrow: its size first, then its counts."""
-    found = measures(claims.measures, scope)
+    """Return the claims after a row's arrow: its size first, then its counts."""
+    claimed = measures(claims.measures, scope)
     if claims.size is not None:
         try:
             shape = expressions.shape(claims.size, scope)
-            found.insert(0, Claim("size", shape, scope.span(claims.size.at)))
+            claimed.insert(0, Claim("size", shape, scope.span(claims.size.at)))
         except Reported:
             pass
-    return tuple(found)
+    return tuple(claimed)
 
 
 def measures(
-    given: Sequence[syntax.Measure], scope: Scope, known: Sequence[Claim] = ()
+    written: Sequence[syntax.Measure], scope: Scope, known: Sequence[Claim] = ()
 ) -> list[Claim]:
     """Claimed counts, each kind once; ``known`` are those claimed already."""
-    found: list[Claim] = []
+    claims: list[Claim] = []
     kinds = {claim.kind for claim in known}
-    for measure in given:
+    for measure in written:
         if measure.kind in kinds:
             message = f"`{measure.kind}` is claimed twice"
             scope.problem("NS131", message, measure.at, help="keep one of the two")
@@ -36,10 +36,10 @@ def measures(
         kinds.add(measure.kind)
         try:
             value = _measured(measure, scope)
-            found.append(Claim(measure.kind, value, scope.span(measure.at)))
+            claims.append(Claim(measure.kind, value, scope.span(measure.at)))
         except Reported:
             pass
-    return found
+    return claims
 
 
 def _measured(measure: syntax.Measure, scope: Scope) -> int | Shape:

@@ -1,6 +1,6 @@
 """The definitions of a spec: its header, parameters, constants, blocks and defaults.
 
-They hold for the whole file, wherever they stand, except that a constant uses only those above it.
+They apply to the whole file, except that a constant can only use those above it.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from netspec.language.scope import WORDS, Budget, Macro, Reported, Scope, Unknow
 from netspec.language.variant import derive
 
 Setting = Value | str | float | bool
-"""A parameter's value from outside; a string is read as the spec would read it."""
+"""A parameter's value from outside; a string is parsed as in a spec."""
 
 
 @dataclass(slots=True)
 class Definitions:
-    """What the statements other than inputs, rows, heads, outputs and claims define."""
+    """The definitions of all statements but inputs, rows, heads, outputs and claims."""
 
     name: str
     title: str
     scope: Scope
     spans: dict[str, Span] = field(default_factory=dict)
     is_changed: bool = False
-    """Whether a setting differs from the parameter's default."""
+    """True if a setting differs from the parameter's default."""
 
 
 def collect(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) -> Definitions:
@@ -57,7 +57,7 @@ class _Collector:
     imported: dict[syntax.At, Scope]
 
     def collect(self, tree: syntax.Tree, settings: Mapping[str, Setting] | None) -> Definitions:
-        """The definitions of a file; ``settings`` are None for one that is imported."""
+        """Return the definitions of a file; ``settings`` are None for an imported one."""
         scope = Scope(self.files.sources, self.files.problems, budget=self.budget)
         broken = [s for s in tree.statements if isinstance(s, syntax.Broken)]
         scope.is_broken = bool(broken)
@@ -65,33 +65,35 @@ class _Collector:
         scope.dropped = tree.dropped
         header = _header(tree, scope, is_imported=settings is None)
         name, title = (header.name.text, header.title) if header else ("", "")
-        found = Definitions(name, title, scope)
+        definitions = Definitions(name, title, scope)
         for statement in tree.statements:
-            if isinstance(statement, syntax.Block) and _declare(found, statement.name):
+            if isinstance(statement, syntax.Block) and _declare(definitions, statement.name):
                 scope.blocks[statement.name.text] = Macro(statement, scope)
                 _check_parameters(statement, scope)
             elif isinstance(statement, syntax.Broken) and statement.keyword in _DEFINING:
                 scope.bound |= {name.text: Unknown() for name in statement.names}
         for statement in tree.statements:
             if isinstance(statement, syntax.Import):
-                self._import(statement, tree, found)
-        _parameters(tree, header, found, settings or {})
+                self._import(statement, tree, definitions)
+        _parameters(tree, header, definitions, settings or {})
         scope.below = {s.name.text for s in tree.statements if isinstance(s, syntax.Let)}
         for statement in tree.statements:
             if isinstance(statement, syntax.Let):
-                if _declare(found, statement.name):
+                if _declare(definitions, statement.name):
                     scope.bound[statement.name.text] = value_or_unknown(statement.value, scope)
                 scope.below.discard(statement.name.text)
-            if isinstance(statement, Drawn) and _declare(found, statement.name):
+            if isinstance(statement, Drawn) and _declare(definitions, statement.name):
                 scope.bound[statement.name.text] = drawn(statement, scope)
         for statement in tree.statements:
             if isinstance(statement, syntax.Default):
-                _default(statement, found)
-        return found
+                _default(statement, definitions)
+        return definitions
 
-    def _import(self, statement: syntax.Import, tree: syntax.Tree, found: Definitions) -> None:
-        """Make the blocks of another file known; they keep the names and defaults of that file."""
-        scope = found.scope
+    def _import(
+        self, statement: syntax.Import, tree: syntax.Tree, definitions: Definitions
+    ) -> None:
+        """Import the blocks of another file; they keep the names and defaults of that file."""
+        scope = definitions.scope
         with self.files.reading(tree):
             library = self.files.find(statement.path)
             if library is None:
@@ -108,14 +110,14 @@ class _Collector:
             help = "an import brings the blocks that a file defines itself"
             scope.problem("NS012", message, statement.at, help=help)
         for name, macro in own.items():
-            first = found.spans.get(name)
+            first = definitions.spans.get(name)
             if first is not None:
                 notes = [Note(f"first defined in {first.source.name}, line {first.line}", first)]
                 message = f"the import brings a block `{name}`, which is defined already"
                 help = "rename one of the two"
                 scope.problem("NS110", message, statement.at, help=help, notes=notes)
             else:
-                found.spans[name] = scope.span(macro.block.at)
+                definitions.spans[name] = scope.span(macro.block.at)
                 scope.blocks[name] = macro
 
 
@@ -128,43 +130,43 @@ def _header(tree: syntax.Tree, scope: Scope, *, is_imported: bool) -> syntax.Net
         return headers[0]
     is_lost = any(isinstance(s, syntax.Broken) and s.keyword == "net" for s in tree.statements)
     if not is_lost and not is_imported:
-        what = "the file is empty" if not tree.statements else "the file does not name its net"
+        message = "the file is empty" if not tree.statements else "the file does not name its net"
         at = tree.statements[0].at if tree.statements else tree.at
         help = 'begin with a line such as: net lenet5 "its title"'
-        scope.problem("NS008", what, at, help=help)
+        scope.problem("NS008", message, at, help=help)
     return None
 
 
 def refuse_word(name: syntax.Name, scope: Scope) -> bool:
-    """Report a definition that would hide an operator, or on and off; whether it did."""
+    """Report a name that would hide an operator, on or off; return whether it would."""
     if name.text not in OPERATORS and name.text not in ("on", "off"):
         return False
-    what = "an operator" if name.text in OPERATORS else "a word of the language"
-    message = f"`{name.text}` is {what} and cannot be defined again"
+    kind = "an operator" if name.text in OPERATORS else "a word of the language"
+    message = f"`{name.text}` is {kind} and cannot be defined again"
     scope.problem("NS115", message, name.at, help="choose another name")
     return True
 
 
-def _declare(found: Definitions, name: syntax.Name) -> bool:
-    """Note that a name is defined here; False, after a report, if it may not be."""
-    scope = found.scope
+def _declare(definitions: Definitions, name: syntax.Name) -> bool:
+    """Record that a name is defined here; return False after reporting that it must not be."""
+    scope = definitions.scope
     if refuse_word(name, scope):
         return False
-    if name.text in found.spans:
-        first = found.spans[name.text]
+    if name.text in definitions.spans:
+        first = definitions.spans[name.text]
         notes = [Note(f"first defined on line {first.line}", first)]
         message = f"`{name.text}` is defined twice"
         scope.problem("NS110", message, name.at, help="rename one of the two", notes=notes)
         scope.bound[name.text] = Unknown()
         return False
-    found.spans[name.text] = scope.span(name.at)
+    definitions.spans[name.text] = scope.span(name.at)
     return True
 
 
 def _parameters(
     tree: syntax.Tree,
     header: syntax.Net | None,
-    found: Definitions,
+    definitions: Definitions,
     settings: Mapping[str, Setting],
 ) -> None:
     """Bind the net's parameters, and the symbols among its inputs' dimensions.
@@ -172,10 +174,10 @@ def _parameters(
     A parameter without a default, and a dimension that nothing defines and that begins with a
     capital, are symbols unless they are set.
     """
-    scope, parameters = found.scope, header.parameters if header else ()
+    scope, parameters = definitions.scope, header.parameters if header else ()
     for parameter in parameters:
         name = parameter.name
-        if not _declare(found, name):
+        if not _declare(definitions, name):
             continue
         default: Value | Unknown = symbol(name.text)
         if parameter.default:
@@ -183,7 +185,7 @@ def _parameters(
         scope.bound[name.text] = default
         if name.text in settings:
             value = _setting(name.text, settings[name.text], default, scope)
-            found.is_changed |= not is_symbolic(default) and value != default
+            definitions.is_changed |= not is_symbolic(default) and value != default
             scope.bound[name.text] = value
     known = [p.name.text for p in parameters]
     lets = {s.name.text for s in tree.statements if isinstance(s, syntax.Let)}
@@ -191,8 +193,8 @@ def _parameters(
         if name.text[0].isupper() and name.text not in scope.bound and name.text not in lets:
             default = symbol(name.text)
             known.append(name.text)
-            given = name.text in settings
-            value = _setting(name.text, settings[name.text], default, scope) if given else default
+            is_set = name.text in settings
+            value = _setting(name.text, settings[name.text], default, scope) if is_set else default
             scope.bound[name.text] = value
     for key in settings:
         if key not in known and not scope.is_broken:
@@ -204,7 +206,7 @@ def _parameters(
 
 
 def _dimensions(tree: syntax.Tree) -> Iterator[syntax.Name]:
-    """The names that stand as dimensions of inputs."""
+    """Yield the names that are dimensions of inputs."""
     for statement in tree.statements:
         if isinstance(statement, syntax.Input):
             for dimension in statement.size.dimensions:
@@ -212,20 +214,20 @@ def _dimensions(tree: syntax.Tree) -> Iterator[syntax.Name]:
                     yield dimension
 
 
-def _setting(key: str, given: Setting, default: Value | Unknown, scope: Scope) -> Value | Unknown:
-    if isinstance(given, bool):
-        return ON if given else OFF
-    if isinstance(given, float) and not isfinite(given):
-        span = Span(Source(f"--set {key}", str(given)), 0, len(str(given)))
+def _setting(key: str, setting: Setting, default: Value | Unknown, scope: Scope) -> Value | Unknown:
+    if isinstance(setting, bool):
+        return ON if setting else OFF
+    if isinstance(setting, float) and not isfinite(setting):
+        span = Span(Source(f"--set {key}", str(setting)), 0, len(str(setting)))
         message, help = "this number is out of range", "give a finite number"
         scope.problems.add("NS007", message, span, help=help)
         return Unknown()
-    if isinstance(given, int | float | Fraction):
-        exact = Fraction(str(given))
+    if isinstance(setting, int | float | Fraction):
+        exact = Fraction(str(setting))
         return int(exact) if exact.denominator == 1 else exact
-    if isinstance(given, Kernel | Word):
-        return given
-    source = Source(f"--set {key}", str(given).strip())
+    if isinstance(setting, Kernel | Word):
+        return setting
+    source = Source(f"--set {key}", str(setting).strip())
     node = parse_value(source, scope.problems, scope.sources.add(source))
     outside = Scope(scope.sources, scope.problems, blocks=scope.blocks)
     if node is None:
@@ -253,8 +255,8 @@ def _check_parameters(block: syntax.Block, scope: Scope) -> None:
         seen.add(name.text)
 
 
-def _default(statement: syntax.Default, found: Definitions) -> None:
-    scope = found.scope
+def _default(statement: syntax.Default, definitions: Definitions) -> None:
+    scope = definitions.scope
     room = ""
     if statement.operator is not None:
         room = statement.operator.text
@@ -283,7 +285,7 @@ def _default(statement: syntax.Default, found: Definitions) -> None:
 
 
 def _is_readable(argument: syntax.Argument, rooms: Sequence[type[Operator]], scope: Scope) -> bool:
-    """Whether a default is a value of its attribute; if not, it is reported here, once."""
+    """Return whether a default is valid for its attribute; report it, once, if it is not."""
     assert argument.key is not None
     key = argument.key.text
     room, attribute = next((r, a) for r in rooms for a in r.attributes() if a.name == key)

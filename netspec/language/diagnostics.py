@@ -1,7 +1,7 @@
-"""What is wrong with a spec: collected, then shown as text or JSON.
+"""Diagnostics: the problems of a spec, collected, then shown as text or JSON.
 
-A diagnostic has a stable code, the exact place, the reason, the other places involved and a way
-out.  All problems of a file are reported in one run.
+A diagnostic has a stable code, the exact place, the reason, the other places involved and a fix.
+All problems of a file are reported in one run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SHOWN_AT_MOST = 50
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A remark that belongs to a diagnostic, with the other place it speaks of, if any."""
+    """A remark of a diagnostic, and the other place that it is about, if any."""
 
     message: str
     span: Span | None = None
@@ -32,7 +32,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem: ``message`` is the headline, ``label`` stands beside the caret."""
+    """One problem: ``message`` is the headline, ``label`` is printed beside the caret."""
 
     code: str
     message: str
@@ -61,7 +61,7 @@ class Diagnostic:
 
 
 class SpecError(Exception):
-    """A spec that cannot be used; ``diagnostics`` says everything that is wrong with it."""
+    """A spec that cannot be used; ``diagnostics`` has all of its problems."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = sorted(diagnostics, key=lambda d: (d.span.source.name, d.span.start))
@@ -75,7 +75,7 @@ class Problems:
     """Collects diagnostics while a spec is read, so that one run reports them all, each once."""
 
     def __init__(self) -> None:
-        self.found: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
         self._seen: set[tuple[str, str, int, int, str]] = set()
 
     def add(
@@ -88,7 +88,7 @@ class Problems:
         label: str = "",
         notes: Iterable[Note] = (),
     ) -> None:
-        """Add a problem; raises SpecError with all of them when there are too many to go on.
+        """Add a problem; raise SpecError with all of them if there are too many.
 
         A mistake in a block is one mistake, however often the block is called.
         """
@@ -96,18 +96,18 @@ class Problems:
         if key in self._seen:
             return
         self._seen.add(key)
-        self.found.append(Diagnostic(code, message, span, label, tuple(notes), help))
-        if len(self.found) >= MAX_PROBLEMS:
-            raise SpecError(self.found)
+        self.diagnostics.append(Diagnostic(code, message, span, label, tuple(notes), help))
+        if len(self.diagnostics) >= MAX_PROBLEMS:
+            raise SpecError(self.diagnostics)
 
     def did_you_mean(self, word: str, candidates: Iterable[str]) -> str:
-        """A guess at what was meant, for as many problems as are shown."""
-        return did_you_mean(word, candidates) if len(self.found) < SHOWN_AT_MOST else ""
+        """Return a guess at what was meant, for the problems that are shown."""
+        return did_you_mean(word, candidates) if len(self.diagnostics) < SHOWN_AT_MOST else ""
 
     @property
     def errors(self) -> list[Diagnostic]:
-        """The problems that are no mere notes."""
-        return [d for d in self.found if d.severity == "error"]
+        """Return the problems that are errors, not notes."""
+        return [d for d in self.diagnostics if d.severity == "error"]
 
 
 def call_notes(calls: tuple[Call, ...]) -> list[Note]:
@@ -120,10 +120,10 @@ def call_notes(calls: tuple[Call, ...]) -> list[Note]:
 
 def render(diagnostics: Iterable[Diagnostic], style: Style = lambda text, role: text) -> str:
     """Diagnostics as text, the first fifty in full."""
-    found = list(diagnostics)
-    texts = [_render_one(d, style) for d in found[:SHOWN_AT_MOST]]
-    if len(found) > SHOWN_AT_MOST:
-        texts.append(f"... and {len(found) - SHOWN_AT_MOST:,} more problems")
+    collected = list(diagnostics)
+    texts = [_render_one(d, style) for d in collected[:SHOWN_AT_MOST]]
+    if len(collected) > SHOWN_AT_MOST:
+        texts.append(f"... and {len(collected) - SHOWN_AT_MOST:,} more problems")
     return "\n\n".join(texts)
 
 
@@ -133,9 +133,9 @@ def _render_one(diagnostic: Diagnostic, style: Style) -> str:
     spans = [span, *(n.span for n in diagnostic.notes if n.span is not None)]
     width = max(len(str(s.line)) for s in spans)
     head = style(f"{diagnostic.severity}[{diagnostic.code}]", diagnostic.severity)
-    place = f"{printable(span.source.name)}:{line}:{column}"
+    position = f"{printable(span.source.name)}:{line}:{column}"
     shown = span.source.name, line
-    lines = [f"{head}: {printable(diagnostic.message)}", f"{' ' * width}--> {place}"]
+    lines = [f"{head}: {printable(diagnostic.message)}", f"{' ' * width}--> {position}"]
     if span.source.text:
         lines += _excerpt(span, printable(diagnostic.label), width, style, diagnostic.severity)
     for note in diagnostic.notes:
@@ -173,14 +173,14 @@ def _excerpt(span: Span, label: str, width: int, style: Style, role: str) -> lis
 
 
 def printable(text: str) -> str:
-    """Tabs become spaces; what a terminal would obey or hide becomes a middle dot."""
+    """Replace tabs by spaces, and control or invisible characters by a middle dot."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else " " if c == "\t" else "\N{MIDDLE DOT}" for c in text)
 
 
 def cells_wide(text: str) -> int:
-    """How many columns a terminal needs for a text."""
+    """Return the number of columns that a terminal needs for a text."""
     if text.isascii():
         return len(text)
     return sum(

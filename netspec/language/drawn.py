@@ -13,7 +13,7 @@ Drawn = syntax.Connect | syntax.Codes
 
 
 def drawn(statement: Drawn, scope: Scope) -> Table | Codes | Unknown:
-    """The value of a drawn table; Unknown after reporting that it is not drawn right."""
+    """Return the value of a drawn table, or Unknown after reporting a mistake in it."""
     try:
         if isinstance(statement, syntax.Codes):
             return _codes(statement, scope)
@@ -24,15 +24,15 @@ def drawn(statement: Drawn, scope: Scope) -> Table | Codes | Unknown:
 
 def _table(statement: syntax.Connect, scope: Scope) -> Table:
     lines = ["".join(part.text for part in line) for line in statement.lines]
-    wanted = len(lines[0])
+    width = len(lines[0])
     for line, parts in zip(lines, statement.lines, strict=True):
-        if len(line) != wanted:
-            message = f"this line has {len(line)} places, and the first has {wanted}"
+        if len(line) != width:
+            message = f"this line has {len(line)} places, and the first has {width}"
             help = "a line is an input map, a place in it an output map: X connects the two"
             at = (parts[0].at[0], parts[-1].at[1])
             raise scope.problem("NS143", message, at, help=help)
-    rows = tuple(tuple(place == "X" for place in line) for line in lines)
-    empty = next((o for o in range(wanted) if not any(row[o] for row in rows)), None)
+    rows = tuple(tuple(mark == "X" for mark in line) for line in lines)
+    empty = next((o for o in range(width) if not any(row[o] for row in rows)), None)
     if empty is not None:
         message = f"output map {empty + 1} of `{statement.name.text}` is connected to nothing"
         help = "give each column at least one X"
@@ -63,5 +63,5 @@ def _codes(statement: syntax.Codes, scope: Scope) -> Codes:
                 raise scope.problem("NS143", f"this has {has}, not {wants}", at, help=help)
         for column in zip(*band, strict=True):
             text = chain.from_iterable(part.text for part in column)
-            pictures.append(tuple(1 if place == "X" else -1 for place in text))
+            pictures.append(tuple(1 if mark == "X" else -1 for mark in text))
     return Codes(statement.name.text, height, width, tuple(pictures))

@@ -1,4 +1,4 @@
-"""Syntax tree to graph: rows become stages with names, and are joined by their labels."""
+"""Syntax tree to graph: rows become named stages, connected by their labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from netspec.language.scope import Reported, Scope
 
 
 class Elaborated(NamedTuple):
-    """A net as a graph without shapes, with what else its spec says.
+    """A net as a graph without shapes, with the rest of its spec.
 
     ``is_changed`` tells that a setting changed a default.
     """
@@ -40,7 +40,7 @@ class Elaborated(NamedTuple):
 
 
 def elaborate(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) -> Elaborated:
-    """The graph of a syntax tree; what is wrong goes to the problems of its files."""
+    """Return the graph of a syntax tree; problems are added to those of its files."""
     definitions = collect(tree, files, settings)
     scope, graph = definitions.scope, Graph()
     _Net(definitions, graph).statements(tree.statements)
@@ -58,7 +58,7 @@ def elaborate(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) 
 
 
 class _Within(NamedTuple):
-    """What holds for all stages of a row: the head that it belongs to, and whose row it is."""
+    """Properties of all stages of a row: its head, and whether it is inherited."""
 
     head: str
     is_inherited: bool
@@ -134,7 +134,7 @@ class _Net:
         self.graph.columns = Columns(count, scope.span(statement.at))
 
     def _broken(self, statement: syntax.Broken, body: Body) -> None:
-        """A statement that was reported still defines its labels, so that nothing misses them."""
+        """Define the labels of a broken statement, so that they are not reported as missing."""
         if statement.keyword in ("row", "input", "head"):
             for name in statement.names:
                 label = body.define(name, None, statement.keyword)
@@ -187,8 +187,8 @@ class _Net:
         if not any(isinstance(statement, syntax.Row) for statement in statements):
             if self.definitions.name and not body.scope.is_broken:
                 help = "add rows such as `C1: conv 5x5, 6`"
-                place = statements[0 if body.scope.dropped else -1].at
-                body.scope.problem("NS009", "the net has no rows", place, help=help)
+                at = statements[0 if body.scope.dropped else -1].at
+                body.scope.problem("NS009", "the net has no rows", at, help=help)
             return ()
         return body.returned(names, statements[-1].at) or ()
 
@@ -206,7 +206,7 @@ class _Net:
             body.previous = label
 
     def _operands(self, statement: syntax.Row, body: Body) -> Operands:
-        """What a row reads: the rows it names, or the one before it."""
+        """Return the stages that a row reads: of the rows it names, or of the one before it."""
         if statement.sources:
             return body.read(statement.sources, statement.at)
         if body.previous is not None:
@@ -229,7 +229,7 @@ class _Net:
         return None
 
     def _labels(self, statement: syntax.Row, scope: Scope) -> list[syntax.Name]:
-        """The labels of a row: one, or those of a range such as ``5b..5e`` or ``1..4``."""
+        """Return the labels of a row: one, or a range such as ``5b..5e`` or ``1..4``."""
         first, last = statement.first, statement.last
         if last is None:
             return [first]
@@ -253,23 +253,23 @@ class _Net:
         operands: Operands,
         head: str = "",
     ) -> Operands:
-        """Place a row's pipe in the graph and note the row; the stages that it ends in."""
+        """Add a row and its pipe to the graph; return the stages that it ends in."""
         pipe, label = statement.pipe, f"{body.prefix}{name.text}"
         is_inherited = body.is_inherited or statement.is_inherited
         head = head or body.head
         named = self.expander.named(pipe, body.scope)
-        plans = [plan for _, made in named for plan in made]
+        plans = [plan for _, planned in named for plan in planned]
         if not plans:
             plans = [Planned(Bound(Identity(), {}, {}), pipe.at, body.scope)]
         stages: list[str] = []
-        output = self._place(plans, label, operands, stages, _Within(head, is_inherited))
+        output = self._add_plans(plans, label, operands, stages, _Within(head, is_inherited))
         own = [stage for plan in plans for stage in plan.placed]
         body.stages += stages
         body.own_stages += own
-        held = claimed.of_row(statement.claims, body.scope)
+        claims = claimed.of_row(statement.claims, body.scope)
         if output is None or operands is None:
             return None
-        if len(output) > 1 and any(claim.kind == "size" for claim in held):
+        if len(output) > 1 and any(claim.kind == "size" for claim in claims):
             message = f"row {label} ends in {len(output)} outputs, so it has no one size"
             help = "claim the sizes inside the block, or join the outputs first"
             body.scope.problem("NS208", message, name.at, help=help)
@@ -285,7 +285,7 @@ class _Net:
             stages,
             own,
             output[-1],
-            held,
+            claims,
             head,
             is_inner,
             is_inherited,
@@ -294,10 +294,10 @@ class _Net:
 
     # ------------------------------------------------------------------------------------ stages
 
-    def _place(
+    def _add_plans(
         self, plans: list[Plan], prefix: str, operands: Operands, stages: list[str], within: _Within
     ) -> Operands:
-        """Add planned stages to the graph under their names; the stages that they end in."""
+        """Add planned stages to the graph; return the stages that they end in."""
         names = Names(prefix, plans)
         for plan in plans:
             if isinstance(plan, Lost):
@@ -307,7 +307,7 @@ class _Net:
             else:
                 if plan.branches is not None:
                     ends = [
-                        self._place(branch, names.of_branch(), operands, stages, within)
+                        self._add_plans(branch, names.of_branch(), operands, stages, within)
                         for branch in plan.branches
                     ]
                     lost = any(end is None for end in ends)
@@ -342,7 +342,7 @@ class _Net:
     def _inner_rows(
         self, plan: PlannedRows, prefix: str, operands: Operands, stages: list[str], within: _Within
     ) -> Operands:
-        """The rows of a block, labelled inside the row that calls it."""
+        """Add the rows of a block, with labels inside the row that calls it."""
         body = Body(plan.scope, f"{prefix}.", head=within.head, is_inherited=within.is_inherited)
         start = Label(operands, plan.block.at, "input", is_used=True)
         body.labels["input"] = body.previous = start

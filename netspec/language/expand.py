@@ -1,4 +1,4 @@
-"""A pipe becomes the stages it stands for: blocks expand, conditions choose, arguments bind."""
+"""Expand pipes to stages: expand blocks, evaluate conditions, bind arguments."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Planned:
     scope: Scope
     branches: list[list[Plan]] | None = None
     placed: list[str] = field(default_factory=list)
-    """The name that the stage got in the graph."""
+    """The name of the stage in the graph."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class PlannedRows:
 
 @dataclass(slots=True)
 class Lost:
-    """A stage that was reported; what comes after it has no known input."""
+    """A stage that was reported; the input of the next one is unknown."""
 
     placed: tuple[()] = ()
 
@@ -50,30 +50,30 @@ Plan = Planned | PlannedRows | Lost
 
 
 class Expander:
-    """Expands pipes, and counts what it makes against the limits of the language."""
+    """Expands pipes, and counts stages against the limits of the language."""
 
     def __init__(self) -> None:
         self.spent = 0
 
     def pipe(self, pipe: syntax.Pipe, scope: Scope, depth: int = 0) -> list[Plan]:
         """The stages of a pipe, in order."""
-        return [plan for _, made in self.named(pipe, scope, depth) for plan in made]
+        return [plan for _, plans in self.named(pipe, scope, depth) for plan in plans]
 
     def named(
         self, pipe: syntax.Pipe, scope: Scope, depth: int = 0
     ) -> list[tuple[str, list[Plan]]]:
-        """What stands of a pipe: the word of each operator or block, and what it becomes."""
-        found: list[tuple[str, list[Plan]]] = []
+        """Return the word of each operator or block of a pipe, with its stages."""
+        parts: list[tuple[str, list[Plan]]] = []
         for stage in pipe.stages:
             self._spend(stage, scope)
             try:
                 meaning = self._meaning(stage.name, scope)
                 word = meaning.block.name.text if isinstance(meaning, Macro) else meaning.name
                 if stage.condition is None or condition(stage.condition, scope):
-                    found.append((word, self._stage(meaning, stage, scope, depth)))
+                    parts.append((word, self._stage(meaning, stage, scope, depth)))
             except Reported:
-                found.append((stage.name.text, [Lost()]))
-        return found
+                parts.append((stage.name.text, [Lost()]))
+        return parts
 
     def _spend(self, stage: syntax.Stage, scope: Scope) -> None:
         self.spent += 1
@@ -100,12 +100,12 @@ class Expander:
             message = f"{meaning.name} takes one input, not branches"
             help = "only concat and add join branches"
             raise scope.problem("NS208", message, stage.name.at, help=help)
-        made = None if branches is None else [self.pipe(b, scope, depth + 1) for b in branches]
+        planned = None if branches is None else [self.pipe(b, scope, depth + 1) for b in branches]
         bound = bind(meaning, stage.name, stage.arguments, scope)
-        return [Planned(bound, stage.at, scope, made)]
+        return [Planned(bound, stage.at, scope, planned)]
 
     def _meaning(self, name: syntax.Name, scope: Scope) -> type[Operator] | Macro:
-        """The operator or block that a stage's name stands for."""
+        """Return the operator or block that a stage names."""
         if name.text in OPERATORS:
             return OPERATORS[name.text]
         value = scope.value(name)
@@ -146,7 +146,7 @@ class Expander:
     def _arguments(
         self, block: syntax.Block, stage: syntax.Stage, scope: Scope
     ) -> dict[str, Value | Unknown]:
-        """The arguments of a call by name; raises Reported when they do not fit the block."""
+        """Return the arguments of a call by name; raise Reported if they do not fit the block."""
         name, parameters = block.name.text, {p.name.text: p for p in block.parameters}
         usage = f"usage: {name} {', '.join(parameters)}".rstrip()
         bound: dict[str, Value | Unknown] = {}

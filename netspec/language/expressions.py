@@ -40,7 +40,7 @@ _ORDER: dict[str, Callable[[Fraction, Fraction], bool]] = {
 
 
 def evaluate(node: syntax.Expression, scope: Scope) -> Value:
-    """The value of an expression; raises Reported after a mistake went to the scope's problems."""
+    """Return the value of an expression; raise Reported after reporting a mistake in it."""
     scope.spend(node.at)
     if isinstance(node, syntax.Name):
         return scope.value(node)
@@ -67,7 +67,7 @@ def evaluate(node: syntax.Expression, scope: Scope) -> Value:
 
 
 def value_or_unknown(node: syntax.Expression, scope: Scope) -> Value | Unknown:
-    """The value of an expression, or Unknown after a mistake in it was reported."""
+    """Return the value of an expression, or Unknown after reporting a mistake in it."""
     try:
         return evaluate(node, scope)
     except Reported:
@@ -75,7 +75,7 @@ def value_or_unknown(node: syntax.Expression, scope: Scope) -> Value | Unknown:
 
 
 def number(node: syntax.Expression, scope: Scope) -> int | Fraction:
-    """The value of an expression that has to be a number, or stand for one."""
+    """Return the value of an expression; report it if it is not a number or symbol."""
     value = evaluate(node, scope)
     if isinstance(value, int | Fraction):
         return value
@@ -86,7 +86,7 @@ def number(node: syntax.Expression, scope: Scope) -> int | Fraction:
     raise scope.problem("NS140", message, node.at, help="arithmetic works on numbers only")
 
 
-def whole(node: syntax.Expression, scope: Scope, what: str, minimum: int = 0) -> int:
+def whole(node: syntax.Expression, scope: Scope, quantity: str, minimum: int = 0) -> int:
     """The value of an expression that has to be a whole number of at least ``minimum``."""
     value = number(node, scope)
     if is_symbolic(value):
@@ -94,7 +94,7 @@ def whole(node: syntax.Expression, scope: Scope, what: str, minimum: int = 0) ->
     if isinstance(value, int) and value >= minimum:
         return value
     shown = value if isinstance(value, int) else f"{value} = {float(value):g}"
-    message = f"{what} must be a whole number of at least {minimum}, and this is {shown}"
+    message = f"{quantity} must be a whole number of at least {minimum}, and this is {shown}"
     rounds = "use // to divide and round down"
     help = rounds if isinstance(value, Fraction) else "check the arithmetic"
     raise scope.problem("NS142", message, node.at, help=help)
@@ -112,7 +112,7 @@ def condition(node: syntax.Expression, scope: Scope) -> bool:
 
 
 def _require_definition(value: Value, node: syntax.Expression, scope: Scope) -> None:
-    """Refuse a name that nothing defines and that means nothing by itself."""
+    """Report a name that is not defined and not a word of the language."""
     if isinstance(value, Word) and not scope.knows_word(value.text):
         guess = scope.problems.did_you_mean(value.text, scope.names())
         help = guess or f"define it: let {value.text} = ..."
@@ -120,7 +120,7 @@ def _require_definition(value: Value, node: syntax.Expression, scope: Scope) -> 
 
 
 def shape(size: syntax.Size, scope: Scope) -> Shape:
-    """The value of a size: one literal, or whole numbers that stand alone."""
+    """Return the value of a size: one literal, or separate whole numbers."""
     dims: list[int] = []
     for node in size.dimensions:
         if isinstance(node, syntax.KernelLiteral):
@@ -221,8 +221,8 @@ def _comparison(node: syntax.Comparison, scope: Scope) -> Word:
             return _decided(
                 equal if node.operator == "==" or equal is None else not equal, node, scope
             )
-        for one, other, at in ((left, right, node.left.at), (right, left, node.right.at)):
-            _require_comparable(one, other, at, scope)
+        for value, compared, at in ((left, right, node.left.at), (right, left, node.right.at)):
+            _require_comparable(value, compared, at, scope)
         names = [v.text if isinstance(v, Word | BlockName) else v for v in (left, right)]
         return ON if (names[0] == names[1]) == (node.operator == "==") else OFF
     low, high = number(node.left, scope), number(node.right, scope)
@@ -242,21 +242,21 @@ def _decided(answer: bool | None, node: syntax.Comparison, scope: Scope) -> Word
 
 
 def is_about(value: int | Fraction, printed: int | Fraction) -> bool | None:
-    """``value ~ printed``: within a twentieth of what is printed."""
+    """Return ``value ~ printed``: whether it is within a twentieth of the printed value."""
     if is_symbolic(value) or is_symbolic(printed):
         return same(value, printed)
     return abs(Fraction(value) - Fraction(printed)) * 20 <= abs(Fraction(printed))
 
 
-def _require_comparable(one: Value, other: Value, at: syntax.At, scope: Scope) -> None:
-    """Refuse what could never be equal: a misspelt word, or on and off with something else."""
-    known = isinstance(other, Word) and scope.knows_word(other.text)
-    if known and isinstance(one, Word) and not scope.knows_word(one.text):
-        guess = scope.problems.did_you_mean(one.text, [*OPERATORS, *WORDS])
+def _require_comparable(value: Value, compared: Value, at: syntax.At, scope: Scope) -> None:
+    """Report comparisons that can never be equal: a misspelt word, or a number with on or off."""
+    known = isinstance(compared, Word) and scope.knows_word(compared.text)
+    if known and isinstance(value, Word) and not scope.knows_word(value.text):
+        guess = scope.problems.did_you_mean(value.text, [*OPERATORS, *WORDS])
         help = guess or "compare with a word of the language, or with another name"
-        raise scope.problem("NS113", f"`{one.text}` is not defined", at, help=help)
-    if other in (ON, OFF) and isinstance(one, int | Fraction | Kernel):
-        message = f"on or off is compared with {describe(one)}"
+        raise scope.problem("NS113", f"`{value.text}` is not defined", at, help=help)
+    if compared in (ON, OFF) and isinstance(value, int | Fraction | Kernel):
+        message = f"on or off is compared with {describe(value)}"
         raise scope.problem("NS140", message, at, help="compare with on or off")
 
 

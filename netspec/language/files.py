@@ -1,4 +1,4 @@
-"""The files that a net is made of: its own, the base that it is a variant of, what it imports."""
+"""The files of a net: its own, the base that it is a variant of, and its imports."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from netspec.language.limits import MAX_BYTES, MAX_DEPTH
 from netspec.language.parse import parse
 from netspec.language.read import BUNDLED, SUFFIX, bundled, read
 
-Wanted = syntax.Name | syntax.Text
-"""What a file asks for: a net by its name, or a file by its path."""
+Request = syntax.Name | syntax.Text
+"""A file that another one asks for: a net by its name, or a file by its path."""
 
-Found = Mapping[tuple[str, str], Source]
-"""Files by the name of the file that asks for them, and what it wrote."""
+ResolvedFiles = Mapping[tuple[str, str], Source]
+"""Files by the name of the asking file, and the name or path that it asks for."""
 
 
 class Files:
-    """Reads each file of a net once, and keeps them from reading each other in a circle.
+    """Reads each file of a net once, and reports files that read each other in a circle.
 
     ``known`` are files that need not be looked for: those of a net that was read before.
     """
 
-    def __init__(self, problems: Problems, known: Found | None = None) -> None:
+    def __init__(self, problems: Problems, known: ResolvedFiles | None = None) -> None:
         self.problems = problems
         self.sources = Sources()
-        self.found: dict[tuple[str, str], Source] = dict(known or {})
+        self.resolved: dict[tuple[str, str], Source] = dict(known or {})
         self._trees: dict[str, syntax.Tree] = {}
         self._open: list[Source] = []
         self._bytes = 0
@@ -46,55 +46,55 @@ class Files:
 
     @contextmanager
     def reading(self, tree: syntax.Tree) -> Iterator[None]:
-        """Within, what the file asks for may not ask for the file."""
+        """Within this context, files that the file asks for must not ask for it."""
         self._open.append(tree.source)
         try:
             yield
         finally:
             self._open.pop()
 
-    def find(self, wanted: Wanted) -> syntax.Tree | None:
-        """The file that is asked for; None after reporting that it cannot be used."""
-        span = self.sources.span(wanted.at)
-        key = (span.source.name, wanted.text)
+    def find(self, request: Request) -> syntax.Tree | None:
+        """Return the file that is asked for, or None after reporting that it cannot be used."""
+        span = self.sources.span(request.at)
+        key = (span.source.name, request.text)
         try:
-            if key not in self.found:
-                self.found[key] = self._source(wanted, span)
+            if key not in self.resolved:
+                self.resolved[key] = self._source(request, span)
         except SpecError as error:
             for d in error.diagnostics:
                 if d.code == "NS001":
                     self.problems.add(d.code, d.message, span, help=d.help)
                 else:
                     asked = Note(f"read from {span.source.name}, line {span.line}", span)
-                    self.problems.found.append(replace(d, notes=(*d.notes, asked)))
+                    self.problems.diagnostics.append(replace(d, notes=(*d.notes, asked)))
             return None
-        source = self.found[key]
+        source = self.resolved[key]
         if any(_key(source) == _key(opened) for opened in self._open):
-            way = " -> ".join(s.name for s in (*self._open, source))
-            message = f"`{source.name}` is read in a circle: {way}"
+            circle = " -> ".join(s.name for s in (*self._open, source))
+            message = f"`{source.name}` is read in a circle: {circle}"
             help = "put what both need into a third file"
             self.problems.add("NS010", message, span, help=help)
             return None
         if len(self._open) >= MAX_DEPTH:
             message = f"files read each other more than {MAX_DEPTH} deep"
             self.problems.add("NS006", message, span, help="let fewer files depend on each other")
-            raise SpecError(self.problems.found)
+            raise SpecError(self.problems.diagnostics)
         if _key(source) not in self._trees:
             self._bytes += len(source.text)
             if self._bytes > MAX_BYTES:
                 message = f"the files of this net hold more than {MAX_BYTES // 2**20} MiB together"
                 self.problems.add("NS004", message, span, help="import less")
-                raise SpecError(self.problems.found)
+                raise SpecError(self.problems.diagnostics)
         return self.tree(source)
 
-    def _source(self, wanted: Wanted, span: Span) -> Source:
-        text = wanted.text
+    def _source(self, request: Request, span: Span) -> Source:
+        text = request.text
         asking = span.source.path
         folder = asking.resolve().parent if asking else None
-        if isinstance(wanted, syntax.Name):
+        if isinstance(request, syntax.Name):
             text += SUFFIX
-            if not _exists(folder, text) and wanted.text in bundled():
-                return read(wanted.text)
+            if not _exists(folder, text) and request.text in bundled():
+                return read(request.text)
         if Path(text).is_absolute() or (folder and not _is_inside(folder / text, folder)):
             message = f"`{text}` is outside the folder of `{span.source.name}`"
             help = "a spec reads files beside or below it, and bundled specs"
@@ -117,7 +117,7 @@ class Files:
 
 
 def _exists(folder: Path | None, name: str) -> bool:
-    """Whether a folder has something of this name that can be read, or refused by name."""
+    """Return whether a folder has an entry of this name."""
     try:
         return folder is not None and ((path := folder / name).is_file() or path.is_dir())
     except (OSError, ValueError):  # a name that no file can have

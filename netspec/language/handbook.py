@@ -1,4 +1,4 @@
-"""The error handbook: one page a code, with an example that fails and its mending that passes.
+"""The error handbook: one page per code, with an example that fails and a fixed one.
 
 The pages are Markdown under ``handbook/``; a test runs every example.
 """

@@ -1,4 +1,4 @@
-"""How large a spec may be.  The limits keep every answer within seconds and a gigabyte."""
+"""Limits of a spec's size.  They keep every answer within seconds and a gigabyte."""
 
 MAX_BYTES = 2**20
 """Size of a file."""

@@ -1,7 +1,7 @@
-"""The text of a spec as lines of tokens, with the space between them in order.
+"""Cut the text of a spec into lines of tokens, with normal spacing.
 
-No token is joined, split or moved, and no line end is taken away; one is added where a brace that
-stays open over the end of a line has something behind it, or its closing brace something before it.
+Tokens are not joined, split or moved, and no line end is removed; where it is missing, one is
+added after a brace that stays open over the end of a line, and before its closing brace.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Token(NamedTuple):
     """A piece of text without space in it, unless it is a string.
 
     ``kind`` is ``word``, ``string`` or what the mark says, such as ``|``; besides them ``define``
-    is the `=` of a definition, ``open`` and ``close`` are the parentheses behind the name of a net
+    is the `=` of a definition, ``open`` and ``close`` are the parentheses after the name of a net
     or block, and ``place`` is a part of a drawing.  ``is_apart`` tells whether space stands
     before it.
     """
@@ -44,12 +44,12 @@ class Line:
 
     @property
     def opens(self) -> bool:
-        """Whether it ends with a brace that stays open."""
+        """Return whether it ends with a brace that stays open."""
         return bool(self.tokens) and self.tokens[-1].kind == "{"
 
     @property
     def closes(self) -> bool:
-        """Whether it begins with the brace that closes lines above."""
+        """Return whether it begins with the brace that closes lines above."""
         return bool(self.tokens) and self.tokens[0].kind == "}"
 
 
@@ -102,24 +102,24 @@ def _tokens(text: str) -> Iterator[Token]:
 
 
 def _spread(tokens: list[Token]) -> set[int]:
-    """Which tokens are the braces that do not close on the line that they open on."""
-    found: set[int] = set()
+    """Return the indices of the braces that do not close on the line that they open on."""
+    spread: set[int] = set()
     opened: list[int] = []
     for i, token in enumerate(tokens):
         if token.kind == "{":
             opened.append(i)
         elif token.kind == "end" and opened:
-            found.add(opened[-1])
+            spread.add(opened[-1])
         elif token.kind == "}" and opened:
             start = opened.pop()
-            if start in found:
-                found.update([i, *opened[-1:]])
-    return found
+            if start in spread:
+                spread.update([i, *opened[-1:]])
+    return spread
 
 
 @dataclass
 class _Statement:
-    """What has been seen of a statement, or of an item within braces."""
+    """The tokens seen so far of a statement, or of an item within braces."""
 
     tokens: int = 0
     first: str = ""
@@ -139,7 +139,7 @@ _HOLDS = {
 
 
 class _Cutter:
-    """Takes tokens in order, and gives each the kind that its place calls for, and its line."""
+    """Takes tokens in order, and assigns each its kind and its line."""
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
@@ -151,7 +151,7 @@ class _Cutter:
         self._around: list[tuple[str, _Statement]] = []
 
     def add(self, token: Token, *, is_spread: bool) -> None:
-        """Put a token behind the others."""
+        """Append a token."""
         if token.kind == "end":
             if not self._line.tokens and not self._line.comment:
                 self._is_after_blank = True
@@ -166,9 +166,9 @@ class _Cutter:
             if token.kind == "}" and is_spread:
                 self.end_line()
                 self._depth -= 1
-            held = ""
+            content = ""
             if token.kind == "}":
-                held, self._statement = self._around.pop()
+                content, self._statement = self._around.pop()
             self._begin_line()
             token = token._replace(kind=self._kind(token))
             self._line.tokens.append(token)
@@ -176,8 +176,8 @@ class _Cutter:
             if token.kind == "{" and is_spread:
                 self._depth += 1
                 self._is_full = True
-            if held == "statements" and self._statement.first == "net":
-                self._is_full = True  # a net ends with its brace, whatever stands behind it
+            if content == "statements" and self._statement.first == "net":
+                self._is_full = True  # a net ends with its brace, whatever follows
                 self._statement = _Statement()
 
     def end_line(self) -> None:
@@ -213,10 +213,10 @@ class _Cutter:
         return token.kind
 
     def _follow(self, token: Token) -> None:
-        """What the token means for those behind it."""
+        """Update the state for the tokens after this one."""
         statement = self._statement
         if token.kind == "{":
-            self._around.append((self._held(), statement))
+            self._around.append((self._content(), statement))
             self._statement = _Statement()
             return
         if token.kind == ";":
@@ -231,8 +231,8 @@ class _Cutter:
         statement.is_row |= token.kind == ":"
         statement.is_defined |= token.kind == "define"
 
-    def _held(self) -> str:
-        """What the brace holds that is about to open."""
+    def _content(self) -> str:
+        """Return the kind of content of the brace that opens next."""
         before = self._line.tokens[-2:-1]
         if self._holds == "pipes" or self._statement.is_row:
             return "pipes"

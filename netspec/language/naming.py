@@ -64,15 +64,15 @@ class Range:
 
 
 def label_range(first: str, last: str) -> Range | None:
-    """The labels from one to another that differ in their last letter or number."""
+    """Return the labels from one to another that differ only in their last letter or number."""
     a, b = (re.fullmatch(r"(.*?)(\d{1,18}|[A-Za-z])", text) for text in (first, last))
     if a is None or b is None or a[1] != b[1] or a[2].isdigit() != b[2].isdigit():
         return None
     if a[2].isdigit():
         width = len(a[2]) if a[2].startswith("0") else 1
-        found = Range(a[1], int(a[2]), int(b[2]), width)
+        labels = Range(a[1], int(a[2]), int(b[2]), width)
     else:
-        found = Range(a[1], ord(a[2]), ord(b[2]), None)
+        labels = Range(a[1], ord(a[2]), ord(b[2]), None)
         if a[2].isupper() != b[2].isupper():
             return None
-    return found if found.first <= found.last else None
+    return labels if labels.first <= labels.last else None

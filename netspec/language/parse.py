@@ -1,7 +1,7 @@
 """Text to syntax tree.
 
-The text is cut into statements, each is parsed by the grammar, and what does not parse is reported
-and left out, so that one run finds the mistakes of every statement.
+The text is cut into statements, each is parsed by the grammar, and a statement that does not parse
+is reported and left out, so that one run finds the mistakes of every statement.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _DEFINITION = re.compile(
 
 
 def parse(source: Source, problems: Problems, base: int = 0) -> syntax.Tree:
-    """The syntax tree of a source whose first offset is ``base``.
+    """Return the syntax tree of a source whose first offset is ``base``.
 
-    What does not parse goes to ``problems``.
+    Statements that do not parse are reported to ``problems``.
     """
     statements = []
     for piece in _cut(source, problems):
@@ -50,7 +50,7 @@ def parse(source: Source, problems: Problems, base: int = 0) -> syntax.Tree:
 
 
 def parse_value(source: Source, problems: Problems, base: int) -> syntax.Expression | None:
-    """A single value, as given to ``--set``."""
+    """Return a single value, as given to ``--set``."""
     piece = _Piece(0, len(source.text), broken=False)
     value: syntax.Expression | None = _parse_piece(source, piece, "value", problems, base)
     return value
@@ -66,7 +66,7 @@ class _Piece(NamedTuple):
 
 
 def _cut(source: Source, problems: Problems) -> Iterator[_Piece]:
-    """Yield the statements; brackets, strings and limits are checked on the way."""
+    """Yield the statements, and check brackets, strings and limits."""
     text = source.text
     opened: list[tuple[str, int]] = []
     variant: int | None = None
@@ -92,7 +92,7 @@ def _cut(source: Source, problems: Problems) -> Iterator[_Piece]:
             opened.append((match[0], at))
             if len(opened) > MAX_DEPTH:
                 report("NS006", f"brackets nest more than {MAX_DEPTH} deep", at, _FLATTEN)
-                raise SpecError(problems.found)
+                raise SpecError(problems.diagnostics)
         elif kind == "close":
             if opened and (opened[-1][0] == "{") == (match[0] == "}"):
                 opened.pop()
@@ -110,9 +110,9 @@ def _cut(source: Source, problems: Problems) -> Iterator[_Piece]:
         stages += kind == "stage" or (kind in ("end", "open") and bool(opened))
         items += kind == "item"
         if stages > MAX_STAGES or items > 2 * MAX_STAGES:
-            what = "stages" if stages > MAX_STAGES else "arguments"
-            report("NS005", f"the file has too many {what}", at, _TOO_MANY)
-            raise SpecError(problems.found)
+            excess = "stages" if stages > MAX_STAGES else "arguments"
+            report("NS005", f"the file has too many {excess}", at, _TOO_MANY)
+            raise SpecError(problems.diagnostics)
     if variant is not None:
         opened.insert(0, ("{", variant))
     for bracket, at in opened:
@@ -122,7 +122,7 @@ def _cut(source: Source, problems: Problems) -> Iterator[_Piece]:
 
 
 def _after(text: str, end: int) -> int:
-    """Where the next statement may begin."""
+    """Return the offset where the next statement may begin."""
     return _BLANK.match(text, end).end()  # type: ignore[union-attr]
 
 
@@ -133,7 +133,7 @@ _TOO_MANY = f"a net has at most {MAX_STAGES:,} stages: describe it by fewer, par
 
 
 def _broken(source: Source, piece: _Piece, base: int) -> syntax.Broken:
-    """What a statement that does not parse would have defined, as far as its beginning tells."""
+    """Return the names that a statement that does not parse defines, as far as they are known."""
     at = (base + piece.start, base + piece.end)
     match = _DEFINITION.match(source.text, piece.start, min(piece.end, piece.start + 1000))
     if match is None:
@@ -168,6 +168,6 @@ def _parse_piece(source: Source, piece: _Piece, start: str, problems: Problems, 
 
 @cache
 def _parser() -> tuple[Lark, Builder, threading.Lock]:
-    """The parser, made once a process, and used by one thread at a time."""
+    """Return the parser, which is made once per process; one thread at a time may use it."""
     builder = Builder()
     return parser_for(builder), builder, threading.Lock()

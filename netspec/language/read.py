@@ -20,9 +20,9 @@ def bundled() -> list[str]:
 
 
 def read(spec: str | Path, shown: str = "") -> Source:
-    """Read a spec from a path or by its bundled name; SpecError if it cannot be read.
+    """Read a spec from a path or by its bundled name; raise SpecError if it cannot be read.
 
-    ``shown`` stands for it in messages, unless it is to be called as it was asked for.
+    ``shown`` is its name in messages, by default the one it was asked for by.
     """
     path, name = Path(spec), shown or str(spec)
     try:
@@ -41,7 +41,7 @@ def read(spec: str | Path, shown: str = "") -> Source:
 
 
 def decode(name: str, data: bytes, path: Path | None = None) -> Source:
-    """A source from bytes; SpecError for what cannot be a spec: too large, not UTF-8, binary."""
+    """Return a source from bytes; raise SpecError if they are too large, not UTF-8, or binary."""
     if len(data) > MAX_BYTES:
         raise _too_large(name)
     try:
@@ -59,7 +59,7 @@ def decode(name: str, data: bytes, path: Path | None = None) -> Source:
 
 
 def accept(source: Source) -> Source:
-    """A source whose text may be a spec; SpecError if it is too large or holds what is hidden."""
+    """Return the source; raise SpecError if it is too large or has hidden characters."""
     if len(source.text) > MAX_BYTES:
         raise _too_large(source.name)
     control = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", source.text)

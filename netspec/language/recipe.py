@@ -1,4 +1,4 @@
-"""``train { ... }`` becomes a recipe, and is checked against the net."""
+"""Read ``train { ... }`` as a recipe, and check it against the net."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from netspec.language.scope import Reported, Scope
 def read_recipe(
     statements: Sequence[syntax.Statement], graph: Graph, scope: Scope
 ) -> Recipe | None:
-    """The recipe of a net, if its spec has one; what is wrong with it is reported."""
-    found = [s for s in statements if isinstance(s, syntax.Train)]
-    for extra in found[1:]:
-        first = scope.span(found[0].at)
+    """Return the recipe of a net, if its spec has one; report its mistakes."""
+    recipes = [s for s in statements if isinstance(s, syntax.Train)]
+    for extra in recipes[1:]:
+        first = scope.span(recipes[0].at)
         notes = [Note(f"the first is on line {first.line}", first)]
         message = "a second `train` in one net"
         scope.problem("NS131", message, extra.at, help="keep one of the two", notes=notes)
-    return _Reader(graph, scope).recipe(found[0]) if found else None
+    return _Reader(graph, scope).recipe(recipes[0]) if recipes else None
 
 
 class _Reader:
@@ -45,16 +45,16 @@ class _Reader:
     def __init__(self, graph: Graph, scope: Scope) -> None:
         self.graph = graph
         self.scope = scope
-        self.found = Recipe()
-        self.given: dict[tuple[str, str], syntax.Name] = {}
+        self.result = Recipe()
+        self.directives: dict[tuple[str, str], syntax.Name] = {}
         self.is_whole = True
         self.sized: tuple[Resize | Center | Crop, syntax.At] | None = None
 
     def recipe(self, statement: syntax.Train) -> Recipe | None:
-        """The recipe; None for one of the base that does not fit a variant's input."""
+        """Return the recipe, or None if it is the base's and does not fit a variant's input."""
         names = {directive.name.text for directive in statement.directives}
         in_order = sorted(statement.directives, key=lambda d: d.name.text == "augment")
-        for directive in in_order:  # images are augmented behind what prepares them
+        for directive in in_order:  # images are augmented after they are prepared
             try:
                 self._directive(directive)
             except Reported:
@@ -64,7 +64,7 @@ class _Reader:
             message = f"the recipe does not say its {' and '.join(missing)}"
             help = f"every recipe says {', '.join(NEEDED)}"
             self.scope.problem("NS150", message, statement.at, help=help)
-        return self.found if self._fits(is_inherited=statement.is_inherited) else None
+        return self.result if self._fits(is_inherited=statement.is_inherited) else None
 
     def _directive(self, directive: syntax.Directive) -> None:
         name = directive.name
@@ -74,15 +74,15 @@ class _Reader:
             message = f"a recipe has no `{name.text}`"
             raise self.scope.problem("NS151", message, name.at, help=help)
         rows = self._rows(directive)
-        for place in directive.rows or (name,):
-            key = "" if place is name else place.text
-            first = self.given.setdefault((name.text, key), place)
-            if first is not place:
+        for target in directive.rows or (name,):
+            key = "" if target is name else target.text
+            first = self.directives.setdefault((name.text, key), target)
+            if first is not target:
                 span = self.scope.span(first.at)
                 notes = [Note(f"first given on line {span.line}", span)]
-                what = f"`{name.text}` is given twice" + (f" for {key}" if key else "")
+                message = f"`{name.text}` is given twice" + (f" for {key}" if key else "")
                 help = "keep one of the two"
-                raise self.scope.problem("NS131", what, place.at, help=help, notes=notes)
+                raise self.scope.problem("NS131", message, target.at, help=help, notes=notes)
         steps = [self._step(name, step) for step in directive.steps]
         if name.text in BY_ROW:
             self._assign(directive, rows, steps)
@@ -92,31 +92,31 @@ class _Reader:
             message = f"`{name.text}` has {takes}, and this has {len(steps) or 'none'}"
             help = self._usages(name.text)
             raise self.scope.problem("NS152", message, name.at, help=help)
-        getattr(self.found, name.text).extend(steps)
+        getattr(self.result, name.text).extend(steps)
 
     def _assign(
         self, directive: syntax.Directive, rows: tuple[str, ...], steps: list[Step]
     ) -> None:
         name, run = directive.name, directive.run
         if len(steps) != (run is None):
-            what = "takes its weights from a run" if run else "has one step"
+            needs = "takes its weights from a run" if run else "has one step"
             has = "none" if not steps else "a step as well" if run else len(steps)
-            message = f"`{name.text}` {what}, and this has {has}"
+            message = f"`{name.text}` {needs}, and this has {has}"
             help = self._usages(name.text)
             raise self.scope.problem("NS152", message, name.at, help=help)
         step = steps[0] if steps else None
-        getattr(self.found, name.text).append(Assigned(step, rows, run.text if run else ""))
+        getattr(self.result, name.text).append(Assigned(step, rows, run.text if run else ""))
 
     @staticmethod
     def _usages(directive: str) -> str:
-        """How the steps of a directive are written."""
+        """Return the usage of the steps of a directive."""
         written = [usage(room).removeprefix("usage: ") for room in DIRECTIVES[directive]]
         if directive == "init":
             written.append('from "RUN"')
         return f"write {'one of: ' if len(written) > 1 else ''}{'; '.join(written)}"
 
     def _rows(self, directive: syntax.Directive) -> tuple[str, ...]:
-        """The rows that a directive names, each known and trained."""
+        """Return the rows that a directive names; report unknown and untrained ones."""
         name = directive.name.text
         if directive.run is not None and name != "init":
             at = directive.run.at
@@ -146,7 +146,7 @@ class _Reader:
 
     def _step(self, directive: syntax.Name, step: syntax.Step) -> Step:
         rooms = {room.name: room for room in DIRECTIVES[directive.text]}
-        first, *rest = step.items
+        first, *values = step.items
         if directive.text in rooms:  # `batch 128`: the directive is the step
             room, name, arguments = rooms[directive.text], directive, step.items
         else:
@@ -157,14 +157,14 @@ class _Reader:
                 message = f"`{directive.text}` has no step `{text}`"
                 help = did_you_mean(text, rooms) or f"its steps are {', '.join(rooms)}"
                 raise self.scope.problem("NS151", message, first.at, help=help)
-            room, arguments = rooms[name.text], tuple(rest)
-        made = bind(room, name, arguments, self.scope).room
-        if isinstance(made, Resize | Center | Crop):
-            self.sized = made, step.at
-        return made
+            room, arguments = rooms[name.text], tuple(values)
+        bound = bind(room, name, arguments, self.scope).room
+        if isinstance(bound, Resize | Center | Crop):
+            self.sized = bound, step.at
+        return bound
 
     def _fits(self, *, is_inherited: bool) -> bool:
-        """Whether images come out of the recipe in the size that the net takes; else reported."""
+        """Return whether the recipe's images have the size of the net's input; report if not."""
         inputs = [self.graph.stage(name) for name in self.graph.inputs]
         if self.sized is None or len(inputs) != 1 or not self.is_whole:
             return True
@@ -180,7 +180,7 @@ class _Reader:
         if is_inherited:
             message = f"the recipe of the base does not apply: {message}"
             note = Diagnostic("NS306", message, self.scope.span(at), help=help, severity="note")
-            self.scope.problems.found.append(note)
+            self.scope.problems.diagnostics.append(note)
             return False
         self.scope.problem("NS154", message, at, help=help)
         return False

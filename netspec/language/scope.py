@@ -1,4 +1,4 @@
-"""What names mean at one place of a spec, and where that place is."""
+"""Scopes: the meanings of names at one place of a spec, and that place."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from netspec.language.limits import MAX_VALUES
 WORDS = {
     word for room in OPERATORS.values() for a in room.attributes() for word in a.kind.words
 } | {"on", "off"}
-"""Words that mean something as the value of an attribute."""
+"""Words that are values of attributes."""
 
 
 class Reported(Exception):
-    """A mistake that has been reported; whoever catches it goes on without the value."""
+    """Raised after a mistake was reported; the catcher continues without the value."""
 
 
 class Unknown:
-    """The value of something that was reported as broken; using it is not reported again."""
+    """The value of a broken definition; its uses are not reported again."""
 
 
 @dataclass(slots=True)
 class Budget:
-    """What evaluating expressions may still cost; a block's are evaluated in each call anew."""
+    """The remaining cost of expressions; those of a block are evaluated again in each call."""
 
     values: int = MAX_VALUES
     operations: int = MAX_OPERATIONS
@@ -46,7 +46,7 @@ class Macro:
 
 @dataclass(slots=True, eq=False)
 class Scope:
-    """The names of a file, or of one call of a block; ``outer`` is what encloses it."""
+    """The names of a file, or of one call of a block; ``outer`` is the enclosing scope."""
 
     sources: Sources
     problems: Problems
@@ -58,25 +58,25 @@ class Scope:
     calls: tuple[Call, ...] = ()
     budget: Budget = field(default_factory=Budget)
     below: set[str] = field(default_factory=set)
-    """Constants whose definitions stand further down."""
+    """Constants whose definitions are further down."""
     is_broken: bool = False
-    """Whether some statement was lost, so that what it would have used is not unused."""
+    """True if a statement was lost, so that names it may use are not reported as unused."""
     derived: Callable[[syntax.Quantity], Value] | None = None
-    """What is derived of rows and stages, where that may be asked."""
+    """Returns a quantity of a row or stage, where sentences may use them."""
     dropped: Mapping[str, syntax.At] = field(default_factory=dict)
-    """Where a variant drops labels of its base."""
+    """The places where a variant drops labels of its base."""
     lost_names: bool = False
-    """Whether a definition was lost, so that an unknown name may be a consequence."""
+    """True if a definition was lost, so that unknown names may be a consequence."""
 
     def value(self, name: syntax.Name) -> Value:
-        """What a name stands for; a name that nothing defines is a word."""
+        """Return the value of a name; an undefined name is a word."""
         scope: Scope | None = self
         while scope is not None:
             if name.text in scope.bound:
-                found = scope.bound[name.text]
-                if isinstance(found, Unknown):
+                value = scope.bound[name.text]
+                if isinstance(value, Unknown):
                     raise Reported
-                return found
+                return value
             if name.text in scope.blocks:
                 return BlockName(name.text, scope.blocks[name.text])
             scope = scope.outer
@@ -88,7 +88,7 @@ class Scope:
         return Word(name.text)
 
     def quantity(self, node: syntax.Quantity) -> Value:
-        """What is derived of a row or stage; known to the sentences of a document only."""
+        """Return a quantity of a row or stage; only sentences of a document may use them."""
         if self.derived is None:
             message = f"`{node.text}` is derived from the net, and not known here"
             help = "only `says` in a document speaks of what is derived"
@@ -101,11 +101,11 @@ class Scope:
         return self if self.outer is None else self.outer.net
 
     def knows_word(self, word: str) -> bool:
-        """Whether a word means something by itself, so that it is no misspelt name."""
+        """Return whether a word is one of the language, and not a misspelt name."""
         return word in OPERATORS or word in WORDS
 
     def names(self) -> set[str]:
-        """Every name that could stand here, for `did you mean`."""
+        """Return every name that is valid here, for `did you mean`."""
         inherited = self.outer.names() if self.outer else set()
         return inherited | set(self.bound) | set(self.blocks)
 
@@ -143,12 +143,12 @@ class Scope:
         help: str,
         notes: Iterable[Note] = (),
     ) -> Reported:
-        """Report a mistake; returns the exception for the caller to raise."""
-        held = (*notes, *call_notes(self.calls))
-        self.problems.add(code, message, self.span(at), help=help, notes=held)
+        """Report a mistake; return the exception for the caller to raise."""
+        remarks = (*notes, *call_notes(self.calls))
+        self.problems.add(code, message, self.span(at), help=help, notes=remarks)
         return Reported()
 
     def stop(self, code: str, message: str, at: syntax.At, *, help: str) -> SpecError:
-        """Report a limit that was passed; returns the exception that ends the reading."""
+        """Report an exceeded limit; return the exception that ends the reading."""
         self.problem(code, message, at, help=help)
-        return SpecError(self.problems.found)
+        return SpecError(self.problems.diagnostics)

@@ -1,6 +1,6 @@
-"""The syntax tree: what was written, with its places, before any of it means something.
+"""The syntax tree: the text of a spec as nodes with places, before names have meanings.
 
-Every node knows where it stands: ``at`` is its (start, end) offsets in the source.
+Every node knows its place: ``at`` is its (start, end) offsets in the source.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Logical(NamedTuple):
 
 
 class Quantity(NamedTuple):
-    """``C1.neurons``: something derived of a row, in a sentence about the net."""
+    """``C1.neurons``: a quantity of a row, in a sentence about the net."""
 
     text: str
     at: At
@@ -130,7 +130,7 @@ class Pipe:
 
 
 class Size(NamedTuple):
-    """A size as claimed or declared: one literal, or dimensions that stand alone."""
+    """A size as claimed or declared: one literal, or separate dimensions."""
 
     dimensions: tuple[Expression, ...]
     at: At
@@ -153,8 +153,8 @@ class Claims(NamedTuple):
 class Row:
     """``first..last from sources: pipe -> claims``; ``last`` is None for a single row.
 
-    ``after`` is the row behind which a variant inserts this one; ``is_inherited`` tells that the
-    row stands in the base of a variant.
+    ``after`` is the row after which a variant inserts this one; ``is_inherited`` is true if the row
+    is from the base of a variant.
     """
 
     first: Name
@@ -244,7 +244,7 @@ class Connect(NamedTuple):
 
 
 class Codes(NamedTuple):
-    """Pictures drawn with ``X`` and ``.``, side by side, bands of ``size`` below each other."""
+    """Images drawn with ``X`` and ``.``, side by side, in bands of height ``size``."""
 
     name: Name
     size: KernelLiteral
@@ -280,7 +280,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """``bias 1 for C2 C4``: what a recipe does, from which run, and for which rows."""
+    """``bias 1 for C2 C4``: steps of a recipe, the run they are from, and their rows."""
 
     name: Name
     run: Text | None
@@ -302,8 +302,8 @@ class Train:
 class Printed(NamedTuple):
     """A size or kernel as it is printed.
 
-    ``dimensions`` are its numbers, each an expression, ``stride`` what stands behind the slash,
-    ``filters`` the number of filters behind a comma, ``copies`` the devices that have one each.
+    ``dimensions`` are its numbers, each an expression, ``stride`` is the number after the slash,
+    ``filters`` the number of filters after a comma, ``copies`` the devices that have one each.
     """
 
     dimensions: tuple[Expression, ...]
@@ -312,7 +312,7 @@ class Printed(NamedTuple):
     filters: Expression | None = None
     copies: Expression | None = None
     grouped: int = 0
-    """How many of the dimensions stand in parentheses, as in ``(7x7x512)x4096``."""
+    """The number of dimensions in parentheses, as in ``(7x7x512)x4096``."""
 
 
 class Erratum(NamedTuple):
@@ -334,7 +334,7 @@ class PrintedRow(NamedTuple):
 
 
 class Says(NamedTuple):
-    """A sentence of the text: a condition, or how it is measured, or what it needs."""
+    """A sentence of the text: a condition, or ``how`` (measured or needs) and ``by`` what."""
 
     quote: Text
     condition: Expression | None
@@ -353,7 +353,7 @@ class Document(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """A statement that could not be parsed and was reported; what it would have defined."""
+    """A statement that did not parse and was reported, with the names that it would define."""
 
     keyword: str
     names: tuple[Name, ...]
@@ -386,7 +386,7 @@ Statement = (
 class Tree:
     """The statements of a file; ``at`` is the place of its beginning.
 
-    ``dropped`` tells where a variant drops labels of its base.
+    ``dropped`` has the places where a variant drops labels of its base.
     """
 
     source: Source

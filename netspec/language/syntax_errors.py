@@ -1,4 +1,4 @@
-"""Syntax errors in words.
+"""Messages for syntax errors.
 
 What a parser says is "expected one of COLON, DOT".  What a person wants to know is what was found,
 what could stand there, and what to write instead.  The hints are a table of malformed examples:
@@ -275,7 +275,7 @@ _CONTINUE_AN_EXPRESSION = {
 
 
 def describe(parser: Lark, text: str, error: UnexpectedInput) -> tuple[int, int, str, str]:
-    """Where a statement stops making sense, as (offset, length, message, help)."""
+    """Return a syntax error as (offset, length, message, help)."""
     help = _hints(parser).get(_mistake(error), GENERAL_HELP)
     expected = _expected(parser, error)
     if isinstance(error, UnexpectedToken) and error.token.type == "$END":
@@ -284,15 +284,15 @@ def describe(parser: Lark, text: str, error: UnexpectedInput) -> tuple[int, int,
         token = error.token
         return token.start_pos or 0, len(token), f"{expected}found `{_short(token)}`", help
     assert isinstance(error, UnexpectedCharacters)
-    found = f"found the character `{error.char}`"
+    message = f"found the character `{error.char}`"
     if not error.char.isascii():  # which may look like one that has a place here, or like none
-        found += f", U+{ord(error.char):04X}"
+        message += f", U+{ord(error.char):04X}"
         help = FOREIGN_HELP if help == GENERAL_HELP else help
-    return error.pos_in_stream or 0, 1, f"{expected}{found}", help
+    return error.pos_in_stream or 0, 1, f"{expected}{message}", help
 
 
 Mistake = tuple[tuple[int, ...], str]
-"""The parser's last two states, and the kind of token that has no place there."""
+"""The parser's last two states, and the kind of token that they do not accept."""
 
 
 @cache

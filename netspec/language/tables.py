@@ -1,9 +1,9 @@
-"""The parser, from tables that are kept beside the grammar.
+"""The parser, from tables that are stored beside the grammar.
 
-Lark needs 0.1 s to compute the states of the parser from the grammar, and 0.01 s to take them as
-they are kept.  They are JSON, because nothing here is unpickled, and are computed again where
-grammar or Lark are others than those they were made of.  After a change of the grammar,
-``python -m netspec.language.tables`` writes them anew.
+Lark needs 0.1 s to compute the states of the parser from the grammar, and 0.01 s to load the stored
+ones.  They are JSON, because nothing here is unpickled, and are computed again if the grammar or
+the version of Lark has changed.  After a change of the grammar, ``python -m
+netspec.language.tables`` writes them anew.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ TABLES = GRAMMAR.with_suffix(".json")
 
 
 def parser_for(builder: Builder) -> Lark:
-    """The parser of statements and values, which makes syntax trees by ``builder``."""
+    """Return the parser of statements and values; ``builder`` makes its syntax trees."""
     try:
-        kept = json.loads(TABLES.read_bytes())
+        stored = json.loads(TABLES.read_bytes())
     except FileNotFoundError:
         return computed(builder)
-    if kept["made_of"] != made_of():
+    if stored["made_of"] != made_of():
         return computed(builder)
-    return _restored(kept, builder)
+    return _restored(stored, builder)
 
 
 def computed(builder: Builder | None) -> Lark:
-    """The same parser, from the grammar."""
+    """Return the same parser, computed from the grammar."""
     return Lark(
         GRAMMAR.read_text(encoding="utf-8"),
         parser="lalr",
@@ -51,26 +51,26 @@ def computed(builder: Builder | None) -> Lark:
 
 
 def made_of() -> dict[str, str]:
-    """What tables depend on: the grammar's digest, and the version of Lark."""
+    """Return what tables depend on: the grammar's digest, and the version of Lark."""
     return {"grammar": sha256(GRAMMAR.read_bytes()).hexdigest(), "lark": lark.__version__}
 
 
 def tables() -> dict[str, Any]:
-    """What is kept: the parser as Lark serialises it, which is plain data."""
+    """Return the parser as plain data, as Lark serialises it."""
     data, memo = computed(None).memo_serialize([TerminalDef, Rule])
     return {"made_of": made_of(), "data": data, "memo": memo}
 
 
-def _restored(kept: dict[str, Any], builder: Builder) -> Lark:
+def _restored(stored: dict[str, Any], builder: Builder) -> Lark:
     # as the parsers do that Lark's own generator of stand-alone modules writes; the name is not
     # public, and is called for the version only that made the tables
-    memo = {int(number): held for number, held in kept["memo"].items()}
-    parser = kept["data"]["parser"]["parser"]
+    memo = {int(number): entry for number, entry in stored["memo"].items()}
+    parser = stored["data"]["parser"]["parser"]
     parser["states"] = {int(state): actions for state, actions in parser["states"].items()}
-    found: Lark = Lark._load_from_dict(  # type: ignore[no-untyped-call]
-        kept["data"], memo, transformer=builder
+    lark: Lark = Lark._load_from_dict(  # type: ignore[no-untyped-call]
+        stored["data"], memo, transformer=builder
     )
-    return found
+    return lark
 
 
 def main() -> None:

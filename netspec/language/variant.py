@@ -8,7 +8,7 @@
 A row with a label of the base replaces it, ``after`` inserts one, ``drop`` leaves one out.  Inputs,
 heads, constants, blocks, tables and parameters of the same name are replaced, and so are
 ``output``, ``columns`` and ``train``.  Totals and printed tables speak of the base alone and are
-not inherited; what an inherited row claims is told when it does not hold, not failed.
+not inherited; a false claim of an inherited row is a note, not an error.
 """
 
 from __future__ import annotations
@@ -25,41 +25,43 @@ from netspec.language.naming import label_range
 Named = syntax.Let | syntax.Block | syntax.Connect | syntax.Codes
 Single = syntax.Output | syntax.Columns | syntax.Train
 Own = syntax.Claim | syntax.Document
-"""What speaks of one net alone, and is not inherited."""
+"""Statements about one net only, which are not inherited."""
 
 _WITHOUT_DROP = "replace the row instead, without `drop`"
 
 
 def derive(tree: syntax.Tree, files: Files) -> syntax.Tree:
-    """The whole net of a file: its own statements, on top of those of the net it is made from."""
-    made = _made(tree, files)
-    if isinstance(made, syntax.Tree):
-        return made
-    return replace(tree, statements=tuple(made.statements()), dropped=made.dropped)
+    """Return the whole net of a file: its statements applied to those of its base."""
+    derived = _derived(tree, files)
+    if isinstance(derived, syntax.Tree):
+        return derived
+    return replace(tree, statements=tuple(derived.statements()), dropped=derived.dropped)
 
 
-def _made(tree: syntax.Tree, files: Files) -> syntax.Tree | _Variant:
+def _derived(tree: syntax.Tree, files: Files) -> syntax.Tree | _Variant:
     header = _header(tree, files)
     if header is None or header.base is None:
         _refuse_changes(tree, files)
         return tree
     with files.reading(tree):
-        found = files.find(header.base)
-        base = _made(found, files) if found else None
+        base_tree = files.find(header.base)
+        base = _derived(base_tree, files) if base_tree else None
     if isinstance(base, syntax.Tree) and not _is_net(base):
         message = f"`{base.source.name}` is no net: it does not begin with `net`"
         help = f'take over its blocks instead: import "{header.base.text}"'
         files.problems.add("NS105", message, files.sources.span(header.base.at), help=help)
         base = None
-    if base is None or found is None:  # reported; what the base would have defined is not missed
+    if (
+        base is None or base_tree is None
+    ):  # reported; what the base would have defined is not missed
         return replace(tree, statements=(header, syntax.Broken("net", (), header.at)))
     variant = base if isinstance(base, _Variant) else _Variant(base, files)
-    variant.vary(tree, header, found.source.name)
+    variant.vary(tree, header, base_tree.source.name)
     return variant
 
 
 def _header(tree: syntax.Tree, files: Files) -> syntax.Net | None:
-    """The header of a file, if it has one; reported when it is not the first statement."""
+    """Return the header of a file, if any; report it if it is not the first statement."""
     headers = [s for s in tree.statements if isinstance(s, syntax.Net)]
     for extra in headers[1:]:
         first = files.sources.span(headers[0].at)
@@ -73,7 +75,7 @@ def _header(tree: syntax.Tree, files: Files) -> syntax.Net | None:
 
 
 def _is_net(tree: syntax.Tree) -> bool:
-    """Whether a file has a header, or had one that was reported."""
+    """Return whether a file has a header, or had one that was reported."""
     return any(
         isinstance(s, syntax.Net) or (isinstance(s, syntax.Broken) and s.keyword == "net")
         for s in tree.statements
@@ -81,7 +83,7 @@ def _is_net(tree: syntax.Tree) -> bool:
 
 
 def _refuse_changes(tree: syntax.Tree, files: Files) -> None:
-    """Report what only a variant can say."""
+    """Report statements that only a variant can have."""
     for statement in tree.statements:
         is_insertion = isinstance(statement, syntax.Row) and statement.after is not None
         if is_insertion or isinstance(statement, syntax.Drop):
@@ -95,7 +97,7 @@ def _refuse_changes(tree: syntax.Tree, files: Files) -> None:
 
 
 class _Slot:
-    """A place among the statements: what a file says there, or nothing after a drop.
+    """A place among the statements: a statement, or None after a drop.
 
     ``level`` counts the files: 0 is the base, 1 its variant, 2 the variant of that.
     """
@@ -133,18 +135,18 @@ class _Variant:
                     self.last_input = slot
 
     def vary(self, tree: syntax.Tree, header: syntax.Net, base: str) -> None:
-        """Let the statements of a variant take effect."""
+        """Apply the statements of a variant."""
         self.level += 1
         self.base = base
         self.last_parameter, self.new, self.own = self.first, [], []
         self._take_header(header)
         for statement in tree.statements:
             self._change(statement)
-        for held in self.new:
-            self._insert(self.last, held)
+        for statement in self.new:
+            self._insert(self.last, statement)
 
     def statements(self) -> Iterator[syntax.Statement]:
-        """What the variant consists of."""
+        """Yield the statements of the variant."""
         yield self.header
         slot = self.first.next
         while slot is not None:
@@ -178,24 +180,24 @@ class _Variant:
             self._insert(self.last, statement)
 
     def _take_header(self, header: syntax.Net) -> None:
-        """Parameters of the base that the variant does not give anew are its own as well."""
+        """Inherit the parameters of the base that the variant does not redefine."""
         own = {p.name.text: p for p in header.parameters}
         for name in own:
             slot = self.slots.get(f"let:{name}")
             if slot is not None and isinstance(slot.statement, syntax.Let):
                 slot.statement = None
-        kept = [own.pop(p.name.text, p) for p in self.header.parameters]
+        parameters = [own.pop(p.name.text, p) for p in self.header.parameters]
         self.inherited = {p.name.text for p in self.header.parameters}
         title = header.title or self.header.title
-        self.header = replace(header, parameters=(*kept, *own.values()), title=title)
+        self.header = replace(header, parameters=(*parameters, *own.values()), title=title)
 
     # -------------------------------------------------------------------------------------- slots
 
-    def _insert(self, place: _Slot, statement: syntax.Statement) -> _Slot:
-        """Put a statement directly behind a place."""
+    def _insert(self, previous: _Slot, statement: syntax.Statement) -> _Slot:
+        """Insert a statement directly after a slot."""
         slot = _Slot(statement, self.level)
-        slot.next, place.next = place.next, slot
-        if place is self.last:
+        slot.next, previous.next = previous.next, slot
+        if previous is self.last:
             self.last = slot
         for key in _kinds(statement):
             self.repeated.setdefault(key, []).append(slot)
@@ -206,45 +208,45 @@ class _Variant:
             span = self.files.sources.span(statement.at)
             message = f"the net has more than {MAX_STAGES:,} rows"
             self.files.problems.add("NS005", message, span, help="use shorter ranges")
-            raise SpecError(self.files.problems.found)
+            raise SpecError(self.files.problems.diagnostics)
         return slot
 
     def _slot(self, key: str) -> _Slot | None:
-        """Where the statement with a label or name stands."""
+        """Return the slot of the statement with a label or name."""
         slot = self.slots.get(key)
         return slot if slot is not None and slot.statement is not None else None
 
-    def _place(self, label: str) -> _Slot | None:
-        """Where the row, head or input with a label stands; a range is split to find its row."""
+    def _row_slot(self, label: str) -> _Slot | None:
+        """Return the slot of the row, head or input with a label; split a range to find its row."""
         slot = self._slot(label)
         if slot is None or not isinstance(slot.statement, syntax.Row):
             return slot
         first, *others = _single(slot.statement)
-        slot.statement, place = first, slot
+        slot.statement, previous = first, slot
         for row in others:
             if self.slots[row.first.text] is slot:
                 del self.slots[row.first.text]
-            place = self._insert(place, row)
-            place.level = slot.level
+            previous = self._insert(previous, row)
+            previous.level = slot.level
         return self._slot(label)
 
     def _replace(self, statement: syntax.Statement) -> bool:
-        """Put a statement in place of the base's of the same name, if there is one."""
-        slots = [self._place(key) for key in _names(statement)]
-        found = [slot for slot in slots if slot is not None and slot.level < self.level]
-        for slot in found:
-            slot.statement, slot.level = statement if slot is found[0] else None, self.level
-        return bool(found)
+        """Replace the base's statement of the same name; return whether there is one."""
+        slots = [self._row_slot(key) for key in _names(statement)]
+        replaced = [slot for slot in slots if slot is not None and slot.level < self.level]
+        for slot in replaced:
+            slot.statement, slot.level = statement if slot is replaced[0] else None, self.level
+        return bool(replaced)
 
     def _taken(self, kind: str) -> list[_Slot]:
-        """The statements of the base of a kind, which are no longer found by it."""
+        """Remove the statements of a kind from the index; return those of the base."""
         return [slot for slot in self.repeated.pop(kind, []) if slot.level < self.level]
 
     # --------------------------------------------------------------------------------------- rows
 
     def _row(self, statement: syntax.Row) -> None:
         if statement.after is not None:
-            slot = self._place(statement.after.text)
+            slot = self._row_slot(statement.after.text)
             if slot is None:
                 self._no_row(statement.after, "NS111", "`after` names a row of the base")
             else:
@@ -253,7 +255,7 @@ class _Variant:
                     self.dropped.pop(label, None)
             return
         for row in _single(statement):
-            slot = self._place(row.first.text)
+            slot = self._row_slot(row.first.text)
             if slot is None:
                 help = f"say where it goes: `{row.first.text} after ROW: ...`"
                 at = (statement.first.at[0], (statement.last or statement.first).at[1])
@@ -265,7 +267,7 @@ class _Variant:
                 slot.statement, slot.level = row, self.level
 
     def _drop(self, name: syntax.Name) -> None:
-        slot = self._place(name.text)
+        slot = self._row_slot(name.text)
         if slot is None:
             self._no_row(name, "NS111", "`drop` names a row of the base", "drop it once")
         else:
@@ -290,55 +292,57 @@ class _Variant:
     def _name(self, statement: Named) -> None:
         """A definition replaces the base's of the same name, or its parameter.
 
-        A new one stands behind those of the base, which it may use, or above the next one that is
+        A new one comes after those of the base, which it may use, or before the next one that is
         replaced, which may use it.
         """
         name = statement.name.text
         slot = self._slot(f"let:{name}")
         if slot is not None and slot.level < self.level:
-            slot.statement, place = None, slot
+            slot.statement, previous = None, slot
         elif name in self.inherited:
-            kept = tuple(p for p in self.header.parameters if p.name.text != name)
-            self.header = replace(self.header, parameters=kept)
+            parameters = tuple(p for p in self.header.parameters if p.name.text != name)
+            self.header = replace(self.header, parameters=parameters)
             self.inherited.discard(name)
-            slot, place = None, self.last_parameter
+            slot, previous = None, self.last_parameter
         else:
             self.new.append(statement)
             return
-        for held in (*self.new, statement):
-            place = self._insert(place, held)
+        for definition in (*self.new, statement):
+            previous = self._insert(previous, definition)
         self.new = []
         if slot is None:
-            self.last_parameter = place
+            self.last_parameter = previous
 
     def _default(self, statement: syntax.Default) -> None:
         for kind in _kinds(statement):
             for slot in self._taken(kind):
-                held = slot.statement
-                if isinstance(held, syntax.Default):
-                    kept = [
-                        a for a in held.arguments if a.key and not kind.endswith(f":{a.key.text}")
+                inherited = slot.statement
+                if isinstance(inherited, syntax.Default):
+                    arguments = [
+                        a
+                        for a in inherited.arguments
+                        if a.key and not kind.endswith(f":{a.key.text}")
                     ]
-                    slot.statement = replace(held, arguments=tuple(kept))
+                    slot.statement = replace(inherited, arguments=tuple(arguments))
         self._insert(self.last, statement)
 
 
 def _inherited(statement: syntax.Statement, dropped: Container[str]) -> syntax.Statement:
-    """A statement of the base; its recipe does not speak of rows that are left out."""
+    """Return a statement of the base, marked as inherited; a recipe loses dropped rows."""
     if isinstance(statement, syntax.Row | syntax.Head):
         return replace(statement, is_inherited=True)
     if not isinstance(statement, syntax.Train):
         return statement
-    kept = []
+    directives = []
     for directive in statement.directives:
         rows = tuple(row for row in directive.rows if row.text not in dropped)
         if rows or not directive.rows:
-            kept.append(replace(directive, rows=rows))
-    return replace(statement, directives=tuple(kept), is_inherited=True)
+            directives.append(replace(directive, rows=rows))
+    return replace(statement, directives=tuple(directives), is_inherited=True)
 
 
 def _names(statement: syntax.Statement) -> list[str]:
-    """What a statement is found by: the labels of a row, or the name of a definition.
+    """Return the keys of a statement: the labels of a row, or the name of a definition.
 
     Labels are words; the others have a colon.
     """
@@ -356,7 +360,7 @@ def _names(statement: syntax.Statement) -> list[str]:
 
 
 def _kinds(statement: syntax.Statement) -> list[str]:
-    """What a statement is found by that has no name: its kind; a default by its attributes."""
+    """Return the keys of a statement without a name: its kind; a default's attributes."""
     if isinstance(statement, Single):
         return [type(statement).__name__]
     if isinstance(statement, syntax.Default):
@@ -368,10 +372,10 @@ def _kinds(statement: syntax.Statement) -> list[str]:
 def _labels(row: syntax.Row) -> list[str]:
     if row.last is None:
         return [row.first.text]
-    found = label_range(row.first.text, row.last.text)
-    if found is None or len(found) > MAX_STAGES:  # reported when the net is made
+    labels = label_range(row.first.text, row.last.text)
+    if labels is None or len(labels) > MAX_STAGES:  # reported when the net is made
         return [row.first.text]
-    return list(found.labels())
+    return list(labels.labels())
 
 
 def _single(row: syntax.Row) -> list[syntax.Row]:

@@ -1,4 +1,4 @@
-"""One arena for all activations: where in it each buffer lies, from when it is alive.
+"""One arena for all activations: the offset of each buffer, from its lifetime.
 
 Greedy by size (Pisarchyk and Lee 2020, "Efficient memory management for deep neural net
 inference"): the largest buffer goes first; each takes the smallest gap that fits it between those
@@ -22,13 +22,12 @@ class Lifetime(NamedTuple):
     last: int
 
     def meets(self, other: Lifetime) -> bool:
-        """Whether some step needs both."""
+        """Return whether some step needs both."""
         return self.first <= other.last and other.first <= self.last
 
 
 class Arena(NamedTuple):
-    """Where each buffer begins, how many elements there are, how few there could be, and how many
-    there would be side by side."""
+    """Offsets of buffers; the size in elements, its lower bound, and the sum of all buffers."""
 
     offsets: tuple[int, ...]
     size: int
@@ -37,7 +36,7 @@ class Arena(NamedTuple):
 
 
 def arrange(buffers: Sequence[Lifetime]) -> Arena:
-    """Place buffers so that no two which are alive at once overlap."""
+    """Place buffers so that those alive at the same time do not overlap."""
     rounded = [b._replace(size=-(-b.size // ALIGNMENT) * ALIGNMENT) for b in buffers]
     offsets = [0] * len(rounded)
     placed: list[int] = []
@@ -57,7 +56,7 @@ def arrange(buffers: Sequence[Lifetime]) -> Arena:
 
 
 def most_alive(buffers: Sequence[Lifetime]) -> int:
-    """The most elements that any one step needs at once: no arena is smaller."""
+    """Return the most elements that any one step needs, a lower bound of the arena's size."""
     changes: dict[int, int] = {}
     for size, first, last in buffers:
         changes[first] = changes.get(first, 0) + size

@@ -1,4 +1,4 @@
-"""What a backend is: the implementations it has, and how it runs a plan of them."""
+"""The interface of backends: their implementations, and the execution of plans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from netspec.lowering.plan import Plan
 
 
 class Part(NamedTuple):
-    """A stage of a plan, ready to run: how, what, and with which packed tensors."""
+    """A stage of a plan with its implementation and packed tensors, ready to run."""
 
     way: Implementation
     work: Work
@@ -24,7 +24,7 @@ class Part(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """How long a step took, in seconds."""
+    """The time that a step took, in seconds."""
 
     stage: str
     implementation: str
@@ -36,11 +36,11 @@ class Executor(ABC):
 
     @abstractmethod
     def __call__(self, *images: Tensor, out: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
-        """The outputs of the plan, in new memory, or in ``out`` of the right sizes."""
+        """Return the outputs of the plan, in new memory, or in ``out`` of the right sizes."""
 
     @abstractmethod
     def profile(self, *images: Tensor) -> list[Timed]:
-        """Run once, and time every step."""
+        """Run once; return the time of every step."""
 
 
 class Backend(ABC):
@@ -48,26 +48,26 @@ class Backend(ABC):
 
     name: ClassVar[str]
     device: str
-    """Where tensors live."""
+    """The device of tensors."""
 
     passes: ClassVar[Sequence[Pass]] = PIPELINE
-    """The rewrites that it gains by."""
+    """The passes that make nets faster on it."""
 
     @abstractmethod
     def ways(self, work: Work) -> Sequence[Implementation]:
-        """The implementations that can do a piece of work, the preferred one first."""
+        """Return the implementations that can do a piece of work, the preferred one first."""
 
     @abstractmethod
     def measure(self, work: Work, ways: Sequence[Implementation]) -> dict[str, float]:
-        """The seconds that each takes for the batch, on operands out of cache."""
+        """Return the seconds that each takes for the batch, on operands out of cache."""
 
     @abstractmethod
     def executor(self, graph: Graph, plan: Plan, parts: Mapping[str, Part]) -> Executor:
-        """What runs a plan of a graph."""
+        """Return an executor of a plan of a graph."""
 
     def meaning(self, op: Operator, training: bool) -> Meaning:
-        """What computes an operator where gradients are asked for: its own reference."""
+        """Return what computes an operator where gradients are needed: by default its reference."""
         return own_meaning(op, training)
 
     def use(self, kernels: Mapping[str, bytes]) -> None:  # noqa: B027 - not every one has kernels
-        """Let launches find kernels that were compiled ahead, and can be trusted."""
+        """Make kernels available that were compiled ahead; they must be trusted."""

@@ -1,7 +1,7 @@
 """The choice of an implementation for each stage: a pass of its own, whose decisions are data.
 
-Unmeasured, the backend's order of preference decides; measured, the fastest does.  Decisions print,
-go into the artifact, and can be given back as they were or edited.
+Unmeasured, the backend's order of preference decides; measured, the fastest does.  Decisions are
+printed, stored in artifacts, and can be passed back, edited or not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Choice:
     """``preferred``, ``measured`` or ``given``."""
 
     def as_json(self) -> dict[str, Any]:
-        """As plain data, times in milliseconds."""
+        """Return plain data, times in milliseconds."""
         times = {k: None if t is None else round(t * 1e3, 6) for k, t in self.candidates.items()}
         return {
             "implementation": self.implementation,
@@ -54,13 +54,13 @@ def choose(
     """Decide for each stage.
 
     Args:
-        works: the stages that compute, and what.
+        works: the stages that compute, and their work.
         ways: the implementations that can do a piece of work, the preferred one first.
         measure: times them; without it, the preferred one is taken.
         given: implementations that are decided already, by stage.
 
     Raises:
-        DataError: a decision names a stage or an implementation that there is none of.
+        DataError: a decision names an unknown stage or implementation.
     """
     given = given or {}
     for stage in given:
@@ -68,18 +68,18 @@ def choose(
             raise DataError(f"the choices name a stage {stage!r} that the compiled net has not")
     chosen: Choices = {}
     for stage, work in works.items():
-        found = list(ways(work))
-        times: dict[str, float | None] = {way.name: None for way in found}
+        candidates = list(ways(work))
+        times: dict[str, float | None] = {way.name: None for way in candidates}
         if stage in given:
             if given[stage] not in times:
                 known = ", ".join(times)
                 message = f"{stage} cannot be computed by {given[stage]!r}; there is {known}"
                 raise DataError(message)
             chosen[stage] = Choice(given[stage], times, "given")
-        elif measure is not None and len(found) > 1:
-            measured = measure(work, found)
+        elif measure is not None and len(candidates) > 1:
+            measured = measure(work, candidates)
             fastest = min(measured, key=measured.__getitem__)
             chosen[stage] = Choice(fastest, {**times, **measured}, "measured")
         else:
-            chosen[stage] = Choice(found[0].name, times)
+            chosen[stage] = Choice(candidates[0].name, times)
     return chosen

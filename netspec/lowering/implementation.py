@@ -1,4 +1,4 @@
-"""What backends share: a piece of work, and the ways to do it."""
+"""The interface of implementations: a piece of work, and the ways to do it."""
 
 from __future__ import annotations
 
@@ -41,19 +41,22 @@ class Work:
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of the tensors that the operator holds."""
-        held = [*self.op.parameters(self.inputs).values(), *self.op.buffers(self.inputs).values()]
-        return sum(p.elements for p in held) * self.dtype.itemsize
+        """The bytes of the operator's tensors."""
+        parameters = [
+            *self.op.parameters(self.inputs).values(),
+            *self.op.buffers(self.inputs).values(),
+        ]
+        return sum(p.elements for p in parameters) * self.dtype.itemsize
 
     @property
     def bytes(self) -> int:
-        """Bytes that have to move: operands and tensors read once, the result written once."""
+        """The least bytes moved: operands and tensors are read once, the result is written once."""
         maps = sum(shape.elements for shape in (*self.inputs, self.output))
         return maps * self.batch * self.dtype.itemsize + self.weight_bytes
 
 
 def work_of(graph: Graph, name: str, dtype: torch.dtype, batch: int) -> Work:
-    """The work of a stage of a graph."""
+    """Return the work of a stage of a graph."""
     return Work(graph.stage(name).op, graph.shapes_into(name), dtype, batch)
 
 
@@ -64,13 +67,13 @@ class Implementation(ABC):
     ability: ClassVar[Ability] = Ability()
 
     def refuses(self, work: Work) -> str:
-        """Why it cannot do this work; nothing if it can."""
+        """Return why it cannot do this work; an empty string if it can."""
         return ""
 
-    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
-        """The tensors as it wants them."""
-        return dict(held)
+    def pack(self, work: Work, tensors: Held) -> dict[str, Tensor]:
+        """Return the operator's tensors in the layout of this implementation."""
+        return dict(tensors)
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
-        """Copies of the tensors as they were, to the bit."""
+        """Return copies of the tensors as they were before :meth:`pack`, to the bit."""
         return {name: tensor.clone() for name, tensor in packed.items()}

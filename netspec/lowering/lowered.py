@@ -18,19 +18,19 @@ from netspec.lowering.plan import Plan, is_view, plan
 
 @dataclass(frozen=True)
 class Lowered:
-    """A net as it runs: everything but its parameters.
+    """A net ready to run: everything but its parameters.
 
     Attributes:
-        graph: the rewritten graph; its journal tells what passes did.
-        rewrites: how often each pass rewrote.
-        works: the stages that compute, and what.
+        graph: the rewritten graph; its journal has the actions of passes.
+        rewrites: the number of rewrites of each pass.
+        works: the stages that compute, and their work.
         choices: which implementation each of them has.
         ways: the implementations themselves.
         plan: the steps over slots.
-        backend: whose implementations they are.
+        backend: the backend of these implementations.
         dtype: of parameters, images and outputs.
         batch: the number of images that choices were made for.
-        seconds: how long each step took.
+        seconds: the time of each step of lowering.
     """
 
     graph: Graph
@@ -58,7 +58,7 @@ def lowered(
     """Rewrite a graph, choose implementations, and plan.
 
     Args:
-        graph: the net's own, which stays as it is.
+        graph: the net's own, which is not changed.
         backend: where it runs.
         dtype: of parameters and activations.
         batch: the number of images to choose for.
@@ -67,15 +67,15 @@ def lowered(
         passes: the rewrites, the backend's own by default.
 
     Raises:
-        DataError: ``given`` names a stage or an implementation that there is none of.
+        DataError: ``given`` names an unknown stage or implementation.
     """
     started = perf_counter()
-    made = optimise(graph, backend.passes if passes is None else passes)
+    outcome = optimise(graph, backend.passes if passes is None else passes)
     rewritten = perf_counter()
     works = {
-        stage.name: work_of(made.graph, stage.name, dtype, batch)
-        for stage in made.graph.stages()
-        if made.graph.operands(stage.name) and not is_view(made.graph, stage.name)
+        stage.name: work_of(outcome.graph, stage.name, dtype, batch)
+        for stage in outcome.graph.stages()
+        if outcome.graph.operands(stage.name) and not is_view(outcome.graph, stage.name)
     }
     measure = backend.measure if is_measured else None
     choices = choose(works, backend.ways, measure=measure, given=given)
@@ -86,15 +86,15 @@ def lowered(
     }
     decided = perf_counter()
     abilities = {stage: way.ability for stage, way in ways.items()}
-    planned = plan(made.graph, chosen, abilities)
+    planned = plan(outcome.graph, chosen, abilities)
     seconds = {
         "rewrite": rewritten - started,
         "choose": decided - rewritten,
         "plan": perf_counter() - decided,
     }
     return Lowered(
-        graph=made.graph,
-        rewrites=made.rewrites,
+        graph=outcome.graph,
+        rewrites=outcome.rewrites,
         works=works,
         choices=choices,
         ways=ways,

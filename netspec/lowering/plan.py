@@ -1,8 +1,8 @@
-"""The plan: a flat list of steps over slots, made of the rewritten graph; what inference runs.
+"""The plan that inference runs: a flat list of steps over slots, made from the rewritten graph.
 
 A *slot* is the value of a stage, and lies in a *buffer*, perhaps as a slice of its channels: so the
-parts of a concatenation stand in the buffer of the whole, and slices are views.  Nothing here
-touches a tensor; a plan is plain data, prints as JSON and compares by value.
+parts of a concatenation are in the buffer of the whole, and slices are views.  Nothing here touches
+a tensor; a plan is plain data, prints as JSON and compares by value.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Buffer:
 class Step:
     """One launch: an implementation of a stage's operator, and the slots it reads and writes.
 
-    ``frees`` are the slots that nothing reads afterwards.
+    ``frees`` are the slots that no later step reads.
     """
 
     stage: str
@@ -67,8 +67,8 @@ class Plan:
     Attributes:
         inputs, outputs: slots.
         arena: the size of the memory that all buffers share.
-        bound: the most that any step needs at once: no arena is smaller.
-        total: what all buffers would take side by side.
+        bound: the most that any step needs, a lower bound of ``arena``.
+        total: the sum of all buffers.
     """
 
     inputs: tuple[int, ...]
@@ -81,15 +81,15 @@ class Plan:
     total: int
 
     def as_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return plain data."""
         return asdict(self)
 
 
 class Ability(NamedTuple):
-    """What an implementation can do with its outputs.
+    """The places to which an implementation can write its outputs.
 
     ``into_slices``: write a slice of a buffer's channels.  ``apart``: write each slice of its
-    output to a place of its own, where slices are all that is read.
+    output to a place of its own, where only slices are read.
     """
 
     into_slices: bool = False
@@ -97,7 +97,7 @@ class Ability(NamedTuple):
 
 
 def is_view(graph: Graph, name: str) -> bool:
-    """Whether a stage's value lies in memory as its operand's does (maps are channels-last)."""
+    """Return whether a stage's value is laid out as its operand's (maps are channels-last)."""
     op = graph.stage(name).op
     if isinstance(op, Flatten):
         (shape,) = graph.shapes_into(name)
@@ -106,12 +106,12 @@ def is_view(graph: Graph, name: str) -> bool:
 
 
 def plan(graph: Graph, chosen: Mapping[str, str], abilities: Mapping[str, Ability]) -> Plan:
-    """Make the plan of a graph.
+    """Return the plan of a graph.
 
     Args:
         graph: the rewritten graph.
         chosen: the implementation of each stage that computes.
-        abilities: what the implementation of a stage can do, by stage; nothing if it is not there.
+        abilities: the abilities of implementations, by stage; by default none.
     """
     return _Planner(graph, chosen, abilities).plan()
 
@@ -126,7 +126,7 @@ class _Planner:
         self.shapes: list[Shape] = []
         self.steps: list[Step] = []
         self.in_place: dict[str, tuple[str, int]] = {}
-        """Which concatenation the value of a stage is a part of, and from which channel on."""
+        """The concatenation that a stage's value is a part of, and its first channel there."""
         self.apart: dict[str, tuple[str, ...]] = {}
         """The slices that a stage writes apart."""
 
@@ -145,7 +145,7 @@ class _Planner:
         return self._finished()
 
     def _slices(self, name: str) -> tuple[str, ...]:
-        """The slices of a stage in the order of their channels, if nothing else is read of it."""
+        """Return the slices of a stage in the order of their channels, if only they are read."""
         if name in self.graph.outputs:
             return ()
         starts: dict[int, tuple[int, str]] = {}  # and where they end
@@ -154,15 +154,15 @@ class _Planner:
             if not isinstance(op, Slice):
                 return ()
             starts[op.start] = op.start + op.count, reader
-        found: list[str] = []
+        slices: list[str] = []
         at, end = 0, self.graph.stage(name).known_shape.channels
         while at in starts:
             at, reader = starts.pop(at)
-            found.append(reader)
-        return tuple(found) if at == end and not starts else ()
+            slices.append(reader)
+        return tuple(slices) if at == end and not starts else ()
 
     def _claim(self, name: str) -> None:
-        """Let the parts of a concatenation that can be written in place be written there."""
+        """Let the parts of a concatenation be written in place where they can be."""
         start = 0
         operands = self.graph.operands(name)
         for operand in operands:
@@ -182,7 +182,7 @@ class _Planner:
         graph, operands = self.graph, self.graph.operands(name)
         stage = graph.stage(name)
         if name in self.apart:
-            writes = tuple(self._slot(one) for one in self.apart[name])
+            writes = tuple(self._slot(part) for part in self.apart[name])
         elif is_view(graph, name):
             if name not in self.slot_of:  # otherwise it was written apart
                 self._view(name, operands[0])
@@ -200,7 +200,7 @@ class _Planner:
         self.steps.append(Step(name, stage.op.name, implementation, reads, writes))
 
     def _slot(self, name: str) -> int:
-        """A slot for a value: a buffer of its own, or its place in the whole."""
+        """Return a new slot for a value: in a buffer of its own, or in that of the whole."""
         if name in self.slot_of:
             return self.slot_of[name]
         shape = self.graph.stage(name).known_shape
@@ -233,10 +233,11 @@ class _Planner:
         for i in outputs:
             lives[self.slots[i].buffer] = (lives[self.slots[i].buffer][0], len(self.steps))
         order = range(len(self.shapes))
-        found = [Lifetime(self.shapes[b].elements, *lives.get(b, (-1, -1))) for b in order]
-        arena = arrange(found)
+        lifetimes = [Lifetime(self.shapes[b].elements, *lives.get(b, (-1, -1))) for b in order]
+        arena = arrange(lifetimes)
         buffers = tuple(
-            Buffer(self.shapes[b], found[b].first, found[b].last, arena.offsets[b]) for b in order
+            Buffer(self.shapes[b], lifetimes[b].first, lifetimes[b].last, arena.offsets[b])
+            for b in order
         )
         return Plan(
             inputs,
@@ -250,7 +251,7 @@ class _Planner:
         )
 
     def _freeing(self, buffers: tuple[Buffer, ...]) -> list[Step]:
-        """The steps, each with the slots whose buffers it is the last to need."""
+        """Return the steps, each with the slots whose buffers it is the last to need."""
         ends: dict[int, list[int]] = {}
         for i, slot in enumerate(self.slots):
             ends.setdefault(buffers[slot.buffer].last, []).append(i)

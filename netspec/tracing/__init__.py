@@ -1,1 +1,1 @@
-"""One row's way through the compiler, with times."""
+"""Trace one row through the compiler, with times."""

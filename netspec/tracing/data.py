@@ -1,4 +1,4 @@
-"""The way of a row through the compiler, as plain data."""
+"""A trace as plain data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from netspec.tracing.trace import StepTrace, Trace, summed
 
 
 def as_data(trace: Trace) -> dict[str, Any]:
-    """What ``netspec trace --json`` prints; the keys are an interface for scripts."""
+    """Return what ``netspec trace --json`` prints; the keys are an interface for scripts."""
     profile, sums = trace.profile, summed(trace.own)
     rates = profile and profile.rates
     return {
@@ -42,7 +42,8 @@ def as_data(trace: Trace) -> dict[str, Any]:
                 "rule": rewrite.rule,
                 "summary": rewrite.summary,
                 "made": [
-                    {"stages": list(stages), "results": list(made)} for stages, made in rewrite.made
+                    {"stages": list(stages), "results": list(results)}
+                    for stages, results in rewrite.made
                 ],
             }
             for rewrite in trace.rewrites
@@ -81,15 +82,15 @@ def _step_data(step: StepTrace) -> dict[str, Any]:
         **step.choice.as_json(),
         "writes": [
             {
-                "stage": place.stage,
-                "size": list(place.shape),
-                "buffer": place.buffer,
-                "channel": place.start,
-                "of": place.whole or None,
-                "offset": place.offset,
-                "freed_after": place.last,
+                "stage": slot.stage,
+                "size": list(slot.shape),
+                "buffer": slot.buffer,
+                "channel": slot.start,
+                "of": slot.whole or None,
+                "offset": slot.offset,
+                "freed_after": slot.last,
             }
-            for place in step.places
+            for slot in step.places
         ],
         "macs": step.work.operations // 2,
         "bytes": step.work.bytes,

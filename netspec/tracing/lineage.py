@@ -1,4 +1,4 @@
-"""What became of the stages of a spec, as the journal of the passes tells."""
+"""Which stages of the rewritten graph the stages of a spec became, by the passes' journal."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from netspec.ir.graph import Entry, Graph
 
 
 class Way:
-    """From the stages of a spec to those of the rewritten graph, and back.
+    """The relation between the stages of a spec and those of the rewritten graph.
 
     Args:
         graph: the net's own.
-        rewritten: what passes made of it, with their journal.
+        rewritten: the graph that passes made from it, with their journal.
     """
 
     def __init__(self, graph: Graph, rewritten: Graph) -> None:
@@ -21,7 +21,7 @@ class Way:
         self._touched: dict[Entry, frozenset[str]] = {}
         for entry in rewritten.journal:
             touched = frozenset[str]().union(*map(self.parts_of, entry.stages))
-            if not entry.result and not entry.refusal:  # a head, which is told by its last stage
+            if not entry.result and not entry.refusal:  # a head; the entry names its last stage
                 heads = {graph.stage(name).head for name in touched} - {""}
                 touched |= {stage.name for stage in graph.stages() if stage.head in heads}
             self._touched[entry] = touched
@@ -30,14 +30,14 @@ class Way:
                 self._parts[entry.result] = self.parts_of(entry.result) | touched
 
     def parts_of(self, stage: str) -> frozenset[str]:
-        """The stages of the spec that went into a stage of the rewritten graph."""
+        """Return the stages of the spec that a stage of the rewritten graph was made from."""
         return self._parts.get(stage, frozenset())
 
     def in_order(self, stages: Iterable[str]) -> tuple[str, ...]:
-        """Stages of the spec in its order."""
+        """Return stages of the spec in its order."""
         return tuple(sorted(stages, key=self._order.__getitem__))
 
     def entries(self, stages: Iterable[str]) -> Iterator[Entry]:
-        """The entries that touch one of these stages of the spec, each once, in order."""
-        wanted = frozenset(stages)
-        return (entry for entry, touched in self._touched.items() if touched & wanted)
+        """Return the entries about any of these stages of the spec, each once, in order."""
+        names = frozenset(stages)
+        return (entry for entry, touched in self._touched.items() if touched & names)

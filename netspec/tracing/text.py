@@ -1,4 +1,4 @@
-"""The way of a row through the compiler, as text."""
+"""A trace as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netspec.views.bench import Style, digits, others
 
 WIDTH = 100
 SHORTEST = 8
-"""How far names are cut at most, before a table becomes too wide."""
+"""The least width to which names are cut before a table becomes too wide."""
 STAGES = ("stage", "operator", "kernel", "output", "parameters", "MACs", "step")
 TIMES = ("step", "operator", "MACs", "MB", "weights MB", "floor ms", "ms", "share", "of floor")
 WITHOUT_STEP = {
@@ -28,7 +28,7 @@ def as_text(trace: Trace) -> str:
 
 
 def lines(trace: Trace, style: Style) -> Iterator[str]:
-    """The row, its rewrites, what was refused, its steps, their times."""
+    """Yield the row, its rewrites and refusals, its steps and their times."""
     net, dtype = trace.net, str(trace.dtype).removeprefix("torch.")
     row = "" if trace.label in net.graph.rows else f", of row {trace.row}"
     asked = f"{net.name} {trace.label}"
@@ -44,8 +44,8 @@ def lines(trace: Trace, style: Style) -> Iterator[str]:
     for rewrite in trace.rewrites:
         yield ""
         yield from _rule(rewrite.rule, rewrite.summary, style)
-        for stages, made in rewrite.made:
-            became = ", ".join(made) or "gone, and all that it alone reads"
+        for stages, results in rewrite.made:
+            became = ", ".join(results) or "gone, and all that it alone reads"
             yield from _wrapped(f"{', '.join(stages)}  =>  {became}", 4)
     for refusal in trace.refusals:
         yield ""
@@ -133,16 +133,16 @@ def _steps(trace: Trace, style: Style) -> Iterator[str]:
 def _step(step: StepTrace, style: Style) -> Iterator[str]:
     head = f"step {step.number}"
     kernel = step.work.op.kernel_text(step.work.inputs)
-    rest = f"  {step.work.op.name}{f' {kernel}' if kernel else ''}  {step.stage}"
-    rest += "" if step.is_own else f", of row {step.row}"
-    first, *more = wrap(head + rest, WIDTH, subsequent_indent="    ")
+    title = f"  {step.work.op.name}{f' {kernel}' if kernel else ''}  {step.stage}"
+    title += "" if step.is_own else f", of row {step.row}"
+    first, *more = wrap(head + title, WIDTH, subsequent_indent="    ")
     yield style(head, "strong") + first[len(head) :]
     yield from more
     if len(step.made_of) > 1:
         yield from _wrapped(f"made of {', '.join(step.made_of)}", 4)
     yield from _wrapped(f"by {_choice(step)}", 4)
-    for place in step.places:
-        yield from _wrapped(_place(place, apart=len(step.places) > 1), 4)
+    for slot in step.places:
+        yield from _wrapped(_placed(slot, apart=len(step.places) > 1), 4)
 
 
 def _choice(step: StepTrace) -> str:
@@ -157,13 +157,13 @@ def _choice(step: StepTrace) -> str:
     return f"{choice.implementation}, {choice.origin}: {shown}"
 
 
-def _place(place: Place, *, apart: bool) -> str:
-    size = f"{place.stage}, {by(place.shape)}," if apart else by(place.shape)
-    if place.whole:
-        end = place.start + place.shape.channels - 1
-        size += f" as channels {place.start:,} to {end:,} of {place.whole}"
-    ends = "kept as an output" if place.last is None else f"freed after step {place.last}"
-    where = f"buffer {place.buffer}, planned at element {place.offset:,} of the arena"
+def _placed(slot: Place, *, apart: bool) -> str:
+    size = f"{slot.stage}, {by(slot.shape)}," if apart else by(slot.shape)
+    if slot.whole:
+        end = slot.start + slot.shape.channels - 1
+        size += f" as channels {slot.start:,} to {end:,} of {slot.whole}"
+    ends = "kept as an output" if slot.last is None else f"freed after step {slot.last}"
+    where = f"buffer {slot.buffer}, planned at element {slot.offset:,} of the arena"
     return f"writes {size} to {where}, {ends}"
 
 
@@ -203,7 +203,7 @@ def aligned(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
 
 
 def fitted(text: str, width: int) -> str:
-    """A text that is cut where it is too long."""
+    """Return a text, cut if it is too long."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 

@@ -1,4 +1,4 @@
-"""What tracing finds of a row: its stages, rewrites, refusals and steps."""
+"""The trace of a row as data: its stages, rewrites, refusals and steps."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from netspec.printing import printer
 class StageTrace:
     """A stage of the row as the spec means it; counts are for one image.
 
-    ``steps`` are those that it went into, ``elsewhere`` the other rows that they are counted to.
-    Where there are none, ``becomes`` says what it is instead: ``view`` of what it reads, ``in
-    place`` for a concatenation whose parts are written where they belong, or ``dropped``.
+    ``steps`` are those that it went into, ``elsewhere`` the other rows that they are counted to. If
+    there are none, ``becomes`` says why: it is a ``view`` of what it reads, ``in place`` if it is a
+    concatenation whose parts are written in place, or ``dropped``.
     """
 
     name: str
@@ -41,7 +41,7 @@ class StageTrace:
 
 @dataclass(frozen=True)
 class Rewrite:
-    """What a pass did: ``made`` has stages, and what became of them; nothing if they went."""
+    """Rewrites of a pass: ``made`` has stages and their results, none if they were removed."""
 
     rule: str
     summary: str
@@ -50,7 +50,7 @@ class Rewrite:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The stages that a pass left as they were, and why."""
+    """The stages that a pass did not rewrite, and the reason."""
 
     rule: str
     summary: str
@@ -60,7 +60,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value lies: from channel ``start`` of a buffer on, a slice of ``whole`` if it is one.
+    """The place of a value: from channel ``start`` of a buffer on, in ``whole`` if it is a slice.
 
     ``offset`` is the buffer's in the arena of the plan, in elements for one image; ``last`` is the
     last step that reads the buffer, None if it is kept as an output.
@@ -96,20 +96,20 @@ class StepTrace:
 
 @dataclass(frozen=True)
 class Trace:
-    """A row's way.  Its text is what ``netspec trace`` prints.
+    """The trace of a row.  Its text is what ``netspec trace`` prints.
 
     Attributes:
         net: the net.
         label: the row or stage, as it was asked for.
-        span: where it stands.
+        span: its place in the spec.
         row: the row of the table that it belongs to.
-        stages: what the spec means by it.
+        stages: its stages in the spec.
         rewrites: those that touched a stage of it, in the order of passes.
         refusals: those that were refused, in the same order.
         steps: the steps of the plan that compute it.  A step is counted to the row of the last
             stage that it computes, so that rows add up to the net; others are not ``is_own``.
-        count: how many steps the plan has.
-        backend, dtype, batch, rounds: what was measured, and how often.
+        count: the number of steps of the plan.
+        backend, dtype, batch, rounds: what was measured, and the number of runs.
         profile: all steps of the plan, and the machine's rates from the same rounds; None if the
             row has no step to measure.
     """
@@ -136,7 +136,7 @@ class Trace:
 
     @property
     def text(self) -> str:
-        """The row or operator as the spec writes it: its line, and those up to the last bracket."""
+        """The row or operator in the spec: its line, and those up to the last bracket."""
         source, depth, shown = self.span.source, 0, []
         for line in source.text[source.line_start(self.span.line) :].splitlines():
             shown.append(line)
@@ -151,7 +151,7 @@ class Trace:
 
 
 class Sums(NamedTuple):
-    """What steps add up to; times in seconds."""
+    """The sums over steps; times in seconds."""
 
     macs: int
     bytes: int
@@ -161,7 +161,7 @@ class Sums(NamedTuple):
 
 
 def summed(steps: Sequence[StepTrace]) -> Sums:
-    """The sum of steps."""
+    """Return the sums over steps."""
     return Sums(
         sum(step.work.operations for step in steps) // 2,
         sum(step.work.bytes for step in steps),

@@ -1,4 +1,4 @@
-"""Tracing: one row's way from the spec through the passes to the steps that run, with times.
+"""Trace one row from the spec through the passes to the steps that run, with times.
 
 found = netspec.trace("googlenet", "4a")
 print(found)
@@ -43,31 +43,31 @@ def trace(
         net: a checked net, or a spec to load.
         row: a row's label, also of a row inside a block, or a stage's name.
         dtype: of parameters, images and outputs.
-        batch: how many images at once.
+        batch: the number of images.
         measured: choose implementations by their times, as :func:`netspec.compile` does.
-        rounds: how often the net is run.
+        rounds: the number of runs of the net.
         advance: is called before each round, ``rounds + 1`` times at most.
 
     Raises:
         SpecError: the spec has mistakes.
         DataError: there is no such row or stage, or it computes nothing.
     """
-    held = net if isinstance(net, Net) else load(net)
-    graph = held.graph
-    names, span = _asked(held, row)
+    checked = net if isinstance(net, Net) else load(net)
+    graph = checked.graph
+    names, span = _asked(checked, row)
     of = _row_of(graph, next(iter(names)))
     counted = names if row in graph.rows else dict.fromkeys(graph.rows[of].stages)
-    model = compile(held, dtype=dtype, batch=batch, measured=measured)
+    model = compile(checked, dtype=dtype, batch=batch, measured=measured)
     lowered = model.lowered
     way = Way(graph, lowered.graph)
     steps = [i for i, s in enumerate(lowered.plan.steps) if way.parts_of(s.stage) & names.keys()]
     rewrites, refusals = _told(way.entries(names))
     profile = None
     if steps:
-        images = [image.to(dtype) for image in random_images(held, batch=batch)]
+        images = [image.to(dtype) for image in random_images(checked, batch=batch)]
         profile = profiled(model, images, rounds, advance)
     return Trace(
-        net=held,
+        net=checked,
         label=row,
         span=span,
         row=of,
@@ -85,7 +85,7 @@ def trace(
 
 
 def _asked(net: Net, label: str) -> tuple[dict[str, None], Span]:
-    """The stages of a row, or a stage, in order; and where it stands."""
+    """Return the stages of a row, or the one stage, and its place; raise DataError if unknown."""
     graph = net.graph
     if label in graph.rows:
         row = graph.rows[label]
@@ -105,14 +105,14 @@ def _asked(net: Net, label: str) -> tuple[dict[str, None], Span]:
 
 
 def _row_of(graph: Graph, stage: str) -> str:
-    """The row of the table that a stage of the spec belongs to."""
+    """Return the row of the table that a stage of the spec belongs to."""
     return next(r.label for r in graph.rows.values() if stage in r.stages and not r.is_inner)
 
 
 def _stage(graph: Graph, lowered: Lowered, way: Way, name: str) -> StageTrace:
     op, inputs, totals = graph.stage(name).op, graph.shapes_into(name), graph.totals([name])
     parts = {i: way.parts_of(step.stage) for i, step in enumerate(lowered.plan.steps)}
-    steps = tuple(i for i, found in parts.items() if name in found)
+    steps = tuple(i for i, made_of in parts.items() if name in made_of)
     rows = {_row_of(graph, way.in_order(parts[i])[-1]): None for i in steps}
     rows.pop(_row_of(graph, name), None)
     becomes = ""
@@ -134,27 +134,27 @@ def _stage(graph: Graph, lowered: Lowered, way: Way, name: str) -> StageTrace:
 
 
 def _told(entries: Iterable[Entry]) -> tuple[tuple[Rewrite, ...], tuple[Refusal, ...]]:
-    """Entries of one rule, and one reason, together."""
-    contracts = {one.RULE: contract(one) for one in PIPELINE}
-    made: dict[str, dict[tuple[str, ...], list[str]]] = {}
+    """Group entries by rule, and refusals also by reason."""
+    contracts = {module.RULE: contract(module) for module in PIPELINE}
+    results_of: dict[str, dict[tuple[str, ...], list[str]]] = {}
     refused: dict[tuple[str, int], list[tuple[str, ...]]] = {}
     for entry in entries:
         if entry.refusal:
             refused.setdefault((entry.rule, entry.refusal), []).append(entry.stages)
         else:
-            results = made.setdefault(entry.rule, {}).setdefault(entry.stages, [])
+            results = results_of.setdefault(entry.rule, {}).setdefault(entry.stages, [])
             results += [entry.result] if entry.result else []
     rewrites = (
         Rewrite(
             rule,
             contracts[rule].summary,
-            tuple((stages, tuple(results)) for stages, results in found.items()),
+            tuple((stages, tuple(results)) for stages, results in of_rule.items()),
         )
-        for rule, found in made.items()
+        for rule, of_rule in results_of.items()
     )
     refusals = (
-        Refusal(rule, contracts[rule].summary, contracts[rule].refusals[number], tuple(found))
-        for (rule, number), found in refused.items()
+        Refusal(rule, contracts[rule].summary, contracts[rule].refusals[number], tuple(stages))
+        for (rule, number), stages in refused.items()
     )
     return tuple(rewrites), tuple(refusals)
 
@@ -180,7 +180,7 @@ def _step(
 
 
 def place_of(plan: Plan, number: int) -> Place:
-    """Where a slot of a plan lies."""
+    """Return the place of a slot of a plan."""
     slot = plan.slots[number]
     buffer = plan.buffers[slot.buffer]
     whole = next(s.stage for s in plan.slots if s.buffer == slot.buffer and s.shape == buffer.shape)

@@ -1,1 +1,1 @@
-"""What is shown of a net: tables, data, references."""
+"""Views of a net: tables, data, references."""

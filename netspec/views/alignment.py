@@ -1,4 +1,4 @@
-"""Which row of one net stands where which row of another does."""
+"""Align the rows of two nets."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from itertools import pairwise
 from typing import NamedTuple
 
 MAX_PLACES = 1_000_000
-"""Places where two sequences agree, above which they are compared position by position."""
+"""Pairs of equal elements above which two sequences are compared position by position."""
 
 
 class Place(NamedTuple):
-    """A row as the alignment sees it; two rows of one kind may stand for each other."""
+    """The label and kind of a row; rows of one kind can be matched with each other."""
 
     label: str
     kind: str
 
 
 Pair = tuple[int | None, int | None]
-"""Positions in the one net and in the other; None where one of them has no such row."""
+"""Positions in the first and the second net; None where a net has no such row."""
 
 
 def align(a: Sequence[Place], b: Sequence[Place]) -> Iterator[Pair]:
-    """Pairs that name every row of both nets once, in order.
+    """Yield pairs that contain every row of both nets once, in order.
 
     Rows of one label are matched first, as many as keep their order; then, between two of them,
-    rows of one kind.  What is left of ``a`` goes before what is left of ``b``.
+    rows of one kind.  The remaining rows of ``a`` come before those of ``b``.
     """
     labelled = common([place.label for place in a], [place.label for place in b])
     for (i, j), (next_i, next_j) in pairwise([(-1, -1), *labelled, (len(a), len(b))]):
@@ -43,14 +43,14 @@ def align(a: Sequence[Place], b: Sequence[Place]) -> Iterator[Pair]:
 
 
 def common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
-    """The positions of a longest common subsequence; those of ``b, a`` are the same, mirrored.
+    """Return the positions of a longest common subsequence; for ``b, a`` they are mirrored.
 
-    Hunt and Szymanski 1977, by places where the two agree.
+    Hunt and Szymanski 1977, by the positions where the two agree.
     """
     if list(b) < list(a):
         return [(i, j) for j, i in common(b, a)]
-    counted, other = Counter(a), Counter(b)
-    if a == b or sum(n * other[key] for key, n in counted.items()) > MAX_PLACES:
+    counted_a, counted_b = Counter(a), Counter(b)
+    if a == b or sum(n * counted_b[key] for key, n in counted_a.items()) > MAX_PLACES:
         return [(i, i) for i, (x, y) in enumerate(zip(a, b, strict=False)) if x == y]
     positions: defaultdict[str, list[int]] = defaultdict(list)
     for j in reversed(range(len(b))):
@@ -64,12 +64,12 @@ def common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
                 continue
             ends[length : length + 1] = [j]
             chains[length : length + 1] = [_Chain(i, j, chains[length - 1] if length else None)]
-    found = []
+    pairs = []
     chain = chains[-1] if chains else None
     while chain is not None:
-        found.append((chain.i, chain.j))
+        pairs.append((chain.i, chain.j))
         chain = chain.before
-    return found[::-1]
+    return pairs[::-1]
 
 
 class _Chain(NamedTuple):

@@ -10,17 +10,17 @@ from netspec.views.profile import Layer
 
 Entry = dict[str, Any]
 Style = Callable[[str, str], str]
-"""A text in the look of a role: ``strong``, ``quiet``, ``error`` or ``note``."""
+"""Styles a text by its role: ``strong``, ``quiet``, ``error`` or ``note``."""
 
 HEADS = ("engine", "version", "ms", "quartiles", "ratio", "compile s", "peak MB")
 WIDTHS = (19, 13, 9, 19, 7, 9, 9)
 LONGEST = 96
 NOTICED = 0.05
-"""Share of the processors, taken by others, from which on figures are doubted."""
+"""Share of the processors, used by other processes, above which a note warns of it."""
 
 
 def as_lines(answer: Entry, style: Style) -> Iterator[str]:
-    """The machine, then every case."""
+    """Yield the machine, then every case."""
     floor = answer["floor"]
     yield (
         f"{described(answer['machine'])}: "
@@ -33,14 +33,14 @@ def as_lines(answer: Entry, style: Style) -> Iterator[str]:
 
 
 def described(machine: Entry) -> str:
-    """The GPU, or else the processor."""
+    """Return the name of the GPU, or else of the processor."""
     if "gpu" in machine:
         return f"{machine['gpu']}, driver {machine['driver']}, PyTorch {machine['torch']}"
     return f"{machine['cpu']}, {machine['threads']} threads, {machine['instructions']}"
 
 
 def case_lines(case: Entry, style: Style) -> Iterator[str]:
-    """One case: engines by time, the floor, who could not be ranked and why, the verdict."""
+    """Yield one case: engines by time, the floor, engines without a rank, the verdict."""
     yield _title(case, style)
     if "layers" in case:
         yield from _layers(case, style)
@@ -70,7 +70,7 @@ def _title(case: Entry, style: Style) -> str:
 
 
 def _layers(case: Entry, style: Style) -> Iterator[str]:
-    """The steps of the compiled net, the slowest first."""
+    """Yield the steps of the compiled net, the slowest first."""
     keys = ("stage", "implementation", "median_ms", "gflop", "megabytes")
     layers = [Layer(*(entry[key] for key in keys)) for entry in case["layers"]]
     floor = case["floor"]
@@ -79,10 +79,10 @@ def _layers(case: Entry, style: Style) -> Iterator[str]:
 
 
 def others(share: float | None, style: Style) -> Iterator[str]:
-    """A note if other processes took so much of the processors that figures are doubted."""
+    """Yield a note if other processes used so much of the processors that times are unsafe."""
     if share is not None and share > NOTICED:
-        told = f"other processes took {share:.0%} of the processors meanwhile"
-        yield f"{style('note', 'note')}: {told}"
+        message = f"other processes took {share:.0%} of the processors meanwhile"
+        yield f"{style('note', 'note')}: {message}"
 
 
 def _row(cells: tuple[str, ...]) -> str:
@@ -132,7 +132,7 @@ def _verdict(case: Entry, style: Style) -> str:
 
 
 def digits(value: float) -> str:
-    """Three digits that count, so that 0.0671 and 1,532 both fit."""
+    """Return a number with three significant digits: 0.0671 and 1,532."""
     if value >= 100:
         return f"{value:,.0f}"
     decimals = 1 if value >= 10 else 2 if value >= 1 else 3
@@ -140,5 +140,5 @@ def digits(value: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """A ratio, such as 1.08× and 0.003×."""
+    """Return a ratio as text, such as 1.08× and 0.003×."""
     return f"{ratio:.2f}×" if ratio >= 0.1 else f"{ratio:.1g}×"

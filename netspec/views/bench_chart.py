@@ -12,7 +12,7 @@ from netspec.views.bench import described, digits
 Entry = dict[str, Any]
 
 OURS, PEER, FLOOR = "#0072B2", "#B8B8B8", "#D55E00"
-"""Blue, grey and vermilion of Okabe and Ito's palette, which all kinds of eyes tell apart."""
+"""Blue, grey and vermilion of Okabe and Ito's palette, which are safe for colour blindness."""
 
 INCHES_WIDE = 8.0
 INCHES_A_BAR = 0.32
@@ -20,7 +20,7 @@ INCHES_AROUND = 0.95
 
 
 def require_matplotlib() -> None:
-    """DataError, before anything was measured, when there is nothing to draw with."""
+    """Raise DataError, before anything is measured, if matplotlib is missing."""
     if find_spec("matplotlib") is None:
         raise DataError(
             "charts are drawn with matplotlib, which is not installed: "
@@ -29,7 +29,7 @@ def require_matplotlib() -> None:
 
 
 def rendered(answer: Entry, form: str) -> bytes:
-    """The chart as ``png`` or ``svg``: medians, quartiles as whiskers, the floor as a line."""
+    """Return the chart as ``png`` or ``svg``: medians, quartiles as whiskers, floors as lines."""
     require_matplotlib()
     from matplotlib.figure import Figure
 
@@ -49,9 +49,9 @@ def rendered(answer: Entry, form: str) -> bytes:
 
 
 def _timed(case: Entry) -> list[Entry]:
-    """The slowest first, so that it stands at the bottom."""
-    found = [entry for entry in case["engines"] if entry["median_ms"] is not None]
-    return sorted(found, key=lambda entry: -entry["median_ms"])
+    """Return the measured engines, the slowest first, so that it is at the bottom."""
+    engines = [entry for entry in case["engines"] if entry["median_ms"] is not None]
+    return sorted(engines, key=lambda entry: -entry["median_ms"])
 
 
 def _panel(axes: Any, case: Entry, timed: list[Entry]) -> None:
@@ -73,10 +73,10 @@ def _panel(axes: Any, case: Entry, timed: list[Entry]) -> None:
     axes.set_yticks(places, [entry["name"] for entry in timed])
     for label, ours in zip(axes.get_yticklabels(), is_ours, strict=True):
         label.set_fontweight("bold" if ours else "normal")
-    for place, high, median in zip(places, highs, medians, strict=True):
+    for y, high, median in zip(places, highs, medians, strict=True):
         axes.annotate(
             digits(median),
-            (high, place),
+            (high, y),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",

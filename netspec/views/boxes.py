@@ -1,6 +1,6 @@
-"""What a picture of a net shows: boxes, frames around them, and edges.
+"""The content of a picture of a net: boxes, frames around them, and edges.
 
-A box is a stage with the small ones behind it, such as ``relu``; a frame is a row of several boxes,
+A box is a stage with the small ones after it, such as ``relu``; a frame is a row of several boxes,
 or a head.  An ``identity`` in a branch is an edge.
 """
 
@@ -20,15 +20,15 @@ from netspec.ir.symbols import by
 
 KINDS = {"gap": "pool", "lrn": "norm", "bn": "norm", "fc": "fc"}
 KINDS |= {"fc_relu": "fc", "lrn_maxpool": "pool", "slice": "join"}
-"""Kinds of the operators whose class does not tell."""
+"""Kinds of operators that their class does not determine."""
 
 TO_HEAD, TO_JOIN, WITHIN, ACROSS, SPINE = 0, 1, 4, 10, 12
-"""Weights of edges: the heavier, the shorter and straighter."""
+"""Weights of edges: heavier ones are drawn shorter and straighter."""
 
 
 @dataclass(slots=True)
 class Box:
-    """A stage, and the small ones behind it.
+    """A stage, and the small ones after it.
 
     ``label`` is that of its row, if the box is a whole row.
     """
@@ -52,7 +52,7 @@ class Box:
 
 
 class Fork(NamedTuple):
-    """Where an edge parts that leads to several boxes of a frame."""
+    """A point where an edge splits that leads to several boxes of a frame."""
 
     name: str
     frame: str
@@ -67,7 +67,7 @@ class Size(NamedTuple):
 
 
 class End(NamedTuple):
-    """What the net or a head gives."""
+    """An output of the net or of a head."""
 
     name: str
     frame: str
@@ -88,18 +88,18 @@ class Frame(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """What one item gives another; ``size`` is empty where it tells nothing new."""
+    """An edge from one item to another; ``size`` is empty if it is the same as before."""
 
     tail: str
     head: str
     size: str
     weight: int
     is_seen: bool = True
-    """Whether it is drawn; an edge that is not keeps two items above each other."""
+    """True if it is drawn; an invisible edge keeps two items above each other."""
 
 
 def kind(op: Operator) -> str:
-    """The kind of an operator, which decides its colour."""
+    """Return the kind of an operator, which decides its colour."""
     if isinstance(op, Input):
         return "input"
     if op.takes == "many":
@@ -110,13 +110,15 @@ def kind(op: Operator) -> str:
 
 
 def stage_text(stage: Stage) -> str:
-    """A stage as a spec names it, with what it has to be given: ``conv 3x3/1, 64``."""
+    """Return a stage with its positional arguments: ``conv 3x3/1, 64``."""
     op = stage.op
-    given = {a.name: getattr(op, a.name) for a in op.attributes() if a.is_positional}
-    told = [_kernel_text(v, op) if name == "kernel" else str(v) for name, v in given.items()]
+    positional = {a.name: getattr(op, a.name) for a in op.attributes() if a.is_positional}
+    arguments = [
+        _kernel_text(v, op) if name == "kernel" else str(v) for name, v in positional.items()
+    ]
     if isinstance(op, Conv) and op.groups != 1:
-        told.append(f"groups={op.groups}")
-    return f"{op.name} {', '.join(told)}".strip()
+        arguments.append(f"groups={op.groups}")
+    return f"{op.name} {', '.join(arguments)}".strip()
 
 
 def _kernel_text(kernel: Pair, op: Operator) -> str:
@@ -167,8 +169,8 @@ class Picture:
 
     def _add_frames(self, boxes: list[Box]) -> None:
         """Put frames around rows of several boxes and around heads; label the other boxes."""
-        held = Counter(row for box in boxes for row in self._rows_around(box.row))
-        framed = {row for row, count in held.items() if count > 1 or row in self._graph.heads}
+        boxes_of = Counter(row for box in boxes for row in self._rows_around(box.row))
+        framed = {row for row, count in boxes_of.items() if count > 1 or row in self._graph.heads}
 
         def around(row: str) -> str:
             return next((label for label in self._rows_around(row) if label in framed), "")
@@ -182,7 +184,7 @@ class Picture:
             box.label = "" if box.frame == box.row else _inside(box.row, box.frame)
 
     def _rows_around(self, row: str) -> Iterator[str]:
-        """A row, and the rows around it."""
+        """Yield a row and its parents."""
         while row:
             yield row
             row = self._parents.get(row, "")
@@ -190,26 +192,26 @@ class Picture:
     # ---------------------------------------------------------------------------------------- edges
 
     def _ways(self, boxes: list[Box]) -> dict[tuple[str, str], list[Edge]]:
-        """The edges between boxes, by the box they leave and the frame where they may part."""
+        """Return the edges between boxes, by their tail and the frame where they may part."""
         ways: defaultdict[tuple[str, str], list[Edge]] = defaultdict(list)
         for box in boxes:
             for source in self._operands[box.name]:
                 tail = self._box_of[source]
-                given = {self._box_of[name].shape for name in self._operands[tail.name]}
-                is_kept = given == {tail.shape} and tail.row == box.row
+                shapes = {self._box_of[name].shape for name in self._operands[tail.name]}
+                is_kept = shapes == {tail.shape} and tail.row == box.row
                 size = "" if is_kept or tail.kind == "input" else str(tail.shape)
                 way = Edge(tail.name, box.name, size, self._weight(tail, box))
                 ways[tail.name, self._entered(tail.frame, box.frame)].append(way)
         return ways
 
     def _entered(self, tail: str, head: str) -> str:
-        """The first frame that an edge from one frame to another enters, or that it stays in."""
+        """Return the first frame that an edge from one frame to another enters, or stays in."""
         around = set(self._frames_around(tail))
         entered = [frame for frame in self._frames_around(head) if frame not in around]
         return entered[-1] if entered else head
 
     def _frames_around(self, frame: str) -> Iterator[str]:
-        """A frame, and the frames around it."""
+        """Yield a frame and its parents."""
         while frame:
             yield frame
             frame = self.frames[frame].parent
@@ -256,13 +258,13 @@ class Picture:
 
 
 def _is_small(stage: Stage, before: Stage) -> bool:
-    """Whether a stage is shown in the box of the one before it, rather than in its own."""
+    """Return whether a stage is shown in the box of the one before it."""
     is_kept = stage.known_shape.elements == before.known_shape.elements
     return is_kept and kind(stage.op) in ("norm", "other")
 
 
 def _operands(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """The stages that are shown, and what each reads once identities in branches are edges."""
+    """Return the stages that are shown, and their operands, skipping identities in branches."""
     in_pipes = {name for row in graph.rows.values() for name in row.own_stages}
     shown: dict[str, tuple[str, ...]] = {}
     passed: dict[str, str] = {}
@@ -276,7 +278,7 @@ def _operands(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 
 def _rows(graph: Graph) -> tuple[dict[str, str], dict[str, str]]:
-    """The innermost row of each stage, and the row around each row inside a block."""
+    """Return the innermost row of each stage, and the parent of each row inside a block."""
     innermost: dict[str, str] = {}
     outermost: dict[str, str] = {}
     parents: dict[str, str] = {}
@@ -290,5 +292,5 @@ def _rows(graph: Graph) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _inside(label: str, parent: str) -> str:
-    """A row's label without that of the row around it."""
+    """Return a row's label without that of its parent."""
     return label.removeprefix(f"{parent}.")

@@ -1,4 +1,4 @@
-"""Columns of text, as wide as they have to be."""
+"""Columns of text, as narrow as possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a comparison, as text."""
+"""The result of a comparison as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Entry = dict[str, Any]
 
 
 def lines(answer: Entry) -> Iterator[str]:
-    """A head, a row an arm, and a line for each difference."""
+    """Yield a heading, a row per arm, and a line per difference."""
     yield f"{answer['title']} ({answer['source']})"
     yield f"  paper  {answer['says']}"
     yield f"  here   {setting(answer)}"
@@ -20,12 +20,12 @@ def lines(answer: Entry) -> Iterator[str]:
     yield ""
     yield from table(answer)
     yield ""
-    for found in answer["differences"]:
-        yield difference(answer, found)
+    for entry in answer["differences"]:
+        yield difference(answer, entry)
 
 
 def setting(answer: Entry) -> str:
-    """What was trained on what, how often and how long."""
+    """Return the net and data, the number of runs and their length."""
     asked = answer["asked"]
     runs = [run for arm in answer["arms"] for run in arm["runs"]]
     epochs = {len(run["epochs"]) for run in runs}
@@ -35,20 +35,20 @@ def setting(answer: Entry) -> str:
     return f"{answer['net']} on {asked['data']}, {seeds}, {length}"
 
 
-def _range(numbers: set[int], what: str) -> str:
+def _range(numbers: set[int], noun: str) -> str:
     low, high = min(numbers), max(numbers)
     shown = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    return f"{shown} {what}{'s' * (high != 1)}"
+    return f"{shown} {noun}{'s' * (high != 1)}"
 
 
 def header(answer: Entry) -> list[str]:
-    """The columns of the table."""
+    """Return the columns of the table."""
     searched = ["learning rate"] if _is_searched(answer) else []
     return ["arm", *searched, *(measure["name"] for measure in answer["measures"])]
 
 
 def rows(answer: Entry) -> Iterator[list[str]]:
-    """The cells of the table, an arm a row."""
+    """Yield the cells of the table, a row per arm."""
     for arm in answer["arms"]:
         searched = [f"{arm['search']['best']:g}"] if _is_searched(answer) else []
         cells = [value(measure, arm["measures"][measure["name"]]) for measure in answer["measures"]]
@@ -56,12 +56,14 @@ def rows(answer: Entry) -> Iterator[list[str]]:
 
 
 def table(answer: Entry) -> Iterator[str]:
-    """The table, in columns."""
+    """Yield the lines of the table."""
     all_rows = [header(answer), *rows(answer)]
     widths = [max(map(len, column)) for column in zip(*all_rows, strict=True)]
     for row in all_rows:
-        first, *rest = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        aligned = [f"{cell.strip():>{width}}" for cell, width in zip(rest, widths[1:], strict=True)]
+        first, *others = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        aligned = [
+            f"{cell.strip():>{width}}" for cell, width in zip(others, widths[1:], strict=True)
+        ]
         yield "  ".join([first, *aligned]).rstrip()
 
 
@@ -69,38 +71,38 @@ def _is_searched(answer: Entry) -> bool:
     return any("search" in arm for arm in answer["arms"])
 
 
-def value(measure: Entry, found: Entry) -> str:
-    """A mean and its deviation; how many runs came to it, where it was not all."""
-    if found["mean"] is None:
+def value(measure: Entry, result: Entry) -> str:
+    """Return a mean and its deviation, and the number of runs if some did not reach it."""
+    if result["mean"] is None:
         return "not reached"
     places = 0 if measure["unit"] == "steps" else 2
-    text = f"{found['mean']:.{places}f}"
-    if found["deviation"] is not None:
-        text += f" ± {found['deviation']:.{places}f}"
+    text = f"{result['mean']:.{places}f}"
+    if result["deviation"] is not None:
+        text += f" ± {result['deviation']:.{places}f}"
     if measure["unit"] == "%":
         text += " %"
-    if found["runs"] < found["of"]:
-        text += f" ({found['runs']} of {found['of']})"
+    if result["runs"] < result["of"]:
+        text += f" ({result['runs']} of {result['of']})"
     return text
 
 
-def difference(answer: Entry, found: Entry) -> str:
-    """How an arm differs from the first, and whether by more than noise."""
-    (measure,) = (one for one in answer["measures"] if one["name"] == found["measure"])
-    what = f"{found['arm']} less {found['from']}, {found['measure']}"
-    if found["difference"] is None:
-        return f"{what}: too few runs to tell"
+def difference(answer: Entry, compared: Entry) -> str:
+    """Return the difference of an arm from the first, and whether it is more than noise."""
+    (measure,) = (entry for entry in answer["measures"] if entry["name"] == compared["measure"])
+    heading = f"{compared['arm']} less {compared['from']}, {compared['measure']}"
+    if compared["difference"] is None:
+        return f"{heading}: too few runs to tell"
     places = 0 if measure["unit"] == "steps" else 2
-    low, middle, high = (f"{found[key]:+.{places}f}" for key in ("low", "difference", "high"))
-    verdict = "larger than" if found["is_larger_than_noise"] else "within"
-    return f"{what}: {middle} {measure['unit']} [{low}, {high}], {verdict} the noise"
+    low, middle, high = (f"{compared[key]:+.{places}f}" for key in ("low", "difference", "high"))
+    verdict = "larger than" if compared["is_larger_than_noise"] else "within"
+    return f"{heading}: {middle} {measure['unit']} [{low}, {high}], {verdict} the noise"
 
 
 def listed(experiments: tuple[Experiment, ...]) -> Iterator[str]:
-    """Every comparison with what the paper says of it, and the data that it has nets for."""
-    width = max(len(one.name) for one in experiments)
-    for one in experiments:
-        data = ", ".join(kind for kind, bed in BEDS.items() if bed in one.arms)
-        yield f"{one.name:<{width}}  {one.title} ({one.source})"
-        yield f"{'':<{width}}  {one.says}"
+    """Yield every comparison with the paper's claim, and the data that it has nets for."""
+    width = max(len(experiment.name) for experiment in experiments)
+    for experiment in experiments:
+        data = ", ".join(kind for kind, bed in BEDS.items() if bed in experiment.arms)
+        yield f"{experiment.name:<{width}}  {experiment.title} ({experiment.source})"
+        yield f"{'':<{width}}  {experiment.says}"
         yield f"{'':<{width}}  {data}"

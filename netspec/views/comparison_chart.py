@@ -1,4 +1,4 @@
-"""What came of a comparison as a figure: errors while the arms learn, and what was measured."""
+"""The result of a comparison as a figure: errors during training, and measures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netspec.views.comparison import setting, value
 Entry = dict[str, Any]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, which all kinds of eyes tell apart."""
+"""Okabe and Ito's palette, which is safe for colour blindness."""
 
 STYLES = ("-", "--", "-.", ":")
 INCHES_WIDE = 9.0
@@ -25,13 +25,13 @@ BANDS = 3
 """More bands than these hide each other."""
 
 LEAST = 0.1
-"""Errors in percent below this are drawn here, since a logarithmic scale has no 0."""
+"""Lower errors in percent are drawn here, since a logarithmic scale has no 0."""
 
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
 def rendered(answer: Entry, form: str) -> bytes:
-    """The figure as ``png`` or ``svg``.
+    """Return the figure as ``png`` or ``svg``.
 
     On the left the mean over seeds, and where arms are few the range of all seeds in a paler
     colour; on the right a dot a run, and the mean with its deviation.
@@ -71,10 +71,10 @@ def _curves(axes: Any, answer: Entry) -> None:
         steps = [step for step, _ in min(curves, key=len)]
         errors = [[curve[i][1] for curve in curves] for i in range(len(steps))]
         style = STYLES[number % len(STYLES)]
-        means = [mean(one) for one in errors]
+        means = [mean(values) for values in errors]
         axes.plot(steps, means, style, color=color, label=arm["name"], linewidth=1.6)
         if len(arms) <= BANDS:
-            low, high = [min(one) for one in errors], [max(one) for one in errors]
+            low, high = [min(values) for values in errors], [max(values) for values in errors]
             axes.fill_between(steps, low, high, color=color, alpha=0.15, linewidth=0)
     if first["level"]:
         axes.axhline(first["level"], color="#808080", linewidth=0.8, zorder=0)
@@ -90,17 +90,17 @@ def _curves(axes: Any, answer: Entry) -> None:
 
 
 def _trained(arms: Sequence[Entry]) -> list[Entry]:
-    """Arms whose curves differ: one that is another test of the same nets has those of that."""
-    found: list[Entry] = []
+    """Return arms whose curves differ; tests of the same nets in other ways have equal ones."""
+    different: list[Entry] = []
     for arm in arms:
         epochs = [run["epochs"] for run in arm["runs"]]
-        if not any([run["epochs"] for run in other["runs"]] == epochs for other in found):
-            found.append(arm)
-    return found
+        if not any([run["epochs"] for run in earlier["runs"]] == epochs for earlier in different):
+            different.append(arm)
+    return different
 
 
 def _curve(run: Entry, *, is_training: bool) -> list[tuple[float, float]]:
-    """Steps and errors: behind an epoch, or in its middle where it is a mean over it."""
+    """Return steps and errors: at the end of an epoch, or in its middle if it is a mean over it."""
     columns = run["columns"]
     steps, errors = columns.index("steps"), columns.index("train_error" if is_training else "top1")
     ends = [0, *(row[steps] for row in run["epochs"])]
@@ -110,19 +110,19 @@ def _curve(run: Entry, *, is_training: bool) -> list[tuple[float, float]]:
 
 
 def _dots(axes: Any, measure: Entry, arms: Sequence[Entry]) -> None:
-    for place, arm in enumerate(arms):
-        color = COLOURS[place % len(COLOURS)]
-        found = arm["measures"][measure["name"]]
+    for y, arm in enumerate(arms):
+        color = COLOURS[y % len(COLOURS)]
+        result = arm["measures"][measure["name"]]
         runs = [run["values"][measure["name"]] for run in arm["runs"]]
-        reached = [one for one in runs if one is not None]
-        axes.plot(reached, [place] * len(reached), "o", color=color, alpha=0.45, markersize=4)
-        if found["mean"] is None:
+        reached = [error for error in runs if error is not None]
+        axes.plot(reached, [y] * len(reached), "o", color=color, alpha=0.45, markersize=4)
+        if result["mean"] is None:
             continue
-        spread = found["deviation"] or 0.0
-        axes.errorbar(found["mean"], place, xerr=spread, fmt="|", color=color, markersize=11)
+        spread = result["deviation"] or 0.0
+        axes.errorbar(result["mean"], y, xerr=spread, fmt="|", color=color, markersize=11)
         axes.annotate(
-            value(measure, found),
-            (1.02, place),
+            value(measure, result),
+            (1.02, y),
             xycoords=("axes fraction", "data"),
             va="center",
             fontsize=8.5,

@@ -1,4 +1,4 @@
-"""What compiling did, on one screen, and as data."""
+"""A summary of compiling, as text and as data."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from netspec.lowering.passes.contract import contract
 MIB = 2**20
 
 
-def rewrites(before: Graph, made: Lowered) -> Iterator[str]:
-    """How many stages there were and are, and how often each pass rewrote."""
-    yield f"{len(before)} stages -> {len(made.graph)}"
-    for rule, count in made.rewrites.items():
+def rewrites(before: Graph, lowered: Lowered) -> Iterator[str]:
+    """Yield the numbers of stages before and after, and of rewrites by each pass."""
+    yield f"{len(before)} stages -> {len(lowered.graph)}"
+    for rule, count in lowered.rewrites.items():
         if count:
             yield f"  {count:>4}  {rule:<16}  {contract(PASSES[rule]).equation}"
 
 
-def kernels(made: Lowered) -> str:
-    """How many steps there are, and by which implementations."""
-    counts = Counter(step.implementation for step in made.plan.steps)
+def kernels(lowered: Lowered) -> str:
+    """Return the number of steps, and of those by each implementation."""
+    counts = Counter(step.implementation for step in lowered.plan.steps)
     listed = ", ".join(f"{count} {name}" for name, count in counts.most_common())
-    origins = Counter(choice.origin for choice in made.choices.values())
-    how = ", ".join(origin for origin, _ in origins.most_common())
-    return f"{len(made.plan.steps)} steps: {listed} ({how})"
+    origins = Counter(choice.origin for choice in lowered.choices.values())
+    reasons = ", ".join(origin for origin, _ in origins.most_common())
+    return f"{len(lowered.plan.steps)} steps: {listed} ({reasons})"
 
 
-def memory(made: Lowered) -> str:
-    """What the activations of an image take, beside the least possible and the sum of all."""
-    size, plan = made.dtype.itemsize, made.plan
+def memory(lowered: Lowered) -> str:
+    """Return the size of an image's activations, its lower bound, and the sum of all buffers."""
+    size, plan = lowered.dtype.itemsize, lowered.plan
     arena, bound, total = (as_size(n * size) for n in (plan.arena, plan.bound, plan.total))
     return f"activations: {arena} an image in one arena, {bound} at least; {total} side by side"
 
 
 def as_size(count: float) -> str:
-    """A number of bytes."""
+    """Return a number of bytes as text."""
     return f"{count / MIB:,.1f} MiB" if count >= MIB / 10 else f"{count / 1024:,.1f} KiB"
 
 
-def as_json(made: Lowered) -> dict[str, Any]:
-    """The same as data; sizes are in bytes for one image."""
-    size = made.dtype.itemsize
+def as_json(lowered: Lowered) -> dict[str, Any]:
+    """Return the same as data; sizes are in bytes for one image."""
+    size = lowered.dtype.itemsize
     return {
-        "backend": made.backend.name,
-        "stages": len(made.graph),
-        "rewrites": dict(made.rewrites),
-        "kernels": dict(Counter(step.implementation for step in made.plan.steps)),
+        "backend": lowered.backend.name,
+        "stages": len(lowered.graph),
+        "rewrites": dict(lowered.rewrites),
+        "kernels": dict(Counter(step.implementation for step in lowered.plan.steps)),
         "activations": {
-            "arena": made.plan.arena * size,
-            "bound": made.plan.bound * size,
-            "total": made.plan.total * size,
+            "arena": lowered.plan.arena * size,
+            "bound": lowered.plan.bound * size,
+            "total": lowered.plan.total * size,
         },
     }

@@ -1,7 +1,7 @@
-"""What differs between two nets, as plain data.
+"""The differences of two nets, as plain data.
 
-Nets are compared by what they mean: blocks are expanded, and padding and rounding count by what
-they do.
+Nets are compared by their meaning: blocks are expanded, and padding and rounding are compared by
+their effect.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ COUNTS = ("parameters", "macs")
 
 
 class Pair(NamedTuple):
-    """A row of the one net and the row of the other that stands in its place.
+    """A row of one net and the matching row of the other.
 
-    A row is as ``netspec summary --json`` tells it; ``words`` are the layers that it names.
+    A row is as in ``netspec summary --json``; ``words`` are the layers that it names.
     """
 
     a: dict[str, Any] | None
@@ -30,7 +30,7 @@ class Pair(NamedTuple):
 
     @property
     def is_alike(self) -> bool:
-        """Whether both nets have the row, and only its label may differ."""
+        """Return whether both nets have the row, with at most another label."""
         return self.a is not None and self.b is not None and not self.changes
 
     @property
@@ -39,7 +39,7 @@ class Pair(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """What differs between two nets; ``changes`` are those of inputs and outputs."""
+    """The differences of two nets; ``changes`` are those of inputs and outputs."""
 
     a: Net
     b: Net
@@ -49,38 +49,40 @@ class Diff(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing differs, labels included."""
+        """Return whether nothing differs, labels included."""
         alike = all(pair.is_alike and len(set(pair.labels)) == 1 for pair in self.rows)
         return alike and not self.changes
 
 
 def diff(a: Net, b: Net) -> Diff:
     """Compare two nets, row by row."""
-    one, other = _Side(a), _Side(b)
-    aligned = list(align(one.places, other.places))
+    side_a, side_b = _Side(a), _Side(b)
+    aligned = list(align(side_a.places, side_b.places))
     inputs = zip(a.graph.inputs, b.graph.inputs, strict=False)
     partners = {_Source(x, is_input=True): _Source(y, is_input=True) for x, y in inputs}
     for i, j in aligned:
         if i is not None and j is not None:
-            partners[_Source(one.rows[i].label)] = _Source(other.rows[j].label)
+            partners[_Source(side_a.rows[i].label)] = _Source(side_b.rows[j].label)
     rows = []
     for i, j in aligned:
-        left, right = (None if i is None else one.told[i]), (None if j is None else other.told[j])
-        changes = {} if i is None or j is None else _of_rows(one, other, i, j, partners)
+        left = None if i is None else side_a.row_data[i]
+        right = None if j is None else side_b.row_data[j]
+        changes = {} if i is None or j is None else _of_rows(side_a, side_b, i, j, partners)
         rows.append(Pair(left, right, changes))
-    outputs = _of_sources("outputs", one.reads(None), other.reads(None), partners)
-    return Diff(a, b, differing("inputs", one.inputs, other.inputs) | outputs, rows, _totals(a, b))
+    outputs = _of_sources("outputs", side_a.reads(None), side_b.reads(None), partners)
+    changes = differing("inputs", side_a.inputs, side_b.inputs) | outputs
+    return Diff(a, b, changes, rows, _totals(a, b))
 
 
-def as_data(found: Diff) -> dict[str, Any]:
-    """The differences for a program; the keys are an interface for scripts."""
-    rows = [{"a": p.labels[0], "b": p.labels[1], "changes": p.changes} for p in found.rows]
+def as_data(difference: Diff) -> dict[str, Any]:
+    """Return the differences as plain data; the keys are an interface for scripts."""
+    rows = [{"a": p.labels[0], "b": p.labels[1], "changes": p.changes} for p in difference.rows]
     return {
-        "a": found.a.name,
-        "b": found.b.name,
-        "changes": found.changes,
+        "a": difference.a.name,
+        "b": difference.b.name,
+        "changes": difference.changes,
         "rows": rows,
-        "totals": found.totals,
+        "totals": difference.totals,
     }
 
 
@@ -91,7 +93,7 @@ def _totals(a: Net, b: Net) -> dict[str, Any]:
 
 
 class _Source(NamedTuple):
-    """What a row reads: the end of another row, a stage inside it, or an input of the net."""
+    """A source of a row: the end of another row, a stage inside it, or an input of the net."""
 
     label: str
     inside: str = ""
@@ -102,7 +104,7 @@ class _Source(NamedTuple):
 
 
 class _Reads(NamedTuple):
-    """What a row reads, and whether that is just the row before it."""
+    """The sources of a row, and whether they are just the row before it."""
 
     sources: list[_Source]
     is_before: bool
@@ -113,16 +115,16 @@ class _Side:
 
     def __init__(self, net: Net) -> None:
         self.net = net
-        told = summary(net)
-        self.inputs = told["inputs"]
+        net_data = summary(net)
+        self.inputs = net_data["inputs"]
         self.rows = [row for row in net.graph.rows.values() if not row.is_inner]
-        self.told = [
+        self.row_data = [
             data | {"words": list(row.words)}
-            for row, data in zip(self.rows, told["rows"], strict=True)
+            for row, data in zip(self.rows, net_data["rows"], strict=True)
         ]
         self.places = [
             Place(row.label, " ".join(["head"] * bool(row.head) + data["ops"][:1]))
-            for row, data in zip(self.rows, told["rows"], strict=True)
+            for row, data in zip(self.rows, net_data["rows"], strict=True)
         ]
         self.owner = {name: row for row in self.rows for name in row.stages}
         before = [_Source(name, is_input=True) for name in net.graph.inputs]
@@ -133,7 +135,7 @@ class _Side:
         self.end = before
 
     def reads(self, position: int | None) -> _Reads:
-        """What a row reads, or for None what the net returns."""
+        """Return the sources of a row, or for None the outputs of the net."""
         names: Sequence[str]
         if position is None:
             names, before = self.net.graph.outputs, self.end
@@ -150,22 +152,22 @@ class _Side:
 
 
 def _of_rows(a: _Side, b: _Side, i: int, j: int, partners: dict[_Source, _Source]) -> Changes:
-    one, other = a.rows[i], b.rows[j]
+    row_a, row_b = a.rows[i], b.rows[j]
     changes: Changes = {}
     for name in COMPARED:
-        changes |= differing(name, a.told[i][name], b.told[j][name])
+        changes |= differing(name, a.row_data[i][name], b.row_data[j][name])
     changes |= _of_sources("from", a.reads(i), b.reads(j), partners)
-    if bool(one.head) != bool(other.head):
-        changes["head"] = [one.head or False, other.head or False]
-    elif one.head:
-        weights = (a.net.graph.heads[one.head].weight, b.net.graph.heads[other.head].weight)
+    if bool(row_a.head) != bool(row_b.head):
+        changes["head"] = [row_a.head or False, row_b.head or False]
+    elif row_a.head:
+        weights = (a.net.graph.heads[row_a.head].weight, b.net.graph.heads[row_b.head].weight)
         changes |= differing("weight", *weights)
-    stages = list(of_stages(a.net, b.net, one, other))
+    stages = list(of_stages(a.net, b.net, row_a, row_b))
     return changes | ({"stages": stages} if stages else {})
 
 
 def _of_sources(name: str, a: _Reads, b: _Reads, partners: dict[_Source, _Source]) -> Changes:
-    """What two rows read, unless it stands in the same place of both nets."""
+    """Return the sources of two rows, unless they match each other."""
     if a.is_before and b.is_before:
         return {}
     moved = []

@@ -1,4 +1,4 @@
-"""What differs inside two rows: attributes, and the stages of branches and blocks."""
+"""The differences inside two rows: attributes, and the stages of branches and blocks."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from netspec.ir.shapes import Kernel, Shape
 from netspec.net import Net
 
 Changes = dict[str, Any]
-"""What differs, by name: a pair of what the one net has and what the other has."""
+"""The differences by name: pairs of the value in the first net and in the second."""
 
 
 def differing(name: str, a: Any, b: Any) -> Changes:
-    """A change, or none if the two are equal."""
+    """Return a change, or none if the two are equal."""
     return {} if a == b else {name: [a, b]}
 
 
 def within(row: Row, stage: str) -> str:
-    """What a stage is called inside its row."""
+    """Return the name of a stage inside its row."""
     return stage.removeprefix(row.label).removeprefix(".")
 
 
-def of_stages(a: Net, b: Net, one: Row, other: Row) -> Iterator[dict[str, Any]]:
-    """The stages of two rows that differ.
+def of_stages(a: Net, b: Net, row_a: Row, row_b: Row) -> Iterator[dict[str, Any]]:
+    """Yield the stages of two rows that differ.
 
-    If the pipes of the rows have other operators, that is said of the row; what they have in common
-    is still compared.
+    If the pipes of the rows have different operators, the row says so; stages that both have are
+    still compared.
     """
-    left, right = _Inside(a, one), _Inside(b, other)
+    left, right = _Inside(a, row_a), _Inside(b, row_b)
     is_same_pipe = left.ops == right.ops
     for key in dict.fromkeys([*left.stages, *right.stages]):
         x, y = left.stages.get(key), right.stages.get(key)
@@ -51,7 +51,7 @@ def of_stages(a: Net, b: Net, one: Row, other: Row) -> Iterator[dict[str, Any]]:
 
 
 class _Inside:
-    """A row's stages, by what they are called inside it."""
+    """A row's stages, by their names inside it."""
 
     def __init__(self, net: Net, row: Row) -> None:
         self.graph = net.graph
@@ -61,29 +61,29 @@ class _Inside:
         self.ops = [net.graph.stage(name).op.name for name in row.own_stages]
 
     def reads(self, stage: Stage) -> list[str]:
-        """The operands of a stage; those from outside are inputs, counted from 1."""
+        """Return the operands of a stage; those from outside are inputs, counted from 1."""
         inputs = {name: f"input {i}" for i, name in enumerate(self.row.inputs, 1)}
         operands = self.graph.operands(stage.name)
         return [inputs.get(name) or within(self.row, name) for name in operands]
 
 
-def _of_operators(a: _Inside, b: _Inside, one: Stage, other: Stage) -> Changes:
-    """The attributes that differ; what the kernel says is not said again."""
-    into = a.graph.shapes_into(one.name), b.graph.shapes_into(other.name)
-    left, right = _attributes(one, into[0]), _attributes(other, into[1])
-    kernels = [stage.op.kernel_text(i) for stage, i in zip((one, other), into, strict=True)]
-    in_kernel = _in_kernel(one, *kernels)
+def _of_operators(a: _Inside, b: _Inside, stage_a: Stage, stage_b: Stage) -> Changes:
+    """Return the attributes that differ, without those that the kernel's text shows."""
+    into = a.graph.shapes_into(stage_a.name), b.graph.shapes_into(stage_b.name)
+    left, right = _attributes(stage_a, into[0]), _attributes(stage_b, into[1])
+    kernels = [stage.op.kernel_text(i) for stage, i in zip((stage_a, stage_b), into, strict=True)]
+    in_kernel = _in_kernel(stage_a, *kernels)
     names = [name for name in left if left[name] != right[name]]
-    if not (_overhangs(one, into[0]) or _overhangs(other, into[1])):
+    if not (_overhangs(stage_a, into[0]) or _overhangs(stage_b, into[1])):
         names = [name for name in names if name != "round"]
     changes: Changes = {}
-    if not in_kernel.isdisjoint(names) and not (one.name in a.own and other.name in b.own):
+    if not in_kernel.isdisjoint(names) and not (stage_a.name in a.own and stage_b.name in b.own):
         changes = differing("kernel", *kernels)  # the row tells those of its own pipe
     return changes | {n: [left[n], right[n]] for n in names if n not in in_kernel}
 
 
 def _in_kernel(stage: Stage, a: str | None, b: str | None) -> set[str]:
-    """The attributes that the kernel tells; equal kernels tell nothing but themselves."""
+    """Return the attributes that the kernels' texts show; equal texts show only the kernel."""
     if a is None or b is None:
         return set()
     positional = {attribute.name for attribute in stage.op.attributes() if attribute.is_positional}
@@ -91,16 +91,16 @@ def _in_kernel(stage: Stage, a: str | None, b: str | None) -> set[str]:
 
 
 def _attributes(stage: Stage, inputs: tuple[Shape, ...]) -> dict[str, str]:
-    """The attributes as a spec writes them; padding in numbers."""
+    """Return the attributes as a spec writes them, with padding in numbers."""
     op = stage.op
-    found = {a.name: _written(getattr(op, a.name)) for a in op.attributes()}
+    values = {a.name: _written(getattr(op, a.name)) for a in op.attributes()}
     if isinstance(op, WindowOperator):
-        found["pad"] = _written(tuple(n for w in op.windows(inputs) for n in (w.before, w.after)))
-    return found
+        values["pad"] = _written(tuple(n for w in op.windows(inputs) for n in (w.before, w.after)))
+    return values
 
 
 def _overhangs(stage: Stage, inputs: tuple[Shape, ...]) -> bool:
-    """Whether rounding up lets a window of the stage hang over the edge."""
+    """Return whether rounding up lets a window of the stage hang over the edge."""
     op = stage.op
     return isinstance(op, WindowOperator) and any(w.overhang != 0 for w in op.windows(inputs))
 

@@ -1,4 +1,4 @@
-"""What differs between two nets, as a table for a terminal of 80 columns."""
+"""The differences of two nets, as a table for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ WIDTH = 80
 COLUMNS = ("row", "layers", "kernel", "output", "parameters", "MACs")
 NUMBERS = ("parameters", "MACs")
 WIDEST_NUMBER = 20
-"""Room for any number; what is not a number, such as a formula, is wrapped."""
+"""The width of any number; other values, such as formulas, are wrapped."""
 
 STAGES_AT_MOST = 6
 LABELS_AT_MOST = 5
 LONGEST = 10**15
-"""From here on counts are shown in powers of ten, so that no number is ever cut."""
+"""Counts from here on are shown in powers of ten, so that no number is cut."""
 
 Cells = tuple[str, ...]
 
 
 class Line(NamedTuple):
-    """A line of the answer.
+    """A line of the table.
 
     ``role`` is ``heading``, ``removed``, ``added``, ``changed`` (what ``b`` has instead), or empty.
     """
@@ -45,39 +45,39 @@ class _Part(NamedTuple):
     role: str = ""
 
 
-def lines(found: Diff) -> list[Line]:
-    """The answer: the two nets, their rows in order, their totals; no line is wider than 80."""
-    heading = [*_title("-", found.a), *_title("+", found.b)]
-    if found.is_empty:
-        (parameters, _), (macs, _) = (found.totals[count] for count in COUNTS)
+def lines(difference: Diff) -> list[Line]:
+    """Return the two nets, their rows in order, and their totals, at most 80 columns wide."""
+    heading = [*_title("-", difference.a), *_title("+", difference.b)]
+    if difference.is_empty:
+        (parameters, _), (macs, _) = (difference.totals[count] for count in COUNTS)
         counted = f"{show(parameters)} parameters, {show(macs)} MACs"
-        same = f"no differences: {_count(len(found.rows), 'row')}, {counted}"
+        same = f"no differences: {_count(len(difference.rows), 'row')}, {counted}"
         return [*heading, Line(""), *_text(same)]
     heading += _text("~ in both: first as in -, then what + has instead")
-    if "outputs" in found.changes:
-        heading += _text(f"~ outputs: {_names(found.changes['outputs'])}", "changed")
-    return [*heading, Line(""), *_aligned(list(_rows(found)), list(_totals(found)))]
+    if "outputs" in difference.changes:
+        heading += _text(f"~ outputs: {_names(difference.changes['outputs'])}", "changed")
+    return [*heading, Line(""), *_aligned(list(_rows(difference)), list(_totals(difference)))]
 
 
 # ---------------------------------------------------------------------------------------- numbers
 
 
 def show(n: Any) -> str:
-    """A count; what is not a number is shown as it is written."""
+    """Return a count as text; formulas are shown as they are."""
     if not isinstance(n, int):
         return str(n)
     return f"{n:,}" if abs(n) < LONGEST else f"{Decimal(n):.6e}"
 
 
 def change(a: Any, b: Any) -> str:
-    """By how much a count grew or shrank; nothing if it is not a number, or the same."""
+    """Return the change of a count; an empty string if it is not a number, or the same."""
     if not (isinstance(a, int) and isinstance(b, int)) or a == b:
         return ""
     return f"{'+' if b > a else ''}{show(b - a)}"
 
 
 def percent(a: Any, b: Any) -> str:
-    """The change in percent of ``a``; nothing if there is no such number."""
+    """Return the change in percent of ``a``; an empty string if there is no such number."""
     if not change(a, b) or a == 0:
         return ""
     grown = Decimal(b - a) / a * 100
@@ -91,14 +91,14 @@ def percent(a: Any, b: Any) -> str:
 
 def _title(mark: str, net: Net) -> list[Line]:
     inputs = ", ".join(f"{name} {net.graph.stage(name).shape}" for name in net.graph.inputs)
-    told = [net.source.name] if net.source.name != net.name else []
-    told += [f"{key}={value}" for key, value in net.settings.items()]
-    more = f" ({', '.join(told)})" if told else ""
+    details = [net.source.name] if net.source.name != net.name else []
+    details += [f"{key}={value}" for key, value in net.settings.items()]
+    more = f" ({', '.join(details)})" if details else ""
     return _text(f"{mark} {net.name}: {inputs}{more}", "removed" if mark == "-" else "added")
 
 
 def _text(text: str, role: str = "", indent: int = 0) -> list[Line]:
-    """A text as lines; those after the first stand further in."""
+    """Return a text as lines; those after the first are indented."""
     parts = _wrapped(printable(text), WIDTH - indent - 2)
     return [Line(" " * (indent + 2 * bool(i)) + part, role) for i, part in enumerate(parts)]
 
@@ -110,8 +110,8 @@ def _wrapped(text: str, width: int) -> list[str]:
     return wrap(text, width, break_on_hyphens=False)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _alike(pairs: list[Pair]) -> str:
@@ -124,8 +124,8 @@ def _alike(pairs: list[Pair]) -> str:
     return f"{says}{renames}: {', '.join(labels)}"
 
 
-def _details(found: Diff, pair: Pair) -> Iterator[str]:
-    """What differs in a row and has no column."""
+def _details(difference: Diff, pair: Pair) -> Iterator[str]:
+    """Yield the differences in a row that have no column."""
     changes = pair.changes
     if set(changes) == {"input"}:  # else what the row before it gives tells the same
         yield f"input {_pair(map(_sizes, changes['input']))}"
@@ -136,16 +136,16 @@ def _details(found: Diff, pair: Pair) -> Iterator[str]:
     if "weight" in changes:
         yield f"weight {_pair(changes['weight'])}"
     stages = changes.get("stages", [])
-    yield from (_stage(found, pair, stage) for stage in stages[:STAGES_AT_MOST])
+    yield from (_stage(difference, pair, stage) for stage in stages[:STAGES_AT_MOST])
     if len(stages) > STAGES_AT_MOST:
         yield f"and {_count(len(stages) - STAGES_AT_MOST, 'stage')} more; --json lists them"
 
 
-def _stage(found: Diff, pair: Pair, stage: dict[str, Any]) -> str:
+def _stage(difference: Diff, pair: Pair, stage: dict[str, Any]) -> str:
     is_added = stage["a"] is None
-    net = found.b if is_added else found.a
-    held = net.graph.stage(stage["b"] if is_added else stage["a"])
-    name = held.name.removeprefix(f"{pair.labels[is_added]}").removeprefix(".") or held.op.name
+    net = difference.b if is_added else difference.a
+    node = net.graph.stage(stage["b"] if is_added else stage["a"])
+    name = node.name.removeprefix(f"{pair.labels[is_added]}").removeprefix(".") or node.op.name
     if is_added or stage["b"] is None:
         return f"{'+' if is_added else '-'} {name}"
     changes = (
@@ -171,8 +171,8 @@ def _sizes(value: list[Any]) -> str:
 # ------------------------------------------------------------------------------------------ cells
 
 
-def _rows(found: Diff) -> Iterator[_Part]:
-    for is_alike, pairs in groupby(found.rows, key=lambda pair: pair.is_alike):
+def _rows(difference: Diff) -> Iterator[_Part]:
+    for is_alike, pairs in groupby(difference.rows, key=lambda pair: pair.is_alike):
         if is_alike:
             yield _Part("=", (_alike(list(pairs)),))
             continue
@@ -183,7 +183,7 @@ def _rows(found: Diff) -> Iterator[_Part]:
                 yield _Part("-", _cells(pair.a), "removed")
             else:
                 yield from _changed(pair)
-                yield from (_Part("", (text,), "changed") for text in _details(found, pair))
+                yield from (_Part("", (text,), "changed") for text in _details(difference, pair))
 
 
 def _cells(row: dict[str, Any] | None) -> Cells:
@@ -207,18 +207,18 @@ def _changed(pair: Pair) -> Iterator[_Part]:
         a["label"] != b["label"],
         *(name in pair.changes for name in ("ops", "kernel", "output", *COUNTS)),
     )
-    told = zip(_cells(b), ("", "", "none", "", "0", "0"), is_new, strict=True)
+    cells = zip(_cells(b), ("", "", "none", "", "0", "0"), is_new, strict=True)
     yield _Part("~", _cells(a))
     yield from _below(
-        tuple((cell or nothing) if new else "" for cell, nothing, new in told),
+        tuple((cell or nothing) if new else "" for cell, nothing, new in cells),
         (*("",) * 4, *(percent(a[count], b[count]) for count in COUNTS)),
     )
 
 
-def _totals(found: Diff) -> Iterator[_Part]:
-    counted = [("", found.totals)]
-    if found.a.graph.heads or found.b.graph.heads:
-        counted.append(("with heads", found.totals["with_heads"]))
+def _totals(difference: Diff) -> Iterator[_Part]:
+    counted = [("", difference.totals)]
+    if difference.a.graph.heads or difference.b.graph.heads:
+        counted.append(("with heads", difference.totals["with_heads"]))
     blank = ("", "", "", "")
     for name, totals in counted:
         counts = [totals[count] for count in COUNTS]
@@ -232,7 +232,7 @@ def _totals(found: Diff) -> Iterator[_Part]:
 
 
 def _below(*rows: Cells) -> Iterator[_Part]:
-    """What ``b`` has instead, and by how much that is more or less; not what is empty."""
+    """Yield the values of ``b`` and the changes, without empty lines."""
     return (_Part("", cells, "changed") for cells in rows if any(cells))
 
 
@@ -252,7 +252,7 @@ def _aligned(body: list[_Part], totals: list[_Part]) -> Iterator[Line]:
 
 
 def _widths(rows: list[Cells]) -> list[int]:
-    """As wide as the cells need; then words give way until the table fits."""
+    """Return widths that fit the cells; columns of words shrink until the table fits."""
     columns = [
         [line for cell in cells for line in cell.split("\n")] for cells in zip(*rows, strict=True)
     ]

@@ -23,14 +23,14 @@ _MARKS = {"agree": "", "erratum": " *", "disagree": " !"}
 
 
 class Line(NamedTuple):
-    """A line of the view; ``role`` says what it is about."""
+    """A line of the view, and its role."""
 
     text: str
     role: str = ""
 
 
 def as_data(net: Net) -> dict[str, Any]:
-    """The documents of a net; the keys are an interface for scripts."""
+    """Return the documents of a net; the keys are an interface for scripts."""
     return {
         "name": net.name,
         "documents": [
@@ -49,14 +49,14 @@ def as_data(net: Net) -> dict[str, Any]:
 
 def counted(documents: Iterable[Document]) -> str:
     """``44 cells: 43 agree, 1 erratum; 3 sentences: 2 hold, 1 needs data``."""
-    held = list(documents)
-    cells = [cell.status for d in held for row in d.rows for cell in row.cells]
-    said = [sentence.status for d in held for sentence in d.sentences]
+    listed = list(documents)
+    cells = [cell.status for d in listed for row in d.rows for cell in row.cells]
+    sentences = [sentence.status for d in listed for sentence in d.sentences]
     parts = [
         _counts("printed cell", cells, (("agree", "agrees", "agree"), _ERRATA, _WRONG)),
         _counts(
             "sentence",
-            said,
+            sentences,
             (
                 ("agree", "holds", "hold"),
                 ("erratum", "is false", "are false"),
@@ -73,22 +73,22 @@ _ERRATA = ("erratum", "has an erratum", "have errata")
 _WRONG = ("disagree", "disagrees", "disagree")
 
 
-def _counts(what: str, found: Sequence[str], words: Iterable[tuple[str, str, str]]) -> str:
-    if not found:
+def _counts(noun: str, statuses: Sequence[str], words: Iterable[tuple[str, str, str]]) -> str:
+    if not statuses:
         return ""
     shown = [
-        f"{found.count(status)} {one if found.count(status) == 1 else many}"
-        for status, one, many in words
-        if status in found
+        f"{statuses.count(status)} {singular if statuses.count(status) == 1 else plural}"
+        for status, singular, plural in words
+        if status in statuses
     ]
-    return f"{len(found)} {what}{'' if len(found) == 1 else 's'}: {', '.join(shown)}"
+    return f"{len(statuses)} {noun}{'' if len(statuses) == 1 else 's'}: {', '.join(shown)}"
 
 
 # ------------------------------------------------------------------------------------------ text
 
 
 def lines(net: Net) -> Iterator[Line]:
-    """The documents of a net as text."""
+    """Yield the documents of a net as text."""
     title = f": {net.title}" if net.title else ""
     yield from _wrapped(f"{net.name}{title}", "", "strong")
     if not net.documents:
@@ -106,13 +106,16 @@ def lines(net: Net) -> Iterator[Line]:
 
 
 def _table(rows: Sequence[PrintedRow]) -> Iterator[Line]:
-    """Each row twice: as printed, and as derived."""
+    """Yield each row twice: as printed, and as derived."""
     columns = [c for c in COLUMNS if any(cell.column == c for row in rows for cell in row.cells)]
     body: list[tuple[PrintedRow, list[str], list[str]]] = []
     for row in rows:
-        held = {cell.column: cell for cell in row.cells}
-        printed = [held[c].printed + _MARKS[held[c].status] if c in held else "" for c in columns]
-        derived = [held[c].derived if c in held else "" for c in columns]
+        by_column = {cell.column: cell for cell in row.cells}
+        printed = [
+            by_column[c].printed + _MARKS[by_column[c].status] if c in by_column else ""
+            for c in columns
+        ]
+        derived = [by_column[c].derived if c in by_column else "" for c in columns]
         body.append((row, [row.label, "printed", *printed], ["", "derived", *derived]))
     heads = ["row", "", *columns]
     every = [heads, *(line for _, *both in body for line in both)]
@@ -133,8 +136,8 @@ def _table(rows: Sequence[PrintedRow]) -> Iterator[Line]:
 
 
 def _worst(cells: Iterable[Cell]) -> str:
-    found = {cell.status for cell in cells}
-    return "error" if "disagree" in found else "erratum" if "erratum" in found else ""
+    statuses = {cell.status for cell in cells}
+    return "error" if "disagree" in statuses else "erratum" if "erratum" in statuses else ""
 
 
 def _why(cell: Cell) -> Iterator[Line]:
@@ -144,12 +147,12 @@ def _why(cell: Cell) -> Iterator[Line]:
 
 
 def _sentences(sentences: Sequence[Sentence]) -> Iterator[Line]:
-    for said in sentences:
-        word = _SENTENCES[said.status]
-        role = {"erratum": "erratum", "disagree": "error"}.get(said.status, "")
-        text = f'{word:<9} "{said.quote}"'
+    for sentence in sentences:
+        word = _SENTENCES[sentence.status]
+        role = {"erratum": "erratum", "disagree": "error"}.get(sentence.status, "")
+        text = f'{word:<9} "{sentence.quote}"'
         yield from _wrapped(text, "", role)
-        detail = "; ".join(part for part in (said.derived, said.why) if part)
+        detail = "; ".join(part for part in (sentence.derived, sentence.why) if part)
         yield from _wrapped(detail, " " * 10, "quiet")
 
 
@@ -176,10 +179,10 @@ anything else, so this page cannot drift from the specs: it is written by
 
 
 def markdown(nets: Sequence[Net]) -> str:
-    """The ledger: one page for all documents."""
-    held = [net for net in nets if net.documents]
-    parts = [_INTRODUCTION, f"{counted(d for net in held for d in net.documents)}.\n"]
-    for net in held:
+    """Return the ledger: one page for all documents."""
+    documented = [net for net in nets if net.documents]
+    parts = [_INTRODUCTION, f"{counted(d for net in documented for d in net.documents)}.\n"]
+    for net in documented:
         parts.append(f"\n## {net.name}\n")
         for document in net.documents:
             parts.append(f"### {document.source}\n\n{counted([document])}.\n")
@@ -197,8 +200,8 @@ def _markdown_table(rows: Sequence[PrintedRow]) -> str:
     ]
     errata = []
     for row in rows:
-        held = {cell.column: cell for cell in row.cells}
-        cells = [_markdown_cell(held[c]) if c in held else "" for c in COLUMNS]
+        by_column = {cell.column: cell for cell in row.cells}
+        cells = [_markdown_cell(by_column[c]) if c in by_column else "" for c in COLUMNS]
         out.append(f"| {row.label} | {' | '.join(cells)} |")
         errata += [
             f"- **{row.label}, {cell.column}**: `{cell.printed}` is printed, `{cell.derived}` "
@@ -217,15 +220,17 @@ def _markdown_cell(cell: Cell) -> str:
 
 def _markdown_sentences(sentences: Sequence[Sentence]) -> str:
     out = ["| the text says | | |", "|---|---|---|"]
-    for said in sentences:
-        code = f"`{said.derived}`" if said.derived else ""
-        detail = " ".join(part for part in (code, _plain(said.why)) if part)
-        out.append(f"| {_cell(_plain(said.quote))} | {_SENTENCES[said.status]} | {_cell(detail)} |")
+    for sentence in sentences:
+        code = f"`{sentence.derived}`" if sentence.derived else ""
+        detail = " ".join(part for part in (code, _plain(sentence.why)) if part)
+        out.append(
+            f"| {_cell(_plain(sentence.quote))} | {_SENTENCES[sentence.status]} | {_cell(detail)} |"
+        )
     return "\n".join([*out, ""])
 
 
 def _plain(text: str) -> str:
-    """A text whose products are not taken for emphasis: 55*48*96."""
+    """Escape products such as 55*48*96, which Markdown would read as emphasis."""
     return text.replace("*", "\\*")
 
 

@@ -30,7 +30,7 @@ LINES = {"color": LINE, "penwidth": "0.9"}
 DPI, LARGEST = "144", 32_766
 """Dots an inch of a png, and the height or width that Graphviz makes larger ones fit."""
 MOST = 2_000
-"""Stages that Graphviz lays out within seconds, whatever leads to what."""
+"""Stages that Graphviz lays out within seconds, whatever their edges."""
 NARROW = 52
 """Characters in a line of the title."""
 
@@ -49,10 +49,10 @@ SIZE |= {"fontsize": f"{SMALL}", "fontcolor": QUIET}
 def drawing(net: Net) -> graphviz.Digraph:
     """The picture of a net; its ``source`` is the DOT text, and a notebook shows the picture."""
     look = {"graph_attr": GRAPH, "node_attr": NODE, "edge_attr": EDGE}
-    made: graphviz.Digraph = graphviz.Digraph(net.name, **look)
-    made.attr(label=_title(net))
-    _Drawing(net).draw(made)
-    return made
+    digraph: graphviz.Digraph = graphviz.Digraph(net.name, **look)
+    digraph.attr(label=_title(net))
+    _Drawing(net).draw(digraph)
+    return digraph
 
 
 def rendered(net: Net, form: str) -> bytes:
@@ -67,13 +67,13 @@ def rendered(net: Net, form: str) -> bytes:
             f"{net.name} is too large for a picture: {len(net.graph):,} stages, and {MOST:,} are"
             " laid out within seconds\n  what Graphviz would be given: -o FILE.dot"
         )
-    made = drawing(net)
+    digraph = drawing(net)
     if form == "dot":
-        return str(made.source).encode()
+        return str(digraph.source).encode()
     if form == "png":
-        made.attr(dpi=DPI)
+        digraph.attr(dpi=DPI)
     try:
-        picture: bytes = made.pipe(format=form, quiet=True)
+        picture: bytes = digraph.pipe(format=form, quiet=True)
     except graphviz.ExecutableNotFound:
         raise DataError(
             f"a picture as {form} needs Graphviz, whose program `dot` is not here\n"
@@ -82,8 +82,8 @@ def rendered(net: Net, form: str) -> bytes:
             "  a .dot file needs no program: -o FILE.dot"
         ) from None
     except graphviz.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip()
-        raise DataError(f"Graphviz cannot draw {net.name}: {said or error}") from None
+        reason = error.stderr.decode(errors="replace").strip()
+        raise DataError(f"Graphviz cannot draw {net.name}: {reason or error}") from None
     except OSError as error:
         raise DataError(f"Graphviz's program `dot` does not start: {reason_of(error)}") from None
     if form == "png" and max(_png_size(picture)) >= LARGEST:  # Graphviz made it smaller
@@ -92,35 +92,35 @@ def rendered(net: Net, form: str) -> bytes:
 
 
 def _png_size(picture: bytes) -> tuple[int, int]:
-    """Width and height, which stand in front of all else."""
+    """Return width and height, from the header."""
     return int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])
 
 
 def grouped(number: object) -> str:
-    """A count with its thousands apart, where it is a number: ``6,998,552``."""
+    """Return a count with separated thousands, if it is a number: ``6,998,552``."""
     return f"{number:,}" if isinstance(number, int) else str(number)
 
 
 class _Drawing:
-    """Draws a net into a DOT graph: frame by frame, and the edges last."""
+    """Draws a net into a DOT graph: frame by frame, then the edges."""
 
     def __init__(self, net: Net) -> None:
         self.heads = net.graph.heads
         self.picture = Picture(net.graph)
-        self.held: dict[str, list[Frame | Item]] = {"": []}
+        self.items_of: dict[str, list[Frame | Item]] = {"": []}
         for item in self.picture.items.values():
-            self._held(item.frame).append(item)
+            self._items_of(item.frame).append(item)
 
-    def _held(self, name: str) -> list[Frame | Item]:
-        """What stands in a frame, which itself stands where its first item does."""
-        if name not in self.held:
+    def _items_of(self, name: str) -> list[Frame | Item]:
+        """Return the items of a frame; a new frame is added at the position of its first item."""
+        if name not in self.items_of:
             frame = self.picture.frames[name]
-            self._held(frame.parent).append(frame)
-            self.held[name] = []
-        return self.held[name]
+            self._items_of(frame.parent).append(frame)
+            self.items_of[name] = []
+        return self.items_of[name]
 
-    def draw(self, made: graphviz.Digraph) -> None:
-        self._draw_frame("", made)
+    def draw(self, digraph: graphviz.Digraph) -> None:
+        self._draw_frame("", digraph)
         for tail, head, size, weight, is_seen in self.picture.edges:
             look = {"weight": f"{weight}"}
             if size:
@@ -129,31 +129,33 @@ class _Drawing:
                 look["style"] = "invis"
             elif isinstance(self.picture.items[head], Fork | Size):
                 look["arrowhead"] = "none"
-            made.edge(tail, head, **look)
+            digraph.edge(tail, head, **look)
 
-    def _draw_frame(self, name: str, made: graphviz.Digraph) -> None:
-        for item in self.held[name]:
+    def _draw_frame(self, name: str, digraph: graphviz.Digraph) -> None:
+        for item in self.items_of[name]:
             if isinstance(item, Frame):
-                with made.subgraph(name=f"cluster {item.name}") as inner:
+                with digraph.subgraph(name=f"cluster {item.name}") as inner:
                     look = HEAD if item.name in self.heads else FRAME
                     inner.attr(label=self._frame_label(item), labeljust="l", margin="18", **look)
                     self._draw_frame(item.name, inner)
             elif isinstance(item, Box):
-                made.node(item.name, _box_label(item), fillcolor=FILLS[item.kind])
+                digraph.node(item.name, _box_label(item), fillcolor=FILLS[item.kind])
             elif isinstance(item, End):
                 label = stacked(bold(item.label), plain(str(item.shape)))
-                made.node(item.name, label, fillcolor="#ffffff")
+                digraph.node(item.name, label, fillcolor="#ffffff")
             elif isinstance(item, Size):
-                made.node(item.name, graphviz.escape(str(item.shape)), **SIZE)
+                digraph.node(item.name, graphviz.escape(str(item.shape)), **SIZE)
             else:
-                made.node(item.name, "", **FORK)
+                digraph.node(item.name, "", **FORK)
 
     def _frame_label(self, frame: Frame) -> str:
         if frame.name in self.heads:
-            told = f"head, weight {self.heads[frame.name].weight:g}"
+            detail = f"head, weight {self.heads[frame.name].weight:g}"
         else:  # the block that the row is, if it is one
-            told = "" if len(frame.words) > 1 or frame.words[0] in OPERATORS else frame.words[0]
-        return stacked(f"{bold(frame.label)}&#160; {small(told)}" if told else bold(frame.label))
+            detail = "" if len(frame.words) > 1 or frame.words[0] in OPERATORS else frame.words[0]
+        return stacked(
+            f"{bold(frame.label)}&#160; {small(detail)}" if detail else bold(frame.label)
+        )
 
 
 # ---------------------------------------------------------------------------------------- labels
@@ -190,15 +192,15 @@ def stacked(*lines: str) -> str:
 
 
 def bold(text: str) -> str:
-    """A part of an HTML-like label in bold."""
+    """Return a part of an HTML-like label in bold."""
     return f"<B>{plain(text)}</B>"
 
 
 def small(text: str) -> str:
-    """A part of an HTML-like label that stands back."""
+    """Return a part of an HTML-like label in small grey letters."""
     return f'<FONT POINT-SIZE="{SMALL}" COLOR="{QUIET}">{plain(text)}</FONT>'
 
 
 def plain(text: str) -> str:
-    """A text that an HTML-like label shows as it stands; in it too, Graphviz obeys backslashes."""
+    """Escape a text for an HTML-like label, in which Graphviz also interprets backslashes."""
     return escape(text).replace("\\", "\\\\")

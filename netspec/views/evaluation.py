@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from netspec.training.testing import Errors, Evaluation
 
 
-def lines(found: Evaluation) -> Iterator[str]:
-    """A head, a row a run, and where there are several, one for their average."""
-    rows = [(str(run), errors) for run, errors in found.runs.items()]
+def lines(evaluation: Evaluation) -> Iterator[str]:
+    """Yield a heading, a row per run, and if there are several, one for their average."""
+    rows = [(str(run), errors) for run, errors in evaluation.runs.items()]
     if len(rows) > 1:
-        rows.append((f"all {len(rows)}, averaged", found.ensemble))
+        rows.append((f"all {len(rows)}, averaged", evaluation.ensemble))
     width = max(len(name) for name, _ in rows)
     yield f"{'run':<{width}}     error     top-5        wrong"
     for name, errors in rows:

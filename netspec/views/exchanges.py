@@ -1,4 +1,4 @@
-"""What crosses between the columns of a net, as data and as a table."""
+"""The exchanges between the columns of a net, as data and as a table."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from netspec.net import Net
 from netspec.views.columns import aligned
 
 BYTES = 4
-"""Of a float32."""
+"""The size of a float32."""
 
 OUTPUT = "output"
-"""Who reads a value that nothing in the net reads."""
+"""The reader of a value that nothing in the net reads."""
 
 
 def exchanges(net: Net) -> dict[str, Any]:
-    """What each column holds and computes, and the bytes that cross at each place for one image.
+    """Return the size and work of each column, and the bytes of each exchange for one image.
 
     Bytes are of float32, between all columns together: ``forward`` of values, ``backward`` of their
     gradients.  ``gradients`` are the bytes that cross in a step, whatever the batch, where as many
@@ -37,39 +37,39 @@ def exchanges(net: Net) -> dict[str, Any]:
     number, graph = net.graph.columns.number, net.graph.copy()
     exchange.rewrite(graph)
     places = [
-        _place(graph, stage.name, stage.op, _rows(net))
+        _entry(graph, stage.name, stage.op, _rows(net))
         for stage in graph.stages()
         if isinstance(stage.op, Exchange)
     ]
-    held = graph.totals(stage.name for stage in graph.stages())
+    totals = graph.totals(stage.name for stage in graph.stages())
     return {
         "columns": number,
-        "parameters": held.parameters,
-        "macs": held.macs,
+        "parameters": totals.parameters,
+        "macs": totals.macs,
         "places": places,
-        "forward": sum(place["forward"] for place in places),
-        "backward": sum(place["backward"] for place in places),
+        "forward": sum(entry["forward"] for entry in places),
+        "backward": sum(entry["backward"] for entry in places),
         "gradients": 2 * (number - 1) * BYTES * net.totals_with_heads.parameters,
     }
 
 
 def lines(net: Net) -> Iterator[str]:
-    """The same for a reader."""
-    found = exchanges(net)
-    number, places = found["columns"], found["places"]
+    """Yield the same as text."""
+    data = exchanges(net)
+    number, places = data["columns"], data["places"]
     yield (
-        f"{net.name} on {number} devices: each has {found['parameters']:,} parameters, "
-        f"and computes {found['macs']:,} MACs an image"
+        f"{net.name} on {number} devices: each has {data['parameters']:,} parameters, "
+        f"and computes {data['macs']:,} MACs an image"
     )
     yield ""
     if not places:
         yield "Nothing crosses between them."
         return
-    there, back, gradients = found["forward"], found["backward"], found["gradients"]
+    there, back, gradients = data["forward"], data["backward"], data["gradients"]
     rows = [("value of", "size", "read by", "bytes forward", "bytes backward")]
-    for place in places:
-        sizes = f"{place['forward']:>13,}", f"{place['backward']:>14,}"
-        rows.append((place["from"], by(place["value"]), ", ".join(place["read_by"]), *sizes))
+    for entry in places:
+        sizes = f"{entry['forward']:>13,}", f"{entry['backward']:>14,}"
+        rows.append((entry["from"], by(entry["value"]), ", ".join(entry["read_by"]), *sizes))
     yield from aligned([*rows, ("together", "", "", f"{there:>13,}", f"{back:>14,}")])
     yield ""
     yield "Bytes are of float32, for one image, between all devices together.  Devices that have"
@@ -78,12 +78,12 @@ def lines(net: Net) -> Iterator[str]:
 
 
 def _rows(net: Net) -> dict[str, str]:
-    """The row of the table that each stage of the spec stands in."""
+    """Return the row of the table of each stage of the spec."""
     rows = [row for row in net.graph.rows.values() if not row.is_inner]
     return {name: row.label for row in rows for name in row.stages}
 
 
-def _place(graph: Graph, name: str, op: Exchange, rows: dict[str, str]) -> dict[str, Any]:
+def _entry(graph: Graph, name: str, op: Exchange, rows: dict[str, str]) -> dict[str, Any]:
     source = name
     while source not in rows:
         (source,) = graph.operands(source)
@@ -100,7 +100,7 @@ def _place(graph: Graph, name: str, op: Exchange, rows: dict[str, str]) -> dict[
 
 
 def _readers(graph: Graph, name: str, rows: dict[str, str]) -> Iterator[str]:
-    """The rows that read a stage which the spec has not."""
+    """Yield the rows that read a stage that the spec does not have."""
     for reader in graph.consumers(name):
         if reader in rows:
             yield rows[reader]

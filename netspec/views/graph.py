@@ -1,4 +1,4 @@
-"""A graph as passes leave it: a table of its stages, or a picture of them in the DOT language."""
+"""A graph after passes, as a table of its stages or as a drawing in the DOT language."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = ("stage", "operator", "reads", "output")
 
 
 def as_text(graph: Graph) -> str:
-    """A line a stage: its name, its operator, the stages it reads, and the size of its output."""
+    """Return a line per stage: its name, operator, operands, and the size of its output."""
     body = [
         (stage.name, _operator(stage), _reads(graph, stage), str(stage.known_shape))
         for stage in graph.stages()
@@ -33,7 +33,7 @@ def as_text(graph: Graph) -> str:
 
 
 def after_pass(rule: str, rewrites: int, graph: Graph) -> str:
-    """The graph as a pass left it, under a line that says how much the pass did."""
+    """Return the graph after a pass, under a line with the number of rewrites."""
     often = f"{rewrites} rewrite{'' if rewrites == 1 else 's'}"
     return f"after {rule}: {often}, {len(graph)} stages\n\n{as_text(graph)}"
 
@@ -46,7 +46,7 @@ def as_dot(graph: Graph, name: str) -> str:
         name: what the picture is called.
     """
     look = {"graph_attr": GRAPH, "node_attr": NODE, "edge_attr": EDGE}
-    made = graphviz.Digraph(name, **look)
+    digraph = graphviz.Digraph(name, **look)
     ends = dict.fromkeys(graph.outputs, "output")
     ends |= {head.output: f"head {head.name}" for head in graph.heads.values()}
     for stage in graph.stages():
@@ -54,10 +54,10 @@ def as_dot(graph: Graph, name: str) -> str:
         border = {"penwidth": "2"} if stage.name in ends else {}
         if stage.name in ends:
             lines.append(small(ends[stage.name]))
-        made.node(stage.name, stacked(*lines), fillcolor=FILLS[kind(stage.op)], **border)
+        digraph.node(stage.name, stacked(*lines), fillcolor=FILLS[kind(stage.op)], **border)
         for operand in graph.operands(stage.name):
-            made.edge(operand, stage.name)
-    return str(made.source)
+            digraph.edge(operand, stage.name)
+    return str(digraph.source)
 
 
 def operator_text(op: Operator, written: Mapping[str, Any] | None = None) -> str:
@@ -69,21 +69,23 @@ def operator_text(op: Operator, written: Mapping[str, Any] | None = None) -> str
     if isinstance(op, Input):
         return op.name
     declared = {attribute.name: attribute for attribute in op.attributes()}
-    values = {name: one.default for name, one in declared.items()}
+    values = {name: attribute.default for name, attribute in declared.items()}
     values |= written or _written(op)
-    told = [_shown(values[name]) for name, one in declared.items() if one.is_positional]
-    for name, one in declared.items():
+    arguments = [
+        _shown(values[name]) for name, attribute in declared.items() if attribute.is_positional
+    ]
+    for name, attribute in declared.items():
         value = values[name]
-        if not one.is_positional and value != one.default:
-            told.append(f"{name}={_shown(value)}")
+        if not attribute.is_positional and value != attribute.default:
+            arguments.append(f"{name}={_shown(value)}")
     own = {f.name: getattr(op, f.name) for f in fields(op) if f.name not in declared}  # type: ignore[arg-type]
-    told += [f"{n}={value}" for n, value in own.items() if not isinstance(value, Operator)]
+    arguments += [f"{n}={value}" for n, value in own.items() if not isinstance(value, Operator)]
     parts = " | ".join(operator_text(part) for part in own.values() if isinstance(part, Operator))
-    return f"{op.name} {f'({parts})' if parts else ', '.join(told)}".strip()
+    return f"{op.name} {f'({parts})' if parts else ', '.join(arguments)}".strip()
 
 
 def _written(op: Operator) -> dict[str, Any]:
-    """The attributes of an operator as a spec would write them; the kernel has the stride."""
+    """Return the attributes of an operator as a spec writes them; the kernel has the stride."""
     values = {attribute.name: getattr(op, attribute.name) for attribute in op.attributes()}
     if isinstance(op, WindowOperator):
         down, right = op.stride
@@ -108,7 +110,7 @@ def _shown(value: Any) -> str:
 
 
 def _sides(value: tuple[int, ...]) -> str:
-    """Height and width, or four sides, as short as a spec may write them."""
+    """Return height and width, or four sides, in the shortest form of a spec."""
     if len(set(value)) == 1:
         return str(value[0])
     pair = value[:: len(value) // 2]

@@ -1,4 +1,4 @@
-"""The operator reference: what each room says of itself."""
+"""The operator reference: the docstring and attributes of each operator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netspec.language.binding import usage
 
 
 def as_data(room: type[Operator]) -> dict[str, Any]:
-    """An operator with its attributes, as plain data."""
+    """Return an operator with its attributes, as plain data."""
     text = inspect.getdoc(room) or ""
     return {
         "name": room.name,
@@ -33,7 +33,7 @@ def as_data(room: type[Operator]) -> dict[str, Any]:
 
 
 def as_text(room: type[Operator]) -> str:
-    """An operator for the terminal."""
+    """Return an operator as text for the terminal."""
     data = as_data(room)
     lines = [data["usage"], "", data["description"]]
     if data["attributes"]:
@@ -47,7 +47,7 @@ def as_text(room: type[Operator]) -> str:
 
 
 def as_markdown(rooms: list[type[Operator]]) -> str:
-    """All operators as a page of the documentation."""
+    """Return all operators as a page of the documentation."""
     parts = ["# Operators", "", "Written by `netspec ops --markdown`; do not edit.", ""]
     for room in rooms:
         data = as_data(room)
@@ -66,7 +66,7 @@ def _quoted(text: str) -> list[str]:
 
 
 def _default(attribute: Attribute) -> str | None:
-    """A default as the spec would write it, or ``none``; None when the attribute is required."""
+    """Return a default as a spec writes it, or ``none``; None if the attribute is required."""
     value = attribute.default
     if value is MISSING:
         return None

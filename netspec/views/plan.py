@@ -1,4 +1,4 @@
-"""A plan as a table: a line a step."""
+"""A plan as a table: a line per step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COLUMNS = ("step", "stage", "operator", "by", "reads", "writes", "buffer", "outp
 
 
 def as_text(plan: Plan) -> str:
-    """The steps, where their outputs lie, and what memory they take.
+    """Return the steps, the places of their outputs, and the memory that they take.
 
     ``3[64:]`` is buffer 3 from channel 64 on.  Sizes are in elements for one image.
     """

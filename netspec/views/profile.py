@@ -1,4 +1,4 @@
-"""Where a compiled net spends its time: a table of its stages, the slowest first."""
+"""The times of a compiled net: a table of its stages, the slowest first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTHS = (24, 24, 8, 7, 8, 7, 8)
 
 
 class Layer(NamedTuple):
-    """A stage as it ran: its time, its operations (a multiply-add is two), the bytes it moves."""
+    """The measurements of a stage: time, operations (a multiply-add is two), bytes moved."""
 
     stage: str
     implementation: str
@@ -24,7 +24,7 @@ class Layer(NamedTuple):
 def as_lines(
     layers: Sequence[Layer], gflop_per_s: float, gb_per_s: float, style: Style
 ) -> Iterator[str]:
-    """A line for each stage, then their sum.
+    """Yield a line for each stage, then their sum.
 
     Args:
         layers: the stages, in any order.
@@ -46,7 +46,7 @@ def as_lines(
 
 
 def _floor(layer: Layer, gflop_per_s: float, gb_per_s: float) -> float:
-    """Milliseconds."""
+    """Return the milliseconds of the floor."""
     return max(layer.gflop / gflop_per_s * 1e3, layer.megabytes / gb_per_s)
 
 

@@ -11,10 +11,10 @@ from netspec.net import Net
 
 
 def summary(net: Net) -> dict[str, Any]:
-    """Every row and stage with its sizes and counts; the keys are an interface for scripts.
+    """Return every row and stage with its sizes and counts; the keys are an interface for scripts.
 
     Sizes are [height, width, channels] or [n]; with several inputs, ``input`` is a list of sizes.
-    ``head`` is false or the head's name; heads stay out of the totals.
+    ``head`` is false or the head's name; heads do not count in the totals.
     """
     graph, totals, with_heads = net.graph, net.totals, net.totals_with_heads
     return {

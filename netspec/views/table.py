@@ -1,4 +1,4 @@
-"""The table of a net: as a paper prints it, but derived."""
+"""The table of a net, as papers print it, with derived values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 def lines(net: Net, width: int | None = None) -> list[Line]:
     """The table as text, as wide as it needs to be.
 
-    A ``width`` that is too narrow for all columns gets fewer of them, never a cut number.
+    If ``width`` is too narrow for all columns, some are left out; numbers are never cut.
     """
     body, totals = _body(net), _totals(net)
     shown: list[Line] = []
@@ -43,12 +43,12 @@ def lines(net: Net, width: int | None = None) -> list[Line]:
 
 
 def as_text(net: Net) -> str:
-    """The table as plain text."""
+    """Return the table as plain text."""
     return "\n".join(line.text for line in lines(net))
 
 
 def as_html(net: Net) -> str:
-    """The table as HTML, for a notebook."""
+    """Return the table as HTML, for a notebook."""
     head = _html_row(COLUMNS, "th")
     body = "".join(_html_row(cells, "td") for cells in _body(net))
     foot = "".join(_html_row(cells, "th") for cells in _totals(net))
@@ -66,12 +66,12 @@ Cells = tuple[str, ...]
 def _title(net: Net) -> list[str]:
     inputs = (f"{name} {net.graph.stage(name).shape}" for name in net.graph.inputs)
     first = f"{net.name}: {', '.join(inputs)}"
-    held = [first, printable(net.title)] if net.title else [first]
+    texts = [first, printable(net.title)] if net.title else [first]
     exchange = exchanging(net.graph)
     if net.graph.columns and exchange:
         rows = ", ".join(exchange)
-        held.append(f"{net.graph.columns.number} columns, which read each other in {rows}")
-    return held
+        texts.append(f"{net.graph.columns.number} columns, which read each other in {rows}")
+    return texts
 
 
 def _body(net: Net) -> list[Cells]:

@@ -1,4 +1,4 @@
-"""What is shown of a run: a head, a row an epoch, and where it is in between."""
+"""The progress of a run as text: a heading, a row per epoch, and steps in between."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADER = (
 
 
 def head(run: Run, steps: int, state: State) -> list[str]:
-    """What is trained on what, and how, a line each."""
+    """Return the data, the recipe and the settings, a line each."""
     recipe, settings = run.recipe, run.settings
     epochs = epochs_of(recipe)
     (optimizer,) = recipe.optimizer
@@ -40,7 +40,7 @@ def _named(run: Run, use: str) -> str:
 
 
 def row(epoch: Epoch, left: float) -> str:
-    """An epoch, under :data:`HEADER`; errors in percent."""
+    """Return an epoch, under :data:`HEADER`; errors in percent."""
     return (
         f"{epoch.epoch:>5}  {epoch.loss:>7.4f}  {epoch.train_error:>9.2f} %  "
         f"{epoch.top1:>6.2f} %  {epoch.top5:>6.2f} %  {epoch.lr:>7.2g}  "
@@ -50,7 +50,7 @@ def row(epoch: Epoch, left: float) -> str:
 
 
 def between(moment: Moment) -> str:
-    """A step inside an epoch, where there is no bar to show it."""
+    """Return a step inside an epoch, for terminals without a bar."""
     return (
         f"       step {moment.step:,} of {moment.steps:,}: loss {moment.loss:.4f}, "
         f"train error {moment.error:.2f} %, {moment.images_per_second:,.0f} images/s, "
@@ -59,7 +59,7 @@ def between(moment: Moment) -> str:
 
 
 def beside_the_bar(moment: Moment) -> str:
-    """The same beside a bar; what matters least is last, where a narrow terminal cuts it off."""
+    """Return the same beside a bar; a narrow terminal cuts off the last, least important part."""
     return (
         f"{moment.step:,}/{moment.steps:,}  {clock(moment.left)} left  loss {moment.loss:.4f}  "
         f"error {moment.error:.2f} %  {moment.images_per_second:,.0f} images/s  "
@@ -68,7 +68,7 @@ def beside_the_bar(moment: Moment) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Hours, minutes and seconds: ``1:02:03``, ``2:03``."""
-    minutes, rest = divmod(round(seconds), 60)
+    """Return hours, minutes and seconds: ``1:02:03``, ``2:03``."""
+    minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -36,7 +36,7 @@ def value(text: str, bound: dict[str, Any]) -> Any:
     source, problems = Source("x", text), Problems()
     sources = Sources()
     node = parse_value(source, problems, sources.add(source))
-    assert node is not None, problems.found
+    assert node is not None, problems.diagnostics
     return evaluate(node, Scope(sources, problems, dict(bound)))
 
 

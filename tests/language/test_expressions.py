@@ -20,7 +20,7 @@ def parsed(text: str, bound: dict[str, Value]) -> tuple[Expression, Scope]:
     sources, problems = Sources(), Problems()
     source = Source("x", text)
     node = parse_value(source, problems, sources.add(source))
-    assert node is not None, problems.found
+    assert node is not None, problems.diagnostics
     return node, Scope(sources, problems, dict(bound))
 
 
@@ -32,7 +32,7 @@ def code(text: str, **bound: Value) -> str:
     node, scope = parsed(text, bound)
     with pytest.raises(Reported):
         evaluate(node, scope)
-    (diagnostic,) = scope.problems.found
+    (diagnostic,) = scope.problems.diagnostics
     return diagnostic.code
 
 

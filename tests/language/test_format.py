@@ -47,7 +47,7 @@ def bare(node: Any) -> Any:
 def meaning(text: str) -> Any:
     problems = Problems()
     tree = parse(Source("example.net", text), problems)
-    assert not problems.found, str(SpecError(problems.found))
+    assert not problems.diagnostics, str(SpecError(problems.diagnostics))
     return bare(tree.statements)
 
 
@@ -371,7 +371,7 @@ variants = text_of("net v(a=1) from b", braced(statements), spaces, statements)
 def test_specs_made_by_chance_keep_their_meaning(text: str) -> None:
     problems = Problems()
     parse(Source("example.net", text), problems)
-    if problems.found:
+    if problems.diagnostics:
         with pytest.raises(SpecError):
             format(text)
     else:

@@ -17,7 +17,7 @@ from tests.helpers import codes, problems
 def tree(text: str) -> tuple[syntax.Statement, ...]:
     collected = Problems()
     found = parse(Source("x.net", text), collected)
-    assert collected.found == []
+    assert collected.diagnostics == []
     return found.statements
 
 
@@ -106,13 +106,13 @@ def test_a_multiplication_sign_stands_between_dimensions_too(size: str) -> None:
 def test_each_malformed_example_gets_its_hint(hint: str, example: str) -> None:
     problems = Problems()
     parse(Source("x.net", example), problems)
-    assert [(d.code, d.help) for d in problems.found] == [("NS101", hint)]
+    assert [(d.code, d.help) for d in problems.diagnostics] == [("NS101", hint)]
 
 
 def test_a_mistake_without_a_hint_points_to_the_grammar() -> None:
     problems = Problems()
     parse(Source("x.net", "a: relu @"), problems)
-    assert [d.help for d in problems.found] == [GENERAL_HELP]
+    assert [d.help for d in problems.diagnostics] == [GENERAL_HELP]
 
 
 @pytest.mark.parametrize(
@@ -122,15 +122,15 @@ def test_a_mistake_without_a_hint_points_to_the_grammar() -> None:
 def test_a_foreign_character_is_named(text: str, named: str) -> None:
     problems = Problems()
     parse(Source("x.net", text), problems)
-    assert [d.help for d in problems.found] == [FOREIGN_HELP]
-    assert problems.found[0].message.endswith(named)
+    assert [d.help for d in problems.diagnostics] == [FOREIGN_HELP]
+    assert problems.diagnostics[0].message.endswith(named)
 
 
 def test_every_broken_statement_is_reported_and_hides_no_other() -> None:
     problems = Problems()
     text = "a: conv 3x3 16\nb: relu\nc: )\nd: relu\nlet x = (1\ne: relu\n"
     found = parse(Source("x.net", text), problems)
-    assert [d.code for d in problems.found] == ["NS101", "NS102", "NS102"]
+    assert [d.code for d in problems.diagnostics] == ["NS101", "NS102", "NS102"]
     names = [s.first.text for s in found.statements if isinstance(s, syntax.Row)]
     assert names == ["b", "d", "e"]
     broken = [s for s in found.statements if isinstance(s, syntax.Broken)]

@@ -1,5 +1,5 @@
-"""Fused operators: what passes make of several operators of the language, one a room.
+"""Fused operators, one per file: passes make each from several operators of the language.
 
-A fused operator means what its parts mean one after the other, and its reference says so by
-calling theirs; there is no word for it in the language.
+A fused operator computes what its parts compute one after the other; its reference calls theirs.
+The language has no word for it.
 """

@@ -1,4 +1,4 @@
-"""Where columns of a net exchange: operators that read the other columns' channels."""
+"""Exchanges between the columns of a net: operators that read other columns' channels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange(Operator):
-    """What crosses between ``columns`` devices, each of which has as many channels of a value.
+    """An exchange between ``columns`` devices, each of which has as many channels of a value.
 
     ``shares_there`` and ``shares_back`` count what every device sends to every other one, forward
     and in the gradient, in parts of the whole value.

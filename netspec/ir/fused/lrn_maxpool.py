@@ -1,4 +1,4 @@
-"""Local response normalisation with the max-pooling behind it."""
+"""Local response normalisation followed by max-pooling."""
 
 from __future__ import annotations
 

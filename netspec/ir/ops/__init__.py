@@ -1,4 +1,4 @@
-"""The operators, one a room.  A new file here is a new operator; nothing else needs to know it."""
+"""The operators, one per file.  A new file here is a new operator; nothing else lists them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import pkgutil
 from netspec.ir.operator import Operator
 
 
-def _furnish() -> dict[str, type[Operator]]:
-    found: dict[str, type[Operator]] = {}
-    for room in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
-        module = importlib.import_module(f"{__name__}.{room.name}")
-        for thing in vars(module).values():
-            is_room = isinstance(thing, type) and issubclass(thing, Operator)
-            if is_room and thing.__module__ == module.__name__:
-                found[thing.name] = thing
-    return found
+def _operators() -> dict[str, type[Operator]]:
+    operators: dict[str, type[Operator]] = {}
+    for file in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
+        module = importlib.import_module(f"{__name__}.{file.name}")
+        for candidate in vars(module).values():
+            is_operator = isinstance(candidate, type) and issubclass(candidate, Operator)
+            if is_operator and candidate.__module__ == module.__name__:
+                operators[candidate.name] = candidate
+    return operators
 
 
-OPERATORS: dict[str, type[Operator]] = _furnish()
+OPERATORS: dict[str, type[Operator]] = _operators()
 """Every operator by its word in the language."""

@@ -31,13 +31,12 @@ class Add(Operator):
                 continue
             is_open = len(shape) == len(first) and False not in equal  # symbols: not proved
             differ = "may differ" if is_open else "differ"
-            axis = next(
-                (i for i, one in enumerate(equal) if one is (None if is_open else False)), 0
-            )
-            what = "size" if len(shape) != len(first) else AXES[axis if first.is_map else 2]
+            cause = None if is_open else False
+            axis = next((i for i, is_equal in enumerate(equal) if is_equal is cause), 0)
+            quantity = "size" if len(shape) != len(first) else AXES[axis if first.is_map else 2]
             raise ShapeError(
                 "NS205",
-                f"add inputs {differ} in {what}: {first} and {shape}",
+                f"add inputs {differ} in {quantity}: {first} and {shape}",
                 label=f"branch {operand + 1} is {shape}",
                 help="make the sizes equal: a conv 1x1 for channels, pad= and stride= for the rest",
                 origins=[(0, axis), (operand, axis)],

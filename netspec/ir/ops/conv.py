@@ -76,7 +76,7 @@ class Conv(WindowOperator):
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """Which filter sees which input map, as (filter, map), where a table says so."""
+        """The connected pairs (filter, input map) of the table."""
         assert self.connect is not None
         rows = self.connect.rows
         return [(o, i) for o in range(self.count) for i in range(len(rows)) if rows[i][o]]
@@ -88,12 +88,12 @@ class Conv(WindowOperator):
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
         seen, taps = self.channels_seen(inputs), prod(self.kernel)
         if self.connect is None:
-            held = {"weight": Parameter((self.count, seen, *self.kernel), seen * taps)}
+            parameters = {"weight": Parameter((self.count, seen, *self.kernel), seen * taps)}
         else:
             pairs = len(self.pairs)
             fan_in = max(1, pairs * taps // self.count)
-            held = {"weight": Parameter((pairs, *self.kernel), fan_in)}
-        return held | {"bias": Parameter((self.count,))} if self.bias else held
+            parameters = {"weight": Parameter((pairs, *self.kernel), fan_in)}
+        return parameters | {"bias": Parameter((self.count,))} if self.bias else parameters
 
     def macs(self, inputs: Sequence[Shape]) -> tuple[int, ...]:
         pairs: tuple[int, ...] = (self.channels_seen(inputs), self.count)
@@ -117,9 +117,9 @@ class Conv(WindowOperator):
             return weight
         import torch.nn.functional as F
 
-        seen, place = len(self.connect.rows), {pair: n for n, pair in enumerate(self.pairs)}
-        which = [place.get((o, i), -1) for o in range(self.count) for i in range(seen)]
-        kernels = F.pad(weight, (0, 0, 0, 0, 0, 1))[which]  # zeros behind them, for the unconnected
+        seen, row_of = len(self.connect.rows), {pair: n for n, pair in enumerate(self.pairs)}
+        rows = [row_of.get((o, i), -1) for o in range(self.count) for i in range(seen)]
+        kernels = F.pad(weight, (0, 0, 0, 0, 0, 1))[rows]  # the last is zero, for the unconnected
         return kernels.reshape(self.count, seen, *self.kernel)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:

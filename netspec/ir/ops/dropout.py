@@ -39,7 +39,7 @@ class Dropout(Operator):
 
     @property
     def factor(self) -> float:
-        """What values are multiplied by at inference."""
+        """The factor that values are multiplied by at inference."""
         return 1 - self.rate if self.scale == "test" else 1.0
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class Dropout(Operator):
         return y if self.scale == "test" else y / (1 - self.rate)
 
     def mask(self, x: Tensor, layer: str) -> Tensor:
-        """Which values of ``x``, the input of the stage of this name, are kept."""
+        """Return which values of ``x``, the input of the stage of this name, are kept."""
         from netspec.ir.randomness import keep
 
         return keep(x, self.rate, layer)

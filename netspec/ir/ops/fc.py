@@ -35,8 +35,8 @@ class FullyConnected(Operator):
 
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
         seen = inputs[0].elements
-        held = {"weight": Parameter((self.count, seen), fan_in=seen)}
-        return held | {"bias": Parameter((self.count,))} if self.bias else held
+        parameters = {"weight": Parameter((self.count, seen), fan_in=seen)}
+        return parameters | {"bias": Parameter((self.count,))} if self.bias else parameters
 
     def macs(self, inputs: Sequence[Shape]) -> tuple[int, ...]:
         return inputs[0].elements, self.count

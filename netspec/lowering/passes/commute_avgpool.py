@@ -43,14 +43,14 @@ def rewrite(graph: Graph) -> int:
         if refusal:
             graph.journal.append(Entry(RULE, (pool, stage.name), refusal=refusal))
             continue
-        held, operands = recipes(graph, stage.name), graph.operands(pool)
+        parameters, operands = recipes(graph, stage.name), graph.operands(pool)
         op = replace(conv, bias=False)
         product = Stage(f"{stage.name}/product", op, stage.span, head=stage.head)
         product.shape = op.shape(graph.shapes_into(pool))
-        product.packed = {"weight": held["weight"]}
+        product.packed = {"weight": parameters["weight"]}
         graph.add(product, operands, before=stage.name)
         after = attributes_as(AvgPoolBias, average)
-        graph.become(stage.name, after, [product.name], {"bias": held["bias"]})
+        graph.become(stage.name, after, [product.name], {"bias": parameters["bias"]})
         graph.journal.append(Entry(RULE, (pool, stage.name), stage.name))
         graph.journal.append(Entry(RULE, (pool, stage.name), product.name))
         count += 1

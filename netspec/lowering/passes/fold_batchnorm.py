@@ -38,11 +38,11 @@ def rewrite(graph: Graph) -> int:
         names = ("weight", "bias", "running_mean", "running_var")
         weight, bias, mean, variance = (attribute(stage.name, name) for name in names)
         norm = Norm(weight, bias, mean, variance, stage.op.eps)
-        held, op = recipes(graph, conv), graph.stage(conv).op
+        parameters, op = recipes(graph, conv), graph.stage(conv).op
         assert isinstance(op, Conv)
         packed = {
-            "weight": FoldedWeight(held["weight"], norm),
-            "bias": FoldedBias(held.get("bias"), norm),
+            "weight": FoldedWeight(parameters["weight"], norm),
+            "bias": FoldedBias(parameters.get("bias"), norm),
         }
         graph.become(stage.name, replace(op, bias=True), graph.operands(conv), packed)
         graph.journal.append(Entry(RULE, (conv, stage.name), stage.name))

@@ -27,7 +27,7 @@ RULE = "merge_siblings"
 def rewrite(graph: Graph) -> int:
     """Rewrite everywhere; returns how many convolutions were merged into others."""
     count = 0
-    order = {stage.name: place for place, stage in enumerate(graph.stages())}
+    order = {stage.name: position for position, stage in enumerate(graph.stages())}
     for x in order:
         readers = sorted(graph.consumers(x), key=order.__getitem__)
         convs = [name for name in readers if type(graph.stage(name).op) in (Conv, ConvRelu)]
@@ -52,7 +52,7 @@ def rewrite(graph: Graph) -> int:
 
 def _merge(graph: Graph, x: str, names: Sequence[str]) -> None:
     stages = [graph.stage(name) for name in names]
-    held = [recipes(graph, name) for name in names]
+    parameters = [recipes(graph, name) for name in names]
     counts = tuple(stage.known_shape.channels for stage in stages)
     op = stages[0].op
     assert isinstance(op, Conv)
@@ -60,7 +60,9 @@ def _merge(graph: Graph, x: str, names: Sequence[str]) -> None:
     heads = {stage.head for stage in stages}
     merged.head = heads.pop() if len(heads) == 1 else ""  # what the trunk needs is in no head
     merged.shape = merged.op.shape([graph.stage(x).known_shape])
-    merged.packed = {key: Cat(tuple(one[key] for one in held), counts) for key in held[0]}
+    merged.packed = {
+        key: Cat(tuple(of_conv[key] for of_conv in parameters), counts) for key in parameters[0]
+    }
     graph.add(merged, (x,), before=names[0])
     start = 0
     for name, size in zip(names, counts, strict=True):
