@@ -36,10 +36,10 @@ def convolutions(dtype: torch.dtype) -> None:
     wide, filters = normal(2, 9, 7, 40, dtype=dtype), normal(24, 1, 1, 40, dtype=dtype)
     y = wide.new_empty(2, 9, 7, 24)
     if persistent.fits(wide, filters, y):
-        found = Geometry(2, 9, 7, 40, 24, kernel=(1, 1))
+        geometry = Geometry(batch=2, height=9, width=7, channels=40, count=24, kernel=(1, 1))
         tile = persistent.TILES[arithmetic(dtype, "ieee")][-1]
         how = {"relu": False, "precision": "ieee", "tile": tile}
-        run(persistent.launches(wide, filters, None, y, found, **how))
+        run(persistent.launches(wide, filters, None, y, geometry, **how))
 
 
 def others(dtype: torch.dtype) -> None:
@@ -51,7 +51,7 @@ def others(dtype: torch.dtype) -> None:
         ops.lrn_out(x, within(x), *lrn)
         y = ops.lrn_maxpool(x, *lrn, *window)
         ops.lrn_maxpool_out(x, within(y), *lrn, *window)
-        y = ops.relu_maxpool(within(x), *window)
+        y = ops.maxpool_relu(within(x), *window)
         ops.maxpool_out(x, within(y), *window)
         y, index = ops.maxpool_with_index(x, *window)
         ops.maxpool_backward(y, index, x.shape[1], x.shape[2], *window)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import Tensor
 
-from netspec.kernels.conv.geometry import Geometry, geometry
+from netspec.kernels.conv.geometry import Geometry, checked
 from tests.kernels.helpers import DTYPES, normal
 
 
@@ -52,7 +52,7 @@ class Layer:
 
     @cached_property
     def geometry(self) -> Geometry:
-        return geometry(self.x, self.w, *self.steps)
+        return checked(self.x, self.w, *self.steps)
 
     def exact(self, x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
         """The convolution in float64, by PyTorch on the CPU, differentiable."""

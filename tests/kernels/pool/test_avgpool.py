@@ -11,8 +11,8 @@ from torch import Tensor
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.shapes import Kernel, Shape
 from netspec.kernels.pool import averages
-from netspec.kernels.pool import avgpool as ops
 from netspec.kernels.pool.geometry import checked
+from netspec.kernels.pool.operators import avgpool as ops
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,
@@ -190,9 +190,9 @@ class TestOnlyOnGpu:
     def test_eight_warps(self, pool: Pool) -> None:
         x = pool.x(torch.float16)
         steps = arguments(pool, [0, 0], False)
-        geometry = checked(pool.size, *pool.steps)
+        windows = checked(pool.size, *pool.steps)
         y = torch.empty_like(pool.dy(torch.float16))
-        share, ends = averages.counting(geometry, list(pool.padding), count_pad=False)
-        for launch in averages.launches(x, y, geometry, share=share, counts=ends):
+        share, ends = averages.counting(windows, list(pool.padding), count_pad=False)
+        for launch in averages.launches(x, y, windows, share=share, counts=ends):
             replace(launch, warps=8)()
         assert torch.equal(y, ops.avgpool(x, *steps))

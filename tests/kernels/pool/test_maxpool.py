@@ -13,8 +13,8 @@ from torch import Tensor
 
 from netspec.kernels.pool import max_gradients
 from netspec.kernels.pool import maxima as kernels
-from netspec.kernels.pool import maxpool as ops
 from netspec.kernels.pool.geometry import checked
+from netspec.kernels.pool.operators import maxpool as ops
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,
@@ -106,10 +106,10 @@ class TestForward:
     def test_relu(self, pool: Pool, dtype: torch.dtype, seed: int) -> None:
         x = special(pool, dtype, seed) if seed % 2 else pool.x(dtype, seed) - 1
         exact, places = maxima(x, pool)
-        y, index = ops.relu_maxpool_with_index(x, *pool.steps)
+        y, index = ops.maxpool_relu_with_index(x, *pool.steps)
         assert is_same(y, exact.relu())
         assert torch.equal(index.long(), torch.where(exact <= 0, 255, places))
-        assert is_same(ops.relu_max_pool(x, *pool.steps), exact.relu())
+        assert is_same(ops.max_pool_relu(x, *pool.steps), exact.relu())
 
     @given(pool=pools(), dtype=st.sampled_from(DTYPES), relu=st.booleans())
     @example(pool=OVERLAPPING, dtype=torch.float16, relu=True)
@@ -117,7 +117,7 @@ class TestForward:
     def test_slices_in_and_out(self, pool: Pool, dtype: torch.dtype, relu: bool) -> None:
         x = pool.x(dtype)
         y = guarded(*pool.size_out, dtype=dtype)
-        (ops.relu_maxpool_out if relu else ops.maxpool_out)(within(x), y.slice, *pool.steps)
+        (ops.maxpool_relu_out if relu else ops.maxpool_out)(within(x), y.slice, *pool.steps)
         y.assert_intact()
         y.assert_written()
         exact = maxima(x, pool)[0]
@@ -139,7 +139,7 @@ class TestForward:
         with pytest.raises(
             ValueError, match="has 255 taps; its index is one byte, which holds 254"
         ):
-            ops.relu_maxpool_with_index(x, *steps)
+            ops.maxpool_relu_with_index(x, *steps)
         steps = [16, 16], [1, 1], [0, 0, 0, 0]
         with pytest.raises(ValueError, match="can be inferred, not trained"):
             ops.max_pool(x.requires_grad_(), *steps)
@@ -170,7 +170,7 @@ class TestBackward:
         pool = replace(SAME, size=(2, 5, 6, 3), stride=(2, 1))
         x = (special(pool, torch.float32, seed) if seed % 2 else pool.x(torch.float32)).clone()
         ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
-        y = (ops.relu_max_pool if relu else ops.max_pool)(ours, *pool.steps)
+        y = (ops.max_pool_relu if relu else ops.max_pool)(ours, *pool.steps)
         image = theirs.permute(0, 3, 1, 2)
         exact = F.max_pool2d(image.relu() if relu else image, pool.kernel, pool.stride, 1)
         assert is_same(y, exact.permute(0, 2, 3, 1))
@@ -179,7 +179,7 @@ class TestBackward:
         exact.backward(dy.permute(0, 3, 1, 2))
         assert torch.equal(ours.grad, theirs.grad)
 
-    @pytest.mark.parametrize("function", [ops.max_pool, ops.relu_max_pool])
+    @pytest.mark.parametrize("function", [ops.max_pool, ops.max_pool_relu])
     @pytest.mark.parametrize("pool", [OVERLAPPING, SAME, ODD[4], ODD[5]])
     def test_gradcheck(self, pool: Pool, function: Callable[..., Tensor]) -> None:
         pool = replace(pool, size=(1, *pool.size[1:3], 2))
@@ -213,11 +213,11 @@ class TestBackward:
 @pytest.mark.parametrize("pool", [replace(SAME, size=(2, 3, 4, 2)), ODD[0]])
 def test_opcheck(pool: Pool) -> None:
     x, dy = pool.x(torch.float32), pool.dy(torch.float32)
-    for op in (ops.maxpool, ops.relu_maxpool):
+    for op in (ops.maxpool, ops.maxpool_relu):
         torch.library.opcheck(op, (within(x), *pool.steps))
-    for op in (ops.maxpool_out, ops.relu_maxpool_out):
+    for op in (ops.maxpool_out, ops.maxpool_relu_out):
         torch.library.opcheck(op, (x, torch.empty_like(dy), *pool.steps))
-    for op in (ops.maxpool_with_index, ops.relu_maxpool_with_index):
+    for op in (ops.maxpool_with_index, ops.maxpool_relu_with_index):
         torch.library.opcheck(op, (x.clone().requires_grad_(), *pool.steps))
     _, index = ops.maxpool_with_index(x, *pool.steps)
     torch.library.opcheck(ops.maxpool_backward, (dy, index, *pool.size[1:3], *pool.steps))
@@ -292,14 +292,14 @@ class TestOnlyOnGpu:
     @pytest.mark.parametrize("pool", [OVERLAPPING, SAME, ODD[5]])
     def test_eight_warps(self, pool: Pool) -> None:
         x, dy = pool.x(torch.float16), pool.dy(torch.float16)
-        geometry = checked(pool.size, *pool.steps)
+        windows = checked(pool.size, *pool.steps)
         y, places = maxima(x, pool)
         ours, index = torch.empty_like(y), torch.empty_like(places, dtype=torch.uint8)
-        for launch in kernels.launches(x, ours, index, geometry, relu=False):
+        for launch in kernels.launches(x, ours, index, windows, relu=False):
             replace(launch, warps=8)()
         assert torch.equal(ours, y)
         assert torch.equal(index.long(), places)
         dx = torch.empty_like(x)
-        for launch in max_gradients.launches(dy, index, dx, geometry):
+        for launch in max_gradients.launches(dy, index, dx, windows):
             replace(launch, warps=8)()
         assert torch.equal(dx, ops.maxpool_backward(dy, index, *pool.size[1:3], *pool.steps))

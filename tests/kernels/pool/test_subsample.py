@@ -11,8 +11,8 @@ from torch import Tensor
 
 from netspec.ir.ops.subsample import Subsample
 from netspec.ir.shapes import Kernel, Shape
-from netspec.kernels.pool import subsample as ops
 from netspec.kernels.pool.geometry import checked
+from netspec.kernels.pool.operators import subsample as ops
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,
