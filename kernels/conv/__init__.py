@@ -11,7 +11,8 @@ The kernels' parameters, with sizes and the order of axes:
     b_ptr                   bias [O], or None
     y_ptr, y_pitch          output [N, H', W', O]; in gradients that of the ReLU, or None
     y_0_ptr ... y_3_ptr     outputs of siblings, each [N, H, W, its filters]; None without a sibling
-    y_0_pitch ... y_3_pitch elements from a pixel to the next of each
+    y_0_pitch ... y_3_pitch
+                            elements from a pixel to the next of each
     dy_ptr, dy_pitch        gradient of the output [N, H', W', O]
     dx_ptr, dx_pitch        gradient of the input [N, H, W, C]
     dw_ptr, db_ptr          gradients of filters [runs, O, kh, kw, C / groups] and bias [runs, O]

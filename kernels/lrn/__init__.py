@@ -30,5 +30,5 @@ The kernels' parameters, with sizes and the order of axes:
     PADDING_TOP, PADDING_LEFT
     OVERLAP                 rows that a window of the pool shares with the next
     ACCUMULATOR             the type that sums are kept in
-    ROWS, COLUMNS           pixels and channels of a program; in ``walked``, COLUMNS outputs a thread
+    ROWS, COLUMNS           pixels and channels of a program; of a pool, COLUMNS outputs a thread
 """

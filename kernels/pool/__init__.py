@@ -11,7 +11,8 @@ The kernels' parameters, with sizes and the order of axes:
     dy_ptr, dy_pitch            gradient of the output [N, H', W', C]
     dx_ptr                      gradient of the input [N, H, W, C]; contiguous
     coefficient_ptr, bias_ptr   what subsampling trains, [C] each, or None
-    dcoefficient_ptr, dbias_ptr parts of their gradients, [parts, C] each
+    dcoefficient_ptr, dbias_ptr
+                                parts of their gradients, [parts, C] each
 
     batch                       images, N
     height, width               of the input, H and W

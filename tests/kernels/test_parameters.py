@@ -22,9 +22,10 @@ def launched() -> Iterator[tuple[str, Any]]:
         for function in vars(module).values():
             names = getattr(function, "arg_names", ())
             if (
-                getattr(function, "__module__", "") == info.name
+                names
+                and function.fn.__module__ == info.name
                 and any(name.endswith("_ptr") for name in names)
-                and "program_id(" in inspect.getsource(function.fn)
+                and re.search(r"program_id\(|= place\(", inspect.getsource(function.fn))
             ):
                 yield ".".join(info.name.split(".")[:3]), function
 
@@ -33,7 +34,7 @@ def explained(family: ModuleType) -> set[str]:
     """The names at the left of a docstring's indented lines; ``a_0 ... a_3`` is a row of them."""
     names: set[str] = set()
     for line in (family.__doc__ or "").splitlines():
-        left, *_ = re.split(r"  +|(?<=pitch) ", line[4:]) if line.startswith("    ") else [""]
+        left, *_ = re.split(r"  +", line[4:]) if line.startswith("    ") else [""]
         if rows := re.fullmatch(r"(\w+_)0(\w*) \.\.\. \w+", left):
             names |= {f"{rows[1]}{i}{rows[2]}" for i in range(4)}
         else:
@@ -45,7 +46,7 @@ KERNELS = {f"{family}.{kernel.__name__}": (family, kernel) for family, kernel in
 
 
 def test_every_kernel_is_found() -> None:
-    assert len(KERNELS) == 24
+    assert len(KERNELS) == 27
     assert {family for family, _ in KERNELS.values()} == {
         f"netspec.kernels.{name}" for name in ("conv", "fc", "lrn", "pool", "sums")
     }
