@@ -39,7 +39,9 @@ def avgpool(
         ValueError: a layout, a size or an attribute does not fit.
         TypeError: the kernels do not take the type.
     """
-    windows = _windows(x, kernel, stride, padding, overhang)
+    check_device(x)
+    pitch("x", x)
+    windows = _windows(x.shape, kernel, stride, padding, overhang)
     y = x.new_empty(windows.size_out)
     share, counts = averages.counting(windows, padding, count_pad=count_pad)
     run(averages.launches(x, y, windows, share=share, counts=counts))
@@ -58,7 +60,9 @@ def avgpool_out(
 ) -> None:
     """:func:`avgpool` into ``y`` [N, H', W', C], which may be a slice of channels but no part of
     ``x``.  For inference: no gradient passes."""
-    windows = _windows(x, kernel, stride, padding, overhang)
+    check_device(x)
+    pitch("x", x)
+    windows = _windows(x.shape, kernel, stride, padding, overhang)
     check_map("y", y, windows.size_out, like=x)
     check_apart(y, x=x)
     share, counts = averages.counting(windows, padding, count_pad=count_pad)
@@ -80,7 +84,7 @@ def avgpool_backward(
     check_device(dy)
     pitch("dy", dy)
     size = (dy.shape[0], height, width, dy.shape[3])
-    windows = checked(size, kernel, stride, _together(padding, overhang))
+    windows = _windows(size, kernel, stride, padding, overhang)
     check_size("dy", dy, windows.size_out)
     dx = dy.new_empty(windows.size_in)
     share, counts = averages.counting(windows, padding, count_pad=count_pad)
@@ -88,23 +92,25 @@ def avgpool_backward(
     return dx
 
 
-def _together(padding: list[int], overhang: list[int]) -> list[int]:
-    """Padding and overhang, as one."""
-    if len(padding) != 4 or len(overhang) != 2 or min(overhang) < 0:
-        raise ValueError(
-            f"padding must be 4 integers and overhang 2, at least 0, and are {list(padding)} and "
-            f"{list(overhang)}"
-        )
+def _padded(padding: list[int], overhang: list[int]) -> list[int]:
+    """Return padding and overhang as one, (top, bottom, left, right)."""
     top, bottom, left, right = padding
     return [top, bottom + overhang[0], left, right + overhang[1]]
 
 
 def _windows(
-    x: Tensor, kernel: list[int], stride: list[int], padding: list[int], overhang: list[int]
+    size: tuple[int, ...],
+    kernel: list[int],
+    stride: list[int],
+    padding: list[int],
+    overhang: list[int],
 ) -> Windows:
-    check_device(x)
-    pitch("x", x)
-    return checked(x.shape, kernel, stride, _together(padding, overhang))
+    if len(padding) != 4 or len(overhang) != 2 or min(overhang) < 0:
+        raise ValueError(
+            f"padding must be 4 integers and overhang 2, at least 0, and are {list(padding)} and "
+            f"{list(overhang)}"
+        )
+    return checked(size, kernel, stride, _padded(padding, overhang))
 
 
 @avgpool.register_fake
@@ -116,7 +122,7 @@ def _fake(
     overhang: list[int],
     count_pad: bool,
 ) -> Tensor:
-    return x.new_empty(windows_over(x.shape, kernel, stride, _together(padding, overhang)).size_out)
+    return x.new_empty(windows_over(x.shape, kernel, stride, _padded(padding, overhang)).size_out)
 
 
 @avgpool_out.register_fake
