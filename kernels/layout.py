@@ -92,9 +92,9 @@ def check_map(name: str, x: Tensor, size: tuple[int, ...], like: Tensor) -> None
         ValueError: its size differs from ``size``, or it is not channels-last.
         TypeError: its type or its device differs from that of ``like``.
     """
+    check_kind(name, x, like)
     pitch(name, x)
     check_size(name, x, size)
-    check_kind(name, x, like)
 
 
 def check_kind(name: str, x: Tensor, like: Tensor) -> None:

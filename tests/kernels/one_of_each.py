@@ -19,15 +19,15 @@ ops = torch.ops.netspec
 
 def convolutions(dtype: torch.dtype) -> None:
     x, w, b = (normal(*size, dtype=dtype) for size in ((2, 9, 7, 21), (13, 3, 3, 21), (13,)))
-    steps = ([2, 1], [1, 1, 1, 2], [1, 1], 1, "ieee")
-    y = ops.conv2d_relu(within(x), w, b, *steps)
-    ops.conv2d_relu_out(x, w, b, within(y), *steps)
-    ops.conv2d_out(x, w, None, within(y), *steps)
-    ops.conv2d_input_gradient(y, y, w, x.shape, *steps)
-    ops.conv2d_weight_gradient(y, y, x, w.shape, *steps)
+    attributes = ([2, 1], [1, 1, 1, 2], [1, 1], 1, "ieee")
+    y = ops.conv2d_relu(within(x), w, b, *attributes)
+    ops.conv2d_relu_out(x, w, b, within(y), *attributes)
+    ops.conv2d_out(x, w, None, within(y), *attributes)
+    ops.conv2d_input_gradient(y, y, w, x.shape, *attributes)
+    ops.conv2d_weight_gradient(y, y, x, w.shape, *attributes)
     first, filters = normal(1, 15, 14, 3, dtype=dtype), normal(5, 7, 7, 3, dtype=dtype)
-    y = ops.conv2d(first, filters, None, *steps)
-    ops.conv2d_weight_gradient(y, None, first, filters.shape, *steps)
+    y = ops.conv2d(first, filters, None, *attributes)
+    ops.conv2d_weight_gradient(y, None, first, filters.shape, *attributes)
     small, filters = normal(1, 3, 3, 300, dtype=dtype), normal(9, 3, 3, 300, dtype=dtype)
     ops.conv2d(small, filters, None, [1, 1], [1] * 4, [1, 1], 1, "ieee")  # in parts
     filters = normal(20, 1, 1, 21, dtype=dtype)

@@ -36,37 +36,37 @@ def test_gradients_agree_with_finite_differences(layer: Layer, relu: bool) -> No
     leaves = [layer.x, layer.w, *([] if layer.b is None else [layer.b])]
     leaves = [leaf.clone().requires_grad_() for leaf in leaves]
     bias = leaves[2:] or [None]
-    y = operator(leaves[0], leaves[1], bias[0], *layer.steps, "ieee")
+    y = operator(leaves[0], leaves[1], bias[0], *layer.attributes, "ieee")
     assert not relu or bool(((y == 0) | (y > 1e-4)).all())
 
     def run(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-        return operator(x, w, b, *layer.steps, "ieee")
+        return operator(x, w, b, *layer.attributes, "ieee")
 
     assert torch.autograd.gradcheck(run, leaves)
 
 
 @pytest.mark.parametrize("layer", SAMPLES)
 def test_the_operators_are_registered_as_pytorch_asks(layer: Layer) -> None:
-    steps = (*layer.steps, "ieee")
+    attributes = (*layer.attributes, "ieee")
     leaves = [layer.x.clone().requires_grad_(), layer.w.clone().requires_grad_(), layer.b]
     y = torch.empty(layer.geometry.size_out, dtype=layer.dtype, device=layer.x.device)
     for operator in (conv2d, conv2d_relu):
-        torch.library.opcheck(operator, (*leaves, *steps))
+        torch.library.opcheck(operator, (*leaves, *attributes))
     for operator in (conv2d_out, conv2d_relu_out):
-        torch.library.opcheck(operator, (layer.x, layer.w, layer.b, y, *steps))
+        torch.library.opcheck(operator, (layer.x, layer.w, layer.b, y, *attributes))
     for mask in (None, layer.y.to(layer.x.device)):
         torch.library.opcheck(
-            conv2d_input_gradient, (layer.dy, mask, layer.w, list(layer.size), *steps)
+            conv2d_input_gradient, (layer.dy, mask, layer.w, list(layer.size), *attributes)
         )
         torch.library.opcheck(
-            conv2d_weight_gradient, (layer.dy, mask, layer.x, list(layer.w.shape), *steps)
+            conv2d_weight_gradient, (layer.dy, mask, layer.x, list(layer.w.shape), *attributes)
         )
 
 
 @pytest.mark.parametrize("layer", [*SAMPLES, replace(ALEXNET_C2, dtype=torch.float32), FIRST])
 def test_an_operator_computes_the_convolution(layer: Layer) -> None:
     operator = conv2d_relu if layer.relu else conv2d
-    y = operator(layer.x, layer.w, layer.b, *layer.steps, "ieee")
+    y = operator(layer.x, layer.w, layer.b, *layer.attributes, "ieee")
     terms = layer.geometry.terms + 8  # parts of a split sum, at most
     assert_within(
         y, layer.y, rounding(layer.y, layer.dtype, terms=terms, magnitude=layer.magnitude)
@@ -76,7 +76,7 @@ def test_an_operator_computes_the_convolution(layer: Layer) -> None:
 def test_a_convolution_writes_its_slice_of_a_concatenation() -> None:
     layer = Layer((2, 4, 4, 6), 8, (3, 3), padding=(1, 1, 1, 1), relu=True)
     y = guarded(*layer.geometry.size_out, dtype=layer.dtype, before=8, after=8)
-    conv2d_relu_out(layer.x, layer.w, layer.b, y.slice, *layer.steps, "ieee")
+    conv2d_relu_out(layer.x, layer.w, layer.b, y.slice, *layer.attributes, "ieee")
     y.assert_intact()
     assert_within(
         y.slice, layer.y,
@@ -87,7 +87,7 @@ def test_a_convolution_writes_its_slice_of_a_concatenation() -> None:
 def test_a_gradient_that_autograd_expanded_is_taken() -> None:
     layer = SAMPLES[0]
     x = layer.x.clone().requires_grad_()
-    conv2d(x, layer.w, layer.b, *layer.steps, "ieee").sum().backward()
+    conv2d(x, layer.w, layer.b, *layer.attributes, "ieee").sum().backward()
     exact = layer.gradients(layer.x, layer.w, torch.ones_like(layer.dy))[0]
     torch.testing.assert_close(x.grad, exact.to(x.device))
 
@@ -95,7 +95,7 @@ def test_a_gradient_that_autograd_expanded_is_taken() -> None:
 def test_frozen_filters_have_no_gradient() -> None:
     layer = SAMPLES[0]
     x = layer.x.clone().requires_grad_()
-    y = conv2d(x, layer.w, layer.b, *layer.steps, "ieee")
+    y = conv2d(x, layer.w, layer.b, *layer.attributes, "ieee")
     y.sum().backward()
     assert x.grad is not None
     assert layer.w.grad is None
@@ -154,12 +154,12 @@ def test_an_output_of_another_size_is_refused() -> None:
 
 def test_an_output_on_top_of_its_operand_is_refused() -> None:
     x, w = normal(1, 24, 24, 4), normal(4, 3, 3, 4)
-    steps = ([1, 1], [1, 1, 1, 1], [1, 1], 1, "ieee")
+    attributes = ([1, 1], [1, 1, 1, 1], [1, 1], 1, "ieee")
     with pytest.raises(ValueError, match="y shares memory with x"):
-        conv2d_out(x, w, None, x, *steps)
+        conv2d_out(x, w, None, x, *attributes)
     whole = torch.cat([x, x], dim=3)
-    conv2d_out(whole[..., :4], w, None, whole[..., 4:], *steps)
-    assert torch.equal(whole[..., 4:], conv2d(x, w, None, *steps))
+    conv2d_out(whole[..., :4], w, None, whole[..., 4:], *attributes)
+    assert torch.equal(whole[..., 4:], conv2d(x, w, None, *attributes))
 
 
 def test_more_pixels_than_32_bits_count_are_refused() -> None:
