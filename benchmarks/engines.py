@@ -60,7 +60,7 @@ def netspec(layer: Layer, dtype: str) -> Function:
             steps = (stride, padding, [1, 1], layer.groups, precision)
             return lambda x, w, b: conv(x, w, b, *steps)
         case "fc":
-            from netspec.kernels.fc import fc, fc_relu
+            from netspec.kernels.fc.operators import fc, fc_relu
 
             product = fc_relu if layer.relu else fc
             return lambda x, w, b: product(x, w, b, precision)
@@ -74,15 +74,15 @@ def netspec(layer: Layer, dtype: str) -> Function:
             window = (kernel, stride, padding)
             return lambda x: lrn_maxpool(x, *attributes(layer), layer.groups, *window)
         case "maxpool":
-            from netspec.kernels.pool.maxpool import max_pool
+            from netspec.kernels.pool.operators.maxpool import max_pool
 
             return lambda x: max_pool(x, kernel, stride, padding)
         case "avgpool":
-            from netspec.kernels.pool.avgpool import avgpool
+            from netspec.kernels.pool.operators.avgpool import avgpool
 
             return lambda x: avgpool(x, kernel, stride, padding, [0, 0], False)
         case _:
-            from netspec.kernels.pool.gap import gap
+            from netspec.kernels.pool.operators.gap import gap
 
             return gap
 

@@ -1,7 +1,7 @@
 """How fast the kernels are: each layer shape of AlexNet, VGG16 and GoogLeNet, forward and backward.
 
     python benchmarks/kernels.py [--net N] [--batch B] [--kind K] [--engine E] [--dtype D]
-    python benchmarks/kernels.py --tune     every way to compute each convolution, and the fastest
+    python benchmarks/kernels.py --tune     every configuration of each convolution, and the fastest
     python benchmarks/kernels.py --plan     bytes, operations and floors; needs no GPU
 
 netspec's kernels beside eager PyTorch (channels-last, cudnn.benchmark), torch.compile, a bare cuDNN
@@ -127,7 +127,7 @@ def run(chosen: Sequence[Case], options: argparse.Namespace) -> int:
 
 def missing(chosen: Iterable[Case], kept: Results, table: str, names: Sequence[str]) -> list[Case]:
     """The cases that were not measured, with these engines and the kernels as they are."""
-    names = () if table == "tuned" else names  # whose engines are the ways that there are
+    names = () if table == "tuned" else names  # whose engines are the configurations that there are
     return [c for c in chosen if not kept.has(table, c.key, engines_of(c.layer, names))]
 
 

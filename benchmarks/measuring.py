@@ -1,4 +1,4 @@
-"""One case: every engine checked, then timed in turns; and every way to compute a convolution."""
+"""One case: every engine checked, then timed in turns; and every configuration of a convolution."""
 
 from __future__ import annotations
 
@@ -135,25 +135,25 @@ def in_microseconds(timing: Timing) -> Entry:
 
 
 def tuned(case: Case, bench: Bench, machine: Machine) -> Entry:
-    """Every way to compute a forward convolution, timed; the fastest of them, and the one that is
+    """Every configuration of a forward convolution, timed; the fastest of them, and the one that is
     taken unmeasured."""
-    from netspec.kernels.conv import operators
+    from netspec.kernels.conv import configurations
 
-    found = geometry_of(case)
+    geometry = geometry_of(case)
     arithmetic = (DTYPES[case.dtype], precision_of(case.dtype))
     # A convolution's own operands begin on 16 bytes; only their channels have to be whole ones.
-    is_whole = found.channels % 8 == found.count % 8 == 0
+    is_whole = geometry.channels % 8 == geometry.count % 8 == 0
     has_descriptors = is_whole and bench.device == "cuda" and _has_descriptors()
-    choices = operators.candidates(found, *arithmetic, has_descriptors=has_descriptors)
-    ways = {name_of(way): way for way in choices}
-    makers = {name: partial(with_way, case, way) for name, way in ways.items()}
+    candidates = configurations.candidates(geometry, *arithmetic, has_descriptors=has_descriptors)
+    by_name = {name_of(configuration): configuration for configuration in candidates}
+    makers = {name: partial(with_configuration, case, c) for name, c in by_name.items()}
     times = timings(case, makers, bench)
     timed = {name: time["median_us"] for name, time in times.items() if "median_us" in time}
     fastest = min(timed, key=timed.__getitem__) if timed else None
     return entry(case, machine) | {
         "engines": times,
-        "fastest": None if fastest is None else asdict(ways[fastest]),
-        "unmeasured": name_of(operators.choose(found, *arithmetic)),
+        "fastest": None if fastest is None else asdict(by_name[fastest]),
+        "unmeasured": name_of(configurations.choose(geometry, *arithmetic)),
     }
 
 
@@ -180,24 +180,30 @@ def geometry_of(case: Case) -> Any:
     )
 
 
-def name_of(way: Any) -> str:
+def name_of(configuration: Any) -> str:
     """``implicit 128x64x32 4 warps 3 stages``."""
-    tile = asdict(way.tile)
+    tile = asdict(configuration.tile)
     size = "x".join(str(tile.pop(name)) for name in ("rows", "columns", "depth"))
-    return " ".join([way.variant, size, *(f"{value} {name}" for name, value in tile.items())])
+    return " ".join(
+        [configuration.kernel, size, *(f"{value} {name}" for name, value in tile.items())]
+    )
 
 
-def with_way(case: Case, way: Any) -> Function:
-    """A convolution computed in one way."""
-    from netspec.kernels.conv import operators
+def with_configuration(case: Case, configuration: Any) -> Function:
+    """A convolution computed by one configuration."""
+    from netspec.kernels.conv.configurations import forward_launches
     from netspec.kernels.launch import run
 
-    found = geometry_of(case)
+    geometry = geometry_of(case)
+    how = {
+        "relu": case.layer.relu,
+        "precision": precision_of(case.dtype),
+        "configuration": configuration,
+    }
 
     def convolve(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
-        y = x.new_empty(found.size_out)
-        how = {"relu": case.layer.relu, "precision": precision_of(case.dtype), "choice": way}
-        run(operators.forward_launches(x, w, b, y, found, **how))
+        y = x.new_empty(geometry.size_out)
+        run(forward_launches(x, w, b, y, geometry, **how))
         return y
 
     return convolve

@@ -160,15 +160,15 @@ class Resources:
 def resources(compiled: Any) -> Resources:
     """Read the machine code of a compiled kernel, by the tools that come with Triton."""
     usage = _cuobjdump(compiled, "-res-usage")
-    found = {key: int(n) for key, n in re.findall(r"(REG|STACK|LOCAL):(\d+)", usage)}
+    used = {key: int(n) for key, n in re.findall(r"(REG|STACK|LOCAL):(\d+)", usage)}
     counts: dict[str, int] = {}
     code = _cuobjdump(compiled, "-sass")
     for opcode in re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)", code):
         counts[opcode] = counts.get(opcode, 0) + 1
     return Resources(
-        registers=found["REG"],
-        stack=found["STACK"],
-        local=found["LOCAL"],
+        registers=used["REG"],
+        stack=used["STACK"],
+        local=used["LOCAL"],
         shared=int(compiled.metadata.shared),
         warps=int(compiled.metadata.num_warps),
         capability=int(compiled.metadata.target.arch),

@@ -17,6 +17,9 @@ from torch import Tensor
 OPTIONS = {"enable_fp_fusion": True}
 """Compiler options that every launch shares: a * b + c is one rounding."""
 
+MULTIPROCESSORS = 132
+"""Of an H100 or H200; how many the grids of launches are cut for."""
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -46,6 +49,13 @@ class Launch:
             self.kernel[self.grid](
                 **self.arguments, num_warps=self.warps, num_stages=self.stages, **OPTIONS
             )
+
+
+def multiprocessors(device: torch.device) -> int:
+    """The multiprocessors of a GPU, :data:`MULTIPROCESSORS` for any other device."""
+    if device.type != "cuda":
+        return MULTIPROCESSORS
+    return int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
 def run(launches: Iterable[Launch]) -> None:

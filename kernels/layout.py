@@ -69,11 +69,32 @@ def check(name: str, x: Tensor, size: tuple[int, ...], like: Tensor) -> None:
         ValueError: its size or its layout differs.
         TypeError: its type or its device differs.
     """
-    if tuple(x.shape) != size:
-        raise ValueError(f"{name} must be {list(size)}, and is {_size(x)}")
+    check_size(name, x, size)
     if not x.is_contiguous():
         raise ValueError(f"{name} must be contiguous, and has strides {tuple(x.stride())}")
     check_kind(name, x, like)
+
+
+def check_size(name: str, x: Tensor, size: tuple[int, ...]) -> None:
+    """Raise if an operand is of another size.
+
+    Raises:
+        ValueError: it is not ``size``.
+    """
+    if tuple(x.shape) != size:
+        raise ValueError(f"{name} must be {list(size)}, and is {_size(x)}")
+
+
+def check_map(name: str, x: Tensor, size: tuple[int, ...], like: Tensor) -> None:
+    """Raise if an operand is not a map of a size, type and device.
+
+    Raises:
+        ValueError: its size differs from ``size``, or it is not channels-last.
+        TypeError: its type or its device differs from that of ``like``.
+    """
+    check_kind(name, x, like)
+    pitch(name, x)
+    check_size(name, x, size)
 
 
 def check_kind(name: str, x: Tensor, like: Tensor) -> None:

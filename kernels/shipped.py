@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from netspec.kernels import ahead, fc, sums
+from netspec.kernels import ahead, sums
 from netspec.kernels.conv import (
     implicit,
     input_gradient,
@@ -26,6 +26,7 @@ from netspec.kernels.conv import (
     split,
     weight_gradient,
 )
+from netspec.kernels.fc import forward as fc
 from netspec.kernels.launch import Launch
 from netspec.kernels.lrn import backward, forward, pooled
 from netspec.kernels.pool import (
@@ -76,7 +77,7 @@ def rows(family: str) -> Iterator[dict[str, Any]]:
     for dtype in DTYPES:
         for label, launch in launches(family, dtype):
             for capability in ONLY_ON.get(family, CAPABILITIES):
-                found = ahead.resources(ahead.compile(launch, capability))
+                used = ahead.resources(ahead.compile(launch, capability))
                 yield {
                     "family": family,
                     "label": label,
@@ -84,22 +85,22 @@ def rows(family: str) -> Iterator[dict[str, Any]]:
                     "capability": capability,
                     "precision": launch.arguments.get("PRECISION"),
                     "tile_rows": launch.arguments.get("ROWS"),
-                    "warps": found.warps,
-                    "registers": found.registers,
-                    "stack": found.stack,
-                    "local": found.local,
-                    "shared": found.shared,
-                    "occupancy": found.occupancy,
-                    "products": {opcode: found.count(opcode) for opcode in PRODUCTS},
-                    "loads": _widths(found, LOADS),
-                    "stores": _widths(found, STORES),
+                    "warps": used.warps,
+                    "registers": used.registers,
+                    "stack": used.stack,
+                    "local": used.local,
+                    "shared": used.shared,
+                    "occupancy": used.occupancy,
+                    "products": {opcode: used.count(opcode) for opcode in PRODUCTS},
+                    "loads": _widths(used, LOADS),
+                    "stores": _widths(used, STORES),
                 }
 
 
-def _widths(found: ahead.Resources, opcodes: tuple[str, ...]) -> list[int]:
+def _widths(used: ahead.Resources, opcodes: tuple[str, ...]) -> list[int]:
     """How many of the accesses move 16 bytes or a tile at a time, and how many there are."""
-    total = sum(found.count(opcode) for opcode in opcodes)
-    wide = sum(found.count(o) if o.startswith("UTMA") else found.count(o, "128") for o in opcodes)
+    total = sum(used.count(opcode) for opcode in opcodes)
+    wide = sum(used.count(o) if o.startswith("UTMA") else used.count(o, "128") for o in opcodes)
     return [wide, total]
 
 

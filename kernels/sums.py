@@ -1,14 +1,30 @@
 """Sums that several programs shared: their parts, added in order.
 
-    y[m, o] = act(b[o] + p[0, m, o] + p[1, m, o] + ...)
+    y[m, o] = act(b[o] + p[0, m, o] + p[1, m, o] + ...)       few parts of many values: products
+    y[j] = (p[0, j] + p[1, j] + ...) / divisor                many parts of few values: pixels
 
-No atomics, so the result is the same each time.  The parts are in the accumulator's type; each is
-read once, 16 bytes a thread.
+No atomics, so the result is the same each time.  The parts are in the accumulator's type.  Of few
+parts each is read once, 16 bytes a thread; of many, a program reads 32 at a time.
+
+The kernels' parameters, with sizes:
+
+    parts_ptr       [parts, rows, count], or [parts, columns]; contiguous
+    b_ptr           [count], or None
+    y_ptr           [rows, count], its rows y_pitch apart, or [columns]; written
+    y_pitch         elements from a row of y to the next
+    size            rows x count
+    count, columns  values of a row of y
+    parts, divisor  how many parts there are, and what their sum is divided by
+    RELU            whether negative sums become 0
+    ACCUMULATOR     the type that sums are kept in
+    BLOCK           values of y that a program adds up
+    ROWS, COLUMNS   parts and values that a program reads at a time
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 import torch
 import triton
@@ -16,12 +32,22 @@ import triton.language as tl
 from torch import Tensor
 
 from netspec.kernels.arithmetic import accumulator, accumulator_dtype, relu
-from netspec.kernels.launch import Launch, blocks
+from netspec.kernels.launch import MULTIPROCESSORS, Launch, blocks
 
 # --------------------------------------------------------------------------------- configurations
 
 BLOCK = 512
 """Values of y that a program adds up."""
+
+PROGRAMS = 2 * MULTIPROCESSORS
+"""Programs that fill a GPU."""
+
+
+def parts_of(pixels: int, programs: int, block: int) -> int:
+    """Programs that share a sum over ``pixels``, where ``programs`` others run beside each, and
+    each has two blocks at least."""
+    return max(1, min(PROGRAMS // max(1, programs), blocks(pixels, 2 * block)))
+
 
 # ---------------------------------------------------------------------------------------- kernels
 
@@ -44,6 +70,25 @@ def sum_parts(
     if RELU:
         y = relu(y)
     tl.store(y_ptr + i // count * y_pitch + o, y.to(y_ptr.dtype.element_ty), mask=i < size)
+
+
+@triton.jit
+def sum_many_parts(
+    parts_ptr, y_ptr, parts, columns, divisor,
+    ACCUMULATOR: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """COLUMNS values of y, of ROWS parts at a time; grid: columns."""
+    j = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    total = tl.zeros((ROWS, COLUMNS), ACCUMULATOR)
+    for first in range(0, parts, ROWS):
+        i = first + tl.arange(0, ROWS)
+        total += tl.load(
+            parts_ptr + i.to(tl.int64)[:, None] * columns + j[None, :],
+            mask=(i < parts)[:, None] & (j < columns)[None, :],
+            other=0.0,
+        )
+    y = tl.sum(total, 0) / tl.cast(divisor, ACCUMULATOR)
+    tl.store(y_ptr + j, y.to(y_ptr.dtype.element_ty), mask=j < columns)
 
 
 # --------------------------------------------------------------------------------------- launches
@@ -79,6 +124,22 @@ def sum_of(
         "BLOCK": BLOCK,
     }
     return Launch(sum_parts, (blocks(y.numel(), BLOCK),), arguments)
+
+
+def sum_of_many(parts: Tensor, y: Tensor, divisor: int = 1) -> Launch:
+    """The sum of ``parts`` [parts, ...] over ``divisor`` into ``y`` [...], as one launch."""
+    columns = prod(parts.shape[1:])
+    arguments = {
+        "parts_ptr": parts,
+        "y_ptr": y,
+        "parts": parts.shape[0],
+        "columns": columns,
+        "divisor": divisor,
+        "ACCUMULATOR": accumulator(parts.dtype),
+        "ROWS": 32,
+        "COLUMNS": 32,
+    }
+    return Launch(sum_many_parts, (blocks(columns, 32),), arguments)
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:

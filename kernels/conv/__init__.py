@@ -1,4 +1,40 @@
-"""Convolution with bias and ReLU: five forward kernels, two gradients, one way in.
+"""Convolution with bias and ReLU: five forward kernels, two gradients.
 
-:mod:`netspec.kernels.conv.operators` is the way in.
+:mod:`netspec.kernels.conv.operators` is the way in; :mod:`netspec.kernels.conv.configurations` says
+which kernel computes what.  A convolution is a product of rows x columns over depth: forward, of
+output pixels x filters over taps and channels (``tiles.py``).
+
+The kernels' parameters, with sizes and the order of axes:
+
+    x_ptr, x_pitch          input [N, H, W, C]; elements from a pixel to the next
+    w_ptr                   filters [O, kh, kw, C / groups]; contiguous
+    b_ptr                   bias [O], or None
+    y_ptr, y_pitch          output [N, H', W', O]; in gradients that of the ReLU, or None
+    y_0_ptr ... y_3_ptr     outputs of siblings, each [N, H, W, its filters]; None without a sibling
+    y_0_pitch ... y_3_pitch
+                            elements from a pixel to the next of each
+    dy_ptr, dy_pitch        gradient of the output [N, H', W', O]
+    dx_ptr, dx_pitch        gradient of the input [N, H, W, C]
+    dw_ptr, db_ptr          gradients of filters [runs, O, kh, kw, C / groups] and bias [runs, O]
+    parts_ptr               parts of sums [splits, N, H', W', O]; contiguous
+    x_rows, w_rows, y_rows  tensor descriptors of x [pixels, C], w [O, C] and y [pixels, O]
+
+    batch                   images, N
+    height, width           of the input, H and W
+    height_out, width_out   of the output, H' and W'
+    pixels                  of the whole output batch, N H' W'
+    channels, count         channels and filters of one group
+    count_0 ... count_3     filters of each sibling
+    run                     terms that a program adds: channels (``split``), pixels (gradients)
+
+    KERNEL_H, KERNEL_W      taps down and across, kh and kw
+    CHANNELS                channels, where they are compiled in
+    STRIDE_H, STRIDE_W      pixels from a window to the next, down and across
+    PADDING_TOP, PADDING_LEFT
+    DILATION_H, DILATION_W  pixels from a tap to the next, down and across
+    RELU                    whether negative outputs become 0
+    ACCUMULATOR             the type that sums are kept in
+    PRECISION               how float32 is multiplied, "ieee" or "tf32"
+    UNIT                    divides pitches and channels, which the compiler then knows
+    ROWS, COLUMNS, DEPTH    the tile of a program
 """

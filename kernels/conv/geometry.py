@@ -4,55 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from netspec.kernels.conv.tiles import Work
-from netspec.kernels.layout import (
-    MOST_PIXELS,
-    check,
-    check_device,
-    check_kind,
-    check_product,
-    pitch,
-)
-
-Pair = tuple[int, int]
-Sides = tuple[int, int, int, int]
+from netspec.kernels.layout import check, check_device, check_kind, check_product, pitch
+from netspec.kernels.windows import Pair, Windows
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """Sizes and steps of a convolution.
+@dataclass(frozen=True, kw_only=True)
+class Geometry(Windows):
+    """Windows with ``count`` filters on them.
 
-    ``channels`` and ``count`` are those of all groups together.  ``padding`` is (top, bottom,
-    left, right); a convolution that rounds up carries its overhang in bottom and right.
+    ``channels`` and ``count`` are those of all groups together; ``dilation`` is the distance
+    between taps, (height, width).
     """
 
-    batch: int
-    height: int
-    width: int
-    channels: int
     count: int
-    kernel: Pair
-    stride: Pair = (1, 1)
-    padding: Sides = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
 
     @property
-    def height_out(self) -> int:
-        return self._size_out(self.height, 0)
+    def channels_out(self) -> int:
+        return self.count
 
-    @property
-    def width_out(self) -> int:
-        return self._size_out(self.width, 1)
-
-    def _size_out(self, size: int, axis: int) -> int:
-        before, after = self.padding[2 * axis : 2 * axis + 2]
-        extent = self.dilation[axis] * (self.kernel[axis] - 1) + 1
-        return (size + before + after - extent) // self.stride[axis] + 1
+    def extent(self, axis: int) -> int:
+        """Pixels from the first tap of a window to its last along an axis, 0 or 1."""
+        return self.dilation[axis] * (self.kernel[axis] - 1) + 1
 
     @property
     def channels_of_group(self) -> int:
@@ -61,11 +40,6 @@ class Geometry:
     @property
     def count_of_group(self) -> int:
         return self.count // self.groups
-
-    @property
-    def pixels_out(self) -> int:
-        """Pixels of the whole output batch, N x height x width."""
-        return self.batch * self.height_out * self.width_out
 
     @property
     def terms(self) -> int:
@@ -77,27 +51,8 @@ class Geometry:
         return self.pixels_out * self.count * self.terms
 
     @property
-    def size_in(self) -> tuple[int, int, int, int]:
-        return (self.batch, self.height, self.width, self.channels)
-
-    @property
-    def size_out(self) -> tuple[int, int, int, int]:
-        return (self.batch, self.height_out, self.width_out, self.count)
-
-    @property
     def size_of_weight(self) -> tuple[int, int, int, int]:
         return (self.count, *self.kernel, self.channels_of_group)
-
-    @property
-    def work(self) -> Work:
-        """The forward product: output pixels x filters, over taps and channels."""
-        return Work(
-            rows=self.pixels_out,
-            columns=self.count_of_group,
-            taps=prod(self.kernel),
-            depth=self.channels_of_group,
-            groups=self.groups,
-        )
 
     @property
     def is_pointwise(self) -> bool:
@@ -105,52 +60,30 @@ class Geometry:
         return self.kernel == self.stride == (1, 1) and not any(self.padding)
 
     def constants(self) -> dict[str, int]:
-        """The steps as the kernels' compile-time arguments."""
+        """Kernel, stride, padding and dilation as the kernels' compile-time arguments."""
         return {
-            "KERNEL_H": self.kernel[0],
-            "KERNEL_W": self.kernel[1],
-            "STRIDE_H": self.stride[0],
-            "STRIDE_W": self.stride[1],
-            "PADDING_TOP": self.padding[0],
-            "PADDING_LEFT": self.padding[2],
+            **self.window_constants(),
             "DILATION_H": self.dilation[0],
             "DILATION_W": self.dilation[1],
         }
 
 
-def geometry(
+def geometry_of(
     x: Tensor, w: Tensor, stride: list[int], padding: list[int], dilation: list[int], groups: int
 ) -> Geometry:
-    """The geometry of a convolution of ``x`` [N, H, W, C] with ``w`` [O, kh, kw, C / groups].
+    """Return the geometry of a convolution, unchecked; sizes may be symbols.
 
-    Raises:
-        ValueError: sizes do not fit each other, or a layout is no channels-last one.
-        TypeError: types or devices differ, or are none that the kernels run on.
+    Args:
+        x: [N, H, W, C].
+        w: [O, kh, kw, C / groups].
+        stride: (height, width).
+        padding: (top, bottom, left, right).
+        dilation: (height, width).
+        groups: parts that channels and filters fall into.
     """
-    check_device(x)
-    check_product(x)
-    check_kind("w", w, x)
-    pitch("x", x)
-    if w.dim() != 4:
-        raise ValueError(f"w must be [O, kh, kw, C / groups], and is {list(w.shape)}")
-    for name, steps, wanted in (("stride", stride, 2), ("padding", padding, 4)):
-        if len(steps) != wanted:
-            raise ValueError(f"{name} must be {wanted} integers, and is {list(steps)}")
-    if len(dilation) != 2 or min(*stride, *dilation) < 1 or min(padding) < 0 or groups < 1:
-        raise ValueError(
-            f"stride {list(stride)}, dilation {list(dilation)} and groups {groups} must be at "
-            f"least 1, and padding {list(padding)} at least 0"
-        )
     batch, height, width, channels = x.shape
-    count, kernel_h, kernel_w, seen = w.shape
-    if min(count, seen) < 1:
-        raise ValueError(f"w {list(w.shape)} has no filters, or filters of no channels")
-    if seen * groups != channels or count % groups:
-        raise ValueError(
-            f"w {list(w.shape)} in {groups} groups does not fit x {list(x.shape)}: each of the "
-            f"groups has {channels}/{groups} channels and {count}/{groups} filters"
-        )
-    found = Geometry(
+    count, kernel_h, kernel_w, _ = w.shape
+    return Geometry(
         batch=batch,
         height=height,
         width=width,
@@ -162,24 +95,64 @@ def geometry(
         dilation=(dilation[0], dilation[1]),
         groups=groups,
     )
-    if min(found.height_out, found.width_out) < 1 or min(kernel_h, kernel_w) < 1:
-        raise ValueError(
-            f"a kernel of {kernel_h}x{kernel_w} does not fit into {height}x{width} with padding "
-            f"{list(padding)} and dilation {list(dilation)}"
-        )
-    check("w", w, found.size_of_weight, like=x)
-    return found
 
 
-def check_pixels(geometry: Geometry) -> None:
-    """Refuse more pixels than 32 bits count.
+def checked(
+    x: Tensor, w: Tensor, stride: list[int], padding: list[int], dilation: list[int], groups: int
+) -> Geometry:
+    """Return the same if the operands fit each other.
 
     Raises:
-        ValueError: input or output has more than :data:`MOST_PIXELS`.
+        ValueError: sizes do not fit each other, or a tensor is not channels-last.
+        TypeError: types or devices differ, or the kernels do not run on them.
     """
-    pixels = max(geometry.pixels_out, geometry.batch * geometry.height * geometry.width)
-    if pixels > MOST_PIXELS:
-        raise ValueError(f"{pixels} pixels are more than {MOST_PIXELS}: split the batch")
+    check_device(x)
+    check_product(x)
+    check_kind("w", w, x)
+    pitch("x", x)
+    if w.dim() != 4:
+        raise ValueError(f"w must be [O, kh, kw, C / groups], and is {list(w.shape)}")
+    for name, values, length in (("stride", stride, 2), ("padding", padding, 4)):
+        if len(values) != length:
+            raise ValueError(f"{name} must be {length} integers, and is {list(values)}")
+    if len(dilation) != 2 or min(*stride, *dilation) < 1 or min(padding) < 0 or groups < 1:
+        raise ValueError(
+            f"stride {list(stride)}, dilation {list(dilation)} and groups {groups} must be at "
+            f"least 1, and padding {list(padding)} at least 0"
+        )
+    geometry = geometry_of(x, w, stride, padding, dilation, groups)
+    channels, count, seen = geometry.channels, geometry.count, w.shape[3]
+    if min(count, seen) < 1:
+        raise ValueError(f"w {list(w.shape)} has no filters, or filters of no channels")
+    if seen * groups != channels or count % groups:
+        raise ValueError(
+            f"w {list(w.shape)} in {groups} groups does not fit x {list(x.shape)}: each of the "
+            f"groups has {channels}/{groups} channels and {count}/{groups} filters"
+        )
+    height, width = geometry.kernel
+    if min(geometry.height_out, geometry.width_out) < 1 or min(height, width) < 1:
+        raise ValueError(
+            f"a kernel of {height}x{width} does not fit into {geometry.height}x{geometry.width} "
+            f"with padding {list(padding)} and dilation {list(dilation)}"
+        )
+    check("w", w, geometry.size_of_weight, like=x)
+    return geometry
+
+
+def arguments_of(x: Tensor, geometry: Geometry) -> dict[str, Any]:
+    """Return the arguments that the kernels over the windows of ``x`` [N, H, W, C] share."""
+    return {
+        "x_ptr": x,
+        "x_pitch": pitch("x", x),
+        "height": geometry.height,
+        "width": geometry.width,
+        "height_out": geometry.height_out,
+        "width_out": geometry.width_out,
+        "pixels": geometry.pixels_out,
+        "channels": geometry.channels_of_group,
+        "count": geometry.count_of_group,
+        **geometry.constants(),
+    }
 
 
 def example(
@@ -191,7 +164,7 @@ def example(
     padding: int = 0,
     groups: int = 1,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Geometry]:
-    """Operands (x, w, b, y) of a layer without memory behind them, and its geometry; what overhangs
+    """Operands (x, w, b, y) of a layer on the ``meta`` device, and its geometry; what overhangs
     because sizes round up is padding at the bottom and right."""
     x, w = (torch.empty(s, dtype=dtype, device="meta") for s in (size, filters))
     far = [
@@ -199,6 +172,6 @@ def example(
         for extent, taps in zip(size[1:3], filters[1:3], strict=True)
     ]
     sides = [padding, far[0], padding, far[1]]
-    found = geometry(x, w, [stride, stride], sides, [1, 1], groups)
-    b = torch.empty(found.count, dtype=dtype, device="meta")
-    return x, w, b, torch.empty(found.size_out, dtype=dtype, device="meta"), found
+    geometry = checked(x, w, [stride, stride], sides, [1, 1], groups)
+    b = torch.empty(geometry.count, dtype=dtype, device="meta")
+    return x, w, b, torch.empty(geometry.size_out, dtype=dtype, device="meta"), geometry

@@ -14,16 +14,17 @@ warps by some versions of Triton (pytorch#173068).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator, finished
+from netspec.kernels.arithmetic import finished
 from netspec.kernels.conv import tiles
-from netspec.kernels.conv.geometry import Geometry, example
-from netspec.kernels.conv.tiles import Tile, place
+from netspec.kernels.conv.geometry import Geometry, arguments_of, example
+from netspec.kernels.conv.tiles import Product, ProductTile, place, store
 from netspec.kernels.launch import Launch
 from netspec.kernels.layout import pitch
 
@@ -31,26 +32,38 @@ from netspec.kernels.layout import pitch
 
 TILES: tiles.Tiles = {
     "half": (
-        Tile(128, 128, 64, warps=8, stages=3),
-        Tile(128, 64, 64, warps=4, stages=3),
-        Tile(64, 64, 64, warps=4, stages=4),
-        Tile(64, 64, 16, warps=4, stages=4),
-        Tile(64, 32, 64, warps=4, stages=4),
-        Tile(16, 64, 64, warps=4, stages=3),
+        ProductTile(128, 128, 64, warps=8, stages=3),
+        ProductTile(128, 64, 64, warps=4, stages=3),
+        ProductTile(64, 64, 64, warps=4, stages=4),
+        ProductTile(64, 64, 16, warps=4, stages=4),
+        ProductTile(64, 32, 64, warps=4, stages=4),
+        ProductTile(16, 64, 64, warps=4, stages=3),
     ),
     "tf32": (
-        Tile(128, 64, 32, warps=8, stages=3),
-        Tile(64, 64, 32, warps=4, stages=3),
-        Tile(64, 32, 32, warps=4, stages=3),
-        Tile(16, 64, 32, warps=4, stages=3),
+        ProductTile(128, 64, 32, warps=8, stages=3),
+        ProductTile(64, 64, 32, warps=4, stages=3),
+        ProductTile(64, 32, 32, warps=4, stages=3),
+        ProductTile(16, 64, 32, warps=4, stages=3),
     ),
     "ieee": (
-        Tile(64, 64, 16, warps=8, stages=3),
-        Tile(64, 32, 16, warps=4, stages=3),
-        Tile(32, 32, 16, warps=4, stages=3),
+        ProductTile(64, 64, 16, warps=8, stages=3),
+        ProductTile(64, 32, 16, warps=4, stages=3),
+        ProductTile(32, 32, 16, warps=4, stages=3),
     ),
-    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+    "double": (ProductTile(16, 16, 16, warps=4, stages=2),),
 }
+
+
+def product(geometry: Geometry) -> Product:
+    """The product: output pixels x filters, over taps and channels."""
+    return Product(
+        rows=geometry.pixels_out,
+        columns=geometry.count_of_group,
+        taps=prod(geometry.kernel),
+        depth=geometry.channels_of_group,
+        groups=geometry.groups,
+    )
+
 
 # ---------------------------------------------------------------------------------------- kernels
 
@@ -128,11 +141,7 @@ def implicit(
     )  # fmt: skip
     o = group * count + columns
     y = finished(y, b_ptr, o, columns < count, RELU, ACCUMULATOR)
-    tl.store(
-        y_ptr + rows.to(tl.int64)[:, None] * y_pitch + o[None, :],
-        y.to(y_ptr.dtype.element_ty),
-        mask=(rows < pixels)[:, None] & (columns < count)[None, :],
-    )
+    store(y_ptr, y_pitch, y, rows, o, columns, pixels, count)
 
 
 # --------------------------------------------------------------------------------------- launches
@@ -147,57 +156,31 @@ def launches(
     *,
     relu: bool,
     precision: str,
-    tile: Tile,
+    tile: ProductTile,
 ) -> list[Launch]:
     """The convolution as one launch; operands as those of ``conv2d`` in ``operators.py``."""
     programs = tile.programs(geometry.pixels_out, geometry.count_of_group)
     arguments = {
-        "x_ptr": x,
+        **arguments_of(x, geometry),
         "w_ptr": w,
         "b_ptr": b,
         "y_ptr": y,
         "y_pitch": pitch("y", y),
         "RELU": relu,
-        "ACCUMULATOR": accumulator(x.dtype),
-        "PRECISION": precision,
-        "UNIT": unit(x.dtype, pitch("x", x), geometry.channels_of_group),
-        **sizes(x, geometry),
-        **geometry.constants(),
-        **tile.constants(),
+        "UNIT": tiles.unit(x.dtype, pitch("x", x), geometry.channels_of_group),
     }
-    return [Launch(implicit, (programs, geometry.groups), arguments, tile.warps, tile.stages)]
-
-
-def sizes(x: Tensor, geometry: Geometry) -> dict[str, int]:
-    """The sizes that the kernels over windows share, as run-time arguments."""
-    return {
-        "x_pitch": pitch("x", x),
-        "height": geometry.height,
-        "width": geometry.width,
-        "height_out": geometry.height_out,
-        "width_out": geometry.width_out,
-        "pixels": geometry.pixels_out,
-        "channels": geometry.channels_of_group,
-        "count": geometry.count_of_group,
-    }
-
-
-def unit(dtype: torch.dtype, *values: int) -> int:
-    """8, which makes 16 bytes in half precision, where it divides all of the values and 16 does
-    not; else 1, which changes nothing."""
-    is_known = all(value % 16 == 0 for value in values)
-    is_whole = all(value % 8 == 0 for value in values)
-    return 8 if dtype.itemsize == 2 and is_whole and not is_known else 1
+    grid = (programs, geometry.groups)
+    return [tile.launch(implicit, grid, arguments, x.dtype, precision)]
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
     """Every tile, on the 3x3 convolution of GoogLeNet's 3b at batch 32; the 5x5 one of 4b, with 24
     channels."""
     for label, precision, tile in tiles.shipped(TILES, dtype):
-        x, w, b, y, found = example((32, 28, 28, 128), (192, 3, 3, 128), dtype, padding=1)
-        (launch,) = launches(x, w, b, y, found, relu=True, precision=precision, tile=tile)
+        x, w, b, y, geometry = example((32, 28, 28, 128), (192, 3, 3, 128), dtype, padding=1)
+        (launch,) = launches(x, w, b, y, geometry, relu=True, precision=precision, tile=tile)
         yield f"implicit {label}, 3b", launch
-    x, w, b, y, found = example((32, 14, 14, 24), (64, 5, 5, 24), dtype, padding=2)
-    tile = tiles.choose(found.work, TILES[tiles.arithmetic(dtype, "ieee")])
-    (launch,) = launches(x, w, b, y, found, relu=True, precision="ieee", tile=tile)
+    x, w, b, y, geometry = example((32, 14, 14, 24), (64, 5, 5, 24), dtype, padding=2)
+    tile = tiles.choose(product(geometry), TILES[tiles.arithmetic(dtype, "ieee")])
+    (launch,) = launches(x, w, b, y, geometry, relu=True, precision="ieee", tile=tile)
     yield f"implicit {tile.rows}x{tile.columns}x{tile.depth}, 4b", launch

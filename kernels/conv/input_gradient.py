@@ -19,11 +19,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator, masked
+from netspec.kernels.arithmetic import masked
 from netspec.kernels.conv import tiles
 from netspec.kernels.conv.geometry import Geometry, example
-from netspec.kernels.conv.implicit import unit
-from netspec.kernels.conv.tiles import Tile, Work, place
+from netspec.kernels.conv.tiles import Product, ProductTile, place
 from netspec.kernels.launch import Launch, blocks
 from netspec.kernels.layout import pitch
 
@@ -31,22 +30,25 @@ from netspec.kernels.layout import pitch
 
 TILES: tiles.Tiles = {
     "half": (
-        Tile(128, 128, 32, warps=8, stages=3),
-        Tile(128, 64, 64, warps=8, stages=3),
-        Tile(64, 64, 32, warps=4, stages=3),
-        Tile(16, 64, 64, warps=4, stages=4),
+        ProductTile(128, 128, 32, warps=8, stages=3),
+        ProductTile(128, 64, 64, warps=8, stages=3),
+        ProductTile(64, 64, 32, warps=4, stages=3),
+        ProductTile(16, 64, 64, warps=4, stages=4),
     ),
     "tf32": (
-        Tile(128, 64, 32, warps=8, stages=3),
-        Tile(64, 32, 32, warps=4, stages=3),
-        Tile(16, 64, 32, warps=4, stages=3),
+        ProductTile(128, 64, 32, warps=8, stages=3),
+        ProductTile(64, 32, 32, warps=4, stages=3),
+        ProductTile(16, 64, 32, warps=4, stages=3),
     ),
-    "ieee": (Tile(64, 64, 16, warps=8, stages=3), Tile(32, 32, 16, warps=4, stages=3)),
-    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+    "ieee": (
+        ProductTile(64, 64, 16, warps=8, stages=3),
+        ProductTile(32, 32, 16, warps=4, stages=3),
+    ),
+    "double": (ProductTile(16, 16, 16, warps=4, stages=2),),
 }
 
 
-def work(geometry: Geometry) -> Work:
+def product(geometry: Geometry) -> Product:
     """The product of the largest phase: input pixels x channels, over taps and filters."""
     rows = geometry.batch
     taps = 1
@@ -55,7 +57,7 @@ def work(geometry: Geometry) -> Work:
     ):
         rows *= blocks(size, stride)
         taps *= blocks(kernel, stride)
-    return Work(
+    return Product(
         rows=rows,
         columns=geometry.channels_of_group,
         taps=taps,
@@ -64,10 +66,10 @@ def work(geometry: Geometry) -> Work:
     )
 
 
-def choose_tile(geometry: Geometry, dtype: torch.dtype, precision: str) -> Tile:
+def choose_tile(geometry: Geometry, dtype: torch.dtype, precision: str) -> ProductTile:
     """The tile that the model finds fastest."""
     known = TILES[tiles.arithmetic(dtype, precision)]
-    return tiles.choose(work(geometry), known)
+    return tiles.choose(product(geometry), known)
 
 
 # ---------------------------------------------------------------------------------------- kernels
@@ -163,7 +165,7 @@ def launches(
     geometry: Geometry,
     *,
     precision: str,
-    tile: Tile,
+    tile: ProductTile,
 ) -> list[Launch]:
     """The gradient as one launch.
 
@@ -176,7 +178,6 @@ def launches(
         precision: as forward.
         tile: rows are input pixels, columns channels, depth filters.
     """
-    found = work(geometry)
     pitches = {
         "dy_pitch": pitch("dy", dy),
         "y_pitch": 0 if y is None else pitch("y", y),
@@ -188,7 +189,7 @@ def launches(
         "w_ptr": w,
         "dx_ptr": dx,
         **pitches,
-        "UNIT": unit(
+        "UNIT": tiles.unit(
             dy.dtype, *pitches.values(), geometry.channels_of_group, geometry.count_of_group
         ),
         "batch": geometry.batch,
@@ -198,24 +199,22 @@ def launches(
         "width_out": geometry.width_out,
         "channels": geometry.channels_of_group,
         "count": geometry.count_of_group,
-        "ACCUMULATOR": accumulator(dy.dtype),
-        "PRECISION": precision,
         **geometry.constants(),
-        **tile.constants(),
     }
+    of_phase = product(geometry)
     phases = geometry.stride[0] * geometry.stride[1]
-    grid = (tile.programs(found.rows, found.columns), geometry.groups, phases)
-    return [Launch(input_gradient, grid, arguments, tile.warps, tile.stages)]
+    grid = (tile.programs(of_phase.rows, of_phase.columns), geometry.groups, phases)
+    return [tile.launch(input_gradient, grid, arguments, dy.dtype, precision)]
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Every tile, behind a ReLU, on the 3x3 convolution of GoogLeNet's 3b at batch 32, and ZFNet's
+    """Every tile, after a ReLU, on the 3x3 convolution of GoogLeNet's 3b at batch 32, and ZFNet's
     C2, whose stride is 2."""
     for label, precision, tile in tiles.shipped(TILES, dtype):
-        x, w, _, y, found = example((32, 28, 28, 128), (192, 3, 3, 128), dtype, padding=1)
-        (launch,) = launches(y, y, w, x, found, precision=precision, tile=tile)
+        x, w, _, y, geometry = example((32, 28, 28, 128), (192, 3, 3, 128), dtype, padding=1)
+        (launch,) = launches(y, y, w, x, geometry, precision=precision, tile=tile)
         yield f"input gradient {label}, 3b", launch
-    x, w, _, y, found = example((32, 55, 55, 96), (256, 5, 5, 96), dtype, stride=2)
-    tile = choose_tile(found, dtype, "ieee")
-    (launch,) = launches(y, y, w, x, found, precision="ieee", tile=tile)
+    x, w, _, y, geometry = example((32, 55, 55, 96), (256, 5, 5, 96), dtype, stride=2)
+    tile = choose_tile(geometry, dtype, "ieee")
+    (launch,) = launches(y, y, w, x, geometry, precision="ieee", tile=tile)
     yield f"input gradient {tile.rows}x{tile.columns}x{tile.depth}, ZFNet C2", launch

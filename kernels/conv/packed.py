@@ -17,11 +17,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator, finished
+from netspec.kernels.arithmetic import finished
 from netspec.kernels.conv import tiles
-from netspec.kernels.conv.geometry import Geometry, example
-from netspec.kernels.conv.implicit import sizes
-from netspec.kernels.conv.tiles import Tile, Work, place
+from netspec.kernels.conv.geometry import Geometry, arguments_of, example
+from netspec.kernels.conv.tiles import Product, ProductTile, place, store
 from netspec.kernels.launch import Launch
 from netspec.kernels.layout import pitch
 
@@ -29,13 +28,19 @@ from netspec.kernels.layout import pitch
 
 TILES: tiles.Tiles = {
     "half": (
-        Tile(128, 64, 32, warps=8, stages=3),
-        Tile(64, 64, 32, warps=4, stages=3),
-        Tile(128, 32, 32, warps=4, stages=3),
+        ProductTile(128, 64, 32, warps=8, stages=3),
+        ProductTile(64, 64, 32, warps=4, stages=3),
+        ProductTile(128, 32, 32, warps=4, stages=3),
     ),
-    "tf32": (Tile(64, 64, 16, warps=4, stages=3), Tile(128, 32, 16, warps=4, stages=3)),
-    "ieee": (Tile(64, 64, 16, warps=8, stages=3), Tile(64, 32, 16, warps=4, stages=3)),
-    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+    "tf32": (
+        ProductTile(64, 64, 16, warps=4, stages=3),
+        ProductTile(128, 32, 16, warps=4, stages=3),
+    ),
+    "ieee": (
+        ProductTile(64, 64, 16, warps=8, stages=3),
+        ProductTile(64, 32, 16, warps=4, stages=3),
+    ),
+    "double": (ProductTile(16, 16, 16, warps=4, stages=2),),
 }
 
 MOST_CHANNELS = 4
@@ -47,9 +52,9 @@ def fits(geometry: Geometry) -> bool:
     return geometry.groups == 1 and geometry.channels <= MOST_CHANNELS
 
 
-def work(geometry: Geometry) -> Work:
+def product(geometry: Geometry) -> Product:
     """The product with taps and channels in one sum."""
-    return Work(geometry.pixels_out, geometry.count, taps=1, depth=geometry.terms)
+    return Product(geometry.pixels_out, geometry.count, taps=1, depth=geometry.terms)
 
 
 # ---------------------------------------------------------------------------------------- kernels
@@ -111,11 +116,7 @@ def packed(
         )
         y = tl.dot(x, w, y, input_precision=PRECISION, out_dtype=ACCUMULATOR)
     y = finished(y, b_ptr, o, o < count, RELU, ACCUMULATOR)
-    tl.store(
-        y_ptr + rows.to(tl.int64)[:, None] * y_pitch + o[None, :],
-        y.to(y_ptr.dtype.element_ty),
-        mask=(rows < pixels)[:, None] & (o < count)[None, :],
-    )
+    store(y_ptr, y_pitch, y, rows, o, o, pixels, count)
 
 
 # --------------------------------------------------------------------------------------- launches
@@ -130,30 +131,25 @@ def launches(
     *,
     relu: bool,
     precision: str,
-    tile: Tile,
+    tile: ProductTile,
 ) -> list[Launch]:
     """The convolution as one launch; operands as those of ``conv2d`` in ``operators.py``."""
     arguments = {
-        "x_ptr": x,
+        **arguments_of(x, geometry),
         "w_ptr": w,
         "b_ptr": b,
         "y_ptr": y,
         "y_pitch": pitch("y", y),
         "RELU": relu,
-        "ACCUMULATOR": accumulator(x.dtype),
-        "PRECISION": precision,
-        **sizes(x, geometry),
-        **geometry.constants(),
-        **tile.constants(),
     }
     arguments["CHANNELS"] = arguments.pop("channels")
-    programs = tile.programs(geometry.pixels_out, geometry.count)
-    return [Launch(packed, (programs,), arguments, tile.warps, tile.stages)]
+    grid = (tile.programs(geometry.pixels_out, geometry.count),)
+    return [tile.launch(packed, grid, arguments, x.dtype, precision)]
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
     """Every tile, on AlexNet's first convolution at batch 32."""
     for label, precision, tile in tiles.shipped(TILES, dtype):
-        x, w, b, y, found = example((32, 224, 224, 3), (96, 11, 11, 3), dtype, stride=4)
-        (launch,) = launches(x, w, b, y, found, relu=True, precision=precision, tile=tile)
+        x, w, b, y, geometry = example((32, 224, 224, 3), (96, 11, 11, 3), dtype, stride=4)
+        (launch,) = launches(x, w, b, y, geometry, relu=True, precision=precision, tile=tile)
         yield f"packed {label}, C1", launch

@@ -23,11 +23,11 @@ import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from netspec.kernels.arithmetic import accumulator, finished
+from netspec.kernels.arithmetic import finished
 from netspec.kernels.conv import tiles
 from netspec.kernels.conv.geometry import Geometry, example
-from netspec.kernels.conv.tiles import MULTIPROCESSORS, Tile, place
-from netspec.kernels.launch import Launch
+from netspec.kernels.conv.tiles import ProductTile, place
+from netspec.kernels.launch import Launch, multiprocessors
 from netspec.kernels.layout import is_interpreted, pitch
 
 CAPABILITY = 90
@@ -40,22 +40,18 @@ ALIGNMENT = 16
 
 TILES: tiles.Tiles = {
     "half": (
-        Tile(128, 256, 64, warps=8, stages=3),
-        Tile(128, 128, 64, warps=8, stages=4),
-        Tile(128, 64, 64, warps=4, stages=4),
-        Tile(64, 64, 64, warps=4, stages=4),
+        ProductTile(128, 256, 64, warps=8, stages=3),
+        ProductTile(128, 128, 64, warps=8, stages=4),
+        ProductTile(128, 64, 64, warps=4, stages=4),
+        ProductTile(64, 64, 64, warps=4, stages=4),
     ),
-    "tf32": (Tile(128, 128, 32, warps=8, stages=3), Tile(128, 64, 32, warps=4, stages=3)),
-    "ieee": (Tile(64, 64, 16, warps=4, stages=3),),
-    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+    "tf32": (
+        ProductTile(128, 128, 32, warps=8, stages=3),
+        ProductTile(128, 64, 32, warps=4, stages=3),
+    ),
+    "ieee": (ProductTile(64, 64, 16, warps=4, stages=3),),
+    "double": (ProductTile(16, 16, 16, warps=4, stages=2),),
 }
-
-
-def multiprocessors(device: torch.device) -> int:
-    """How many programs run side by side, one a multiprocessor; an H100's unless it is a GPU."""
-    if device.type != "cuda":
-        return MULTIPROCESSORS
-    return int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
 def fits(x: Tensor, w: Tensor, y: Tensor) -> bool:
@@ -66,7 +62,7 @@ def fits(x: Tensor, w: Tensor, y: Tensor) -> bool:
     at such multiples.  The device must be of capability 9.0 or above, or the interpreter.
 
     Raises:
-        ValueError: a layout is no channels-last one.
+        ValueError: a tensor is not channels-last.
     """
     if x.device.type == "cuda":
         if torch.cuda.get_device_capability(x.device) < divmod(CAPABILITY, 10):
@@ -128,7 +124,7 @@ def launches(
     *,
     relu: bool,
     precision: str,
-    tile: Tile,
+    tile: ProductTile,
     programs: int | None = None,
 ) -> list[Launch]:
     """The convolution as one launch, or none where there is nothing to describe.
@@ -165,12 +161,9 @@ def launches(
         "channels": geometry.channels,
         "count": geometry.count,
         "RELU": relu,
-        "ACCUMULATOR": accumulator(x.dtype),
-        "PRECISION": precision,
-        **tile.constants(),
     }
-    grid = min(tile.programs(pixels, w.shape[0]), programs or multiprocessors(x.device))
-    return [Launch(persistent, (grid,), arguments, tile.warps, tile.stages)]
+    grid = (min(tile.programs(pixels, w.shape[0]), programs or multiprocessors(x.device)),)
+    return [tile.launch(persistent, grid, arguments, x.dtype, precision)]
 
 
 def _rows(name: str, x: Tensor, rows: int, channels: int) -> TensorDescriptor:
@@ -182,6 +175,6 @@ def _rows(name: str, x: Tensor, rows: int, channels: int) -> TensorDescriptor:
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
     """Every tile, on the largest 1x1 convolution of GoogLeNet's 4e at batch 32."""
     for label, precision, tile in tiles.shipped(TILES, dtype):
-        x, w, b, y, found = example((32, 14, 14, 528), (256, 1, 1, 528), dtype)
-        (launch,) = launches(x, w, b, y, found, relu=True, precision=precision, tile=tile)
+        x, w, b, y, geometry = example((32, 14, 14, 528), (256, 1, 1, 528), dtype)
+        (launch,) = launches(x, w, b, y, geometry, relu=True, precision=precision, tile=tile)
         yield f"persistent {label}, 4e", launch

@@ -21,10 +21,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator, finished
+from netspec.kernels.arithmetic import finished
 from netspec.kernels.conv import tiles
 from netspec.kernels.conv.geometry import Geometry
-from netspec.kernels.conv.tiles import Tile, Work, place
+from netspec.kernels.conv.tiles import Product, ProductTile, place, store
 from netspec.kernels.launch import Launch, blocks
 from netspec.kernels.layout import pitch
 
@@ -36,30 +36,33 @@ SIBLINGS = 4
 
 TILES: tiles.Tiles = {
     "half": (
-        Tile(128, 128, 64, warps=8, stages=3),
-        Tile(128, 64, 64, warps=4, stages=3),
-        Tile(64, 64, 64, warps=4, stages=4),
-        Tile(64, 32, 64, warps=4, stages=4),
-        Tile(16, 64, 64, warps=4, stages=4),
+        ProductTile(128, 128, 64, warps=8, stages=3),
+        ProductTile(128, 64, 64, warps=4, stages=3),
+        ProductTile(64, 64, 64, warps=4, stages=4),
+        ProductTile(64, 32, 64, warps=4, stages=4),
+        ProductTile(16, 64, 64, warps=4, stages=4),
     ),
     "tf32": (
-        Tile(128, 64, 32, warps=8, stages=3),
-        Tile(64, 64, 16, warps=4, stages=3),
-        Tile(16, 32, 32, warps=2, stages=3),
+        ProductTile(128, 64, 32, warps=8, stages=3),
+        ProductTile(64, 64, 16, warps=4, stages=3),
+        ProductTile(16, 32, 32, warps=2, stages=3),
     ),
-    "ieee": (Tile(64, 64, 16, warps=4, stages=3), Tile(16, 32, 32, warps=2, stages=3)),
-    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+    "ieee": (
+        ProductTile(64, 64, 16, warps=4, stages=3),
+        ProductTile(16, 32, 32, warps=2, stages=3),
+    ),
+    "double": (ProductTile(16, 16, 16, warps=4, stages=2),),
 }
 
 
 def choose(
     pixels: int, counts: Sequence[int], channels: int, dtype: torch.dtype, precision: str
-) -> Tile:
+) -> ProductTile:
     """The tile that the model finds fastest for as many filters as its column tiles cover."""
 
-    def cost(tile: Tile) -> float:
+    def cost(tile: ProductTile) -> float:
         columns = sum(blocks(count, tile.columns) * tile.columns for count in counts)
-        return tiles.estimate(Work(pixels, columns, taps=1, depth=channels), tile)
+        return tiles.estimate(Product(pixels, columns, taps=1, depth=channels), tile)
 
     return min(TILES[tiles.arithmetic(dtype, precision)], key=cost)
 
@@ -91,11 +94,7 @@ def write(y_ptr, y_pitch, y, rows, columns, pixels, count, is_its):
     """A tile into its map, where there is such a map and the tile is its."""
     if y_ptr is not None:  # noqa: SIM102 (decided by the compiler, unlike what follows)
         if is_its:
-            tl.store(
-                y_ptr + rows.to(tl.int64)[:, None] * y_pitch + columns[None, :],
-                y.to(y_ptr.dtype.element_ty),
-                mask=(rows < pixels)[:, None] & (columns < count)[None, :],
-            )
+            store(y_ptr, y_pitch, y, rows, columns, columns, pixels, count)
 
 
 @triton.jit
@@ -150,7 +149,7 @@ def sibling_launches(
     *,
     relu: bool,
     precision: str,
-    tile: Tile,
+    tile: ProductTile,
 ) -> list[Launch]:
     """Every sibling as one launch; operands as those of ``conv1x1_siblings_out``."""
     counts = [y.shape[3] for y in ys]
@@ -163,9 +162,6 @@ def sibling_launches(
         "pixels": pixels,
         "channels": channels,
         "RELU": relu,
-        "ACCUMULATOR": accumulator(x.dtype),
-        "PRECISION": precision,
-        **tile.constants(),
     }
     for i in range(SIBLINGS):
         is_there = i < len(ys)
@@ -176,7 +172,7 @@ def sibling_launches(
         }
     columns = sum(blocks(count, tile.columns) for count in counts)
     grid = (blocks(pixels, tile.rows) * columns,)
-    return [Launch(pointwise, grid, arguments, tile.warps, tile.stages)]
+    return [tile.launch(pointwise, grid, arguments, x.dtype, precision)]
 
 
 def launches(
@@ -188,7 +184,7 @@ def launches(
     *,
     relu: bool,
     precision: str,
-    tile: Tile,
+    tile: ProductTile,
 ) -> list[Launch]:
     """One convolution as one launch; operands as those of ``conv2d`` in ``operators.py``."""
     return sibling_launches(x, w, b, [y], relu=relu, precision=precision, tile=tile)

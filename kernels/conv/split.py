@@ -18,11 +18,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator, accumulator_dtype
+from netspec.kernels.arithmetic import accumulator_dtype
 from netspec.kernels.conv import tiles
-from netspec.kernels.conv.geometry import Geometry, example
-from netspec.kernels.conv.implicit import sizes, unit, window_products
-from netspec.kernels.conv.tiles import Tile, Work, place
+from netspec.kernels.conv.geometry import Geometry, arguments_of, example
+from netspec.kernels.conv.implicit import window_products
+from netspec.kernels.conv.tiles import Product, ProductTile, place
 from netspec.kernels.launch import Launch, blocks
 from netspec.kernels.layout import pitch
 from netspec.kernels.sums import sum_of
@@ -30,25 +30,34 @@ from netspec.kernels.sums import sum_of
 # --------------------------------------------------------------------------------- configurations
 
 TILES: tiles.Tiles = {
-    "half": (Tile(64, 64, 64, warps=4, stages=4), Tile(64, 32, 64, warps=4, stages=4)),
-    "tf32": (Tile(64, 64, 32, warps=4, stages=3), Tile(64, 32, 32, warps=4, stages=3)),
-    "ieee": (Tile(64, 32, 16, warps=4, stages=3), Tile(32, 32, 16, warps=4, stages=3)),
-    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+    "half": (
+        ProductTile(64, 64, 64, warps=4, stages=4),
+        ProductTile(64, 32, 64, warps=4, stages=4),
+    ),
+    "tf32": (
+        ProductTile(64, 64, 32, warps=4, stages=3),
+        ProductTile(64, 32, 32, warps=4, stages=3),
+    ),
+    "ieee": (
+        ProductTile(64, 32, 16, warps=4, stages=3),
+        ProductTile(32, 32, 16, warps=4, stages=3),
+    ),
+    "double": (ProductTile(16, 16, 16, warps=4, stages=2),),
 }
 SPLITS = (2, 4, 8)
 
 
-def candidates(work: Work, kind: str) -> list[Tile]:
+def candidates(product: Product, kind: str) -> list[ProductTile]:
     """Every tile worth measuring, with as many splits as leave a program four steps."""
-    found = []
+    cut = []
     for tile in TILES[kind]:
-        steps = blocks(work.depth, tile.depth)
-        found += [
+        steps = blocks(product.depth, tile.depth)
+        cut += [
             replace(tile, splits=splits)
             for splits in SPLITS
-            if steps >= splits and steps * work.taps >= 4 * splits
+            if steps >= splits and steps * product.taps >= 4 * splits
         ]
-    return found
+    return cut
 
 
 # ---------------------------------------------------------------------------------------- kernels
@@ -103,26 +112,22 @@ def launches(
     *,
     relu: bool,
     precision: str,
-    tile: Tile,
+    tile: ProductTile,
 ) -> list[Launch]:
     """The convolution as two launches; operands as those of ``conv2d`` in ``operators.py``."""
     splits = tile.splits
     workspace = x.new_empty((splits, *geometry.size_out), dtype=accumulator_dtype(x.dtype))
     arguments = {
-        "x_ptr": x,
+        **arguments_of(x, geometry),
         "w_ptr": w,
         "parts_ptr": workspace,
         "run": blocks(geometry.channels_of_group, tile.depth * splits) * tile.depth,
-        "ACCUMULATOR": accumulator(x.dtype),
-        "PRECISION": precision,
-        "UNIT": unit(x.dtype, pitch("x", x), geometry.channels_of_group),
-        **sizes(x, geometry),
-        **geometry.constants(),
-        **tile.constants(),
+        "UNIT": tiles.unit(x.dtype, pitch("x", x), geometry.channels_of_group),
     }
     programs = tile.programs(geometry.pixels_out, geometry.count_of_group)
+    grid = (programs, geometry.groups, splits)
     return [
-        Launch(parts, (programs, geometry.groups, splits), arguments, tile.warps, tile.stages),
+        tile.launch(parts, grid, arguments, x.dtype, precision),
         sum_of(workspace, y, b, relu=relu, pitch=pitch("y", y)),
     ]
 
@@ -130,7 +135,7 @@ def launches(
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
     """Every tile in four parts, on the 3x3 convolution of GoogLeNet's 5b at batch 1."""
     for label, precision, tile in tiles.shipped(TILES, dtype):
-        x, w, b, y, found = example((1, 7, 7, 192), (384, 3, 3, 192), dtype, padding=1)
+        x, w, b, y, geometry = example((1, 7, 7, 192), (384, 3, 3, 192), dtype, padding=1)
         cut = replace(tile, splits=4)
-        launch, _ = launches(x, w, b, y, found, relu=True, precision=precision, tile=cut)
+        launch, _ = launches(x, w, b, y, geometry, relu=True, precision=precision, tile=cut)
         yield f"split {label}, 5b", launch

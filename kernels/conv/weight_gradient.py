@@ -24,13 +24,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator, accumulator_dtype, masked
+from netspec.kernels.arithmetic import accumulator_dtype, masked
 from netspec.kernels.conv import packed, tiles
-from netspec.kernels.conv.geometry import Geometry, example
-from netspec.kernels.conv.implicit import sizes
+from netspec.kernels.conv.geometry import Geometry, arguments_of, example
 from netspec.kernels.conv.packed import packed_offsets
-from netspec.kernels.conv.tiles import MULTIPROCESSORS, Tile, Work
-from netspec.kernels.launch import Launch, blocks
+from netspec.kernels.conv.tiles import Product, ProductTile
+from netspec.kernels.launch import MULTIPROCESSORS, Launch, blocks
 from netspec.kernels.layout import pitch
 from netspec.kernels.sums import sum_of
 
@@ -38,33 +37,39 @@ from netspec.kernels.sums import sum_of
 
 TILES: tiles.Tiles = {
     "half": (
-        Tile(128, 128, 64, warps=8, stages=3),
-        Tile(128, 64, 32, warps=8, stages=3),
-        Tile(64, 64, 64, warps=4, stages=3),
-        Tile(16, 64, 64, warps=4, stages=4),
+        ProductTile(128, 128, 64, warps=8, stages=3),
+        ProductTile(128, 64, 32, warps=8, stages=3),
+        ProductTile(64, 64, 64, warps=4, stages=3),
+        ProductTile(16, 64, 64, warps=4, stages=4),
     ),
     "tf32": (
-        Tile(128, 64, 32, warps=8, stages=3),
-        Tile(64, 64, 32, warps=4, stages=3),
-        Tile(16, 64, 32, warps=4, stages=3),
+        ProductTile(128, 64, 32, warps=8, stages=3),
+        ProductTile(64, 64, 32, warps=4, stages=3),
+        ProductTile(16, 64, 32, warps=4, stages=3),
     ),
-    "ieee": (Tile(64, 64, 16, warps=8, stages=2), Tile(32, 32, 16, warps=4, stages=3)),
-    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+    "ieee": (
+        ProductTile(64, 64, 16, warps=8, stages=2),
+        ProductTile(32, 32, 16, warps=4, stages=3),
+    ),
+    "double": (ProductTile(16, 16, 16, warps=4, stages=2),),
 }
 PACKED_TILES: tiles.Tiles = {
-    "half": (Tile(128, 64, 32, warps=8, stages=3), Tile(64, 64, 32, warps=4, stages=3)),
-    "tf32": (Tile(64, 64, 16, warps=4, stages=3),),
-    "ieee": (Tile(64, 64, 16, warps=8, stages=3),),
-    "double": (Tile(16, 16, 16, warps=4, stages=2),),
+    "half": (
+        ProductTile(128, 64, 32, warps=8, stages=3),
+        ProductTile(64, 64, 32, warps=4, stages=3),
+    ),
+    "tf32": (ProductTile(64, 64, 16, warps=4, stages=3),),
+    "ieee": (ProductTile(64, 64, 16, warps=8, stages=3),),
+    "double": (ProductTile(16, 16, 16, warps=4, stages=2),),
 }
 
 
-def work(geometry: Geometry) -> Work:
+def product(geometry: Geometry) -> Product:
     """The product: filters x values of a window, over pixels."""
     taps = prod(geometry.kernel)
     if packed.fits(geometry):
-        return Work(geometry.count, geometry.terms, taps=1, depth=geometry.pixels_out)
-    return Work(
+        return Product(geometry.count, geometry.terms, taps=1, depth=geometry.pixels_out)
+    return Product(
         rows=geometry.count_of_group,
         columns=geometry.channels_of_group,
         taps=1,
@@ -73,12 +78,12 @@ def work(geometry: Geometry) -> Work:
     )
 
 
-def choose_tile(geometry: Geometry, dtype: torch.dtype, precision: str) -> Tile:
+def choose_tile(geometry: Geometry, dtype: torch.dtype, precision: str) -> ProductTile:
     """The tile that the model finds fastest, with runs of pixels enough to fill the GPU twice."""
-    found = work(geometry)
+    gradients = product(geometry)
     known = PACKED_TILES if packed.fits(geometry) else TILES
-    tile = tiles.choose(found, known[tiles.arithmetic(dtype, precision)])
-    programs = tile.programs(found.rows, found.columns) * found.groups
+    tile = tiles.choose(gradients, known[tiles.arithmetic(dtype, precision)])
+    programs = tile.programs(gradients.rows, gradients.columns) * gradients.groups
     wanted = min(blocks(2 * MULTIPROCESSORS, programs), blocks(geometry.pixels_out, 4 * tile.depth))
     return replace(tile, splits=max(1, wanted))
 
@@ -218,7 +223,7 @@ def launches(
     geometry: Geometry,
     *,
     precision: str,
-    tile: Tile,
+    tile: ProductTile,
 ) -> list[Launch]:
     """Both gradients as one launch, and two that add the runs where there are several.
 
@@ -238,33 +243,28 @@ def launches(
         kept = accumulator_dtype(x.dtype)
         dw_runs, db_runs = (t.new_empty((runs, *t.shape), dtype=kept) for t in (dw, db))
     arguments = {
+        **arguments_of(x, geometry),
         "dy_ptr": dy,
         "y_ptr": y,
-        "x_ptr": x,
         "dw_ptr": dw_runs,
         "db_ptr": db_runs,
         "dy_pitch": pitch("dy", dy),
         "y_pitch": 0 if y is None else pitch("y", y),
         "run": blocks(geometry.pixels_out, tile.depth * runs) * tile.depth,
-        "ACCUMULATOR": accumulator(x.dtype),
-        "PRECISION": precision,
-        **sizes(x, geometry),
-        **geometry.constants(),
-        **tile.constants(),
     }
-    found = work(geometry)
-    programs = tile.programs(found.rows, found.columns)
+    gradients = product(geometry)
+    programs = tile.programs(gradients.rows, gradients.columns)
     if packed.fits(geometry):
         kernel, grid = packed_weight_gradient, (programs, 1, runs)
         arguments["CHANNELS"] = arguments.pop("channels")
     else:
         kernel, grid = weight_gradient, (programs * prod(geometry.kernel), geometry.groups, runs)
     sums = [] if runs == 1 else [sum_of(dw_runs, dw), sum_of(db_runs, db)]
-    return [Launch(kernel, grid, arguments, tile.warps, tile.stages), *sums]
+    return [tile.launch(kernel, grid, arguments, x.dtype, precision), *sums]
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Every tile, behind a ReLU, on the 3x3 convolution of GoogLeNet's 3b and on AlexNet's first
+    """Every tile, after a ReLU, on the 3x3 convolution of GoogLeNet's 3b and on AlexNet's first
     at batch 32."""
     layers = (
         ("3b", TILES, (32, 28, 28, 128), (192, 3, 3, 128), 1, 1),
@@ -272,6 +272,6 @@ def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
     )
     for layer, known, size, filters, stride, padding in layers:
         for label, precision, tile in tiles.shipped(known, dtype):
-            x, w, b, y, found = example(size, filters, dtype, stride=stride, padding=padding)
-            (launch,) = launches(y, y, x, w, b, found, precision=precision, tile=tile)
+            x, w, b, y, geometry = example(size, filters, dtype, stride=stride, padding=padding)
+            (launch,) = launches(y, y, x, w, b, geometry, precision=precision, tile=tile)
             yield f"weight gradient {label}, {layer}", launch

@@ -1,4 +1,4 @@
-"""The operators: LRN, and LRN with the max-pool behind it.
+"""The operators: LRN, and LRN with the max-pool after it.
 
     netspec::lrn                y, differentiable
     netspec::lrn_out            the same into a given y
@@ -17,20 +17,20 @@ import torch
 from torch import Tensor
 
 from netspec.kernels.launch import run
-from netspec.kernels.layout import check_apart, check_device, check_kind, laid_out, pitch
+from netspec.kernels.layout import check_apart, check_device, check_map, laid_out, pitch
 from netspec.kernels.lrn import backward, forward, pooled
 from netspec.kernels.lrn.chunks import chunk_of
 from netspec.kernels.lrn.scales import BLOCK
-from netspec.kernels.pool.geometry import check_size, fitting, windows
+from netspec.kernels.windows import fitting_windows, windows_over
 
 
 def check_lrn(x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int) -> None:
-    """Refuse what is no LRN of a map ``x`` [N, H, W, C].
+    """Raise if the arguments are not a valid LRN of a map ``x`` [N, H, W, C].
 
     Raises:
         ValueError: n is even or below 1; k is not above 0; alpha or beta is below 0; groups do not
-            divide the channels; the layout is no channels-last one, or the map too large.
-        TypeError: the type is none that the kernels run on.
+            divide the channels; the map is not channels-last, or too large.
+        TypeError: the kernels do not take the type.
     """
     check_device(x)
     pitch("x", x)
@@ -44,19 +44,6 @@ def check_lrn(x: Tensor, n: int, k: float, alpha: float, beta: float, groups: in
         raise ValueError(f"{x.shape[3]} channels do not fall into {groups} groups")
     if x.shape[0] * x.shape[1] * x.shape[2] >= 2**31 or x.numel() // chunk_of(x) >= 2**31 - BLOCK:
         raise ValueError(f"x {list(x.shape)} is more than one launch counts: split the batch")
-
-
-def check_alike(name: str, y: Tensor, x: Tensor) -> None:
-    """Refuse a map of another size, type or device than ``x``.
-
-    Raises:
-        ValueError: its size differs, or its layout is no channels-last one.
-        TypeError: its type or its device differs.
-    """
-    pitch(name, y)
-    if y.shape != x.shape:
-        raise ValueError(f"{name} must be {list(x.shape)}, and is {list(y.shape)}")
-    check_kind(name, y, x)
 
 
 @torch.library.custom_op("netspec::lrn", mutates_args=())
@@ -80,10 +67,10 @@ def lrn_out(
     inference: no gradient passes.
 
     Raises:
-        ValueError, TypeError: see :func:`check_lrn` and :func:`check_alike`.
+        ValueError, TypeError: see :func:`check_lrn` and :func:`check_map`.
     """
     check_lrn(x, n, k, alpha, beta, groups)
-    check_alike("y", y, x)
+    check_map("y", y, tuple(x.shape), like=x)
     check_apart(y, x=x)
     run(forward.launches(x, y, n, k, alpha, beta, groups))
 
@@ -95,10 +82,10 @@ def lrn_backward(
     """dx of ``x`` and ``dy``, all [N, H, W, C].
 
     Raises:
-        ValueError, TypeError: see :func:`check_lrn` and :func:`check_alike`.
+        ValueError, TypeError: see :func:`check_lrn` and :func:`check_map`.
     """
     check_lrn(x, n, k, alpha, beta, groups)
-    check_alike("dy", dy, x)
+    check_map("dy", dy, tuple(x.shape), like=x)
     dx = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     run(backward.launches(x, dy, dx, n, k, alpha, beta, groups))
     return dx
@@ -149,9 +136,9 @@ def lrn_maxpool(
         ValueError, TypeError: see :func:`check_lrn`; or the window does not fit.
     """
     check_lrn(x, n, k, alpha, beta, groups)
-    geometry = fitting(x.shape, kernel, stride, padding)
-    y = x.new_empty(geometry.size_out)
-    run(pooled.launches(x, y, n, k, alpha, beta, groups, geometry))
+    windows = fitting_windows(x.shape, kernel, stride, padding)
+    y = x.new_empty(windows.size_out)
+    run(pooled.launches(x, y, n, k, alpha, beta, groups, windows))
     return y
 
 
@@ -166,12 +153,10 @@ def lrn_maxpool_out(
         ValueError, TypeError: as :func:`lrn_maxpool`; or y is of another size, type or device.
     """
     check_lrn(x, n, k, alpha, beta, groups)
-    geometry = fitting(x.shape, kernel, stride, padding)
-    pitch("y", y)
-    check_size("y", y, geometry.size_out)
-    check_kind("y", y, x)
+    windows = fitting_windows(x.shape, kernel, stride, padding)
+    check_map("y", y, windows.size_out, like=x)
     check_apart(y, x=x)
-    run(pooled.launches(x, y, n, k, alpha, beta, groups, geometry))
+    run(pooled.launches(x, y, n, k, alpha, beta, groups, windows))
 
 
 @lrn_maxpool.register_fake
@@ -179,7 +164,7 @@ def _(
     x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
     kernel: list[int], stride: list[int], padding: list[int],
 ) -> Tensor:
-    return x.new_empty(windows(x.shape, kernel, stride, padding).size_out)
+    return x.new_empty(windows_over(x.shape, kernel, stride, padding).size_out)
 
 
 @lrn_maxpool_out.register_fake

@@ -31,9 +31,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.conv.geometry import Geometry
-from netspec.kernels.conv.tiles import MULTIPROCESSORS
-from netspec.kernels.launch import Launch, blocks, power_of_two
+from netspec.kernels.launch import MULTIPROCESSORS, Launch, blocks, power_of_two
 from netspec.kernels.layout import pitch
 from netspec.kernels.lrn.chunks import chunk_of, neighbourhood
 from netspec.kernels.lrn.ranks import larger, larger_of_each, largest, rank, value
@@ -47,8 +45,8 @@ from netspec.kernels.lrn.scales import (
     shifted_scale,
     window,
 )
-from netspec.kernels.pool.geometry import shape, windows
 from netspec.kernels.tuples import append, together
+from netspec.kernels.windows import Windows, windows_over
 
 # --------------------------------------------------------------------------------- configurations
 
@@ -65,15 +63,15 @@ AREA = 512
 """Outputs a program of the kernel for any shape."""
 
 
-def is_walked(geometry: Geometry, reach: int, part: int, x: Tensor, y: Tensor) -> bool:
+def is_walked(windows: Windows, reach: int, part: int, x: Tensor, y: Tensor) -> bool:
     """Whether threads walk over chunks: chunks fit, and a window is small enough to unroll."""
-    return max(geometry.kernel) <= 3 and is_chunked(reach, part, x, y)
+    return max(windows.kernel) <= 3 and is_chunked(reach, part, x, y)
 
 
-def overlap_of(geometry: Geometry) -> int:
+def overlap_of(windows: Windows) -> int:
     """Rows that a window shares with the next one, and with no other; else 0."""
-    shared = geometry.kernel[0] - geometry.stride[0]
-    return shared if 0 < shared <= geometry.stride[0] else 0
+    shared = windows.kernel[0] - windows.stride[0]
+    return shared if 0 < shared <= windows.stride[0] else 0
 
 
 def rows_of(height_out: int, threads_of_row: int) -> int:
@@ -220,14 +218,14 @@ def launches(
     alpha: float,
     beta: float,
     groups: int,
-    geometry: Geometry,
+    windows: Windows,
 ) -> list[Launch]:
     """y [N, H', W', C] of x [N, H, W, C] as one launch; each a slice of channels if need be."""
     if y.numel() == 0:
         return []
     batch, height_out, width_out, channels = y.shape
     part, reach = window(channels, n, groups)
-    arguments = constants(k, alpha, beta, x.dtype) | shape(geometry)
+    arguments = constants(k, alpha, beta, x.dtype) | windows.window_constants()
     arguments |= {
         "x_ptr": x,
         "y_ptr": y,
@@ -238,14 +236,14 @@ def launches(
         "height_out": height_out,
         "width_out": width_out,
     }
-    if is_walked(geometry, reach, part, x, y):
+    if is_walked(windows, reach, part, x, y):
         items = batch * blocks(width_out, COLUMNS) * (channels // chunk_of(x))
         rows = rows_of(height_out, items)
         arguments |= chunk_constants(x, part, reach)
         arguments |= {
             "rows": rows,
             "items": items,
-            "OVERLAP": overlap_of(geometry),
+            "OVERLAP": overlap_of(windows),
             "COLUMNS": COLUMNS,
         }
         return [Launch(walked, (blocks(items, BLOCK) * blocks(height_out, rows),), arguments)]
@@ -273,7 +271,7 @@ def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
         (56, 192, 1.0, 2e-5, 1, 1),
     ):
         x = torch.empty(32, size, size, channels, dtype=dtype, device="meta")
-        geometry = windows(x.shape, (3, 3), (2, 2), (0, overhang, 0, overhang))
-        y = x.new_empty(geometry.size_out)
-        (launch,) = launches(x, y, 5, k, alpha, 0.75, groups, geometry)
+        windows = windows_over(x.shape, (3, 3), (2, 2), (0, overhang, 0, overhang))
+        y = x.new_empty(windows.size_out)
+        (launch,) = launches(x, y, 5, k, alpha, 0.75, groups, windows)
         yield f"lrn_maxpool {size}x{size}x{channels}, {groups} groups", launch

@@ -18,10 +18,10 @@ def larger(a, b):
 @triton.jit
 def largest(values, FIRST: tl.constexpr, COUNT: tl.constexpr):
     """The maximum of COUNT members of a tuple."""
-    found = values[FIRST]
+    maximum = values[FIRST]
     for i in tl.static_range(1, COUNT):
-        found = larger(found, values[FIRST + i])
-    return found
+        maximum = larger(maximum, values[FIRST + i])
+    return maximum
 
 
 @triton.jit

@@ -16,11 +16,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import Launch
 from netspec.kernels.layout import pitch
 from netspec.kernels.pool.averages import LAYER, arguments_of, counting, shares
 from netspec.kernels.pool.geometry import choose, example, place
+from netspec.kernels.windows import Windows
 
 # ---------------------------------------------------------------------------------------- kernels
 
@@ -79,7 +79,7 @@ def average_gradients(
 def launches(
     dy: Tensor,
     dx: Tensor,
-    geometry: Geometry,
+    windows: Windows,
     *,
     share: float | None,
     counts: dict[str, int],
@@ -87,15 +87,15 @@ def launches(
 ) -> list[Launch]:
     """The gradient of the launches of ``averages.py`` in x: ``dy`` [N, H', W', C] into ``dx``
     [N, H, W, C], which is contiguous."""
-    tile = choose(geometry.channels, dy.dtype)
-    arguments = arguments_of(geometry, share, counts, dy.dtype) | {
+    tile = choose(windows.channels, dy.dtype)
+    arguments = arguments_of(windows, share, counts, dy.dtype) | {
         "dy_ptr": dy,
         "coefficient_ptr": coefficient,
         "dx_ptr": dx,
         "dy_pitch": pitch("dy", dy),
     }
-    pixels = geometry.batch * geometry.height * geometry.width
-    programs = tile.programs(pixels, geometry.channels)
+    pixels = windows.pixels
+    programs = tile.programs(pixels, windows.channels)
     return [Launch(average_gradients, (programs,), arguments | tile.constants(), tile.warps)]
 
 
@@ -104,7 +104,7 @@ def launches(
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
     """The launch of the layer of ``averages.py``, on tensors without memory."""
-    dx, dy, geometry = example(*LAYER, dtype)
-    share, counts = counting(geometry, [1, 1, 1, 1], count_pad=False)
-    (launch,) = launches(dy, dx, geometry, share=share, counts=counts)
+    dx, dy, windows = example(*LAYER, dtype)
+    share, counts = counting(windows, [1, 1, 1, 1], count_pad=False)
+    (launch,) = launches(dy, dx, windows, share=share, counts=counts)
     yield "avgpool backward 35x35x288 3x3/1 padded", launch

@@ -24,10 +24,10 @@ import triton.language as tl
 from torch import Tensor
 
 from netspec.kernels.arithmetic import accumulator
-from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import Launch
 from netspec.kernels.layout import pitch
-from netspec.kernels.pool.geometry import choose, example, is_within, place, sizes, steps
+from netspec.kernels.pool.geometry import choose, constants, example, is_within, place, sizes
+from netspec.kernels.windows import Windows
 
 # ---------------------------------------------------------------------------------------- kernels
 
@@ -108,7 +108,7 @@ def averages(
 def launches(
     x: Tensor,
     y: Tensor,
-    geometry: Geometry,
+    windows: Windows,
     *,
     share: float | None,
     counts: dict[str, int],
@@ -117,8 +117,8 @@ def launches(
 ) -> list[Launch]:
     """y [N, H', W', C] = coefficient [C] times the share of the sums of ``x`` [N, H, W, C], plus
     bias [C], as one launch; ``counts`` says what counts where ``share`` is None."""
-    tile = choose(geometry.channels, x.dtype)
-    arguments = arguments_of(geometry, share, counts, x.dtype) | {
+    tile = choose(windows.channels, x.dtype)
+    arguments = arguments_of(windows, share, counts, x.dtype) | {
         "x_ptr": x,
         "coefficient_ptr": coefficient,
         "bias_ptr": bias,
@@ -126,39 +126,39 @@ def launches(
         "x_pitch": pitch("x", x),
         "y_pitch": pitch("y", y),
     }
-    programs = tile.programs(geometry.pixels_out, geometry.channels)
+    programs = tile.programs(windows.pixels_out, windows.channels)
     return [Launch(averages, (programs,), arguments | tile.constants(), tile.warps)]
 
 
 def counting(
-    geometry: Geometry, padding: list[int], *, count_pad: bool
+    windows: Windows, padding: list[int], *, count_pad: bool
 ) -> tuple[float | None, dict[str, int]]:
     """The share of every window, None where they differ, and what counts then: the map or, with
-    ``count_pad``, the map and its ``padding``, which ``geometry`` holds with the overhang."""
+    ``count_pad``, the map and its ``padding``, which ``windows`` holds with the overhang."""
     top, bottom, left, right = padding if count_pad else (0, 0, 0, 0)
     counts = {
         "FIRST_H": -top,
         "FIRST_W": -left,
-        "end_h": geometry.height + bottom,
-        "end_w": geometry.width + right,
+        "end_h": windows.height + bottom,
+        "end_w": windows.width + right,
     }
-    last_h = (geometry.height_out - 1) * geometry.stride[0] + geometry.kernel[0]
-    last_w = (geometry.width_out - 1) * geometry.stride[1] + geometry.kernel[1]
+    last_h = (windows.height_out - 1) * windows.stride[0] + windows.kernel[0]
+    last_w = (windows.width_out - 1) * windows.stride[1] + windows.kernel[1]
     is_alike = (
-        (top, left) == (geometry.padding[0], geometry.padding[2])
-        and last_h - geometry.padding[0] <= counts["end_h"]
-        and last_w - geometry.padding[2] <= counts["end_w"]
+        (top, left) == (windows.padding[0], windows.padding[2])
+        and last_h - windows.padding[0] <= counts["end_h"]
+        and last_w - windows.padding[2] <= counts["end_w"]
     )
-    return (1.0 / prod(geometry.kernel) if is_alike else None), counts
+    return (1.0 / prod(windows.kernel) if is_alike else None), counts
 
 
 def arguments_of(
-    geometry: Geometry, share: float | None, counts: dict[str, int], dtype: torch.dtype
+    windows: Windows, share: float | None, counts: dict[str, int], dtype: torch.dtype
 ) -> dict[str, object]:
     """What the kernels here and in ``average_gradients.py`` are given alike."""
     return (
-        sizes(geometry)
-        | steps(geometry)
+        sizes(windows)
+        | constants(windows)
         | counts
         | {"SHARE": share, "ACCUMULATOR": accumulator(dtype)}
     )
@@ -173,7 +173,7 @@ LAYER = (32, 35, 35, 288), [3, 3], [1, 1], [1, 1, 1, 1]
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
     """The launch of the layer, on tensors without memory."""
-    x, y, geometry = example(*LAYER, dtype)
-    share, counts = counting(geometry, [1, 1, 1, 1], count_pad=False)
-    (launch,) = launches(x, y, geometry, share=share, counts=counts)
+    x, y, windows = example(*LAYER, dtype)
+    share, counts = counting(windows, [1, 1, 1, 1], count_pad=False)
+    (launch,) = launches(x, y, windows, share=share, counts=counts)
     yield "avgpool 35x35x288 3x3/1 padded", launch

@@ -23,26 +23,26 @@ import triton.language as tl
 from torch import Tensor
 
 from netspec.kernels.arithmetic import accumulator
-from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import Launch, blocks
 from netspec.kernels.layout import pitch
-from netspec.kernels.pool.geometry import choose, example, is_within, place, sizes, steps
+from netspec.kernels.pool.geometry import choose, constants, example, is_within, place, sizes
 from netspec.kernels.tuples import append
+from netspec.kernels.windows import Windows
 
 # --------------------------------------------------------------------------------- configurations
 
 
-def patch_of(geometry: Geometry) -> tuple[int, int]:
+def patch_of(windows: Windows) -> tuple[int, int]:
     """Strides of a patch, down and right: more pixels share the arithmetic of places, but two
     strides each way are worth their registers only where every window is read nine times."""
-    return 2, 2 if geometry.stride[1] == 1 and geometry.kernel[1] > 1 else 1
+    return 2, 2 if windows.stride[1] == 1 and windows.kernel[1] > 1 else 1
 
 
-def has_patches(geometry: Geometry) -> bool:
+def has_patches(windows: Windows) -> bool:
     """Whether the window and its stride are small enough to be unrolled backward."""
     pixels, covering = 1, 1
     for strides, kernel, stride in zip(
-        patch_of(geometry), geometry.kernel, geometry.stride, strict=True
+        patch_of(windows), windows.kernel, windows.stride, strict=True
     ):
         pixels *= strides * stride
         covering *= strides + (kernel - 1) // stride
@@ -150,13 +150,13 @@ def large_gradients(
 # --------------------------------------------------------------------------------------- launches
 
 
-def launches(dy: Tensor, index: Tensor, dx: Tensor, geometry: Geometry) -> list[Launch]:
+def launches(dy: Tensor, index: Tensor, dx: Tensor, windows: Windows) -> list[Launch]:
     """The gradient as one launch: ``dy`` [N, H', W', C] and the bytes of ``index`` into ``dx``
     [N, H, W, C], which is contiguous."""
-    tile = choose(geometry.channels, dy.dtype)
+    tile = choose(windows.channels, dy.dtype)
     arguments = (
-        sizes(geometry)
-        | steps(geometry)
+        sizes(windows)
+        | constants(windows)
         | tile.constants()
         | {
             "dy_ptr": dy,
@@ -166,15 +166,15 @@ def launches(dy: Tensor, index: Tensor, dx: Tensor, geometry: Geometry) -> list[
             "ACCUMULATOR": accumulator(dy.dtype),
         }
     )
-    if not has_patches(geometry):
-        pixels = geometry.batch * geometry.height * geometry.width
-        programs = tile.programs(pixels, geometry.channels)
+    if not has_patches(windows):
+        pixels = windows.pixels
+        programs = tile.programs(pixels, windows.channels)
         return [Launch(large_gradients, (programs,), arguments, tile.warps)]
-    down, right = patch_of(geometry)
-    patches_h = blocks(geometry.height + geometry.padding[0], down * geometry.stride[0])
-    patches_w = blocks(geometry.width + geometry.padding[2], right * geometry.stride[1])
+    down, right = patch_of(windows)
+    patches_h = blocks(windows.height + windows.padding[0], down * windows.stride[0])
+    patches_w = blocks(windows.width + windows.padding[2], right * windows.stride[1])
     arguments |= {"patches_h": patches_h, "patches_w": patches_w, "DOWN": down, "RIGHT": right}
-    programs = tile.programs(geometry.batch * patches_h * patches_w, geometry.channels)
+    programs = tile.programs(windows.batch * patches_h * patches_w, windows.channels)
     return [Launch(patch_gradients, (programs,), arguments, tile.warps)]
 
 
@@ -192,6 +192,6 @@ has it."""
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
     """Launches of the layers that the configurations are meant for, on tensors without memory."""
     for name, size, kernel, stride, padding in SHIPPED:
-        dx, dy, geometry = example(size, kernel, stride, padding, dtype)
-        (launch,) = launches(dy, torch.empty_like(dy, dtype=torch.uint8), dx, geometry)
+        dx, dy, windows = example(size, kernel, stride, padding, dtype)
+        (launch,) = launches(dy, torch.empty_like(dy, dtype=torch.uint8), dx, windows)
         yield f"maxpool backward {name}", launch

@@ -26,37 +26,37 @@ import triton.language as tl
 from torch import Tensor
 
 from netspec.kernels.arithmetic import relu as rectified
-from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import Launch, blocks
 from netspec.kernels.layout import pitch
 from netspec.kernels.pool.geometry import (
     choose,
+    constants,
     example,
     inside,
     is_within,
     place,
     sizes,
-    steps,
 )
 from netspec.kernels.tuples import append
+from netspec.kernels.windows import Windows
 
 # --------------------------------------------------------------------------------- configurations
 
 
-def rows_of(geometry: Geometry) -> int:
+def rows_of(windows: Windows) -> int:
     """Output rows that a thread goes down: of 1, 2 and 4 the one that reads fewest input rows."""
-    kernel, stride = geometry.kernel[0], geometry.stride[0]
+    kernel, stride = windows.kernel[0], windows.stride[0]
     if kernel <= stride:
         return 1
     return min(
         (1, 2, 4),
-        key=lambda rows: blocks(geometry.height_out, rows) * ((rows - 1) * stride + kernel),
+        key=lambda rows: blocks(windows.height_out, rows) * ((rows - 1) * stride + kernel),
     )
 
 
-def shares_rows(geometry: Geometry) -> bool:
+def shares_rows(windows: Windows) -> bool:
     """Whether the window is small enough to be unrolled forward."""
-    return geometry.kernel[0] * geometry.kernel[1] <= 25
+    return windows.kernel[0] * windows.kernel[1] <= 25
 
 
 # ---------------------------------------------------------------------------------------- kernels
@@ -194,14 +194,14 @@ def large_maxima(
 
 
 def launches(
-    x: Tensor, y: Tensor, index: Tensor | None, geometry: Geometry, *, relu: bool
+    x: Tensor, y: Tensor, index: Tensor | None, windows: Windows, *, relu: bool
 ) -> list[Launch]:
     """The pool as one launch: ``x`` [N, H, W, C] into ``y`` [N, H', W', C], and the places of the
     maxima into ``index`` [N, H', W', C] of bytes where they are wanted."""
-    tile = choose(geometry.channels, x.dtype)
+    tile = choose(windows.channels, x.dtype)
     arguments = (
-        sizes(geometry)
-        | steps(geometry)
+        sizes(windows)
+        | constants(windows)
         | tile.constants()
         | {
             "x_ptr": x,
@@ -212,15 +212,15 @@ def launches(
             "RELU": relu,
         }
     )
-    if not shares_rows(geometry):
-        programs = tile.programs(geometry.pixels_out, geometry.channels)
+    if not shares_rows(windows):
+        programs = tile.programs(windows.pixels_out, windows.channels)
         return [Launch(large_maxima, (programs,), arguments, tile.warps)]
-    rows = rows_of(geometry)
-    bands = blocks(geometry.height_out, rows)
+    rows = rows_of(windows)
+    bands = blocks(windows.height_out, rows)
     # Counted from the start of a band, and the last band may hang over the end.
-    arguments |= {"bands": bands, "ROWS": rows, "INSIDE_H": inside(geometry, 0, (bands - 1) * rows)}
-    pixels = geometry.batch * bands * geometry.width_out
-    programs = tile.programs(pixels, geometry.channels)
+    arguments |= {"bands": bands, "ROWS": rows, "INSIDE_H": inside(windows, 0, (bands - 1) * rows)}
+    pixels = windows.batch * bands * windows.width_out
+    programs = tile.programs(pixels, windows.channels)
     return [Launch(small_maxima, (programs,), arguments, tile.warps)]
 
 
@@ -229,7 +229,7 @@ def launches(
 SHIPPED = (
     ("maxpool with index 55x55x96 3x3/2", (32, 55, 55, 96), [3, 3], [2, 2], [0, 0, 0, 0]),
     ("maxpool with index 28x28x192 3x3/1 padded", (32, 28, 28, 192), [3, 3], [1, 1], [1, 1, 1, 1]),
-    ("relu maxpool 13x13x512 13x13/1 padded", (32, 13, 13, 512), [13, 13], [1, 1], [6, 6, 6, 6]),
+    ("maxpool relu 13x13x512 13x13/1 padded", (32, 13, 13, 512), [13, 13], [1, 1], [6, 6, 6, 6]),
 )
 """Layers of AlexNet and of GoogLeNet's inception modules, as they are trained; and a large window,
 as a spatial pyramid has it, as it is inferred behind a ReLU."""
@@ -238,7 +238,7 @@ as a spatial pyramid has it, as it is inferred behind a ReLU."""
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
     """Launches of the layers that the configurations are meant for, on tensors without memory."""
     for name, size, kernel, stride, padding in SHIPPED:
-        x, y, geometry = example(size, kernel, stride, padding, dtype)
+        x, y, windows = example(size, kernel, stride, padding, dtype)
         index = torch.empty_like(y, dtype=torch.uint8) if "with index" in name else None
-        (launch,) = launches(x, y, index, geometry, relu=name.startswith("relu"))
+        (launch,) = launches(x, y, index, windows, relu="relu" in name)
         yield name, launch

@@ -5,7 +5,7 @@
 
 which is global average pooling (Lin et al. 2013): 2 bytes an element in 16 bits either way.  Where
 batch and channels make too few programs to fill a GPU, several share a map, and a second kernel
-(``parts.py``) adds their sums up in one order.
+(``sums.py``) adds their sums up in one order.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from netspec.kernels.arithmetic import accumulator, accumulator_dtype
 from netspec.kernels.launch import Launch, blocks
 from netspec.kernels.layout import pitch
 from netspec.kernels.pool.geometry import choose, place
-from netspec.kernels.pool.parts import parts_of, sum_of_parts
+from netspec.kernels.sums import parts_of, sum_of_many
 
 # --------------------------------------------------------------------------------- configurations
 
@@ -98,7 +98,7 @@ def launches(x: Tensor, y: Tensor) -> list[Launch]:
         "ACCUMULATOR": accumulator(x.dtype),
     }
     launch = Launch(map_sums, (programs * parts,), arguments | tile.constants(), tile.warps)
-    return [launch] if parts == 1 else [launch, sum_of_parts(sums, y, height * width)]
+    return [launch] if parts == 1 else [launch, sum_of_many(sums, y, height * width)]
 
 
 def backward_launches(dy: Tensor, dx: Tensor) -> list[Launch]:

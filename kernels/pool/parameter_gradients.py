@@ -4,7 +4,7 @@
     dbias[c] = sum over n, i, j of dy[n, i, j, c]
 
 with p the window's share of its sum, as in ``subsample.py``; it is computed again.  The sums are
-cut into parts, which a second kernel (``parts.py``) adds up in one order, so they have the same
+cut into parts, which a second kernel (``sums.py``) adds up in one order, so they have the same
 bits each time.
 """
 
@@ -15,12 +15,12 @@ import triton.language as tl
 from torch import Tensor
 
 from netspec.kernels.arithmetic import accumulator, accumulator_dtype
-from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import Launch, blocks
 from netspec.kernels.layout import pitch
 from netspec.kernels.pool.averages import window_sums
-from netspec.kernels.pool.geometry import choose, sizes, steps
-from netspec.kernels.pool.parts import parts_of, sum_of_parts
+from netspec.kernels.pool.geometry import choose, constants, sizes
+from netspec.kernels.sums import parts_of, sum_of_many
+from netspec.kernels.windows import Windows
 
 # ---------------------------------------------------------------------------------------- kernels
 
@@ -69,20 +69,20 @@ def launches(
     x: Tensor,
     dcoefficient: Tensor,
     dbias: Tensor,
-    geometry: Geometry,
+    windows: Windows,
     *,
     share: float,
 ) -> list[Launch]:
     """``dy`` [N, H', W', C] and ``x`` [N, H, W, C] into ``dcoefficient`` [C] and ``dbias`` [C]: the
     parts of both, then the sums of either."""
-    tile = choose(geometry.channels, x.dtype)
-    tiles = blocks(geometry.channels, tile.channels)
-    parts = parts_of(geometry.pixels_out, tiles, tile.pixels)
+    tile = choose(windows.channels, x.dtype)
+    tiles = blocks(windows.channels, tile.channels)
+    parts = parts_of(windows.pixels_out, tiles, tile.pixels)
     dtype = accumulator_dtype(x.dtype)
-    sums = [x.new_empty((parts, geometry.channels), dtype=dtype) for _ in range(2)]
+    sums = [x.new_empty((parts, windows.channels), dtype=dtype) for _ in range(2)]
     arguments = (
-        sizes(geometry)
-        | steps(geometry)
+        sizes(windows)
+        | constants(windows)
         | tile.constants()
         | {
             "x_ptr": x,
@@ -91,7 +91,7 @@ def launches(
             "dbias_ptr": sums[1],
             "x_pitch": pitch("x", x),
             "dy_pitch": pitch("dy", dy),
-            "pixels": geometry.pixels_out,
+            "pixels": windows.pixels_out,
             "parts": parts,
             "SHARE": share,
             "ACCUMULATOR": accumulator(x.dtype),
@@ -99,6 +99,6 @@ def launches(
     )
     return [
         Launch(parameter_sums, (tiles * parts,), arguments, tile.warps),
-        sum_of_parts(sums[0], dcoefficient),
-        sum_of_parts(sums[1], dbias),
+        sum_of_many(sums[0], dcoefficient),
+        sum_of_many(sums[1], dbias),
     ]

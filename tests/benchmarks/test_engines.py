@@ -150,17 +150,18 @@ def test_the_machine_is_measured_with_the_same_timer() -> None:
     assert found == Machine("this machine", copy=2 * 2000, product=2 * 1000)
 
 
-def test_tuning_times_every_way_and_names_the_fastest() -> None:
-    from netspec.kernels.conv import operators
+def test_tuning_times_every_configuration_and_names_the_fastest() -> None:
+    from netspec.kernels.conv.configurations import candidates
 
     case = Case(CONV, 1, FORWARD, "fp32")
     found = measuring.tuned(case, BENCH, MACHINE)
-    ways = operators.candidates(measuring.geometry_of(case), torch.float32, "ieee")
-    assert list(found["engines"]) == [measuring.name_of(way) for way in ways]
+    configurations = candidates(measuring.geometry_of(case), torch.float32, "ieee")
+    by_name = {measuring.name_of(configuration): configuration for configuration in configurations}
+    assert list(found["engines"]) == list(by_name)
     times = {name: result["median_us"] for name, result in found["engines"].items()}
     fastest = min(times, key=times.__getitem__)
-    (way,) = (way for way in ways if measuring.name_of(way) == fastest)
-    assert found["fastest"] == {"variant": way.variant, "tile": vars(way.tile)}
+    configuration = by_name[fastest]
+    assert found["fastest"] == {"kernel": configuration.kernel, "tile": vars(configuration.tile)}
     assert found["unmeasured"] in times
 
 

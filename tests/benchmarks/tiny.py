@@ -28,12 +28,12 @@ LAYERS = {
 }
 MODULES = {
     "conv": "netspec.kernels.conv.operators",
-    "fc": "netspec.kernels.fc",
+    "fc": "netspec.kernels.fc.operators",
     "lrn": "netspec.kernels.lrn.operators",
     "lrn_maxpool": "netspec.kernels.lrn.operators",
-    "maxpool": "netspec.kernels.pool.maxpool",
-    "avgpool": "netspec.kernels.pool.avgpool",
-    "gap": "netspec.kernels.pool.gap",
+    "maxpool": "netspec.kernels.pool.operators.maxpool",
+    "avgpool": "netspec.kernels.pool.operators.avgpool",
+    "gap": "netspec.kernels.pool.operators.gap",
 }
 """Where the operators of a kind are."""
 CASES = [(name, direction) for name, layer in LAYERS.items() for direction in layer.directions]

@@ -19,15 +19,15 @@ ops = torch.ops.netspec
 
 def convolutions(dtype: torch.dtype) -> None:
     x, w, b = (normal(*size, dtype=dtype) for size in ((2, 9, 7, 21), (13, 3, 3, 21), (13,)))
-    steps = ([2, 1], [1, 1, 1, 2], [1, 1], 1, "ieee")
-    y = ops.conv2d_relu(within(x), w, b, *steps)
-    ops.conv2d_relu_out(x, w, b, within(y), *steps)
-    ops.conv2d_out(x, w, None, within(y), *steps)
-    ops.conv2d_input_gradient(y, y, w, x.shape, *steps)
-    ops.conv2d_weight_gradient(y, y, x, w.shape, *steps)
+    attributes = ([2, 1], [1, 1, 1, 2], [1, 1], 1, "ieee")
+    y = ops.conv2d_relu(within(x), w, b, *attributes)
+    ops.conv2d_relu_out(x, w, b, within(y), *attributes)
+    ops.conv2d_out(x, w, None, within(y), *attributes)
+    ops.conv2d_input_gradient(y, y, w, x.shape, *attributes)
+    ops.conv2d_weight_gradient(y, y, x, w.shape, *attributes)
     first, filters = normal(1, 15, 14, 3, dtype=dtype), normal(5, 7, 7, 3, dtype=dtype)
-    y = ops.conv2d(first, filters, None, *steps)
-    ops.conv2d_weight_gradient(y, None, first, filters.shape, *steps)
+    y = ops.conv2d(first, filters, None, *attributes)
+    ops.conv2d_weight_gradient(y, None, first, filters.shape, *attributes)
     small, filters = normal(1, 3, 3, 300, dtype=dtype), normal(9, 3, 3, 300, dtype=dtype)
     ops.conv2d(small, filters, None, [1, 1], [1] * 4, [1, 1], 1, "ieee")  # in parts
     filters = normal(20, 1, 1, 21, dtype=dtype)
@@ -36,10 +36,10 @@ def convolutions(dtype: torch.dtype) -> None:
     wide, filters = normal(2, 9, 7, 40, dtype=dtype), normal(24, 1, 1, 40, dtype=dtype)
     y = wide.new_empty(2, 9, 7, 24)
     if persistent.fits(wide, filters, y):
-        found = Geometry(2, 9, 7, 40, 24, kernel=(1, 1))
+        geometry = Geometry(batch=2, height=9, width=7, channels=40, count=24, kernel=(1, 1))
         tile = persistent.TILES[arithmetic(dtype, "ieee")][-1]
         how = {"relu": False, "precision": "ieee", "tile": tile}
-        run(persistent.launches(wide, filters, None, y, found, **how))
+        run(persistent.launches(wide, filters, None, y, geometry, **how))
 
 
 def others(dtype: torch.dtype) -> None:
@@ -51,7 +51,7 @@ def others(dtype: torch.dtype) -> None:
         ops.lrn_out(x, within(x), *lrn)
         y = ops.lrn_maxpool(x, *lrn, *window)
         ops.lrn_maxpool_out(x, within(y), *lrn, *window)
-        y = ops.relu_maxpool(within(x), *window)
+        y = ops.maxpool_relu(within(x), *window)
         ops.maxpool_out(x, within(y), *window)
         y, index = ops.maxpool_with_index(x, *window)
         ops.maxpool_backward(y, index, x.shape[1], x.shape[2], *window)

@@ -18,9 +18,11 @@ from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.operator import WindowOperator, padded, symmetric
 from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Shape
-from netspec.kernels.conv import operators, persistent, pointwise
-from netspec.kernels.conv.geometry import Geometry, check_pixels
+from netspec.kernels.conv import configurations, persistent, pointwise
+from netspec.kernels.conv.configurations import Configuration
+from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import Launch
+from netspec.kernels.windows import check_pixels
 from netspec.lowering.implementation import Held, Work
 from netspec.lowering.plan import Ability
 
@@ -32,13 +34,13 @@ def ways(work: Work, target: Target) -> Iterator[Way]:
     yield TritonConv(target)
     yield AtenConv(target)
     yield CudnnConvRelu(target)
-    for choice in operators.candidates(
+    for configuration in configurations.candidates(
         found,
         work.dtype,
         target.precision,
         has_descriptors=target.has_descriptors(work.dtype, found.channels, found.count),
     ):
-        yield TritonConv(target, choice)
+        yield TritonConv(target, configuration)
 
 
 def geometry(op: WindowOperator, inputs: Sequence[Shape], batch: int) -> Geometry:
@@ -92,14 +94,15 @@ class ConvWay(Way):
 class TritonConv(ConvWay):
     """Our kernels.
 
-    ``choice`` is a kernel and its tile; without one, a model chooses for each batch anew.  It is
-    passed over where operands lie so that it cannot run, and by siblings, which have one kernel.
+    ``configuration`` is a kernel and its tile; without one, a model chooses for each batch anew.
+    It is passed over where operands lie so that it cannot run, and by siblings, which have one
+    kernel.
     """
 
-    def __init__(self, target: Target, choice: operators.Choice | None = None) -> None:
+    def __init__(self, target: Target, configuration: Configuration | None = None) -> None:
         super().__init__(target)
-        self.choice = choice
-        self.name = "triton" if choice is None else name_of(choice)
+        self.configuration = configuration
+        self.name = "triton" if configuration is None else name_of(configuration)
 
     def refuses(self, work: Work) -> str:
         return self.target.cannot_multiply(work.dtype)
@@ -119,10 +122,12 @@ class TritonConv(ConvWay):
             w, b = packed["weight"][start:end], packed.get("bias")
             b = None if b is None else b[start:end]
             if len(parts) > 1:
-                calls += siblings(x[0], w, b, parts, relu, precision, self.choice)
+                calls += siblings(x[0], w, b, parts, relu, precision, self.configuration)
             else:
                 part = replace(found, count=end - start)
-                calls += convolution(x[0], w, b, parts[0], part, relu, precision, self.choice)
+                calls += convolution(
+                    x[0], w, b, parts[0], part, relu, precision, self.configuration
+                )
             start = end
         return calls
 
@@ -135,13 +140,13 @@ def convolution(
     found: Geometry,
     relu: bool,
     precision: str,
-    choice: operators.Choice | None,
+    configuration: Configuration | None,
 ) -> list[Launch]:
     """One convolution by a chosen kernel, or by the model's where that one cannot run."""
-    if choice is not None and choice.variant == "persistent" and not persistent.fits(x, w, y):
-        choice = None
-    return operators.forward_launches(
-        x, w, b, y, found, relu=relu, precision=precision, choice=choice
+    if configuration and configuration.kernel == "persistent" and not persistent.fits(x, w, y):
+        configuration = None
+    return configurations.forward_launches(
+        x, w, b, y, found, relu=relu, precision=precision, configuration=configuration
     )
 
 
@@ -152,23 +157,23 @@ def siblings(
     ys: Sequence[Tensor],
     relu: bool,
     precision: str,
-    choice: operators.Choice | None,
+    configuration: Configuration | None,
 ) -> list[Launch]:
     """Up to four 1x1 convolutions in one launch, with the tile that was chosen if it is for it."""
-    if choice is not None and choice.variant == "pointwise":
-        tile = choice.tile
+    if configuration is not None and configuration.kernel == "pointwise":
+        tile = configuration.tile
     else:
         counts = [y.shape[3] for y in ys]
         tile = pointwise.choose(x.shape[:3].numel(), counts, x.shape[3], x.dtype, precision)
     return pointwise.sibling_launches(x, w, b, ys, relu=relu, precision=precision, tile=tile)
 
 
-def name_of(choice: operators.Choice) -> str:
+def name_of(configuration: Configuration) -> str:
     """Kernel, tile, splits, warps and stages: ``split-64x64x32/4-4w3s``."""
-    tile = choice.tile
+    tile = configuration.tile
     splits = f"/{tile.splits}" if tile.splits > 1 else ""
     size = f"{tile.rows}x{tile.columns}x{tile.depth}"
-    return f"{choice.variant}-{size}{splits}-{tile.warps}w{tile.stages}s"
+    return f"{configuration.kernel}-{size}{splits}-{tile.warps}w{tile.stages}s"
 
 
 # --------------------------------------------------------------------------------------- PyTorch's

@@ -14,9 +14,11 @@ from torch import Tensor
 from netspec.backends.cuda.conv import convolution, name_of
 from netspec.backends.cuda.way import Call, Target, Way
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
-from netspec.kernels import fc
-from netspec.kernels.conv import operators
-from netspec.kernels.conv.geometry import Geometry, check_pixels
+from netspec.kernels.conv import configurations
+from netspec.kernels.conv.configurations import Configuration
+from netspec.kernels.conv.geometry import Geometry
+from netspec.kernels.fc import forward as fc
+from netspec.kernels.windows import check_pixels
 from netspec.lowering.implementation import Held, Work
 
 
@@ -26,21 +28,28 @@ def ways(work: Work, target: Target) -> Iterator[Way]:
     yield BlasLinear()
     found = product(work.batch, work)
     if work.batch <= fc.FEW:
-        for how in fc.STREAMS:
-            yield TritonLinear(target, stream=how)
+        for stream in fc.STREAMS:
+            yield TritonLinear(target, stream=stream)
         return
-    for choice in operators.candidates(
+    for configuration in configurations.candidates(
         found,
         work.dtype,
         target.precision,
         has_descriptors=target.has_descriptors(work.dtype, found.channels, found.count),
     ):
-        yield TritonLinear(target, choice=choice)
+        yield TritonLinear(target, configuration=configuration)
 
 
 def product(batch: int, work: Work) -> Geometry:
     """The layer as a 1x1 convolution of maps of one pixel."""
-    return Geometry(batch, 1, 1, work.inputs[0].elements, work.output.elements, (1, 1))
+    return Geometry(
+        batch=batch,
+        height=1,
+        width=1,
+        channels=work.inputs[0].elements,
+        count=work.output.elements,
+        kernel=(1, 1),
+    )
 
 
 class LinearWay(Way):
@@ -74,8 +83,8 @@ def rows(x: Tensor) -> tuple[Tensor, list[Call]]:
 class TritonLinear(LinearWay):
     """Our kernels.
 
-    ``stream`` says how the matrix is read for up to eight images, ``choice`` which kernel and tile
-    multiply more; what is not given, a model chooses for each batch anew.
+    ``stream`` says how the matrix is read for up to eight images, ``configuration`` which kernel
+    and tile multiply more; what is not given, a model chooses for each batch anew.
     """
 
     def __init__(
@@ -83,13 +92,13 @@ class TritonLinear(LinearWay):
         target: Target,
         *,
         stream: fc.Stream | None = None,
-        choice: operators.Choice | None = None,
+        configuration: Configuration | None = None,
     ) -> None:
-        self.target, self.stream, self.choice = target, stream, choice
+        self.target, self.stream, self.configuration = target, stream, configuration
         if stream is not None:
             self.name = f"stream-{stream.rows}x{stream.lanes}-{stream.warps}w"
         else:
-            self.name = "triton" if choice is None else name_of(choice)
+            self.name = "triton" if configuration is None else name_of(configuration)
 
     def refuses(self, work: Work) -> str:
         return self.target.cannot_multiply(work.dtype)
@@ -102,11 +111,13 @@ class TritonLinear(LinearWay):
         w, b = packed["weight"], packed.get("bias")
         found = product(len(given), work)
         check_pixels(found)
-        if self.choice is not None and len(given) > fc.FEW:
+        if self.configuration is not None and len(given) > fc.FEW:
             maps = fc.as_map(given), fc.as_map(w), b, fc.as_map(y[0])
-            return [*before, *convolution(*maps, found, relu, precision, self.choice)]
-        made = fc.launches(given, w, b, y[0], relu=relu, precision=precision, how=self.stream)
-        return [*before, *made]
+            return [*before, *convolution(*maps, found, relu, precision, self.configuration)]
+        launches = fc.launches(
+            given, w, b, y[0], relu=relu, precision=precision, configuration=self.stream
+        )
+        return [*before, *launches]
 
 
 class BlasLinear(LinearWay):

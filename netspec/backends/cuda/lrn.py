@@ -10,8 +10,8 @@ from netspec.backends.cuda.conv import geometry
 from netspec.backends.cuda.way import Call, Way
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.ops.lrn import LocalResponseNorm
-from netspec.kernels.conv.geometry import check_pixels
 from netspec.kernels.lrn import forward, pooled
+from netspec.kernels.windows import check_pixels
 from netspec.lowering.implementation import Held, Work
 from netspec.lowering.plan import Ability
 

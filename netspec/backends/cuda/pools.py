@@ -15,8 +15,8 @@ from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.subsample import Subsample
 from netspec.ir.shapes import Shape
-from netspec.kernels.conv.geometry import Geometry, check_pixels
 from netspec.kernels.pool import averages, maxima, means, subsample
+from netspec.kernels.windows import Windows, check_pixels
 from netspec.lowering.implementation import Held, Work
 from netspec.lowering.plan import Ability
 
@@ -28,7 +28,7 @@ class WindowWay(Way):
     ability = Ability(into_slices=True)
 
 
-def _windows(work: Work, batch: int) -> Geometry:
+def _windows(work: Work, batch: int) -> Windows:
     assert isinstance(work.op, WindowOperator)
     found = geometry(work.op, work.inputs, batch)
     check_pixels(found)

@@ -31,9 +31,9 @@ from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.subsample import Subsample
 from netspec.ir.shapes import Shape
 from netspec.kernels import operators  # noqa: F401 - registers torch.ops.netspec
-from netspec.kernels.fc import as_map
+from netspec.kernels.fc.forward import as_map
 from netspec.kernels.layout import laid_out
-from netspec.kernels.pool.maxpool import TAPS, max_pool, relu_max_pool
+from netspec.kernels.pool.operators.maxpool import TAPS, max_pool, max_pool_relu
 
 ours: Any = torch.ops.netspec
 
@@ -120,7 +120,7 @@ def lrn(x: Tensor, *window: Any) -> Tensor:
 
 
 def _maxpool(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:
-    function = relu_maxpool if isinstance(op, MaxPoolRelu) else maxpool
+    function = maxpool_relu if isinstance(op, MaxPoolRelu) else maxpool
     return _recorded(function, x, *_window(op, inputs))
 
 
@@ -129,9 +129,13 @@ def maxpool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int])
     return nchw(max_pool(_nhwc(x), kernel, stride, padding))
 
 
-def relu_maxpool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
+def maxpool_relu(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
     """Max-pooling of max(x, 0), which is ReLU of max-pooling."""
-    return nchw(relu_max_pool(_nhwc(x), kernel, stride, padding))
+    return nchw(max_pool_relu(_nhwc(x), kernel, stride, padding))
+
+
+relu_maxpool = maxpool_relu
+"""The same under the name that recorded graphs call it by which were pickled earlier."""
 
 
 def _avgpool(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:

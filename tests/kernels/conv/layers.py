@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import Tensor
 
-from netspec.kernels.conv.geometry import Geometry, geometry
+from netspec.kernels.conv.geometry import Geometry, checked
 from tests.kernels.helpers import DTYPES, normal
 
 
@@ -47,12 +47,12 @@ class Layer:
         return normal(*self.geometry.size_out, dtype=self.dtype, seed=4)
 
     @property
-    def steps(self) -> tuple[list[int], list[int], list[int], int]:
+    def attributes(self) -> tuple[list[int], list[int], list[int], int]:
         return list(self.stride), list(self.padding), list(self.dilation), self.groups
 
     @cached_property
     def geometry(self) -> Geometry:
-        return geometry(self.x, self.w, *self.steps)
+        return checked(self.x, self.w, *self.attributes)
 
     def exact(self, x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
         """The convolution in float64, by PyTorch on the CPU, differentiable."""

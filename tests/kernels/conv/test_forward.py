@@ -9,7 +9,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from netspec.kernels.conv import implicit, packed, split, tiles
-from netspec.kernels.conv.tiles import Tile
+from netspec.kernels.conv.tiles import ProductTile
 from netspec.kernels.launch import run
 from tests.kernels.conv.layers import (
     ALEXNET_C2,
@@ -33,20 +33,20 @@ from tests.kernels.helpers import (
 FORWARD = {"implicit": implicit, "split": split, "packed": packed}
 
 
-def tile_for(layer: Layer, variant: ModuleType, number: int) -> Tile:
+def tile_for(layer: Layer, kernel: ModuleType, number: int) -> ProductTile:
     """One of the shipped tiles; for a split sum, in two or three parts."""
-    known = variant.TILES[tiles.arithmetic(layer.dtype, "ieee")]
-    tile: Tile = known[number % len(known)]
-    return replace(tile, splits=2 + number % 2) if variant is split else tile
+    known = kernel.TILES[tiles.arithmetic(layer.dtype, "ieee")]
+    tile: ProductTile = known[number % len(known)]
+    return replace(tile, splits=2 + number % 2) if kernel is split else tile
 
 
-def assert_right(layer: Layer, variant: ModuleType, number: int, *, in_slices: bool) -> None:
+def assert_right(layer: Layer, kernel: ModuleType, number: int, *, in_slices: bool) -> None:
     """Every element of the output is right and written, and nothing beside it is."""
     x = within(layer.x) if in_slices else layer.x
     y = guarded(*layer.geometry.size_out, dtype=layer.dtype)
-    tile = tile_for(layer, variant, number)
+    tile = tile_for(layer, kernel, number)
     run(
-        variant.launches(
+        kernel.launches(
             x, layer.w, layer.b, y.slice, layer.geometry,
             relu=layer.relu, precision="ieee", tile=tile,
         )

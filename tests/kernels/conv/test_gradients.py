@@ -129,18 +129,18 @@ def test_the_weight_gradient_is_the_same_each_time() -> None:
 @only_on_gpu
 def test_gradients_of_more_than_2_31_elements() -> None:
     """The last image of a batch whose elements int32 cannot count."""
-    steps = ([1, 1], [1, 1, 1, 1], [1, 1], 1, "ieee")
+    attributes = ([1, 1], [1, 1, 1, 1], [1, 1], 1, "ieee")
     x = torch.zeros(33, 1024, 1024, 64, dtype=torch.float16, device="cuda")
     x[-1] = normal(1024, 1024, 64, dtype=torch.float16, seed=1)
     w = normal(64, 3, 3, 64, dtype=torch.float16, seed=2)
-    dx = torch.ops.netspec.conv2d_input_gradient(x, None, w, x.shape, *steps)
-    last = torch.ops.netspec.conv2d_input_gradient(x[-1:], None, w, x[-1:].shape, *steps)
+    dx = torch.ops.netspec.conv2d_input_gradient(x, None, w, x.shape, *attributes)
+    last = torch.ops.netspec.conv2d_input_gradient(x[-1:], None, w, x[-1:].shape, *attributes)
     assert x.numel() > 2**31
     assert torch.equal(dx[-1:], last)
     assert not bool(dx[:-1].any())
     dy = torch.zeros(33, 1024, 1024, 64, dtype=torch.float16, device="cuda")
     dy[-1, 5, 5] = 1
-    dw, db = torch.ops.netspec.conv2d_weight_gradient(dy, None, x, w.shape, *steps)
+    dw, db = torch.ops.netspec.conv2d_weight_gradient(dy, None, x, w.shape, *attributes)
     window = x[-1, 4:7, 4:7]
     assert torch.equal(dw, window.expand(64, 3, 3, 64))
     assert bool((db == 1).all())

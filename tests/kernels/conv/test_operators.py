@@ -8,23 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from netspec.kernels.conv import implicit, packed, persistent, split, tiles
-from netspec.kernels.conv.geometry import check_pixels, example, geometry
+from netspec.kernels.conv.geometry import checked
 from netspec.kernels.conv.operators import (
-    MEASURED,
-    Choice,
-    candidates,
-    choose,
     conv2d,
     conv2d_input_gradient,
     conv2d_out,
     conv2d_relu,
     conv2d_relu_out,
     conv2d_weight_gradient,
-    forward_launches,
 )
+from netspec.kernels.windows import check_pixels
 from tests.kernels.conv.layers import ALEXNET_C2, FIRST, Layer
-from tests.kernels.helpers import assert_within, guarded, normal, rounding, within
+from tests.kernels.helpers import assert_within, guarded, normal, rounding
 
 SAMPLES = [
     Layer((1, 4, 3, 4), 2, (2, 2), (2, 1), (1, 0, 0, 1), (1, 2), groups=2),
@@ -41,37 +36,37 @@ def test_gradients_agree_with_finite_differences(layer: Layer, relu: bool) -> No
     leaves = [layer.x, layer.w, *([] if layer.b is None else [layer.b])]
     leaves = [leaf.clone().requires_grad_() for leaf in leaves]
     bias = leaves[2:] or [None]
-    y = operator(leaves[0], leaves[1], bias[0], *layer.steps, "ieee")
+    y = operator(leaves[0], leaves[1], bias[0], *layer.attributes, "ieee")
     assert not relu or bool(((y == 0) | (y > 1e-4)).all())
 
     def run(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-        return operator(x, w, b, *layer.steps, "ieee")
+        return operator(x, w, b, *layer.attributes, "ieee")
 
     assert torch.autograd.gradcheck(run, leaves)
 
 
 @pytest.mark.parametrize("layer", SAMPLES)
 def test_the_operators_are_registered_as_pytorch_asks(layer: Layer) -> None:
-    steps = (*layer.steps, "ieee")
+    attributes = (*layer.attributes, "ieee")
     leaves = [layer.x.clone().requires_grad_(), layer.w.clone().requires_grad_(), layer.b]
     y = torch.empty(layer.geometry.size_out, dtype=layer.dtype, device=layer.x.device)
     for operator in (conv2d, conv2d_relu):
-        torch.library.opcheck(operator, (*leaves, *steps))
+        torch.library.opcheck(operator, (*leaves, *attributes))
     for operator in (conv2d_out, conv2d_relu_out):
-        torch.library.opcheck(operator, (layer.x, layer.w, layer.b, y, *steps))
+        torch.library.opcheck(operator, (layer.x, layer.w, layer.b, y, *attributes))
     for mask in (None, layer.y.to(layer.x.device)):
         torch.library.opcheck(
-            conv2d_input_gradient, (layer.dy, mask, layer.w, list(layer.size), *steps)
+            conv2d_input_gradient, (layer.dy, mask, layer.w, list(layer.size), *attributes)
         )
         torch.library.opcheck(
-            conv2d_weight_gradient, (layer.dy, mask, layer.x, list(layer.w.shape), *steps)
+            conv2d_weight_gradient, (layer.dy, mask, layer.x, list(layer.w.shape), *attributes)
         )
 
 
 @pytest.mark.parametrize("layer", [*SAMPLES, replace(ALEXNET_C2, dtype=torch.float32), FIRST])
 def test_an_operator_computes_the_convolution(layer: Layer) -> None:
     operator = conv2d_relu if layer.relu else conv2d
-    y = operator(layer.x, layer.w, layer.b, *layer.steps, "ieee")
+    y = operator(layer.x, layer.w, layer.b, *layer.attributes, "ieee")
     terms = layer.geometry.terms + 8  # parts of a split sum, at most
     assert_within(
         y, layer.y, rounding(layer.y, layer.dtype, terms=terms, magnitude=layer.magnitude)
@@ -81,7 +76,7 @@ def test_an_operator_computes_the_convolution(layer: Layer) -> None:
 def test_a_convolution_writes_its_slice_of_a_concatenation() -> None:
     layer = Layer((2, 4, 4, 6), 8, (3, 3), padding=(1, 1, 1, 1), relu=True)
     y = guarded(*layer.geometry.size_out, dtype=layer.dtype, before=8, after=8)
-    conv2d_relu_out(layer.x, layer.w, layer.b, y.slice, *layer.steps, "ieee")
+    conv2d_relu_out(layer.x, layer.w, layer.b, y.slice, *layer.attributes, "ieee")
     y.assert_intact()
     assert_within(
         y.slice, layer.y,
@@ -92,7 +87,7 @@ def test_a_convolution_writes_its_slice_of_a_concatenation() -> None:
 def test_a_gradient_that_autograd_expanded_is_taken() -> None:
     layer = SAMPLES[0]
     x = layer.x.clone().requires_grad_()
-    conv2d(x, layer.w, layer.b, *layer.steps, "ieee").sum().backward()
+    conv2d(x, layer.w, layer.b, *layer.attributes, "ieee").sum().backward()
     exact = layer.gradients(layer.x, layer.w, torch.ones_like(layer.dy))[0]
     torch.testing.assert_close(x.grad, exact.to(x.device))
 
@@ -100,14 +95,14 @@ def test_a_gradient_that_autograd_expanded_is_taken() -> None:
 def test_frozen_filters_have_no_gradient() -> None:
     layer = SAMPLES[0]
     x = layer.x.clone().requires_grad_()
-    y = conv2d(x, layer.w, layer.b, *layer.steps, "ieee")
+    y = conv2d(x, layer.w, layer.b, *layer.attributes, "ieee")
     y.sum().backward()
     assert x.grad is not None
     assert layer.w.grad is None
 
 
 def call(**changes: object) -> Tensor:
-    given = {
+    arguments = {
         "x": normal(1, 4, 4, 6),
         "w": normal(4, 3, 3, 6),
         "b": normal(4),
@@ -117,7 +112,7 @@ def call(**changes: object) -> Tensor:
         "groups": 1,
         "precision": "ieee",
     }
-    return conv2d(**(given | changes))
+    return conv2d(**(arguments | changes))
 
 
 @pytest.mark.parametrize(
@@ -159,46 +154,19 @@ def test_an_output_of_another_size_is_refused() -> None:
 
 def test_an_output_on_top_of_its_operand_is_refused() -> None:
     x, w = normal(1, 24, 24, 4), normal(4, 3, 3, 4)
-    steps = ([1, 1], [1, 1, 1, 1], [1, 1], 1, "ieee")
+    attributes = ([1, 1], [1, 1, 1, 1], [1, 1], 1, "ieee")
     with pytest.raises(ValueError, match="y shares memory with x"):
-        conv2d_out(x, w, None, x, *steps)
+        conv2d_out(x, w, None, x, *attributes)
     whole = torch.cat([x, x], dim=3)
-    conv2d_out(whole[..., :4], w, None, whole[..., 4:], *steps)
-    assert torch.equal(whole[..., 4:], conv2d(x, w, None, *steps))
-
-
-def test_what_was_measured_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    layer = SAMPLES[0]
-    key = (layer.geometry, torch.float64, "ieee")
-    way = Choice("split", replace(split.TILES["double"][0], splits=2))
-    assert choose(*key) != way
-    monkeypatch.setitem(MEASURED, key, way)
-    assert choose(*key) == way
-    y = conv2d(layer.x, layer.w, layer.b, *layer.steps, "ieee")
-    torch.testing.assert_close(y.cpu(), layer.y)
-
-
-def test_a_measured_way_without_descriptors_for_its_operands_is_passed_over(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A slice that begins between 16 bytes is no error because an aligned map was measured."""
-    layer = Layer((1, 4, 4, 16), 8, dtype=torch.float32)
-    way = Choice("persistent", persistent.TILES["ieee"][0])
-    monkeypatch.setitem(MEASURED, (layer.geometry, torch.float32, "ieee"), way)
-    chosen = []
-    for x in (layer.x, within(layer.x, before=1)):
-        y = torch.empty(layer.geometry.size_out, dtype=layer.dtype, device=x.device)
-        found = forward_launches(x, layer.w, layer.b, y, layer.geometry, relu=False)
-        chosen.append(found[0].kernel)
-    assert (chosen[0] is persistent.persistent) == persistent.fits(layer.x, layer.w, y)
-    assert chosen[1] is not persistent.persistent
+    conv2d_out(whole[..., :4], w, None, whole[..., 4:], *attributes)
+    assert torch.equal(whole[..., 4:], conv2d(x, w, None, *attributes))
 
 
 def test_more_pixels_than_32_bits_count_are_refused() -> None:
     x = torch.empty(1, 2**16, 2**15, 1, device="meta")
-    found = geometry(x, x.new_empty(1, 1, 1, 1), [1, 1], [0] * 4, [1, 1], 1)
+    geometry = checked(x, x.new_empty(1, 1, 1, 1), [1, 1], [0] * 4, [1, 1], 1)
     with pytest.raises(ValueError, match="2147483648 pixels are more than 2143289344"):
-        check_pixels(found)
+        check_pixels(geometry)
 
 
 def test_a_cpu_tensor_without_the_interpreter_is_refused_in_words() -> None:
@@ -216,36 +184,3 @@ def test_a_cpu_tensor_without_the_interpreter_is_refused_in_words() -> None:
     )
     assert done.returncode == 1
     assert "on a CPU, set TRITON_INTERPRET=1" in done.stderr
-
-
-def test_the_way_follows_the_shape() -> None:
-    first = example((32, 224, 224, 3), (96, 11, 11, 3), torch.float16, stride=4)[-1]
-    small = example((1, 7, 7, 192), (384, 3, 3, 192), torch.float16, padding=1)[-1]
-    large = example((256, 28, 28, 128), (192, 3, 3, 128), torch.float16, padding=1)[-1]
-    ways = [choose(found, torch.float16, "ieee").variant for found in (first, small, large)]
-    assert ways == ["packed", "split", "implicit"]
-
-
-@pytest.mark.parametrize("precision", ["ieee", "tf32"])
-def test_every_candidate_is_a_shipped_tile(precision: str) -> None:
-    """So that what a measurement may choose has been compiled ahead."""
-    small = example((1, 7, 7, 192), (384, 3, 3, 192), torch.float32, padding=1)[-1]
-    found = candidates(small, torch.float32, precision)
-    for variant, known in (("implicit", implicit.TILES), ("split", split.TILES)):
-        tiles_of = {replace(way.tile, splits=1) for way in found if way.variant == variant}
-        assert tiles_of == set(known[precision])
-    assert all((way.tile.splits > 1) == (way.variant == "split") for way in found)
-    first = example((32, 224, 224, 3), (96, 11, 11, 3), torch.float32, stride=4)[-1]
-    ways = [
-        way.tile for way in candidates(first, torch.float32, precision) if way.variant == "packed"
-    ]
-    assert ways == list(packed.TILES[precision])
-    assert choose(first, torch.float32, precision).tile in packed.TILES[precision]
-
-
-def test_more_programs_are_not_slower_by_the_model_until_the_gpu_is_full() -> None:
-    tile = implicit.TILES["half"][0]
-    half, full, more = (
-        tiles.estimate(tiles.Work(128 * n, 128, 9, 128), tile) for n in (66, 132, 133)
-    )
-    assert half == full < more

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from netspec.kernels.conv import persistent
-from netspec.kernels.conv.geometry import Geometry
-from netspec.kernels.conv.tiles import Tile, arithmetic
-from netspec.kernels.launch import run
+from netspec.kernels.conv.geometry import Geometry, checked
+from netspec.kernels.conv.tiles import ProductTile, arithmetic
+from netspec.kernels.launch import multiprocessors, run
 from tests.kernels import helpers
 from tests.kernels.conv.test_pointwise import assert_close, operands
 from tests.kernels.helpers import DEVICE, DTYPES, guarded, normal, within
@@ -20,14 +20,13 @@ hopper = pytest.mark.skipif(
 )
 
 
-def small(dtype: torch.dtype) -> Tile:
+def small(dtype: torch.dtype) -> ProductTile:
     """A tile that small maps have several of."""
-    return Tile(64 if dtype.itemsize < 8 else 16, 16, 16, warps=4, stages=2)
+    return ProductTile(64 if dtype.itemsize < 8 else 16, 16, 16, warps=4, stages=2)
 
 
 def geometry_of(x: Tensor, w: Tensor) -> Geometry:
-    batch, height, width, channels = x.shape
-    return Geometry(batch, height, width, channels, w.shape[0], kernel=(1, 1))
+    return checked(x, w, [1, 1], [0, 0, 0, 0], [1, 1], 1)
 
 
 def aligned(dtype: torch.dtype) -> int:
@@ -99,7 +98,9 @@ TILES = [
 
 @hopper
 @pytest.mark.parametrize(("dtype", "precision", "tile"), TILES, ids=str)
-def test_every_tile_computes_the_same(dtype: torch.dtype, precision: str, tile: Tile) -> None:
+def test_every_tile_computes_the_same(
+    dtype: torch.dtype, precision: str, tile: ProductTile
+) -> None:
     x, w, b = operands(1, 10, 10, 40, 72, dtype)
     y = torch.full((1, 10, 10, 72), torch.nan, dtype=dtype, device=DEVICE)
     run(
@@ -150,10 +151,10 @@ def test_other_layouts_are_refused() -> None:
 def test_there_are_no_more_programs_than_multiprocessors_or_tiles() -> None:
     x, w, b = operands(2, 10, 10, 8, 32, torch.float16)
     y = x.new_empty(2, 10, 10, 32)
-    tile = Tile(64, 16, 16, warps=4, stages=2)
+    tile = ProductTile(64, 16, 16, warps=4, stages=2)
 
     def grid(programs: int | None) -> tuple[int, ...]:
-        found = persistent.launches(
+        (launch,) = persistent.launches(
             x,
             w,
             b,
@@ -164,11 +165,11 @@ def test_there_are_no_more_programs_than_multiprocessors_or_tiles() -> None:
             tile=tile,
             programs=programs,
         )
-        return found[0].grid
+        return launch.grid
 
     assert grid(3) == (3,)
     assert grid(1000) == (8,)
-    assert grid(None) == (min(8, persistent.multiprocessors(x.device)),)
+    assert grid(None) == (min(8, multiprocessors(x.device)),)
 
 
 @helpers.gpu

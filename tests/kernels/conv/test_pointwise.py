@@ -9,8 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from netspec.kernels.conv import pointwise, siblings
-from netspec.kernels.conv.tiles import Tile
+from netspec.kernels.conv import pointwise
+from netspec.kernels.conv.operators import siblings
+from netspec.kernels.conv.tiles import ProductTile
 from netspec.kernels.launch import run
 from tests.kernels import helpers
 from tests.kernels.helpers import DEVICE, DTYPES, assert_within, guarded, normal, rounding, within
@@ -123,8 +124,8 @@ def test_the_functional_forms_return_one_map_a_sibling(
 TILES = [tile for known in pointwise.TILES.values() for tile in known]
 
 
-@pytest.mark.parametrize("tile", [*TILES, Tile(32, 16, 16, warps=8, stages=2)], ids=str)
-def test_every_tile_computes_the_same(tile: Tile) -> None:
+@pytest.mark.parametrize("tile", [*TILES, ProductTile(32, 16, 16, warps=8, stages=2)], ids=str)
+def test_every_tile_computes_the_same(tile: ProductTile) -> None:
     x, w, b = operands(1, 9, 17, 40, 100, torch.float32)
     whole = guarded(1, 9, 17, 100, dtype=torch.float32)
     ys = list(whole.slice.split([40, 20, 33, 7], dim=3))

@@ -8,11 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import run
 from netspec.kernels.lrn import pooled as kernels
 from netspec.kernels.lrn.operators import lrn_maxpool, lrn_maxpool_out
-from netspec.kernels.pool.geometry import windows
+from netspec.kernels.windows import Windows, windows_over
 from tests.kernels import helpers
 from tests.kernels.lrn.norms import SLICES, Norm, exact, terms_of_power
 
@@ -30,8 +29,8 @@ class Pool:
             (width + left + right - self.kernel[1]) // self.stride[1] + 1,
         )
 
-    def geometry(self, x: Tensor) -> Geometry:
-        return windows(x.shape, self.kernel, self.stride, self.padding)
+    def windows(self, x: Tensor) -> Windows:
+        return windows_over(x.shape, self.kernel, self.stride, self.padding)
 
 
 OVERLAPPING = Pool((3, 3), (2, 2), (0, 0, 0, 0))
@@ -176,7 +175,7 @@ def test_strips_of_any_height(rows: int, pool: Pool) -> None:
     """Maps as small as those above are cut into strips of one row."""
     x = helpers.normal(1, 15, 5, 8, dtype=torch.float32)
     y = torch.full((1, *pool.size_out(15, 5), 8), torch.nan, device=helpers.DEVICE)
-    (launch,) = kernels.launches(x, y, *Norm().attributes, pool.geometry(x))
+    (launch,) = kernels.launches(x, y, *Norm().attributes, pool.windows(x))
     assert launch.kernel.__name__ == "walked"
     strips = -(-y.shape[1] // rows)
     programs = launch.grid[0] // -(-y.shape[1] // int(launch.arguments["rows"])) * strips
@@ -246,13 +245,13 @@ def test_which_shapes_are_walked() -> None:
     x = torch.empty(1, 5, 5, 96, dtype=torch.float16, device="meta")
     y = torch.empty(1, 2, 2, 96, dtype=torch.float16, device="meta")
     large = Pool((4, 4), (2, 2), (0, 0, 0, 0))
-    assert kernels.is_walked(OVERLAPPING.geometry(x), 2, 48, x, y)
-    assert not kernels.is_walked(OVERLAPPING.geometry(x), 2, 12, x, y)
-    assert not kernels.is_walked(large.geometry(x), 2, 48, x, y)
+    assert kernels.is_walked(OVERLAPPING.windows(x), 2, 48, x, y)
+    assert not kernels.is_walked(OVERLAPPING.windows(x), 2, 12, x, y)
+    assert not kernels.is_walked(large.windows(x), 2, 48, x, y)
     assert {launch.kernel.__name__ for _, launch in kernels.shipped(torch.float16)} == {"walked"}
     overlaps = [((3, 3), (2, 2)), ((2, 2), (2, 2)), ((2, 2), (3, 3)), ((3, 3), (1, 1))]
-    found = [windows(x.shape, kernel, stride, (0, 0, 0, 0)) for kernel, stride in overlaps]
-    assert [kernels.overlap_of(geometry) for geometry in found] == [1, 0, 0, 0]
+    windows = [windows_over(x.shape, *window, (0, 0, 0, 0)) for window in overlaps]
+    assert [kernels.overlap_of(one) for one in windows] == [1, 0, 0, 0]
 
 
 X = torch.zeros(2, 5, 5, 8, device=helpers.DEVICE)
@@ -311,6 +310,6 @@ def test_more_than_2_31_elements(channels: int) -> None:
 def test_8_warps(channels: int) -> None:
     x = helpers.normal(2, 9, 9, channels, dtype=torch.float16)
     y = x.new_full((2, 4, 4, channels), torch.nan)
-    launches = kernels.launches(x, y, *Norm().attributes, OVERLAPPING.geometry(x))
+    launches = kernels.launches(x, y, *Norm().attributes, OVERLAPPING.windows(x))
     run(replace(launch, warps=8) for launch in launches)
     assert_right(y, x, Norm(), OVERLAPPING)

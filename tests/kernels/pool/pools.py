@@ -22,7 +22,7 @@ class Pool:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @property
-    def steps(self) -> tuple[list[int], list[int], list[int]]:
+    def window(self) -> tuple[list[int], list[int], list[int]]:
         """The operators' arguments."""
         return list(self.kernel), list(self.stride), list(self.padding)
 

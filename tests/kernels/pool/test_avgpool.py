@@ -11,8 +11,8 @@ from torch import Tensor
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.shapes import Kernel, Shape
 from netspec.kernels.pool import averages
-from netspec.kernels.pool import avgpool as ops
 from netspec.kernels.pool.geometry import checked
+from netspec.kernels.pool.operators import avgpool as ops
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,
@@ -71,7 +71,7 @@ def apart(pool: Pool, overhang: list[int]) -> tuple[int, int, int, int]:
 
 
 def arguments(pool: Pool, overhang: list[int], count_pad: bool) -> tuple[object, ...]:
-    kernel, stride, _ = pool.steps
+    kernel, stride, _ = pool.window
     return kernel, stride, list(apart(pool, overhang)), overhang, count_pad
 
 
@@ -118,16 +118,16 @@ class TestWindows:
     def test_gradcheck(self, case: tuple[Pool, list[int], bool]) -> None:
         pool = replace(case[0], size=(1, *case[0].size[1:3], 2))
         x = pool.x(torch.float64).requires_grad_()
-        steps = arguments(*case)
-        assert torch.autograd.gradcheck(lambda x: ops.avgpool(x, *steps), x, fast_mode=True)
+        window = arguments(*case)
+        assert torch.autograd.gradcheck(lambda x: ops.avgpool(x, *window), x, fast_mode=True)
 
     @pytest.mark.parametrize("case", [EXAMPLES[-4], EXAMPLES[4]])
     def test_opcheck(self, case: tuple[Pool, list[int], bool]) -> None:
-        pool, steps = case[0], arguments(*case)
+        pool, window = case[0], arguments(*case)
         x, dy = pool.x(torch.float32), pool.dy(torch.float32)
-        torch.library.opcheck(ops.avgpool, (x.clone().requires_grad_(), *steps))
-        torch.library.opcheck(ops.avgpool_out, (within(x), torch.empty_like(dy), *steps))
-        torch.library.opcheck(ops.avgpool_backward, (dy, *pool.size[1:3], *steps))
+        torch.library.opcheck(ops.avgpool, (x.clone().requires_grad_(), *window))
+        torch.library.opcheck(ops.avgpool_out, (within(x), torch.empty_like(dy), *window))
+        torch.library.opcheck(ops.avgpool_backward, (dy, *pool.size[1:3], *window))
 
     @pytest.mark.parametrize("count_pad", [False, True])
     @pytest.mark.parametrize("size", [(7, 8, 4), (6, 6, 4), (5, 9, 4)])
@@ -158,20 +158,20 @@ class TestWindows:
 
     def test_refusals(self) -> None:
         x = normal(1, 4, 5, 2)
-        steps = [2, 2], [2, 2]
+        window = [2, 2], [2, 2]
         for padding, overhang in (([0, 0, 0], [0, 0]), ([0] * 4, [0]), ([0] * 4, [0, -1])):
             with pytest.raises(ValueError, match="padding must be 4 integers and overhang 2"):
-                ops.avgpool(x, *steps, padding, overhang, False)
+                ops.avgpool(x, *window, padding, overhang, False)
         with pytest.raises(ValueError, match="sees only padding in a height"):
-            ops.avgpool(x, *steps, [0, 1, 0, 0], [1, 0], False)
+            ops.avgpool(x, *window, [0, 1, 0, 0], [1, 0], False)
         with pytest.raises(ValueError, match="x must be channels-last"):
-            ops.avgpool(x.permute(0, 3, 1, 2), *steps, [0] * 4, [0, 0], False)
+            ops.avgpool(x.permute(0, 3, 1, 2), *window, [0] * 4, [0, 0], False)
         with pytest.raises(TypeError, match="y is"):
-            ops.avgpool_out(x, x.float()[:, :2, :2], *steps, [0] * 4, [0, 0], False)
+            ops.avgpool_out(x, x.float()[:, :2, :2], *window, [0] * 4, [0, 0], False)
         with pytest.raises(ValueError, match="y must be"):
-            ops.avgpool_out(x, x[:, :2, :3], *steps, [0] * 4, [0, 0], False)
+            ops.avgpool_out(x, x[:, :2, :3], *window, [0] * 4, [0, 0], False)
         with pytest.raises(ValueError, match="dy must be"):
-            ops.avgpool_backward(x, 4, 4, *steps, [0] * 4, [0, 0], False)
+            ops.avgpool_backward(x, 4, 4, *window, [0] * 4, [0, 0], False)
 
 
 @gpu
@@ -180,19 +180,19 @@ class TestOnlyOnGpu:
     def test_more_than_two_to_the_31_elements(self) -> None:
         x = torch.zeros(33, 1024, 1024, 64, dtype=torch.bfloat16, device=DEVICE)
         x[-1] = torch.randn(1024, 1024, 64, device=DEVICE)
-        steps = [3, 3], [2, 2], [0, 0, 0, 0], [1, 1], False
-        y = ops.avgpool(x, *steps)
-        assert torch.equal(y[-1:], ops.avgpool(x[-1:].clone(), *steps))
-        dx = ops.avgpool_backward(y, 1024, 1024, *steps)
-        assert torch.equal(dx[-1:], ops.avgpool_backward(y[-1:].clone(), 1024, 1024, *steps))
+        window = [3, 3], [2, 2], [0, 0, 0, 0], [1, 1], False
+        y = ops.avgpool(x, *window)
+        assert torch.equal(y[-1:], ops.avgpool(x[-1:].clone(), *window))
+        dx = ops.avgpool_backward(y, 1024, 1024, *window)
+        assert torch.equal(dx[-1:], ops.avgpool_backward(y[-1:].clone(), 1024, 1024, *window))
 
     @pytest.mark.parametrize("pool", [SAME, UP])
     def test_eight_warps(self, pool: Pool) -> None:
         x = pool.x(torch.float16)
-        steps = arguments(pool, [0, 0], False)
-        geometry = checked(pool.size, *pool.steps)
+        window = arguments(pool, [0, 0], False)
+        windows = checked(pool.size, *pool.window)
         y = torch.empty_like(pool.dy(torch.float16))
-        share, ends = averages.counting(geometry, list(pool.padding), count_pad=False)
-        for launch in averages.launches(x, y, geometry, share=share, counts=ends):
+        share, ends = averages.counting(windows, list(pool.padding), count_pad=False)
+        for launch in averages.launches(x, y, windows, share=share, counts=ends):
             replace(launch, warps=8)()
-        assert torch.equal(y, ops.avgpool(x, *steps))
+        assert torch.equal(y, ops.avgpool(x, *window))

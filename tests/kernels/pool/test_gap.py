@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netspec.kernels.pool import means
-from netspec.kernels.pool.gap import gap, gap_backward
-from netspec.kernels.pool.parts import sum_of_parts
+from netspec.kernels.pool.operators.gap import gap, gap_backward
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,
@@ -82,14 +81,6 @@ def test_refusals() -> None:
         gap_backward(x, 4, 5)
     with pytest.raises(TypeError, match="floating point"):
         gap(x.int())
-
-
-@pytest.mark.parametrize("parts", [1, 32, 33, 100])
-def test_sums_of_more_parts_than_a_block_holds(parts: int) -> None:
-    part, y = normal(parts, 2, 20), torch.empty(2, 20, dtype=torch.float64, device=DEVICE)
-    sum_of_parts(part, y, count=7)()
-    exact, magnitude = part.sum(0) / 7, part.abs().sum(0) / 7
-    assert_within(y, exact, rounding(exact, y.dtype, terms=parts, magnitude=magnitude))
 
 
 @gpu

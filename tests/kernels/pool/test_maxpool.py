@@ -13,8 +13,8 @@ from torch import Tensor
 
 from netspec.kernels.pool import max_gradients
 from netspec.kernels.pool import maxima as kernels
-from netspec.kernels.pool import maxpool as ops
 from netspec.kernels.pool.geometry import checked
+from netspec.kernels.pool.operators import maxpool as ops
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,
@@ -95,8 +95,8 @@ class TestForward:
     def test_maxima_and_places(self, pool: Pool, dtype: torch.dtype, seed: int) -> None:
         x = special(pool, dtype, seed) if seed % 2 else pool.x(dtype, seed)
         exact, places = maxima(x, pool)
-        assert is_same(ops.max_pool(x, *pool.steps), exact)
-        y, index = ops.maxpool_with_index(x, *pool.steps)
+        assert is_same(ops.max_pool(x, *pool.window), exact)
+        y, index = ops.maxpool_with_index(x, *pool.window)
         assert is_same(y, exact)
         assert torch.equal(index.long(), places)
 
@@ -106,10 +106,10 @@ class TestForward:
     def test_relu(self, pool: Pool, dtype: torch.dtype, seed: int) -> None:
         x = special(pool, dtype, seed) if seed % 2 else pool.x(dtype, seed) - 1
         exact, places = maxima(x, pool)
-        y, index = ops.relu_maxpool_with_index(x, *pool.steps)
+        y, index = ops.maxpool_relu_with_index(x, *pool.window)
         assert is_same(y, exact.relu())
         assert torch.equal(index.long(), torch.where(exact <= 0, 255, places))
-        assert is_same(ops.relu_max_pool(x, *pool.steps), exact.relu())
+        assert is_same(ops.max_pool_relu(x, *pool.window), exact.relu())
 
     @given(pool=pools(), dtype=st.sampled_from(DTYPES), relu=st.booleans())
     @example(pool=OVERLAPPING, dtype=torch.float16, relu=True)
@@ -117,7 +117,7 @@ class TestForward:
     def test_slices_in_and_out(self, pool: Pool, dtype: torch.dtype, relu: bool) -> None:
         x = pool.x(dtype)
         y = guarded(*pool.size_out, dtype=dtype)
-        (ops.relu_maxpool_out if relu else ops.maxpool_out)(within(x), y.slice, *pool.steps)
+        (ops.maxpool_relu_out if relu else ops.maxpool_out)(within(x), y.slice, *pool.window)
         y.assert_intact()
         y.assert_written()
         exact = maxima(x, pool)[0]
@@ -125,25 +125,25 @@ class TestForward:
 
     def test_all_minus_infinity_takes_the_first_tap_on_the_map(self) -> None:
         x = torch.full(SAME.size, -torch.inf, device=DEVICE)
-        y, index = ops.maxpool_with_index(x, *SAME.steps)
+        y, index = ops.maxpool_with_index(x, *SAME.window)
         assert is_same(y, x)
         assert torch.equal(index.long(), maxima(x, SAME)[1])
 
     def test_a_window_of_255_taps_but_not_of_256(self) -> None:
         x = normal(1, 17, 16, 1, dtype=torch.float32)
         x[0, 16, 14] = 99
-        steps = [17, 15], [1, 1], [0, 0, 0, 0]
-        y, index = ops.maxpool_with_index(x, *steps)
+        window = [17, 15], [1, 1], [0, 0, 0, 0]
+        y, index = ops.maxpool_with_index(x, *window)
         assert y.flatten().tolist() == [99, 99]
         assert index.flatten().tolist() == [254, 253]
         with pytest.raises(
             ValueError, match="has 255 taps; its index is one byte, which holds 254"
         ):
-            ops.relu_maxpool_with_index(x, *steps)
-        steps = [16, 16], [1, 1], [0, 0, 0, 0]
+            ops.maxpool_relu_with_index(x, *window)
+        window = [16, 16], [1, 1], [0, 0, 0, 0]
         with pytest.raises(ValueError, match="can be inferred, not trained"):
-            ops.max_pool(x.requires_grad_(), *steps)
-        y = ops.max_pool(x.detach(), *steps)
+            ops.max_pool(x.requires_grad_(), *window)
+        y = ops.max_pool(x.detach(), *window)
         assert torch.equal(y, maxima(x.detach(), Pool((1, 17, 16, 1), (16, 16), (1, 1)))[0])
 
 
@@ -160,7 +160,7 @@ class TestBackward:
         dy = pool.dy(dtype, seed)
         exact = gradients(dy, places, pool)
         magnitude = gradients(dy.abs(), places, pool)
-        dx = ops.maxpool_backward(within(dy), places.to(torch.uint8), *pool.size[1:3], *pool.steps)
+        dx = ops.maxpool_backward(within(dy), places.to(torch.uint8), *pool.size[1:3], *pool.window)
         allowed = rounding(exact, dtype, terms=pool.covering, magnitude=magnitude)
         assert_within(dx, exact, allowed)
 
@@ -170,7 +170,7 @@ class TestBackward:
         pool = replace(SAME, size=(2, 5, 6, 3), stride=(2, 1))
         x = (special(pool, torch.float32, seed) if seed % 2 else pool.x(torch.float32)).clone()
         ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
-        y = (ops.relu_max_pool if relu else ops.max_pool)(ours, *pool.steps)
+        y = (ops.max_pool_relu if relu else ops.max_pool)(ours, *pool.window)
         image = theirs.permute(0, 3, 1, 2)
         exact = F.max_pool2d(image.relu() if relu else image, pool.kernel, pool.stride, 1)
         assert is_same(y, exact.permute(0, 2, 3, 1))
@@ -179,32 +179,32 @@ class TestBackward:
         exact.backward(dy.permute(0, 3, 1, 2))
         assert torch.equal(ours.grad, theirs.grad)
 
-    @pytest.mark.parametrize("function", [ops.max_pool, ops.relu_max_pool])
+    @pytest.mark.parametrize("function", [ops.max_pool, ops.max_pool_relu])
     @pytest.mark.parametrize("pool", [OVERLAPPING, SAME, ODD[4], ODD[5]])
     def test_gradcheck(self, pool: Pool, function: Callable[..., Tensor]) -> None:
         pool = replace(pool, size=(1, *pool.size[1:3], 2))
         # Different values, none near 0, so that a small step changes no maximum.
         order = torch.randperm(prod(pool.size), generator=torch.Generator().manual_seed(0))
         x = (order - 9.5).double().reshape(pool.size).to(DEVICE).requires_grad_()
-        assert torch.autograd.gradcheck(lambda x: function(x, *pool.steps), x, fast_mode=True)
+        assert torch.autograd.gradcheck(lambda x: function(x, *pool.window), x, fast_mode=True)
 
     def test_same_bits_each_time(self) -> None:
         x = SAME.x(torch.float16)
         dy = SAME.dy(torch.float16)
-        _, index = ops.maxpool_with_index(x, *SAME.steps)
+        _, index = ops.maxpool_with_index(x, *SAME.window)
         first, second = (
-            ops.maxpool_backward(dy, index, *SAME.size[1:3], *SAME.steps) for _ in range(2)
+            ops.maxpool_backward(dy, index, *SAME.size[1:3], *SAME.window) for _ in range(2)
         )
         assert torch.equal(first, second)
 
     def test_the_operator_for_inference_has_no_gradient(self) -> None:
         x = OVERLAPPING.x(torch.float64).requires_grad_()
         with pytest.raises(RuntimeError):
-            ops.maxpool(x, *OVERLAPPING.steps).sum().backward()
+            ops.maxpool(x, *OVERLAPPING.window).sum().backward()
 
     def test_an_expanded_gradient(self) -> None:
         x = OVERLAPPING.x(torch.float64).requires_grad_()
-        ops.max_pool(x, *OVERLAPPING.steps).sum().backward()
+        ops.max_pool(x, *OVERLAPPING.window).sum().backward()
         _, places = maxima(x.detach(), OVERLAPPING)
         ones = torch.ones(OVERLAPPING.size_out, device=DEVICE)
         assert torch.equal(x.grad, gradients(ones, places, OVERLAPPING))
@@ -213,14 +213,14 @@ class TestBackward:
 @pytest.mark.parametrize("pool", [replace(SAME, size=(2, 3, 4, 2)), ODD[0]])
 def test_opcheck(pool: Pool) -> None:
     x, dy = pool.x(torch.float32), pool.dy(torch.float32)
-    for op in (ops.maxpool, ops.relu_maxpool):
-        torch.library.opcheck(op, (within(x), *pool.steps))
-    for op in (ops.maxpool_out, ops.relu_maxpool_out):
-        torch.library.opcheck(op, (x, torch.empty_like(dy), *pool.steps))
-    for op in (ops.maxpool_with_index, ops.relu_maxpool_with_index):
-        torch.library.opcheck(op, (x.clone().requires_grad_(), *pool.steps))
-    _, index = ops.maxpool_with_index(x, *pool.steps)
-    torch.library.opcheck(ops.maxpool_backward, (dy, index, *pool.size[1:3], *pool.steps))
+    for op in (ops.maxpool, ops.maxpool_relu):
+        torch.library.opcheck(op, (within(x), *pool.window))
+    for op in (ops.maxpool_out, ops.maxpool_relu_out):
+        torch.library.opcheck(op, (x, torch.empty_like(dy), *pool.window))
+    for op in (ops.maxpool_with_index, ops.maxpool_relu_with_index):
+        torch.library.opcheck(op, (x.clone().requires_grad_(), *pool.window))
+    _, index = ops.maxpool_with_index(x, *pool.window)
+    torch.library.opcheck(ops.maxpool_backward, (dy, index, *pool.size[1:3], *pool.window))
 
 
 class TestRefusals:
@@ -246,28 +246,28 @@ class TestRefusals:
             ops.maxpool(normal(1, 4, 5, 2), kernel, stride, padding)
 
     def test_layouts_and_types(self) -> None:
-        steps = [2, 2], [2, 2], [0, 0, 0, 0]
+        window = [2, 2], [2, 2], [0, 0, 0, 0]
         x = normal(1, 4, 4, 6)
         for wrong in (x.permute(0, 3, 1, 2), x[:, :, ::3], x[..., ::2], x[:, :3].transpose(1, 2)):
             with pytest.raises(ValueError, match="x must be channels-last"):
-                ops.maxpool(wrong, *steps)
+                ops.maxpool(wrong, *window)
         with pytest.raises(ValueError, match="y must be channels-last"):
-            ops.maxpool_out(x, normal(1, 6, 2, 2).permute(0, 2, 3, 1), *steps)
+            ops.maxpool_out(x, normal(1, 6, 2, 2).permute(0, 2, 3, 1), *window)
         with pytest.raises(ValueError, match=r"y must be \[1, 2, 2, 6\]"):
-            ops.maxpool_out(x, normal(1, 2, 2, 5), *steps)
+            ops.maxpool_out(x, normal(1, 2, 2, 5), *window)
         with pytest.raises(TypeError, match="y is"):
-            ops.maxpool_out(x, normal(1, 2, 2, 6, dtype=torch.float32), *steps)
+            ops.maxpool_out(x, normal(1, 2, 2, 6, dtype=torch.float32), *window)
         with pytest.raises(TypeError, match="floating point"):
-            ops.maxpool(x.int(), *steps)
+            ops.maxpool(x.int(), *window)
         with pytest.raises(ValueError, match="x must be"):
-            ops.maxpool(x[0], *steps)
+            ops.maxpool(x[0], *window)
         dy, index = normal(1, 2, 2, 6), torch.zeros(1, 2, 2, 6, dtype=torch.uint8, device=DEVICE)
         with pytest.raises(ValueError, match=r"dy must be \[1, 3, 2, 6\]"):
-            ops.maxpool_backward(dy, index, 6, 4, *steps)
+            ops.maxpool_backward(dy, index, 6, 4, *window)
         with pytest.raises(ValueError, match="index must be"):
-            ops.maxpool_backward(dy, index[..., :5], 4, 4, *steps)
+            ops.maxpool_backward(dy, index[..., :5], 4, 4, *window)
         with pytest.raises(TypeError, match="contiguous uint8"):
-            ops.maxpool_backward(dy, index.int(), 4, 4, *steps)
+            ops.maxpool_backward(dy, index.int(), 4, 4, *window)
 
     def test_too_many_pixels(self) -> None:
         with pytest.raises(ValueError, match="split the batch"):
@@ -280,26 +280,26 @@ class TestOnlyOnGpu:
     def test_more_than_two_to_the_31_elements(self) -> None:
         x = torch.zeros(33, 1024, 1024, 64, dtype=torch.bfloat16, device=DEVICE)
         x[-1] = torch.randn(1024, 1024, 64, device=DEVICE)
-        steps = [3, 3], [2, 2], [0, 1, 0, 1]
-        y, index = ops.maxpool_with_index(x, *steps)
-        y_last, index_last = ops.maxpool_with_index(x[-1:].clone(), *steps)
+        window = [3, 3], [2, 2], [0, 1, 0, 1]
+        y, index = ops.maxpool_with_index(x, *window)
+        y_last, index_last = ops.maxpool_with_index(x[-1:].clone(), *window)
         assert torch.equal(y[-1:], y_last)
         assert torch.equal(index[-1:], index_last)
-        dx = ops.maxpool_backward(y, index, 1024, 1024, *steps)
-        dx_last = ops.maxpool_backward(y_last, index_last, 1024, 1024, *steps)
+        dx = ops.maxpool_backward(y, index, 1024, 1024, *window)
+        dx_last = ops.maxpool_backward(y_last, index_last, 1024, 1024, *window)
         assert torch.equal(dx[-1:], dx_last)
 
     @pytest.mark.parametrize("pool", [OVERLAPPING, SAME, ODD[5]])
     def test_eight_warps(self, pool: Pool) -> None:
         x, dy = pool.x(torch.float16), pool.dy(torch.float16)
-        geometry = checked(pool.size, *pool.steps)
+        windows = checked(pool.size, *pool.window)
         y, places = maxima(x, pool)
         ours, index = torch.empty_like(y), torch.empty_like(places, dtype=torch.uint8)
-        for launch in kernels.launches(x, ours, index, geometry, relu=False):
+        for launch in kernels.launches(x, ours, index, windows, relu=False):
             replace(launch, warps=8)()
         assert torch.equal(ours, y)
         assert torch.equal(index.long(), places)
         dx = torch.empty_like(x)
-        for launch in max_gradients.launches(dy, index, dx, geometry):
+        for launch in max_gradients.launches(dy, index, dx, windows):
             replace(launch, warps=8)()
-        assert torch.equal(dx, ops.maxpool_backward(dy, index, *pool.size[1:3], *pool.steps))
+        assert torch.equal(dx, ops.maxpool_backward(dy, index, *pool.size[1:3], *pool.window))

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from netspec.ir.ops.subsample import Subsample
 from netspec.ir.shapes import Kernel, Shape
-from netspec.kernels.pool import subsample as ops
 from netspec.kernels.pool.geometry import checked
+from netspec.kernels.pool.operators import subsample as ops
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,
@@ -51,12 +51,12 @@ def check(pool: Pool, dtype: torch.dtype, by: str) -> None:
     pooled, pooled_size = sums(x, pool) * share, sums(x.abs(), pool) * share
     taps = prod(pool.kernel)
 
-    y = ops.subsample(within(x), coefficient, bias, *pool.steps, by)
+    y = ops.subsample(within(x), coefficient, bias, *pool.window, by)
     exact = a * pooled + b
     magnitude = a.abs() * pooled_size + b.abs()
     assert_within(y, exact, rounding(exact, dtype, terms=taps + 2, magnitude=magnitude))
 
-    dx, da, db = ops.subsample_backward(within(dy), within(x), coefficient, *pool.steps, by)
+    dx, da, db = ops.subsample_backward(within(dy), within(x), coefficient, *pool.window, by)
     exact, magnitude = a * spread(dy, pool) * share, a.abs() * spread(dy.abs(), pool) * share
     assert_within(dx, exact, rounding(exact, dtype, terms=pool.covering + 2, magnitude=magnitude))
     size, pixels = dy.double().abs(), prod(pool.size_out[:3])
@@ -84,7 +84,7 @@ def test_gradcheck(pool: Pool, by: str) -> None:
     given = [tensor.requires_grad_() for tensor in operands(pool, torch.float64)]
     function = ops.subsample
     assert torch.autograd.gradcheck(
-        lambda *given: function(*given, *pool.steps, by), given, fast_mode=True
+        lambda *given: function(*given, *pool.window, by), given, fast_mode=True
     )
 
 
@@ -92,8 +92,8 @@ def test_gradcheck(pool: Pool, by: str) -> None:
 def test_opcheck(pool: Pool) -> None:
     given = operands(pool, torch.float32)
     trained = [tensor.clone().requires_grad_() for tensor in given]
-    torch.library.opcheck(ops.subsample, (*trained, *pool.steps, "mean"))
-    backward = pool.dy(torch.float32), within(given[0]), given[1], *pool.steps, "sum"
+    torch.library.opcheck(ops.subsample, (*trained, *pool.window, "mean"))
+    backward = pool.dy(torch.float32), within(given[0]), given[1], *pool.window, "sum"
     torch.library.opcheck(ops.subsample_backward, backward)
 
 
@@ -113,7 +113,7 @@ def test_same_bits_each_time() -> None:
     x, coefficient, _ = operands(pool, torch.float16)
     dy = pool.dy(torch.float16)
     first, second = (
-        ops.subsample_backward(dy, x, coefficient, *pool.steps, "mean") for _ in range(2)
+        ops.subsample_backward(dy, x, coefficient, *pool.window, "mean") for _ in range(2)
     )
     assert all(map(torch.equal, first, second))
 
@@ -123,7 +123,7 @@ def test_the_sums_are_cut_into_parts() -> None:
     x, coefficient, bias = operands(pool, torch.float32)
     launches = ops.backward_launches(
         pool.dy(x.dtype), x, coefficient, torch.empty_like(x), bias, bias.clone(),
-        checked(pool.size, *pool.steps), by="sum",
+        checked(pool.size, *pool.window), by="sum",
     )  # fmt: skip
     assert len(launches) == 4
     assert launches[1].grid[0] > 1
@@ -134,19 +134,19 @@ def test_refusals() -> None:
     x, coefficient, bias = operands(pool, torch.float32)
     dy = pool.dy(torch.float32)
     with pytest.raises(ValueError, match="by must be one of mean, sum, not 'max'"):
-        ops.subsample(x, coefficient, bias, *pool.steps, "max")
+        ops.subsample(x, coefficient, bias, *pool.window, "max")
     with pytest.raises(ValueError, match=r"coefficient must be \[3\]"):
-        ops.subsample(x, coefficient[:2], bias, *pool.steps, "sum")
+        ops.subsample(x, coefficient[:2], bias, *pool.window, "sum")
     with pytest.raises(TypeError, match="bias is"):
-        ops.subsample(x, coefficient, bias.double(), *pool.steps, "sum")
+        ops.subsample(x, coefficient, bias.double(), *pool.window, "sum")
     with pytest.raises(ValueError, match="x must be channels-last"):
-        ops.subsample(x.permute(0, 3, 1, 2), coefficient, bias, *pool.steps, "sum")
+        ops.subsample(x.permute(0, 3, 1, 2), coefficient, bias, *pool.window, "sum")
     with pytest.raises(ValueError, match="sees only padding"):
         ops.subsample(x, coefficient, bias, [2, 2], [1, 1], [2, 0, 0, 0], "sum")
     with pytest.raises(ValueError, match="dy must be"):
-        ops.subsample_backward(dy[:, :1], x, coefficient, *pool.steps, "sum")
+        ops.subsample_backward(dy[:, :1], x, coefficient, *pool.window, "sum")
     with pytest.raises(TypeError, match="dy is"):
-        ops.subsample_backward(dy.double(), x, coefficient, *pool.steps, "sum")
+        ops.subsample_backward(dy.double(), x, coefficient, *pool.window, "sum")
 
 
 @gpu
@@ -155,11 +155,11 @@ def test_more_than_two_to_the_31_elements() -> None:
     x = torch.zeros(33, 1024, 1024, 64, dtype=torch.bfloat16, device=DEVICE)
     x[-1] = torch.randn(1024, 1024, 64, device=DEVICE)
     ones = torch.ones(64, dtype=x.dtype, device=DEVICE)
-    steps = [2, 2], [2, 2], [0, 0, 0, 0], "mean"
-    y = ops.subsample(x, ones, ones, *steps)
-    assert torch.equal(y[-1:], ops.subsample(x[-1:].clone(), ones, ones, *steps))
-    dx, _, db = ops.subsample_backward(y, x, ones, *steps)
-    dx_last, _, _ = ops.subsample_backward(y[-1:].clone(), x[-1:].clone(), ones, *steps)
+    window = [2, 2], [2, 2], [0, 0, 0, 0], "mean"
+    y = ops.subsample(x, ones, ones, *window)
+    assert torch.equal(y[-1:], ops.subsample(x[-1:].clone(), ones, ones, *window))
+    dx, _, db = ops.subsample_backward(y, x, ones, *window)
+    dx_last, _, _ = ops.subsample_backward(y[-1:].clone(), x[-1:].clone(), ones, *window)
     assert torch.equal(dx[-1:], dx_last)
     exact, magnitude = y.double().sum((0, 1, 2)), y.double().abs().sum((0, 1, 2))
     assert_within(db, exact, rounding(exact, x.dtype, terms=33 * 2**18, magnitude=magnitude))
@@ -173,10 +173,10 @@ def test_eight_warps(pool: Pool) -> None:
     dy = pool.dy(torch.float16)
     found = [torch.empty_like(tensor) for tensor in (x, coefficient, bias)]
     for launch in ops.backward_launches(
-        dy, x, coefficient, *found, checked(pool.size, *pool.steps), by="mean"
+        dy, x, coefficient, *found, checked(pool.size, *pool.window), by="mean"
     ):
         replace(launch, warps=8)()
     for ours, exact in zip(
-        found, ops.subsample_backward(dy, x, coefficient, *pool.steps, "mean"), strict=True
+        found, ops.subsample_backward(dy, x, coefficient, *pool.window, "mean"), strict=True
     ):
         torch.testing.assert_close(ours, exact)

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import run
-from netspec.kernels.layout import check_apart, check_device, check_kind, laid_out, pitch
+from netspec.kernels.layout import check_apart, check_device, check_map, check_size, laid_out, pitch
 from netspec.kernels.pool import average_gradients, averages
-from netspec.kernels.pool.geometry import check_size, checked, windows
+from netspec.kernels.pool.geometry import checked
+from netspec.kernels.windows import Windows, windows_over
 
 
 @torch.library.custom_op("netspec::avgpool", mutates_args=())
@@ -36,13 +36,15 @@ def avgpool(
     ``overhang`` (bottom, right), in pixels; ``count_pad`` says whether the mean counts the padding.
 
     Raises:
-        ValueError: a layout, a size or an attribute is none that fits.
-        TypeError: the type is none that the kernels take.
+        ValueError: a layout, a size or an attribute does not fit.
+        TypeError: the kernels do not take the type.
     """
-    geometry = _geometry(x, kernel, stride, padding, overhang)
-    y = x.new_empty(geometry.size_out)
-    share, counts = averages.counting(geometry, padding, count_pad=count_pad)
-    run(averages.launches(x, y, geometry, share=share, counts=counts))
+    check_device(x)
+    pitch("x", x)
+    windows = _windows(x.shape, kernel, stride, padding, overhang)
+    y = x.new_empty(windows.size_out)
+    share, counts = averages.counting(windows, padding, count_pad=count_pad)
+    run(averages.launches(x, y, windows, share=share, counts=counts))
     return y
 
 
@@ -58,13 +60,13 @@ def avgpool_out(
 ) -> None:
     """:func:`avgpool` into ``y`` [N, H', W', C], which may be a slice of channels but no part of
     ``x``.  For inference: no gradient passes."""
-    geometry = _geometry(x, kernel, stride, padding, overhang)
-    check_kind("y", y, x)
-    pitch("y", y)
-    check_size("y", y, geometry.size_out)
+    check_device(x)
+    pitch("x", x)
+    windows = _windows(x.shape, kernel, stride, padding, overhang)
+    check_map("y", y, windows.size_out, like=x)
     check_apart(y, x=x)
-    share, counts = averages.counting(geometry, padding, count_pad=count_pad)
-    run(averages.launches(x, y, geometry, share=share, counts=counts))
+    share, counts = averages.counting(windows, padding, count_pad=count_pad)
+    run(averages.launches(x, y, windows, share=share, counts=counts))
 
 
 @torch.library.custom_op("netspec::avgpool_backward", mutates_args=())
@@ -82,31 +84,33 @@ def avgpool_backward(
     check_device(dy)
     pitch("dy", dy)
     size = (dy.shape[0], height, width, dy.shape[3])
-    geometry = checked(size, kernel, stride, _together(padding, overhang))
-    check_size("dy", dy, geometry.size_out)
-    dx = dy.new_empty(geometry.size_in)
-    share, counts = averages.counting(geometry, padding, count_pad=count_pad)
-    run(average_gradients.launches(dy, dx, geometry, share=share, counts=counts))
+    windows = _windows(size, kernel, stride, padding, overhang)
+    check_size("dy", dy, windows.size_out)
+    dx = dy.new_empty(windows.size_in)
+    share, counts = averages.counting(windows, padding, count_pad=count_pad)
+    run(average_gradients.launches(dy, dx, windows, share=share, counts=counts))
     return dx
 
 
-def _together(padding: list[int], overhang: list[int]) -> list[int]:
-    """Padding and overhang, as one."""
+def _padded(padding: list[int], overhang: list[int]) -> list[int]:
+    """Return padding and overhang as one, (top, bottom, left, right)."""
+    top, bottom, left, right = padding
+    return [top, bottom + overhang[0], left, right + overhang[1]]
+
+
+def _windows(
+    size: tuple[int, ...],
+    kernel: list[int],
+    stride: list[int],
+    padding: list[int],
+    overhang: list[int],
+) -> Windows:
     if len(padding) != 4 or len(overhang) != 2 or min(overhang) < 0:
         raise ValueError(
             f"padding must be 4 integers and overhang 2, at least 0, and are {list(padding)} and "
             f"{list(overhang)}"
         )
-    top, bottom, left, right = padding
-    return [top, bottom + overhang[0], left, right + overhang[1]]
-
-
-def _geometry(
-    x: Tensor, kernel: list[int], stride: list[int], padding: list[int], overhang: list[int]
-) -> Geometry:
-    check_device(x)
-    pitch("x", x)
-    return checked(x.shape, kernel, stride, _together(padding, overhang))
+    return checked(size, kernel, stride, _padded(padding, overhang))
 
 
 @avgpool.register_fake
@@ -118,7 +122,7 @@ def _fake(
     overhang: list[int],
     count_pad: bool,
 ) -> Tensor:
-    return x.new_empty(windows(x.shape, kernel, stride, _together(padding, overhang)).size_out)
+    return x.new_empty(windows_over(x.shape, kernel, stride, _padded(padding, overhang)).size_out)
 
 
 @avgpool_out.register_fake

@@ -1,11 +1,11 @@
 """The operators: max-pooling, alone and behind a ReLU.
 
-    netspec::maxpool, netspec::relu_maxpool                        y, for inference
-    netspec::maxpool_out, netspec::relu_maxpool_out                the same into a given y
-    netspec::maxpool_with_index, netspec::relu_maxpool_with_index  y and its places, differentiable
+    netspec::maxpool, netspec::maxpool_relu                        y, for inference
+    netspec::maxpool_out, netspec::maxpool_relu_out                the same into a given y
+    netspec::maxpool_with_index, netspec::maxpool_relu_with_index  y and its places, differentiable
     netspec::maxpool_backward                                      dx of dy and the places of either
 
-:func:`max_pool` and :func:`relu_max_pool` pick among them.  ``maxima.py`` and ``max_gradients.py``
+:func:`max_pool` and :func:`max_pool_relu` pick among them.  ``maxima.py`` and ``max_gradients.py``
 say what is computed.
 """
 
@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import run
-from netspec.kernels.layout import check_apart, check_device, check_kind, laid_out, pitch
+from netspec.kernels.layout import check_apart, check_device, check_map, check_size, laid_out, pitch
 from netspec.kernels.pool import max_gradients, maxima
-from netspec.kernels.pool.geometry import check_size, checked, windows
+from netspec.kernels.pool.geometry import checked
+from netspec.kernels.windows import Windows, windows_over
 
 TAPS = 255
 """Taps whose places fit into a byte; behind a ReLU one less, since 255 means none."""
@@ -34,20 +34,20 @@ def max_pool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]
     this picks it where a gradient will be asked for, and ``netspec::maxpool`` elsewhere.
 
     Raises:
-        ValueError: a layout, a size or an attribute is none that fits; more than 255 taps where a
+        ValueError: a layout, a size or an attribute does not fit; more than 255 taps where a
             gradient is asked for.
-        TypeError: the type is none that the kernels take.
+        TypeError: the kernels do not take the type.
     """
     if torch.is_grad_enabled() and x.requires_grad:
         return maxpool_with_index(x, kernel, stride, padding)[0]
     return maxpool(x, kernel, stride, padding)
 
 
-def relu_max_pool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
+def max_pool_relu(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
     """Max-pooling of max(x, 0), as :func:`max_pool`; with a gradient, of at most 254 taps."""
     if torch.is_grad_enabled() and x.requires_grad:
-        return relu_maxpool_with_index(x, kernel, stride, padding)[0]
-    return relu_maxpool(x, kernel, stride, padding)
+        return maxpool_relu_with_index(x, kernel, stride, padding)[0]
+    return maxpool_relu(x, kernel, stride, padding)
 
 
 @torch.library.custom_op("netspec::maxpool", mutates_args=())
@@ -56,8 +56,8 @@ def maxpool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int])
     return _forward(x, kernel, stride, padding, relu=False)
 
 
-@torch.library.custom_op("netspec::relu_maxpool", mutates_args=())
-def relu_maxpool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
+@torch.library.custom_op("netspec::maxpool_relu", mutates_args=())
+def maxpool_relu(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
     """The same of max(x, 0)."""
     return _forward(x, kernel, stride, padding, relu=True)
 
@@ -70,11 +70,11 @@ def maxpool_out(
     _forward_into(x, y, kernel, stride, padding, relu=False)
 
 
-@torch.library.custom_op("netspec::relu_maxpool_out", mutates_args={"y"})
-def relu_maxpool_out(
+@torch.library.custom_op("netspec::maxpool_relu_out", mutates_args={"y"})
+def maxpool_relu_out(
     x: Tensor, y: Tensor, kernel: list[int], stride: list[int], padding: list[int]
 ) -> None:
-    """:func:`relu_maxpool` into ``y`` [N, H', W', C], which may be a slice of channels."""
+    """:func:`maxpool_relu` into ``y`` [N, H', W', C], which may be a slice of channels."""
     _forward_into(x, y, kernel, stride, padding, relu=True)
 
 
@@ -86,8 +86,8 @@ def maxpool_with_index(
     return _forward_with_index(x, kernel, stride, padding, relu=False)
 
 
-@torch.library.custom_op("netspec::relu_maxpool_with_index", mutates_args=())
-def relu_maxpool_with_index(
+@torch.library.custom_op("netspec::maxpool_relu_with_index", mutates_args=())
+def maxpool_relu_with_index(
     x: Tensor, kernel: list[int], stride: list[int], padding: list[int]
 ) -> tuple[Tensor, Tensor]:
     """The same of max(x, 0), with 255 where no gradient passes; at most 254 taps."""
@@ -107,28 +107,28 @@ def maxpool_backward(
     """dx [N, height, width, C] from ``dy`` and ``index`` [N, H', W', C], of either forward.
 
     Raises:
-        ValueError: a layout, a size or an attribute is none that fits.
+        ValueError: a layout, a size or an attribute does not fit.
         TypeError: a type or a device is wrong.
     """
     check_device(dy)
     pitch("dy", dy)
     size = (dy.shape[0], height, width, dy.shape[3])
-    geometry = checked(size, kernel, stride, padding)
-    check_size("dy", dy, geometry.size_out)
-    check_size("index", index, geometry.size_out)
+    windows = checked(size, kernel, stride, padding)
+    check_size("dy", dy, windows.size_out)
+    check_size("index", index, windows.size_out)
     if index.dtype != torch.uint8 or index.device != dy.device or not index.is_contiguous():
         raise TypeError(f"index must be contiguous uint8 on {dy.device}, as the forward made it")
-    dx = dy.new_empty(geometry.size_in)
-    run(max_gradients.launches(dy, index, dx, geometry))
+    dx = dy.new_empty(windows.size_in)
+    run(max_gradients.launches(dy, index, dx, windows))
     return dx
 
 
 def _forward(
     x: Tensor, kernel: list[int], stride: list[int], padding: list[int], *, relu: bool
 ) -> Tensor:
-    geometry = _geometry(x, kernel, stride, padding)
-    y = x.new_empty(geometry.size_out)
-    run(maxima.launches(x, y, None, geometry, relu=relu))
+    windows = _windows(x, kernel, stride, padding)
+    y = x.new_empty(windows.size_out)
+    run(maxima.launches(x, y, None, windows, relu=relu))
     return y
 
 
@@ -141,38 +141,36 @@ def _forward_into(
     *,
     relu: bool,
 ) -> None:
-    geometry = _geometry(x, kernel, stride, padding)
-    check_kind("y", y, x)
-    pitch("y", y)
-    check_size("y", y, geometry.size_out)
+    windows = _windows(x, kernel, stride, padding)
+    check_map("y", y, windows.size_out, like=x)
     check_apart(y, x=x)
-    run(maxima.launches(x, y, None, geometry, relu=relu))
+    run(maxima.launches(x, y, None, windows, relu=relu))
 
 
 def _forward_with_index(
     x: Tensor, kernel: list[int], stride: list[int], padding: list[int], *, relu: bool
 ) -> tuple[Tensor, Tensor]:
-    geometry = _geometry(x, kernel, stride, padding)
-    taps, most = geometry.kernel[0] * geometry.kernel[1], TAPS - relu
+    windows = _windows(x, kernel, stride, padding)
+    taps, most = windows.kernel[0] * windows.kernel[1], TAPS - relu
     if taps > most:
         raise ValueError(
             f"a window of {kernel[0]}x{kernel[1]} has {taps} taps; its index is one byte, which "
             f"holds {most}: a larger max-pool can be inferred, not trained"
         )
-    y = x.new_empty(geometry.size_out)
-    index = torch.empty(geometry.size_out, dtype=torch.uint8, device=x.device)
-    run(maxima.launches(x, y, index, geometry, relu=relu))
+    y = x.new_empty(windows.size_out)
+    index = torch.empty(windows.size_out, dtype=torch.uint8, device=x.device)
+    run(maxima.launches(x, y, index, windows, relu=relu))
     return y, index
 
 
-def _geometry(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Geometry:
+def _windows(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Windows:
     check_device(x)
     pitch("x", x)
     return checked(x.shape, kernel, stride, padding)
 
 
 def _fake(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
-    return x.new_empty(windows(x.shape, kernel, stride, padding).size_out)
+    return x.new_empty(windows_over(x.shape, kernel, stride, padding).size_out)
 
 
 def _fake_with_index(
@@ -189,7 +187,7 @@ def _fake_out(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    x, *ctx.steps = inputs
+    x, *ctx.attributes = inputs
     ctx.size = x.shape[1:3]
     ctx.save_for_backward(output[1])
     ctx.mark_non_differentiable(output[1])
@@ -197,14 +195,14 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 def _gradient(ctx: Any, dy: Tensor, _: object) -> tuple[Tensor, None, None, None]:
     (index,) = ctx.saved_tensors
-    return maxpool_backward(laid_out(dy), index, *ctx.size, *ctx.steps), None, None, None
+    return maxpool_backward(laid_out(dy), index, *ctx.size, *ctx.attributes), None, None, None
 
 
-for _operator in (maxpool, relu_maxpool):
+for _operator in (maxpool, maxpool_relu):
     _operator.register_fake(_fake)
-for _operator in (maxpool_out, relu_maxpool_out):
+for _operator in (maxpool_out, maxpool_relu_out):
     _operator.register_fake(_fake_out)
-for _operator in (maxpool_with_index, relu_maxpool_with_index):
+for _operator in (maxpool_with_index, maxpool_relu_with_index):
     _operator.register_fake(_fake_with_index)
     _operator.register_autograd(_gradient, setup_context=_save)
 

@@ -8,8 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from netspec.kernels import fc
+from netspec.kernels import operators  # noqa: F401 (registers torch.ops.netspec)
 from netspec.kernels.conv import pointwise
+from netspec.kernels.fc import forward as fc
 from netspec.kernels.launch import run
 from netspec.kernels.sums import sum_parts
 from tests.kernels import helpers
@@ -110,11 +111,11 @@ def test_however_it_is_cut_every_element_is_written_and_nothing_else(
     whole = torch.full((batch + 2, count), SENTINEL, dtype=dtype, device=DEVICE)
     y = whole[1:-1]
     y.fill_(torch.nan)
-    how = fc.Stream(rows, lanes, warps=1, splits=splits)
-    found = fc.launches(x, w, b, y, relu=relu, how=how)
-    for launch in found[:-1]:
+    stream = fc.Stream(rows, lanes, warps=1, splits=splits)
+    launches = fc.launches(x, w, b, y, relu=relu, configuration=stream)
+    for launch in launches[:-1]:
         launch.arguments["y_ptr"].fill_(torch.nan)  # the parts
-    run(found)
+    run(launches)
     assert_is_product(y, x, w.T, b=b, relu=relu)
     assert whole[0].eq(SENTINEL).all()
     assert whole[-1].eq(SENTINEL).all()
@@ -129,9 +130,9 @@ def test_split_sums_repeat_bit_by_bit() -> None:
 def test_a_layer_has_programs_enough() -> None:
     dtype = torch.bfloat16
     for terms, count in ((9216, 4096), (4096, 4096), (25088, 4096), (4096, 1000), (9216, 120)):
-        how = fc.choose(count, terms, dtype)
-        assert -(-count // how.rows) * how.splits >= 480
-        assert how.splits == 1 or how.depth(dtype) * how.splits * 2 <= terms
+        stream = fc.choose(count, terms, dtype)
+        assert -(-count // stream.rows) * stream.splits >= 480
+        assert stream.splits == 1 or stream.depth(dtype) * stream.splits * 2 <= terms
     assert fc.choose(4096, 9216, dtype) == fc.STREAMS[0]
     assert fc.choose(1000, 4096, dtype) == fc.STREAMS[2]
     assert fc.choose(1, 1, torch.float64).splits == 1

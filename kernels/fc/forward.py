@@ -19,19 +19,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from netspec.kernels.arithmetic import accumulator, accumulator_dtype, check_precision, relu
+from netspec.kernels.arithmetic import accumulator, accumulator_dtype, relu
 from netspec.kernels.conv import pointwise
-from netspec.kernels.conv.gradients import conv2d_input_gradient, conv2d_weight_gradient
-from netspec.kernels.conv.tiles import MULTIPROCESSORS
-from netspec.kernels.launch import Launch, blocks, power_of_two, run
-from netspec.kernels.layout import check, check_device, check_product, laid_out, pitch
+from netspec.kernels.launch import MULTIPROCESSORS, Launch, blocks, power_of_two
+from netspec.kernels.layout import pitch
 from netspec.kernels.sums import sum_of
 
 FEW = 8
@@ -140,11 +137,11 @@ def launches(
     *,
     relu: bool,
     precision: str = "ieee",
-    how: Stream | None = None,
+    configuration: Stream | None = None,
 ) -> list[Launch]:
-    """The layer in one launch, or in two where sums are split; operands as those of :func:`fc`.
+    """The layer in one launch, or in two where sums are split; operands as those of ``fc``.
 
-    ``how`` is for up to :data:`FEW` images; None is what :func:`choose` takes.
+    ``configuration`` is for up to :data:`FEW` images; None is what :func:`choose` takes.
     """
     batch, terms = x.shape
     count = w.shape[0]
@@ -153,9 +150,9 @@ def launches(
         return pointwise.sibling_launches(
             as_map(x), as_map(w), b, [as_map(y)], relu=relu, precision=precision, tile=tile
         )
-    how = how or choose(count, terms, x.dtype)
-    depth = how.depth(x.dtype)
-    span = blocks(blocks(terms, depth), how.splits) * depth
+    configuration = configuration or choose(count, terms, x.dtype)
+    depth = configuration.depth(x.dtype)
+    span = blocks(blocks(terms, depth), configuration.splits) * depth
     arguments: dict[str, object] = {
         "x_ptr": x,
         "w_ptr": w,
@@ -169,16 +166,16 @@ def launches(
         "RELU": relu,
         "ACCUMULATOR": accumulator(x.dtype),
         "BATCH": power_of_two(batch),
-        "ROWS": how.rows,
-        "LANES": how.lanes,
+        "ROWS": configuration.rows,
+        "LANES": configuration.lanes,
         "WIDTH": 16 // x.element_size(),
     }
-    grid = (blocks(count, how.rows), how.splits if batch else 0)
-    if how.splits == 1:
-        return [Launch(stream, grid, arguments, how.warps)]
-    parts = x.new_empty(how.splits, batch, count, dtype=accumulator_dtype(x.dtype))
+    grid = (blocks(count, configuration.rows), configuration.splits if batch else 0)
+    if configuration.splits == 1:
+        return [Launch(stream, grid, arguments, configuration.warps)]
+    parts = x.new_empty(configuration.splits, batch, count, dtype=accumulator_dtype(x.dtype))
     part = arguments | {"b_ptr": None, "y_ptr": parts, "RELU": False}
-    return [Launch(stream, grid, part, how.warps), sum_of(parts, y, b, relu=relu)]
+    return [Launch(stream, grid, part, configuration.warps), sum_of(parts, y, b, relu=relu)]
 
 
 def as_map(x: Tensor) -> Tensor:
@@ -201,91 +198,3 @@ def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
         for launch in launches(x, w, b, y, relu=True):
             name = launch.kernel.__name__
             yield f"fc {name} {terms} to {count}, batch {batch}", launch
-
-
-# -------------------------------------------------------------------------------------- operators
-
-
-def _made(x: Tensor, w: Tensor, b: Tensor | None, precision: str, *, relu: bool) -> Tensor:
-    check_precision(precision)
-    check_device(x)
-    if x.dim() != 2:
-        raise ValueError(f"x must be [N, K], and is {list(x.shape)}")
-    pitch("x", as_map(x))
-    if w.dim() != 2:
-        raise ValueError(f"w must be [O, K], and is {list(w.shape)}")
-    check("w", w, (w.shape[0], x.shape[1]), like=x)
-    check_product(x)
-    if w.numel() == 0:
-        raise ValueError(f"w {list(w.shape)} has no outputs, or outputs of no inputs")
-    if b is not None:
-        check("b", b, (w.shape[0],), like=x)
-    y = x.new_empty(x.shape[0], w.shape[0])
-    run(launches(x, w, b, y, relu=relu, precision=precision))
-    return y
-
-
-@torch.library.custom_op("netspec::fc", mutates_args=())
-def fc(x: Tensor, w: Tensor, b: Tensor | None, precision: str = "ieee") -> Tensor:
-    """y[n, o] = b[o] + sum over i of w[o, i] x[n, i].
-
-    Args:
-        x: [N, K]; elements of a row lie side by side.
-        w: [O, K], contiguous.
-        b: [O], or None.
-        precision: "ieee", or "tf32" for float32 products on tensor cores beyond eight images.
-
-    Returns:
-        [N, O].
-
-    Raises:
-        ValueError: sizes do not fit each other, or a layout is another one.
-        TypeError: types or devices differ, or are none that the kernels run on.
-    """
-    return _made(x, w, b, precision, relu=False)
-
-
-@torch.library.custom_op("netspec::fc_relu", mutates_args=())
-def fc_relu(x: Tensor, w: Tensor, b: Tensor | None, precision: str = "ieee") -> Tensor:
-    """max(y, 0) with the y of :func:`fc`; NaN stays NaN."""
-    return _made(x, w, b, precision, relu=True)
-
-
-def _empty(x: Tensor, w: Tensor, b: Tensor | None, precision: str = "ieee") -> Tensor:
-    return x.new_empty(x.shape[0], w.shape[0])
-
-
-def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, w, b, ctx.precision = inputs
-    ctx.has_bias = b is not None
-    ctx.save_for_backward(x, w)
-
-
-def _save_relu(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, w, b, ctx.precision = inputs
-    ctx.has_bias = b is not None
-    ctx.save_for_backward(x, w, output)
-
-
-def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-    """Those of the gradients that are asked for; y is saved where there is a ReLU."""
-    x, w, *rest = ctx.saved_tensors
-    y = as_map(rest[0]) if rest else None
-    dy = laid_out(as_map(dy))
-    steps = ([1, 1], [0, 0, 0, 0], [1, 1], 1, ctx.precision)
-    of_x, of_w, of_b = ctx.needs_input_grad[:3]
-    dx = dw = db = None
-    if of_x:
-        size = [x.shape[0], 1, 1, x.shape[1]]
-        dx = conv2d_input_gradient(dy, y, as_map(w), size, *steps).flatten(1)
-    if of_w or of_b:
-        size = [w.shape[0], 1, 1, w.shape[1]]
-        dw, db = conv2d_weight_gradient(dy, y, as_map(x), size, *steps)
-        dw = dw.flatten(1)
-    return dx, dw, db if ctx.has_bias else None, None
-
-
-fc.register_fake(_empty)
-fc.register_autograd(_backward, setup_context=_save)
-fc_relu.register_fake(_empty)
-fc_relu.register_autograd(_backward, setup_context=_save_relu)

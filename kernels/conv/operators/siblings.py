@@ -13,29 +13,30 @@ import torch
 from torch import Tensor
 
 from netspec.kernels.arithmetic import check_precision
-from netspec.kernels.conv.geometry import Geometry, check_pixels, geometry
-from netspec.kernels.conv.gradients import conv2d_input_gradient, conv2d_weight_gradient
+from netspec.kernels.conv.geometry import Geometry, checked
+from netspec.kernels.conv.operators.gradients import conv2d_input_gradient, conv2d_weight_gradient
 from netspec.kernels.conv.pointwise import SIBLINGS, choose, sibling_launches
 from netspec.kernels.launch import run
 from netspec.kernels.layout import check, check_apart, check_kind, laid_out, pitch
+from netspec.kernels.windows import check_pixels
 
 
 def _checked(
     x: Tensor, w: Tensor, b: Tensor | None, counts: Sequence[int], precision: str
 ) -> Geometry:
-    """Refuse what does not fit together, as :func:`conv1x1_siblings` says."""
+    """Return the geometry of operands that fit; raise what :func:`conv1x1_siblings` documents."""
     check_precision(precision)
-    found = geometry(x, w, [1, 1], [0, 0, 0, 0], [1, 1], 1)
-    if found.kernel != (1, 1):
+    geometry = checked(x, w, [1, 1], [0, 0, 0, 0], [1, 1], 1)
+    if geometry.kernel != (1, 1):
         raise ValueError(f"w must be [O, 1, 1, C], and is {list(w.shape)}")
     if b is not None:
-        check("b", b, (found.count,), like=x)
-    if not 1 <= len(counts) <= SIBLINGS or min(counts) < 1 or sum(counts) != found.count:
+        check("b", b, (geometry.count,), like=x)
+    if not 1 <= len(counts) <= SIBLINGS or min(counts) < 1 or sum(counts) != geometry.count:
         raise ValueError(
-            f"counts must be 1 to {SIBLINGS} numbers of filters that sum to the {found.count} of "
-            f"w, and are {list(counts)}"
+            f"counts must be 1 to {SIBLINGS} numbers of filters that sum to the "
+            f"{geometry.count} of w, and are {list(counts)}"
         )
-    return found
+    return geometry
 
 
 def _write(
@@ -45,19 +46,19 @@ def _write(
     for i, y in enumerate(ys):
         pitch(f"ys[{i}]", y)
         check_kind(f"ys[{i}]", y, x)
-    found = _checked(x, w, b, counts, precision)
+    geometry = _checked(x, w, b, counts, precision)
     for i, y in enumerate(ys):
         if y.shape[:3] != x.shape[:3]:
             raise ValueError(
                 f"ys[{i}] must have the pixels of x {list(x.shape)}, and is {list(y.shape)}"
             )
         check_apart(y, x=x, w=w, b=b, **{f"ys[{j}]": other for j, other in enumerate(ys) if j < i})
-    check_pixels(found)
-    tile = choose(found.pixels_out, counts, found.channels, x.dtype, precision)
+    check_pixels(geometry)
+    tile = choose(geometry.pixels_out, counts, geometry.channels, x.dtype, precision)
     run(sibling_launches(x, w, b, ys, relu=relu, precision=precision, tile=tile))
 
 
-def _made(
+def _forward(
     x: Tensor, w: Tensor, b: Tensor | None, counts: Sequence[int], precision: str, *, relu: bool
 ) -> list[Tensor]:
     _checked(x, w, b, counts, precision)
@@ -89,10 +90,10 @@ def conv1x1_siblings(
         One [N, H, W, count] a sibling.
 
     Raises:
-        ValueError: sizes do not fit each other, or a layout is no channels-last one.
-        TypeError: types or devices differ, or are none that the kernels run on.
+        ValueError: sizes do not fit each other, or a tensor is not channels-last.
+        TypeError: types or devices differ, or the kernels do not run on them.
     """
-    return _made(x, w, b, counts, precision, relu=False)
+    return _forward(x, w, b, counts, precision, relu=False)
 
 
 @torch.library.custom_op("netspec::conv1x1_siblings_relu", mutates_args=())
@@ -100,7 +101,7 @@ def conv1x1_siblings_relu(
     x: Tensor, w: Tensor, b: Tensor | None, counts: list[int], precision: str
 ) -> list[Tensor]:
     """max(y_i, 0) with the y_i of :func:`conv1x1_siblings`; NaN stays NaN."""
-    return _made(x, w, b, counts, precision, relu=True)
+    return _forward(x, w, b, counts, precision, relu=True)
 
 
 @torch.library.custom_op("netspec::conv1x1_siblings_out", mutates_args={"ys"})
@@ -151,16 +152,16 @@ def _save_plain(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None
 def _backward(ctx: Any, dys: list[Tensor]) -> tuple[Any, ...]:
     """dx is the sum of the siblings'; dw and db are theirs, one after the other."""
     x, w, *ys = ctx.saved_tensors
-    steps = ([1, 1], [0, 0, 0, 0], [1, 1], 1, ctx.precision)
+    attributes = ([1, 1], [0, 0, 0, 0], [1, 1], 1, ctx.precision)
     dx, of_filters = None, []
     for dy, y, part in zip(
         map(laid_out, dys), ys or [None] * len(dys), w.split(ctx.counts), strict=True
     ):
         if ctx.needs_input_grad[0]:
-            of_x = conv2d_input_gradient(dy, y, part, x.shape, *steps)
+            of_x = conv2d_input_gradient(dy, y, part, x.shape, *attributes)
             dx = of_x if dx is None else dx + of_x
         if any(ctx.needs_input_grad[1:3]):
-            of_filters.append(conv2d_weight_gradient(dy, y, x, part.shape, *steps))
+            of_filters.append(conv2d_weight_gradient(dy, y, x, part.shape, *attributes))
     dw, db = map(torch.cat, zip(*of_filters, strict=True)) if of_filters else (None, None)
     return dx, dw, db if ctx.has_bias else None, None, None
 

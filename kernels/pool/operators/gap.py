@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from netspec.kernels.launch import run
-from netspec.kernels.layout import MOST_PIXELS, check_device, laid_out, pitch
+from netspec.kernels.layout import MOST_PIXELS, check_device, check_size, laid_out, pitch
 from netspec.kernels.pool import means
-from netspec.kernels.pool.geometry import check_size
 
 
 @torch.library.custom_op("netspec::gap", mutates_args=())
@@ -25,7 +24,7 @@ def gap(x: Tensor) -> Tensor:
 
     Raises:
         ValueError: the layout is no channels-last one, or a map has no pixels or too many.
-        TypeError: the type is none that the kernels take.
+        TypeError: the kernels do not take the type.
     """
     check_device(x)
     pitch("x", x)

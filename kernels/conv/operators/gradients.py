@@ -13,15 +13,16 @@ from torch import Tensor
 
 from netspec.kernels.arithmetic import check_precision
 from netspec.kernels.conv import input_gradient, weight_gradient
-from netspec.kernels.conv.geometry import Geometry, check_pixels, geometry
+from netspec.kernels.conv.geometry import Geometry, checked
 from netspec.kernels.launch import run
-from netspec.kernels.layout import check, check_kind, pitch
+from netspec.kernels.layout import check, check_kind, check_map
+from netspec.kernels.windows import check_pixels
 
-STEPS = "int[2] stride, int[4] padding, int[2] dilation, int groups, str precision"
-"""How an operator's schema writes the steps of a convolution."""
+ATTRIBUTES = "int[2] stride, int[4] padding, int[2] dilation, int groups, str precision"
+"""How an operator's schema writes the attributes of a convolution."""
 
 
-def checked(
+def checked_operands(
     x: Tensor,
     w: Tensor,
     b: Tensor | None,
@@ -31,12 +32,12 @@ def checked(
     groups: int,
     precision: str,
 ) -> Geometry:
-    """The geometry of operands that fit, or the error that ``conv2d`` documents."""
-    found = geometry(x, w, stride, padding, dilation, groups)
+    """Return the geometry of operands that fit; raise what ``conv2d`` documents if they do not."""
+    geometry = checked(x, w, stride, padding, dilation, groups)
     check_precision(precision)
     if b is not None:
-        check("b", b, (found.count,), like=x)
-    return found
+        check("b", b, (geometry.count,), like=x)
+    return geometry
 
 
 _GRADIENT = "(Tensor dy, Tensor? y, Tensor {}, SymInt[4] size, {}) -> {}"
@@ -45,7 +46,7 @@ _GRADIENT = "(Tensor dy, Tensor? y, Tensor {}, SymInt[4] size, {}) -> {}"
 @torch.library.custom_op(
     "netspec::conv2d_input_gradient",
     mutates_args=(),
-    schema=_GRADIENT.format("w", STEPS, "Tensor"),
+    schema=_GRADIENT.format("w", ATTRIBUTES, "Tensor"),
 )
 def conv2d_input_gradient(
     dy: Tensor,
@@ -62,17 +63,17 @@ def conv2d_input_gradient(
     the gradient of conv2d_relu."""
     check_kind("dy", dy, like=w)
     x = dy.new_empty(size)
-    found = checked(x, w, None, stride, padding, dilation, groups, precision)
-    _check_gradient(dy, y, found)
-    tile = input_gradient.choose_tile(found, dy.dtype, precision)
-    run(input_gradient.launches(dy, y, w, x, found, precision=precision, tile=tile))
+    geometry = checked_operands(x, w, None, stride, padding, dilation, groups, precision)
+    _check_gradient(dy, y, geometry)
+    tile = input_gradient.choose_tile(geometry, dy.dtype, precision)
+    run(input_gradient.launches(dy, y, w, x, geometry, precision=precision, tile=tile))
     return x
 
 
 @torch.library.custom_op(
     "netspec::conv2d_weight_gradient",
     mutates_args=(),
-    schema=_GRADIENT.format("x", STEPS, "(Tensor, Tensor)"),
+    schema=_GRADIENT.format("x", ATTRIBUTES, "(Tensor, Tensor)"),
 )
 def conv2d_weight_gradient(
     dy: Tensor,
@@ -89,31 +90,27 @@ def conv2d_weight_gradient(
     output y of conv2d_relu, those of conv2d_relu."""
     check_kind("dy", dy, like=x)
     dw, db = dy.new_empty(size), dy.new_empty(size[0])
-    found = checked(x, dw, None, stride, padding, dilation, groups, precision)
-    _check_gradient(dy, y, found)
-    tile = weight_gradient.choose_tile(found, dy.dtype, precision)
-    run(weight_gradient.launches(dy, y, x, dw, db, found, precision=precision, tile=tile))
+    geometry = checked_operands(x, dw, None, stride, padding, dilation, groups, precision)
+    _check_gradient(dy, y, geometry)
+    tile = weight_gradient.choose_tile(geometry, dy.dtype, precision)
+    run(weight_gradient.launches(dy, y, x, dw, db, geometry, precision=precision, tile=tile))
     return dw, db
 
 
-def _check_gradient(dy: Tensor, y: Tensor | None, found: Geometry) -> None:
-    for name, tensor in (("dy", dy), ("y", y)):
-        if tensor is None:
-            continue
-        if tuple(tensor.shape) != found.size_out:
-            raise ValueError(f"{name} must be {list(found.size_out)}, and is {list(tensor.shape)}")
-        check_kind(name, tensor, like=dy)
-        pitch(name, tensor)
-    check_pixels(found)
+def _check_gradient(dy: Tensor, y: Tensor | None, geometry: Geometry) -> None:
+    check_map("dy", dy, geometry.size_out, like=dy)
+    if y is not None:
+        check_map("y", y, geometry.size_out, like=dy)
+    check_pixels(geometry)
 
 
 @conv2d_input_gradient.register_fake
-def _(dy: Tensor, y: Tensor | None, w: Tensor, size: list[int], *steps: Any) -> Tensor:
+def _(dy: Tensor, y: Tensor | None, w: Tensor, size: list[int], *attributes: Any) -> Tensor:
     return dy.new_empty(size)
 
 
 @conv2d_weight_gradient.register_fake
 def _(
-    dy: Tensor, y: Tensor | None, x: Tensor, size: list[int], *steps: Any
+    dy: Tensor, y: Tensor | None, x: Tensor, size: list[int], *attributes: Any
 ) -> tuple[Tensor, Tensor]:
     return dy.new_empty(size), dy.new_empty(size[0])
