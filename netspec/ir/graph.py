@@ -121,7 +121,7 @@ class Columns(NamedTuple):
 class Entry(NamedTuple):
     """What a pass did: it made ``result`` of ``stages``; or it refused, by the number of its rule.
 
-    ``rule`` is the name of the pass; its docstring has the text of each refusal.
+    ``rule`` is the name of the pass; its ``REFUSALS`` have the text of each refusal.
     """
 
     rule: str

@@ -1,8 +1,7 @@
 """Passes: rewrites of the graph, one a file, each named by its equation.
 
-A pass is a module with ``rewrite(graph) -> number of rewrites``.  Its docstring opens with the
-equation and lists the numbered cases in which it refuses; both what it did and what it refused
-stand in ``graph.journal``.
+A pass is a module with ``rewrite(graph) -> number of rewrites``, its equation, and the numbered
+cases in which it refuses; both what it did and what it refused stand in ``graph.journal``.
 """
 
 from __future__ import annotations
@@ -26,9 +25,19 @@ from netspec.lowering.passes import (
 
 
 class Pass(Protocol):
-    """What a file of this folder is."""
+    """What a file of this folder is.
+
+    Attributes:
+        RULE: its name.
+        EQUATION: what it rewrites => what that becomes.
+        REMARK: why, or where, in half a sentence.
+        REFUSALS: the sentence of each case in which it refuses, by the number in the journal.
+    """
 
     RULE: str
+    EQUATION: str
+    REMARK: str
+    REFUSALS: dict[int, str]
 
     def rewrite(self, graph: Graph, /) -> int:
         """Rewrite wherever it applies; returns how often that was."""
@@ -46,7 +55,7 @@ PIPELINE: tuple[Pass, ...] = (
     merge_siblings,
     flatten_concat,
 )
-"""Every pass, in order: the way from the net of the spec to the one that runs."""
+"""Every pass, in order: turns the net of the spec into the one that runs."""
 
 TRAINING: tuple[Pass, ...] = (commute_maxpool, fuse_relu, merge_siblings, flatten_concat)
 """The passes that leave gradients, dropout, heads and the statistics of batches as they are."""
@@ -54,6 +63,11 @@ TRAINING: tuple[Pass, ...] = (commute_maxpool, fuse_relu, merge_siblings, flatte
 
 PASSES: dict[str, Pass] = {one.RULE: one for one in PIPELINE}
 """Every pass by its name."""
+
+
+def summary(one: Pass) -> str:
+    """Return the equation of a pass with its remark."""
+    return f"{one.EQUATION}: {one.REMARK}"
 
 
 class Outcome(NamedTuple):
