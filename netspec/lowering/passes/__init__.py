@@ -44,15 +44,25 @@ class Pass(Protocol):
 
 
 PIPELINE: tuple[Pass, ...] = (
+    # first: a head or an identity would be one more reader, or stand between two that are fused
     drop_training,
+    # before fold_dropout: a fully connected layer then reads the dropout itself
     drop_flatten,
+    # before the next one, which needs a bias, and fuse_relu: the ReLU then reads the convolution
     fold_batchnorm,
+    # before fuse_relu: what it puts last, avgpool + b, then takes the ReLU in
     commute_avgpool,
+    # before fuse_relu: a ReLU that has no operator to go into then goes into the pool
     commute_maxpool,
+    # before merge_siblings: what read the dropout and what reads its operand are then siblings
     fold_dropout,
+    # after all that bring a ReLU to its operator; before merge_siblings, whose slices take no ReLU
     fuse_relu,
+    # after fuse_relu: a pool that took a ReLU stays alone, because there is no kernel of all three
     fuse_lrn_maxpool,
+    # after all that changes a convolution: siblings are compared as they will run
     merge_siblings,
+    # last, but nothing before it needs that: it takes concatenations only, and none makes one
     flatten_concat,
 )
 """Every pass, in order: turns the net of the spec into the one that runs."""
@@ -70,6 +80,10 @@ def summary(one: Pass) -> str:
     return f"{one.EQUATION}: {one.REMARK}"
 
 
+class PassError(RuntimeError):
+    """A pass failed or left an invalid graph, which is a bug of netspec."""
+
+
 class Outcome(NamedTuple):
     """The graph that passes made, and how often each rewrote, in order."""
 
@@ -78,10 +92,21 @@ class Outcome(NamedTuple):
 
 
 def optimise(graph: Graph, passes: Sequence[Pass] = PIPELINE) -> Outcome:
-    """Run passes over a copy of a graph, which is verified after each."""
+    """Run passes over a copy of a graph, which is verified after each.
+
+    Raises:
+        PassError: a pass failed or left an invalid graph; it names the pass and those before it.
+    """
     made = graph.copy()
-    rewrites = {}
+    rewrites: dict[str, int] = {}
     for one in passes:
-        rewrites[one.RULE] = one.rewrite(made)
-        made.verify()
+        try:
+            count = one.rewrite(made)
+            made.verify()
+        except Exception as error:
+            before = f" (after {', '.join(rewrites)})" if rewrites else ""
+            raise PassError(
+                f"the pass {one.RULE}{before} left an invalid graph: {error}"
+            ) from error
+        rewrites[one.RULE] = count
     return Outcome(made, rewrites)
