@@ -8,6 +8,7 @@ from pathlib import Path
 
 import netspec
 from netspec.errors import DataError
+from netspec.files.reading import reason_of
 from netspec.language.diagnostics import SpecError
 
 AGAIN = "compile it again from the spec, with netspec compile SPEC -o PATH"
@@ -28,5 +29,4 @@ def naming(verb: str, path: str | Path) -> Iterator[None]:
     except EOFError:
         raise DataError(f"cannot {verb} {path}: it became shorter while it was read") from None
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"cannot {verb} {path}: {reason}") from None
+        raise DataError(f"cannot {verb} {path}: {reason_of(error)}") from None

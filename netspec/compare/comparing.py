@@ -25,6 +25,7 @@ from netspec.compare.results import ArmResult, RunResult, Search, answer
 from netspec.data import open_data
 from netspec.errors import DataError
 from netspec.files.members import number, optional, read, record, text, whole
+from netspec.files.reading import reason_of
 from netspec.files.writing import sweep, write_whole
 from netspec.net import load
 from netspec.training.directory import is_run
@@ -117,8 +118,7 @@ def _keep_plan(asked: Asked, directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"cannot make the folder {directory}: {reason}") from None
+        raise DataError(f"cannot make the folder {directory}: {reason_of(error)}") from None
     write_whole(path, canonical(plan))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from netspec.errors import DataError
+from netspec.files.reading import reason_of
 
 
 def require(folder: Path, names: Iterable[str], advice: str) -> None:
@@ -39,7 +40,7 @@ def read_exactly(path: Path, size: int, advice: str) -> bytes:
 
 def unreadable(path: Path, error: OSError) -> DataError:
     """The error for a file or folder that the system does not let us read."""
-    return DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}")
+    return DataError(f"cannot read {path}: {reason_of(error)}")
 
 
 def wrong_size(path: Path, found: int, expected: int, advice: str) -> DataError:

@@ -25,6 +25,7 @@ from netspec.data.opening import open_data
 from netspec.data.pictures import center, shorter
 from netspec.data.shards import MISSING
 from netspec.errors import DataError
+from netspec.files.reading import reason_of
 from netspec.files.writing import sweep, write_whole
 
 SHARD = 128 * 2**20
@@ -105,8 +106,7 @@ def _started(folder: Path, new: Manifest) -> Manifest:
         sweep(folder)
         is_empty = all(path.name.startswith(".") for path in folder.iterdir())
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"cannot write {folder}: {reason}") from None
+        raise DataError(f"cannot write {folder}: {reason_of(error)}") from None
     old = load_manifest(folder)
     if old is None:
         if not is_empty:

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from netspec.data.dataset import Pixels
 from netspec.errors import DataError
+from netspec.files.reading import message_of
 
 MOST_PIXELS = 2**26
 """In a picture.  At 14 bytes a pixel, which reading takes at most, that is 0.9 GiB."""
@@ -47,8 +48,7 @@ def read_picture(source: str | Path | IO[bytes], name: str) -> Image.Image:
     except UnidentifiedImageError:
         raise DataError(f"cannot read {name}: it is not a picture ({', '.join(FORMATS)})") from None
     except Exception as error:  # Pillow's readers raise whatever a spoilt file makes them run into
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise DataError(f"cannot read {name}: {reason}") from None
+        raise DataError(f"cannot read {name}: {message_of(error)}") from None
 
 
 def _upright_on_white(source: str | Path | IO[bytes]) -> Image.Image:

@@ -8,6 +8,7 @@ from html import escape
 import graphviz
 
 from netspec.errors import DataError
+from netspec.files.reading import reason_of
 from netspec.ir.ops import OPERATORS
 from netspec.language.diagnostics import printable
 from netspec.net import Net
@@ -84,8 +85,7 @@ def rendered(net: Net, form: str) -> bytes:
         said = error.stderr.decode(errors="replace").strip()
         raise DataError(f"Graphviz cannot draw {net.name}: {said or error}") from None
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"Graphviz's program `dot` does not start: {reason}") from None
+        raise DataError(f"Graphviz's program `dot` does not start: {reason_of(error)}") from None
     if form == "png" and max(_png_size(picture)) >= LARGEST:  # Graphviz made it smaller
         raise DataError(f"{net.name} is too large for a picture as png: draw it as svg")
     return picture
