@@ -21,6 +21,7 @@ from netspec.data.files import unreadable, wrong_size
 from netspec.data.manifest import Manifest, load_manifest
 from netspec.data.pictures import SUFFIXES, read_picture
 from netspec.errors import DataError
+from netspec.ir.shapes import rounded_up
 
 MISSING = "shards are read through webdataset: pip install 'netspec-compiler[shards]'"
 PACK = "make shards with `netspec pack DATA -o DIR`, then give shards:DIR"
@@ -238,7 +239,7 @@ def _require_an_end(path: Path, file: IO[bytes], tar: tarfile.TarFile) -> None:
     """See that what follows the last file is the end: tarfile stops at a spoilt header as well."""
     members = tar.getmembers()
     end = members[-1].offset_data + members[-1].size if members else 0
-    file.seek(-(-end // BLOCK) * BLOCK)
+    file.seek(rounded_up(end, BLOCK))
     if file.read(BLOCK) != bytes(BLOCK):
         after = f" after {members[-1].name}" if members else ""
         raise DataError(f"{path} is truncated or corrupt{after}: {AGAIN}")

@@ -91,7 +91,7 @@ def fill(file: BinaryIO, memory: memoryview) -> None:
 
 def message_of(error: Exception) -> str:
     """Return what an exception says: the system's reason, else its own text, else its name."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 
 def reason_of(error: Exception) -> str:

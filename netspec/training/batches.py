@@ -17,7 +17,7 @@ from torch import Tensor
 
 from netspec.data.dataset import Dataset, Pixels
 from netspec.ir.randomness import generator
-from netspec.ir.shapes import Shape
+from netspec.ir.shapes import Shape, ceiling
 from netspec.training import pictures
 from netspec.training.augment import Augment, Prepared
 from netspec.training.faults import Faults, tried
@@ -161,7 +161,7 @@ class Batches(Loader):
         pinned: bool = False,
     ) -> None:
         self.batch, self.seed = batch, seed
-        self.steps = -(-len(dataset) // batch)
+        self.steps = ceiling(len(dataset), batch)
         making = _Making(dataset, _Augmented(prepare, augment, shape, seed), shape)
         how: dict[str, Any] = {"rank": rank, "ranks": ranks, "pinned": pinned}
         super().__init__(making, workers=workers, allowed=allowed, **how)
