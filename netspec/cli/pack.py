@@ -10,13 +10,13 @@ import click
 
 from netspec.cli.common import (
     WORKERS,
-    count,
     json_option,
     print_json,
     progress,
     reports_errors,
     styled,
 )
+from netspec.ir.words import counted
 
 
 @click.command(short_help="Decode a data set's pictures once, into shards.")
@@ -83,9 +83,9 @@ def pack(data: str, folder: Path, size: int, faults: int, workers: int, as_json:
     for split, of in found.items():
         for fault in of["faults"]:
             click.echo(f"{styled('note', 'note')}: left out: {fault}")
-        left_out = f", {count(len(of['faults']), 'picture')} left out" if of["faults"] else ""
+        left_out = f", {counted(len(of['faults']), 'picture')} left out" if of["faults"] else ""
         click.echo(
-            f"{split:<5}  {count(of['images'], 'picture')} of {size} x {size} pixels in "
-            f"{count(of['shards'], 'shard')}, {of['bytes'] / 2**20:,.1f} MiB{left_out}"
+            f"{split:<5}  {counted(of['images'], 'picture')} of {size} x {size} pixels in "
+            f"{counted(of['shards'], 'shard')}, {of['bytes'] / 2**20:,.1f} MiB{left_out}"
         )
     click.echo(f"train and test with --data shards:{folder}")

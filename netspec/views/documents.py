@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from netspec.checking.tables import COLUMNS, Cell, Document, PrintedRow, Sentence
+from netspec.ir.words import plural
 from netspec.language.diagnostics import cells_wide, printable
 from netspec.net import Net
 
@@ -81,7 +82,7 @@ def _counts(what: str, found: Sequence[str], words: Iterable[tuple[str, str, str
         for status, one, many in words
         if status in found
     ]
-    return f"{len(found)} {what}{'' if len(found) == 1 else 's'}: {', '.join(shown)}"
+    return f"{len(found)} {plural(what, len(found))}: {', '.join(shown)}"
 
 
 # ------------------------------------------------------------------------------------------ text

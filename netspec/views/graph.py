@@ -13,6 +13,7 @@ from netspec.ir.operator import Operator, WindowOperator
 from netspec.ir.shapes import Kernel
 from netspec.ir.symbols import by
 from netspec.ir.values import Codes, Table
+from netspec.ir.words import plural
 from netspec.views.boxes import kind
 from netspec.views.columns import aligned
 from netspec.views.drawing import EDGE, FILLS, GRAPH, NODE, bold, plain, small, stacked
@@ -34,7 +35,7 @@ def as_text(graph: Graph) -> str:
 
 def after_pass(rule: str, rewrites: int, graph: Graph) -> str:
     """The graph as a pass left it, under a line that says how much the pass did."""
-    often = f"{rewrites} rewrite{'' if rewrites == 1 else 's'}"
+    often = f"{rewrites} {plural('rewrite', rewrites)}"
     return f"after {rule}: {often}, {len(graph)} stages\n\n{as_text(graph)}"
 
 
