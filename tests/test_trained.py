@@ -42,8 +42,7 @@ def test_their_error_is_what_is_said(spec: str, name: str) -> None:
     for use, split in splits._asdict().items():
         said = {"name": split.name, "images": len(split), "digest": split.digest}
         assert held.about["data"][use] == said
-    shape = net.graph.stage(net.graph.inputs[0]).known_shape
-    view = for_testing(net.recipe, shape, None)
+    view = for_testing(net.recipe, net.input_shape, None)
     model = compile_net(net)
     load_weights(model, held.weights)
     examples = [splits.validation.example(i) for i in range(len(splits.validation))]

@@ -60,7 +60,9 @@ def run(
     net = model.net
     import torch
 
-    answers_by = net.graph.stage(net.graph.outputs[0]).op.answers_by
+    from netspec.training.testing import answers_by
+
+    is_largest = answers_by(net) == "most"
     results: list[dict[str, Any]] = []
     failed = False
     for path in images:
@@ -78,7 +80,7 @@ def run(
             message = f"{path}: the scores are not finite: the weights or the net overflow"
             results.append({"image": path, "error": message})
             continue
-        best = scores.topk(min(top, scores.numel()), largest=answers_by == "most")
+        best = scores.topk(min(top, scores.numel()), largest=is_largest)
         found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         places = [{"class": c, **_named(names, c), "score": s} for c, s in found]
         results.append({"image": path, "top": places})
@@ -113,9 +115,7 @@ def _subject(
     model = _model(spec, settings, weights, expect)
     from netspec.training.images import load_image
 
-    graph = model.net.graph
-    shape = graph.stage(graph.inputs[0]).known_shape
-    return _Subject(model, lambda path: load_image(path, shape), ())
+    return _Subject(model, lambda path: load_image(path, model.net.input_shape), ())
 
 
 def _of_run(directory: Path) -> _Subject:
@@ -130,9 +130,8 @@ def _of_bundled(held: Trained, settings: dict[str, str], expect: str | None) -> 
     from netspec.training.prepare import for_testing
 
     model = _model(held.net, settings, str(held.weights), expect)
-    graph = model.net.graph
-    shape = graph.stage(graph.inputs[0]).known_shape
-    return _Subject(model, _shown(for_testing(model.net.recipe, shape, None)), held.classes)
+    view = for_testing(model.net.recipe, model.net.input_shape, None)
+    return _Subject(model, _shown(view), held.classes)
 
 
 def _shown(view: View) -> Callable[[str], Tensor]:
