@@ -80,8 +80,8 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 
 def test_the_digit_of_the_demo_is_held_out_and_read() -> None:
     example = open_data("digits").validation.example(3)
-    with Image.open(DIGIT) as picture:
-        assert np.array_equal(np.asarray(picture), example.pixels[..., 0])
+    with Image.open(DIGIT) as image:
+        assert np.array_equal(np.asarray(image), example.pixels[..., 0])
     words = ["run", "lenet5", str(DIGIT), "--weights", "digits", "--json"]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output

@@ -202,7 +202,7 @@ class Run:
         return statistics.load(path, digest, self.shape.channels)
 
     def view(self, how: Callable[[Recipe], Recipe] = lambda recipe: recipe) -> View:
-        """What a picture is shown to its net as, in tests and in use: one view, or ten.
+        """What an image is shown to its net as, in tests and in use: one view, or ten.
 
         Args:
             how: what becomes of the recipe before.
