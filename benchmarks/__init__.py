@@ -1,6 +1,6 @@
 """One command each; what they measured is kept in results/ with the machine it was measured on.
 
-Here single layers are held against PyTorch's: ``engines``, ``layers``, ``measuring`` and ``timing``
-are about one operator of a GPU.  :mod:`netspec.bench` is what ``netspec bench`` runs: its modules of
-these names are about a whole compiled net and its peers, and ship with the package.
+``engines``, ``layers``, ``measuring`` and ``timing`` hold single layers on a GPU against PyTorch's.
+:mod:`netspec.bench`, which ships with the package as ``netspec bench``, has modules of these names
+that are about a whole compiled net and its peers.
 """
