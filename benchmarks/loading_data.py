@@ -30,7 +30,7 @@ from netspec import load
 from netspec.bench.machine import machine
 from netspec.bench.timing import Pass, interleaved
 from netspec.data.dataset import Dataset, Example, Pixels
-from netspec.data.pictures import read_picture
+from netspec.data.images import read_image
 from netspec.ir.randomness import generator
 from netspec.ir.shapes import Shape
 from netspec.training.augment import for_training
@@ -80,7 +80,7 @@ def _crop_as_jpeg(whole: Pixels, drawn: np.random.Generator) -> bytes:
 
 
 def decoded(file: bytes) -> Pixels:
-    return np.asarray(read_picture(io.BytesIO(file), "a photograph"))
+    return np.asarray(read_image(io.BytesIO(file), "a photograph"))
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
@@ -93,17 +93,17 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
     assert recipe is not None
     data = Photographs()
     prepare, augment = for_training(recipe, SHAPE, measured(data, recipe, SHAPE))
-    pictures = [data.example(number).pixels for number in range(COUNT)]
-    prepared = [prepare(pixels) for pixels in pictures]
+    images = [data.example(number).pixels for number in range(COUNT)]
+    prepared = [prepare(pixels) for pixels in images]
 
     def augmented(number: int, values: Any) -> Any:
         return augment(values, generator(0, "augment", 0, number))
 
     steps: dict[str, Pass] = {
         "decode": each(lambda i: decoded(data.files[i])),
-        "prepare": each(lambda i: prepare(pictures[i])),
+        "prepare": each(lambda i: prepare(images[i])),
         "augment": each(lambda i: augmented(i, prepared[i])),
-        "prepare and augment": each(lambda i: augmented(i, prepare(pictures[i]))),
+        "prepare and augment": each(lambda i: augmented(i, prepare(images[i]))),
         "all": each(lambda i: augmented(i, prepare(decoded(data.files[i])))),
     }
     cases = []
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
 
 
 def each(call: Callable[[int], Any]) -> Pass:
-    """Seconds a picture, in a pass over all of them."""
+    """Seconds an image, in a pass over all of them."""
 
     def seconds() -> float:
         started = time.perf_counter()
@@ -137,7 +137,7 @@ def each(call: Callable[[int], Any]) -> Pass:
 
 
 def epochs(batches: Batches, rounds: int) -> list[float]:
-    """Seconds a picture, of each epoch; the first, in which workers start, is left out."""
+    """Seconds an image, of each epoch; the first, in which workers start, is left out."""
     found = []
     for epoch in range(rounds + 1):
         started = time.perf_counter()

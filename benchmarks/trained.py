@@ -3,7 +3,7 @@
     netspec train lenet5 --data digits -o RUN
     python benchmarks/trained.py RUN
 
-They then come with netspec: ``netspec run lenet5 PICTURE --weights digits``.
+They then come with netspec: ``netspec run lenet5 IMAGE --weights digits``.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ REMARKS = {
     "pooling": "Nothing that five seeds can tell. The direction is not the paper's, in the "
     "error as in the gap.",
     "layers": "Not what the paper finds: no layer is missed, and without C1 the net is "
-    "better. Pictures of 8x8 pixels, drawn larger, may have little for depth to "
+    "better. Images of 8x8 pixels, drawn larger, may have little for depth to "
     "find.",
     "columns": "The direction is the paper's, and the interval only just reaches 0.",
     "dropout": "Neither overfitting without it nor slower learning with it can be told from "

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from netspec.runtime.reference import Model
     from netspec.runtime.weights import load_weights, save_weights
     from netspec.tracing.tracing import trace
-    from netspec.training.images import load_image
+    from netspec.training.prepare import load_image
 
 sys.meta_path.insert(0, Finder())
 
@@ -78,7 +78,7 @@ _MODULES = {
     "compile": "netspec.compiler",
     "load": "netspec.net",
     "load_artifact": "netspec.artifact.loading",
-    "load_image": "netspec.training.images",
+    "load_image": "netspec.training.prepare",
     "load_weights": "netspec.runtime.weights",
     "loads": "netspec.net",
     "reference": "netspec.compiler",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
@@ -15,6 +16,7 @@ from netspec.checking.tables import Document, examine
 from netspec.collecting import without_collecting
 from netspec.ir.graph import Graph, Totals
 from netspec.ir.recipe import Recipe
+from netspec.ir.shapes import Shape
 from netspec.ir.source import Source
 from netspec.ir.symbols import names
 from netspec.language.definitions import Setting
@@ -26,6 +28,7 @@ from netspec.language.variant import derive
 from netspec.printing import printer
 
 
+@dataclass(eq=False, repr=False)
 class Net:
     """A network as its spec describes it, with every shape derived and every claim checked.
 
@@ -45,32 +48,22 @@ class Net:
         seconds: the time of each step of reading.
     """
 
-    def __init__(
-        self,
-        name: str,
-        title: str,
-        graph: Graph,
-        source: Source,
-        settings: Mapping[str, Setting],
-        *,
-        notes: tuple[Diagnostic, ...],
-        claims: int,
-        documents: tuple[Document, ...],
-        recipe: Recipe | None,
-        files: ResolvedFiles,
-        seconds: Mapping[str, float],
-    ) -> None:
-        self.name = name
-        self.title = title
-        self.graph = graph
-        self.source = source
-        self.settings = dict(settings)
-        self.notes = notes
-        self.claims = claims
-        self.documents = documents
-        self.recipe = recipe
-        self.files = dict(files)
-        self.seconds = dict(seconds)
+    name: str
+    title: str
+    graph: Graph
+    source: Source
+    settings: Mapping[str, Setting]
+    _: KW_ONLY
+    notes: tuple[Diagnostic, ...]
+    claims: int
+    documents: tuple[Document, ...]
+    recipe: Recipe | None
+    files: ResolvedFiles
+    seconds: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        self.settings, self.files = dict(self.settings), dict(self.files)
+        self.seconds = dict(self.seconds)
 
     @cached_property
     def symbols(self) -> list[str]:
@@ -78,6 +71,11 @@ class Net:
         sizes = [d for stage in self.graph.stages() for d in stage.known_shape]
         counts = self.totals_with_heads
         return sorted({name for value in (*sizes, *counts) for name in names(value)})
+
+    @property
+    def input_shape(self) -> Shape:
+        """Of the first input."""
+        return self.graph.stage(self.graph.inputs[0]).known_shape
 
     def require_numbers(self) -> None:
         """Raise SpecError if sizes or counts are symbols: such a net can be checked, not run."""

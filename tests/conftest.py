@@ -34,7 +34,7 @@ def photograph() -> Path:
 
 @pytest.fixture
 def photographs(photograph: Path, tmp_path: Path) -> Path:
-    """A folder with six real pictures of two classes in train/, and six in val/."""
+    """A folder with six real images of two classes in train/, and six in val/."""
     from tests.data.files import write_photographs
 
     folder = tmp_path / "photographs"

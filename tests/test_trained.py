@@ -42,8 +42,7 @@ def test_their_error_is_what_is_said(spec: str, name: str) -> None:
     for use, split in splits._asdict().items():
         said = {"name": split.name, "images": len(split), "digest": split.digest}
         assert held.about["data"][use] == said
-    shape = net.graph.stage(net.graph.inputs[0]).known_shape
-    view = for_testing(net.recipe, shape, None)
+    view = for_testing(net.recipe, net.input_shape, None)
     model = compile_net(net)
     load_weights(model, held.weights)
     examples = [splits.validation.example(i) for i in range(len(splits.validation))]
@@ -81,8 +80,8 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 
 def test_the_digit_of_the_demo_is_held_out_and_read() -> None:
     example = open_data("digits").validation.example(3)
-    with Image.open(DIGIT) as picture:
-        assert np.array_equal(np.asarray(picture), example.pixels[..., 0])
+    with Image.open(DIGIT) as image:
+        assert np.array_equal(np.asarray(image), example.pixels[..., 0])
     words = ["run", "lenet5", str(DIGIT), "--weights", "digits", "--json"]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output

@@ -1,5 +1,8 @@
 """A compiled net beside its peers: the same weights, the same images, in one process, in turns.
 
+It ships with the package, as ``netspec bench``.  The folder ``benchmarks`` of the repository has
+modules of the same names for single layers, and the results that are kept.
+
 What the command line has to know without importing torch stands here.
 """
 

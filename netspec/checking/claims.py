@@ -11,6 +11,7 @@ from netspec.ir.graph import Claim, Graph, Row, Stage
 from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Kernel, Shape
 from netspec.ir.symbols import by, same, show, total
+from netspec.ir.words import plural
 from netspec.language.diagnostics import Diagnostic, Note, Problems, call_notes
 
 TERMS_SHOWN = 6
@@ -158,7 +159,7 @@ def _check_channels(stage: Stage, op: Conv, graph: Graph, problems: Problems) ->
     share = f": {inputs[0].channels} / {op.groups} groups = {seen}" if op.groups != 1 else ""
     problems.add(
         "NS303",
-        f"each filter of {stage.name} sees {seen} channel{'' if seen == 1 else 's'}, not {claimed}",
+        f"each filter of {stage.name} sees {seen} {plural('channel', seen)}, not {claimed}",
         stage.spans.get("kernel", stage.span),
         notes=[Note(f"its input is {inputs[0]}{share}"), *call_notes(stage.calls)],
         help=f"write {by(op.kernel)}x{seen}, or leave the channels out",

@@ -6,7 +6,6 @@ import click
 
 from netspec.cli.common import (
     checked,
-    count,
     diagnostics_json,
     exit_code,
     json_option,
@@ -15,6 +14,7 @@ from netspec.cli.common import (
     set_option,
     styled,
 )
+from netspec.ir.words import counted
 from netspec.language.diagnostics import Diagnostic, SpecError, render
 from netspec.net import load
 
@@ -35,7 +35,7 @@ def check(specs: tuple[str, ...], settings: dict[str, str], as_json: bool) -> No
             code = max(code, exit_code(error.diagnostics))
             if not as_json:
                 click.echo(render(error.diagnostics, styled), err=True)
-                click.echo(f"{spec}: {count(len(error.diagnostics), 'problem')}", err=True)
+                click.echo(f"{spec}: {counted(len(error.diagnostics), 'problem')}", err=True)
             continue
         found += net.notes
         if not as_json:

@@ -19,6 +19,7 @@ import click
 
 from netspec.errors import DataError
 from netspec.files.writing import STDOUT, descriptor_of
+from netspec.ir.words import counted
 from netspec.language.diagnostics import Diagnostic, SpecError, render
 from netspec.net import Net
 
@@ -188,23 +189,18 @@ def _would_replace(output: Path, path: Path) -> bool:
         return False
 
 
-def count(number: int, what: str) -> str:
-    """``1 row``, ``2 rows``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def checked(net: Net) -> str:
     """What was checked of a net, in a line."""
     rows = sum(not row.is_inner for row in net.graph.rows.values())
     stages = len(net.graph) - len(net.graph.inputs)
     apart = len(net.notes)
-    holds = f"{count(net.claims, 'claim')} {'holds' if net.claims == 1 else 'hold'}"
+    holds = f"{counted(net.claims, 'claim')} {'holds' if net.claims == 1 else 'hold'}"
     applies = f", {apart} {'does' if apart == 1 else 'do'} not apply" if apart else ""
     cells = [cell for d in net.documents for row in d.rows for cell in row.cells]
     errata = sum(cell.status == "erratum" for cell in cells)
     wrong = f" with {errata} {'erratum' if errata == 1 else 'errata'}" if errata else ""
-    printed = f"; {count(len(cells), 'printed cell')}{wrong}" if cells else ""
-    return f"{count(rows, 'row')}, {count(stages, 'stage')}, {holds}{applies}{printed}"
+    printed = f"; {counted(len(cells), 'printed cell')}{wrong}" if cells else ""
+    return f"{counted(rows, 'row')}, {counted(stages, 'stage')}, {holds}{applies}{printed}"
 
 
 def print_notes(net: Net) -> None:

@@ -14,7 +14,6 @@ import click
 from netspec.cli.common import (
     IMAGES,
     checked,
-    count,
     guard,
     json_option,
     print_json,
@@ -26,6 +25,7 @@ from netspec.cli.common import (
 )
 from netspec.files.members import LARGEST, parsed
 from netspec.files.reading import read_named
+from netspec.ir.words import counted
 from netspec.language.diagnostics import printable
 from netspec.lowering.passes import PASSES
 from netspec.net import Net, load
@@ -272,8 +272,8 @@ def _says(
 
     net, made = model.net, model.lowered
     totals, heads = net.totals, net.totals_with_heads.parameters - net.totals.parameters
-    apart = f" (and {heads:,} in {count(len(net.graph.heads), 'head')})" if heads else ""
-    yield "parse", f"{net.source.name}, {count(len(net.source.text.splitlines()), 'line')}"
+    apart = f" (and {heads:,} in {counted(len(net.graph.heads), 'head')})" if heads else ""
+    yield "parse", f"{net.source.name}, {counted(len(net.source.text.splitlines()), 'line')}"
     yield "check", checked(net)
     yield "torch", f"torch {torch.__version__} imported"
     first, *rest = compiled.rewrites(net.graph, made)

@@ -10,16 +10,16 @@ import click
 
 from netspec.cli.common import (
     WORKERS,
-    count,
     json_option,
     print_json,
     progress,
     reports_errors,
     styled,
 )
+from netspec.ir.words import counted
 
 
-@click.command(short_help="Decode a data set's pictures once, into shards.")
+@click.command(short_help="Decode a data set's images once, into shards.")
 @click.argument("data", metavar="DATA")
 @click.option(
     "-o",
@@ -44,7 +44,7 @@ from netspec.cli.common import (
     default=100,
     show_default=True,
     metavar="N",
-    help="Leave out so many corrupt pictures at most.",
+    help="Leave out so many corrupt images at most.",
 )
 @click.option(
     "--workers",
@@ -57,11 +57,11 @@ from netspec.cli.common import (
 @json_option
 @reports_errors
 def pack(data: str, folder: Path, size: int, faults: int, workers: int, as_json: bool) -> None:
-    """Decode a data set's pictures once, into tar shards that shards:DIR reads.
+    """Decode a data set's images once, into tar shards that shards:DIR reads.
 
-    A picture is rescaled so that its shorter side has --size pixels, and its middle is cut out.
+    An image is rescaled so that its shorter side has --size pixels, and its middle is cut out.
     Each shard is written whole or not at all; the same command goes on where it was stopped.
-    Corrupt pictures are left out, and named.
+    Corrupt images are left out, and named.
 
     DATA is digits, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR or shards:DIR.
     """
@@ -83,9 +83,9 @@ def pack(data: str, folder: Path, size: int, faults: int, workers: int, as_json:
     for split, of in found.items():
         for fault in of["faults"]:
             click.echo(f"{styled('note', 'note')}: left out: {fault}")
-        left_out = f", {count(len(of['faults']), 'picture')} left out" if of["faults"] else ""
+        left_out = f", {counted(len(of['faults']), 'image')} left out" if of["faults"] else ""
         click.echo(
-            f"{split:<5}  {count(of['images'], 'picture')} of {size} x {size} pixels in "
-            f"{count(of['shards'], 'shard')}, {of['bytes'] / 2**20:,.1f} MiB{left_out}"
+            f"{split:<5}  {counted(of['images'], 'image')} of {size} x {size} pixels in "
+            f"{counted(of['shards'], 'shard')}, {of['bytes'] / 2**20:,.1f} MiB{left_out}"
         )
     click.echo(f"train and test with --data shards:{folder}")

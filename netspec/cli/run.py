@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BAR = 24
 
 
-@click.command(short_help="Classify pictures.")
+@click.command(short_help="Classify images.")
 @click.argument("spec", metavar="SPEC|ARTIFACT|RUN")
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @click.option(
@@ -50,17 +50,19 @@ def run(
     settings: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Classify pictures.
+    """Classify images.
 
-    A run, and a spec with weights that come with it, prepares pictures as it did while it learned.
-    Else a picture is resized until it covers the net's input and cropped at its centre, made grey
+    A run, and a spec with weights that come with it, prepares images as it did while it learned.
+    Else an image is resized until it covers the net's input and cropped at its centre, made grey
     for a net of one channel, and scaled to values from 0 to 1.
     """
     model, shown, names = _subject(spec, settings, weights, expect)
     net = model.net
     import torch
 
-    answers_by = net.graph.stage(net.graph.outputs[0]).op.answers_by
+    from netspec.training.testing import answers_by
+
+    is_largest = answers_by(net) == "most"
     results: list[dict[str, Any]] = []
     failed = False
     for path in images:
@@ -78,7 +80,7 @@ def run(
             message = f"{path}: the scores are not finite: the weights or the net overflow"
             results.append({"image": path, "error": message})
             continue
-        best = scores.topk(min(top, scores.numel()), largest=answers_by == "most")
+        best = scores.topk(min(top, scores.numel()), largest=is_largest)
         found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         places = [{"class": c, **_named(names, c), "score": s} for c, s in found]
         results.append({"image": path, "top": places})
@@ -90,7 +92,7 @@ def run(
 
 
 class _Subject(NamedTuple):
-    """A net; how it is shown a picture, as images [views, C, H, W]; the names of its classes."""
+    """A net; how it is shown an image, as images [views, C, H, W]; the names of its classes."""
 
     model: Compiled
     shown: Callable[[str], Tensor]
@@ -111,11 +113,9 @@ def _subject(
     if spec in bundled() and weights in trained.names(spec) and not Path(weights).exists():
         return _of_bundled(trained.trained(spec, weights), settings, expect)
     model = _model(spec, settings, weights, expect)
-    from netspec.training.images import load_image
+    from netspec.training.prepare import load_image
 
-    graph = model.net.graph
-    shape = graph.stage(graph.inputs[0]).known_shape
-    return _Subject(model, lambda path: load_image(path, shape), ())
+    return _Subject(model, lambda path: load_image(path, model.net.input_shape), ())
 
 
 def _of_run(directory: Path) -> _Subject:
@@ -126,24 +126,23 @@ def _of_run(directory: Path) -> _Subject:
 
 
 def _of_bundled(held: Trained, settings: dict[str, str], expect: str | None) -> _Subject:
-    """A bundled spec with weights that come with it, shown pictures as its recipe says."""
+    """A bundled spec with weights that come with it, shown images as its recipe says."""
     from netspec.training.prepare import for_testing
 
     model = _model(held.net, settings, str(held.weights), expect)
-    graph = model.net.graph
-    shape = graph.stage(graph.inputs[0]).known_shape
-    return _Subject(model, _shown(for_testing(model.net.recipe, shape, None)), held.classes)
+    view = for_testing(model.net.recipe, model.net.input_shape, None)
+    return _Subject(model, _shown(view), held.classes)
 
 
 def _shown(view: View) -> Callable[[str], Tensor]:
-    """From the path of a picture to what the net is shown of it: [views, C, H, W]."""
+    """From the path of an image to what the net is shown of it: [views, C, H, W]."""
     import numpy as np
     import torch
 
-    from netspec.data.pictures import read_picture
+    from netspec.data.images import read_image
 
     def shown(path: str) -> Tensor:
-        pixels = np.asarray(read_picture(path, path))
+        pixels = np.asarray(read_image(path, path))
         return torch.from_numpy(view(pixels)).movedim(-1, -3)
 
     return shown
@@ -182,7 +181,7 @@ def _require_a_classifier(net: Net) -> None:
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise DataError(
             f"{net.name} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs: "
-            "`run` is for one picture in, one classification out; use the Python API"
+            "`run` is for one image in, one classification out; use the Python API"
         )
     shape = graph.stage(graph.outputs[0]).known_shape
     if shape.elements != shape.channels:

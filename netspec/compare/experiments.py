@@ -63,7 +63,7 @@ EXPERIMENTS = (
             "alexnet_arms": _without("C2", "C3", "C4", "C5", "F6", "F7"),
         },
         measures=(TEST, TRAINING),
-        note={"lenet5_arms": "without C1 the pool S2 sees the picture itself"},
+        note={"lenet5_arms": "without C1 the pool S2 sees the image itself"},
     ),
     Experiment(
         name="columns",

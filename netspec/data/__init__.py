@@ -1,4 +1,4 @@
-"""Data sets: pictures with labels, from files in the formats in which they are published.
+"""Data sets: images with labels, from files in the formats in which they are published.
 
 ``opening`` finds the reader by a name such as ``mnist:DIR``; a ``Dataset`` is one split.
 """

@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 in their binary versions (Krizhevsky 2009).
 
 A record is one label byte, or for CIFAR-100 two, the coarse and the fine one, and 3,072 bytes of
-a 32x32 picture: all of red, then green, then blue, each row by row.
+a 32x32 image: all of red, then green, then blue, each row by row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from netspec.errors import DataError
 from netspec.files.reading import read_named
 
 SIDE = 32
-PICTURE = 3 * SIDE * SIDE
+IMAGE = 3 * SIDE * SIDE
 LARGEST_NAMES = 2**16
 """Bytes of the names of classes."""
 
@@ -72,7 +72,7 @@ CIFAR100 = _Version(
 
 
 def open_cifar10(place: str) -> Splits:
-    """CIFAR-10: pictures [32, 32, 3] of ten classes, 50,000 and 10,000.
+    """CIFAR-10: images [32, 32, 3] of ten classes, 50,000 and 10,000.
 
     Raises:
         DataError: a file is missing, truncated or corrupt; the message names it.
@@ -81,7 +81,7 @@ def open_cifar10(place: str) -> Splits:
 
 
 def open_cifar100(place: str) -> Splits:
-    """CIFAR-100 by its fine labels: pictures [32, 32, 3] of 100 classes, 50,000 and 10,000.
+    """CIFAR-100 by its fine labels: images [32, 32, 3] of 100 classes, 50,000 and 10,000.
 
     Raises:
         DataError: a file is missing, truncated or corrupt; the message names it.
@@ -130,7 +130,7 @@ def _read(paths: tuple[Path, ...], records: int, version: _Version) -> Arrays:
 
 
 def _records(path: Path, records: int, version: _Version) -> NDArray[np.uint8]:
-    size = version.label_bytes + PICTURE
+    size = version.label_bytes + IMAGE
     data = read_exactly(path, records * size, version.advice)
     found = np.frombuffer(data, np.uint8).reshape(records, size)
     labels = found[:, version.label_bytes - 1]

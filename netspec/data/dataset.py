@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels: TypeAlias = NDArray[np.uint8]
-"""A picture [H, W, C] of 0..255, C 1 for grey or 3 for RGB; or many of them [N, H, W, C]."""
+"""An image [H, W, C] of 0..255, C 1 for grey or 3 for RGB; or many of them [N, H, W, C]."""
 
 
 class Example(NamedTuple):
-    """A picture, uint8 [H, W, C] with C 1 or 3, and the number of its class."""
+    """An image, uint8 [H, W, C] with C 1 or 3, and the number of its class."""
 
     pixels: Pixels
     label: int

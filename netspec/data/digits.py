@@ -12,13 +12,13 @@ from functools import partial
 import numpy as np
 
 from netspec.data.dataset import Arrays, InMemory, Splits, sha256
-from netspec.data.pictures import resized
+from netspec.data.images import resized
 from netspec.errors import DataError
 
 CLASSES = tuple("0123456789")
 SIZE = 32
 LARGEST = 512
-"""Of a side: 1,797 pictures of that size are 0.4 GiB."""
+"""Of a side: 1,797 images of that size are 0.4 GiB."""
 EVERY = 5
 INK = 16
 """The brightest value in scikit-learn's digits."""

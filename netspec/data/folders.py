@@ -1,4 +1,4 @@
-"""Pictures in folders: ``train/CLASS/PICTURE`` and ``val/CLASS/PICTURE``."""
+"""Images in folders: ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 
 from netspec.data.dataset import Dataset, Example, Splits, split_name
 from netspec.data.files import folder_of, unreadable
-from netspec.data.pictures import SUFFIXES, read_picture
+from netspec.data.images import SUFFIXES, read_image
 from netspec.errors import DataError
 
 FOLDERS = {"training": "train", "validation": "val"}
-LAYOUT = "pictures lie in train/CLASS/ and val/CLASS/, a folder for each class"
+LAYOUT = "images lie in train/CLASS/ and val/CLASS/, a folder for each class"
 
 
 class Folders(Dataset):
-    """One split: pictures [H, W, 3] of any size, decoded when they are asked for."""
+    """One split: images [H, W, 3] of any size, decoded when they are asked for."""
 
-    def __init__(self, root: Path, use: str, pictures: dict[str, list[str]]) -> None:
-        """Pictures are file names for each class, in the order of the classes' numbers."""
+    def __init__(self, root: Path, use: str, images: dict[str, list[str]]) -> None:
+        """Images are file names for each class, in the order of the classes' numbers."""
         self._folder = root / FOLDERS[use]
-        self._files = [file for files in pictures.values() for file in files]
-        super().__init__(split_name(str(root), len(self._files), use), tuple(pictures))
-        self._labels = np.repeat(np.arange(len(pictures)), [len(f) for f in pictures.values()])
+        self._files = [file for files in images.values() for file in files]
+        super().__init__(split_name(str(root), len(self._files), use), tuple(images))
+        self._labels = np.repeat(np.arange(len(images)), [len(f) for f in images.values()])
 
     def __len__(self) -> int:
         return len(self._files)
@@ -35,7 +35,7 @@ class Folders(Dataset):
 
     def example(self, number: int) -> Example:
         path = self._path(number)
-        return Example(np.asarray(read_picture(path, str(path))), int(self._labels[number]))
+        return Example(np.asarray(read_image(path, str(path))), int(self._labels[number]))
 
     def contents(self) -> Iterable[bytes]:
         """The label, name and size of each file: to read them all would take hours."""
@@ -48,29 +48,29 @@ class Folders(Dataset):
 
 
 def open_folders(place: str) -> Splits:
-    """Pictures in a folder a class; classes are numbered in the order of their names.
+    """Images in a folder a class; classes are numbered in the order of their names.
 
     Raises:
         DataError: folders are missing or empty, or training and validation have other classes.
     """
     root = folder_of(place)
-    train, validation = (_pictures(root / folder) for folder in FOLDERS.values())
+    train, validation = (_images(root / folder) for folder in FOLDERS.values())
     for have, lack, where in ((train, validation, "val"), (validation, train, "train")):
         missing = [name for name in have if name not in lack]
         if missing:
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             raise DataError(
                 f"{root / where} lacks folders of classes: {shown}: "
-                "both must have the same; make empty ones where there are no pictures"
+                "both must have the same; make empty ones where there are no images"
             )
-    for pictures, folder in ((train, "train"), (validation, "val")):
-        if not any(pictures.values()):
-            raise DataError(f"{root / folder} has no pictures ({', '.join(SUFFIXES)}): {LAYOUT}")
+    for images, folder in ((train, "train"), (validation, "val")):
+        if not any(images.values()):
+            raise DataError(f"{root / folder} has no images ({', '.join(SUFFIXES)}): {LAYOUT}")
     return Splits(Folders(root, "training", train), Folders(root, "validation", validation))
 
 
-def _pictures(folder: Path) -> dict[str, list[str]]:
-    """The pictures of each class, both in the order of their names."""
+def _images(folder: Path) -> dict[str, list[str]]:
+    """The images of each class, both in the order of their names."""
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}: {LAYOUT}")
     classes = [entry.name for entry in _entries(folder) if entry.is_dir()]

@@ -34,7 +34,7 @@ class Shard:
     bytes: int
     sha256: str
     faults: tuple[str, ...]
-    """Why pictures were left out, one message each."""
+    """Why images were left out, one message each."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Manifest:
     shards: dict[str, Shard] = field(default_factory=dict)
 
     def is_of(self, other: Manifest) -> bool:
-        """Whether both pack the same pictures in the same way."""
+        """Whether both pack the same images in the same way."""
         return all(
             getattr(self, name) == getattr(other, name)
             for name in ("digests", "size", "images_per_shard", "classes")

@@ -23,7 +23,7 @@ from netspec.errors import DataError
 
 CLASSES = tuple("0123456789")
 PARTS = {"training": "train", "validation": "t10k"}
-PICTURES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 ADVICE = (
     "MNIST is train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and "
     "t10k-labels-idx1-ubyte, with or without .gz; download them, for instance from "
@@ -34,23 +34,23 @@ AGAIN = "download it again"
 File = IO[bytes] | gzip.GzipFile
 
 RATIO, SMALL = 100, 2**26
-"""A gzip file may unpack to so many times its size, and so many bytes more: MNIST's pictures to
+"""A gzip file may unpack to so many times its size, and so many bytes more: MNIST's images to
 five times theirs, and gzip reaches a thousand."""
 
 
 def open_mnist(place: str) -> Splits:
-    """MNIST, or what has its format: pictures [28, 28, 1], 0 paper to 255 ink.
+    """MNIST, or what has its format: images [28, 28, 1], 0 paper to 255 ink.
 
     Raises:
         DataError: a file is missing, truncated or corrupt; the message names it.
     """
     folder = folder_of(place)
-    names = [f"{part}-{kind}" for part in PARTS.values() for kind in (PICTURES, LABELS)]
+    names = [f"{part}-{kind}" for part in PARTS.values() for kind in (IMAGES, LABELS)]
     paths = {name: _plain_or_gzip(folder, name) for name in names}
     require(folder, [path.name for path in paths.values()], ADVICE)
     return Splits(
         *(
-            _split(use, paths[f"{part}-{PICTURES}"], paths[f"{part}-{LABELS}"])
+            _split(use, paths[f"{part}-{IMAGES}"], paths[f"{part}-{LABELS}"])
             for use, part in PARTS.items()
         )
     )
@@ -61,15 +61,15 @@ def _plain_or_gzip(folder: Path, name: str) -> Path:
     return plain if plain.is_file() else folder / f"{name}.gz"
 
 
-def _split(use: str, pictures: Path, labels: Path) -> InMemory:
-    return InMemory("mnist", use, CLASSES, partial(_read, pictures, labels))
+def _split(use: str, images: Path, labels: Path) -> InMemory:
+    return InMemory("mnist", use, CLASSES, partial(_read, images, labels))
 
 
-def _read(pictures: Path, labels: Path) -> Arrays:
-    x, y = _idx(pictures, dimensions=3), _idx(labels, dimensions=1)
+def _read(images: Path, labels: Path) -> Arrays:
+    x, y = _idx(images, dimensions=3), _idx(labels, dimensions=1)
     if len(x) != len(y):
         raise DataError(
-            f"{pictures} has {len(x):,} pictures, and {labels} {len(y):,} labels: "
+            f"{images} has {len(x):,} images, and {labels} {len(y):,} labels: "
             "they are not of one set; download both again"
         )
     wrong = np.flatnonzero(y >= len(CLASSES))
@@ -122,7 +122,7 @@ def _header(path: Path, file: File, dimensions: int) -> tuple[list[int], int]:
     if start != magic:
         raise DataError(
             f"{path} begins with {start.hex(' ') or 'nothing'}, not {magic.hex(' ')}: it is no "
-            f"IDX file of {'pictures' if dimensions == 3 else 'labels'}; {AGAIN}"
+            f"IDX file of {'images' if dimensions == 3 else 'labels'}; {AGAIN}"
         )
     sizes = file.read(4 * dimensions)
     length = len(magic) + 4 * dimensions

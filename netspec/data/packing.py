@@ -1,4 +1,4 @@
-"""Pictures decoded and cut to a square once, into tar shards: what `netspec pack` does.
+"""Images decoded and cut to a square once, into tar shards: what `netspec pack` does.
 
 Shard k of a split holds the examples k n to (k + 1) n - 1 of it.  So each shard is written on its
 own, whole or not at all, and a pack that was stopped goes on with those that are missing.
@@ -20,9 +20,9 @@ from typing import NamedTuple
 from PIL import Image
 
 from netspec.data.dataset import Dataset, Pixels, Splits
+from netspec.data.images import center, shorter
 from netspec.data.manifest import Manifest, Shard, load_manifest
 from netspec.data.opening import open_data
-from netspec.data.pictures import center, shorter
 from netspec.data.shards import MISSING
 from netspec.errors import DataError
 from netspec.files.reading import reason_of
@@ -53,21 +53,21 @@ def pack(
     workers: int = 1,
     progress: Progress = lambda shards: nullcontext(lambda name: None),
 ) -> Manifest:
-    """Write a data set's pictures, size x size, into shards; go on where an earlier run stopped.
+    """Write a data set's images, size x size, into shards; go on where an earlier run stopped.
 
-    A picture is rescaled so that its shorter side is ``size``, and its middle is cut out (section 2
+    An image is rescaled so that its shorter side is ``size``, and its middle is cut out (section 2
     of the AlexNet paper); it is stored decoded, with its class number.
 
     Args:
         given: the data set, as ``open_data`` takes it.
         folder: where the shards go, with ``pack.json``; made if it is not there.
         size: pixels of a side.
-        faults: so many corrupt pictures are left out and noted; one more is an error.
+        faults: so many corrupt images are left out and noted; one more is an error.
         workers: processes.
         progress: of the shards that are left to write.
 
     Raises:
-        DataError: the data cannot be read, too many pictures are corrupt, or the folder cannot be
+        DataError: the data cannot be read, too many images are corrupt, or the folder cannot be
             written or holds something else.
     """
     splits = open_data(given)
@@ -183,7 +183,7 @@ def _write(dataset: Dataset, job: _Job, size: int, faults: int) -> Shard:
                 left_out.append(str(error))
                 _require_few(left_out, faults)
                 continue
-            square = center(shorter(pixels, size), size, size)
+            square = center(shorter(pixels, size), (size, size))
             suffix = "pgm" if square.shape[2] == 1 else "ppm"
             tar.write({"__key__": f"{number:08d}", suffix: _encoded(square), "cls": b"%d" % label})
     write_whole(job.path, content.getvalue())
@@ -196,16 +196,16 @@ def _write(dataset: Dataset, job: _Job, size: int, faults: int) -> Shard:
 
 
 def _encoded(pixels: Pixels) -> bytes:
-    """A picture in a portable graymap or pixmap: a header, and its pixels as they are."""
+    """An image in a portable graymap or pixmap: a header, and its pixels as they are."""
     content = io.BytesIO()
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    picture.save(content, "PPM")
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image.save(content, "PPM")
     return content.getvalue()
 
 
 def _require_few(faults: list[str], most: int) -> None:
     if len(faults) > most:
         raise DataError(
-            f"more than {most} pictures cannot be read, such as: {faults[-1]}; mend or remove "
+            f"more than {most} images cannot be read, such as: {faults[-1]}; mend or remove "
             "them, or let more be left out with --faults"
         )

@@ -19,9 +19,10 @@ import numpy as np
 
 from netspec.data.dataset import Dataset, Example, Splits, split_name
 from netspec.data.files import folder_of, unreadable, wrong_size
+from netspec.data.images import SUFFIXES, read_image
 from netspec.data.manifest import Manifest, load_manifest
-from netspec.data.pictures import SUFFIXES, read_picture
 from netspec.errors import DataError
+from netspec.ir.shapes import rounded_up
 
 MISSING = "shards are read through webdataset: pip install 'netspec-compiler[shards]'"
 PACK = "make shards with `netspec pack DATA -o DIR`, then give shards:DIR"
@@ -47,7 +48,7 @@ class _Entry(NamedTuple):
 
 
 class Shards(Dataset):
-    """One split: pictures [H, W, 3], each read at its place."""
+    """One split: images [H, W, 3], each read at its place."""
 
     def __init__(
         self,
@@ -77,11 +78,11 @@ class Shards(Dataset):
                 data = file.read(size)
         except OSError as error:
             raise unreadable(path, error) from None
-        picture = read_picture(io.BytesIO(data), f"{self._keys[number]} in {path}")
-        return Example(np.asarray(picture), label)
+        image = read_image(io.BytesIO(data), f"{self._keys[number]} in {path}")
+        return Example(np.asarray(image), label)
 
     def contents(self) -> Iterable[bytes]:
-        """The key, label and size of each picture; of packed ones the shards' digests as well."""
+        """The key, label and size of each image; of packed ones the shards' digests as well."""
         for key, (_, _, size, label) in zip(self._keys, self._places.tolist(), strict=True):
             yield b"%d %d " % (label, size) + os.fsencode(key)
         yield from map(str.encode, self._digests)
@@ -212,7 +213,7 @@ def _manifest(paths: list[Path]) -> Manifest | None:
 def _index(paths: list[Path], manifest: Manifest | None) -> list[_Entry]:
     found = [entry for i, path in enumerate(paths) for entry in _entries(i, path)]
     if not found:
-        raise DataError(f"{paths[0].parent}: there are no pictures in {len(paths)} shards: {PACK}")
+        raise DataError(f"{paths[0].parent}: there are no images in {len(paths)} shards: {PACK}")
     classes = len(manifest.classes) if manifest else None
     for entry in found:
         if classes is not None and entry.label >= classes:
@@ -228,14 +229,14 @@ def _entries(number: int, path: Path) -> Iterator[_Entry]:
     try:
         with _Bounded(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for key, members in _samples(path, tar):
-                picture, label = _picture_and_label(path, key, members)
-                for member in (picture, label):
+                image, label = _image_and_label(path, key, members)
+                for member in (image, label):
                     _require_content(path, member, file.size)
                 if label.size > LARGEST_LABEL:
                     raise DataError(f"{path}: {label.name} has {label.size:,} bytes, not a number")
                 file.seek(label.offset_data)
                 y = _label(path, key, label, file.read(label.size))
-                yield _Entry(number, picture.offset_data, picture.size, y, key)
+                yield _Entry(number, image.offset_data, image.size, y, key)
             _require_an_end(path, file, tar)
     except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
         reason = "too many headers in a row" if isinstance(error, RecursionError) else error
@@ -272,7 +273,7 @@ def _require_an_end(path: Path, file: IO[bytes], tar: tarfile.TarFile) -> None:
     """See that what follows the last file is the end: tarfile stops at a spoilt header as well."""
     members = tar.getmembers()
     end = members[-1].offset_data + members[-1].size if members else 0
-    file.seek(-(-end // BLOCK) * BLOCK)
+    file.seek(rounded_up(end, BLOCK))
     if file.read(BLOCK) != bytes(BLOCK):
         after = f" after {members[-1].name}" if members else ""
         raise DataError(f"{path} is truncated or corrupt{after}: {AGAIN}")
@@ -300,16 +301,16 @@ def _samples(path: Path, tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, 
         yield current, members
 
 
-def _picture_and_label(
+def _image_and_label(
     path: Path, key: str, members: dict[str, tarfile.TarInfo]
 ) -> tuple[tarfile.TarInfo, tarfile.TarInfo]:
-    pictures = [member for extension, member in members.items() if f".{extension}" in SUFFIXES]
-    if len(pictures) != 1 or "cls" not in members:
+    images = [member for extension, member in members.items() if f".{extension}" in SUFFIXES]
+    if len(images) != 1 or "cls" not in members:
         raise DataError(
-            f"{path}: {key} has the files {', '.join(members)}: a sample is one picture "
+            f"{path}: {key} has the files {', '.join(members)}: a sample is one image "
             f"({', '.join(SUFFIXES)}) and the number of its class in {key}.cls, side by side"
         )
-    return pictures[0], members["cls"]
+    return images[0], members["cls"]
 
 
 def _label(path: Path, key: str, member: tarfile.TarInfo, text: bytes) -> int:

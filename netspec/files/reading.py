@@ -89,6 +89,11 @@ def fill(file: BinaryIO, memory: memoryview) -> None:
         memory = memory[count:]
 
 
-def reason_of(error: OSError) -> str:
+def message_of(error: Exception) -> str:
+    """Return what an exception says: the system's reason, else its own text, else its name."""
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__
+
+
+def reason_of(error: Exception) -> str:
     """Return why the system refused, as a part of a sentence."""
-    return (error.strerror or str(error)).lower()
+    return message_of(error).lower()

@@ -121,7 +121,7 @@ class Columns(NamedTuple):
 class Entry(NamedTuple):
     """An action of a pass: it made ``result`` of ``stages``, or it refused by a numbered rule.
 
-    ``rule`` is the name of the pass; its docstring has the text of each refusal.
+    ``rule`` is the name of the pass; its ``REFUSALS`` have the text of each refusal.
     """
 
     rule: str

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from netspec.ir.shapes import ceiling
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -101,7 +103,7 @@ def keep(x: Tensor, rate: float, layer: str, column: int = 0) -> Tensor:
     values = x.shape[1:].numel()
     first = column * values
     key = _key(active.seed, f"dropout {layer}", 1)[0]
-    places = range(first // 4, -(-(first + values) // 4))
+    places = range(first // 4, ceiling(first + values, 4))
     least, skipped = round(rate * 2**32), first % 4
     if x.device.type == "cpu":
         numbers = active.samples.cpu().numpy().astype(np.int64)

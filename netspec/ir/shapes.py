@@ -227,6 +227,11 @@ def ceiling(value: int, divisor: int) -> int:
     return (value + divisor - 1) // divisor
 
 
+def rounded_up(size: int, multiple: int) -> int:
+    """Return the least multiple that is not smaller than a size."""
+    return ceiling(size, multiple) * multiple
+
+
 def _refuse_blind_windows(axis: int, window: Window) -> None:
     starts = window.starts()
     # Taps closer together than the input is wide cannot step over it: the ends decide.

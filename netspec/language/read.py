@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from netspec.files.reading import reason_of
 from netspec.ir.guess import did_you_mean
 from netspec.ir.source import Source, Span
 from netspec.language.diagnostics import Diagnostic, SpecError
@@ -35,8 +36,7 @@ def read(spec: str | Path, shown: str = "") -> Source:
     except FileNotFoundError:
         raise _unreadable(name, "there is no such file", _where_specs_are(name)) from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _unreadable(name, reason.lower(), "check the path and its permissions") from None
+        raise _unreadable(name, reason_of(error), "check the path and its permissions") from None
     return decode(name, data, path)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from netspec.ir.shapes import rounded_up
+
 ALIGNMENT = 64
 """Elements: every buffer begins on 128 bytes even in half precision."""
 
@@ -37,7 +39,7 @@ class Arena(NamedTuple):
 
 def arrange(buffers: Sequence[Lifetime]) -> Arena:
     """Place buffers so that those alive at the same time do not overlap."""
-    rounded = [b._replace(size=-(-b.size // ALIGNMENT) * ALIGNMENT) for b in buffers]
+    rounded = [b._replace(size=rounded_up(b.size, ALIGNMENT)) for b in buffers]
     offsets = [0] * len(rounded)
     placed: list[int] = []
     for i in sorted(range(len(rounded)), key=lambda i: (-rounded[i].size, i)):

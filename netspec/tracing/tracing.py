@@ -17,8 +17,7 @@ from netspec.errors import DataError
 from netspec.ir.graph import Entry, Graph
 from netspec.ir.source import Span
 from netspec.lowering.lowered import Lowered
-from netspec.lowering.passes import PIPELINE
-from netspec.lowering.passes.contract import contract
+from netspec.lowering.passes import PASSES, summary
 from netspec.lowering.plan import Plan, is_view
 from netspec.net import Net, load
 from netspec.tracing.lineage import Way
@@ -135,7 +134,6 @@ def _stage(graph: Graph, lowered: Lowered, way: Way, name: str) -> StageTrace:
 
 def _told(entries: Iterable[Entry]) -> tuple[tuple[Rewrite, ...], tuple[Refusal, ...]]:
     """Group entries by rule, and refusals also by reason."""
-    contracts = {module.RULE: contract(module) for module in PIPELINE}
     results_of: dict[str, dict[tuple[str, ...], list[str]]] = {}
     refused: dict[tuple[str, int], list[tuple[str, ...]]] = {}
     for entry in entries:
@@ -147,13 +145,13 @@ def _told(entries: Iterable[Entry]) -> tuple[tuple[Rewrite, ...], tuple[Refusal,
     rewrites = (
         Rewrite(
             rule,
-            contracts[rule].summary,
+            summary(PASSES[rule]),
             tuple((stages, tuple(results)) for stages, results in of_rule.items()),
         )
         for rule, of_rule in results_of.items()
     )
     refusals = (
-        Refusal(rule, contracts[rule].summary, contracts[rule].refusals[number], tuple(stages))
+        Refusal(rule, summary(PASSES[rule]), PASSES[rule].REFUSALS[number], tuple(stages))
         for (rule, number), stages in refused.items()
     )
     return tuple(rewrites), tuple(refusals)

@@ -9,12 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.data.dataset import Pixels
-from netspec.data.pictures import shorter_size
+from netspec.data.images import (
+    Values,
+    center,
+    cut,
+    reflected,
+    resized_part,
+    shorter_size,
+    slack,
+    with_channels,
+)
 from netspec.errors import DataError
 from netspec.ir.recipe import Crop, Flip, PrincipalComponents, Recipe, Rescale, Step, Subtract
 from netspec.ir.shapes import Pair, Shape
-from netspec.training import pictures
-from netspec.training.pictures import Values
 from netspec.training.prepare import WHITE, Prepare, Scaling
 from netspec.training.statistics import Statistics
 
@@ -31,9 +38,9 @@ class Augment:
       colours' covariance in the training set, a drawn from a normal distribution of deviation D,
       and m the eigenvalues, or their square roots.  Eigenvalues are squares, and depend on the
       unit: they are those of colours from 0 for black to 1 for white, a few hundredths.  Of raw
-      pixels they would be thousands, and nothing of a picture would be left.
+      pixels they would be thousands, and nothing of an image would be left.
     - ``rescale LOW, HIGH``: the shorter side gets a length from LOW to HIGH, both included.  It is
-      of the picture as it comes, so it is the first step, and the values are scaled behind it.
+      of the image as it comes, so it is the first step, and the values are scaled behind it.
 
     Args:
         steps: as in the recipe.
@@ -66,59 +73,57 @@ class Augment:
         """An image [H, W, C] of the size of the net's input, in new memory.
 
         Args:
-            prepared: values [h, w, C]; a picture as it comes where ``rescale`` is a step.
+            prepared: values [h, w, C]; an image as it comes where ``rescale`` is a step.
             generator: of this image and this use of it.
 
         Raises:
-            DataError: the picture is smaller than what is cut out of it.
+            DataError: the image is smaller than what is cut out of it.
         """
-        picture: NDArray[Any] = prepared
+        image: NDArray[Any] = prepared
         if self.rescale is not None:
-            picture = self._rescaled(picture, generator)
+            image = self._rescaled(image, generator)
         shift = np.zeros(self.shape.channels)
         for step in self.steps:
             match step:
                 case Crop(size=size):
-                    picture = pictures.cut(
-                        picture, *place(picture.shape[:2], size, generator), size
-                    )
+                    image = cut(image, *place(image.shape[:2], size, generator), size)
                 case Flip():
                     if generator.random() < 0.5:
-                        picture = pictures.reflected(picture)
+                        image = reflected(image)
                 case PrincipalComponents(deviation=deviation):
                     drawn = generator.normal(0, deviation, self.shape.channels)
                     shift = shift + self.axes[step] @ drawn
-        return shifted(pictures.center(picture, self.shape[:2]), shift)
+        return shifted(center(image, self.shape[:2]), shift)
 
     def _rescaled(self, pixels: Pixels, generator: np.random.Generator) -> Values:
-        """A patch of a picture in a random size: as if all of it had been resized."""
+        """A patch of an image in a random size: as if all of it had been resized."""
         assert self.rescale is not None
         (low, high), size = self.rescale
         length = int(generator.integers(low, high, endpoint=True))
         whole = shorter_size(pixels.shape[:2], length)
-        part = pictures.resized_part(pixels, whole, *place(whole, size, generator), size)
-        return self.scaling(pictures.with_channels(part, self.shape.channels))
+        part = resized_part(pixels, whole, *place(whole, size, generator), size)
+        return self.scaling(with_channels(part, self.shape.channels))
 
 
 def place(whole: Sequence[int], size: Pair, generator: np.random.Generator) -> Pair:
-    """Where a part of a picture begins, down and across; each place is as likely as any other.
+    """Where a part of an image begins, down and across; each place is as likely as any other.
 
     Raises:
-        DataError: the picture is smaller than the part.
+        DataError: the image is smaller than the part.
     """
-    down, across = pictures.slack(whole, size)
+    down, across = slack(whole, size)
     drawn = generator.integers(0, (down, across), endpoint=True)
     return int(drawn[0]), int(drawn[1])
 
 
-def shifted(picture: Values, shift: NDArray[np.float64]) -> Values:
-    """A picture with one number a channel added, in new memory.
+def shifted(image: Values, shift: NDArray[np.float64]) -> Values:
+    """An image with one number a channel added, in new memory.
 
     A channel at a time: NumPy adds rows of values faster than rows of three.
     """
-    found = np.empty(picture.shape, np.float32)
+    found = np.empty(image.shape, np.float32)
     for channel, number in enumerate(shift.astype(np.float32)):
-        np.add(picture[..., channel], number, out=found[..., channel])
+        np.add(image[..., channel], number, out=found[..., channel])
     return found
 
 
@@ -153,14 +158,14 @@ def _axes(
 def for_training(
     recipe: Recipe, shape: Shape, statistics: Statistics | None
 ) -> tuple[Callable[[Pixels], Prepared], Augment]:
-    """What a training picture goes through each time: ``augment(prepare(pixels), generator)``.
+    """What a training image goes through each time: ``augment(prepare(pixels), generator)``.
 
-    Where ``augment`` rescales, the picture goes into it as it comes: the steps of ``prepare`` that
+    Where ``augment`` rescales, the image goes into it as it comes: the steps of ``prepare`` that
     change sizes are then for testing, and for the statistics.
 
     Raises:
         DataError: as :class:`Prepare` and :class:`Augment`; an image of means is to be subtracted
-            from pictures that are rescaled.
+            from images that are rescaled.
     """
     prepare = Prepare(recipe.prepare, shape, statistics)
     augment = Augment(recipe.augment, shape, prepare.scaling, statistics)
@@ -168,12 +173,12 @@ def for_training(
         return prepare, augment
     if any(isinstance(step, Subtract) and step.over == "image" for step in recipe.prepare):
         raise DataError(
-            "`rescale` gives pictures many sizes, and an image of means has one: "
+            "`rescale` gives images many sizes, and an image of means has one: "
             "write `subtract mean channel` in `prepare`"
         )
     return as_it_comes, augment
 
 
 def as_it_comes(pixels: Pixels) -> Pixels:
-    """The picture itself."""
+    """The image itself."""
     return pixels

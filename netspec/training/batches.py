@@ -16,17 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netspec.data.dataset import Dataset, Pixels
+from netspec.data.images import Values, center
 from netspec.ir.randomness import generator
-from netspec.ir.shapes import Shape
-from netspec.training import pictures
+from netspec.ir.shapes import Shape, ceiling
 from netspec.training.augment import Augment, Prepared
 from netspec.training.faults import Faults, tried
-from netspec.training.pictures import Values
 from netspec.training.prepare import View
 from netspec.training.workers import Workers
 
 ALLOWED = 100
-"""Pictures that may be corrupt, unless told otherwise."""
+"""Images that may be corrupt, unless told otherwise."""
 
 
 class Batch(NamedTuple):
@@ -78,7 +77,7 @@ def _integers(values: list[int]) -> Tensor:
 
 
 class Loader:
-    """Batches of a data set by the numbers of their examples, with corrupt pictures counted."""
+    """Batches of a data set by the numbers of their examples, with corrupt images counted."""
 
     def __init__(
         self, making: _Making, *, workers: int, allowed: int, rank: int, ranks: int, pinned: bool
@@ -114,7 +113,7 @@ class _Augmented:
     def __call__(self, pixels: Pixels, epoch: int, number: int) -> Values:
         prepared: Any = self.prepare(pixels)
         if self.augment is None:
-            return pictures.center(prepared, self.shape[:2])
+            return center(prepared, self.shape[:2])
         return self.augment(prepared, generator(self.seed, "augment", epoch, number))
 
 
@@ -138,7 +137,7 @@ class Batches(Loader):
         seed: of the run.
         workers: processes that read; 0 reads in this one.
         rank, ranks: which part of each batch is made, of how many.
-        allowed: pictures that may be corrupt, counted on this rank.
+        allowed: images that may be corrupt, counted on this rank.
         pinned: images lie where a GPU can copy them from while it computes.
 
     Attributes:
@@ -161,7 +160,7 @@ class Batches(Loader):
         pinned: bool = False,
     ) -> None:
         self.batch, self.seed = batch, seed
-        self.steps = -(-len(dataset) // batch)
+        self.steps = ceiling(len(dataset), batch)
         making = _Making(dataset, _Augmented(prepare, augment, shape, seed), shape)
         how: dict[str, Any] = {"rank": rank, "ranks": ranks, "pinned": pinned}
         super().__init__(making, workers=workers, allowed=allowed, **how)
@@ -170,7 +169,7 @@ class Batches(Loader):
         """The batches of an epoch from a step on.
 
         Raises:
-            DataError: more pictures are corrupt than allowed, or a worker died.
+            DataError: more images are corrupt than allowed, or a worker died.
         """
         order = generator(self.seed, "order", number).permutation(self.length)
         starts = range(start * self.batch, self.length, self.batch)
@@ -180,14 +179,14 @@ class Batches(Loader):
 class InOrder(Loader):
     """A data set from its first example to its last, as it is shown to a net in tests.
 
-    Iterating gives batches of images [N, views, C, H, W]; raises DataError if more pictures are
+    Iterating gives batches of images [N, views, C, H, W]; raises DataError if more images are
     corrupt than allowed, or a worker died.
 
     Args:
         dataset: to test on.
         view: from ``for_testing``.
         shape: of the net's input.
-        batch: pictures at a time, of all ranks together; ten crops of one count once.
+        batch: images at a time, of all ranks together; ten crops of one count once.
         workers, rank, ranks, allowed, pinned: as for :class:`Batches`.
     """
 

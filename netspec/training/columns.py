@@ -7,6 +7,7 @@ the kernels that the column has.  What is saved and loaded is the spec's.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch.distributed as dist
@@ -44,7 +45,7 @@ class Spread:
         self.ranks = ranks
         self.net = net
         if ranks.processes > 1:
-            self.net = _with_graph(net, _graph_of(net.graph, ranks, ranks.column))
+            self.net = replace(net, graph=_graph_of(net.graph, ranks, ranks.column))
         self._parts = _parts(net.graph, ranks)
 
     def part(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -99,19 +100,3 @@ def _parts(graph: Graph, ranks: Ranks) -> dict[str, list[Part]]:
                 start = before[-1].start + before[-1].length if before else 0
                 before.append(Part(start, held.shape[0], wholes[name][0]))
     return found
-
-
-def _with_graph(net: Net, graph: Graph) -> Net:
-    return Net(
-        net.name,
-        net.title,
-        graph,
-        net.source,
-        net.settings,
-        notes=net.notes,
-        claims=net.claims,
-        documents=net.documents,
-        recipe=net.recipe,
-        files=net.files,
-        seconds=net.seconds,
-    )

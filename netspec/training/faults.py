@@ -1,4 +1,4 @@
-"""Corrupt pictures: left out, reported and counted, up to a limit."""
+"""Corrupt images: left out, reported and counted, up to a limit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tried(number: int, faults: dict[int, str]) -> Iterator[None]:
 
 
 class Faults:
-    """The corrupt pictures of a data set, each counted once, however often it is read.
+    """The corrupt images of a data set, each counted once, however often it is read.
 
     Args:
         dataset: for the message.
@@ -40,6 +40,6 @@ class Faults:
         if len(self.found) > self.allowed:
             *_, last = self.found.values()
             raise DataError(
-                f"{len(self.found)} pictures of {self.dataset.name} cannot be used, and "
+                f"{len(self.found)} images of {self.dataset.name} cannot be used, and "
                 f"{self.allowed} may: mend or remove them, or allow more. The last: {last}"
             )

@@ -1,29 +1,28 @@
-"""The steps of ``prepare`` that change a picture's size, on pixels of 8 bits."""
+"""The steps of ``prepare`` that change an image's size, on pixels of 8 bits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from netspec.data.dataset import Pixels
-from netspec.data.pictures import resized, shorter
+from netspec.data.images import center, resized, shorter, with_channels
 from netspec.errors import DataError
 from netspec.ir.recipe import Center, Resize, Shorter, Step
 from netspec.ir.shapes import Shape
-from netspec.training import pictures
 
 
 class Geometry:
-    """The steps that change a picture's size, then its channels as the net has them."""
+    """The steps that change an image's size, then its channels as the net has them."""
 
     def __init__(self, steps: Sequence[Step], channels: int) -> None:
         self.steps = [step for step in steps if isinstance(step, Shorter | Resize | Center)]
         self.channels = channels
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """A picture [H, W, 1 or 3] in the size and with the channels of the recipe.
+        """An image [H, W, 1 or 3] in the size and with the channels of the recipe.
 
         Raises:
-            DataError: the picture is smaller than what is to be cut out of it.
+            DataError: the image is smaller than what is to be cut out of it.
         """
         for step in self.steps:
             match step:
@@ -32,19 +31,19 @@ class Geometry:
                 case Resize(size=(height, width)):
                     pixels = resized(pixels, height, width)
                 case Center(size=size):
-                    pixels = pictures.center(pixels, size)
-        return pictures.with_channels(pixels, self.channels)
+                    pixels = center(pixels, size)
+        return with_channels(pixels, self.channels)
 
     def __str__(self) -> str:
-        """For digests: pictures come out the same if this is the same."""
+        """For digests: images come out the same if this is the same."""
         steps = [f"{step.name} {step.size}" for step in self.steps]
         return " | ".join([*steps, f"bicubic, {self.channels} channels"])
 
 
-def require_pictures(shape: Shape) -> None:
-    """Raise DataError unless the input of a net can be a picture."""
+def require_images(shape: Shape) -> None:
+    """Raise DataError unless the input of a net can be an image."""
     if not shape.is_map or shape.channels not in (1, 3):
         raise DataError(
-            f"the net's input is {shape}, and a picture has 1 or 3 channels: "
+            f"the net's input is {shape}, and an image has 1 or 3 channels: "
             "use the Python API for other inputs"
         )

@@ -119,7 +119,7 @@ class Run:
             "asked": [[one.by, one.wrote, one.member] for one in asked],
             "recipe": recipe_json(recipe),
             "classes": list(splits.train.classes),
-            "statistics": digest_of(splits.train, recipe, _shape(net)),
+            "statistics": digest_of(splits.train, recipe, net.input_shape),
             "data": {use: _described(split) for use, split in splits._asdict().items()},
             "made_by": versions(),
             "threads": torch.get_num_threads(),
@@ -163,7 +163,7 @@ class Run:
     @property
     def shape(self) -> Shape:
         """The size of the net's input."""
-        return _shape(self.net)
+        return self.net.input_shape
 
     @property
     def threads(self) -> int:
@@ -202,7 +202,7 @@ class Run:
         return statistics.load(path, digest, self.shape.channels)
 
     def view(self, how: Callable[[Recipe], Recipe] = lambda recipe: recipe) -> View:
-        """What a picture is shown to its net as, in tests and in use: one view, or ten.
+        """What an image is shown to its net as, in tests and in use: one view, or ten.
 
         Args:
             how: what becomes of the recipe before.
@@ -314,10 +314,6 @@ class Run:
             DataError: another process or thread has it, or the directory is read-only.
         """
         return directories.locked(self.directory)
-
-
-def _shape(net: Net) -> Shape:
-    return net.graph.stage(net.graph.inputs[0]).known_shape
 
 
 def _described(split: Dataset) -> dict[str, Any]:

@@ -25,12 +25,12 @@ from netspec.ir.recipe import PrincipalComponents, Recipe, Subtract
 from netspec.ir.shapes import Shape
 from netspec.runtime.weights import require_tensors, save_tensors
 from netspec.training.faults import Faults, tried
-from netspec.training.geometry import Geometry, require_pictures
+from netspec.training.geometry import Geometry, require_images
 from netspec.training.workers import Workers
 
 LEVELS = 256
 CHUNK = 256
-"""Pictures whose sums a worker sends at a time."""
+"""Images whose sums a worker sends at a time."""
 
 Numbers = NDArray[np.float64]
 
@@ -40,14 +40,14 @@ class Statistics:
     """What is known of a training set's pixels; float64, of values 0..255.
 
     Attributes:
-        digest: of the data and of the steps that pictures went through.
-        count: pictures.
-        mean_channel: [C], over all pixels of all pictures.
+        digest: of the data and of the steps that images went through.
+        count: images.
+        mean_channel: [C], over all pixels of all images.
         median_channel: [C]; of an even number of pixels, the mean of the two in the middle.
         covariance: [C, C] of the channels over all pixels, divided by their number.
         eigenvalues: [C] of the covariance, the greatest first.
         eigenvectors: [C, C], one a column, of length 1, the largest component positive.
-        mean_image: [H, W, C]; None where pictures have several sizes.
+        mean_image: [H, W, C]; None where images have several sizes.
         median_image: [H, W, C]; None unless the recipe subtracts it.
     """
 
@@ -70,8 +70,8 @@ class Statistics:
         found: Numbers | None = getattr(self, f"{what}_{over}")
         if found is None:
             raise DataError(
-                f"there is no {what} image: pictures have different sizes, or the statistics are "
-                "of another recipe; prepare pictures to one size, with `resize`, or with `shorter` "
+                f"there is no {what} image: images have different sizes, or the statistics are "
+                "of another recipe; prepare images to one size, with `resize`, or with `shorter` "
                 f"and `center`, or write `subtract {what} channel`"
             )
         return found
@@ -103,16 +103,16 @@ def measured(
 
     Args:
         dataset: the training set.
-        recipe: whose ``prepare`` pictures go through, as far as it changes sizes.
+        recipe: whose ``prepare`` images go through, as far as it changes sizes.
         shape: of the net's input.
         workers: processes that read.
-        allowed: pictures that may be corrupt; they are left out.
+        allowed: images that may be corrupt; they are left out.
         report: told now and then how many examples were seen, and which faults were found.
 
     Raises:
-        DataError: more pictures are corrupt than allowed, all are, or a worker died.
+        DataError: more images are corrupt than allowed, all are, or a worker died.
     """
-    require_pictures(shape)
+    require_images(shape)
     medians = any(
         isinstance(s, Subtract) and (s.what, s.over) == ("median", "image") for s in recipe.prepare
     )
@@ -126,12 +126,12 @@ def measured(
         faults.add(found)
         total.merge(sums)
     if not total.count:
-        raise DataError(f"{dataset.name} has no picture that can be used")
+        raise DataError(f"{dataset.name} has no image that can be used")
     return total.statistics(digest_of(dataset, recipe, shape))
 
 
 class Sums:
-    """Sums over pictures, in integers: 2**63 holds the squares of 10**14 pixels."""
+    """Sums over images, in integers: 2**63 holds the squares of 10**14 pixels."""
 
     def __init__(self, *, medians: bool) -> None:
         self.count = 0

@@ -15,8 +15,7 @@ from netspec.ir.graph import Graph, Input, Stage
 from netspec.ir.operator import Operator, WindowOperator
 from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.identity import Identity
-from netspec.ir.shapes import Pair, Shape
-from netspec.ir.symbols import by
+from netspec.ir.shapes import Shape
 
 KINDS = {"gap": "pool", "lrn": "norm", "bn": "norm", "fc": "fc"}
 KINDS |= {"fc_relu": "fc", "lrn_maxpool": "pool", "slice": "join"}
@@ -107,23 +106,6 @@ def kind(op: Operator) -> str:
     if isinstance(op, Conv):
         return "conv"
     return "pool" if isinstance(op, WindowOperator) else KINDS.get(op.name, "other")
-
-
-def stage_text(stage: Stage) -> str:
-    """Return a stage with its positional arguments: ``conv 3x3/1, 64``."""
-    op = stage.op
-    positional = {a.name: getattr(op, a.name) for a in op.attributes() if a.is_positional}
-    arguments = [
-        _kernel_text(v, op) if name == "kernel" else str(v) for name, v in positional.items()
-    ]
-    if isinstance(op, Conv) and op.groups != 1:
-        arguments.append(f"groups={op.groups}")
-    return f"{op.name} {', '.join(arguments)}".strip()
-
-
-def _kernel_text(kernel: Pair, op: Operator) -> str:
-    stride = f"/{op.stride_text}" if isinstance(op, WindowOperator) else ""
-    return f"{by(kernel)}{stride}"
 
 
 class Picture:

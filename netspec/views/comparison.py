@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from netspec.compare.experiment import BEDS, Experiment
+from netspec.ir.words import plural
 
 Entry = dict[str, Any]
 
@@ -38,7 +39,7 @@ def setting(answer: Entry) -> str:
 def _range(numbers: set[int], noun: str) -> str:
     low, high = min(numbers), max(numbers)
     shown = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    return f"{shown} {noun}{'s' * (high != 1)}"
+    return f"{shown} {plural(noun, high)}"
 
 
 def header(answer: Entry) -> list[str]:

@@ -9,7 +9,6 @@ from typing import Any
 from netspec.ir.graph import Graph
 from netspec.lowering.lowered import Lowered
 from netspec.lowering.passes import PASSES
-from netspec.lowering.passes.contract import contract
 
 MIB = 2**20
 
@@ -19,7 +18,7 @@ def rewrites(before: Graph, lowered: Lowered) -> Iterator[str]:
     yield f"{len(before)} stages -> {len(lowered.graph)}"
     for rule, count in lowered.rewrites.items():
         if count:
-            yield f"  {count:>4}  {rule:<16}  {contract(PASSES[rule]).equation}"
+            yield f"  {count:>4}  {rule:<16}  {PASSES[rule].EQUATION}"
 
 
 def kernels(lowered: Lowered) -> str:

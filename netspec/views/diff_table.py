@@ -9,6 +9,7 @@ from textwrap import wrap
 from typing import Any, NamedTuple
 
 from netspec.ir.shapes import Shape
+from netspec.ir.words import counted
 from netspec.language.diagnostics import cells_wide, printable
 from netspec.net import Net
 from netspec.views.diff import COUNTS, Diff, Pair
@@ -50,8 +51,8 @@ def lines(difference: Diff) -> list[Line]:
     heading = [*_title("-", difference.a), *_title("+", difference.b)]
     if difference.is_empty:
         (parameters, _), (macs, _) = (difference.totals[count] for count in COUNTS)
-        counted = f"{show(parameters)} parameters, {show(macs)} MACs"
-        same = f"no differences: {_count(len(difference.rows), 'row')}, {counted}"
+        totals = f"{show(parameters)} parameters, {show(macs)} MACs"
+        same = f"no differences: {counted(len(difference.rows), 'row')}, {totals}"
         return [*heading, Line(""), *_text(same)]
     heading += _text("~ in both: first as in -, then what + has instead")
     if "outputs" in difference.changes:
@@ -110,15 +111,11 @@ def _wrapped(text: str, width: int) -> list[str]:
     return wrap(text, width, break_on_hyphens=False)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _alike(pairs: list[Pair]) -> str:
     labels = [" = ".join(dict.fromkeys(str(label) for label in pair.labels)) for pair in pairs]
     if len(labels) > LABELS_AT_MOST:
         labels = [*labels[: LABELS_AT_MOST - 2], "...", labels[-1]]
-    says = f"{_count(len(pairs), 'row')} {'is' if len(pairs) == 1 else 'are'} alike"
+    says = f"{counted(len(pairs), 'row')} {'is' if len(pairs) == 1 else 'are'} alike"
     renamed = sum(len(set(pair.labels)) == 2 for pair in pairs)
     renames = f", {renamed:,} of them renamed" if renamed else ""
     return f"{says}{renames}: {', '.join(labels)}"
@@ -138,7 +135,7 @@ def _details(difference: Diff, pair: Pair) -> Iterator[str]:
     stages = changes.get("stages", [])
     yield from (_stage(difference, pair, stage) for stage in stages[:STAGES_AT_MOST])
     if len(stages) > STAGES_AT_MOST:
-        yield f"and {_count(len(stages) - STAGES_AT_MOST, 'stage')} more; --json lists them"
+        yield f"and {counted(len(stages) - STAGES_AT_MOST, 'stage')} more; --json lists them"
 
 
 def _stage(difference: Diff, pair: Pair, stage: dict[str, Any]) -> str:
@@ -216,11 +213,11 @@ def _changed(pair: Pair) -> Iterator[_Part]:
 
 
 def _totals(difference: Diff) -> Iterator[_Part]:
-    counted = [("", difference.totals)]
+    sums = [("", difference.totals)]
     if difference.a.graph.heads or difference.b.graph.heads:
-        counted.append(("with heads", difference.totals["with_heads"]))
+        sums.append(("with heads", difference.totals["with_heads"]))
     blank = ("", "", "", "")
-    for name, totals in counted:
+    for name, totals in sums:
         counts = [totals[count] for count in COUNTS]
         mark = "=" if all(a == b for a, b in counts) else "~"
         yield _Part(mark, ("total", name, "", "", *(show(a) for a, _ in counts)), "heading")

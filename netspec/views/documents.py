@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from netspec.checking.tables import COLUMNS, Cell, Document, PrintedRow, Sentence
+from netspec.ir.words import plural
 from netspec.language.diagnostics import cells_wide, printable
 from netspec.net import Net
 
@@ -77,11 +78,11 @@ def _counts(noun: str, statuses: Sequence[str], words: Iterable[tuple[str, str, 
     if not statuses:
         return ""
     shown = [
-        f"{statuses.count(status)} {singular if statuses.count(status) == 1 else plural}"
-        for status, singular, plural in words
+        f"{statuses.count(status)} {one if statuses.count(status) == 1 else many}"
+        for status, one, many in words
         if status in statuses
     ]
-    return f"{len(statuses)} {noun}{'' if len(statuses) == 1 else 's'}: {', '.join(shown)}"
+    return f"{len(statuses)} {plural(noun, len(statuses))}: {', '.join(shown)}"
 
 
 # ------------------------------------------------------------------------------------------ text

@@ -12,7 +12,8 @@ from netspec.files.reading import reason_of
 from netspec.ir.ops import OPERATORS
 from netspec.language.diagnostics import printable
 from netspec.net import Net
-from netspec.views.boxes import Box, End, Fork, Frame, Item, Picture, Size, stage_text
+from netspec.views.boxes import Box, End, Fork, Frame, Item, Picture, Size
+from netspec.views.operator_text import short_text
 
 FILLS = {
     "input": "#ffffff",
@@ -179,9 +180,9 @@ def _box_label(box: Box) -> str:
     if box.kind == "input":
         return stacked(bold(first.name), plain(str(box.shape)))
     lines = [bold(box.label)] if box.label else []
-    lines.append(plain(stage_text(first)))
+    lines.append(plain(short_text(first.op)))
     if behind:
-        lines.append(small(" | ".join(map(stage_text, behind))))
+        lines.append(small(" | ".join(short_text(stage.op) for stage in behind)))
     return stacked(*lines)
 
 

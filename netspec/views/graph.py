@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
-
 import graphviz
 
-from netspec.ir.graph import Graph, Input, Stage
-from netspec.ir.operator import Operator, WindowOperator
-from netspec.ir.shapes import Kernel
-from netspec.ir.symbols import by
-from netspec.ir.values import Codes, Table
+from netspec.ir.graph import Graph, Stage
+from netspec.ir.words import plural
 from netspec.views.boxes import kind
 from netspec.views.columns import aligned
 from netspec.views.drawing import EDGE, FILLS, GRAPH, NODE, bold, plain, small, stacked
+from netspec.views.operator_text import operator_text
 
 COLUMNS = ("stage", "operator", "reads", "output")
 
@@ -34,7 +28,7 @@ def as_text(graph: Graph) -> str:
 
 def after_pass(rule: str, rewrites: int, graph: Graph) -> str:
     """Return the graph after a pass, under a line with the number of rewrites."""
-    often = f"{rewrites} rewrite{'' if rewrites == 1 else 's'}"
+    often = f"{rewrites} {plural('rewrite', rewrites)}"
     return f"after {rule}: {often}, {len(graph)} stages\n\n{as_text(graph)}"
 
 
@@ -58,64 +52,6 @@ def as_dot(graph: Graph, name: str) -> str:
         for operand in graph.operands(stage.name):
             digraph.edge(operand, stage.name)
     return str(digraph.source)
-
-
-def operator_text(op: Operator, written: Mapping[str, Any] | None = None) -> str:
-    """Return an operator with every attribute that is not its default.
-
-    That is how the spec wrote it if ``written`` has its attributes, and else how a spec would.  An
-    operator that only passes make has attributes that no spec can give, and operators in it.
-    """
-    if isinstance(op, Input):
-        return op.name
-    declared = {attribute.name: attribute for attribute in op.attributes()}
-    values = {name: attribute.default for name, attribute in declared.items()}
-    values |= written or _written(op)
-    arguments = [
-        _shown(values[name]) for name, attribute in declared.items() if attribute.is_positional
-    ]
-    for name, attribute in declared.items():
-        value = values[name]
-        if not attribute.is_positional and value != attribute.default:
-            arguments.append(f"{name}={_shown(value)}")
-    own = {f.name: getattr(op, f.name) for f in fields(op) if f.name not in declared}  # type: ignore[arg-type]
-    arguments += [f"{n}={value}" for n, value in own.items() if not isinstance(value, Operator)]
-    parts = " | ".join(operator_text(part) for part in own.values() if isinstance(part, Operator))
-    return f"{op.name} {f'({parts})' if parts else ', '.join(arguments)}".strip()
-
-
-def _written(op: Operator) -> dict[str, Any]:
-    """Return the attributes of an operator as a spec writes them; the kernel has the stride."""
-    values = {attribute.name: getattr(op, attribute.name) for attribute in op.attributes()}
-    if isinstance(op, WindowOperator):
-        down, right = op.stride
-        in_kernel = down if down == right != 1 else None
-        values["kernel"] = Kernel(*op.kernel, stride=in_kernel)
-        values["stride"] = (1, 1) if in_kernel else op.stride
-    elif "kernel" in values:
-        values["kernel"] = Kernel(*values["kernel"])
-    return values
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, Table | Codes):
-        return value.name
-    if isinstance(value, tuple) and not isinstance(value, Kernel):
-        return _sides(value)
-    return str(value)
-
-
-def _sides(value: tuple[int, ...]) -> str:
-    """Return height and width, or four sides, in the shortest form of a spec."""
-    if len(set(value)) == 1:
-        return str(value[0])
-    pair = value[:: len(value) // 2]
-    is_pair = len(value) == 2 or value == (pair[0], pair[0], pair[1], pair[1])
-    return by(pair) if is_pair else f"({', '.join(map(str, value))})"
 
 
 def _operator(stage: Stage) -> str:

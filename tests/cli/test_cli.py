@@ -148,7 +148,7 @@ def test_run_reads_weights_and_gives_the_classes_they_mean(tmp_path: Path, spec:
     assert "untrained" not in run(*arguments).stdout
 
 
-def test_run_goes_on_after_a_picture_that_cannot_be_read(spec: Path, tmp_path: Path) -> None:
+def test_run_goes_on_after_a_image_that_cannot_be_read(spec: Path, tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "b.png")
     done = run("run", spec, tmp_path / "none.png", tmp_path / "b.png")
     assert done.returncode == 1
@@ -157,7 +157,7 @@ def test_run_goes_on_after_a_picture_that_cannot_be_read(spec: Path, tmp_path: P
     assert "Traceback" not in done.stderr
 
 
-def test_run_refuses_nets_that_do_not_classify_pictures(tmp_path: Path, photograph: Path) -> None:
+def test_run_refuses_nets_that_do_not_classify_images(tmp_path: Path, photograph: Path) -> None:
     for rows in ("a: relu", "a: fc 3\nb from image: fc 3\noutput a, b"):
         path = tmp_path / "a.net"
         path.write_text(f"net a\ninput image 8x8x3\n{rows}\n")

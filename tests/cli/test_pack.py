@@ -14,8 +14,8 @@ def test_a_data_set_is_packed_and_read_back(tmp_path: Path) -> None:
     done = run("pack", "digits:16", "-o", folder, "--size", "16", "--workers", "1")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "train  1,437 pictures of 16 x 16 pixels in 1 shard, 2.8 MiB",
-        "val    360 pictures of 16 x 16 pixels in 1 shard, 0.7 MiB",
+        "train  1,437 images of 16 x 16 pixels in 1 shard, 2.8 MiB",
+        "val    360 images of 16 x 16 pixels in 1 shard, 0.7 MiB",
         f"train and test with --data shards:{folder}",
     ]
     page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
@@ -30,18 +30,18 @@ def test_a_data_set_is_packed_and_read_back(tmp_path: Path) -> None:
     }
 
 
-def test_corrupt_pictures_are_told(photographs: Path, tmp_path: Path) -> None:
+def test_corrupt_images_are_told(photographs: Path, tmp_path: Path) -> None:
     spoilt = photographs / "val" / "flower" / "flower_2.JPEG"
     spoilt.write_bytes(b"")
     arguments = ("pack", f"images:{photographs}", "-o", tmp_path / "shards", "--size", "32")
     arguments += ("--workers", "1")
     done = run(*arguments, "--faults", "0")
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"more than 0 pictures cannot be read, such as: cannot read {spoilt}" in done.stderr
+    assert f"more than 0 images cannot be read, such as: cannot read {spoilt}" in done.stderr
     done = run(*arguments)
     assert done.returncode == 0
-    assert f"note: left out: cannot read {spoilt}: it is not a picture" in done.stdout
-    assert "5 pictures of 32 x 32 pixels in 1 shard, 0.0 MiB, 1 picture left out" in done.stdout
+    assert f"note: left out: cannot read {spoilt}: it is not an image" in done.stdout
+    assert "5 images of 32 x 32 pixels in 1 shard, 0.0 MiB, 1 image left out" in done.stdout
 
 
 def test_data_that_is_not_there_is_an_error_of_the_data(tmp_path: Path) -> None:

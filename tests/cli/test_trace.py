@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -73,3 +76,14 @@ def test_an_error_is_data_too() -> None:
     done = run("lenet5", "C9", "--json")
     assert done.exit_code == 1
     assert "no row or stage 'C9'" in json.loads(done.stdout)["error"]
+
+
+def test_refusals_are_told_without_docstrings(tmp_path: Path) -> None:
+    """``python -OO`` drops docstrings and assertions."""
+    spec = tmp_path / "small.net"
+    spec.write_text("net small\ninput image 4x4x3\na: lrn 3 | relu\nb: fc 5\n")
+    command = [sys.executable, "-OO", "-m", "netspec", "trace", str(spec), "a"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "fuse_relu, refused  relu(f(x)) => f_relu(x): f is a convolution" in done.stdout
+    assert "because there is no kernel of what stands before the ReLU with one:" in done.stdout

@@ -64,7 +64,7 @@ def test_runs_are_tested_each_alone_and_together(trained: Path, tmp_path: Path) 
     assert len({len(line) for line in lines[1:]}) == 1
 
 
-def test_a_run_says_what_a_picture_shows(trained: Path, tmp_path: Path) -> None:
+def test_a_run_says_what_a_image_shows(trained: Path, tmp_path: Path) -> None:
     dataset = open_data("digits:8").validation
     right = 0
     for number in range(0, 360, 18):

@@ -82,8 +82,8 @@ def test_nothing_reached_is_said() -> None:
 
 
 def test_the_figure_shows_every_arm_and_measure() -> None:
-    with Image.open(BytesIO(comparison_chart.rendered(ANSWER, "png"))) as picture:
-        assert picture.width > 1000
+    with Image.open(BytesIO(comparison_chart.rendered(ANSWER, "png"))) as image:
+        assert image.width > 1000
     text = comparison_chart.rendered(ANSWER, "svg").decode()
     for shown in ("steps to 25 % training error", "test error, %", "3.00 ± 0.50 %", "steps"):
         assert shown in text

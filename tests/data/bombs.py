@@ -30,7 +30,7 @@ def zeros(mebibytes: int) -> bytes:
 
 
 def mnist(folder: Path, name: str, content: bytes) -> Path:
-    """A set of two pictures a split, but for one file of another content."""
+    """A set of two images a split, but for one file of another content."""
     folder.mkdir(exist_ok=True)
     for part in ("train", "t10k"):
         files = {
@@ -45,7 +45,7 @@ def mnist(folder: Path, name: str, content: bytes) -> Path:
     return folder
 
 
-# ---------------------------------------------------------------------------------------- pictures
+# ---------------------------------------------------------------------------------------- images
 
 
 def png(width: int, height: int, *, bits: int = 8, colours: int = 0, chunks: bytes = b"") -> bytes:

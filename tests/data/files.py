@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-PICTURES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
@@ -21,7 +21,7 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 def write_mnist(folder: Path, digits: np.ndarray, labels: np.ndarray, suffix: str = "") -> None:
     """Digits [N, H, W], all but the last five for training."""
     for part, some in (("train", slice(0, -5)), ("t10k", slice(-5, None))):
-        write_idx(folder / f"{part}-{PICTURES}{suffix}", digits[some])
+        write_idx(folder / f"{part}-{IMAGES}{suffix}", digits[some])
         write_idx(folder / f"{part}-{LABELS}{suffix}", labels[some])
 
 
@@ -30,8 +30,8 @@ def write_photographs(folder: Path, photographs: dict[str, Path], count: int = 3
     for split, offset in (("train", 0), ("val", 7)):
         for name, photograph in photographs.items():
             (folder / split / name).mkdir(parents=True)
-            with Image.open(photograph) as picture:
+            with Image.open(photograph) as image:
                 for i in range(count):
                     left, top = 40 * i + offset, 20 * i + offset
-                    crop = picture.crop((left, top, left + 96 + 8 * i, top + 80))
+                    crop = image.crop((left, top, left + 96 + 8 * i, top + 80))
                     crop.save(folder / split / name / f"{name}_{i}.JPEG", quality=90)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from netspec.data import open_data, pictures
+from netspec.data import images, open_data
 from netspec.errors import DataError
 from tests.data import bombs
 from tests.data.bombs import MIB, member
@@ -20,10 +20,10 @@ from tests.data.bombs import MIB, member
 MOST = 1000 * MIB
 """Bytes at the peak, beyond what Python and its packages take."""
 
-PICTURE = """
-from netspec.data.pictures import read_picture
+IMAGE = """
+from netspec.data.images import read_image
 import PIL.Image; PIL.Image.init()
-def work(path): read_picture(path, path)
+def work(path): read_image(path, path)
 """
 DATA = """
 from netspec.data.opening import open_data
@@ -87,7 +87,7 @@ def test_idx_files(tmp_path: Path) -> None:
 
 
 SIDE = 8192
-"""Of the largest square picture that is read: 2**26 pixels."""
+"""Of the largest square image that is read: 2**26 pixels."""
 
 
 def written(folder: Path, contents: list[bytes]) -> list[str]:
@@ -96,7 +96,7 @@ def written(folder: Path, contents: list[bytes]) -> list[str]:
     return [str(folder / str(number)) for number in range(len(contents))]
 
 
-def test_pictures_of_too_many_pixels(tmp_path: Path) -> None:
+def test_images_of_too_many_pixels(tmp_path: Path) -> None:
     contents = [
         bombs.png(13_300, 13_300, bits=1),  # below Pillow's own limit
         bombs.png(SIDE + 1, SIDE, bits=1),
@@ -110,7 +110,7 @@ def test_pictures_of_too_many_pixels(tmp_path: Path) -> None:
         bombs.png(8, 8, chunks=bombs.texts(200)),
     ]
     assert max(map(len, contents)) < MIB
-    found = measured(PICTURE, written(tmp_path, contents))
+    found = measured(IMAGE, written(tmp_path, contents))
     for number, (told, peak) in enumerate(found):
         assert told.startswith(f"cannot read {tmp_path / str(number)}: "), number
         assert peak < 100 * MIB, told
@@ -119,19 +119,19 @@ def test_pictures_of_too_many_pixels(tmp_path: Path) -> None:
     )
 
 
-def test_a_picture_of_the_most_pixels(tmp_path: Path) -> None:
+def test_a_image_of_the_most_pixels(tmp_path: Path) -> None:
     content = bombs.png(SIDE, SIDE, bits=1, colours=3)  # a palette, and transparent
     assert len(content) < MIB
-    ((told, peak),) = measured(PICTURE, written(tmp_path, [content]))
+    ((told, peak),) = measured(IMAGE, written(tmp_path, [content]))
     assert told == ""
     assert peak < MOST
 
 
 @pytest.mark.slow
-def test_pictures_of_the_most_pixels_of_each_kind(tmp_path: Path) -> None:
+def test_images_of_the_most_pixels_of_each_kind(tmp_path: Path) -> None:
     kinds = [(1, 0), (8, 0), (16, 0), (8, 2), (16, 2), (8, 3), (8, 4), (16, 4), (8, 6), (16, 6)]
     contents = [bombs.png(SIDE, SIDE, bits=bits, colours=colours) for bits, colours in kinds]
-    found = measured(PICTURE, written(tmp_path, contents))
+    found = measured(IMAGE, written(tmp_path, contents))
     for kind, (told, peak) in zip(kinds, found, strict=True):
         assert told == ""
         assert peak < MOST, kind
@@ -139,11 +139,11 @@ def test_pictures_of_the_most_pixels_of_each_kind(tmp_path: Path) -> None:
 
 def test_other_formats_of_pillow_are_not_tried(tmp_path: Path) -> None:
     for name in ("EPS", "ICO", "ICNS"):
-        assert name not in pictures.FORMATS
-    path = tmp_path / "picture.png"
+        assert name not in images.FORMATS
+    path = tmp_path / "image.png"
     Image.new("RGB", (16, 16)).save(path, "ICO")
-    with pytest.raises(DataError, match=f"cannot read {path}: it is not a picture "):
-        pictures.read_picture(path, str(path))
+    with pytest.raises(DataError, match=f"cannot read {path}: it is not an image "):
+        images.read_image(path, str(path))
 
 
 PNG = bombs.png(8, 8)

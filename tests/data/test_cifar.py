@@ -16,8 +16,8 @@ RECORDS = 20
 def records(photograph: Path, classes: int, labels: int, seed: int) -> tuple[np.ndarray, bytes]:
     """Crops of a real photograph [N, 32, 32, 3], and the file that holds them, by hand."""
     draw = np.random.default_rng(seed)
-    with Image.open(photograph) as picture:
-        whole = np.asarray(picture)
+    with Image.open(photograph) as image:
+        whole = np.asarray(image)
     pixels, data = [], b""
     for number in range(RECORDS):
         top, left = draw.integers(0, 300, 2)

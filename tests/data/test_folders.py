@@ -17,18 +17,18 @@ def refusal(folder: Path) -> str:
     return str(caught.value)
 
 
-def test_classes_are_sorted_and_pictures_too(photographs: Path) -> None:
+def test_classes_are_sorted_and_images_too(photographs: Path) -> None:
     train, validation = open_data(f"images:{photographs}")
     assert train.classes == validation.classes == ("flower", "palace")
     assert train.name == f"{photographs}, 6 for training"
     assert [train.example(i).label for i in range(6)] == [0, 0, 0, 1, 1, 1]
     for number, name in ((1, "flower"), (4, "palace")):
-        with Image.open(photographs / "train" / name / f"{name}_1.JPEG") as picture:
-            assert np.array_equal(train.example(number).pixels, np.asarray(picture))
+        with Image.open(photographs / "train" / name / f"{name}_1.JPEG") as image:
+            assert np.array_equal(train.example(number).pixels, np.asarray(image))
     assert train.example(2).pixels.shape == (80, 112, 3)
 
 
-def test_grey_and_transparent_pictures_become_rgb(photographs: Path) -> None:
+def test_grey_and_transparent_images_become_rgb(photographs: Path) -> None:
     folder = photographs / "train" / "flower"
     Image.new("L", (4, 4), 100).save(folder / "a.png")
     Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(folder / "b.png")
@@ -47,10 +47,10 @@ def test_it_pickles(photographs: Path) -> None:
 
 def test_the_digest_sees_names_sizes_and_classes(photographs: Path) -> None:
     found = [open_data(f"images:{photographs}").train.digest]
-    picture = photographs / "train" / "flower" / "flower_0.JPEG"
-    picture.write_bytes(picture.read_bytes() + b"0")
+    image = photographs / "train" / "flower" / "flower_0.JPEG"
+    image.write_bytes(image.read_bytes() + b"0")
     found.append(open_data(f"images:{photographs}").train.digest)
-    picture.rename(picture.with_name("flower_x.JPEG"))
+    image.rename(image.with_name("flower_x.JPEG"))
     found.append(open_data(f"images:{photographs}").train.digest)
     for split in ("train", "val"):
         (photographs / split / "flower").rename(photographs / split / "rose")
@@ -60,7 +60,7 @@ def test_the_digest_sees_names_sizes_and_classes(photographs: Path) -> None:
     assert open_data(f"images:{moved}").train.digest == found[-1]
 
 
-def test_a_spoilt_picture_is_named_and_the_others_are_read(photographs: Path) -> None:
+def test_a_spoilt_image_is_named_and_the_others_are_read(photographs: Path) -> None:
     path = photographs / "train" / "palace" / "palace_1.JPEG"
     path.write_bytes(path.read_bytes()[:700])
     train = open_data(f"images:{photographs}").train
@@ -69,7 +69,7 @@ def test_a_spoilt_picture_is_named_and_the_others_are_read(photographs: Path) ->
     assert train.example(5).label == 1
 
 
-def test_a_picture_that_is_gone_is_named(photographs: Path) -> None:
+def test_a_image_that_is_gone_is_named(photographs: Path) -> None:
     train = open_data(f"images:{photographs}").train
     path = photographs / "train" / "flower" / "flower_0.JPEG"
     path.unlink()
@@ -79,7 +79,7 @@ def test_a_picture_that_is_gone_is_named(photographs: Path) -> None:
         _ = train.digest
 
 
-def test_hidden_and_other_files_are_no_pictures(photographs: Path) -> None:
+def test_hidden_and_other_files_are_no_images(photographs: Path) -> None:
     for name in ("._flower_0.JPEG", "Thumbs.db", "notes.txt"):
         (photographs / "train" / "flower" / name).write_text("")
     (photographs / "train" / ".cache").mkdir()
@@ -87,7 +87,7 @@ def test_hidden_and_other_files_are_no_pictures(photographs: Path) -> None:
     assert len(open_data(f"images:{photographs}").train) == 6
 
 
-def test_a_class_without_a_picture_to_measure_on_needs_an_empty_folder(photographs: Path) -> None:
+def test_a_class_without_a_image_to_measure_on_needs_an_empty_folder(photographs: Path) -> None:
     (photographs / "train" / "tree").mkdir()
     message = refusal(photographs)
     assert f"{photographs / 'val'} lacks folders of classes: tree" in message
@@ -103,7 +103,7 @@ def test_folders_that_are_not_there_or_flat_or_empty_are_told(
     assert f"there is no folder {tmp_path / 'none' / 'train'}" in refusal(tmp_path / "none")
     for path in (photographs / "val").rglob("*.JPEG"):
         path.rename(photographs / "val" / path.name)
-    assert f"{photographs / 'val'} has no pictures" in refusal(photographs)
+    assert f"{photographs / 'val'} has no images" in refusal(photographs)
     for path in [p for p in (photographs / "val").iterdir() if p.is_dir()]:
         path.rmdir()
     message = refusal(photographs)

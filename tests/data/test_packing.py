@@ -12,18 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import webdataset
+from netspec.data.images import FORMATS
 from PIL import Image
 
 from netspec.data import Dataset, Example, Splits, open_data, packing
 from netspec.data.manifest import load_manifest
-from netspec.data.pictures import FORMATS
 from netspec.errors import DataError
 
 SIZE = 64
 
 
 @pytest.fixture(autouse=True)
-def _two_pictures_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+def _two_images_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "SHARD", 2 * 3 * SIZE * SIZE)
 
 
@@ -42,9 +42,9 @@ def test_shorter_side_and_centre_are_stored_decoded(photographs: Path, tmp_path:
     assert train.classes == ("flower", "palace")
     assert (len(train), len(validation)) == (6, 6)
     for i in range(6):
-        with Image.open(sorted(photographs.glob("train/*/*"))[i]) as picture:  # 96..112 x 80
-            width = round(picture.width * SIZE / 80)
-            scaled = np.asarray(picture.resize((width, SIZE), Image.Resampling.BICUBIC))
+        with Image.open(sorted(photographs.glob("train/*/*"))[i]) as image:  # 96..112 x 80
+            width = round(image.width * SIZE / 80)
+            scaled = np.asarray(image.resize((width, SIZE), Image.Resampling.BICUBIC))
         left = (width - SIZE) // 2
         assert np.array_equal(train.example(i).pixels, scaled[:, left : left + SIZE])
         assert train.example(i).label == i // 3
@@ -62,7 +62,7 @@ def test_webdataset_reads_the_shards(photographs: Path, tmp_path: Path) -> None:
         assert np.array_equal(pixels, train.example(2 + i).pixels)
 
 
-def test_grey_pictures_are_stored_grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grey_images_are_stored_grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "SHARD", 2**20)
     pack("digits:16", tmp_path / "shards", size=16)
     digits = open_data("digits:16").validation
@@ -90,7 +90,7 @@ def test_processes_write_what_one_writes(photographs: Path, tmp_path: Path) -> N
 
 
 class Dying(Dataset):
-    """A data set whose pictures end the process that reads them, as a lack of memory would."""
+    """A data set whose images end the process that reads them, as a lack of memory would."""
 
     def __len__(self) -> int:
         return 1
@@ -159,24 +159,24 @@ def test_a_shard_that_is_lost_or_cut_is_packed_again(photographs: Path, tmp_path
     }
 
 
-def test_corrupt_pictures_are_left_out_noted_and_counted(photographs: Path, tmp_path: Path) -> None:
+def test_corrupt_images_are_left_out_noted_and_counted(photographs: Path, tmp_path: Path) -> None:
     spoilt = photographs / "train" / "palace" / "palace_0.JPEG"
-    spoilt.write_bytes(b"not a picture")
+    spoilt.write_bytes(b"not an image")
     folder = tmp_path / "shards"
     pack(f"images:{photographs}", folder)
     manifest = load_manifest(folder)
     assert manifest is not None
     assert manifest.shards["train-000001.tar"].faults == (
-        f"cannot read {spoilt}: it is not a picture ({', '.join(FORMATS)})",
+        f"cannot read {spoilt}: it is not an image ({', '.join(FORMATS)})",
     )
     train = open_data(f"shards:{folder}").train
     assert [train.example(i).label for i in range(len(train))] == [0, 0, 0, 1, 1]
 
 
-def test_too_many_corrupt_pictures_end_it(photographs: Path, tmp_path: Path) -> None:
+def test_too_many_corrupt_images_end_it(photographs: Path, tmp_path: Path) -> None:
     for path in (photographs / "train").rglob("*_1.JPEG"):
-        path.write_bytes(b"not a picture")
-    message = r"more than 1 pictures cannot be read, such as: cannot read .*--faults"
+        path.write_bytes(b"not an image")
+    message = r"more than 1 images cannot be read, such as: cannot read .*--faults"
     with pytest.raises(DataError, match=message):
         pack(f"images:{photographs}", tmp_path / "shards", faults=1)
     pack(f"images:{photographs}", tmp_path / "shards", faults=2)

@@ -21,23 +21,23 @@ COUNT = 5
 
 
 def crops(photograph: Path, count: int) -> list[np.ndarray]:
-    with Image.open(photograph) as picture:
-        whole = np.asarray(picture)
+    with Image.open(photograph) as image:
+        whole = np.asarray(image)
     return [whole[20 * i : 20 * i + 40, 30 * i : 30 * i + 50] for i in range(count)]
 
 
-def write(path: Path, pictures: list[np.ndarray], first: int = 0) -> None:
+def write(path: Path, images: list[np.ndarray], first: int = 0) -> None:
     with webdataset.TarWriter(str(path)) as tar:
-        for i, pixels in enumerate(pictures, first):
+        for i, pixels in enumerate(images, first):
             tar.write({"__key__": f"some/photo{i}", "png": pixels, "cls": i % 3, "json": {"n": i}})
 
 
 @pytest.fixture
 def folder(photograph: Path, tmp_path: Path) -> Path:
-    pictures = crops(photograph, COUNT)
-    write(tmp_path / "train-000000.tar", pictures[:3])
-    write(tmp_path / "train-000001.tar", pictures[3:], first=3)
-    write(tmp_path / "val-000000.tar", pictures[::-1])
+    images = crops(photograph, COUNT)
+    write(tmp_path / "train-000000.tar", images[:3])
+    write(tmp_path / "train-000001.tar", images[3:], first=3)
+    write(tmp_path / "val-000000.tar", images[::-1])
     return tmp_path
 
 
@@ -49,12 +49,12 @@ def refusal(place: object) -> str:
 
 def test_examples_are_read_at_their_places(folder: Path, photograph: Path) -> None:
     train, validation = open_data(f"shards:{folder}")
-    pictures = crops(photograph, COUNT)
+    images = crops(photograph, COUNT)
     assert (len(train), len(validation)) == (COUNT, COUNT)
     for i in (4, 0, 3, 2, 1):
-        assert np.array_equal(train.example(i).pixels, pictures[i])
+        assert np.array_equal(train.example(i).pixels, images[i])
         assert train.example(i).label == i % 3
-        assert np.array_equal(validation.example(i).pixels, pictures[COUNT - 1 - i])
+        assert np.array_equal(validation.example(i).pixels, images[COUNT - 1 - i])
     assert train.classes == validation.classes == ("0", "1", "2")
     assert train.name == f"{folder}, 5 for training"
 
@@ -126,7 +126,7 @@ def test_a_spoilt_header_is_named(folder: Path) -> None:
     assert str(path) in refusal(folder)
 
 
-def test_a_spoilt_picture_is_named_by_shard_and_key(folder: Path) -> None:
+def test_a_spoilt_image_is_named_by_shard_and_key(folder: Path) -> None:
     path = folder / "train-000000.tar"
     with tarfile.open(path) as tar:
         place = tar.getmember("some/photo1.png").offset_data
@@ -134,7 +134,7 @@ def test_a_spoilt_picture_is_named_by_shard_and_key(folder: Path) -> None:
     data[place : place + 4] = b"oops"
     path.write_bytes(data)
     train = open_data(f"shards:{folder}").train
-    with pytest.raises(DataError, match=f"cannot read some/photo1 in {path}: it is not a picture"):
+    with pytest.raises(DataError, match=f"cannot read some/photo1 in {path}: it is not an image"):
         train.example(1)
     assert train.example(2).label == 2
 
@@ -148,13 +148,13 @@ def test_compressed_shards_are_refused_with_what_to_do(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"a.png": b""}, "a has the files png: a sample is one picture"),
+        ({"a.png": b""}, "a has the files png: a sample is one image"),
         ({"a.cls": b"0"}, "a has the files cls"),
         ({"a.png": b"", "a.jpg": b"", "a.cls": b"0"}, "a has the files png, jpg, cls"),
         ({"a.png": b"", "a.cls": b"cat"}, "a.cls holds b'cat', not the number of a class"),
         ({"a.png": b"", "a.cls": b"-1"}, "a.cls holds b'-1'"),
         ({"a.txt": b""}, "a has the files txt"),
-        ({"readme": b""}, "there are no pictures in 1 shards"),
+        ({"readme": b""}, "there are no images in 1 shards"),
     ],
 )
 def test_samples_that_are_none_are_told(folder: Path, files: dict[str, bytes], said: str) -> None:

@@ -19,7 +19,7 @@ from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.shapes import Kernel, Pair
 from netspec.lowering.lowered import lowered
 from netspec.lowering.passes import commute_avgpool, merge_siblings
-from netspec.views.graph import operator_text
+from netspec.views.operator_text import operator_text
 from tests.helpers import load_rows
 
 SIZE = 8, 8, 3

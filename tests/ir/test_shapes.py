@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from netspec.ir.shapes import Field, Kernel, Pair, Shape, ShapeError, Window, slide
+from netspec.ir.shapes import Field, Kernel, Pair, Shape, ShapeError, Window, rounded_up, slide
 
 sizes = st.integers(1, 24)
 kernels = st.integers(1, 6)
@@ -470,3 +470,7 @@ def test_same_padding_means_one_size_for_both_roundings() -> None:
     for rounding in ("floor", "ceil"):
         found = window(4, 1, 2, padding="same", rounding=rounding, clip=False)
         assert (found.size_out, found.overhang) == (2, 0)
+
+
+def test_sizes_are_rounded_up_to_a_multiple() -> None:
+    assert [rounded_up(size, 64) for size in (0, 1, 64, 65)] == [0, 64, 64, 128]

@@ -77,10 +77,10 @@ def test_messages_name_the_tensor_and_the_reason() -> None:
 
 
 def test_a_tensor_of_a_class_of_its_own_has_memory_as_others_have() -> None:
-    class Picture(torch.Tensor):
+    class Image(torch.Tensor):
         pass
 
-    x = torch.zeros(2).as_subclass(Picture)
+    x = torch.zeros(2).as_subclass(Image)
     assert require(x, "x", device="cpu", dtype=torch.float32) is x
 
 
@@ -121,7 +121,7 @@ def test_images_without_memory_are_refused(kind: str, model: Compiled) -> None:
         lambda x: x.transpose(2, 3).contiguous().transpose(2, 3),
         lambda x: x.repeat_interleave(2, dim=3)[..., ::2],
         lambda x: torch._neg_view(-x),
-        lambda x: x.as_subclass(type("Picture", (Tensor,), {})),
+        lambda x: x.as_subclass(type("Image", (Tensor,), {})),
     ],
 )
 def test_images_may_lie_as_they_like(same: Callable[[Tensor], Tensor], model: Compiled) -> None:

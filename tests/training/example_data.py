@@ -14,7 +14,7 @@ from netspec.ir.recipe import Recipe, Step
 
 
 class Drawn(Dataset):
-    """Random pictures; of one size, or of sizes that take turns."""
+    """Random images; of one size, or of sizes that take turns."""
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class Drawn(Dataset):
         corrupt: Sequence[int] = (),
         deadly: Sequence[int] = (),
     ) -> None:
-        super().__init__("drawn pictures", ("a", "b"))
+        super().__init__("drawn images", ("a", "b"))
         self.count, self.sizes, self.channels = count, sizes, channels
         self.corrupt, self.deadly = corrupt, deadly
 
@@ -33,7 +33,7 @@ class Drawn(Dataset):
 
     def example(self, number: int) -> Example:
         if number in self.corrupt:
-            raise DataError(f"cannot read picture-{number}.png: it is truncated")
+            raise DataError(f"cannot read image-{number}.png: it is truncated")
         if number in self.deadly:
             os.kill(os.getpid(), signal.SIGKILL)
         return Example(self.pixels(number), number % 2)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netspec import DataError, load
-from netspec.data.pictures import resized
+from netspec.data.images import resized
 from netspec.ir.randomness import generator
 from netspec.ir.recipe import Crop, Flip, PrincipalComponents, Range, Rescale, Resize, Subtract
 from netspec.ir.shapes import Shape
@@ -28,7 +28,7 @@ def statistics() -> Statistics:
 
 
 def numbered(height: int, width: int, channels: int = 3) -> np.ndarray:
-    """A picture whose pixels say where they are."""
+    """An image whose pixels say where they are."""
     places = np.arange(height * width, dtype=np.float32).reshape(height, width, 1)
     return np.repeat(places, channels, axis=2)
 
@@ -38,13 +38,13 @@ def numbered(height: int, width: int, channels: int = 3) -> np.ndarray:
     room=st.tuples(st.integers(0, 9), st.integers(0, 9)),
     seed=st.integers(0, 2**64),
 )
-def test_a_crop_is_a_part_of_the_picture(
+def test_a_crop_is_a_part_of_the_image(
     size: tuple[int, int], room: tuple[int, int], seed: int
 ) -> None:
-    picture = numbered(size[0] + room[0], size[1] + room[1])
-    crop = Augment([Crop(size=size)], Shape((*size, 3)), RAW, None)(picture, generator(seed, "x"))
-    top, left = divmod(int(crop[0, 0, 0]), picture.shape[1])
-    assert np.array_equal(crop, picture[top : top + size[0], left : left + size[1]])
+    image = numbered(size[0] + room[0], size[1] + room[1])
+    crop = Augment([Crop(size=size)], Shape((*size, 3)), RAW, None)(image, generator(seed, "x"))
+    top, left = divmod(int(crop[0, 0, 0]), image.shape[1])
+    assert np.array_equal(crop, image[top : top + size[0], left : left + size[1]])
 
 
 def test_each_of_33_x_33_places_occurs_as_often_as_any_other() -> None:
@@ -62,19 +62,19 @@ def test_each_of_33_x_33_places_occurs_as_often_as_any_other() -> None:
 
 def test_one_image_in_two_is_reflected_left_to_right() -> None:
     augment = Augment([Flip()], Shape((3, 5, 3)), RAW, None)
-    picture = numbered(3, 5)
-    mirrored = np.stack([picture[:, 4 - column] for column in range(5)], axis=1)
-    shown = [augment(picture, generator(0, "flip", i)) for i in range(400)]
+    image = numbered(3, 5)
+    mirrored = np.stack([image[:, 4 - column] for column in range(5)], axis=1)
+    shown = [augment(image, generator(0, "flip", i)) for i in range(400)]
     flips = sum(np.array_equal(x, mirrored) for x in shown)
-    assert flips + sum(np.array_equal(x, picture) for x in shown) == 400
+    assert flips + sum(np.array_equal(x, image) for x in shown) == 400
     assert abs(flips - 200) < 5 * 10  # the deviation of 400 tosses is 10
 
 
 @pytest.mark.parametrize("of", ["eigenvalue", "deviation"])
 def test_colours_shift_as_the_papers_formula_says(of: str, statistics: Statistics) -> None:
     step = PrincipalComponents(deviation=0.1, of=of)
-    picture = np.random.default_rng(0).uniform(-128, 128, (8, 8, 3)).astype(np.float32)
-    shown = Augment([step], SHAPE, RAW, statistics)(picture, generator(5, "augment", 3, 4))
+    image = np.random.default_rng(0).uniform(-128, 128, (8, 8, 3)).astype(np.float32)
+    shown = Augment([step], SHAPE, RAW, statistics)(image, generator(5, "augment", 3, 4))
     alphas = generator(5, "augment", 3, 4).normal(0, 0.1, 3)
     for y, x in product(range(8), range(8)):
         for channel in range(3):
@@ -84,7 +84,7 @@ def test_colours_shift_as_the_papers_formula_says(of: str, statistics: Statistic
                 if of == "deviation":
                     magnitude = math.sqrt(magnitude)
                 quantity += 255 * statistics.eigenvectors[channel, i] * alphas[i] * magnitude
-            expected = float(picture[y, x, channel]) + quantity
+            expected = float(image[y, x, channel]) + quantity
             # the shift is rounded to float32, and so is the sum
             allowed = (abs(quantity) + abs(expected)) * 2**-24
             assert abs(float(shown[y, x, channel]) - expected) <= allowed
@@ -140,7 +140,7 @@ def test_means_are_subtracted_where_pixels_stood_before_the_crop() -> None:
         np.testing.assert_allclose(shown, part, rtol=0, atol=1e-4)
 
 
-def test_vggs_jitter_is_of_the_original_picture() -> None:
+def test_vggs_jitter_is_of_the_original_image() -> None:
     data = Drawn(4, (90, 120))
     given = recipe(
         [Resize(size=(8, 8)), Subtract(what="mean", over="channel")],

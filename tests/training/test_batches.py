@@ -126,12 +126,12 @@ def test_without_augmentation_the_centre_is_shown() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_corrupt_pictures_are_left_out_and_told(workers: int) -> None:
+def test_corrupt_images_are_left_out_and_told(workers: int) -> None:
     found = batches(Drawn(COUNT, (10, 11), corrupt=(3, 20)), workers=workers, allowed=2)
     for epoch in (0, 1):  # each counts once, however often it is met
         told = [fault for batch in found.epoch(epoch) for fault in batch.faults]
         assert len(told) == 2
-        assert any("example 20: cannot read picture-20.png: it is truncated" in f for f in told)
+        assert any("example 20: cannot read image-20.png: it is truncated" in f for f in told)
     kept = torch.cat([batch.numbers for batch in found.epoch(0)]).tolist()
     assert sorted(kept) == [i for i in range(COUNT) if i not in (3, 20)]
     sound = {
@@ -142,13 +142,13 @@ def test_corrupt_pictures_are_left_out_and_told(workers: int) -> None:
     found.close()
 
 
-def test_more_corrupt_pictures_than_allowed_end_it() -> None:
+def test_more_corrupt_images_than_allowed_end_it() -> None:
     found = batches(Drawn(COUNT, (10, 11), corrupt=(3, 20)), allowed=1)
-    with pytest.raises(DataError, match=r"2 pictures of drawn pictures cannot be used, and 1 may"):
+    with pytest.raises(DataError, match=r"2 images of drawn images cannot be used, and 1 may"):
         list(found.epoch(0))
 
 
-def test_a_batch_of_corrupt_pictures_is_empty() -> None:
+def test_a_batch_of_corrupt_images_is_empty() -> None:
     found = batches(Drawn(4, (10, 11), corrupt=(2,)), batch=1)
     assert sorted(len(batch.images) for batch in found.epoch(0)) == [0, 1, 1, 1]
 

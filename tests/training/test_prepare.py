@@ -66,7 +66,7 @@ def test_grey_and_colour_come_as_the_net_takes_them() -> None:
     assert Prepare([Resize(size=(8, 8))], Shape((8, 8, 1)), None)(colour).shape == (8, 8, 1)
 
 
-def test_pictures_keep_their_own_size_where_only_the_shorter_side_is_said() -> None:
+def test_images_keep_their_own_size_where_only_the_shorter_side_is_said() -> None:
     prepare = Prepare([Shorter(size=10)], RGB, None)
     assert prepare(Drawn(1, (20, 31)).pixels(0)).shape == (10, 16, 3)
     assert prepare(Drawn(1, (7, 7)).pixels(0)).shape == (10, 10, 3)
@@ -102,7 +102,7 @@ def test_one_view_or_ten_as_the_recipe_says() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_without_a_recipe_pictures_come_as_run_shows_them(photograph: Path, channels: int) -> None:
+def test_without_a_recipe_images_come_as_run_shows_them(photograph: Path, channels: int) -> None:
     shape = Shape((20, 30, channels))
     with Image.open(photograph) as image:
         pixels = np.asarray(image.convert("RGB"))

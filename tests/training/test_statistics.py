@@ -23,7 +23,7 @@ COUNT = 2 * statistics.CHUNK + 3
 
 @pytest.fixture(scope="module")
 def whole() -> np.ndarray:
-    """All pictures of the data set below, [N, H, W, C]."""
+    """All images of the data set below, [N, H, W, C]."""
     return np.stack([Drawn(COUNT, (6, 7)).pixels(i) for i in range(COUNT)])
 
 
@@ -70,7 +70,7 @@ def test_close_values_far_from_zero_keep_their_covariance() -> None:
     assert sums.statistics("").covariance[0, 0] == pytest.approx(share * (1 - share), rel=1e-14)
 
 
-def test_pictures_go_through_the_steps_that_change_sizes() -> None:
+def test_images_go_through_the_steps_that_change_sizes() -> None:
     steps = [Resize(size=(8, 9)), Center(size=(6, 7)), Range(low=0, high=1)]
     found = measured(Drawn(3, (20, 30), (30, 20)), recipe(steps), SHAPE)
     assert found.mean_image is not None
@@ -78,7 +78,7 @@ def test_pictures_go_through_the_steps_that_change_sizes() -> None:
     assert found.mean_channel.max() > 1, "of raw values, whatever `range` says"
 
 
-def test_pictures_of_several_sizes_have_no_mean_image() -> None:
+def test_images_of_several_sizes_have_no_mean_image() -> None:
     data = Drawn(5, (6, 7), (3, 4))
     found = measured(data, recipe([MEDIAN]), SHAPE)
     assert found.mean_image is None
@@ -96,17 +96,17 @@ def test_workers_find_the_same() -> None:
     assert_same(alone, measured(data, asked, SHAPE, allowed=2, workers=2))
 
 
-def test_corrupt_pictures_are_left_out_and_reported_up_to_a_limit() -> None:
+def test_corrupt_images_are_left_out_and_reported_up_to_a_limit() -> None:
     data, seen = Drawn(COUNT, (6, 7), corrupt=(5, 300)), []
     measured(
         data, recipe(), SHAPE, allowed=2, report=lambda done, faults: seen.append((done, faults))
     )
     assert [done for done, _ in seen] == [256, 512, COUNT]
     assert [len(faults) for _, faults in seen] == [1, 1, 0]
-    assert "picture-300.png" in seen[1][1][0]
-    with pytest.raises(DataError, match=r"2 pictures of drawn pictures.*1 may.*picture-300"):
+    assert "image-300.png" in seen[1][1][0]
+    with pytest.raises(DataError, match=r"2 images of drawn images.*1 may.*image-300"):
         measured(data, recipe(), SHAPE, allowed=1)
-    with pytest.raises(DataError, match="no picture that can be used"):
+    with pytest.raises(DataError, match="no image that can be used"):
         measured(Drawn(2, (6, 7), corrupt=(0, 1)), recipe(), SHAPE, allowed=2)
 
 

@@ -11,8 +11,9 @@ from netspec import Net, load, loads
 from netspec.ir.operator import Operator
 from netspec.ir.ops.identity import Identity
 from netspec.ir.shapes import Shape
-from netspec.views.boxes import Box, Edge, End, Fork, Picture, Size, stage_text
+from netspec.views.boxes import Box, Edge, End, Fork, Picture, Size
 from netspec.views.drawing import drawing, grouped
+from netspec.views.operator_text import short_text
 from tests.helpers import load_rows
 
 RESIDUAL = """
@@ -38,7 +39,11 @@ head aux from r1: flatten
 def boxes(net: Net) -> dict[str, list[str]]:
     """The lines of each box, by its first stage."""
     items = Picture(net.graph).items.values()
-    return {box.name: list(map(stage_text, box.stages)) for box in items if isinstance(box, Box)}
+    return {
+        box.name: [short_text(stage.op) for stage in box.stages]
+        for box in items
+        if isinstance(box, Box)
+    }
 
 
 def seen(net: Net) -> list[Edge]:

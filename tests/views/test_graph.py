@@ -13,7 +13,8 @@ from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.shapes import Kernel
 from netspec.lowering.passes import TRAINING, optimise
-from netspec.views.graph import after_pass, as_dot, as_text, operator_text
+from netspec.views.graph import after_pass, as_dot, as_text
+from netspec.views.operator_text import operator_text
 from tests.helpers import load_rows
 
 ROWS = """

@@ -49,7 +49,7 @@ class OneDnnConv(Multiplying):
         return conv_of(work).dense(weight)
 
     def sparse(self, work: Work, weight: Tensor) -> Tensor:
-        return connected(conv_of(work), weight)
+        return conv_of(work).sparse(weight)
 
 
 def conv_of(work: Work) -> Conv:
@@ -67,11 +67,3 @@ def dense_shape(work: Work) -> tuple[int, ...]:
 def has_half_a_pair(work: Work) -> bool:
     """Whether a filter sees an odd number of channels of bfloat16."""
     return work.dtype == torch.bfloat16 and conv_of(work).channels_seen(work.inputs) % 2 == 1
-
-
-def connected(op: Conv, dense: Tensor) -> Tensor:
-    """The kernels of connected pairs, where a table says which those are."""
-    if op.connect is None:
-        return dense
-    filters, maps = zip(*op.pairs, strict=True) if op.pairs else ((), ())
-    return dense[list(filters), list(maps)]

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu.conv import connected, conv_of, dense_shape, has_half_a_pair
+from netspec.backends.cpu.conv import conv_of, dense_shape, has_half_a_pair
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.cpu.way import Call, Way, required
 from netspec.backends.memory import nchw
@@ -85,7 +85,7 @@ class MkldnnConv(_Mkldnn):
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
         held = _in_rows(packed)
-        return held | {"weight": connected(conv_of(work), held["weight"])}
+        return held | {"weight": conv_of(work).sparse(held["weight"])}
 
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch

@@ -18,6 +18,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
+from netspec.ir.shapes import ceiling, rounded_up
 from netspec.runtime.gate import require, require_no_fake_mode
 
 HUGE = 2**21
@@ -46,7 +47,7 @@ class Pages:
         require_no_fake_mode()
         if not prod(sizes):
             return torch.empty(sizes, dtype=dtype, device="cpu")
-        needed = -(-prod(sizes) * dtype.itemsize // ALIGNMENT) * ALIGNMENT
+        needed = rounded_up(prod(sizes) * dtype.itemsize, ALIGNMENT)
         with self._lock:
             chunk, start = self._gap(needed)
             place = chunk.view(start, needed)
@@ -136,7 +137,7 @@ class _Chunk:
         end += self.gaps.pop(end, 0)
         self.gaps[before] = end - before
         if sys.platform == "linux":
-            first, last = -(-before // mmap.PAGESIZE), end // mmap.PAGESIZE
+            first, last = ceiling(before, mmap.PAGESIZE), end // mmap.PAGESIZE
             if first < last:
                 self._advise(
                     mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from netspec.backends.cpu.pages import ALIGNMENT, PAGES
+from netspec.ir.shapes import rounded_up
 from netspec.runtime.gate import address, axes_of
 
 
@@ -29,7 +30,7 @@ class Scratch:
     def take(self, size: int, use: Callable[[int], object]) -> None:
         """Ask for ``size`` bytes for the step; ``use`` will be given the address."""
         self._waiting.append((self._taken, use))
-        self._taken += -(-size // ALIGNMENT) * ALIGNMENT
+        self._taken += rounded_up(size, ALIGNMENT)
         self.size = max(self.size, self._taken)
 
     def hand_out(self) -> None:

@@ -81,10 +81,7 @@ class ConvWay(Way):
         return {**held, "weight": weight.permute(0, 2, 3, 1).contiguous()}
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
-        op, weight = _conv(work), packed["weight"].permute(0, 3, 1, 2)
-        if op.connect is not None:
-            filters, maps = zip(*op.pairs, strict=True) if op.pairs else ((), ())
-            weight = weight[list(filters), list(maps)]
+        weight = _conv(work).sparse(packed["weight"].permute(0, 3, 1, 2))
         return {**packed, "weight": weight.contiguous()}
 
 

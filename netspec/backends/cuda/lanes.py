@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
 
+from netspec.ir.shapes import rounded_up
 from netspec.lowering.arena import ALIGNMENT
 from netspec.lowering.plan import Plan
 
@@ -45,7 +46,7 @@ def turns(plan: Plan) -> list[Turn]:
 
 def apart(plan: Plan) -> Plan:
     """The same plan with all buffers side by side, so that steps wait for what they read alone."""
-    sizes = [-(-b.shape.elements // ALIGNMENT) * ALIGNMENT for b in plan.buffers]
+    sizes = [rounded_up(b.shape.elements, ALIGNMENT) for b in plan.buffers]
     *offsets, end = accumulate(sizes, initial=0)
     buffers = [replace(b, offset=at) for b, at in zip(plan.buffers, offsets, strict=True)]
     return replace(plan, buffers=tuple(buffers), arena=end)

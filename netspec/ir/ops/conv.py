@@ -122,6 +122,13 @@ class Conv(WindowOperator):
         kernels = F.pad(weight, (0, 0, 0, 0, 0, 1))[rows]  # the last is zero, for the unconnected
         return kernels.reshape(self.count, seen, *self.kernel)
 
+    def sparse(self, dense: Tensor) -> Tensor:
+        """The inverse of :meth:`dense`: the kernels of the pairs that a table connects."""
+        if self.connect is None:
+            return dense
+        filters, maps = zip(*self.pairs, strict=True) if self.pairs else ((), ())
+        return dense[list(filters), list(maps)]
+
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F
 

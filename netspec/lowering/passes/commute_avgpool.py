@@ -1,15 +1,7 @@
-"""conv1x1(avgpool(x)) => avgpool(conv1x1(x)) + b: the pool then works on fewer channels.
+"""Let an average pool work on the result of the 1x1 convolution that reads it.
 
 Both are linear and one mixes only pixels, the other only channels, so that the order does not
 matter; but for the bias, which must not be averaged with zeros in the padding and is added last.
-
-Refuses when
-
-1. something else reads the average too;
-2. the convolution mixes pixels: its kernel is not 1x1, or it has a stride, padding, groups or a
-   connection table;
-3. it has no bias;
-4. no work is saved: products of the convolution and sums of the pool do not become fewer.
 """
 
 from __future__ import annotations
@@ -26,6 +18,17 @@ from netspec.ir.parameters import recipes
 from netspec.ir.shapes import Shape
 
 RULE = "commute_avgpool"
+EQUATION = "conv1x1(avgpool(x)) => avgpool(conv1x1(x)) + b"
+REMARK = "the pool then works on fewer channels"
+REFUSALS = {
+    1: "something else reads the average too",
+    2: (
+        "the convolution mixes pixels: its kernel is not 1x1, or it has a stride, padding, groups "
+        "or a connection table"
+    ),
+    3: "it has no bias",
+    4: "no work is saved: products of the convolution and sums of the pool do not become fewer",
+}
 
 
 def rewrite(graph: Graph) -> int:

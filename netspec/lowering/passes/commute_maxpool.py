@@ -1,12 +1,6 @@
-"""maxpool(relu(x)) => relu(maxpool(x)): fewer values to compare with zero, to the bit the same.
+"""Let a max pool work before the ReLU that it reads.
 
 max(0, .) never decreases, so that the largest value stays the largest.
-
-Refuses when
-
-1. something else reads the ReLU too;
-2. the ReLU stands behind a convolution, a fully connected layer or a pool, where it costs nothing;
-3. the pool does not make the map smaller.
 """
 
 from __future__ import annotations
@@ -17,6 +11,16 @@ from netspec.ir.ops.relu import Relu
 from netspec.lowering.passes.fuse_relu import WITH_RELU
 
 RULE = "commute_maxpool"
+EQUATION = "maxpool(relu(x)) => relu(maxpool(x))"
+REMARK = "fewer values to compare with zero, to the bit the same"
+REFUSALS = {
+    1: "something else reads the ReLU too",
+    2: (
+        "the ReLU stands behind a convolution, a fully connected layer or a pool, where it costs "
+        "nothing"
+    ),
+    3: "the pool does not make the map smaller",
+}
 
 
 def rewrite(graph: Graph) -> int:

@@ -1,9 +1,4 @@
-"""fc(flatten(x)) => fc(x): a fully connected layer takes a map as it is.
-
-Refuses when
-
-1. something else reads the flat vector too.
-"""
+"""Drop the flattening before a fully connected layer."""
 
 from __future__ import annotations
 
@@ -13,6 +8,11 @@ from netspec.ir.ops.flatten import Flatten
 from netspec.ir.parameters import recipes
 
 RULE = "drop_flatten"
+EQUATION = "fc(flatten(x)) => fc(x)"
+REMARK = "a fully connected layer takes a map as it is"
+REFUSALS = {
+    1: "something else reads the flat vector too",
+}
 
 
 def rewrite(graph: Graph) -> int:

@@ -1,9 +1,4 @@
-"""dropout(x) => x, identity(x) => x, and auxiliary heads go: what inference does without.
-
-Refuses when
-
-1. dropout scales at test time, and so is part of inference.
-"""
+"""Drop what only training needs."""
 
 from __future__ import annotations
 
@@ -12,6 +7,11 @@ from netspec.ir.ops.dropout import Dropout
 from netspec.ir.ops.identity import Identity
 
 RULE = "drop_training"
+EQUATION = "dropout(x) => x, identity(x) => x, and auxiliary heads go"
+REMARK = "what inference does without"
+REFUSALS = {
+    1: "dropout scales at test time, and so is part of inference",
+}
 
 
 def rewrite(graph: Graph) -> int:

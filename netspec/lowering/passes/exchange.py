@@ -1,4 +1,4 @@
-"""f(x) => f_column(x), f_column(gather(x)): one column's kernels, and exchanges where it reads all.
+"""Make a net of several columns the net of one of them, with exchanges.
 
 A net of ``columns 2`` becomes what one of its two devices computes (AlexNet, section 3.2).  Each
 has an equal part of the kernels of convolutions and fully connected layers, in the order of the
@@ -10,10 +10,6 @@ Every whole value has its whole gradient on every column, every part that of its
 gradient of a gather is the column's part of what comes back where all columns compute the same, and
 a reduce-scatter where each has some of the kernels that read it; a whole value that such kernels
 read passes its gradient through an all-reduce.  Gradients of images are not exchanged.
-
-Refuses when
-
-1. an operator needs all channels and has no kernels to share out: each column computes all of it.
 
 It takes the number of the column besides the graph, and is not part of ``PIPELINE``.
 """
@@ -34,6 +30,14 @@ from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.lrn import LocalResponseNorm
 
 RULE = "exchange"
+EQUATION = "f(x) => f_column(x), f_column(gather(x))"
+REMARK = "one column's kernels, and exchanges where it reads all"
+REFUSALS = {
+    1: (
+        "an operator needs all channels and has no kernels to share out: each column computes all "
+        "of it"
+    ),
+}
 
 
 def rewrite(graph: Graph, column: int = 0) -> int:

@@ -1,9 +1,4 @@
-"""concat(concat(a, b), c) => concat(a, b, c): each part is written to its place once.
-
-Refuses when
-
-1. something else reads the inner concatenation too.
-"""
+"""Put a concatenation's parts directly into the one that reads it."""
 
 from __future__ import annotations
 
@@ -11,6 +6,11 @@ from netspec.ir.graph import Entry, Graph
 from netspec.ir.ops.concat import Concat
 
 RULE = "flatten_concat"
+EQUATION = "concat(concat(a, b), c) => concat(a, b, c)"
+REMARK = "each part is written to its place once"
+REFUSALS = {
+    1: "something else reads the inner concatenation too",
+}
 
 
 def rewrite(graph: Graph) -> int:

@@ -1,14 +1,7 @@
-"""bn(conv(x)) => conv'(x): scale and shift of the normalisation go into filters and bias.
+"""Fold a normalisation into the filters and the bias of the convolution before it.
 
 w'[o] = w[o] s[o] and b'[o] = (b[o] - mean[o]) s[o] + bias[o], in float64 and rounded once, with
 s = weight / sqrt(variance + eps).
-
-Refuses when
-
-1. what it normalises is no convolution;
-2. something else reads the convolution too;
-3. the convolution has a connection table, whose kernels do not belong to one filter each;
-4. a normalisation is folded into the convolution already.
 """
 
 from __future__ import annotations
@@ -22,6 +15,14 @@ from netspec.ir.packing import FoldedBias, FoldedWeight, Norm
 from netspec.ir.parameters import attribute, recipes
 
 RULE = "fold_batchnorm"
+EQUATION = "bn(conv(x)) => conv'(x)"
+REMARK = "scale and shift of the normalisation go into filters and bias"
+REFUSALS = {
+    1: "what it normalises is no convolution",
+    2: "something else reads the convolution too",
+    3: "the convolution has a connection table, whose kernels do not belong to one filter each",
+    4: "a normalisation is folded into the convolution already",
+}
 
 
 def rewrite(graph: Graph) -> int:

@@ -1,12 +1,6 @@
-"""f(dropout(x)) => f'(x): the weights of f take the factor of a dropout that scales at test time.
+"""Fold the factor of a dropout that scales at test time into the weights after it.
 
 f is a convolution, a local or a fully connected layer: f'(x) = (1 - rate) w x + b.
-
-Refuses when
-
-1. 1 - rate is no power of two: products would be rounded;
-2. something that reads it has no weights to take the factor, or the net returns it;
-3. an average pool stands before it, whose place is decided by the convolution behind it.
 """
 
 from __future__ import annotations
@@ -22,6 +16,13 @@ from netspec.ir.packing import Scaled
 from netspec.ir.parameters import recipes
 
 RULE = "fold_dropout"
+EQUATION = "f(dropout(x)) => f'(x)"
+REMARK = "the weights of f take the factor of a dropout that scales at test time"
+REFUSALS = {
+    1: "1 - rate is no power of two: products would be rounded",
+    2: "something that reads it has no weights to take the factor, or the net returns it",
+    3: "an average pool stands before it, whose place is decided by the convolution behind it",
+}
 
 
 def rewrite(graph: Graph) -> int:

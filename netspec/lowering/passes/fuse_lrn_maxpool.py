@@ -1,9 +1,4 @@
-"""maxpool(lrn(x)) => lrn_maxpool(x): the normalised map is never written.
-
-Refuses when
-
-1. something else reads the normalised map too.
-"""
+"""Fuse a max pool with the LRN that it reads."""
 
 from __future__ import annotations
 
@@ -13,6 +8,11 @@ from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
 
 RULE = "fuse_lrn_maxpool"
+EQUATION = "maxpool(lrn(x)) => lrn_maxpool(x)"
+REMARK = "the normalised map is never written"
+REFUSALS = {
+    1: "something else reads the normalised map too",
+}
 
 
 def rewrite(graph: Graph) -> int:

@@ -1,10 +1,4 @@
-"""relu(f(x)) => f_relu(x): f is a convolution, fc, maxpool, or avgpool + b.
-
-Refuses when
-
-1. there is no kernel of what stands before the ReLU with one;
-2. something else reads what stands before the ReLU too.
-"""
+"""Fuse a ReLU with the operator that it reads."""
 
 from __future__ import annotations
 
@@ -21,6 +15,12 @@ from netspec.ir.ops.relu import Relu
 from netspec.ir.parameters import recipes
 
 RULE = "fuse_relu"
+EQUATION = "relu(f(x)) => f_relu(x)"
+REMARK = "f is a convolution, fc, maxpool, or avgpool + b"
+REFUSALS = {
+    1: "there is no kernel of what stands before the ReLU with one",
+    2: "something else reads what stands before the ReLU too",
+}
 
 WITH_RELU: dict[type[Operator], type[Operator]] = {
     Conv: ConvRelu,

@@ -1,12 +1,6 @@
-"""conv_a(x), conv_b(x), ... => slices of conv_ab...(x): one product reads x once.
+"""Merge convolutions of one kind that read the same value.
 
 The filters stand one behind the other, and each sibling becomes a slice of the channels.
-
-Refuses when
-
-1. the kernels, strides, paddings, dilations, biases or activations differ;
-2. the channels fall into groups, or a table connects them: filters do not simply stand one behind
-   the other.
 """
 
 from __future__ import annotations
@@ -22,6 +16,15 @@ from netspec.ir.packing import Cat
 from netspec.ir.parameters import recipes
 
 RULE = "merge_siblings"
+EQUATION = "conv_a(x), conv_b(x), ... => slices of conv_ab...(x)"
+REMARK = "one product reads x once"
+REFUSALS = {
+    1: "the kernels, strides, paddings, dilations, biases or activations differ",
+    2: (
+        "the channels fall into groups, or a table connects them: filters do not simply stand one "
+        "behind the other"
+    ),
+}
 
 
 def rewrite(graph: Graph) -> int:

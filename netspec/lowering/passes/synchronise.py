@@ -1,4 +1,4 @@
-"""bn(x) => synchronised_bn(x): statistics are those of the images of all ranks.
+"""Let batch normalisation use the statistics of all ranks.
 
 It never refuses, and is not part of ``PIPELINE``: ranks that have a part of each batch need it.
 """
@@ -11,6 +11,9 @@ from netspec.ir.operator import attributes_as
 from netspec.ir.ops.bn import BatchNorm
 
 RULE = "synchronise"
+EQUATION = "bn(x) => synchronised_bn(x)"
+REMARK = "statistics are those of the images of all ranks"
+REFUSALS: dict[int, str] = {}
 
 
 def rewrite(graph: Graph) -> int:

@@ -289,3 +289,12 @@ def test_lines_and_columns_of_a_table_are_maps_and_filters() -> None:
     grouped = Conv(kernel=Kernel(1, 1), count=5, groups=5, connect=TABLE)
     assert mistakes(grouped) == [("NS136", "groups")]
     assert mistakes(CONNECTED) == []
+
+
+def test_a_weight_comes_back_from_zeros_between_the_kernels_that_a_table_connects() -> None:
+    weight = torch.rand(9, 3, 2)
+    dense = CONNECTED.dense(weight)
+    assert dense.shape == (5, 3, 3, 2)
+    assert torch.equal(CONNECTED.sparse(dense), weight)
+    plain = torch.rand(4, 3, 2, 2)
+    assert Conv(kernel=Kernel(2, 2), count=4).sparse(plain) is plain

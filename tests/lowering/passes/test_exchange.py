@@ -6,9 +6,6 @@ tests/training/test_columns.py.
 
 from __future__ import annotations
 
-import inspect
-from types import ModuleType
-
 import pytest
 
 from netspec import Net, load
@@ -19,9 +16,7 @@ from netspec.ir.fused.slice import Slice
 from netspec.ir.graph import Graph
 from netspec.ir.ops.conv import Conv
 from netspec.lowering.passes import exchange, synchronise
-from netspec.lowering.passes.contract import contract
 from tests.helpers import load_rows
-from tests.lowering.passes.test_contract import refusals
 
 HEADER = "net example\ncolumns 2\ninput image 8x8x4\n"
 
@@ -139,13 +134,6 @@ def test_gathers_stand_in_the_rows_that_the_summary_names() -> None:
 def test_kinds_of_gathers_differ_in_their_gradients_alone() -> None:
     assert issubclass(GatherForParts, Gather)
     assert (Gather.shares_back, GatherForParts.shares_back, ForParts.shares_back) == (0, 1, 2)
-
-
-@pytest.mark.parametrize("one", [exchange, synchronise])
-def test_docstrings_keep_the_contract(one: ModuleType) -> None:
-    found = contract(one)  # type: ignore[arg-type]
-    assert "=>" in found.equation
-    assert set(found.refusals) == refusals(inspect.getsource(one))
 
 
 def test_every_normalisation_is_synchronised() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 
 import netspec
 from netspec.ir.graph import Graph
-from netspec.lowering.passes import PIPELINE, TRAINING, Pass, optimise
+from netspec.lowering.passes import PASSES, PIPELINE, TRAINING, Pass, PassError, optimise
 from netspec.runtime.reference import Model
+from tests.helpers import load_rows
 from tests.lowering.passes.helpers import (
     ROUNDING,
     activations,
@@ -19,6 +21,7 @@ from tests.lowering.passes.helpers import (
     assert_values_kept,
     furnished,
     images,
+    operators,
     run,
 )
 from tests.lowering.passes.strategy import specs
@@ -103,6 +106,61 @@ def _trained(
     for name, buffer in model.named_buffers():
         buffer.copy_(before[name])
     return outputs, gradients, statistics
+
+
+# ------------------------------------------------------------------------------------------ order
+
+AVERAGE = "avgpool 3x3, pad=1, count_pad=on"
+ROWS = {
+    ("drop_training", "drop_flatten"): "a: flatten | identity | fc 5",
+    ("drop_training", "fuse_relu"): "a: conv 3x3, 4 | dropout 0.5 | relu",
+    ("drop_training", "flatten_concat"): "a: concat { concat { relu; tanh } | identity; abs }",
+    ("drop_flatten", "fold_dropout"): "a: dropout 0.5, scale=test | flatten | fc 5",
+    ("fold_batchnorm", "commute_avgpool"): f"a: {AVERAGE} | conv 1x1, 2, bias=off | bn eps=1e-3",
+    ("fold_batchnorm", "fuse_relu"): "a: conv 3x3, 4 | bn eps=1e-3 | relu",
+    ("commute_avgpool", "fuse_relu"): f"a: {AVERAGE} | conv 1x1, 2 | relu",
+    ("commute_maxpool", "fuse_relu"): "a: tanh | relu | maxpool 2x2/2",
+    ("fold_dropout", "merge_siblings"): """
+        a from image: conv 1x1, 2
+        b from image: dropout 0.5, scale=test | conv 1x1, 2
+        c from a, b: concat
+    """,
+    ("fuse_relu", "merge_siblings"): """
+        a from image: conv 1x1, 2 | relu
+        b from image: conv 1x1, 2 | relu
+        c from a, b: concat
+    """,
+    ("fuse_relu", "fuse_lrn_maxpool"): "a: lrn 3 | maxpool 2x2/2 | relu",
+}
+"""Rows of which two passes make one net in the order of ``PIPELINE``, another in the reverse."""
+
+
+@pytest.mark.parametrize(("first", "second"), ROWS)
+def test_passes_stand_where_they_do_for_a_reason(first: str, second: str) -> None:
+    rules = [one.RULE for one in PIPELINE]
+    assert rules.index(first) < rules.index(second)
+    graph, passes = load_rows(ROWS[first, second]).graph, (PASSES[first], PASSES[second])
+    reverse = optimise(graph, passes[::-1]).graph
+    assert operators(optimise(graph, passes).graph) != operators(reverse)
+
+
+def test_an_invalid_graph_names_the_pass_that_left_it_and_those_before() -> None:
+    def lose_an_operand(graph: Graph) -> int:
+        graph.nx.remove_edges_from(list(graph.nx.in_edges("a.relu")))
+        return 1
+
+    careless = SimpleNamespace(
+        RULE="careless", EQUATION="f(x) => f()", REMARK="", REFUSALS={}, rewrite=lose_an_operand
+    )
+    graph = load_rows("a: relu").graph
+    message = r"^the pass careless left an invalid graph: a.relu: 0 operands$"
+    with pytest.raises(PassError, match=message):
+        optimise(graph, [careless])
+    message = (
+        r"^the pass careless \(after drop_training, fuse_relu\) left an invalid graph: a.relu: 0 op"
+    )
+    with pytest.raises(PassError, match=message):
+        optimise(graph, [PASSES["drop_training"], PASSES["fuse_relu"], careless])
 
 
 # --------------------------------------------------------------------------------- bundled specs

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netspec.data.pictures import center, read_picture, resized, shorter
+from netspec.data.images import center, read_image, resized, shorter
 from netspec.errors import DataError
 
 
 def pixels_of(photograph: Path) -> np.ndarray:
-    with Image.open(photograph) as picture:
-        return np.asarray(picture)
+    with Image.open(photograph) as image:
+        return np.asarray(image)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_the_shorter_side_gets_the_size_and_proportions_stay(
     assert shorter(np.zeros((height, width, 1), np.uint8), 256).shape == (*found, 1)
 
 
-def test_a_picture_that_has_the_size_is_untouched(photograph: Path) -> None:
+def test_a_image_that_has_the_size_is_untouched(photograph: Path) -> None:
     pixels = pixels_of(photograph)
     assert np.array_equal(shorter(pixels, 427), pixels)
 
@@ -54,16 +54,14 @@ def test_fine_stripes_become_grey_not_coarse_stripes() -> None:
 @pytest.mark.parametrize(("height", "top"), [(10, 1), (11, 1), (12, 2), (8, 0)])
 def test_the_centre_is_the_middle_and_the_odd_row_goes_below(height: int, top: int) -> None:
     pixels = np.arange(height * 9, dtype=np.uint8).reshape(height, 9, 1)
-    assert np.array_equal(center(pixels, 8, 9), pixels[top : top + 8])
+    assert np.array_equal(center(pixels, (8, 9)), pixels[top : top + 8])
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM"])
-def test_whatever_bytes_are_spoilt_the_message_names_the_picture(
-    form: str, photograph: Path
-) -> None:
+def test_whatever_bytes_are_spoilt_the_message_names_the_image(form: str, photograph: Path) -> None:
     content = io.BytesIO()
-    with Image.open(photograph) as picture:
-        picture.resize((40, 30)).save(content, form)
+    with Image.open(photograph) as image:
+        image.resize((40, 30)).save(content, form)
     whole = content.getvalue()
     draw = np.random.default_rng(0)
     refused = 0
@@ -76,16 +74,16 @@ def test_whatever_bytes_are_spoilt_the_message_names_the_picture(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow's on what it can still read
-                read_picture(io.BytesIO(bytes(spoilt)), "a picture")
+                read_image(io.BytesIO(bytes(spoilt)), "an image")
         except DataError as error:
             refused += 1
-            assert str(error).startswith("cannot read a picture: ")
-            assert len(str(error)) > len("cannot read a picture: ")
+            assert str(error).startswith("cannot read an image: ")
+            assert len(str(error)) > len("cannot read an image: ")
     assert refused > 5
 
 
-def test_spoilt_exif_data_does_not_spoil_the_picture(photograph: Path, tmp_path: Path) -> None:
+def test_spoilt_exif_data_does_not_spoil_the_image(photograph: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
-    with Image.open(photograph) as picture:
-        picture.save(path, exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x05\x00")
-    assert read_picture(path, str(path)).size == (640, 427)
+    with Image.open(photograph) as image:
+        image.save(path, exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x05\x00")
+    assert read_image(path, str(path)).size == (640, 427)

@@ -73,7 +73,7 @@ def test_every_mode_is_read(mode: str, tmp_path: Path) -> None:
     assert load_image(path, Shape((4, 4, 3))).min() > 0.9
 
 
-def test_what_is_no_picture_is_named(tmp_path: Path, photograph: Path) -> None:
+def test_what_is_no_image_is_named(tmp_path: Path, photograph: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("hello")
     half = tmp_path / "half.jpg"
@@ -83,7 +83,7 @@ def test_what_is_no_picture_is_named(tmp_path: Path, photograph: Path) -> None:
             load_image(path, Shape((8, 8, 3)))
 
 
-def test_a_net_that_takes_no_pictures_says_so(photograph: Path) -> None:
+def test_a_net_that_takes_no_images_says_so(photograph: Path) -> None:
     for shape in (Shape((8, 8, 5)), Shape((10,))):
         with pytest.raises(DataError, match="channels"):
             load_image(photograph, shape)

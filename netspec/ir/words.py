@@ -1,0 +1,13 @@
+"""Numbers with the words that they count."""
+
+from __future__ import annotations
+
+
+def plural(word: str, number: int) -> str:
+    """Return a word as it stands after a number: ``row`` after 1, ``rows`` after any other."""
+    return word if number == 1 else f"{word}s"
+
+
+def counted(number: int, word: str) -> str:
+    """Return ``1 row``, ``2 rows``, ``1,000 rows``."""
+    return f"{number:,} {plural(word, number)}"
