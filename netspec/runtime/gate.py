@@ -23,11 +23,11 @@ def axes_of(sizes: Sequence[int], strides: Sequence[int]) -> Axes:
     return tuple(sorted((s, n) for n, s in zip(sizes, strides, strict=True) if n != 1))
 
 
-def require_memory(x: object, what: str) -> Tensor:
+def require_memory(x: object, label: str) -> Tensor:
     """Return a tensor whose elements all lie in memory that is its own.
 
     Raises:
-        TypeError: it is no tensor, or one without elements in memory: on ``meta``, fake, sparse,
+        TypeError: it is not a tensor, or its elements are not in memory: on ``meta``, fake, sparse,
             in blocks of a library, nested, or within a transform of ``torch.func``.
         ValueError: its storage is smaller than its sizes say.
     """
@@ -38,12 +38,12 @@ def require_memory(x: object, what: str) -> Tensor:
                 return x
         except (RuntimeError, NotImplementedError):
             pass
-    return _require_memory(x, what)
+    return _require_memory(x, label)
 
 
-def _require_memory(x: object, what: str) -> Tensor:
+def _require_memory(x: object, label: str) -> Tensor:
     if not isinstance(x, Tensor):
-        raise TypeError(f"{what} is {type(x).__name__}: give a tensor")
+        raise TypeError(f"{label} is {type(x).__name__}: give a tensor")
     elements, start, room = 1, 0, 0
     if not isinstance(x, FakeTensor):  # which warns of what it is asked for
         try:
@@ -52,16 +52,16 @@ def _require_memory(x: object, what: str) -> Tensor:
         except (RuntimeError, NotImplementedError, ValueError):
             pass
     if x.layout is not torch.strided or x.is_nested or (elements and not start):
-        raise TypeError(f"{what} {_kind(x)}: give a tensor whose elements are in memory")
+        raise TypeError(f"{label} {_kind(x)}: give a tensor whose elements are in memory")
     reach = elements if x.is_contiguous() else _reach(x)
     if elements and (x.storage_offset() + reach) * x.itemsize > room:
-        raise ValueError(f"{what} has a storage of {room} bytes, which does not hold {_size(x)}")
+        raise ValueError(f"{label} has a storage of {room} bytes, which does not hold {_size(x)}")
     return x
 
 
 def require(
     x: object,
-    what: str,
+    label: str,
     *,
     device: torch.device | str,
     dtype: torch.dtype,
@@ -70,34 +70,34 @@ def require(
     """Return a tensor in memory of a device, of a type and, where they are given, of sizes.
 
     Raises:
-        TypeError: it is none of that type, or ``require_memory`` refuses it.
+        TypeError: it is of another type, or ``require_memory`` refuses it.
         ValueError: it is elsewhere, unaligned or of other sizes.
     """
-    tensor = require_memory(x, what)
+    tensor = require_memory(x, label)
     if tensor.dtype != dtype:
-        raise TypeError(f"{what} is in {tensor.dtype}, not {dtype}")
+        raise TypeError(f"{label} is in {tensor.dtype}, not {dtype}")
     if tensor.device != torch.device(device):
-        raise ValueError(f"{what} is on {tensor.device}, not on {device}")
+        raise ValueError(f"{label} is on {tensor.device}, not on {device}")
     if tensor.is_neg() or tensor.is_conj():
-        raise ValueError(f"{what} is negated or conjugated lazily: use .resolve_neg()")
+        raise ValueError(f"{label} is negated or conjugated lazily: use .resolve_neg()")
     if tensor.data_ptr() % tensor.itemsize:
-        raise ValueError(f"{what} begins at an address that is no multiple of {tensor.itemsize}")
+        raise ValueError(f"{label} begins at an address that is no multiple of {tensor.itemsize}")
     if sizes is not None and tuple(tensor.shape) != tuple(sizes):
-        raise ValueError(f"{what} is {_listed(tensor.shape)}, not {_listed(sizes)}")
+        raise ValueError(f"{label} is {_listed(tensor.shape)}, not {_listed(sizes)}")
     return tensor
 
 
-def address(x: object, what: str, dtype: torch.dtype, axes: Axes) -> int:
+def address(x: object, label: str, dtype: torch.dtype, axes: Axes) -> int:
     """Return the address of a tensor on the CPU whose elements lie as ``axes`` say.
 
     Raises:
         TypeError, ValueError: ``require`` refuses it, or elements lie otherwise.
     """
-    tensor = require(x, what, device="cpu", dtype=dtype)
+    tensor = require(x, label, device="cpu", dtype=dtype)
     if axes_of(tensor.shape, tensor.stride()) != axes:
-        wanted = ", ".join(f"{size} at stride {stride}" for stride, size in reversed(axes))
-        given = f"{_size(tensor)} with strides {_listed(tensor.stride())}"
-        raise ValueError(f"{what} is {given}, and is read as {wanted or 'one element'}")
+        expected = ", ".join(f"{size} at stride {stride}" for stride, size in reversed(axes))
+        actual = f"{_size(tensor)} with strides {_listed(tensor.stride())}"
+        raise ValueError(f"{label} is {actual}, and is read as {expected or 'one element'}")
     return tensor.data_ptr()
 
 
@@ -114,16 +114,16 @@ def require_no_fake_mode() -> None:
 
 def require_apart(places: Sequence[tuple[str, Tensor]]) -> None:
     """Raise ValueError if an element would be written twice: within a tensor, or by two."""
-    for i, (what, x) in enumerate(places):
+    for i, (label, x) in enumerate(places):
         if x.numel() and not _is_apart_in_itself(x):
-            raise ValueError(f"{what} has elements that share memory: give a tensor without them")
-        for other, y in places[:i]:
+            raise ValueError(f"{label} has elements that share memory: give a tensor without them")
+        for earlier, y in places[:i]:
             if x.numel() and y.numel() and _meet(x, y):
-                raise ValueError(f"{what} shares memory with {other}: give tensors of their own")
+                raise ValueError(f"{label} shares memory with {earlier}: give tensors of their own")
 
 
 def _is_apart_in_itself(x: Tensor) -> bool:
-    """Whether each axis steps over all that those of shorter strides reach."""
+    """Return whether each axis steps over all elements that axes of shorter strides reach."""
     reach = 0
     for stride, size in axes_of(x.shape, x.stride()):
         if stride <= reach:
@@ -133,7 +133,7 @@ def _is_apart_in_itself(x: Tensor) -> bool:
 
 
 def _meet(x: Tensor, y: Tensor) -> bool:
-    """Whether two tensors of a type and device have an element in common."""
+    """Return whether two tensors of a type and device have an element in common."""
     starts = x.data_ptr(), y.data_ptr()
     base = min(starts)
     ends = [start + _reach(t) * t.itemsize for start, t in zip(starts, (x, y), strict=True)]
@@ -155,7 +155,7 @@ def _meet(x: Tensor, y: Tensor) -> bool:
 
 
 def _reach(x: Tensor) -> int:
-    """Elements from the first to the last in memory."""
+    """Return the number of elements from the first to the last in memory."""
     return 1 + sum((n - 1) * s for n, s in zip(x.shape, x.stride(), strict=True))
 
 
