@@ -42,7 +42,7 @@ def ways(work: Work, target: Target) -> Iterator[Way]:
 
 
 def geometry(op: WindowOperator, inputs: Sequence[Shape], batch: int) -> Geometry:
-    """The windows of an operator as the kernels take them; overhang is padding."""
+    """Return the windows of an operator as the kernels take them; overhang is padding."""
     height, width, channels = inputs[0]
     vertical, horizontal = op.windows(inputs)
     found = Geometry(
@@ -67,7 +67,7 @@ def _conv(work: Work) -> Conv:
 
 
 class ConvWay(Way):
-    """What the convolutions share: where they run, how they hold filters, where they write."""
+    """The base of all convolutions: where they run, how they pack filters, where they write."""
 
     ability = Ability(into_slices=True, apart=True)
 

@@ -44,7 +44,7 @@ def product(batch: int, work: Work) -> Geometry:
 
 
 class LinearWay(Way):
-    """What the layers share: how they hold the matrix."""
+    """The base of all layers: how they pack the matrix."""
 
     def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
         shape, weight = work.inputs[0], held["weight"]
@@ -60,7 +60,7 @@ class LinearWay(Way):
 
 
 def rows(x: Tensor) -> tuple[Tensor, list[Call]]:
-    """The operand as [N, K], and what has to run before: a copy where it is a slice of channels."""
+    """Return the operand as [N, K], and the calls before: a copy if it is a slice of channels."""
     if x.dim() == 2:
         return x, []
     if x.shape[1:3].numel() == 1:

@@ -39,7 +39,7 @@ ours: Any = torch.ops.netspec
 
 
 def meaning(op: Operator, training: bool, precision: str) -> Meaning:
-    """An operator by our kernels; by its own reference where there is none, or none that fits."""
+    """Return an operator by our kernels; by its own reference where none of them computes it."""
     way = WAYS.get(type(op))
     own = op.training_reference if training else op.reference
     if way is None:
@@ -54,7 +54,7 @@ def meaning(op: Operator, training: bool, precision: str) -> Meaning:
 
 
 def _fits(op: MaxPool) -> bool:
-    """Whether the place of a maximum fits into a byte, as the kernels keep it."""
+    """Return whether the place of a maximum fits into a byte, as the kernels keep it."""
     return prod(op.kernel) <= TAPS - isinstance(op, MaxPoolRelu)
 
 
@@ -165,7 +165,7 @@ def subsample(x: Tensor, coefficient: Tensor, bias: Tensor, *window: Any) -> Ten
 
 
 def _window(op: WindowOperator, inputs: Sequence[Shape]) -> tuple[list[int], ...]:
-    """Kernel, stride and padding (top, bottom, left, right), the overhang included."""
+    """Return kernel, stride and padding (top, bottom, left, right), the overhang included."""
     found = geometry(op, inputs, 1)
     return list(found.kernel), list(found.stride), list(found.padding)
 
