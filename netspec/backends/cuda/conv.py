@@ -45,7 +45,7 @@ def geometry(op: WindowOperator, inputs: Sequence[Shape], batch: int) -> Geometr
     """Return the windows of an operator as the kernels take them; overhang is padding."""
     height, width, channels = inputs[0]
     vertical, horizontal = op.windows(inputs)
-    found = Geometry(
+    windows = Geometry(
         batch=batch,
         height=height,
         width=width,
@@ -57,8 +57,8 @@ def geometry(op: WindowOperator, inputs: Sequence[Shape], batch: int) -> Geometr
         dilation=op.dilation,
         groups=op.groups if isinstance(op, Conv) else 1,
     )
-    assert found.size_out == (batch, *op.shape(inputs)), f"{op} of {inputs}: {found}"
-    return found
+    assert windows.size_out == (batch, *op.shape(inputs)), f"{op} of {inputs}: {windows}"
+    return windows
 
 
 def _conv(work: Work) -> Conv:
@@ -187,8 +187,8 @@ class AtenConv(ConvWay):
         relu = isinstance(op, ConvRelu)
 
         def call() -> None:
-            given = image if padding else padded(image, windows)
-            result = self.convolve(op, packed, given, list(padding or (0, 0)))
+            source = image if padding else padded(image, windows)
+            result = self.convolve(op, packed, source, list(padding or (0, 0)))
             write(result.relu_() if relu else result, y)
 
         return [call]

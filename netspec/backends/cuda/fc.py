@@ -117,15 +117,15 @@ class BlasLinear(LinearWay):
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        given, before = rows(x[0])
+        operand, before = rows(x[0])
         w, b, (result,) = packed["weight"].t(), packed.get("bias"), y
         relu = isinstance(work.op, FullyConnectedRelu)
 
         def call() -> None:
             if b is None:
-                torch.mm(given, w, out=result)
+                torch.mm(operand, w, out=result)
             else:
-                torch.addmm(b, given, w, out=result)
+                torch.addmm(b, operand, w, out=result)
             if relu:
                 result.relu_()
 
