@@ -1,4 +1,4 @@
-"""Loading an artifact, and what can be asked of one before."""
+"""Loading an artifact, its manifest or its kernels."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def _again_if_replaced(load: Load) -> Load:
 
 
 def _identity(path: str | Path) -> tuple[int, ...]:
-    """Return what differs between two folders or files that take the same place."""
+    """Return numbers that differ between a folder or file and the one that replaces it."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return ()
-    return found.st_dev, found.st_ino, found.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 @_again_if_replaced
@@ -84,8 +84,8 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         The net in evaluation mode.
 
     Raises:
-        DataError: it is no artifact, not the expected one, damaged, or made by a version that
-            plans differently; or this machine has not what it was compiled for.
+        DataError: it is not an artifact, not the expected one, damaged, or made by a version that
+            plans differently; or this machine is not the one that it was compiled for.
         MemoryError: the machine cannot hold the parameters.
     """
     with naming("load", path), without_collecting():
@@ -93,57 +93,57 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         from netspec.artifact.lowering import backend_for, lowered_as
         from netspec.runtime.compiled import Compiled
 
-        held = places(Path(path))
-        manifest = _manifest(held, expect)
-        texts = {name: _checked(held, manifest, name) for name in manifest.texts}
-        plan = _checked(held, manifest, PLAN)
-        kernels = _kernels(held, manifest)
+        members = places(Path(path))
+        manifest = _manifest(members, expect)
+        texts = {name: _checked(members, manifest, name) for name in manifest.texts}
+        plan = _checked(members, manifest, PLAN)
+        kernels = _kernels(members, manifest)
         net = net_of(manifest, texts)
-        made = lowered_as(plan, net, manifest, backend_for(manifest))
-        if manifest.members[WEIGHTS].size != weights.size(net, made.dtype):
+        lowered = lowered_as(plan, net, manifest, backend_for(manifest))
+        if manifest.members[WEIGHTS].size != weights.size(net, lowered.dtype):
             raise DataError(f"{WEIGHTS} has not the size of {net.name}'s tensors: {AGAIN}")
-        with opened(held[WEIGHTS]) as file:
-            tensors, digest = weights.read(file, net, made.dtype)
+        with opened(members[WEIGHTS]) as file:
+            tensors, digest = weights.read(file, net, lowered.dtype)
         _check_digest(manifest, WEIGHTS, digest)
         if tensors is None:
             raise DataError(f"{WEIGHTS} does not hold the tensors of {net.name}: {AGAIN}")
         for name, tensor in tensors.items():
-            tensors[name] = tensor.to(made.backend.device)
+            tensors[name] = tensor.to(lowered.backend.device)
         if expect is not None:
-            made.backend.use(kernels)
-        model = Compiled(net, made, tensors)
+            lowered.backend.use(kernels)
+        model = Compiled(net, lowered, tensors)
         model.is_trained = manifest.trained
         return model
 
 
 @_again_if_replaced
 def load_kernels(path: str | Path, *, expect: str) -> dict[str, bytes]:
-    """The compiled kernels of an artifact, by name.
+    """Return the compiled kernels of an artifact, by name.
 
     They are code for a GPU, so they are handed out only of an artifact whose root digest is known.
 
     Raises:
-        DataError: it is no artifact, not the expected one, or damaged.
+        DataError: it is not an artifact, not the expected one, or damaged.
     """
     with naming("load", path):
-        held = places(Path(path))
-        return _kernels(held, _manifest(held, expect))
+        members = places(Path(path))
+        return _kernels(members, _manifest(members, expect))
 
 
 @_again_if_replaced
 def load_manifest(path: str | Path, *, expect: str | None = None) -> Manifest:
-    """What an artifact says of itself; its other members are not read.
+    """Return the manifest of an artifact; its other members are not read.
 
     Raises:
-        DataError: it is no artifact, or not the expected one.
+        DataError: it is not an artifact, or not the expected one.
     """
     with naming("load", path):
         return _manifest(places(Path(path)), expect)
 
 
-def _manifest(held: Places, expect: str | None) -> Manifest:
-    """The manifest, once it is the expected one and tells all the members that are there."""
-    data = content(held, MANIFEST)
+def _manifest(members: Places, expect: str | None) -> Manifest:
+    """Return the manifest, once it is the expected one and lists all members that are there."""
+    data = content(members, MANIFEST)
     root = root_of(data)
     if expect is not None:
         if not re.fullmatch(r"[0-9a-fA-F]{64}", expect):
@@ -156,33 +156,33 @@ def _manifest(held: Places, expect: str | None) -> Manifest:
                 f"its root digest is {root}, not the expected one: it is another artifact, or was "
                 "changed"
             )
-    if ROOT not in held or content(held, ROOT) != root_line(root):
+    if ROOT not in members or content(members, ROOT) != root_line(root):
         raise DataError(f"{MANIFEST} is damaged, its digest is not in {ROOT}: {AGAIN}")
     manifest = Manifest.read(bytes(data))
-    wanted = {MANIFEST, ROOT, *manifest.members}
-    for name in sorted(wanted ^ {*held}):
-        what = "is missing" if name in wanted else "is in it, and not in its manifest"
-        raise DataError(f"{name!r} {what}: {AGAIN}")
+    expected = {MANIFEST, ROOT, *manifest.members}
+    for name in sorted(expected ^ {*members}):
+        problem = "is missing" if name in expected else "is in it, and not in its manifest"
+        raise DataError(f"{name!r} {problem}: {AGAIN}")
     for name, member in manifest.members.items():
-        if held[name].size != member.size:
+        if members[name].size != member.size:
             raise DataError(
-                f"{name} is damaged: it has {held[name].size:,} bytes, and had {member.size:,}: "
+                f"{name} is damaged: it has {members[name].size:,} bytes, and had {member.size:,}: "
                 f"{AGAIN}"
             )
     return manifest
 
 
-def _kernels(held: Places, manifest: Manifest) -> dict[str, bytes]:
-    """The compiled kernels by name, their digests checked."""
+def _kernels(members: Places, manifest: Manifest) -> dict[str, bytes]:
+    """Return the compiled kernels by name, their digests checked."""
     return {
-        name: _checked(held, manifest, kernel_member(number))
+        name: _checked(members, manifest, kernel_member(number))
         for number, name in enumerate(manifest.kernels)
     }
 
 
-def _checked(held: Places, manifest: Manifest, name: str) -> bytes:
-    """A member whose digest is right."""
-    data = content(held, name)
+def _checked(members: Places, manifest: Manifest, name: str) -> bytes:
+    """Return a member, once its digest is right."""
+    data = content(members, name)
     _check_digest(manifest, name, sha256(data).hexdigest())
     return bytes(data)
 

@@ -15,14 +15,14 @@ from netspec.lowering.lowered import Lowered, lowered
 from netspec.net import Net
 
 
-def plan_bytes(made: Lowered) -> bytes:
-    """``plan.json``: the implementation of each stage, and the plan."""
-    chosen = {stage: choice.implementation for stage, choice in made.choices.items()}
-    return canonical({"choices": chosen, "plan": made.plan.as_json()})
+def plan_bytes(lowered_net: Lowered) -> bytes:
+    """Return ``plan.json``: the implementation of each stage, and the plan."""
+    chosen = {stage: choice.implementation for stage, choice in lowered_net.choices.items()}
+    return canonical({"choices": chosen, "plan": lowered_net.plan.as_json()})
 
 
 def backend_for(manifest: Manifest) -> Backend:
-    """The backend that an artifact was compiled for.
+    """Return the backend that an artifact was compiled for.
 
     Raises:
         DataError: this machine cannot run it.
@@ -34,17 +34,18 @@ def backend_for(manifest: Manifest) -> Backend:
 
 
 def lowered_as(plan: bytes, net: Net, manifest: Manifest, backend: Backend) -> Lowered:
-    """Lower a net with the choices that are stored; the plan has to be the stored one.
+    """Lower a net with the choices that are stored.
 
     Raises:
-        DataError: it is not, or the backend has not an implementation that was chosen.
+        DataError: the plan is not the stored one, or the backend does not have an implementation
+            that was chosen.
     """
     if net.name != manifest.name:
         raise DataError(f"its spec is of {net.name!r}, not of {manifest.name!r}: {AGAIN}")
     choices = parsed(plan, PLAN, member("choices", CHOICES), AGAIN)
     by = manifest.made_by["netspec"]
     try:
-        made = lowered(
+        lowered_net = lowered(
             net.graph,
             backend,
             dtype=getattr(torch, manifest.dtype),
@@ -53,12 +54,12 @@ def lowered_as(plan: bytes, net: Net, manifest: Manifest, backend: Backend) -> L
         )
     except DataError as error:
         raise DataError(_elsewhere(manifest, error)) from None
-    if plan_bytes(made) != plan:
+    if plan_bytes(lowered_net) != plan:
         raise DataError(
             f"its plan, made by netspec {by}, is not the one that netspec makes of its spec here: "
             f"{AGAIN}"
         )
-    return made
+    return lowered_net
 
 
 def _elsewhere(manifest: Manifest, error: DataError) -> str:

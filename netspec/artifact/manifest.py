@@ -42,16 +42,16 @@ DTYPES = ("float32", "float64", "bfloat16", "float16")
 """Types that a net can be compiled for, as PyTorch calls them."""
 
 FILE_MEMBER = r"files/(0|[1-9][0-9]{0,4})\.net"
-"""What the name of a member with the text of another file of the net matches."""
+"""Matches the name of a member with the text of another file of the net."""
 
 
 def file_member(number: int) -> str:
-    """The member with the text of another file of the net."""
+    """Return the name of the member with the text of another file of the net."""
     return f"files/{number}.net"
 
 
 def kernel_member(number: int) -> str:
-    """The member with a compiled kernel."""
+    """Return the name of the member with a compiled kernel."""
     return f"kernels/{number}.bin"
 
 
@@ -65,7 +65,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Asked:
-    """Which member is meant where the member ``by`` asks for the file or net ``wrote``."""
+    """The member that is meant where the member ``by`` asks for the file or net ``wrote``."""
 
     by: str
     wrote: str
@@ -74,11 +74,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an artifact is.
+    """The description of an artifact.
 
     Attributes:
         name: the net's, as in its header.
-        made_by: versions of ``netspec``, ``torch`` and ``triton``; None for what was not there.
+        made_by: versions of ``netspec``, ``torch`` and ``triton``; None for a missing package.
         settings: the parameters of the net that were set from outside.
         asked: the other files of the net.
         target: the backend that it was compiled for.
@@ -101,22 +101,22 @@ class Manifest:
     members: Mapping[str, Member]
 
     def as_bytes(self) -> bytes:
-        """The one way to write it, which the root digest is of."""
+        """Return it in the one way to write it; the root digest is of these bytes."""
         return canonical({"format": FORMAT, **asdict(self)})
 
     @property
     def root(self) -> str:
-        """The root digest: SHA-256 of the manifest, and so of everything."""
+        """Return the root digest: SHA-256 of the manifest, and so of everything."""
         return root_of(self.as_bytes())
 
     @property
     def texts(self) -> list[str]:
-        """The members that are text of the net."""
-        return [SPEC, *sorted({one.member for one in self.asked})]
+        """Return the members that are text of the net."""
+        return [SPEC, *sorted({request.member for request in self.asked})]
 
     @property
     def notes(self) -> list[str]:
-        """Which versions differ from those that are installed, a sentence each."""
+        """Return a sentence for each version that differs from the installed one."""
         here = versions()
         return [
             f"it was made {f'with {package} {was}' if was else f'without {package}'}, and "
@@ -127,10 +127,10 @@ class Manifest:
 
     @classmethod
     def read(cls, data: bytes) -> Manifest:
-        """A manifest from outside.
+        """Return the manifest in the bytes of a file.
 
         Raises:
-            DataError: it is no manifest of this format.
+            DataError: it is not a manifest of this format.
         """
         number = parsed(data, MANIFEST, member("format", whole()), AGAIN)
         if number > FORMAT:
@@ -142,19 +142,19 @@ class Manifest:
             )
         if number != FORMAT:
             raise DataError(f"it has format {number}, which is not read any more: {AGAIN}")
-        made = parsed(data, MANIFEST, KIND, AGAIN)
-        made._check()
-        if made.as_bytes() != data:
+        manifest = parsed(data, MANIFEST, KIND, AGAIN)
+        manifest._check()
+        if manifest.as_bytes() != data:
             raise _malformed("it is not written as netspec writes it")
-        return made
+        return manifest
 
     def _check(self) -> None:
-        """Raise DataError for values that no manifest has."""
+        """Raise DataError for values that a manifest cannot have."""
         if list(self.kernels) != sorted(set(self.kernels)):
             raise _malformed("`kernels` are not sorted, or twice there")
-        files = {one.member for one in self.asked}
+        files = {request.member for request in self.asked}
         if not all(re.fullmatch(FILE_MEMBER, name) for name in files) or any(
-            one.by not in {SPEC, *files} for one in self.asked
+            request.by not in {SPEC, *files} for request in self.asked
         ):
             raise _malformed("`asked` names what is no file of the net")
         compiled = map(kernel_member, range(len(self.kernels)))
@@ -173,38 +173,41 @@ def root_of(data: bytes | bytearray) -> str:
 
 
 def root_line(root: str) -> bytes:
-    """What :data:`ROOT` holds: the line of ``sha256sum manifest.json``."""
+    """Return the content of :data:`ROOT`: the line of ``sha256sum manifest.json``."""
     return f"{root}  {MANIFEST}\n".encode()
 
 
 def canonical(data: Any) -> bytes:
-    """JSON in ASCII, keys sorted, each value in a line of its own."""
+    """Return JSON in ASCII, keys sorted, each value in a line of its own."""
     return json.dumps(data, indent=1, sort_keys=True).encode() + b"\n"
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of what an artifact depends on."""
+    """Return the versions of the packages that an artifact depends on."""
     import torch
 
-    found: dict[str, str | None] = {"netspec": netspec.__version__, "torch": str(torch.__version__)}
+    installed: dict[str, str | None] = {
+        "netspec": netspec.__version__,
+        "torch": str(torch.__version__),
+    }
     try:
-        return found | {"triton": version("triton")}
+        return installed | {"triton": version("triton")}
     except PackageNotFoundError:
-        return found | {"triton": None}
+        return installed | {"triton": None}
 
 
 def claimed_members(data: bytes) -> set[str]:
-    """The members that a manifest of any format tells.
+    """Return the members that a manifest of any format lists.
 
     Raises:
-        DataError: it is no manifest.
+        DataError: it is not a manifest.
     """
     parsed(data, MANIFEST, member("format", whole()), AGAIN)
     return {*parsed(data, MANIFEST, member("members", table(ANYTHING)), AGAIN)}
 
 
-def _malformed(what: str) -> DataError:
-    return DataError(f"{MANIFEST}: {what}; {AGAIN}")
+def _malformed(problem: str) -> DataError:
+    return DataError(f"{MANIFEST}: {problem}; {AGAIN}")
 
 
 def _manifest(format: int, **members: Any) -> Manifest:

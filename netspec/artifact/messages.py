@@ -1,4 +1,4 @@
-"""What is said when an artifact cannot be written or loaded."""
+"""Messages for an artifact that cannot be written or loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AGAIN = "compile it again from the spec, with netspec compile SPEC -o PATH"
 
 @contextmanager
 def naming(verb: str, path: str | Path) -> Iterator[None]:
-    """Say in every message which artifact it is about."""
+    """Name the artifact in every message."""
     try:
         yield
     except SpecError as error:

@@ -18,7 +18,7 @@ from netspec.files.reading import fill
 from netspec.files.reading import opened as plain_file
 
 SUFFIX = ".netspec"
-"""How the name of an artifact ends that is a single file."""
+"""The end of the name of an artifact that is a single file."""
 
 FOLDERS = ("files", "kernels")
 
@@ -29,11 +29,11 @@ LARGEST_DIRECTORY = 2**22
 """Bytes of a zip's directory."""
 
 _END = struct.Struct("<4s4H2LH")
-"""What a zip ends with: a mark, two numbers of disks, the entries on this one and in all, size and
+"""The end of a zip: a mark, two numbers of disks, the entries on this one and in all, size and
 offset of the directory, the length of a comment."""
 
 _ENTRY = struct.Struct("<4s6H3L5H2L")
-"""What begins an entry of a zip's directory: a mark, who made it, what it needs, flags, the way it
+"""The begin of an entry of a zip's directory: a mark, who made it, what it needs, flags, the way it
 is compressed, time, date, check sum, two sizes, the lengths of a name, of extras and of a comment,
 number of a disk, two kinds of attributes, and where it lies."""
 
@@ -41,11 +41,11 @@ _DAY = 1 << 5 | 1
 """The first of January 1980, which stands for no date."""
 
 _WIDE = b"PK\x06\x07"
-"""The mark of what stands before that in a zip of more than 4 GiB, 20 bytes long."""
+"""The mark of the record before it in a zip of more than 4 GiB, 20 bytes long."""
 
 
 class Place(NamedTuple):
-    """Where a member lies: in which file, from which byte on, and how many there are."""
+    """The bytes of a member: the file, the first byte and the number of bytes."""
 
     path: Path
     start: int
@@ -58,24 +58,24 @@ Places = Mapping[str, Place]
 
 @contextmanager
 def opened(place: Place) -> Iterator[BinaryIO]:
-    """A member, to be read from its beginning.
+    """Open a member, to be read from its beginning.
 
     Raises:
-        OSError: it cannot be opened, or has become something else than a plain file meanwhile.
+        OSError: it cannot be opened, or is no longer a plain file.
     """
     with plain_file(place.path) as file:
         file.seek(place.start)
         yield file
 
 
-def content(held: Places, name: str) -> bytearray:
-    """A member as a whole.
+def content(members: Places, name: str) -> bytearray:
+    """Return a member as a whole.
 
     Raises:
-        DataError: it is too large for one that netspec wrote.
+        DataError: it is larger than any that netspec writes.
         EOFError: it became shorter meanwhile.
     """
-    place, at_most = held[name], LARGEST_MANIFEST if name == MANIFEST else LARGEST
+    place, at_most = members[name], LARGEST_MANIFEST if name == MANIFEST else LARGEST
     if place.size > at_most:
         raise DataError(f"{name} has {place.size:,} bytes, more than {at_most:,}: {AGAIN}")
     data = bytearray(place.size)
@@ -85,26 +85,26 @@ def content(held: Places, name: str) -> bytearray:
 
 
 def is_artifact(path: str | Path) -> bool:
-    """Whether a path is to be read as an artifact, and not as a spec."""
+    """Return whether a path is to be read as an artifact, and not as a spec."""
     return Path(path).suffix == SUFFIX or os.path.isfile(Path(path) / MANIFEST)
 
 
 def places(path: Path) -> dict[str, Place]:
-    """The members of a folder or a file.
+    """Return the members of a folder or a file.
 
     Raises:
         DataError: it cannot be an artifact.
         OSError: it cannot be read.
     """
     real = Path(os.path.realpath(path))
-    found = _in_folder(real) if stat.S_ISDIR(real.stat().st_mode) else _in_zip(real)
-    if MANIFEST not in found:
+    members = _in_folder(real) if stat.S_ISDIR(real.stat().st_mode) else _in_zip(real)
+    if MANIFEST not in members:
         raise DataError(f"it is no artifact: there is no {MANIFEST} in it")
-    return found
+    return members
 
 
 def _in_folder(root: Path) -> dict[str, Place]:
-    found: dict[str, Place] = {}
+    members: dict[str, Place] = {}
     folders = [""]
     while folders:
         folder = folders.pop()
@@ -115,18 +115,18 @@ def _in_folder(root: Path) -> dict[str, Place]:
                     folders.append(name)
                 elif entry.is_file(follow_symlinks=False):
                     size = entry.stat(follow_symlinks=False).st_size
-                    found[name] = Place(root / name, 0, size)
+                    members[name] = Place(root / name, 0, size)
                 else:
                     raise DataError(f"{name!r} in it is no file of an artifact")
-                if len(found) > MOST_MEMBERS:
+                if len(members) > MOST_MEMBERS:
                     raise DataError(
                         f"it is no artifact: more than {MOST_MEMBERS:,} files are in it"
                     )
-    return found
+    return members
 
 
 def _in_zip(path: Path) -> dict[str, Place]:
-    """The members of a zip that is byte for byte, but for their contents, what netspec writes."""
+    """Return the members of a zip; all bytes but their contents must be as netspec writes them."""
     not_ours = DataError(
         f"it is no artifact: neither a folder nor a file that netspec wrote ({AGAIN}); an archive "
         "that another program packed can be unpacked into a folder"
@@ -154,21 +154,21 @@ def _in_zip(path: Path) -> dict[str, Place]:
         file.seek(offset)
         if file.read(size) != directory or len(infos) != entries:
             raise not_ours
-        found, at = {}, 0
+        members, at = {}, 0
         for info in infos:
             head = info.FileHeader(zip64=False)
             file.seek(at)
-            if info.header_offset != at or file.read(len(head)) != head or info.filename in found:
+            if info.header_offset != at or file.read(len(head)) != head or info.filename in members:
                 raise not_ours
-            found[info.filename] = Place(path, at + len(head), info.file_size)
+            members[info.filename] = Place(path, at + len(head), info.file_size)
             at += len(head) + info.file_size
         if at != offset:
             raise not_ours
-    return found
+    return members
 
 
 def _tail(file: BinaryIO, length: int) -> bytes:
-    """The end of a zip, and the 20 bytes before it, which there are in any that has an entry."""
+    """Return the end of a zip and the 20 bytes before it, which any zip with an entry has."""
     count = _END.size + 20
     if length < count:
         return b""
@@ -177,7 +177,7 @@ def _tail(file: BinaryIO, length: int) -> bytes:
 
 
 def plain_entry(name: str) -> zipfile.ZipInfo:
-    """A zip's entry as netspec writes it: uncompressed, without date, owner and permissions."""
+    """Return a zip's entry as netspec writes it: uncompressed, without date, owner, permissions."""
     entry = zipfile.ZipInfo(name)
     entry.create_system = 3
     entry.external_attr = 0o644 << 16
@@ -185,7 +185,7 @@ def plain_entry(name: str) -> zipfile.ZipInfo:
 
 
 def _directory_entry(entry: zipfile.ZipInfo) -> bytes:
-    """What a zip's directory says of an entry that netspec wrote."""
+    """Return the part of a zip's directory that describes an entry."""
     name, plain = entry.filename.encode(), plain_entry(entry.filename)
     made_by = plain.create_system << 8 | plain.create_version
     sizes = entry.CRC, entry.file_size, entry.file_size

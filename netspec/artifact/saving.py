@@ -41,10 +41,10 @@ def save_artifact(
     Raises:
         DataError: it cannot be written.
     """
-    made, compiled = model.lowered, sorted((kernels or {}).items())
+    lowered, compiled = model.lowered, sorted((kernels or {}).items())
     with naming("write", path), written(Path(path)) as put:
         texts, asked = members_of(model.net)
-        plan = plan_bytes(made)
+        plan = plan_bytes(lowered)
         members = {name: put(name, [text]) for name, text in texts.items()}
         members[PLAN] = put(PLAN, [plan])
         members[WEIGHTS] = put(WEIGHTS, weights.pieces(model))
@@ -55,15 +55,17 @@ def save_artifact(
             made_by=versions(),
             settings=kept_settings(model.net.settings),
             asked=asked,
-            target=made.backend.name,
-            dtype=dtype_name(made.dtype),
-            batch=made.batch,
+            target=lowered.backend.name,
+            dtype=dtype_name(lowered.dtype),
+            batch=lowered.batch,
             trained=model.is_trained,
             kernels=tuple(name for name, _ in compiled),
             members=members,
         )
         # what could not be loaded again is not written
-        lowered_as(plan, net_of(manifest, texts), Manifest.read(manifest.as_bytes()), made.backend)
+        lowered_as(
+            plan, net_of(manifest, texts), Manifest.read(manifest.as_bytes()), lowered.backend
+        )
         put(MANIFEST, [manifest.as_bytes()])
         put(ROOT, [root_line(manifest.root)])
     return manifest.root

@@ -15,12 +15,12 @@ from netspec.net import Net, from_source
 
 
 def members_of(net: Net) -> tuple[dict[str, bytes], tuple[Asked, ...]]:
-    """The texts of a net by member, and which of them is meant where a file asks for another.
+    """Return the texts of a net by member, and the member that each request of a file means.
 
     Members are numbered, so that names and folders of the machine are not in an artifact.
 
     Raises:
-        DataError: two files have the same name, or one is no text.
+        DataError: two files have the same name, or one is not text.
     """
     members, texts = {net.source.name: SPEC}, {SPEC: _encoded(net.source)}
     for source in net.files.values():
@@ -40,7 +40,7 @@ def _encoded(source: Source) -> bytes:
 
 
 def kept_settings(settings: Mapping[str, Setting]) -> dict[str, str | int | float | bool]:
-    """Settings as JSON has them: what is neither number nor text is written as in a spec."""
+    """Return settings as JSON: values that are neither numbers nor texts as in a spec."""
     return {name: _plain(value) for name, value in settings.items()}
 
 
@@ -53,10 +53,10 @@ def _plain(value: Setting) -> str | int | float | bool:
 
 
 def net_of(manifest: Manifest, texts: Mapping[str, bytes]) -> Net:
-    """The net, read and checked again from the texts of an artifact.
+    """Return the net, read and checked again from the texts of an artifact.
 
     Raises:
-        SpecError: a text is no spec, or the spec has mistakes.
+        SpecError: a text is not a spec, or the spec has mistakes.
         DataError: it asks for other files than the artifact has.
     """
     try:
@@ -68,16 +68,16 @@ def net_of(manifest: Manifest, texts: Mapping[str, bytes]) -> Net:
 def reread(
     texts: Mapping[str, bytes], asked: Sequence[Asked], settings: Mapping[str, Setting]
 ) -> Net:
-    """A net from what :func:`members_of` gave.
+    """Return a net from the results of :func:`members_of`.
 
     Raises:
-        SpecError: a text is no spec, or the spec has mistakes.
+        SpecError: a text is not a spec, or the spec has mistakes.
         DataError: it asks for other files.
     """
     sources = {name: decode(name, text) for name, text in texts.items()}
-    found = {(one.by, one.wrote): sources[one.member] for one in asked}
-    net = from_source(sources[SPEC], settings, found)
-    if {*net.files} != {*found}:
+    files = {(request.by, request.wrote): sources[request.member] for request in asked}
+    net = from_source(sources[SPEC], settings, files)
+    if {*net.files} != {*files}:
         raise DataError("its spec is made of other files than are in it")
     net.require_numbers()
     return net

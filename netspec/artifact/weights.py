@@ -23,7 +23,7 @@ from netspec.runtime.reference import require_memory
 
 
 def stored(net: Net, dtype: torch.dtype) -> dict[str, Stored]:
-    """The tensors of a net by name, in the order of the file."""
+    """Return the tensors of a net by name, in the order of the file."""
     return {
         name: Stored(dtype, tuple(parameter.shape))
         for name, parameter, _ in parameter_names(net.graph)
@@ -31,38 +31,38 @@ def stored(net: Net, dtype: torch.dtype) -> dict[str, Stored]:
 
 
 def header(net: Net, dtype: torch.dtype) -> bytes:
-    """What stands before the tensors."""
+    """Return the header of the file."""
     return tensors.header(stored(net, dtype))
 
 
 def size(net: Net, dtype: torch.dtype) -> int:
-    """The bytes of the whole file."""
-    return len(header(net, dtype)) + sum(one.nbytes for one in stored(net, dtype).values())
+    """Return the bytes of the whole file."""
+    return len(header(net, dtype)) + sum(tensor.nbytes for tensor in stored(net, dtype).values())
 
 
 def pieces(model: Compiled) -> Iterator[bytes | memoryview]:
-    """The file, a piece at a time."""
-    dtype, held = model.lowered.dtype, model.state_dict()
+    """Yield the file, a piece at a time."""
+    dtype, state = model.lowered.dtype, model.state_dict()
     yield header(model.net, dtype)
     for name, _, _ in parameter_names(model.net.graph):
-        tensor = held.pop(name)
+        tensor = state.pop(name)
         assert tensor.dtype == dtype
         yield bytes_of(tensor.detach().cpu())
 
 
 def read(file: BinaryIO, net: Net, dtype: torch.dtype) -> tuple[dict[str, Tensor] | None, str]:
-    """The tensors by name, and the digest of the file, which has the right :func:`size`.
+    """Return the tensors by name, and the digest of the file, which has the right :func:`size`.
 
-    No tensors if its header is not the net's.
+    Return None for the tensors if the header is not the net's.
 
     Raises:
-        EOFError: the file ended meanwhile.
+        EOFError: the file became shorter meanwhile.
         MemoryError: the machine has less memory than the parameters take.
     """
     require_memory(net, dtype)
-    wanted = header(net, dtype)
-    given = bytearray(len(wanted))
-    fill(file, memoryview(given))
-    digest = sha256(given)
-    found = read_in_order(file, stored(net, dtype), digest)
-    return found if given == wanted else None, digest.hexdigest()
+    expected = header(net, dtype)
+    actual = bytearray(len(expected))
+    fill(file, memoryview(actual))
+    digest = sha256(actual)
+    loaded = read_in_order(file, stored(net, dtype), digest)
+    return loaded if actual == expected else None, digest.hexdigest()

@@ -35,7 +35,7 @@ def written(path: Path) -> Iterator[Put]:
     It is a path that a person named: a link is followed.
 
     Raises:
-        DataError: what is there already is not to be replaced.
+        DataError: a file or folder is there that may not be replaced.
         OSError: it cannot be written.
     """
     if descriptor_of(path) is not None:
@@ -59,7 +59,7 @@ def written(path: Path) -> Iterator[Put]:
 
 
 def _require_replaceable(target: Path) -> None:
-    """Refuse a folder that holds anything but an artifact, of whatever version."""
+    """Raise DataError if a folder holds anything but an artifact, of any version."""
     if not target.exists():
         return
     if not target.is_dir():
@@ -67,8 +67,11 @@ def _require_replaceable(target: Path) -> None:
     if not os.listdir(target):
         return
     try:
-        held = places(target)
-        is_ours = claimed_members(bytes(content(held, MANIFEST))) == {*held} - {MANIFEST, ROOT}
+        members = places(target)
+        is_ours = claimed_members(bytes(content(members, MANIFEST))) == {*members} - {
+            MANIFEST,
+            ROOT,
+        }
     except DataError:
         is_ours = False
     if not is_ours:
@@ -76,7 +79,7 @@ def _require_replaceable(target: Path) -> None:
 
 
 def _swap(new: Path, target: Path, old: Path) -> None:
-    """Put a folder in the place of another, which stays where it was if that fails."""
+    """Replace a folder by another; it stays where it was if that fails."""
     if target.exists() and _exchange(new, target):
         return
     try:
@@ -90,13 +93,13 @@ def _swap(new: Path, target: Path, old: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders in a single step, which Linux can do; whether that was done."""
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two folders in a single step, which Linux can do; return whether that was done."""
     rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
     if rename is None:
         return False
     here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of its header files
-    done: int = rename(here, os.fsencode(one), here, os.fsencode(other), exchange)
+    done: int = rename(here, os.fsencode(first), here, os.fsencode(second), exchange)
     return done == 0
 
 

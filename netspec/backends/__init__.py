@@ -1,1 +1,1 @@
-"""Backends: what a checked net is lowered to."""
+"""Backends that checked nets are lowered to."""

@@ -37,37 +37,37 @@ class Memory:
         return part[:, 0, 0] if is_flat else part
 
     def take_in(self, images: Sequence[Tensor]) -> None:
-        """Copy images [N, C, H, W] to where the plan reads them, and zeros behind them.
+        """Copy images [N, C, H, W] to where the plan reads them, and zeros after them.
 
         Raises:
-            TypeError: one is no dense tensor in memory.
+            TypeError: an image is not a dense tensor in memory.
         """
         for slot, image in zip(self.plan.inputs, images, strict=True):
             require_memory(image, self.plan.slots[slot].stage)
-            place = self.slots[slot]
-            nchw(place)[: len(image)].copy_(image)
-            place[len(image) :].zero_()
+            destination = self.slots[slot]
+            nchw(destination)[: len(image)].copy_(image)
+            destination[len(image) :].zero_()
 
     def hand_out(self, count: int, out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
-        """The outputs of so many images, in new memory or in ``out``."""
+        """Return the outputs of so many images, in new memory or in ``out``."""
         results = [nchw(self.slots[i])[:count] for i in self.plan.outputs]
         if out is None:
             return tuple(_cloned(y) for y in results)
-        return tuple(place.copy_(y) for place, y in zip(out, results, strict=True))
+        return tuple(destination.copy_(y) for destination, y in zip(out, results, strict=True))
 
 
 def nothing(plan: Plan, dtype: torch.dtype, device: torch.device | str) -> tuple[Tensor, ...]:
-    """The outputs of no image."""
+    """Return the outputs of an empty batch."""
     shapes = [plan.slots[i].shape.torch for i in plan.outputs]
     return tuple(torch.empty(0, *shape, dtype=dtype, device=device) for shape in shapes)
 
 
 def nchw(x: Tensor) -> Tensor:
-    """A map [N, H, W, C] in PyTorch's order of axes, [N, C, H, W]; a vector as it is."""
+    """Return a map [N, H, W, C] in PyTorch's order of axes, [N, C, H, W]; a vector as it is."""
     return x.permute(0, 3, 1, 2) if x.dim() == 4 else x
 
 
 def _cloned(y: Tensor) -> Tensor:
-    """A copy of its own, channels-last where it is a map."""
+    """Return a copy, channels-last where it is a map."""
     is_map = y.dim() == 4
     return y.clone(memory_format=torch.channels_last if is_map else torch.contiguous_format)

@@ -57,12 +57,12 @@ class Tuning:
         """
         name, names = described(work), {way.name for way in ways}
         with _lock:
-            found = self._read().get(name, {})
-            if not names <= found.keys():
+            times = self._read().get(name, {})
+            if not names <= times.keys():
                 measured = measure()
-                found = {way: measured.get(way) for way in names}
-                self._write({**self._read(), name: found})
-        return {way: time for way, time in found.items() if way in names and time is not None}
+                times = {way: measured.get(way) for way in names}
+                self._write({**self._read(), name: times})
+        return {way: time for way, time in times.items() if way in names and time is not None}
 
     def _read(self) -> dict[str, Times]:
         if not os.path.lexists(self.path):
@@ -74,10 +74,10 @@ class Tuning:
             return {}
 
     def _write(self, works: Mapping[str, Times]) -> None:
-        held = {"made_with": self._made_with, "works": works}
+        contents = {"made_with": self._made_with, "works": works}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.path, json.dumps(held, indent=1, allow_nan=False).encode())
+            write_whole(self.path, json.dumps(contents, indent=1, allow_nan=False).encode())
         except (OSError, DataError) as error:
             warnings.warn(f"measurements are not kept: {error}", stacklevel=2)
 
@@ -89,19 +89,19 @@ def described(work: Work) -> str:
 
 
 def digest(*packages: str) -> str:
-    """A digest of the sources of packages: every file of Python in them, by name and content."""
-    found = hashlib.sha256()
+    """Return a digest of the sources of packages: the name and content of every file of Python."""
+    hashed = hashlib.sha256()
     for package in packages:
         spec = find_spec(package)
         assert spec is not None, package
-        for place in spec.submodule_search_locations or ():
-            for file in sorted(Path(place).rglob("*.py")):
+        for location in spec.submodule_search_locations or ():
+            for file in sorted(Path(location).rglob("*.py")):
                 content = hashlib.sha256(file.read_bytes()).hexdigest()
-                found.update(f"{package} {file.relative_to(place)} {content}\n".encode())
-    return found.hexdigest()
+                hashed.update(f"{package} {file.relative_to(location)} {content}\n".encode())
+    return hashed.hexdigest()
 
 
 def folder() -> Path:
-    """Where measurements are kept."""
+    """Return the folder that measurements are kept in."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "netspec"

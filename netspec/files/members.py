@@ -35,16 +35,16 @@ U = TypeVar("U")
 
 
 class Malformed(Exception):
-    """A value that is not of its kind: ``at`` is the key path to it, ``what`` the rest."""
+    """A value of another kind: ``at`` is the key path to it, ``problem`` the rest of a message."""
 
-    def __init__(self, at: str, what: str) -> None:
-        self.at, self.what = at, what
-        super().__init__(f"`{at}` {what}" if at else f"it {what}")
+    def __init__(self, at: str, problem: str) -> None:
+        self.at, self.problem = at, problem
+        super().__init__(f"`{at}` {problem}" if at else f"it {problem}")
 
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """What a value has to be, in words, and how it is taken: from a value and its key path.
+    """A kind of value, in words, and the function that takes one: from a value and its key path.
 
     ``take`` raises :class:`Malformed` if the value is of another kind.
     """
@@ -56,10 +56,10 @@ class Kind(Generic[T]):
         """Return the kind whose values pass a test as well."""
 
         def take(value: Any, at: str) -> T:
-            found = self.take(value, at)
-            if not test(found):
-                raise _other(value, at, expected)
-            return found
+            converted = self.take(value, at)
+            if not test(converted):
+                raise _mismatch(value, at, expected)
+            return converted
 
         return Kind(expected, take)
 
@@ -69,7 +69,7 @@ class Kind(Generic[T]):
 
 
 def read(path: Path, kind: Kind[T], advice: str, at_most: int = LARGEST) -> T:
-    """Return what a plain JSON file holds.
+    """Return the value in a plain JSON file.
 
     Raises:
         DataError: it cannot be read, or does not hold this kind; it ends with the advice.
@@ -78,7 +78,7 @@ def read(path: Path, kind: Kind[T], advice: str, at_most: int = LARGEST) -> T:
 
 
 def parsed(data: bytes | bytearray, name: str, kind: Kind[T], advice: str) -> T:
-    """Return what the JSON of a file with this name holds.
+    """Return the value of the JSON of a file with this name.
 
     Raises:
         DataError: it does not hold this kind; the message begins with the name and ends with the
@@ -93,7 +93,7 @@ def parsed(data: bytes | bytearray, name: str, kind: Kind[T], advice: str) -> T:
     except RecursionError:
         reason = "is not JSON that netspec wrote: it is nested too deeply"
     except Malformed as error:
-        reason = error.what if not error.at else f"is damaged: {error}"
+        reason = error.problem if not error.at else f"is damaged: {error}"
     except ValueError as error:  # a JSONDecodeError, or a number of more than 4,300 digits
         reason = f"is not JSON: {str(error).partition(';')[0]}"
     raise DataError(f"{name} {reason}; {advice}") from None
@@ -161,7 +161,7 @@ def either(expected: str, *kinds: Kind[Any]) -> Kind[Any]:
         for kind in kinds:
             with suppress(Malformed):
                 return kind.take(value, at)
-        raise _other(value, at, expected)
+        raise _mismatch(value, at, expected)
 
     return Kind(expected, take)
 
@@ -172,8 +172,8 @@ def many(kind: Kind[T], count: int | None = None) -> Kind[tuple[T, ...]]:
 
     def take(value: Any, at: str) -> tuple[T, ...]:
         if not isinstance(value, list) or count not in (None, len(value)):
-            raise _other(value, at, expected)
-        return tuple(kind.take(one, f"{at}[{i}]") for i, one in enumerate(value))
+            raise _mismatch(value, at, expected)
+        return tuple(kind.take(item, f"{at}[{i}]") for i, item in enumerate(value))
 
     return Kind(expected, take)
 
@@ -183,10 +183,10 @@ def table(kind: Kind[T], key: Kind[str] = ANYTHING) -> Kind[dict[str, T]]:
 
     def take(value: Any, at: str) -> dict[str, T]:
         if not isinstance(value, dict):
-            raise _other(value, at, "an object")
+            raise _mismatch(value, at, "an object")
         return {
-            key.take(name, f"{at}, a key of it,"): kind.take(one, f'{at}["{shown(name)}"]')
-            for name, one in value.items()
+            key.take(name, f"{at}, a key of it,"): kind.take(item, f'{at}["{shown(name)}"]')
+            for name, item in value.items()
         }
 
     return Kind("an object", take)
@@ -197,7 +197,7 @@ def record(make: Callable[..., T], **members: Kind[Any]) -> Kind[T]:
 
     def take(value: Any, at: str) -> T:
         if not isinstance(value, dict):
-            raise _other(value, at, "an object")
+            raise _mismatch(value, at, "an object")
         inside = f"{at}." if at else ""
         for name in members:
             if name not in value:
@@ -217,7 +217,7 @@ def member(name: str, kind: Kind[T]) -> Kind[T]:
 
     def take(value: Any, at: str) -> T:
         if not isinstance(value, dict):
-            raise _other(value, at, "an object")
+            raise _mismatch(value, at, "an object")
         inside = f"{at}.{name}" if at else name
         if name not in value:
             raise Malformed(inside, "is missing")
@@ -242,7 +242,7 @@ def shown(name: str) -> str:
     return plain if len(plain) <= 40 else f"{plain[:37]}..."
 
 
-def _other(value: Any, at: str, expected: str) -> Malformed:
+def _mismatch(value: Any, at: str, expected: str) -> Malformed:
     return Malformed(at, f"is {_described(value)}, not {expected}")
 
 
@@ -259,12 +259,12 @@ def _described(value: Any) -> str:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in members:
             raise Malformed(shown(name), "is there twice")
-        found[name] = value
-    return found
+        members[name] = value
+    return members
 
 
 def _constant(name: str) -> Any:

@@ -77,10 +77,10 @@ def read_bounded(file: BinaryIO, name: Path | str, at_most: int) -> bytes:
 
 
 def fill(file: BinaryIO, memory: memoryview) -> None:
-    """Read as many bytes as there is memory for.
+    """Fill memory with the next bytes of a file.
 
     Raises:
-        EOFError: there are fewer.
+        EOFError: the file ends before.
     """
     while memory:
         count = file.readinto(memory)  # type: ignore[attr-defined]

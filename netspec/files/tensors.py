@@ -80,7 +80,7 @@ class Stored(NamedTuple):
 
 
 def header(tensors: Mapping[str, Stored], notes: Mapping[str, str] | None = None) -> bytes:
-    """Return what stands before the tensors: its own length in 8 bytes, then JSON, filled up with
+    """Return the header of a file: its own length in 8 bytes, then JSON, filled up with
     spaces to a multiple of 8 bytes.
 
     Args:
@@ -133,7 +133,7 @@ def _pieces(memory: memoryview) -> Iterator[memoryview]:
 
 
 def _digested(content: bytes | bytearray) -> bytes:
-    """Return what a digest says of a header, however it is written: all but the digest itself."""
+    """Return a header as its digest covers it: without the digest, written in one way only."""
     entries = json.loads(content)
     entries[NOTES].pop(DIGEST)
     return json.dumps(entries, sort_keys=True, separators=(",", ":")).encode()
@@ -163,7 +163,7 @@ class TensorFile:
         self.notes: dict[str, str] = notes
         self.tensors: dict[str, Stored] = {}
         end = 0
-        for name, (stored, offsets) in sorted(entries.items(), key=lambda one: one[1][1]):
+        for name, (stored, offsets) in sorted(entries.items(), key=lambda entry: entry[1][1]):
             start, end = end, end + stored.nbytes
             if offsets != (start, end):
                 raise self._damaged(f"{name} does not begin where the tensor before it ends")
@@ -178,20 +178,20 @@ class TensorFile:
         Raises:
             DataError: they are damaged, or do not fit into memory.
         """
-        wanted, digest = self.notes.get(DIGEST), sha256()
-        if wanted is not None:
+        expected, digest = self.notes.get(DIGEST), sha256()
+        if expected is not None:
             digest.update(_digested(self._header))
         try:
             tensors = read_in_order(self._file, self.tensors, digest)
         except (RuntimeError, MemoryError):
             raise DataError(f"cannot read weights from {self._path}: not enough memory") from None
-        if wanted is not None and wanted != digest.hexdigest():
+        if expected is not None and expected != digest.hexdigest():
             raise self._damaged("its content does not have the digest that it was written with")
         return tensors
 
-    def _damaged(self, what: str) -> DataError:
+    def _damaged(self, problem: str) -> DataError:
         return DataError(
-            f"cannot read weights from {self._path}: the file is damaged: {what}; "
+            f"cannot read weights from {self._path}: the file is damaged: {problem}; "
             "restore it from a copy"
         )
 
@@ -225,7 +225,7 @@ def read_in_order(file: BinaryIO, tensors: Mapping[str, Stored], digest: HASH) -
     Raises:
         EOFError: the file ended meanwhile.
     """
-    made = {}
+    loaded = {}
     # SHA-256 takes longer than reading what is in the page cache; both leave Python to others
     with ThreadPoolExecutor(1) as hashing:
         for name, stored in tensors.items():
@@ -233,8 +233,8 @@ def read_in_order(file: BinaryIO, tensors: Mapping[str, Stored], digest: HASH) -
             for piece in _pieces(bytes_of(tensor)):
                 fill(file, piece)
                 hashing.submit(digest.update, piece)
-            made[name] = tensor
-    return made
+            loaded[name] = tensor
+    return loaded
 
 
 def _bytes(file: BinaryIO, length: int) -> bytearray:

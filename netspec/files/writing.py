@@ -121,7 +121,7 @@ def descriptor_of(path: Path) -> int | None:
 
 
 def sync_folder(folder: Path) -> None:
-    """See that the names in a folder are on the disk, where the system can do that."""
+    """Write the names in a folder to the disk, where the system can do that."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -166,17 +166,17 @@ def _is_terminal(device: Path) -> bool:
 def _replaceable(path: Path) -> os.stat_result | None:
     """Return the state of the plain file that is to be replaced, None if there is none."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
         return None
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if stat.S_ISLNK(found.st_mode):
+    if stat.S_ISLNK(status.st_mode):
         raise OSError(None, "a link is there: remove it", str(path))
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(None, "what is there is not a plain file: name another", str(path))
     with path.open("r+b"):  # who may not write a file may still put another in its place
-        return found
+        return status
 
 
 # ------------------------------------------------------------------------------------- work folders
@@ -192,7 +192,7 @@ def beside(path: Path) -> Iterator[Path]:
         OSError: it cannot be made.
     """
     sweep(path.parent)
-    folder, lock = _made(path.parent)
+    folder, lock = _work_folder(path.parent)
     with lock:
         try:
             yield folder
@@ -201,21 +201,21 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove from a folder what processes left that were killed while they saved something there.
+    """Remove the work folders in a folder that killed processes left.
 
     A work folder goes if this user made it and no process holds it, unless the only copy of
     something is in it.
     """
     try:
         with os.scandir(folder) as entries:
-            found = [
+            folders = [
                 Path(entry.path)
                 for entry in entries
                 if _OURS.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
             ]
     except OSError:
         return
-    for left in found:
+    for left in folders:
         with suppress(OSError), _open_lock(left / LOCK) as lock:
             if _locks(lock, wait=False) and os.fstat(lock.fileno()).st_uid == os.geteuid():
                 _remove(left)
@@ -223,7 +223,7 @@ def sweep(folder: Path) -> None:
             left.rmdir()
 
 
-def _made(parent: Path) -> tuple[Path, BinaryIO]:
+def _work_folder(parent: Path) -> tuple[Path, BinaryIO]:
     """Make a work folder; return it, and the open file that holds it."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))

@@ -1,1 +1,1 @@
-"""What runs: the compiled module, the reference, packed parameters, features."""
+"""Running a net: the compiled module, the reference, packed parameters, features."""

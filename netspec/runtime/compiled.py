@@ -93,7 +93,7 @@ class Compiled(Module):
 
     @property
     def device(self) -> torch.device:
-        """Where images have to be."""
+        """Return the device that images have to be on."""
         return torch.device(self.lowered.backend.device)
 
     def as_reference(self) -> Model:
@@ -113,7 +113,7 @@ class Compiled(Module):
             ValueError: sizes are not the net's, a parameter is missing or of another size, or
                 ``out`` is given where gradients are.
             TypeError: a type is not the model's.
-            RuntimeError: PyTorch's operations are recorded, of which there are none to see.
+            RuntimeError: PyTorch's operations are recorded, and the compiled net runs without them.
         """
         if torch.compiler.is_compiling():
             refuse_export(self.net.name)
@@ -122,16 +122,16 @@ class Compiled(Module):
         elif not self.training:
             refuse_recording(self.net.name, *images)
         check_images(self.net.name, self._inputs, self.lowered.dtype, images)
-        given = None if out is None else (out,) if isinstance(out, Tensor) else tuple(out)
-        if given is not None:
-            check_out(self.net.name, self._outputs, self.lowered.dtype, len(images[0]), given)
+        outputs = None if out is None else (out,) if isinstance(out, Tensor) else tuple(out)
+        if outputs is not None:
+            check_out(self.net.name, self._outputs, self.lowered.dtype, len(images[0]), outputs)
         if self.training or needs_operations(images):
-            if given is not None:
+            if outputs is not None:
                 raise ValueError(f"{self.net.name} writes to out= where no gradients are asked for")
             if not torch.compiler.is_compiling():
                 refuse_vmap(self.net.name, images)
             return self._differentiable()(*images)
-        return one_or_all(self.refresh()(*images, out=given))
+        return one_or_all(self.refresh()(*images, out=outputs))
 
     def profile(self, *images: Tensor) -> list[Timed]:
         """Run once in evaluation mode, and time every step of the plan."""
@@ -140,7 +140,7 @@ class Compiled(Module):
         return self.refresh().profile(*images)
 
     def features(self, *labels: str) -> Features:
-        """A module that returns the activation of a row, or a tuple for several rows.
+        """Return a module that gives the activation of a row, or a tuple for several rows.
 
         What is fused away in the compiled net is computed apart there, and its ``notes`` say so.
 
@@ -166,7 +166,7 @@ class Compiled(Module):
         return self._with_gradients[mode]
 
     def record(self, lowered: fx.Graph) -> fx.GraphModule:
-        """A module that runs recorded operations on the spec's parameters, held from now on."""
+        """Return a module of recorded operations on the spec's parameters, held from now on."""
         self._unpack()
         if self._own is not None:
             self._own.require_all()
@@ -178,16 +178,16 @@ class Compiled(Module):
 
     @property
     def is_unpacked(self) -> bool:
-        """Whether the spec's own parameters are held, beside the packed ones."""
+        """Return whether the spec's own parameters are held, beside the packed ones."""
         return self._own is not None
 
     @property
     def packed(self) -> Packed:
-        """The parameters as the steps of the plan want them."""
+        """Return the parameters as the steps of the plan want them."""
         return self._state.packed
 
     def refresh(self) -> Executor:
-        """What runs the plan, with parameters packed again if somebody changed them."""
+        """Return the executor of the plan; parameters that changed are packed again first."""
         if self._own is None:
             return self._state.executor
         with self._changing:
@@ -198,7 +198,7 @@ class Compiled(Module):
 
     @contextmanager
     def _unchanged(self) -> Iterator[tuple[Executor, Packed]]:
-        """What runs the plan, and its packed parameters, which stay what they are meanwhile."""
+        """Yield the executor and its packed parameters, which nobody changes within the block."""
         with self._changing, torch.inference_mode(False):
             yield self.refresh(), self._state.packed
 
@@ -212,7 +212,7 @@ class Compiled(Module):
         return Copied(tensors, self.lowered.dtype, self.device)
 
     def canonical(self) -> dict[str, Tensor]:
-        """Copies of the spec's parameters and buffers, in the order of a state dict."""
+        """Return copies of the spec's parameters and buffers, in the order of a state dict."""
         refuse_recording(self.net.name)
         with self._changing:
             if self._own is not None:
@@ -274,11 +274,11 @@ class Compiled(Module):
             self.__dict__.update(training=mode, is_trained=self.is_trained or mode)
         return self
 
-    def named_modules(self, *given: Any, **named: Any) -> Iterator[tuple[str, Module]]:
+    def named_modules(self, *arguments: Any, **named: Any) -> Iterator[tuple[str, Module]]:
         """Modules that hold the parameters of the spec, which are held from now on."""
         self._unpack()
-        found: Iterator[tuple[str, Module]] = super().named_modules(*given, **named)
-        return found
+        modules: Iterator[tuple[str, Module]] = super().named_modules(*arguments, **named)
+        return modules
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules of rows, which are held from now on."""
@@ -313,14 +313,14 @@ class Compiled(Module):
         error_msgs: list[str],
     ) -> None:
         """Pack the tensors of a state dict, without holding them; messages are PyTorch's."""
-        rest = missing_keys, unexpected_keys, error_msgs
+        messages = Messages(missing_keys, unexpected_keys, error_msgs)
         is_assigned = local_metadata.get("assign_to_params_buffers", False)
         with self._changing:
             if is_assigned or is_furnished(self):
                 self._unpack()
             if not self.is_unpacked:
-                shapes = {name: held.shape for name, held, _ in parameter_names(self.net.graph)}
-                tensors = fitting(state_dict, prefix, shapes, Messages(*rest))
+                shapes = {name: p.shape for name, p, _ in parameter_names(self.net.graph)}
+                tensors = fitting(state_dict, prefix, shapes, messages)
                 if tensors:
                     others = {} if len(tensors) == len(shapes) else self.canonical()
                     state = self._packed_of(self._copied(others | tensors))
@@ -332,7 +332,9 @@ class Compiled(Module):
                 with suppress(RuntimeError):  # which the modules inside say again
                     self.load_state_dict(own, strict=False, assign=is_assigned)
                 keep_as_they_are(state_dict, self.state_dict(prefix=prefix, keep_vars=True))
-            super()._load_from_state_dict(state_dict, prefix, dict(local_metadata), strict, *rest)
+            super()._load_from_state_dict(
+                state_dict, prefix, dict(local_metadata), strict, *messages
+            )
             self.is_trained = True
 
     def _save_to_state_dict(
@@ -364,15 +366,15 @@ class Compiled(Module):
         return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
-        made = self.lowered
-        chosen = {stage: choice.implementation for stage, choice in made.choices.items()}
-        how = (made.backend, made.dtype, made.batch, chosen)
+        lowered = self.lowered
+        chosen = {stage: choice.implementation for stage, choice in lowered.choices.items()}
+        arguments = (lowered.backend, lowered.dtype, lowered.batch, chosen)
         with self._changing:
             tensors = None if self.is_unpacked else self.canonical()
-            return _restored, (self.net, how, tensors, self._modules), self._carried()
+            return _restored, (self.net, arguments, tensors, self._modules), self._carried()
 
     def _carried(self) -> dict[str, Any]:
-        """What a copy has as well: modules, hooks, modes, and what the user set."""
+        """Return the state that a copy takes over: modules, hooks, modes, and what the user set."""
         return {name: value for name, value in self.__dict__.items() if name not in _APART}
 
 
@@ -385,15 +387,15 @@ _APART = {
 
 def _restored(
     net: Net,
-    how: tuple[Any, ...],
+    arguments: tuple[Any, ...],
     tensors: dict[str, Tensor] | None,
     modules: dict[str, Module | None],
 ) -> Compiled:
-    backend, dtype, batch, given = how
-    made = lowered(net.graph, backend, dtype=dtype, batch=batch, given=given)
+    backend, dtype, batch, chosen = arguments
+    lowered_net = lowered(net.graph, backend, dtype=dtype, batch=batch, given=chosen)
     if tensors is not None:
-        return Compiled(net, made, tensors)
+        return Compiled(net, lowered_net, tensors)
     own = Parameters(modules, net, dtype, torch.device(backend.device))
-    model = Compiled(net, made, {name: tensor.clone() for name, tensor in own.read()[1].items()})
+    model = Compiled(net, lowered_net, {name: t.clone() for name, t in own.read()[1].items()})
     model._hold(modules)
     return model

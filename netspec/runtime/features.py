@@ -33,21 +33,21 @@ class Features(Module):
         ends, graph.outputs = graph.outputs, self._names
         graph.sweep(ends)
         first = lowered(graph, whole.backend, dtype=whole.dtype, batch=whole.batch)
-        given = {
+        chosen = {
             stage: whole.choices[stage].implementation
             for stage, work in first.works.items()
             if whole.works.get(stage) == work
         }
         self.lowered = lowered(
-            graph, whole.backend, dtype=whole.dtype, batch=whole.batch, given=given
+            graph, whole.backend, dtype=whole.dtype, batch=whole.batch, given=chosen
         )
         self.notes = [
             f"the compiled {model.net.name} does without {name}: it is computed apart here"
             for name in names
             if whole.graph.value_of(name) is None
         ]
-        self._made: tuple[Executor, Executor] | None = None
-        """What runs the model, and what runs these rows with the same packed parameters."""
+        self._executors: tuple[Executor, Executor] | None = None
+        """The executor of the model, and that of these rows with the same packed parameters."""
         self._with_gradients: fx.GraphModule | None = None
         self.eval()
 
@@ -67,12 +67,12 @@ class Features(Module):
 
     def _executor(self) -> Executor:
         (model,) = self._of
-        whole, made = model.refresh(), self._made
-        if made is None or made[0] is not whole:
+        whole, executors = model.refresh(), self._executors
+        if executors is None or executors[0] is not whole:
             with model._unchanged() as (whole, packed):
-                made = whole, packed.executor_of(self.lowered, model.canonical)
-            self._made = made  # both at once, for threads that run it at the same time
-        return made[1]
+                executors = whole, packed.executor_of(self.lowered, model.canonical)
+            self._executors = executors  # both at once, for threads that run it at the same time
+        return executors[1]
 
     def extra_repr(self) -> str:
         """The activations, and the notes."""

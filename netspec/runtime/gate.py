@@ -27,7 +27,7 @@ def axes_of(sizes: Sequence[int], strides: Sequence[int]) -> Axes:
     return tuple(sorted((s, n) for n, s in zip(sizes, strides, strict=True) if n != 1))
 
 
-def require_memory(x: object, what: str) -> Tensor:
+def require_memory(x: object, label: str) -> Tensor:
     """Return a tensor whose elements all lie in memory that is its own.
 
     Raises:
@@ -42,7 +42,7 @@ def require_memory(x: object, what: str) -> Tensor:
             pass
     reason = unusable(x)
     if reason is not None:
-        raise TypeError(f"{what} is {reason}: give a dense tensor in memory")
+        raise TypeError(f"{label} is {reason}: give a dense tensor in memory")
     assert isinstance(x, Tensor)
     return x
 
@@ -76,7 +76,7 @@ def unusable(x: object) -> str | None:
 
 def require(
     x: object,
-    what: str,
+    label: str,
     *,
     device: torch.device | str,
     dtype: torch.dtype,
@@ -88,31 +88,31 @@ def require(
         TypeError: it is of another type, or ``unusable``.
         ValueError: it is elsewhere, unaligned or of other sizes.
     """
-    tensor = require_memory(x, what)
+    tensor = require_memory(x, label)
     if tensor.dtype != dtype:
-        raise TypeError(f"{what} is in {tensor.dtype}, not {dtype}")
+        raise TypeError(f"{label} is in {tensor.dtype}, not {dtype}")
     if tensor.device != torch.device(device):
-        raise ValueError(f"{what} is on {tensor.device}, not on {device}")
+        raise ValueError(f"{label} is on {tensor.device}, not on {device}")
     if tensor.is_neg() or tensor.is_conj():
-        raise ValueError(f"{what} is negated or conjugated lazily: use .resolve_neg()")
+        raise ValueError(f"{label} is negated or conjugated lazily: use .resolve_neg()")
     if tensor.data_ptr() % tensor.itemsize:
-        raise ValueError(f"{what} begins at an address that is no multiple of {tensor.itemsize}")
+        raise ValueError(f"{label} begins at an address that is no multiple of {tensor.itemsize}")
     if sizes is not None and tuple(tensor.shape) != tuple(sizes):
-        raise ValueError(f"{what} is {_listed(tensor.shape)}, not {_listed(sizes)}")
+        raise ValueError(f"{label} is {_listed(tensor.shape)}, not {_listed(sizes)}")
     return tensor
 
 
-def address(x: object, what: str, dtype: torch.dtype, axes: Axes) -> int:
+def address(x: object, label: str, dtype: torch.dtype, axes: Axes) -> int:
     """Return the address of a tensor on the CPU whose elements lie as ``axes`` say.
 
     Raises:
         TypeError, ValueError: ``require`` refuses it, or elements lie otherwise.
     """
-    tensor = require(x, what, device="cpu", dtype=dtype)
+    tensor = require(x, label, device="cpu", dtype=dtype)
     if axes_of(tensor.shape, tensor.stride()) != axes:
-        wanted = ", ".join(f"{size} at stride {stride}" for stride, size in reversed(axes))
-        given = f"{_size(tensor)} with strides {_listed(tensor.stride())}"
-        raise ValueError(f"{what} is {given}, and is read as {wanted or 'one element'}")
+        expected = ", ".join(f"{size} at stride {stride}" for stride, size in reversed(axes))
+        actual = f"{_size(tensor)} with strides {_listed(tensor.stride())}"
+        raise ValueError(f"{label} is {actual}, and is read as {expected or 'one element'}")
     return tensor.data_ptr()
 
 
@@ -129,12 +129,12 @@ def require_no_fake_mode() -> None:
 
 def require_apart(places: Sequence[tuple[str, Tensor]]) -> None:
     """Raise ValueError if an element would be written twice: within a tensor, or by two."""
-    for i, (what, x) in enumerate(places):
+    for i, (label, x) in enumerate(places):
         if x.numel() and not _is_apart_in_itself(x):
-            raise ValueError(f"{what} has elements that share memory: give a tensor without them")
-        for other, y in places[:i]:
+            raise ValueError(f"{label} has elements that share memory: give a tensor without them")
+        for earlier, y in places[:i]:
             if x.numel() and y.numel() and _meet(x, y):
-                raise ValueError(f"{what} shares memory with {other}: give tensors of their own")
+                raise ValueError(f"{label} shares memory with {earlier}: give tensors of their own")
 
 
 def _is_apart_in_itself(x: Tensor) -> bool:

@@ -16,71 +16,73 @@ Inputs = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 def input_shapes(graph: Graph) -> Inputs:
-    """The inputs of a net."""
+    """Return the inputs of a net."""
     return tuple((name, graph.stage(name).known_shape.torch) for name in graph.inputs)
 
 
 def output_shapes(graph: Graph) -> Inputs:
-    """The outputs of a net, likewise."""
+    """Return the outputs of a net, likewise."""
     return tuple((name, graph.stage(name).known_shape.torch) for name in graph.outputs)
 
 
 def check_images(
     net: str, inputs: Inputs, dtype: torch.dtype | None, images: Sequence[Any]
 ) -> None:
-    """Refuse what is no batch for each input of a net.
+    """Raise an error unless there is a batch of images for each input of a net.
 
     Raises:
         ValueError: there are too many or too few, their sizes are not the inputs', or one has more
             images than another.
-        TypeError: one is no tensor, or of another type than the model.
+        TypeError: one is not a tensor, or of another type than the model.
     """
     if len(images) != len(inputs):
-        wanted = ", ".join(name for name, _ in inputs)
-        raise ValueError(f"{net} takes {wanted}, and was given {len(images)} tensors")
+        expected = ", ".join(name for name, _ in inputs)
+        raise ValueError(f"{net} takes {expected}, and was given {len(images)} tensors")
     for (name, shape), image in zip(inputs, images, strict=True):
         if not isinstance(image, Tensor):
             raise TypeError(f"{net} takes {name} as a tensor, not {type(image).__name__}")
         size = image.shape
         if not size or size[1:] != shape:
-            wanted = ", ".join(["N", *map(str, shape)])
-            given = ", ".join(map(str, size))
-            raise ValueError(f"{net} takes {name} as [{wanted}], not [{given}]")
+            expected = ", ".join(["N", *map(str, shape)])
+            actual = ", ".join(map(str, size))
+            raise ValueError(f"{net} takes {name} as [{expected}], not [{actual}]")
         if dtype is not None and image.dtype != dtype:
             raise TypeError(f"{net} is in {dtype}, and {name} in {image.dtype}")
     if len(images) == 1:
         return
     batches = [image.shape[0] for image in images]
     if len(set(batches)) > 1:
-        given = ", ".join(f"{n} for {name}" for n, (name, _) in zip(batches, inputs, strict=True))
-        raise ValueError(f"{net} takes as many images for each input, not {given}")
+        actual = ", ".join(f"{n} for {name}" for n, (name, _) in zip(batches, inputs, strict=True))
+        raise ValueError(f"{net} takes as many images for each input, not {actual}")
 
 
 def check_out(
     net: str, outputs: Inputs, dtype: torch.dtype, batch: int, out: Sequence[Tensor]
 ) -> None:
-    """Refuse what the outputs of a batch cannot be written to.
+    """Raise an error unless the outputs of a batch can be written to these tensors.
 
     Raises:
         ValueError: there are too many or too few, their sizes are not the outputs', or elements of
             them share memory.
-        TypeError: one is no tensor, has no memory, or is of another type than the model.
+        TypeError: one is not a tensor, has no memory, or is of another type than the model.
     """
     if len(out) != len(outputs):
-        wanted = ", ".join(name for name, _ in outputs)
-        raise ValueError(f"{net} gives {wanted}, and out= has {len(out)} tensors")
-    for (name, shape), place in zip(outputs, out, strict=True):
-        require_memory(place, f"out= for {name}")
-        if tuple(place.shape) != (batch, *shape):
-            wanted, given = (", ".join(map(str, size)) for size in ((batch, *shape), place.shape))
-            raise ValueError(f"{net} gives {name} as [{wanted}], and out= is [{given}]")
-        if place.dtype != dtype:
-            raise TypeError(f"{net} is in {dtype}, and out= in {place.dtype}")
+        expected = ", ".join(name for name, _ in outputs)
+        raise ValueError(f"{net} gives {expected}, and out= has {len(out)} tensors")
+    for (name, shape), tensor in zip(outputs, out, strict=True):
+        require_memory(tensor, f"out= for {name}")
+        if tuple(tensor.shape) != (batch, *shape):
+            expected, actual = (
+                ", ".join(map(str, size)) for size in ((batch, *shape), tensor.shape)
+            )
+            raise ValueError(f"{net} gives {name} as [{expected}], and out= is [{actual}]")
+        if tensor.dtype != dtype:
+            raise TypeError(f"{net} is in {dtype}, and out= in {tensor.dtype}")
     require_apart(
-        [(f"out= for {name}", place) for (name, _), place in zip(outputs, out, strict=True)]
+        [(f"out= for {name}", tensor) for (name, _), tensor in zip(outputs, out, strict=True)]
     )
 
 
 def one_or_all(outputs: tuple[Tensor, ...]) -> Any:
-    """A single output by itself, several as a tuple."""
+    """Return a single output by itself, several as a tuple."""
     return outputs[0] if len(outputs) == 1 else outputs

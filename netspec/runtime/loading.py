@@ -16,7 +16,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Messages(NamedTuple):
-    """What PyTorch collects while it loads."""
+    """The messages that PyTorch collects while it loads."""
 
     missing: list[str]
     unexpected: list[str]
@@ -30,10 +30,10 @@ def fitting(
 
     What is missing, unexpected or wrong is added to the messages, in PyTorch's words.
     """
-    given = {key.removeprefix(prefix): key for key in state_dict if key.startswith(prefix)}
-    messages.missing.extend(prefix + name for name in shapes if name not in given)
-    messages.unexpected.extend(key for name, key in given.items() if name not in shapes)
-    tensors = {name: state_dict[given[name]] for name in shapes if name in given}
+    keys = {key.removeprefix(prefix): key for key in state_dict if key.startswith(prefix)}
+    messages.missing.extend(prefix + name for name in shapes if name not in keys)
+    messages.unexpected.extend(key for name, key in keys.items() if name not in shapes)
+    tensors = {name: state_dict[keys[name]] for name in shapes if name in keys}
     wrong = complex_ones(state_dict, prefix)
     for name, tensor in tensors.items():
         reason = unusable(tensor)
@@ -58,22 +58,22 @@ def complex_ones(state_dict: Mapping[str, Any], prefix: str) -> list[str]:
 
 
 def keep_as_they_are(state_dict: MutableMapping[str, Any], live: Mapping[str, Any]) -> None:
-    """Put what modules hold in the place of each tensor that fits, so that it is not loaded again.
+    """Replace each tensor that fits by the one in the module, so that it is not loaded again.
 
-    What does not fit stays, so that PyTorch says so.
+    Tensors that do not fit stay, so that PyTorch reports them.
 
     Args:
-        state_dict: what is loaded.
-        live: what modules hold, by the same keys.
+        state_dict: the tensors to load.
+        live: the tensors in modules, by the same keys.
     """
     for key, tensor in live.items():
-        given = state_dict.get(key)
-        if isinstance(given, Tensor) and not unusable(given) and given.shape == tensor.shape:
+        loaded = state_dict.get(key)
+        if isinstance(loaded, Tensor) and not unusable(loaded) and loaded.shape == tensor.shape:
             state_dict[key] = tensor
 
 
 class Before:
-    """What a module and those inside it hold, with copies of the values, to go back to."""
+    """The tensors of a module and of those inside it, with copies of the values, to go back to."""
 
     def __init__(self, root: Module) -> None:
         children = [child for child in root._modules.values() if child is not None]
@@ -82,15 +82,15 @@ class Before:
             (entry, dict(entry)) for m in modules for entry in (m._parameters, m._buffers)
         ]
         self._tensors: list[Tensor] = [
-            tensor for _, held in self._entries for tensor in held.values() if tensor is not None
+            tensor for _, saved in self._entries for tensor in saved.values() if tensor is not None
         ]
         with outside_transforms(), torch.no_grad():
             self._values = [tensor.clone() for tensor in self._tensors]
 
     def restore(self) -> None:
-        """Make everything what it was."""
-        for entry, held in self._entries:
-            entry.update(held)
+        """Restore every tensor and its values."""
+        for entry, saved in self._entries:
+            entry.update(saved)
         with torch.no_grad():
             if self._tensors:
                 torch._foreach_copy_(self._tensors, self._values)

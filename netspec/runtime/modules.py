@@ -14,9 +14,9 @@ from netspec.ir.parameters import parameter_names
 
 
 def order_of_names(graph: Graph) -> list[str]:
-    """Names in the order of a state dict: a module's own tensors come before those inside it."""
+    """Return names in the order of a state dict: a module's own tensors before those inside it."""
     root = Module()
-    described = {name: held.shape for name, held, _ in parameter_names(graph)}
+    described = {name: parameter.shape for name, parameter, _ in parameter_names(graph)}
     furnish(root, graph, {name: torch.empty(s, device="meta") for name, s in described.items()})
     return list(root.state_dict())
 

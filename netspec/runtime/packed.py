@@ -16,7 +16,7 @@ from netspec.runtime.parameters import Seen
 
 
 class Copied(dict[str, Tensor]):
-    """Tensors that are copied, one by one, as they are looked up: for what stays another's."""
+    """Tensors that are copied, one by one, when they are looked up: originals do not change."""
 
     def __init__(
         self, tensors: dict[str, Tensor], dtype: torch.dtype, device: torch.device
@@ -46,61 +46,64 @@ class Packed:
         self.recipes = {stage: recipes(lowered.graph, stage) for stage in lowered.works}
         self.tensors: dict[str, dict[str, Tensor]] = {}
         uses = Counter(
-            name for made in self.recipes.values() for r in made.values() for name in r.names
+            name
+            for by_parameter in self.recipes.values()
+            for recipe in by_parameter.values()
+            for name in recipe.names
         )
-        rest = {name: tensors[name] for name in tensors if name not in uses}
-        self.kept: dict[str, Tensor] = rest if is_kept else {}
+        unused = {name: tensors[name] for name in tensors if name not in uses}
+        self.kept: dict[str, Tensor] = unused if is_kept else {}
         with torch.no_grad():
-            for stage, made in self.recipes.items():
-                held = {key: recipe.pack(tensors) for key, recipe in made.items()}
-                for key, recipe in made.items():
+            for stage, by_parameter in self.recipes.items():
+                parameters = {key: recipe.pack(tensors) for key, recipe in by_parameter.items()}
+                for key, recipe in by_parameter.items():
                     if is_kept:
-                        self.kept |= recipe.keep(tensors, held[key])
+                        self.kept |= recipe.keep(tensors, parameters[key])
                     uses.subtract(recipe.names)
                 work = lowered.works[stage]
-                self.tensors[stage] = lowered.ways[stage].pack(work, held)
-                for name in {name for recipe in made.values() for name in recipe.names}:
+                self.tensors[stage] = lowered.ways[stage].pack(work, parameters)
+                for name in {name for recipe in by_parameter.values() for name in recipe.names}:
                     if not uses[name]:
                         del tensors[name]
 
     def parts(self) -> dict[str, Part]:
-        """Every stage that computes, ready to run."""
-        made = self.lowered
+        """Return every stage that computes, ready to run."""
+        lowered = self.lowered
         return {
-            stage: Part(made.ways[stage], work, self.tensors[stage])
-            for stage, work in made.works.items()
+            stage: Part(lowered.ways[stage], work, self.tensors[stage])
+            for stage, work in lowered.works.items()
         }
 
     def executor(self) -> Executor:
-        """What runs the plan."""
-        made = self.lowered
-        return made.backend.executor(made.graph, made.plan, self.parts())
+        """Return the executor of the plan."""
+        lowered = self.lowered
+        return lowered.backend.executor(lowered.graph, lowered.plan, self.parts())
 
     def unpacked(self) -> dict[str, Tensor]:
-        """Copies of the parameters and buffers of the spec, to the bit."""
+        """Return copies of the parameters and buffers of the spec, equal to the bit."""
         kept = {name: tensor.clone() for name, tensor in self.kept.items()}
-        found = dict(kept)
+        tensors = dict(kept)
         for stage, work in self.lowered.works.items():
-            held = self.lowered.ways[stage].unpack(work, self.tensors[stage])
+            parameters = self.lowered.ways[stage].unpack(work, self.tensors[stage])
             for key, recipe in self.recipes[stage].items():
-                found |= recipe.unpack(held[key], kept)
-        return found
+                tensors |= recipe.unpack(parameters[key], kept)
+        return tensors
 
-    def executor_of(self, other: Lowered, canonical: Callable[[], dict[str, Tensor]]) -> Executor:
-        """The same for another lowering of the net: tensors are shared where they are alike."""
-        found: dict[str, Part] = {}
+    def executor_of(self, lowered: Lowered, canonical: Callable[[], dict[str, Tensor]]) -> Executor:
+        """Return the executor of another lowering of the net; equal packed tensors are shared."""
+        packed_stages: dict[str, Part] = {}
         tensors: dict[str, Tensor] | None = None
-        for stage, work in other.works.items():
-            way, made = other.ways[stage], recipes(other.graph, stage)
-            is_alike = self.lowered.works.get(stage) == work and self.recipes[stage] == made
+        for stage, work in lowered.works.items():
+            way, by_parameter = lowered.ways[stage], recipes(lowered.graph, stage)
+            is_alike = self.lowered.works.get(stage) == work and self.recipes[stage] == by_parameter
             if is_alike and self.lowered.ways[stage].name == way.name:
-                found[stage] = Part(way, work, self.tensors[stage])
+                packed_stages[stage] = Part(way, work, self.tensors[stage])
                 continue
-            if made and tensors is None:
+            if by_parameter and tensors is None:
                 tensors = canonical()
-            held = {key: recipe.pack(tensors or {}) for key, recipe in made.items()}
-            found[stage] = Part(way, work, way.pack(work, held))
-        return other.backend.executor(other.graph, other.plan, found)
+            parameters = {key: recipe.pack(tensors or {}) for key, recipe in by_parameter.items()}
+            packed_stages[stage] = Part(way, work, way.pack(work, parameters))
+        return lowered.backend.executor(lowered.graph, lowered.plan, packed_stages)
 
 
 class State(NamedTuple):

@@ -22,7 +22,7 @@ _marks = count()
 
 
 class _Look(NamedTuple):
-    """What a parameter was when it was read; ``tensor`` is None if no later look can equal it."""
+    """A parameter as it was read; ``tensor`` is None if no later look can equal it."""
 
     tensor: Tensor | None
     version: int
@@ -32,7 +32,7 @@ class _Look(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the parameters were when they were read.
+    """The state of the parameters when they were read.
 
     The storages are kept, or their addresses could be handed out again: then another tensor would
     look the same.  The tensors themselves cannot be kept by a view or a weak reference, with which
@@ -174,7 +174,7 @@ class Parameters:
                 raise self._error(ValueError, name, f"has become {list(tensor.shape)}")
 
     def _now(self) -> list[Module]:
-        """The modules that hold the parameters; KeyError or AttributeError if one is missing."""
+        """Return the modules with parameters; raise KeyError or AttributeError if one is gone."""
         modules: list[Any] = []
         for parent, step in self._paths:
             modules.append((self._modules if parent < 0 else modules[parent]._modules)[step])
@@ -184,18 +184,19 @@ class Parameters:
         tensors: dict[str, Tensor] = {}
         for name in self._shapes:
             *path, last = name.split(".")
-            held: Any = self._modules.get(path[0])
+            value: Any = self._modules.get(path[0])
             for step in (*path[1:], last):
-                held = getattr(held, step, None)
-            if held is None:
+                value = getattr(value, step, None)
+            if value is None:
                 raise self._error(ValueError, name, "is missing")
-            tensors[name] = held
+            tensors[name] = value
         return tensors
 
-    def _error(self, kind: type[Exception], name: str, what: str) -> Exception:
-        wanted = f"{self._dtype} {list(self._shapes[name])} on {self._device}"
+    def _error(self, kind: type[Exception], name: str, problem: str) -> Exception:
+        expected = f"{self._dtype} {list(self._shapes[name])} on {self._device}"
         return kind(
-            f"{name} {what}, and {self._net} is compiled for {wanted}: set it to such a parameter"
+            f"{name} {problem}, and {self._net} is compiled for {expected}: "
+            "set it to such a parameter"
         )
 
 
@@ -210,7 +211,7 @@ def _watch(parameters: Parameters) -> None:
         _watched.add(parameters)
 
 
-def _after_step(optimizer: Optimizer, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+def _after_step(optimizer: Optimizer, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
     """A fused optimiser changes values and not their version, and others of their own may."""
     stepped = {id(tensor) for group in optimizer.param_groups for tensor in group["params"]}
     with _watching:

@@ -58,7 +58,7 @@ class Model(fx.GraphModule):
         return self
 
     def features(self, *labels: str) -> fx.GraphModule:
-        """A module that returns the activation of a row, or a tuple for several rows.
+        """Return a module that gives the activation of a row, or a tuple for several rows.
 
         Args:
             labels: rows, such as ``"F7"`` or ``"3a"``, or stages, such as ``"3a.b2.relu1"`` and
@@ -78,7 +78,7 @@ class Model(fx.GraphModule):
 
 
 def _restored(net: Net, modules: dict[str, Module | None], training: bool) -> Model:
-    """A model on modules that hold its parameters, with what is trained of them and what is not."""
+    """Return a model whose parameters, trained or not, are those in the modules."""
     root = Module()
     root._modules.update(modules)
     tensors = {name: attrgetter(name)(root).detach() for name, _, _ in parameter_names(net.graph)}
@@ -146,12 +146,14 @@ def lower(
                 image = image.contiguous(memory_format=torch.channels_last)
             values[stage.name] = image
         elif stage.name in reached:
-            made = recipes(graph, stage.name)
-            own = dict.fromkeys(n for recipe in made.values() for n in recipe.names)
-            held: dict[str, Any] = {
+            by_parameter = recipes(graph, stage.name)
+            own = dict.fromkeys(n for recipe in by_parameter.values() for n in recipe.names)
+            proxies: dict[str, Any] = {
                 name: fx.Proxy(lowered.get_attr(name), recorder) for name in own
             }
-            parameters: dict[str, Any] = {name: made[name].pack(held) for name in made}
+            parameters: dict[str, Any] = {
+                name: by_parameter[name].pack(proxies) for name in by_parameter
+            }
             x = [values[operand] for operand in operands]
             if training and stage.op.draws:
                 parameters["layer"] = stage.name
@@ -165,7 +167,7 @@ def lower(
 
 
 def _identifier(name: str) -> str:
-    """The name of a stage as a variable of the emitted Python."""
+    """Return the name of a stage as a variable of the emitted Python."""
     word = name.replace(".", "_")
     is_taken = word in RESERVED or word in _USED_BY_FX or hasattr(builtins, word)
     return f"_{word}" if word[0].isdigit() or is_taken else word
@@ -176,15 +178,15 @@ _USED_BY_FX = ("torch", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree
 
 
 def needed(graph: Graph, ends: Sequence[str]) -> set[str]:
-    """The stages that lead to ``ends``."""
-    found: set[str] = set()
+    """Return the stages that lead to ``ends``."""
+    stages: set[str] = set()
     waiting = list(ends)
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in stages:
+            stages.add(name)
             waiting += graph.operands(name)
-    return found
+    return stages
 
 
 # ------------------------------------------------------------------------------------ parameters
@@ -197,7 +199,7 @@ def fresh_tensors(
 
     Raises:
         MemoryError: the machine has less memory than the parameters take.
-        ValueError: ``dtype`` is no floating-point type.
+        ValueError: ``dtype`` is not a floating-point type.
     """
     require_memory(net, dtype)
     if not dtype.is_floating_point:
@@ -229,7 +231,7 @@ def require_memory(net: Net, dtype: torch.dtype) -> None:
 
 
 def _memory() -> float:
-    """Bytes of memory of this machine, as far as it tells."""
+    """Return the bytes of memory of this machine, infinity if it does not tell."""
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
         return float("inf")
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""What PyTorch may do to a call: transform it, which takes plain operations, or record it."""
+"""Calls that PyTorch transforms, which takes plain operations, or records."""
 
 from __future__ import annotations
 

@@ -45,40 +45,40 @@ def read_weights(graph: Graph, path: Path) -> dict[str, Tensor]:
     with opened_tensors(path) as file:
         require_tensors(
             file.tensors,
-            {name: tuple(held.shape) for name, held, _ in parameter_names(graph)},
+            {name: tuple(parameter.shape) for name, parameter, _ in parameter_names(graph)},
             f"the weights in {path} are not this net's",
         )
         return file.read()
 
 
 def require_tensors(
-    given: Mapping[str, Stored],
-    wanted: Mapping[str, tuple[int, ...]],
+    tensors: Mapping[str, Stored],
+    shapes: Mapping[str, tuple[int, ...]],
     message: str,
-    place: str = "the net",
+    owner: str = "the net",
 ) -> None:
     """Check that a file holds floating-point tensors of these names and shapes, and no others.
 
     Args:
-        given: what the file holds.
-        wanted: shapes by name.
+        tensors: what the file holds.
+        shapes: the shape of each tensor by name.
         message: how the error begins.
-        place: what the wanted tensors are of.
+        owner: whose tensors they are, as the message says it.
 
     Raises:
         DataError: it does not; the message goes on with what differs, a line each.
     """
     problems = [
         f"{shown(name)}: {stored.dtype} in the file, and weights are floating-point numbers"
-        for name, stored in given.items()
+        for name, stored in tensors.items()
         if not stored.dtype.is_floating_point
     ]
-    problems += [f"missing: {name}" for name in wanted if name not in given]
-    problems += [f"not in {place}: {shown(name)}" for name in given if name not in wanted]
+    problems += [f"missing: {name}" for name in shapes if name not in tensors]
+    problems += [f"not in {owner}: {shown(name)}" for name in tensors if name not in shapes]
     problems += [
-        f"{name}: {list(given[name].shape)} in the file, {list(shape)} in {place}"
-        for name, shape in wanted.items()
-        if name in given and given[name].shape != shape
+        f"{name}: {list(tensors[name].shape)} in the file, {list(shape)} in {owner}"
+        for name, shape in shapes.items()
+        if name in tensors and tensors[name].shape != shape
     ]
     if problems:
         listed = problems[:SHOWN_AT_MOST]

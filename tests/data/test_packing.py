@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import webdataset
-from netspec.data.images import FORMATS
 from PIL import Image
 
 from netspec.data import Dataset, Example, Splits, open_data, packing
+from netspec.data.images import FORMATS
 from netspec.data.manifest import load_manifest
 from netspec.errors import DataError
 

@@ -68,12 +68,12 @@ class CpuBackend(Backend):
 
     name = "cpu"
     device = "cpu"
-    passes = tuple(one for one in PIPELINE if one is not merge_siblings)
+    passes = tuple(rewrite for rewrite in PIPELINE if rewrite is not merge_siblings)
     """The library reads and writes whole maps only: slices of merged siblings would be copied."""
 
     def ways(self, work: Work) -> list[Way]:
-        found = WAYS.get(type(work.op), (Plain(),))
-        return [way for way in found if not way.refuses(work)]
+        candidates = WAYS.get(type(work.op), (Plain(),))
+        return [way for way in candidates if not way.refuses(work)]
 
     def measure(self, work: Work, ways: Sequence[Implementation]) -> dict[str, float]:
         ours = [way for way in ways if isinstance(way, Way)]

@@ -21,7 +21,7 @@ from netspec.lowering.implementation import Held, Work
 
 
 class OneDnnConcat(Direct):
-    """Channels one behind the other, all operands in one launch."""
+    """Channels one after the other, all operands in one launch."""
 
     def describe(self, work: Work) -> None:
         _described(work, work.batch)
@@ -30,8 +30,8 @@ class OneDnnConcat(Direct):
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
         sources = [
-            (Argument.FIRST_OF_SOURCES + i, Memory(activations(len(y), shape, work.dtype), one))
-            for i, (shape, one) in enumerate(zip(work.inputs, x, strict=True))
+            (Argument.FIRST_OF_SOURCES + i, Memory(activations(len(y), shape, work.dtype), operand))
+            for i, (shape, operand) in enumerate(zip(work.inputs, x, strict=True))
         ]
         whole = Memory(activations(len(y), work.output, work.dtype), y)
         memories = [*sources, (Argument.DESTINATION, whole)]

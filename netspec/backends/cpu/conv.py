@@ -13,9 +13,9 @@ from netspec.ir.ops.conv import Conv
 from netspec.lowering.implementation import Work
 
 READING_PAIRS = ("brgconv", "brgconv_1x1")
-"""Implementations that read channels of bfloat16 in pairs.  Where they are odd, what lies behind
+"""Implementations that read channels of bfloat16 in pairs.  Where they are odd, what lies after
 the last one is read, too, and multiplied by zero: the next pixel's first, the next image's, or what
-happens to lie behind the operand.  Where that is infinite or NaN, so is the product."""
+happens to lie after the operand.  Where that is infinite or NaN, so is the product."""
 
 
 class OneDnnConv(Multiplying):
@@ -38,9 +38,9 @@ class OneDnnConv(Multiplying):
         )
 
     def sizes(self, work: Work) -> tuple[int, ...]:
-        count, *rest = self.dense_shape(work)
+        count, *filter_shape = self.dense_shape(work)
         groups = conv_of(work).groups
-        return (count, *rest) if groups == 1 else (groups, count // groups, *rest)
+        return (count, *filter_shape) if groups == 1 else (groups, count // groups, *filter_shape)
 
     def dense_shape(self, work: Work) -> tuple[int, ...]:
         return dense_shape(work)
@@ -53,17 +53,17 @@ class OneDnnConv(Multiplying):
 
 
 def conv_of(work: Work) -> Conv:
-    """The operator, which is a convolution."""
+    """Return the operator, which is a convolution."""
     assert isinstance(work.op, Conv)
     return work.op
 
 
 def dense_shape(work: Work) -> tuple[int, ...]:
-    """The sizes of a weight that has zeros where a table connects nothing."""
+    """Return the sizes of a weight that has zeros where a table connects nothing."""
     op = conv_of(work)
     return op.count, op.channels_seen(work.inputs), *op.kernel
 
 
 def has_half_a_pair(work: Work) -> bool:
-    """Whether a filter sees an odd number of channels of bfloat16."""
+    """Return whether a filter sees an odd number of channels of bfloat16."""
     return work.dtype == torch.bfloat16 and conv_of(work).channels_seen(work.inputs) % 2 == 1

@@ -40,7 +40,7 @@ class Direct(Way):
         return self.lacks(work) or _refusal(self, work)
 
     def lacks(self, work: Work) -> str:
-        """What it cannot do although the library may think that it can."""
+        """Return why it cannot compute this although the library accepts it; nothing if it can."""
         return ""
 
     def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
@@ -56,7 +56,7 @@ class Direct(Way):
 
 
 def _copied(tensor: Tensor) -> Tensor:
-    """A copy in rows, in memory that nobody else changes, moves or frees."""
+    """Return a copy in rows, in memory that nobody else changes, moves or frees."""
     return PAGES.empty(tuple(tensor.shape), tensor.dtype).copy_(tensor)
 
 
@@ -78,44 +78,44 @@ class Multiplying(Direct):
 
     @abstractmethod
     def described(self, work: Work, weights: Layout) -> Description:
-        """The primitive for weights of a layout."""
+        """Return the description of the primitive for weights of a layout."""
 
     @abstractmethod
     def sizes(self, work: Work) -> tuple[int, ...]:
-        """The sizes of the weights, as the library sees them."""
+        """Return the sizes of the weights, as the library sees them."""
 
-    def wanted(self, work: Work) -> Layout:
-        """The layout to ask for."""
+    def preferred(self, work: Work) -> Layout:
+        """Return the layout to ask for."""
         return any_layout(self.sizes(work), work.dtype)
 
     def dense(self, work: Work, weight: Tensor) -> Tensor:
-        """The operator's weight with zeros where it has none."""
+        """Return the operator's weight with zeros where nothing is connected."""
         return weight
 
     def sparse(self, work: Work, weight: Tensor) -> Tensor:
-        """A dense weight without what the operator has not; the inverse of ``dense``."""
+        """Return a dense weight without the entries that ``dense`` added; its inverse."""
         return weight
 
     def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
-        given, sizes = required(work, held), self.sizes(work)
-        dense = self.dense(work, given["weight"]).contiguous().view(sizes)
+        checked, sizes = required(work, held), self.sizes(work)
+        dense = self.dense(work, checked["weight"]).contiguous().view(sizes)
         plain, packed = rows(sizes, work.dtype), _packed_layout(self, work)
         weight = _reordered(dense, plain, packed, _pages_for(packed, work.dtype))
-        return {name: weight if name == "weight" else _copied(t) for name, t in given.items()}
+        return {name: weight if name == "weight" else _copied(t) for name, t in checked.items()}
 
     def require_packed(self, work: Work, packed: Held) -> None:
-        """Nothing: all of them are bound, and ``Memory`` knows the blocks."""
+        """Check nothing: all tensors are bound, and ``Memory`` checks the blocks."""
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
         sizes = self.sizes(work)
         y = torch.empty(sizes, dtype=work.dtype, device="cpu")
         dense = _reordered(packed["weight"], _packed_layout(self, work), rows(sizes, work.dtype), y)
-        found = {name: tensor.clone() for name, tensor in packed.items()}
-        return found | {"weight": self.sparse(work, dense.view(self.dense_shape(work)))}
+        tensors = {name: tensor.clone() for name, tensor in packed.items()}
+        return tensors | {"weight": self.sparse(work, dense.view(self.dense_shape(work)))}
 
     @abstractmethod
     def dense_shape(self, work: Work) -> tuple[int, ...]:
-        """The sizes of the dense weight, as the operator sees them."""
+        """Return the sizes of the dense weight, as the operator sees them."""
 
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
@@ -125,7 +125,7 @@ class Multiplying(Direct):
         try:
             description = self.described(here, layout)
         except NoImplementationError:  # for another batch it may want other blocks
-            description = self.described(here, self.wanted(here))
+            description = self.described(here, self.preferred(here))
             theirs = description.layout(Query.WEIGHTS)
             weight = _reordered(weight, layout, theirs, _pages_for(theirs, here.dtype))
             layout = theirs
@@ -143,27 +143,27 @@ class Multiplying(Direct):
 
 
 def _packed_layout(way: Multiplying, work: Work) -> Layout:
-    """The blocks for a piece of work: found once, so that what was packed is read as it was,
-    whatever the number of threads has become, and whoever asks at the same time."""
-    with _finding:
-        return _found_layout(way, work)
+    """Return the blocks for a piece of work.  They are chosen once, so that packed weights are read
+    in the same blocks, whatever the number of threads has become, and in every thread."""
+    with _choosing:
+        return _chosen_layout(way, work)
 
 
-_finding = RLock()
+_choosing = RLock()
 
 
 @cache
-def _found_layout(way: Multiplying, work: Work) -> Layout:
+def _chosen_layout(way: Multiplying, work: Work) -> Layout:
     share_threads()
-    return way.described(work, way.wanted(work)).layout(Query.WEIGHTS)
+    return way.described(work, way.preferred(work)).layout(Query.WEIGHTS)
 
 
 def _reordered(tensor: Tensor, source: Layout, destination: Layout, y: Tensor) -> Tensor:
-    """Copy into another layout."""
+    """Copy a tensor into another layout; return the copy."""
     reorder(tensor, source, y, destination)
     return y
 
 
 def _pages_for(layout: Layout, dtype: torch.dtype) -> Tensor:
-    """Room for weights that a net reads at each run."""
+    """Return memory for weights that a net reads at each run."""
     return PAGES.empty((layout.bytes // dtype.itemsize,), dtype)

@@ -31,12 +31,12 @@ class OneDnnLinear(Multiplying):
 
 
 class OneDnnStream(OneDnnLinear):
-    """The same with one row of the matrix behind the other, each in the order of the operand: for
+    """The same with one row of the matrix after the other, each in the order of the operand: for
     few images, where weights are read once and no more."""
 
     name = "onednn-stream"
 
-    def wanted(self, work: Work) -> Layout:
+    def preferred(self, work: Work) -> Layout:
         sizes = self.sizes(work)
         is_map = work.inputs[0].is_map
         return channels_last(sizes, work.dtype) if is_map else rows(sizes, work.dtype)

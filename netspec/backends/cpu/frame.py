@@ -34,14 +34,14 @@ class Frame:
         self._calls = [call for _, calls in self._steps for call in calls]
 
     def run(self, images: Sequence[Tensor], out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
-        """The outputs of a batch, in new memory or in ``out``."""
+        """Return the outputs of a batch, in new memory or in ``out``."""
         self._memory.take_in(images)
         for call in self._calls:
             call()
         return self._memory.hand_out(len(images[0]), out)
 
     def profile(self, images: Sequence[Tensor]) -> list[Timed]:
-        """The seconds of each step."""
+        """Return the seconds of each step."""
         self._memory.take_in(images)
         return [_timed(step, calls) for step, calls in self._steps]
 

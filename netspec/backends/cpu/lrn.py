@@ -82,7 +82,7 @@ def _fused(work: Work) -> LrnMaxPool:
 
 
 def _pool(work: Work) -> Work:
-    """The pool behind a normalisation, for one image."""
+    """Return the pool after a normalisation, for one image."""
     return Work(_fused(work).pool, work.inputs, work.dtype, batch=1)
 
 
@@ -97,16 +97,16 @@ def _described(op: LocalResponseNorm, work: Work, batch: int) -> Description:
 
 
 def _layout(op: LocalResponseNorm, work: Work, batch: int) -> Layout:
-    """A group of channels is a pixel of its own to the library: windows stay within it."""
+    """Return the layout, in which a group of channels is a pixel: windows stay within it."""
     height, width, channels = work.inputs[0]
     sizes = batch, channels // op.groups, height, width * op.groups
     return channels_last(sizes, work.dtype)
 
 
 def _in_groups(op: LocalResponseNorm, x: Tensor) -> Tensor:
-    """Maps [..., H, W, C] as the library sees them, [..., H, W groups, C / groups]."""
-    *rest, width, channels = x.shape
-    return x.view(*rest, width * op.groups, channels // op.groups)
+    """Return maps [..., H, W, C] as the library sees them, [..., H, W groups, C / groups]."""
+    *leading, width, channels = x.shape
+    return x.view(*leading, width * op.groups, channels // op.groups)
 
 
 class TiledLrn(Way):
@@ -135,7 +135,7 @@ class TiledLrnMaxPool(Way):
 
 
 def normalise(op: LocalResponseNorm, shape: Shape) -> Callable[[Tensor, Tensor], Tensor]:
-    """The normalisation of dense maps x [N, H, W, C] of one size, into y; returns y.
+    """Return the normalisation of dense maps x [N, H, W, C] of one size, into y; it returns y.
 
     Each of the n terms of a sum carries its share of k, so that the sum is the denominator's base;
     terms outside the map are that share alone.
@@ -168,7 +168,7 @@ def normalise(op: LocalResponseNorm, shape: Shape) -> Callable[[Tensor, Tensor],
 
 
 def _window_sums(term: Tensor, doubled: Sequence[Tensor], terms: int) -> Tensor:
-    """Sums of ``terms`` neighbours along the last axis: of two, four, ... and then the rest."""
+    """Return sums of ``terms`` neighbours along the last axis: of two, four, ..., then the rest."""
     total, width = term, 1
     for buffer in doubled:
         size = total.shape[-1] - width
@@ -181,7 +181,7 @@ def _window_sums(term: Tensor, doubled: Sequence[Tensor], terms: int) -> Tensor:
 
 
 def _negative_power(s: Tensor, r: Tensor, beta: float) -> Tensor:
-    """s^-beta, in place of ``s`` and ``r``."""
+    """Return s^-beta, in place of ``s`` and ``r``."""
     if beta == 0.75:
         s.rsqrt_()
         torch.sqrt(s, out=r)

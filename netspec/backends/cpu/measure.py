@@ -1,4 +1,4 @@
-"""How long each implementation takes here, in turns, over random data."""
+"""Time each implementation here, in turns, over random data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CACHE = 2**26
 
 
 def tuning() -> Tuning:
-    """What was measured on this CPU with as many threads and this version."""
+    """Return the times measured on this CPU with this number of threads and these versions."""
     return Tuning(
         "cpu",
         {
@@ -41,7 +41,7 @@ def tuning() -> Tuning:
 
 
 def _cpu() -> str:
-    """The name of the CPU, as far as the system tells it."""
+    """Return the name of the CPU, as far as the system tells it."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -50,7 +50,7 @@ def _cpu() -> str:
 
 
 def measure(work: Work, ways: Sequence[Way]) -> dict[str, float]:
-    """The median of the seconds that each takes for the batch."""
+    """Return the median of the seconds that each takes for the batch."""
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*size: int) -> torch.Tensor:
@@ -61,11 +61,11 @@ def measure(work: Work, ways: Sequence[Way]) -> dict[str, float]:
     x = [drawn(work.batch, *shape) for shape in work.inputs]
     y = torch.empty(work.batch, *work.output, dtype=work.dtype, device="cpu")
     described = {**work.op.parameters(work.inputs), **work.op.buffers(work.inputs)}
-    held = {name: drawn(*parameter.shape) for name, parameter in described.items()}
+    parameters = {name: drawn(*parameter.shape) for name, parameter in described.items()}
     flushed = torch.zeros(CACHE, dtype=torch.uint8, device="cpu")
     samples: dict[str, list[float]] = {way.name: [] for way in ways}
     with torch.no_grad():
-        calls = {way.name: bound(way, work, way.pack(work, held), x, y) for way in ways}
+        calls = {way.name: bound(way, work, way.pack(work, parameters), x, y) for way in ways}
         for call in calls.values():
             call()
         for _ in range(ROUNDS):
@@ -74,7 +74,7 @@ def measure(work: Work, ways: Sequence[Way]) -> dict[str, float]:
                 started = perf_counter()
                 call()
                 samples[name].append(perf_counter() - started)
-    return {name: median(found) for name, found in samples.items()}
+    return {name: median(seconds) for name, seconds in samples.items()}
 
 
 def bound(way: Way, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor) -> Call:

@@ -1,4 +1,4 @@
-"""Convolutions and fully connected layers by PyTorch's oneDNN, where the library is not there.
+"""Convolutions and fully connected layers by PyTorch's oneDNN, where the library is missing.
 
 The operators are private to PyTorch, so they are called from this file only; where one is missing,
 the plain implementations take over.  They have no ``out=``, so that results are copied.  Filters
@@ -58,7 +58,7 @@ class _Mkldnn(Way):
 
     @abstractmethod
     def dense_shape(self, work: Work) -> tuple[int, ...]:
-        """The sizes of the weight before its elements were put into blocks."""
+        """Return the sizes of the weight before its elements were put into blocks."""
 
 
 class MkldnnConv(_Mkldnn):
@@ -118,12 +118,12 @@ def _unsound(work: Work) -> str:
 
 
 def _in_rows(packed: Held) -> dict[str, Tensor]:
-    """Copies that are no longer in blocks."""
+    """Return copies that are no longer in blocks."""
     return {name: t.to_dense() if t.is_mkldnn else t.clone() for name, t in packed.items()}
 
 
 def _padding(work: Work) -> tuple[list[int], list[int]]:
-    """The padding that oneDNN adds, and the size [N, C, H, W] that it then sees."""
+    """Return the padding that oneDNN adds, and the size [N, C, H, W] that it then sees."""
     height, width, channels = work.inputs[0]
     windows = conv_of(work).windows(work.inputs)
     padding = symmetric(windows)

@@ -43,21 +43,21 @@ class Pages:
         self._left: deque[tuple[_Chunk, int, int]] = deque()
 
     def empty(self, sizes: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A new tensor that nothing is written to yet."""
+        """Return a new tensor that nothing is written to yet."""
         require_no_fake_mode()
         if not prod(sizes):
             return torch.empty(sizes, dtype=dtype, device="cpu")
         needed = rounded_up(prod(sizes) * dtype.itemsize, ALIGNMENT)
         with self._lock:
             chunk, start = self._gap(needed)
-            place = chunk.view(start, needed)
-            weakref.finalize(place, self._leave, chunk, start, needed).atexit = False
+            memory = chunk.view(start, needed)
+            weakref.finalize(memory, self._leave, chunk, start, needed).atexit = False
         self._give_back()
-        return torch.frombuffer(place, dtype=dtype, count=prod(sizes)).view(sizes)
+        return torch.frombuffer(memory, dtype=dtype, count=prod(sizes)).view(sizes)
 
     @property
-    def held(self) -> int:
-        """Bytes of the tensors alive."""
+    def used(self) -> int:
+        """Return the bytes of the tensors alive."""
         with self._lock:
             return sum(chunk.size - sum(chunk.gaps.values()) for chunk in self._chunks)
 
@@ -73,12 +73,12 @@ class Pages:
         return chunk, start
 
     def _leave(self, chunk: _Chunk, start: int, size: int) -> None:
-        """A tensor has gone, in any thread and within any call, one of ``empty`` included."""
+        """Take back the memory of a tensor that ended: in any thread, also during ``empty``."""
         self._left.append((chunk, start, size))
         self._give_back()
 
     def _give_back(self) -> None:
-        """Make gaps of what was left; if somebody else has the lock, that one does it."""
+        """Make gaps of what was left; if another thread has the lock, that thread does it."""
         while self._left and self._lock.acquire(blocking=False):
             try:
                 while self._left:
@@ -95,7 +95,7 @@ class _Chunk:
 
     Attributes:
         size: its bytes.
-        gaps: bytes that nobody has, by where they begin; no two touch.
+        gaps: free bytes, by where they begin; no two touch.
     """
 
     def __init__(self, size: int) -> None:
@@ -121,16 +121,16 @@ class _Chunk:
         return memoryview(self._map)[at : at + size]
 
     def take(self, size: int) -> int | None:
-        """Where so many bytes begin that nobody had; None if there are not."""
-        found = min((start for start, gap in self.gaps.items() if gap >= size), default=None)
-        if found is not None:
-            gap = self.gaps.pop(found)
+        """Return where a gap of at least so many bytes begins, now taken; None if there is none."""
+        start = min((at for at, gap in self.gaps.items() if gap >= size), default=None)
+        if start is not None:
+            gap = self.gaps.pop(start)
             if gap > size:
-                self.gaps[found + size] = gap - size
-        return found
+                self.gaps[start + size] = gap - size
+        return start
 
     def give_back(self, start: int, size: int) -> None:
-        """Make a gap of bytes and those around them; the system has its whole pages."""
+        """Make a gap of bytes and the gaps around them; its whole pages go back to the system."""
         end = start + size
         before = next((at for at, gap in self.gaps.items() if at + gap == start), start)
         self.gaps.pop(before, None)
@@ -143,9 +143,9 @@ class _Chunk:
                     mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE
                 )
 
-    def _advise(self, what: int, start: int, size: int) -> None:
+    def _advise(self, advice: int, start: int, size: int) -> None:
         try:
-            self._map.madvise(what, self._first + start, size)
+            self._map.madvise(advice, self._first + start, size)
         except OSError:
             return
 

@@ -21,13 +21,13 @@ class Plain(Way):
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
-        op, inputs, held = work.op, work.inputs, dict(packed)
-        operands, result = [nchw(one) for one in x], nchw(y)
-        return [lambda: result.copy_(op.reference(inputs, *operands, **held))]
+        op, inputs, tensors = work.op, work.inputs, dict(packed)
+        operands, result = [nchw(operand) for operand in x], nchw(y)
+        return [lambda: result.copy_(op.reference(inputs, *operands, **tensors))]
 
 
 class PlainConcat(Way):
-    """Channels one behind the other, the last axis in memory."""
+    """Channels one after the other, the last axis in memory."""
 
     name = "torch"
 

@@ -46,7 +46,7 @@ class OneDnnPool(Direct):
         self.described(work)
 
     def described(self, work: Work) -> Description:
-        """The primitive."""
+        """Return the description of the primitive."""
         op = work.op
         assert isinstance(op, WindowOperator)
         down, right = op.windows(work.inputs)
@@ -131,7 +131,7 @@ class PlainPool(Way):
 
 
 def plain_pool(op: object, inputs: Sequence[Shape]) -> Pool:
-    """Max-pooling or average pooling of maps of one size by PyTorch."""
+    """Return max-pooling or average pooling of maps of one size by PyTorch."""
     assert isinstance(op, MaxPool | AvgPool)
     padding = pool_padding(op.windows(inputs))
     kernel, stride, is_ceil = op.kernel, op.stride, op.round == "ceil"

@@ -1,4 +1,4 @@
-"""What every implementation of the CPU backend is."""
+"""The base class of all implementations of the CPU backend."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Way(Implementation):
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
-        """The calls, in order, with everything fixed.
+        """Return the calls, in order, with everything fixed.
 
         Args:
             work: the operator and its sizes; the batch is that of the operands.
             packed: the tensors that it holds.
             x: its operands, dense maps [N, H, W, C] and vectors [N, C].
-            y: where the result goes, as dense.
-            scratch: where to ask for memory; it is there when the calls run, not before.
+            y: the dense tensor that the result is written to.
+            scratch: asked for memory here, which it hands out before the calls run.
         """
 
 
@@ -46,8 +46,8 @@ def required(work: Work, held: Held) -> dict[str, Tensor]:
     """
     described = {**work.op.parameters(work.inputs), **work.op.buffers(work.inputs)}
     return {
-        name: require(held[name], name, device="cpu", dtype=work.dtype, sizes=one.shape)
-        for name, one in described.items()
+        name: require(held[name], name, device="cpu", dtype=work.dtype, sizes=parameter.shape)
+        for name, parameter in described.items()
     }
 
 
@@ -61,16 +61,16 @@ def bind(
     """
     batch = len(require_memory(y, "the result"))
     _require_dense(y, "the result", (batch, *work.output), work.dtype)
-    for number, (one, shape) in enumerate(zip(x, work.inputs, strict=True)):
-        _require_dense(one, f"operand {number}", (batch, *shape), work.dtype)
+    for number, (operand, shape) in enumerate(zip(x, work.inputs, strict=True)):
+        _require_dense(operand, f"operand {number}", (batch, *shape), work.dtype)
     way.require_packed(work, packed)
-    for number, one in enumerate(x):
-        require_apart([(f"operand {number}", one), ("the result", y)])
+    for number, operand in enumerate(x):
+        require_apart([(f"operand {number}", operand), ("the result", y)])
     return way.bind(work, packed, x, y, scratch)
 
 
-def _require_dense(x: object, what: str, sizes: Sequence[int], dtype: torch.dtype) -> None:
-    """Raise TypeError or ValueError if this is no tensor of these sizes without gaps."""
-    tensor = require(x, what, device="cpu", dtype=dtype, sizes=sizes)
+def _require_dense(x: object, label: str, sizes: Sequence[int], dtype: torch.dtype) -> None:
+    """Raise TypeError or ValueError unless this is a tensor of these sizes without gaps."""
+    tensor = require(x, label, device="cpu", dtype=dtype, sizes=sizes)
     if not tensor.is_contiguous():
-        raise ValueError(f"{what} is not dense: use .contiguous()")
+        raise ValueError(f"{label} is not dense: use .contiguous()")

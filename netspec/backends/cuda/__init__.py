@@ -89,13 +89,15 @@ class CudaBackend(Backend):
 
     @property
     def target(self) -> Target:
-        """Where implementations run."""
+        """Return the device and the precision that implementations run with."""
         return Target(self.device, self.precision)
 
     def ways(self, work: Work) -> list[Way]:
-        made = MULTIPLYING.get(type(work.op))
-        found = made(work, self.target) if made else WAYS.get(type(work.op), (Plain(),))
-        return [way for way in found if not way.refuses(work)]
+        generate = MULTIPLYING.get(type(work.op))
+        candidates = (
+            generate(work, self.target) if generate else WAYS.get(type(work.op), (Plain(),))
+        )
+        return [way for way in candidates if not way.refuses(work)]
 
     def measure(self, work: Work, ways: Sequence[Implementation]) -> dict[str, float]:
         ours = [way for way in ways if isinstance(way, Way)]

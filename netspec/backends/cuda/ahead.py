@@ -104,14 +104,14 @@ def compiled_kernels(
 
 
 def _part(lowered: Lowered, stage: str, work: Work) -> Part:
-    """A stage with parameters that have sizes only."""
+    """Return a stage with parameters that have sizes only."""
     described = {**work.op.parameters(work.inputs), **work.op.buffers(work.inputs)}
-    held = {
+    parameters = {
         name: torch.empty(p.shape, dtype=lowered.dtype, device="meta")
         for name, p in described.items()
     }
     way = lowered.ways[stage]
-    return Part(way, work, way.pack(work, held))
+    return Part(way, work, way.pack(work, parameters))
 
 
 def _add(compiled: Any, files: dict[str, bytes], kernels: dict[str, dict[str, Any]]) -> str:
@@ -133,32 +133,32 @@ def _descriptors(launch: Launch) -> bool:
 
 
 class _Places:
-    """Which memory the tensors of launches lie in; workspaces are numbered as they are met."""
+    """The memory that each tensor of a launch lies in; workspaces are numbered in their order."""
 
     def __init__(self, arena: Tensor, parts: Mapping[str, Part]) -> None:
         self.scratch: list[dict[str, Any]] = []
         self._known: dict[int, Any] = {_storage(arena): "arena"}
-        self._held = [arena]  # as long as storages live, their addresses name them
+        self._tensors = [arena]  # as long as storages live, their addresses name them
         for stage, part in parts.items():
             for name, tensor in part.packed.items():
                 self._known[_storage(tensor)] = ["parameter", stage, name]
-                self._held.append(tensor)
+                self._tensors.append(tensor)
 
     def arguments(self, launch: Launch) -> list[list[Any]]:
-        """The arguments that the compiled function takes, as plain data."""
-        found = []
+        """Return the arguments that the compiled function takes, as plain data."""
+        arguments = []
         for parameter in launch.kernel.params:
             argument = launch.arguments[parameter.name]
             kind, _ = ahead.specialization(argument)
             if not parameter.is_constexpr and kind != "constexpr":
-                found.append([parameter.name, kind, self._plain(argument)])
-        return found
+                arguments.append([parameter.name, kind, self._plain(argument)])
+        return arguments
 
     def _plain(self, argument: Any) -> Any:
         if isinstance(argument, TensorDescriptor):
-            place = self._plain(argument.base)
+            location = self._plain(argument.base)
             return {
-                **place,
+                **location,
                 "shape": list(argument.shape),
                 "strides": list(argument.strides),
                 "block": list(argument.block_shape),
@@ -168,7 +168,7 @@ class _Places:
         storage = _storage(argument)
         if storage not in self._known:
             self._known[storage] = ["scratch", len(self.scratch)]
-            self._held.append(argument)
+            self._tensors.append(argument)
             elements = argument.untyped_storage().nbytes() // argument.element_size()
             kind = str(argument.dtype).removeprefix("torch.")
             self.scratch.append({"elements": elements, "dtype": kind})

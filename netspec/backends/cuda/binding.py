@@ -1,4 +1,4 @@
-"""The steps of a plan bound to memory: what each runs."""
+"""The steps of a plan bound to memory: the calls of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from netspec.runtime.gate import require, require_memory
 def bound(
     graph: Graph, plan: Plan, parts: Mapping[str, Part], memory: Memory
 ) -> list[tuple[Step, Sequence[Call]]]:
-    """Every step of a plan with what it runs.
+    """Return every step of a plan with its calls.
 
     Raises:
         TypeError, ValueError: a tensor that it reads is not in memory of the same device.
@@ -26,8 +26,8 @@ def bound(
     if memory.arena.device.type != "meta":  # which nothing is run in
         for step in plan.steps:
             for name, tensor in parts[step.stage].packed.items():
-                what, device = f"{step.stage}: {name}", memory.arena.device
-                require(tensor, what, device=device, dtype=tensor.dtype)
+                label, device = f"{step.stage}: {name}", memory.arena.device
+                require(tensor, label, device=device, dtype=tensor.dtype)
         require_memory(memory.arena, "the arena")
     return [(step, _calls(graph, step, parts[step.stage], memory)) for step in plan.steps]
 
@@ -43,15 +43,15 @@ def _calls(graph: Graph, step: Step, part: Part, memory: Memory) -> Sequence[Cal
 
 
 def _places(graph: Graph, step: Step, memory: Memory) -> list[Tensor]:
-    """Where in a concatenation each part belongs that was not written there."""
+    """Return the slice of a concatenation for each part that was not written there already."""
     (whole,) = (memory.slots[i] for i in step.writes)
     waiting = [memory.plan.slots[i].stage for i in step.reads]
-    found: list[Tensor] = []
+    destinations: list[Tensor] = []
     start = 0
     for operand in graph.operands(step.stage):
         count = graph.stage(operand).known_shape.channels
-        if len(found) < len(waiting) and operand == waiting[len(found)]:
-            found.append(whole.narrow(-1, start, count))
+        if len(destinations) < len(waiting) and operand == waiting[len(destinations)]:
+            destinations.append(whole.narrow(-1, start, count))
         start += count
-    assert len(found) == len(waiting), f"{step.stage}: {waiting}"
-    return found
+    assert len(destinations) == len(waiting), f"{step.stage}: {waiting}"
+    return destinations

@@ -49,7 +49,7 @@ class Bucket:
         self._done: torch.cuda.Event | None = None
 
     def run(self, images: Sequence[Tensor], out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
-        """The outputs of a batch, in new memory or in ``out``."""
+        """Return the outputs of a batch, in new memory or in ``out``."""
         with self._lock, torch.no_grad(), self._on(self.device):
             if self._is_gpu and self._graph is None:
                 self._graph = captured(self._launch, self._launch_side_by_side)
@@ -63,16 +63,16 @@ class Bucket:
             return results
 
     def profile(self, images: Sequence[Tensor]) -> list[Timed]:
-        """The seconds of each step, launched one by one; the second of two runs."""
+        """Return the seconds of each step, launched one by one; the second of two runs."""
         with self._lock, torch.no_grad(), self._on(self.device):
             for _ in range(2):
                 self._begin(images)
-                found = self._timed()
+                times = self._timed()
                 self._end()
-            return found
+            return times
 
     def _begin(self, images: Sequence[Tensor]) -> None:
-        """Take the images in, once whatever ran last has ended, and zeros behind them."""
+        """Take the images in once the last run has ended, and zeros after them."""
         if self._done is not None:
             torch.cuda.current_stream().wait_event(self._done)
         self.memory.take_in(images)

@@ -20,18 +20,18 @@ INDEX = "kernels.json"
 """
 
 LEFT_OUT = ("extern_libs", "hash")
-"""What Triton notes of a kernel and no launch reads: a folder of the machine, and another key."""
+"""Metadata of a kernel that no launch reads: a folder of the machine, and another key."""
 
 
 def noted(compiled: Any) -> dict[str, Any]:
-    """What Triton notes of a compiled kernel, but for :data:`LEFT_OUT`."""
+    """Return the metadata that Triton keeps of a compiled kernel, without :data:`LEFT_OUT`."""
     (path,) = (path for name, path in compiled.metadata_group.items() if name.endswith(".json"))
-    found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    return {key: value for key, value in found.items() if key not in LEFT_OUT}
+    metadata: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return {key: value for key, value in metadata.items() if key not in LEFT_OUT}
 
 
 def put(files: Mapping[str, bytes]) -> None:
-    """Put compiled kernels into the cache; what is there already stays as it is.
+    """Put compiled kernels into the cache; those that are there already stay as they are.
 
     Args:
         files: as from :func:`~netspec.backends.cuda.ahead.compiled_kernels`, and as it made them:
@@ -43,7 +43,10 @@ def put(files: Mapping[str, bytes]) -> None:
     for key, kept in json.loads(files[INDEX])["cache"].items():
         name, manager = kept["name"], get_cache_manager(key)
         if manager.get_group(f"{name}.json") is None:
-            found = {"cubin": files[kept["kernel"]], "json": json.dumps(kept["metadata"]).encode()}
-            group = {f"{name}.{kind}": data for kind, data in found.items()}
-            places = {file: manager.put(data, file) for file, data in group.items()}
-            manager.put_group(f"{name}.json", places)
+            contents = {
+                "cubin": files[kept["kernel"]],
+                "json": json.dumps(kept["metadata"]).encode(),
+            }
+            group = {f"{name}.{kind}": data for kind, data in contents.items()}
+            paths = {file: manager.put(data, file) for file, data in group.items()}
+            manager.put_group(f"{name}.json", paths)

@@ -44,10 +44,10 @@ def ways(work: Work, target: Target) -> Iterator[Way]:
 
 
 def geometry(op: WindowOperator, inputs: Sequence[Shape], batch: int) -> Geometry:
-    """The windows of an operator as the kernels take them; overhang is padding."""
+    """Return the windows of an operator as the kernels take them; overhang is padding."""
     height, width, channels = inputs[0]
     vertical, horizontal = op.windows(inputs)
-    found = Geometry(
+    windows = Geometry(
         batch=batch,
         height=height,
         width=width,
@@ -59,8 +59,8 @@ def geometry(op: WindowOperator, inputs: Sequence[Shape], batch: int) -> Geometr
         dilation=op.dilation,
         groups=op.groups if isinstance(op, Conv) else 1,
     )
-    assert found.size_out == (batch, *op.shape(inputs)), f"{op} of {inputs}: {found}"
-    return found
+    assert windows.size_out == (batch, *op.shape(inputs)), f"{op} of {inputs}: {windows}"
+    return windows
 
 
 def _conv(work: Work) -> Conv:
@@ -69,7 +69,7 @@ def _conv(work: Work) -> Conv:
 
 
 class ConvWay(Way):
-    """What the convolutions share: where they run, how they hold filters, where they write."""
+    """The base of all convolutions: where they run, how they pack filters, where they write."""
 
     ability = Ability(into_slices=True, apart=True)
 
@@ -189,8 +189,8 @@ class AtenConv(ConvWay):
         relu = isinstance(op, ConvRelu)
 
         def call() -> None:
-            given = image if padding else padded(image, windows)
-            result = self.convolve(op, packed, given, list(padding or (0, 0)))
+            source = image if padding else padded(image, windows)
+            result = self.convolve(op, packed, source, list(padding or (0, 0)))
             write(result.relu_() if relu else result, y)
 
         return [call]

@@ -53,7 +53,7 @@ def product(batch: int, work: Work) -> Geometry:
 
 
 class LinearWay(Way):
-    """What the layers share: how they hold the matrix."""
+    """The base of all layers: how they pack the matrix."""
 
     def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
         shape, weight = work.inputs[0], held["weight"]
@@ -69,7 +69,7 @@ class LinearWay(Way):
 
 
 def rows(x: Tensor) -> tuple[Tensor, list[Call]]:
-    """The operand as [N, K], and what has to run before: a copy where it is a slice of channels."""
+    """Return the operand as [N, K], and the calls before: a copy if it is a slice of channels."""
     if x.dim() == 2:
         return x, []
     if x.shape[1:3].numel() == 1:
@@ -128,15 +128,15 @@ class BlasLinear(LinearWay):
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        given, before = rows(x[0])
+        operand, before = rows(x[0])
         w, b, (result,) = packed["weight"].t(), packed.get("bias"), y
         relu = isinstance(work.op, FullyConnectedRelu)
 
         def call() -> None:
             if b is None:
-                torch.mm(given, w, out=result)
+                torch.mm(operand, w, out=result)
             else:
-                torch.addmm(b, given, w, out=result)
+                torch.addmm(b, operand, w, out=result)
             if relu:
                 result.relu_()
 

@@ -19,10 +19,10 @@ _capturing = Lock()
 def captured(
     run: Callable[[], None], launch: Callable[[], None] | None = None
 ) -> torch.cuda.CUDAGraph:
-    """What ``launch`` launches on the current device, as a CUDA graph.
+    """Return the kernels that ``launch`` launches on the current device, as a CUDA graph.
 
-    ``run`` launches the same in one stream, and is ``launch`` unless given; it runs a few times
-    before, so that nothing is compiled or chosen while it is captured.
+    ``run`` launches the same kernels in one stream, and stands for ``launch`` if there is none.  It
+    runs a few times before, so that nothing is compiled or chosen during the capture.
     """
     with _capturing:
         current, stream = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -71,6 +71,6 @@ class Stopwatch:
         self._last.record()
 
     def seconds(self) -> float:
-        """Waits until the GPU has come to the end."""
+        """Return the seconds, once the GPU has come to the end."""
         self._last.synchronize()
         return float(self._first.elapsed_time(self._last)) / 1e3

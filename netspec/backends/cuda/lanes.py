@@ -1,4 +1,4 @@
-"""Which steps of a plan may run side by side: what each has to wait for.
+"""The steps of a plan that may run side by side: each waits for those it depends on.
 
 Steps wait for each other where one writes memory that the other reads or writes.  Buffers that
 share the arena make that more than the graph says: GoogLeNet's 56 steps are 45 deep in its arena,
@@ -24,24 +24,27 @@ class Turn(NamedTuple):
 
 
 def turns(plan: Plan) -> list[Turn]:
-    """A lane for each step: that of the last step it waits for, if nothing follows there yet.
+    """Return a lane for each step: that of the last step it waits for, if none follows there yet.
 
     Steps of a lane run in order, so that waiting for one is waiting for all before it.
     """
-    found: list[Turn] = []
+    assigned: list[Turn] = []
     last: list[int] = []  # of each lane
     for number, needs in enumerate(dependencies(plan)):
-        lane = next((found[one].lane for one in needs if last[found[one].lane] == one), len(last))
+        lane = next(
+            (assigned[needed].lane for needed in needs if last[assigned[needed].lane] == needed),
+            len(last),
+        )
         latest: dict[int, int] = {}
-        for one in needs:
-            other = found[one].lane
-            if other != lane:
-                latest[other] = max(one, latest.get(other, one))
+        for needed in needs:
+            needed_lane = assigned[needed].lane
+            if needed_lane != lane:
+                latest[needed_lane] = max(needed, latest.get(needed_lane, needed))
         if lane == len(last):
             last.append(number)
         last[lane] = number
-        found.append(Turn(lane, tuple(sorted(latest.values()))))
-    return found
+        assigned.append(Turn(lane, tuple(sorted(latest.values()))))
+    return assigned
 
 
 def apart(plan: Plan) -> Plan:
@@ -53,34 +56,34 @@ def apart(plan: Plan) -> Plan:
 
 
 def dependencies(plan: Plan) -> list[tuple[int, ...]]:
-    """For each step the earlier ones that it conflicts with in memory, the latest first; without
-    those that others of them wait for already."""
-    found: list[tuple[int, ...]] = []
+    """Return for each step the earlier ones that it conflicts with in memory, the latest first;
+    without those that others of them wait for already."""
+    conflicts: list[tuple[int, ...]] = []
     before: list[set[int]] = []  # everything that a step comes after
     for number, step in enumerate(plan.steps):
         needs: list[int] = []
         seen: set[int] = set()
         for earlier in range(number - 1, -1, -1):
-            other = plan.steps[earlier]
+            previous = plan.steps[earlier]
             if earlier in seen or not (
-                _meet(plan, other.writes, (*step.reads, *step.writes))
-                or _meet(plan, other.reads, step.writes)
+                _meet(plan, previous.writes, (*step.reads, *step.writes))
+                or _meet(plan, previous.reads, step.writes)
             ):
                 continue
             needs.append(earlier)
             seen |= {earlier, *before[earlier]}
-        found.append(tuple(needs))
+        conflicts.append(tuple(needs))
         before.append(seen)
-    return found
+    return conflicts
 
 
 def _meet(plan: Plan, slots: tuple[int, ...], others: tuple[int, ...]) -> bool:
-    """Whether one of the slots shares memory with one of the others."""
+    """Return whether one of the slots shares memory with one of the others."""
     return any(_share(plan, slot, other) for slot in slots for other in others)
 
 
-def _share(plan: Plan, one: int, other: int) -> bool:
-    a, b = plan.slots[one], plan.slots[other]
+def _share(plan: Plan, first: int, second: int) -> bool:
+    a, b = plan.slots[first], plan.slots[second]
     if a.buffer == b.buffer:
         return a.start < b.start + b.shape.channels and b.start < a.start + a.shape.channels
     x, y = plan.buffers[a.buffer], plan.buffers[b.buffer]

@@ -1,4 +1,4 @@
-"""Local response normalisation, alone and with the pool behind it."""
+"""Local response normalisation, alone and with the pool after it."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class TritonLrnMaxPool(Way):
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
         assert isinstance(work.op, LrnMaxPool)
-        found = geometry(work.op.pool, work.inputs, len(x[0]))
-        check_pixels(found)
-        return pooled.launches(x[0], y[0], *attributes(work.op.lrn), found)
+        windows = geometry(work.op.pool, work.inputs, len(x[0]))
+        check_pixels(windows)
+        return pooled.launches(x[0], y[0], *attributes(work.op.lrn), windows)
 
 
 def attributes(op: LocalResponseNorm) -> tuple[int, float, float, float, int]:
-    """n, k, alpha, beta and groups, as the kernels take them."""
+    """Return n, k, alpha, beta and groups, as the kernels take them."""
     return op.n, op.k, op.alpha, op.beta, op.groups

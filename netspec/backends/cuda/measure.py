@@ -1,4 +1,4 @@
-"""How long each implementation takes on this GPU, in turns, over random data."""
+"""Time each implementation on this GPU, in turns, over random data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ weights come from memory as they do in a net."""
 
 
 def tuning(target: Target) -> Tuning:
-    """What was measured on this GPU with these kernels and versions."""
+    """Return the times measured on this GPU with these kernels and versions."""
     is_gpu = target.device.startswith("cuda")
     return Tuning(
         "cuda",
@@ -39,26 +39,26 @@ def tuning(target: Target) -> Tuning:
 
 
 def measure(work: Work, ways: Sequence[Way], device: str) -> dict[str, float]:
-    """The median of the seconds that each takes for the batch, but those that do not run.
+    """Return the median of the seconds that each takes for the batch, of those that run.
 
     On a GPU it is the time of a CUDA graph, as in a net.
     """
-    place = torch.device(device)
-    is_gpu = place.type == "cuda"
+    destination = torch.device(device)
+    is_gpu = destination.type == "cuda"
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*size: int) -> Tensor:
-        return torch.rand(*size, generator=generator).to(place, work.dtype)
+        return torch.rand(*size, generator=generator).to(destination, work.dtype)
 
     x = [drawn(work.batch, *shape) for shape in work.inputs]
     y = [drawn(work.batch, *work.output)]
     described = {**work.op.parameters(work.inputs), **work.op.buffers(work.inputs)}
-    held = {name: drawn(*parameter.shape) for name, parameter in described.items()}
-    flushed = torch.zeros(CACHE // 4 if is_gpu else 1, device=place)
+    parameters = {name: drawn(*parameter.shape) for name, parameter in described.items()}
+    flushed = torch.zeros(CACHE // 4 if is_gpu else 1, device=destination)
     runs: dict[str, Callable[[], float]] = {}
-    with torch.no_grad(), torch.cuda.device(place) if is_gpu else nullcontext():
+    with torch.no_grad(), torch.cuda.device(destination) if is_gpu else nullcontext():
         for way in ways:
-            calls = way.bind(work, way.pack(work, held), x, y)
+            calls = way.bind(work, way.pack(work, parameters), x, y)
             with suppress(OutOfResources):
                 runs[way.name] = _on_gpu(calls) if is_gpu else _on_cpu(calls)
         samples: dict[str, list[float]] = {name: [] for name in runs}
@@ -66,7 +66,7 @@ def measure(work: Work, ways: Sequence[Way], device: str) -> dict[str, float]:
             for name, timed in runs.items():
                 flushed.add_(1)
                 samples[name].append(timed())
-    return {name: median(found) for name, found in samples.items()}
+    return {name: median(seconds) for name, seconds in samples.items()}
 
 
 def _run(calls: Sequence[Call]) -> None:
@@ -75,7 +75,7 @@ def _run(calls: Sequence[Call]) -> None:
 
 
 def _on_gpu(calls: Sequence[Call]) -> Callable[[], float]:
-    """A run of calls, timed by the GPU."""
+    """Return a run of calls, timed by the GPU."""
     graph = captured(lambda: _run(calls))
 
     def timed() -> float:
@@ -88,7 +88,7 @@ def _on_gpu(calls: Sequence[Call]) -> Callable[[], float]:
 
 
 def _on_cpu(calls: Sequence[Call]) -> Callable[[], float]:
-    """A run of calls in the interpreter; how long it takes says nothing about a GPU."""
+    """Return a run of calls in the interpreter; its time says nothing about a GPU."""
 
     def timed() -> float:
         started = perf_counter()

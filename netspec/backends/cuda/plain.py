@@ -22,9 +22,9 @@ class Plain(Way):
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        op, inputs, held = work.op, work.inputs, dict(packed)
-        operands = [nchw(one) for one in x]
-        return [lambda: write(op.reference(inputs, *operands, **held), y)]
+        op, inputs, tensors = work.op, work.inputs, dict(packed)
+        operands = [nchw(operand) for operand in x]
+        return [lambda: write(op.reference(inputs, *operands, **tensors), y)]
 
 
 class PlainRbf(Way):
@@ -52,7 +52,7 @@ class CopyParts(Way):
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        return [lambda: [place.copy_(part) for part, place in zip(x, y, strict=True)]]
+        return [lambda: [destination.copy_(part) for part, destination in zip(x, y, strict=True)]]
 
 
 class CopyFlat(Way):

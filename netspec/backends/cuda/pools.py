@@ -22,7 +22,7 @@ from netspec.lowering.plan import Ability
 
 
 class WindowWay(Way):
-    """What the pools share."""
+    """The base of the pools."""
 
     name = "triton"
     ability = Ability(into_slices=True)
@@ -30,9 +30,9 @@ class WindowWay(Way):
 
 def _windows(work: Work, batch: int) -> Windows:
     assert isinstance(work.op, WindowOperator)
-    found = geometry(work.op, work.inputs, batch)
-    check_pixels(found)
-    return found
+    windows = geometry(work.op, work.inputs, batch)
+    check_pixels(windows)
+    return windows
 
 
 class TritonMaxPool(WindowWay):
@@ -42,27 +42,27 @@ class TritonMaxPool(WindowWay):
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
         assert isinstance(work.op, MaxPool)
-        found = _windows(work, len(x[0]))
-        return maxima.launches(x[0], y[0], None, found, relu=isinstance(work.op, MaxPoolRelu))
+        windows = _windows(work, len(x[0]))
+        return maxima.launches(x[0], y[0], None, windows, relu=isinstance(work.op, MaxPoolRelu))
 
 
 class TritonAvgPool(WindowWay):
-    """Averages; a bias goes into the kernel, and a ReLU runs behind it in place."""
+    """Averages; a bias goes into the kernel, and a ReLU runs after it in place."""
 
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
         op, (result,) = work.op, y
         assert isinstance(op, AvgPool)
-        found = _windows(work, len(x[0]))
+        windows = _windows(work, len(x[0]))
         padding, _ = asked_for(op, work.inputs)
-        share, counts = averages.counting(found, padding, count_pad=op.count_pad is True)
+        share, counts = averages.counting(windows, padding, count_pad=op.count_pad is True)
         bias = packed["bias"] if isinstance(op, AvgPoolBias) else None
         calls: list[Call] = [
             *averages.launches(
                 x[0],
                 result,
-                found,
+                windows,
                 share=share,
                 counts=counts,
                 coefficient=None if bias is None else bias.new_ones(bias.shape),
@@ -73,7 +73,7 @@ class TritonAvgPool(WindowWay):
 
 
 def asked_for(op: AvgPool, inputs: Sequence[Shape]) -> tuple[list[int], list[int]]:
-    """The padding (top, bottom, left, right) that windows reach, and the overhang beyond it
+    """Return the padding (top, bottom, left, right) that windows reach, and the overhang beyond it
     (bottom, right)."""
     windows = op.windows(inputs)
     padding = [side for w in windows for side in (w.before, w.tail - w.overhang)]
@@ -98,6 +98,6 @@ class TritonSubsample(WindowWay):
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
         assert isinstance(work.op, Subsample)
-        found = _windows(work, len(x[0]))
-        held = packed["coefficient"], packed["bias"]
-        return subsample.launches(x[0], *held, y[0], found, by=work.op.by)
+        windows = _windows(work, len(x[0]))
+        parameters = packed["coefficient"], packed["bias"]
+        return subsample.launches(x[0], *parameters, y[0], windows, by=work.op.by)

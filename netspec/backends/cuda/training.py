@@ -39,22 +39,22 @@ ours: Any = torch.ops.netspec
 
 
 def meaning(op: Operator, training: bool, precision: str) -> Meaning:
-    """An operator by our kernels; by its own reference where there is none, or none that fits."""
+    """Return an operator by our kernels; by its own reference where none of them computes it."""
     way = WAYS.get(type(op))
     own = op.training_reference if training else op.reference
     if way is None:
         return own
 
-    def compute(inputs: Sequence[Shape], *x: Tensor, **held: Tensor) -> Tensor:
+    def compute(inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         if isinstance(op, MaxPool) and not _fits(op):
-            return own(inputs, *x, **held)
-        return way(op, precision, inputs, x[0], **held)
+            return own(inputs, *x, **parameters)
+        return way(op, precision, inputs, x[0], **parameters)
 
     return compute
 
 
 def _fits(op: MaxPool) -> bool:
-    """Whether the place of a maximum fits into a byte, as the kernels keep it."""
+    """Return whether the place of a maximum fits into a byte, as the kernels keep it."""
     return prod(op.kernel) <= TAPS - isinstance(op, MaxPoolRelu)
 
 
@@ -74,11 +74,19 @@ def _nhwc(x: Tensor) -> Tensor:
 # --------------------------------------------------------------------- operators, and what they run
 
 
-def _conv(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:
-    found = geometry(op, inputs, 1)
-    steps = [list(found.stride), list(found.padding), list(found.dilation), found.groups, precision]
+def _conv(
+    op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **parameters: Tensor
+) -> Tensor:
+    windows = geometry(op, inputs, 1)
+    steps = [
+        list(windows.stride),
+        list(windows.padding),
+        list(windows.dilation),
+        windows.groups,
+        precision,
+    ]
     function = conv2d_relu if isinstance(op, ConvRelu) else conv2d
-    return _recorded(function, x, op.dense(held["weight"]), held.get("bias"), *steps)
+    return _recorded(function, x, op.dense(parameters["weight"]), parameters.get("bias"), *steps)
 
 
 def conv2d(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any) -> Tensor:
@@ -91,9 +99,11 @@ def conv2d_relu(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any) -> Tensor:
     return nchw(ours.conv2d_relu(_nhwc(x), w.permute(0, 2, 3, 1).contiguous(), b, *steps))
 
 
-def _fc(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:
+def _fc(
+    op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **parameters: Tensor
+) -> Tensor:
     function = fc_relu if isinstance(op, FullyConnectedRelu) else fc
-    return _recorded(function, x, held["weight"], held.get("bias"), precision)
+    return _recorded(function, x, parameters["weight"], parameters.get("bias"), precision)
 
 
 def fc(x: Tensor, w: Tensor, b: Tensor | None, precision: str) -> Tensor:
@@ -110,7 +120,9 @@ def _vector(x: Tensor) -> Tensor:
     return laid_out(as_map(x.flatten(1)))[:, 0, 0]
 
 
-def _lrn(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:
+def _lrn(
+    op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **parameters: Tensor
+) -> Tensor:
     return _recorded(lrn, x, *attributes(op))
 
 
@@ -138,7 +150,9 @@ relu_maxpool = maxpool_relu
 """The same under the name that recorded graphs call it by which were pickled earlier."""
 
 
-def _avgpool(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:
+def _avgpool(
+    op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **parameters: Tensor
+) -> Tensor:
     kernel, stride, _ = _window(op, inputs)
     return _recorded(avgpool, x, kernel, stride, *asked_for(op, inputs), op.count_pad is True)
 
@@ -148,7 +162,9 @@ def avgpool(x: Tensor, *window: Any) -> Tensor:
     return nchw(ours.avgpool(_nhwc(x), *window))
 
 
-def _gap(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:
+def _gap(
+    op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **parameters: Tensor
+) -> Tensor:
     return _recorded(gap, x)
 
 
@@ -158,9 +174,11 @@ def gap(x: Tensor) -> Tensor:
 
 
 def _subsample(
-    op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor
+    op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **parameters: Tensor
 ) -> Tensor:
-    return _recorded(subsample, x, held["coefficient"], held["bias"], *_window(op, inputs), op.by)
+    return _recorded(
+        subsample, x, parameters["coefficient"], parameters["bias"], *_window(op, inputs), op.by
+    )
 
 
 def subsample(x: Tensor, coefficient: Tensor, bias: Tensor, *window: Any) -> Tensor:
@@ -169,9 +187,9 @@ def subsample(x: Tensor, coefficient: Tensor, bias: Tensor, *window: Any) -> Ten
 
 
 def _window(op: WindowOperator, inputs: Sequence[Shape]) -> tuple[list[int], ...]:
-    """Kernel, stride and padding (top, bottom, left, right), the overhang included."""
-    found = geometry(op, inputs, 1)
-    return list(found.kernel), list(found.stride), list(found.padding)
+    """Return kernel, stride and padding (top, bottom, left, right), the overhang included."""
+    windows = geometry(op, inputs, 1)
+    return list(windows.kernel), list(windows.stride), list(windows.padding)
 
 
 WAYS: dict[type[Operator], Callable[..., Tensor]] = {

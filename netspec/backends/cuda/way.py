@@ -1,4 +1,4 @@
-"""What every implementation of the CUDA backend is."""
+"""The base class of all implementations of the CUDA backend."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Target:
-    """Where implementations run: a device, and how float32 is multiplied, ``ieee`` or ``tf32``.
+    """A device to run on, and how float32 is multiplied there, ``ieee`` or ``tf32``.
 
     ``cuda`` is a GPU; ``cpu`` runs our kernels in Triton's interpreter, or, where that is off,
-    holds the parameters of a net that runs elsewhere; ``meta`` has no memory at all.
+    holds the parameters of a net that runs elsewhere; ``meta`` does not have memory.
     """
 
     device: str
     precision: str = "ieee"
 
     def cannot_multiply(self, dtype: torch.dtype) -> str:
-        """Why our kernels cannot multiply this type there; nothing if they can."""
+        """Return why our kernels cannot multiply this type there; an empty text if they can."""
         if self.device == "cpu" and dtype == torch.bfloat16 and is_interpreted():
             return "Triton's interpreter multiplies bfloat16 wrongly (triton#11584)"
         return ""
 
     def has_descriptors(self, dtype: torch.dtype, *channels: int) -> bool:
-        """Whether maps with so many channels can be moved by tensor descriptors there."""
+        """Return whether maps with so many channels can be moved by tensor descriptors there."""
         if self.device.startswith("cuda"):
             is_able = torch.cuda.get_device_capability(self.device) >= (9, 0)
         else:
@@ -50,14 +50,14 @@ class Way(Implementation):
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        """The calls, in order, with everything fixed; nothing may be left to choose in them.
+        """Return the calls, in order, with everything fixed; none of them chooses anything.
 
         Args:
             work: the operator and its sizes; the batch is that of the operands.
             packed: the tensors that it holds.
             x: its operands, maps [N, H, W, C] and vectors [N, C], perhaps slices of channels.
-            y: where the result goes: one tensor, or the slices of its channels in order, where
-                ``ability`` says that it writes them apart.
+            y: the tensor that the result is written to, or the slices of its channels in order,
+                where ``ability`` says that it writes them apart.
         """
 
 

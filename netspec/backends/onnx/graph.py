@@ -29,12 +29,12 @@ ELEMENTS = {
 
 @dataclass
 class OnnxGraph:
-    """What is made so far.
+    """An ONNX graph that is being built.
 
     Attributes:
         dtype: the net's type.
         batch: the number of images, or the name of that dimension.
-        taken: names that are given already, those of the parameters at first.
+        taken: names in use, at first those of the parameters.
         sizes: type and size of values between inputs and outputs.
     """
 
@@ -48,20 +48,20 @@ class OnnxGraph:
     sizes: list[onnx.ValueInfoProto] = field(default_factory=list)
 
     def put_in(self, name: str, shape: Shape) -> str:
-        """Add an input; the name of its value."""
+        """Add an input; return the name of its value."""
         value = self._unique(name)
         self.inputs.append(self._described(value, shape))
         return value
 
     def name_last(self, name: str, shape: Shape) -> str:
-        """Give the last node's value the name of a stage, unless it is taken; the name it has."""
+        """Name the last node's value after a stage, unless the name is taken; return its name."""
         value = self._unique(name)
         self.nodes[-1].output[0] = value
         self.sizes.append(self._described(value, shape))
         return value
 
     def put_out(self, name: str, value: str, shape: Shape) -> None:
-        """Make a value an output: under its own name, or copied where another name is due."""
+        """Make a value an output: under its own name, or copied where it needs another."""
         if value != name:
             copy = self._unique(name)
             self.nodes.append(helper.make_node("Identity", [value], [copy], name=f"{copy}/out"))
@@ -98,13 +98,13 @@ class Place:
     count: int = 0
 
     def node(self, kind: str, *operands: str, **attributes: Any) -> str:
-        """Add a node with one output; the name of the output."""
+        """Add a node with one output; return the name of the output."""
         return self.nodes(kind, operands, 1, **attributes)[0]
 
     def nodes(
         self, kind: str, operands: Sequence[str], outputs: int, **attributes: Any
     ) -> list[str]:
-        """Add a node; the names of its outputs."""
+        """Add a node; return the names of its outputs."""
         self.count += 1
         name = f"{self.stage}/{kind}{self.count}"
         values = [name] if outputs == 1 else [f"{name}/{i}" for i in range(outputs)]
@@ -112,21 +112,21 @@ class Place:
         return values
 
     def parameter(self, name: str, tensor: Tensor | None = None) -> str:
-        """A parameter, or ``tensor`` under its name; the name."""
+        """Add a parameter, or ``tensor`` under its name; return the name."""
         known, own = self.parameters[name]
         return self._hold(known, (own if tensor is None else tensor).detach().cpu().numpy())
 
     def bias(self) -> list[str]:
-        """The name of the bias, if the operator has one."""
+        """Add the bias, if the operator has one; return its name, or nothing."""
         return [self.parameter("bias")] if "bias" in self.parameters else []
 
     def reals(self, name: str, values: Any) -> str:
-        """A constant in the net's type; its name."""
+        """Add a constant in the net's type; return its name."""
         tensor = torch.as_tensor(values, dtype=torch.float64).to(self.graph.dtype)
         return self._hold(f"{self.stage}/{name}", tensor.numpy())
 
     def integers(self, name: str, values: Any) -> str:
-        """A constant of int64, such as a size; its name."""
+        """Add a constant of int64, such as a size; return its name."""
         return self._hold(f"{self.stage}/{name}", np.asarray(values, dtype=np.int64))
 
     def _hold(self, name: str, values: NDArray[Any]) -> str:

@@ -24,51 +24,53 @@ HOLDS_AT_MOST = 2**31 - 2**26
 
 
 def onnx_model(model: Model, batch: int | None) -> onnx.ModelProto:
-    """A net at inference, without heads, with its weights inside.
+    """Return a net at inference as a model, without heads, with its weights inside.
 
     Args:
         model: a compiled net, in either mode.
         batch: the number of images; None leaves it open, as the dimension ``N``.
 
     Raises:
-        DataError: ONNX has not the net's type, or not one of its operators, or the parameters are
+        DataError: ONNX does not have the net's type or one of its operators, or the parameters are
             larger than a file can hold.
     """
     net, tensors = model.net, model.state_dict()
     dtype = next((p.dtype for p in model.parameters()), torch.float32)
     _require_room(model, dtype)
-    made = OnnxGraph(dtype, "N" if batch is None else batch, taken={*tensors})
+    graph = OnnxGraph(dtype, "N" if batch is None else batch, taken={*tensors})
     reached = needed(net.graph, net.graph.outputs)
     values: dict[str, str] = {}
     for stage in net.graph.stages():
         name, op, shape = stage.name, stage.op, stage.known_shape
         operands, inputs = net.graph.operands(name), net.graph.shapes_into(name)
         if not operands:
-            values[name] = made.put_in(name, shape)
+            values[name] = graph.put_in(name, shape)
         elif name in reached:
             if type(op) not in FORMS:
                 raise DataError(f"{net.name} cannot be exported: {op.name} has no ONNX form yet")
-            held = {p: attribute(name, p) for p in (*op.parameters(inputs), *op.buffers(inputs))}
-            place = Place(made, name, inputs, {p: (n, tensors[n]) for p, n in held.items()})
+            names = {p: attribute(name, p) for p in (*op.parameters(inputs), *op.buffers(inputs))}
+            place = Place(graph, name, inputs, {p: (n, tensors[n]) for p, n in names.items()})
             x = [values[operand] for operand in operands]
             y = FORMS[type(op)](place, op, *x)
-            values[name] = y if y in x else made.name_last(name, shape)
+            values[name] = y if y in x else graph.name_last(name, shape)
     for name in net.graph.outputs:
-        made.put_out(name, values[name], net.graph.stage(name).known_shape)
-    made_model = helper.make_model(
-        helper.make_graph(made.nodes, net.name, made.inputs, made.outputs, value_info=made.sizes),
+        graph.put_out(name, values[name], net.graph.stage(name).known_shape)
+    model_proto = helper.make_model(
+        helper.make_graph(
+            graph.nodes, net.name, graph.inputs, graph.outputs, value_info=graph.sizes
+        ),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="netspec",
         producer_version=netspec.__version__,
         doc_string=net.title,
     )
-    made_model.graph.initializer.extend(made.constants)  # both makers would copy them
-    return made_model
+    model_proto.graph.initializer.extend(graph.constants)  # both makers would copy them
+    return model_proto
 
 
 def _require_room(model: Model, dtype: torch.dtype) -> None:
-    """Refuse what an ONNX file cannot hold, before anything is copied."""
+    """Raise DataError if an ONNX file cannot hold the net, before anything is copied."""
     name = model.net.name
     if dtype not in ELEMENTS:
         word = str(dtype).removeprefix("torch.")

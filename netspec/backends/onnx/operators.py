@@ -1,4 +1,4 @@
-"""How each operator is said in ONNX.  Maps are [N, C, H, W], vectors [N, C]."""
+"""Each operator in ONNX.  Maps are [N, C, H, W], vectors [N, C]."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FORMS: dict[type[Operator], Form] = {}
 
 
 def form(*operators: type[Operator]) -> Callable[[Form], Form]:
-    """Register what follows as the form of these operators."""
+    """Register a function as the form of these operators."""
 
     def register(function: Form) -> Form:
         FORMS.update(dict.fromkeys(operators, function))
@@ -129,7 +129,7 @@ def _conv(at: Place, op: Conv, x: str) -> str:
 
 @form(Local)
 def _local(at: Place, op: Local, x: str) -> str:
-    """ONNX has no such operator: the pixels that each place sees, times that place's weights."""
+    """Build it from gathered pixels: those that each place sees, times that place's weights."""
     windows, (height, width, channels) = op.windows(at.inputs), at.inputs[0]
     top, left, bottom, right = sides = _sides(windows)
     size = top + height + bottom, left + width + right
@@ -223,7 +223,7 @@ def _lrn(at: Place, op: LocalResponseNorm, x: str) -> str:
 
 @form(LocalContrastNorm)
 def _lcn(at: Place, op: LocalContrastNorm, x: str) -> str:
-    """The weighted means are a convolution of the mean map, over what the window has inside."""
+    """Compute weighted means: a convolution of the mean map, over the part of the window inside."""
     size = at.inputs[0][:2]
     reach = [min(taps // 2, n - 1) for taps, n in zip(op.kernel, size, strict=True)]
     gauss = [np.exp(-((np.arange(-r, r + 1) / op.sigma) ** 2) / 2) for r in reach]
@@ -254,20 +254,20 @@ Sides = tuple[int, int, int, int]
 
 
 def _sides(windows: tuple[Window, Window]) -> Sides:
-    """The padding that the windows reach, overhang included."""
+    """Return the padding that the windows reach, overhang included."""
     vertical, horizontal = windows
     return vertical.before, horizontal.before, vertical.tail, horizontal.tail
 
 
 def _padded(at: Place, x: str, sides: Sides) -> str:
-    """A map with zeros at its sides."""
+    """Return the name of a map with zeros at its sides."""
     top, left, bottom, right = sides
     pads = [0, 0, top, left, 0, 0, bottom, right]
     return at.node("Pad", x, at.integers("pads", pads)) if any(sides) else x
 
 
 def _means(at: Place, op: WindowOperator, x: str, sides: Sides, *, counts: bool) -> str:
-    """The mean of each window; ``counts`` tells whether it counts the padding."""
+    """Return the name of the mean of each window; ``counts`` says whether padding counts."""
     return at.node(
         "AveragePool",
         x,

@@ -1,1 +1,1 @@
-"""What pickles of models call that were made before modules moved."""
+"""Functions that older pickles of models call, from before modules moved."""

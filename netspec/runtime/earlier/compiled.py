@@ -1,4 +1,4 @@
-"""What a pickle of a compiled net calls, by the name ``netspec.backends.compiled._restore``."""
+"""Restoring a pickled compiled net, under the old name ``netspec.backends.compiled._restore``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from netspec.runtime.compiled import Compiled
 
 
 def _restore(
-    net: Net, how: tuple[Any, ...], tensors: dict[str, Tensor], training: bool, is_trained: bool
+    net: Net,
+    arguments: tuple[Any, ...],
+    tensors: dict[str, Tensor],
+    training: bool,
+    is_trained: bool,
 ) -> Compiled:
-    backend, dtype, batch, given = how
-    made = lowered(net.graph, backend, dtype=dtype, batch=batch, given=given)
-    model = Compiled(net, made, tensors).train(training)
+    backend, dtype, batch, chosen = arguments
+    lowered_net = lowered(net.graph, backend, dtype=dtype, batch=batch, given=chosen)
+    model = Compiled(net, lowered_net, tensors).train(training)
     model.is_trained = is_trained
     return model

@@ -1,4 +1,4 @@
-"""What a pickle of a reference calls, by the name ``netspec.backends.reference._restore``."""
+"""Restoring a pickled reference, under the old name ``netspec.backends.reference._restore``."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_it_says_why_it_is_not_there(
         return [File() for _ in files]
 
     monkeypatch.setattr(library.metadata, "files", found)
-    assert library._found.__wrapped__().startswith(said)
+    assert library._load.__wrapped__().startswith(said)
 
 
 def test_layouts_are_compared_by_what_they_say() -> None:

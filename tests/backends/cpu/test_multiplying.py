@@ -125,7 +125,7 @@ def test_other_types_are_refused(dtype: torch.dtype) -> None:
 
 @pytest.fixture
 def _no_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "_found", lambda: "it is not installed")
+    monkeypatch.setattr(library, "_load", lambda: "it is not installed")
 
 
 @pytest.mark.usefixtures("_no_library")

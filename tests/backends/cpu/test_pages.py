@@ -75,18 +75,18 @@ def test_what_is_left_is_taken_again_and_never_what_is_alive() -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
     gc.collect()
-    assert pages.held == 0
+    assert pages.used == 0
     assert not pages._chunks
 
 
 def test_a_view_keeps_its_memory() -> None:
     pages = Pages()
     part = pages.empty((100,), torch.float32).fill_(3)[10:20]
-    assert pages.held > 0
+    assert pages.used > 0
     pages.empty((100,), torch.float32).fill_(4)
     assert (part == 3).all()
     del part
-    assert pages.held == 0
+    assert pages.used == 0
 
 
 @linux
@@ -102,7 +102,7 @@ def test_small_tensors_hold_none_of_the_large_ones_that_lay_between() -> None:
     assert resident() - before > 200 * 2**20
     large.clear()
     gc.collect()
-    assert pages.held == 60 * ALIGNMENT
+    assert pages.used == 60 * ALIGNMENT
     assert resident() - before < (len(pages._chunks) + 2) * HUGE
 
 
@@ -116,7 +116,7 @@ def test_batches_of_many_sizes_hold_the_memory_of_four_frames() -> None:
         for count in range(60, 64):
             model(torch.zeros(count, 1, 12, 12))
         gc.collect()
-        return PAGES.held
+        return PAGES.used
 
     first = held()
     for count in range(1, 60):
@@ -128,12 +128,12 @@ def test_batches_of_many_sizes_hold_the_memory_of_four_frames() -> None:
 def test_small_nets_hold_none_of_the_large_nets_that_are_gone() -> None:
     large = loads("net l\ninput image 8x8x64\na: conv 3x3, 512 | relu\nb: conv 3x3, 512\n")
     gc.collect()
-    before = PAGES.held
+    before = PAGES.used
     small = []
     for _ in range(8):
         gone = netspec.compile(large)
-        assert PAGES.held - before > 4 * (64 + 512) * 512 * 9
+        assert PAGES.used - before > 4 * (64 + 512) * 512 * 9
         small.append(netspec.compile(loads(TINY)))
         del gone
         gc.collect()
-        assert PAGES.held - before < len(small) * 2**16
+        assert PAGES.used - before < len(small) * 2**16

@@ -25,7 +25,7 @@ ANY_LAYOUT = 1
 
 
 class Query(IntEnum):
-    """What a description is asked for."""
+    """The number of each property that a description can be asked for."""
 
     IMPLEMENTATION = 8
     WEIGHTS = 131
@@ -73,19 +73,19 @@ class Layout:
 
 
 def strided(sizes: Sequence[int], strides: Sequence[int], dtype: torch.dtype) -> Layout:
-    """A layout with a distance in elements between neighbours along each axis."""
-    made = library().make(
+    """Return a layout with a distance in elements between neighbours along each axis."""
+    handle = library().make(
         "memory_desc_create_with_strides",
         len(sizes),
         as_sizes(sizes),
         TYPES[dtype],
         as_sizes(strides),
     )
-    return Layout(made, axes_of(sizes, strides))
+    return Layout(handle, axes_of(sizes, strides))
 
 
 def rows(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
-    """The order of the axes, the last one innermost."""
+    """Return the layout in the order of the axes, the last one innermost."""
     strides = [1]
     for size in reversed(sizes[1:]):
         strides.insert(0, strides[0] * size)
@@ -93,23 +93,23 @@ def rows(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
 
 
 def channels_last(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
-    """[N, C, H, W] with C innermost."""
+    """Return the layout of [N, C, H, W] with C innermost."""
     _, c, h, w = sizes
     return strided(sizes, (h * w * c, 1, w * c, c), dtype)
 
 
 def activations(batch: int, shape: Shape, dtype: torch.dtype) -> Layout:
-    """Maps or vectors as they lie in a plan's memory."""
+    """Return the layout of maps or vectors as they lie in a plan's memory."""
     sizes = (batch, *shape.torch)
     return channels_last(sizes, dtype) if shape.is_map else rows(sizes, dtype)
 
 
 def any_layout(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
-    """Whatever the library likes best."""
-    made = library().make(
+    """Return the layout that lets the library choose."""
+    handle = library().make(
         "memory_desc_create_with_tag", len(sizes), as_sizes(sizes), TYPES[dtype], ANY_LAYOUT
     )
-    return Layout(made)
+    return Layout(handle)
 
 
 def as_sizes(numbers: Sequence[int]) -> object:

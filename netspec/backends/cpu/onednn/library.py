@@ -81,7 +81,7 @@ SIGNATURES: dict[str, Sequence[Any]] = {
 
 
 class Status(IntEnum):
-    """What a function returns."""
+    """The status that a function returns."""
 
     SUCCESS = 0
     OUT_OF_MEMORY = 1
@@ -97,7 +97,7 @@ class OneDnnError(Exception):
 
 
 class NoImplementationError(OneDnnError):
-    """The library computes this not at all, or by its slow reference only."""
+    """The library does not compute this, or by its slow reference only."""
 
 
 class Handle:
@@ -133,24 +133,24 @@ class Library:
         return getattr(self._loaded, f"dnnl_{name}")
 
     def function(self, name: str) -> Callable[..., Any]:
-        """A function of the library, by its name without ``dnnl_``."""
-        found: Callable[..., Any] = self._function(name)
-        return found
+        """Return a function of the library, by its name without ``dnnl_``."""
+        function: Callable[..., Any] = self._function(name)
+        return function
 
-    def make(self, name: str, *given: object) -> Handle:
-        """What a function creates, ``destroy`` of the same kind included.
+    def make(self, name: str, *arguments: object) -> Handle:
+        """Return the object that a function creates, with ``destroy`` of the same kind.
 
         Raises:
-            OneDnnError: it cannot be made.
+            OneDnnError: it cannot be created.
         """
         pointer = c_void_p()
-        self._function(name)(byref(pointer), *given)
+        self._function(name)(byref(pointer), *arguments)
         kinds = ("memory_desc", "primitive_desc")
         kind = next((k for k in kinds if k in name), name.removesuffix("_create"))
         return Handle(pointer, self._function(f"{kind}_destroy"))
 
 
-def _checked(status: int, function: Any, given: object) -> int:
+def _checked(status: int, function: Any, arguments: object) -> int:
     if status in (Status.UNIMPLEMENTED, Status.LAST_IMPLEMENTATION_REACHED):
         raise NoImplementationError("oneDNN has no implementation")
     if status != Status.SUCCESS:
@@ -160,20 +160,21 @@ def _checked(status: int, function: Any, given: object) -> int:
 
 
 def missing() -> str:
-    """Why the library is not there; nothing if it is."""
-    found = _found()
-    return found if isinstance(found, str) else ""
+    """Return why the library is missing; an empty text if it is not."""
+    loaded = _load()
+    return loaded if isinstance(loaded, str) else ""
 
 
 def library() -> Library:
-    """The library; only where it is not ``missing``."""
-    found = _found()
-    assert isinstance(found, Library), found
-    return found
+    """Return the library, which must not be ``missing``."""
+    loaded = _load()
+    assert isinstance(loaded, Library), loaded
+    return loaded
 
 
 @cache
-def _found() -> Library | str:
+def _load() -> Library | str:
+    """Return the library, or why it is missing."""
     try:
         files = metadata.files(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
@@ -188,7 +189,7 @@ def _found() -> Library | str:
 
 
 def share_threads() -> int:
-    """Let the library use as many threads as PyTorch does here; returns how many.
+    """Let the library use as many threads as PyTorch does here; return how many.
 
     libgomp keeps the number for each thread of Python, and a primitive is made for one number.
     """

@@ -28,7 +28,7 @@ CHANNELS = 1
 
 
 class Algorithm(IntEnum):
-    """How a primitive computes."""
+    """The algorithm that a primitive computes by."""
 
     CONVOLUTION_DIRECT = 0x1
     RELU = 0x20
@@ -41,7 +41,7 @@ class Algorithm(IntEnum):
 
 
 class Argument(IntEnum):
-    """What a primitive is given memory for."""
+    """The role of a memory that a primitive is given."""
 
     SOURCE = 1
     DESTINATION = 17
@@ -60,22 +60,23 @@ class Description:
     """A primitive without its memory.
 
     Args:
-        kind: what it computes, and ``given`` of what.
+        kind: the name of the primitive.
+        arguments: those of the function that describes it.
         unsound: implementations that are not to be used here, by name; the library's next is.
 
     Raises:
-        NoImplementationError: the library has none, or its reference only, which is slower by
-            orders of magnitude.
+        NoImplementationError: the library does not have one, or its reference only, which is
+            slower by orders of magnitude.
     """
 
     def __init__(
         self,
         kind: str,
-        *given: object,
+        *arguments: object,
         unsound: Collection[str] = (),
         may_be_reference: bool = False,
     ) -> None:
-        self._as_parameter_ = library().make(f"{kind}_primitive_desc_create", *given)
+        self._as_parameter_ = library().make(f"{kind}_primitive_desc_create", *arguments)
         while self.implementation.partition(":")[0] in unsound:
             library().function("primitive_desc_next_impl")(self)
         if "ref" in self.implementation.split(":") and not may_be_reference:
@@ -83,15 +84,15 @@ class Description:
 
     @property
     def implementation(self) -> str:
-        """The library's name for how it computes."""
-        found = c_char_p()
-        library().function("primitive_desc_query")(self, Query.IMPLEMENTATION, 0, byref(found))
-        return (found.value or b"").decode()
+        """Return the library's name for how it computes."""
+        name = c_char_p()
+        library().function("primitive_desc_query")(self, Query.IMPLEMENTATION, 0, byref(name))
+        return (name.value or b"").decode()
 
     def layout(self, of: Query, number: int = 0) -> Layout:
-        """The layout that it has for one of its tensors, one of several by number."""
-        found = library().function("primitive_desc_query_md")(self, of, number)
-        return Layout(library().make("memory_desc_clone", found))
+        """Return the layout that it has for one of its tensors, one of several by number."""
+        pointer = library().function("primitive_desc_query_md")(self, of, number)
+        return Layout(library().make("memory_desc_clone", pointer))
 
 
 def convolution(
@@ -131,8 +132,8 @@ def inner_product(
 ) -> Description:
     """act(w x + b); weights are [O, I], or [O, C, H, W] for a map."""
     attributes = _attributes(relu=relu)
-    given = (source, weights, bias, destination, attributes)
-    return Description("inner_product_forward", library().engine, INFERENCE, *given)
+    arguments = (source, weights, bias, destination, attributes)
+    return Description("inner_product_forward", library().engine, INFERENCE, *arguments)
 
 
 def pooling(
@@ -185,42 +186,42 @@ def lrn(
 
 def softmax(layout: Layout) -> Description:
     """exp(x) / sum of exp(x) over the channels."""
-    given = (Algorithm.SOFTMAX, layout, layout, CHANNELS, _attributes())
-    return Description("softmax_forward", library().engine, INFERENCE, *given)
+    arguments = (Algorithm.SOFTMAX, layout, layout, CHANNELS, _attributes())
+    return Description("softmax_forward", library().engine, INFERENCE, *arguments)
 
 
 def concatenation(sources: Sequence[Layout], destination: Layout) -> Description:
-    """Channels one behind the other."""
+    """Channels one after the other."""
     pointers = (c_void_p * len(sources))(*map(_pointer, sources))
-    given = (destination, len(sources), CHANNELS, pointers, _attributes())
-    return Description("concat", library().engine, *given)
+    arguments = (destination, len(sources), CHANNELS, pointers, _attributes())
+    return Description("concat", library().engine, *arguments)
 
 
 def _reordering(source: Layout, destination: Layout) -> Description:
     engine = library().engine
-    given = (source, engine, destination, engine, _attributes())
-    return Description("reorder", *given, may_be_reference=True)
+    arguments = (source, engine, destination, engine, _attributes())
+    return Description("reorder", *arguments, may_be_reference=True)
 
 
 def _attributes(*, bias: Layout | None = None, relu: bool = False) -> Handle:
-    """Scratchpads are ours; behind the primitive's own work come a bias and a ReLU."""
-    call, made = library().function, library().make("primitive_attr_create")
-    call("primitive_attr_set_scratchpad_mode")(made, USER_SCRATCHPAD)
+    """Return attributes: scratchpads are ours; a bias and a ReLU follow the primitive itself."""
+    call, attributes = library().function, library().make("primitive_attr_create")
+    call("primitive_attr_set_scratchpad_mode")(attributes, USER_SCRATCHPAD)
     then = library().make("post_ops_create")
     if bias is not None:
         call("post_ops_append_binary")(then, Algorithm.ADD, bias)
     if relu:
         call("post_ops_append_eltwise")(then, Algorithm.RELU, 0.0, 0.0)
-    call("primitive_attr_set_post_ops")(made, then)
-    return made
+    call("primitive_attr_set_post_ops")(attributes, then)
+    return attributes
 
 
 # ------------------------------------------------------------------------------------ launches
 
 
 class Memory:
-    """Where a tensor of some layout is: that of a tensor of PyTorch, a place in a scratch that is
-    told later, or where another is.  It holds what it is in.
+    """The memory of a tensor of some layout: that of a tensor of PyTorch, a part of a scratch that
+    is set later, or that of another.  It keeps its owner alive.
 
     Raises:
         TypeError, ValueError: the tensor is not what the layout says.
@@ -241,9 +242,9 @@ class Memory:
             assert within.layout.bytes == layout.bytes
             within._here.append(self)
 
-    def _move(self, place: int) -> None:
+    def _move(self, start: int) -> None:
         for memory in (self, *self._here):
-            library().function("memory_set_data_handle")(memory, place)
+            library().function("memory_set_data_handle")(memory, start)
         self._here.clear()
 
 
@@ -268,24 +269,24 @@ def _pointer(owner: Layout | Memory) -> c_void_p:
 def launch(
     description: Description, memories: Iterable[tuple[int, Memory]], scratch: Scratch
 ) -> Launch:
-    """What runs a primitive, with everything fixed; it holds all that it needs.
+    """Return a call that runs a primitive, with everything fixed; it holds all that it needs.
 
     Args:
         description: the primitive.
-        memories: where its operands and its result are, by what they are to it.
-        scratch: where it asks for work space.
+        memories: those of its operands and its result, by their roles.
+        scratch: the scratch that it asks for work space.
 
     Raises:
         ValueError: an operand lies otherwise than the primitive reads it.
     """
-    made = library().make("primitive_create", description)
+    primitive = library().make("primitive_create", description)
     layout = description.layout(Query.SCRATCHPAD)
-    found = list(memories)
-    _check(description, found)
+    arguments = list(memories)
+    _check(description, arguments)
     if layout.bytes:
-        found.append((Argument.SCRATCHPAD, Memory(layout, scratch)))
+        arguments.append((Argument.SCRATCHPAD, Memory(layout, scratch)))
     execute = library().function("primitive_execute")
-    return partial(execute, made, library().stream, len(found), _Arguments(found))
+    return partial(execute, primitive, library().stream, len(arguments), _Arguments(arguments))
 
 
 def _check(description: Description, memories: Sequence[tuple[int, Memory]]) -> None:
