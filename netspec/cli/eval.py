@@ -51,10 +51,10 @@ def eval(
 
     kept = [file for run in runs for file in run.rglob("*") if file.suffix != ".csv"]
     guard(rows, *kept)
-    how = {None: as_told, True: tencrop, False: centre}[is_tencrop]
+    protocol = {None: as_told, True: tencrop, False: centre}[is_tencrop]
     with tested() as report:
         found = evaluate(
-            runs, data, how=how, rows=rows, device=device, workers=workers, report=report
+            runs, data, protocol=protocol, rows=rows, device=device, workers=workers, report=report
         )
     if as_json:
         print_json(_as_json(found))
