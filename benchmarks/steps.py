@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args(arguments)
     case = Case(options.net, {}, options.batch, "bfloat16", Path(), "cuda")
-    with alike(case.place):
+    with alike(case.torch_device):
         print(json.dumps(measured(case, measuring.on_gpu(options.rounds))))
 
 
@@ -65,7 +65,7 @@ def measured(case: Case, bench: measuring.Bench, **sizes: int) -> dict[str, Any]
     """Each engine's gradients held against float64, then its step timed; its error otherwise."""
     rates = measuring.constants(bench, DTYPES[case.dtype], **sizes)
     classes = case.net.graph.stage(case.net.graph.outputs[0]).known_shape.elements
-    labels = torch.arange(case.batch, device=case.place) % classes
+    labels = torch.arange(case.batch, device=case.torch_device) % classes
     found: dict[str, dict[str, Any]] = {}
     passes: dict[str, Pass] = {}
     with bench.timer.context():
@@ -86,7 +86,7 @@ def measured(case: Case, bench: measuring.Bench, **sizes: int) -> dict[str, Any]
             found[name] |= in_milliseconds(timing)
     floor = max(operations(case) / rates.product, moved(case) / rates.copy) * 1e3
     kept = {"net": case.spec, "batch": case.batch, "dtype": case.dtype, "floor_ms": floor}
-    return kept | {"machine": machine(case.place), "engines": found}
+    return kept | {"machine": machine(case.torch_device), "engines": found}
 
 
 # ------------------------------------------------------------------------------------------ engines

@@ -1,14 +1,14 @@
 """A compiled net beside its peers: the same weights, the same images, in one process, in turns.
 
-What the command line has to know without importing torch stands here.
+Constants that the command line needs without importing torch.
 """
 
 from __future__ import annotations
 
 PEERS = ("eager", "eager-channels-last", "inductor", "onnxruntime", "openvino")
-"""The engines that netspec is held against, as ``netspec.bench.engines`` has them."""
+"""The engines that netspec is compared with, by their names in ``netspec.bench.engines``."""
 
 DEVICES = {"cpu": PEERS, "cuda": PEERS[:3]}
-"""Where a net is timed, and the peers that run there."""
+"""The devices that a net is timed on, and the peers that run there."""
 
 DTYPES = ("float32", "bfloat16")
