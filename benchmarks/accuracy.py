@@ -38,9 +38,9 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
     several: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
     parser.add_argument("--net", choices=NETS, default=list(NETS), **several)
     cases = [measured(net) for net in parser.parse_args(arguments).net]
-    found = machine()
-    path = path_for(found["cpu"], folder, "accuracy")
-    write(path, {"machine": found, "date": date.today().isoformat(), "cases": cases})
+    host = machine()
+    path = path_for(host["cpu"], folder, "accuracy")
+    write(path, {"machine": host, "date": date.today().isoformat(), "cases": cases})
     for case in cases:
         print(" ".join(f"{key}={value}" for key, value in case.items()), flush=True)
 
@@ -48,13 +48,13 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
 def measured(name: str) -> dict[str, Any]:
     case = Case(name, {}, IMAGES, "float32", Path())
     engines = {"netspec": netspec.compile(case.net), "eager": plain(case.net, case.weights())}
-    wanted = exact(case)
-    found: dict[str, Any] = {"net": name, "images": IMAGES}
+    expected = exact(case)
+    errors: dict[str, Any] = {"net": name, "images": IMAGES}
     with torch.inference_mode():
         for engine, model in engines.items():
-            off = deviation(case, model(*case.images), wanted)
-            found |= {engine: off.error, "allowed": off.allowed}
-    return found
+            off = deviation(case, model(*case.images), expected)
+            errors |= {engine: off.error, "allowed": off.allowed}
+    return errors
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
 
 
 def learned(batch: int, steps: int) -> list[dict[str, Any]]:
-    """Loss and seconds of each step; the loss is that of before its update."""
+    """Return the loss, before the update, and the seconds of each step."""
     net = load("alexnet")
     recipe = net.recipe
     assert recipe is not None
@@ -96,7 +96,7 @@ def learned(batch: int, steps: int) -> list[dict[str, Any]]:
         parts = (round(b - a, 3) for a, b in pairwise(times))
         row = dict(zip(("forward", "backward", "update"), parts, strict=True))
         rows.append({"loss": round(value.item(), 5), **row})
-        shown = " ".join(f"{name}={held}" for name, held in rows[-1].items())
+        shown = " ".join(f"{name}={figure}" for name, figure in rows[-1].items())
         print(f"step {step + 1}: {shown}", flush=True)
     return rows
 

@@ -50,7 +50,7 @@ def seconds(path: Path | str) -> float:
 
 
 def whole_command() -> float:
-    """``netspec check googlenet`` as a user waits for it, the interpreter's start included."""
+    """Return the seconds of ``netspec check googlenet``, with the start of the interpreter."""
     command = [sys.executable, "-m", "netspec", "check", "googlenet"]
     started = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -70,7 +70,7 @@ def main() -> None:
             for name, path in paths.items():
                 times[name].append(seconds(path))
             times["check googlenet"].append(whole_command())
-    medians = {name: round(statistics.median(found), 3) for name, found in times.items()}
+    medians = {name: round(statistics.median(samples), 3) for name, samples in times.items()}
     ratio = medians["10000"] / medians["1000"]
     for name, median in medians.items():
         print(f"{name:>16}{' rows' if name.isdigit() else '     '}  {median:7.3f} s")

@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
         for seed in range(asked.seeds):
             started = perf_counter()
             settings = Settings(spec="lenet5", data="digits", seed=seed, epochs=asked.epochs)
-            found = train(settings, Path(beside, str(seed)))
+            result = train(settings, Path(beside, str(seed)))
             seconds = round(perf_counter() - started, 1)
-            runs.append({"seed": seed, "error": round(found.top1, 3), "seconds": seconds})
-            print(f"seed {seed}: {found.top1:.2f} % wrong after {seconds:.1f} s", flush=True)
+            runs.append({"seed": seed, "error": round(result.top1, 3), "seconds": seconds})
+            print(f"seed {seed}: {result.top1:.2f} % wrong after {seconds:.1f} s", flush=True)
     errors = [run["error"] for run in runs]
     spread = stdev(errors) if len(errors) > 1 else 0.0
     kept = {

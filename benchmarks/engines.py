@@ -41,7 +41,7 @@ WANTED = {
 
 
 def precision_of(dtype: str) -> str:
-    """What the kernels are asked for: TF32 for all engines, or for none."""
+    """Return the precision of the kernels: TF32 for all engines, or for none."""
     return "tf32" if dtype == "tf32" else "ieee"
 
 
@@ -176,7 +176,7 @@ def is_symmetric(layer: Layer) -> bool:
 
 
 def operands(case: Case, device: str, seed: int) -> Operands:
-    """x, dy and, where there are any, w and b from N(0, 1), products scaled to keep the variance.
+    """Return x, dy and, if any, w and b from N(0, 1), products scaled to keep the variance.
 
     For gradients b is zero: then rounding y cannot change its sign, which is what ReLU masks by.
     """
@@ -186,43 +186,43 @@ def operands(case: Case, device: str, seed: int) -> Operands:
     def normal(*size: int) -> Tensor:
         return torch.randn(size, generator=generator, device=device, dtype=dtype)
 
-    found = {"x": normal(case.batch, *layer.size_in)}
+    tensors = {"x": normal(case.batch, *layer.size_in)}
     if layer.parameters:
         count, terms = layer.size_out[-1], layer.macs // layer.elements_out
         seen = (*layer.kernel, layer.size_in[-1] // layer.groups)
         size = (count, *seen) if layer.kind == "conv" else (count, terms)
-        found |= {"w": normal(*size) / sqrt(terms), "b": normal(count)}
+        tensors |= {"w": normal(*size) / sqrt(terms), "b": normal(count)}
         if case.direction != FORWARD:
-            found["b"].zero_()
+            tensors["b"].zero_()
     if case.direction in (INPUT_GRADIENT, WEIGHT_GRADIENT):
-        found["dy"] = normal(case.batch, *layer.size_out)
-    return found
+        tensors["dy"] = normal(case.batch, *layer.size_out)
+    return tensors
 
 
-def call(case: Case, engine: str, function: Function, given: Operands) -> Call:
-    """What is timed, as a call that returns the tensors it made; a y that gradients are of is
-    computed here.  PyTorch gets the zeros beside x that its own arguments cannot say, for free."""
+def call(case: Case, engine: str, function: Function, tensors: Operands) -> Call:
+    """Return the call that is timed, which returns its new tensors; for gradients, y is computed
+    here.  PyTorch gets the zeros beside x that its own arguments cannot say, for free."""
     layer = case.layer
     if layer.kind == "conv" and engine != "netspec" and not is_symmetric(layer):
         assert case.direction != INPUT_GRADIENT, "it would be that of the padded x"
         top, bottom, left, right = layer.padding
-        given = given | {"x": F.pad(given["x"], (0, 0, left, right, top, bottom))}
-    wanted = WANTED[case.direction]
+        tensors = tensors | {"x": F.pad(tensors["x"], (0, 0, left, right, top, bottom))}
+    names = WANTED[case.direction]
     leaves = {
-        name: tensor.detach().requires_grad_(name in wanted)
-        for name, tensor in given.items()
+        name: tensor.detach().requires_grad_(name in names)
+        for name, tensor in tensors.items()
         if name != "dy"
     }
     if case.direction == FORWARD:
         return lambda: _without_gradient(function, leaves)
     if case.direction == WITH_INDEX:
         return lambda: [function(**leaves)]
-    y, dy = function(**leaves), given["dy"]
-    sources = [leaves[name] for name in wanted]
+    y, dy = function(**leaves), tensors["dy"]
+    sources = [leaves[name] for name in names]
 
     def differentiate() -> list[Tensor]:
-        found = torch.autograd.grad(y, sources, dy, retain_graph=True, allow_unused=True)
-        return [gradient for gradient in found if gradient is not None]  # a bare one has no b
+        gradients = torch.autograd.grad(y, sources, dy, retain_graph=True, allow_unused=True)
+        return [gradient for gradient in gradients if gradient is not None]  # a bare one has no b
 
     return differentiate
 
@@ -235,24 +235,24 @@ def _without_gradient(function: Function, leaves: Operands) -> list[Tensor]:
 # ---------------------------------------------------------------------------------------- agreement
 
 
-def exact(case: Case, given: Operands) -> list[Tensor]:
-    """The same in a wider type: float64 for float32, float32 for what is shorter."""
+def exact(case: Case, tensors: Operands) -> list[Tensor]:
+    """Return the same in a wider type: float64 for float32, float32 for shorter types."""
     wide = torch.float64 if DTYPES[case.dtype] == torch.float32 else torch.float32
-    widened = {name: tensor.to(wide) for name, tensor in given.items()}
+    widened = {name: tensor.to(wide) for name, tensor in tensors.items()}
     function = eager(case.layer, case.dtype)
     return [y.detach() for y in call(case, "eager", function, widened)()]
 
 
-def deviation(found: list[Tensor], wanted: list[Tensor]) -> float:
-    """The largest |y - exact| / |exact|, in Euclidean norms of whole tensors."""
-    both = zip(found, wanted, strict=True)
+def deviation(outputs: list[Tensor], expected: list[Tensor]) -> float:
+    """Return the largest |y - exact| / |exact|, in Euclidean norms of whole tensors."""
+    both = zip(outputs, expected, strict=True)
     return max(
         float((y.detach().to(z.dtype) - z).norm() / z.norm().clamp(min=1e-30)) for y, z in both
     )
 
 
 def allowed(case: Case) -> float:
-    """The deviation that rounding explains.
+    """Return the deviation that rounding explains.
 
     Each rounding to the type is off by at most eps / 2; two come one after the other where a sum
     and its bias do, and six in LRN (square, window, alpha, k, power, quotient).  A float32 sum of

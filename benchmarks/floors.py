@@ -40,27 +40,27 @@ def main() -> None:
 
 
 def described() -> dict[str, Any]:
-    found = torch.cuda.get_device_properties(0)
+    properties = torch.cuda.get_device_properties(0)
     return gpu() | {
-        "capability": f"{found.major}.{found.minor}",
-        "multiprocessors": found.multi_processor_count,
-        "memory_bytes": found.total_memory,
-        "l2_bytes": found.L2_cache_size,
+        "capability": f"{properties.major}.{properties.minor}",
+        "multiprocessors": properties.multi_processor_count,
+        "memory_bytes": properties.total_memory,
+        "l2_bytes": properties.L2_cache_size,
         "as_found": asked_of_driver(*ASKED),
     }
 
 
 def rates(bench: measuring.Bench, **sizes: int) -> dict[str, Any]:
-    """Of each type: bytes copied a second, read and written, and operations of products."""
-    found: dict[str, Any] = {}
+    """Return for each type the bytes copied a second, read and written, and operations a second."""
+    by_dtype: dict[str, Any] = {}
     with alike(torch.device(bench.device)):
         for dtype in DTYPES:
             machine = measuring.constants(bench, dtype, **sizes)
-            found[dtype] = {
+            by_dtype[dtype] = {
                 "copy_bytes_per_second": machine.copy,
                 "product_operations_per_second": machine.product,
             }
-    return found
+    return by_dtype
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class Stage(NamedTuple):
 
 
 def stages() -> Iterator[Stage]:
-    """All of them, in order."""
+    """Yield all stages, in order."""
     yield Stage("machine", ("-m", "benchmarks.floors", "--describe"))
     for path in tests():
         name = "-".join(path.relative_to("tests").with_suffix("").parts).replace("test_", "")
@@ -69,16 +69,16 @@ def stages() -> Iterator[Stage]:
 
 
 def tests() -> Iterator[Path]:
-    """The files of tests that run on a GPU where there is one: all of the kernels and of the CUDA
-    backend, and others with tests that are marked ``gpu``."""
+    """Yield the files of tests that run on a GPU: all of the kernels and of the CUDA backend,
+    and others with tests that are marked ``gpu``."""
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        found = path.relative_to(ROOT)
-        if is_whole(found) or re.search(r"@(pytest\.mark\.)?gpu\b", path.read_text("utf-8")):
-            yield found
+        relative = path.relative_to(ROOT)
+        if is_whole(relative) or re.search(r"@(pytest\.mark\.)?gpu\b", path.read_text("utf-8")):
+            yield relative
 
 
 def is_whole(path: Path) -> bool:
-    """Whether all tests of a file run on a GPU, not only the marked ones."""
+    """Return whether all tests of a file run on a GPU, not only the marked ones."""
     return path.is_relative_to("tests/kernels") or path.is_relative_to("tests/backends/cuda")
 
 
@@ -92,21 +92,21 @@ class Kept:
         self.path = path_for(machine["gpu"], folder, "gpu")
         self.data: Entry = {"machine": machine, "stages": {}}
         if self.path.exists():
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-            if found["machine"] == machine:
-                self.data = found
+            stored = json.loads(self.path.read_text(encoding="utf-8"))
+            if stored["machine"] == machine:
+                self.data = stored
             else:
                 print(f"{self.path.name} is of another driver or version: dropped")
 
     def date(self, stage: Stage) -> str | None:
-        """When it was completed with the sources as they are."""
-        found = self.data["stages"].get(stage.name)
-        is_current = found and stage.sources and found["sources"] == digest(*stage.sources)
-        return found["date"] if is_current else None
+        """Return the date when a stage was completed with the current sources, or None."""
+        entry = self.data["stages"].get(stage.name)
+        is_current = entry and stage.sources and entry["sources"] == digest(*stage.sources)
+        return entry["date"] if is_current else None
 
     def put(self, stage: Stage, seconds: float, answer: Any) -> None:
-        made = {"sources": digest(*stage.sources), "date": date.today().isoformat()}
-        self.data["stages"][stage.name] = made | {"seconds": round(seconds, 1), "answer": answer}
+        origin = {"sources": digest(*stage.sources), "date": date.today().isoformat()}
+        self.data["stages"][stage.name] = origin | {"seconds": round(seconds, 1), "answer": answer}
         write(self.path, self.data)
 
 
@@ -145,19 +145,19 @@ def main(
     answers = {name: str(entry["answer"]) for name, entry in kept.data["stages"].items()}
     skipped = [name for name in codes if "skipped" in answers.get(name, "")]
     ends = {"tests were skipped in": skipped, "not done yet, run it again": left, "failed": failed}
-    for what, names in ends.items():
+    for outcome, names in ends.items():
         if names:
-            print(f"{what}: {', '.join(names)}")
+            print(f"{outcome}: {', '.join(names)}")
     return 1 if failed else LEFT if left else 0
 
 
 def is_of(stage: Stage, name: str) -> bool:
-    """Whether a name, or the beginning of names, means a stage; nothing means all."""
+    """Return whether a name, or the beginning of names, means a stage; an empty one means all."""
     return not name or f"{stage.name}-".startswith(f"{name}-")
 
 
 def gpu() -> dict[str, str] | None:
-    """The GPU and versions; None where there is none."""
+    """Return the GPU and versions; None without a GPU."""
     import torch
 
     if not torch.cuda.is_available():
@@ -168,7 +168,7 @@ def gpu() -> dict[str, str] | None:
 
 
 def completed(stage: Stage, kept: Kept, options: argparse.Namespace) -> int:
-    """Run a stage that is not done, until it is, and keep its result; the exit code."""
+    """Run a stage that is not done, until it is, and keep its result; return the exit code."""
     if not options.again and (done := kept.date(stage)):
         print(f"{stage.name}: done on {done}")
         return 0
@@ -189,11 +189,13 @@ def completed(stage: Stage, kept: Kept, options: argparse.Namespace) -> int:
 
 
 def ran(command: Sequence[str], limit: float = LIMIT) -> tuple[int, str]:
-    """The exit code, and what was printed, which is passed on as it comes.  When the time is over
-    the command is killed with all processes that it started."""
-    how: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
-    how["env"] = os.environ | {"PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, start_new_session=True, **how) as process:
+    """Run a command and print its output as it comes; return the exit code and the output.
+
+    After ``limit`` seconds the command is killed with all processes that it started.
+    """
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    options["env"] = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, start_new_session=True, **options) as process:
         clock = Timer(limit, os.killpg, (process.pid, signal.SIGKILL))
         clock.start()
         printed = []
@@ -209,7 +211,7 @@ def ran(command: Sequence[str], limit: float = LIMIT) -> tuple[int, str]:
 
 
 def answer_of(printed: str) -> Any:
-    """What was printed, as JSON; or else its last line."""
+    """Return the output as JSON; or else its last line."""
     try:
         return json.loads(printed)
     except ValueError:

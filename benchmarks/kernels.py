@@ -83,7 +83,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def run(chosen: Sequence[Case], options: argparse.Namespace) -> int:
-    """Measure what is not measured yet, until the time is over; the exit code."""
+    """Measure the missing cases until the time is over; return the exit code."""
     import torch
 
     from benchmarks import measuring, results
@@ -104,17 +104,17 @@ def run(chosen: Sequence[Case], options: argparse.Namespace) -> int:
     print(f"{len(waiting)} of {len(chosen)} cases to measure")
     if not waiting:
         return 0
-    found = measuring.constants(bench, options.dtype)
+    rates = measuring.constants(bench, options.dtype)
     kept.data["constants"][options.dtype] = {
-        "copy_bytes_per_second": found.copy,
-        "product_operations_per_second": found.product,
+        "copy_bytes_per_second": rates.copy,
+        "product_operations_per_second": rates.product,
     }
-    print(f"copy {found.copy / 1e12:.2f} TB/s, product {found.product / 1e12:.0f} TFLOP/s")
+    print(f"copy {rates.copy / 1e12:.2f} TB/s, product {rates.product / 1e12:.0f} TFLOP/s")
 
     def measure(case: Case) -> Entry:
         if options.tune:
-            return measuring.tuned(case, bench, found)
-        return measuring.measured(case, options.engine, bench, found)
+            return measuring.tuned(case, bench, rates)
+        return measuring.measured(case, options.engine, bench, rates)
 
     left = options.seconds - (time.monotonic() - started)
     for case, entry in sweep(waiting, measure, left):
@@ -126,7 +126,7 @@ def run(chosen: Sequence[Case], options: argparse.Namespace) -> int:
 
 
 def missing(chosen: Iterable[Case], kept: Results, table: str, names: Sequence[str]) -> list[Case]:
-    """The cases that were not measured, with these engines and the kernels as they are."""
+    """Return the cases that were not measured with these engines and the kernels as they are."""
     names = () if table == "tuned" else names  # whose engines are the configurations that there are
     return [c for c in chosen if not kept.has(table, c.key, engines_of(c.layer, names))]
 
@@ -137,7 +137,7 @@ def sweep(
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[tuple[Case, Entry]]:
-    """Measure one after the other, and start none when the seconds are over."""
+    """Measure one case after the other, and start none when the seconds are over."""
     started = clock()
     for done, case in enumerate(waiting):
         if clock() - started > seconds:
@@ -146,16 +146,16 @@ def sweep(
         yield case, measure(case)
 
 
-def told(case: Case, found: Entry) -> Iterator[str]:
-    """A case, and a line for each engine."""
-    yield f"{case.key}: floor {found['floor_us']} us"
-    for name, result in found["engines"].items():
-        shown = "  ".join(f"{key} {value}" for key, value in result.items())
+def told(case: Case, result: Entry) -> Iterator[str]:
+    """Yield the line of a case, and one for each engine."""
+    yield f"{case.key}: floor {result['floor_us']} us"
+    for name, figures in result["engines"].items():
+        shown = "  ".join(f"{key} {value}" for key, value in figures.items())
         yield f"    {name:<10} {shown}"
 
 
 def plan(chosen: Sequence[Case], machine: Machine) -> Iterator[str]:
-    """What each case moves and computes, and its floor on the machine that plans are made for."""
+    """Yield the bytes, operations and floor of each case on the machine that plans are made for."""
     rates = f"{machine.copy / 1e12:.1f} TB/s copied"
     if machine.product < float("inf"):
         rates += f", {machine.product / 1e12:.0f} TFLOP/s of products"

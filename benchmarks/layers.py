@@ -23,7 +23,7 @@ from netspec.ir.shapes import Pair
 NETS = {"alexnet": "AlexNet", "vgg16_3": "VGG16", "googlenet": "GoogLeNet"}
 BATCHES = (1, 32, 256)
 BYTES = {"bf16": 2, "fp16": 2, "fp32": 4, "tf32": 4}
-"""Of an element; tf32 is fp32 whose products every engine may round for the tensor cores."""
+"""The bytes of an element; tf32 is fp32 with products that may be rounded for tensor cores."""
 
 FORWARD = "forward"
 WITH_INDEX = "forward with index"
@@ -38,11 +38,11 @@ DIRECTIONS = {
     "avgpool": (FORWARD, INPUT_GRADIENT),
     "gap": (FORWARD, INPUT_GRADIENT),
 }
-"""What is benchmarked of each kind; the weight gradient is that of the bias, too."""
+"""The benchmarked directions of each kind; the weight gradient includes that of the bias."""
 
 
 ENGINES = ("netspec", "bare", "eager", "compile")
-"""What is timed side by side: benchmarks/engines.py says what each is."""
+"""The engines that are timed side by side; benchmarks/engines.py describes them."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Layer:
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """What is benchmarked; nobody wants the gradient of an image."""
-        found = DIRECTIONS[self.kind]
-        return tuple(d for d in found if not (self.is_first and d == INPUT_GRADIENT))
+        """The directions that are benchmarked; the gradient of an image is never used."""
+        directions = DIRECTIONS[self.kind]
+        return tuple(d for d in directions if not (self.is_first and d == INPUT_GRADIENT))
 
     @property
     def elements_in(self) -> int:
@@ -82,7 +82,7 @@ class Layer:
 
     @property
     def label(self) -> str:
-        """All of it in a line: ``conv 27x27x96 5x5/1 pad 2 groups 2 -> 27x27x256 relu``."""
+        """All attributes in one line: ``conv 27x27x96 5x5/1 pad 2 groups 2 -> 27x27x256 relu``."""
         parts = [self.kind, by(self.size_in)]
         if self.kind in ("conv", "maxpool", "lrn_maxpool", "avgpool"):
             parts.append(f"{by(self.kernel)}/{by(dict.fromkeys(self.stride))}")
@@ -100,12 +100,12 @@ class Layer:
 
 
 def by(sizes: Iterable[int]) -> str:
-    """``55x55x96``."""
+    """Return sizes as ``55x55x96``."""
     return "x".join(map(str, sizes))
 
 
 def engines_of(layer: Layer, names: Iterable[str]) -> list[str]:
-    """Those of the named engines that a layer has."""
+    """Return those of the named engines that a layer has."""
     return [name for name in names if name != "bare" or layer.kind == "conv"]
 
 
@@ -119,7 +119,7 @@ class Case(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The name of its results."""
+        """The key of its results."""
         return f"{self.layer.label} | batch {self.batch} | {self.direction} | {self.dtype}"
 
     @property
@@ -130,15 +130,15 @@ class Case(NamedTuple):
 def cases(
     nets: Iterable[str], batches: Iterable[int], kinds: Iterable[str], dtype: str
 ) -> dict[Case, list[str]]:
-    """Every case of these nets, large batches last, with the rows that are so (``alexnet C1``)."""
-    found: dict[Case, list[str]] = {}
+    """Return all cases of these nets, large batches last, each with its rows (``alexnet C1``)."""
+    rows_of_case: dict[Case, list[str]] = {}
     rows = [(net, *item) for net in nets for item in layers(net).items()]
     for batch in batches:
         for net, layer, names in rows:
             for direction in layer.directions if layer.kind in kinds else ():
                 case = Case(layer, batch, direction, dtype)
-                found.setdefault(case, []).extend(f"{net} {name}" for name in names)
-    return found
+                rows_of_case.setdefault(case, []).extend(f"{net} {name}" for name in names)
+    return rows_of_case
 
 
 # ----------------------------------------------------------------------------------- from the specs
@@ -146,23 +146,23 @@ def cases(
 
 @cache
 def layers(net: str) -> dict[Layer, list[str]]:
-    """The layers of a bundled spec in its order, equal ones once, with the stages that are so."""
+    """Return the layers of a bundled spec in its order, equal ones once, with their stages."""
     graph = netspec.load(net).graph
-    found: dict[Layer, list[str]] = {}
+    stages_of_layer: dict[Layer, list[str]] = {}
     for stage in graph.stages():
         if stage.op.name not in DIRECTIONS:
             continue
         layer = of_stage(graph, stage)
-        found.setdefault(layer, []).append(stage.name)
+        stages_of_layer.setdefault(layer, []).append(stage.name)
         for after in _readers(graph, stage):
             if (stage.op.name, after.op.name) == ("lrn", "maxpool"):
                 fused = fuse(layer, of_stage(graph, after))
-                found.setdefault(fused, []).append(f"{stage.name}+{after.name}")
-    return found
+                stages_of_layer.setdefault(fused, []).append(f"{stage.name}+{after.name}")
+    return stages_of_layer
 
 
 def of_stage(graph: Graph, stage: Stage) -> Layer:
-    """The layer that a stage is."""
+    """Return the layer of a stage."""
     op, inputs = stage.op, graph.shapes_into(stage.name)
     attributes: dict[str, Any] = {}
     if isinstance(op, WindowOperator):
@@ -178,7 +178,7 @@ def of_stage(graph: Graph, stage: Stage) -> Layer:
         groups=getattr(op, "groups", 1),
         relu=any(after.op.name == "relu" for after in _readers(graph, stage)),
         is_first=graph.operands(stage.name)[0] in graph.inputs,
-        parameters=sum(held.elements for held in op.parameters(inputs).values()),
+        parameters=sum(parameter.elements for parameter in op.parameters(inputs).values()),
         macs=prod(op.macs(inputs)) if op.is_trained else 0,
         **attributes,
     )
@@ -189,7 +189,7 @@ def _readers(graph: Graph, stage: Stage) -> list[Stage]:
 
 
 def fuse(lrn: Layer, pool: Layer) -> Layer:
-    """LRN and the max-pool that reads it, as one layer."""
+    """Return LRN and the max-pool that reads it, as one layer."""
     return Layer(
         kind="lrn_maxpool",
         size_in=lrn.size_in,
@@ -213,26 +213,29 @@ class Cost(NamedTuple):
 
 
 class Machine(NamedTuple):
-    """What a machine was measured to do: bytes copied a second, read and written bytes both
-    counted, and operations a second of a large matrix product, where it was measured."""
+    """The measured rates of a machine: bytes copied a second, read and written bytes both
+    counted, and operations a second of a large matrix product, if it was measured."""
 
     name: str
     copy: float
     product: float = inf
 
     def floor(self, cost: Cost) -> float:
-        """Seconds."""
+        """Return the floor of a cost in seconds."""
         return max(cost.bytes / self.copy, cost.operations / self.product)
 
 
 def planned(dtype: str) -> Machine:
-    """The one H200 that plans are made for; its rate was measured in bf16 only."""
+    """Return the H200 that plans are made for; its rate was measured in bf16 only."""
     return Machine("H200", 4.3e12, 790e12 if dtype == "bf16" else inf)
 
 
 def cost(layer: Layer, batch: int, direction: str, itemsize: int) -> Cost:
-    """Of a layer in a direction.  A gradient through ReLU reads y for its mask; LRN saves nothing
-    and reads x again; max-pooling that keeps where its maxima were writes a byte for each."""
+    """Return the cost of a layer in a direction.
+
+    A gradient through ReLU reads y for its mask; LRN saves nothing and reads x again; max-pooling
+    that keeps the places of its maxima writes a byte for each.
+    """
     x, y = batch * layer.elements_in, batch * layer.elements_out
     moved = x + y + layer.parameters
     if direction in (INPUT_GRADIENT, WEIGHT_GRADIENT) and layer.relu:
@@ -248,7 +251,7 @@ def cost(layer: Layer, batch: int, direction: str, itemsize: int) -> Cost:
 
 
 def operations_of_image(layer: Layer, direction: str) -> int:
-    """As the formulas are written, without what can be shared between windows."""
+    """Return the operations of the formulas as written, with nothing shared between windows."""
     x, y, taps = layer.elements_in, layer.elements_out, prod(layer.kernel)
     is_forward = direction in (FORWARD, WITH_INDEX)
     n = layer.lrn[0] if layer.lrn else 0

@@ -47,11 +47,11 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
     several: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
     parser.add_argument("--net", default=list(NETS), **several)
     parser.add_argument("--processes", type=int, default=10)
-    given = parser.parse_args(arguments)
-    cases = [measured(net, given.processes) for net in given.net]
-    found = machine()
-    path = path_for(found["cpu"], folder, "loading")
-    write(path, {"machine": found, "date": date.today().isoformat(), "cases": cases})
+    options = parser.parse_args(arguments)
+    cases = [measured(net, options.processes) for net in options.net]
+    host = machine()
+    path = path_for(host["cpu"], folder, "loading")
+    write(path, {"machine": host, "date": date.today().isoformat(), "cases": cases})
     for case in cases:
         print(" ".join(f"{key}={value}" for key, value in case.items()), flush=True)
 
@@ -76,7 +76,7 @@ def measured(net: str, processes: int) -> dict[str, Any]:
 
 
 def milliseconds(path: Path, cache: str) -> tuple[float, float]:
-    """Of importing and of loading in a process of its own, which finds its modules compiled."""
+    """Return the times of import and of loading in a new process, which finds compiled modules."""
     kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     environment = {**kept, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": cache}
     command = [sys.executable, "-c", MEASURE, str(path)]

@@ -109,23 +109,23 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
     cases = []
     for step, timing in interleaved(steps, rounds=rounds).items():
         milliseconds = [round(1e3 * seconds, 4) for seconds in timing[:3]]
-        found = dict(zip(("median_ms", "low_ms", "high_ms"), milliseconds, strict=True))
-        cases.append({"step": step, **found, "images_per_s": round(1 / timing.median, 1)})
+        times = dict(zip(("median_ms", "low_ms", "high_ms"), milliseconds, strict=True))
+        cases.append({"step": step, **times, "images_per_s": round(1 / timing.median, 1)})
     for workers in WORKERS:
-        made = Batches(data, prepare, augment, SHAPE, batch=BATCH, seed=0, workers=workers)
-        seconds = sorted(epochs(made, rounds))[rounds // 2]
+        batches = Batches(data, prepare, augment, SHAPE, batch=BATCH, seed=0, workers=workers)
+        seconds = sorted(epochs(batches, rounds))[rounds // 2]
         cases.append({"step": f"batches, {workers} workers", "images_per_s": round(1 / seconds, 1)})
-        made.close()
+        batches.close()
     host = machine()
-    how = {"images": COUNT, "side": SIDE, "format": f"JPEG of quality {QUALITY}", "batch": BATCH}
-    kept = {"machine": host, "date": date.today().isoformat(), **how, "cases": cases}
+    format = {"images": COUNT, "side": SIDE, "format": f"JPEG of quality {QUALITY}", "batch": BATCH}
+    kept = {"machine": host, "date": date.today().isoformat(), **format, "cases": cases}
     write(path_for(host["cpu"], folder, "loading_data"), kept)
     for case in cases:
         print(" ".join(f"{key}={value}" for key, value in case.items()), flush=True)
 
 
 def each(call: Callable[[int], Any]) -> Pass:
-    """Seconds an image, in a pass over all of them."""
+    """Return a pass over all images, in seconds per image."""
 
     def seconds() -> float:
         started = time.perf_counter()
@@ -137,14 +137,14 @@ def each(call: Callable[[int], Any]) -> Pass:
 
 
 def epochs(batches: Batches, rounds: int) -> list[float]:
-    """Seconds an image, of each epoch; the first, in which workers start, is left out."""
-    found = []
+    """Return the seconds per image of each epoch but the first, in which workers start."""
+    seconds = []
     for epoch in range(rounds + 1):
         started = time.perf_counter()
         for _ in batches.epoch(epoch):
             pass
-        found.append((time.perf_counter() - started) / COUNT)
-    return found[1:]
+        seconds.append((time.perf_counter() - started) / COUNT)
+    return seconds[1:]
 
 
 if __name__ == "__main__":

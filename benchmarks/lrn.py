@@ -48,9 +48,9 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
         for stage, op, shape in layers(net)
         for batch in BATCHES
     ]
-    found = machine()
-    path = path_for(found["cpu"], folder, "lrn")
-    write(path, {"machine": found, "date": date.today().isoformat(), "cases": cases})
+    host = machine()
+    path = path_for(host["cpu"], folder, "lrn")
+    write(path, {"machine": host, "date": date.today().isoformat(), "cases": cases})
     for case in cases:
         print(" ".join(f"{key}={value}" for key, value in case.items()), flush=True)
 
@@ -82,8 +82,8 @@ def measured(
 
     exact = op.reference([shape], x.double())
     ours()
-    for found in (y.permute(0, 3, 1, 2), theirs(x)):
-        error = float((found - exact).norm() / exact.norm())
+    for output in (y.permute(0, 3, 1, 2), theirs(x)):
+        error = float((output - exact).norm() / exact.norm())
         assert error < ALLOWED, f"{net} {stage}: off by {error:.1e}"
     timer = WallTimer()
     passes = {

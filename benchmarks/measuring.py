@@ -22,7 +22,7 @@ MICROSECOND = 1e-6
 
 
 class Bench(NamedTuple):
-    """Where and how: operands rotate over twice the bytes of ``cache``, the GPU's last level."""
+    """A clock, a device and rounds; operands rotate over twice the bytes of ``cache``, its last."""
 
     timer: Timer
     device: str
@@ -31,13 +31,13 @@ class Bench(NamedTuple):
 
 
 def on_gpu(rounds: int) -> Bench:
-    """The GPU that there is."""
+    """Return the bench of the first GPU."""
     cache = torch.cuda.get_device_properties(0).L2_cache_size
     return Bench(GraphTimer(), "cuda", cache, rounds)
 
 
 def constants(bench: Bench, dtype: str, *, elements: int = 2**29, size: int = 8192) -> Machine:
-    """This machine's copy bandwidth, and its rate of matrix products of random data."""
+    """Measure this machine's copy bandwidth, and its rate of matrix products of random data."""
     kind, device = DTYPES[dtype], bench.device
     with bench.timer.context():
         x = torch.randn(elements, dtype=kind, device=device)
@@ -47,23 +47,23 @@ def constants(bench: Bench, dtype: str, *, elements: int = 2**29, size: int = 81
         for call in calls.values():
             call()
         passes = {name: bench.timer.prepared([call]) for name, call in calls.items()}
-        found = interleaved(passes, rounds=bench.rounds)
-    copy = 2 * x.nbytes / found["copy"].median
-    return Machine("this machine", copy, 2 * size**3 / found["product"].median)
+        times = interleaved(passes, rounds=bench.rounds)
+    copy = 2 * x.nbytes / times["copy"].median
+    return Machine("this machine", copy, 2 * size**3 / times["product"].median)
 
 
 def measured(case: Case, names: Sequence[str], bench: Bench, machine: Machine) -> Entry:
-    """The entry of a case in the results."""
+    """Return the entry of a case in the results."""
     makers = {
         name: partial(engines.MAKERS[name], case.layer, case.dtype)
         for name in engines_of(case.layer, names)
     }
-    found = timings(case, makers, bench)
-    return entry(case, machine) | {"engines": found}
+    times = timings(case, makers, bench)
+    return entry(case, machine) | {"engines": times}
 
 
 def entry(case: Case, machine: Machine) -> Entry:
-    """What is known of a case beforehand."""
+    """Return the part of an entry that is known without measuring."""
     return {
         "kind": case.layer.kind,
         "batch": case.batch,
@@ -75,31 +75,31 @@ def entry(case: Case, machine: Machine) -> Entry:
 
 
 def timings(case: Case, makers: Mapping[str, Callable[[], Function]], bench: Bench) -> Entry:
-    """Each engine's timing; or how far it is off; or its error."""
+    """Return each engine's timing; or its deviation; or its error."""
     passes: dict[str, Pass] = {}
-    found: Entry = {}
+    entries: Entry = {}
     with bench.timer.context():
         try:
             copies = max(1, ceil(2 * bench.cache / case.cost.bytes))
             sets = [engines.operands(case, bench.device, seed=i) for i in range(copies)]
-            wanted = engines.exact(case, sets[0])
+            expected = engines.exact(case, sets[0])
         except torch.OutOfMemoryError as error:
             return {name: told(error) for name in makers}
         for name, make in makers.items():
             try:
-                passes[name], found[name] = _prepared(case, name, make(), sets, wanted, bench)
+                passes[name], entries[name] = _prepared(case, name, make(), sets, expected, bench)
             except Disagreement as error:
-                found[name] = {"disagrees": str(error)}
+                entries[name] = {"disagrees": str(error)}
             except Exception as error:
-                found[name] = told(error)
-        del wanted
+                entries[name] = told(error)
+        del expected
         for name, timing in interleaved(passes, rounds=bench.rounds).items():
-            found[name] |= in_microseconds(timing)
-    return found
+            entries[name] |= in_microseconds(timing)
+    return entries
 
 
 def told(error: Exception) -> Entry:
-    """An error in a line."""
+    """Return an error in one line."""
     return {"error": f"{type(error).__name__}: {error}".split("\n")[0][:200]}
 
 
@@ -112,15 +112,15 @@ def _prepared(
     name: str,
     function: Function,
     sets: Sequence[Operands],
-    wanted: list[Tensor],
+    expected: list[Tensor],
     bench: Bench,
 ) -> tuple[Pass, Entry]:
-    calls = [engines.call(case, name, function, given) for given in sets]
+    calls = [engines.call(case, name, function, tensors) for tensors in sets]
     first: Any = calls[0]()
     again: Any = calls[0]()
     is_same = all(torch.equal(y, z) for y, z in zip(first, again, strict=True))
-    if name != "bare":  # which computes something else, by design
-        off, limit = engines.deviation(first, wanted), engines.allowed(case)
+    if name != "bare":  # which computes something else by design
+        off, limit = engines.deviation(first, expected), engines.allowed(case)
         if not off <= limit:
             raise Disagreement(f"off by {off:.2g} of the norm, and rounding explains {limit:.2g}")
     return bench.timer.prepared(calls), {"is_reproducible": is_same}

@@ -59,9 +59,9 @@ def keep(answer: dict[str, Any], folder: Path) -> None:
     path = path_for(answer["machine"]["cpu"], folder, "nets")
     cases = {key(case): case for case in answer["cases"]}
     if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["machine"] == answer["machine"]:
-            cases = {key(case): case for case in found["cases"]} | cases
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["machine"] == answer["machine"]:
+            cases = {key(case): case for case in stored["cases"]} | cases
     kept = {"machine": answer["machine"], "date": date.today().isoformat()}
     write(path, kept | {"cases": list(cases.values())})
 

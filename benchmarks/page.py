@@ -14,11 +14,11 @@ STEPS = (OURS, "eager", "compile")
 NOTHING = "not measured"
 
 Figures = dict[str, Any]
-"""What one file of results holds."""
+"""The content of one file of results."""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """In Markdown."""
+    """Yield the lines of a table in Markdown."""
     yield f"| {' | '.join(heads)} |"
     yield f"|{'---|' * len(heads)}"
     yield from (f"| {' | '.join(row)} |" for row in rows)
@@ -26,7 +26,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def number(value: float) -> str:
-    """Three digits that count."""
+    """Return a number with three significant digits."""
     if value < 1e-3:
         return "<0.001"
     value = float(f"{value:.3g}") if value < 1000 else value
@@ -47,7 +47,7 @@ products, and that of the weights at its copy bandwidth, both measured in the sa
 
 
 def whole_nets(measured: Sequence[Figures]) -> Iterator[str]:
-    """A table a machine; without any, one that says so."""
+    """Yield a table per machine; without any, an empty one that says so."""
     yield NETS_INTRODUCTION
     heads = ["net", "batch", OURS, *PEERS, "floor", "best peer", "ratio"]
     cases = [(net, batch) for net, batches in PLAN.items() for batch in batches]
@@ -57,12 +57,12 @@ def whole_nets(measured: Sequence[Figures]) -> Iterator[str]:
             versions = ", ".join(f"{name} {value}" for name, value in machine.items())
             yield f"### {machine['cpu']}\n"
             yield f"Measured on {figures['date']}: {versions}{of_peers(figures['cases'])}.\n"
-        found = {(case["spec"], case["batch"]): case for case in figures["cases"]}
-        yield from table(heads, (net_row(*case, found.get(case)) for case in cases))
+        by_case = {(case["spec"], case["batch"]): case for case in figures["cases"]}
+        yield from table(heads, (net_row(*case, by_case.get(case)) for case in cases))
 
 
 def net_row(net: str, batch: int, case: Figures | None, peers: Sequence[str] = PEERS) -> list[str]:
-    """A case; what was not measured, failed or disagrees says so."""
+    """Return the row of a case; cells without a time say why."""
     if case is None:
         return [net, str(batch), *[NOTHING] * (len(peers) + 4)]
     engines = {entry["name"]: entry for entry in case["engines"]}
@@ -73,7 +73,7 @@ def net_row(net: str, batch: int, case: Figures | None, peers: Sequence[str] = P
 
 
 def median(entry: Figures) -> str:
-    """Of an engine; or why there is none."""
+    """Return the median time of an engine; or why it has none."""
     why = entry["error"]
     if why is None:
         return number(entry["median_ms"])
@@ -83,9 +83,10 @@ def median(entry: Figures) -> str:
 
 
 def of_peers(cases: Sequence[Figures]) -> str:
-    """The versions of the engines that have one of their own."""
-    found = {entry["name"]: entry["version"] for case in cases for entry in case["engines"]}
-    return "".join(f", {name} {found[name]}" for name in (OURS, *PEERS[-2:]) if found.get(name))
+    """Return the versions of the engines that have one of their own."""
+    versions = {entry["name"]: entry["version"] for case in cases for entry in case["engines"]}
+    known = [name for name in (OURS, *PEERS[-2:]) if versions.get(name)]
+    return "".join(f", {name} {versions[name]}" for name in known)
 
 
 GPU_INTRODUCTION = """\
@@ -100,7 +101,7 @@ netspec's.
 
 
 def stages(measured: Sequence[Figures], kernels: Sequence[Figures]) -> Iterator[str]:
-    """A section a GPU: nets, steps, tests and plots; without any, a sentence that says so."""
+    """Yield a section per GPU: nets, steps, tests and plots; without any, a note that says so."""
     yield GPU_INTRODUCTION
     yield "" if measured else f"({NOTHING})\n"
     layers = {figures["machine"]["gpu"]: figures for figures in kernels}
@@ -127,15 +128,15 @@ def stages(measured: Sequence[Figures], kernels: Sequence[Figures]) -> Iterator[
 
 
 def answers_of(figures: Figures) -> dict[str, Any]:
-    """What each stage found, in the order of the stages."""
+    """Return the answer of each stage, in the order of the stages."""
     return {name: stage["answer"] for name, stage in figures["stages"].items()}
 
 
 def step_row(case: Figures) -> list[str]:
-    """Training steps of a net at a batch."""
+    """Return the row of the training steps of a net at a batch."""
     engines = case["engines"]
     cells = [median({"error": None} | engines[name]) for name in STEPS]
-    times = {name: found["median_ms"] for name, found in engines.items() if "median_ms" in found}
+    times = {name: e["median_ms"] for name, e in engines.items() if "median_ms" in e}
     ours = times.pop(OURS, None)
     ratio = f"{min(times.values()) / ours:.2f}×" if ours and times else NOTHING
     return [case["net"], str(case["batch"]), *cells, number(case["floor_ms"]), ratio]
@@ -158,7 +159,7 @@ the worst of 32 random images in float32, beside what rounding explains.
 
 
 def small_tables(lrn: Sequence[Figures], accuracy: Sequence[Figures]) -> Iterator[str]:
-    """A table a machine for each of the two; without any, a sentence that says so."""
+    """Yield a table per machine for each of the two; without any, a note that says so."""
     yield LRN_INTRODUCTION
     heads = ["net", "stage", "size", "batch", "netspec", "torch", "torch channels-last", "ratio"]
     for figures in lrn:
@@ -193,7 +194,7 @@ does.
 
 
 def loading_tables(measured: Sequence[Figures]) -> Iterator[str]:
-    """A table a machine; without any, a sentence that says so."""
+    """Yield a table per machine; without any, a note that says so."""
     yield LOADING_INTRODUCTION
     heads = ["net", "MB", "import", "load", "together", "slowest", "processes"]
     for figures in measured:
@@ -213,7 +214,7 @@ def loading_tables(measured: Sequence[Figures]) -> Iterator[str]:
 def machine_table(
     figures: Figures, heads: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> Iterator[str]:
-    """Under the name of the machine, its versions and the date."""
+    """Yield a table under the name of the machine, its versions and the date."""
     machine = figures["machine"]
     versions = ", ".join(f"{name} {value}" for name, value in machine.items())
     yield f"### {machine['cpu']}\n"

@@ -26,17 +26,17 @@ AROUND = 1.2
 
 
 def titles(stages: Figures, kernels: Figures | None) -> dict[str, str]:
-    """The files of a GPU's plots, and what each shows; only those that there are figures for."""
+    """Return the titles of a GPU's plots by file name; only those with figures."""
     gpu = stages["machine"]["gpu"]
-    found = {}
+    names = {}
     for net, title in NETS.items():
         if kernels and any(shares(net, kernels)):
             name = path_for(gpu, Path(), f"floor-{net}").with_suffix(".svg").name
-            found[name] = f"{title}: share of the floor's speed, layer by layer, forward"
+            names[name] = f"{title}: share of the floor's speed, layer by layer, forward"
     if any(ratios(stages)):
         name = path_for(gpu, Path(), "ratios").with_suffix(".svg").name
-        found[name] = "How many times as long as netspec the peers take"
-    return found
+        names[name] = "How many times as long as netspec the peers take"
+    return names
 
 
 def draw(stages: Figures, kernels: Figures | None, folder: Path) -> None:
@@ -52,7 +52,7 @@ Point = tuple[str, str, float]
 
 
 def shares(net: str, kernels: Figures) -> Iterator[Point]:
-    """Of each layer that was measured, forward: floor over netspec's time, for each batch."""
+    """Yield the floor over netspec's time, forward, for each measured layer and batch."""
     for batch in BATCHES:
         for case, names in cases([net], [batch], DIRECTIONS, DTYPE).items():
             entry = kernels["cases"].get(case.key, {})
@@ -63,7 +63,7 @@ def shares(net: str, kernels: Figures) -> Iterator[Point]:
 
 
 def ratios(stages: Figures) -> Iterator[Point]:
-    """Of each net and step: the times of peers over netspec's."""
+    """Yield the times of peers over netspec's, for each net and step."""
     for name, stage in stages["stages"].items():
         answer = stage["answer"]
         if name.startswith("nets-"):
@@ -73,9 +73,9 @@ def ratios(stages: Figures) -> Iterator[Point]:
         if name.startswith("steps-"):
             engines = {"eager": "eager-channels-last", "compile": "inductor"}
             times = {
-                engines.get(engine, engine): found["median_ms"]
-                for engine, found in answer["engines"].items()
-                if "median_ms" in found
+                engines.get(engine, engine): figures["median_ms"]
+                for engine, figures in answer["engines"].items()
+                if "median_ms" in figures
             }
             yield from _ratios(f"{answer['net']} step, batch {answer['batch']}", times)
 
@@ -87,7 +87,7 @@ def _ratios(line: str, times: dict[str, float]) -> Iterator[Point]:
 
 
 def drawn(points: list[Point], title: str) -> bytes:
-    """Dots on lines, with a line at 1, as SVG."""
+    """Return dots on lines, with a line at 1, as SVG."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

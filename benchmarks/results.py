@@ -23,20 +23,20 @@ Entry = dict[str, Any]
 
 
 def digest(*folders: str) -> str:
-    """Changes with any source in these folders of the repository; old results count no more."""
-    found = hashlib.sha256()
+    """Return a digest of all sources in these folders; older results have another one."""
+    hasher = hashlib.sha256()
     for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.*")):
         if path.suffix in SOURCES:
-            found.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
-    return found.hexdigest()[:16]
+            hasher.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    return hasher.hexdigest()[:16]
 
 
-def path_for(processor: str, folder: Path = FOLDER, what: str = "kernels") -> Path:
-    return folder / f"{what}-{re.sub(r'[^a-z0-9]+', '-', processor.lower()).strip('-')}.json"
+def path_for(processor: str, folder: Path = FOLDER, kind: str = "kernels") -> Path:
+    return folder / f"{kind}-{re.sub(r'[^a-z0-9]+', '-', processor.lower()).strip('-')}.json"
 
 
 def write(path: Path, data: Entry) -> None:
-    """Replace the file in one step: whoever is interrupted leaves the old one whole."""
+    """Replace the file in one step: an interruption leaves the old one whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(data, indent=1).encode() + b"\n")
 
@@ -54,14 +54,14 @@ class Results:
         self.data |= {"cases": {}, "tuned": {}}
         self.dropped = 0
         if path.exists():
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if found["machine"] == machine:
-                self.data = found
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if stored["machine"] == machine:
+                self.data = stored
             else:
-                self.dropped = len(found["cases"]) + len(found["tuned"])
+                self.dropped = len(stored["cases"]) + len(stored["tuned"])
 
     def has(self, table: str, key: str, names: Iterable[str]) -> bool:
-        """Whether these engines were run on a case, with the kernels as they are now."""
+        """Return whether these engines were run on a case, with the kernels as they are now."""
         entry = self.data[table].get(key)
         if entry is None or entry["kernels"] != self.kernels:
             return False

@@ -57,36 +57,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args(arguments)
     case = Case(options.net, {}, options.batch, "bfloat16", Path(), "cuda")
-    with alike(case.place):
+    with alike(case.torch_device):
         print(json.dumps(measured(case, measuring.on_gpu(options.rounds))))
 
 
 def measured(case: Case, bench: measuring.Bench, **sizes: int) -> dict[str, Any]:
-    """Each engine's gradients held against float64, then its step timed; its error otherwise."""
+    """Compare each engine's gradients with float64, then time its step; return its error else."""
     rates = measuring.constants(bench, DTYPES[case.dtype], **sizes)
     classes = case.net.graph.stage(case.net.graph.outputs[0]).known_shape.elements
-    labels = torch.arange(case.batch, device=case.place) % classes
-    found: dict[str, dict[str, Any]] = {}
+    labels = torch.arange(case.batch, device=case.torch_device) % classes
+    entries: dict[str, dict[str, Any]] = {}
     passes: dict[str, Pass] = {}
     with bench.timer.context():
         with without_dropout():
-            wanted = gradients(case.reference(torch.float64).train(), case, labels)
+            expected = gradients(case.reference(torch.float64).train(), case, labels)
         for name, make in ENGINES.items():
             try:
                 with without_dropout():
-                    off = deviation(gradients(make(case), case, labels), wanted)
-                found[name] = {"deviation": off, "allowed": allowed(case)}
+                    off = deviation(gradients(make(case), case, labels), expected)
+                entries[name] = {"deviation": off, "allowed": allowed(case)}
                 if not off <= allowed(case):
-                    found[name]["error"] = "disagrees"
+                    entries[name]["error"] = "disagrees"
                     continue
                 passes[name] = bench.timer.prepared(steps(make(case), case, labels))
             except Exception as error:
-                found[name] = told(error)
+                entries[name] = told(error)
         for name, timing in interleaved(passes, rounds=bench.rounds).items():
-            found[name] |= in_milliseconds(timing)
+            entries[name] |= in_milliseconds(timing)
     floor = max(operations(case) / rates.product, moved(case) / rates.copy) * 1e3
     kept = {"net": case.spec, "batch": case.batch, "dtype": case.dtype, "floor_ms": floor}
-    return kept | {"machine": machine(case.place), "engines": found}
+    return kept | {"machine": machine(case.torch_device), "engines": entries}
 
 
 # ------------------------------------------------------------------------------------------ engines
@@ -107,7 +107,7 @@ ENGINES: dict[str, Callable[[Case], Module]] = {
 
 
 def loss_of(model: Module, images: Sequence[Tensor], labels: Tensor) -> Tensor:
-    """The mean of -log p of the labels, of the net's first output; heads are left out."""
+    """Return the mean of -log p of the labels, of the net's first output; heads are left out."""
     output, _ = model(*images)
     first = output[0] if isinstance(output, tuple) else output
     chosen: Tensor = first.double().log().gather(1, labels[:, None])
@@ -115,9 +115,9 @@ def loss_of(model: Module, images: Sequence[Tensor], labels: Tensor) -> Tensor:
 
 
 def steps(model: Module, case: Case, labels: Tensor) -> list[Call]:
-    """A step for each set of images, once a few have been made."""
-    how: dict[str, Any] = {"momentum": 0.9, "weight_decay": 5e-4, "fused": True}
-    optimizer = torch.optim.SGD(model.parameters(), lr=RATE, **how)
+    """Return a step for each set of images, after a few steps to warm up."""
+    options: dict[str, Any] = {"momentum": 0.9, "weight_decay": 5e-4, "fused": True}
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE, **options)
 
     def step(images: Sequence[Tensor]) -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -133,27 +133,27 @@ def steps(model: Module, case: Case, labels: Tensor) -> list[Call]:
 
 
 def without_dropout() -> Any:
-    """Engines draw different values to drop: none are, where gradients are compared."""
+    """Switch dropout off meanwhile: engines draw different values, and gradients are compared."""
     return mock.patch.object(Dropout, "training_reference", Dropout.reference)
 
 
 def gradients(model: Module, case: Case, labels: Tensor) -> Gradients:
-    held = next(model.parameters())
-    images = [image.to(held.dtype) for image in case.images]
+    parameter = next(model.parameters())
+    images = [image.to(parameter.dtype) for image in case.images]
     loss_of(model, images, labels).backward()  # type: ignore[no-untyped-call]
     names = ((name.removeprefix("_orig_mod."), p) for name, p in model.named_parameters())
     return {name: p.grad for name, p in names if p.grad is not None}
 
 
-def deviation(found: Gradients, wanted: Gradients) -> float:
-    """|g - exact| / |exact| of all gradients together, in Euclidean norm."""
-    assert found.keys() == wanted.keys(), found.keys() ^ wanted.keys()
-    off = sum(float((found[name].double() - g).square().sum()) for name, g in wanted.items())
-    return sqrt(off / sum(float(g.square().sum()) for g in wanted.values()))
+def deviation(gradients: Gradients, expected: Gradients) -> float:
+    """Return |g - exact| / |exact| of all gradients together, in Euclidean norm."""
+    assert gradients.keys() == expected.keys(), gradients.keys() ^ expected.keys()
+    off = sum(float((gradients[name].double() - g).square().sum()) for name, g in expected.items())
+    return sqrt(off / sum(float(g.square().sum()) for g in expected.values()))
 
 
 def allowed(case: Case) -> float:
-    """The deviation that rounding explains.
+    """Return the deviation that rounding explains.
 
     Forward and backward each round as ``tolerance`` has it, e.  ReLU and max-pooling pass gradients
     by comparing values that are off by e: of N(0, 1) a share of 0.8 e falls to the other side, on
@@ -170,14 +170,14 @@ def allowed(case: Case) -> float:
 
 
 def operations(case: Case) -> int:
-    """Of a step: forward, weight gradients, and input gradients but that of the images."""
-    found = layers(case.spec)
-    macs = sum(len(names) * x.macs * (2 if x.is_first else 3) for x, names in found.items())
+    """Return the operations of a step: forward, and all gradients but that of the images."""
+    by_layer = layers(case.spec)
+    macs = sum(len(names) * x.macs * (2 if x.is_first else 3) for x, names in by_layer.items())
     return 2 * macs * case.batch
 
 
 def moved(case: Case) -> int:
-    """Bytes that a step moves at the least: each weight and its momentum, read and written."""
+    """Return the least bytes that a step moves: each weight and momentum, read and written."""
     return 4 * case.net.totals.parameters * case.type.itemsize
 
 

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
     folder.mkdir(exist_ok=True)
     path = folder / f"{stem}.safetensors"
     write_whole(path, (run.directory / WEIGHTS).read_bytes())
-    found = errors_of(run, run.splits().validation)
+    errors = errors_of(run, run.splits().validation)
     words = f"netspec train {settings.spec} --data {settings.data} --seed {settings.seed} -o RUN"
     about = {
         "net": run.net.name,
@@ -49,16 +49,16 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
         "data": run.about["data"],
         "classes": list(run.classes),
         "validation": {
-            "images": found.images,
-            "wrong": found.wrong1,
-            "error": round(found.top1, 4),
+            "images": errors.images,
+            "wrong": errors.wrong1,
+            "error": round(errors.top1, 4),
         },
         "recipe": run.about["recipe"],
         "threads": run.threads,
         "made_by": run.about["made_by"],
     }
     write(folder / f"{stem}.json", about)
-    print(f"{path.name}: {found.wrong1} of {found.images} wrong, {about['weights']['sha256']}")
+    print(f"{path.name}: {errors.wrong1} of {errors.images} wrong, {about['weights']['sha256']}")
 
 
 if __name__ == "__main__":

@@ -117,42 +117,42 @@ REMARKS = {
     "when it begins with weights of the shallower one. The steps that those took "
     "to learn are not counted.",
 }
-"""What a result shows, and what it does not; figures are in the tables alone."""
+"""A remark on the result of each comparison; figures are in the tables alone."""
 
 
 def page(results: dict[str, Entry]) -> Iterator[str]:
-    """The page, a paragraph at a time."""
+    """Yield the paragraphs of the page."""
     yield INTRODUCTION
     yield table(
         ["data", "net", "what it is"], [[_data(net), f"`{net}`", NETS[net]] for net in NETS]
     )
     yield table(["measure", "is"], map(list, MEASURES.items()))
-    listed = [[f"`{one.name}`", one.says, one.source, _kinds(one)] for one in EXPERIMENTS]
+    listed = [[f"`{e.name}`", e.says, e.source, _kinds(e)] for e in EXPERIMENTS]
     yield table(["comparison", "the paper says", "where", "data"], listed)
     yield COMMANDS
     yield DIGITS
     yield measured_on([*results.values()])
-    for one in EXPERIMENTS:
-        if one.name in results:
-            yield from section(one, results[one.name])
+    for comparison in EXPERIMENTS:
+        if comparison.name in results:
+            yield from section(comparison, results[comparison.name])
 
 
 def _data(net: str) -> str:
     return ", ".join(f"`{kind}`" for kind, bed in BEDS.items() if bed == net)
 
 
-def _kinds(one: Experiment) -> str:
-    kinds = [kind for kind, bed in BEDS.items() if bed in one.arms]
+def _kinds(comparison: Experiment) -> str:
+    kinds = [kind for kind, bed in BEDS.items() if bed in comparison.arms]
     return "all" if len(kinds) == len(BEDS) else ", ".join(f"`{kind}`" for kind in kinds)
 
 
 def measured_on(results: list[Entry]) -> str:
-    """On what machine, when, and how long it took."""
-    machines = {json.dumps(one["machine"], sort_keys=True) for one in results}
+    """Return a sentence on the machine, the dates and the number of runs."""
+    machines = {json.dumps(result["machine"], sort_keys=True) for result in results}
     (machine,) = map(json.loads, machines)
-    dates = sorted({one["date"] for one in results})
+    dates = sorted({result["date"] for result in results})
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    runs = [run for one in results for arm in one["arms"] for run in arm["runs"]]
+    runs = [run for result in results for arm in result["arms"] for run in arm["runs"]]
     threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
     return (
         f"{len(runs)} runs on {when}: {machine['cpu']}, {threads} a run, torch {machine['torch']}. "
@@ -161,23 +161,23 @@ def measured_on(results: list[Entry]) -> str:
     )
 
 
-def section(one: Experiment, result: Entry) -> Iterator[str]:
-    """A comparison: the paper, the table, the differences, the figure, and what it means."""
-    yield f"### {one.title}\n"
-    source = one.source[0].upper() + one.source[1:]
+def section(comparison: Experiment, result: Entry) -> Iterator[str]:
+    """Yield the paper, the table, the differences, the figure and the remark of a comparison."""
+    yield f"### {comparison.title}\n"
+    source = comparison.source[0].upper() + comparison.source[1:]
     note = result["note"] and f" {result['note'][0].upper()}{result['note'][1:]}."
-    yield f"{source}: {one.says}.{note}\n"
+    yield f"{source}: {comparison.says}.{note}\n"
     yield f"```\n{command(result)}\n```\n"
     yield f"{setting(result)}:\n"
     yield table(header(result), rows(result))
-    yield "".join(f"- {difference(result, found)}\n" for found in result["differences"])
-    shown = f"{one.title}: errors while learning, and what was measured"
-    yield f"![{shown}]({figure(one).as_posix()})\n"
-    yield f"{REMARKS[one.name]}\n"
+    yield "".join(f"- {difference(result, entry)}\n" for entry in result["differences"])
+    shown = f"{comparison.title}: errors while learning, and what was measured"
+    yield f"![{shown}]({figure(comparison).as_posix()})\n"
+    yield f"{REMARKS[comparison.name]}\n"
 
 
 def command(result: Entry) -> str:
-    """What has to be typed for it."""
+    """Return the command of a result."""
     asked, name = result["asked"], result["experiment"]
     options = "".join(
         f" --{option} {asked[option]}" for option in ("epochs", "batch") if asked[option]
@@ -187,26 +187,26 @@ def command(result: Entry) -> str:
     )
 
 
-def figure(one: Experiment) -> Path:
-    """Where its figure lies, from the page."""
-    return (FIGURES / f"{one.name}.svg").relative_to(PAGE.parent)
+def figure(comparison: Experiment) -> Path:
+    """Return the path of a comparison's figure, relative to the page."""
+    return (FIGURES / f"{comparison.name}.svg").relative_to(PAGE.parent)
 
 
 def table(heads: list[str], cells: Iterable[list[str]]) -> str:
-    """A table in Markdown."""
+    """Return a table in Markdown."""
     lines = [heads, ["---"] * len(heads), *cells]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def load() -> dict[str, Entry]:
-    """The kept results on digits, by the name of the comparison."""
+    """Return the kept results on digits, by the name of the comparison."""
     paths = RESULTS.glob("*-digits.json")
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    return {one["experiment"]: one for one in found}
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return {result["experiment"]: result for result in results}
 
 
 def current() -> str:
-    """The page of all results that there are."""
+    """Return the page of all kept results."""
     return "\n".join(page(load()))
 
 

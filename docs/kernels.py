@@ -21,18 +21,18 @@ SHORT = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}
 COLUMNS = ("", "", "registers", "shared KiB", "warps resident", "products", "loads", "stores")
 
 
-def table(family: str, found: Iterable[dict[str, Any]]) -> str:
-    """A family's table, sm_80 / sm_90 in each cell; types that differ in nothing share a line."""
+def table(family: str, resources: Iterable[dict[str, Any]]) -> str:
+    """Return a family's table, sm_80 / sm_90 in each cell; types with equal cells share a line."""
     lines = [
         f"<!-- {family}, triton {triton.__version__} -->",
         "| " + " | ".join(COLUMNS) + " |",
         "|" + "---|" * len(COLUMNS),
     ]
     cells: dict[tuple[str, ...], list[str]] = {}
-    for (label, dtype), pair in groupby(found, key=lambda row: (row["label"], row["dtype"])):
+    for (label, dtype), pair in groupby(resources, key=lambda row: (row["label"], row["dtype"])):
         cells.setdefault((label, *_cells(list(pair))), []).append(SHORT[dtype])
-    for (label, *rest), dtypes in cells.items():
-        lines.append(f"| {label} | {', '.join(dtypes)} | " + " | ".join(rest) + " |")
+    for (label, *figures), dtypes in cells.items():
+        lines.append(f"| {label} | {', '.join(dtypes)} | " + " | ".join(figures) + " |")
     return "\n".join(lines)
 
 
@@ -46,7 +46,7 @@ def _cells(pair: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _both(values: Iterable[str]) -> str:
-    """The values of sm_80 and sm_90, once where they are equal."""
+    """Return the values of sm_80 and sm_90, once if they are equal."""
     return " / ".join(dict.fromkeys(values))
 
 

@@ -62,7 +62,7 @@ What no file has a figure for is "not measured".
 
 
 class Goal(NamedTuple):
-    """Something to reach: a share of the floor's speed, or a multiple of a peer's."""
+    """A goal: a share of the floor's speed, or a multiple of a peer's."""
 
     text: str
     kind: str
@@ -103,10 +103,10 @@ COLUMNS = {
 # -------------------------------------------------------------------------------------------- page
 
 
-def load(folder: Path = RESULTS, what: str = "kernels") -> list[Figures]:
-    """The results of every processor that there are any of."""
-    found = sorted(folder.glob(f"{what}-*.json"))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in found]
+def load(folder: Path = RESULTS, kind: str = "kernels") -> list[Figures]:
+    """Return the results of every processor."""
+    paths = sorted(folder.glob(f"{kind}-*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 def page(
@@ -116,7 +116,7 @@ def page(
     accuracy: Sequence[Figures] = (),
     loading: Sequence[Figures] = (),
 ) -> str:
-    """The whole page, from the results of any number of machines."""
+    """Return the whole page, from the results of any number of machines."""
     parts = [INTRODUCTION]
     for figures in measured:
         parts += section(figures)
@@ -127,7 +127,7 @@ def page(
 
 
 def section(figures: Figures) -> Iterator[str]:
-    """One machine: its name, the goals, and a table a net."""
+    """Yield the section of a machine: its name, the goals, and a table per net."""
     machine = machine_of(figures)
     yield f"## {machine.name}\n"
     yield f"{described(figures, machine)}\n"
@@ -147,16 +147,16 @@ def section(figures: Figures) -> Iterator[str]:
 
 
 def machine_of(figures: Figures) -> Machine:
-    """The machine that was measured, or, where none was, the one that plans are made for."""
-    found = figures.get("constants", {}).get(DTYPE)
-    if found is None:
+    """Return the measured machine, or the one that plans are made for."""
+    constants = figures.get("constants", {}).get(DTYPE)
+    if constants is None:
         return planned(DTYPE)
-    copy, product = found["copy_bytes_per_second"], found["product_operations_per_second"]
+    copy, product = constants["copy_bytes_per_second"], constants["product_operations_per_second"]
     return Machine(figures["machine"]["gpu"], copy, product)
 
 
 def described(figures: Figures, machine: Machine) -> str:
-    """Where the figures of a section come from."""
+    """Return a sentence on the source of the figures in a section."""
     rates = (
         f"{machine.copy / 1e12:.2f} TB/s copied and {machine.product / 1e12:.0f} TFLOP/s of "
         "matrix products"
@@ -174,7 +174,7 @@ def described(figures: Figures, machine: Machine) -> str:
 
 
 def rows_of(net: str, figures: Figures, machine: Machine) -> Iterator[list[str]]:
-    """A line for each layer and direction, all batches in it."""
+    """Yield a line for each layer and direction, with all batches."""
     for first, names in cases([net], BATCHES[:1], DIRECTIONS, DTYPE).items():
         batches = [first._replace(batch=batch) for batch in BATCHES]
         costs = [case.cost for case in batches]
@@ -190,13 +190,13 @@ def rows_of(net: str, figures: Figures, machine: Machine) -> Iterator[list[str]]
 
 
 def together(cells: Iterable[str]) -> str:
-    """Three cells in one; what all of them say is said once."""
-    found = list(cells)
-    return found[0] if len(set(found)) == 1 else " / ".join(found)
+    """Return several cells as one; equal ones once."""
+    texts = list(cells)
+    return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
 
 
 def time(figures: Figures, case: Case, engine: str) -> str:
-    """The median; or why there is none."""
+    """Return the median; or why it is missing."""
     if engine == "bare" and case.layer.kind != "conv":
         return ""
     result = figures["cases"].get(case.key, {}).get("engines", {}).get(engine, {})
@@ -209,29 +209,29 @@ def time(figures: Figures, case: Case, engine: str) -> str:
 
 
 def reached(goal: Goal, figures: Figures, batch: int) -> str:
-    """What was measured of a goal at a batch."""
-    wanted = [
+    """Return the measured figures of a goal at a batch."""
+    chosen = [
         case
         for case in cases(NETS, [batch], [goal.kind], DTYPE)
         if case.direction == goal.direction and case.layer.is_first >= goal.first_only
     ]
-    entries = [figures["cases"].get(case.key) for case in wanted]
-    found = [
+    entries = [figures["cases"].get(case.key) for case in chosen]
+    ratios = [
         ratio for entry in entries if entry and (ratio := against(entry, goal.peer)) is not None
     ]
-    if not found:
+    if not ratios:
         return NOTHING
-    count = f"{len(found)} of {len(wanted)}"
+    count = f"{len(ratios)} of {len(chosen)}"
     if goal.peer == "itself":
-        return f"{sum(found):.0f}, of {count} measured"
-    mean, slowest = exp(fsum(map(log, found)) / len(found)), min(found)
+        return f"{sum(ratios):.0f}, of {count} measured"
+    mean, slowest = exp(fsum(map(log, ratios)) / len(ratios)), min(ratios)
     if goal.peer == "floor":
         return f"{mean:.0%}, slowest {slowest:.0%}, {count}"
     return f"{mean:.2f}×, slowest {slowest:.2f}×, {count}"
 
 
 def against(entry: Figures, peer: str) -> float | None:
-    """The peer's time over netspec's, where both are known; for itself, whether two runs agree."""
+    """Return the peer's time over netspec's, if both are known; for itself 1 if two runs agree."""
     ours = entry["engines"].get("netspec", {})
     if "median_us" not in ours:
         return None
@@ -244,13 +244,13 @@ def against(entry: Figures, peer: str) -> float | None:
 
 
 def current() -> str:
-    """The page of all results that there are."""
-    first = page(*(load(what=kind) for kind in ("kernels", "nets", "lrn", "accuracy", "loading")))
-    return "\n".join([first, *stages(load(what="gpu"), load())])
+    """Return the page of all results."""
+    first = page(*(load(kind=kind) for kind in ("kernels", "nets", "lrn", "accuracy", "loading")))
+    return "\n".join([first, *stages(load(kind="gpu"), load())])
 
 
 if __name__ == "__main__":
     PAGE.write_text(current(), encoding="utf-8")
     layers = {figures["machine"]["gpu"]: figures for figures in load()}
-    for figures in load(what="gpu"):
+    for figures in load(kind="gpu"):
         plots.draw(figures, layers.get(figures["machine"]["gpu"]), PAGE.parent / "images")

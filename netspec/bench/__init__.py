@@ -3,15 +3,15 @@
 It ships with the package, as ``netspec bench``.  The folder ``benchmarks`` of the repository has
 modules of the same names for single layers, and the results that are kept.
 
-What the command line has to know without importing torch stands here.
+Constants that the command line needs without importing torch stand here.
 """
 
 from __future__ import annotations
 
 PEERS = ("eager", "eager-channels-last", "inductor", "onnxruntime", "openvino")
-"""The engines that netspec is held against, as ``netspec.bench.engines`` has them."""
+"""The engines that netspec is compared with, by their names in ``netspec.bench.engines``."""
 
 DEVICES = {"cpu": PEERS, "cuda": PEERS[:3]}
-"""Where a net is timed, and the peers that run there."""
+"""The devices that a net is timed on, and the peers that run there."""
 
 DTYPES = ("float32", "bfloat16")

@@ -1,4 +1,4 @@
-"""Whether an engine computes the net: its outputs against those in float64."""
+"""Comparison of an engine's outputs with those of the net in float64."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Exact:
 
     Attributes:
         values: the output, [N, C] or [N, C, H, W].
-        scores: what goes into its final softmax, [N, C]; None where it does not end in one.
+        scores: the input of its final softmax, [N, C]; None if it does not end in one.
     """
 
     values: Tensor
@@ -29,7 +29,7 @@ class Exact:
 
 @dataclass(frozen=True)
 class Deviation:
-    """Relative L2 error of the image that is worst beside what rounding explains."""
+    """Relative L2 error of the worst image, and the error that rounding explains."""
 
     error: float
     allowed: float
@@ -40,7 +40,7 @@ class Deviation:
 
 
 def exact(case: Case) -> list[Exact]:
-    """The outputs of the reference in float64, with the weights and images as the type has them."""
+    """Return the outputs in float64, from weights and images as rounded to the type of the case."""
     graph = case.net.graph
     ends = []
     for name in graph.outputs:
@@ -51,18 +51,18 @@ def exact(case: Case) -> list[Exact]:
     labels = [f"{name}.{graph.stage(name).op.name}" for name in stages]
     model = case.reference(torch.float64)
     with torch.inference_mode():
-        found = as_tuple(model.features(*labels)(*(image.double() for image in case.images)))
+        outputs = as_tuple(model.features(*labels)(*(image.double() for image in case.images)))
     count = len(graph.outputs)
     return [
         Exact(values, scores if end != name else None)
         for values, scores, end, name in zip(
-            found[:count], found[count:], ends, graph.outputs, strict=True
+            outputs[:count], outputs[count:], ends, graph.outputs, strict=True
         )
     ]
 
 
-def deviation(case: Case, outputs: Any, wanted: Sequence[Exact]) -> Deviation:
-    """How far the outputs of an engine are off, and how far they may be.
+def deviation(case: Case, outputs: Any, expected: Sequence[Exact]) -> Deviation:
+    """Return the error of an engine's outputs, and the allowed error.
 
     Without a softmax: |y - exact| / |exact|, and ``tolerance`` of the net.
 
@@ -79,16 +79,16 @@ def deviation(case: Case, outputs: Any, wanted: Sequence[Exact]) -> Deviation:
     Classes that the type cannot hold (y below its smallest normal number) are left out.
 
     Raises:
-        ValueError: the engine returned something of another size.
+        ValueError: the engine returned outputs of another size.
     """
-    found = [torch.as_tensor(y).double() for y in _several(outputs)]
-    sizes = [list(y.shape) for y in found]
-    if sizes != (right := [list(w.values.shape) for w in wanted]):
+    values = [torch.as_tensor(y).double() for y in _several(outputs)]
+    sizes = [list(y.shape) for y in values]
+    if sizes != (right := [list(w.values.shape) for w in expected]):
         raise ValueError(f"returns {sizes}, not {right}")
     allowed = tolerance(case.net, case.type)
     deviations = [
         Deviation(*_of_image(y[i], w, i, case.type, allowed))
-        for y, w in zip(found, wanted, strict=True)
+        for y, w in zip(values, expected, strict=True)
         for i in range(case.batch)
     ]
     return max(deviations, key=lambda d: (d.error != d.error, d.error / d.allowed))
@@ -99,15 +99,15 @@ def _several(outputs: Any) -> Sequence[Any]:
 
 
 def _of_image(
-    y: Tensor, wanted: Exact, i: int, dtype: torch.dtype, allowed: float
+    y: Tensor, expected: Exact, i: int, dtype: torch.dtype, allowed: float
 ) -> tuple[float, float]:
-    """Error and allowance of one image."""
-    if wanted.scores is None:
-        return _relative(y - wanted.values[i], wanted.values[i]), allowed
+    """Return the error and the allowed error of one image."""
+    if expected.scores is None:
+        return _relative(y - expected.values[i], expected.values[i]), allowed
     kind = torch.finfo(dtype)
-    held = wanted.values[i] >= 2 * kind.tiny
-    z = wanted.scores[i][held]
-    logarithm = y[held].log()
+    is_normal = expected.values[i] >= 2 * kind.tiny
+    z = expected.scores[i][is_normal]
+    logarithm = y[is_normal].log()
     error = (logarithm - logarithm.mean()) - (z - z.mean())
     roundings = kind.eps / 2 + 4 * torch.finfo(torch.float32).eps
     return _relative(error, z), allowed + roundings * len(z) ** 0.5 / _norm(z)

@@ -1,4 +1,4 @@
-"""What is measured: a net at a batch size in a type, with the weights and images of all engines."""
+"""A case to measure: a net, a batch size and a type, with the weights and images of all engines."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from netspec.runtime.reference import Model, fresh_tensors
 class Case:
     """A net, a batch, a type and a device.
 
-    Weights are those of ``netspec.compile(net, dtype=...)``, drawn again by whoever asks for them,
-    so that no engine holds those of another.
+    Weights are those of ``netspec.compile(net, dtype=...)``, drawn again at each call, so that no
+    engine holds those of another.
 
     Attributes:
         spec: the path or name that the net was loaded from.
@@ -48,16 +48,16 @@ class Case:
 
     @property
     def type(self) -> torch.dtype:
-        found = getattr(torch, self.dtype)
-        assert isinstance(found, torch.dtype)
-        return found
+        dtype = getattr(torch, self.dtype)
+        assert isinstance(dtype, torch.dtype)
+        return dtype
 
     @cached_property
-    def place(self) -> torch.device:
-        """Where weights and images lie: a CPU for ``cuda`` in Triton's interpreter.
+    def torch_device(self) -> torch.device:
+        """The device of weights and images: a CPU for ``cuda`` in Triton's interpreter.
 
         Raises:
-            DataError: there is no such device.
+            DataError: the machine does not have the device.
         """
         return torch.device(backend_of(self.device).device)
 
@@ -65,31 +65,31 @@ class Case:
     def images(self) -> list[Tensor]:
         """A batch [N, C, H, W] for each input, contiguous, in the type of the case."""
         images = random_images(self.net, batch=self.batch)
-        return [image.to(self.place, self.type) for image in images]
+        return [image.to(self.torch_device, self.type) for image in images]
 
     @cached_property
     def sets(self) -> list[list[Tensor]]:
         """The images, on a GPU with copies that together fill its L2 cache twice: engines are given
         them in turns, so that images come from memory."""
         count = 1
-        if self.place.type == "cuda":
-            cache = torch.cuda.get_device_properties(self.place).L2_cache_size
+        if self.torch_device.type == "cuda":
+            cache = torch.cuda.get_device_properties(self.torch_device).L2_cache_size
             count = ceil(2 * cache / sum(image.nbytes for image in self.images))
         return [self.images, *([x.clone() for x in self.images] for _ in range(count - 1))]
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights by name, in the type of the case; new tensors at each call."""
-        return fresh_tensors(self.net, device=self.place, dtype=self.type, seed=0)
+        """Return the weights by name, in the type of the case; new tensors at each call."""
+        return fresh_tensors(self.net, device=self.torch_device, dtype=self.type, seed=0)
 
     def reference(self, dtype: torch.dtype | None = None) -> Model:
-        """The reference with the weights of the case, converted to another type if one is given."""
+        """Return the reference with the weights of the case, converted to ``dtype`` if given."""
         tensors = self.weights()
         if dtype is not None:
             tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
         return Model(self.net, tensors)
 
     def as_json(self) -> dict[str, Any]:
-        """What another process makes the same case of."""
+        """Return JSON data from which another process makes the same case."""
         return {
             "spec": self.spec,
             "settings": dict(self.settings),
@@ -101,5 +101,5 @@ class Case:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Case:
-        """The case that :meth:`as_json` described."""
+        """Return the case that :meth:`as_json` described."""
         return Case(**data | {"folder": Path(data["folder"])})

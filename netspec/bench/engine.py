@@ -1,4 +1,4 @@
-"""What an engine is: it prepares what is not its own work, then compiles a case into a call."""
+"""An engine: it prepares a case, which is not measured, then compiles the case into a call."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from netspec.errors import DataError
 
 
 class Engine(ABC):
-    """What runs a net."""
+    """A way to run a net: netspec or a peer."""
 
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ("torch",)
-    """What it needs, as both pip and Python call it; the first one's version is the engine's."""
+    """The packages it needs, as both pip and Python name them; the first has its version."""
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
-    """Where it runs, as ``netspec.bench.DEVICES`` calls it."""
+    """The names in ``netspec.bench.DEVICES`` of the devices it runs on."""
 
     @property
     def version(self) -> str | None:
-        """None when it is not installed."""
+        """The version of the first package; None if it is not installed."""
         try:
             return metadata.version(self.packages[0])
         except metadata.PackageNotFoundError:
             return None
 
     def prepare(self, case: Case) -> None:
-        """Import what the engine needs; DataError names what is missing."""
+        """Import the packages of the engine; raise DataError with the names of missing ones."""
         if case.device not in self.devices:
             raise DataError(f"runs on {' and '.join(self.devices)}, not on {case.device}")
         missing = [package for package in self.packages if not _imports(package)]
@@ -38,7 +38,7 @@ class Engine(ABC):
 
     @abstractmethod
     def compile(self, case: Case) -> Call:
-        """Weights and all, up to a call that runs the images of the case."""
+        """Return a call that runs the images of the case, with all weights in place."""
 
 
 def _imports(package: str) -> bool:

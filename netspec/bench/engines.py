@@ -1,7 +1,7 @@
-"""The engines: netspec, and the peers that it is held against.
+"""The engines: netspec, and the peers that it is compared with.
 
-An engine prepares what is not its own work (its import, the file that it reads), then compiles a
-case into a call that runs the net once and returns its outputs.
+An engine first prepares (its import, the file that it reads), which is not measured, then compiles
+a case into a call that runs the net once and returns its outputs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from netspec.runtime.compiled import Compiled
 
 
 def inferring(module: Callable[..., Any], case: Case) -> Call:
-    """A call of a PyTorch module on the images of a case, the next of its sets each time."""
+    """Return a call of a PyTorch module on the images of a case, the next of its sets each time."""
     sets = cycle(case.sets)
 
     def call() -> Any:
@@ -37,7 +37,7 @@ def inferring(module: Callable[..., Any], case: Case) -> Call:
 
 
 class Netspec(Engine):
-    """What :func:`compiled` returns."""
+    """The compiled model of :func:`compiled`."""
 
     name = "netspec"
 
@@ -54,10 +54,10 @@ class Netspec(Engine):
 
 
 def compiled(case: Case) -> Compiled:
-    """``netspec.compile``; on a GPU with implementations that are measured, as its peers tune."""
-    is_measured = case.place.type == "cuda"
-    how: dict[str, Any] = {"device": case.device, "dtype": case.type, "batch": case.batch}
-    return netspec.compile(case.net, measured=is_measured, **how)
+    """Compile with netspec; on a GPU with measured implementations, since its peers tune too."""
+    is_measured = case.torch_device.type == "cuda"
+    options: dict[str, Any] = {"device": case.device, "dtype": case.type, "batch": case.batch}
+    return netspec.compile(case.net, measured=is_measured, **options)
 
 
 class Eager(Engine):
@@ -81,8 +81,8 @@ class EagerChannelsLast(Engine):
 class Inductor(Engine):
     """``torch.compile`` of the reference, whole and frozen: weights are constants of the code.
 
-    Of the reference it makes faster code than of the plain net (GoogLeNet, a batch of 1, one
-    thread: 38 ms against 43), so that is what a peer at its best is given.  On a GPU it is tuned to
+    It makes faster code of the reference than of the plain net (GoogLeNet, a batch of 1, one
+    thread: 38 ms against 43), so it gets the reference.  On a GPU it is tuned to
     the maximum, which captures CUDA graphs as well.
     """
 
@@ -96,7 +96,7 @@ class Inductor(Engine):
         from torch._inductor import config
 
         torch._dynamo.reset()
-        mode = "max-autotune" if case.place.type == "cuda" else "default"
+        mode = "max-autotune" if case.torch_device.type == "cuda" else "default"
         module = torch.compile(case.reference(), fullgraph=True, dynamic=False, mode=mode)
         call = inferring(module, case)
         with config.patch(freezing=True), _cache_in(case):
@@ -125,6 +125,6 @@ def _cache_in(case: Case) -> Iterator[None]:
 
 
 def engines() -> dict[str, Engine]:
-    """All engines by name, netspec first."""
+    """Return all engines by name, netspec first."""
     every = (Netspec(), Eager(), EagerChannelsLast(), Inductor(), OnnxRuntime(), OpenVino())
     return {engine.name: engine for engine in every}

@@ -1,4 +1,4 @@
-"""A compiled net step by step: how long each takes, beside the machine's own rates."""
+"""A compiled net step by step: the time of each, beside the machine's own rates."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def profiled(
 
     A run without a clock goes before each timed one, as in the turns of engines.
     """
-    timer, place = timer_of(model.device), model.device
+    timer, device = timer_of(model.device), model.device
     yardsticks = {
-        name: timer.prepared([call]) for name, call in calls(model.lowered.dtype, place).items()
+        name: timer.prepared([call]) for name, call in calls(model.lowered.dtype, device).items()
     }
     rates: dict[str, list[float]] = {name: [] for name in yardsticks}
     steps: list[list[float]] = [[] for _ in model.lowered.plan.steps]
@@ -53,23 +53,23 @@ def profiled(
         advance()
         taken = {name: run() for name, run in yardsticks.items()}
         model.profile(*images)
-        found = model.profile(*images)
+        step_times = model.profile(*images)
         if i < 0:
             continue
         for name, seconds in taken.items():
             rates[name].append(seconds)
-        for samples, timed in zip(steps, found, strict=True):
+        for samples, timed in zip(steps, step_times, strict=True):
             samples.append(timed.seconds)
     medians = {name: timing(samples).median for name, samples in rates.items()}
     return Profile(
         tuple(timing(samples) for samples in steps),
-        Rates.of(medians["product"], medians["copy"], place),
+        Rates.of(medians["product"], medians["copy"], device),
         others.share(),
     )
 
 
 def least(work: Work, rates: Rates) -> float:
-    """The floor of a stage in seconds: its operations or its bytes at the machine's rates."""
+    """Return the floor of a stage in seconds: its operations or bytes at the machine's rates."""
     return max(work.operations / rates.product, work.bytes / rates.copy)
 
 
@@ -83,42 +83,42 @@ def bench(
     device: str = "cpu",
     advance: Advance = lambda step: None,
 ) -> Entry:
-    """The answer of ``netspec bench --layers``: netspec alone, with ``layers`` in each case."""
+    """Return the answer of ``netspec bench --layers``: netspec alone, ``layers`` in each case."""
 
-    def one(case: Case) -> Entry:
+    def measure(case: Case) -> Entry:
         return measured(case, rounds, advance)
 
-    how: dict[str, Any] = {"batches": batches, "dtype": dtype, "device": device}
-    return answer(specs, settings=settings, one=one, **how)
+    options: dict[str, Any] = {"batches": batches, "dtype": dtype, "device": device}
+    return answer(specs, settings=settings, measure=measure, **options)
 
 
 def steps(specs: int, batches: int, rounds: int) -> int:
-    """How many steps a run has."""
+    """Return the number of steps of a run."""
     return specs * batches * (rounds + WARM)
 
 
 def measured(case: Case, rounds: int, advance: Advance = lambda step: None) -> Entry:
-    """A case with an entry for each step of netspec's plan, in its order."""
+    """Return a case with an entry for each step of netspec's plan, in its order."""
     model = compiled(case)
-    found = profiled(model, case.images, rounds, lambda: advance(case.net.name))
+    profile = profiled(model, case.images, rounds, lambda: advance(case.net.name))
     return {
         "spec": case.spec,
         "name": case.net.name,
         "batch": case.batch,
         "dtype": case.dtype,
         "rounds": rounds,
-        "others": found.others,
+        "others": profile.others,
         "floor": {
-            "gflop_per_s": found.rates.product / 1e9,
-            "copy_gb_per_s": found.rates.copy / 1e9,
+            "gflop_per_s": profile.rates.product / 1e9,
+            "copy_gb_per_s": profile.rates.copy / 1e9,
         },
-        "layers": _entries(model, found),
+        "layers": _entries(model, profile),
     }
 
 
-def _entries(model: Compiled, found: Profile) -> list[dict[str, Any]]:
+def _entries(model: Compiled, profile: Profile) -> list[dict[str, Any]]:
     entries = []
-    for step, timed in zip(model.lowered.plan.steps, found.steps, strict=True):
+    for step, timed in zip(model.lowered.plan.steps, profile.steps, strict=True):
         work = model.lowered.works[step.stage]
         entry = {
             "stage": step.stage,
@@ -126,7 +126,7 @@ def _entries(model: Compiled, found: Profile) -> list[dict[str, Any]]:
             "implementation": step.implementation,
             "gflop": work.operations / 1e9,
             "megabytes": work.bytes / 1e6,
-            "floor_ms": least(work, found.rates) * 1e3,
+            "floor_ms": least(work, profile.rates) * 1e3,
         }
         entries.append(entry | in_milliseconds(timed))
     return entries

@@ -1,4 +1,4 @@
-"""The machine: what it is, and how fast it multiplies and copies."""
+"""The machine: its description, and its rates of products and copies."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from netspec.bench.case import Case
 from netspec.bench.timing import Call
 
 SIZE = 2048
-"""Rows and columns of the matrices that the rate of products is taken from."""
+"""Rows and columns of the matrices whose product is timed."""
 
 COPIED = 2**28
 """Bytes of the copy, far more than a cache holds."""
 
 GPU_SIZE, GPU_COPIED = 8192, 2**30
-"""The same on a GPU, which smaller ones do not fill."""
+"""The same for a GPU, which smaller operands do not fill."""
 
 HOST = torch.device("cpu")
 
@@ -34,31 +34,31 @@ class Rates(NamedTuple):
     copy: float
 
     @staticmethod
-    def of(product_seconds: float, copy_seconds: float, place: torch.device = HOST) -> Rates:
-        size, copied = sizes(place)
+    def of(product_seconds: float, copy_seconds: float, device: torch.device = HOST) -> Rates:
+        size, copied = sizes(device)
         return Rates(2 * size**3 / product_seconds, 2 * copied / copy_seconds)
 
 
-def sizes(place: torch.device) -> tuple[int, int]:
-    """Rows of the matrices, and bytes of the copy."""
-    return (GPU_SIZE, GPU_COPIED) if place.type == "cuda" else (SIZE, COPIED)
+def sizes(device: torch.device) -> tuple[int, int]:
+    """Return the rows of the matrices, and the bytes of the copy."""
+    return (GPU_SIZE, GPU_COPIED) if device.type == "cuda" else (SIZE, COPIED)
 
 
-def calls(dtype: torch.dtype, place: torch.device = HOST) -> dict[str, Call]:
-    """One matrix product in the type, and one copy."""
-    size, copied = sizes(place)
-    a, b = (torch.randn(size, size, device=place).to(dtype) for _ in range(2))
-    x = torch.zeros(copied, dtype=torch.uint8, device=place)
+def calls(dtype: torch.dtype, device: torch.device = HOST) -> dict[str, Call]:
+    """Return the calls of one matrix product in the type, and of one copy."""
+    size, copied = sizes(device)
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    x = torch.zeros(copied, dtype=torch.uint8, device=device)
     y = torch.empty_like(x)
     return {"product": lambda: a @ b, "copy": lambda: y.copy_(x)}
 
 
 def floor(case: Case, rates: Rates) -> dict[str, float]:
-    """The time that the multiply-accumulates of a batch and the bytes of the weights take."""
+    """Return the time that a batch's multiply-accumulates and the bytes of the weights take."""
     totals = case.net.totals
     operations = 2 * totals.macs * case.batch
     weights = (totals.parameters + totals.buffers) * case.type.itemsize
-    found = {
+    figures = {
         "gflop": operations / 1e9,
         "weights_mb": weights / 1e6,
         "gflop_per_s": rates.product / 1e9,
@@ -66,23 +66,23 @@ def floor(case: Case, rates: Rates) -> dict[str, float]:
         "compute_ms": operations / rates.product * 1e3,
         "weights_ms": weights / rates.copy * 1e3,
     }
-    return found | {"ms": max(found["compute_ms"], found["weights_ms"])}
+    return figures | {"ms": max(figures["compute_ms"], figures["weights_ms"])}
 
 
-def alike(place: torch.device) -> AbstractContextManager[Any]:
-    """What is the same for all engines on a GPU: cuDNN measures, and nothing is rounded to TF32."""
-    if place.type != "cuda":
+def alike(device: torch.device) -> AbstractContextManager[Any]:
+    """Set the same flags for all engines on a GPU: cuDNN measures, nothing is rounded to TF32."""
+    if device.type != "cuda":
         return nullcontext()
     flags: Any = torch.backends.cudnn.flags
-    found: AbstractContextManager[Any] = flags(
+    context: AbstractContextManager[Any] = flags(
         enabled=True, benchmark=True, allow_tf32=False, fp32_precision=None
     )
-    return found
+    return context
 
 
-def machine(place: torch.device = HOST) -> dict[str, Any]:
-    """Processor, threads, system and versions that figures belong to; on a GPU, that as well."""
-    return (gpu() if place.type == "cuda" else {}) | {
+def machine(device: torch.device = HOST) -> dict[str, Any]:
+    """Return the processor, threads, system and versions of figures; on a GPU, that as well."""
+    return (gpu() if device.type == "cuda" else {}) | {
         "cpu": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -94,7 +94,7 @@ def machine(place: torch.device = HOST) -> dict[str, Any]:
 
 
 def gpu() -> dict[str, str]:
-    """The GPU and the versions that a result belongs to."""
+    """Return the GPU and the versions of a result."""
     import triton
 
     return {
@@ -108,7 +108,7 @@ def gpu() -> dict[str, str]:
 
 
 def asked_of_driver(*names: str) -> dict[str, str]:
-    """What ``nvidia-smi --query-gpu`` says of the first GPU; ``unknown`` where it says nothing."""
+    """Return values of ``nvidia-smi --query-gpu`` for the first GPU; ``unknown`` without them."""
     command = ["nvidia-smi", f"--query-gpu={','.join(names)}", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -128,13 +128,13 @@ def _processor() -> str:
 
 
 class Others:
-    """How much of the machine other processes take while something is measured."""
+    """The share of the machine that other processes take during a measurement."""
 
     def __init__(self) -> None:
         self.busy, self.own, self.started = _busy(), _own(), perf_counter()
 
     def share(self) -> float | None:
-        """Their share of all processors since this was made; None where the system keeps it."""
+        """Return their share of all processors since this was made; None if it is not known."""
         now = _busy()
         if self.busy is None or now is None:
             return None
@@ -144,13 +144,13 @@ class Others:
 
 
 def _own() -> float:
-    """Processor seconds of this process."""
+    """Return the processor seconds of this process."""
     times = os.times()
     return times.user + times.system
 
 
 def _busy() -> float | None:
-    """Processor seconds of all processes and, on a virtual machine, of what others stole."""
+    """Return the processor seconds of all processes, with those stolen from a virtual machine."""
     try:
         first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
     except OSError:

@@ -24,10 +24,10 @@ from netspec.errors import DataError
 
 Entry = dict[str, Any]
 Advance = Callable[[str], None]
-"""Is told the name of each step as it begins; there are :func:`steps` of them at most."""
+"""Called with the name of each step as it begins, at most :func:`steps` times."""
 
 SAMPLE = 0.02
-"""Seconds that a turn should last, far above a context switch."""
+"""The seconds that a turn should last, far above a context switch."""
 
 WARM = 1
 """Rounds that are not counted."""
@@ -46,13 +46,13 @@ def bench(
     device: str = "cpu",
     advance: Advance = lambda step: None,
 ) -> Entry:
-    """The whole answer: the machine, its rates, and a case for each spec and batch."""
+    """Return the whole answer: the machine, its rates, and a case for each spec and batch."""
 
-    def one(case: Case) -> Entry:
+    def measure(case: Case) -> Entry:
         return measured(case, against, rounds, advance)
 
-    how: dict[str, Any] = {"batches": batches, "dtype": dtype, "device": device}
-    return answer(specs, settings=settings, one=one, **how)
+    options: dict[str, Any] = {"batches": batches, "dtype": dtype, "device": device}
+    return answer(specs, settings=settings, measure=measure, **options)
 
 
 def answer(
@@ -62,24 +62,24 @@ def answer(
     batches: Sequence[int],
     dtype: str,
     device: str,
-    one: Callable[[Case], Entry],
+    measure: Callable[[Case], Entry],
 ) -> Entry:
-    """The machine, the medians of its rates over the cases, and what is measured of each."""
-    cases, place = [], HOST
+    """Return the machine, the medians of its rates over the cases, and the measures of each."""
+    cases, torch_device = [], HOST
     for spec in specs:
         for batch in batches:
             with tempfile.TemporaryDirectory(prefix="netspec-bench-") as folder:
                 case = Case(spec, settings, batch, dtype, Path(folder), device)
-                place = case.place
-                with alike(place):
-                    cases.append(one(case))
+                torch_device = case.torch_device
+                with alike(torch_device):
+                    cases.append(measure(case))
     kept = ("gflop_per_s", "copy_gb_per_s")
     rates = {key: statistics.median(case["floor"][key] for case in cases) for key in kept}
-    return {"machine": machine(place), "floor": {"dtype": dtype} | rates, "cases": cases}
+    return {"machine": machine(torch_device), "floor": {"dtype": dtype} | rates, "cases": cases}
 
 
 def steps(specs: int, batches: int, against: int, rounds: int) -> int:
-    """How many steps a run has, if every engine can be timed."""
+    """Return the number of steps of a run, if every engine can be timed."""
     timed = against + 1
     return specs * batches * (2 * timed + (rounds + WARM) * (timed + 2))
 
@@ -87,30 +87,32 @@ def steps(specs: int, batches: int, against: int, rounds: int) -> int:
 def measured(
     case: Case, against: Sequence[str], rounds: int, advance: Advance = lambda step: None
 ) -> Entry:
-    """A case with an entry for each engine, netspec first; who cannot run it has an ``error``."""
+    """Return a case with an entry per engine, netspec first; one that cannot run has ``error``."""
     known = engines()
     chosen = [known[name] for name in (OURS, *against)]
     passes: dict[str, Pass] = {}
     entries = {}
-    wanted, timer = exact(case), timer_of(case.place)
+    expected, timer = exact(case), timer_of(case.torch_device)
     for engine in chosen:
         advance(f"{case.net.name}: {engine.name} compiles")
-        entry, call = compiled(engine, case, wanted)
+        entry, call = compiled(engine, case, expected)
         entries[engine.name] = entry
         if call is not None:
             passes[engine.name] = turn(call, timer)
-    yardsticks = {name: turn(call, timer) for name, call in calls(case.type, case.place).items()}
+    yardsticks = {
+        name: turn(call, timer) for name, call in calls(case.type, case.torch_device).items()
+    }
     noted = {
         name: _noted(run, f"{case.net.name}: {name}", advance)
         for name, run in {**passes, **yardsticks}.items()
     }
     others = Others()
-    found = interleaved(noted, rounds=rounds, warm=WARM)
+    timings = interleaved(noted, rounds=rounds, warm=WARM)
     taken = others.share()
-    rates = Rates.of(found["product"].median, found["copy"].median, case.place)
+    rates = Rates.of(timings["product"].median, timings["copy"].median, case.torch_device)
     for name in passes:
         advance(f"{case.net.name}: memory of {name}")
-        entries[name] |= in_milliseconds(found[name]) | memory_of(case, name)
+        entries[name] |= in_milliseconds(timings[name]) | memory_of(case, name)
     best, ratio = compared(list(entries.values()))
     return {
         "spec": case.spec,
@@ -126,8 +128,8 @@ def measured(
     }
 
 
-def compiled(engine: Engine, case: Case, wanted: Sequence[Exact]) -> tuple[Entry, Call | None]:
-    """An engine's entry before it is timed, and its call, unless it fails or disagrees."""
+def compiled(engine: Engine, case: Case, expected: Sequence[Exact]) -> tuple[Entry, Call | None]:
+    """Return an engine's entry before it is timed, and its call; None if it fails or disagrees."""
     entry: Entry = {"name": engine.name, "version": engine.version}
     entry |= dict.fromkeys(("median_ms", "spread_ms", "compile_s", "peak_mb", "error"))
     entry |= dict.fromkeys(("deviation", "allowed", "peak_error"))
@@ -138,10 +140,10 @@ def compiled(engine: Engine, case: Case, wanted: Sequence[Exact]) -> tuple[Entry
             started = perf_counter()
             call = engine.compile(case)
             outputs = call()
-            if case.place.type == "cuda":
+            if case.torch_device.type == "cuda":
                 torch.cuda.synchronize()
             entry["compile_s"] = perf_counter() - started
-        off = deviation(case, outputs, wanted)
+        off = deviation(case, outputs, expected)
     except Exception as error:
         return entry | {"error": told(error)}, None
     entry |= {"deviation": off.error if isfinite(off.error) else None, "allowed": off.allowed}
@@ -152,14 +154,14 @@ def compiled(engine: Engine, case: Case, wanted: Sequence[Exact]) -> tuple[Entry
 
 
 def told(error: Exception) -> str:
-    """An error in a line."""
+    """Return an error in one line."""
     text = (str(error).strip() or type(error).__name__).split("\n")[0]
     return text[:200] if isinstance(error, DataError) else f"{type(error).__name__}: {text}"[:200]
 
 
 def turn(call: Call, timer: Timer) -> Pass:
-    """A turn of an engine: once without a clock, for what the engine before left in the caches and
-    in threads that still spin is not this one's; then as often as makes a sample."""
+    """Return a turn of an engine: once without a clock, because caches and spinning threads are
+    still those of the engine before; then as often as makes a sample."""
     call()
     count = max(1, ceil(SAMPLE / timer.prepared([call])()))
     timed = timer.prepared([call] * count)
@@ -180,13 +182,13 @@ def _noted(run: Pass, step: str, advance: Advance) -> Pass:
 
 
 def in_milliseconds(timing: Timing) -> Entry:
-    """Median and quartiles."""
+    """Return median and quartiles."""
     spread = [timing.low * 1e3, timing.high * 1e3]
     return {"median_ms": timing.median * 1e3, "spread_ms": spread}
 
 
 def memory_of(case: Case, name: str) -> Entry:
-    """Peak memory; or why it is not known."""
+    """Return the peak memory; or why it is not known."""
     try:
         peak = memory.peak(case.as_json(), name, torch.get_num_threads())
     except DataError as error:
@@ -195,7 +197,7 @@ def memory_of(case: Case, name: str) -> Entry:
 
 
 def compared(entries: Sequence[Entry]) -> tuple[str | None, float | None]:
-    """The fastest peer that was timed, and its median over netspec's: above 1, that is slower."""
+    """Return the fastest timed peer, and its median over netspec's: above 1 it is slower."""
     timed = {e["name"]: e["median_ms"] for e in entries if e["median_ms"] is not None}
     ours = timed.pop(OURS, None)
     if not timed:

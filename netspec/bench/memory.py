@@ -5,7 +5,7 @@ its high-water mark of resident memory, runs the net a few times and reads the m
 the mark less what was resident after the imports: weights in the engine's form, activations, work
 space, compiled code; neither the interpreter and the libraries nor what only compiling takes.
 
-On a GPU, what PyTorch's allocator has reserved there stands in the place of resident memory.
+On a GPU, the memory that PyTorch's allocator has reserved takes the place of resident memory.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ RESET = Path("/proc/self/clear_refs")
 
 
 def peak(case: dict[str, object], engine: str, threads: int) -> float:
-    """Bytes that an engine takes to run a case, as ``Case.as_json`` describes it.
+    """Return the bytes that an engine takes to run a case, as ``Case.as_json`` describes it.
 
     Raises:
-        DataError: it cannot be measured here; the message says why.
+        DataError: memory cannot be measured here; the message says why.
     """
     if case.get("device") != "cuda" and not RESET.exists():
         raise DataError("memory is measured on Linux only")
@@ -44,7 +44,7 @@ def peak(case: dict[str, object], engine: str, threads: int) -> float:
 
 
 def measured(asked: dict[str, object]) -> int:
-    """The same, in this process; call it in one that does nothing else."""
+    """Return the same, measured in this process, which must do nothing else."""
     import torch
 
     from netspec.bench.case import Case
@@ -56,8 +56,8 @@ def measured(asked: dict[str, object]) -> int:
     engine = engines()[str(asked["engine"])]
     engine.prepare(case)
     assert case.sets  # the images are the user's, not the engine's
-    meter: Meter = Reserved() if case.place.type == "cuda" else Resident()
-    with alike(case.place):
+    meter: Meter = Reserved() if case.torch_device.type == "cuda" else Resident()
+    with alike(case.torch_device):
         before = meter.settled()
         call = engine.compile(case)
         call()
@@ -71,10 +71,10 @@ class Meter(Protocol):
     """Bytes that this process holds."""
 
     def settled(self) -> int:
-        """What is held after giving back what nobody holds; the mark is set to it."""
+        """Free unused memory, reset the mark, and return the bytes that are still held."""
 
     def peak(self) -> int:
-        """The most since then."""
+        """Return the most bytes since then."""
 
 
 class Resident:
@@ -112,7 +112,7 @@ class Reserved:
 
 
 def resident(field: str) -> int:
-    """Bytes of resident memory: ``VmRSS`` now, ``VmHWM`` at the most since the mark was reset."""
+    """Return resident memory in bytes: ``VmRSS`` now, ``VmHWM`` the most since the reset."""
     for line in STATUS.read_text(encoding="ascii").splitlines():
         name, _, value = line.partition(":")
         if name == field:

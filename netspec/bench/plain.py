@@ -20,9 +20,9 @@ from netspec.runtime.reference import Model
 
 
 def plain(net: Net, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
-    """The net at inference, [N, C, H, W] contiguous, as a module without the reference's detours.
+    """Return the net at inference, [N, C, H, W] contiguous, as a module of PyTorch's functions.
 
-    What PyTorch has a function for is that function: ``F.local_response_norm`` where windows span
+    PyTorch's own function is used where there is one: ``F.local_response_norm`` where windows span
     all channels, pools that pad by themselves.  The rest is the reference.
     """
     graph = net.graph
@@ -36,12 +36,12 @@ def plain(net: Net, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
         if stage.head or stage.name in values:
             continue
         inputs = graph.shapes_into(stage.name)
-        held: dict[str, Any] = {
+        attributes: dict[str, Any] = {
             name: fx.Proxy(lowered.get_attr(attribute(stage.name, name)), recorder)
             for name in [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
         }
         x = [values[operand] for operand in graph.operands(stage.name)]
-        values[stage.name] = meaning(stage.op, inputs, x, held)
+        values[stage.name] = meaning(stage.op, inputs, x, attributes)
     results = tuple(values[name].node for name in graph.outputs)
     lowered.output(results[0] if len(results) == 1 else results)
     lowered.eliminate_dead_code()
@@ -54,8 +54,10 @@ def plain(net: Net, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
     return module.eval()
 
 
-def meaning(op: Operator, inputs: Sequence[Shape], x: Sequence[Any], held: dict[str, Any]) -> Any:
-    """What an operator returns, by PyTorch's own function where there is one."""
+def meaning(
+    op: Operator, inputs: Sequence[Shape], x: Sequence[Any], tensors: dict[str, Any]
+) -> Any:
+    """Return the output of an operator, by PyTorch's own function where there is one."""
     if isinstance(op, LocalResponseNorm) and op.groups == 1:
         return F.local_response_norm(x[0], op.n, op.alpha * op.n, op.beta, op.k)
     if isinstance(op, MaxPool) and (padding := pool_padding(op.windows(inputs))):
@@ -63,4 +65,4 @@ def meaning(op: Operator, inputs: Sequence[Shape], x: Sequence[Any], held: dict[
     if isinstance(op, AvgPool) and (padding := pool_padding(op.windows(inputs))):
         is_ceil, counts = op.round == "ceil", bool(op.count_pad)
         return F.avg_pool2d(x[0], op.kernel, op.stride, padding, is_ceil, counts)
-    return op.reference(inputs, *x, **held)
+    return op.reference(inputs, *x, **tensors)

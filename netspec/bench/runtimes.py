@@ -13,7 +13,7 @@ from netspec.bench.timing import Call
 
 
 def exported(case: Case, dtype: torch.dtype) -> Path:
-    """The ONNX file of a case with its weights in ``dtype``, written once a case."""
+    """Return the ONNX file of a case with its weights in ``dtype``, written once per case."""
     from netspec.export import export_onnx
 
     folder = case.folder / f"onnx-{str(dtype).removeprefix('torch.')}"
@@ -43,7 +43,7 @@ class OnnxRuntime(Engine):
         options.intra_op_num_threads = torch.get_num_threads()
         path = str(exported(case, case.type))
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        names = [given.name for given in session.get_inputs()]
+        names = [value.name for value in session.get_inputs()]
         images = dict(zip(names, (image.numpy() for image in case.images), strict=True))
         return lambda: session.run(None, images)
 
@@ -52,7 +52,7 @@ class OpenVino(Engine):
     """OpenVINO on the CPU, tuned for latency, with as many threads as PyTorch has.
 
     Its precision is set: left alone, it computes float32 nets in bfloat16 where the CPU can.  For
-    bfloat16 it reads the weights, rounded to bfloat16 already, as float32, and is told the type.
+    bfloat16 it reads the weights, rounded to bfloat16 already, as float32, and the hint is set.
     """
 
     name = "openvino"

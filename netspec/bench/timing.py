@@ -32,10 +32,10 @@ class Timer(Protocol):
     """Turns the calls of an engine into a pass; both are made in its context."""
 
     def context(self) -> AbstractContextManager[Any]:
-        """What calls are made and prepared in."""
+        """Return the context in which calls are made and prepared."""
 
     def prepared(self, calls: Sequence[Call]) -> Pass:
-        """A pass over the calls, in seconds a call."""
+        """Return a pass over the calls, in seconds per call."""
 
 
 class WallTimer:
@@ -58,8 +58,8 @@ class WallTimer:
 
 
 class EventTimer:
-    """CUDA events before and behind the calls, in the current stream: the time of the GPU from one
-    to the other, with what it waits for Python where that is the slower of the two."""
+    """CUDA events before and after the calls, in the current stream: the time of the GPU from one
+    to the other, with its waits for Python where that is the slower of the two."""
 
     def context(self) -> AbstractContextManager[Any]:
         return nullcontext()
@@ -80,15 +80,15 @@ class EventTimer:
         return timed
 
 
-def timer_of(place: torch.device) -> Timer:
-    """The clock of a device."""
-    return EventTimer() if place.type == "cuda" else WallTimer()
+def timer_of(device: torch.device) -> Timer:
+    """Return the timer of a device."""
+    return EventTimer() if device.type == "cuda" else WallTimer()
 
 
 def interleaved(
     passes: Mapping[str, Pass], *, rounds: int = 15, warm: int = 2
 ) -> dict[str, Timing]:
-    """Medians over rounds in each of which every engine has a turn, after ``warm`` uncounted
+    """Return medians over rounds in each of which every engine has a turn, after ``warm`` uncounted
     rounds.  Each round begins with the next engine, so that none always follows the same one."""
     names = list(passes)
     samples: dict[str, list[float]] = {name: [] for name in names}
@@ -98,11 +98,11 @@ def interleaved(
             seconds = passes[name]()
             if i >= 0:
                 samples[name].append(seconds)
-    return {name: timing(found) for name, found in samples.items()}
+    return {name: timing(measured) for name, measured in samples.items()}
 
 
 def timing(samples: Sequence[float]) -> Timing:
-    """Of one sample, it is the quartiles, too."""
+    """Return median and quartiles; all three are the sample if there is only one."""
     low, median, high = (
         statistics.quantiles(samples, n=4, method="inclusive")
         if len(samples) > 1

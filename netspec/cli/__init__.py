@@ -29,7 +29,7 @@ from netspec.cli.train import train
 
 
 class _Commands(click.Group):
-    """A group whose commands can print to whatever standard output is."""
+    """A group whose commands can print whatever the encoding of standard output is."""
 
     def invoke(self, ctx: click.Context) -> Any:
         for name in ("stdout", "stderr"):

@@ -161,7 +161,7 @@ def bench(
 
 
 def require_gpu() -> None:
-    """DataError where there is none: times of Triton's interpreter say nothing of a GPU."""
+    """Raise DataError without a GPU: Triton's interpreter does not show the times of one."""
     import torch
 
     if not torch.cuda.is_available():

@@ -25,22 +25,22 @@ from netspec.net import load
 @json_option
 def check(specs: tuple[str, ...], settings: dict[str, str], as_json: bool) -> None:
     """Check every shape and every claim of specs, and report all that is wrong."""
-    found: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     code = 0
     for spec in specs:
         try:
             net = load(spec, **settings)
         except SpecError as error:
-            found += error.diagnostics
+            diagnostics += error.diagnostics
             code = max(code, exit_code(error.diagnostics))
             if not as_json:
                 click.echo(render(error.diagnostics, styled), err=True)
                 click.echo(f"{spec}: {counted(len(error.diagnostics), 'problem')}", err=True)
             continue
-        found += net.notes
+        diagnostics += net.notes
         if not as_json:
             print_notes(net)
             click.echo(f"{spec}: {checked(net)}")
     if as_json:
-        print_json(diagnostics_json(found))
+        print_json(diagnostics_json(diagnostics))
     raise click.exceptions.Exit(code)

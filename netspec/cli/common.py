@@ -1,4 +1,4 @@
-"""What the commands share: options, error reports, exit codes.
+"""Shared parts of the commands: options, error reports, exit codes.
 
 Exit codes: 0 fine, 1 the spec or the data is wrong, 2 the command is wrong.
 """
@@ -37,7 +37,7 @@ COLOURS = {
 
 
 def styled(text: str, role: str) -> str:
-    """A text in the colour of its role; click removes colours where there is no terminal."""
+    """Return a text in the colour of its role; click removes colours without a terminal."""
     if os.environ.get("NO_COLOR"):
         return text
     return click.style(text, fg=COLOURS[role], bold=role not in ("gutter", "quiet"))
@@ -58,21 +58,21 @@ def _read_settings(
 
 
 class Finite(click.FloatRange):
-    """Numbers in a range: click's own takes nan for one of them."""
+    """Numbers in a range; click's own range accepts NaN."""
 
     def convert(
         self, value: Any, parameter: click.Parameter | None, context: click.Context | None
     ) -> float:
-        found: float = super().convert(value, parameter, context)
-        if isnan(found):
-            self.fail(f"{found} is not in the range {self._describe_range()}.", parameter, context)
-        return found
+        number: float = super().convert(value, parameter, context)
+        if isnan(number):
+            self.fail(f"{number} is not in the range {self._describe_range()}.", parameter, context)
+        return number
 
 
 MOST_EPOCHS, MOST_IMAGES = 1_000_000, 100_000
 EPOCHS = click.IntRange(1, MOST_EPOCHS)
 IMAGES = click.IntRange(1, MOST_IMAGES)
-"""Of a batch."""
+"""The images of a batch."""
 WORKERS = click.IntRange(0, 1024)
 FACTOR = 1e6
 """The largest learning rate and decay: far more than any net learns with, and float32 holds their
@@ -83,7 +83,7 @@ def numbers(text: str, least: int, most: int) -> tuple[int, ...]:
     """Return the numbers of a list such as ``1,64``, each once.
 
     Raises:
-        click.BadParameter: one is no number from ``least`` to ``most``.
+        click.BadParameter: one is not a number from ``least`` to ``most``.
     """
     words = [word.strip() for word in text.split(",")]
     for word in words:
@@ -94,12 +94,12 @@ def numbers(text: str, least: int, most: int) -> tuple[int, ...]:
 
 
 def set_option(command: Command) -> Command:
-    """``--set KEY=VALUE``: a parameter of the net."""
+    """Add ``--set KEY=VALUE``: a parameter of the net."""
     return setting("--set", "settings", "the net")(command)
 
 
 def setting(flag: str, name: str, whose: str) -> Callable[[Command], Command]:
-    """An option that takes KEY=VALUE, a parameter of one of several nets."""
+    """Return an option that takes KEY=VALUE, a parameter of one of several nets."""
     return click.option(
         flag,
         name,
@@ -111,7 +111,7 @@ def setting(flag: str, name: str, whose: str) -> Callable[[Command], Command]:
 
 
 def json_option(command: Command) -> Command:
-    """``--json``: print data for a program, errors included."""
+    """Add ``--json``: print data for a program, errors included."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
@@ -121,12 +121,12 @@ def print_json(data: Any) -> None:
 
 
 def diagnostics_json(diagnostics: list[Diagnostic]) -> list[dict[str, Any]]:
-    """Diagnostics as the data that ``--json`` prints."""
+    """Return diagnostics as the data that ``--json`` prints."""
     return [d.as_json() for d in diagnostics]
 
 
 def reports_errors(command: Command) -> Command:
-    """Turn errors that are the user's to mend into a message and an exit code."""
+    """Turn errors that the user can fix into a message and an exit code."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -160,10 +160,10 @@ def _reporting(as_json: bool) -> Iterator[None]:
 
 
 def guard(output: Path | None, *inputs: Path | str | None) -> None:
-    """See that a command can write ``output``: it prints to standard error if that is its place.
+    """Check that a command can write ``output``; print to standard error if it is standard output.
 
     Raises:
-        click.UsageError: it is a file that the command reads, or a folder with one in it.
+        click.UsageError: the command reads this file, or a file in this folder.
     """
     if output is None:
         return
@@ -178,19 +178,19 @@ def guard(output: Path | None, *inputs: Path | str | None) -> None:
 
 def texts_of(net: Net) -> list[Path]:
     """Return the files that a net was read from."""
-    return [one.path for one in (net.source, *net.files.values()) if one.path is not None]
+    return [source.path for source in (net.source, *net.files.values()) if source.path is not None]
 
 
 def _would_replace(output: Path, path: Path) -> bool:
-    """Return whether a path is another, or lies in the folder that the other is."""
+    """Return whether ``output`` is ``path`` or a folder that contains it."""
     try:
-        return any(output.samefile(one) for one in (path, *path.resolve().parents[:2]))
+        return any(output.samefile(replaced) for replaced in (path, *path.resolve().parents[:2]))
     except OSError:
         return False
 
 
 def checked(net: Net) -> str:
-    """What was checked of a net, in a line."""
+    """Return one line on what was checked of a net."""
     rows = sum(not row.is_inner for row in net.graph.rows.values())
     stages = len(net.graph) - len(net.graph.inputs)
     apart = len(net.notes)
@@ -206,19 +206,19 @@ def checked(net: Net) -> str:
 def print_notes(net: Net) -> None:
     """Print the claims that do not apply with the net's settings, a line each."""
     for note in net.notes:
-        place = f"{note.span.source.name}, line {note.span.line}"
-        click.echo(f"{styled(f'note[{note.code}]', 'note')}: {note.message} ({place})")
+        location = f"{note.span.source.name}, line {note.span.line}"
+        click.echo(f"{styled(f'note[{note.code}]', 'note')}: {note.message} ({location})")
 
 
 def exit_code(diagnostics: list[Diagnostic]) -> int:
-    """2 when all that is wrong stands in the command, in a ``--set``; else 1."""
+    """Return 2 if all errors are in the command, in a ``--set``; else 1."""
     in_command = all(d.span.source.name.startswith("--set") for d in diagnostics)
     return 2 if in_command else 1
 
 
 @contextmanager
 def progress(length: int) -> Iterator[Callable[[str], None]]:
-    """A bar on a terminal, nothing elsewhere; it is told each step as it begins."""
+    """Show a bar on a terminal; yield a function to call with the name of each step that begins."""
     if not sys.stderr.isatty():
         yield lambda step: None
         return

@@ -39,7 +39,7 @@ def compare(
     data: str | None,
     output: Path | None,
     as_json: bool,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Train the arms of a comparison with several seeds, and say whether they differ.
 
@@ -61,7 +61,7 @@ def compare(
     from netspec.files.writing import write_whole
     from netspec.training.stopping import Stopped
 
-    asked = Asked(experiment=experiment, data=data, **given)
+    asked = Asked(experiment=experiment, data=data, **options)
     try:
         answer = compare(asked, output, Lines())
     except Stopped as stopped:

@@ -129,9 +129,9 @@ def compile(
     if emit == "python":
         click.echo(str(compiler.reference(net, dtype=kind).code).strip())
         return
-    given = None if choices is None else _read_choices(choices)
+    decided = None if choices is None else _read_choices(choices)
     model = compiler.compile(
-        net, device=target, dtype=kind, batch=batch, measured=measure, choices=given
+        net, device=target, dtype=kind, batch=batch, measured=measure, choices=decided
     )
     if emit:
         click.echo(_emitted(emit, model))
@@ -166,7 +166,7 @@ def compile(
 
 
 class _Ran(NamedTuple):
-    """A net that was run once: sizes of images and outputs, and how far the outputs are off."""
+    """A net that was run once: sizes of images and outputs, and the error of the outputs."""
 
     shapes: str
     is_finite: bool
@@ -174,7 +174,7 @@ class _Ran(NamedTuple):
 
 
 def _is_right(ran: _Ran | None) -> bool:
-    """Whether outputs are near enough to float64, as far as the net could be run."""
+    """Return whether outputs are near enough to float64; True if the net could not be run."""
     return ran is None or ran.verification.passed
 
 
@@ -186,8 +186,8 @@ def _run(model: Compiled, batch: int, seconds: dict[str, float]) -> _Ran:
     images = compiler.random_images(model.net, batch=batch)
     started = perf_counter()
     with torch.inference_mode():
-        given = [image.to(model.device, model.lowered.dtype) for image in images]
-        outputs = compiler.as_tuple(model(*given))
+        inputs = [image.to(model.device, model.lowered.dtype) for image in images]
+        outputs = compiler.as_tuple(model(*inputs))
     ran = perf_counter()
     verification = compiler.verify(model, images)
     seconds |= {"run": ran - started, "verify": perf_counter() - ran}
@@ -198,7 +198,7 @@ def _run(model: Compiled, batch: int, seconds: dict[str, float]) -> _Ran:
 
 
 def _compiled_ahead(model: Compiled, target: str, seconds: dict[str, float]) -> dict[str, bytes]:
-    """The kernels of a net for a GPU that is elsewhere."""
+    """Return the kernels of a net for a GPU of another machine."""
     from netspec.backends.cuda.ahead import compiled_kernels
 
     started = perf_counter()
@@ -213,23 +213,23 @@ def _print_after(net: Net, names: tuple[str, ...]) -> None:
 
     graph = net.graph.copy()
     shown = []
-    for one in PIPELINE:
-        graph, rewrites = optimise(graph, [one])
-        if one.RULE in names:
-            shown.append(after_pass(one.RULE, rewrites[one.RULE], graph))
+    for rewrite in PIPELINE:
+        graph, rewrites = optimise(graph, [rewrite])
+        if rewrite.RULE in names:
+            shown.append(after_pass(rewrite.RULE, rewrites[rewrite.RULE], graph))
     click.echo("\n\n".join(shown))
 
 
 def _emitted(emit: str, model: Compiled) -> str:
     from netspec.views import graph, plan
 
-    made = model.lowered
+    lowered = model.lowered
     emitters: dict[str, Callable[[], str]] = {
-        "graph": lambda: graph.as_text(made.graph),
-        "dot": lambda: graph.as_dot(made.graph, model.net.name),
-        "plan": lambda: plan.as_text(made.plan),
+        "graph": lambda: graph.as_text(lowered.graph),
+        "dot": lambda: graph.as_dot(lowered.graph, model.net.name),
+        "plan": lambda: plan.as_text(lowered.plan),
         "choices": lambda: json.dumps(
-            {stage: choice.implementation for stage, choice in made.choices.items()}, indent=2
+            {stage: choice.implementation for stage, choice in lowered.choices.items()}, indent=2
         ),
     }
     return emitters[emit]().rstrip()
@@ -244,7 +244,7 @@ def _read_choices(path: Path) -> dict[str, str]:
 
 
 def _write(model: Compiled, output: Path, form: str, kernels: dict[str, bytes] | None) -> str:
-    """Write what was asked for; returns the root digest of an artifact."""
+    """Write the model in the chosen format; return the root digest of an artifact."""
     if form == "artifact":
         from netspec.artifact.saving import save_artifact
 
@@ -265,27 +265,27 @@ def _says(
     output: Path | None,
     digest: str,
 ) -> Iterator[tuple[str, str]]:
-    """What each step did: lines of a step have its name, and then an empty one."""
+    """Yield what each step did: its name with the first line, an empty name with further lines."""
     import torch
 
     from netspec.views import compiled
 
-    net, made = model.net, model.lowered
+    net, lowered = model.net, model.lowered
     totals, heads = net.totals, net.totals_with_heads.parameters - net.totals.parameters
     apart = f" (and {heads:,} in {counted(len(net.graph.heads), 'head')})" if heads else ""
     yield "parse", f"{net.source.name}, {counted(len(net.source.text.splitlines()), 'line')}"
     yield "check", checked(net)
     yield "torch", f"torch {torch.__version__} imported"
-    first, *rest = compiled.rewrites(net.graph, made)
+    first, *others = compiled.rewrites(net.graph, lowered)
     yield "rewrite", first
-    for line in rest:
+    for line in others:
         yield "", line
-    yield "choose", compiled.kernels(made)
-    yield "plan", compiled.memory(made)
+    yield "choose", compiled.kernels(lowered)
+    yield "plan", compiled.memory(lowered)
     yield "pack", f"{totals.parameters:,} parameters{apart}, {totals.macs:,} MACs an image"
     if ran is not None:
         off = ran.verification
-        yield "run", f"{ran.shapes}, {str(made.dtype).removeprefix('torch.')}"
+        yield "run", f"{ran.shapes}, {str(lowered.dtype).removeprefix('torch.')}"
         yield (
             "verify",
             f"relative error {off.error:.1e} against float64, {off.allowed:.1e} allowed",

@@ -28,11 +28,11 @@ def diff(
     A and B are specs. Rows of one label belong together, and between them rows that begin with the
     same operator. Blocks are expanded: what counts is what the nets compute.
     """
-    found = compare(load(a, **settings_a), load(b, **settings_b))
+    difference = compare(load(a, **settings_a), load(b, **settings_b))
     if as_json:
-        print_json(as_data(found))
+        print_json(as_data(difference))
         return
-    for line in lines(found):
+    for line in lines(difference):
         if line.role == "heading":
             click.echo(click.style(line.text, bold=True))
         else:

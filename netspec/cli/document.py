@@ -40,16 +40,16 @@ def document(
         return
     if not specs:
         raise click.UsageError("name a spec, or all of them on one page with --markdown")
-    found = [examined(read(spec), settings) for spec in specs]
+    results = [examined(read(spec), settings) for spec in specs]
     if as_json:
-        data = [as_data(net) for net, _ in found]
+        data = [as_data(net) for net, _ in results]
         print_json(data[0] if len(data) == 1 else data)
-    for i, (net, problems) in enumerate(found):
+    for i, (net, problems) in enumerate(results):
         if not as_json:
             click.echo("\n" * (i > 0), nl=False)
             for line in lines(net):
                 click.echo(styled(line.text, line.role) if line.role else line.text)
         if problems.errors:
             click.echo(render(problems.errors, styled), err=True)
-    if any(problems.errors for _, problems in found):
+    if any(problems.errors for _, problems in results):
         raise click.exceptions.Exit(1)

@@ -51,22 +51,22 @@ def eval(
 
     kept = [file for run in runs for file in run.rglob("*") if file.suffix != ".csv"]
     guard(rows, *kept)
-    how = {None: as_told, True: tencrop, False: centre}[is_tencrop]
+    protocol = {None: as_told, True: tencrop, False: centre}[is_tencrop]
     with tested() as report:
-        found = evaluate(
-            runs, data, how=how, rows=rows, device=device, workers=workers, report=report
+        evaluation = evaluate(
+            runs, data, protocol=protocol, rows=rows, device=device, workers=workers, report=report
         )
     if as_json:
-        print_json(_as_json(found))
+        print_json(_as_json(evaluation))
         return
-    click.echo(click.style(found.data, bold=True))
-    for line in lines(found):
+    click.echo(click.style(evaluation.data, bold=True))
+    for line in lines(evaluation):
         click.echo(line)
 
 
-def _as_json(found: Evaluation) -> dict[str, Any]:
-    alone = [{"run": str(run), **_errors(errors)} for run, errors in found.runs.items()]
-    return {"data": found.data, "runs": alone, "ensemble": _errors(found.ensemble)}
+def _as_json(evaluation: Evaluation) -> dict[str, Any]:
+    alone = [{"run": str(run), **_errors(errors)} for run, errors in evaluation.runs.items()]
+    return {"data": evaluation.data, "runs": alone, "ensemble": _errors(evaluation.ensemble)}
 
 
 def _errors(errors: Errors) -> dict[str, float]:

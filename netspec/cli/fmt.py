@@ -62,7 +62,7 @@ def _shown(spec: str) -> str:
 
 
 def _read(spec: str) -> tuple[Path | None, bytes]:
-    """The bytes of a spec and the file to write; None for standard input."""
+    """Return the file to write, None for standard input, and the bytes of the spec."""
     if spec == STDIN:
         stream = getattr(sys.stdin, "buffer", None)
         return None, stream.read(MAX_BYTES + 1) if stream else b""
@@ -74,7 +74,7 @@ def _read(spec: str) -> tuple[Path | None, bytes]:
 
 
 def _diff(name: str, before: bytes, after: bytes) -> Iterator[str]:
-    """A unified diff, as `patch` reads it."""
+    """Yield the lines of a unified diff, as `patch` reads it."""
     old, new = (io.StringIO(text.decode(), newline="\n").readlines() for text in (before, after))
     for line in difflib.unified_diff(old, new, f"{name}", f"{name} (formatted)"):
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

@@ -68,19 +68,19 @@ def pack(data: str, folder: Path, size: int, faults: int, workers: int, as_json:
     from netspec.data.packing import SPLITS, pack
 
     manifest = pack(data, folder, size=size, faults=faults, workers=workers, progress=progress)
-    found: dict[str, Any] = {}
+    splits: dict[str, Any] = {}
     for split in SPLITS:
         shards = [s for name, s in manifest.shards.items() if name.startswith(f"{split}-")]
-        found[split] = {
+        splits[split] = {
             "images": sum(shard.images for shard in shards),
             "shards": len(shards),
             "bytes": sum(shard.bytes for shard in shards),
             "faults": [fault for shard in shards for fault in shard.faults],
         }
     if as_json:
-        print_json({"folder": str(folder), "size": size, "splits": found})
+        print_json({"folder": str(folder), "size": size, "splits": splits})
         return
-    for split, of in found.items():
+    for split, of in splits.items():
         for fault in of["faults"]:
             click.echo(f"{styled('note', 'note')}: left out: {fault}")
         left_out = f", {counted(len(of['faults']), 'image')} left out" if of["faults"] else ""

@@ -1,4 +1,4 @@
-"""How a run is shown: a bar on a terminal, plain lines elsewhere."""
+"""Reports of a run: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ EVERY = 60.0
 
 
 def report(*, as_json: bool) -> Report:
-    """The report that fits standard output; nothing but notes where that is to be JSON."""
+    """Return the report that fits standard output; only notes if JSON is printed there."""
     if as_json:
         return Notes()
     return Bar() if sys.stdout.isatty() else Lines()
 
 
 class Notes(Report):
-    """Only what somebody should know, on standard error."""
+    """Only notes for the user, on standard error."""
 
     def note(self, text: str) -> None:
         click.echo(f"{styled('note', 'note')}: {text}", err=True)
@@ -67,9 +67,9 @@ class Bar(Lines):
         from rich.progress import BarColumn, Progress, TextColumn
 
         super().begin(run, steps, state)
-        place, says = TextColumn("{task.fields[epoch]:>5}"), TextColumn("{task.fields[says]}")
+        epoch, says = TextColumn("{task.fields[epoch]:>5}"), TextColumn("{task.fields[says]}")
         self._bar = Progress(
-            place, BarColumn(16, complete_style="cyan", finished_style="cyan"), says, transient=True
+            epoch, BarColumn(16, complete_style="cyan", finished_style="cyan"), says, transient=True
         )
         self._task = self._bar.add_task("", total=steps, epoch=state.epoch + 1, says="")
         self._bar.start()
@@ -84,7 +84,7 @@ class Bar(Lines):
 
 @contextmanager
 def tested() -> Iterator[Callable[[Path, int, int], None]]:
-    """A bar on a terminal for each run that is tested; it is told images done, of how many."""
+    """Show a bar on a terminal for each run; yield a function to call with its progress."""
     if not sys.stderr.isatty():
         yield lambda run, done, images: None
         return

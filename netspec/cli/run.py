@@ -81,9 +81,9 @@ def run(
             results.append({"image": path, "error": message})
             continue
         best = scores.topk(min(top, scores.numel()), largest=is_largest)
-        found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        places = [{"class": c, **_named(names, c), "score": s} for c, s in found]
-        results.append({"image": path, "top": places})
+        scored = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        answers = [{"class": c, **_named(names, c), "score": s} for c, s in scored]
+        results.append({"image": path, "top": answers})
     if as_json:
         print_json({"name": net.name, "trained": model.is_trained, "results": results})
     else:
@@ -92,7 +92,7 @@ def run(
 
 
 class _Subject(NamedTuple):
-    """A net; how it is shown an image, as images [views, C, H, W]; the names of its classes."""
+    """A net; the function from a path to images [views, C, H, W]; the names of its classes."""
 
     model: Compiled
     shown: Callable[[str], Tensor]
@@ -102,12 +102,12 @@ class _Subject(NamedTuple):
 def _subject(
     spec: str, settings: dict[str, str], weights: str | None, expect: str | None
 ) -> _Subject:
-    """The net of a run, of an artifact, or of a spec."""
+    """Return the net of a run, of an artifact, or of a spec."""
     from netspec.training.directory import is_run
 
     if is_run(spec):
-        for option, given in (("--set", settings), ("--weights", weights), ("--expect", expect)):
-            if given:
+        for option, value in (("--set", settings), ("--weights", weights), ("--expect", expect)):
+            if value:
                 raise click.UsageError(f"{option} is not for a run, which has all of its own")
         return _of_run(Path(spec))
     if spec in bundled() and weights in trained.names(spec) and not Path(weights).exists():
@@ -125,17 +125,17 @@ def _of_run(directory: Path) -> _Subject:
     return _Subject(run.trained(), _shown(run.view()), run.classes)
 
 
-def _of_bundled(held: Trained, settings: dict[str, str], expect: str | None) -> _Subject:
-    """A bundled spec with weights that come with it, shown images as its recipe says."""
+def _of_bundled(pretrained: Trained, settings: dict[str, str], expect: str | None) -> _Subject:
+    """Return a bundled spec with its own weights, shown images as its recipe says."""
     from netspec.training.prepare import for_testing
 
-    model = _model(held.net, settings, str(held.weights), expect)
+    model = _model(pretrained.net, settings, str(pretrained.weights), expect)
     view = for_testing(model.net.recipe, model.net.input_shape, None)
-    return _Subject(model, _shown(view), held.classes)
+    return _Subject(model, _shown(view), pretrained.classes)
 
 
 def _shown(view: View) -> Callable[[str], Tensor]:
-    """From the path of an image to what the net is shown of it: [views, C, H, W]."""
+    """Return the function from the path of an image to its views: [views, C, H, W]."""
     import numpy as np
     import torch
 
@@ -151,7 +151,7 @@ def _shown(view: View) -> Callable[[str], Tensor]:
 def _model(
     spec: str, settings: dict[str, str], weights: str | None, expect: str | None
 ) -> Compiled:
-    """The net of an artifact, or of a spec."""
+    """Return the net of an artifact, or of a spec."""
     from netspec.artifact.reading import is_artifact
 
     if is_artifact(spec):
@@ -198,19 +198,19 @@ def _print(net: Net, results: list[dict[str, Any]], *, is_trained: bool) -> None
             click.echo(f"{styled('error', 'error')}: {result['error']}", err=True)
             continue
         click.echo(click.style(result["image"], bold=True))
-        width = max(5, *(len(_called(place)) for place in result["top"]))
-        for place in result["top"]:
-            score = place["score"]
+        width = max(5, *(len(_called(answer)) for answer in result["top"]))
+        for answer in result["top"]:
+            score = answer["score"]
             shown = f"{100 * score:6.2f} %" if is_probability else f"{score:10.4f}"
             bar = "█" * round(BAR * score) if is_probability else ""
-            click.echo(f"  class {_called(place):>{width}}  {shown}  {bar}".rstrip())
+            click.echo(f"  class {_called(answer):>{width}}  {shown}  {bar}".rstrip())
 
 
 def _named(names: tuple[str, ...], number: int) -> dict[str, str]:
-    """The name of a class, where classes have any."""
+    """Return the name of a class, if classes have names."""
     return {"name": names[number]} if names else {}
 
 
-def _called(place: dict[str, Any]) -> str:
-    """A class by its name, or else its number."""
-    return printable(str(place.get("name", place["class"])))
+def _called(answer: dict[str, Any]) -> str:
+    """Return the name of a class, or else its number."""
+    return printable(str(answer.get("name", answer["class"])))

@@ -1,4 +1,4 @@
-"""How a comparison is shown while it goes on: a line a run, on standard error."""
+"""Progress of a comparison: a line per run, on standard error."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from netspec.training.progress import Moment, Report
 
 
 class Lines(Telling):
-    """A line a run that is over; on a terminal, where the one is that goes on."""
+    """A line for each finished run; on a terminal also the step of the current one."""
 
     def begin(self, number: int, of: int, name: str) -> Report:
         return _Step(_head(number, of, name)) if sys.stderr.isatty() else Notes()
 
     def done(self, number: int, of: int, name: str, values: Mapping[str, float | None]) -> None:
-        found = ", ".join(
+        measures = ", ".join(
             f"{measure} {'not reached' if value is None else f'{value:.4g}'}"
             for measure, value in values.items()
         )
-        click.echo(f"{_head(number, of, name)}: {found}", err=True)
+        click.echo(f"{_head(number, of, name)}: {measures}", err=True)
 
 
 def _head(number: int, of: int, name: str) -> str:
@@ -31,7 +31,7 @@ def _head(number: int, of: int, name: str) -> str:
 
 
 class _Step(Notes):
-    """Overwrites one line with the step that is over."""
+    """Overwrites one line with the last step."""
 
     def __init__(self, head: str) -> None:
         self._head = head

@@ -57,7 +57,7 @@ def trace(
     from netspec.tracing.tracing import trace as follow
 
     with progress(ROUNDS + 1) as advance:
-        found = follow(
+        traced = follow(
             net,
             row,
             dtype=getattr(torch, dtype),
@@ -66,8 +66,8 @@ def trace(
             advance=lambda: advance(net.name),
         )
     if as_json:
-        print_json(as_data(found))
+        print_json(as_data(traced))
         return
-    for line in lines(found, styled):
+    for line in lines(traced, styled):
         click.echo(line)
     print_notes(net)

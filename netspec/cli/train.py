@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PRESETS = ("paper", "author", "caffe", "glorot", "he")
 STAYS = ("resume", "as_json")
-"""Options beside which a run goes on; all others were settled when it began."""
+"""Options that a run which goes on accepts; all others were set when it began."""
 
 
 def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
@@ -104,7 +104,7 @@ def train(
     columns: bool,
     settings: dict[str, str],
     as_json: bool,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Train a net by the recipe in its spec, and keep all of it in a directory.
 
@@ -126,11 +126,11 @@ def train(
             assert spec is not None
             assert data is not None
             assert output is not None
-            given["is_augmented"] = not given.pop("no_augment")
-            given["is_deterministic"] = given.pop("deterministic")
+            options["is_augmented"] = not options.pop("no_augment")
+            options["is_deterministic"] = options.pop("deterministic")
             if columns:
-                given["columns"] = _columns(spec, settings)
-            asked = Settings(spec=spec, data=data, parameters=settings, **given)
+                options["columns"] = _columns(spec, settings)
+            asked = Settings(spec=spec, data=data, parameters=settings, **options)
             result = loop.train(asked, output, report=told)
     except Stopped as stopped:
         directory = output or resume
@@ -142,7 +142,7 @@ def train(
 
 
 def _columns(spec: str, settings: dict[str, str]) -> int:
-    """The columns of a net, which it has to have."""
+    """Return the number of columns of a net; raise DataError if it does not have any."""
     net = load(spec, **settings)
     if net.graph.columns is None:
         raise DataError(f"{net.name} has no columns: write `columns 2` into its spec to spread it")
@@ -156,7 +156,7 @@ def _require_one_of_two(
     output: Path | None,
     resume: Path | None,
 ) -> None:
-    """A run begins, with a spec, data and a directory; or it goes on, as it was begun."""
+    """Raise UsageError unless a run begins with a spec, data and a directory, or goes on alone."""
     if resume is None:
         if spec is None or data is None or output is None:
             raise click.UsageError("say what to train, on what, and where: SPEC --data DATA -o RUN")

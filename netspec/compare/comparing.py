@@ -44,15 +44,15 @@ PLANNED = record(
     batch=optional(whole(1)),
     device=text(),
 )
-"""What was asked for, but for what may differ when it goes on."""
+"""The kept request, without the members that may change when the comparison goes on."""
 
 SEARCH_SEED = 1000
-"""Of the runs that look for a learning rate: none of those that are compared."""
+"""The seed of the runs that search a learning rate; no compared run has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What somebody asks for.
+    """A request for a comparison.
 
     Attributes:
         experiment: the name of a comparison.
@@ -73,10 +73,10 @@ class Asked:
 
 
 class Telling:
-    """Is told how a comparison goes; this one keeps it to itself."""
+    """Receives the progress of a comparison; this one shows nothing."""
 
     def begin(self, number: int, of: int, name: str) -> Report:
-        """One of so many runs begins, or goes on; what it tells goes to what is returned."""
+        """Run ``number`` of ``of`` begins, or goes on; return the report for it."""
         return Report()
 
     def done(self, number: int, of: int, name: str, values: Mapping[str, float | None]) -> None:
@@ -84,33 +84,33 @@ class Telling:
 
 
 def compare(asked: Asked, directory: Path, telling: Telling | None = None) -> dict[str, Any]:
-    """Train and measure what is not yet, and write the results; they are returned as well.
+    """Train and measure the runs that are missing; write the results and return them.
 
     Raises:
-        DataError: there is no such comparison, it is not for such data, or a run cannot go on.
-        Stopped: somebody asked it to end; the same call goes on.
+        DataError: the comparison does not exist, it is not for such data, or a run cannot go on.
+        Stopped: a signal ended it; the same call goes on.
     """
-    found = experiment(asked.experiment)
-    bed, arms = found.arms_for(asked.data)
+    chosen = experiment(asked.experiment)
+    bed, arms = chosen.arms_for(asked.data)
     classes = len(open_data(asked.data).train.classes)
     _keep_plan(asked, directory)
     specs = write_nets(arms, bed, classes, directory / "nets")
-    results = _Work(found, arms, asked, directory, specs, telling or Telling()).results()
-    told = answer(found, bed, asdict(asked), results.values())
-    write_whole(directory / RESULTS, json.dumps(told, indent=1).encode() + b"\n")
-    return told
+    results = _Work(chosen, arms, asked, directory, specs, telling or Telling()).results()
+    document = answer(chosen, bed, asdict(asked), results.values())
+    write_whole(directory / RESULTS, json.dumps(document, indent=1).encode() + b"\n")
+    return document
 
 
 def _keep_plan(asked: Asked, directory: Path) -> None:
-    """Write down what was asked for; a folder is for one comparison, of any number of seeds."""
+    """Write the request; a folder is for one comparison, of any number of seeds."""
     plan = {key: value for key, value in asdict(asked).items() if key not in ("seeds", "workers")}
     path = directory / PLAN
     sweep(directory)
     if os.path.lexists(path):
-        held = read(path, PLANNED, "name another folder")
-        differ = [key for key in plan if held[key] != plan[key]]
+        kept_plan = read(path, PLANNED, "name another folder")
+        differ = [key for key in plan if kept_plan[key] != plan[key]]
         if differ:
-            told = ", ".join(f"{key} {held[key]}" for key in differ)
+            told = ", ".join(f"{key} {kept_plan[key]}" for key in differ)
             raise DataError(f"{directory} holds a comparison of {told}: name another folder")
         return
     if directory.is_dir() and any(directory.iterdir()):
@@ -127,35 +127,35 @@ class _Work:
 
     def __init__(
         self,
-        found: Experiment,
+        experiment: Experiment,
         arms: tuple[Arm, ...],
         asked: Asked,
         directory: Path,
         specs: Mapping[str, Path],
         telling: Telling,
     ) -> None:
-        self.experiment, self.arms, self.asked = found, arms, asked
+        self.experiment, self.arms, self.asked = experiment, arms, asked
         self.runs, self.specs, self.telling = directory / "runs", specs, telling
         self.number = 0
         trained = sum(not arm.shares for arm in arms)
-        self.of = trained * len(found.factors) + len(arms) * asked.seeds
+        self.of = trained * len(experiment.factors) + len(arms) * asked.seeds
 
     def results(self) -> dict[str, ArmResult]:
-        """Train and measure all arms with all seeds; where rates are searched, those first."""
-        found = {arm.name: ArmResult(arm, self.searched(arm)) for arm in self.arms}
+        """Train and measure all arms with all seeds; search learning rates first, if asked."""
+        results = {arm.name: ArmResult(arm, self.searched(arm)) for arm in self.arms}
         for seed in range(self.asked.seeds):
-            # an arm that begins with another's weights, or tests its nets, comes behind it
+            # an arm that begins with another's weights, or tests its nets, comes after it
             for arm in sorted(self.arms, key=lambda arm: bool(arm.begins_with or arm.shares)):
-                one = found[arm.name]
-                rate = None if one.search is None else one.search.best
-                one.runs.append(self.run(arm, seed, rate))
-        return found
+                result = results[arm.name]
+                rate = None if result.search is None else result.search.best
+                result.runs.append(self.run(arm, seed, rate))
+        return results
 
     def searched(self, arm: Arm) -> Search | None:
-        """The learning rate at which an arm is best by the first measure, if it is to be searched.
+        """Return the learning rate at which an arm is best by the first measure, if it is searched.
 
         Raises:
-            DataError: at none it came to what is measured.
+            DataError: the measure was not reached at any rate.
         """
         if not self.experiment.factors:
             return None
@@ -175,9 +175,9 @@ class _Work:
         return Search(min(reached, key=lambda rate: reached[rate]), tried)
 
     def run(self, arm: Arm, seed: int, rate: float | None) -> RunResult:
-        """One run: as far as it is not there yet, it is trained and measured."""
+        """Return the result of one run; train and measure it first where that is not done."""
         self.number += 1
-        directory = self.place(arm, seed, rate)
+        directory = self.run_directory(arm, seed, rate)
         name = f"{arm.name}, seed {seed}" + ("" if rate is None else f", lr {rate:g}")
         report = self.telling.begin(self.number, self.of, name)
         try:
@@ -191,38 +191,39 @@ class _Work:
         self.telling.done(self.number, self.of, name, values)
         return RunResult(seed, values, read_metrics(directory))
 
-    def place(self, arm: Arm, seed: int, rate: float | None) -> Path:
+    def run_directory(self, arm: Arm, seed: int, rate: float | None) -> Path:
+        """Return the directory of a run."""
         searched = f"-lr-{rate:g}" if seed == SEARCH_SEED else ""
         return self.runs / f"{slug(arm.shares or arm.name)}-{seed}{searched}"
 
     def settings(self, arm: Arm, seed: int, rate: float | None) -> Settings:
         asked = self.asked
-        given: dict[str, Any] = {"epochs": asked.epochs, "batch": asked.batch, "lr": rate}
+        changes: dict[str, Any] = {"epochs": asked.epochs, "batch": asked.batch, "lr": rate}
         if arm.begins_with:
-            (other,) = (one for one in self.arms if one.name == arm.begins_with)
-            given["init_from"] = str(self.place(other, seed, rate))
+            source = next(a for a in self.arms if a.name == arm.begins_with)
+            changes["init_from"] = str(self.run_directory(source, seed, rate))
         return Settings(
             spec=str(self.specs[arm.shares or arm.name]),
             data=asked.data,
             seed=seed,
             workers=asked.workers,
             device=asked.device,
-            **given,
+            **changes,
             **arm.training,
         )
 
     def measured(self, arm: Arm, directory: Path) -> dict[str, float | None]:
-        """What is measured of a run, once."""
+        """Return the measures of a run; measure it once."""
         path = directory / f"measured-{slug(arm.name)}.json"
         if os.path.lexists(path):
             names = (measure.name for measure in self.experiment.measures)
             kind = record(dict[str, float | None], **dict.fromkeys(names, optional(number())))
             return read(path, kind, f"remove {path.name}, and it is measured again")
-        found = measured(
+        values = measured(
             Run.open(directory),
             self.experiment.measures,
             is_tencrop=arm.is_tencrop,
             workers=self.asked.workers,
         )
-        write_whole(path, canonical(found))
-        return found
+        write_whole(path, canonical(values))
+        return values

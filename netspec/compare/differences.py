@@ -1,4 +1,4 @@
-"""Whether two arms differ by more than chance explains."""
+"""Tests of whether two arms differ by more than chance explains."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ class Difference:
 
     @property
     def is_larger_than_noise(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """True if the interval does not contain 0."""
         return self.low > 0 or self.high < 0
 
 
-def of_pairs(one: Sequence[float], other: Sequence[float]) -> Difference | None:
-    """How two tests of the same nets differ, by Student's t over the pairs; None of fewer than two.
+def of_pairs(first: Sequence[float], second: Sequence[float]) -> Difference | None:
+    """Return the difference of two tests of the same nets, by Student's t over the pairs.
 
-    What nets differ by among themselves cancels in each pair.
+    The differences among the nets cancel in each pair.  None if there are fewer than two pairs.
     """
-    if len(one) < 2:
+    if len(first) < 2:
         return None
-    found = [a - b for a, b in zip(one, other, strict=True)]
-    return _around(mean(found), stdev(found) ** 2 / len(found), len(found) - 1)
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    count = len(differences)
+    return _around(mean(differences), stdev(differences) ** 2 / count, count - 1)
 
 
-def of_samples(one: Sequence[float], other: Sequence[float]) -> Difference | None:
-    """How two samples differ, by Welch's t, which lets their deviations differ.
+def of_samples(first: Sequence[float], second: Sequence[float]) -> Difference | None:
+    """Return the difference of two samples, by Welch's t, which lets their deviations differ.
 
-    None where one has fewer than two values.
+    None if a sample has fewer than two values.
     """
-    if len(one) < 2 or len(other) < 2:
+    if len(first) < 2 or len(second) < 2:
         return None
-    value = mean(one) - mean(other)
-    parts = [stdev(sample) ** 2 / len(sample) for sample in (one, other)]
-    counts = (len(one) - 1, len(other) - 1)
+    value = mean(first) - mean(second)
+    parts = [stdev(sample) ** 2 / len(sample) for sample in (first, second)]
+    counts = (len(first) - 1, len(second) - 1)
     below = sum(p**2 / n for p, n in zip(parts, counts, strict=True))
     return _around(value, sum(parts), sum(parts) ** 2 / below if below else 1)
 

@@ -1,4 +1,4 @@
-"""What a comparison is: arms that differ in one thing, and what is measured of each."""
+"""A comparison: arms that differ in one thing, and the measures of each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Arm:
     """A net of a comparison, as it differs from the others.
 
     Attributes:
-        name: what it is called.
+        name: of the arm.
         parameters: of the net, as a spec writes them.
         base: a spec in ``nets/`` or a bundled one, in place of the one for the data.
         changes: statements of a variant, such as ``drop C3``.
@@ -46,7 +46,7 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """What is measured of a run that is over.
+    """A measure of a finished run.
 
     Attributes:
         kind: ``test`` or ``training`` error; ``gap``, the first less the second; ``steps`` until
@@ -99,10 +99,10 @@ class Experiment:
     note: Mapping[str, str] = field(default_factory=dict)
 
     def arms_for(self, data: str) -> tuple[str, tuple[Arm, ...]]:
-        """The net and the arms for a data set.
+        """Return the net and the arms for a data set.
 
         Raises:
-            DataError: the comparison has none for such data.
+            DataError: the comparison does not have a net for such data.
         """
         bed = BEDS.get(data.partition(":")[0], "")
         if bed not in self.arms:
@@ -112,5 +112,5 @@ class Experiment:
 
 
 def everywhere(*arms: Arm) -> dict[str, tuple[Arm, ...]]:
-    """The same arms whatever the data."""
+    """Return the same arms for every net."""
     return dict.fromkeys(BEDS.values(), arms)

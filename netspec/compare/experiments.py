@@ -13,7 +13,7 @@ FREE = {"decay": 0.0, "is_augmented": False}
 
 
 def _without(*rows: str) -> tuple[Arm, ...]:
-    """The whole net, and one without each of these rows."""
+    """Return the arm of the whole net, and one without each of these rows."""
     return Arm(name="all"), *(Arm(name=f"without {row}", changes=f"drop {row}") for row in rows)
 
 
@@ -222,13 +222,13 @@ EXPERIMENTS = (
 
 
 def experiment(name: str) -> Experiment:
-    """A comparison by its name.
+    """Return a comparison by its name.
 
     Raises:
-        DataError: there is none.
+        DataError: no comparison has this name.
     """
-    for one in EXPERIMENTS:
-        if one.name == name:
-            return one
-    known = ", ".join(one.name for one in EXPERIMENTS)
+    for comparison in EXPERIMENTS:
+        if comparison.name == name:
+            return comparison
+    known = ", ".join(comparison.name for comparison in EXPERIMENTS)
     raise DataError(f"there is no comparison {name!r}: there are {known}")

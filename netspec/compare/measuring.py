@@ -1,4 +1,4 @@
-"""What is measured of a run that is over."""
+"""The measures of finished runs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from netspec.training.testing import centre, errors_of, tencrop
 def measured(
     run: Run, measures: Sequence[Measure], *, is_tencrop: bool, workers: int
 ) -> dict[str, float | None]:
-    """Each measure by its name; None for a level that was not reached."""
+    """Return each measure by its name; None for a level that was not reached."""
     rows, splits = run.epochs(), run.splits()
     chance = 100 - 100 / len(run.classes)
     known: dict[str, float] = {}
 
-    def error(use: str, data: Dataset, how: Callable[[Recipe], Recipe]) -> float:
+    def error(use: str, data: Dataset, protocol: Callable[[Recipe], Recipe]) -> float:
         if use not in known:
-            known[use] = errors_of(run, data, how=how, workers=workers).top1
+            known[use] = errors_of(run, data, protocol=protocol, workers=workers).top1
         return known[use]
 
     def test() -> float:
@@ -32,7 +32,7 @@ def measured(
     def training() -> float:
         return error("training", splits.train, centre)
 
-    found: dict[str, float | None] = {}
+    values: dict[str, float | None] = {}
     for measure in measures:
         match measure.kind:
             case "test":
@@ -44,30 +44,30 @@ def measured(
             case "steps":
                 value = steps_to(measure.level, while_training(rows, chance))
             case _:
-                value = steps_to(measure.level, behind_epochs(rows, chance))
-        found[measure.name] = value
-    return found
+                value = steps_to(measure.level, after_epochs(rows, chance))
+        values[measure.name] = value
+    return values
 
 
 Curve = list[tuple[float, float]]
-"""Steps, and the error in percent behind so many."""
+"""Steps, and the error in percent after as many."""
 
 
 def while_training(rows: Sequence[Epoch], chance: float) -> Curve:
-    """The error on the images that were learned from, an epoch's mean at its middle."""
+    """Return the error on the training images: the mean of each epoch, at its middle."""
     ends = [0, *(row.steps for row in rows)]
     middles = [(before + after) / 2 for before, after in pairwise(ends)]
     errors = [row.train_error for row in rows]
     return [(0.0, chance), *zip(middles, errors, strict=True)]
 
 
-def behind_epochs(rows: Sequence[Epoch], chance: float) -> Curve:
-    """The error on the validation set."""
+def after_epochs(rows: Sequence[Epoch], chance: float) -> Curve:
+    """Return the error on the validation set after each epoch."""
     return [(0.0, chance), *((float(row.steps), row.top1) for row in rows)]
 
 
 def steps_to(level: float, curve: Curve) -> float | None:
-    """After how many steps a curve is first at a level or below, on lines between its points."""
+    """Return the steps after which a curve, linear between points, is first at or below a level."""
     for (x0, y0), (x1, y1) in pairwise(curve):
         if y1 <= level:
             return x0 + (x1 - x0) * (y0 - level) / (y0 - y1) if y0 > level else x0

@@ -12,7 +12,7 @@ NETS = Path(__file__).parent / "nets"
 
 
 def write_nets(arms: tuple[Arm, ...], bed: str, classes: int, folder: Path) -> dict[str, Path]:
-    """Write the spec of each arm, and those it is a variant of; where they lie, by arm.
+    """Write the spec of each arm, and those it is a variant of; return their paths by arm.
 
     An arm is a variant whose header has its parameters, so that it can be trained by itself.
     """
@@ -28,7 +28,7 @@ def write_nets(arms: tuple[Arm, ...], bed: str, classes: int, folder: Path) -> d
 
 
 def spec_of(arm: Arm, name: str, bed: str, classes: int) -> str:
-    """The text of an arm's spec."""
+    """Return the text of an arm's spec."""
     parameters = {**arm.parameters, "classes": str(classes)}
     header = ", ".join(f"{key}={value}" for key, value in parameters.items())
     base = arm.base or bed
@@ -38,5 +38,5 @@ def spec_of(arm: Arm, name: str, bed: str, classes: int) -> str:
 
 
 def slug(name: str, joint: str = "-") -> str:
-    """A name as a part of a path."""
+    """Return a name as a part of a path."""
     return re.sub(r"\W+", joint, name)

@@ -1,4 +1,4 @@
-"""What came of a comparison, as data."""
+"""The results of a comparison, as data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netspec.training.metrics import Epoch
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run that is over: its seed, what was measured by name, and its epochs."""
+    """A finished run: its seed, its measures by name, and its epochs."""
 
     seed: int
     values: Mapping[str, float | None]
@@ -26,7 +26,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Search:
-    """The learning rate that was best, and what was measured at each that was tried."""
+    """The best learning rate, and the measure at each that was tried."""
 
     best: float
     tried: Mapping[float, float | None]
@@ -41,18 +41,16 @@ class ArmResult:
     runs: list[RunResult] = field(default_factory=list)
 
     def values(self, measure: str) -> list[float]:
-        """What was measured, in the runs that came to it."""
-        found = (run.values[measure] for run in self.runs)
-        return [value for value in found if value is not None]
+        """Return the values of a measure, in the runs that reached it."""
+        values = (run.values[measure] for run in self.runs)
+        return [value for value in values if value is not None]
 
 
 def answer(
     experiment: Experiment, bed: str, asked: Mapping[str, Any], arms: Collection[ArmResult]
 ) -> dict[str, Any]:
-    """All of it, as JSON has it.  The first arm is the one that the others are held against."""
-    measures = [
-        {"name": one.name, "unit": one.unit, "level": one.level} for one in experiment.measures
-    ]
+    """Return all results as JSON data.  The other arms are compared with the first."""
+    measures = [{"name": m.name, "unit": m.unit, "level": m.level} for m in experiment.measures]
     first, *others = arms
     return {
         "experiment": experiment.name,
@@ -66,30 +64,30 @@ def answer(
         "machine": machine(),
         "versions": versions(),
         "measures": measures,
-        "arms": [_arm(one) for one in arms],
+        "arms": [_arm(result) for result in arms],
         "differences": [
-            {"arm": one.arm.name, "from": first.arm.name, "measure": measure.name}
-            | _difference(one, first, measure.name)
-            for one in others
+            {"arm": result.arm.name, "from": first.arm.name, "measure": measure.name}
+            | _difference(result, first, measure.name)
+            for result in others
             for measure in experiment.measures
         ],
     }
 
 
-def _arm(one: ArmResult) -> dict[str, Any]:
-    arm = one.arm
-    found: dict[str, Any] = {"name": arm.name, "parameters": dict(arm.parameters)}
+def _arm(result: ArmResult) -> dict[str, Any]:
+    arm = result.arm
+    described: dict[str, Any] = {"name": arm.name, "parameters": dict(arm.parameters)}
     if arm.changes:
-        found["changes"] = arm.changes
+        described["changes"] = arm.changes
     if arm.training:
-        found["training"] = dict(arm.training)
-    if one.search is not None:
-        tried = [{"lr": lr, "value": value} for lr, value in one.search.tried.items()]
-        found["search"] = {"best": one.search.best, "tried": tried}
-    names = one.runs[0].values if one.runs else ()
-    return found | {
-        "measures": {name: _summary(one.values(name), len(one.runs)) for name in names},
-        "runs": [_run(run) for run in one.runs],
+        described["training"] = dict(arm.training)
+    if result.search is not None:
+        tried = [{"lr": lr, "value": value} for lr, value in result.search.tried.items()]
+        described["search"] = {"best": result.search.best, "tried": tried}
+    names = result.runs[0].values if result.runs else ()
+    return described | {
+        "measures": {name: _summary(result.values(name), len(result.runs)) for name in names},
+        "runs": [_run(run) for run in result.runs],
     }
 
 
@@ -105,7 +103,7 @@ def _run(run: RunResult) -> dict[str, Any]:
 
 
 def _summary(values: Sequence[float], of: int) -> dict[str, Any]:
-    """The mean and deviation over the runs that came to a measure, and how many did, of all."""
+    """Return the mean and deviation over the runs that reached a measure, and how many did."""
     return {
         "mean": mean(values) if values else None,
         "deviation": stdev(values) if len(values) > 1 else None,
@@ -114,14 +112,14 @@ def _summary(values: Sequence[float], of: int) -> dict[str, Any]:
     }
 
 
-def _difference(one: ArmResult, first: ArmResult, measure: str) -> dict[str, Any]:
-    how = of_pairs if one.arm.shares == first.arm.name else of_samples
-    found = how(one.values(measure), first.values(measure))
-    if found is None:
+def _difference(result: ArmResult, first: ArmResult, measure: str) -> dict[str, Any]:
+    difference_of = of_pairs if result.arm.shares == first.arm.name else of_samples
+    difference = difference_of(result.values(measure), first.values(measure))
+    if difference is None:
         return {"difference": None, "low": None, "high": None, "is_larger_than_noise": None}
     return {
-        "difference": found.value,
-        "low": found.low,
-        "high": found.high,
-        "is_larger_than_noise": found.is_larger_than_noise,
+        "difference": difference.value,
+        "low": difference.low,
+        "high": difference.high,
+        "is_larger_than_noise": difference.is_larger_than_noise,
     }

@@ -21,7 +21,7 @@ from netspec.files.reading import read_named
 SIDE = 32
 IMAGE = 3 * SIDE * SIDE
 LARGEST_NAMES = 2**16
-"""Bytes of the names of classes."""
+"""The largest size in bytes of the file with the names of classes."""
 
 
 class _Version(NamedTuple):
@@ -71,29 +71,29 @@ CIFAR100 = _Version(
 )
 
 
-def open_cifar10(place: str) -> Splits:
-    """CIFAR-10: images [32, 32, 3] of ten classes, 50,000 and 10,000.
+def open_cifar10(location: str) -> Splits:
+    """Return CIFAR-10: images [32, 32, 3] of ten classes, 50,000 and 10,000.
 
     Raises:
         DataError: a file is missing, truncated or corrupt; the message names it.
     """
-    return _open(CIFAR10, place)
+    return _open(CIFAR10, location)
 
 
-def open_cifar100(place: str) -> Splits:
-    """CIFAR-100 by its fine labels: images [32, 32, 3] of 100 classes, 50,000 and 10,000.
+def open_cifar100(location: str) -> Splits:
+    """Return CIFAR-100 by its fine labels: images [32, 32, 3] of 100 classes, 50,000 and 10,000.
 
     Raises:
         DataError: a file is missing, truncated or corrupt; the message names it.
     """
-    return _open(CIFAR100, place)
+    return _open(CIFAR100, location)
 
 
-def _open(version: _Version, place: str) -> Splits:
-    given = folder_of(place)
-    folder = given / version.folder
+def _open(version: _Version, location: str) -> Splits:
+    root = folder_of(location)
+    folder = root / version.folder
     if not folder.is_dir():
-        folder = given
+        folder = root
     require(folder, (*version.train, version.test, version.names), version.advice)
     classes = _classes(folder / version.names, version)
     return Splits(
@@ -132,12 +132,12 @@ def _read(paths: tuple[Path, ...], records: int, version: _Version) -> Arrays:
 def _records(path: Path, records: int, version: _Version) -> NDArray[np.uint8]:
     size = version.label_bytes + IMAGE
     data = read_exactly(path, records * size, version.advice)
-    found = np.frombuffer(data, np.uint8).reshape(records, size)
-    labels = found[:, version.label_bytes - 1]
+    rows = np.frombuffer(data, np.uint8).reshape(records, size)
+    labels = rows[:, version.label_bytes - 1]
     wrong = np.flatnonzero(labels >= version.classes)
     if len(wrong):
         raise DataError(
             f"{path} is corrupt: the label of record {wrong[0]} is {labels[wrong[0]]}, "
             f"not 0 to {version.classes - 1}: {version.advice}"
         )
-    return found
+    return rows

@@ -1,4 +1,4 @@
-"""What a data set is: numbered examples with labels, and a digest of them."""
+"""A data set: numbered examples with labels, and a digest of them."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ class Dataset(ABC):
 
     @abstractmethod
     def example(self, number: int) -> Example:
-        """An example by its number, from 0.
+        """Return an example by its number, from 0.
 
         Raises:
-            DataError: this one is corrupt, or its file is gone; the message names it.
+            DataError: the example is corrupt, or its file is gone; the message names it.
         """
 
     @abstractmethod
     def contents(self) -> Iterable[bytes | memoryview]:
-        """What the digest is taken of, beside the names of the classes."""
+        """Yield the bytes that the digest covers, beside the names of the classes."""
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 of what the split consists of: each data set's page says what that is."""
+        """The SHA-256 of the names of the classes and of :meth:`contents`."""
         return sha256(
             [
                 *(name.encode("utf-8", "surrogateescape") for name in self.classes),
@@ -83,7 +83,7 @@ class InMemory(Dataset):
 
     @cached_property
     def arrays(self) -> Arrays:
-        """All examples; read-only, since what `example` gives is a part of them."""
+        """All examples; read-only, since `example` returns views of them."""
         arrays = self._read()
         for array in arrays:
             array.setflags(write=False)
@@ -107,14 +107,14 @@ class InMemory(Dataset):
 
 
 def split_name(source: str, count: int, use: str) -> str:
-    """The name of a split, such as ``digits, 1,437 for training``."""
+    """Return the name of a split, such as ``digits, 1,437 for training``."""
     return f"{source}, {count:,} for {use}"
 
 
 def sha256(parts: Iterable[bytes | memoryview]) -> str:
-    """The digest of parts: of each its length first, so that no two lists of parts look alike."""
-    found = hashlib.sha256()
+    """Return the digest of parts, each after its length, so that no two lists look alike."""
+    hasher = hashlib.sha256()
     for part in parts:
-        found.update(len(part).to_bytes(8, "little"))
-        found.update(part)
-    return found.hexdigest()
+        hasher.update(len(part).to_bytes(8, "little"))
+        hasher.update(part)
+    return hasher.hexdigest()

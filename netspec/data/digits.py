@@ -18,7 +18,7 @@ from netspec.errors import DataError
 CLASSES = tuple("0123456789")
 SIZE = 32
 LARGEST = 512
-"""Of a side: 1,797 images of that size are 0.4 GiB."""
+"""The largest side: 1,797 images of that size are 0.4 GiB."""
 EVERY = 5
 INK = 16
 """The brightest value in scikit-learn's digits."""
@@ -29,10 +29,10 @@ VALIDATION = "763edfe4a5617b6b98677dcecbfdacdf88c1f539bf39bd8982f9438f94e86285"
 
 
 def open_digits(size: str = "") -> Splits:
-    """The digits scaled to ``size`` x ``size`` pixels (32 unless told), 0 paper to 255 ink.
+    """Return the digits scaled to ``size`` x ``size`` pixels (default 32), 0 paper to 255 ink.
 
     Raises:
-        DataError: scikit-learn is missing or has other digits, or the size is none.
+        DataError: scikit-learn is missing or has other digits, or the size is not valid.
     """
     side = _side(size)
     digits = _digits()
@@ -64,8 +64,8 @@ def _digits() -> Arrays:
             "the digits come with scikit-learn, which is not installed: "
             "pip install 'netspec-compiler[demo]'"
         ) from None
-    found = load_digits()
-    return Arrays(found.images[..., np.newaxis].astype(np.uint8), found.target.astype(np.uint8))
+    bunch = load_digits()
+    return Arrays(bunch.images[..., np.newaxis].astype(np.uint8), bunch.target.astype(np.uint8))
 
 
 def _split(use: str, digits: Arrays, side: int, digest: str) -> InMemory:
@@ -79,7 +79,7 @@ def _split(use: str, digits: Arrays, side: int, digest: str) -> InMemory:
 
 def _scaled(digits: Arrays, side: int) -> Arrays:
     pixels = np.rint(digits.pixels * (255 / INK)).astype(np.uint8)
-    found = np.empty((len(pixels), side, side, 1), np.uint8)
+    scaled = np.empty((len(pixels), side, side, 1), np.uint8)
     for number, digit in enumerate(pixels):
-        found[number] = resized(digit, side, side)
-    return Arrays(found, digits.labels)
+        scaled[number] = resized(digit, side, side)
+    return Arrays(scaled, digits.labels)

@@ -1,4 +1,4 @@
-"""Files of data sets: read, or missed with a message that says which and where they go."""
+"""Files of data sets: read them, or say which are missing and where they go."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def folder_of(place: str) -> Path:
 
 
 def require(folder: Path, names: Iterable[str], advice: str) -> None:
-    """See that files are there.
+    """Check that files are in a folder.
 
     Raises:
-        DataError: some are not; the message names all of them and ends with the advice.
+        DataError: some are missing; the message names all of them and ends with the advice.
     """
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
@@ -36,27 +36,27 @@ def require(folder: Path, names: Iterable[str], advice: str) -> None:
 
 
 def read_exactly(path: Path, size: int, advice: str) -> bytes:
-    """Return the bytes of a file that has so many.
+    """Return the ``size`` bytes of a file.
 
     Raises:
-        DataError: it cannot be read, or has more or fewer, which are not read.
+        DataError: the file cannot be read, or has another size; then it is not read.
     """
     try:
         with path.open("rb") as file:
-            found = os.fstat(file.fileno()).st_size
-            if found != size:
-                raise wrong_size(path, found, size, advice)
+            actual = os.fstat(file.fileno()).st_size
+            if actual != size:
+                raise wrong_size(path, actual, size, advice)
             return file.read()
     except OSError as error:
         raise unreadable(path, error) from None
 
 
 def unreadable(path: Path, error: OSError) -> DataError:
-    """The error for a file or folder that the system does not let us read."""
+    """Return the error for a file or folder that the system cannot read."""
     return DataError(f"cannot read {path}: {reason_of(error)}")
 
 
-def wrong_size(path: Path, found: int, expected: int, advice: str) -> DataError:
-    """The error for a file that has not the number of bytes that it must have."""
-    how = "truncated" if found < expected else "too long"
-    return DataError(f"{path} is {how}: {found:,} bytes, not {expected:,}: {advice}")
+def wrong_size(path: Path, actual: int, expected: int, advice: str) -> DataError:
+    """Return the error for a file that does not have the expected number of bytes."""
+    fault = "truncated" if actual < expected else "too long"
+    return DataError(f"{path} is {fault}: {actual:,} bytes, not {expected:,}: {advice}")

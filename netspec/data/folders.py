@@ -38,7 +38,7 @@ class Folders(Dataset):
         return Example(np.asarray(read_image(path, str(path))), int(self._labels[number]))
 
     def contents(self) -> Iterable[bytes]:
-        """The label, name and size of each file: to read them all would take hours."""
+        """Yield the label, name and size of each file: to read them all would take hours."""
         for number, file in enumerate(self._files):
             try:
                 size = self._path(number).stat().st_size
@@ -47,13 +47,13 @@ class Folders(Dataset):
             yield b"%d %d " % (self._labels[number], size) + os.fsencode(file)
 
 
-def open_folders(place: str) -> Splits:
-    """Images in a folder a class; classes are numbered in the order of their names.
+def open_folders(location: str) -> Splits:
+    """Return images in a folder per class; classes are numbered in the order of their names.
 
     Raises:
         DataError: folders are missing or empty, or training and validation have other classes.
     """
-    root = folder_of(place)
+    root = folder_of(location)
     train, validation = (_images(root / folder) for folder in FOLDERS.values())
     for have, lack, where in ((train, validation, "val"), (validation, train, "train")):
         missing = [name for name in have if name not in lack]
@@ -70,7 +70,7 @@ def open_folders(place: str) -> Splits:
 
 
 def _images(folder: Path) -> dict[str, list[str]]:
-    """The images of each class, both in the order of their names."""
+    """Return the images of each class, both in the order of their names."""
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}: {LAYOUT}")
     classes = [entry.name for entry in _entries(folder) if entry.is_dir()]
@@ -87,10 +87,10 @@ def _images(folder: Path) -> dict[str, list[str]]:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder by name, but for hidden files."""
+    """Return the entries of a folder in the order of their names, without hidden files."""
     try:
         with os.scandir(folder) as entries:
-            found = [entry for entry in entries if not entry.name.startswith(".")]
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise unreadable(folder, error) from None
-    return sorted(found, key=lambda entry: entry.name)
+    return sorted(visible, key=lambda entry: entry.name)

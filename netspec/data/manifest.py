@@ -1,4 +1,4 @@
-"""``pack.json``: what `netspec pack` has written into a folder of shards, and from what."""
+"""``pack.json``: the shards that `netspec pack` has written into a folder, and their source."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Shard:
     bytes: int
     sha256: str
     faults: tuple[str, ...]
-    """Why images were left out, one message each."""
+    """The messages of the images that were left out."""
 
 
 @dataclass
 class Manifest:
-    """What is packed, and the shards of it that are written so far."""
+    """The source of a pack, and its shards that are written so far."""
 
     source: str
     """The data set as it was given, for messages."""
     digests: tuple[str, ...]
-    """Of the source's two splits."""
+    """The digests of the source's two splits."""
     size: int
     images_per_shard: int
     classes: tuple[str, ...]
@@ -52,20 +52,20 @@ class Manifest:
     shards: dict[str, Shard] = field(default_factory=dict)
 
     def is_of(self, other: Manifest) -> bool:
-        """Whether both pack the same images in the same way."""
+        """Return whether both pack the same images in the same way."""
         return all(
             getattr(self, name) == getattr(other, name)
             for name in ("digests", "size", "images_per_shard", "classes")
         )
 
     def save(self, folder: Path) -> None:
-        """Write it, whole or not at all."""
+        """Write the manifest, whole or not at all."""
         text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
         write_whole(folder / NAME, text.encode("ascii"))
 
 
 def load_manifest(folder: Path) -> Manifest | None:
-    """What is packed in a folder; None if nothing is.
+    """Return the manifest of a folder; None if it does not have one.
 
     Raises:
         DataError: its ``pack.json`` is damaged, or not of this version.

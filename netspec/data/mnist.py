@@ -34,17 +34,17 @@ AGAIN = "download it again"
 File = IO[bytes] | gzip.GzipFile
 
 RATIO, SMALL = 100, 2**26
-"""A gzip file may unpack to so many times its size, and so many bytes more: MNIST's images to
+"""A gzip file may unpack to RATIO times its size and SMALL bytes more: MNIST's images unpack to
 five times theirs, and gzip reaches a thousand."""
 
 
-def open_mnist(place: str) -> Splits:
-    """MNIST, or what has its format: images [28, 28, 1], 0 paper to 255 ink.
+def open_mnist(location: str) -> Splits:
+    """Return MNIST, or data in its format: images [28, 28, 1], 0 paper to 255 ink.
 
     Raises:
         DataError: a file is missing, truncated or corrupt; the message names it.
     """
-    folder = folder_of(place)
+    folder = folder_of(location)
     names = [f"{part}-{kind}" for part in PARTS.values() for kind in (IMAGES, LABELS)]
     paths = {name: _plain_or_gzip(folder, name) for name in names}
     require(folder, [path.name for path in paths.values()], ADVICE)
@@ -82,7 +82,7 @@ def _read(images: Path, labels: Path) -> Arrays:
 
 
 def _idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """The array that an IDX file of bytes holds."""
+    """Return the array of an IDX file of bytes."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -99,7 +99,7 @@ def _idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
 
 
 def _unpacked(path: Path, packed: IO[bytes], dimensions: int, most: int) -> NDArray[np.uint8]:
-    """The array in a gzip file, which is unpacked as far as its header claims."""
+    """Return the array in a gzip file, which is unpacked as far as its header claims."""
     try:
         with gzip.GzipFile(fileobj=packed) as file:
             shape, expected = _header(path, file, dimensions)
@@ -116,7 +116,7 @@ def _unpacked(path: Path, packed: IO[bytes], dimensions: int, most: int) -> NDAr
 
 
 def _header(path: Path, file: File, dimensions: int) -> tuple[list[int], int]:
-    """The shape that a file claims, and the bytes that it has if that is so."""
+    """Return the shape that a file claims, and the size in bytes of a file of that shape."""
     magic = bytes((0, 0, 8, dimensions))
     start = file.read(4)
     if start != magic:
@@ -135,13 +135,13 @@ def _header(path: Path, file: File, dimensions: int) -> tuple[list[int], int]:
 
 
 def _content(path: Path, file: File, shape: list[int]) -> NDArray[np.uint8]:
-    """The rest of a file, which is as long as an array of this shape."""
-    found = np.empty(shape, np.uint8)
-    memory = found.reshape(-1).data
+    """Return the rest of a file, as an array of this shape."""
+    array = np.empty(shape, np.uint8)
+    memory = array.reshape(-1).data
     while memory and (count := file.readinto(memory)):  # type: ignore[union-attr]
         memory = memory[count:]
     if memory:
-        raise wrong_size(path, found.size - len(memory), found.size, AGAIN)
+        raise wrong_size(path, array.size - len(memory), array.size, AGAIN)
     if file.read(1):
-        raise DataError(f"{path} is too long: more than {found.size:,} bytes of data: {AGAIN}")
-    return found
+        raise DataError(f"{path} is too long: more than {array.size:,} bytes of data: {AGAIN}")
+    return array

@@ -24,18 +24,18 @@ OPENERS: dict[str, Callable[[str], Splits]] = {
 FORMS = "digits, digits:SIZE, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR, shards:DIR"
 
 
-def open_data(given: str) -> Splits:
-    """The two splits of a data set: ``KIND`` or ``KIND:PLACE``, as docs/data.md lists them.
+def open_data(name: str) -> Splits:
+    """Return the two splits of a data set: ``KIND`` or ``KIND:PLACE``, as docs/data.md lists them.
 
     Raises:
-        DataError: there is no such kind; files are missing, truncated or corrupt.
+        DataError: the kind does not exist; files are missing, truncated or corrupt.
     """
-    kind, colon, place = given.partition(":")
+    kind, colon, location = name.partition(":")
     if kind not in OPENERS:
-        raise DataError(f"{given!r} is no data set: give one of {FORMS}")
-    if not place and (colon or kind != "digits"):
-        raise DataError(f"{given!r} says not where the data is: give one of {FORMS}")
+        raise DataError(f"{name!r} is no data set: give one of {FORMS}")
+    if not location and (colon or kind != "digits"):
+        raise DataError(f"{name!r} says not where the data is: give one of {FORMS}")
     try:
-        return OPENERS[kind](place)
+        return OPENERS[kind](location)
     except OSError as error:  # a name that is too long, a folder that may not be entered
-        raise DataError(f"cannot open {given}: {reason_of(error)}") from None
+        raise DataError(f"cannot open {name}: {reason_of(error)}") from None

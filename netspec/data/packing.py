@@ -1,4 +1,4 @@
-"""Images decoded and cut to a square once, into tar shards: what `netspec pack` does.
+"""`netspec pack`: decode images and cut them to a square once, into tar shards.
 
 Shard k of a split holds the examples k n to (k + 1) n - 1 of it.  So each shard is written on its
 own, whole or not at all, and a pack that was stopped goes on with those that are missing.
@@ -33,7 +33,7 @@ SHARD = 128 * 2**20
 SPLITS = ("train", "val")
 
 Progress = Callable[[int], AbstractContextManager[Callable[[str], None]]]
-"""Makes, for so many shards, what is told the name of each that is written."""
+"""From the number of shards to a context whose value is called with the name of each written."""
 
 
 class _Job(NamedTuple):
@@ -45,7 +45,7 @@ class _Job(NamedTuple):
 
 
 def pack(
-    given: str,
+    data: str,
     folder: Path,
     *,
     size: int,
@@ -62,7 +62,7 @@ def pack(
         given: the data set, as ``open_data`` takes it.
         folder: where the shards go, with ``pack.json``; made if it is not there.
         size: pixels of a side.
-        faults: so many corrupt images are left out and noted; one more is an error.
+        faults: the number of corrupt images that are left out and noted; one more is an error.
         workers: processes.
         progress: of the shards that are left to write.
 
@@ -70,12 +70,12 @@ def pack(
         DataError: the data cannot be read, too many images are corrupt, or the folder cannot be
             written or holds something else.
     """
-    splits = open_data(given)
+    splits = open_data(data)
     per_shard = max(1, SHARD // (3 * size * size))
     manifest = _started(
         folder,
         Manifest(
-            source=given,
+            source=data,
             digests=(splits.train.digest, splits.validation.digest),
             size=size,
             images_per_shard=per_shard,
@@ -100,7 +100,7 @@ def pack(
 
 
 def _started(folder: Path, new: Manifest) -> Manifest:
-    """The manifest that is in a folder already, without shards that are not; or the new one."""
+    """Return the manifest of a folder, without shards that are missing; or the new one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
@@ -129,7 +129,7 @@ def _started(folder: Path, new: Manifest) -> Manifest:
 def _written(
     splits: Splits, jobs: list[_Job], size: int, faults: int, workers: int
 ) -> Iterator[tuple[_Job, Shard]]:
-    """Shards as they are written, by processes where there is enough for more than one."""
+    """Yield shards as they are written, by several processes if there are several shards."""
     workers = min(workers, len(jobs))
     if workers <= 1:
         for job in jobs:
@@ -155,7 +155,7 @@ def _written(
 
 
 _splits: Splits
-"""What a process packs: given once, not with each shard, since a list of files can be long."""
+"""The splits that a process packs: sent once, not per shard, since a list of files can be long."""
 
 
 def _begin(splits: Splits) -> None:
@@ -196,7 +196,7 @@ def _write(dataset: Dataset, job: _Job, size: int, faults: int) -> Shard:
 
 
 def _encoded(pixels: Pixels) -> bytes:
-    """An image in a portable graymap or pixmap: a header, and its pixels as they are."""
+    """Return an image as a portable graymap or pixmap: a header and the raw pixels."""
     content = io.BytesIO()
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     image.save(content, "PPM")

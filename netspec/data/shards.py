@@ -29,7 +29,7 @@ PACK = "make shards with `netspec pack DATA -o DIR`, then give shards:DIR"
 NAMES = "name shards of both, such as 'DIR/{train-{000000..000012},val-000000}.tar'"
 AGAIN = "copy or pack it again"
 LARGEST_LABEL = 100
-"""Bytes of a file with the number of a class, spaces included."""
+"""The largest size in bytes of a file with the number of a class, spaces included."""
 MOST_CLASSES = 100_000
 MOST_SHARDS = 100_000
 """That a pattern names."""
@@ -59,7 +59,7 @@ class Shards(Dataset):
         entries: list[_Entry],
         digests: list[str],
     ) -> None:
-        """Digests are those of the shards, where they are known."""
+        """Digests are those of the shards, if they are known."""
         super().__init__(split_name(source, len(entries), use), classes)
         self._paths = paths
         self._keys = [entry.key for entry in entries]
@@ -82,14 +82,14 @@ class Shards(Dataset):
         return Example(np.asarray(image), label)
 
     def contents(self) -> Iterable[bytes]:
-        """The key, label and size of each image; of packed ones the shards' digests as well."""
+        """Yield the key, label and size of each image; then the digests of packed shards."""
         for key, (_, _, size, label) in zip(self._keys, self._places.tolist(), strict=True):
             yield b"%d %d " % (label, size) + os.fsencode(key)
         yield from map(str.encode, self._digests)
 
 
-def open_shards(place: str) -> Splits:
-    """Shards for training and validation, told apart by ``train`` or ``val`` in their names.
+def open_shards(location: str) -> Splits:
+    """Return shards for training and validation, which have ``train`` or ``val`` in their names.
 
     Args:
         place: a folder with ``train-*.tar`` and ``val-*.tar``, or names with braces and wildcards.
@@ -97,7 +97,7 @@ def open_shards(place: str) -> Splits:
     Raises:
         DataError: shards are missing, truncated or corrupt, or not packed to the end.
     """
-    train, validation = _by_use(_paths(place))
+    train, validation = _by_use(_paths(location))
     manifest = _manifest([*train, *validation])
     indexes = [_index(paths, manifest) for paths in (train, validation)]
     if manifest is None:
@@ -110,30 +110,30 @@ def open_shards(place: str) -> Splits:
         for paths in (train, validation)
     ]
     return Splits(
-        Shards(place, "training", classes, train, indexes[0], digests[0]),
-        Shards(place, "validation", classes, validation, indexes[1], digests[1]),
+        Shards(location, "training", classes, train, indexes[0], digests[0]),
+        Shards(location, "validation", classes, validation, indexes[1], digests[1]),
     )
 
 
-def _paths(place: str) -> list[Path]:
-    """The shards that a folder has or a pattern names, all of them there."""
-    folder = folder_of(place)
-    found = _in_folder(folder) if os.path.isdir(folder) else _by_pattern(str(folder))
-    missing = [str(path) for path in found if not path.is_file()]
-    if missing or not found:
+def _paths(location: str) -> list[Path]:
+    """Return the shards in a folder or of a pattern; raise DataError if one is missing."""
+    folder = folder_of(location)
+    paths = _in_folder(folder) if os.path.isdir(folder) else _by_pattern(str(folder))
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing or not paths:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        raise DataError(f"missing shards: {shown or place}: {PACK}")
-    return found
+        raise DataError(f"missing shards: {shown or location}: {PACK}")
+    return paths
 
 
 def _in_folder(folder: Path) -> list[Path]:
     manifest = load_manifest(folder)
     if manifest is not None:
         return [folder / name for name in sorted(manifest.shards)]
-    found = sorted(folder.glob("train-*.tar")) + sorted(folder.glob("val-*.tar"))
-    if not found:
+    paths = sorted(folder.glob("train-*.tar")) + sorted(folder.glob("val-*.tar"))
+    if not paths:
         raise DataError(f"{folder} has no train-*.tar and no val-*.tar: {PACK}")
-    return found
+    return paths
 
 
 def _by_pattern(pattern: str) -> list[Path]:
@@ -178,20 +178,20 @@ def _count(pattern: str) -> int:
 
 
 def _by_use(paths: list[Path]) -> tuple[list[Path], list[Path]]:
-    found: dict[str, list[Path]] = {"train": [], "val": []}
+    by_use: dict[str, list[Path]] = {"train": [], "val": []}
     for path in paths:
         match = re.search("train|val", path.name)
         if match is None:
             raise DataError(f"{path}: its name has neither `train` nor `val` in it: rename it")
-        found[match.group()].append(path)
-    for word, some in found.items():
-        if not some:
+        by_use[match.group()].append(path)
+    for word, shards in by_use.items():
+        if not shards:
             raise DataError(f"no shard has `{word}` in its name: {NAMES}")
-    return found["train"], found["val"]
+    return by_use["train"], by_use["val"]
 
 
 def _manifest(paths: list[Path]) -> Manifest | None:
-    """What `netspec pack` noted of these shards; None where others made them."""
+    """Return the manifest that `netspec pack` wrote of these shards; None if it did not."""
     folder = paths[0].parent
     manifest = load_manifest(folder)
     if manifest is None:
@@ -204,28 +204,28 @@ def _manifest(paths: list[Path]) -> Manifest | None:
     for path in paths:
         if path.parent != folder or path.name not in manifest.shards:
             raise DataError(f"{path} is not in {folder / 'pack.json'}: keep other shards elsewhere")
-        expected, found = manifest.shards[path.name].bytes, path.stat().st_size
-        if found != expected:
-            raise wrong_size(path, found, expected, "remove it and run `netspec pack` again")
+        expected, actual = manifest.shards[path.name].bytes, path.stat().st_size
+        if actual != expected:
+            raise wrong_size(path, actual, expected, "remove it and run `netspec pack` again")
     return manifest
 
 
 def _index(paths: list[Path], manifest: Manifest | None) -> list[_Entry]:
-    found = [entry for i, path in enumerate(paths) for entry in _entries(i, path)]
-    if not found:
+    entries = [entry for i, path in enumerate(paths) for entry in _entries(i, path)]
+    if not entries:
         raise DataError(f"{paths[0].parent}: there are no images in {len(paths)} shards: {PACK}")
     classes = len(manifest.classes) if manifest else None
-    for entry in found:
+    for entry in entries:
         if classes is not None and entry.label >= classes:
             raise DataError(
                 f"{paths[entry.shard]}: the label of {entry.key} is {entry.label}, and pack.json "
                 f"has {classes} classes: the shard is corrupt; {AGAIN}"
             )
-    return found
+    return entries
 
 
 def _entries(number: int, path: Path) -> Iterator[_Entry]:
-    """The examples of a shard, in its order."""
+    """Yield the examples of a shard, in its order."""
     try:
         with _Bounded(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for key, members in _samples(path, tar):
@@ -248,7 +248,7 @@ def _entries(number: int, path: Path) -> Iterator[_Entry]:
 
 
 class _Bounded(io.FileIO):
-    """A file of which no more is read than there is, whatever a header claims."""
+    """A file that reads at most its own size, whatever a header claims."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -260,7 +260,7 @@ class _Bounded(io.FileIO):
 
 
 def _require_content(path: Path, member: tarfile.TarInfo, size: int) -> None:
-    """See that the content of a member lies in its shard, in one piece."""
+    """Raise DataError unless the content of a member lies in its shard, in one piece."""
     if member.issparse():
         raise DataError(f"{path}: {member.name} is a sparse file, which is not read; {AGAIN}")
     if not 0 <= member.offset_data <= member.offset_data + member.size <= size:
@@ -270,7 +270,7 @@ def _require_content(path: Path, member: tarfile.TarInfo, size: int) -> None:
 
 
 def _require_an_end(path: Path, file: IO[bytes], tar: tarfile.TarFile) -> None:
-    """See that what follows the last file is the end: tarfile stops at a spoilt header as well."""
+    """Raise DataError unless the end follows the last file: tarfile stops at bad headers too."""
     members = tar.getmembers()
     end = members[-1].offset_data + members[-1].size if members else 0
     file.seek(rounded_up(end, BLOCK))
@@ -280,7 +280,7 @@ def _require_an_end(path: Path, file: IO[bytes], tar: tarfile.TarFile) -> None:
 
 
 def _samples(path: Path, tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
-    """Files that follow each other and have a key in common, by the rest of their names."""
+    """Yield the consecutive files that have a key in common, by the extensions of their names."""
     try:
         from webdataset.tariterators import base_plus_ext
     except ImportError:

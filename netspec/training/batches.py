@@ -46,7 +46,8 @@ class Batch(NamedTuple):
 
 Work: TypeAlias = tuple[int, NDArray[np.int64]]
 """An epoch, and the numbers of a batch's examples."""
-Made: TypeAlias = tuple[Tensor, Tensor, Tensor, dict[int, str]]
+RawBatch: TypeAlias = tuple[Tensor, Tensor, Tensor, dict[int, str]]
+"""Images, labels and numbers of a batch, and the faults by number, as a worker returns them."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ class _Making:
     dataset: Dataset
     view: Callable[[Pixels, int, int], Values]
     shape: tuple[int, ...]
-    """Of a view: [..., H, W, C]."""
+    """The shape of a view: [..., H, W, C]."""
 
-    def __call__(self, work: Work) -> Made:
+    def __call__(self, work: Work) -> RawBatch:
         epoch, numbers = work
         images = torch.empty(len(numbers), *self.shape)
         views, labels, kept, faults = images.numpy(), list[int](), list[int](), dict[int, str]()
@@ -68,8 +69,8 @@ class _Making:
                 views[len(kept)] = self.view(pixels, epoch, number)
                 labels.append(label)
                 kept.append(number)
-        found = images[: len(kept)].movedim(-1, -3)
-        return found, _integers(labels), _integers(kept), faults
+        batch = images[: len(kept)].movedim(-1, -3)
+        return batch, _integers(labels), _integers(kept), faults
 
 
 def _integers(values: list[int]) -> Tensor:
@@ -95,7 +96,7 @@ class Loader:
 
     @property
     def waited(self) -> float:
-        """Seconds that the consumer of the batches has waited for them."""
+        """The seconds that the consumer of the batches has waited for them."""
         return self._workers.waited
 
     def close(self) -> None:
@@ -162,11 +163,11 @@ class Batches(Loader):
         self.batch, self.seed = batch, seed
         self.steps = ceiling(len(dataset), batch)
         making = _Making(dataset, _Augmented(prepare, augment, shape, seed), shape)
-        how: dict[str, Any] = {"rank": rank, "ranks": ranks, "pinned": pinned}
-        super().__init__(making, workers=workers, allowed=allowed, **how)
+        options: dict[str, Any] = {"rank": rank, "ranks": ranks, "pinned": pinned}
+        super().__init__(making, workers=workers, allowed=allowed, **options)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from a step on.
+        """Return the batches of an epoch from a step on.
 
         Raises:
             DataError: more images are corrupt than allowed, or a worker died.
@@ -205,8 +206,8 @@ class InOrder(Loader):
     ) -> None:
         self.batch = batch
         making = _Making(dataset, _Tested(view), (view.count, *shape))
-        how: dict[str, Any] = {"rank": rank, "ranks": ranks, "pinned": pinned}
-        super().__init__(making, workers=workers, allowed=allowed, **how)
+        options: dict[str, Any] = {"rank": rank, "ranks": ranks, "pinned": pinned}
+        super().__init__(making, workers=workers, allowed=allowed, **options)
 
     def __iter__(self) -> Iterator[Batch]:
         starts = range(0, self.length, self.batch)
@@ -214,6 +215,9 @@ class InOrder(Loader):
 
 
 def part(numbers: NDArray[np.int64], rank: int, ranks: int) -> NDArray[np.int64]:
-    """A rank's contiguous part of a batch; parts differ by one image at most, and may be empty."""
+    """Return a rank's contiguous part of a batch.
+
+    The sizes of the parts differ by one image at most; a part may be empty.
+    """
     count = len(numbers)
     return numbers[rank * count // ranks : (rank + 1) * count // ranks]

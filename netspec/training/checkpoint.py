@@ -33,8 +33,8 @@ PARTS = ("model", "velocity")
 
 
 class Counts(NamedTuple):
-    """What happened in some steps: images seen, the sum of their losses, how many of them were
-    classified wrong, and how many could not be read."""
+    """Counts over some steps: images seen, the sum of their losses, how many were classified
+    wrong, and how many could not be read."""
 
     images: int = 0
     loss: float = 0.0
@@ -42,7 +42,7 @@ class Counts(NamedTuple):
     corrupt: int = 0
 
     def plus(self, other: Counts) -> Counts:
-        """Of both together."""
+        """Return the counts of both together."""
         return Counts(
             self.images + other.images,
             self.loss + other.loss,
@@ -56,20 +56,20 @@ class Counts(NamedTuple):
 
     @property
     def error(self) -> float:
-        """In percent."""
+        """The share of images that were classified wrong, in percent."""
         return 100 * self.wrong / max(self.images, 1)
 
 
 @dataclass
 class State:
-    """Where a run is.  With the seed it is all there is: randomness depends on it alone.
+    """The point that a run has reached.  Its randomness depends on this and the seed alone.
 
     Attributes:
-        epoch: how many epochs are over.
-        steps: how many steps of the next one are over as well.
-        counts: what happened in those steps.
-        schedule: what the schedule remembers.
-        seconds: how long the run has learned so far.
+        epoch: the number of epochs that are over.
+        steps: the number of steps of the next epoch that are over.
+        counts: over those steps.
+        schedule: the state of the schedule.
+        seconds: the time that the run has learned so far.
     """
 
     epoch: int = 0
@@ -80,11 +80,11 @@ class State:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there was a step, and so every parameter has a velocity."""
+        """True if a step was done, so that every parameter has a velocity."""
         return self.epoch > 0 or self.steps > 0
 
     def require(self, epochs: int, steps: int) -> None:
-        """Check that a run of so many epochs, each of so many steps, can be there.
+        """Check that a run of ``epochs`` epochs of ``steps`` steps each can reach this state.
 
         Raises:
             DataError: it cannot.
@@ -98,20 +98,20 @@ class State:
 
 
 class Checkpoint(NamedTuple):
-    """What a run goes on from: a state; parameters and buffers by name; velocities likewise."""
+    """The state of a run, its parameters and buffers by name, and its velocities by name."""
 
     state: State
     model: Mapping[str, Tensor]
     velocity: Mapping[str, Tensor]
 
     def save(self, path: Path) -> None:
-        """Write it whole or not at all.
+        """Write the checkpoint whole or not at all.
 
         Raises:
-            DataError: it cannot be written.
+            DataError: the file cannot be written.
         """
         parts = zip(PARTS, (self.model, self.velocity), strict=True)
-        tensors = {f"{part}/{name}": t for part, held in parts for name, t in held.items()}
+        tensors = {f"{part}/{name}": t for part, by_name in parts for name, t in by_name.items()}
         notes = {"format": str(FORMAT), "state": json.dumps(asdict(self.state))}
         try:
             save_tensors(tensors, path, notes)
@@ -134,22 +134,22 @@ class Checkpoint(NamedTuple):
         """Read the checkpoint of a net.
 
         Raises:
-            DataError: it cannot be read, is damaged, or does not hold the net's parameters, its
-                buffers, and, after the first step, all velocities.
+            DataError: the file cannot be read, is damaged, or does not hold the net's parameters,
+                its buffers, and, after the first step, all velocities.
         """
         with opened_tensors(path) as file:
             state = _state(file, path)
             require_tensors(
                 file.tensors,
-                _wanted(graph, has_velocities=state.has_begun),
+                _shapes(graph, has_velocities=state.has_begun),
                 f"{path} is not a whole checkpoint of this run",
             )
             tensors = file.read()
-        held: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
+        parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
         for key, tensor in tensors.items():
             part, _, name = key.partition("/")
-            held[part][name] = tensor
-        return cls(state, held["model"], held["velocity"])
+            parts[part][name] = tensor
+        return cls(state, parts["model"], parts["velocity"])
 
 
 def _state(file: TensorFile, path: Path) -> State:
@@ -158,13 +158,13 @@ def _state(file: TensorFile, path: Path) -> State:
     return parsed(file.notes["state"].encode(), f"the state in {path}", _STATE, _AGAIN)
 
 
-def _wanted(graph: Graph, *, has_velocities: bool) -> dict[str, tuple[int, ...]]:
+def _shapes(graph: Graph, *, has_velocities: bool) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all tensors of a checkpoint, by their keys."""
-    wanted = {}
+    shapes = {}
     for name, parameter, is_trained in parameter_names(graph):
         for part in PARTS[: 1 + (is_trained and has_velocities)]:
-            wanted[f"{part}/{name}"] = tuple(parameter.shape)
-    return wanted
+            shapes[f"{part}/{name}"] = tuple(parameter.shape)
+    return shapes
 
 
 _AGAIN = "restore the file from a copy, or begin the run again"

@@ -49,7 +49,7 @@ class Spread:
         self._parts = _parts(net.graph, ranks)
 
     def part(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """This rank's part of the spec's tensors, or of others of their names and sizes."""
+        """Return this rank's part of the spec's tensors, or of others of their names and sizes."""
         column = self.ranks.column
         return {name: self._own(tensor, name, column) for name, tensor in tensors.items()}
 
@@ -60,7 +60,7 @@ class Spread:
         return tensor.narrow(0, part.start, part.length).clone()
 
     def whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The spec's tensors, of the parts that the columns have; each column has to ask."""
+        """Return the spec's tensors, joined from the columns; every column has to call this."""
         return {name: self._joined(tensor, name) for name, tensor in tensors.items()}
 
     def _joined(self, mine: Tensor, name: str) -> Tensor:
@@ -77,26 +77,26 @@ class Spread:
 
 
 def _graph_of(graph: Graph, ranks: Ranks, column: int) -> Graph:
-    """The graph of one column, its batch normalisations over all ranks' images."""
-    made = graph.copy()
+    """Return the graph of one column, with batch normalisations over the images of all ranks."""
+    rewritten = graph.copy()
     if ranks.columns > 1:
-        exchange.rewrite(made, column)
+        exchange.rewrite(rewritten, column)
     if ranks.ranks > 1:
-        synchronise.rewrite(made)
-    made.verify()
-    return made
+        synchronise.rewrite(rewritten)
+    rewritten.verify()
+    return rewritten
 
 
 def _parts(graph: Graph, ranks: Ranks) -> dict[str, list[Part]]:
-    """The part of each column, for every tensor that the columns divide."""
-    wholes = {name: held.shape for name, held, _ in parameter_names(graph)}
-    found: dict[str, list[Part]] = {}
+    """Return the part of each column, for every tensor that the columns divide."""
+    wholes = {name: parameter.shape for name, parameter, _ in parameter_names(graph)}
+    parts: dict[str, list[Part]] = {}
     if ranks.columns == 1:
-        return found
+        return parts
     for column in range(ranks.columns):
-        for name, held, _ in parameter_names(_graph_of(graph, ranks, column)):
-            if held.shape != wholes[name]:
-                before = found.setdefault(name, [])
+        for name, parameter, _ in parameter_names(_graph_of(graph, ranks, column)):
+            if parameter.shape != wholes[name]:
+                before = parts.setdefault(name, [])
                 start = before[-1].start + before[-1].length if before else 0
-                before.append(Part(start, held.shape[0], wholes[name][0]))
-    return found
+                before.append(Part(start, parameter.shape[0], wholes[name][0]))
+    return parts

@@ -1,6 +1,6 @@
 """The files of a run directory: how they are read and written, and by one process at a time.
 
-A run may come from somebody else.  So its members are plain files in real folders, no link is
+A run may come from another person.  So its members are plain files in real folders, no link is
 followed, and each has a largest size.  ``members.sha256`` holds the digests of those that never
 change once they are written, as ``sha256sum -c members.sha256`` checks them; files of tensors and
 lines of metrics carry their own.
@@ -108,18 +108,18 @@ def sums(digests: Mapping[str, str]) -> bytes:
 
 
 def _digests(content: bytes) -> dict[str, str]:
-    found = {}
+    digests = {}
     for line in content.decode("latin-1").splitlines():
         match = _SUM.fullmatch(line)
         if match is None:
             raise DataError(f"{SUMS} is damaged at {shown(line)}: remove it, or restore it")
-        found[match[2]] = match[1]
-    return found
+        digests[match[2]] = match[1]
+    return digests
 
 
 @contextmanager
 def writing_into(directory: Path) -> Iterator[None]:
-    """Say which run it is that cannot be written into."""
+    """Raise DataError with the name of the run where it cannot be written into."""
     try:
         yield
     except OSError as error:
@@ -135,10 +135,10 @@ def _reading(directory: Path) -> Iterator[None]:
 
 
 def make(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Make a run directory with files in it, beside its place, and then put it there.
+    """Make a run directory with files in it, under another name beside it, and then rename it.
 
     Raises:
-        DataError: there is something else already, or it cannot be made.
+        DataError: something else is there already, or the directory cannot be made.
     """
     if directory.exists() and not directory.is_dir():
         raise DataError(f"{directory} is a file: name a folder for the run")
@@ -169,17 +169,17 @@ def make(directory: Path, files: Mapping[str, bytes]) -> None:
 
 # ------------------------------------------------------------------------------------ one at a time
 
-_HELD = set[int]()
+_LOCKS = set[int]()
 """Descriptors of the locks that this process has."""
 
 
 def _leave_to_the_parent() -> None:
-    """Close the locks in a child that was forked, which else would keep them when its parent ends.
+    """Close the locks in a forked child, which would otherwise keep them when its parent ends.
 
     Processes that are started another way, as those that load data are, do not inherit them.
     """
-    while _HELD:
-        os.close(_HELD.pop())
+    while _LOCKS:
+        os.close(_LOCKS.pop())
 
 
 os.register_at_fork(after_in_child=_leave_to_the_parent)
@@ -187,46 +187,46 @@ os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Within, nobody else can train in the directory: no other process, and no other thread.
+    """Let no other process and no other thread train in the directory meanwhile.
 
     The lock is of the open file (``flock``), so that another attempt in this process is refused,
     and gives up nothing when it closes the file.  It goes with the process, however that ends.
 
     Raises:
-        DataError: somebody has it, or the directory is read-only.
+        DataError: another process or thread has the lock, or the directory is read-only.
     """
     import fcntl
 
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     with writing_into(directory):
-        held = os.open(directory / LOCK, flags, 0o666)
-    _HELD.add(held)
+        descriptor = os.open(directory / LOCK, flags, 0o666)
+    _LOCKS.add(descriptor)
     try:
         with writing_into(directory):
-            if not stat.S_ISREG(os.fstat(held).st_mode):
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError(None, f"{LOCK} in it is not a plain file")
             try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                by = shown(os.read(held, 200).decode("latin-1").strip())
+                by = shown(os.read(descriptor, 200).decode("latin-1").strip())
                 raise DataError(
                     f"{directory} is being trained by another process or thread ({by}): "
                     "wait until it has ended, or stop it"
                 ) from None
-            os.ftruncate(held, 0)
-            os.write(held, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
             _sweep(directory)
         yield
     finally:
-        if held in _HELD:  # else this is a child, which has closed it
-            _HELD.remove(held)
-            os.close(held)
+        if descriptor in _LOCKS:  # else this is a child, which has closed it
+            _LOCKS.remove(descriptor)
+            os.close(descriptor)
 
 
 _LEFT = re.compile(
     rf"\.tmp[A-Za-z0-9]{{6}}|\.({'|'.join(map(re.escape, FILES))}|epoch-\d+\.safetensors)\.\d+"
 )
-"""How files were called, in earlier versions, while they were written."""
+"""The names that files had while earlier versions wrote them."""
 
 
 def _sweep(directory: Path) -> None:

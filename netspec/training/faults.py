@@ -11,7 +11,7 @@ from netspec.errors import DataError
 
 @contextmanager
 def tried(number: int, faults: dict[int, str]) -> Iterator[None]:
-    """What is done with an example; if it is corrupt, that is noted under its number."""
+    """Run the body for an example; if the example is corrupt, note its fault by its number."""
     try:
         yield
     except DataError as error:
@@ -28,18 +28,18 @@ class Faults:
 
     def __init__(self, dataset: Dataset, allowed: int) -> None:
         self.dataset, self.allowed = dataset, allowed
-        self.found: dict[int, str] = {}
+        self.by_number: dict[int, str] = {}
 
     def add(self, faults: Mapping[int, str]) -> None:
-        """Count more of them.
+        """Count more faults.
 
         Raises:
-            DataError: there are more than allowed.
+            DataError: more pictures are corrupt than allowed.
         """
-        self.found.update(faults)
-        if len(self.found) > self.allowed:
-            *_, last = self.found.values()
+        self.by_number.update(faults)
+        if len(self.by_number) > self.allowed:
+            *_, last = self.by_number.values()
             raise DataError(
-                f"{len(self.found)} images of {self.dataset.name} cannot be used, and "
+                f"{len(self.by_number)} images of {self.dataset.name} cannot be used, and "
                 f"{self.allowed} may: mend or remove them, or allow more. The last: {last}"
             )

@@ -34,7 +34,7 @@ PRESETS: dict[str, tuple[list[Assigned], list[Assigned]]] = {
     "glorot": ([Assigned(Glorot())], []),
     "he": ([Assigned(He())], []),
 }
-"""What ``init`` and ``bias`` say, by the name of a preset.  ``author`` is cuda-convnet2's own file
+"""The ``init`` and ``bias`` of each preset, by name.  ``author`` is cuda-convnet2's own file
 of AlexNet, ``caffe`` that of BVLC's AlexNet; ``paper`` is what the spec says, and not listed."""
 
 
@@ -58,11 +58,11 @@ def initial_tensors(
     preset: str | None = None,
     init_from: str | None = None,
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The parameters and buffers of a net before training, by name, in float32, and what was said.
+    """Return the parameters and buffers of a net before training, by name, and notes on them.
 
-    Weights are drawn as ``init`` says, each tensor from a generator of its own; from
-    N(0, 2 / fan_in) where nothing is said.  Biases are what ``bias`` says, else 0.  What is neither
-    drawn nor a bias (coefficients, batch norm) begins with what its operator says.
+    All are float32.  Weights are drawn as ``init`` says, each tensor from a generator of its own;
+    from N(0, 2 / fan_in) without ``init``.  Biases have the value of ``bias``, or 0.  Other tensors
+    (coefficients, batch norm) begin with the value of their operator.
 
     Args:
         net: the checked net.
@@ -73,16 +73,16 @@ def initial_tensors(
         init_from: a run whose tensors are taken wherever name and shape match.
 
     Raises:
-        DataError: there is no such preset, it names rows that the net has not, or nothing of a
-            run matches.
+        DataError: the preset does not exist, it names rows that the net does not have, or no
+            tensor of a run matches.
         MemoryError: the machine has less memory than the parameters take.
     """
     require_memory(net, torch.float32)
     inits, biases = _assigned(net, recipe, preset)
     tensors = {}
-    for held in held_by(net.graph):
-        made = _initial(held, _for_row(biases if held.is_bias else inits, held.row), seed)
-        tensors[held.name] = torch.from_numpy(made)
+    for tensor in net_tensors(net.graph):
+        values = _initial(tensor, _for_row(biases if tensor.is_bias else inits, tensor.row), seed)
+        tensors[tensor.name] = torch.from_numpy(values)
     said = []
     if init_from is not None:
         said += _copy(net, tensors, init_from, run_weights(init_from), rows=())
@@ -95,7 +95,7 @@ def initial_tensors(
 def _assigned(
     net: Net, recipe: Recipe, preset: str | None
 ) -> tuple[Sequence[Assigned], Sequence[Assigned]]:
-    """What holds for weights and for biases; runs that the recipe begins with stay."""
+    """Return the assignments for weights and for biases; with the runs of the recipe's ``init``."""
     if preset in (None, "paper"):
         return recipe.init, recipe.bias
     if preset not in PRESETS:
@@ -112,8 +112,8 @@ def _assigned(
     return [*inits, *(assigned for assigned in recipe.init if assigned.run)], biases
 
 
-def held_by(graph: Graph) -> Iterator[Held]:
-    """Every tensor that a net holds, with its row."""
+def net_tensors(graph: Graph) -> Iterator[Held]:
+    """Yield every parameter and buffer of a net, with its row."""
     for row in graph.rows.values():
         if row.is_inner:
             continue
@@ -127,76 +127,77 @@ def held_by(graph: Graph) -> Iterator[Held]:
 
 
 def _for_row(assigned: Sequence[Assigned], row: str) -> Step | None:
-    """The step for a row: its own, else the one for all."""
+    """Return the step for a row: its own, or else the one for all rows."""
     steps = [a for a in assigned if a.step is not None and (not a.rows or row in a.rows)]
     return max(steps, key=lambda a: bool(a.rows)).step if steps else None
 
 
-def _initial(held: Held, step: Step | None, seed: int) -> np.ndarray:
-    parameter = held.parameter
-    if held.is_bias:
+def _initial(tensor: Held, step: Step | None, seed: int) -> np.ndarray:
+    parameter = tensor.parameter
+    if tensor.is_bias:
         value = step.value if isinstance(step, Bias) else parameter.value
         return np.full(parameter.shape, value, np.float32)
     if parameter.fan_in is None:
         return np.full(parameter.shape, parameter.value, np.float32)
-    drawn = generator(seed, f"init {held.name}")
+    drawn = generator(seed, f"init {tensor.name}")
     if isinstance(step, Uniform):
         return (2 * drawn.random(parameter.shape, np.float32) - 1) * np.float32(step.bound)
-    deviation = _deviation(held, step)
+    deviation = _deviation(tensor, step)
     return drawn.standard_normal(parameter.shape, np.float32) * np.float32(deviation)
 
 
-def _deviation(held: Held, step: Step | None) -> float:
-    """The standard deviation of a normal distribution of weights."""
-    fan_in = held.parameter.fan_in
+def _deviation(tensor: Held, step: Step | None) -> float:
+    """Return the standard deviation of a normal distribution of weights."""
+    fan_in = tensor.parameter.fan_in
     assert fan_in is not None
     if isinstance(step, Gaussian):
         return step.deviation
     if isinstance(step, Glorot):
-        return float((2 / (fan_in + _fan_out(held))) ** 0.5)
+        return float((2 / (fan_in + _fan_out(tensor))) ** 0.5)
     return float((2 / fan_in) ** 0.5)
 
 
-def _fan_out(held: Held) -> float:
-    """How many sums an input value goes into, edges and strides aside: the mean over its channels.
+def _fan_out(tensor: Held) -> float:
+    """Return the number of sums that an input value goes into, without edges and strides.
 
-    The weights of one place of the output, over the channels that they read.
+    It is the mean over the input's channels: the weights of one place of the output, over the
+    channels that they read.
     """
     places = 1
-    if held.op.name == "local":
-        height, width, _ = held.op.shape(held.inputs)
+    if tensor.op.name == "local":
+        height, width, _ = tensor.op.shape(tensor.inputs)
         places = height * width
-    shape = held.inputs[0]
-    read = shape.elements if held.op.name == "fc" else shape.channels
-    return held.parameter.elements / places / read
+    shape = tensor.inputs[0]
+    read = shape.elements if tensor.op.name == "fc" else shape.channels
+    return tensor.parameter.elements / places / read
 
 
 def _copy(
     net: Net,
     tensors: dict[str, Tensor],
     run: str,
-    given: Mapping[str, Tensor],
+    run_tensors: Mapping[str, Tensor],
     rows: Sequence[str],
 ) -> list[str]:
-    """Copy what matches by name and shape, in the rows that are asked for; and say what did."""
-    asked = [held for held in held_by(net.graph) if not rows or held.row in rows]
+    """Copy the tensors that match by name and shape, in some rows; return notes on them."""
+    asked = [tensor for tensor in net_tensors(net.graph) if not rows or tensor.row in rows]
     copied, left = [], []
-    for held in asked:
-        found = given.get(held.name)
-        if found is None:
-            left.append(f"{held.name} (not in the run)")
-        elif tuple(found.shape) != held.parameter.shape:
-            shapes = f"{list(found.shape)} there, {list(held.parameter.shape)} here"
-            left.append(f"{held.name} ({shapes})")
+    for tensor in asked:
+        source = run_tensors.get(tensor.name)
+        if source is None:
+            left.append(f"{tensor.name} (not in the run)")
+        elif tuple(source.shape) != tensor.parameter.shape:
+            shapes = f"{list(source.shape)} there, {list(tensor.parameter.shape)} here"
+            left.append(f"{tensor.name} ({shapes})")
         else:
-            tensors[held.name] = found.detach().to("cpu", torch.float32, copy=True)
-            copied.append(held.name)
+            tensors[tensor.name] = source.detach().to("cpu", torch.float32, copy=True)
+            copied.append(tensor.name)
     if not copied:
         raise DataError(f"nothing of {run} matches {net.name} by name and shape: {', '.join(left)}")
     said = [f"from {run}: {', '.join(copied)}"]
     if left:
         said.append(f"not from {run}: {', '.join(left)}")
-    unused = [name for name in given if name not in {held.name for held in asked}]
+    unused = [name for name in run_tensors if name not in {tensor.name for tensor in asked}]
     if unused and not rows:
         said.append(f"left in {run}: {', '.join(unused)}")
     return said

@@ -27,7 +27,7 @@ class Learner:
         trainee: the net while it learns.
         optimizer: of its parameters.
         schedule: of the learning rate.
-        state: where the run is.
+        state: the point that the run has reached.
         lr: the learning rate.
         answers_by: whether the ``most`` or the ``least`` of its outputs is its answer.
 
@@ -52,11 +52,10 @@ class Learner:
         velocity = self._spread.part(checkpoint.velocity)
         for name, parameter in self._parameters():
             if name in velocity:
-                held = velocity[name].to(parameter.device)
-                self.optimizer.state[parameter]["velocity"] = held
+                self.optimizer.state[parameter]["velocity"] = velocity[name].to(parameter.device)
 
     def _parameters(self) -> list[tuple[str, Tensor]]:
-        """The trained parameters by name."""
+        """Return the trained parameters by name."""
         groups = self.optimizer.param_groups
         return [pair for g in groups for pair in zip(g["names"], g["params"], strict=True)]
 
@@ -66,29 +65,29 @@ class Learner:
         return [parameter for _, parameter in self._parameters()]
 
     def set_rate(self) -> None:
-        """Learn at the rate that the schedule says from now on."""
+        """Set the learning rate to that of the schedule."""
         self.lr = self._first_lr * self.schedule.factor
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
 
     def placed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Images and labels where the net is, images in its type."""
+        """Return images and labels on the device of the net, images in its type."""
         model = self.trainee.model
         device, dtype = model.device, model.lowered.dtype
         placed = images.to(device, dtype, non_blocking=True)
         return placed, labels.to(device, non_blocking=True)
 
     def test(self, images: Tensor) -> Tensor:
-        """Outputs of images in evaluation mode."""
+        """Return the outputs for images in evaluation mode."""
         model = self.trainee.model
         return self.trainee.test(images.to(model.device, model.lowered.dtype))
 
     def weights(self) -> dict[str, Tensor]:
-        """The parameters and buffers of the net, by name; every rank has to ask."""
+        """Return the parameters and buffers of the net, by name; every rank has to call this."""
         return self._whole(self.trainee.model.state_dict())
 
     def checkpoint(self) -> Checkpoint:
-        """What the run can go on from; every rank has to ask."""
+        """Return a checkpoint of the run; every rank has to call this."""
         velocity = {}
         if self.state.has_begun:
             velocity = {name: self.optimizer.velocity(p) for name, p in self._parameters()}
@@ -98,22 +97,22 @@ class Learner:
         return {name: t.detach().cpu() for name, t in self._spread.whole(tensors).items()}
 
     def is_finite(self) -> bool:
-        """Whether all weights are numbers, so that something can come of them."""
+        """Return whether all weights are finite."""
         return all(bool(parameter.isfinite().all()) for parameter in self.parameters)
 
 
 def first_checkpoint(run: Run) -> tuple[Checkpoint, list[str]]:
-    """What a run begins with, and what there is to say about it.
+    """Return the first checkpoint of a run, and notes on its weights.
 
     Raises:
-        DataError: a run that weights are to be taken from has none that fit.
+        DataError: no weight of a run that weights are taken from fits.
     """
     settings = run.settings
     tensors, said = initial_tensors(
         run.net,
         run.recipe,
         seed=settings.seed,
-        run_weights=lambda other: Run.open(Path(other)).weights(),
+        run_weights=lambda path: Run.open(Path(path)).weights(),
         preset=settings.init,
         init_from=settings.init_from,
     )

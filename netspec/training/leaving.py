@@ -1,6 +1,6 @@
-"""How ranks part: each tells the others why it leaves, and who has not told has died.
+"""How ranks leave: each writes its reason for the others, and one without a reason has died.
 
-What they write stands in the store that they met at, under the number of the rank.
+Reasons stand in the store that the ranks met at, under the number of the rank.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ PATIENCE = 3.0
 
 
 def introduce(store: Store, number: int) -> None:
-    """Let the others know what this rank is."""
+    """Write for the others which process this rank is."""
     store.set(f"is/{number}", f"process {os.getpid()} on {socket.gethostname()}")
 
 
 def leave(store: Store, number: int, processes: int, error: BaseException) -> str:
-    """Tell the others why this rank cannot go on; and say who is at fault, if it is one of them.
+    """Write for the others why this rank cannot go on; return which of them is at fault, if any.
 
     Returns:
         A message that names the ranks which have died or stopped; nothing if the error is our own.
@@ -52,7 +52,7 @@ def _at_fault(store: Store, others: Iterable[int]) -> str:
 
 
 def _told(store: Store, key: str, until: float) -> str | None:
-    """What another rank has written, waiting for it so long; None if it does not."""
+    """Return what another rank has written, waiting until ``until``; None if it wrote nothing."""
     while not store.check([key]):
         if monotonic() > until:
             return None
@@ -60,12 +60,12 @@ def _told(store: Store, key: str, until: float) -> str | None:
     return str(store.get(key), "utf-8")
 
 
-def _message(what: str) -> str:
-    return f"{what}; this run ends here, and `netspec train --resume RUN` continues it"
+def _message(reason: str) -> str:
+    return f"{reason}; this run ends here, and `netspec train --resume RUN` continues it"
 
 
 def _is_of_collectives(error: BaseException) -> bool:
-    """Whether an operation of several ranks failed; gloo raises plain RuntimeErrors."""
+    """Return whether an operation of several ranks failed; gloo raises plain RuntimeErrors."""
     said = str(error).lower()
     is_gloo = isinstance(error, RuntimeError) and ("gloo" in said or "connection" in said)
     return is_gloo or isinstance(error, dist.DistError)
@@ -73,7 +73,7 @@ def _is_of_collectives(error: BaseException) -> bool:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Within, SIGTERM does nothing: torchrun sends it to all when one has died, and waits."""
+    """Ignore SIGTERM meanwhile: torchrun sends it to all when one has died, and waits."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

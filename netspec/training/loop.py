@@ -33,19 +33,19 @@ from netspec.training.testing import VIEWS, Errors, answered, centre, counted, p
 
 
 class Diverged(DataError):
-    """A run whose values are not finite any more."""
+    """A run whose loss or weights are no longer finite."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         run: its directory.
         name: of the net.
-        epochs, steps: how many there were.
-        top1, top5: the errors on the validation set behind the last epoch, in percent.
-        seconds: that it learned, pauses left out.
+        epochs, steps: their numbers.
+        top1, top5: the errors on the validation set after the last epoch, in percent.
+        seconds: the time that it learned, without pauses.
     """
 
     run: Path
@@ -64,8 +64,8 @@ def train(settings: Settings, directory: Path, *, report: Report | None = None) 
 
     Raises:
         SpecError: the spec has mistakes.
-        DataError: something that the run needs is missing, or it cannot go on.
-        Stopped: somebody asked it to end; it has saved where it is.
+        DataError: something that the run needs is missing, or the run cannot go on.
+        Stopped: a signal ended it; it has saved a checkpoint.
     """
     with parallel.start(settings.device, columns=settings.columns) as ranks:
         if ranks.is_first and not (_is_started_again() and is_run(directory)):
@@ -75,7 +75,7 @@ def train(settings: Settings, directory: Path, *, report: Report | None = None) 
 
 
 def resume(directory: Path, *, report: Report | None = None) -> Result:
-    """Go on with a run as if it had never been interrupted; on a CPU to the bit.
+    """Go on with a run as if it had never been interrupted; on a CPU bit for bit.
 
     Raises:
         DataError, Stopped: as :func:`train`.
@@ -106,7 +106,7 @@ def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
 
 
 def _begin(run: Run, splits: Splits, report: Report) -> None:
-    """Write what a run goes on from, once: statistics of its data, and its first checkpoint."""
+    """Write the statistics of a run's data and its first checkpoint, unless they are there."""
     run.measure(splits.train, report.note)
     if run.checkpoint.is_file():
         return
@@ -164,7 +164,7 @@ class _Loop:
         return self.state.epoch * self.batches.steps + self.state.steps
 
     def run_epochs(self) -> None:
-        """Learn until the last epoch, or until the schedule says that it is over."""
+        """Learn until the last epoch, or until the schedule ends the run."""
         while self.state.epoch < epochs_of(self.recipe) and not self.learner.schedule.finished:
             self.learn()
             self.test()
@@ -173,7 +173,7 @@ class _Loop:
             self.run.save_weights(weights)
 
     def learn(self) -> None:
-        """Go through the training set once, or through what is left of it."""
+        """Learn from the training set once, or from the rest of it after a resume."""
         self.learner.set_rate()
         self.pace.begin_epoch(self.batches.waited)
         for batch in self.batches.epoch(self.state.epoch, self.state.steps):
@@ -210,7 +210,7 @@ class _Loop:
         return Counts(total, mean * total, int(missed), int(corrupt))
 
     def test(self) -> None:
-        """Test behind an epoch, tell of it, and be ready for the next."""
+        """Test after an epoch, report it, and prepare for the next."""
         speed, waiting = self.pace.images_per_second(), self.pace.waiting(self.batches.waited)
         errors, counts = self.errors(), self.state.counts
         row = Epoch(
@@ -239,14 +239,18 @@ class _Loop:
         self.report.epoch(row, self.pace.left())
 
     def errors(self) -> Errors:
-        """The errors on the validation set, by the centres of its images."""
-        found = torch.zeros(3, dtype=torch.int64)
+        """Return the errors on the validation set, by the centres of its images."""
+        counts = torch.zeros(3, dtype=torch.int64)
         for batch, outputs in answered(self.learner.test, self.tests):
-            found += counted(place_of(outputs, batch.labels, self.learner.answers_by))
-        return Errors(*map(int, self.sum(found.tolist())))
+            counts += counted(place_of(outputs, batch.labels, self.learner.answers_by))
+        return Errors(*map(int, self.sum(counts.tolist())))
 
     def save(self) -> None:
-        """Write a checkpoint, of weights that something can come of."""
+        """Write a checkpoint.
+
+        Raises:
+            Diverged: a weight is not finite.
+        """
         if not self.learner.is_finite():
             raise self.diverged(f"a weight behind step {self.step_number:,}")
         self.state.seconds = self.saved_at = self.pace.seconds()
@@ -255,22 +259,22 @@ class _Loop:
         if self.ranks.is_first:
             checkpoint.save(self.run.checkpoint)
 
-    def diverged(self, what: str) -> Diverged:
-        """The error, with what to do."""
+    def diverged(self, value: str) -> Diverged:
+        """Return an error that says what is not finite, and what to do."""
         return Diverged(
-            f"{what} is not finite: begin another run with a smaller rate, such as "
+            f"{value} is not finite: begin another run with a smaller rate, such as "
             f"--lr {self.learner.lr / 10:g}, or other initial weights, --init; the last good ones, "
             f"behind step {self.saved_step:,}, stay in {self.run.checkpoint}"
         )
 
     def sum(self, numbers: Sequence[Tensor | float]) -> list[float]:
-        """Each number, added over all ranks."""
-        held = torch.tensor(numbers, dtype=torch.float64, device=self.ranks.device)
-        found: list[float] = self.ranks.sum(held).tolist()
-        return found
+        """Return each number summed over all ranks."""
+        tensor = torch.tensor(numbers, dtype=torch.float64, device=self.ranks.device)
+        sums: list[float] = self.ranks.sum(tensor).tolist()
+        return sums
 
     def moment(self) -> Moment:
-        """How far the run is."""
+        """Return the progress of the run."""
         state = self.state
         return Moment(
             epoch=state.epoch + 1,
@@ -293,13 +297,13 @@ class _Loop:
 
 
 def _is_started_again() -> bool:
-    """Whether torchrun has started this process again, because one of them ended."""
+    """Return whether torchrun has started this process again after one of them ended."""
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Within, a CPU computes with so many threads: sums are split by them, and round so."""
+    """Set the number of CPU threads meanwhile: sums are split by it, and so their rounding."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -310,7 +314,7 @@ def _threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def _determinism(settings: Settings) -> Iterator[None]:
-    """Within, PyTorch refuses what may differ from run to run, if that is asked for."""
+    """Make PyTorch refuse nondeterministic operations meanwhile, if the settings ask for it."""
     if not settings.is_deterministic:
         yield
         return

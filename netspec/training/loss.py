@@ -1,4 +1,4 @@
-"""What training lessens: the loss of a batch, from the logits of the net and of its heads."""
+"""The loss of a batch, from the logits of the net and of its heads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def loss(
     *,
     total: int | None = None,
 ) -> Tensor:
-    """The mean loss of a batch, and of each head by its weight.
+    """Return the mean loss of a batch, plus that of each head times its weight.
 
     cross_entropy: -log softmax(logits)[label], the multinomial logistic objective of the AlexNet
     paper (section 3.5); the logarithm is taken of the softmax as a whole, in float32 at least.
@@ -48,22 +48,22 @@ def loss(
     count = len(labels) if total is None else total
     ends = [(graph.outputs[0], logits, 1.0)]
     ends += [(head.output, heads[name], head.weight) for name, head in graph.heads.items()]
-    summed = []
-    for stage, given, weight in ends:
+    terms = []
+    for stage, outputs, weight in ends:
         op = graph.stage(stage).op
-        values = given.flatten(1).to(torch.promote_types(given.dtype, torch.float32))
+        values = outputs.flatten(1).to(torch.promote_types(outputs.dtype, torch.float32))
         if is_entropy and op.answers_by == "least":
             raise DataError(
                 f"{net.name} ends in {op.name}, whose least output is the answer; cross_entropy "
                 "is of nets whose greatest is: write `loss squared_error`"
             )
         if is_entropy:
-            one = F.cross_entropy(values, labels, reduction="sum")
+            term = F.cross_entropy(values, labels, reduction="sum")
         elif isinstance(op, RadialBasis):
-            one = values.gather(1, labels[:, None]).sum()
+            term = values.gather(1, labels[:, None]).sum()
         else:
             answers = values.softmax(1) if isinstance(op, Softmax) else values
-            wanted = F.one_hot(labels, answers.shape[1]).to(answers.dtype)
-            one = F.mse_loss(answers, wanted, reduction="sum")
-        summed.append(weight * one)
-    return torch.stack(summed).sum() / count
+            targets = F.one_hot(labels, answers.shape[1]).to(answers.dtype)
+            term = F.mse_loss(answers, targets, reduction="sum")
+        terms.append(weight * term)
+    return torch.stack(terms).sum() / count

@@ -1,4 +1,4 @@
-"""What a run tells of each epoch: a line of JSON, and events for TensorBoard."""
+"""The metrics of a run: for each epoch a line of JSON, and events for TensorBoard."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Epoch:
 
     Attributes:
         epoch: its number, from 1.
-        steps: how many there were since the run began.
+        steps: their number since the run began.
         lr: the learning rate.
         loss, train_error: means over the epoch, while weights changed and with augmentation.
-        top1, top5: of the validation set, behind the epoch: how often the right class is not the
+        top1, top5: of the validation set, after the epoch: how often the right class is not the
             best, and not among the best five.
         images_per_second: while learning.
         waiting: the share of that time in which the device waited for data, 0 to 1.
         corrupt: images that could not be read, and were left out.
-        seconds: since the run began, pauses left out.
+        seconds: since the run began, without pauses.
     """
 
     epoch: int
@@ -54,8 +54,9 @@ class Metrics:
 
     Args:
         directory: of the run.
-        epochs: how many are over; what an interrupted process told of later ones goes.
-        steps: how many steps that was.
+        epochs: the number that are over; lines that an interrupted process wrote of later ones
+            are removed.
+        steps: the number of steps in these epochs.
     """
 
     def __init__(self, directory: Path, epochs: int, steps: int) -> None:
@@ -68,7 +69,7 @@ class Metrics:
             self._events = _Events(directory, steps)
 
     def add(self, row: Epoch) -> None:
-        """Tell of an epoch.
+        """Write an epoch.
 
         Raises:
             DataError: the files cannot be written.
@@ -83,12 +84,12 @@ class Metrics:
             self._events.add(row)
 
     def close(self) -> None:
-        """No more epochs."""
+        """Close the files."""
         self._events.close()
 
 
 def read_metrics(directory: Path) -> list[Epoch]:
-    """The epochs of a run, without a last line that was cut off.
+    """Return the epochs of a run, without a last line that was cut off.
 
     Raises:
         DataError: the file cannot be read, or is damaged.
@@ -109,7 +110,7 @@ def read_metrics(directory: Path) -> list[Epoch]:
 
 
 def require_epochs(rows: list[Epoch], count: int, directory: Path) -> list[Epoch]:
-    """Return the rows, if there are so many at least.
+    """Return the rows, if there are at least ``count``.
 
     Raises:
         DataError: some are missing.
@@ -146,23 +147,23 @@ _EPOCH = record(
 
 
 def _row(value: Any, at: str) -> Epoch:
-    given = table(ANYTHING).take(value, at)
-    digest = given.pop(DIGEST, None)
-    if digest is not None and digest != _digest(given):
+    members = table(ANYTHING).take(value, at)
+    digest = members.pop(DIGEST, None)
+    if digest is not None and digest != _digest(members):
         raise Malformed(DIGEST, "is not the digest of the line")
-    return _EPOCH.take(given, at)
+    return _EPOCH.take(members, at)
 
 
 _ROW = Kind("an epoch", _row)
 
 
-def _digest(given: dict[str, Any]) -> str:
-    return sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
+def _digest(members: dict[str, Any]) -> str:
+    return sha256(json.dumps(members, sort_keys=True).encode()).hexdigest()
 
 
 def _line(row: Epoch) -> bytes:
-    given = asdict(row)
-    return json.dumps({**given, DIGEST: _digest(given)}).encode() + b"\n"
+    members = asdict(row)
+    return json.dumps({**members, DIGEST: _digest(members)}).encode() + b"\n"
 
 
 class _Events:

@@ -13,7 +13,7 @@ from netspec.ir.graph import Graph
 from netspec.ir.recipe import Assigned, Decay, Rate, Recipe
 from netspec.ir.recipe import Sgd as SgdStep
 from netspec.net import Net
-from netspec.training.initial import held_by
+from netspec.training.initial import net_tensors
 
 
 class Sgd(torch.optim.Optimizer):
@@ -42,58 +42,58 @@ class Sgd(torch.optim.Optimizer):
         """Update every parameter that has a gradient."""
         assert closure is None, "one evaluation a step"
         for group in self.param_groups:
-            held = [w for w in group["params"] if w.grad is not None]
-            if not held:
+            weights = [w for w in group["params"] if w.grad is not None]
+            if not weights:
                 continue
             rate = group["lr"] * group["rate"]
-            gradients = [w.grad for w in held]
-            velocities = [self.velocity(w) for w in held]
+            gradients = [w.grad for w in weights]
+            velocities = [self.velocity(w) for w in weights]
             torch._foreach_mul_(velocities, group["momentum"])
             if group["decay"]:
-                torch._foreach_add_(velocities, held, alpha=-group["decay"] * rate)
+                torch._foreach_add_(velocities, weights, alpha=-group["decay"] * rate)
             torch._foreach_add_(velocities, gradients, alpha=-rate)
-            torch._foreach_add_(held, velocities)
+            torch._foreach_add_(weights, velocities)
 
     def velocity(self, w: torch.Tensor) -> torch.Tensor:
         """Return the velocity of a parameter; zeros where it has had no gradient yet."""
         state = self.state[w]
         if "velocity" not in state:
             state["velocity"] = torch.zeros_like(w)
-        found: torch.Tensor = state["velocity"]
-        return found
+        velocity: torch.Tensor = state["velocity"]
+        return velocity
 
 
 def optimizer(net: Net, model: Module, recipe: Recipe) -> Sgd:
-    """The optimiser that a recipe says, over the parameters of a model of the net."""
+    """Return the optimiser of a recipe, for the parameters of a model of the net."""
     (step,) = recipe.optimizer
     assert isinstance(step, SgdStep)
     return Sgd(groups(net, model, recipe), lr=step.lr, momentum=step.momentum, decay=step.decay)
 
 
 def groups(net: Net, model: Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Groups of parameters that learn and decay alike, in the order of the model.
+    """Return groups of parameters that learn and decay alike, in the order of the model.
 
     Every ``rate`` that holds for a parameter multiplies: one without ``for``, one for ``bias`` or
     ``weight`` (whatever is not a bias), and one for its row.  So does every ``decay``.
     """
     (step,) = recipe.optimizer
     assert isinstance(step, SgdStep)
-    rates, decays = (_factors(net.graph, given) for given in (recipe.rate, recipe.decay))
-    found: dict[tuple[float, float], dict[str, Any]] = {}
+    rates, decays = (_factors(net.graph, assigned) for assigned in (recipe.rate, recipe.decay))
+    by_factors: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         rate, decay = rates[name], step.decay * decays[name]
         empty = {"params": [], "names": [], "rate": rate, "decay": decay}
-        group = found.setdefault((rate, decay), empty)
+        group = by_factors.setdefault((rate, decay), empty)
         group["params"].append(parameter)
         group["names"].append(name)
-    return list(found.values())
+    return list(by_factors.values())
 
 
-def _factors(graph: Graph, given: Sequence[Assigned]) -> dict[str, float]:
-    """The product of the factors that hold for each tensor of a net, by name."""
+def _factors(graph: Graph, assigned: Sequence[Assigned]) -> dict[str, float]:
+    """Return the product of the factors that apply to each tensor of a net, by name."""
     factors = {}
-    for held in held_by(graph):
-        holds = {held.row, "bias" if held.is_bias else "weight"}
-        steps = [a.step for a in given if not a.rows or holds & set(a.rows)]
-        factors[held.name] = prod(s.factor for s in steps if isinstance(s, Rate | Decay))
+    for tensor in net_tensors(graph):
+        holds = {tensor.row, "bias" if tensor.is_bias else "weight"}
+        steps = [a.step for a in assigned if not a.rows or holds & set(a.rows)]
+        factors[tensor.name] = prod(s.factor for s in steps if isinstance(s, Rate | Decay))
     return factors

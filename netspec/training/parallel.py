@@ -31,7 +31,7 @@ BUCKET = 25 * 2**20
 """Bytes of gradients that are added in one call."""
 
 SLOWEST = timedelta(hours=6)
-"""How long ranks wait for one that is alive: the first looks through the whole data once alone.
+"""The time that ranks wait for one that is alive: the first reads the whole data once alone.
 One that has died is noticed at once, by its machine's torchrun or by a connection that ends."""
 
 
@@ -60,17 +60,17 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Whether it is the one that writes and prints."""
+        """True for the process that writes and prints."""
         return self.number == 0
 
     @property
     def number(self) -> int:
-        """Which process it is among all, as torchrun counts them."""
+        """The number of the process among all, as torchrun counts them."""
         return self.rank * self.columns + self.column
 
     @property
     def processes(self) -> int:
-        """How many there are."""
+        """The number of processes."""
         return self.ranks * self.columns
 
     def average(self, parameters: Iterable[Tensor]) -> None:
@@ -100,12 +100,12 @@ class Ranks:
         return tensor
 
     def most(self, *numbers: int) -> list[int]:
-        """The greatest of each number over all processes: what one of them wants, all do."""
-        held = torch.tensor(numbers, device=self.device)
+        """Return the greatest of each number over all processes, so that all decide alike."""
+        tensor = torch.tensor(numbers, device=self.device)
         if self.processes > 1:
-            dist.all_reduce(held, dist.ReduceOp.MAX)
-        found: list[int] = held.tolist()
-        return found
+            dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        greatest: list[int] = tensor.tolist()
+        return greatest
 
     def same(self, tensors: Iterable[Tensor]) -> None:
         """Copy the tensors of the first rank, of each column, to all others, in place."""
@@ -113,9 +113,9 @@ class Ranks:
             return
         group = collectives.GROUPS["data"]
         for tensor in tensors:
-            held = tensor.detach().contiguous()
-            dist.broadcast(held, group=group, group_src=0)
-            tensor.detach().copy_(held)
+            contiguous = tensor.detach().contiguous()
+            dist.broadcast(contiguous, group=group, group_src=0)
+            tensor.detach().copy_(contiguous)
 
     def wait(self) -> None:
         """Wait until every process has come here."""
@@ -123,7 +123,7 @@ class Ranks:
             dist.barrier()
 
     def close(self) -> None:
-        """Leave the others; nothing can be done together any more."""
+        """Leave the others; no operation of several ranks is possible afterwards."""
         if dist.is_initialized():
             collectives.GROUPS.clear()
             dist.destroy_process_group()
@@ -142,36 +142,36 @@ class Ranks:
         Raises:
             DataError: this rank cannot go on because of another, which is named.
         """
-        found = ""
+        message = ""
         if error is not None and self.store is not None:
-            found = leave(self.store, self.number, self.processes, error)
+            message = leave(self.store, self.number, self.processes, error)
         self.close()
-        if found:
-            raise DataError(found) from error
+        if message:
+            raise DataError(message) from error
 
 
 def _buckets(gradients: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    """Gradients in their order, as many at once as a bucket holds, and one at least."""
+    """Yield gradients in their order, as many at once as a bucket holds, and at least one."""
     bucket: list[Tensor] = []
-    held = 0
+    size = 0
     for gradient in gradients:
-        if bucket and (held + gradient.nbytes > BUCKET or gradient.dtype != bucket[0].dtype):
+        if bucket and (size + gradient.nbytes > BUCKET or gradient.dtype != bucket[0].dtype):
             yield bucket
-            bucket, held = [], 0
+            bucket, size = [], 0
         bucket.append(gradient)
-        held += gradient.nbytes
+        size += gradient.nbytes
     if bucket:
         yield bucket
 
 
 def is_first() -> bool:
-    """Whether this process is the one that prints, whether it has met others or not."""
+    """Return whether this process is the one that prints, before or after it meets the others."""
     is_alone = os.environ.get("WORLD_SIZE", "") in ("", "1")
     return is_alone or os.environ.get("RANK", "0") == "0"
 
 
 def _variable(name: str, least: int, most: int) -> int:
-    """Return the number in a variable of the environment that torchrun sets.
+    """Return the number in an environment variable that torchrun sets.
 
     Raises:
         DataError: it is not set, or holds no number from ``least`` to ``most``.
@@ -198,8 +198,8 @@ def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
         columns: how many ranks share one net.
 
     Raises:
-        DataError: the number of processes is no multiple of ``columns``, a variable that torchrun
-            sets is missing or wrong, or the others cannot be met.
+        DataError: the number of processes is not a multiple of ``columns``, a variable that
+            torchrun sets is missing or wrong, or the others cannot be met.
     """
     processes = _variable("WORLD_SIZE", 1, MOST) if os.environ.get("WORLD_SIZE") else 1
     if processes % columns:

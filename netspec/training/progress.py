@@ -1,4 +1,4 @@
-"""How far a run is, and how fast; and who is told of it."""
+"""The progress and the pace of a run, and the reports of it."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ class Moment:
 
 
 class Report:
-    """Is told how a run goes; this one keeps it to itself."""
+    """Receives the progress of a run; this one shows nothing."""
 
     def begin(self, run: Run, steps: int, state: State) -> None:
-        """A run begins, or goes on, with so many steps an epoch."""
+        """A run begins, or goes on, with ``steps`` steps an epoch."""
 
     def note(self, text: str) -> None:
-        """Something that somebody should know."""
+        """A note for the user."""
 
     def step(self, moment: Moment) -> None:
         """A step is over."""
 
     def epoch(self, row: Epoch, left: float) -> None:
-        """An epoch is over, and the net was tested; so many seconds are left."""
+        """An epoch is over, and the net was tested; ``left`` seconds are left."""
 
     def end(self) -> None:
-        """The run is over, or was interrupted; told once, if it has begun."""
+        """The run is over, or was interrupted; called once, if it has begun."""
 
 
 class OfRank(Report):
-    """What a rank tells that is not the first: notes alone, with its number."""
+    """The report of a rank that is not the first: only notes, with its number."""
 
     def __init__(self, number: int, report: Report) -> None:
         self._number, self._report = number, report
@@ -64,11 +64,11 @@ class OfRank(Report):
 
 
 class Pace:
-    """How fast a run is: in its epoch, and since this process took it up.
+    """The pace of a run: in its epoch, and since this process began.
 
     Args:
-        steps: that are left.
-        before: seconds that others have learned.
+        steps: the number that are left.
+        before: the seconds that earlier processes have learned.
     """
 
     def __init__(self, steps: int, before: float) -> None:
@@ -77,27 +77,27 @@ class Pace:
         self._images, self._waited = 0, 0.0
 
     def begin_epoch(self, waited: float) -> None:
-        """An epoch begins; the device has waited for data so long before."""
+        """Begin an epoch; the device has waited ``waited`` seconds for data before it."""
         self._epoch, self._images, self._waited = perf_counter(), 0, waited
 
     def step(self, images: int) -> None:
-        """A step with so many images is over."""
+        """Count a step with ``images`` images."""
         self._images += images
         self._done += 1
 
     def seconds(self) -> float:
-        """Since the run began, pauses left out."""
+        """Return the seconds since the run began, without pauses."""
         return self._before + perf_counter() - self._began
 
     def images_per_second(self) -> float:
-        """In the epoch so far."""
+        """Return the images per second in the epoch so far."""
         return self._images / (perf_counter() - self._epoch)
 
     def waiting(self, waited: float) -> float:
-        """The share of the epoch in which the device has waited, 0 to 1."""
+        """Return the share of the epoch in which the device has waited, 0 to 1."""
         return (waited - self._waited) / (perf_counter() - self._epoch)
 
     def left(self) -> float:
-        """Seconds until all steps are done."""
+        """Return the seconds until all steps are done."""
         spent = perf_counter() - self._began
         return spent / max(self._done, 1) * (self._steps - self._done)

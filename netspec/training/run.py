@@ -1,4 +1,4 @@
-"""A run directory: everything that a run was made of, and what has come of it so far.
+"""A run directory: all inputs of a run, and its results so far.
 
 run.json                 settings, resolved recipe, data and its digests, versions
 spec.net, files/         the text of the spec, and of those that it is made from
@@ -6,9 +6,9 @@ plan.json                which kernel computes which stage
 members.sha256           the digests of these
 statistics.safetensors   means and components of the training set
 metrics.jsonl, events.*  a line an epoch, and the same for TensorBoard
-snapshots/               weights behind the epochs that were asked for
-checkpoint.safetensors   what the run goes on from
-weights.safetensors      what it ended with
+snapshots/               weights after the epochs that were asked for
+checkpoint.safetensors   the state that the run goes on from
+weights.safetensors      the last weights
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class Run:
     """A run in its directory.
 
     Attributes:
-        directory: where it lies.
-        settings: what it was asked for.
+        directory: its path.
+        settings: of the run.
         net: the net that learns, read from the directory.
         about: the rest of ``run.json``.
         members: its files.
@@ -101,11 +101,11 @@ class Run:
 
     @classmethod
     def create(cls, directory: Path, settings: Settings) -> Run:
-        """Check what a run needs, and make its directory, whole or not at all.
+        """Check the inputs of a run, and make its directory, whole or not at all.
 
         Raises:
             SpecError: the spec has mistakes.
-            DataError: there is no recipe or no data, or the directory cannot be made.
+            DataError: the recipe or the data is missing, or the directory cannot be made.
         """
         net = load(settings.spec, **settings.parameters)
         net.require_numbers()
@@ -116,7 +116,7 @@ class Run:
             "format": FORMAT,
             "name": net.name,
             "settings": settings.as_json() | {"parameters": kept_settings(net.settings)},
-            "asked": [[one.by, one.wrote, one.member] for one in asked],
+            "asked": [[request.by, request.wrote, request.member] for request in asked],
             "recipe": recipe_json(recipe),
             "classes": list(splits.train.classes),
             "statistics": digest_of(splits.train, recipe, net.input_shape),
@@ -135,18 +135,18 @@ class Run:
 
     @classmethod
     def open(cls, directory: Path) -> Run:
-        """A run that is there.
+        """Return the run in a directory.
 
         Raises:
             SpecError: this version of netspec refuses its spec.
-            DataError: there is none, or it is damaged.
+            DataError: the directory does not hold a run, or the run is damaged.
         """
         if not is_run(directory):
             raise DataError(f"{directory} is no run directory: there is no {ABOUT} in it")
         members = Members.of(directory)
         about = parsed(members.read(ABOUT), str(directory / ABOUT), _ABOUT, _AGAIN)
         settings, asked = about["settings"], about["asked"]
-        names = {SPEC, *(one.member for one in asked)}
+        names = {SPEC, *(request.member for request in asked)}
         try:
             net = reread({name: members.read(name) for name in names}, asked, settings.parameters)
         except DataError as error:
@@ -157,7 +157,7 @@ class Run:
 
     @property
     def recipe(self) -> Recipe:
-        """The spec's recipe, with what the settings change."""
+        """The spec's recipe, with the changes of the settings."""
         return self.settings.recipe(self.net)
 
     @property
@@ -167,7 +167,7 @@ class Run:
 
     @property
     def threads(self) -> int:
-        """How many threads it began with on a CPU."""
+        """The number of CPU threads that it began with."""
         return int(self.about["threads"])
 
     @property
@@ -176,10 +176,10 @@ class Run:
         return tuple(self.about["classes"])
 
     def splits(self) -> Splits:
-        """The data, which has to be what it was.
+        """Return the data, after a check that it has not changed.
 
         Raises:
-            DataError: it is missing, or has changed.
+            DataError: the data is missing, or has changed.
         """
         splits = open_data(self.settings.data)
         for use, split in splits._asdict().items():
@@ -191,26 +191,26 @@ class Run:
         return splits
 
     def statistics(self) -> Statistics | None:
-        """What is known of the training set, where the recipe asks for it.
+        """Return the statistics of the training set; None if the recipe does not use them.
 
         Raises:
-            DataError: it was not measured yet, or the file is of something else.
+            DataError: they were not measured yet, or the file does not hold them.
         """
         if not are_needed(self.recipe):
             return None
         path, digest = self.directory / STATISTICS, self.about["statistics"]
         return statistics.load(path, digest, self.shape.channels)
 
-    def view(self, how: Callable[[Recipe], Recipe] = lambda recipe: recipe) -> View:
-        """What an image is shown to its net as, in tests and in use: one view, or ten.
+    def view(self, protocol: Callable[[Recipe], Recipe] = lambda recipe: recipe) -> View:
+        """Return the function from an image to the views of it that the net is tested on.
 
         Args:
-            how: what becomes of the recipe before.
+            protocol: from the recipe to the one that says how to test.
         """
-        return for_testing(how(self.recipe), self.shape, self.statistics())
+        return for_testing(protocol(self.recipe), self.shape, self.statistics())
 
     def measure(self, dataset: Dataset, note: Callable[[str], None]) -> None:
-        """Measure these statistics once, in a pass over the training set."""
+        """Measure the statistics in a pass over the training set, unless they are there."""
         path = self.directory / STATISTICS
         if path.is_file() or not are_needed(self.recipe):
             return
@@ -219,7 +219,7 @@ class Run:
             for fault in faults:
                 note(fault)
 
-        found = statistics.measured(
+        measured = statistics.measured(
             dataset,
             self.recipe,
             self.shape,
@@ -227,29 +227,29 @@ class Run:
             allowed=ALLOWED,
             report=report,
         )
-        statistics.save(found, path)
+        statistics.save(measured, path)
 
     def model(self, device: str | None = None, net: Net | None = None) -> Compiled:
-        """The compiled net, untrained; on its own device by the kernels that it began with.
+        """Return the compiled net, untrained; on the run's device with the kernels it began with.
 
         Args:
-            device: in place of its own.
-            net: a rank's part of it, which is compiled anew.
+            device: in place of the run's.
+            net: a rank's part of the net, which is compiled anew.
         """
-        place = self.settings.device if device is None else device
-        how: Any = {"device": place, "dtype": getattr(torch, self.settings.dtype)}
+        target = self.settings.device if device is None else device
+        options: Any = {"device": target, "dtype": getattr(torch, self.settings.dtype)}
         is_whole = net is None or net is self.net
-        if is_whole and place.startswith(self.settings.device) and self.members.has(PLAN):
+        if is_whole and target.startswith(self.settings.device) and self.members.has(PLAN):
             name = str(self.directory / PLAN)
             kind = member("choices", CHOICES)
-            how["choices"] = parsed(self.members.read(PLAN), name, kind, _ANEW)
+            options["choices"] = parsed(self.members.read(PLAN), name, kind, _ANEW)
         try:
-            return compile_net(net or self.net, **how)
+            return compile_net(net or self.net, **options)
         except DataError as error:
             raise DataError(f"cannot compile the net of {self.directory}: {error}") from None
 
     def keep_plan(self, model: Compiled) -> None:
-        """Write down which kernel computes which stage, once; nothing of a rank's part."""
+        """Write which kernel computes which stage, once; not for a rank's part of the net."""
         if model.net is self.net and not self.members.has(PLAN):
             self.members.keep(PLAN, plan_bytes(model.lowered))
 
@@ -257,30 +257,30 @@ class Run:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it has learned all that it was asked to."""
+        """True if the run has ended."""
         return (self.directory / WEIGHTS).is_file()
 
     def epochs(self) -> list[Epoch]:
-        """What was measured in each epoch; there is one at least.
+        """Return the metrics of each epoch; of at least one.
 
         Raises:
             DataError: the file is damaged, or lacks an epoch.
         """
-        wanted = 1
+        count = 1
         if self.checkpoint.is_file():  # first: a process that trains writes metrics before it
-            wanted = max(1, Checkpoint.state_in(self.checkpoint).epoch)
-        return require_epochs(read_metrics(self.directory), wanted, self.directory)
+            count = max(1, Checkpoint.state_in(self.checkpoint).epoch)
+        return require_epochs(read_metrics(self.directory), count, self.directory)
 
     @property
     def checkpoint(self) -> Path:
-        """What it goes on from."""
+        """The path of the checkpoint."""
         return self.directory / CHECKPOINT
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights that it ended with, or has so far, by name.
+        """Return the last weights, or those so far, by name.
 
         Raises:
-            DataError: there are none yet, or they cannot be read.
+            DataError: no weights were saved yet, or they cannot be read.
         """
         if self.is_finished:
             return read_weights(self.net.graph, self.directory / WEIGHTS)
@@ -289,17 +289,17 @@ class Run:
         raise DataError(f"{self.directory} has no weights yet: netspec train --resume it first")
 
     def trained(self, device: str | None = None) -> Compiled:
-        """The compiled net with its weights, in evaluation mode."""
+        """Return the compiled net with its weights, in evaluation mode."""
         model = self.model(device)
         model.load_state_dict(self.weights())
         return model
 
     def save_weights(self, tensors: Mapping[str, Tensor]) -> None:
-        """Write what it ended with, whole or not at all."""
+        """Write the last weights, whole or not at all."""
         save_tensors(tensors, self.directory / WEIGHTS)
 
     def save_snapshot(self, tensors: Mapping[str, Tensor], epoch: int) -> None:
-        """Write what it is behind an epoch, whole or not at all."""
+        """Write the weights after an epoch, whole or not at all."""
         folder = self.directory / SNAPSHOTS
         with writing_into(self.directory):
             folder.mkdir(exist_ok=True)
@@ -308,10 +308,10 @@ class Run:
     # -------------------------------------------------------------------- one at a time
 
     def locked(self) -> AbstractContextManager[None]:
-        """Within, nobody else can train in the directory.
+        """Let no other process or thread train in the directory meanwhile.
 
         Raises:
-            DataError: another process or thread has it, or the directory is read-only.
+            DataError: another process or thread has the lock, or the directory is read-only.
         """
         return directories.locked(self.directory)
 

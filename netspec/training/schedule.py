@@ -1,4 +1,4 @@
-"""How the learning rate changes while a net learns."""
+"""The schedule of the learning rate."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Schedule:
             self.factor = step.factor**self._reduced
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps, as JSON has it; a least error of None is none yet."""
+        """Return the state for a checkpoint, as JSON data; ``least`` is None before any error."""
         return {
             "factor": self.factor,
             "finished": self.finished,
@@ -67,12 +67,12 @@ class Schedule:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Go on from a state that :meth:`state` returned."""
         self.factor, self.finished = state["factor"], state["finished"]
         self._least = math.inf if state["least"] is None else state["least"]
         self._waited, self._reduced = state["waited"], state["reduced"]
 
 
 def schedule(recipe: Recipe) -> Schedule:
-    """The schedule that a recipe says."""
+    """Return the schedule of a recipe."""
     return Schedule(recipe.schedule[0] if recipe.schedule else None)

@@ -1,4 +1,4 @@
-"""What a run is asked for: a spec, data, a seed, and what is to differ from the spec's recipe."""
+"""The settings of a run: its spec, data and seed, and its changes to the spec's recipe."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Settings:
         workers: processes that load data; 0 loads it between the steps.
         device: ``cpu`` or ``cuda``.
         dtype: ``float32`` or ``float64``, of parameters and activations.
-        snapshots: epochs behind which the weights are kept; 0 is before the first.
+        snapshots: epochs after which the weights are kept; 0 is before the first.
         checkpoint_every: seconds between checkpoints, beside the one at the end of an epoch.
         columns: processes that share one net, as its spec's ``columns`` says; 1 has all of it.
         is_deterministic: whether PyTorch has to refuse what may differ from run to run on a GPU.
@@ -70,22 +70,22 @@ class Settings:
         return asdict(self) | {"snapshots": list(self.snapshots)}
 
     def recipe(self, net: Net) -> Recipe:
-        """The recipe of a net, with what differs here.
+        """Return the recipe of a net with the changes of these settings.
 
         Raises:
-            DataError: the spec has none.
+            DataError: the spec does not have a recipe.
         """
-        found = net.recipe
-        if found is None:
+        recipe = net.recipe
+        if recipe is None:
             raise DataError(
                 f"{net.name} does not say how it is trained: add `train {{ ... }}` to its spec, "
                 "as docs/language.md shows it"
             )
-        (optimizer,) = found.optimizer
+        (optimizer,) = recipe.optimizer
         assert isinstance(optimizer, Sgd)
         return replace(
-            found,
-            augment=found.augment if self.is_augmented else [],
+            recipe,
+            augment=recipe.augment if self.is_augmented else [],
             optimizer=[
                 replace(
                     optimizer,
@@ -93,8 +93,8 @@ class Settings:
                     decay=optimizer.decay if self.decay is None else self.decay,
                 )
             ],
-            batch=found.batch if self.batch is None else [Batch(size=self.batch)],
-            epochs=found.epochs if self.epochs is None else [Epochs(count=self.epochs)],
+            batch=recipe.batch if self.batch is None else [Batch(size=self.batch)],
+            epochs=recipe.epochs if self.epochs is None else [Epochs(count=self.epochs)],
         )
 
 
@@ -125,34 +125,35 @@ SETTINGS: Kind[Settings] = record(
 
 
 def lr_of(recipe: Recipe) -> float:
-    """The learning rate to begin with."""
+    """Return the first learning rate."""
     (step,) = recipe.optimizer
     assert isinstance(step, Sgd)
     return step.lr
 
 
 def batch_of(recipe: Recipe) -> int:
-    """Images in a step."""
+    """Return the number of images in a step."""
     (step,) = recipe.batch
     assert isinstance(step, Batch)
     return step.size
 
 
 def epochs_of(recipe: Recipe) -> int:
-    """The number of epochs at most."""
+    """Return the largest number of epochs."""
     (step,) = recipe.epochs
     assert isinstance(step, Epochs)
     return step.count
 
 
 def recipe_json(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as data: steps by directive, each with its name and attributes."""
-    return {one.name: [_step(step) for step in getattr(recipe, one.name)] for one in fields(recipe)}
+    """Return a recipe as JSON data: steps by directive, each with its name and attributes."""
+    names = [directive.name for directive in fields(recipe)]
+    return {name: [_step(step) for step in getattr(recipe, name)] for name in names}
 
 
-def _step(given: Step | Assigned) -> dict[str, Any]:
-    if isinstance(given, Assigned):
-        step = {} if given.step is None else _step(given.step)
-        return step | {"rows": list(given.rows)} | ({"from": given.run} if given.run else {})
-    attributes = {one.name: getattr(given, one.name) for one in given.attributes()}
-    return {"step": given.name} | attributes
+def _step(step: Step | Assigned) -> dict[str, Any]:
+    if isinstance(step, Assigned):
+        attributes = {} if step.step is None else _step(step.step)
+        return attributes | {"rows": list(step.rows)} | ({"from": step.run} if step.run else {})
+    names = [attribute.name for attribute in step.attributes()]
+    return {"step": step.name} | {name: getattr(step, name) for name in names}

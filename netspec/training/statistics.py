@@ -1,6 +1,6 @@
 """Statistics of a training set: the means that are subtracted, and the colours' principal axes.
 
-They are of pixels of 0..255, behind the steps of ``prepare`` that change sizes.  All sums are of
+They are of pixels of 0..255, after the steps of ``prepare`` that change sizes.  All sums are of
 integers and exact, so the result is the same whatever the number of workers.
 """
 
@@ -37,7 +37,7 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What is known of a training set's pixels; float64, of values 0..255.
+    """Statistics of a training set's pixels; float64, of values 0..255.
 
     Attributes:
         digest: of the data and of the steps that images went through.
@@ -61,31 +61,31 @@ class Statistics:
     mean_image: Numbers | None = None
     median_image: Numbers | None = None
 
-    def of(self, what: str, over: str) -> Numbers:
-        """What ``subtract WHAT OVER`` subtracts.
+    def of(self, kind: str, over: str) -> Numbers:
+        """Return the values that ``subtract KIND OVER`` subtracts.
 
         Raises:
-            DataError: it is not known.
+            DataError: the statistics do not have them.
         """
-        found: Numbers | None = getattr(self, f"{what}_{over}")
-        if found is None:
+        values: Numbers | None = getattr(self, f"{kind}_{over}")
+        if values is None:
             raise DataError(
-                f"there is no {what} image: images have different sizes, or the statistics are "
+                f"there is no {kind} image: images have different sizes, or the statistics are "
                 "of another recipe; prepare images to one size, with `resize`, or with `shorter` "
-                f"and `center`, or write `subtract {what} channel`"
+                f"and `center`, or write `subtract {kind} channel`"
             )
-        return found
+        return values
 
 
 def are_needed(recipe: Recipe) -> bool:
-    """Whether a recipe asks for statistics at all."""
+    """Return whether a recipe uses statistics."""
     return any(
         isinstance(s, Subtract | PrincipalComponents) for s in recipe.prepare + recipe.augment
     )
 
 
 def digest_of(dataset: Dataset, recipe: Recipe, shape: Shape) -> str:
-    """What statistics depend on: the data, and the steps that change sizes."""
+    """Return a digest of what statistics depend on: the data, and the steps that change sizes."""
     text = f"{dataset.digest} {Geometry(recipe.prepare, shape.channels)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -99,15 +99,15 @@ def measured(
     allowed: int = 0,
     report: Callable[[int, Sequence[str]], None] = lambda done, faults: None,
 ) -> Statistics:
-    """The statistics of a training set, in one pass over it.
+    """Return the statistics of a training set, from one pass over it.
 
     Args:
         dataset: the training set.
-        recipe: whose ``prepare`` images go through, as far as it changes sizes.
+        recipe: its ``prepare`` is applied to images, as far as it changes sizes.
         shape: of the net's input.
         workers: processes that read.
         allowed: images that may be corrupt; they are left out.
-        report: told now and then how many examples were seen, and which faults were found.
+        report: called now and then with the number of examples seen, and the new faults.
 
     Raises:
         DataError: more images are corrupt than allowed, all are, or a worker died.
@@ -121,9 +121,9 @@ def measured(
     faults = Faults(dataset, allowed)
     total = Sums(medians=medians)
     chunks = [range(i, min(i + CHUNK, len(dataset))) for i in range(0, len(dataset), CHUNK)]
-    for chunk, (sums, found) in zip(chunks, pool.results(chunks), strict=True):
-        report(chunk.stop, tuple(found.values()))
-        faults.add(found)
+    for chunk, (sums, chunk_faults) in zip(chunks, pool.results(chunks), strict=True):
+        report(chunk.stop, tuple(chunk_faults.values()))
+        faults.add(chunk_faults)
         total.merge(sums)
     if not total.count:
         raise DataError(f"{dataset.name} has no image that can be used")
@@ -182,7 +182,7 @@ class Sums:
             self.image = self.image + image
 
     def statistics(self, digest: str) -> Statistics:
-        """Means, medians and axes of what was added."""
+        """Return the means, medians and axes of the images that were added."""
         sums, products = np.asarray(self.channel), np.asarray(self.products)
         n = self.pixels
         # n^2 cov = n sum xx' - sum x sum x', whose terms are close: in whole numbers of any length
@@ -206,9 +206,9 @@ class Sums:
 
 
 def principal_axes(covariance: Numbers) -> tuple[Numbers, Numbers]:
-    """Eigenvalues [C], the greatest first, and eigenvectors [C, C], one a column.
+    """Return eigenvalues [C], the greatest first, and eigenvectors [C, C], one a column.
 
-    Of the two signs of a vector, the one that makes its largest component positive.
+    The sign of each vector makes its largest component positive.
     """
     values, vectors = np.linalg.eigh(covariance)
     values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
@@ -218,12 +218,12 @@ def principal_axes(covariance: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def _medians(histograms: NDArray[Any]) -> Numbers:
-    """The medians of values 0..255 from how often each occurs, [..., 256] -> [...]."""
+    """Return the medians of values 0..255 from the count of each, [..., 256] -> [...]."""
     upto = histograms.cumsum(axis=-1)
     count = upto[..., -1:]
     low, high = ((upto > half).argmax(axis=-1) for half in ((count - 1) // 2, count // 2))
-    found: Numbers = (low + high) / 2
-    return found
+    medians: Numbers = (low + high) / 2
+    return medians
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,7 @@ _AGAIN = "remove it, and netspec train --resume measures it again"
 
 
 def load(path: Path, digest: str, channels: int) -> Statistics:
-    """Statistics from a file, which have to be of this digest and so many channels.
+    """Return statistics from a file, after a check of their digest and number of channels.
 
     Raises:
         DataError: the file cannot be read, is damaged, or is of other data or another ``prepare``.
@@ -274,25 +274,25 @@ def load(path: Path, digest: str, channels: int) -> Statistics:
     with opened_tensors(path) as file:
         _require_arrays(file.tensors, channels, path)
         arrays = {name: tensor.numpy() for name, tensor in file.read().items()}
-        count, given = file.notes.get("count", ""), file.notes.get("digest")
-    if given is None or not re.fullmatch("[1-9][0-9]{0,17}", count):
+        count, stored_digest = file.notes.get("count", ""), file.notes.get("digest")
+    if stored_digest is None or not re.fullmatch("[1-9][0-9]{0,17}", count):
         raise DataError(f"{path} does not hold statistics of a training set; {_AGAIN}")
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise DataError(f"{path} is damaged: {name} is not finite; {_AGAIN}")
-    if given != digest:
+    if stored_digest != digest:
         raise DataError(
             f"the statistics in {path} are of other data, or of another `prepare`: "
             "means of one training set do not fit another; measure them again"
         )
-    return Statistics(given, int(count), **arrays)
+    return Statistics(stored_digest, int(count), **arrays)
 
 
-def _require_arrays(given: Mapping[str, Stored], channels: int, path: Path) -> None:
+def _require_arrays(stored: Mapping[str, Stored], channels: int, path: Path) -> None:
     """Raise DataError unless a file holds the arrays of statistics in their shapes."""
     shapes = dict.fromkeys(("mean_channel", "median_channel", "eigenvalues"), (channels,))
     matrices = dict.fromkeys(("covariance", "eigenvectors"), (channels, channels))
-    images = {name: given[name].shape for name in ("mean_image", "median_image") if name in given}
+    images = {name: stored[name].shape for name in ("mean_image", "median_image") if name in stored}
     for name, shape in images.items():
         if len(shape) != 3 or shape[2] != channels or not 0 < prod(shape) <= LARGEST:
             raise DataError(
@@ -300,7 +300,7 @@ def _require_arrays(given: Mapping[str, Stored], channels: int, path: Path) -> N
                 f"{_AGAIN}"
             )
     require_tensors(
-        given,
+        stored,
         {**shapes, **matrices, **images},
         f"{path} does not hold statistics of this training set",
         "the statistics",

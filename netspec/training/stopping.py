@@ -23,9 +23,9 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stopping:
-    """Within, the first signal is noted in ``asked``; a second ends the process as it would else.
+    """Note the first signal in ``asked`` meanwhile; a second ends the process as usual.
 
-    Only the main thread of a process can be told of signals; in others nothing is noted.
+    Only the main thread of a process receives signals; in other threads nothing is noted.
     """
 
     def __init__(self) -> None:

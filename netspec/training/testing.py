@@ -25,7 +25,7 @@ VIEWS = 64
 
 @dataclass(frozen=True)
 class Errors:
-    """How many images were classified wrong: by the best class, and by the best five."""
+    """The numbers of images that were classified wrong: by the best class, and by the best five."""
 
     images: int
     wrong1: int
@@ -43,12 +43,12 @@ class Errors:
 
 
 def answers_by(net: Net) -> str:
-    """Whether the ``most`` or the ``least`` of a net's outputs is its answer."""
+    """Return whether the ``most`` or the ``least`` of a net's outputs is its answer."""
     return net.graph.stage(net.graph.outputs[0]).op.answers_by
 
 
 def place_of(outputs: Tensor, labels: Tensor, by: str) -> Tensor:
-    """The place of the right class among all, from 1: [N].  Of equal ones the first is better.
+    """Return the place of the right class among all, from 1: [N].  Of equals the first is better.
 
     Args:
         outputs: [N, classes].
@@ -64,12 +64,12 @@ def place_of(outputs: Tensor, labels: Tensor, by: str) -> Tensor:
 
 
 def counted(places: Tensor) -> Tensor:
-    """Images, and those with a place behind the first and behind the fifth: [3]."""
+    """Return the numbers of images, and of those placed after the first, and the fifth: [3]."""
     return torch.stack([torch.tensor(len(places)), *((places > n).sum().cpu() for n in (1, 5))])
 
 
 def answered(test: Callable[[Tensor], Tensor], tests: InOrder) -> Iterator[tuple[Batch, Tensor]]:
-    """Each batch of a data set with the net's outputs [N, classes], the mean over all views."""
+    """Yield each batch of a data set with the net's outputs [N, classes], averaged over views."""
     for batch in tests:
         count, views = batch.images.shape[:2]
         if count:
@@ -79,17 +79,17 @@ def answered(test: Callable[[Tensor], Tensor], tests: InOrder) -> Iterator[tuple
 
 
 def as_told(recipe: Recipe) -> Recipe:
-    """A recipe that tests as its spec says."""
+    """Return a recipe that tests as its spec says."""
     return recipe
 
 
 def centre(recipe: Recipe) -> Recipe:
-    """A recipe that tests on the centre alone."""
+    """Return a recipe that tests on the centre alone."""
     return replace(recipe, evaluate=[CenterCrop()])
 
 
 def tencrop(recipe: Recipe) -> Recipe:
-    """A recipe that tests on ten crops."""
+    """Return a recipe that tests on ten crops."""
     return replace(recipe, evaluate=[TenCrop()])
 
 
@@ -106,7 +106,7 @@ def evaluate(
     runs: Sequence[Path],
     data: str | None = None,
     *,
-    how: Callable[[Recipe], Recipe] = as_told,
+    protocol: Callable[[Recipe], Recipe] = as_told,
     rows: Path | None = None,
     device: str | None = None,
     workers: int = 0,
@@ -117,11 +117,11 @@ def evaluate(
     Args:
         runs: their directories.
         data: a data set; that of the runs, if it is one.
-        how: what becomes of their recipes: :func:`as_told`, :func:`tencrop` or :func:`centre`.
-        rows: a CSV file for a row an image.
+        protocol: changes how recipes test: :func:`as_told`, :func:`tencrop` or :func:`centre`.
+        rows: a CSV file to write, a row per image.
         device: in place of the one that a run was trained on.
         workers: processes that read.
-        report: told how many images a run has answered for, of how many.
+        report: called with a run, the number of images it has answered for, and that of all.
 
     Raises:
         DataError: runs do not fit the data or each other, or something cannot be read or written.
@@ -137,15 +137,15 @@ def evaluate(
     answers = torch.full((len(opened), len(dataset)), -1)
     errors = {}
     for number, run in enumerate(opened):
-        by, found = answers_by(run.net), torch.zeros(3, dtype=torch.int64)
-        for batch, outputs in answered(*_tests(run, dataset, how, device, workers)):
-            found += counted(place_of(outputs, batch.labels, by))
+        by, counts = answers_by(run.net), torch.zeros(3, dtype=torch.int64)
+        for batch, outputs in answered(*_tests(run, dataset, protocol, device, workers)):
+            counts += counted(place_of(outputs, batch.labels, by))
             summed[batch.numbers] += outputs.float()
             labels[batch.numbers] = batch.labels
             seen[batch.numbers] += 1
             answers[number, batch.numbers] = best(outputs, by)
-            report(run.directory, int(found[0]), len(dataset))
-        errors[run.directory] = Errors(*found.tolist())
+            report(run.directory, int(counts[0]), len(dataset))
+        errors[run.directory] = Errors(*counts.tolist())
     by = answers_by(opened[0].net)
     (known,) = torch.nonzero(seen == len(opened), as_tuple=True)
     places = place_of(summed[known], labels[known], by)
@@ -163,28 +163,28 @@ def errors_of(
     run: Run,
     dataset: Dataset,
     *,
-    how: Callable[[Recipe], Recipe] = as_told,
+    protocol: Callable[[Recipe], Recipe] = as_told,
     device: str | None = None,
     workers: int = 0,
 ) -> Errors:
-    """The errors of one run on any split of a data set.
+    """Return the errors of one run on any split of a data set.
 
     Raises:
         DataError: something cannot be read.
     """
-    by, found = answers_by(run.net), torch.zeros(3, dtype=torch.int64)
-    for batch, outputs in answered(*_tests(run, dataset, how, device, workers)):
-        found += counted(place_of(outputs, batch.labels, by))
-    return Errors(*found.tolist())
+    by, counts = answers_by(run.net), torch.zeros(3, dtype=torch.int64)
+    for batch, outputs in answered(*_tests(run, dataset, protocol, device, workers)):
+        counts += counted(place_of(outputs, batch.labels, by))
+    return Errors(*counts.tolist())
 
 
 def best(outputs: Tensor, by: str) -> Tensor:
-    """The answers [N] that outputs [N, classes] give."""
+    """Return the answers [N] of outputs [N, classes]."""
     return outputs.argmin(1) if by == "least" else outputs.argmax(1)
 
 
 def _data_set(runs: Sequence[Run], data: str | None) -> Dataset:
-    """The validation split that all runs are tested on."""
+    """Return the validation split that all runs are tested on."""
     asked = {run.settings.data for run in runs} if data is None else {data}
     if len(asked) > 1:
         listed = ", ".join(sorted(asked))
@@ -207,13 +207,13 @@ def _data_set(runs: Sequence[Run], data: str | None) -> Dataset:
 def _tests(
     run: Run,
     dataset: Dataset,
-    how: Callable[[Recipe], Recipe],
+    protocol: Callable[[Recipe], Recipe],
     device: str | None,
     workers: int,
 ) -> tuple[Callable[[Tensor], Tensor], InOrder]:
-    """A run's net, as a function of images, and the data set as it is shown to it."""
+    """Return a run's net, as a function of images, and the data set as batches of its views."""
     model = run.trained(device)
-    view = run.view(how)
+    view = run.view(protocol)
     batch = max(1, VIEWS // view.count)
     tests = InOrder(dataset, view, run.shape, batch=batch, workers=workers)
 
@@ -237,7 +237,7 @@ class _Table:
     def add(
         self, number: int, label: int, place: int, answer: int, score: float, answers: list[int]
     ) -> None:
-        alone = [self.classes[one] for one in answers]
+        alone = [self.classes[index] for index in answers]
         names = self.classes[label], self.classes[answer]
         self.rows.append([number, *names, f"{score:.6g}", place, *alone])
 

@@ -1,4 +1,4 @@
-"""A net while it learns: what goes into its final softmax, and into those of its heads."""
+"""A net while it learns: the inputs of its final softmax, and of those of its heads."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class Trainee:
             self._test = model.record(lower(model.net.graph, meaning=meaning))
 
     def __call__(self, images: Tensor) -> Answer:
-        """Logits with gradients, of images [N, C, H, W]."""
+        """Return the logits of images [N, C, H, W], with gradients."""
         if not self.model.training:
             self.model.train()
         answer: Answer = self._run(images)
         return answer
 
     def test(self, images: Tensor) -> Tensor:
-        """The output for images [N, C, H, W] in evaluation mode, without gradients."""
+        """Return the output for images [N, C, H, W] in evaluation mode, without gradients."""
         if self.model.training:
             self.model.eval()
         with torch.inference_mode():
@@ -72,17 +72,19 @@ def require_trainable(net: Net) -> None:
 
 
 def without_softmax(graph: Graph) -> Graph:
-    """A copy that gives the input of each softmax which the net, or a head of it, ends in."""
-    made = graph.copy()
-    ends = {*made.outputs, *(head.output for head in made.heads.values())}
+    """Return a copy that outputs the input of each softmax at the end of the net or of a head."""
+    rewritten = graph.copy()
+    ends = {*rewritten.outputs, *(head.output for head in rewritten.heads.values())}
     before = {
-        name: made.operands(name)[0] for name in ends if isinstance(made.stage(name).op, Softmax)
+        name: rewritten.operands(name)[0]
+        for name in ends
+        if isinstance(rewritten.stage(name).op, Softmax)
     }
-    made.outputs = [before.get(name, name) for name in made.outputs]
-    made.heads = {
+    rewritten.outputs = [before.get(name, name) for name in rewritten.outputs]
+    rewritten.heads = {
         name: head._replace(output=before.get(head.output, head.output))
-        for name, head in made.heads.items()
+        for name, head in rewritten.heads.items()
     }
-    made.sweep(before)
-    made.verify()
-    return made
+    rewritten.sweep(before)
+    rewritten.verify()
+    return rewritten

@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 class Workers(Generic[Key, Result]):
-    """``task(key)`` for each key, in the order of the keys, on so many processes.
+    """``task(key)`` for each key, in the order of the keys, on ``count`` processes.
 
     A script that has workers needs ``if __name__ == "__main__":``, since they import it.
 
@@ -63,7 +63,7 @@ class Workers(Generic[Key, Result]):
             )
 
     def results(self, keys: Iterable[Key]) -> Iterator[Result]:
-        """The result of each key.  It ends an earlier iteration, whatever is left of it.
+        """Yield the result of each key.  This ends an earlier iteration, even if results are left.
 
         Raises:
             DataError: a worker ended before its work.
@@ -71,10 +71,10 @@ class Workers(Generic[Key, Result]):
         self._keys[:] = keys
         started = time.perf_counter()
         with _as_many_as_asked():
-            found = self._guarded(lambda: iter(self._loader))
+            iterator = self._guarded(lambda: iter(self._loader))
         while True:
             try:
-                result = self._guarded(lambda: next(found))
+                result = self._guarded(lambda: next(iterator))
             except StopIteration:
                 return
             finally:
@@ -111,7 +111,7 @@ class _Tasks(Dataset[Any]):
 
 @contextmanager
 def _as_many_as_asked() -> Iterator[None]:
-    """More processes than cores are no mistake where files come slowly: PyTorch warns of them."""
+    """Silence PyTorch's warning of more processes than cores, which help where files are slow."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
         yield

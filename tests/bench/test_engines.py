@@ -109,7 +109,7 @@ def test_a_missing_package_is_named_with_what_to_do(
         if name == "openvino":
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr(module, "import_module", without_openvino)
+    monkeypatch.setattr("netspec.bench.engine.import_module", without_openvino)
     with pytest.raises(DataError, match=r"^not installed: pip install openvino$"):
         engines()["openvino"].prepare(case_of(tmp_path))
 
@@ -120,7 +120,7 @@ def test_a_package_that_lacks_something_itself_says_so(
     def broken(name: str) -> None:
         raise ModuleNotFoundError("No module named 'flatbuffers'", name="flatbuffers")
 
-    monkeypatch.setattr(module, "import_module", broken)
+    monkeypatch.setattr("netspec.bench.engine.import_module", broken)
     with pytest.raises(ModuleNotFoundError, match="flatbuffers"):
         engines()["openvino"].prepare(case_of(tmp_path))
 

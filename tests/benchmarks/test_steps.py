@@ -64,7 +64,7 @@ def test_who_differs_or_fails_is_told_and_not_timed(
 def test_a_step_changes_the_parameters(case: Case) -> None:
     model = case.reference().train()
     before = model.get_parameter("a.weight").detach().clone()
-    labels = torch.tensor([1, 2], device=case.place)
+    labels = torch.tensor([1, 2], device=case.torch_device)
     (call,) = steps.steps(model, case, labels)[:1]
     warm = model.get_parameter("a.weight").detach().clone()
     call()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from netspec.compare.differences import of_pairs, of_samples
-from netspec.compare.measuring import behind_epochs, steps_to, while_training
+from netspec.compare.measuring import after_epochs, steps_to, while_training
 from netspec.training.metrics import Epoch
 
 ROW = Epoch(
@@ -26,7 +26,7 @@ ROWS = [ROW, replace(ROW, epoch=2, steps=20, train_error=20.0, top1=8.0)]
 
 def test_a_mean_over_an_epoch_stands_at_its_middle() -> None:
     assert while_training(ROWS, chance=90.0) == [(0, 90), (5, 50), (15, 20)]
-    assert behind_epochs(ROWS, chance=90.0) == [(0, 90), (10, 40), (20, 8)]
+    assert after_epochs(ROWS, chance=90.0) == [(0, 90), (10, 40), (20, 8)]
 
 
 @pytest.mark.parametrize(

@@ -103,9 +103,9 @@ def test_ten_crops_are_averaged(tmp_path: Path) -> None:
         views = torch.from_numpy(run.view(tencrop)(pixels)).movedim(-1, 1)
         assert views.shape == (10, 1, 8, 8)
         wrong += int(net(views).double().mean(0).argmax()) != label
-    assert evaluate([tmp_path / "run"], how=tencrop).ensemble.wrong1 == wrong
+    assert evaluate([tmp_path / "run"], protocol=tencrop).ensemble.wrong1 == wrong
     assert evaluate([tmp_path / "run"]).ensemble.wrong1 == wrong  # as its recipe says
-    alone = evaluate([tmp_path / "run"], how=centre).ensemble
+    alone = evaluate([tmp_path / "run"], protocol=centre).ensemble
     assert alone.top1 == metrics(tmp_path / "run")[-1]["top1"]
 
 
