@@ -84,8 +84,8 @@ class MkldnnConv(_Mkldnn):
         return dense_shape(work)
 
     def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
-        held = _in_rows(packed)
-        return held | {"weight": conv_of(work).sparse(held["weight"])}
+        tensors = _in_rows(packed)
+        return tensors | {"weight": conv_of(work).sparse(tensors["weight"])}
 
     def bind(
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch

@@ -30,15 +30,15 @@ from netspec.lowering.plan import Ability
 def ways(work: Work, target: Target) -> Iterator[Way]:
     """Every way to compute a convolution; the first leaves the kernel to a model."""
     op = _conv(work)
-    found = geometry(op, work.inputs, work.batch)
+    windows = geometry(op, work.inputs, work.batch)
     yield TritonConv(target)
     yield AtenConv(target)
     yield CudnnConvRelu(target)
     for configuration in configurations.candidates(
-        found,
+        windows,
         work.dtype,
         target.precision,
-        has_descriptors=target.has_descriptors(work.dtype, found.channels, found.count),
+        has_descriptors=target.has_descriptors(work.dtype, windows.channels, windows.count),
     ):
         yield TritonConv(target, configuration)
 
@@ -108,9 +108,9 @@ class TritonConv(ConvWay):
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
         relu, precision = isinstance(work.op, ConvRelu), self.target.precision
-        found = geometry(_conv(work), work.inputs, len(x[0]))
-        check_pixels(found)
-        together = pointwise.SIBLINGS if found.is_pointwise and len(y) > 1 else 1
+        windows = geometry(_conv(work), work.inputs, len(x[0]))
+        check_pixels(windows)
+        together = pointwise.SIBLINGS if windows.is_pointwise and len(y) > 1 else 1
         calls: list[Launch] = []
         start = 0
         for first in range(0, len(y), together):
@@ -121,7 +121,7 @@ class TritonConv(ConvWay):
             if len(parts) > 1:
                 calls += siblings(x[0], w, b, parts, relu, precision, self.configuration)
             else:
-                part = replace(found, count=end - start)
+                part = replace(windows, count=end - start)
                 calls += convolution(
                     x[0], w, b, parts[0], part, relu, precision, self.configuration
                 )
@@ -134,7 +134,7 @@ def convolution(
     w: Tensor,
     b: Tensor | None,
     y: Tensor,
-    found: Geometry,
+    windows: Geometry,
     relu: bool,
     precision: str,
     configuration: Configuration | None,
@@ -143,7 +143,7 @@ def convolution(
     if configuration and configuration.kernel == "persistent" and not persistent.fits(x, w, y):
         configuration = None
     return configurations.forward_launches(
-        x, w, b, y, found, relu=relu, precision=precision, configuration=configuration
+        x, w, b, y, windows, relu=relu, precision=precision, configuration=configuration
     )
 
 

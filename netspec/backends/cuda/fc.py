@@ -26,16 +26,16 @@ def ways(work: Work, target: Target) -> Iterator[Way]:
     """Every way to compute a layer; the first leaves the kernel to a model."""
     yield TritonLinear(target)
     yield BlasLinear()
-    found = product(work.batch, work)
+    geometry = product(work.batch, work)
     if work.batch <= fc.FEW:
         for stream in fc.STREAMS:
             yield TritonLinear(target, stream=stream)
         return
     for configuration in configurations.candidates(
-        found,
+        geometry,
         work.dtype,
         target.precision,
-        has_descriptors=target.has_descriptors(work.dtype, found.channels, found.count),
+        has_descriptors=target.has_descriptors(work.dtype, geometry.channels, geometry.count),
     ):
         yield TritonLinear(target, configuration=configuration)
 
@@ -107,15 +107,15 @@ class TritonLinear(LinearWay):
         self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
         relu, precision = isinstance(work.op, FullyConnectedRelu), self.target.precision
-        given, before = rows(x[0])
+        operand, before = rows(x[0])
         w, b = packed["weight"], packed.get("bias")
-        found = product(len(given), work)
-        check_pixels(found)
-        if self.configuration is not None and len(given) > fc.FEW:
-            maps = fc.as_map(given), fc.as_map(w), b, fc.as_map(y[0])
-            return [*before, *convolution(*maps, found, relu, precision, self.configuration)]
+        geometry = product(len(operand), work)
+        check_pixels(geometry)
+        if self.configuration is not None and len(operand) > fc.FEW:
+            maps = fc.as_map(operand), fc.as_map(w), b, fc.as_map(y[0])
+            return [*before, *convolution(*maps, geometry, relu, precision, self.configuration)]
         launches = fc.launches(
-            given, w, b, y[0], relu=relu, precision=precision, configuration=self.stream
+            operand, w, b, y[0], relu=relu, precision=precision, configuration=self.stream
         )
         return [*before, *launches]
 

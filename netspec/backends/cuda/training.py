@@ -131,7 +131,9 @@ def lrn(x: Tensor, *window: Any) -> Tensor:
     return nchw(ours.lrn(_nhwc(x), *window))
 
 
-def _maxpool(op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **held: Tensor) -> Tensor:
+def _maxpool(
+    op: Any, precision: str, inputs: Sequence[Shape], x: Tensor, **parameters: Tensor
+) -> Tensor:
     function = maxpool_relu if isinstance(op, MaxPoolRelu) else maxpool
     return _recorded(function, x, *_window(op, inputs))
 
