@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.layers import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, WITH_INDEX, Case, Layer
+from benchmarks.layers import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, WITH_INDEX, Layer, LayerCase
 from netspec.bench.timing import Call
 
 Operands = dict[str, Tensor]
@@ -175,7 +175,7 @@ def is_symmetric(layer: Layer) -> bool:
 # ----------------------------------------------------------------------------------------- operands
 
 
-def operands(case: Case, device: str, seed: int) -> Operands:
+def operands(case: LayerCase, device: str, seed: int) -> Operands:
     """Return x, dy and, if any, w and b from N(0, 1), products scaled to keep the variance.
 
     For gradients b is zero: then rounding y cannot change its sign, which is what ReLU masks by.
@@ -199,7 +199,7 @@ def operands(case: Case, device: str, seed: int) -> Operands:
     return tensors
 
 
-def call(case: Case, engine: str, function: Function, tensors: Operands) -> Call:
+def call(case: LayerCase, engine: str, function: Function, tensors: Operands) -> Call:
     """Return the call that is timed, which returns its new tensors; for gradients, y is computed
     here.  PyTorch gets the zeros beside x that its own arguments cannot say, for free."""
     layer = case.layer
@@ -235,7 +235,7 @@ def _without_gradient(function: Function, leaves: Operands) -> list[Tensor]:
 # ---------------------------------------------------------------------------------------- agreement
 
 
-def exact(case: Case, tensors: Operands) -> list[Tensor]:
+def exact(case: LayerCase, tensors: Operands) -> list[Tensor]:
     """Return the same in a wider type: float64 for float32, float32 for shorter types."""
     wide = torch.float64 if DTYPES[case.dtype] == torch.float32 else torch.float32
     widened = {name: tensor.to(wide) for name, tensor in tensors.items()}
@@ -251,7 +251,7 @@ def deviation(outputs: list[Tensor], expected: list[Tensor]) -> float:
     )
 
 
-def allowed(case: Case) -> float:
+def allowed(case: LayerCase) -> float:
     """Return the deviation that rounding explains.
 
     Each rounding to the type is off by at most eps / 2; two come one after the other where a sum

@@ -33,7 +33,7 @@ from benchmarks.layers import (
     ENGINES,
     FORWARD,
     NETS,
-    Case,
+    LayerCase,
     Machine,
     cases,
     engines_of,
@@ -82,7 +82,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run(chosen: Sequence[Case], options: argparse.Namespace) -> int:
+def run(chosen: Sequence[LayerCase], options: argparse.Namespace) -> int:
     """Measure the missing cases until the time is over; return the exit code."""
     import torch
 
@@ -111,7 +111,7 @@ def run(chosen: Sequence[Case], options: argparse.Namespace) -> int:
     }
     print(f"copy {rates.copy / 1e12:.2f} TB/s, product {rates.product / 1e12:.0f} TFLOP/s")
 
-    def measure(case: Case) -> Entry:
+    def measure(case: LayerCase) -> Entry:
         if options.tune:
             return measuring.tuned(case, bench, rates)
         return measuring.measured(case, options.engine, bench, rates)
@@ -125,18 +125,20 @@ def run(chosen: Sequence[Case], options: argparse.Namespace) -> int:
     return LEFT if missing(chosen, kept, table, options.engine) else 0
 
 
-def missing(chosen: Iterable[Case], kept: Results, table: str, names: Sequence[str]) -> list[Case]:
+def missing(
+    chosen: Iterable[LayerCase], kept: Results, table: str, names: Sequence[str]
+) -> list[LayerCase]:
     """Return the cases that were not measured with these engines and the kernels as they are."""
     names = () if table == "tuned" else names  # whose engines are the configurations that there are
     return [c for c in chosen if not kept.has(table, c.key, engines_of(c.layer, names))]
 
 
 def sweep(
-    waiting: Sequence[Case],
-    measure: Callable[[Case], Entry],
+    waiting: Sequence[LayerCase],
+    measure: Callable[[LayerCase], Entry],
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[tuple[Case, Entry]]:
+) -> Iterator[tuple[LayerCase, Entry]]:
     """Measure one case after the other, and start none when the seconds are over."""
     started = clock()
     for done, case in enumerate(waiting):
@@ -146,7 +148,7 @@ def sweep(
         yield case, measure(case)
 
 
-def told(case: Case, result: Entry) -> Iterator[str]:
+def told(case: LayerCase, result: Entry) -> Iterator[str]:
     """Yield the line of a case, and one for each engine."""
     yield f"{case.key}: floor {result['floor_us']} us"
     for name, figures in result["engines"].items():
@@ -154,7 +156,7 @@ def told(case: Case, result: Entry) -> Iterator[str]:
         yield f"    {name:<10} {shown}"
 
 
-def plan(chosen: Sequence[Case], machine: Machine) -> Iterator[str]:
+def plan(chosen: Sequence[LayerCase], machine: Machine) -> Iterator[str]:
     """Yield the bytes, operations and floor of each case on the machine that plans are made for."""
     rates = f"{machine.copy / 1e12:.1f} TB/s copied"
     if machine.product < float("inf"):

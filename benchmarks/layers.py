@@ -109,7 +109,7 @@ def engines_of(layer: Layer, names: Iterable[str]) -> list[str]:
     return [name for name in names if name != "bare" or layer.kind == "conv"]
 
 
-class Case(NamedTuple):
+class LayerCase(NamedTuple):
     """A layer at a batch, in a direction and a type."""
 
     layer: Layer
@@ -129,14 +129,14 @@ class Case(NamedTuple):
 
 def cases(
     nets: Iterable[str], batches: Iterable[int], kinds: Iterable[str], dtype: str
-) -> dict[Case, list[str]]:
+) -> dict[LayerCase, list[str]]:
     """Return all cases of these nets, large batches last, each with its rows (``alexnet C1``)."""
-    rows_of_case: dict[Case, list[str]] = {}
+    rows_of_case: dict[LayerCase, list[str]] = {}
     rows = [(net, *item) for net in nets for item in layers(net).items()]
     for batch in batches:
         for net, layer, names in rows:
             for direction in layer.directions if layer.kind in kinds else ():
-                case = Case(layer, batch, direction, dtype)
+                case = LayerCase(layer, batch, direction, dtype)
                 rows_of_case.setdefault(case, []).extend(f"{net} {name}" for name in names)
     return rows_of_case
 

@@ -28,7 +28,7 @@ from netspec.bench.machine import machine
 from netspec.bench.timing import WallTimer, interleaved
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.shapes import Shape
-from netspec.lowering.implementation import Work
+from netspec.lowering.implementation import Problem
 
 NETS = ("alexnet", "googlenet")
 BATCHES = (1, 8)
@@ -68,10 +68,10 @@ def measured(
     """Two columns are two normalisations for PyTorch, which has no groups."""
     x = torch.rand(batch, *shape.torch).contiguous(memory_format=torch.channels_last)
     contiguous = x.contiguous()
-    work = Work(op, (shape,), torch.float32, batch)
-    way = next(iter(CpuBackend().ways(work)))
+    problem = Problem(op, (shape,), torch.float32, batch)
+    implementation = next(iter(CpuBackend().implementations(problem)))
     y = torch.empty(batch, *shape)
-    ours = bound(way, work, {}, [x.permute(0, 2, 3, 1)], y)
+    ours = bound(implementation, problem, {}, [x.permute(0, 2, 3, 1)], y)
 
     def theirs(x: torch.Tensor) -> torch.Tensor:
         parts = [

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks import engines
 from benchmarks.engines import DTYPES, Function, Operands, precision_of
-from benchmarks.layers import Case, Machine, engines_of
+from benchmarks.layers import LayerCase, Machine, engines_of
 from benchmarks.results import Entry
 from benchmarks.timing import GraphTimer
 from netspec.bench.timing import Call, Pass, Timer, Timing, interleaved
@@ -52,7 +52,7 @@ def constants(bench: Bench, dtype: str, *, elements: int = 2**29, size: int = 81
     return Machine("this machine", copy, 2 * size**3 / times["product"].median)
 
 
-def measured(case: Case, names: Sequence[str], bench: Bench, machine: Machine) -> Entry:
+def measured(case: LayerCase, names: Sequence[str], bench: Bench, machine: Machine) -> Entry:
     """Return the entry of a case in the results."""
     makers = {
         name: partial(engines.MAKERS[name], case.layer, case.dtype)
@@ -62,7 +62,7 @@ def measured(case: Case, names: Sequence[str], bench: Bench, machine: Machine) -
     return entry(case, machine) | {"engines": times}
 
 
-def entry(case: Case, machine: Machine) -> Entry:
+def entry(case: LayerCase, machine: Machine) -> Entry:
     """Return the part of an entry that is known without measuring."""
     return {
         "kind": case.layer.kind,
@@ -74,7 +74,7 @@ def entry(case: Case, machine: Machine) -> Entry:
     }
 
 
-def timings(case: Case, makers: Mapping[str, Callable[[], Function]], bench: Bench) -> Entry:
+def timings(case: LayerCase, makers: Mapping[str, Callable[[], Function]], bench: Bench) -> Entry:
     """Return each engine's timing; or its deviation; or its error."""
     passes: dict[str, Pass] = {}
     entries: Entry = {}
@@ -108,7 +108,7 @@ class Disagreement(Exception):
 
 
 def _prepared(
-    case: Case,
+    case: LayerCase,
     name: str,
     function: Function,
     sets: Sequence[Operands],
@@ -134,7 +134,7 @@ def in_microseconds(timing: Timing) -> Entry:
 # ------------------------------------------------------------------------------------------- tuning
 
 
-def tuned(case: Case, bench: Bench, machine: Machine) -> Entry:
+def tuned(case: LayerCase, bench: Bench, machine: Machine) -> Entry:
     """Every configuration of a forward convolution, timed; the fastest of them, and the one that is
     taken unmeasured."""
     from netspec.kernels.conv import configurations
@@ -161,7 +161,7 @@ def _has_descriptors() -> bool:
     return torch.cuda.get_device_capability() >= (9, 0)
 
 
-def geometry_of(case: Case) -> Any:
+def geometry_of(case: LayerCase) -> Any:
     """A layer as the kernels of convolutions describe it."""
     from netspec.kernels.conv.geometry import Geometry
 
@@ -189,7 +189,7 @@ def name_of(configuration: Any) -> str:
     )
 
 
-def with_configuration(case: Case, configuration: Any) -> Function:
+def with_configuration(case: LayerCase, configuration: Any) -> Function:
     """A convolution computed by one configuration."""
     from netspec.kernels.conv.configurations import forward_launches
     from netspec.kernels.launch import run

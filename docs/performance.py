@@ -20,7 +20,7 @@ from benchmarks.layers import (
     NETS,
     WEIGHT_GRADIENT,
     WITH_INDEX,
-    Case,
+    LayerCase,
     Machine,
     cases,
     planned,
@@ -195,7 +195,7 @@ def together(cells: Iterable[str]) -> str:
     return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
 
 
-def time(figures: Figures, case: Case, engine: str) -> str:
+def time(figures: Figures, case: LayerCase, engine: str) -> str:
     """Return the median; or why it is missing."""
     if engine == "bare" and case.layer.kind != "conv":
         return ""

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 import netspec
-from netspec.backends.cpu import WAYS
+from netspec.backends.cpu import IMPLEMENTATIONS
+from netspec.backends.cpu.implementation import Call
 from netspec.backends.cpu.lrn import TiledLrnMaxPool
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Call
 from netspec.compiler import random_images, tolerance, verify
 from netspec.errors import DataError
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 from tests.helpers import load_rows
 
 SYMBOLS = {"H": 9, "W": 7, "C1": 20, "C2": 8}
@@ -63,11 +63,19 @@ def test_a_module_that_differs_from_its_own_stages_does_not_pass() -> None:
 def test_an_implementation_that_is_wrong_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     class Shifted(TiledLrnMaxPool):
         def bind(
-            self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+            self,
+            problem: Problem,
+            packed: Tensors,
+            x: Sequence[Tensor],
+            y: Tensor,
+            scratch: Scratch,
         ) -> Sequence[Call]:
-            return [*super().bind(work, packed, x, y, scratch), lambda: y.copy_(y.roll(1, dims=1))]
+            return [
+                *super().bind(problem, packed, x, y, scratch),
+                lambda: y.copy_(y.roll(1, dims=1)),
+            ]
 
-    monkeypatch.setitem(WAYS, LrnMaxPool, (Shifted(),))
+    monkeypatch.setitem(IMPLEMENTATIONS, LrnMaxPool, (Shifted(),))
     model = netspec.compile("alexnet")
     result = verify(model, random_images(model.net))
     assert result.error > 100 * result.allowed

@@ -57,7 +57,7 @@ def test_times_measured_of_operators_as_they_were_written_are_not_taken(
     shutil.copy(EARLIER / "measured-cpu.json", tuning.path)
     backend = CpuBackend()
     made = lowered(netspec.load(EARLIER / "small.net").graph, backend, dtype=torch.float32, batch=1)
-    work = made.works["a.relu"]
-    ways = list(backend.ways(work))
-    measured = {way.name: 1.0 + i for i, way in enumerate(ways)}
-    assert tuning.times(work, ways, lambda: measured) == measured
+    problem = made.problems["a.relu"]
+    implementations = list(backend.implementations(problem))
+    measured = {implementation.name: 1.0 + i for i, implementation in enumerate(implementations)}
+    assert tuning.times(problem, implementations, lambda: measured) == measured

@@ -22,7 +22,7 @@ from netspec.artifact.manifest import (
     root_of,
 )
 from netspec.artifact.messages import AGAIN, naming
-from netspec.artifact.reading import Places, content, opened, places
+from netspec.artifact.reading import FileRanges, content, file_ranges, opened
 from netspec.artifact.spec import net_of
 from netspec.collecting import without_collecting
 from netspec.errors import DataError
@@ -93,7 +93,7 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         from netspec.artifact.lowering import backend_for, lowered_as
         from netspec.runtime.compiled import Compiled
 
-        members = places(Path(path))
+        members = file_ranges(Path(path))
         manifest = _manifest(members, expect)
         texts = {name: _checked(members, manifest, name) for name in manifest.texts}
         plan = _checked(members, manifest, PLAN)
@@ -126,7 +126,7 @@ def load_kernels(path: str | Path, *, expect: str) -> dict[str, bytes]:
         DataError: it is not an artifact, not the expected one, or damaged.
     """
     with naming("load", path):
-        members = places(Path(path))
+        members = file_ranges(Path(path))
         return _kernels(members, _manifest(members, expect))
 
 
@@ -138,10 +138,10 @@ def load_manifest(path: str | Path, *, expect: str | None = None) -> Manifest:
         DataError: it is not an artifact, or not the expected one.
     """
     with naming("load", path):
-        return _manifest(places(Path(path)), expect)
+        return _manifest(file_ranges(Path(path)), expect)
 
 
-def _manifest(members: Places, expect: str | None) -> Manifest:
+def _manifest(members: FileRanges, expect: str | None) -> Manifest:
     """Return the manifest, once it is the expected one and lists all members that are there."""
     data = content(members, MANIFEST)
     root = root_of(data)
@@ -172,7 +172,7 @@ def _manifest(members: Places, expect: str | None) -> Manifest:
     return manifest
 
 
-def _kernels(members: Places, manifest: Manifest) -> dict[str, bytes]:
+def _kernels(members: FileRanges, manifest: Manifest) -> dict[str, bytes]:
     """Return the compiled kernels by name, their digests checked."""
     return {
         name: _checked(members, manifest, kernel_member(number))
@@ -180,7 +180,7 @@ def _kernels(members: Places, manifest: Manifest) -> dict[str, bytes]:
     }
 
 
-def _checked(members: Places, manifest: Manifest, name: str) -> bytes:
+def _checked(members: FileRanges, manifest: Manifest, name: str) -> bytes:
     """Return a member, once its digest is right."""
     data = content(members, name)
     _check_digest(manifest, name, sha256(data).hexdigest())

@@ -44,7 +44,7 @@ _WIDE = b"PK\x06\x07"
 """The mark of the record before it in a zip of more than 4 GiB, 20 bytes long."""
 
 
-class Place(NamedTuple):
+class FileRange(NamedTuple):
     """The bytes of a member: the file, the first byte and the number of bytes."""
 
     path: Path
@@ -52,34 +52,34 @@ class Place(NamedTuple):
     size: int
 
 
-Places = Mapping[str, Place]
+FileRanges = Mapping[str, FileRange]
 """The members of an artifact."""
 
 
 @contextmanager
-def opened(place: Place) -> Iterator[BinaryIO]:
+def opened(file_range: FileRange) -> Iterator[BinaryIO]:
     """Open a member, to be read from its beginning.
 
     Raises:
         OSError: it cannot be opened, or is no longer a plain file.
     """
-    with plain_file(place.path) as file:
-        file.seek(place.start)
+    with plain_file(file_range.path) as file:
+        file.seek(file_range.start)
         yield file
 
 
-def content(members: Places, name: str) -> bytearray:
+def content(members: FileRanges, name: str) -> bytearray:
     """Return a member as a whole.
 
     Raises:
         DataError: it is larger than any that netspec writes.
         EOFError: it became shorter meanwhile.
     """
-    place, at_most = members[name], LARGEST_MANIFEST if name == MANIFEST else LARGEST
-    if place.size > at_most:
-        raise DataError(f"{name} has {place.size:,} bytes, more than {at_most:,}: {AGAIN}")
-    data = bytearray(place.size)
-    with opened(place) as file:
+    file_range, at_most = members[name], LARGEST_MANIFEST if name == MANIFEST else LARGEST
+    if file_range.size > at_most:
+        raise DataError(f"{name} has {file_range.size:,} bytes, more than {at_most:,}: {AGAIN}")
+    data = bytearray(file_range.size)
+    with opened(file_range) as file:
         fill(file, memoryview(data))
     return data
 
@@ -89,7 +89,7 @@ def is_artifact(path: str | Path) -> bool:
     return Path(path).suffix == SUFFIX or os.path.isfile(Path(path) / MANIFEST)
 
 
-def places(path: Path) -> dict[str, Place]:
+def file_ranges(path: Path) -> dict[str, FileRange]:
     """Return the members of a folder or a file.
 
     Raises:
@@ -103,8 +103,8 @@ def places(path: Path) -> dict[str, Place]:
     return members
 
 
-def _in_folder(root: Path) -> dict[str, Place]:
-    members: dict[str, Place] = {}
+def _in_folder(root: Path) -> dict[str, FileRange]:
+    members: dict[str, FileRange] = {}
     folders = [""]
     while folders:
         folder = folders.pop()
@@ -115,7 +115,7 @@ def _in_folder(root: Path) -> dict[str, Place]:
                     folders.append(name)
                 elif entry.is_file(follow_symlinks=False):
                     size = entry.stat(follow_symlinks=False).st_size
-                    members[name] = Place(root / name, 0, size)
+                    members[name] = FileRange(root / name, 0, size)
                 else:
                     raise DataError(f"{name!r} in it is no file of an artifact")
                 if len(members) > MOST_MEMBERS:
@@ -125,13 +125,13 @@ def _in_folder(root: Path) -> dict[str, Place]:
     return members
 
 
-def _in_zip(path: Path) -> dict[str, Place]:
+def _in_zip(path: Path) -> dict[str, FileRange]:
     """Return the members of a zip; all bytes but their contents must be as netspec writes them."""
     not_ours = DataError(
         f"it is no artifact: neither a folder nor a file that netspec wrote ({AGAIN}); an archive "
         "that another program packed can be unpacked into a folder"
     )
-    with opened(Place(path, 0, 0)) as file:
+    with opened(FileRange(path, 0, 0)) as file:
         length = file.seek(0, os.SEEK_END)
         tail = _tail(file, length)
         if not tail:
@@ -160,7 +160,7 @@ def _in_zip(path: Path) -> dict[str, Place]:
             file.seek(at)
             if info.header_offset != at or file.read(len(head)) != head or info.filename in members:
                 raise not_ours
-            members[info.filename] = Place(path, at + len(head), info.file_size)
+            members[info.filename] = FileRange(path, at + len(head), info.file_size)
             at += len(head) + info.file_size
         if at != offset:
             raise not_ours
@@ -190,8 +190,8 @@ def _directory_entry(entry: zipfile.ZipInfo) -> bytes:
     made_by = plain.create_system << 8 | plain.create_version
     sizes = entry.CRC, entry.file_size, entry.file_size
     lengths = len(name), 0, 0
-    places = 0, 0, plain.external_attr, entry.header_offset
+    fields = 0, 0, plain.external_attr, entry.header_offset
     needs = plain.extract_version
     return (
-        _ENTRY.pack(b"PK\x01\x02", made_by, needs, 0, 0, 0, _DAY, *sizes, *lengths, *places) + name
+        _ENTRY.pack(b"PK\x01\x02", made_by, needs, 0, 0, 0, _DAY, *sizes, *lengths, *fields) + name
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from netspec.artifact.manifest import MANIFEST, ROOT, Member, claimed_members
-from netspec.artifact.reading import SUFFIX, content, places, plain_entry
+from netspec.artifact.reading import SUFFIX, content, file_ranges, plain_entry
 from netspec.errors import DataError
 from netspec.files.writing import NEW, OLD, beside, descriptor_of, followed, replacing, sync_folder
 
@@ -67,7 +67,7 @@ def _require_replaceable(target: Path) -> None:
     if not os.listdir(target):
         return
     try:
-        members = places(target)
+        members = file_ranges(target)
         is_ours = claimed_members(bytes(content(members, MANIFEST))) == {*members} - {
             MANIFEST,
             ROOT,

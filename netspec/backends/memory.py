@@ -11,7 +11,7 @@ from netspec.lowering.plan import Plan, Slot
 from netspec.runtime.gate import require_memory
 
 
-class Memory:
+class PlanMemory:
     """An arena of ``plan.arena`` elements an image, buffers at the plan's offsets times the batch.
 
     Args:

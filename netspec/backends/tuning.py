@@ -1,8 +1,8 @@
-"""Times that were measured, kept on disk, so that each piece of work is measured once.
+"""Times that were measured, kept on disk, so that each problem is measured once.
 
 They lie in ``$XDG_CACHE_HOME/netspec`` or ``~/.cache/netspec``, a JSON file for each machine,
 version and kernel source; what was measured with others is not found.  Deleting a file only means
-that its work is measured again.
+that its problems are measured again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from threading import Lock
 from netspec.errors import DataError
 from netspec.files.members import number, optional, read, record, table, text
 from netspec.files.writing import write_whole
-from netspec.lowering.implementation import Implementation, Work
+from netspec.lowering.implementation import Implementation, Problem
 
 Times = dict[str, float | None]
 """Seconds by implementation; None for one that turned out not to run."""
@@ -29,7 +29,7 @@ KEPT = record(
     made_with=table(text()),
     works=table(table(optional(number(0, 1e6).where(lambda time: time > 0, "a time above 0")))),
 )
-"""A file of measurements, as the times of each piece of work."""
+"""A file of measurements, as the times of each problem."""
 
 _lock = Lock()
 
@@ -39,7 +39,7 @@ class Tuning:
 
     Args:
         backend: its name.
-        made_with: what the times depend on besides the work: sources, versions, the device.
+        made_with: what the times depend on besides the problem: sources, versions, the device.
     """
 
     def __init__(self, backend: str, made_with: Mapping[str, str]) -> None:
@@ -49,20 +49,30 @@ class Tuning:
         self._made_with = dict(made_with)
 
     def times(
-        self, work: Work, ways: Sequence[Implementation], measure: Callable[[], dict[str, float]]
+        self,
+        problem: Problem,
+        implementations: Sequence[Implementation],
+        measure: Callable[[], dict[str, float]],
     ) -> dict[str, float]:
-        """The seconds that each way takes: as they were kept, or else measured, and kept.
+        """The seconds of each implementation: as they were kept, or else measured, and kept.
 
         A file that cannot be read or written is passed over with a warning.
         """
-        name, names = described(work), {way.name for way in ways}
+        name, names = (
+            described(problem),
+            {implementation.name for implementation in implementations},
+        )
         with _lock:
             times = self._read().get(name, {})
             if not names <= times.keys():
                 measured = measure()
-                times = {way: measured.get(way) for way in names}
+                times = {implementation: measured.get(implementation) for implementation in names}
                 self._write({**self._read(), name: times})
-        return {way: time for way, time in times.items() if way in names and time is not None}
+        return {
+            implementation: time
+            for implementation, time in times.items()
+            if implementation in names and time is not None
+        }
 
     def _read(self) -> dict[str, Times]:
         if not os.path.lexists(self.path):
@@ -73,8 +83,8 @@ class Tuning:
             warnings.warn(f"no measurements are used: {error}", stacklevel=2)
             return {}
 
-    def _write(self, works: Mapping[str, Times]) -> None:
-        contents = {"made_with": self._made_with, "works": works}
+    def _write(self, times: Mapping[str, Times]) -> None:
+        contents = {"made_with": self._made_with, "works": times}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self.path, json.dumps(contents, indent=1, allow_nan=False).encode())
@@ -82,10 +92,10 @@ class Tuning:
             warnings.warn(f"measurements are not kept: {error}", stacklevel=2)
 
 
-def described(work: Work) -> str:
-    """A piece of work in one line: operator, sizes, batch and type."""
-    sizes = ", ".join(map(str, work.inputs))
-    return f"{work.op!r} of {sizes} at batch {work.batch} in {work.dtype}"
+def described(problem: Problem) -> str:
+    """A problem in one line: operator, sizes, batch and type."""
+    sizes = ", ".join(map(str, problem.inputs))
+    return f"{problem.op!r} of {sizes} at batch {problem.batch} in {problem.dtype}"
 
 
 def digest(*packages: str) -> str:

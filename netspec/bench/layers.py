@@ -12,7 +12,7 @@ from netspec.bench.engines import compiled
 from netspec.bench.machine import Others, Rates, calls
 from netspec.bench.measure import WARM, Advance, Entry, answer, in_milliseconds
 from netspec.bench.timing import Timing, timer_of, timing
-from netspec.lowering.implementation import Work
+from netspec.lowering.implementation import Problem
 from netspec.runtime.compiled import Compiled
 
 
@@ -68,9 +68,9 @@ def profiled(
     )
 
 
-def least(work: Work, rates: Rates) -> float:
+def least(problem: Problem, rates: Rates) -> float:
     """Return the floor of a stage in seconds: its operations or bytes at the machine's rates."""
-    return max(work.operations / rates.product, work.bytes / rates.copy)
+    return max(problem.operations / rates.product, problem.bytes / rates.copy)
 
 
 def bench(
@@ -119,14 +119,14 @@ def measured(case: Case, rounds: int, advance: Advance = lambda step: None) -> E
 def _entries(model: Compiled, profile: Profile) -> list[dict[str, Any]]:
     entries = []
     for step, timed in zip(model.lowered.plan.steps, profile.steps, strict=True):
-        work = model.lowered.works[step.stage]
+        problem = model.lowered.problems[step.stage]
         entry = {
             "stage": step.stage,
             "op": step.op,
             "implementation": step.implementation,
-            "gflop": work.operations / 1e9,
-            "megabytes": work.bytes / 1e6,
-            "floor_ms": least(work, profile.rates) * 1e3,
+            "gflop": problem.operations / 1e9,
+            "megabytes": problem.bytes / 1e6,
+            "floor_ms": least(problem, profile.rates) * 1e3,
         }
         entries.append(entry | in_milliseconds(timed))
     return entries

@@ -45,7 +45,7 @@ def _batches(context: click.Context, parameter: click.Parameter, text: str) -> t
     return numbers(text, 1, MOST_IMAGES)
 
 
-def _picture(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+def _image(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     if path is not None and _form(path) not in FORMS:
         raise click.BadParameter(f"{path} is none of {', '.join(f'*.{form}' for form in FORMS)}")
     if path is not None and not path.absolute().parent.is_dir():
@@ -89,7 +89,7 @@ def _form(path: Path) -> str:
     "--plot",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    callback=_picture,
+    callback=_image,
     help="Draw a chart: FILE.png or FILE.svg.",
 )
 @set_option

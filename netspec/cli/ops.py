@@ -19,13 +19,13 @@ def ops(operator: str | None, as_json: bool, markdown: bool) -> None:
     if operator is not None and operator not in OPERATORS:
         guess = did_you_mean(operator, OPERATORS) or "`netspec ops` lists them all"
         raise click.BadParameter(f"there is no operator {operator}; {guess}", param_hint="OPERATOR")
-    rooms = [OPERATORS[operator]] if operator else list(OPERATORS.values())
+    operators = [OPERATORS[operator]] if operator else list(OPERATORS.values())
     if as_json:
-        print_json([as_data(room) for room in rooms])
+        print_json([as_data(op) for op in operators])
     elif markdown:
-        click.echo(as_markdown(rooms))
+        click.echo(as_markdown(operators))
     elif operator:
-        click.echo(as_text(rooms[0]))
+        click.echo(as_text(operators[0]))
     else:
-        for room in rooms:
-            click.echo(f"{room.name:<10} {as_data(room)['summary']}")
+        for op in operators:
+            click.echo(f"{op.name:<10} {as_data(op)['summary']}")

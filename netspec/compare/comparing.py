@@ -95,7 +95,7 @@ def compare(asked: Asked, directory: Path, telling: Telling | None = None) -> di
     classes = len(open_data(asked.data).train.classes)
     _keep_plan(asked, directory)
     specs = write_nets(arms, bed, classes, directory / "nets")
-    results = _Work(chosen, arms, asked, directory, specs, telling or Telling()).results()
+    results = _Comparison(chosen, arms, asked, directory, specs, telling or Telling()).results()
     document = answer(chosen, bed, asdict(asked), results.values())
     write_whole(directory / RESULTS, json.dumps(document, indent=1).encode() + b"\n")
     return document
@@ -122,7 +122,7 @@ def _keep_plan(asked: Asked, directory: Path) -> None:
     write_whole(path, canonical(plan))
 
 
-class _Work:
+class _Comparison:
     """A comparison in its folder."""
 
     def __init__(

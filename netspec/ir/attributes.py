@@ -48,7 +48,7 @@ class Attribute:
         return self.default is MISSING
 
 
-class Room:
+class HasAttributes:
     """A frozen dataclass of attributes: an operator, or a step of a recipe."""
 
     name: ClassVar[str]

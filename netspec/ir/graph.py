@@ -24,7 +24,7 @@ from netspec.ir.symbols import total
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from netspec.ir.packing import Recipe
+    from netspec.ir.packing import Packing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Stage:
     written: Mapping[str, Any] = dataclass_field(default_factory=dict)
     shape: Shape | None = None
     field: Field | None = None
-    packed: Mapping[str, Recipe] = dataclass_field(default_factory=dict)
+    packed: Mapping[str, Packing] = dataclass_field(default_factory=dict)
 
     @property
     def known_shape(self) -> Shape:
@@ -249,7 +249,7 @@ class Graph:
         name: str,
         op: Operator,
         operands: Sequence[str],
-        packed: Mapping[str, Recipe] | None = None,
+        packed: Mapping[str, Packing] | None = None,
     ) -> None:
         """Replace a stage's operator and operands; remove stages that nothing reads then."""
         stage, before = self.stage(name), self.operands(name)

@@ -18,8 +18,8 @@ from netspec.ir.attributes import (
     PADDING,
     PAIR,
     ROUNDING,
+    HasAttributes,
     Padding,
-    Room,
     keyword,
     positional,
 )
@@ -47,7 +47,7 @@ class Parameter:
         return prod(self.shape)
 
 
-class Operator(Room, ABC):
+class Operator(HasAttributes, ABC):
     """One operator of the language.
 
     ``inputs`` are the shapes of the operands throughout; shapes have no batch axis.

@@ -1,7 +1,7 @@
 """Packed parameters: those of a rewritten graph are made from the spec's own, and back.
 
 A pass may give a stage the filters of several convolutions, or fold a normalisation into them.
-A model is saved and loaded with the spec's own: a :class:`Recipe` packs the tensors of the
+A model is saved and loaded with the spec's own: a :class:`Packing` packs the tensors of the
 spec, and unpacks them again to the last bit.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Tensors = Mapping[str, "Tensor"]
 
 
-class Recipe(ABC):
+class Packing(ABC):
     """A rule that makes one packed tensor from tensors of the spec."""
 
     @property
@@ -41,7 +41,7 @@ class Recipe(ABC):
 
 
 @dataclass(frozen=True)
-class Take(Recipe):
+class Take(Packing):
     """A tensor of the spec as it is."""
 
     name: str
@@ -58,10 +58,10 @@ class Take(Recipe):
 
 
 @dataclass(frozen=True)
-class Cat(Recipe):
+class Cat(Packing):
     """Tensors concatenated along their first axis, of lengths ``sizes``."""
 
-    parts: tuple[Recipe, ...]
+    parts: tuple[Packing, ...]
     sizes: tuple[int, ...]
 
     @property
@@ -88,10 +88,10 @@ class Cat(Recipe):
 
 
 @dataclass(frozen=True)
-class Scaled(Recipe):
+class Scaled(Packing):
     """A tensor times a power of two, which is exact but for numbers that are too small for it."""
 
-    part: Recipe
+    part: Packing
     factor: float
 
     @property
@@ -135,7 +135,7 @@ class Norm:
 
 
 @dataclass(frozen=True)
-class FoldedWeight(Recipe):
+class FoldedWeight(Packing):
     """w[o] s[o], with s = weight / sqrt(variance + eps) of the normalisation after the filters.
 
     The product is taken in float64 and rounded once.  The filters are the numbers nearest to the
@@ -144,7 +144,7 @@ class FoldedWeight(Recipe):
     itself with its index; all filters are kept where that takes less memory.
     """
 
-    weight: Recipe
+    weight: Packing
     norm: Norm
 
     @property
@@ -218,10 +218,10 @@ def _as_bits(packed: Tensor, count: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class FoldedBias(Recipe):
+class FoldedBias(Packing):
     """(b - mean) s + bias: the bias of a convolution and its normalisation, in float64."""
 
-    bias: Recipe | None
+    bias: Packing | None
     norm: Norm
 
     @property

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from netspec.ir.packing import Recipe, Take
+from netspec.ir.packing import Packing, Take
 
 if TYPE_CHECKING:
     from netspec.ir.graph import Graph
@@ -76,7 +76,7 @@ def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
             yield attribute(stage.name, name), buffer, False
 
 
-def recipes(graph: Graph, name: str) -> dict[str, Recipe]:
+def packings(graph: Graph, name: str) -> dict[str, Packing]:
     """Return how each tensor of a stage is made from those of the spec."""
     stage, inputs = graph.stage(name), graph.shapes_into(name)
     names = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]

@@ -11,7 +11,7 @@ from netspec.ir.attributes import (
     POSITIVE,
     PROBABILITY,
     REAL,
-    Room,
+    HasAttributes,
     choice,
     keyword,
     number,
@@ -20,7 +20,7 @@ from netspec.ir.attributes import (
 from netspec.ir.shapes import Pair
 
 
-class Step(Room):
+class RecipeStep(HasAttributes):
     """One step of a directive, such as ``crop 224``."""
 
 
@@ -28,7 +28,7 @@ class Step(Room):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shorter(Step):
+class Shorter(RecipeStep):
     """Rescale an image so that its shorter side has this length."""
 
     name = "shorter"
@@ -36,7 +36,7 @@ class Shorter(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resize(Step):
+class Resize(RecipeStep):
     """Rescale an image to this height and width."""
 
     name = "resize"
@@ -44,7 +44,7 @@ class Resize(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Center(Step):
+class Center(RecipeStep):
     """Cut out the middle of an image."""
 
     name = "center"
@@ -52,7 +52,7 @@ class Center(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Range(Step):
+class Range(RecipeStep):
     """Map black and white to these values, as LeNet-5 maps them to 1.175 and -0.1."""
 
     name = "range"
@@ -61,7 +61,7 @@ class Range(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subtract(Step):
+class Subtract(RecipeStep):
     """Subtract the training set's mean: of each pixel's place, or of each channel."""
 
     name = "subtract"
@@ -73,7 +73,7 @@ class Subtract(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crop(Step):
+class Crop(RecipeStep):
     """Cut out a patch at a random place."""
 
     name = "crop"
@@ -81,14 +81,14 @@ class Crop(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flip(Step):
+class Flip(RecipeStep):
     """Reflect every second image, left to right."""
 
     name = "flip"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrincipalComponents(Step):
+class PrincipalComponents(RecipeStep):
     """Shift the colours along their principal components (AlexNet, section 4.1).
 
     The paper multiplies the eigenvalues by a Gaussian variable, the author's code their square
@@ -102,7 +102,7 @@ class PrincipalComponents(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rescale(Step):
+class Rescale(RecipeStep):
     """Rescale an image so that its shorter side has a random length (VGG, section 3.1)."""
 
     name = "rescale"
@@ -118,21 +118,21 @@ class Rescale(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossEntropy(Step):
+class CrossEntropy(RecipeStep):
     """Minus the logarithm of the probability of the right class (multinomial logistic)."""
 
     name = "cross_entropy"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SquaredError(Step):
+class SquaredError(RecipeStep):
     """The sum over outputs of the squared distance from the target."""
 
     name = "squared_error"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gaussian(Step):
+class Gaussian(RecipeStep):
     """Weights from a normal distribution around zero."""
 
     name = "gaussian"
@@ -140,7 +140,7 @@ class Gaussian(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Uniform(Step):
+class Uniform(RecipeStep):
     """Weights from a uniform distribution around zero; LeNet-5 takes 2.4 / fan-in."""
 
     name = "uniform"
@@ -148,21 +148,21 @@ class Uniform(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Glorot(Step):
+class Glorot(RecipeStep):
     """Weights of variance 2 / (fan-in + fan-out) (Glorot and Bengio 2010)."""
 
     name = "glorot"
 
 
 @dataclass(frozen=True, kw_only=True)
-class He(Step):
+class He(RecipeStep):
     """Weights of variance 2 / fan-in (He et al. 2015)."""
 
     name = "he"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bias(Step):
+class Bias(RecipeStep):
     """The constant that biases begin with."""
 
     name = "bias"
@@ -170,7 +170,7 @@ class Bias(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rate(Step):
+class Rate(RecipeStep):
     """A factor of the learning rate."""
 
     name = "rate"
@@ -178,7 +178,7 @@ class Rate(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decay(Step):
+class Decay(RecipeStep):
     """A factor of the weight decay."""
 
     name = "decay"
@@ -186,7 +186,7 @@ class Decay(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sgd(Step):
+class Sgd(RecipeStep):
     """Stochastic gradient descent with momentum and weight decay (AlexNet, section 5).
 
     v := momentum v - decay lr w - lr dL/dw;  w := w + v
@@ -199,7 +199,7 @@ class Sgd(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch(Step):
+class Batch(RecipeStep):
     """Images in a step."""
 
     name = "batch"
@@ -207,7 +207,7 @@ class Batch(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Epochs(Step):
+class Epochs(RecipeStep):
     """How often the training set is gone through."""
 
     name = "epochs"
@@ -215,7 +215,7 @@ class Epochs(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plateau(Step):
+class Plateau(RecipeStep):
     """Multiply the learning rate when the validation error stops improving."""
 
     name = "plateau"
@@ -225,7 +225,7 @@ class Plateau(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Every(Step):
+class Every(RecipeStep):
     """Multiply the learning rate every few epochs (GoogLeNet, section 6)."""
 
     name = "every"
@@ -234,14 +234,14 @@ class Every(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TenCrop(Step):
+class TenCrop(RecipeStep):
     """Average the outputs for the corners, the centre, and their reflections."""
 
     name = "tencrop"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CenterCrop(Step):
+class CenterCrop(RecipeStep):
     """The output for the centre alone."""
 
     name = "center"
@@ -254,7 +254,7 @@ class Assigned:
     ``run`` is the run whose weights are taken, where a recipe begins with those of another.
     """
 
-    step: Step | None
+    step: RecipeStep | None
     rows: tuple[str, ...] = ()
     run: str = ""
 
@@ -263,21 +263,21 @@ class Assigned:
 class Recipe:
     """The directives of a recipe; those that the spec leaves out are empty."""
 
-    prepare: list[Step] = field(default_factory=list)
-    augment: list[Step] = field(default_factory=list)
-    loss: list[Step] = field(default_factory=list)
+    prepare: list[RecipeStep] = field(default_factory=list)
+    augment: list[RecipeStep] = field(default_factory=list)
+    loss: list[RecipeStep] = field(default_factory=list)
     init: list[Assigned] = field(default_factory=list)
     bias: list[Assigned] = field(default_factory=list)
     rate: list[Assigned] = field(default_factory=list)
     decay: list[Assigned] = field(default_factory=list)
-    optimizer: list[Step] = field(default_factory=list)
-    batch: list[Step] = field(default_factory=list)
-    epochs: list[Step] = field(default_factory=list)
-    schedule: list[Step] = field(default_factory=list)
-    evaluate: list[Step] = field(default_factory=list)
+    optimizer: list[RecipeStep] = field(default_factory=list)
+    batch: list[RecipeStep] = field(default_factory=list)
+    epochs: list[RecipeStep] = field(default_factory=list)
+    schedule: list[RecipeStep] = field(default_factory=list)
+    evaluate: list[RecipeStep] = field(default_factory=list)
 
 
-DIRECTIVES: dict[str, tuple[type[Step], ...]] = {
+DIRECTIVES: dict[str, tuple[type[RecipeStep], ...]] = {
     "prepare": (Shorter, Resize, Center, Range, Subtract),
     "augment": (Crop, Flip, PrincipalComponents, Rescale),
     "loss": (CrossEntropy, SquaredError),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from netspec.ir.attributes import Attribute, Room
+from netspec.ir.attributes import Attribute, HasAttributes
 from netspec.ir.operator import Operator
 from netspec.ir.source import Span
 from netspec.ir.symbols import is_symbolic
@@ -15,22 +15,22 @@ from netspec.language.diagnostics import Note
 from netspec.language.expressions import evaluate
 from netspec.language.scope import Reported, Scope
 
-R = TypeVar("R", bound=Room)
+R = TypeVar("R", bound=HasAttributes)
 
 
 class Bound(NamedTuple, Generic[R]):
-    """The result of binding a name with its arguments: ``room``, an operator or a step.
+    """The result of binding a name with its arguments: ``owner``, an operator or a step.
 
     ``written`` has the attributes that were written, as they were written; ``spans`` says where.
     """
 
-    room: R
+    value: R
     written: dict[str, Any]
     spans: dict[str, Span]
 
 
 def bind(
-    room: type[R],
+    owner: type[R],
     name: syntax.Name,
     arguments: Sequence[syntax.Argument],
     scope: Scope,
@@ -39,33 +39,33 @@ def bind(
 
     Raises Reported when an argument is wrong.
     """
-    matched, defaults = _match(room, name, arguments, scope), scope.net.defaults
+    matched, defaults = _match(owner, name, arguments, scope), scope.net.defaults
     values: dict[str, Any] = {}
     spans: dict[str, Span] = {}
     failed = False
-    for attribute in room.attributes():
+    for attribute in owner.attributes():
         argument, where = matched.get(attribute.name), scope
         if argument is None and not (attribute.name == "stride" and _has_stride(values)):
-            argument, where = _default(room, attribute.name, defaults) or (None, scope)
+            argument, where = _default(owner, attribute.name, defaults) or (None, scope)
         if argument is None:
             if attribute.is_required:
-                _missing(room, attribute, name, scope)
+                _missing(owner, attribute, name, scope)
                 failed = True
             continue
         try:
-            values[attribute.name] = read(room, attribute, argument, where)
+            values[attribute.name] = read(owner, attribute, argument, where)
         except Reported:
             failed = True
         spans[attribute.name] = where.span(argument.value.at)
     if failed:
         raise Reported
-    op = room(**values)
-    for code, key, reason in (*room.written_mistakes(values), *op.mistakes()):
+    op = owner(**values)
+    for code, key, reason in (*owner.written_mistakes(values), *op.mistakes()):
         at = spans.get(key) or scope.span(name.at)
-        attribute = next(a for a in room.attributes() if a.name == key)
+        attribute = next(a for a in owner.attributes() if a.name == key)
         help = f"say {key}={attribute.kind.description}" if key not in spans else _OR_REMOVE
-        notes = [Note(f"{key} of {room.name}: {attribute.help}")]
-        scope.problem(code, f"{room.name}: {reason}", (at.start, at.end), help=help, notes=notes)
+        notes = [Note(f"{key} of {owner.name}: {attribute.help}")]
+        scope.problem(code, f"{owner.name}: {reason}", (at.start, at.end), help=help, notes=notes)
         failed = True
     if failed:
         raise Reported
@@ -76,12 +76,14 @@ _OR_REMOVE = "change it, or leave it out"
 
 
 def _default(
-    room: type[Room], key: str, defaults: Mapping[tuple[str, str], tuple[syntax.Argument, Scope]]
+    owner: type[HasAttributes],
+    key: str,
+    defaults: Mapping[tuple[str, str], tuple[syntax.Argument, Scope]],
 ) -> tuple[syntax.Argument, Scope] | None:
     """Return the `default` of an operator's attribute; a step of a recipe has none."""
-    if not issubclass(room, Operator):
+    if not issubclass(owner, Operator):
         return None
-    return defaults.get((room.name, key)) or defaults.get(("", key))
+    return defaults.get((owner.name, key)) or defaults.get(("", key))
 
 
 def _has_stride(values: Mapping[str, object]) -> bool:
@@ -89,14 +91,14 @@ def _has_stride(values: Mapping[str, object]) -> bool:
 
 
 def _match(
-    room: type[Room],
+    owner: type[HasAttributes],
     name: syntax.Name,
     arguments: Sequence[syntax.Argument],
     scope: Scope,
 ) -> dict[str, syntax.Argument]:
     """Return the argument for each attribute that has one."""
-    places = [a.name for a in room.attributes() if a.is_positional]
-    known = [a.name for a in room.attributes()]
+    places = [a.name for a in owner.attributes() if a.is_positional]
+    known = [a.name for a in owner.attributes()]
     matched: dict[str, syntax.Argument] = {}
     failed = seen_keyword = False
     for index, argument in enumerate(arguments):
@@ -106,9 +108,9 @@ def _match(
                 help = "put values without a name first, key=value behind them"
                 raise scope.problem("NS134", message, argument.at, help=help)
             if index >= len(places):
-                takes = f"{room.name} takes {_listed(places)}"
+                takes = f"{owner.name} takes {_listed(places)}"
                 scope.problem(
-                    "NS135", f"too many arguments: {takes}", argument.at, help=usage(room)
+                    "NS135", f"too many arguments: {takes}", argument.at, help=usage(owner)
                 )
                 failed = True
                 continue
@@ -117,8 +119,8 @@ def _match(
         seen_keyword = True
         key = argument.key
         if key.text not in known:
-            help = scope.problems.did_you_mean(key.text, known) or usage(room)
-            scope.problem("NS130", f"{room.name} has no `{key.text}`", key.at, help=help)
+            help = scope.problems.did_you_mean(key.text, known) or usage(owner)
+            scope.problem("NS130", f"{owner.name} has no `{key.text}`", key.at, help=help)
             failed = True
         elif key.text in matched:
             first = scope.span(matched[key.text].at)
@@ -133,11 +135,13 @@ def _match(
     return matched
 
 
-def read(room: type[Room], attribute: Attribute, argument: syntax.Argument, scope: Scope) -> object:
+def read(
+    owner: type[HasAttributes], attribute: Attribute, argument: syntax.Argument, scope: Scope
+) -> object:
     """Return the value of an argument as the attribute's; raise Reported if it is not valid."""
     value = evaluate(argument.value, scope)
     try:
-        if is_symbolic(value) and not issubclass(room, Operator):
+        if is_symbolic(value) and not issubclass(owner, Operator):
             raise attribute.kind.refuse()
         return attribute.kind.read(value)
     except ValueError as error:
@@ -146,30 +150,32 @@ def read(room: type[Room], attribute: Attribute, argument: syntax.Argument, scop
         candidates = scope.names() | set(attribute.kind.words)
         guess = scope.problems.did_you_mean(value.text, candidates)
         help = guess or (
-            usage(room) if attribute.kind.words else f"define it: let {value.text} = ..."
+            usage(owner) if attribute.kind.words else f"define it: let {value.text} = ..."
         )
-        message = f"`{value.text}` is not defined; for {attribute.name} of {room.name}, {reason}"
+        message = f"`{value.text}` is not defined; for {attribute.name} of {owner.name}, {reason}"
         raise scope.problem("NS113", message, argument.value.at, help=help)
-    message = f"{attribute.name} of {room.name}: {reason}, and this is {describe(value)}"
-    help = usage(room)
+    message = f"{attribute.name} of {owner.name}: {reason}, and this is {describe(value)}"
+    help = usage(owner)
     if is_symbolic(value):
         help = "symbols are whole dimensions and counts: divide with //, or use --set"
     raise scope.problem("NS132", message, argument.value.at, help=help)
 
 
-def _missing(room: type[Room], attribute: Attribute, name: syntax.Name, scope: Scope) -> None:
+def _missing(
+    owner: type[HasAttributes], attribute: Attribute, name: syntax.Name, scope: Scope
+) -> None:
     written = attribute.name if attribute.is_positional else f"{attribute.name}="
-    message = f"{room.name} needs {written}: {attribute.help}"
-    scope.problem("NS133", message, name.at, help=usage(room))
+    message = f"{owner.name} needs {written}: {attribute.help}"
+    scope.problem("NS133", message, name.at, help=usage(owner))
 
 
-def usage(room: type[Room]) -> str:
+def usage(owner: type[HasAttributes]) -> str:
     """Return the usage of an operator: ``usage: conv KERNEL, COUNT, stride=, pad=``."""
-    places = [a.name.upper() for a in room.attributes() if a.is_positional]
-    keys = [f"{a.name}=" for a in room.attributes() if not a.is_positional]
-    joins = issubclass(room, Operator) and room.takes == "many"
+    places = [a.name.upper() for a in owner.attributes() if a.is_positional]
+    keys = [f"{a.name}=" for a in owner.attributes() if not a.is_positional]
+    joins = issubclass(owner, Operator) and owner.takes == "many"
     branches = " { branch; branch }" if joins else ""
-    return f"usage: {room.name} {', '.join(places + keys)}".rstrip() + branches
+    return f"usage: {owner.name} {', '.join(places + keys)}".rstrip() + branches
 
 
 def _listed(names: Sequence[str]) -> str:

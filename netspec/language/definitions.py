@@ -257,40 +257,44 @@ def _check_parameters(block: syntax.Block, scope: Scope) -> None:
 
 def _default(statement: syntax.Default, definitions: Definitions) -> None:
     scope = definitions.scope
-    room = ""
+    operator = ""
     if statement.operator is not None:
-        room = statement.operator.text
-        if room not in OPERATORS:
-            help = did_you_mean(room, OPERATORS) or "a default is for an operator: `netspec ops`"
+        operator = statement.operator.text
+        if operator not in OPERATORS:
+            help = (
+                did_you_mean(operator, OPERATORS) or "a default is for an operator: `netspec ops`"
+            )
             at = statement.operator.at
-            scope.problem("NS112", f"there is no operator `{room}`", at, help=help)
+            scope.problem("NS112", f"there is no operator `{operator}`", at, help=help)
             return
-    rooms = [OPERATORS[room]] if room else list(OPERATORS.values())
-    known = {a.name for r in rooms for a in r.attributes() if not a.is_positional}
+    operators = [OPERATORS[operator]] if operator else list(OPERATORS.values())
+    known = {a.name for r in operators for a in r.attributes() if not a.is_positional}
     for argument in statement.arguments:
         assert argument.key is not None
         key = argument.key
         if key.text not in known:
-            whose = f"{room} has" if room else "no operator has"
-            message = f"{whose} {'no ' if room else ''}`{key.text}` that may have a default"
+            whose = f"{operator} has" if operator else "no operator has"
+            message = f"{whose} {'no ' if operator else ''}`{key.text}` that may have a default"
             help = did_you_mean(key.text, known) or "`netspec ops` lists operators and attributes"
             scope.problem("NS130", message, key.at, help=help)
-        elif (room, key.text) in scope.defaults:
-            first = scope.span(scope.defaults[room, key.text][0].at)
+        elif (operator, key.text) in scope.defaults:
+            first = scope.span(scope.defaults[operator, key.text][0].at)
             notes = [Note(f"first given on line {first.line}", first)]
             message = f"the default `{key.text}` is given twice"
             scope.problem("NS131", message, argument.at, help="keep one of the two", notes=notes)
-        elif _is_readable(argument, rooms, scope):
-            scope.defaults[room, key.text] = (argument, scope)
+        elif _is_readable(argument, operators, scope):
+            scope.defaults[operator, key.text] = (argument, scope)
 
 
-def _is_readable(argument: syntax.Argument, rooms: Sequence[type[Operator]], scope: Scope) -> bool:
+def _is_readable(
+    argument: syntax.Argument, operators: Sequence[type[Operator]], scope: Scope
+) -> bool:
     """Return whether a default is valid for its attribute; report it, once, if it is not."""
     assert argument.key is not None
     key = argument.key.text
-    room, attribute = next((r, a) for r in rooms for a in r.attributes() if a.name == key)
+    operator, attribute = next((r, a) for r in operators for a in r.attributes() if a.name == key)
     try:
-        read(room, attribute, argument, scope)
+        read(operator, attribute, argument, scope)
     except Reported:
         return False
     return True

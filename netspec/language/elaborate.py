@@ -312,7 +312,7 @@ class _Net:
                     ]
                     lost = any(end is None for end in ends)
                     operands = None if lost else tuple(n for end in ends for n in end or ())
-                operands = self._add(plan, names.of(plan.bound.room), operands, stages, within)
+                operands = self._add(plan, names.of(plan.bound.value), operands, stages, within)
         return operands
 
     def _add(

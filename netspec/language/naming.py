@@ -20,7 +20,7 @@ class Names:
 
     def __init__(self, prefix: str, plans: list[Plan]) -> None:
         self.prefix = prefix
-        ops = [plan.bound.room for plan in plans if isinstance(plan, Planned)]
+        ops = [plan.bound.value for plan in plans if isinstance(plan, Planned)]
         self.how_many = Counter(op.name for op in ops)
         self.is_alone = sum(op.is_trained for op in ops) == 1
         self.rows = sum(isinstance(plan, PlannedRows) for plan in plans)

@@ -16,8 +16,8 @@ from netspec.ir.recipe import (
     Center,
     Crop,
     Recipe,
+    RecipeStep,
     Resize,
-    Step,
 )
 from netspec.ir.symbols import any_symbolic
 from netspec.language import syntax
@@ -95,7 +95,7 @@ class _Reader:
         getattr(self.result, name.text).extend(steps)
 
     def _assign(
-        self, directive: syntax.Directive, rows: tuple[str, ...], steps: list[Step]
+        self, directive: syntax.Directive, rows: tuple[str, ...], steps: list[RecipeStep]
     ) -> None:
         name, run = directive.name, directive.run
         if len(steps) != (run is None):
@@ -110,7 +110,7 @@ class _Reader:
     @staticmethod
     def _usages(directive: str) -> str:
         """Return the usage of the steps of a directive."""
-        written = [usage(room).removeprefix("usage: ") for room in DIRECTIVES[directive]]
+        written = [usage(kind).removeprefix("usage: ") for kind in DIRECTIVES[directive]]
         if directive == "init":
             written.append('from "RUN"')
         return f"write {'one of: ' if len(written) > 1 else ''}{'; '.join(written)}"
@@ -144,21 +144,21 @@ class _Reader:
                 raise self.scope.problem("NS153", message, row.at, help=help)
         return tuple(row.text for row in directive.rows)
 
-    def _step(self, directive: syntax.Name, step: syntax.Step) -> Step:
-        rooms = {room.name: room for room in DIRECTIVES[directive.text]}
+    def _step(self, directive: syntax.Name, step: syntax.Step) -> RecipeStep:
+        kinds = {kind.name: kind for kind in DIRECTIVES[directive.text]}
         first, *values = step.items
-        if directive.text in rooms:  # `batch 128`: the directive is the step
-            room, name, arguments = rooms[directive.text], directive, step.items
+        if directive.text in kinds:  # `batch 128`: the directive is the step
+            kind, name, arguments = kinds[directive.text], directive, step.items
         else:
             name = first.value  # type: ignore[assignment]
-            known = isinstance(name, syntax.Name) and first.key is None and name.text in rooms
+            known = isinstance(name, syntax.Name) and first.key is None and name.text in kinds
             if not known:
                 text = self.scope.span(first.at).text
                 message = f"`{directive.text}` has no step `{text}`"
-                help = did_you_mean(text, rooms) or f"its steps are {', '.join(rooms)}"
+                help = did_you_mean(text, kinds) or f"its steps are {', '.join(kinds)}"
                 raise self.scope.problem("NS151", message, first.at, help=help)
-            room, arguments = rooms[name.text], tuple(values)
-        bound = bind(room, name, arguments, self.scope).room
+            kind, arguments = kinds[name.text], tuple(values)
+        bound = bind(kind, name, arguments, self.scope).value
         if isinstance(bound, Resize | Center | Crop):
             self.sized = bound, step.at
         return bound

@@ -14,7 +14,7 @@ from netspec.language.diagnostics import Note, Problems, SpecError, call_notes
 from netspec.language.limits import MAX_VALUES
 
 WORDS = {
-    word for room in OPERATORS.values() for a in room.attributes() for word in a.kind.words
+    word for operator in OPERATORS.values() for a in operator.attributes() for word in a.kind.words
 } | {"on", "off"}
 """Words that are values of attributes."""
 

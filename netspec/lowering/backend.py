@@ -10,17 +10,17 @@ from torch import Tensor
 
 from netspec.ir.graph import Graph
 from netspec.ir.operator import Meaning, Operator, own_meaning
-from netspec.lowering.implementation import Held, Implementation, Work
+from netspec.lowering.implementation import Implementation, Problem, Tensors
 from netspec.lowering.passes import PIPELINE, Pass
 from netspec.lowering.plan import Plan
 
 
-class Part(NamedTuple):
+class PackedStage(NamedTuple):
     """A stage of a plan with its implementation and packed tensors, ready to run."""
 
-    way: Implementation
-    work: Work
-    packed: Held
+    implementation: Implementation
+    problem: Problem
+    packed: Tensors
 
 
 class Timed(NamedTuple):
@@ -54,15 +54,17 @@ class Backend(ABC):
     """The passes that make nets faster on it."""
 
     @abstractmethod
-    def ways(self, work: Work) -> Sequence[Implementation]:
-        """Return the implementations that can do a piece of work, the preferred one first."""
+    def implementations(self, problem: Problem) -> Sequence[Implementation]:
+        """Return the implementations that can do a problem, the preferred one first."""
 
     @abstractmethod
-    def measure(self, work: Work, ways: Sequence[Implementation]) -> dict[str, float]:
+    def measure(
+        self, problem: Problem, implementations: Sequence[Implementation]
+    ) -> dict[str, float]:
         """Return the seconds that each takes for the batch, on operands out of cache."""
 
     @abstractmethod
-    def executor(self, graph: Graph, plan: Plan, parts: Mapping[str, Part]) -> Executor:
+    def executor(self, graph: Graph, plan: Plan, stages: Mapping[str, PackedStage]) -> Executor:
         """Return an executor of a plan of a graph."""
 
     def meaning(self, op: Operator, training: bool) -> Meaning:

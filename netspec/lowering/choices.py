@@ -12,7 +12,7 @@ from typing import Any
 
 from netspec.errors import DataError
 from netspec.files.members import table, text
-from netspec.lowering.implementation import Implementation, Work
+from netspec.lowering.implementation import Implementation, Problem
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ CHOICES = table(text(100))
 Choices = dict[str, Choice]
 """By the name of the stage."""
 
-Measure = Callable[[Work, Sequence[Implementation]], Mapping[str, float]]
+Measure = Callable[[Problem, Sequence[Implementation]], Mapping[str, float]]
 """Seconds that each implementation takes, but those that turn out not to run."""
 
 
 def choose(
-    works: Mapping[str, Work],
-    ways: Callable[[Work], Sequence[Implementation]],
+    problems: Mapping[str, Problem],
+    implementations: Callable[[Problem], Sequence[Implementation]],
     *,
     measure: Measure | None = None,
     given: Mapping[str, str] | None = None,
@@ -54,8 +54,8 @@ def choose(
     """Decide for each stage.
 
     Args:
-        works: the stages that compute, and their work.
-        ways: the implementations that can do a piece of work, the preferred one first.
+        problems: the stages that compute, and their work.
+        implementations: those that can solve a problem, the preferred one first.
         measure: times them; without it, the preferred one is taken.
         given: implementations that are decided already, by stage.
 
@@ -64,12 +64,14 @@ def choose(
     """
     given = given or {}
     for stage in given:
-        if stage not in works:
+        if stage not in problems:
             raise DataError(f"the choices name a stage {stage!r} that the compiled net has not")
     chosen: Choices = {}
-    for stage, work in works.items():
-        candidates = list(ways(work))
-        times: dict[str, float | None] = {way.name: None for way in candidates}
+    for stage, problem in problems.items():
+        candidates = list(implementations(problem))
+        times: dict[str, float | None] = {
+            implementation.name: None for implementation in candidates
+        }
         if stage in given:
             if given[stage] not in times:
                 known = ", ".join(times)
@@ -77,7 +79,7 @@ def choose(
                 raise DataError(message)
             chosen[stage] = Choice(given[stage], times, "given")
         elif measure is not None and len(candidates) > 1:
-            measured = measure(work, candidates)
+            measured = measure(problem, candidates)
             fastest = min(measured, key=measured.__getitem__)
             chosen[stage] = Choice(fastest, {**times, **measured}, "measured")
         else:

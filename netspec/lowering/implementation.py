@@ -1,4 +1,4 @@
-"""The interface of implementations: a piece of work, and the ways to do it."""
+"""The interface of implementations: a problem, and its implementations."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from netspec.ir.operator import Operator
 from netspec.ir.shapes import Shape
 from netspec.lowering.plan import Ability
 
-Held = Mapping[str, Tensor]
+Tensors = Mapping[str, Tensor]
 """The tensors of a stage, by the names of its operator's parameters."""
 
 
 @dataclass(frozen=True)
-class Work:
+class Problem:
     """An operator at its place: the sizes of what it reads, the type, and a batch to expect."""
 
     op: Operator
@@ -55,9 +55,9 @@ class Work:
         return maps * self.batch * self.dtype.itemsize + self.weight_bytes
 
 
-def work_of(graph: Graph, name: str, dtype: torch.dtype, batch: int) -> Work:
+def problem_of(graph: Graph, name: str, dtype: torch.dtype, batch: int) -> Problem:
     """Return the work of a stage of a graph."""
-    return Work(graph.stage(name).op, graph.shapes_into(name), dtype, batch)
+    return Problem(graph.stage(name).op, graph.shapes_into(name), dtype, batch)
 
 
 class Implementation(ABC):
@@ -66,14 +66,14 @@ class Implementation(ABC):
     name: str
     ability: ClassVar[Ability] = Ability()
 
-    def refuses(self, work: Work) -> str:
-        """Return why it cannot do this work; an empty string if it can."""
+    def refuses(self, problem: Problem) -> str:
+        """Return why it cannot solve this problem; an empty string if it can."""
         return ""
 
-    def pack(self, work: Work, tensors: Held) -> dict[str, Tensor]:
+    def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
         """Return the operator's tensors in the layout of this implementation."""
         return dict(tensors)
 
-    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
+    def unpack(self, problem: Problem, packed: Tensors) -> dict[str, Tensor]:
         """Return copies of the tensors as they were before :meth:`pack`, to the bit."""
         return {name: tensor.clone() for name, tensor in packed.items()}

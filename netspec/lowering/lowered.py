@@ -11,7 +11,7 @@ import torch
 from netspec.ir.graph import Graph
 from netspec.lowering.backend import Backend
 from netspec.lowering.choices import Choices, choose
-from netspec.lowering.implementation import Implementation, Work, work_of
+from netspec.lowering.implementation import Implementation, Problem, problem_of
 from netspec.lowering.passes import Pass, optimise
 from netspec.lowering.plan import Plan, is_view, plan
 
@@ -23,9 +23,9 @@ class Lowered:
     Attributes:
         graph: the rewritten graph; its journal has the actions of passes.
         rewrites: the number of rewrites of each pass.
-        works: the stages that compute, and their work.
+        problems: the stages that compute, and their work.
         choices: which implementation each of them has.
-        ways: the implementations themselves.
+        implementations: the implementations themselves.
         plan: the steps over slots.
         backend: the backend of these implementations.
         dtype: of parameters, images and outputs.
@@ -35,9 +35,9 @@ class Lowered:
 
     graph: Graph
     rewrites: Mapping[str, int]
-    works: Mapping[str, Work]
+    problems: Mapping[str, Problem]
     choices: Choices
-    ways: Mapping[str, Implementation]
+    implementations: Mapping[str, Implementation]
     plan: Plan
     backend: Backend
     dtype: torch.dtype
@@ -72,20 +72,24 @@ def lowered(
     started = perf_counter()
     outcome = optimise(graph, backend.passes if passes is None else passes)
     rewritten = perf_counter()
-    works = {
-        stage.name: work_of(outcome.graph, stage.name, dtype, batch)
+    problems = {
+        stage.name: problem_of(outcome.graph, stage.name, dtype, batch)
         for stage in outcome.graph.stages()
         if outcome.graph.operands(stage.name) and not is_view(outcome.graph, stage.name)
     }
     measure = backend.measure if is_measured else None
-    choices = choose(works, backend.ways, measure=measure, given=given)
+    choices = choose(problems, backend.implementations, measure=measure, given=given)
     chosen = {stage: choice.implementation for stage, choice in choices.items()}
-    ways = {
-        stage: next(way for way in backend.ways(work) if way.name == chosen[stage])
-        for stage, work in works.items()
+    implementations = {
+        stage: next(
+            implementation
+            for implementation in backend.implementations(problem)
+            if implementation.name == chosen[stage]
+        )
+        for stage, problem in problems.items()
     }
     decided = perf_counter()
-    abilities = {stage: way.ability for stage, way in ways.items()}
+    abilities = {stage: implementation.ability for stage, implementation in implementations.items()}
     planned = plan(outcome.graph, chosen, abilities)
     seconds = {
         "rewrite": rewritten - started,
@@ -95,9 +99,9 @@ def lowered(
     return Lowered(
         graph=outcome.graph,
         rewrites=outcome.rewrites,
-        works=works,
+        problems=problems,
         choices=choices,
-        ways=ways,
+        implementations=implementations,
         plan=planned,
         backend=backend,
         dtype=dtype,

@@ -21,7 +21,7 @@ from netspec.net import Net
 from netspec.runtime.features import Features
 from netspec.runtime.inputs import check_images, check_out, input_shapes, one_or_all, output_shapes
 from netspec.runtime.loading import Before, Messages, complex_ones, fitting, keep_as_they_are
-from netspec.runtime.modules import furnish, is_furnished, order_of_names
+from netspec.runtime.modules import attach_tensors, is_furnished, order_of_names
 from netspec.runtime.packed import Copied, Packed, State
 from netspec.runtime.parameters import Parameters, Seen
 from netspec.runtime.reference import Model, lower
@@ -228,7 +228,7 @@ class Compiled(Module):
                 return
             root = Module()
             with outside_transforms():
-                furnish(root, self.net.graph, self.canonical())
+                attach_tensors(root, self.net.graph, self.canonical())
             root.train(self.training)
             self._hold({**self._modules, **root._modules})
 

@@ -35,8 +35,8 @@ class Features(Module):
         first = lowered(graph, whole.backend, dtype=whole.dtype, batch=whole.batch)
         chosen = {
             stage: whole.choices[stage].implementation
-            for stage, work in first.works.items()
-            if whole.works.get(stage) == work
+            for stage, problem in first.problems.items()
+            if whole.problems.get(stage) == problem
         }
         self.lowered = lowered(
             graph, whole.backend, dtype=whole.dtype, batch=whole.batch, given=chosen

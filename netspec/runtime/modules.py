@@ -17,11 +17,13 @@ def order_of_names(graph: Graph) -> list[str]:
     """Return names in the order of a state dict: a module's own tensors before those inside it."""
     root = Module()
     described = {name: parameter.shape for name, parameter, _ in parameter_names(graph)}
-    furnish(root, graph, {name: torch.empty(s, device="meta") for name, s in described.items()})
+    attach_tensors(
+        root, graph, {name: torch.empty(s, device="meta") for name, s in described.items()}
+    )
     return list(root.state_dict())
 
 
-def furnish(root: Module, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
+def attach_tensors(root: Module, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
     """Give a module the tensors of a net, each in a submodule that its name leads to."""
     for name, _, is_trained in parameter_names(graph):
         *path, last = name.split(".")

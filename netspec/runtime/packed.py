@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from netspec.ir.parameters import recipes
-from netspec.lowering.backend import Executor, Part
+from netspec.ir.parameters import packings
+from netspec.lowering.backend import Executor, PackedStage
 from netspec.lowering.lowered import Lowered
 from netspec.runtime.parameters import Seen
 
@@ -43,66 +43,73 @@ class Packed:
         self, lowered: Lowered, tensors: dict[str, Tensor], *, is_kept: bool = True
     ) -> None:
         self.lowered = lowered
-        self.recipes = {stage: recipes(lowered.graph, stage) for stage in lowered.works}
+        self.packings = {stage: packings(lowered.graph, stage) for stage in lowered.problems}
         self.tensors: dict[str, dict[str, Tensor]] = {}
         uses = Counter(
             name
-            for by_parameter in self.recipes.values()
-            for recipe in by_parameter.values()
-            for name in recipe.names
+            for by_parameter in self.packings.values()
+            for packing in by_parameter.values()
+            for name in packing.names
         )
         unused = {name: tensors[name] for name in tensors if name not in uses}
         self.kept: dict[str, Tensor] = unused if is_kept else {}
         with torch.no_grad():
-            for stage, by_parameter in self.recipes.items():
-                parameters = {key: recipe.pack(tensors) for key, recipe in by_parameter.items()}
-                for key, recipe in by_parameter.items():
+            for stage, by_parameter in self.packings.items():
+                parameters = {key: packing.pack(tensors) for key, packing in by_parameter.items()}
+                for key, packing in by_parameter.items():
                     if is_kept:
-                        self.kept |= recipe.keep(tensors, parameters[key])
-                    uses.subtract(recipe.names)
-                work = lowered.works[stage]
-                self.tensors[stage] = lowered.ways[stage].pack(work, parameters)
-                for name in {name for recipe in by_parameter.values() for name in recipe.names}:
+                        self.kept |= packing.keep(tensors, parameters[key])
+                    uses.subtract(packing.names)
+                problem = lowered.problems[stage]
+                self.tensors[stage] = lowered.implementations[stage].pack(problem, parameters)
+                for name in {name for packing in by_parameter.values() for name in packing.names}:
                     if not uses[name]:
                         del tensors[name]
 
-    def parts(self) -> dict[str, Part]:
+    def stages(self) -> dict[str, PackedStage]:
         """Return every stage that computes, ready to run."""
         lowered = self.lowered
         return {
-            stage: Part(lowered.ways[stage], work, self.tensors[stage])
-            for stage, work in lowered.works.items()
+            stage: PackedStage(lowered.implementations[stage], problem, self.tensors[stage])
+            for stage, problem in lowered.problems.items()
         }
 
     def executor(self) -> Executor:
         """Return the executor of the plan."""
         lowered = self.lowered
-        return lowered.backend.executor(lowered.graph, lowered.plan, self.parts())
+        return lowered.backend.executor(lowered.graph, lowered.plan, self.stages())
 
     def unpacked(self) -> dict[str, Tensor]:
         """Return copies of the parameters and buffers of the spec, equal to the bit."""
         kept = {name: tensor.clone() for name, tensor in self.kept.items()}
         tensors = dict(kept)
-        for stage, work in self.lowered.works.items():
-            parameters = self.lowered.ways[stage].unpack(work, self.tensors[stage])
-            for key, recipe in self.recipes[stage].items():
-                tensors |= recipe.unpack(parameters[key], kept)
+        for stage, problem in self.lowered.problems.items():
+            parameters = self.lowered.implementations[stage].unpack(problem, self.tensors[stage])
+            for key, packing in self.packings[stage].items():
+                tensors |= packing.unpack(parameters[key], kept)
         return tensors
 
     def executor_of(self, lowered: Lowered, canonical: Callable[[], dict[str, Tensor]]) -> Executor:
         """Return the executor of another lowering of the net; equal packed tensors are shared."""
-        packed_stages: dict[str, Part] = {}
+        packed_stages: dict[str, PackedStage] = {}
         tensors: dict[str, Tensor] | None = None
-        for stage, work in lowered.works.items():
-            way, by_parameter = lowered.ways[stage], recipes(lowered.graph, stage)
-            is_alike = self.lowered.works.get(stage) == work and self.recipes[stage] == by_parameter
-            if is_alike and self.lowered.ways[stage].name == way.name:
-                packed_stages[stage] = Part(way, work, self.tensors[stage])
+        for stage, problem in lowered.problems.items():
+            implementation, by_parameter = (
+                lowered.implementations[stage],
+                packings(lowered.graph, stage),
+            )
+            is_alike = (
+                self.lowered.problems.get(stage) == problem and self.packings[stage] == by_parameter
+            )
+            if is_alike and self.lowered.implementations[stage].name == implementation.name:
+                packed_stages[stage] = PackedStage(implementation, problem, self.tensors[stage])
                 continue
             if by_parameter and tensors is None:
                 tensors = canonical()
-            parameters = {key: recipe.pack(tensors or {}) for key, recipe in by_parameter.items()}
-            packed_stages[stage] = Part(way, work, way.pack(work, parameters))
+            parameters = {key: packing.pack(tensors or {}) for key, packing in by_parameter.items()}
+            packed_stages[stage] = PackedStage(
+                implementation, problem, implementation.pack(problem, parameters)
+            )
         return lowered.backend.executor(lowered.graph, lowered.plan, packed_stages)
 
 

@@ -20,10 +20,10 @@ from torch.nn import Module
 
 from netspec.ir.graph import Graph
 from netspec.ir.operator import Meaning, Operator, own_meaning
-from netspec.ir.parameters import RESERVED, parameter_names, recipes
+from netspec.ir.parameters import RESERVED, packings, parameter_names
 from netspec.net import Net
 from netspec.runtime.inputs import check_images, input_shapes
-from netspec.runtime.modules import furnish
+from netspec.runtime.modules import attach_tensors
 
 
 class Model(fx.GraphModule):
@@ -42,7 +42,7 @@ class Model(fx.GraphModule):
         net.graph.verify()
         lowered = {mode: lower(net.graph, training=mode) for mode in (True, False)}
         root = Module()
-        furnish(root, net.graph, tensors)
+        attach_tensors(root, net.graph, tensors)
         super().__init__(root, lowered[True], class_name=net.name)
         self.net = net
         self._lowered = lowered
@@ -146,7 +146,7 @@ def lower(
                 image = image.contiguous(memory_format=torch.channels_last)
             values[stage.name] = image
         elif stage.name in reached:
-            by_parameter = recipes(graph, stage.name)
+            by_parameter = packings(graph, stage.name)
             own = dict.fromkeys(n for recipe in by_parameter.values() for n in recipe.names)
             proxies: dict[str, Any] = {
                 name: fx.Proxy(lowered.get_attr(name), recorder) for name in own

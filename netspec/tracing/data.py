@@ -74,8 +74,8 @@ def _step_data(step: StepTrace) -> dict[str, Any]:
     return {
         "step": step.number,
         "stage": step.stage,
-        "op": step.work.op.name,
-        "kernel": step.work.op.kernel_text(step.work.inputs),
+        "op": step.problem.op.name,
+        "kernel": step.problem.op.kernel_text(step.problem.inputs),
         "row": step.row,
         "is_own": step.is_own,
         "made_of": list(step.made_of),
@@ -92,9 +92,9 @@ def _step_data(step: StepTrace) -> dict[str, Any]:
             }
             for slot in step.places
         ],
-        "macs": step.work.operations // 2,
-        "bytes": step.work.bytes,
-        "weight_bytes": step.work.weight_bytes,
+        "macs": step.problem.operations // 2,
+        "bytes": step.problem.bytes,
+        "weight_bytes": step.problem.weight_bytes,
         "floor_ms": step.floor * 1e3,
         "median_ms": step.time.median * 1e3,
         "spread_ms": [step.time.low * 1e3, step.time.high * 1e3],

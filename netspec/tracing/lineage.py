@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from netspec.ir.graph import Entry, Graph
 
 
-class Way:
+class Lineage:
     """The relation between the stages of a spec and those of the rewritten graph.
 
     Args:

@@ -7,7 +7,7 @@ from textwrap import wrap
 
 from netspec.ir.symbols import by
 from netspec.language.diagnostics import cells_wide, printable
-from netspec.tracing.trace import Place, StageTrace, StepTrace, Sums, Trace, summed
+from netspec.tracing.trace import BufferSlice, StageTrace, StepTrace, Sums, Trace, summed
 from netspec.views.bench import Style, digits, others
 
 WIDTH = 100
@@ -132,8 +132,8 @@ def _steps(trace: Trace, style: Style) -> Iterator[str]:
 
 def _step(step: StepTrace, style: Style) -> Iterator[str]:
     head = f"step {step.number}"
-    kernel = step.work.op.kernel_text(step.work.inputs)
-    title = f"  {step.work.op.name}{f' {kernel}' if kernel else ''}  {step.stage}"
+    kernel = step.problem.op.kernel_text(step.problem.inputs)
+    title = f"  {step.problem.op.name}{f' {kernel}' if kernel else ''}  {step.stage}"
     title += "" if step.is_own else f", of row {step.row}"
     first, *more = wrap(head + title, WIDTH, subsequent_indent="    ")
     yield style(head, "strong") + first[len(head) :]
@@ -157,7 +157,7 @@ def _choice(step: StepTrace) -> str:
     return f"{choice.implementation}, {choice.origin}: {shown}"
 
 
-def _placed(slot: Place, *, apart: bool) -> str:
+def _placed(slot: BufferSlice, *, apart: bool) -> str:
     size = f"{slot.stage}, {by(slot.shape)}," if apart else by(slot.shape)
     if slot.whole:
         end = slot.start + slot.shape.channels - 1
@@ -168,7 +168,7 @@ def _placed(slot: Place, *, apart: bool) -> str:
 
 
 def _time(step: StepTrace, whole: float) -> tuple[str, ...]:
-    return str(step.number), step.work.op.name, *_figures(summed([step]), whole)
+    return str(step.number), step.problem.op.name, *_figures(summed([step]), whole)
 
 
 def _figures(of: Sums, whole: float) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from netspec.bench.timing import Timing
 from netspec.ir.shapes import Shape
 from netspec.ir.source import Span
 from netspec.lowering.choices import Choice
-from netspec.lowering.implementation import Work
+from netspec.lowering.implementation import Problem
 from netspec.net import Net
 from netspec.printing import printer
 
@@ -59,7 +59,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Place:
+class BufferSlice:
     """The place of a value: from channel ``start`` of a buffer on, in ``whole`` if it is a slice.
 
     ``offset`` is the buffer's in the arena of the plan, in elements for one image; ``last`` is the
@@ -87,9 +87,9 @@ class StepTrace:
     row: str
     is_own: bool
     made_of: tuple[str, ...]
-    work: Work
+    problem: Problem
     choice: Choice
-    places: tuple[Place, ...]
+    places: tuple[BufferSlice, ...]
     floor: float
     time: Timing
 
@@ -163,9 +163,9 @@ class Sums(NamedTuple):
 def summed(steps: Sequence[StepTrace]) -> Sums:
     """Return the sums over steps."""
     return Sums(
-        sum(step.work.operations for step in steps) // 2,
-        sum(step.work.bytes for step in steps),
-        sum(step.work.weight_bytes for step in steps),
+        sum(step.problem.operations for step in steps) // 2,
+        sum(step.problem.bytes for step in steps),
+        sum(step.problem.weight_bytes for step in steps),
         sum(step.floor for step in steps),
         sum(step.time.median for step in steps),
     )

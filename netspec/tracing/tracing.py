@@ -20,8 +20,8 @@ from netspec.lowering.lowered import Lowered
 from netspec.lowering.passes import PASSES, summary
 from netspec.lowering.plan import Plan, is_view
 from netspec.net import Net, load
-from netspec.tracing.lineage import Way
-from netspec.tracing.trace import Place, Refusal, Rewrite, StageTrace, StepTrace, Trace
+from netspec.tracing.lineage import Lineage
+from netspec.tracing.trace import BufferSlice, Refusal, Rewrite, StageTrace, StepTrace, Trace
 
 ROUNDS = 9
 
@@ -58,9 +58,11 @@ def trace(
     counted = names if row in graph.rows else dict.fromkeys(graph.rows[of].stages)
     model = compile(checked, dtype=dtype, batch=batch, measured=measured)
     lowered = model.lowered
-    way = Way(graph, lowered.graph)
-    steps = [i for i, s in enumerate(lowered.plan.steps) if way.parts_of(s.stage) & names.keys()]
-    rewrites, refusals = _told(way.entries(names))
+    lineage = Lineage(graph, lowered.graph)
+    steps = [
+        i for i, s in enumerate(lowered.plan.steps) if lineage.parts_of(s.stage) & names.keys()
+    ]
+    rewrites, refusals = _told(lineage.entries(names))
     profile = None
     if steps:
         images = [image.to(dtype) for image in random_images(checked, batch=batch)]
@@ -70,10 +72,10 @@ def trace(
         label=row,
         span=span,
         row=of,
-        stages=tuple(_stage(graph, lowered, way, name) for name in names),
+        stages=tuple(_stage(graph, lowered, lineage, name) for name in names),
         rewrites=rewrites,
         refusals=refusals,
-        steps=tuple(_step(graph, lowered, way, counted, i, profile) for i in steps if profile),
+        steps=tuple(_step(graph, lowered, lineage, counted, i, profile) for i in steps if profile),
         count=len(lowered.plan.steps),
         backend=lowered.backend.name,
         dtype=dtype,
@@ -108,11 +110,11 @@ def _row_of(graph: Graph, stage: str) -> str:
     return next(r.label for r in graph.rows.values() if stage in r.stages and not r.is_inner)
 
 
-def _stage(graph: Graph, lowered: Lowered, way: Way, name: str) -> StageTrace:
+def _stage(graph: Graph, lowered: Lowered, lineage: Lineage, name: str) -> StageTrace:
     op, inputs, totals = graph.stage(name).op, graph.shapes_into(name), graph.totals([name])
-    parts = {i: way.parts_of(step.stage) for i, step in enumerate(lowered.plan.steps)}
+    parts = {i: lineage.parts_of(step.stage) for i, step in enumerate(lowered.plan.steps)}
     steps = tuple(i for i, made_of in parts.items() if name in made_of)
-    rows = {_row_of(graph, way.in_order(parts[i])[-1]): None for i in steps}
+    rows = {_row_of(graph, lineage.in_order(parts[i])[-1]): None for i in steps}
     rows.pop(_row_of(graph, name), None)
     becomes = ""
     if not steps:
@@ -158,30 +160,35 @@ def _told(entries: Iterable[Entry]) -> tuple[tuple[Rewrite, ...], tuple[Refusal,
 
 
 def _step(
-    graph: Graph, lowered: Lowered, way: Way, counted: Iterable[str], number: int, profile: Profile
+    graph: Graph,
+    lowered: Lowered,
+    lineage: Lineage,
+    counted: Iterable[str],
+    number: int,
+    profile: Profile,
 ) -> StepTrace:
     step = lowered.plan.steps[number]
-    parts = way.in_order(way.parts_of(step.stage))
-    work = lowered.works[step.stage]
+    parts = lineage.in_order(lineage.parts_of(step.stage))
+    problem = lowered.problems[step.stage]
     return StepTrace(
         number,
         step.stage,
         row=_row_of(graph, parts[-1]),
         is_own=parts[-1] in counted,
         made_of=parts,
-        work=work,
+        problem=problem,
         choice=lowered.choices[step.stage],
-        places=tuple(place_of(lowered.plan, slot) for slot in step.writes),
-        floor=least(work, profile.rates),
+        places=tuple(slice_of(lowered.plan, slot) for slot in step.writes),
+        floor=least(problem, profile.rates),
         time=profile.steps[number],
     )
 
 
-def place_of(plan: Plan, number: int) -> Place:
+def slice_of(plan: Plan, number: int) -> BufferSlice:
     """Return the place of a slot of a plan."""
     slot = plan.slots[number]
     buffer = plan.buffers[slot.buffer]
     whole = next(s.stage for s in plan.slots if s.buffer == slot.buffer and s.shape == buffer.shape)
     last = None if buffer.last == len(plan.steps) else buffer.last
     inside = "" if whole == slot.stage else whole
-    return Place(slot.stage, slot.shape, slot.buffer, slot.start, inside, buffer.offset, last)
+    return BufferSlice(slot.stage, slot.shape, slot.buffer, slot.start, inside, buffer.offset, last)

@@ -20,7 +20,7 @@ from netspec.data.images import (
     with_channels,
 )
 from netspec.errors import DataError
-from netspec.ir.recipe import Crop, Flip, PrincipalComponents, Recipe, Rescale, Step, Subtract
+from netspec.ir.recipe import Crop, Flip, PrincipalComponents, Recipe, RecipeStep, Rescale, Subtract
 from netspec.ir.shapes import Pair, Shape
 from netspec.training.prepare import WHITE, Prepare, Scaling
 from netspec.training.statistics import Statistics
@@ -54,7 +54,7 @@ class Augment:
 
     def __init__(
         self,
-        steps: Sequence[Step],
+        steps: Sequence[RecipeStep],
         shape: Shape,
         scaling: Scaling,
         statistics: Statistics | None,
@@ -127,7 +127,7 @@ def shifted(image: Values, shift: NDArray[np.float64]) -> Values:
     return found
 
 
-def _split(steps: Sequence[Step]) -> tuple[tuple[Pair, Pair] | None, list[Step]]:
+def _split(steps: Sequence[RecipeStep]) -> tuple[tuple[Pair, Pair] | None, list[RecipeStep]]:
     """The lengths and the patch's size of ``rescale | crop``, if steps begin so; the others."""
     match list(steps):
         case [Rescale(low=low, high=high), Crop(size=size), *rest]:

@@ -44,7 +44,7 @@ class Batch(NamedTuple):
     faults: tuple[str, ...]
 
 
-Work: TypeAlias = tuple[int, NDArray[np.int64]]
+Task: TypeAlias = tuple[int, NDArray[np.int64]]
 """An epoch, and the numbers of a batch's examples."""
 RawBatch: TypeAlias = tuple[Tensor, Tensor, Tensor, dict[int, str]]
 """Images, labels and numbers of a batch, and the faults by number, as a worker returns them."""
@@ -59,8 +59,8 @@ class _Making:
     shape: tuple[int, ...]
     """The shape of a view: [..., H, W, C]."""
 
-    def __call__(self, work: Work) -> RawBatch:
-        epoch, numbers = work
+    def __call__(self, task: Task) -> RawBatch:
+        epoch, numbers = task
         images = torch.empty(len(numbers), *self.shape)
         views, labels, kept, faults = images.numpy(), list[int](), list[int](), dict[int, str]()
         for number in numbers.tolist():
@@ -89,8 +89,8 @@ class Loader:
         self._faults = Faults(making.dataset, allowed)
 
     def _batches(self, epoch: int, steps: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
-        works = ((epoch, part(numbers, self.rank, self.ranks)) for numbers in steps)
-        for images, labels, numbers, faults in self._workers.results(works):
+        tasks = ((epoch, part(numbers, self.rank, self.ranks)) for numbers in steps)
+        for images, labels, numbers, faults in self._workers.results(tasks):
             self._faults.add(faults)
             yield Batch(images, labels, numbers, tuple(faults.values()))
 

@@ -21,7 +21,7 @@ from netspec.net import Net
 from netspec.training.parallel import Ranks
 
 
-class Part(NamedTuple):
+class ColumnSlice(NamedTuple):
     """A column's part of a tensor of the spec: ``length`` long from ``start`` on, of ``whole``."""
 
     start: int
@@ -46,7 +46,7 @@ class Spread:
         self.net = net
         if ranks.processes > 1:
             self.net = replace(net, graph=_graph_of(net.graph, ranks, ranks.column))
-        self._parts = _parts(net.graph, ranks)
+        self._slices = _slices(net.graph, ranks)
 
     def part(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return this rank's part of the spec's tensors, or of others of their names and sizes."""
@@ -54,22 +54,22 @@ class Spread:
         return {name: self._own(tensor, name, column) for name, tensor in tensors.items()}
 
     def _own(self, tensor: Tensor, name: str, column: int) -> Tensor:
-        if name not in self._parts:
+        if name not in self._slices:
             return tensor
-        part = self._parts[name][column]
-        return tensor.narrow(0, part.start, part.length).clone()
+        own = self._slices[name][column]
+        return tensor.narrow(0, own.start, own.length).clone()
 
     def whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the spec's tensors, joined from the columns; every column has to call this."""
         return {name: self._joined(tensor, name) for name, tensor in tensors.items()}
 
     def _joined(self, mine: Tensor, name: str) -> Tensor:
-        if name not in self._parts:
+        if name not in self._slices:
             return mine
-        parts, group = self._parts[name], collectives.GROUPS["column"]
-        joined = mine.new_empty(parts[0].whole, *mine.shape[1:])
-        for column, part in enumerate(parts):  # which need not be of one size
-            piece = joined.narrow(0, part.start, part.length)
+        slices, group = self._slices[name], collectives.GROUPS["column"]
+        joined = mine.new_empty(slices[0].whole, *mine.shape[1:])
+        for column, own in enumerate(slices):  # which need not be of one size
+            piece = joined.narrow(0, own.start, own.length)
             if column == self.ranks.column:
                 piece.copy_(mine.detach())
             dist.broadcast(piece, group=group, group_src=column)
@@ -87,16 +87,16 @@ def _graph_of(graph: Graph, ranks: Ranks, column: int) -> Graph:
     return rewritten
 
 
-def _parts(graph: Graph, ranks: Ranks) -> dict[str, list[Part]]:
+def _slices(graph: Graph, ranks: Ranks) -> dict[str, list[ColumnSlice]]:
     """Return the part of each column, for every tensor that the columns divide."""
     wholes = {name: parameter.shape for name, parameter, _ in parameter_names(graph)}
-    parts: dict[str, list[Part]] = {}
+    slices: dict[str, list[ColumnSlice]] = {}
     if ranks.columns == 1:
-        return parts
+        return slices
     for column in range(ranks.columns):
         for name, parameter, _ in parameter_names(_graph_of(graph, ranks, column)):
             if parameter.shape != wholes[name]:
-                before = parts.setdefault(name, [])
+                before = slices.setdefault(name, [])
                 start = before[-1].start + before[-1].length if before else 0
-                before.append(Part(start, parameter.shape[0], wholes[name][0]))
-    return parts
+                before.append(ColumnSlice(start, parameter.shape[0], wholes[name][0]))
+    return slices

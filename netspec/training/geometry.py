@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from netspec.data.dataset import Pixels
 from netspec.data.images import center, resized, shorter, with_channels
 from netspec.errors import DataError
-from netspec.ir.recipe import Center, Resize, Shorter, Step
+from netspec.ir.recipe import Center, RecipeStep, Resize, Shorter
 from netspec.ir.shapes import Shape
 
 
 class Geometry:
     """The steps that change an image's size, then its channels as the net has them."""
 
-    def __init__(self, steps: Sequence[Step], channels: int) -> None:
+    def __init__(self, steps: Sequence[RecipeStep], channels: int) -> None:
         self.steps = [step for step in steps if isinstance(step, Shorter | Resize | Center)]
         self.channels = channels
 

@@ -14,7 +14,7 @@ from netspec.ir.graph import Graph
 from netspec.ir.operator import Operator, Parameter
 from netspec.ir.parameters import attribute
 from netspec.ir.randomness import generator
-from netspec.ir.recipe import Assigned, Bias, Gaussian, Glorot, He, Recipe, Step, Uniform
+from netspec.ir.recipe import Assigned, Bias, Gaussian, Glorot, He, Recipe, RecipeStep, Uniform
 from netspec.ir.shapes import Shape
 from netspec.net import Net
 from netspec.runtime.reference import require_memory
@@ -38,7 +38,7 @@ PRESETS: dict[str, tuple[list[Assigned], list[Assigned]]] = {
 of AlexNet, ``caffe`` that of BVLC's AlexNet; ``paper`` is what the spec says, and not listed."""
 
 
-class Held(NamedTuple):
+class NetTensor(NamedTuple):
     """A tensor that a net holds: its name, its row, its operator there, and its description."""
 
     name: str
@@ -112,7 +112,7 @@ def _assigned(
     return [*inits, *(assigned for assigned in recipe.init if assigned.run)], biases
 
 
-def net_tensors(graph: Graph) -> Iterator[Held]:
+def net_tensors(graph: Graph) -> Iterator[NetTensor]:
     """Yield every parameter and buffer of a net, with its row."""
     for row in graph.rows.values():
         if row.is_inner:
@@ -121,18 +121,18 @@ def net_tensors(graph: Graph) -> Iterator[Held]:
             op, inputs = graph.stage(stage).op, graph.shapes_into(stage)
             for name, parameter in op.parameters(inputs).items():
                 called = attribute(stage, name)
-                yield Held(called, row.label, op, inputs, parameter, name == "bias")
+                yield NetTensor(called, row.label, op, inputs, parameter, name == "bias")
             for name, buffer in op.buffers(inputs).items():
-                yield Held(attribute(stage, name), row.label, op, inputs, buffer, False)
+                yield NetTensor(attribute(stage, name), row.label, op, inputs, buffer, False)
 
 
-def _for_row(assigned: Sequence[Assigned], row: str) -> Step | None:
+def _for_row(assigned: Sequence[Assigned], row: str) -> RecipeStep | None:
     """Return the step for a row: its own, or else the one for all rows."""
     steps = [a for a in assigned if a.step is not None and (not a.rows or row in a.rows)]
     return max(steps, key=lambda a: bool(a.rows)).step if steps else None
 
 
-def _initial(tensor: Held, step: Step | None, seed: int) -> np.ndarray:
+def _initial(tensor: NetTensor, step: RecipeStep | None, seed: int) -> np.ndarray:
     parameter = tensor.parameter
     if tensor.is_bias:
         value = step.value if isinstance(step, Bias) else parameter.value
@@ -146,7 +146,7 @@ def _initial(tensor: Held, step: Step | None, seed: int) -> np.ndarray:
     return drawn.standard_normal(parameter.shape, np.float32) * np.float32(deviation)
 
 
-def _deviation(tensor: Held, step: Step | None) -> float:
+def _deviation(tensor: NetTensor, step: RecipeStep | None) -> float:
     """Return the standard deviation of a normal distribution of weights."""
     fan_in = tensor.parameter.fan_in
     assert fan_in is not None
@@ -157,7 +157,7 @@ def _deviation(tensor: Held, step: Step | None) -> float:
     return float((2 / fan_in) ** 0.5)
 
 
-def _fan_out(tensor: Held) -> float:
+def _fan_out(tensor: NetTensor) -> float:
     """Return the number of sums that an input value goes into, without edges and strides.
 
     It is the mean over the input's channels: the weights of one place of the output, over the

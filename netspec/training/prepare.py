@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from netspec.data.dataset import Pixels
 from netspec.data.images import Values, center, covering, read_image, ten_crops, with_channels
 from netspec.errors import DataError
-from netspec.ir.recipe import Range, Recipe, Step, Subtract, TenCrop
+from netspec.ir.recipe import Range, Recipe, RecipeStep, Subtract, TenCrop
 from netspec.ir.shapes import Shape
 from netspec.training.geometry import Geometry, require_images
 from netspec.training.statistics import Statistics
@@ -48,7 +48,7 @@ class Scaling:
         DataError: a mean is to be subtracted that the statistics do not have, or a second one.
     """
 
-    def __init__(self, steps: Sequence[Step], statistics: Statistics | None) -> None:
+    def __init__(self, steps: Sequence[RecipeStep], statistics: Statistics | None) -> None:
         self.scale = 1.0
         shift: NDArray[np.float64] = np.zeros(())
         subtracts = [step for step in steps if isinstance(step, Subtract)]
@@ -100,7 +100,9 @@ class Prepare:
             or a mean is to be subtracted that is not there.
     """
 
-    def __init__(self, steps: Sequence[Step], shape: Shape, statistics: Statistics | None) -> None:
+    def __init__(
+        self, steps: Sequence[RecipeStep], shape: Shape, statistics: Statistics | None
+    ) -> None:
         require_images(shape)
         is_value = [isinstance(step, Range | Subtract) for step in steps]
         if is_value != sorted(is_value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from netspec.ir.recipe import Every, Plateau, Recipe, Step
+from netspec.ir.recipe import Every, Plateau, Recipe, RecipeStep
 
 
 class Schedule:
@@ -22,7 +22,7 @@ class Schedule:
         finished: whether training ends before its last epoch.
     """
 
-    def __init__(self, step: Step | None) -> None:
+    def __init__(self, step: RecipeStep | None) -> None:
         self._step = step
         self.factor = 1.0
         self.finished = False

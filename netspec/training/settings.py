@@ -21,7 +21,7 @@ from netspec.files.members import (
     text,
     whole,
 )
-from netspec.ir.recipe import Assigned, Batch, Epochs, Recipe, Sgd, Step
+from netspec.ir.recipe import Assigned, Batch, Epochs, Recipe, RecipeStep, Sgd
 from netspec.net import Net
 
 
@@ -151,7 +151,7 @@ def recipe_json(recipe: Recipe) -> dict[str, Any]:
     return {name: [_step(step) for step in getattr(recipe, name)] for name in names}
 
 
-def _step(step: Step | Assigned) -> dict[str, Any]:
+def _step(step: RecipeStep | Assigned) -> dict[str, Any]:
     if isinstance(step, Assigned):
         attributes = {} if step.step is None else _step(step.step)
         return attributes | {"rows": list(step.rows)} | ({"from": step.run} if step.run else {})

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-MAX_PLACES = 1_000_000
+MAX_MATCHES = 1_000_000
 """Pairs of equal elements above which two sequences are compared position by position."""
 
 
-class Place(NamedTuple):
+class AlignedRow(NamedTuple):
     """The label and kind of a row; rows of one kind can be matched with each other."""
 
     label: str
@@ -23,7 +23,7 @@ Pair = tuple[int | None, int | None]
 """Positions in the first and the second net; None where a net has no such row."""
 
 
-def align(a: Sequence[Place], b: Sequence[Place]) -> Iterator[Pair]:
+def align(a: Sequence[AlignedRow], b: Sequence[AlignedRow]) -> Iterator[Pair]:
     """Yield pairs that contain every row of both nets once, in order.
 
     Rows of one label are matched first, as many as keep their order; then, between two of them,
@@ -50,7 +50,7 @@ def common(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
     if list(b) < list(a):
         return [(i, j) for j, i in common(b, a)]
     counted_a, counted_b = Counter(a), Counter(b)
-    if a == b or sum(n * counted_b[key] for key, n in counted_a.items()) > MAX_PLACES:
+    if a == b or sum(n * counted_b[key] for key, n in counted_a.items()) > MAX_MATCHES:
         return [(i, i) for i, (x, y) in enumerate(zip(a, b, strict=False)) if x == y]
     positions: defaultdict[str, list[int]] = defaultdict(list)
     for j in reversed(range(len(b))):

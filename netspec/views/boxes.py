@@ -1,7 +1,7 @@
-"""The content of a picture of a net: boxes, frames around them, and edges.
+"""The content of a picture of a net: boxes, clusters around them, and edges.
 
-A box is a stage with the small ones after it, such as ``relu``; a frame is a row of several boxes,
-or a head.  An ``identity`` in a branch is an edge.
+A box is a stage with the small ones after it, such as ``relu``; a cluster is a row of several
+boxes, or a head.  An ``identity`` in a branch is an edge.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Box:
 
     stages: list[Stage]
     row: str
-    frame: str = ""
+    cluster: str = ""
     label: str = ""
 
     @property
@@ -51,17 +51,17 @@ class Box:
 
 
 class Fork(NamedTuple):
-    """A point where an edge splits that leads to several boxes of a frame."""
+    """A point where an edge splits that leads to several boxes of a cluster."""
 
     name: str
-    frame: str
+    cluster: str
 
 
 class Size(NamedTuple):
-    """The size of what goes into a join; an item, because a frame holds the labels of no edge."""
+    """The size of what goes into a join; an item, because a cluster holds the labels of no edge."""
 
     name: str
-    frame: str
+    cluster: str
     shape: Shape
 
 
@@ -69,7 +69,7 @@ class End(NamedTuple):
     """An output of the net or of a head."""
 
     name: str
-    frame: str
+    cluster: str
     label: str
     shape: Shape
 
@@ -77,8 +77,8 @@ class End(NamedTuple):
 Item = Box | Fork | Size | End
 
 
-class Frame(NamedTuple):
-    """A row of several boxes, or a head; it may stand in another frame."""
+class Cluster(NamedTuple):
+    """A row of several boxes, or a head; it may stand in another cluster."""
 
     name: str
     parent: str
@@ -108,18 +108,18 @@ def kind(op: Operator) -> str:
     return "pool" if isinstance(op, WindowOperator) else KINDS.get(op.name, "other")
 
 
-class Picture:
+class Drawing:
     """All that is drawn of a graph, in its order.
 
     Attributes:
         items: boxes, forks, sizes and ends by name.
-        frames: frames by name, which is their row's label.
+        clusters: clusters by name, which is their row's label.
         edges: from item to item.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.items: dict[str, Item] = {}
-        self.frames: dict[str, Frame] = {}
+        self.clusters: dict[str, Cluster] = {}
         self.edges: list[Edge] = []
         self._graph = graph
         self._operands = _operands(graph)
@@ -127,10 +127,10 @@ class Picture:
         self._box_of: dict[str, Box] = {}
         self._add_boxes()
         boxes = [item for item in self.items.values() if isinstance(item, Box)]
-        self._add_frames(boxes)
-        for (tail, frame), ways in self._ways(boxes).items():
-            if frame and len(ways) > 1:
-                self._add_fork(tail, frame, ways)
+        self._add_clusters(boxes)
+        for (tail, cluster), ways in self._ways(boxes).items():
+            if cluster and len(ways) > 1:
+                self._add_fork(tail, cluster, ways)
             else:
                 self.edges += (edge for way in ways for edge in self._with_size(way))
         self._add_ends()
@@ -147,10 +147,10 @@ class Picture:
             else:
                 self._box_of[name] = self.items[name] = Box([stage], self._rows.get(name, ""))
 
-    # --------------------------------------------------------------------------------------- frames
+    # ------------------------------------------------------------------------------------- clusters
 
-    def _add_frames(self, boxes: list[Box]) -> None:
-        """Put frames around rows of several boxes and around heads; label the other boxes."""
+    def _add_clusters(self, boxes: list[Box]) -> None:
+        """Put clusters around rows of several boxes and around heads; label the other boxes."""
         boxes_of = Counter(row for box in boxes for row in self._rows_around(box.row))
         framed = {row for row, count in boxes_of.items() if count > 1 or row in self._graph.heads}
 
@@ -160,10 +160,10 @@ class Picture:
         for label, row in self._graph.rows.items():
             if label in framed:
                 parent = around(self._parents.get(label, ""))
-                self.frames[label] = Frame(label, parent, _inside(label, parent), row.words)
+                self.clusters[label] = Cluster(label, parent, _inside(label, parent), row.words)
         for box in boxes:
-            box.frame = around(box.row)
-            box.label = "" if box.frame == box.row else _inside(box.row, box.frame)
+            box.cluster = around(box.row)
+            box.label = "" if box.cluster == box.row else _inside(box.row, box.cluster)
 
     def _rows_around(self, row: str) -> Iterator[str]:
         """Yield a row and its parents."""
@@ -174,7 +174,7 @@ class Picture:
     # ---------------------------------------------------------------------------------------- edges
 
     def _ways(self, boxes: list[Box]) -> dict[tuple[str, str], list[Edge]]:
-        """Return the edges between boxes, by their tail and the frame where they may part."""
+        """Return the edges between boxes, by their tail and the cluster where they may part."""
         ways: defaultdict[tuple[str, str], list[Edge]] = defaultdict(list)
         for box in boxes:
             for source in self._operands[box.name]:
@@ -183,37 +183,37 @@ class Picture:
                 is_kept = shapes == {tail.shape} and tail.row == box.row
                 size = "" if is_kept or tail.kind == "input" else str(tail.shape)
                 way = Edge(tail.name, box.name, size, self._weight(tail, box))
-                ways[tail.name, self._entered(tail.frame, box.frame)].append(way)
+                ways[tail.name, self._entered(tail.cluster, box.cluster)].append(way)
         return ways
 
     def _entered(self, tail: str, head: str) -> str:
-        """Return the first frame that an edge from one frame to another enters, or stays in."""
-        around = set(self._frames_around(tail))
-        entered = [frame for frame in self._frames_around(head) if frame not in around]
+        """Return the first cluster that an edge from one cluster to another enters, or stays in."""
+        around = set(self._clusters_around(tail))
+        entered = [cluster for cluster in self._clusters_around(head) if cluster not in around]
         return entered[-1] if entered else head
 
-    def _frames_around(self, frame: str) -> Iterator[str]:
-        """Yield a frame and its parents."""
-        while frame:
-            yield frame
-            frame = self.frames[frame].parent
+    def _clusters_around(self, cluster: str) -> Iterator[str]:
+        """Yield a cluster and its parents."""
+        while cluster:
+            yield cluster
+            cluster = self.clusters[cluster].parent
 
     def _weight(self, tail: Box, head: Box) -> int:
-        if tail.frame != head.frame:
-            return TO_HEAD if head.frame in self._graph.heads else ACROSS
-        if not tail.frame:
+        if tail.cluster != head.cluster:
+            return TO_HEAD if head.cluster in self._graph.heads else ACROSS
+        if not tail.cluster:
             return ACROSS
         return TO_JOIN if head.kind == "join" else WITHIN
 
-    def _add_fork(self, tail: str, frame: str, ways: list[Edge]) -> None:
-        """Lead edges into a frame as one that parts there, above the row's last box."""
-        fork = Fork(f"{frame} from {tail}", frame)
+    def _add_fork(self, tail: str, cluster: str, ways: list[Edge]) -> None:
+        """Lead edges into a cluster as one that parts there, above the row's last box."""
+        fork = Fork(f"{cluster} from {tail}", cluster)
         self.items[fork.name] = fork
         weight = max(way.weight for way in ways)
         self.edges.append(Edge(tail, fork.name, ways[0].size, weight))
         parted = [Edge(fork.name, way.head, "", WITHIN) for way in ways]
-        last = self._box_of[self._graph.rows[frame].output].name
-        is_entry = frame not in self._frames_around(self._box_of[tail].frame)
+        last = self._box_of[self._graph.rows[cluster].output].name
+        is_entry = cluster not in self._clusters_around(self._box_of[tail].cluster)
         if is_entry and last not in {way.head for way in ways}:
             parted.insert(len(parted) // 2, Edge(fork.name, last, "", SPINE, is_seen=False))
         self.edges += parted
@@ -223,7 +223,7 @@ class Picture:
         tail, head = self._box_of[way.tail], self._box_of[way.head]
         if not way.size or way.weight != TO_JOIN:
             return [way]
-        size = Size(f"{head.name} from {tail.name}", tail.frame, tail.shape)
+        size = Size(f"{head.name} from {tail.name}", tail.cluster, tail.shape)
         self.items[size.name] = size
         into = Edge(tail.name, size.name, "", WITHIN)
         return [into, Edge(size.name, head.name, "", TO_JOIN)]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from netspec.net import Net
-from netspec.views.alignment import Place, align
+from netspec.views.alignment import AlignedRow, align
 from netspec.views.diff_stages import Changes, differing, of_stages, within
 from netspec.views.summary import summary
 
@@ -57,7 +57,7 @@ class Diff(NamedTuple):
 def diff(a: Net, b: Net) -> Diff:
     """Compare two nets, row by row."""
     side_a, side_b = _Side(a), _Side(b)
-    aligned = list(align(side_a.places, side_b.places))
+    aligned = list(align(side_a.aligned_rows, side_b.aligned_rows))
     inputs = zip(a.graph.inputs, b.graph.inputs, strict=False)
     partners = {_Source(x, is_input=True): _Source(y, is_input=True) for x, y in inputs}
     for i, j in aligned:
@@ -122,8 +122,8 @@ class _Side:
             data | {"words": list(row.words)}
             for row, data in zip(self.rows, net_data["rows"], strict=True)
         ]
-        self.places = [
-            Place(row.label, " ".join(["head"] * bool(row.head) + data["ops"][:1]))
+        self.aligned_rows = [
+            AlignedRow(row.label, " ".join(["head"] * bool(row.head) + data["ops"][:1]))
             for row, data in zip(self.rows, net_data["rows"], strict=True)
         ]
         self.owner = {name: row for row in self.rows for name in row.stages}

@@ -12,7 +12,7 @@ from netspec.files.reading import reason_of
 from netspec.ir.ops import OPERATORS
 from netspec.language.diagnostics import printable
 from netspec.net import Net
-from netspec.views.boxes import Box, End, Fork, Frame, Item, Picture, Size
+from netspec.views.boxes import Box, Cluster, Drawing, End, Fork, Item, Size
 from netspec.views.operator_text import short_text
 
 FILLS = {
@@ -39,7 +39,7 @@ GRAPH = FONT | {"labelloc": "t", "ranksep": "0.28", "nodesep": "0.2", "pad": "0.
 NODE = FONT | LINES | {"shape": "box", "style": "filled,rounded", "margin": "0.1,0.04"}
 NODE |= {"height": "0.3", "width": "0.6"}
 EDGE = FONT | LINES | {"fontsize": f"{SMALL}", "fontcolor": QUIET, "arrowsize": "0.6"}
-FRAME = {"style": "filled,rounded", "color": "#c9ced4", "fillcolor": "#f6f8fa"}
+CLUSTER = {"style": "filled,rounded", "color": "#c9ced4", "fillcolor": "#f6f8fa"}
 HEAD = {"style": "filled,rounded,dashed", "color": "#b08800", "fillcolor": "#fffdf5"}
 HEAD |= {"labelloc": "b"}  # the edge into a head comes from the side, over its upper corner
 FORK = {"shape": "point", "width": "0.05", "height": "0.05", "ordering": "out"}
@@ -103,42 +103,42 @@ def grouped(number: object) -> str:
 
 
 class _Drawing:
-    """Draws a net into a DOT graph: frame by frame, then the edges."""
+    """Draws a net into a DOT graph: cluster by cluster, then the edges."""
 
     def __init__(self, net: Net) -> None:
         self.heads = net.graph.heads
-        self.picture = Picture(net.graph)
-        self.items_of: dict[str, list[Frame | Item]] = {"": []}
-        for item in self.picture.items.values():
-            self._items_of(item.frame).append(item)
+        self.drawing = Drawing(net.graph)
+        self.items_of: dict[str, list[Cluster | Item]] = {"": []}
+        for item in self.drawing.items.values():
+            self._items_of(item.cluster).append(item)
 
-    def _items_of(self, name: str) -> list[Frame | Item]:
-        """Return the items of a frame; a new frame is added at the position of its first item."""
+    def _items_of(self, name: str) -> list[Cluster | Item]:
+        """Return the items of a cluster; a new one is added at the position of its first item."""
         if name not in self.items_of:
-            frame = self.picture.frames[name]
-            self._items_of(frame.parent).append(frame)
+            cluster = self.drawing.clusters[name]
+            self._items_of(cluster.parent).append(cluster)
             self.items_of[name] = []
         return self.items_of[name]
 
     def draw(self, digraph: graphviz.Digraph) -> None:
-        self._draw_frame("", digraph)
-        for tail, head, size, weight, is_seen in self.picture.edges:
+        self._draw_cluster("", digraph)
+        for tail, head, size, weight, is_seen in self.drawing.edges:
             look = {"weight": f"{weight}"}
             if size:
                 look["label"] = graphviz.escape(f"  {size}  ")
             if not is_seen:
                 look["style"] = "invis"
-            elif isinstance(self.picture.items[head], Fork | Size):
+            elif isinstance(self.drawing.items[head], Fork | Size):
                 look["arrowhead"] = "none"
             digraph.edge(tail, head, **look)
 
-    def _draw_frame(self, name: str, digraph: graphviz.Digraph) -> None:
+    def _draw_cluster(self, name: str, digraph: graphviz.Digraph) -> None:
         for item in self.items_of[name]:
-            if isinstance(item, Frame):
+            if isinstance(item, Cluster):
                 with digraph.subgraph(name=f"cluster {item.name}") as inner:
-                    look = HEAD if item.name in self.heads else FRAME
-                    inner.attr(label=self._frame_label(item), labeljust="l", margin="18", **look)
-                    self._draw_frame(item.name, inner)
+                    look = HEAD if item.name in self.heads else CLUSTER
+                    inner.attr(label=self._cluster_label(item), labeljust="l", margin="18", **look)
+                    self._draw_cluster(item.name, inner)
             elif isinstance(item, Box):
                 digraph.node(item.name, _box_label(item), fillcolor=FILLS[item.kind])
             elif isinstance(item, End):
@@ -149,13 +149,15 @@ class _Drawing:
             else:
                 digraph.node(item.name, "", **FORK)
 
-    def _frame_label(self, frame: Frame) -> str:
-        if frame.name in self.heads:
-            detail = f"head, weight {self.heads[frame.name].weight:g}"
+    def _cluster_label(self, cluster: Cluster) -> str:
+        if cluster.name in self.heads:
+            detail = f"head, weight {self.heads[cluster.name].weight:g}"
         else:  # the block that the row is, if it is one
-            detail = "" if len(frame.words) > 1 or frame.words[0] in OPERATORS else frame.words[0]
+            detail = (
+                "" if len(cluster.words) > 1 or cluster.words[0] in OPERATORS else cluster.words[0]
+            )
         return stacked(
-            f"{bold(frame.label)}&#160; {small(detail)}" if detail else bold(frame.label)
+            f"{bold(cluster.label)}&#160; {small(detail)}" if detail else bold(cluster.label)
         )
 
 

@@ -11,14 +11,14 @@ from netspec.ir.operator import Operator
 from netspec.language.binding import usage
 
 
-def as_data(room: type[Operator]) -> dict[str, Any]:
+def as_data(operator: type[Operator]) -> dict[str, Any]:
     """Return an operator with its attributes, as plain data."""
-    text = inspect.getdoc(room) or ""
+    text = inspect.getdoc(operator) or ""
     return {
-        "name": room.name,
+        "name": operator.name,
         "summary": text.partition("\n")[0],
         "description": text,
-        "usage": usage(room).removeprefix("usage: "),
+        "usage": usage(operator).removeprefix("usage: "),
         "attributes": [
             {
                 "name": a.name,
@@ -27,14 +27,14 @@ def as_data(room: type[Operator]) -> dict[str, Any]:
                 "default": _default(a),
                 "help": a.help,
             }
-            for a in room.attributes()
+            for a in operator.attributes()
         ],
     }
 
 
-def as_text(room: type[Operator]) -> str:
+def as_text(operator: type[Operator]) -> str:
     """Return an operator as text for the terminal."""
-    data = as_data(room)
+    data = as_data(operator)
     lines = [data["usage"], "", data["description"]]
     if data["attributes"]:
         width = max(len(a["name"]) for a in data["attributes"])
@@ -46,11 +46,11 @@ def as_text(room: type[Operator]) -> str:
     return "\n".join(lines)
 
 
-def as_markdown(rooms: list[type[Operator]]) -> str:
+def as_markdown(operators: list[type[Operator]]) -> str:
     """Return all operators as a page of the documentation."""
     parts = ["# Operators", "", "Written by `netspec ops --markdown`; do not edit.", ""]
-    for room in rooms:
-        data = as_data(room)
+    for operator in operators:
+        data = as_data(operator)
         parts += [f"## {data['name']}", "", f"`{data['usage']}`", "", *_quoted(data["description"])]
         if data["attributes"]:
             parts += ["", "| attribute | takes | default | |", "|---|---|---|---|"]

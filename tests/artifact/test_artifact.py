@@ -420,9 +420,9 @@ def test_a_machine_with_too_little_memory_is_told_before_anything_is_read(
 
 
 def test_loading_runs_and_unpickles_nothing() -> None:
-    import netspec.artifact as room
+    import netspec.artifact as package
 
-    for file in Path(room.__file__).parent.glob("*.py"):
+    for file in Path(package.__file__).parent.glob("*.py"):
         text = file.read_text(encoding="utf-8")
         assert not re.search(r"\b(pickle|torch\.load|marshal|shelve|eval\(|exec\()", text), file
 

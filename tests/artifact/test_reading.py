@@ -18,7 +18,7 @@ import netspec
 from netspec import DataError, load_artifact
 from netspec.artifact import reading
 from netspec.artifact.loading import load_manifest
-from netspec.artifact.reading import SUFFIX, content, places, plain_entry
+from netspec.artifact.reading import SUFFIX, content, file_ranges, plain_entry
 from tests.artifact.helpers import artifact, contents, pack, put, write_specs
 
 MEMBERS = [
@@ -145,7 +145,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 
 def test_what_becomes_a_link_or_a_pipe_meanwhile_is_refused(tmp_path: Path) -> None:
     path, _ = artifact(tmp_path)
-    held = places(path)
+    held = file_ranges(path)
     (path / "spec.net").rename(tmp_path / "spec.net")
     (path / "spec.net").symlink_to(tmp_path / "spec.net")
     with pytest.raises(OSError, match="it is a link"):
@@ -164,14 +164,14 @@ def test_an_artifact_that_another_replaces_while_it_is_read_is_read_again(
     other = netspec.compile(netspec.loads("net other\ninput image 8x8x3\na: fc 2"))
     calls = []
 
-    def replaced(found: Path) -> reading.Places:
-        held = places(found)
+    def replaced(found: Path) -> reading.FileRanges:
+        held = file_ranges(found)
         calls.append(found)
         if len(calls) == 1:
             netspec.save_artifact(other, path)
         return held
 
-    monkeypatch.setattr("netspec.artifact.loading.places", replaced)
+    monkeypatch.setattr("netspec.artifact.loading.file_ranges", replaced)
     assert load_artifact(path).net.name == "other"
     assert len(calls) == 2
     with pytest.raises(DataError, match="its root digest is"):
@@ -184,8 +184,8 @@ def test_what_becomes_shorter_meanwhile_is_refused(
 ) -> None:
     path, _ = artifact(tmp_path)
     for name in ("plan.json", "weights.safetensors"):
-        held = places(path)
-        monkeypatch.setattr("netspec.artifact.loading.places", lambda _, held=held: held)
+        held = file_ranges(path)
+        monkeypatch.setattr("netspec.artifact.loading.file_ranges", lambda _, held=held: held)
         data = (path / name).read_bytes()
         (path / name).write_bytes(data[:-1])
         refused(path, "it became shorter while it was read")
@@ -253,7 +253,7 @@ def test_an_unpacked_file_is_a_folder_and_a_packed_folder_is_a_file(tmp_path: Pa
 def test_a_changed_byte_between_members_is_refused(tmp_path: Path) -> None:
     path, root = artifact(tmp_path, SUFFIX)
     data = path.read_bytes()
-    inside = {at for p in places(path).values() for at in range(p.start, p.start + p.size)}
+    inside = {at for p in file_ranges(path).values() for at in range(p.start, p.start + p.size)}
     for at in range(len(data)):
         if at not in inside:
             path.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
@@ -265,10 +265,10 @@ def test_a_changed_byte_between_members_is_refused(tmp_path: Path) -> None:
 def test_a_changed_byte_of_a_member_is_refused_in_a_file(tmp_path: Path) -> None:
     path, _ = artifact(tmp_path, SUFFIX)
     data = path.read_bytes()
-    for name, place in places(path).items():
-        for at in places_in(place.size) if place.size else ():
+    for name, file_range in file_ranges(path).items():
+        for at in places_in(file_range.size) if file_range.size else ():
             changed = bytearray(data)
-            changed[place.start + at] ^= 4
+            changed[file_range.start + at] ^= 4
             path.write_bytes(changed)
             shown = "manifest.json" if name == "manifest.sha256" else name
             refused(path, f"{shown} is damaged, its digest is")

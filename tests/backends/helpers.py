@@ -12,7 +12,7 @@ import netspec
 from netspec import Net
 from netspec.compiler import as_tuple
 from netspec.runtime.reference import Model, lower
-from tests.lowering.passes.helpers import furnished
+from tests.lowering.passes.helpers import random_model
 
 MOST_TERMS = 300
 """In a sum of the random nets."""
@@ -37,7 +37,7 @@ connect three {
 
 def held(net: Net, dtype: torch.dtype) -> dict[str, Tensor]:
     """Parameters of which no tensor has the value that fresh ones have."""
-    return {name: tensor.to(dtype) for name, tensor in furnished(net).state_dict().items()}
+    return {name: tensor.to(dtype) for name, tensor in random_model(net).state_dict().items()}
 
 
 def pair(

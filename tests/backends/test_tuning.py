@@ -14,11 +14,11 @@ from netspec.backends.tuning import Tuning, described, digest
 from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Kernel, Shape
 from netspec.lowering.choices import choose
-from netspec.lowering.implementation import Work
+from netspec.lowering.implementation import Problem
 from tests.helpers import load_rows
 
-WORK = Work(Conv(kernel=Kernel(3, 3), count=4), (Shape((8, 8, 3)),), torch.float32, 2)
-WAYS = (OneDnnConv(), Plain())
+PROBLEM = Problem(Conv(kernel=Kernel(3, 3), count=4), (Shape((8, 8, 3)),), torch.float32, 2)
+IMPLEMENTATIONS = (OneDnnConv(), Plain())
 
 
 class Measuring:
@@ -36,38 +36,40 @@ def test_what_was_measured_is_not_measured_again(measurements: Path) -> None:
     measure = Measuring()
     for _ in range(3):
         tuning = Tuning("cpu", {"torch": "1"})
-        assert tuning.times(WORK, WAYS, measure) == {"onednn": 1e-3, "torch": 2e-3}
+        assert tuning.times(PROBLEM, IMPLEMENTATIONS, measure) == {"onednn": 1e-3, "torch": 2e-3}
     assert measure.count == 1
     (file,) = measurements.iterdir()
     held = json.loads(file.read_text())
     assert held["made_with"] == {"torch": "1"}
-    assert list(held["works"]) == [described(WORK)]
+    assert list(held["works"]) == [described(PROBLEM)]
 
 
-def test_other_work_and_other_versions_are_measured_for_themselves() -> None:
+def test_other_problems_and_other_versions_are_measured_for_themselves() -> None:
     measure = Measuring()
     for version in ("1", "2"):
         for batch in (1, 2):
-            work = Work(WORK.op, WORK.inputs, WORK.dtype, batch)
-            Tuning("cpu", {"torch": version}).times(work, WAYS, measure)
+            problem = Problem(PROBLEM.op, PROBLEM.inputs, PROBLEM.dtype, batch)
+            Tuning("cpu", {"torch": version}).times(problem, IMPLEMENTATIONS, measure)
     assert measure.count == 4
 
 
 def test_an_implementation_that_was_not_there_is_measured() -> None:
     first, then = Measuring(onednn=1e-3), Measuring()
     tuning = Tuning("cpu", {})
-    assert tuning.times(WORK, WAYS[:1], first) == {"onednn": 1e-3}
-    assert tuning.times(WORK, WAYS, then) == then.times
-    assert tuning.times(WORK, WAYS[:1], first) == {"onednn": 1e-3}
+    assert tuning.times(PROBLEM, IMPLEMENTATIONS[:1], first) == {"onednn": 1e-3}
+    assert tuning.times(PROBLEM, IMPLEMENTATIONS, then) == then.times
+    assert tuning.times(PROBLEM, IMPLEMENTATIONS[:1], first) == {"onednn": 1e-3}
     assert (first.count, then.count) == (1, 1)
 
 
 def test_one_that_does_not_run_is_not_tried_again() -> None:
     measure = Measuring(torch=2e-3)
     for _ in range(2):
-        assert Tuning("cpu", {}).times(WORK, WAYS, measure) == {"torch": 2e-3}
+        assert Tuning("cpu", {}).times(PROBLEM, IMPLEMENTATIONS, measure) == {"torch": 2e-3}
     assert measure.count == 1
-    chosen = choose({"a": WORK}, lambda work: WAYS, measure=lambda *_: {"torch": 2e-3})
+    chosen = choose(
+        {"a": PROBLEM}, lambda problem: IMPLEMENTATIONS, measure=lambda *_: {"torch": 2e-3}
+    )
     assert chosen["a"].implementation == "torch"
     assert chosen["a"].candidates == {"onednn": None, "torch": 2e-3}
 
@@ -94,8 +96,8 @@ def test_a_file_of_something_else_is_passed_over_and_replaced(content: str) -> N
     tuning.path.parent.mkdir(parents=True)
     tuning.path.write_text(content, encoding="latin-1")
     with pytest.warns(UserWarning, match="no measurements are used: .*; measured again"):
-        assert tuning.times(WORK, WAYS, measure) == measure.times
-    assert tuning.times(WORK, WAYS, measure) == measure.times
+        assert tuning.times(PROBLEM, IMPLEMENTATIONS, measure) == measure.times
+    assert tuning.times(PROBLEM, IMPLEMENTATIONS, measure) == measure.times
     assert measure.count == 1
 
 
@@ -106,7 +108,7 @@ def test_a_folder_that_cannot_be_written_only_warns(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     tuning, measure = Tuning("cpu", {}), Measuring()
     with pytest.warns(UserWarning, match="measurements are not kept"):
-        assert tuning.times(WORK, WAYS, measure) == measure.times
+        assert tuning.times(PROBLEM, IMPLEMENTATIONS, measure) == measure.times
 
 
 def test_a_digest_is_of_names_and_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

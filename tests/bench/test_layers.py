@@ -59,6 +59,6 @@ def test_a_case_has_an_entry_for_each_step(tmp_path: Path) -> None:
 
 def test_the_floor_is_the_larger_of_two_times(tmp_path: Path) -> None:
     case = case_of(tmp_path)
-    work = next(iter(netspec.compile(case.net, batch=2).lowered.works.values()))
-    assert least(work, Rates(1.0, 1e12)) == work.operations
-    assert least(work, Rates(1e12, 1.0)) == work.bytes
+    problem = next(iter(netspec.compile(case.net, batch=2).lowered.problems.values()))
+    assert least(problem, Rates(1.0, 1e12)) == problem.operations
+    assert least(problem, Rates(1e12, 1.0)) == problem.bytes

@@ -57,7 +57,9 @@ def test_lrn_is_timed_on_every_map_of_both_nets(
 def test_a_wrong_normalisation_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     stage, op, shape = next(lrn.layers("alexnet"))
 
-    def wrong(way: object, work: object, packed: object, x: list[Tensor], y: Tensor) -> Call:
+    def wrong(
+        implementation: object, problem: object, packed: object, x: list[Tensor], y: Tensor
+    ) -> Call:
         return lambda: y.copy_(x[0] * 1.001)
 
     monkeypatch.setattr(lrn, "bound", wrong)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import engines, measuring
-from benchmarks.layers import FORWARD, WEIGHT_GRADIENT, Case, Machine
+from benchmarks.layers import FORWARD, WEIGHT_GRADIENT, LayerCase, Machine
 from benchmarks.timing import GraphTimer
 from netspec.bench.timing import WallTimer
 from netspec.ir.ops.lrn import LocalResponseNorm
@@ -23,7 +23,7 @@ BENCH = measuring.Bench(WallTimer(), DEVICE.type, cache=1, rounds=1)
 MACHINE = Machine("some", copy=1e9, product=1e9)
 
 
-def off(name: str, case: Case) -> float:
+def off(name: str, case: LayerCase) -> float:
     given = engines.operands(case, DEVICE.type, seed=3)
     function = engines.MAKERS[name](case.layer, case.dtype)
     found = engines.call(case, name, function, given)()
@@ -32,7 +32,7 @@ def off(name: str, case: Case) -> float:
 
 @pytest.mark.parametrize(("name", "direction"), CASES)
 def test_netspec_and_pytorch_agree_on_every_kind_and_direction(name: str, direction: str) -> None:
-    case = Case(LAYERS[name], 2, direction, "fp32")
+    case = LayerCase(LAYERS[name], 2, direction, "fp32")
     assert off("eager", case) <= engines.allowed(case)
     pytest.importorskip(MODULES[case.layer.kind])
     assert off("netspec", case) <= engines.allowed(case)
@@ -43,27 +43,27 @@ def test_eager_lrn_is_the_one_of_the_specs(name: str) -> None:
     layer = LAYERS[name]
     n, k, alpha, beta = engines.attributes(layer)
     op = LocalResponseNorm(n=n, k=k, alpha=alpha, beta=beta, groups=layer.groups)
-    x = engines.operands(Case(layer, 2, FORWARD, "fp32"), "cpu", seed=0)["x"] * 5
+    x = engines.operands(LayerCase(layer, 2, FORWARD, "fp32"), "cpu", seed=0)["x"] * 5
     wanted = engines.nhwc(op.reference([Shape(layer.size_in)], engines.nchw(x)))
     assert torch.allclose(engines.eager(layer, "fp32")(x), wanted)
 
 
 def test_a_bare_convolution_has_no_bias_and_no_relu() -> None:
-    case = Case(CONV, 2, FORWARD, "fp32")
+    case = LayerCase(CONV, 2, FORWARD, "fp32")
     given = engines.operands(case, "cpu", seed=3)
     bare, whole = (
         engines.call(case, name, engines.MAKERS[name](CONV, "fp32"), given)()[0]
         for name in ("bare", "eager")
     )
     assert torch.allclose(torch.relu(bare + given["b"]), whole, atol=1e-5)
-    gradients = Case(CONV, 2, WEIGHT_GRADIENT, "fp32")
+    gradients = LayerCase(CONV, 2, WEIGHT_GRADIENT, "fp32")
     given = engines.operands(gradients, "cpu", seed=3)
     function = engines.bare(CONV, "fp32")
     assert len(engines.call(gradients, "bare", function, given)()) == 1
 
 
 def test_an_image_that_overhangs_comes_with_its_zeros_for_pytorch() -> None:
-    case = Case(FIRST, 2, FORWARD, "fp32")
+    case = LayerCase(FIRST, 2, FORWARD, "fp32")
     given = engines.operands(case, "cpu", seed=0)
     seen: list[tuple[int, ...]] = []
 
@@ -78,7 +78,7 @@ def test_an_image_that_overhangs_comes_with_its_zeros_for_pytorch() -> None:
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp16", "fp32"])
 def test_what_rounding_explains_is_less_than_a_row_that_was_not_written(dtype: str) -> None:
-    case = Case(CONV, 32, FORWARD, dtype)
+    case = LayerCase(CONV, 32, FORWARD, dtype)
     given = engines.operands(case, "cpu", seed=0)
     (wanted,) = engines.exact(case, given)
     rounded = wanted.to(engines.DTYPES[dtype])
@@ -90,7 +90,7 @@ def test_what_rounding_explains_is_less_than_a_row_that_was_not_written(dtype: s
 
 
 def test_a_case_is_checked_and_timed_from_end_to_end() -> None:
-    case = Case(CONV, 2, FORWARD, "fp32")
+    case = LayerCase(CONV, 2, FORWARD, "fp32")
     found = measuring.measured(case, ["netspec", "bare", "eager"], BENCH, MACHINE)
     elements = 2 * 2 * 16 * 8 + 8 * 36 + 8
     assert found["bytes"] == 4 * elements
@@ -110,7 +110,7 @@ def test_who_disagrees_or_fails_is_told_and_not_timed(monkeypatch: pytest.Monkey
 
     monkeypatch.setitem(engines.MAKERS, "netspec", wrong)
     monkeypatch.setitem(engines.MAKERS, "compile", failing)
-    case = Case(CONV, 2, FORWARD, "fp32")
+    case = LayerCase(CONV, 2, FORWARD, "fp32")
     found = measuring.measured(case, ["netspec", "eager", "compile"], BENCH, MACHINE)["engines"]
     assert re.match(r"off by 0\.\d+ of the norm", found["netspec"].pop("disagrees"))
     assert found["netspec"] == {}
@@ -125,12 +125,12 @@ def test_what_does_not_fit_into_memory_is_an_error_of_the_case(
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(engines, "exact", full)
-    found = measuring.measured(Case(CONV, 2, FORWARD, "fp32"), ["eager"], BENCH, MACHINE)
+    found = measuring.measured(LayerCase(CONV, 2, FORWARD, "fp32"), ["eager"], BENCH, MACHINE)
     assert found["engines"] == {"eager": {"error": "OutOfMemoryError: no room"}}
 
 
 def test_operands_rotate_over_twice_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = Case(LAYERS["gap"], 2, FORWARD, "fp32")  # 4 * 2 * (72 + 8) = 640 bytes
+    case = LayerCase(LAYERS["gap"], 2, FORWARD, "fp32")  # 4 * 2 * (72 + 8) = 640 bytes
     passes: list[int] = []
 
     class Counting(WallTimer):
@@ -153,7 +153,7 @@ def test_the_machine_is_measured_with_the_same_timer() -> None:
 def test_tuning_times_every_configuration_and_names_the_fastest() -> None:
     from netspec.kernels.conv.configurations import candidates
 
-    case = Case(CONV, 1, FORWARD, "fp32")
+    case = LayerCase(CONV, 1, FORWARD, "fp32")
     found = measuring.tuned(case, BENCH, MACHINE)
     configurations = candidates(measuring.geometry_of(case), torch.float32, "ieee")
     by_name = {measuring.name_of(configuration): configuration for configuration in configurations}
@@ -170,6 +170,6 @@ def test_tuning_times_every_configuration_and_names_the_fastest() -> None:
 @pytest.mark.parametrize("direction", CONV.directions)
 def test_graphs_of_all_engines_on_a_gpu(direction: str) -> None:
     bench = measuring.Bench(GraphTimer(), "cuda", cache=1 << 16, rounds=3)
-    case = Case(CONV, 8, direction, "bf16")
+    case = LayerCase(CONV, 8, direction, "bf16")
     found = measuring.measured(case, list(engines.MAKERS), bench, MACHINE)["engines"]
     assert all("median_us" in result for result in found.values()), found

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks import kernels
-from benchmarks.layers import DIRECTIONS, Case, cases
+from benchmarks.layers import DIRECTIONS, LayerCase, cases
 from benchmarks.results import Results
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kernels.py"
@@ -73,7 +73,7 @@ def test_an_unknown_net_is_refused() -> None:
 def test_a_run_stops_when_its_time_is_over(capsys: pytest.CaptureFixture[str]) -> None:
     now = [0.0]
 
-    def measure(case: Case) -> dict[str, object]:
+    def measure(case: LayerCase) -> dict[str, object]:
         now[0] += 4.0
         return {"key": case.key}
 

@@ -16,9 +16,9 @@ from benchmarks.layers import (
     NETS,
     WEIGHT_GRADIENT,
     WITH_INDEX,
-    Case,
     Cost,
     Layer,
+    LayerCase,
     Machine,
     cases,
     cost,
@@ -175,6 +175,6 @@ def test_a_floor_is_the_longer_of_moving_and_computing() -> None:
 def test_the_plan_is_for_the_measured_h200_and_knows_its_rate_in_bf16_only() -> None:
     assert planned("bf16") == Machine("H200", 4.3e12, 790e12)
     assert all(planned(dtype).product == inf for dtype in BYTES if dtype != "bf16")
-    case = Case(named("vgg16_3", "C12"), 256, FORWARD, "bf16")
+    case = LayerCase(named("vgg16_3", "C12"), 256, FORWARD, "bf16")
     floor = planned("bf16").floor(case.cost)
     assert floor == pytest.approx(256 * 2 * 224 * 224 * 64 * 576 / 790e12)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.layers import FORWARD, INPUT_GRADIENT, NETS, Case, cases
+from benchmarks.layers import FORWARD, INPUT_GRADIENT, NETS, LayerCase, cases
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def found(kind: str, direction: str, batch: int) -> list[Case]:
+def found(kind: str, direction: str, batch: int) -> list[LayerCase]:
     every = cases(NETS, [batch], [kind], "bf16")
     return [case for case in every if case.direction == direction]
 

@@ -16,13 +16,13 @@ from torch import Tensor
 
 import netspec
 from netspec.artifact.loading import load_kernels
-from netspec.backends.cpu import WAYS, CpuBackend
+from netspec.backends.cpu import IMPLEMENTATIONS, CpuBackend
 from netspec.backends.cpu.conv import OneDnnConv
 from netspec.backends.cpu.onednn.primitives import Launch
 from netspec.backends.cpu.scratch import Scratch
 from netspec.cli import main
 from netspec.ir.fused.conv_relu import ConvRelu
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 from netspec.lowering.passes import PIPELINE
 from tests.backends.helpers import RICH
 
@@ -111,9 +111,9 @@ class Wrong(OneDnnConv):
     """A convolution that forgets its bias."""
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
-        return super().bind(work, {**packed, "bias": packed["bias"] * 0}, x, y, scratch)
+        return super().bind(problem, {**packed, "bias": packed["bias"] * 0}, x, y, scratch)
 
 
 def test_a_wrong_implementation_does_not_pass(
@@ -128,7 +128,7 @@ def test_a_wrong_implementation_does_not_pass(
             parameter.add_(0.1)
     netspec.save_weights(model, weights)
     assert run(*arguments).exit_code == 0
-    monkeypatch.setitem(WAYS, ConvRelu, (Wrong(),))
+    monkeypatch.setitem(IMPLEMENTATIONS, ConvRelu, (Wrong(),))
     done = run(*arguments)
     assert done.exit_code == 1
     assert "error: the outputs differ from float64 by more than rounding explains" in done.stderr
@@ -266,8 +266,11 @@ def test_choices_that_cannot_be_read_are_refused(spec: Path, tmp_path: Path) -> 
 def test_measuring_decides_what_is_not_given(
     spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fake(self: object, work: Work, ways: list[OneDnnConv]) -> dict[str, float]:
-        return {way.name: float(way.name != "torch") for way in ways}
+    def fake(self: object, problem: Problem, implementations: list[OneDnnConv]) -> dict[str, float]:
+        return {
+            implementation.name: float(implementation.name != "torch")
+            for implementation in implementations
+        }
 
     monkeypatch.setattr("netspec.backends.cpu.CpuBackend.measure", fake)
     path = tmp_path / "choices.json"

@@ -101,10 +101,10 @@ def rows_of(form: str, arguments: str) -> str:
     return f"a: {form.format(kernel)}" + (f", {named}" if named else "")
 
 
-def works(net: Net) -> list[str]:
-    """The names of works in the file of measured times."""
+def problems(net: Net) -> list[str]:
+    """The names of problems in the file of measured times."""
     made = lowered(net.graph, CpuBackend(), dtype=torch.float32, batch=2)
-    return [described(work) for work in made.works.values()]
+    return [described(problem) for problem in made.problems.values()]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -118,7 +118,7 @@ def test_spellings_of_one_operator_are_equal(form: str, data: st.DataObject) -> 
     assert one == other
     assert hash(one) == hash(other)
     assert repr(one) == repr(other)
-    assert works(nets[0]) == works(nets[1])
+    assert problems(nets[0]) == problems(nets[1])
     plans = [lowered(n.graph, CpuBackend(), dtype=torch.float32, batch=2).plan for n in nets]
     assert plans[0] == plans[1]
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from netspec.ir.graph import Graph
 from netspec.ir.ops.bn import BatchNorm
 from netspec.ir.ops.conv import Conv
-from netspec.ir.packing import Cat, FoldedBias, FoldedWeight, Norm, Recipe, Scaled, Take
-from netspec.ir.parameters import recipes
+from netspec.ir.packing import Cat, FoldedBias, FoldedWeight, Norm, Packing, Scaled, Take
+from netspec.ir.parameters import packings
 from netspec.ir.shapes import Kernel, Shape
 from tests.helpers import load_rows
 
@@ -40,13 +40,13 @@ def bits(x: Tensor) -> Tensor:
     return x.contiguous().view(INTEGERS[x.dtype.itemsize])
 
 
-def assert_comes_back(recipe: Recipe, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def assert_comes_back(packing: Packing, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """What is packed is unpacked to the bit, with nothing but what was kept; returns that."""
-    packed = recipe.pack(tensors)
-    kept = recipe.keep(tensors, packed)
-    found = recipe.unpack(packed, kept)
-    assert found.keys() == set(recipe.names)
-    for name in recipe.names:
+    packed = packing.pack(tensors)
+    kept = packing.keep(tensors, packed)
+    found = packing.unpack(packed, kept)
+    assert found.keys() == set(packing.names)
+    for name in packing.names:
         assert found[name].dtype == tensors[name].dtype
         assert found[name].shape == tensors[name].shape
         assert torch.equal(bits(found[name]), bits(tensors[name])), name
@@ -92,14 +92,14 @@ def test_everything_comes_back_to_the_bit(
 ) -> None:
     tensors = tensors_of("a", dtype, a) | tensors_of("b", dtype, b)
     take = Take("b.conv.weight")
-    biases: list[Recipe] = [
+    biases: list[Packing] = [
         FoldedBias(Take("a.conv.bias"), norm("a")),
         FoldedBias(None, norm("b")),
         Take("b.conv.bias"),
     ]
     three = (FILTERS,) * 3
     inner = Cat((folded("a"), take), (FILTERS,) * 2)
-    for recipe in (
+    for packing in (
         take,
         folded("a"),
         folded("b"),
@@ -109,7 +109,7 @@ def test_everything_comes_back_to_the_bit(
         Cat((biases[0], biases[1], biases[2]), three),
         Cat((inner, Take("b.conv.weight")), (2 * FILTERS, FILTERS)),
     ):
-        assert_comes_back(recipe, tensors)
+        assert_comes_back(packing, tensors)
 
 
 @pytest.mark.parametrize("scale", [1.5, 0.0])
@@ -215,9 +215,9 @@ def test_a_folded_convolution_is_the_two_one_after_the_other(has_bias: bool) -> 
 def test_a_fold_is_differentiable() -> None:
     tensors = tensors_of("a", torch.float64, [0.5, -0.25, 1.5] * 9)
     leaves = {name: tensor.requires_grad_() for name, tensor in tensors.items()}
-    for recipe in (folded("a"), FoldedBias(Take("a.conv.bias"), norm("a"))):
-        used = [leaves[name] for name in recipe.names]
-        recipe.pack(leaves).sum().backward()  # type: ignore[no-untyped-call]
+    for packing in (folded("a"), FoldedBias(Take("a.conv.bias"), norm("a"))):
+        used = [leaves[name] for name in packing.names]
+        packing.pack(leaves).sum().backward()  # type: ignore[no-untyped-call]
         read = [leaf for leaf in used if leaf.grad is not None]
         assert len(read) >= 3
         for leaf in read:
@@ -226,10 +226,10 @@ def test_a_fold_is_differentiable() -> None:
 
 def test_a_stage_holds_its_own_tensors_unless_it_says_otherwise() -> None:
     graph: Graph = load_rows("eval: conv 1x1, 4, bias=off | bn eps=1e-3").graph.copy()
-    assert recipes(graph, "eval.conv") == {"weight": Take("eval_.conv.weight")}
-    assert list(recipes(graph, "eval.bn")) == ["weight", "bias", "running_mean", "running_var"]
+    assert packings(graph, "eval.conv") == {"weight": Take("eval_.conv.weight")}
+    assert list(packings(graph, "eval.bn")) == ["weight", "bias", "running_mean", "running_var"]
     graph.stage("eval.conv").packed = {"weight": Take("other")}
-    assert recipes(graph, "eval.conv") == {"weight": Take("other")}
+    assert packings(graph, "eval.conv") == {"weight": Take("other")}
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
@@ -247,6 +247,6 @@ def test_scaled_by_a_power_of_two(dtype: torch.dtype, values: list[float], facto
 
 def test_scaled_filters_of_a_folded_normalisation() -> None:
     tensors = tensors_of("a", torch.float32, [0.1 * n for n in range(NUMBERS)])
-    recipe = Scaled(folded("a"), 0.5)
-    assert torch.equal(recipe.pack(tensors), 0.5 * folded("a").pack(tensors))
-    assert "a.conv.weight" not in assert_comes_back(recipe, tensors)
+    packing = Scaled(folded("a"), 0.5)
+    assert torch.equal(packing.pack(tensors), 0.5 * folded("a").pack(tensors))
+    assert "a.conv.weight" not in assert_comes_back(packing, tensors)

@@ -26,12 +26,12 @@ from netspec.ir.recipe import (
     Range,
     Rate,
     Recipe,
+    RecipeStep,
     Rescale,
     Resize,
     Sgd,
     Shorter,
     SquaredError,
-    Step,
     Subtract,
     TenCrop,
     Uniform,
@@ -108,7 +108,7 @@ def test_a_net_without_a_recipe_has_none() -> None:
     assert loads(NET).recipe is None
 
 
-STEPS: list[tuple[str, str, Step]] = [
+STEPS: list[tuple[str, str, RecipeStep]] = [
     ("prepare", "shorter 256", Shorter(size=256)),
     ("prepare", "resize 8", Resize(size=(8, 8))),
     ("prepare", "resize 8x8", Resize(size=(8, 8))),
@@ -134,7 +134,7 @@ STEPS: list[tuple[str, str, Step]] = [
     ("evaluate", "tencrop", TenCrop()),
     ("evaluate", "center", CenterCrop()),
 ]
-ASSIGNED: list[tuple[str, str, Step]] = [
+ASSIGNED: list[tuple[str, str, RecipeStep]] = [
     ("init", "init gaussian 0.01", Gaussian(deviation=0.01)),
     ("init", "init uniform 2.4", Uniform(bound=2.4)),
     ("init", "init glorot", Glorot()),
@@ -151,12 +151,12 @@ ASSIGNED: list[tuple[str, str, Step]] = [
 
 
 @pytest.mark.parametrize(("directive", "text", "step"), STEPS)
-def test_each_step_is_read_back(directive: str, text: str, step: Step) -> None:
+def test_each_step_is_read_back(directive: str, text: str, step: RecipeStep) -> None:
     assert getattr(recipe(f"{directive} {text}"), directive) == [step]
 
 
 @pytest.mark.parametrize(("directive", "text", "step"), ASSIGNED)
-def test_steps_hold_for_all_rows_or_for_some(directive: str, text: str, step: Step) -> None:
+def test_steps_hold_for_all_rows_or_for_some(directive: str, text: str, step: RecipeStep) -> None:
     assert getattr(recipe(text), directive) == [Assigned(step)]
     assert getattr(recipe(f"{text} for f a"), directive) == [Assigned(step, ("f", "a"))]
 
@@ -167,8 +167,8 @@ def test_batch_and_epochs_are_their_own_steps() -> None:
 
 
 def test_every_step_of_every_directive_is_tested() -> None:
-    rooms = {type(step) for _, _, step in STEPS + ASSIGNED} | {Batch, Epochs}
-    assert rooms == {room for rooms in DIRECTIVES.values() for room in rooms}
+    kinds = {type(step) for _, _, step in STEPS + ASSIGNED} | {Batch, Epochs}
+    assert kinds == {kind for kinds in DIRECTIVES.values() for kind in kinds}
 
 
 def test_steps_of_a_pipe_keep_their_order() -> None:

@@ -10,7 +10,7 @@ from netspec.ir.ops.relu import Relu
 from netspec.ir.ops.tanh import Tanh
 from netspec.ir.shapes import Shape
 from netspec.lowering.choices import Choice, choose
-from netspec.lowering.implementation import Implementation, Work
+from netspec.lowering.implementation import Implementation, Problem
 
 
 class Fast(Implementation):
@@ -21,21 +21,24 @@ class Slow(Implementation):
     name = "slow"
 
 
-RELU, TANH = (Work(op, (Shape((4, 4, 2)),), torch.float32, 1) for op in (Relu(), Tanh()))
-WORKS = {"a": RELU, "b": TANH}
+RELU, TANH = (Problem(op, (Shape((4, 4, 2)),), torch.float32, 1) for op in (Relu(), Tanh()))
+PROBLEMS = {"a": RELU, "b": TANH}
 
 
-def ways(work: Work) -> Sequence[Implementation]:
-    return [Slow(), Fast()] if work is RELU else [Slow()]
+def implementations(problem: Problem) -> Sequence[Implementation]:
+    return [Slow(), Fast()] if problem is RELU else [Slow()]
 
 
-def measure(work: Work, found: Sequence[Implementation]) -> Mapping[str, float]:
-    assert work is RELU, "what has one implementation needs no measuring"
-    return {way.name: 0.0 if way.name == "fast" else 0.002 for way in found}
+def measure(problem: Problem, found: Sequence[Implementation]) -> Mapping[str, float]:
+    assert problem is RELU, "what has one implementation needs no measuring"
+    return {
+        implementation.name: 0.0 if implementation.name == "fast" else 0.002
+        for implementation in found
+    }
 
 
 def test_the_preferred_one_is_taken_without_measuring() -> None:
-    chosen = choose(WORKS, ways)
+    chosen = choose(PROBLEMS, implementations)
     assert chosen == {
         "a": Choice("slow", {"slow": None, "fast": None}),
         "b": Choice("slow", {"slow": None}),
@@ -44,21 +47,21 @@ def test_the_preferred_one_is_taken_without_measuring() -> None:
 
 
 def test_the_fastest_is_taken_with_measuring() -> None:
-    chosen = choose(WORKS, ways, measure=measure)
+    chosen = choose(PROBLEMS, implementations, measure=measure)
     assert chosen["a"] == Choice("fast", {"slow": 0.002, "fast": 0.0}, "measured")
     assert chosen["b"] == Choice("slow", {"slow": None})
 
 
 def test_what_is_given_is_not_measured() -> None:
-    chosen = choose(WORKS, ways, measure=measure, given={"a": "slow"})
+    chosen = choose(PROBLEMS, implementations, measure=measure, given={"a": "slow"})
     assert chosen["a"] == Choice("slow", {"slow": None, "fast": None}, "given")
 
 
 def test_choices_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DataError, match="name a stage 'c' that the compiled net has not"):
-        choose(WORKS, ways, given={"c": "slow"})
+        choose(PROBLEMS, implementations, given={"c": "slow"})
     with pytest.raises(DataError, match=r"b cannot be computed by 'fast'; there is slow$"):
-        choose(WORKS, ways, given={"b": "fast"})
+        choose(PROBLEMS, implementations, given={"b": "fast"})
 
 
 def test_a_choice_as_data_is_in_milliseconds() -> None:

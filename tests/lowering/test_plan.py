@@ -108,7 +108,7 @@ class Simulation:
 
 def planned(graph: Graph, abilities: dict[str, Ability]) -> Plan:
     chosen = {
-        stage.name: f"way of {stage.op.name}"
+        stage.name: f"implementation of {stage.op.name}"
         for stage in graph.stages()
         if graph.operands(stage.name) and not is_view(graph, stage.name)
     }
@@ -197,7 +197,7 @@ def test_a_part_that_cannot_be_written_in_place_is_copied() -> None:
     able[name] = Ability()
     made = planned(graph, able)
     last = made.steps[-1]
-    assert (last.op, last.implementation) == ("concat", "way of concat")
+    assert (last.op, last.implementation) == ("concat", "implementation of concat")
     assert [made.slots[i].stage for i in last.reads] == [name]
 
 

@@ -155,7 +155,7 @@ def test_inputs_have_as_many_images_each() -> None:
 
 def test_the_type_is_what_it_was_compiled_for_under_autocast(model: Compiled) -> None:
     wanted = model(batch())
-    plain = netspec.compile(model.net, choices=dict.fromkeys(model.lowered.works, "torch"))
+    plain = netspec.compile(model.net, choices=dict.fromkeys(model.lowered.problems, "torch"))
     plain.load_state_dict(model.state_dict())
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(model(batch()), wanted)

@@ -79,9 +79,9 @@ def test_packed_parameters_are_shared(models: tuple[Compiled, netspec.Model]) ->
     assert not list(features.parameters())
     assert features.state_dict() == {}
     assert len(features.lowered.plan.steps) == len(model.lowered.plan.steps)
-    way, work = model.lowered.ways["d"], model.lowered.works["d"]
+    implementation, problem = model.lowered.implementations["d"], model.lowered.problems["d"]
     packed = model.packed.tensors["d"]
-    assert way.unpack(work, packed)["weight"].shape == (10, 48)
+    assert implementation.unpack(problem, packed)["weight"].shape == (10, 48)
     with torch.no_grad():
         packed["bias"].add_(1)  # seen by both, because there is one
     assert torch.equal(features(batch()), model(batch()))

@@ -202,12 +202,16 @@ def test_what_is_packed_is_a_copy() -> None:
     """Parameters may be changed, moved or freed behind a compiled net."""
     net = loads("net c\ninput image 6x6x4\na: conv 3x3, 4 | relu\nb: avgpool 2x2 | conv 1x1, 3\n")
     lowered = netspec.compile(net).lowered
-    ways = {stage: way for stage, way in lowered.ways.items() if isinstance(way, Direct)}
-    assert ways or missing()
-    for stage, way in ways.items():
-        work = lowered.works[stage]
-        given = tensors(work)
-        packed = way.pack(work, given)
+    implementations = {
+        stage: implementation
+        for stage, implementation in lowered.implementations.items()
+        if isinstance(implementation, Direct)
+    }
+    assert implementations or missing()
+    for stage, implementation in implementations.items():
+        problem = lowered.problems[stage]
+        given = tensors(problem)
+        packed = implementation.pack(problem, given)
         kept = {name: tensor.clone() for name, tensor in packed.items()}
         for tensor in given.values():
             tensor.fill_(torch.nan)

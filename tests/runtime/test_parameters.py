@@ -403,7 +403,7 @@ def test_a_run_has_old_or_new_parameters_never_a_mixture() -> None:
 
 def test_the_packed_parameters_share_nothing_with_those_of_the_spec(model: Compiled) -> None:
     """Or a run would see half of a change that is made in place meanwhile."""
-    plain = netspec.compile(NET, choices=dict.fromkeys(model.lowered.works, "torch"))
+    plain = netspec.compile(NET, choices=dict.fromkeys(model.lowered.problems, "torch"))
     for one in (model, plain):
         own = {t.untyped_storage().data_ptr() for t in [*one.parameters(), *one.buffers()]}
         with torch.no_grad():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netspec import Net
 from netspec.lowering.passes import optimise
-from netspec.tracing.lineage import Way
+from netspec.tracing.lineage import Lineage
 from tests.helpers import load_rows
 
 ROWS = """
@@ -18,16 +18,16 @@ head extra from a, weight=0.5: gap | fc 5 | softmax
 """
 
 
-def way(net: Net) -> Way:
-    return Way(net.graph, optimise(net.graph).graph)
+def lineage(net: Net) -> Lineage:
+    return Lineage(net.graph, optimise(net.graph).graph)
 
 
 def rules(net: Net, *stages: str) -> list[str]:
-    return [entry.rule for entry in way(net).entries(stages)]
+    return [entry.rule for entry in lineage(net).entries(stages)]
 
 
 def test_siblings_pools_and_fused_stages_are_made_of_what_went_into_them() -> None:
-    found = way(load_rows(ROWS))
+    found = lineage(load_rows(ROWS))
     parts = {"a.b1", "a.b1.relu", "a.b2", "a.b2.relu"}
     assert found.parts_of("a.b1.relu+a.b2.relu") == parts
     assert found.parts_of("a.b3.relu") == {"a.b3.avgpool", "a.b3", "a.b3.relu"}
@@ -39,7 +39,7 @@ def test_siblings_pools_and_fused_stages_are_made_of_what_went_into_them() -> No
 def test_what_is_dropped_goes_into_nothing() -> None:
     net = load_rows(ROWS)
     made = [stage.name for stage in optimise(net.graph).graph.stages()]
-    found = way(net)
+    found = lineage(net)
     assert "c.maxpool" in made
     assert not any("d.dropout" in found.parts_of(name) for name in made)
 
@@ -68,4 +68,4 @@ def test_an_entry_comes_once() -> None:
     net = load_rows("a: conv 3x3, 4 | relu\nout: fc 2")
     made = optimise(net.graph).graph
     made.journal *= 2
-    assert len(list(Way(net.graph, made).entries(["a"]))) == 1
+    assert len(list(Lineage(net.graph, made).entries(["a"]))) == 1

@@ -15,7 +15,7 @@ from netspec.bench.timing import Timing
 from netspec.lowering.choices import Choice
 from netspec.tracing.data import as_data
 from netspec.tracing.text import WIDTH, aligned, lines
-from netspec.tracing.trace import Place, Trace
+from netspec.tracing.trace import BufferSlice, Trace
 from tests.helpers import load_rows
 
 GOLDEN = Path(__file__).parent / "golden" / "trace.txt"
@@ -93,7 +93,7 @@ def test_candidates_have_their_times_if_they_were_measured() -> None:
 def test_slices_say_of_what_and_outputs_are_kept() -> None:
     trace = found("c")
     shape = trace.steps[0].places[0].shape
-    part = Place("c.maxpool", shape, 7, 4, "z.concat", 128, 5)
+    part = BufferSlice("c.maxpool", shape, 7, 4, "z.concat", 128, 5)
     assert (
         f"    writes {shape} as channels 4 to 11 of z.concat to buffer 7, planned at element 128 "
         "of the arena,"

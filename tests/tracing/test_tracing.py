@@ -14,7 +14,7 @@ from netspec.bench import machine
 from netspec.lowering.passes import optimise
 from netspec.lowering.plan import Ability, plan
 from netspec.tracing.trace import StageTrace, Trace, summed
-from netspec.tracing.tracing import place_of
+from netspec.tracing.tracing import slice_of
 from tests.helpers import load_rows
 
 ROWS = """
@@ -130,10 +130,10 @@ def test_figures_are_those_of_the_batch_and_type(net: Net) -> None:
     one = trace(net, "c")
     many = trace(net, "c", batch=3, dtype=torch.bfloat16)
     assert (many.batch, many.dtype) == (3, torch.bfloat16)
-    assert many.steps[0].work.bytes * 2 == one.steps[0].work.bytes * 3
+    assert many.steps[0].problem.bytes * 2 == one.steps[0].problem.bytes * 3
     step, profile = many.steps[0], many.profile
     assert profile is not None
-    assert step.floor == step.work.bytes / profile.rates.copy  # it multiplies nothing
+    assert step.floor == step.problem.bytes / profile.rates.copy  # it multiplies nothing
     assert step.time == profile.steps[step.number]
 
 
@@ -155,10 +155,10 @@ def test_a_part_lies_in_the_whole() -> None:
     can = Ability(into_slices=True)
     made = plan(graph, chosen, {"a.b1": can, "a.b2": can})
     slots = {slot.stage: i for i, slot in enumerate(made.slots)}
-    part, whole = (place_of(made, slots[name]) for name in ("a.b2", "a.concat"))
+    part, whole = (slice_of(made, slots[name]) for name in ("a.b2", "a.concat"))
     assert (part.whole, part.start, part.buffer) == ("a.concat", 4, whole.buffer)
     assert (whole.whole, whole.start, whole.last) == ("", 0, part.last)
-    assert place_of(made, slots["b"]).last is None
+    assert slice_of(made, slots["b"]).last is None
 
 
 @pytest.mark.parametrize(

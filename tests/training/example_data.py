@@ -10,7 +10,7 @@ import numpy as np
 
 from netspec.data.dataset import Dataset, Example, Pixels
 from netspec.errors import DataError
-from netspec.ir.recipe import Recipe, Step
+from netspec.ir.recipe import Recipe, RecipeStep
 
 
 class Drawn(Dataset):
@@ -49,5 +49,5 @@ class Drawn(Dataset):
         yield repr((self.count, self.sizes, self.channels)).encode()
 
 
-def recipe(prepare: Sequence[Step] = (), augment: Sequence[Step] = ()) -> Recipe:
+def recipe(prepare: Sequence[RecipeStep] = (), augment: Sequence[RecipeStep] = ()) -> Recipe:
     return Recipe(prepare=list(prepare), augment=list(augment))

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netspec.views import alignment
-from netspec.views.alignment import Place, align, common
+from netspec.views.alignment import AlignedRow, align, common
 
 words = st.text("abc", max_size=7)
 labels = st.lists(st.sampled_from("uvwxyz"), unique=True, max_size=6)
 
 
 @st.composite
-def places(draw: st.DrawFn) -> list[Place]:
-    return [Place(label, draw(st.sampled_from("abc"))) for label in draw(labels)]
+def places(draw: st.DrawFn) -> list[AlignedRow]:
+    return [AlignedRow(label, draw(st.sampled_from("abc"))) for label in draw(labels)]
 
 
 def longest(a: str, b: str) -> int:
@@ -41,13 +41,13 @@ def test_rows_that_agree_stand_at_the_first_place() -> None:
 
 
 def test_very_many_places_are_compared_by_position(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alignment, "MAX_PLACES", 3)
+    monkeypatch.setattr(alignment, "MAX_MATCHES", 3)
     assert common("aab", "baba") == [(1, 1), (2, 2)]
     assert common("abc", "xabc") == [(0, 1), (1, 2), (2, 3)]
 
 
 @given(places(), places())
-def test_every_row_stands_once_and_in_order(a: list[Place], b: list[Place]) -> None:
+def test_every_row_stands_once_and_in_order(a: list[AlignedRow], b: list[AlignedRow]) -> None:
     pairs = list(align(a, b))
     assert [i for i, _ in pairs if i is not None] == list(range(len(a)))
     assert [j for _, j in pairs if j is not None] == list(range(len(b)))
@@ -58,19 +58,21 @@ def test_every_row_stands_once_and_in_order(a: list[Place], b: list[Place]) -> N
 
 
 @given(places(), places())
-def test_the_mirrored_alignment_has_the_mirrored_pairs(a: list[Place], b: list[Place]) -> None:
+def test_the_mirrored_alignment_has_the_mirrored_pairs(
+    a: list[AlignedRow], b: list[AlignedRow]
+) -> None:
     assert {(j, i) for i, j in align(a, b)} == set(align(b, a))
 
 
 @given(places(), places())
-def test_as_many_labels_as_can_be_are_matched(a: list[Place], b: list[Place]) -> None:
+def test_as_many_labels_as_can_be_are_matched(a: list[AlignedRow], b: list[AlignedRow]) -> None:
     matched = [(i, j) for i, j in align(a, b) if i is not None and j is not None]
     same = sum(a[i].label == b[j].label for i, j in matched)
     assert same == longest("".join(p.label for p in a), "".join(p.label for p in b))
 
 
 def test_labels_go_before_kinds_and_what_is_removed_before_what_is_added() -> None:
-    a = [Place("x", "conv"), Place("y", "pool"), Place("z", "conv")]
-    b = [Place("z", "pool"), Place("w", "conv")]
+    a = [AlignedRow("x", "conv"), AlignedRow("y", "pool"), AlignedRow("z", "conv")]
+    b = [AlignedRow("z", "pool"), AlignedRow("w", "conv")]
     assert list(align(a, b)) == [(0, None), (1, None), (2, 0), (None, 1)]
-    assert list(align([Place("x", "conv")], [Place("y", "fc")])) == [(0, None), (None, 0)]
+    assert list(align([AlignedRow("x", "conv")], [AlignedRow("y", "fc")])) == [(0, None), (None, 0)]

@@ -11,7 +11,7 @@ from netspec import Net, load, loads
 from netspec.ir.operator import Operator
 from netspec.ir.ops.identity import Identity
 from netspec.ir.shapes import Shape
-from netspec.views.boxes import Box, Edge, End, Fork, Picture, Size
+from netspec.views.boxes import Box, Drawing, Edge, End, Fork, Size
 from netspec.views.drawing import drawing, grouped
 from netspec.views.operator_text import short_text
 from tests.helpers import load_rows
@@ -38,7 +38,7 @@ head aux from r1: flatten
 
 def boxes(net: Net) -> dict[str, list[str]]:
     """The lines of each box, by its first stage."""
-    items = Picture(net.graph).items.values()
+    items = Drawing(net.graph).items.values()
     return {
         box.name: [short_text(stage.op) for stage in box.stages]
         for box in items
@@ -47,7 +47,7 @@ def boxes(net: Net) -> dict[str, list[str]]:
 
 
 def seen(net: Net) -> list[Edge]:
-    return [edge for edge in Picture(net.graph).edges if edge.is_seen]
+    return [edge for edge in Drawing(net.graph).edges if edge.is_seen]
 
 
 # ----------------------------------------------------------------------------------------- boxes
@@ -95,8 +95,8 @@ def test_groups_are_told() -> None:
 
 @pytest.mark.parametrize("net", [load("googlenet"), load("alexnet"), load_rows(RESIDUAL)])
 def test_every_stage_is_shown_once_and_every_edge_is_there(net: Net) -> None:
-    graph, picture = net.graph, Picture(net.graph)
-    shown = [item for item in picture.items.values() if isinstance(item, Box)]
+    graph, drawing = net.graph, Drawing(net.graph)
+    shown = [item for item in drawing.items.values() if isinstance(item, Box)]
     box_of = {stage.name: box.name for box in shown for stage in box.stages}
     assert len(box_of) == sum(len(box.stages) for box in shown)
     for stage in graph.stages():
@@ -108,43 +108,43 @@ def test_every_stage_is_shown_once_and_every_edge_is_there(net: Net) -> None:
         wanted.update((box_of[name], box.name) for name in graph.operands(box.name))
 
     into: dict[str, list[str]] = {}
-    for edge in picture.edges:
+    for edge in drawing.edges:
         if edge.is_seen:
             into.setdefault(edge.head, []).append(edge.tail)
 
     def origin(name: str) -> str:
-        while isinstance(picture.items[name], Fork | Size):
+        while isinstance(drawing.items[name], Fork | Size):
             (name,) = into[name]
         return name
 
     drawn = Counter((origin(tail), box.name) for box in shown for tail in into.get(box.name, []))
     assert drawn == wanted
-    ends = [item for item in picture.items.values() if isinstance(item, End)]
+    ends = [item for item in drawing.items.values() if isinstance(item, End)]
     given = [*graph.outputs, *(head.output for head in graph.heads.values())]
     assert [into[end.name] for end in ends] == [[box_of[name]] for name in given]
 
 
-# ---------------------------------------------------------------------------------------- frames
+# ---------------------------------------------------------------------------------------- clusters
 
 
-def test_rows_of_several_boxes_and_heads_have_frames() -> None:
-    frames = Picture(load("googlenet").graph).frames
-    assert {"conv2", "3a", "5b", "out", "aux1", "aux2"} <= set(frames)
-    assert not {"conv1", "pool1", "pool2"} & set(frames)
-    assert frames["3a"].words == ("inception",)
+def test_rows_of_several_boxes_and_heads_have_clusters() -> None:
+    clusters = Drawing(load("googlenet").graph).clusters
+    assert {"conv2", "3a", "5b", "out", "aux1", "aux2"} <= set(clusters)
+    assert not {"conv1", "pool1", "pool2"} & set(clusters)
+    assert clusters["3a"].words == ("inception",)
 
 
-def test_rows_inside_a_block_stand_in_the_frame_of_their_row() -> None:
-    picture = Picture(load_rows(RESIDUAL).graph)
-    assert (picture.frames["s.a"].parent, picture.frames["s.a"].label) == ("s", "a")
-    assert picture.frames["s"].parent == ""
-    inner = picture.items["s.b"]
+def test_rows_inside_a_block_stand_in_the_cluster_of_their_row() -> None:
+    drawing = Drawing(load_rows(RESIDUAL).graph)
+    assert (drawing.clusters["s.a"].parent, drawing.clusters["s.a"].label) == ("s", "a")
+    assert drawing.clusters["s"].parent == ""
+    inner = drawing.items["s.b"]
     assert isinstance(inner, Box)
-    assert (inner.frame, inner.label) == ("s", "b")
-    assert picture.frames["aux"].parent == ""  # a head of one box has a frame too
+    assert (inner.cluster, inner.label) == ("s", "b")
+    assert drawing.clusters["aux"].parent == ""  # a head of one box has a cluster too
 
 
-def test_frames_and_boxes_are_named_after_their_rows() -> None:
+def test_clusters_and_boxes_are_named_after_their_rows() -> None:
     source = drawing(load("googlenet")).source
     assert "<B>3a</B>&#160; " in source
     assert ">inception</FONT>" in source
@@ -153,7 +153,7 @@ def test_frames_and_boxes_are_named_after_their_rows() -> None:
     assert source.count("dashed") == 2
 
 
-def test_an_edge_into_a_frame_parts_inside() -> None:
+def test_an_edge_into_a_cluster_parts_inside() -> None:
     edges = seen(load("googlenet"))
     (entry,) = [edge for edge in edges if edge.head == "3b from 3a.concat"]
     assert entry.size == "28x28x256"
@@ -167,10 +167,10 @@ def test_an_edge_into_a_frame_parts_inside() -> None:
     assert not any(edge.size for edge in parted)
 
 
-def test_an_edge_into_a_frame_in_a_frame_parts_in_the_outer_one() -> None:
-    picture = Picture(load_rows(RESIDUAL).graph)
-    (fork,) = [i for i in picture.items.values() if isinstance(i, Fork) and i.frame == "s"]
-    assert {e.head for e in picture.edges if e.tail == fork.name} == {"s.a.conv1", "s.sum.add"}
+def test_an_edge_into_a_cluster_in_a_cluster_parts_in_the_outer_one() -> None:
+    drawing = Drawing(load_rows(RESIDUAL).graph)
+    (fork,) = [i for i in drawing.items.values() if isinstance(i, Fork) and i.cluster == "s"]
+    assert {e.head for e in drawing.edges if e.tail == fork.name} == {"s.a.conv1", "s.sum.add"}
 
 
 # ----------------------------------------------------------------------------------------- sizes
@@ -186,9 +186,9 @@ def test_sizes_are_told_between_rows_and_where_they_change() -> None:
     assert sizes["3a.b4.maxpool", "3a.b4"] == ""  # as large as what goes in
 
 
-def test_what_is_joined_has_its_size_in_the_frame() -> None:
-    items = Picture(load("googlenet").graph).items.values()
-    sizes = [str(item.shape) for item in items if isinstance(item, Size) and item.frame == "3a"]
+def test_what_is_joined_has_its_size_in_the_cluster() -> None:
+    items = Drawing(load("googlenet").graph).items.values()
+    sizes = [str(item.shape) for item in items if isinstance(item, Size) and item.cluster == "3a"]
     assert sizes == ["28x28x64", "28x28x128", "28x28x32", "28x28x32"]
 
 

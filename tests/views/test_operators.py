@@ -6,10 +6,10 @@ from netspec.ir.ops import OPERATORS
 from netspec.views.operators import as_data, as_markdown, as_text
 
 
-@pytest.mark.parametrize("room", OPERATORS.values(), ids=OPERATORS)
-def test_every_attribute_is_described(room: type) -> None:
-    text = as_text(room)
-    for attribute in as_data(room)["attributes"]:
+@pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
+def test_every_attribute_is_described(operator: type) -> None:
+    text = as_text(operator)
+    for attribute in as_data(operator)["attributes"]:
         assert attribute["help"] in text
         assert attribute["takes"]
 

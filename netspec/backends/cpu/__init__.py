@@ -8,6 +8,7 @@ from netspec.backends.cpu.concat import OneDnnConcat
 from netspec.backends.cpu.conv import OneDnnConv
 from netspec.backends.cpu.executor import CpuExecutor
 from netspec.backends.cpu.fc import OneDnnLinear, OneDnnStream
+from netspec.backends.cpu.implementation import CpuImplementation
 from netspec.backends.cpu.lrn import (
     OneDnnLrn,
     OneDnnLrnMaxPool,
@@ -19,7 +20,6 @@ from netspec.backends.cpu.mkldnn import MkldnnConv, MkldnnLinear
 from netspec.backends.cpu.plain import Plain, PlainConcat
 from netspec.backends.cpu.pools import OneDnnGap, OneDnnPool, PlainPool
 from netspec.backends.cpu.softmax import OneDnnSoftmax
-from netspec.backends.cpu.way import Way
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
@@ -35,8 +35,8 @@ from netspec.ir.ops.gap import GlobalAveragePool
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.softmax import Softmax
-from netspec.lowering.backend import Backend, Executor, Part
-from netspec.lowering.implementation import Implementation, Work
+from netspec.lowering.backend import Backend, Executor, PackedStage
+from netspec.lowering.implementation import Implementation, Problem
 from netspec.lowering.passes import PIPELINE, merge_siblings
 from netspec.lowering.plan import Plan
 
@@ -44,7 +44,7 @@ MULTIPLYING = (OneDnnConv(), MkldnnConv(), Plain())
 CONNECTED = (OneDnnLinear(), OneDnnStream(), MkldnnLinear(), Plain())
 POOLS = (OneDnnPool(), PlainPool())
 
-WAYS: dict[type[Operator], tuple[Way, ...]] = {
+IMPLEMENTATIONS: dict[type[Operator], tuple[CpuImplementation, ...]] = {
     Conv: MULTIPLYING,
     ConvRelu: MULTIPLYING,
     FullyConnected: CONNECTED,
@@ -71,13 +71,21 @@ class CpuBackend(Backend):
     passes = tuple(rewrite for rewrite in PIPELINE if rewrite is not merge_siblings)
     """The library reads and writes whole maps only: slices of merged siblings would be copied."""
 
-    def ways(self, work: Work) -> list[Way]:
-        candidates = WAYS.get(type(work.op), (Plain(),))
-        return [way for way in candidates if not way.refuses(work)]
+    def implementations(self, problem: Problem) -> list[CpuImplementation]:
+        candidates = IMPLEMENTATIONS.get(type(problem.op), (Plain(),))
+        return [
+            implementation for implementation in candidates if not implementation.refuses(problem)
+        ]
 
-    def measure(self, work: Work, ways: Sequence[Implementation]) -> dict[str, float]:
-        ours = [way for way in ways if isinstance(way, Way)]
-        return tuning().times(work, ours, lambda: measure(work, ours))
+    def measure(
+        self, problem: Problem, implementations: Sequence[Implementation]
+    ) -> dict[str, float]:
+        ours = [
+            implementation
+            for implementation in implementations
+            if isinstance(implementation, CpuImplementation)
+        ]
+        return tuning().times(problem, ours, lambda: measure(problem, ours))
 
-    def executor(self, graph: Graph, plan: Plan, parts: Mapping[str, Part]) -> Executor:
-        return CpuExecutor(plan, parts)
+    def executor(self, graph: Graph, plan: Plan, stages: Mapping[str, PackedStage]) -> Executor:
+        return CpuExecutor(plan, stages)

@@ -17,27 +17,30 @@ from netspec.backends.cpu.onednn.primitives import (
     launch,
 )
 from netspec.backends.cpu.scratch import Scratch
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 
 
 class OneDnnConcat(Direct):
     """Channels one after the other, all operands in one launch."""
 
-    def describe(self, work: Work) -> None:
-        _described(work, work.batch)
+    def describe(self, problem: Problem) -> None:
+        _described(problem, problem.batch)
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
         sources = [
-            (Argument.FIRST_OF_SOURCES + i, Memory(activations(len(y), shape, work.dtype), operand))
-            for i, (shape, operand) in enumerate(zip(work.inputs, x, strict=True))
+            (
+                Argument.FIRST_OF_SOURCES + i,
+                Memory(activations(len(y), shape, problem.dtype), operand),
+            )
+            for i, (shape, operand) in enumerate(zip(problem.inputs, x, strict=True))
         ]
-        whole = Memory(activations(len(y), work.output, work.dtype), y)
+        whole = Memory(activations(len(y), problem.output, problem.dtype), y)
         memories = [*sources, (Argument.DESTINATION, whole)]
-        return [launch(_described(work, len(y)), memories, scratch)]
+        return [launch(_described(problem, len(y)), memories, scratch)]
 
 
-def _described(work: Work, batch: int) -> Description:
-    sources = [activations(batch, shape, work.dtype) for shape in work.inputs]
-    return concatenation(sources, activations(batch, work.output, work.dtype))
+def _described(problem: Problem, batch: int) -> Description:
+    sources = [activations(batch, shape, problem.dtype) for shape in problem.inputs]
+    return concatenation(sources, activations(batch, problem.output, problem.dtype))

@@ -1,4 +1,4 @@
-"""What the ways that call oneDNN directly share: when they refuse, how weights are packed."""
+"""What implementations that call oneDNN share: when they refuse, how weights are packed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from threading import RLock
 import torch
 from torch import Tensor
 
+from netspec.backends.cpu.implementation import CpuImplementation, required
 from netspec.backends.cpu.onednn.layouts import TYPES, Layout, Query, activations, any_layout, rows
 from netspec.backends.cpu.onednn.library import NoImplementationError, missing, share_threads
 from netspec.backends.cpu.onednn.primitives import (
@@ -23,31 +24,30 @@ from netspec.backends.cpu.onednn.primitives import (
 )
 from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Way, required
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 
 
-class Direct(Way):
-    """A way by primitives of oneDNN; it refuses what the library has its slow reference for."""
+class Direct(CpuImplementation):
+    """Computes by primitives of oneDNN; refuses what the library has a slow reference for."""
 
     name = "onednn"
 
-    def refuses(self, work: Work) -> str:
+    def refuses(self, problem: Problem) -> str:
         if missing():
             return missing()
-        if work.dtype not in TYPES:
-            return f"oneDNN has none in {work.dtype}"
-        return self.lacks(work) or _refusal(self, work)
+        if problem.dtype not in TYPES:
+            return f"oneDNN has none in {problem.dtype}"
+        return self.lacks(problem) or _refusal(self, problem)
 
-    def lacks(self, work: Work) -> str:
+    def lacks(self, problem: Problem) -> str:
         """Return why it cannot compute this although the library accepts it; nothing if it can."""
         return ""
 
-    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
-        return {name: _copied(tensor) for name, tensor in required(work, held).items()}
+    def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
+        return {name: _copied(tensor) for name, tensor in required(problem, tensors).items()}
 
     @abstractmethod
-    def describe(self, work: Work) -> None:
+    def describe(self, problem: Problem) -> None:
         """Describe its primitives.
 
         Raises:
@@ -61,10 +61,10 @@ def _copied(tensor: Tensor) -> Tensor:
 
 
 @cache
-def _refusal(way: Direct, work: Work) -> str:
+def _refusal(implementation: Direct, problem: Problem) -> str:
     share_threads()
     try:
-        way.describe(work)
+        implementation.describe(problem)
     except NoImplementationError as error:
         return str(error)
     return ""
@@ -73,55 +73,57 @@ def _refusal(way: Direct, work: Work) -> str:
 class Multiplying(Direct):
     """act(w x + b), or convolved, with weights in the blocks that the library likes best."""
 
-    def describe(self, work: Work) -> None:
-        _packed_layout(self, work)
+    def describe(self, problem: Problem) -> None:
+        _packed_layout(self, problem)
 
     @abstractmethod
-    def described(self, work: Work, weights: Layout) -> Description:
+    def described(self, problem: Problem, weights: Layout) -> Description:
         """Return the description of the primitive for weights of a layout."""
 
     @abstractmethod
-    def sizes(self, work: Work) -> tuple[int, ...]:
+    def sizes(self, problem: Problem) -> tuple[int, ...]:
         """Return the sizes of the weights, as the library sees them."""
 
-    def preferred(self, work: Work) -> Layout:
+    def preferred(self, problem: Problem) -> Layout:
         """Return the layout to ask for."""
-        return any_layout(self.sizes(work), work.dtype)
+        return any_layout(self.sizes(problem), problem.dtype)
 
-    def dense(self, work: Work, weight: Tensor) -> Tensor:
+    def dense(self, problem: Problem, weight: Tensor) -> Tensor:
         """Return the operator's weight with zeros where nothing is connected."""
         return weight
 
-    def sparse(self, work: Work, weight: Tensor) -> Tensor:
+    def sparse(self, problem: Problem, weight: Tensor) -> Tensor:
         """Return a dense weight without the entries that ``dense`` added; its inverse."""
         return weight
 
-    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
-        checked, sizes = required(work, held), self.sizes(work)
-        dense = self.dense(work, checked["weight"]).contiguous().view(sizes)
-        plain, packed = rows(sizes, work.dtype), _packed_layout(self, work)
-        weight = _reordered(dense, plain, packed, _pages_for(packed, work.dtype))
+    def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
+        checked, sizes = required(problem, tensors), self.sizes(problem)
+        dense = self.dense(problem, checked["weight"]).contiguous().view(sizes)
+        plain, packed = rows(sizes, problem.dtype), _packed_layout(self, problem)
+        weight = _reordered(dense, plain, packed, _pages_for(packed, problem.dtype))
         return {name: weight if name == "weight" else _copied(t) for name, t in checked.items()}
 
-    def require_packed(self, work: Work, packed: Held) -> None:
+    def require_packed(self, problem: Problem, packed: Tensors) -> None:
         """Check nothing: all tensors are bound, and ``Memory`` checks the blocks."""
 
-    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
-        sizes = self.sizes(work)
-        y = torch.empty(sizes, dtype=work.dtype, device="cpu")
-        dense = _reordered(packed["weight"], _packed_layout(self, work), rows(sizes, work.dtype), y)
+    def unpack(self, problem: Problem, packed: Tensors) -> dict[str, Tensor]:
+        sizes = self.sizes(problem)
+        y = torch.empty(sizes, dtype=problem.dtype, device="cpu")
+        dense = _reordered(
+            packed["weight"], _packed_layout(self, problem), rows(sizes, problem.dtype), y
+        )
         tensors = {name: tensor.clone() for name, tensor in packed.items()}
-        return tensors | {"weight": self.sparse(work, dense.view(self.dense_shape(work)))}
+        return tensors | {"weight": self.sparse(problem, dense.view(self.dense_shape(problem)))}
 
     @abstractmethod
-    def dense_shape(self, work: Work) -> tuple[int, ...]:
+    def dense_shape(self, problem: Problem) -> tuple[int, ...]:
         """Return the sizes of the dense weight, as the operator sees them."""
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
-        here, weight = replace(work, batch=len(y)), packed["weight"]
-        layout = _packed_layout(self, work)
+        here, weight = replace(problem, batch=len(y)), packed["weight"]
+        layout = _packed_layout(self, problem)
         try:
             description = self.described(here, layout)
         except NoImplementationError:  # for another batch it may want other blocks
@@ -142,20 +144,22 @@ class Multiplying(Direct):
         return [launch(description, memories, scratch)]
 
 
-def _packed_layout(way: Multiplying, work: Work) -> Layout:
-    """Return the blocks for a piece of work.  They are chosen once, so that packed weights are read
+def _packed_layout(implementation: Multiplying, problem: Problem) -> Layout:
+    """Return the blocks for a problem.  They are chosen once, so that packed weights are read
     in the same blocks, whatever the number of threads has become, and in every thread."""
     with _choosing:
-        return _chosen_layout(way, work)
+        return _chosen_layout(implementation, problem)
 
 
 _choosing = RLock()
 
 
 @cache
-def _chosen_layout(way: Multiplying, work: Work) -> Layout:
+def _chosen_layout(implementation: Multiplying, problem: Problem) -> Layout:
     share_threads()
-    return way.described(work, way.preferred(work)).layout(Query.WEIGHTS)
+    return implementation.described(problem, implementation.preferred(problem)).layout(
+        Query.WEIGHTS
+    )
 
 
 def _reordered(tensor: Tensor, source: Layout, destination: Layout, y: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Running a plan on the CPU: frames, each with memory of its own."""
+"""Running a plan on the CPU: bound plans, each with memory of its own."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu.frame import Frame
+from netspec.backends.cpu.bound import BoundPlan
 from netspec.backends.cpu.onednn.library import missing, share_threads
 from netspec.backends.memory import nothing
-from netspec.lowering.backend import Executor, Part, Timed
+from netspec.lowering.backend import Executor, PackedStage, Timed
 from netspec.lowering.plan import Plan
 
 KEPT = 4
-"""Of how many sizes of batch, and numbers of threads, frames are kept."""
+"""Of how many sizes of batch, and numbers of threads, bound plans are kept."""
 
 
 class CpuExecutor(Executor):
     """A plan with its tensors.
 
-    A run takes a free frame for its batch and its number of threads, or makes one, and gives it
-    back: threads may run at the same time, each in memory of its own.  Frames of the four pairs of
-    batch and number of threads that ran last are kept.
+    A run takes a free bound plan for its batch and its number of threads, or binds one, and gives
+    it back: threads may run at the same time, each in memory of its own.  Bound plans of the four
+    pairs of batch and number of threads that ran last are kept.
     """
 
-    def __init__(self, plan: Plan, parts: Mapping[str, Part]) -> None:
-        self._plan, self._parts = plan, parts
-        self._free: dict[tuple[int, int], list[Frame]] = {}
+    def __init__(self, plan: Plan, stages: Mapping[str, PackedStage]) -> None:
+        self._plan, self._stages = plan, stages
+        self._free: dict[tuple[int, int], list[BoundPlan]] = {}
         self._lock = Lock()
 
     def __call__(self, *images: Tensor, out: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
         if len(images[0]) == 0:
             return tuple(out) if out is not None else nothing(self._plan, images[0].dtype, "cpu")
-        with self._frame(images) as frame:
-            return frame.run(images, out)
+        with self._bound_plan(images) as bound_plan:
+            return bound_plan.run(images, out)
 
     def profile(self, *images: Tensor) -> list[Timed]:
         if len(images[0]) == 0:
             return []
-        with self._frame(images) as frame:
-            return frame.profile(images)
+        with self._bound_plan(images) as bound_plan:
+            return bound_plan.profile(images)
 
     @contextmanager
-    def _frame(self, images: Sequence[Tensor]) -> Iterator[Frame]:
-        """A frame for a batch, which nobody else has meanwhile."""
+    def _bound_plan(self, images: Sequence[Tensor]) -> Iterator[BoundPlan]:
+        """A bound plan for a batch, which nobody else has meanwhile."""
         # what was chosen and packed is of one type, and autocast would change it here and there
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             threads = torch.get_num_threads() if missing() else share_threads()
@@ -56,10 +56,10 @@ class CpuExecutor(Executor):
                 self._free[key] = free  # the last one is the one that ran last
                 for oldest in [*self._free][:-KEPT]:
                     del self._free[oldest]
-                frame = free.pop() if free else None
-            if frame is None:
-                frame = Frame(self._plan, self._parts, len(images[0]), images[0].dtype)
+                bound_plan = free.pop() if free else None
+            if bound_plan is None:
+                bound_plan = BoundPlan(self._plan, self._stages, len(images[0]), images[0].dtype)
             try:
-                yield frame
+                yield bound_plan
             finally:
-                free.append(frame)
+                free.append(bound_plan)

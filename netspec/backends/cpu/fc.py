@@ -7,27 +7,27 @@ from netspec.backends.cpu.onednn.layouts import Layout, activations, channels_la
 from netspec.backends.cpu.onednn.primitives import Description, inner_product
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.ops.fc import FullyConnected
-from netspec.lowering.implementation import Work
+from netspec.lowering.implementation import Problem
 
 
 class OneDnnLinear(Multiplying):
     """act(w x + b), of a vector or of a map as it lies."""
 
-    def described(self, work: Work, weights: Layout) -> Description:
-        op = _fc(work)
+    def described(self, problem: Problem, weights: Layout) -> Description:
+        op = _fc(problem)
         return inner_product(
-            activations(work.batch, work.inputs[0], work.dtype),
+            activations(problem.batch, problem.inputs[0], problem.dtype),
             weights,
-            rows((op.count,), work.dtype) if op.bias else None,
-            activations(work.batch, work.output, work.dtype),
+            rows((op.count,), problem.dtype) if op.bias else None,
+            activations(problem.batch, problem.output, problem.dtype),
             relu=isinstance(op, FullyConnectedRelu),
         )
 
-    def sizes(self, work: Work) -> tuple[int, ...]:
-        return _fc(work).count, *work.inputs[0].torch
+    def sizes(self, problem: Problem) -> tuple[int, ...]:
+        return _fc(problem).count, *problem.inputs[0].torch
 
-    def dense_shape(self, work: Work) -> tuple[int, ...]:
-        return _fc(work).count, work.inputs[0].elements
+    def dense_shape(self, problem: Problem) -> tuple[int, ...]:
+        return _fc(problem).count, problem.inputs[0].elements
 
 
 class OneDnnStream(OneDnnLinear):
@@ -36,12 +36,12 @@ class OneDnnStream(OneDnnLinear):
 
     name = "onednn-stream"
 
-    def preferred(self, work: Work) -> Layout:
-        sizes = self.sizes(work)
-        is_map = work.inputs[0].is_map
-        return channels_last(sizes, work.dtype) if is_map else rows(sizes, work.dtype)
+    def preferred(self, problem: Problem) -> Layout:
+        sizes = self.sizes(problem)
+        is_map = problem.inputs[0].is_map
+        return channels_last(sizes, problem.dtype) if is_map else rows(sizes, problem.dtype)
 
 
-def _fc(work: Work) -> FullyConnected:
-    assert isinstance(work.op, FullyConnected)
-    return work.op
+def _fc(problem: Problem) -> FullyConnected:
+    assert isinstance(problem.op, FullyConnected)
+    return problem.op

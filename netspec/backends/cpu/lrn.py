@@ -14,17 +14,17 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cpu.direct import Direct
+from netspec.backends.cpu.implementation import Call, CpuImplementation
 from netspec.backends.cpu.onednn import primitives
 from netspec.backends.cpu.onednn.layouts import Layout, activations, channels_last
 from netspec.backends.cpu.onednn.primitives import Argument, Description, Launch, Memory, launch
 from netspec.backends.cpu.pools import OneDnnPool, plain_pool
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Call, Way
 from netspec.backends.memory import nchw
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.shapes import Shape
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 
 TILE = 2**18
 """Elements of a tile: a MiB in float32, so that the five tiles in use stay in the last cache.
@@ -34,40 +34,40 @@ Measured on two AVX-512 cores at a batch of 8: 2**16 takes 1.4 times as long, 2*
 class OneDnnLrn(Direct):
     """The library's own, which is quick for five channels, beta = 3/4 and whole blocks of 16."""
 
-    def describe(self, work: Work) -> None:
-        _described(_lrn(work.op), work, work.batch)
+    def describe(self, problem: Problem) -> None:
+        _described(_lrn(problem.op), problem, problem.batch)
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
-        op, layout = _lrn(work.op), _layout(_lrn(work.op), work, len(y))
+        op, layout = _lrn(problem.op), _layout(_lrn(problem.op), problem, len(y))
         memories = [
             (Argument.SOURCE, Memory(layout, _in_groups(op, x[0]))),
             (Argument.DESTINATION, Memory(layout, _in_groups(op, y))),
         ]
-        return [launch(_described(op, work, len(y)), memories, scratch)]
+        return [launch(_described(op, problem, len(y)), memories, scratch)]
 
 
 class OneDnnLrnMaxPool(Direct):
     """The same, then the pool, an image at a time, so that its normalised map stays in cache."""
 
-    def describe(self, work: Work) -> None:
-        _described(_fused(work).lrn, work, 1)
-        POOL.describe(_pool(work))
+    def describe(self, problem: Problem) -> None:
+        _described(_fused(problem).lrn, problem, 1)
+        POOL.describe(_pool(problem))
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
-        op, pool = _fused(work).lrn, _pool(work)
-        layout = _layout(op, work, 1)
+        op, pool = _fused(problem).lrn, _pool(problem)
+        layout = _layout(op, problem, 1)
         between = Memory(layout, scratch)
-        pooled = Memory(activations(1, work.inputs[0], work.dtype), between)
-        first, then = _described(op, work, 1), POOL.described(pool)
+        pooled = Memory(activations(1, problem.inputs[0], problem.dtype), between)
+        first, then = _described(op, problem, 1), POOL.described(pool)
         calls: list[Launch] = []
         for image, result in zip(x[0], y, strict=True):
             source = Memory(layout, _in_groups(op, image))
             into = [(Argument.SOURCE, source), (Argument.DESTINATION, between)]
-            destination = Memory(activations(1, pool.output, work.dtype), result)
+            destination = Memory(activations(1, pool.output, problem.dtype), result)
             out = [(Argument.SOURCE, pooled), (Argument.DESTINATION, destination)]
             calls += [launch(first, into, scratch), launch(then, out, scratch)]
         return calls
@@ -76,14 +76,14 @@ class OneDnnLrnMaxPool(Direct):
 POOL = OneDnnPool()
 
 
-def _fused(work: Work) -> LrnMaxPool:
-    assert isinstance(work.op, LrnMaxPool)
-    return work.op
+def _fused(problem: Problem) -> LrnMaxPool:
+    assert isinstance(problem.op, LrnMaxPool)
+    return problem.op
 
 
-def _pool(work: Work) -> Work:
+def _pool(problem: Problem) -> Problem:
     """Return the pool after a normalisation, for one image."""
-    return Work(_fused(work).pool, work.inputs, work.dtype, batch=1)
+    return Problem(_fused(problem).pool, problem.inputs, problem.dtype, batch=1)
 
 
 def _lrn(op: object) -> LocalResponseNorm:
@@ -91,16 +91,16 @@ def _lrn(op: object) -> LocalResponseNorm:
     return op
 
 
-def _described(op: LocalResponseNorm, work: Work, batch: int) -> Description:
-    layout = _layout(op, work, batch)
+def _described(op: LocalResponseNorm, problem: Problem, batch: int) -> Description:
+    layout = _layout(op, problem, batch)
     return primitives.lrn(layout, layout, n=op.n, alpha=op.alpha, beta=op.beta, k=op.k)
 
 
-def _layout(op: LocalResponseNorm, work: Work, batch: int) -> Layout:
+def _layout(op: LocalResponseNorm, problem: Problem, batch: int) -> Layout:
     """Return the layout, in which a group of channels is a pixel: windows stay within it."""
-    height, width, channels = work.inputs[0]
+    height, width, channels = problem.inputs[0]
     sizes = batch, channels // op.groups, height, width * op.groups
-    return channels_last(sizes, work.dtype)
+    return channels_last(sizes, problem.dtype)
 
 
 def _in_groups(op: LocalResponseNorm, x: Tensor) -> Tensor:
@@ -109,28 +109,28 @@ def _in_groups(op: LocalResponseNorm, x: Tensor) -> Tensor:
     return x.view(*leading, width * op.groups, channels // op.groups)
 
 
-class TiledLrn(Way):
+class TiledLrn(CpuImplementation):
     """Shifted sums over tiles."""
 
     name = "tiles"
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
-        call = normalise(_lrn(work.op), work.inputs[0])
+        call = normalise(_lrn(problem.op), problem.inputs[0])
         return [lambda: call(x[0], y)]
 
 
-class TiledLrnMaxPool(Way):
+class TiledLrnMaxPool(CpuImplementation):
     """Shifted sums over tiles, then the pool."""
 
     name = "tiles"
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
-        op, result = _fused(work), nchw(y)
-        first, then = normalise(op.lrn, work.inputs[0]), plain_pool(op.pool, work.inputs)
+        op, result = _fused(problem), nchw(y)
+        first, then = normalise(op.lrn, problem.inputs[0]), plain_pool(op.pool, problem.inputs)
         return [lambda: result.copy_(then(nchw(first(x[0], torch.empty_like(x[0])))))]
 
 

@@ -14,11 +14,11 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from netspec.backends.cpu.implementation import Call, CpuImplementation, bind
 from netspec.backends.cpu.onednn.library import DISTRIBUTION, missing, share_threads
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Call, Way, bind
 from netspec.backends.tuning import Tuning, digest
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 
 ROUNDS = 7
 CACHE = 2**26
@@ -49,23 +49,30 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def measure(work: Work, ways: Sequence[Way]) -> dict[str, float]:
+def measure(problem: Problem, implementations: Sequence[CpuImplementation]) -> dict[str, float]:
     """Return the median of the seconds that each takes for the batch."""
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*size: int) -> torch.Tensor:
         return torch.rand(*size, generator=generator, dtype=torch.float32, device="cpu").to(
-            work.dtype
+            problem.dtype
         )
 
-    x = [drawn(work.batch, *shape) for shape in work.inputs]
-    y = torch.empty(work.batch, *work.output, dtype=work.dtype, device="cpu")
-    described = {**work.op.parameters(work.inputs), **work.op.buffers(work.inputs)}
+    x = [drawn(problem.batch, *shape) for shape in problem.inputs]
+    y = torch.empty(problem.batch, *problem.output, dtype=problem.dtype, device="cpu")
+    described = {**problem.op.parameters(problem.inputs), **problem.op.buffers(problem.inputs)}
     parameters = {name: drawn(*parameter.shape) for name, parameter in described.items()}
     flushed = torch.zeros(CACHE, dtype=torch.uint8, device="cpu")
-    samples: dict[str, list[float]] = {way.name: [] for way in ways}
+    samples: dict[str, list[float]] = {
+        implementation.name: [] for implementation in implementations
+    }
     with torch.no_grad():
-        calls = {way.name: bound(way, work, way.pack(work, parameters), x, y) for way in ways}
+        calls = {
+            implementation.name: bound(
+                implementation, problem, implementation.pack(problem, parameters), x, y
+            )
+            for implementation in implementations
+        }
         for call in calls.values():
             call()
         for _ in range(ROUNDS):
@@ -77,12 +84,18 @@ def measure(work: Work, ways: Sequence[Way]) -> dict[str, float]:
     return {name: median(seconds) for name, seconds in samples.items()}
 
 
-def bound(way: Way, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor) -> Call:
-    """A way by itself, with scratch of its own."""
+def bound(
+    implementation: CpuImplementation,
+    problem: Problem,
+    packed: Tensors,
+    x: Sequence[Tensor],
+    y: Tensor,
+) -> Call:
+    """One implementation by itself, with scratch of its own."""
     if not missing():
         share_threads()
     scratch = Scratch()
-    calls = bind(way, work, packed, x, y, scratch)
+    calls = bind(implementation, problem, packed, x, y, scratch)
     scratch.hand_out()
 
     def run() -> None:

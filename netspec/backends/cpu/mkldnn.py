@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cpu.conv import conv_of, dense_shape, has_half_a_pair
+from netspec.backends.cpu.implementation import Call, CpuImplementation, required
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Call, Way, required
 from netspec.backends.memory import nchw
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.operator import padded, symmetric
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 from netspec.runtime.gate import require
 
 NEEDED = (
@@ -33,65 +33,65 @@ NEEDED = (
 )
 
 
-class _Mkldnn(Way):
+class _Mkldnn(CpuImplementation):
     name = "mkldnn"
 
-    def refuses(self, work: Work) -> str:
+    def refuses(self, problem: Problem) -> str:
         if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             return "this PyTorch has no oneDNN"
         if not all(hasattr(torch.ops.mkldnn, name) for name in NEEDED):
             return "this PyTorch has no fused operators of oneDNN"
-        if work.dtype == torch.bfloat16:
+        if problem.dtype == torch.bfloat16:
             is_there = torch.ops.mkldnn._is_mkldnn_bf16_supported()
             return "" if is_there else "this CPU has no instructions for bfloat16"
-        return "" if work.dtype == torch.float32 else f"oneDNN has none in {work.dtype}"
+        return "" if problem.dtype == torch.float32 else f"oneDNN has none in {problem.dtype}"
 
-    def require_packed(self, work: Work, packed: Held) -> None:
+    def require_packed(self, problem: Problem, packed: Tensors) -> None:
         weight = packed["weight"]
         if not isinstance(weight, Tensor) or not weight.is_mkldnn:
             raise TypeError("weight is not in the blocks of oneDNN: use what pack returns")
-        if (weight.dtype, tuple(weight.shape)) != (work.dtype, self.dense_shape(work)):
+        if (weight.dtype, tuple(weight.shape)) != (problem.dtype, self.dense_shape(problem)):
             raise ValueError(f"weight is of sizes {tuple(weight.shape)}: use what pack returns")
         if "bias" in packed:
-            sizes = (work.output.channels,)
-            require(packed["bias"], "bias", device="cpu", dtype=work.dtype, sizes=sizes)
+            sizes = (problem.output.channels,)
+            require(packed["bias"], "bias", device="cpu", dtype=problem.dtype, sizes=sizes)
 
     @abstractmethod
-    def dense_shape(self, work: Work) -> tuple[int, ...]:
+    def dense_shape(self, problem: Problem) -> tuple[int, ...]:
         """Return the sizes of the weight before its elements were put into blocks."""
 
 
 class MkldnnConv(_Mkldnn):
     """act(b + w * x), with filters in blocks."""
 
-    def refuses(self, work: Work) -> str:
-        return super().refuses(work) or _unsound(work)
+    def refuses(self, problem: Problem) -> str:
+        return super().refuses(problem) or _unsound(problem)
 
-    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
-        op, held = conv_of(work), required(work, held)
-        padding, size = _padding(work)
+    def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
+        op, tensors = conv_of(problem), required(problem, tensors)
+        padding, size = _padding(problem)
         reordered = torch.ops.mkldnn._reorder_convolution_weight(
-            op.dense(held["weight"]).contiguous(memory_format=torch.channels_last),
+            op.dense(tensors["weight"]).contiguous(memory_format=torch.channels_last),
             padding,
             op.stride,
             op.dilation,
             op.groups,
             size,
         )
-        return {**held, "weight": reordered}
+        return {**tensors, "weight": reordered}
 
-    def dense_shape(self, work: Work) -> tuple[int, ...]:
-        return dense_shape(work)
+    def dense_shape(self, problem: Problem) -> tuple[int, ...]:
+        return dense_shape(problem)
 
-    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
+    def unpack(self, problem: Problem, packed: Tensors) -> dict[str, Tensor]:
         tensors = _in_rows(packed)
-        return tensors | {"weight": conv_of(work).sparse(tensors["weight"])}
+        return tensors | {"weight": conv_of(problem).sparse(tensors["weight"])}
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
-        op, windows = conv_of(work), conv_of(work).windows(work.inputs)
-        padding, _ = _padding(work)
+        op, windows = conv_of(problem), conv_of(problem).windows(problem.inputs)
+        padding, _ = _padding(problem)
         is_symmetric = symmetric(windows) is not None
         weight, bias = packed["weight"], packed.get("bias")
         window = padding, list(op.stride), list(op.dilation), op.groups
@@ -106,51 +106,51 @@ class MkldnnConv(_Mkldnn):
         return [call]
 
 
-def _unsound(work: Work) -> str:
+def _unsound(problem: Problem) -> str:
     """What PyTorch's oneDNN 3.12 computes wrongly; which implementation it takes is unknown."""
-    op, output = conv_of(work), work.output
-    if has_half_a_pair(work):
+    op, output = conv_of(problem), problem.output
+    if has_half_a_pair(problem):
         return "oneDNN reads an odd number of bfloat16 channels in pairs, the next pixel's too"
     down, right = op.stride
-    if op.channels_seen(work.inputs) == 1 and output[1] == 1 and right > max(1, down):
+    if op.channels_seen(problem.inputs) == 1 and output[1] == 1 and right > max(1, down):
         return "oneDNN reads foreign memory where a filter sees one channel and has one column"
     return ""
 
 
-def _in_rows(packed: Held) -> dict[str, Tensor]:
+def _in_rows(packed: Tensors) -> dict[str, Tensor]:
     """Return copies that are no longer in blocks."""
     return {name: t.to_dense() if t.is_mkldnn else t.clone() for name, t in packed.items()}
 
 
-def _padding(work: Work) -> tuple[list[int], list[int]]:
+def _padding(problem: Problem) -> tuple[list[int], list[int]]:
     """Return the padding that oneDNN adds, and the size [N, C, H, W] that it then sees."""
-    height, width, channels = work.inputs[0]
-    windows = conv_of(work).windows(work.inputs)
+    height, width, channels = problem.inputs[0]
+    windows = conv_of(problem).windows(problem.inputs)
     padding = symmetric(windows)
     if padding is not None:
-        return list(padding), [work.batch, channels, height, width]
+        return list(padding), [problem.batch, channels, height, width]
     tall, wide = (w.before + w.size_in + w.tail for w in windows)
-    return [0, 0], [work.batch, channels, tall, wide]
+    return [0, 0], [problem.batch, channels, tall, wide]
 
 
 class MkldnnLinear(_Mkldnn):
     """act(w x + b), with the matrix in blocks."""
 
-    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
-        held = required(work, held)
-        weight = held["weight"].contiguous()
-        return {**held, "weight": torch.ops.mkldnn._reorder_linear_weight(weight, work.batch)}
+    def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
+        tensors = required(problem, tensors)
+        weight = tensors["weight"].contiguous()
+        return {**tensors, "weight": torch.ops.mkldnn._reorder_linear_weight(weight, problem.batch)}
 
-    def dense_shape(self, work: Work) -> tuple[int, ...]:
-        return work.output.channels, work.inputs[0].elements
+    def dense_shape(self, problem: Problem) -> tuple[int, ...]:
+        return problem.output.channels, problem.inputs[0].elements
 
-    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
+    def unpack(self, problem: Problem, packed: Tensors) -> dict[str, Tensor]:
         return _in_rows(packed)
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
-        activation = "relu" if isinstance(work.op, FullyConnectedRelu) else "none"
+        activation = "relu" if isinstance(problem.op, FullyConnectedRelu) else "none"
         weight, bias = packed["weight"], packed.get("bias")
         multiply: Any = torch.ops.mkldnn._linear_pointwise.default
         image = nchw(x[0])

@@ -7,32 +7,32 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from netspec.backends.cpu.implementation import Call, CpuImplementation
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Call, Way
 from netspec.backends.memory import nchw
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 
 
-class Plain(Way):
+class Plain(CpuImplementation):
     """The reference as it stands."""
 
     name = "torch"
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
-        op, inputs, tensors = work.op, work.inputs, dict(packed)
+        op, inputs, tensors = problem.op, problem.inputs, dict(packed)
         operands, result = [nchw(operand) for operand in x], nchw(y)
         return [lambda: result.copy_(op.reference(inputs, *operands, **tensors))]
 
 
-class PlainConcat(Way):
+class PlainConcat(CpuImplementation):
     """Channels one after the other, the last axis in memory."""
 
     name = "torch"
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
         parts = list(x)
         return [lambda: torch.cat(parts, dim=-1, out=y)]

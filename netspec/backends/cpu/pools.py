@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from netspec.backends.cpu.direct import Direct
+from netspec.backends.cpu.implementation import Call, CpuImplementation
 from netspec.backends.cpu.onednn.layouts import Layout, activations, channels_last
 from netspec.backends.cpu.onednn.primitives import (
     Algorithm,
@@ -20,7 +21,6 @@ from netspec.backends.cpu.onednn.primitives import (
     pooling,
 )
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Call, Way
 from netspec.backends.memory import nchw
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.ir.fused.maxpool_relu import MaxPoolRelu
@@ -28,50 +28,50 @@ from netspec.ir.operator import WindowOperator, pool_padding
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.shapes import Shape
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 
 
 class OneDnnPool(Direct):
     """Maxima or averages of windows, and then a bias and a ReLU."""
 
-    def lacks(self, work: Work) -> str:
-        assert isinstance(work.op, WindowOperator)
-        windows = work.op.windows(work.inputs)
-        counts = isinstance(work.op, AvgPool) and work.op.count_pad
+    def lacks(self, problem: Problem) -> str:
+        assert isinstance(problem.op, WindowOperator)
+        windows = problem.op.windows(problem.inputs)
+        counts = isinstance(problem.op, AvgPool) and problem.op.count_pad
         if counts and any(w.overhang for w in windows):
             return "oneDNN counts what hangs over the edge as it counts padding"
         return ""
 
-    def describe(self, work: Work) -> None:
-        self.described(work)
+    def describe(self, problem: Problem) -> None:
+        self.described(problem)
 
-    def described(self, work: Work) -> Description:
+    def described(self, problem: Problem) -> Description:
         """Return the description of the primitive."""
-        op = work.op
+        op = problem.op
         assert isinstance(op, WindowOperator)
-        down, right = op.windows(work.inputs)
+        down, right = op.windows(problem.inputs)
         return pooling(
-            activations(work.batch, work.inputs[0], work.dtype),
-            activations(work.batch, work.output, work.dtype),
+            activations(problem.batch, problem.inputs[0], problem.dtype),
+            activations(problem.batch, problem.output, problem.dtype),
             _algorithm(op),
             kernel=op.kernel,
             stride=op.stride,
             before=(down.before, right.before),
             after=(down.tail, right.tail),
-            bias=_bias(work) if isinstance(op, AvgPoolBias) else None,
+            bias=_bias(problem) if isinstance(op, AvgPoolBias) else None,
             relu=isinstance(op, MaxPoolRelu | AvgPoolBiasRelu),
         )
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
-        here = replace(work, batch=len(y))
+        here = replace(problem, batch=len(y))
         memories = [
-            (Argument.SOURCE, Memory(activations(len(y), work.inputs[0], work.dtype), x[0])),
-            (Argument.DESTINATION, Memory(activations(len(y), work.output, work.dtype), y)),
+            (Argument.SOURCE, Memory(activations(len(y), problem.inputs[0], problem.dtype), x[0])),
+            (Argument.DESTINATION, Memory(activations(len(y), problem.output, problem.dtype), y)),
         ]
         if "bias" in packed:
-            memories.append((Argument.FIRST_POST_OP, Memory(_bias(work), packed["bias"])))
+            memories.append((Argument.FIRST_POST_OP, Memory(_bias(problem), packed["bias"])))
         return [launch(self.described(here), memories, scratch)]
 
 
@@ -83,21 +83,21 @@ def _algorithm(op: WindowOperator) -> Algorithm:
     return Algorithm.POOLING_AVG_EXCLUDE_PADDING
 
 
-def _bias(work: Work) -> Layout:
-    return channels_last((1, work.output.channels, 1, 1), work.dtype)
+def _bias(problem: Problem) -> Layout:
+    return channels_last((1, problem.output.channels, 1, 1), problem.dtype)
 
 
 class OneDnnGap(OneDnnPool):
     """The mean of a whole map: an average of one window."""
 
-    def lacks(self, work: Work) -> str:
+    def lacks(self, problem: Problem) -> str:
         return ""
 
-    def described(self, work: Work) -> Description:
-        height, width, _ = work.inputs[0]
+    def described(self, problem: Problem) -> Description:
+        height, width, _ = problem.inputs[0]
         return pooling(
-            activations(work.batch, work.inputs[0], work.dtype),
-            activations(work.batch, work.output, work.dtype),
+            activations(problem.batch, problem.inputs[0], problem.dtype),
+            activations(problem.batch, problem.output, problem.dtype),
             Algorithm.POOLING_AVG_EXCLUDE_PADDING,
             kernel=(height, width),
             stride=(1, 1),
@@ -110,17 +110,17 @@ Pool = Callable[[Tensor], Tensor]
 """From a map [N, C, H, W] to another."""
 
 
-class PlainPool(Way):
+class PlainPool(CpuImplementation):
     """PyTorch's own, and a bias and a ReLU in place, with padding and overhang left to it where
     it can: filling a map's rim by hand copies the map, which takes longer than pooling it."""
 
     name = "torch"
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
-        op, source, result = work.op, nchw(x[0]), nchw(y)
-        pool = plain_pool(op, work.inputs)
+        op, source, result = problem.op, nchw(x[0]), nchw(y)
+        pool = plain_pool(op, problem.inputs)
         calls: list[Call] = [lambda: result.copy_(pool(source))]
         if isinstance(op, AvgPoolBias):
             bias = packed["bias"].reshape(-1, 1, 1)

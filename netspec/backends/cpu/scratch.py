@@ -1,4 +1,4 @@
-"""Memory that steps need while they run, shared by all steps of a frame."""
+"""Memory that steps need while they run, shared by all steps of a bound plan."""
 
 from __future__ import annotations
 

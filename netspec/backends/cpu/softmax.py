@@ -18,19 +18,19 @@ from netspec.backends.cpu.onednn.primitives import (
     softmax,
 )
 from netspec.backends.cpu.scratch import Scratch
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 
 
 class OneDnnSoftmax(Direct):
     """exp(x) / sum of exp(x) over the channels."""
 
-    def describe(self, work: Work) -> None:
-        _described(work)
+    def describe(self, problem: Problem) -> None:
+        _described(problem)
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Launch]:
-        here = replace(work, batch=len(y))
+        here = replace(problem, batch=len(y))
         memories = [
             (Argument.SOURCE, Memory(_layout(here), x[0])),
             (Argument.DESTINATION, Memory(_layout(here), y)),
@@ -38,9 +38,9 @@ class OneDnnSoftmax(Direct):
         return [launch(_described(here), memories, scratch)]
 
 
-def _described(work: Work) -> Description:
-    return softmax(_layout(work))
+def _described(problem: Problem) -> Description:
+    return softmax(_layout(problem))
 
 
-def _layout(work: Work) -> Layout:
-    return activations(work.batch, work.output, work.dtype)
+def _layout(problem: Problem) -> Layout:
+    return activations(problem.batch, problem.output, problem.dtype)

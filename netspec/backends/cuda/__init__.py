@@ -11,12 +11,12 @@ from contextlib import suppress
 from netspec.backends.cuda import conv, fc
 from netspec.backends.cuda.cached import INDEX, put
 from netspec.backends.cuda.executor import CudaExecutor
+from netspec.backends.cuda.implementation import CudaImplementation, Target
 from netspec.backends.cuda.lrn import TritonLrn, TritonLrnMaxPool
 from netspec.backends.cuda.measure import measure, tuning
 from netspec.backends.cuda.plain import CopyFlat, CopyParts, Plain, PlainRbf
 from netspec.backends.cuda.pools import TritonAvgPool, TritonGap, TritonMaxPool, TritonSubsample
 from netspec.backends.cuda.training import meaning
-from netspec.backends.cuda.way import Target, Way
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
@@ -36,22 +36,22 @@ from netspec.ir.ops.rbf import RadialBasis
 from netspec.ir.ops.subsample import Subsample
 from netspec.kernels.arithmetic import check_precision
 from netspec.kernels.layout import is_interpreted
-from netspec.lowering.backend import Backend, Executor, Part
-from netspec.lowering.implementation import Implementation, Work
+from netspec.lowering.backend import Backend, Executor, PackedStage
+from netspec.lowering.implementation import Implementation, Problem
 from netspec.lowering.plan import Plan
 
-MULTIPLYING: dict[type[Operator], Callable[[Work, Target], Iterable[Way]]] = {
-    Conv: conv.ways,
-    ConvRelu: conv.ways,
-    FullyConnected: fc.ways,
-    FullyConnectedRelu: fc.ways,
+MULTIPLYING: dict[type[Operator], Callable[[Problem, Target], Iterable[CudaImplementation]]] = {
+    Conv: conv.implementations,
+    ConvRelu: conv.implementations,
+    FullyConnected: fc.implementations,
+    FullyConnectedRelu: fc.implementations,
 }
 """Operators whose kernels have to be chosen, and the implementations, the preferred one first."""
 
 MAXIMA = (TritonMaxPool(), Plain())
 AVERAGES = (TritonAvgPool(), Plain())
 
-WAYS: dict[type[Operator], tuple[Way, ...]] = {
+IMPLEMENTATIONS: dict[type[Operator], tuple[CudaImplementation, ...]] = {
     LocalResponseNorm: (TritonLrn(), Plain()),
     LrnMaxPool: (TritonLrnMaxPool(), Plain()),
     MaxPool: MAXIMA,
@@ -92,19 +92,29 @@ class CudaBackend(Backend):
         """Return the device and the precision that implementations run with."""
         return Target(self.device, self.precision)
 
-    def ways(self, work: Work) -> list[Way]:
-        generate = MULTIPLYING.get(type(work.op))
+    def implementations(self, problem: Problem) -> list[CudaImplementation]:
+        generate = MULTIPLYING.get(type(problem.op))
         candidates = (
-            generate(work, self.target) if generate else WAYS.get(type(work.op), (Plain(),))
+            generate(problem, self.target)
+            if generate
+            else IMPLEMENTATIONS.get(type(problem.op), (Plain(),))
         )
-        return [way for way in candidates if not way.refuses(work)]
+        return [
+            implementation for implementation in candidates if not implementation.refuses(problem)
+        ]
 
-    def measure(self, work: Work, ways: Sequence[Implementation]) -> dict[str, float]:
-        ours = [way for way in ways if isinstance(way, Way)]
-        return tuning(self.target).times(work, ours, lambda: measure(work, ours, self.device))
+    def measure(
+        self, problem: Problem, implementations: Sequence[Implementation]
+    ) -> dict[str, float]:
+        ours = [
+            implementation
+            for implementation in implementations
+            if isinstance(implementation, CudaImplementation)
+        ]
+        return tuning(self.target).times(problem, ours, lambda: measure(problem, ours, self.device))
 
-    def executor(self, graph: Graph, plan: Plan, parts: Mapping[str, Part]) -> Executor:
-        return CudaExecutor(graph, plan, parts, self.device)
+    def executor(self, graph: Graph, plan: Plan, stages: Mapping[str, PackedStage]) -> Executor:
+        return CudaExecutor(graph, plan, stages, self.device)
 
     def meaning(self, op: Operator, training: bool) -> Meaning:
         return meaning(op, training, self.precision)

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from netspec.backends.cuda.binding import bound
+from netspec.backends.cuda.binding import bound_steps
 from netspec.backends.cuda.cached import INDEX, noted
 from netspec.backends.cuda.executor import size_for
-from netspec.backends.memory import Memory
+from netspec.backends.memory import PlanMemory
 from netspec.errors import DataError
 from netspec.kernels import ahead
 from netspec.kernels.launch import Launch
-from netspec.lowering.backend import Part
-from netspec.lowering.implementation import Work
+from netspec.lowering.backend import PackedStage
+from netspec.lowering.implementation import Problem
 from netspec.lowering.lowered import Lowered
 
 
@@ -64,14 +64,16 @@ def compiled_kernels(
     except ValueError as error:
         raise DataError(str(error)) from None
     arena = torch.empty(lowered.plan.arena * batch, dtype=lowered.dtype, device="meta")
-    memory = Memory(lowered.plan, batch, arena)
-    parts = {stage: _part(lowered, stage, work) for stage, work in lowered.works.items()}
-    places = _Places(memory.arena, parts)
+    memory = PlanMemory(lowered.plan, batch, arena)
+    stages = {
+        stage: _packed_stage(lowered, stage, problem) for stage, problem in lowered.problems.items()
+    }
+    places = _Places(memory.arena, stages)
     files: dict[str, bytes] = {}
     kernels: dict[str, dict[str, Any]] = {}
     cache: dict[str, dict[str, Any]] = {}
     steps: list[dict[str, Any]] = []
-    for step, calls in bound(lowered.graph, lowered.plan, parts, memory):
+    for step, calls in bound_steps(lowered.graph, lowered.plan, stages, memory):
         launches: list[dict[str, Any] | None] = []
         for call in calls:
             if not isinstance(call, Launch):
@@ -103,15 +105,15 @@ def compiled_kernels(
     return {**files, INDEX: json.dumps(index, indent=1).encode()}
 
 
-def _part(lowered: Lowered, stage: str, work: Work) -> Part:
+def _packed_stage(lowered: Lowered, stage: str, problem: Problem) -> PackedStage:
     """Return a stage with parameters that have sizes only."""
-    described = {**work.op.parameters(work.inputs), **work.op.buffers(work.inputs)}
+    described = {**problem.op.parameters(problem.inputs), **problem.op.buffers(problem.inputs)}
     parameters = {
         name: torch.empty(p.shape, dtype=lowered.dtype, device="meta")
         for name, p in described.items()
     }
-    way = lowered.ways[stage]
-    return Part(way, work, way.pack(work, parameters))
+    implementation = lowered.implementations[stage]
+    return PackedStage(implementation, problem, implementation.pack(problem, parameters))
 
 
 def _add(compiled: Any, files: dict[str, bytes], kernels: dict[str, dict[str, Any]]) -> str:
@@ -135,12 +137,12 @@ def _descriptors(launch: Launch) -> bool:
 class _Places:
     """The memory that each tensor of a launch lies in; workspaces are numbered in their order."""
 
-    def __init__(self, arena: Tensor, parts: Mapping[str, Part]) -> None:
+    def __init__(self, arena: Tensor, stages: Mapping[str, PackedStage]) -> None:
         self.scratch: list[dict[str, Any]] = []
         self._known: dict[int, Any] = {_storage(arena): "arena"}
         self._tensors = [arena]  # as long as storages live, their addresses name them
-        for stage, part in parts.items():
-            for name, tensor in part.packed.items():
+        for stage, packed_stage in stages.items():
+            for name, tensor in packed_stage.packed.items():
                 self._known[_storage(tensor)] = ["parameter", stage, name]
                 self._tensors.append(tensor)
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from netspec.backends.cuda.way import Call, Way
-from netspec.backends.memory import Memory
+from netspec.backends.cuda.implementation import Call, CudaImplementation
+from netspec.backends.memory import PlanMemory
 from netspec.ir.graph import Graph
 from netspec.ir.ops.concat import Concat
-from netspec.lowering.backend import Part
+from netspec.lowering.backend import PackedStage
 from netspec.lowering.plan import Plan, Step
 from netspec.runtime.gate import require, require_memory
 
 
-def bound(
-    graph: Graph, plan: Plan, parts: Mapping[str, Part], memory: Memory
+def bound_steps(
+    graph: Graph, plan: Plan, stages: Mapping[str, PackedStage], memory: PlanMemory
 ) -> list[tuple[Step, Sequence[Call]]]:
     """Return every step of a plan with its calls.
 
@@ -25,24 +25,26 @@ def bound(
     """
     if memory.arena.device.type != "meta":  # which nothing is run in
         for step in plan.steps:
-            for name, tensor in parts[step.stage].packed.items():
+            for name, tensor in stages[step.stage].packed.items():
                 label, device = f"{step.stage}: {name}", memory.arena.device
                 require(tensor, label, device=device, dtype=tensor.dtype)
         require_memory(memory.arena, "the arena")
-    return [(step, _calls(graph, step, parts[step.stage], memory)) for step in plan.steps]
+    return [(step, _calls(graph, step, stages[step.stage], memory)) for step in plan.steps]
 
 
-def _calls(graph: Graph, step: Step, part: Part, memory: Memory) -> Sequence[Call]:
-    assert isinstance(part.way, Way)
+def _calls(
+    graph: Graph, step: Step, packed_stage: PackedStage, memory: PlanMemory
+) -> Sequence[Call]:
+    assert isinstance(packed_stage.implementation, CudaImplementation)
     x = [memory.slots[i] for i in step.reads]
     if isinstance(graph.stage(step.stage).op, Concat):
         y = _places(graph, step, memory)
     else:
         y = [memory.slots[i] for i in step.writes]
-    return part.way.bind(part.work, part.packed, x, y)
+    return packed_stage.implementation.bind(packed_stage.problem, packed_stage.packed, x, y)
 
 
-def _places(graph: Graph, step: Step, memory: Memory) -> list[Tensor]:
+def _places(graph: Graph, step: Step, memory: PlanMemory) -> list[Tensor]:
     """Return the slice of a concatenation for each part that was not written there already."""
     (whole,) = (memory.slots[i] for i in step.writes)
     waiting = [memory.plan.slots[i].stage for i in step.reads]

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from netspec.backends.cuda.way import Call, Target, Way, write
+from netspec.backends.cuda.implementation import Call, CudaImplementation, Target, write
 from netspec.backends.memory import nchw
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.operator import WindowOperator, padded, symmetric
@@ -23,22 +23,22 @@ from netspec.kernels.conv.configurations import Configuration
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.launch import Launch
 from netspec.kernels.windows import check_pixels
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 from netspec.lowering.plan import Ability
 
 
-def ways(work: Work, target: Target) -> Iterator[Way]:
-    """Every way to compute a convolution; the first leaves the kernel to a model."""
-    op = _conv(work)
-    windows = geometry(op, work.inputs, work.batch)
+def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementation]:
+    """Every implementation of a convolution; the first leaves the kernel to a model."""
+    op = _conv(problem)
+    windows = geometry(op, problem.inputs, problem.batch)
     yield TritonConv(target)
     yield AtenConv(target)
     yield CudnnConvRelu(target)
     for configuration in configurations.candidates(
         windows,
-        work.dtype,
+        problem.dtype,
         target.precision,
-        has_descriptors=target.has_descriptors(work.dtype, windows.channels, windows.count),
+        has_descriptors=target.has_descriptors(problem.dtype, windows.channels, windows.count),
     ):
         yield TritonConv(target, configuration)
 
@@ -63,12 +63,12 @@ def geometry(op: WindowOperator, inputs: Sequence[Shape], batch: int) -> Geometr
     return windows
 
 
-def _conv(work: Work) -> Conv:
-    assert isinstance(work.op, Conv)
-    return work.op
+def _conv(problem: Problem) -> Conv:
+    assert isinstance(problem.op, Conv)
+    return problem.op
 
 
-class ConvWay(Way):
+class ConvImplementation(CudaImplementation):
     """The base of all convolutions: where they run, how they pack filters, where they write."""
 
     ability = Ability(into_slices=True, apart=True)
@@ -76,19 +76,19 @@ class ConvWay(Way):
     def __init__(self, target: Target) -> None:
         self.target = target
 
-    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
-        weight = _conv(work).dense(held["weight"])
-        return {**held, "weight": weight.permute(0, 2, 3, 1).contiguous()}
+    def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
+        weight = _conv(problem).dense(tensors["weight"])
+        return {**tensors, "weight": weight.permute(0, 2, 3, 1).contiguous()}
 
-    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
-        weight = _conv(work).sparse(packed["weight"].permute(0, 3, 1, 2))
+    def unpack(self, problem: Problem, packed: Tensors) -> dict[str, Tensor]:
+        weight = _conv(problem).sparse(packed["weight"].permute(0, 3, 1, 2))
         return {**packed, "weight": weight.contiguous()}
 
 
 # -------------------------------------------------------------------------------- our own kernels
 
 
-class TritonConv(ConvWay):
+class TritonConv(ConvImplementation):
     """Our kernels.
 
     ``configuration`` is a kernel and its tile; without one, a model chooses for each batch anew.
@@ -101,14 +101,14 @@ class TritonConv(ConvWay):
         self.configuration = configuration
         self.name = "triton" if configuration is None else name_of(configuration)
 
-    def refuses(self, work: Work) -> str:
-        return self.target.cannot_multiply(work.dtype)
+    def refuses(self, problem: Problem) -> str:
+        return self.target.cannot_multiply(problem.dtype)
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        relu, precision = isinstance(work.op, ConvRelu), self.target.precision
-        windows = geometry(_conv(work), work.inputs, len(x[0]))
+        relu, precision = isinstance(problem.op, ConvRelu), self.target.precision
+        windows = geometry(_conv(problem), problem.inputs, len(x[0]))
         check_pixels(windows)
         together = pointwise.SIBLINGS if windows.is_pointwise and len(y) > 1 else 1
         calls: list[Launch] = []
@@ -176,15 +176,15 @@ def name_of(configuration: Configuration) -> str:
 # --------------------------------------------------------------------------------------- PyTorch's
 
 
-class AtenConv(ConvWay):
+class AtenConv(ConvImplementation):
     """PyTorch's convolution, which is cuDNN on a GPU, then ReLU, then a copy into place."""
 
     name = "aten"
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        op, windows = _conv(work), _conv(work).windows(work.inputs)
+        op, windows = _conv(problem), _conv(problem).windows(problem.inputs)
         padding, image = symmetric(windows), nchw(x[0])
         relu = isinstance(op, ConvRelu)
 
@@ -195,7 +195,7 @@ class AtenConv(ConvWay):
 
         return [call]
 
-    def convolve(self, op: Conv, packed: Held, x: Tensor, padding: list[int]) -> Tensor:
+    def convolve(self, op: Conv, packed: Tensors, x: Tensor, padding: list[int]) -> Tensor:
         """The convolution of [N, C, H, W], channels-last in memory, into new memory."""
         y: Tensor = torch.ops.aten._convolution(
             x,
@@ -220,16 +220,16 @@ class CudnnConvRelu(AtenConv):
 
     name = "cudnn"
 
-    def refuses(self, work: Work) -> str:
+    def refuses(self, problem: Problem) -> str:
         if not self.target.device.startswith("cuda"):
             return "cuDNN needs a GPU"
-        if not isinstance(work.op, ConvRelu) or not work.op.bias:
+        if not isinstance(problem.op, ConvRelu) or not problem.op.bias:
             return "cuDNN fuses convolutions with bias and ReLU"
-        if work.dtype.itemsize == 4 and self.target.precision != "tf32":
+        if problem.dtype.itemsize == 4 and self.target.precision != "tf32":
             return "PyTorch has no argument that keeps it from TF32"
         return ""
 
-    def convolve(self, op: Conv, packed: Held, x: Tensor, padding: list[int]) -> Tensor:
+    def convolve(self, op: Conv, packed: Tensors, x: Tensor, padding: list[int]) -> Tensor:
         return torch.cudnn_convolution_relu(
             x,
             nchw(packed["weight"]),

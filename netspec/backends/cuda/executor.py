@@ -8,10 +8,10 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from netspec.backends.cuda.bucket import Bucket
+from netspec.backends.cuda.bound import BoundPlan
 from netspec.backends.memory import nothing
 from netspec.ir.graph import Graph
-from netspec.lowering.backend import Executor, Part, Timed
+from netspec.lowering.backend import Executor, PackedStage, Timed
 from netspec.lowering.plan import Plan
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -36,17 +36,19 @@ class CudaExecutor(Executor):
     """A plan with its tensors.
 
     Batches run in buckets of 1, 2, 4, 8, 16, 32, 64, 128 and 256 images, each in the smallest that
-    holds it.  A bucket is made when it is first needed, with memory of its own, which it keeps; its
-    first run compiles kernels and captures them into a CUDA graph, later ones replay that.  Threads
-    may share an executor: runs of one bucket wait for each other.
+    holds it.  For a bucket the plan is bound when that is first needed, with memory that it keeps;
+    its first run compiles kernels and captures them into a CUDA graph, later ones replay that.
+    Threads may share an executor: runs of one bucket wait for each other.
 
     In Triton's interpreter, on a CPU, the launches run one by one.
     """
 
-    def __init__(self, graph: Graph, plan: Plan, parts: Mapping[str, Part], device: str) -> None:
-        self._graph, self._plan, self._parts = graph, plan, parts
+    def __init__(
+        self, graph: Graph, plan: Plan, stages: Mapping[str, PackedStage], device: str
+    ) -> None:
+        self._graph, self._plan, self._stages = graph, plan, stages
         self._device = torch.device(device)
-        self._buckets: dict[int, Bucket] = {}
+        self._bound_plans: dict[int, BoundPlan] = {}
         self._lock = Lock()
 
     def __call__(self, *images: Tensor, out: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
@@ -56,21 +58,21 @@ class CudaExecutor(Executor):
                 if out is not None
                 else nothing(self._plan, images[0].dtype, self._device)
             )
-        return self.bucket(images).run(images, out)
+        return self.bound_plan(images).run(images, out)
 
     def profile(self, *images: Tensor) -> list[Timed]:
-        return self.bucket(images).profile(images)
+        return self.bound_plan(images).profile(images)
 
-    def bucket(self, images: Sequence[Tensor]) -> Bucket:
-        """The bucket for a batch.
+    def bound_plan(self, images: Sequence[Tensor]) -> BoundPlan:
+        """The plan as bound for the bucket of a batch.
 
         Raises:
             ValueError: the batch is larger than the largest bucket.
         """
         batch = size_for(len(images[0]))
         with self._lock:
-            if batch not in self._buckets:
-                self._buckets[batch] = Bucket(
-                    self._graph, self._plan, self._parts, batch, images[0].dtype, self._device
+            if batch not in self._bound_plans:
+                self._bound_plans[batch] = BoundPlan(
+                    self._graph, self._plan, self._stages, batch, images[0].dtype, self._device
                 )
-            return self._buckets[batch]
+            return self._bound_plans[batch]

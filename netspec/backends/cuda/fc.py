@@ -12,57 +12,57 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cuda.conv import convolution, name_of
-from netspec.backends.cuda.way import Call, Target, Way
+from netspec.backends.cuda.implementation import Call, CudaImplementation, Target
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.kernels.conv import configurations
 from netspec.kernels.conv.configurations import Configuration
 from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.fc import forward as fc
 from netspec.kernels.windows import check_pixels
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 
 
-def ways(work: Work, target: Target) -> Iterator[Way]:
-    """Every way to compute a layer; the first leaves the kernel to a model."""
+def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementation]:
+    """Every implementation of a layer; the first leaves the kernel to a model."""
     yield TritonLinear(target)
     yield BlasLinear()
-    geometry = product(work.batch, work)
-    if work.batch <= fc.FEW:
+    geometry = product(problem.batch, problem)
+    if problem.batch <= fc.FEW:
         for stream in fc.STREAMS:
             yield TritonLinear(target, stream=stream)
         return
     for configuration in configurations.candidates(
         geometry,
-        work.dtype,
+        problem.dtype,
         target.precision,
-        has_descriptors=target.has_descriptors(work.dtype, geometry.channels, geometry.count),
+        has_descriptors=target.has_descriptors(problem.dtype, geometry.channels, geometry.count),
     ):
         yield TritonLinear(target, configuration=configuration)
 
 
-def product(batch: int, work: Work) -> Geometry:
+def product(batch: int, problem: Problem) -> Geometry:
     """The layer as a 1x1 convolution of maps of one pixel."""
     return Geometry(
         batch=batch,
         height=1,
         width=1,
-        channels=work.inputs[0].elements,
-        count=work.output.elements,
+        channels=problem.inputs[0].elements,
+        count=problem.output.elements,
         kernel=(1, 1),
     )
 
 
-class LinearWay(Way):
+class LinearImplementation(CudaImplementation):
     """The base of all layers: how they pack the matrix."""
 
-    def pack(self, work: Work, held: Held) -> dict[str, Tensor]:
-        shape, weight = work.inputs[0], held["weight"]
+    def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
+        shape, weight = problem.inputs[0], tensors["weight"]
         if shape.is_map:
             weight = weight.reshape(len(weight), *shape.torch).permute(0, 2, 3, 1).flatten(1)
-        return {**held, "weight": weight.contiguous()}
+        return {**tensors, "weight": weight.contiguous()}
 
-    def unpack(self, work: Work, packed: Held) -> dict[str, Tensor]:
-        shape, weight = work.inputs[0], packed["weight"]
+    def unpack(self, problem: Problem, packed: Tensors) -> dict[str, Tensor]:
+        shape, weight = problem.inputs[0], packed["weight"]
         if shape.is_map:
             weight = weight.view(len(weight), *shape).permute(0, 3, 1, 2).flatten(1)
         return {**packed, "weight": weight}
@@ -80,7 +80,7 @@ def rows(x: Tensor) -> tuple[Tensor, list[Call]]:
     return whole.flatten(1), [lambda: whole.copy_(x)]
 
 
-class TritonLinear(LinearWay):
+class TritonLinear(LinearImplementation):
     """Our kernels.
 
     ``stream`` says how the matrix is read for up to eight images, ``configuration`` which kernel
@@ -100,16 +100,16 @@ class TritonLinear(LinearWay):
         else:
             self.name = "triton" if configuration is None else name_of(configuration)
 
-    def refuses(self, work: Work) -> str:
-        return self.target.cannot_multiply(work.dtype)
+    def refuses(self, problem: Problem) -> str:
+        return self.target.cannot_multiply(problem.dtype)
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        relu, precision = isinstance(work.op, FullyConnectedRelu), self.target.precision
+        relu, precision = isinstance(problem.op, FullyConnectedRelu), self.target.precision
         operand, before = rows(x[0])
         w, b = packed["weight"], packed.get("bias")
-        geometry = product(len(operand), work)
+        geometry = product(len(operand), problem)
         check_pixels(geometry)
         if self.configuration is not None and len(operand) > fc.FEW:
             maps = fc.as_map(operand), fc.as_map(w), b, fc.as_map(y[0])
@@ -120,17 +120,17 @@ class TritonLinear(LinearWay):
         return [*before, *launches]
 
 
-class BlasLinear(LinearWay):
+class BlasLinear(LinearImplementation):
     """PyTorch's product of matrices, which is cuBLAS on a GPU; then ReLU, in place."""
 
     name = "blas"
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
         operand, before = rows(x[0])
         w, b, (result,) = packed["weight"].t(), packed.get("bias"), y
-        relu = isinstance(work.op, FullyConnectedRelu)
+        relu = isinstance(problem.op, FullyConnectedRelu)
 
         def call() -> None:
             if b is None:

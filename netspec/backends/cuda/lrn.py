@@ -7,41 +7,41 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from netspec.backends.cuda.conv import geometry
-from netspec.backends.cuda.way import Call, Way
+from netspec.backends.cuda.implementation import Call, CudaImplementation
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.kernels.lrn import forward, pooled
 from netspec.kernels.windows import check_pixels
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 from netspec.lowering.plan import Ability
 
 
-class TritonLrn(Way):
+class TritonLrn(CudaImplementation):
     """Our kernel."""
 
     name = "triton"
     ability = Ability(into_slices=True)
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        assert isinstance(work.op, LocalResponseNorm)
-        return forward.launches(x[0], y[0], *attributes(work.op))
+        assert isinstance(problem.op, LocalResponseNorm)
+        return forward.launches(x[0], y[0], *attributes(problem.op))
 
 
-class TritonLrnMaxPool(Way):
+class TritonLrnMaxPool(CudaImplementation):
     """Our kernel."""
 
     name = "triton"
     ability = Ability(into_slices=True)
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        assert isinstance(work.op, LrnMaxPool)
-        windows = geometry(work.op.pool, work.inputs, len(x[0]))
+        assert isinstance(problem.op, LrnMaxPool)
+        windows = geometry(problem.op.pool, problem.inputs, len(x[0]))
         check_pixels(windows)
-        return pooled.launches(x[0], y[0], *attributes(work.op.lrn), windows)
+        return pooled.launches(x[0], y[0], *attributes(problem.op.lrn), windows)
 
 
 def attributes(op: LocalResponseNorm) -> tuple[int, float, float, float, int]:

@@ -13,9 +13,9 @@ from torch import Tensor
 from triton.runtime.errors import OutOfResources
 
 from netspec.backends.cuda.graphs import Stopwatch, captured
-from netspec.backends.cuda.way import Call, Target, Way
+from netspec.backends.cuda.implementation import Call, CudaImplementation, Target
 from netspec.backends.tuning import Tuning, digest
-from netspec.lowering.implementation import Work
+from netspec.lowering.implementation import Problem
 
 ROUNDS = 15
 CACHE = 2**27
@@ -38,7 +38,9 @@ def tuning(target: Target) -> Tuning:
     )
 
 
-def measure(work: Work, ways: Sequence[Way], device: str) -> dict[str, float]:
+def measure(
+    problem: Problem, implementations: Sequence[CudaImplementation], device: str
+) -> dict[str, float]:
     """Return the median of the seconds that each takes for the batch, of those that run.
 
     On a GPU it is the time of a CUDA graph, as in a net.
@@ -48,19 +50,19 @@ def measure(work: Work, ways: Sequence[Way], device: str) -> dict[str, float]:
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*size: int) -> Tensor:
-        return torch.rand(*size, generator=generator).to(destination, work.dtype)
+        return torch.rand(*size, generator=generator).to(destination, problem.dtype)
 
-    x = [drawn(work.batch, *shape) for shape in work.inputs]
-    y = [drawn(work.batch, *work.output)]
-    described = {**work.op.parameters(work.inputs), **work.op.buffers(work.inputs)}
+    x = [drawn(problem.batch, *shape) for shape in problem.inputs]
+    y = [drawn(problem.batch, *problem.output)]
+    described = {**problem.op.parameters(problem.inputs), **problem.op.buffers(problem.inputs)}
     parameters = {name: drawn(*parameter.shape) for name, parameter in described.items()}
     flushed = torch.zeros(CACHE // 4 if is_gpu else 1, device=destination)
     runs: dict[str, Callable[[], float]] = {}
     with torch.no_grad(), torch.cuda.device(destination) if is_gpu else nullcontext():
-        for way in ways:
-            calls = way.bind(work, way.pack(work, parameters), x, y)
+        for implementation in implementations:
+            calls = implementation.bind(problem, implementation.pack(problem, parameters), x, y)
             with suppress(OutOfResources):
-                runs[way.name] = _on_gpu(calls) if is_gpu else _on_cpu(calls)
+                runs[implementation.name] = _on_gpu(calls) if is_gpu else _on_cpu(calls)
         samples: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(ROUNDS if is_gpu else 1):
             for name, timed in runs.items():

@@ -6,28 +6,28 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from netspec.backends.cuda.way import Call, Way, write
+from netspec.backends.cuda.implementation import Call, CudaImplementation, write
 from netspec.backends.memory import nchw
 from netspec.ir.ops.rbf import RadialBasis
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 from netspec.lowering.plan import Ability
 
 
-class Plain(Way):
+class Plain(CudaImplementation):
     """The operator's own reference, copied to where its result belongs."""
 
     name = "torch"
     ability = Ability(into_slices=True)
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        op, inputs, tensors = work.op, work.inputs, dict(packed)
+        op, inputs, tensors = problem.op, problem.inputs, dict(packed)
         operands = [nchw(operand) for operand in x]
         return [lambda: write(op.reference(inputs, *operands, **tensors), y)]
 
 
-class PlainRbf(Way):
+class PlainRbf(CudaImplementation):
     """Distances from codes that lie on the device already: while a CUDA graph is captured, nothing
     can be copied there."""
 
@@ -35,34 +35,34 @@ class PlainRbf(Way):
     ability = Ability(into_slices=True)
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        assert isinstance(work.op, RadialBasis)
-        codes = x[0].new_tensor([list(picture) for picture in work.op.codes.pictures])
+        assert isinstance(problem.op, RadialBasis)
+        codes = x[0].new_tensor([list(picture) for picture in problem.op.codes.pictures])
         image = nchw(x[0])
         return [lambda: write((image.flatten(1).unsqueeze(1) - codes).square().sum(2), y)]
 
 
-class CopyParts(Way):
+class CopyParts(CudaImplementation):
     """A concatenation: what was not written in place is copied, each part to its slice in y."""
 
     name = "copy"
     ability = Ability(into_slices=True)
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
         return [lambda: [destination.copy_(part) for part, destination in zip(x, y, strict=True)]]
 
 
-class CopyFlat(Way):
+class CopyFlat(CudaImplementation):
     """A map [N, H, W, C] as the vector of its channels, rows and columns, in one copy."""
 
     name = "copy"
     ability = Ability(into_slices=True)
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        maps = y[0].view(len(y[0]), *work.inputs[0].torch)
+        maps = y[0].view(len(y[0]), *problem.inputs[0].torch)
         return [lambda: maps.copy_(nchw(x[0]))]

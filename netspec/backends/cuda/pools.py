@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from netspec.backends.cuda.conv import geometry
-from netspec.backends.cuda.way import Call, Way
+from netspec.backends.cuda.implementation import Call, CudaImplementation
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.ir.fused.maxpool_relu import MaxPoolRelu
 from netspec.ir.operator import WindowOperator
@@ -17,45 +17,45 @@ from netspec.ir.ops.subsample import Subsample
 from netspec.ir.shapes import Shape
 from netspec.kernels.pool import averages, maxima, means, subsample
 from netspec.kernels.windows import Windows, check_pixels
-from netspec.lowering.implementation import Held, Work
+from netspec.lowering.implementation import Problem, Tensors
 from netspec.lowering.plan import Ability
 
 
-class WindowWay(Way):
+class WindowImplementation(CudaImplementation):
     """The base of the pools."""
 
     name = "triton"
     ability = Ability(into_slices=True)
 
 
-def _windows(work: Work, batch: int) -> Windows:
-    assert isinstance(work.op, WindowOperator)
-    windows = geometry(work.op, work.inputs, batch)
+def _windows(problem: Problem, batch: int) -> Windows:
+    assert isinstance(problem.op, WindowOperator)
+    windows = geometry(problem.op, problem.inputs, batch)
     check_pixels(windows)
     return windows
 
 
-class TritonMaxPool(WindowWay):
+class TritonMaxPool(WindowImplementation):
     """Maxima, and with ReLU those of max(x, 0), which are the same."""
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        assert isinstance(work.op, MaxPool)
-        windows = _windows(work, len(x[0]))
-        return maxima.launches(x[0], y[0], None, windows, relu=isinstance(work.op, MaxPoolRelu))
+        assert isinstance(problem.op, MaxPool)
+        windows = _windows(problem, len(x[0]))
+        return maxima.launches(x[0], y[0], None, windows, relu=isinstance(problem.op, MaxPoolRelu))
 
 
-class TritonAvgPool(WindowWay):
+class TritonAvgPool(WindowImplementation):
     """Averages; a bias goes into the kernel, and a ReLU runs after it in place."""
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        op, (result,) = work.op, y
+        op, (result,) = problem.op, y
         assert isinstance(op, AvgPool)
-        windows = _windows(work, len(x[0]))
-        padding, _ = asked_for(op, work.inputs)
+        windows = _windows(problem, len(x[0]))
+        padding, _ = asked_for(op, problem.inputs)
         share, counts = averages.counting(windows, padding, count_pad=op.count_pad is True)
         bias = packed["bias"] if isinstance(op, AvgPoolBias) else None
         calls: list[Call] = [
@@ -80,24 +80,24 @@ def asked_for(op: AvgPool, inputs: Sequence[Shape]) -> tuple[list[int], list[int
     return padding, [w.overhang for w in windows]
 
 
-class TritonGap(Way):
+class TritonGap(CudaImplementation):
     """The means of whole maps."""
 
     name = "triton"
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
         return means.launches(x[0], y[0])
 
 
-class TritonSubsample(WindowWay):
+class TritonSubsample(WindowImplementation):
     """A coefficient times the mean or the sum of a window, and a bias."""
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        assert isinstance(work.op, Subsample)
-        windows = _windows(work, len(x[0]))
+        assert isinstance(problem.op, Subsample)
+        windows = _windows(problem, len(x[0]))
         parameters = packed["coefficient"], packed["bias"]
-        return subsample.launches(x[0], *parameters, y[0], windows, by=work.op.by)
+        return subsample.launches(x[0], *parameters, y[0], windows, by=problem.op.by)

@@ -40,15 +40,15 @@ ours: Any = torch.ops.netspec
 
 def meaning(op: Operator, training: bool, precision: str) -> Meaning:
     """Return an operator by our kernels; by its own reference where none of them computes it."""
-    way = WAYS.get(type(op))
+    function = FUNCTIONS.get(type(op))
     own = op.training_reference if training else op.reference
-    if way is None:
+    if function is None:
         return own
 
     def compute(inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         if isinstance(op, MaxPool) and not _fits(op):
             return own(inputs, *x, **parameters)
-        return way(op, precision, inputs, x[0], **parameters)
+        return function(op, precision, inputs, x[0], **parameters)
 
     return compute
 
@@ -194,7 +194,7 @@ def _window(op: WindowOperator, inputs: Sequence[Shape]) -> tuple[list[int], ...
     return list(windows.kernel), list(windows.stride), list(windows.padding)
 
 
-WAYS: dict[type[Operator], Callable[..., Tensor]] = {
+FUNCTIONS: dict[type[Operator], Callable[..., Tensor]] = {
     Conv: _conv,
     ConvRelu: _conv,
     FullyConnected: _fc,

@@ -81,8 +81,8 @@ class OnnxGraph:
 
 
 @dataclass
-class Place:
-    """Where an operator's nodes go.
+class NodeBuilder:
+    """Adds an operator's nodes to a graph.
 
     Attributes:
         graph: the graph that they are added to.

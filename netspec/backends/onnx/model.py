@@ -7,7 +7,7 @@ import torch
 from onnx import helper
 
 import netspec
-from netspec.backends.onnx.graph import ELEMENTS, OnnxGraph, Place
+from netspec.backends.onnx.graph import ELEMENTS, NodeBuilder, OnnxGraph
 from netspec.backends.onnx.operators import FORMS
 from netspec.errors import DataError
 from netspec.ir.parameters import attribute
@@ -49,9 +49,11 @@ def onnx_model(model: Model, batch: int | None) -> onnx.ModelProto:
             if type(op) not in FORMS:
                 raise DataError(f"{net.name} cannot be exported: {op.name} has no ONNX form yet")
             names = {p: attribute(name, p) for p in (*op.parameters(inputs), *op.buffers(inputs))}
-            place = Place(graph, name, inputs, {p: (n, tensors[n]) for p, n in names.items()})
+            builder = NodeBuilder(
+                graph, name, inputs, {p: (n, tensors[n]) for p, n in names.items()}
+            )
             x = [values[operand] for operand in operands]
-            y = FORMS[type(op)](place, op, *x)
+            y = FORMS[type(op)](builder, op, *x)
             values[name] = y if y in x else graph.name_last(name, shape)
     for name in net.graph.outputs:
         graph.put_out(name, values[name], net.graph.stage(name).known_shape)

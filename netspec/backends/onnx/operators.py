@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from netspec.backends.onnx.graph import Place
+from netspec.backends.onnx.graph import NodeBuilder
 from netspec.ir.operator import Operator, WindowOperator
 from netspec.ir.ops.abs import Abs
 from netspec.ir.ops.add import Add
@@ -57,80 +57,80 @@ def form(*operators: type[Operator]) -> Callable[[Form], Form]:
 
 
 @form(Identity)
-def _identity(at: Place, op: Identity, x: str) -> str:
+def _identity(builder: NodeBuilder, op: Identity, x: str) -> str:
     return x
 
 
 @form(Dropout)
-def _dropout(at: Place, op: Dropout, x: str) -> str:
-    return x if op.factor == 1 else at.node("Mul", x, at.reals("factor", op.factor))
+def _dropout(builder: NodeBuilder, op: Dropout, x: str) -> str:
+    return x if op.factor == 1 else builder.node("Mul", x, builder.reals("factor", op.factor))
 
 
 @form(Abs)
-def _abs(at: Place, op: Abs, x: str) -> str:
-    return at.node("Abs", x)
+def _abs(builder: NodeBuilder, op: Abs, x: str) -> str:
+    return builder.node("Abs", x)
 
 
 @form(Relu)
-def _relu(at: Place, op: Relu, x: str) -> str:
-    return at.node("Relu", x)
+def _relu(builder: NodeBuilder, op: Relu, x: str) -> str:
+    return builder.node("Relu", x)
 
 
 @form(Sigmoid)
-def _sigmoid(at: Place, op: Sigmoid, x: str) -> str:
-    return at.node("Sigmoid", x)
+def _sigmoid(builder: NodeBuilder, op: Sigmoid, x: str) -> str:
+    return builder.node("Sigmoid", x)
 
 
 @form(Tanh)
-def _tanh(at: Place, op: Tanh, x: str) -> str:
-    y = x if op.slope == 1 else at.node("Mul", x, at.reals("slope", op.slope))
-    y = at.node("Tanh", y)
-    return y if op.scale == 1 else at.node("Mul", y, at.reals("scale", op.scale))
+def _tanh(builder: NodeBuilder, op: Tanh, x: str) -> str:
+    y = x if op.slope == 1 else builder.node("Mul", x, builder.reals("slope", op.slope))
+    y = builder.node("Tanh", y)
+    return y if op.scale == 1 else builder.node("Mul", y, builder.reals("scale", op.scale))
 
 
 @form(Softmax)
-def _softmax(at: Place, op: Softmax, x: str) -> str:
-    return at.node("Softmax", x, axis=1)
+def _softmax(builder: NodeBuilder, op: Softmax, x: str) -> str:
+    return builder.node("Softmax", x, axis=1)
 
 
 @form(Add)
-def _add(at: Place, op: Add, *x: str) -> str:
-    return reduce(partial(at.node, "Add"), x)
+def _add(builder: NodeBuilder, op: Add, *x: str) -> str:
+    return reduce(partial(builder.node, "Add"), x)
 
 
 @form(Concat)
-def _concat(at: Place, op: Concat, *x: str) -> str:
-    return at.node("Concat", *x, axis=1)
+def _concat(builder: NodeBuilder, op: Concat, *x: str) -> str:
+    return builder.node("Concat", *x, axis=1)
 
 
 @form(Flatten)
-def _flatten(at: Place, op: Flatten, x: str) -> str:
-    return at.node("Flatten", x, axis=1)
+def _flatten(builder: NodeBuilder, op: Flatten, x: str) -> str:
+    return builder.node("Flatten", x, axis=1)
 
 
 # ------------------------------------------------------------------------------------- products
 
 
 @form(Conv)
-def _conv(at: Place, op: Conv, x: str) -> str:
-    _, weight = at.parameters["weight"]
-    return at.node(
+def _conv(builder: NodeBuilder, op: Conv, x: str) -> str:
+    _, weight = builder.parameters["weight"]
+    return builder.node(
         "Conv",
         x,
-        at.parameter("weight", op.dense(weight)),
-        *at.bias(),
+        builder.parameter("weight", op.dense(weight)),
+        *builder.bias(),
         kernel_shape=op.kernel,
         strides=op.stride,
         dilations=op.dilation,
         group=op.groups,
-        pads=_sides(op.windows(at.inputs)),
+        pads=_sides(op.windows(builder.inputs)),
     )
 
 
 @form(Local)
-def _local(at: Place, op: Local, x: str) -> str:
+def _local(builder: NodeBuilder, op: Local, x: str) -> str:
     """Build it from gathered pixels: those that each place sees, times that place's weights."""
-    windows, (height, width, channels) = op.windows(at.inputs), at.inputs[0]
+    windows, (height, width, channels) = op.windows(builder.inputs), builder.inputs[0]
     top, left, bottom, right = sides = _sides(windows)
     size = top + height + bottom, left + width + right
     rows, columns = (  # of the padded map: [taps, places] along each axis
@@ -138,113 +138,117 @@ def _local(at: Place, op: Local, x: str) -> str:
         for w in windows
     )
     pixels = rows[:, np.newaxis, :, np.newaxis] * size[1] + columns[:, np.newaxis]
-    down, across = op.shape(at.inputs)[:2]
+    down, across = op.shape(builder.inputs)[:2]
     taps, places = prod(op.kernel), down * across
-    seen = op.channels_seen(at.inputs) * taps
-    x = at.node("Reshape", _padded(at, x, sides), at.integers("flat", [0, channels, prod(size)]))
-    x = at.node("Gather", x, at.integers("pixels", pixels.reshape(taps, places)), axis=2)
-    x = at.node("Reshape", x, at.integers("patches", [0, op.groups, seen, places]))
-    shape = at.integers("kernels", [op.groups, op.count // op.groups, seen, places])
-    w = at.node("Reshape", at.parameter("weight"), shape)
-    y = at.node("Einsum", x, w, equation="ngkp,gokp->ngop")  # the letters are the reference's
-    y = at.node("Reshape", y, at.integers("maps", [0, op.count, down, across]))
-    return at.node("Add", y, *at.bias()) if op.bias else y
+    seen = op.channels_seen(builder.inputs) * taps
+    x = builder.node(
+        "Reshape", _padded(builder, x, sides), builder.integers("flat", [0, channels, prod(size)])
+    )
+    x = builder.node("Gather", x, builder.integers("pixels", pixels.reshape(taps, places)), axis=2)
+    x = builder.node("Reshape", x, builder.integers("patches", [0, op.groups, seen, places]))
+    shape = builder.integers("kernels", [op.groups, op.count // op.groups, seen, places])
+    w = builder.node("Reshape", builder.parameter("weight"), shape)
+    y = builder.node("Einsum", x, w, equation="ngkp,gokp->ngop")  # the letters are the reference's
+    y = builder.node("Reshape", y, builder.integers("maps", [0, op.count, down, across]))
+    return builder.node("Add", y, *builder.bias()) if op.bias else y
 
 
 @form(FullyConnected)
-def _fully_connected(at: Place, op: FullyConnected, x: str) -> str:
-    if at.inputs[0].is_map:
-        x = at.node("Flatten", x, axis=1)
-    return at.node("Gemm", x, at.parameter("weight"), *at.bias(), transB=1)
+def _fully_connected(builder: NodeBuilder, op: FullyConnected, x: str) -> str:
+    if builder.inputs[0].is_map:
+        x = builder.node("Flatten", x, axis=1)
+    return builder.node("Gemm", x, builder.parameter("weight"), *builder.bias(), transB=1)
 
 
 @form(RadialBasis)
-def _radial_basis(at: Place, op: RadialBasis, x: str) -> str:
-    x = at.node("Reshape", x, at.integers("row", [0, 1, at.inputs[0].elements]))
-    distance = at.node("Sub", x, at.reals("codes", op.codes.pictures))
-    squares = at.node("Mul", distance, distance)
-    return at.node("ReduceSum", squares, at.integers("axes", [2]), keepdims=0)
+def _radial_basis(builder: NodeBuilder, op: RadialBasis, x: str) -> str:
+    x = builder.node("Reshape", x, builder.integers("row", [0, 1, builder.inputs[0].elements]))
+    distance = builder.node("Sub", x, builder.reals("codes", op.codes.pictures))
+    squares = builder.node("Mul", distance, distance)
+    return builder.node("ReduceSum", squares, builder.integers("axes", [2]), keepdims=0)
 
 
 # ---------------------------------------------------------------------------------------- pools
 
 
 @form(MaxPool)
-def _maxpool(at: Place, op: MaxPool, x: str) -> str:
-    pads = _sides(op.windows(at.inputs))
-    return at.node("MaxPool", x, kernel_shape=op.kernel, strides=op.stride, pads=pads)
+def _maxpool(builder: NodeBuilder, op: MaxPool, x: str) -> str:
+    pads = _sides(op.windows(builder.inputs))
+    return builder.node("MaxPool", x, kernel_shape=op.kernel, strides=op.stride, pads=pads)
 
 
 @form(AvgPool)
-def _avgpool(at: Place, op: AvgPool, x: str) -> str:
-    windows = op.windows(at.inputs)
+def _avgpool(builder: NodeBuilder, op: AvgPool, x: str) -> str:
+    windows = op.windows(builder.inputs)
     top, left, bottom, right = sides = _sides(windows)
     below, beside = (w.overhang for w in windows)
     if op.count_pad and (below or beside):  # padding counts, what hangs over it does not
-        x = _padded(at, x, (top, left, bottom - below, right - beside))
-        return _means(at, op, x, (0, 0, below, beside), counts=False)
-    return _means(at, op, x, sides, counts=bool(op.count_pad))
+        x = _padded(builder, x, (top, left, bottom - below, right - beside))
+        return _means(builder, op, x, (0, 0, below, beside), counts=False)
+    return _means(builder, op, x, sides, counts=bool(op.count_pad))
 
 
 @form(Subsample)
-def _subsample(at: Place, op: Subsample, x: str) -> str:
-    y = _means(at, op, x, _sides(op.windows(at.inputs)), counts=True)
+def _subsample(builder: NodeBuilder, op: Subsample, x: str) -> str:
+    y = _means(builder, op, x, _sides(op.windows(builder.inputs)), counts=True)
     if op.by == "sum":
-        y = at.node("Mul", y, at.reals("taps", prod(op.kernel)))
-    axes = at.integers("axes", [1, 2])
-    y = at.node("Mul", y, at.node("Unsqueeze", at.parameter("coefficient"), axes))
-    return at.node("Add", y, at.node("Unsqueeze", at.parameter("bias"), axes))
+        y = builder.node("Mul", y, builder.reals("taps", prod(op.kernel)))
+    axes = builder.integers("axes", [1, 2])
+    y = builder.node("Mul", y, builder.node("Unsqueeze", builder.parameter("coefficient"), axes))
+    return builder.node("Add", y, builder.node("Unsqueeze", builder.parameter("bias"), axes))
 
 
 @form(GlobalAveragePool)
-def _gap(at: Place, op: GlobalAveragePool, x: str) -> str:
-    return at.node("GlobalAveragePool", x)
+def _gap(builder: NodeBuilder, op: GlobalAveragePool, x: str) -> str:
+    return builder.node("GlobalAveragePool", x)
 
 
 # ------------------------------------------------------------------------------- normalisations
 
 
 @form(BatchNorm)
-def _batch_norm(at: Place, op: BatchNorm, x: str) -> str:
+def _batch_norm(builder: NodeBuilder, op: BatchNorm, x: str) -> str:
     names = "weight", "bias", "running_mean", "running_var"
-    return at.node("BatchNormalization", x, *map(at.parameter, names), epsilon=op.eps)
+    return builder.node("BatchNormalization", x, *map(builder.parameter, names), epsilon=op.eps)
 
 
 @form(LocalResponseNorm)
-def _lrn(at: Place, op: LocalResponseNorm, x: str) -> str:
+def _lrn(builder: NodeBuilder, op: LocalResponseNorm, x: str) -> str:
     """ONNX divides alpha by the window's size."""
-    parts = at.nodes("Split", [x], op.groups, axis=1) if op.groups > 1 else [x]
+    parts = builder.nodes("Split", [x], op.groups, axis=1) if op.groups > 1 else [x]
     normalised = [
-        at.node("LRN", part, size=op.n, alpha=op.alpha * op.n, beta=op.beta, bias=op.k)
+        builder.node("LRN", part, size=op.n, alpha=op.alpha * op.n, beta=op.beta, bias=op.k)
         for part in parts
     ]
-    return at.node("Concat", *normalised, axis=1) if op.groups > 1 else normalised[0]
+    return builder.node("Concat", *normalised, axis=1) if op.groups > 1 else normalised[0]
 
 
 @form(LocalContrastNorm)
-def _lcn(at: Place, op: LocalContrastNorm, x: str) -> str:
+def _lcn(builder: NodeBuilder, op: LocalContrastNorm, x: str) -> str:
     """Compute weighted means: a convolution of the mean map, over the part of the window inside."""
-    size = at.inputs[0][:2]
+    size = builder.inputs[0][:2]
     reach = [min(taps // 2, n - 1) for taps, n in zip(op.kernel, size, strict=True)]
     gauss = [np.exp(-((np.arange(-r, r + 1) / op.sigma) ** 2) / 2) for r in reach]
     inside = [
         np.convolve(np.ones(n), g)[r : r + n] for n, g, r in zip(size, gauss, reach, strict=True)
     ]
-    window = at.reals("window", np.outer(*gauss)[np.newaxis, np.newaxis])
-    scaled = at.reals("inside", np.outer(*inside))
+    window = builder.reals("window", np.outer(*gauss)[np.newaxis, np.newaxis])
+    scaled = builder.reals("inside", np.outer(*inside))
 
     def means(x: str) -> str:
-        x = at.node("Conv", at.node("ReduceMean", x, axes=[1]), window, pads=[*reach, *reach])
-        return at.node("Div", x, scaled)
+        x = builder.node(
+            "Conv", builder.node("ReduceMean", x, axes=[1]), window, pads=[*reach, *reach]
+        )
+        return builder.node("Div", x, scaled)
 
-    corner = at.integers("from", [0, 0, 0]), at.integers("to", [1, 1, 1])
-    first = at.node("Slice", x, *corner, at.integers("axes", [1, 2, 3]))
-    a = at.node("Sub", x, first)  # a constant image is 0 exactly, as in the reference
-    v = at.node("Sub", a, means(a))
-    s = at.node("Sqrt", means(at.node("Mul", v, v)))
-    scale = at.node("Max", s, at.node("ReduceMean", s, axes=[2, 3]))
-    is_flat = at.node("Equal", scale, at.reals("zero", 0.0))
-    return at.node("Div", v, at.node("Where", is_flat, at.reals("one", 1.0), scale))
+    corner = builder.integers("from", [0, 0, 0]), builder.integers("to", [1, 1, 1])
+    first = builder.node("Slice", x, *corner, builder.integers("axes", [1, 2, 3]))
+    a = builder.node("Sub", x, first)  # a constant image is 0 exactly, as in the reference
+    v = builder.node("Sub", a, means(a))
+    s = builder.node("Sqrt", means(builder.node("Mul", v, v)))
+    scale = builder.node("Max", s, builder.node("ReduceMean", s, axes=[2, 3]))
+    is_flat = builder.node("Equal", scale, builder.reals("zero", 0.0))
+    return builder.node("Div", v, builder.node("Where", is_flat, builder.reals("one", 1.0), scale))
 
 
 # --------------------------------------------------------------------------------------- shared
@@ -259,16 +263,16 @@ def _sides(windows: tuple[Window, Window]) -> Sides:
     return vertical.before, horizontal.before, vertical.tail, horizontal.tail
 
 
-def _padded(at: Place, x: str, sides: Sides) -> str:
+def _padded(builder: NodeBuilder, x: str, sides: Sides) -> str:
     """Return the name of a map with zeros at its sides."""
     top, left, bottom, right = sides
     pads = [0, 0, top, left, 0, 0, bottom, right]
-    return at.node("Pad", x, at.integers("pads", pads)) if any(sides) else x
+    return builder.node("Pad", x, builder.integers("pads", pads)) if any(sides) else x
 
 
-def _means(at: Place, op: WindowOperator, x: str, sides: Sides, *, counts: bool) -> str:
+def _means(builder: NodeBuilder, op: WindowOperator, x: str, sides: Sides, *, counts: bool) -> str:
     """Return the name of the mean of each window; ``counts`` says whether padding counts."""
-    return at.node(
+    return builder.node(
         "AveragePool",
         x,
         kernel_shape=op.kernel,

@@ -14,7 +14,7 @@ from netspec.ir.graph import Entry, Graph, Stage
 from netspec.ir.operator import attributes_as
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.conv import Conv
-from netspec.ir.parameters import recipes
+from netspec.ir.parameters import packings
 from netspec.ir.shapes import Shape
 
 RULE = "commute_avgpool"
@@ -46,7 +46,7 @@ def rewrite(graph: Graph) -> int:
         if refusal:
             graph.journal.append(Entry(RULE, (pool, stage.name), refusal=refusal))
             continue
-        parameters, operands = recipes(graph, stage.name), graph.operands(pool)
+        parameters, operands = packings(graph, stage.name), graph.operands(pool)
         op = replace(conv, bias=False)
         product = Stage(f"{stage.name}/product", op, stage.span, head=stage.head)
         product.shape = op.shape(graph.shapes_into(pool))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from netspec.ir.graph import Entry, Graph
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.flatten import Flatten
-from netspec.ir.parameters import recipes
+from netspec.ir.parameters import packings
 
 RULE = "drop_flatten"
 EQUATION = "fc(flatten(x)) => fc(x)"
@@ -25,7 +25,7 @@ def rewrite(graph: Graph) -> int:
             if not graph.is_read_by_one(flat):
                 graph.journal.append(Entry(RULE, (flat, stage.name), refusal=1))
                 break
-            packed = recipes(graph, stage.name)
+            packed = packings(graph, stage.name)
             graph.become(stage.name, stage.op, graph.operands(flat), packed)
             graph.journal.append(Entry(RULE, (flat, stage.name), stage.name))
             count += 1

@@ -12,7 +12,7 @@ from netspec.ir.graph import Entry, Graph
 from netspec.ir.ops.bn import BatchNorm
 from netspec.ir.ops.conv import Conv
 from netspec.ir.packing import FoldedBias, FoldedWeight, Norm
-from netspec.ir.parameters import attribute, recipes
+from netspec.ir.parameters import attribute, packings
 
 RULE = "fold_batchnorm"
 EQUATION = "bn(conv(x)) => conv'(x)"
@@ -39,7 +39,7 @@ def rewrite(graph: Graph) -> int:
         names = ("weight", "bias", "running_mean", "running_var")
         weight, bias, mean, variance = (attribute(stage.name, name) for name in names)
         norm = Norm(weight, bias, mean, variance, stage.op.eps)
-        parameters, op = recipes(graph, conv), graph.stage(conv).op
+        parameters, op = packings(graph, conv), graph.stage(conv).op
         assert isinstance(op, Conv)
         packed = {
             "weight": FoldedWeight(parameters["weight"], norm),

@@ -13,7 +13,7 @@ from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.dropout import Dropout
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.packing import Scaled
-from netspec.ir.parameters import recipes
+from netspec.ir.parameters import packings
 
 RULE = "fold_dropout"
 EQUATION = "f(dropout(x)) => f'(x)"
@@ -39,7 +39,7 @@ def rewrite(graph: Graph) -> int:
             continue
         operands = graph.operands(stage.name)
         for reader in readers:
-            packed = recipes(graph, reader)
+            packed = packings(graph, reader)
             packed["weight"] = Scaled(packed["weight"], op.factor)
             graph.become(reader, graph.stage(reader).op, operands, packed)
             graph.journal.append(Entry(RULE, (stage.name, reader), reader))

@@ -12,7 +12,7 @@ from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.relu import Relu
-from netspec.ir.parameters import recipes
+from netspec.ir.parameters import packings
 
 RULE = "fuse_relu"
 EQUATION = "relu(f(x)) => f_relu(x)"
@@ -43,7 +43,7 @@ def rewrite(graph: Graph) -> int:
             refusal = 1 if fused is None else 2
             graph.journal.append(Entry(RULE, (before, stage.name), refusal=refusal))
             continue
-        packed = recipes(graph, before)
+        packed = packings(graph, before)
         graph.become(stage.name, attributes_as(fused, op), graph.operands(before), packed)
         graph.journal.append(Entry(RULE, (before, stage.name), stage.name))
         count += 1

@@ -13,7 +13,7 @@ from netspec.ir.fused.slice import Slice
 from netspec.ir.graph import Entry, Graph, Stage
 from netspec.ir.ops.conv import Conv
 from netspec.ir.packing import Cat
-from netspec.ir.parameters import recipes
+from netspec.ir.parameters import packings
 
 RULE = "merge_siblings"
 EQUATION = "conv_a(x), conv_b(x), ... => slices of conv_ab...(x)"
@@ -55,7 +55,7 @@ def rewrite(graph: Graph) -> int:
 
 def _merge(graph: Graph, x: str, names: Sequence[str]) -> None:
     stages = [graph.stage(name) for name in names]
-    parameters = [recipes(graph, name) for name in names]
+    parameters = [packings(graph, name) for name in names]
     counts = tuple(stage.known_shape.channels for stage in stages)
     op = stages[0].op
     assert isinstance(op, Conv)

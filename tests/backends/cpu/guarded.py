@@ -1,7 +1,7 @@
 """Steps bound to memory that ends, or begins, at a page that nobody may touch; a program.
 
 ``python -m tests.backends.cpu.guarded SEED NETS PIECES`` runs every implementation of every step of
-so many random nets, and of random pieces of work, in each type, with each operand, packed weight,
+so many random nets, and of random problems, in each type, with each operand, packed weight,
 scratch and result in guarded memory of its own.  A read or a write beyond it ends the program with
 a signal.  Each case is written to standard output before it runs, so that the last one is the one
 that failed.
@@ -22,14 +22,14 @@ from torch import Tensor
 
 import netspec
 from netspec.backends.cpu import CpuBackend
+from netspec.backends.cpu.implementation import CpuImplementation, bind
 from netspec.backends.cpu.onednn.library import share_threads
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Way, bind
 from netspec.backends.memory import nchw
-from netspec.lowering.implementation import Work
+from netspec.lowering.implementation import Problem
 from netspec.lowering.lowered import lowered
 from tests.backends.cpu.helpers import TYPES, operands, tensors
-from tests.backends.cpu.works import READ_TOO_FAR, ways_of, works
+from tests.backends.cpu.problems import READ_TOO_FAR, implementations_of, problems
 from tests.lowering.passes.strategy import specs
 
 
@@ -71,26 +71,29 @@ class GuardedScratch(Scratch):
             use(self.places[-1].data_ptr())
 
 
-def run(work: Work, way: Way, *, at_end: bool) -> Tensor:
+def run(problem: Problem, implementation: CpuImplementation, *, at_end: bool) -> Tensor:
     """The result of random operands, in PyTorch's order of axes, all in guarded memory."""
-    packed = way.pack(work, tensors(work))
+    packed = implementation.pack(problem, tensors(problem))
     packed = {name: guarded_copy(tensor, at_end=at_end) for name, tensor in packed.items()}
-    x = [guarded_copy(one, at_end=at_end) for one in operands(work, work.batch)]
-    y = torch.full((work.batch, *work.output), torch.nan, dtype=work.dtype)
+    x = [guarded_copy(one, at_end=at_end) for one in operands(problem, problem.batch)]
+    y = torch.full((problem.batch, *problem.output), torch.nan, dtype=problem.dtype)
     y, scratch = guarded_copy(y, at_end=at_end), GuardedScratch(at_end=at_end)
     with torch.no_grad():
-        calls = bind(way, work, packed, x, y, scratch)
+        calls = bind(implementation, problem, packed, x, y, scratch)
         scratch.hand_out()
         for call in calls:
             call()
     return nchw(y)
 
 
-def run_both_ways(name: str, work: Work, way: Way) -> None:
+def run_both_ways(name: str, problem: Problem, implementation: CpuImplementation) -> None:
     for at_end in (True, False):
         where = "end" if at_end else "begin"
-        print(f"{name}: {type(way).__name__}, memory {where}s at a page: {work}", flush=True)
-        assert run(work, way, at_end=at_end).isfinite().all()
+        print(
+            f"{name}: {type(implementation).__name__}, memory {where}s at a page: {problem}",
+            flush=True,
+        )
+        assert run(problem, implementation, at_end=at_end).isfinite().all()
 
 
 def main(number: int, nets: int, pieces: int) -> None:
@@ -98,19 +101,19 @@ def main(number: int, nets: int, pieces: int) -> None:
     share_threads()
     cases = 0
 
-    def run_work(work: Work) -> None:
+    def run_problem(problem: Problem) -> None:
         nonlocal cases
-        for way in ways_of(work):
-            run_both_ways("a piece of work", work, way)
+        for implementation in implementations_of(problem):
+            run_both_ways("a problem", problem, implementation)
             cases += 2
 
     def run_net(text: str, dtype: torch.dtype) -> None:
         nonlocal cases
         print(text, flush=True)
         net, backend = netspec.loads(text), CpuBackend()
-        for stage, work in lowered(net.graph, backend, dtype=dtype, batch=2).works.items():
-            for way in backend.ways(work):
-                run_both_ways(stage, work, way)
+        for stage, problem in lowered(net.graph, backend, dtype=dtype, batch=2).problems.items():
+            for implementation in backend.implementations(problem):
+                run_both_ways(stage, problem, implementation)
                 cases += 2
 
     def ran(count: int, run: Callable[..., None], *drawn: SearchStrategy[Any]) -> None:
@@ -124,7 +127,7 @@ def main(number: int, nets: int, pieces: int) -> None:
         seed(number)(how(given(*drawn)(run)))()
 
     for dtype in TYPES:
-        ran(pieces, run_work, works(dtype))
+        ran(pieces, run_problem, problems(dtype))
         for text in READ_TOO_FAR:
             run_net(text, dtype)
         ran(nets, run_net, specs(), just(dtype))

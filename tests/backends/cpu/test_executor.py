@@ -79,7 +79,7 @@ def test_a_thread_that_never_asked_runs_on_as_many_as_were_set(model: Compiled) 
     assert {*executor(model)._free} == {(2, 2)}
 
 
-def test_frames_are_used_again_and_few_are_kept(model: Compiled) -> None:
+def test_bound_plans_are_used_again_and_few_are_kept(model: Compiled) -> None:
     kept = executor(model)._free
     model(batch(1))
     (first,) = kept[1, torch.get_num_threads()]
@@ -92,7 +92,7 @@ def test_frames_are_used_again_and_few_are_kept(model: Compiled) -> None:
     assert kept[1, torch.get_num_threads()] == [first]
 
 
-def test_a_run_that_fails_leaves_the_frame_behind(model: Compiled) -> None:
+def test_a_run_that_fails_leaves_the_bound_plan_behind(model: Compiled) -> None:
     wanted = model(batch(2))
     with pytest.raises(RuntimeError):
         executor(model)(batch(2)[:, :, :16])

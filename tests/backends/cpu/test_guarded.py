@@ -13,20 +13,20 @@ from torch import Tensor
 
 import netspec
 from netspec import loads
-from netspec.backends.cpu import WAYS
+from netspec.backends.cpu import IMPLEMENTATIONS
+from netspec.backends.cpu.implementation import Call, bind
 from netspec.backends.cpu.onednn.library import missing, share_threads
 from netspec.backends.cpu.plain import Plain
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Call, bind
-from netspec.backends.memory import Memory, nchw
+from netspec.backends.memory import PlanMemory, nchw
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Kernel
-from netspec.lowering.implementation import Work
+from netspec.lowering.implementation import Problem
 from netspec.lowering.plan import Plan
 from netspec.runtime.compiled import Compiled
-from tests.backends.cpu.helpers import TYPES, operands, tensors, work_of
-from tests.backends.cpu.works import READ_TOO_FAR, ways_of, works
+from tests.backends.cpu.helpers import TYPES, operands, problem_of, tensors
+from tests.backends.cpu.problems import READ_TOO_FAR, implementations_of, problems
 from tests.backends.helpers import held
 from tests.lowering.passes.helpers import images
 from tests.lowering.passes.strategy import specs
@@ -35,7 +35,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="pages are protected 
 
 
 def assert_nothing_faults(*, nets: int, pieces: int, seed: int) -> None:
-    """Of so many random nets and pieces of work in each type."""
+    """Of so many random nets and problems in each type."""
     program = [sys.executable, "-W", "ignore", "-m", "tests.backends.cpu.guarded"]
     counts = [str(number) for number in (seed, nets, pieces)]
     ran = subprocess.run([*program, *counts], capture_output=True, text=True, check=False)
@@ -60,18 +60,29 @@ def test_no_implementation_leaves_its_memory_at_length() -> None:
 
 def outputs(model: Compiled, given: list[Tensor], *, is_poisoned: bool) -> list[Tensor]:
     """Run the plan step by step; before each, poison what it neither reads nor will be read."""
-    plan, parts, batch = model.lowered.plan, model.packed.parts(), len(given[0])
+    plan, stages, batch = model.lowered.plan, model.packed.stages(), len(given[0])
     rim = 4096
     whole = torch.zeros(plan.arena * batch + 2 * rim, dtype=model.lowered.dtype)
     arena = whole[rim : len(whole) - rim]
-    memory, scratch = Memory(plan, batch, arena), Scratch()
+    memory, scratch = PlanMemory(plan, batch, arena), Scratch()
     steps: list[list[Call]] = []
     share_threads()
     for step in plan.steps:
         x, (y,) = [memory.slots[i] for i in step.reads], (memory.slots[i] for i in step.writes)
-        part = parts[step.stage]
+        packed_stage = stages[step.stage]
         scratch.begin()
-        steps.append([*bind(part.way, part.work, part.packed, x, y, scratch)])  # type: ignore[arg-type]
+        steps.append(
+            [
+                *bind(
+                    packed_stage.implementation,
+                    packed_stage.problem,
+                    packed_stage.packed,
+                    x,
+                    y,
+                    scratch,
+                )
+            ]
+        )  # type: ignore[arg-type]
     scratch.hand_out()
     memory.take_in(given)
     with torch.no_grad():
@@ -130,25 +141,28 @@ def test_bytes_that_no_step_declares_change_nothing_at_length(
 # ------------------------------------------------------------------------ NaN stays where it was
 
 
-def assert_a_nan_stays_where_it_was(work: Work, place: float) -> None:
+def assert_a_nan_stays_where_it_was(problem: Problem, place: float) -> None:
     """One element that is NaN makes those results NaN that depend on it, and no others."""
-    for way in ways_of(work):
-        if isinstance(way, Plain):  # what PyTorch computes is not ours to choose
+    for implementation in implementations_of(problem):
+        if isinstance(implementation, Plain):  # what PyTorch computes is not ours to choose
             continue
-        kept = {name: tensor.abs() + 0.01 for name, tensor in tensors(work).items()}
-        x = [one.abs() for one in operands(work, work.batch)]
+        kept = {name: tensor.abs() + 0.01 for name, tensor in tensors(problem).items()}
+        x = [one.abs() for one in operands(problem, problem.batch)]
         flat = x[-1].view(-1)
         flat[int(place * len(flat))] = torch.nan
-        y, scratch = torch.zeros(work.batch, *work.output, dtype=work.dtype), Scratch()
+        y, scratch = torch.zeros(problem.batch, *problem.output, dtype=problem.dtype), Scratch()
         with torch.no_grad():
-            calls = bind(way, work, way.pack(work, kept), x, y, scratch)
+            calls = bind(implementation, problem, implementation.pack(problem, kept), x, y, scratch)
             scratch.hand_out()
             for call in calls:
                 call()
         exact = [nchw(one.double()) for one in x]
         doubled = {name: tensor.double() for name, tensor in kept.items()}
-        wanted = work.op.reference(work.inputs, *exact, **doubled)
-        assert not (nchw(y).isnan() & ~wanted.isnan()).any(), (type(way).__name__, work)
+        wanted = problem.op.reference(problem.inputs, *exact, **doubled)
+        assert not (nchw(y).isnan() & ~wanted.isnan()).any(), (
+            type(implementation).__name__,
+            problem,
+        )
 
 
 PLACES = st.floats(0, 1, exclude_max=True)
@@ -161,7 +175,7 @@ def test_a_nan_reaches_what_depends_on_it_only(
     dtype: torch.dtype, data: st.DataObject, place: float
 ) -> None:
     share_threads()
-    assert_a_nan_stays_where_it_was(data.draw(works(dtype)), place)
+    assert_a_nan_stays_where_it_was(data.draw(problems(dtype)), place)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -172,7 +186,7 @@ def test_a_nan_reaches_the_windows_that_hold_it_only(
 ) -> None:
     """Where oneDNN reads channels of bfloat16 in pairs, the next pixel's would get in."""
     share_threads()
-    assert_a_nan_stays_where_it_was(data.draw(works(dtype, (Conv, ConvRelu))), place)
+    assert_a_nan_stays_where_it_was(data.draw(problems(dtype, (Conv, ConvRelu))), place)
 
 
 @pytest.mark.skipif(bool(missing()), reason="it is oneDNN that reads in pairs")
@@ -181,13 +195,13 @@ def test_a_nan_reaches_the_windows_that_hold_it_only(
 def test_odd_channels_of_bfloat16_stay_with_the_library(channels: int) -> None:
     """Another of its implementations takes them."""
     op = Conv(kernel=Kernel(3, 3), count=64)
-    work = work_of(op, (9, 8, channels), dtype=torch.bfloat16)
-    assert "onednn" in {way.name for way in ways_of(work)}
+    problem = problem_of(op, (9, 8, channels), dtype=torch.bfloat16)
+    assert "onednn" in {implementation.name for implementation in implementations_of(problem)}
 
 
 @given(st.data())
 @settings(max_examples=1, database=None)
 def test_every_operator_with_implementations_is_drawn(data: st.DataObject) -> None:
-    """``works`` fails on an operator that it does not know."""
-    for kind in WAYS:
-        assert type(data.draw(works(torch.float32, (kind,))).op) is kind
+    """``problems`` fails on an operator that it does not know."""
+    for kind in IMPLEMENTATIONS:
+        assert type(data.draw(problems(torch.float32, (kind,))).op) is kind

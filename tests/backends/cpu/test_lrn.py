@@ -11,7 +11,7 @@ from netspec.ir.operator import Operator
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.shapes import Kernel
-from tests.backends.cpu.helpers import TYPES, assert_right, ways, work_of
+from tests.backends.cpu.helpers import TYPES, assert_right, implementations, problem_of
 
 POOL = MaxPool(kernel=Kernel(3, 2), stride=(2, 2), pad=(1, 1, 0, 1), round="ceil")
 
@@ -25,10 +25,10 @@ def test_tiles(
     monkeypatch.setattr(lrn, "TILE", tile)
     op = LocalResponseNorm(n=n, k=1.5, alpha=0.3, beta=beta, groups=groups)
     for dtype in (torch.float32, torch.float64):
-        work = work_of(op, (3, 5, 6), dtype=dtype)
-        assert list(ways(work))[-2:] == ["tiles", "torch"]
-        assert_right(work, "tiles")
-    assert_right(work_of(LrnMaxPool(lrn=op, pool=POOL), (3, 5, 6)), "tiles")
+        problem = problem_of(op, (3, 5, 6), dtype=dtype)
+        assert list(implementations(problem))[-2:] == ["tiles", "torch"]
+        assert_right(problem, "tiles")
+    assert_right(problem_of(LrnMaxPool(lrn=op, pool=POOL), (3, 5, 6)), "tiles")
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -42,9 +42,9 @@ def test_by_onednn(dtype: torch.dtype, data: st.DataObject) -> None:
     op = LocalResponseNorm(n=data.draw(st.sampled_from([3, 5])), k=1.5, alpha=0.3, groups=groups)
     size = whole(3, 9), whole(3, 9), groups * whole(1, 70)
     for one in (op, LrnMaxPool(lrn=op, pool=POOL)):
-        work = work_of(one, size, dtype=dtype, batch=whole(1, 3))
-        assert list(ways(work)) == ["onednn", "tiles", "torch"]
-        assert_right(work, "onednn", batches=(whole(1, 3),))
+        problem = problem_of(one, size, dtype=dtype, batch=whole(1, 3))
+        assert list(implementations(problem)) == ["onednn", "tiles", "torch"]
+        assert_right(problem, "onednn", batches=(whole(1, 3),))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,6 @@ def test_by_onednn(dtype: torch.dtype, data: st.DataObject) -> None:
     ],
 )
 def test_what_the_library_cannot_do_well_others_do(op: Operator) -> None:
-    work = work_of(op, (7, 5, 32))
-    assert list(ways(work)) == ["tiles", "torch"]
-    assert_right(work, "tiles")
+    problem = problem_of(op, (7, 5, 32))
+    assert list(implementations(problem)) == ["tiles", "torch"]
+    assert_right(problem, "tiles")

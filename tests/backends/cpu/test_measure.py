@@ -9,15 +9,15 @@ from torch import Tensor
 
 import netspec
 from netspec import loads
+from netspec.backends.cpu.implementation import Call
 from netspec.backends.cpu.measure import measure
 from netspec.backends.cpu.plain import Plain
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Call
 from netspec.ir.ops.bn import BatchNorm
 from netspec.ir.ops.concat import Concat
 from netspec.ir.ops.fc import FullyConnected
-from netspec.lowering.implementation import Held, Work
-from tests.backends.cpu.helpers import ways, work_of
+from netspec.lowering.implementation import Problem, Tensors
+from tests.backends.cpu.helpers import implementations, problem_of
 from tests.backends.helpers import RICH
 
 
@@ -27,9 +27,9 @@ class Slow(Plain):
     name = "slow"
 
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
-        return 20 * super().bind(work, packed, x, y, scratch)
+        return 20 * super().bind(problem, packed, x, y, scratch)
 
 
 def test_every_implementation_is_timed_on_what_it_takes() -> None:
@@ -38,14 +38,14 @@ def test_every_implementation_is_timed_on_what_it_takes() -> None:
         (BatchNorm(eps=0.1), [(3, 4, 5)]),
         (Concat(), [(3, 4, 5), (3, 4, 2)]),
     ):
-        work = work_of(op, *inputs)
-        times = measure(work, list(ways(work).values()))
-        assert list(times) == list(ways(work))
+        problem = problem_of(op, *inputs)
+        times = measure(problem, list(implementations(problem).values()))
+        assert list(times) == list(implementations(problem))
         assert all(0 < seconds < 1 for seconds in times.values())
 
 
 def test_the_slow_one_takes_longer() -> None:
-    times = measure(work_of(FullyConnected(count=300), (300,), batch=64), [Slow(), Plain()])
+    times = measure(problem_of(FullyConnected(count=300), (300,), batch=64), [Slow(), Plain()])
     assert times["slow"] > 2 * times["torch"]
 
 

@@ -24,15 +24,15 @@ from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.shapes import Kernel, ShapeError
 from netspec.ir.values import Table
-from netspec.lowering.implementation import Work
+from netspec.lowering.implementation import Problem
 from tests.backends.cpu.helpers import (
     TYPES,
     assert_right,
     computed,
+    implementations,
     operands,
+    problem_of,
     tensors,
-    ways,
-    work_of,
 )
 from tests.backends.helpers import RICH
 
@@ -67,12 +67,14 @@ CONVOLUTIONS: list[dict[str, Any]] = [
 def test_convolutions(given: dict[str, Any], dtype: torch.dtype) -> None:
     conv = Conv(kernel=Kernel(3, 3), count=8, **given)
     for op in (conv, attributes_as(ConvRelu, conv)):
-        work = work_of(op, (8, 9, 4), dtype=dtype)
-        refused = {"mkldnn"} if has_half_a_pair(work) else set()
-        assert list(ways(work)) == [n for n in ("onednn", "mkldnn", "torch") if n not in refused]
-        for name in ways(work):
+        problem = problem_of(op, (8, 9, 4), dtype=dtype)
+        refused = {"mkldnn"} if has_half_a_pair(problem) else set()
+        assert list(implementations(problem)) == [
+            n for n in ("onednn", "mkldnn", "torch") if n not in refused
+        ]
+        for name in implementations(problem):
             if name != "torch" or dtype == torch.float32:
-                assert_right(work, name)
+                assert_right(problem, name)
 
 
 @given(st.data())
@@ -92,12 +94,12 @@ def test_convolutions_of_any_size(data: st.DataObject) -> None:
         groups=groups,
         bias=data.draw(st.booleans()),
     )
-    work = work_of(op, (whole(1, 9), whole(1, 9), groups * whole(1, 9)), batch=whole(1, 3))
+    problem = problem_of(op, (whole(1, 9), whole(1, 9), groups * whole(1, 9)), batch=whole(1, 3))
     try:
-        op.windows(work.inputs)
+        op.windows(problem.inputs)
     except ShapeError:
         return
-    assert_right(work, "onednn", batches=(whole(1, 3),))
+    assert_right(problem, "onednn", batches=(whole(1, 3),))
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -105,22 +107,22 @@ def test_convolutions_of_any_size(data: st.DataObject) -> None:
 @pytest.mark.parametrize("bias", [True, False])
 def test_fully_connected(size: tuple[int, ...], bias: bool, dtype: torch.dtype) -> None:
     for kind in (FullyConnected, FullyConnectedRelu):
-        work = work_of(kind(count=7, bias=bias), size, dtype=dtype)
-        assert list(ways(work)) == ["onednn", "onednn-stream", "mkldnn", "torch"]
-        for name in ways(work):
+        problem = problem_of(kind(count=7, bias=bias), size, dtype=dtype)
+        assert list(implementations(problem)) == ["onednn", "onednn-stream", "mkldnn", "torch"]
+        for name in implementations(problem):
             if name != "torch" or dtype == torch.float32:
-                assert_right(work, name)
+                assert_right(problem, name)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 def test_other_types_are_refused(dtype: torch.dtype) -> None:
     for op in (Conv(kernel=Kernel(3, 3), count=8), FullyConnected(count=3)):
-        work = work_of(op, (8, 9, 4), dtype=dtype)
-        assert list(ways(work)) == ["torch"]
-        for way in (OneDnnConv(), MkldnnConv()):
-            assert way.refuses(work) == f"oneDNN has none in {dtype}"
+        problem = problem_of(op, (8, 9, 4), dtype=dtype)
+        assert list(implementations(problem)) == ["torch"]
+        for implementation in (OneDnnConv(), MkldnnConv()):
+            assert implementation.refuses(problem) == f"oneDNN has none in {dtype}"
         if dtype == torch.float64:
-            assert_right(work, "torch")
+            assert_right(problem, "torch")
 
 
 @pytest.fixture
@@ -131,11 +133,13 @@ def _no_library(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_no_library")
 def test_bfloat16_needs_its_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    work = work_of(FullyConnected(count=3), (5,), dtype=torch.bfloat16)
-    assert list(ways(work)) == ["torch"]
-    assert "no instructions for bfloat16" in MkldnnLinear().refuses(work)
+    problem = problem_of(FullyConnected(count=3), (5,), dtype=torch.bfloat16)
+    assert list(implementations(problem)) == ["torch"]
+    assert "no instructions for bfloat16" in MkldnnLinear().refuses(problem)
     model = netspec.compile(loads(RICH), dtype=torch.bfloat16)
-    assert "mkldnn" not in {way.name for way in model.lowered.ways.values()}
+    assert "mkldnn" not in {
+        implementation.name for implementation in model.lowered.implementations.values()
+    }
     assert model(torch.rand(2, 3, 9, 9, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
@@ -148,11 +152,11 @@ def test_without_the_library_others_take_over(
         monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     if missing == "operators":
         monkeypatch.setattr(mkldnn, "NEEDED", (*mkldnn.NEEDED, "_no_such_operator"))
-    work = work_of(Conv(kernel=Kernel(3, 3), count=8), (8, 9, 4))
-    assert OneDnnConv().refuses(work) == "it is not installed"
-    assert MkldnnConv().refuses(work).startswith("this PyTorch has no " if missing else "")
+    problem = problem_of(Conv(kernel=Kernel(3, 3), count=8), (8, 9, 4))
+    assert OneDnnConv().refuses(problem) == "it is not installed"
+    assert MkldnnConv().refuses(problem).startswith("this PyTorch has no " if missing else "")
     model = netspec.compile(loads(RICH), measured=not missing)
-    names = {way.name for way in model.lowered.ways.values()}
+    names = {implementation.name for implementation in model.lowered.implementations.values()}
     assert names <= {"torch", "tiles"} | ({"mkldnn"} if not missing else set())
     assert verify(model, random_images(model.net)).passed
 
@@ -168,18 +172,18 @@ def test_packed_for_one_batch_and_number_of_threads_it_runs_with_others(
         (FullyConnected(count=70), (500,)),
         (FullyConnected(count=70), (3, 4, 24)),
     ):
-        work = work_of(op, size, batch=batch)
-        held = tensors(work)
-        x = operands(work, 3)
+        problem = problem_of(op, size, batch=batch)
+        held = tensors(problem)
+        x = operands(problem, 3)
         for name in ("onednn", "onednn-stream"):
-            if name in ways(work):
-                way = ways(work)[name]
-                packed = way.pack(work, held)
-                wanted = computed(work, way, packed, x)
+            if name in implementations(problem):
+                implementation = implementations(problem)[name]
+                packed = implementation.pack(problem, held)
+                wanted = computed(problem, implementation, packed, x)
                 torch.set_num_threads(threads)
                 try:
-                    y = computed(work, way, packed, x)
-                    back = way.unpack(work, packed)
+                    y = computed(problem, implementation, packed, x)
+                    back = implementation.unpack(problem, packed)
                 finally:
                     torch.set_num_threads(before)
                 torch.testing.assert_close(y, wanted)
@@ -189,17 +193,20 @@ def test_packed_for_one_batch_and_number_of_threads_it_runs_with_others(
 def test_weights_are_copied_where_a_batch_wants_other_blocks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    work = work_of(Conv(kernel=Kernel(3, 3), count=40), (5, 7, 24), batch=2)
-    way = OneDnnConv()
-    packed, blocks = way.pack(work, tensors(work)), direct._packed_layout(way, work)
-    x = operands(work, 3)
-    wanted = computed(work, way, packed, x)
-    described = way.described
+    problem = problem_of(Conv(kernel=Kernel(3, 3), count=40), (5, 7, 24), batch=2)
+    implementation = OneDnnConv()
+    packed, blocks = (
+        implementation.pack(problem, tensors(problem)),
+        direct._packed_layout(implementation, problem),
+    )
+    x = operands(problem, 3)
+    wanted = computed(problem, implementation, packed, x)
+    described = implementation.described
 
-    def refusing(here: Work, weights: Layout) -> Description:
+    def refusing(here: Problem, weights: Layout) -> Description:
         if here.batch == 3 and weights is blocks:
             raise NoImplementationError
         return described(here, weights)
 
-    monkeypatch.setattr(way, "described", refusing)
-    torch.testing.assert_close(computed(work, way, packed, x), wanted)
+    monkeypatch.setattr(implementation, "described", refusing)
+    torch.testing.assert_close(computed(problem, implementation, packed, x), wanted)

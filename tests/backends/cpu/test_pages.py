@@ -107,9 +107,9 @@ def test_small_tensors_hold_none_of_the_large_ones_that_lay_between() -> None:
 
 
 @linux
-def test_batches_of_many_sizes_hold_the_memory_of_four_frames() -> None:
-    """The frames of the four batches that ran last, which are all of one size here, however many
-    came before."""
+def test_batches_of_many_sizes_hold_the_memory_of_four_bound_plans() -> None:
+    """The bound plans of the four batches that ran last, which are all of one size here, however
+    many came before."""
     model = netspec.compile(loads(TINY))
 
     def held() -> int:

@@ -15,8 +15,8 @@ from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.gap import GlobalAveragePool
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.shapes import Kernel, ShapeError
-from netspec.lowering.implementation import Work
-from tests.backends.cpu.helpers import TYPES, assert_right, ways, work_of
+from netspec.lowering.implementation import Problem
+from tests.backends.cpu.helpers import TYPES, assert_right, implementations, problem_of
 
 WINDOWS: list[dict[str, Any]] = [
     {"kernel": Kernel(3, 3, stride=2)},
@@ -37,16 +37,16 @@ SIZES = [(7, 8, 3), (10, 11, 5), (5, 5, 1)]
 KINDS = [MaxPool, MaxPoolRelu, AvgPool, AvgPoolBias, AvgPoolBiasRelu]
 
 
-def assert_all_right(work: Work) -> None:
-    for name in ways(work):
-        assert_right(work, name)
+def assert_all_right(problem: Problem) -> None:
+    for name in implementations(problem):
+        assert_right(problem, name)
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_maxima(window: dict[str, Any]) -> None:
     for size in SIZES:
         for op in (MaxPool(**window), MaxPoolRelu(**window)):
-            assert_all_right(work_of(op, size))
+            assert_all_right(problem_of(op, size))
 
 
 @pytest.mark.parametrize("counts", [True, False])
@@ -54,8 +54,8 @@ def test_maxima(window: dict[str, Any]) -> None:
 def test_averages(window: dict[str, Any], counts: bool) -> None:
     for size in SIZES:
         for kind in (AvgPool, AvgPoolBias, AvgPoolBiasRelu):
-            assert_all_right(work_of(kind(**window, count_pad=counts), size))
-    assert_right(work_of(AvgPoolBias(**window, count_pad=counts), SIZES[0], dtype=torch.float64),
+            assert_all_right(problem_of(kind(**window, count_pad=counts), size))
+    assert_right(problem_of(AvgPoolBias(**window, count_pad=counts), SIZES[0], dtype=torch.float64),
                  "torch")  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def test_padding_that_pytorch_takes_itself_is_left_to_it(monkeypatch: pytest.Mon
     monkeypatch.setattr(MaxPool, "reference", refused)
     monkeypatch.setattr(AvgPool, "reference", refused)
     x = torch.rand(2, 3, 7, 8)
-    inputs = work_of(MaxPool(**WINDOWS[0]), SIZES[0]).inputs
+    inputs = problem_of(MaxPool(**WINDOWS[0]), SIZES[0]).inputs
     windows = [MaxPool(**w).windows(inputs) for w in WINDOWS]
     own = [n for n, found in enumerate(windows) if pool_padding(found) is not None]
     assert own == [0, 1, 2, 3, 4, 5, 6, 11, 12]
@@ -90,34 +90,36 @@ def test_pools_of_any_size(dtype: torch.dtype, data: st.DataObject) -> None:
         round=data.draw(st.sampled_from(["floor", "ceil"])),
         **counts,
     )
-    work = work_of(op, (whole(1, 9), whole(1, 9), whole(1, 40)), batch=whole(1, 3), dtype=dtype)
+    problem = problem_of(
+        op, (whole(1, 9), whole(1, 9), whole(1, 40)), batch=whole(1, 3), dtype=dtype
+    )
     try:
-        op.windows(work.inputs)
+        op.windows(problem.inputs)
     except ShapeError:
         return
-    assert_right(work, next(iter(ways(work))), batches=(whole(1, 3),))
+    assert_right(problem, next(iter(implementations(problem))), batches=(whole(1, 3),))
 
 
 def test_what_hangs_over_the_edge_is_not_counted_as_the_library_would() -> None:
     pad = (1, 1, 1, 1)
     op = AvgPool(kernel=Kernel(3, 3, stride=2), pad=pad, round="ceil", count_pad=True)
-    work = work_of(op, (9, 9, 3))
-    assert list(ways(work)) == ["onednn", "torch"]  # nothing hangs over
-    work = work_of(op, (8, 8, 3))
-    assert "counts what hangs over" in pools.OneDnnPool().refuses(work)
-    assert list(ways(work)) == ["torch"]
+    problem = problem_of(op, (9, 9, 3))
+    assert list(implementations(problem)) == ["onednn", "torch"]  # nothing hangs over
+    problem = problem_of(op, (8, 8, 3))
+    assert "counts what hangs over" in pools.OneDnnPool().refuses(problem)
+    assert list(implementations(problem)) == ["torch"]
 
 
 def test_without_padding_it_does_not_matter_whether_it_is_counted() -> None:
     op = AvgPool(kernel=Kernel(3, 3, stride=2), round="ceil", count_pad=True)
-    work = work_of(op, (8, 8, 3))
-    assert list(ways(work)) == ["onednn", "torch"]
-    assert_right(work, "onednn")
+    problem = problem_of(op, (8, 8, 3))
+    assert list(implementations(problem)) == ["onednn", "torch"]
+    assert_right(problem, "onednn")
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("size", [(7, 7, 33), (1, 1, 4), (3, 8, 64)])
 def test_means_of_whole_maps(size: tuple[int, int, int], dtype: torch.dtype) -> None:
-    work = work_of(GlobalAveragePool(), size, dtype=dtype)
-    assert list(ways(work)) == ["onednn", "torch"]
-    assert_right(work, "onednn")
+    problem = problem_of(GlobalAveragePool(), size, dtype=dtype)
+    assert list(implementations(problem)) == ["onednn", "torch"]
+    assert_right(problem, "onednn")

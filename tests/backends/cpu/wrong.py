@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from netspec.backends.cpu import WAYS
+from netspec.backends.cpu import IMPLEMENTATIONS
 from netspec.backends.cpu.direct import Direct
+from netspec.backends.cpu.implementation import CpuImplementation, bind
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Way, bind
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.operator import Operator, WindowOperator
 from netspec.ir.ops.concat import Concat
@@ -26,15 +26,15 @@ from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.tanh import Tanh
 from netspec.ir.shapes import Kernel
-from netspec.lowering.implementation import Work
-from tests.backends.cpu.helpers import operands, tensors, work_of
-from tests.backends.cpu.works import ways_of
+from netspec.lowering.implementation import Problem
+from tests.backends.cpu.helpers import operands, problem_of, tensors
+from tests.backends.cpu.problems import implementations_of
 
 BATCH = 2
 SIZE = (5, 6, 8)
 
 
-def work_with(kind: type[Operator]) -> Work:
+def problem_with(kind: type[Operator]) -> Problem:
     """Work of an operator, square and grouped where it can be."""
     lrn = LocalResponseNorm(n=3, groups=2)
     pool = MaxPool(kernel=Kernel(3, 3), stride=(1, 1), pad=(1, 1, 1, 1))
@@ -53,7 +53,7 @@ def work_with(kind: type[Operator]) -> Work:
     else:
         op = kind()
     inputs = [SIZE, SIZE] if kind is Concat else [SIZE]
-    return work_of(op, *inputs, batch=BATCH)
+    return problem_of(op, *inputs, batch=BATCH)
 
 
 def wrong_kinds(x: Tensor) -> Iterator[tuple[str, Any]]:
@@ -95,21 +95,23 @@ STRIDED = ("with gaps", "expanded", "transposed")
 """Kinds of parameters that are right: PyTorch reads them as they lie, or they are copied."""
 
 
-def bound(work: Work, way: Way, packed: Any, x: Any, y: Any) -> None:
+def bound(problem: Problem, implementation: CpuImplementation, packed: Any, x: Any, y: Any) -> None:
     """Bind and run."""
     scratch = Scratch()
     with torch.no_grad():
-        calls = bind(way, work, packed, x, y, scratch)
+        calls = bind(implementation, problem, packed, x, y, scratch)
         scratch.hand_out()
         for call in calls:
             call()
 
 
-def cases(work: Work, way: Way) -> Iterator[tuple[str, Callable[[], object]]]:
-    held = tensors(work)
-    packed, x = way.pack(work, held), operands(work, BATCH)
-    y = torch.zeros(BATCH, *work.output)
-    bound(work, way, packed, x, y)  # which is right
+def cases(
+    problem: Problem, implementation: CpuImplementation
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    held = tensors(problem)
+    packed, x = implementation.pack(problem, held), operands(problem, BATCH)
+    y = torch.zeros(BATCH, *problem.output)
+    bound(problem, implementation, packed, x, y)  # which is right
     for name, tensor in held.items():
         for kind, wrong in wrong_kinds(tensor):
             if kind in STRIDED:
@@ -117,39 +119,52 @@ def cases(work: Work, way: Way) -> Iterator[tuple[str, Callable[[], object]]]:
             given = {**held, name: wrong}
             yield (
                 f"pack {name} {kind}",
-                lambda given=given: bound(work, way, way.pack(work, given), x, y),
+                lambda given=given: bound(
+                    problem, implementation, implementation.pack(problem, given), x, y
+                ),
             )
     for name, tensor in packed.items():
         for kind, wrong in wrong_kinds(tensor):
-            if kind in STRIDED and not isinstance(way, Direct):
+            if kind in STRIDED and not isinstance(implementation, Direct):
                 continue
             given = {**packed, name: wrong}
-            yield f"packed {name} {kind}", lambda given=given: bound(work, way, given, x, y)
+            yield (
+                f"packed {name} {kind}",
+                lambda given=given: bound(problem, implementation, given, x, y),
+            )
     for kind, wrong in wrong_kinds(x[-1]):
-        yield f"operand {kind}", lambda wrong=wrong: bound(work, way, packed, [*x[:-1], wrong], y)
+        yield (
+            f"operand {kind}",
+            lambda wrong=wrong: bound(problem, implementation, packed, [*x[:-1], wrong], y),
+        )
     for kind, wrong in wrong_kinds(y):
-        yield f"result {kind}", lambda wrong=wrong: bound(work, way, packed, x, wrong)
-    yield "an operand too few", lambda: bound(work, way, packed, x[1:], y)
+        yield f"result {kind}", lambda wrong=wrong: bound(problem, implementation, packed, x, wrong)
+    yield "an operand too few", lambda: bound(problem, implementation, packed, x[1:], y)
     yield (
         "in a transform",
-        lambda: torch.func.vmap(lambda z: bound(work, way, packed, [*x[:-1], z], y))(x[-1][None]),
+        lambda: torch.func.vmap(lambda z: bound(problem, implementation, packed, [*x[:-1], z], y))(
+            x[-1][None]
+        ),
     )
-    if isinstance(way, Direct):
+    if isinstance(implementation, Direct):
         size = x[0].numel()
         whole = torch.zeros(size + y.numel() - 1)
         given = [whole[:size].view(x[0].shape), *x[1:]]
         over = whole[size - 1 :].view(y.shape)
-        yield "a result over an operand", lambda: bound(work, way, packed, given, over)
+        yield (
+            "a result over an operand",
+            lambda: bound(problem, implementation, packed, given, over),
+        )
 
 
 def main() -> None:
     torch.set_num_threads(1)  # threads that wait for each other take longer than this work
     count = 0
-    for kind in (*WAYS, Tanh):
-        work = work_with(kind)
-        for way in ways_of(work):
-            for name, case in cases(work, way):
-                what = f"{kind.__name__}, {type(way).__name__}: {name}"
+    for kind in (*IMPLEMENTATIONS, Tanh):
+        problem = problem_with(kind)
+        for implementation in implementations_of(problem):
+            for name, case in cases(problem, implementation):
+                what = f"{kind.__name__}, {type(implementation).__name__}: {name}"
                 print(what, flush=True)
                 count += 1
                 try:

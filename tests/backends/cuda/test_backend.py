@@ -11,7 +11,7 @@ from netspec.compiler import backend_of, random_images, verify
 from netspec.errors import DataError
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.shapes import Kernel, Shape
-from netspec.lowering.implementation import Work
+from netspec.lowering.implementation import Problem
 from tests.backends.cuda.helpers import MAP, ON_GPU, load_rows
 
 without_gpu = pytest.mark.skipif(ON_GPU, reason="there is a GPU")
@@ -44,17 +44,20 @@ def test_a_precision_that_there_is_none_of_is_refused() -> None:
 
 def test_tf32_is_used_when_asked_for_and_else_not() -> None:
     op = ConvRelu(kernel=Kernel(3, 3), count=64, bias=False)
-    work = Work(op, (Shape((16, 16, 64)),), torch.float32, 1)
+    problem = Problem(op, (Shape((16, 16, 64)),), torch.float32, 1)
     tiles = {
-        precision: {way.name for way in CudaBackend("meta", precision).ways(work)}
+        precision: {
+            implementation.name
+            for implementation in CudaBackend("meta", precision).implementations(problem)
+        }
         for precision in ("ieee", "tf32")
     }
     assert tiles["ieee"] != tiles["tf32"]
     held = {"weight": torch.empty(64, 64, 3, 3, device="meta")}
     for precision in ("ieee", "tf32"):
-        (way, *_) = CudaBackend("meta", precision).ways(work)
+        (implementation, *_) = CudaBackend("meta", precision).implementations(problem)
         x, y = torch.empty(1, 16, 16, 64, device="meta"), torch.empty(1, 14, 14, 64, device="meta")
-        launch, *_ = way.bind(work, way.pack(work, held), [x], [y])
+        launch, *_ = implementation.bind(problem, implementation.pack(problem, held), [x], [y])
         assert launch.arguments["PRECISION"] == precision  # type: ignore[attr-defined]
 
 

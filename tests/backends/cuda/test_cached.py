@@ -35,10 +35,10 @@ from triton.runtime import driver
 import netspec
 from netspec.artifact import lowering
 from netspec.backends.cuda import CudaBackend
-from netspec.backends.cuda.ahead import _part, compiled_kernels
+from netspec.backends.cuda.ahead import _packed_stage, compiled_kernels
 from netspec.backends.cuda.lanes import apart
-from netspec.backends.cuda.binding import bound
-from netspec.backends.memory import Memory
+from netspec.backends.cuda.binding import bound_steps
+from netspec.backends.memory import PlanMemory
 from netspec.kernels.launch import Launch
 from tests.backends.cuda.stand_in import StandIn
 
@@ -69,9 +69,9 @@ def run(capability, plan, count=None):
     gpu.launched.clear()
     driver.set_active(gpu)
     arena = torch.empty(plan.arena * batch, dtype=made.dtype, device="meta")
-    memory = Memory(plan, batch, arena)
-    parts = {stage: _part(made, stage, work) for stage, work in made.works.items()}
-    calls = [call for _, calls in bound(made.graph, plan, parts, memory) for call in calls]
+    memory = PlanMemory(plan, batch, arena)
+    stages = {name: _packed_stage(made, name, problem) for name, problem in made.problems.items()}
+    calls = [call for _, calls in bound_steps(made.graph, plan, stages, memory) for call in calls]
     launches = [call for call in calls if isinstance(call, Launch)]
     for launch in launches[:count]:
         launch()

@@ -19,7 +19,7 @@ ROWS = "a: conv 1x1, 4 | relu | maxpool 2x2/2, round=ceil\nb: fc 3"
 
 def buckets(model: netspec.Compiled) -> list[int]:
     assert isinstance(model.refresh(), CudaExecutor)
-    return sorted(model.refresh()._buckets)
+    return sorted(model.refresh()._bound_plans)
 
 
 def test_a_batch_runs_in_the_smallest_bucket_that_holds_it() -> None:

@@ -53,9 +53,9 @@ def test_concatenations_move_nothing(googlenet: tuple[Compiled, netspec.Model]) 
     made = googlenet[0].lowered
     assert "copy" not in {step.implementation for step in made.plan.steps}
     slots = {slot.stage: slot for slot in made.plan.slots}
-    parts = made.graph.operands("a.concat")
-    assert [slots[part].start for part in parts] == [0, 3, 8, 11]
-    assert {slots[part].buffer for part in parts} == {slots["a.concat"].buffer}
+    stages = made.graph.operands("a.concat")
+    assert [slots[packed_stage].start for packed_stage in stages] == [0, 3, 8, 11]
+    assert {slots[packed_stage].buffer for packed_stage in stages} == {slots["a.concat"].buffer}
 
 
 def test_siblings_are_one_launch_into_places_of_their_own(
@@ -65,8 +65,8 @@ def test_siblings_are_one_launch_into_places_of_their_own(
     model = googlenet[0]
     executor = model.refresh()
     assert isinstance(executor, CudaExecutor)
-    bucket = executor.bucket([torch.zeros(1, 5, 7, 9, dtype=torch.float64)])
-    (calls,) = (calls for one, calls in bucket.steps if one == step)
+    bound_plan = executor.bound_plan([torch.zeros(1, 5, 7, 9, dtype=torch.float64)])
+    (calls,) = (calls for one, calls in bound_plan.steps if one == step)
     assert len(calls) == 1
 
 
@@ -191,7 +191,7 @@ def test_what_shares_memory_is_not_needed_at_the_same_time(
     executor = model.refresh()
     assert isinstance(executor, CudaExecutor)
     (wanted,) = outputs(model, images)
-    executor.bucket(images).memory.arena.fill_(torch.nan)
+    executor.bound_plan(images).memory.arena.fill_(torch.nan)
     assert torch.equal(outputs(model, images)[0], wanted)
 
 

@@ -74,9 +74,9 @@ def test_a_run_copies_nothing_to_the_device(name: str) -> None:
     """While a CUDA graph is captured, nothing can be."""
     model, _ = both(load_rows(CASES[name][0], MAP))
     images = random_images(model.net)
-    bucket = model.refresh().bucket(images)  # type: ignore[attr-defined]
+    bound_plan = model.refresh().bound_plan(images)  # type: ignore[attr-defined]
     with torch.no_grad(), Copies():
-        for step, calls in bucket.steps:
+        for step, calls in bound_plan.steps:
             for call in calls if step.implementation != "triton" else ():
                 call()
 
@@ -126,6 +126,6 @@ def test_every_implementation_computes_the_same(name: str) -> None:
     first = netspec.compile(net, device="cuda", dtype=torch.float64, batch=batch)
     *_, (stage, choice) = first.lowered.choices.items()
     assert len(choice.candidates) > 2
-    for way in choice.candidates:
-        model, exact = both(net, batch=batch, choices={stage: way})
+    for implementation in choice.candidates:
+        model, exact = both(net, batch=batch, choices={stage: implementation})
         assert_exact(model, exact, batch)

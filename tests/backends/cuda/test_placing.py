@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import netspec
-from netspec.backends.cuda.binding import bound
+from netspec.backends.cuda.binding import bound_steps
 from netspec.backends.cuda.executor import CudaExecutor
 from netspec.backends.cuda.lanes import Turn, apart, turns
-from netspec.backends.memory import Memory, nchw
+from netspec.backends.memory import PlanMemory, nchw
 from netspec.compiler import as_tuple, random_images
 from netspec.lowering.plan import Plan
 from tests.backends.cuda.helpers import DEVICE, MAP, load_rows
@@ -56,10 +56,21 @@ def by_torch(net: netspec.Net) -> netspec.Compiled:
     """The net compiled with PyTorch's implementations."""
     first = netspec.compile(net, device="cuda", dtype=torch.float64)
     found = {
-        stage: next((way for way in choice.candidates if way in ("aten", "torch")), None)
+        stage: next(
+            (
+                implementation
+                for implementation in choice.candidates
+                if implementation in ("aten", "torch")
+            ),
+            None,
+        )
         for stage, choice in first.lowered.choices.items()
     }
-    choices = {stage: way for stage, way in found.items() if way is not None}
+    choices = {
+        stage: implementation
+        for stage, implementation in found.items()
+        if implementation is not None
+    }
     return netspec.compile(net, device="cuda", dtype=torch.float64, choices=choices)
 
 
@@ -73,7 +84,7 @@ def test_no_value_is_lost(rows: str) -> None:
     exact = netspec.reference(net, dtype=torch.float64)
     images = random_images(net, batch=2)
     assert isinstance(model.refresh(), CudaExecutor)
-    model.refresh().bucket(images).memory.arena.fill_(torch.nan)
+    model.refresh().bound_plan(images).memory.arena.fill_(torch.nan)
     with torch.no_grad():
         found = model(images[0].to(DEVICE))
         wanted = exact(images[0])
@@ -96,8 +107,8 @@ def test_lanes_may_run_in_any_order(
     plan = layout(made.plan)
     (image,) = random_images(net, batch=2)
     arena = torch.full((plan.arena * 2,), torch.nan, dtype=torch.float64, device=DEVICE)
-    memory = Memory(plan, 2, arena)
-    steps = bound(made.graph, plan, model.packed.parts(), memory)
+    memory = PlanMemory(plan, 2, arena)
+    steps = bound_steps(made.graph, plan, model.packed.parts(), memory)
     nchw(memory.slots[plan.inputs[0]]).copy_(image)
     order = turns(plan)
     done: set[int] = set()

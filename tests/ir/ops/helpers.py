@@ -1,4 +1,4 @@
-"""What the tests of the rooms share: random tensors, drawn windows, and ways to compare."""
+"""What the tests of operators share: random tensors, drawn windows, and comparisons."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import netspec
 from netspec import Net
 from netspec.compiler import as_tuple
 from netspec.ir.graph import Entry, Graph
-from netspec.ir.parameters import parameter_names, recipes
+from netspec.ir.parameters import packings, parameter_names
 from netspec.lowering.passes import Outcome, optimise
 from netspec.runtime.reference import Model, lower
 from tests.helpers import load_rows
@@ -27,7 +27,7 @@ term that is missing, doubled or in the wrong place is larger by many powers of 
 """
 
 
-def furnished(net: Net, seed: int = 0) -> Model:
+def random_model(net: Net, seed: int = 0) -> Model:
     """A model in float64 of which no tensor has the value that fresh ones have."""
     generator = torch.Generator().manual_seed(seed)
     model = netspec.reference(net, dtype=torch.float64)
@@ -101,9 +101,9 @@ def assert_parameters_are_the_nets(plain: Graph, made: Graph) -> None:
     canonical = {name: parameter.shape for name, parameter, _ in parameter_names(plain)}
     users: dict[str, set[str]] = {}
     for stage in made.stages():
-        for recipe in recipes(made, stage.name).values():
-            assert len(recipe.names) == len(set(recipe.names)), recipe
-            for name in recipe.names:
+        for packing in packings(made, stage.name).values():
+            assert len(packing.names) == len(set(packing.names)), packing
+            for name in packing.names:
                 users.setdefault(name, set()).add(stage.name)
     assert users.keys() <= canonical.keys()
     for name, stages in users.items():
@@ -120,7 +120,7 @@ def alone(rows: str, one: ModuleType, header: str | None = None) -> tuple[Net, O
     """
     net = load_rows(rows) if header is None else load_rows(rows, header)
     outcome = optimise(net.graph, [one])  # type: ignore[list-item]
-    model, given = furnished(net), images(net)
+    model, given = random_model(net), images(net)
     wanted = activations(model, net.graph, given)
     assert_values_kept(model, outcome.graph, given, wanted)
     assert_parameters_are_the_nets(net.graph, outcome.graph)

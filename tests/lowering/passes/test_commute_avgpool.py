@@ -12,9 +12,9 @@ from tests.lowering.passes.helpers import (
     alone,
     assert_values_kept,
     done,
-    furnished,
     images,
     operators,
+    random_model,
     refused,
 )
 
@@ -48,7 +48,7 @@ def test_a_normalisation_that_was_folded_in_is_parted() -> None:
     net = load_rows(f"a: {POOL} | conv 1x1, 2, bias=off | bn eps=1e-3")
     made = optimise(net.graph, [fold_batchnorm, commute_avgpool]).graph
     assert [name for _, name, _ in operators(made)] == ["conv", "avgpool_bias"]
-    model, given = furnished(net), images(net)
+    model, given = random_model(net), images(net)
     assert_values_kept(model, made, given, activations(model, net.graph, given))
 
 

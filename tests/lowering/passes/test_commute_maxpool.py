@@ -12,9 +12,9 @@ from tests.lowering.passes.helpers import (
     alone,
     assert_values_kept,
     done,
-    furnished,
     images,
     operators,
+    random_model,
     refused,
 )
 
@@ -31,7 +31,7 @@ def test_the_pool_goes_first_and_the_values_are_the_same_to_the_bit(pool: str) -
         Entry("commute_maxpool", ("a.relu", "a.maxpool"), "a.maxpool"),
         Entry("commute_maxpool", ("a.relu", "a.maxpool"), "a.maxpool/largest"),
     ]
-    model, given = furnished(net), images(net)
+    model, given = random_model(net), images(net)
     wanted = activations(model, net.graph, given)
     assert_values_kept(model, outcome.graph, given, wanted, tolerance=0)
 

@@ -12,9 +12,9 @@ from tests.lowering.passes.helpers import (
     alone,
     assert_values_kept,
     done,
-    furnished,
     images,
     operators,
+    random_model,
     refused,
 )
 
@@ -27,7 +27,7 @@ def test_the_parts_stand_side_by_side() -> None:
                                            "a.b3.sigmoid"))  # fmt: skip
     assert done(outcome) == [Entry("flatten_concat", ("a.b2.concat", "a.concat"), "a.concat")]
     assert refused(outcome) == []
-    model, given = furnished(net), images(net)
+    model, given = random_model(net), images(net)
     wanted = activations(model, net.graph, given)
     assert_values_kept(model, outcome.graph, given, wanted, tolerance=0)
 

@@ -11,9 +11,9 @@ from tests.lowering.passes.helpers import (
     alone,
     assert_values_kept,
     done,
-    furnished,
     images,
     operators,
+    random_model,
     refused,
 )
 
@@ -27,7 +27,7 @@ def test_the_pool_takes_the_normalisation_in(pool: str, groups: str) -> None:
     assert operators(outcome.graph)[1:] == [("b.maxpool", "lrn_maxpool", ("a",))]
     assert done(outcome) == [Entry("fuse_lrn_maxpool", ("b.lrn", "b.maxpool"), "b.maxpool")]
     assert refused(outcome) == []
-    model, given = furnished(net), images(net)
+    model, given = random_model(net), images(net)
     wanted = activations(model, net.graph, given)
     assert_values_kept(model, outcome.graph, given, wanted, tolerance=0)
 

@@ -12,9 +12,9 @@ from tests.lowering.passes.helpers import (
     alone,
     assert_values_kept,
     done,
-    furnished,
     images,
     operators,
+    random_model,
     refused,
 )
 
@@ -33,7 +33,7 @@ def test_the_relu_goes_in(before: str, name: str, fused: str) -> None:
     net, outcome = alone(f"a: {before} | relu", fuse_relu)
     assert operators(outcome.graph) == [("a.relu", fused, ("image",))]
     assert done(outcome) == [Entry("fuse_relu", (name, "a.relu"), "a.relu")]
-    model, given = furnished(net), images(net)
+    model, given = random_model(net), images(net)
     wanted = activations(model, net.graph, given)
     assert_values_kept(model, outcome.graph, given, wanted, tolerance=0)
 
@@ -48,7 +48,7 @@ def test_it_goes_into_a_pool_with_a_bias() -> None:
     net = load_rows("a: avgpool 3x3/1 | conv 1x1, 2 | relu")
     made = optimise(net.graph, [commute_avgpool, fuse_relu]).graph
     assert [name for _, name, _ in operators(made)] == ["conv", "avgpool_bias_relu"]
-    model, given = furnished(net), images(net)
+    model, given = random_model(net), images(net)
     assert_values_kept(model, made, given, activations(model, net.graph, given))
 
 

@@ -7,7 +7,7 @@ import torch
 
 from netspec.ir.fused.slice import Slice
 from netspec.ir.graph import Entry
-from netspec.ir.parameters import recipes
+from netspec.ir.parameters import packings
 from netspec.lowering.passes import fold_batchnorm, fuse_relu, merge_siblings, optimise
 from tests.helpers import load_rows
 from tests.lowering.passes.helpers import (
@@ -15,9 +15,9 @@ from tests.lowering.passes.helpers import (
     alone,
     assert_values_kept,
     done,
-    furnished,
     images,
     operators,
+    random_model,
     refused,
 )
 
@@ -46,9 +46,9 @@ def test_folded_and_plain_filters_stand_one_behind_the_other() -> None:
     net = load_rows("a: concat { conv 1x1, 2 | bn eps=0.1 | relu; conv 1x1, 3 | relu; relu }")
     made = optimise(net.graph, [fold_batchnorm, fuse_relu, merge_siblings]).graph
     assert made.stage("a.b1.relu+a.b2.relu").op.name == "conv_relu"
-    model, given = furnished(net), images(net)
+    model, given = random_model(net), images(net)
     assert_values_kept(model, made, given, activations(model, net.graph, given))
-    merged = recipes(made, "a.b1.relu+a.b2.relu")
+    merged = packings(made, "a.b1.relu+a.b2.relu")
     tensors = model.state_dict()
     assert merged["weight"].pack(tensors).shape == (5, 3, 1, 1)
     assert torch.equal(merged["bias"].pack(tensors)[2:], tensors["a.b2.bias"])

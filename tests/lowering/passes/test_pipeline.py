@@ -19,9 +19,9 @@ from tests.lowering.passes.helpers import (
     activations,
     assert_parameters_are_the_nets,
     assert_values_kept,
-    furnished,
     images,
     operators,
+    random_model,
     run,
 )
 from tests.lowering.passes.strategy import specs
@@ -36,7 +36,7 @@ CHOICES = [*((one,) for one in PIPELINE), *(PIPELINE[:end] for end in range(2, l
 @given(specs())
 def test_passes_keep_what_is_computed_at_inference(text: str) -> None:
     net = netspec.loads(text)
-    model, given = furnished(net), images(net)
+    model, given = random_model(net), images(net)
     wanted = activations(model, net.graph, given)
     for passes in (*CHOICES, TRAINING):
         made, rewrites = optimise(net.graph, passes)
@@ -74,7 +74,7 @@ def test_passes_keep_gradients_while_training(text: str) -> None:
     Dropout has a rate of zero here; that masks are the same is what the order of stages says.
     """
     net = netspec.loads(text)
-    model, given = furnished(net), images(net)
+    model, given = random_model(net), images(net)
     wanted = _trained(model, net.graph, given)
     for passes in (*((one,) for one in TRAINING), TRAINING):
         found = _trained(model, optimise(net.graph, passes).graph, given)

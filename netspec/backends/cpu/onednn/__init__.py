@@ -1,1 +1,1 @@
-"""oneDNN, called directly: its C library, and the primitives that the ways of the CPU launch."""
+"""oneDNN, called directly: its C library, and the primitives that implementations launch."""

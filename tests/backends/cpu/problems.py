@@ -1,4 +1,4 @@
-"""Random pieces of work for every operator that the CPU backend has implementations of."""
+"""Random problems for every operator that the CPU backend has implementations of."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from netspec.backends.cpu import WAYS, CpuBackend
-from netspec.backends.cpu.way import Way
+from netspec.backends.cpu import IMPLEMENTATIONS, CpuBackend
+from netspec.backends.cpu.implementation import CpuImplementation
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.operator import Operator
 from netspec.ir.ops.avgpool import AvgPool
@@ -20,7 +20,7 @@ from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.softmax import Softmax
 from netspec.ir.shapes import Kernel, Shape, ShapeError
-from netspec.lowering.implementation import Work
+from netspec.lowering.implementation import Problem
 
 CHANNELS = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65, 127, 129, 255, 257]
 """Around the blocks of a library, and most of them odd: where it reads in pairs or in vectors it is
@@ -38,10 +38,10 @@ READ_TOO_FAR = (
 
 
 @st.composite
-def works(
-    draw: st.DrawFn, dtype: torch.dtype, kinds: tuple[type[Operator], ...] = tuple(WAYS)
-) -> Work:
-    """A piece of work of one of ``kinds``; kernels are as large as the map now and then."""
+def problems(
+    draw: st.DrawFn, dtype: torch.dtype, kinds: tuple[type[Operator], ...] = tuple(IMPLEMENTATIONS)
+) -> Problem:
+    """A problem of one of ``kinds``; kernels are as large as the map now and then."""
     one = lambda values: draw(st.sampled_from(values))  # noqa: E731
     kind, height, width = one(kinds), draw(st.integers(1, 12)), draw(st.integers(1, 12))
     channels, batch = one(CHANNELS), draw(st.integers(1, 3))
@@ -81,14 +81,14 @@ def works(
         assert issubclass(kind, Softmax | GlobalAveragePool), f"draw {kind} here"
         op = kind()
         maps = one([maps, vectors]) if kind is Softmax else maps
-    work = Work(op, tuple(maps), dtype, batch)
+    problem = Problem(op, tuple(maps), dtype, batch)
     try:
-        assert work.output
+        assert problem.output
     except ShapeError:
-        return draw(works(dtype, kinds))
-    return work
+        return draw(problems(dtype, kinds))
+    return problem
 
 
-def ways_of(work: Work) -> list[Way]:
-    """Every implementation of an operator that does this work."""
-    return CpuBackend().ways(work)
+def implementations_of(problem: Problem) -> list[CpuImplementation]:
+    """Every implementation of an operator that solves this problem."""
+    return CpuBackend().implementations(problem)

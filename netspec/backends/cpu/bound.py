@@ -8,26 +8,26 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from netspec.backends.cpu.implementation import Call, CpuImplementation, bind
 from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
-from netspec.backends.cpu.way import Call, Way, bind
-from netspec.backends.memory import Memory
-from netspec.lowering.backend import Part, Timed
+from netspec.backends.memory import PlanMemory
+from netspec.lowering.backend import PackedStage, Timed
 from netspec.lowering.plan import Plan, Step
 
 
-class Frame:
+class BoundPlan:
     """Runs batches of one size, one run at a time, on as many threads as there were when it was
     made."""
 
     def __init__(
-        self, plan: Plan, parts: Mapping[str, Part], batch: int, dtype: torch.dtype
+        self, plan: Plan, stages: Mapping[str, PackedStage], batch: int, dtype: torch.dtype
     ) -> None:
         with torch.inference_mode(False):
             arena = PAGES.empty((plan.arena * batch,), dtype).zero_()
-            self._memory, scratch = Memory(plan, batch, arena), Scratch()
+            self._memory, scratch = PlanMemory(plan, batch, arena), Scratch()
             self._steps = [
-                (step, _bound(step, parts[step.stage], self._memory, scratch))
+                (step, _bound(step, stages[step.stage], self._memory, scratch))
                 for step in plan.steps
             ]
             scratch.hand_out()
@@ -46,12 +46,16 @@ class Frame:
         return [_timed(step, calls) for step, calls in self._steps]
 
 
-def _bound(step: Step, part: Part, memory: Memory, scratch: Scratch) -> Sequence[Call]:
-    assert isinstance(part.way, Way)
+def _bound(
+    step: Step, packed_stage: PackedStage, memory: PlanMemory, scratch: Scratch
+) -> Sequence[Call]:
+    assert isinstance(packed_stage.implementation, CpuImplementation)
     x, (y,) = [memory.slots[i] for i in step.reads], (memory.slots[i] for i in step.writes)
     scratch.begin()
     try:
-        return bind(part.way, part.work, part.packed, x, y, scratch)
+        return bind(
+            packed_stage.implementation, packed_stage.problem, packed_stage.packed, x, y, scratch
+        )
     except (TypeError, ValueError) as error:
         raise type(error)(f"{step.stage}: {error}") from None
 

@@ -21,7 +21,7 @@ REQUIRED = {
     "kernel": Kernel(3, 1), "count": 4, "rate": 0.5, "n": 3, "eps": 1e-3, "by": "mean",
     "sigma": 1.5, "codes": Codes("digits", 4, 30, ((1,) * 120, (-1,) * 120)),
 }  # fmt: skip
-ROOMS = [room.name for room in pkgutil.iter_modules(netspec.ir.ops.__path__)]
+NAMES = [operator.name for operator in pkgutil.iter_modules(netspec.ir.ops.__path__)]
 
 every_operator = pytest.mark.parametrize("kind", OPERATORS.values(), ids=OPERATORS)
 
@@ -34,7 +34,7 @@ def operands(kind: type[Operator]) -> list[Shape]:
     return [MAP] * (2 if kind.takes == "many" else 1)
 
 
-def test_the_rooms_are_those_of_the_language() -> None:
+def test_the_operators_are_those_of_the_language() -> None:
     assert set(OPERATORS) == {
         *("conv", "local", "fc", "maxpool", "avgpool", "gap", "subsample", "lrn", "lcn", "bn"),
         "rbf",
@@ -43,15 +43,15 @@ def test_the_rooms_are_those_of_the_language() -> None:
     }
 
 
-def test_every_room_holds_the_operator_it_is_named_after() -> None:
+def test_every_operator_holds_the_operator_it_is_named_after() -> None:
     assert {name: kind.__module__ for name, kind in OPERATORS.items()} == {
-        room: f"netspec.ir.ops.{room}" for room in ROOMS
+        operator: f"netspec.ir.ops.{operator}" for operator in NAMES
     }
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_every_room_has_a_test_file(room: str) -> None:
-    assert Path(__file__).with_name(f"test_{room}.py").is_file()
+@pytest.mark.parametrize("operator", NAMES)
+def test_every_operator_has_a_test_file(operator: str) -> None:
+    assert Path(__file__).with_name(f"test_{operator}.py").is_file()
 
 
 @every_operator
@@ -91,7 +91,7 @@ def test_no_label_can_take_the_place_of_a_parameter(kind: type[Operator]) -> Non
     assert {*op.parameters(inputs), *op.buffers(inputs)} <= RESERVED
 
 
-def test_importing_the_rooms_does_not_import_torch() -> None:
+def test_importing_the_operators_does_not_import_torch() -> None:
     program = "import sys, netspec.ir.ops; print('torch' in sys.modules)"
     printed = subprocess.check_output([sys.executable, "-c", program], text=True)
     assert printed.strip() == "False"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from netspec.backends.memory import nchw
 from netspec.kernels.layout import is_interpreted
-from netspec.lowering.implementation import Held, Implementation, Work
+from netspec.lowering.implementation import Implementation, Problem, Tensors
 
 Call = Callable[[], object]
 """Something that runs: a launch of a Triton kernel, or a few operators of PyTorch."""
@@ -43,17 +43,17 @@ class Target:
         return is_able and all(count * dtype.itemsize % 16 == 0 for count in channels)
 
 
-class Way(Implementation):
-    """One way to compute an operator from given memory into given memory."""
+class CudaImplementation(Implementation):
+    """Computes an operator from given memory into given memory."""
 
     @abstractmethod
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Sequence[Tensor]
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
         """Return the calls, in order, with everything fixed; none of them chooses anything.
 
         Args:
-            work: the operator and its sizes; the batch is that of the operands.
+            problem: the operator and its sizes; the batch is that of the operands.
             packed: the tensors that it holds.
             x: its operands, maps [N, H, W, C] and vectors [N, C], perhaps slices of channels.
             y: the tensor that the result is written to, or the slices of its channels in order,

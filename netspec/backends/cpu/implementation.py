@@ -9,28 +9,28 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cpu.scratch import Scratch
-from netspec.lowering.implementation import Held, Implementation, Work
+from netspec.lowering.implementation import Implementation, Problem, Tensors
 from netspec.runtime.gate import require, require_apart, require_memory
 
 Call = Callable[[], object]
 """Something that runs: a launch of a primitive, or a few operators of PyTorch."""
 
 
-class Way(Implementation):
-    """One way to compute an operator from given memory into given memory."""
+class CpuImplementation(Implementation):
+    """Computes an operator from given memory into given memory."""
 
-    def require_packed(self, work: Work, packed: Held) -> None:
+    def require_packed(self, problem: Problem, packed: Tensors) -> None:
         """Raise TypeError or ValueError if these are not the tensors that ``pack`` returns."""
-        required(work, packed)
+        required(problem, packed)
 
     @abstractmethod
     def bind(
-        self, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+        self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
         """Return the calls, in order, with everything fixed.
 
         Args:
-            work: the operator and its sizes; the batch is that of the operands.
+            problem: the operator and its sizes; the batch is that of the operands.
             packed: the tensors that it holds.
             x: its operands, dense maps [N, H, W, C] and vectors [N, C].
             y: the dense tensor that the result is written to.
@@ -38,35 +38,40 @@ class Way(Implementation):
         """
 
 
-def required(work: Work, held: Held) -> dict[str, Tensor]:
+def required(problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
     """Return the tensors that an operator holds.
 
     Raises:
         TypeError, ValueError: one is not of its sizes or its type, or not in memory.
     """
-    described = {**work.op.parameters(work.inputs), **work.op.buffers(work.inputs)}
+    described = {**problem.op.parameters(problem.inputs), **problem.op.buffers(problem.inputs)}
     return {
-        name: require(held[name], name, device="cpu", dtype=work.dtype, sizes=parameter.shape)
+        name: require(tensors[name], name, device="cpu", dtype=problem.dtype, sizes=parameter.shape)
         for name, parameter in described.items()
     }
 
 
 def bind(
-    way: Way, work: Work, packed: Held, x: Sequence[Tensor], y: Tensor, scratch: Scratch
+    implementation: CpuImplementation,
+    problem: Problem,
+    packed: Tensors,
+    x: Sequence[Tensor],
+    y: Tensor,
+    scratch: Scratch,
 ) -> Sequence[Call]:
-    """Return what ``way.bind`` does, of tensors that are what ``work`` says.
+    """Return what ``implementation.bind`` does, of tensors that are what ``problem`` says.
 
     Raises:
         TypeError, ValueError: one is not, or not dense, or not in memory.
     """
     batch = len(require_memory(y, "the result"))
-    _require_dense(y, "the result", (batch, *work.output), work.dtype)
-    for number, (operand, shape) in enumerate(zip(x, work.inputs, strict=True)):
-        _require_dense(operand, f"operand {number}", (batch, *shape), work.dtype)
-    way.require_packed(work, packed)
+    _require_dense(y, "the result", (batch, *problem.output), problem.dtype)
+    for number, (operand, shape) in enumerate(zip(x, problem.inputs, strict=True)):
+        _require_dense(operand, f"operand {number}", (batch, *shape), problem.dtype)
+    implementation.require_packed(problem, packed)
     for number, operand in enumerate(x):
         require_apart([(f"operand {number}", operand), ("the result", y)])
-    return way.bind(work, packed, x, y, scratch)
+    return implementation.bind(problem, packed, x, y, scratch)
 
 
 def _require_dense(x: object, label: str, sizes: Sequence[int], dtype: torch.dtype) -> None:

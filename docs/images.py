@@ -1,4 +1,4 @@
-"""Draw the pictures of the README from what the commands really print: python docs/pictures.py."""
+"""Draw the pictures of the README from what the commands really print: python docs/images.py."""
 
 from __future__ import annotations
 

@@ -11,27 +11,27 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from netspec.backends.cuda.binding import bound
+from netspec.backends.cuda.binding import bound_steps
 from netspec.backends.cuda.graphs import Stopwatch, captured, side_by_side
+from netspec.backends.cuda.implementation import Call
 from netspec.backends.cuda.lanes import apart, turns
-from netspec.backends.cuda.way import Call
-from netspec.backends.memory import Memory
+from netspec.backends.memory import PlanMemory
 from netspec.ir.graph import Graph
-from netspec.lowering.backend import Part, Timed
+from netspec.lowering.backend import PackedStage, Timed
 from netspec.lowering.plan import Plan, Step
 
 FEW = 8
 """Images up to which steps run side by side, in memory that they do not share."""
 
 
-class Bucket:
+class BoundPlan:
     """Runs up to ``batch`` images.  One run at a time: threads wait for each other."""
 
     def __init__(
         self,
         graph: Graph,
         plan: Plan,
-        parts: Mapping[str, Part],
+        stages: Mapping[str, PackedStage],
         batch: int,
         dtype: torch.dtype,
         device: torch.device,
@@ -40,8 +40,8 @@ class Bucket:
             plan = apart(plan)
         with torch.inference_mode(False), self._on(device):
             arena = torch.zeros(plan.arena * batch, dtype=dtype, device=device)
-            self.memory = Memory(plan, batch, arena)
-            self.steps = bound(graph, plan, parts, self.memory)
+            self.memory = PlanMemory(plan, batch, arena)
+            self.steps = bound_steps(graph, plan, stages, self.memory)
         self._turns = turns(plan)
         self.device, self._is_gpu = device, device.type == "cuda"
         self._lock = Lock()
