@@ -200,7 +200,7 @@ class _Comparison:
         asked = self.asked
         changes: dict[str, Any] = {"epochs": asked.epochs, "batch": asked.batch, "lr": rate}
         if arm.begins_with:
-            source = next(a for a in self.arms if a.name == arm.begins_with)
+            (source,) = (a for a in self.arms if a.name == arm.begins_with)
             changes["init_from"] = str(self.run_directory(source, seed, rate))
         return Settings(
             spec=str(self.specs[arm.shares or arm.name]),
