@@ -130,7 +130,7 @@ def _header(path: Path, file: File, dimensions: int) -> tuple[list[int], int]:
         raise wrong_size(path, len(magic + sizes), length, AGAIN)
     shape = [int.from_bytes(sizes[i : i + 4], "big") for i in range(0, 4 * dimensions, 4)]
     if 0 in shape:  # numpy refuses such a shape where its other sizes are large
-        raise DataError(f"{path} has no {'pictures' if dimensions == 3 else 'labels'}: {AGAIN}")
+        raise DataError(f"{path} has no {'images' if dimensions == 3 else 'labels'}: {AGAIN}")
     return shape, length + prod(shape)
 
 

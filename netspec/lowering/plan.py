@@ -176,6 +176,8 @@ class _Planner:
             (name,) = self.graph.operands(name)
             if name not in self.apart:
                 return False
+        elif is_view(self.graph, name):  # nothing is computed that could be written elsewhere
+            return False
         return self.abilities.get(name, Ability()).into_slices
 
     def _add(self, name: str) -> None:

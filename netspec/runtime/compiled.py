@@ -332,9 +332,7 @@ class Compiled(Module):
                 with suppress(RuntimeError):  # which the modules inside say again
                     self.load_state_dict(own, strict=False, assign=is_assigned)
                 keep_as_they_are(state_dict, self.state_dict(prefix=prefix, keep_vars=True))
-            super()._load_from_state_dict(
-                state_dict, prefix, dict(local_metadata), strict, *messages
-            )
+            super()._load_from_state_dict(state_dict, prefix, {**local_metadata}, strict, *messages)
             self.is_trained = True
 
     def _save_to_state_dict(

@@ -34,7 +34,7 @@ class Faults:
         """Count more faults.
 
         Raises:
-            DataError: more pictures are corrupt than allowed.
+            DataError: more images are corrupt than allowed.
         """
         self.by_number.update(faults)
         if len(self.by_number) > self.allowed:

@@ -160,6 +160,11 @@ def test_every_step_reads_what_was_written(text: str, data: st.DataObject) -> No
     planned(graph, {name: data.draw(able, name) for name in all_able(graph)})
 
 
+def test_a_view_is_not_written_in_place_although_it_is_said_to_be_able() -> None:
+    graph = loads("net n\ninput x 2x2x3\na: fc 3\nb from a: flatten\nc from b, a: concat\n").graph
+    planned(graph, all_able(graph))
+
+
 @given(specs())
 @settings(max_examples=50)
 def test_a_net_without_passes_and_abilities_has_a_buffer_for_each_value(text: str) -> None:

@@ -427,7 +427,8 @@ def test_steps_of_training_are_those_of_the_reference(net: netspec.Net) -> None:
         model.state_dict().items(), plain.state_dict().values(), strict=True
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4, msg=name)
-        assert not torch.equal(ours, held(net, torch.float32)[name])
+        # a bias before a normalisation has no gradient but rounding errors, and may stay as it was
+        assert name == "a.conv.bias" or not torch.equal(ours, held(net, torch.float32)[name])
 
 
 def test_gradients_and_dropout_are_those_of_the_reference(net: netspec.Net) -> None:

@@ -108,7 +108,7 @@ def test_lanes_may_run_in_any_order(
     (image,) = random_images(net, batch=2)
     arena = torch.full((plan.arena * 2,), torch.nan, dtype=torch.float64, device=DEVICE)
     memory = PlanMemory(plan, 2, arena)
-    steps = bound_steps(made.graph, plan, model.packed.parts(), memory)
+    steps = bound_steps(made.graph, plan, model.packed.stages(), memory)
     nchw(memory.slots[plan.inputs[0]]).copy_(image)
     order = turns(plan)
     done: set[int] = set()

@@ -129,7 +129,7 @@ def test_what_is_not_aligned_does_not_fit(dtype: torch.dtype) -> None:
         (short, normal(unit, 1, 1, 2 * unit - 1, dtype=dtype), y),
         (x, w, within(y, before=1, after=unit - 1)),
         (x, w, within(y, before=0, after=1)),
-        (x, w[1:].flatten()[1 : 1 + 2 * unit].reshape(1, 1, 1, -1), y),
+        (x, normal(1 + 2 * unit, dtype=dtype)[1:].reshape(1, 1, 1, -1), y),
         (x, w[:-1], is_part),
     ):
         assert not persistent.fits(*operands_)

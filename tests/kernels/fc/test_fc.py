@@ -11,6 +11,7 @@ from torch import Tensor
 from netspec.kernels import operators  # noqa: F401 (registers torch.ops.netspec)
 from netspec.kernels.conv import pointwise
 from netspec.kernels.fc import forward as fc
+from netspec.kernels.fc import operators as registered
 from netspec.kernels.launch import run
 from netspec.kernels.sums import sum_parts
 from tests.kernels import helpers
@@ -190,13 +191,13 @@ def test_a_gradient_that_nobody_wants_is_not_computed(
 ) -> None:
     asked: list[str] = []
     for name in ("conv2d_input_gradient", "conv2d_weight_gradient"):
-        real = getattr(fc, name)
+        real = getattr(registered, name)
 
         def spy(*a: Any, name: str = name, real: Any = real, **k: Any) -> Any:
             asked.append(name)
             return real(*a, **k)
 
-        monkeypatch.setattr(fc, name, spy)
+        monkeypatch.setattr(registered, name, spy)
     x, w, b, _ = operands(2, 5, 4, torch.float32)
     leaf = {"x": x, "w": w, "b": b}[wanted].requires_grad_()
     LAYERS[relu](x, w, b).sum().backward()
