@@ -46,7 +46,7 @@ def test_errors_carry_their_diagnostics() -> None:
 def test_importing_netspec_imports_nothing_else_of_it() -> None:
     program = (
         "import sys, netspec\n"
-        "assert {name for name in sys.modules if name.startswith('netspec.')} <= {'netspec.moved'}\n"
+        "assert {m for m in sys.modules if m.startswith('netspec.')} <= {'netspec.moved'}\n"
         "assert not {'networkx', 'lark', 'torch'} & {*sys.modules}\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
