@@ -146,10 +146,10 @@ def naming(path: Path) -> Iterator[None]:
 def _is_stream(path: Path) -> bool:
     """Return whether a path leads to a pipe, a terminal or ``/dev/null``."""
     try:
-        found = path.stat()
-        if not stat.S_ISCHR(found.st_mode):
-            return stat.S_ISFIFO(found.st_mode)
-        return os.path.samestat(found, os.stat(os.devnull)) or _is_terminal(path)
+        status = path.stat()
+        if not stat.S_ISCHR(status.st_mode):
+            return stat.S_ISFIFO(status.st_mode)
+        return os.path.samestat(status, os.stat(os.devnull)) or _is_terminal(path)
     except OSError:
         return False
 

@@ -346,8 +346,8 @@ class Compiled(Module):
         probe = torch.empty(0, dtype=self.lowered.dtype, device=self.lowered.backend.device)
         moved = fn(probe)
         if (moved.dtype, moved.device) != (probe.dtype, probe.device):
-            made = f"{self.net.name} is compiled for {self.lowered.backend.name} and {probe.dtype}"
-            raise RuntimeError(f"{made}: compile it again with another device= or dtype=")
+            fixed = f"{self.net.name} is compiled for {self.lowered.backend.name} and {probe.dtype}"
+            raise RuntimeError(f"{fixed}: compile it again with another device= or dtype=")
         if moved.device.type == "cpu" and moved.is_shared():  # share_memory()
             self._unpack()
         if self.is_unpacked:

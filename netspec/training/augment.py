@@ -121,25 +121,25 @@ def shifted(image: Values, shift: NDArray[np.float64]) -> Values:
 
     A channel at a time: NumPy adds rows of values faster than rows of three.
     """
-    found = np.empty(image.shape, np.float32)
+    result = np.empty(image.shape, np.float32)
     for channel, number in enumerate(shift.astype(np.float32)):
-        np.add(image[..., channel], number, out=found[..., channel])
-    return found
+        np.add(image[..., channel], number, out=result[..., channel])
+    return result
 
 
 def _split(steps: Sequence[RecipeStep]) -> tuple[tuple[Pair, Pair] | None, list[RecipeStep]]:
     """The lengths and the patch's size of ``rescale | crop``, if steps begin so; the others."""
     match list(steps):
         case [Rescale(low=low, high=high), Crop(size=size), *rest]:
-            found: tuple[Pair, Pair] | None = ((low, high), size)
+            scaled_patch: tuple[Pair, Pair] | None = ((low, high), size)
         case rest:
-            found = None
+            scaled_patch = None
     if any(isinstance(step, Rescale) for step in rest):
         raise DataError(
             "`rescale` is the first step of `augment`, and a `crop` follows it: "
             "write `augment rescale 256, 512 | crop 224`"
         )
-    return found, rest
+    return scaled_patch, rest
 
 
 def _axes(

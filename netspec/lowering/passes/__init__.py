@@ -97,16 +97,16 @@ def optimise(graph: Graph, passes: Sequence[Pass] = PIPELINE) -> Outcome:
     Raises:
         PassError: a pass failed or left an invalid graph; it names the pass and those before it.
     """
-    made = graph.copy()
+    rewritten = graph.copy()
     rewrites: dict[str, int] = {}
     for one in passes:
         try:
-            count = one.rewrite(made)
-            made.verify()
+            count = one.rewrite(rewritten)
+            rewritten.verify()
         except Exception as error:
             before = f" (after {', '.join(rewrites)})" if rewrites else ""
             raise PassError(
                 f"the pass {one.RULE}{before} left an invalid graph: {error}"
             ) from error
         rewrites[one.RULE] = count
-    return Outcome(made, rewrites)
+    return Outcome(rewritten, rewrites)
