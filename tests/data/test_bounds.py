@@ -234,7 +234,7 @@ def test_a_shape_without_pixels_is_refused(shape: tuple[int, ...], tmp_path: Pat
         head = b"".join(size.to_bytes(4, "big") for size in shape)
         (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + head)
         (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + bytes(4))
-    with pytest.raises(DataError, match="has no pictures"):
+    with pytest.raises(DataError, match="has no images"):
         open_data(f"mnist:{tmp_path}").train.example(0)
 
 
