@@ -50,7 +50,7 @@ def require_memory(x: object, label: str) -> Tensor:
 def unusable(x: object) -> str | None:
     """Return what an object is instead of a dense tensor in memory, or None if it is one."""
     if not isinstance(x, Tensor):
-        return f"no tensor, but {type(x).__name__}"
+        return f"a {type(x).__name__}, not a tensor"
     if is_lazy(x) or is_wrapper(x):
         return f"a {type(x).__name__}"
     if torch._C._functorch.is_functorch_wrapped_tensor(x):
@@ -96,7 +96,7 @@ def require(
     if tensor.is_neg() or tensor.is_conj():
         raise ValueError(f"{label} is negated or conjugated lazily: use .resolve_neg()")
     if tensor.data_ptr() % tensor.itemsize:
-        raise ValueError(f"{label} begins at an address that is no multiple of {tensor.itemsize}")
+        raise ValueError(f"{label} begins at an address not divisible by {tensor.itemsize}")
     if sizes is not None and tuple(tensor.shape) != tuple(sizes):
         raise ValueError(f"{label} is {_listed(tensor.shape)}, not {_listed(sizes)}")
     return tensor
