@@ -36,8 +36,8 @@ from netspec.bench.engines import compiled
 from netspec.bench.machine import alike, machine
 from netspec.bench.measure import in_milliseconds
 from netspec.bench.timing import Call, Pass, interleaved
-from netspec.compiler import tolerance
 from netspec.ir.ops.dropout import Dropout
+from netspec.runtime.verification import tolerance
 
 WARM = 3
 """Steps before a graph is captured: they compile, tune, and make the optimizer's memory."""

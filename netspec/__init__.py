@@ -28,13 +28,14 @@ from netspec.moved import Finder
 if TYPE_CHECKING:
     from netspec.artifact.loading import load_artifact
     from netspec.artifact.saving import save_artifact
-    from netspec.compiler import compile, reference, verify
+    from netspec.compiler import compile, reference
     from netspec.errors import DataError
     from netspec.language.diagnostics import Diagnostic, SpecError
     from netspec.language.read import bundled
     from netspec.net import Net, load, loads
     from netspec.runtime.compiled import Compiled
     from netspec.runtime.reference import Model
+    from netspec.runtime.verification import verify
     from netspec.runtime.weights import load_weights, save_weights
     from netspec.tracing.tracing import trace
     from netspec.training.prepare import load_image
@@ -85,7 +86,7 @@ _MODULES = {
     "save_artifact": "netspec.artifact.saving",
     "save_weights": "netspec.runtime.weights",
     "trace": "netspec.tracing.tracing",
-    "verify": "netspec.compiler",
+    "verify": "netspec.runtime.verification",
 }
 """Where each name comes from; half of them need torch."""
 

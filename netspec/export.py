@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import fx, nn
 
-from netspec.compiler import random_images
 from netspec.errors import DataError
 from netspec.files.writing import write_named
 from netspec.runtime.reference import Model, lower
+from netspec.runtime.verification import random_images
 
 
 def export_onnx(model: Model, path: str | Path, *, batch: int | None = None) -> None:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 import netspec
 from netspec import DataError
-from netspec.compiler import as_tuple, random_images
 from netspec.export import export_onnx, export_pt2, onnx_bytes
 from netspec.runtime.reference import Model
+from netspec.runtime.verification import as_tuple, random_images
 from tests.backends.onnx.helpers import (
     CASES,
     assert_exact,

@@ -50,7 +50,7 @@ def lowered_as(plan: bytes, net: Net, manifest: Manifest, backend: Backend) -> L
             backend,
             dtype=getattr(torch, manifest.dtype),
             batch=manifest.batch,
-            given=choices,
+            decided=choices,
         )
     except DataError as error:
         raise DataError(_elsewhere(manifest, error)) from None

@@ -16,7 +16,7 @@ from torch import Tensor
 from netspec.files import tensors
 from netspec.files.reading import fill
 from netspec.files.tensors import Stored, bytes_of, read_in_order
-from netspec.ir.parameters import parameter_names
+from netspec.ir.parameter_names import parameter_names
 from netspec.net import Net
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.reference import require_memory

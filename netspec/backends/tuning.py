@@ -1,8 +1,8 @@
 """Times that were measured, kept on disk, so that each problem is measured once.
 
 They lie in ``$XDG_CACHE_HOME/netspec`` or ``~/.cache/netspec``, a JSON file for each machine,
-version and kernel source; what was measured with others is not found.  Deleting a file only means
-that its problems are measured again.
+version and kernel source.  What was measured with others is not used, and one line says so.
+Deleting a file only means that its problems are measured again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from threading import Lock
 from netspec.errors import DataError
 from netspec.files.members import number, optional, read, record, table, text
 from netspec.files.writing import write_whole
+from netspec.ir.words import plural
 from netspec.lowering.implementation import Implementation, Problem
 
 Times = dict[str, float | None]
@@ -45,6 +46,7 @@ class Tuning:
     def __init__(self, backend: str, made_with: Mapping[str, str]) -> None:
         text = json.dumps(made_with, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self._backend = backend
         self.path = folder() / f"{backend}-{key}.json"
         self._made_with = dict(made_with)
 
@@ -65,6 +67,7 @@ class Tuning:
         with _lock:
             times = self._read().get(name, {})
             if not names <= times.keys():
+                self._report_others()
                 measured = measure()
                 times = {implementation: measured.get(implementation) for implementation in names}
                 self._write({**self._read(), name: times})
@@ -73,6 +76,18 @@ class Tuning:
             for implementation, time in times.items()
             if implementation in names and time is not None
         }
+
+    def _report_others(self) -> None:
+        """Say once, before the first file of this kind is written, that others are not used."""
+        if os.path.lexists(self.path):
+            return
+        others = len(list(self.path.parent.glob(f"{self._backend}-*.json")))
+        if others:
+            warnings.warn(
+                f"times that were measured with another version, source or machine are not used "
+                f"({others} {plural('file', others)} in {self.path.parent}): measuring again",
+                stacklevel=2,
+            )
 
     def _read(self) -> dict[str, Times]:
         if not os.path.lexists(self.path):

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from netspec.bench.case import Case
-from netspec.compiler import as_tuple, tolerance
 from netspec.ir.ops.softmax import Softmax
+from netspec.runtime.verification import as_tuple, tolerance
 
 
 @dataclass(frozen=True)

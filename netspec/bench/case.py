@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netspec.compiler import backend_of, random_images
+from netspec.compiler import backend_of
 from netspec.net import Net, load
 from netspec.runtime.reference import Model, fresh_tensors
+from netspec.runtime.verification import random_images
 
 
 @dataclass(frozen=True)

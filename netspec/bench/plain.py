@@ -13,7 +13,7 @@ from netspec.ir.operator import Operator, pool_padding
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
-from netspec.ir.parameters import attribute
+from netspec.ir.parameter_names import attribute
 from netspec.ir.shapes import Shape
 from netspec.net import Net
 from netspec.runtime.reference import Model

@@ -31,8 +31,8 @@ from netspec.lowering.passes import PASSES
 from netspec.net import Net, load
 
 if TYPE_CHECKING:
-    from netspec.compiler import Verification
     from netspec.runtime.compiled import Compiled
+    from netspec.runtime.verification import Verification
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
@@ -181,15 +181,15 @@ def _is_right(ran: _Ran | None) -> bool:
 def _run(model: Compiled, batch: int, seconds: dict[str, float]) -> _Ran:
     import torch
 
-    from netspec import compiler
+    from netspec.runtime.verification import as_tuple, random_images, verify
 
-    images = compiler.random_images(model.net, batch=batch)
+    images = random_images(model.net, batch=batch)
     started = perf_counter()
     with torch.inference_mode():
         inputs = [image.to(model.device, model.lowered.dtype) for image in images]
-        outputs = compiler.as_tuple(model(*inputs))
+        outputs = as_tuple(model(*inputs))
     ran = perf_counter()
-    verification = compiler.verify(model, images)
+    verification = verify(model, images)
     seconds |= {"run": ran - started, "verify": perf_counter() - ran}
     pairs = zip(model.net.graph.inputs, images, strict=True)
     shapes = ", ".join(f"{name} {list(image.shape)}" for name, image in pairs)

@@ -49,7 +49,7 @@ def choose(
     implementations: Callable[[Problem], Sequence[Implementation]],
     *,
     measure: Measure | None = None,
-    given: Mapping[str, str] | None = None,
+    decided: Mapping[str, str] | None = None,
 ) -> Choices:
     """Decide for each stage.
 
@@ -57,27 +57,29 @@ def choose(
         problems: the stages that compute, and their work.
         implementations: those that can solve a problem, the preferred one first.
         measure: times them; without it, the preferred one is taken.
-        given: implementations that are decided already, by stage.
+        decided: implementations that were chosen before, by stage.
 
     Raises:
         DataError: a decision names an unknown stage or implementation.
     """
-    given = given or {}
-    for stage in given:
+    decided = decided or {}
+    for stage in decided:
         if stage not in problems:
-            raise DataError(f"the choices name a stage {stage!r} that the compiled net has not")
+            raise DataError(
+                f"the choices name a stage {stage!r} that the compiled net does not have"
+            )
     chosen: Choices = {}
     for stage, problem in problems.items():
         candidates = list(implementations(problem))
         times: dict[str, float | None] = {
             implementation.name: None for implementation in candidates
         }
-        if stage in given:
-            if given[stage] not in times:
+        if stage in decided:
+            if decided[stage] not in times:
                 known = ", ".join(times)
-                message = f"{stage} cannot be computed by {given[stage]!r}; there is {known}"
+                message = f"{stage} cannot be computed by {decided[stage]!r}; there is {known}"
                 raise DataError(message)
-            chosen[stage] = Choice(given[stage], times, "given")
+            chosen[stage] = Choice(decided[stage], times, "given")
         elif measure is not None and len(candidates) > 1:
             measured = measure(problem, candidates)
             fastest = min(measured, key=measured.__getitem__)

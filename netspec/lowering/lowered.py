@@ -52,7 +52,7 @@ def lowered(
     dtype: torch.dtype,
     batch: int,
     is_measured: bool = False,
-    given: Mapping[str, str] | None = None,
+    decided: Mapping[str, str] | None = None,
     passes: Sequence[Pass] | None = None,
 ) -> Lowered:
     """Rewrite a graph, choose implementations, and plan.
@@ -63,11 +63,11 @@ def lowered(
         dtype: of parameters and activations.
         batch: the number of images to choose for.
         is_measured: time the implementations instead of taking the preferred ones.
-        given: implementations that are decided already, by stage.
+        decided: implementations that were chosen before, by stage.
         passes: the rewrites, the backend's own by default.
 
     Raises:
-        DataError: ``given`` names an unknown stage or implementation.
+        DataError: ``decided`` names an unknown stage or implementation.
     """
     started = perf_counter()
     outcome = optimise(graph, backend.passes if passes is None else passes)
@@ -78,7 +78,7 @@ def lowered(
         if outcome.graph.operands(stage.name) and not is_view(outcome.graph, stage.name)
     }
     measure = backend.measure if is_measured else None
-    choices = choose(problems, backend.implementations, measure=measure, given=given)
+    choices = choose(problems, backend.implementations, measure=measure, decided=decided)
     chosen = {stage: choice.implementation for stage, choice in choices.items()}
     implementations = {
         stage: next(
@@ -88,13 +88,13 @@ def lowered(
         )
         for stage, problem in problems.items()
     }
-    decided = perf_counter()
+    chosen = perf_counter()
     abilities = {stage: implementation.ability for stage, implementation in implementations.items()}
     planned = plan(outcome.graph, chosen, abilities)
     seconds = {
         "rewrite": rewritten - started,
-        "choose": decided - rewritten,
-        "plan": perf_counter() - decided,
+        "choose": chosen - rewritten,
+        "plan": perf_counter() - chosen,
     }
     return Lowered(
         graph=outcome.graph,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx
 from torch.nn import Module
 
-from netspec.ir.parameters import parameter_names
+from netspec.ir.parameter_names import parameter_names
 from netspec.lowering.backend import Executor, Timed
 from netspec.lowering.lowered import Lowered, lowered
 from netspec.lowering.passes import TRAINING, optimise
@@ -390,7 +390,7 @@ def _restored(
     modules: dict[str, Module | None],
 ) -> Compiled:
     backend, dtype, batch, chosen = arguments
-    lowered_net = lowered(net.graph, backend, dtype=dtype, batch=batch, given=chosen)
+    lowered_net = lowered(net.graph, backend, dtype=dtype, batch=batch, decided=chosen)
     if tensors is not None:
         return Compiled(net, lowered_net, tensors)
     own = Parameters(modules, net, dtype, torch.device(backend.device))

@@ -39,7 +39,7 @@ class Features(Module):
             if whole.problems.get(stage) == problem
         }
         self.lowered = lowered(
-            graph, whole.backend, dtype=whole.dtype, batch=whole.batch, given=chosen
+            graph, whole.backend, dtype=whole.dtype, batch=whole.batch, decided=chosen
         )
         self.notes = [
             f"the compiled {model.net.name} does without {name}: it is computed apart here"

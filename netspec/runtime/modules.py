@@ -10,7 +10,7 @@ from torch.nn import Module
 from torch.nn import Parameter as TorchParameter
 
 from netspec.ir.graph import Graph
-from netspec.ir.parameters import parameter_names
+from netspec.ir.parameter_names import parameter_names
 
 
 def order_of_names(graph: Graph) -> list[str]:

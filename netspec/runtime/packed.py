@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from netspec.ir.parameters import packings
+from netspec.ir.parameter_names import packings
 from netspec.lowering.backend import Executor, PackedStage
 from netspec.lowering.lowered import Lowered
 from netspec.runtime.parameters import Seen

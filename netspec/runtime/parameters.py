@@ -14,7 +14,7 @@ from torch.nn import Module
 from torch.nn.parameter import is_lazy
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
-from netspec.ir.parameters import parameter_names
+from netspec.ir.parameter_names import parameter_names
 from netspec.net import Net
 from netspec.runtime.gate import unusable
 

@@ -20,7 +20,7 @@ from torch.nn import Module
 
 from netspec.ir.graph import Graph
 from netspec.ir.operator import Meaning, Operator, own_meaning
-from netspec.ir.parameters import RESERVED, packings, parameter_names
+from netspec.ir.parameter_names import RESERVED, packings, parameter_names
 from netspec.net import Net
 from netspec.runtime.inputs import check_images, input_shapes
 from netspec.runtime.modules import attach_tensors

@@ -15,7 +15,7 @@ from netspec.files.reading import reason_of
 from netspec.files.tensors import Stored, opened_tensors, write_tensors
 from netspec.files.writing import followed, naming, replacing
 from netspec.ir.graph import Graph
-from netspec.ir.parameters import parameter_names
+from netspec.ir.parameter_names import parameter_names
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.reference import Model
 

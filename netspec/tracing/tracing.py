@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from netspec.bench.layers import Profile, least, profiled
-from netspec.compiler import compile, random_images
+from netspec.compiler import compile
 from netspec.errors import DataError
 from netspec.ir.graph import Entry, Graph
 from netspec.ir.source import Span
@@ -20,6 +20,7 @@ from netspec.lowering.lowered import Lowered
 from netspec.lowering.passes import PASSES, summary
 from netspec.lowering.plan import Plan, is_view
 from netspec.net import Net, load
+from netspec.runtime.verification import random_images
 from netspec.tracing.lineage import Lineage
 from netspec.tracing.trace import BufferSlice, Refusal, Rewrite, StageTrace, StepTrace, Trace
 

@@ -25,7 +25,7 @@ from netspec.files.members import (
 )
 from netspec.files.tensors import TensorFile, opened_tensors
 from netspec.ir.graph import Graph
-from netspec.ir.parameters import parameter_names
+from netspec.ir.parameter_names import parameter_names
 from netspec.runtime.weights import require_tensors, save_tensors
 
 FORMAT = 1

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from netspec.ir import collectives
 from netspec.ir.graph import Graph
-from netspec.ir.parameters import parameter_names
+from netspec.ir.parameter_names import parameter_names
 from netspec.lowering.passes import exchange, synchronise
 from netspec.net import Net
 from netspec.training.parallel import Ranks

@@ -12,7 +12,7 @@ from torch import Tensor
 from netspec.errors import DataError
 from netspec.ir.graph import Graph
 from netspec.ir.operator import Operator, Parameter
-from netspec.ir.parameters import attribute
+from netspec.ir.parameter_names import attribute
 from netspec.ir.randomness import generator
 from netspec.ir.recipe import Assigned, Bias, Gaussian, Glorot, He, Recipe, RecipeStep, Uniform
 from netspec.ir.shapes import Shape

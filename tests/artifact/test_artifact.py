@@ -17,9 +17,9 @@ from netspec import Compiled, DataError, load_artifact, save_artifact
 from netspec.artifact.loading import load_kernels, load_manifest
 from netspec.artifact.reading import is_artifact
 from netspec.backends.cpu import CpuBackend
-from netspec.compiler import as_tuple, random_images
 from netspec.ir.shapes import Kernel
 from netspec.ir.values import Word
+from netspec.runtime.verification import as_tuple, random_images
 from tests.artifact.helpers import (
     BASE,
     BLOCKS,

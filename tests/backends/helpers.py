@@ -10,8 +10,8 @@ from torch import Tensor, fx
 
 import netspec
 from netspec import Net
-from netspec.compiler import as_tuple
 from netspec.runtime.reference import Model, lower
+from netspec.runtime.verification import as_tuple
 from tests.lowering.passes.helpers import random_model
 
 MOST_TERMS = 300

@@ -9,7 +9,7 @@ import torch
 
 from netspec.bench.agreement import deviation, exact
 from netspec.bench.case import Case
-from netspec.compiler import tolerance
+from netspec.runtime.verification import tolerance
 from tests.bench.helpers import case_of
 
 

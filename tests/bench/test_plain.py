@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from netspec.bench.plain import plain
-from netspec.compiler import random_images
 from netspec.runtime.reference import Model, fresh_tensors
+from netspec.runtime.verification import random_images
 from tests.helpers import load_rows
 
 ROWS = {

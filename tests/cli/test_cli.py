@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import netspec
-from netspec.compiler import random_images
 from netspec.ir.ops import OPERATORS
 from netspec.language.handbook import codes
+from netspec.runtime.verification import random_images
 
 GOOD = "net example(n=10)\ninput image 8x8x3\na: fc n | softmax -> 10\n"
 

@@ -14,7 +14,7 @@ from netspec.ir.graph import Graph
 from netspec.ir.ops.bn import BatchNorm
 from netspec.ir.ops.conv import Conv
 from netspec.ir.packing import Cat, FoldedBias, FoldedWeight, Norm, Packing, Scaled, Take
-from netspec.ir.parameters import packings
+from netspec.ir.parameter_names import packings
 from netspec.ir.shapes import Kernel, Shape
 from tests.helpers import load_rows
 

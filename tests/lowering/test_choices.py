@@ -53,15 +53,15 @@ def test_the_fastest_is_taken_with_measuring() -> None:
 
 
 def test_what_is_given_is_not_measured() -> None:
-    chosen = choose(PROBLEMS, implementations, measure=measure, given={"a": "slow"})
+    chosen = choose(PROBLEMS, implementations, measure=measure, decided={"a": "slow"})
     assert chosen["a"] == Choice("slow", {"slow": None, "fast": None}, "given")
 
 
 def test_choices_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(DataError, match="name a stage 'c' that the compiled net has not"):
-        choose(PROBLEMS, implementations, given={"c": "slow"})
+    with pytest.raises(DataError, match="name a stage 'c' that the compiled net does not have"):
+        choose(PROBLEMS, implementations, decided={"c": "slow"})
     with pytest.raises(DataError, match=r"b cannot be computed by 'fast'; there is slow$"):
-        choose(PROBLEMS, implementations, given={"b": "fast"})
+        choose(PROBLEMS, implementations, decided={"b": "fast"})
 
 
 def test_a_choice_as_data_is_in_milliseconds() -> None:

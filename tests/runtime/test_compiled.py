@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 import netspec
 from netspec import loads
-from netspec.compiler import as_tuple
-from netspec.ir.parameters import RESERVED
+from netspec.ir.parameter_names import RESERVED
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.reference import Model
+from netspec.runtime.verification import as_tuple, random_images
 from tests.backends.helpers import RICH, assert_rounding_explains, held, pair
 from tests.helpers import load_rows
 from tests.lowering.passes.helpers import images
@@ -172,7 +172,7 @@ def test_torchs_defaults_change_nothing(net: netspec.Net) -> None:
         torch.set_default_dtype(torch.float64)
         torch.set_default_device("meta")
         model = netspec.compile(net, measured=True)
-        x = netspec.compiler.random_images(net)[0]
+        x = random_images(net)[0]
     finally:
         torch.set_default_dtype(torch.float32)
         torch.set_default_device(None)

@@ -6,8 +6,8 @@ from torch import Tensor
 
 import netspec
 from netspec import loads
-from netspec.compiler import tolerance
 from netspec.runtime.compiled import Compiled
+from netspec.runtime.verification import random_images, tolerance
 from tests.backends.helpers import RICH, pair
 
 NEAR = {"rtol": 1e-4, "atol": 1e-5}
@@ -27,7 +27,7 @@ def test_every_row_is_that_of_the_reference(name: str) -> None:
     net = netspec.load(name)
     model, plain = netspec.compile(net), netspec.reference(net)
     labels = [*net.graph.inputs, *net.graph.rows]
-    images = [i.float() for i in netspec.compiler.random_images(net)]
+    images = [i.float() for i in random_images(net)]
     with torch.inference_mode():
         ours, theirs = (one.features(*labels)(*images) for one in (model, plain))
     assert not model.is_unpacked

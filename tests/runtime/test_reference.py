@@ -8,7 +8,7 @@ import torch
 from torch import fx, nn
 
 import netspec
-from netspec.ir.parameters import RESERVED
+from netspec.ir.parameter_names import RESERVED
 from netspec.runtime.reference import Model, lower
 from tests.helpers import HEADER, load_rows
 

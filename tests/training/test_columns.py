@@ -9,7 +9,7 @@ from torch import Tensor
 import netspec
 from netspec import loads
 from netspec.ir import collectives
-from netspec.ir.parameters import parameter_names
+from netspec.ir.parameter_names import parameter_names
 from netspec.training.columns import Spread
 from netspec.training.parallel import Ranks
 from netspec.training.trainee import Trainee

@@ -10,7 +10,7 @@ import netspec
 from netspec.backends.onnx.graph import ELEMENTS, NodeBuilder, OnnxGraph
 from netspec.backends.onnx.operators import FORMS
 from netspec.errors import DataError
-from netspec.ir.parameters import attribute
+from netspec.ir.parameter_names import attribute
 from netspec.runtime.reference import Model, needed
 
 OPSET = 17

@@ -14,7 +14,7 @@ from netspec.ir.graph import Entry, Graph, Stage
 from netspec.ir.operator import attributes_as
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.conv import Conv
-from netspec.ir.parameters import packings
+from netspec.ir.parameter_names import packings
 from netspec.ir.shapes import Shape
 
 RULE = "commute_avgpool"

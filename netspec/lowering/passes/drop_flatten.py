@@ -5,7 +5,7 @@ from __future__ import annotations
 from netspec.ir.graph import Entry, Graph
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.flatten import Flatten
-from netspec.ir.parameters import packings
+from netspec.ir.parameter_names import packings
 
 RULE = "drop_flatten"
 EQUATION = "fc(flatten(x)) => fc(x)"

@@ -12,7 +12,7 @@ from netspec.ir.graph import Entry, Graph
 from netspec.ir.ops.bn import BatchNorm
 from netspec.ir.ops.conv import Conv
 from netspec.ir.packing import FoldedBias, FoldedWeight, Norm
-from netspec.ir.parameters import attribute, packings
+from netspec.ir.parameter_names import attribute, packings
 
 RULE = "fold_batchnorm"
 EQUATION = "bn(conv(x)) => conv'(x)"

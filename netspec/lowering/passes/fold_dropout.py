@@ -13,7 +13,7 @@ from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.dropout import Dropout
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.packing import Scaled
-from netspec.ir.parameters import packings
+from netspec.ir.parameter_names import packings
 
 RULE = "fold_dropout"
 EQUATION = "f(dropout(x)) => f'(x)"

@@ -12,7 +12,7 @@ from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.relu import Relu
-from netspec.ir.parameters import packings
+from netspec.ir.parameter_names import packings
 
 RULE = "fuse_relu"
 EQUATION = "relu(f(x)) => f_relu(x)"

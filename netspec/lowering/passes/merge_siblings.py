@@ -13,7 +13,7 @@ from netspec.ir.fused.slice import Slice
 from netspec.ir.graph import Entry, Graph, Stage
 from netspec.ir.ops.conv import Conv
 from netspec.ir.packing import Cat
-from netspec.ir.parameters import packings
+from netspec.ir.parameter_names import packings
 
 RULE = "merge_siblings"
 EQUATION = "conv_a(x), conv_b(x), ... => slices of conv_ab...(x)"

@@ -19,7 +19,7 @@ def _restore(
     is_trained: bool,
 ) -> Compiled:
     backend, dtype, batch, chosen = arguments
-    lowered_net = lowered(net.graph, backend, dtype=dtype, batch=batch, given=chosen)
+    lowered_net = lowered(net.graph, backend, dtype=dtype, batch=batch, decided=chosen)
     model = Compiled(net, lowered_net, tensors).train(training)
     model.is_trained = is_trained
     return model

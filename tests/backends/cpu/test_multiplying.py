@@ -16,7 +16,6 @@ from netspec.backends.cpu.onednn import library
 from netspec.backends.cpu.onednn.layouts import Layout
 from netspec.backends.cpu.onednn.library import NoImplementationError
 from netspec.backends.cpu.onednn.primitives import Description
-from netspec.compiler import random_images, verify
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.operator import attributes_as
@@ -25,6 +24,7 @@ from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.shapes import Kernel, ShapeError
 from netspec.ir.values import Table
 from netspec.lowering.implementation import Problem
+from netspec.runtime.verification import random_images, verify
 from tests.backends.cpu.helpers import (
     TYPES,
     assert_right,

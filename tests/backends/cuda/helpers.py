@@ -7,9 +7,9 @@ from torch import Tensor
 
 import netspec
 from netspec import Net
-from netspec.compiler import as_tuple, random_images
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.reference import Model
+from netspec.runtime.verification import as_tuple, random_images
 from tests.helpers import load_rows
 from tests.kernels.helpers import DEVICE, ON_GPU
 

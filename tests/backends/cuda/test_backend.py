@@ -7,11 +7,12 @@ import torch
 
 import netspec
 from netspec.backends.cuda import CudaBackend
-from netspec.compiler import backend_of, random_images, verify
+from netspec.compiler import backend_of
 from netspec.errors import DataError
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.shapes import Kernel, Shape
 from netspec.lowering.implementation import Problem
+from netspec.runtime.verification import random_images, verify
 from tests.backends.cuda.helpers import MAP, ON_GPU, load_rows
 
 without_gpu = pytest.mark.skipif(ON_GPU, reason="there is a GPU")

@@ -9,7 +9,7 @@ import torch
 
 import netspec
 from netspec.backends.cuda.executor import BATCHES, CudaExecutor
-from netspec.compiler import random_images
+from netspec.runtime.verification import random_images
 from tests.backends.cuda.helpers import DEVICE, assert_exact, both, load_rows
 from tests.kernels.helpers import gpu, only_on_gpu
 

@@ -10,12 +10,12 @@ import torch
 
 import netspec
 from netspec.backends.cuda.executor import CudaExecutor
-from netspec.compiler import as_tuple, random_images
 from netspec.ir.fused.slice import Slice
 from netspec.ir.graph import Graph, Stage
 from netspec.ir.shapes import Shape
 from netspec.lowering.plan import Ability, plan
 from netspec.runtime.compiled import Compiled
+from netspec.runtime.verification import as_tuple, random_images
 from tests.backends.cuda.helpers import MAP, assert_exact, both, load_rows, outputs
 
 MODULE = """

@@ -9,7 +9,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 import netspec
-from netspec.compiler import random_images, verify
+from netspec.runtime.verification import random_images, verify
 from tests.backends.cuda.helpers import MAP, ON_GPU, TABLE, assert_exact, both, load_rows
 
 CASES = {

@@ -16,8 +16,8 @@ from netspec.backends.cuda.binding import bound_steps
 from netspec.backends.cuda.executor import CudaExecutor
 from netspec.backends.cuda.lanes import Turn, apart, turns
 from netspec.backends.memory import PlanMemory, nchw
-from netspec.compiler import as_tuple, random_images
 from netspec.lowering.plan import Plan
+from netspec.runtime.verification import as_tuple, random_images
 from tests.backends.cuda.helpers import DEVICE, MAP, load_rows
 
 OPERATORS = (

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import netspec
-from netspec.compiler import random_images
+from netspec.runtime.verification import random_images
 from tests.backends.cuda.helpers import DEVICE, MAP, TABLE, both, load_rows
 from tests.backends.cuda.test_nets import GOOGLENET
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 import netspec
 from netspec import Net
-from netspec.compiler import as_tuple, tolerance
 from netspec.runtime.reference import Model
+from netspec.runtime.verification import as_tuple, tolerance
 from tests.ir.ops.helpers import images
 
 HEADER = "net example\ninput image 9x8x6\n"

@@ -11,7 +11,7 @@ import pytest
 import netspec.ir.ops
 from netspec.ir.operator import Operator
 from netspec.ir.ops import OPERATORS
-from netspec.ir.parameters import RESERVED
+from netspec.ir.parameter_names import RESERVED
 from netspec.ir.shapes import Kernel, Shape
 from netspec.ir.values import Codes
 from tests.ir.ops.helpers import images, random_buffers, random_parameters

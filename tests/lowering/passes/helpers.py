@@ -10,11 +10,11 @@ from torch import Tensor, fx
 
 import netspec
 from netspec import Net
-from netspec.compiler import as_tuple
 from netspec.ir.graph import Entry, Graph
-from netspec.ir.parameters import packings, parameter_names
+from netspec.ir.parameter_names import packings, parameter_names
 from netspec.lowering.passes import Outcome, optimise
 from netspec.runtime.reference import Model, lower
+from netspec.runtime.verification import as_tuple
 from tests.helpers import load_rows
 
 ROUNDING = 1e-10

@@ -7,7 +7,7 @@ import torch
 
 from netspec.ir.fused.slice import Slice
 from netspec.ir.graph import Entry
-from netspec.ir.parameters import packings
+from netspec.ir.parameter_names import packings
 from netspec.lowering.passes import fold_batchnorm, fuse_relu, merge_siblings, optimise
 from tests.helpers import load_rows
 from tests.lowering.passes.helpers import (
