@@ -88,13 +88,13 @@ def lowered(
         )
         for stage, problem in problems.items()
     }
-    chosen = perf_counter()
+    decided_at = perf_counter()
     abilities = {stage: implementation.ability for stage, implementation in implementations.items()}
     planned = plan(outcome.graph, chosen, abilities)
     seconds = {
         "rewrite": rewritten - started,
-        "choose": chosen - rewritten,
-        "plan": perf_counter() - chosen,
+        "choose": decided_at - rewritten,
+        "plan": perf_counter() - decided_at,
     }
     return Lowered(
         graph=outcome.graph,
