@@ -59,10 +59,10 @@ def _states(name: str) -> Iterator[tuple[str, str]]:
     net = netspec.load(name, **dict.fromkeys(symbols, 8))
     yield "passes", _printed("compile", name, *_print_after())
     for device, dtype in PLANS:
-        made = netspec.compile(net, device=device, dtype=getattr(torch, dtype)).lowered
-        chosen = {stage: choice.implementation for stage, choice in made.choices.items()}
+        lowered = netspec.compile(net, device=device, dtype=getattr(torch, dtype)).lowered
+        chosen = {stage: choice.implementation for stage, choice in lowered.choices.items()}
         yield f"choices-{device}", json.dumps(chosen, indent=1)
-        yield f"plan-{device}", json.dumps(made.plan.as_json(), indent=1)
+        yield f"plan-{device}", json.dumps(lowered.plan.as_json(), indent=1)
     rows = [row.label for row in net.graph.rows.values() if row.stages and not row.is_inner]
     for place, row in {"first": rows[0], "last": rows[-1]}.items():
         yield f"trace-{place}", _without_times(_printed("trace", name, row, "--json", *sizes))
@@ -106,11 +106,11 @@ def compare(before: Path, after: Path) -> int:
     differing = 0
     for name in names:
         old, new = (_lines(folder / name) for folder in (before, after))
-        found = list(difflib.unified_diff(list(map(_renamed, old)), new, "before", "after", n=0))
-        if found:
+        changes = list(difflib.unified_diff(list(map(_renamed, old)), new, "before", "after", n=0))
+        if changes:
             differing += 1
             print(name)
-            print("".join(found), end="")
+            print("".join(changes), end="")
     print(f"{len(names)} files, {differing} differ")
     return differing
 

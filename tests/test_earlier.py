@@ -56,8 +56,10 @@ def test_times_measured_of_operators_as_they_were_written_are_not_taken(
     tuning.path.parent.mkdir()
     shutil.copy(EARLIER / "measured-cpu.json", tuning.path)
     backend = CpuBackend()
-    made = lowered(netspec.load(EARLIER / "small.net").graph, backend, dtype=torch.float32, batch=1)
-    problem = made.problems["a.relu"]
+    lowering = lowered(
+        netspec.load(EARLIER / "small.net").graph, backend, dtype=torch.float32, batch=1
+    )
+    problem = lowering.problems["a.relu"]
     implementations = list(backend.implementations(problem))
     measured = {implementation.name: 1.0 + i for i, implementation in enumerate(implementations)}
     assert tuning.times(problem, implementations, lambda: measured) == measured

@@ -30,9 +30,9 @@ Export = Callable[..., None]
 EXPORTS = pytest.mark.parametrize("export", [export_onnx, export_pt2])
 
 
-def outputs_of(path: Path, given: list[Tensor]) -> list[Tensor]:
+def outputs_of(path: Path, images: list[Tensor]) -> list[Tensor]:
     """What the program of a pt2 file answers."""
-    return list(as_tuple(torch.export.load(path).module()(*given)))
+    return list(as_tuple(torch.export.load(path).module()(*images)))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "," not in case] + ["lrn, groups"])
@@ -40,8 +40,8 @@ def test_an_operator_comes_back_from_pt2_as_it_went(case: str, tmp_path: Path) -
     model, path = example(CASES[case]), tmp_path / "example.pt2"
     export_pt2(model, path)
     for batch in (1, 3):
-        given = images_for(model, batch)
-        assert_exact(model, outputs_of(path, given), given)
+        images = images_for(model, batch)
+        assert_exact(model, outputs_of(path, images), images)
 
 
 def test_googlenet_comes_back_from_pt2_as_it_went(tmp_path: Path) -> None:
@@ -49,8 +49,8 @@ def test_googlenet_comes_back_from_pt2_as_it_went(tmp_path: Path) -> None:
     logits = netspec.loads("net logits from googlenet { out: gap | dropout 0.4 | fc 1000 }")
     model, path = compiled(logits), tmp_path / "net.pt2"
     export_pt2(model, path)
-    given = [image.float() for image in random_images(model.net, batch=3)]
-    assert_exact(model, outputs_of(path, given), given)
+    images = [image.float() for image in random_images(model.net, batch=3)]
+    assert_exact(model, outputs_of(path, images), images)
     assert os.listdir(tmp_path) == ["net.pt2"]
 
 
@@ -59,9 +59,9 @@ def test_a_pt2_file_holds_the_model_s_parameters_and_pytorch_s_operations(tmp_pa
     model, path = example(rows).train(), tmp_path / "net.pt2"
     export_pt2(model, path)
     program = torch.export.load(path)
-    held = {name: t for name, t in model.state_dict().items() if not name.startswith("h.")}
-    assert program.state_dict.keys() == held.keys()
-    assert all(torch.equal(program.state_dict[name], tensor) for name, tensor in held.items())
+    parameters = {name: t for name, t in model.state_dict().items() if not name.startswith("h.")}
+    assert program.state_dict.keys() == parameters.keys()
+    assert all(torch.equal(program.state_dict[name], tensor) for name, tensor in parameters.items())
     assert {name for name, _ in program.named_buffers()} == {
         name for name, _ in model.named_buffers()
     }
@@ -69,15 +69,15 @@ def test_a_pt2_file_holds_the_model_s_parameters_and_pytorch_s_operations(tmp_pa
     assert called
     assert all(str(target).startswith("aten.") for target in called)
     assert model.training
-    given = images_for(model, 2)
-    assert_exact(model.eval(), outputs_of(path, given), given)
+    images = images_for(model, 2)
+    assert_exact(model.eval(), outputs_of(path, images), images)
 
 
 def test_the_batch_of_a_pt2_file_is_open_or_fixed(tmp_path: Path) -> None:
     model, path = example("a: conv 3x3, 4"), tmp_path / "net.pt2"
     export_pt2(model, path, batch=3)
-    given = images_for(model, 3)
-    assert_exact(model, outputs_of(path, given), given)
+    images = images_for(model, 3)
+    assert_exact(model, outputs_of(path, images), images)
     with pytest.raises(AssertionError, match="== 3"):
         outputs_of(path, images_for(model, 2))
 
@@ -87,18 +87,18 @@ def test_several_inputs_and_outputs_keep_their_order_in_pt2(tmp_path: Path) -> N
     rows = "b from right, left: concat\na from left: relu\nc from row: fc 3\noutput c, b, a"
     model, path = compiled(netspec.loads(header + rows)), tmp_path / "net.pt2"
     export_pt2(model, path)
-    given = images_for(model, 2)
-    outputs = outputs_of(path, given)
+    images = images_for(model, 2)
+    outputs = outputs_of(path, images)
     assert [list(y.shape) for y in outputs] == [[2, 3], [2, 4, 4, 4], [2, 2, 4, 4]]
-    assert_exact(model, outputs, given)
+    assert_exact(model, outputs, images)
 
 
 def test_export_onnx_writes_the_bytes_and_the_type_stays(tmp_path: Path) -> None:
     model, path = example("a: conv 3x3, 4"), tmp_path / "net.onnx"
     export_onnx(model, str(path), batch=2)
     assert path.read_bytes() == onnx_bytes(model, batch=2)
-    given = images_for(model, 2)
-    assert_exact(model, run(path.read_bytes(), given), given)
+    images = images_for(model, 2)
+    assert_exact(model, run(path.read_bytes(), images), images)
     assert os.listdir(tmp_path) == ["net.onnx"]
 
 
@@ -180,11 +180,11 @@ def test_a_missing_package_is_named_with_what_installs_it(
 
 def test_what_is_exported_are_the_weights_of_now(tmp_path: Path) -> None:
     model: Model = example("a: fc 2")
-    given = images_for(model, 2)
-    before = run(onnx_bytes(model), given)[0]
+    images = images_for(model, 2)
+    before = run(onnx_bytes(model), images)[0]
     with torch.no_grad():
         model.get_parameter("a.bias").add_(1)
-    after = run(onnx_bytes(model), given)[0]
+    after = run(onnx_bytes(model), images)[0]
     torch.testing.assert_close(after, before + 1)
 
 

@@ -37,26 +37,26 @@ def files(*folders: str) -> list[Path]:
 @cache
 def modules() -> dict[str, Path]:
     """The modules of netspec by name; those that are reached through links have that name."""
-    found = {}
+    paths = {}
     for file in files("netspec", "kernels", "specs", "grammars"):
         parts = file.relative_to(ROOT).with_suffix("").parts
         name = ".".join(parts if parts[0] == "netspec" else ("netspec", *parts))
-        found[name.removesuffix(".__init__")] = file
-    return found
+        paths[name.removesuffix(".__init__")] = file
+    return paths
 
 
 def imports(module: str, *, typing_too: bool) -> set[str]:
     """The modules of netspec that a module imports, also inside functions."""
     tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
-    found = set()
+    names = set()
     for node in _statements(tree, typing_too=typing_too):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                found.add(inner if inner in modules() else node.module)
+                names.add(inner if inner in modules() else node.module)
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found & set(modules()) - {module, "netspec"}
+            names |= {alias.name for alias in node.names}
+    return names & set(modules()) - {module, "netspec"}
 
 
 def _statements(node: ast.AST, *, typing_too: bool) -> Iterator[ast.AST]:

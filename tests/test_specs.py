@@ -100,8 +100,8 @@ def test_every_bundled_spec_is_tested_here() -> None:
 def test_totals_are_those_of_the_paper(name: str) -> None:
     net = load(name)
     totals, with_heads = net.totals, net.totals_with_heads
-    held = (totals.parameters, totals.buffers, totals.macs)
-    assert (*held, with_heads.parameters, with_heads.macs) == TOTALS[name]
+    counts = (totals.parameters, totals.buffers, totals.macs)
+    assert (*counts, with_heads.parameters, with_heads.macs) == TOTALS[name]
 
 
 def test_the_symbolic_modules_have_the_totals_of_any_size() -> None:
@@ -115,8 +115,8 @@ def test_the_symbolic_modules_have_the_totals_of_any_size() -> None:
 @pytest.mark.parametrize("name", bundled())
 def test_every_row_has_the_size_of_the_table(name: str) -> None:
     rows = summary(load(name))["rows"]
-    found = ["x".join(map(str, row["output"])) for row in rows]
-    assert " ".join(found) == OUTPUTS[name]
+    sizes = ["x".join(map(str, row["output"])) for row in rows]
+    assert " ".join(sizes) == OUTPUTS[name]
 
 
 @pytest.mark.parametrize("name", bundled())

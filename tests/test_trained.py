@@ -30,27 +30,27 @@ CASES = [(net, name) for net in bundled() for name in names(net)]
 
 def test_lenet5_comes_with_weights() -> None:
     assert CASES == [("lenet5", "digits")]
-    held = trained("lenet5", "digits")
-    assert held.weights.stat().st_size == held.about["weights"]["bytes"] < 260_000
-    assert held.about["validation"]["error"] <= 2
+    pretrained = trained("lenet5", "digits")
+    assert pretrained.weights.stat().st_size == pretrained.about["weights"]["bytes"] < 260_000
+    assert pretrained.about["validation"]["error"] <= 2
 
 
 @pytest.mark.parametrize(("spec", "name"), CASES)
 def test_their_error_is_what_is_said(spec: str, name: str) -> None:
-    held, net = trained(spec, name), load(spec)
+    pretrained, net = trained(spec, name), load(spec)
     splits = open_data(name)
     for use, split in splits._asdict().items():
         said = {"name": split.name, "images": len(split), "digest": split.digest}
-        assert held.about["data"][use] == said
+        assert pretrained.about["data"][use] == said
     view = for_testing(net.recipe, net.input_shape, None)
     model = compile_net(net)
-    load_weights(model, held.weights)
+    load_weights(model, pretrained.weights)
     examples = [splits.validation.example(i) for i in range(len(splits.validation))]
     images = np.concatenate([view(one.pixels) for one in examples])
     with torch.inference_mode():
         outputs = model(torch.from_numpy(images).movedim(-1, 1)).flatten(1)
     wrong = int((outputs.argmax(1) != torch.tensor([one.label for one in examples])).sum())
-    said = held.about["validation"]
+    said = pretrained.about["validation"]
     assert (wrong, len(examples)) == (said["wrong"], said["images"])
     assert said["error"] == pytest.approx(100 * wrong / len(examples), abs=1e-4)
 
@@ -111,9 +111,11 @@ def test_weights_of_another_data_set_are_not_there() -> None:
 def test_a_finished_run_is_kept_with_what_it_is(tmp_path: Path) -> None:
     from netspec.training.loop import train
 
-    found = train(small_settings(tmp_path, epochs=1), tmp_path / "run")
+    result = train(small_settings(tmp_path, epochs=1), tmp_path / "run")
     keep([str(tmp_path / "run")], tmp_path / "kept")
-    held = trained("small", "digits", tmp_path / "kept")
+    pretrained = trained("small", "digits", tmp_path / "kept")
     assert names("small", tmp_path / "kept") == ["digits"]
-    assert held.about["validation"]["error"] == pytest.approx(found.top1, abs=1e-4)
-    assert held.weights.read_bytes() == (tmp_path / "run" / "weights.safetensors").read_bytes()
+    assert pretrained.about["validation"]["error"] == pytest.approx(result.top1, abs=1e-4)
+    assert (
+        pretrained.weights.read_bytes() == (tmp_path / "run" / "weights.safetensors").read_bytes()
+    )

@@ -63,8 +63,8 @@ def _written(form: str) -> tuple[dict[str, bytes], str]:
 
 def artifact(folder: Path, form: str = "") -> tuple[Path, str]:
     """The artifact of :func:`small`, as it was written once, and its root digest."""
-    held, root = _written(form)
-    put(folder / f"it{form}", held)
+    members, root = _written(form)
+    put(folder / f"it{form}", members)
     return folder / f"it{form}", root
 
 
@@ -72,22 +72,22 @@ def contents(path: Path) -> dict[str, bytes]:
     """The files of a folder; of a single file, itself, called ``""``."""
     if path.is_file():
         return {"": path.read_bytes()}
-    found = (Path(root) / name for root, _, names in os.walk(path) for name in names)
-    return {file.relative_to(path).as_posix(): file.read_bytes() for file in found}
+    files = (Path(root) / name for root, _, names in os.walk(path) for name in names)
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
 
 
-def put(path: Path, held: dict[str, bytes]) -> None:
+def put(path: Path, members: dict[str, bytes]) -> None:
     """Write what :func:`contents` returns."""
-    for name, data in held.items():
+    for name, data in members.items():
         file = path / name if name else path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
 
 
-def pack(path: Path, held: dict[str, bytes]) -> None:
+def pack(path: Path, members: dict[str, bytes]) -> None:
     """A zip of members as netspec packs it."""
     with zipfile.ZipFile(path, "w") as archive:
-        for name, data in held.items():
+        for name, data in members.items():
             archive.writestr(plain_entry(name), data)
 
 

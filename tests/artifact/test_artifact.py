@@ -103,9 +103,9 @@ def test_the_members_are_what_the_page_says(tmp_path: Path) -> None:
     assert (path / "files" / "0.net").read_text(encoding="utf-8") == BASE
     assert (path / "files" / "1.net").read_text(encoding="utf-8") == BLOCKS
     plan = json.loads((path / "plan.json").read_bytes())
-    made = small().lowered
-    assert plan["plan"] == json.loads(json.dumps(made.plan.as_json()))
-    assert plan["choices"] == {name: c.implementation for name, c in made.choices.items()}
+    lowered = small().lowered
+    assert plan["plan"] == json.loads(json.dumps(lowered.plan.as_json()))
+    assert plan["choices"] == {name: c.implementation for name, c in lowered.choices.items()}
     manifest = json.loads((path / "manifest.json").read_bytes())
     assert manifest["made_by"]["netspec"] == netspec.__version__
     assert manifest["made_by"]["torch"] == torch.__version__
@@ -133,12 +133,12 @@ def test_a_net_without_parameters_comes_back(tmp_path: Path) -> None:
 
 def test_choices_other_than_the_preferred_come_back(tmp_path: Path) -> None:
     first = netspec.compile("lenet5").lowered.choices
-    given = {stage: list(choice.candidates)[-1] for stage, choice in first.items()}
-    model = netspec.compile("lenet5", choices=given)
+    choices = {stage: list(choice.candidates)[-1] for stage, choice in first.items()}
+    model = netspec.compile("lenet5", choices=choices)
     save_artifact(model, tmp_path / "it")
     loaded = load_artifact(tmp_path / "it")
-    found = {stage: choice.implementation for stage, choice in loaded.lowered.choices.items()}
-    assert found == given != {stage: choice.implementation for stage, choice in first.items()}
+    stored = {stage: choice.implementation for stage, choice in loaded.lowered.choices.items()}
+    assert stored == choices != {stage: choice.implementation for stage, choice in first.items()}
     assert_same(model, loaded)
 
 
@@ -290,11 +290,11 @@ def test_a_plan_that_netspec_does_not_make_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"is not the one that netspec .* compile it again"):
             load_artifact(path)
 
-    made = small().lowered.plan
-    slots = [{**slot, "buffer": 0} for slot in made.as_json()["slots"]]
+    memory_plan = small().lowered.plan
+    slots = [{**slot, "buffer": 0} for slot in memory_plan.as_json()["slots"]]
     plan_changed(0, "slots", slots)
     plan_changed(1, "buffers", [])
-    plan_changed(2, "arena", made.arena - 64)
+    plan_changed(2, "arena", memory_plan.arena - 64)
     plan_changed(3, "bound", None)
 
 

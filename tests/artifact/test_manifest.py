@@ -25,14 +25,14 @@ JSON = st.recursive(
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     path, _ = artifact(tmp_path_factory.mktemp("good"))
-    found: dict[str, Any] = json.loads((path / "manifest.json").read_bytes())
-    return found
+    manifest: dict[str, Any] = json.loads((path / "manifest.json").read_bytes())
+    return manifest
 
 
 def parts(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The ways to all parts of JSON."""
     yield way
-    keys = {dict: list, list: lambda held: range(len(held))}.get(type(value), lambda _: ())
+    keys = {dict: list, list: lambda elements: range(len(elements))}.get(type(value), lambda _: ())
     for key in keys(value):
         yield from parts(value[key], (*way, key))
 
@@ -41,9 +41,9 @@ def put(value: Any, way: tuple[Any, ...], part: Any) -> Any:
     """A copy with another part."""
     if not way:
         return part
-    found = copy.copy(value)
-    found[way[0]] = put(value[way[0]], way[1:], part)
-    return found
+    copied = copy.copy(value)
+    copied[way[0]] = put(value[way[0]], way[1:], part)
+    return copied
 
 
 def test_a_manifest_reads_as_it_was_written(good: dict[str, Any]) -> None:

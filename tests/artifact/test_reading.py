@@ -145,15 +145,15 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 
 def test_what_becomes_a_link_or_a_pipe_meanwhile_is_refused(tmp_path: Path) -> None:
     path, _ = artifact(tmp_path)
-    held = file_ranges(path)
+    ranges = file_ranges(path)
     (path / "spec.net").rename(tmp_path / "spec.net")
     (path / "spec.net").symlink_to(tmp_path / "spec.net")
     with pytest.raises(OSError, match="it is a link"):
-        content(held, "spec.net")
+        content(ranges, "spec.net")
     (path / "plan.json").unlink()
     os.mkfifo(path / "plan.json")
     with pytest.raises((OSError, EOFError)):
-        content(held, "plan.json")
+        content(ranges, "plan.json")
 
 
 @pytest.mark.parametrize("form", ["", SUFFIX])
@@ -164,12 +164,12 @@ def test_an_artifact_that_another_replaces_while_it_is_read_is_read_again(
     other = netspec.compile(netspec.loads("net other\ninput image 8x8x3\na: fc 2"))
     calls = []
 
-    def replaced(found: Path) -> reading.FileRanges:
-        held = file_ranges(found)
-        calls.append(found)
+    def replaced(opened: Path) -> reading.FileRanges:
+        ranges = file_ranges(opened)
+        calls.append(opened)
         if len(calls) == 1:
             netspec.save_artifact(other, path)
-        return held
+        return ranges
 
     monkeypatch.setattr("netspec.artifact.loading.file_ranges", replaced)
     assert load_artifact(path).net.name == "other"
@@ -184,8 +184,8 @@ def test_what_becomes_shorter_meanwhile_is_refused(
 ) -> None:
     path, _ = artifact(tmp_path)
     for name in ("plan.json", "weights.safetensors"):
-        held = file_ranges(path)
-        monkeypatch.setattr("netspec.artifact.loading.file_ranges", lambda _, held=held: held)
+        ranges = file_ranges(path)
+        monkeypatch.setattr("netspec.artifact.loading.file_ranges", lambda _, ranges=ranges: ranges)
         data = (path / name).read_bytes()
         (path / name).write_bytes(data[:-1])
         refused(path, "it became shorter while it was read")
@@ -285,7 +285,7 @@ def test_a_file_of_another_length_is_refused(tmp_path: Path) -> None:
         refused(path, "it is no artifact")
 
 
-def hostile_zips(held: dict[str, bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
+def hostile_zips(members: dict[str, bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Ways to pack members that netspec does not have: names, and fields of the first entry."""
     for name in ("../evil", "/evil", "C:\\evil", "a\\..\\b", "files/../spec.net"):
         yield name, {}
@@ -301,11 +301,11 @@ def hostile_zips(held: dict[str, bytes]) -> Iterator[tuple[str, dict[str, Any]]]
 
 def test_files_that_are_packed_otherwise_are_refused(tmp_path: Path) -> None:
     folder, _ = artifact(tmp_path)
-    held = contents(folder)
+    members = contents(folder)
     path = tmp_path / "other.netspec"
-    for name, fields in hostile_zips(held):
+    for name, fields in hostile_zips(members):
         with zipfile.ZipFile(path, "w") as archive:
-            for member, data in ({**held, name: b"evil"} if name else held).items():
+            for member, data in ({**members, name: b"evil"} if name else members).items():
                 entry = plain_entry(member)
                 for key, value in fields.items() if member == "spec.net" else ():
                     setattr(entry, key, value)
@@ -400,13 +400,13 @@ def test_sizes_of_64_bits_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.undo()
     refused(path, "it is no artifact")
     # sizes that no 32 bits hold, without what marks an archive of more than 4 GiB
-    held = contents(folder)
-    size = len(held["weights.safetensors"])
+    members = contents(folder)
+    size = len(members["weights.safetensors"])
     before, after = path.read_bytes().split(b"PK\1\2", 1)
     directory = (b"PK\1\2" + after).split(b"PK\6\6")[0]
     assert directory.count(struct.pack("<QQ", size, size)) == 1
     directory = directory.replace(struct.pack("<QQ", size, size), struct.pack("<QQ", 2**40, 2**40))
-    lengths = len(held), len(held), len(directory), len(before)
+    lengths = len(members), len(members), len(directory), len(before)
     path.write_bytes(before + directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, *lengths, 0))
     refused(path, "it is no artifact")
 

@@ -56,7 +56,7 @@ def test_an_empty_folder_is_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "held",
+    "members",
     [
         {"thesis.tex": b"years"},
         {"manifest.json": b"{}"},
@@ -66,13 +66,15 @@ def test_an_empty_folder_is_replaced(tmp_path: Path) -> None:
         {"manifest.json": b'{"format": 1, "members": {"a": {}}}'},
     ],
 )
-def test_a_folder_with_something_else_in_it_stays(held: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_folder_with_something_else_in_it_stays(
+    members: dict[str, bytes], tmp_path: Path
+) -> None:
     path = tmp_path / "mine"
     path.mkdir()
-    for name, data in held.items():
+    for name, data in members.items():
         (path / name).write_bytes(data)
     refused(path, "a folder is there that holds other files: remove it, or name another")
-    assert contents(path) == held
+    assert contents(path) == members
     assert os.listdir(tmp_path) == ["mine"]
 
 
@@ -271,11 +273,11 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
 def test_a_single_file_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_artifact(small(), tmp_path / "it.netspec")
     with zipfile.ZipFile(tmp_path / "it.netspec") as archive:
-        held = sum(entry.file_size for entry in archive.infolist())
-    monkeypatch.setattr(writing, "LARGEST_FILE", held - 1)
+        size = sum(entry.file_size for entry in archive.infolist())
+    monkeypatch.setattr(writing, "LARGEST_FILE", size - 1)
     refused(tmp_path / "it.netspec", "a single file has room for 2 GiB: name a folder, without")
     assert os.listdir(tmp_path) == ["it.netspec"]
-    monkeypatch.setattr(writing, "LARGEST_FILE", held)
+    monkeypatch.setattr(writing, "LARGEST_FILE", size)
     save_artifact(small(), tmp_path / "it.netspec")
 
 

@@ -19,9 +19,9 @@ def case(tmp_path: Path) -> Case:
 
 
 def test_the_exact_scores_are_what_the_softmax_gets(case: Case) -> None:
-    (found,) = exact(case)
-    assert found.scores is not None
-    torch.testing.assert_close(found.scores.softmax(1), found.values)
+    (output,) = exact(case)
+    assert output.scores is not None
+    torch.testing.assert_close(output.scores.softmax(1), output.values)
 
 
 def test_the_output_itself_agrees_in_its_type_and_a_changed_one_does_not(case: Case) -> None:
@@ -43,9 +43,9 @@ def test_undoing_the_softmax_finds_the_error_of_the_scores(case: Case) -> None:
     z = wanted[0].scores
     assert z is not None
     off = torch.tensor([1.0, -1.0, 0.0, 0.0, 0.0], dtype=torch.float64) * 1e-3
-    found = deviation(case, (z + off).softmax(1), wanted)
-    assert found.error == pytest.approx(float(off.norm() / z.norm(dim=1).min()), rel=1e-3)
-    assert tolerance(case.net, torch.float32) < found.allowed < 1e-4
+    comparison = deviation(case, (z + off).softmax(1), wanted)
+    assert comparison.error == pytest.approx(float(off.norm() / z.norm(dim=1).min()), rel=1e-3)
+    assert tolerance(case.net, torch.float32) < comparison.allowed < 1e-4
 
 
 def test_classes_that_the_type_cannot_hold_are_left_out(tmp_path: Path) -> None:
@@ -60,9 +60,9 @@ def test_without_a_softmax_the_outputs_are_compared(tmp_path: Path) -> None:
     case = case_of(tmp_path, "net tiny\ninput image 4x4x1\na: conv 3x3, 2\n", batch=1)
     wanted = exact(case)
     assert wanted[0].scores is None
-    found = deviation(case, wanted[0].values * (1 + 1e-3), wanted)
-    assert found.error == pytest.approx(1e-3)
-    assert found.allowed == tolerance(case.net, torch.float32)
+    comparison = deviation(case, wanted[0].values * (1 + 1e-3), wanted)
+    assert comparison.error == pytest.approx(1e-3)
+    assert comparison.allowed == tolerance(case.net, torch.float32)
 
 
 def test_another_size_is_an_error(case: Case) -> None:

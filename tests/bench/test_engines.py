@@ -70,8 +70,8 @@ def agrees(name: str, case: Case) -> None:
         engine.prepare(case)
         call = engine.compile(case)
         outputs = call()
-    found = deviation(case, outputs, exact(case))
-    assert found.agrees, found
+    comparison = deviation(case, outputs, exact(case))
+    assert comparison.agrees, comparison
     again = call()
     first, second = (torch.as_tensor(y[0] if isinstance(y, list) else y) for y in (outputs, again))
     assert torch.equal(first, second)

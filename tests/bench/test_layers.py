@@ -35,12 +35,12 @@ def test_medians_are_of_the_second_run_of_each_round_but_the_first(
 
     monkeypatch.setattr(model, "profile", profile)
     advanced: list[None] = []
-    found = profiled(model, case.images, 3, lambda: advanced.append(None))
-    assert [step.median for step in found.steps] == [2.0 + i for i in range(len(stages))]
-    assert {step.samples for step in found.steps} == {3}
-    assert found.seconds == sum(step.median for step in found.steps)
+    result = profiled(model, case.images, 3, lambda: advanced.append(None))
+    assert [step.median for step in result.steps] == [2.0 + i for i in range(len(stages))]
+    assert {step.samples for step in result.steps} == {3}
+    assert result.seconds == sum(step.median for step in result.steps)
     assert len(advanced) == layers.steps(1, 1, 3) == 4
-    assert min(found.rates) > 0
+    assert min(result.rates) > 0
 
 
 def test_a_case_has_an_entry_for_each_step(tmp_path: Path) -> None:

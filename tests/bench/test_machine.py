@@ -16,10 +16,10 @@ def test_the_floor_is_the_larger_of_products_and_weights(tmp_path: Path) -> None
     case = case_of(tmp_path, batch=4)
     totals = case.net.totals
     operations, bytes = 8 * totals.macs, 4 * totals.parameters
-    found = floor(case, Rates(product=1e9, copy=1e9))
-    assert found["compute_ms"] == pytest.approx(operations / 1e6)
-    assert found["weights_ms"] == pytest.approx(bytes / 1e6)
-    assert found["ms"] == found["compute_ms"] > found["weights_ms"]
+    bounds = floor(case, Rates(product=1e9, copy=1e9))
+    assert bounds["compute_ms"] == pytest.approx(operations / 1e6)
+    assert bounds["weights_ms"] == pytest.approx(bytes / 1e6)
+    assert bounds["ms"] == bounds["compute_ms"] > bounds["weights_ms"]
     assert floor(case, Rates(product=1e12, copy=1e9))["ms"] == pytest.approx(bytes / 1e6)
     half = case_of(tmp_path, batch=4, dtype="bfloat16")
     assert floor(half, Rates(1e9, 1e9))["weights_ms"] == pytest.approx(bytes / 2e6)
@@ -32,9 +32,12 @@ def test_rates_count_two_operations_and_both_ways_of_a_copy() -> None:
 def test_the_yardsticks_multiply_in_the_type_and_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "SIZE", 16)
     monkeypatch.setattr(machine, "COPIED", 64)
-    made = calls(torch.bfloat16)
-    assert (made["product"]().shape, made["product"]().dtype) == ((16, 16), torch.bfloat16)
-    assert made["copy"]().nbytes == 64
+    yardsticks = calls(torch.bfloat16)
+    assert (yardsticks["product"]().shape, yardsticks["product"]().dtype) == (
+        (16, 16),
+        torch.bfloat16,
+    )
+    assert yardsticks["copy"]().nbytes == 64
 
 
 def test_others_are_what_is_busy_less_what_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +52,6 @@ def test_others_are_what_is_busy_less_what_is_ours(monkeypatch: pytest.MonkeyPat
 
 
 def test_this_machine_has_a_name_and_threads() -> None:
-    found = machine.machine()
-    assert found["cpu"]
-    assert found["threads"] == torch.get_num_threads()
+    description = machine.machine()
+    assert description["cpu"]
+    assert description["threads"] == torch.get_num_threads()

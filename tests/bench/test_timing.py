@@ -18,9 +18,9 @@ def test_engines_take_turns_and_none_always_follows_the_same() -> None:
         return next(seconds)
 
     a, b = iter([9.0, 9.0, 1.0, 3.0, 2.0, 5.0, 4.0]), iter([9.0, 9.0, 7.0, 7.0, 7.0, 7.0, 7.0])
-    found = interleaved({"a": lambda: passing("a", a), "b": lambda: passing("b", b)}, rounds=5)
+    timings = interleaved({"a": lambda: passing("a", a), "b": lambda: passing("b", b)}, rounds=5)
     assert "".join(order) == "abba" + "abbaabbaab"
-    assert found == {"a": Timing(3.0, 2.0, 4.0, 5), "b": Timing(7.0, 7.0, 7.0, 5)}
+    assert timings == {"a": Timing(3.0, 2.0, 4.0, 5), "b": Timing(7.0, 7.0, 7.0, 5)}
 
 
 def test_events_stand_around_all_calls(monkeypatch: pytest.MonkeyPatch) -> None:

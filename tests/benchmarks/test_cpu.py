@@ -30,8 +30,8 @@ def performance() -> ModuleType:
 
 def kept(folder: Path) -> dict[str, Any]:
     (path,) = folder.iterdir()
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return figures
 
 
 def test_lrn_is_timed_on_every_map_of_both_nets(
@@ -39,17 +39,17 @@ def test_lrn_is_timed_on_every_map_of_both_nets(
 ) -> None:
     monkeypatch.setattr(lrn, "BATCHES", (1,))
     lrn.main(["--rounds", "1"], tmp_path)
-    found = kept(tmp_path)
-    sizes = {(case["net"], case["size"]) for case in found["cases"]}
+    figures = kept(tmp_path)
+    sizes = {(case["net"], case["size"]) for case in figures["cases"]}
     assert sizes == {
         ("alexnet", "55x55x96"),
         ("alexnet", "27x27x256"),
         ("googlenet", "56x56x64"),
         ("googlenet", "56x56x192"),
     }
-    page = performance.page([], lrn=[found])
-    assert all(f"| {case['net']} | {case['stage']} |" in page for case in found["cases"])
-    for case in found["cases"]:
+    page = performance.page([], lrn=[figures])
+    assert all(f"| {case['net']} | {case['stage']} |" in page for case in figures["cases"])
+    for case in figures["cases"]:
         best = min(case["torch_ms"], case["torch channels-last_ms"])
         assert case["ratio"] == pytest.approx(best / case["netspec_ms"], rel=1e-2)
 
@@ -72,21 +72,21 @@ def test_accuracy_is_that_of_the_worst_of_32_images(
 ) -> None:
     monkeypatch.setattr(accuracy, "NETS", ("lenet5",))
     accuracy.main([], tmp_path)
-    found = kept(tmp_path)
-    (case,) = found["cases"]
+    figures = kept(tmp_path)
+    (case,) = figures["cases"]
     assert case["images"] == 32
     assert 0 < case["netspec"] < case["allowed"]
     assert 0 < case["eager"] < case["allowed"]
-    assert f"| lenet5 | {case['netspec']:.1e} |" in performance.page([], accuracy=[found])
+    assert f"| lenet5 | {case['netspec']:.1e} |" in performance.page([], accuracy=[figures])
 
 
 def test_loading_is_timed_in_processes_of_its_own(tmp_path: Path, performance: ModuleType) -> None:
     loading.main(["--net", "lenet5", "--processes", "1"], tmp_path)
-    found = kept(tmp_path)
-    (case,) = found["cases"]
+    figures = kept(tmp_path)
+    (case,) = figures["cases"]
     assert case["processes"] == 1
     assert case["bytes"] > 60_000 * 4  # LeNet-5 has some 60,000 parameters
     # importing it all and reading a spec is not done in a millisecond
     assert 1 < case["load_ms"] < case["together_ms"] == case["slowest_ms"]
     assert case["together_ms"] == pytest.approx(case["import_ms"] + case["load_ms"], abs=0.11)
-    assert f"| lenet5 | {case['bytes'] / 1e6:.3f} |" in performance.page([], loading=[found])
+    assert f"| lenet5 | {case['bytes'] / 1e6:.3f} |" in performance.page([], loading=[figures])

@@ -24,10 +24,10 @@ MACHINE = Machine("some", copy=1e9, product=1e9)
 
 
 def off(name: str, case: LayerCase) -> float:
-    given = engines.operands(case, DEVICE.type, seed=3)
+    operands = engines.operands(case, DEVICE.type, seed=3)
     function = engines.MAKERS[name](case.layer, case.dtype)
-    found = engines.call(case, name, function, given)()
-    return engines.deviation(found, engines.exact(case, given))
+    outputs = engines.call(case, name, function, operands)()
+    return engines.deviation(outputs, engines.exact(case, operands))
 
 
 @pytest.mark.parametrize(("name", "direction"), CASES)
@@ -50,21 +50,21 @@ def test_eager_lrn_is_the_one_of_the_specs(name: str) -> None:
 
 def test_a_bare_convolution_has_no_bias_and_no_relu() -> None:
     case = LayerCase(CONV, 2, FORWARD, "fp32")
-    given = engines.operands(case, "cpu", seed=3)
+    operands = engines.operands(case, "cpu", seed=3)
     bare, whole = (
-        engines.call(case, name, engines.MAKERS[name](CONV, "fp32"), given)()[0]
+        engines.call(case, name, engines.MAKERS[name](CONV, "fp32"), operands)()[0]
         for name in ("bare", "eager")
     )
-    assert torch.allclose(torch.relu(bare + given["b"]), whole, atol=1e-5)
+    assert torch.allclose(torch.relu(bare + operands["b"]), whole, atol=1e-5)
     gradients = LayerCase(CONV, 2, WEIGHT_GRADIENT, "fp32")
-    given = engines.operands(gradients, "cpu", seed=3)
+    operands = engines.operands(gradients, "cpu", seed=3)
     function = engines.bare(CONV, "fp32")
-    assert len(engines.call(gradients, "bare", function, given)()) == 1
+    assert len(engines.call(gradients, "bare", function, operands)()) == 1
 
 
 def test_an_image_that_overhangs_comes_with_its_zeros_for_pytorch() -> None:
     case = LayerCase(FIRST, 2, FORWARD, "fp32")
-    given = engines.operands(case, "cpu", seed=0)
+    operands = engines.operands(case, "cpu", seed=0)
     seen: list[tuple[int, ...]] = []
 
     def looking(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
@@ -72,15 +72,15 @@ def test_an_image_that_overhangs_comes_with_its_zeros_for_pytorch() -> None:
         return x
 
     for name in ("netspec", "eager"):
-        engines.call(case, name, looking, given)()
+        engines.call(case, name, looking, operands)()
     assert seen == [(2, 6, 6, 3), (2, 7, 7, 3)]
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp16", "fp32"])
 def test_what_rounding_explains_is_less_than_a_row_that_was_not_written(dtype: str) -> None:
     case = LayerCase(CONV, 32, FORWARD, dtype)
-    given = engines.operands(case, "cpu", seed=0)
-    (wanted,) = engines.exact(case, given)
+    operands = engines.operands(case, "cpu", seed=0)
+    (wanted,) = engines.exact(case, operands)
     rounded = wanted.to(engines.DTYPES[dtype])
     assert engines.deviation([rounded], [wanted]) <= engines.allowed(case)
     rounded[-1, -1] = 0
@@ -91,12 +91,12 @@ def test_what_rounding_explains_is_less_than_a_row_that_was_not_written(dtype: s
 
 def test_a_case_is_checked_and_timed_from_end_to_end() -> None:
     case = LayerCase(CONV, 2, FORWARD, "fp32")
-    found = measuring.measured(case, ["netspec", "bare", "eager"], BENCH, MACHINE)
+    entry = measuring.measured(case, ["netspec", "bare", "eager"], BENCH, MACHINE)
     elements = 2 * 2 * 16 * 8 + 8 * 36 + 8
-    assert found["bytes"] == 4 * elements
-    assert found["floor_us"] == pytest.approx(max(4e-3 * elements, 1e-3 * found["operations"]))
-    assert list(found["engines"]) == ["netspec", "bare", "eager"]
-    for result in found["engines"].values():
+    assert entry["bytes"] == 4 * elements
+    assert entry["floor_us"] == pytest.approx(max(4e-3 * elements, 1e-3 * entry["operations"]))
+    assert list(entry["engines"]) == ["netspec", "bare", "eager"]
+    for result in entry["engines"].values():
         assert result["is_reproducible"]
         assert 0 < result["low_us"] <= result["median_us"] <= result["high_us"]
 
@@ -111,11 +111,11 @@ def test_who_disagrees_or_fails_is_told_and_not_timed(monkeypatch: pytest.Monkey
     monkeypatch.setitem(engines.MAKERS, "netspec", wrong)
     monkeypatch.setitem(engines.MAKERS, "compile", failing)
     case = LayerCase(CONV, 2, FORWARD, "fp32")
-    found = measuring.measured(case, ["netspec", "eager", "compile"], BENCH, MACHINE)["engines"]
-    assert re.match(r"off by 0\.\d+ of the norm", found["netspec"].pop("disagrees"))
-    assert found["netspec"] == {}
-    assert found["compile"] == {"error": "RuntimeError: no such kernel"}
-    assert "median_us" in found["eager"]
+    by_engine = measuring.measured(case, ["netspec", "eager", "compile"], BENCH, MACHINE)["engines"]
+    assert re.match(r"off by 0\.\d+ of the norm", by_engine["netspec"].pop("disagrees"))
+    assert by_engine["netspec"] == {}
+    assert by_engine["compile"] == {"error": "RuntimeError: no such kernel"}
+    assert "median_us" in by_engine["eager"]
 
 
 def test_what_does_not_fit_into_memory_is_an_error_of_the_case(
@@ -125,8 +125,8 @@ def test_what_does_not_fit_into_memory_is_an_error_of_the_case(
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(engines, "exact", full)
-    found = measuring.measured(LayerCase(CONV, 2, FORWARD, "fp32"), ["eager"], BENCH, MACHINE)
-    assert found["engines"] == {"eager": {"error": "OutOfMemoryError: no room"}}
+    entry = measuring.measured(LayerCase(CONV, 2, FORWARD, "fp32"), ["eager"], BENCH, MACHINE)
+    assert entry["engines"] == {"eager": {"error": "OutOfMemoryError: no room"}}
 
 
 def test_operands_rotate_over_twice_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,23 +146,23 @@ def test_operands_rotate_over_twice_the_cache(monkeypatch: pytest.MonkeyPatch) -
 def test_the_machine_is_measured_with_the_same_timer() -> None:
     clock = iter(range(10_000))
     bench = BENCH._replace(timer=WallTimer(clock=lambda: float(next(clock))))
-    found = measuring.constants(bench, "bf16", elements=1000, size=10)
-    assert found == Machine("this machine", copy=2 * 2000, product=2 * 1000)
+    constants = measuring.constants(bench, "bf16", elements=1000, size=10)
+    assert constants == Machine("this machine", copy=2 * 2000, product=2 * 1000)
 
 
 def test_tuning_times_every_configuration_and_names_the_fastest() -> None:
     from netspec.kernels.conv.configurations import candidates
 
     case = LayerCase(CONV, 1, FORWARD, "fp32")
-    found = measuring.tuned(case, BENCH, MACHINE)
+    entry = measuring.tuned(case, BENCH, MACHINE)
     configurations = candidates(measuring.geometry_of(case), torch.float32, "ieee")
     by_name = {measuring.name_of(configuration): configuration for configuration in configurations}
-    assert list(found["engines"]) == list(by_name)
-    times = {name: result["median_us"] for name, result in found["engines"].items()}
+    assert list(entry["engines"]) == list(by_name)
+    times = {name: result["median_us"] for name, result in entry["engines"].items()}
     fastest = min(times, key=times.__getitem__)
     configuration = by_name[fastest]
-    assert found["fastest"] == {"kernel": configuration.kernel, "tile": vars(configuration.tile)}
-    assert found["unmeasured"] in times
+    assert entry["fastest"] == {"kernel": configuration.kernel, "tile": vars(configuration.tile)}
+    assert entry["unmeasured"] in times
 
 
 @pytest.mark.gpu
@@ -171,5 +171,5 @@ def test_tuning_times_every_configuration_and_names_the_fastest() -> None:
 def test_graphs_of_all_engines_on_a_gpu(direction: str) -> None:
     bench = measuring.Bench(GraphTimer(), "cuda", cache=1 << 16, rounds=3)
     case = LayerCase(CONV, 8, direction, "bf16")
-    found = measuring.measured(case, list(engines.MAKERS), bench, MACHINE)["engines"]
-    assert all("median_us" in result for result in found.values()), found
+    by_engine = measuring.measured(case, list(engines.MAKERS), bench, MACHINE)["engines"]
+    assert all("median_us" in result for result in by_engine.values()), by_engine

@@ -32,9 +32,9 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stages_in(folder: Path) -> dict[str, object]:
-    found = json.loads((folder / "gpu-made-up-1.json").read_text(encoding="utf-8"))
-    assert found["machine"] == MACHINE
-    return {name: entry["answer"] for name, entry in found["stages"].items()}
+    record = json.loads((folder / "gpu-made-up-1.json").read_text(encoding="utf-8"))
+    assert record["machine"] == MACHINE
+    return {name: entry["answer"] for name, entry in record["stages"].items()}
 
 
 def test_without_a_gpu_one_sentence_says_what_is_needed() -> None:

@@ -77,8 +77,8 @@ def test_a_run_stops_when_its_time_is_over(capsys: pytest.CaptureFixture[str]) -
         now[0] += 4.0
         return {"key": case.key}
 
-    found = list(kernels.sweep(CASES, measure, seconds=10.0, clock=lambda: now[0]))
-    assert found == [(case, {"key": case.key}) for case in CASES[:3]]
+    results = list(kernels.sweep(CASES, measure, seconds=10.0, clock=lambda: now[0]))
+    assert results == [(case, {"key": case.key}) for case in CASES[:3]]
     assert capsys.readouterr().out == f"{len(CASES) - 3} cases are left: run it again\n"
 
 

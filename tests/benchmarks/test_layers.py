@@ -28,9 +28,9 @@ from benchmarks.layers import (
 
 
 def named(net: str, row: str, kind: str = "") -> Layer:
-    (found,) = (layer for layer, rows in layers(net).items() if row in rows)
-    assert not kind or found.kind == kind
-    return found
+    (matching,) = (layer for layer, rows in layers(net).items() if row in rows)
+    assert not kind or matching.kind == kind
+    return matching
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def named(net: str, row: str, kind: str = "") -> Layer:
 def test_every_row_is_there_and_equal_ones_once(
     net: str, kind: str, rows: int, distinct: int
 ) -> None:
-    found = [names for layer, names in layers(net).items() if layer.kind == kind]
-    assert (sum(map(len, found)), len(found)) == (rows, distinct)
+    row_names = [names for layer, names in layers(net).items() if layer.kind == kind]
+    assert (sum(map(len, row_names)), len(row_names)) == (rows, distinct)
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -93,10 +93,12 @@ def test_nobody_wants_the_gradient_of_an_image() -> None:
 
 
 def test_cases_of_several_nets_share_equal_layers() -> None:
-    found = cases(NETS, [32], ["fc"], "bf16")
-    (rows,) = (r for case, r in found.items() if "alexnet F7" in r and case.direction == FORWARD)
+    rows_by_case = cases(NETS, [32], ["fc"], "bf16")
+    (rows,) = (
+        r for case, r in rows_by_case.items() if "alexnet F7" in r and case.direction == FORWARD
+    )
     assert rows == ["alexnet F7", "vgg16_3 FC2"]
-    assert len({case.key for case in found}) == len(found)
+    assert len({case.key for case in rows_by_case}) == len(rows_by_case)
     every = cases(NETS, BATCHES, DIRECTIONS, "bf16")
     assert len(every) == 3 * len(cases(NETS, [1], DIRECTIONS, "bf16"))
 

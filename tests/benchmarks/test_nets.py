@@ -15,10 +15,10 @@ MACHINE = {"cpu": "Made-up 1", "torch": "2"}
 
 
 def case(spec: str, batch: int, ours: float | None, **peers: float | str) -> dict[str, Any]:
-    def entry(name: str, found: float | str | None) -> dict[str, Any]:
-        is_time = isinstance(found, float)
-        error = None if is_time else found or "not installed: pip install it"
-        median = found if is_time else None
+    def entry(name: str, outcome: float | str | None) -> dict[str, Any]:
+        is_time = isinstance(outcome, float)
+        error = None if is_time else outcome or "not installed: pip install it"
+        median = outcome if is_time else None
         return {"name": name, "version": "7", "median_ms": median, "error": error}
 
     engines = [entry("netspec", ours), *(entry(name, peers.get(name)) for name in PEERS)]
@@ -36,13 +36,13 @@ def case(spec: str, batch: int, ours: float | None, **peers: float | str) -> dic
 def kept(folder: Path) -> list[tuple[str, int, float]]:
     (path,) = folder.iterdir()
     assert path.name == "nets-made-up-1.json"
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return [(c["spec"], c["batch"], c["engines"][0]["median_ms"]) for c in found["cases"]]
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return [(c["spec"], c["batch"], c["engines"][0]["median_ms"]) for c in record["cases"]]
 
 
 def test_cases_are_kept_one_by_one_and_replaced_when_run_again(tmp_path: Path) -> None:
-    for given in (case("alexnet", 1, 9.0), case("alexnet", 8, 8.0), case("alexnet", 1, 7.0)):
-        nets.keep({"machine": MACHINE, "cases": [given]}, tmp_path)
+    for entry in (case("alexnet", 1, 9.0), case("alexnet", 8, 8.0), case("alexnet", 1, 7.0)):
+        nets.keep({"machine": MACHINE, "cases": [entry]}, tmp_path)
     assert kept(tmp_path) == [("alexnet", 1, 7.0), ("alexnet", 8, 8.0)]
     newer = MACHINE | {"torch": "3"}
     nets.keep({"machine": newer, "cases": [case("googlenet", 1, 6.0)]}, tmp_path)
@@ -70,8 +70,8 @@ def test_the_page_says_what_was_measured_and_what_not(performance: Any) -> None:
     empty = "\n".join(performance.whole_nets([]))
     assert empty.count("| alexnet | 8 |") == 1
     assert "×" not in empty.split("|---", 1)[1]
-    found = case("alexnet", 8, 10.0, inductor=15.0, eager="disagrees: by much", openvino="Bug: x")
-    figures = {"machine": MACHINE, "date": "2000-01-01", "cases": [found]}
+    entry = case("alexnet", 8, 10.0, inductor=15.0, eager="disagrees: by much", openvino="Bug: x")
+    figures = {"machine": MACHINE, "date": "2000-01-01", "cases": [entry]}
     page = "\n".join(performance.whole_nets([figures]))
     assert "Measured on 2000-01-01: cpu Made-up 1, torch 2, netspec 7, onnxruntime 7" in page
     row = "| alexnet | 8 | 10.0 | disagrees | not measured | 15.0 | not measured | failed | 5.00 |"

@@ -14,7 +14,7 @@ from benchmarks.layers import FORWARD, INPUT_GRADIENT, NETS, LayerCase, cases
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def found(kind: str, direction: str, batch: int) -> list[LayerCase]:
+def layer_cases(kind: str, direction: str, batch: int) -> list[LayerCase]:
     every = cases(NETS, [batch], [kind], "bf16")
     return [case for case in every if case.direction == direction]
 
@@ -29,10 +29,10 @@ def entry(floor: float, **medians: float) -> dict[str, Any]:
 @pytest.fixture
 def figures(performance: ModuleType, tmp_path: Path) -> dict[str, Any]:
     """A made-up machine: two of its LRN, one of its max-pools and one convolution were run."""
-    first, second, *_ = found("lrn", FORWARD, 32)
-    pool = found("maxpool", INPUT_GRADIENT, 1)[0]
-    conv = found("conv", FORWARD, 256)[0]
-    made = {
+    first, second, *_ = layer_cases("lrn", FORWARD, 32)
+    pool = layer_cases("maxpool", INPUT_GRADIENT, 1)[0]
+    conv = layer_cases("conv", FORWARD, 256)[0]
+    record = {
         "machine": {"gpu": "Made-up 1", "driver": "7"},
         "date": "2000-01-01",
         "constants": {
@@ -53,7 +53,7 @@ def figures(performance: ModuleType, tmp_path: Path) -> dict[str, Any]:
             },
         },
     }
-    (tmp_path / "kernels-made-up-1.json").write_text(json.dumps(made), encoding="utf-8")
+    (tmp_path / "kernels-made-up-1.json").write_text(json.dumps(record), encoding="utf-8")
     (tmp_path / "checking.json").write_text("{}")
     (loaded,) = performance.load(tmp_path)
     return loaded
@@ -83,7 +83,7 @@ def test_goals_are_means_over_what_was_measured(
     share = "| LRN forward ≥ 88 % of copy bandwidth, at 4 bytes an element | not measured | "
     assert share + "60%, slowest 40%, 2 of 4 | not measured |" in page
     assert "| LRN forward ≥ 9× eager | not measured | 4.00×, slowest 2.00×, 2 of 4 |" in page
-    pools = len(found("maxpool", INPUT_GRADIENT, 1))
+    pools = len(layer_cases("maxpool", INPUT_GRADIENT, 1))
     assert f"| max-pool backward ≥ 80 % | 50%, slowest 50%, 1 of {pools} | not measured |" in page
     assert f"| max-pool backward bitwise reproducible | 1, of 1 of {pools} measured | not" in page
     assert "| max-pool backward ≥ 3× eager | not measured | not measured | not measured |" in page
@@ -115,7 +115,7 @@ def test_layers_show_medians_or_why_there_are_none(
 
 def test_first_layers_are_a_goal_of_their_own(performance: ModuleType) -> None:
     (goal,) = (goal for goal in performance.GOALS if goal.first_only)
-    convs = found("conv", FORWARD, 32)
+    convs = layer_cases("conv", FORWARD, 32)
     times = {case.key: entry(1.0, netspec=1.0, bare=3.0) for case in convs}
     assert performance.reached(goal, {"cases": times}, 32) == "3.00×, slowest 3.00×, 3 of 3"
 

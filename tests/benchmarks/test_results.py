@@ -27,9 +27,9 @@ def test_what_is_kept_is_found_by_the_next_run(tmp_path: Path) -> None:
     assert not again.has("cases", "conv", ["netspec", "compile"])
     assert not again.has("cases", "fc", ["netspec"])
     assert not again.has("tuned", "conv", ["netspec"])
-    found = json.loads(path.read_text())
-    assert found["machine"] == MACHINE
-    assert len(found["date"]) == len("2026-01-31")
+    record = json.loads(path.read_text())
+    assert record["machine"] == MACHINE
+    assert len(record["date"]) == len("2026-01-31")
 
 
 def test_results_count_for_the_same_kernels_and_versions_only(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from netspec.bench import DEVICES
 MACHINE = {"gpu": "Made-up 1", "driver": "7"}
 
 
-def entry(name: str, found: float | str) -> dict[str, Any]:
-    is_time = isinstance(found, float)
-    error = None if is_time else found
-    return {"name": name, "median_ms": found if is_time else None, "error": error}
+def entry(name: str, outcome: float | str) -> dict[str, Any]:
+    is_time = isinstance(outcome, float)
+    error = None if is_time else outcome
+    return {"name": name, "median_ms": outcome if is_time else None, "error": error}
 
 
 @pytest.fixture
@@ -32,18 +32,18 @@ def figures() -> dict[str, Any]:
     step = {"net": "alexnet", "batch": 128, "floor_ms": 5.0, "engines": steps}
     answers = {"machine": {}, "test-fc": "5 passed, 1 skipped in 2.00s"}
     answers |= {"nets-alexnet-32": {"cases": [net]}, "steps-128": step}
-    made = {"date": "2000-01-01", "seconds": 1.0, "sources": "x"}
+    stage = {"date": "2000-01-01", "seconds": 1.0, "sources": "x"}
     return {
         "machine": MACHINE,
-        "stages": {name: made | {"answer": answer} for name, answer in answers.items()},
+        "stages": {name: stage | {"answer": answer} for name, answer in answers.items()},
     }
 
 
 @pytest.fixture
 def kernels() -> dict[str, Any]:
-    found = [c for c in cases(["alexnet"], [1], ["lrn"], "bf16") if c.direction == FORWARD]
+    lrn_cases = [c for c in cases(["alexnet"], [1], ["lrn"], "bf16") if c.direction == FORWARD]
     entry = {"floor_us": 4.0, "engines": {"netspec": {"median_us": 5.0}}}
-    return {"machine": MACHINE, "cases": {case.key: entry for case in found}}
+    return {"machine": MACHINE, "cases": {case.key: entry for case in lrn_cases}}
 
 
 def test_a_gpu_has_its_nets_steps_tests_and_plots(

@@ -31,13 +31,13 @@ def case(tmp_path: Path) -> Case:
 
 def test_steps_of_engines_that_agree_are_timed(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(steps.ENGINES, "compile")
-    found = steps.measured(case, BENCH, **SIZES)
-    assert list(found["engines"]) == ["netspec", "eager"]
-    for entry in found["engines"].values():
+    result = steps.measured(case, BENCH, **SIZES)
+    assert list(result["engines"]) == ["netspec", "eager"]
+    for entry in result["engines"].values():
         assert "error" not in entry
         assert 0 <= entry["deviation"] <= 1e-5 < entry["allowed"] < 0.1
         assert entry["median_ms"] > 0
-    assert found["floor_ms"] > 0
+    assert result["floor_ms"] > 0
 
 
 def test_who_differs_or_fails_is_told_and_not_timed(
@@ -53,12 +53,12 @@ def test_who_differs_or_fails_is_told_and_not_timed(
 
     monkeypatch.setitem(steps.ENGINES, "netspec", wrong)
     monkeypatch.setitem(steps.ENGINES, "compile", failing)
-    found = steps.measured(case, BENCH, **SIZES)["engines"]
-    assert found["netspec"]["error"] == "disagrees"
-    assert found["netspec"]["deviation"] > found["netspec"]["allowed"]
-    assert found["compile"] == {"error": "RuntimeError: no such kernel"}
-    assert "median_ms" not in found["netspec"]
-    assert "median_ms" in found["eager"]
+    by_engine = steps.measured(case, BENCH, **SIZES)["engines"]
+    assert by_engine["netspec"]["error"] == "disagrees"
+    assert by_engine["netspec"]["deviation"] > by_engine["netspec"]["allowed"]
+    assert by_engine["compile"] == {"error": "RuntimeError: no such kernel"}
+    assert "median_ms" not in by_engine["netspec"]
+    assert "median_ms" in by_engine["eager"]
 
 
 def test_a_step_changes_the_parameters(case: Case) -> None:
@@ -93,5 +93,5 @@ def test_steps_of_all_engines_are_captured(tmp_path: Path) -> None:
 
     assert ON_GPU
     bench = Bench(GraphTimer(), "cuda", cache=1, rounds=2)
-    found = steps.measured(case_of(tmp_path, NET, dtype="bfloat16", device="cuda"), bench, **SIZES)
-    assert all("median_ms" in entry for entry in found["engines"].values()), found
+    result = steps.measured(case_of(tmp_path, NET, dtype="bfloat16", device="cuda"), bench, **SIZES)
+    assert all("median_ms" in entry for entry in result["engines"].values()), result

@@ -91,8 +91,8 @@ def test_without_a_gpu_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_peers_are_those_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
 
-    def bench(specs: object, **given: Any) -> dict[str, Any]:
-        asked.update(given)
+    def bench(specs: object, **options: Any) -> dict[str, Any]:
+        asked.update(options)
         return {}
 
     monkeypatch.setattr(measure, "bench", bench)
@@ -146,7 +146,7 @@ def test_a_wrong_spec_is_told_before_anything_is_measured(monkeypatch: pytest.Mo
 
 
 def test_a_terminal_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[dict[str, Any]] = []
+    bars: list[dict[str, Any]] = []
     shown: list[str] = []
 
     class Bar:
@@ -158,15 +158,15 @@ def test_a_terminal_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
         def update(self, steps: int, step: str) -> None:
             shown.append(step)
 
-    monkeypatch.setattr(click, "progressbar", lambda **options: (made.append(options), Bar())[1])
+    monkeypatch.setattr(click, "progressbar", lambda **options: (bars.append(options), Bar())[1])
     from netspec.cli.common import progress
 
     with progress(3) as advance:
         advance("step")
-    assert not made  # no terminal
+    assert not bars  # no terminal
 
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     with progress(3) as advance:
         advance("step")
-    assert made[0]["length"] == 3
+    assert bars[0]["length"] == 3
     assert shown == ["step"]

@@ -60,12 +60,12 @@ def test_check_reports_every_file_and_fails(spec: Path, bad: Path) -> None:
 def test_check_prints_json_for_editors(spec: Path, bad: Path) -> None:
     done = run("check", "--json", spec, bad)
     assert done.returncode == 1
-    (found,) = json.loads(done.stdout)
-    assert set(found) == {
+    (error,) = json.loads(done.stdout)
+    assert set(error) == {
         "code", "severity", "message", "file", "line", "column", "end_line", "end_column",
         "notes", "help",
     }  # fmt: skip
-    assert (found["code"], found["file"], found["line"], found["column"]) == (
+    assert (error["code"], error["file"], error["line"], error["column"]) == (
         "NS112", str(bad), 3, 4
     )  # fmt: skip
     assert json.loads(run("check", "--json", spec).stdout) == []
@@ -330,8 +330,8 @@ def test_compile_writes_files_for_other_programs(tmp_path: Path, spec: Path, for
         import onnxruntime
 
         session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
-        found = session.run(None, {session.get_inputs()[0].name: x.float().numpy()})[0]
-        y = torch.from_numpy(found)
+        array = session.run(None, {session.get_inputs()[0].name: x.float().numpy()})[0]
+        y = torch.from_numpy(array)
     else:
         y = torch.export.load(target).module()(x.float())
     torch.testing.assert_close(y, model(x.float()))

@@ -31,8 +31,8 @@ def graphviz() -> None:
 
 def texts(svg: bytes) -> list[str]:
     """The lines of text in a picture."""
-    found = ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
-    return ["".join(text.itertext()).replace("\u00a0", " ").strip() for text in found]
+    elements = ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
+    return ["".join(text.itertext()).replace("\u00a0", " ").strip() for text in elements]
 
 
 @pytest.mark.usefixtures("graphviz")

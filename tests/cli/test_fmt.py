@@ -25,9 +25,9 @@ longer: fc 10
 """
 
 
-def run(*arguments: object, given: str = "") -> subprocess.CompletedProcess[str]:
+def run(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "netspec", "fmt", *map(str, arguments)]
-    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_diff_shows_what_would_change(spec: Path) -> None:
 
 
 def test_standard_input_goes_to_standard_output() -> None:
-    assert run("-", given=UNTIDY).stdout == TIDY
+    assert run("-", stdin=UNTIDY).stdout == TIDY
 
 
 def test_a_file_with_mistakes_is_left_alone_and_the_others_are_not(spec: Path) -> None:

@@ -47,9 +47,9 @@ def numbers_of(value: Any) -> list[float]:
 
 
 def test_all_options_are_found() -> None:
-    found = list(options())
-    assert set(found) >= LISTS
-    assert len(found) >= 18
+    all_options = list(options())
+    assert set(all_options) >= LISTS
+    assert len(all_options) >= 18
 
 
 @NAMED

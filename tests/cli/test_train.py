@@ -53,11 +53,11 @@ def test_runs_are_tested_each_alone_and_together(trained: Path, tmp_path: Path) 
     other = tmp_path / "other"
     done = netspec("train", spec, "--data", "digits:8", "-o", other, "--epochs", 1, "--json")
     assert json.loads(done.stdout)["epochs"] == 1
-    found = json.loads(netspec("eval", trained, other, "--json", "--center").stdout)
-    assert [run["run"] for run in found["runs"]] == [str(trained), str(other)]
-    assert found["runs"][0]["top1"] < found["runs"][1]["top1"]
-    assert found["runs"][0]["images"] == 360
-    assert set(found["ensemble"]) == {"top1", "top5", "images"}
+    report = json.loads(netspec("eval", trained, other, "--json", "--center").stdout)
+    assert [run["run"] for run in report["runs"]] == [str(trained), str(other)]
+    assert report["runs"][0]["top1"] < report["runs"][1]["top1"]
+    assert report["runs"][0]["images"] == 360
+    assert set(report["ensemble"]) == {"top1", "top5", "images"}
     lines = netspec("eval", trained, other).stdout.splitlines()
     assert lines[0] == "digits, 360 for validation"
     assert lines[-1].startswith("all 2, averaged")
@@ -99,9 +99,9 @@ def test_what_does_not_go_together(arguments: list[str], message: str) -> None:
 
 
 def test_a_net_without_columns_is_not_spread(tmp_path: Path) -> None:
-    found = netspec("train", "lenet5", "--columns", "--data", "digits", "-o", tmp_path / "run")
-    assert found.exit_code == 1
-    assert "lenet5 has no columns" in found.output
+    result = netspec("train", "lenet5", "--columns", "--data", "digits", "-o", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "lenet5 has no columns" in result.output
     assert not (tmp_path / "run").exists()
 
 

@@ -23,8 +23,8 @@ from netspec.training.run import Run
 DAMAGED = ("", "{", "[]", "\xff", "null", '{"experiment": 3}', "[" * 100_000, '{"a": NaN}')
 
 
-def asked(name: str, data: str, **given: Any) -> Asked:
-    return Asked(experiment=name, data=data, **{"seeds": 1, "epochs": 1, "batch": 48} | given)
+def asked(name: str, data: str, **options: Any) -> Asked:
+    return Asked(experiment=name, data=data, **{"seeds": 1, "epochs": 1, "batch": 48} | options)
 
 
 class Names(Telling):
@@ -74,9 +74,9 @@ def test_what_is_there_is_not_trained_again_and_seeds_are_added(
     calls: list[Path] = []
     train = comparing.train
 
-    def counting(settings: Any, directory: Path, **given: Any) -> Any:
+    def counting(settings: Any, directory: Path, **options: Any) -> Any:
         calls.append(directory)
-        return train(settings, directory, **given)
+        return train(settings, directory, **options)
 
     monkeypatch.setattr(comparing, "train", counting)
     monkeypatch.setattr(comparing, "measured", None)  # is kept beside the run
@@ -121,8 +121,8 @@ def test_each_arm_gets_the_best_of_the_rates_and_one_that_diverges_is_none(
 
     train = comparing.train
 
-    def diverging(settings: Any, directory: Path, **given: Any) -> Any:
-        train(settings, directory, **given)
+    def diverging(settings: Any, directory: Path, **options: Any) -> Any:
+        train(settings, directory, **options)
         if settings.lr > 0.05:
             raise Diverged("a weight is not finite")
 
@@ -162,9 +162,9 @@ def test_a_warm_start_begins_with_the_weights_of_the_shallow_net(
 
 
 def test_measures_are_of_the_runs_own_test(data: str, tmp_path: Path) -> None:
-    found: Experiment = experiment("crops")
+    crops: Experiment = experiment("crops")
     answer = compare(asked("crops", data), tmp_path)
-    assert [one["name"] for one in answer["measures"]] == [one.name for one in found.measures]
+    assert [one["name"] for one in answer["measures"]] == [one.name for one in crops.measures]
     for arm in answer["arms"]:
         (run,) = arm["runs"]
         got = run["values"]

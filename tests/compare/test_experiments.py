@@ -23,17 +23,17 @@ def nets(name: str, bed: str, folder: Path, classes: int = 10) -> dict[str, Net]
 
 @pytest.mark.parametrize(("one", "bed"), CASES, ids=[f"{one.name}-{bed}" for one, bed in CASES])
 def test_every_arm_is_a_net_that_can_be_trained(one, bed: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    found = nets(one.name, bed, tmp_path, classes=7)
-    assert len(found) == len(one.arms[bed])
+    by_arm = nets(one.name, bed, tmp_path, classes=7)
+    assert len(by_arm) == len(one.arms[bed])
     for arm in one.arms[bed]:
-        net = found[arm.name]
+        net = by_arm[arm.name]
         assert net.graph.stage(net.graph.outputs[0]).known_shape.elements == 7
         asked = Settings(spec=net.source.name, data="digits", **arm.training)
         assert asked.recipe(net).loss
-        assert arm.begins_with in {"", *found}
-        assert arm.shares in {"", *found}
-    texts = {(net.source.text.split("(")[1], str(arm)) for arm, net in found.items()}
-    assert len(texts) == len(found)
+        assert arm.begins_with in {"", *by_arm}
+        assert arm.shares in {"", *by_arm}
+    texts = {(net.source.text.split("(")[1], str(arm)) for arm, net in by_arm.items()}
+    assert len(texts) == len(by_arm)
     assert one.says
     assert one.source
 
@@ -49,22 +49,22 @@ def test_with_its_defaults_a_bed_is_the_bundled_net(bed: str) -> None:
 
 def test_pooling_without_overlap_gives_maps_of_the_same_size(tmp_path: Path) -> None:
     for bed in {*BEDS.values()}:
-        found = nets("pooling", bed, tmp_path / bed)
-        sizes = [[str(s.known_shape) for s in net.graph.stages()] for net in found.values()]
+        by_arm = nets("pooling", bed, tmp_path / bed)
+        sizes = [[str(s.known_shape) for s in net.graph.stages()] for net in by_arm.values()]
         assert sizes[0] == sizes[1]
 
 
 def test_a_layer_is_removed(tmp_path: Path) -> None:
-    found = nets("layers", "alexnet_arms", tmp_path)
-    rows = {*found["all"].graph.rows}
+    by_arm = nets("layers", "alexnet_arms", tmp_path)
+    rows = {*by_arm["all"].graph.rows}
     for row in ("C2", "C3", "C4", "C5", "F6", "F7"):
-        assert rows - {*found[f"without {row}"].graph.rows} == {row}
+        assert rows - {*by_arm[f"without {row}"].graph.rows} == {row}
 
 
 def test_one_column_has_half_the_kernels(tmp_path: Path) -> None:
-    found = nets("columns", "lenet5_arms", tmp_path)
+    by_arm = nets("columns", "lenet5_arms", tmp_path)
     for row in ("C1", "C3"):
-        two, one = (found[f"{n} column{s}"].graph for n, s in (("two", "s"), ("one", "")))
+        two, one = (by_arm[f"{n} column{s}"].graph for n, s in (("two", "s"), ("one", "")))
         assert two.stage(row).known_shape.channels == 2 * one.stage(row).known_shape.channels
 
 

@@ -41,8 +41,8 @@ def test_a_mean_over_an_epoch_stands_at_its_middle() -> None:
     ],
 )
 def test_steps_to_a_level_are_interpolated(level: float, steps: float | None) -> None:
-    found = steps_to(level, while_training(ROWS, chance=90.0))
-    assert found == (None if steps is None else pytest.approx(steps))
+    interpolated = steps_to(level, while_training(ROWS, chance=90.0))
+    assert interpolated == (None if steps is None else pytest.approx(steps))
 
 
 def test_a_level_counts_where_it_is_first_reached() -> None:
@@ -60,23 +60,23 @@ def test_a_level_counts_where_it_is_first_reached() -> None:
 def test_the_interval_is_welchs(one: list[float], other: list[float], is_larger: bool) -> None:
     from scipy.stats import ttest_ind
 
-    found = of_samples(one, other)
-    assert found is not None
+    difference = of_samples(one, other)
+    assert difference is not None
     interval = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-    assert found.value == pytest.approx((found.low + found.high) / 2)
-    assert found.is_larger_than_noise is is_larger
+    assert (difference.low, difference.high) == pytest.approx((interval.low, interval.high))
+    assert difference.value == pytest.approx((difference.low + difference.high) / 2)
+    assert difference.is_larger_than_noise is is_larger
 
 
 def test_pairs_are_held_against_each_other() -> None:
     from scipy.stats import ttest_rel
 
     one, other = [2.0, 3.0, 5.1], [2.5, 3.4, 5.7]
-    found = of_pairs(one, other)
-    assert found is not None
+    difference = of_pairs(one, other)
+    assert difference is not None
     interval = ttest_rel(one, other).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-    assert found.is_larger_than_noise
+    assert (difference.low, difference.high) == pytest.approx((interval.low, interval.high))
+    assert difference.is_larger_than_noise
     of_two_samples = of_samples(one, other)
     assert of_two_samples is not None
     assert not of_two_samples.is_larger_than_noise
@@ -85,9 +85,9 @@ def test_pairs_are_held_against_each_other() -> None:
 
 def test_one_run_says_nothing_of_noise_and_equal_runs_have_none() -> None:
     assert of_samples([1.0], [2.0, 3.0]) is None
-    found = of_samples([1.0, 1.0], [2.0, 2.0])
-    assert found is not None
-    assert (found.low, found.high, found.is_larger_than_noise) == (-1, -1, True)
+    difference = of_samples([1.0, 1.0], [2.0, 2.0])
+    assert difference is not None
+    assert (difference.low, difference.high, difference.is_larger_than_noise) == (-1, -1, True)
     same = of_samples([1.0, 1.0], [1.0, 1.0])
     assert same is not None
     assert not same.is_larger_than_noise

@@ -35,12 +35,12 @@ def test_the_page_is_current(experiments: ModuleType) -> None:
 
 
 def test_what_can_be_measured_on_digits_was(experiments: ModuleType) -> None:
-    found = experiments.load()
-    assert {*found} == {one.name for one in EXPERIMENTS if "lenet5_arms" in one.arms}
+    results = experiments.load()
+    assert {*results} == {one.name for one in EXPERIMENTS if "lenet5_arms" in one.arms}
     for one in EXPERIMENTS:
-        if one.name not in found:
+        if one.name not in results:
             continue
-        kept, arms = found[one.name], one.arms["lenet5_arms"]
+        kept, arms = results[one.name], one.arms["lenet5_arms"]
         assert (kept["says"], kept["source"]) == (one.says, one.source)
         assert [arm["name"] for arm in kept["arms"]] == [arm.name for arm in arms]
         assert [arm["parameters"] for arm in kept["arms"]] == [dict(a.parameters) for a in arms]

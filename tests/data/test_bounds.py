@@ -27,8 +27,8 @@ def work(path): read_image(path, path)
 """
 DATA = """
 from netspec.data.opening import open_data
-def work(given):
-    for split in open_data(given):
+def work(source):
+    for split in open_data(source):
         split.digest, split.example(0)
 """
 SHARDS = f"import webdataset\n{DATA}"
@@ -39,12 +39,12 @@ from netspec.errors import DataError
 def resident(name):
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith(name))
-for given in sys.argv[1:]:
+for source in sys.argv[1:]:
     with open("/proc/self/clear_refs", "w") as reset:
         reset.write("5")  # the peak is what is resident now
     said, before = "", resident("VmRSS")
     try:
-        work(given)
+        work(source)
     except DataError as error:
         said = str(error)
     print(json.dumps([said, resident("VmHWM") - before]))
@@ -80,8 +80,8 @@ def test_idx_files(tmp_path: Path) -> None:
         bombs.mnist(tmp_path / f"{number}", name, content)
         for number, (name, content, _) in enumerate(cases)
     ]
-    found = measured(DATA, [f"mnist:{folder}" for folder in folders])
-    for (name, _, said), folder, (told, peak) in zip(cases, folders, found, strict=True):
+    results = measured(DATA, [f"mnist:{folder}" for folder in folders])
+    for (name, _, said), folder, (told, peak) in zip(cases, folders, results, strict=True):
         assert f"{folder / name}.gz {said}" in told
         assert peak < 100 * MIB, told
 
@@ -110,11 +110,11 @@ def test_images_of_too_many_pixels(tmp_path: Path) -> None:
         bombs.png(8, 8, chunks=bombs.texts(200)),
     ]
     assert max(map(len, contents)) < MIB
-    found = measured(IMAGE, written(tmp_path, contents))
-    for number, (told, peak) in enumerate(found):
+    results = measured(IMAGE, written(tmp_path, contents))
+    for number, (told, peak) in enumerate(results):
         assert told.startswith(f"cannot read {tmp_path / str(number)}: "), number
         assert peak < 100 * MIB, told
-    assert found[1][0].endswith(
+    assert results[1][0].endswith(
         "it has 8,193 x 8,192 pixels, over 67,108,864 in all: scale it down"
     )
 
@@ -131,8 +131,8 @@ def test_a_image_of_the_most_pixels(tmp_path: Path) -> None:
 def test_images_of_the_most_pixels_of_each_kind(tmp_path: Path) -> None:
     kinds = [(1, 0), (8, 0), (16, 0), (8, 2), (16, 2), (8, 3), (8, 4), (16, 4), (8, 6), (16, 6)]
     contents = [bombs.png(SIDE, SIDE, bits=bits, colours=colours) for bits, colours in kinds]
-    found = measured(IMAGE, written(tmp_path, contents))
-    for kind, (told, peak) in zip(kinds, found, strict=True):
+    results = measured(IMAGE, written(tmp_path, contents))
+    for kind, (told, peak) in zip(kinds, results, strict=True):
         assert told == ""
         assert peak < MOST, kind
 
@@ -152,12 +152,12 @@ GOOD = member("a.png", PNG), member("a.cls", b"0")
 
 def long_names(count: int) -> list[bombs.Member]:
     """Headers each of which only says what the next one is called."""
-    found = []
+    members = []
     for _ in range(count):
         info, data = member("././@LongLink", b"a.png\0")
         info.type = tarfile.GNUTYPE_LONGNAME
-        found.append((info, data))
-    return found
+        members.append((info, data))
+    return members
 
 
 def extended(size: int) -> bombs.Member:
@@ -189,8 +189,8 @@ def test_shards(tmp_path: Path) -> None:
         folder.mkdir()
         bombs.shard(folder / "val-0.tar", *GOOD)
         bombs.shard(folder / "train-0.tar", *members)
-    found = measured(SHARDS, [f"shards:{folder}" for folder in folders])
-    for folder, (_, said), (told, peak) in zip(folders, cases, found, strict=True):
+    results = measured(SHARDS, [f"shards:{folder}" for folder in folders])
+    for folder, (_, said), (told, peak) in zip(folders, cases, results, strict=True):
         assert said in told
         assert (str(folder / "train-0.tar") in told) == bool(said)
         assert peak < 100 * MIB, said

@@ -46,9 +46,9 @@ def ten(photograph: Path, tmp_path: Path, small: None) -> Path:
     return tmp_path
 
 
-def refusal(given: str) -> str:
+def refusal(source: str) -> str:
     with pytest.raises(DataError) as caught:
-        open_data(given)
+        open_data(source)
     return str(caught.value)
 
 

@@ -23,14 +23,16 @@ def test_the_split_is_the_same_for_ever() -> None:
 
 
 def test_both_parts_together_are_all_digits() -> None:
-    found = sorted(
+    examples = sorted(
         (e.label, e.pixels.tobytes())
         for split in open_data("digits:8")
         for e in map(split.example, range(len(split)))
     )
-    given = load_digits()
-    scaled = np.rint(given.images * 255 / 16).astype(np.uint8)
-    assert found == sorted((t, x.tobytes()) for t, x in zip(given.target, scaled, strict=True))
+    original = load_digits()
+    scaled = np.rint(original.images * 255 / 16).astype(np.uint8)
+    assert examples == sorted(
+        (t, x.tobytes()) for t, x in zip(original.target, scaled, strict=True)
+    )
 
 
 def test_a_digit_is_scaled_and_its_ink_is_bright() -> None:

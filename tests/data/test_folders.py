@@ -46,18 +46,18 @@ def test_it_pickles(photographs: Path) -> None:
 
 
 def test_the_digest_sees_names_sizes_and_classes(photographs: Path) -> None:
-    found = [open_data(f"images:{photographs}").train.digest]
+    digests = [open_data(f"images:{photographs}").train.digest]
     image = photographs / "train" / "flower" / "flower_0.JPEG"
     image.write_bytes(image.read_bytes() + b"0")
-    found.append(open_data(f"images:{photographs}").train.digest)
+    digests.append(open_data(f"images:{photographs}").train.digest)
     image.rename(image.with_name("flower_x.JPEG"))
-    found.append(open_data(f"images:{photographs}").train.digest)
+    digests.append(open_data(f"images:{photographs}").train.digest)
     for split in ("train", "val"):
         (photographs / split / "flower").rename(photographs / split / "rose")
-    found.append(open_data(f"images:{photographs}").train.digest)
-    assert len(set(found)) == 4
+    digests.append(open_data(f"images:{photographs}").train.digest)
+    assert len(set(digests)) == 4
     moved = photographs.rename(photographs.with_name("moved"))
-    assert open_data(f"images:{moved}").train.digest == found[-1]
+    assert open_data(f"images:{moved}").train.digest == digests[-1]
 
 
 def test_a_spoilt_image_is_named_and_the_others_are_read(photographs: Path) -> None:

@@ -18,7 +18,7 @@ def pixels_of(photograph: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "found"),
+    ("height", "width", "size"),
     [
         (427, 640, (256, 384)),
         (640, 427, (384, 256)),
@@ -27,10 +27,10 @@ def pixels_of(photograph: Path) -> np.ndarray:
     ],
 )
 def test_the_shorter_side_gets_the_size_and_proportions_stay(
-    height: int, width: int, found: tuple[int, int]
+    height: int, width: int, size: tuple[int, int]
 ) -> None:
-    assert shorter(np.zeros((height, width, 3), np.uint8), 256).shape == (*found, 3)
-    assert shorter(np.zeros((height, width, 1), np.uint8), 256).shape == (*found, 1)
+    assert shorter(np.zeros((height, width, 3), np.uint8), 256).shape == (*size, 3)
+    assert shorter(np.zeros((height, width, 1), np.uint8), 256).shape == (*size, 1)
 
 
 def test_a_image_that_has_the_size_is_untouched(photograph: Path) -> None:

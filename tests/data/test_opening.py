@@ -9,18 +9,18 @@ from netspec.data.opening import FORMS, OPENERS
 from netspec.errors import DataError
 
 
-@pytest.mark.parametrize("given", ["", "imagenet", "digit", "/some/where", "Digits"])
-def test_an_unknown_kind_names_those_there_are(given: str) -> None:
+@pytest.mark.parametrize("source", ["", "imagenet", "digit", "/some/where", "Digits"])
+def test_an_unknown_kind_names_those_there_are(source: str) -> None:
     with pytest.raises(DataError, match=r"is no data set: give one of digits, .* shards:DIR"):
-        open_data(given)
+        open_data(source)
 
 
 @pytest.mark.parametrize(
-    "given", ["digits:", "mnist", "mnist:", "cifar10", "cifar100", "images:", "shards"]
+    "source", ["digits:", "mnist", "mnist:", "cifar10", "cifar100", "images:", "shards"]
 )
-def test_a_kind_without_its_place_is_refused(given: str) -> None:
+def test_a_kind_without_its_place_is_refused(source: str) -> None:
     with pytest.raises(DataError, match=r"says not where the data is: give one of"):
-        open_data(given)
+        open_data(source)
 
 
 @pytest.mark.parametrize("kind", ["mnist", "cifar10", "cifar100", "images", "shards"])

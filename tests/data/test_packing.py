@@ -27,9 +27,9 @@ def _two_images_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "SHARD", 2 * 3 * SIZE * SIZE)
 
 
-def pack(given: object, folder: Path, **options: object) -> object:
+def pack(source: object, folder: Path, **options: object) -> object:
     settings = {"size": SIZE, "faults": 100, **options}
-    return packing.pack(str(given), folder, **settings)  # type: ignore[arg-type]
+    return packing.pack(str(source), folder, **settings)  # type: ignore[arg-type]
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -55,10 +55,10 @@ def test_webdataset_reads_the_shards(photographs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shards"
     pack(f"images:{photographs}", folder)
     shards = webdataset.WebDataset(str(folder / "train-000001.tar"), shardshuffle=False)
-    found = list(shards.decode("rgb8").to_tuple("ppm", "cls"))
+    examples = list(shards.decode("rgb8").to_tuple("ppm", "cls"))
     train = open_data(f"shards:{folder}").train
-    assert [label for _, label in found] == [0, 1]
-    for i, (pixels, _) in enumerate(found):
+    assert [label for _, label in examples] == [0, 1]
+    for i, (pixels, _) in enumerate(examples):
         assert np.array_equal(pixels, train.example(2 + i).pixels)
 
 
@@ -196,9 +196,9 @@ def test_a_folder_that_holds_something_else_is_left_alone(
         pack("digits", folder / "thesis.txt")
     pack(f"images:{photographs}", tmp_path / "shards")
     before = files(tmp_path / "shards")
-    for given, size in ((f"images:{photographs}", 32), ("digits", SIZE)):
+    for source, size in ((f"images:{photographs}", 32), ("digits", SIZE)):
         with pytest.raises(DataError, match=r"holds a pack of images:.* of 64 x 64 pixels"):
-            pack(given, tmp_path / "shards", size=size)
+            pack(source, tmp_path / "shards", size=size)
     assert files(tmp_path / "shards") == before
 
 

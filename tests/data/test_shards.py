@@ -75,12 +75,12 @@ def test_it_pickles(folder: Path) -> None:
 
 
 def test_the_digest_sees_keys_labels_and_sizes(folder: Path, photograph: Path) -> None:
-    found = [open_data(f"shards:{folder}").train.digest]
+    digests = [open_data(f"shards:{folder}").train.digest]
     write(folder / "train-000001.tar", crops(photograph, COUNT)[3:], first=4)
-    found.append(open_data(f"shards:{folder}").train.digest)
+    digests.append(open_data(f"shards:{folder}").train.digest)
     write(folder / "train-000001.tar", crops(photograph, 2), first=4)
-    found.append(open_data(f"shards:{folder}").train.digest)
-    assert len(set(found)) == 3
+    digests.append(open_data(f"shards:{folder}").train.digest)
+    assert len(set(digests)) == 3
 
 
 def test_shards_that_are_missing_are_named(folder: Path, tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def refusal(data: bytes, kind: Kind[Any] = KIND) -> str:
 
 
 def test_what_is_of_the_kind_is_returned() -> None:
-    found = parsed(json.dumps(GOOD).encode(), "a.json", KIND, "make it again")
-    assert found == GOOD | {"digests": ("0" * 64,), "pair": (1, 2)}
+    content = parsed(json.dumps(GOOD).encode(), "a.json", KIND, "make it again")
+    assert content == GOOD | {"digests": ("0" * 64,), "pair": (1, 2)}
 
 
 @pytest.mark.parametrize(

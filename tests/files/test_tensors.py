@@ -47,11 +47,11 @@ def entry(shape: list[int], start: int, end: int, dtype: str = "F32") -> dict[st
 def test_the_library_reads_what_is_written_and_is_read(tmp_path: Path) -> None:
     path = tmp_path / "t.safetensors"
     save_tensors(small(), path, {"note": 'ü\n"'})
-    for found in (load_file(path), read(path)):
-        assert found.keys() == small().keys()
+    for loaded in (load_file(path), read(path)):
+        assert loaded.keys() == small().keys()
         for name, tensor in small().items():
-            assert found[name].dtype == tensor.dtype
-            assert torch.equal(found[name], tensor)
+            assert loaded[name].dtype == tensor.dtype
+            assert torch.equal(loaded[name], tensor)
     with opened_tensors(path) as file:
         assert file.notes["note"] == 'ü\n"'
 
@@ -60,17 +60,17 @@ def test_files_of_the_library_are_read_without_a_digest(tmp_path: Path) -> None:
     path = tmp_path / "t.safetensors"
     tensors = {name: tensor.contiguous() for name, tensor in small().items()}
     save_file(tensors, path, {"from": "elsewhere"})
-    found = read(path)
-    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+    loaded = read(path)
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
 
 
 @pytest.mark.parametrize("name", DTYPES)
 def test_every_type_goes_and_comes_back(name: str, tmp_path: Path) -> None:
     tensor = torch.arange(3).to(DTYPES[name])
     save_tensors({"t": tensor}, tmp_path / "t")
-    found = read(tmp_path / "t")["t"]
-    assert found.dtype == tensor.dtype
-    assert bytes(found.view(torch.uint8).numpy()) == bytes(tensor.view(torch.uint8).numpy())
+    loaded = read(tmp_path / "t")["t"]
+    assert loaded.dtype == tensor.dtype
+    assert bytes(loaded.view(torch.uint8).numpy()) == bytes(tensor.view(torch.uint8).numpy())
 
 
 @pytest.mark.parametrize("share", [0.1, pytest.param(1.0, marks=pytest.mark.slow)])
@@ -89,13 +89,13 @@ def test_every_flipped_bit_and_every_truncation_is_an_error_or_harmless(
     for content in random.sample(changed, int(share * len(changed))):
         path.write_bytes(content)
         try:
-            found = read(path)
+            loaded = read(path)
         except DataError as error:
             assert str(path) in str(error)
             continue
         harmless += 1
-        assert found.keys() == tensors.keys()
-        assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+        assert loaded.keys() == tensors.keys()
+        assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
     # only the name of the digest itself can change unnoticed: six characters of seven bits or eight
     assert harmless <= 48
 
@@ -208,8 +208,8 @@ def test_a_reader_beside_a_writer_sees_one_file_or_the_other(tmp_path: Path) -> 
     try:
         for _ in range(400):
             with opened_tensors(path) as file:
-                number, found = int(file.notes["number"]), file.read()
-            assert torch.equal(found["x"], torch.full((1000,), float(number)))
+                number, loaded = int(file.notes["number"]), file.read()
+            assert torch.equal(loaded["x"], torch.full((1000,), float(number)))
             seen.add(number)
     finally:
         over.set()

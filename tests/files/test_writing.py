@@ -106,9 +106,9 @@ def test_the_owner_stays(tmp_path: Path) -> None:
     os.chown(path, 12345, 54321)
     path.chmod(0o4755)
     write_whole(path, b"2")
-    found = path.stat()
-    assert (found.st_uid, found.st_gid) == (12345, 54321)
-    assert stat.S_IMODE(found.st_mode) == 0o4755
+    status = path.stat()
+    assert (status.st_uid, status.st_gid) == (12345, 54321)
+    assert stat.S_IMODE(status.st_mode) == 0o4755
 
 
 def link(path: Path) -> None:
@@ -385,15 +385,15 @@ def test_a_folder_that_is_swept_before_it_is_held_is_made_again(
 ) -> None:
     step, calls = getattr(owner, name), 0
 
-    def swept(*given: Any, **more: Any) -> Any:
+    def swept(*arguments: Any, **more: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls > 1:
-            return step(*given, **more)
+            return step(*arguments, **more)
         if owner is writing:  # another process sweeps before this one locks
             sweep(tmp_path)
-            return step(*given, **more)
-        folder = step(*given, **more)
+            return step(*arguments, **more)
+        folder = step(*arguments, **more)
         sweep(tmp_path)
         return folder
 

@@ -86,5 +86,5 @@ def test_the_wheel_built_from_the_sdist_is_the_same(built: Path) -> None:
     # specs shows that the sdist followed the symlinks.
     (wheel,) = built.glob("netspec_compiler-*.whl")
     names = [name for name in zipfile.ZipFile(wheel).namelist() if "/specs/" in name]
-    found = {name.rpartition("/")[2] for name in names if name.endswith(".net")}
-    assert found == {path.name for path in (ROOT / "specs").glob("*.net")}
+    specs = {name.rpartition("/")[2] for name in names if name.endswith(".net")}
+    assert specs == {path.name for path in (ROOT / "specs").glob("*.net")}

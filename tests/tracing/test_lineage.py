@@ -27,21 +27,21 @@ def rules(net: Net, *stages: str) -> list[str]:
 
 
 def test_siblings_pools_and_fused_stages_are_made_of_what_went_into_them() -> None:
-    found = lineage(load_rows(ROWS))
+    origins = lineage(load_rows(ROWS))
     parts = {"a.b1", "a.b1.relu", "a.b2", "a.b2.relu"}
-    assert found.parts_of("a.b1.relu+a.b2.relu") == parts
-    assert found.parts_of("a.b3.relu") == {"a.b3.avgpool", "a.b3", "a.b3.relu"}
-    assert found.parts_of("c.maxpool") == {"b.lrn", "c.maxpool"}
-    assert found.in_order({"c.maxpool", "a.b1", "b.lrn"}) == ("a.b1", "b.lrn", "c.maxpool")
-    assert found.parts_of("nothing") == frozenset()
+    assert origins.parts_of("a.b1.relu+a.b2.relu") == parts
+    assert origins.parts_of("a.b3.relu") == {"a.b3.avgpool", "a.b3", "a.b3.relu"}
+    assert origins.parts_of("c.maxpool") == {"b.lrn", "c.maxpool"}
+    assert origins.in_order({"c.maxpool", "a.b1", "b.lrn"}) == ("a.b1", "b.lrn", "c.maxpool")
+    assert origins.parts_of("nothing") == frozenset()
 
 
 def test_what_is_dropped_goes_into_nothing() -> None:
     net = load_rows(ROWS)
-    made = [stage.name for stage in optimise(net.graph).graph.stages()]
-    found = lineage(net)
-    assert "c.maxpool" in made
-    assert not any("d.dropout" in found.parts_of(name) for name in made)
+    names = [stage.name for stage in optimise(net.graph).graph.stages()]
+    origins = lineage(net)
+    assert "c.maxpool" in names
+    assert not any("d.dropout" in origins.parts_of(name) for name in names)
 
 
 def test_entries_touch_what_went_into_their_stages() -> None:
@@ -66,6 +66,6 @@ def test_a_head_goes_with_all_its_stages() -> None:
 
 def test_an_entry_comes_once() -> None:
     net = load_rows("a: conv 3x3, 4 | relu\nout: fc 2")
-    made = optimise(net.graph).graph
-    made.journal *= 2
-    assert len(list(Lineage(net.graph, made).entries(["a"]))) == 1
+    graph = optimise(net.graph).graph
+    graph.journal *= 2
+    assert len(list(Lineage(net.graph, graph).entries(["a"]))) == 1

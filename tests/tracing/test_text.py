@@ -36,7 +36,7 @@ def plain(text: str, role: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def given(monkeypatch: pytest.MonkeyPatch) -> None:
+def fixed_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step takes a millisecond more than the one before it."""
 
     def profiled(model: netspec.Compiled, *_: object) -> Profile:
@@ -47,12 +47,12 @@ def given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netspec.tracing.tracing.profiled", profiled)
 
 
-def found(row: str, rows: str = ROWS) -> Trace:
+def traced(row: str, rows: str = ROWS) -> Trace:
     return netspec.trace(load_rows(rows), row, rounds=3)
 
 
 def test_the_whole_text() -> None:
-    told = [list(lines(found(row), plain)) for row in ("a", "out", "extra")]
+    told = [list(lines(traced(row), plain)) for row in ("a", "out", "extra")]
     text = "\n\n\n".join("\n".join(one) for one in told) + "\n"
     assert text == GOLDEN.read_text(encoding="utf-8")
 
@@ -62,7 +62,7 @@ def test_lines_fit() -> None:
         ["conv 1x1, 4 | relu"] * 9
     )
     rows = f"{long} }}\nout: fc 5 | softmax\n"
-    told = list(lines(found("a_row_whose_label_is_rather_long_for_a_table", rows), plain))
+    told = list(lines(traced("a_row_whose_label_is_rather_long_for_a_table", rows), plain))
     assert max(map(len, told)) <= WIDTH
     assert "…" in "".join(told)
 
@@ -82,16 +82,16 @@ def with_step(trace: Trace, **changes: object) -> list[str]:
 
 def test_candidates_have_their_times_if_they_were_measured() -> None:
     choice = Choice("tiles", {"tiles": 1e-3, "torch": 2e-3}, "measured")
-    told = with_step(found("c"), choice=choice)
+    told = with_step(traced("c"), choice=choice)
     assert "    by tiles, measured: tiles 1.00 ms, torch 2.00 ms" in told
-    told = with_step(found("c"), choice=Choice("torch", {"tiles": None, "torch": None}))
+    told = with_step(traced("c"), choice=Choice("torch", {"tiles": None, "torch": None}))
     assert "    by torch, preferred to tiles; not measured" in told
-    told = with_step(found("c"), choice=Choice("torch", {"torch": None}))
+    told = with_step(traced("c"), choice=Choice("torch", {"torch": None}))
     assert "    by torch, the only implementation" in told
 
 
 def test_slices_say_of_what_and_outputs_are_kept() -> None:
-    trace = found("c")
+    trace = traced("c")
     shape = trace.steps[0].places[0].shape
     part = BufferSlice("c.maxpool", shape, 7, 4, "z.concat", 128, 5)
     assert (
@@ -104,7 +104,7 @@ def test_slices_say_of_what_and_outputs_are_kept() -> None:
 
 
 def test_data_has_what_the_text_has() -> None:
-    data = json.loads(json.dumps(as_data(found("a"))))
+    data = json.loads(json.dumps(as_data(traced("a"))))
     assert data["floor"] == {"gflop_per_s": 1.0, "copy_gb_per_s": 0.002}
     assert [stage["steps"] for stage in data["stages"] if stage["op"] == "lrn"] == [[5]]
     assert {step["row"] for step in data["steps"]} == {"a", "c"}
@@ -116,6 +116,6 @@ def test_data_has_what_the_text_has() -> None:
 
 
 def test_data_of_what_does_not_run_has_no_figures() -> None:
-    data = as_data(found("extra"))
+    data = as_data(traced("extra"))
     assert (data["floor"], data["steps"], data["net"], data["others"]) == (None, [], None, None)
     assert data["rewrites"][0]["made"] == [{"stages": ["extra"], "results": []}]

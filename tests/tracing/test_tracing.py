@@ -47,8 +47,8 @@ def net() -> Net:
     return load_rows(ROWS)
 
 
-def trace(net: Net, row: str, **given: object) -> Trace:
-    return netspec.trace(net, row, rounds=1, **given)  # type: ignore[arg-type]
+def trace(net: Net, row: str, **options: object) -> Trace:
+    return netspec.trace(net, row, rounds=1, **options)  # type: ignore[arg-type]
 
 
 def fates(stages: Sequence[StageTrace]) -> dict[str, tuple[int, ...] | str]:
@@ -56,25 +56,25 @@ def fates(stages: Sequence[StageTrace]) -> dict[str, tuple[int, ...] | str]:
 
 
 def test_what_is_fused_shares_a_step_and_a_concatenation_has_its_own(net: Net) -> None:
-    found = trace(net, "a")
-    steps = {step.stage: step for step in found.steps}
+    traced = trace(net, "a")
+    steps = {step.stage: step for step in traced.steps}
     assert set(steps) == {"a.b1.relu", "a.b2.relu", "a.concat"}
     fused = steps["a.b2.relu"]
     assert fused.made_of == ("a.b2", "a.b2.relu")
-    assert all(step.is_own and step.row == "a" for step in found.steps)
-    assert fates(found.stages)["a.b2.relu"] == (fused.number,)
-    assert fates(found.stages)["a.concat"] == (steps["a.concat"].number,)
-    assert found.text == "a: concat {\n    conv 1x1, 4 | relu\n    conv 1x1, 2 | relu\n}"
+    assert all(step.is_own and step.row == "a" for step in traced.steps)
+    assert fates(traced.stages)["a.b2.relu"] == (fused.number,)
+    assert fates(traced.stages)["a.concat"] == (steps["a.concat"].number,)
+    assert traced.text == "a: concat {\n    conv 1x1, 4 | relu\n    conv 1x1, 2 | relu\n}"
 
 
 def test_a_stage_fused_into_another_row_says_where_it_went(net: Net) -> None:
-    found = trace(net, "b")
-    (stage,), (step,) = found.stages, found.steps
+    traced = trace(net, "b")
+    (stage,), (step,) = traced.stages, traced.steps
     assert (step.stage, step.row, step.is_own) == ("c.maxpool", "c", False)
     assert (stage.steps, stage.elsewhere) == ((step.number,), ("c",))
-    assert found.own == []
-    assert summed(found.own).seconds == 0
-    (rewrite,) = found.rewrites
+    assert traced.own == []
+    assert summed(traced.own).seconds == 0
+    (rewrite,) = traced.rewrites
     assert rewrite.summary.startswith("maxpool(lrn(x)) => lrn_maxpool(x)")
     assert rewrite.made == ((("b.lrn", "c.maxpool"), ("c.maxpool",)),)
     (other,) = trace(net, "c").steps
@@ -96,10 +96,10 @@ def test_what_runs_only_in_training_is_dropped_and_nothing_is_measured(
         "netspec.tracing.tracing.profiled", lambda *_: pytest.fail("it is measured")
     )
     for row in ("d", "extra"):
-        found = trace(net, row)
-        assert {stage.becomes for stage in found.stages} == {"dropped"}
-        assert (found.steps, found.profile) == ((), None)
-        assert found.rewrites[0].rule == "drop_training"
+        traced = trace(net, row)
+        assert {stage.becomes for stage in traced.stages} == {"dropped"}
+        assert (traced.steps, traced.profile) == ((), None)
+        assert traced.rewrites[0].rule == "drop_training"
     assert trace(net, "d").rewrites[0].made == ((("d.dropout",), ("two.q",)),)
     assert trace(net, "extra").rewrites[0].made == ((("extra.softmax",), ()),)
 
@@ -153,12 +153,12 @@ def test_a_part_lies_in_the_whole() -> None:
     graph = optimise(net.graph).graph
     chosen = {stage.name: "way" for stage in graph.stages() if graph.operands(stage.name)}
     can = Ability(into_slices=True)
-    made = plan(graph, chosen, {"a.b1": can, "a.b2": can})
-    slots = {slot.stage: i for i, slot in enumerate(made.slots)}
-    part, whole = (slice_of(made, slots[name]) for name in ("a.b2", "a.concat"))
+    memory_plan = plan(graph, chosen, {"a.b1": can, "a.b2": can})
+    slots = {slot.stage: i for i, slot in enumerate(memory_plan.slots)}
+    part, whole = (slice_of(memory_plan, slots[name]) for name in ("a.b2", "a.concat"))
     assert (part.whole, part.start, part.buffer) == ("a.concat", 4, whole.buffer)
     assert (whole.whole, whole.start, whole.last) == ("", 0, part.last)
-    assert slice_of(made, slots["b"]).last is None
+    assert slice_of(memory_plan, slots["b"]).last is None
 
 
 @pytest.mark.parametrize(

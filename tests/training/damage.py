@@ -77,16 +77,16 @@ def opened(directory: Path) -> Any:
 
 def evaluated(directory: Path) -> Any:
     run = Run.open(directory)
-    found = evaluate([directory], device="cpu").ensemble
-    return found, run.classes
+    ensemble = evaluate([directory], device="cpu").ensemble
+    return ensemble, run.classes
 
 
 def learned(directory: Path) -> Any:
     report = Counting()
     result = resume(directory, report=report)
     rows = [(row.epoch, row.steps, row.loss, row.top1) for row in read_metrics(directory)]
-    found = {name: tensor.tolist() for name, tensor in tensors(directory / WEIGHTS).items()}
-    return result.epochs, result.steps, rows, found
+    weights = {name: tensor.tolist() for name, tensor in tensors(directory / WEIGHTS).items()}
+    return result.epochs, result.steps, rows, weights
 
 
 WORK: dict[str, Callable[[Path], Any]] = {"open": opened, "eval": evaluated, "resume": learned}
@@ -115,5 +115,5 @@ def outcome(work: str, directory: Path) -> Any:
         signal.signal(signal.SIGALRM, before)
 
 
-def is_error(found: Any) -> bool:
-    return isinstance(found, str) and found.startswith(("DataError", "SpecError"))
+def is_error(result: Any) -> bool:
+    return isinstance(result, str) and result.startswith(("DataError", "SpecError"))

@@ -17,23 +17,23 @@ from netspec.training.parallel import start
 Work = Callable[..., Any]
 
 
-def together(processes: int, work: Work, *given: Any, columns: int = 1) -> list[Any]:
-    """What each of some ranks answers to ``work(ranks, *given)``.
+def together(processes: int, work: Work, *arguments: Any, columns: int = 1) -> list[Any]:
+    """What each of some ranks answers to ``work(ranks, *arguments)``.
 
     ``work`` is a function at the top of a module; answers are plain data and tensors.
     """
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(["netspec.training.parallel"])  # torch is imported once
     with TemporaryDirectory() as folder:
-        told = (processes, free_port(), folder, work, given, columns)
+        told = (processes, free_port(), folder, work, arguments, columns)
         mp.start_processes(_one, told, nprocs=processes, start_method="forkserver")
         return [torch.load(Path(folder, str(number))) for number in range(processes)]
 
 
 def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
 
 
 def environment(number: int, processes: int, port: int) -> dict[str, str]:
@@ -53,10 +53,10 @@ def _one(
     port: int,
     folder: str,
     work: Work,
-    given: tuple[Any, ...],
+    arguments: tuple[Any, ...],
     columns: int,
 ) -> None:
     torch.set_num_threads(1)
     os.environ.update(environment(number, processes, port))
     with start(columns=columns) as ranks:
-        torch.save(work(ranks, *given), Path(folder, str(number)))
+        torch.save(work(ranks, *arguments), Path(folder, str(number)))

@@ -39,11 +39,11 @@ TIMES = ("images_per_second", "waiting", "seconds", "sha256")
 """What differs from run to run in metrics, and the digest of it."""
 
 
-def settings(folder: Path, recipe: str = RECIPE, **given: Any) -> Settings:
+def settings(folder: Path, recipe: str = RECIPE, **options: Any) -> Settings:
     """A run of the small net; its spec is written into the folder."""
     spec = folder / "small.net"
     spec.write_text(NET + recipe, encoding="utf-8")
-    return Settings(spec=str(spec), **{"data": "digits:8", **given})
+    return Settings(spec=str(spec), **{"data": "digits:8", **options})
 
 
 def begin_or_resume(asked: Settings, directory: Path, report: Report | None = None) -> Result:
@@ -53,18 +53,18 @@ def begin_or_resume(asked: Settings, directory: Path, report: Report | None = No
     return train(asked, directory, report=report)
 
 
-def started(work: Callable[..., Any], *given: Any) -> BaseProcess:
+def started(work: Callable[..., Any], *arguments: Any) -> BaseProcess:
     """A process with one thread that does some work; it is forked from one that has torch."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["netspec.training.loop", "sklearn.datasets"])
-    process = context.Process(target=_alone, args=(work, *given))
+    process = context.Process(target=_alone, args=(work, *arguments))
     process.start()
     return process
 
 
-def _alone(work: Callable[..., Any], *given: Any) -> None:
+def _alone(work: Callable[..., Any], *arguments: Any) -> None:
     torch.set_num_threads(1)
-    work(*given)
+    work(*arguments)
 
 
 def weights(directory: Path) -> bytes:

@@ -38,10 +38,10 @@ def train(ranks: Ranks, net: Net, sizes: tuple[int, ...]) -> dict[str, Any]:
         sgd.zero_grad()
         with masks(SEED, step, mine):
             logits, heads = trainee(images[mine])
-        found = loss(net, RECIPE, logits, heads, labels[mine], total=size)
-        found.backward()
+        batch_loss = loss(net, RECIPE, logits, heads, labels[mine], total=size)
+        batch_loss.backward()
         ranks.average(model.parameters())
-        losses.append(ranks.sum(found.detach().clone()))
+        losses.append(ranks.sum(batch_loss.detach().clone()))
         gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
         sgd.step()
     answers = trainee.test(batch(net, 0, sizes[0])[0])
@@ -70,5 +70,7 @@ def difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     what is below 1e-3 counts as 1e-3.
     """
     assert one.keys() == other.keys()
-    found = [(one[k] - other[k]).abs().max() / one[k].abs().max().clamp_min(1e-3) for k in one]
-    return float(torch.stack(found).max())
+    differences = [
+        (one[k] - other[k]).abs().max() / one[k].abs().max().clamp_min(1e-3) for k in one
+    ]
+    return float(torch.stack(differences).max())

@@ -127,9 +127,9 @@ def test_behind_range_the_axes_are_those_of_its_values(of: str, statistics: Stat
 
 def test_means_are_subtracted_where_pixels_stood_before_the_crop() -> None:
     data = Drawn(5, (12, 12))
-    given = recipe([Subtract(what="mean", over="image")], [Crop(size=(8, 8)), Flip()])
-    statistics = measured(data, given, SHAPE)
-    prepare, augment = for_training(given, SHAPE, statistics)
+    mean_recipe = recipe([Subtract(what="mean", over="image")], [Crop(size=(8, 8)), Flip()])
+    statistics = measured(data, mean_recipe, SHAPE)
+    prepare, augment = for_training(mean_recipe, SHAPE, statistics)
     centred = data.pixels(1) - np.mean([data.pixels(i) for i in range(5)], axis=0)
     for use in range(20):
         shown = augment(prepare(data.pixels(1)), generator(2, "augment", use))
@@ -142,12 +142,12 @@ def test_means_are_subtracted_where_pixels_stood_before_the_crop() -> None:
 
 def test_vggs_jitter_is_of_the_original_image() -> None:
     data = Drawn(4, (90, 120))
-    given = recipe(
+    vgg_recipe = recipe(
         [Resize(size=(8, 8)), Subtract(what="mean", over="channel")],
         [Rescale(low=16, high=40), Crop(size=(8, 8)), Flip()],
     )
-    statistics = measured(data, given, SHAPE)
-    prepare, augment = for_training(given, SHAPE, statistics)
+    statistics = measured(data, vgg_recipe, SHAPE)
+    prepare, augment = for_training(vgg_recipe, SHAPE, statistics)
     assert prepare is as_it_comes
     lengths = set()
     for use in range(200):
@@ -178,11 +178,11 @@ def test_mistakes_are_named(statistics: Statistics) -> None:
 
 
 def test_alexnets_augmentation_gives_its_input() -> None:
-    given = load("alexnet").recipe
-    assert given is not None
+    alexnet_recipe = load("alexnet").recipe
+    assert alexnet_recipe is not None
     shape = Shape((224, 224, 3))
     data = Drawn(2, (256, 256))
-    prepare, augment = for_training(given, shape, measured(data, given, shape))
+    prepare, augment = for_training(alexnet_recipe, shape, measured(data, alexnet_recipe, shape))
     shown = augment(prepare(data.pixels(0)), generator(0, "augment", 0, 0))
     assert shown.shape == shape
     assert shown.dtype == np.float32

@@ -38,15 +38,15 @@ def assert_same(a: Batch, b: Batch) -> None:
 
 
 def test_an_epoch_has_each_example_once() -> None:
-    found = list(batches().epoch(0))
-    assert [len(batch.numbers) for batch in found] == [8, 8, 8, 5]
+    first_epoch = list(batches().epoch(0))
+    assert [len(batch.numbers) for batch in first_epoch] == [8, 8, 8, 5]
     assert batches().steps == 4
-    numbers = torch.cat([batch.numbers for batch in found])
+    numbers = torch.cat([batch.numbers for batch in first_epoch])
     assert sorted(numbers.tolist()) == list(range(COUNT))
     assert numbers.tolist() != list(range(COUNT))
-    labels = torch.cat([batch.labels for batch in found])
+    labels = torch.cat([batch.labels for batch in first_epoch])
     assert torch.equal(labels, numbers % 2)
-    assert not any(batch.faults for batch in found)
+    assert not any(batch.faults for batch in first_epoch)
 
 
 def test_images_are_channels_last_and_float32() -> None:
@@ -127,45 +127,45 @@ def test_without_augmentation_the_centre_is_shown() -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_corrupt_images_are_left_out_and_told(workers: int) -> None:
-    found = batches(Drawn(COUNT, (10, 11), corrupt=(3, 20)), workers=workers, allowed=2)
+    loader = batches(Drawn(COUNT, (10, 11), corrupt=(3, 20)), workers=workers, allowed=2)
     for epoch in (0, 1):  # each counts once, however often it is met
-        told = [fault for batch in found.epoch(epoch) for fault in batch.faults]
+        told = [fault for batch in loader.epoch(epoch) for fault in batch.faults]
         assert len(told) == 2
         assert any("example 20: cannot read image-20.png: it is truncated" in f for f in told)
-    kept = torch.cat([batch.numbers for batch in found.epoch(0)]).tolist()
+    kept = torch.cat([batch.numbers for batch in loader.epoch(0)]).tolist()
     assert sorted(kept) == [i for i in range(COUNT) if i not in (3, 20)]
     sound = {
         int(n): x for b in batches().epoch(0) for n, x in zip(b.numbers, b.labels, strict=True)
     }
-    for batch in found.epoch(0):
+    for batch in loader.epoch(0):
         assert [sound[n] for n in batch.numbers.tolist()] == batch.labels.tolist()
-    found.close()
+    loader.close()
 
 
 def test_more_corrupt_images_than_allowed_end_it() -> None:
-    found = batches(Drawn(COUNT, (10, 11), corrupt=(3, 20)), allowed=1)
+    loader = batches(Drawn(COUNT, (10, 11), corrupt=(3, 20)), allowed=1)
     with pytest.raises(DataError, match=r"2 images of drawn images cannot be used, and 1 may"):
-        list(found.epoch(0))
+        list(loader.epoch(0))
 
 
 def test_a_batch_of_corrupt_images_is_empty() -> None:
-    found = batches(Drawn(4, (10, 11), corrupt=(2,)), batch=1)
-    assert sorted(len(batch.images) for batch in found.epoch(0)) == [0, 1, 1, 1]
+    loader = batches(Drawn(4, (10, 11), corrupt=(2,)), batch=1)
+    assert sorted(len(batch.images) for batch in loader.epoch(0)) == [0, 1, 1, 1]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_tests_go_through_the_data_in_order(workers: int) -> None:
-    data, given = Drawn(COUNT, (10, 11)), recipe()
+    data, test_recipe = Drawn(COUNT, (10, 11)), recipe()
     for evaluate, views in [(CenterCrop(), 1), (TenCrop(), 10)]:
-        given.evaluate = [evaluate]
-        view = for_testing(given, SHAPE, None)
+        test_recipe.evaluate = [evaluate]
+        view = for_testing(test_recipe, SHAPE, None)
         tests = InOrder(data, view, SHAPE, batch=8, workers=workers)
-        found = list(tests)
-        assert torch.cat([batch.numbers for batch in found]).tolist() == list(range(COUNT))
-        assert found[0].images.shape == (8, views, 3, 8, 8)
+        test_batches = list(tests)
+        assert torch.cat([batch.numbers for batch in test_batches]).tolist() == list(range(COUNT))
+        assert test_batches[0].images.shape == (8, views, 3, 8, 8)
         expected = view(data.pixels(9))
-        assert np.array_equal(found[1].images[1].permute(0, 2, 3, 1).numpy(), expected)
-        assert found[0].images.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+        assert np.array_equal(test_batches[1].images[1].permute(0, 2, 3, 1).numpy(), expected)
+        assert test_batches[0].images.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
         assert len(list(tests)) == 4, "and again"
         tests.close()
 

@@ -22,15 +22,15 @@ GRAPH = load(str(PAUSED / "spec.net")).graph
 
 def changed(folder: Path, change: Callable[[dict[str, Tensor], dict[str, Any]], None]) -> Path:
     """A checkpoint whose tensors and state were changed, with the right digest."""
-    held = Checkpoint.load(PAUSED / CHECKPOINT, GRAPH)
-    tensors = {f"model/{name}": tensor for name, tensor in held.model.items()}
-    tensors |= {f"velocity/{name}": tensor for name, tensor in held.velocity.items()}
+    checkpoint = Checkpoint.load(PAUSED / CHECKPOINT, GRAPH)
+    tensors = {f"model/{name}": tensor for name, tensor in checkpoint.model.items()}
+    tensors |= {f"velocity/{name}": tensor for name, tensor in checkpoint.velocity.items()}
     state = {
-        "epoch": held.state.epoch,
-        "steps": held.state.steps,
-        "counts": list(held.state.counts),
-        "schedule": held.state.schedule,
-        "seconds": held.state.seconds,
+        "epoch": checkpoint.state.epoch,
+        "steps": checkpoint.state.steps,
+        "counts": list(checkpoint.state.counts),
+        "schedule": checkpoint.state.schedule,
+        "seconds": checkpoint.state.seconds,
     }
     change(tensors, state)
     save_tensors(tensors, folder / CHECKPOINT, {"state": json.dumps(state)})
@@ -76,13 +76,13 @@ def test_what_does_not_fit_the_net_or_the_state_is_named(
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("given", [{"epoch": 3}, {"steps": 24}, {"schedule": {}}])
+@pytest.mark.parametrize("changes", [{"epoch": 3}, {"steps": 24}, {"schedule": {}}])
 def test_a_state_that_the_run_cannot_be_in_is_an_error(
-    given: dict[str, Any], tmp_path: Path
+    changes: dict[str, Any], tmp_path: Path
 ) -> None:
     directory = tmp_path / "run"
     shutil.copytree(PAUSED, directory)
-    changed(directory, lambda tensors, state: state.update(given))
+    changed(directory, lambda tensors, state: state.update(changes))
     run = Run.open(directory)
     state = Checkpoint.load(run.checkpoint, run.net.graph).state
     with pytest.raises(DataError, match="the checkpoint is damaged: it tells of"):

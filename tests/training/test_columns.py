@@ -74,13 +74,13 @@ def both(ranks: Ranks, sizes: tuple[int, ...]) -> list[float]:
 
 
 def test_two_columns_learn_what_one_process_does() -> None:
-    for found in together(2, both, (3, 2), columns=2):
-        assert max(found) < ROUNDING
+    for differences in together(2, both, (3, 2), columns=2):
+        assert max(differences) < ROUNDING
 
 
 def test_columns_of_two_parts_of_each_batch_do_so_on_four() -> None:
-    for found in together(4, both, (3, 1), columns=2):
-        assert max(found) < ROUNDING
+    for differences in together(4, both, (3, 1), columns=2):
+        assert max(differences) < ROUNDING
 
 
 NARROW = """
@@ -143,6 +143,6 @@ def sent(ranks: Ranks, text: str, images: int) -> list[int]:
 def test_what_the_summary_says_is_what_ranks_send() -> None:
     for text in (ALEXNET, EVERYTHING):
         said = exchanges(loads(text))
-        found = together(2, sent, text, 3, columns=2)
-        forward, backward = (sum(one) for one in zip(*found, strict=True))
+        counts = together(2, sent, text, 3, columns=2)
+        forward, backward = (sum(one) for one in zip(*counts, strict=True))
         assert (forward, backward) == (3 * said["forward"], 3 * said["backward"])

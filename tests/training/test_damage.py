@@ -46,9 +46,9 @@ def test_a_run_of_the_version_before_opens_evaluates_and_resumes(name: str, tmp_
     assert evaluate([directory]).ensemble.images == 360
     result = resume(directory)
     assert (result.epochs, result.steps) == (2, 46)
-    found, wanted = (tensors(folder / WEIGHTS) for folder in (directory, EARLIER / "finished"))
-    assert found.keys() == wanted.keys()
-    for weight, tensor in found.items():
+    weights, wanted = (tensors(folder / WEIGHTS) for folder in (directory, EARLIER / "finished"))
+    assert weights.keys() == wanted.keys()
+    for weight, tensor in weights.items():
         # 20 steps on another processor: each rounds in the 24th bit, and steps by 0.1 of the sum
         torch.testing.assert_close(tensor, wanted[weight], rtol=0, atol=20 * 2**-20)
     told = metrics(EARLIER / "finished")
@@ -83,8 +83,8 @@ def test_a_flipped_bit_or_a_truncation_is_named_or_changes_nothing(
             directory = tmp_path / f"{number}-{work}"
             shutil.copytree(whole, directory)
             (directory / name).write_bytes(content)
-            found = outcome(work, directory)
-            assert is_error(found) or found == right[work], (work, name, bit)
+            result = outcome(work, directory)
+            assert is_error(result) or result == right[work], (work, name, bit)
             shutil.rmtree(directory)
 
 
@@ -181,8 +181,8 @@ def test_members_that_are_missing_or_something_else(
         before = (tmp_path / f"{number}-elsewhere").exists() and (
             tmp_path / f"{number}-elsewhere"
         ).read_bytes()
-        found = outcome(work, directory)
-        assert is_error(found) or kind not in ERRORS, (name, kind, work)
+        result = outcome(work, directory)
+        assert is_error(result) or kind not in ERRORS, (name, kind, work)
         if before:
             assert (tmp_path / f"{number}-elsewhere").read_bytes() == before
         assert not (tmp_path / "made-through-a-link").exists()

@@ -73,8 +73,8 @@ def mutate(directory: Path, name: str, drawn: random.Random) -> None:
     (directory / SUMS).unlink(missing_ok=True)
     if name == CHECKPOINT:
         with opened_tensors(path) as file:
-            held, state = file.read(), json.loads(file.notes["state"])
-        save_tensors(held, path, {"state": json.dumps(mutated(state, drawn))})
+            tensors, state = file.read(), json.loads(file.notes["state"])
+        save_tensors(tensors, path, {"state": json.dumps(mutated(state, drawn))})
         return
     if name == METRICS:
         rows = [json.loads(line) for line in path.read_text().splitlines()]

@@ -26,16 +26,16 @@ def is_free(directory: Path) -> bool:
 def test_the_lock_excludes_threads_and_a_refused_attempt_does_not_release_it(
     tmp_path: Path,
 ) -> None:
-    found: list[bool] = []
+    answers: list[bool] = []
     with locked(tmp_path):
         for _ in range(3):
             assert not is_free(tmp_path)
-            thread = threading.Thread(target=lambda: found.append(is_free(tmp_path)))
+            thread = threading.Thread(target=lambda: answers.append(is_free(tmp_path)))
             thread.start()
             thread.join()
         (tmp_path / LOCK).read_bytes()  # opening and closing the file releases nothing either
         assert not _is_free_elsewhere(tmp_path)
-    assert found == [False] * 3
+    assert answers == [False] * 3
     assert is_free(tmp_path)
     assert _is_free_elsewhere(tmp_path)
 
@@ -74,9 +74,9 @@ def _is_free_elsewhere(directory: Path) -> bool:
     here, there = get_context("forkserver").Pipe()
     process = get_context("forkserver").Process(target=_attempt, args=(directory, there))
     process.start()
-    found: bool = here.recv()
+    answer: bool = here.recv()
     process.join()
-    return found
+    return answer
 
 
 def _locked_with_a_child(directory: Path, answer: Connection) -> None:

@@ -37,22 +37,22 @@ def pair() -> tuple[Trainee, Trainee]:
 
 def effective(trainee: Trainee, scale: str) -> dict[str, Tensor]:
     """Parameters as the inverted form has them."""
-    held = {name: p.detach().clone() for name, p in trainee.model.named_parameters()}
+    parameters = {name: p.detach().clone() for name, p in trainee.model.named_parameters()}
     if scale == "test":
-        held["out.weight"] *= 1 - RATE
-    return held
+        parameters["out.weight"] *= 1 - RATE
+    return parameters
 
 
-def steps(trainee: Trainee, made: Sgd, count: int) -> None:
+def steps(trainee: Trainee, sgd: Sgd, count: int) -> None:
     images, labels = batch()
     net = trainee.model.net
     assert net.recipe is not None
     for step in range(count):
         with masks(7, step, torch.arange(len(images))):
             logits, heads = trainee(images.double())
-        made.zero_grad()
+        sgd.zero_grad()
         loss(net, net.recipe, logits, heads, labels).backward()
-        made.step()
+        sgd.step()
 
 
 def test_both_forms_are_the_same_function() -> None:
@@ -72,8 +72,8 @@ def test_under_sgd_with_equal_rate_and_decay_they_part() -> None:
     paper, inverted = pair()
     before = effective(inverted, "train")
     for trainee in (paper, inverted):
-        made = optimizer(trainee.model.net, trainee.model, trainee.model.net.recipe)  # type: ignore[arg-type]
-        steps(trainee, made, 1)
+        sgd = optimizer(trainee.model.net, trainee.model, trainee.model.net.recipe)  # type: ignore[arg-type]
+        steps(trainee, sgd, 1)
     ours, theirs = effective(paper, "test"), effective(inverted, "train")
     for name in ("a.weight", "a.bias", "out.bias"):
         torch.testing.assert_close(ours[name], theirs[name], rtol=1e-12, atol=1e-12)
@@ -90,8 +90,8 @@ def test_with_rate_and_decay_made_up_for_they_stay_together() -> None:
     others = [p for name, p in model.named_parameters() if name != "out.weight"]
     own = {"params": [model.out.weight], "rate": 1 / factor, "decay": 0.01 * factor}
     steps(paper, Sgd([{"params": others}, own], lr=0.1, momentum=0.9, decay=0.01), 5)
-    made = optimizer(inverted.model.net, inverted.model, inverted.model.net.recipe)  # type: ignore[arg-type]
-    steps(inverted, made, 5)
+    sgd = optimizer(inverted.model.net, inverted.model, inverted.model.net.recipe)  # type: ignore[arg-type]
+    steps(inverted, sgd, 5)
     ours, theirs = effective(paper, "test"), effective(inverted, "train")
     for name, value in theirs.items():
         torch.testing.assert_close(ours[name], value, rtol=1e-9, atol=1e-12)

@@ -19,7 +19,7 @@ out: fc 100 | softmax
 """
 
 
-def made(
+def initialised(
     net: Net,
     *,
     seed: int = 0,
@@ -39,7 +39,7 @@ def made(
 
 
 def tensors(rows: str = ROWS, preset: str | None = None, **directives: str) -> dict[str, Tensor]:
-    return made(small(rows, **directives), preset=preset)[0]
+    return initialised(small(rows, **directives), preset=preset)[0]
 
 
 def assert_deviation(w: Tensor, deviation: float) -> None:
@@ -50,26 +50,26 @@ def assert_deviation(w: Tensor, deviation: float) -> None:
 
 
 def test_a_net_has_all_its_tensors_in_float32() -> None:
-    found = tensors()
+    initial = tensors()
     model = netspec.compile(small(ROWS))
-    assert {n: t.shape for n, t in found.items()} == {
+    assert {n: t.shape for n, t in initial.items()} == {
         n: t.shape for n, t in model.state_dict().items()
     }
-    assert {t.dtype for t in found.values()} == {torch.float32}
-    model.load_state_dict(found)
+    assert {t.dtype for t in initial.values()} == {torch.float32}
+    model.load_state_dict(initial)
 
 
 def test_gaussian_for_all_rows_and_for_some() -> None:
-    found = tensors(init="gaussian 0.01\ngaussian 0.03 for b", bias="0\n1 for b a")
-    assert_deviation(found["a.conv.weight"], 0.01)
-    assert_deviation(found["b.weight"], 0.03)
-    assert_deviation(found["out.weight"], 0.01)
-    assert [float(found[f"{row}.bias"].unique()) for row in ("a.conv", "b", "out")] == [1, 1, 0]
+    initial = tensors(init="gaussian 0.01\ngaussian 0.03 for b", bias="0\n1 for b a")
+    assert_deviation(initial["a.conv.weight"], 0.01)
+    assert_deviation(initial["b.weight"], 0.03)
+    assert_deviation(initial["out.weight"], 0.01)
+    assert [float(initial[f"{row}.bias"].unique()) for row in ("a.conv", "b", "out")] == [1, 1, 0]
 
 
 def test_what_is_neither_weight_nor_bias_begins_as_its_operator_says() -> None:
-    found = tensors(init="gaussian 0.01", bias="1")
-    values = {name: float(t.unique()) for name, t in found.items() if len(t.unique()) == 1}
+    initial = tensors(init="gaussian 0.01", bias="1")
+    values = {name: float(t.unique()) for name, t in initial.items() if len(t.unique()) == 1}
     assert values == {
         "a.conv.bias": 1, "a.bn.weight": 1, "a.bn.bias": 1, "a.bn.running_mean": 0,
         "a.bn.running_var": 1, "S.coefficient": 1, "S.bias": 1, "b.bias": 1, "out.bias": 1,
@@ -83,9 +83,9 @@ def test_uniform_is_bounded() -> None:
 
 
 def test_he_and_the_default() -> None:
-    for found in (tensors(init="he"), tensors(), tensors(preset="he", init="gaussian 1")):
-        assert_deviation(found["a.conv.weight"], (2 / 18) ** 0.5)
-        assert_deviation(found["b.weight"], (2 / 360) ** 0.5)
+    for initial in (tensors(init="he"), tensors(), tensors(preset="he", init="gaussian 1")):
+        assert_deviation(initial["a.conv.weight"], (2 / 18) ** 0.5)
+        assert_deviation(initial["b.weight"], (2 / 360) ** 0.5)
 
 
 def test_glorot_counts_the_inputs_and_the_outputs_of_a_unit() -> None:
@@ -106,19 +106,19 @@ def test_glorot_counts_the_inputs_and_the_outputs_of_a_unit() -> None:
         XX.X
     }
     """
-    for found in (tensors(rows, init="glorot"), tensors(rows, preset="glorot")):
-        assert_deviation(found["a.weight"], (2 / (2 * 9 + 64 * 9)) ** 0.5)
-        assert_deviation(found["g.weight"], (2 / (32 * 9 + 64 * 9)) ** 0.5)
-        assert_deviation(found["l.weight"], (2 / (128 * 9 + 8 * 9)) ** 0.5)
-        assert_deviation(found["t.weight"], (2 / (17 * 9 // 4 + 17 * 9 / 8)) ** 0.5)
-        assert_deviation(found["b.weight"], (2 / (16 + 200)) ** 0.5)
+    for initial in (tensors(rows, init="glorot"), tensors(rows, preset="glorot")):
+        assert_deviation(initial["a.weight"], (2 / (2 * 9 + 64 * 9)) ** 0.5)
+        assert_deviation(initial["g.weight"], (2 / (32 * 9 + 64 * 9)) ** 0.5)
+        assert_deviation(initial["l.weight"], (2 / (128 * 9 + 8 * 9)) ** 0.5)
+        assert_deviation(initial["t.weight"], (2 / (17 * 9 // 4 + 17 * 9 / 8)) ** 0.5)
+        assert_deviation(initial["b.weight"], (2 / (16 + 200)) ** 0.5)
 
 
 def test_a_tensor_depends_on_its_name_and_the_seed_alone() -> None:
     first, more = tensors(), tensors(ROWS.replace("S:", "c: conv 1x1, 40\nS:"))
     same = [name for name in first if "weight" in name]
     assert all(torch.equal(first[name], more[name]) for name in same)
-    assert not torch.equal(first["b.weight"], made(small(ROWS), seed=1)[0]["b.weight"])
+    assert not torch.equal(first["b.weight"], initialised(small(ROWS), seed=1)[0]["b.weight"])
 
 
 # ------------------------------------------------------------------------------------------ presets
@@ -141,43 +141,45 @@ def alexnet_like(classes: int = 10) -> Net:
 )
 def test_presets_of_alexnet(preset: str, deviations: dict[str, float], hidden: float) -> None:
     """data/errata.md, P12: cuda-convnet2's layers-223-1gpu.cfg, and Caffe's bvlc_alexnet."""
-    found, _ = made(alexnet_like(), preset=preset)
+    initial, _ = initialised(alexnet_like(), preset=preset)
     for row, deviation in deviations.items():
-        assert_deviation(found[f"{row}.weight"], deviation)
-    biases = [float(found[f"{row}.bias"].unique()) for row in ("C1", "C2", "C3", "C4", "C5", "F6")]
+        assert_deviation(initial[f"{row}.weight"], deviation)
+    biases = [
+        float(initial[f"{row}.bias"].unique()) for row in ("C1", "C2", "C3", "C4", "C5", "F6")
+    ]
     assert biases == [0, *(pytest.approx(b) for b in (hidden, 0, hidden, hidden, hidden))]
-    assert float(found["F8.bias"].unique()) == 0
+    assert float(initial["F8.bias"].unique()) == 0
 
 
 def test_the_paper_is_what_the_spec_says() -> None:
-    plain, _ = made(alexnet_like())
-    paper, _ = made(alexnet_like(), preset="paper")
+    plain, _ = initialised(alexnet_like())
+    paper, _ = initialised(alexnet_like(), preset="paper")
     assert all(torch.equal(plain[name], paper[name]) for name in plain)
 
 
 def test_every_preset_runs() -> None:
     for preset in PRESETS:
-        assert made(alexnet_like(), preset=preset)[1] == []
+        assert initialised(alexnet_like(), preset=preset)[1] == []
 
 
 def test_a_preset_that_there_is_not() -> None:
     with pytest.raises(DataError, match="there is paper, author, caffe, glorot, he"):
-        made(small(), preset="xavier")
+        initialised(small(), preset="xavier")
 
 
 def test_alexnets_presets_need_its_rows() -> None:
     with pytest.raises(DataError, match="small has no row C2, C3, C4, C5, F6, F7"):
-        made(small(), preset="author")
+        initialised(small(), preset="author")
 
 
 # --------------------------------------------------------------------------------------- warm start
 
 
 def test_from_a_run_what_matches_by_name_and_shape_is_copied() -> None:
-    run, _ = made(alexnet_like(classes=22), seed=9)
-    found, said = made(alexnet_like(), init_from="before", runs={"before": run})
-    fresh, _ = made(alexnet_like())
-    for name, tensor in found.items():
+    run, _ = initialised(alexnet_like(classes=22), seed=9)
+    initial, said = initialised(alexnet_like(), init_from="before", runs={"before": run})
+    fresh, _ = initialised(alexnet_like())
+    for name, tensor in initial.items():
         assert torch.equal(tensor, (fresh if name.startswith("F8") else run)[name]), name
     assert said[0].startswith("from before: C1.weight, C1.bias, C2.weight")
     assert said[1] == (
@@ -187,32 +189,32 @@ def test_from_a_run_what_matches_by_name_and_shape_is_copied() -> None:
 
 
 def test_a_copy_shares_no_memory_with_the_run() -> None:
-    run, _ = made(alexnet_like(), seed=9)
-    found, _ = made(alexnet_like(), init_from="before", runs={"before": run})
-    found["C1.weight"].zero_()
+    run, _ = initialised(alexnet_like(), seed=9)
+    initial, _ = initialised(alexnet_like(), init_from="before", runs={"before": run})
+    initial["C1.weight"].zero_()
     assert float(run["C1.weight"].abs().max()) > 0
 
 
 def test_rows_that_the_other_run_has_more_are_told() -> None:
     run = {"a.weight": torch.ones(4, 2, 3, 3), "z.weight": torch.ones(3)}
-    found, said = made(small(), init_from="r", runs={"r": run})
-    assert torch.equal(found["a.weight"], run["a.weight"])
+    initial, said = initialised(small(), init_from="r", runs={"r": run})
+    assert torch.equal(initial["a.weight"], run["a.weight"])
     assert said[-1] == "left in r: z.weight"
 
 
 def test_a_recipe_may_begin_with_rows_of_a_run() -> None:
     """VGG's trick: some rows from a smaller net, the rest at random."""
-    run, _ = made(alexnet_like(), seed=9)
+    run, _ = initialised(alexnet_like(), seed=9)
     text = HEADER + "".join(f"C{n}: conv 3x3, 30, pad=1 | relu\n" for n in range(1, 6))
     text += "F6: fc 100 | relu\nF8: fc 10 | softmax\n"
     net = netspec.loads(text + recipe(init='gaussian 0.5\nfrom "vgg11" for C1 C2'))
     for preset in (None, "he"):
-        found, said = made(net, runs={"vgg11": run}, preset=preset)
-        assert torch.equal(found["C2.weight"], run["C2.weight"])
-        assert_deviation(found["C3.weight"], 0.5 if preset is None else (2 / 270) ** 0.5)
+        initial, said = initialised(net, runs={"vgg11": run}, preset=preset)
+        assert torch.equal(initial["C2.weight"], run["C2.weight"])
+        assert_deviation(initial["C3.weight"], 0.5 if preset is None else (2 / 270) ** 0.5)
         assert said == ["from vgg11: C1.weight, C1.bias, C2.weight, C2.bias"]
 
 
 def test_a_run_of_which_nothing_matches_is_an_error() -> None:
     with pytest.raises(DataError, match=r"nothing of r matches small .* a.weight \(not in the run"):
-        made(small(), init_from="r", runs={"r": {"q": torch.ones(1)}})
+        initialised(small(), init_from="r", runs={"r": {"q": torch.ones(1)}})

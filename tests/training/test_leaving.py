@@ -52,33 +52,33 @@ def parting(folder: Path, end: Callable[[Ranks], None]) -> dict[int, tuple[str, 
     """What each rank that is left said, and the seconds until it did."""
     context = multiprocessing.get_context("forkserver")
     port = free_port()
-    given = [(number, port, folder, end) for number in range(PROCESSES)]
-    processes = [context.Process(target=take_part, args=one) for one in given]
+    arguments = [(number, port, folder, end) for number in range(PROCESSES)]
+    processes = [context.Process(target=take_part, args=one) for one in arguments]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
-    found = {}
+    endings = {}
     for path in folder.iterdir():
         _, seconds, said = path.read_text().split("\n", 2)
-        found[int(path.name)] = said, float(seconds)
-    return found
+        endings[int(path.name)] = said, float(seconds)
+    return endings
 
 
 def test_a_rank_that_dies_is_named(tmp_path: Path) -> None:
-    found = parting(tmp_path, die)
-    assert found.keys() == {0, 2}
-    for said, seconds in found.values():
+    endings = parting(tmp_path, die)
+    assert endings.keys() == {0, 2}
+    for said, seconds in endings.values():
         assert said.startswith("rank 1 (process ")
         assert " has died; this run ends here, and `netspec train --resume RUN`" in said
         assert seconds < 2 * PATIENCE + 10  # a machine that tests run on may be slow
 
 
 def test_a_rank_that_stops_tells_why(tmp_path: Path) -> None:
-    found = parting(tmp_path, stop)
-    assert found[1][0] == "the disk is full"
+    endings = parting(tmp_path, stop)
+    assert endings[1][0] == "the disk is full"
     for number in (0, 2):
-        assert found[number][0].startswith("rank 1 has stopped: the disk is full; this run ends")
+        assert endings[number][0].startswith("rank 1 has stopped: the disk is full; this run ends")
 
 
 def test_ranks_that_end_together_say_nothing(tmp_path: Path) -> None:

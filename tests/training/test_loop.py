@@ -201,12 +201,12 @@ def test_where_there_is_no_run_none_goes_on(tmp_path: Path) -> None:
 )
 def test_a_file_that_was_cut_off_is_named(tmp_path: Path, name: str, message: str) -> None:
     directory = _paused(tmp_path)
-    held = (directory / name).read_bytes()
-    (directory / name).write_bytes(held[: len(held) // 2])
+    content = (directory / name).read_bytes()
+    (directory / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(Exception, match=message) as caught:
         resume(directory)
     assert type(caught.value).__name__ in ("DataError", "SpecError")
-    (directory / name).write_bytes(held)
+    (directory / name).write_bytes(content)
     resume(directory)
 
 
@@ -247,10 +247,10 @@ def _report(work: str, outcome: Path, directory: Path, asked: Settings, limit: i
 
 def _be_nobody_special() -> None:
     """Give up the right of root to write into what is read-only, CAP_DAC_OVERRIDE."""
-    libc, held = ctypes.CDLL(None), ctypes.create_string_buffer(24)
+    libc, capabilities = ctypes.CDLL(None), ctypes.create_string_buffer(24)
     header = struct.pack("=Ii", 0x20080522, 0)  # the third version of the structure; this process
-    assert libc.capget(header, held) == 0
-    effective, *rest = struct.unpack("=6I", held)
+    assert libc.capget(header, capabilities) == 0
+    effective, *rest = struct.unpack("=6I", capabilities)
     assert libc.capset(header, struct.pack("=6I", effective & ~(1 << 1), *rest)) == 0
 
 

@@ -17,17 +17,17 @@ LABELS = torch.tensor([1, 0])
 
 def test_cross_entropy_is_minus_the_mean_log_probability() -> None:
     net = small()
-    found = loss(net, net.recipe, LOGITS, {}, LABELS)
+    value = loss(net, net.recipe, LOGITS, {}, LABELS)
     wanted = -(LOGITS.softmax(1)[0, 1].log() + LOGITS.softmax(1)[1, 0].log()) / 2
-    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(value, wanted)
 
 
 def test_large_logits_neither_overflow_nor_vanish() -> None:
     net = small()
     logits = torch.tensor([[1000.0, 0.0, -1000.0]], requires_grad=True)
-    found = loss(net, net.recipe, logits, {}, torch.tensor([1]))
-    assert found.item() == 1000
-    found.backward()
+    value = loss(net, net.recipe, logits, {}, torch.tensor([1]))
+    assert value.item() == 1000
+    value.backward()
     assert logits.grad is not None
     assert logits.grad.tolist() == [[1, -1, 0]]
 
@@ -36,16 +36,16 @@ def test_half_precision_is_summed_in_float32() -> None:
     net = small()
     logits = torch.randn(2_000, 3).bfloat16()
     labels = torch.zeros(2_000, dtype=torch.int64)
-    found = loss(net, net.recipe, logits, {}, labels)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, loss(net, net.recipe, logits.float(), {}, labels))
+    value = loss(net, net.recipe, logits, {}, labels)
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, loss(net, net.recipe, logits.float(), {}, labels))
 
 
 def test_heads_count_by_their_weight() -> None:
     net = small(f"{ROWS}head h from a, weight=0.3: gap | flatten | fc 3 | softmax\n")
     alone = loss(small(), net.recipe, LOGITS, {}, LABELS)
-    found = loss(net, net.recipe, LOGITS, {"h": LOGITS}, LABELS)
-    torch.testing.assert_close(found, 1.3 * alone)
+    value = loss(net, net.recipe, LOGITS, {"h": LOGITS}, LABELS)
+    torch.testing.assert_close(value, 1.3 * alone)
 
 
 @given(st.integers(1, 7))
@@ -61,20 +61,20 @@ def test_parts_of_a_batch_add_up_to_the_mean_of_the_whole(cut: int) -> None:
 
 def test_a_map_of_one_pixel_is_a_vector_of_logits() -> None:
     net = small("a: gap | softmax")
-    found = loss(net, net.recipe, LOGITS[:, :, None, None], {}, LABELS)
-    torch.testing.assert_close(found, loss(small(), net.recipe, LOGITS, {}, LABELS))
+    value = loss(net, net.recipe, LOGITS[:, :, None, None], {}, LABELS)
+    torch.testing.assert_close(value, loss(small(), net.recipe, LOGITS, {}, LABELS))
 
 
 def test_squared_error_is_the_distance_from_one_hot() -> None:
     net = small("a: fc 3", loss="squared_error")
-    found = loss(net, net.recipe, LOGITS, {}, LABELS)
-    assert found.item() == ((1 + 1 + 1) + (1 + 0 + 9)) / 2
+    value = loss(net, net.recipe, LOGITS, {}, LABELS)
+    assert value.item() == ((1 + 1 + 1) + (1 + 0 + 9)) / 2
 
 
 def test_squared_error_of_a_softmax_is_of_its_output() -> None:
     net, plain = (small(rows, loss="squared_error") for rows in (ROWS, "a: fc 3"))
-    found = loss(net, net.recipe, LOGITS, {}, LABELS)
-    torch.testing.assert_close(found, loss(plain, net.recipe, LOGITS.softmax(1), {}, LABELS))
+    value = loss(net, net.recipe, LOGITS, {}, LABELS)
+    torch.testing.assert_close(value, loss(plain, net.recipe, LOGITS.softmax(1), {}, LABELS))
 
 
 CODES = "codes signs 2x1 {\n X X .\n X . .\n}\n"

@@ -120,14 +120,14 @@ def test_a_run_is_read_beside_the_process_that_trains_it(
             resume(directory)
 
     def state(path: Path) -> State:
-        found = state_in(path)
+        current = state_in(path)
         goes_on()
-        return found
+        return current
 
     def rows(path: Path) -> list[Epoch]:
-        found = reading(path)
+        current = reading(path)
         goes_on()
-        return found
+        return current
 
     before = reading(directory)
     monkeypatch.setattr(Checkpoint, "state_in", staticmethod(state))

@@ -96,15 +96,15 @@ def places(ranks: Ranks) -> tuple[int, ...]:
 def sums(ranks: Ranks) -> list[object]:
     """Gradients of several sizes, one without, one larger than a bucket and channels-last."""
     large = torch.ones(2, BUCKET // 32, 2, 2).to(memory_format=torch.channels_last)
-    held = [torch.ones(3), large, torch.ones(2, 2, dtype=torch.float64), torch.ones(4)]
-    for i, w in enumerate(held[:3]):
+    weights = [torch.ones(3), large, torch.ones(2, 2, dtype=torch.float64), torch.ones(4)]
+    for i, w in enumerate(weights[:3]):
         w.grad = torch.full_like(w, 10.0 * i + ranks.rank)
-    ranks.average(held)
+    ranks.average(weights)
     kept = torch.tensor([ranks.rank, 5])
     ranks.same([kept])
-    same = all(bool((w.grad == w.grad.flatten()[0]).all()) for w in held if w.grad is not None)
-    found = [float(w.grad.flatten()[0]) for w in held if w.grad is not None]
-    return [found, same, ranks.sum(torch.tensor([1, ranks.rank])).tolist(), kept.tolist()]
+    same = all(bool((w.grad == w.grad.flatten()[0]).all()) for w in weights if w.grad is not None)
+    gradients = [float(w.grad.flatten()[0]) for w in weights if w.grad is not None]
+    return [gradients, same, ranks.sum(torch.tensor([1, ranks.rank])).tolist(), kept.tolist()]
 
 
 def both(ranks: Ranks) -> list[object]:
@@ -112,12 +112,12 @@ def both(ranks: Ranks) -> list[object]:
 
 
 def test_gradients_are_added_over_parts_of_the_batch_and_not_over_columns() -> None:
-    found = together(4, both, columns=2)
-    assert [place for place, _ in found] == [
+    answers = together(4, both, columns=2)
+    assert [place for place, _ in answers] == [
         (0, 0, 2, 0, 2, True), (1, 0, 2, 1, 2, False),
         (2, 1, 2, 0, 2, False), (3, 1, 2, 1, 2, False),
     ]  # fmt: skip
-    for _, summed in found:
+    for _, summed in answers:
         assert summed == [[1.0, 21.0, 41.0, 0.0], True, [2, 1], [0, 5]]
 
 
@@ -130,5 +130,5 @@ def distance(ranks: Ranks, sizes: tuple[int, ...]) -> float:
 def test_parts_of_a_batch_learn_what_one_process_does(processes: int) -> None:
     """With dropout, batch normalisation and a head; parts are uneven, and with four ranks two of
     the last batch are empty."""
-    found = together(processes, distance, (7, 4, 2))
-    assert max(found) < ROUNDING
+    differences = together(processes, distance, (7, 4, 2))
+    assert max(differences) < ROUNDING

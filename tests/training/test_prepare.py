@@ -19,14 +19,14 @@ MEAN_CHANNEL = Subtract(what="mean", over="channel")
 
 
 def test_alexnets_prepare_by_hand(photograph: Path) -> None:
-    given = load("alexnet").recipe
-    assert given is not None
+    alexnet_recipe = load("alexnet").recipe
+    assert alexnet_recipe is not None
     with Image.open(photograph) as opened:  # 427 x 640
         image = opened.convert("RGB")
         small = image.resize((384, 256), Image.Resampling.BICUBIC)
     data = Drawn(3, (256, 256))
-    statistics = measured(data, given, Shape((224, 224, 3)))
-    prepare = Prepare(given.prepare, Shape((224, 224, 3)), statistics)
+    statistics = measured(data, alexnet_recipe, Shape((224, 224, 3)))
+    prepare = Prepare(alexnet_recipe.prepare, Shape((224, 224, 3)), statistics)
     mean = np.mean([data.pixels(i) for i in range(3)], axis=0)
     by_hand = np.asarray(small)[:, 64:320] - mean
     prepared = prepare(np.asarray(image))

@@ -13,12 +13,12 @@ from tests.training.nets import small
 PLATEAU = "plateau factor=0.1, times=3, patience=2"
 
 
-def followed(made: Schedule, errors: list[float]) -> list[tuple[float, bool]]:
-    found = []
+def followed(scheduler: Schedule, errors: list[float]) -> list[tuple[float, bool]]:
+    history = []
     for epoch, error in enumerate(errors):
-        made.after_epoch(epoch, error)
-        found.append((round(made.factor, 12), made.finished))
-    return found
+        scheduler.after_epoch(epoch, error)
+        history.append((round(scheduler.factor, 12), scheduler.finished))
+    return history
 
 
 def of(text: str) -> Schedule:
@@ -43,15 +43,15 @@ def test_nan_is_no_improvement() -> None:
 
 @pytest.mark.parametrize(("epochs", "factor"), [(8, 0.96), (1, 0.5)])
 def test_steps_of_epochs(epochs: int, factor: float) -> None:
-    made = of(f"every {epochs}, factor={factor}")
-    found = [value for value, _ in followed(made, [0.5] * 20)]
-    assert found == [round(factor ** ((epoch + 1) // epochs), 12) for epoch in range(20)]
-    assert not made.finished
+    scheduler = of(f"every {epochs}, factor={factor}")
+    factors = [value for value, _ in followed(scheduler, [0.5] * 20)]
+    assert factors == [round(factor ** ((epoch + 1) // epochs), 12) for epoch in range(20)]
+    assert not scheduler.finished
 
 
 def test_without_a_schedule_the_rate_stays() -> None:
-    made = schedule(small().recipe)
-    assert followed(made, [0.5] * 9) == [(1, False)] * 9
+    scheduler = schedule(small().recipe)
+    assert followed(scheduler, [0.5] * 9) == [(1, False)] * 9
 
 
 @given(
@@ -61,10 +61,10 @@ def test_without_a_schedule_the_rate_stays() -> None:
 )
 def test_it_goes_on_from_its_state(text: str, errors: list[float], cut: int) -> None:
     whole, first, second = of(text), of(text), of(text)
-    found = followed(whole, errors)
+    history = followed(whole, errors)
     before = followed(first, errors[:cut])
     second.load_state(json.loads(json.dumps(first.state(), allow_nan=False)))
     for epoch in range(len(before), len(errors)):
         second.after_epoch(epoch, errors[epoch])
-        assert (round(second.factor, 12), second.finished) == found[epoch]
+        assert (round(second.factor, 12), second.finished) == history[epoch]
     assert second.state() == whole.state()

@@ -33,31 +33,31 @@ def assert_same(a: Statistics, b: Statistics) -> None:
 
 
 def test_statistics_are_numpys_over_the_whole_set(whole: np.ndarray) -> None:
-    found = measured(Drawn(COUNT, (6, 7)), recipe([MEDIAN]), SHAPE)
+    stats = measured(Drawn(COUNT, (6, 7)), recipe([MEDIAN]), SHAPE)
     pixels = whole.reshape(-1, 3)
-    assert found.count == COUNT
-    assert np.array_equal(found.mean_image, whole.mean(axis=0))
-    assert np.array_equal(found.median_image, np.median(whole, axis=0))
-    assert np.array_equal(found.mean_channel, pixels.mean(axis=0))
-    assert np.array_equal(found.median_channel, np.median(pixels, axis=0))
-    np.testing.assert_allclose(found.covariance, np.cov(pixels.T, bias=True), rtol=1e-12)
+    assert stats.count == COUNT
+    assert np.array_equal(stats.mean_image, whole.mean(axis=0))
+    assert np.array_equal(stats.median_image, np.median(whole, axis=0))
+    assert np.array_equal(stats.mean_channel, pixels.mean(axis=0))
+    assert np.array_equal(stats.median_channel, np.median(pixels, axis=0))
+    np.testing.assert_allclose(stats.covariance, np.cov(pixels.T, bias=True), rtol=1e-12)
 
 
 def test_an_even_number_has_two_in_the_middle() -> None:
     data = Drawn(4, (6, 7))
-    found = measured(data, recipe([MEDIAN]), SHAPE)
+    stats = measured(data, recipe([MEDIAN]), SHAPE)
     whole = np.stack([data.pixels(i) for i in range(4)])
-    assert np.array_equal(found.median_image, np.median(whole, axis=0))
-    assert (found.median_image % 1 == 0.5).any()
+    assert np.array_equal(stats.median_image, np.median(whole, axis=0))
+    assert (stats.median_image % 1 == 0.5).any()
 
 
 def test_axes_are_the_covariances(whole: np.ndarray) -> None:
-    found = measured(Drawn(COUNT, (6, 7)), recipe(), SHAPE)
-    p, values = found.eigenvectors, found.eigenvalues
+    stats = measured(Drawn(COUNT, (6, 7)), recipe(), SHAPE)
+    p, values = stats.eigenvectors, stats.eigenvalues
     assert (np.diff(values) <= 0).all()
     assert (np.abs(p).max(axis=0) == p.max(axis=0)).all()
     np.testing.assert_allclose(p.T @ p, np.eye(3), atol=1e-12)
-    np.testing.assert_allclose(p * values @ p.T, found.covariance, rtol=1e-12)
+    np.testing.assert_allclose(p * values @ p.T, stats.covariance, rtol=1e-12)
 
 
 def test_close_values_far_from_zero_keep_their_covariance() -> None:
@@ -72,21 +72,21 @@ def test_close_values_far_from_zero_keep_their_covariance() -> None:
 
 def test_images_go_through_the_steps_that_change_sizes() -> None:
     steps = [Resize(size=(8, 9)), Center(size=(6, 7)), Range(low=0, high=1)]
-    found = measured(Drawn(3, (20, 30), (30, 20)), recipe(steps), SHAPE)
-    assert found.mean_image is not None
-    assert found.mean_image.shape == SHAPE
-    assert found.mean_channel.max() > 1, "of raw values, whatever `range` says"
+    stats = measured(Drawn(3, (20, 30), (30, 20)), recipe(steps), SHAPE)
+    assert stats.mean_image is not None
+    assert stats.mean_image.shape == SHAPE
+    assert stats.mean_channel.max() > 1, "of raw values, whatever `range` says"
 
 
 def test_images_of_several_sizes_have_no_mean_image() -> None:
     data = Drawn(5, (6, 7), (3, 4))
-    found = measured(data, recipe([MEDIAN]), SHAPE)
-    assert found.mean_image is None
-    assert found.median_image is None
+    stats = measured(data, recipe([MEDIAN]), SHAPE)
+    assert stats.mean_image is None
+    assert stats.median_image is None
     pixels = np.concatenate([data.pixels(i).reshape(-1, 3) for i in range(5)])
-    assert np.array_equal(found.mean_channel, pixels.mean(axis=0))
+    assert np.array_equal(stats.mean_channel, pixels.mean(axis=0))
     with pytest.raises(DataError, match="there is no mean image"):
-        found.of("mean", "image")
+        stats.of("mean", "image")
 
 
 def test_workers_find_the_same() -> None:
@@ -113,9 +113,9 @@ def test_corrupt_images_are_left_out_and_reported_up_to_a_limit() -> None:
 def test_statistics_survive_a_file(tmp_path: Path) -> None:
     path = tmp_path / "statistics.safetensors"
     for sizes in ([(6, 7)], [(6, 7), (3, 4)]):
-        found = measured(Drawn(5, *sizes), recipe([MEDIAN]), SHAPE)
-        statistics.save(found, path)
-        assert_same(statistics.load(path, found.digest, 3), found)
+        stats = measured(Drawn(5, *sizes), recipe([MEDIAN]), SHAPE)
+        statistics.save(stats, path)
+        assert_same(statistics.load(path, stats.digest, 3), stats)
 
 
 def test_statistics_of_other_data_are_refused(tmp_path: Path) -> None:
@@ -160,16 +160,16 @@ def test_files_that_are_none_are_named(tmp_path: Path) -> None:
 def test_arrays_of_another_shape_are_named_and_not_broadcast(
     name: str, array: torch.Tensor | None, message: str, tmp_path: Path
 ) -> None:
-    path, found = tmp_path / "statistics.safetensors", measured(Drawn(5, (6, 7)), recipe(), SHAPE)
-    statistics.save(found, path)
+    path, stats = tmp_path / "statistics.safetensors", measured(Drawn(5, (6, 7)), recipe(), SHAPE)
+    statistics.save(stats, path)
     with opened_tensors(path) as file:
         arrays = file.read()
     arrays.pop(name, None)
     if array is not None:
         arrays[name] = array
-    save_tensors(arrays, path, {"digest": found.digest, "count": "5"})
+    save_tensors(arrays, path, {"digest": stats.digest, "count": "5"})
     with pytest.raises(DataError, match=message):
-        statistics.load(path, found.digest, 3)
+        statistics.load(path, stats.digest, 3)
 
 
 def test_what_asks_for_statistics() -> None:

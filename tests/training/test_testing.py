@@ -58,15 +58,18 @@ def test_errors_are_percentages() -> None:
 
 
 def test_a_run_is_tested_as_it_was_while_it_learned(two: tuple[Path, Path]) -> None:
-    found = evaluate(two)
+    evaluation = evaluate(two)
     for run in two:
         last = metrics(run)[-1]
-        assert (found.runs[run].top1, found.runs[run].top5) == (last["top1"], last["top5"])
+        assert (evaluation.runs[run].top1, evaluation.runs[run].top5) == (
+            last["top1"],
+            last["top5"],
+        )
 
 
 def test_an_ensemble_averages_behind_the_softmax(two: tuple[Path, Path], tmp_path: Path) -> None:
     """Against a loop over the examples, one at a time, by the plain nets."""
-    found = evaluate(two, rows=tmp_path / "rows.csv")
+    evaluation = evaluate(two, rows=tmp_path / "rows.csv")
     dataset = open_data("digits:8").validation
     runs = [Run.open(path) for path in two]
     shown = [(run.trained().as_reference().eval(), run.view()) for run in runs]
@@ -81,7 +84,7 @@ def test_an_ensemble_averages_behind_the_softmax(two: tuple[Path, Path], tmp_pat
         mean = torch.stack(outputs).mean(0)
         answers.append((label, int(mean.argmax()), float(mean.max()), outputs))
         wrong += int(mean.argmax()) != label
-    assert found.ensemble.wrong1 == wrong
+    assert evaluation.ensemble.wrong1 == wrong
     with (tmp_path / "rows.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 360
@@ -119,9 +122,9 @@ def test_nets_of_other_classes_are_refused(two: tuple[Path, Path]) -> None:
 def test_a_run_that_has_not_finished_is_tested_as_far_as_it_is(two: tuple[Path, Path]) -> None:
     run = Run.open(two[0])
     weights = run.directory / WEIGHTS
-    held = run.weights()
+    tensors = run.weights()
     weights.unlink()
     try:
         assert evaluate([two[0]]).ensemble.top1 == metrics(two[0])[-1]["top1"]
     finally:
-        save_tensors(held, weights)
+        save_tensors(tensors, weights)

@@ -52,9 +52,9 @@ def test_a_column_that_is_killed_is_named_and_the_run_goes_on(tmp_path: Path) ->
     assert "  resume   at " in said
     assert said.count("weights in") == 1
     run = Run.open(directory)
-    found, wanted = run.weights(), Run.open(alone).weights()
+    weights, wanted = run.weights(), Run.open(alone).weights()
     for name, w in wanted.items():
-        torch.testing.assert_close(found[name], w, rtol=ROUNDING, atol=ROUNDING)
+        torch.testing.assert_close(weights[name], w, rtol=ROUNDING, atol=ROUNDING)
 
 
 def children(process: int) -> Iterator[int]:

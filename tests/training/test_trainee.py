@@ -73,9 +73,9 @@ def test_masks_are_the_same_for_parts_of_a_batch() -> None:
 
 def test_a_softmax_that_something_else_reads_stays() -> None:
     rows = "a: fc 3 | softmax\nb from a: fc 3 | softmax\nhead h from a: softmax if off\n"
-    made = without_softmax(small(rows).graph)
-    assert (made.outputs, made.heads["h"].output) == (["b"], "h.identity")
-    assert sorted(stage.op.name for stage in made.stages()) == [
+    graph = without_softmax(small(rows).graph)
+    assert (graph.outputs, graph.heads["h"].output) == (["b"], "h.identity")
+    assert sorted(stage.op.name for stage in graph.stages()) == [
         "fc",
         "fc",
         "identity",

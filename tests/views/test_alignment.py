@@ -29,11 +29,11 @@ def longest(a: str, b: str) -> int:
 
 @given(words, words)
 def test_a_common_subsequence_is_one_and_the_longest(a: str, b: str) -> None:
-    found = common(a, b)
-    assert all(a[i] == b[j] for i, j in found)
-    assert all(i < k and j < m for (i, j), (k, m) in pairwise(found))
-    assert len(found) == longest(a, b)
-    assert common(b, a) == [(j, i) for i, j in found]
+    pairs = common(a, b)
+    assert all(a[i] == b[j] for i, j in pairs)
+    assert all(i < k and j < m for (i, j), (k, m) in pairwise(pairs))
+    assert len(pairs) == longest(a, b)
+    assert common(b, a) == [(j, i) for i, j in pairs]
 
 
 def test_rows_that_agree_stand_at_the_first_place() -> None:

@@ -5,13 +5,15 @@ from netspec.views import compiled
 
 
 def test_memory_is_told_beside_the_least_and_the_sum() -> None:
-    made = netspec.compile("alexnet").lowered
-    arena, bound, total = (4 * n for n in (made.plan.arena, made.plan.bound, made.plan.total))
-    assert compiled.memory(made) == (
+    lowered = netspec.compile("alexnet").lowered
+    arena, bound, total = (
+        4 * n for n in (lowered.plan.arena, lowered.plan.bound, lowered.plan.total)
+    )
+    assert compiled.memory(lowered) == (
         f"activations: {arena / 2**20:.1f} MiB an image in one arena, "
         f"{bound / 2**20:.1f} MiB at least; {total / 2**20:.1f} MiB side by side"
     )
-    assert compiled.as_json(made)["activations"] == {
+    assert compiled.as_json(lowered)["activations"] == {
         "arena": arena, "bound": bound, "total": total,
     }  # fmt: skip
 

@@ -37,30 +37,30 @@ def nets(draw: st.DrawFn) -> Net:
 
 def changes(before: str, after: str, header: str = HEADER) -> dict[str, Any]:
     """What differs in the one row that is not alike."""
-    (found,) = [
+    (change,) = [
         pair.changes
         for pair in diff(load_rows(before, header), load_rows(after, header)).rows
         if not pair.is_alike
     ]
-    return found
+    return change
 
 
 def shown(a: Net, b: Net) -> str:
     return "\n".join(line.text for line in lines(diff(a, b)))
 
 
-def mirrored(found: Any) -> Any:
+def mirrored(change: Any) -> Any:
     """The changes with ``a`` and ``b`` exchanged, at every depth, stages in any order."""
-    if not isinstance(found, dict):
-        return found[::-1]
-    told = {key: mirrored(value) for key, value in found.items() if key != "stages"}
-    stages = [(s["b"], s["a"], mirrored(s["changes"])) for s in found.get("stages", [])]
+    if not isinstance(change, dict):
+        return change[::-1]
+    told = {key: mirrored(value) for key, value in change.items() if key != "stages"}
+    stages = [(s["b"], s["a"], mirrored(s["changes"])) for s in change.get("stages", [])]
     return told | {"stages": sorted(stages, key=repr)}
 
 
-def plain(found: dict[str, Any]) -> Any:
-    stages = [(s["a"], s["b"], plain(s["changes"])) for s in found.get("stages", [])]
-    told = {key: plain(v) if isinstance(v, dict) else v for key, v in found.items()}
+def plain(change: dict[str, Any]) -> Any:
+    stages = [(s["a"], s["b"], plain(s["changes"])) for s in change.get("stages", [])]
+    told = {key: plain(v) if isinstance(v, dict) else v for key, v in change.items()}
     return told | {"stages": sorted(stages, key=repr)}
 
 
@@ -69,9 +69,9 @@ def plain(found: dict[str, Any]) -> Any:
 
 @given(nets())
 def test_a_net_does_not_differ_from_itself(net: Net) -> None:
-    found = diff(net, net)
-    assert found.is_empty
-    assert all(pair.is_alike for pair in found.rows)
+    difference = diff(net, net)
+    assert difference.is_empty
+    assert all(pair.is_alike for pair in difference.rows)
     assert shown(net, net).splitlines()[-1].startswith("no differences: ")
 
 
@@ -99,16 +99,16 @@ def test_the_answer_is_empty_only_for_one_and_the_same_net(a: Net, b: Net) -> No
 @example(load("alexnet"), load("googlenet"))
 @example(load("lenet5"), load("googlenet"))
 def test_no_line_is_wider_than_a_terminal_and_every_row_is_told(a: Net, b: Net) -> None:
-    found = diff(a, b)
-    told = [line.text for line in lines(found)]
+    difference = diff(a, b)
+    told = [line.text for line in lines(difference)]
     assert max(map(cells_wide, told)) <= 80
     assert all(line == line.rstrip() for line in told)
     marks = "".join(line[:1] for line in told)
-    if not found.is_empty:
+    if not difference.is_empty:
         rows = marks[marks.index("─") + 1 :]
-        assert rows.count("-") == sum(pair.b is None for pair in found.rows)
-        assert rows.count("+") == sum(pair.a is None for pair in found.rows)
-    json.dumps(as_data(found))
+        assert rows.count("-") == sum(pair.b is None for pair in difference.rows)
+        assert rows.count("+") == sum(pair.a is None for pair in difference.rows)
+    json.dumps(as_data(difference))
 
 
 # ------------------------------------------------------------------------------------------- data
@@ -173,8 +173,8 @@ def test_ways_of_writing_are_no_difference(a: str, b: str) -> None:
 
 
 def test_padding_and_rounding_are_told_where_they_matter() -> None:
-    found = changes("a: conv 3x3/2, 2, round=ceil", "a: conv 3x3/2, 2, pad=same")
-    assert found == {
+    difference = changes("a: conv 3x3/2, 2, round=ceil", "a: conv 3x3/2, 2, pad=same")
+    assert difference == {
         "stages": [
             {
                 "a": "a",
@@ -186,12 +186,12 @@ def test_padding_and_rounding_are_told_where_they_matter() -> None:
 
 
 def test_the_stages_of_branches_are_compared() -> None:
-    found = changes(
+    difference = changes(
         "a: concat { conv 1x1, 2; conv 3x3, 5, pad=1 | relu; relu }",
         "a: concat { conv 1x1, 3; conv 3x3, 4, pad=1 | tanh; relu | relu }",
     )
-    assert "output" not in found
-    assert found["stages"] == [
+    assert "output" not in difference
+    assert difference["stages"] == [
         {"a": "a.b1", "b": "a.b1", "changes": {"kernel": ["1x1x3/1, 2", "1x1x3/1, 3"]}},
         {"a": "a.b2", "b": "a.b2", "changes": {"kernel": ["3x3x3/1, 5", "3x3x3/1, 4"]}},
         {"a": "a.b2.relu", "b": None, "changes": {}},
@@ -254,8 +254,8 @@ def test_a_head_stands_for_a_head_only() -> None:
 
 def test_heads_and_their_weights_are_told() -> None:
     rows = "a: relu\nb: tanh\nhead h from {}, weight={}: gap | fc 3"
-    found = changes(rows.format("a", 0.5), rows.format("b", 0))
-    assert found == {"from": [["a"], ["b"]], "weight": [0.5, 0.0]}
+    difference = changes(rows.format("a", 0.5), rows.format("b", 0))
+    assert difference == {"from": [["a"], ["b"]], "weight": [0.5, 0.0]}
     text = shown(load_rows(rows.format("a", 0.5)), load_rows(rows.format("b", 0)))
     assert "reads a -> b" in text
     assert "weight 0.5 -> 0.0" in text
@@ -267,11 +267,11 @@ def test_heads_and_their_weights_are_told() -> None:
 
 
 def test_inputs_and_outputs_of_the_net_are_told() -> None:
-    found = diff(load_rows("a: gap"), load_rows("a: gap", "net b\ninput x 9x9x3\n"))
-    assert found.changes == {"inputs": [{"image": [8, 8, 3]}, {"x": [9, 9, 3]}]}
-    assert found.rows[0].changes == {"input": [[8, 8, 3], [9, 9, 3]], "kernel": ["8x8", "9x9"]}
+    difference = diff(load_rows("a: gap"), load_rows("a: gap", "net b\ninput x 9x9x3\n"))
+    assert difference.changes == {"inputs": [{"image": [8, 8, 3]}, {"x": [9, 9, 3]}]}
+    assert difference.rows[0].changes == {"input": [[8, 8, 3], [9, 9, 3]], "kernel": ["8x8", "9x9"]}
     rows = "a: relu\nb: tanh\noutput {}"
-    found = diff(load_rows(rows.format("a, b")), load_rows(rows.format("b, a")))
-    assert found.changes == {"outputs": [["a", "b"], ["b", "a"]]}
-    assert not found.is_empty
-    assert "~ outputs: a, b -> b, a" in [line.text for line in lines(found)]
+    difference = diff(load_rows(rows.format("a, b")), load_rows(rows.format("b, a")))
+    assert difference.changes == {"outputs": [["a", "b"], ["b", "a"]]}
+    assert not difference.is_empty
+    assert "~ outputs: a, b -> b, a" in [line.text for line in lines(difference)]

@@ -59,13 +59,13 @@ def test_words_are_wrapped_before_kernels_and_never_inside() -> None:
 
 
 def test_counts_that_are_not_numbers_are_shown_and_wrapped() -> None:
-    found = diff(load_rows("a: conv 3x3, 2"), load_rows("a: conv 3x3, 3"))
-    (pair,) = found.rows
+    difference = diff(load_rows("a: conv 3x3, 2"), load_rows("a: conv 3x3, 3"))
+    (pair,) = difference.rows
     assert pair.a is not None
     formula = "3*H*W*(C1 + 1) + " * 9 + "7"
     odd = pair._replace(a=pair.a | {"parameters": formula, "macs": formula})
-    totals = found.totals | {"parameters": [formula, 84]}
-    told = [line.text for line in lines(found._replace(rows=[odd], totals=totals))]
+    totals = difference.totals | {"parameters": [formula, 84]}
+    told = [line.text for line in lines(difference._replace(rows=[odd], totals=totals))]
     assert max(map(len, told)) <= 80
     assert sum(line.count("H*W*(C1") for line in told) == 27
 

@@ -103,17 +103,17 @@ def test_a_spec_without_a_table_says_so() -> None:
 @pytest.mark.parametrize("spec", PRINTED)
 def test_lines_stay_within_a_hundred_columns(spec: str) -> None:
     net = load(spec)
-    held = [line.text for line in lines(net)]
-    assert max(map(len, held)) <= 100
-    assert "  ".join(held).count("erratum ") >= sum(
+    texts = [line.text for line in lines(net)]
+    assert max(map(len, texts)) <= 100
+    assert "  ".join(texts).count("erratum ") >= sum(
         cell.status == "erratum" for d in net.documents for row in d.rows for cell in row.cells
     )
 
 
 def test_columns_of_wide_characters_stand_below_each_other() -> None:
-    held = [line.text for line in lines(load("inception_module"))]
-    (index,) = [i for i, line in enumerate(held) if "拼接" in line]
-    printed, derived = held[index], held[index + 1]
+    texts = [line.text for line in lines(load("inception_module"))]
+    (index,) = [i for i, line in enumerate(texts) if "拼接" in line]
+    printed, derived = texts[index], texts[index + 1]
     before = printed.index("H/2 x W/2 x (C2*4)")
     assert derived.index("H x W x (4*C2)", 40) == before + len("拼接")
 

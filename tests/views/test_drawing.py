@@ -120,8 +120,8 @@ def test_every_stage_is_shown_once_and_every_edge_is_there(net: Net) -> None:
     drawn = Counter((origin(tail), box.name) for box in shown for tail in into.get(box.name, []))
     assert drawn == wanted
     ends = [item for item in drawing.items.values() if isinstance(item, End)]
-    given = [*graph.outputs, *(head.output for head in graph.heads.values())]
-    assert [into[end.name] for end in ends] == [[box_of[name]] for name in given]
+    outputs = [*graph.outputs, *(head.output for head in graph.heads.values())]
+    assert [into[end.name] for end in ends] == [[box_of[name]] for name in outputs]
 
 
 # ---------------------------------------------------------------------------------------- clusters

@@ -12,17 +12,17 @@ HEADER = "net example\ncolumns 2\ninput image 8x8x4\n"
 
 
 def test_alexnet_exchanges_what_c3_and_the_fully_connected_layers_read() -> None:
-    found = exchanges(load("alexnet"))
-    assert [(p["from"], p["read_by"], p["forward"], p["backward"]) for p in found["places"]] == [
+    traffic = exchanges(load("alexnet"))
+    assert [(p["from"], p["read_by"], p["forward"], p["backward"]) for p in traffic["places"]] == [
         ("S2", ["C3"], 13 * 13 * 256 * 4, 13 * 13 * 256 * 4),
         ("S5", ["F6"], 6 * 6 * 256 * 4, 6 * 6 * 256 * 4),
         ("F6", ["F7"], 4096 * 4, 4096 * 4),
         ("F7", ["F8"], 4096 * 4, 4096 * 4),
         ("F8", ["F8"], 1000 * 4, 0),  # every column has the gradient of one softmax
     ]
-    assert (found["forward"], found["backward"]) == (246_688, 242_688)
-    assert (found["parameters"], found["macs"]) == (60_965_224 // 2, 724_406_816 // 2)
-    assert found["gradients"] == 2 * 4 * 60_965_224
+    assert (traffic["forward"], traffic["backward"]) == (246_688, 242_688)
+    assert (traffic["parameters"], traffic["macs"]) == (60_965_224 // 2, 724_406_816 // 2)
+    assert traffic["gradients"] == 2 * 4 * 60_965_224
 
 
 def test_the_table_says_so() -> None:
@@ -32,8 +32,8 @@ def test_the_table_says_so() -> None:
 
 
 def test_a_value_that_every_column_has_is_added_up_on_the_way_back() -> None:
-    found = exchanges(loads(HEADER + "a: conv 1x1, 6 | lrn 3\nb: conv 1x1, 4\nc: gap | fc 3"))
-    assert [(p["from"], p["read_by"], p["forward"], p["backward"]) for p in found["places"]] == [
+    traffic = exchanges(loads(HEADER + "a: conv 1x1, 6 | lrn 3\nb: conv 1x1, 4\nc: gap | fc 3"))
+    assert [(p["from"], p["read_by"], p["forward"], p["backward"]) for p in traffic["places"]] == [
         ("a", ["a"], 8 * 8 * 6 * 4, 0),
         ("a", ["b"], 0, 2 * 8 * 8 * 6 * 4),
         ("c", ["c"], 4 * 4, 0),
@@ -41,8 +41,8 @@ def test_a_value_that_every_column_has_is_added_up_on_the_way_back() -> None:
 
 
 def test_an_output_may_be_what_reads() -> None:
-    found = exchanges(loads(HEADER + "a: conv 1x1, 6"))
-    assert [p["read_by"] for p in found["places"]] == [["output"]]
+    traffic = exchanges(loads(HEADER + "a: conv 1x1, 6"))
+    assert [p["read_by"] for p in traffic["places"]] == [["output"]]
 
 
 def test_a_net_whose_layers_are_whole_exchanges_nothing() -> None:

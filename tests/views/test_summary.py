@@ -14,8 +14,8 @@ def test_rows_and_stages_have_the_documented_keys() -> None:
         "head",
     }  # fmt: skip
     stage = (row - {"label", "ops"}) | {"name", "op"}
-    assert all(set(held) == row for held in data["rows"])
-    assert all(set(held) == stage for held in data["stages"])
+    assert all(set(entry) == row for entry in data["rows"])
+    assert all(set(entry) == stage for entry in data["stages"])
     json.dumps(data)
 
 
@@ -35,9 +35,9 @@ def test_rows_and_stages_add_up_to_the_totals() -> None:
     data = summary(load("googlenet"))
     for part in ("rows", "stages"):
         for count in ("parameters", "macs"):
-            inside = sum(held[count] for held in data[part] if not held["head"])
+            inside = sum(entry[count] for entry in data[part] if not entry["head"])
             assert inside == data[count]
-            assert sum(held[count] for held in data[part]) == data["with_heads"][count]
+            assert sum(entry[count] for entry in data[part]) == data["with_heads"][count]
 
 
 def test_rows_inside_blocks_are_stages_not_rows() -> None:
