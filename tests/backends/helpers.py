@@ -35,18 +35,18 @@ connect three {
 """A small net with something for every pass, and every kind of packed parameter."""
 
 
-def held(net: Net, dtype: torch.dtype) -> dict[str, Tensor]:
+def random_tensors(net: Net, dtype: torch.dtype) -> dict[str, Tensor]:
     """Parameters of which no tensor has the value that fresh ones have."""
     return {name: tensor.to(dtype) for name, tensor in random_model(net).state_dict().items()}
 
 
 def pair(
-    net: Net, dtype: torch.dtype = torch.float32, **given: Any
+    net: Net, dtype: torch.dtype = torch.float32, **options: Any
 ) -> tuple[netspec.Compiled, Model]:
     """A compiled net, and its reference in the same type with the same parameters."""
-    model, plain = netspec.compile(net, dtype=dtype, **given), netspec.reference(net, dtype=dtype)
+    model, plain = netspec.compile(net, dtype=dtype, **options), netspec.reference(net, dtype=dtype)
     for one in (model, plain):
-        one.load_state_dict(held(net, dtype))
+        one.load_state_dict(random_tensors(net, dtype))
     return model, plain
 
 

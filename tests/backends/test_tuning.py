@@ -40,9 +40,9 @@ def test_what_was_measured_is_not_measured_again(measurements: Path) -> None:
         assert tuning.times(PROBLEM, IMPLEMENTATIONS, measure) == {"onednn": 1e-3, "torch": 2e-3}
     assert measure.count == 1
     (file,) = measurements.iterdir()
-    held = json.loads(file.read_text())
-    assert held["made_with"] == {"torch": "1"}
-    assert list(held["works"]) == [described(PROBLEM)]
+    stored = json.loads(file.read_text())
+    assert stored["made_with"] == {"torch": "1"}
+    assert list(stored["works"]) == [described(PROBLEM)]
 
 
 def test_other_problems_are_measured_for_themselves() -> None:

@@ -38,14 +38,14 @@ def test_true_claims_hold(claim: str) -> None:
     ],
 )
 def test_a_false_claim_shows_the_arithmetic(claim: str, code: str, derived: str) -> None:
-    (found,) = problems(f"net example\ninput image 8x8x3\n{ROW} -> {claim}")
-    assert found.code == code
-    assert derived in str(SpecError([found]))
+    (error,) = problems(f"net example\ninput image 8x8x3\n{ROW} -> {claim}")
+    assert error.code == code
+    assert derived in str(SpecError([error]))
 
 
 def test_a_claim_names_the_change_that_would_make_it_true() -> None:
-    (found,) = problems("net example\ninput i 224x224x3\na: conv 11x11/4, 96 -> 55x55x96")
-    assert found.help == "with round=ceil or pad=2, conv of `a` gives 55"
+    (error,) = problems("net example\ninput i 224x224x3\na: conv 11x11/4, 96 -> 55x55x96")
+    assert error.help == "with round=ceil or pad=2, conv of `a` gives 55"
 
 
 def test_sizes_with_leading_ones_are_equal() -> None:

@@ -177,8 +177,8 @@ def test_kernels_whose_third_number_counts_filters(right: str, wrong: str) -> No
 def test_pools_are_one_on_each_device() -> None:
     for stage, kernel in ((POOL, "3x2/2"), ("gap", "20x30"), ("conv 5x3, 4", "5x3x4")):
         for copies, codes in (("", []), (" (x2)", []), (" (x3)", ["NS401"])):
-            found = told(stage, "20x30x4", columns="columns 2", kernel=kernel + copies)
-            assert found == codes
+            errors = told(stage, "20x30x4", columns="columns 2", kernel=kernel + copies)
+            assert errors == codes
 
 
 def test_channels_of_a_grouped_convolution_are_those_each_filter_sees() -> None:
@@ -226,8 +226,8 @@ OP = Conv(kernel=Kernel(5, 3), stride=(2, 2), count=96)
 
 
 def reason(printed: Numbers, depth: str = "in") -> str:
-    found = kernel_mismatch(printed, OP, MAP, depth, 1)
-    return found.reason if found else ""
+    mismatch = kernel_mismatch(printed, OP, MAP, depth, 1)
+    return mismatch.reason if mismatch else ""
 
 
 def test_a_mismatch_says_which_number_is_wrong() -> None:
@@ -239,9 +239,9 @@ def test_a_mismatch_says_which_number_is_wrong() -> None:
     )
     assert reason(Numbers([5, 3, 7]), "out") == "the number of filters is printed as 7, and is 96"
     assert reason(Numbers([])) == "the kernel is printed as a join, and is conv"
-    found = size_mismatch(Numbers([20, 30, 3], copies=2), MAP[0])
-    assert found is not None
-    assert found.reason == "20x30x6 is printed, and 20x30x7 derived"
+    mismatch = size_mismatch(Numbers([20, 30, 3], copies=2), MAP[0])
+    assert mismatch is not None
+    assert mismatch.reason == "20x30x6 is printed, and 20x30x7 derived"
 
 
 def test_kernels_are_shown_as_the_table_prints_them() -> None:

@@ -43,16 +43,16 @@ def test_sizes_that_do_not_fit(rows: str, expected: list[str]) -> None:
 
 
 def test_a_mismatch_names_both_sizes_both_places_and_a_change_that_mends_it() -> None:
-    (found,) = problems(
+    (error,) = problems(
         "net example\ninput i 8x8x3\na: maxpool 3x3/2, round=ceil\nb from i: conv 3x3/2, 4\n"
         "c from a, b: concat"
     )
-    assert found.message == "concat inputs differ in height: 4 and 3"
-    assert [n.message for n in found.notes] == [
+    assert error.message == "concat inputs differ in height: 4 and 3"
+    assert [n.message for n in error.notes] == [
         "height 4 comes from `a.maxpool`, line 3: ceil((8-3)/2) + 1",
         "height 3 comes from `b`, line 4: floor((8-3)/2) + 1",
     ]
-    assert found.help.startswith("set round=floor on `a.maxpool`, line 3, to make it 3")
+    assert error.help.startswith("set round=floor on `a.maxpool`, line 3, to make it 3")
 
 
 def test_the_suggested_change_does_mend_it() -> None:

@@ -64,7 +64,7 @@ def whole_erratum(text: str, at: tuple[int, int]) -> tuple[int, int]:
 @cache
 def placed_cells() -> list[PlacedCell]:
     """The cells of all bundled tables, found by their bars."""
-    found = []
+    placed = []
     for spec, text in TEXTS.items():
         for row in (row for document in documents(spec) for row in document.rows):
             end = text.index("\n", row.label.at[1])
@@ -74,13 +74,13 @@ def placed_cells() -> list[PlacedCell]:
             for column, piece in zip(("", *COLUMNS), cells.split("|"), strict=True):
                 if column:
                     left = start + len(piece) - len(piece.lstrip())
-                    found.append(
+                    placed.append(
                         PlacedCell(
                             spec, row.label.text, column, left, piece.strip(), errata.get(column)
                         )
                     )
                 start += len(piece) + 1
-    return found
+    return placed
 
 
 def cut(spec: str, at: tuple[int, int]) -> list[Diagnostic]:
@@ -89,8 +89,8 @@ def cut(spec: str, at: tuple[int, int]) -> list[Diagnostic]:
     return problems(text[: at[0]] + text[at[1] :])
 
 
-def places(found: list[Diagnostic]) -> list[tuple[str, tuple[int, int]]]:
-    return sorted((d.code, d.span.source.position(d.span.start)) for d in found)
+def places(errors: list[Diagnostic]) -> list[tuple[str, tuple[int, int]]]:
+    return sorted((d.code, d.span.source.position(d.span.start)) for d in errors)
 
 
 AGREEING = [cell for cell in placed_cells() if not cell.erratum]
@@ -169,10 +169,10 @@ DERIVED = {
 def test_a_false_cell_is_told_with_its_arithmetic(cell: PlacedCell) -> None:
     derived, arithmetic = DERIVED[cell.label, cell.column]
     assert cell.erratum is not None
-    (found,) = cut(cell.spec, cell.erratum)
-    assert found.message == f"{cell.column} of {cell.label}: printed {cell.text}, derived {derived}"
-    assert any(arithmetic in note.message for note in found.notes)
-    assert f"erratum {cell.column}" in found.help
+    (error,) = cut(cell.spec, cell.erratum)
+    assert error.message == f"{cell.column} of {cell.label}: printed {cell.text}, derived {derived}"
+    assert any(arithmetic in note.message for note in error.notes)
+    assert f"erratum {cell.column}" in error.help
 
 
 def false_sentences() -> Iterator[tuple[str, tuple[int, int], tuple[int, int]]]:
@@ -203,9 +203,9 @@ def test_a_sentence_without_condition_and_erratum_is_an_error() -> None:
     assert reasons
     for spec, said in reasons:
         start = TEXTS[spec].index("erratum", said.at[1])
-        (found,) = cut(spec, (start, TEXTS[spec].index("\n", start)))
+        (error,) = cut(spec, (start, TEXTS[spec].index("\n", start)))
         line, _ = place(TEXTS[spec], said.at[0])
-        assert (found.code, found.span.line) == ("NS101", line), said.quote.text
+        assert (error.code, error.span.line) == ("NS101", line), said.quote.text
 
 
 # ------------------------------------------------------------------------- cells made false
@@ -224,10 +224,10 @@ def changed(text: str, changes: list[tuple[PlacedCell, int, int]]) -> str:
 @pytest.mark.parametrize("spec", PRINTED)
 def test_every_number_of_every_cell_is_held_against_what_is_derived(spec: str, n: int) -> None:
     cells = [c for c in AGREEING if c.spec == spec and len(NUMBER.findall(c.text)) > n]
-    found = problems(changed(TEXTS[spec], [(cell, n, 1) for cell in cells]))
-    assert {d.code for d in found} <= {"NS401"}
+    errors = problems(changed(TEXTS[spec], [(cell, n, 1) for cell in cells]))
+    assert {d.code for d in errors} <= {"NS401"}
     message = re.compile(r"(\w+) of (\w+): ")
-    told = {(m[2], m[1]) for m in (message.match(d.message) for d in found) if m}
+    told = {(m[2], m[1]) for m in (message.match(d.message) for d in errors) if m}
     assert told == {(cell.label, cell.column) for cell in cells}
 
 
@@ -240,8 +240,8 @@ def test_one_changed_number_is_one_error_at_its_cell(
     numbered: tuple[PlacedCell, int], more: int
 ) -> None:
     cell, n = numbered
-    found = problems(changed(TEXTS[cell.spec], [(cell, n, more)]))
-    assert places(found) == [("NS401", cell.place)]
+    errors = problems(changed(TEXTS[cell.spec], [(cell, n, more)]))
+    assert places(errors) == [("NS401", cell.place)]
 
 
 @pytest.mark.parametrize("spec", PRINTED)
@@ -250,10 +250,10 @@ def test_errata_on_cells_that_agree_are_errors(spec: str) -> None:
     cells = [cell for cell in AGREEING if cell.spec == spec]
     for cell in cells:
         lines[cell.place[0] - 1] += f' erratum {cell.column} "it is wrong"'
-    found = problems("\n".join(lines))
-    assert [d.code for d in found] == ["NS402"] * len(cells)
-    assert all("is printed right" in d.message for d in found)
-    assert sorted(d.span.line for d in found) == sorted(cell.place[0] for cell in cells)
+    errors = problems("\n".join(lines))
+    assert [d.code for d in errors] == ["NS402"] * len(cells)
+    assert all("is printed right" in d.message for d in errors)
+    assert sorted(d.span.line for d in errors) == sorted(cell.place[0] for cell in cells)
 
 
 # ------------------------------------------------------------------------- one document
@@ -442,8 +442,8 @@ def test_a_sentence_shows_its_values(condition: str, derived: str) -> None:
     ],
 )
 def test_a_false_sentence_shows_what_is_derived_instead(condition: str, derived: str) -> None:
-    (found,) = problems(with_document(f'says "so" {condition}'))
-    assert (found.code, found.message) == ("NS404", f"this does not hold: {derived}")
+    (error,) = problems(with_document(f'says "so" {condition}'))
+    assert (error.code, error.message) == ("NS404", f"this does not hold: {derived}")
     assert told(f'says "so" {condition} erratum "no"') == []
 
 

@@ -39,13 +39,13 @@ def test_each_column_holds_whole_groups_and_equal_filters(
 
 
 def test_the_mistake_is_marked_and_the_columns_are_shown() -> None:
-    (found,) = problems(HEADER + "columns 2\na: conv 3x3, 6, groups=3")
-    assert (found.span.text, found.help) == (
+    (error,) = problems(HEADER + "columns 2\na: conv 3x3, 6, groups=3")
+    assert (error.span.text, error.help) == (
         "3", "use groups=2, or 1 for a layer that sees every column"
     )  # fmt: skip
-    assert found.notes[0].message == "2 columns on line 3"
-    (found,) = problems(HEADER + "columns 2\na: conv 3x3, 5")
-    assert (found.span.text, found.help) == ("5", "use a multiple of 2")
+    assert error.notes[0].message == "2 columns on line 3"
+    (error,) = problems(HEADER + "columns 2\na: conv 3x3, 5")
+    assert (error.span.text, error.help) == ("5", "use a multiple of 2")
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_the_number_of_columns_is_a_parameter_but_no_symbol() -> None:
     net = loads(text.format("c=2"), c=3)
     assert net.graph.columns is not None
     assert net.graph.columns.number == 3
-    (found,) = problems(text.format("c"))
-    assert (found.code, found.span.text) == ("NS142", "c")
+    (error,) = problems(text.format("c"))
+    assert (error.code, error.span.text) == ("NS142", "c")
 
 
 def test_symbols_are_not_said_to_divide_unevenly() -> None:

@@ -15,61 +15,61 @@ from tests.helpers import load_rows
 HERE = Span(Source("x", "x"), 0, 1)
 
 
-def graph() -> Graph:
-    held = Graph()
-    held.add(Stage("image", Input(size=Shape((2, 2, 1))), HERE))
-    held.add(Stage("a", Relu(), HERE), ("image",))
-    held.add(Stage("sum", Add(), HERE), ("a", "image", "a"))
-    held.inputs, held.outputs = ["image"], ["sum"]
-    return held
+def small_graph() -> Graph:
+    graph = Graph()
+    graph.add(Stage("image", Input(size=Shape((2, 2, 1))), HERE))
+    graph.add(Stage("a", Relu(), HERE), ("image",))
+    graph.add(Stage("sum", Add(), HERE), ("a", "image", "a"))
+    graph.inputs, graph.outputs = ["image"], ["sum"]
+    return graph
 
 
 def test_operands_keep_their_order_and_repeat() -> None:
-    assert graph().operands("sum") == ("a", "image", "a")
+    assert small_graph().operands("sum") == ("a", "image", "a")
 
 
 def test_stages_come_after_what_they_read() -> None:
-    held = graph()
-    held.add(Stage("late", Relu(), HERE))
-    held.nx.add_edge("late", "a", operand=1)
-    held._order = None
-    order = [stage.name for stage in held.stages()]
+    graph = small_graph()
+    graph.add(Stage("late", Relu(), HERE))
+    graph.nx.add_edge("late", "a", operand=1)
+    graph._order = None
+    order = [stage.name for stage in graph.stages()]
     assert order.index("late") < order.index("a") < order.index("sum")
 
 
 def test_a_sound_graph_is_verified() -> None:
-    graph().verify()
+    small_graph().verify()
 
 
 def test_a_missing_operand_is_found() -> None:
-    held = graph()
-    held.nx.remove_edge("image", "a")
+    graph = small_graph()
+    graph.nx.remove_edge("image", "a")
     with pytest.raises(AssertionError, match="a: 0 operands"):
-        held.verify()
+        graph.verify()
 
 
 def test_a_wrong_position_is_found() -> None:
-    held = graph()
-    held.nx.add_edge("image", "sum", operand=5)
+    graph = small_graph()
+    graph.nx.add_edge("image", "sum", operand=5)
     with pytest.raises(AssertionError, match="sum: operands"):
-        held.verify()
+        graph.verify()
 
 
 def test_a_lost_output_is_found() -> None:
-    held = graph()
-    held.outputs = ["gone"]
+    graph = small_graph()
+    graph.outputs = ["gone"]
     with pytest.raises(AssertionError, match="gone is not in the graph"):
-        held.verify()
+        graph.verify()
 
 
 def test_a_stale_shape_is_found() -> None:
-    held = graph()
-    for stage in held.stages():
+    graph = small_graph()
+    for stage in graph.stages():
         stage.shape = Shape((2, 2, 1))
-    held.verify()
-    held.stage("a").shape = Shape((3, 3, 1))
+    graph.verify()
+    graph.stage("a").shape = Shape((3, 3, 1))
     with pytest.raises(AssertionError, match="a: stale shape"):
-        held.verify()
+        graph.verify()
 
 
 # ------------------------------------------------------------------------------------ rewriting
@@ -77,18 +77,18 @@ def test_a_stale_shape_is_found() -> None:
 
 def chain() -> Graph:
     """image -> a -> b -> sum(b, a), with a head that ends in c, which reads b."""
-    held = Graph()
-    held.add(Stage("image", Input(size=Shape((2, 2, 1))), HERE))
-    held.add(Stage("a", Relu(), HERE), ("image",))
-    held.add(Stage("b", Relu(), HERE), ("a",))
-    held.add(Stage("sum", Add(), HERE), ("b", "a"))
-    held.add(Stage("c", Relu(), HERE), ("b",))
-    held.inputs, held.outputs, held.heads = ["image"], ["sum"], {"h": Head("h", "c", 0.3)}
-    return held
+    graph = Graph()
+    graph.add(Stage("image", Input(size=Shape((2, 2, 1))), HERE))
+    graph.add(Stage("a", Relu(), HERE), ("image",))
+    graph.add(Stage("b", Relu(), HERE), ("a",))
+    graph.add(Stage("sum", Add(), HERE), ("b", "a"))
+    graph.add(Stage("c", Relu(), HERE), ("b",))
+    graph.inputs, graph.outputs, graph.heads = ["image"], ["sum"], {"h": Head("h", "c", 0.3)}
+    return graph
 
 
-def names(held: Graph) -> list[str]:
-    return [stage.name for stage in held.stages()]
+def names(graph: Graph) -> list[str]:
+    return [stage.name for stage in graph.stages()]
 
 
 def test_a_copy_is_apart() -> None:
@@ -111,98 +111,98 @@ def test_a_copy_is_apart() -> None:
 
 
 def test_a_stage_becomes_another_and_what_it_read_goes() -> None:
-    held = chain()
-    held.become("sum", Relu(), ["image"], {"weight": Take("w")})
-    assert held.operands("sum") == ("image",)
-    assert held.stage("sum").packed == {"weight": Take("w")}
-    assert names(held) == ["image", "a", "b", "sum", "c"]  # the head reads them still
-    held.heads = {}
-    held.become("c", Tanh(), ["image"])
-    assert names(held) == ["image", "sum", "c"]
-    assert held.stage("c").op == Tanh()
-    assert held.stage("c").packed == {}
-    held.become("sum", Add(), ["image", "c", "image"])
-    assert held.operands("sum") == ("image", "c", "image")
-    held.verify()
+    graph = chain()
+    graph.become("sum", Relu(), ["image"], {"weight": Take("w")})
+    assert graph.operands("sum") == ("image",)
+    assert graph.stage("sum").packed == {"weight": Take("w")}
+    assert names(graph) == ["image", "a", "b", "sum", "c"]  # the head reads them still
+    graph.heads = {}
+    graph.become("c", Tanh(), ["image"])
+    assert names(graph) == ["image", "sum", "c"]
+    assert graph.stage("c").op == Tanh()
+    assert graph.stage("c").packed == {}
+    graph.become("sum", Add(), ["image", "c", "image"])
+    assert graph.operands("sum") == ("image", "c", "image")
+    graph.verify()
 
 
 def test_what_is_read_twice_or_returned_stays() -> None:
-    held = chain()
-    held.outputs.append("b")
-    held.heads = {}
-    held.remove("c")
-    held.become("sum", Relu(), ["image"])
-    assert names(held) == ["image", "a", "b", "sum"]
+    graph = chain()
+    graph.outputs.append("b")
+    graph.heads = {}
+    graph.remove("c")
+    graph.become("sum", Relu(), ["image"])
+    assert names(graph) == ["image", "a", "b", "sum"]
 
 
 def test_an_input_stays_though_nothing_reads_it() -> None:
-    held = chain()
-    held.add(Stage("other", Input(size=Shape((2, 2, 1))), HERE))
-    held.inputs.append("other")
-    held.become("a", Relu(), ["other"])
-    assert "image" in held
-    held.verify()
+    graph = chain()
+    graph.add(Stage("other", Input(size=Shape((2, 2, 1))), HERE))
+    graph.inputs.append("other")
+    graph.become("a", Relu(), ["other"])
+    assert "image" in graph
+    graph.verify()
 
 
 def test_a_bypassed_stage_is_read_nowhere() -> None:
-    held = chain()
-    held.add(Stage("twice", Add(), HERE), ("b", "a", "b"))
-    held.outputs += ["b", "twice"]
-    held.heads["g"] = Head("g", "b", 1.0)
-    held.bypass("b", "a")
-    assert "b" not in held
-    assert held.operands("sum") == ("a", "a")
-    assert held.operands("twice") == ("a", "a", "a")
-    assert held.operands("c") == ("a",)
-    assert held.outputs == ["sum", "a", "twice"]
-    assert held.heads["g"].output == "a"
-    assert held.heads["h"].output == "c"
-    assert held.same_value == {"b": "a"}
-    held.verify()
+    graph = chain()
+    graph.add(Stage("twice", Add(), HERE), ("b", "a", "b"))
+    graph.outputs += ["b", "twice"]
+    graph.heads["g"] = Head("g", "b", 1.0)
+    graph.bypass("b", "a")
+    assert "b" not in graph
+    assert graph.operands("sum") == ("a", "a")
+    assert graph.operands("twice") == ("a", "a", "a")
+    assert graph.operands("c") == ("a",)
+    assert graph.outputs == ["sum", "a", "twice"]
+    assert graph.heads["g"].output == "a"
+    assert graph.heads["h"].output == "c"
+    assert graph.same_value == {"b": "a"}
+    graph.verify()
 
 
 def test_a_stage_goes_with_what_was_computed_for_it_alone() -> None:
-    held = chain()
-    held.heads = {}
-    held.remove("c")
-    assert names(held) == ["image", "a", "b", "sum"]
-    held.become("a", Relu(), ["image"])
-    held.outputs = ["a"]
-    held.remove("sum")
-    assert names(held) == ["image", "a"]
+    graph = chain()
+    graph.heads = {}
+    graph.remove("c")
+    assert names(graph) == ["image", "a", "b", "sum"]
+    graph.become("a", Relu(), ["image"])
+    graph.outputs = ["a"]
+    graph.remove("sum")
+    assert names(graph) == ["image", "a"]
 
 
 def test_who_is_read_by_one() -> None:
-    held = chain()
-    assert not held.is_read_by_one("a")  # by b and sum
-    assert not held.is_read_by_one("b")  # by sum and c
-    assert not held.is_read_by_one("sum")
-    held.heads = {}
-    held.remove("c")
-    assert held.is_read_by_one("b")
-    held.outputs.append("b")
-    assert not held.is_read_by_one("b")
-    held.outputs.pop()
-    held.heads = {"h": Head("h", "b", 1.0)}
-    assert not held.is_read_by_one("b")
-    held.become("sum", Add(), ["b", "b"])
-    held.heads = {}
-    assert not held.is_read_by_one("b")  # twice
+    graph = chain()
+    assert not graph.is_read_by_one("a")  # by b and sum
+    assert not graph.is_read_by_one("b")  # by sum and c
+    assert not graph.is_read_by_one("sum")
+    graph.heads = {}
+    graph.remove("c")
+    assert graph.is_read_by_one("b")
+    graph.outputs.append("b")
+    assert not graph.is_read_by_one("b")
+    graph.outputs.pop()
+    graph.heads = {"h": Head("h", "b", 1.0)}
+    assert not graph.is_read_by_one("b")
+    graph.become("sum", Add(), ["b", "b"])
+    graph.heads = {}
+    assert not graph.is_read_by_one("b")  # twice
 
 
 def test_a_new_stage_may_stand_before_another() -> None:
-    held = chain()
-    held.add(Stage("new", Tanh(), HERE), ("image",), before="a")
-    held.add(Stage("newer", Tanh(), HERE), ("image",), before="new")
-    held.add(Stage("last", Tanh(), HERE), ("image",))
-    assert names(held) == ["image", "newer", "new", "a", "b", "sum", "c", "last"]
-    assert names(held.copy()) == names(held)
+    graph = chain()
+    graph.add(Stage("new", Tanh(), HERE), ("image",), before="a")
+    graph.add(Stage("newer", Tanh(), HERE), ("image",), before="new")
+    graph.add(Stage("last", Tanh(), HERE), ("image",))
+    assert names(graph) == ["image", "newer", "new", "a", "b", "sum", "c", "last"]
+    assert names(graph.copy()) == names(graph)
 
 
 def test_the_order_follows_a_rewrite() -> None:
-    held = chain()
-    assert names(held) == ["image", "a", "b", "sum", "c"]
-    held.add(Stage("new", Tanh(), HERE), ("a",))
-    assert names(held) == ["image", "a", "b", "sum", "c", "new"]
-    held.become("b", Relu(), ["new"])
-    assert names(held) == ["image", "a", "new", "b", "sum", "c"]
+    graph = chain()
+    assert names(graph) == ["image", "a", "b", "sum", "c"]
+    graph.add(Stage("new", Tanh(), HERE), ("a",))
+    assert names(graph) == ["image", "a", "b", "sum", "c", "new"]
+    graph.become("b", Relu(), ["new"])
+    assert names(graph) == ["image", "a", "new", "b", "sum", "c"]

@@ -54,15 +54,15 @@ def windows(draw: st.DrawFn, *, dilates: bool) -> Window:
     dilation = pair(1, 2) if dilates else (1, 1)
     word = draw(st.sampled_from(["half", "same", ""]))
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    found: list[Pair] = []
+    pads: list[Pair] = []
     for axis in (0, 1):
         most = min(2, extents[axis] - 1)
         numbers = draw(st.integers(0, most)), draw(st.integers(0, most))
         meant = sides(word, SIZE[axis], extents[axis], stride[axis]) if word else numbers
         assume(meant is not None)
         assert meant is not None
-        found.append(meant)
-    return Window(kernel, stride, dilation, (*found[0], *found[1]))
+        pads.append(meant)
+    return Window(kernel, stride, dilation, (*pads[0], *pads[1]))
 
 
 def spellings(window: Window) -> Iterator[str]:
@@ -103,8 +103,8 @@ def rows_of(form: str, arguments: str) -> str:
 
 def problems(net: Net) -> list[str]:
     """The names of problems in the file of measured times."""
-    made = lowered(net.graph, CpuBackend(), dtype=torch.float32, batch=2)
-    return [described(problem) for problem in made.problems.values()]
+    lowered_net = lowered(net.graph, CpuBackend(), dtype=torch.float32, batch=2)
+    return [described(problem) for problem in lowered_net.problems.values()]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -44,12 +44,12 @@ def assert_comes_back(packing: Packing, tensors: dict[str, Tensor]) -> dict[str,
     """What is packed is unpacked to the bit, with nothing but what was kept; returns that."""
     packed = packing.pack(tensors)
     kept = packing.keep(tensors, packed)
-    found = packing.unpack(packed, kept)
-    assert found.keys() == set(packing.names)
+    unpacked = packing.unpack(packed, kept)
+    assert unpacked.keys() == set(packing.names)
     for name in packing.names:
-        assert found[name].dtype == tensors[name].dtype
-        assert found[name].shape == tensors[name].shape
-        assert torch.equal(bits(found[name]), bits(tensors[name])), name
+        assert unpacked[name].dtype == tensors[name].dtype
+        assert unpacked[name].shape == tensors[name].shape
+        assert torch.equal(bits(unpacked[name]), bits(tensors[name])), name
     return kept
 
 
@@ -201,15 +201,15 @@ def test_a_folded_convolution_is_the_two_one_after_the_other(has_bias: bool) -> 
     conv = Conv(kernel=Kernel(3, 3), count=4, bias=has_bias)
     bias = {"bias": tensors["a.conv.bias"]} if has_bias else {}
     between = conv.reference(inputs, x, weight=tensors["a.conv.weight"], **bias)
-    held = {name.removeprefix("a."): tensors[name] for name in norm("a").names}
-    wanted = BatchNorm(eps=EPS).reference([conv.shape(inputs)], between, **held)
+    parameters = {name.removeprefix("a."): tensors[name] for name in norm("a").names}
+    wanted = BatchNorm(eps=EPS).reference([conv.shape(inputs)], between, **parameters)
     weight = folded("a").pack(tensors)
-    given = Take("a.conv.bias") if has_bias else None
-    found = Conv(kernel=Kernel(3, 3), count=4).reference(
-        inputs, x, weight=weight, bias=FoldedBias(given, norm("a")).pack(tensors)
+    conv_bias = Take("a.conv.bias") if has_bias else None
+    y = Conv(kernel=Kernel(3, 3), count=4).reference(
+        inputs, x, weight=weight, bias=FoldedBias(conv_bias, norm("a")).pack(tensors)
     )
     # sums of 27 products of size one in another order, times a scale of at most 3: a few 1e-14
-    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(y, wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_a_fold_is_differentiable() -> None:

@@ -35,8 +35,8 @@ def test_philox_gives_the_authors_numbers(
     array: Callable[[list[int]], Any], counter: str, key: str, wanted: str
 ) -> None:
     low, high = words(key)
-    given = [array([word]) for word in words(counter)]
-    assert [word.item() for word in philox(*given, key=high << 32 | low)] == words(wanted)
+    counter_words = [array([word]) for word in words(counter)]
+    assert [word.item() for word in philox(*counter_words, key=high << 32 | low)] == words(wanted)
 
 
 # ------------------------------------------------------------------------------------- generators
@@ -50,9 +50,9 @@ def test_a_generator_is_a_function_of_seed_purpose_and_counter() -> None:
         (0, "order"), (1, "order"), (0, "augment"), (0, "order", 1), (0, "order", 0, 1),
         (0, "order", 1, 0, 1), (0, "order", 2**40), (10, "order"), (-1, "order"),
     ]  # fmt: skip
-    found = {case: drawn(*case) for case in reversed(cases)}
-    assert len(set(found.values())) == len(cases)
-    assert all(drawn(*case) == found[case] for case in cases)
+    values = {case: drawn(*case) for case in reversed(cases)}
+    assert len(set(values.values())) == len(cases)
+    assert all(drawn(*case) == values[case] for case in cases)
 
 
 def test_generators_of_neighbours_are_independent() -> None:
@@ -113,10 +113,10 @@ def test_columns_have_the_masks_of_their_channels(size: tuple[int, ...], columns
 def test_what_other_devices_compute_is_what_the_cpu_does(
     samples: list[int], start: int, count: int
 ) -> None:
-    given = torch.tensor(samples, dtype=torch.int64)
+    indices = torch.tensor(samples, dtype=torch.int64)
     rest = range(start, start + count), 2**32 - 1, 2**64 - 5, 2**31 + 7
-    by_numpy = torch.from_numpy(_kept_by_numpy(given.numpy(), *rest))
-    assert torch.equal(_kept_by_torch(given, *rest), by_numpy)
+    by_numpy = torch.from_numpy(_kept_by_numpy(indices.numpy(), *rest))
+    assert torch.equal(_kept_by_torch(indices, *rest), by_numpy)
 
 
 def test_masks_differ_by_seed_step_layer_and_sample() -> None:
@@ -127,8 +127,8 @@ def test_masks_differ_by_seed_step_layer_and_sample() -> None:
         mask((64,), range(1), layer="F7.dropout"),
         mask((64,), range(1, 2)),
     ]
-    found = {tuple(m.flatten().tolist()) for m in (first, *others)}
-    assert len(found) == 5
+    distinct = {tuple(m.flatten().tolist()) for m in (first, *others)}
+    assert len(distinct) == 5
     assert torch.equal(mask((64,), range(1)), first)
 
 
@@ -170,11 +170,11 @@ def test_bits_of_every_height_are_fair() -> None:
     """A rate tests the upper bits; here is each of the 32, in 40,000 words, by five deviations."""
     places = torch.arange(10_000)
     zero = torch.zeros(1, dtype=torch.int64)
-    found = torch.cat(philox(places, zero, zero, zero, key=7))
+    numbers = torch.cat(philox(places, zero, zero, zero, key=7))
     for bit in range(32):
-        share = float((found >> bit & 1).double().mean())
+        share = float((numbers >> bit & 1).double().mean())
         assert abs(share - 0.5) < 5 * 0.5 / 40_000**0.5, bit
-    assert len(found.unique()) > 39_990  # of 40,000 draws out of 2**32, 0.2 pairs meet
+    assert len(numbers.unique()) > 39_990  # of 40,000 draws out of 2**32, 0.2 pairs meet
 
 
 def test_without_masks_the_numbers_are_torchs() -> None:

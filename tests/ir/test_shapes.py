@@ -105,7 +105,7 @@ def test_windows_stand_where_placing_them_one_at_a_time_puts_them(
     clip: bool,
 ) -> None:
     expected = walk(size_in, kernel, stride, dilation, before, after, rounding, clip)
-    found = placed(
+    axis = placed(
         size_in,
         kernel,
         stride,
@@ -114,13 +114,13 @@ def test_windows_stand_where_placing_them_one_at_a_time_puts_them(
         rounding=rounding,
         clip=clip,
     )
-    if isinstance(expected, str) or isinstance(found, str):
-        assert found == expected
+    if isinstance(expected, str) or isinstance(axis, str):
+        assert axis == expected
         return
-    assert list(found.starts()) == expected
-    assert found.size_out == len(expected)
+    assert list(axis.starts()) == expected
+    assert axis.size_out == len(expected)
     last_tap = expected[-1] + (kernel - 1) * dilation
-    assert found.overhang == max(0, last_tap + 1 - size_in - after)
+    assert axis.overhang == max(0, last_tap + 1 - size_in - after)
 
 
 @pytest.mark.parametrize(("rounding", "size_out"), [("floor", 54), ("ceil", 55)])
@@ -131,12 +131,12 @@ def test_224_under_a_kernel_of_11_by_4(rounding: str, size_out: int) -> None:
 def test_rounding_up_gives_every_size_of_alexnet() -> None:
     rows = [(11, 4, 0, False), (3, 2, 0, True), (5, 1, 2, False), (3, 2, 0, True)]
     rows += [(3, 1, 1, False)] * 3 + [(3, 2, 0, True)]
-    found = [224]
+    heights = [224]
     for kernel, stride, pad, clip in rows:
         padding = (pad, pad)
-        axis = window(found[-1], kernel, stride, padding=padding, rounding="ceil", clip=clip)
-        found.append(axis.size_out)
-    assert found == [224, 55, 27, 27, 13, 13, 13, 13, 6]
+        axis = window(heights[-1], kernel, stride, padding=padding, rounding="ceil", clip=clip)
+        heights.append(axis.size_out)
+    assert heights == [224, 55, 27, 27, 13, 13, 13, 13, 6]
 
 
 @given(sizes, kernels, strides, sides, st.booleans())
@@ -150,8 +150,8 @@ def test_sizes_of_pools_are_those_of_pytorch(
     x = torch.zeros(1, 1, size_in, 1)
     pooled = F.max_pool2d(x, (kernel, 1), (stride, 1), (pad, 0), ceil_mode=rounds_up)
     rounding = "ceil" if rounds_up else "floor"
-    found = window(size_in, kernel, stride, padding=(pad, pad), rounding=rounding, clip=True)
-    assert found.size_out == pooled.shape[2]
+    axis = window(size_in, kernel, stride, padding=(pad, pad), rounding=rounding, clip=True)
+    assert axis.size_out == pooled.shape[2]
 
 
 @given(sizes, kernels, strides, dilations, sides)
@@ -163,8 +163,8 @@ def test_sizes_of_convolutions_are_those_of_pytorch(
     assume(reach < size_in + 2 * pad and dilation <= size_in)
     x, weight = torch.zeros(1, 1, size_in, 1), torch.zeros(1, 1, kernel, 1)
     y = F.conv2d(x, weight, stride=(stride, 1), padding=(pad, 0), dilation=(dilation, 1))
-    found = window(size_in, kernel, stride, dilation=dilation, padding=(pad, pad))
-    assert found.size_out == y.shape[2]
+    axis = window(size_in, kernel, stride, dilation=dilation, padding=(pad, pad))
+    assert axis.size_out == y.shape[2]
 
 
 # ------------------------------------------------------------------------------ words of padding
@@ -178,28 +178,28 @@ def test_same_is_the_rule_of_tensorflow(
     effective = kernel + (kernel - 1) * (dilation - 1)
     rest = size_in % stride
     total = max(effective - (stride if rest == 0 else rest), 0)
-    found = window(size_in, kernel, stride, dilation=dilation, padding="same")
-    assert found.size_out == ceil(size_in / stride)
-    assert (found.before, found.after) == (total // 2, total - total // 2)
+    axis = window(size_in, kernel, stride, dilation=dilation, padding="same")
+    assert axis.size_out == ceil(size_in / stride)
+    assert (axis.before, axis.after) == (total // 2, total - total // 2)
 
 
 @given(sizes, strides, kernels)
 def test_same_on_a_pool_holds_with_both_roundings(size_in: int, stride: int, kernel: int) -> None:
     for rounding in ("floor", "ceil"):
-        found = window(size_in, kernel, stride, padding="same", rounding=rounding, clip=True)
-        assert found.size_out == ceil(size_in / stride)
+        axis = window(size_in, kernel, stride, padding="same", rounding=rounding, clip=True)
+        assert axis.size_out == ceil(size_in / stride)
 
 
 def test_same_puts_the_odd_one_after() -> None:
-    found = window(8, 2, padding="same")
-    assert (found.before, found.after) == (0, 1)
+    axis = window(8, 2, padding="same")
+    assert (axis.before, axis.after) == (0, 1)
 
 
 @given(sizes, st.sampled_from([1, 3, 5, 7]))
 def test_half_keeps_the_size_at_stride_one(size_in: int, kernel: int) -> None:
-    found = window(size_in, kernel, padding="half")
-    assert found.size_out == size_in
-    assert found.before == found.after == (kernel - 1) / 2
+    axis = window(size_in, kernel, padding="half")
+    assert axis.size_out == size_in
+    assert axis.before == axis.after == (kernel - 1) / 2
 
 
 def test_half_counts_the_holes_of_a_dilated_kernel() -> None:
@@ -266,24 +266,24 @@ def test_a_window_that_sees_no_input_is_refused(
 def test_starts_and_overhang_of_a_padded_window(
     rounding: str, clip: bool, starts: list[int], overhang: int
 ) -> None:
-    found = window(7, 3, 2, padding=(1, 0), rounding=rounding, clip=clip)
-    assert list(found.starts()) == starts
-    assert found.overhang == overhang
+    axis = window(7, 3, 2, padding=(1, 0), rounding=rounding, clip=clip)
+    assert list(axis.starts()) == starts
+    assert axis.overhang == overhang
 
 
 def test_a_clipped_pool_has_one_window_less_and_no_overhang() -> None:
-    found = window(5, 2, 2, padding=(1, 1), rounding="ceil", clip=True)
-    assert list(found.starts()) == [-1, 1, 3]
-    assert found.overhang == 0
+    axis = window(5, 2, 2, padding=(1, 1), rounding="ceil", clip=True)
+    assert list(axis.starts()) == [-1, 1, 3]
+    assert axis.overhang == 0
 
 
 @given(sizes, kernels, dilations, st.integers(-30, 30))
 def test_a_window_sees_input_when_one_of_its_taps_does(
     size_in: int, kernel: int, dilation: int, start: int
 ) -> None:
-    found = Window(size_in, kernel, 1, dilation, 0, 0, 1, "")
+    axis = Window(size_in, kernel, 1, dilation, 0, 0, 1, "")
     taps = [start + tap * dilation for tap in range(kernel)]
-    assert found.sees_input(start) == any(tap in range(size_in) for tap in taps)
+    assert axis.sees_input(start) == any(tap in range(size_in) for tap in taps)
 
 
 @given(sizes, kernels, strides, sides, roundings)
@@ -291,9 +291,9 @@ def test_the_formula_works_out_to_the_size(
     size_in: int, kernel: int, stride: int, side: int, rounding: str
 ) -> None:
     side = min(side, kernel - 1)
-    found = placed(size_in, kernel, stride, padding=(side, 0), rounding=rounding)
-    assume(isinstance(found, Window))
-    assert eval(found.formula, {"floor": floor, "ceil": ceil}) == found.size_out
+    axis = placed(size_in, kernel, stride, padding=(side, 0), rounding=rounding)
+    assume(isinstance(axis, Window))
+    assert eval(axis.formula, {"floor": floor, "ceil": ceil}) == axis.size_out
 
 
 def test_the_formula_shows_the_padding_only_where_there_is_some() -> None:
@@ -456,20 +456,20 @@ def test_a_kernel_prints_as_it_is_written(kernel: Kernel, text: str) -> None:
 
 
 def test_a_clipped_pool_pads_no_further_than_its_windows_reach() -> None:
-    found = window(4, 2, 2, padding=(0, 2), rounding="ceil", clip=True)
-    assert (found.size_out, found.tail, found.overhang) == (2, 0, 0)
+    axis = window(4, 2, 2, padding=(0, 2), rounding="ceil", clip=True)
+    assert (axis.size_out, axis.tail, axis.overhang) == (2, 0, 0)
 
 
 def test_the_arithmetic_of_a_clipped_pool_tells_of_the_window_left_out() -> None:
-    found = window(5, 2, 2, padding=(1, 1), rounding="ceil", clip=True)
-    assert found.size_out == 3
-    assert found.formula == "ceil((5+2-2)/2) + 1, less a window that would start outside"
+    axis = window(5, 2, 2, padding=(1, 1), rounding="ceil", clip=True)
+    assert axis.size_out == 3
+    assert axis.formula == "ceil((5+2-2)/2) + 1, less a window that would start outside"
 
 
 def test_same_padding_means_one_size_for_both_roundings() -> None:
     for rounding in ("floor", "ceil"):
-        found = window(4, 1, 2, padding="same", rounding=rounding, clip=False)
-        assert (found.size_out, found.overhang) == (2, 0)
+        axis = window(4, 1, 2, padding="same", rounding=rounding, clip=False)
+        assert (axis.size_out, axis.overhang) == (2, 0)
 
 
 def test_sizes_are_rounded_up_to_a_multiple() -> None:

@@ -104,13 +104,13 @@ def test_what_is_decided_is_so_for_all_numbers(
 def test_sums_and_extremes_agree_with_numbers(texts: list[str], numbers: dict[str, int]) -> None:
     texts = [text.replace("/", "+").replace("%", "*") for text in texts]
     try:
-        held = [value(text, {name: symbol(name) for name in numbers}) for text in texts]
+        symbolic = [value(text, {name: symbol(name) for name in numbers}) for text in texts]
         plain = [value(text, numbers) for text in texts]
     except Reported:  # a number beyond 63 bits
         assume(False)
-    assert at(sum_of(held), numbers) == sum(plain)
-    assert at(largest(*held), numbers) == max(plain)
-    assert at(smallest(*held), numbers) == min(plain)
+    assert at(sum_of(symbolic), numbers) == sum(plain)
+    assert at(largest(*symbolic), numbers) == max(plain)
+    assert at(smallest(*symbolic), numbers) == min(plain)
 
 
 @pytest.mark.parametrize(
@@ -145,11 +145,11 @@ def test_equality_is_proved_refuted_or_open(left: Any, right: Any, expected: boo
     ],
 )
 def test_order_is_decided_where_every_value_agrees(text: str, expected: bool | None) -> None:
-    given = {"rows": f"a: relu if {text}", "header": HEADER}
+    spec = {"rows": f"a: relu if {text}", "header": HEADER}
     if expected is None:
-        assert codes_of_rows(**given) == ["NS144"]
+        assert codes_of_rows(**spec) == ["NS144"]
     else:
-        (row,) = load_rows(**given).graph.rows.values()
+        (row,) = load_rows(**spec).graph.rows.values()
         assert row.words == (("relu",) if expected else ())
 
 
@@ -230,9 +230,9 @@ def test_polynomial_claims_are_decided(coefficients: tuple[int, ...]) -> None:
 
 def test_a_false_claim_shows_its_arithmetic_with_brackets() -> None:
     rows = "a: conv 3x3, N\nb: conv 1x1, C + 1 -> params 5"
-    (found,) = problems(HEADER + rows)
-    assert found.notes[0].message.startswith("(C + 1)*N*1*1 + C + 1 = ")
-    assert found.notes[0].message.endswith("= C + N*(C + 1) + 1")
+    (error,) = problems(HEADER + rows)
+    assert error.notes[0].message.startswith("(C + 1)*N*1*1 + C + 1 = ")
+    assert error.notes[0].message.endswith("= C + N*(C + 1) + 1")
 
 
 def test_totals_of_symbols_are_claimed_too() -> None:
@@ -299,8 +299,8 @@ def assert_agree(symbolic: Net, plain: Net, numbers: dict[str, int]) -> None:
 @given(NUMBERS)
 @settings(max_examples=10)
 def test_the_module_of_inception_agrees_with_its_numbers(numbers: dict[str, int]) -> None:
-    given = {"H": numbers["H"], "W": numbers["W"], "C1": numbers["C"], "C2": numbers["N"]}
-    assert_agree(load("inception_module"), load("inception_module", **given), given)
+    sizes = {"H": numbers["H"], "W": numbers["W"], "C1": numbers["C"], "C2": numbers["N"]}
+    assert_agree(load("inception_module"), load("inception_module", **sizes), sizes)
 
 
 def test_a_pool_that_drops_its_last_window_does_so_for_symbols() -> None:
@@ -334,9 +334,9 @@ def test_claims_hold_under_values_as_they_do_without() -> None:
     assert codes(text.replace("9*C", "8*C"), C=3, N=2, H=9, W=9) == ["NS302"]
 
 
-@pytest.mark.parametrize("given", [0, -1, 2.5, "relu", "3x3", True, "1/0", "H", ""])
-def test_values_that_no_symbol_can_have(given: Any) -> None:
-    assert len(codes(HEADER + "a: relu", C=given)) == 1
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, "relu", "3x3", True, "1/0", "H", ""])
+def test_values_that_no_symbol_can_have(wrong: Any) -> None:
+    assert len(codes(HEADER + "a: relu", C=wrong)) == 1
 
 
 def test_a_net_of_symbols_cannot_run() -> None:
@@ -408,14 +408,14 @@ def test_symbols_are_no_labels_weights_or_columns(rows: str, expected: str) -> N
 
 def test_a_recipe_takes_no_symbols() -> None:
     recipe = "train {\nloss cross_entropy\noptimizer sgd lr=0.1\nbatch N\nepochs 3\n}"
-    (found,) = problems(f"{HEADER}a: gap | fc 3\n{recipe}")
-    assert (found.code, found.span.text) == ("NS132", "N")
+    (error,) = problems(f"{HEADER}a: gap | fc 3\n{recipe}")
+    assert (error.code, error.span.text) == ("NS132", "N")
 
 
 def test_what_has_no_value_is_named_so() -> None:
-    (found,) = problems(HEADER + "a: conv 3x3, 4, stride=N")
-    assert found.message.endswith("and this is `N`, which has no value")
-    assert "--set" in found.help
+    (error,) = problems(HEADER + "a: conv 3x3, 4, stride=N")
+    assert error.message.endswith("and this is `N`, which has no value")
+    assert "--set" in error.help
 
 
 def test_symbols_of_a_base_and_its_variant_are_one() -> None:
@@ -450,8 +450,8 @@ def test_roundings_that_are_called_the_same_are_the_same(
     (a, b, c), (d, e) = shifts, divisors
     nested = value(f"((H + {a}) // {d} + {b}) // {e}", {"H": H})
     single = value(f"(H + {a} + {d} * {b} + {c}) // ({d} * {e})", {"H": H})
-    held = all(at(nested, {"H": n}) == at(single, {"H": n}) for n in range(1, 80))
-    assert (same(nested, single) is True) is held
+    are_equal = all(at(nested, {"H": n}) == at(single, {"H": n}) for n in range(1, 80))
+    assert (same(nested, single) is True) is are_equal
 
 
 def test_sizes_that_may_be_equal_are_not_said_to_differ() -> None:
@@ -461,5 +461,5 @@ def test_sizes_that_may_be_equal_are_not_said_to_differ() -> None:
     for other, word in (("H + 1", "differ"), ("H + (H**3 - H) % 6", "may differ")):
         inputs = f"input a H x W x C\ninput b ({other}) x W x C\n"
         for name in ("add", "concat"):
-            (found,) = problems(f"net n\n{inputs}c from a, b: {name}")
-            assert found.message.startswith(f"{name} inputs {word} in height: ")
+            (error,) = problems(f"net n\n{inputs}c from a, b: {name}")
+            assert error.message.startswith(f"{name} inputs {word} in height: ")

@@ -127,12 +127,12 @@ def test_nothing_is_compiled_in_the_interpreter() -> None:
 def test_occupancy_is_what_runs_out_first(
     registers: int, shared: int, warps: int, capability: int, occupancy: float
 ) -> None:
-    found = Resources(registers, 0, 0, shared, warps, capability, {})
-    assert found.occupancy == occupancy
+    resources = Resources(registers, 0, 0, shared, warps, capability, {})
+    assert resources.occupancy == occupancy
 
 
 def test_instructions_are_counted_by_opcode_and_modifier() -> None:
-    found = Resources(32, 0, 0, 0, 4, 90, {"LDG.E.128": 2, "LDG.E.U16": 3, "LDGSTS.E.128": 1})
-    assert found.count("LDG") == 5
-    assert found.count("LDG", "128") == 2
-    assert found.count("HGMMA") == 0
+    resources = Resources(32, 0, 0, 0, 4, 90, {"LDG.E.128": 2, "LDG.E.U16": 3, "LDGSTS.E.128": 1})
+    assert resources.count("LDG") == 5
+    assert resources.count("LDG", "128") == 2
+    assert resources.count("HGMMA") == 0

@@ -48,23 +48,23 @@ def test_every_configuration_compiles_for_both_targets(family: str) -> None:
 
 def mistakes(row: dict[str, Any]) -> list[str]:
     """What is wrong with a compiled kernel."""
-    found = []
+    faults = []
     if row["stack"] or row["local"]:
-        found.append("it spills registers")
+        faults.append("it spills registers")
     if row["shared"] > SHARED_MEMORY[row["capability"]]:
-        found.append("it does not fit into shared memory")
+        faults.append("it does not fit into shared memory")
     counts = row["products"]
     tensor_cores = {opcode for opcode in ("HGMMA", "HMMA") if counts[opcode]}
     if row["precision"] is None:  # no product in it
-        return found
+        return faults
     is_exact_float32 = row["dtype"] == "float32" and row["precision"] == "ieee"
     is_warpgroup_wide = row["capability"] == 90 and row["tile_rows"] >= 64
     expected = {"HGMMA"} if is_warpgroup_wide else {"HMMA"}
     if tensor_cores != (set() if is_exact_float32 else expected):
-        found.append(f"its products are {tensor_cores or 'on no tensor core'}")
+        faults.append(f"its products are {tensor_cores or 'on no tensor core'}")
     if is_exact_float32 and not counts["FFMA"]:
-        found.append("it has no FFMA")
-    return found
+        faults.append("it has no FFMA")
+    return faults
 
 
 GOOD = {
@@ -101,5 +101,5 @@ GOOD = {
 )
 def test_what_is_wrong_is_found(change: dict[str, Any], problem: str) -> None:
     assert mistakes(GOOD) == []
-    (found,) = mistakes(GOOD | change)
-    assert problem in found
+    (mistake,) = mistakes(GOOD | change)
+    assert problem in mistake

@@ -52,11 +52,11 @@ def test_many_problems_are_shown_in_part_and_counted() -> None:
 
 
 def test_reading_stops_after_a_thousand_problems() -> None:
-    found = Problems()
+    collected = Problems()
     for i in range(MAX_PROBLEMS - 1):
-        found.add("NS000", str(i), at("abc", "b"), help="h")
+        collected.add("NS000", str(i), at("abc", "b"), help="h")
     with pytest.raises(SpecError) as caught:
-        found.add("NS000", "m", at("abc", "b"), help="h")
+        collected.add("NS000", "m", at("abc", "b"), help="h")
     assert len(caught.value.diagnostics) == MAX_PROBLEMS
 
 
@@ -68,8 +68,8 @@ def test_did_you_mean_finds_the_nearest_word() -> None:
 
 
 def test_json_has_the_place_the_notes_and_the_help() -> None:
-    (found,) = problems("net example\ninput image 8x8x3\na: cnov 3x3, 16")
-    assert found.as_json() == {
+    (error,) = problems("net example\ninput image 8x8x3\na: cnov 3x3, 16")
+    assert error.as_json() == {
         "code": "NS112",
         "severity": "error",
         "message": "there is no operator or block `cnov`",
@@ -85,11 +85,11 @@ def test_json_has_the_place_the_notes_and_the_help() -> None:
 
 def test_an_error_inside_a_block_shows_the_call_too() -> None:
     text = "net example\ninput image 8x8x3\nblock b(n) = conv 9x9, n\nblock c(n) = b n\na: c 16"
-    (found,) = problems(text)
-    assert found.code == "NS201"
-    assert found.span.line == 3
-    assert [n.span.line for n in found.notes if n.span][-2:] == [4, 5]
-    assert "in block `c`, called on line 5" in str(SpecError([found]))
+    (error,) = problems(text)
+    assert error.code == "NS201"
+    assert error.span.line == 3
+    assert [n.span.line for n in error.notes if n.span][-2:] == [4, 5]
+    assert "in block `c`, called on line 5" in str(SpecError([error]))
 
 
 def test_a_size_is_traced_through_stages_that_pass_it_on() -> None:
@@ -99,8 +99,8 @@ pool2: maxpool 3x3/2, round=ceil
 n: lrn 5 | relu
 4b: concat { identity; conv 2x2, 8 }
 """
-    (found,) = problems(text)
-    shown = str(SpecError([found]))
+    (error,) = problems(text)
+    shown = str(SpecError([error]))
     assert "concat inputs differ in height: 14 and 13" in shown
     assert "height 14 comes from `pool2.maxpool`, line 3: ceil((28-3)/2) + 1" in shown
     assert "help: set round=floor" in shown

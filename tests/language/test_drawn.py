@@ -64,14 +64,14 @@ def test_tables_that_cannot_be(lines: tuple[str, ...], expected: str) -> None:
 
 
 def test_a_ragged_line_is_marked() -> None:
-    (found,) = problems(HEADER + connected("XX..", ".XXX.", "XXXX", count=4))
-    assert found.span.text == ".XXX."
-    assert found.message == "this line has 5 places, and the first has 4"
+    (error,) = problems(HEADER + connected("XX..", ".XXX.", "XXXX", count=4))
+    assert error.span.text == ".XXX."
+    assert error.message == "this line has 5 places, and the first has 4"
 
 
 def test_an_unconnected_map_is_named() -> None:
-    (found,) = problems(HEADER + connected("X.", "X.", "X."))
-    assert found.message == "output map 2 of `t` is connected to nothing"
+    (error,) = problems(HEADER + connected("X.", "X.", "X."))
+    assert error.message == "output map 2 of `t` is connected to nothing"
 
 
 def test_a_table_that_is_used_twice_is_reported_once() -> None:
@@ -130,8 +130,8 @@ def test_there_is_a_class_for_each_picture() -> None:
     ],
 )
 def test_codes_that_are_not_drawn_right(lines: tuple[str, ...], message: str) -> None:
-    (found,) = problems(HEADER + coded(*lines))
-    assert (found.code, found.message) == ("NS143", message)
+    (error,) = problems(HEADER + coded(*lines))
+    assert (error.code, error.message) == ("NS143", message)
 
 
 @pytest.mark.parametrize(

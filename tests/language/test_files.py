@@ -96,9 +96,9 @@ def test_two_files_that_import_a_third_read_it_once(tmp_path: Path) -> None:
 
 def test_an_import_brings_no_second_block_of_one_name(tmp_path: Path) -> None:
     path = write(tmp_path, mine=NET + "block act = abs\n", blocks="block act = relu\n")
-    (found,) = refused(path)
-    assert (found.code, found.span.line) == ("NS110", 2)
-    assert "first defined in" in found.notes[0].message
+    (error,) = refused(path)
+    assert (error.code, error.span.line) == ("NS110", 2)
+    assert "first defined in" in error.notes[0].message
 
 
 def test_a_file_without_blocks_is_nothing_to_import(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_a_file_without_blocks_is_nothing_to_import(tmp_path: Path) -> None:
 
 
 def test_a_mistake_in_an_import_is_told_where_it_is(tmp_path: Path) -> None:
-    (found,) = refused(write(tmp_path, mine=NET, blocks="block act = relu relu relu\n"))
-    assert (found.code, found.span.source.name) == ("NS101", str(tmp_path / "blocks.net"))
+    (error,) = refused(write(tmp_path, mine=NET, blocks="block act = relu relu relu\n"))
+    assert (error.code, error.span.source.name) == ("NS101", str(tmp_path / "blocks.net"))
 
 
 def test_what_an_unreadable_import_would_define_is_not_missed() -> None:
@@ -142,8 +142,8 @@ def test_settings_do_not_reach_into_imports(tmp_path: Path) -> None:
 def test_files_cannot_read_each_other_in_a_circle(texts: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "a.net").touch()
     texts = {n: t if t.startswith("net") else f"net {n}\n{t}" for n, t in texts.items()}
-    found = refused(write(tmp_path, **texts))
-    circles = [d for d in found if d.code == "NS010"]
+    errors = refused(write(tmp_path, **texts))
+    circles = [d for d in errors if d.code == "NS010"]
     assert len(circles) == 1
     assert " -> " in circles[0].message
 
@@ -167,9 +167,9 @@ def test_files_outside_the_folder_are_out_of_reach(name: str, tmp_path: Path) ->
     write(tmp_path, blocks="block act = relu\n")
     (folder / "out.net").symlink_to(tmp_path / "blocks.net")
     text = NET.replace("blocks.net", name.format(folder=tmp_path))
-    (found,) = refused(write(folder, mine=text))
-    assert found.code == "NS011"
-    assert "outside the folder" in found.message
+    (error,) = refused(write(folder, mine=text))
+    assert error.code == "NS011"
+    assert "outside the folder" in error.message
 
 
 def test_a_way_back_into_the_folder_is_inside(tmp_path: Path) -> None:
@@ -182,8 +182,8 @@ def test_text_reads_bundled_specs_and_no_file(tmp_path: Path) -> None:
     write(tmp_path, blocks="block act = relu\n")
     assert codes(NET) == ["NS001"]
     assert codes(NET.replace("blocks.net", str(tmp_path / "blocks.net"))) == ["NS011"]
-    (found,) = problems('net n from "../alexnet.net"')
-    assert (found.code, found.help) == ("NS001", "the bundled spec is `alexnet`, without a folder")
+    (error,) = problems('net n from "../alexnet.net"')
+    assert (error.code, error.help) == ("NS001", "the bundled spec is `alexnet`, without a folder")
 
 
 # ------------------------------------------------------------------------------ files of all kinds
@@ -203,24 +203,24 @@ def test_a_file_that_is_no_text_is_told_with_the_line_that_asks(
 ) -> None:
     path = write(tmp_path, mine=NET)
     (tmp_path / "blocks.net").write_bytes(data)
-    (found,) = refused(path)
-    assert found.code == code
-    assert found.notes[-1].message == f"read from {path}, line 2"
+    (error,) = refused(path)
+    assert error.code == code
+    assert error.notes[-1].message == f"read from {path}, line 2"
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     path = write(tmp_path, mine=NET)
     (tmp_path / "blocks.net").mkdir()
-    (found,) = refused(path)
-    assert (found.code, found.span.text) == ("NS001", '"blocks.net"')
-    assert "it is a directory" in found.message
+    (error,) = refused(path)
+    assert (error.code, error.span.text) == ("NS001", '"blocks.net"')
+    assert "it is a directory" in error.message
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "", ".", " ", "a/b/c", "~", "*", "blocks.net/x"])
 def test_a_name_that_is_no_file_is_told(name: str, tmp_path: Path) -> None:
     path = write(tmp_path, mine=NET.replace("blocks.net", name), blocks="block act = relu\n")
-    (found,) = refused(path)
-    assert (found.code, found.span.line) == ("NS001", 2)
+    (error,) = refused(path)
+    assert (error.code, error.span.line) == ("NS001", 2)
 
 
 def test_files_are_counted_together(tmp_path: Path) -> None:
@@ -239,10 +239,10 @@ def test_a_model_is_read_back_when_its_files_are_gone(tmp_path: Path) -> None:
     write(tmp_path, blocks="block act(n) = conv 3x3, n | relu\n")
     path = write(tmp_path, mine="net mine(k=2) from base {\nb: fc k\n}\n")
     model = compile(load(path, k=5), seed=1)
-    held = pickle.dumps(model)
+    pickled = pickle.dumps(model)
     for name in ("base", "blocks", "mine"):
         (tmp_path / f"{name}.net").unlink()
-    again = pickle.loads(held)
+    again = pickle.loads(pickled)
     image = torch.rand(2, 3, 8, 8)
     assert torch.equal(model(image), again(image))
     assert again(image).shape == (2, 5)

@@ -16,15 +16,15 @@ from tests.helpers import codes, problems
 
 def tree(text: str) -> tuple[syntax.Statement, ...]:
     collected = Problems()
-    found = parse(Source("x.net", text), collected)
+    parsed = parse(Source("x.net", text), collected)
     assert collected.diagnostics == []
-    return found.statements
+    return parsed.statements
 
 
 def row(text: str) -> syntax.Row:
-    (found,) = tree(text)
-    assert isinstance(found, syntax.Row)
-    return found
+    (statement,) = tree(text)
+    assert isinstance(statement, syntax.Row)
+    return statement
 
 
 def conflicts(grammar: str, start: list[str], caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -43,13 +43,13 @@ def test_the_grammar_is_lalr_without_conflicts(caplog: pytest.LogCaptureFixture)
 
 
 def test_a_row_has_labels_sources_stages_and_claims() -> None:
-    found = row("5b..5e from a, b: add | conv 3x3/2, n if deep -> 2x2x3 params 5*5 macs 7")
-    assert (found.first.text, found.last and found.last.text) == ("5b", "5e")
-    assert [s.text for s in found.sources] == ["a", "b"]
-    assert [s.name.text for s in found.pipe.stages] == ["add", "conv"]
-    assert found.pipe.stages[1].condition is not None
-    assert found.claims.size is not None
-    assert [m.kind for m in found.claims.measures] == ["params", "macs"]
+    parsed = row("5b..5e from a, b: add | conv 3x3/2, n if deep -> 2x2x3 params 5*5 macs 7")
+    assert (parsed.first.text, parsed.last and parsed.last.text) == ("5b", "5e")
+    assert [s.text for s in parsed.sources] == ["a", "b"]
+    assert [s.name.text for s in parsed.pipe.stages] == ["add", "conv"]
+    assert parsed.pipe.stages[1].condition is not None
+    assert parsed.claims.size is not None
+    assert [m.kind for m in parsed.claims.measures] == ["params", "macs"]
 
 
 def test_every_node_knows_where_it_stands() -> None:
@@ -80,10 +80,10 @@ def test_words_of_the_language_are_names_elsewhere() -> None:
 
 
 def test_the_multiplication_sign_is_an_x_in_sizes_and_times_in_expressions() -> None:
-    found = row("a: conv 5×5×1/1, 6 -> 28×28×6 params 5×5×1 + 1")
-    kernel = found.pipe.stages[0].arguments[0].value
+    parsed = row("a: conv 5×5×1/1, 6 -> 28×28×6 params 5×5×1 + 1")
+    kernel = parsed.pipe.stages[0].arguments[0].value
     assert isinstance(kernel, syntax.KernelLiteral)
-    assert isinstance(found.claims.measures[0].value, syntax.Operation)
+    assert isinstance(parsed.claims.measures[0].value, syntax.Operation)
 
 
 def test_a_hash_inside_a_title_is_no_comment() -> None:
@@ -101,7 +101,8 @@ def test_a_multiplication_sign_stands_between_dimensions_too(size: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hint", "example"), [(hint, example) for hint, held in HINTS.items() for example in held]
+    ("hint", "example"),
+    [(hint, example) for hint, examples in HINTS.items() for example in examples],
 )
 def test_each_malformed_example_gets_its_hint(hint: str, example: str) -> None:
     problems = Problems()
@@ -129,11 +130,11 @@ def test_a_foreign_character_is_named(text: str, named: str) -> None:
 def test_every_broken_statement_is_reported_and_hides_no_other() -> None:
     problems = Problems()
     text = "a: conv 3x3 16\nb: relu\nc: )\nd: relu\nlet x = (1\ne: relu\n"
-    found = parse(Source("x.net", text), problems)
+    parsed = parse(Source("x.net", text), problems)
     assert [d.code for d in problems.diagnostics] == ["NS101", "NS102", "NS102"]
-    names = [s.first.text for s in found.statements if isinstance(s, syntax.Row)]
+    names = [s.first.text for s in parsed.statements if isinstance(s, syntax.Row)]
     assert names == ["b", "d", "e"]
-    broken = [s for s in found.statements if isinstance(s, syntax.Broken)]
+    broken = [s for s in parsed.statements if isinstance(s, syntax.Broken)]
     assert [(b.keyword, b.names[0].text) for b in broken] == [
         ("row", "a"), ("row", "c"), ("let", "x")
     ]  # fmt: skip

@@ -57,15 +57,15 @@ NEEDED = {
 
 def trained(*lines: str) -> str:
     """A spec whose recipe has these lines, and what they leave out of the needed ones."""
-    given = {line.split()[0] for line in lines if line.split()}
-    needed = [line for name, line in NEEDED.items() if name not in given]
+    directives = {line.split()[0] for line in lines if line.split()}
+    needed = [line for name, line in NEEDED.items() if name not in directives]
     return f"{NET}train {{\n" + "\n".join([*lines, *needed]) + "\n}\n"
 
 
-def recipe(*lines: str, **parameters: object) -> Recipe:
-    found = loads(trained(*lines), **parameters).recipe  # type: ignore[arg-type]
-    assert found is not None
-    return found
+def recipe_of(*lines: str, **parameters: object) -> Recipe:
+    recipe = loads(trained(*lines), **parameters).recipe  # type: ignore[arg-type]
+    assert recipe is not None
+    return recipe
 
 
 def told(*lines: str) -> list[tuple[str, str]]:
@@ -73,8 +73,8 @@ def told(*lines: str) -> list[tuple[str, str]]:
 
 
 def problem(*lines: str) -> Diagnostic:
-    (found,) = problems(trained(*lines))
-    return found
+    (error,) = problems(trained(*lines))
+    return error
 
 
 # ------------------------------------------------------------------------------- what is read
@@ -152,18 +152,18 @@ ASSIGNED: list[tuple[str, str, RecipeStep]] = [
 
 @pytest.mark.parametrize(("directive", "text", "step"), STEPS)
 def test_each_step_is_read_back(directive: str, text: str, step: RecipeStep) -> None:
-    assert getattr(recipe(f"{directive} {text}"), directive) == [step]
+    assert getattr(recipe_of(f"{directive} {text}"), directive) == [step]
 
 
 @pytest.mark.parametrize(("directive", "text", "step"), ASSIGNED)
 def test_steps_hold_for_all_rows_or_for_some(directive: str, text: str, step: RecipeStep) -> None:
-    assert getattr(recipe(text), directive) == [Assigned(step)]
-    assert getattr(recipe(f"{text} for f a"), directive) == [Assigned(step, ("f", "a"))]
+    assert getattr(recipe_of(text), directive) == [Assigned(step)]
+    assert getattr(recipe_of(f"{text} for f a"), directive) == [Assigned(step, ("f", "a"))]
 
 
 def test_batch_and_epochs_are_their_own_steps() -> None:
-    found = recipe("batch 64", "epochs 3")
-    assert (found.batch, found.epochs) == ([Batch(size=64)], [Epochs(count=3)])
+    recipe = recipe_of("batch 64", "epochs 3")
+    assert (recipe.batch, recipe.epochs) == ([Batch(size=64)], [Epochs(count=3)])
 
 
 def test_every_step_of_every_directive_is_tested() -> None:
@@ -172,21 +172,21 @@ def test_every_step_of_every_directive_is_tested() -> None:
 
 
 def test_steps_of_a_pipe_keep_their_order() -> None:
-    assert recipe("augment flip | crop 8 | flip").augment == [Flip(), Crop(size=(8, 8)), Flip()]
+    assert recipe_of("augment flip | crop 8 | flip").augment == [Flip(), Crop(size=(8, 8)), Flip()]
 
 
 def test_weights_come_from_another_run() -> None:
-    found = recipe('init from "runs/small" for a f', "init glorot for aux", "init he").init
-    assert found == [
+    assigned = recipe_of('init from "runs/small" for a f', "init glorot for aux", "init he").init
+    assert assigned == [
         Assigned(None, ("a", "f"), "runs/small"),
         Assigned(Glorot(), ("aux",)),
         Assigned(He()),
     ]
-    assert recipe('init from "runs/small"').init == [Assigned(None, (), "runs/small")]
+    assert recipe_of('init from "runs/small"').init == [Assigned(None, (), "runs/small")]
 
 
 def test_rates_are_for_weights_and_biases_too() -> None:
-    assert recipe("rate 2 for bias", "rate 0 for a").rate == [
+    assert recipe_of("rate 2 for bias", "rate 0 for a").rate == [
         Assigned(Rate(factor=2.0), ("bias",)),
         Assigned(Rate(factor=0.0), ("a",)),
     ]
@@ -199,19 +199,19 @@ def test_parameters_and_constants_are_values() -> None:
         "optimizer sgd lr=rate0, decay=decay0",
         "augment crop (n//4)",
     )
-    found = recipe(*lines)
-    assert found.batch == [Batch(size=32)]
-    assert found.epochs == [Epochs(count=64)]
-    assert found.optimizer == [Sgd(lr=0.01, decay=0.0005)]
-    assert recipe("batch n", n=7).batch == [Batch(size=7)]
+    recipe = recipe_of(*lines)
+    assert recipe.batch == [Batch(size=32)]
+    assert recipe.epochs == [Epochs(count=64)]
+    assert recipe.optimizer == [Sgd(lr=0.01, decay=0.0005)]
+    assert recipe_of("batch n", n=7).batch == [Batch(size=7)]
 
 
 def test_defaults_of_operators_are_not_those_of_steps() -> None:
     text = trained().replace("conv 3x3, 4", "conv 3x3, 4 | bn eps=1e-5")
     text = text.replace("input", "default momentum=0.5\ninput", 1)
-    found = loads(text).recipe
-    assert found is not None
-    assert found.optimizer == [Sgd(lr=0.01, momentum=0.0)]
+    recipe = loads(text).recipe
+    assert recipe is not None
+    assert recipe.optimizer == [Sgd(lr=0.01, momentum=0.0)]
 
 
 # ------------------------------------------------------------------------------- mistakes
@@ -220,16 +220,16 @@ def test_defaults_of_operators_are_not_those_of_steps() -> None:
 @pytest.mark.parametrize("left_out", NEEDED)
 def test_what_a_recipe_has_to_say(left_out: str) -> None:
     lines = "\n".join(line for name, line in NEEDED.items() if name != left_out)
-    (found,) = problems(f"{NET}train {{\n{lines}\n}}\n")
-    assert (found.code, found.message) == ("NS150", f"the recipe does not say its `{left_out}`")
-    assert found.span.text == "train"
+    (error,) = problems(f"{NET}train {{\n{lines}\n}}\n")
+    assert (error.code, error.message) == ("NS150", f"the recipe does not say its `{left_out}`")
+    assert error.span.text == "train"
 
 
 def test_a_misspelt_directive_is_not_missing_as_well() -> None:
     lines = "\n".join(NEEDED.values()).replace("batch", "bacth")
-    (found,) = problems(f"{NET}train {{\n{lines}\n}}\n")
-    assert (found.code, found.help) == ("NS151", "did you mean `batch`?")
-    assert found.span.text == "bacth"
+    (error,) = problems(f"{NET}train {{\n{lines}\n}}\n")
+    assert (error.code, error.help) == ("NS151", "did you mean `batch`?")
+    assert error.span.text == "bacth"
 
 
 def test_a_net_has_one_recipe() -> None:
@@ -251,9 +251,9 @@ def test_a_net_has_one_recipe() -> None:
     ],
 )
 def test_a_directive_is_given_once(lines: tuple[str, ...], message: str, at: str) -> None:
-    found = problem(*lines)
-    assert (found.code, found.message, found.span.text) == ("NS131", message, at)
-    assert "first given on line" in found.notes[0].message
+    error = problem(*lines)
+    assert (error.code, error.message, error.span.text) == ("NS131", message, at)
+    assert "first given on line" in error.notes[0].message
 
 
 @pytest.mark.parametrize(
@@ -292,8 +292,8 @@ def test_a_directive_is_given_once(lines: tuple[str, ...], message: str, at: str
     ],
 )  # fmt: skip
 def test_words_that_a_recipe_does_not_know(line: str, code: str, at: str, help: str) -> None:
-    found = problem(line)
-    assert (found.code, found.span.text, found.help) == (code, at, help)
+    error = problem(line)
+    assert (error.code, error.span.text, error.help) == (code, at, help)
 
 
 @pytest.mark.parametrize(
@@ -373,9 +373,9 @@ def test_images_come_out_in_the_size_of_the_input(lines: tuple[str, ...], codes:
 
 
 def test_a_wrong_size_is_told_with_both() -> None:
-    found = problem("augment flip | crop 7x8 | flip")
-    assert found.message == "images come out of `crop` as 7x8, and the net takes 8x8x3"
-    assert found.span.text == "crop 7x8"
+    error = problem("augment flip | crop 7x8 | flip")
+    assert error.message == "images come out of `crop` as 7x8, and the net takes 8x8x3"
+    assert error.span.text == "crop 7x8"
 
 
 def test_sizes_are_not_held_against_vectors_symbols_and_several_inputs() -> None:
@@ -389,8 +389,8 @@ def test_sizes_are_not_held_against_vectors_symbols_and_several_inputs() -> None
 
 
 def test_mistakes_of_several_directives_are_told_together() -> None:
-    found = problems(trained("augment flop", "bias 1 for zz", "schedule every 10", "batch 0"))
-    assert [d.code for d in found] == ["NS151", "NS111", "NS133", "NS132"]
+    errors = problems(trained("augment flop", "bias 1 for zz", "schedule every 10", "batch 0"))
+    assert [d.code for d in errors] == ["NS151", "NS111", "NS133", "NS132"]
 
 
 def test_rows_that_were_lost_are_not_missed() -> None:
@@ -406,6 +406,6 @@ def test_rows_that_were_lost_are_not_missed() -> None:
 def test_a_variant_has_the_recipe_of_its_base_or_its_own() -> None:
     assert load("alexnet_one_column").recipe == load("alexnet").recipe
     own = trained("batch 7").removeprefix(NET)
-    found = loads(f"net v from alexnet {{\n{own}\n}}\n").recipe
-    assert found is not None
-    assert (found.batch, found.augment) == ([Batch(size=7)], [])
+    recipe = loads(f"net v from alexnet {{\n{own}\n}}\n").recipe
+    assert recipe is not None
+    assert (recipe.batch, recipe.augment) == ([Batch(size=7)], [])

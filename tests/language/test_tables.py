@@ -16,8 +16,8 @@ STARTS = ("statement", "value")
 
 
 def kept() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(tables.TABLES.read_bytes())
-    return found
+    stored: dict[str, Any] = json.loads(tables.TABLES.read_bytes())
+    return stored
 
 
 def differences(one: Lark, other: Lark) -> Iterator[str]:
@@ -73,11 +73,11 @@ def test_other_automata_are_told_apart() -> None:
 def test_what_was_made_of_something_else_is_not_used(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = kept()
-    held["made_of"][what] = "another"
+    stored = kept()
+    stored["made_of"][what] = "another"
     monkeypatch.setattr(tables, "TABLES", tmp_path / "netspec.json")
     if what != "file":
-        (tmp_path / "netspec.json").write_text(json.dumps(held))
+        (tmp_path / "netspec.json").write_text(json.dumps(stored))
     parser = tables.parser_for(Builder())
     assert parser.source_path != "<deserialized>"
     parser.parse("a: conv 3x3, 4", start="statement")

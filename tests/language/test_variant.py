@@ -167,9 +167,9 @@ def test_outputs_are_replaced(folder: Folder) -> None:
 
 def test_an_output_that_was_dropped_is_told_with_the_drop(folder: Folder) -> None:
     folder.write("other", "net other\ninput i 8x8x3\na: relu\nb: abs\noutput a, b\n")
-    (found,) = folder.problems("drop a\nb: abs", "net mine from other")
-    assert found.code == "NS111"
-    assert "`a` is dropped here" in str(SpecError([found]))
+    (error,) = folder.problems("drop a\nb: abs", "net mine from other")
+    assert error.code == "NS111"
+    assert "`a` is dropped here" in str(SpecError([error]))
 
 
 # ------------------------------------------------------------------------------------ definitions
@@ -309,22 +309,22 @@ def test_a_file_beside_comes_before_a_bundled_spec(folder: Folder) -> None:
 
 
 def test_a_missing_base_is_one_mistake() -> None:
-    (found,) = problems("net mine from alxnet {\nC6 after S5: relu\nX: norm\ndrop C1\n}")
-    assert (found.code, found.span.text) == ("NS001", "alxnet")
-    assert found.help == "did you mean `alexnet`?"
+    (error,) = problems("net mine from alxnet {\nC6 after S5: relu\nX: norm\ndrop C1\n}")
+    assert (error.code, error.span.text) == ("NS001", "alxnet")
+    assert error.help == "did you mean `alexnet`?"
 
 
 def test_a_base_that_is_no_net_says_so(folder: Folder) -> None:
     folder.write("blocks", "block b = relu\n")
-    (found,) = folder.problems("x: relu", 'net mine from "blocks.net"')
-    assert (found.code, found.span.text) == ("NS105", '"blocks.net"')
-    assert "import" in found.help
+    (error,) = folder.problems("x: relu", 'net mine from "blocks.net"')
+    assert (error.code, error.span.text) == ("NS105", '"blocks.net"')
+    assert "import" in error.help
 
 
 def test_mistakes_of_the_base_are_told_where_they_are(folder: Folder) -> None:
     folder.write("other", "net other\ninput i 8x8x3\na: cnov 3x3, 4\n")
-    (found,) = folder.problems("b after a: relu", "net mine from other")
-    assert (found.code, found.span.source.name.split("/")[-1]) == ("NS112", "other.net")
+    (error,) = folder.problems("b after a: relu", "net mine from other")
+    assert (error.code, error.span.source.name.split("/")[-1]) == ("NS112", "other.net")
 
 
 # --------------------------------------------------------------------------------------- mistakes
@@ -351,8 +351,8 @@ def test_mistakes_of_the_base_are_told_where_they_are(folder: Folder) -> None:
 def test_a_change_that_does_not_fit_is_reported_once(
     folder: Folder, changes: str, expected: str, marked: str, help: str
 ) -> None:
-    (found,) = folder.problems(changes)
-    assert (found.code, found.span.text, found.help) == (expected, marked, help)
+    (error,) = folder.problems(changes)
+    assert (error.code, error.span.text, error.help) == (expected, marked, help)
 
 
 @pytest.mark.parametrize("row", ["b: conv 3x3 4", "x after a: conv 3x3 4", "head h from: gap"])
@@ -362,17 +362,17 @@ def test_a_row_that_does_not_parse_is_missed_by_nothing(folder: Folder, row: str
 
 def test_a_row_that_others_need_cannot_be_dropped(folder: Folder) -> None:
     folder.write("other", "net other\ninput i 8x8x3\na: relu\nb: abs\nc from a, b: add\n")
-    (found,) = folder.problems("drop a", "net mine from other")
-    assert (found.code, found.help) == (
+    (error,) = folder.problems("drop a", "net mine from other")
+    assert (error.code, error.help) == (
         "NS111",
         "replace `a` instead, or the rows that read it too",
     )
-    assert "`a` is dropped here" in [note.message for note in found.notes]
+    assert "`a` is dropped here" in [note.message for note in error.notes]
 
 
 def test_all_rows_dropped_leave_no_net(folder: Folder) -> None:
-    (found,) = folder.problems("drop a, b, c1, c2, c3, d, h")
-    assert (found.code, found.span.source.name.split("/")[-1]) == ("NS009", "mine.net")
+    (error,) = folder.problems("drop a, b, c1, c2, c3, d, h")
+    assert (error.code, error.span.source.name.split("/")[-1]) == ("NS009", "mine.net")
 
 
 @pytest.mark.parametrize("change", ["b after a: relu", "drop a"])

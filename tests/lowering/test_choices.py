@@ -29,11 +29,11 @@ def implementations(problem: Problem) -> Sequence[Implementation]:
     return [Slow(), Fast()] if problem is RELU else [Slow()]
 
 
-def measure(problem: Problem, found: Sequence[Implementation]) -> Mapping[str, float]:
+def measure(problem: Problem, candidates: Sequence[Implementation]) -> Mapping[str, float]:
     assert problem is RELU, "what has one implementation needs no measuring"
     return {
         implementation.name: 0.0 if implementation.name == "fast" else 0.002
-        for implementation in found
+        for implementation in candidates
     }
 
 

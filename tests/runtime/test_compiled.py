@@ -22,7 +22,7 @@ from netspec.ir.parameter_names import RESERVED
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.reference import Model
 from netspec.runtime.verification import as_tuple, random_images
-from tests.backends.helpers import RICH, assert_rounding_explains, held, pair
+from tests.backends.helpers import RICH, assert_rounding_explains, pair, random_tensors
 from tests.helpers import load_rows
 from tests.lowering.passes.helpers import images
 from tests.lowering.passes.strategy import specs
@@ -38,9 +38,9 @@ def net() -> netspec.Net:
 
 @pytest.fixture
 def model(net: netspec.Net) -> Compiled:
-    made = netspec.compile(net)
-    made.load_state_dict(held(net, torch.float32))
-    return made
+    compiled = netspec.compile(net)
+    compiled.load_state_dict(random_tensors(net, torch.float32))
+    return compiled
 
 
 def batch(count: int = 2, seed: int = 0) -> Tensor:
@@ -63,7 +63,7 @@ def test_any_net_computes_what_its_reference_does(text: str) -> None:
         model = netspec.compile(net, dtype=dtype)
         exact = netspec.reference(net, dtype=torch.float64)
         for one in (model, exact):
-            one.load_state_dict(held(net, dtype))
+            one.load_state_dict(random_tensors(net, dtype))
         given_images = [image.to(dtype) for image in images(net)]
         outputs = as_tuple(model(*given_images))
         assert_rounding_explains(outputs, exact, [i.double() for i in given_images], dtype)
@@ -198,7 +198,7 @@ batch_on_cpu = batch()
 @settings(max_examples=40)
 def test_any_state_dict_comes_back_to_the_bit(text: str) -> None:
     net = loads(text)
-    given_tensors = held(net, torch.float32)
+    given_tensors = random_tensors(net, torch.float32)
     model = netspec.compile(net)
     assert list(model.state_dict()) == list(given_tensors)
     model.load_state_dict(given_tensors)
@@ -221,13 +221,13 @@ def test_a_state_dict_is_a_copy(model: Compiled, net: netspec.Net) -> None:
     for tensor in model.state_dict().values():
         tensor.zero_()
     assert torch.equal(model(batch()), wanted)
-    assert same(model.state_dict(), held(net, torch.float32))
-    tensors = held(net, torch.float32)
+    assert same(model.state_dict(), random_tensors(net, torch.float32))
+    tensors = random_tensors(net, torch.float32)
     model.load_state_dict(tensors)
     for tensor in tensors.values():
         tensor.zero_()
     assert torch.equal(model(batch()), wanted)
-    assert same(model.state_dict(), held(net, torch.float32))
+    assert same(model.state_dict(), random_tensors(net, torch.float32))
 
 
 @pytest.mark.parametrize("is_unpacked", [False, True])
@@ -253,9 +253,9 @@ def test_a_state_dict_that_does_not_fit_is_refused(model: Compiled, is_unpacked:
 def test_a_part_of_a_state_dict_is_enough_where_it_may_be(model: Compiled) -> None:
     before = model.state_dict()
     change = {"c.conv2.bias": torch.ones(3), "other": torch.ones(1)}
-    found = model.load_state_dict(change, strict=False)
-    assert found.unexpected_keys == ["other"]
-    assert set(found.missing_keys) == set(before) - {"c.conv2.bias"}
+    keys = model.load_state_dict(change, strict=False)
+    assert keys.unexpected_keys == ["other"]
+    assert set(keys.missing_keys) == set(before) - {"c.conv2.bias"}
     assert not model.is_unpacked
     assert same(model.state_dict(), before | {"c.conv2.bias": torch.ones(3)})
 
@@ -287,7 +287,7 @@ def test_tensors_can_be_assigned(net: netspec.Net, is_unpacked: bool) -> None:
 def test_a_model_inside_another_saves_and_loads_under_its_prefix(net: netspec.Net) -> None:
     inside = netspec.compile(net)
     outer = nn.Sequential(OrderedDict(body=inside, end=nn.Linear(4, 2))).eval()
-    wanted = held(net, torch.float32)
+    wanted = random_tensors(net, torch.float32)
     names = [f"body.{name}" for name in wanted]
     assert list(outer.state_dict()) == [*names, "end.weight", "end.bias"]
     tensors = outer.state_dict() | {f"body.{name}": t for name, t in wanted.items()}
@@ -409,7 +409,7 @@ def test_any_label_can_hold_parameters(label: str) -> None:
 def test_steps_of_training_are_those_of_the_reference(net: netspec.Net) -> None:
     def losses(model: nn.Module) -> list[Tensor]:
         optimiser = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-        found = []
+        history = []
         for step in range(4):
             torch.manual_seed(step)
             output, heads = model.train()(batch(6, step))
@@ -417,9 +417,10 @@ def test_steps_of_training_are_those_of_the_reference(net: netspec.Net) -> None:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            found += [loss.detach(), model.eval()(batch(2)).detach()]
-        return found
+            history += [loss.detach(), model.eval()(batch(2)).detach()]
+        return history
 
+    before = random_tensors(net, torch.float32)
     model, plain = pair(net)
     for ours, theirs in zip(losses(model), losses(plain), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
@@ -428,19 +429,19 @@ def test_steps_of_training_are_those_of_the_reference(net: netspec.Net) -> None:
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4, msg=name)
         # a bias before a normalisation has no gradient but rounding errors, and may stay as it was
-        assert name == "a.conv.bias" or not torch.equal(ours, held(net, torch.float32)[name])
+        assert name == "a.conv.bias" or not torch.equal(ours, before[name])
 
 
 def test_gradients_and_dropout_are_those_of_the_reference(net: netspec.Net) -> None:
-    found = []
+    results = []
     for model in pair(net, torch.float64):
         torch.manual_seed(3)
         x = batch().double().requires_grad_()
         output, heads = model.train()(x)
         (output.log().sum() + heads["h"].sum()).backward()
         assert list(heads) == ["h"]
-        found.append([output, heads["h"], x.grad, *(p.grad for p in model.parameters())])
-    for ours, theirs in zip(*found, strict=True):
+        results.append([output, heads["h"], x.grad, *(p.grad for p in model.parameters())])
+    for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
@@ -482,13 +483,13 @@ def test_a_copy_computes_the_same_and_is_apart(
 ) -> None:
     if is_unpacked:
         model.train()
-    made = copy.deepcopy(model) if way == "deepcopy" else pickle.loads(pickle.dumps(model))
-    assert made.training == is_unpacked
+    twin = copy.deepcopy(model) if way == "deepcopy" else pickle.loads(pickle.dumps(model))
+    assert twin.training == is_unpacked
     wanted = model.eval()(batch())
-    assert torch.equal(made.eval()(batch()), wanted)
+    assert torch.equal(twin.eval()(batch()), wanted)
     with torch.no_grad():
-        made.d.weight.zero_()
-    assert not torch.equal(made(batch()), wanted)
+        twin.d.weight.zero_()
+    assert not torch.equal(twin(batch()), wanted)
     assert torch.equal(model(batch()), wanted)
 
 
@@ -516,8 +517,8 @@ def test_a_model_stays_in_its_type_and_place(model: Compiled) -> None:
 
 def test_hooks_are_called(model: Compiled) -> None:
     seen: list[tuple[int, ...]] = []
-    hook = model.register_forward_hook(lambda module, given, y: seen.append(tuple(y.shape)))
-    model.register_forward_pre_hook(lambda module, given: (given[0] * 0,))
+    hook = model.register_forward_hook(lambda module, args, y: seen.append(tuple(y.shape)))
+    model.register_forward_pre_hook(lambda module, args: (args[0] * 0,))
     y = model(batch())
     hook.remove()
     assert seen == [(2, 4)]
@@ -591,8 +592,8 @@ def test_threads_see_a_change_all_at_once(net: netspec.Net) -> None:
             return [model(x.detach()), model.c.conv1.weight]  # noqa: B023
 
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(work, range(8)))
-            weights = {id(one[1]) for one in found[::2]}
+            results = list(pool.map(work, range(8)))
+            weights = {id(one[1]) for one in results[::2]}
             assert weights == {id(model.c.conv1.weight)}
             with torch.no_grad():
                 model.c.conv1.weight.mul_(2)

@@ -43,60 +43,60 @@ def copied(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
 
 @pytest.fixture
 def model() -> Compiled:
-    made = netspec.compile(NET)
-    made(X)
-    return made
+    compiled = netspec.compile(NET)
+    compiled(X)
+    return compiled
 
 
-def double(module: nn.Module, given: tuple[Any, ...], y: torch.Tensor) -> torch.Tensor:
+def double(module: nn.Module, args: tuple[Any, ...], y: torch.Tensor) -> torch.Tensor:
     return 2 * y
 
 
 def test_what_is_frozen_stays_frozen(model: Compiled, copied: Callable[[Any], Any]) -> None:
     model.a.requires_grad_(False)
-    made = copied(model)
+    twin = copied(model)
     wanted = {name: not name.startswith("a.") for name, _ in model.named_parameters()}
-    assert {name: p.requires_grad for name, p in made.named_parameters()} == wanted
-    made.train()(X)[0].sum().backward()
-    assert made.a.conv.weight.grad is None
-    assert made.F.weight.grad is not None
-    assert all(p.requires_grad is wanted[n] for n, p in copied(made).named_parameters())
+    assert {name: p.requires_grad for name, p in twin.named_parameters()} == wanted
+    twin.train()(X)[0].sum().backward()
+    assert twin.a.conv.weight.grad is None
+    assert twin.F.weight.grad is not None
+    assert all(p.requires_grad is wanted[n] for n, p in copied(twin).named_parameters())
 
 
 def test_a_copy_of_the_reference_is_as_frozen(copied: Callable[[Any], Any]) -> None:
     plain = netspec.reference(NET).train()
     plain.a.requires_grad_(False)
     optimiser = torch.optim.SGD(plain.parameters(), lr=0.1)
-    made, other = copied((plain, optimiser))
-    assert made.training
-    assert [p.requires_grad for p in made.parameters()] == [False] * 3 + [True] * 2
-    assert {id(p) for p in other.param_groups[0]["params"]} == {id(p) for p in made.parameters()}
-    torch.testing.assert_close(made.eval()(X), plain.eval()(X), **NEAR)
+    twin, other = copied((plain, optimiser))
+    assert twin.training
+    assert [p.requires_grad for p in twin.parameters()] == [False] * 3 + [True] * 2
+    assert {id(p) for p in other.param_groups[0]["params"]} == {id(p) for p in twin.parameters()}
+    torch.testing.assert_close(twin.eval()(X), plain.eval()(X), **NEAR)
     with torch.no_grad():
-        made.F.weight.zero_()
+        twin.F.weight.zero_()
     assert plain.F.weight.any()
-    assert not made.features("F")(X).sub(made.F.bias).any()
+    assert not twin.features("F")(X).sub(twin.F.bias).any()
 
 
 def test_packed_parameters_stay_packed(model: Compiled, copied: Callable[[Any], Any]) -> None:
-    made = copied(model)
+    twin = copied(model)
     assert not model.is_unpacked
-    assert not made.is_unpacked
-    assert torch.equal(made(X), model(X))
+    assert not twin.is_unpacked
+    assert torch.equal(twin(X), model(X))
 
 
 def test_an_optimiser_that_is_copied_along_trains_the_copy(
     model: Compiled, copied: Callable[[Any], Any]
 ) -> None:
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
-    made, other = copied((model, optimiser))
-    before, kept = made(X), model(X)
-    assert {id(p) for p in other.param_groups[0]["params"]} == {id(p) for p in made.parameters()}
-    for parameter in made.parameters():
+    twin, other = copied((model, optimiser))
+    before, kept = twin(X), model(X)
+    assert {id(p) for p in other.param_groups[0]["params"]} == {id(p) for p in twin.parameters()}
+    for parameter in twin.parameters():
         parameter.grad = torch.ones_like(parameter)
     other.step()
-    assert not torch.allclose(made(X), before, **NEAR)
-    torch.testing.assert_close(made(X), made.as_reference()(X), **NEAR)
+    assert not torch.allclose(twin(X), before, **NEAR)
+    torch.testing.assert_close(twin(X), twin.as_reference()(X), **NEAR)
     assert torch.equal(model(X), kept)
 
 
@@ -109,32 +109,32 @@ def test_hooks_attributes_and_modules_are_copied(
         plain = model(X)
         model.register_forward_hook(double)
         model.note, model.head = {"epoch": 3}, nn.Linear(4, 2)
-        made = copied(model)
-        torch.testing.assert_close(made(X), 2 * plain, **NEAR)
-        assert (made.note, made.note is model.note) == ({"epoch": 3}, False)
-        assert torch.equal(made.head.weight, model.head.weight)
-        assert made.head is not model.head
+        twin = copied(model)
+        torch.testing.assert_close(twin(X), 2 * plain, **NEAR)
+        assert (twin.note, twin.note is model.note) == ({"epoch": 3}, False)
+        assert torch.equal(twin.head.weight, model.head.weight)
+        assert twin.head is not model.head
         model._forward_hooks.clear()
 
 
 def test_a_replaced_row_is_copied(model: Compiled, copied: Callable[[Any], Any]) -> None:
     model.F = nn.Linear(27, 4)
-    made = copied(model)
-    assert isinstance(made.F, nn.Linear)
-    torch.testing.assert_close(made(X), model(X), **NEAR)
+    twin = copied(model)
+    assert isinstance(twin.F, nn.Linear)
+    torch.testing.assert_close(twin(X), model(X), **NEAR)
     with torch.no_grad():
-        made.F.weight.zero_()
-    torch.testing.assert_close(made(X), made.as_reference()(X), **NEAR)
+        twin.F.weight.zero_()
+    torch.testing.assert_close(twin(X), twin.as_reference()(X), **NEAR)
     assert model.F.weight.any()
 
 
 def test_modes_are_copied(model: Compiled, copied: Callable[[Any], Any]) -> None:
-    made = copied(model.train())
-    assert made.training
-    assert made.is_trained
-    assert made.F.training
+    twin = copied(model.train())
+    assert twin.training
+    assert twin.is_trained
+    assert twin.F.training
     assert not copied(netspec.compile(NET)).is_trained
-    assert made(X)[0].shape == model(X)[0].shape
+    assert twin(X)[0].shape == model(X)[0].shape
 
 
 @pytest.mark.parametrize("is_held", [False, True])
@@ -148,11 +148,11 @@ def test_each_parameter_is_pickled_once(is_held: bool) -> None:
 
 def test_a_shallow_copy_shares_parameters(model: Compiled) -> None:
     list(model.parameters())
-    made = copy.copy(model)
-    assert made.F.weight is model.F.weight
+    twin = copy.copy(model)
+    assert twin.F.weight is model.F.weight
     with torch.no_grad():
         model.F.weight.mul_(2)
-    torch.testing.assert_close(made(X), model(X), **NEAR)
+    torch.testing.assert_close(twin(X), model(X), **NEAR)
 
 
 @pytest.mark.parametrize("is_held", [False, True])

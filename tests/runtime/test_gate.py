@@ -55,8 +55,8 @@ def test_the_address_of_what_lies_as_declared() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*nested tensors")
 def test_messages_name_the_tensor_and_the_reason() -> None:
-    def refused(x: object, **given: Any) -> str:
-        how = {"device": "cpu", "dtype": torch.float32, **given}
+    def refused(x: object, **options: Any) -> str:
+        how = {"device": "cpu", "dtype": torch.float32, **options}
         with pytest.raises((TypeError, ValueError)) as error:
             require(x, "F.weight", **how)
         return str(error.value)
@@ -139,9 +139,9 @@ def test_nothing_is_kept_of_a_mode_in_which_tensors_are_fake() -> None:
     out = [torch.zeros_like(y) for y in wanted]
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         for model in (fresh, used):
-            for given in (images(), mode.from_tensor(images())):
+            for x in (images(), mode.from_tensor(images())):
                 with pytest.raises(RuntimeError, match="FakeTensorMode"):
-                    model(given, out=out)
+                    model(x, out=out)
         with pytest.raises(RuntimeError, match="FakeTensorMode"):
             netspec.compile(net)
     assert torch.equal(fresh(images())[0], wanted[0])
@@ -210,9 +210,9 @@ def test_what_is_packed_is_a_copy() -> None:
     assert implementations or missing()
     for stage, implementation in implementations.items():
         problem = lowered.problems[stage]
-        given = tensors(problem)
-        packed = implementation.pack(problem, given)
+        parameters = tensors(problem)
+        packed = implementation.pack(problem, parameters)
         kept = {name: tensor.clone() for name, tensor in packed.items()}
-        for tensor in given.values():
+        for tensor in parameters.values():
             tensor.fill_(torch.nan)
         assert all(torch.equal(packed[name], kept[name]) for name in kept)

@@ -80,9 +80,9 @@ def assert_is(model: Compiled, *states: State) -> None:
 
 
 def resized(tensor: Tensor) -> Tensor:
-    made = tensor.clone()
-    made.untyped_storage().resize_(4)
-    return made
+    copied = tensor.clone()
+    copied.untyped_storage().resize_(4)
+    return copied
 
 
 WRONG: dict[str, Callable[[Tensor], Any]] = {
@@ -166,9 +166,9 @@ def test_what_a_user_adds_is_saved_and_loaded(extra: Tensor | nn.Module, is_held
     twice = {name: 2 * tensor.clone() for name, tensor in model.state_dict().items()}
     assert len(twice) > len(OLD)
     model.load_state_dict(twice)
-    found = model.state_dict()
-    assert sorted(found) == sorted(twice)
-    assert all(torch.equal(found[name], tensor) for name, tensor in twice.items())
+    state = model.state_dict()
+    assert sorted(state) == sorted(twice)
+    assert all(torch.equal(state[name], tensor) for name, tensor in twice.items())
 
 
 @pytest.mark.parametrize("is_held", [False, True])
@@ -210,9 +210,9 @@ def test_inside_another_module_it_is_whole_as_well(is_held: bool, assign: bool) 
     outer = nn.Sequential(model, nn.Linear(4, 2))
     ends = {f"1.{name}": t for name, t in outer[1].state_dict().items()}
 
-    def load(state: dict[str, Any], **given: bool) -> Any:
+    def load(state: dict[str, Any], **options: bool) -> Any:
         named = {f"0.{name}": t for name, t in clones(state).items()}
-        return outer.load_state_dict(named | ends, assign=assign, **given)
+        return outer.load_state_dict(named | ends, assign=assign, **options)
 
     with pytest.raises(RuntimeError, match=r"(?s)size mismatch for 0.F.weight: copying a param"):
         load(NEW | {"F.weight": torch.ones(2)})

@@ -35,9 +35,9 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.fixture
 def model() -> Compiled:
-    made = netspec.compile(NET)
-    made(X)
-    return made
+    compiled = netspec.compile(NET)
+    compiled(X)
+    return compiled
 
 
 def plain_answer(model: Compiled) -> Tensor:
@@ -61,8 +61,8 @@ def assert_current(model: Compiled) -> None:
 
 
 def fully_connected() -> tuple[Compiled, Tensor]:
-    made = netspec.compile(loads("net b\ninput image 8x8x4\nF: fc 16, bias=off\n"))
-    return made, torch.ones(1, 4, 8, 8)
+    compiled = netspec.compile(loads("net b\ninput image 8x8x4\nF: fc 16, bias=off\n"))
+    return compiled, torch.ones(1, 4, 8, 8)
 
 
 def full(value: float) -> nn.Parameter:
@@ -409,6 +409,6 @@ def test_the_packed_parameters_share_nothing_with_those_of_the_spec(model: Compi
         with torch.no_grad():
             one.F.weight.add_(1)
         one(X)
-        packed = [t for held in one.packed.tensors.values() for t in held.values()]
+        packed = [t for tensors in one.packed.tensors.values() for t in tensors.values()]
         assert packed
         assert not own & {t.untyped_storage().data_ptr() for t in packed if not t.is_mkldnn}

@@ -20,9 +20,9 @@ def test_parameters_are_named_after_rows_branches_and_operators() -> None:
 
 
 def test_shapes_of_parameters_are_those_of_pytorch() -> None:
-    held = netspec.reference("alexnet").state_dict()
-    assert held["C2.weight"].shape == (256, 48, 5, 5)
-    assert held["F6.weight"].shape == (4096, 9216)
+    state = netspec.reference("alexnet").state_dict()
+    assert state["C2.weight"].shape == (256, 48, 5, 5)
+    assert state["F6.weight"].shape == (4096, 9216)
 
 
 def test_a_model_is_a_graph_module_of_plain_torch_operations() -> None:

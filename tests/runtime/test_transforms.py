@@ -36,11 +36,11 @@ def squares(model: Function) -> Function:
 @pytest.fixture(params=[False, True], ids=["packed", "held"])
 def model(request: pytest.FixtureRequest) -> Compiled:
     """What a transform makes is the same whether parameters were asked for before it or not."""
-    made = netspec.compile(NET)
-    made(X)
+    compiled = netspec.compile(NET)
+    compiled(X)
     if request.param:
-        list(made.parameters())
-    return made
+        list(compiled.parameters())
+    return compiled
 
 
 def dual(model: Function) -> Tensor:
@@ -53,7 +53,7 @@ def by_parameters(model: nn.Module) -> dict[str, Tensor]:
 
 
 def with_parameters(model: nn.Module) -> Callable[[dict[str, Tensor]], Tensor]:
-    return lambda given: torch.func.functional_call(model, given, (X,))
+    return lambda parameters: torch.func.functional_call(model, parameters, (X,))
 
 
 DERIVATIVES: dict[str, Callable[[nn.Module], object]] = {
@@ -67,7 +67,7 @@ DERIVATIVES: dict[str, Callable[[nn.Module], object]] = {
         lambda x: torch.func.grad(squares(m))(x).square().sum()
     )(X),
     "grad of parameters": lambda m: torch.func.grad(
-        lambda given: with_parameters(m)(given).square().sum()
+        lambda parameters: with_parameters(m)(parameters).square().sum()
     )(by_parameters(m)),
     "jvp of parameters": lambda m: torch.func.jvp(
         with_parameters(m), (by_parameters(m),), (by_parameters(m),)

@@ -62,12 +62,12 @@ class AlexNet(ByHand):
 
     def canonical(self) -> dict[str, Tensor]:
         """The columns' weights joined, as a grouped convolution holds them."""
-        held = super().canonical()
+        tensors = super().canonical()
         for row in ("C2", "C4", "C5"):
             for kind in ("weight", "bias"):
-                parts = [held.pop(f"{row}{column}.{kind}") for column in "ab"]
-                held[f"{row}.{kind}"] = torch.cat(parts)
-        return held
+                parts = [tensors.pop(f"{row}{column}.{kind}") for column in "ab"]
+                tensors[f"{row}.{kind}"] = torch.cat(parts)
+        return tensors
 
 
 class AlexNetSix(AlexNet):

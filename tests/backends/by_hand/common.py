@@ -18,8 +18,8 @@ class ByHand(nn.Module):
 
     def canonical(self) -> dict[str, Tensor]:
         """Its tensors under the names that a spec's rows give them."""
-        held = self.state_dict()
-        return {n: t for n, t in held.items() if not n.endswith("num_batches_tracked")}
+        state = self.state_dict()
+        return {n: t for n, t in state.items() if not n.endswith("num_batches_tracked")}
 
 
 def lrn(x: Tensor, n: int, k: float, alpha: float, beta: float) -> Tensor:

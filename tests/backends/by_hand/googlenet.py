@@ -88,12 +88,12 @@ class GoogLeNet(ByHand):
             "five": "b3.conv2",
             "project": "b4",
         }
-        found = {}
+        tensors = {}
         for name, tensor in super().canonical().items():
             first, *middle, last = name.split(".")
             if first.startswith("m"):
                 first, middle = first[1:], [inside[middle[0]]]
             elif first.startswith("conv2"):
                 first = "conv2.conv1" if first == "conv2r" else "conv2.conv2"
-            found[".".join([first, *middle, last])] = tensor
-        return found
+            tensors[".".join([first, *middle, last])] = tensor
+        return tensors

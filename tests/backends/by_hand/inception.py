@@ -69,8 +69,8 @@ class Chain(nn.Module):
             number = "" if len(parts.convs) == 1 else str(i)
             names = f"conv{number}", f"bn{number}"
             size, bias = (conv.height, conv.width), style.bias
-            made = nn.Conv2d(into, conv.count, size, conv.stride, conv.padding, bias=bias)
-            self.add_module(names[0], made)
+            convolution = nn.Conv2d(into, conv.count, size, conv.stride, conv.padding, bias=bias)
+            self.add_module(names[0], convolution)
             self.add_module(names[1], nn.BatchNorm2d(conv.count, style.eps))
             self.steps.append(names)
             into = conv.count

@@ -64,11 +64,11 @@ class LeNet(ByHand):
 
     def canonical(self) -> dict[str, Tensor]:
         """C3's kernels one behind another: by its own map, then by the map they look at."""
-        held = {n: t for n, t in super().canonical().items() if not n.startswith("C3.")}
+        tensors = {n: t for n, t in super().canonical().items() if not n.startswith("C3.")}
         kernels = [kernel for conv in self.C3.maps for kernel in conv.weight.detach()[0]]
-        held["C3.weight"] = torch.stack(kernels)
-        held["C3.bias"] = torch.cat([conv.bias.detach() for conv in self.C3.maps])
-        return held
+        tensors["C3.weight"] = torch.stack(kernels)
+        tensors["C3.bias"] = torch.cat([conv.bias.detach() for conv in self.C3.maps])
+        return tensors
 
 
 class LeNet5(LeNet):

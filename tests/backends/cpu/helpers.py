@@ -36,18 +36,18 @@ def implementations(problem: Problem) -> dict[str, CpuImplementation]:
 
 
 def tensors(problem: Problem) -> dict[str, Tensor]:
-    found = random_parameters(problem.op, problem.inputs) | random_buffers(
+    parameters = random_parameters(problem.op, problem.inputs) | random_buffers(
         problem.op, problem.inputs
     )
-    return {name: tensor.to(problem.dtype) for name, tensor in found.items()}
+    return {name: tensor.to(problem.dtype) for name, tensor in parameters.items()}
 
 
 def operands(problem: Problem, batch: int) -> list[Tensor]:
     """As a bound plan gives them: maps are [N, H, W, C]."""
-    found = [
+    batches = [
         images(shape, batch, seed=i).to(problem.dtype) for i, shape in enumerate(problem.inputs)
     ]
-    return [x.permute(0, 2, 3, 1).contiguous() if x.dim() == 4 else x for x in found]
+    return [x.permute(0, 2, 3, 1).contiguous() if x.dim() == 4 else x for x in batches]
 
 
 def computed(
@@ -73,11 +73,11 @@ def assert_right(problem: Problem, name: str, batches: tuple[int, ...] = (2, 1, 
 
     It leaves alone what it is given.
     """
-    implementation, held = implementations(problem)[name], tensors(problem)
-    packed = implementation.pack(problem, held)
+    implementation, parameters = implementations(problem)[name], tensors(problem)
+    packed = implementation.pack(problem, parameters)
     back = implementation.unpack(problem, packed)
-    assert list(back) == list(held)
-    for key, tensor in held.items():
+    assert list(back) == list(parameters)
+    for key, tensor in parameters.items():
         assert torch.equal(back[key], tensor), key
         back[key].zero_()  # it is a copy
     for batch in batches:
@@ -85,7 +85,7 @@ def assert_right(problem: Problem, name: str, batches: tuple[int, ...] = (2, 1, 
         before = [one.clone() for one in x]
         y = computed(problem, implementation, packed, x)
         exact = [nchw(one.double()) for one in x]
-        doubled = {key: tensor.double() for key, tensor in held.items()}
+        doubled = {key: tensor.double() for key, tensor in parameters.items()}
         wanted = problem.op.reference(problem.inputs, *exact, **doubled)
         assert y.shape == wanted.shape == (batch, *problem.output.torch)
         assert all(map(torch.equal, x, before))

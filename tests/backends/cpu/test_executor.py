@@ -14,7 +14,7 @@ import netspec
 from netspec import loads
 from netspec.backends.cpu.executor import KEPT, CpuExecutor
 from netspec.runtime.compiled import Compiled
-from tests.backends.helpers import held
+from tests.backends.helpers import random_tensors
 
 NET = """net threads
 input image 17x15x3
@@ -31,9 +31,9 @@ NEAR = {"rtol": 1e-4, "atol": 1e-6}
 @pytest.fixture
 def model() -> Iterator[Compiled]:
     before = torch.get_num_threads()
-    made = netspec.compile(loads(NET))
-    made.load_state_dict(held(made.net, torch.float32))
-    yield made
+    compiled = netspec.compile(loads(NET))
+    compiled.load_state_dict(random_tensors(compiled.net, torch.float32))
+    yield compiled
     torch.set_num_threads(before)
 
 
@@ -42,9 +42,9 @@ def batch(count: int, seed: int = 0) -> Tensor:
 
 
 def executor(model: Compiled) -> CpuExecutor:
-    found = model.refresh()
-    assert isinstance(found, CpuExecutor)
-    return found
+    current = model.refresh()
+    assert isinstance(current, CpuExecutor)
+    return current
 
 
 def test_the_number_of_threads_may_change_between_runs(model: Compiled) -> None:

@@ -27,7 +27,7 @@ from netspec.lowering.plan import Plan
 from netspec.runtime.compiled import Compiled
 from tests.backends.cpu.helpers import TYPES, operands, problem_of, tensors
 from tests.backends.cpu.problems import READ_TOO_FAR, implementations_of, problems
-from tests.backends.helpers import held
+from tests.backends.helpers import random_tensors
 from tests.lowering.passes.helpers import images
 from tests.lowering.passes.strategy import specs
 
@@ -58,9 +58,9 @@ def test_no_implementation_leaves_its_memory_at_length() -> None:
 # ------------------------------------------------------------------- what no step declares is NaN
 
 
-def outputs(model: Compiled, given: list[Tensor], *, is_poisoned: bool) -> list[Tensor]:
+def outputs(model: Compiled, inputs: list[Tensor], *, is_poisoned: bool) -> list[Tensor]:
     """Run the plan step by step; before each, poison what it neither reads nor will be read."""
-    plan, stages, batch = model.lowered.plan, model.packed.stages(), len(given[0])
+    plan, stages, batch = model.lowered.plan, model.packed.stages(), len(inputs[0])
     rim = 4096
     whole = torch.zeros(plan.arena * batch + 2 * rim, dtype=model.lowered.dtype)
     arena = whole[rim : len(whole) - rim]
@@ -84,7 +84,7 @@ def outputs(model: Compiled, given: list[Tensor], *, is_poisoned: bool) -> list[
             ]
         )  # type: ignore[arg-type]
     scratch.hand_out()
-    memory.take_in(given)
+    memory.take_in(inputs)
     with torch.no_grad():
         for number, calls in enumerate(steps):
             if is_poisoned:
@@ -108,11 +108,11 @@ def poison(plan: Plan, number: int, batch: int, whole: Tensor, arena: Tensor) ->
 def assert_poison_changes_nothing(text: str, dtype: torch.dtype) -> None:
     net = loads(text)
     model = netspec.compile(net, dtype=dtype)
-    model.load_state_dict(held(net, dtype))
-    given = [image.to(dtype) for image in images(net)]
-    wanted, found = (outputs(model, given, is_poisoned=is_bad) for is_bad in (False, True))
-    ran = model(*given)
-    for y, z, run in zip(found, wanted, ran if isinstance(ran, tuple) else (ran,), strict=True):
+    model.load_state_dict(random_tensors(net, dtype))
+    inputs = [image.to(dtype) for image in images(net)]
+    wanted, poisoned = (outputs(model, inputs, is_poisoned=is_bad) for is_bad in (False, True))
+    ran = model(*inputs)
+    for y, z, run in zip(poisoned, wanted, ran if isinstance(ran, tuple) else (ran,), strict=True):
         assert y.isfinite().all()
         assert torch.equal(y, z)
         assert torch.equal(y, run)

@@ -81,12 +81,12 @@ def test_it_says_why_it_is_not_there(
             path.write_bytes(b"no library")
             return path
 
-    def found(name: str) -> list[File]:
+    def listed(name: str) -> list[File]:
         if files is None:
             raise metadata.PackageNotFoundError
         return [File() for _ in files]
 
-    monkeypatch.setattr(library.metadata, "files", found)
+    monkeypatch.setattr(library.metadata, "files", listed)
     assert library._load.__wrapped__().startswith(said)
 
 

@@ -63,9 +63,9 @@ CONVOLUTIONS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("given", CONVOLUTIONS, ids=str)
-def test_convolutions(given: dict[str, Any], dtype: torch.dtype) -> None:
-    conv = Conv(kernel=Kernel(3, 3), count=8, **given)
+@pytest.mark.parametrize("attributes", CONVOLUTIONS, ids=str)
+def test_convolutions(attributes: dict[str, Any], dtype: torch.dtype) -> None:
+    conv = Conv(kernel=Kernel(3, 3), count=8, **attributes)
     for op in (conv, attributes_as(ConvRelu, conv)):
         problem = problem_of(op, (8, 9, 4), dtype=dtype)
         refused = {"mkldnn"} if has_half_a_pair(problem) else set()
@@ -173,12 +173,12 @@ def test_packed_for_one_batch_and_number_of_threads_it_runs_with_others(
         (FullyConnected(count=70), (3, 4, 24)),
     ):
         problem = problem_of(op, size, batch=batch)
-        held = tensors(problem)
+        parameters = tensors(problem)
         x = operands(problem, 3)
         for name in ("onednn", "onednn-stream"):
             if name in implementations(problem):
                 implementation = implementations(problem)[name]
-                packed = implementation.pack(problem, held)
+                packed = implementation.pack(problem, parameters)
                 wanted = computed(problem, implementation, packed, x)
                 torch.set_num_threads(threads)
                 try:
@@ -187,7 +187,7 @@ def test_packed_for_one_batch_and_number_of_threads_it_runs_with_others(
                 finally:
                     torch.set_num_threads(before)
                 torch.testing.assert_close(y, wanted)
-                assert all(torch.equal(back[key], held[key]) for key in held)
+                assert all(torch.equal(back[key], parameters[key]) for key in parameters)
 
 
 def test_weights_are_copied_where_a_batch_wants_other_blocks(

@@ -28,12 +28,12 @@ def resident() -> int:
 
 def test_tensors_lie_side_by_side_and_apart() -> None:
     pages = Pages()
-    made = [pages.empty((3, n), torch.float32).fill_(n) for n in (1, 5, 7, 100)]
-    assert [tuple(x.shape) for x in made] == [(3, 1), (3, 5), (3, 7), (3, 100)]
-    assert all((x == n).all() for x, n in zip(made, (1, 5, 7, 100), strict=True))
-    first = made[0].data_ptr()
+    tensors = [pages.empty((3, n), torch.float32).fill_(n) for n in (1, 5, 7, 100)]
+    assert [tuple(x.shape) for x in tensors] == [(3, 1), (3, 5), (3, 7), (3, 100)]
+    assert all((x == n).all() for x, n in zip(tensors, (1, 5, 7, 100), strict=True))
+    first = tensors[0].data_ptr()
     assert first % HUGE == 0
-    assert [x.data_ptr() - first for x in made] == [0, ALIGNMENT, 2 * ALIGNMENT, 4 * ALIGNMENT]
+    assert [x.data_ptr() - first for x in tensors] == [0, ALIGNMENT, 2 * ALIGNMENT, 4 * ALIGNMENT]
 
 
 def test_a_tensor_has_a_storage_of_its_own_size() -> None:
@@ -112,16 +112,16 @@ def test_batches_of_many_sizes_hold_the_memory_of_four_bound_plans() -> None:
     many came before."""
     model = netspec.compile(loads(TINY))
 
-    def held() -> int:
+    def used() -> int:
         for count in range(60, 64):
             model(torch.zeros(count, 1, 12, 12))
         gc.collect()
         return PAGES.used
 
-    first = held()
+    first = used()
     for count in range(1, 60):
         model(torch.zeros(count, 1, 12, 12))
-    assert held() == first
+    assert used() == first
 
 
 @linux

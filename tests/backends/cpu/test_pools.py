@@ -60,7 +60,7 @@ def test_averages(window: dict[str, Any], counts: bool) -> None:
 
 
 def test_padding_that_pytorch_takes_itself_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*given: object) -> None:
+    def refused(*args: object) -> None:
         raise AssertionError("the map is copied")
 
     monkeypatch.setattr(MaxPool, "reference", refused)
@@ -68,7 +68,7 @@ def test_padding_that_pytorch_takes_itself_is_left_to_it(monkeypatch: pytest.Mon
     x = torch.rand(2, 3, 7, 8)
     inputs = problem_of(MaxPool(**WINDOWS[0]), SIZES[0]).inputs
     windows = [MaxPool(**w).windows(inputs) for w in WINDOWS]
-    own = [n for n, found in enumerate(windows) if pool_padding(found) is not None]
+    own = [n for n, axes in enumerate(windows) if pool_padding(axes) is not None]
     assert own == [0, 1, 2, 3, 4, 5, 6, 11, 12]
     for number in own:
         pools.plain_pool(MaxPool(**WINDOWS[number]), inputs)(x)

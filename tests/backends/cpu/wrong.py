@@ -38,12 +38,12 @@ def problem_with(kind: type[Operator]) -> Problem:
     """Work of an operator, square and grouped where it can be."""
     lrn = LocalResponseNorm(n=3, groups=2)
     pool = MaxPool(kernel=Kernel(3, 3), stride=(1, 1), pad=(1, 1, 1, 1))
-    made: dict[type[Operator], Callable[[], Operator]] = {
+    makers: dict[type[Operator], Callable[[], Operator]] = {
         LocalResponseNorm: lambda: lrn,
         LrnMaxPool: lambda: LrnMaxPool(lrn=lrn, pool=pool),
     }
-    if kind in made:
-        op = made[kind]()
+    if kind in makers:
+        op = makers[kind]()
     elif issubclass(kind, Conv):
         op = kind(kernel=Kernel(3, 3), count=8, pad=(1, 1, 1, 1), groups=2)
     elif issubclass(kind, WindowOperator):
@@ -108,29 +108,29 @@ def bound(problem: Problem, implementation: CpuImplementation, packed: Any, x: A
 def cases(
     problem: Problem, implementation: CpuImplementation
 ) -> Iterator[tuple[str, Callable[[], object]]]:
-    held = tensors(problem)
-    packed, x = implementation.pack(problem, held), operands(problem, BATCH)
+    parameters = tensors(problem)
+    packed, x = implementation.pack(problem, parameters), operands(problem, BATCH)
     y = torch.zeros(BATCH, *problem.output)
     bound(problem, implementation, packed, x, y)  # which is right
-    for name, tensor in held.items():
+    for name, tensor in parameters.items():
         for kind, wrong in wrong_kinds(tensor):
             if kind in STRIDED:
                 continue
-            given = {**held, name: wrong}
+            changed = {**parameters, name: wrong}
             yield (
                 f"pack {name} {kind}",
-                lambda given=given: bound(
-                    problem, implementation, implementation.pack(problem, given), x, y
+                lambda changed=changed: bound(
+                    problem, implementation, implementation.pack(problem, changed), x, y
                 ),
             )
     for name, tensor in packed.items():
         for kind, wrong in wrong_kinds(tensor):
             if kind in STRIDED and not isinstance(implementation, Direct):
                 continue
-            given = {**packed, name: wrong}
+            changed = {**packed, name: wrong}
             yield (
                 f"packed {name} {kind}",
-                lambda given=given: bound(problem, implementation, given, x, y),
+                lambda changed=changed: bound(problem, implementation, changed, x, y),
             )
     for kind, wrong in wrong_kinds(x[-1]):
         yield (
@@ -149,11 +149,11 @@ def cases(
     if isinstance(implementation, Direct):
         size = x[0].numel()
         whole = torch.zeros(size + y.numel() - 1)
-        given = [whole[:size].view(x[0].shape), *x[1:]]
+        inputs = [whole[:size].view(x[0].shape), *x[1:]]
         over = whole[size - 1 :].view(y.shape)
         yield (
             "a result over an operand",
-            lambda: bound(problem, implementation, packed, given, over),
+            lambda: bound(problem, implementation, packed, inputs, over),
         )
 
 

@@ -23,11 +23,11 @@ from netspec import loads
 from netspec.backends.cuda import CudaBackend
 from netspec.backends.cuda.ahead import INDEX, compiled_kernels
 from netspec.lowering.lowered import lowered
-made = lowered(loads(sys.argv[1], "a.net").graph, CudaBackend("meta"), dtype=torch.float16, batch=2)
-files = compiled_kernels(made, 90)
+net = lowered(loads(sys.argv[1], "a.net").graph, CudaBackend("meta"), dtype=torch.float16, batch=2)
+files = compiled_kernels(net, 90)
 index = json.loads(files.pop(INDEX))
 elf = {name: code[:4].hex() for name, code in files.items()}
-print(json.dumps({"index": index, "elf": elf, "arena": made.plan.arena}))
+print(json.dumps({"index": index, "elf": elf, "arena": net.plan.arena}))
 """
 
 
@@ -40,12 +40,12 @@ def test_every_launch_of_a_plan_is_compiled_and_described() -> None:
         env={key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"},
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    index = found["index"]
+    output = json.loads(done.stdout)
+    index = output["index"]
     assert (index["capability"], index["batch"], index["dtype"]) == (90, 2, "float16")
-    assert index["arena"] == 2 * found["arena"]
-    assert set(found["elf"].values()) == {b"\x7fELF".hex()}
-    assert index["kernels"].keys() == found["elf"].keys()
+    assert index["arena"] == 2 * output["arena"]
+    assert set(output["elf"].values()) == {b"\x7fELF".hex()}
+    assert index["kernels"].keys() == output["elf"].keys()
     stages = {step["stage"]: step["launches"] for step in index["steps"]}
     assert list(stages) == ["a.relu", "a.maxpool", "b.relu", "c", "c.softmax"]
     assert stages["c.softmax"] == [None]  # PyTorch's
@@ -57,14 +57,14 @@ def test_every_launch_of_a_plan_is_compiled_and_described() -> None:
     *_, last = stages["c"]
     kinds = [kind for _, kind, _ in last["arguments"]]
     assert "constexpr" not in kinds
-    given = stages["b.relu"][0]["arguments"]
-    places = [value["in"] for _, _, value in given if isinstance(value, dict)]
+    arguments = stages["b.relu"][0]["arguments"]
+    places = [value["in"] for _, _, value in arguments if isinstance(value, dict)]
     assert ["parameter", "b.relu", "weight"] in places
 
 
 @pytest.mark.skipif(ON_GPU, reason="kernels are not interpreted where there is a GPU")
 def test_nothing_is_compiled_in_the_interpreter() -> None:
     graph = load_rows(ROWS, MAP).graph
-    made = lowered(graph, CudaBackend("meta"), dtype=torch.float16, batch=1)
+    lowered_net = lowered(graph, CudaBackend("meta"), dtype=torch.float16, batch=1)
     with pytest.raises(RuntimeError, match="TRITON_INTERPRET"):
-        compiled_kernels(made, 90)
+        compiled_kernels(lowered_net, 90)

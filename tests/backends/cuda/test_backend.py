@@ -54,11 +54,12 @@ def test_tf32_is_used_when_asked_for_and_else_not() -> None:
         for precision in ("ieee", "tf32")
     }
     assert tiles["ieee"] != tiles["tf32"]
-    held = {"weight": torch.empty(64, 64, 3, 3, device="meta")}
+    parameters = {"weight": torch.empty(64, 64, 3, 3, device="meta")}
     for precision in ("ieee", "tf32"):
         (implementation, *_) = CudaBackend("meta", precision).implementations(problem)
         x, y = torch.empty(1, 16, 16, 64, device="meta"), torch.empty(1, 14, 14, 64, device="meta")
-        launch, *_ = implementation.bind(problem, implementation.pack(problem, held), [x], [y])
+        packed = implementation.pack(problem, parameters)
+        launch, *_ = implementation.bind(problem, packed, [x], [y])
         assert launch.arguments["PRECISION"] == precision  # type: ignore[attr-defined]
 
 

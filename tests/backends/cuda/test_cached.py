@@ -53,33 +53,33 @@ lowering.backend_of = lambda target: CudaBackend("cpu")  # the GPU is not there
 knobs.cache.dir = str(folder / "where it runs")
 netspec.load_artifact(folder / "it")
 unexpected = list((folder / "where it runs").rglob("*"))
-made = netspec.load_artifact(folder / "it", expect=root).lowered
+loaded = netspec.load_artifact(folder / "it", expect=root).lowered
 put = [path.name for path in (folder / "where it runs").rglob("*.cubin")]
 netspec.load_artifact(folder / "it", expect=root)  # again
 
 ours = {code for name, code in kernels.items() if name.endswith(".cubin")}
-found = []
+events = []
 gpus = {90: StandIn(90), 80: StandIn(80)}
-knobs.compilation.listener = lambda **told: found.append((told["src"].name, told["cache_hit"]))
+knobs.compilation.listener = lambda **told: events.append((told["src"].name, told["cache_hit"]))
 
 
 def run(capability, plan, count=None):
-    found.clear()
+    events.clear()
     gpu = gpus[capability]
     gpu.launched.clear()
     driver.set_active(gpu)
-    arena = torch.empty(plan.arena * batch, dtype=made.dtype, device="meta")
+    arena = torch.empty(plan.arena * batch, dtype=loaded.dtype, device="meta")
     memory = PlanMemory(plan, batch, arena)
-    stages = {name: _packed_stage(made, name, problem) for name, problem in made.problems.items()}
-    calls = [call for _, calls in bound_steps(made.graph, plan, stages, memory) for call in calls]
+    stages = {n: _packed_stage(loaded, n, problem) for n, problem in loaded.problems.items()}
+    calls = [call for _, calls in bound_steps(loaded.graph, plan, stages, memory) for call in calls]
     launches = [call for call in calls if isinstance(call, Launch)]
     for launch in launches[:count]:
         launch()
     assert gpu.launched == [(*launch.grid, 1, 1)[:3] for launch in launches[:count]]
     return {
         "launches": len(launches),
-        "hits": [name for name, is_hit in found if is_hit],
-        "compiled": [name for name, is_hit in found if not is_hit],
+        "hits": [name for name, is_hit in events if is_hit],
+        "compiled": [name for name, is_hit in events if not is_hit],
         "are_ours": ours == set(gpu.utils.loaded),
     }
 
@@ -88,9 +88,9 @@ print(json.dumps({
     "unexpected": len(unexpected),
     "put": len(put),
     "ours": len(ours),
-    "same": run(90, made.plan),
-    "side by side": run(90, apart(made.plan)),
-    "other GPU": run(80, made.plan, count=1),
+    "same": run(90, loaded.plan),
+    "side by side": run(90, apart(loaded.plan)),
+    "other GPU": run(80, loaded.plan, count=1),
 }))
 """
 
@@ -101,7 +101,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(folder: Path) -> dict[str, Any]:
+def report(folder: Path) -> dict[str, Any]:
     """What the script says, of a net of :data:`ROWS`."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(folder), MAP + ROWS],
@@ -115,28 +115,28 @@ def found(folder: Path) -> dict[str, Any]:
     return told
 
 
-def test_launches_run_the_kernels_of_an_expected_artifact(found: dict[str, Any]) -> None:
-    assert found["put"] >= found["ours"] >= 4
-    same = found["same"]
+def test_launches_run_the_kernels_of_an_expected_artifact(report: dict[str, Any]) -> None:
+    assert report["put"] >= report["ours"] >= 4
+    same = report["same"]
     assert same["launches"] >= 4
     assert same["compiled"] == []
-    assert len(same["hits"]) == found["put"]
+    assert len(same["hits"]) == report["put"]
     assert same["are_ours"]
     # As steps that run side by side they lie elsewhere, and what a process found is kept by it.
-    assert found["side by side"]["launches"] == same["launches"]
-    assert found["side by side"]["hits"] == found["side by side"]["compiled"] == []
+    assert report["side by side"]["launches"] == same["launches"]
+    assert report["side by side"]["hits"] == report["side by side"]["compiled"] == []
 
 
-def test_kernels_of_an_artifact_that_was_not_expected_are_not_put(found: dict[str, Any]) -> None:
-    assert found["unexpected"] == 0
+def test_kernels_of_an_artifact_that_was_not_expected_are_not_put(report: dict[str, Any]) -> None:
+    assert report["unexpected"] == 0
 
 
-def test_another_gpu_builds_its_kernels(found: dict[str, Any]) -> None:
-    other = found["other GPU"]
+def test_another_gpu_builds_its_kernels(report: dict[str, Any]) -> None:
+    other = report["other GPU"]
     assert (other["hits"], len(other["compiled"]), other["are_ours"]) == ([], 1, False)
 
 
-@pytest.mark.usefixtures("found")
+@pytest.mark.usefixtures("report")
 def test_nothing_in_an_artifact_names_a_folder_of_the_machine(folder: Path) -> None:
     members = [file.read_bytes() for file in (folder / "it" / "kernels").iterdir()]
     (index,) = (data for data in members if b'"cache"' in data)

@@ -50,13 +50,13 @@ def test_images_in_any_layout() -> None:
     with torch.no_grad():
         wanted = exact(image)
         turned = image.flip(0).to(DEVICE)
-        for given in (
+        for same_image in (
             image.to(DEVICE),
             image.to(DEVICE, memory_format=torch.channels_last),
             turned.flip(0),
             image.repeat(1, 1, 1, 2)[..., :4].to(DEVICE),
         ):
-            torch.testing.assert_close(model(given).cpu(), wanted, rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(model(same_image).cpu(), wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_outputs_are_written_where_they_are_wanted() -> None:
@@ -65,8 +65,8 @@ def test_outputs_are_written_where_they_are_wanted() -> None:
     with torch.inference_mode():
         wanted = model(image)
     places = [torch.full_like(y, torch.nan) for y in wanted]
-    found = model(image, out=places)
-    for y, place, right in zip(found, places, wanted, strict=True):
+    outputs = model(image, out=places)
+    for y, place, right in zip(outputs, places, wanted, strict=True):
         assert y.data_ptr() == place.data_ptr()
         assert torch.equal(place, right)
 
@@ -128,8 +128,8 @@ def test_threads_may_share_a_model() -> None:
     with torch.no_grad():
         wanted = [exact(image) for image in images]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda image: model(image.to(DEVICE)).cpu(), images))
-    for y, right in zip(found, wanted, strict=True):
+        outputs = list(pool.map(lambda image: model(image.to(DEVICE)).cpu(), images))
+    for y, right in zip(outputs, wanted, strict=True):
         torch.testing.assert_close(y, right, rtol=1e-12, atol=1e-12)
 
 

@@ -50,10 +50,10 @@ def test_a_small_googlenet_computes_what_its_reference_does(
 
 
 def test_concatenations_move_nothing(googlenet: tuple[Compiled, netspec.Model]) -> None:
-    made = googlenet[0].lowered
-    assert "copy" not in {step.implementation for step in made.plan.steps}
-    slots = {slot.stage: slot for slot in made.plan.slots}
-    stages = made.graph.operands("a.concat")
+    lowered = googlenet[0].lowered
+    assert "copy" not in {step.implementation for step in lowered.plan.steps}
+    slots = {slot.stage: slot for slot in lowered.plan.slots}
+    stages = lowered.graph.operands("a.concat")
     assert [slots[packed_stage].start for packed_stage in stages] == [0, 3, 8, 11]
     assert {slots[packed_stage].buffer for packed_stage in stages} == {slots["a.concat"].buffer}
 
@@ -159,9 +159,9 @@ def test_a_state_goes_in_and_comes_out_to_the_bit() -> None:
             tensor.uniform_(0.5, 2)
     model.load_state_dict(wanted)
     assert not model.is_unpacked
-    found = model.state_dict()
-    assert list(found) == list(wanted)
-    assert all(torch.equal(found[name].cpu(), wanted[name]) for name in wanted)
+    state = model.state_dict()
+    assert list(state) == list(wanted)
+    assert all(torch.equal(state[name].cpu(), wanted[name]) for name in wanted)
 
 
 def test_copies_and_pickles_give_the_same() -> None:
@@ -208,13 +208,13 @@ def test_outputs_are_copies_of_their_own() -> None:
 def test_gradients_of_an_image_are_those_of_the_reference() -> None:
     model, exact = both(load_rows("a: conv 1x1, 4 | relu | lrn 3 | maxpool 2x2/2\nb: fc 3", MAP))
     (image,) = random_images(model.net, batch=2)
-    found = []
+    gradients = []
     for one in (model, exact):
         x = image.to(next(one.parameters()).device).requires_grad_()
         as_tuple(one(x))[0].square().sum().backward()
         assert x.grad is not None
-        found.append(x.grad.cpu())
-    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)
+        gradients.append(x.grad.cpu())
+    torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-10)
 
 
 def merged(slices: list[tuple[int, int]], *, output: bool = False) -> Graph:
@@ -242,10 +242,10 @@ def merged(slices: list[tuple[int, int]], *, output: bool = False) -> Graph:
 def test_slices_are_written_apart_where_they_are_all_that_is_read(
     slices: list[tuple[int, int]], output: bool, writes: list[str]
 ) -> None:
-    found = plan(merged(slices, output=output), {"p": "triton"}, {"p": Ability(apart=True)})
-    (step,) = found.steps
-    assert [found.slots[i].stage for i in step.writes] == writes
-    outputs = {found.slots[i].stage: found.slots[i] for i in found.outputs}
+    slice_plan = plan(merged(slices, output=output), {"p": "triton"}, {"p": Ability(apart=True)})
+    (step,) = slice_plan.steps
+    assert [slice_plan.slots[i].stage for i in step.writes] == writes
+    outputs = {slice_plan.slots[i].stage: slice_plan.slots[i] for i in slice_plan.outputs}
     for number, (start, count) in enumerate(slices):
         slot = outputs[f"s{number}"]
         assert (slot.start, slot.shape.channels) == (start if writes == ["p"] else 0, count)

@@ -55,7 +55,7 @@ def specs(draw: st.DrawFn) -> str:
 def by_torch(net: netspec.Net) -> netspec.Compiled:
     """The net compiled with PyTorch's implementations."""
     first = netspec.compile(net, device="cuda", dtype=torch.float64)
-    found = {
+    implementations = {
         stage: next(
             (
                 implementation
@@ -68,7 +68,7 @@ def by_torch(net: netspec.Net) -> netspec.Compiled:
     }
     choices = {
         stage: implementation
-        for stage, implementation in found.items()
+        for stage, implementation in implementations.items()
         if implementation is not None
     }
     return netspec.compile(net, device="cuda", dtype=torch.float64, choices=choices)
@@ -86,11 +86,11 @@ def test_no_value_is_lost(rows: str) -> None:
     assert isinstance(model.refresh(), CudaExecutor)
     model.refresh().bound_plan(images).memory.arena.fill_(torch.nan)
     with torch.no_grad():
-        found = model(images[0].to(DEVICE))
+        outputs = model(images[0].to(DEVICE))
         wanted = exact(images[0])
     if isinstance(wanted, torch.Tensor):
-        found, wanted = (found,), (wanted,)
-    for y, right in zip(found, wanted, strict=True):
+        outputs, wanted = (outputs,), (wanted,)
+    for y, right in zip(outputs, wanted, strict=True):
         torch.testing.assert_close(y.cpu(), right, rtol=1e-11, atol=1e-11)
 
 
@@ -103,12 +103,12 @@ def test_lanes_may_run_in_any_order(
     """A run in which every lane goes on whenever it may gives what the steps in order give."""
     net = load_rows(rows, MAP)
     model = by_torch(net)
-    made = model.lowered
-    plan = layout(made.plan)
+    lowered = model.lowered
+    plan = layout(lowered.plan)
     (image,) = random_images(net, batch=2)
     arena = torch.full((plan.arena * 2,), torch.nan, dtype=torch.float64, device=DEVICE)
     memory = PlanMemory(plan, 2, arena)
-    steps = bound_steps(made.graph, plan, model.packed.stages(), memory)
+    steps = bound_steps(lowered.graph, plan, model.packed.stages(), memory)
     nchw(memory.slots[plan.inputs[0]]).copy_(image)
     order = turns(plan)
     done: set[int] = set()

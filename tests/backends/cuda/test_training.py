@@ -29,13 +29,13 @@ def test_gradients_are_those_of_the_reference(name: str) -> None:
     header = MAP.replace("7x9", "16x17") if "256" in name else MAP
     model, exact = both(load_rows(NETS[name], header))
     images = random_images(model.net, batch=2)
-    found = []
+    gradients = []
     for one, device in ((model.train(), DEVICE), (exact.train(), torch.device("cpu"))):
         output, heads = one(*(image.to(device) for image in images))
         loss = torch.stack([y.sin().sum() for y in (output, *heads.values())]).sum()
         loss.backward()
-        found.append({name: p.grad.cpu() for name, p in one.named_parameters()})
-    ours, wanted = found
+        gradients.append({name: p.grad.cpu() for name, p in one.named_parameters()})
+    ours, wanted = gradients
     assert ours.keys() == wanted.keys()
     assert ours
     for key, gradient in wanted.items():

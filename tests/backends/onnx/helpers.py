@@ -89,19 +89,19 @@ def images_for(model: Model, batch: int) -> list[Tensor]:
     return [images(graph.stage(name).known_shape, batch).float() for name in graph.inputs]
 
 
-def run(content: bytes, given: Sequence[Tensor]) -> list[Tensor]:
+def run(content: bytes, inputs: Sequence[Tensor]) -> list[Tensor]:
     """The outputs of an ONNX model in ONNX Runtime."""
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
-    outputs = session.run(None, {n: x.numpy() for n, x in zip(names, given, strict=True)})
+    outputs = session.run(None, {n: x.numpy() for n, x in zip(names, inputs, strict=True)})
     return [torch.from_numpy(np.asarray(output)) for output in outputs]
 
 
-def assert_exact(model: Model, outputs: Sequence[Tensor], given: Sequence[Tensor]) -> None:
+def assert_exact(model: Model, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> None:
     """The outputs are those of the model in float64, up to the rounding of float32."""
     twin = Model(model.net, {name: t.double() for name, t in model.state_dict().items()})
     with torch.no_grad():
-        wanted = as_tuple(twin(*(x.double() for x in given)))
+        wanted = as_tuple(twin(*(x.double() for x in inputs)))
     allowed = tolerance(model.net, torch.float32)
     for y, z in zip(outputs, wanted, strict=True):
         assert y.shape == z.shape

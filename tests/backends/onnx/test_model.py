@@ -39,7 +39,7 @@ from tests.backends.onnx.helpers import (
 )
 def test_a_bundled_spec_agrees_with_onnx_runtime(spec: str) -> None:
     model = compiled(spec)
-    given = [image.float() for image in random_images(model.net, batch=2)]
+    inputs = [image.float() for image in random_images(model.net, batch=2)]
     graph, allowed = model.net.graph, tolerance(model.net, torch.float32)
     content = load_from_string(onnx_bytes(model))
     (last,) = graph.outputs
@@ -47,28 +47,28 @@ def test_a_bundled_spec_agrees_with_onnx_runtime(spec: str) -> None:
         # its relative error depends on how large its input is: the input becomes an output too
         last = graph.operands(last)[0]
         content.graph.output.extend(v for v in content.graph.value_info if v.name == last)
-    *probabilities, y = run(content.SerializeToString(), given)
-    wanted = exact(model, last, given)
+    *probabilities, y = run(content.SerializeToString(), inputs)
+    wanted = exact(model, last, inputs)
     assert (y - wanted).norm() <= allowed * wanted.norm()
     for p in probabilities:
         z = y.double().softmax(1)
         assert (p - z).norm() <= allowed * z.norm()
 
 
-def exact(model: Model, stage: str, given: list[Tensor]) -> Tensor:
+def exact(model: Model, stage: str, inputs: list[Tensor]) -> Tensor:
     """The value of a stage in float64."""
     twin = Model(model.net, {key: t.double() for key, t in model.state_dict().items()})
     features = fx.GraphModule(twin, lower(model.net.graph, outputs=[stage]))
     with torch.no_grad():
-        value: Tensor = features(*(image.double() for image in given))
+        value: Tensor = features(*(image.double() for image in inputs))
     return value
 
 
 @pytest.mark.parametrize(("spec", "lrn"), [("alexnet", 4), ("googlenet", 2), ("cifar4", 2)])
 def test_lrn_is_onnx_s_own_in_a_whole_net(spec: str, lrn: int) -> None:
-    found = kinds(onnx_bytes(netspec.reference(spec)))
-    assert found.count("LRN") == lrn
-    assert "Pow" not in found
+    operators = kinds(onnx_bytes(netspec.reference(spec)))
+    assert operators.count("LRN") == lrn
+    assert "Pow" not in operators
 
 
 def test_names_types_and_origin_are_the_net_s() -> None:
@@ -97,8 +97,8 @@ def test_the_batch_is_open_or_fixed() -> None:
     fixed = onnx_bytes(model, batch=2)
     (out,) = load_from_string(fixed).graph.output
     assert sizes(out) == [2, 10]
-    given = images_for(model, 2)
-    assert torch.equal(run(fixed, given)[0], run(onnx_bytes(model), given)[0])
+    inputs = images_for(model, 2)
+    assert torch.equal(run(fixed, inputs)[0], run(onnx_bytes(model), inputs)[0])
     with pytest.raises(InvalidArgument, match="Expected: 2"):
         run(fixed, images_for(model, 3))
 
@@ -107,11 +107,11 @@ def test_heads_and_dropout_are_left_out_in_training_mode_too() -> None:
     rows = "a: conv 1x1, 4\nb: dropout 0.5 | fc 2\nhead h from a, weight=1: fc 3"
     model = example(rows).train()
     content = onnx_bytes(model)
-    held = {t.name for t in load_from_string(content).graph.initializer}
-    assert held == {"a.weight", "a.bias", "b.weight", "b.bias"}
+    names = {t.name for t in load_from_string(content).graph.initializer}
+    assert names == {"a.weight", "a.bias", "b.weight", "b.bias"}
     assert model.training
-    given = images_for(model, 2)
-    assert_exact(model, run(content, given), given)
+    inputs = images_for(model, 2)
+    assert_exact(model, run(content, inputs), inputs)
 
 
 def test_several_inputs_and_outputs_keep_their_order_and_names() -> None:
@@ -122,10 +122,10 @@ def test_several_inputs_and_outputs_keep_their_order_and_names() -> None:
     graph = load_from_string(content).graph
     assert [value.name for value in graph.input] == ["right", "left", "row"]
     assert [value.name for value in graph.output] == model.net.graph.outputs
-    given = images_for(model, 2)
-    outputs = run(content, given)
+    inputs = images_for(model, 2)
+    outputs = run(content, inputs)
     assert [list(y.shape) for y in outputs] == [[2, 3], [2, 4, 4, 4], [2, 2, 4, 4]]
-    assert_exact(model, outputs, given)
+    assert_exact(model, outputs, inputs)
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_outputs_that_compute_nothing_have_their_names(rows: str) -> None:
     content = onnx_bytes(model)
     named = [value.name for value in load_from_string(content).graph.output]
     assert named == model.net.graph.outputs
-    given = images_for(model, 2)
-    assert_exact(model, run(content, given), given)
+    inputs = images_for(model, 2)
+    assert_exact(model, run(content, inputs), inputs)
 
 
 def test_a_stage_called_like_a_parameter_gives_way() -> None:
@@ -151,15 +151,15 @@ def test_a_stage_called_like_a_parameter_gives_way() -> None:
     model = example(rows)
     assert {"a.weight", "a.bias"} <= {*model.state_dict()} & set(model.net.graph.nx)
     content = onnx_bytes(model)
-    given = images_for(model, 2)
-    assert_exact(model, run(content, given), given)
+    inputs = images_for(model, 2)
+    assert_exact(model, run(content, inputs), inputs)
 
 
 def test_the_net_s_type_is_the_file_s() -> None:
     for dtype, element in ((torch.float16, TensorProto.FLOAT16), (torch.float64, 11)):
         graph = load_from_string(onnx_bytes(example("a: conv 3x3, 4 | lrn 3", dtype))).graph
-        given = [*graph.input, *graph.output]
-        assert {value.type.tensor_type.elem_type for value in given} == {element}
+        values = [*graph.input, *graph.output]
+        assert {value.type.tensor_type.elem_type for value in values} == {element}
         assert {t.data_type for t in graph.initializer} == {element}
 
 

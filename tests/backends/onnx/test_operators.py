@@ -28,8 +28,8 @@ def test_an_operator_agrees_with_onnx_runtime_for_any_batch(rows: str) -> None:
     model = example(rows)
     content = onnx_bytes(model)
     for batch in (1, 3):
-        given = images_for(model, batch)
-        assert_exact(model, run(content, given), given)
+        inputs = images_for(model, batch)
+        assert_exact(model, run(content, inputs), inputs)
 
 
 def test_every_operator_of_the_language_has_a_form_and_a_case() -> None:
@@ -97,8 +97,8 @@ def assert_rows_agree(sliding: Sliding, *rows: str) -> None:
     except SpecError:
         reject()
     model = compiled(net)
-    given = images_for(model, 2)
-    assert_exact(model, run(onnx_bytes(model), given), given)
+    inputs = images_for(model, 2)
+    assert_exact(model, run(onnx_bytes(model), inputs), inputs)
 
 
 def test_lrn_is_onnx_s_own_with_alpha_times_n() -> None:
@@ -131,8 +131,8 @@ def test_what_onnx_has_is_one_node(case: str, nodes: list[str]) -> None:
 
 def test_a_connection_table_becomes_zeros_in_the_weight() -> None:
     model = example(CASES["conv, connection table"])
-    held = load_from_string(onnx_bytes(model)).graph.initializer
-    weight = next(numpy_helper.to_array(t) for t in held if t.name == "a.weight")
+    initializers = load_from_string(onnx_bytes(model)).graph.initializer
+    weight = next(numpy_helper.to_array(t) for t in initializers if t.name == "a.weight")
     assert weight.shape == (3, 6, 3, 3)
     seen = [[bool(weight[o, i].any()) for o in range(3)] for i in range(6)]
     assert "".join("X" if one else "." for row in seen for one in row) == "X...X.X.X..XXX..X."
@@ -141,10 +141,10 @@ def test_a_connection_table_becomes_zeros_in_the_weight() -> None:
 def test_lcn_of_a_constant_image_is_zero_and_of_a_faint_one_is_not() -> None:
     model = example("a: lcn 5x3, sigma=1.5")
     (faint,) = images_for(model, 1)
-    given = [torch.cat([torch.full_like(faint, 0.7), faint * 1e-3])]
-    (y,) = outputs = run(onnx_bytes(model), given)
+    inputs = [torch.cat([torch.full_like(faint, 0.7), faint * 1e-3])]
+    (y,) = outputs = run(onnx_bytes(model), inputs)
     assert torch.equal(y[0], torch.zeros_like(y[0]))
-    assert_exact(model, outputs, given)
+    assert_exact(model, outputs, inputs)
 
 
 def test_an_operator_without_a_form_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

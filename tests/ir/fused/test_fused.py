@@ -42,9 +42,9 @@ WITH_RELU: list[tuple[type[Operator], Operator]] = [
 @pytest.mark.parametrize(("kind", "before"), WITH_RELU)
 def test_with_relu(kind: type[Operator], before: Operator) -> None:
     fused, inputs, x = attributes_as(kind, before), [INPUT], images(INPUT)
-    held = random_parameters(before, inputs)
-    between = before.reference(inputs, x, **held)
-    y = fused.reference(inputs, x, **held)
+    parameters = random_parameters(before, inputs)
+    between = before.reference(inputs, x, **parameters)
+    y = fused.reference(inputs, x, **parameters)
     assert torch.equal(y, Relu().reference([before.shape(inputs)], between))
     assert (between < 0).any(), "nothing here is below zero"
     assert tuple(y.shape[1:]) == fused.shape(inputs).torch

@@ -30,14 +30,14 @@ def images(shape: Sequence[int], batch: int = 2, seed: int = 0) -> Tensor:
 
 
 def random_parameters(op: Operator, inputs: Sequence[Shape]) -> dict[str, Tensor]:
-    held = op.parameters(inputs).items()
-    return {name: normal(*p.shape, seed=seed) for seed, (name, p) in enumerate(held, start=1)}
+    parameters = op.parameters(inputs).items()
+    return {name: normal(*p.shape, seed=seed) for seed, (name, p) in enumerate(parameters, start=1)}
 
 
 def random_buffers(op: Operator, inputs: Sequence[Shape]) -> dict[str, Tensor]:
     """Positive, so that they pass for variances."""
-    held = op.buffers(inputs).items()
-    return {name: normal(*b.shape, seed=9 + i).exp() for i, (name, b) in enumerate(held)}
+    buffers = op.buffers(inputs).items()
+    return {name: normal(*b.shape, seed=9 + i).exp() for i, (name, b) in enumerate(buffers)}
 
 
 def assert_same(actual: Tensor, expected: Tensor | np.ndarray) -> None:
@@ -67,14 +67,14 @@ def shape_of(x: Tensor) -> Shape:
 def assert_gradients(op: Operator, *x: Tensor, training: bool = False) -> None:
     """The gradients for operands and parameters agree with finite differences."""
     inputs = [shape_of(operand) for operand in x]
-    held, buffers = random_parameters(op, inputs), random_buffers(op, inputs)
+    parameters, buffers = random_parameters(op, inputs), random_buffers(op, inputs)
 
     def run(*tensors: Tensor) -> Tensor:
-        parameters = dict(zip(held, tensors[len(x) :], strict=True)) | buffers
+        named = dict(zip(parameters, tensors[len(x) :], strict=True)) | buffers
         reference = op.training_reference if training else op.reference
-        return reference(inputs, *tensors[: len(x)], **parameters)
+        return reference(inputs, *tensors[: len(x)], **named)
 
-    leaves = [tensor.clone().requires_grad_() for tensor in (*x, *held.values())]
+    leaves = [tensor.clone().requires_grad_() for tensor in (*x, *parameters.values())]
     assert torch.autograd.gradcheck(run, leaves)
 
 
@@ -92,8 +92,8 @@ def mistakes(op: Operator) -> list[tuple[str, str]]:
 
 def written_mistakes(kind: type[Operator], **written: Any) -> list[tuple[str, str]]:
     """The same for attributes as a spec may write them."""
-    found = (*kind.written_mistakes(written), *kind(**written).mistakes())
-    return [(code, attribute) for code, attribute, _ in found]
+    errors = (*kind.written_mistakes(written), *kind(**written).mistakes())
+    return [(code, attribute) for code, attribute, _ in errors]
 
 
 @dataclass(frozen=True)

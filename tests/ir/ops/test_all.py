@@ -79,10 +79,10 @@ def test_trained_operators_are_those_with_parameters(kind: type[Operator]) -> No
 @every_operator
 def test_the_shape_rule_says_what_the_reference_makes(kind: type[Operator]) -> None:
     op, inputs = sample(kind), operands(kind)
-    held = random_parameters(op, inputs) | random_buffers(op, inputs)
+    tensors = random_parameters(op, inputs) | random_buffers(op, inputs)
     x = [images(shape, batch=3) for shape in inputs]
     for reference in (op.reference, op.training_reference):
-        assert tuple(reference(inputs, *x, **held).shape) == (3, *op.shape(inputs).torch)
+        assert tuple(reference(inputs, *x, **tensors).shape) == (3, *op.shape(inputs).torch)
 
 
 @every_operator

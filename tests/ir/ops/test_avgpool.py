@@ -115,8 +115,8 @@ def test_without_padding_there_is_nothing_to_say() -> None:
 
 
 def test_a_stride_given_twice_is_a_mistake() -> None:
-    found = written_mistakes(AvgPool, kernel=Kernel(3, 3, None, 2), stride=(1, 1))
-    assert found == [("NS136", "stride")]
+    errors = written_mistakes(AvgPool, kernel=Kernel(3, 3, None, 2), stride=(1, 1))
+    assert errors == [("NS136", "stride")]
 
 
 def test_channels_in_the_kernel_are_a_mistake() -> None:

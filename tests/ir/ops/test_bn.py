@@ -22,13 +22,13 @@ SIZES = [(1, 1, 3), (2, 3, 2), (4,)]
 
 
 def normalise(
-    x: np.ndarray, mean: np.ndarray, variance: np.ndarray, held: dict[str, np.ndarray]
+    x: np.ndarray, mean: np.ndarray, variance: np.ndarray, parameters: dict[str, np.ndarray]
 ) -> np.ndarray:
     y = np.zeros(x.shape)
     for place in np.ndindex(*x.shape):
         c = place[1]
         y[place] = (x[place] - mean[c]) / sqrt(variance[c] + 1e-3)
-        y[place] = held["weight"][c] * y[place] + held["bias"][c]
+        y[place] = parameters["weight"][c] * y[place] + parameters["bias"][c]
     return y
 
 
@@ -45,7 +45,7 @@ def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
 @pytest.mark.parametrize("batch", [1, 2])
 def test_inference_uses_the_running_statistics(size: tuple[int, ...], batch: int) -> None:
     inputs = [Shape(size)]
-    x, held, buffers = (
+    x, parameters, buffers = (
         images(size, batch),
         random_parameters(OP, inputs),
         random_buffers(OP, inputs),
@@ -54,10 +54,10 @@ def test_inference_uses_the_running_statistics(size: tuple[int, ...], batch: int
         x.numpy(),
         buffers["running_mean"].numpy(),
         buffers["running_var"].numpy(),
-        {name: tensor.numpy() for name, tensor in held.items()},
+        {name: tensor.numpy() for name, tensor in parameters.items()},
     )
     before = {name: tensor.clone() for name, tensor in buffers.items()}
-    assert_same(OP.reference(inputs, x, **held, **buffers), expected)
+    assert_same(OP.reference(inputs, x, **parameters, **buffers), expected)
     for name, tensor in before.items():
         assert_same(buffers[name], tensor)
 
@@ -65,20 +65,22 @@ def test_inference_uses_the_running_statistics(size: tuple[int, ...], batch: int
 @pytest.mark.parametrize("size", SIZES)
 def test_training_uses_the_statistics_of_the_batch(size: tuple[int, ...]) -> None:
     inputs = [Shape(size)]
-    x, held, buffers = images(size, 3), random_parameters(OP, inputs), random_buffers(OP, inputs)
+    x, parameters = images(size, 3), random_parameters(OP, inputs)
+    buffers = random_buffers(OP, inputs)
     mean, variance, _ = statistics(x.numpy())
     expected = normalise(
-        x.numpy(), mean, variance, {name: tensor.numpy() for name, tensor in held.items()}
+        x.numpy(), mean, variance, {name: tensor.numpy() for name, tensor in parameters.items()}
     )
-    assert_same(OP.training_reference(inputs, x, **held, **buffers), expected)
+    assert_same(OP.training_reference(inputs, x, **parameters, **buffers), expected)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_training_moves_the_running_statistics_in_place(size: tuple[int, ...]) -> None:
     inputs = [Shape(size)]
-    x, held, buffers = images(size, 3), random_parameters(OP, inputs), random_buffers(OP, inputs)
+    x, parameters = images(size, 3), random_parameters(OP, inputs)
+    buffers = random_buffers(OP, inputs)
     old = {name: tensor.numpy().copy() for name, tensor in buffers.items()}
-    OP.training_reference(inputs, x, **held, **buffers)
+    OP.training_reference(inputs, x, **parameters, **buffers)
     mean, variance, count = statistics(x.numpy())
     unbiased = variance * count / (count - 1)
     assert_same(buffers["running_mean"], 0.7 * old["running_mean"] + 0.3 * mean)
@@ -107,8 +109,8 @@ def test_bn_holds_four_numbers_a_channel_and_trains_two(size: tuple[int, ...]) -
 def test_a_fresh_bn_only_divides_by_the_root_of_one_and_eps() -> None:
     inputs = [Shape((2, 2, 3))]
     x = images(inputs[0])
-    held = {**OP.parameters(inputs), **OP.buffers(inputs)}
-    fresh = {name: x.new_full(p.shape, p.value) for name, p in held.items()}
+    parameters = {**OP.parameters(inputs), **OP.buffers(inputs)}
+    fresh = {name: x.new_full(p.shape, p.value) for name, p in parameters.items()}
     assert_same(OP.reference(inputs, x, **fresh), x / sqrt(1.001))
 
 

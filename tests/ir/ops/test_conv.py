@@ -66,9 +66,9 @@ def test_conv_is_its_formula(
     )
     inputs = [sliding.shape(channels)]
     out = fitting_shape(op, *inputs)
-    x, held = images(inputs[0]), random_parameters(op, inputs)
-    expected = convolve(sliding, x, held["weight"], held.get("bias"), groups, out[:2])
-    assert_same(op.reference(inputs, x, **held), expected)
+    x, parameters = images(inputs[0]), random_parameters(op, inputs)
+    expected = convolve(sliding, x, parameters["weight"], parameters.get("bias"), groups, out[:2])
+    assert_same(op.reference(inputs, x, **parameters), expected)
 
 
 def test_overhang_of_a_convolution_is_over_zeros() -> None:
@@ -83,13 +83,13 @@ def test_half_and_same_are_short_for_the_four_sides() -> None:
     inputs = [Shape((7, 6, 2))]
     x = images(inputs[0])
     half = Conv(kernel=Kernel(3, 5), count=2, pad="half")
-    held = random_parameters(half, inputs)
+    parameters = random_parameters(half, inputs)
     sides = Conv(kernel=Kernel(3, 5), count=2, pad=(1, 1, 2, 2))
-    assert_same(half.reference(inputs, x, **held), sides.reference(inputs, x, **held))
+    assert_same(half.reference(inputs, x, **parameters), sides.reference(inputs, x, **parameters))
     same = Conv(kernel=Kernel(2, 4), count=2, pad="same")
-    held = random_parameters(same, inputs)
+    parameters = random_parameters(same, inputs)
     sides = Conv(kernel=Kernel(2, 4), count=2, pad=(0, 1, 1, 2))
-    assert_same(same.reference(inputs, x, **held), sides.reference(inputs, x, **held))
+    assert_same(same.reference(inputs, x, **parameters), sides.reference(inputs, x, **parameters))
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
@@ -176,8 +176,8 @@ def test_groups_that_do_not_divide_the_filters_are_a_mistake() -> None:
 
 
 def test_a_stride_given_twice_is_a_mistake() -> None:
-    found = written_mistakes(Conv, kernel=Kernel(3, 3, None, 2), stride=(2, 2), count=1)
-    assert found == [("NS136", "stride")]
+    errors = written_mistakes(Conv, kernel=Kernel(3, 3, None, 2), stride=(2, 2), count=1)
+    assert errors == [("NS136", "stride")]
 
 
 def test_channels_in_the_kernel_are_no_mistake() -> None:
@@ -201,27 +201,27 @@ def test_a_connected_convolution_sums_over_the_maps_it_sees(sliding: Sliding, bi
     op = Conv(**sliding.attributes, dilation=sliding.dilation, count=5, connect=TABLE, bias=bias)
     inputs = [sliding.shape(3)]
     height, width, _ = fitting_shape(op, *inputs)
-    x, held = images(inputs[0]), random_parameters(op, inputs)
+    x, parameters = images(inputs[0]), random_parameters(op, inputs)
     y = np.zeros((2, 5, height, width))
     for n, i, j in np.ndindex(2, height, width):
         pair = 0
         for o, maps in enumerate(SEEN):
-            y[n, o, i, j] = held["bias"][o] if bias else 0
+            y[n, o, i, j] = parameters["bias"][o] if bias else 0
             for c in maps:
                 for u, v, row, column in sliding.taps(i, j):
-                    y[n, o, i, j] += held["weight"][pair, u, v] * x[n, c, row, column]
+                    y[n, o, i, j] += parameters["weight"][pair, u, v] * x[n, c, row, column]
                 pair += 1
-    assert_same(op.reference(inputs, x, **held), y)
+    assert_same(op.reference(inputs, x, **parameters), y)
 
 
 def test_a_connected_map_is_the_sum_of_convolutions_of_single_maps() -> None:
-    x, held = images(THREE[0]), random_parameters(CONNECTED, THREE)
-    y = CONNECTED.reference(THREE, x, **held)
+    x, parameters = images(THREE[0]), random_parameters(CONNECTED, THREE)
+    y = CONNECTED.reference(THREE, x, **parameters)
     pair = 0
     for o, maps in enumerate(SEEN):
-        expected = held["bias"][o].expand(2, 1, 4, 4)
+        expected = parameters["bias"][o].expand(2, 1, 4, 4)
         for c in maps:
-            kernel = held["weight"][pair][None, None]
+            kernel = parameters["weight"][pair][None, None]
             expected = expected + torch.nn.functional.conv2d(x[:, c : c + 1], kernel)
             pair += 1
         assert_same(y[:, o : o + 1], expected)
@@ -232,10 +232,10 @@ def test_a_full_table_is_a_plain_convolution() -> None:
     full = Table("full", ((True,) * 5,) * 3)
     x = images(THREE[0])
     plain = Conv(kernel=Kernel(3, 2), count=5)
-    held = random_parameters(plain, THREE)
-    pairs = {"weight": held["weight"].reshape(15, 3, 2), "bias": held["bias"]}
+    parameters = random_parameters(plain, THREE)
+    pairs = {"weight": parameters["weight"].reshape(15, 3, 2), "bias": parameters["bias"]}
     connected = Conv(kernel=Kernel(3, 2), count=5, connect=full)
-    assert_same(connected.reference(THREE, x, **pairs), plain.reference(THREE, x, **held))
+    assert_same(connected.reference(THREE, x, **pairs), plain.reference(THREE, x, **parameters))
 
 
 def test_gradients_of_a_connected_convolution() -> None:
@@ -267,9 +267,9 @@ def test_the_table_of_lenet5_is_the_papers() -> None:
 
 def test_lenet5_has_60850_parameters() -> None:
     model = netspec.compile("lenet5")
-    held = {name: value.numel() for name, value in model.state_dict().items()}
-    assert sum(held.values()) == 60_850
-    assert held["C3.weight"] == 60 * 5 * 5
+    sizes = {name: value.numel() for name, value in model.state_dict().items()}
+    assert sum(sizes.values()) == 60_850
+    assert sizes["C3.weight"] == 60 * 5 * 5
     assert model.C3.weight.shape == (60, 5, 5)
 
 

@@ -25,26 +25,26 @@ POOLED = [Shape((6, 6, 256))]
 @given(st.integers(1, 20), st.integers(1, 6), st.integers(1, 3), st.booleans())
 def test_fc_is_its_formula(length: int, count: int, batch: int, bias: bool) -> None:
     op, inputs = FullyConnected(count=count, bias=bias), [Shape((length,))]
-    x, held = images(inputs[0], batch), random_parameters(op, inputs)
+    x, parameters = images(inputs[0], batch), random_parameters(op, inputs)
     y = np.zeros((batch, count))
     for n, o in np.ndindex(*y.shape):
-        y[n, o] = sum(float(held["weight"][o, i] * x[n, i]) for i in range(length))
-        y[n, o] += float(held["bias"][o]) if bias else 0.0
-    assert_same(op.reference(inputs, x, **held), y)
+        y[n, o] = sum(float(parameters["weight"][o, i] * x[n, i]) for i in range(length))
+        y[n, o] += float(parameters["bias"][o]) if bias else 0.0
+    assert_same(op.reference(inputs, x, **parameters), y)
 
 
 @pytest.mark.parametrize("size", [(2, 3, 4), (1, 1, 5), (3, 1, 1)])
 def test_a_map_is_read_channel_by_channel_and_row_by_row(size: tuple[int, int, int]) -> None:
     height, width, channels = size
     op, inputs = FullyConnected(count=2), [Shape(size)]
-    x, held = images(size), random_parameters(op, inputs)
+    x, parameters = images(size), random_parameters(op, inputs)
     y = np.zeros((2, 2))
     for n, o in np.ndindex(*y.shape):
-        y[n, o] = float(held["bias"][o])
+        y[n, o] = float(parameters["bias"][o])
         for c, i, j in np.ndindex(channels, height, width):
             place = (c * height + i) * width + j
-            y[n, o] += float(held["weight"][o, place] * x[n, c, i, j])
-    assert_same(op.reference(inputs, x, **held), y)
+            y[n, o] += float(parameters["weight"][o, place] * x[n, c, i, j])
+    assert_same(op.reference(inputs, x, **parameters), y)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:

@@ -41,8 +41,8 @@ def test_local_is_its_formula(
     )
     inputs = [sliding.shape(channels)]
     height, width, _ = fitting_shape(op, *inputs)
-    x, held = images(inputs[0]), random_parameters(op, inputs)
-    maps, weight = x.numpy(), held["weight"].numpy()
+    x, parameters = images(inputs[0]), random_parameters(op, inputs)
+    maps, weight = x.numpy(), parameters["weight"].numpy()
     seen = channels // groups
     y = np.zeros((2, count, height, width))
     for n, o, i, j in np.ndindex(*y.shape):
@@ -51,8 +51,8 @@ def test_local_is_its_formula(
             for c in range(seen):
                 y[n, o, i, j] += weight[o, c, u, v, i, j] * maps[n, first + c, row, column]
         if bias:
-            y[n, o, i, j] += held["bias"][o, i, j]
-    assert_same(op.reference(inputs, x, **held), y)
+            y[n, o, i, j] += parameters["bias"][o, i, j]
+    assert_same(op.reference(inputs, x, **parameters), y)
 
 
 @over_windows(dilations=2)
@@ -79,9 +79,9 @@ def test_every_output_has_its_own_weights_and_bias() -> None:
 
 
 def test_every_output_adds_its_own_bias() -> None:
-    held = {"weight": normal(4, 3, 3, 2, 3, 4) * 0, "bias": normal(4, 3, 4, seed=1)}
-    y = OP.reference(MAP, images(MAP[0]), **held)
-    assert_same(y, held["bias"].expand(2, 4, 3, 4))
+    parameters = {"weight": normal(4, 3, 3, 2, 3, 4) * 0, "bias": normal(4, 3, 4, seed=1)}
+    y = OP.reference(MAP, images(MAP[0]), **parameters)
+    assert_same(y, parameters["bias"].expand(2, 4, 3, 4))
 
 
 def test_bias_off_leaves_the_bias_out() -> None:
@@ -111,8 +111,8 @@ def test_groups_that_do_not_divide_the_channels_are_refused() -> None:
 
 def test_mistakes_are_those_of_conv() -> None:
     kernel = Kernel(3, 3, None, 1)
-    found = written_mistakes(Local, kernel=kernel, stride=(1, 1), count=3, groups=2)
-    assert found == [("NS136", "stride"), ("NS132", "groups")]
+    errors = written_mistakes(Local, kernel=kernel, stride=(1, 1), count=3, groups=2)
+    assert errors == [("NS136", "stride"), ("NS132", "groups")]
 
 
 def test_a_connection_table_is_refused() -> None:

@@ -75,8 +75,8 @@ def test_a_vector_is_refused() -> None:
 
 
 def test_a_stride_given_twice_is_a_mistake() -> None:
-    found = written_mistakes(MaxPool, kernel=Kernel(3, 3, None, 2), stride=(2, 2))
-    assert found == [("NS136", "stride")]
+    errors = written_mistakes(MaxPool, kernel=Kernel(3, 3, None, 2), stride=(2, 2))
+    assert errors == [("NS136", "stride")]
 
 
 def test_channels_in_the_kernel_are_a_mistake() -> None:

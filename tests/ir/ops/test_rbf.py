@@ -93,7 +93,7 @@ def test_codes_are_read_as_they_are_drawn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "code"),
+    ("written", "code"),
     [
         ("rbf lettres", "NS113"),
         ("rbf", "NS133"),
@@ -101,8 +101,8 @@ def test_codes_are_read_as_they_are_drawn() -> None:
         ("fc 12 | fc letters", "NS132"),
     ],
 )
-def test_rbf_is_given_codes_and_nothing_else_is(given: str, code: str) -> None:
-    assert code in [d.code for d in problems(SPEC.replace("rbf letters", given))]
+def test_rbf_is_given_codes_and_nothing_else_is(written: str, code: str) -> None:
+    assert code in [d.code for d in problems(SPEC.replace("rbf letters", written))]
 
 
 def test_codes_are_as_long_as_what_they_are_held_against() -> None:

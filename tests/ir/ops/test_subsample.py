@@ -28,13 +28,14 @@ MAP = [Shape((28, 28, 6))]
 def test_subsample_is_its_formula(sliding: Sliding, by: str) -> None:
     op, inputs = Subsample(**sliding.attributes, by=by), [sliding.shape(3)]
     height, width, _ = fitting_shape(op, *inputs)
-    x, held = images(inputs[0]), random_parameters(op, inputs)
+    x, parameters = images(inputs[0]), random_parameters(op, inputs)
     divisor = sliding.kernel[0] * sliding.kernel[1] if by == "mean" else 1
     y = np.zeros((2, 3, height, width))
     for n, c, i, j in np.ndindex(*y.shape):
         total = sum(float(x[n, c, row, column]) for _, _, row, column in sliding.taps(i, j))
-        y[n, c, i, j] = float(held["coefficient"][c]) * total / divisor + float(held["bias"][c])
-    assert_same(op.reference(inputs, x, **held), y)
+        coefficient, bias = (float(parameters[name][c]) for name in ("coefficient", "bias"))
+        y[n, c, i, j] = coefficient * total / divisor + bias
+    assert_same(op.reference(inputs, x, **parameters), y)
 
 
 @pytest.mark.parametrize("by", ["mean", "sum"])
@@ -58,8 +59,8 @@ def test_a_subsampling_counts_neither_products_nor_neurons() -> None:
 
 
 def test_a_stride_given_twice_is_a_mistake() -> None:
-    found = written_mistakes(Subsample, kernel=Kernel(2, 2, None, 2), stride=(2, 2), by="sum")
-    assert found == [("NS136", "stride")]
+    errors = written_mistakes(Subsample, kernel=Kernel(2, 2, None, 2), stride=(2, 2), by="sum")
+    assert errors == [("NS136", "stride")]
 
 
 def test_channels_in_the_kernel_are_a_mistake() -> None:

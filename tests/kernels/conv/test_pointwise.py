@@ -164,15 +164,15 @@ def test_extreme_values_of_half_precision_are_summed_in_float32() -> None:
 
 
 def samples() -> list[tuple[Tensor, Tensor, Tensor | None, list[int], str]]:
-    found: list[tuple[Tensor, Tensor, Tensor | None, list[int], str]] = []
+    cases: list[tuple[Tensor, Tensor, Tensor | None, list[int], str]] = []
     for batch, channels, counts, dtype, precision in (
         (2, 5, [3], torch.float32, "ieee"),
         (1, 17, [4, 1, 20], torch.float16, "tf32"),
         (0, 8, [2, 2, 2, 2], torch.float64, "ieee"),
     ):
         x, w, b = operands(batch, 2, 3, channels, sum(counts), dtype)
-        found.append((x, w, b if batch else None, counts, precision))
-    return found
+        cases.append((x, w, b if batch else None, counts, precision))
+    return cases
 
 
 @pytest.mark.parametrize("sample", samples(), ids=["one", "three", "no batch"])
@@ -225,8 +225,8 @@ def test_gradients_agree_with_finite_differences(relu: bool, has_bias: bool) -> 
     x, w, b = operands(1, 2, 2, 3, 4, torch.float64)
     leaves = [leaf.requires_grad_() for leaf in ((x, w, b) if has_bias else (x, w))]
 
-    def run_all(*given: Tensor) -> tuple[Tensor, ...]:
-        return tuple(FUNCTIONAL[relu](*given, *([] if has_bias else [None]), [1, 3], "ieee"))
+    def run_all(*tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(FUNCTIONAL[relu](*tensors, *([] if has_bias else [None]), [1, 3], "ieee"))
 
     assert torch.autograd.gradcheck(run_all, leaves)
 

@@ -102,10 +102,10 @@ def test_forward(case: Case, read: tuple[int, int], written: tuple[int, int]) ->
 def test_backward(case: Case, read: tuple[int, int], read_dy: tuple[int, int]) -> None:
     x, dy = case.normal(0), case.normal(1)
     dx = gradient(x, dy, case.norm)
-    found = lrn_backward(
+    ours = lrn_backward(
         helpers.within(x, *read), helpers.within(dy, *read_dy), *case.norm.attributes
     )
-    helpers.assert_within(found, dx, allowed_backward(x, dy, dx, case.norm))
+    helpers.assert_within(ours, dx, allowed_backward(x, dy, dx, case.norm))
 
 
 def test_the_functional_form_and_the_one_that_writes_agree() -> None:
@@ -129,8 +129,8 @@ def test_large_values_of_float16_do_not_overflow(channels: int, beta: float) -> 
     norm = Norm(alpha=1e-4, beta=beta)
     helpers.assert_within(lrn(x, *norm.attributes), exact(x, norm), allowed(x, norm, torch.float16))
     dx = gradient(x, dy, norm)
-    found = lrn_backward(x, dy, *norm.attributes)
-    helpers.assert_within(found, dx, allowed_backward(x, dy, dx, norm))
+    ours = lrn_backward(x, dy, *norm.attributes)
+    helpers.assert_within(ours, dx, allowed_backward(x, dy, dx, norm))
 
 
 @pytest.mark.parametrize("channels", [16, 13])

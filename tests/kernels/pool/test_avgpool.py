@@ -42,17 +42,17 @@ ODD = (
 
 def counts(pool: Pool, padding: tuple[int, int, int, int]) -> Tensor:
     """Positions of each window on the map widened by ``padding``: [H', W']."""
-    found = torch.zeros(pool.size_out[1:3], dtype=torch.float64)
+    positions = torch.zeros(pool.size_out[1:3], dtype=torch.float64)
     _, height, width, _ = pool.size
     top, bottom, left, right = padding
-    for i in range(found.shape[0]):
-        for j in range(found.shape[1]):
+    for i in range(positions.shape[0]):
+        for j in range(positions.shape[1]):
             for r in range(pool.kernel[0]):
                 for s in range(pool.kernel[1]):
                     h = i * pool.stride[0] + r - pool.padding[0]
                     w = j * pool.stride[1] + s - pool.padding[2]
-                    found[i, j] += -top <= h < height + bottom and -left <= w < width + right
-    return found.to(DEVICE)
+                    positions[i, j] += -top <= h < height + bottom and -left <= w < width + right
+    return positions.to(DEVICE)
 
 
 @st.composite

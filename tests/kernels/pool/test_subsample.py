@@ -81,19 +81,19 @@ def test_odd(pool: Pool, by: str) -> None:
 @pytest.mark.parametrize("by", ops.BY)
 @pytest.mark.parametrize("pool", [S2, OVERLAPPING, ODD[2], replace(ODD[5], stride=(2, 2))])
 def test_gradcheck(pool: Pool, by: str) -> None:
-    given = [tensor.requires_grad_() for tensor in operands(pool, torch.float64)]
+    tensors = [tensor.requires_grad_() for tensor in operands(pool, torch.float64)]
     function = ops.subsample
     assert torch.autograd.gradcheck(
-        lambda *given: function(*given, *pool.window, by), given, fast_mode=True
+        lambda *args: function(*args, *pool.window, by), tensors, fast_mode=True
     )
 
 
 @pytest.mark.parametrize("pool", [OVERLAPPING, ODD[2]])
 def test_opcheck(pool: Pool) -> None:
-    given = operands(pool, torch.float32)
-    trained = [tensor.clone().requires_grad_() for tensor in given]
+    tensors = operands(pool, torch.float32)
+    trained = [tensor.clone().requires_grad_() for tensor in tensors]
     torch.library.opcheck(ops.subsample, (*trained, *pool.window, "mean"))
-    backward = pool.dy(torch.float32), within(given[0]), given[1], *pool.window, "sum"
+    backward = pool.dy(torch.float32), within(tensors[0]), tensors[1], *pool.window, "sum"
     torch.library.opcheck(ops.subsample_backward, backward)
 
 
@@ -171,12 +171,12 @@ def test_more_than_two_to_the_31_elements() -> None:
 def test_eight_warps(pool: Pool) -> None:
     x, coefficient, bias = operands(pool, torch.float16)
     dy = pool.dy(torch.float16)
-    found = [torch.empty_like(tensor) for tensor in (x, coefficient, bias)]
+    gradients = [torch.empty_like(tensor) for tensor in (x, coefficient, bias)]
     for launch in ops.backward_launches(
-        dy, x, coefficient, *found, checked(pool.size, *pool.window), by="mean"
+        dy, x, coefficient, *gradients, checked(pool.size, *pool.window), by="mean"
     ):
         replace(launch, warps=8)()
     for ours, exact in zip(
-        found, ops.subsample_backward(dy, x, coefficient, *pool.window, "mean"), strict=True
+        gradients, ops.subsample_backward(dy, x, coefficient, *pool.window, "mean"), strict=True
     ):
         torch.testing.assert_close(ours, exact)

@@ -31,12 +31,12 @@ def random_model(net: Net, seed: int = 0) -> Model:
     """A model in float64 of which no tensor has the value that fresh ones have."""
     generator = torch.Generator().manual_seed(seed)
     model = netspec.reference(net, dtype=torch.float64)
-    held = model.state_dict()
+    state = model.state_dict()
     for name, parameter, _ in parameter_names(net.graph):
         drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
         if name.endswith("running_var"):
             drawn = 0.5 + 1.5 * torch.rand(parameter.shape, generator=generator).double()
-        held[name].copy_(drawn / max(1, parameter.fan_in or 1) ** 0.5)
+        state[name].copy_(drawn / max(1, parameter.fan_in or 1) ** 0.5)
     return model
 
 
@@ -50,31 +50,31 @@ def images(net: Net, seed: int = 1, batch: int = 3) -> list[Tensor]:
 def run(
     model: Model,
     graph: Graph,
-    given: Sequence[Tensor],
+    inputs: Sequence[Tensor],
     names: Sequence[str] | None = None,
     *,
     training: bool = False,
 ) -> tuple[Tensor, ...]:
     """The outputs of a graph, or the activations of some stages, and of the heads in training."""
     lowered = lower(graph, training=training, outputs=names)
-    result = fx.Interpreter(model, graph=lowered).run(*given)
+    result = fx.Interpreter(model, graph=lowered).run(*inputs)
     if training:
         result, heads = result
         return *as_tuple(result), *heads.values()
     return as_tuple(result)
 
 
-def activations(model: Model, graph: Graph, given: Sequence[Tensor]) -> dict[str, Tensor]:
+def activations(model: Model, graph: Graph, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
     """The value of every stage at inference, by name."""
     names = [stage.name for stage in graph.stages()]
     with torch.no_grad():
-        return dict(zip(names, run(model, graph, given, names), strict=True))
+        return dict(zip(names, run(model, graph, inputs, names), strict=True))
 
 
 def assert_values_kept(
     model: Model,
     graph: Graph,
-    given: Sequence[Tensor],
+    inputs: Sequence[Tensor],
     wanted: dict[str, Tensor],
     tolerance: float = ROUNDING,
 ) -> None:
@@ -83,25 +83,25 @@ def assert_values_kept(
     So are the stages that others stand for, as ``graph.same_value`` says.
     """
     outputs = model.net.graph.outputs
-    found = activations(model, graph, given)
+    values = activations(model, graph, inputs)
     allowed = tolerance * max(1.0, *(float(value.abs().max()) for value in wanted.values()))
-    pairs = [(name, name) for name in found if name in wanted]
-    pairs += [(old, new) for old, new in graph.same_value.items() if new in found]
+    pairs = [(name, name) for name in values if name in wanted]
+    pairs += [(old, new) for old, new in graph.same_value.items() if new in values]
     pairs += zip(outputs, graph.outputs, strict=True)
     for old, new in pairs:
-        assert found[new].shape == wanted[old].shape, old
-        error = float((found[new] - wanted[old]).abs().max())
+        assert values[new].shape == wanted[old].shape, old
+        error = float((values[new] - wanted[old]).abs().max())
         assert error <= allowed, f"{old}: off by {error}, {allowed} allowed"
 
 
-def assert_parameters_are_the_nets(plain: Graph, made: Graph) -> None:
+def assert_parameters_are_the_nets(plain: Graph, rewritten: Graph) -> None:
     """Whatever a stage holds is made of tensors of the spec, in the shape that its operator wants,
     and each is used in one place: once, or by the weight and the bias of one folded stage.
     """
     canonical = {name: parameter.shape for name, parameter, _ in parameter_names(plain)}
     users: dict[str, set[str]] = {}
-    for stage in made.stages():
-        for packing in packings(made, stage.name).values():
+    for stage in rewritten.stages():
+        for packing in packings(rewritten, stage.name).values():
             assert len(packing.names) == len(set(packing.names)), packing
             for name in packing.names:
                 users.setdefault(name, set()).add(stage.name)
@@ -120,9 +120,9 @@ def alone(rows: str, one: ModuleType, header: str | None = None) -> tuple[Net, O
     """
     net = load_rows(rows) if header is None else load_rows(rows, header)
     outcome = optimise(net.graph, [one])  # type: ignore[list-item]
-    model, given = random_model(net), images(net)
-    wanted = activations(model, net.graph, given)
-    assert_values_kept(model, outcome.graph, given, wanted)
+    model, inputs = random_model(net), images(net)
+    wanted = activations(model, net.graph, inputs)
+    assert_values_kept(model, outcome.graph, inputs, wanted)
     assert_parameters_are_the_nets(net.graph, outcome.graph)
     again = one.rewrite(outcome.graph.copy())
     assert again == 0, f"a second run of {one.RULE} rewrites {again}"

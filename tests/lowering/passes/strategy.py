@@ -72,11 +72,11 @@ class _Writer:
         source = self._source()
         read, word, shape = self._joined(source) if self.chance(3) else ([source], "", None)
         is_image = not word and source.startswith("x")
-        text, made = self.pipe(shape or self.shapes[source], first=word, is_image=is_image)
+        text, shape_out = self.pipe(shape or self.shapes[source], first=word, is_image=is_image)
         for name in read:
             self.unused.pop(name, None)
         self.lines.append(f"{label} from {', '.join(read)}: {text}")
-        self.shapes[label] = made
+        self.shapes[label] = shape_out
         self.unused[label] = None
 
     def _head(self, name: str) -> None:
@@ -134,39 +134,39 @@ class _Writer:
 
     def _conv(self, shape: Shape, depth: int) -> tuple[str, Shape]:
         count = self.whole(1, 4)
-        given, size = "", (shape[0], shape[1])
+        options, size = "", (shape[0], shape[1])
         way = self.one(["1x1", "1x1", "3x3", "3x3", "drawn", "groups", "table", "local"])
         kernel, word = way, "conv"
         if way == "3x3":
-            given = ", pad=1"
+            options = ", pad=1"
         elif way != "1x1":
-            kernel, given, size = self._window(shape, clips=False)
+            kernel, options, size = self._window(shape, clips=False)
         if way == "groups" and shape.channels % 2 == 0:
-            count, given = 4, f"{given}, groups=2"
+            count, options = 4, f"{options}, groups=2"
         elif way == "table" and shape.channels in TABLES:
-            count, given = 3, f"{given}, connect={TABLE_NAMES[shape.channels]}"
+            count, options = 3, f"{options}, connect={TABLE_NAMES[shape.channels]}"
             self.tables.add(TABLES[shape.channels])
         elif way == "local":
             word = "local"
         if self.chance(4):
-            given += ", bias=off"
+            options += ", bias=off"
         behind = self.one(["", " | relu", " | relu", self.bn(), f"{self.bn()} | relu"])
-        return f"{word} {kernel}, {count}{given}{behind}", Shape((*size, count))
+        return f"{word} {kernel}, {count}{options}{behind}", Shape((*size, count))
 
     def _before_pool(self, shape: Shape, depth: int) -> tuple[str, Shape]:
         """What can change places with a pool, or become one with it."""
-        kernel, given, size = self._window(shape, clips=True)
+        kernel, options, size = self._window(shape, clips=True)
         pooled = Shape((*size, shape.channels))
         if self.chance(2):
             before = self.one(["relu", "relu | relu", self.lrn(shape), f"relu | {self.lrn(shape)}"])
-            return f"{before} | maxpool {kernel}{given}", pooled
-        average = f"avgpool {kernel}{given}, count_pad={self.one(['on', 'off'])}"
+            return f"{before} | maxpool {kernel}{options}", pooled
+        average = f"avgpool {kernel}{options}, count_pad={self.one(['on', 'off'])}"
         count = self.whole(1, 3)
         behind = self.one(["", " | relu", self.bn()])
         return f"{average} | conv 1x1, {count}{behind}", Shape((*size, count))
 
     def _pool(self, shape: Shape, depth: int) -> tuple[str, Shape]:
-        kernel, given, size = self._window(shape, clips=True)
+        kernel, options, size = self._window(shape, clips=True)
         words = {
             "maxpool": "",
             "avgpool": f", count_pad={self.one(['on', 'off'])}",
@@ -174,7 +174,7 @@ class _Writer:
         }
         word = self.one(list(words))
         behind = self.one(["", " | relu"])
-        return f"{word} {kernel}{given}{words[word]}{behind}", Shape((*size, shape.channels))
+        return f"{word} {kernel}{options}{words[word]}{behind}", Shape((*size, shape.channels))
 
     def _one(self, shape: Shape, depth: int) -> tuple[str, Shape]:
         words = ["relu", "tanh", "tanh scale=1.7, slope=0.6", "sigmoid", "softmax", "abs", "gap"]
@@ -191,17 +191,17 @@ class _Writer:
         parts, channels = [], 0
         for _ in range(self.whole(2, 3)):
             if self.chance(5) and depth == 0:
-                text, made = self._branches(shape, depth + 1)
+                text, shape_out = self._branches(shape, depth + 1)
             else:
                 kernel = self.one(["1x1, {}", "1x1, {}", "1x1, {}", "3x3, {}, pad=1"])
                 count = self.whole(1, 3)
                 behind = self.one(["", " | relu", " | relu", self.bn(), f"{self.bn()} | relu"])
-                text, made = f"conv {kernel.format(count)}{behind}", Shape((*shape[:2], count))
+                text, shape_out = f"conv {kernel.format(count)}{behind}", Shape((*shape[:2], count))
                 pool = self.one(["identity", "relu", "maxpool 3x3/1, pad=1", "", "", ""])
                 pool = pool or self.one(["", "avgpool 3x3/1, pad=1, count_pad=off"])
                 text = f"{pool} | {text}" if pool else text
             parts.append(text)
-            channels += made.channels
+            channels += shape_out.channels
         return f"concat {{ {'; '.join(parts)} }}", Shape((*shape[:2], channels))
 
     def _to_vector(self, shape: Shape, depth: int) -> tuple[str, Shape]:
@@ -237,8 +237,8 @@ class _Writer:
         return f"dropout {rate}, scale={self.one(['test', 'train'])}"
 
     def lrn(self, shape: Shape) -> str:
-        given = ", groups=2" if shape.channels % 2 == 0 and self.chance(3) else ""
-        return f"lrn {self.one([1, 3, 5])}, k=1, alpha=0.2{given}"
+        options = ", groups=2" if shape.channels % 2 == 0 and self.chance(3) else ""
+        return f"lrn {self.one([1, 3, 5])}, k=1, alpha=0.2{options}"
 
     def _window(self, shape: Shape, *, clips: bool) -> tuple[str, str, Pair]:
         """A kernel with its stride, padding, dilation and rounding, and the size it leaves."""
@@ -263,10 +263,10 @@ class _Writer:
             )
         except ShapeError:
             return "1x1", "", (shape[0], shape[1])
-        given = f", pad=({', '.join(map(str, pad))})" if any(pad) else ""
-        given += f", dilation={dilation}" if dilation > 1 else ""
-        given += f", round={rounding}" if rounding == "ceil" else ""
-        return f"{kernel[0]}x{kernel[1]}/{stride}", given, (height, width)
+        options = f", pad=({', '.join(map(str, pad))})" if any(pad) else ""
+        options += f", dilation={dilation}" if dilation > 1 else ""
+        options += f", round={rounding}" if rounding == "ceil" else ""
+        return f"{kernel[0]}x{kernel[1]}/{stride}", options, (height, width)
 
     # ------------------------------------------------------------------------------------ draws
 

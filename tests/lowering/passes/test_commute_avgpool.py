@@ -46,10 +46,10 @@ def test_the_convolution_goes_first(pool: str, pad: str) -> None:
 
 def test_a_normalisation_that_was_folded_in_is_parted() -> None:
     net = load_rows(f"a: {POOL} | conv 1x1, 2, bias=off | bn eps=1e-3")
-    made = optimise(net.graph, [fold_batchnorm, commute_avgpool]).graph
-    assert [name for _, name, _ in operators(made)] == ["conv", "avgpool_bias"]
-    model, given = random_model(net), images(net)
-    assert_values_kept(model, made, given, activations(model, net.graph, given))
+    optimised = optimise(net.graph, [fold_batchnorm, commute_avgpool]).graph
+    assert [name for _, name, _ in operators(optimised)] == ["conv", "avgpool_bias"]
+    model, inputs = random_model(net), images(net)
+    assert_values_kept(model, optimised, inputs, activations(model, net.graph, inputs))
 
 
 def test_1_a_mean_that_something_else_reads_stays() -> None:

@@ -31,9 +31,9 @@ def test_the_pool_goes_first_and_the_values_are_the_same_to_the_bit(pool: str) -
         Entry("commute_maxpool", ("a.relu", "a.maxpool"), "a.maxpool"),
         Entry("commute_maxpool", ("a.relu", "a.maxpool"), "a.maxpool/largest"),
     ]
-    model, given = random_model(net), images(net)
-    wanted = activations(model, net.graph, given)
-    assert_values_kept(model, outcome.graph, given, wanted, tolerance=0)
+    model, inputs = random_model(net), images(net)
+    wanted = activations(model, net.graph, inputs)
+    assert_values_kept(model, outcome.graph, inputs, wanted, tolerance=0)
 
 
 def test_it_goes_before_every_relu_of_a_chain() -> None:

@@ -26,16 +26,16 @@ def numbers(value: ast.AST | None) -> Iterator[int]:
 
 def refusals(source: str) -> set[int]:
     """The numbers that a pass can give: from ``_refusal``, from a name or a keyword ``refusal``."""
-    given: set[int] = set()
+    possible: set[int] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef) and "refusal" in node.name:
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Return):
-                    given |= {*numbers(inner.value)}
+                    possible |= {*numbers(inner.value)}
         elif isinstance(node, ast.Assign | ast.keyword):
             name = node.arg if isinstance(node, ast.keyword) else ast.unparse(node.targets[0])
-            given |= {*numbers(node.value)} if name == "refusal" else set()
-    return given - {0}
+            possible |= {*numbers(node.value)} if name == "refusal" else set()
+    return possible - {0}
 
 
 @pytest.mark.parametrize("one", PASSES, ids=RULES)

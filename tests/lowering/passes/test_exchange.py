@@ -97,12 +97,12 @@ def test_images_are_everywhere_and_have_no_gradient() -> None:
 
 def test_a_table_of_connections_is_cut_by_its_filters() -> None:
     rows = "a: conv 3x3, 4, connect=t\nconnect t {\nX..X\nXX..\n.XX.\n..X.\n}"
-    held = []
+    pairs = []
     for number in (0, 1):
         op = column(rows, number).stage("a").op
         assert isinstance(op, Conv)
-        held.append(op.pairs)
-    assert held == [[(0, 0), (0, 1), (1, 1), (1, 2)], [(0, 2), (0, 3), (1, 0)]]
+        pairs.append(op.pairs)
+    assert pairs == [[(0, 0), (0, 1), (1, 1), (1, 2)], [(0, 2), (0, 3), (1, 0)]]
 
 
 def test_outputs_and_heads_are_whole() -> None:

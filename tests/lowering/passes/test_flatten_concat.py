@@ -27,9 +27,9 @@ def test_the_parts_stand_side_by_side() -> None:
                                            "a.b3.sigmoid"))  # fmt: skip
     assert done(outcome) == [Entry("flatten_concat", ("a.b2.concat", "a.concat"), "a.concat")]
     assert refused(outcome) == []
-    model, given = random_model(net), images(net)
-    wanted = activations(model, net.graph, given)
-    assert_values_kept(model, outcome.graph, given, wanted, tolerance=0)
+    model, inputs = random_model(net), images(net)
+    wanted = activations(model, net.graph, inputs)
+    assert_values_kept(model, outcome.graph, inputs, wanted, tolerance=0)
 
 
 @pytest.mark.parametrize("header", [HEADER, HEADER.replace("8x8x3", "7")])

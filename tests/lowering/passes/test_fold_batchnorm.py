@@ -10,9 +10,9 @@ from tests.helpers import HEADER
 from tests.lowering.passes.helpers import alone, done, operators, refused
 
 
-@pytest.mark.parametrize("given", ["", ", bias=off", ", groups=3", ", pad=1, dilation=2"])
-def test_a_convolution_takes_the_normalisation_in(given: str) -> None:
-    _, outcome = alone(f"a: conv 3x3/2, 6{given} | bn eps=1e-3 | relu", fold_batchnorm)
+@pytest.mark.parametrize("options", ["", ", bias=off", ", groups=3", ", pad=1, dilation=2"])
+def test_a_convolution_takes_the_normalisation_in(options: str) -> None:
+    _, outcome = alone(f"a: conv 3x3/2, 6{options} | bn eps=1e-3 | relu", fold_batchnorm)
     assert operators(outcome.graph) == [
         ("a.bn", "conv", ("image",)),
         ("a.relu", "relu", ("a.bn",)),

@@ -27,9 +27,9 @@ def test_the_pool_takes_the_normalisation_in(pool: str, groups: str) -> None:
     assert operators(outcome.graph)[1:] == [("b.maxpool", "lrn_maxpool", ("a",))]
     assert done(outcome) == [Entry("fuse_lrn_maxpool", ("b.lrn", "b.maxpool"), "b.maxpool")]
     assert refused(outcome) == []
-    model, given = random_model(net), images(net)
-    wanted = activations(model, net.graph, given)
-    assert_values_kept(model, outcome.graph, given, wanted, tolerance=0)
+    model, inputs = random_model(net), images(net)
+    wanted = activations(model, net.graph, inputs)
+    assert_values_kept(model, outcome.graph, inputs, wanted, tolerance=0)
 
 
 def test_1_a_map_that_something_else_reads_stays() -> None:

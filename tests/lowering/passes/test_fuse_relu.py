@@ -33,9 +33,9 @@ def test_the_relu_goes_in(before: str, name: str, fused: str) -> None:
     net, outcome = alone(f"a: {before} | relu", fuse_relu)
     assert operators(outcome.graph) == [("a.relu", fused, ("image",))]
     assert done(outcome) == [Entry("fuse_relu", (name, "a.relu"), "a.relu")]
-    model, given = random_model(net), images(net)
-    wanted = activations(model, net.graph, given)
-    assert_values_kept(model, outcome.graph, given, wanted, tolerance=0)
+    model, inputs = random_model(net), images(net)
+    wanted = activations(model, net.graph, inputs)
+    assert_values_kept(model, outcome.graph, inputs, wanted, tolerance=0)
 
 
 def test_a_connection_table_goes_along() -> None:
@@ -46,10 +46,10 @@ def test_a_connection_table_goes_along() -> None:
 
 def test_it_goes_into_a_pool_with_a_bias() -> None:
     net = load_rows("a: avgpool 3x3/1 | conv 1x1, 2 | relu")
-    made = optimise(net.graph, [commute_avgpool, fuse_relu]).graph
-    assert [name for _, name, _ in operators(made)] == ["conv", "avgpool_bias_relu"]
-    model, given = random_model(net), images(net)
-    assert_values_kept(model, made, given, activations(model, net.graph, given))
+    optimised = optimise(net.graph, [commute_avgpool, fuse_relu]).graph
+    assert [name for _, name, _ in operators(optimised)] == ["conv", "avgpool_bias_relu"]
+    model, inputs = random_model(net), images(net)
+    assert_values_kept(model, optimised, inputs, activations(model, net.graph, inputs))
 
 
 @pytest.mark.parametrize("before", ["local 3x3, 2", "avgpool 3x3", "bn eps=1e-3", "relu", "gap"])

@@ -22,10 +22,10 @@ from tests.lowering.passes.helpers import (
 )
 
 
-@pytest.mark.parametrize("given", ["", ", bias=off", ", pad=(0, 1, 2, 0), stride=2, dilation=2"])
-def test_siblings_become_slices_of_one(given: str) -> None:
+@pytest.mark.parametrize("options", ["", ", bias=off", ", pad=(0, 1, 2, 0), stride=2, dilation=2"])
+def test_siblings_become_slices_of_one(options: str) -> None:
     _, outcome = alone(
-        f"a: concat {{ conv 3x3, 2{given}; conv 3x3, 3{given}; conv 3x3, 1{given} }}",
+        f"a: concat {{ conv 3x3, 2{options}; conv 3x3, 3{options}; conv 3x3, 1{options} }}",
         merge_siblings,
     )
     assert operators(outcome.graph) == [
@@ -44,11 +44,11 @@ def test_siblings_become_slices_of_one(given: str) -> None:
 
 def test_folded_and_plain_filters_stand_one_behind_the_other() -> None:
     net = load_rows("a: concat { conv 1x1, 2 | bn eps=0.1 | relu; conv 1x1, 3 | relu; relu }")
-    made = optimise(net.graph, [fold_batchnorm, fuse_relu, merge_siblings]).graph
-    assert made.stage("a.b1.relu+a.b2.relu").op.name == "conv_relu"
-    model, given = random_model(net), images(net)
-    assert_values_kept(model, made, given, activations(model, net.graph, given))
-    merged = packings(made, "a.b1.relu+a.b2.relu")
+    optimised = optimise(net.graph, [fold_batchnorm, fuse_relu, merge_siblings]).graph
+    assert optimised.stage("a.b1.relu+a.b2.relu").op.name == "conv_relu"
+    model, inputs = random_model(net), images(net)
+    assert_values_kept(model, optimised, inputs, activations(model, net.graph, inputs))
+    merged = packings(optimised, "a.b1.relu+a.b2.relu")
     tensors = model.state_dict()
     assert merged["weight"].pack(tensors).shape == (5, 3, 1, 1)
     assert torch.equal(merged["bias"].pack(tensors)[2:], tensors["a.b2.bias"])
@@ -72,8 +72,8 @@ def test_1_unlike_siblings_stay(a: str, b: str) -> None:
 
 def test_1_with_and_without_relu_stay() -> None:
     net = load_rows("a: concat { conv 1x1, 2 | relu; conv 1x1, 2 }")
-    made = optimise(net.graph, [fuse_relu, merge_siblings])
-    assert set(refused(made)) == {(("a.b1.relu",), 1), (("a.b2",), 1)}
+    outcome = optimise(net.graph, [fuse_relu, merge_siblings])
+    assert set(refused(outcome)) == {(("a.b1.relu",), 1), (("a.b2",), 1)}
 
 
 def test_1_the_like_ones_are_merged_all_the_same() -> None:
@@ -83,10 +83,10 @@ def test_1_the_like_ones_are_merged_all_the_same() -> None:
     assert refused(outcome) == [(("a.b2",), 1)]
 
 
-@pytest.mark.parametrize("given", ["groups=3", "connect=t"])
-def test_2_groups_and_tables_stay(given: str) -> None:
-    table = "connect t {\n    X..\n    XXX\n    .X.\n}" if "connect" in given else ""
-    rows = f"a: concat {{ conv 1x1, 3, {given}; conv 1x1, 3, {given} }}\n{table}"
+@pytest.mark.parametrize("options", ["groups=3", "connect=t"])
+def test_2_groups_and_tables_stay(options: str) -> None:
+    table = "connect t {\n    X..\n    XXX\n    .X.\n}" if "connect" in options else ""
+    rows = f"a: concat {{ conv 1x1, 3, {options}; conv 1x1, 3, {options} }}\n{table}"
     _, outcome = alone(rows, merge_siblings)
     assert refused(outcome) == [(("a.b1",), 2), (("a.b2",), 2)]
 
@@ -110,8 +110,8 @@ def test_what_the_trunk_and_a_head_share_belongs_to_no_head() -> None:
 def test_siblings_stand_in_the_order_of_the_spec() -> None:
     """However passes before have changed them."""
     net = load_rows("a: concat { conv 1x1, 2 | bn eps=0.1; conv 1x1, 3 }")
-    made = optimise(net.graph, [fold_batchnorm, merge_siblings]).graph
-    names = [stage.name for stage in made.stages()]
+    optimised = optimise(net.graph, [fold_batchnorm, merge_siblings]).graph
+    names = [stage.name for stage in optimised.stages()]
     assert names == ["image", "a.b1.bn+a.b2", "a.b1.bn", "a.b2", "a.concat"]
 
 

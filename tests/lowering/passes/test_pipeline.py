@@ -36,14 +36,14 @@ CHOICES = [*((one,) for one in PIPELINE), *(PIPELINE[:end] for end in range(2, l
 @given(specs())
 def test_passes_keep_what_is_computed_at_inference(text: str) -> None:
     net = netspec.loads(text)
-    model, given = random_model(net), images(net)
-    wanted = activations(model, net.graph, given)
+    model, inputs = random_model(net), images(net)
+    wanted = activations(model, net.graph, inputs)
     for passes in (*CHOICES, TRAINING):
-        made, rewrites = optimise(net.graph, passes)
+        optimised, rewrites = optimise(net.graph, passes)
         if not rewrites[passes[-1].RULE] and passes is not TRAINING:
             continue  # the same graph as one pass before
-        assert_values_kept(model, made, given, wanted)
-        assert_parameters_are_the_nets(net.graph, made)
+        assert_values_kept(model, optimised, inputs, wanted)
+        assert_parameters_are_the_nets(net.graph, optimised)
 
 
 @settings(max_examples=40)
@@ -51,8 +51,8 @@ def test_passes_keep_what_is_computed_at_inference(text: str) -> None:
 def test_a_second_run_finds_nothing_to_do(text: str) -> None:
     graph = netspec.loads(text).graph
     for passes in (*CHOICES, TRAINING):
-        made = optimise(graph, passes).graph
-        assert set(optimise(made, passes).rewrites.values()) == {0}, [p.RULE for p in passes]
+        optimised = optimise(graph, passes).graph
+        assert set(optimise(optimised, passes).rewrites.values()) == {0}, [p.RULE for p in passes]
 
 
 @settings(max_examples=40)
@@ -61,9 +61,9 @@ def test_stages_keep_their_order(text: str) -> None:
     """So that each dropout gets the random numbers that it gets in the plain net."""
     graph = netspec.loads(text).graph
     for passes in (*CHOICES, TRAINING):
-        made = optimise(graph, passes).graph
-        kept = [stage.name for stage in made.stages() if stage.name in graph]
-        assert kept == [stage.name for stage in graph.stages() if stage.name in made]
+        optimised = optimise(graph, passes).graph
+        kept = [stage.name for stage in optimised.stages() if stage.name in graph]
+        assert kept == [stage.name for stage in graph.stages() if stage.name in optimised]
 
 
 @settings(max_examples=30)
@@ -74,33 +74,33 @@ def test_passes_keep_gradients_while_training(text: str) -> None:
     Dropout has a rate of zero here; that masks are the same is what the order of stages says.
     """
     net = netspec.loads(text)
-    model, given = random_model(net), images(net)
-    wanted = _trained(model, net.graph, given)
+    model, inputs = random_model(net), images(net)
+    wanted = _trained(model, net.graph, inputs)
     for passes in (*((one,) for one in TRAINING), TRAINING):
-        found = _trained(model, optimise(net.graph, passes).graph, given)
-        for plain, made in zip(wanted, found, strict=True):
-            assert made.keys() == plain.keys()
+        results = _trained(model, optimise(net.graph, passes).graph, inputs)
+        for plain, ours in zip(wanted, results, strict=True):
+            assert ours.keys() == plain.keys()
             largest = max((float(x.abs().max()) for x in plain.values()), default=0.0)
             for name, value in plain.items():
-                error = float((made[name] - value).abs().max())
+                error = float((ours[name] - value).abs().max())
                 assert error <= ROUNDING * max(1.0, largest), name
 
 
 def _trained(
-    model: Model, graph: Graph, given: Sequence[torch.Tensor]
+    model: Model, graph: Graph, inputs: Sequence[torch.Tensor]
 ) -> tuple[Tensors, Tensors, Tensors]:
     """Outputs with heads, gradients and statistics, of a run that leaves the model as it was."""
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     leaves = dict(model.named_parameters())
-    leaves |= {n: x.clone().requires_grad_() for n, x in zip(graph.inputs, given, strict=True)}
+    leaves |= {n: x.clone().requires_grad_() for n, x in zip(graph.inputs, inputs, strict=True)}
     results = run(model, graph, [leaves[name] for name in graph.inputs], training=True)
     generator = torch.Generator().manual_seed(2)
     loss = sum(
         (y * torch.randn(y.shape, generator=generator, dtype=torch.float64)).sum() for y in results
     )
     assert isinstance(loss, torch.Tensor)
-    found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-    gradients = {name: g for name, g in zip(leaves, found, strict=True) if g is not None}
+    derivatives = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    gradients = {name: g for name, g in zip(leaves, derivatives, strict=True) if g is not None}
     outputs = {str(place): y.detach() for place, y in enumerate(results)}
     statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
     for name, buffer in model.named_buffers():
@@ -174,14 +174,14 @@ def test_every_bundled_spec_goes_through(name: str) -> None:
     is_symbolic = name in ("inception_module", "inception_naive")
     graph = netspec.load(name, **(SIZES if is_symbolic else {})).graph
     for passes in (PIPELINE, TRAINING):
-        made = optimise(graph, passes).graph
-        assert_parameters_are_the_nets(graph, made)
-        assert set(optimise(made, passes).rewrites.values()) == {0}
+        optimised = optimise(graph, passes).graph
+        assert_parameters_are_the_nets(graph, optimised)
+        assert set(optimise(optimised, passes).rewrites.values()) == {0}
 
 
 def _rewrites(name: str, passes: Sequence[Pass]) -> dict[str, int]:
-    made = optimise(netspec.load(name).graph, passes)
-    return {rule: count for rule, count in made.rewrites.items() if count}
+    outcome = optimise(netspec.load(name).graph, passes)
+    return {rule: count for rule, count in outcome.rewrites.items() if count}
 
 
 def test_what_passes_make_of_alexnet() -> None:
