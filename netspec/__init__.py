@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from netspec.runtime.verification import verify
     from netspec.runtime.weights import load_weights, save_weights
     from netspec.tracing.tracing import trace
-    from netspec.training.prepare import load_image
+    from netspec.data.preprocessing import load_image
 
 sys.meta_path.insert(0, Finder())
 
@@ -79,7 +79,7 @@ _MODULES = {
     "compile": "netspec.compiler",
     "load": "netspec.net",
     "load_artifact": "netspec.artifact.loading",
-    "load_image": "netspec.training.prepare",
+    "load_image": "netspec.data.preprocessing",
     "load_weights": "netspec.runtime.weights",
     "loads": "netspec.net",
     "reference": "netspec.compiler",

@@ -20,7 +20,7 @@ from netspec.data import open_data
 from netspec.errors import DataError
 from netspec.runtime.weights import load_weights
 from netspec.trained import FOLDER, names, trained
-from netspec.training.prepare import for_testing
+from netspec.data.preprocessing import for_testing
 from netspec.training.settings import recipe_json
 from tests.training.runs import settings as small_settings
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from netspec.runtime.compiled import Compiled
     from netspec.trained import Trained
-    from netspec.training.prepare import View
+    from netspec.data.preprocessing import View
 
 BAR = 24
 
@@ -113,7 +113,7 @@ def _subject(
     if spec in bundled() and weights in trained.names(spec) and not Path(weights).exists():
         return _of_bundled(trained.trained(spec, weights), settings, expect)
     model = _model(spec, settings, weights, expect)
-    from netspec.training.prepare import load_image
+    from netspec.data.preprocessing import load_image
 
     return _Subject(model, lambda path: load_image(path, model.net.input_shape), ())
 
@@ -127,7 +127,7 @@ def _of_run(directory: Path) -> _Subject:
 
 def _of_bundled(pretrained: Trained, settings: dict[str, str], expect: str | None) -> _Subject:
     """Return a bundled spec with its own weights, shown images as its recipe says."""
-    from netspec.training.prepare import for_testing
+    from netspec.data.preprocessing import for_testing
 
     model = _model(pretrained.net, settings, str(pretrained.weights), expect)
     view = for_testing(model.net.recipe, model.net.input_shape, None)

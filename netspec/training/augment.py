@@ -22,7 +22,7 @@ from netspec.data.images import (
 from netspec.errors import DataError
 from netspec.ir.recipe import Crop, Flip, PrincipalComponents, Recipe, RecipeStep, Rescale, Subtract
 from netspec.ir.shapes import Pair, Shape
-from netspec.training.prepare import WHITE, Prepare, Scaling
+from netspec.data.preprocessing import WHITE, Prepare, Scaling
 from netspec.training.statistics import Statistics
 
 Prepared: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]

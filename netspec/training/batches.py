@@ -21,7 +21,7 @@ from netspec.ir.randomness import generator
 from netspec.ir.shapes import Shape, ceiling
 from netspec.training.augment import Augment, Prepared
 from netspec.training.faults import Faults, tried
-from netspec.training.prepare import View
+from netspec.data.preprocessing import View
 from netspec.training.workers import Workers
 
 ALLOWED = 100

@@ -73,7 +73,7 @@ from netspec.training.directory import (
     writing_into,
 )
 from netspec.training.metrics import Epoch, read_metrics, require_epochs
-from netspec.training.prepare import View, for_testing
+from netspec.data.preprocessing import View, for_testing
 from netspec.training.settings import SETTINGS, Settings, recipe_json
 from netspec.training.statistics import Statistics, are_needed, digest_of
 

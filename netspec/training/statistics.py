@@ -25,7 +25,7 @@ from netspec.ir.recipe import PrincipalComponents, Recipe, Subtract
 from netspec.ir.shapes import Shape
 from netspec.runtime.weights import require_tensors, save_tensors
 from netspec.training.faults import Faults, tried
-from netspec.training.geometry import Geometry, require_images
+from netspec.data.geometry import Geometry, require_images
 from netspec.training.workers import Workers
 
 LEVELS = 256

@@ -11,7 +11,7 @@ from netspec.ir.recipe import CenterCrop, Crop, Flip, PrincipalComponents, Subtr
 from netspec.ir.shapes import Shape
 from netspec.training.augment import for_training
 from netspec.training.batches import Batch, Batches, InOrder, part
-from netspec.training.prepare import Prepare, for_testing
+from netspec.data.preprocessing import Prepare, for_testing
 from netspec.training.statistics import measured
 from tests.training.example_data import Drawn, recipe
 

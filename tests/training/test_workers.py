@@ -14,7 +14,7 @@ import torch
 from netspec import DataError
 from netspec.ir.shapes import Shape
 from netspec.training.batches import Batches
-from netspec.training.prepare import Prepare
+from netspec.data.preprocessing import Prepare
 from netspec.training.workers import Workers
 from tests.training.example_data import Drawn
 

@@ -19,7 +19,7 @@ from netspec.data.images import Values, center, covering, read_image, ten_crops,
 from netspec.errors import DataError
 from netspec.ir.recipe import Range, Recipe, RecipeStep, Subtract, TenCrop
 from netspec.ir.shapes import Shape
-from netspec.training.geometry import Geometry, require_images
+from netspec.data.geometry import Geometry, require_images
 from netspec.training.statistics import Statistics
 
 if TYPE_CHECKING:
