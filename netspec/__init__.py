@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from netspec.artifact.loading import load_artifact
     from netspec.artifact.saving import save_artifact
     from netspec.compiler import compile, reference
+    from netspec.data.preprocessing import load_image
     from netspec.errors import DataError
     from netspec.language.diagnostics import Diagnostic, SpecError
     from netspec.language.read import bundled
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from netspec.runtime.verification import verify
     from netspec.runtime.weights import load_weights, save_weights
     from netspec.tracing.tracing import trace
-    from netspec.data.preprocessing import load_image
 
 sys.meta_path.insert(0, Finder())
 

@@ -14,6 +14,7 @@ from netspec.checking.columns import check_columns
 from netspec.checking.sizes import infer
 from netspec.checking.tables import Document, examine
 from netspec.collecting import without_collecting
+from netspec.ir.expects import Expects
 from netspec.ir.graph import Graph, Totals
 from netspec.ir.recipe import Recipe
 from netspec.ir.shapes import Shape
@@ -44,6 +45,7 @@ class Net:
         claims: the number of claims that hold.
         documents: printed tables, each cell with its derived value.
         recipe: the learning recipe, if the spec has one.
+        expects: what the spec says of images that go in, and of the outputs.
         files: other files that the spec was made from.
         seconds: the time of each step of reading.
     """
@@ -58,6 +60,7 @@ class Net:
     claims: int
     documents: tuple[Document, ...]
     recipe: Recipe | None
+    expects: Expects
     files: ResolvedFiles
     seconds: Mapping[str, float]
 
@@ -191,6 +194,7 @@ def examined(
         claims=claims,
         documents=tuple(document for document, _ in examinations),
         recipe=elaborated.recipe,
+        expects=elaborated.expects,
         files=reader.resolved,
         seconds={"parse": parsed - started, "check": perf_counter() - parsed},
     )

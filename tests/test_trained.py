@@ -17,10 +17,10 @@ from netspec import bundled, load
 from netspec.cli import main
 from netspec.compiler import compile as compile_net
 from netspec.data import open_data
+from netspec.data.preprocessing import for_testing
 from netspec.errors import DataError
 from netspec.runtime.weights import load_weights
 from netspec.trained import FOLDER, names, trained
-from netspec.data.preprocessing import for_testing
 from netspec.training.settings import recipe_json
 from tests.training.runs import settings as small_settings
 

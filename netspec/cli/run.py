@@ -18,9 +18,9 @@ from netspec.net import Net, load
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from netspec.data.preprocessing import View
     from netspec.runtime.compiled import Compiled
     from netspec.trained import Trained
-    from netspec.data.preprocessing import View
 
 BAR = 24
 

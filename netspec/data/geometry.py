@@ -26,18 +26,28 @@ class Geometry:
         """
         for step in self.steps:
             match step:
-                case Shorter(size=length):
-                    pixels = shorter(pixels, length)
-                case Resize(size=(height, width)):
-                    pixels = resized(pixels, height, width)
-                case Center(size=size):
-                    pixels = center(pixels, size)
+                case Shorter(size=length, filter=filter, round=round):
+                    pixels = shorter(pixels, length, filter=filter, round=round)
+                case Resize(size=(height, width), filter=filter):
+                    pixels = resized(pixels, height, width, filter=filter)
+                case Center(size=size, round=round):
+                    pixels = center(pixels, size, round=round)
         return with_channels(pixels, self.channels)
 
     def __str__(self) -> str:
         """For digests: images come out the same if this is the same."""
-        steps = [f"{step.name} {step.size}" for step in self.steps]
+        steps = [_text(step) for step in self.steps]
         return " | ".join([*steps, f"bicubic, {self.channels} channels"])
+
+
+def _text(step: Shorter | Resize | Center) -> str:
+    """Return a step for digests: its size, and what differs from what was there at first."""
+    others = [
+        str(getattr(step, attribute.name))
+        for attribute in step.attributes()
+        if not attribute.is_required and getattr(step, attribute.name) != attribute.default
+    ]
+    return " ".join([step.name, str(step.size), *others])
 
 
 def require_images(shape: Shape) -> None:

@@ -1,11 +1,13 @@
 """Images: read from files, resized, cropped, reflected, and in grey.
 
-Images are [H, W, C], and sizes (height, width).  Resizing is Pillow's bicubic one: its filter
-widens with the reduction, so nothing is aliased, and no step is left out (no ``reducing_gap``).
+Images are [H, W, C], and sizes (height, width).  Resizing is Pillow's, bicubic unless another
+filter is named: filters widen with the reduction, so nothing is aliased (but with ``nearest``), and
+no step is left out (no ``reducing_gap``).
 """
 
 from __future__ import annotations
 
+import builtins
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,23 +93,34 @@ def _formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def shorter(pixels: Pixels, size: int) -> Pixels:
-    """An image [H, W, C] rescaled so that its shorter side has ``size`` pixels, bicubic."""
-    return resized(pixels, *shorter_size(pixels.shape, size))
+def shorter(
+    pixels: Pixels, size: int, *, filter: str = "bicubic", round: str = "nearest"
+) -> Pixels:
+    """Return an image [H, W, C] rescaled so that its shorter side has ``size`` pixels."""
+    return resized(pixels, *shorter_size(pixels.shape, size, round=round), filter=filter)
 
 
-def shorter_size(whole: Sequence[int], size: int) -> tuple[int, int]:
-    """Height and width of an image whose shorter side gets ``size`` pixels."""
+def shorter_size(whole: Sequence[int], size: int, *, round: str = "nearest") -> tuple[int, int]:
+    """Return height and width of an image whose shorter side gets ``size`` pixels.
+
+    Args:
+        whole: its height and width.
+        size: the length of the shorter side.
+        round: how the longer side is rounded: to the ``nearest`` number, or down (``floor``).
+    """
     height, width = whole[:2]
     least = min(height, width)
-    return round(height * size / least), round(width * size / least)
+    if round == "floor":
+        return size * height // least, size * width // least
+    return builtins.round(height * size / least), builtins.round(width * size / least)
 
 
-def resized(pixels: Pixels, height: int, width: int) -> Pixels:
-    """An image [H, W, C] rescaled to this height and width, bicubic, without aliasing."""
+def resized(pixels: Pixels, height: int, width: int, *, filter: str = "bicubic") -> Pixels:
+    """Return an image [H, W, C] rescaled to this height and width by one of Pillow's filters."""
     if pixels.shape[:2] == (height, width):
         return pixels
-    return _pixels(_image(pixels).resize((width, height), FILTER))
+    resampling = Image.Resampling[filter.upper()]
+    return _pixels(_image(pixels).resize((width, height), resampling))
 
 
 def resized_part(
@@ -156,13 +169,18 @@ def slack(whole: Sequence[int], size: Sequence[int]) -> Pair:
     return height, width
 
 
-def center(image: NDArray[Kind], size: Sequence[int]) -> NDArray[Kind]:
-    """The middle of an image; where it cannot be halved, the pixel less is above or on the left.
+def center(image: NDArray[Kind], size: Sequence[int], *, round: str = "floor") -> NDArray[Kind]:
+    """Return the middle of an image.
+
+    Where the margin cannot be halved, the pixel less is above or on the left; with ``round="even"``
+    half a pixel is rounded to the even number, as torchvision's ``center_crop`` does.
 
     Raises:
         DataError: the image is smaller.
     """
     down, across = slack(image.shape, size)
+    if round == "even":
+        return cut(image, builtins.round(down / 2), builtins.round(across / 2), size)
     return cut(image, down // 2, across // 2, size)
 
 

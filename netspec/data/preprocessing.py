@@ -1,8 +1,8 @@
 """``prepare``: from an image to the values of a net's input, the same in training and in use.
 
 First the geometry, ``shorter``, ``resize`` and ``center``, on pixels of 8 bits; then the values,
-``range`` and ``subtract``, which together are ``scale * pixels + shift``.  Without ``range`` values
-are 0..255, as the AlexNet paper's are (section 2).
+which all other steps together change to ``scale * pixels + shift``.  Without ``range`` or
+``divide`` values are 0..255, as the AlexNet paper's are (section 2).
 """
 
 from __future__ import annotations
@@ -15,17 +15,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.data.dataset import Pixels
+from netspec.data.geometry import Geometry, require_images
 from netspec.data.images import Values, center, covering, read_image, ten_crops, with_channels
 from netspec.errors import DataError
-from netspec.ir.recipe import Range, Recipe, RecipeStep, Subtract, TenCrop
+from netspec.ir.recipe import (
+    Center,
+    Divide,
+    Invert,
+    Numbers,
+    Order,
+    Range,
+    Recipe,
+    RecipeStep,
+    Resize,
+    Shorter,
+    Subtract,
+    SubtractNumbers,
+    TenCrop,
+)
 from netspec.ir.shapes import Shape
-from netspec.data.geometry import Geometry, require_images
-from netspec.training.statistics import Statistics
+from netspec.ir.words import plural
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 WHITE = 255
+
+
+class Means(Protocol):
+    """The means and medians of a training set."""
+
+    def of(self, kind: str, over: str) -> NDArray[np.float64]:
+        """Return what ``subtract KIND OVER`` subtracts."""
 
 
 class View(Protocol):
@@ -38,41 +59,71 @@ class View(Protocol):
 
 
 class Scaling:
-    """The steps that change values: ``scale * pixels + shift``.
+    """The steps that change values: ``scale * pixels + shift``, then perhaps RGB becomes BGR.
 
     Attributes:
-        scale: a factor.
+        scale: a factor; or one a channel [C].
         shift: a number; one a channel [C]; or one a value [H, W, C].
+        is_reversed: whether the channels are put in the other order at the end.
 
     Raises:
-        DataError: a mean is to be subtracted that the statistics do not have, or a second one.
+        DataError: a mean is to be subtracted that the statistics do not have, or a second one; or a
+            step has another number of channels than the image.
     """
 
-    def __init__(self, steps: Sequence[RecipeStep], statistics: Statistics | None) -> None:
-        self.scale = 1.0
+    def __init__(
+        self, steps: Sequence[RecipeStep], statistics: Means | None, channels: int = 3
+    ) -> None:
+        scale: NDArray[np.float64] = np.ones(())
         shift: NDArray[np.float64] = np.zeros(())
-        subtracts = [step for step in steps if isinstance(step, Subtract)]
-        if len(subtracts) > 1:
+        self.is_reversed = False
+        if sum(isinstance(step, Subtract) for step in steps) > 1:
             raise DataError("`prepare` subtracts twice: keep one `subtract` in the spec")
         for step in steps:
             match step:
                 case Range(low=low, high=high):
                     factor = (high - low) / WHITE
-                    self.scale, shift = self.scale * factor, shift * factor + low
+                    scale, shift = scale * factor, shift * factor + low
+                case Invert():  # what was black becomes what was white: x -> black + white - x
+                    scale, shift = -scale, shift + WHITE * scale
+                case Order(channels=order):
+                    if channels == 1 and order == "bgr":
+                        raise DataError("`order bgr` is for images of three channels")
+                    if (order == "bgr") != self.is_reversed:
+                        self.is_reversed = not self.is_reversed
+                        scale, shift = _reversed(scale), _reversed(shift)
                 case Subtract(what=what, over=over):
                     if statistics is None:
                         raise DataError(
                             f"`subtract {what} {over}` needs the statistics of the training set"
                         )
                     # the mean of what arrives is scale * mean + shift, and the shift cancels
-                    shift = -self.scale * statistics.of(what, over)
-        self.shift: Values = shift.astype(np.float32)
+                    mean = statistics.of(what, over)
+                    shift = -scale * (_reversed(mean) if self.is_reversed else mean)
+                case SubtractNumbers():
+                    shift = shift - self._of_channels(step, channels)
+                case Divide():
+                    divisor = self._of_channels(step, channels)
+                    scale, shift = scale / divisor, shift / divisor
+        if self.is_reversed:  # as applied to the image in the order it comes in
+            scale, shift = _reversed(scale), _reversed(shift)
+        self.scale, self.shift = scale, shift.astype(np.float32)
+
+    @staticmethod
+    def _of_channels(step: Numbers, channels: int) -> NDArray[np.float64]:
+        numbers = step.numbers
+        if len(numbers) not in (1, channels):
+            raise DataError(
+                f"`{step.name}` has {len(numbers)} numbers, and images have {channels} "
+                f"{plural('channel', channels)}: give one number, or one a channel"
+            )
+        return np.array(numbers[0] if len(numbers) == 1 else numbers)
 
     def __call__(self, pixels: Pixels) -> Values:
         """The values of an image [H, W, C], in new memory."""
         values: Values = pixels.astype(np.float32)
-        if self.scale != 1:
-            values *= np.float32(self.scale)
+        if (self.scale != 1).any():
+            values *= self.scale.astype(np.float32)
         if self.shift.ndim == 3 and self.shift.shape != pixels.shape:
             raise DataError(
                 f"the image is {Shape(pixels.shape)} where the mean image is "
@@ -84,7 +135,20 @@ class Scaling:
             rows += np.tile(self.shift, pixels.shape[1])
         elif self.shift.any():
             values += self.shift
-        return values
+        return np.ascontiguousarray(values[..., ::-1]) if self.is_reversed else values
+
+    def of_colours(
+        self, axes: NDArray[np.float64], lengths: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return axes of colours [C, C], one a column, of these lengths, among a net's values."""
+        factor = np.abs(self.scale)
+        scaled = axes * (factor * lengths) if factor.ndim == 0 else factor[:, None] * axes * lengths
+        return scaled[::-1] if self.is_reversed else scaled
+
+
+def _reversed(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return numbers of channels in the other order; one number is of all of them."""
+    return numbers[..., ::-1] if numbers.ndim else numbers
 
 
 class Prepare:
@@ -96,23 +160,21 @@ class Prepare:
         statistics: of the training set; needed by ``subtract``.
 
     Raises:
-        DataError: the net takes no images; a size is changed behind ``range`` or ``subtract``;
+        DataError: the net takes no images; a size is changed after the values are;
             or a mean is to be subtracted that is not there.
     """
 
-    def __init__(
-        self, steps: Sequence[RecipeStep], shape: Shape, statistics: Statistics | None
-    ) -> None:
+    def __init__(self, steps: Sequence[RecipeStep], shape: Shape, statistics: Means | None) -> None:
         require_images(shape)
-        is_value = [isinstance(step, Range | Subtract) for step in steps]
+        is_value = [not isinstance(step, Shorter | Resize | Center) for step in steps]
         if is_value != sorted(is_value):
             late = steps[len(steps) - 1 - is_value[::-1].index(False)].name
             raise DataError(
-                f"`{late}` stands behind `range` or `subtract` in `prepare`: "
+                f"`{late}` stands after a step that changes values in `prepare`: "
                 "put what changes sizes before what changes values"
             )
         self.geometry = Geometry(steps, shape.channels)
-        self.scaling = Scaling(steps, statistics)
+        self.scaling = Scaling(steps, statistics, shape.channels)
 
     def __call__(self, pixels: Pixels) -> Values:
         """An image [H, W, 1 or 3] as values [h, w, C], perhaps larger than the net's input.
@@ -123,7 +185,7 @@ class Prepare:
         return self.scaling(self.geometry(pixels))
 
 
-def for_testing(recipe: Recipe | None, shape: Shape, statistics: Statistics | None) -> View:
+def for_testing(recipe: Recipe | None, shape: Shape, statistics: Means | None) -> View:
     """What an image is shown to a net as: its centre, or ten crops if the recipe says so.
 
     Without a recipe an image is resized until it covers the input, cut at its centre, and scaled

@@ -19,6 +19,11 @@ from netspec.ir.attributes import (
 )
 from netspec.ir.shapes import Pair
 
+FILTER = choice("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+"""Pillow's filters; each but ``nearest`` widens with the reduction, so nothing is aliased."""
+
+FILTER_HELP = "how pixels are interpolated, also written `with bilinear`"
+
 
 class RecipeStep(HasAttributes):
     """One step of a directive, such as ``crop 224``."""
@@ -29,10 +34,17 @@ class RecipeStep(HasAttributes):
 
 @dataclass(frozen=True, kw_only=True)
 class Shorter(RecipeStep):
-    """Rescale an image so that its shorter side has this length."""
+    """Rescale an image so that its shorter side has this length.
+
+    The longer side is ``long * size / short``, rounded to the nearest whole number (of two equally
+    near ones the even one), or down with ``round=floor``, as torchvision and timm do: an image of
+    640x427 becomes 384 or 383 pixels wide for ``shorter 256``.
+    """
 
     name = "shorter"
     size: int = positional(COUNT, "pixels of the shorter side")
+    filter: str = keyword(FILTER, FILTER_HELP, default="bicubic")
+    round: str = keyword(choice("nearest", "floor"), "of the longer side", default="nearest")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +53,34 @@ class Resize(RecipeStep):
 
     name = "resize"
     size: Pair = positional(PAIR, "height and width in pixels")
+    filter: str = keyword(FILTER, FILTER_HELP, default="bicubic")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Center(RecipeStep):
-    """Cut out the middle of an image."""
+    """Cut out the middle of an image; where it cannot be halved, less is cut off above and left.
+
+    With ``round=even`` half a pixel is rounded to the even number, as torchvision does.
+    """
 
     name = "center"
     size: Pair = positional(PAIR, "height and width in pixels")
+    round: str = keyword(choice("floor", "even"), "of half an odd margin", default="floor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invert(RecipeStep):
+    """Exchange black and white: for dark digits on white, where a net knows white ones on black."""
+
+    name = "invert"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order(RecipeStep):
+    """Put the channels in this order; what stands after it sees them so (Caffe's nets: ``bgr``)."""
+
+    name = "order"
+    channels: str = positional(choice("rgb", "bgr"), "rgb, as they come, or bgr")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +99,39 @@ class Subtract(RecipeStep):
     name = "subtract"
     what: str = positional(choice("mean", "median"), "what is subtracted")
     over: str = positional(choice("image", "channel"), "an image of means, or one mean a channel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers(RecipeStep):
+    """A step with one number for all channels, or one for each, in the order of the channels."""
+
+    first: float = positional(REAL, "of the first channel, or of all")
+    second: float | None = positional(REAL, "of the second channel", default=None)
+    third: float | None = positional(REAL, "of the third channel", default=None)
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """One number, or one a channel."""
+        return tuple(n for n in (self.first, self.second, self.third) if n is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubtractNumbers(Numbers):
+    """Subtract a number, or one a channel: the means that come with published weights."""
+
+    name = "subtract"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Divide(Numbers):
+    """Divide by a number, or by one a channel: the deviations that come with published weights."""
+
+    name = "divide"
+
+    def mistakes(self) -> Iterator[tuple[str, str, str]]:
+        for name in ("first", "second", "third"):
+            if getattr(self, name) == 0:
+                yield "NS132", name, "a value cannot be divided by 0"
 
 
 # ----------------------------------------------------------------------- augment: while training
@@ -278,7 +343,7 @@ class Recipe:
 
 
 DIRECTIVES: dict[str, tuple[type[RecipeStep], ...]] = {
-    "prepare": (Shorter, Resize, Center, Range, Subtract),
+    "prepare": (Shorter, Resize, Center, Invert, Order, Range, Subtract, SubtractNumbers, Divide),
     "augment": (Crop, Flip, PrincipalComponents, Rescale),
     "loss": (CrossEntropy, SquaredError),
     "init": (Gaussian, Uniform, Glorot, He),

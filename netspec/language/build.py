@@ -221,6 +221,14 @@ class Builder(Transformer[Token, Any]):
         written = tuple(row for row in rows if row is not None)
         return syntax.Directive(self._name(name), run, steps or (), written, self._at(name))
 
+    def prepare(self, c: list[Any]) -> syntax.Prepare:
+        keyword, steps = c
+        return syntax.Prepare(steps, self._at(keyword))
+
+    def classes(self, c: list[Token]) -> syntax.Classes:
+        keyword, *names = c
+        return syntax.Classes(tuple(map(self._text, names)), self._at(keyword))
+
     def train(self, c: list[Any]) -> syntax.Train:
         return syntax.Train(tuple(c), (self.offset, self.offset + len("train")))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from netspec.ir.expects import Expects
 from netspec.ir.graph import Columns, Graph, Head, Input, Row, Stage
 from netspec.ir.ops.identity import Identity
 from netspec.ir.recipe import Recipe
@@ -17,6 +18,7 @@ from netspec.language.body import Body, Label, Operands
 from netspec.language.definitions import Definitions, Setting, collect, refuse_word
 from netspec.language.diagnostics import Note
 from netspec.language.expand import Expander, Lost, Plan, Planned, PlannedRows
+from netspec.language.expects import read_expects
 from netspec.language.files import Files
 from netspec.language.limits import MAX_STAGES
 from netspec.language.naming import Names, label_range
@@ -37,6 +39,7 @@ class Elaborated(NamedTuple):
     scope: Scope
     documents: tuple[syntax.Document, ...]
     recipe: Recipe | None
+    expects: Expects
 
 
 def elaborate(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) -> Elaborated:
@@ -46,6 +49,7 @@ def elaborate(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) 
     _Net(definitions, graph).statements(tree.statements)
     documents = tuple(s for s in tree.statements if isinstance(s, syntax.Document))
     recipe = read_recipe(tree.statements, graph, scope)
+    expects = read_expects(tree.statements, graph, scope, files, recipe)
     return Elaborated(
         definitions.name,
         definitions.title,
@@ -54,6 +58,7 @@ def elaborate(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) 
         scope,
         documents,
         recipe,
+        expects,
     )
 
 

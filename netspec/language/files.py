@@ -14,7 +14,7 @@ from netspec.language import syntax
 from netspec.language.diagnostics import Note, Problems, SpecError
 from netspec.language.limits import MAX_BYTES, MAX_DEPTH
 from netspec.language.parse import parse
-from netspec.language.read import BUNDLED, SUFFIX, bundled, read
+from netspec.language.read import BUNDLED, CLASSES, LIST, SUFFIX, bundled, class_lists, read
 
 Request = syntax.Name | syntax.Text
 """A file that another one asks for: a net by its name, or a file by its path."""
@@ -86,6 +86,44 @@ class Files:
                 self.problems.add("NS004", message, span, help="import less")
                 raise SpecError(self.problems.diagnostics)
         return self.tree(source)
+
+    def class_names(self, request: syntax.Text) -> list[str] | None:
+        """Return the class names in a list that comes with netspec or lies beside the spec.
+
+        Return None after reporting that it cannot be used.
+        """
+        span = self.sources.span(request.at)
+        key = (span.source.name, request.text)
+        try:
+            if key not in self.resolved:
+                self.resolved[key] = self._listed(request, span)
+        except SpecError as error:
+            for d in error.diagnostics:
+                self.problems.add(d.code, d.message, span, help=d.help)
+            return None
+        names = [line.strip() for line in self.resolved[key].text.splitlines()]
+        names = [name for name in names if name]
+        if not names:
+            message = f"`{request.text}` has no names of classes"
+            self.problems.add("NS156", message, span, help="write a name in each line of the file")
+            return None
+        return names
+
+    def _listed(self, request: syntax.Text, span: Span) -> Source:
+        """Return a list of class names as text."""
+        if request.text in class_lists():
+            return read(CLASSES / f"{request.text}{LIST}", f"{request.text}{LIST}")
+        if not Path(request.text).suffix:
+            known = class_lists()
+            guess = did_you_mean(request.text, known)
+            message = f"there is no list of classes `{request.text}`"
+            help = guess or (
+                f"name a list that comes with netspec ({', '.join(known)}), a text file with a "
+                'name a line, or each class: classes "cat", "dog"'
+            )
+            self.problems.add("NS156", message, span, help=help)
+            raise SpecError(())
+        return self._source(request, span)
 
     def _source(self, request: Request, span: Span) -> Source:
         text = request.text

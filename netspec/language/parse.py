@@ -30,7 +30,7 @@ _HEADER = re.compile(r"net\b")
 _BLANK = re.compile(r"(?:[;\s]|#[^\r\n]*)*")
 _DEFINITION = re.compile(
     r"\s*(?P<keyword>net|import|default|columns|let|block|connect|codes|input|head|drop|output|claim"
-    r"|train|document)\b\s*(?P<name>\w+)?"
+    r"|train|document|prepare(?=[ \t]+[A-Za-z])|classes(?=[ \t]*\"))(?!\w)\s*(?P<name>\w+)?"
     r"|\s*(?P<first>\w+)(?:\s*\.\.\s*(?P<last>\w+))?[^:\"]*:"
 )
 

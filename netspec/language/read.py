@@ -13,11 +13,19 @@ from netspec.language.limits import MAX_BYTES
 
 SUFFIX = ".net"
 BUNDLED = Path(__file__).parent.parent / "specs"
+CLASSES = BUNDLED / "classes"
+LIST = ".txt"
+"""The suffix of a list of class names, one a line."""
 
 
 def bundled() -> list[str]:
     """The names of the specs that come with netspec."""
     return sorted(path.stem for path in BUNDLED.glob(f"*{SUFFIX}"))
+
+
+def class_lists() -> list[str]:
+    """Return the names of the lists of class names that come with netspec."""
+    return sorted(path.stem for path in CLASSES.glob(f"*{LIST}"))
 
 
 def read(spec: str | Path, shown: str = "") -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from netspec.ir.graph import Graph, Input
 from netspec.ir.guess import did_you_mean
@@ -15,6 +16,7 @@ from netspec.ir.recipe import (
     Assigned,
     Center,
     Crop,
+    Numbers,
     Recipe,
     RecipeStep,
     Resize,
@@ -90,7 +92,7 @@ class _Reader:
         if not steps or (name.text not in MANY and len(steps) != 1):
             takes = "at least one step" if name.text in MANY else "one step"
             message = f"`{name.text}` has {takes}, and this has {len(steps) or 'none'}"
-            help = self._usages(name.text)
+            help = usages(name.text)
             raise self.scope.problem("NS152", message, name.at, help=help)
         getattr(self.result, name.text).extend(steps)
 
@@ -102,18 +104,10 @@ class _Reader:
             needs = "takes its weights from a run" if run else "has one step"
             has = "none" if not steps else "a step as well" if run else len(steps)
             message = f"`{name.text}` {needs}, and this has {has}"
-            help = self._usages(name.text)
+            help = usages(name.text)
             raise self.scope.problem("NS152", message, name.at, help=help)
         step = steps[0] if steps else None
         getattr(self.result, name.text).append(Assigned(step, rows, run.text if run else ""))
-
-    @staticmethod
-    def _usages(directive: str) -> str:
-        """Return the usage of the steps of a directive."""
-        written = [usage(kind).removeprefix("usage: ") for kind in DIRECTIVES[directive]]
-        if directive == "init":
-            written.append('from "RUN"')
-        return f"write {'one of: ' if len(written) > 1 else ''}{'; '.join(written)}"
 
     def _rows(self, directive: syntax.Directive) -> tuple[str, ...]:
         """Return the rows that a directive names; report unknown and untrained ones."""
@@ -145,20 +139,7 @@ class _Reader:
         return tuple(row.text for row in directive.rows)
 
     def _step(self, directive: syntax.Name, step: syntax.Step) -> RecipeStep:
-        kinds = {kind.name: kind for kind in DIRECTIVES[directive.text]}
-        first, *values = step.items
-        if directive.text in kinds:  # `batch 128`: the directive is the step
-            kind, name, arguments = kinds[directive.text], directive, step.items
-        else:
-            name = first.value  # type: ignore[assignment]
-            known = isinstance(name, syntax.Name) and first.key is None and name.text in kinds
-            if not known:
-                text = self.scope.span(first.at).text
-                message = f"`{directive.text}` has no step `{text}`"
-                help = did_you_mean(text, kinds) or f"its steps are {', '.join(kinds)}"
-                raise self.scope.problem("NS151", message, first.at, help=help)
-            kind, arguments = kinds[name.text], tuple(values)
-        bound = bind(kind, name, arguments, self.scope).value
+        bound = read_step(directive, step, self.scope)
         if isinstance(bound, Resize | Center | Crop):
             self.sized = bound, step.at
         return bound
@@ -184,3 +165,48 @@ class _Reader:
             return False
         self.scope.problem("NS154", message, at, help=help)
         return False
+
+
+def read_step(directive: syntax.Name, step: syntax.Step, scope: Scope) -> RecipeStep:
+    """Return a step of a directive; raise Reported if it is not one."""
+    kinds = DIRECTIVES[directive.text]
+    names = list(dict.fromkeys(kind.name for kind in kinds))
+    first, *values = step.items
+    if directive.text in names:  # `batch 128`: the directive is the step
+        name, arguments = directive, list(step.items)
+    else:
+        name = first.value  # type: ignore[assignment]
+        known = isinstance(name, syntax.Name) and first.key is None and name.text in names
+        if not known:
+            text = scope.span(first.at).text
+            message = f"`{directive.text}` has no step `{text}`"
+            help = did_you_mean(text, names) or f"its steps are {', '.join(names)}"
+            raise scope.problem("NS151", message, first.at, help=help)
+        arguments = values
+    named = [kind for kind in kinds if kind.name == name.text]
+    # `subtract mean image` and `subtract 104 117 123` have a word in common
+    takes_numbers = bool(arguments) and not isinstance(arguments[0].value, syntax.Name)
+    kind = next((k for k in named if issubclass(k, Numbers) == takes_numbers), named[0])
+    return bind(kind, name, _with_filter(kind, arguments), scope).value
+
+
+def _with_filter(
+    kind: type[RecipeStep], arguments: Sequence[syntax.Argument]
+) -> Sequence[syntax.Argument]:
+    """Return arguments in which ``with bilinear`` is ``filter=bilinear``."""
+    if "filter" not in (attribute.name for attribute in kind.attributes()):
+        return arguments
+    for place, (word, filter) in enumerate(pairwise(arguments)):
+        if word.key is None and isinstance(word.value, syntax.Name) and word.value.text == "with":
+            key = syntax.Name("filter", word.value.at)
+            named = syntax.Argument(key, filter.value, (word.at[0], filter.at[1]))
+            return [*arguments[:place], named, *arguments[place + 2 :]]
+    return arguments
+
+
+def usages(directive: str) -> str:
+    """Return the usage of the steps of a directive."""
+    written = [usage(kind).removeprefix("usage: ") for kind in DIRECTIVES[directive]]
+    if directive == "init":
+        written.append('from "RUN"')
+    return f"write {'one of: ' if len(written) > 1 else ''}{'; '.join(written)}"

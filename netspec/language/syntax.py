@@ -290,6 +290,22 @@ class Directive:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepare:
+    """``prepare`` outside a recipe: what is done to an image before the net sees it."""
+
+    steps: tuple[Step, ...]
+    at: At
+    is_inherited: bool = False
+
+
+class Classes(NamedTuple):
+    """Names of the outputs, or the one name of a list of them."""
+
+    names: tuple[Text, ...]
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
 class Train:
     directives: tuple[Directive, ...]
     at: At
@@ -376,6 +392,8 @@ Statement = (
     | Drop
     | Output
     | Claim
+    | Prepare
+    | Classes
     | Train
     | Document
     | Broken

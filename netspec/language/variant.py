@@ -7,8 +7,8 @@
 
 A row with a label of the base replaces it, ``after`` inserts one, ``drop`` leaves one out.  Inputs,
 heads, constants, blocks, tables and parameters of the same name are replaced, and so are
-``output``, ``columns`` and ``train``.  Totals and printed tables speak of the base alone and are
-not inherited; a false claim of an inherited row is a note, not an error.
+``output``, ``columns``, ``prepare``, ``classes`` and ``train``.  Totals and printed tables speak of
+the base alone and are not inherited; a false claim of an inherited row is a note, not an error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from netspec.language.limits import MAX_STAGES
 from netspec.language.naming import label_range
 
 Named = syntax.Let | syntax.Block | syntax.Connect | syntax.Codes
-Single = syntax.Output | syntax.Columns | syntax.Train
+Single = syntax.Output | syntax.Columns | syntax.Prepare | syntax.Classes | syntax.Train
 Own = syntax.Claim | syntax.Document
 """Statements about one net only, which are not inherited."""
 
@@ -330,6 +330,8 @@ class _Variant:
 def _inherited(statement: syntax.Statement, dropped: Container[str]) -> syntax.Statement:
     """Return a statement of the base, marked as inherited; a recipe loses dropped rows."""
     if isinstance(statement, syntax.Row | syntax.Head):
+        return replace(statement, is_inherited=True)
+    if isinstance(statement, syntax.Prepare):
         return replace(statement, is_inherited=True)
     if not isinstance(statement, syntax.Train):
         return statement

@@ -19,10 +19,10 @@ from netspec.data.images import (
     slack,
     with_channels,
 )
+from netspec.data.preprocessing import WHITE, Prepare, Scaling
 from netspec.errors import DataError
 from netspec.ir.recipe import Crop, Flip, PrincipalComponents, Recipe, RecipeStep, Rescale, Subtract
 from netspec.ir.shapes import Pair, Shape
-from netspec.data.preprocessing import WHITE, Prepare, Scaling
 from netspec.training.statistics import Statistics
 
 Prepared: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
@@ -62,9 +62,8 @@ class Augment:
         self.shape = shape
         self.scaling = scaling
         self.rescale, self.steps = _split(steps)
-        factor = abs(scaling.scale)
         self.axes = {
-            step: _axes(step, statistics, factor)
+            step: _axes(step, statistics, scaling)
             for step in steps
             if isinstance(step, PrincipalComponents)
         }
@@ -143,7 +142,7 @@ def _split(steps: Sequence[RecipeStep]) -> tuple[tuple[Pair, Pair] | None, list[
 
 
 def _axes(
-    step: PrincipalComponents, statistics: Statistics | None, factor: float
+    step: PrincipalComponents, statistics: Statistics | None, scaling: Scaling
 ) -> NDArray[np.float64]:
     """The principal axes [C, C], one a column, as long as a draw of 1 shifts the colours."""
     if statistics is None:
@@ -151,8 +150,7 @@ def _axes(
     lengths = (
         statistics.eigenvalues / WHITE if step.of == "eigenvalue" else statistics.eigenvalues**0.5
     )
-    axes: NDArray[np.float64] = statistics.eigenvectors * (factor * lengths)
-    return axes
+    return scaling.of_colours(statistics.eigenvectors, lengths)
 
 
 def for_training(

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from netspec.data.dataset import Dataset, Pixels
 from netspec.data.images import Values, center
+from netspec.data.preprocessing import View
 from netspec.ir.randomness import generator
 from netspec.ir.shapes import Shape, ceiling
 from netspec.training.augment import Augment, Prepared
 from netspec.training.faults import Faults, tried
-from netspec.data.preprocessing import View
 from netspec.training.workers import Workers
 
 ALLOWED = 100

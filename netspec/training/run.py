@@ -36,6 +36,7 @@ from netspec.artifact.manifest import (
 from netspec.artifact.spec import kept_settings, members_of, reread
 from netspec.compiler import compile as compile_net
 from netspec.data import Dataset, Splits, open_data
+from netspec.data.preprocessing import View, for_testing
 from netspec.errors import DataError
 from netspec.files.members import (
     ANYTHING,
@@ -73,7 +74,6 @@ from netspec.training.directory import (
     writing_into,
 )
 from netspec.training.metrics import Epoch, read_metrics, require_epochs
-from netspec.data.preprocessing import View, for_testing
 from netspec.training.settings import SETTINGS, Settings, recipe_json
 from netspec.training.statistics import Statistics, are_needed, digest_of
 

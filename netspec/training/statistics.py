@@ -19,13 +19,13 @@ import torch
 from numpy.typing import NDArray
 
 from netspec.data.dataset import Dataset, Pixels
+from netspec.data.geometry import Geometry, require_images
 from netspec.errors import DataError
 from netspec.files.tensors import Stored, opened_tensors
 from netspec.ir.recipe import PrincipalComponents, Recipe, Subtract
 from netspec.ir.shapes import Shape
 from netspec.runtime.weights import require_tensors, save_tensors
 from netspec.training.faults import Faults, tried
-from netspec.data.geometry import Geometry, require_images
 from netspec.training.workers import Workers
 
 LEVELS = 256

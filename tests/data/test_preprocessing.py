@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from netspec import DataError, load, load_image
+from netspec.data.preprocessing import Prepare, for_testing
 from netspec.ir.recipe import Center, CenterCrop, Range, Resize, Shorter, Subtract, TenCrop
 from netspec.ir.shapes import Shape
-from netspec.data.preprocessing import Prepare, for_testing
 from netspec.training.statistics import measured
 from tests.training.example_data import Drawn, recipe
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from netspec import DataError, load
 from netspec.data.images import resized
+from netspec.data.preprocessing import Scaling
 from netspec.ir.randomness import generator
 from netspec.ir.recipe import Crop, Flip, PrincipalComponents, Range, Rescale, Resize, Subtract
 from netspec.ir.shapes import Shape
 from netspec.training.augment import Augment, as_it_comes, for_training, place
-from netspec.data.preprocessing import Scaling
 from netspec.training.statistics import Statistics, measured
 from tests.training.example_data import Drawn, recipe
 

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netspec import DataError
+from netspec.data.preprocessing import Prepare, for_testing
 from netspec.ir.recipe import CenterCrop, Crop, Flip, PrincipalComponents, Subtract, TenCrop
 from netspec.ir.shapes import Shape
 from netspec.training.augment import for_training
 from netspec.training.batches import Batch, Batches, InOrder, part
-from netspec.data.preprocessing import Prepare, for_testing
 from netspec.training.statistics import measured
 from tests.training.example_data import Drawn, recipe
 

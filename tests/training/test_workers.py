@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from netspec import DataError
+from netspec.data.preprocessing import Prepare
 from netspec.ir.shapes import Shape
 from netspec.training.batches import Batches
-from netspec.data.preprocessing import Prepare
 from netspec.training.workers import Workers
 from tests.training.example_data import Drawn
 

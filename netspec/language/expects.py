@@ -1,0 +1,147 @@
+"""Read ``prepare`` and ``classes``: what a net expects of images, and what its outputs mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netspec.ir.expects import Expects
+from netspec.ir.graph import Graph
+from netspec.ir.recipe import Numbers, Order, Recipe, RecipeStep, TenCrop
+from netspec.ir.symbols import any_symbolic, is_symbolic
+from netspec.language import syntax
+from netspec.language.diagnostics import Note
+from netspec.language.files import Files
+from netspec.language.recipe import read_step
+from netspec.language.scope import Reported, Scope
+
+
+def read_expects(
+    statements: Sequence[syntax.Statement],
+    graph: Graph,
+    scope: Scope,
+    files: Files,
+    recipe: Recipe | None,
+) -> Expects:
+    """Return what a net expects; report mistakes.
+
+    A recipe that has no ``prepare`` of its own takes that of the net.
+    """
+    prepare = _prepare(statements, graph, scope, recipe)
+    views = (
+        "tencrop" if recipe and any(isinstance(s, TenCrop) for s in recipe.evaluate) else "center"
+    )
+    if recipe is not None and prepare is not None:
+        recipe.prepare = list(prepare)
+    return Expects(prepare, views, _classes(statements, graph, scope, files))
+
+
+def _prepare(
+    statements: Sequence[syntax.Statement], graph: Graph, scope: Scope, recipe: Recipe | None
+) -> tuple[RecipeStep, ...] | None:
+    """Return the steps of ``prepare``, outside the recipe or in it; None without any."""
+    own = [s for s in statements if isinstance(s, syntax.Prepare)]
+    trains = [s for s in statements if isinstance(s, syntax.Train)]
+    directives = [
+        directive
+        for train in trains
+        for directive in train.directives
+        if directive.name.text == "prepare"
+    ]
+    for extra in own[1:]:
+        _twice(extra.at, own[0].at, scope)
+    if own and directives:
+        is_own_inherited, is_recipe_inherited = own[0].is_inherited, trains[0].is_inherited
+        if is_own_inherited == is_recipe_inherited:
+            _twice(directives[0].name.at, own[0].at, scope)
+        elif is_own_inherited:  # what a variant says takes the place of what its base says
+            own = []
+    if not own:
+        _fits(recipe.prepare if recipe else (), directives, graph, scope)
+        return tuple(recipe.prepare) if recipe and directives else None
+    name = syntax.Name("prepare", own[0].at)
+    try:
+        steps = tuple(read_step(name, step, scope) for step in own[0].steps)
+    except Reported:
+        return None
+    _fits(steps, own, graph, scope)
+    return steps
+
+
+def _fits(
+    steps: Sequence[RecipeStep],
+    statements: Sequence[syntax.Prepare | syntax.Directive],
+    graph: Graph,
+    scope: Scope,
+) -> None:
+    """Report numbers of a step that are not one a channel of the net's input."""
+    if len(graph.inputs) != 1 or not statements:
+        return
+    shape = graph.stage(graph.inputs[0]).op.size  # type: ignore[attr-defined]
+    channels = shape[-1]
+    if len(shape) != 3 or is_symbolic(channels):
+        return
+    for step, written in zip(steps, statements[0].steps, strict=False):
+        if isinstance(step, Numbers) and len(step.numbers) not in (1, channels):
+            message = (
+                f"`{step.name}` has {len(step.numbers)} numbers, and the net's input has "
+                f"{channels} channel{'s' if channels != 1 else ''}"
+            )
+            help = "give one number, or one a channel, in the order of the channels"
+            scope.problem("NS155", message, written.at, help=help)
+        elif isinstance(step, Order) and step.channels == "bgr" and channels != 3:
+            message = f"`order bgr` is for three channels, and the net's input has {channels}"
+            scope.problem("NS155", message, written.at, help="leave it out")
+
+
+def _twice(at: syntax.At, first: syntax.At, scope: Scope) -> None:
+    span = scope.span(first)
+    notes = [Note(f"the first is on line {span.line}", span)]
+    scope.problem(
+        "NS131", "a second `prepare` in one net", at, help="keep one of the two", notes=notes
+    )
+
+
+# ---------------------------------------------------------------------------------------- classes
+
+
+def _classes(
+    statements: Sequence[syntax.Statement], graph: Graph, scope: Scope, files: Files
+) -> tuple[str, ...]:
+    """Return the names of a net's outputs, as `classes` says them; none without it."""
+    written = [s for s in statements if isinstance(s, syntax.Classes)]
+    for extra in written[1:]:
+        span = scope.span(written[0].at)
+        notes = [Note(f"the first is on line {span.line}", span)]
+        help = "keep one of the two"
+        scope.problem("NS131", "a second `classes` in one net", extra.at, help=help, notes=notes)
+    if not written:
+        return ()
+    names = [name.text for name in written[0].names]
+    if len(names) == 1:
+        listed = files.class_names(written[0].names[0])
+        if listed is None:
+            return ()
+        names = listed
+    _require_different(names, written[0], scope)
+    if len(graph.outputs) == 1 and not scope.problems.errors:
+        _require_outputs(len(names), written[0], graph, scope)
+    return tuple(names)
+
+
+def _require_different(names: Sequence[str], written: syntax.Classes, scope: Scope) -> None:
+    """Report a name that two outputs would have."""
+    for place, name in enumerate(written.names if len(written.names) > 1 else ()):
+        if name.text in names[:place]:
+            message = f"two outputs have the name {name.text!r}"
+            scope.problem("NS156", message, name.at, help="give each output a name of its own")
+
+
+def _require_outputs(count: int, written: syntax.Classes, graph: Graph, scope: Scope) -> None:
+    """Report more names than the net has outputs."""
+    outputs = graph.stage(graph.outputs[0]).shape
+    if outputs is None or any_symbolic(outputs):
+        return
+    if count > outputs.elements:
+        message = f"`classes` has {count:,} names, and the net has {outputs.elements:,} outputs"
+        help = "give one name an output"
+        scope.problem("NS156", message, written.at, help=help)
