@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from netspec.checking.claims import check, not_applying
+from netspec.checking.classes import check_classes
 from netspec.checking.columns import check_columns
 from netspec.checking.sizes import infer
 from netspec.checking.tables import Document, examine
@@ -172,6 +173,14 @@ def examined(
         if problems.errors:
             check(graph, problems, is_changed=elaborated.is_changed)
             raise SpecError(problems.errors)
+        classes = check_classes(
+            elaborated.expects.classes,
+            tree.statements,
+            graph,
+            elaborated.scope,
+            problems,
+            is_changed=elaborated.is_changed,
+        )
         before = len(problems.diagnostics)
         claims = check(graph, problems, is_changed=elaborated.is_changed)
         claims -= len(problems.diagnostics) - before
@@ -194,7 +203,7 @@ def examined(
         claims=claims,
         documents=tuple(document for document, _ in examinations),
         recipe=elaborated.recipe,
-        expects=elaborated.expects,
+        expects=replace(elaborated.expects, classes=classes),
         files=reader.resolved,
         seconds={"parse": parsed - started, "check": perf_counter() - parsed},
     )

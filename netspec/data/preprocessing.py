@@ -8,6 +8,7 @@ which all other steps together change to ``scale * pixels + shift``.  Without ``
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +19,7 @@ from netspec.data.dataset import Pixels
 from netspec.data.geometry import Geometry, require_images
 from netspec.data.images import Values, center, covering, read_image, ten_crops, with_channels
 from netspec.errors import DataError
+from netspec.ir.expects import Expects
 from netspec.ir.recipe import (
     Center,
     Divide,
@@ -64,6 +66,7 @@ class Scaling:
     Attributes:
         scale: a factor; or one a channel [C].
         shift: a number; one a channel [C]; or one a value [H, W, C].
+        exact_shift: the shift in float64.
         is_reversed: whether the channels are put in the other order at the end.
 
     Raises:
@@ -107,7 +110,8 @@ class Scaling:
                     scale, shift = scale / divisor, shift / divisor
         if self.is_reversed:  # as applied to the image in the order it comes in
             scale, shift = _reversed(scale), _reversed(shift)
-        self.scale, self.shift = scale, shift.astype(np.float32)
+        self.scale, self.exact_shift = scale, shift
+        self.shift: Values = shift.astype(np.float32)
 
     @staticmethod
     def _of_channels(step: Numbers, channels: int) -> NDArray[np.float64]:
@@ -136,6 +140,11 @@ class Scaling:
         elif self.shift.any():
             values += self.shift
         return np.ascontiguousarray(values[..., ::-1]) if self.is_reversed else values
+
+    def of_values(self, colour: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a colour [C] of pixels of 0..255 as the values of the net have it."""
+        scaled = self.exact_shift + self.scale * colour
+        return scaled[::-1] if self.is_reversed else scaled
 
     def of_colours(
         self, axes: NDArray[np.float64], lengths: NDArray[np.float64]
@@ -185,20 +194,70 @@ class Prepare:
         return self.scaling(self.geometry(pixels))
 
 
-def for_testing(recipe: Recipe | None, shape: Shape, statistics: Means | None) -> View:
-    """What an image is shown to a net as: its centre, or ten crops if the recipe says so.
+def view_of(expects: Expects, shape: Shape, statistics: Means | None = None) -> View:
+    """Return the function from an image to what is shown to a net of it.
 
-    Without a recipe an image is resized until it covers the input, cut at its centre, and scaled
-    to 0..1.
+    If nobody said how images are prepared, one is resized until it covers the input, cut at its
+    centre, and scaled to 0..1.
+
+    Args:
+        expects: what the net expects of an image.
+        shape: of the net's input.
+        statistics: of the training set; needed where ``expects.missing`` is not empty.
 
     Raises:
         DataError: as :class:`Prepare`.
     """
     require_images(shape)
-    if recipe is None:
+    if expects.prepare is None:
         return _Covering(shape)
+    means = statistics if expects.image is None else _Image(expects.image)
+    prepare = Prepare(expects.prepare, shape, means)
+    return (_TenCrops if expects.views == "tencrop" else _Centre)(prepare, shape)
+
+
+def for_testing(recipe: Recipe | None, shape: Shape, statistics: Means | None) -> View:
+    """Return the view of a recipe: as :func:`view_of`."""
+    if recipe is None:
+        return view_of(Expects(), shape)
     is_ten = any(isinstance(step, TenCrop) for step in recipe.evaluate)
-    return (_TenCrops if is_ten else _Centre)(Prepare(recipe.prepare, shape, statistics), shape)
+    expects = Expects(tuple(recipe.prepare), "tencrop" if is_ten else "center")
+    return view_of(expects, shape, statistics)
+
+
+def resolved(expects: Expects, statistics: Means | None) -> Expects:
+    """Return what a net expects with numbers in place of what only a training set says.
+
+    ``subtract mean channel`` becomes ``subtract A B C``, in the values that arrive there;
+    ``subtract mean image`` keeps its image.
+    """
+    if statistics is None or not expects.missing or expects.prepare is None:
+        return expects
+    steps: list[RecipeStep] = []
+    image = expects.image
+    for step in expects.prepare:
+        if isinstance(step, Subtract) and step.over == "channel":
+            before = Scaling(steps, None, len(statistics.of(step.what, step.over)))
+            mean = before.of_values(statistics.of(step.what, step.over))
+            numbers = dict(zip(("first", "second", "third"), map(float, mean), strict=False))
+            steps.append(SubtractNumbers(**numbers))
+        else:
+            if isinstance(step, Subtract):
+                image = statistics.of(step.what, step.over)
+            steps.append(step)
+    return replace(expects, prepare=tuple(steps), image=image)
+
+
+class _Image(Means):
+    """The one image that a net subtracts."""
+
+    def __init__(self, image: NDArray[np.float64]) -> None:
+        self.image = image
+
+    def of(self, kind: str, over: str) -> NDArray[np.float64]:
+        if over != "image":
+            raise DataError(f"`subtract {kind} {over}` needs the statistics of the training set")
+        return self.image
 
 
 def load_image(path: str | Path, shape: Shape) -> Tensor:

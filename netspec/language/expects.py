@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from netspec.ir.expects import Expects
 from netspec.ir.graph import Graph
 from netspec.ir.recipe import Numbers, Order, Recipe, RecipeStep, TenCrop
-from netspec.ir.symbols import any_symbolic, is_symbolic
+from netspec.ir.symbols import is_symbolic
 from netspec.language import syntax
 from netspec.language.diagnostics import Note
 from netspec.language.files import Files
@@ -32,7 +32,7 @@ def read_expects(
     )
     if recipe is not None and prepare is not None:
         recipe.prepare = list(prepare)
-    return Expects(prepare, views, _classes(statements, graph, scope, files))
+    return Expects(prepare, views, _classes(statements, scope, files))
 
 
 def _prepare(
@@ -104,9 +104,7 @@ def _twice(at: syntax.At, first: syntax.At, scope: Scope) -> None:
 # ---------------------------------------------------------------------------------------- classes
 
 
-def _classes(
-    statements: Sequence[syntax.Statement], graph: Graph, scope: Scope, files: Files
-) -> tuple[str, ...]:
+def _classes(statements: Sequence[syntax.Statement], scope: Scope, files: Files) -> tuple[str, ...]:
     """Return the names of a net's outputs, as `classes` says them; none without it."""
     written = [s for s in statements if isinstance(s, syntax.Classes)]
     for extra in written[1:]:
@@ -123,8 +121,6 @@ def _classes(
             return ()
         names = listed
     _require_different(names, written[0], scope)
-    if len(graph.outputs) == 1 and not scope.problems.errors:
-        _require_outputs(len(names), written[0], graph, scope)
     return tuple(names)
 
 
@@ -134,14 +130,3 @@ def _require_different(names: Sequence[str], written: syntax.Classes, scope: Sco
         if name.text in names[:place]:
             message = f"two outputs have the name {name.text!r}"
             scope.problem("NS156", message, name.at, help="give each output a name of its own")
-
-
-def _require_outputs(count: int, written: syntax.Classes, graph: Graph, scope: Scope) -> None:
-    """Report more names than the net has outputs."""
-    outputs = graph.stage(graph.outputs[0]).shape
-    if outputs is None or any_symbolic(outputs):
-        return
-    if count > outputs.elements:
-        message = f"`classes` has {count:,} names, and the net has {outputs.elements:,} outputs"
-        help = "give one name an output"
-        scope.problem("NS156", message, written.at, help=help)

@@ -1,0 +1,41 @@
+"""The names of classes held against the outputs that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netspec.ir.graph import Graph
+from netspec.ir.symbols import any_symbolic
+from netspec.language import syntax
+from netspec.language.diagnostics import Diagnostic, Problems
+from netspec.language.scope import Scope
+
+
+def check_classes(
+    names: Sequence[str],
+    statements: Sequence[syntax.Statement],
+    graph: Graph,
+    scope: Scope,
+    problems: Problems,
+    *,
+    is_changed: bool,
+) -> tuple[str, ...]:
+    """Return the names of a net's outputs, and report more names than there are outputs.
+
+    Where a setting changed the net, the names are those of another one: a note says so.
+    """
+    written = [s for s in statements if isinstance(s, syntax.Classes)]
+    if not names or not written or len(graph.outputs) != 1:
+        return tuple(names)
+    outputs = graph.stage(graph.outputs[0]).known_shape
+    if any_symbolic(outputs) or len(names) <= outputs.elements:
+        return tuple(names)
+    message = f"`classes` has {len(names):,} names, and the net has {outputs.elements:,} outputs"
+    span = scope.span(written[0].at)
+    if is_changed:
+        help = "the outputs have no names under these settings"
+        message = f"{message} under these settings"
+        problems.diagnostics.append(Diagnostic("NS305", message, span, help=help, severity="note"))
+        return ()
+    problems.add("NS156", message, span, help="give one name an output")
+    return tuple(names)
