@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netspec import DataError, load, load_image
-from netspec.data.preprocessing import Prepare, for_testing
+from netspec import DataError, load, load_image, loads
+from netspec.data.dataset import Pixels
+from netspec.data.images import Values
+from netspec.data.preprocessing import Prepare, for_testing, resolved, view_of
 from netspec.ir.recipe import Center, CenterCrop, Range, Resize, Shorter, Subtract, TenCrop
 from netspec.ir.shapes import Shape
 from netspec.training.statistics import measured
@@ -109,3 +111,80 @@ def test_without_a_recipe_images_come_as_run_shows_them(photograph: Path, channe
     shown = for_testing(None, shape, None)(pixels)
     expected = load_image(photograph, shape).permute(0, 2, 3, 1).numpy()
     assert np.array_equal(shown, expected)
+
+
+# ------------------------------------------------------------------- as published weights expect
+
+
+def prepared(text: str, pixels: Pixels) -> Values:
+    """Return an image as `prepare` in a spec gives it to a net of its size."""
+    height, width, channels = pixels.shape
+    net = loads(f"net a\ninput image {height}x{width}x{channels}\nprepare {text}\na: fc 2")
+    return view_of(net.expects, net.input_shape)(pixels)[0]
+
+
+def test_torchvisions_numbers() -> None:
+    pixels = Drawn(1, (6, 7)).pixels(0)
+    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    text = "range low=0, high=1 | subtract 0.485 0.456 0.406 | divide 0.229 0.224 0.225"
+    expected = (pixels / 255 - mean) / deviation
+    np.testing.assert_allclose(prepared(text, pixels), expected, rtol=0, atol=1e-6)
+    text = "subtract 123.675 116.28 103.53 | divide 58.395 57.12 57.375"
+    np.testing.assert_allclose(prepared(text, pixels), expected, rtol=0, atol=1e-6)
+
+
+def test_caffes_numbers_are_in_the_order_that_stands_before_them() -> None:
+    pixels = Drawn(1, (6, 7)).pixels(0)
+    expected = pixels[..., ::-1] - np.array([103.939, 116.779, 123.68])
+    after = prepared("order bgr | subtract 103.939 116.779 123.68", pixels)
+    np.testing.assert_allclose(after, expected, rtol=0, atol=2e-5)  # float32 of 255
+    assert after.flags.c_contiguous
+    before = prepared("subtract 123.68 116.779 103.939 | order bgr", pixels)
+    assert np.array_equal(before, after)
+    assert np.array_equal(prepared("order bgr | order rgb", pixels), pixels)
+
+
+def test_invert_exchanges_black_and_white() -> None:
+    pixels = np.array([0, 255, 51], np.uint8).reshape(1, 3, 1)
+    assert prepared("invert", pixels).ravel() == pytest.approx([255, 0, 204])
+    assert prepared("range low=0, high=1 | invert", pixels).ravel() == pytest.approx([1, 0, 0.8])
+    assert prepared("invert | range low=-1, high=1", pixels).ravel() == pytest.approx([1, -1, 0.6])
+
+
+def test_sizes_are_rounded_as_torchvision_rounds_them(photograph: Path) -> None:
+    pixels = np.asarray(Image.open(photograph).convert("RGB"))  # 427 x 640
+    net = loads(
+        "net a\ninput image 224x224x3\n"
+        "prepare shorter 256 with bilinear, round=floor | center 224, round=even\na: fc 2"
+    )
+    view = view_of(net.expects, net.input_shape)
+    small = Image.fromarray(pixels).resize((383, 256), Image.Resampling.BILINEAR)
+    # torchvision: top = round((256 - 224) / 2), left = round((383 - 224) / 2), half to even
+    assert np.array_equal(view(pixels)[0], np.asarray(small)[16:240, 80:304])
+    ours = loads("net a\ninput image 224x224x3\nprepare shorter 256\na: fc 2")
+    whole = Image.fromarray(pixels).resize((384, 256), Image.Resampling.BICUBIC)
+    centre = view_of(ours.expects, ours.input_shape)(pixels)[0]
+    assert np.array_equal(centre, np.asarray(whole)[16:240, 80:304])
+
+
+@pytest.mark.parametrize(
+    "before", ["", "range low=-0.1, high=1.175 | ", "order bgr | ", "divide 7 | "]
+)
+@pytest.mark.parametrize("after", ["", " | order bgr", " | divide 3"])
+@pytest.mark.parametrize("over", ["channel", "image"])
+@pytest.mark.parametrize("what", ["mean", "median"])
+def test_numbers_take_the_place_of_statistics(
+    before: str, what: str, over: str, after: str
+) -> None:
+    data, text = Drawn(5, (8, 8)), f"{before}subtract {what} {over}{after}"
+    net = loads(f"net a\ninput image 8x8x3\nprepare {text}\na: fc 2")
+    assert len(net.expects.missing) == 1
+    statistics = measured(data, recipe([Subtract(what=what, over=over)]), RGB)
+    travelling = resolved(net.expects, statistics)
+    assert not travelling.missing
+    with pytest.raises(DataError, match="needs the statistics"):
+        view_of(net.expects, RGB)
+    ours = view_of(travelling, RGB)(data.pixels(3))
+    # the numbers are the same in float64, up to rounding
+    expected = view_of(net.expects, RGB, statistics)(data.pixels(3))
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=255 * 2**-24)
