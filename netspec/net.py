@@ -49,6 +49,7 @@ class Net:
         expects: what the spec says of images that go in, and of the outputs.
         files: other files that the spec was made from.
         seconds: the time of each step of reading.
+        has_heads: False if the heads of the spec, which only training needs, were left out.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Net:
     expects: Expects
     files: ResolvedFiles
     seconds: Mapping[str, float]
+    has_heads: bool = True
 
     def __post_init__(self) -> None:
         self.settings, self.files = dict(self.settings), dict(self.files)
@@ -100,10 +102,24 @@ class Net:
     def totals_with_heads(self) -> Totals:
         return self.graph.totals([s.name for s in self.graph.stages()])
 
+    def without_heads(self) -> Net:
+        """Return the net without its auxiliary heads and their parameters: for inference."""
+        graph = self.graph.copy()
+        heads, graph.heads = graph.heads, {}
+        graph.sweep([head.output for head in heads.values()])
+        graph.rows = {k: row for k, row in self.graph.rows.items() if row.output in graph}
+        return replace(self, graph=graph, has_heads=False)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle a net as its text, to be read and checked again."""
         files = {key: (file.name, file.text) for key, file in self.files.items()}
-        return _reread, (self.source.name, self.source.text, self.settings, files)
+        return _reread, (
+            self.source.name,
+            self.source.text,
+            self.settings,
+            files,
+            self.has_heads,
+        )
 
     def __repr__(self) -> str:
         return str(printer("Net").as_text(self))
@@ -117,9 +133,11 @@ def _reread(
     text: str,
     settings: dict[str, Setting],
     files: dict[tuple[str, str], tuple[str, str]],
+    has_heads: bool = True,
 ) -> Net:
     known = {key: Source(*file) for key, file in files.items()}
-    return from_source(Source(name, text), settings, known)
+    net = from_source(Source(name, text), settings, known)
+    return net if has_heads else net.without_heads()
 
 
 def load(spec: str | Path, /, **settings: Setting) -> Net:

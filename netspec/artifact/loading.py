@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from netspec.artifact.manifest import (
+    EXPECTS,
+    IMAGE,
     MANIFEST,
     PLAN,
     ROOT,
@@ -26,8 +28,11 @@ from netspec.artifact.reading import FileRanges, content, file_ranges, opened
 from netspec.artifact.spec import net_of
 from netspec.collecting import without_collecting
 from netspec.errors import DataError
+from netspec.files.members import parsed
 
 if TYPE_CHECKING:
+    from netspec.ir.expects import Expects
+    from netspec.net import Net
     from netspec.runtime.compiled import Compiled
 
 
@@ -112,6 +117,7 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         if expect is not None:
             lowered.backend.use(kernels)
         model = Compiled(net, lowered, tensors)
+        model.expects = _expects(members, manifest, net)
         model.is_trained = manifest.trained
         return model
 
@@ -170,6 +176,27 @@ def _manifest(members: FileRanges, expect: str | None) -> Manifest:
                 f"{AGAIN}"
             )
     return manifest
+
+
+def _expects(members: FileRanges, manifest: Manifest, net: Net) -> Expects:
+    """Return what the net expects; an artifact of the first format knows what its spec says."""
+    import torch
+
+    from netspec.runtime.expects import EXPECTS as KIND
+    from netspec.runtime.expects import with_image
+
+    if EXPECTS not in manifest.members:
+        return net.expects
+    expects = parsed(_checked(members, manifest, EXPECTS), EXPECTS, KIND, AGAIN)
+    if (IMAGE in manifest.members) != (expects.image is not None):
+        raise DataError(f"{EXPECTS} and {IMAGE} do not go together: {AGAIN}")
+    if expects.image is None:
+        return expects
+    values = bytearray(_checked(members, manifest, IMAGE))
+    if len(values) != 4 * expects.image.size:
+        raise DataError(f"{IMAGE} has not the size of its image: {AGAIN}")
+    image = torch.frombuffer(values, dtype=torch.float32).reshape(expects.image.shape)
+    return with_image(expects, image, IMAGE)
 
 
 def _kernels(members: FileRanges, manifest: Manifest) -> dict[str, bytes]:

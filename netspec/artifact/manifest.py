@@ -18,6 +18,7 @@ from netspec.files.members import (
     SCALAR,
     SHA256,
     TRUTH,
+    Kind,
     many,
     matching,
     member,
@@ -33,10 +34,15 @@ from netspec.files.members import (
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 1
+FORMAT = 2
+OLDEST = 1
+"""The formats that are read.  The first did not say what images a net expects, and had heads."""
 
 MANIFEST, ROOT = "manifest.json", "manifest.sha256"
 SPEC, PLAN, WEIGHTS = "spec.net", "plan.json", "weights.safetensors"
+EXPECTS, IMAGE = "expects.json", "image.f32"
+"""What the net expects of images; the image of means that it subtracts, if it does: its values, in
+little-endian order."""
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 """Types that a net can be compiled for, as PyTorch calls them."""
@@ -87,6 +93,8 @@ class Manifest:
         trained: whether its weights were loaded or trained, not drawn at random.
         kernels: the names of compiled kernels, sorted; their members are numbered alike.
         members: every file but the manifest and its digest.
+        heads: whether the auxiliary heads of the spec are in it, which only training needs.
+        format: the number of the format.
     """
 
     name: str
@@ -99,10 +107,15 @@ class Manifest:
     trained: bool
     kernels: tuple[str, ...]
     members: Mapping[str, Member]
+    heads: bool = True
+    format: int = FORMAT
 
     def as_bytes(self) -> bytes:
         """Return it in the one way to write it; the root digest is of these bytes."""
-        return canonical({"format": FORMAT, **asdict(self)})
+        described = asdict(self)
+        if self.format == OLDEST:
+            del described["heads"]
+        return canonical(described)
 
     @property
     def root(self) -> str:
@@ -140,9 +153,9 @@ class Manifest:
                 f"it has format {number} of netspec {maker}, and netspec "
                 f"{netspec.__version__} reads format {FORMAT}: install that version, or {AGAIN}"
             )
-        if number != FORMAT:
+        if number not in KINDS:
             raise DataError(f"it has format {number}, which is not read any more: {AGAIN}")
-        manifest = parsed(data, MANIFEST, KIND, AGAIN)
+        manifest = parsed(data, MANIFEST, KINDS[number], AGAIN)
         manifest._check()
         if manifest.as_bytes() != data:
             raise _malformed("it is not written as netspec writes it")
@@ -158,7 +171,10 @@ class Manifest:
         ):
             raise _malformed("`asked` names what is no file of the net")
         compiled = map(kernel_member, range(len(self.kernels)))
-        if {*self.members} != {SPEC, PLAN, WEIGHTS, *files, *compiled}:
+        needed = {SPEC, PLAN, WEIGHTS, *files, *compiled}
+        if self.format > OLDEST:
+            needed.add(EXPECTS)
+        if {*self.members} - {IMAGE} != needed or (self.format == OLDEST and IMAGE in self.members):
             raise _malformed("`members` are not those of an artifact with these files and kernels")
 
 
@@ -210,25 +226,25 @@ def _malformed(problem: str) -> DataError:
     return DataError(f"{MANIFEST}: {problem}; {AGAIN}")
 
 
-def _manifest(format: int, **members: Any) -> Manifest:
-    return Manifest(**members)
-
-
 VERSION = matching("[0-9A-Za-z.+!_-]{1,64}", "a version")
 
-KIND = record(
-    _manifest,
-    format=whole(FORMAT, FORMAT),
-    name=text(),
-    made_by=record(
+_MEMBERS: dict[str, Kind[Any]] = {
+    "name": text(),
+    "made_by": record(
         dict, netspec=optional(VERSION), torch=optional(VERSION), triton=optional(VERSION)
     ),
-    settings=table(SCALAR),
-    asked=many(record(Asked, by=text(), wrote=text(), member=text())),
-    target=matching("[a-z0-9_]{1,32}", "the name of a backend"),
-    dtype=one_of(*DTYPES),
-    batch=whole(1, 100_000),
-    trained=TRUTH,
-    kernels=many(text()),
-    members=table(record(Member, sha256=SHA256, size=whole(0))),
-)
+    "settings": table(SCALAR),
+    "asked": many(record(Asked, by=text(), wrote=text(), member=text())),
+    "target": matching("[a-z0-9_]{1,32}", "the name of a backend"),
+    "dtype": one_of(*DTYPES),
+    "batch": whole(1, 100_000),
+    "trained": TRUTH,
+    "kernels": many(text()),
+    "members": table(record(Member, sha256=SHA256, size=whole(0))),
+}
+
+KINDS = {
+    OLDEST: record(Manifest, format=whole(OLDEST, OLDEST), **_MEMBERS),
+    FORMAT: record(Manifest, format=whole(FORMAT, FORMAT), heads=TRUTH, **_MEMBERS),
+}
+"""The JSON of a manifest, by the number of its format."""

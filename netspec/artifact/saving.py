@@ -8,11 +8,14 @@ from pathlib import Path
 from netspec.artifact import weights
 from netspec.artifact.lowering import lowered_as, plan_bytes
 from netspec.artifact.manifest import (
+    EXPECTS,
+    IMAGE,
     MANIFEST,
     PLAN,
     ROOT,
     WEIGHTS,
     Manifest,
+    canonical,
     dtype_name,
     kernel_member,
     root_line,
@@ -21,11 +24,17 @@ from netspec.artifact.manifest import (
 from netspec.artifact.messages import naming
 from netspec.artifact.spec import kept_settings, members_of, net_of
 from netspec.artifact.writing import written
+from netspec.files.tensors import bytes_of
 from netspec.runtime.compiled import Compiled
+from netspec.runtime.expects import as_json, image_of
 
 
 def save_artifact(
-    model: Compiled, path: str | Path, *, kernels: Mapping[str, bytes] | None = None
+    model: Compiled,
+    path: str | Path,
+    *,
+    kernels: Mapping[str, bytes] | None = None,
+    heads: bool = False,
 ) -> str:
     """Write a compiled net with its weights, whole or not at all.
 
@@ -34,6 +43,7 @@ def save_artifact(
         path: a folder, or a single file if it ends in ``.netspec``.  An artifact that is there
             already is replaced; a folder with anything else in it is not.
         kernels: compiled kernels by name.
+        heads: keep the parameters of auxiliary heads, which only training needs.
 
     Returns:
         The root digest, 64 hexadecimal digits, which :func:`load_artifact` takes as ``expect``.
@@ -42,12 +52,17 @@ def save_artifact(
         DataError: it cannot be written.
     """
     lowered, compiled = model.lowered, sorted((kernels or {}).items())
+    net = model.net if heads else model.net.without_heads()
+    image = image_of(model.expects)
     with naming("write", path), written(Path(path)) as put:
         texts, asked = members_of(model.net)
         plan = plan_bytes(lowered)
         members = {name: put(name, [text]) for name, text in texts.items()}
         members[PLAN] = put(PLAN, [plan])
-        members[WEIGHTS] = put(WEIGHTS, weights.pieces(model))
+        members[WEIGHTS] = put(WEIGHTS, weights.pieces(model, net))
+        members[EXPECTS] = put(EXPECTS, [canonical(as_json(model.expects))])
+        if image is not None:
+            members[IMAGE] = put(IMAGE, [bytes_of(image)])
         for number, (_, code) in enumerate(compiled):
             members[kernel_member(number)] = put(kernel_member(number), [code])
         manifest = Manifest(
@@ -61,6 +76,7 @@ def save_artifact(
             trained=model.is_trained,
             kernels=tuple(name for name, _ in compiled),
             members=members,
+            heads=net.has_heads and bool(net.graph.heads),
         )
         # what could not be loaded again is not written
         lowered_as(

@@ -60,7 +60,8 @@ def net_of(manifest: Manifest, texts: Mapping[str, bytes]) -> Net:
         DataError: it asks for other files than the artifact has.
     """
     try:
-        return reread(texts, manifest.asked, manifest.settings)
+        net = reread(texts, manifest.asked, manifest.settings)
+        return net if manifest.heads else net.without_heads()
     except DataError as error:
         raise DataError(f"{error}: {AGAIN}") from None
 

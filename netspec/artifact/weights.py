@@ -40,11 +40,11 @@ def size(net: Net, dtype: torch.dtype) -> int:
     return len(header(net, dtype)) + sum(tensor.nbytes for tensor in stored(net, dtype).values())
 
 
-def pieces(model: Compiled) -> Iterator[bytes | memoryview]:
-    """Yield the file, a piece at a time."""
+def pieces(model: Compiled, net: Net) -> Iterator[bytes | memoryview]:
+    """Yield the file, a piece at a time; ``net`` is the model's, with its heads or without."""
     dtype, state = model.lowered.dtype, model.state_dict()
-    yield header(model.net, dtype)
-    for name, _, _ in parameter_names(model.net.graph):
+    yield header(net, dtype)
+    for name, _, _ in parameter_names(net.graph):
         tensor = state.pop(name)
         assert tensor.dtype == dtype
         yield bytes_of(tensor.detach().cpu())

@@ -62,6 +62,8 @@ class Compiled(Module):
 
     Attributes:
         net: the checked net.
+        expects: what it expects of images, and what its outputs mean: as its spec says, or the
+            file that its weights are from.
         lowered: its rewritten graph, choices and plan.
         is_trained: whether its parameters were loaded or trained, not drawn at random.
         seconds: how long each step of compiling took.
@@ -78,7 +80,7 @@ class Compiled(Module):
 
     def __init__(self, net: Net, lowered: Lowered, tensors: dict[str, Tensor]) -> None:
         super().__init__()
-        self.net, self.lowered = net, lowered
+        self.net, self.lowered, self.expects = net, lowered, net.expects
         self._inputs, self._outputs = input_shapes(net.graph), output_shapes(net.graph)
         self._names = order_of_names(net.graph)
         self._rows = {name.partition(".")[0] for name in self._names}

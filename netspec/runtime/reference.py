@@ -44,7 +44,7 @@ class Model(fx.GraphModule):
         root = Module()
         attach_tensors(root, net.graph, tensors)
         super().__init__(root, lowered[True], class_name=net.name)
-        self.net = net
+        self.net, self.expects = net, net.expects
         self._lowered = lowered
         self._inputs = input_shapes(net.graph)
         self.register_forward_pre_hook(_check_inputs, with_kwargs=True)
