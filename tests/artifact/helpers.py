@@ -55,7 +55,7 @@ def small() -> Compiled:
 def _written(form: str) -> tuple[dict[str, bytes], str]:
     folder = Path(mkdtemp())
     try:
-        root = netspec.save_artifact(small(), folder / f"it{form}", kernels=KERNELS)
+        root = netspec.save_artifact(small(), folder / f"it{form}", kernels=KERNELS, heads=True)
         return (contents(folder / f"it{form}"), root)
     finally:
         shutil.rmtree(folder)

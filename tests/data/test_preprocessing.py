@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from netspec import DataError, load, load_image, loads
@@ -188,3 +189,13 @@ def test_numbers_take_the_place_of_statistics(
     # the numbers are the same in float64, up to rounding
     expected = view_of(net.expects, RGB, statistics)(data.pixels(3))
     np.testing.assert_allclose(ours, expected, rtol=0, atol=255 * 2**-24)
+
+
+class Constant:
+    """Statistics whose means are all one array."""
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self.values = values
+
+    def of(self, kind: str, over: str) -> NDArray[np.float64]:
+        return self.values
