@@ -83,6 +83,11 @@ class Net:
         """Of the first input."""
         return self.graph.stage(self.graph.inputs[0]).known_shape
 
+    @property
+    def answers_by(self) -> str:
+        """Whether the ``most`` or the ``least`` of the outputs is the net's answer."""
+        return self.graph.stage(self.graph.outputs[0]).op.answers_by
+
     def require_numbers(self) -> None:
         """Raise SpecError if sizes or counts are symbols: such a net can be checked, not run."""
         if not self.symbols:

@@ -68,15 +68,25 @@ def read_image(source: str | Path | IO[bytes], name: str) -> Image.Image:
 
 def _upright_on_white(source: str | Path | IO[bytes]) -> Image.Image:
     """An image is some 4 bytes a pixel, and three of them are held at once at most."""
-    image: Image.Image = Image.open(source, formats=_formats())
-    with image:
-        if image.width * image.height > MOST_PIXELS:
-            size = f"{image.width:,} x {image.height:,}"
-            raise ValueError(f"it has {size} pixels, over {MOST_PIXELS:,} in all: scale it down")
-        if image.mode == "F":
-            raise ValueError("floating-point pixels have no range: save it with 8 or 16 bits")
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
+    with Image.open(source, formats=_formats()) as image:
+        return in_rgb(image)
+
+
+def in_rgb(image: Image.Image) -> Image.Image:
+    """Return an image in RGB, upright as its EXIF data says, on white where it is transparent.
+
+    The image itself is turned upright.
+
+    Raises:
+        ValueError: it has more than :data:`MOST_PIXELS`, or pixels without a range.
+    """
+    if image.width * image.height > MOST_PIXELS:
+        size = f"{image.width:,} x {image.height:,}"
+        raise ValueError(f"it has {size} pixels, over {MOST_PIXELS:,} in all: scale it down")
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no range: save it with 8 or 16 bits")
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I;16") or image.mode == "I":
         scaled = np.asarray(image).astype(np.float32)
         scaled /= 257

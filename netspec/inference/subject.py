@@ -1,0 +1,177 @@
+"""What is used: the net of a spec, a run or an artifact, with weights and what it expects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netspec import trained
+from netspec.errors import DataError
+from netspec.ir.expects import Expects, step_text
+from netspec.language.definitions import Setting
+from netspec.language.read import bundled
+from netspec.net import Net, load
+
+if TYPE_CHECKING:
+    from netspec.runtime.compiled import Compiled
+    from netspec.runtime.reference import Model
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A net to be used.
+
+    Attributes:
+        model: compiled, in evaluation mode.
+        expects: what it expects of images, and the names of its classes.
+        origin: where that is from: ``the run DIR``, ``the weights FILE``, ``the spec``.
+    """
+
+    model: Compiled | Model
+    expects: Expects
+    origin: str
+
+
+def open_subject(
+    model: Compiled | Model | Net | str | Path,
+    *,
+    weights: str | Path | None = None,
+    settings: Mapping[str, Setting] | None = None,
+    expect: str | None = None,
+    expects: Expects | None = None,
+) -> Subject:
+    """Return a net to be used, whatever form it comes in.
+
+    Args:
+        model: a compiled net or a reference, a net, the path of a spec, run or artifact, or the
+            name of a bundled spec.
+        weights: a safetensors file, or the name of weights that come with a bundled spec.
+        settings: values of a spec's parameters.
+        expect: the root digest of an artifact.
+        expects: what the caller says of images and classes; what it leaves out is as it travels.
+
+    Raises:
+        SpecError: the spec has mistakes.
+        DataError: something cannot be read; an option is for another form; or steps of ``prepare``
+            need the statistics of a training set that is not there.
+    """
+    found = _opened(model, weights, settings or {}, expect)
+    if expects is None:
+        return _complete(found)
+    said = replace(
+        found.expects,
+        classes=expects.classes or found.expects.classes,
+        **({} if expects.prepare is None else {"prepare": expects.prepare, "image": None}),
+    )
+    origin = found.origin if expects.prepare is None else "--prepare"
+    return _complete(Subject(found.model, said, origin))
+
+
+def _opened(
+    model: Compiled | Model | Net | str | Path,
+    weights: str | Path | None,
+    settings: Mapping[str, Setting],
+    expect: str | None,
+) -> Subject:
+    """Return a net as it comes, with what is known of it."""
+    if isinstance(model, str | Path):
+        from netspec.artifact.reading import is_artifact
+
+        if is_a_run(model):
+            _refuse("a run, which has all of its own", settings, weights, expect)
+            return _of_run(Path(model))
+        if is_artifact(model):
+            _refuse("a spec: an artifact is compiled already", settings, weights, None)
+            return _of_artifact(model, expect)
+        if expect is not None:
+            raise DataError(f"an expected digest is for an artifact, and {model} is none")
+        return _of_spec(str(model), settings, weights)
+    _refuse("a spec by its path", settings, None, expect)
+    if isinstance(model, Net):
+        return _with_weights(model, weights)
+    _refuse("a spec: this model has weights", {}, weights, None)
+    return Subject(model, model.expects, "the model")
+
+
+def _refuse(
+    what: str, settings: Mapping[str, Setting], weights: str | Path | None, expect: str | None
+) -> None:
+    """Raise DataError for options that are for another form of a net."""
+    for option, value in (("--set", settings), ("--weights", weights), ("--expect", expect)):
+        if value:
+            raise DataError(f"{option} is not for {what}" if "run" in what else f"{option} is for {what}")
+
+
+def is_a_run(path: str | Path) -> bool:
+    """Return whether a path is that of a run directory; training is imported for one only."""
+    if not (Path(path) / "run.json").exists():
+        return False
+    from netspec.training.directory import is_run
+
+    return is_run(path)
+
+
+def _of_run(directory: Path) -> Subject:
+    from netspec.training.run import Run
+
+    run = Run.open(directory)
+    return Subject(run.trained(), run.expects, f"the run {directory}")
+
+
+def _of_artifact(path: str | Path, expect: str | None) -> Subject:
+    from netspec.artifact.loading import load_artifact
+
+    model = load_artifact(path, expect=expect)
+    return Subject(model, model.expects, f"the artifact {path}")
+
+
+def _of_spec(spec: str, settings: Mapping[str, Setting], weights: str | Path | None) -> Subject:
+    """Return the net of a spec, with weights from a file or those that come with it."""
+    is_name = spec in bundled() and str(weights) in trained.names(spec)
+    if weights is not None and is_name and not Path(weights).exists():
+        weights = trained.trained(spec, str(weights)).weights
+    return _with_weights(load(spec, **settings), weights)
+
+
+def _with_weights(net: Net, weights: str | Path | None) -> Subject:
+    from netspec.compiler import compile as compile_net
+    from netspec.runtime.weights import load_weights
+
+    model = compile_net(net)
+    if weights is None:
+        return Subject(model, model.expects, "the spec")
+    load_weights(model, weights)
+    is_of_weights = model.expects is not net.expects
+    return Subject(model, model.expects, f"the weights {weights}" if is_of_weights else "the spec")
+
+
+def _complete(subject: Subject) -> Subject:
+    """Return a net if it is known what it expects.
+
+    Raises:
+        DataError: a step needs the statistics of a training set that is not there.
+    """
+    if subject.expects.missing:
+        step = step_text(subject.expects.missing[0])
+        steps = " | ".join(step_text(s) for s in subject.expects.prepare or ())
+        raise DataError(
+            f"`{step}` needs the training set of {subject.model.net.name}, and {subject.origin} does "
+            "not say what it was: use the run itself, or weights or an artifact that were saved from "
+            f"it; or say the numbers: --prepare \"{steps.replace(step, 'subtract R G B')}\""
+        )
+    return subject
+
+
+def require_a_classifier(net: Net) -> None:
+    """Raise DataError unless a net takes one image and returns one number a class."""
+    graph = net.graph
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise DataError(
+            f"{net.name} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs: "
+            "`run` is for one image in, one classification out; use the Python API"
+        )
+    shape = graph.stage(graph.outputs[0]).known_shape
+    if shape.elements != shape.channels:
+        raise DataError(f"{net.name} returns a map of {shape}, not classes; use the Python API")
