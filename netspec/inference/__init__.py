@@ -1,1 +1,1 @@
-"""Inference: from the files of images to classes with names, the same in whatever form a net comes."""
+"""Inference: from files of images to named classes, the same in whatever form a net comes."""

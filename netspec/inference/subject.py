@@ -80,28 +80,28 @@ def _opened(
         from netspec.artifact.reading import is_artifact
 
         if is_a_run(model):
-            _refuse("a run, which has all of its own", settings, weights, expect)
+            _refuse("is not for a run, which has all of its own", settings, weights, expect)
             return _of_run(Path(model))
         if is_artifact(model):
-            _refuse("a spec: an artifact is compiled already", settings, weights, None)
+            _refuse("is for a spec: an artifact is compiled already", settings, weights, None)
             return _of_artifact(model, expect)
         if expect is not None:
             raise DataError(f"an expected digest is for an artifact, and {model} is none")
         return _of_spec(str(model), settings, weights)
-    _refuse("a spec by its path", settings, None, expect)
+    _refuse("is for a spec by its path", settings, None, expect)
     if isinstance(model, Net):
         return _with_weights(model, weights)
-    _refuse("a spec: this model has weights", {}, weights, None)
+    _refuse("is for a spec: this model has weights", {}, weights, None)
     return Subject(model, model.expects, "the model")
 
 
 def _refuse(
-    what: str, settings: Mapping[str, Setting], weights: str | Path | None, expect: str | None
+    why: str, settings: Mapping[str, Setting], weights: str | Path | None, expect: str | None
 ) -> None:
     """Raise DataError for options that are for another form of a net."""
     for option, value in (("--set", settings), ("--weights", weights), ("--expect", expect)):
         if value:
-            raise DataError(f"{option} is not for {what}" if "run" in what else f"{option} is for {what}")
+            raise DataError(f"{option} {why}")
 
 
 def is_a_run(path: str | Path) -> bool:
@@ -153,13 +153,14 @@ def _complete(subject: Subject) -> Subject:
     Raises:
         DataError: a step needs the statistics of a training set that is not there.
     """
-    if subject.expects.missing:
-        step = step_text(subject.expects.missing[0])
-        steps = " | ".join(step_text(s) for s in subject.expects.prepare or ())
+    missing = subject.expects.missing
+    if missing:
+        step, steps = step_text(missing[0]), str(subject.expects)
+        said = steps.replace(step, "subtract R G B")
         raise DataError(
-            f"`{step}` needs the training set of {subject.model.net.name}, and {subject.origin} does "
-            "not say what it was: use the run itself, or weights or an artifact that were saved from "
-            f"it; or say the numbers: --prepare \"{steps.replace(step, 'subtract R G B')}\""
+            f"`{step}` needs the training set of {subject.model.net.name}, and {subject.origin} "
+            "does not say what it was: use the run itself, or weights or an artifact that were "
+            f'saved from it; or say the numbers: --prepare "{said}"'
         )
     return subject
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from netspec.ir.expects import Expects
 from netspec.ir.graph import Graph
 from netspec.ir.recipe import Numbers, Order, Recipe, RecipeStep, TenCrop
+from netspec.ir.source import Source, Sources
 from netspec.ir.symbols import is_symbolic
 from netspec.language import syntax
-from netspec.language.diagnostics import Note
+from netspec.language.diagnostics import Note, Problems, SpecError
 from netspec.language.files import Files
+from netspec.language.parse import parse
+from netspec.language.read import accept
 from netspec.language.recipe import read_step
 from netspec.language.scope import Reported, Scope
 
@@ -130,3 +135,47 @@ def _require_different(names: Sequence[str], written: syntax.Classes, scope: Sco
         if name.text in names[:place]:
             message = f"two outputs have the name {name.text!r}"
             scope.problem("NS156", message, name.at, help="give each output a name of its own")
+
+
+# ------------------------------------------------------------------------------- outside of a spec
+
+
+def prepare_of(text: str, name: str = "prepare") -> tuple[RecipeStep, ...]:
+    """Return the steps of ``prepare`` in a text, as a spec says them after the word.
+
+    Raises:
+        SpecError: it is not a pipe of steps; ``name`` is what the text is called in messages.
+    """
+    problems = Problems()
+    scope = Scope(Sources(), problems)
+    source = accept(Source(name, f"prepare {text}"))
+    tree = parse(source, problems, scope.sources.add(source))
+    steps: list[RecipeStep] = []
+    for statement in tree.statements:
+        if not isinstance(statement, syntax.Prepare):
+            help = "write steps, as after `prepare` in a spec: shorter 256 | center 224"
+            if not problems.errors:
+                scope.problem("NS101", "this is not a list of steps", statement.at, help=help)
+            continue
+        for step in statement.steps:
+            with suppress(Reported):
+                steps.append(read_step(syntax.Name("prepare", statement.at), step, scope))
+    if problems.errors:
+        raise SpecError(problems.errors)
+    return tuple(steps)
+
+
+def classes_of(text: str) -> tuple[str, ...]:
+    """Return names of classes: of a list that comes with netspec, or of a text file.
+
+    Raises:
+        SpecError: there is no such list, or it has no names.
+    """
+    path, problems = Path(text), Problems()
+    files = Files(problems)
+    source = Source("--classes", path.name, path.parent / "-" if path.suffix else None)
+    base = files.sources.add(source)
+    names = files.class_names(syntax.Text(path.name, (base, base + len(source.text))))
+    if names is None:
+        raise SpecError(problems.errors)
+    return tuple(names)
