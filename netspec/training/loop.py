@@ -21,6 +21,7 @@ from netspec.training.augment import for_training
 from netspec.training.batches import Batch, Batches, InOrder
 from netspec.training.checkpoint import Counts
 from netspec.training.directory import is_run
+from netspec.training.fitting import least_images
 from netspec.training.learner import Learner, first_checkpoint
 from netspec.training.loss import loss
 from netspec.training.metrics import Epoch, Metrics
@@ -67,11 +68,19 @@ def train(settings: Settings, directory: Path, *, report: Report | None = None) 
         DataError: something that the run needs is missing, or the run cannot go on.
         Stopped: a signal ended it; it has saved a checkpoint.
     """
+    report = report or Report()
     with parallel.start(settings.device, columns=settings.columns) as ranks:
-        if ranks.is_first and not (_is_started_again() and is_run(directory)):
-            Run.create(directory, settings)
+        is_new = ranks.is_first and not (_is_started_again() and is_run(directory))
+        if is_new:
+            Run.create(directory, settings, report.note)
         ranks.wait()
-        return _learn(Run.open(directory), ranks, report or Report())
+        run = Run.open(directory)
+        try:
+            return _learn(run, ranks, report)
+        except Exception:
+            if is_new and not run.has_begun:
+                run.remove()
+            raise
 
 
 def resume(directory: Path, *, report: Report | None = None) -> Result:
@@ -156,6 +165,7 @@ class _Loop:
         left = epochs_of(recipe) * self.batches.steps - self.step_number
         self.pace = Pace(left, self.state.seconds)
         self.saved_step, self.saved_at = self.step_number, self.pace.seconds()
+        self.least_images = least_images(run.net)
         report.begin(run, self.batches.steps, self.state)
 
     @property
@@ -185,6 +195,7 @@ class _Loop:
                 self.report.note(fault)
             self.report.step(self.moment())
             is_due = self.pace.seconds() > self.saved_at + self.run.settings.checkpoint_every
+            is_due |= not self.saved_step and counts.images > 0  # a run is one from its first step
             asked, due = self.ranks.most(self.stopping.asked, self.ranks.is_first and is_due)
             if asked or due:
                 self.save()
@@ -195,6 +206,8 @@ class _Loop:
         """Forward, backward, update."""
         images, labels = self.learner.placed(batch.images, batch.labels)
         total = int(self.sum([len(labels)])[0])
+        if total < self.least_images:
+            return self.passed_over(batch)
         with masks(self.run.settings.seed, self.step_number, batch.numbers):
             logits, heads = self.learner.trainee(images)
         value = loss(self.run.net, self.recipe, logits, heads, labels, total=max(total, 1))
@@ -208,6 +221,15 @@ class _Loop:
         self.learner.optimizer.step()
         self.learner.optimizer.zero_grad()
         return Counts(total, mean * total, int(missed), int(corrupt))
+
+    def passed_over(self, batch: Batch) -> Counts:
+        """Learn nothing from a step that has too few images left for batch normalisation."""
+        count, faults = self.sum([len(batch.labels), len(batch.faults)])
+        self.report.note(
+            f"step {self.step_number + 1:,} is left out: {int(count)} of its images can be used, "
+            f"and batch normalisation needs {self.least_images}"
+        )
+        return Counts(corrupt=int(faults))
 
     def test(self) -> None:
         """Test after an epoch, report it, and prepare for the next."""

@@ -72,9 +72,10 @@ from netspec.training.directory import (
     is_run,
     writing_into,
 )
+from netspec.training.fitting import require_batches, require_outputs, require_trainable
 from netspec.training.metrics import Epoch, read_metrics, require_epochs
 from netspec.training.prepare import View, for_testing
-from netspec.training.settings import SETTINGS, Settings, recipe_json
+from netspec.training.settings import SETTINGS, Settings, batch_of, recipe_json
 from netspec.training.statistics import Statistics, are_needed, digest_of
 
 FORMAT = 1
@@ -100,17 +101,28 @@ class Run:
     members: Members
 
     @classmethod
-    def create(cls, directory: Path, settings: Settings) -> Run:
+    def create(
+        cls, directory: Path, settings: Settings, note: Callable[[str], None] = lambda remark: None
+    ) -> Run:
         """Check the inputs of a run, and make its directory, whole or not at all.
+
+        Args:
+            note: is called with what the user should know of the inputs.
 
         Raises:
             SpecError: the spec has mistakes.
-            DataError: the recipe or the data is missing, or the directory cannot be made.
+            DataError: the recipe or the data is missing, the net does not fit the data, or the
+                directory cannot be made.
         """
+        directories.require_new(directory)
         net = load(settings.spec, **settings.parameters)
         net.require_numbers()
+        require_trainable(net)
         recipe = settings.recipe(net)
         splits = open_data(settings.data)
+        require_batches(net, len(splits.train), batch_of(recipe))
+        for remark in require_outputs(net, splits.train.classes):
+            note(remark)
         texts, asked = members_of(net)
         about = {
             "format": FORMAT,
@@ -275,6 +287,15 @@ class Run:
     def checkpoint(self) -> Path:
         """The path of the checkpoint."""
         return self.directory / CHECKPOINT
+
+    @property
+    def has_begun(self) -> bool:
+        """True if it has learned from a step, and saved that: there is something to go on with."""
+        return self.checkpoint.is_file() and Checkpoint.state_in(self.checkpoint).has_begun
+
+    def remove(self) -> None:
+        """Remove the directory, in which nothing was learned."""
+        directories.remove(self.directory)
 
     def weights(self) -> dict[str, Tensor]:
         """Return the last weights, or those so far, by name.
