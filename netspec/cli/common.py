@@ -120,6 +120,11 @@ def print_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 
+def print_note(text: str) -> None:
+    """Print a note for the user on standard error."""
+    click.echo(f"{styled('note', 'note')}: {text}", err=True)
+
+
 def diagnostics_json(diagnostics: list[Diagnostic]) -> list[dict[str, Any]]:
     """Return diagnostics as the data that ``--json`` prints."""
     return [d.as_json() for d in diagnostics]

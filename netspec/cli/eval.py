@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netspec.cli.common import WORKERS, guard, json_option, print_json, reports_errors
+from netspec.cli.common import WORKERS, guard, json_option, print_json, print_note, reports_errors
 
 if TYPE_CHECKING:
     from netspec.training.testing import Errors, Evaluation
@@ -54,7 +54,14 @@ def eval(
     protocol = {None: as_told, True: tencrop, False: centre}[is_tencrop]
     with tested() as report:
         evaluation = evaluate(
-            runs, data, protocol=protocol, rows=rows, device=device, workers=workers, report=report
+            runs,
+            data,
+            protocol=protocol,
+            rows=rows,
+            device=device,
+            workers=workers,
+            report=report,
+            note=print_note,
         )
     if as_json:
         print_json(_as_json(evaluation))
@@ -70,4 +77,9 @@ def _as_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _errors(errors: Errors) -> dict[str, float]:
-    return {"top1": errors.top1, "top5": errors.top5, "images": errors.images}
+    return {
+        "top1": errors.top1,
+        "top5": errors.top5,
+        "images": errors.images,
+        "untested": errors.untested,
+    }

@@ -12,6 +12,7 @@ from netspec.cli.common import (
     WORKERS,
     json_option,
     print_json,
+    print_note,
     progress,
     reports_errors,
     styled,
@@ -67,7 +68,9 @@ def pack(data: str, folder: Path, size: int, faults: int, workers: int, as_json:
     """
     from netspec.data.packing import SPLITS, pack
 
-    manifest = pack(data, folder, size=size, faults=faults, workers=workers, progress=progress)
+    manifest = pack(
+        data, folder, size=size, faults=faults, workers=workers, note=print_note, progress=progress
+    )
     splits: dict[str, Any] = {}
     for split in SPLITS:
         shards = [s for name, s in manifest.shards.items() if name.startswith(f"{split}-")]

@@ -208,7 +208,9 @@ def _print(net: Net, results: list[dict[str, Any]], *, is_trained: bool) -> None
 
 def _named(names: tuple[str, ...], number: int) -> dict[str, str]:
     """Return the name of a class, if classes have names."""
-    return {"name": names[number]} if names else {}
+    from netspec.training.testing import class_name
+
+    return {"name": class_name(names, number)} if names else {}
 
 
 def _called(answer: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from netspec.cli.common import (
     set_option,
 )
 from netspec.errors import DataError
+from netspec.ir.words import counted
 from netspec.net import load
 
 if TYPE_CHECKING:
@@ -172,4 +173,6 @@ def _print(result: Result, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(result))
         return
-    click.echo(f"error {result.top1:.2f} %, top-5 {result.top5:.2f} %; weights in {result.run}")
+    left_out = f" ({counted(result.untested, 'image')} left out)" if result.untested else ""
+    errors = f"error {result.top1:.2f} %, top-5 {result.top5:.2f} %{left_out}"
+    click.echo(f"{errors}; weights in {result.run}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,12 +53,13 @@ class Counts(NamedTuple):
 
     @property
     def mean_loss(self) -> float:
-        return self.loss / max(self.images, 1)
+        """Of no images it is not a number."""
+        return self.loss / self.images if self.images else nan
 
     @property
     def error(self) -> float:
         """The share of images that were classified wrong, in percent."""
-        return 100 * self.wrong / max(self.images, 1)
+        return 100 * self.wrong / self.images if self.images else nan
 
 
 @dataclass

@@ -2,21 +2,29 @@
 
 Classes: each has an output of the net, and of each of its heads.  Batches: batch normalisation
 takes its statistics over the images of a step; over vectors and 1x1 maps it needs two of them.
+Images: some of both splits can be read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from netspec.data.dataset import Dataset, Pixels, Splits
+from netspec.data.images import center
 from netspec.errors import DataError
 from netspec.ir.graph import Row
 from netspec.ir.ops.bn import BatchNorm
+from netspec.ir.recipe import Recipe, Rescale
 from netspec.ir.words import counted
 from netspec.language import syntax
 from netspec.language.diagnostics import Problems, SpecError
 from netspec.language.files import Files
 from netspec.language.variant import derive
 from netspec.net import Net, from_source
+from netspec.training.augment import as_it_comes
+from netspec.training.batches import ALLOWED
+from netspec.training.faults import Faults, tried
+from netspec.training.geometry import Geometry, require_images
 
 SHOWN = 5
 """Names of classes in a message."""
@@ -88,6 +96,38 @@ def _parameters(net: Net) -> list[str]:
     statements = derive(reader.tree(net.source), reader).statements
     headers = [statement for statement in statements if isinstance(statement, syntax.Net)]
     return [parameter.name.text for header in headers for parameter in header.parameters]
+
+
+# ------------------------------------------------------------------------------------------ images
+
+
+def require_usable(net: Net, recipe: Recipe, splits: Splits) -> None:
+    """Look for an image of each split that can be read and is as large as the net needs it.
+
+    Raises:
+        DataError: there is none, or none among the first that may be corrupt.
+    """
+    shape = net.input_shape
+    require_images(shape)
+    geometry = Geometry(recipe.prepare, shape.channels)
+
+    def seen_at_its_centre(pixels: Pixels) -> None:
+        center(geometry(pixels), shape[:2])
+
+    is_rescaled = any(isinstance(step, Rescale) for step in recipe.augment)
+    _require_one(splits.train, as_it_comes if is_rescaled else seen_at_its_centre)
+    _require_one(splits.validation, seen_at_its_centre)
+
+
+def _require_one(dataset: Dataset, prepare: Callable[[Pixels], object]) -> None:
+    faults = Faults(dataset, ALLOWED)
+    for number in range(len(dataset)):
+        fault = dict[int, str]()
+        with tried(dataset, number, fault):
+            prepare(dataset.example(number).pixels)
+            return
+        faults.add(fault)
+    faults.require_some(0)
 
 
 # ----------------------------------------------------------------------------------------- batches

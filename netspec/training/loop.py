@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import isfinite
@@ -46,6 +46,7 @@ class Result:
         name: of the net.
         epochs, steps: their numbers.
         top1, top5: the errors on the validation set after the last epoch, in percent.
+        untested: images of the validation set that could not be used.
         seconds: the time that it learned, without pauses.
     """
 
@@ -55,6 +56,7 @@ class Result:
     steps: int
     top1: float
     top5: float
+    untested: int
     seconds: float
 
 
@@ -110,7 +112,7 @@ def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
                 loop.close()
     ranks.wait()
     last = run.epochs()[-1]
-    done = last.epoch, last.steps, last.top1, last.top5, last.seconds
+    done = last.epoch, last.steps, last.top1, last.top5, last.untested, last.seconds
     return Result(run.directory, run.net.name, *done)
 
 
@@ -166,6 +168,7 @@ class _Loop:
         self.pace = Pace(left, self.state.seconds)
         self.saved_step, self.saved_at = self.step_number, self.pace.seconds()
         self.least_images = least_images(run.net)
+        self.noted = set[str]()
         report.begin(run, self.batches.steps, self.state)
 
     @property
@@ -191,8 +194,7 @@ class _Loop:
             self.state.steps += 1
             self.state.counts = self.state.counts.plus(counts)
             self.pace.step(counts.images)
-            for fault in batch.faults:
-                self.report.note(fault)
+            self.note(batch.faults)
             self.report.step(self.moment())
             is_due = self.pace.seconds() > self.saved_at + self.run.settings.checkpoint_every
             is_due |= not self.saved_step and counts.images > 0  # a run is one from its first step
@@ -235,6 +237,7 @@ class _Loop:
         """Test after an epoch, report it, and prepare for the next."""
         speed, waiting = self.pace.images_per_second(), self.pace.waiting(self.batches.waited)
         errors, counts = self.errors(), self.state.counts
+        self.batches.faults.require_some(counts.images)
         row = Epoch(
             epoch=self.state.epoch + 1,
             steps=self.step_number,
@@ -247,6 +250,7 @@ class _Loop:
             waiting=waiting,
             corrupt=counts.corrupt,
             seconds=self.pace.seconds(),
+            untested=errors.untested,
         )
         if self.metrics is not None:
             self.metrics.add(row)
@@ -265,7 +269,15 @@ class _Loop:
         counts = torch.zeros(3, dtype=torch.int64)
         for batch, outputs in answered(self.learner.test, self.tests):
             counts += counted(place_of(outputs, batch.labels, self.learner.answers_by))
-        return Errors(*map(int, self.sum(counts.tolist())))
+        self.note(self.tests.faults.by_number.values())
+        return Errors.of(self.sum(counts.tolist()), self.tests)
+
+    def note(self, faults: Iterable[str]) -> None:
+        """Report images that cannot be used, each once."""
+        for fault in faults:
+            if fault not in self.noted:
+                self.noted.add(fault)
+                self.report.note(fault)
 
     def save(self) -> None:
         """Write a checkpoint.

@@ -72,7 +72,12 @@ from netspec.training.directory import (
     is_run,
     writing_into,
 )
-from netspec.training.fitting import require_batches, require_outputs, require_trainable
+from netspec.training.fitting import (
+    require_batches,
+    require_outputs,
+    require_trainable,
+    require_usable,
+)
 from netspec.training.metrics import Epoch, read_metrics, require_epochs
 from netspec.training.prepare import View, for_testing
 from netspec.training.settings import SETTINGS, Settings, batch_of, recipe_json
@@ -121,7 +126,10 @@ class Run:
         recipe = settings.recipe(net)
         splits = open_data(settings.data)
         require_batches(net, len(splits.train), batch_of(recipe))
-        for remark in require_outputs(net, splits.train.classes):
+        remarks = [split.passed_over for split in splits if split.passed_over]
+        remarks += require_outputs(net, splits.train.classes)
+        require_usable(net, recipe, splits)
+        for remark in remarks:
             note(remark)
         texts, asked = members_of(net)
         about = {

@@ -89,6 +89,7 @@ def test_hidden_and_other_files_are_no_images(photographs: Path) -> None:
 
 def test_a_class_without_a_image_to_measure_on_needs_an_empty_folder(photographs: Path) -> None:
     (photographs / "train" / "tree").mkdir()
+    Image.new("L", (4, 4), 100).save(photographs / "train" / "tree" / "a.png")
     message = refusal(photographs)
     assert f"{photographs / 'val'} lacks folders of classes: tree" in message
     (photographs / "val" / "tree").mkdir()
