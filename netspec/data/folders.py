@@ -40,7 +40,7 @@ class _PassedOver:
             f"{_counted(kind, count)} ({'such as ' if count > 1 else ''}{first})"
             for kind, (first, count) in self.kinds.items()
         ]
-        more = [f"{len(shown) - SHOWN} other kinds"] if len(shown) > SHOWN else []
+        more = [counted(len(shown) - SHOWN, "other kind")] if len(shown) > SHOWN else []
         return ", ".join(shown[:SHOWN] + more)
 
 

@@ -7,7 +7,7 @@ def plural(word: str, number: int) -> str:
     """Return a word as it stands after a number: ``row`` after 1, ``rows`` after any other."""
     if number == 1:
         return word
-    return f"{word}es" if word.endswith(("s", "ch")) else f"{word}s"
+    return f"{word}es" if word.endswith(("s", "tch", "nch")) else f"{word}s"
 
 
 def counted(number: int, word: str) -> str:

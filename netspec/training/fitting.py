@@ -56,9 +56,11 @@ def require_outputs(net: Net, classes: Sequence[str]) -> list[str]:
             )
         if len(classes) < outputs:
             first, last = len(classes), outputs - 1
-            without = f"output {first}" if first == last else f"outputs {first:,} to {last:,}"
+            without = f"outputs {first:,} to {last:,} of row {row.label} have"
+            if first == last:
+                without = f"output {first:,} of row {row.label} has"
             notes.append(
-                f"{without} of row {row.label} have no class, since the data has "
+                f"{without} no class, since the data has "
                 f"{counted(len(classes), 'class')} ({_listed(classes)}); they only learn not to "
                 f"answer. For a net without them {_remedy(net, row, len(classes))}"
             )
