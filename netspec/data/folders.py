@@ -88,7 +88,7 @@ class Folders(Dataset):
         return f"example {number}, {self._class(number)}/{self._files[number]}"
 
     def _class(self, number: int) -> str:
-        return self.classes[self._labels[number]]
+        return self.classes[int(self._labels[number])]
 
     def _path(self, number: int) -> Path:
         return self._folder.joinpath(self._class(number), self._files[number])

@@ -99,8 +99,8 @@ def pack(
             manifest.save(folder)
             _require_few([f for s in manifest.shards.values() for f in s.faults], faults)
             told(job.path.name)
-    for split, of in zip(SPLITS, splits, strict=True):
-        _require_some(manifest, split, of)
+    for name, dataset in zip(SPLITS, splits, strict=True):
+        _require_some(manifest, name, dataset)
     manifest.is_finished = True
     manifest.save(folder)
     return manifest

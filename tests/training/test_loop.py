@@ -20,6 +20,7 @@ from netspec.data import open_data
 from netspec.errors import DataError
 from netspec.net import load
 from netspec.training import directory as runs
+from netspec.training import stopping
 from netspec.training.checkpoint import Checkpoint
 from netspec.training.loop import resume, train
 from netspec.training.progress import Moment, Report
@@ -73,8 +74,8 @@ def test_workers_do_not_matter(tmp_path: Path, whole: Path) -> None:
     assert weights(tmp_path / "workers") == weights(whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("step", [1, 23, 24, 60])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("step", [1, 24])
 def test_a_pause_changes_nothing(tmp_path: Path, whole: Path, step: int, number: int) -> None:
     directory = tmp_path / "run"
     with pytest.raises(Stopped) as caught:
@@ -94,15 +95,33 @@ def _steps(directory: Path) -> int:
     return state.epoch * 23 + state.steps
 
 
-def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
-    class Twice(Report):
-        def step(self, moment: Moment) -> None:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+class Twice(Report):
+    """Sends a signal to its own process, and another one right after it."""
 
+    def __init__(self, second: int) -> None:
+        self.second = second
+
+    def step(self, moment: Moment) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), self.second)
+
+
+def test_a_second_interrupt_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "AGAIN", -1.0)  # seconds that have passed
     with pytest.raises(KeyboardInterrupt) as caught:
-        train(settings(tmp_path), tmp_path / "run", report=Twice())
+        train(settings(tmp_path), tmp_path / "run", report=Twice(signal.SIGINT))
     assert not isinstance(caught.value, Stopped)
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_that_come_together_are_one(tmp_path: Path, second: int) -> None:
+    """As `timeout` sends SIGTERM twice, and systemd SIGTERM and SIGHUP."""
+    before = [signal.getsignal(number) for number in stopping.SIGNALS]
+    with pytest.raises(Stopped) as caught:
+        train(settings(tmp_path), tmp_path / "run", report=Twice(second))
+    assert caught.value.number == signal.SIGINT
+    assert Run.open(tmp_path / "run").has_begun
+    assert [signal.getsignal(number) for number in stopping.SIGNALS] == before
 
 
 def test_a_run_that_has_finished_is_left_alone(whole: Path) -> None:
