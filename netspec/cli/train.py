@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from netspec.training.loop import Result
 
 PRESETS = ("paper", "author", "caffe", "glorot", "he")
-STAYS = ("resume", "as_json")
+STAYS = ("resume", "data", "as_json")
 """Options that a run which goes on accepts; all others were set when it began."""
 
 
@@ -40,7 +40,11 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tu
 
 @click.command(short_help="Train a net by its own recipe.")
 @click.argument("spec", required=False)
-@click.option("--data", metavar="DATA", help="What to learn from, such as digits or mnist:DIR.")
+@click.option(
+    "--data",
+    metavar="DATA",
+    help="What to learn from, such as digits or mnist:DIR; with --resume, where that is now.",
+)
 @click.option(
     "-o", "--output", metavar="RUN", type=click.Path(path_type=Path), help="The run's directory."
 )
@@ -122,7 +126,7 @@ def train(
     told = report(as_json=as_json)
     try:
         if resume is not None:
-            result = loop.resume(resume, report=told)
+            result = loop.resume(resume, data=data, report=told)
         else:
             assert spec is not None
             assert data is not None

@@ -118,6 +118,8 @@ class Checkpoint(NamedTuple):
         try:
             save_tensors(tensors, path, notes)
         except DataError as error:
+            if not path.is_file():
+                raise
             again = f"then go on with netspec train --resume {path.parent}"
             raise DataError(f"{error}; the one before is whole: make room, {again}") from None
 

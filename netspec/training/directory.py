@@ -102,6 +102,17 @@ class Members:
         digests = {**self.digests, name: sha256(content).hexdigest()}
         write_whole(self.directory / SUMS, sums(digests))
 
+    def change(self, name: str, content: bytes) -> None:
+        """Write a member anew.  Meanwhile it has no digest: a process that is killed leaves either.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        others = {other: d for other, d in self.digests.items() if other != name}
+        if name in self.digests:
+            write_whole(self.directory / SUMS, sums(others))
+        Members(self.directory, others).keep(name, content)
+
 
 def sums(digests: Mapping[str, str]) -> bytes:
     """Return what :data:`SUMS` holds."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -112,7 +111,7 @@ def first_checkpoint(run: Run) -> tuple[Checkpoint, list[str]]:
         run.net,
         run.recipe,
         seed=settings.seed,
-        run_weights=lambda path: Run.open(Path(path)).weights(),
+        run_weights=lambda path: Run.open(run.placed(path)).weights(),
         preset=settings.init,
         init_from=settings.init_from,
     )

@@ -25,7 +25,8 @@ from netspec.training.fitting import least_images
 from netspec.training.learner import Learner, first_checkpoint
 from netspec.training.loss import loss
 from netspec.training.metrics import Epoch, Metrics
-from netspec.training.parallel import Ranks
+from netspec.training.parallel import Parted, Ranks
+from netspec.training.process import determinism, threads
 from netspec.training.progress import Moment, OfRank, Pace, Report
 from netspec.training.run import Run
 from netspec.training.settings import Settings, batch_of, epochs_of
@@ -71,7 +72,7 @@ def train(settings: Settings, directory: Path, *, report: Report | None = None) 
         Stopped: a signal ended it; it has saved a checkpoint.
     """
     report = report or Report()
-    with parallel.start(settings.device, columns=settings.columns) as ranks:
+    with _met(settings, directory) as ranks:
         is_new = ranks.is_first and not (_is_started_again() and is_run(directory))
         if is_new:
             Run.create(directory, settings, report.note)
@@ -85,20 +86,46 @@ def train(settings: Settings, directory: Path, *, report: Report | None = None) 
             raise
 
 
-def resume(directory: Path, *, report: Report | None = None) -> Result:
+def resume(directory: Path, *, data: str | None = None, report: Report | None = None) -> Result:
     """Go on with a run as if it had never been interrupted; on a CPU bit for bit.
 
+    Args:
+        directory: of the run.
+        data: the same data in another place, which the run keeps.
+        report: receives the progress.
+
     Raises:
-        DataError, Stopped: as :func:`train`.
+        DataError, Stopped: as :func:`train`; or the data is not that of the run.
     """
     run = Run.open(directory)
-    with parallel.start(run.settings.device, columns=run.settings.columns) as ranks:
+    if data is not None:
+        run = run.with_data(data)
+    with _met(run.settings, directory) as ranks:
         return _learn(run, ranks, report or Report())
+
+
+@contextmanager
+def _met(settings: Settings, directory: Path) -> Iterator[Ranks]:
+    """Meet the other ranks; where another one ends the run, say whether there is one to go on with.
+
+    Raises:
+        DataError: another rank has died or stopped, or they do not meet.
+    """
+    try:
+        with parallel.start(settings.device, columns=settings.columns) as ranks:
+            yield ranks
+    except Parted as error:
+        left = "nothing was learned yet: begin the run again"
+        if is_run(directory) and Run.open(directory).has_begun:
+            left = f"this run ends here, and `netspec train --resume {directory}` continues it"
+        raise DataError(f"{error}; {left}") from error
 
 
 def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
     lock = run.locked() if ranks.is_first else nullcontext()
-    with lock, _threads(run.threads), _determinism(run.settings), Stopping() as stopping:
+    with lock, threads(run.threads), determinism(run.settings), Stopping() as stopping:
+        if ranks.is_first:
+            run.keep_data()
         if not run.is_finished:
             splits = run.splits()
             if ranks.is_first:
@@ -295,10 +322,11 @@ class _Loop:
 
     def diverged(self, value: str) -> Diverged:
         """Return an error that says what is not finite, and what to do."""
+        kept = f"; the last good ones, after step {self.saved_step:,}, are in {self.run.checkpoint}"
         return Diverged(
             f"{value} is not finite: begin another run with a smaller rate, such as "
-            f"--lr {self.learner.lr / 10:g}, or other initial weights, --init; the last good ones, "
-            f"behind step {self.saved_step:,}, stay in {self.run.checkpoint}"
+            f"--lr {self.learner.lr / 10:g}, or other initial weights, --init"
+            f"{kept if self.saved_step else ''}"
         )
 
     def sum(self, numbers: Sequence[Tensor | float]) -> list[float]:
@@ -333,29 +361,3 @@ class _Loop:
 def _is_started_again() -> bool:
     """Return whether torchrun has started this process again after one of them ended."""
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Set the number of CPU threads meanwhile: sums are split by it, and so their rounding."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _determinism(settings: Settings) -> Iterator[None]:
-    """Make PyTorch refuse nondeterministic operations meanwhile, if the settings ask for it."""
-    if not settings.is_deterministic:
-        yield
-        return
-    before = torch.are_deterministic_algorithms_enabled()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

@@ -220,7 +220,11 @@ def _data_set(runs: Sequence[Run], data: str | None) -> Dataset:
     if len(asked) > 1:
         listed = ", ".join(sorted(asked))
         raise DataError(f"the runs have learned from different data, {listed}: say which, --data")
-    dataset = open_data(asked.pop()).validation
+    try:
+        dataset = open_data(asked.pop()).validation
+    except DataError as error:
+        moved = "; if the data has moved, say where it is, --data DATA" if data is None else ""
+        raise DataError(f"{error}{moved}") from None
     for run in runs:
         if run.classes != dataset.classes:
             raise DataError(

@@ -70,7 +70,7 @@ def test_a_rank_that_dies_is_named(tmp_path: Path) -> None:
     assert endings.keys() == {0, 2}
     for said, seconds in endings.values():
         assert said.startswith("rank 1 (process ")
-        assert " has died; this run ends here, and `netspec train --resume RUN`" in said
+        assert said.endswith(" has died")
         assert seconds < 2 * PATIENCE + 10  # a machine that tests run on may be slow
 
 
@@ -78,7 +78,7 @@ def test_a_rank_that_stops_tells_why(tmp_path: Path) -> None:
     endings = parting(tmp_path, stop)
     assert endings[1][0] == "the disk is full"
     for number in (0, 2):
-        assert endings[number][0].startswith("rank 1 has stopped: the disk is full; this run ends")
+        assert endings[number][0] == "rank 1 has stopped: the disk is full"
 
 
 def test_ranks_that_end_together_say_nothing(tmp_path: Path) -> None:
