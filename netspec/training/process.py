@@ -14,12 +14,12 @@ from netspec.training.settings import Settings
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Set the number of CPU threads meanwhile: sums are split by it, and so their rounding."""
-    before = torch.get_numthreads()
-    torch.set_numthreads(count)
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_numthreads(before)
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -184,6 +184,20 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step(tmp_path: Path) -> Non
     assert all(tensor.isfinite().all() for tensor in checkpoint.model.values())
 
 
+def test_a_run_that_fails_in_its_first_step_leaves_nothing(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    hopeless = settings(tmp_path, RECIPE.replace("init      glorot", "init      gaussian 1e36"))
+    with pytest.raises(DataError, match=r"loss of step 1 is not finite: .* --init$"):
+        train(hopeless, directory)
+    assert not directory.exists()
+    with pytest.raises(DataError, match="is no run directory"):
+        resume(directory)
+    directory.mkdir()  # which somebody made, or not
+    with pytest.raises(DataError, match="loss of step 1"):
+        train(hopeless, directory)
+    train(settings(tmp_path, epochs=1), directory)
+
+
 def test_a_spec_without_a_recipe_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="small does not say how it is trained: add `train"):
         train(settings(tmp_path, recipe=""), tmp_path / "run")
