@@ -20,6 +20,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from netspec.data.dataset import Dataset, Pixels, Splits
+from netspec.data.following import end_with_the_parent
 from netspec.data.images import center, shorter
 from netspec.data.manifest import Manifest, Shard, load_manifest
 from netspec.data.opening import open_data
@@ -174,6 +175,7 @@ _splits: Splits
 
 
 def _begin(splits: Splits) -> None:
+    end_with_the_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the work
     global _splits  # noqa: PLW0603
     _splits = splits

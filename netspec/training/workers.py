@@ -8,9 +8,7 @@ hang at the first one that was held.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +18,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from netspec.data.following import end_with_the_parent
 from netspec.errors import DataError
 from netspec.training.stopping import SIGNALS
 
@@ -127,14 +126,7 @@ def _follow_the_trainer(_worker: int) -> None:
 
     PyTorch's own watch sees the server still alive, and so would the server see its workers.
     """
-    threading.Thread(target=_end_with_the_trainer, daemon=True).start()
-
-
-def _end_with_the_trainer() -> None:
-    trainer = multiprocessing.parent_process()
-    assert trainer is not None
-    trainer.join()
-    os._exit(1)
+    end_with_the_parent()
 
 
 def _context() -> multiprocessing.context.BaseContext:

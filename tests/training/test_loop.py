@@ -186,7 +186,9 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step(tmp_path: Path) -> Non
 
 def test_a_run_that_fails_in_its_first_step_leaves_nothing(tmp_path: Path) -> None:
     directory = tmp_path / "run"
-    hopeless = settings(tmp_path, RECIPE.replace("init      glorot", "init      gaussian 1e36"))
+    hopeless = settings(
+        tmp_path, RECIPE.replace("init      glorot", "init      gaussian 1000000000000000000")
+    )
     with pytest.raises(DataError, match=r"loss of step 1 is not finite: .* --init$"):
         train(hopeless, directory)
     assert not directory.exists()

@@ -137,7 +137,7 @@ def test_weights_of_a_run_are_found_from_any_folder(
     paused: Path, monkeypatch: pytest.MonkeyPatch, asked_by: str
 ) -> None:
     """Also where the run had no time to take them, and goes on elsewhere."""
-    more = "\n    init      from whole" if asked_by == "recipe" else ""
+    more = '\n    init      from "whole"' if asked_by == "recipe" else ""
     Path("from.net").write_text(SPEC.replace("{more}", more))
     init_from = None if more else "whole"
     asked = Settings(spec="from.net", data="images:photographs", init_from=init_from)
