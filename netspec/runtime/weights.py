@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from netspec.errors import DataError
+from netspec.files.kinds import WEIGHTS, require_place
 from netspec.files.members import shown
 from netspec.files.reading import reason_of
 from netspec.files.tensors import Stored, opened_tensors, write_tensors
@@ -87,12 +88,18 @@ def require_tensors(
         raise DataError("\n  ".join([f"{message}:", *listed]))
 
 
-def save_weights(model: Module, path: str | Path) -> None:
+def save_weights(model: Module, path: str | Path, *, force: bool = False) -> None:
     """Write a model's tensors to a safetensors file, whole or not at all.
+
+    Args:
+        model: a net, or any module of PyTorch.
+        path: the file.
+        force: replace a file of another kind.
 
     Raises:
         DataError: the file cannot be written.
     """
+    require_place(Path(path), WEIGHTS, force=force)
     with naming(Path(path)):
         target = followed(Path(path))
     save_tensors(model.state_dict(), target)
