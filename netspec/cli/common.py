@@ -26,6 +26,7 @@ Command = Callable[..., Any]
 
 COLOURS = {
     "error": "red",
+    "warning": "yellow",
     "note": "cyan",
     "help": "green",
     "gutter": "blue",
