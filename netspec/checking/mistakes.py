@@ -40,7 +40,7 @@ def warn_of_order(graph: Graph, problems: Problems) -> None:
     windows = [stage.op.kernel for stage in graph.stages() if isinstance(stage.op, WindowOperator)]
     for name in graph.inputs:
         stage = graph.stage(name)
-        axis = _axis_of_channels(stage.known_shape)
+        axis = None if stage.shape is None else _axis_of_channels(stage.shape)
         if axis is None or (windows and all(kernel[axis] == 1 for kernel in windows)):
             continue
         height, width, channels = shape = tuple(stage.known_shape)

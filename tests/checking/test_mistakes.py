@@ -126,7 +126,7 @@ def test_where_the_operator_before_stands_is_told_if_it_is_another_line() -> Non
 
 
 @pytest.mark.parametrize(
-    "definition", ["let n = 3", "block unit(n) = fc n", "connect t {\n    X .\n}"]
+    "definition", ["let n = 3", "block unit(n) = fc n", "connect t {\n    XX\n}"]
 )
 def test_a_definition_that_nothing_uses_is_told(definition: str) -> None:
     assert codes(f"net example\n{definition}\ninput image 8x8x3\na: fc 2") == ["NS503"]

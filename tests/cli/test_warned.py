@@ -97,4 +97,4 @@ def test_weights_of_another_net_are_told(tmp_path: Path) -> None:
     assert done.exit_code == 0
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"warning: the weights in {tmp_path / 'w.safetensors'} fit one by")
-    assert "b.fc was `a.fc | relu | fc count=2` and is `a.fc | tanh | fc count=2`" in line
+    assert "b was `a | relu | fc count=2` and is `a | tanh | fc count=2`" in line
