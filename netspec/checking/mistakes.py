@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from typing import Any
 
 from netspec.ir.graph import Graph
@@ -121,15 +121,16 @@ def _definitions(tree: syntax.Tree) -> Iterator[tuple[str, syntax.Name]]:
             yield words[type(statement).__name__], statement.name
 
 
-def _names(node: Any) -> Iterator[str]:
+def _names(statements: tuple[syntax.Statement, ...]) -> Iterator[str]:
     """Yield the names in a part of the syntax tree, as often as they are there."""
-    if isinstance(node, syntax.Name):
-        yield node.text
-    elif isinstance(node, syntax.Quantity):
-        yield node.text.partition(".")[0]
-    elif isinstance(node, tuple):
-        for part in node:
-            yield from _names(part)
-    elif is_dataclass(node):
-        for field in fields(node):
-            yield from _names(getattr(node, field.name))
+    nodes: list[Any] = [statements]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, syntax.Name):
+            yield node.text
+        elif isinstance(node, syntax.Quantity):
+            yield node.text.partition(".")[0]
+        elif isinstance(node, tuple):
+            nodes += node
+        elif is_dataclass(node):
+            nodes += [getattr(node, field) for field in node.__dataclass_fields__]

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from netspec.cli.common import Command
-from netspec.files.kinds import FileKind, kind_of_name, misnamed, replaced_kind
+from netspec.files.kinds import FileKind, misnamed, replaced_kind
 from netspec.files.writing import STDOUT, descriptor_of
 
 
@@ -75,8 +75,7 @@ def guard(
 
 def chosen_kind(output: Path, kinds: Iterable[FileKind], otherwise: FileKind) -> FileKind:
     """Return which of several kinds the name of an output stands for."""
-    named = kind_of_name(output)
-    return named if named in kinds and named is not None else otherwise
+    return next((kind for kind in kinds if output.suffix.lower() in kind.suffixes), otherwise)
 
 
 def _replaced(output: Path, path: Path, kind: FileKind) -> str:
