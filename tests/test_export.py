@@ -136,11 +136,26 @@ def test_a_folder_that_may_not_be_written_to_is_named(export: Export, tmp_path: 
 
 
 @EXPORTS
+def test_a_file_of_another_kind_is_replaced_by_force_only(export: Export, tmp_path: Path) -> None:
+    path = tmp_path / "net"
+    path.write_bytes(b"net mine\n")
+    with pytest.raises(DataError, match=f"cannot write {path}: a spec is there.*force=True"):
+        export(example("a: fc 2"), path)
+    assert path.read_bytes() == b"net mine\n"
+    export(example("a: fc 2"), path, force=True)
+    export(example("a: fc 2"), path)
+    with pytest.raises(DataError, match=r"net.py: .py is the suffix of a program"):
+        export(example("a: fc 2"), tmp_path / "net.py", force=True)
+    assert os.listdir(tmp_path) == ["net"]
+
+
+@EXPORTS
 def test_a_full_disk_leaves_the_old_file(
     export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "net"
-    path.write_bytes(b"old")
+    export(example("a: fc 2"), path)
+    old = path.read_bytes()
     whole = Path.write_bytes
 
     def half(target: Path, content: bytes) -> int:
@@ -150,7 +165,7 @@ def test_a_full_disk_leaves_the_old_file(
     monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(DataError, match=f"cannot write {path}: no space left on device"):
         export(example("a: fc 2"), path)
-    assert path.read_bytes() == b"old"
+    assert path.read_bytes() == old
     assert os.listdir(tmp_path) == ["net"]
 
 

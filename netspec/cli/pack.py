@@ -17,19 +17,15 @@ from netspec.cli.common import (
     reports_errors,
     styled,
 )
+from netspec.cli.outputs import guard, output_option
+from netspec.files.kinds import FOLDER
 from netspec.ir.words import counted
 
 
 @click.command(short_help="Decode a data set's images once, into shards.")
 @click.argument("data", metavar="DATA")
-@click.option(
-    "-o",
-    "--output",
-    "folder",
-    metavar="DIR",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The folder for the shards.",
+@output_option(
+    "-o", "--output", "folder", metavar="DIR", required=True, help="The folder for the shards."
 )
 @click.option(
     "--size",
@@ -68,6 +64,7 @@ def pack(data: str, folder: Path, size: int, faults: int, workers: int, as_json:
     """
     from netspec.data.packing import SPLITS, pack
 
+    guard(folder, FOLDER)
     manifest = pack(
         data, folder, size=size, faults=faults, workers=workers, note=print_note, progress=progress
     )

@@ -22,7 +22,9 @@ from netspec.cli.common import (
     reports_errors,
     set_option,
 )
+from netspec.cli.outputs import guard, output_option
 from netspec.errors import DataError
+from netspec.files.kinds import FOLDER
 from netspec.ir.words import counted
 from netspec.net import load
 
@@ -45,9 +47,7 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tu
     metavar="DATA",
     help="What to learn from, such as digits or mnist:DIR; with --resume, where that is now.",
 )
-@click.option(
-    "-o", "--output", metavar="RUN", type=click.Path(path_type=Path), help="The run's directory."
-)
+@output_option("-o", "--output", metavar="RUN", help="The run's directory.")
 @click.option(
     "--resume",
     metavar="RUN",
@@ -117,6 +117,7 @@ def train(
     without a pause has.
     """
     _require_one_of_two(context, spec, data, output, resume)
+    guard(output, FOLDER)
     from netspec.cli.progress import report
     from netspec.training import loop
     from netspec.training.parallel import is_first

@@ -112,7 +112,8 @@ class _Net:
             return
         if name.text not in body.labels:
             span = body.scope.span(name.at)
-            self.graph.add(Stage(name.text, Input(size=shape), span))
+            size = {"size": body.scope.span(statement.size.at)}
+            self.graph.add(Stage(name.text, Input(size=shape), span, spans=size))
             self.graph.inputs.append(name.text)
         body.define(name, (name.text,), "input")
 

@@ -19,6 +19,7 @@ from netspec.ir.randomness import masks
 from netspec.training import parallel
 from netspec.training.augment import for_training
 from netspec.training.batches import Batch, Batches, InOrder
+from netspec.training.chance import chance, require_learned, warn_of_chance
 from netspec.training.checkpoint import Counts
 from netspec.training.directory import is_run
 from netspec.training.fitting import least_images
@@ -138,7 +139,9 @@ def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
             finally:
                 loop.close()
     ranks.wait()
-    last = run.epochs()[-1]
+    epochs = run.epochs()
+    require_learned(chance(run.net, run.recipe, len(run.classes)), epochs, run.directory)
+    last = epochs[-1]
     done = last.epoch, last.steps, last.top1, last.top5, last.untested, last.seconds
     return Result(run.directory, run.net.name, *done)
 
@@ -165,6 +168,7 @@ class _Loop:
         recipe, settings, statistics = run.recipe, run.settings, run.statistics()
         self.run, self.recipe, self.ranks = run, recipe, ranks
         self.report, self.stopping = report, stopping
+        self.guessing = chance(run.net, recipe, len(run.classes))
         self.learner = Learner(run, ranks)
         self.state = self.learner.state
         if ranks.is_first:
@@ -281,6 +285,7 @@ class _Loop:
         )
         if self.metrics is not None:
             self.metrics.add(row)
+            warn_of_chance(self.guessing, self.metrics.rows)
         if row.epoch in self.run.settings.snapshots:
             weights = self.learner.weights()
             if self.ranks.is_first:

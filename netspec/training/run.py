@@ -47,6 +47,7 @@ from netspec.ir.shapes import Shape
 from netspec.lowering.choices import CHOICES
 from netspec.net import Net, load
 from netspec.runtime.compiled import Compiled
+from netspec.runtime.description import notes
 from netspec.runtime.weights import read_weights, save_tensors
 from netspec.training import directory as directories
 from netspec.training import statistics
@@ -343,14 +344,14 @@ class Run:
 
     def save_weights(self, tensors: Mapping[str, Tensor]) -> None:
         """Write the last weights, whole or not at all."""
-        save_tensors(tensors, self.directory / WEIGHTS)
+        save_tensors(tensors, self.directory / WEIGHTS, notes(self.net))
 
     def save_snapshot(self, tensors: Mapping[str, Tensor], epoch: int) -> None:
         """Write the weights after an epoch, whole or not at all."""
         folder = self.directory / SNAPSHOTS
         with writing_into(self.directory):
             folder.mkdir(exist_ok=True)
-        save_tensors(tensors, folder / f"epoch-{epoch:04}.safetensors")
+        save_tensors(tensors, folder / f"epoch-{epoch:04}.safetensors", notes(self.net))
 
     # -------------------------------------------------------------------- one at a time
 

@@ -64,7 +64,8 @@ def test_an_interrupted_save_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "w.safetensors"
-    path.write_text("old")
+    netspec.save_weights(netspec.compile("lenet5"), path)
+    old = path.read_bytes()
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -72,8 +73,21 @@ def test_an_interrupted_save_leaves_the_old_file(
     monkeypatch.setattr("netspec.runtime.weights.write_tensors", interrupted)
     with pytest.raises(KeyboardInterrupt):
         netspec.save_weights(netspec.compile("lenet5"), path)
-    assert path.read_text() == "old"
+    assert path.read_bytes() == old
     assert os.listdir(tmp_path) == ["w.safetensors"]
+
+
+def test_a_file_of_another_kind_is_replaced_by_force_only(tmp_path: Path) -> None:
+    path, model = tmp_path / "mine", netspec.compile("lenet5")
+    path.write_text("net mine\n")
+    with pytest.raises(DataError, match="a spec is there, and a safetensors file is to be written"):
+        netspec.save_weights(model, path)
+    assert path.read_text() == "net mine\n"
+    with pytest.raises(DataError, match=r"\.pth is the suffix of a pickle"):
+        netspec.save_weights(model, tmp_path / "w.pth")
+    netspec.save_weights(model, path, force=True)
+    netspec.load_weights(model, path)
+    assert os.listdir(tmp_path) == ["mine"]
 
 
 def test_weights_that_are_no_floating_point_numbers_are_refused(tmp_path: Path) -> None:
