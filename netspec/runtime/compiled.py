@@ -24,6 +24,7 @@ from netspec.runtime.loading import Before, Messages, complex_ones, fitting, kee
 from netspec.runtime.modules import attach_tensors, is_furnished, order_of_names
 from netspec.runtime.packed import Copied, Packed, State
 from netspec.runtime.parameters import Parameters, Seen
+from netspec.runtime.plain import run_plainly
 from netspec.runtime.reference import Model, lower
 from netspec.runtime.transforms import (
     needs_operations,
@@ -131,7 +132,11 @@ class Compiled(Module):
             if not torch.compiler.is_compiling():
                 refuse_vmap(self.net.name, images)
             return self._differentiable()(*images)
-        return one_or_all(self.refresh()(*images, out=outputs))
+        answer = self.refresh()(*images, out=outputs)
+        if answer is None:
+            with self._changing:
+                answer = run_plainly(self._differentiable(), images, outputs)
+        return one_or_all(answer)
 
     def profile(self, *images: Tensor) -> list[Timed]:
         """Run once in evaluation mode, and time every step of the plan."""
