@@ -5,7 +5,7 @@ They say up to which magnitude nothing overflows, and so neither infinity nor Na
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, isnan
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Growth(NamedTuple):
     def bound(self, x: float) -> float:
         """Return a bound of |y| for |x| up to this one; infinity if there is none."""
         y = self.gain * x + self.offset
-        return min(y, self.most) if x < inf and y == y else inf
+        return inf if x == inf or isnan(y) else min(y, self.most)
 
     def domain(self, largest: float) -> float:
         """Return up to which |x| nothing exceeds ``largest``; -infinity if something always may."""
@@ -42,7 +42,7 @@ class Growth(NamedTuple):
 
 
 def _nan_first(number: float) -> float:
-    return inf if number != number else number
+    return inf if isnan(number) else number
 
 
 UNKNOWN = Growth(inf)
@@ -52,13 +52,30 @@ KEEPING = Growth(1.0)
 """That of an operator whose values are some of its operands', or means of them, or 0."""
 
 
-def weighted(weight: Tensor, bias: Tensor | None, terms: int) -> Growth:
-    """Return the growth of sums of so many products with weights, plus a bias.
+FEW = 2**20
+"""Weights of which sums are taken: those of any convolution, not those of large matrices, where it
+would take as long as packing them."""
 
-    That is terms max|w|; sums of |w| would be nearer and take five times as long.  NaN in a tensor
-    makes it NaN.
+
+def weighted(weight: Tensor, bias: Tensor | None, terms: int) -> Growth:
+    """Return the growth of sums of products with weights [rows, ...], plus a bias.
+
+    The gain is the largest of the rows' sums of |w|, or, for many weights, terms max|w|.  NaN in a
+    tensor makes it NaN.
+
+    Args:
+        weight: each row has the weights of an output, or more of them.
+        bias: what is added, if anything.
+        terms: the most products in a sum.
     """
-    return Growth(terms * largest(weight), 0.0 if bias is None else largest(bias))
+    import torch
+
+    if weight.numel() <= FEW:
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        gain = largest(weight.flatten(1).abs().sum(1, dtype=wide))
+    else:
+        gain = terms * largest(weight)
+    return Growth(gain, 0.0 if bias is None else largest(bias))
 
 
 def largest(x: Tensor) -> float:

@@ -132,7 +132,7 @@ class Conv(WindowOperator):
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         terms = self.channels_seen(inputs) * prod(self.kernel)
-        return weighted(parameters["weight"], parameters.get("bias"), terms)
+        return weighted(self.dense(parameters["weight"]), parameters.get("bias"), terms)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F

@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from netspec.ir.attributes import choice, keyword
-from netspec.ir.growth import Growth, weighted
+from netspec.ir.growth import Growth, largest
 from netspec.ir.operator import Parameter, WindowOperator, padded
 from netspec.ir.shapes import Shape
 
@@ -39,9 +39,8 @@ class Subsample(WindowOperator):
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         taps = prod(self.kernel)
-        terms = taps if self.by == "sum" else 1
-        growth = weighted(parameters["coefficient"], parameters["bias"], terms)
-        return growth._replace(peak=taps)
+        gain = largest(parameters["coefficient"]) * (taps if self.by == "sum" else 1)
+        return Growth(gain, largest(parameters["bias"]), peak=taps)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F
