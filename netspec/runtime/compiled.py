@@ -123,9 +123,7 @@ class Compiled(Module):
         elif not self.training:
             refuse_recording(self.net.name, *images)
         check_images(self.net.name, self._inputs, self.lowered.dtype, images)
-        outputs = None if out is None else (out,) if isinstance(out, Tensor) else tuple(out)
-        if outputs is not None:
-            check_out(self.net.name, self._outputs, self.lowered.dtype, len(images[0]), outputs)
+        outputs = check_out(self.net.name, self._outputs, self.lowered.dtype, images, out)
         if self.training or needs_operations(images):
             if outputs is not None:
                 raise ValueError(f"{self.net.name} writes to out= where no gradients are asked for")
@@ -133,10 +131,8 @@ class Compiled(Module):
                 refuse_vmap(self.net.name, images)
             return self._differentiable()(*images)
         answer = self.refresh()(*images, out=outputs)
-        if answer is None:
-            with self._changing:
-                answer = run_plainly(self._differentiable(), images, outputs)
-        return one_or_all(answer)
+        plain = self._differentiable
+        return one_or_all(answer or run_plainly(plain, self._changing, images, outputs))
 
     def profile(self, *images: Tensor) -> list[Timed]:
         """Run once in evaluation mode, and time every step of the plan."""

@@ -61,9 +61,9 @@ class Features(Module):
             refuse_vmap(model.net.name, images)
             return self._differentiable()(*images)
         answer = self._executor()(*images)
-        if answer is None:
-            answer = run_plainly(self._differentiable(), images, None)
-        return one_or_all(answer)
+        return one_or_all(
+            answer or run_plainly(self._differentiable, model._changing, images, None)
+        )
 
     def _differentiable(self) -> fx.GraphModule:
         if self._with_gradients is None:
