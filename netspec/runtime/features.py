@@ -61,9 +61,8 @@ class Features(Module):
             refuse_vmap(model.net.name, images)
             return self._differentiable()(*images)
         answer = self._executor()(*images)
-        return one_or_all(
-            answer or run_plainly(self._differentiable, model._changing, images, None)
-        )
+        plain = self._differentiable
+        return one_or_all(answer or run_plainly(plain, model._changing, images, None))
 
     def _differentiable(self) -> fx.GraphModule:
         if self._with_gradients is None:

@@ -27,7 +27,6 @@ from netspec.ir.growth import Growth
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.shapes import Shape
 from netspec.lowering.implementation import Problem, Tensors
-from netspec.lowering.ranges import LIMIT
 
 TILE = 2**18
 """Elements of a tile: a MiB in float32, so that the five tiles in use stay in the last cache.
@@ -90,14 +89,17 @@ class OneDnnLrnMaxPool(Direct):
 
 POOL = OneDnnPool()
 
-LEAST, MOST = 1e-12, 1e12
+LEAST, MOST = 1e-12, 5e12
 """Between these the base k + alpha sum has a third power in float32's range, 1.2e-38 to 3.4e38, by
 which the library computes the power 3/4."""
+
+USUAL = 2.0**16
+"""Magnitudes that the operands of a normalisation have."""
 
 
 def _inexact(op: LocalResponseNorm) -> str:
     """Return why the library computes a normalisation wrongly for usual operands, if it does."""
-    if LEAST <= op.k <= MOST / 2 and _domain(op) >= LIMIT:
+    if LEAST <= op.k <= MOST / 2 and _domain(op) >= USUAL:
         return ""
     return (
         f"oneDNN cubes the denominator, which with k={op.k:g} and alpha={op.alpha:g} leaves the "
