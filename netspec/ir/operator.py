@@ -23,6 +23,7 @@ from netspec.ir.attributes import (
     keyword,
     positional,
 )
+from netspec.ir.growth import UNKNOWN, Growth
 from netspec.ir.shapes import Field, Kernel, Pair, Shape, ShapeError, Window, slide
 from netspec.ir.symbols import any_symbolic, by, divides
 
@@ -81,6 +82,10 @@ class Operator(HasAttributes, ABC):
     def training_reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Any) -> Tensor:
         """Compute it while training, where that differs."""
         return self.reference(inputs, *x, **parameters)
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        """Return how much its result can exceed its operands, at inference; by default unknown."""
+        return UNKNOWN
 
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
         """Trained tensors, by name."""

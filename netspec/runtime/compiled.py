@@ -24,6 +24,7 @@ from netspec.runtime.loading import Before, Messages, complex_ones, fitting, kee
 from netspec.runtime.modules import attach_tensors, is_furnished, order_of_names
 from netspec.runtime.packed import Copied, Packed, State
 from netspec.runtime.parameters import Parameters, Seen
+from netspec.runtime.plain import run_plainly
 from netspec.runtime.reference import Model, lower
 from netspec.runtime.transforms import (
     needs_operations,
@@ -122,16 +123,16 @@ class Compiled(Module):
         elif not self.training:
             refuse_recording(self.net.name, *images)
         check_images(self.net.name, self._inputs, self.lowered.dtype, images)
-        outputs = None if out is None else (out,) if isinstance(out, Tensor) else tuple(out)
-        if outputs is not None:
-            check_out(self.net.name, self._outputs, self.lowered.dtype, len(images[0]), outputs)
+        outputs = check_out(self.net.name, self._outputs, self.lowered.dtype, images, out)
         if self.training or needs_operations(images):
             if outputs is not None:
                 raise ValueError(f"{self.net.name} writes to out= where no gradients are asked for")
             if not torch.compiler.is_compiling():
                 refuse_vmap(self.net.name, images)
             return self._differentiable()(*images)
-        return one_or_all(self.refresh()(*images, out=outputs))
+        answer = self.refresh()(*images, out=outputs)
+        plain = self._differentiable
+        return one_or_all(answer or run_plainly(plain, self._changing, images, outputs))
 
     def profile(self, *images: Tensor) -> list[Timed]:
         """Run once in evaluation mode, and time every step of the plan."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from netspec.errors import DataError
+from netspec.files.finite import first_not_finite
 from netspec.files.kinds import WEIGHTS, require_place
 from netspec.files.members import shown
 from netspec.files.reading import reason_of
@@ -30,7 +31,8 @@ def load_weights(model: Compiled | Model, path: str | Path) -> None:
     """Copy the tensors of a safetensors file into a model; all of them, or none.
 
     Raises:
-        DataError: the file cannot be read, or its names or shapes are not the model's.
+        DataError: the file cannot be read, its names or shapes are not the model's, or a value is
+            NaN or infinite.
 
     Warns:
         UserWarning: they fit, and are of a net that computes something else.
@@ -63,7 +65,8 @@ def read_weights(graph: Graph, path: Path) -> dict[str, Tensor]:
     Names, types and shapes are checked before any tensor is read.
 
     Raises:
-        DataError: the file cannot be read, or its names or shapes are not the net's.
+        DataError: the file cannot be read, its names or shapes are not the net's, or a value is NaN
+            or infinite.
     """
     with opened_tensors(path) as file:
         require_tensors(
@@ -71,7 +74,19 @@ def read_weights(graph: Graph, path: Path) -> dict[str, Tensor]:
             {name: tuple(parameter.shape) for name, parameter, _ in parameter_names(graph)},
             f"the weights in {path} are not this net's",
         )
-        return file.read()
+        tensors = file.read()
+    require_finite(tensors, path)
+    return tensors
+
+
+def require_finite(tensors: Mapping[str, Tensor], path: Path | str) -> None:
+    """Raise DataError if a tensor of a file holds NaN or infinity."""
+    problem = first_not_finite(tensors)
+    if problem:
+        raise DataError(f"the weights in {path} are not finite: {problem}; {NOT_FINITE_HELP}")
+
+
+NOT_FINITE_HELP = "use weights from before training diverged, or get the file again"
 
 
 def require_tensors(

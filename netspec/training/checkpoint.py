@@ -27,7 +27,7 @@ from netspec.files.members import (
 from netspec.files.tensors import TensorFile, opened_tensors
 from netspec.ir.graph import Graph
 from netspec.ir.parameter_names import parameter_names
-from netspec.runtime.weights import require_tensors, save_tensors
+from netspec.runtime.weights import require_finite, require_tensors, save_tensors
 
 FORMAT = 1
 PARTS = ("model", "velocity")
@@ -139,7 +139,7 @@ class Checkpoint(NamedTuple):
 
         Raises:
             DataError: the file cannot be read, is damaged, or does not hold the net's parameters,
-                its buffers, and, after the first step, all velocities.
+                its buffers, and, after the first step, all velocities, or one is not finite.
         """
         with opened_tensors(path) as file:
             state = _state(file, path)
@@ -149,6 +149,7 @@ class Checkpoint(NamedTuple):
                 f"{path} is not a whole checkpoint of this run",
             )
             tensors = file.read()
+        require_finite(tensors, path)
         parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
         for key, tensor in tensors.items():
             part, _, name = key.partition("/")

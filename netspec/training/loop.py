@@ -15,7 +15,9 @@ from torch import Tensor
 
 from netspec.data import Splits
 from netspec.errors import DataError
+from netspec.files.finite import first_not_finite
 from netspec.ir.randomness import masks
+from netspec.runtime.causes import NotFiniteError
 from netspec.training import parallel
 from netspec.training.augment import for_training
 from netspec.training.batches import Batch, Batches, InOrder
@@ -248,9 +250,16 @@ class _Loop:
         self.ranks.average(self.learner.parameters)
 
         wrong = (place_of(logits.detach(), labels, self.learner.answers_by) > 1).sum()
-        mean, missed, corrupt = self.sum([value.detach(), wrong, len(batch.faults)])
-        if not isfinite(mean):
-            raise self.diverged(f"the loss of step {self.step_number + 1:,}")
+        gradient = self.learner.largest_norm()
+        sums = self.sum([value.detach(), wrong, len(batch.faults), gradient])
+        mean, missed, corrupt, _ = sums
+        if not all(map(isfinite, sums)):
+            what = "a gradient" if isfinite(mean) else "the loss"
+            problem = f"{what} of step {self.step_number + 1:,} is not finite"
+            if self.ranks.processes == 1:  # others may wait in the exchanges of its rows
+                with masks(self.run.settings.seed, self.step_number, batch.numbers):
+                    problem += f" ({self.learner.why_not_finite(images)})"
+            raise self.diverged(problem)
         self.learner.optimizer.step()
         self.learner.optimizer.zero_grad()
         return Counts(total, mean * total, int(missed), int(corrupt))
@@ -299,8 +308,11 @@ class _Loop:
     def errors(self) -> Errors:
         """Return the errors on the validation set, by the centres of its images."""
         counts = torch.zeros(3, dtype=torch.int64)
-        for batch, outputs in answered(self.learner.test, self.tests):
-            counts += counted(place_of(outputs, batch.labels, self.learner.answers_by))
+        try:
+            for batch, outputs in answered(self.learner.test, self.tests):
+                counts += counted(place_of(outputs, batch.labels, self.learner.answers_by))
+        except NotFiniteError as error:
+            raise self.diverged(f"after step {self.step_number:,}, {error}") from None
         self.note(self.tests.faults.by_number.values())
         return Errors.of(self.sum(counts.tolist()), self.tests)
 
@@ -318,18 +330,19 @@ class _Loop:
             Diverged: a weight is not finite.
         """
         if not self.learner.is_finite():
-            raise self.diverged(f"a weight behind step {self.step_number:,}")
+            why = first_not_finite(self.learner.trainee.model.state_dict()) or "a velocity is not"
+            raise self.diverged(f"weights after step {self.step_number:,} are not finite ({why})")
         self.state.seconds = self.saved_at = self.pace.seconds()
         self.saved_step = self.step_number
         checkpoint = self.learner.checkpoint()
         if self.ranks.is_first:
             checkpoint.save(self.run.checkpoint)
 
-    def diverged(self, value: str) -> Diverged:
+    def diverged(self, problem: str) -> Diverged:
         """Return an error that says what is not finite, and what to do."""
         kept = f"; the last good ones, after step {self.saved_step:,}, are in {self.run.checkpoint}"
         return Diverged(
-            f"{value} is not finite: begin another run with a smaller rate, such as "
+            f"{problem}: begin another run with a smaller rate, such as "
             f"--lr {self.learner.lr / 10:g}, or other initial weights, --init"
             f"{kept if self.saved_step else ''}"
         )

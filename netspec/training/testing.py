@@ -16,6 +16,7 @@ from netspec.errors import DataError
 from netspec.files.writing import write_named
 from netspec.ir.recipe import CenterCrop, Recipe, TenCrop
 from netspec.net import Net
+from netspec.runtime.causes import NotFiniteError, require_finite_outputs
 from netspec.training.batches import Batch, InOrder
 from netspec.training.run import Run
 
@@ -87,11 +88,20 @@ def counted(places: Tensor) -> Tensor:
 
 
 def answered(test: Callable[[Tensor], Tensor], tests: InOrder) -> Iterator[tuple[Batch, Tensor]]:
-    """Yield each batch of a data set with the net's outputs [N, classes], averaged over views."""
+    """Yield each batch of a data set with the net's outputs [N, classes], averaged over views.
+
+    Raises:
+        NotFiniteError: outputs are not finite; it names the image, and says why.
+    """
     for batch in tests:
         count, views = batch.images.shape[:2]
         if count:
-            outputs = test(batch.images.flatten(0, 1)).flatten(1)
+            try:
+                outputs = test(batch.images.flatten(0, 1)).flatten(1)
+            except NotFiniteError as error:
+                number = int(batch.numbers[error.image // views])
+                message = f"image {number:,}, counted from 0: {error}"
+                raise NotFiniteError(message, number) from None
             wide = torch.promote_types(outputs.dtype, torch.float32)
             yield batch, outputs.to(wide).reshape(count, views, -1).mean(1).cpu()
 
@@ -275,7 +285,9 @@ def _tests(
 
     def test(images: Tensor) -> Tensor:
         with torch.inference_mode():
-            outputs: Tensor = model(images.to(model.device, model.lowered.dtype))
+            placed = images.to(model.device, model.lowered.dtype)
+            outputs: Tensor = model(placed)
+        require_finite_outputs(model, placed, outputs)
         return outputs
 
     return test, tests

@@ -104,3 +104,23 @@ def test_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
             netspec.save_weights(netspec.compile("lenet5"), path)
     assert os.listdir(tmp_path) == []
     assert not [p for p in tmp_path.parent.iterdir() if p.name.startswith(f".{tmp_path.name}")]
+
+
+@pytest.mark.parametrize(("value", "kind"), [(float("nan"), "NaN"), (-float("inf"), "infinite")])
+def test_a_value_that_is_not_finite_is_named_and_nothing_is_loaded(
+    value: float, kind: str, tmp_path: Path
+) -> None:
+    tensors = netspec.compile("lenet5", seed=1).state_dict()
+    tensors["C3.weight"].view(-1)[27:] = value
+    path = tmp_path / "w.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    count = tensors["C3.weight"].numel()
+    message = (
+        rf"the weights in \S*w\.safetensors are not finite: C3\.weight is {kind} at "
+        rf"\[1, 0, 2\], and {count - 27:,} of its {count:,} values are NaN or infinite; use weights"
+    )
+    for model in (netspec.compile("lenet5", seed=2), netspec.reference("lenet5", seed=2)):
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        with pytest.raises(DataError, match=message):
+            netspec.load_weights(model, path)
+        assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())

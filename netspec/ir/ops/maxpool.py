@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netspec.ir.growth import KEEPING, Growth
 from netspec.ir.operator import WindowOperator, padded
 from netspec.ir.shapes import Shape
 
@@ -22,6 +23,9 @@ class MaxPool(WindowOperator):
     """
 
     name = "maxpool"
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return KEEPING
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netspec.ir.growth import Growth
 from netspec.ir.operator import Operator
 from netspec.ir.shapes import Shape
 
@@ -18,6 +19,9 @@ class Sigmoid(Operator):
     """Logistic function: y = 1 / (1 + exp(-x))."""
 
     name = "sigmoid"
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return Growth(0.0, 1.0)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return x[0].sigmoid()

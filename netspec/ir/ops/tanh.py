@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netspec.ir.attributes import REAL, keyword
+from netspec.ir.growth import Growth
 from netspec.ir.operator import Operator
 from netspec.ir.shapes import Shape
 
@@ -25,6 +26,9 @@ class Tanh(Operator):
 
     scale: float = keyword(REAL, "factor of the result", default=1.0)
     slope: float = keyword(REAL, "factor of the argument", default=1.0)
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return Growth(0.0, abs(self.scale), peak=abs(self.slope))
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         y = x[0] if self.slope == 1 else x[0] * self.slope
