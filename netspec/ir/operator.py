@@ -28,6 +28,7 @@ from netspec.ir.symbols import any_symbolic, by, divides
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,13 @@ class Operator(HasAttributes, ABC):
     def training_reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Any) -> Tensor:
         """Compute it while training, where that differs."""
         return self.reference(inputs, *x, **parameters)
+
+    def module(self, inputs: Sequence[Shape]) -> Module | None:
+        """Return PyTorch's own module that computes it, in either mode, if there is one.
+
+        Programs that change gradients, such as captum, know an operator by the class of its module.
+        """
+        return None
 
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
         """Trained tensors, by name."""

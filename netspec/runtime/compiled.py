@@ -22,9 +22,10 @@ from netspec.runtime.features import Features
 from netspec.runtime.inputs import check_images, check_out, input_shapes, one_or_all, output_shapes
 from netspec.runtime.loading import Before, Messages, complex_ones, fitting, keep_as_they_are
 from netspec.runtime.modules import attach_tensors, is_furnished, order_of_names
+from netspec.runtime.operations import lower
 from netspec.runtime.packed import Copied, Packed, State
 from netspec.runtime.parameters import Parameters, Seen
-from netspec.runtime.reference import Model, lower
+from netspec.runtime.reference import Model
 from netspec.runtime.transforms import (
     needs_operations,
     outside_transforms,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -13,6 +14,86 @@ from netspec.ir.graph import Graph
 from netspec.ir.parameter_names import parameter_names
 
 
+class _Tensors(dict[str, Any]):
+    """The parameters of a module, and as they were before one was deleted, until one is set."""
+
+    before: dict[str, Any] | None = None
+
+    def __delitem__(self, name: str) -> None:
+        self.before = dict(self)
+        super().__delitem__(name)
+
+    def __setitem__(self, name: str, tensor: Any) -> None:
+        self.before = None
+        super().__setitem__(name, tensor)
+
+    def restore(self) -> None:
+        """Take back a deletion."""
+        if self.before is not None:
+            before = self.before
+            self.clear()
+            self.update(before)
+            self.before = None
+
+
+def _refuse_hook(module: Uncalled, *arguments: Any, **named: Any) -> NoReturn:
+    raise not_called(module._held[0], "would not run a hook there")
+
+
+class Uncalled(Module):
+    """A module that holds tensors and is not called: it refuses what would count at a call only.
+
+    Pruning, spectral and weight normalisation by hooks begin with a parameter of another name.  It
+    is refused as well, so that nothing is half done; what they deleted just before is restored.
+
+    Args:
+        path: where it is in the net.
+        names: of its parameters and buffers.
+    """
+
+    def __init__(self, path: str, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.__dict__.update(_held=(path, names), _parameters=_Tensors())
+
+    def register_parameter(self, name: str, param: TorchParameter | None) -> None:
+        """Hold a parameter of the spec; raise RuntimeError if it is another."""
+        path, names = self._held
+        if name not in names:
+            if isinstance(self._parameters, _Tensors):
+                self._parameters.restore()
+            raise not_called(path, f"does not know a parameter {name} there")
+        super().register_parameter(name, param)
+
+    def forward(self, *arguments: Any, **named: Any) -> NoReturn:
+        """Raise RuntimeError."""
+        raise not_called(self._held[0], "computes several rows at once")
+
+    register_forward_hook = _refuse_hook
+    register_forward_pre_hook = _refuse_hook
+    register_full_backward_hook = _refuse_hook
+    register_full_backward_pre_hook = _refuse_hook
+    register_backward_hook = _refuse_hook
+
+
+def reason_to_call(module: Module, known: Collection[object] = ()) -> str | None:
+    """Return what a module has that counts only where it is called, but for known hooks."""
+    hooks = (
+        *module._forward_hooks.values(),
+        *module._forward_pre_hooks.values(),
+        *module._backward_hooks.values(),
+        *module._backward_pre_hooks.values(),
+    )
+    if any(hook not in known for hook in hooks):
+        return "has hooks"
+    return "has a forward of its own" if "forward" in vars(module) else None
+
+
+def not_called(path: str, problem: str) -> RuntimeError:
+    """Return the error about a module that somebody expects to be called."""
+    return RuntimeError(
+        f"a compiled net does not call {path}, and {problem}: use netspec.reference(net), or "
+        "model.as_reference() for its parameters, where each row is a module that is called"
+    )
 def order_of_names(graph: Graph) -> list[str]:
     """Return names in the order of a state dict: a module's own tensors before those inside it."""
     root = Module()
@@ -25,12 +106,17 @@ def order_of_names(graph: Graph) -> list[str]:
 
 def attach_tensors(root: Module, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
     """Give a module the tensors of a net, each in a submodule that its name leads to."""
+    names: dict[str, list[str]] = {}
+    for name, _, _ in parameter_names(graph):
+        path, _, last = name.rpartition(".")
+        names.setdefault(path, []).append(last)
     for name, _, is_trained in parameter_names(graph):
-        *path, last = name.split(".")
-        module = root
-        for step in path:
+        path, _, last = name.rpartition(".")
+        module, inner = root, ""
+        for step in path.split("."):
+            inner = f"{inner}.{step}".lstrip(".")
             if step not in module._modules:
-                module.add_module(step, Module())
+                module.add_module(step, Uncalled(inner, (*names.get(inner, ()),)))
             module = module.get_submodule(step)
         tensor = tensors[name]
         if tensor.dim() == 4:

@@ -14,7 +14,7 @@ from netspec.ir.ops.softmax import Softmax
 from netspec.lowering.passes import TRAINING, Pass, optimise
 from netspec.net import Net
 from netspec.runtime.compiled import Compiled
-from netspec.runtime.reference import lower
+from netspec.runtime.operations import lower
 
 Answer = tuple[Tensor, dict[str, Tensor]]
 """The net's logits [N, classes], and those of each head."""

@@ -9,7 +9,8 @@ from torch import fx, nn
 
 import netspec
 from netspec.ir.parameter_names import RESERVED
-from netspec.runtime.reference import Model, lower
+from netspec.runtime.operations import lower
+from netspec.runtime.reference import Model
 from tests.helpers import HEADER, load_rows
 
 

@@ -11,6 +11,7 @@ from netspec.ir.shapes import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,11 @@ class Relu(Operator):
     """Rectified linear unit: y = max(0, x) (AlexNet, section 3.1)."""
 
     name = "relu"
+
+    def module(self, inputs: Sequence[Shape]) -> Module:
+        from torch import nn
+
+        return nn.ReLU()
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return x[0].relu()

@@ -11,6 +11,7 @@ from netspec.ir.shapes import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,11 @@ class Sigmoid(Operator):
     """Logistic function: y = 1 / (1 + exp(-x))."""
 
     name = "sigmoid"
+
+    def module(self, inputs: Sequence[Shape]) -> Module:
+        from torch import nn
+
+        return nn.Sigmoid()
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return x[0].sigmoid()

@@ -11,6 +11,7 @@ from netspec.ir.shapes import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,11 @@ class Softmax(Operator):
     """Softmax over channels: y[i] = exp(x[i]) / sum over j of exp(x[j])."""
 
     name = "softmax"
+
+    def module(self, inputs: Sequence[Shape]) -> Module:
+        from torch import nn
+
+        return nn.Softmax(dim=1)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return x[0].softmax(dim=1)
