@@ -193,7 +193,7 @@ class Compiled(Module):
             return self._state.executor
         with self._changing:
             if not self._own.are(self._state.seen):
-                seen, values = self._own.read()
+                seen, values = self._own.read_to_run()
                 self._state = self._packed_of(self._copied(values), seen)
             return self._state.executor
 

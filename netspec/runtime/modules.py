@@ -37,7 +37,7 @@ class _Tensors(dict[str, Any]):
 
 
 def _refuse_hook(module: Uncalled, *arguments: Any, **named: Any) -> NoReturn:
-    raise not_called(module._held[0], "would not run a hook there")
+    raise not_called(module._held[0], "so that nothing would run there")
 
 
 class Uncalled(Module):
@@ -61,12 +61,17 @@ class Uncalled(Module):
         if name not in names:
             if isinstance(self._parameters, _Tensors):
                 self._parameters.restore()
-            raise not_called(path, f"does not know a parameter {name} there")
+            raise not_called(path, f"so that a parameter {name} there would not count")
         super().register_parameter(name, param)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "forward":
+            _refuse_hook(self)
+        super().__setattr__(name, value)
 
     def forward(self, *arguments: Any, **named: Any) -> NoReturn:
         """Raise RuntimeError."""
-        raise not_called(self._held[0], "computes several rows at once")
+        raise not_called(self._held[0], "and computes several rows at once")
 
     register_forward_hook = _refuse_hook
     register_forward_pre_hook = _refuse_hook
@@ -88,12 +93,14 @@ def reason_to_call(module: Module, known: Collection[object] = ()) -> str | None
     return "has a forward of its own" if "forward" in vars(module) else None
 
 
-def not_called(path: str, problem: str) -> RuntimeError:
+def not_called(path: str, consequence: str) -> RuntimeError:
     """Return the error about a module that somebody expects to be called."""
     return RuntimeError(
-        f"a compiled net does not call {path}, and {problem}: use netspec.reference(net), or "
-        "model.as_reference() for its parameters, where each row is a module that is called"
+        f"a compiled net does not call the module {path}, {consequence}: use netspec.reference(net), "
+        "or model.as_reference() for its parameters, whose rows are modules that are called"
     )
+
+
 def order_of_names(graph: Graph) -> list[str]:
     """Return names in the order of a state dict: a module's own tensors before those inside it."""
     root = Module()

@@ -88,8 +88,9 @@ def lower(
     else:
         ends, stages = list(graph.outputs if outputs is None else outputs), list(graph.stages())
         heads = {h.name: h.output for h in graph.heads.values()} if training else {}
-    called = called_groups(groups or {}, ends if outputs is not None else ())
-    reached = needed(graph, [*ends, *heads.values()])
+    called = called_groups(groups or {}, outputs or ())
+    given = () if group is None else group.inputs
+    reached = needed(graph, [*ends, *heads.values()], given)
     for stage in stages:
         if not graph.operands(stage.name):
             recording.take_image(stage)
@@ -102,10 +103,15 @@ def lower(
     return recording.finished(ends, heads)
 
 
-def called_groups(groups: Mapping[str, Group], wanted: Sequence[str]) -> dict[str, Group]:
-    """Return the groups that have none of these values inside: those are inputs or outputs."""
-    inside = {name for name, group in groups.items() if {*wanted} & {*group.stages} - {*group.outputs}}
-    return {name: group for name, group in groups.items() if name not in inside}
+def called_groups(groups: Mapping[str, Group], wanted: Sequence[str]) -> Mapping[str, Group]:
+    """Return the groups that have none of the wanted values inside, where no call gives them."""
+    if not wanted:
+        return groups
+    return {
+        name: group
+        for name, group in groups.items()
+        if not any(x in group.stages and x not in group.outputs for x in wanted)
+    }
 
 
 def _outermost(called: Mapping[str, Group], stage: str, within: Group | None) -> Group | None:
@@ -213,9 +219,9 @@ _USED_BY_FX = ("torch", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree
 """Names that the emitted Python takes from its surroundings."""
 
 
-def needed(graph: Graph, ends: Sequence[str]) -> set[str]:
-    """Return the stages that lead to ``ends``."""
-    stages: set[str] = set()
+def needed(graph: Graph, ends: Sequence[str], given: Sequence[str] = ()) -> set[str]:
+    """Return the stages that lead to ``ends``, where those of ``given`` are there already."""
+    stages = set(given)
     waiting = list(ends)
     while waiting:
         name = waiting.pop()

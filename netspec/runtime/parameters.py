@@ -17,6 +17,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 from netspec.ir.parameter_names import parameter_names
 from netspec.net import Net
 from netspec.runtime.gate import unusable
+from netspec.runtime.modules import Uncalled, not_called, reason_to_call
 
 _marks = count()
 
@@ -70,14 +71,21 @@ class Parameters:
         """Each module's parent, by its place in this list or -1 for none, and its name there."""
         self._places: list[tuple[int, str]] = []
         """Each tensor's module, by its place in the other list, and its name there."""
+        self._inside: list[tuple[str, set[str]]] = []
+        """Each module's path, and the names of modules and tensors in it."""
         known: dict[tuple[str, ...], int] = {(): -1}
         for name in self._shapes:
             *path, last = name.split(".")
             for end in range(1, len(path) + 1):
                 if (*path[:end],) not in known:
-                    self._paths.append((known[*path[: end - 1],], path[end - 1]))
+                    parent = known[*path[: end - 1],]
+                    self._paths.append((parent, path[end - 1]))
+                    self._inside.append((".".join(path[:end]), set()))
                     known[*path[:end],] = len(self._paths) - 1
+                    if parent >= 0:
+                        self._inside[parent][1].add(path[end - 1])
             self._places.append((known[*path,], last))
+            self._inside[known[*path,]][1].add(last)
         self._mark = next(_marks)
         _watch(self)
 
@@ -100,6 +108,9 @@ class Parameters:
             return False
         try:
             modules = self._now()
+            for module, (_, names) in zip(modules, self._inside, strict=True):
+                if type(module) is not Uncalled and _need_of_call(module, names) is not None:
+                    return False
             for (index, last), look in zip(self._places, seen.looks, strict=True):
                 module = modules[index]
                 tensor: Tensor | None = module._parameters.get(last)
@@ -165,8 +176,36 @@ class Parameters:
                 raise self._error(ValueError, name, f"is on {tensor.device} now")
         return tensors
 
+    def read_to_run(self) -> tuple[Seen, dict[str, Tensor]]:
+        """Return what :meth:`read` does, where a run without calls of modules uses it.
+
+        Raises:
+            ValueError, TypeError: :meth:`read` raises it.
+            RuntimeError: :meth:`require_uncalled` raises it.
+        """
+        self.require_uncalled()
+        return self.read()
+
+    def require_uncalled(self) -> None:
+        """Raise RuntimeError if a module was given what counts only where it is called."""
+        modules: list[Module | None] = []
+        for (parent, step), (path, names) in zip(self._paths, self._inside, strict=True):
+            outer = None if parent < 0 else modules[parent]
+            inside = self._modules if parent < 0 else {} if outer is None else outer._modules
+            module = inside.get(step)
+            need = None if module is None else _need_of_call(module, names)
+            if need is not None:
+                raise not_called(path, need)
+            modules.append(module)
+
     def require_all(self) -> None:
-        """Raise ValueError or TypeError unless each is there, a tensor, and of its shape."""
+        """Raise an error unless each is there, a tensor, and of its shape.
+
+        Raises:
+            ValueError, TypeError: a parameter is not.
+            RuntimeError: :meth:`require_uncalled` raises it.
+        """
+        self.require_uncalled()
         for name, tensor in self._tensors().items():
             if not isinstance(tensor, Tensor) or is_lazy(tensor):
                 raise self._error(TypeError, name, f"has become {unusable(tensor)}")
@@ -198,6 +237,26 @@ class Parameters:
             f"{name} {problem}, and {self._net} is compiled for {expected}: "
             "set it to such a parameter"
         )
+
+
+def _need_of_call(module: Module, names: set[str]) -> str | None:
+    """Return what a module has that counts only where it is called, or None.
+
+    It may hold tensors of these names, whatever its class is, and no parameters and modules of
+    other names; what a parametrisation computes counts, as it is looked up.
+    """
+    if isinstance(module, Uncalled):
+        return None  # it refuses at once
+    reason = reason_to_call(module)
+    if reason is not None:
+        return f"which {reason}"
+    others = [*module._parameters.keys() - names, *module._modules.keys() - names]
+    if others and others != ["parametrizations"]:
+        return f"which is of class {type(module).__name__} and has `{others[0]}`"
+    missing = [name for name in names if getattr(module, name, None) is None]
+    if missing and type(module) is not Module:
+        return f"which is of class {type(module).__name__} and has no `{min(missing)}`"
+    return None
 
 
 # ------------------------------------------------------------------------- steps without a trace

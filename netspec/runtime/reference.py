@@ -142,7 +142,10 @@ class Features(fx.GraphModule):
         lowered = lower(model.net.graph, outputs=names, groups=model._rows)
         super().__init__(model, lowered, "Features")
         self._modules = model._modules  # so that a row that is replaced is so here as well
-        self._rows, self._names = model._rows, [*model._rows.keys() - called_groups(model._rows, names).keys()]
+        self._rows, self._names = (
+            model._rows,
+            [*model._rows.keys() - called_groups(model._rows, names).keys()],
+        )
         self.net, self.training = model.net, False
 
     def __call__(self, *images: Tensor) -> Any:
