@@ -119,6 +119,11 @@ class Operator(HasAttributes, ABC):
         return None
 
 
+def differs_in_training(op: Operator) -> bool:
+    """Return whether an operator computes something else while training."""
+    return type(op).training_reference is not Operator.training_reference
+
+
 def attributes_as(kind: type[Operator], op: Operator) -> Operator:
     """Return an operator of another kind with the attributes of ``op``."""
     return kind(**{attribute.name: getattr(op, attribute.name) for attribute in op.attributes()})

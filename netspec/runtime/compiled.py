@@ -163,7 +163,7 @@ class Compiled(Module):
                     lower(graph, training=mode, meaning=self.lowered.backend.meaning)
                 )
         if self._own is not None:
-            self._own.require_all()
+            self._own.require_all(mode)
         return self._with_gradients[mode]
 
     def record(self, lowered: fx.Graph) -> fx.GraphModule:

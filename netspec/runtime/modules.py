@@ -51,6 +51,8 @@ class Uncalled(Module):
         names: of its parameters and buffers.
     """
 
+    _held: tuple[str, tuple[str, ...]]
+
     def __init__(self, path: str, names: tuple[str, ...]) -> None:
         super().__init__()
         self.__dict__.update(_held=(path, names), _parameters=_Tensors())
@@ -96,8 +98,8 @@ def reason_to_call(module: Module, known: Collection[object] = ()) -> str | None
 def not_called(path: str, consequence: str) -> RuntimeError:
     """Return the error about a module that somebody expects to be called."""
     return RuntimeError(
-        f"a compiled net does not call the module {path}, {consequence}: use netspec.reference(net), "
-        "or model.as_reference() for its parameters, whose rows are modules that are called"
+        f"a compiled net does not call the module {path}, {consequence}: use "
+        "netspec.reference(net), or model.as_reference() for its parameters, which call every row"
     )
 
 

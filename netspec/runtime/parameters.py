@@ -14,7 +14,8 @@ from torch.nn import Module
 from torch.nn.parameter import is_lazy
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
-from netspec.ir.parameter_names import parameter_names
+from netspec.ir.operator import differs_in_training
+from netspec.ir.parameter_names import module_path, parameter_names
 from netspec.net import Net
 from netspec.runtime.gate import unusable
 from netspec.runtime.modules import Uncalled, not_called, reason_to_call
@@ -86,6 +87,13 @@ class Parameters:
                         self._inside[parent][1].add(path[end - 1])
             self._places.append((known[*path,], last))
             self._inside[known[*path,]][1].add(last)
+        self._have_modes = {
+            module_path(stage.name).rsplit(".", steps)[0]
+            for stage in net.graph.stages()
+            if differs_in_training(stage.op)
+            for steps in range(stage.name.count(".") + 1)
+        }
+        """The paths of stages that compute something else while training, and of what has them."""
         self._mark = next(_marks)
         _watch(self)
 
@@ -186,26 +194,35 @@ class Parameters:
         self.require_uncalled()
         return self.read()
 
-    def require_uncalled(self) -> None:
-        """Raise RuntimeError if a module was given what counts only where it is called."""
+    def require_uncalled(self, training: bool = False) -> None:
+        """Raise RuntimeError if a module has what counts only where it is called.
+
+        That are hooks, a parameter or a module that the net does not have, and, while the net is
+        ``training``, a dropout or ``bn`` in evaluation mode.
+        """
         modules: list[Module | None] = []
         for (parent, step), (path, names) in zip(self._paths, self._inside, strict=True):
             outer = None if parent < 0 else modules[parent]
             inside = self._modules if parent < 0 else {} if outer is None else outer._modules
             module = inside.get(step)
             need = None if module is None else _need_of_call(module, names)
+            if need is None and training and path in self._have_modes:
+                need = None if module is None or module.training else "which is in evaluation mode"
             if need is not None:
                 raise not_called(path, need)
             modules.append(module)
 
-    def require_all(self) -> None:
+    def require_all(self, training: bool = False) -> None:
         """Raise an error unless each is there, a tensor, and of its shape.
+
+        Args:
+            training: whether the net trains.
 
         Raises:
             ValueError, TypeError: a parameter is not.
             RuntimeError: :meth:`require_uncalled` raises it.
         """
-        self.require_uncalled()
+        self.require_uncalled(training)
         for name, tensor in self._tensors().items():
             if not isinstance(tensor, Tensor) or is_lazy(tensor):
                 raise self._error(TypeError, name, f"has become {unusable(tensor)}")
@@ -250,7 +267,8 @@ def _need_of_call(module: Module, names: set[str]) -> str | None:
     reason = reason_to_call(module)
     if reason is not None:
         return f"which {reason}"
-    others = [*module._parameters.keys() - names, *module._modules.keys() - names]
+    held = {**module._parameters, **module._modules}
+    others = [name for name, value in held.items() if value is not None and name not in names]
     if others and others != ["parametrizations"]:
         return f"which is of class {type(module).__name__} and has `{others[0]}`"
     missing = [name for name in names if getattr(module, name, None) is None]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx
 from torch.nn import Identity, Module
 
-from netspec.ir.operator import Operator
+from netspec.ir.operator import differs_in_training
 from netspec.ir.parameter_names import module_path
 from netspec.net import Net
 from netspec.runtime.modules import Uncalled, reason_to_call
@@ -127,9 +127,7 @@ def reason_changed(net: Net, group: Group, module: Module) -> str | None:
 
 def _depends_on_mode(net: Net, group: Group) -> bool:
     """Return whether something is recorded of a group itself that training changes."""
-    if group.own is None:
-        return False
-    return type(net.graph.stage(group.own).op).training_reference is not Operator.training_reference
+    return group.own is not None and differs_in_training(net.graph.stage(group.own).op)
 
 
 def _function(graph: fx.Graph) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ from torch.nn import Module
 from netspec.errors import DataError
 from netspec.ir.parameter_names import module_path, parameter_names
 from netspec.net import Net
-from netspec.runtime.inputs import check_images, input_shapes
+from netspec.runtime.inputs import Inputs, check_images, input_shapes
 from netspec.runtime.modules import attach_tensors, reason_to_call
 from netspec.runtime.operations import Group, called_groups, groups_of, lower
 from netspec.runtime.parts import Recorded, reason_changed
@@ -41,6 +41,11 @@ class Model(fx.GraphModule):
         net: the checked net.
         tensors: its parameters and buffers by name, as from :func:`fresh_tensors`.
     """
+
+    net: Net
+    _rows: Mapping[str, Group]
+    _lowered: Mapping[bool, fx.Graph]
+    _inputs: Inputs
 
     def __init__(self, net: Net, tensors: Mapping[str, Tensor]) -> None:
         net.graph.verify()
@@ -137,6 +142,10 @@ class Features(fx.GraphModule):
         model: the reference.
         names: the stages whose values are returned.
     """
+
+    net: Net
+    _rows: Mapping[str, Group]
+    _names: list[str]
 
     def __init__(self, model: Model, names: list[str]) -> None:
         lowered = lower(model.net.graph, outputs=names, groups=model._rows)
