@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
@@ -36,8 +36,22 @@ class _Tensors(dict[str, Any]):
             self.before = None
 
 
+class Caller(NamedTuple):
+    """A model that does not call some of its modules, and what to do about it."""
+
+    name: str
+    way_out: str
+
+
+COMPILED = Caller(
+    "a compiled net",
+    "use netspec.reference(net), or model.as_reference() for its parameters, which call every row",
+)
+
+
 def _refuse_hook(module: Uncalled, *arguments: Any, **named: Any) -> NoReturn:
-    raise not_called(module._held[0], "so that nothing would run there")
+    path, _, model = module._held
+    raise not_called(path, "so that nothing would run there", model)
 
 
 class Uncalled(Module):
@@ -49,21 +63,22 @@ class Uncalled(Module):
     Args:
         path: where it is in the net.
         names: of its parameters and buffers.
+        model: whose module it is.
     """
 
-    _held: tuple[str, tuple[str, ...]]
+    _held: tuple[str, tuple[str, ...], Caller]
 
-    def __init__(self, path: str, names: tuple[str, ...]) -> None:
+    def __init__(self, path: str, names: tuple[str, ...], model: Caller = COMPILED) -> None:
         super().__init__()
-        self.__dict__.update(_held=(path, names), _parameters=_Tensors())
+        self.__dict__.update(_held=(path, names, model), _parameters=_Tensors())
 
     def register_parameter(self, name: str, param: TorchParameter | None) -> None:
         """Hold a parameter of the spec; raise RuntimeError if it is another."""
-        path, names = self._held
+        path, names, model = self._held
         if name not in names:
             if isinstance(self._parameters, _Tensors):
                 self._parameters.restore()
-            raise not_called(path, f"so that a parameter {name} there would not count")
+            raise not_called(path, f"so that a parameter {name} there would not count", model)
         super().register_parameter(name, param)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -73,7 +88,8 @@ class Uncalled(Module):
 
     def forward(self, *arguments: Any, **named: Any) -> NoReturn:
         """Raise RuntimeError."""
-        raise not_called(self._held[0], "and computes several rows at once")
+        path, _, model = self._held
+        raise not_called(path, "which only holds parameters", model)
 
     register_forward_hook = _refuse_hook
     register_forward_pre_hook = _refuse_hook
@@ -95,12 +111,20 @@ def reason_to_call(module: Module, known: Collection[object] = ()) -> str | None
     return "has a forward of its own" if "forward" in vars(module) else None
 
 
-def not_called(path: str, consequence: str) -> RuntimeError:
+def not_called(path: str, consequence: str, model: Caller = COMPILED) -> RuntimeError:
     """Return the error about a module that somebody expects to be called."""
     return RuntimeError(
-        f"a compiled net does not call the module {path}, {consequence}: use "
-        "netspec.reference(net), or model.as_reference() for its parameters, which call every row"
+        f"{model.name} does not call the module {path}, {consequence}: {model.way_out}"
     )
+
+
+def names_by_module(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Return the names of the tensors in each module that has some, by its path."""
+    names: dict[str, tuple[str, ...]] = {}
+    for name, _, _ in parameter_names(graph):
+        path, _, last = name.rpartition(".")
+        names[path] = (*names.get(path, ()), last)
+    return names
 
 
 def order_of_names(graph: Graph) -> list[str]:
@@ -115,17 +139,14 @@ def order_of_names(graph: Graph) -> list[str]:
 
 def attach_tensors(root: Module, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
     """Give a module the tensors of a net, each in a submodule that its name leads to."""
-    names: dict[str, list[str]] = {}
-    for name, _, _ in parameter_names(graph):
-        path, _, last = name.rpartition(".")
-        names.setdefault(path, []).append(last)
+    names = names_by_module(graph)
     for name, _, is_trained in parameter_names(graph):
         path, _, last = name.rpartition(".")
         module, inner = root, ""
         for step in path.split("."):
             inner = f"{inner}.{step}".lstrip(".")
             if step not in module._modules:
-                module.add_module(step, Uncalled(inner, (*names.get(inner, ()),)))
+                module.add_module(step, Uncalled(inner, names.get(inner, ())))
             module = module.get_submodule(step)
         tensor = tensors[name]
         if tensor.dim() == 4:

@@ -16,8 +16,11 @@ from torch.nn import Identity, Module
 from netspec.ir.operator import differs_in_training
 from netspec.ir.parameter_names import module_path
 from netspec.net import Net
-from netspec.runtime.modules import Uncalled, reason_to_call
+from netspec.runtime.modules import Caller, Uncalled, names_by_module, reason_to_call
 from netspec.runtime.operations import Group, groups_of, lower
+
+
+TWICE = Caller("the reference", "a row of a block and a branch have this name, rename one")
 
 
 class Recorded:
@@ -63,7 +66,8 @@ class Recorded:
 
     def _module(self, name: str) -> Module:
         if name not in self.groups:
-            return Uncalled(module_path(name), ())
+            path = module_path(name)
+            return Uncalled(path, names_by_module(self.net.graph).get(path, ()), TWICE)
         return own_module(self.net, self.groups[name]) or Part(self, name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Recorded:

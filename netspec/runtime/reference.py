@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 from torch.nn import Module
+from torch.utils.hooks import RemovableHandle
 
 from netspec.errors import DataError
 from netspec.ir.parameter_names import module_path, parameter_names
@@ -53,6 +54,14 @@ class Model(fx.GraphModule):
         root = recorded.modules()
         attach_tensors(root, net.graph, tensors)
         _assemble(self, net, recorded.groups, root)
+
+    def register_forward_pre_hook(self, *arguments: Any, **named: Any) -> RemovableHandle:
+        """Register a hook, which runs before the images are checked, as it may change them."""
+        handle = super().register_forward_pre_hook(*arguments, **named)
+        hooks = self._forward_pre_hooks
+        for check in [number for number, hook in hooks.items() if hook is _check_inputs]:
+            hooks.move_to_end(check)  # type: ignore[attr-defined]
+        return handle
 
     def train(self, mode: bool = True) -> Model:
         """Switch to training, with dropout and heads, or back to inference."""
