@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -11,111 +10,9 @@ from torch.nn import Module
 from torch.nn import Parameter as TorchParameter
 
 from netspec.ir.graph import Graph
-from netspec.ir.parameter_names import parameter_names
-
-
-class _Tensors(dict[str, Any]):
-    """The parameters of a module, and as they were before one was deleted, until one is set."""
-
-    before: dict[str, Any] | None = None
-
-    def __delitem__(self, name: str) -> None:
-        self.before = dict(self)
-        super().__delitem__(name)
-
-    def __setitem__(self, name: str, tensor: Any) -> None:
-        self.before = None
-        super().__setitem__(name, tensor)
-
-    def restore(self) -> None:
-        """Take back a deletion."""
-        if self.before is not None:
-            before = self.before
-            self.clear()
-            self.update(before)
-            self.before = None
-
-
-class Caller(NamedTuple):
-    """A model that does not call some of its modules, and what to do about it."""
-
-    name: str
-    way_out: str
-
-
-COMPILED = Caller(
-    "a compiled net",
-    "use netspec.reference(net), or model.as_reference() for its parameters, which call every row",
-)
-
-
-def _refuse_hook(module: Uncalled, *arguments: Any, **named: Any) -> NoReturn:
-    path, _, model = module._held
-    raise not_called(path, "so that nothing would run there", model)
-
-
-class Uncalled(Module):
-    """A module that holds tensors and is not called: it refuses what would count at a call only.
-
-    Pruning, spectral and weight normalisation by hooks begin with a parameter of another name.  It
-    is refused as well, so that nothing is half done; what they deleted just before is restored.
-
-    Args:
-        path: where it is in the net.
-        names: of its parameters and buffers.
-        model: whose module it is.
-    """
-
-    _held: tuple[str, tuple[str, ...], Caller]
-
-    def __init__(self, path: str, names: tuple[str, ...], model: Caller = COMPILED) -> None:
-        super().__init__()
-        self.__dict__.update(_held=(path, names, model), _parameters=_Tensors())
-
-    def register_parameter(self, name: str, param: TorchParameter | None) -> None:
-        """Hold a parameter of the spec; raise RuntimeError if it is another."""
-        path, names, model = self._held
-        if name not in names:
-            if isinstance(self._parameters, _Tensors):
-                self._parameters.restore()
-            raise not_called(path, f"so that a parameter {name} there would not count", model)
-        super().register_parameter(name, param)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "forward":
-            _refuse_hook(self)
-        super().__setattr__(name, value)
-
-    def forward(self, *arguments: Any, **named: Any) -> NoReturn:
-        """Raise RuntimeError."""
-        path, _, model = self._held
-        raise not_called(path, "which only holds parameters", model)
-
-    register_forward_hook = _refuse_hook
-    register_forward_pre_hook = _refuse_hook
-    register_full_backward_hook = _refuse_hook
-    register_full_backward_pre_hook = _refuse_hook
-    register_backward_hook = _refuse_hook
-
-
-def reason_to_call(module: Module, known: Collection[object] = ()) -> str | None:
-    """Return what a module has that counts only where it is called, but for known hooks."""
-    hooks = (
-        *module._forward_hooks.values(),
-        *module._forward_pre_hooks.values(),
-        *module._backward_hooks.values(),
-        *module._backward_pre_hooks.values(),
-    )
-    if any(hook not in known for hook in hooks):
-        return "has hooks"
-    return "has a forward of its own" if "forward" in vars(module) else None
-
-
-def not_called(path: str, consequence: str, model: Caller = COMPILED) -> RuntimeError:
-    """Return the error about a module that somebody expects to be called."""
-    return RuntimeError(
-        f"{model.name} does not call the module {path}, {consequence}: {model.way_out}"
-    )
+from netspec.ir.operator import differs_in_training
+from netspec.ir.parameter_names import module_path, parameter_names
+from netspec.runtime.uncalled import Uncalled, refusing
 
 
 def names_by_module(graph: Graph) -> dict[str, tuple[str, ...]]:
@@ -135,6 +32,43 @@ def order_of_names(graph: Graph) -> list[str]:
         root, graph, {name: torch.empty(s, device="meta") for name, s in described.items()}
     )
     return list(root.state_dict())
+
+
+def module_paths(graph: Graph) -> list[str]:
+    """Return the paths of all modules, an outer one before those inside it."""
+    stages = (stage.name for stage in graph.stages() if graph.operands(stage.name))
+    return list(dict.fromkeys(path for stage in stages for path in _ways(stage)))
+
+
+def with_modes(graph: Graph) -> set[str]:
+    """Return the paths of modules with something that differs in training."""
+    stages = (stage.name for stage in graph.stages() if differs_in_training(stage.op))
+    return {path for stage in stages for path in _ways(stage)}
+
+
+def _ways(stage: str) -> list[str]:
+    """Return the paths of the modules that a stage is in, the outermost first."""
+    steps = module_path(stage).split(".")
+    return [".".join(steps[:end]) for end in range(1, len(steps) + 1)]
+
+
+def holders(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
+    """Return the modules of a net that calls none of them, in one; some hold its tensors.
+
+    All that the reference has are there, and refuse what would count at a call.
+    """
+    root = Module()
+    attach_tensors(root, graph, tensors)
+    for stage in (stage for stage in graph.stages() if graph.operands(stage.name)):
+        outer = root
+        for path in _ways(stage.name):
+            step = path.rpartition(".")[2]
+            if step not in outer._modules:
+                is_whole = path == module_path(stage.name)
+                own = stage.op.module(graph.shapes_into(stage.name)) if is_whole else None
+                outer.add_module(step, Uncalled(path, ()) if own is None else refusing(own, path))
+            outer = outer.get_submodule(step)
+    return root
 
 
 def attach_tensors(root: Module, graph: Graph, tensors: Mapping[str, Tensor]) -> None:

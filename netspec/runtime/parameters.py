@@ -14,11 +14,11 @@ from torch.nn import Module
 from torch.nn.parameter import is_lazy
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
-from netspec.ir.operator import differs_in_training
-from netspec.ir.parameter_names import module_path, parameter_names
+from netspec.ir.parameter_names import parameter_names
 from netspec.net import Net
 from netspec.runtime.gate import unusable
-from netspec.runtime.modules import Uncalled, not_called, reason_to_call
+from netspec.runtime.modules import module_paths, names_by_module, with_modes
+from netspec.runtime.uncalled import Tree
 
 _marks = count()
 
@@ -72,28 +72,16 @@ class Parameters:
         """Each module's parent, by its place in this list or -1 for none, and its name there."""
         self._places: list[tuple[int, str]] = []
         """Each tensor's module, by its place in the other list, and its name there."""
-        self._inside: list[tuple[str, set[str]]] = []
-        """Each module's path, and the names of modules and tensors in it."""
         known: dict[tuple[str, ...], int] = {(): -1}
         for name in self._shapes:
             *path, last = name.split(".")
             for end in range(1, len(path) + 1):
                 if (*path[:end],) not in known:
-                    parent = known[*path[: end - 1],]
-                    self._paths.append((parent, path[end - 1]))
-                    self._inside.append((".".join(path[:end]), set()))
+                    self._paths.append((known[*path[: end - 1],], path[end - 1]))
                     known[*path[:end],] = len(self._paths) - 1
-                    if parent >= 0:
-                        self._inside[parent][1].add(path[end - 1])
             self._places.append((known[*path,], last))
-            self._inside[known[*path,]][1].add(last)
-        self._have_modes = {
-            module_path(stage.name).rsplit(".", steps)[0]
-            for stage in net.graph.stages()
-            if differs_in_training(stage.op)
-            for steps in range(stage.name.count(".") + 1)
-        }
-        """The paths of stages that compute something else while training, and of what has them."""
+        graph = net.graph
+        self._tree = Tree(modules, names_by_module(graph), module_paths(graph), with_modes(graph))
         self._mark = next(_marks)
         _watch(self)
 
@@ -112,13 +100,10 @@ class Parameters:
 
     def are(self, seen: Seen | None) -> bool:
         """Return whether the parameters are what was seen.  It is asked at every run."""
-        if seen is None or seen.mark != self._mark:
+        if seen is None or seen.mark != self._mark or not self._tree.is_unchanged():
             return False
         try:
             modules = self._now()
-            for module, (_, names) in zip(modules, self._inside, strict=True):
-                if type(module) is not Uncalled and _need_of_call(module, names) is not None:
-                    return False
             for (index, last), look in zip(self._places, seen.looks, strict=True):
                 module = modules[index]
                 tensor: Tensor | None = module._parameters.get(last)
@@ -189,28 +174,10 @@ class Parameters:
 
         Raises:
             ValueError, TypeError: :meth:`read` raises it.
-            RuntimeError: :meth:`require_uncalled` raises it.
+            RuntimeError: :meth:`Tree.require_uncalled` raises it.
         """
-        self.require_uncalled()
+        self._tree.require_uncalled()
         return self.read()
-
-    def require_uncalled(self, training: bool = False) -> None:
-        """Raise RuntimeError if a module has what counts only where it is called.
-
-        That are hooks, a parameter or a module that the net does not have, and, while the net is
-        ``training``, a dropout or ``bn`` in evaluation mode.
-        """
-        modules: list[Module | None] = []
-        for (parent, step), (path, names) in zip(self._paths, self._inside, strict=True):
-            outer = None if parent < 0 else modules[parent]
-            inside = self._modules if parent < 0 else {} if outer is None else outer._modules
-            module = inside.get(step)
-            need = None if module is None else _need_of_call(module, names)
-            if need is None and training and path in self._have_modes:
-                need = None if module is None or module.training else "which is in evaluation mode"
-            if need is not None:
-                raise not_called(path, need)
-            modules.append(module)
 
     def require_all(self, training: bool = False) -> None:
         """Raise an error unless each is there, a tensor, and of its shape.
@@ -220,9 +187,9 @@ class Parameters:
 
         Raises:
             ValueError, TypeError: a parameter is not.
-            RuntimeError: :meth:`require_uncalled` raises it.
+            RuntimeError: :meth:`Tree.require_uncalled` raises it.
         """
-        self.require_uncalled(training)
+        self._tree.require_uncalled(training)
         for name, tensor in self._tensors().items():
             if not isinstance(tensor, Tensor) or is_lazy(tensor):
                 raise self._error(TypeError, name, f"has become {unusable(tensor)}")
@@ -254,27 +221,6 @@ class Parameters:
             f"{name} {problem}, and {self._net} is compiled for {expected}: "
             "set it to such a parameter"
         )
-
-
-def _need_of_call(module: Module, names: set[str]) -> str | None:
-    """Return what a module has that counts only where it is called, or None.
-
-    It may hold tensors of these names, whatever its class is, and no parameters and modules of
-    other names; what a parametrisation computes counts, as it is looked up.
-    """
-    if isinstance(module, Uncalled):
-        return None  # it refuses at once
-    reason = reason_to_call(module)
-    if reason is not None:
-        return f"which {reason}"
-    held = {**module._parameters, **module._modules}
-    others = [name for name, value in held.items() if value is not None and name not in names]
-    if others and others != ["parametrizations"]:
-        return f"which is of class {type(module).__name__} and has `{others[0]}`"
-    missing = [name for name in names if getattr(module, name, None) is None]
-    if missing and type(module) is not Module:
-        return f"which is of class {type(module).__name__} and has no `{min(missing)}`"
-    return None
 
 
 # ------------------------------------------------------------------------- steps without a trace

@@ -16,9 +16,9 @@ from torch.nn import Identity, Module
 from netspec.ir.operator import differs_in_training
 from netspec.ir.parameter_names import module_path
 from netspec.net import Net
-from netspec.runtime.modules import Caller, Uncalled, names_by_module, reason_to_call
+from netspec.runtime.modules import names_by_module
 from netspec.runtime.operations import Group, groups_of, lower
-
+from netspec.runtime.uncalled import Caller, Uncalled, reason_to_call
 
 TWICE = Caller("the reference", "a row of a block and a branch have this name, rename one")
 

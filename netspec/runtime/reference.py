@@ -23,9 +23,10 @@ from netspec.errors import DataError
 from netspec.ir.parameter_names import module_path, parameter_names
 from netspec.net import Net
 from netspec.runtime.inputs import Inputs, check_images, input_shapes
-from netspec.runtime.modules import attach_tensors, reason_to_call
+from netspec.runtime.modules import attach_tensors
 from netspec.runtime.operations import Group, called_groups, groups_of, lower
 from netspec.runtime.parts import Recorded, reason_changed
+from netspec.runtime.uncalled import reason_to_call
 
 
 class Model(fx.GraphModule):

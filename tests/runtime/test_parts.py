@@ -17,10 +17,11 @@ import netspec
 from netspec import loads
 from netspec.ir.ops.relu import Relu
 from netspec.ir.parameter_names import RESERVED, module_path
-from netspec.runtime.modules import Uncalled, order_of_names
+from netspec.runtime.modules import order_of_names
 from netspec.runtime.operations import groups_of, lower, needed
 from netspec.runtime.parts import Part
 from netspec.runtime.reference import Model
+from netspec.runtime.uncalled import Uncalled
 from netspec.runtime.verification import as_tuple
 from tests.backends.helpers import RICH
 from tests.lowering.passes.helpers import images, random_model, run
