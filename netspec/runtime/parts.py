@@ -125,7 +125,7 @@ def reason_changed(net: Net, group: Group, module: Module) -> str | None:
     own = own_module(net, group)
     expected = Part if own is None else type(own)
     if type(module) is not expected:
-        return f"is a {type(module).__name__} now"
+        return f"is of class {type(module).__name__} now"
     return reason_to_call(module)
 
 

@@ -324,7 +324,7 @@ def test_features_inside_what_changed_are_refused(model: Model) -> None:
     handle.remove()
     assert (inside(X) < 0).any()
     model.C = nn.Conv2d(2, 4, 3, dtype=torch.float64)
-    with pytest.raises(RuntimeError, match="inside C, which is a Conv2d now"):
+    with pytest.raises(RuntimeError, match="inside C, which is of class Conv2d now"):
         inside(X)
     assert (whole(X) < 0).any()
 
