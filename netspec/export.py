@@ -11,7 +11,8 @@ from torch import fx, nn
 from netspec.errors import DataError
 from netspec.files.kinds import ONNX, PT2, require_place
 from netspec.files.writing import write_named
-from netspec.runtime.reference import Model, lower
+from netspec.runtime.operations import lower
+from netspec.runtime.reference import Model, require_unchanged
 from netspec.runtime.verification import random_images
 
 
@@ -54,6 +55,7 @@ def onnx_bytes(model: Model, *, batch: int | None = None) -> bytes:
         ) from None
     from netspec.backends.onnx.model import onnx_model
 
+    require_unchanged(model, "ONNX")
     content: bytes = onnx_model(model, batch).SerializeToString()
     onnx.checker.check_model(content, full_check=True)
     return content
@@ -76,6 +78,7 @@ def export_pt2(
         DataError: the file cannot be written.
     """
     require_place(Path(path), PT2, force=force)
+    require_unchanged(model, "a .pt2 file")
     # PyTorch saves channels-last tensors only with a warning: the map's layout is in the program
     tensors: dict[str, torch.Tensor] = {
         name: nn.Parameter(tensor.detach().contiguous())

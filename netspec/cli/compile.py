@@ -129,7 +129,7 @@ def compile(
     imported = perf_counter()
     kind = getattr(torch, dtype)
     if emit == "python":
-        click.echo(str(compiler.reference(net, dtype=kind).code).strip())
+        click.echo(compiler.python_of(net).strip())
         return
     decided = None if choices is None else _read_choices(choices)
     model = compiler.compile(

@@ -29,6 +29,7 @@ from netspec.ir.symbols import any_symbolic, by, divides
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,13 @@ class Operator(HasAttributes, ABC):
         """Return how much its result can exceed its operands, at inference; by default unknown."""
         return UNKNOWN
 
+    def module(self, inputs: Sequence[Shape]) -> Module | None:
+        """Return PyTorch's own module that computes it, in either mode, if there is one.
+
+        Programs that change gradients, such as captum, know an operator by the class of its module.
+        """
+        return None
+
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
         """Trained tensors, by name."""
         return {}
@@ -114,6 +122,11 @@ class Operator(HasAttributes, ABC):
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
         """Return the kernel as a printed table shows it."""
         return None
+
+
+def differs_in_training(op: Operator) -> bool:
+    """Return whether an operator computes something else while training."""
+    return type(op).training_reference is not Operator.training_reference
 
 
 def attributes_as(kind: type[Operator], op: Operator) -> Operator:

@@ -12,7 +12,7 @@ from netspec.files.finite import first_not_finite, is_finite
 from netspec.ir.graph import Graph
 from netspec.ir.operator import Meaning, Operator, own_meaning
 from netspec.runtime.compiled import Compiled
-from netspec.runtime.reference import lower, needed
+from netspec.runtime.operations import lower, needed
 
 
 class NotFiniteError(DataError):

@@ -11,8 +11,8 @@ from torch.nn import Module
 from netspec.lowering.backend import Executor
 from netspec.lowering.lowered import lowered
 from netspec.runtime.inputs import check_images, one_or_all
+from netspec.runtime.operations import lower
 from netspec.runtime.plain import run_plainly
-from netspec.runtime.reference import lower
 from netspec.runtime.transforms import needs_operations, refuse_recording, refuse_vmap
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from netspec.ir.graph import Graph
 from netspec.ir.ops.softmax import Softmax
 from netspec.lowering.passes import TRAINING, Pass, optimise
 from netspec.runtime.compiled import Compiled
-from netspec.runtime.reference import lower
+from netspec.runtime.operations import lower
 from netspec.training.fitting import require_trainable
 
 Answer = tuple[Tensor, dict[str, Tensor]]

@@ -12,6 +12,7 @@ from netspec.ir.shapes import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,11 @@ class Sigmoid(Operator):
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         return Growth(0.0, 1.0)
+
+    def module(self, inputs: Sequence[Shape]) -> Module:
+        from torch import nn
+
+        return nn.Sigmoid()
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return x[0].sigmoid()

@@ -13,6 +13,7 @@ from netspec.ir.shapes import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,11 @@ class Tanh(Operator):
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         return Growth(0.0, abs(self.scale), peak=abs(self.slope))
+
+    def module(self, inputs: Sequence[Shape]) -> Module | None:
+        from torch import nn
+
+        return nn.Tanh() if self.scale == self.slope == 1 else None
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         y = x[0] if self.slope == 1 else x[0] * self.slope
