@@ -19,6 +19,7 @@ from netspec.ir.recipe import Recipe
 from netspec.ir.shapes import Shape
 from netspec.ir.source import Source
 from netspec.ir.symbols import names
+from netspec.ir.values import Value
 from netspec.language.definitions import Setting
 from netspec.language.diagnostics import Diagnostic, Problems, SpecError
 from netspec.language.elaborate import elaborate
@@ -40,6 +41,7 @@ class Net:
         graph: the stages and their connections.
         source: the spec's text.
         settings: the parameters that were set from outside.
+        parameters: the parameters in the header with their defaults; one without is a symbol.
         notes: claims that do not apply under these settings.
         claims: the number of claims that hold.
         documents: printed tables, each cell with its derived value.
@@ -54,6 +56,7 @@ class Net:
     source: Source
     settings: Mapping[str, Setting]
     _: KW_ONLY
+    parameters: Mapping[str, Value]
     notes: tuple[Diagnostic, ...]
     claims: int
     documents: tuple[Document, ...]
@@ -187,6 +190,7 @@ def examined(
         graph,
         source,
         settings,
+        parameters=elaborated.parameters,
         notes=tuple(d for d in problems.diagnostics if d.severity == "note"),
         claims=claims,
         documents=tuple(document for document, _ in examinations),
