@@ -7,15 +7,18 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from netspec import Net, loads
+from netspec import Net, SpecError, loads
 from netspec.checking.tables import Cell, Document, PrintedRow, Sentence
 from netspec.ir.graph import Claim, Graph, Head, Row, Stage
+from netspec.ir.operator import WindowOperator
+from netspec.ir.ops import OPERATORS
 from netspec.ir.recipe import Assigned, Recipe
 from netspec.views.diff import as_data, diff
 from netspec.views.diff_table import lines
+from tests.ir.ops.extremes import attributes, spec_of, written
 
 SPEC = """net {name}(n={default}, size) "{title}"
 {columns}
@@ -222,6 +225,33 @@ def test_nets_without_what_the_other_has_are_told() -> None:
     assert "~ train batch: none -> 1" in told
     assert '~ document "a table": in + only' in told
     assert diff(whole, bare).changes["recipe"]["prepare"] == [["center 8"], []]
+
+
+def meaning(one: Net) -> Any:
+    """What a net of one operator computes, however it is written."""
+    stage = one.graph.stage("a")
+    inputs = one.graph.shapes_into("a")
+    values = {a.name: getattr(stage.op, a.name) for a in stage.op.attributes()}
+    if isinstance(stage.op, WindowOperator):
+        windows = stage.op.windows(inputs)
+        values["pad"] = [(w.before, w.after) for w in windows]
+        if not any(w.overhang for w in windows):
+            del values["round"]
+    return values
+
+
+@pytest.mark.parametrize("operator", [n for n, op in OPERATORS.items() if op.attributes()])
+@given(data=st.data())
+@settings(max_examples=8)
+def test_every_attribute_is_told(operator: str, data: st.DataObject) -> None:
+    first = data.draw(attributes(operator))
+    changed = data.draw(st.sampled_from(OPERATORS[operator].attributes()))
+    second = first | {changed.name: data.draw(st.sampled_from(written(changed)))}
+    try:
+        one, another = loads(spec_of(operator, first)), loads(spec_of(operator, second))
+    except SpecError:
+        assume(False)
+    assert diff(one, another).is_empty == (meaning(one) == meaning(another))
 
 
 COMPARED = {
