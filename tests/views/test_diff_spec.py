@@ -18,7 +18,7 @@ from netspec.ir.ops import OPERATORS
 from netspec.ir.recipe import Assigned, Recipe
 from netspec.views.diff import as_data, diff
 from netspec.views.diff_table import lines
-from tests.ir.ops.extremes import attributes, spec_of, written
+from tests.ir.ops.extremes import MANY_REFUSED, attributes, spec_of, written
 
 SPEC = """net {name}(n={default}, size) "{title}"
 {columns}
@@ -229,8 +229,8 @@ def test_nets_without_what_the_other_has_are_told() -> None:
 
 def meaning(one: Net) -> Any:
     """What a net of one operator computes, however it is written."""
-    stage = one.graph.stage("a")
-    inputs = one.graph.shapes_into("a")
+    stage = one.graph.stage(one.graph.find("a"))
+    inputs = one.graph.shapes_into(stage.name)
     values = {a.name: getattr(stage.op, a.name) for a in stage.op.attributes()}
     if isinstance(stage.op, WindowOperator):
         windows = stage.op.windows(inputs)
@@ -242,7 +242,7 @@ def meaning(one: Net) -> Any:
 
 @pytest.mark.parametrize("operator", [n for n, op in OPERATORS.items() if op.attributes()])
 @given(data=st.data())
-@settings(max_examples=8)
+@settings(max_examples=6, suppress_health_check=MANY_REFUSED)
 def test_every_attribute_is_told(operator: str, data: st.DataObject) -> None:
     first = data.draw(attributes(operator))
     changed = data.draw(st.sampled_from(OPERATORS[operator].attributes()))

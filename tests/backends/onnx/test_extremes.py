@@ -13,7 +13,7 @@ from netspec.ir.ops import OPERATORS
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.runtime.verification import tolerance
 from tests.backends.onnx.helpers import compiled, example, images_for, kinds, run
-from tests.ir.ops.extremes import attributes, spec_of
+from tests.ir.ops.extremes import MANY_REFUSED, attributes, spec_of
 
 OWN = ["Mul", "Reshape", "AveragePool", "Mul", "Add", "Reshape", "Pow", "Mul"]
 """The formula of LRN, where ONNX's own is not taken."""
@@ -46,7 +46,7 @@ def assert_same_in_onnx_runtime(spec: str) -> None:
 
 @pytest.mark.parametrize("operator", OPERATORS)
 @given(data=st.data())
-@settings(max_examples=6)
+@settings(max_examples=6, suppress_health_check=MANY_REFUSED)
 def test_extreme_attributes(operator: str, data: st.DataObject) -> None:
     try_attributes(operator, data)
 
@@ -54,7 +54,7 @@ def test_extreme_attributes(operator: str, data: st.DataObject) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("operator", OPERATORS)
 @given(data=st.data())
-@settings(max_examples=200)
+@settings(max_examples=200, suppress_health_check=MANY_REFUSED)
 def test_more_extreme_attributes(operator: str, data: st.DataObject) -> None:
     try_attributes(operator, data)
 

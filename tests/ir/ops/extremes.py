@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 from netspec.ir.attributes import (
@@ -20,6 +21,9 @@ from netspec.ir.attributes import (
     Kind,
 )
 from netspec.ir.ops import OPERATORS
+
+MANY_REFUSED = [HealthCheck.filter_too_much, HealthCheck.too_slow]
+"""Suppressed where attributes are drawn: most combinations of those of windows do not fit."""
 
 HEADER = "net example\ninput image 9x8x6\n"
 DRAWN = {
