@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import torch
@@ -115,7 +116,7 @@ def _of_image(
     z = expected.scores[i]
     error = _relative(_mean_free(y.log()) - _mean_free(z), z)
     yield Deviation(error, _allowed(z, dtype, allowed))
-    summing = len(z) ** 0.5 * torch.finfo(torch.float32).eps
+    summing = sqrt(len(z)) * torch.finfo(torch.float32).eps
     yield Deviation(float((y.sum(dim=0) - 1).abs().max()), _roundings(dtype) + summing)
 
 
@@ -148,7 +149,7 @@ def incomparable(case: Case, expected: Sequence[Exact]) -> str | None:
 
 def _allowed(z: Tensor, dtype: torch.dtype, allowed: float) -> float:
     """Return the allowed error of an image's mean-free log y, relative to |z|."""
-    return allowed + _roundings(dtype) * z.numel() ** 0.5 / _norm(z)
+    return allowed + _roundings(dtype) * sqrt(z.numel()) / _norm(z)
 
 
 def _roundings(dtype: torch.dtype) -> float:
