@@ -21,6 +21,7 @@ from netspec.ir.recipe import Recipe
 from netspec.ir.shapes import Shape
 from netspec.ir.source import Source
 from netspec.ir.symbols import names
+from netspec.ir.values import Value
 from netspec.language.definitions import Setting
 from netspec.language.diagnostics import Diagnostic, Problems, SpecError, SpecWarning
 from netspec.language.elaborate import elaborate
@@ -42,6 +43,7 @@ class Net:
         graph: the stages and their connections.
         source: the spec's text.
         settings: the parameters that were set from outside.
+        parameters: the parameters in the header with their defaults; one without is a symbol.
         notes: claims that do not apply under these settings.
         warnings: what is valid, and is probably a mistake.
         claims: the number of claims that hold.
@@ -57,6 +59,7 @@ class Net:
     source: Source
     settings: Mapping[str, Setting]
     _: KW_ONLY
+    parameters: Mapping[str, Value]
     notes: tuple[Diagnostic, ...]
     warnings: tuple[Diagnostic, ...]
     claims: int
@@ -203,6 +206,7 @@ def examined(
         graph,
         source,
         settings,
+        parameters=elaborated.parameters,
         notes=tuple(d for d in problems.diagnostics if d.severity == "note"),
         warnings=tuple(problems.warnings),
         claims=claims,
