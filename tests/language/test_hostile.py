@@ -6,17 +6,16 @@ and address space, of which the interpreter and its libraries take a part that i
 
 from __future__ import annotations
 
-import atexit
+import resource
 import subprocess
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.language.forked import Forked
+from tests.forked import forked
 
 HEADER = "net a\ninput image 8x8x3\n"
-SECONDS, BYTES = 10, 2**30
+LIMITS = {resource.RLIMIT_CPU: 10, resource.RLIMIT_AS: 2 * 2**30}
 
 
 def doubling(last: str) -> str:
@@ -214,15 +213,8 @@ SLOW = {
 """Inputs that take seconds each, and that others stand for in the default run."""
 
 
-@cache
-def netspec() -> Forked:
-    forked = Forked(SECONDS, 2 * BYTES)
-    atexit.register(forked.close)
-    return forked
-
-
 def check(path: Path) -> subprocess.CompletedProcess[str]:
-    return netspec().run("check", str(path))
+    return forked().run("check", path, limits=LIMITS)
 
 
 @pytest.mark.parametrize(
