@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,12 +13,12 @@ from PIL import Image
 
 from netspec import DataError, load, loads
 from netspec.views.drawing import rendered
+from tests.forked import forked
 
 
 def draw(*arguments: object, path: str | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "netspec", "draw", *map(str, arguments)]
     environment = os.environ if path is None else {**os.environ, "PATH": path}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    return forked("torch").run("draw", *arguments, environment=environment)
 
 
 @pytest.fixture
