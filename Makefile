@@ -1,6 +1,8 @@
 # make venv      the environment, with .venv/bin/netspec
 # make demo      compile GoogLeNet, run it on a photograph, and read a handwritten digit
-# make test      the whole test suite
+# make quick     some tests of each folder, in less than a minute
+# make test      the tests
+# make test-all  the tests that are slow too, and all of hypothesis's examples
 # make gpu       tests and benchmarks on an NVIDIA GPU, in stages; STAGE=nets runs those of a name
 # make test-gpu  the tests alone
 # make lint      style and types
@@ -10,7 +12,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 PHOTO = $(shell $(BIN)/python -c "import sklearn.datasets as d; print(d.__path__[0])")/images/china.jpg
 
-.PHONY: venv demo test gpu test-gpu lint format clean
+.PHONY: venv demo quick test test-all gpu test-gpu lint format clean
 
 venv: $(STAMP)
 
@@ -26,8 +28,14 @@ demo: venv
 	$(BIN)/netspec run specs/googlenet.net $(PHOTO)
 	$(BIN)/netspec run lenet5 docs/images/digit.png --weights digits
 
+quick: venv
+	$(BIN)/python -m pytest -n 2 @tests/quick.txt
+
 test: venv
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-all: venv
+	$(BIN)/python -m tests.everything
 
 gpu: venv
 	@$(BIN)/python -m benchmarks.gpu $(STAGE) $(if $(AGAIN),--again)

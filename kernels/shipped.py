@@ -77,24 +77,31 @@ def rows(family: str) -> Iterator[dict[str, Any]]:
     for dtype in DTYPES:
         for label, launch in launches(family, dtype):
             for capability in ONLY_ON.get(family, CAPABILITIES):
-                used = ahead.resources(ahead.compile(launch, capability))
-                yield {
-                    "family": family,
-                    "label": label,
-                    "dtype": str(dtype).removeprefix("torch."),
-                    "capability": capability,
-                    "precision": launch.arguments.get("PRECISION"),
-                    "tile_rows": launch.arguments.get("ROWS"),
-                    "warps": used.warps,
-                    "registers": used.registers,
-                    "stack": used.stack,
-                    "local": used.local,
-                    "shared": used.shared,
-                    "occupancy": used.occupancy,
-                    "products": {opcode: used.count(opcode) for opcode in PRODUCTS},
-                    "loads": _widths(used, LOADS),
-                    "stores": _widths(used, STORES),
-                }
+                yield row(family, dtype, label, launch, capability)
+
+
+def row(
+    family: str, dtype: torch.dtype, label: str, launch: Launch, capability: int
+) -> dict[str, Any]:
+    """What a launch takes and is made of, when it is compiled for a target."""
+    used = ahead.resources(ahead.compile(launch, capability))
+    return {
+        "family": family,
+        "label": label,
+        "dtype": str(dtype).removeprefix("torch."),
+        "capability": capability,
+        "precision": launch.arguments.get("PRECISION"),
+        "tile_rows": launch.arguments.get("ROWS"),
+        "warps": used.warps,
+        "registers": used.registers,
+        "stack": used.stack,
+        "local": used.local,
+        "shared": used.shared,
+        "occupancy": used.occupancy,
+        "products": {opcode: used.count(opcode) for opcode in PRODUCTS},
+        "loads": _widths(used, LOADS),
+        "stores": _widths(used, STORES),
+    }
 
 
 def _widths(used: ahead.Resources, opcodes: tuple[str, ...]) -> list[int]:
@@ -106,5 +113,5 @@ def _widths(used: ahead.Resources, opcodes: tuple[str, ...]) -> list[int]:
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or FAMILIES:
-        for row in rows(name):
-            print(json.dumps(row), flush=True)
+        for one in rows(name):
+            print(json.dumps(one), flush=True)

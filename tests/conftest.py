@@ -6,10 +6,17 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.examples import ALL
+
+# One thread, here and in the processes that tests start: the work is so small that threads would
+# spend several times as long waiting for each other.  Tests of threads ask for two themselves.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch, which reads it
+
 settings.register_profile(
-    "netspec", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    "all", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.load_profile("netspec")
+settings.register_profile("default", settings.get_profile("all"), max_examples=ALL // 4)
+settings.load_profile("default")  # pytest --hypothesis-profile all is for the other
 
 
 def _has_gpu() -> bool:

@@ -114,15 +114,26 @@ def test_every_command_is_in_the_readme() -> None:
     assert all(f"netspec {name}" in readme for name in main.commands)
 
 
+TRAIN = "train lenet5 --data digits -o run0"
+
+
+@pytest.fixture(scope="module")
+def train_and_eval(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[str]]:
+    """What training for an epoch prints, and testing after it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("run"))
+        trained = CliRunner().invoke(main, [*TRAIN.split(), "--epochs", "1"])
+        tested = CliRunner().invoke(main, ["eval", "run0"])
+    return trained.output.splitlines(), tested.output.splitlines()
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/training.md"])
 def test_a_run_is_shown_as_it_is_but_for_its_figures(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, train_and_eval: tuple[list[str], list[str]]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    printed, tested = train_and_eval
     text = (ROOT / page).read_text(encoding="utf-8")
-    command = "train lenet5 --data digits -o run0"
-    shown = text.split(f"$ netspec {command}\n")[1].split("```")[0].splitlines()
-    printed = CliRunner().invoke(main, [*command.split(), "--epochs", "1"]).output.splitlines()
+    shown = text.split(f"$ netspec {TRAIN}\n")[1].split("```")[0].splitlines()
     assert [re.sub(r"\b40 epochs", "1 epoch", line) for line in shown[:5]] == printed[:5]
 
     def forms(line: str) -> str:
@@ -133,7 +144,6 @@ def test_a_run_is_shown_as_it_is_but_for_its_figures(
     assert forms(shown[5]).split() == forms(row).split()
     (result,) = (line for line in shown if line.startswith("error "))
     assert forms(result) == forms(last)
-    tested = CliRunner().invoke(main, ["eval", "run0"]).output.splitlines()
     assert tested[0] in text
     assert all(word in text for word in tested[1].split())
 

@@ -22,8 +22,10 @@ from netspec.artifact.manifest import (
     versions,
 )
 from netspec.artifact.messages import naming
+from netspec.artifact.reading import SUFFIX
 from netspec.artifact.spec import kept_settings, members_of, net_of
 from netspec.artifact.writing import written
+from netspec.files.kinds import ARTIFACT, FOLDER, require_place
 from netspec.files.tensors import bytes_of
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.expects import as_json, image_of
@@ -35,6 +37,7 @@ def save_artifact(
     *,
     kernels: Mapping[str, bytes] | None = None,
     heads: bool = False,
+    force: bool = False,
 ) -> str:
     """Write a compiled net with its weights, whole or not at all.
 
@@ -44,6 +47,7 @@ def save_artifact(
             already is replaced; a folder with anything else in it is not.
         kernels: compiled kernels by name.
         heads: keep the parameters of auxiliary heads, which only training needs.
+        force: replace a file of another kind; a folder of other files stays all the same.
 
     Returns:
         The root digest, 64 hexadecimal digits, which :func:`load_artifact` takes as ``expect``.
@@ -51,6 +55,7 @@ def save_artifact(
     Raises:
         DataError: it cannot be written.
     """
+    require_place(Path(path), ARTIFACT if Path(path).suffix == SUFFIX else FOLDER, force=force)
     lowered, compiled = model.lowered, sorted((kernels or {}).items())
     net = model.net if heads else model.net.without_heads()
     image = image_of(model.expects)

@@ -18,11 +18,11 @@ from netspec.data.images import in_rgb, read_image
 from netspec.data.preprocessing import View, view_of
 from netspec.errors import DataError
 from netspec.inference.subject import Subject, open_subject, require_a_classifier
+from netspec.runtime.causes import require_finite_outputs
 
 if TYPE_CHECKING:
     from netspec.net import Net
     from netspec.runtime.compiled import Compiled
-    from netspec.runtime.reference import Model
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]
 """The path of a file, an image of Pillow, or its pixels [H, W] or [H, W, 1 or 3], 0..255."""
@@ -54,7 +54,7 @@ class Classification:
 
 
 def classify(
-    model: Compiled | Model | Net | str | Path,
+    model: Compiled | Net | str | Path,
     images: Picture | Sequence[Picture],
     *,
     top: int = 5,
@@ -109,14 +109,13 @@ def name_of(classes: Sequence[str], number: int) -> str:
     return classes[number] if number < len(classes) else ""
 
 
-def _scores(model: Compiled | Model, view: View, picture: Picture) -> torch.Tensor:
+def _scores(model: Compiled, view: View, picture: Picture) -> torch.Tensor:
     """Return the outputs [classes] for an image, averaged over its views, in float64."""
     try:
         values = view(pixels_of(picture))
     except (OverflowError, MemoryError):
         raise DataError(f"cannot resize {name_of_picture(picture)}: too large") from None
-    device, dtype = model.device, model.dtype
-    views = torch.from_numpy(values).movedim(-1, -3).to(device, dtype)
+    views = torch.from_numpy(values).movedim(-1, -3).to(model.device, model.lowered.dtype)
     with torch.inference_mode():
         outputs = model(views).flatten(1)
     require_finite_outputs(model, views, outputs)

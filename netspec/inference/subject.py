@@ -16,7 +16,6 @@ from netspec.net import Net, load
 
 if TYPE_CHECKING:
     from netspec.runtime.compiled import Compiled
-    from netspec.runtime.reference import Model
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,13 @@ class Subject:
         origin: where that is from: ``the run DIR``, ``the weights FILE``, ``the spec``.
     """
 
-    model: Compiled | Model
+    model: Compiled
     expects: Expects
     origin: str
 
 
 def open_subject(
-    model: Compiled | Model | Net | str | Path,
+    model: Compiled | Net | str | Path,
     *,
     weights: str | Path | None = None,
     settings: Mapping[str, Setting] | None = None,
@@ -45,7 +44,7 @@ def open_subject(
     """Return a net to be used, whatever form it comes in.
 
     Args:
-        model: a compiled net or a reference, a net, the path of a spec, run or artifact, or the
+        model: a compiled net, a net, the path of a spec, run or artifact, or the
             name of a bundled spec.
         weights: a safetensors file, or the name of weights that come with a bundled spec.
         settings: values of a spec's parameters.
@@ -57,20 +56,22 @@ def open_subject(
         DataError: something cannot be read; an option is for another form; or steps of ``prepare``
             need the statistics of a training set that is not there.
     """
-    found = _opened(model, weights, settings or {}, expect)
-    if expects is None:
-        return _complete(found)
-    said = replace(
-        found.expects,
-        classes=expects.classes or found.expects.classes,
-        **({} if expects.prepare is None else {"prepare": expects.prepare, "image": None}),
-    )
-    origin = found.origin if expects.prepare is None else "--prepare"
-    return _complete(Subject(found.model, said, origin))
+    subject = _opened(model, weights, settings or {}, expect)
+    if expects is not None:
+        subject = _said(subject, expects)
+    return _complete(subject)
+
+
+def _said(subject: Subject, expects: Expects) -> Subject:
+    """Return a net that expects what the caller says, where the caller says anything."""
+    known, origin = subject.expects, subject.origin
+    if expects.prepare is not None:
+        known, origin = replace(known, prepare=expects.prepare, image=None), "the caller"
+    return Subject(subject.model, replace(known, classes=expects.classes or known.classes), origin)
 
 
 def _opened(
-    model: Compiled | Model | Net | str | Path,
+    model: Compiled | Net | str | Path,
     weights: str | Path | None,
     settings: Mapping[str, Setting],
     expect: str | None,

@@ -62,7 +62,11 @@ def _prepare(
             own = []
     if not own:
         _fits(recipe.prepare if recipe else (), directives, graph, scope)
-        return tuple(recipe.prepare) if recipe and directives else None
+        if recipe is not None and not directives:
+            message = "the recipe does not say how images are prepared: values stay 0 to 255"
+            help = "say it: `prepare range low=0, high=1`, or what else the paper does"
+            scope.problems.warn("NS504", message, scope.span(trains[0].at), help=help)
+        return tuple(recipe.prepare) if recipe is not None else None
     name = syntax.Name("prepare", own[0].at)
     try:
         steps = tuple(read_step(name, step, scope) for step in own[0].steps)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 from torch.nn import Module
 
 from netspec.errors import DataError
+from netspec.files.finite import first_not_finite
+from netspec.files.kinds import WEIGHTS, require_place
 from netspec.files.members import shown
 from netspec.files.reading import reason_of
 from netspec.files.tensors import Stored, opened_tensors, write_tensors
 from netspec.files.writing import followed, naming, replacing
+from netspec.ir.expects import Expects
 from netspec.ir.graph import Graph
 from netspec.ir.parameter_names import parameter_names
+from netspec.net import Net
 from netspec.runtime.compiled import Compiled
+from netspec.runtime.description import differences, expected, notes
+from netspec.runtime.expects import IMAGE, image_of, with_image
 from netspec.runtime.reference import Model
 
 SHOWN_AT_MOST = 5
@@ -25,13 +33,57 @@ SHOWN_AT_MOST = 5
 def load_weights(model: Compiled | Model, path: str | Path) -> None:
     """Copy the tensors of a safetensors file into a model; all of them, or none.
 
+    Where the file says what its net expects of images and how classes are called, as files of
+    netspec do, ``model.expects`` says it from now on.
+
     Raises:
-        DataError: the file cannot be read, or its names or shapes are not the model's.
+        DataError: the file cannot be read, its names or shapes are not the model's, or a value is
+            NaN or infinite.
+
+    Warns:
+        UserWarning: they fit, and are of a net that computes something else, or is shown other
+            images.
     """
     target = Path(path)
     if target.is_symlink():  # a person may name a link; members of runs and artifacts are none
         target = Path(os.path.realpath(target))
-    model.load_state_dict(read_weights(model.net.graph, target))
+    tensors, texts = _read(model.net.graph, target)
+    image = tensors.pop(IMAGE, None)
+    differing, expects = differences(model.net, texts), expected(texts)
+    model.load_state_dict(tensors)
+    _warn_of_another_net(model.net, differing, target)
+    if expects is not None:
+        model.expects = _joined(model.net, with_image(expects, image, str(target)), target)
+
+
+def _warn_of_another_net(net: Net, differing: Sequence[str], path: Path) -> None:
+    """Warn if the weights in a file were saved by a net that computes something else."""
+    if differing:
+        listed = "; ".join(differing[:SHOWN_AT_MOST])
+        more = len(differing) - SHOWN_AT_MOST
+        others = f"; and {more} more" if more > 0 else ""
+        warnings.warn(
+            f"the weights in {path} fit {net.name} by name and shape, but are of a net that "
+            f"computes something else: {listed}{others}",
+            stacklevel=3,
+        )
+
+
+def _joined(net: Net, expects: Expects, path: Path) -> Expects:
+    """Return what weights expect; of what they do not say, what their net's spec says.
+
+    Warns where the two differ: the weights learned with what their file says.
+    """
+    own = net.expects
+    if expects.prepare is None:
+        expects = replace(expects, prepare=own.prepare, views=own.views)
+    elif own.prepare is not None and not own.missing and own.prepare != expects.prepare:
+        warnings.warn(
+            f"{net.name} prepares images by `{own}`, and the weights in {path} learned from ones "
+            f"prepared by `{expects}`, which is what is done",
+            stacklevel=3,
+        )
+    return replace(expects, classes=expects.classes or own.classes)
 
 
 def read_weights(graph: Graph, path: Path) -> dict[str, Tensor]:
@@ -40,15 +92,35 @@ def read_weights(graph: Graph, path: Path) -> dict[str, Tensor]:
     Names, types and shapes are checked before any tensor is read.
 
     Raises:
-        DataError: the file cannot be read, or its names or shapes are not the net's.
+        DataError: the file cannot be read, its names or shapes are not the net's, or a value is NaN
+            or infinite.
     """
+    tensors, _ = _read(graph, path)
+    tensors.pop(IMAGE, None)
+    return tensors
+
+
+def _read(graph: Graph, path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    """Return the tensors of a net, with the image of means if there is one, and the texts."""
     with opened_tensors(path) as file:
         require_tensors(
-            file.tensors,
+            {name: stored for name, stored in file.tensors.items() if name != IMAGE},
             {name: tuple(parameter.shape) for name, parameter, _ in parameter_names(graph)},
             f"the weights in {path} are not this net's",
         )
-        return file.read()
+        tensors = file.read()
+    require_finite(tensors, path)
+    return tensors, file.notes
+
+
+def require_finite(tensors: Mapping[str, Tensor], path: Path | str) -> None:
+    """Raise DataError if a tensor of a file holds NaN or infinity."""
+    problem = first_not_finite(tensors)
+    if problem:
+        raise DataError(f"the weights in {path} are not finite: {problem}; {NOT_FINITE_HELP}")
+
+
+NOT_FINITE_HELP = "use weights from before training diverged, or get the file again"
 
 
 def require_tensors(
@@ -87,19 +159,39 @@ def require_tensors(
         raise DataError("\n  ".join([f"{message}:", *listed]))
 
 
-def save_weights(model: Module, path: str | Path) -> None:
+def save_weights(model: Module, path: str | Path, *, force: bool = False) -> None:
     """Write a model's tensors to a safetensors file, whole or not at all.
+
+    Args:
+        model: a net, or any module of PyTorch.
+        path: the file.
+        force: replace a file of another kind.
 
     Raises:
         DataError: the file cannot be written.
     """
+    require_place(Path(path), WEIGHTS, force=force)
     with naming(Path(path)):
         target = followed(Path(path))
-    save_tensors(model.state_dict(), target)
+    if isinstance(model, Compiled | Model):
+        save_net(model.net, model.expects, model.state_dict(), target)
+    else:
+        save_tensors(model.state_dict(), target)
+
+
+def save_net(net: Net, expects: Expects, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a net's tensors, what it computes and what it expects, whole or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    image = image_of(expects)
+    with_images = dict(tensors) if image is None else {**tensors, IMAGE: image}
+    save_tensors(with_images, path, notes(net, expects))
 
 
 def save_tensors(
-    tensors: Mapping[str, Tensor], path: str | Path, notes: Mapping[str, str] | None = None
+    tensors: Mapping[str, Tensor], path: str | Path, texts: Mapping[str, str] | None = None
 ) -> None:
     """Write tensors, and texts beside them, to a safetensors file, whole or not at all.
 
@@ -108,6 +200,6 @@ def save_tensors(
     """
     try:
         with replacing(Path(path)) as temporary, temporary.open("wb") as file:
-            write_tensors(file, tensors, notes)
+            write_tensors(file, tensors, texts)
     except OSError as error:
         raise DataError(f"cannot write weights to {path}: {reason_of(error)}") from None

@@ -96,7 +96,8 @@ TWINS = [
     Twin("inception_v4", InceptionV4, 42_679_816),
 ]
 
-each_twin = pytest.mark.parametrize("twin", TWINS, ids=str)
+SLOW = ("alexnet_six", "vgg11_lrn", "vgg13", "vgg16_1", "vgg16_3", "inception_v2", "inception_v4")
+"""Nets that are built as others are: alexnet, vgg11 and vgg19, and inception_v3."""
 
 
 def relative_error(ours: Tensor, theirs: Tensor) -> float:
@@ -105,14 +106,18 @@ def relative_error(ours: Tensor, theirs: Tensor) -> float:
     return float((ours.flatten(1) - theirs.flatten(1)).norm() / theirs.norm())
 
 
-@each_twin
+@pytest.mark.parametrize("twin", TWINS, ids=str)
 def test_a_net_by_hand_has_the_parameters_of_its_paper(twin: Twin) -> None:
     with torch.device("meta"):
         net = twin.build()
     assert sum(p.numel() for p in net.parameters()) == twin.parameters
 
 
-@each_twin
+@pytest.mark.parametrize(
+    "twin",
+    [pytest.param(t, marks=pytest.mark.slow) if t.spec in SLOW else t for t in TWINS],
+    ids=str,
+)
 def test_a_spec_computes_what_its_twin_by_hand_does(twin: Twin) -> None:
     net = load(twin.spec, **twin.settings)
     by_hand = drawn(twin.build)

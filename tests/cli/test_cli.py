@@ -1,4 +1,4 @@
-"""The command line, mostly in real processes."""
+"""The command line, in processes of its own."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import netspec
 from netspec.ir.ops import OPERATORS
 from netspec.language.handbook import codes
 from netspec.runtime.verification import random_images
+from tests.forked import forked
 
 GOOD = "net example(n=10)\ninput image 8x8x3\na: fc n | softmax -> 10\n"
 
 
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "netspec", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    return forked("torch").run(*arguments, cwd=cwd)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,12 +13,12 @@ from PIL import Image
 
 from netspec import DataError, load, loads
 from netspec.views.drawing import rendered
+from tests.forked import forked
 
 
 def draw(*arguments: object, path: str | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "netspec", "draw", *map(str, arguments)]
     environment = os.environ if path is None else {**os.environ, "PATH": path}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    return forked("torch").run("draw", *arguments, environment=environment)
 
 
 @pytest.fixture
@@ -121,11 +120,11 @@ def test_a_program_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     program = tmp_path / "dot"
     program.write_text("#!/bin/sh\necho no memory >&2\nexit 3\n")
     program.chmod(0o755)
-    (tmp_path / "a.svg").write_text("before")
+    (tmp_path / "a.svg").write_text("<svg></svg>")
     done = draw("lenet5", "-o", tmp_path / "a.svg", path=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr == "error: Graphviz cannot draw lenet5: no memory\n"
-    assert (tmp_path / "a.svg").read_text() == "before"
+    assert (tmp_path / "a.svg").read_text() == "<svg></svg>"
 
 
 def test_a_program_that_does_not_start_is_told(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from netspec.ir.randomness import _kept_by_numpy, _kept_by_torch, generator, keep, masks, philox
+from tests.examples import examples
 
 KNOWN = [
     ("00000000 00000000 00000000 00000000", "00000000 00000000",
@@ -85,7 +86,7 @@ sizes = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(sizes, st.integers(1, 6), st.data())
 def test_parts_of_a_batch_have_the_masks_of_the_whole(
     size: tuple[int, ...], batch: int, data: st.DataObject
@@ -99,7 +100,7 @@ def test_parts_of_a_batch_have_the_masks_of_the_whole(
     assert torch.equal(in_order[[s - 100 for s in samples]], whole)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(sizes, st.integers(1, 4))
 def test_columns_have_the_masks_of_their_channels(size: tuple[int, ...], columns: int) -> None:
     """Also where the numbers of a column do not begin where four words do."""

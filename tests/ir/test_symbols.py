@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import sympy
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from netspec import Net, SpecError, load, loads
@@ -25,6 +25,7 @@ from netspec.language.diagnostics import Problems
 from netspec.language.expressions import evaluate
 from netspec.language.parse import parse_value
 from netspec.language.scope import Reported, Scope
+from tests.examples import examples
 from tests.helpers import codes, codes_of_rows, load_rows, problems
 
 HEADER = "net example(N)\ninput map H x W x C\n"
@@ -67,7 +68,7 @@ expressions = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(expressions, NUMBERS)
 def test_arithmetic_of_symbols_agrees_with_numbers(text: str, numbers: dict[str, int]) -> None:
     try:
@@ -82,7 +83,7 @@ def test_arithmetic_of_symbols_agrees_with_numbers(text: str, numbers: dict[str,
     assert at(symbolic, numbers) == plain
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(expressions, expressions, NUMBERS)
 def test_what_is_decided_is_so_for_all_numbers(
     left: str, right: str, numbers: dict[str, int]
@@ -99,7 +100,7 @@ def test_what_is_decided_is_so_for_all_numbers(
         assert order(sign, one, other) in (None, holds)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(expressions, min_size=1, max_size=5), NUMBERS)
 def test_sums_and_extremes_agree_with_numbers(texts: list[str], numbers: dict[str, int]) -> None:
     texts = [text.replace("/", "+").replace("%", "*") for text in texts]
@@ -219,7 +220,7 @@ def test_wrong_claims_are_refuted(claim: str, code: str) -> None:
     assert codes_of_rows(f"a: conv 3x3, N -> {claim}", HEADER) == [code]
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.tuples(*[st.integers(-3, 3)] * 6))
 def test_polynomial_claims_are_decided(coefficients: tuple[int, ...]) -> None:
     terms = ["N*C", "N", "C", "H", "N*N", "1"]
@@ -269,7 +270,7 @@ def stages(draw: st.DrawFn) -> str:
     )
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.lists(stages(), min_size=1, max_size=5), st.booleans(), NUMBERS)
 def test_nets_of_symbols_agree_with_nets_of_numbers(
     given_stages: list[str], ends: bool, numbers: dict[str, int]
@@ -297,7 +298,7 @@ def assert_agree(symbolic: Net, plain: Net, numbers: dict[str, int]) -> None:
 
 
 @given(NUMBERS)
-@settings(max_examples=10)
+@examples(10)
 def test_the_module_of_inception_agrees_with_its_numbers(numbers: dict[str, int]) -> None:
     sizes = {"H": numbers["H"], "W": numbers["W"], "C1": numbers["C"], "C2": numbers["N"]}
     assert_agree(load("inception_module"), load("inception_module", **sizes), sizes)

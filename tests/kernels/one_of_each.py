@@ -13,6 +13,7 @@ from netspec.kernels.conv.geometry import Geometry
 from netspec.kernels.conv.tiles import arithmetic
 from netspec.kernels.launch import run
 from tests.kernels.helpers import DTYPES, normal, within
+from tests.kernels.interpreter import remember_builtins
 
 ops = torch.ops.netspec
 
@@ -69,6 +70,7 @@ def others(dtype: torch.dtype) -> None:
 
 
 if __name__ == "__main__":
+    remember_builtins()
     for kind in DTYPES[:-1]:
         convolutions(kind)
         others(kind)

@@ -6,44 +6,73 @@ import json
 import os
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 from runpy import run_path
 from typing import Any
 
 import pytest
+import torch
 import triton
 
 from netspec.kernels.ahead import SHARED_MEMORY
-from netspec.kernels.shipped import FAMILIES
+from netspec.kernels.shipped import CAPABILITIES, DTYPES, FAMILIES, ONLY_ON
 
-DOCS = Path(__file__).parents[2] / "docs"
-PAGE = (DOCS / "kernels.md").read_text(encoding="utf-8")
-table = run_path(str(DOCS / "kernels.py"))["table"]
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
+IS_PAGE_OF_THIS_TRITON = f", triton {triton.__version__} -->" in PAGE
+table = run_path(str(ROOT / "docs" / "kernels.py"))["table"]
 
 
-def compiled(family: str) -> list[dict[str, Any]]:
-    """The rows of a family, from a process in which kernels are compiled, not interpreted."""
+def compiled(*program: str) -> list[dict[str, Any]]:
+    """What a program prints in a process in which kernels are compiled, not interpreted."""
     done = subprocess.run(
-        [sys.executable, "-m", "netspec.kernels.shipped", family],
+        [sys.executable, "-m", *program],
         capture_output=True,
         text=True,
         check=False,
+        cwd=ROOT,
         env={key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"},
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def test_one_configuration_of_each_family_and_type_compiles_for_both_targets() -> None:
+    rows = compiled("tests.kernels.some_shipped")
+    assert_fine(rows)
+    expected = {(f, d, c) for f in FAMILIES for d in DTYPES for c in ONLY_ON.get(f, CAPABILITIES)}
+    assert {(r["family"], getattr(torch, r["dtype"]), r["capability"]) for r in rows} == expected
+    if IS_PAGE_OF_THIS_TRITON:
+        for _, pair in groupby(rows, key=lambda row: (row["family"], row["dtype"])):
+            assert_on_page(list(pair))
+
+
+def assert_on_page(rows: list[dict[str, Any]]) -> None:
+    """The line of a launch is in its family's table, where types with equal figures share one."""
+    family = rows[0]["family"]
+    label, dtype, figures = table(family, rows).splitlines()[-1].split(" | ", 2)
+    lines = PAGE[PAGE.index(f"<!-- {family}, ") :].split("\n\n")[0].splitlines()
+    cells = [line.split(" | ", 2) for line in lines]
+    assert any(
+        one[0] == label and dtype in one[1].split(", ") and one[2] == figures for one in cells
+    ), "python docs/kernels.py writes the page"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_configuration_compiles_for_both_targets(family: str) -> None:
-    rows = compiled(family)
-    targets = {(row["dtype"], row["capability"]) for row in rows}
-    assert {capability for _, capability in targets} <= {80, 90}
-    assert {dtype for dtype, _ in targets} == {"float16", "bfloat16", "float32"}
+    rows = compiled("netspec.kernels.shipped", family)
+    assert_fine(rows)
+    assert {row["dtype"] for row in rows} == {"float16", "bfloat16", "float32"}
+    if IS_PAGE_OF_THIS_TRITON:
+        assert table(family, rows) in PAGE, "python docs/kernels.py writes the page"
+
+
+def assert_fine(rows: list[dict[str, Any]]) -> None:
+    assert {row["capability"] for row in rows} <= {80, 90}
     problems = [f"{row}: {problem}" for row in rows for problem in mistakes(row)]
     assert not problems, "\n".join(problems)
-    if f", triton {triton.__version__} -->" in PAGE:
-        assert table(family, rows) in PAGE, "python docs/kernels.py writes the page"
 
 
 def mistakes(row: dict[str, Any]) -> list[str]:

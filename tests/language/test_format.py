@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netspec import SpecError, load, loads
@@ -20,6 +20,7 @@ from netspec.language.limits import MAX_BYTES
 from netspec.language.parse import parse
 from netspec.language.read import BUNDLED, decode
 from netspec.views.summary import summary
+from tests.examples import examples
 from tests.language.test_mutations import CUT, EVERYTHING, edits, mutate
 
 HERE = Path(__file__).parent
@@ -265,7 +266,7 @@ def untidy(text: str, chance: random.Random, *, is_rough: bool) -> str:
 def test_space_that_means_nothing_changes_nothing(name: str) -> None:
     expected = format(SPECS[name])
 
-    @settings(max_examples=8, database=None)
+    @examples(8, database=None)
     @given(st.integers(0, 2**32))
     def run(seed: int) -> None:
         assert format(untidy(SPECS[name], random.Random(seed), is_rough=False)) == expected
@@ -277,7 +278,7 @@ def test_space_that_means_nothing_changes_nothing(name: str) -> None:
 def test_any_space_keeps_the_meaning(name: str) -> None:
     expected = meaning(SPECS[name])
 
-    @settings(max_examples=5, database=None)
+    @examples(5, database=None)
     @given(st.integers(0, 2**32))
     def run(seed: int) -> None:
         untidied = untidy(SPECS[name], random.Random(seed), is_rough=True)
@@ -366,7 +367,7 @@ statements = rows | rows | rows | heads | lets | blocks | recipes | printed | dr
 variants = text_of("net v(a=1) from b", braced(statements), spaces, statements)
 
 
-@settings(max_examples=300, database=None)
+@examples(300, database=None)
 @given(several(statements | variants, ends, most=8))
 def test_specs_made_by_chance_keep_their_meaning(text: str) -> None:
     problems = Problems()
@@ -381,7 +382,7 @@ def test_specs_made_by_chance_keep_their_meaning(text: str) -> None:
 @pytest.mark.parametrize("cut", CUT)
 @pytest.mark.parametrize("name", ["lenet5", "everything", "untidy", "alexnet_one_column"])
 def test_a_mutated_spec_is_formatted_or_refused(name: str, cut: str) -> None:
-    @settings(max_examples=60, database=None)
+    @examples(60, database=None)
     @given(edits)
     def run(changes: list[tuple[str, float, float, bytes]]) -> None:
         data = mutate(list(CUT[cut](SPECS[name].encode())), changes)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import resource
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.forked import forked
+
 HEADER = "net a\ninput image 8x8x3\n"
-SECONDS, BYTES = 10, 2**30
+LIMITS = {resource.RLIMIT_CPU: 10, resource.RLIMIT_AS: 2 * 2**30}
 
 
 def doubling(last: str) -> str:
@@ -194,21 +195,31 @@ HOSTILE: dict[str, tuple[str, str]] = {
 }
 
 
+SLOW = {
+    "a long sum",  # as "signs"
+    "a sum in every call",  # as "a sum in every row"
+    "a sum of many symbols",
+    "the same row again and again",  # as claims, outputs and imports again and again
+    "constants again and again",
+    "columns again and again",
+    "defaults again and again",
+    "rows that no base has",  # as "unknown operators"
+    "failures at the end of a chain",  # as "guesses among many"
+    "many branches of symbols",  # as "many windows of symbols"
+    "many stages of symbols",  # as "many rows of symbols"
+    "padded pools of symbols",  # as "pools of pools of symbols"
+    "many codes",  # as "codes of wrong widths"
+}
+"""Inputs that take seconds each, and that others stand for in the default run."""
+
+
 def check(path: Path) -> subprocess.CompletedProcess[str]:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-        resource.setrlimit(resource.RLIMIT_AS, (2 * BYTES, 2 * BYTES))
-
-    return subprocess.run(
-        [sys.executable, "-m", "netspec", "check", str(path)],
-        capture_output=True,
-        text=True,
-        preexec_fn=limit,
-        check=False,
-    )
+    return forked().run("check", path, limits=LIMITS)
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in HOSTILE]
+)
 def test_hostile_input_gets_a_diagnostic(name: str, tmp_path: Path) -> None:
     code, text = HOSTILE[name]
     path = tmp_path / "hostile.net"
@@ -364,8 +375,8 @@ def test_hostile_bytes_of_an_import_get_a_diagnostic(
     [
         ("r{0}:tanh\n", 40_000),
         ("drop r{0}\n", 0),
-        ("x{0} after r{0}:abs\n", 70_000),
-        ("let v{0}=1\n", 40_000),
+        pytest.param("x{0} after r{0}:abs\n", 70_000, marks=pytest.mark.slow),
+        pytest.param("let v{0}=1\n", 40_000, marks=pytest.mark.slow),
     ],
 )
 def test_large_variants_of_large_nets_are_checked_in_time(
@@ -380,11 +391,12 @@ def test_large_variants_of_large_nets_are_checked_in_time(
     assert f"{max(rows, 1):,} row" in done.stdout
 
 
-def test_a_chain_of_variants_of_a_large_net_is_checked_in_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [10_000, pytest.param(60_000, marks=pytest.mark.slow)])
+def test_a_chain_of_variants_of_a_large_net_is_checked_in_time(tmp_path: Path, rows: int) -> None:
     texts = {f"f{i}.net": f"net f{i} from f{i + 1} {{ x{i} after i: abs }}" for i in range(98)}
-    done = check(write(tmp_path, texts | {"f98.net": base(60_000)}))
+    done = check(write(tmp_path, texts | {"f98.net": base(rows)}))
     assert done.returncode == 0, done.stderr[:1000]
-    assert "60,098 rows" in done.stdout
+    assert f"{rows + 98:,} rows" in done.stdout
 
 
 def test_a_diamond_of_imports_is_read_once(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netspec import SpecError
 from netspec.language.handbook import codes
 from netspec.language.read import BUNDLED, decode
 from netspec.net import from_source
+from tests.examples import examples
 
 EVERYTHING = Path(__file__).parent / "everything.net"
 SPECS = {path.stem: path.read_bytes() for path in [*sorted(BUNDLED.glob("*.net")), EVERYTHING]}
@@ -70,7 +71,7 @@ CUT = {
 def test_a_mutated_spec_is_a_net_or_diagnostics(name: str, cut: str) -> None:
     known = set(codes())
 
-    @settings(max_examples=PORTION, database=None)
+    @examples(PORTION, database=None)
     @given(edits)
     def check(changes: Edits) -> None:
         data = mutate(list(CUT[cut](SPECS[name])), changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netspec import loads
@@ -15,6 +15,7 @@ from netspec.ir.shapes import Shape
 from netspec.lowering.passes import optimise
 from netspec.lowering.plan import COPY, Ability, Plan, is_view
 from netspec.lowering.plan import plan as make_plan
+from tests.examples import examples
 from tests.helpers import load_rows
 from tests.lowering.passes.strategy import specs
 
@@ -154,7 +155,7 @@ def label(stage: str) -> str:
 
 
 @given(specs(), st.data())
-@settings(max_examples=150)
+@examples(150)
 def test_every_step_reads_what_was_written(text: str, data: st.DataObject) -> None:
     graph = optimise(loads(text).graph).graph
     able = st.builds(Ability, st.booleans(), st.booleans())
@@ -167,7 +168,7 @@ def test_a_view_is_not_written_in_place_although_it_is_said_to_be_able() -> None
 
 
 @given(specs())
-@settings(max_examples=50)
+@examples(50)
 def test_a_net_without_passes_and_abilities_has_a_buffer_for_each_value(text: str) -> None:
     graph = loads(text).graph
     plan = planned(graph, {})

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from torch import Tensor, nn
 
 import netspec
@@ -23,6 +23,7 @@ from netspec.runtime.compiled import Compiled
 from netspec.runtime.reference import Model
 from netspec.runtime.verification import as_tuple, random_images
 from tests.backends.helpers import RICH, assert_rounding_explains, pair, random_tensors
+from tests.examples import examples
 from tests.helpers import load_rows
 from tests.lowering.passes.helpers import images
 from tests.lowering.passes.strategy import specs
@@ -56,7 +57,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 @given(specs())
 @example("net a\ninput x 5x5x2\nb: conv 3x3, 4, bias=off | bn eps=0.1 | relu\nc: fc 3\n")
-@settings(max_examples=30)
+@examples(30)
 def test_any_net_computes_what_its_reference_does(text: str) -> None:
     net = loads(text)
     for dtype in (torch.float32, torch.float64):
@@ -195,7 +196,7 @@ batch_on_cpu = batch()
 
 @given(specs())
 @example("net a\ninput x 4x4x1\nb: add { identity; conv 1x1, 1 } | conv 1x1, 1, bias=off\n")
-@settings(max_examples=40)
+@examples(40)
 def test_any_state_dict_comes_back_to_the_bit(text: str) -> None:
     net = loads(text)
     given_tensors = random_tensors(net, torch.float32)

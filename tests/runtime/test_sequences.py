@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 import netspec
+from tests.examples import examples
 from tests.runtime.test_parameters import NEAR, NET, X, assert_current, drawn, plain_answer
 
 
@@ -149,7 +150,7 @@ SEQUENCES = st.lists(st.sampled_from(STEPS), min_size=3, max_size=12)
 
 
 @given(SEQUENCES, st.integers(0, 10**6))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_any_sequence_of_changes_is_answered_from_what_is_there(
     steps: list[str], seed: int
 ) -> None:
@@ -158,7 +159,7 @@ def test_any_sequence_of_changes_is_answered_from_what_is_there(
 
 @pytest.mark.slow
 @given(SEQUENCES, st.integers(0, 10**6))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_many_sequences_of_changes_are_answered_from_what_is_there(
     steps: list[str], seed: int
 ) -> None:

@@ -19,7 +19,18 @@ from tests.helpers import load_rows
 SYMBOLS = {"H": 9, "W": 7, "C1": 20, "C2": 8}
 
 
-@pytest.mark.parametrize("name", [n for n in netspec.bundled() if not n.startswith("vgg1")])
+SLOW = ("alexnet_one_column", "alexnet_six", "inception_v2", "inception_v4", "zfnet")
+"""Nets that are built as others are: alexnet, and inception_v3."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
+        for name in netspec.bundled()
+        if not name.startswith("vgg1")
+    ],
+)
 def test_float32_is_as_near_to_float64_as_its_rounding_allows(name: str) -> None:
     symbols = netspec.load(name).symbols
     model = netspec.compile(netspec.load(name, **{s: SYMBOLS[s] for s in symbols}))

@@ -28,6 +28,7 @@ from netspec.runtime.compiled import Compiled
 from tests.backends.cpu.helpers import TYPES, operands, problem_of, tensors
 from tests.backends.cpu.problems import READ_TOO_FAR, implementations_of, problems
 from tests.backends.helpers import random_tensors
+from tests.examples import examples
 from tests.lowering.passes.helpers import images
 from tests.lowering.passes.strategy import specs
 
@@ -123,7 +124,7 @@ def assert_poison_changes_nothing(text: str, dtype: torch.dtype) -> None:
 @example(text=READ_TOO_FAR[0])
 @example(text=READ_TOO_FAR[1])
 @example(text=READ_TOO_FAR[2])
-@settings(max_examples=25)
+@examples(25)
 def test_bytes_that_no_step_declares_change_nothing(dtype: torch.dtype, text: str) -> None:
     assert_poison_changes_nothing(text, dtype)
 
@@ -170,7 +171,7 @@ PLACES = st.floats(0, 1, exclude_max=True)
 
 @pytest.mark.parametrize("dtype", TYPES)
 @given(data=st.data(), place=PLACES)
-@settings(max_examples=60)
+@examples(60)
 def test_a_nan_reaches_what_depends_on_it_only(
     dtype: torch.dtype, data: st.DataObject, place: float
 ) -> None:
@@ -180,7 +181,7 @@ def test_a_nan_reaches_what_depends_on_it_only(
 
 @pytest.mark.parametrize("dtype", TYPES)
 @given(data=st.data(), place=PLACES)
-@settings(max_examples=80)
+@examples(80)
 def test_a_nan_reaches_the_windows_that_hold_it_only(
     dtype: torch.dtype, data: st.DataObject, place: float
 ) -> None:

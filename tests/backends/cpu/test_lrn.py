@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netspec.backends.cpu import lrn
@@ -12,6 +12,7 @@ from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.shapes import Kernel
 from tests.backends.cpu.helpers import TYPES, assert_right, implementations, problem_of
+from tests.examples import examples
 
 POOL = MaxPool(kernel=Kernel(3, 2), stride=(2, 2), pad=(1, 1, 0, 1), round="ceil")
 
@@ -33,7 +34,7 @@ def test_tiles(
 
 @pytest.mark.parametrize("dtype", TYPES)
 @given(st.data())
-@settings(max_examples=60)
+@examples(60)
 def test_by_onednn(dtype: torch.dtype, data: st.DataObject) -> None:
     def whole(low: int, high: int) -> int:
         return data.draw(st.integers(low, high))

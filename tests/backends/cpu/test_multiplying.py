@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import netspec
@@ -35,6 +35,7 @@ from tests.backends.cpu.helpers import (
     tensors,
 )
 from tests.backends.helpers import RICH
+from tests.examples import examples
 
 
 def table(*rows: str) -> Table:
@@ -78,7 +79,7 @@ def test_convolutions(attributes: dict[str, Any], dtype: torch.dtype) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60)
+@examples(60)
 def test_convolutions_of_any_size(data: st.DataObject) -> None:
     def whole(low: int, high: int) -> int:
         return data.draw(st.integers(low, high))

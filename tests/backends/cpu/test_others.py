@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netspec.ir.ops.concat import Concat
@@ -17,6 +17,7 @@ from tests.backends.cpu.helpers import (
     operands,
     problem_of,
 )
+from tests.examples import examples
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -26,7 +27,7 @@ from tests.backends.cpu.helpers import (
     is_map=st.booleans(),
     batch=st.integers(1, 3),
 )
-@settings(max_examples=40)
+@examples(40)
 def test_concatenations_are_exact(
     channels: list[int], size: tuple[int, int], is_map: bool, batch: int, dtype: torch.dtype
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netspec.backends.cpu import pools
@@ -17,6 +17,7 @@ from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.shapes import Kernel, ShapeError
 from netspec.lowering.implementation import Problem
 from tests.backends.cpu.helpers import TYPES, assert_right, implementations, problem_of
+from tests.examples import examples
 
 WINDOWS: list[dict[str, Any]] = [
     {"kernel": Kernel(3, 3, stride=2)},
@@ -76,7 +77,7 @@ def test_padding_that_pytorch_takes_itself_is_left_to_it(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("dtype", TYPES)
 @given(st.data())
-@settings(max_examples=60)
+@examples(60)
 def test_pools_of_any_size(dtype: torch.dtype, data: st.DataObject) -> None:
     def whole(low: int, high: int) -> int:
         return data.draw(st.integers(low, high))

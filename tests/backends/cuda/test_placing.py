@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import netspec
@@ -19,6 +19,7 @@ from netspec.backends.memory import PlanMemory, nchw
 from netspec.lowering.plan import Plan
 from netspec.runtime.verification import as_tuple, random_images
 from tests.backends.cuda.helpers import DEVICE, MAP, load_rows
+from tests.examples import examples
 
 OPERATORS = (
     "conv 1x1, 3",
@@ -75,7 +76,7 @@ def by_torch(net: netspec.Net) -> netspec.Compiled:
 
 
 @given(rows=specs())
-@settings(max_examples=40)
+@examples(40)
 def test_no_value_is_lost(rows: str) -> None:
     net = load_rows(rows, MAP)
     model = by_torch(net)
@@ -96,7 +97,7 @@ def test_no_value_is_lost(rows: str) -> None:
 
 @pytest.mark.parametrize("layout", [lambda plan: plan, apart], ids=["shared", "apart"])
 @given(rows=specs(), random=st.randoms(use_true_random=False))
-@settings(max_examples=20)
+@examples(20)
 def test_lanes_may_run_in_any_order(
     layout: Callable[[Plan], Plan], rows: str, random: Random
 ) -> None:

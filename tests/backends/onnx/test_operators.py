@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import reject, settings
+from hypothesis import reject
 from onnx import load_from_string, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -20,6 +20,7 @@ from tests.backends.onnx.helpers import (
     kinds,
     run,
 )
+from tests.examples import examples
 from tests.ir.ops.helpers import Sliding, assert_same, over_windows
 
 
@@ -61,14 +62,14 @@ def test_an_operator_agrees_with_the_reference_of_onnx_in_float64(case: str) -> 
         assert_same(torch.from_numpy(y), wanted)
 
 
-@settings(max_examples=25)
+@examples(25)
 @over_windows(dilations=3)
 def test_convolutions_agree_over_windows(sliding: Sliding) -> None:
     window = _window(sliding, ", 4") + ", groups=2, dilation={}x{}".format(*sliding.dilation)
     assert_rows_agree(sliding, f"conv {window}", f"local {window}")
 
 
-@settings(max_examples=25)
+@examples(25)
 @over_windows()
 def test_pools_agree_over_windows(sliding: Sliding) -> None:
     window = _window(sliding)

@@ -5,12 +5,13 @@ from types import ModuleType
 
 import pytest
 import torch
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from netspec.kernels.conv import implicit, packed, split, tiles
 from netspec.kernels.conv.tiles import ProductTile
 from netspec.kernels.launch import run
+from tests.examples import examples
 from tests.kernels.conv.layers import (
     ALEXNET_C2,
     FIRST,
@@ -58,7 +59,7 @@ def assert_right(layer: Layer, kernel: ModuleType, number: int, *, in_slices: bo
     assert_within(y.slice, layer.y, allowed)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(
     layer=layers(),
     name=st.sampled_from(["implicit", "split"]),
@@ -78,7 +79,7 @@ def test_a_convolution_is_what_its_formula_says(
     assert_right(layer, FORWARD[name], number, in_slices=in_slices)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     layer=layers(most_channels=packed.MOST_CHANNELS, groups=1),
     number=st.integers(0, 2),

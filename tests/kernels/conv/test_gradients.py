@@ -3,12 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from netspec.kernels.conv import input_gradient, packed, tiles, weight_gradient
 from netspec.kernels.launch import run
+from tests.examples import examples
 from tests.kernels.conv.layers import (
     ALEXNET_C2,
     FIRST,
@@ -36,7 +37,7 @@ def gradient_behind_relu(layer: Layer) -> tuple[Tensor | None, Tensor]:
     return y, torch.where(y > 0, layer.dy, 0.0)
 
 
-@settings(max_examples=10)
+@examples(10)
 @given(layer=layers(), number=st.integers(0, 3), in_slices=st.booleans())
 @example(ALEXNET_C2, 0, False)
 @example(MANY_CHANNELS, 1, True)
@@ -83,7 +84,7 @@ def assert_weight_gradient(layer: Layer, number: int, runs: int, *, in_slices: b
         assert_within(ours, wanted, rounding(wanted, layer.dtype, terms=terms, magnitude=size))
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(layer=layers(), number=st.integers(0, 3), runs=st.integers(1, 4), in_slices=st.booleans())
 @example(replace(ALEXNET_C2, size=(1, 5, 5, 32), count=64), 0, 2, False)
 @example(MANY_CHANNELS, 1, 1, True)
@@ -94,7 +95,7 @@ def test_the_weight_and_bias_gradients(
     assert_weight_gradient(layer, number, runs, in_slices=in_slices)
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(
     layer=layers(most_channels=packed.MOST_CHANNELS, groups=1),
     number=st.integers(0, 1),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -10,6 +10,7 @@ from netspec.kernels.conv import persistent
 from netspec.kernels.conv.geometry import Geometry, checked
 from netspec.kernels.conv.tiles import ProductTile, arithmetic
 from netspec.kernels.launch import multiprocessors, run
+from tests.examples import examples
 from tests.kernels import helpers
 from tests.kernels.conv.test_pointwise import assert_close, operands
 from tests.kernels.helpers import DEVICE, DTYPES, guarded, normal, within
@@ -35,7 +36,7 @@ def aligned(dtype: torch.dtype) -> int:
 
 
 @hopper
-@settings(max_examples=40)
+@examples(40)
 @given(
     batch=st.integers(0, 3),
     height=st.integers(1, 9),

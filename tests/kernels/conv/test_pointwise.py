@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from netspec.kernels.conv import pointwise
 from netspec.kernels.conv.operators import siblings
 from netspec.kernels.conv.tiles import ProductTile
 from netspec.kernels.launch import run
+from tests.examples import examples
 from tests.kernels import helpers
 from tests.kernels.helpers import DEVICE, DTYPES, assert_within, guarded, normal, rounding, within
 
@@ -65,7 +66,7 @@ FUNCTIONAL = {
 }
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     batch=st.integers(0, 3),
     height=st.integers(1, 7),
@@ -110,7 +111,7 @@ def test_each_sibling_fills_its_own_slice_and_nothing_else(
     assert_close([m.slice for m in memory], x, w, b, relu=relu, precision=precision)
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(counts=counts, dtype=st.sampled_from(DTYPES), relu=st.booleans())
 def test_the_functional_forms_return_one_map_a_sibling(
     counts: list[int], dtype: torch.dtype, relu: bool

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from netspec.kernels.fc import forward as fc
 from netspec.kernels.fc import operators as registered
 from netspec.kernels.launch import run
 from netspec.kernels.sums import sum_parts
+from tests.examples import examples
 from tests.kernels import helpers
 from tests.kernels.helpers import DEVICE, DTYPES, SENTINEL, assert_within, normal, rounding
 
@@ -50,7 +51,7 @@ def apart(x: Tensor, after: int = 3) -> Tensor:
     return whole[:, 2 : 2 + x.shape[1]]
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     batch=st.integers(0, 20),
     terms=st.integers(1, 300),
@@ -84,7 +85,7 @@ def test_forward(
     assert_is_product(y, x, w.T, b=b, relu=relu, precision=precision)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     batch=st.integers(1, 8),
     terms=st.integers(1, 1500),
@@ -139,7 +140,7 @@ def test_a_layer_has_programs_enough() -> None:
     assert fc.choose(1, 1, torch.float64).splits == 1
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(
     batch=st.integers(0, 40),
     terms=st.integers(1, 90),

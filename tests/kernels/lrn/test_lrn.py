@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from netspec.kernels.lrn import forward
 from netspec.kernels.lrn.operators import check_lrn, lrn, lrn_backward, lrn_out
 from netspec.kernels.lrn.scales import is_chunked
 from netspec.kernels.shipped import launches
+from tests.examples import examples
 from tests.kernels import helpers
 from tests.kernels.lrn.norms import (
     SLICES,
@@ -70,7 +71,7 @@ ODD = [
 ]
 
 
-@settings(max_examples=35)
+@examples(35)
 @given(cases(), st.sampled_from(SLICES), st.sampled_from(SLICES))
 @example(ODD[0], (0, 0), (0, 0))
 @example(ODD[1], (0, 0), (3, 5))
@@ -90,7 +91,7 @@ def test_forward(case: Case, read: tuple[int, int], written: tuple[int, int]) ->
     helpers.assert_within(y.slice, exact(x, case.norm), allowed(x, case.norm, case.dtype))
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(cases(), st.sampled_from(SLICES), st.sampled_from(SLICES))
 @example(ODD[0], (0, 0), (0, 0))
 @example(ODD[1], (0, 0), (3, 5))

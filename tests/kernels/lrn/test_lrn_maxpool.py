@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -12,6 +12,7 @@ from netspec.kernels.launch import run
 from netspec.kernels.lrn import pooled as kernels
 from netspec.kernels.lrn.operators import lrn_maxpool, lrn_maxpool_out
 from netspec.kernels.windows import Windows, windows_over
+from tests.examples import examples
 from tests.kernels import helpers
 from tests.kernels.lrn.norms import SLICES, Norm, exact, terms_of_power
 
@@ -139,7 +140,7 @@ ODD = [
 ]
 
 
-@settings(max_examples=10)
+@examples(10)
 @given(cases(), st.sampled_from(SLICES), st.sampled_from(SLICES))
 def test_any(case: Case, read: tuple[int, int], written: tuple[int, int]) -> None:
     check(case, read, written)

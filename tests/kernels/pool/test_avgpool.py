@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from netspec.ir.shapes import Kernel, Shape
 from netspec.kernels.pool import averages
 from netspec.kernels.pool.geometry import checked
 from netspec.kernels.pool.operators import avgpool as ops
+from tests.examples import examples
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,
@@ -90,7 +91,7 @@ EXAMPLES = [(pool, [0, 0], is_on) for pool in ODD for is_on in (False, True)] + 
 
 class TestWindows:
     @given(case=cases(), dtype=st.sampled_from(DTYPES))
-    @settings(max_examples=12)
+    @examples(12)
     def test_any(self, case: tuple[Pool, list[int], bool], dtype: torch.dtype) -> None:
         self.check(case, dtype)
 

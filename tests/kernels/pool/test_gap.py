@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netspec.kernels.pool import means
 from netspec.kernels.pool.operators.gap import gap, gap_backward
+from tests.examples import examples
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,
@@ -27,7 +28,7 @@ MAPS = ((1, 1, 1, 1), (2, 7, 7, 33), (0, 3, 3, 2), (1, 40, 33, 3), (3, 1, 5, 300
     size=st.tuples(st.integers(0, 3), st.integers(1, 12), st.integers(1, 12), st.integers(1, 90)),
     dtype=st.sampled_from(DTYPES),
 )
-@settings(max_examples=20)
+@examples(20)
 def test_any(size: tuple[int, int, int, int], dtype: torch.dtype) -> None:
     check(size, dtype)
 

@@ -7,7 +7,7 @@ from math import prod
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from netspec.kernels.pool import max_gradients
 from netspec.kernels.pool import maxima as kernels
 from netspec.kernels.pool.geometry import checked
 from netspec.kernels.pool.operators import maxpool as ops
+from tests.examples import examples
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,
@@ -91,7 +92,7 @@ class TestForward:
     @with_odd
     @example(pool=SAME, dtype=torch.float16, seed=0)
     @given(pool=pools(), dtype=st.sampled_from(DTYPES), seed=st.integers(0, 99))
-    @settings(max_examples=25)
+    @examples(25)
     def test_maxima_and_places(self, pool: Pool, dtype: torch.dtype, seed: int) -> None:
         x = special(pool, dtype, seed) if seed % 2 else pool.x(dtype, seed)
         exact, places = maxima(x, pool)
@@ -102,7 +103,7 @@ class TestForward:
 
     @with_odd
     @given(pool=pools(), dtype=st.sampled_from(DTYPES), seed=st.integers(0, 99))
-    @settings(max_examples=8)
+    @examples(8)
     def test_relu(self, pool: Pool, dtype: torch.dtype, seed: int) -> None:
         x = special(pool, dtype, seed) if seed % 2 else pool.x(dtype, seed) - 1
         exact, places = maxima(x, pool)
@@ -113,7 +114,7 @@ class TestForward:
 
     @given(pool=pools(), dtype=st.sampled_from(DTYPES), relu=st.booleans())
     @example(pool=OVERLAPPING, dtype=torch.float16, relu=True)
-    @settings(max_examples=10)
+    @examples(10)
     def test_slices_in_and_out(self, pool: Pool, dtype: torch.dtype, relu: bool) -> None:
         x = pool.x(dtype)
         y = guarded(*pool.size_out, dtype=dtype)
@@ -151,7 +152,7 @@ class TestBackward:
     @with_odd
     @example(pool=SAME, dtype=torch.float16, seed=0)
     @given(pool=pools(), dtype=st.sampled_from(DTYPES), seed=st.integers(0, 99))
-    @settings(max_examples=25)
+    @examples(25)
     def test_gradient(self, pool: Pool, dtype: torch.dtype, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
         taps = pool.kernel[0] * pool.kernel[1]

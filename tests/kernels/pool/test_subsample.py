@@ -5,7 +5,7 @@ from math import prod
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from netspec.ir.ops.subsample import Subsample
 from netspec.ir.shapes import Kernel, Shape
 from netspec.kernels.pool.geometry import checked
 from netspec.kernels.pool.operators import subsample as ops
+from tests.examples import examples
 from tests.kernels.helpers import (
     DEVICE,
     DTYPES,
@@ -67,7 +68,7 @@ def check(pool: Pool, dtype: torch.dtype, by: str) -> None:
 
 
 @given(pool=pools(most=4), dtype=st.sampled_from(DTYPES), by=st.sampled_from(ops.BY))
-@settings(max_examples=25)
+@examples(25)
 def test_any(pool: Pool, dtype: torch.dtype, by: str) -> None:
     check(pool, dtype, by)
 

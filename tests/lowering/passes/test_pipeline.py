@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 
 import netspec
 from netspec.ir.graph import Graph
 from netspec.lowering.passes import PASSES, PIPELINE, TRAINING, Pass, PassError, optimise
 from netspec.runtime.reference import Model
+from tests.examples import examples
 from tests.helpers import load_rows
 from tests.lowering.passes.helpers import (
     ROUNDING,
@@ -32,7 +33,7 @@ CHOICES = [*((one,) for one in PIPELINE), *(PIPELINE[:end] for end in range(2, l
 """Each pass alone, and the beginnings of the pipeline up to the whole of it."""
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(specs())
 def test_passes_keep_what_is_computed_at_inference(text: str) -> None:
     net = netspec.loads(text)
@@ -46,7 +47,7 @@ def test_passes_keep_what_is_computed_at_inference(text: str) -> None:
         assert_parameters_are_the_nets(net.graph, optimised)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(specs())
 def test_a_second_run_finds_nothing_to_do(text: str) -> None:
     graph = netspec.loads(text).graph
@@ -55,7 +56,7 @@ def test_a_second_run_finds_nothing_to_do(text: str) -> None:
         assert set(optimise(optimised, passes).rewrites.values()) == {0}, [p.RULE for p in passes]
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(specs())
 def test_stages_keep_their_order(text: str) -> None:
     """So that each dropout gets the random numbers that it gets in the plain net."""
@@ -66,7 +67,7 @@ def test_stages_keep_their_order(text: str) -> None:
         assert kept == [stage.name for stage in graph.stages() if stage.name in optimised]
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(specs(training=True))
 def test_passes_keep_gradients_while_training(text: str) -> None:
     """Outputs, heads, statistics, and the gradients of all parameters and inputs.

@@ -1,0 +1,3 @@
+from tests.kernels.interpreter import remember_builtins
+
+remember_builtins()

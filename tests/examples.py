@@ -1,0 +1,16 @@
+"""How many examples hypothesis draws: all in ``make test-all``, a quarter of them by default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+
+ALL = 100
+"""Examples of a test that gives no number, in the profile "all"."""
+
+
+def examples(number: int, **others: Any) -> settings:
+    """Return settings with so many examples, of which the profile takes its share."""
+    share = settings().max_examples / ALL
+    return settings(max_examples=max(1, round(number * share)), **others)

@@ -1,0 +1,128 @@
+"""``netspec`` in a process of its own each time, forked from one that has loaded it already.
+
+As a program, it is the process that forks: each line of its input is a command, as JSON; each line
+of its output is the exit code of one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+
+class Forked:
+    """Runs commands, with the modules loaded already that they would load."""
+
+    def __init__(self, *modules: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.forked", *modules],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[1],
+        )
+
+    def run(
+        self,
+        *arguments: object,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        limits: Mapping[int, int] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Do what subprocess.run does with ``python -m netspec``; limits are those of setrlimit."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with TemporaryDirectory() as folder:
+            printed = [Path(folder, name) for name in ("stdout", "stderr")]
+            command = {
+                "arguments": list(map(str, arguments)),
+                "printed": list(map(str, printed)),
+                "cwd": str(cwd or Path.cwd()),
+                "environment": dict(os.environ if environment is None else environment),
+                "limits": list((limits or {}).items()),
+            }
+            self.process.stdin.write(json.dumps(command) + "\n")
+            self.process.stdin.flush()
+            code = int(self.process.stdout.readline())
+            texts = [path.read_text(encoding="utf-8") for path in printed]
+        return subprocess.CompletedProcess(command["arguments"], code, *texts)
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+@cache
+def forked(*modules: str) -> Forked:
+    """Return the process that forks, of this one; it ends with it."""
+    server = Forked(*modules)
+    atexit.register(server.close)
+    return server
+
+
+def _serve(modules: list[str]) -> None:
+    from netspec.cli import main
+
+    with redirect_stdout(io.StringIO()):
+        main(["check", "lenet5"], standalone_mode=False)  # loads all that checking needs
+    for name in modules:
+        importlib.import_module(name)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            os._exit(_work(**json.loads(line)))
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _work(
+    arguments: list[str],
+    printed: list[str],
+    cwd: str,
+    environment: dict[str, str],
+    limits: list[tuple[int, int]],
+) -> int:
+    """Do in this process what ``python -m netspec`` does, and return its exit code."""
+    from netspec.cli import main
+
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    _redirect(0, os.devnull, os.O_RDONLY)
+    for descriptor, path in enumerate(printed, start=1):
+        _redirect(descriptor, path, os.O_WRONLY | os.O_CREAT)
+    for kind, most in limits:
+        resource.setrlimit(kind, (most, most))
+    code: Any = 0
+    try:
+        main(arguments, prog_name="netspec")
+    except SystemExit as left:
+        code = left.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return int(code or 0)
+
+
+def _redirect(descriptor: int, path: str, flags: int) -> None:
+    opened = os.open(path, flags)
+    os.dup2(opened, descriptor)
+    os.close(opened)
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1:])

@@ -1,0 +1,59 @@
+"""The suite's parts: quick.txt names some of each folder, everything.py runs all of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+
+WITHOUT = {"packaging", "kernels/fc", "kernels/lrn"}
+"""Folders of which no file is quick."""
+
+
+def test_the_quick_part_has_something_of_every_folder() -> None:
+    named = [ROOT / line for line in (TESTS / "quick.txt").read_text().split()]
+    assert [path for path in named if not path.exists()] == []
+    folders = {path if path.is_dir() else path.parent for path in named}
+    assert {path.parent for path in TESTS.rglob("test_*.py")} - folders == {
+        TESTS / name for name in WITHOUT
+    }
+
+
+EXAMPLE = """
+import pytest
+from hypothesis import given, settings, strategies
+
+@pytest.mark.slow
+def test_slow(): pass
+
+def test_profile(): assert settings().max_examples == 100
+
+@pytest.mark.skip
+def test_skipped(): pass
+
+def test_failing(): assert False
+"""
+
+
+def test_everything_is_run_and_what_came_of_it_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "test_example.py").write_text(EXAMPLE)
+    result = tmp_path / "results" / "all.json"
+    program = f"""
+from pathlib import Path
+from tests.everything import run
+raise SystemExit(run(["-n0", "-p", "no:cacheprovider", {str(tmp_path)!r}], Path({str(result)!r})))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert json.loads(result.read_bytes())["tests"] == {
+        "passed": 2,
+        "failed": 1,
+        "error": 0,
+        "skipped": 1,
+    }
