@@ -26,6 +26,7 @@ from netspec.net import load
 from netspec.runtime.weights import read_weights, save_net
 from netspec.trained import digest
 from netspec.training.run import Run
+from netspec.training.settings import recipe_json
 from netspec.training.testing import errors_of
 
 FOLDER = ROOT / "specs" / "trained"
@@ -77,6 +78,8 @@ def describe(path: Path) -> None:
     weights, net = path.parent / about["weights"]["file"], load(about["net"])
     expects = replace(net.expects, classes=tuple(about["classes"]))
     save_net(net, expects, read_weights(net.graph, weights), weights)
+    if net.recipe is not None:
+        about["recipe"] = recipe_json(net.recipe)
     about["weights"] |= {"bytes": weights.stat().st_size, "sha256": digest(weights)}
     write(path, about)
     print(f"{weights.name}: {about['weights']['sha256']}")

@@ -32,6 +32,23 @@ class Subject:
     expects: Expects
     origin: str
 
+    def as_line(self) -> str:
+        """Return what is done to an image, in a line."""
+        expects, shape = self.expects, self.model.net.input_shape
+        size = f"{shape[0]}x{shape[1]}"
+        if expects.prepare is None:
+            return (
+                f"images: resized to cover {size}, cut at the centre, values from 0 to 1; "
+                "nobody said how this net expects them (--prepare does)"
+            )
+        steps = " | ".join(map(step_text, expects.prepare)) or "nothing is done, values 0 to 255"
+        views = (
+            f"ten crops of {size}, their outputs averaged"
+            if expects.views == "tencrop"
+            else f"the centre, {size}"
+        )
+        return f"images: {steps}; {views}; from {self.origin}"
+
 
 def open_subject(
     model: Compiled | Net | str | Path,
@@ -66,7 +83,7 @@ def _said(subject: Subject, expects: Expects) -> Subject:
     """Return a net that expects what the caller says, where the caller says anything."""
     known, origin = subject.expects, subject.origin
     if expects.prepare is not None:
-        known, origin = replace(known, prepare=expects.prepare, image=None), "the caller"
+        known, origin = replace(known, prepare=expects.prepare, image=None), "--prepare"
     return Subject(subject.model, replace(known, classes=expects.classes or known.classes), origin)
 
 
@@ -155,6 +172,11 @@ def _complete(subject: Subject) -> Subject:
         DataError: a step needs the statistics of a training set that is not there.
     """
     missing = subject.expects.missing
+    if missing and not subject.model.is_trained:  # random weights learned with no mean
+        steps = tuple(s for s in subject.expects.prepare or () if s not in missing)
+        left_out = " and ".join(f"`{step_text(step)}`" for step in missing)
+        expects = replace(subject.expects, prepare=steps)
+        return Subject(subject.model, expects, f"{subject.origin}, without {left_out}")
     if missing:
         step, steps = step_text(missing[0]), str(subject.expects)
         said = steps.replace(step, "subtract R G B")

@@ -62,7 +62,7 @@ def _prepare(
             own = []
     if not own:
         _fits(recipe.prepare if recipe else (), directives, graph, scope)
-        if recipe is not None and not directives:
+        if recipe is not None and not directives and not scope.problems.errors:
             message = "the recipe does not say how images are prepared: values stay 0 to 255"
             help = "say it: `prepare range low=0, high=1`, or what else the paper does"
             scope.problems.warn("NS504", message, scope.span(trains[0].at), help=help)

@@ -148,7 +148,8 @@ def test_a_parameter_that_nothing_uses_is_told() -> None:
         "net example(n=2)\ninput image 8x8x3\na: fc 2\nclaim params 192*n + n",
         'net example(n=2)\ninput image 8x8x3\na: fc 2\ndocument "x" {\n    says "y"  n == 2\n}',
         "net example(rate=0.1)\ninput image 8x8x3\na: fc 2 | softmax\ntrain {\n"
-        "    loss cross_entropy\n    optimizer sgd lr=rate\n    batch 2\n    epochs 1\n}",
+        "    prepare range low=0, high=1\n    loss cross_entropy\n    optimizer sgd lr=rate\n"
+        "    batch 2\n    epochs 1\n}",
         "net example from lenet5",
         "net example(n=84) from lenet5 {\n    F6: fc n | tanh\n}",
     ],

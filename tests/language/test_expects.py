@@ -32,7 +32,13 @@ def test_prepare_stands_outside_a_recipe_or_in_it() -> None:
     assert tuple(beside.recipe.prepare) == steps  # the recipe prepares as the net does
     assert beside.expects.views == "tencrop"
     assert loads(NET.format("")).expects.prepare is None
-    assert loads(NET.format(TRAIN.format(""))).expects.prepare is None
+
+
+def test_a_recipe_that_does_not_prepare_shows_values_as_they_are_with_a_warning() -> None:
+    net = loads(NET.format(TRAIN.format("")))
+    assert net.expects.prepare == ()
+    assert [(d.code, d.span.text) for d in net.warnings] == [("NS504", "train")]
+    assert not loads(NET.format(f"prepare invert\n{TRAIN.format('')}")).warnings
 
 
 def test_prepare_stands_once() -> None:

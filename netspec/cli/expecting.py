@@ -1,0 +1,44 @@
+"""Options that say what a net expects of images, and how its classes are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from netspec.cli.common import Command
+
+
+def expects_options(command: Command) -> Command:
+    """Add ``--prepare`` and ``--classes`` to a command."""
+    for option in (
+        click.option(
+            "--classes",
+            metavar="NAME|FILE",
+            help="Names of the classes: imagenet-1k, cifar-10, or a text file with a name a line; "
+            "instead of those that travel with the net.",
+        ),
+        click.option(
+            "--prepare",
+            metavar="STEPS",
+            help="What is done to an image, as a spec says it, instead of what travels with the net: "
+            '"shorter 256 | center 224 | range low=0, high=1".',
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def expects_of(prepare: str | None, classes: str | None) -> Any:
+    """Return what the options say; None if they say nothing.
+
+    Raises:
+        SpecError: one cannot be read.
+    """
+    if prepare is None and classes is None:
+        return None
+    from netspec.ir.expects import Expects
+    from netspec.language.expects import classes_of, prepare_of
+
+    steps = None if prepare is None else prepare_of(prepare, "--prepare")
+    return Expects(steps, classes=() if classes is None else classes_of(classes))
