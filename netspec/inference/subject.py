@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from netspec.runtime.compiled import Compiled
 
 
+class OptionError(DataError):
+    """An option is for another form of a net than the one that it is given with."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """A net to be used.
@@ -104,7 +108,7 @@ def _opened(
             _refuse("is for a spec: an artifact is compiled already", settings, weights, None)
             return _of_artifact(model, expect)
         if expect is not None:
-            raise DataError(f"an expected digest is for an artifact, and {model} is none")
+            raise OptionError(f"--expect is for an artifact, and {model} is none")
         return _of_spec(str(model), settings, weights)
     _refuse("is for a spec by its path", settings, None, expect)
     if isinstance(model, Net):
@@ -116,10 +120,10 @@ def _opened(
 def _refuse(
     why: str, settings: Mapping[str, Setting], weights: str | Path | None, expect: str | None
 ) -> None:
-    """Raise DataError for options that are for another form of a net."""
+    """Raise OptionError for options that are for another form of a net."""
     for option, value in (("--set", settings), ("--weights", weights), ("--expect", expect)):
         if value:
-            raise DataError(f"{option} {why}")
+            raise OptionError(f"{option} {why}")
 
 
 def is_a_run(path: str | Path) -> bool:
