@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
 
 
 def describe(path: Path) -> None:
-    """Write what a net computes and expects beside its weights, and their digest into their JSON."""
+    """Write what a net computes and expects beside its weights, and their digest into JSON."""
     about = json.loads(path.read_bytes())
     weights, net = path.parent / about["weights"]["file"], load(about["net"])
     expects = replace(net.expects, classes=tuple(about["classes"]))

@@ -21,8 +21,8 @@ def expects_options(command: Command) -> Command:
         click.option(
             "--prepare",
             metavar="STEPS",
-            help="What is done to an image, as a spec says it, instead of what travels with the net: "
-            '"shorter 256 | center 224 | range low=0, high=1".',
+            help="What is done to an image, as a spec says it, instead of what travels with the "
+            'net: "shorter 256 | center 224 | range low=0, high=1".',
         ),
     ):
         command = option(command)

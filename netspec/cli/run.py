@@ -49,20 +49,20 @@ def run(
     """Classify images.
 
     Each image is prepared as the net expects it: as its run, its weights or its artifact say, which
-    know it from training, or else its spec. A line says what was done, and classes have their names.
+    know it from training, or else its spec. A line says what was done; classes have their names.
     If nobody says how images are prepared, one is resized until it covers the net's input, cut at
     its centre, made grey for a net of one channel, and scaled to values from 0 to 1.
     """
     from netspec.inference.classify import classifier
-    from netspec.inference.subject import open_subject
+    from netspec.inference.subject import OptionError, open_subject
 
-    subject = open_subject(
-        spec,
-        weights=weights,
-        settings=settings,
-        expect=expect,
-        expects=expects_of(prepare, classes),
-    )
+    expects = expects_of(prepare, classes)
+    try:
+        subject = open_subject(
+            spec, weights=weights, settings=settings, expect=expect, expects=expects
+        )
+    except OptionError as error:
+        raise click.UsageError(str(error)) from None
     look = classifier(subject, top=top)
     results: list[Classification | tuple[str, str]] = []
     for path in images:

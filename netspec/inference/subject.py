@@ -182,8 +182,8 @@ def _complete(subject: Subject) -> Subject:
         expects = replace(subject.expects, prepare=steps)
         return Subject(subject.model, expects, f"{subject.origin}, without {left_out}")
     if missing:
-        step, steps = step_text(missing[0]), str(subject.expects)
-        said = steps.replace(step, "subtract R G B")
+        step = step_text(missing[0])
+        said = str(subject.expects).replace(step, "subtract R G B")
         raise DataError(
             f"`{step}` needs the training set of {subject.model.net.name}, and {subject.origin} "
             "does not say what it was: use the run itself, or weights or an artifact that were "
