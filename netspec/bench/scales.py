@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from netspec.ir.parameter_names import packings
-from netspec.runtime.reference import fresh_tensors, needed
+from netspec.runtime.operations import needed
+from netspec.runtime.reference import fresh_tensors
 from netspec.runtime.verification import random_images
 
 if TYPE_CHECKING:
