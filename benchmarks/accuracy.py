@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from
 
 import torch
 
-import netspec
 from benchmarks.results import FOLDER, path_for, write
 from netspec.bench.agreement import deviation, exact
 from netspec.bench.case import Case
+from netspec.bench.engines import compiled
 from netspec.bench.machine import machine
 from netspec.bench.plain import plain
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
 
 def measured(name: str) -> dict[str, Any]:
     case = Case(name, {}, IMAGES, "float32", Path())
-    engines = {"netspec": netspec.compile(case.net), "eager": plain(case.net, case.weights())}
+    engines = {"netspec": compiled(case), "eager": plain(case.net, case.weights())}
     expected = exact(case)
     errors: dict[str, Any] = {"net": name, "images": IMAGES}
     with torch.inference_mode():

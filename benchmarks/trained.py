@@ -3,12 +3,14 @@
     netspec train lenet5 --data digits -o RUN
     python benchmarks/trained.py RUN
 
-They then come with netspec: ``netspec run lenet5 IMAGE --weights digits``.
+They then come with netspec: ``netspec run lenet5 IMAGE --weights digits``.  Without RUN, what the
+nets of all that are there compute is written anew beside their tensors, which stay as they are.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +21,9 @@ from benchmarks.results import ROOT, write
 from netspec.artifact.manifest import WEIGHTS
 from netspec.errors import DataError
 from netspec.files.writing import write_whole
+from netspec.net import load
+from netspec.runtime.description import notes
+from netspec.runtime.weights import read_weights, save_tensors
 from netspec.trained import digest
 from netspec.training.run import Run
 from netspec.training.testing import errors_of
@@ -30,8 +35,13 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path, metavar="RUN")
-    run = Run.open(parser.parse_args(arguments).run)
+    parser.add_argument("run", type=Path, metavar="RUN", nargs="?")
+    directory = parser.parse_args(arguments).run
+    if directory is None:
+        for about in sorted(folder.glob("*.json")):
+            describe(about)
+        return
+    run = Run.open(directory)
     if not run.is_finished:
         raise DataError(f"{run.directory} has not learned all that it was asked to")
     settings = run.settings
@@ -59,6 +69,16 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
     }
     write(folder / f"{stem}.json", about)
     print(f"{path.name}: {errors.wrong1} of {errors.images} wrong, {about['weights']['sha256']}")
+
+
+def describe(path: Path) -> None:
+    """Write what a net computes beside its weights, and their new digest into their JSON file."""
+    about = json.loads(path.read_bytes())
+    weights, net = path.parent / about["weights"]["file"], load(about["net"])
+    save_tensors(read_weights(net.graph, weights), weights, notes(net))
+    about["weights"] |= {"bytes": weights.stat().st_size, "sha256": digest(weights)}
+    write(path, about)
+    print(f"{weights.name}: {about['weights']['sha256']}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from netspec.artifact.saving import save_artifact
     from netspec.compiler import compile, reference
     from netspec.errors import DataError
-    from netspec.language.diagnostics import Diagnostic, SpecError
+    from netspec.language.diagnostics import Diagnostic, SpecError, SpecWarning
     from netspec.language.read import bundled
     from netspec.net import Net, load, loads
     from netspec.runtime.compiled import Compiled
@@ -54,6 +54,7 @@ __all__ = [
     "Model",
     "Net",
     "SpecError",
+    "SpecWarning",
     "bundled",
     "compile",
     "load",
@@ -75,6 +76,7 @@ _MODULES = {
     "Model": "netspec.runtime.reference",
     "Net": "netspec.net",
     "SpecError": "netspec.language.diagnostics",
+    "SpecWarning": "netspec.language.diagnostics",
     "bundled": "netspec.language.read",
     "compile": "netspec.compiler",
     "load": "netspec.net",

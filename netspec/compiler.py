@@ -14,6 +14,7 @@ from netspec.lowering.backend import Backend
 from netspec.lowering.lowered import lowered
 from netspec.net import Net, load
 from netspec.runtime.compiled import Compiled
+from netspec.runtime.operations import lower
 from netspec.runtime.reference import Model, fresh_tensors
 
 AHEAD = ("sm_80", "sm_90")
@@ -81,6 +82,14 @@ def reference(
     checked = _checked(net)
     tensors = fresh_tensors(checked, device=torch.device(device), dtype=dtype, seed=seed)
     return Model(checked, tensors)
+
+
+def python_of(net: Net | str | Path) -> str:
+    """Return a net at inference as one function of plain Python; errors are :func:`compile`'s.
+
+    A :func:`reference` runs the same operations, in a module for each row.
+    """
+    return lower(_checked(net).graph).python_code("self").src
 
 
 def _checked(net: Net | str | Path) -> Net:

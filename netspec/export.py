@@ -9,17 +9,27 @@ import torch
 from torch import fx, nn
 
 from netspec.errors import DataError
+from netspec.files.kinds import ONNX, PT2, require_place
 from netspec.files.writing import write_named
-from netspec.runtime.reference import Model, lower
+from netspec.runtime.operations import lower
+from netspec.runtime.reference import Model, require_unchanged
 from netspec.runtime.verification import random_images
 
 
-def export_onnx(model: Model, path: str | Path, *, batch: int | None = None) -> None:
+def export_onnx(
+    model: Model, path: str | Path, *, batch: int | None = None, force: bool = False
+) -> None:
     """Write the result of :func:`onnx_bytes` to a file; on an error nothing is written.
+
+    Args:
+        model, batch: what :func:`onnx_bytes` takes.
+        path: the file.
+        force: replace a file of another kind.
 
     Raises:
         DataError: ONNX cannot express the net, or the file cannot be written.
     """
+    require_place(Path(path), ONNX, force=force)
     write_named(Path(path), onnx_bytes(model, batch=batch))
 
 
@@ -45,12 +55,15 @@ def onnx_bytes(model: Model, *, batch: int | None = None) -> bytes:
         ) from None
     from netspec.backends.onnx.model import onnx_model
 
+    require_unchanged(model, "ONNX")
     content: bytes = onnx_model(model, batch).SerializeToString()
     onnx.checker.check_model(content, full_check=True)
     return content
 
 
-def export_pt2(model: Model, path: str | Path, *, batch: int | None = None) -> None:
+def export_pt2(
+    model: Model, path: str | Path, *, batch: int | None = None, force: bool = False
+) -> None:
     """Write a net as a file for ``torch.export.load``; on an error nothing is written.
 
     Its state dict has the model's names; the operations are PyTorch's own.
@@ -59,10 +72,13 @@ def export_pt2(model: Model, path: str | Path, *, batch: int | None = None) -> N
         model: a compiled net, in either mode.
         path: the file.
         batch: the number of images; None leaves it open.
+        force: replace a file of another kind.
 
     Raises:
         DataError: the file cannot be written.
     """
+    require_place(Path(path), PT2, force=force)
+    require_unchanged(model, "a .pt2 file")
     # PyTorch saves channels-last tensors only with a warning: the map's layout is in the program
     tensors: dict[str, torch.Tensor] = {
         name: nn.Parameter(tensor.detach().contiguous())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Any
 
 from netspec.checking.claims import check, not_applying
 from netspec.checking.columns import check_columns
+from netspec.checking.mistakes import warn_of_idle, warn_of_order, warn_of_unused
 from netspec.checking.sizes import infer
 from netspec.checking.tables import Document, examine
 from netspec.collecting import without_collecting
@@ -19,8 +21,9 @@ from netspec.ir.recipe import Recipe
 from netspec.ir.shapes import Shape
 from netspec.ir.source import Source
 from netspec.ir.symbols import names
+from netspec.ir.values import Value
 from netspec.language.definitions import Setting
-from netspec.language.diagnostics import Diagnostic, Problems, SpecError
+from netspec.language.diagnostics import Diagnostic, Problems, SpecError, SpecWarning
 from netspec.language.elaborate import elaborate
 from netspec.language.files import Files, ResolvedFiles
 from netspec.language.read import accept, read
@@ -40,7 +43,9 @@ class Net:
         graph: the stages and their connections.
         source: the spec's text.
         settings: the parameters that were set from outside.
+        parameters: the parameters in the header with their defaults; one without is a symbol.
         notes: claims that do not apply under these settings.
+        warnings: what is valid, and is probably a mistake.
         claims: the number of claims that hold.
         documents: printed tables, each cell with its derived value.
         recipe: the learning recipe, if the spec has one.
@@ -54,7 +59,9 @@ class Net:
     source: Source
     settings: Mapping[str, Setting]
     _: KW_ONLY
+    parameters: Mapping[str, Value]
     notes: tuple[Diagnostic, ...]
+    warnings: tuple[Diagnostic, ...]
     claims: int
     documents: tuple[Document, ...]
     recipe: Recipe | None
@@ -127,8 +134,11 @@ def load(spec: str | Path, /, **settings: Setting) -> Net:
 
     Raises:
         SpecError: the spec has mistakes; its text shows all of them, ``diagnostics`` lists them.
+
+    Warns:
+        SpecWarning: it is valid, and has what is probably a mistake.
     """
-    return from_source(read(spec), settings)
+    return _warned(from_source(read(spec), settings))
 
 
 def loads(text: str, name: str = "<text>", /, **settings: Setting) -> Net:
@@ -136,7 +146,13 @@ def loads(text: str, name: str = "<text>", /, **settings: Setting) -> Net:
 
     It may be a variant of bundled specs and import from them, but from no other file.
     """
-    return from_source(accept(Source(name, text)), settings)
+    return _warned(from_source(accept(Source(name, text)), settings))
+
+
+def _warned(net: Net) -> Net:
+    if net.warnings:
+        warnings.warn(SpecWarning(net.warnings), stacklevel=3)
+    return net
 
 
 def from_source(
@@ -165,10 +181,13 @@ def examined(
         elaborated = elaborate(tree, reader, settings)
         graph = elaborated.graph
         infer(graph, problems)
+        warn_of_order(graph, problems)
         check_columns(graph, problems)
         if problems.errors:
             check(graph, problems, is_changed=elaborated.is_changed)
-            raise SpecError(problems.errors)
+            raise SpecError([*problems.errors, *problems.warnings])
+        warn_of_idle(graph, problems)
+        warn_of_unused(tree, reader.sources, problems)
         before = len(problems.diagnostics)
         claims = check(graph, problems, is_changed=elaborated.is_changed)
         claims -= len(problems.diagnostics) - before
@@ -187,7 +206,9 @@ def examined(
         graph,
         source,
         settings,
+        parameters=elaborated.parameters,
         notes=tuple(d for d in problems.diagnostics if d.severity == "note"),
+        warnings=tuple(problems.warnings),
         claims=claims,
         documents=tuple(document for document, _ in examinations),
         recipe=elaborated.recipe,

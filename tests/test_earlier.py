@@ -42,6 +42,15 @@ def test_weights() -> None:
     torch.testing.assert_close(model(images()), outputs(), rtol=0, atol=ROUNDING)
 
 
+@pytest.mark.parametrize("name", ["reference.pickle", "reference-uncalled.pickle"])
+def test_a_pickle_of_a_reference(name: str) -> None:
+    model = pickle.loads((EARLIER / name).read_bytes())
+    torch.testing.assert_close(model(images()), outputs(), rtol=0, atol=ROUNDING)
+    assert list(model.state_dict()) == list(netspec.reference(EARLIER / "small.net").state_dict())
+    model.a.register_forward_hook(lambda module, x, y: 0 * y)
+    assert not torch.allclose(model(images()), outputs(), rtol=0, atol=ROUNDING)
+
+
 def test_a_pickle_of_a_net() -> None:
     net = pickle.loads((EARLIER / "net.pickle").read_bytes())
     assert isinstance(net, netspec.Net)

@@ -10,7 +10,9 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import prune
+from torch.nn.utils.parametrizations import weight_norm
 
 import netspec
 from netspec import DataError
@@ -136,11 +138,26 @@ def test_a_folder_that_may_not_be_written_to_is_named(export: Export, tmp_path: 
 
 
 @EXPORTS
+def test_a_file_of_another_kind_is_replaced_by_force_only(export: Export, tmp_path: Path) -> None:
+    path = tmp_path / "net"
+    path.write_bytes(b"net mine\n")
+    with pytest.raises(DataError, match=f"cannot write {path}: a spec is there.*force=True"):
+        export(example("a: fc 2"), path)
+    assert path.read_bytes() == b"net mine\n"
+    export(example("a: fc 2"), path, force=True)
+    export(example("a: fc 2"), path)
+    with pytest.raises(DataError, match=r"net.py: .py is the suffix of a program"):
+        export(example("a: fc 2"), tmp_path / "net.py", force=True)
+    assert os.listdir(tmp_path) == ["net"]
+
+
+@EXPORTS
 def test_a_full_disk_leaves_the_old_file(
     export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "net"
-    path.write_bytes(b"old")
+    export(example("a: fc 2"), path)
+    old = path.read_bytes()
     whole = Path.write_bytes
 
     def half(target: Path, content: bytes) -> int:
@@ -150,7 +167,7 @@ def test_a_full_disk_leaves_the_old_file(
     monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(DataError, match=f"cannot write {path}: no space left on device"):
         export(example("a: fc 2"), path)
-    assert path.read_bytes() == b"old"
+    assert path.read_bytes() == old
     assert os.listdir(tmp_path) == ["net"]
 
 
@@ -197,3 +214,32 @@ def test_the_page_of_exports_runs_and_shows_what_is_printed(
         exec(compile(program, "export.md", "exec"), {})
     assert capsys.readouterr().out == "".join(re.findall(r"```text\n(.*?)```", page, re.DOTALL))
     assert sorted(os.listdir(tmp_path)) == ["googlenet.onnx", "googlenet.pt2"]
+
+
+CHANGES: dict[str, tuple[str, Callable[[Model], object]]] = {
+    "a hook": ("a has hooks", lambda model: model.a.register_forward_hook(print)),
+    "a hook on the net": (
+        "the model has hooks",
+        lambda model: model.register_forward_hook(lambda module, x, y: 2 * y),
+    ),
+    "pruned": ("b has hooks", lambda model: prune.l1_unstructured(model.b, "weight", 0.5)),
+    "parametrised": ("b is of class ParametrizedPart now", lambda model: weight_norm(model.b)),
+    "replaced": ("b is of class Identity now", lambda model: setattr(model, "b", nn.Identity())),
+    "another activation": (
+        "a.relu is of class ELU now",
+        lambda model: setattr(model.a, "relu", nn.ELU()),
+    ),
+}
+
+
+@EXPORTS
+@pytest.mark.parametrize(("reason", "change"), CHANGES.values(), ids=CHANGES)
+def test_what_a_file_would_not_have_is_refused(
+    export: Export, reason: str, change: Callable[[Model], object], tmp_path: Path
+) -> None:
+    model = example("a: conv 3x3, 4 | relu\nb: fc 5")
+    export(model, tmp_path / "before")
+    change(model)
+    with pytest.raises(DataError, match=f"as its spec says, and {reason}: undo that"):
+        export(model, tmp_path / "after")
+    assert os.listdir(tmp_path) == ["before"]

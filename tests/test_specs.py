@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from netspec import bundled, load, loads
+from netspec.compare.nets import NETS
 from netspec.language.read import BUNDLED
 from netspec.views.summary import summary
 
@@ -90,6 +92,13 @@ LINES = {  # architecture, without and with the recipe; a VGG has its table's ro
 }  # fmt: skip
 
 SYMBOLIC = ("inception_module", "inception_naive")
+
+
+@pytest.mark.parametrize(
+    "path", [*BUNDLED.glob("*.net"), *NETS.glob("*.net")], ids=lambda p: p.stem
+)
+def test_no_spec_that_comes_with_netspec_has_what_is_probably_a_mistake(path: Path) -> None:
+    assert load(path).warnings == ()
 
 
 def test_every_bundled_spec_is_tested_here() -> None:

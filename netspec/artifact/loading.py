@@ -85,13 +85,15 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
 
     Raises:
         DataError: it is not an artifact, not the expected one, damaged, or made by a version that
-            plans differently; or this machine is not the one that it was compiled for.
+            plans differently; a weight is NaN or infinite; or this machine is not the one that it
+            was compiled for.
         MemoryError: the machine cannot hold the parameters.
     """
     with naming("load", path), without_collecting():
         from netspec.artifact import weights
         from netspec.artifact.lowering import backend_for, lowered_as
         from netspec.runtime.compiled import Compiled
+        from netspec.runtime.weights import require_finite
 
         members = file_ranges(Path(path))
         manifest = _manifest(members, expect)
@@ -107,6 +109,7 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         _check_digest(manifest, WEIGHTS, digest)
         if tensors is None:
             raise DataError(f"{WEIGHTS} does not hold the tensors of {net.name}: {AGAIN}")
+        require_finite(tensors, WEIGHTS)
         for name, tensor in tensors.items():
             tensors[name] = tensor.to(lowered.backend.device)
         if expect is not None:

@@ -19,13 +19,19 @@ from netspec.artifact.manifest import (
     versions,
 )
 from netspec.artifact.messages import naming
+from netspec.artifact.reading import SUFFIX
 from netspec.artifact.spec import kept_settings, members_of, net_of
 from netspec.artifact.writing import written
+from netspec.files.kinds import ARTIFACT, FOLDER, require_place
 from netspec.runtime.compiled import Compiled
 
 
 def save_artifact(
-    model: Compiled, path: str | Path, *, kernels: Mapping[str, bytes] | None = None
+    model: Compiled,
+    path: str | Path,
+    *,
+    kernels: Mapping[str, bytes] | None = None,
+    force: bool = False,
 ) -> str:
     """Write a compiled net with its weights, whole or not at all.
 
@@ -34,6 +40,7 @@ def save_artifact(
         path: a folder, or a single file if it ends in ``.netspec``.  An artifact that is there
             already is replaced; a folder with anything else in it is not.
         kernels: compiled kernels by name.
+        force: replace a file of another kind; a folder of other files stays all the same.
 
     Returns:
         The root digest, 64 hexadecimal digits, which :func:`load_artifact` takes as ``expect``.
@@ -41,6 +48,7 @@ def save_artifact(
     Raises:
         DataError: it cannot be written.
     """
+    require_place(Path(path), ARTIFACT if Path(path).suffix == SUFFIX else FOLDER, force=force)
     lowered, compiled = model.lowered, sorted((kernels or {}).items())
     with naming("write", path), written(Path(path)) as put:
         texts, asked = members_of(model.net)

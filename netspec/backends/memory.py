@@ -29,12 +29,16 @@ class PlanMemory:
 
     def _view(self, slot: Slot) -> Tensor:
         buffer = self.plan.buffers[slot.buffer]
-        size = buffer.shape.elements * self.batch
-        whole = self.arena.narrow(0, buffer.offset * self.batch, size)
-        maps = whole.view(self.batch, *buffer.shape)
+        maps = self.values(slot.buffer).view(self.batch, *buffer.shape)
         part = maps.narrow(-1, slot.start, slot.shape.channels)
         is_flat = buffer.shape.is_map and not slot.shape.is_map
         return part[:, 0, 0] if is_flat else part
+
+    def values(self, number: int) -> Tensor:
+        """Return all values of a buffer."""
+        buffer = self.plan.buffers[number]
+        size = buffer.shape.elements * self.batch
+        return self.arena.narrow(0, buffer.offset * self.batch, size)
 
     def take_in(self, images: Sequence[Tensor]) -> None:
         """Copy images [N, C, H, W] to where the plan reads them, and zeros after them.

@@ -12,18 +12,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from netspec.bench.scales import scales
 from netspec.compiler import backend_of
 from netspec.net import Net, load
 from netspec.runtime.reference import Model, fresh_tensors
 from netspec.runtime.verification import random_images
+
+SEED = 0
+"""Of the random weights."""
 
 
 @dataclass(frozen=True)
 class Case:
     """A net, a batch, a type and a device.
 
-    Weights are those of ``netspec.compile(net, dtype=...)``, drawn again at each call, so that no
-    engine holds those of another.
+    Weights are those of ``netspec.compile(net, dtype=...)`` times ``scales``, drawn again at each
+    call, so that no engine holds those of another.
 
     Attributes:
         spec: the path or name that the net was loaded from.
@@ -78,9 +82,17 @@ class Case:
             count = ceil(2 * cache / sum(image.nbytes for image in self.images))
         return [self.images, *([x.clone() for x in self.images] for _ in range(count - 1))]
 
+    @cached_property
+    def scales(self) -> Mapping[str, float]:
+        """Factors of the weights, by name: those of :func:`netspec.bench.scales.scales`."""
+        return scales(self.net, SEED)
+
     def weights(self) -> dict[str, Tensor]:
         """Return the weights by name, in the type of the case; new tensors at each call."""
-        return fresh_tensors(self.net, device=self.torch_device, dtype=self.type, seed=0)
+        drawn = fresh_tensors(self.net, device=self.torch_device, dtype=torch.float32, seed=SEED)
+        for name, factor in self.scales.items():
+            drawn[name] *= factor
+        return {name: tensor.to(self.type) for name, tensor in drawn.items()}
 
     def reference(self, dtype: torch.dtype | None = None) -> Model:
         """Return the reference with the weights of the case, converted to ``dtype`` if given."""
@@ -90,7 +102,8 @@ class Case:
         return Model(self.net, tensors)
 
     def as_json(self) -> dict[str, Any]:
-        """Return JSON data from which another process makes the same case."""
+        """Return JSON data from which another process makes the same case, with the same scales:
+        finding them runs the net, which would be in that process's memory."""
         return {
             "spec": self.spec,
             "settings": dict(self.settings),
@@ -98,9 +111,13 @@ class Case:
             "dtype": self.dtype,
             "folder": str(self.folder),
             "device": self.device,
+            "scales": dict(self.scales),
         }
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Case:
         """Return the case that :meth:`as_json` described."""
-        return Case(**data | {"folder": Path(data["folder"])})
+        fields = {name: value for name, value in data.items() if name != "scales"}
+        case = Case(**fields | {"folder": Path(data["folder"])})
+        vars(case)["scales"] = data["scales"]
+        return case

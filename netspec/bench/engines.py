@@ -21,7 +21,9 @@ from netspec.bench.engine import Engine
 from netspec.bench.plain import plain
 from netspec.bench.runtimes import OnnxRuntime, OpenVino
 from netspec.bench.timing import Call
+from netspec.compiler import backend_of
 from netspec.errors import DataError
+from netspec.lowering.lowered import lowered
 from netspec.runtime.compiled import Compiled
 
 
@@ -54,10 +56,12 @@ class Netspec(Engine):
 
 
 def compiled(case: Case) -> Compiled:
-    """Compile with netspec; on a GPU with measured implementations, since its peers tune too."""
+    """Compile as ``netspec.compile`` does, with the weights of the case; on a GPU with measured
+    implementations, since its peers tune too."""
     is_measured = case.torch_device.type == "cuda"
-    options: dict[str, Any] = {"device": case.device, "dtype": case.type, "batch": case.batch}
-    return netspec.compile(case.net, measured=is_measured, **options)
+    options: dict[str, Any] = {"dtype": case.type, "batch": case.batch, "is_measured": is_measured}
+    lowered_net = lowered(case.net.graph, backend_of(case.device), **options)
+    return Compiled(case.net, lowered_net, case.weights())
 
 
 class Eager(Engine):

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from netspec.bench import memory
-from netspec.bench.agreement import Exact, deviation, exact
+from netspec.bench.agreement import Exact, deviation, exact, incomparable
 from netspec.bench.case import Case
 from netspec.bench.engine import Engine
 from netspec.bench.engines import engines
@@ -93,7 +93,11 @@ def measured(
     passes: dict[str, Pass] = {}
     entries = {}
     expected, timer = exact(case), timer_of(case.torch_device)
+    refusal = incomparable(case, expected)
     for engine in chosen:
+        if refusal is not None:
+            entries[engine.name] = untimed(engine) | {"error": refusal}
+            continue
         advance(f"{case.net.name}: {engine.name} compiles")
         entry, call = compiled(engine, case, expected)
         entries[engine.name] = entry
@@ -130,9 +134,7 @@ def measured(
 
 def compiled(engine: Engine, case: Case, expected: Sequence[Exact]) -> tuple[Entry, Call | None]:
     """Return an engine's entry before it is timed, and its call; None if it fails or disagrees."""
-    entry: Entry = {"name": engine.name, "version": engine.version}
-    entry |= dict.fromkeys(("median_ms", "spread_ms", "compile_s", "peak_mb", "error"))
-    entry |= dict.fromkeys(("deviation", "allowed", "peak_error"))
+    entry = untimed(engine)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an engine's own, about itself
@@ -151,6 +153,13 @@ def compiled(engine: Engine, case: Case, expected: Sequence[Exact]) -> tuple[Ent
         return entry, call
     said = f"disagrees: relative error {off.error:.1e}, {off.allowed:.1e} allowed"
     return entry | {"error": said}, None
+
+
+def untimed(engine: Engine) -> Entry:
+    """Return the entry of an engine of which nothing is known but its name and version."""
+    measures = ("median_ms", "spread_ms", "compile_s", "peak_mb", "error")
+    checks = ("deviation", "allowed", "peak_error")
+    return {"name": engine.name, "version": engine.version} | dict.fromkeys(measures + checks)
 
 
 def told(error: Exception) -> str:

@@ -58,18 +58,26 @@ class PrintedRow(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """A sentence of the text; ``status`` may also be measured (by a command) or needs (data)."""
+    """A sentence of the text; ``status`` may also be measured (by a command) or needs (data).
+
+    ``condition`` is what the spec holds it to, as written there, or empty.
+    """
 
     quote: str
     status: str
     derived: str
     why: str
+    condition: str = ""
 
 
 class Document(NamedTuple):
-    """A table and the sentences around it, each with what netspec derives."""
+    """A table and the sentences around it, each with what netspec derives.
+
+    ``depth`` tells what a kernel's third number counts, channels in or filters out.
+    """
 
     source: str
+    depth: str
     rows: tuple[PrintedRow, ...]
     sentences: tuple[Sentence, ...]
 
@@ -87,6 +95,7 @@ def examine(
     examiner = _Examiner(graph, scope, problems, _depth(document, scope))
     examined = Document(
         document.title.text,
+        examiner.depth,
         tuple(row for row in map(examiner.row, document.rows) if row),
         tuple(s for s in map(examiner.sentence, document.sentences) if s),
     )
@@ -282,16 +291,17 @@ class _Examiner:
         except Reported:
             return None
         quote = sentence.quote.text
+        written = " ".join(self.scope.span(sentence.condition.at).text.split())
         if holds and sentence.erratum:
             message = "the erratum excuses nothing: the sentence holds"
             self._report("NS402", message, sentence.at, [Note(derived)], "remove the erratum")
         if holds:
-            return Sentence(quote, "agree", derived, "")
+            return Sentence(quote, "agree", derived, "", written)
         if sentence.erratum:
-            return Sentence(quote, "erratum", derived, sentence.erratum)
+            return Sentence(quote, "erratum", derived, sentence.erratum, written)
         message, help = f"this does not hold: {derived}", 'say why: erratum "..."'
         self._report("NS404", message, sentence.at, [], help)
-        return Sentence(quote, "disagree", derived, "")
+        return Sentence(quote, "disagree", derived, "", written)
 
     def _quantity(self, node: syntax.Quantity) -> int:
         name, _, quantity = node.text.rpartition(".")

@@ -26,6 +26,7 @@ from netspec.cli.run import run
 from netspec.cli.summary import summary
 from netspec.cli.trace import trace
 from netspec.cli.train import train
+from netspec.cli.warned import plain_warnings
 
 
 class _Commands(click.Group):
@@ -39,7 +40,8 @@ class _Commands(click.Group):
             elif hasattr(stream, "reconfigure"):  # what it cannot encode becomes a question mark
                 stream.reconfigure(errors="replace")
         try:
-            result = super().invoke(ctx)
+            with plain_warnings():
+                result = super().invoke(ctx)
             sys.stdout.flush()
         except OSError as error:
             if error.errno == errno.EPIPE:

@@ -11,7 +11,6 @@ from click.core import ParameterSource
 from netspec.bench import DEVICES, DTYPES, PEERS
 from netspec.cli.common import (
     MOST_IMAGES,
-    guard,
     json_option,
     numbers,
     print_json,
@@ -22,11 +21,13 @@ from netspec.cli.common import (
     styled,
     texts_of,
 )
+from netspec.cli.outputs import force_option, guard, output_option
 from netspec.errors import DataError
+from netspec.files.kinds import PNG, SVG
 from netspec.files.writing import write_named
 from netspec.net import load
 
-FORMS = ("png", "svg")
+FORMS = {"png": PNG, "svg": SVG}
 
 
 def _peers(
@@ -85,13 +86,10 @@ def _form(path: Path) -> str:
     is_flag=True,
     help="Time the compiled net alone, step by step.",
 )
-@click.option(
-    "--plot",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    callback=_image,
-    help="Draw a chart: FILE.png or FILE.svg.",
+@output_option(
+    "--plot", metavar="FILE", callback=_image, help="Draw a chart: FILE.png or FILE.svg."
 )
+@force_option
 @set_option
 @json_option
 @reports_errors
@@ -104,6 +102,7 @@ def bench(
     rounds: int,
     by_layer: bool,
     plot: Path | None,
+    force: bool,
     settings: dict[str, str],
     as_json: bool,
 ) -> None:
@@ -121,7 +120,9 @@ def bench(
     if unknown := [name for name in peers if name not in DEVICES[device]]:
         raise click.UsageError(f"{', '.join(unknown)} has no {device}: leave it out of --against")
     nets = [load(spec, **settings) for spec in specs]
-    guard(plot, *(path for net in nets for path in texts_of(net)))
+    if plot is not None:
+        read = [path for net in nets for path in texts_of(net)]
+        guard(plot, FORMS[_form(plot)], read, force=force)
     for net in nets:
         net.require_numbers()
     if plot is not None:

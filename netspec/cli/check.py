@@ -37,7 +37,7 @@ def check(specs: tuple[str, ...], settings: dict[str, str], as_json: bool) -> No
                 click.echo(render(error.diagnostics, styled), err=True)
                 click.echo(f"{spec}: {counted(len(error.diagnostics), 'problem')}", err=True)
             continue
-        diagnostics += net.notes
+        diagnostics += [*net.warnings, *net.notes]
         if not as_json:
             print_notes(net)
             click.echo(f"{spec}: {checked(net)}")

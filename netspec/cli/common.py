@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from typing import Any
 import click
 
 from netspec.errors import DataError
-from netspec.files.writing import STDOUT, descriptor_of
 from netspec.ir.words import counted
 from netspec.language.diagnostics import Diagnostic, SpecError, render
 from netspec.net import Net
@@ -27,6 +26,7 @@ Command = Callable[..., Any]
 
 COLOURS = {
     "error": "red",
+    "warning": "yellow",
     "note": "cyan",
     "help": "green",
     "gutter": "blue",
@@ -120,6 +120,11 @@ def print_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 
+def print_note(text: str) -> None:
+    """Print a note for the user on standard error."""
+    click.echo(f"{styled('note', 'note')}: {text}", err=True)
+
+
 def diagnostics_json(diagnostics: list[Diagnostic]) -> list[dict[str, Any]]:
     """Return diagnostics as the data that ``--json`` prints."""
     return [d.as_json() for d in diagnostics]
@@ -159,34 +164,9 @@ def _reporting(as_json: bool) -> Iterator[None]:
         raise click.exceptions.Exit(1) from None
 
 
-def guard(output: Path | None, *inputs: Path | str | None) -> None:
-    """Check that a command can write ``output``; print to standard error if it is standard output.
-
-    Raises:
-        click.UsageError: the command reads this file, or a file in this folder.
-    """
-    if output is None:
-        return
-    for path in inputs:
-        if path is not None and _would_replace(output, Path(path)):
-            raise click.UsageError(
-                f"{output} would take the place of {path}, which is read: name another file"
-            )
-    if descriptor_of(output) == STDOUT:
-        click.get_current_context().with_resource(redirect_stdout(sys.stderr))
-
-
 def texts_of(net: Net) -> list[Path]:
     """Return the files that a net was read from."""
     return [source.path for source in (net.source, *net.files.values()) if source.path is not None]
-
-
-def _would_replace(output: Path, path: Path) -> bool:
-    """Return whether ``output`` is ``path`` or a folder that contains it."""
-    try:
-        return any(output.samefile(replaced) for replaced in (path, *path.resolve().parents[:2]))
-    except OSError:
-        return False
 
 
 def checked(net: Net) -> str:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from netspec.cli.common import EPOCHS, IMAGES, WORKERS, json_option, print_json, reports_errors
-
-if TYPE_CHECKING:
-    pass
+from netspec.cli.outputs import guard, output_option
+from netspec.files.kinds import FOLDER
 
 
 @click.command(short_help="Train nets that differ in one thing, as the paper compares them.")
 @click.argument("experiment", required=False)
 @click.option("--list", "is_listing", is_flag=True, help="Say which there are.")
 @click.option("--data", metavar="DATA", help="What to learn from, such as digits or cifar10:DIR.")
-@click.option(
-    "-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="For runs and results."
-)
+@output_option("-o", "--output", metavar="DIR", help="For runs and results.")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, metavar="N")
 @click.option("--epochs", type=EPOCHS, metavar="N", help="In place of the recipe's.")
 @click.option("--batch", type=IMAGES, metavar="N", help="Images a step, likewise.")
@@ -55,6 +52,7 @@ def compare(
         return
     if experiment is None or data is None or output is None:
         raise click.UsageError("say which, on what, and where: EXPERIMENT --data DATA -o DIR")
+    guard(output, FOLDER)
     require_matplotlib()
     from netspec.cli.telling import Lines
     from netspec.compare.comparing import FIGURE, RESULTS, Asked, compare

@@ -14,7 +14,6 @@ import click
 from netspec.cli.common import (
     IMAGES,
     checked,
-    guard,
     json_option,
     print_json,
     print_notes,
@@ -23,6 +22,8 @@ from netspec.cli.common import (
     styled,
     texts_of,
 )
+from netspec.cli.outputs import chosen_kind, force_option, guard, output_option
+from netspec.files.kinds import ARTIFACT, FOLDER, ONNX, PT2
 from netspec.files.members import LARGEST, parsed
 from netspec.files.reading import read_named
 from netspec.ir.words import counted
@@ -36,22 +37,20 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
-FORMATS = ("artifact", "pt2", "onnx")
+FORMATS = {"artifact": ARTIFACT, "pt2": PT2, "onnx": ONNX}
 
 
 @click.command(short_help="Optimise for a device, verify, write an artifact.")
 @click.argument("spec")
-@click.option(
-    "-o", "--output", metavar="PATH", type=click.Path(path_type=Path), help="Where to write it."
-)
+@output_option("-o", "--output", metavar="PATH", help="Where to write it.")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(FORMATS),
-    default="artifact",
-    show_default=True,
-    help="What to write: our own, or the plain net for PyTorch or ONNX.",
+    type=click.Choice(list(FORMATS)),
+    help="What to write: our own, or the plain net for PyTorch or ONNX; "
+    "what the suffix of PATH says unless given, and else an artifact.",
 )
+@force_option
 @click.option("--target", type=click.Choice(TARGETS), default="cpu", show_default=True)
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
 @click.option(
@@ -89,7 +88,8 @@ FORMATS = ("artifact", "pt2", "onnx")
 def compile(
     spec: str,
     output: Path | None,
-    form: str,
+    form: str | None,
+    force: bool,
     target: str,
     dtype: str,
     batch: int,
@@ -103,11 +103,13 @@ def compile(
 ) -> None:
     """Rewrite a net, choose how to compute each stage, run it once, and verify it against float64.
 
-    With -o it is written: as an artifact that `run` and netspec.load_artifact take, or with
-    --format as a file for PyTorch (pt2) or ONNX.
+    With -o it is written: as an artifact that `run` and netspec.load_artifact take, or as a file
+    for PyTorch (FILE.pt2) or ONNX (FILE.onnx).
     """
     net = load(spec, **settings)
-    guard(output, *texts_of(net), weights, choices)
+    form = _form(form, output)
+    kind = FOLDER if form == "artifact" and not _is_file(output) else FORMATS[form]
+    guard(output, kind, [*texts_of(net), weights, choices], force=force)
     if form != "artifact" and output is None:
         raise click.UsageError(f"--format {form} writes a file: say where with -o")
     if sum([bool(emit), bool(passes), output is not None or as_json]) > 1:
@@ -127,7 +129,7 @@ def compile(
     imported = perf_counter()
     kind = getattr(torch, dtype)
     if emit == "python":
-        click.echo(str(compiler.reference(net, dtype=kind).code).strip())
+        click.echo(compiler.python_of(net).strip())
         return
     decided = None if choices is None else _read_choices(choices)
     model = compiler.compile(
@@ -149,7 +151,7 @@ def compile(
     written = ""
     if output is not None and _is_right(ran):
         writing = perf_counter()
-        written = _write(model, output, form, kernels)
+        written = _write(model, output, form, kernels, force=force)
         seconds["write"] = perf_counter() - writing
     if as_json:
         _print_json(model, ran, seconds, batch, output, written)
@@ -243,17 +245,32 @@ def _read_choices(path: Path) -> dict[str, str]:
     return parsed(read_named(path, LARGEST), str(path), CHOICES, advice)
 
 
-def _write(model: Compiled, output: Path, form: str, kernels: dict[str, bytes] | None) -> str:
+def _form(form: str | None, output: Path | None) -> str:
+    """Return the format that is asked for, by its name or by the suffix of the output."""
+    if form is not None or output is None:
+        return form or "artifact"
+    kind = chosen_kind(output, FORMATS.values(), ARTIFACT)
+    return next(name for name in FORMATS if FORMATS[name] is kind)
+
+
+def _is_file(output: Path | None) -> bool:
+    """Return whether an artifact of this name is a single file."""
+    return output is not None and output.suffix in ARTIFACT.suffixes
+
+
+def _write(
+    model: Compiled, output: Path, form: str, kernels: dict[str, bytes] | None, *, force: bool
+) -> str:
     """Write the model in the chosen format; return the root digest of an artifact."""
     if form == "artifact":
         from netspec.artifact.saving import save_artifact
 
-        return save_artifact(model, output, kernels=kernels)
+        return save_artifact(model, output, kernels=kernels, force=force)
     from netspec.export import export_onnx, export_pt2
 
     plain = model.as_reference()
     export = {"onnx": export_onnx, "pt2": export_pt2}[form]
-    export(plain, output)
+    export(plain, output, force=force)
     return ""
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
-from netspec.cli.common import guard, print_notes, reports_errors, set_option, texts_of
+from netspec.cli.common import print_notes, reports_errors, set_option, texts_of
+from netspec.cli.outputs import force_option, guard, output_option
+from netspec.files.kinds import DOT, PNG, SVG
 from netspec.files.writing import descriptor_of, write_named
 from netspec.net import load
 
-FORMS = ("svg", "png", "dot")
+FORMS = {"svg": SVG, "png": PNG, "dot": DOT}
 
 
 def _known_form(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
@@ -27,23 +29,23 @@ def _form(path: Path) -> str:
 
 @click.command(short_help="Draw the graph of a net.")
 @click.argument("spec")
-@click.option(
+@output_option(
     "-o",
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path),
     required=True,
     callback=_known_form,
     help="The picture: FILE.svg, FILE.png, or FILE.dot for Graphviz; /dev/stdout is SVG.",
 )
+@force_option
 @set_option
 @reports_errors
-def draw(spec: str, output: Path, settings: dict[str, str]) -> None:
+def draw(spec: str, output: Path, force: bool, settings: dict[str, str]) -> None:
     """Draw the graph of a net, with the sizes on its edges; Graphviz lays it out."""
     from netspec.views.drawing import rendered
 
     net = load(spec, **settings)
-    guard(output, *texts_of(net))
+    guard(output, FORMS[_form(output)], texts_of(net), force=force)
     write_named(output, rendered(net, _form(output)))
     click.echo(f"{net.name} is drawn in {output}")
     print_notes(net)

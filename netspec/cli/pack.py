@@ -12,23 +12,20 @@ from netspec.cli.common import (
     WORKERS,
     json_option,
     print_json,
+    print_note,
     progress,
     reports_errors,
     styled,
 )
+from netspec.cli.outputs import guard, output_option
+from netspec.files.kinds import FOLDER
 from netspec.ir.words import counted
 
 
 @click.command(short_help="Decode a data set's images once, into shards.")
 @click.argument("data", metavar="DATA")
-@click.option(
-    "-o",
-    "--output",
-    "folder",
-    metavar="DIR",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The folder for the shards.",
+@output_option(
+    "-o", "--output", "folder", metavar="DIR", required=True, help="The folder for the shards."
 )
 @click.option(
     "--size",
@@ -67,7 +64,10 @@ def pack(data: str, folder: Path, size: int, faults: int, workers: int, as_json:
     """
     from netspec.data.packing import SPLITS, pack
 
-    manifest = pack(data, folder, size=size, faults=faults, workers=workers, progress=progress)
+    guard(folder, FOLDER)
+    manifest = pack(
+        data, folder, size=size, faults=faults, workers=workers, note=print_note, progress=progress
+    )
     splits: dict[str, Any] = {}
     for split in SPLITS:
         shards = [s for name, s in manifest.shards.items() if name.startswith(f"{split}-")]

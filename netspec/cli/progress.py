@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netspec.cli.common import styled
+from netspec.cli.common import print_note
 from netspec.language.diagnostics import printable
 from netspec.training.progress import Moment, Report
 from netspec.views import training
@@ -36,7 +36,7 @@ class Notes(Report):
     """Only notes for the user, on standard error."""
 
     def note(self, text: str) -> None:
-        click.echo(f"{styled('note', 'note')}: {text}", err=True)
+        print_note(text)
 
 
 class Lines(Notes):

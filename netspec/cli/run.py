@@ -60,6 +60,7 @@ def run(
     net = model.net
     import torch
 
+    from netspec.runtime.causes import NotFiniteError, require_finite_outputs
     from netspec.training.testing import answers_by
 
     is_largest = answers_by(net) == "most"
@@ -72,13 +73,15 @@ def run(
             failed = True
             results.append({"image": path, "error": str(error)})
             continue
+        placed = views.to(model.device, model.lowered.dtype)
         with torch.inference_mode():
-            outputs = model(views.to(model.device, model.lowered.dtype)).flatten(1)
+            outputs = model(placed).flatten(1)
             scores = outputs.double().mean(0)
-        if not scores.isfinite().all():
+        try:
+            require_finite_outputs(model, placed, outputs)
+        except NotFiniteError as error:
             failed = True
-            message = f"{path}: the scores are not finite: the weights or the net overflow"
-            results.append({"image": path, "error": message})
+            results.append({"image": path, "error": f"{path}: {error}"})
             continue
         best = scores.topk(min(top, scores.numel()), largest=is_largest)
         scored = zip(best.indices.tolist(), best.values.tolist(), strict=True)
@@ -208,7 +211,9 @@ def _print(net: Net, results: list[dict[str, Any]], *, is_trained: bool) -> None
 
 def _named(names: tuple[str, ...], number: int) -> dict[str, str]:
     """Return the name of a class, if classes have names."""
-    return {"name": names[number]} if names else {}
+    from netspec.training.testing import class_name
+
+    return {"name": class_name(names, number)} if names else {}
 
 
 def _called(answer: dict[str, Any]) -> str:

@@ -22,14 +22,17 @@ from netspec.cli.common import (
     reports_errors,
     set_option,
 )
+from netspec.cli.outputs import guard, output_option
 from netspec.errors import DataError
+from netspec.files.kinds import FOLDER
+from netspec.ir.words import counted
 from netspec.net import load
 
 if TYPE_CHECKING:
     from netspec.training.loop import Result
 
 PRESETS = ("paper", "author", "caffe", "glorot", "he")
-STAYS = ("resume", "as_json")
+STAYS = ("resume", "data", "as_json")
 """Options that a run which goes on accepts; all others were set when it began."""
 
 
@@ -39,10 +42,12 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tu
 
 @click.command(short_help="Train a net by its own recipe.")
 @click.argument("spec", required=False)
-@click.option("--data", metavar="DATA", help="What to learn from, such as digits or mnist:DIR.")
 @click.option(
-    "-o", "--output", metavar="RUN", type=click.Path(path_type=Path), help="The run's directory."
+    "--data",
+    metavar="DATA",
+    help="What to learn from, such as digits or mnist:DIR; with --resume, where that is now.",
 )
+@output_option("-o", "--output", metavar="RUN", help="The run's directory.")
 @click.option(
     "--resume",
     metavar="RUN",
@@ -112,6 +117,7 @@ def train(
     without a pause has.
     """
     _require_one_of_two(context, spec, data, output, resume)
+    guard(output, FOLDER)
     from netspec.cli.progress import report
     from netspec.training import loop
     from netspec.training.parallel import is_first
@@ -121,7 +127,7 @@ def train(
     told = report(as_json=as_json)
     try:
         if resume is not None:
-            result = loop.resume(resume, report=told)
+            result = loop.resume(resume, data=data, report=told)
         else:
             assert spec is not None
             assert data is not None
@@ -172,4 +178,6 @@ def _print(result: Result, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(result))
         return
-    click.echo(f"error {result.top1:.2f} %, top-5 {result.top5:.2f} %; weights in {result.run}")
+    left_out = f" ({counted(result.untested, 'image')} left out)" if result.untested else ""
+    errors = f"error {result.top1:.2f} %, top-5 {result.top5:.2f} %{left_out}"
+    click.echo(f"{errors}; weights in {result.run}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from netspec.files.members import number, optional, read, record, text, whole
 from netspec.files.reading import reason_of
 from netspec.files.writing import sweep, write_whole
 from netspec.net import load
+from netspec.training.chance import AtChance
 from netspec.training.directory import is_run
 from netspec.training.loop import Diverged, resume, train
 from netspec.training.metrics import read_metrics
@@ -181,10 +183,11 @@ class _Comparison:
         name = f"{arm.name}, seed {seed}" + ("" if rate is None else f", lr {rate:g}")
         report = self.telling.begin(self.number, self.of, name)
         try:
-            if not is_run(directory):
-                train(self.settings(arm, seed, rate), directory, report=report)
-            elif not Run.open(directory).is_finished:
-                resume(directory, report=report)
+            with suppress(AtChance):  # which is a result
+                if not is_run(directory):
+                    train(self.settings(arm, seed, rate), directory, report=report)
+                elif not Run.open(directory).is_finished:
+                    resume(directory, report=report)
             values = self.measured(arm, directory)
         except Diverged:
             values = {measure.name: None for measure in self.experiment.measures}

@@ -29,6 +29,8 @@ class Dataset(ABC):
         self.name = name
         """For messages, such as ``digits, 1,437 for training``."""
         self.classes = classes
+        self.passed_over = ""
+        """What its reader found beside the images, in words; empty if nothing."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -40,6 +42,10 @@ class Dataset(ABC):
         Raises:
             DataError: the example is corrupt, or its file is gone; the message names it.
         """
+
+    def called(self, number: int) -> str:
+        """Return what messages call an example."""
+        return f"example {number}"
 
     @abstractmethod
     def contents(self) -> Iterable[bytes | memoryview]:

@@ -23,6 +23,20 @@ def folder_of(place: str) -> Path:
         raise DataError(f"{place}: the system knows no home {home}: write the folder out") from None
 
 
+def from_root(place: str | Path) -> Path:
+    """Return a path from the root, as seen from the folder that the process is in.
+
+    Links stay in it: where they lead may change.
+
+    Raises:
+        DataError: it begins with a home that does not exist.
+    """
+    folder, parts = Path.cwd(), folder_of(str(place)).parts
+    while parts[:1] == ("..",):
+        folder, parts = folder.parent, parts[1:]
+    return folder.joinpath(*parts)
+
+
 def require(folder: Path, names: Iterable[str], advice: str) -> None:
     """Check that files are in a folder.
 

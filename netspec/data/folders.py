@@ -4,47 +4,111 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from netspec.data.dataset import Dataset, Example, Splits, split_name
 from netspec.data.files import folder_of, unreadable
-from netspec.data.images import SUFFIXES, read_image
+from netspec.data.images import FORMATS, read_image, suffixes
 from netspec.errors import DataError
+from netspec.ir.words import counted, plural
 
 FOLDERS = {"training": "train", "validation": "val"}
 LAYOUT = "images lie in train/CLASS/ and val/CLASS/, a folder for each class"
+IMAGES = f"images are files with the suffixes of {', '.join(FORMATS)}"
+SHOWN = 5
+"""Kinds of files in a message."""
+
+FOLDER, LINK = "folder", "link that leads nowhere"
+
+
+@dataclass
+class _PassedOver:
+    """Entries of folders that are not images: by kind, the first one, and how many there are."""
+
+    kinds: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def add(self, kind: str, name: str, count: int = 1) -> None:
+        first, before = self.kinds.get(kind, (name, 0))
+        self.kinds[kind] = first, before + count
+
+    def __str__(self) -> str:
+        """For messages, such as ``2 files .heic (such as a.heic), 1 folder (b)``."""
+        shown = [
+            f"{_counted(kind, count)} ({'such as ' if count > 1 else ''}{first})"
+            for kind, (first, count) in self.kinds.items()
+        ]
+        more = [counted(len(shown) - SHOWN, "other kind")] if len(shown) > SHOWN else []
+        return ", ".join(shown[:SHOWN] + more)
+
+
+def _counted(kind: str, count: int) -> str:
+    if kind == LINK:
+        return f"{count:,} {LINK}" if count == 1 else f"{count:,} links that lead nowhere"
+    if kind == FOLDER:
+        return counted(count, FOLDER)
+    return f"{count:,} {plural('file', count)} {kind or 'without a suffix'}"
+
+
+@dataclass
+class _Found:
+    """The images of a folder of classes, and what else is in it.
+
+    Attributes:
+        images: names of files for each class.
+        broken: those of them that are links which lead nowhere.
+        passed_over: the other files and folders, of each class, and of all.
+    """
+
+    images: dict[str, list[str]]
+    broken: set[tuple[str, str]]
+    passed_over: dict[str, _PassedOver]
+    all_passed_over: _PassedOver
 
 
 class Folders(Dataset):
     """One split: images [H, W, 3] of any size, decoded when they are asked for."""
 
-    def __init__(self, root: Path, use: str, images: dict[str, list[str]]) -> None:
-        """Images are file names for each class, in the order of the classes' numbers."""
+    def __init__(self, root: Path, use: str, found: _Found) -> None:
+        images = found.images
         self._folder = root / FOLDERS[use]
         self._files = [file for files in images.values() for file in files]
         super().__init__(split_name(str(root), len(self._files), use), tuple(images))
         self._labels = np.repeat(np.arange(len(images)), [len(f) for f in images.values()])
+        self._broken = found.broken
+        if found.all_passed_over.kinds:
+            self.passed_over = f"passed over in {self._folder}: {found.all_passed_over}"
 
     def __len__(self) -> int:
         return len(self._files)
 
+    def called(self, number: int) -> str:
+        return f"example {number}, {self._class(number)}/{self._files[number]}"
+
+    def _class(self, number: int) -> str:
+        return self.classes[int(self._labels[number])]
+
     def _path(self, number: int) -> Path:
-        return self._folder.joinpath(self.classes[self._labels[number]], self._files[number])
+        return self._folder.joinpath(self._class(number), self._files[number])
 
     def example(self, number: int) -> Example:
         path = self._path(number)
+        if (self._class(number), self._files[number]) in self._broken and not path.exists():
+            raise DataError(f"cannot read {path}: it is a {LINK}")
         return Example(np.asarray(read_image(path, str(path))), int(self._labels[number]))
 
     def contents(self) -> Iterable[bytes]:
         """Yield the label, name and size of each file: to read them all would take hours."""
         for number, file in enumerate(self._files):
-            try:
-                size = self._path(number).stat().st_size
-            except OSError as error:
-                raise unreadable(self._path(number), error) from None
-            yield b"%d %d " % (self._labels[number], size) + os.fsencode(file)
+            size = b"-"
+            if (self._class(number), file) not in self._broken:
+                try:
+                    size = b"%d" % self._path(number).stat().st_size
+                except OSError as error:
+                    raise unreadable(self._path(number), error) from None
+            yield b"%d %s " % (self._labels[number], size) + os.fsencode(file)
 
 
 def open_folders(location: str) -> Splits:
@@ -54,36 +118,77 @@ def open_folders(location: str) -> Splits:
         DataError: folders are missing or empty, or training and validation have other classes.
     """
     root = folder_of(location)
-    train, validation = (_images(root / folder) for folder in FOLDERS.values())
+    train, validation = (_found(root / folder) for folder in FOLDERS.values())
     for have, lack, where in ((train, validation, "val"), (validation, train, "train")):
-        missing = [name for name in have if name not in lack]
+        missing = [name for name in have.images if name not in lack.images]
         if missing:
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             raise DataError(
-                f"{root / where} lacks folders of classes: {shown}: "
-                "both must have the same; make empty ones where there are no images"
+                f"{root / where} lacks folders of classes: {shown}: both must have the same; make "
+                "empty ones in val where there are no images to measure on"
             )
-    for images, folder in ((train, "train"), (validation, "val")):
-        if not any(images.values()):
-            raise DataError(f"{root / folder} has no images ({', '.join(SUFFIXES)}): {LAYOUT}")
+    for found, folder in ((train, "train"), (validation, "val")):
+        if not any(found.images.values()):
+            there = f", but {found.all_passed_over}" if found.all_passed_over.kinds else ""
+            raise DataError(f"{root / folder} has no images{there}: {LAYOUT}; {IMAGES}")
+        _require_images(found, root / folder, may_be_empty=folder == "val")
     return Splits(Folders(root, "training", train), Folders(root, "validation", validation))
 
 
-def _images(folder: Path) -> dict[str, list[str]]:
+def _require_images(found: _Found, folder: Path, *, may_be_empty: bool) -> None:
+    """Raise DataError if a class has no image that is there, unless it may be empty, and is."""
+    for name, files in found.images.items():
+        broken = [file for file in files if (name, file) in found.broken]
+        if len(broken) < len(files):
+            continue
+        there = found.passed_over[name]
+        if broken:
+            there.add(LINK, broken[0], len(broken))
+        if there.kinds or not may_be_empty:
+            raise DataError(
+                f"class {name} has no image in {folder / name}, which has "
+                f"{there if there.kinds else 'no files'}: {IMAGES}; put some there, or remove the "
+                "folders of the class"
+            )
+
+
+def _found(folder: Path) -> _Found:
     """Return the images of each class, both in the order of their names."""
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}: {LAYOUT}")
-    classes = [entry.name for entry in _entries(folder) if entry.is_dir()]
-    if not classes:
+    found = _Found({}, set(), {}, _PassedOver())
+    for entry in _entries(folder):
+        if entry.is_dir():
+            found.images[entry.name], found.passed_over[entry.name] = [], _PassedOver()
+        else:
+            found.all_passed_over.add(_suffix(entry.name), entry.name)
+    if not found.images:
         raise DataError(f"{folder} has no folders of classes: {LAYOUT}")
-    return {
-        name: [
-            entry.name
-            for entry in _entries(folder / name)
-            if entry.name.lower().endswith(SUFFIXES) and entry.is_file()
-        ]
-        for name in classes
-    }
+    for name in found.images:
+        for entry in _entries(folder / name):
+            _sort(found, name, entry)
+    return found
+
+
+def _sort(found: _Found, name: str, entry: os.DirEntry[str]) -> None:
+    """Put an entry of the folder of a class where it belongs."""
+    is_link, is_image = _leads_nowhere(entry), entry.name.lower().endswith(suffixes())
+    if is_image and (is_link or entry.is_file()):
+        found.images[name].append(entry.name)
+        if is_link:
+            found.broken.add((name, entry.name))
+        return
+    kind = LINK if is_link else FOLDER if entry.is_dir() else _suffix(entry.name)
+    found.passed_over[name].add(kind, entry.name)
+    found.all_passed_over.add(kind, f"{name}/{entry.name}")
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and not os.path.exists(entry.path)
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

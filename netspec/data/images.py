@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO, TypeAlias, TypeVar
 
@@ -37,7 +38,13 @@ FORMATS = (
 """Formats of Pillow whose size stands at their beginning, so that it is known before anything is
 unpacked.  Others run a program (EPS) or hold files of other formats (ICO, ICNS)."""
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+@cache
+def suffixes() -> tuple[str, ...]:
+    """Return the endings of names, in small letters, that Pillow gives to :data:`FORMATS`."""
+    formats = _formats()
+    known = Image.registered_extensions().items()
+    return tuple(sorted(suffix for suffix, name in known if name in formats))
 
 
 def read_image(source: str | Path | IO[bytes], name: str) -> Image.Image:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from netspec.data.cifar import open_cifar10, open_cifar100
 from netspec.data.dataset import Splits
 from netspec.data.digits import open_digits
+from netspec.data.files import folder_of, from_root
 from netspec.data.folders import open_folders
 from netspec.data.mnist import open_mnist
 from netspec.data.shards import open_shards
@@ -22,6 +24,17 @@ OPENERS: dict[str, Callable[[str], Splits]] = {
     "shards": open_shards,
 }
 FORMS = "digits, digits:SIZE, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR, shards:DIR"
+
+
+def from_anywhere(name: str) -> str:
+    """Return the name of a data set for a process in any folder: with its place from the root."""
+    kind, _, location = name.partition(":")
+    if kind == "digits" or not location:
+        return name
+    is_pattern = kind == "shards" and not folder_of(location).is_dir()
+    if is_pattern and (location.startswith("{") or set("{}[]*?") & set(str(Path.cwd()))):
+        return name  # which has no place, or one that would be read as a pattern
+    return f"{kind}:{from_root(location)}"
 
 
 def open_data(name: str) -> Splits:

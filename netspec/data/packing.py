@@ -20,6 +20,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from netspec.data.dataset import Dataset, Pixels, Splits
+from netspec.data.following import end_with_the_parent
 from netspec.data.images import center, shorter
 from netspec.data.manifest import Manifest, Shard, load_manifest
 from netspec.data.opening import open_data
@@ -51,6 +52,7 @@ def pack(
     size: int,
     faults: int,
     workers: int = 1,
+    note: Callable[[str], None] = lambda remark: None,
     progress: Progress = lambda shards: nullcontext(lambda name: None),
 ) -> Manifest:
     """Write a data set's images, size x size, into shards; go on where an earlier run stopped.
@@ -64,6 +66,7 @@ def pack(
         size: pixels of a side.
         faults: the number of corrupt images that are left out and noted; one more is an error.
         workers: processes.
+        note: is called with what the user should know of the data.
         progress: of the shards that are left to write.
 
     Raises:
@@ -71,6 +74,9 @@ def pack(
             written or holds something else.
     """
     splits = open_data(data)
+    for split in splits:
+        if split.passed_over:
+            note(split.passed_over)
     per_shard = max(1, SHARD // (3 * size * size))
     manifest = _started(
         folder,
@@ -94,9 +100,19 @@ def pack(
             manifest.save(folder)
             _require_few([f for s in manifest.shards.values() for f in s.faults], faults)
             told(job.path.name)
+    for name, dataset in zip(SPLITS, splits, strict=True):
+        _require_some(manifest, name, dataset)
     manifest.is_finished = True
     manifest.save(folder)
     return manifest
+
+
+def _require_some(manifest: Manifest, split: str, dataset: Dataset) -> None:
+    """Raise DataError if no image of a split went into its shards."""
+    shards = [s for name, s in manifest.shards.items() if name.startswith(f"{split}-")]
+    if not any(shard.images for shard in shards):
+        first = next(fault for shard in shards for fault in shard.faults)
+        raise DataError(f"no image of {dataset.name} can be used, such as: {first}")
 
 
 def _started(folder: Path, new: Manifest) -> Manifest:
@@ -159,6 +175,7 @@ _splits: Splits
 
 
 def _begin(splits: Splits) -> None:
+    end_with_the_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the work
     global _splits  # noqa: PLW0603
     _splits = splits

@@ -19,7 +19,7 @@ import numpy as np
 
 from netspec.data.dataset import Dataset, Example, Splits, split_name
 from netspec.data.files import folder_of, unreadable, wrong_size
-from netspec.data.images import SUFFIXES, read_image
+from netspec.data.images import FORMATS, read_image, suffixes
 from netspec.data.manifest import Manifest, load_manifest
 from netspec.errors import DataError
 from netspec.ir.shapes import rounded_up
@@ -304,11 +304,11 @@ def _samples(path: Path, tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, 
 def _image_and_label(
     path: Path, key: str, members: dict[str, tarfile.TarInfo]
 ) -> tuple[tarfile.TarInfo, tarfile.TarInfo]:
-    images = [member for extension, member in members.items() if f".{extension}" in SUFFIXES]
+    images = [member for extension, member in members.items() if f".{extension}" in suffixes()]
     if len(images) != 1 or "cls" not in members:
         raise DataError(
             f"{path}: {key} has the files {', '.join(members)}: a sample is one image "
-            f"({', '.join(SUFFIXES)}) and the number of its class in {key}.cls, side by side"
+            f"({', '.join(FORMATS)}) and the number of its class in {key}.cls, side by side"
         )
     return images[0], members["cls"]
 

@@ -23,11 +23,13 @@ from netspec.ir.attributes import (
     keyword,
     positional,
 )
+from netspec.ir.growth import UNKNOWN, Growth
 from netspec.ir.shapes import Field, Kernel, Pair, Shape, ShapeError, Window, slide
 from netspec.ir.symbols import any_symbolic, by, divides
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,17 @@ class Operator(HasAttributes, ABC):
         """Compute it while training, where that differs."""
         return self.reference(inputs, *x, **parameters)
 
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        """Return how much its result can exceed its operands, at inference; by default unknown."""
+        return UNKNOWN
+
+    def module(self, inputs: Sequence[Shape]) -> Module | None:
+        """Return PyTorch's own module that computes it, in either mode, if there is one.
+
+        Programs that change gradients, such as captum, know an operator by the class of its module.
+        """
+        return None
+
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
         """Trained tensors, by name."""
         return {}
@@ -109,6 +122,11 @@ class Operator(HasAttributes, ABC):
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
         """Return the kernel as a printed table shows it."""
         return None
+
+
+def differs_in_training(op: Operator) -> bool:
+    """Return whether an operator computes something else while training."""
+    return type(op).training_reference is not Operator.training_reference
 
 
 def attributes_as(kind: type[Operator], op: Operator) -> Operator:

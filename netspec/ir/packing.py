@@ -39,6 +39,10 @@ class Packing(ABC):
         """Return the tensors that have to be kept so that the packed one can be unpacked."""
         return {}
 
+    def unfolded(self, tensors: Tensors) -> Tensor | None:
+        """Return the tensor without the normalisation that is folded into it, if one is."""
+        return None
+
 
 @dataclass(frozen=True)
 class Take(Packing):
@@ -156,6 +160,9 @@ class FoldedWeight(Packing):
         scale = self.norm.scale(tensors)
         return (w.double() * scale[:, None, None, None]).to(w.dtype)
 
+    def unfolded(self, tensors: Tensors) -> Tensor | None:
+        return self.weight.pack(tensors)
+
     def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
         w = _as_integers(self.weight.pack(tensors)).flatten()
         kept = {name: tensors[name] for name in self.norm.names}
@@ -233,6 +240,9 @@ class FoldedBias(Packing):
         mean, shift = tensors[norm.mean].double(), tensors[norm.bias]
         centred = -mean if self.bias is None else self.bias.pack(tensors).double() - mean
         return (centred * norm.scale(tensors) + shift.double()).to(shift.dtype)
+
+    def unfolded(self, tensors: Tensors) -> Tensor | None:
+        return self.bias.pack(tensors) if self.bias else None
 
     def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
         return {name: tensors[name] for name in self.names}

@@ -57,13 +57,17 @@ from global if import in is lambda nonlocal not or pass raise return self try wh
 RESERVED = frozenset(f"{_WORDS} {_COMPILED} {_KEYWORDS}".split())
 
 
-def attribute(stage: str, parameter: str) -> str:
-    """The name of a parameter; PyTorch's own names get a final underscore."""
-    steps = [
+def module_path(stage: str) -> str:
+    """The path of the module of a stage; PyTorch's own names get a final underscore."""
+    return ".".join(
         f"{step}_" if step.startswith("__") or step.rstrip("_") in RESERVED else step
         for step in stage.split(".")
-    ]
-    return ".".join([*steps, parameter])
+    )
+
+
+def attribute(stage: str, parameter: str) -> str:
+    """The name of a parameter."""
+    return f"{module_path(stage)}.{parameter}"
 
 
 def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 def plural(word: str, number: int) -> str:
     """Return a word as it stands after a number: ``row`` after 1, ``rows`` after any other."""
-    return word if number == 1 else f"{word}s"
+    if number == 1:
+        return word
+    return f"{word}es" if word.endswith(("s", "tch", "nch")) else f"{word}s"
 
 
 def counted(number: int, word: str) -> str:

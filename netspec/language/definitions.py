@@ -39,6 +39,8 @@ class Definitions:
     title: str
     scope: Scope
     spans: dict[str, Span] = field(default_factory=dict)
+    parameters: dict[str, Value] = field(default_factory=dict)
+    """The parameters in the header with their defaults; one without is a symbol."""
     is_changed: bool = False
     """True if a setting differs from the parameter's default."""
 
@@ -183,6 +185,8 @@ def _parameters(
         if parameter.default:
             default = value_or_unknown(parameter.default, scope)
         scope.bound[name.text] = default
+        if not isinstance(default, Unknown):
+            definitions.parameters[name.text] = default
         if name.text in settings:
             value = _setting(name.text, settings[name.text], default, scope)
             definitions.is_changed |= not is_symbolic(default) and value != default

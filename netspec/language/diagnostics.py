@@ -16,7 +16,7 @@ from netspec.ir.source import Call, Source, Span
 from netspec.language.limits import MAX_PROBLEMS
 
 Style = Callable[[str, str], str]
-"""Takes a text and its role (error, note, help, gutter) and returns the text styled."""
+"""Takes a text and its role (error, warning, note, help, gutter) and returns the text styled."""
 
 EXCERPT_COLUMNS = 96
 SHOWN_AT_MOST = 50
@@ -32,7 +32,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem: ``message`` is the headline, ``label`` is printed beside the caret."""
+    """One problem: ``message`` is the headline, ``label`` is printed beside the caret.
+
+    ``severity`` is ``error``; ``warning`` of what is valid, and probably a mistake; or ``note``.
+    """
 
     code: str
     message: str
@@ -71,6 +74,14 @@ class SpecError(Exception):
         return render(self.diagnostics)
 
 
+class SpecWarning(UserWarning):
+    """What is valid in a spec, and is probably a mistake; ``diagnostics`` has all of it."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__(render(self.diagnostics))
+
+
 class Problems:
     """Collects diagnostics while a spec is read, so that one run reports them all, each once."""
 
@@ -92,13 +103,30 @@ class Problems:
 
         A mistake in a block is one mistake, however often the block is called.
         """
-        key = (code, span.source.name, span.start, span.end, message)
-        if key in self._seen:
-            return
-        self._seen.add(key)
-        self.diagnostics.append(Diagnostic(code, message, span, label, tuple(notes), help))
+        self._add(Diagnostic(code, message, span, label, tuple(notes), help))
         if len(self.diagnostics) >= MAX_PROBLEMS:
             raise SpecError(self.diagnostics)
+
+    def warn(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        *,
+        help: str,
+        label: str = "",
+        notes: Iterable[Note] = (),
+    ) -> None:
+        """Add a warning, unless there are too many problems already."""
+        if len(self.diagnostics) < MAX_PROBLEMS - 1:
+            self._add(Diagnostic(code, message, span, label, tuple(notes), help, "warning"))
+
+    def _add(self, diagnostic: Diagnostic) -> None:
+        span = diagnostic.span
+        key = (diagnostic.code, span.source.name, span.start, span.end, diagnostic.message)
+        if key not in self._seen:
+            self._seen.add(key)
+            self.diagnostics.append(diagnostic)
 
     def did_you_mean(self, word: str, candidates: Iterable[str]) -> str:
         """Return a guess at what was meant, for the problems that are shown."""
@@ -106,8 +134,13 @@ class Problems:
 
     @property
     def errors(self) -> list[Diagnostic]:
-        """Return the problems that are errors, not notes."""
+        """Return the problems that are errors, not warnings or notes."""
         return [d for d in self.diagnostics if d.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Diagnostic]:
+        """Return what is valid, and is probably a mistake."""
+        return [d for d in self.diagnostics if d.severity == "warning"]
 
 
 def call_notes(calls: tuple[Call, ...]) -> list[Note]:

@@ -9,7 +9,7 @@ from netspec.ir.graph import Columns, Graph, Head, Input, Row, Stage
 from netspec.ir.ops.identity import Identity
 from netspec.ir.recipe import Recipe
 from netspec.ir.symbols import is_symbolic, may_count
-from netspec.ir.values import describe
+from netspec.ir.values import Value, describe
 from netspec.language import claims as claimed
 from netspec.language import expressions, syntax
 from netspec.language.binding import Bound
@@ -33,6 +33,7 @@ class Elaborated(NamedTuple):
     name: str
     title: str
     graph: Graph
+    parameters: Mapping[str, Value]
     is_changed: bool
     scope: Scope
     documents: tuple[syntax.Document, ...]
@@ -50,6 +51,7 @@ def elaborate(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) 
         definitions.name,
         definitions.title,
         graph,
+        definitions.parameters,
         definitions.is_changed,
         scope,
         documents,
@@ -112,7 +114,8 @@ class _Net:
             return
         if name.text not in body.labels:
             span = body.scope.span(name.at)
-            self.graph.add(Stage(name.text, Input(size=shape), span))
+            size = {"size": body.scope.span(statement.size.at)}
+            self.graph.add(Stage(name.text, Input(size=shape), span, spans=size))
             self.graph.inputs.append(name.text)
         body.define(name, (name.text,), "input")
 

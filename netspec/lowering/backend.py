@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor
 
 from netspec.ir.graph import Graph
+from netspec.ir.growth import UNKNOWN, Growth
 from netspec.ir.operator import Meaning, Operator, own_meaning
 from netspec.lowering.implementation import Implementation, Problem, Tensors
 from netspec.lowering.passes import PIPELINE, Pass
@@ -21,6 +22,7 @@ class PackedStage(NamedTuple):
     implementation: Implementation
     problem: Problem
     packed: Tensors
+    growth: Growth = UNKNOWN
 
 
 class Timed(NamedTuple):
@@ -35,8 +37,14 @@ class Executor(ABC):
     """A plan with its tensors."""
 
     @abstractmethod
-    def __call__(self, *images: Tensor, out: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
-        """Return the outputs of the plan, in new memory, or in ``out`` of the right sizes."""
+    def __call__(
+        self, *images: Tensor, out: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, ...] | None:
+        """Return the outputs of the plan, in new memory, or in ``out`` of the right sizes.
+
+        Return None if a value left the range in which the plan computes what the net means: NaN,
+        infinity, or a magnitude from which one of them may arise.
+        """
 
     @abstractmethod
     def profile(self, *images: Tensor) -> list[Timed]:

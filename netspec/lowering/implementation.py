@@ -6,13 +6,14 @@ from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from math import inf, prod
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from netspec.ir.graph import Graph
+from netspec.ir.growth import UNKNOWN, Growth
 from netspec.ir.operator import Operator
 from netspec.ir.shapes import Shape
 from netspec.lowering.plan import Ability
@@ -73,6 +74,15 @@ class Implementation(ABC):
     def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
         """Return the operator's tensors in the layout of this implementation."""
         return dict(tensors)
+
+    def growth(self, problem: Problem, tensors: Tensors) -> Growth:
+        """Return how much the operator enlarges magnitudes, where the backend asks for it."""
+        return UNKNOWN
+
+    def domain(self, problem: Problem, growth: Growth) -> float:
+        """Return the magnitude of operands up to which it computes what the operator's reference
+        does; infinity if it does so for every value, NaN and infinity included."""
+        return inf
 
     def unpack(self, problem: Problem, packed: Tensors) -> dict[str, Tensor]:
         """Return copies of the tensors as they were before :meth:`pack`, to the bit."""

@@ -21,10 +21,12 @@ from netspec.net import Net
 from netspec.runtime.features import Features
 from netspec.runtime.inputs import check_images, check_out, input_shapes, one_or_all, output_shapes
 from netspec.runtime.loading import Before, Messages, complex_ones, fitting, keep_as_they_are
-from netspec.runtime.modules import attach_tensors, is_furnished, order_of_names
+from netspec.runtime.modules import holders, is_furnished, module_paths, order_of_names
+from netspec.runtime.operations import lower
 from netspec.runtime.packed import Copied, Packed, State
 from netspec.runtime.parameters import Parameters, Seen
-from netspec.runtime.reference import Model, lower
+from netspec.runtime.plain import run_plainly
+from netspec.runtime.reference import Model
 from netspec.runtime.transforms import (
     needs_operations,
     outside_transforms,
@@ -81,7 +83,7 @@ class Compiled(Module):
         self.net, self.lowered = net, lowered
         self._inputs, self._outputs = input_shapes(net.graph), output_shapes(net.graph)
         self._names = order_of_names(net.graph)
-        self._rows = {name.partition(".")[0] for name in self._names}
+        self._rows = {path for path in module_paths(net.graph) if "." not in path}
         self._own: Parameters | None = None
         self._with_gradients: dict[bool, fx.GraphModule] = {}
         self._changing = RLock()
@@ -122,16 +124,16 @@ class Compiled(Module):
         elif not self.training:
             refuse_recording(self.net.name, *images)
         check_images(self.net.name, self._inputs, self.lowered.dtype, images)
-        outputs = None if out is None else (out,) if isinstance(out, Tensor) else tuple(out)
-        if outputs is not None:
-            check_out(self.net.name, self._outputs, self.lowered.dtype, len(images[0]), outputs)
+        outputs = check_out(self.net.name, self._outputs, self.lowered.dtype, images, out)
         if self.training or needs_operations(images):
             if outputs is not None:
                 raise ValueError(f"{self.net.name} writes to out= where no gradients are asked for")
             if not torch.compiler.is_compiling():
                 refuse_vmap(self.net.name, images)
             return self._differentiable()(*images)
-        return one_or_all(self.refresh()(*images, out=outputs))
+        answer = self.refresh()(*images, out=outputs)
+        plain = self._differentiable
+        return one_or_all(answer or run_plainly(plain, self._changing, images, outputs))
 
     def profile(self, *images: Tensor) -> list[Timed]:
         """Run once in evaluation mode, and time every step of the plan."""
@@ -162,7 +164,7 @@ class Compiled(Module):
                     lower(graph, training=mode, meaning=self.lowered.backend.meaning)
                 )
         if self._own is not None:
-            self._own.require_all()
+            self._own.require_all(mode)
         return self._with_gradients[mode]
 
     def record(self, lowered: fx.Graph) -> fx.GraphModule:
@@ -192,7 +194,7 @@ class Compiled(Module):
             return self._state.executor
         with self._changing:
             if not self._own.are(self._state.seen):
-                seen, values = self._own.read()
+                seen, values = self._own.read_to_run()
                 self._state = self._packed_of(self._copied(values), seen)
             return self._state.executor
 
@@ -226,9 +228,8 @@ class Compiled(Module):
         with self._changing:
             if self.is_unpacked or not self._names:
                 return
-            root = Module()
             with outside_transforms():
-                attach_tensors(root, self.net.graph, self.canonical())
+                root = holders(self.net.graph, self.canonical())
             root.train(self.training)
             self._hold({**self._modules, **root._modules})
 

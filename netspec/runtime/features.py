@@ -11,7 +11,8 @@ from torch.nn import Module
 from netspec.lowering.backend import Executor
 from netspec.lowering.lowered import lowered
 from netspec.runtime.inputs import check_images, one_or_all
-from netspec.runtime.reference import lower
+from netspec.runtime.operations import lower
+from netspec.runtime.plain import run_plainly
 from netspec.runtime.transforms import needs_operations, refuse_recording, refuse_vmap
 
 if TYPE_CHECKING:
@@ -58,12 +59,18 @@ class Features(Module):
         check_images(model.net.name, model._inputs, self.lowered.dtype, images)
         if needs_operations(images):
             refuse_vmap(model.net.name, images)
-            if self._with_gradients is None:
-                meaning = self.lowered.backend.meaning
-                recorded = lower(model.net.graph, outputs=self._names, meaning=meaning)
-                self._with_gradients = model.record(recorded)
-            return self._with_gradients(*images)
-        return one_or_all(self._executor()(*images))
+            return self._differentiable()(*images)
+        answer = self._executor()(*images)
+        plain = self._differentiable
+        return one_or_all(answer or run_plainly(plain, model._changing, images, None))
+
+    def _differentiable(self) -> fx.GraphModule:
+        if self._with_gradients is None:
+            (model,) = self._of
+            meaning = self.lowered.backend.meaning
+            recorded = lower(model.net.graph, outputs=self._names, meaning=meaning)
+            self._with_gradients = model.record(recorded)
+        return self._with_gradients
 
     def _executor(self) -> Executor:
         (model,) = self._of

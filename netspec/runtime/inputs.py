@@ -57,15 +57,22 @@ def check_images(
 
 
 def check_out(
-    net: str, outputs: Inputs, dtype: torch.dtype, batch: int, out: Sequence[Tensor]
-) -> None:
-    """Raise an error unless the outputs of a batch can be written to these tensors.
+    net: str,
+    outputs: Inputs,
+    dtype: torch.dtype,
+    images: Sequence[Tensor],
+    out: Tensor | Sequence[Tensor] | None,
+) -> tuple[Tensor, ...] | None:
+    """Return the tensors that the outputs of a batch are written to; None if none are given.
 
     Raises:
         ValueError: there are too many or too few, their sizes are not the outputs', or elements of
             them share memory.
         TypeError: one is not a tensor, has no memory, or is of another type than the model.
     """
+    if out is None:
+        return None
+    out, batch = (out,) if isinstance(out, Tensor) else tuple(out), len(images[0])
     if len(out) != len(outputs):
         expected = ", ".join(name for name, _ in outputs)
         raise ValueError(f"{net} gives {expected}, and out= has {len(out)} tensors")
@@ -81,6 +88,7 @@ def check_out(
     require_apart(
         [(f"out= for {name}", tensor) for (name, _), tensor in zip(outputs, out, strict=True)]
     )
+    return out
 
 
 def one_or_all(outputs: tuple[Tensor, ...]) -> Any:

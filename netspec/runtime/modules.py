@@ -10,7 +10,18 @@ from torch.nn import Module
 from torch.nn import Parameter as TorchParameter
 
 from netspec.ir.graph import Graph
-from netspec.ir.parameter_names import parameter_names
+from netspec.ir.operator import differs_in_training
+from netspec.ir.parameter_names import module_path, parameter_names
+from netspec.runtime.uncalled import Uncalled, refusing
+
+
+def names_by_module(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Return the names of the tensors in each module that has some, by its path."""
+    names: dict[str, tuple[str, ...]] = {}
+    for name, _, _ in parameter_names(graph):
+        path, _, last = name.rpartition(".")
+        names[path] = (*names.get(path, ()), last)
+    return names
 
 
 def order_of_names(graph: Graph) -> list[str]:
@@ -23,14 +34,53 @@ def order_of_names(graph: Graph) -> list[str]:
     return list(root.state_dict())
 
 
+def module_paths(graph: Graph) -> list[str]:
+    """Return the paths of all modules, an outer one before those inside it."""
+    stages = (stage.name for stage in graph.stages() if graph.operands(stage.name))
+    return list(dict.fromkeys(path for stage in stages for path in _ways(stage)))
+
+
+def with_modes(graph: Graph) -> set[str]:
+    """Return the paths of modules with something that differs in training."""
+    stages = (stage.name for stage in graph.stages() if differs_in_training(stage.op))
+    return {path for stage in stages for path in _ways(stage)}
+
+
+def _ways(stage: str) -> list[str]:
+    """Return the paths of the modules that a stage is in, the outermost first."""
+    steps = module_path(stage).split(".")
+    return [".".join(steps[:end]) for end in range(1, len(steps) + 1)]
+
+
+def holders(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
+    """Return the modules of a net that calls none of them, in one; some hold its tensors.
+
+    All that the reference has are there, and refuse what would count at a call.
+    """
+    root = Module()
+    attach_tensors(root, graph, tensors)
+    for stage in (stage for stage in graph.stages() if graph.operands(stage.name)):
+        outer = root
+        for path in _ways(stage.name):
+            step = path.rpartition(".")[2]
+            if step not in outer._modules:
+                is_whole = path == module_path(stage.name)
+                own = stage.op.module(graph.shapes_into(stage.name)) if is_whole else None
+                outer.add_module(step, Uncalled(path, ()) if own is None else refusing(own, path))
+            outer = outer.get_submodule(step)
+    return root
+
+
 def attach_tensors(root: Module, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
     """Give a module the tensors of a net, each in a submodule that its name leads to."""
+    names = names_by_module(graph)
     for name, _, is_trained in parameter_names(graph):
-        *path, last = name.split(".")
-        module = root
-        for step in path:
+        path, _, last = name.rpartition(".")
+        module, inner = root, ""
+        for step in path.split("."):
+            inner = f"{inner}.{step}".lstrip(".")
             if step not in module._modules:
-                module.add_module(step, Module())
+                module.add_module(step, Uncalled(inner, names.get(inner, ())))
             module = module.get_submodule(step)
         tensor = tensors[name]
         if tensor.dim() == 4:

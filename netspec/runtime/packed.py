@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from netspec.ir.growth import Growth
+from netspec.ir.packing import Packing
 from netspec.ir.parameter_names import packings
 from netspec.lowering.backend import Executor, PackedStage
 from netspec.lowering.lowered import Lowered
@@ -45,6 +47,7 @@ class Packed:
         self.lowered = lowered
         self.packings = {stage: packings(lowered.graph, stage) for stage in lowered.problems}
         self.tensors: dict[str, dict[str, Tensor]] = {}
+        self.growths: dict[str, Growth] = {}
         uses = Counter(
             name
             for by_parameter in self.packings.values()
@@ -61,6 +64,7 @@ class Packed:
                         self.kept |= packing.keep(tensors, parameters[key])
                     uses.subtract(packing.names)
                 problem = lowered.problems[stage]
+                self.growths[stage] = _growth(lowered, stage, by_parameter, parameters, tensors)
                 self.tensors[stage] = lowered.implementations[stage].pack(problem, parameters)
                 for name in {name for packing in by_parameter.values() for name in packing.names}:
                     if not uses[name]:
@@ -70,7 +74,9 @@ class Packed:
         """Return every stage that computes, ready to run."""
         lowered = self.lowered
         return {
-            stage: PackedStage(lowered.implementations[stage], problem, self.tensors[stage])
+            stage: PackedStage(
+                lowered.implementations[stage], problem, self.tensors[stage], self.growths[stage]
+            )
             for stage, problem in lowered.problems.items()
         }
 
@@ -102,15 +108,35 @@ class Packed:
                 self.lowered.problems.get(stage) == problem and self.packings[stage] == by_parameter
             )
             if is_alike and self.lowered.implementations[stage].name == implementation.name:
-                packed_stages[stage] = PackedStage(implementation, problem, self.tensors[stage])
+                packed_stages[stage] = PackedStage(
+                    implementation, problem, self.tensors[stage], self.growths[stage]
+                )
                 continue
             if by_parameter and tensors is None:
                 tensors = canonical()
             parameters = {key: packing.pack(tensors or {}) for key, packing in by_parameter.items()}
             packed_stages[stage] = PackedStage(
-                implementation, problem, implementation.pack(problem, parameters)
+                implementation,
+                problem,
+                implementation.pack(problem, parameters),
+                _growth(lowered, stage, by_parameter, parameters, tensors or {}),
             )
         return lowered.backend.executor(lowered.graph, lowered.plan, packed_stages)
+
+
+def _growth(
+    lowered: Lowered,
+    stage: str,
+    by_parameter: Mapping[str, Packing],
+    parameters: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+) -> Growth:
+    """Return the growth of a stage, and of what the spec computes before a folded normalisation."""
+    implementation, problem = lowered.implementations[stage], lowered.problems[stage]
+    growth = implementation.growth(problem, parameters)
+    unfolded = {key: packing.unfolded(tensors) for key, packing in by_parameter.items()}
+    first = {key: tensor for key, tensor in unfolded.items() if tensor is not None}
+    return growth.through(implementation.growth(problem, first)) if first else growth
 
 
 class State(NamedTuple):

@@ -17,6 +17,8 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 from netspec.ir.parameter_names import parameter_names
 from netspec.net import Net
 from netspec.runtime.gate import unusable
+from netspec.runtime.modules import module_paths, names_by_module, with_modes
+from netspec.runtime.uncalled import Tree
 
 _marks = count()
 
@@ -78,6 +80,8 @@ class Parameters:
                     self._paths.append((known[*path[: end - 1],], path[end - 1]))
                     known[*path[:end],] = len(self._paths) - 1
             self._places.append((known[*path,], last))
+        graph = net.graph
+        self._tree = Tree(modules, names_by_module(graph), module_paths(graph), with_modes(graph))
         self._mark = next(_marks)
         _watch(self)
 
@@ -96,7 +100,7 @@ class Parameters:
 
     def are(self, seen: Seen | None) -> bool:
         """Return whether the parameters are what was seen.  It is asked at every run."""
-        if seen is None or seen.mark != self._mark:
+        if seen is None or seen.mark != self._mark or not self._tree.is_unchanged():
             return False
         try:
             modules = self._now()
@@ -165,8 +169,27 @@ class Parameters:
                 raise self._error(ValueError, name, f"is on {tensor.device} now")
         return tensors
 
-    def require_all(self) -> None:
-        """Raise ValueError or TypeError unless each is there, a tensor, and of its shape."""
+    def read_to_run(self) -> tuple[Seen, dict[str, Tensor]]:
+        """Return what :meth:`read` does, where a run without calls of modules uses it.
+
+        Raises:
+            ValueError, TypeError: :meth:`read` raises it.
+            RuntimeError: :meth:`Tree.require_uncalled` raises it.
+        """
+        self._tree.require_uncalled()
+        return self.read()
+
+    def require_all(self, training: bool = False) -> None:
+        """Raise an error unless each is there, a tensor, and of its shape.
+
+        Args:
+            training: whether the net trains.
+
+        Raises:
+            ValueError, TypeError: a parameter is not.
+            RuntimeError: :meth:`Tree.require_uncalled` raises it.
+        """
+        self._tree.require_uncalled(training)
         for name, tensor in self._tensors().items():
             if not isinstance(tensor, Tensor) or is_lazy(tensor):
                 raise self._error(TypeError, name, f"has become {unusable(tensor)}")

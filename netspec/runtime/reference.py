@@ -1,15 +1,15 @@
 """The reference backend: a checked net as a ``torch.fx.GraphModule`` of plain PyTorch operations.
 
 This is the meaning of a spec.  Every other backend, pass and kernel is held against it, so it is
-written to be read, not to be fast: each stage is recorded by calling its operator's ``reference``
-on proxies, and stays visible in ``model.code``.
+written to be read, not to be fast: ``model.code`` calls the rows, and ``model.C1.code`` is what a
+row computes.
 """
 
 from __future__ import annotations
 
-import builtins
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from operator import attrgetter
 from typing import Any
@@ -17,13 +17,16 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 from torch.nn import Module
+from torch.utils.hooks import RemovableHandle
 
-from netspec.ir.graph import Graph
-from netspec.ir.operator import Meaning, Operator, own_meaning
-from netspec.ir.parameter_names import RESERVED, packings, parameter_names
+from netspec.errors import DataError
+from netspec.ir.parameter_names import module_path, parameter_names
 from netspec.net import Net
-from netspec.runtime.inputs import check_images, input_shapes
+from netspec.runtime.inputs import Inputs, check_images, input_shapes
 from netspec.runtime.modules import attach_tensors
+from netspec.runtime.operations import Group, called_groups, groups_of, lower
+from netspec.runtime.parts import Recorded, reason_changed
+from netspec.runtime.uncalled import reason_to_call
 
 
 class Model(fx.GraphModule):
@@ -33,22 +36,33 @@ class Model(fx.GraphModule):
     tuple of them; nothing drops out, and heads are left out.  In training mode it returns
     ``(output, {head: output})``.  Parameters are called ``ROW[.bN][.opN].parameter``.
 
+    Rows, branches and stages are modules that are called, ``ROW[.bN][.opN]``: they take hooks, can
+    be pruned or replaced, and have modes of their own.  A ReLU is an ``nn.ReLU``.
+
     Args:
         net: the checked net.
         tensors: its parameters and buffers by name, as from :func:`fresh_tensors`.
     """
 
+    net: Net
+    _rows: Mapping[str, Group]
+    _lowered: Mapping[bool, fx.Graph]
+    _inputs: Inputs
+
     def __init__(self, net: Net, tensors: Mapping[str, Tensor]) -> None:
         net.graph.verify()
-        lowered = {mode: lower(net.graph, training=mode) for mode in (True, False)}
-        root = Module()
+        recorded = Recorded(net)
+        root = recorded.modules()
         attach_tensors(root, net.graph, tensors)
-        super().__init__(root, lowered[True], class_name=net.name)
-        self.net = net
-        self._lowered = lowered
-        self._inputs = input_shapes(net.graph)
-        self.register_forward_pre_hook(_check_inputs, with_kwargs=True)
-        self.eval()
+        _assemble(self, net, recorded.groups, root)
+
+    def register_forward_pre_hook(self, *arguments: Any, **named: Any) -> RemovableHandle:
+        """Register a hook, which runs before the images are checked, as it may change them."""
+        handle = super().register_forward_pre_hook(*arguments, **named)
+        hooks = self._forward_pre_hooks
+        for check in [number for number, hook in hooks.items() if hook is _check_inputs]:
+            hooks.move_to_end(check)  # type: ignore[attr-defined]
+        return handle
 
     def train(self, mode: bool = True) -> Model:
         """Switch to training, with dropout and heads, or back to inference."""
@@ -60,6 +74,8 @@ class Model(fx.GraphModule):
     def features(self, *labels: str) -> fx.GraphModule:
         """Return a module that gives the activation of a row, or a tuple for several rows.
 
+        It calls the model's own modules, at inference whatever their mode.
+
         Args:
             labels: rows, such as ``"F7"`` or ``"3a"``, or stages, such as ``"3a.b2.relu1"`` and
                 ``"C1.conv"``.  Parameters are shared with the model.
@@ -67,24 +83,135 @@ class Model(fx.GraphModule):
         Raises:
             KeyError: there is no such row or stage.
         """
-        names = [self.net.graph.find(label) for label in labels]
-        return fx.GraphModule(self, lower(self.net.graph, outputs=names), "Features").eval()
+        return Features(self, [self.net.graph.find(label) for label in labels])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
-        return _restored(self.net, deepcopy(self._modules, memo), self.training)
+        memo[id(self)] = twin = Model.__new__(Model)
+        root = Module()
+        root._modules.update(deepcopy(self._modules, memo))
+        _assemble(twin, self.net, self._rows, root)
+        twin.__setstate__(deepcopy(_carried(self), memo))
+        return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self.net, self._modules, self.training)
+        return _reassembled, (self.net, self._modules), _carried(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.graph = self._lowered[self.training]
+
+
+def _assemble(model: Model, net: Net, groups: Mapping[str, Group], root: Module) -> None:
+    """Make a model of the modules of its rows; it is in evaluation mode, they keep theirs."""
+    lowered = {mode: lower(net.graph, training=mode, groups=groups) for mode in (True, False)}
+    fx.GraphModule.__init__(model, root, lowered[True], class_name=net.name)
+    model._modules.update(root._modules)  # what a user added, too
+    model.net, model._lowered, model._rows = net, lowered, groups
+    model._inputs = input_shapes(net.graph)
+    model.register_forward_pre_hook(_check_inputs, with_kwargs=True)
+    model.training = False
+    model.graph = lowered[False]
+
+
+def _carried(model: Model) -> dict[str, Any]:
+    """Return the state that a copy takes over, beside modules: hooks, mode, what the user set."""
+    return {name: value for name, value in model.__dict__.items() if name not in _APART}
+
+
+_APART = {
+    *("net", "_lowered", "_rows", "_inputs", "_modules"),
+    *(vars(fx.GraphModule(Module(), fx.Graph())).keys() - vars(Module()).keys()),
+}
+"""What a copy makes for itself, of its net and its modules."""
+
+
+def _reassembled(net: Net, modules: dict[str, Module | None]) -> Model:
+    root, model = Module(), Model.__new__(Model)
+    root._modules.update(modules)
+    _assemble(model, net, groups_of(net.graph), root)
+    return model
 
 
 def _restored(net: Net, modules: dict[str, Module | None], training: bool) -> Model:
-    """Return a model whose parameters, trained or not, are those in the modules."""
-    root = Module()
-    root._modules.update(modules)
-    tensors = {name: attrgetter(name)(root).detach() for name, _, _ in parameter_names(net.graph)}
-    model = Model(net, tensors)
-    model._modules.update(modules)
+    """Return a model of an older pickle, whose modules only held parameters."""
+    holder = Module()
+    holder._modules.update(modules)
+    tensors = {name: attrgetter(name)(holder) for name, _, _ in parameter_names(net.graph)}
+    model = Model(net, {name: tensor.detach() for name, tensor in tensors.items()})
+    for name, _, is_trained in parameter_names(net.graph):
+        path, _, last = name.rpartition(".")
+        module = model.get_submodule(path)
+        (module._parameters if is_trained else module._buffers)[last] = tensors[name]
     return model.train(training)
+
+
+class Features(fx.GraphModule):
+    """Activations of a reference, by its own modules, at inference whatever their mode.
+
+    Args:
+        model: the reference.
+        names: the stages whose values are returned.
+    """
+
+    net: Net
+    _rows: Mapping[str, Group]
+    _names: list[str]
+
+    def __init__(self, model: Model, names: list[str]) -> None:
+        lowered = lower(model.net.graph, outputs=names, groups=model._rows)
+        super().__init__(model, lowered, "Features")
+        self._modules = model._modules  # so that a row that is replaced is so here as well
+        self._rows, self._names = (
+            model._rows,
+            [*model._rows.keys() - called_groups(model._rows, names).keys()],
+        )
+        self.net, self.training = model.net, False
+
+    def __call__(self, *images: Tensor) -> Any:
+        """Return the activation, or a tuple of them."""
+        for name in self._names:
+            path = module_path(name)
+            reason = reason_changed(self.net, self._rows[name], self.get_submodule(path))
+            if reason is not None:
+                raise RuntimeError(
+                    f"these features of {self.net.name} are inside {path}, which {reason}: they "
+                    f"can be computed of {path} as a whole only"
+                )
+        with _at_inference(self):
+            return super().__call__(*images)
+
+
+@contextmanager
+def _at_inference(module: Module) -> Iterator[None]:
+    """Let all modules in a module be in evaluation mode, each in its own again afterwards."""
+    training = [inner for inner in module.modules() if inner.training]
+    try:
+        for inner in training:
+            inner.training = False
+        yield
+    finally:
+        for inner in training:
+            inner.training = True
+
+
+def require_unchanged(model: Model, use: str) -> None:
+    """Raise DataError unless a model computes what its net does, with parameters of its names.
+
+    Args:
+        model: the reference.
+        use: what needs such a model, as the error says it.
+    """
+    reasons = {"the model": reason_to_call(model, {_check_inputs})}
+    for name, group in model._rows.items():
+        path = module_path(name)
+        reasons[path] = reason_changed(model.net, group, model.get_submodule(path))
+    for path, reason in reasons.items():
+        if reason is not None:
+            raise DataError(
+                f"{use} takes {model.net.name} as its spec says, and {path} {reason}: undo that "
+                "(prune.remove, remove_parametrizations, handle.remove()), or give the model to "
+                "torch.export.export, which records what it computes"
+            )
 
 
 def _check_inputs(model: Module, images: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -92,101 +219,6 @@ def _check_inputs(model: Module, images: tuple[Any, ...], named: dict[str, Any])
     if not named:
         dtype = next((p.dtype for p in model.parameters()), None)
         check_images(model.net.name, model._inputs, dtype, images)
-
-
-# ------------------------------------------------------------------------------------- lowering
-
-
-class _Recorder(fx.proxy.GraphAppendingTracer):
-    """Names the nodes that a stage records after the stage."""
-
-    stage = ""
-
-    def create_node(
-        self,
-        kind: str,
-        target: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        name: str | None = None,
-        type_expr: Any = None,
-    ) -> fx.Node:
-        if kind in ("call_function", "call_method"):
-            name = self.stage
-        return super().create_node(kind, target, args, kwargs, name, type_expr)
-
-
-def lower(
-    graph: Graph,
-    *,
-    training: bool = False,
-    outputs: Sequence[str] | None = None,
-    meaning: Callable[[Operator, bool], Meaning] = own_meaning,
-) -> fx.Graph:
-    """Record a graph as an ``fx.Graph`` of plain PyTorch operations.
-
-    Args:
-        graph: the shaped graph.
-        training: keep dropout and heads, and return ``(output, {head: output})``.
-        outputs: return the activations of these stages instead of the net's outputs.
-        meaning: what is recorded of an operator, while training or not; called as its reference.
-    """
-    ends = list(graph.outputs if outputs is None else outputs)
-    heads = {h.name: h.output for h in graph.heads.values()} if training else {}
-    reached = needed(graph, [*ends, *heads.values()])
-    lowered = fx.Graph()
-    recorder = _Recorder(lowered)
-    values: dict[str, Any] = {}
-    for stage in graph.stages():
-        recorder.stage = _identifier(stage.name)
-        operands, inputs = graph.operands(stage.name), graph.shapes_into(stage.name)
-        if not operands:
-            image = fx.Proxy(lowered.placeholder(_identifier(stage.name)), recorder)
-            if stage.known_shape.is_map:
-                image = image.contiguous(memory_format=torch.channels_last)
-            values[stage.name] = image
-        elif stage.name in reached:
-            by_parameter = packings(graph, stage.name)
-            own = dict.fromkeys(n for recipe in by_parameter.values() for n in recipe.names)
-            proxies: dict[str, Any] = {
-                name: fx.Proxy(lowered.get_attr(name), recorder) for name in own
-            }
-            parameters: dict[str, Any] = {
-                name: by_parameter[name].pack(proxies) for name in by_parameter
-            }
-            x = [values[operand] for operand in operands]
-            if training and stage.op.draws:
-                parameters["layer"] = stage.name
-            values[stage.name] = meaning(stage.op, training)(inputs, *x, **parameters)
-    results = [values[name].node for name in ends]
-    result: Any = results[0] if len(results) == 1 else tuple(results)
-    if training:
-        result = (result, {name: values[output].node for name, output in heads.items()})
-    lowered.output(result)
-    return lowered
-
-
-def _identifier(name: str) -> str:
-    """Return the name of a stage as a variable of the emitted Python."""
-    word = name.replace(".", "_")
-    is_taken = word in RESERVED or word in _USED_BY_FX or hasattr(builtins, word)
-    return f"_{word}" if word[0].isdigit() or is_taken else word
-
-
-_USED_BY_FX = ("torch", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree")
-"""Names that the emitted Python takes from its surroundings."""
-
-
-def needed(graph: Graph, ends: Sequence[str]) -> set[str]:
-    """Return the stages that lead to ``ends``."""
-    stages: set[str] = set()
-    waiting = list(ends)
-    while waiting:
-        name = waiting.pop()
-        if name not in stages:
-            stages.add(name)
-            waiting += graph.operands(name)
-    return stages
 
 
 # ------------------------------------------------------------------------------------ parameters

@@ -64,7 +64,7 @@ class _Making:
         images = torch.empty(len(numbers), *self.shape)
         views, labels, kept, faults = images.numpy(), list[int](), list[int](), dict[int, str]()
         for number in numbers.tolist():
-            with tried(number, faults):
+            with tried(self.dataset, number, faults):
                 pixels, label = self.dataset.example(number)
                 views[len(kept)] = self.view(pixels, epoch, number)
                 labels.append(label)
@@ -86,12 +86,13 @@ class Loader:
         self.length = len(making.dataset)
         self.rank, self.ranks = rank, ranks
         self._workers = Workers(making, workers, pinned=pinned)
-        self._faults = Faults(making.dataset, allowed)
+        self.faults = Faults(making.dataset, allowed)
+        """The examples that could not be used so far, on this rank."""
 
     def _batches(self, epoch: int, steps: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
         tasks = ((epoch, part(numbers, self.rank, self.ranks)) for numbers in steps)
         for images, labels, numbers, faults in self._workers.results(tasks):
-            self._faults.add(faults)
+            self.faults.add(faults)
             yield Batch(images, labels, numbers, tuple(faults.values()))
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from netspec.files.members import (
 from netspec.files.tensors import TensorFile, opened_tensors
 from netspec.ir.graph import Graph
 from netspec.ir.parameter_names import parameter_names
-from netspec.runtime.weights import require_tensors, save_tensors
+from netspec.runtime.weights import require_finite, require_tensors, save_tensors
 
 FORMAT = 1
 PARTS = ("model", "velocity")
@@ -52,12 +53,13 @@ class Counts(NamedTuple):
 
     @property
     def mean_loss(self) -> float:
-        return self.loss / max(self.images, 1)
+        """Of no images it is not a number."""
+        return self.loss / self.images if self.images else nan
 
     @property
     def error(self) -> float:
         """The share of images that were classified wrong, in percent."""
-        return 100 * self.wrong / max(self.images, 1)
+        return 100 * self.wrong / self.images if self.images else nan
 
 
 @dataclass
@@ -116,6 +118,8 @@ class Checkpoint(NamedTuple):
         try:
             save_tensors(tensors, path, notes)
         except DataError as error:
+            if not path.is_file():
+                raise
             again = f"then go on with netspec train --resume {path.parent}"
             raise DataError(f"{error}; the one before is whole: make room, {again}") from None
 
@@ -135,7 +139,7 @@ class Checkpoint(NamedTuple):
 
         Raises:
             DataError: the file cannot be read, is damaged, or does not hold the net's parameters,
-                its buffers, and, after the first step, all velocities.
+                its buffers, and, after the first step, all velocities, or one is not finite.
         """
         with opened_tensors(path) as file:
             state = _state(file, path)
@@ -145,6 +149,7 @@ class Checkpoint(NamedTuple):
                 f"{path} is not a whole checkpoint of this run",
             )
             tensors = file.read()
+        require_finite(tensors, path)
         parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
         for key, tensor in tensors.items():
             part, _, name = key.partition("/")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -101,6 +102,17 @@ class Members:
         digests = {**self.digests, name: sha256(content).hexdigest()}
         write_whole(self.directory / SUMS, sums(digests))
 
+    def change(self, name: str, content: bytes) -> None:
+        """Write a member anew.  Meanwhile it has no digest: a process that is killed leaves either.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        others = {other: d for other, d in self.digests.items() if other != name}
+        if name in self.digests:
+            write_whole(self.directory / SUMS, sums(others))
+        Members(self.directory, others).keep(name, content)
+
 
 def sums(digests: Mapping[str, str]) -> bytes:
     """Return what :data:`SUMS` holds."""
@@ -134,12 +146,8 @@ def _reading(directory: Path) -> Iterator[None]:
         raise DataError(f"cannot read the run {directory}: {reason_of(error)}") from None
 
 
-def make(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Make a run directory with files in it, under another name beside it, and then rename it.
-
-    Raises:
-        DataError: something else is there already, or the directory cannot be made.
-    """
+def require_new(directory: Path) -> None:
+    """Raise DataError if something else is where a run directory is to be made."""
     if directory.exists() and not directory.is_dir():
         raise DataError(f"{directory} is a file: name a folder for the run")
     if is_run(directory):
@@ -150,9 +158,21 @@ def make(directory: Path, files: Mapping[str, bytes]) -> None:
     try:
         if directory.is_dir() and any(directory.iterdir()):
             raise DataError(f"{directory} holds other files: name another folder for the run")
-        target = followed(directory)  # a person may name a link, or an empty folder
-        if target == Path.cwd():
+        if followed(directory) == Path.cwd():
             raise DataError(f"{directory} is the folder that you are in: name a new one in it")
+    except OSError as error:
+        raise _cannot_make(directory, error) from None
+
+
+def make(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Make a run directory with files in it, under another name beside it, and then rename it.
+
+    Raises:
+        DataError: something else is there already, or the directory cannot be made.
+    """
+    require_new(directory)
+    try:
+        target = followed(directory)  # a person may name a link, or an empty folder
         target.parent.mkdir(parents=True, exist_ok=True)
         with beside(target) as folder:
             new = folder / NEW
@@ -163,8 +183,23 @@ def make(directory: Path, files: Mapping[str, bytes]) -> None:
             new.replace(target)
             sync_folder(target.parent)
     except OSError as error:
-        reason = reason_of(error)
-        raise DataError(f"cannot make the run directory {directory}: {reason}") from None
+        raise _cannot_make(directory, error) from None
+
+
+def _cannot_make(directory: Path, error: OSError) -> DataError:
+    return DataError(f"cannot make the run directory {directory}: {reason_of(error)}")
+
+
+def remove(directory: Path) -> None:
+    """Remove a run directory, first that which makes it one, so that no half of a run is left.
+
+    Raises:
+        DataError: it cannot be removed.
+    """
+    with writing_into(directory):
+        target = followed(directory)
+        (target / ABOUT).unlink()
+        shutil.rmtree(target)
 
 
 # ------------------------------------------------------------------------------------ one at a time

@@ -10,12 +10,12 @@ from netspec.errors import DataError
 
 
 @contextmanager
-def tried(number: int, faults: dict[int, str]) -> Iterator[None]:
+def tried(dataset: Dataset, number: int, faults: dict[int, str]) -> Iterator[None]:
     """Run the body for an example; if the example is corrupt, note its fault by its number."""
     try:
         yield
     except DataError as error:
-        faults[number] = f"example {number}: {error}"
+        faults[number] = f"{dataset.called(number)}: {error}"
 
 
 class Faults:
@@ -29,6 +29,13 @@ class Faults:
     def __init__(self, dataset: Dataset, allowed: int) -> None:
         self.dataset, self.allowed = dataset, allowed
         self.by_number: dict[int, str] = {}
+
+    def require_some(self, images: int) -> None:
+        """Raise DataError if no image could be used; the message has the first fault."""
+        if not images:
+            first = next(iter(self.by_number.values()), "")
+            such_as = f", such as: {first}" if first else ""
+            raise DataError(f"no image of {self.dataset.name} can be used{such_as}")
 
     def add(self, faults: Mapping[int, str]) -> None:
         """Count more faults.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from netspec.files.finite import first_not_finite, is_finite
+from netspec.runtime.causes import cause, require_finite_outputs
 from netspec.training.checkpoint import Checkpoint, State
 from netspec.training.columns import Spread
 from netspec.training.initial import initial_tensors
@@ -78,9 +79,16 @@ class Learner:
         return placed, labels.to(device, non_blocking=True)
 
     def test(self, images: Tensor) -> Tensor:
-        """Return the outputs for images in evaluation mode."""
+        """Return the outputs for images in evaluation mode.
+
+        Raises:
+            NotFiniteError: they are not finite.
+        """
         model = self.trainee.model
-        return self.trainee.test(images.to(model.device, model.lowered.dtype))
+        placed = images.to(model.device, model.lowered.dtype)
+        outputs = self.trainee.test(placed)
+        require_finite_outputs(model, placed, outputs)
+        return outputs
 
     def weights(self) -> dict[str, Tensor]:
         """Return the parameters and buffers of the net, by name; every rank has to call this."""
@@ -97,8 +105,24 @@ class Learner:
         return {name: t.detach().cpu() for name, t in self._spread.whole(tensors).items()}
 
     def is_finite(self) -> bool:
-        """Return whether all weights are finite."""
-        return all(bool(parameter.isfinite().all()) for parameter in self.parameters)
+        """Return whether all parameters, velocities and buffers are finite."""
+        model = self.trainee.model
+        velocities = [state["velocity"] for state in self.optimizer.state.values()]
+        return all(map(is_finite, [*model.parameters(), *model.buffers(), *velocities]))
+
+    def largest_norm(self) -> Tensor:
+        """Return the largest L2 norm of a parameter's gradient: one number, so that one look tells
+        whether all are finite."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        return torch.stack(torch._foreach_norm(gradients)).max()
+
+    def why_not_finite(self, images: Tensor) -> str:
+        """Return which weight, image, row or gradient of the step just done is not finite."""
+        trainee = self.trainee
+        model, meaning = trainee.model, trainee.model.lowered.backend.meaning
+        rows = cause(model, trainee.graph, [images], training=True, meaning=meaning)
+        gradients = {n: p.grad for n, p in self._parameters() if p.grad is not None}
+        return rows or first_not_finite(gradients) or "the norm of a gradient overflows"
 
 
 def first_checkpoint(run: Run) -> tuple[Checkpoint, list[str]]:
@@ -112,7 +136,7 @@ def first_checkpoint(run: Run) -> tuple[Checkpoint, list[str]]:
         run.net,
         run.recipe,
         seed=settings.seed,
-        run_weights=lambda path: Run.open(Path(path)).weights(),
+        run_weights=lambda path: Run.open(run.placed(path)).weights(),
         preset=settings.init,
         init_from=settings.init_from,
     )

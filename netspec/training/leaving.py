@@ -1,6 +1,9 @@
-"""How ranks leave: each writes its reason for the others, and one without a reason has died.
+"""How ranks leave: each writes its reason for the others, and one that has died is known as such.
 
-Reasons stand in the store that the ranks met at, under the number of the rank.
+Reasons stand in the store that the ranks met at, under the number of the rank.  There each rank has
+also said which process it is, and every other has read that at the start.  The system tells for
+certain whether a process of the same machine lives, however busy that is; a rank of another machine
+that writes no reason is only said not to answer.
 """
 
 from __future__ import annotations
@@ -9,59 +12,155 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from time import monotonic, sleep
+from typing import NamedTuple
 
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import Store
 
-PATIENCE = 3.0
-"""Seconds that the other ranks have to say that they are alive, when one is found to be missing."""
+PATIENCE = 10.0
+"""Seconds that ranks have to give a reason, where none is known to have died."""
 
 
-def introduce(store: Store, number: int) -> None:
-    """Write for the others which process this rank is."""
-    store.set(f"is/{number}", f"process {os.getpid()} on {socket.gethostname()}")
+class Process(NamedTuple):
+    """A process of a rank.
 
-
-def leave(store: Store, number: int, processes: int, error: BaseException) -> str:
-    """Write for the others why this rank cannot go on; return which of them is at fault, if any.
-
-    Returns:
-        A message that names the ranks which have died or stopped; nothing if the error is our own.
+    Attributes:
+        number: of the process.
+        host: the name of its machine.
+        machine: what no other machine has, and no other container.
+        started: when it was, so that another process of its number is not taken for it.
     """
-    is_ours = not _is_of_collectives(error)
-    others = [n for n in range(processes) if n != number]
-    with _undisturbed():
-        try:
-            store.set(f"left/{number}", str(error) or type(error).__name__ if is_ours else "")
-            return "" if is_ours else _at_fault(store, others)
-        except dist.DistError:
-            return _message("the rank that the others meet at has died, which is rank 0")
+
+    number: int
+    host: str
+    machine: str
+    started: str
+
+    @classmethod
+    def current(cls) -> Process:
+        """Return this process."""
+        return cls(os.getpid(), socket.gethostname(), _machine(), _state(os.getpid())[1])
+
+    def has_died(self) -> bool:
+        """Return whether the process is known to be dead; False if it is of another machine."""
+        if not self.machine or self.machine != _machine():
+            return False
+        state, started = _state(self.number)
+        return state in ("", "X", "Z") or started != self.started
+
+    def __str__(self) -> str:
+        """For messages."""
+        return f"process {self.number} on {self.host}"
 
 
-def _at_fault(store: Store, others: Iterable[int]) -> str:
-    until = monotonic() + PATIENCE
-    told = {n: _told(store, f"left/{n}", until) for n in others}
-    stopped = [f"rank {n} has stopped: {why}" for n, why in told.items() if why]
-    if stopped:
-        return _message("; ".join(stopped))
-    gone = [f"rank {n} ({_told(store, f'is/{n}', until)})" for n in told if told[n] is None]
-    return _message(f"{', '.join(gone)} has died") if gone else ""
+def _machine() -> str:
+    """Return what this machine, and this container, has alone; nothing if that is not known."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    return ""
 
 
-def _told(store: Store, key: str, until: float) -> str | None:
-    """Return what another rank has written, waiting until ``until``; None if it wrote nothing."""
-    while not store.check([key]):
-        if monotonic() > until:
-            return None
-        sleep(0.05)
-    return str(store.get(key), "utf-8")
+def _state(number: int) -> tuple[str, str]:
+    """Return the state of a process of this machine, and when it began; nothing if it is gone."""
+    with suppress(OSError):
+        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+        return fields[0], fields[19]
+    return "", ""
 
 
-def _message(reason: str) -> str:
-    return f"{reason}; this run ends here, and `netspec train --resume RUN` continues it"
+class Others:
+    """The other ranks, as one rank knows them; each makes this when all have met.
+
+    Args:
+        store: where they met.
+        number: of this rank, of ``processes``.
+        is_host: whether the store is lost when this process ends.
+    """
+
+    def __init__(self, store: Store, number: int, processes: int, *, is_host: bool) -> None:
+        self._store, self._number, self._is_host = store, number, is_host
+        numbers = [n for n in range(processes) if n != number]
+        me = Process.current()
+        store.set(f"is/{number}", "\n".join(map(str, me)))
+        told = store.multi_get([f"is/{n}" for n in numbers])  # waits until they are there
+        self._processes: Mapping[int, Process] = {
+            n: _process(str(text, "utf-8")) for n, text in zip(numbers, told, strict=True)
+        }
+
+    def leave(self, error: BaseException) -> str:
+        """Write why this rank cannot go on; return which other is at fault.
+
+        Returns:
+            A message that names the ranks which have died or stopped; nothing if the error is our
+            own.
+        """
+        is_ours = not _is_of_collectives(error)
+        with _undisturbed():
+            try:
+                own = str(error) or type(error).__name__ if is_ours else ""
+                self._store.set(f"left/{self._number}", own)
+                message = "" if is_ours else self._at_fault(error)
+                self._store.set(f"read/{self._number}", "")
+                if self._is_host:
+                    self._outlast()
+            except dist.DistError:
+                dead = self._dead()
+                message = _have_died(dead) if dead else "rank 0, where the others meet, has left"
+        return message
+
+    def _at_fault(self, error: BaseException) -> str:
+        until = monotonic() + PATIENCE
+        while True:
+            dead = self._dead()  # before the reasons are read: it has written none since
+            told = {n: self._told(f"left/{n}") for n in self._processes}
+            stopped = [f"rank {n} has stopped: {why}" for n, why in told.items() if why]
+            if stopped:
+                return "; ".join(stopped)
+            if dead := {n: process for n, process in dead.items() if told[n] is None}:
+                return _have_died(dead)
+            silent = [n for n in told if told[n] is None]
+            if not silent or monotonic() > until:
+                break
+            sleep(0.05)
+        away = [n for n in silent if self._processes[n].machine != _machine()]
+        if away:
+            return f"{_listed({n: self._processes[n] for n in away})} does not answer"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"the ranks have lost each other, and all of them live: {reason}"
+
+    def _dead(self) -> dict[int, Process]:
+        return {n: process for n, process in self._processes.items() if process.has_died()}
+
+    def _told(self, key: str) -> str | None:
+        """Return what another rank has written; None if it wrote nothing."""
+        return str(self._store.get(key), "utf-8") if self._store.check([key]) else None
+
+    def _outlast(self) -> None:
+        """Wait until the others have read the reasons, or cannot."""
+        until = monotonic() + PATIENCE
+        while monotonic() < until and not all(
+            self._told(f"read/{n}") is not None or process.has_died()
+            for n, process in self._processes.items()
+        ):
+            sleep(0.05)
+
+
+def _process(text: str) -> Process:
+    number, host, machine, started = text.split("\n")
+    return Process(int(number), host, machine, started)
+
+
+def _listed(ranks: Mapping[int, Process]) -> str:
+    return ", ".join(f"rank {n} ({process})" for n, process in ranks.items())
+
+
+def _have_died(ranks: Mapping[int, Process]) -> str:
+    return f"{_listed(ranks)} {'has' if len(ranks) == 1 else 'have'} died"
 
 
 def _is_of_collectives(error: BaseException) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import isfinite
@@ -15,16 +15,21 @@ from torch import Tensor
 
 from netspec.data import Splits
 from netspec.errors import DataError
+from netspec.files.finite import first_not_finite
 from netspec.ir.randomness import masks
+from netspec.runtime.causes import NotFiniteError
 from netspec.training import parallel
 from netspec.training.augment import for_training
 from netspec.training.batches import Batch, Batches, InOrder
+from netspec.training.chance import chance, require_learned, warn_of_chance
 from netspec.training.checkpoint import Counts
 from netspec.training.directory import is_run
+from netspec.training.fitting import least_images
 from netspec.training.learner import Learner, first_checkpoint
 from netspec.training.loss import loss
 from netspec.training.metrics import Epoch, Metrics
-from netspec.training.parallel import Ranks
+from netspec.training.parallel import Parted, Ranks
+from netspec.training.process import determinism, threads
 from netspec.training.progress import Moment, OfRank, Pace, Report
 from netspec.training.run import Run
 from netspec.training.settings import Settings, batch_of, epochs_of
@@ -45,6 +50,7 @@ class Result:
         name: of the net.
         epochs, steps: their numbers.
         top1, top5: the errors on the validation set after the last epoch, in percent.
+        untested: images of the validation set that could not be used.
         seconds: the time that it learned, without pauses.
     """
 
@@ -54,6 +60,7 @@ class Result:
     steps: int
     top1: float
     top5: float
+    untested: int
     seconds: float
 
 
@@ -67,27 +74,61 @@ def train(settings: Settings, directory: Path, *, report: Report | None = None) 
         DataError: something that the run needs is missing, or the run cannot go on.
         Stopped: a signal ended it; it has saved a checkpoint.
     """
-    with parallel.start(settings.device, columns=settings.columns) as ranks:
-        if ranks.is_first and not (_is_started_again() and is_run(directory)):
-            Run.create(directory, settings)
+    report = report or Report()
+    with _met(settings, directory) as ranks:
+        is_new = ranks.is_first and not (_is_started_again() and is_run(directory))
+        if is_new:
+            Run.create(directory, settings, report.note)
         ranks.wait()
-        return _learn(Run.open(directory), ranks, report or Report())
+        run = Run.open(directory)
+        try:
+            return _learn(run, ranks, report)
+        except Exception:
+            if is_new and not run.has_begun:
+                run.remove()
+            raise
 
 
-def resume(directory: Path, *, report: Report | None = None) -> Result:
+def resume(directory: Path, *, data: str | None = None, report: Report | None = None) -> Result:
     """Go on with a run as if it had never been interrupted; on a CPU bit for bit.
 
+    Args:
+        directory: of the run.
+        data: the same data in another place, which the run keeps.
+        report: receives the progress.
+
     Raises:
-        DataError, Stopped: as :func:`train`.
+        DataError, Stopped: as :func:`train`; or the data is not that of the run.
     """
     run = Run.open(directory)
-    with parallel.start(run.settings.device, columns=run.settings.columns) as ranks:
+    if data is not None:
+        run = run.with_data(data)
+    with _met(run.settings, directory) as ranks:
         return _learn(run, ranks, report or Report())
+
+
+@contextmanager
+def _met(settings: Settings, directory: Path) -> Iterator[Ranks]:
+    """Meet the other ranks; where another one ends the run, say whether there is one to go on with.
+
+    Raises:
+        DataError: another rank has died or stopped, or they do not meet.
+    """
+    try:
+        with parallel.start(settings.device, columns=settings.columns) as ranks:
+            yield ranks
+    except Parted as error:
+        left = "nothing was learned yet: begin the run again"
+        if is_run(directory) and Run.open(directory).has_begun:
+            left = f"this run ends here, and `netspec train --resume {directory}` continues it"
+        raise DataError(f"{error}; {left}") from error
 
 
 def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
     lock = run.locked() if ranks.is_first else nullcontext()
-    with lock, _threads(run.threads), _determinism(run.settings), Stopping() as stopping:
+    with lock, threads(run.threads), determinism(run.settings), Stopping() as stopping:
+        if ranks.is_first:
+            run.keep_data()
         if not run.is_finished:
             splits = run.splits()
             if ranks.is_first:
@@ -100,8 +141,10 @@ def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
             finally:
                 loop.close()
     ranks.wait()
-    last = run.epochs()[-1]
-    done = last.epoch, last.steps, last.top1, last.top5, last.seconds
+    epochs = run.epochs()
+    require_learned(chance(run.net, run.recipe, len(run.classes)), epochs, run.directory)
+    last = epochs[-1]
+    done = last.epoch, last.steps, last.top1, last.top5, last.untested, last.seconds
     return Result(run.directory, run.net.name, *done)
 
 
@@ -127,6 +170,7 @@ class _Loop:
         recipe, settings, statistics = run.recipe, run.settings, run.statistics()
         self.run, self.recipe, self.ranks = run, recipe, ranks
         self.report, self.stopping = report, stopping
+        self.guessing = chance(run.net, recipe, len(run.classes))
         self.learner = Learner(run, ranks)
         self.state = self.learner.state
         if ranks.is_first:
@@ -156,6 +200,8 @@ class _Loop:
         left = epochs_of(recipe) * self.batches.steps - self.step_number
         self.pace = Pace(left, self.state.seconds)
         self.saved_step, self.saved_at = self.step_number, self.pace.seconds()
+        self.least_images = least_images(run.net)
+        self.noted = set[str]()
         report.begin(run, self.batches.steps, self.state)
 
     @property
@@ -181,10 +227,10 @@ class _Loop:
             self.state.steps += 1
             self.state.counts = self.state.counts.plus(counts)
             self.pace.step(counts.images)
-            for fault in batch.faults:
-                self.report.note(fault)
+            self.note(batch.faults)
             self.report.step(self.moment())
             is_due = self.pace.seconds() > self.saved_at + self.run.settings.checkpoint_every
+            is_due |= not self.saved_step and counts.images > 0  # a run is one from its first step
             asked, due = self.ranks.most(self.stopping.asked, self.ranks.is_first and is_due)
             if asked or due:
                 self.save()
@@ -195,6 +241,8 @@ class _Loop:
         """Forward, backward, update."""
         images, labels = self.learner.placed(batch.images, batch.labels)
         total = int(self.sum([len(labels)])[0])
+        if total < self.least_images:
+            return self.passed_over(batch)
         with masks(self.run.settings.seed, self.step_number, batch.numbers):
             logits, heads = self.learner.trainee(images)
         value = loss(self.run.net, self.recipe, logits, heads, labels, total=max(total, 1))
@@ -202,17 +250,34 @@ class _Loop:
         self.ranks.average(self.learner.parameters)
 
         wrong = (place_of(logits.detach(), labels, self.learner.answers_by) > 1).sum()
-        mean, missed, corrupt = self.sum([value.detach(), wrong, len(batch.faults)])
-        if not isfinite(mean):
-            raise self.diverged(f"the loss of step {self.step_number + 1:,}")
+        gradient = self.learner.largest_norm()
+        sums = self.sum([value.detach(), wrong, len(batch.faults), gradient])
+        mean, missed, corrupt, _ = sums
+        if not all(map(isfinite, sums)):
+            what = "a gradient" if isfinite(mean) else "the loss"
+            problem = f"{what} of step {self.step_number + 1:,} is not finite"
+            if self.ranks.processes == 1:  # others may wait in the exchanges of its rows
+                with masks(self.run.settings.seed, self.step_number, batch.numbers):
+                    problem += f" ({self.learner.why_not_finite(images)})"
+            raise self.diverged(problem)
         self.learner.optimizer.step()
         self.learner.optimizer.zero_grad()
         return Counts(total, mean * total, int(missed), int(corrupt))
+
+    def passed_over(self, batch: Batch) -> Counts:
+        """Learn nothing from a step that has too few images left for batch normalisation."""
+        count, faults = self.sum([len(batch.labels), len(batch.faults)])
+        self.report.note(
+            f"step {self.step_number + 1:,} is left out: {int(count)} of its images can be used, "
+            f"and batch normalisation needs {self.least_images}"
+        )
+        return Counts(corrupt=int(faults))
 
     def test(self) -> None:
         """Test after an epoch, report it, and prepare for the next."""
         speed, waiting = self.pace.images_per_second(), self.pace.waiting(self.batches.waited)
         errors, counts = self.errors(), self.state.counts
+        self.batches.faults.require_some(counts.images)
         row = Epoch(
             epoch=self.state.epoch + 1,
             steps=self.step_number,
@@ -225,9 +290,11 @@ class _Loop:
             waiting=waiting,
             corrupt=counts.corrupt,
             seconds=self.pace.seconds(),
+            untested=errors.untested,
         )
         if self.metrics is not None:
             self.metrics.add(row)
+            warn_of_chance(self.guessing, self.metrics.rows)
         if row.epoch in self.run.settings.snapshots:
             weights = self.learner.weights()
             if self.ranks.is_first:
@@ -241,9 +308,20 @@ class _Loop:
     def errors(self) -> Errors:
         """Return the errors on the validation set, by the centres of its images."""
         counts = torch.zeros(3, dtype=torch.int64)
-        for batch, outputs in answered(self.learner.test, self.tests):
-            counts += counted(place_of(outputs, batch.labels, self.learner.answers_by))
-        return Errors(*map(int, self.sum(counts.tolist())))
+        try:
+            for batch, outputs in answered(self.learner.test, self.tests):
+                counts += counted(place_of(outputs, batch.labels, self.learner.answers_by))
+        except NotFiniteError as error:
+            raise self.diverged(f"after step {self.step_number:,}, {error}") from None
+        self.note(self.tests.faults.by_number.values())
+        return Errors.of(self.sum(counts.tolist()), self.tests)
+
+    def note(self, faults: Iterable[str]) -> None:
+        """Report images that cannot be used, each once."""
+        for fault in faults:
+            if fault not in self.noted:
+                self.noted.add(fault)
+                self.report.note(fault)
 
     def save(self) -> None:
         """Write a checkpoint.
@@ -252,19 +330,21 @@ class _Loop:
             Diverged: a weight is not finite.
         """
         if not self.learner.is_finite():
-            raise self.diverged(f"a weight behind step {self.step_number:,}")
+            why = first_not_finite(self.learner.trainee.model.state_dict()) or "a velocity is not"
+            raise self.diverged(f"weights after step {self.step_number:,} are not finite ({why})")
         self.state.seconds = self.saved_at = self.pace.seconds()
         self.saved_step = self.step_number
         checkpoint = self.learner.checkpoint()
         if self.ranks.is_first:
             checkpoint.save(self.run.checkpoint)
 
-    def diverged(self, value: str) -> Diverged:
+    def diverged(self, problem: str) -> Diverged:
         """Return an error that says what is not finite, and what to do."""
+        kept = f"; the last good ones, after step {self.saved_step:,}, are in {self.run.checkpoint}"
         return Diverged(
-            f"{value} is not finite: begin another run with a smaller rate, such as "
-            f"--lr {self.learner.lr / 10:g}, or other initial weights, --init; the last good ones, "
-            f"behind step {self.saved_step:,}, stay in {self.run.checkpoint}"
+            f"{problem}: begin another run with a smaller rate, such as "
+            f"--lr {self.learner.lr / 10:g}, or other initial weights, --init"
+            f"{kept if self.saved_step else ''}"
         )
 
     def sum(self, numbers: Sequence[Tensor | float]) -> list[float]:
@@ -299,29 +379,3 @@ class _Loop:
 def _is_started_again() -> bool:
     """Return whether torchrun has started this process again after one of them ended."""
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Set the number of CPU threads meanwhile: sums are split by it, and so their rounding."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _determinism(settings: Settings) -> Iterator[None]:
-    """Make PyTorch refuse nondeterministic operations meanwhile, if the settings ask for it."""
-    if not settings.is_deterministic:
-        yield
-        return
-    before = torch.are_deterministic_algorithms_enabled()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

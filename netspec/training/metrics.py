@@ -34,6 +34,7 @@ class Epoch:
         waiting: the share of that time in which the device waited for data, 0 to 1.
         corrupt: images that could not be read, and were left out.
         seconds: since the run began, without pauses.
+        untested: images of the validation set that could not be used.
     """
 
     epoch: int
@@ -47,6 +48,7 @@ class Epoch:
     waiting: float
     corrupt: int
     seconds: float
+    untested: int = 0
 
 
 class Metrics:
@@ -143,6 +145,7 @@ _EPOCH = record(
     waiting=number(0),
     corrupt=whole(0),
     seconds=number(0),
+    untested=whole(0),
 )
 
 
@@ -151,7 +154,7 @@ def _row(value: Any, at: str) -> Epoch:
     digest = members.pop(DIGEST, None)
     if digest is not None and digest != _digest(members):
         raise Malformed(DIGEST, "is not the digest of the line")
-    return _EPOCH.take(members, at)
+    return _EPOCH.take({"untested": 0, **members}, at)  # which earlier versions did not write
 
 
 _ROW = Kind("an epoch", _row)
@@ -189,6 +192,8 @@ class _Events:
             "learning/rate": row.lr,
             "speed/images_per_second": row.images_per_second,
             "speed/waiting": row.waiting,
+            "left_out/train": row.corrupt,
+            "left_out/validation": row.untested,
         }
         for name, value in shown.items():
             event = Event(step=row.steps, wall_time=time.time(), summary=scalar(name, value))

@@ -20,12 +20,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from netspec.errors import DataError
 from netspec.ir import collectives
-from netspec.training.leaving import introduce, leave
+from netspec.training.leaving import Others
 
 BUCKET = 25 * 2**20
 """Bytes of gradients that are added in one call."""
@@ -40,6 +40,10 @@ MOST = 100_000
 ALONE = "start the processes with torchrun, which sets it, or unset WORLD_SIZE to train in one"
 
 
+class Parted(DataError):
+    """This rank cannot go on because of another, which is named."""
+
+
 @dataclass(frozen=True)
 class Ranks:
     """One process among those that train a net.
@@ -48,7 +52,7 @@ class Ranks:
         rank: which part of each batch it has, of ``ranks`` parts.
         column: which column of the net it has, of ``columns``.
         device: where it computes, ``cpu`` or ``cuda:N``.
-        store: where it met the others; None if there are none.
+        others: the others; None if there are none.
     """
 
     rank: int = 0
@@ -56,7 +60,7 @@ class Ranks:
     column: int = 0
     columns: int = 1
     device: str = "cpu"
-    store: Store | None = None
+    others: Others | None = None
 
     @property
     def is_first(self) -> bool:
@@ -140,14 +144,14 @@ class Ranks:
         """Leave the others, and tell them why.
 
         Raises:
-            DataError: this rank cannot go on because of another, which is named.
+            Parted: this rank cannot go on because of another.
         """
         message = ""
-        if error is not None and self.store is not None:
-            message = leave(self.store, self.number, self.processes, error)
+        if error is not None and self.others is not None:
+            message = self.others.leave(error)
         self.close()
         if message:
-            raise DataError(message) from error
+            raise Parted(message) from error
 
 
 def _buckets(gradients: Iterable[Tensor]) -> Iterator[list[Tensor]]:
@@ -228,13 +232,15 @@ def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
             world_size=processes,
             device_id=torch.device(device) if is_gpu else None,
         )
+        is_kept_by_torchrun = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+        is_host = number == 0 and not is_kept_by_torchrun
+        others = Others(store, number, processes, is_host=is_host)
     except (RuntimeError, ValueError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"cannot meet the other processes at {address}:{port} (MASTER_ADDR, MASTER_PORT): "
             f"{reason}"
         ) from None
-    introduce(store, number)
     mesh = init_device_mesh(
         "cuda" if is_gpu else "cpu",
         (processes // columns, columns),
@@ -244,4 +250,4 @@ def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
         if ranks > 1:
             collectives.GROUPS[name] = mesh.get_group(name)
     rank, column = divmod(number, columns)
-    return Ranks(rank, processes // columns, column, columns, device, store)
+    return Ranks(rank, processes // columns, column, columns, device, others)

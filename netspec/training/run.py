@@ -13,9 +13,10 @@ weights.safetensors      the last weights
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,41 +26,32 @@ from torch import Tensor
 
 from netspec.artifact.lowering import plan_bytes
 from netspec.artifact.manifest import (
-    FILE_MEMBER,
     PLAN,
     SPEC,
     WEIGHTS,
-    Asked,
     canonical,
     versions,
 )
 from netspec.artifact.spec import kept_settings, members_of, reread
 from netspec.compiler import compile as compile_net
 from netspec.data import Dataset, Splits, open_data
+from netspec.data.opening import from_anywhere
 from netspec.errors import DataError
 from netspec.files.members import (
-    ANYTHING,
-    SHA256,
-    Kind,
     Malformed,
-    many,
-    matching,
     member,
-    optional,
     parsed,
-    record,
-    table,
-    text,
-    whole,
 )
 from netspec.ir.recipe import Recipe
 from netspec.ir.shapes import Shape
 from netspec.lowering.choices import CHOICES
 from netspec.net import Net, load
 from netspec.runtime.compiled import Compiled
+from netspec.runtime.description import notes
 from netspec.runtime.weights import read_weights, save_tensors
 from netspec.training import directory as directories
 from netspec.training import statistics
+from netspec.training.about import ABOUT_RUN, FORMAT
 from netspec.training.batches import ALLOWED
 from netspec.training.checkpoint import Checkpoint
 from netspec.training.directory import (
@@ -72,12 +64,17 @@ from netspec.training.directory import (
     is_run,
     writing_into,
 )
+from netspec.training.fitting import (
+    require_batches,
+    require_outputs,
+    require_trainable,
+    require_usable,
+)
 from netspec.training.metrics import Epoch, read_metrics, require_epochs
 from netspec.training.prepare import View, for_testing
-from netspec.training.settings import SETTINGS, Settings, recipe_json
+from netspec.training.settings import Settings, batch_of, recipe_json
 from netspec.training.statistics import Statistics, are_needed, digest_of
 
-FORMAT = 1
 _AGAIN = "restore the file from a copy, or begin another run"
 
 
@@ -100,17 +97,32 @@ class Run:
     members: Members
 
     @classmethod
-    def create(cls, directory: Path, settings: Settings) -> Run:
+    def create(
+        cls, directory: Path, settings: Settings, note: Callable[[str], None] = lambda remark: None
+    ) -> Run:
         """Check the inputs of a run, and make its directory, whole or not at all.
+
+        Args:
+            note: is called with what the user should know of the inputs.
 
         Raises:
             SpecError: the spec has mistakes.
-            DataError: the recipe or the data is missing, or the directory cannot be made.
+            DataError: the recipe or the data is missing, the net does not fit the data, or the
+                directory cannot be made.
         """
+        directories.require_new(directory)
+        settings = settings.from_anywhere()
         net = load(settings.spec, **settings.parameters)
         net.require_numbers()
+        require_trainable(net)
         recipe = settings.recipe(net)
         splits = open_data(settings.data)
+        require_batches(net, len(splits.train), batch_of(recipe))
+        remarks = [split.passed_over for split in splits if split.passed_over]
+        remarks += require_outputs(net, splits.train.classes)
+        require_usable(net, recipe, splits)
+        for remark in remarks:
+            note(remark)
         texts, asked = members_of(net)
         about = {
             "format": FORMAT,
@@ -123,9 +135,11 @@ class Run:
             "data": {use: _described(split) for use, split in splits._asdict().items()},
             "made_by": versions(),
             "threads": torch.get_num_threads(),
+            "began_in": str(Path.cwd()),
+            "passed_over": [split.passed_over for split in splits if split.passed_over],
         }
         try:
-            _ABOUT.take(about, "")
+            ABOUT_RUN.take(about, "")
         except Malformed as error:  # what is written can be read
             raise DataError(f"cannot make the run directory {directory}: {error}") from None
         files = {**texts, ABOUT: canonical(about)}
@@ -144,7 +158,7 @@ class Run:
         if not is_run(directory):
             raise DataError(f"{directory} is no run directory: there is no {ABOUT} in it")
         members = Members.of(directory)
-        about = parsed(members.read(ABOUT), str(directory / ABOUT), _ABOUT, _AGAIN)
+        about = parsed(members.read(ABOUT), str(directory / ABOUT), ABOUT_RUN, _AGAIN)
         settings, asked = about["settings"], about["asked"]
         names = {SPEC, *(request.member for request in asked)}
         try:
@@ -181,7 +195,11 @@ class Run:
         Raises:
             DataError: the data is missing, or has changed.
         """
-        splits = open_data(self.settings.data)
+        try:
+            splits = open_data(self.settings.data)
+        except DataError as error:
+            moved = f"netspec train --resume {self.directory} --data DATA"
+            raise DataError(f"{error}; if the data has moved, say where it is: {moved}") from None
         for use, split in splits._asdict().items():
             if split.digest != self.about["data"][use]["digest"]:
                 raise DataError(
@@ -189,6 +207,27 @@ class Run:
                     f"{self.directory} was started with; begin another run"
                 )
         return splits
+
+    def with_data(self, data: str) -> Run:
+        """Return the run with its data elsewhere.
+
+        Raises:
+            DataError: it is not there, or is not the data that the run was started with.
+        """
+        moved = replace(self, settings=replace(self.settings, data=from_anywhere(data)))
+        moved.splits()
+        return moved
+
+    def keep_data(self) -> None:
+        """Write where the data is, if the run was given another place of it."""
+        if self.settings.data != self.about["settings"].data:
+            written = json.loads(self.members.read(ABOUT))
+            written["settings"]["data"] = self.settings.data
+            self.members.change(ABOUT, canonical(written))
+
+    def placed(self, path: str) -> Path:
+        """Return a path of the recipe, which is seen from the folder that the run began in."""
+        return Path(self.about["began_in"], path)
 
     def statistics(self) -> Statistics | None:
         """Return the statistics of the training set; None if the recipe does not use them.
@@ -276,6 +315,15 @@ class Run:
         """The path of the checkpoint."""
         return self.directory / CHECKPOINT
 
+    @property
+    def has_begun(self) -> bool:
+        """True if it has learned from a step, and saved that: there is something to go on with."""
+        return self.checkpoint.is_file() and Checkpoint.state_in(self.checkpoint).has_begun
+
+    def remove(self) -> None:
+        """Remove the directory, in which nothing was learned."""
+        directories.remove(self.directory)
+
     def weights(self) -> dict[str, Tensor]:
         """Return the last weights, or those so far, by name.
 
@@ -296,14 +344,14 @@ class Run:
 
     def save_weights(self, tensors: Mapping[str, Tensor]) -> None:
         """Write the last weights, whole or not at all."""
-        save_tensors(tensors, self.directory / WEIGHTS)
+        save_tensors(tensors, self.directory / WEIGHTS, notes(self.net))
 
     def save_snapshot(self, tensors: Mapping[str, Tensor], epoch: int) -> None:
         """Write the weights after an epoch, whole or not at all."""
         folder = self.directory / SNAPSHOTS
         with writing_into(self.directory):
             folder.mkdir(exist_ok=True)
-        save_tensors(tensors, folder / f"epoch-{epoch:04}.safetensors")
+        save_tensors(tensors, folder / f"epoch-{epoch:04}.safetensors", notes(self.net))
 
     # -------------------------------------------------------------------- one at a time
 
@@ -321,28 +369,3 @@ def _described(split: Dataset) -> dict[str, Any]:
 
 
 _ANEW = f"remove it, and {PLAN} is made anew when the run goes on"
-
-_MEMBER = matching(FILE_MEMBER, "a file of the net")
-_BY = matching(f"{SPEC}|{FILE_MEMBER}", "a text of the net")
-
-
-def _asked(value: Any, at: str) -> Asked:
-    by, wrote, name = many(text(), 3).take(value, at)
-    return Asked(_BY.take(by, f"{at}[0]"), wrote, _MEMBER.take(name, f"{at}[2]"))
-
-
-_SPLIT: Kind[dict[str, Any]] = record(dict, name=text(), images=whole(0), digest=text())
-
-_ABOUT: Kind[dict[str, Any]] = record(
-    dict,
-    format=whole(FORMAT, FORMAT),
-    name=text(),
-    settings=SETTINGS,
-    asked=many(Kind("a list of 3 texts", _asked)),
-    recipe=ANYTHING,
-    classes=many(text()),
-    statistics=SHA256,
-    data=record(dict, train=_SPLIT, validation=_SPLIT),
-    made_by=table(optional(text())),
-    threads=whole(1, 1024),
-)

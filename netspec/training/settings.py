@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from netspec.data.files import from_root
+from netspec.data.opening import from_anywhere
 from netspec.errors import DataError
 from netspec.files.members import (
     SCALAR,
@@ -22,6 +24,7 @@ from netspec.files.members import (
     whole,
 )
 from netspec.ir.recipe import Assigned, Batch, Epochs, Recipe, RecipeStep, Sgd
+from netspec.language.read import bundled
 from netspec.net import Net
 
 
@@ -65,6 +68,12 @@ class Settings:
     checkpoint_every: float = 300.0
     columns: int = 1
     is_deterministic: bool = False
+
+    def from_anywhere(self) -> Settings:
+        """Return settings whose paths lead to the same from any folder."""
+        spec = self.spec if self.spec in bundled() else str(from_root(self.spec))
+        init_from = self.init_from if self.init_from is None else str(from_root(self.init_from))
+        return replace(self, spec=spec, data=from_anywhere(self.data), init_from=init_from)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"snapshots": list(self.snapshots)}

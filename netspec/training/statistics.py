@@ -125,8 +125,7 @@ def measured(
         report(chunk.stop, tuple(chunk_faults.values()))
         faults.add(chunk_faults)
         total.merge(sums)
-    if not total.count:
-        raise DataError(f"{dataset.name} has no image that can be used")
+    faults.require_some(total.count)
     return total.statistics(digest_of(dataset, recipe, shape))
 
 
@@ -237,7 +236,7 @@ class _Summing:
     def __call__(self, numbers: range) -> tuple[Sums, dict[int, str]]:
         sums, faults = Sums(medians=self.medians), dict[int, str]()
         for number in numbers:
-            with tried(number, faults):
+            with tried(self.dataset, number, faults):
                 sums.add(self.geometry(self.dataset.example(number).pixels))
         return sums, faults
 

@@ -16,6 +16,7 @@ from netspec.errors import DataError
 from netspec.files.writing import write_named
 from netspec.ir.recipe import CenterCrop, Recipe, TenCrop
 from netspec.net import Net
+from netspec.runtime.causes import NotFiniteError, require_finite_outputs
 from netspec.training.batches import Batch, InOrder
 from netspec.training.run import Run
 
@@ -25,21 +26,39 @@ VIEWS = 64
 
 @dataclass(frozen=True)
 class Errors:
-    """The numbers of images that were classified wrong: by the best class, and by the best five."""
+    """The numbers of images that were classified wrong: by the best class, and by the best five.
+
+    Attributes:
+        images: that were tested, at least one.
+        wrong1, wrong5: those of them.
+        untested: images that could not be used.
+    """
 
     images: int
     wrong1: int
     wrong5: int
+    untested: int = 0
+
+    @classmethod
+    def of(cls, counts: Sequence[float], tests: InOrder) -> Errors:
+        """Return the errors of counts as :func:`counted` gives them, over all ranks.
+
+        Raises:
+            DataError: no image could be used.
+        """
+        images, wrong1, wrong5 = map(int, counts)
+        tests.faults.require_some(images)
+        return cls(images, wrong1, wrong5, tests.length - images)
 
     @property
     def top1(self) -> float:
         """In percent."""
-        return 100 * self.wrong1 / max(self.images, 1)
+        return 100 * self.wrong1 / self.images
 
     @property
     def top5(self) -> float:
         """In percent."""
-        return 100 * self.wrong5 / max(self.images, 1)
+        return 100 * self.wrong5 / self.images
 
 
 def answers_by(net: Net) -> str:
@@ -69,11 +88,20 @@ def counted(places: Tensor) -> Tensor:
 
 
 def answered(test: Callable[[Tensor], Tensor], tests: InOrder) -> Iterator[tuple[Batch, Tensor]]:
-    """Yield each batch of a data set with the net's outputs [N, classes], averaged over views."""
+    """Yield each batch of a data set with the net's outputs [N, classes], averaged over views.
+
+    Raises:
+        NotFiniteError: outputs are not finite; it names the image, and says why.
+    """
     for batch in tests:
         count, views = batch.images.shape[:2]
         if count:
-            outputs = test(batch.images.flatten(0, 1)).flatten(1)
+            try:
+                outputs = test(batch.images.flatten(0, 1)).flatten(1)
+            except NotFiniteError as error:
+                number = int(batch.numbers[error.image // views])
+                message = f"image {number:,}, counted from 0: {error}"
+                raise NotFiniteError(message, number) from None
             wide = torch.promote_types(outputs.dtype, torch.float32)
             yield batch, outputs.to(wide).reshape(count, views, -1).mean(1).cpu()
 
@@ -111,6 +139,7 @@ def evaluate(
     device: str | None = None,
     workers: int = 0,
     report: Callable[[Path, int, int], None] = lambda run, done, images: None,
+    note: Callable[[str], None] = lambda remark: None,
 ) -> Evaluation:
     """Test runs on the validation split of a data set, which need not be the one they know.
 
@@ -122,6 +151,7 @@ def evaluate(
         device: in place of the one that a run was trained on.
         workers: processes that read.
         report: called with a run, the number of images it has answered for, and that of all.
+        note: called with what was left out, once for each image.
 
     Raises:
         DataError: runs do not fit the data or each other, or something cannot be read or written.
@@ -131,23 +161,31 @@ def evaluate(
     if twice is not None:
         raise DataError(f"{twice} is given twice: it would only agree with itself")
     dataset = _data_set(opened, data)
-    summed = torch.zeros(len(dataset), len(dataset.classes))
+    if dataset.passed_over:
+        note(dataset.passed_over)
+    summed = torch.zeros(len(dataset), _outputs(opened))
     labels = torch.full((len(dataset),), -1)
     seen = torch.zeros(len(dataset), dtype=torch.int64)
     answers = torch.full((len(opened), len(dataset)), -1)
-    errors = {}
+    errors, faults = {}, dict[str, None]()
     for number, run in enumerate(opened):
         by, counts = answers_by(run.net), torch.zeros(3, dtype=torch.int64)
-        for batch, outputs in answered(*_tests(run, dataset, protocol, device, workers)):
+        test, tests = _tests(run, dataset, protocol, device, workers)
+        for batch, outputs in answered(test, tests):
             counts += counted(place_of(outputs, batch.labels, by))
             summed[batch.numbers] += outputs.float()
             labels[batch.numbers] = batch.labels
             seen[batch.numbers] += 1
             answers[number, batch.numbers] = best(outputs, by)
             report(run.directory, int(counts[0]), len(dataset))
-        errors[run.directory] = Errors(*counts.tolist())
+        faults |= dict.fromkeys(tests.faults.by_number.values())
+        errors[run.directory] = Errors.of(counts.tolist(), tests)
+    for fault in faults:
+        note(fault)
     by = answers_by(opened[0].net)
     (known,) = torch.nonzero(seen == len(opened), as_tuple=True)
+    if not len(known):
+        raise DataError(f"no image of {dataset.name} can be used by all of the runs")
     places = place_of(summed[known], labels[known], by)
     if rows is not None:
         table = _Table(dataset, runs)
@@ -156,7 +194,9 @@ def evaluate(
             score = float(summed[i, answer]) / len(opened)
             table.add(i, int(labels[i]), place, answer, score, answers[:, i].tolist())
         table.write(rows)
-    return Evaluation(dataset.name, errors, Errors(*counted(places).tolist()))
+    images, wrong1, wrong5 = counted(places).tolist()
+    together = Errors(images, wrong1, wrong5, len(dataset) - images)
+    return Evaluation(dataset.name, errors, together)
 
 
 def errors_of(
@@ -173,9 +213,10 @@ def errors_of(
         DataError: something cannot be read.
     """
     by, counts = answers_by(run.net), torch.zeros(3, dtype=torch.int64)
-    for batch, outputs in answered(*_tests(run, dataset, protocol, device, workers)):
+    test, tests = _tests(run, dataset, protocol, device, workers)
+    for batch, outputs in answered(test, tests):
         counts += counted(place_of(outputs, batch.labels, by))
-    return Errors(*counts.tolist())
+    return Errors.of(counts.tolist(), tests)
 
 
 def best(outputs: Tensor, by: str) -> Tensor:
@@ -189,7 +230,11 @@ def _data_set(runs: Sequence[Run], data: str | None) -> Dataset:
     if len(asked) > 1:
         listed = ", ".join(sorted(asked))
         raise DataError(f"the runs have learned from different data, {listed}: say which, --data")
-    dataset = open_data(asked.pop()).validation
+    try:
+        dataset = open_data(asked.pop()).validation
+    except DataError as error:
+        moved = "; if the data has moved, say where it is, --data DATA" if data is None else ""
+        raise DataError(f"{error}{moved}") from None
     for run in runs:
         if run.classes != dataset.classes:
             raise DataError(
@@ -202,6 +247,27 @@ def _data_set(runs: Sequence[Run], data: str | None) -> Dataset:
                 "for one the greatest is the answer, for the other the least"
             )
     return dataset
+
+
+def _outputs(runs: Sequence[Run]) -> int:
+    """Return the number of outputs of the runs' nets, with or without a class.
+
+    Raises:
+        DataError: they have different numbers of them.
+    """
+    outputs = [run.net.graph.stage(run.net.graph.outputs[0]).known_shape.elements for run in runs]
+    for run, count in zip(runs, outputs, strict=True):
+        if count != outputs[0]:
+            raise DataError(
+                f"outputs of {run.directory} and of {runs[0].directory} cannot be averaged: one "
+                f"has {count:,} of them, the other {outputs[0]:,}; test each alone"
+            )
+    return int(outputs[0])
+
+
+def class_name(classes: Sequence[str], output: int) -> str:
+    """Return the name of the class of an output; ``output 7`` where it has no class."""
+    return classes[output] if output < len(classes) else f"output {output}"
 
 
 def _tests(
@@ -219,7 +285,9 @@ def _tests(
 
     def test(images: Tensor) -> Tensor:
         with torch.inference_mode():
-            outputs: Tensor = model(images.to(model.device, model.lowered.dtype))
+            placed = images.to(model.device, model.lowered.dtype)
+            outputs: Tensor = model(placed)
+        require_finite_outputs(model, placed, outputs)
         return outputs
 
     return test, tests
@@ -237,8 +305,8 @@ class _Table:
     def add(
         self, number: int, label: int, place: int, answer: int, score: float, answers: list[int]
     ) -> None:
-        alone = [self.classes[index] for index in answers]
-        names = self.classes[label], self.classes[answer]
+        alone = [class_name(self.classes, index) for index in answers]
+        names = self.classes[label], class_name(self.classes, answer)
         self.rows.append([number, *names, f"{score:.6g}", place, *alone])
 
     def write(self, path: Path) -> None:

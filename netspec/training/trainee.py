@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from netspec.errors import DataError
 from netspec.ir.fused.exchanges import Exchange
 from netspec.ir.graph import Graph
 from netspec.ir.ops.softmax import Softmax
 from netspec.lowering.passes import TRAINING, Pass, optimise
-from netspec.net import Net
 from netspec.runtime.compiled import Compiled
-from netspec.runtime.reference import lower
+from netspec.runtime.operations import lower
+from netspec.training.fitting import require_trainable
 
 Answer = tuple[Tensor, dict[str, Tensor]]
 """The net's logits [N, classes], and those of each head."""
@@ -59,16 +58,6 @@ class Trainee:
             self.model.eval()
         with torch.inference_mode():
             return self._test(images)
-
-
-def require_trainable(net: Net) -> None:
-    """Raise DataError unless a net has one input and one output, as a recipe takes for granted."""
-    inputs, outputs = len(net.graph.inputs), len(net.graph.outputs)
-    if inputs != 1 or outputs != 1:
-        raise DataError(
-            f"{net.name} has {inputs} inputs and {outputs} outputs, and training knows nets of one "
-            "image and one answer: give the others a `head`, or train the compiled module yourself"
-        )
 
 
 def without_softmax(graph: Graph) -> Graph:

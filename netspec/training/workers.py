@@ -8,9 +8,7 @@ hang at the first one that was held.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +18,9 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from netspec.data.following import end_with_the_parent
 from netspec.errors import DataError
+from netspec.training.stopping import SIGNALS
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
@@ -122,25 +122,40 @@ def _unchanged(result: Any) -> Any:
 
 
 def _follow_the_trainer(_worker: int) -> None:
-    """Begins a worker: the process that trains decides when it ends, and takes it along.
+    """Begins a worker: when the process that trains is killed, the worker ends.
 
-    Ctrl-C reaches every process of a terminal, and is left to that one.  When that one is killed,
     PyTorch's own watch sees the server still alive, and so would the server see its workers.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_trainer, daemon=True).start()
-
-
-def _end_with_the_trainer() -> None:
-    trainer = multiprocessing.parent_process()
-    assert trainer is not None
-    trainer.join()
-    os._exit(1)
+    end_with_the_parent()
 
 
 def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
         return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["netspec.training.batches"])  # once, not once a worker
+    from multiprocessing import forkserver
+
+    context = _Context()
+    # the second is imported once, not once a worker
+    context.set_forkserver_preload(["netspec.training.serving", "netspec.training.batches"])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
+
+
+class _Worker(multiprocessing.context.ForkServerProcess):
+    """A process that leaves signals which ask a run to stop to the process that trains."""
+
+    def run(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # PyTorch has a handler of its own
+        super().run()
+
+    def terminate(self) -> None:
+        """End it, where SIGTERM does not."""
+        self.kill()
+
+
+class _Context(multiprocessing.context.ForkServerContext):
+    Process = _Worker

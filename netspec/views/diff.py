@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from netspec.net import Net
 from netspec.views.alignment import AlignedRow, align
+from netspec.views.diff_spec import of_specs
 from netspec.views.diff_stages import Changes, differing, of_stages, within
 from netspec.views.summary import summary
 
@@ -39,7 +40,7 @@ class Pair(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """The differences of two nets; ``changes`` are those of inputs and outputs."""
+    """The differences of two nets; ``changes`` are those of the nets as a whole."""
 
     a: Net
     b: Net
@@ -49,7 +50,7 @@ class Diff(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Return whether nothing differs, labels included."""
+        """Return whether nothing differs but the nets' names, labels of rows included."""
         alike = all(pair.is_alike and len(set(pair.labels)) == 1 for pair in self.rows)
         return alike and not self.changes
 
@@ -70,7 +71,13 @@ def diff(a: Net, b: Net) -> Diff:
         changes = {} if i is None or j is None else _of_rows(side_a, side_b, i, j, partners)
         rows.append(Pair(left, right, changes))
     outputs = _of_sources("outputs", side_a.reads(None), side_b.reads(None), partners)
-    changes = differing("inputs", side_a.inputs, side_b.inputs) | outputs
+    inputs_changes: Changes = {}
+    if list(side_a.inputs.items()) != list(side_b.inputs.items()):
+        inputs_changes = {"inputs": [side_a.inputs, side_b.inputs]}
+    matched = [
+        (side_a.rows[i], side_b.rows[j]) for i, j in aligned if i is not None and j is not None
+    ]
+    changes = inputs_changes | outputs | of_specs(a, b, matched)
     return Diff(a, b, changes, rows, _totals(a, b))
 
 

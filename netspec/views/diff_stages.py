@@ -8,6 +8,7 @@ from typing import Any
 from netspec.ir.graph import Row, Stage
 from netspec.ir.operator import WindowOperator
 from netspec.ir.shapes import Kernel, Shape
+from netspec.ir.values import Codes, Table
 from netspec.net import Net
 
 Changes = dict[str, Any]
@@ -93,9 +94,9 @@ def _in_kernel(stage: Stage, a: str | None, b: str | None) -> set[str]:
 def _attributes(stage: Stage, inputs: tuple[Shape, ...]) -> dict[str, str]:
     """Return the attributes as a spec writes them, with padding in numbers."""
     op = stage.op
-    values = {a.name: _written(getattr(op, a.name)) for a in op.attributes()}
+    values = {a.name: written(getattr(op, a.name)) for a in op.attributes()}
     if isinstance(op, WindowOperator):
-        values["pad"] = _written(tuple(n for w in op.windows(inputs) for n in (w.before, w.after)))
+        values["pad"] = written(tuple(n for w in op.windows(inputs) for n in (w.before, w.after)))
     return values
 
 
@@ -105,15 +106,26 @@ def _overhangs(stage: Stage, inputs: tuple[Shape, ...]) -> bool:
     return isinstance(op, WindowOperator) and any(w.overhang != 0 for w in op.windows(inputs))
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """Return the value of an attribute as a spec writes it."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if value is None:
         return "none"
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    if isinstance(value, Table | Codes):
+        return _drawn(value)
     if isinstance(value, tuple) and not isinstance(value, Kernel):
         if len(set(value)) == 1:
             return str(value[0])
         return "x".join(map(str, value)) if len(value) == 2 else f"({', '.join(map(str, value))})"
     return str(value)
+
+
+def _drawn(value: Table | Codes) -> str:
+    """Return the lines of a table, or the size and the pictures of codes, as a spec draws them."""
+    if isinstance(value, Table):
+        return " ".join("".join("X" if is_read else "." for is_read in row) for row in value.rows)
+    pictures = ("".join("X" if x > 0 else "." for x in picture) for picture in value.pictures)
+    return " ".join([f"{value.height}x{value.width}", *pictures])

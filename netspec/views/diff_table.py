@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from itertools import groupby, zip_longest
-from textwrap import wrap
 from typing import Any, NamedTuple
 
 from netspec.ir.shapes import Shape
 from netspec.ir.words import counted
-from netspec.language.diagnostics import cells_wide, printable
+from netspec.language.diagnostics import cells_wide
 from netspec.net import Net
 from netspec.views.diff import COUNTS, Diff, Pair
+from netspec.views.diff_text import WIDTH, Line, names_of, of_net, pair_of, text_lines, wrapped
 
-WIDTH = 80
 COLUMNS = ("row", "layers", "kernel", "output", "parameters", "MACs")
 NUMBERS = ("parameters", "MACs")
 WIDEST_NUMBER = 20
@@ -26,16 +25,6 @@ LONGEST = 10**15
 """Counts from here on are shown in powers of ten, so that no number is cut."""
 
 Cells = tuple[str, ...]
-
-
-class Line(NamedTuple):
-    """A line of the table.
-
-    ``role`` is ``heading``, ``removed``, ``added``, ``changed`` (what ``b`` has instead), or empty.
-    """
-
-    text: str
-    role: str = ""
 
 
 class _Part(NamedTuple):
@@ -52,12 +41,16 @@ def lines(difference: Diff) -> list[Line]:
     if difference.is_empty:
         (parameters, _), (macs, _) = (difference.totals[count] for count in COUNTS)
         totals = f"{show(parameters)} parameters, {show(macs)} MACs"
-        same = f"no differences: {counted(len(difference.rows), 'row')}, {totals}"
-        return [*heading, Line(""), *_text(same)]
-    heading += _text("~ in both: first as in -, then what + has instead")
-    if "outputs" in difference.changes:
-        heading += _text(f"~ outputs: {_names(difference.changes['outputs'])}", "changed")
-    return [*heading, Line(""), *_aligned(list(_rows(difference)), list(_totals(difference)))]
+        is_same_name = difference.a.name == difference.b.name
+        same = "no differences" if is_same_name else "no differences but the name"
+        return [
+            *heading,
+            Line(""),
+            *text_lines(f"{same}: {counted(len(difference.rows), 'row')}, {totals}"),
+        ]
+    heading += text_lines("~ in both: first as in -, then what + has instead")
+    table = _aligned(list(_rows(difference)), list(_totals(difference)))
+    return [*heading, *of_net(difference.changes), Line(""), *table]
 
 
 # ---------------------------------------------------------------------------------------- numbers
@@ -95,20 +88,7 @@ def _title(mark: str, net: Net) -> list[Line]:
     details = [net.source.name] if net.source.name != net.name else []
     details += [f"{key}={value}" for key, value in net.settings.items()]
     more = f" ({', '.join(details)})" if details else ""
-    return _text(f"{mark} {net.name}: {inputs}{more}", "removed" if mark == "-" else "added")
-
-
-def _text(text: str, role: str = "", indent: int = 0) -> list[Line]:
-    """Return a text as lines; those after the first are indented."""
-    parts = _wrapped(printable(text), WIDTH - indent - 2)
-    return [Line(" " * (indent + 2 * bool(i)) + part, role) for i, part in enumerate(parts)]
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """A text in parts of a width, broken between words, and inside those that are too long."""
-    if cells_wide(text) > len(text):  # textwrap counts characters, and some are two cells wide
-        width //= 2
-    return wrap(text, width, break_on_hyphens=False)
+    return text_lines(f"{mark} {net.name}: {inputs}{more}", "removed" if mark == "-" else "added")
 
 
 def _alike(pairs: list[Pair]) -> str:
@@ -125,13 +105,13 @@ def _details(difference: Diff, pair: Pair) -> Iterator[str]:
     """Yield the differences in a row that have no column."""
     changes = pair.changes
     if set(changes) == {"input"}:  # else what the row before it gives tells the same
-        yield f"input {_pair(map(_sizes, changes['input']))}"
+        yield f"input {pair_of(map(_sizes, changes['input']))}"
     if "from" in changes:
-        yield f"reads {_names(changes['from'])}"
+        yield f"reads {names_of(changes['from'])}"
     if "head" in changes:
-        yield f"head {_pair(name or 'none' for name in changes['head'])}"
+        yield f"head {pair_of(name or 'none' for name in changes['head'])}"
     if "weight" in changes:
-        yield f"weight {_pair(changes['weight'])}"
+        yield f"weight {pair_of(changes['weight'])}"
     stages = changes.get("stages", [])
     yield from (_stage(difference, pair, stage) for stage in stages[:STAGES_AT_MOST])
     if len(stages) > STAGES_AT_MOST:
@@ -146,18 +126,10 @@ def _stage(difference: Diff, pair: Pair, stage: dict[str, Any]) -> str:
     if is_added or stage["b"] is None:
         return f"{'+' if is_added else '-'} {name}"
     changes = (
-        f"{key} {_names(both) if key == 'from' else _pair(both)}"
+        f"{key} {names_of(both) if key == 'from' else pair_of(both)}"
         for key, both in stage["changes"].items()
     )
     return f"{name}: {'; '.join(changes)}"
-
-
-def _pair(both: Iterable[Any]) -> str:
-    return " -> ".join("none" if value is None else str(value) for value in both)
-
-
-def _names(both: Iterable[list[str]]) -> str:
-    return _pair(", ".join(names) for names in both)
 
 
 def _sizes(value: list[Any]) -> str:
@@ -265,13 +237,13 @@ def _widths(rows: list[Cells]) -> list[int]:
 def _laid_out(part: _Part, widths: list[int]) -> Iterator[Line]:
     if len(part.cells) == 1:
         indent = 0 if part.mark else 2 + min(widths[0], 10) + 2
-        yield from _text(f"{part.mark} {part.cells[0]}".strip(), part.role, indent)
+        yield from text_lines(f"{part.mark} {part.cells[0]}".strip(), part.role, indent)
         return
-    wrapped = (
-        [piece for line in cell.split("\n") for piece in _wrapped(line, width)]
+    pieces = (
+        [piece for line in cell.split("\n") for piece in wrapped(line, width)]
         for cell, width in zip(part.cells, widths, strict=True)
     )
-    for i, cells in enumerate(zip_longest(*wrapped, fillvalue="")):
+    for i, cells in enumerate(zip_longest(*pieces, fillvalue="")):
         padded = (
             f"{cell:>{width}}" if column in NUMBERS else f"{cell:<{width}}"
             for column, cell, width in zip(COLUMNS, cells, widths, strict=True)

@@ -41,12 +41,15 @@ def _named(run: Run, use: str) -> str:
 
 
 def row(epoch: Epoch, left: float) -> str:
-    """Return an epoch, under :data:`HEADER`; errors in percent."""
+    """Return an epoch, under :data:`HEADER`; errors in percent; last, images that were left out."""
+    numbers = {"training": epoch.corrupt, "validation": epoch.untested}
+    left_out = ", ".join(f"{count:,} for {use}" for use, count in numbers.items() if count)
     return (
         f"{epoch.epoch:>5}  {epoch.loss:>7.4f}  {epoch.train_error:>9.2f} %  "
         f"{epoch.top1:>6.2f} %  {epoch.top5:>6.2f} %  {epoch.lr:>7.2g}  "
         f"{epoch.images_per_second:>9,.0f}  {100 * epoch.waiting:>6.1f} %  "
         f"{clock(epoch.seconds):>8}  {clock(left):>7}"
+        + (f"  left out: {left_out}" if left_out else "")
     )
 
 

@@ -96,6 +96,18 @@ def test_a_file_is_not_replaced_by_a_folder_nor_the_other_way_round(tmp_path: Pa
     assert sorted(os.listdir(tmp_path)) == ["file", "it.netspec"]
 
 
+def test_a_file_of_another_kind_is_replaced_by_force_only(tmp_path: Path) -> None:
+    path = tmp_path / "it.netspec"
+    with zipfile.ZipFile(path, "w") as archive:  # as an extension of a browser is
+        archive.writestr("manifest.json", "{}")
+    before = path.read_bytes()
+    refused(path, "another kind of file is there, and an artifact is to be written")
+    assert path.read_bytes() == before
+    load_artifact(path, expect=save_artifact(small(), path, force=True))
+    refused(tmp_path / "it.onnx", ".onnx is the suffix of an ONNX model, and a folder is to be")
+    assert os.listdir(tmp_path) == ["it.netspec"]
+
+
 @FORMS
 def test_a_place_that_cannot_be_written_is_named(form: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")

@@ -10,7 +10,8 @@ from torch import Tensor, fx
 
 import netspec
 from netspec import Net
-from netspec.runtime.reference import Model, lower
+from netspec.runtime.operations import lower
+from netspec.runtime.reference import Model
 from netspec.runtime.verification import as_tuple
 from tests.lowering.passes.helpers import random_model
 

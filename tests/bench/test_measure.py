@@ -13,6 +13,7 @@ from netspec.bench.engines import Netspec
 from netspec.bench.measure import Entry, bench, compared, measured, steps, turn
 from netspec.bench.timing import WallTimer
 from netspec.errors import DataError
+from netspec.views.bench import case_lines
 from tests.bench.helpers import Changed, case_of
 
 KEYS = {"name", "version", "median_ms", "spread_ms", "compile_s", "peak_mb", "error"}
@@ -49,6 +50,23 @@ def test_an_engine_that_is_wrong_is_reported_and_not_ranked(
     assert entries["right"]["peak_mb"] == 5.0
     low, high = entries["right"]["spread_ms"]
     assert 0 < low <= entries["right"]["median_ms"] <= high
+
+
+def test_without_a_comparison_nobody_is_ranked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, Changed("right"))
+    single = "net single\ninput image 4x4x1\nout: fc 1 | softmax\n"  # 1 whatever the weights are
+    case = measured(case_of(tmp_path, single), ["right"], 1)
+    said = "not compared: uniform outputs would be off by 0.0e+00, and "
+    for entry in case["engines"]:
+        assert set(entry) >= KEYS
+        assert entry["error"].startswith(said)
+        assert entry["median_ms"] is entry["compile_s"] is entry["peak_mb"] is None
+    assert [case["best_peer"], case["ratio"]] == [None, None]
+    *_, told, _, verdict = case_lines(case | {"others": 1.0}, lambda text, role: f"<{role}>{text}")
+    assert told == f"<error>right: {case['engines'][1]['error']}"  # whole, colours and all
+    assert verdict == "no peer was timed"
 
 
 def test_failures_are_entries_and_the_others_go_on(

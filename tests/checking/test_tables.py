@@ -485,9 +485,9 @@ def test_sentences_that_are_not_derived_keep_their_reason() -> None:
         'says "three" erratum "no"',
     )
     assert [tuple(s) for s in loads(text).documents[0].sentences] == [
-        ("one", "measured", "", "netspec bench"),
-        ("two", "needs", "", "data"),
-        ("three", "erratum", "", "no"),
+        ("one", "measured", "", "netspec bench", ""),
+        ("two", "needs", "", "data", ""),
+        ("three", "erratum", "", "no", ""),
     ]
 
 

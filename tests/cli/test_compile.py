@@ -184,6 +184,7 @@ def test_emit_python(spec: Path) -> None:
     done = run(spec, "--emit", "python")
     assert done.stdout.startswith("def forward(self, image):")
     compile(done.stdout, "emitted", "exec")
+    assert "torch.conv2d" in done.stdout
 
 
 def test_emit_graph_and_plan(spec: Path) -> None:

@@ -72,7 +72,13 @@ def test_json_is_one_object_or_a_list(spec: Path, wrong: Path) -> None:
     assert set(row) == {"label", "cells"}
     assert set(row["cells"][0]) == {"column", "printed", "derived", "status", "why"}
     assert document["sentences"] == [
-        {"quote": "more", "status": "erratum", "derived": "112, not 224", "why": "half"}
+        {
+            "quote": "more",
+            "status": "erratum",
+            "derived": "112, not 224",
+            "why": "half",
+            "condition": "a.params == 224",
+        }
     ]
     done = run("document", spec, wrong, "--json")
     assert done.returncode == 1

@@ -120,11 +120,11 @@ def test_a_program_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     program = tmp_path / "dot"
     program.write_text("#!/bin/sh\necho no memory >&2\nexit 3\n")
     program.chmod(0o755)
-    (tmp_path / "a.svg").write_text("before")
+    (tmp_path / "a.svg").write_text("<svg></svg>")
     done = draw("lenet5", "-o", tmp_path / "a.svg", path=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr == "error: Graphviz cannot draw lenet5: no memory\n"
-    assert (tmp_path / "a.svg").read_text() == "before"
+    assert (tmp_path / "a.svg").read_text() == "<svg></svg>"
 
 
 def test_a_program_that_does_not_start_is_told(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from netspec.data import open_data
+from netspec.data.images import suffixes
 from netspec.errors import DataError
 
 
@@ -87,8 +88,95 @@ def test_hidden_and_other_files_are_no_images(photographs: Path) -> None:
     assert len(open_data(f"images:{photographs}").train) == 6
 
 
+def test_files_are_images_by_the_suffixes_that_pillow_knows(photographs: Path) -> None:
+    """Real files of each format: those that an earlier list of suffixes passed over."""
+    folder = photographs / "train" / "palace"
+    with Image.open(folder / "palace_0.JPEG") as image:
+        picture = image.resize((24, 20))
+    for suffix in ("jfif", "jpe", "jp2", "j2k", "avif", "webp", "pbm", "tga", "pcx", "sgi", "dib"):
+        if f".{suffix}" in suffixes():  # AVIF and JPEG 2000 are not in every Pillow
+            picture.convert("1" if suffix == "pbm" else "RGB").save(folder / f"x.{suffix.upper()}")
+    added = [path.name for path in folder.glob("x.*")]
+    assert {"x.JFIF", "x.JP2", "x.AVIF", "x.WEBP"} <= set(added)
+    train = open_data(f"images:{photographs}").train
+    assert len(train) == 6 + len(added)
+    assert train.passed_over == ""
+    for number in range(3, len(train)):
+        assert train.example(number).label == 1
+
+
+def test_what_is_passed_over_is_counted_and_named(photographs: Path) -> None:
+    folder = photographs / "train" / "palace"
+    for name in ("a.heic", "b.HEIC", "c.jxl", "d"):
+        (folder / name).write_bytes(b"x")
+    (folder / "deeper").mkdir()
+    (folder / "away").symlink_to("/mnt/away/7")
+    (photographs / "train" / "labels.csv").write_text("")
+    train, validation = open_data(f"images:{photographs}")
+    assert train.passed_over == (
+        f"passed over in {photographs / 'train'}: 1 file .csv (labels.csv), 2 files .heic (such as "
+        "palace/a.heic), 1 link that leads nowhere (palace/away), 1 file .jxl (palace/c.jxl), "
+        "1 file without a suffix (palace/d), 1 other kind"
+    )
+    assert validation.passed_over == ""
+    assert (len(train), len(validation)) == (6, 6)
+
+
+def test_a_link_that_leads_nowhere_is_an_image_that_cannot_be_read(photographs: Path) -> None:
+    """So that it counts among the corrupt ones, and a disk that is not mounted ends a run."""
+    path = photographs / "train" / "palace" / "palace_1.JPEG"
+    kept = path.rename(photographs / "kept")
+    path.symlink_to("/mnt/away/palace_1.JPEG")
+    train = open_data(f"images:{photographs}").train
+    assert len(train) == 6
+    with pytest.raises(DataError, match=f"cannot read {path}: it is a link that leads nowhere"):
+        train.example(4)
+    assert train.called(4) == "example 4, palace/palace_1.JPEG"
+    before = train.digest
+    path.unlink()
+    path.symlink_to(kept)
+    train = open_data(f"images:{photographs}").train
+    assert train.example(4).label == 1
+    assert train.digest != before
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize(
+    ("there", "says"),
+    [
+        ("heic", "3 files .heic (such as palace_0.heic)"),
+        ("deeper", "1 folder (deeper)"),
+        ("links", "3 links that lead nowhere (such as palace_0.JPEG)"),
+    ],
+)
+def test_a_class_without_images_is_refused_with_what_is_there(
+    photographs: Path, split: str, there: str, says: str
+) -> None:
+    folder = photographs / split / "palace"
+    for path in sorted(folder.iterdir()):
+        if there == "heic":
+            path.rename(path.with_suffix(".heic"))
+        elif there == "deeper":
+            (folder / "deeper").mkdir(exist_ok=True)
+            path.rename(folder / "deeper" / path.name)
+        else:
+            path.unlink()
+            path.symlink_to(f"/mnt/away/{path.name}")
+    message = refusal(photographs)
+    assert message.startswith(f"class palace has no image in {folder}, which has {says}: images ")
+
+
+def test_a_class_without_an_image_to_learn_from_is_refused(photographs: Path) -> None:
+    for split in ("train", "val"):
+        (photographs / split / "tree").mkdir()
+    message = refusal(photographs)
+    assert message.startswith(f"class tree has no image in {photographs / 'train' / 'tree'}, which")
+    assert "has no files" in message
+
+
 def test_a_class_without_a_image_to_measure_on_needs_an_empty_folder(photographs: Path) -> None:
     (photographs / "train" / "tree").mkdir()
+    Image.new("L", (4, 4), 100).save(photographs / "train" / "tree" / "a.png")
     message = refusal(photographs)
     assert f"{photographs / 'val'} lacks folders of classes: tree" in message
     (photographs / "val" / "tree").mkdir()
@@ -103,7 +191,8 @@ def test_folders_that_are_not_there_or_flat_or_empty_are_told(
     assert f"there is no folder {tmp_path / 'none' / 'train'}" in refusal(tmp_path / "none")
     for path in (photographs / "val").rglob("*.JPEG"):
         path.rename(photographs / "val" / path.name)
-    assert f"{photographs / 'val'} has no images" in refusal(photographs)
+    message = refusal(photographs)
+    assert f"{photographs / 'val'} has no images, but 6 files .jpeg (such as flower_0" in message
     for path in [p for p in (photographs / "val").iterdir() if p.is_dir()]:
         path.rmdir()
     message = refusal(photographs)

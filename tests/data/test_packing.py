@@ -183,6 +183,23 @@ def test_too_many_corrupt_images_end_it(photographs: Path, tmp_path: Path) -> No
     assert len(open_data(f"shards:{tmp_path / 'shards'}").train) == 4
 
 
+def test_a_pack_of_no_image_is_an_error(photographs: Path, tmp_path: Path) -> None:
+    for path in (photographs / "val").rglob("*.JPEG"):
+        path.write_bytes(b"not an image")
+    with pytest.raises(DataError, match=r"no image of .* 6 for validation can be used, such as: "):
+        pack(f"images:{photographs}", tmp_path / "shards")
+    manifest = load_manifest(tmp_path / "shards")
+    assert manifest is not None
+    assert not manifest.is_finished
+
+
+def test_what_is_passed_over_is_told(photographs: Path, tmp_path: Path) -> None:
+    (photographs / "val" / "palace" / "a.heic").write_bytes(b"x")
+    told = list[str]()
+    packing.pack(f"images:{photographs}", tmp_path / "s", size=8, faults=0, note=told.append)
+    assert told == [f"passed over in {photographs / 'val'}: 1 file .heic (palace/a.heic)"]
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(
     photographs: Path, tmp_path: Path
 ) -> None:

@@ -14,4 +14,5 @@ def test_thousands_are_parted() -> None:
 
 
 def test_a_word_alone() -> None:
+    assert [plural(w, 2) for w in ("class", "batch", "epoch")] == ["classes", "batches", "epochs"]
     assert (plural("step", 1), plural("step", 1000)) == ("step", "steps")

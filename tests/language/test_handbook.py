@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 import netspec
-from netspec import SpecError, load, loads
+from netspec import SpecError, SpecWarning, load, loads
 from netspec.language.diagnostics import render
 from netspec.language.handbook import codes, explanation
 from netspec.language.limits import MAX_BYTES, MAX_DEPTH
 
 NOTES = ("NS305", "NS306")
+WARNINGS = ("NS501", "NS502", "NS503")
 GOLDEN = Path(__file__).parent / "golden"
 PACKAGE = Path(netspec.__file__).parent
 
@@ -55,7 +56,7 @@ WITHOUT_AN_EXAMPLE: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("code", [c for c in codes() if c not in NOTES])
+@pytest.mark.parametrize("code", [c for c in codes() if c not in NOTES + WARNINGS])
 def test_each_code_has_an_example_whose_text_is_as_pinned(code: str, tmp_path: Path) -> None:
     page = explanation(code)
     assert bool(page.wrong) != (code in WITHOUT_AN_EXAMPLE)
@@ -67,10 +68,21 @@ def test_each_code_has_an_example_whose_text_is_as_pinned(code: str, tmp_path: P
     assert text + "\n" == (GOLDEN / f"{code}.txt").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("code", WARNINGS)
+def test_each_warning_has_an_example_whose_text_is_as_pinned(code: str) -> None:
+    with pytest.warns(SpecWarning) as caught:
+        net = loads(explanation(code).wrong, "example.net")
+    assert [(d.code, d.severity) for d in net.warnings] == [(code, "warning")]
+    assert [str(warning.message) for warning in caught] == [render(net.warnings)]
+    golden = (GOLDEN / f"{code}.txt").read_text(encoding="utf-8")
+    assert render(net.warnings) + "\n" == golden
+
+
 @pytest.mark.parametrize("code", [c for c in codes() if explanation(c).right])
 def test_the_mended_example_is_a_net(code: str) -> None:
     net = loads(explanation(code).right, "example.net")
     assert net.graph.outputs
+    assert net.warnings == ()
 
 
 def test_a_claim_under_other_settings_is_a_note() -> None:

@@ -64,7 +64,8 @@ def test_an_interrupted_save_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "w.safetensors"
-    path.write_text("old")
+    netspec.save_weights(netspec.compile("lenet5"), path)
+    old = path.read_bytes()
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -72,8 +73,21 @@ def test_an_interrupted_save_leaves_the_old_file(
     monkeypatch.setattr("netspec.runtime.weights.write_tensors", interrupted)
     with pytest.raises(KeyboardInterrupt):
         netspec.save_weights(netspec.compile("lenet5"), path)
-    assert path.read_text() == "old"
+    assert path.read_bytes() == old
     assert os.listdir(tmp_path) == ["w.safetensors"]
+
+
+def test_a_file_of_another_kind_is_replaced_by_force_only(tmp_path: Path) -> None:
+    path, model = tmp_path / "mine", netspec.compile("lenet5")
+    path.write_text("net mine\n")
+    with pytest.raises(DataError, match="a spec is there, and a safetensors file is to be written"):
+        netspec.save_weights(model, path)
+    assert path.read_text() == "net mine\n"
+    with pytest.raises(DataError, match=r"\.pth is the suffix of a pickle"):
+        netspec.save_weights(model, tmp_path / "w.pth")
+    netspec.save_weights(model, path, force=True)
+    netspec.load_weights(model, path)
+    assert os.listdir(tmp_path) == ["mine"]
 
 
 def test_weights_that_are_no_floating_point_numbers_are_refused(tmp_path: Path) -> None:
@@ -90,3 +104,23 @@ def test_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
             netspec.save_weights(netspec.compile("lenet5"), path)
     assert os.listdir(tmp_path) == []
     assert not [p for p in tmp_path.parent.iterdir() if p.name.startswith(f".{tmp_path.name}")]
+
+
+@pytest.mark.parametrize(("value", "kind"), [(float("nan"), "NaN"), (-float("inf"), "infinite")])
+def test_a_value_that_is_not_finite_is_named_and_nothing_is_loaded(
+    value: float, kind: str, tmp_path: Path
+) -> None:
+    tensors = netspec.compile("lenet5", seed=1).state_dict()
+    tensors["C3.weight"].view(-1)[27:] = value
+    path = tmp_path / "w.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    count = tensors["C3.weight"].numel()
+    message = (
+        rf"the weights in \S*w\.safetensors are not finite: C3\.weight is {kind} at "
+        rf"\[1, 0, 2\], and {count - 27:,} of its {count:,} values are NaN or infinite; use weights"
+    )
+    for model in (netspec.compile("lenet5", seed=2), netspec.reference("lenet5", seed=2)):
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        with pytest.raises(DataError, match=message):
+            netspec.load_weights(model, path)
+        assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())

@@ -1,4 +1,4 @@
-"""A rank that ends too early is named by the others, with its reason where it had the time."""
+"""A rank that ends too early is named by the others, and no other is, however busy it is."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
+import pytest
 import torch
 
 from netspec.errors import DataError
-from netspec.training.leaving import PATIENCE
+from netspec.training.leaving import PATIENCE, Process
 from netspec.training.parallel import Ranks, start
 from tests.training.ranks import environment, free_port
 
@@ -24,6 +25,17 @@ def die(ranks: Ranks) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+BUSY = 4.0
+"""Seconds in which a rank that lives says nothing."""
+
+
+def die_while_others_are_busy(ranks: Ranks) -> None:
+    """Rank 0, where the others meet, and rank 2 learn of it at once; rank 3 later."""
+    die(ranks)
+    if ranks.rank == 3:
+        sleep(BUSY)
+
+
 def stop(ranks: Ranks) -> None:
     if ranks.rank == 1:
         raise DataError("the disk is full")
@@ -33,13 +45,15 @@ def go_on(ranks: Ranks) -> None:
     pass
 
 
-def take_part(number: int, port: int, folder: Path, end: Callable[[Ranks], None]) -> None:
+def take_part(
+    number: int, processes: int, port: int, folder: Path, end: Callable[[Ranks], None]
+) -> None:
     """Add up until it goes no further, and write down what was said then, and how long it took."""
-    os.environ.update(environment(number, PROCESSES, port))
+    os.environ.update(environment(number, processes, port))
     said, began = "", monotonic()
     try:
         with start() as ranks:
-            assert ranks.sum(torch.ones(1)) == PROCESSES
+            assert ranks.sum(torch.ones(1)) == processes
             began = monotonic()
             end(ranks)
             ranks.sum(torch.ones(1))
@@ -48,11 +62,13 @@ def take_part(number: int, port: int, folder: Path, end: Callable[[Ranks], None]
     (folder / f"{number}").write_text(f"{os.getpid()}\n{monotonic() - began}\n{said}")
 
 
-def parting(folder: Path, end: Callable[[Ranks], None]) -> dict[int, tuple[str, float]]:
+def parting(
+    folder: Path, end: Callable[[Ranks], None], count: int = PROCESSES
+) -> dict[int, tuple[str, float]]:
     """What each rank that is left said, and the seconds until it did."""
     context = multiprocessing.get_context("forkserver")
     port = free_port()
-    arguments = [(number, port, folder, end) for number in range(PROCESSES)]
+    arguments = [(number, count, port, folder, end) for number in range(count)]
     processes = [context.Process(target=take_part, args=one) for one in arguments]
     for process in processes:
         process.start()
@@ -70,15 +86,44 @@ def test_a_rank_that_dies_is_named(tmp_path: Path) -> None:
     assert endings.keys() == {0, 2}
     for said, seconds in endings.values():
         assert said.startswith("rank 1 (process ")
-        assert " has died; this run ends here, and `netspec train --resume RUN`" in said
+        assert said.endswith(" has died")
         assert seconds < 2 * PATIENCE + 10  # a machine that tests run on may be slow
+
+
+def test_a_rank_that_lives_is_not_named_however_late_it_is(tmp_path: Path) -> None:
+    endings = parting(tmp_path, die_while_others_are_busy, count=4)
+    assert endings.keys() == {0, 2, 3}
+    (said,) = {said for said, _ in endings.values()}
+    assert said.startswith("rank 1 (process ")
+    assert said.endswith(" has died")
+    assert "rank 0" not in said
+    assert "rank 3" not in said
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks processes up in /proc")
+def test_whether_a_process_lives_is_known_for_certain() -> None:
+    me = Process.current()
+    assert not me.has_died()
+    assert me._replace(started="1").has_died(), "another process has its number"
+    assert not me._replace(started="1", machine="another").has_died(), "nothing is known of it"
+    assert not me._replace(started="1", machine="").has_died()
+    child = os.fork()
+    if not child:
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # it is dead, and there until waited for
+    stat = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+    zombie = me._replace(number=child, started=stat[19])
+    assert stat[0] == "Z"
+    assert zombie.has_died()
+    os.waitpid(child, 0)
+    assert zombie.has_died()
 
 
 def test_a_rank_that_stops_tells_why(tmp_path: Path) -> None:
     endings = parting(tmp_path, stop)
     assert endings[1][0] == "the disk is full"
     for number in (0, 2):
-        assert endings[number][0].startswith("rank 1 has stopped: the disk is full; this run ends")
+        assert endings[number][0] == "rank 1 has stopped: the disk is full"
 
 
 def test_ranks_that_end_together_say_nothing(tmp_path: Path) -> None:

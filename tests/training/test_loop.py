@@ -20,6 +20,7 @@ from netspec.data import open_data
 from netspec.errors import DataError
 from netspec.net import load
 from netspec.training import directory as runs
+from netspec.training import stopping
 from netspec.training.checkpoint import Checkpoint
 from netspec.training.loop import resume, train
 from netspec.training.progress import Moment, Report
@@ -73,8 +74,8 @@ def test_workers_do_not_matter(tmp_path: Path, whole: Path) -> None:
     assert weights(tmp_path / "workers") == weights(whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("step", [1, 23, 24, 60])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("step", [1, 24])
 def test_a_pause_changes_nothing(tmp_path: Path, whole: Path, step: int, number: int) -> None:
     directory = tmp_path / "run"
     with pytest.raises(Stopped) as caught:
@@ -94,15 +95,33 @@ def _steps(directory: Path) -> int:
     return state.epoch * 23 + state.steps
 
 
-def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
-    class Twice(Report):
-        def step(self, moment: Moment) -> None:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+class Twice(Report):
+    """Sends a signal to its own process, and another one right after it."""
 
+    def __init__(self, second: int) -> None:
+        self.second = second
+
+    def step(self, moment: Moment) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), self.second)
+
+
+def test_a_second_interrupt_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "AGAIN", -1.0)  # seconds that have passed
     with pytest.raises(KeyboardInterrupt) as caught:
-        train(settings(tmp_path), tmp_path / "run", report=Twice())
+        train(settings(tmp_path), tmp_path / "run", report=Twice(signal.SIGINT))
     assert not isinstance(caught.value, Stopped)
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_that_come_together_are_one(tmp_path: Path, second: int) -> None:
+    """As `timeout` sends SIGTERM twice, and systemd SIGTERM and SIGHUP."""
+    before = [signal.getsignal(number) for number in stopping.SIGNALS]
+    with pytest.raises(Stopped) as caught:
+        train(settings(tmp_path), tmp_path / "run", report=Twice(second))
+    assert caught.value.number == signal.SIGINT
+    assert Run.open(tmp_path / "run").has_begun
+    assert [signal.getsignal(number) for number in stopping.SIGNALS] == before
 
 
 def test_a_run_that_has_finished_is_left_alone(whole: Path) -> None:
@@ -159,10 +178,27 @@ def test_weights_of_another_run_are_taken_where_they_fit(tmp_path: Path, whole: 
 def test_a_loss_that_is_not_finite_is_named_with_its_step(tmp_path: Path) -> None:
     directory = tmp_path / "run"
     asked = settings(tmp_path, lr=1e20, checkpoint_every=0.0)
-    with pytest.raises(DataError, match=r"(loss of|behind) step \d+ is not finite: .*--lr"):
+    message = r"the loss of step 2 is not finite \(F3 is the first row to leave .*\): .*--lr 1e\+19"
+    with pytest.raises(DataError, match=message):
         train(asked, directory)
     checkpoint = Checkpoint.load(directory / runs.CHECKPOINT, Run.open(directory).net.graph)
     assert all(tensor.isfinite().all() for tensor in checkpoint.model.values())
+
+
+def test_a_run_that_fails_in_its_first_step_leaves_nothing(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    hopeless = settings(
+        tmp_path, RECIPE.replace("init      glorot", "init      gaussian 1000000000000000000")
+    )
+    with pytest.raises(DataError, match=r"loss of step 1 is not finite: .* --init$"):
+        train(hopeless, directory)
+    assert not directory.exists()
+    with pytest.raises(DataError, match="is no run directory"):
+        resume(directory)
+    directory.mkdir()  # which somebody made, or not
+    with pytest.raises(DataError, match="loss of step 1"):
+        train(hopeless, directory)
+    train(settings(tmp_path, epochs=1), directory)
 
 
 def test_a_spec_without_a_recipe_is_told_so(tmp_path: Path) -> None:

@@ -49,6 +49,9 @@ def test_a_column_that_is_killed_is_named_and_the_run_goes_on(tmp_path: Path) ->
         torchrun.kill()
     said = log.read_text()
     assert f"error: rank 1 (process {second} on " in said
+    assert (
+        f"has died; this run ends here, and `netspec train --resume {directory}` continues" in said
+    )
     assert "  resume   at " in said
     assert said.count("weights in") == 1
     run = Run.open(directory)

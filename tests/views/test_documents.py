@@ -137,7 +137,8 @@ def test_the_data_has_the_documented_keys() -> None:
     assert [cell["column"] for cell in first["rows"][1]["cells"]] == ["input", "output", "params"]
     assert first["rows"][1]["cells"][2]["status"] == "disagree"
     assert first["sentences"][2] == {
-        "quote": "fast", "status": "measured", "derived": "", "why": "netspec bench"
+        "quote": "fast", "status": "measured", "derived": "", "why": "netspec bench",
+        "condition": "",
     }  # fmt: skip
     assert second["rows"] == []
 

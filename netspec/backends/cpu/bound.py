@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from time import perf_counter
 
 import torch
@@ -14,6 +15,7 @@ from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.memory import PlanMemory
 from netspec.lowering.backend import PackedStage, Timed
 from netspec.lowering.plan import Plan, Step
+from netspec.lowering.ranges import Guard, OutOfRangeError
 
 
 class BoundPlan:
@@ -21,7 +23,12 @@ class BoundPlan:
     made."""
 
     def __init__(
-        self, plan: Plan, stages: Mapping[str, PackedStage], batch: int, dtype: torch.dtype
+        self,
+        plan: Plan,
+        stages: Mapping[str, PackedStage],
+        guards: Sequence[Guard],
+        batch: int,
+        dtype: torch.dtype,
     ) -> None:
         with torch.inference_mode(False):
             arena = PAGES.empty((plan.arena * batch,), dtype).zero_()
@@ -31,19 +38,37 @@ class BoundPlan:
                 for step in plan.steps
             ]
             scratch.hand_out()
-        self._calls = [call for _, calls in self._steps for call in calls]
+        watched: dict[int, list[Call]] = {}
+        for guard in guards:
+            values = self._memory.values(guard.buffer)
+            watched.setdefault(guard.after, []).append(partial(_watch, values, guard.limit))
+        self._calls = watched.get(-1, [])
+        for number, (_, calls) in enumerate(self._steps):
+            self._calls += [*calls, *watched.get(number, [])]
 
-    def run(self, images: Sequence[Tensor], out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
-        """Return the outputs of a batch, in new memory or in ``out``."""
+    def run(
+        self, images: Sequence[Tensor], out: Sequence[Tensor] | None
+    ) -> tuple[Tensor, ...] | None:
+        """Return the outputs of a batch, in new memory or in ``out``; None if a guard objects."""
         self._memory.take_in(images)
-        for call in self._calls:
-            call()
+        try:
+            for call in self._calls:
+                call()
+        except OutOfRangeError:
+            return None
         return self._memory.hand_out(len(images[0]), out)
 
     def profile(self, images: Sequence[Tensor]) -> list[Timed]:
         """Return the seconds of each step."""
         self._memory.take_in(images)
         return [_timed(step, calls) for step, calls in self._steps]
+
+
+def _watch(values: Tensor, limit: float) -> None:
+    """Raise OutOfRangeError unless all values lie within [-limit, limit], which NaN does not."""
+    low, high = torch.aminmax(values)
+    if not (-limit <= low.item() and high.item() <= limit):
+        raise OutOfRangeError
 
 
 def _bound(

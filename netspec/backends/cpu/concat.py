@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from torch import Tensor
 
@@ -17,11 +18,15 @@ from netspec.backends.cpu.onednn.primitives import (
     launch,
 )
 from netspec.backends.cpu.scratch import Scratch
+from netspec.ir.growth import Growth
 from netspec.lowering.implementation import Problem, Tensors
 
 
 class OneDnnConcat(Direct):
     """Channels one after the other, all operands in one launch."""
+
+    def domain(self, problem: Problem, growth: Growth) -> float:
+        return inf
 
     def describe(self, problem: Problem) -> None:
         _described(problem, problem.batch)

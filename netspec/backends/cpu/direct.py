@@ -11,7 +11,7 @@ from threading import RLock
 import torch
 from torch import Tensor
 
-from netspec.backends.cpu.implementation import CpuImplementation, required
+from netspec.backends.cpu.implementation import CpuImplementation, required, safe_domain
 from netspec.backends.cpu.onednn.layouts import TYPES, Layout, Query, activations, any_layout, rows
 from netspec.backends.cpu.onednn.library import NoImplementationError, missing, share_threads
 from netspec.backends.cpu.onednn.primitives import (
@@ -24,6 +24,7 @@ from netspec.backends.cpu.onednn.primitives import (
 )
 from netspec.backends.cpu.pages import PAGES
 from netspec.backends.cpu.scratch import Scratch
+from netspec.ir.growth import Growth
 from netspec.lowering.implementation import Problem, Tensors
 
 
@@ -42,6 +43,9 @@ class Direct(CpuImplementation):
     def lacks(self, problem: Problem) -> str:
         """Return why it cannot compute this although the library accepts it; nothing if it can."""
         return ""
+
+    def domain(self, problem: Problem, growth: Growth) -> float:
+        return safe_domain(problem, growth)
 
     def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
         return {name: _copied(tensor) for name, tensor in required(problem, tensors).items()}

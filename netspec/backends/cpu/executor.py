@@ -14,6 +14,7 @@ from netspec.backends.cpu.onednn.library import missing, share_threads
 from netspec.backends.memory import nothing
 from netspec.lowering.backend import Executor, PackedStage, Timed
 from netspec.lowering.plan import Plan
+from netspec.lowering.ranges import Range, guards
 
 KEPT = 4
 """Of how many sizes of batch, and numbers of threads, bound plans are kept."""
@@ -29,10 +30,19 @@ class CpuExecutor(Executor):
 
     def __init__(self, plan: Plan, stages: Mapping[str, PackedStage]) -> None:
         self._plan, self._stages = plan, stages
+        self.guards = guards(
+            plan,
+            {
+                stage: Range(implementation.domain(problem, growth), growth)
+                for stage, (implementation, problem, _, growth) in stages.items()
+            },
+        )
         self._free: dict[tuple[int, int], list[BoundPlan]] = {}
         self._lock = Lock()
 
-    def __call__(self, *images: Tensor, out: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
+    def __call__(
+        self, *images: Tensor, out: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, ...] | None:
         if len(images[0]) == 0:
             return tuple(out) if out is not None else nothing(self._plan, images[0].dtype, "cpu")
         with self._bound_plan(images) as bound_plan:
@@ -58,7 +68,9 @@ class CpuExecutor(Executor):
                     del self._free[oldest]
                 bound_plan = free.pop() if free else None
             if bound_plan is None:
-                bound_plan = BoundPlan(self._plan, self._stages, len(images[0]), images[0].dtype)
+                bound_plan = BoundPlan(
+                    self._plan, self._stages, self.guards, len(images[0]), images[0].dtype
+                )
             try:
                 yield bound_plan
             finally:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cpu.scratch import Scratch
+from netspec.ir.growth import Growth
 from netspec.lowering.implementation import Implementation, Problem, Tensors
 from netspec.runtime.gate import require, require_apart, require_memory
 
@@ -18,6 +19,9 @@ Call = Callable[[], object]
 
 class CpuImplementation(Implementation):
     """Computes an operator from given memory into given memory."""
+
+    def growth(self, problem: Problem, tensors: Tensors) -> Growth:
+        return problem.op.growth(problem.inputs, **tensors)
 
     def require_packed(self, problem: Problem, packed: Tensors) -> None:
         """Raise TypeError or ValueError if these are not the tensors that ``pack`` returns."""
@@ -36,6 +40,14 @@ class CpuImplementation(Implementation):
             y: the dense tensor that the result is written to.
             scratch: asked for memory here, which it hands out before the calls run.
         """
+
+
+def safe_domain(problem: Problem, growth: Growth) -> float:
+    """Return the magnitude up to which nothing overflows, in whatever order sums are taken.
+
+    A window's sum that a pass put after a convolution, and rounding, have a factor of 4096.
+    """
+    return growth.domain(torch.finfo(problem.dtype).max / 4096)
 
 
 def required(problem: Problem, tensors: Tensors) -> dict[str, Tensor]:

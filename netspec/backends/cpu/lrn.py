@@ -9,6 +9,7 @@ general power: ten times as long.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf, sqrt
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from netspec.backends.cpu.pools import OneDnnPool, plain_pool
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.memory import nchw
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
+from netspec.ir.growth import Growth
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.shapes import Shape
 from netspec.lowering.implementation import Problem, Tensors
@@ -33,6 +35,12 @@ Measured on two AVX-512 cores at a batch of 8: 2**16 takes 1.4 times as long, 2*
 
 class OneDnnLrn(Direct):
     """The library's own, which is quick for five channels, beta = 3/4 and whole blocks of 16."""
+
+    def lacks(self, problem: Problem) -> str:
+        return _inexact(_lrn(problem.op))
+
+    def domain(self, problem: Problem, growth: Growth) -> float:
+        return min(super().domain(problem, growth), _domain(_lrn(problem.op)))
 
     def describe(self, problem: Problem) -> None:
         _described(_lrn(problem.op), problem, problem.batch)
@@ -50,6 +58,12 @@ class OneDnnLrn(Direct):
 
 class OneDnnLrnMaxPool(Direct):
     """The same, then the pool, an image at a time, so that its normalised map stays in cache."""
+
+    def lacks(self, problem: Problem) -> str:
+        return _inexact(_fused(problem).lrn)
+
+    def domain(self, problem: Problem, growth: Growth) -> float:
+        return min(super().domain(problem, growth), _domain(_fused(problem).lrn))
 
     def describe(self, problem: Problem) -> None:
         _described(_fused(problem).lrn, problem, 1)
@@ -74,6 +88,28 @@ class OneDnnLrnMaxPool(Direct):
 
 
 POOL = OneDnnPool()
+
+LEAST, MOST = 1e-12, 5e12
+"""Between these the base k + alpha sum has a third power in float32's range, 1.2e-38 to 3.4e38, by
+which the library computes the power 3/4."""
+
+USUAL = 2.0**16
+"""Magnitudes that the operands of a normalisation have."""
+
+
+def _inexact(op: LocalResponseNorm) -> str:
+    """Return why the library computes a normalisation wrongly for usual operands, if it does."""
+    if LEAST <= op.k <= MOST / 2 and _domain(op) >= USUAL:
+        return ""
+    return (
+        f"oneDNN cubes the denominator, which with k={op.k:g} and alpha={op.alpha:g} leaves the "
+        "range of float32"
+    )
+
+
+def _domain(op: LocalResponseNorm) -> float:
+    """Return the magnitude of operands up to which the base does not exceed ``MOST``."""
+    return sqrt((MOST - op.k) / (op.n * op.alpha)) if op.alpha else inf
 
 
 def _fused(problem: Problem) -> LrnMaxPool:

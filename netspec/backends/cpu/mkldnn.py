@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from netspec.backends.cpu.conv import conv_of, dense_shape, has_half_a_pair
-from netspec.backends.cpu.implementation import Call, CpuImplementation, required
+from netspec.backends.cpu.implementation import Call, CpuImplementation, required, safe_domain
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.memory import nchw
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
+from netspec.ir.growth import Growth
 from netspec.ir.operator import padded, symmetric
 from netspec.lowering.implementation import Problem, Tensors
 from netspec.runtime.gate import require
@@ -45,6 +46,9 @@ class _Mkldnn(CpuImplementation):
             is_there = torch.ops.mkldnn._is_mkldnn_bf16_supported()
             return "" if is_there else "this CPU has no instructions for bfloat16"
         return "" if problem.dtype == torch.float32 else f"oneDNN has none in {problem.dtype}"
+
+    def domain(self, problem: Problem, growth: Growth) -> float:
+        return safe_domain(problem, growth)
 
     def require_packed(self, problem: Problem, packed: Tensors) -> None:
         weight = packed["weight"]

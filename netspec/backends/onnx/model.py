@@ -11,7 +11,8 @@ from netspec.backends.onnx.graph import ELEMENTS, NodeBuilder, OnnxGraph
 from netspec.backends.onnx.operators import FORMS
 from netspec.errors import DataError
 from netspec.ir.parameter_names import attribute
-from netspec.runtime.reference import Model, needed
+from netspec.runtime.operations import needed
+from netspec.runtime.reference import Model
 
 OPSET = 17
 """Every runtime since 2022 has it, and nothing newer is needed but convolutions in bfloat16."""

@@ -214,13 +214,41 @@ def _batch_norm(builder: NodeBuilder, op: BatchNorm, x: str) -> str:
 
 @form(LocalResponseNorm)
 def _lrn(builder: NodeBuilder, op: LocalResponseNorm, x: str) -> str:
-    """ONNX divides alpha by the window's size."""
+    """Build ONNX's own, which divides alpha by the window's size, where every runtime takes it.
+
+    ONNX Runtime takes no alpha and no beta of 0 as float32.  And it keeps a running sum, in which
+    a square leaves a rounding behind when it leaves the window: times alpha, it has to be small
+    beside k.  Otherwise the formula is built from pools and powers.
+    """
+    size = min(op.n, 2 * (builder.inputs[0].channels // op.groups) - 1)  # wider is all the same
+    alpha = op.alpha * size
+    if min(alpha, op.beta, op.k) < np.finfo(np.float32).tiny or alpha > op.k:
+        return _lrn_of_parts(builder, op, x, size)
     parts = builder.nodes("Split", [x], op.groups, axis=1) if op.groups > 1 else [x]
     normalised = [
-        builder.node("LRN", part, size=op.n, alpha=op.alpha * op.n, beta=op.beta, bias=op.k)
-        for part in parts
+        builder.node("LRN", part, size=size, alpha=alpha, beta=op.beta, bias=op.k) for part in parts
     ]
     return builder.node("Concat", *normalised, axis=1) if op.groups > 1 else normalised[0]
+
+
+def _lrn_of_parts(builder: NodeBuilder, op: LocalResponseNorm, x: str, size: int) -> str:
+    """Build x (k + alpha sum of squares)^-beta; the sum is a pool's mean over channels, scaled."""
+    height, width, channels = builder.inputs[0]
+    by_group = builder.integers("groups", [0, op.groups, channels // op.groups, height * width])
+    mean = builder.node(
+        "AveragePool",
+        builder.node("Reshape", builder.node("Mul", x, x), by_group),
+        kernel_shape=[size, 1],
+        pads=[size // 2, 0, size // 2, 0],
+        count_include_pad=1,
+    )
+    total = builder.node("Mul", mean, builder.reals("alpha", op.alpha * size))
+    base = builder.node("Add", total, builder.reals("k", op.k))
+    map_of_x = builder.integers("map", [0, channels, height, width])
+    power = builder.node(
+        "Pow", builder.node("Reshape", base, map_of_x), builder.reals("beta", -op.beta)
+    )
+    return builder.node("Mul", x, power)
 
 
 @form(LocalContrastNorm)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netspec.ir.growth import Growth, largest
 from netspec.ir.operator import Parameter
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.shapes import Shape
@@ -26,6 +27,9 @@ class AvgPoolBias(AvgPool):
 
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
         return {"bias": Parameter((inputs[0].channels,))}
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return super().growth(inputs)._replace(offset=largest(parameters["bias"]))
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return super().reference(inputs, *x) + parameters["bias"].reshape(-1, 1, 1)

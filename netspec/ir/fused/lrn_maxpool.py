@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netspec.ir.growth import Growth
 from netspec.ir.operator import Operator
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
@@ -33,6 +34,9 @@ class LrnMaxPool(Operator):
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
         return self.pool.kernel_text(inputs)
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return self.lrn.growth(inputs)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return self.pool.reference([self.lrn.shape(inputs)], self.lrn.reference(inputs, *x))

@@ -8,6 +8,7 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING
 
+from netspec.ir.growth import Growth
 from netspec.ir.operator import Operator
 from netspec.ir.shapes import AXES, Shape, ShapeError
 from netspec.ir.symbols import same
@@ -42,6 +43,9 @@ class Add(Operator):
                 origins=[(0, axis), (operand, axis)],
             )
         return first
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return Growth(len(inputs))
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return reduce(add, x)

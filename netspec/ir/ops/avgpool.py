@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from netspec.ir.attributes import FLAG, keyword
+from netspec.ir.growth import Growth
 from netspec.ir.operator import WindowOperator, padded
 from netspec.ir.shapes import Shape
 
@@ -37,6 +39,9 @@ class AvgPool(WindowOperator):
         pads = self.kernel != (1, 1) if isinstance(self.pad, str) else any(self.pad)
         if pads and self.count_pad is None:
             yield "NS133", "count_pad", "references differ on whether the padding is counted"
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return Growth(1.0, peak=prod(self.kernel))
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F

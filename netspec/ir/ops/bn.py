@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netspec.ir.attributes import POSITIVE, PROBABILITY, keyword
+from netspec.ir.growth import Growth, largest
 from netspec.ir.operator import Operator, Parameter
 from netspec.ir.shapes import Shape
 
@@ -38,6 +39,11 @@ class BatchNorm(Operator):
     def buffers(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
         channels = (inputs[0].channels,)
         return {"running_mean": Parameter(channels), "running_var": Parameter(channels, value=1.0)}
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        scale = parameters["weight"].double() / (parameters["running_var"] + self.eps).sqrt()
+        shift = largest(scale * parameters["running_mean"]) + largest(parameters["bias"])
+        return Growth(largest(scale), shift)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return self._normalised(x[0], parameters, by_batch=False)

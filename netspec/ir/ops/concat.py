@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netspec.ir.growth import KEEPING, Growth
 from netspec.ir.operator import Operator
 from netspec.ir.shapes import AXES, Shape, ShapeError
 from netspec.ir.symbols import same, total
@@ -49,6 +50,9 @@ class Concat(Operator):
     def derivation(self, axis: int, inputs: Sequence[Shape]) -> str | None:
         last = axis == len(inputs[0]) - 1
         return " + ".join(str(s.channels) for s in inputs) if last else None
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return KEEPING
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch

@@ -8,6 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from netspec.ir.attributes import COUNT, FLAG, KERNEL, PAIR, TABLE, keyword, positional
+from netspec.ir.growth import Growth, weighted
 from netspec.ir.operator import Parameter, WindowOperator, channels_of_a_group, padded, symmetric
 from netspec.ir.shapes import Pair, Shape, ShapeError
 from netspec.ir.symbols import by, divides
@@ -128,6 +129,10 @@ class Conv(WindowOperator):
             return dense
         filters, maps = zip(*self.pairs, strict=True) if self.pairs else ((), ())
         return dense[list(filters), list(maps)]
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        terms = self.channels_seen(inputs) * prod(self.kernel)
+        return weighted(self.dense(parameters["weight"]), parameters.get("bias"), terms)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F

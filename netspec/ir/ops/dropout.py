@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netspec.ir.attributes import PROBABILITY, choice, keyword, positional
+from netspec.ir.growth import KEEPING, Growth
 from netspec.ir.operator import Operator
 from netspec.ir.shapes import Shape
 
@@ -41,6 +42,9 @@ class Dropout(Operator):
     def factor(self) -> float:
         """The factor that values are multiplied by at inference."""
         return 1 - self.rate if self.scale == "test" else 1.0
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return KEEPING
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return x[0] if self.factor == 1 else x[0] * self.factor

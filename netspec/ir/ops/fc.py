@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netspec.ir.attributes import COUNT, FLAG, keyword, positional
+from netspec.ir.growth import Growth, weighted
 from netspec.ir.operator import Operator, Parameter
 from netspec.ir.shapes import Field, Shape
 from netspec.ir.symbols import by
@@ -52,6 +53,9 @@ class FullyConnected(Operator):
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
         return by((inputs[0].elements, self.count))
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return weighted(parameters["weight"], parameters.get("bias"), inputs[0].elements)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F

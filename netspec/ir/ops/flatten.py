@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netspec.ir.growth import KEEPING, Growth
 from netspec.ir.operator import Operator
 from netspec.ir.shapes import Field, Shape
 
@@ -27,6 +28,9 @@ class Flatten(Operator):
 
     def derivation(self, axis: int, inputs: Sequence[Shape]) -> str | None:
         return "*".join(map(str, inputs[0]))
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return KEEPING
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return x[0].flatten(1)

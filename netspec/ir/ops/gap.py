@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
+from netspec.ir.growth import Growth
 from netspec.ir.operator import Operator, map_of
 from netspec.ir.shapes import Field, Shape
 from netspec.ir.symbols import by
@@ -34,6 +36,9 @@ class GlobalAveragePool(Operator):
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
         return by(inputs[0][:2])
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return Growth(1.0, peak=prod(inputs[0][:2]))
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return x[0].mean(dim=(2, 3), keepdim=True)

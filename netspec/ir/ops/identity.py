@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netspec.ir.growth import KEEPING, Growth
 from netspec.ir.operator import Operator
 from netspec.ir.shapes import Shape
 
@@ -18,6 +19,9 @@ class Identity(Operator):
     """Identity: passes its input on, as the short way round a residual block does."""
 
     name = "identity"
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return KEEPING
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         return x[0]

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netspec.ir.operator import WindowOperator, padded
+from netspec.ir.growth import KEEPING, Growth
+from netspec.ir.operator import WindowOperator, padded, pool_padding
 from netspec.ir.shapes import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,17 @@ class MaxPool(WindowOperator):
     """
 
     name = "maxpool"
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return KEEPING
+
+    def module(self, inputs: Sequence[Shape]) -> Module | None:
+        from torch import nn
+
+        padding = pool_padding(self.windows(inputs))
+        if padding is None:
+            return None
+        return nn.MaxPool2d(self.kernel, self.stride, padding, ceil_mode=self.round == "ceil")
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F

@@ -8,6 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from netspec.ir.attributes import choice, keyword
+from netspec.ir.growth import Growth, largest
 from netspec.ir.operator import Parameter, WindowOperator, padded
 from netspec.ir.shapes import Shape
 
@@ -35,6 +36,11 @@ class Subsample(WindowOperator):
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
         channels = (inputs[0].channels,)
         return {"coefficient": Parameter(channels, value=1.0), "bias": Parameter(channels)}
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        taps = prod(self.kernel)
+        gain = largest(parameters["coefficient"]) * (taps if self.by == "sum" else 1)
+        return Growth(gain, largest(parameters["bias"]), peak=taps)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F

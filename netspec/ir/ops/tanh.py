@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netspec.ir.attributes import REAL, keyword
+from netspec.ir.growth import Growth
 from netspec.ir.operator import Operator
 from netspec.ir.shapes import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,14 @@ class Tanh(Operator):
 
     scale: float = keyword(REAL, "factor of the result", default=1.0)
     slope: float = keyword(REAL, "factor of the argument", default=1.0)
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return Growth(0.0, abs(self.scale), peak=abs(self.slope))
+
+    def module(self, inputs: Sequence[Shape]) -> Module | None:
+        from torch import nn
+
+        return nn.Tanh() if self.scale == self.slope == 1 else None
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         y = x[0] if self.slope == 1 else x[0] * self.slope

@@ -12,7 +12,8 @@ from netspec import DataError
 from netspec.backends.onnx import model as onnx_backend
 from netspec.export import onnx_bytes
 from netspec.ir.ops.softmax import Softmax
-from netspec.runtime.reference import Model, lower
+from netspec.runtime.operations import lower
+from netspec.runtime.reference import Model
 from netspec.runtime.verification import random_images, tolerance
 from tests.backends.onnx.helpers import (
     assert_exact,

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import netspec.ir.ops
-from netspec.ir.operator import Operator
+from netspec.ir.operator import Operator, pool_padding
 from netspec.ir.ops import OPERATORS
+from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.parameter_names import RESERVED
 from netspec.ir.shapes import Kernel, Shape
 from netspec.ir.values import Codes
@@ -95,3 +97,46 @@ def test_importing_the_operators_does_not_import_torch() -> None:
     program = "import sys, netspec.ir.ops; print('torch' in sys.modules)"
     printed = subprocess.check_output([sys.executable, "-c", program], text=True)
     assert printed.strip() == "False"
+
+
+MODULES = {
+    **{
+        word: (kind(), MAP)
+        for word, kind in OPERATORS.items()
+        if word in ("relu", "sigmoid", "tanh", "softmax")
+    },
+    "softmax of a vector": (OPERATORS["softmax"](), Shape((7,))),
+    **{
+        f"maxpool {kernel}/{stride} {pad} {round}": (
+            OPERATORS["maxpool"](kernel=Kernel(kernel, kernel, None, stride), pad=pad, round=round),
+            size,
+        )
+        for kernel in (1, 2, 3)
+        for stride in (1, 2, 3)
+        for pad in ((0, 0, 0, 0), (1, 1, 0, 0), (1, 1, 1, 1), (0, 1, 0, 1))
+        for round in ("floor", "ceil")
+        for size in (Shape((7, 8, 2)),)
+        if max(pad) < kernel
+    },
+}
+
+
+@pytest.mark.parametrize(("op", "size"), MODULES.values(), ids=MODULES)
+def test_pytorchs_own_module_computes_the_same_to_the_bit(op: Operator, size: Shape) -> None:
+    x = images(size).requires_grad_()
+    module = op.module([size])
+    y = op.reference([size], x)
+    if module is None:
+        assert isinstance(op, MaxPool)
+        assert pool_padding(op.windows([size])) is None
+        return
+    z = module(x)
+    assert torch.equal(y, z)
+    dy = images(op.shape([size]), seed=1)
+    gradients = [torch.autograd.grad(out, x, dy)[0] for out in (y, z)]
+    assert torch.equal(*gradients)
+
+
+def test_there_is_no_module_for_what_pytorch_does_not_have() -> None:
+    assert OPERATORS["tanh"](scale=1.7159).module([MAP]) is None
+    assert OPERATORS["tanh"](slope=0.5).module([MAP]) is None

@@ -13,7 +13,8 @@ from netspec import Net
 from netspec.ir.graph import Entry, Graph
 from netspec.ir.parameter_names import packings, parameter_names
 from netspec.lowering.passes import Outcome, optimise
-from netspec.runtime.reference import Model, lower
+from netspec.runtime.operations import lower
+from netspec.runtime.reference import Model
 from netspec.runtime.verification import as_tuple
 from tests.helpers import load_rows
 

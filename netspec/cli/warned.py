@@ -1,0 +1,36 @@
+"""How commands print warnings of the library: as a line, or as the diagnostics of a spec."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import click
+
+from netspec.cli.common import styled
+from netspec.language.diagnostics import SpecWarning, printable, render
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print warnings to standard error, without the line of code that they come from."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show
+        yield
+
+
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if isinstance(message, SpecWarning):
+        click.echo(render(message.diagnostics, styled), err=True)
+    else:
+        text = printable(" ".join(str(message).split()))
+        click.echo(f"{styled('warning', 'warning')}: {text}", err=True)

@@ -1,0 +1,88 @@
+"""Why values are not finite: searched for only when they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from netspec.errors import DataError
+from netspec.files.finite import first_not_finite, is_finite
+from netspec.ir.graph import Graph
+from netspec.ir.operator import Meaning, Operator, own_meaning
+from netspec.runtime.compiled import Compiled
+from netspec.runtime.operations import lower, needed
+
+
+class NotFiniteError(DataError):
+    """Outputs are not finite.
+
+    Attributes:
+        image: the number of the first image in the batch that has such outputs.
+    """
+
+    def __init__(self, message: str, image: int) -> None:
+        super().__init__(message)
+        self.image = image
+
+
+def require_finite_outputs(model: Compiled, images: Tensor, outputs: Tensor) -> None:
+    """Raise NotFiniteError, which says why, unless the outputs of a net are finite.
+
+    Args:
+        model: the net, in evaluation mode.
+        images: a batch for its only input.
+        outputs: its outputs for them.
+    """
+    if is_finite(outputs):
+        return
+    finite = outputs.flatten(1).isfinite().all(1)
+    image = int((~finite).nonzero()[0])
+    reason = cause(model, model.net.graph, [images[image : image + 1]])
+    reason = reason or "its rows are, when they are computed again"
+    raise NotFiniteError(f"the outputs of {model.net.name} are not finite: {reason}", image)
+
+
+def cause(
+    model: Compiled,
+    graph: Graph,
+    images: Sequence[Tensor],
+    *,
+    training: bool = False,
+    meaning: Callable[[Operator, bool], Meaning] = own_meaning,
+) -> str:
+    """Return why a net computes something that is not finite: weights, images, or the first row
+    that overflows; nothing if all are finite.
+
+    Args:
+        model: the net; it holds parameters of its own from now on.
+        graph: what is computed on these parameters.
+        images: a batch for each input.
+        training: whether with dropout and heads.
+        meaning: what computes an operator.
+    """
+    problem = first_not_finite(model.state_dict())
+    if problem:
+        return f"its weights are not: {problem}"
+    problem = first_not_finite(dict(zip(graph.inputs, images, strict=True)))
+    if problem:
+        return f"its input is not: {problem}"
+    ends = [*graph.outputs, *(h.output for h in graph.heads.values() if training)]
+    reached = needed(graph, ends)
+    names = [stage.name for stage in graph.stages() if stage.name in reached]
+    recorded = lower(graph, training=training, outputs=names, meaning=meaning)
+    with torch.no_grad():
+        answer = model.record(recorded)(*images)
+    values = answer[0] if training else answer
+    by_name = dict(zip(names, values if isinstance(values, tuple) else (values,), strict=True))
+    for name, y in by_name.items():
+        if not is_finite(y):
+            x = max((_largest(by_name[operand]) for operand in graph.operands(name)), default=0.0)
+            dtype = str(y.dtype).removeprefix("torch.")
+            return f"{name} is the first row to leave the range of {dtype}, from values to {x:.3g}"
+    return ""
+
+
+def _largest(x: Tensor) -> float:
+    return float(x.abs().max()) if x.numel() else 0.0
