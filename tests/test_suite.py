@@ -45,7 +45,8 @@ def test_everything_is_run_and_what_came_of_it_is_kept(tmp_path: Path) -> None:
     program = f"""
 from pathlib import Path
 from tests.everything import run
-raise SystemExit(run(["-n0", "-p", "no:cacheprovider", {str(tmp_path)!r}], Path({str(result)!r})))
+arguments = ["-n0", "-p", "no:cacheprovider", "-p", "tests.conftest"]
+raise SystemExit(run([*arguments, {str(tmp_path)!r}], Path({str(result)!r})))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False

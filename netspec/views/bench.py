@@ -55,10 +55,11 @@ def case_lines(case: Entry, style: Style) -> Iterator[str]:
         yield _engine(entry, ratio, style)
     yield _floor(case["floor"], ours)
     for entry in case["engines"]:
+        room = LONGEST - len(f"{entry['name']}: ")  # colours take none
         if entry["error"]:
-            yield f"{style(entry['name'], 'error')}: {entry['error']}"[:LONGEST]
+            yield f"{style(entry['name'], 'error')}: {entry['error'][:room]}"
         elif entry["peak_error"]:
-            yield f"{style(entry['name'], 'note')}: {entry['peak_error']}"[:LONGEST]
+            yield f"{style(entry['name'], 'note')}: {entry['peak_error'][:room]}"
     yield from others(case["others"], style)
     yield _verdict(case, style)
 

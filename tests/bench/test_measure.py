@@ -64,7 +64,8 @@ def test_without_a_comparison_nobody_is_ranked(
         assert entry["error"].startswith(said)
         assert entry["median_ms"] is entry["compile_s"] is entry["peak_mb"] is None
     assert [case["best_peer"], case["ratio"]] == [None, None]
-    *_, verdict = case_lines(case, lambda text, role: text)
+    *_, told, _, verdict = case_lines(case | {"others": 1.0}, lambda text, role: f"<{role}>{text}")
+    assert told == f"<error>right: {case['engines'][1]['error']}"  # whole, colours and all
     assert verdict == "no peer was timed"
 
 

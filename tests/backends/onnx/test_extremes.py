@@ -11,6 +11,7 @@ from netspec import SpecError, loads
 from netspec.export import onnx_bytes
 from netspec.ir.ops import OPERATORS
 from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.tanh import Tanh
 from netspec.runtime.verification import tolerance
 from tests.backends.onnx.helpers import compiled, example, images_for, kinds, run
 from tests.ir.ops.extremes import MANY_REFUSED, attributes, spec_of
@@ -24,7 +25,7 @@ def assert_same_in_onnx_runtime(spec: str) -> None:
 
     Each of the two is off by ``tolerance`` for rounding; a power of LRN multiplies the relative
     error of its base by beta, and one that nothing is left of is not compared.  Numbers below
-    the smallest normal one may be zero.
+    the smallest normal one may be zero, before tanh multiplies by its scale.
     """
     net = loads(spec)
     model = compiled(net)
@@ -39,7 +40,8 @@ def assert_same_in_onnx_runtime(spec: str) -> None:
         return
     is_finite = wanted.isfinite()
     assert torch.equal(y.isfinite(), is_finite)
-    smallest = torch.finfo(torch.float32).tiny * wanted.numel() ** 0.5
+    scales = [abs(s.op.scale) for s in net.graph.stages() if isinstance(s.op, Tanh)]
+    smallest = torch.finfo(torch.float32).tiny * max([1, *scales]) * wanted.numel() ** 0.5
     error = (y - wanted)[is_finite].norm()
     assert error <= allowed * wanted[is_finite].norm() + smallest
 
@@ -54,7 +56,7 @@ def test_extreme_attributes(operator: str, data: st.DataObject) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("operator", OPERATORS)
 @given(data=st.data())
-@settings(max_examples=200, suppress_health_check=MANY_REFUSED)
+@settings(max_examples=60, suppress_health_check=MANY_REFUSED)
 def test_more_extreme_attributes(operator: str, data: st.DataObject) -> None:
     try_attributes(operator, data)
 
