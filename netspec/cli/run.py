@@ -113,7 +113,7 @@ def _print(subject: Subject, results: list[Classification | tuple[str, str]]) ->
             click.echo(f"{styled('error', 'error')}: {result[1]}", err=True)
             continue
         click.echo(click.style(result.image, bold=True))
-        width = max(11, *(len(printable(str(answer))) for answer in result.answers))
+        width = max(5, *(len(printable(str(answer))) for answer in result.answers))
         for answer in result.answers:
             score = answer.score
             shown = f"{100 * score:6.2f} %" if is_probability else f"{score:10.4f}"

@@ -151,13 +151,15 @@ def _of_artifact(path: str | Path, expect: str | None) -> Subject:
 
 def _of_spec(spec: str, settings: Mapping[str, Setting], weights: str | Path | None) -> Subject:
     """Return the net of a spec, with weights from a file or those that come with it."""
-    is_name = spec in bundled() and str(weights) in trained.names(spec)
-    if weights is not None and is_name and not Path(weights).exists():
-        weights = trained.trained(spec, str(weights)).weights
-    return _with_weights(load(spec, **settings), weights)
+    net, name = load(spec, **settings), str(weights)
+    comes_with_it = spec in bundled() and name in trained.names(spec)
+    if weights is not None and comes_with_it and not Path(weights).exists():
+        return _with_weights(net, trained.trained(spec, name).weights, name)
+    return _with_weights(net, weights)
 
 
-def _with_weights(net: Net, weights: str | Path | None) -> Subject:
+def _with_weights(net: Net, weights: str | Path | None, name: str = "") -> Subject:
+    """Return a net with weights from a file, which ``name`` may be another name of."""
     from netspec.compiler import compile as compile_net
     from netspec.runtime.weights import load_weights
 
@@ -166,7 +168,8 @@ def _with_weights(net: Net, weights: str | Path | None) -> Subject:
         return Subject(model, model.expects, "the spec")
     load_weights(model, weights)
     is_of_weights = model.expects is not net.expects
-    return Subject(model, model.expects, f"the weights {weights}" if is_of_weights else "the spec")
+    origin = f"the weights {name or weights}" if is_of_weights else "the spec"
+    return Subject(model, model.expects, origin)
 
 
 def _complete(subject: Subject) -> Subject:
