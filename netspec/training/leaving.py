@@ -24,6 +24,9 @@ from torch.distributed.distributed_c10d import Store
 PATIENCE = 10.0
 """Seconds that ranks have to give a reason, where none is known to have died."""
 
+LONGEST = 60.0
+"""Seconds that the store is kept for a rank which lives, and has not come to read it."""
+
 
 class Process(NamedTuple):
     """A process of a rank.
@@ -108,9 +111,8 @@ class Others:
                 self._store.set(f"read/{self._number}", "")
                 if self._is_host:
                     self._outlast()
-            except dist.DistError:
-                dead = self._dead()
-                message = _have_died(dead) if dead else "rank 0, where the others meet, has left"
+            except dist.DistError:  # by itself, or since it waited for this rank too long
+                message = "rank 0, where the others meet, has ended"
         return message
 
     def _at_fault(self, error: BaseException) -> str:
@@ -142,12 +144,13 @@ class Others:
 
     def _outlast(self) -> None:
         """Wait until the others have read the reasons, or cannot."""
-        until = monotonic() + PATIENCE
-        while monotonic() < until and not all(
-            self._told(f"read/{n}") is not None or process.has_died()
-            for n, process in self._processes.items()
-        ):
-            sleep(0.05)
+        here, began = _machine(), monotonic()
+        for n, process in self._processes.items():
+            until = began + (LONGEST if process.machine == here else PATIENCE)
+            while self._told(f"read/{n}") is None and not process.has_died():
+                if monotonic() > until:
+                    break
+                sleep(0.05)
 
 
 def _process(text: str) -> Process:

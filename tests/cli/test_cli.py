@@ -264,7 +264,17 @@ def test_scores_that_are_not_finite_are_an_error(
     for extra in ([], ["--json"]):
         done = run("run", spec, photograph, "--weights", tmp_path / "w.safetensors", *extra)
         assert done.returncode == 1
-        assert "not finite" in done.stdout + done.stderr
+        assert "w.safetensors are not finite: a.bias is NaN at [0]" in done.stdout + done.stderr
+    model.a.bias.data.fill_(0.0)
+    model.a.weight.data.fill_(3e38)
+    netspec.save_weights(model, tmp_path / "w.safetensors")
+    for extra in ([], ["--json"]):
+        done = run("run", spec, photograph, "--weights", tmp_path / "w.safetensors", *extra)
+        assert done.returncode == 1
+        assert "are not finite: a.conv is the first row to leave the range of float32" in (
+            done.stdout + done.stderr
+        )
+        assert "class" not in done.stdout
 
 
 def test_empty_weights_are_not_no_weights(spec: Path, photograph: Path) -> None:

@@ -28,7 +28,7 @@ from netspec.ir.shapes import Kernel, Shape
 from tests.ir.ops.helpers import images, random_buffers, random_parameters
 from tests.ir.ops.test_all import operands, sample
 
-KERNEL = Kernel(3, 2)
+KERNEL = Kernel(3, 2, stride=2)
 FUSED: list[Operator] = [
     ConvRelu(kernel=KERNEL, count=4, groups=2),
     FullyConnectedRelu(count=4),
@@ -93,7 +93,7 @@ def test_many_weights_have_a_coarser_bound() -> None:
 def test_no_operand_is_safe_with_weights_that_are_not_finite(name: str, value: float) -> None:
     tensors = {"weight": torch.ones(4, 6, 3, 3), "bias": torch.ones(4)}
     tensors[name].view(-1)[2] = value
-    op = Conv(kernel=Kernel(3, 1), count=4)
+    op = Conv(kernel=Kernel(3, 3), count=4)
     growth = op.growth([Shape((4, 5, 6))], **tensors)
     assert growth.domain(1e30) == -inf
     assert growth.bound(1.0) == inf

@@ -7,9 +7,11 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,14 +22,14 @@ from netspec.data import open_data
 from netspec.errors import DataError
 from netspec.net import load
 from netspec.training import directory as runs
-from netspec.training import stopping
+from netspec.training import loop, stopping
 from netspec.training.checkpoint import Checkpoint
 from netspec.training.loop import resume, train
 from netspec.training.progress import Moment, Report
 from netspec.training.run import Run
 from netspec.training.settings import Settings, recipe_json
 from netspec.training.stopping import Stopped
-from tests.training.runs import RECIPE, metrics, settings, started, weights
+from tests.training.runs import NET, RECIPE, metrics, settings, started, weights
 
 
 class Interrupting(Report):
@@ -199,6 +201,68 @@ def test_a_run_that_fails_in_its_first_step_leaves_nothing(tmp_path: Path) -> No
     with pytest.raises(DataError, match="loss of step 1"):
         train(hopeless, directory)
     train(settings(tmp_path, epochs=1), directory)
+
+
+def test_a_gradient_that_is_not_finite_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss is finite all the while, and the weights of the step before stay."""
+    called: list[int] = []
+
+    original = loop.loss
+
+    def overflowing(*arguments: Any, **named: Any) -> torch.Tensor:
+        value = original(*arguments, **named)
+        called.append(0)
+        if len(called) == 3:
+            value.register_hook(lambda gradient: gradient * float("inf"))
+        return value
+
+    monkeypatch.setattr(loop, "loss", overflowing)
+    message = r"a gradient of step 3 is not finite \(C1.weight is (NaN|infinite) at .*after step 2"
+    with pytest.raises(DataError, match=message):
+        train(settings(tmp_path, checkpoint_every=0.0), tmp_path / "run")
+
+
+def test_a_buffer_that_is_not_finite_goes_into_no_checkpoint(tmp_path: Path) -> None:
+    class Breaking(Report):
+        def step(self, moment: Moment) -> None:
+            if moment.step == 3:
+                learner.trainee.model.get_buffer("C1.bn.running_var")[1] = float("inf")
+
+        def begin(self, run: Run, steps: int, state: object) -> None:
+            pass
+
+    learner: Any = None
+    original = loop.Learner
+
+    class Keeping(original):  # type: ignore[valid-type, misc]
+        def __init__(self, *arguments: Any) -> None:
+            nonlocal learner
+            super().__init__(*arguments)
+            learner = self
+
+    spec = NET.replace("conv 3x3, 4 |", "conv 3x3, 4 | bn eps=0.1 |") + RECIPE
+    (tmp_path / "bn.net").write_text(spec, encoding="utf-8")
+    asked = Settings(spec=str(tmp_path / "bn.net"), data="digits:8", checkpoint_every=0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "Learner", Keeping)
+        message = r"weights after step 3 are not finite \(C1.bn.running_var is infinite at \[1\]"
+        with pytest.raises(DataError, match=message):
+            train(asked, tmp_path / "run", report=Breaking())
+
+
+def test_a_checkpoint_that_is_not_finite_is_refused(tmp_path: Path, whole: Path) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(whole, path)
+    for name, tensor in (("F3.bias", "model/F3.bias"), ("F3.weight", "velocity/F3.weight")):
+        checkpoint = Checkpoint.load(whole / runs.CHECKPOINT, Run.open(whole).net.graph)
+        part = checkpoint.model if tensor.startswith("model") else checkpoint.velocity
+        part[name].view(-1)[1] = float("nan")
+        checkpoint.save(path / runs.CHECKPOINT)
+        (path / WEIGHTS).unlink(missing_ok=True)
+        with pytest.raises(DataError, match=rf"checkpoint\S* are not finite: {tensor} is NaN at"):
+            resume(path)
 
 
 def test_a_spec_without_a_recipe_is_told_so(tmp_path: Path) -> None:

@@ -128,3 +128,16 @@ def test_a_run_that_has_not_finished_is_tested_as_far_as_it_is(two: tuple[Path, 
         assert evaluate([two[0]]).ensemble.top1 == metrics(two[0])[-1]["top1"]
     finally:
         save_tensors(tensors, weights)
+
+
+def test_outputs_that_are_not_finite_are_an_error_with_the_image(
+    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = Run.open(two[0]).weights()
+    tensors["F2.weight"] *= 1e38
+    monkeypatch.setattr(Run, "weights", lambda run: dict(tensors))
+    message = (
+        r"image 0, counted from 0: the outputs of small are not finite: F\d(\.fc)? is the first row"
+    )
+    with pytest.raises(DataError, match=message):
+        evaluate([two[0]])

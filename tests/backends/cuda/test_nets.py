@@ -16,7 +16,8 @@ from netspec.ir.shapes import Shape
 from netspec.lowering.plan import Ability, plan
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.verification import as_tuple, random_images
-from tests.backends.cuda.helpers import MAP, assert_exact, both, load_rows, outputs
+from tests.backends.cuda.helpers import DEVICE, MAP, assert_exact, both, load_rows, outputs
+from tests.kernels.helpers import interpreter_meets_nan
 
 MODULE = """
 block inception(n1, r3, n3, r5, n5, np) = concat {
@@ -215,6 +216,48 @@ def test_gradients_of_an_image_are_those_of_the_reference() -> None:
         assert x.grad is not None
         gradients.append(x.grad.cpu())
     torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-10)
+
+
+NOT_FINITE = """
+a: conv 3x3, 8, pad=1 | relu | maxpool 3x3/2
+b: concat { conv 1x1, 4 | relu; conv 1x1, 3 | relu; maxpool 3x3/1, pad=1 } | relu
+c: lrn 5, k=1, alpha=0.5 | maxpool 2x2/1
+d: avgpool 2x2/1 | conv 1x1, 6 | bn eps=0.1 | relu
+e: gap | flatten | fc 6 | relu | fc 4 | softmax
+"""
+"""What on a CPU has ReLUs and pools that pass over NaN; our kernels do not."""
+
+
+@interpreter_meets_nan
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 3e38])
+def test_what_is_not_finite_comes_through(value: float) -> None:
+    net = load_rows(NOT_FINITE, MAP)
+    model = netspec.compile(net, device="cuda")
+    plain = model.as_reference().cpu()
+    (image,) = (x.float() for x in random_images(net, batch=2))
+    image[1, 2, 3, 4] = value
+    rows = "a", "b", "c", "d", "e"
+    with torch.no_grad():
+        ends = model.features(*rows)(image.to(DEVICE))
+        wanted = plain.features(*rows)(image)
+    for y, z in zip(ends, wanted, strict=True):
+        assert torch.equal(y.cpu().isnan(), z.isnan())
+        assert torch.equal(y.cpu().isinf(), z.isinf())
+
+
+@interpreter_meets_nan
+@pytest.mark.parametrize("name", ["a.weight", "b.b1.bias", "d.bn.running_var", "e.fc1.weight"])
+def test_parameters_that_are_not_finite_come_through(name: str) -> None:
+    net = load_rows(NOT_FINITE, MAP)
+    model = netspec.compile(net, device="cuda")
+    tensors = model.state_dict()
+    tensors[name].view(-1)[1] = torch.nan
+    model.load_state_dict(tensors)
+    (image,) = (x.float() for x in random_images(net, batch=2))
+    with torch.no_grad():
+        y, z = model(image.to(DEVICE)).cpu(), model.as_reference().cpu()(image)
+    assert torch.equal(y.isnan(), z.isnan())
+    assert z.isnan().all()
 
 
 def merged(slices: list[tuple[int, int]], *, output: bool = False) -> Graph:
