@@ -53,7 +53,7 @@ def test_a_run_of_the_version_before_opens_evaluates_and_resumes(name: str, tmp_
         torch.testing.assert_close(tensor, wanted[weight], rtol=0, atol=20 * 2**-20)
     told = metrics(EARLIER / "finished")
     assert [row["epoch"] for row in metrics(directory)] == [row["epoch"] for row in told]
-    assert metrics(directory)[0] == told[0] | {"untested": 0}  # which it did not write
+    assert metrics(directory)[0].items() >= told[0].items()  # a later version writes more
 
 
 # --------------------------------------------------------------------------------- bits and lengths
