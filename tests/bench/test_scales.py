@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from netspec.bench.case import Case
-from netspec.runtime.reference import needed
+from netspec.runtime.operations import needed
 from netspec.runtime.verification import as_tuple
 from tests.bench.helpers import EVERY, bundled_case, case_of
 

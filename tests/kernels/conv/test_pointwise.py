@@ -220,8 +220,15 @@ def test_what_does_not_fit_is_refused() -> None:
         out(x, w, b, [y.half()], "ieee")
 
 
-@pytest.mark.parametrize("relu", [False, True])
-@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize(
+    ("relu", "has_bias"),
+    [
+        (True, True),
+        (False, False),
+        pytest.param(True, False, marks=pytest.mark.slow),
+        pytest.param(False, True, marks=pytest.mark.slow),
+    ],
+)
 def test_gradients_agree_with_finite_differences(relu: bool, has_bias: bool) -> None:
     x, w, b = operands(1, 2, 2, 3, 4, torch.float64)
     leaves = [leaf.requires_grad_() for leaf in ((x, w, b) if has_bias else (x, w))]
