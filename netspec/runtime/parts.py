@@ -30,27 +30,16 @@ class Recorded:
 
     Attributes:
         groups: the stages that each module computes, by name.
-        graphs: what is recorded of each, by name and mode.
+        codes: what is recorded of each that is not PyTorch's own, by name.
     """
 
     def __init__(self, net: Net) -> None:
         self.net, self.groups = net, groups_of(net.graph)
-        self.graphs: dict[tuple[str, bool], fx.Graph] = {}
-        self._functions: dict[tuple[str, bool], Callable[..., Any]] = {}
-        for name, group in self.groups.items():
-            if own_module(net, group) is not None:
-                continue
-            modes = (False, True) if _depends_on_mode(net, group) else (False,)
-            for mode in modes:
-                graph = lower(net.graph, training=mode, groups=self.groups, group=group)
-                self.graphs[name, mode] = graph
-                self._functions[name, mode] = _function(graph)
-            self.graphs[name, True] = self.graphs[name, modes[-1]]
-            self._functions[name, True] = self._functions[name, modes[-1]]
-
-    def function(self, name: str, training: bool) -> Callable[..., Any]:
-        """Return the ``forward`` of a module."""
-        return self._functions[name, training]
+        self.codes = {
+            name: Code(self, group)
+            for name, group in self.groups.items()
+            if own_module(net, group) is None
+        }
 
     def modules(self) -> Module:
         """Return new modules, without parameters, inside one."""
@@ -68,13 +57,38 @@ class Recorded:
         if name not in self.groups:
             path = module_path(name)
             return Uncalled(path, names_by_module(self.net.graph).get(path, ()), TWICE)
-        return own_module(self.net, self.groups[name]) or Part(self, name)
+        return own_module(self.net, self.groups[name]) or Part(self.codes[name])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Recorded:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Recorded, (self.net,)
+
+
+class Code:
+    """What is recorded of one module: a graph and its function, by whether it trains."""
+
+    def __init__(self, recorded: Recorded, group: Group) -> None:
+        self.recorded, self.group, net = recorded, group, recorded.net
+        self.own = None if group.own is None else net.graph.stage(group.own).op
+        modes = (False, True) if self.own and differs_in_training(self.own) else (False,)
+        graphs = [
+            lower(net.graph, training=mode, groups=recorded.groups, group=group) for mode in modes
+        ]
+        functions = [_function(graph) for graph in graphs]
+        self.graphs = {False: graphs[0], True: graphs[-1]}
+        self.functions = {False: functions[0], True: functions[-1]}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Code:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _code_of, (self.recorded, self.group.name)
+
+
+def _code_of(recorded: Recorded, name: str) -> Code:
+    return recorded.codes[name]
 
 
 class Part(Module):
@@ -85,21 +99,21 @@ class Part(Module):
     statistics of the batch, whatever the mode of the rest.
     """
 
-    def __init__(self, recorded: Recorded, name: str) -> None:
+    _code: Code
+
+    def __init__(self, code: Code) -> None:
         super().__init__()
-        self._code = recorded, name
+        self._code = code
         self.eval()
 
     def forward(self, *x: Tensor) -> Any:
         """Return what its stages compute."""
-        recorded, name = self._code
-        return recorded.function(name, self.training)(self, *x)
+        return self._code.functions[self.training](self, *x)
 
     @property
     def graph(self) -> fx.Graph:
         """Return what runs in the present mode."""
-        recorded, name = self._code
-        return recorded.graphs[name, self.training]
+        return self._code.graphs[self.training]
 
     @property
     def code(self) -> str:
@@ -108,9 +122,8 @@ class Part(Module):
 
     def extra_repr(self) -> str:
         """The operator of this name."""
-        recorded, name = self._code
-        own = recorded.groups[name].own
-        return "" if own is None else recorded.net.graph.stage(own).op.name
+        own = self._code.own
+        return "" if own is None else own.name
 
 
 def own_module(net: Net, group: Group) -> Module | None:
@@ -127,11 +140,6 @@ def reason_changed(net: Net, group: Group, module: Module) -> str | None:
     if type(module) is not expected:
         return f"is of class {type(module).__name__} now"
     return reason_to_call(module)
-
-
-def _depends_on_mode(net: Net, group: Group) -> bool:
-    """Return whether something is recorded of a group itself that training changes."""
-    return group.own is not None and differs_in_training(net.graph.stage(group.own).op)
 
 
 def _function(graph: fx.Graph) -> Callable[..., Any]:

@@ -56,6 +56,9 @@ def test_no_result_exceeds_the_bound(op: Operator) -> None:
     growth = op.growth(inputs, **tensors)
     assert (growth.gain == inf) == (op.name in UNBOUNDED or getattr(op, "k", 1) == 1e-300)
     for scale in (1e-9, 0.1, 1.0, 17.0, 1e4, 1e9):
+        alike = [torch.full_like(images(shape), scale) for shape in inputs]
+        y = op.reference(inputs, *alike, **tensors)
+        assert float(y.abs().max()) <= growth.bound(scale) * (1 + 1e-12) + 1e-300
         for seed in range(3):
             x = [
                 scale * images(shape, batch=2, seed=seed + 5 * i) for i, shape in enumerate(inputs)

@@ -113,6 +113,20 @@ def test_by_overflow(exponent: float, rows: str) -> None:
         assert same_places(model(x), plain(x))
 
 
+def test_before_a_folded_normalisation() -> None:
+    """The convolution overflows; with the small scale folded into its filters it would not."""
+    model, plain = pair(NETS["pooled"])
+    tensors = plain.state_dict()
+    tensors["b.b2.conv.weight"] *= 1e34
+    tensors["b.b2.bn.weight"] *= 1e-34
+    for one in (model, plain):
+        one.load_state_dict(tensors)
+    for scale in (1.0, 1e5):
+        x = images(NETS["pooled"], torch.float32, scale)
+        assert same_places(model(x), plain(x))
+        assert model(x).isfinite().all() == (scale == 1)
+
+
 def test_the_plain_net_answers_as_a_plan_does() -> None:
     model, plain = PAIRS["pooled", torch.float32]
     x = images(NETS["pooled"], torch.float32)

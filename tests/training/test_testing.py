@@ -95,6 +95,7 @@ def test_an_ensemble_averages_behind_the_softmax(two: tuple[Path, Path], tmp_pat
         assert (row["place"] == "1") == (label == answer)
 
 
+@pytest.mark.filterwarnings("ignore:the loss of epoch 1")  # its images are not scaled
 def test_ten_crops_are_averaged(tmp_path: Path) -> None:
     train(settings(tmp_path, CROPPING), tmp_path / "run")
     dataset = open_data("digits:8").validation
