@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch, 
 settings.register_profile(
     "all", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.register_profile("default", settings.get_profile("all"), max_examples=ALL // 4)
+settings.register_profile("default", settings.get_profile("all"), max_examples=ALL // 5)
 settings.load_profile("default")  # pytest --hypothesis-profile all is for the other
 
 

@@ -1,4 +1,4 @@
-"""How many examples hypothesis draws: all in ``make test-all``, a quarter of them by default."""
+"""How many examples hypothesis draws: all in ``make test-all``, a fifth of them by default."""
 
 from __future__ import annotations
 

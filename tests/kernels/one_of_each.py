@@ -1,9 +1,11 @@
 """Run every operator once, on small maps that divide no block: what compute-sanitizer watches.
 
-compute-sanitizer --tool memcheck python -m tests.kernels.one_of_each
+compute-sanitizer --tool memcheck python -m tests.kernels.one_of_each [TYPE ...]
 """
 
 from __future__ import annotations
+
+import sys
 
 import torch
 
@@ -71,7 +73,7 @@ def others(dtype: torch.dtype) -> None:
 
 if __name__ == "__main__":
     remember_builtins()
-    for kind in DTYPES[:-1]:
+    for kind in [getattr(torch, name) for name in sys.argv[1:]] or DTYPES[:-1]:
         convolutions(kind)
         others(kind)
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Ten thousand mutations of specs: each is a net, or diagnostics, and nothing else."""
+"""Ten thousand mutations of specs, or a share: each is a net, or diagnostics, and nothing else."""
 
 from __future__ import annotations
 

@@ -19,8 +19,10 @@ from tests.helpers import load_rows
 SYMBOLS = {"H": 9, "W": 7, "C1": 20, "C2": 8}
 
 
-SLOW = ("alexnet_one_column", "alexnet_six", "inception_v2", "inception_v4", "zfnet")
-"""Nets that are built as others are: alexnet, and inception_v3."""
+SLOW = {
+    *("alexnet_one_column", "alexnet_six", "zfnet"),  # built as alexnet is
+    *("inception_v2", "inception_v4"),  # as inception_v3
+}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from netspec.artifact.manifest import SPEC
 from netspec.training.loop import resume, train
@@ -21,15 +20,7 @@ from tests.training.damage import (
 
 
 @pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def paused(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def paused(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("paused")
     asked = Settings(spec=str(EARLIER / "paused" / SPEC), data="digits:8", seed=3, snapshots=(0,))
     with pytest.raises(Stopped):

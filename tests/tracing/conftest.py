@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.backends.conftest import measurements
+
+__all__ = ["measurements"]
