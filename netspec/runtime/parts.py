@@ -7,17 +7,20 @@ be replaced by another module.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.nn import Identity, Module
+from torch.nn import Identity, Module, Softmax
 
+from netspec.ir.logits import ends_of, final_softmax, without_softmax
 from netspec.ir.operator import differs_in_training
 from netspec.ir.parameter_names import module_path
 from netspec.net import Net
 from netspec.runtime.modules import names_by_module
-from netspec.runtime.operations import Group, groups_of, lower
+from netspec.runtime.operations import Group, groups_before_softmax, groups_of, lower
+from netspec.runtime.stopping import Stopping
 from netspec.runtime.uncalled import Caller, Uncalled, reason_to_call
 
 TWICE = Caller("the reference", "a row of a block and a branch have this name, rename one")
@@ -52,6 +55,11 @@ class Recorded:
         """Return the ``forward`` of a module."""
         return self._functions[name, training]
 
+    @cached_property
+    def logits(self) -> RecordedLogits:
+        """Return what they compute for logits."""
+        return RecordedLogits(self.net, self.groups)
+
     def modules(self) -> Module:
         """Return new modules, without parameters, inside one."""
         root, graph = Module(), self.net.graph
@@ -77,7 +85,7 @@ class Recorded:
         return Recorded, (self.net,)
 
 
-class Part(Module):
+class Part(Stopping):
     """A row, a branch or a stage of a net.
 
     It takes the values that its first stages read and returns those that others read, a tensor
@@ -90,9 +98,11 @@ class Part(Module):
         self._code = recorded, name
         self.eval()
 
-    def forward(self, *x: Tensor) -> Any:
-        """Return what its stages compute."""
+    def forward(self, *x: Tensor, before_softmax: bool = False) -> Any:
+        """Return what its stages compute, all of them or those before the net's final softmax."""
         recorded, name = self._code
+        if before_softmax:
+            return recorded.logits.function(name, self.training)(self, *x)
         return recorded.function(name, self.training)(self, *x)
 
     @property
@@ -111,6 +121,49 @@ class Part(Module):
         recorded, name = self._code
         own = recorded.groups[name].own
         return "" if own is None else recorded.net.graph.stage(own).op.name
+
+
+class RecordedLogits:
+    """What a net and its modules compute for logits: all but the softmax at the end of the net and
+    of its heads.
+
+    So rows are called for logits as they are for outputs, with their hooks; the softmax is not.
+
+    Args:
+        net: the checked net.
+        groups: the stages that each module computes, by name.
+    """
+
+    def __init__(self, net: Net, groups: Mapping[str, Group]) -> None:
+        self._net, self._graph = net, without_softmax(net.graph)
+        self._groups = groups_before_softmax(self._graph, groups)
+        softmaxes = {final_softmax(net.graph, end) for end in ends_of(net.graph)}
+        self._softmaxes = [name for name in groups if name in softmaxes]
+        self._functions: dict[tuple[str | None, bool], Callable[..., Any]] = {}
+
+    def function(self, name: str | None, training: bool) -> Callable[..., Any]:
+        """Return the ``forward`` of a module, or of the net."""
+        if (name, training) not in self._functions:
+            group = None if name is None else self._groups[name]
+            graph = lower(self._graph, training=training, groups=self._groups, group=group)
+            self._functions[name, training] = _function(graph)
+        return self._functions[name, training]
+
+    def require_softmax(self, model: Module) -> None:
+        """Raise RuntimeError if another module is in the place of a final softmax."""
+        for name in self._softmaxes:
+            *outer, last = module_path(name).split(".")
+            module: Module | None = model
+            for step in outer:
+                module = module._modules.get(step) if isinstance(module, Module) else None
+                module = module if isinstance(module, Part) else None
+            softmax = None if module is None else module._modules.get(last)
+            if not isinstance(softmax, Softmax | Identity | None):
+                path, kind = module_path(name), type(softmax).__name__
+                raise RuntimeError(
+                    f"the logits of {self._net.name} are the values before {path}, which is of "
+                    f"class {kind} now: call the model, or replace {path} by an nn.Identity"
+                )
 
 
 def own_module(net: Net, group: Group) -> Module | None:

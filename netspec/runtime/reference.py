@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -23,10 +24,11 @@ from netspec.errors import DataError
 from netspec.ir.expects import Expects
 from netspec.ir.parameter_names import module_path, parameter_names
 from netspec.net import Net
-from netspec.runtime.inputs import Inputs, check_images, input_shapes
+from netspec.runtime.inputs import Inputs, check_images, hooked, input_shapes
+from netspec.runtime.loading import name_anew
 from netspec.runtime.modules import attach_tensors
 from netspec.runtime.operations import Group, called_groups, groups_of, lower
-from netspec.runtime.parts import Recorded, reason_changed
+from netspec.runtime.parts import Recorded, RecordedLogits, reason_changed
 from netspec.runtime.uncalled import reason_to_call
 
 
@@ -34,8 +36,8 @@ class Model(fx.GraphModule):
     """A net that runs: maps are [N, C, H, W] tensors (channels-last in memory), vectors [N, C].
 
     In evaluation mode, which a new model is in, ``model(image)`` returns the net's output, or a
-    tuple of them; nothing drops out, and heads are left out.  In training mode it returns
-    ``(output, {head: output})``.  Parameters are called ``ROW[.bN][.opN].parameter``.
+    tuple of them; nothing drops out, and heads are left out.  In training mode a net with heads
+    returns ``(output, {head: output})``.  Parameters are called ``ROW[.bN][.opN].parameter``.
 
     Rows, branches and stages are modules that are called, ``ROW[.bN][.opN]``: they take hooks, can
     be pruned or replaced, and have modes of their own.  A ReLU is an ``nn.ReLU``.
@@ -87,6 +89,44 @@ class Model(fx.GraphModule):
         """
         return Features(self, [self.net.graph.find(label) for label in labels])
 
+    def logits(self, *images: Tensor) -> Any:
+        """The values before the final softmax, or a tuple of them, with gradients, for a loss.
+
+        ``softmax(model.logits(x), 1)`` is ``model(x)``, so ``F.cross_entropy(model.logits(x), y)``
+        is the loss of a net that ends in a softmax.  Logits of an output that does not, as of
+        ``rbf``, are the output itself.
+
+        Rows are called as for ``model(x)``, in their modes and with their hooks; one that ends in
+        the softmax returns what is before it, and the softmax itself is not called.  Of another
+        module in the place of such a row they are its output.  In training mode logits of a net
+        with heads are ``(logits, {head: logits of the head})``, as a model of torchvision that has
+        auxiliary classifiers returns logits of each.
+
+        Of the hooks of the model itself those run that run before a call, as they may change the
+        images.
+
+        Args:
+            images: a batch for each input, as many images in each.
+
+        Raises:
+            ValueError, TypeError: a call of the model raises it.
+            RuntimeError: where the softmax or its row was is another module, and what its logits
+                are is not known.
+        """
+        images = hooked(self, images)
+        self._logits.require_softmax(self)
+        return self._logits.function(None, self.training)(self, *images)
+
+    @cached_property
+    def _logits(self) -> RecordedLogits:
+        return RecordedLogits(self.net, self._rows)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        name_anew(self.net.graph, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
         memo[id(self)] = twin = Model.__new__(Model)
         root = Module()
@@ -122,7 +162,7 @@ def _carried(model: Model) -> dict[str, Any]:
 
 
 _APART = {
-    *("net", "_lowered", "_rows", "_inputs", "_modules"),
+    *("net", "_lowered", "_rows", "_inputs", "_logits", "_modules"),
     *(vars(fx.GraphModule(Module(), fx.Graph())).keys() - vars(Module()).keys()),
 }
 """What a copy makes for itself, of its net and its modules."""

@@ -44,7 +44,7 @@ def test_gradients_are_those_of_the_reference(name: str) -> None:
 
 def test_what_is_recorded_calls_the_kernels() -> None:
     model, _ = both(load_rows("a: conv 3x3, 4 | relu | lrn 3\nb: fc 3", MAP))
-    code = model.train()._differentiable().code
+    code = model.train()._differentiable(True).code
     for name in ("conv2d_relu", "lrn", "fc"):
         assert f"netspec_backends_cuda_training_{name}(" in code
 
