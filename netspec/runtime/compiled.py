@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx
 from torch.nn import Module
 
-from netspec.ir.parameter_names import parameter_names
+from netspec.ir.parameter_names import earlier_names, named_anew, parameter_names
 from netspec.lowering.backend import Executor, Timed
 from netspec.lowering.lowered import Lowered, lowered
 from netspec.net import Net
@@ -29,7 +29,14 @@ from netspec.runtime.loading import (
     name_anew,
 )
 from netspec.runtime.logits import Logits
-from netspec.runtime.modules import OnDemand, holders, is_furnished, module_paths, order_of_names
+from netspec.runtime.modules import (
+    OnDemand,
+    holders,
+    is_furnished,
+    module_paths,
+    named_as_now,
+    order_of_names,
+)
 from netspec.runtime.packed import Copied, Packed, State
 from netspec.runtime.parameters import Parameters, Seen
 from netspec.runtime.plain import run_plainly
@@ -382,7 +389,8 @@ def _restored(
     backend, dtype, batch, chosen = arguments
     lowered_net = lowered(net.graph, backend, dtype=dtype, batch=batch, decided=chosen)
     if tensors is not None:
-        return Compiled(net, lowered_net, tensors)
+        return Compiled(net, lowered_net, dict(named_anew(earlier_names(net.graph), tensors)))
+    modules = named_as_now(net.graph, modules)
     own = Parameters(modules, net, dtype, torch.device(backend.device))
     model = Compiled(net, lowered_net, {name: t.clone() for name, t in own.read()[1].items()})
     model._hold(modules)

@@ -12,7 +12,7 @@ from torch.nn import Parameter as TorchParameter
 
 from netspec.ir.graph import Graph
 from netspec.ir.operator import differs_in_training
-from netspec.ir.parameter_names import module_path, parameter_names
+from netspec.ir.parameter_names import EARLIER, RESERVED, module_path, named_anew, parameter_names
 from netspec.runtime.uncalled import Uncalled, refusing
 
 
@@ -51,6 +51,28 @@ def _ways(stage: str) -> list[str]:
     """Return the paths of the modules that a stage is in, the outermost first."""
     steps = module_path(stage).split(".")
     return [".".join(steps[:end]) for end in range(1, len(steps) + 1)]
+
+
+def named_as_now(graph: Graph, modules: Mapping[str, Module | None]) -> dict[str, Module | None]:
+    """Return the modules of a net by present names, where some of them have names of before.
+
+    Those inside them are renamed in place.
+    """
+    by_outer: dict[str, dict[str, str]] = {}
+    for stage in (stage.name for stage in graph.stages() if graph.operands(stage.name)):
+        now, was = (module_path(stage, words).split(".") for words in (RESERVED, EARLIER))
+        for end, step in enumerate(now):
+            by_outer.setdefault(".".join(now[:end]), {})[step] = was[end]
+    root = Module()
+    root._modules = dict(modules)
+    for outer, earlier in by_outer.items():  # an outer one before those inside it
+        inside = root
+        for step in filter(None, outer.split(".")):
+            inside = inside._modules.get(step) or Module()
+        renamed = named_anew(earlier, inside._modules)
+        if renamed is not inside._modules:
+            inside._modules = dict(renamed)
+    return root._modules
 
 
 def holders(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
