@@ -34,7 +34,7 @@ from netspec.runtime.modules import (
     holders,
     is_furnished,
     module_paths,
-    named_as_now,
+    name_modules_anew,
     order_of_names,
 )
 from netspec.runtime.packed import Copied, Packed, State
@@ -390,7 +390,7 @@ def _restored(
     lowered_net = lowered(net.graph, backend, dtype=dtype, batch=batch, decided=chosen)
     if tensors is not None:
         return Compiled(net, lowered_net, dict(named_anew(earlier_names(net.graph), tensors)))
-    modules = named_as_now(net.graph, modules)
+    name_modules_anew(net.graph, modules)
     own = Parameters(modules, net, dtype, torch.device(backend.device))
     model = Compiled(net, lowered_net, {name: t.clone() for name, t in own.read()[1].items()})
     model._hold(modules)

@@ -53,26 +53,23 @@ def _ways(stage: str) -> list[str]:
     return [".".join(steps[:end]) for end in range(1, len(steps) + 1)]
 
 
-def named_as_now(graph: Graph, modules: Mapping[str, Module | None]) -> dict[str, Module | None]:
-    """Return the modules of a net by present names, where some of them have names of before.
-
-    Those inside them are renamed in place.
-    """
+def name_modules_anew(graph: Graph, modules: dict[str, Module | None]) -> None:
+    """Give the modules of a net their present names, if they have earlier ones."""
     by_outer: dict[str, dict[str, str]] = {}
     for stage in (stage.name for stage in graph.stages() if graph.operands(stage.name)):
         now, was = (module_path(stage, words).split(".") for words in (RESERVED, EARLIER))
         for end, step in enumerate(now):
             by_outer.setdefault(".".join(now[:end]), {})[step] = was[end]
     root = Module()
-    root._modules = dict(modules)
+    root._modules = modules
     for outer, earlier in by_outer.items():  # an outer one before those inside it
         inside = root
         for step in filter(None, outer.split(".")):
             inside = inside._modules.get(step) or Module()
         renamed = named_anew(earlier, inside._modules)
         if renamed is not inside._modules:
-            inside._modules = dict(renamed)
-    return root._modules
+            inside._modules.clear()
+            inside._modules.update(renamed)
 
 
 def holders(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:

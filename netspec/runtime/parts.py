@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, fx
 from torch.nn import Identity, Module, Softmax
 
-from netspec.ir.logits import ends_of, final_softmax, without_softmax
+from netspec.ir.logits import without_softmax
 from netspec.ir.operator import differs_in_training
 from netspec.ir.parameter_names import module_path
 from netspec.net import Net
@@ -137,8 +137,7 @@ class RecordedLogits:
     def __init__(self, net: Net, groups: Mapping[str, Group]) -> None:
         self._net, self._graph = net, without_softmax(net.graph)
         self._groups = groups_before_softmax(self._graph, groups)
-        softmaxes = {final_softmax(net.graph, end) for end in ends_of(net.graph)}
-        self._softmaxes = [name for name in groups if name in softmaxes]
+        self._left_out = [module_path(name) for name in groups if name not in self._groups]
         self._functions: dict[tuple[str | None, bool], Callable[..., Any]] = {}
 
     def function(self, name: str | None, training: bool) -> Callable[..., Any]:
@@ -150,19 +149,19 @@ class RecordedLogits:
         return self._functions[name, training]
 
     def require_softmax(self, model: Module) -> None:
-        """Raise RuntimeError if another module is in the place of a final softmax."""
-        for name in self._softmaxes:
-            *outer, last = module_path(name).split(".")
-            module: Module | None = model
+        """Raise RuntimeError if another module is in the place of a softmax that is not called."""
+        for path in self._left_out:
+            *outer, last = path.split(".")
+            inside: Module | None = model
             for step in outer:
-                module = module._modules.get(step) if isinstance(module, Module) else None
-                module = module if isinstance(module, Part) else None
-            softmax = None if module is None else module._modules.get(last)
-            if not isinstance(softmax, Softmax | Identity | None):
-                path, kind = module_path(name), type(softmax).__name__
+                inside = None if inside is None else inside._modules.get(step)
+                inside = inside if isinstance(inside, Part) else None
+            module = None if inside is None else inside._modules.get(last)
+            if not isinstance(module, Part | Softmax | Identity | None):
                 raise RuntimeError(
                     f"the logits of {self._net.name} are the values before {path}, which is of "
-                    f"class {kind} now: call the model, or replace {path} by an nn.Identity"
+                    f"class {type(module).__name__} now: call the model, or replace {path} by an "
+                    "nn.Identity"
                 )
 
 

@@ -26,7 +26,7 @@ from netspec.ir.parameter_names import module_path, parameter_names
 from netspec.net import Net
 from netspec.runtime.inputs import Inputs, check_images, hooked, input_shapes
 from netspec.runtime.loading import name_anew
-from netspec.runtime.modules import attach_tensors, named_as_now
+from netspec.runtime.modules import attach_tensors, name_modules_anew
 from netspec.runtime.operations import Group, called_groups, groups_of, lower
 from netspec.runtime.parts import Recorded, RecordedLogits, reason_changed
 from netspec.runtime.uncalled import reason_to_call
@@ -170,7 +170,8 @@ _APART = {
 
 def _reassembled(net: Net, modules: dict[str, Module | None]) -> Model:
     root, model = Module(), Model.__new__(Model)
-    root._modules.update(named_as_now(net.graph, modules))
+    name_modules_anew(net.graph, modules)
+    root._modules.update(modules)
     _assemble(model, net, groups_of(net.graph), root)
     return model
 
@@ -178,7 +179,8 @@ def _reassembled(net: Net, modules: dict[str, Module | None]) -> Model:
 def _restored(net: Net, modules: dict[str, Module | None], training: bool) -> Model:
     """Return a model of an older pickle, whose modules only held parameters."""
     holder = Module()
-    holder._modules.update(named_as_now(net.graph, modules))
+    name_modules_anew(net.graph, modules)
+    holder._modules.update(modules)
     tensors = {name: attrgetter(name)(holder) for name, _, _ in parameter_names(net.graph)}
     model = Model(net, {name: tensor.detach() for name, tensor in tensors.items()})
     for name, _, is_trained in parameter_names(net.graph):

@@ -5,8 +5,9 @@ import torch
 
 import netspec
 from netspec import DataError, Net
+from netspec.ir.logits import without_softmax
 from netspec.ir.randomness import masks
-from netspec.training.trainee import Trainee, without_softmax
+from netspec.training.trainee import Trainee
 from tests.training.nets import HEADER, ROWS, batch, small
 
 HEADS = f"{ROWS}head h from a, weight=0.3: gap | flatten | fc 3 | softmax\n"
