@@ -19,10 +19,11 @@ def final_softmax(graph: Graph, end: str) -> str | None:
     """Return the softmax that an output ends in, or None.
 
     Stages after it that only pass its values on (an identity, a flatten of a 1x1 map) do not count,
-    unless something else reads them, too.
+    unless something else reads them, or the softmax, too.
     """
-    *_, last = _ending(graph, end)
-    return last if isinstance(graph.stage(last).op, Softmax) else None
+    *after, last = _ending(graph, end)
+    is_shared = after and len(graph.consumers(last)) > 1
+    return last if isinstance(graph.stage(last).op, Softmax) and not is_shared else None
 
 
 def before_softmax(graph: Graph, end: str) -> str:

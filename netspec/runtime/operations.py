@@ -71,21 +71,26 @@ def _given(graph: Graph, stages: Sequence[str]) -> tuple[str, ...]:
     return (*outputs,) or (stages[-1],)
 
 
-def groups_before_softmax(graph: Graph, groups: Mapping[str, Group]) -> dict[str, Group]:
+def groups_before_softmax(
+    whole: Graph, graph: Graph, groups: Mapping[str, Group]
+) -> dict[str, Group]:
     """Return the groups of a net as they are called in its graph without final softmaxes.
 
     Args:
-        graph: what :func:`without_softmax` returns of the net's.
+        whole: the net's own graph.
+        graph: what :func:`without_softmax` returns of it.
         groups: the groups of the net.
     """
     called = {}
     for name, group in groups.items():
         stages = tuple(stage for stage in group.stages if stage in graph)
         if stages:
+            inputs = tuple(x if x in graph else whole.operands(x)[0] for x in group.inputs)
             outputs = _given(graph, stages)
             is_same = stages == group.stages and outputs == group.outputs
-            whole = None if is_same else len(group.outputs)
-            called[name] = Group(name, stages, group.inputs, outputs, whole)
+            called[name] = Group(
+                name, stages, inputs, outputs, None if is_same else len(group.outputs)
+            )
     return called
 
 

@@ -7,7 +7,6 @@ be replaced by another module.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -34,10 +33,12 @@ class Recorded:
     Attributes:
         groups: the stages that each module computes, by name.
         graphs: what is recorded of each, by name and mode.
+        logits: what they compute for logits.
     """
 
     def __init__(self, net: Net) -> None:
         self.net, self.groups = net, groups_of(net.graph)
+        self.logits = RecordedLogits(net, self.groups)
         self.graphs: dict[tuple[str, bool], fx.Graph] = {}
         self._functions: dict[tuple[str, bool], Callable[..., Any]] = {}
         for name, group in self.groups.items():
@@ -54,11 +55,6 @@ class Recorded:
     def function(self, name: str, training: bool) -> Callable[..., Any]:
         """Return the ``forward`` of a module."""
         return self._functions[name, training]
-
-    @cached_property
-    def logits(self) -> RecordedLogits:
-        """Return what they compute for logits."""
-        return RecordedLogits(self.net, self.groups)
 
     def modules(self) -> Module:
         """Return new modules, without parameters, inside one."""
@@ -135,17 +131,18 @@ class RecordedLogits:
     """
 
     def __init__(self, net: Net, groups: Mapping[str, Group]) -> None:
-        self._net, self._graph = net, without_softmax(net.graph)
-        self._groups = groups_before_softmax(self._graph, groups)
-        self._left_out = [module_path(name) for name in groups if name not in self._groups]
+        self._net, graph = net.name, without_softmax(net.graph)
+        called = groups_before_softmax(net.graph, graph, groups)
+        self._left_out = [module_path(name) for name in groups if name not in called]
+        stopped = {name: group for name, group in called.items() if group.whole is not None}
         self._functions: dict[tuple[str | None, bool], Callable[..., Any]] = {}
+        for mode in (False, True):  # at once, as torch.compile cannot record what is made in a call
+            for name, group in ((None, None), *stopped.items()):
+                lowered = lower(graph, training=mode, groups=called, group=group)
+                self._functions[name, mode] = _function(lowered)
 
     def function(self, name: str | None, training: bool) -> Callable[..., Any]:
         """Return the ``forward`` of a module, or of the net."""
-        if (name, training) not in self._functions:
-            group = None if name is None else self._groups[name]
-            graph = lower(self._graph, training=training, groups=self._groups, group=group)
-            self._functions[name, training] = _function(graph)
         return self._functions[name, training]
 
     def require_softmax(self, model: Module) -> None:
@@ -159,7 +156,7 @@ class RecordedLogits:
             module = None if inside is None else inside._modules.get(last)
             if not isinstance(module, Part | Softmax | Identity | None):
                 raise RuntimeError(
-                    f"the logits of {self._net.name} are the values before {path}, which is of "
+                    f"the logits of {self._net} are the values before {path}, which is of "
                     f"class {type(module).__name__} now: call the model, or replace {path} by an "
                     "nn.Identity"
                 )

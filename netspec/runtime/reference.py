@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -50,6 +49,7 @@ class Model(fx.GraphModule):
     net: Net
     expects: Expects
     _rows: Mapping[str, Group]
+    _logits: RecordedLogits
     _lowered: Mapping[bool, fx.Graph]
     _inputs: Inputs
 
@@ -58,7 +58,7 @@ class Model(fx.GraphModule):
         recorded = Recorded(net)
         root = recorded.modules()
         attach_tensors(root, net.graph, tensors)
-        _assemble(self, net, recorded.groups, root)
+        _assemble(self, net, recorded.groups, recorded.logits, root)
 
     def register_forward_pre_hook(self, *arguments: Any, **named: Any) -> RemovableHandle:
         """Register a hook, which runs before the images are checked, as it may change them."""
@@ -117,10 +117,6 @@ class Model(fx.GraphModule):
         self._logits.require_softmax(self)
         return self._logits.function(None, self.training)(self, *images)
 
-    @cached_property
-    def _logits(self) -> RecordedLogits:
-        return RecordedLogits(self.net, self._rows)
-
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *arguments: Any
     ) -> None:
@@ -131,7 +127,7 @@ class Model(fx.GraphModule):
         memo[id(self)] = twin = Model.__new__(Model)
         root = Module()
         root._modules.update(deepcopy(self._modules, memo))
-        _assemble(twin, self.net, self._rows, root)
+        _assemble(twin, self.net, self._rows, self._logits, root)
         twin.__setstate__(deepcopy(_carried(self), memo))
         return twin
 
@@ -143,13 +139,15 @@ class Model(fx.GraphModule):
         self.graph = self._lowered[self.training]
 
 
-def _assemble(model: Model, net: Net, groups: Mapping[str, Group], root: Module) -> None:
+def _assemble(
+    model: Model, net: Net, groups: Mapping[str, Group], logits: RecordedLogits, root: Module
+) -> None:
     """Make a model of the modules of its rows; it is in evaluation mode, they keep theirs."""
     lowered = {mode: lower(net.graph, training=mode, groups=groups) for mode in (True, False)}
     fx.GraphModule.__init__(model, root, lowered[True], class_name=net.name)
     model._modules.update(root._modules)  # what a user added, too
     model.net, model.expects = net, net.expects
-    model._lowered, model._rows = lowered, groups
+    model._lowered, model._rows, model._logits = lowered, groups, logits
     model._inputs = input_shapes(net.graph)
     model.register_forward_pre_hook(_check_inputs, with_kwargs=True)
     model.training = False
@@ -172,7 +170,8 @@ def _reassembled(net: Net, modules: dict[str, Module | None]) -> Model:
     root, model = Module(), Model.__new__(Model)
     name_modules_anew(net.graph, modules)
     root._modules.update(modules)
-    _assemble(model, net, groups_of(net.graph), root)
+    groups = groups_of(net.graph)
+    _assemble(model, net, groups, RecordedLogits(net, groups), root)
     return model
 
 

@@ -50,8 +50,7 @@ def test_a_softmax_that_something_else_reads_stays() -> None:
     rows = "a: fc 3 | softmax\nb from a: fc 3 | softmax\nhead h from a, weight=1: identity\n"
     graph = without_softmax(loads(f"{HEADER}{rows}output a, b").graph)
     assert (graph.outputs, graph.heads["h"].output) == (["a", "b"], "h.identity")
-    assert graph.operands("b") == ("a.softmax",)
-    assert graph.operands("h.identity") == ("a",)
+    assert graph.operands("b") == graph.operands("h.identity") == ("a.softmax",)
 
 
 def test_a_stage_is_the_logits_of_two_outputs() -> None:
