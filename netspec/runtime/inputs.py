@@ -104,7 +104,7 @@ def hooked(model: Module, images: tuple[Any, ...]) -> tuple[Any, ...]:
     """
     for number, hook in model._forward_pre_hooks.items():
         if number in model._forward_pre_hooks_with_kwargs:
-            changed = hook(model, images, {})  # type: ignore[call-arg]
+            changed = hook(model, images, {})
             images = images if changed is None else changed[0]
         else:
             changed = hook(model, images)
