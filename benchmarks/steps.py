@@ -108,8 +108,9 @@ ENGINES: dict[str, Callable[[Case], Module]] = {
 
 def loss_of(model: Module, images: Sequence[Tensor], labels: Tensor) -> Tensor:
     """Return the mean of -log p of the labels, of the net's first output; heads are left out."""
-    output, _ = model(*images)
-    first = output[0] if isinstance(output, tuple) else output
+    first = model(*images)
+    while isinstance(first, tuple):  # of several outputs, or of outputs and heads
+        first = first[0]
     chosen: Tensor = first.double().log().gather(1, labels[:, None])
     return -chosen.mean()
 

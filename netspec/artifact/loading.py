@@ -107,10 +107,11 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         kernels = _kernels(members, manifest)
         net = net_of(manifest, texts)
         lowered = lowered_as(plan, net, manifest, backend_for(manifest))
-        if manifest.members[WEIGHTS].size != weights.size(net, lowered.dtype):
+        size = manifest.members[WEIGHTS].size
+        if size not in weights.sizes(net, lowered.dtype):
             raise DataError(f"{WEIGHTS} has not the size of {net.name}'s tensors: {AGAIN}")
         with opened(members[WEIGHTS]) as file:
-            tensors, digest = weights.read(file, net, lowered.dtype)
+            tensors, digest = weights.read(file, net, lowered.dtype, size)
         _check_digest(manifest, WEIGHTS, digest)
         if tensors is None:
             raise DataError(f"{WEIGHTS} does not hold the tensors of {net.name}: {AGAIN}")

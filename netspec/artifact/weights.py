@@ -16,7 +16,7 @@ from torch import Tensor
 from netspec.files import tensors
 from netspec.files.reading import fill
 from netspec.files.tensors import Stored, bytes_of, read_in_order
-from netspec.ir.parameter_names import parameter_names
+from netspec.ir.parameter_names import earlier_names, parameter_names
 from netspec.net import Net
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.reference import require_memory
@@ -35,9 +35,21 @@ def header(net: Net, dtype: torch.dtype) -> bytes:
     return tensors.header(stored(net, dtype))
 
 
-def size(net: Net, dtype: torch.dtype) -> int:
-    """Return the bytes of the whole file."""
-    return len(header(net, dtype)) + sum(tensor.nbytes for tensor in stored(net, dtype).values())
+def headers(net: Net, dtype: torch.dtype) -> list[bytes]:
+    """Return the header of the file, and the one that it had if tensors were called otherwise."""
+    names, now = earlier_names(net.graph), stored(net, dtype)
+    then = tensors.header({names[name]: tensor for name, tensor in now.items()})
+    return list(dict.fromkeys([header(net, dtype), then]))
+
+
+def sizes(net: Net, dtype: torch.dtype) -> set[int]:
+    """Return the bytes that the whole file may have."""
+    return {len(header) + _content(net, dtype) for header in headers(net, dtype)}
+
+
+def _content(net: Net, dtype: torch.dtype) -> int:
+    """Return the bytes of the tensors."""
+    return sum(tensor.nbytes for tensor in stored(net, dtype).values())
 
 
 def pieces(model: Compiled, net: Net) -> Iterator[bytes | memoryview]:
@@ -50,8 +62,10 @@ def pieces(model: Compiled, net: Net) -> Iterator[bytes | memoryview]:
         yield bytes_of(tensor.detach().cpu())
 
 
-def read(file: BinaryIO, net: Net, dtype: torch.dtype) -> tuple[dict[str, Tensor] | None, str]:
-    """Return the tensors by name, and the digest of the file, which has the right :func:`size`.
+def read(
+    file: BinaryIO, net: Net, dtype: torch.dtype, size: int
+) -> tuple[dict[str, Tensor] | None, str]:
+    """Return the tensors by name, and the digest of the file, which has one of the :func:`sizes`.
 
     Return None for the tensors if the header is not the net's.
 
@@ -60,9 +74,8 @@ def read(file: BinaryIO, net: Net, dtype: torch.dtype) -> tuple[dict[str, Tensor
         MemoryError: the machine has less memory than the parameters take.
     """
     require_memory(net, dtype)
-    expected = header(net, dtype)
-    actual = bytearray(len(expected))
+    actual = bytearray(size - _content(net, dtype))
     fill(file, memoryview(actual))
     digest = sha256(actual)
     loaded = read_in_order(file, stored(net, dtype), digest)
-    return loaded if actual == expected else None, digest.hexdigest()
+    return loaded if actual in headers(net, dtype) else None, digest.hexdigest()

@@ -8,14 +8,16 @@ reserved as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from netspec.ir.packing import Packing, Take
 
 if TYPE_CHECKING:
     from netspec.ir.graph import Graph
     from netspec.ir.operator import Parameter
+
+Value = TypeVar("Value")
 
 _WORDS = """
 T_destination _apply _backward_hooks _backward_pre_hooks _boxed_call _buffers _call_impl _code
@@ -49,18 +51,25 @@ _packed _packed_of _require_all _rows _seen _state _unchanged _unpack _versions 
 as_reference canonical device is_trained is_unpacked lowered packed profile record refresh seconds
 """
 
+_SINCE = """
+_logits expects logits
+"""
+
 _KEYWORDS = """
 False None True and as assert async await break class continue def del elif else except finally for
 from global if import in is lambda nonlocal not or pass raise return self try while with yield
 """
 
-RESERVED = frozenset(f"{_WORDS} {_COMPILED} {_KEYWORDS}".split())
+EARLIER = frozenset(f"{_WORDS} {_COMPILED} {_KEYWORDS}".split())
+"""The words that were reserved when the first files of weights were written."""
+
+RESERVED = EARLIER | {*_SINCE.split()}
 
 
-def module_path(stage: str) -> str:
+def module_path(stage: str, reserved: Collection[str] = RESERVED) -> str:
     """The path of the module of a stage; PyTorch's own names get a final underscore."""
     return ".".join(
-        f"{step}_" if step.startswith("__") or step.rstrip("_") in RESERVED else step
+        f"{step}_" if step.startswith("__") or step.rstrip("_") in reserved else step
         for step in stage.split(".")
     )
 
@@ -78,6 +87,33 @@ def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
             yield attribute(stage.name, name), parameter, True
         for name, buffer in stage.op.buffers(inputs).items():
             yield attribute(stage.name, name), buffer, False
+
+
+def earlier_names(graph: Graph) -> dict[str, str]:
+    """Return the name that each tensor of the net had with the words of ``EARLIER``, by its name.
+
+    They are in the order of :func:`parameter_names`.
+    """
+    earlier: dict[str, str] = {}
+    for stage in graph.stages():
+        inputs = graph.shapes_into(stage.name)
+        for name in [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]:
+            path = module_path(stage.name, EARLIER)
+            earlier[attribute(stage.name, name)] = f"{path}.{name}"
+    return earlier
+
+
+def named_anew(earlier: Mapping[str, str], values: Mapping[str, Value]) -> Mapping[str, Value]:
+    """Return values by their present names, where some of them have names of before.
+
+    Args:
+        earlier: the earlier name of each, by the present one.
+        values: tensors of a net, or whatever has such names; may have others, too.
+    """
+    if not any(was in values and was not in earlier for was in earlier.values()):
+        return values  # it is of now, also where a row of now is called like another one of before
+    present = {was: now for now, was in earlier.items()}
+    return {present.get(name, name): value for name, value in values.items()}
 
 
 def packings(graph: Graph, name: str) -> dict[str, Packing]:

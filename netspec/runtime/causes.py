@@ -74,7 +74,7 @@ def cause(
     recorded = lower(graph, training=training, outputs=names, meaning=meaning)
     with torch.no_grad():
         answer = model.record(recorded)(*images)
-    values = answer[0] if training else answer
+    values = answer[0] if training and graph.heads else answer
     by_name = dict(zip(names, values if isinstance(values, tuple) else (values,), strict=True))
     for name, y in by_name.items():
         if not is_finite(y):

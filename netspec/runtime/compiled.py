@@ -13,16 +13,30 @@ import torch
 from torch import Tensor, fx
 from torch.nn import Module
 
-from netspec.ir.parameter_names import parameter_names
+from netspec.ir.parameter_names import earlier_names, named_anew, parameter_names
 from netspec.lowering.backend import Executor, Timed
 from netspec.lowering.lowered import Lowered, lowered
-from netspec.lowering.passes import TRAINING, optimise
 from netspec.net import Net
-from netspec.runtime.features import Features
+from netspec.runtime.differentiable import Differentiable
+from netspec.runtime.features import Features, ending_in
 from netspec.runtime.inputs import check_images, check_out, input_shapes, one_or_all, output_shapes
-from netspec.runtime.loading import Before, Messages, complex_ones, fitting, keep_as_they_are
-from netspec.runtime.modules import holders, is_furnished, module_paths, order_of_names
-from netspec.runtime.operations import lower
+from netspec.runtime.loading import (
+    Before,
+    Messages,
+    complex_ones,
+    fitting,
+    keep_as_they_are,
+    name_anew,
+)
+from netspec.runtime.logits import Logits
+from netspec.runtime.modules import (
+    OnDemand,
+    holders,
+    is_furnished,
+    module_paths,
+    name_modules_anew,
+    order_of_names,
+)
 from netspec.runtime.packed import Copied, Packed, State
 from netspec.runtime.parameters import Parameters, Seen
 from netspec.runtime.plain import run_plainly
@@ -37,7 +51,7 @@ from netspec.runtime.transforms import (
 )
 
 
-class Compiled(Module):
+class Compiled(OnDemand):
     """A net that was compiled for one device and type.
 
     ``model(images)`` takes and returns what :class:`netspec.Model` does, and ``state_dict()`` has
@@ -87,7 +101,8 @@ class Compiled(Module):
         self._names = order_of_names(net.graph)
         self._rows = {path for path in module_paths(net.graph) if "." not in path}
         self._own: Parameters | None = None
-        self._with_gradients: dict[bool, fx.GraphModule] = {}
+        self._differentiable = Differentiable(self, net.graph)
+        self._logits = Logits(self)
         self._changing = RLock()
         started = perf_counter()
         self.is_trained = False
@@ -107,7 +122,7 @@ class Compiled(Module):
     # ------------------------------------------------------------------------------- running
 
     def forward(self, *images: Tensor, out: Tensor | Sequence[Tensor] | None = None) -> Any:
-        """The net's output, or a tuple of them; while training (output, {head: output}).
+        """The net's output, or a tuple of them; while training with heads (output, {head: output}).
 
         Args:
             images: a batch for each input, as many images in each.
@@ -122,7 +137,7 @@ class Compiled(Module):
         if torch.compiler.is_compiling():
             refuse_export(self.net.name)
             if not self.training:
-                return run_eagerly(self, images, out)
+                return run_eagerly(self, *images, out=out)
         elif not self.training:
             refuse_recording(self.net.name, *images)
         check_images(self.net.name, self._inputs, self.lowered.dtype, images)
@@ -132,10 +147,33 @@ class Compiled(Module):
                 raise ValueError(f"{self.net.name} writes to out= where no gradients are asked for")
             if not torch.compiler.is_compiling():
                 refuse_vmap(self.net.name, images)
-            return self._differentiable()(*images)
+            return self._differentiable(self.training)(*images)
         answer = self.refresh()(*images, out=outputs)
         plain = self._differentiable
         return one_or_all(answer or run_plainly(plain, self._changing, images, outputs))
+
+    def logits(self, *images: Tensor) -> Any:
+        """The values before the final softmax, or a tuple of them, with gradients, for a loss.
+
+        ``softmax(model.logits(x), 1)`` is ``model(x)``, so ``F.cross_entropy(model.logits(x), y)``
+        is the loss of a net that ends in a softmax.  Logits of an output that does not, as of
+        ``rbf``, are the output itself.
+
+        In training mode dropout acts and ``bn`` updates its statistics, as in a call of the model;
+        of a net with heads they are ``(logits, {head: logits of the head})``, as a model of
+        torchvision that has auxiliary classifiers returns logits of each.  In evaluation mode the
+        plan runs where no gradients are recorded: in ``torch.no_grad()`` and
+        ``torch.inference_mode()``, and where nothing requires them.
+
+        Hooks that the model has for images run before it; there is no ``out=``.
+
+        Args:
+            images: a batch for each input, as many images in each.
+
+        Raises:
+            ValueError, TypeError, RuntimeError: a call of the model raises it.
+        """
+        return self._logits(*images)
 
     def profile(self, *images: Tensor) -> list[Timed]:
         """Run once in evaluation mode, and time every step of the plan."""
@@ -155,19 +193,7 @@ class Compiled(Module):
         Raises:
             KeyError: there is no such row or stage.
         """
-        return Features(self, [self.net.graph.find(label) for label in labels])
-
-    def _differentiable(self) -> fx.GraphModule:
-        mode = self.training
-        with self._changing:
-            if mode not in self._with_gradients:
-                graph = optimise(self.net.graph, TRAINING if mode else ()).graph
-                self._with_gradients[mode] = self.record(
-                    lower(graph, training=mode, meaning=self.lowered.backend.meaning)
-                )
-        if self._own is not None:
-            self._own.require_all(mode)
-        return self._with_gradients[mode]
+        return Features(self, ending_in(self.net.graph, labels))
 
     def record(self, lowered: fx.Graph) -> fx.GraphModule:
         """Return a module of recorded operations on the spec's parameters, held from now on."""
@@ -242,28 +268,6 @@ class Compiled(Module):
         self.__dict__.update(_modules=modules, _own=own, _state=state)  # all at once
         state.packed.kept.clear()
 
-    def __getattr__(self, name: str) -> Any:
-        """``model.C3.weight``: the parameters of the spec, which are held from now on."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name not in self.__dict__.get("_rows", ()) or self.is_unpacked:
-                raise
-        self._unpack()
-        return super().__getattr__(name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """``model.C3 = module`` replaces parameters, which are held from now on."""
-        if name in self.__dict__.get("_rows", ()):
-            self._unpack()
-        super().__setattr__(name, value)
-
-    def __delattr__(self, name: str) -> None:
-        """``del model.C3`` removes parameters, which are held from now on."""
-        if name in self._rows:
-            self._unpack()
-        super().__delattr__(name)
-
     def train(self, mode: bool = True) -> Compiled:
         """Switch to training, with dropout and heads, or back to inference: parameters that are
         held are packed again before the next run, whatever happened to them."""
@@ -276,17 +280,6 @@ class Compiled(Module):
                     child.train(mode)
             self.__dict__.update(training=mode, is_trained=self.is_trained or mode)
         return self
-
-    def named_modules(self, *arguments: Any, **named: Any) -> Iterator[tuple[str, Module]]:
-        """Modules that hold the parameters of the spec, which are held from now on."""
-        self._unpack()
-        modules: Iterator[tuple[str, Module]] = super().named_modules(*arguments, **named)
-        return modules
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules of rows, which are held from now on."""
-        self._unpack()
-        return super().named_children()
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -316,6 +309,7 @@ class Compiled(Module):
         error_msgs: list[str],
     ) -> None:
         """Pack the tensors of a state dict, without holding them; messages are PyTorch's."""
+        name_anew(self.net.graph, state_dict, prefix)
         messages = Messages(missing_keys, unexpected_keys, error_msgs)
         is_assigned = local_metadata.get("assign_to_params_buffers", False)
         with self._changing:
@@ -381,7 +375,7 @@ class Compiled(Module):
 
 _APART = {
     *("net", "lowered", "seconds", "_inputs", "_outputs", "_names", "_rows"),
-    *("_own", "_state", "_with_gradients", "_changing"),
+    *("_own", "_state", "_differentiable", "_logits", "_changing"),
 }
 """What a copy makes for itself, of its net and its parameters."""
 
@@ -395,7 +389,8 @@ def _restored(
     backend, dtype, batch, chosen = arguments
     lowered_net = lowered(net.graph, backend, dtype=dtype, batch=batch, decided=chosen)
     if tensors is not None:
-        return Compiled(net, lowered_net, tensors)
+        return Compiled(net, lowered_net, dict(named_anew(earlier_names(net.graph), tensors)))
+    name_modules_anew(net.graph, modules)
     own = Parameters(modules, net, dtype, torch.device(backend.device))
     model = Compiled(net, lowered_net, {name: t.clone() for name, t in own.read()[1].items()})
     model._hold(modules)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, fx
+from torch import Tensor
 from torch.nn import Module
 
+from netspec.ir.graph import Graph
 from netspec.lowering.backend import Executor
 from netspec.lowering.lowered import lowered
+from netspec.runtime.differentiable import Differentiable
 from netspec.runtime.inputs import check_images, one_or_all
-from netspec.runtime.operations import lower
 from netspec.runtime.plain import run_plainly
 from netspec.runtime.transforms import needs_operations, refuse_recording, refuse_vmap
 
@@ -19,20 +20,33 @@ if TYPE_CHECKING:
     from netspec.runtime.compiled import Compiled
 
 
+def ending_in(graph: Graph, labels: Sequence[str]) -> Graph:
+    """Return a copy of a net's graph whose outputs are rows or stages.
+
+    Raises:
+        KeyError: there is no such row or stage.
+    """
+    rewritten = graph.copy()
+    ends, rewritten.outputs = rewritten.outputs, [graph.find(label) for label in labels]
+    rewritten.sweep(ends)
+    return rewritten
+
+
 class Features(Module):
     """Activations of a compiled net, by a plan of their own; packed parameters are shared.
 
     Attributes:
         notes: which of the activations the compiled net does not compute, a sentence each.
+
+    Args:
+        model: the compiled net.
+        graph: a part of its graph, whose outputs are the activations.
     """
 
-    def __init__(self, model: Compiled, names: Sequence[str]) -> None:
+    def __init__(self, model: Compiled, graph: Graph) -> None:
         super().__init__()
         self._of = (model,)  # in a tuple, or its parameters would be this module's, too
-        self._names = list(names)
-        graph, whole = model.net.graph.copy(), model.lowered
-        ends, graph.outputs = graph.outputs, self._names
-        graph.sweep(ends)
+        self._names, whole = graph.outputs, model.lowered
         first = lowered(graph, whole.backend, dtype=whole.dtype, batch=whole.batch)
         chosen = {
             stage: whole.choices[stage].implementation
@@ -44,12 +58,12 @@ class Features(Module):
         )
         self.notes = [
             f"the compiled {model.net.name} does without {name}: it is computed apart here"
-            for name in names
+            for name in graph.outputs
             if whole.graph.value_of(name) is None
         ]
         self._executors: tuple[Executor, Executor] | None = None
         """The executor of the model, and that of these rows with the same packed parameters."""
-        self._with_gradients: fx.GraphModule | None = None
+        self._differentiable = Differentiable(model, graph)
         self.eval()
 
     def forward(self, *images: Tensor) -> Any:
@@ -63,16 +77,6 @@ class Features(Module):
         answer = self._executor()(*images)
         plain = self._differentiable
         return one_or_all(answer or run_plainly(plain, model._changing, images, None))
-
-    def _differentiable(self) -> fx.GraphModule:
-        (model,) = self._of
-        if self._with_gradients is None:
-            meaning = self.lowered.backend.meaning
-            recorded = lower(model.net.graph, outputs=self._names, meaning=meaning)
-            self._with_gradients = model.record(recorded)
-        elif model._own is not None:
-            model._own.require_all()
-        return self._with_gradients
 
     def _executor(self) -> Executor:
         (model,) = self._of

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 from netspec.ir.graph import Graph
 from netspec.runtime.gate import require_apart, require_memory
@@ -94,3 +95,19 @@ def check_out(
 def one_or_all(outputs: tuple[Tensor, ...]) -> Any:
     """Return a single output by itself, several as a tuple."""
     return outputs[0] if len(outputs) == 1 else outputs
+
+
+def hooked(model: Module, images: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return images as the hooks leave them that run before a call of a model.
+
+    They may change images, so that whatever else is computed of images takes them as well.
+    """
+    for number, hook in model._forward_pre_hooks.items():
+        if number in model._forward_pre_hooks_with_kwargs:
+            changed = hook(model, images, {})
+            images = images if changed is None else changed[0]
+        else:
+            changed = hook(model, images)
+            if changed is not None:
+                images = changed if isinstance(changed, tuple) else (changed,)
+    return images

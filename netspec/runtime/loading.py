@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from netspec.ir.graph import Graph
+from netspec.ir.parameter_names import earlier_names, named_anew
 from netspec.runtime.gate import unusable
 from netspec.runtime.transforms import outside_transforms
 
@@ -70,6 +72,15 @@ def keep_as_they_are(state_dict: MutableMapping[str, Any], live: Mapping[str, An
         loaded = state_dict.get(key)
         if isinstance(loaded, Tensor) and not unusable(loaded) and loaded.shape == tensor.shape:
             state_dict[key] = tensor
+
+
+def name_anew(graph: Graph, state_dict: MutableMapping[str, Any], prefix: str) -> None:
+    """Give the tensors of a net in a state dict their present names, if they have earlier ones."""
+    earlier = {prefix + now: prefix + was for now, was in earlier_names(graph).items()}
+    renamed = named_anew(earlier, state_dict)
+    if renamed is not state_dict:
+        state_dict.clear()
+        state_dict.update(renamed)
 
 
 class Before:

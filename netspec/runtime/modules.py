@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch.nn import Parameter as TorchParameter
 
 from netspec.ir.graph import Graph
 from netspec.ir.operator import differs_in_training
-from netspec.ir.parameter_names import module_path, parameter_names
+from netspec.ir.parameter_names import EARLIER, RESERVED, module_path, named_anew, parameter_names
 from netspec.runtime.uncalled import Uncalled, refusing
 
 
@@ -50,6 +51,25 @@ def _ways(stage: str) -> list[str]:
     """Return the paths of the modules that a stage is in, the outermost first."""
     steps = module_path(stage).split(".")
     return [".".join(steps[:end]) for end in range(1, len(steps) + 1)]
+
+
+def name_modules_anew(graph: Graph, modules: dict[str, Module | None]) -> None:
+    """Give the modules of a net their present names, if they have earlier ones."""
+    by_outer: dict[str, dict[str, str]] = {}
+    for stage in (stage.name for stage in graph.stages() if graph.operands(stage.name)):
+        now, was = (module_path(stage, words).split(".") for words in (RESERVED, EARLIER))
+        for end, step in enumerate(now):
+            by_outer.setdefault(".".join(now[:end]), {})[step] = was[end]
+    root = Module()
+    root._modules = modules
+    for outer, earlier in by_outer.items():  # an outer one before those inside it
+        inside = root
+        for step in filter(None, outer.split(".")):
+            inside = inside._modules.get(step) or Module()
+        renamed = named_anew(earlier, inside._modules)
+        if renamed is not inside._modules:
+            inside._modules.clear()
+            inside._modules.update(renamed)
 
 
 def holders(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
@@ -94,3 +114,54 @@ def attach_tensors(root: Module, graph: Graph, tensors: Mapping[str, Tensor]) ->
 def is_furnished(module: Module) -> bool:
     """Return whether a module holds modules, parameters or buffers, a net's or a user's own."""
     return bool(module._modules or module._parameters or module._buffers)
+
+
+class OnDemand(Module):
+    """A module whose rows are made when somebody asks for one of them, or for all.
+
+    It has their names in ``_rows``.
+    """
+
+    _rows: set[str]
+
+    @property
+    def is_unpacked(self) -> bool:
+        """Return whether the rows are there."""
+        raise NotImplementedError
+
+    def _unpack(self) -> None:
+        """Make the rows, unless they are there."""
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Any:
+        """``model.C3.weight``: the parameters of the spec, which are held from now on."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name not in self.__dict__.get("_rows", ()) or self.is_unpacked:
+                raise
+        self._unpack()
+        return super().__getattr__(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """``model.C3 = module`` replaces parameters, which are held from now on."""
+        if name in self.__dict__.get("_rows", ()):
+            self._unpack()
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """``del model.C3`` removes parameters, which are held from now on."""
+        if name in self._rows:
+            self._unpack()
+        super().__delattr__(name)
+
+    def named_modules(self, *arguments: Any, **named: Any) -> Iterator[tuple[str, Module]]:
+        """Modules that hold the parameters of the spec, which are held from now on."""
+        self._unpack()
+        modules: Iterator[tuple[str, Module]] = super().named_modules(*arguments, **named)
+        return modules
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules of rows, which are held from now on."""
+        self._unpack()
+        return super().named_children()

@@ -16,17 +16,24 @@ import torch
 from torch import fx
 
 from netspec.ir.graph import Graph, Stage
+from netspec.ir.logits import ends_of
 from netspec.ir.operator import Meaning, Operator, own_meaning
 from netspec.ir.parameter_names import RESERVED, module_path, packings
+from netspec.runtime.stopping import before_softmax
 
 
 class Group(NamedTuple):
-    """Stages that one module computes, in order; the values that they read and give to others."""
+    """Stages that one module computes, in order; the values that they read and give to others.
+
+    ``whole`` is the number of values that the module gives when it runs as a whole, where it stops
+    before its final softmax instead.
+    """
 
     name: str
     stages: tuple[str, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    whole: int | None = None
 
     @property
     def own(self) -> str | None:
@@ -46,7 +53,6 @@ def groups_of(graph: Graph) -> dict[str, Group]:
         steps = stage.split(".")
         for end in range(1, len(steps) + 1):
             members.setdefault(".".join(steps[:end]), []).append(place)
-    ends = {*graph.outputs, *(head.output for head in graph.heads.values())}
     groups = {}
     for name, places in members.items():
         if places[-1] - places[0] == len(places) - 1:
@@ -54,9 +60,38 @@ def groups_of(graph: Graph) -> dict[str, Group]:
             inside = set(stages)
             read = dict.fromkeys(x for stage in stages for x in graph.operands(stage))
             inputs = [x for x in read if x not in inside]
-            outputs = [x for x in stages if x in ends or not inside >= {*graph.consumers(x)}]
-            groups[name] = Group(name, (*stages,), (*inputs,), (*outputs,) or (stages[-1],))
+            groups[name] = Group(name, (*stages,), (*inputs,), _given(graph, stages))
     return groups
+
+
+def _given(graph: Graph, stages: Sequence[str]) -> tuple[str, ...]:
+    """Return the values of some stages that others read, or the last."""
+    ends, inside = set(ends_of(graph)), set(stages)
+    outputs = [x for x in stages if x in ends or not inside >= {*graph.consumers(x)}]
+    return (*outputs,) or (stages[-1],)
+
+
+def groups_before_softmax(
+    whole: Graph, graph: Graph, groups: Mapping[str, Group]
+) -> dict[str, Group]:
+    """Return the groups of a net as they are called in its graph without final softmaxes.
+
+    Args:
+        whole: the net's own graph.
+        graph: what :func:`without_softmax` returns of it.
+        groups: the groups of the net.
+    """
+    called = {}
+    for name, group in groups.items():
+        stages = tuple(stage for stage in group.stages if stage in graph)
+        if stages:
+            inputs = tuple(x if x in graph else whole.operands(x)[0] for x in group.inputs)
+            outputs = _given(graph, stages)
+            is_same = stages == group.stages and outputs == group.outputs
+            called[name] = Group(
+                name, stages, inputs, outputs, None if is_same else len(group.outputs)
+            )
+    return called
 
 
 def lower(
@@ -72,7 +107,7 @@ def lower(
 
     Args:
         graph: the shaped graph.
-        training: keep dropout and heads, and return ``(output, {head: output})``.
+        training: keep dropout and heads; of a net with heads, return ``(output, {head: output})``.
         outputs: return the activations of these stages instead of the net's outputs.
         meaning: what is recorded of an operator, while training or not; called as its reference.
         groups: the groups that are called as modules, the outermost first, unless ``outputs`` has a
@@ -191,7 +226,14 @@ class _Recording:
         self.recorder.stage = _identifier(group.name)
         path = module_path(group.name).removeprefix(self.prefix)
         operands = tuple(self.values[name] for name in group.inputs)
-        y: Any = self.recorder.create_proxy("call_module", path, operands, {})
+        y: Any
+        if group.whole is None:
+            y = self.recorder.create_proxy("call_module", path, operands, {})
+        else:
+            module = fx.Proxy(self.lowered.get_attr(path), self.recorder)
+            called = (module, *operands)
+            options = {"outputs": group.whole}
+            y = self.recorder.create_proxy("call_function", before_softmax, called, options)
         several = len(group.outputs) > 1
         self.values |= {name: y[i] if several else y for i, name in enumerate(group.outputs)}
 
@@ -199,7 +241,7 @@ class _Recording:
         """Return the graph, with its outputs."""
         results = [self.values[name].node for name in ends]
         result: Any = results[0] if len(results) == 1 else tuple(results)
-        if self.training and not self.prefix:
+        if heads:
             result = (result, {name: self.values[output].node for name, output in heads.items()})
         self.lowered.output(result)
         return self.lowered

@@ -11,13 +11,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.nn import Identity, Module
+from torch.nn import Identity, Module, Softmax
 
+from netspec.ir.logits import without_softmax
 from netspec.ir.operator import differs_in_training
 from netspec.ir.parameter_names import module_path
 from netspec.net import Net
 from netspec.runtime.modules import names_by_module
-from netspec.runtime.operations import Group, groups_of, lower
+from netspec.runtime.operations import Group, groups_before_softmax, groups_of, lower
+from netspec.runtime.stopping import Stopping
 from netspec.runtime.uncalled import Caller, Uncalled, reason_to_call
 
 TWICE = Caller("the reference", "a row of a block and a branch have this name, rename one")
@@ -31,10 +33,12 @@ class Recorded:
     Attributes:
         groups: the stages that each module computes, by name.
         codes: what is recorded of each that is not PyTorch's own, by name.
+        logits: what they compute for logits.
     """
 
     def __init__(self, net: Net) -> None:
         self.net, self.groups = net, groups_of(net.graph)
+        self.logits = RecordedLogits(net, self.groups)
         self.codes = {
             name: Code(self, group)
             for name, group in self.groups.items()
@@ -91,7 +95,7 @@ def _code_of(recorded: Recorded, name: str) -> Code:
     return recorded.codes[name]
 
 
-class Part(Module):
+class Part(Stopping):
     """A row, a branch or a stage of a net.
 
     It takes the values that its first stages read and returns those that others read, a tensor
@@ -106,9 +110,13 @@ class Part(Module):
         self._code = code
         self.eval()
 
-    def forward(self, *x: Tensor) -> Any:
-        """Return what its stages compute."""
-        return self._code.functions[self.training](self, *x)
+    def forward(self, *x: Tensor, before_softmax: bool = False) -> Any:
+        """Return what its stages compute, all of them or those before the net's final softmax."""
+        code = self._code
+        if before_softmax:
+            logits = code.recorded.logits
+            return logits.function(code.group.name, self.training)(self, *x)
+        return code.functions[self.training](self, *x)
 
     @property
     def graph(self) -> fx.Graph:
@@ -124,6 +132,49 @@ class Part(Module):
         """The operator of this name."""
         own = self._code.own
         return "" if own is None else own.name
+
+
+class RecordedLogits:
+    """What a net and its modules compute for logits: all but the softmax at the end of the net and
+    of its heads.
+
+    So rows are called for logits as they are for outputs, with their hooks; the softmax is not.
+
+    Args:
+        net: the checked net.
+        groups: the stages that each module computes, by name.
+    """
+
+    def __init__(self, net: Net, groups: Mapping[str, Group]) -> None:
+        self._net, graph = net.name, without_softmax(net.graph)
+        called = groups_before_softmax(net.graph, graph, groups)
+        self._left_out = [module_path(name) for name in groups if name not in called]
+        stopped = {name: group for name, group in called.items() if group.whole is not None}
+        self._functions: dict[tuple[str | None, bool], Callable[..., Any]] = {}
+        for mode in (False, True):  # at once, as torch.compile cannot record what is made in a call
+            for name, group in ((None, None), *stopped.items()):
+                lowered = lower(graph, training=mode, groups=called, group=group)
+                self._functions[name, mode] = _function(lowered)
+
+    def function(self, name: str | None, training: bool) -> Callable[..., Any]:
+        """Return the ``forward`` of a module, or of the net."""
+        return self._functions[name, training]
+
+    def require_softmax(self, model: Module) -> None:
+        """Raise RuntimeError if another module is in the place of a softmax that is not called."""
+        for path in self._left_out:
+            *outer, last = path.split(".")
+            inside: Module | None = model
+            for step in outer:
+                inside = None if inside is None else inside._modules.get(step)
+                inside = inside if isinstance(inside, Part) else None
+            module = None if inside is None else inside._modules.get(last)
+            if not isinstance(module, Part | Softmax | Identity | None):
+                raise RuntimeError(
+                    f"the logits of {self._net} are the values before {path}, which is of "
+                    f"class {type(module).__name__} now: call the model, or replace {path} by an "
+                    "nn.Identity"
+                )
 
 
 def own_module(net: Net, group: Group) -> Module | None:

@@ -23,10 +23,11 @@ from netspec.errors import DataError
 from netspec.ir.expects import Expects
 from netspec.ir.parameter_names import module_path, parameter_names
 from netspec.net import Net
-from netspec.runtime.inputs import Inputs, check_images, input_shapes
-from netspec.runtime.modules import attach_tensors
+from netspec.runtime.inputs import Inputs, check_images, hooked, input_shapes
+from netspec.runtime.loading import name_anew
+from netspec.runtime.modules import attach_tensors, name_modules_anew
 from netspec.runtime.operations import Group, called_groups, groups_of, lower
-from netspec.runtime.parts import Recorded, reason_changed
+from netspec.runtime.parts import Recorded, RecordedLogits, reason_changed
 from netspec.runtime.uncalled import reason_to_call
 
 
@@ -34,8 +35,8 @@ class Model(fx.GraphModule):
     """A net that runs: maps are [N, C, H, W] tensors (channels-last in memory), vectors [N, C].
 
     In evaluation mode, which a new model is in, ``model(image)`` returns the net's output, or a
-    tuple of them; nothing drops out, and heads are left out.  In training mode it returns
-    ``(output, {head: output})``.  Parameters are called ``ROW[.bN][.opN].parameter``.
+    tuple of them; nothing drops out, and heads are left out.  In training mode a net with heads
+    returns ``(output, {head: output})``.  Parameters are called ``ROW[.bN][.opN].parameter``.
 
     Rows, branches and stages are modules that are called, ``ROW[.bN][.opN]``: they take hooks, can
     be pruned or replaced, and have modes of their own.  A ReLU is an ``nn.ReLU``.
@@ -48,6 +49,7 @@ class Model(fx.GraphModule):
     net: Net
     expects: Expects
     _rows: Mapping[str, Group]
+    _logits: RecordedLogits
     _lowered: Mapping[bool, fx.Graph]
     _inputs: Inputs
 
@@ -56,7 +58,7 @@ class Model(fx.GraphModule):
         recorded = Recorded(net)
         root = recorded.modules()
         attach_tensors(root, net.graph, tensors)
-        _assemble(self, net, recorded.groups, root)
+        _assemble(self, net, recorded.groups, recorded.logits, root)
 
     def register_forward_pre_hook(self, *arguments: Any, **named: Any) -> RemovableHandle:
         """Register a hook, which runs before the images are checked, as it may change them."""
@@ -87,11 +89,45 @@ class Model(fx.GraphModule):
         """
         return Features(self, [self.net.graph.find(label) for label in labels])
 
+    def logits(self, *images: Tensor) -> Any:
+        """The values before the final softmax, or a tuple of them, with gradients, for a loss.
+
+        ``softmax(model.logits(x), 1)`` is ``model(x)``, so ``F.cross_entropy(model.logits(x), y)``
+        is the loss of a net that ends in a softmax.  Logits of an output that does not, as of
+        ``rbf``, are the output itself.
+
+        Rows are called as for ``model(x)``, in their modes and with their hooks; one that ends in
+        the softmax returns what is before it, and the softmax itself is not called.  Of another
+        module in the place of such a row they are its output.  In training mode logits of a net
+        with heads are ``(logits, {head: logits of the head})``, as a model of torchvision that has
+        auxiliary classifiers returns logits of each.
+
+        Of the hooks of the model itself those run that run before a call, as they may change the
+        images.
+
+        Args:
+            images: a batch for each input, as many images in each.
+
+        Raises:
+            ValueError, TypeError: a call of the model raises it.
+            RuntimeError: where the softmax or its row was is another module, and what its logits
+                are is not known.
+        """
+        images = hooked(self, images)
+        self._logits.require_softmax(self)
+        return self._logits.function(None, self.training)(self, *images)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        name_anew(self.net.graph, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
         memo[id(self)] = twin = Model.__new__(Model)
         root = Module()
         root._modules.update(deepcopy(self._modules, memo))
-        _assemble(twin, self.net, self._rows, root)
+        _assemble(twin, self.net, self._rows, self._logits, root)
         twin.__setstate__(deepcopy(_carried(self), memo))
         return twin
 
@@ -103,13 +139,15 @@ class Model(fx.GraphModule):
         self.graph = self._lowered[self.training]
 
 
-def _assemble(model: Model, net: Net, groups: Mapping[str, Group], root: Module) -> None:
+def _assemble(
+    model: Model, net: Net, groups: Mapping[str, Group], logits: RecordedLogits, root: Module
+) -> None:
     """Make a model of the modules of its rows; it is in evaluation mode, they keep theirs."""
     lowered = {mode: lower(net.graph, training=mode, groups=groups) for mode in (True, False)}
     fx.GraphModule.__init__(model, root, lowered[True], class_name=net.name)
     model._modules.update(root._modules)  # what a user added, too
     model.net, model.expects = net, net.expects
-    model._lowered, model._rows = lowered, groups
+    model._lowered, model._rows, model._logits = lowered, groups, logits
     model._inputs = input_shapes(net.graph)
     model.register_forward_pre_hook(_check_inputs, with_kwargs=True)
     model.training = False
@@ -122,7 +160,7 @@ def _carried(model: Model) -> dict[str, Any]:
 
 
 _APART = {
-    *("net", "_lowered", "_rows", "_inputs", "_modules"),
+    *("net", "_lowered", "_rows", "_inputs", "_logits", "_modules"),
     *(vars(fx.GraphModule(Module(), fx.Graph())).keys() - vars(Module()).keys()),
 }
 """What a copy makes for itself, of its net and its modules."""
@@ -130,14 +168,17 @@ _APART = {
 
 def _reassembled(net: Net, modules: dict[str, Module | None]) -> Model:
     root, model = Module(), Model.__new__(Model)
+    name_modules_anew(net.graph, modules)
     root._modules.update(modules)
-    _assemble(model, net, groups_of(net.graph), root)
+    groups = groups_of(net.graph)
+    _assemble(model, net, groups, RecordedLogits(net, groups), root)
     return model
 
 
 def _restored(net: Net, modules: dict[str, Module | None], training: bool) -> Model:
     """Return a model of an older pickle, whose modules only held parameters."""
     holder = Module()
+    name_modules_anew(net.graph, modules)
     holder._modules.update(modules)
     tensors = {name: attrgetter(name)(holder) for name, _, _ in parameter_names(net.graph)}
     model = Model(net, {name: tensor.detach() for name, tensor in tensors.items()})

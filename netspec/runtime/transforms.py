@@ -76,15 +76,15 @@ def _refusal(net: str, recorder: str) -> RuntimeError:
     )
 
 
-def run_eagerly(model: Callable[..., Any], images: Sequence[Tensor], out: Any) -> Any:
-    """Call a model that torch.compile leaves alone, as there are no operations in it to compile."""
+def run_eagerly(call: Callable[..., Any], *images: Tensor, **named: Any) -> Any:
+    """Call what torch.compile leaves alone, as there are no operations in it to compile."""
     torch._dynamo.graph_break(msg="compiled nets have no operations: use netspec.reference(net)")
-    return _eager(model, images, out)
+    return _eager(call, *images, **named)
 
 
 @_disable_dynamo
-def _eager(model: Callable[..., Any], images: Sequence[Tensor], out: Any) -> Any:
-    return model(*images, out=out)
+def _eager(call: Callable[..., Any], *images: Tensor, **named: Any) -> Any:
+    return call(*images, **named)
 
 
 def is_wrapper(tensor: Tensor) -> bool:

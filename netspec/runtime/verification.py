@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netspec.ir.ops.softmax import Softmax
+from netspec.ir.logits import before_softmax
 from netspec.net import Net
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.reference import Model
@@ -47,10 +47,7 @@ def verify(model: Model | Compiled, images: list[Tensor]) -> Verification:
     """
     net = model.net
     graph = net.graph
-    compared = [
-        graph.operands(name)[0] if isinstance(graph.stage(name).op, Softmax) else name
-        for name in graph.outputs
-    ]
+    compared = [before_softmax(graph, name) for name in graph.outputs]
     # As STAGE.op, because a row may be called like a stage of its pipe that is not its last.
     ends = [f"{name}.{graph.stage(name).op.name}" for name in compared]
     tensors = model.state_dict()

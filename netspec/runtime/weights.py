@@ -20,7 +20,7 @@ from netspec.files.tensors import Stored, opened_tensors, write_tensors
 from netspec.files.writing import followed, naming, replacing
 from netspec.ir.expects import Expects
 from netspec.ir.graph import Graph
-from netspec.ir.parameter_names import parameter_names
+from netspec.ir.parameter_names import earlier_names, named_anew, parameter_names
 from netspec.net import Net
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.description import differences, expected, notes
@@ -102,13 +102,15 @@ def read_weights(graph: Graph, path: Path) -> dict[str, Tensor]:
 
 def _read(graph: Graph, path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     """Return the tensors of a net, with the image of means if there is one, and the texts."""
+    earlier = earlier_names(graph)
     with opened_tensors(path) as file:
+        stored = named_anew(earlier, file.tensors)
         require_tensors(
-            {name: stored for name, stored in file.tensors.items() if name != IMAGE},
+            {name: one for name, one in stored.items() if name != IMAGE},
             {name: tuple(parameter.shape) for name, parameter, _ in parameter_names(graph)},
             f"the weights in {path} are not this net's",
         )
-        tensors = file.read()
+        tensors = dict(named_anew(earlier, file.read()))
     require_finite(tensors, path)
     return tensors, file.notes
 

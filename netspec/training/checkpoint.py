@@ -26,7 +26,7 @@ from netspec.files.members import (
 )
 from netspec.files.tensors import TensorFile, opened_tensors
 from netspec.ir.graph import Graph
-from netspec.ir.parameter_names import parameter_names
+from netspec.ir.parameter_names import earlier_names, named_anew, parameter_names
 from netspec.runtime.weights import require_finite, require_tensors, save_tensors
 
 FORMAT = 1
@@ -141,14 +141,16 @@ class Checkpoint(NamedTuple):
             DataError: the file cannot be read, is damaged, or does not hold the net's parameters,
                 its buffers, and, after the first step, all velocities, or one is not finite.
         """
+        names = earlier_names(graph).items()
+        earlier = {f"{part}/{now}": f"{part}/{was}" for part in PARTS for now, was in names}
         with opened_tensors(path) as file:
             state = _state(file, path)
             require_tensors(
-                file.tensors,
+                named_anew(earlier, file.tensors),
                 _shapes(graph, has_velocities=state.has_begun),
                 f"{path} is not a whole checkpoint of this run",
             )
-            tensors = file.read()
+            tensors = named_anew(earlier, file.read())
         require_finite(tensors, path)
         parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
         for key, tensor in tensors.items():

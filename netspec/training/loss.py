@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from netspec.errors import DataError
+from netspec.ir.logits import final_softmax
 from netspec.ir.ops.rbf import RadialBasis
-from netspec.ir.ops.softmax import Softmax
 from netspec.ir.recipe import CrossEntropy, Recipe
 from netspec.net import Net
 
@@ -62,7 +62,7 @@ def loss(
         elif isinstance(op, RadialBasis):
             term = values.gather(1, labels[:, None]).sum()
         else:
-            answers = values.softmax(1) if isinstance(op, Softmax) else values
+            answers = values if final_softmax(graph, stage) is None else values.softmax(1)
             targets = F.one_hot(labels, answers.shape[1]).to(answers.dtype)
             term = F.mse_loss(answers, targets, reduction="sum")
         terms.append(weight * term)

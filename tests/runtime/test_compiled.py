@@ -393,7 +393,8 @@ def test_no_label_hides_what_a_compiled_net_is(net: netspec.Net) -> None:
 
 
 @pytest.mark.parametrize(
-    "label", ["profile", "packed", "_x", "_own", "device", "graph", "3a", "x__"]
+    "label",
+    ["profile", "packed", "_x", "_own", "device", "graph", "3a", "x__", "logits", "expects"],
 )
 def test_any_label_can_hold_parameters(label: str) -> None:
     model, plain = pair(load_rows(f"{label}: conv 1x1, 4 | relu\nz: fc 2"))
@@ -401,7 +402,7 @@ def test_any_label_can_hold_parameters(label: str) -> None:
     torch.testing.assert_close(model(x), plain(x), **NEAR)
     name = next(iter(model.state_dict())).partition(".")[0]
     assert getattr(model, name).weight.shape == (4, 3, 1, 1)
-    torch.testing.assert_close(model.train()(x)[0], plain.train()(x)[0], **NEAR)
+    torch.testing.assert_close(model.train()(x), plain.train()(x), **NEAR)
 
 
 # -------------------------------------------------------------------------------------- training

@@ -335,7 +335,7 @@ def test_sizes_are_checked_where_gradients_are_as_well(model: Compiled) -> None:
     with pytest.raises(ValueError, match=r"F.bias is missing"):
         model(X)
     model.F.bias = bias
-    model(X)[0].sum().backward()
+    model(X).sum().backward()
     assert bias.grad is not None
 
 

@@ -6,7 +6,7 @@ import torch
 import netspec
 from netspec import DataError, Net
 from netspec.ir.randomness import masks
-from netspec.training.trainee import Trainee, without_softmax
+from netspec.training.trainee import Trainee
 from tests.training.nets import HEADER, ROWS, batch, small
 
 HEADS = f"{ROWS}head h from a, weight=0.3: gap | flatten | fc 3 | softmax\n"
@@ -69,19 +69,6 @@ def test_masks_are_the_same_for_parts_of_a_batch() -> None:
     torch.testing.assert_close(torch.cat(parts), whole)
     with masks(1, 3, torch.arange(6)):
         assert not torch.allclose(trainee(x.double())[0], whole)
-
-
-def test_a_softmax_that_something_else_reads_stays() -> None:
-    rows = "a: fc 3 | softmax\nb from a: fc 3 | softmax\nhead h from a: softmax if off\n"
-    graph = without_softmax(small(rows).graph)
-    assert (graph.outputs, graph.heads["h"].output) == (["b"], "h.identity")
-    assert sorted(stage.op.name for stage in graph.stages()) == [
-        "fc",
-        "fc",
-        "identity",
-        "input",
-        "softmax",
-    ]
 
 
 def test_a_net_without_a_softmax_gives_its_output() -> None:

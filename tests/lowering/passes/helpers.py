@@ -59,7 +59,7 @@ def run(
     """The outputs of a graph, or the activations of some stages, and of the heads in training."""
     lowered = lower(graph, training=training, outputs=names)
     result = fx.Interpreter(model, graph=lowered).run(*inputs)
-    if training:
+    if training and graph.heads:
         result, heads = result
         return *as_tuple(result), *heads.values()
     return as_tuple(result)
