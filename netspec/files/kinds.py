@@ -79,6 +79,10 @@ SVG = FileKind("an SVG drawing", (".svg",), _begins(rb"\s*(<\?xml.*)?<svg\b"))
 DOT = FileKind("a graph", (".dot",), _begins(rb'\s*(strict\s+)?(di)?graph(\s+[\w"]+)?\s*\{'))
 ROWS = FileKind("a table of answers", (".csv",), _begins(rb"example,class,answer,score,place,"))
 FOLDER = FileKind("a folder")
+DESCRIPTION = FileKind(
+    "a description of a net", recognises=_begins(rb'\{\s*"kind": "netspec\.description"')
+)
+"""JSON beside an export; its name is that of the export, and ``.json``."""
 
 # not written here, but said in messages, and their suffixes are those of nothing else
 SPEC = FileKind("a spec", (".net",), _begins(rb"(\s|#[^\n]*\n)*(net|import|block)\s"))
@@ -88,7 +92,8 @@ JSON = FileKind("JSON", (".json",), _begins(rb"\s*[\[{]"))
 PYTHON = FileKind("a program", (".py", ".ipynb", ".sh"), _begins(rb"#!"))
 
 KINDS = (
-    ARTIFACT, ONNX, PT2, WEIGHTS, PNG, SVG, DOT, ROWS, SPEC, JPEG, PICKLE, PYTHON, JSON,
+    ARTIFACT, ONNX, PT2, WEIGHTS, PNG, SVG, DOT, ROWS, SPEC, JPEG, PICKLE, PYTHON, DESCRIPTION,
+    JSON,
 )  # fmt: skip
 
 

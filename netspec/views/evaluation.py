@@ -1,14 +1,17 @@
-"""Errors of runs, each alone and together, as a table."""
+"""Errors of nets, each alone and together, as a table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netspec.training.testing import Errors, Evaluation
+from netspec.inference.testing import Evaluation
+from netspec.language.diagnostics import printable
+from netspec.training.testing import Errors
 
 
 def lines(evaluation: Evaluation) -> Iterator[str]:
-    """Yield a heading, a row per run, and if there are several, one for their average."""
+    """Yield what was done to images, a heading, a row a net, and if there are several, their mean."""
+    yield from dict.fromkeys(map(printable, evaluation.applied.values()))
     rows = [(str(run), errors) for run, errors in evaluation.runs.items()]
     if len(rows) > 1:
         rows.append((f"all {len(rows)}, averaged", evaluation.ensemble))
