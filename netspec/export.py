@@ -15,8 +15,8 @@ import torch
 from torch import fx, nn
 
 from netspec.errors import DataError
-from netspec.files.kinds import DESCRIPTION, ONNX, PT2, FileKind, replaced_kind, require_place
-from netspec.files.writing import is_written_into, write_together
+from netspec.files.kinds import DESCRIPTION, ONNX, PT2, FileKind, description_of, require_place
+from netspec.files.writing import write_together
 from netspec.net import Net
 from netspec.runtime.expects import as_json, image_of
 from netspec.runtime.operations import lower
@@ -114,11 +114,6 @@ def export_pt2(
 # ------------------------------------------------------------------------------------- description
 
 
-def description_path(path: Path) -> Path | None:
-    """Return where the description of an export lies; None beside a pipe or a device."""
-    return None if is_written_into(path) else path.with_name(f"{path.name}.json")
-
-
 def description(model: Model) -> dict[str, Any]:
     """Return, as plain data, what a net expects of an image, and what its outputs mean."""
     graph, image = model.net.graph, image_of(model.expects)
@@ -142,7 +137,9 @@ ANSWERS = {"most": "largest", "least": "smallest"}
 
 def _sizes(net: Net, names: list[str]) -> list[dict[str, Any]]:
     """Return inputs or outputs by name, with their shapes without the batch: [C, H, W] or [C]."""
-    return [{"name": name, "shape": list(net.graph.stage(name).known_shape.torch)} for name in names]
+    return [
+        {"name": name, "shape": list(net.graph.stage(name).known_shape.torch)} for name in names
+    ]
 
 
 def _shortest(image: torch.Tensor) -> Any:
@@ -163,9 +160,8 @@ def _require_places(path: Path, kind: FileKind, *, force: bool) -> None:
         DataError: the name is that of another kind, or a file of another kind is there.
     """
     require_place(path, kind, force=force)
-    beside = description_path(path)
-    if beside is not None and not force and (problem := replaced_kind(beside, DESCRIPTION)):
-        raise DataError(f"cannot write {beside}: {problem}: move it, or use force=True")
+    if (beside := description_of(path)) is not None:
+        require_place(beside, DESCRIPTION, force=force)
 
 
 def _write(model: Model, path: Path, content: bytes) -> None:
@@ -174,7 +170,7 @@ def _write(model: Model, path: Path, content: bytes) -> None:
     Raises:
         DataError: one cannot be written; then neither is.
     """
-    contents, beside = {path: content}, description_path(path)
+    contents, beside = {path: content}, description_of(path)
     if beside is not None:
         contents[beside] = _lines(description(model)).encode()
     write_together(contents)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from netspec.cli.common import Command
+from netspec.cli.common import Command, styled
+from netspec.inference.source import lack
+
+if TYPE_CHECKING:
+    from netspec.runtime.compiled import Compiled
 
 
 def expects_options(command: Command) -> Command:
@@ -42,3 +46,20 @@ def expects_of(prepare: str | None, classes: str | None) -> Any:
 
     steps = None if prepare is None else prepare_of(prepare, "--prepare")
     return Expects(steps, classes=() if classes is None else classes_of(classes))
+
+
+def warn_of_lack(model: Compiled, origin: str) -> None:
+    """Print a warning if nobody says how images are prepared for a trained net.
+
+    Args:
+        model: the net.
+        origin: what says what it expects, as messages say it.
+    """
+    shape, problem = model.net.input_shape, lack(model.net, model.expects, origin)
+    if model.expects.prepare is None and shape.is_map and shape.channels in (1, 3):
+        problem = (
+            f"{origin} does not say how images are prepared for {model.net.name}: say it, and it "
+            'travels with the net: --prepare "STEPS"'
+        )
+    if problem:
+        click.echo(f"{styled('warning', 'warning')}: {problem}", err=True)

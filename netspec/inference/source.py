@@ -39,12 +39,9 @@ class Source:
     run: Run | None = None
 
     @property
-    def reads(self) -> list[Path]:
-        """The files and folders that it is read from."""
-        sources = (self.net.source, *self.net.files.values())
-        texts = [source.path for source in sources if source.path is not None]
-        inputs = (self.weights, None if self.run is None else self.run.directory)
-        return [*texts, *(path for path in inputs if path is not None)]
+    def place(self) -> Path | None:
+        """The file or folder that its parameters are read from."""
+        return self.weights if self.run is None else self.run.directory
 
     @property
     def dtype(self) -> str:
@@ -72,7 +69,9 @@ class Source:
 
 
 def open_source(
-    spec: str | Path, weights: str | Path | None = None, settings: Mapping[str, Setting] | None = None
+    spec: str | Path,
+    weights: str | Path | None = None,
+    settings: Mapping[str, Setting] | None = None,
 ) -> Source:
     """Return the net of a spec or of a run directory.
 
@@ -132,7 +131,7 @@ def said(known: Expects, by_caller: Expects) -> Expects:
 
 
 def lack(net: Net, expects: Expects, origin: str) -> str:
-    """Return what nobody says of the images of a trained net, and the way out.
+    """Return why images cannot be prepared for a trained net, and the way out.
 
     The text is empty if ``prepare`` needs no statistics of a training set that is not there.
     """

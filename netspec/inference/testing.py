@@ -26,6 +26,7 @@ from netspec.runtime.causes import require_finite_outputs
 from netspec.training.batches import InOrder
 from netspec.training.testing import VIEWS, Errors, answered, best, counted, place_of
 
+
 @dataclass(frozen=True)
 class Evaluation:
     """Errors of nets, each alone and all together, their outputs averaged.

@@ -10,7 +10,7 @@ from netspec.training.testing import Errors
 
 
 def lines(evaluation: Evaluation) -> Iterator[str]:
-    """Yield what was done to images, a heading, a row a net, and if there are several, their mean."""
+    """Yield what was done to images, a heading, a row a net, and one for all if they are several."""
     yield from dict.fromkeys(map(printable, evaluation.applied.values()))
     rows = [(str(run), errors) for run, errors in evaluation.runs.items()]
     if len(rows) > 1:
