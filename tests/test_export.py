@@ -53,7 +53,7 @@ def test_googlenet_comes_back_from_pt2_as_it_went(tmp_path: Path) -> None:
     export_pt2(model, path)
     images = [image.float() for image in random_images(model.net, batch=3)]
     assert_exact(model, outputs_of(path, images), images)
-    assert os.listdir(tmp_path) == ["net.pt2"]
+    assert sorted(os.listdir(tmp_path)) == ["net.pt2", "net.pt2.json"]
 
 
 def test_a_pt2_file_holds_the_model_s_parameters_and_pytorch_s_operations(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_export_onnx_writes_the_bytes_and_the_type_stays(tmp_path: Path) -> None
     assert path.read_bytes() == onnx_bytes(model, batch=2)
     images = images_for(model, 2)
     assert_exact(model, run(path.read_bytes(), images), images)
-    assert os.listdir(tmp_path) == ["net.onnx"]
+    assert sorted(os.listdir(tmp_path)) == ["net.onnx", "net.onnx.json"]
 
 
 @EXPORTS
@@ -148,7 +148,7 @@ def test_a_file_of_another_kind_is_replaced_by_force_only(export: Export, tmp_pa
     export(example("a: fc 2"), path)
     with pytest.raises(DataError, match=r"net.py: .py is the suffix of a program"):
         export(example("a: fc 2"), tmp_path / "net.py", force=True)
-    assert os.listdir(tmp_path) == ["net"]
+    assert sorted(os.listdir(tmp_path)) == ["net", "net.json"]
 
 
 @EXPORTS
@@ -168,7 +168,7 @@ def test_a_full_disk_leaves_the_old_file(
     with pytest.raises(DataError, match=f"cannot write {path}: no space left on device"):
         export(example("a: fc 2"), path)
     assert path.read_bytes() == old
-    assert os.listdir(tmp_path) == ["net"]
+    assert sorted(os.listdir(tmp_path)) == ["net", "net.json"]
 
 
 def test_what_the_checker_refuses_is_not_written(
@@ -213,7 +213,8 @@ def test_the_page_of_exports_runs_and_shows_what_is_printed(
     for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(compile(program, "export.md", "exec"), {})
     assert capsys.readouterr().out == "".join(re.findall(r"```text\n(.*?)```", page, re.DOTALL))
-    assert sorted(os.listdir(tmp_path)) == ["googlenet.onnx", "googlenet.pt2"]
+    written = ["googlenet.onnx", "googlenet.pt2"]
+    assert sorted(os.listdir(tmp_path)) == sorted([*written, *(f"{w}.json" for w in written)])
 
 
 CHANGES: dict[str, tuple[str, Callable[[Model], object]]] = {
@@ -242,4 +243,4 @@ def test_what_a_file_would_not_have_is_refused(
     change(model)
     with pytest.raises(DataError, match=f"as its spec says, and {reason}: undo that"):
         export(model, tmp_path / "after")
-    assert os.listdir(tmp_path) == ["before"]
+    assert sorted(os.listdir(tmp_path)) == ["before", "before.json"]

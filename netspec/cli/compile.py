@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
@@ -22,12 +22,12 @@ from netspec.cli.common import (
     styled,
     texts_of,
 )
-from netspec.cli.expecting import expects_of, expects_options, warn_of_lack
+from netspec.cli.expecting import expects_of, expects_options, fill
 from netspec.cli.outputs import force_option, output_option
 from netspec.cli.written import FORMATS, form_of, guard_places, says_written, write
 from netspec.files.members import LARGEST, parsed
 from netspec.files.reading import read_named
-from netspec.inference.source import OptionError, open_source, said
+from netspec.inference.source import open_source
 from netspec.ir.words import counted
 from netspec.language.diagnostics import printable
 from netspec.lowering.passes import PASSES
@@ -124,20 +124,18 @@ def compile(
     compiled with the weights that were learned in it.
     """
     expects = expects_of(prepare, classes)
-    try:
-        source = open_source(spec, weights, settings)
-    except OptionError as error:
-        raise click.UsageError(str(error)) from None
-    net, dtype = source.net, dtype or source.dtype
     form = form_of(form, output)
-    guard_places(output, form, [*texts_of(net), source.place, choices], force=force)
+    source = open_source(spec, weights, settings)
+    net, dtype = source.net, dtype or source.dtype
+    guard_places(output, form, [*texts_of(net), source.place, classes, choices], force=force)
+    is_artifact = output is not None and form == "artifact"
     if form != "artifact" and output is None:
         raise click.UsageError(f"--format {form} writes a file: say where with -o")
-    if heads and (form != "artifact" or output is None):
+    if heads and not is_artifact:
         raise click.UsageError("--heads is for an artifact: say where with -o")
     if sum([bool(emit), bool(passes), output is not None or as_json]) > 1:
         raise click.UsageError("--emit and --print-after each print a text and stop: use one alone")
-    if target not in ("cpu", "cuda") and not emit and (output is None or form != "artifact"):
+    if target not in ("cpu", "cuda") and not emit and not is_artifact:
         raise click.UsageError(f"{target} is a GPU that is elsewhere: write an artifact with -o")
     if target not in ("cpu", "cuda") and measure:
         raise click.UsageError(f"--measure times implementations here, and {target} is elsewhere")
@@ -150,22 +148,22 @@ def compile(
     from netspec import compiler
 
     imported = perf_counter()
-    kind = getattr(torch, dtype)
     if emit == "python":
         click.echo(compiler.python_of(net).strip())
         return
     decided = None if choices is None else _read_choices(choices)
     model = compiler.compile(
-        net, device=target, dtype=kind, batch=batch, measured=measure, choices=decided
+        net,
+        device=target,
+        dtype=getattr(torch, dtype),
+        batch=batch,
+        measured=measure,
+        choices=decided,
     )
     if emit:
         click.echo(_emitted(emit, model))
         return
-    origin = source.fill(model)
-    if expects is not None:
-        model.expects = said(model.expects, expects)
-    if model.is_trained:
-        warn_of_lack(model, origin)
+    fill(model, source, expects)
     seconds = {**net.seconds, "torch": imported - started, **model.seconds}
     ran, kernels = None, None
     if target in compiler.AHEAD:
@@ -185,13 +183,7 @@ def compile(
             lines += says_written(model, output, form, written, heads=heads)
         _print(net, lines, seconds)
     if ran is not None and not _is_right(ran):
-        why = (
-            "the outputs differ from float64 by more than rounding explains"
-            if ran.is_finite
-            else f"the outputs are not finite: the values of this net leave the range of {dtype}"
-        )
-        click.echo(f"{styled('error', 'error')}: {why}", err=True)
-        raise click.exceptions.Exit(1)
+        _refuse(ran, dtype)
 
 
 class _Ran(NamedTuple):
@@ -200,6 +192,17 @@ class _Ran(NamedTuple):
     shapes: str
     is_finite: bool
     verification: Verification
+
+
+def _refuse(ran: _Ran, dtype: str) -> NoReturn:
+    """End the command with what is wrong with the outputs."""
+    why = (
+        "the outputs differ from float64 by more than rounding explains"
+        if ran.is_finite
+        else f"the outputs are not finite: the values of this net leave the range of {dtype}"
+    )
+    click.echo(f"{styled('error', 'error')}: {why}", err=True)
+    raise click.exceptions.Exit(1)
 
 
 def _is_right(ran: _Ran | None) -> bool:

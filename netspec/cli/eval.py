@@ -73,29 +73,25 @@ def eval(
     expects them. Outputs are those of the final softmax; so are the ten crops of an image averaged.
     """
     from netspec.cli.progress import tested
-    from netspec.inference.source import OptionError
     from netspec.inference.testing import evaluate
     from netspec.views.evaluation import lines
 
     if rows is not None:
-        guard(rows, ROWS, chain([*nets, weights], _places(nets, data)), force=force)
-    try:
-        with tested() as report:
-            evaluation = evaluate(
-                nets,
-                data,
-                weights=weights,
-                settings=settings,
-                expects=expects_of(prepare, classes),
-                views={None: None, True: "tencrop", False: "center"}[is_tencrop],
-                rows=rows,
-                device=device,
-                workers=workers,
-                report=report,
-                note=print_note,
-            )
-    except OptionError as error:
-        raise click.UsageError(str(error)) from None
+        guard(rows, ROWS, chain([*nets, weights, classes], _places(nets, data)), force=force)
+    with tested() as report:
+        evaluation = evaluate(
+            nets,
+            data,
+            weights=weights,
+            settings=settings,
+            expects=expects_of(prepare, classes),
+            views={None: None, True: "tencrop", False: "center"}[is_tencrop],
+            rows=rows,
+            device=device,
+            workers=workers,
+            report=report,
+            note=print_note,
+        )
     if as_json:
         print_json(_as_json(evaluation))
         return

@@ -27,7 +27,7 @@ def form_of(form: str | None, output: Path | None) -> str:
 
 
 def guard_places(
-    output: Path | None, form: str, reads: Sequence[Path | None], *, force: bool
+    output: Path | None, form: str, reads: Sequence[Path | str | None], *, force: bool
 ) -> None:
     """Check that the output and what lies beside it may be written.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from netspec import trained
 from netspec.artifact.reading import is_artifact
-from netspec.errors import DataError
+from netspec.errors import DataError, OptionError
 from netspec.ir.expects import Expects, step_text
 from netspec.language.definitions import Setting
 from netspec.language.read import bundled
@@ -18,10 +18,6 @@ from netspec.net import Net, load
 if TYPE_CHECKING:
     from netspec.runtime.compiled import Compiled
     from netspec.training.run import Run
-
-
-class OptionError(DataError):
-    """An option is for another form of a net than the one that it is given with."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +89,8 @@ def open_source(
         return Source(run.net, run=run)
     if is_artifact(spec):
         raise OptionError(f"{spec} is an artifact, which is compiled: give its spec or its run")
+    if Path(spec).is_dir():
+        raise DataError(f"{spec} is no run directory: there is no run.json in it")
     comes_with = str(spec) in bundled() and str(weights) in trained.names(str(spec))
     if weights is not None and comes_with and not Path(weights).exists():
         weights = trained.trained(str(spec), str(weights)).weights

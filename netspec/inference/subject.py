@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netspec.artifact.reading import is_artifact
-from netspec.errors import DataError
-from netspec.inference.source import OptionError, Source, lack, open_source, refuse, said
+from netspec.errors import DataError, OptionError
+from netspec.inference.source import Source, lack, open_source, refuse, said
 from netspec.ir.expects import Expects, step_text
 from netspec.language.definitions import Setting
 from netspec.net import Net
@@ -38,13 +38,14 @@ class Subject:
         """Return the net with other views averaged: ``center`` or ``tencrop``."""
         return replace(self, expects=replace(self.expects, views=views))
 
-    def as_line(self) -> str:
-        """Return what is done to an image, in a line."""
+    @property
+    def done(self) -> str:
+        """What is done to an image: steps, and views of it."""
         expects, shape = self.expects, self.model.net.input_shape
         size = f"{shape[0]}x{shape[1]}"
         if expects.prepare is None:
             return (
-                f"images: resized to cover {size}, cut at the centre, values from 0 to 1; "
+                f"resized to cover {size}, cut at the centre, values from 0 to 1; "
                 "nobody said how this net expects them (--prepare does)"
             )
         steps = " | ".join(map(step_text, expects.prepare)) or "nothing is done, values 0 to 255"
@@ -53,7 +54,13 @@ class Subject:
             if expects.views == "tencrop"
             else f"the centre, {size}"
         )
-        return f"images: {steps}; {views}; from {self.origin}"
+        return f"{steps}; {views}"
+
+    def as_line(self) -> str:
+        """Return what is done to an image, and what says it, in a line."""
+        return f"images: {self.done}" + (
+            f"; from {self.origin}" if self.expects.prepare is not None else ""
+        )
 
 
 def open_subject(

@@ -15,10 +15,10 @@ from netspec.artifact.reading import is_artifact
 from netspec.data.dataset import Dataset
 from netspec.data.opening import open_data
 from netspec.data.preprocessing import view_of
-from netspec.errors import DataError
+from netspec.errors import DataError, OptionError
 from netspec.files.writing import write_named
 from netspec.inference.classify import name_of
-from netspec.inference.source import OptionError, is_a_run
+from netspec.inference.source import is_a_run
 from netspec.inference.subject import Subject, open_subject, require_a_classifier
 from netspec.ir.expects import Expects
 from netspec.language.definitions import Setting
@@ -119,7 +119,7 @@ def evaluate(
             answers[number, batch.numbers] = best(outputs, by)
             report(path, int(counts[0]), len(dataset))
         faults |= dict.fromkeys(tests.faults.by_number.values())
-        errors[path], applied[path] = Errors.of(counts.tolist(), tests), subject.as_line()
+        errors[path], applied[path] = Errors.of(counts.tolist(), tests), subject.done
     for fault in faults:
         note(fault)
     (usable,) = torch.nonzero(seen == len(paths), as_tuple=True)

@@ -10,8 +10,11 @@ from netspec.training.testing import Errors
 
 
 def lines(evaluation: Evaluation) -> Iterator[str]:
-    """Yield what was done to images, a heading, a row a net, and one for all if they are several."""
-    yield from dict.fromkeys(map(printable, evaluation.applied.values()))
+    """Yield what was done to images, a heading, a row a net, and one for all of several."""
+    whats = {str(run): printable(done) for run, done in evaluation.applied.items()}
+    if len({*whats.values()}) == 1:
+        whats = {"images": next(iter(whats.values()))}
+    yield from (f"{name}: {done}" for name, done in whats.items())
     rows = [(str(run), errors) for run, errors in evaluation.runs.items()]
     if len(rows) > 1:
         rows.append((f"all {len(rows)}, averaged", evaluation.ensemble))
