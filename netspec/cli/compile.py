@@ -25,6 +25,7 @@ from netspec.cli.common import (
 from netspec.cli.expecting import expects_of, expects_options, fill
 from netspec.cli.outputs import force_option, output_option
 from netspec.cli.written import FORMATS, form_of, guard_places, says_written, write
+from netspec.files.kinds import description_of
 from netspec.files.members import LARGEST, parsed
 from netspec.files.reading import read_named
 from netspec.inference.source import open_source
@@ -332,6 +333,8 @@ def _print_json(
     from netspec.views import compiled
 
     net, totals = model.net, model.net.totals
+    written = output if _is_right(ran) else None
+    beside = None if written is None or digest else description_of(written)
     answer: dict[str, Any] = {
         "name": net.name,
         **compiled.as_json(model.lowered),
@@ -342,9 +345,8 @@ def _print_json(
         "seconds": seconds,
         "error": ran.verification.error if ran and isfinite(ran.verification.error) else None,
         "allowed": ran.verification.allowed if ran else None,
-        "output": str(output)
-        if output is not None and (ran is None or ran.verification.passed)
-        else None,
+        "output": None if written is None else str(written),
+        "description": None if beside is None else str(beside),
         "digest": digest or None,
     }
     print_json(answer)

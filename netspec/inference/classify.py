@@ -78,7 +78,8 @@ def classify(
         TypeError: an image is none.
     """
     subject = open_subject(model, weights=weights)
-    pictures = [images] if isinstance(images, Picture) else list(images)
+    several = isinstance(images, Sequence) and not isinstance(images, str)
+    pictures = images if several else [images]
     look = classifier(subject, top=top)
     return [look(picture) for picture in pictures]
 

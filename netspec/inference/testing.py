@@ -228,7 +228,9 @@ def _require_classes(net: _Known, dataset: Dataset) -> None:
             "names that the data has, --classes FILE"
         )
     if net.outputs < count:
-        raise DataError(f"{net.path} has {net.outputs:,} outputs for {count} of {dataset.name}")
+        raise DataError(
+            f"{net.path} has {net.outputs:,} outputs for {count} classes of {dataset.name}"
+        )
 
 
 def _require_the_same_form(net: _Known, other: _Known) -> None:

@@ -19,7 +19,7 @@ def lines(evaluation: Evaluation) -> Iterator[str]:
     if len(rows) > 1:
         rows.append((f"all {len(rows)}, averaged", evaluation.ensemble))
     width = max(len(name) for name, _ in rows)
-    yield f"{'run':<{width}}     error     top-5        wrong"
+    yield f"{'net':<{width}}     error     top-5        wrong"
     for name, errors in rows:
         yield f"{name:<{width}}  {_row(errors)}"
 

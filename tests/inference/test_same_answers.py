@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,12 @@ train {{
 }}
 """
 
-ROWS = "C1: conv 3x3, 6 | relu | maxpool 2x2, stride 2\nF2: fc 8 | relu\nF3: fc {} | softmax\n"
+ROWS = "C1: conv 3x3, 6 | relu | maxpool 2x2/2\nF2: fc 8 | relu\nF3: fc {} | softmax\n"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A net, its recipe, and data that it learns from."""
+    """A net with its recipe, data that it learns from, and the type that it is compiled for."""
 
     text: str
     data: str
@@ -94,12 +94,21 @@ CASES = {
 
 @dataclass(frozen=True)
 class Trained:
-    """A run, and everything that was made of it."""
+    """A run, and everything that was made of it.
+
+    Attributes:
+        folder: the spec ``it.net``, the run, and the forms that it was compiled to.
+        data: what it learned from.
+        dtype: of the compiled forms; a run is in float32.
+        pictures: the files of its validation set.
+        expected: the answers of the compiled net in memory.
+    """
 
     folder: Path
     data: str
     dtype: str
     pictures: list[str]
+    expected: list[Classification]
 
     def __truediv__(self, name: str) -> Path:
         return self.folder / name
@@ -133,17 +142,25 @@ def trained(
     case, folder = CASES[request.param], tmp_path_factory.mktemp("answers")
     (folder / "it.net").write_text(case.text, encoding="utf-8")
     data = folder_of(case.data, folder, photograph)
-    train(Settings(str(folder / "it.net"), data=data, dtype=case.dtype), folder / "run")
+    train(Settings(spec=str(folder / "it.net"), data=data), folder / "run")
     shown = open_data(data).validation
     (folder / "pictures").mkdir()
     for number in range(len(shown)):
         pixels = shown.example(number).pixels
         picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
         picture.save(folder / "pictures" / f"{number:02}.png")
-    for name in ("artifact", "it.netspec", "it.pt2", *(["it.onnx"] * (case.dtype == "float32"))):
-        netspec_says("compile", folder / "run", "-o", folder / name)
+    for name in forms(case.dtype):
+        netspec_says("compile", folder / "run", "-o", folder / name, "--dtype", case.dtype)
     pictures = sorted(map(str, (folder / "pictures").iterdir()))
-    return Trained(folder, data, case.dtype, pictures)
+    model = netspec.compile(folder / "it.net", dtype=getattr(torch, case.dtype))
+    netspec.load_weights(model, folder / "run" / "weights.safetensors")
+    expected = netspec.classify(model, pictures, top=100)
+    return Trained(folder, data, case.dtype, pictures, expected)
+
+
+def forms(dtype: str) -> list[str]:
+    """What a net is compiled to; ONNX has no convolutions in bfloat16."""
+    return ["artifact", "it.netspec", "it.pt2", *(["it.onnx"] if dtype == "float32" else [])]
 
 
 def answers(results: list[Classification]) -> list[tuple[int, str]]:
@@ -175,71 +192,65 @@ def by_pt2(path: Path) -> Consumer:
     return consumer
 
 
-def tolerance(dtype: str) -> float:
-    """How far probabilities of two programs are apart at most, for nets of some 3,000 terms a sum.
-
-    Rounding a sum of products of values near 1 differs by some ``sqrt(terms)`` units in the last
-    place, 2^-24 or 2^-9; a softmax passes on no more than that of its logits, which are below 10.
-    """
-    return (
-        10 * 3000**0.5 * 2.0 ** {"float32": -24, "bfloat16": -9}[dtype] / 10 ** (dtype != "float32")
-    )
+# How far the probabilities of two programs are apart at most.  Each of three layers rounds values
+# below 10 to units of 2^-9 in bfloat16, with sums in float32; in float32 a sum of some 1,000 terms
+# is rounded to sqrt(1000) units of 2^-24.  A softmax passes on no more than that.
+TOLERANCES = {"bfloat16": 3 * 10 * 2**-9, "float32": 3 * 10 * 1000**0.5 * 2**-24}
 
 
 def test_the_net_has_learned_and_its_names_are_those_of_the_data(trained: Trained) -> None:
     dataset = open_data(trained.data).validation
     labels = [dataset.example(number).label for number in range(len(dataset))]
-    said = answers(netspec.classify(trained / "run", trained.pictures))
+    said = answers(trained.expected)
     assert [dataset.classes[number] for number, _ in said] == [name for _, name in said]
     right = [number == label for (number, _), label in zip(said, labels, strict=True)]
     assert sum(right) >= 0.75 * len(right)
     assert len({*said}) > 1
 
 
-@pytest.mark.parametrize("form", ["artifact", "it.netspec"])
-def test_an_artifact_answers_as_its_run(form: str, trained: Trained) -> None:
-    expected = netspec.classify(trained / "run", trained.pictures)
-    assert netspec.classify(trained / form, trained.pictures) == expected
-
-
-def test_a_spec_with_the_weights_answers_as_their_run(trained: Trained) -> None:
-    expected = netspec.classify(trained / "run", trained.pictures)
+def test_the_run_and_its_spec_with_its_weights_answer_alike(trained: Trained) -> None:
     weights = trained / "run" / "weights.safetensors"
-    model = netspec.compile(trained / "it.net", dtype=getattr(torch, trained.dtype))
-    netspec.load_weights(model, weights)
-    assert netspec.classify(model, trained.pictures) == expected
-    by_path = netspec.classify(trained / "it.net", trained.pictures, weights=weights)
-    assert answers(by_path) == answers(expected)
+    by_run = netspec.classify(trained / "run", trained.pictures, top=100)
+    by_path = netspec.classify(trained / "it.net", trained.pictures, weights=weights, top=100)
+    assert by_path == by_run
+    assert answers(by_path) == answers(trained.expected)
+    if trained.dtype == "float32":
+        assert by_run == trained.expected
+
+
+@pytest.mark.parametrize("form", ["artifact", "it.netspec"])
+def test_an_artifact_answers_as_the_net_in_memory(form: str, trained: Trained) -> None:
+    assert netspec.classify(trained / form, trained.pictures, top=100) == trained.expected
 
 
 @pytest.mark.parametrize(("name", "reader"), [("it.onnx", by_onnx), ("it.pt2", by_pt2)])
-def test_another_program_answers_as_the_run(
+def test_another_program_answers_as_the_net_in_memory(
     name: str, reader: Callable[[Path], Consumer], trained: Trained
 ) -> None:
-    if not (trained / name).exists():
+    if name not in forms(trained.dtype):
         done = CliRunner().invoke(
-            main, ["compile", str(trained / "run"), "-o", str(trained / name)]
+            main,
+            ["compile", str(trained / "run"), "-o", str(trained / name), "--dtype", "bfloat16"],
         )
         assert "ONNX has no convolutions in bfloat16" in done.stderr
         return
     consumer = reader(trained / name)
-    for result in netspec.classify(trained / "run", trained.pictures, top=100):
+    for result in trained.expected:
         number, named, scores = consumer.classify(Path(result.image))
         assert (number, named) == (result.best.number, result.best.name)
-        for answer in result.answers:
-            assert scores[answer.number] == pytest.approx(
-                answer.score, abs=tolerance(trained.dtype)
-            )
+        given = [scores[answer.number] for answer in result.answers]
+        wanted = [answer.score for answer in result.answers]
+        assert given == pytest.approx(wanted, abs=TOLERANCES[trained.dtype])
 
 
 def test_the_error_is_the_same_in_every_form(trained: Trained) -> None:
     alone = evaluate([trained / "run"])
-    forms: dict[Path, dict[str, Any]] = {
+    others: dict[Path, dict[str, Any]] = {
         trained / "artifact": {},
         trained / "it.netspec": {},
         trained / "it.net": {"weights": trained / "run" / "weights.safetensors"},
     }
-    for path, options in forms.items():
+    for path, options in others.items():
         evaluation = evaluate([path], trained.data, **options)
         assert evaluation.ensemble == alone.ensemble, path
         assert {*evaluation.applied.values()} == {*alone.applied.values()}
@@ -254,43 +265,39 @@ def test_several_forms_are_averaged(trained: Trained) -> None:
     assert {*evaluation.runs.values()} == {evaluation.ensemble}
 
 
-# ------------------------------------------------------------------------- weights that come with it
+# ---------------------------------------------------------------------- weights that come with it
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[str]]]:
-    folder = tmp_path_factory.mktemp("digits")
-    shown = open_data("digits").validation
+def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    folder, shown = tmp_path_factory.mktemp("digits"), open_data("digits").validation
     for number in range(len(shown)):
         Image.fromarray(shown.example(number).pixels[..., 0]).save(folder / f"{number:03}.png")
-    pictures = sorted(map(str, folder.iterdir()))
-    for name in ("artifact", "it.netspec", "it.onnx", "it.pt2"):
-        netspec_says("compile", "lenet5", "--weights", "digits", "-o", folder / name)
-    yield folder, pictures
+    return folder, sorted(map(str, folder.iterdir()))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_all_360_digits_are_answered_alike_and_357_right(
-    digits: tuple[Path, list[str]],
+    dtype: str, digits: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
-    folder, pictures = digits
+    _, pictures = digits
+    weights = FOLDER / "lenet5-digits.safetensors"
     dataset = open_data("digits").validation
     labels = [str(dataset.example(number).label) for number in range(len(dataset))]
     by_name = answers(netspec.classify("lenet5", pictures, weights="digits"))
     assert sum(name == label for (_, name), label in zip(by_name, labels, strict=True)) == 357
-    weights = FOLDER / "lenet5-digits.safetensors"
     assert answers(netspec.classify("lenet5", pictures, weights=weights)) == by_name
-    for form in ("artifact", "it.netspec"):
-        assert answers(netspec.classify(folder / form, pictures)) == by_name
-    for consumer in (by_onnx(folder / "it.onnx"), by_pt2(folder / "it.pt2")):
-        assert [consumer.classify(Path(picture))[:2] for picture in pictures] == by_name
-
-
-def test_the_error_of_digits_is_the_same_in_every_form(digits: tuple[Path, list[str]]) -> None:
-    folder, _ = digits
-    for nets, weights in (
-        (["lenet5"], "digits"),
-        ([folder / "artifact", folder / "it.netspec"], None),
-    ):
-        evaluation = evaluate(nets, "digits", weights=weights)
-        assert {errors.wrong1 for errors in evaluation.runs.values()} == {3}
-        assert evaluation.ensemble.images == 360
+    readers = {"it.onnx": by_onnx, "it.pt2": by_pt2}
+    for form in forms(dtype):
+        path = tmp_path / form
+        netspec_says("compile", "lenet5", "--weights", "digits", "-o", path, "--dtype", dtype)
+        if form in readers:
+            consumer = readers[form](path)
+            given = [consumer.classify(Path(picture))[:2] for picture in pictures]
+        else:
+            given = answers(netspec.classify(path, pictures))
+            evaluation = evaluate([path], "digits")
+            assert (evaluation.ensemble.images, evaluation.ensemble.wrong1) == (360, 3)
+        assert given == by_name, form
+    evaluation = evaluate(["lenet5"], "digits", weights="digits")
+    assert (evaluation.ensemble.images, evaluation.ensemble.wrong1) == (360, 3)
