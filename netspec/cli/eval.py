@@ -72,7 +72,7 @@ def eval(
     A net is a run, an artifact, or a spec with --weights, and images are prepared for each as it
     expects them. Outputs are those of the final softmax; so are the ten crops of an image averaged.
     """
-    from netspec.cli.progress import tested
+    from netspec.cli.tested import tested
     from netspec.inference.testing import evaluate
     from netspec.views.evaluation import lines
 

@@ -78,10 +78,10 @@ def classify(
         TypeError: an image is none.
     """
     subject = open_subject(model, weights=weights)
-    several = isinstance(images, Sequence) and not isinstance(images, str)
-    pictures = images if several else [images]
     look = classifier(subject, top=top)
-    return [look(picture) for picture in pictures]
+    if isinstance(images, Sequence) and not isinstance(images, str):
+        return [look(picture) for picture in images]
+    return [look(images)]
 
 
 def classifier(subject: Subject, *, top: int = 5) -> Callable[[Picture], Classification]:

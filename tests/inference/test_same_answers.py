@@ -276,7 +276,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     return folder, sorted(map(str, folder.iterdir()))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_all_360_digits_are_answered_alike_and_357_right(
     dtype: str, digits: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
