@@ -22,12 +22,14 @@ from benchmarks.results import ROOT, write
 from netspec.artifact.manifest import WEIGHTS
 from netspec.errors import DataError
 from netspec.files.writing import write_whole
+from netspec.inference.source import Source
+from netspec.inference.subject import of_source
+from netspec.inference.testing import errors_of
 from netspec.net import load
 from netspec.runtime.weights import read_weights, save_net
 from netspec.trained import digest
 from netspec.training.run import Run
 from netspec.training.settings import recipe_json
-from netspec.training.testing import errors_of
 
 FOLDER = ROOT / "specs" / "trained"
 
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
     folder.mkdir(exist_ok=True)
     path = folder / f"{stem}.safetensors"
     write_whole(path, (run.directory / WEIGHTS).read_bytes())
-    errors = errors_of(run, run.splits().validation)
+    errors = errors_of(of_source(Source(run.net, run=run)), run.splits().validation)
     words = f"netspec train {settings.spec} --data {settings.data} --seed {settings.seed} -o RUN"
     about = {
         "net": run.net.name,

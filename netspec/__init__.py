@@ -5,6 +5,7 @@
     model = netspec.compile(net)                # a torch.nn.Module
     model(images)                               # [N, 3, 224, 224] in, [N, 1000] out
     model.features("3a")(images)                # any row's activation
+    netspec.classify(model, "photo.jpg")        # classes by name, images prepared as it expects
 
 Loading and checking a spec never imports torch.
 """
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from netspec.compiler import compile, reference
     from netspec.data.preprocessing import load_image
     from netspec.errors import DataError
+    from netspec.inference.classify import Answer, Classification, classify
     from netspec.language.diagnostics import Diagnostic, SpecError, SpecWarning
     from netspec.language.read import bundled
     from netspec.net import Net, load, loads
@@ -48,6 +50,8 @@ except PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "Answer",
+    "Classification",
     "Compiled",
     "DataError",
     "Diagnostic",
@@ -56,6 +60,7 @@ __all__ = [
     "SpecError",
     "SpecWarning",
     "bundled",
+    "classify",
     "compile",
     "load",
     "load_artifact",
@@ -70,6 +75,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Answer": "netspec.inference.classify",
+    "Classification": "netspec.inference.classify",
     "Compiled": "netspec.runtime.compiled",
     "DataError": "netspec.errors",
     "Diagnostic": "netspec.language.diagnostics",
@@ -78,6 +85,7 @@ _MODULES = {
     "SpecError": "netspec.language.diagnostics",
     "SpecWarning": "netspec.language.diagnostics",
     "bundled": "netspec.language.read",
+    "classify": "netspec.inference.classify",
     "compile": "netspec.compiler",
     "load": "netspec.net",
     "load_artifact": "netspec.artifact.loading",

@@ -1,36 +1,48 @@
-"""Export a net at inference as a file that other programs run."""
+"""Export a net at inference as a file that other programs run.
+
+Beside the file lies a description of the net, ``NAME.json``: what it expects of an image, and what
+its outputs mean.  docs/export.md has its form.
+"""
 
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import fx, nn
 
 from netspec.errors import DataError
-from netspec.files.kinds import ONNX, PT2, require_place
-from netspec.files.writing import write_named
+from netspec.files.kinds import DESCRIPTION, ONNX, PT2, FileKind, description_of, require_place
+from netspec.files.writing import write_together
+from netspec.net import Net
+from netspec.runtime.expects import as_json, image_of
 from netspec.runtime.operations import lower
 from netspec.runtime.reference import Model, require_unchanged
 from netspec.runtime.verification import random_images
+
+KIND, VERSION = "netspec.description", 1
 
 
 def export_onnx(
     model: Model, path: str | Path, *, batch: int | None = None, force: bool = False
 ) -> None:
-    """Write the result of :func:`onnx_bytes` to a file; on an error nothing is written.
+    """Write the result of :func:`onnx_bytes` to a file, and the net's description beside it.
+
+    On an error nothing is written.
 
     Args:
         model, batch: what :func:`onnx_bytes` takes.
-        path: the file.
+        path: the file; the description has its name and ``.json``.
         force: replace a file of another kind.
 
     Raises:
-        DataError: ONNX cannot express the net, or the file cannot be written.
+        DataError: ONNX cannot express the net, or a file cannot be written.
     """
-    require_place(Path(path), ONNX, force=force)
-    write_named(Path(path), onnx_bytes(model, batch=batch))
+    _require_places(Path(path), ONNX, force=force)
+    _write(model, Path(path), onnx_bytes(model, batch=batch))
 
 
 def onnx_bytes(model: Model, *, batch: int | None = None) -> bytes:
@@ -64,20 +76,21 @@ def onnx_bytes(model: Model, *, batch: int | None = None) -> bytes:
 def export_pt2(
     model: Model, path: str | Path, *, batch: int | None = None, force: bool = False
 ) -> None:
-    """Write a net as a file for ``torch.export.load``; on an error nothing is written.
+    """Write a net as a file for ``torch.export.load``, and the net's description beside it.
 
-    Its state dict has the model's names; the operations are PyTorch's own.
+    On an error nothing is written.  The state dict has the model's names; the operations are
+    PyTorch's own.
 
     Args:
         model: a compiled net, in either mode.
-        path: the file.
+        path: the file; the description has its name and ``.json``.
         batch: the number of images; None leaves it open.
         force: replace a file of another kind.
 
     Raises:
-        DataError: the file cannot be written.
+        DataError: a file cannot be written.
     """
-    require_place(Path(path), PT2, force=force)
+    _require_places(Path(path), PT2, force=force)
     require_unchanged(model, "a .pt2 file")
     # PyTorch saves channels-last tensors only with a warning: the map's layout is in the program
     tensors: dict[str, torch.Tensor] = {
@@ -95,4 +108,69 @@ def export_pt2(
     )
     content = io.BytesIO()
     torch.export.save(program, content)
-    write_named(Path(path), content.getvalue())
+    _write(model, Path(path), content.getvalue())
+
+
+# ------------------------------------------------------------------------------------- description
+
+
+def description(model: Model) -> dict[str, Any]:
+    """Return, as plain data, what a net expects of an image, and what its outputs mean."""
+    graph, image = model.net.graph, image_of(model.expects)
+    dtype = next((p.dtype for p in model.parameters()), torch.float32)
+    return {
+        "kind": KIND,
+        "version": VERSION,
+        "net": model.net.name,
+        "dtype": str(dtype).removeprefix("torch."),
+        "inputs": _sizes(model.net, graph.inputs),
+        "outputs": _sizes(model.net, graph.outputs),
+        "answer": ANSWERS[model.net.answers_by],
+        "expects": as_json(model.expects),
+        "mean_image": None if image is None else _shortest(image),
+    }
+
+
+ANSWERS = {"most": "largest", "least": "smallest"}
+"""Which output is the answer of a net."""
+
+
+def _sizes(net: Net, names: list[str]) -> list[dict[str, Any]]:
+    """Return inputs or outputs by name, with their shapes without the batch: [C, H, W] or [C]."""
+    return [
+        {"name": name, "shape": list(net.graph.stage(name).known_shape.torch)} for name in names
+    ]
+
+
+def _shortest(image: torch.Tensor) -> Any:
+    """Return an image [H, W, C] as lists of the shortest decimals of its float32."""
+    return [[[float(str(value)) for value in pixel] for pixel in row] for row in image.numpy()]
+
+
+def _lines(data: dict[str, Any]) -> str:
+    """Return JSON with a line for each key."""
+    lines = [f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in data.items()]
+    return "{\n " + ",\n ".join(lines) + "\n}\n"
+
+
+def _require_places(path: Path, kind: FileKind, *, force: bool) -> None:
+    """Check that an export and its description may be written.
+
+    Raises:
+        DataError: the name is that of another kind, or a file of another kind is there.
+    """
+    require_place(path, kind, force=force)
+    if (beside := description_of(path)) is not None:
+        require_place(beside, DESCRIPTION, force=force)
+
+
+def _write(model: Model, path: Path, content: bytes) -> None:
+    """Write an export, and its description where it has a place.
+
+    Raises:
+        DataError: one cannot be written; then neither is.
+    """
+    contents, beside = {path: content}, description_of(path)
+    if beside is not None:
+        contents[beside] = _lines(description(model)).encode()
+    write_together(contents)

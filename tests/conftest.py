@@ -47,3 +47,32 @@ def photographs(photograph: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "photographs"
     write_photographs(folder, {"palace": photograph, "flower": photograph.with_name("flower.jpg")})
     return folder
+
+
+TINY = """net tiny
+input image 8x8x1
+C1: conv 3x3, 4 | relu
+head h from C1, weight=0.3: gap | fc 10 | softmax
+F2 from C1: fc 10 | softmax
+
+train {
+    prepare   range low=0, high=1 | subtract mean channel
+    loss      cross_entropy
+    init      glorot
+    optimizer sgd lr=0.1, momentum=0.9
+    batch     128
+    epochs    1
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``tiny.net``, and in ``run`` the run in which it learned."""
+    from netspec.training.loop import train
+    from netspec.training.settings import Settings
+
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "tiny.net").write_text(TINY, encoding="utf-8")
+    train(Settings(spec=str(folder / "tiny.net"), data="digits:8"), folder / "run")
+    return folder

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -17,8 +20,10 @@ from torch.nn.utils.parametrizations import weight_norm
 import netspec
 from netspec import DataError
 from netspec.export import export_onnx, export_pt2, onnx_bytes
+from netspec.runtime.expects import as_json
 from netspec.runtime.reference import Model
 from netspec.runtime.verification import as_tuple, random_images
+from netspec.trained import trained
 from tests.backends.onnx.helpers import (
     CASES,
     assert_exact,
@@ -53,7 +58,7 @@ def test_googlenet_comes_back_from_pt2_as_it_went(tmp_path: Path) -> None:
     export_pt2(model, path)
     images = [image.float() for image in random_images(model.net, batch=3)]
     assert_exact(model, outputs_of(path, images), images)
-    assert os.listdir(tmp_path) == ["net.pt2"]
+    assert sorted(os.listdir(tmp_path)) == ["net.pt2", "net.pt2.json"]
 
 
 def test_a_pt2_file_holds_the_model_s_parameters_and_pytorch_s_operations(tmp_path: Path) -> None:
@@ -101,7 +106,7 @@ def test_export_onnx_writes_the_bytes_and_the_type_stays(tmp_path: Path) -> None
     assert path.read_bytes() == onnx_bytes(model, batch=2)
     images = images_for(model, 2)
     assert_exact(model, run(path.read_bytes(), images), images)
-    assert os.listdir(tmp_path) == ["net.onnx"]
+    assert sorted(os.listdir(tmp_path)) == ["net.onnx", "net.onnx.json"]
 
 
 @EXPORTS
@@ -148,7 +153,7 @@ def test_a_file_of_another_kind_is_replaced_by_force_only(export: Export, tmp_pa
     export(example("a: fc 2"), path)
     with pytest.raises(DataError, match=r"net.py: .py is the suffix of a program"):
         export(example("a: fc 2"), tmp_path / "net.py", force=True)
-    assert os.listdir(tmp_path) == ["net"]
+    assert sorted(os.listdir(tmp_path)) == ["net", "net.json"]
 
 
 @EXPORTS
@@ -168,7 +173,7 @@ def test_a_full_disk_leaves_the_old_file(
     with pytest.raises(DataError, match=f"cannot write {path}: no space left on device"):
         export(example("a: fc 2"), path)
     assert path.read_bytes() == old
-    assert os.listdir(tmp_path) == ["net"]
+    assert sorted(os.listdir(tmp_path)) == ["net", "net.json"]
 
 
 def test_what_the_checker_refuses_is_not_written(
@@ -213,7 +218,95 @@ def test_the_page_of_exports_runs_and_shows_what_is_printed(
     for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(compile(program, "export.md", "exec"), {})
     assert capsys.readouterr().out == "".join(re.findall(r"```text\n(.*?)```", page, re.DOTALL))
-    assert sorted(os.listdir(tmp_path)) == ["googlenet.onnx", "googlenet.pt2"]
+    written = ["googlenet.onnx", "googlenet.pt2"]
+    assert sorted(os.listdir(tmp_path)) == sorted([*written, *(f"{w}.json" for w in written)])
+
+
+# ---------------------------------------------------------------------- the description beside it
+
+IMAGES = """net it
+input image 4x5x3
+prepare resize 6x7 | subtract mean image | order bgr
+classes "cat", "dög"
+a: fc 3
+"""
+
+
+def described(image: bool = True) -> Model:
+    """A net that subtracts an image of means."""
+    model = compiled(netspec.loads(IMAGES))
+    if image:
+        means = np.random.default_rng(0).uniform(0, 255, (6, 7, 3)).astype(np.float32)
+        model.expects = replace(model.expects, image=means.astype(np.float64))
+    return model
+
+
+@EXPORTS
+def test_a_description_says_what_the_net_expects(export: Export, tmp_path: Path) -> None:
+    model = described()
+    export(model, tmp_path / "net")
+    text = (tmp_path / "net.json").read_text(encoding="utf-8")
+    said = json.loads(text)
+    assert text.splitlines()[1] == ' "kind": "netspec.description",'
+    assert len(text.splitlines()) == len(said) + 2
+    assert (said["version"], said["net"], said["dtype"]) == (1, "it", "float32")
+    assert said["inputs"] == [{"name": "image", "shape": [3, 4, 5]}]
+    assert said["outputs"] == [{"name": "a", "shape": [3]}]
+    assert said["answer"] == "largest"
+    assert said["expects"] == as_json(model.expects)
+    assert said["expects"]["classes"] == ["cat", "dög"]
+    assert model.expects.image is not None
+    assert np.array_equal(np.float32(said["mean_image"]), model.expects.image)
+
+
+@EXPORTS
+def test_a_net_that_answers_by_its_least_output_says_so(export: Export, tmp_path: Path) -> None:
+    export(example(CASES["rbf"]), tmp_path / "net")
+    said = json.loads((tmp_path / "net.json").read_text())
+    assert (said["answer"], said["mean_image"]) == ("smallest", None)
+    assert said["expects"]["prepare"] is None
+
+
+def test_an_onnx_model_says_what_it_expects_itself() -> None:
+    model = described()
+    (said,) = onnx.load_from_string(onnx_bytes(model)).metadata_props
+    assert said.key == "netspec.expects"
+    assert json.loads(said.value) == as_json(model.expects)
+
+
+def test_what_weights_expect_travels_through_the_plain_net(tmp_path: Path) -> None:
+    model = netspec.compile("lenet5")
+    netspec.load_weights(model, trained("lenet5", "digits").weights)
+    export_pt2(model.as_reference(), tmp_path / "net.pt2")
+    said = json.loads((tmp_path / "net.pt2.json").read_text())
+    assert said["expects"]["classes"] == list("0123456789")
+
+
+@EXPORTS
+def test_a_file_in_the_place_of_the_description_is_replaced_by_force_only(
+    export: Export, tmp_path: Path
+) -> None:
+    beside = tmp_path / "net.json"
+    beside.write_text('{"name": "mine"}')
+    with pytest.raises(DataError, match=f"cannot write {beside}: JSON is there, and a description"):
+        export(described(), tmp_path / "net")
+    assert os.listdir(tmp_path) == ["net.json"]
+    export(described(), tmp_path / "net", force=True)
+    export(described(), tmp_path / "net")
+    assert json.loads(beside.read_text())["net"] == "it"
+    with pytest.raises(DataError, match="is the suffix of JSON"):
+        export(described(), beside)
+
+
+@EXPORTS
+def test_no_net_is_written_without_its_description(export: Export, tmp_path: Path) -> None:
+    export(described(), tmp_path / "net")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / "link.json").symlink_to(tmp_path / "no folder" / "it")
+    with pytest.raises(DataError, match=f"cannot write {tmp_path / 'link.json'}"):
+        export(described(image=False), tmp_path / "link")
+    (tmp_path / "link.json").unlink()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 CHANGES: dict[str, tuple[str, Callable[[Model], object]]] = {
@@ -246,4 +339,4 @@ def test_what_a_file_would_not_have_is_refused(
     change(model)
     with pytest.raises(DataError, match=f"as its spec says, and {reason}: undo that"):
         export(model, tmp_path / "after")
-    assert os.listdir(tmp_path) == ["before"]
+    assert sorted(os.listdir(tmp_path)) == ["before", "before.json"]

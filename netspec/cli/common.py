@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from netspec.errors import DataError
+from netspec.errors import DataError, OptionError
 from netspec.ir.words import counted
 from netspec.language.diagnostics import Diagnostic, SpecError, render
 from netspec.net import Net
@@ -151,6 +151,8 @@ def _reporting(as_json: bool) -> Iterator[None]:
         else:
             click.echo(render(error.diagnostics, styled), err=True)
         raise click.exceptions.Exit(exit_code(error.diagnostics)) from None
+    except OptionError as error:
+        raise click.UsageError(str(error)) from None
     except (DataError, MemoryError, RuntimeError) as error:
         message = str(error) or "the machine has not enough memory"
         if isinstance(error, RuntimeError):  # torch's word for memory that cannot be had

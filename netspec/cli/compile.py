@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
@@ -22,14 +22,17 @@ from netspec.cli.common import (
     styled,
     texts_of,
 )
-from netspec.cli.outputs import chosen_kind, force_option, guard, output_option
-from netspec.files.kinds import ARTIFACT, FOLDER, ONNX, PT2
+from netspec.cli.expecting import expects_of, expects_options, fill
+from netspec.cli.outputs import force_option, output_option
+from netspec.cli.written import FORMATS, form_of, guard_places, says_written, write
+from netspec.files.kinds import description_of
 from netspec.files.members import LARGEST, parsed
 from netspec.files.reading import read_named
+from netspec.inference.source import open_source
 from netspec.ir.words import counted
 from netspec.language.diagnostics import printable
 from netspec.lowering.passes import PASSES
-from netspec.net import Net, load
+from netspec.net import Net
 
 if TYPE_CHECKING:
     from netspec.runtime.compiled import Compiled
@@ -37,11 +40,10 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
-FORMATS = {"artifact": ARTIFACT, "pt2": PT2, "onnx": ONNX}
 
 
 @click.command(short_help="Optimise for a device, verify, write an artifact.")
-@click.argument("spec")
+@click.argument("spec", metavar="SPEC|RUN")
 @output_option("-o", "--output", metavar="PATH", help="Where to write it.")
 @click.option(
     "--format",
@@ -52,7 +54,9 @@ FORMATS = {"artifact": ARTIFACT, "pt2": PT2, "onnx": ONNX}
 )
 @force_option
 @click.option("--target", type=click.Choice(TARGETS), default="cpu", show_default=True)
-@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
+@click.option(
+    "--dtype", type=click.Choice(DTYPES), help="float32, or the type of the run, unless said."
+)
 @click.option(
     "--batch",
     type=IMAGES,
@@ -61,7 +65,16 @@ FORMATS = {"artifact": ARTIFACT, "pt2": PT2, "onnx": ONNX}
     metavar="N",
     help="Images to choose implementations for.",
 )
-@click.option("--weights", metavar="FILE", help="A safetensors file; without it, random weights.")
+@click.option(
+    "--weights",
+    metavar="FILE|NAME",
+    help="A safetensors file, or by their name, such as digits, weights that come with the spec; "
+    "without it, random ones. A run has its own.",
+)
+@expects_options
+@click.option(
+    "--heads", is_flag=True, help="Keep auxiliary heads, which only training needs, in an artifact."
+)
 @click.option("--measure", is_flag=True, help="Time the implementations of each stage.")
 @click.option(
     "--choices",
@@ -91,9 +104,12 @@ def compile(
     form: str | None,
     force: bool,
     target: str,
-    dtype: str,
+    dtype: str | None,
     batch: int,
     weights: str | None,
+    prepare: str | None,
+    classes: str | None,
+    heads: bool,
     measure: bool,
     choices: Path | None,
     emit: str | None,
@@ -104,17 +120,23 @@ def compile(
     """Rewrite a net, choose how to compute each stage, run it once, and verify it against float64.
 
     With -o it is written: as an artifact that `run` and netspec.load_artifact take, or as a file
-    for PyTorch (FILE.pt2) or ONNX (FILE.onnx).
+    for PyTorch (FILE.pt2) or ONNX (FILE.onnx), with a description beside it (FILE.onnx.json). What
+    the net expects of images, and the names of its classes, travel with it. A run directory is
+    compiled with the weights that were learned in it.
     """
-    net = load(spec, **settings)
-    form = _form(form, output)
-    kind = FOLDER if form == "artifact" and not _is_file(output) else FORMATS[form]
-    guard(output, kind, [*texts_of(net), weights, choices], force=force)
+    expects = expects_of(prepare, classes)
+    form = form_of(form, output)
+    source = open_source(spec, weights, settings)
+    net, dtype = source.net, dtype or source.dtype
+    guard_places(output, form, [*texts_of(net), source.place, classes, choices], force=force)
+    is_artifact = output is not None and form == "artifact"
     if form != "artifact" and output is None:
         raise click.UsageError(f"--format {form} writes a file: say where with -o")
+    if heads and not is_artifact:
+        raise click.UsageError("--heads is for an artifact: say where with -o")
     if sum([bool(emit), bool(passes), output is not None or as_json]) > 1:
         raise click.UsageError("--emit and --print-after each print a text and stop: use one alone")
-    if target not in ("cpu", "cuda") and not emit and (output is None or form != "artifact"):
+    if target not in ("cpu", "cuda") and not emit and not is_artifact:
         raise click.UsageError(f"{target} is a GPU that is elsewhere: write an artifact with -o")
     if target not in ("cpu", "cuda") and measure:
         raise click.UsageError(f"--measure times implementations here, and {target} is elsewhere")
@@ -127,21 +149,22 @@ def compile(
     from netspec import compiler
 
     imported = perf_counter()
-    kind = getattr(torch, dtype)
     if emit == "python":
         click.echo(compiler.python_of(net).strip())
         return
     decided = None if choices is None else _read_choices(choices)
     model = compiler.compile(
-        net, device=target, dtype=kind, batch=batch, measured=measure, choices=decided
+        net,
+        device=target,
+        dtype=getattr(torch, dtype),
+        batch=batch,
+        measured=measure,
+        choices=decided,
     )
     if emit:
         click.echo(_emitted(emit, model))
         return
-    if weights is not None:
-        from netspec.runtime.weights import load_weights
-
-        load_weights(model, weights)
+    fill(model, source, expects)
     seconds = {**net.seconds, "torch": imported - started, **model.seconds}
     ran, kernels = None, None
     if target in compiler.AHEAD:
@@ -151,20 +174,17 @@ def compile(
     written = ""
     if output is not None and _is_right(ran):
         writing = perf_counter()
-        written = _write(model, output, form, kernels, force=force)
+        written = write(model, output, form, kernels, heads=heads, force=force)
         seconds["write"] = perf_counter() - writing
     if as_json:
         _print_json(model, ran, seconds, batch, output, written)
     else:
-        _print(net, _says(model, ran, target, kernels, output, written), seconds)
+        lines = [*_says(model, ran, target, kernels)]
+        if output is not None and _is_right(ran):
+            lines += says_written(model, output, form, written, heads=heads)
+        _print(net, lines, seconds)
     if ran is not None and not _is_right(ran):
-        why = (
-            "the outputs differ from float64 by more than rounding explains"
-            if ran.is_finite
-            else f"the outputs are not finite: the values of this net leave the range of {dtype}"
-        )
-        click.echo(f"{styled('error', 'error')}: {why}", err=True)
-        raise click.exceptions.Exit(1)
+        _refuse(ran, dtype)
 
 
 class _Ran(NamedTuple):
@@ -173,6 +193,17 @@ class _Ran(NamedTuple):
     shapes: str
     is_finite: bool
     verification: Verification
+
+
+def _refuse(ran: _Ran, dtype: str) -> NoReturn:
+    """End the command with what is wrong with the outputs."""
+    why = (
+        "the outputs differ from float64 by more than rounding explains"
+        if ran.is_finite
+        else f"the outputs are not finite: the values of this net leave the range of {dtype}"
+    )
+    click.echo(f"{styled('error', 'error')}: {why}", err=True)
+    raise click.exceptions.Exit(1)
 
 
 def _is_right(ran: _Ran | None) -> bool:
@@ -245,42 +276,11 @@ def _read_choices(path: Path) -> dict[str, str]:
     return parsed(read_named(path, LARGEST), str(path), CHOICES, advice)
 
 
-def _form(form: str | None, output: Path | None) -> str:
-    """Return the format that is asked for, by its name or by the suffix of the output."""
-    if form is not None or output is None:
-        return form or "artifact"
-    kind = chosen_kind(output, FORMATS.values(), ARTIFACT)
-    return next(name for name in FORMATS if FORMATS[name] is kind)
-
-
-def _is_file(output: Path | None) -> bool:
-    """Return whether an artifact of this name is a single file."""
-    return output is not None and output.suffix in ARTIFACT.suffixes
-
-
-def _write(
-    model: Compiled, output: Path, form: str, kernels: dict[str, bytes] | None, *, force: bool
-) -> str:
-    """Write the model in the chosen format; return the root digest of an artifact."""
-    if form == "artifact":
-        from netspec.artifact.saving import save_artifact
-
-        return save_artifact(model, output, kernels=kernels, force=force)
-    from netspec.export import export_onnx, export_pt2
-
-    plain = model.as_reference()
-    export = {"onnx": export_onnx, "pt2": export_pt2}[form]
-    export(plain, output, force=force)
-    return ""
-
-
 def _says(
     model: Compiled,
     ran: _Ran | None,
     target: str,
     kernels: dict[str, bytes] | None,
-    output: Path | None,
-    digest: str,
 ) -> Iterator[tuple[str, str]]:
     """Yield what each step did: its name with the first line, an empty name with further lines."""
     import torch
@@ -310,18 +310,11 @@ def _says(
     if kernels is not None:
         size = sum(map(len, kernels.values())) / 2**20
         yield "compile", f"{len(kernels) - 1} kernels for {target}, {size:,.1f} MiB; not run here"
-    if output is not None and _is_right(ran):
-        size = sum(f.stat().st_size for f in [output, *output.rglob("*")] if f.is_file())
-        is_kept = output.is_file() or output.is_dir()  # else a pipe or a device
-        yield "write", f"{output}, {size / 2**20:,.1f} MiB" if is_kept else str(output)
-        if digest:
-            yield "", f"root digest {digest}"
 
 
-def _print(net: Net, says: Iterator[tuple[str, str]], seconds: dict[str, float]) -> None:
+def _print(net: Net, lines: list[tuple[str, str]], seconds: dict[str, float]) -> None:
     title = f"  {printable(net.title)}" if net.title else ""
     click.echo(click.style(net.name, bold=True) + title)
-    lines = list(says)
     width = max(len(text) for step, text in lines if step)
     for step, text in lines:
         time = f"{seconds[step] * 1000:8,.0f} ms" if step else ""
@@ -340,6 +333,8 @@ def _print_json(
     from netspec.views import compiled
 
     net, totals = model.net, model.net.totals
+    written = output if _is_right(ran) else None
+    beside = None if written is None or digest else description_of(written)
     answer: dict[str, Any] = {
         "name": net.name,
         **compiled.as_json(model.lowered),
@@ -350,9 +345,8 @@ def _print_json(
         "seconds": seconds,
         "error": ran.verification.error if ran and isfinite(ran.verification.error) else None,
         "allowed": ran.verification.allowed if ran else None,
-        "output": str(output)
-        if output is not None and (ran is None or ran.verification.passed)
-        else None,
+        "output": None if written is None else str(written),
+        "description": None if beside is None else str(beside),
         "digest": digest or None,
     }
     print_json(answer)

@@ -9,55 +9,83 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netspec.cli.common import WORKERS, json_option, print_json, print_note, reports_errors
+from netspec.cli.common import (
+    WORKERS,
+    json_option,
+    print_json,
+    print_note,
+    reports_errors,
+    set_option,
+)
+from netspec.cli.expecting import expects_of, expects_options
 from netspec.cli.outputs import force_option, guard, output_option
 from netspec.files.kinds import ROWS
 
 if TYPE_CHECKING:
-    from netspec.training.testing import Errors, Evaluation
+    from netspec.inference.testing import Evaluation
+    from netspec.training.testing import Errors
 
 
 @click.command(short_help="Test trained nets, each alone and together.")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--data", metavar="DATA", help="Test on this; the data of the runs unless said.")
+@click.argument("nets", metavar="RUN|ARTIFACT|SPEC...", nargs=-1, required=True)
+@click.option(
+    "--data",
+    metavar="DATA",
+    help="Test on this; the data of the runs unless said, and needed without a run.",
+)
+@click.option(
+    "--weights",
+    metavar="FILE|NAME",
+    help="Of a spec: a safetensors file, or by their name, such as digits, weights that come "
+    "with it.",
+)
 @click.option(
     "--tencrop/--center",
     "is_tencrop",
     default=None,
-    help="Average over ten crops, or take the centre; what the recipe says unless said.",
+    help="Average over ten crops, or take the centre; what travels with the net unless said.",
 )
 @output_option("--rows", metavar="FILE", help="Write a row an image, as CSV.")
 @force_option
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Not the one of training.")
 @click.option("--workers", type=WORKERS, default=0, show_default=True)
+@expects_options
+@set_option
 @json_option
 @reports_errors
 def eval(
-    runs: tuple[Path, ...],
+    nets: tuple[str, ...],
     data: str | None,
+    weights: str | None,
     is_tencrop: bool | None,
     rows: Path | None,
     force: bool,
     device: str | None,
     workers: int,
+    prepare: str | None,
+    classes: str | None,
+    settings: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Test runs on held-out images: each alone, and all together, their outputs averaged.
+    """Test nets on held-out images: each alone, and all together, their outputs averaged.
 
-    Outputs are those of the final softmax; so are the ten crops of an image averaged.
+    A net is a run, an artifact, or a spec with --weights, and images are prepared for each as it
+    expects them. Outputs are those of the final softmax; so are the ten crops of an image averaged.
     """
-    from netspec.cli.progress import tested
-    from netspec.training.testing import as_told, centre, evaluate, tencrop
+    from netspec.cli.tested import tested
+    from netspec.inference.testing import evaluate
     from netspec.views.evaluation import lines
 
     if rows is not None:
-        guard(rows, ROWS, chain(runs, _places(runs, data)), force=force)
-    protocol = {None: as_told, True: tencrop, False: centre}[is_tencrop]
+        guard(rows, ROWS, chain([*nets, weights, classes], _places(nets, data)), force=force)
     with tested() as report:
         evaluation = evaluate(
-            runs,
+            nets,
             data,
-            protocol=protocol,
+            weights=weights,
+            settings=settings,
+            expects=expects_of(prepare, classes),
+            views={None: None, True: "tencrop", False: "center"}[is_tencrop],
             rows=rows,
             device=device,
             workers=workers,
@@ -72,18 +100,27 @@ def eval(
         click.echo(line)
 
 
-def _places(runs: tuple[Path, ...], data: str | None) -> Iterator[Path]:
+def _places(nets: tuple[str, ...], data: str | None) -> Iterator[Path]:
     """Yield the files and folders of the data: as given, or else of the runs."""
-    from netspec.training.run import Run
+    from netspec.inference.source import is_a_run
 
-    for name in {Run.open(run).settings.data for run in runs} if data is None else {data}:
+    names = {data} if data is not None else set[str]()
+    if data is None:
+        for run in filter(is_a_run, nets):
+            from netspec.training.run import Run
+
+            names.add(Run.open(Path(run)).settings.data)
+    for name in names:
         place = name.partition(":")[2]
         if place:  # a pattern of shards stands for the folder that they are in
             yield Path(place) if Path(place).exists() else Path(place).parent
 
 
 def _as_json(evaluation: Evaluation) -> dict[str, Any]:
-    alone = [{"run": str(run), **_errors(errors)} for run, errors in evaluation.runs.items()]
+    alone = [
+        {"run": str(run), **_errors(errors), "applied": evaluation.applied[run]}
+        for run, errors in evaluation.runs.items()
+    ]
     return {"data": evaluation.data, "runs": alone, "ensemble": _errors(evaluation.ensemble)}
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from netspec.cli.common import Command
+from netspec.cli.common import Command, styled
+from netspec.inference.source import Source, lack, said
+
+if TYPE_CHECKING:
+    from netspec.ir.expects import Expects
+    from netspec.runtime.compiled import Compiled
 
 
 def expects_options(command: Command) -> Command:
@@ -29,7 +34,7 @@ def expects_options(command: Command) -> Command:
     return command
 
 
-def expects_of(prepare: str | None, classes: str | None) -> Any:
+def expects_of(prepare: str | None, classes: str | None) -> Expects | None:
     """Return what the options say; None if they say nothing.
 
     Raises:
@@ -42,3 +47,26 @@ def expects_of(prepare: str | None, classes: str | None) -> Any:
 
     steps = None if prepare is None else prepare_of(prepare, "--prepare")
     return Expects(steps, classes=() if classes is None else classes_of(classes))
+
+
+def fill(model: Compiled, source: Source, expects: Expects | None) -> None:
+    """Give a compiled net its weights, and what it expects of images, as far as it is said.
+
+    Prints a warning if it is not said how images are prepared for trained weights.
+
+    Args:
+        model: the net.
+        source: where it comes from.
+        expects: what the options say.
+    """
+    origin = source.fill(model)
+    if expects is not None:
+        model.expects = said(model.expects, expects)
+    shape, problem = model.net.input_shape, lack(model.net, model.expects, origin)
+    if model.expects.prepare is None and shape.is_map and shape.channels in (1, 3):
+        problem = (
+            f"{origin} does not say how images are prepared for {model.net.name}: say it, and it "
+            'travels with the net: --prepare "STEPS"'
+        )
+    if model.is_trained and problem:
+        click.echo(f"{styled('warning', 'warning')}: {problem}", err=True)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -80,19 +77,3 @@ class Bar(Lines):
 
     def end(self) -> None:
         self._bar.stop()
-
-
-@contextmanager
-def tested() -> Iterator[Callable[[Path, int, int], None]]:
-    """Show a bar on a terminal for each run; yield a function to call with its progress."""
-    if not sys.stderr.isatty():
-        yield lambda run, done, images: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("")
-        yield lambda run, done, images: bar.update(
-            task, description=str(run), completed=done, total=images
-        )

@@ -54,15 +54,10 @@ def run(
     its centre, made grey for a net of one channel, and scaled to values from 0 to 1.
     """
     from netspec.inference.classify import classifier
-    from netspec.inference.subject import OptionError, open_subject
+    from netspec.inference.subject import open_subject
 
     expects = expects_of(prepare, classes)
-    try:
-        subject = open_subject(
-            spec, weights=weights, settings=settings, expect=expect, expects=expects
-        )
-    except OptionError as error:
-        raise click.UsageError(str(error)) from None
+    subject = open_subject(spec, weights=weights, settings=settings, expect=expect, expects=expects)
     look = classifier(subject, top=top)
     results: list[Classification | tuple[str, str]] = []
     for path in images:

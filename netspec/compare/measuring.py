@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from netspec.compare.experiment import Measure
 from netspec.data import Dataset
-from netspec.ir.recipe import Recipe
+from netspec.inference.source import Source
+from netspec.inference.subject import of_source
+from netspec.inference.testing import errors_of
 from netspec.training.metrics import Epoch
 from netspec.training.run import Run
-from netspec.training.testing import centre, errors_of, tencrop
 
 
 def measured(
@@ -21,16 +22,17 @@ def measured(
     chance = 100 - 100 / len(run.classes)
     known: dict[str, float] = {}
 
-    def error(use: str, data: Dataset, protocol: Callable[[Recipe], Recipe]) -> float:
+    def error(use: str, data: Dataset, views: str) -> float:
         if use not in known:
-            known[use] = errors_of(run, data, protocol=protocol, workers=workers).top1
+            subject = of_source(Source(run.net, run=run))
+            known[use] = errors_of(subject, data, views=views, workers=workers).top1
         return known[use]
 
     def test() -> float:
-        return error("test", splits.validation, tencrop if is_tencrop else centre)
+        return error("test", splits.validation, "tencrop" if is_tencrop else "center")
 
     def training() -> float:
-        return error("training", splits.train, centre)
+        return error("training", splits.train, "center")
 
     values: dict[str, float | None] = {}
     for measure in measures:

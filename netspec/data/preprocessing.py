@@ -243,7 +243,8 @@ def resolved(expects: Expects, statistics: Means | None) -> Expects:
             steps.append(SubtractNumbers(**numbers))
         else:
             if isinstance(step, Subtract):
-                image = statistics.of(step.what, step.over)
+                # as it travels, so that what a run shows is what an artifact does
+                image = statistics.of(step.what, step.over).astype(np.float32).astype(np.float64)
             steps.append(step)
     return replace(expects, prepare=tuple(steps), image=image)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netspec.errors import DataError
-from netspec.files.writing import descriptor_of
+from netspec.files.writing import descriptor_of, is_written_into
 
 HEAD = 4096
 """Bytes from the beginning of a file that show its kind."""
@@ -32,7 +32,7 @@ class FileKind:
 
     Attributes:
         name: as messages say it, with its article.
-        suffixes: those that only this kind has.
+        suffixes: those that only this kind has; only a description is a kind of JSON as well.
         recognises: whether a file is of this kind.
     """
 
@@ -84,11 +84,15 @@ FOLDER = FileKind("a folder")
 SPEC = FileKind("a spec", (".net",), _begins(rb"(\s|#[^\n]*\n)*(net|import|block)\s"))
 JPEG = FileKind("a JPEG image", (".jpg", ".jpeg"), _begins(rb"\xff\xd8\xff"))
 PICKLE = FileKind("a pickle", (".pt", ".pth", ".ckpt", ".pkl"), _is_pickle)
-JSON = FileKind("JSON", (".json",), _begins(rb"\s*[\[{]"))
+_DESCRIBES = rb'\{\s*"kind": "netspec\.description"'
+JSON = FileKind("JSON", (".json",), _begins(rb"\s*(?!" + _DESCRIBES + rb")[\[{]"))
+# written beside another file, whose name it has, with .json
+DESCRIPTION = FileKind("a description of a net", (".json",), _begins(_DESCRIBES))
 PYTHON = FileKind("a program", (".py", ".ipynb", ".sh"), _begins(rb"#!"))
 
 KINDS = (
     ARTIFACT, ONNX, PT2, WEIGHTS, PNG, SVG, DOT, ROWS, SPEC, JPEG, PICKLE, PYTHON, JSON,
+    DESCRIPTION,
 )  # fmt: skip
 
 
@@ -108,10 +112,16 @@ def kind_of_content(path: Path) -> FileKind | None:
     return next((kind for kind in KINDS if kind.recognises(head, path)), None)
 
 
+def description_of(path: Path) -> Path | None:
+    """Return where the description of an exported net lies; None beside a pipe or a device."""
+    return None if is_written_into(path) else path.with_name(f"{path.name}.json")
+
+
 def misnamed(path: Path, kind: FileKind) -> str:
     """Return why a name does not fit what is to be written; an empty text if it does."""
     named = kind_of_name(path)
-    if named in (None, kind) or descriptor_of(path) is not None:
+    fits = named in (None, kind) or path.suffix.lower() in kind.suffixes
+    if fits or descriptor_of(path) is not None:
         return ""
     way_out = f"a name that ends in {kind.suffixes[0]}" if kind.suffixes else "a name without it"
     return (

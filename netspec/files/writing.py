@@ -24,8 +24,8 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -61,17 +61,31 @@ def write_named(path: Path, content: bytes) -> None:
     Raises:
         DataError: it cannot be written.
     """
-    with naming(path):
-        descriptor = descriptor_of(path)
-        if descriptor is not None:
-            with os.fdopen(os.dup(descriptor), "wb") as file:
-                file.write(content)
-        elif _is_stream(path):
-            with path.open("wb") as file:
-                file.write(content)
-        else:
-            with replacing(followed(path)) as temporary:
-                temporary.write_bytes(content)
+    write_together({path: content})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files that a person named: all are complete before the first takes its place.
+
+    The last one takes its place first.
+
+    Raises:
+        DataError: one cannot be written.
+    """
+    with ExitStack() as stack:
+        for path, content in contents.items():
+            stack.enter_context(naming(path))
+            if (descriptor := descriptor_of(path)) is not None:
+                stack.enter_context(os.fdopen(os.dup(descriptor), "wb")).write(content)
+            elif _is_stream(path):
+                stack.enter_context(path.open("wb")).write(content)
+            else:
+                stack.enter_context(replacing(followed(path))).write_bytes(content)
+
+
+def is_written_into(path: Path) -> bool:
+    """Return whether a path is what is written into (rule 4), beside which nothing can lie."""
+    return descriptor_of(path) is not None or _is_stream(path)
 
 
 @contextmanager

@@ -78,9 +78,10 @@ def classify(
         TypeError: an image is none.
     """
     subject = open_subject(model, weights=weights)
-    pictures = [images] if isinstance(images, Picture) else list(images)
     look = classifier(subject, top=top)
-    return [look(picture) for picture in pictures]
+    if isinstance(images, Sequence) and not isinstance(images, str):
+        return [look(picture) for picture in images]
+    return [look(images)]
 
 
 def classifier(subject: Subject, *, top: int = 5) -> Callable[[Picture], Classification]:

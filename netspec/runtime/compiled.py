@@ -117,7 +117,9 @@ class Compiled(OnDemand):
 
     def as_reference(self) -> Model:
         """The net in plain PyTorch, with a copy of the parameters: to read, trace and export."""
-        return Model(self.net, self.canonical())
+        model = Model(self.net, self.canonical())
+        model.expects = self.expects
+        return model
 
     # ------------------------------------------------------------------------------- running
 

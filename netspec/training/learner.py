@@ -17,7 +17,6 @@ from netspec.training.parallel import Ranks
 from netspec.training.run import Run
 from netspec.training.schedule import schedule
 from netspec.training.settings import lr_of
-from netspec.training.testing import answers_by
 from netspec.training.trainee import Trainee
 
 
@@ -47,7 +46,7 @@ class Learner:
         self.schedule = schedule(recipe)
         self.state = checkpoint.state
         self.lr = self._first_lr = lr_of(recipe)
-        self.answers_by = answers_by(run.net)
+        self.answers_by = run.net.answers_by
         if self.state.schedule:
             self.schedule.load_state(self.state.schedule)
         velocity = self._spread.part(checkpoint.velocity)

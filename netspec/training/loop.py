@@ -34,7 +34,7 @@ from netspec.training.progress import Moment, OfRank, Pace, Report
 from netspec.training.run import Run
 from netspec.training.settings import Settings, batch_of, epochs_of
 from netspec.training.stopping import Stopped, Stopping
-from netspec.training.testing import VIEWS, Errors, answered, centre, counted, place_of
+from netspec.training.testing import VIEWS, Errors, answered, counted, place_of
 
 
 class Diverged(DataError):
@@ -190,7 +190,7 @@ class _Loop:
             **shared,
         )
         self.state.require(epochs_of(recipe), self.batches.steps)
-        view = run.view(centre)
+        view = run.view("center")
         self.tests = InOrder(splits.validation, view, run.shape, batch=VIEWS, **shared)
         self.metrics = (
             Metrics(run.directory, self.state.epoch, self.step_number) if ranks.is_first else None

@@ -36,7 +36,7 @@ from netspec.artifact.spec import kept_settings, members_of, reread
 from netspec.compiler import compile as compile_net
 from netspec.data import Dataset, Splits, open_data
 from netspec.data.opening import from_anywhere
-from netspec.data.preprocessing import View, for_testing, resolved
+from netspec.data.preprocessing import View, resolved, view_of
 from netspec.errors import DataError
 from netspec.files.members import (
     Malformed,
@@ -252,13 +252,14 @@ class Run:
         expects = Expects(tuple(recipe.prepare), views, self.classes)
         return resolved(expects, self.statistics() if expects.missing else None)
 
-    def view(self, protocol: Callable[[Recipe], Recipe] = lambda recipe: recipe) -> View:
+    def view(self, views: str | None = None) -> View:
         """Return the function from an image to the views of it that the net is tested on.
 
         Args:
-            protocol: from the recipe to the one that says how to test.
+            views: ``center`` or ``tencrop``, in place of what the recipe says.
         """
-        return for_testing(protocol(self.recipe), self.shape, self.statistics())
+        expects = self.expects
+        return view_of(replace(expects, views=views or expects.views), self.shape)
 
     def measure(self, dataset: Dataset, note: Callable[[str], None]) -> None:
         """Measure the statistics in a pass over the training set, unless they are there."""

@@ -1,19 +1,25 @@
-"""Errors of runs, each alone and together, as a table."""
+"""Errors of nets, each alone and together, as a table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netspec.training.testing import Errors, Evaluation
+from netspec.inference.testing import Evaluation
+from netspec.language.diagnostics import printable
+from netspec.training.testing import Errors
 
 
 def lines(evaluation: Evaluation) -> Iterator[str]:
-    """Yield a heading, a row per run, and if there are several, one for their average."""
+    """Yield what was done to images, a heading, a row a net, and one for all of several."""
+    whats = {str(run): printable(done) for run, done in evaluation.applied.items()}
+    if len({*whats.values()}) == 1:
+        whats = {"images": next(iter(whats.values()))}
+    yield from (f"{name}: {done}" for name, done in whats.items())
     rows = [(str(run), errors) for run, errors in evaluation.runs.items()]
     if len(rows) > 1:
         rows.append((f"all {len(rows)}, averaged", evaluation.ensemble))
     width = max(len(name) for name, _ in rows)
-    yield f"{'run':<{width}}     error     top-5        wrong"
+    yield f"{'net':<{width}}     error     top-5        wrong"
     for name, errors in rows:
         yield f"{name:<{width}}  {_row(errors)}"
 

@@ -117,7 +117,8 @@ def test_files_of_a_data_set_are_not_overwritten(tmp_path: Path) -> None:
 # ----------------------------------------------------------------------------- files of other kinds
 
 READS = {
-    ("compile", "--weights"), ("compile", "--choices"), ("run", "--weights"),
+    ("compile", "--weights"), ("compile", "--choices"), ("compile", "--classes"),
+    ("run", "--weights"), ("run", "--classes"), ("eval", "--weights"), ("eval", "--classes"),
     ("train", "--resume"), ("train", "--init-from"),
 }  # fmt: skip
 """Options that name a file or a folder which is read."""

@@ -61,7 +61,8 @@ def test_runs_are_tested_each_alone_and_together(trained: Path, tmp_path: Path) 
     lines = netspec("eval", trained, other).stdout.splitlines()
     assert lines[0] == "digits, 360 for validation"
     assert lines[-1].startswith("all 2, averaged")
-    assert len({len(line) for line in lines[1:]}) == 1
+    assert len({len(line) for line in lines[2:]}) == 1
+    assert lines[1].startswith("images: ")
 
 
 def test_a_run_says_what_a_image_shows(trained: Path, tmp_path: Path) -> None:

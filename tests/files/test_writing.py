@@ -20,7 +20,15 @@ import pytest
 
 from netspec.errors import DataError
 from netspec.files import writing
-from netspec.files.writing import PREFIX, beside, replacing, sweep, write_named, write_whole
+from netspec.files.writing import (
+    PREFIX,
+    beside,
+    replacing,
+    sweep,
+    write_named,
+    write_together,
+    write_whole,
+)
 
 WRITES = pytest.mark.parametrize("write", [write_whole, write_named])
 Write = Callable[[Path, bytes], None]
@@ -408,3 +416,34 @@ def test_a_folder_that_is_swept_before_it_is_held_is_made_again(
 def test_a_long_name_is_written(tmp_path: Path) -> None:
     write_whole(tmp_path / ("a" * 255), b"1")
     assert os.listdir(tmp_path) == ["a" * 255]
+
+
+def test_of_several_files_none_changes_before_all_are_complete(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_together({first: b"1", second: b"2"})
+    assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
+    for wrong in (tmp_path / "none" / "file", tmp_path):
+        for contents in ({first: b"3", wrong: b"4"}, {wrong: b"4", first: b"3"}):
+            with pytest.raises(DataError, match=f"cannot write {wrong}: "):
+                write_together(contents)
+            assert first.read_bytes() == b"1"
+    assert sorted(os.listdir(tmp_path)) == ["first", "second"]
+
+
+def test_a_file_that_cannot_take_its_place_leaves_the_others_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_together({first: b"1", second: b"2"})
+    replace = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if target == second:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(DataError, match=f"cannot write {second}: "):
+        write_together({first: b"3", second: b"4"})
+    assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
+    assert sorted(os.listdir(tmp_path)) == ["first", "second"]

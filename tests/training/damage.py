@@ -13,6 +13,7 @@ import torch
 from netspec.artifact.manifest import PLAN, SPEC, WEIGHTS
 from netspec.errors import DataError
 from netspec.files.tensors import opened_tensors
+from netspec.inference.testing import evaluate
 from netspec.language.diagnostics import SpecError
 from netspec.training.directory import (
     ABOUT,
@@ -26,7 +27,6 @@ from netspec.training.loop import resume
 from netspec.training.metrics import read_metrics
 from netspec.training.progress import Moment, Report
 from netspec.training.run import Run
-from netspec.training.testing import evaluate
 
 EARLIER = Path(__file__).parent / "earlier"
 """Runs of a version without digests: one that is paused, and the same once it had finished."""

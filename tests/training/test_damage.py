@@ -16,6 +16,7 @@ import torch
 
 from netspec.artifact.manifest import PLAN, SPEC, WEIGHTS
 from netspec.errors import DataError
+from netspec.inference.testing import evaluate
 from netspec.training.directory import (
     ABOUT,
     SNAPSHOTS,
@@ -23,7 +24,6 @@ from netspec.training.directory import (
 )
 from netspec.training.loop import resume
 from netspec.training.run import Run
-from netspec.training.testing import evaluate
 from tests.training.damage import (
     EARLIER,
     MEMBERS,

@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 from netspec.cli import main
 from netspec.data.opening import from_anywhere
 from netspec.errors import DataError
+from netspec.inference.testing import evaluate
 from netspec.training import directory as directories
 from netspec.training.directory import ABOUT, SNAPSHOTS
 from netspec.training.loop import resume, train
 from netspec.training.run import Run
 from netspec.training.settings import Settings
 from netspec.training.stopping import Stopped
-from netspec.training.testing import evaluate
 from tests.training.damage import EARLIER
 from tests.training.runs import weights
 from tests.training.test_loop import Interrupting

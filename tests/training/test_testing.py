@@ -1,42 +1,10 @@
-"""Testing: places of right answers, ensembles, ten crops, rows for a file."""
+"""Testing: places of right answers, and errors."""
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
-import pytest
 import torch
 
-from netspec.artifact.manifest import WEIGHTS
-from netspec.data import open_data
-from netspec.errors import DataError
-from netspec.runtime.weights import save_tensors
-from netspec.training.loop import train
-from netspec.training.run import Run
-from netspec.training.testing import Errors, centre, evaluate, place_of, tencrop
-from tests.training.runs import metrics, settings
-
-CROPPING = """train {
-    prepare   resize 10x10
-    augment   crop 8 | flip
-    loss      cross_entropy
-    init      glorot
-    optimizer sgd lr=0.0001, momentum=0.9
-    batch     64
-    epochs    1
-    evaluate  tencrop
-}
-"""
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two runs of other seeds."""
-    folder = tmp_path_factory.mktemp("runs")
-    for seed in (0, 1):
-        train(settings(folder, seed=seed, epochs=2), folder / str(seed))
-    return folder / "0", folder / "1"
+from netspec.training.testing import Errors, place_of
 
 
 def test_the_place_of_the_right_class() -> None:
@@ -55,90 +23,3 @@ def test_what_is_not_a_number_is_never_right() -> None:
 def test_errors_are_percentages() -> None:
     assert Errors(images=200, wrong1=7, wrong5=1).top1 == 3.5
     assert Errors(images=200, wrong1=7, wrong5=1).top5 == 0.5
-
-
-def test_a_run_is_tested_as_it_was_while_it_learned(two: tuple[Path, Path]) -> None:
-    evaluation = evaluate(two)
-    for run in two:
-        last = metrics(run)[-1]
-        assert (evaluation.runs[run].top1, evaluation.runs[run].top5) == (
-            last["top1"],
-            last["top5"],
-        )
-
-
-def test_an_ensemble_averages_behind_the_softmax(two: tuple[Path, Path], tmp_path: Path) -> None:
-    """Against a loop over the examples, one at a time, by the plain nets."""
-    evaluation = evaluate(two, rows=tmp_path / "rows.csv")
-    dataset = open_data("digits:8").validation
-    runs = [Run.open(path) for path in two]
-    shown = [(run.trained().as_reference().eval(), run.view()) for run in runs]
-    wrong, answers = 0, []
-    for net, _ in shown:
-        net.requires_grad_(False)
-    for number in range(len(dataset)):
-        pixels, label = dataset.example(number)
-        outputs = [
-            net(torch.from_numpy(view(pixels)).movedim(-1, 1))[0].double() for net, view in shown
-        ]
-        mean = torch.stack(outputs).mean(0)
-        answers.append((label, int(mean.argmax()), float(mean.max()), outputs))
-        wrong += int(mean.argmax()) != label
-    assert evaluation.ensemble.wrong1 == wrong
-    with (tmp_path / "rows.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 360
-    for row, (label, answer, score, outputs) in zip(rows, answers, strict=True):
-        assert (row["class"], row["answer"]) == (str(label), str(answer))
-        assert float(row["score"]) == pytest.approx(score, abs=1e-5)
-        assert [row[str(path)] for path in two] == [str(int(y.argmax())) for y in outputs]
-        assert (row["place"] == "1") == (label == answer)
-
-
-@pytest.mark.filterwarnings("ignore:the loss of epoch 1")  # its images are not scaled
-def test_ten_crops_are_averaged(tmp_path: Path) -> None:
-    train(settings(tmp_path, CROPPING), tmp_path / "run")
-    dataset = open_data("digits:8").validation
-    run = Run.open(tmp_path / "run")
-    net = run.trained().as_reference().eval().requires_grad_(False)
-    wrong = 0
-    for number in range(len(dataset)):
-        pixels, label = dataset.example(number)
-        views = torch.from_numpy(run.view(tencrop)(pixels)).movedim(-1, 1)
-        assert views.shape == (10, 1, 8, 8)
-        wrong += int(net(views).double().mean(0).argmax()) != label
-    assert evaluate([tmp_path / "run"], protocol=tencrop).ensemble.wrong1 == wrong
-    assert evaluate([tmp_path / "run"]).ensemble.wrong1 == wrong  # as its recipe says
-    alone = evaluate([tmp_path / "run"], protocol=centre).ensemble
-    assert alone.top1 == metrics(tmp_path / "run")[-1]["top1"]
-
-
-def test_nets_of_other_classes_are_refused(two: tuple[Path, Path]) -> None:
-    with pytest.raises(DataError, match="is given twice"):
-        evaluate([two[0], two[0]])
-    with pytest.raises(DataError, match="'letters' is no data set"):
-        evaluate(two, "letters")
-
-
-def test_a_run_that_has_not_finished_is_tested_as_far_as_it_is(two: tuple[Path, Path]) -> None:
-    run = Run.open(two[0])
-    weights = run.directory / WEIGHTS
-    tensors = run.weights()
-    weights.unlink()
-    try:
-        assert evaluate([two[0]]).ensemble.top1 == metrics(two[0])[-1]["top1"]
-    finally:
-        save_tensors(tensors, weights)
-
-
-def test_outputs_that_are_not_finite_are_an_error_with_the_image(
-    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tensors = Run.open(two[0]).weights()
-    tensors["F2.weight"] *= 1e38
-    monkeypatch.setattr(Run, "weights", lambda run: dict(tensors))
-    message = (
-        r"image 0, counted from 0: the outputs of small are not finite: F\d(\.fc)? is the first row"
-    )
-    with pytest.raises(DataError, match=message):
-        evaluate([two[0]])

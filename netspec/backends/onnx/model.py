@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import onnx
 import torch
 from onnx import helper
@@ -11,6 +13,7 @@ from netspec.backends.onnx.graph import ELEMENTS, NodeBuilder, OnnxGraph
 from netspec.backends.onnx.operators import FORMS
 from netspec.errors import DataError
 from netspec.ir.parameter_names import attribute
+from netspec.runtime.expects import as_json
 from netspec.runtime.operations import needed
 from netspec.runtime.reference import Model
 
@@ -19,6 +22,9 @@ OPSET = 17
 
 IR_VERSION = 8
 """The format of the file that came with the opset."""
+
+EXPECTS = "netspec.expects"
+"""The property of the model that says what it expects of images, as JSON."""
 
 HOLDS_AT_MOST = 2**31 - 2**26
 """Bytes of parameters in a file: a protobuf message ends at 2 GiB, and the graph needs room."""
@@ -68,6 +74,7 @@ def onnx_model(model: Model, batch: int | None) -> onnx.ModelProto:
         producer_version=netspec.__version__,
         doc_string=net.title,
     )
+    helper.set_model_props(model_proto, {EXPECTS: json.dumps(as_json(model.expects))})
     model_proto.graph.initializer.extend(graph.constants)  # both makers would copy them
     return model_proto
 

@@ -1,0 +1,89 @@
+"""What ``netspec compile -o`` writes, where it may, and what it says of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netspec.cli.outputs import chosen_kind, guard
+from netspec.files.kinds import ARTIFACT, DESCRIPTION, FOLDER, ONNX, PT2, description_of
+from netspec.ir.expects import Expects
+from netspec.ir.words import counted
+from netspec.language.diagnostics import printable
+
+if TYPE_CHECKING:
+    from netspec.runtime.compiled import Compiled
+
+FORMATS = {"artifact": ARTIFACT, "pt2": PT2, "onnx": ONNX}
+
+
+def form_of(form: str | None, output: Path | None) -> str:
+    """Return the format that is asked for, by its name or by the suffix of the output."""
+    if form is not None or output is None:
+        return form or "artifact"
+    kind = chosen_kind(output, FORMATS.values(), ARTIFACT)
+    return next(name for name in FORMATS if FORMATS[name] is kind)
+
+
+def guard_places(
+    output: Path | None, form: str, reads: Sequence[Path | str | None], *, force: bool
+) -> None:
+    """Check that the output and what lies beside it may be written.
+
+    Raises:
+        click.UsageError: as :func:`~netspec.cli.outputs.guard`.
+    """
+    is_folder = output is None or output.suffix not in ARTIFACT.suffixes
+    kind = FOLDER if form == "artifact" and is_folder else FORMATS[form]
+    guard(output, kind, reads, force=force)
+    if output is not None and form != "artifact":
+        guard(description_of(output), DESCRIPTION, reads, force=force)
+
+
+def write(
+    model: Compiled,
+    output: Path,
+    form: str,
+    kernels: dict[str, bytes] | None,
+    *,
+    heads: bool,
+    force: bool,
+) -> str:
+    """Write the model in the chosen format; return the root digest of an artifact."""
+    if form == "artifact":
+        from netspec.artifact.saving import save_artifact
+
+        return save_artifact(model, output, kernels=kernels, heads=heads, force=force)
+    from netspec.export import export_onnx, export_pt2
+
+    plain = model.as_reference()
+    export = {"onnx": export_onnx, "pt2": export_pt2}[form]
+    export(plain, output, force=force)
+    return ""
+
+
+def says_written(
+    model: Compiled, output: Path, form: str, digest: str, *, heads: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield what was written: a name with the first line, an empty name with further lines."""
+    size = sum(f.stat().st_size for f in [output, *output.rglob("*")] if f.is_file())
+    is_kept = output.is_file() or output.is_dir()  # else a pipe or a device
+    yield "write", f"{output}, {size / 2**20:,.1f} MiB" if is_kept else str(output)
+    if digest:
+        yield "", f"root digest {digest}"
+    if model.net.graph.heads and not heads:
+        kept = ", which --heads keeps" if form == "artifact" else ""
+        yield "", f"without {counted(len(model.net.graph.heads), 'head')}{kept}"
+    if form == "artifact":
+        yield "", f"it says: {_said(model.expects)}"
+    elif beside := description_of(output):
+        yield "", f"{beside} beside it says: {_said(model.expects)}"
+
+
+def _said(expects: Expects) -> str:
+    """Return in a line what travels with a net."""
+    steps = str(expects) or "images are not changed"
+    if expects.prepare is None:
+        steps = "not how images are prepared"
+    return printable(f"{steps}; {counted(len(expects.classes), 'name')} of classes")

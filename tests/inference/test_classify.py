@@ -1,0 +1,104 @@
+"""``netspec.classify``: pictures in, named classes out, without what only training needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import netspec
+from netspec import Answer, Classification, DataError
+from netspec.trained import trained
+
+DIGIT = Path(__file__).parents[2] / "docs" / "images" / "digit.png"
+
+LEAST = """net least
+input image 2x2x1
+prepare range low=0, high=1
+classes "dark", "bright"
+codes two 1x2 {
+.. XX
+}
+a: fc 2 | rbf two
+"""
+
+
+def test_a_picture_is_a_path_an_image_or_pixels() -> None:
+    model = netspec.compile("lenet5")
+    netspec.load_weights(model, trained("lenet5", "digits").weights)
+    with Image.open(DIGIT) as image:
+        rgb = np.asarray(image.convert("RGB"))
+        grey = np.asarray(image.convert("L"))
+        forms = [DIGIT, str(DIGIT), image, rgb, grey, grey[..., None]]
+        results = netspec.classify(model, forms, top=3)
+        (alone,) = netspec.classify(model, image, top=3)
+    assert [one.answers for one in results] == [results[0].answers] * 6
+    assert alone.answers == results[0].answers
+    assert [one.image for one in results] == [str(DIGIT)] * 2 + ["the image"] * 4
+    assert results[0].best == Answer(7, "7", results[0].best.score)
+    assert results[0].best.score > 0.99
+    assert len(results[0].answers) == 3
+
+
+@pytest.mark.parametrize(
+    "wrong", [3, np.zeros((4, 4)), np.zeros((2, 4, 4, 3), np.uint8), np.zeros((0, 4), np.uint8)]
+)
+def test_what_is_no_picture_is_a_type_error(wrong: object) -> None:
+    with pytest.raises(TypeError, match="an image is a path, an image of Pillow, or an array"):
+        netspec.classify("lenet5", [wrong])  # type: ignore[list-item]
+
+
+def test_the_least_output_is_the_answer_of_a_net_of_distances(tmp_path: Path) -> None:
+    model = netspec.compile(netspec.loads(LEAST))
+    result = netspec.classify(model, np.full((2, 2), 255, np.uint8), top=2)[0]
+    assert isinstance(result, Classification)
+    assert result.answers[0].score <= result.answers[1].score
+    assert {answer.name for answer in result.answers} == {"dark", "bright"}
+
+
+def test_an_output_without_a_name_has_its_number() -> None:
+    assert str(Answer(3, "", 0.5)) == "class 3"
+    assert str(Answer(3, "cat", 0.5)) == "cat"
+
+
+def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"a\.png"):
+        netspec.classify("lenet5", tmp_path / "a.png")
+
+
+PROGRAM = """
+import sys
+from netspec.cli import main
+for net in (["lenet5", "--weights", "digits"], [{artifact!r}]):
+    try:
+        main(["run", *net, {picture!r}], standalone_mode=False)
+    except SystemExit as ended:
+        assert not ended.code
+print(*sys.modules)
+"""
+
+NEEDED = {"dataset", "geometry", "images", "preprocessing"}
+"""Modules of netspec.data that classifying takes."""
+
+
+def test_neither_training_nor_readers_of_data_sets_are_imported_to_classify(
+    tmp_path: Path,
+) -> None:
+    model = netspec.compile("lenet5")
+    netspec.load_weights(model, trained("lenet5", "digits").weights)
+    netspec.save_artifact(model, tmp_path / "it.netspec")
+    program = PROGRAM.format(artifact=str(tmp_path / "it.netspec"), picture=str(DIGIT))
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    *lines, modules = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines if "99.91 %" in line] == ["7", "7"]
+    loaded = {*modules.split()}
+    data = {name.removeprefix("netspec.data.") for name in loaded if "netspec.data." in name}
+    assert data == NEEDED
+    assert not [name for name in loaded if name.startswith("netspec.training")]
+    assert "sklearn" not in loaded
