@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from netspec.checking.tables import COLUMNS, Document, PrintedRow, Sentence
+from netspec.ir.expects import step_text
 from netspec.ir.graph import Claim, Row
 from netspec.ir.recipe import MANY, Assigned, Recipe, RecipeStep
 from netspec.ir.symbols import is_symbolic
@@ -29,6 +30,7 @@ def of_specs(a: Net, b: Net, rows: Sequence[tuple[Row, Row]]) -> Changes:
         | differing("columns", *columns)
         | _of_claims(a, b, rows)
         | _of_recipes(a.recipe, b.recipe)
+        | _of_expects(a, b)
         | _of_documents(a.documents, b.documents)
     )
 
@@ -84,6 +86,15 @@ def _of_recipes(a: Recipe | None, b: Recipe | None) -> Changes:
     return {"recipe": changes} if changes else {}
 
 
+def _of_expects(a: Net, b: Net) -> Changes:
+    """Return how images are prepared, where that is not told of recipes, and the class names."""
+    changes = differing("classes", list(a.expects.classes), list(b.expects.classes))
+    if a.recipe is None or b.recipe is None:
+        steps = [[step_text(s) for s in net.expects.prepare or ()] for net in (a, b)]
+        changes |= differing("prepare", *steps)
+    return changes
+
+
 def _steps(directive: str, recipe: Recipe) -> list[str]:
     """Return the steps of a directive as a spec writes them; those of rows in any order."""
     steps = [_step(step, directive) for step in getattr(recipe, directive)]
@@ -101,6 +112,7 @@ def _step(step: RecipeStep | Assigned | None, directive: str) -> str:
         f"{'' if attribute.is_positional else f'{attribute.name}='}"
         f"{written(getattr(step, attribute.name))}"
         for attribute in step.attributes()
+        if attribute.is_required or getattr(step, attribute.name) != attribute.default
     ]
     name = "" if step.name == directive else step.name
     return f"{name} {', '.join(values)}".strip()

@@ -12,6 +12,7 @@ import torch
 import netspec
 from netspec import DataError
 from netspec.files.tensors import opened_tensors
+from netspec.ir.expects import Expects
 from netspec.runtime.description import KEY, VERSION, differences, notes
 from netspec.runtime.weights import save_tensors
 
@@ -109,7 +110,7 @@ def test_alexnet_is_not_the_net_that_many_weights_are_of() -> None:
         "    C1: conv 11x11x3/4, 96 | relu\n    S1: maxpool 3x3/2 | norm\n"
         "    F6: fc 4096 | relu | dropout 0.5\n}\n"
     )
-    kept = notes(netspec.load("alexnet"))
+    kept = notes(netspec.load("alexnet"), Expects())
     assert differences(netspec.load("alexnet"), kept) == []
     assert [text.partition(" ")[0] for text in differences(caffe, kept)] == ["C2", "F7"]
 
@@ -123,7 +124,7 @@ def test_many_differences_are_counted(tmp_path: Path) -> None:
 
 def test_joins_do_not_multiply_the_text() -> None:
     rows = "".join(f"r{i}: add {{ relu; tanh }}\n" for i in range(60))
-    assert len(notes(net(rows=rows))[KEY]) < 10_000
+    assert len(notes(net(rows=rows), Expects())[KEY]) < 10_000
 
 
 def test_a_file_without_a_description_or_with_a_later_one_is_loaded(tmp_path: Path) -> None:
@@ -132,7 +133,10 @@ def test_a_file_without_a_description_or_with_a_later_one_is_loaded(tmp_path: Pa
     for texts in (None, {}, {"format": "pt"}, {KEY: later}):
         save_tensors(model.state_dict(), path, texts)
         netspec.load_weights(model, path)
-    more = json.loads(notes(net())[KEY]) | {"classes": ["a", "b", "c"], "prepare": "scale"}
+    more = json.loads(notes(net(), Expects())[KEY]) | {
+        "classes": ["a", "b", "c"],
+        "prepare": "scale",
+    }
     save_tensors(model.state_dict(), path, {KEY: json.dumps(more)})
     netspec.load_weights(model, path)
 
@@ -149,7 +153,7 @@ def test_a_damaged_description_is_an_error(text: str, tmp_path: Path) -> None:
 
 def test_each_bundled_net_has_a_short_description_of_its_own() -> None:
     texts = {
-        name: notes(netspec.load(name))[KEY]
+        name: notes(netspec.load(name), Expects())[KEY]
         for name in netspec.bundled()
         if not netspec.load(name).symbols
     }
@@ -162,4 +166,4 @@ def test_bundled_weights_say_what_they_are_of() -> None:
 
     (path,) = FOLDER.glob("*.safetensors")
     with opened_tensors(path) as file:
-        assert file.notes[KEY] == notes(netspec.load("lenet5"))[KEY]
+        assert file.notes[KEY] == notes(netspec.load("lenet5"), Expects())[KEY]

@@ -255,7 +255,7 @@ def test_every_attribute_is_told(operator: str, data: st.DataObject) -> None:
 
 
 COMPARED = {
-    Net: {"title", "graph", "parameters", "documents", "recipe"},
+    Net: {"title", "graph", "parameters", "documents", "recipe", "expects"},
     Graph: {"nx", "inputs", "outputs", "heads", "rows", "claims", "columns"},
     Row: {"label", "inputs", "stages", "own_stages", "output", "claims", "head", "is_inner"},
     Stage: {"name", "op", "shape"},
@@ -272,7 +272,17 @@ COMPARED = {
 
 PASSED_OVER = {
     # shown in the heading, or where it was read from and how long that took, or counted from claims
-    Net: {"name", "source", "settings", "notes", "warnings", "claims", "files", "seconds"},
+    Net: {
+        "name",
+        "source",
+        "settings",
+        "notes",
+        "warnings",
+        "claims",
+        "files",
+        "seconds",
+        "has_heads",
+    },
     Graph: {"same_value", "journal", "_order", "_added"},  # of passes
     Row: {"span", "words", "is_inherited"},  # how the row is written
     # how the stage is written, what follows from its operator and row, what passes leave
