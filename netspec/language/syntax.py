@@ -377,27 +377,11 @@ class Broken(NamedTuple):
 
 
 Inner = Row | Let | Output
+Definition = Default | Columns | Let | Block | Connect | Codes
 Statement = (
-    Net
-    | Import
-    | Default
-    | Columns
-    | Let
-    | Block
-    | Connect
-    | Codes
-    | Input
-    | Row
-    | Head
-    | Drop
-    | Output
-    | Claim
-    | Prepare
-    | Classes
-    | Train
-    | Document
-    | Broken
-)
+    Net | Import | Definition | Input | Row | Head | Drop | Output | Claim | Prepare | Classes
+    | Train | Document | Broken
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
