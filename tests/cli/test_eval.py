@@ -57,7 +57,7 @@ def test_what_cannot_be_tested_is_refused(tiny: Path, tmp_path: Path) -> None:
         ((spec, "lenet5", "--weights", weights, *data), 2, "are for one spec, and 2 are given"),
         ((tiny / "run", tiny / "run"), 1, "is given twice"),
         ((tmp_path, *data), 1, "is no run directory: there is no run.json in it"),
-        (("lenet5", "--weights", "digits", *data, "--set", "n=3"), 1, "n"),
+        (("lenet5", "--weights", "digits", *data, "--set", "n=3"), 2, "no parameter `n`"),
     ):
         done = run(*arguments)
         assert done.exit_code == code, (arguments, done.output)
