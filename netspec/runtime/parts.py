@@ -118,6 +118,13 @@ class Part(Stopping):
             return logits.function(code.group.name, self.training)(self, *x)
         return code.functions[self.training](self, *x)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        code = state["_code"]
+        if isinstance(code, tuple):  # of an older pickle: what is recorded of the net, and a name
+            recorded, name = code
+            state = {**state, "_code": recorded.codes[name]}
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+
     @property
     def graph(self) -> fx.Graph:
         """Return what runs in the present mode."""

@@ -274,7 +274,8 @@ def test_scores_that_are_not_finite_are_an_error(
         assert "are not finite: a is the first row to leave the range of float32" in (
             done.stdout + done.stderr
         )
-        assert "class" not in done.stdout
+        assert '"top"' not in done.stdout
+        assert "█" not in done.stdout
 
 
 def test_empty_weights_are_not_no_weights(spec: Path, photograph: Path) -> None:

@@ -147,6 +147,7 @@ def test_json(spec: Path) -> None:
     assert set(data) == {
         "name", "backend", "stages", "rewrites", "kernels", "activations", "dtype", "batch",
         "parameters", "macs", "seconds", "error", "allowed", "output", "digest",
+        "description",
     }  # fmt: skip
     assert (data["name"], data["backend"], data["dtype"], data["batch"]) == (
         "rich", "cpu", "bfloat16", 3,
