@@ -28,13 +28,13 @@ class Source:
         net: the net.
         weights: a safetensors file with its parameters; None for random ones.
         run: the run that it learned in, which has the parameters.
-        called: the name of weights that come with a bundled spec.
+        name: of weights that come with a bundled spec, such as ``digits``.
     """
 
     net: Net
     weights: Path | None = None
     run: Run | None = None
-    called: str = ""
+    name: str = ""
 
     @property
     def place(self) -> Path | None:
@@ -62,7 +62,7 @@ class Source:
             before = model.expects
             load_weights(model, self.weights)
             if model.expects is not before:
-                return f"the weights {self.called or self.weights}"
+                return f"the weights {self.name or self.weights}"
         return "the spec"
 
 
@@ -93,12 +93,14 @@ def open_source(
         raise OptionError(f"{spec} is an artifact, which is compiled: give its spec or its run")
     if Path(spec).is_dir():
         raise DataError(f"{spec} is no run directory: there is no run.json in it")
-    comes_with = str(spec) in bundled() and str(weights) in trained.names(str(spec))
     net = load(spec, **(settings or {}))
-    if weights is not None and comes_with and not Path(weights).exists():
+    if weights is None:
+        return Source(net)
+    comes_with = str(spec) in bundled() and str(weights) in trained.names(str(spec))
+    if comes_with and not Path(weights).exists():
         name = str(weights)
-        return Source(net, trained.trained(str(spec), name).weights, called=name)
-    return Source(net, None if weights is None else Path(weights))
+        return Source(net, trained.trained(str(spec), name).weights, name=name)
+    return Source(net, Path(weights))
 
 
 def is_a_run(path: str | Path) -> bool:

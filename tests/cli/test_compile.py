@@ -146,8 +146,7 @@ def test_json(spec: Path) -> None:
     data = json.loads(done.stdout)
     assert set(data) == {
         "name", "backend", "stages", "rewrites", "kernels", "activations", "dtype", "batch",
-        "parameters", "macs", "seconds", "error", "allowed", "output", "digest",
-        "description",
+        "parameters", "macs", "seconds", "error", "allowed", "output", "description", "digest",
     }  # fmt: skip
     assert (data["name"], data["backend"], data["dtype"], data["batch"]) == (
         "rich", "cpu", "bfloat16", 3,

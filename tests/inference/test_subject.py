@@ -25,6 +25,7 @@ def test_each_form_says_where_what_it_expects_is_from(tiny: Path, tmp_path: Path
     assert artifact.origin == f"the artifact {tmp_path / 'it.netspec'}"
     assert spec.origin == f"the weights {weights}"
     assert open_subject(run.model).origin == "the model"
+    assert open_subject("lenet5", weights="digits").origin == "the weights digits"
     assert run.done == artifact.done == spec.done
     assert (run.data, artifact.data, spec.data) == ("digits:8", None, None)
 
