@@ -106,13 +106,13 @@ def evaluate(
     seen = torch.zeros(len(dataset), dtype=torch.int64)
     answers = torch.full((len(paths), len(dataset)), -1)
     errors, applied, faults = {}, {}, dict[str, None]()
-    by = known[0].answers_by
+    by, classes = known[0].answers_by, len(dataset.classes)
     for number, path in enumerate(paths):
         subject = opened(path) if len(paths) > 1 else subject
         test, tests = _tests(subject, dataset, workers)
-        counts = torch.zeros(3, dtype=torch.int64)
+        counts = torch.zeros(3 + classes, dtype=torch.int64)
         for batch, outputs in answered(test, tests):
-            counts += counted(place_of(outputs, batch.labels, by))
+            counts += counted(place_of(outputs, batch.labels, by), batch.labels, classes)
             summed[batch.numbers] += outputs.float()
             labels[batch.numbers] = batch.labels
             seen[batch.numbers] += 1
@@ -133,8 +133,7 @@ def evaluate(
             score = float(summed[i, answer]) / len(paths)
             table.add(i, int(labels[i]), place, answer, score, answers[:, i].tolist())
         table.write(rows)
-    images, wrong1, wrong5 = counted(places).tolist()
-    together = Errors(images, wrong1, wrong5, len(dataset) - images)
+    together = Errors.of(counted(places, labels[usable], classes).tolist(), tests)
     return Evaluation(dataset.name, errors, applied, together)
 
 
@@ -153,10 +152,11 @@ def errors_of(
         DataError: something cannot be read.
     """
     shown = subject if views is None else subject.shown(views)
-    by, counts = subject.model.net.answers_by, torch.zeros(3, dtype=torch.int64)
+    by, classes = subject.model.net.answers_by, len(dataset.classes)
+    counts = torch.zeros(3 + classes, dtype=torch.int64)
     test, tests = _tests(shown, dataset, workers)
     for batch, outputs in answered(test, tests):
-        counts += counted(place_of(outputs, batch.labels, by))
+        counts += counted(place_of(outputs, batch.labels, by), batch.labels, classes)
     return Errors.of(counts.tolist(), tests)
 
 

@@ -152,3 +152,21 @@ def test_runs_with_other_numbers_of_outputs_are_not_averaged(photographs: Path) 
     done = netspec("eval", photographs / "two", photographs / "run")
     assert done.exit_code == 1
     assert "cannot be averaged: one has 3 of them, the other 2; test each alone" in done.stderr
+
+
+@pytest.mark.filterwarnings("always")
+def test_classes_without_an_image_that_can_be_read_are_named(photographs: Path) -> None:
+    for number in range(3):
+        cut_off(photographs / "train" / "flower" / f"flower_{number}.JPEG")
+        cut_off(photographs / "val" / "palace" / f"palace_{number}.JPEG")
+    done = train(photographs, "--epochs", "2", "--json")
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("warning: class flower has no image that can be read: ") == 1
+    told = json.loads(done.stdout)
+    assert (told["left_out"], told["untested_classes"]) == (3, ["palace"])
+    again = netspec("train", "--resume", photographs / "run")
+    assert "; no image of class palace was tested; weights in " in again.stdout
+    evaluated = netspec("eval", photographs / "run")
+    assert evaluated.stdout.endswith("\nno image of class palace was tested\n")
+    told = json.loads(netspec("eval", photographs / "run", "--json").stdout)
+    assert told["ensemble"]["untested_classes"] == ["palace"]
