@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +39,11 @@ def from_anywhere(name: str) -> str:
     return f"{kind}:{from_root(location)}"
 
 
+def _kind_of(folder: Path) -> str:
+    """Return the kind of data that a folder seems to hold."""
+    return "shards" if any(folder.glob("*.tar")) else "images"
+
+
 def open_data(name: str) -> Splits:
     """Return the two splits of a data set: ``KIND`` or ``KIND:PLACE``, as docs/data.md lists them.
 
@@ -45,10 +52,20 @@ def open_data(name: str) -> Splits:
     """
     kind, colon, location = name.partition(":")
     if kind not in OPENERS:
-        raise DataError(f"{name!r} is no data set: give one of {FORMS}")
+        advice = f"give one of {FORMS}"
+        if name and os.path.isdir(folder := folder_of(name)):
+            advice = f"write {_kind_of(folder)}:{name}"
+        raise DataError(f"{name!r} is no data set: {advice}")
     if not location and (colon or kind != "digits"):
         raise DataError(f"{name!r} says not where the data is: give one of {FORMS}")
     try:
-        return OPENERS[kind](location)
+        splits = OPENERS[kind](location)
     except OSError as error:  # a name that is too long, a folder that may not be entered
         raise DataError(f"cannot open {name}: {reason_of(error)}") from None
+    if len(splits.train.classes) == 1:
+        warnings.warn(
+            f"{name} has one class ({splits.train.classes[0]}): each answer is right, and nothing "
+            "is measured; add another class",
+            stacklevel=2,
+        )
+    return splits
