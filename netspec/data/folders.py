@@ -11,7 +11,7 @@ import numpy as np
 
 from netspec.data.dataset import Dataset, Example, Splits, split_name
 from netspec.data.doubts import warn_of_doubts
-from netspec.data.files import folder_of, unreadable
+from netspec.data.files import escaped, folder_of, unreadable
 from netspec.data.images import FORMATS, read_image, suffixes
 from netspec.errors import DataError
 from netspec.ir.words import counted, plural
@@ -81,7 +81,9 @@ class Folders(Dataset):
         images = found.images
         self._folder = root / FOLDERS[use]
         self._files = [file for files in images.values() for file in files]
-        super().__init__(split_name(str(root), len(self._files), use), tuple(images))
+        name = split_name(escaped(str(root)), len(self._files), use)
+        super().__init__(name, tuple(map(escaped, images)))
+        self._folders = tuple(images)
         self._labels = np.repeat(np.arange(len(images)), [len(f) for f in images.values()])
         self._broken = found.broken
         if found.all_passed_over.kinds:
@@ -94,7 +96,7 @@ class Folders(Dataset):
         return f"example {number}, {self._class(number)}/{self._files[number]}"
 
     def _class(self, number: int) -> str:
-        return self.classes[int(self._labels[number])]
+        return self._folders[int(self._labels[number])]
 
     def _path(self, number: int) -> Path:
         return self._folder.joinpath(self._class(number), self._files[number])

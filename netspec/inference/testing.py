@@ -13,6 +13,7 @@ from torch import Tensor
 
 from netspec.artifact.reading import is_artifact
 from netspec.data.dataset import Dataset
+from netspec.data.files import escaped
 from netspec.data.opening import open_data
 from netspec.data.preprocessing import view_of
 from netspec.errors import DataError, OptionError
@@ -282,7 +283,7 @@ class _Table:
     def write(self, path: Path) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(self.rows)
-        write_named(path, text.getvalue().encode())
+        write_named(path, escaped(text.getvalue()).encode())
 
 
 def class_name(classes: Sequence[str], output: int) -> str:

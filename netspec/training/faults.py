@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from netspec.data.dataset import Dataset
+from netspec.data.files import escaped
 from netspec.errors import DataError
 
 
@@ -16,7 +17,7 @@ def tried(dataset: Dataset, number: int, faults: dict[int, str]) -> Iterator[Non
     try:
         yield
     except DataError as error:
-        faults[number] = f"{dataset.called(number)}: {error}"
+        faults[number] = escaped(f"{dataset.called(number)}: {error}")
 
 
 class Faults:

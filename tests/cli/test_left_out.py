@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,19 @@ def test_classes_without_an_image_that_can_be_read_are_named(photographs: Path) 
     assert evaluated.stdout.endswith("\nno image of class palace was tested\n")
     told = json.loads(netspec("eval", photographs / "run", "--json").stdout)
     assert told["ensemble"]["untested_classes"] == ["palace"]
+
+
+def test_names_that_are_not_utf8_are_escaped(photographs: Path, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        folder = photographs / split / "palace"
+        folder.rename(os.fsdecode(os.fsencode(folder) + b"\xff"))
+    assert train(photographs).exit_code == 0
+    (photographs / "run").rename(run := os.fsdecode(os.fsencode(tmp_path) + b"/run\xfe"))
+    rows = tmp_path / "rows.csv"
+    done = netspec("eval", run, "--rows", rows, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["runs"][0]["run"] == run
+    head, *table = rows.read_text().splitlines()
+    assert head.endswith("run\\xfe")
+    assert {row.split(",")[1] for row in table} == {"flower", "palace\\xff"}
+    assert netspec("eval", run).exit_code == 0
