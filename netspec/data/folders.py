@@ -144,6 +144,22 @@ def open_folders(location: str) -> Splits:
     return Splits(Folders(root, "training", train), Folders(root, "validation", validation))
 
 
+def require_outside(output: Path, what: str, location: str) -> None:
+    """Check that what a command writes is not taken for a class or an image later.
+
+    Raises:
+        DataError: it would lie in a folder of classes, or in that of a class.
+    """
+    real, root = Path(os.path.realpath(output)), folder_of(location)
+    for folder in filter(Path.is_dir, (root / name for name in FOLDERS.values())):
+        classes = [entry.path for entry in _entries(folder) if entry.is_dir()]
+        if any(real.is_relative_to(os.path.realpath(place)) for place in (folder, *classes)):
+            raise DataError(
+                f"{what} cannot lie in the data's folder, and {output} would in {folder}: name "
+                "another place"
+            )
+
+
 def _require_images(found: _Found, folder: Path, *, may_be_empty: bool) -> None:
     """Raise DataError if a class has no image that is there, unless it may be empty, and is."""
     for name, files in found.images.items():

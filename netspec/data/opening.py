@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from netspec.data import folders
 from netspec.data.cifar import open_cifar10, open_cifar100
 from netspec.data.dataset import Splits
 from netspec.data.digits import open_digits
@@ -42,6 +43,22 @@ def from_anywhere(name: str) -> str:
 def _kind_of(folder: Path) -> str:
     """Return the kind of data that a folder seems to hold."""
     return "shards" if any(folder.glob("*.tar")) else "images"
+
+
+def require_outside(output: Path, what: str, name: str) -> None:
+    """Check that what a command writes does not lie among the files of a data set.
+
+    Args:
+        output: where it is written.
+        what: for the message, such as ``a run``.
+        name: the data set.
+
+    Raises:
+        DataError: it does.
+    """
+    kind, _, location = name.partition(":")
+    if kind == "images" and location:
+        folders.require_outside(output, what, location)
 
 
 def open_data(name: str) -> Splits:

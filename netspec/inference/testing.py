@@ -14,7 +14,7 @@ from torch import Tensor
 from netspec.artifact.reading import is_artifact
 from netspec.data.dataset import Dataset
 from netspec.data.files import escaped
-from netspec.data.opening import open_data
+from netspec.data.opening import open_data, require_outside
 from netspec.data.preprocessing import view_of
 from netspec.errors import DataError, OptionError
 from netspec.files.writing import write_named
@@ -99,7 +99,7 @@ def evaluate(
     for path in paths:  # all are checked before one is tested; one at a time is in memory
         subject = opened(path)
         known.append(_Known.of(path, subject))
-    dataset = _data_set(known, data)
+    dataset = _data_set(known, data, rows)
     if dataset.passed_over:
         note(dataset.passed_over)
     summed = torch.zeros(len(dataset), known[0].outputs)
@@ -195,12 +195,12 @@ class _Known:
         return cls(path, classes, int(outputs), net.answers_by, subject.data)
 
 
-def _data_set(nets: Sequence[_Known], data: str | None) -> Dataset:
+def _data_set(nets: Sequence[_Known], data: str | None, rows: Path | None) -> Dataset:
     """Return the validation split that all nets are tested on.
 
     Raises:
         DataError: it is not known or cannot be read; nets have learned other classes; or their
-            outputs cannot be averaged.
+            outputs cannot be averaged; or the table of rows would lie among the images.
     """
     asked = {net.data for net in nets if net.data is not None} if data is None else {data}
     if len(asked) > 1:
@@ -208,8 +208,11 @@ def _data_set(nets: Sequence[_Known], data: str | None) -> Dataset:
         raise DataError(f"the runs have learned from different data, {listed}: say which, --data")
     if not asked:
         raise DataError(f"{nets[0].path} does not say what to test on: --data DATA")
+    name = asked.pop()
+    if rows is not None:
+        require_outside(rows, "a table", name)
     try:
-        dataset = open_data(asked.pop()).validation
+        dataset = open_data(name).validation
     except DataError as error:
         moved = "; if the data has moved, say where it is, --data DATA" if data is None else ""
         raise DataError(f"{error}{moved}") from None

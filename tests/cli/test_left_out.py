@@ -187,3 +187,37 @@ def test_names_that_are_not_utf8_are_escaped(photographs: Path, tmp_path: Path) 
     assert head.endswith("run\\xfe")
     assert {row.split(",")[1] for row in table} == {"flower", "palace\\xff"}
     assert netspec("eval", run).exit_code == 0
+
+
+# ---------------------------------------------------------------------------- among the images
+
+
+@pytest.mark.parametrize("place", ["train/run", "val/flower/run", "train/link/run"])
+def test_a_run_and_shards_cannot_lie_among_the_images(photographs: Path, place: str) -> None:
+    for split in ("train", "val"):
+        (photographs / split / "palace").rename(photographs.parent / split)
+        (photographs / split / "link").symlink_to(photographs.parent / split)
+    if "link" in place:
+        place = "../train/run"
+    (photographs / "small.net").write_text(SPEC)
+    data, output = f"images:{photographs}", photographs / place
+    for arguments in (("train", photographs / "small.net", "--data", data), ("pack", data)):
+        done = netspec(*arguments, "-o", output)
+        assert done.exit_code == 1, done.output
+        assert " cannot lie in the data's folder, and " in done.stderr
+        assert not output.exists()
+
+
+def test_a_table_cannot_lie_among_the_images(photographs: Path) -> None:
+    assert train(photographs).exit_code == 0
+    rows = photographs / "val" / "flower" / "rows.csv"
+    done = netspec("eval", photographs / "run", "--rows", rows)
+    assert done.exit_code == 1
+    assert "a table cannot lie in the data's folder" in done.stderr
+    assert not rows.exists()
+
+
+def test_snapshots_after_the_last_epoch_are_told(photographs: Path) -> None:
+    done = train(photographs, "--snapshots", "1,5,9", "--batch", "6")
+    assert "note: no snapshot is written after epochs 5, 9: the run has 1 epoch\n" in done.stderr
+    assert "1 epoch of 1 step, batch 6" in done.stdout
