@@ -117,7 +117,8 @@ def json_option(command: Command) -> Command:
 
 def print_json(data: Any) -> None:
     """Print data as JSON."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    text = json.dumps(data, indent=2, ensure_ascii=False, default=str)
+    click.echo(text.encode("utf-8", "backslashreplace").decode())  # bytes in names of files
 
 
 def print_note(text: str) -> None:

@@ -124,10 +124,11 @@ def _as_json(evaluation: Evaluation) -> dict[str, Any]:
     return {"data": evaluation.data, "runs": alone, "ensemble": _errors(evaluation.ensemble)}
 
 
-def _errors(errors: Errors) -> dict[str, float]:
+def _errors(errors: Errors) -> dict[str, Any]:
     return {
         "top1": errors.top1,
         "top5": errors.top5,
         "images": errors.images,
         "untested": errors.untested,
+        "untested_classes": list(errors.untested_classes),
     }

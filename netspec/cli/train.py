@@ -27,6 +27,7 @@ from netspec.errors import DataError
 from netspec.files.kinds import FOLDER
 from netspec.ir.words import counted
 from netspec.net import load
+from netspec.views.untested import untested_classes
 
 if TYPE_CHECKING:
     from netspec.training.loop import Result
@@ -180,4 +181,5 @@ def _print(result: Result, *, as_json: bool) -> None:
         return
     left_out = f" ({counted(result.untested, 'image')} left out)" if result.untested else ""
     errors = f"error {result.top1:.2f} %, top-5 {result.top5:.2f} %{left_out}"
-    click.echo(f"{errors}; weights in {result.run}")
+    untested = f"; {says}" if (says := untested_classes(result.untested_classes)) else ""
+    click.echo(f"{errors}{untested}; weights in {result.run}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -15,9 +15,16 @@ from netspec.language.diagnostics import SpecWarning, printable, render
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Print warnings to standard error, without the line of code that they come from."""
+    """Print each warning once to standard error, without the line of code that they come from."""
     with warnings.catch_warnings():
-        warnings.showwarning = _show
+        shown = set[str]()
+
+        def show(message: Warning | str, *args: Any) -> None:
+            if str(message) not in shown:  # data is opened more than once
+                shown.add(str(message))
+                _show(message, *args)
+
+        warnings.showwarning = show
         yield
 
 

@@ -37,6 +37,11 @@ def from_root(place: str | Path) -> Path:
     return folder.joinpath(*parts)
 
 
+def escaped(text: str) -> str:
+    """Return a text with names of files in it that any file can hold: other bytes as ``\\xff``."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def require(folder: Path, names: Iterable[str], advice: str) -> None:
     """Check that files are in a folder.
 

@@ -10,12 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from netspec.data.dataset import Dataset, Example, Splits, split_name
-from netspec.data.files import folder_of, unreadable
+from netspec.data.doubts import warn_of_doubts
+from netspec.data.files import escaped, folder_of, unreadable
 from netspec.data.images import FORMATS, read_image, suffixes
 from netspec.errors import DataError
 from netspec.ir.words import counted, plural
 
 FOLDERS = {"training": "train", "validation": "val"}
+OTHER_NAMES = {
+    "train": ("training",),
+    "val": ("validation", "valid", "test", "testing", "eval", "dev"),
+}
+"""What other programs call the folders, in small letters."""
 LAYOUT = "images lie in train/CLASS/ and val/CLASS/, a folder for each class"
 IMAGES = f"images are files with the suffixes of {', '.join(FORMATS)}"
 SHOWN = 5
@@ -75,7 +81,9 @@ class Folders(Dataset):
         images = found.images
         self._folder = root / FOLDERS[use]
         self._files = [file for files in images.values() for file in files]
-        super().__init__(split_name(str(root), len(self._files), use), tuple(images))
+        name = split_name(escaped(str(root)), len(self._files), use)
+        super().__init__(name, tuple(map(escaped, images)))
+        self._folders = tuple(images)
         self._labels = np.repeat(np.arange(len(images)), [len(f) for f in images.values()])
         self._broken = found.broken
         if found.all_passed_over.kinds:
@@ -88,7 +96,7 @@ class Folders(Dataset):
         return f"example {number}, {self._class(number)}/{self._files[number]}"
 
     def _class(self, number: int) -> str:
-        return self.classes[int(self._labels[number])]
+        return self._folders[int(self._labels[number])]
 
     def _path(self, number: int) -> Path:
         return self._folder.joinpath(self._class(number), self._files[number])
@@ -132,7 +140,24 @@ def open_folders(location: str) -> Splits:
             there = f", but {found.all_passed_over}" if found.all_passed_over.kinds else ""
             raise DataError(f"{root / folder} has no images{there}: {LAYOUT}; {IMAGES}")
         _require_images(found, root / folder, may_be_empty=folder == "val")
+    warn_of_doubts(root / "train", root / "val", tuple(train.images))
     return Splits(Folders(root, "training", train), Folders(root, "validation", validation))
+
+
+def require_outside(output: Path, what: str, location: str) -> None:
+    """Check that what a command writes is not taken for a class or an image later.
+
+    Raises:
+        DataError: it would lie in a folder of classes, or in that of a class.
+    """
+    real, root = Path(os.path.realpath(output)), folder_of(location)
+    for folder in filter(Path.is_dir, (root / name for name in FOLDERS.values())):
+        classes = [entry.path for entry in _entries(folder) if entry.is_dir()]
+        if any(real.is_relative_to(os.path.realpath(place)) for place in (folder, *classes)):
+            raise DataError(
+                f"{what} cannot lie in the data's folder, and {output} would in {folder}: name "
+                "another place"
+            )
 
 
 def _require_images(found: _Found, folder: Path, *, may_be_empty: bool) -> None:
@@ -145,17 +170,21 @@ def _require_images(found: _Found, folder: Path, *, may_be_empty: bool) -> None:
         if broken:
             there.add(LINK, broken[0], len(broken))
         if there.kinds or not may_be_empty:
+            way_out = "put some there, or remove the folders of the class"
+            if may_be_empty:
+                way_out = "put some there, or remove what is there: a class may be empty in val"
             raise DataError(
                 f"class {name} has no image in {folder / name}, which has "
-                f"{there if there.kinds else 'no files'}: {IMAGES}; put some there, or remove the "
-                "folders of the class"
+                f"{there if there.kinds else 'no files'}: {IMAGES}; {way_out}"
             )
 
 
 def _found(folder: Path) -> _Found:
     """Return the images of each class, both in the order of their names."""
     if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}: {LAYOUT}")
+        near = _near(folder)
+        instead = f", but {near}: rename it, or link to it" if near else ""
+        raise DataError(f"there is no folder {folder}{instead}: {LAYOUT}")
     found = _Found({}, set(), {}, _PassedOver())
     for entry in _entries(folder):
         if entry.is_dir():
@@ -168,6 +197,15 @@ def _found(folder: Path) -> _Found:
         for entry in _entries(folder / name):
             _sort(found, name, entry)
     return found
+
+
+def _near(folder: Path) -> str:
+    """Return the name of a folder beside one that is missing, if it means the same."""
+    means = {folder.name, *OTHER_NAMES[folder.name]}
+    if not folder.parent.is_dir():
+        return ""
+    names = (entry.name for entry in _entries(folder.parent) if entry.is_dir())
+    return next((name for name in names if name.lower() in means), "")
 
 
 def _sort(found: _Found, name: str, entry: os.DirEntry[str]) -> None:

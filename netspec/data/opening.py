@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from netspec.data import folders
 from netspec.data.cifar import open_cifar10, open_cifar100
 from netspec.data.dataset import Splits
 from netspec.data.digits import open_digits
@@ -37,6 +40,27 @@ def from_anywhere(name: str) -> str:
     return f"{kind}:{from_root(location)}"
 
 
+def _kind_of(folder: Path) -> str:
+    """Return the kind of data that a folder seems to hold."""
+    return "shards" if any(folder.glob("*.tar")) else "images"
+
+
+def require_outside(output: Path, what: str, name: str) -> None:
+    """Check that what a command writes does not lie among the files of a data set.
+
+    Args:
+        output: where it is written.
+        what: for the message, such as ``a run``.
+        name: the data set.
+
+    Raises:
+        DataError: it does.
+    """
+    kind, _, location = name.partition(":")
+    if kind == "images" and location:
+        folders.require_outside(output, what, location)
+
+
 def open_data(name: str) -> Splits:
     """Return the two splits of a data set: ``KIND`` or ``KIND:PLACE``, as docs/data.md lists them.
 
@@ -45,10 +69,20 @@ def open_data(name: str) -> Splits:
     """
     kind, colon, location = name.partition(":")
     if kind not in OPENERS:
-        raise DataError(f"{name!r} is no data set: give one of {FORMS}")
+        advice = f"give one of {FORMS}"
+        if name and os.path.isdir(folder := folder_of(name)):
+            advice = f"write {_kind_of(folder)}:{name}"
+        raise DataError(f"{name!r} is no data set: {advice}")
     if not location and (colon or kind != "digits"):
         raise DataError(f"{name!r} says not where the data is: give one of {FORMS}")
     try:
-        return OPENERS[kind](location)
+        splits = OPENERS[kind](location)
     except OSError as error:  # a name that is too long, a folder that may not be entered
         raise DataError(f"cannot open {name}: {reason_of(error)}") from None
+    if len(splits.train.classes) == 1:
+        warnings.warn(
+            f"{name} has one class ({splits.train.classes[0]}): each answer is right, and nothing "
+            "is measured; add another class",
+            stacklevel=2,
+        )
+    return splits

@@ -23,7 +23,7 @@ from netspec.data.dataset import Dataset, Pixels, Splits
 from netspec.data.following import end_with_the_parent
 from netspec.data.images import center, shorter
 from netspec.data.manifest import Manifest, Shard, load_manifest
-from netspec.data.opening import open_data
+from netspec.data.opening import open_data, require_outside
 from netspec.data.shards import MISSING
 from netspec.errors import DataError
 from netspec.files.reading import reason_of
@@ -73,6 +73,7 @@ def pack(
         DataError: the data cannot be read, too many images are corrupt, or the folder cannot be
             written or holds something else.
     """
+    require_outside(folder, "a folder of shards", data)
     splits = open_data(data)
     for split in splits:
         if split.passed_over:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from netspec.artifact.reading import is_artifact
 from netspec.data.dataset import Dataset
-from netspec.data.opening import open_data
+from netspec.data.files import escaped
+from netspec.data.opening import open_data, require_outside
 from netspec.data.preprocessing import view_of
 from netspec.errors import DataError, OptionError
 from netspec.files.writing import write_named
@@ -98,7 +99,7 @@ def evaluate(
     for path in paths:  # all are checked before one is tested; one at a time is in memory
         subject = opened(path)
         known.append(_Known.of(path, subject))
-    dataset = _data_set(known, data)
+    dataset = _data_set(known, data, rows)
     if dataset.passed_over:
         note(dataset.passed_over)
     summed = torch.zeros(len(dataset), known[0].outputs)
@@ -106,13 +107,13 @@ def evaluate(
     seen = torch.zeros(len(dataset), dtype=torch.int64)
     answers = torch.full((len(paths), len(dataset)), -1)
     errors, applied, faults = {}, {}, dict[str, None]()
-    by = known[0].answers_by
+    by, classes = known[0].answers_by, len(dataset.classes)
     for number, path in enumerate(paths):
         subject = opened(path) if len(paths) > 1 else subject
         test, tests = _tests(subject, dataset, workers)
-        counts = torch.zeros(3, dtype=torch.int64)
+        counts = torch.zeros(3 + classes, dtype=torch.int64)
         for batch, outputs in answered(test, tests):
-            counts += counted(place_of(outputs, batch.labels, by))
+            counts += counted(place_of(outputs, batch.labels, by), batch.labels, classes)
             summed[batch.numbers] += outputs.float()
             labels[batch.numbers] = batch.labels
             seen[batch.numbers] += 1
@@ -133,8 +134,7 @@ def evaluate(
             score = float(summed[i, answer]) / len(paths)
             table.add(i, int(labels[i]), place, answer, score, answers[:, i].tolist())
         table.write(rows)
-    images, wrong1, wrong5 = counted(places).tolist()
-    together = Errors(images, wrong1, wrong5, len(dataset) - images)
+    together = Errors.of(counted(places, labels[usable], classes).tolist(), tests)
     return Evaluation(dataset.name, errors, applied, together)
 
 
@@ -153,10 +153,11 @@ def errors_of(
         DataError: something cannot be read.
     """
     shown = subject if views is None else subject.shown(views)
-    by, counts = subject.model.net.answers_by, torch.zeros(3, dtype=torch.int64)
+    by, classes = subject.model.net.answers_by, len(dataset.classes)
+    counts = torch.zeros(3 + classes, dtype=torch.int64)
     test, tests = _tests(shown, dataset, workers)
     for batch, outputs in answered(test, tests):
-        counts += counted(place_of(outputs, batch.labels, by))
+        counts += counted(place_of(outputs, batch.labels, by), batch.labels, classes)
     return Errors.of(counts.tolist(), tests)
 
 
@@ -194,12 +195,12 @@ class _Known:
         return cls(path, classes, int(outputs), net.answers_by, subject.data)
 
 
-def _data_set(nets: Sequence[_Known], data: str | None) -> Dataset:
+def _data_set(nets: Sequence[_Known], data: str | None, rows: Path | None) -> Dataset:
     """Return the validation split that all nets are tested on.
 
     Raises:
         DataError: it is not known or cannot be read; nets have learned other classes; or their
-            outputs cannot be averaged.
+            outputs cannot be averaged; or the table of rows would lie among the images.
     """
     asked = {net.data for net in nets if net.data is not None} if data is None else {data}
     if len(asked) > 1:
@@ -207,8 +208,11 @@ def _data_set(nets: Sequence[_Known], data: str | None) -> Dataset:
         raise DataError(f"the runs have learned from different data, {listed}: say which, --data")
     if not asked:
         raise DataError(f"{nets[0].path} does not say what to test on: --data DATA")
+    name = asked.pop()
+    if rows is not None:
+        require_outside(rows, "a table", name)
     try:
-        dataset = open_data(asked.pop()).validation
+        dataset = open_data(name).validation
     except DataError as error:
         moved = "; if the data has moved, say where it is, --data DATA" if data is None else ""
         raise DataError(f"{error}{moved}") from None
@@ -282,7 +286,7 @@ class _Table:
     def write(self, path: Path) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(self.rows)
-        write_named(path, text.getvalue().encode())
+        write_named(path, escaped(text.getvalue()).encode())
 
 
 def class_name(classes: Sequence[str], output: int) -> str:

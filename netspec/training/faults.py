@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from netspec.data.dataset import Dataset
+from netspec.data.files import escaped
 from netspec.errors import DataError
 
 
@@ -15,7 +17,7 @@ def tried(dataset: Dataset, number: int, faults: dict[int, str]) -> Iterator[Non
     try:
         yield
     except DataError as error:
-        faults[number] = f"{dataset.called(number)}: {error}"
+        faults[number] = escaped(f"{dataset.called(number)}: {error}")
 
 
 class Faults:
@@ -49,4 +51,22 @@ class Faults:
             raise DataError(
                 f"{len(self.by_number)} images of {self.dataset.name} cannot be used, and "
                 f"{self.allowed} may: mend or remove them, or allow more. The last: {last}"
+            )
+
+
+def warn_of_lost_classes(classes: Sequence[str], used: Sequence[float], lost: set[str]) -> None:
+    """Warn of classes of which no image of an epoch could be read; add them to ``lost``.
+
+    Args:
+        classes: their names.
+        used: how many images of each could be read; nothing is said if there are none at all.
+        lost: those that it has warned of.
+    """
+    for name, count in zip(classes, used, strict=True):
+        if any(used) and not count and name not in lost:
+            lost.add(name)
+            warnings.warn(
+                f"class {name} has no image that can be read: the net does not learn it; replace "
+                "its files, or remove the folders of the class",
+                stacklevel=2,
             )

@@ -24,6 +24,7 @@ from netspec.training.batches import Batch, Batches, InOrder
 from netspec.training.chance import chance, require_learned, warn_of_chance
 from netspec.training.checkpoint import Counts
 from netspec.training.directory import is_run
+from netspec.training.faults import warn_of_lost_classes
 from netspec.training.fitting import least_images
 from netspec.training.learner import Learner, first_checkpoint
 from netspec.training.loss import loss
@@ -51,6 +52,8 @@ class Result:
         epochs, steps: their numbers.
         top1, top5: the errors on the validation set after the last epoch, in percent.
         untested: images of the validation set that could not be used.
+        untested_classes: the names of classes of which no image was tested.
+        left_out: images of the training set that could not be used in the last epoch.
         seconds: the time that it learned, without pauses.
     """
 
@@ -61,6 +64,8 @@ class Result:
     top1: float
     top5: float
     untested: int
+    untested_classes: tuple[str, ...]
+    left_out: int
     seconds: float
 
 
@@ -142,8 +147,8 @@ def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
     epochs = run.epochs()
     require_learned(chance(run.net, run.recipe, len(run.classes)), epochs, run.directory)
     last = epochs[-1]
-    done = last.epoch, last.steps, last.top1, last.top5, last.untested, last.seconds
-    return Result(run.directory, run.net.name, *done)
+    done = last.epoch, last.steps, last.top1, last.top5, last.untested, last.untested_classes
+    return Result(run.directory, run.net.name, *done, last.corrupt, last.seconds)
 
 
 def _begin(run: Run, splits: Splits, report: Report) -> None:
@@ -199,7 +204,7 @@ class _Loop:
         self.pace = Pace(left, self.state.seconds)
         self.saved_step, self.saved_at = self.step_number, self.pace.seconds()
         self.least_images = least_images(run.net)
-        self.noted = set[str]()
+        self.noted, self.lost = set[str](), set[str]()
         report.begin(run, self.batches.steps, self.state)
 
     @property
@@ -220,8 +225,11 @@ class _Loop:
         """Learn from the training set once, or from the rest of it after a resume."""
         self.learner.set_rate()
         self.pace.begin_epoch(self.batches.waited)
+        is_whole = not self.state.steps
+        by_class = torch.zeros(len(self.run.classes), dtype=torch.int64)
         for batch in self.batches.epoch(self.state.epoch, self.state.steps):
             counts = self.step(batch)
+            by_class += batch.labels.bincount(minlength=len(by_class))
             self.state.steps += 1
             self.state.counts = self.state.counts.plus(counts)
             self.pace.step(counts.images)
@@ -234,6 +242,9 @@ class _Loop:
                 self.save()
             if asked:
                 raise Stopped(asked)
+        used = self.sum(by_class.tolist())
+        if is_whole and self.ranks.is_first and self.state.counts.corrupt:
+            warn_of_lost_classes(self.run.classes, used, self.lost)
 
     def step(self, batch: Batch) -> Counts:
         """Forward, backward, update."""
@@ -289,6 +300,7 @@ class _Loop:
             corrupt=counts.corrupt,
             seconds=self.pace.seconds(),
             untested=errors.untested,
+            untested_classes=errors.untested_classes,
         )
         if self.metrics is not None:
             self.metrics.add(row)
@@ -305,10 +317,12 @@ class _Loop:
 
     def errors(self) -> Errors:
         """Return the errors on the validation set, by the centres of its images."""
-        counts = torch.zeros(3, dtype=torch.int64)
+        classes = len(self.run.classes)
+        counts = torch.zeros(3 + classes, dtype=torch.int64)
         try:
             for batch, outputs in answered(self.learner.test, self.tests):
-                counts += counted(place_of(outputs, batch.labels, self.learner.answers_by))
+                places = place_of(outputs, batch.labels, self.learner.answers_by)
+                counts += counted(places, batch.labels, classes)
         except NotFiniteError as error:
             raise self.diverged(f"after step {self.step_number:,}, {error}") from None
         self.note(self.tests.faults.by_number.values())

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from netspec.errors import DataError
-from netspec.files.members import ANYTHING, Kind, Malformed, number, parsed, record, table, whole
+from netspec.files.members import (
+    ANYTHING,
+    Kind,
+    Malformed,
+    many,
+    number,
+    parsed,
+    record,
+    table,
+    text,
+    whole,
+)
 from netspec.files.reading import read_plain
 from netspec.files.writing import write_whole
 from netspec.training.directory import LARGEST, METRICS, writing_into
@@ -35,6 +46,7 @@ class Epoch:
         corrupt: images that could not be read, and were left out.
         seconds: since the run began, without pauses.
         untested: images of the validation set that could not be used.
+        untested_classes: the names of classes of which no image was tested.
     """
 
     epoch: int
@@ -49,6 +61,7 @@ class Epoch:
     corrupt: int
     seconds: float
     untested: int = 0
+    untested_classes: tuple[str, ...] = ()
 
 
 class Metrics:
@@ -146,6 +159,7 @@ _EPOCH = record(
     corrupt=whole(0),
     seconds=number(0),
     untested=whole(0),
+    untested_classes=many(text()),
 )
 
 
@@ -154,7 +168,8 @@ def _row(value: Any, at: str) -> Epoch:
     digest = members.pop(DIGEST, None)
     if digest is not None and digest != _digest(members):
         raise Malformed(DIGEST, "is not the digest of the line")
-    return _EPOCH.take({"untested": 0, **members}, at)  # which earlier versions did not write
+    new = {"untested": 0, "untested_classes": []}  # which earlier versions did not write
+    return _EPOCH.take({**new, **members}, at)
 
 
 _ROW = Kind("an epoch", _row)

@@ -35,7 +35,7 @@ from netspec.artifact.manifest import (
 from netspec.artifact.spec import kept_settings, members_of, reread
 from netspec.compiler import compile as compile_net
 from netspec.data import Dataset, Splits, open_data
-from netspec.data.opening import from_anywhere
+from netspec.data.opening import from_anywhere, require_outside
 from netspec.data.preprocessing import View, resolved, view_of
 from netspec.errors import DataError
 from netspec.files.members import (
@@ -111,6 +111,7 @@ class Run:
                 directory cannot be made.
         """
         directories.require_new(directory)
+        require_outside(directory, "a run", settings.data)
         settings = settings.from_anywhere()
         net = load(settings.spec, **settings.parameters)
         net.require_numbers()
@@ -120,6 +121,7 @@ class Run:
         require_batches(net, len(splits.train), batch_of(recipe))
         remarks = [split.passed_over for split in splits if split.passed_over]
         remarks += require_outputs(net, splits.train.classes)
+        remarks += settings.unreached(recipe)
         require_usable(net, recipe, splits)
         for remark in remarks:
             note(remark)

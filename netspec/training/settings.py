@@ -24,6 +24,7 @@ from netspec.files.members import (
     whole,
 )
 from netspec.ir.recipe import Assigned, Batch, Epochs, Recipe, RecipeStep, Sgd
+from netspec.ir.words import counted, plural
 from netspec.language.read import bundled
 from netspec.net import Net
 
@@ -77,6 +78,17 @@ class Settings:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"snapshots": list(self.snapshots)}
+
+    def unreached(self, recipe: Recipe) -> list[str]:
+        """Return a note on snapshots after epochs that the recipe does not reach."""
+        epochs = epochs_of(recipe)
+        late = [str(epoch) for epoch in self.snapshots if epoch > epochs]
+        if not late:
+            return []
+        return [
+            f"no snapshot is written after {plural('epoch', len(late))} {', '.join(late)}: the run "
+            f"has {counted(epochs, 'epoch')}"
+        ]
 
     def recipe(self, net: Net) -> Recipe:
         """Return the recipe of a net with the changes of these settings.

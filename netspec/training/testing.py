@@ -23,12 +23,14 @@ class Errors:
         images: that were tested, at least one.
         wrong1, wrong5: those of them.
         untested: images that could not be used.
+        untested_classes: the names of classes of which no image was tested.
     """
 
     images: int
     wrong1: int
     wrong5: int
     untested: int = 0
+    untested_classes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, counts: Sequence[float], tests: InOrder) -> Errors:
@@ -37,9 +39,11 @@ class Errors:
         Raises:
             DataError: no image could be used.
         """
-        images, wrong1, wrong5 = map(int, counts)
+        images, wrong1, wrong5, *by_class = map(int, counts)
         tests.faults.require_some(images)
-        return cls(images, wrong1, wrong5, tests.length - images)
+        names = tests.faults.dataset.classes
+        without = tuple(name for name, count in zip(names, by_class, strict=True) if not count)
+        return cls(images, wrong1, wrong5, tests.length - images, without)
 
     @property
     def top1(self) -> float:
@@ -68,9 +72,11 @@ def place_of(outputs: Tensor, labels: Tensor, by: str) -> Tensor:
     return 1 + (~(scores < right) & ((scores != right) | is_before)).sum(1)
 
 
-def counted(places: Tensor) -> Tensor:
-    """Return the numbers of images, and of those placed after the first, and the fifth: [3]."""
-    return torch.stack([torch.tensor(len(places)), *((places > n).sum().cpu() for n in (1, 5))])
+def counted(places: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Return the numbers of images, of those placed after the first and the fifth, and of those of
+    each class: [3 + classes]."""
+    numbers = [torch.tensor(len(places)), *((places > n).sum().cpu() for n in (1, 5))]
+    return torch.cat([torch.stack(numbers), labels.cpu().bincount(minlength=classes)])
 
 
 def answered(test: Callable[[Tensor], Tensor], tests: InOrder) -> Iterator[tuple[Batch, Tensor]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from netspec.inference.testing import Evaluation
 from netspec.language.diagnostics import printable
 from netspec.training.testing import Errors
+from netspec.views.untested import untested_classes
 
 
 def lines(evaluation: Evaluation) -> Iterator[str]:
@@ -22,6 +23,9 @@ def lines(evaluation: Evaluation) -> Iterator[str]:
     yield f"{'net':<{width}}     error     top-5        wrong"
     for name, errors in rows:
         yield f"{name:<{width}}  {_row(errors)}"
+    yield from dict.fromkeys(
+        says for _, errors in rows if (says := untested_classes(errors.untested_classes))
+    )
 
 
 def _row(errors: Errors) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netspec.ir.recipe import Sgd
-from netspec.ir.words import plural
+from netspec.ir.words import counted, plural
 from netspec.training.checkpoint import State
 from netspec.training.metrics import Epoch
 from netspec.training.progress import Moment
@@ -25,7 +25,7 @@ def head(run: Run, steps: int, state: State) -> list[str]:
     rule = f"lr={optimizer.lr:g}, momentum={optimizer.momentum:g}, decay={optimizer.decay:g}"
     lines = [
         f"data     {settings.data}: {' and '.join(_named(run, use) for use in run.about['data'])}",
-        f"recipe   {epochs} {plural('epoch', epochs)} of {steps:,} steps, "
+        f"recipe   {epochs} {plural('epoch', epochs)} of {counted(steps, 'step')}, "
         f"batch {batch_of(recipe)}, "
         f"sgd {rule}",
         f"run      {run.directory}, seed {settings.seed}, {settings.device}, {settings.dtype}",

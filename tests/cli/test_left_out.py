@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,71 @@ def test_runs_with_other_numbers_of_outputs_are_not_averaged(photographs: Path) 
     done = netspec("eval", photographs / "two", photographs / "run")
     assert done.exit_code == 1
     assert "cannot be averaged: one has 3 of them, the other 2; test each alone" in done.stderr
+
+
+@pytest.mark.filterwarnings("always")
+def test_classes_without_an_image_that_can_be_read_are_named(photographs: Path) -> None:
+    for number in range(3):
+        cut_off(photographs / "train" / "flower" / f"flower_{number}.JPEG")
+        cut_off(photographs / "val" / "palace" / f"palace_{number}.JPEG")
+    done = train(photographs, "--epochs", "2", "--json")
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("warning: class flower has no image that can be read: ") == 1
+    told = json.loads(done.stdout)
+    assert (told["left_out"], told["untested_classes"]) == (3, ["palace"])
+    again = netspec("train", "--resume", photographs / "run")
+    assert "; no image of class palace was tested; weights in " in again.stdout
+    evaluated = netspec("eval", photographs / "run")
+    assert evaluated.stdout.endswith("\nno image of class palace was tested\n")
+    told = json.loads(netspec("eval", photographs / "run", "--json").stdout)
+    assert told["ensemble"]["untested_classes"] == ["palace"]
+
+
+def test_names_that_are_not_utf8_are_escaped(photographs: Path, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        folder = photographs / split / "palace"
+        folder.rename(os.fsdecode(os.fsencode(folder) + b"\xff"))
+    assert train(photographs).exit_code == 0
+    (photographs / "run").rename(run := os.fsdecode(os.fsencode(tmp_path) + b"/run\xfe"))
+    rows = tmp_path / "rows.csv"
+    done = netspec("eval", run, "--rows", rows, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["runs"][0]["run"] == run
+    head, *table = rows.read_text().splitlines()
+    assert head.endswith("run\\xfe")
+    assert {row.split(",")[1] for row in table} == {"flower", "palace\\xff"}
+    assert netspec("eval", run).exit_code == 0
+
+
+# ---------------------------------------------------------------------------- among the images
+
+
+@pytest.mark.parametrize("place", ["train/run", "val/flower/run", "train/link/run"])
+def test_a_run_and_shards_cannot_lie_among_the_images(photographs: Path, place: str) -> None:
+    for split in ("train", "val"):
+        (photographs / split / "palace").rename(photographs.parent / split)
+        (photographs / split / "link").symlink_to(photographs.parent / split)
+    if "link" in place:
+        place = "../train/run"
+    (photographs / "small.net").write_text(SPEC)
+    data, output = f"images:{photographs}", photographs / place
+    for arguments in (("train", photographs / "small.net", "--data", data), ("pack", data)):
+        done = netspec(*arguments, "-o", output)
+        assert done.exit_code == 1, done.output
+        assert " cannot lie in the data's folder, and " in done.stderr
+        assert not output.exists()
+
+
+def test_a_table_cannot_lie_among_the_images(photographs: Path) -> None:
+    assert train(photographs).exit_code == 0
+    rows = photographs / "val" / "flower" / "rows.csv"
+    done = netspec("eval", photographs / "run", "--rows", rows)
+    assert done.exit_code == 1
+    assert "a table cannot lie in the data's folder" in done.stderr
+    assert not rows.exists()
+
+
+def test_snapshots_after_the_last_epoch_are_told(photographs: Path) -> None:
+    done = train(photographs, "--snapshots", "1,5,9", "--batch", "6")
+    assert "note: no snapshot is written after epochs 5, 9: the run has 1 epoch\n" in done.stderr
+    assert "1 epoch of 1 step, batch 6" in done.stdout

@@ -13,6 +13,7 @@ from PIL import Image
 
 import netspec
 from netspec.cli import main
+from netspec.cli.warned import plain_warnings
 
 pytestmark = pytest.mark.filterwarnings("default::UserWarning")
 
@@ -98,3 +99,11 @@ def test_weights_of_another_net_are_told(tmp_path: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"warning: the weights in {tmp_path / 'w.safetensors'} fit one by")
     assert "b was `a | relu | fc count=2` and is `a | tanh | fc count=2`" in line
+
+
+def test_a_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with plain_warnings():
+        warnings.simplefilter("always")
+        for text in ("first", "second", "first"):
+            warnings.warn(text, stacklevel=1)
+    assert capsys.readouterr().err == "warning: first\nwarning: second\n"

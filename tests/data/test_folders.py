@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +199,61 @@ def test_folders_that_are_not_there_or_flat_or_empty_are_told(
     message = refusal(photographs)
     assert f"{photographs / 'val'} has no folders of classes" in message
     assert "a folder for each class" in message
+
+
+# ----------------------------------------------------------------------------------------- doubts
+
+
+def test_validation_that_is_training_is_warned_of(photographs: Path) -> None:
+    shutil.rmtree(photographs / "val")
+    (photographs / "val").symlink_to("train")
+    with pytest.warns(UserWarning, match="val is the same folder as .*train: ") as warned:
+        open_data(f"images:{photographs}")
+    assert len(warned) == 1
+
+
+def test_class_folders_that_are_one_are_warned_of(photographs: Path) -> None:
+    for split, target in (("train", "palace"), ("val", "../train/flower")):
+        (photographs / split / "rose").symlink_to(target)
+    with pytest.warns(UserWarning, match="rose is the same folder as ") as warned:
+        open_data(f"images:{photographs}")
+    assert len(warned) == 2
+
+
+@pytest.mark.parametrize("other", ["Flower", "flower ", "FLOWER"])
+def test_names_of_classes_that_look_the_same_are_warned_of(photographs: Path, other: str) -> None:
+    for split in ("train", "val"):
+        (photographs / split / "palace").rename(photographs / split / other)
+    with pytest.warns(UserWarning, match="differ only by case, surrounding space or Unicode"):
+        open_data(f"images:{photographs}")
+
+
+def test_names_in_two_unicode_forms_are_warned_of(photographs: Path) -> None:
+    for split in ("train", "val"):
+        (photographs / split / "palace").rename(photographs / split / "caf\u00e9")
+        (photographs / split / "flower").rename(photographs / split / "cafe\u0301")
+    with pytest.warns(UserWarning, match="differ only by case, surrounding space or Unicode"):
+        open_data(f"images:{photographs}")
+
+
+def test_one_class_is_warned_of(photographs: Path) -> None:
+    for split in ("train", "val"):
+        shutil.rmtree(photographs / split / "palace")
+    with pytest.warns(UserWarning, match=r"has one class \(flower\): .* nothing is measured"):
+        open_data(f"images:{photographs}")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("val", "validation"), ("train", "Train"), ("val", "test")]
+)
+def test_a_folder_with_a_near_name_is_named(photographs: Path, name: str, other: str) -> None:
+    (photographs / name).rename(photographs / other)
+    told = refusal(photographs)
+    assert f"there is no folder {photographs / name}, but {other}: rename it" in told
+
+
+def test_what_is_no_image_in_an_empty_class_of_val_may_be_removed(photographs: Path) -> None:
+    for path in (photographs / "val" / "palace").iterdir():
+        path.unlink()
+    (photographs / "val" / "palace" / "README.txt").write_text("none yet")
+    assert "or remove what is there: a class may be empty in val" in refusal(photographs)

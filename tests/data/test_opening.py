@@ -38,3 +38,8 @@ def test_all_kinds_are_among_the_forms_and_in_the_document() -> None:
 def test_a_tilde_is_the_home_folder(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(photographs.parent))
     assert len(open_data("images:~/photographs").train) == 6
+
+
+def test_a_folder_without_its_kind_is_told_which(photographs: Path) -> None:
+    with pytest.raises(DataError, match=f"is no data set: write images:{photographs}$"):
+        open_data(str(photographs))
