@@ -180,11 +180,11 @@ def test_a_hook_on_a_module_that_only_holds_parameters_is_seen(model: Compiled) 
     torch.testing.assert_close(model(X), model.as_reference()(X), **NEAR)
     handle = model.C.conv.register_forward_pre_hook(nothing)
     for one in (model, copy.deepcopy(model)):
-        with pytest.raises(RuntimeError, match="C.conv, which has hooks"):
+        with pytest.raises(RuntimeError, match=r"C\.conv, which has hooks"):
             one(X)
     handle.remove()
     prune.l1_unstructured(model.C.conv, "weight", 0.5)
-    with pytest.raises(RuntimeError, match="C.conv, which has hooks"):
+    with pytest.raises(RuntimeError, match=r"C\.conv, which has hooks"):
         model(X)
     prune.remove(model.C.conv, "weight")
     torch.testing.assert_close(model(X), model.as_reference()(X), **NEAR)
