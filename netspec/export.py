@@ -15,6 +15,7 @@ import torch
 from torch import fx, nn
 
 from netspec.errors import DataError
+from netspec.files.finite import require_finite_to_save
 from netspec.files.kinds import DESCRIPTION, ONNX, PT2, FileKind, description_of, require_place
 from netspec.files.writing import write_together
 from netspec.net import Net
@@ -56,7 +57,8 @@ def onnx_bytes(model: Model, *, batch: int | None = None) -> bytes:
 
     Raises:
         DataError: the package onnx cannot be imported; or ONNX does not have the net's type or one
-            of its operators; or the parameters are too large for its format.
+            of its operators; or the parameters are too large for its format, NaN or infinite; or
+            the model computes something else than its spec.
     """
     try:
         import onnx
@@ -68,6 +70,7 @@ def onnx_bytes(model: Model, *, batch: int | None = None) -> bytes:
     from netspec.backends.onnx.model import onnx_model
 
     require_unchanged(model, "ONNX")
+    require_finite_to_save(model.state_dict(), model.net.name)
     content: bytes = onnx_model(model, batch).SerializeToString()
     onnx.checker.check_model(content, full_check=True)
     return content
@@ -88,10 +91,12 @@ def export_pt2(
         force: replace a file of another kind.
 
     Raises:
-        DataError: a file cannot be written.
+        DataError: a file cannot be written, a parameter is NaN or infinite, or the model computes
+            something else than its spec.
     """
     _require_places(Path(path), PT2, force=force)
     require_unchanged(model, "a .pt2 file")
+    require_finite_to_save(model.state_dict(), model.net.name)
     # PyTorch saves channels-last tensors only with a warning: the map's layout is in the program
     tensors: dict[str, torch.Tensor] = {
         name: nn.Parameter(tensor.detach().contiguous())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import Tensor
+
 from netspec.artifact import weights
 from netspec.artifact.lowering import lowered_as, plan_bytes
 from netspec.artifact.manifest import (
@@ -25,10 +27,15 @@ from netspec.artifact.messages import naming
 from netspec.artifact.reading import SUFFIX
 from netspec.artifact.spec import kept_settings, members_of, net_of
 from netspec.artifact.writing import written
+from netspec.errors import DataError
+from netspec.files.finite import require_finite_to_save
 from netspec.files.kinds import ARTIFACT, FOLDER, require_place
 from netspec.files.tensors import bytes_of
+from netspec.ir.parameter_names import parameter_names
+from netspec.net import Net
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.expects import as_json, image_of
+from netspec.runtime.uncalled import reason_to_call
 
 
 def save_artifact(
@@ -53,18 +60,21 @@ def save_artifact(
         The root digest, 64 hexadecimal digits, which :func:`load_artifact` takes as ``expect``.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: it cannot be written, a parameter is NaN or infinite, or the model has hooks or
+            modules that an artifact does not hold.
     """
     require_place(Path(path), ARTIFACT if Path(path).suffix == SUFFIX else FOLDER, force=force)
     lowered, compiled = model.lowered, sorted((kernels or {}).items())
     net = model.net if heads else model.net.without_heads()
     image = image_of(model.expects)
+    with naming("write", path):
+        values = _values(model, net)
     with naming("write", path), written(Path(path)) as put:
         texts, asked = members_of(model.net)
         plan = plan_bytes(lowered)
         members = {name: put(name, [text]) for name, text in texts.items()}
         members[PLAN] = put(PLAN, [plan])
-        members[WEIGHTS] = put(WEIGHTS, weights.pieces(model, net))
+        members[WEIGHTS] = put(WEIGHTS, weights.pieces(values, net, lowered.dtype))
         members[EXPECTS] = put(EXPECTS, [canonical(as_json(model.expects))])
         if image is not None:
             members[IMAGE] = put(IMAGE, [bytes_of(image)])
@@ -90,3 +100,25 @@ def save_artifact(
         put(MANIFEST, [manifest.as_bytes()])
         put(ROOT, [root_line(manifest.root)])
     return manifest.root
+
+
+def _values(model: Compiled, net: Net) -> dict[str, Tensor]:
+    """Return what the parameters of a net are in a model, also where something computes them.
+
+    Raises:
+        DataError: one is not finite, or the model computes something else than its spec.
+    """
+    reason = reason_to_call(model)
+    if reason is not None:
+        raise DataError(
+            f"an artifact holds {model.net.name} as its spec says, and the model {reason}: undo "
+            "that (handle.remove(), del model.forward)"
+        )
+    try:
+        model.refresh()  # which refuses modules and parameters that the net does not run with
+        values = model.canonical()
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise DataError(str(error)) from None
+    written = {name: values[name] for name, _, _ in parameter_names(net.graph)}
+    require_finite_to_save(written, model.net.name)
+    return written

@@ -18,7 +18,6 @@ from netspec.files.reading import fill
 from netspec.files.tensors import Stored, bytes_of, read_in_order
 from netspec.ir.parameter_names import earlier_names, parameter_names
 from netspec.net import Net
-from netspec.runtime.compiled import Compiled
 from netspec.runtime.reference import require_memory
 
 
@@ -52,12 +51,11 @@ def _content(net: Net, dtype: torch.dtype) -> int:
     return sum(tensor.nbytes for tensor in stored(net, dtype).values())
 
 
-def pieces(model: Compiled, net: Net) -> Iterator[bytes | memoryview]:
-    """Yield the file, a piece at a time; ``net`` is the model's, with its heads or without."""
-    dtype, state = model.lowered.dtype, model.state_dict()
+def pieces(values: dict[str, Tensor], net: Net, dtype: torch.dtype) -> Iterator[bytes | memoryview]:
+    """Yield the file, a piece at a time, and take each tensor out of ``values``, by name."""
     yield header(net, dtype)
     for name, _, _ in parameter_names(net.graph):
-        tensor = state.pop(name)
+        tensor = values.pop(name)
         assert tensor.dtype == dtype
         yield bytes_of(tensor.detach().cpu())
 

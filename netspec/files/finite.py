@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from netspec.errors import DataError
 from netspec.files.members import shown
 
 
@@ -39,3 +40,13 @@ def first_not_finite(tensors: Mapping[str, Tensor]) -> str:
             f"{tensor.numel():,} values are NaN or infinite"
         )
     return ""
+
+
+def require_finite_to_save(tensors: Mapping[str, Tensor], name: str) -> None:
+    """Raise DataError if a tensor of a model is not finite, as its file could not be loaded."""
+    problem = first_not_finite(tensors)
+    if problem:
+        raise DataError(
+            f"the weights of {name} are not saved, as they are not finite: {problem}; load weights "
+            "from before training diverged"
+        )

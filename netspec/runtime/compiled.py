@@ -31,10 +31,10 @@ from netspec.runtime.loading import (
 from netspec.runtime.logits import Logits
 from netspec.runtime.modules import (
     OnDemand,
+    furnish,
     holders,
     is_furnished,
     module_paths,
-    name_modules_anew,
     order_of_names,
 )
 from netspec.runtime.packed import Copied, Packed, State
@@ -392,7 +392,7 @@ def _restored(
     lowered_net = lowered(net.graph, backend, dtype=dtype, batch=batch, decided=chosen)
     if tensors is not None:
         return Compiled(net, lowered_net, dict(named_anew(earlier_names(net.graph), tensors)))
-    name_modules_anew(net.graph, modules)
+    furnish(net.graph, modules)
     own = Parameters(modules, net, dtype, torch.device(backend.device))
     model = Compiled(net, lowered_net, {name: t.clone() for name, t in own.read()[1].items()})
     model._hold(modules)

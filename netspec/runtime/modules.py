@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import BatchNorm2d, Conv2d, Linear, Module
 from torch.nn import Parameter as TorchParameter
 
 from netspec.ir.graph import Graph
-from netspec.ir.operator import differs_in_training
+from netspec.ir.operator import Operator, differs_in_training, symmetric
+from netspec.ir.ops.bn import BatchNorm
+from netspec.ir.ops.conv import Conv
+from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.parameter_names import EARLIER, RESERVED, module_path, named_anew, parameter_names
-from netspec.runtime.uncalled import Uncalled, refusing
+from netspec.ir.shapes import Shape
+from netspec.runtime.uncalled import Alike, Uncalled, refusing, settings_of
 
 
 def names_by_module(graph: Graph) -> dict[str, tuple[str, ...]]:
@@ -45,6 +49,33 @@ def with_modes(graph: Graph) -> set[str]:
     """Return the paths of modules with something that differs in training."""
     stages = (stage.name for stage in graph.stages() if differs_in_training(stage.op))
     return {path for stage in stages for path in _ways(stage)}
+
+
+def alike(graph: Graph) -> dict[str, Alike]:
+    """Return PyTorch's module that computes what a stage does, by the paths of those with one."""
+    described = {
+        module_path(stage.name): _alike(stage.op, graph.shapes_into(stage.name))
+        for stage in graph.stages()
+        if graph.operands(stage.name)
+    }
+    return {path: module for path, module in described.items() if module is not None}
+
+
+def _alike(op: Operator, inputs: Sequence[Shape]) -> Alike | None:
+    own = op.module(inputs)
+    if own is not None:
+        return Alike(type(own), settings_of(own))
+    if isinstance(op, FullyConnected):
+        return Alike(Linear, {})
+    if isinstance(op, BatchNorm):
+        settings = {"eps": op.eps, "momentum": op.momentum, "track_running_stats": True}
+        return Alike(BatchNorm2d, settings)
+    if isinstance(op, Conv) and op.connect is None:
+        padding = symmetric(op.windows(inputs))
+        settings = {"stride": op.stride, "dilation": op.dilation, "groups": op.groups}
+        settings |= {"padding": padding, "padding_mode": "zeros"}
+        return None if padding is None else Alike(Conv2d, settings)
+    return None
 
 
 def _ways(stage: str) -> list[str]:
@@ -89,6 +120,31 @@ def holders(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
                 outer.add_module(step, Uncalled(path, ()) if own is None else refusing(own, path))
             outer = outer.get_submodule(step)
     return root
+
+
+def furnish(graph: Graph, modules: dict[str, Module | None]) -> None:
+    """Give a net of an older pickle the modules and names of a present one.
+
+    It held its tensors in plain modules, and had no others.
+    """
+    name_modules_anew(graph, modules)
+    root = Module()
+    root._modules = modules
+    paths, names = module_paths(graph), names_by_module(graph)
+    if not any(type(module) is Module for module in modules.values()):
+        return
+    present = holders(graph, {n: torch.empty(p.shape) for n, p, _ in parameter_names(graph)})
+    for path in paths:
+        outer, _, step = path.rpartition(".")
+        inside = root.get_submodule(outer)._modules
+        module, holder = inside.get(step), present.get_submodule(path)
+        if module is None and not names.get(path):
+            inside[step] = holder.train(root.get_submodule(outer).training)
+        elif type(module) is Module:
+            inside[step] = twin = Uncalled(path, names.get(path, ()))
+            twin._parameters.update(module._parameters)
+            twin._buffers, twin._modules = module._buffers, module._modules
+            twin.training = module.training
 
 
 def attach_tensors(root: Module, graph: Graph, tensors: Mapping[str, Tensor]) -> None:

@@ -17,7 +17,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 from netspec.ir.parameter_names import parameter_names
 from netspec.net import Net
 from netspec.runtime.gate import unusable
-from netspec.runtime.modules import module_paths, names_by_module, with_modes
+from netspec.runtime.modules import alike, module_paths, names_by_module, with_modes
 from netspec.runtime.uncalled import Tree
 
 _marks = count()
@@ -81,7 +81,9 @@ class Parameters:
                     known[*path[:end],] = len(self._paths) - 1
             self._places.append((known[*path,], last))
         graph = net.graph
-        self._tree = Tree(modules, names_by_module(graph), module_paths(graph), with_modes(graph))
+        self._tree = Tree(
+            modules, names_by_module(graph), module_paths(graph), with_modes(graph), alike(graph)
+        )
         self._mark = next(_marks)
         _watch(self)
 

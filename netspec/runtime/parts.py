@@ -20,7 +20,7 @@ from netspec.net import Net
 from netspec.runtime.modules import names_by_module
 from netspec.runtime.operations import Group, groups_before_softmax, groups_of, lower
 from netspec.runtime.stopping import Stopping
-from netspec.runtime.uncalled import Caller, Uncalled, reason_to_call
+from netspec.runtime.uncalled import Caller, Uncalled, is_setting, reason_to_call
 
 TWICE = Caller("the reference", "a row of a block and a branch have this name, rename one")
 
@@ -124,6 +124,15 @@ class Part(Stopping):
             recorded, name = code
             state = {**state, "_code": recorded.codes[name]}
         super().__setstate__(state)  # type: ignore[no-untyped-call]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if is_setting(name, value):
+            group = self._code.group.name
+            raise RuntimeError(
+                f"{module_path(group)} computes what the spec says, so that {name}={value!r} there "
+                "would not count: change the spec, or put another module in its place"
+            )
+        super().__setattr__(name, value)
 
     @property
     def graph(self) -> fx.Graph:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, ItemsView, Mapping
 from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
-from torch.nn import Module
+from torch.nn import BatchNorm2d, Module
 from torch.nn import Parameter as TorchParameter
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 
 class _Tensors(dict[str, Any]):
@@ -84,6 +85,9 @@ class Uncalled(Module):
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "forward":
             _refuse_hook(self)
+        if is_setting(name, value):
+            path, _, model = self._held
+            raise not_called(path, f"so that {name}={value!r} there would not count", model)
         super().__setattr__(name, value)
 
     def forward(self, *arguments: Any, **named: Any) -> NoReturn:
@@ -118,6 +122,24 @@ HOOKS = (
 """The methods that register what runs at a call of a module."""
 
 
+def is_setting(name: str, value: Any) -> bool:
+    """Return whether an attribute would be a setting of an operator, such as ``p`` of a dropout."""
+    is_plain = isinstance(value, bool | int | float | str | tuple)
+    return is_plain and name != "training" and not name.startswith("_")
+
+
+class Alike(NamedTuple):
+    """A module of PyTorch that computes what a stage does: its exact class and its settings."""
+
+    kind: type[Module]
+    settings: Mapping[str, Any]
+
+
+def settings_of(module: Module) -> dict[str, Any]:
+    """Return the settings of a module of PyTorch's own, such as the size of a window."""
+    return {name: value for name, value in vars(module).items() if is_setting(name, value)}
+
+
 def reason_to_call(module: Module, known: Collection[object] = ()) -> str | None:
     """Return what a module has that counts only where it is called, but for known hooks."""
     hooks = (
@@ -138,6 +160,16 @@ def not_called(path: str, consequence: str, model: Caller = COMPILED) -> Runtime
     )
 
 
+class _Accepted(NamedTuple):
+    """A module that nothing is wrong with: where it is, its settings, and how much it holds."""
+
+    inside: Mapping[str, Module | None]
+    step: str
+    module: Module
+    settings: ItemsView[str, Any]
+    number: int
+
+
 class Tree:
     """The modules of a compiled net, of which none is called.
 
@@ -146,6 +178,7 @@ class Tree:
         tensors: the names of the tensors in each module that has some, by its path.
         paths: of all modules, an outer one before those inside it.
         have_modes: the paths of those that compute something else while training.
+        alike: PyTorch's module that computes the same, by the path of a stage that has one.
     """
 
     def __init__(
@@ -154,8 +187,9 @@ class Tree:
         tensors: Mapping[str, tuple[str, ...]],
         paths: Collection[str],
         have_modes: Collection[str],
+        alike: Mapping[str, Alike],
     ) -> None:
-        self._modules, self._have_modes = modules, have_modes
+        self._modules, self._have_modes, self._alike = modules, have_modes, alike
         self._allowed: dict[str, set[str]] = {path: {*tensors.get(path, ())} for path in paths}
         self._required = {path: set(names) for path, names in self._allowed.items()}
         for path in paths:
@@ -164,7 +198,7 @@ class Tree:
                 self._allowed[outer].add(step)
                 if any(f"{inner}.".startswith(f"{path}.") for inner in tensors):
                     self._required[outer].add(step)
-        self._accepted: list[tuple[Mapping[str, Module | None], str, Module]] | None = None
+        self._accepted: list[_Accepted] | None = None
         self._others: list[tuple[str, Module]] = []
         """Those accepted that somebody put in the place of one that refuses hooks."""
 
@@ -176,53 +210,76 @@ class Tree:
             except RuntimeError:
                 return False
         assert self._accepted is not None
-        for inside, step, module in self._accepted:
-            if inside.get(step) is not module or "forward" in module.__dict__:
-                return False  # a module of PyTorch's own takes a forward without a word
+        for inside, step, module, settings, number in self._accepted:
+            if (
+                inside.get(step) is not module
+                or "forward" in module.__dict__  # which PyTorch's own take without a word
+                or not settings <= module.__dict__.items()
+                or len(module._modules) + len(module._buffers) != number
+            ):
+                return False
         return not any(self._need(path, module) for path, module in self._others)
 
     def require_uncalled(self, training: bool = False) -> None:
         """Raise RuntimeError if a module has what counts only where it is called.
 
-        That are hooks, a parameter or a module that the net does not have, and, while the net is
-        ``training``, a dropout or ``bn`` in evaluation mode.
+        That are hooks, a parameter or a module that the net does not have, one that is gone or
+        computes something else, and, while the net is ``training``, a dropout or ``bn`` in
+        evaluation mode.
         """
         known: dict[str, Mapping[str, Module | None]] = {"": self._modules}
         accepted, others = [], []
         for path in self._allowed:
             outer, _, step = path.rpartition(".")
-            inside = known.get(outer, {})
+            if outer not in known:
+                continue  # whose parameters are missing, which is said of them
+            inside = known[outer]
             module = inside.get(step)
             if module is None:
-                continue  # whose parameters are missing, or it needs none
+                if self._required[path]:
+                    continue
+                raise not_called(path, "so that deleting it would not count")
             need = self._need(path, module)
             if need is None and training and path in self._have_modes and not module.training:
                 need = "which is in evaluation mode"
             if need is not None:
                 raise not_called(path, need)
             known[path] = module._modules
-            accepted.append((inside, step, module))
+            settings = {} if type(module) is Uncalled else self._settings(path)
+            number = len(module._modules) + len(module._buffers)
+            accepted.append(_Accepted(inside, step, module, settings.items(), number))
             if "_held" not in vars(module):
                 others.append((path, module))
         self._accepted, self._others = accepted, others
 
+    def _settings(self, path: str) -> Mapping[str, Any]:
+        return self._alike[path].settings if path in self._alike else {}
+
     def _need(self, path: str, module: Module) -> str | None:
         """Return what a module has that counts only where it is called, or None.
 
-        It may hold the tensors of the one that it replaces, whatever its class is, and nothing
-        else; what a parametrisation computes counts, as it is looked up.
+        It is the one that was there, or PyTorch's module that computes the same and holds the same
+        tensors; what a parametrisation computes counts, as it is looked up.
         """
-        reason, kind = reason_to_call(module), type(module)
+        reason, kind = reason_to_call(module), type_before_parametrizations(module)
         if reason is not None:
             return f"which {reason}"
-        if "_held" in vars(module) or kind is Module:  # as a net of an older pickle has
-            return None
-        if not self._required[path]:
-            return f"which is of class {kind.__name__} now"
+        if kind is not Uncalled:
+            alike, is_own = self._alike.get(path), "_held" in vars(module)
+            if alike is None or kind is not alike.kind or not (is_own or self._required[path]):
+                return f"which is of class {kind.__name__} now"
+            for name, value in alike.settings.items():
+                if vars(module).get(name) != value:
+                    now = vars(module).get(name)
+                    return f"which has {name}={now!r} now, and the row has {name}={value!r}"
         allowed = self._allowed[path] | {"parametrizations"}
-        held = {**module._parameters, **module._modules}
+        if kind is BatchNorm2d:
+            allowed |= {"num_batches_tracked"}  # which counts for no momentum that a row has
+        held = {**module._parameters, **module._modules, **module._buffers}
         others = [name for name, value in held.items() if value is not None and name not in allowed]
         if others:
             return f"which is of class {kind.__name__} and has `{others[0]}`"
+        if kind is Uncalled:
+            return None  # a parameter that is gone is said to be missing
         missing = [name for name in self._required[path] if getattr(module, name, None) is None]
         return f"which is of class {kind.__name__} and has no `{min(missing)}`" if missing else None

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from netspec.errors import DataError
-from netspec.files.finite import first_not_finite
+from netspec.files.finite import first_not_finite, require_finite_to_save
 from netspec.files.kinds import WEIGHTS, require_place
 from netspec.files.members import shown
 from netspec.files.reading import reason_of
@@ -170,15 +170,40 @@ def save_weights(model: Module, path: str | Path, *, force: bool = False) -> Non
         force: replace a file of another kind.
 
     Raises:
-        DataError: the file cannot be written.
+        DataError: the file cannot be written, a value is NaN or infinite, or a net has tensors of
+            other names or shapes than its spec says, as a pruned one does.
     """
     require_place(Path(path), WEIGHTS, force=force)
     with naming(Path(path)):
         target = followed(Path(path))
+    tensors = model.state_dict()
     if isinstance(model, Compiled | Model):
-        save_net(model.net, model.expects, model.state_dict(), target)
+        _require_own(model.net, tensors)
+        require_finite_to_save(tensors, model.net.name)
+        save_net(model.net, model.expects, tensors, target)
     else:
-        save_tensors(model.state_dict(), target)
+        require_finite_to_save(tensors, type(model).__name__)
+        save_tensors(tensors, target)
+
+
+def _require_own(net: Net, tensors: Mapping[str, Tensor]) -> None:
+    """Raise DataError unless a net could load its own tensors again."""
+    shapes = {name: tuple(parameter.shape) for name, parameter, _ in parameter_names(net.graph)}
+    others = [shown(name) for name in tensors if name not in shapes]
+    others += [f"no {name}" for name in shapes if name not in tensors]
+    others += [
+        f"{name} of shape {list(tensors[name].shape)}"
+        for name, shape in shapes.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    if others:
+        more = f" and {len(others) - SHOWN_AT_MOST} more" if len(others) > SHOWN_AT_MOST else ""
+        raise DataError(
+            f"the weights of {net.name} are not saved, as it could not load them again: it has "
+            f"{', '.join(others[:SHOWN_AT_MOST])}{more}; undo what its spec does not say "
+            "(torch.nn.utils.prune.remove, parametrize.remove_parametrizations, "
+            "remove_spectral_norm, del), or save model.state_dict() with safetensors"
+        )
 
 
 def save_net(net: Net, expects: Expects, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -176,19 +176,141 @@ def test_a_forward_set_on_a_module_of_pytorch_is_refused_at_the_next_run(
 
 
 def test_a_hook_on_a_module_that_only_holds_parameters_is_seen(model: Compiled) -> None:
-    model.F = nn.Linear(20, 5)
+    model.C.conv = nn.Conv2d(2, 4, 3)
     torch.testing.assert_close(model(X), model.as_reference()(X), **NEAR)
-    handle = model.F.register_forward_pre_hook(nothing)
+    handle = model.C.conv.register_forward_pre_hook(nothing)
     for one in (model, copy.deepcopy(model)):
-        with pytest.raises(RuntimeError, match="F, which has hooks"):
+        with pytest.raises(RuntimeError, match=r"C\.conv, which has hooks"):
             one(X)
     handle.remove()
-    prune.l1_unstructured(model.F, "weight", 0.5)
-    with pytest.raises(RuntimeError, match="F, which has hooks"):
+    prune.l1_unstructured(model.C.conv, "weight", 0.5)
+    with pytest.raises(RuntimeError, match=r"C\.conv, which has hooks"):
         model(X)
-    prune.remove(model.F, "weight")
+    prune.remove(model.C.conv, "weight")
     torch.testing.assert_close(model(X), model.as_reference()(X), **NEAR)
-    assert (model.F.weight == 0).sum() == 50
+    assert (model.C.conv.weight == 0).sum() == 36
+
+
+class Larger(nn.Conv2d):
+    """Another convolution than its class and settings say."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(x)
+
+
+def with_buffer(row: nn.Module) -> nn.Module:
+    conv = nn.Conv2d(2, 4, 3)
+    conv.register_buffer("scale", torch.ones(1))
+    return conv
+
+
+def parametrised(row: nn.Module) -> nn.Module:
+    return parametrizations.weight_norm(Larger(2, 4, 3))
+
+
+OTHERS: dict[str, tuple[str, Callable[[nn.Module], nn.Module]]] = {
+    "padding": ("C.conv", lambda row: nn.Conv2d(2, 4, 3, padding=1)),
+    "stride": ("C.conv", lambda row: nn.Conv2d(2, 4, 3, stride=2)),
+    "dilation": ("C.conv", lambda row: nn.Conv2d(2, 4, 3, dilation=2)),
+    "padding_mode": ("C.conv", lambda row: nn.Conv2d(2, 4, 3, padding_mode="reflect")),
+    "groups": ("G", lambda row: nn.Conv2d(2, 4, 1, groups=1)),
+    "a subclass": ("C.conv", lambda row: Larger(2, 4, 3)),
+    "a parametrised subclass": ("C.conv", parametrised),
+    "a buffer": ("C.conv", with_buffer),
+    "a plain module": ("C.conv", Wrapped),
+    "transposed": ("D", lambda row: nn.ConvTranspose2d(4, 4, 1)),
+    "eps": ("C.bn", lambda row: nn.BatchNorm2d(4, eps=0.2)),
+    "momentum": ("C.bn", lambda row: nn.BatchNorm2d(4, eps=0.1, momentum=0.2)),
+    "one dimension": ("C.bn", lambda row: nn.BatchNorm1d(4, eps=0.1)),
+}
+WIDER = loads("""net wider
+input image 6x6x2
+C: conv 3x3, 4 | bn eps=0.1 | relu
+D: conv 1x1, 4
+G: conv 1x1, 4, groups=2
+S: maxpool 2x2/2
+F: dropout 0.5 | fc 5
+""")
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize(("path", "made"), OTHERS.values(), ids=OTHERS)
+def test_a_module_that_computes_something_else_is_refused(
+    path: str, made: Callable[[nn.Module], nn.Module], is_late: bool
+) -> None:
+    model = netspec.compile(WIDER)
+    if is_late:
+        list(model.parameters())
+        model(X)
+    row = model.get_submodule(path)
+    model.set_submodule(path, made(row))
+    for run in (lambda: model.eval()(X), lambda: model.train()(X)):
+        with pytest.raises(RuntimeError, match=WAY_OUT.format(path)):
+            run()
+    model.set_submodule(path, row)
+    model.train()(X)
+    model.eval()(X)
+
+
+def test_the_same_of_pytorch_counts() -> None:
+    model = netspec.compile(WIDER)
+    model.C.conv, model.G = nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 1, groups=2)
+    model.C.bn = nn.BatchNorm2d(4, eps=0.1).eval()
+    torch.testing.assert_close(model(X), model.as_reference()(X), **NEAR)
+    model.C.conv.stride = (2, 2)
+    with pytest.raises(RuntimeError, match=r"C.conv, which has stride=\(2, 2\) now"):
+        model(X)
+
+
+def test_a_row_without_its_dropout_is_refused() -> None:
+    model = netspec.compile(WIDER)
+    model.F = nn.Linear(16, 5)
+    with pytest.raises(RuntimeError, match=WAY_OUT.format("F.dropout")):
+        model(X)
+
+
+@pytest.mark.parametrize("path", ["C.relu", "S", "F.dropout"])
+def test_a_module_that_is_deleted_is_missed_at_the_next_run(path: str) -> None:
+    model = netspec.compile(WIDER)
+    model(X)
+    list(model.parameters())
+    model(X)
+    outer, _, step = path.rpartition(".")
+    row = model.get_submodule(path)
+    delattr(model.get_submodule(outer), step)
+    for run in (lambda: model.eval()(X), lambda: model.train()(X)):
+        with pytest.raises(RuntimeError, match=WAY_OUT.format(path)):
+            run()
+    model.set_submodule(path, row)
+    model.train()(X)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize(("name", "value"), [("stride", 1), ("return_indices", True)])
+def test_a_setting_of_a_module_of_pytorch_is_compared(
+    name: str, value: object, is_late: bool
+) -> None:
+    model = netspec.compile(WIDER)
+    window = model.S.maxpool
+    if is_late:
+        model(X)
+    before = getattr(window, name)
+    setattr(window, name, value)
+    with pytest.raises(RuntimeError, match=f"S.maxpool, which has {name}={value} now"):
+        model(X)
+    setattr(window, name, before)
+    model(X)
+
+
+@pytest.mark.parametrize("made", [netspec.compile, netspec.reference])
+@pytest.mark.parametrize(("path", "name"), [("F.dropout", "p"), ("C.bn", "eps")])
+def test_a_setting_that_would_not_count_is_refused(
+    made: Callable[[Any], nn.Module], path: str, name: str
+) -> None:
+    row = made(WIDER).get_submodule(path)
+    with pytest.raises(RuntimeError, match=f"{path}.*{name}=0.0"):
+        setattr(row, name, 0.0)
+    assert not hasattr(row, name)
 
 
 def test_a_parametrisation_counts(model: Compiled) -> None:
