@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TextIO
 
 import click
 
@@ -19,10 +19,17 @@ def plain_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         shown = set[str]()
 
-        def show(message: Warning | str, *args: Any) -> None:
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
             if str(message) not in shown:  # data is opened more than once
                 shown.add(str(message))
-                _show(message, *args)
+                _show(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show
         yield

@@ -68,13 +68,14 @@ def _alike(op: Operator, inputs: Sequence[Shape]) -> Alike | None:
     if isinstance(op, FullyConnected):
         return Alike(Linear, {})
     if isinstance(op, BatchNorm):
-        settings = {"eps": op.eps, "momentum": op.momentum, "track_running_stats": True}
-        return Alike(BatchNorm2d, settings)
+        return Alike(
+            BatchNorm2d, {"eps": op.eps, "momentum": op.momentum, "track_running_stats": True}
+        )
     if isinstance(op, Conv) and op.connect is None:
         padding = symmetric(op.windows(inputs))
-        settings = {"stride": op.stride, "dilation": op.dilation, "groups": op.groups}
-        settings |= {"padding": padding, "padding_mode": "zeros"}
-        return None if padding is None else Alike(Conv2d, settings)
+        geometry = {"stride": op.stride, "dilation": op.dilation, "groups": op.groups}
+        padded = {"padding": padding, "padding_mode": "zeros"}
+        return None if padding is None else Alike(Conv2d, geometry | padded)
     return None
 
 
