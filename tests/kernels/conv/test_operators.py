@@ -54,7 +54,7 @@ def test_gradients_agree_with_finite_differences(layer: Layer, relu: bool) -> No
     assert torch.autograd.gradcheck(run, leaves)
 
 
-@pytest.mark.parametrize("layer", SAMPLES)
+@pytest.mark.parametrize("layer", [pytest.param(SAMPLES[0], marks=pytest.mark.slow), *SAMPLES[1:]])
 def test_the_operators_are_registered_as_pytorch_asks(layer: Layer) -> None:
     attributes = (*layer.attributes, "ieee")
     leaves = [layer.x.clone().requires_grad_(), layer.w.clone().requires_grad_(), layer.b]
