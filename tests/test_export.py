@@ -224,6 +224,10 @@ CHANGES: dict[str, tuple[str, Callable[[Model], object]]] = {
     ),
     "pruned": ("b has hooks", lambda model: prune.l1_unstructured(model.b, "weight", 0.5)),
     "parametrised": ("b is of class ParametrizedPart now", lambda model: weight_norm(model.b)),
+    "edited": (
+        "a.maxpool is MaxPool2d.* now",
+        lambda model: setattr(model.a.maxpool, "kernel_size", (1, 1)),
+    ),
     "replaced": ("b is of class Identity now", lambda model: setattr(model, "b", nn.Identity())),
     "another activation": (
         "a.relu is of class ELU now",
@@ -237,7 +241,7 @@ CHANGES: dict[str, tuple[str, Callable[[Model], object]]] = {
 def test_what_a_file_would_not_have_is_refused(
     export: Export, reason: str, change: Callable[[Model], object], tmp_path: Path
 ) -> None:
-    model = example("a: conv 3x3, 4 | relu\nb: fc 5")
+    model = example("a: conv 3x3, 4 | relu | maxpool 2x2/2\nb: fc 5")
     export(model, tmp_path / "before")
     change(model)
     with pytest.raises(DataError, match=f"as its spec says, and {reason}: undo that"):

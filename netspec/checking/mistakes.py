@@ -14,6 +14,7 @@ from netspec.ir.graph import Graph
 from netspec.ir.operator import WindowOperator
 from netspec.ir.shapes import Shape
 from netspec.ir.source import Sources
+from netspec.ir.words import counted
 from netspec.language import syntax
 from netspec.language.diagnostics import Note, Problems, call_notes
 
@@ -50,8 +51,7 @@ def warn_of_order(graph: Graph, problems: Problems) -> None:
             f"`{name}` is {height} high and {width} wide, and has {channels} channels",
             stage.spans["size"],
             label="height x width x channels",
-            help=f"if it has {shape[axis]} channel{'s' * (shape[axis] > 1)}, "
-            f"write {'x'.join(map(str, meant))}",
+            help=f"if it has {counted(shape[axis], 'channel')}, write {'x'.join(map(str, meant))}",
         )
 
 

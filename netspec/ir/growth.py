@@ -35,11 +35,6 @@ class Growth(NamedTuple):
         x = (largest - self.offset) / max(self.gain, self.peak, key=_nan_first)
         return x if x > 0 else -inf
 
-    def through(self, first: Growth) -> Growth:
-        """Return this growth with the peak of an operator that computes something first."""
-        offset = max(self.offset, first.offset, key=_nan_first)
-        return self._replace(offset=offset, peak=max(self.peak, first.gain, key=_nan_first))
-
 
 def _nan_first(number: float) -> float:
     return inf if isnan(number) else number

@@ -90,6 +90,15 @@ class Cat(Packing):
             kept |= part.keep(tensors, piece)
         return kept
 
+    def unfolded(self, tensors: Tensors) -> Tensor | None:
+        import torch
+
+        unfolded = [part.unfolded(tensors) for part in self.parts]
+        if all(tensor is None for tensor in unfolded):
+            return None
+        pairs = zip(self.parts, unfolded, strict=True)
+        return torch.cat([part.pack(tensors) if t is None else t for part, t in pairs])
+
 
 @dataclass(frozen=True)
 class Scaled(Packing):
@@ -104,6 +113,10 @@ class Scaled(Packing):
 
     def pack(self, tensors: Tensors) -> Tensor:
         return self.part.pack(tensors) * self.factor
+
+    def unfolded(self, tensors: Tensors) -> Tensor | None:
+        unfolded = self.part.unfolded(tensors)
+        return None if unfolded is None else unfolded * self.factor
 
     def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
         import torch

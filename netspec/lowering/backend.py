@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import ClassVar, NamedTuple
 
 from torch import Tensor
@@ -17,12 +18,19 @@ from netspec.lowering.plan import Plan
 
 
 class PackedStage(NamedTuple):
-    """A stage of a plan with its implementation and packed tensors, ready to run."""
+    """A stage of a plan with its implementation and packed tensors, ready to run.
+
+    Attributes:
+        growth: how much the operator enlarges magnitudes.
+        within: the magnitude of operands up to which what a pass folded into it does not overflow
+            in the spec's own order either.
+    """
 
     implementation: Implementation
     problem: Problem
     packed: Tensors
     growth: Growth = UNKNOWN
+    within: float = inf
 
 
 class Timed(NamedTuple):

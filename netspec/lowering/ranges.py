@@ -103,13 +103,12 @@ class _Guarding:
         Everything that the step reads is computed from it alone.
         """
         sizes = [buffer.shape.elements for buffer in self.plan.buffers]
-        candidates = [
-            (sizes[buffer], -after, buffer)
-            for after, buffer in self._waists(step)
-            if buffer not in self.limits
-            and self._leaves_domain({buffer: LIMIT}, after + 1, step + 1) is None
-        ]
-        return min(candidates)[-1] if candidates else None
+        waists = [waist for waist in self._waists(step) if waist[1] not in self.limits]
+        waists.sort(key=lambda waist: (sizes[waist[1]], -waist[0]))
+        for after, buffer in waists:  # mostly the first one will do
+            if self._leaves_domain({buffer: LIMIT}, after + 1, step + 1) is None:
+                return buffer
+        return None
 
     def _waists(self, end: int) -> Iterator[tuple[int, int]]:
         """Yield the steps before ``end`` after which one buffer alone is read, with the buffer."""

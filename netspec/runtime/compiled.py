@@ -42,8 +42,8 @@ class Compiled(Module):
 
     ``model(images)`` takes and returns what :class:`netspec.Model` does, and ``state_dict()`` has
     the same names and values.  In evaluation mode, which a new model is in, the plan runs, on
-    parameters packed as its steps want them; there is no second copy until somebody asks for
-    parameters.  In training mode the parameters are the spec's own.
+    parameters packed as its steps want them; a second copy is made when somebody asks for them, or
+    the plain net answers, for NaN and huge values.  While training, they are the spec's own.
 
     Outputs have no gradients in evaluation mode, unless an image requires them, and share no
     memory with images, parameters or each other.  Threads may run it at the same time, also while

@@ -65,11 +65,13 @@ class Features(Module):
         return one_or_all(answer or run_plainly(plain, model._changing, images, None))
 
     def _differentiable(self) -> fx.GraphModule:
+        (model,) = self._of
         if self._with_gradients is None:
-            (model,) = self._of
             meaning = self.lowered.backend.meaning
             recorded = lower(model.net.graph, outputs=self._names, meaning=meaning)
             self._with_gradients = model.record(recorded)
+        elif model._own is not None:
+            model._own.require_all()
         return self._with_gradients
 
     def _executor(self) -> Executor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import NamedTuple
 
 import torch
@@ -47,7 +48,8 @@ class Packed:
         self.lowered = lowered
         self.packings = {stage: packings(lowered.graph, stage) for stage in lowered.problems}
         self.tensors: dict[str, dict[str, Tensor]] = {}
-        self.growths: dict[str, Growth] = {}
+        self.ranges: dict[str, tuple[Growth, float]] = {}
+        """The last two of each packed stage."""
         uses = Counter(
             name
             for by_parameter in self.packings.values()
@@ -64,7 +66,7 @@ class Packed:
                         self.kept |= packing.keep(tensors, parameters[key])
                     uses.subtract(packing.names)
                 problem = lowered.problems[stage]
-                self.growths[stage] = _growth(lowered, stage, by_parameter, parameters, tensors)
+                self.ranges[stage] = _ranges(lowered, stage, by_parameter, parameters, tensors)
                 self.tensors[stage] = lowered.implementations[stage].pack(problem, parameters)
                 for name in {name for packing in by_parameter.values() for name in packing.names}:
                     if not uses[name]:
@@ -75,7 +77,7 @@ class Packed:
         lowered = self.lowered
         return {
             stage: PackedStage(
-                lowered.implementations[stage], problem, self.tensors[stage], self.growths[stage]
+                lowered.implementations[stage], problem, self.tensors[stage], *self.ranges[stage]
             )
             for stage, problem in lowered.problems.items()
         }
@@ -109,7 +111,7 @@ class Packed:
             )
             if is_alike and self.lowered.implementations[stage].name == implementation.name:
                 packed_stages[stage] = PackedStage(
-                    implementation, problem, self.tensors[stage], self.growths[stage]
+                    implementation, problem, self.tensors[stage], *self.ranges[stage]
                 )
                 continue
             if by_parameter and tensors is None:
@@ -119,24 +121,28 @@ class Packed:
                 implementation,
                 problem,
                 implementation.pack(problem, parameters),
-                _growth(lowered, stage, by_parameter, parameters, tensors or {}),
+                *_ranges(lowered, stage, by_parameter, parameters, tensors or {}),
             )
         return lowered.backend.executor(lowered.graph, lowered.plan, packed_stages)
 
 
-def _growth(
+def _ranges(
     lowered: Lowered,
     stage: str,
     by_parameter: Mapping[str, Packing],
     parameters: Mapping[str, Tensor],
     tensors: Mapping[str, Tensor],
-) -> Growth:
-    """Return the growth of a stage, and of what the spec computes before a folded normalisation."""
+) -> tuple[Growth, float]:
+    """Return the growth of a stage, and the magnitude up to which what the spec computes before a
+    folded normalisation does not overflow; a factor of 2 is for rounding."""
     implementation, problem = lowered.implementations[stage], lowered.problems[stage]
     growth = implementation.growth(problem, parameters)
     unfolded = {key: packing.unfolded(tensors) for key, packing in by_parameter.items()}
     first = {key: tensor for key, tensor in unfolded.items() if tensor is not None}
-    return growth.through(implementation.growth(problem, first)) if first else growth
+    if not first:
+        return growth, inf
+    largest = torch.finfo(problem.dtype).max / 2
+    return growth, implementation.growth(problem, first).domain(largest)
 
 
 class State(NamedTuple):

@@ -139,6 +139,8 @@ def reason_changed(net: Net, group: Group, module: Module) -> str | None:
     expected = Part if own is None else type(own)
     if type(module) is not expected:
         return f"is of class {type(module).__name__} now"
+    if own is not None and module.extra_repr() != own.extra_repr():  # such as the size of a window
+        return f"is {module} now"
     return reason_to_call(module)
 
 

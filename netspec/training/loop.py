@@ -77,15 +77,13 @@ def train(settings: Settings, directory: Path, *, report: Report | None = None) 
     report = report or Report()
     with _met(settings, directory) as ranks:
         is_new = ranks.is_first and not (_is_started_again() and is_run(directory))
-        if is_new:
-            Run.create(directory, settings, report.note)
-        ranks.wait()
-        run = Run.open(directory)
+        new = Run.create(directory, settings, report.note) if is_new else None
         try:
-            return _learn(run, ranks, report)
+            ranks.wait()
+            return _learn(Run.open(directory), ranks, report)
         except Exception:
-            if is_new and not run.has_begun:
-                run.remove()
+            if new is not None and not new.has_begun:
+                new.remove()
             raise
 
 

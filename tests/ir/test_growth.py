@@ -113,5 +113,3 @@ def test_the_domain_is_that_of_everything_on_the_way() -> None:
     assert Growth(0.5, peak=10.0).domain(20.0) == 2.0
     assert Growth(0.5).domain(20.0) == 20.0
     assert Growth(0.5, 30.0).domain(20.0) == -inf
-    first = Growth(4.0, 2.0)
-    assert Growth(0.5).through(first).domain(10.0) == 2.0

@@ -250,3 +250,19 @@ def test_scaled_filters_of_a_folded_normalisation() -> None:
     packing = Scaled(folded("a"), 0.5)
     assert torch.equal(packing.pack(tensors), 0.5 * folded("a").pack(tensors))
     assert "a.conv.weight" not in assert_comes_back(packing, tensors)
+
+
+def test_what_a_normalisation_is_folded_into_is_told() -> None:
+    tensors = tensors_of("a", torch.float32, [0.1 * n for n in range(NUMBERS)])
+    fold, w = folded("a"), tensors["a.conv.weight"]
+    assert fold.unfolded(tensors) is w
+    scaled, cat = (
+        Scaled(fold, 0.5).unfolded(tensors),
+        Cat((fold, fold.weight), (2, 2)).unfolded(tensors),
+    )
+    assert scaled is not None
+    assert torch.equal(scaled, w * 0.5)
+    assert cat is not None
+    assert torch.equal(cat, torch.cat([w, w]))
+    plain = Take("a.conv.weight")
+    assert Scaled(plain, 0.5).unfolded(tensors) is Cat((plain,), (2,)).unfolded(tensors) is None

@@ -113,6 +113,51 @@ def test_by_overflow(exponent: float, rows: str) -> None:
         assert same_places(model(x), plain(x))
 
 
+FOLDED = netspec.loads("""net folded
+input image 6x6x4
+a: dropout 0.5, scale=test | conv 3x3, 8, bias=off | bn eps=0.1 | relu
+b: avgpool 3x3/1 | conv 1x1, 2 | relu
+c: fc 4
+""")
+
+
+@pytest.mark.parametrize("dtype", [*TYPES, torch.float16, torch.float64], ids=str)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_overflows_before_a_folded_normalisation_is_not_finite(
+    dtype: torch.dtype, sign: int
+) -> None:
+    """The normalisation divides by 2^14, so that the folded convolution does not overflow."""
+    model, plain = pair(FOLDED, dtype)
+    tensors = plain.state_dict()
+    tensors["a.conv.weight"].fill_(sign)
+    tensors["a.bn.running_var"].fill_(2.0**15)
+    tensors["a.bn.weight"].fill_(2.0**-7)
+    for one in (model, plain):
+        one.load_state_dict(tensors)
+    x = torch.full((2, 4, 6, 6), torch.finfo(dtype).max / 8, dtype=dtype)
+    assert (plain.get_submodule("a.conv")(x) == sign * inf).all()
+    assert same_places(model(x), plain(x))
+    assert same_places(model.features("a")(x), plain.features("a")(x))
+
+
+@pytest.mark.parametrize("dtype", [*TYPES, torch.float16, torch.float64], ids=str)
+def test_a_convolution_that_changed_places_with_a_pool_does_not_overflow(
+    dtype: torch.dtype,
+) -> None:
+    net = netspec.loads("net commuted\ninput image 6x6x4\na: avgpool 3x3/1 | conv 1x1, 1 | relu")
+    model, plain = pair(net, dtype)
+    tensors = plain.state_dict()
+    tensors["a.weight"].fill_(-4.0)
+    tensors["a.bias"].fill_(torch.finfo(dtype).max / 2)
+    for one in (model, plain):
+        one.load_state_dict(tensors)
+    x = torch.zeros(1, 4, 6, 6, dtype=dtype)
+    x[:, :, 2, 2] = torch.finfo(dtype).max / 9  # times -4, four times, is -infinity
+    y = plain(x)
+    assert (y > 0).all()
+    torch.testing.assert_close(model(x), y)
+
+
 def test_before_a_folded_normalisation() -> None:
     """The convolution overflows; with the small scale folded into its filters it would not."""
     model, plain = pair(NETS["pooled"])

@@ -141,12 +141,17 @@ def test_another_module_is_refused_at_the_next_run(
     if is_late:
         list(model.parameters())
         model(X)
+    features = model.features("F")
+    if is_late:
+        features(X.clone().requires_grad_())
     model.set_submodule(path, made(row))
     runs: list[Callable[[], Any]] = [
         lambda: model.eval()(X),
         lambda: model.train()(X),
         lambda: model.eval()(X.clone().requires_grad_()),
         lambda: model.eval().features("F")(X),
+        lambda: features(X),
+        lambda: features(X.clone().requires_grad_()),
     ]
     for run in runs:
         with pytest.raises(RuntimeError, match=WAY_OUT.format(path)):
@@ -154,6 +159,20 @@ def test_another_module_is_refused_at_the_next_run(
     model.set_submodule(path, row)
     assert torch.equal(model.eval()(X), y)
     model.train()(X)
+
+
+@pytest.mark.parametrize("path", ["C.relu", "S.maxpool"])
+def test_a_forward_set_on_a_module_of_pytorch_is_refused_at_the_next_run(
+    model: Compiled, path: str
+) -> None:
+    y, row = model(X), model.get_submodule(path)
+    row.forward = nothing
+    for one in (model, copy.deepcopy(model)):
+        for x in (X, X.clone().requires_grad_()):
+            with pytest.raises(RuntimeError, match=f"{path}, which has a forward of its own"):
+                one(x)
+    del row.forward
+    torch.testing.assert_close(model(X), y, **NEAR)
 
 
 def test_a_hook_on_a_module_that_only_holds_parameters_is_seen(model: Compiled) -> None:

@@ -192,7 +192,7 @@ def test_a_run_that_fails_in_its_first_step_leaves_nothing(tmp_path: Path) -> No
     hopeless = settings(
         tmp_path, RECIPE.replace("init      glorot", "init      gaussian 1000000000000000000")
     )
-    with pytest.raises(DataError, match=r"loss of step 1 is not finite: .* --init$"):
+    with pytest.raises(DataError, match=r"loss of step 1 is not finite \(F3 is .*\): .* --init$"):
         train(hopeless, directory)
     assert not directory.exists()
     with pytest.raises(DataError, match="is no run directory"):
@@ -201,6 +201,19 @@ def test_a_run_that_fails_in_its_first_step_leaves_nothing(tmp_path: Path) -> No
     with pytest.raises(DataError, match="loss of step 1"):
         train(hopeless, directory)
     train(settings(tmp_path, epochs=1), directory)
+
+
+def test_a_run_that_another_rank_ends_before_it_learns_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(self: loop.Ranks) -> None:
+        assert Run.open(tmp_path / "run").settings.epochs == 1
+        raise DataError("rank 1 has stopped")
+
+    monkeypatch.setattr(loop.Ranks, "wait", ended)
+    with pytest.raises(DataError, match="rank 1 has stopped"):
+        train(settings(tmp_path, epochs=1), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_gradient_that_is_not_finite_is_named(

@@ -272,7 +272,7 @@ COMPARED = {
 
 PASSED_OVER = {
     # shown in the heading, or where it was read from and how long that took, or counted from claims
-    Net: {"name", "source", "settings", "notes", "claims", "files", "seconds"},
+    Net: {"name", "source", "settings", "notes", "warnings", "claims", "files", "seconds"},
     Graph: {"same_value", "journal", "_order", "_added"},  # of passes
     Row: {"span", "words", "is_inherited"},  # how the row is written
     # how the stage is written, what follows from its operator and row, what passes leave

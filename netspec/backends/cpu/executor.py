@@ -33,8 +33,8 @@ class CpuExecutor(Executor):
         self.guards = guards(
             plan,
             {
-                stage: Range(implementation.domain(problem, growth), growth)
-                for stage, (implementation, problem, _, growth) in stages.items()
+                stage: Range(min(implementation.domain(problem, growth), within), growth)
+                for stage, (implementation, problem, _, growth, within) in stages.items()
             },
         )
         self._free: dict[tuple[int, int], list[BoundPlan]] = {}

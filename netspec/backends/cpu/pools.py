@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import inf
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -24,6 +26,7 @@ from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.memory import nchw
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
 from netspec.ir.fused.maxpool_relu import MaxPoolRelu
+from netspec.ir.growth import Growth
 from netspec.ir.operator import WindowOperator, pool_padding
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.maxpool import MaxPool
@@ -115,6 +118,12 @@ class PlainPool(CpuImplementation):
     it can: filling a map's rim by hand copies the map, which takes longer than pooling it."""
 
     name = "torch"
+
+    def domain(self, problem: Problem, growth: Growth) -> float:
+        if not isinstance(problem.op, AvgPoolBias):
+            return inf
+        # commute_avgpool put it after a convolution, which may overflow where the spec's does not
+        return growth.domain(torch.finfo(problem.dtype).max)
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
