@@ -41,14 +41,18 @@ class Forked:
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
         limits: Mapping[int, int] | None = None,
+        stdin: str = "",
     ) -> subprocess.CompletedProcess[str]:
         """Do what subprocess.run does with ``python -m netspec``; limits are those of setrlimit."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         with TemporaryDirectory() as folder:
             printed = [Path(folder, name) for name in ("stdout", "stderr")]
+            given = Path(folder, "stdin")
+            given.write_bytes(stdin.encode())
             command = {
                 "arguments": list(map(str, arguments)),
+                "given": str(given),
                 "printed": list(map(str, printed)),
                 "cwd": str(cwd or Path.cwd()),
                 "environment": dict(os.environ if environment is None else environment),
@@ -89,6 +93,7 @@ def _serve(modules: list[str]) -> None:
 
 def _work(
     arguments: list[str],
+    given: str,
     printed: list[str],
     cwd: str,
     environment: dict[str, str],
@@ -100,7 +105,7 @@ def _work(
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
-    _redirect(0, os.devnull, os.O_RDONLY)
+    _redirect(0, given, os.O_RDONLY)
     for descriptor, path in enumerate(printed, start=1):
         _redirect(descriptor, path, os.O_WRONLY | os.O_CREAT)
     for kind, most in limits:

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
 from netspec import Net, SpecError, loads
 from netspec.language.diagnostics import Diagnostic
 
+ALIKE = {
+    *("alexnet_one_column", "alexnet_six", "zfnet"),  # as alexnet
+    *("vgg11_lrn", "vgg13", "vgg16_1", "vgg16_3", "vgg19"),  # as vgg11
+    *("inception_v2", "inception_v4"),  # as inception_v3
+}
+"""Bundled nets that are built as others are, which stand for them in the default run."""
+
 HEADER = "net example\ninput image 8x8x3\n"
+
+
+def some_by_default(names: Iterable[str]) -> list[Any]:
+    """Return the names as parameters of a test, those of ``ALIKE`` marked slow."""
+    return [pytest.param(n, marks=pytest.mark.slow) if n in ALIKE else n for n in names]
 
 
 def load_rows(rows: str, header: str = HEADER, **settings: object) -> Net:

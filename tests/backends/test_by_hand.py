@@ -32,6 +32,7 @@ from tests.backends.by_hand import (
     ZFNet,
     drawn,
 )
+from tests.helpers import ALIKE
 
 # Two orders of summation in float64 (u = 1.1e-16) over at most 10^4 terms and 150 stages differ by
 # about u sqrt(1.5e6) = 1.4e-13 of the values; 1e-10 leaves room for the cancellation in the logits.
@@ -96,12 +97,6 @@ TWINS = [
     Twin("inception_v4", InceptionV4, 42_679_816),
 ]
 
-SLOW = {
-    *("alexnet_six", "zfnet"),  # built as alexnet is
-    *("vgg11_lrn", "vgg13", "vgg16_1", "vgg16_3", "vgg19"),  # as vgg11
-    *("inception_v2", "inception_v4"),  # as inception_v3
-}
-
 
 def relative_error(ours: Tensor, theirs: Tensor) -> float:
     """Of vectors, or of maps of one pixel, which say the same."""
@@ -118,7 +113,7 @@ def test_a_net_by_hand_has_the_parameters_of_its_paper(twin: Twin) -> None:
 
 @pytest.mark.parametrize(
     "twin",
-    [pytest.param(t, marks=pytest.mark.slow) if t.spec in SLOW else t for t in TWINS],
+    [pytest.param(t, marks=pytest.mark.slow) if t.spec in ALIKE else t for t in TWINS],
     ids=str,
 )
 def test_a_spec_computes_what_its_twin_by_hand_does(twin: Twin) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from netspec import bundled
 from netspec.language.read import BUNDLED
+from tests.forked import forked
 
 UNTIDY = (
     'net  a "t"\r\ninput image 8x8x3\n\n\n\nC1:conv 3x3,4|relu->6x6x4 # a remark\nlonger: fc 10'
@@ -26,8 +26,7 @@ longer: fc 10
 
 
 def run(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "netspec", "fmt", *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    return forked().run("fmt", *arguments, stdin=stdin)
 
 
 @pytest.fixture

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+
+from tests.examples import is_all
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 ON_GPU = DEVICE.type == "cuda"
@@ -71,6 +75,11 @@ def rounding(
     # What is summed inexactly is rounded by its own size, hence the magnitude's share in it.
     stored = info.eps / 2 * (exact.abs() + unit * magnitude) + info.smallest_normal * info.eps
     return unit * magnitude + stored
+
+
+def gradcheck(function: Callable[..., Any], inputs: Tensor | Sequence[Tensor]) -> bool:
+    """Hold gradients against finite differences: along a random direction, or along each axis."""
+    return torch.autograd.gradcheck(function, inputs, fast_mode=not is_all())
 
 
 @dataclass

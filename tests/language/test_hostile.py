@@ -373,7 +373,7 @@ def test_hostile_bytes_of_an_import_get_a_diagnostic(
 @pytest.mark.parametrize(
     ("changes", "rows"),
     [
-        ("r{0}:tanh\n", 40_000),
+        pytest.param("r{0}:tanh\n", 40_000, marks=pytest.mark.slow),
         ("drop r{0}\n", 0),
         pytest.param("x{0} after r{0}:abs\n", 70_000, marks=pytest.mark.slow),
         pytest.param("let v{0}=1\n", 40_000, marks=pytest.mark.slow),

@@ -14,24 +14,13 @@ from netspec.backends.cpu.scratch import Scratch
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.lowering.implementation import Problem, Tensors
 from netspec.runtime.verification import random_images, tolerance, verify
-from tests.helpers import load_rows
+from tests.helpers import load_rows, some_by_default
 
 SYMBOLS = {"H": 9, "W": 7, "C1": 20, "C2": 8}
 
 
-SLOW = {
-    *("alexnet_one_column", "alexnet_six", "zfnet"),  # built as alexnet is
-    *("inception_v2", "inception_v4"),  # as inception_v3
-}
-
-
 @pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
-        for name in netspec.bundled()
-        if not name.startswith("vgg1")
-    ],
+    "name", some_by_default(n for n in netspec.bundled() if not n.startswith("vgg1"))
 )
 def test_float32_is_as_near_to_float64_as_its_rounding_allows(name: str) -> None:
     symbols = netspec.load(name).symbols

@@ -19,7 +19,7 @@ from netspec.kernels.conv.operators import (
 )
 from netspec.kernels.windows import check_pixels
 from tests.kernels.conv.layers import ALEXNET_C2, FIRST, Layer
-from tests.kernels.helpers import assert_within, guarded, normal, rounding
+from tests.kernels.helpers import assert_within, gradcheck, guarded, normal, rounding
 
 SAMPLES = [
     Layer((1, 4, 3, 4), 2, (2, 2), (2, 1), (1, 0, 0, 1), (1, 2), groups=2),
@@ -28,17 +28,8 @@ SAMPLES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("layer", "relu"),
-    [
-        (SAMPLES[0], True),
-        (SAMPLES[1], False),
-        (SAMPLES[2], True),
-        pytest.param(SAMPLES[0], False, marks=pytest.mark.slow),
-        pytest.param(SAMPLES[1], True, marks=pytest.mark.slow),
-        pytest.param(SAMPLES[2], False, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("layer", SAMPLES)
+@pytest.mark.parametrize("relu", [False, True])
 def test_gradients_agree_with_finite_differences(layer: Layer, relu: bool) -> None:
     operator = conv2d_relu if relu else conv2d
     # No output near 0, where a ReLU has no derivative: finite differences step by 1e-6.
@@ -51,10 +42,10 @@ def test_gradients_agree_with_finite_differences(layer: Layer, relu: bool) -> No
     def run(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
         return operator(x, w, b, *layer.attributes, "ieee")
 
-    assert torch.autograd.gradcheck(run, leaves)
+    assert gradcheck(run, leaves)
 
 
-@pytest.mark.parametrize("layer", SAMPLES)
+@pytest.mark.parametrize("layer", [pytest.param(SAMPLES[0], marks=pytest.mark.slow), *SAMPLES[1:]])
 def test_the_operators_are_registered_as_pytorch_asks(layer: Layer) -> None:
     attributes = (*layer.attributes, "ieee")
     leaves = [layer.x.clone().requires_grad_(), layer.w.clone().requires_grad_(), layer.b]
