@@ -19,10 +19,10 @@ def plain_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         shown = set[str]()
 
-        def show(message: Warning | str, *args: Any) -> None:
+        def show(message: Warning | str, *args: Any, **options: Any) -> None:
             if str(message) not in shown:  # data is opened more than once
                 shown.add(str(message))
-                _show(message, *args)
+                _show(message, *args, **options)
 
         warnings.showwarning = show
         yield

@@ -153,7 +153,7 @@ def require_outside(output: Path, what: str, location: str) -> None:
     real, root = Path(os.path.realpath(output)), folder_of(location)
     for folder in filter(Path.is_dir, (root / name for name in FOLDERS.values())):
         classes = [entry.path for entry in _entries(folder) if entry.is_dir()]
-        if any(real.is_relative_to(os.path.realpath(place)) for place in (folder, *classes)):
+        if any(real.is_relative_to(os.path.realpath(place)) for place in (str(folder), *classes)):
             raise DataError(
                 f"{what} cannot lie in the data's folder, and {output} would in {folder}: name "
                 "another place"
