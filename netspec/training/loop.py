@@ -204,6 +204,7 @@ class _Loop:
         self.pace = Pace(left, self.state.seconds)
         self.saved_step, self.saved_at = self.step_number, self.pace.seconds()
         self.least_images = least_images(run.net)
+        self.classes = splits.train.classes
         self.noted, self.lost = set[str](), set[str]()
         report.begin(run, self.batches.steps, self.state)
 
@@ -226,7 +227,7 @@ class _Loop:
         self.learner.set_rate()
         self.pace.begin_epoch(self.batches.waited)
         is_whole = not self.state.steps
-        by_class = torch.zeros(len(self.run.classes), dtype=torch.int64)
+        by_class = torch.zeros(len(self.classes), dtype=torch.int64)
         for batch in self.batches.epoch(self.state.epoch, self.state.steps):
             counts = self.step(batch)
             by_class += batch.labels.bincount(minlength=len(by_class))
@@ -244,7 +245,7 @@ class _Loop:
                 raise Stopped(asked)
         used = self.sum(by_class.tolist())
         if is_whole and self.ranks.is_first and self.state.counts.corrupt:
-            warn_of_lost_classes(self.run.classes, used, self.lost)
+            warn_of_lost_classes(self.classes, used, self.lost)
 
     def step(self, batch: Batch) -> Counts:
         """Forward, backward, update."""
@@ -317,7 +318,7 @@ class _Loop:
 
     def errors(self) -> Errors:
         """Return the errors on the validation set, by the centres of its images."""
-        classes = len(self.run.classes)
+        classes = len(self.classes)
         counts = torch.zeros(3 + classes, dtype=torch.int64)
         try:
             for batch, outputs in answered(self.learner.test, self.tests):
