@@ -62,7 +62,6 @@ def alike(graph: Graph) -> dict[str, Alike]:
 
 
 def _alike(op: Operator, inputs: Sequence[Shape]) -> Alike | None:
-    settings: dict[str, Any]
     own = op.module(inputs)
     if own is not None:
         return Alike(type(own), settings_of(own))
