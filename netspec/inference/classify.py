@@ -106,8 +106,10 @@ def classifier(subject: Subject, *, top: int = 5) -> Callable[[Picture], Classif
 
 
 def name_of(classes: Sequence[str], number: int) -> str:
-    """Return the name of an output; empty if it has none."""
-    return classes[number] if number < len(classes) else ""
+    """Return the name of an output: ``output 7`` if others have one; empty if none has."""
+    if number < len(classes):
+        return classes[number]
+    return f"output {number}" if classes else ""
 
 
 def _scores(model: Compiled, view: View, picture: Picture) -> torch.Tensor:

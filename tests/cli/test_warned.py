@@ -91,7 +91,7 @@ def test_warnings_of_the_library_are_plain_lines(monkeypatch: pytest.MonkeyPatch
 
 
 def test_weights_of_another_net_are_told(tmp_path: Path) -> None:
-    text = "net one\ninput image 8x8x1\na: fc 4 | relu\nb: fc 2 | softmax\n"
+    text = "net one\ninput image 8x8x1\nprepare invert\na: fc 4 | relu\nb: fc 2 | softmax\n"
     netspec.save_weights(netspec.compile(netspec.loads(text)), tmp_path / "w.safetensors")
     (tmp_path / "other.net").write_text(text.replace("relu", "tanh"))
     done = run("compile", tmp_path / "other.net", "--weights", tmp_path / "w.safetensors")
