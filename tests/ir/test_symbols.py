@@ -280,7 +280,8 @@ def test_nets_of_symbols_agree_with_nets_of_numbers(
     try:
         plain = loads(text, **numbers)
     except SpecError as error:  # a map too small for its window
-        assert {d.code for d in error.diagnostics} <= {"NS201", "NS202"}
+        codes = {d.code for d in error.diagnostics if d.severity == "error"}
+        assert codes <= {"NS201", "NS202"}
         assume(False)
     assert_agree(loads(text), plain, numbers)
 

@@ -89,9 +89,10 @@ class OneDnnLrnMaxPool(Direct):
 
 POOL = OneDnnPool()
 
-LEAST, MOST = 1e-12, 5e12
-"""Between these the base k + alpha sum has a third power in float32's range, 1.2e-38 to 3.4e38, by
-which the library computes the power 3/4."""
+LEAST, MOST = 1e-12, 2e12
+"""Between these the base k + alpha sum has a third power, by which the library computes the power
+3/4, that is in float32's normal range, 1.2e-38 to 3.4e38, and so is its inverse: above 4.4e12 the
+inverse is subnormal, and results are off by percents."""
 
 USUAL = 2.0**16
 """Magnitudes that the operands of a normalisation have."""
