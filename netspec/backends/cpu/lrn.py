@@ -9,7 +9,7 @@ general power: ten times as long.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import inf, sqrt
+from math import sqrt
 
 import torch
 from torch import Tensor
@@ -94,6 +94,9 @@ LEAST, MOST = 1e-12, 2e12
 3/4, that is in float32's normal range, 1.2e-38 to 3.4e38, and so is its inverse: above 4.4e12 the
 inverse is subnormal, and results are off by percents."""
 
+LARGEST_SUM = 1e38
+"""Of squares of operands: a third of float32's largest number."""
+
 USUAL = 2.0**16
 """Magnitudes that the operands of a normalisation have."""
 
@@ -109,8 +112,10 @@ def _inexact(op: LocalResponseNorm) -> str:
 
 
 def _domain(op: LocalResponseNorm) -> float:
-    """Return the magnitude of operands up to which the base does not exceed ``MOST``."""
-    return sqrt((MOST - op.k) / (op.n * op.alpha)) if op.alpha else inf
+    """Return the magnitude of operands up to which the base does not exceed ``MOST``, and the sum
+    of their squares, which is multiplied by alpha afterwards, does not exceed ``LARGEST_SUM``."""
+    squares = sqrt(LARGEST_SUM / op.n)
+    return min(sqrt((MOST - op.k) / (op.n * op.alpha)), squares) if op.alpha else squares
 
 
 def _fused(problem: Problem) -> LrnMaxPool:
