@@ -61,7 +61,7 @@ def fill(model: Compiled, source: Source, expects: Expects | None) -> None:
     """
     origin = source.fill(model)
     if expects is not None:
-        model.expects = said(model.expects, expects)
+        model.expects = said(model.net, model.expects, expects)
     shape, problem = model.net.input_shape, lack(model.net, model.expects, origin)
     if model.expects.prepare is None and shape.is_map and shape.channels in (1, 3):
         problem = (

@@ -11,6 +11,7 @@ from netspec import trained
 from netspec.artifact.reading import is_artifact
 from netspec.errors import DataError, OptionError
 from netspec.ir.expects import Expects, step_text
+from netspec.ir.recipe import Order
 from netspec.language.definitions import Setting
 from netspec.language.read import bundled
 from netspec.net import Net, load
@@ -127,8 +128,18 @@ def refuse(
             raise OptionError(f"{option} {why}")
 
 
-def said(known: Expects, by_caller: Expects) -> Expects:
-    """Return what a net expects, with what the caller says in place of what is known."""
+def said(net: Net, known: Expects, by_caller: Expects) -> Expects:
+    """Return what a net expects, with what the caller says in place of what is known.
+
+    Raises:
+        DataError: there are more names of classes than outputs.
+    """
+    names, outputs = len(by_caller.classes), net.graph.stage(net.graph.outputs[0]).known_shape
+    if len(net.graph.outputs) == 1 and names > outputs.elements:
+        raise DataError(
+            f"there are {names:,} names of classes, and {net.name} has {outputs.elements:,} "
+            "outputs: give one name an output"
+        )
     if by_caller.prepare is not None:
         known = replace(known, prepare=by_caller.prepare, image=None)
     return replace(known, classes=by_caller.classes or known.classes)
@@ -143,6 +154,10 @@ def lack(net: Net, expects: Expects, origin: str) -> str:
         return ""
     step = step_text(expects.missing[0])
     numbers = "subtract R G B" if net.input_shape.channels == 3 else "subtract GREY"
+    before = (expects.prepare or ())[: (expects.prepare or ()).index(expects.missing[0])]
+    orders = [one.channels for one in before if isinstance(one, Order)]
+    if orders and orders[-1] == "bgr":  # numbers after it are in that order
+        numbers = "subtract B G R"
     steps = str(replace(expects, views="center")).replace(step, numbers)
     return (
         f"`{step}` needs the training set of {net.name}, and {origin} does not say what it was: "

@@ -91,7 +91,9 @@ def open_subject(
     subject = _opened(model, weights, settings, expect, device)
     if expects is not None:
         origin = subject.origin if expects.prepare is None else "--prepare"
-        subject = replace(subject, expects=said(subject.expects, expects), origin=origin)
+        subject = replace(
+            subject, expects=said(subject.model.net, subject.expects, expects), origin=origin
+        )
     return _complete(subject)
 
 
@@ -115,6 +117,13 @@ def _opened(
     if isinstance(model, Net):
         return of_source(Source(model, None if weights is None else Path(weights)), device)
     refuse("is for a spec: this model is compiled", weights=weights, device=device)
+    from netspec.runtime.compiled import Compiled as CompiledNet
+
+    if not isinstance(model, CompiledNet):
+        raise TypeError(
+            "a net to classify with is a path, a net, or what netspec.compile returns, and this is "
+            f"of class {type(model).__name__}"
+        )
     return Subject(model, model.expects, "the model")
 
 

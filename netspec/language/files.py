@@ -101,9 +101,17 @@ class Files:
             for d in error.diagnostics:
                 self.problems.add(d.code, d.message, span, help=d.help)
             return None
-        names = [line.strip() for line in self.resolved[key].text.splitlines()]
-        names = [name for name in names if name]
-        if not names:
+        lines = self.resolved[key].text.strip("\r\n").splitlines()
+        names = [line.strip() for line in lines]
+        for number, name in enumerate(names, 1):
+            first = names.index(name) + 1
+            if any(names) and (not name or first < number):
+                what = f"the name of line {first}, {name!r}," if name else "nothing"
+                message = f"line {number} of `{request.text}` has {what} where a name is due"
+                help = "write a name of its own for each output, in the order of the outputs"
+                self.problems.add("NS156", message, span, help=help)
+                return None
+        if not any(names):
             message = f"`{request.text}` has no names of classes"
             self.problems.add("NS156", message, span, help="write a name in each line of the file")
             return None

@@ -40,6 +40,21 @@ def require_trainable(net: Net) -> None:
         )
 
 
+def other_names(net: Net, classes: Sequence[str]) -> list[str]:
+    """Return a note if the spec calls its classes otherwise than the data does."""
+    own = net.expects.classes
+    if not own or own == tuple(classes):
+        return []
+    return [
+        f"the data calls its classes {_first(classes)}, and the spec {_first(own)}: the run has "
+        "the names of the data"
+    ]
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+
+
 def require_outputs(net: Net, classes: Sequence[str]) -> list[str]:
     """Return notes on outputs without a class.
 

@@ -66,6 +66,7 @@ from netspec.training.directory import (
     writing_into,
 )
 from netspec.training.fitting import (
+    other_names,
     require_batches,
     require_outputs,
     require_trainable,
@@ -122,6 +123,7 @@ class Run:
         remarks = [split.passed_over for split in splits if split.passed_over]
         remarks += require_outputs(net, splits.train.classes)
         remarks += settings.unreached(recipe)
+        remarks += other_names(net, splits.train.classes)
         require_usable(net, recipe, splits)
         for remark in remarks:
             note(remark)

@@ -60,6 +60,11 @@ def test_the_least_output_is_the_answer_of_a_net_of_distances(tmp_path: Path) ->
     assert {answer.name for answer in result.answers} == {"dark", "bright"}
 
 
+def test_a_reference_is_a_type_error_that_says_what_to_give() -> None:
+    with pytest.raises(TypeError, match=r"what netspec.compile returns, and this is of class"):
+        netspec.classify(netspec.reference("lenet5"), DIGIT)  # type: ignore[arg-type]
+
+
 def test_an_output_without_a_name_has_its_number() -> None:
     assert str(Answer(3, "", 0.5)) == "class 3"
     assert str(Answer(3, "cat", 0.5)) == "cat"

@@ -78,13 +78,23 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
 
 
 def test_what_the_caller_says_goes_before_what_travels() -> None:
+    net = netspec.loads("net a\ninput image 2x2x3\na: fc 3")
     known = Expects(prepare_of("subtract mean image"), "tencrop", ("a",), np.zeros((2, 2, 3)))
     steps = prepare_of("range low=0, high=1")
-    assert said(known, Expects(classes=("x", "y"))).classes == ("x", "y")
-    assert said(known, Expects(classes=("x", "y"))).image is known.image
-    changed = said(known, Expects(steps))
+    assert said(net, known, Expects(classes=("x", "y"))).classes == ("x", "y")
+    assert said(net, known, Expects(classes=("x", "y"))).image is known.image
+    changed = said(net, known, Expects(steps))
     assert (changed.prepare, changed.views, changed.classes) == (steps, "tencrop", ("a",))
     assert changed.image is None
+    with pytest.raises(DataError, match="4 names of classes, and a has 3 outputs"):
+        said(net, known, Expects(classes=tuple("wxyz")))
+
+
+def test_the_advice_names_channels_in_the_order_that_stands_before_it() -> None:
+    text = "net a\ninput image 8x8x3\nprepare {}subtract mean channel\na: fc 2"
+    for before, numbers in (("", "R G B"), ("order bgr | ", "B G R")):
+        net = netspec.loads(text.format(before))
+        assert f"subtract {numbers}" in lack(net, net.expects, "the spec")
 
 
 def test_what_is_lacking_is_said_with_steps_that_can_be_given_back(tiny: Path) -> None:
@@ -95,6 +105,6 @@ def test_what_is_lacking_is_said_with_steps_that_can_be_given_back(tiny: Path) -
     )
     assert message.endswith('say the numbers: --prepare "range low=0, high=1 | subtract GREY"')
     steps = message.partition("--prepare ")[2].strip('"').replace("GREY", "0.5")
-    assert lack(net, said(net.expects, Expects(prepare_of(steps))), "the spec") == ""
+    assert lack(net, said(net, net.expects, Expects(prepare_of(steps))), "the spec") == ""
     with_views = Expects(prepare_of("subtract mean channel"), "tencrop")
     assert "tencrop" not in lack(net, with_views, "the spec")

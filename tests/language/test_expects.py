@@ -88,7 +88,7 @@ def test_classes_are_named_one_by_one_or_by_a_list(tmp_path: Path) -> None:
     assert loads(NET.format('classes "cat", "dog"')).expects.classes == ("cat", "dog")
     ten = 'net a\ninput image 8x8x3\nclasses "cifar-10"\na: fc 10'
     assert loads(ten).expects.classes[:2] == ("airplane", "automobile")
-    (tmp_path / "names.txt").write_text("one\n\n  zwei \ntr\N{LATIN SMALL LETTER E WITH ACUTE}s\n")
+    (tmp_path / "names.txt").write_text("one\n  zwei \ntr\N{LATIN SMALL LETTER E WITH ACUTE}s\n")
     (tmp_path / "a.net").write_text(NET.format('classes "names.txt"'))
     net = load(tmp_path / "a.net")
     assert net.expects.classes == ("one", "zwei", "tr\N{LATIN SMALL LETTER E WITH ACUTE}s")
@@ -97,7 +97,9 @@ def test_classes_are_named_one_by_one_or_by_a_list(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(net)).expects.classes == net.expects.classes
 
 
-@pytest.mark.parametrize("content", [b"", b"\n \n", b"a\n\xff\n", b"a\x00b"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n \n", b"a\n\xff\n", b"a\x00b", b"a\n\nb\n", b"a\nb\n a\n"]
+)
 def test_a_list_that_cannot_be_used_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "names.txt").write_bytes(content)
     (tmp_path / "a.net").write_text(NET.format('classes "names.txt"'))

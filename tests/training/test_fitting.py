@@ -10,7 +10,13 @@ from PIL import Image
 import netspec
 from netspec.data import open_data
 from netspec.errors import DataError
-from netspec.training.fitting import least_images, require_batches, require_outputs, require_usable
+from netspec.training.fitting import (
+    least_images,
+    other_names,
+    require_batches,
+    require_outputs,
+    require_usable,
+)
 from netspec.training.loop import train
 from netspec.training.progress import Report
 from netspec.training.run import Run
@@ -185,3 +191,10 @@ def test_one_image_that_can_be_used_is_enough(photographs: Path) -> None:
     paths[-1].write_bytes(b"")
     with pytest.raises(DataError, match=r"6 for validation can be used, such as: .*not an image"):
         checked(photographs, plain())
+
+
+def test_names_that_the_data_does_not_have_are_told() -> None:
+    net = netspec.loads('net a\ninput image 8x8x3\nclasses "blau", "rot"\na: fc 2 | softmax')
+    assert other_names(net, ("blau", "rot")) == []
+    (note,) = other_names(net, ("blue", "red"))
+    assert note.startswith("the data calls its classes blue, red, and the spec blau, rot")
