@@ -85,5 +85,6 @@ def _said(expects: Expects) -> str:
     """Return in a line what travels with a net."""
     steps = str(expects) or "images are not changed"
     if expects.prepare is None:
-        steps = "not how images are prepared"
-    return printable(f"{steps}; {counted(len(expects.classes), 'name')} of classes")
+        steps = "nothing about images"
+    names = f"{counted(len(expects.classes), 'name')} of classes" if expects.classes else "no names"
+    return printable(f"{steps}; {names}")
