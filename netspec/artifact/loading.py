@@ -109,7 +109,7 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         lowered = lowered_as(plan, net, manifest, backend_for(manifest))
         size = manifest.members[WEIGHTS].size
         if size not in weights.sizes(net, lowered.dtype):
-            raise DataError(f"{WEIGHTS} has not the size of {net.name}'s tensors: {AGAIN}")
+            raise DataError(f"{WEIGHTS} does not have the size of {net.name}'s tensors: {AGAIN}")
         with opened(members[WEIGHTS]) as file:
             tensors, digest = weights.read(file, net, lowered.dtype, size)
         _check_digest(manifest, WEIGHTS, digest)
@@ -198,7 +198,7 @@ def _expects(members: FileRanges, manifest: Manifest, net: Net) -> Expects:
         return expects
     values = bytearray(_checked(members, manifest, IMAGE))
     if len(values) != 4 * expects.image.size:
-        raise DataError(f"{IMAGE} has not the size of its image: {AGAIN}")
+        raise DataError(f"{IMAGE} does not have the size of its image: {AGAIN}")
     image = torch.frombuffer(values, dtype=torch.float32).reshape(expects.image.shape)
     return with_image(expects, image, IMAGE)
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     default=None,
     help="Average over ten crops, or take the centre; what travels with the net unless said.",
 )
-@output_option("--rows", metavar="FILE", help="Write a row an image, as CSV.")
+@output_option("--rows", metavar="FILE", help="Write a CSV file with one row per image.")
 @force_option
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Not the one of training.")
 @click.option("--workers", type=WORKERS, default=0, show_default=True)

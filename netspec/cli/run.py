@@ -50,8 +50,10 @@ def run(
 
     Each image is prepared as the net expects it: as its run, its weights or its artifact say, which
     know it from training, or else its spec. A line says what was done; classes have their names.
-    If nobody says how images are prepared, one is resized until it covers the net's input, cut at
-    its centre, made grey for a net of one channel, and scaled to values from 0 to 1.
+    A recipe without `prepare` learns from values of 0 to 255, and its net is shown the same. If
+    there is no recipe and nobody says how images are prepared, one is resized until it covers the
+    net's input, cut at its centre, made grey for a net of one channel, and scaled to values from 0
+    to 1.
     """
     from netspec.inference.classify import classifier
     from netspec.inference.subject import open_subject

@@ -27,24 +27,14 @@ def plain_warnings() -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if str(message) not in shown:  # data is opened more than once
-                shown.add(str(message))
-                _show(message, category, filename, lineno, file, line)
+            if str(message) in shown:  # data is opened more than once
+                return
+            shown.add(str(message))
+            if isinstance(message, SpecWarning):
+                click.echo(render(message.diagnostics, styled), err=True)
+            else:
+                text = printable(" ".join(str(message).split()))
+                click.echo(f"{styled('warning', 'warning')}: {text}", err=True)
 
         warnings.showwarning = show
         yield
-
-
-def _show(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    if isinstance(message, SpecWarning):
-        click.echo(render(message.diagnostics, styled), err=True)
-    else:
-        text = printable(" ".join(str(message).split()))
-        click.echo(f"{styled('warning', 'warning')}: {text}", err=True)

@@ -88,7 +88,7 @@ def classifier(subject: Subject, *, top: int = 5) -> Callable[[Picture], Classif
     """Return the function that classifies an image.
 
     Raises:
-        DataError: the net is no classifier of images, or it is not known what it expects of them.
+        DataError: the net does not classify images, or what it expects of them is not known.
     """
     model, expects = subject.model, subject.expects
     require_a_classifier(model.net)

@@ -132,4 +132,4 @@ def _value(value: Any) -> Value:
             return Word(value)
         case [int(height), int(width)]:
             return Kernel(height, width)
-    raise ValueError(f"{value!r:.100} is no value of a step")
+    raise ValueError(f"{value!r:.100} is not a value of a step")

@@ -83,7 +83,7 @@ def _step(value: Any, at: str) -> RecipeStep:
     try:
         return step_from_json(described)
     except ValueError as error:
-        raise Malformed(at, f"is no step of `prepare`: {error}") from None
+        raise Malformed(at, f"is not a step of `prepare`: {error}") from None
 
 
 def _expects(

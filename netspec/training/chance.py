@@ -82,7 +82,7 @@ def warn_of_chance(guessing: Chance | None, epochs: Sequence[Epoch]) -> None:
 
 
 def require_learned(guessing: Chance | None, epochs: Sequence[Epoch], where: object) -> None:
-    """Check that a run has not ended at chance after its loss grew.
+    """Raise if a run ended at chance after its loss grew.
 
     Raises:
         AtChance: it has.

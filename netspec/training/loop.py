@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -87,8 +87,12 @@ def train(settings: Settings, directory: Path, *, report: Report | None = None) 
             ranks.wait()
             return _learn(Run.open(directory), ranks, report)
         except Exception:
-            if new is not None and not new.has_begun:
-                new.remove()
+            if new is not None:
+                # under the lock: another process may have taken the run up; and what cannot be
+                # removed, or read, must not hide why the run ended
+                with suppress(DataError), new.locked():
+                    if not new.has_begun:
+                        new.remove()
             raise
 
 

@@ -335,7 +335,7 @@ def test_a_spec_of_another_net_is_refused(tmp_path: Path) -> None:
     path, _ = artifact(tmp_path)
     for text, message in (
         (VARIANT.replace("small", "other"), "its spec is of 'other', not of 'small'"),
-        (VARIANT.replace("pair 3", "pair 2"), "does not hold|not the one|has not the size"),
+        (VARIANT.replace("pair 3", "pair 2"), "does not hold|not the one|does not have the size"),
         (VARIANT.replace("pair", "pear"), r"is refused by netspec (.|\n)*spec.net:2"),
         (VARIANT.replace("base", "lenet5"), "other files than are in it|is refused"),
         ("net small\ninput image 8x8x3\na: relu", "has no parameter|other files than are in it"),
@@ -401,7 +401,7 @@ def test_weights_of_another_net_are_refused(tmp_path: Path) -> None:
     data = (path / "weights.safetensors").read_bytes()
     replace_member(path, "weights.safetensors", data[:-4])
     with pytest.raises(
-        DataError, match=r"weights\.safetensors has not the size of small's tensors"
+        DataError, match=r"weights\.safetensors does not have the size of small's tensors"
     ):
         load_artifact(path)
     assert data.count(b'"h.bias"') == 1

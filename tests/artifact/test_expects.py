@@ -114,7 +114,7 @@ def test_an_artifact_of_the_first_format_is_read(tmp_path: Path) -> None:
     [
         ("{}", "version"),
         ('{"version": 1, "prepare": [{"step": "crop"}], "views": "center", "classes": [], '
-         '"image": null}', r"prepare\[0\]` is no step"),
+         '"image": null}', r"prepare\[0\]` is not a step"),
         ('{"version": 1, "prepare": null, "views": "five", "classes": [], "image": null}', "views"),
         ('{"version": 1, "prepare": null, "views": "center", "classes": [], "image": [6, 5, 3]}',
          "do not go together"),
