@@ -46,13 +46,13 @@ test-gpu:
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/netspec fmt --check specs/*.net netspec/compare/nets/*.net
+	$(BIN)/netspec fmt --check specs/*.net netspec/comparing/nets/*.net
 	$(BIN)/mypy
 
 format: venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/netspec fmt specs/*.net netspec/compare/nets/*.net
+	$(BIN)/netspec fmt specs/*.net netspec/comparing/nets/*.net
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

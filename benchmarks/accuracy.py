@@ -3,7 +3,7 @@
     python benchmarks/accuracy.py [--net N ...]
 
 Relative L2 error of what goes into the final softmax, of the worst of 32 random images in float32,
-beside what rounding explains (``netspec.bench.agreement``).  Kept in
+beside what rounding explains (``netspec.timing.agreement``).  Kept in
 benchmarks/results/accuracy-<cpu>.json; ``python docs/performance.py`` makes the table.
 """
 
@@ -21,11 +21,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from
 import torch
 
 from benchmarks.results import FOLDER, path_for, write
-from netspec.bench.agreement import deviation, exact
-from netspec.bench.case import Case
-from netspec.bench.engines import compiled
-from netspec.bench.machine import machine
-from netspec.bench.plain import plain
+from netspec.timing.agreement import deviation, exact
+from netspec.timing.case import Case
+from netspec.timing.engines import compiled
+from netspec.timing.machine import machine
+from netspec.timing.plain import plain
 
 NETS = ("alexnet", "googlenet", "inception_v3", "vgg16_3")
 IMAGES = 32

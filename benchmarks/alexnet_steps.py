@@ -26,10 +26,10 @@ import torch
 
 from benchmarks.results import FOLDER, path_for, write
 from netspec import load
-from netspec.bench.machine import Others, machine
-from netspec.bench.memory import resident
 from netspec.compiler import compile as compile_net
 from netspec.ir.randomness import generator, masks
+from netspec.timing.machine import Others, machine
+from netspec.timing.memory import resident
 from netspec.training.initial import initial_tensors
 from netspec.training.loss import loss
 from netspec.training.optimizer import optimizer

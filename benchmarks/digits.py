@@ -21,7 +21,7 @@ from time import perf_counter
 sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from any folder
 
 from benchmarks.results import FOLDER, path_for, write
-from netspec.bench.machine import machine
+from netspec.timing.machine import machine
 from netspec.training.loop import train
 from netspec.training.settings import Settings
 

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.layers import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, WITH_INDEX, Layer, LayerCase
-from netspec.bench.timing import Call
+from netspec.timing.timing import Call
 
 Operands = dict[str, Tensor]
 Function = Callable[..., Tensor]

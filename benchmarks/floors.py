@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks import measuring
-from netspec.bench.machine import alike, asked_of_driver, gpu
+from netspec.timing.machine import alike, asked_of_driver, gpu
 
 DTYPES = ("bf16", "fp16")
 ASKED = (

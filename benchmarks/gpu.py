@@ -162,7 +162,7 @@ def gpu() -> dict[str, str] | None:
 
     if not torch.cuda.is_available():
         return None
-    from netspec.bench.machine import gpu
+    from netspec.timing.machine import gpu
 
     return gpu()
 

@@ -87,7 +87,7 @@ def run(chosen: Sequence[LayerCase], options: argparse.Namespace) -> int:
     import torch
 
     from benchmarks import measuring, results
-    from netspec.bench.machine import gpu
+    from netspec.timing.machine import gpu
 
     started = time.monotonic()
     torch.backends.cudnn.benchmark = True

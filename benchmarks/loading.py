@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from
 
 import netspec
 from benchmarks.results import FOLDER, ROOT, path_for, write
-from netspec.bench.machine import machine
+from netspec.timing.machine import machine
 
 NETS = ("googlenet", "vgg16_3")
 

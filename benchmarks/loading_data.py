@@ -27,12 +27,12 @@ from PIL import Image
 
 from benchmarks.results import FOLDER, path_for, write
 from netspec import load
-from netspec.bench.machine import machine
-from netspec.bench.timing import Pass, interleaved
 from netspec.data.dataset import Dataset, Example, Pixels
 from netspec.data.images import read_image
 from netspec.ir.randomness import generator
 from netspec.ir.shapes import Shape
+from netspec.timing.machine import machine
+from netspec.timing.timing import Pass, interleaved
 from netspec.training.augment import for_training
 from netspec.training.batches import Batches
 from netspec.training.statistics import measured

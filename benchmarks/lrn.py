@@ -24,11 +24,11 @@ from benchmarks.results import FOLDER, path_for, write
 from netspec import load
 from netspec.backends.cpu import CpuBackend
 from netspec.backends.cpu.measure import bound
-from netspec.bench.machine import machine
-from netspec.bench.timing import WallTimer, interleaved
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.shapes import Shape
 from netspec.lowering.implementation import Problem
+from netspec.timing.machine import machine
+from netspec.timing.timing import WallTimer, interleaved
 
 NETS = ("alexnet", "googlenet")
 BATCHES = (1, 8)

@@ -16,7 +16,7 @@ from benchmarks.engines import DTYPES, Function, Operands, precision_of
 from benchmarks.layers import LayerCase, Machine, engines_of
 from benchmarks.results import Entry
 from benchmarks.timing import GraphTimer
-from netspec.bench.timing import Call, Pass, Timer, Timing, interleaved
+from netspec.timing.timing import Call, Pass, Timer, Timing, interleaved
 
 MICROSECOND = 1e-6
 

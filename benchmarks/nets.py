@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from any folder
 
 from benchmarks.results import FOLDER, path_for, write
-from netspec.bench import PEERS
+from netspec.timing import PEERS
 
 PLAN = {"alexnet": (1, 8), "googlenet": (1, 8), "inception_v3": (1,), "vgg16_3": (1,)}
 DTYPE = "float32"
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args(arguments)
 
-    from netspec.bench.measure import bench
+    from netspec.timing.measure import bench
     from netspec.views.bench import as_lines
 
     for net in options.net:

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks import plots
 from benchmarks.nets import PLAN
-from netspec.bench import DEVICES, PEERS
+from netspec.timing import DEVICES, PEERS
 
 OURS = "netspec"
 STEPS = (OURS, "eager", "compile")

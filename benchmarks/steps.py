@@ -31,13 +31,13 @@ from torch.nn import Module
 from benchmarks import measuring
 from benchmarks.layers import layers
 from benchmarks.measuring import told
-from netspec.bench.case import Case
-from netspec.bench.engines import compiled
-from netspec.bench.machine import alike, machine
-from netspec.bench.measure import in_milliseconds
-from netspec.bench.timing import Call, Pass, interleaved
 from netspec.ir.ops.dropout import Dropout
 from netspec.runtime.verification import tolerance
+from netspec.timing.case import Case
+from netspec.timing.engines import compiled
+from netspec.timing.machine import alike, machine
+from netspec.timing.measure import in_milliseconds
+from netspec.timing.timing import Call, Pass, interleaved
 
 WARM = 3
 """Steps before a graph is captured: they compile, tune, and make the optimizer's memory."""

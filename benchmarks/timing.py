@@ -1,4 +1,4 @@
-"""The clock of a GPU, for the engines that take turns in netspec.bench.timing."""
+"""The clock of a GPU, for the engines that take turns in netspec.timing.timing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from netspec.bench.timing import Call, EventTimer, Pass
+from netspec.timing.timing import Call, EventTimer, Pass
 
 SAMPLE = 2e-3
 """Seconds that a sample should last, far above the resolution of an event."""

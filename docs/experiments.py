@@ -10,8 +10,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # to be run as a script from any folder
 
-from netspec.compare.experiment import BEDS, Experiment
-from netspec.compare.experiments import EXPERIMENTS
+from netspec.comparing.experiment import BEDS, Experiment
+from netspec.comparing.experiments import EXPERIMENTS
 from netspec.views.comparison import difference, header, rows, setting
 from netspec.views.comparison_chart import rendered
 
@@ -35,7 +35,7 @@ netspec compare --list
 ```
 
 Arms are trained side by side, with the same seeds, by the recipes in the specs of
-`netspec/compare/nets/`. The command writes each arm as a spec into `DIR/nets/`, where it can be
+`netspec/comparing/nets/`. The command writes each arm as a spec into `DIR/nets/`, where it can be
 read, and a run directory for each arm and seed into `DIR/runs/`: a comparison that was
 interrupted goes on where it stopped, and more `--seeds` add to what is there. The table is printed;
 `DIR/results.json` has all of it, and `DIR/figure.png` shows it. matplotlib and SciPy are needed:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from netspec.bench.machine import machine
 from netspec.files.writing import write_whole
+from netspec.timing.machine import machine
 
 RESULT = Path(__file__).parent / "results" / "test-all.json"
 EVERYTHING = ("-m", "", "--hypothesis-profile", "all")

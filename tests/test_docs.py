@@ -12,11 +12,11 @@ import torch
 from click.testing import CliRunner
 
 from netspec import bundled, load, loads
-from netspec.bench import machine
 from netspec.cli import main
 from netspec.ir.ops import OPERATORS
 from netspec.ir.shapes import Shape
 from netspec.lowering.passes import PIPELINE
+from netspec.timing import machine
 from netspec.tracing import tracing
 from netspec.views.documents import markdown
 from netspec.views.operators import as_markdown, as_text

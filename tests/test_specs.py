@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from netspec import bundled, load, loads
-from netspec.compare.nets import NETS
+from netspec.comparing.nets import NETS
 from netspec.language.read import BUNDLED
 from netspec.views.summary import summary
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from netspec.bench import DEVICES, DTYPES, PEERS
 from netspec.cli.common import (
     MOST_IMAGES,
     json_option,
@@ -26,6 +25,7 @@ from netspec.errors import DataError
 from netspec.files.kinds import PNG, SVG
 from netspec.files.writing import write_named
 from netspec.net import load
+from netspec.timing import DEVICES, DTYPES, PEERS
 
 FORMS = {"png": PNG, "svg": SVG}
 
@@ -131,7 +131,7 @@ def bench(
         require_matplotlib()
     if device == "cuda":
         require_gpu()
-    from netspec.bench import layers, measure
+    from netspec.timing import layers, measure
     from netspec.views.bench import as_lines
 
     if by_layer:

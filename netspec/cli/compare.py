@@ -42,7 +42,7 @@ def compare(
 
     Given again, the command goes on where it stopped; with more --seeds it adds to what is there.
     """
-    from netspec.compare.experiments import EXPERIMENTS
+    from netspec.comparing.experiments import EXPERIMENTS
     from netspec.views import comparison, comparison_chart
     from netspec.views.bench_chart import require_matplotlib
 
@@ -55,7 +55,7 @@ def compare(
     guard(output, FOLDER)
     require_matplotlib()
     from netspec.cli.telling import Lines
-    from netspec.compare.comparing import FIGURE, RESULTS, Asked, compare
+    from netspec.comparing.comparing import FIGURE, RESULTS, Asked, compare
     from netspec.files.writing import write_whole
     from netspec.training.stopping import Stopped
 

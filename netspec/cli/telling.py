@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import click
 
 from netspec.cli.progress import Notes
-from netspec.compare.comparing import Telling
+from netspec.comparing.comparing import Telling
 from netspec.training.progress import Moment, Report
 
 

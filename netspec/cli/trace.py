@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from netspec.bench import DTYPES
 from netspec.cli.common import (
     IMAGES,
     json_option,
@@ -16,6 +15,7 @@ from netspec.cli.common import (
     styled,
 )
 from netspec.net import load
+from netspec.timing import DTYPES
 
 
 @click.command(short_help="Follow a row through the compiler.")

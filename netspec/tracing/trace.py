@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 import torch
 
-from netspec.bench.layers import Profile
-from netspec.bench.timing import Timing
 from netspec.ir.shapes import Shape
 from netspec.ir.source import Span
 from netspec.lowering.choices import Choice
 from netspec.lowering.implementation import Problem
 from netspec.net import Net
 from netspec.printing import printer
+from netspec.timing.layers import Profile
+from netspec.timing.timing import Timing
 
 
 @dataclass(frozen=True)

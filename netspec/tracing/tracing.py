@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 
-from netspec.bench.layers import Profile, least, profiled
 from netspec.compiler import compile
 from netspec.errors import DataError
 from netspec.ir.graph import Entry, Graph
@@ -21,6 +20,7 @@ from netspec.lowering.passes import PASSES, summary
 from netspec.lowering.plan import Plan, is_view
 from netspec.net import Net, load
 from netspec.runtime.verification import random_images
+from netspec.timing.layers import Profile, least, profiled
 from netspec.tracing.lineage import Lineage
 from netspec.tracing.trace import BufferSlice, Refusal, Rewrite, StageTrace, StepTrace, Trace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from netspec.compare.experiment import BEDS, Experiment
+from netspec.comparing.experiment import BEDS, Experiment
 from netspec.ir.words import plural
 
 Entry = dict[str, Any]

@@ -13,7 +13,7 @@ import pytest
 from torch import Tensor
 
 from benchmarks import accuracy, loading, lrn
-from netspec.bench.timing import Call
+from netspec.timing.timing import Call
 
 
 @pytest.fixture(scope="module")

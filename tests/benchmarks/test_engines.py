@@ -13,9 +13,9 @@ from torch import Tensor
 from benchmarks import engines, measuring
 from benchmarks.layers import FORWARD, WEIGHT_GRADIENT, LayerCase, Machine
 from benchmarks.timing import GraphTimer
-from netspec.bench.timing import WallTimer
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.shapes import Shape
+from netspec.timing.timing import WallTimer
 from tests.benchmarks.tiny import CASES, CONV, FIRST, LAYERS, MODULES
 from tests.kernels.helpers import DEVICE, only_on_gpu
 

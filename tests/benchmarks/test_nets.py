@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import nets
-from netspec.bench import PEERS
+from netspec.timing import PEERS
 
 MACHINE = {"cpu": "Made-up 1", "torch": "2"}
 
@@ -50,14 +50,14 @@ def test_cases_are_kept_one_by_one_and_replaced_when_run_again(tmp_path: Path) -
 
 
 def test_it_runs_every_case_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import netspec.bench.measure
+    import netspec.timing.measure
     import netspec.views.bench
 
     def measured(specs: list[str], *, batches: list[int], **asked: Any) -> dict[str, Any]:
         assert (asked["against"], asked["dtype"], asked["rounds"]) == (PEERS, "float32", 4)
         return {"machine": MACHINE, "cases": [case(specs[0], batches[0], 1.0)]}
 
-    monkeypatch.setattr(netspec.bench.measure, "bench", measured)
+    monkeypatch.setattr(netspec.timing.measure, "bench", measured)
     monkeypatch.setattr(netspec.views.bench, "as_lines", lambda answer, style: ["done"])
     nets.main(["--rounds", "4"], tmp_path)
     assert [(spec, batch) for spec, batch, _ in kept(tmp_path)] == [

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import plots
 from benchmarks.layers import FORWARD, cases
 from benchmarks.page import STEPS
-from netspec.bench import DEVICES
+from netspec.timing import DEVICES
 
 MACHINE = {"gpu": "Made-up 1", "driver": "7"}
 

@@ -9,10 +9,10 @@ import torch
 
 from benchmarks import floors, steps
 from benchmarks.measuring import Bench
-from netspec.bench.case import Case
-from netspec.bench.timing import WallTimer
-from tests.bench.helpers import case_of
+from netspec.timing.case import Case
+from netspec.timing.timing import WallTimer
 from tests.kernels.helpers import DEVICE, ON_GPU, gpu, only_on_gpu
+from tests.timing.helpers import case_of
 
 NET = """net tiny
 input image 8x8x3

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.timing import GraphTimer
-from netspec.bench.timing import interleaved
+from netspec.timing.timing import interleaved
 
 
 @pytest.mark.gpu

@@ -11,8 +11,8 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from netspec.bench import machine, measure, memory
 from netspec.cli import main
+from netspec.timing import machine, measure, memory
 from netspec.views import bench_chart
 
 

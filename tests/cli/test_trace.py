@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from netspec.bench import machine
 from netspec.cli import main
+from netspec.timing import machine
 from netspec.tracing import tracing
 
 

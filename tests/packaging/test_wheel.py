@@ -33,7 +33,7 @@ def test_the_wheel_carries_specs_grammar_kernels_and_handbook(built: Path) -> No
         "netspec/specs/googlenet.net",
         "netspec/specs/trained/lenet5-digits.json",
         "netspec/specs/trained/lenet5-digits.safetensors",
-        "netspec/compare/nets/lenet5_arms.net",
+        "netspec/comparing/nets/lenet5_arms.net",
         "netspec/grammars/netspec.lark",
         "netspec/grammars/netspec.json",
         "netspec/kernels/__init__.py",

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import netspec
-from netspec.bench.layers import Profile
-from netspec.bench.machine import Rates
-from netspec.bench.timing import Timing
 from netspec.lowering.choices import Choice
+from netspec.timing.layers import Profile
+from netspec.timing.machine import Rates
+from netspec.timing.timing import Timing
 from netspec.tracing.data import as_data
 from netspec.tracing.text import WIDTH, aligned, lines
 from netspec.tracing.trace import BufferSlice, Trace

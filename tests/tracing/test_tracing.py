@@ -10,9 +10,9 @@ import torch
 
 import netspec
 from netspec import DataError, Net
-from netspec.bench import machine
 from netspec.lowering.passes import optimise
 from netspec.lowering.plan import Ability, plan
+from netspec.timing import machine
 from netspec.tracing.trace import StageTrace, Trace, summed
 from netspec.tracing.tracing import slice_of
 from tests.helpers import load_rows

@@ -1,0 +1,123 @@
+"""A case to measure: a net, a batch size and a type, with the weights and images of all engines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netspec.compiler import backend_of
+from netspec.net import Net, load
+from netspec.runtime.reference import Model, fresh_tensors
+from netspec.runtime.verification import random_images
+from netspec.timing.scales import scales
+
+SEED = 0
+"""Of the random weights."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A net, a batch, a type and a device.
+
+    Weights are those of ``netspec.compile(net, dtype=...)`` times ``scales``, drawn again at each
+    call, so that no engine holds those of another.
+
+    Attributes:
+        spec: the path or name that the net was loaded from.
+        settings: parameters of the net that were set from outside.
+        batch: images at once.
+        dtype: a name in ``netspec.timing.DTYPES``.
+        folder: where engines put files that they are compiled from.
+        device: a name in ``netspec.timing.DEVICES``.
+    """
+
+    spec: str
+    settings: Mapping[str, str]
+    batch: int
+    dtype: str
+    folder: Path
+    device: str = "cpu"
+
+    @cached_property
+    def net(self) -> Net:
+        net = load(self.spec, **self.settings)
+        net.require_numbers()
+        return net
+
+    @property
+    def type(self) -> torch.dtype:
+        dtype = getattr(torch, self.dtype)
+        assert isinstance(dtype, torch.dtype)
+        return dtype
+
+    @cached_property
+    def torch_device(self) -> torch.device:
+        """The device of weights and images: a CPU for ``cuda`` in Triton's interpreter.
+
+        Raises:
+            DataError: the machine does not have the device.
+        """
+        return torch.device(backend_of(self.device).device)
+
+    @cached_property
+    def images(self) -> list[Tensor]:
+        """A batch [N, C, H, W] for each input, contiguous, in the type of the case."""
+        images = random_images(self.net, batch=self.batch)
+        return [image.to(self.torch_device, self.type) for image in images]
+
+    @cached_property
+    def sets(self) -> list[list[Tensor]]:
+        """The images, on a GPU with copies that together fill its L2 cache twice: engines are given
+        them in turns, so that images come from memory."""
+        count = 1
+        if self.torch_device.type == "cuda":
+            cache = torch.cuda.get_device_properties(self.torch_device).L2_cache_size
+            count = ceil(2 * cache / sum(image.nbytes for image in self.images))
+        return [self.images, *([x.clone() for x in self.images] for _ in range(count - 1))]
+
+    @cached_property
+    def scales(self) -> Mapping[str, float]:
+        """Factors of the weights, by name: those of :func:`netspec.timing.scales.scales`."""
+        return scales(self.net, SEED)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights by name, in the type of the case; new tensors at each call."""
+        drawn = fresh_tensors(self.net, device=self.torch_device, dtype=torch.float32, seed=SEED)
+        for name, factor in self.scales.items():
+            drawn[name] *= factor
+        return {name: tensor.to(self.type) for name, tensor in drawn.items()}
+
+    def reference(self, dtype: torch.dtype | None = None) -> Model:
+        """Return the reference with the weights of the case, converted to ``dtype`` if given."""
+        tensors = self.weights()
+        if dtype is not None:
+            tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
+        return Model(self.net, tensors)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON data from which another process makes the same case, with the same scales:
+        finding them runs the net, which would be in that process's memory."""
+        return {
+            "spec": self.spec,
+            "settings": dict(self.settings),
+            "batch": self.batch,
+            "dtype": self.dtype,
+            "folder": str(self.folder),
+            "device": self.device,
+            "scales": dict(self.scales),
+        }
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Case:
+        """Return the case that :meth:`as_json` described."""
+        fields = {name: value for name, value in data.items() if name != "scales"}
+        case = Case(**fields | {"folder": Path(data["folder"])})
+        vars(case)["scales"] = data["scales"]
+        return case

@@ -1,0 +1,215 @@
+"""One case: every engine compiled and checked, then timed in turns, then its memory."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil, isfinite
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from netspec.errors import DataError
+from netspec.timing import memory
+from netspec.timing.agreement import Exact, deviation, exact, incomparable
+from netspec.timing.case import Case
+from netspec.timing.engine import Engine
+from netspec.timing.engines import engines
+from netspec.timing.machine import HOST, Others, Rates, alike, calls, floor, machine
+from netspec.timing.timing import Call, Pass, Timer, Timing, interleaved, timer_of
+
+Entry = dict[str, Any]
+Advance = Callable[[str], None]
+"""Called with the name of each step as it begins, at most :func:`steps` times."""
+
+SAMPLE = 0.02
+"""The seconds that a turn should last, far above a context switch."""
+
+WARM = 1
+"""Rounds that are not counted."""
+
+OURS = "netspec"
+
+
+def bench(
+    specs: Sequence[str],
+    *,
+    settings: Mapping[str, str],
+    batches: Sequence[int],
+    dtype: str,
+    against: Sequence[str],
+    rounds: int,
+    device: str = "cpu",
+    advance: Advance = lambda step: None,
+) -> Entry:
+    """Return the whole answer: the machine, its rates, and a case for each spec and batch."""
+
+    def measure(case: Case) -> Entry:
+        return measured(case, against, rounds, advance)
+
+    options: dict[str, Any] = {"batches": batches, "dtype": dtype, "device": device}
+    return answer(specs, settings=settings, measure=measure, **options)
+
+
+def answer(
+    specs: Sequence[str],
+    *,
+    settings: Mapping[str, str],
+    batches: Sequence[int],
+    dtype: str,
+    device: str,
+    measure: Callable[[Case], Entry],
+) -> Entry:
+    """Return the machine, the medians of its rates over the cases, and the measures of each."""
+    cases, torch_device = [], HOST
+    for spec in specs:
+        for batch in batches:
+            with tempfile.TemporaryDirectory(prefix="netspec-bench-") as folder:
+                case = Case(spec, settings, batch, dtype, Path(folder), device)
+                torch_device = case.torch_device
+                with alike(torch_device):
+                    cases.append(measure(case))
+    kept = ("gflop_per_s", "copy_gb_per_s")
+    rates = {key: statistics.median(case["floor"][key] for case in cases) for key in kept}
+    return {"machine": machine(torch_device), "floor": {"dtype": dtype} | rates, "cases": cases}
+
+
+def steps(specs: int, batches: int, against: int, rounds: int) -> int:
+    """Return the number of steps of a run, if every engine can be timed."""
+    timed = against + 1
+    return specs * batches * (2 * timed + (rounds + WARM) * (timed + 2))
+
+
+def measured(
+    case: Case, against: Sequence[str], rounds: int, advance: Advance = lambda step: None
+) -> Entry:
+    """Return a case with an entry per engine, netspec first; one that cannot run has ``error``."""
+    known = engines()
+    chosen = [known[name] for name in (OURS, *against)]
+    passes: dict[str, Pass] = {}
+    entries = {}
+    expected, timer = exact(case), timer_of(case.torch_device)
+    refusal = incomparable(case, expected)
+    for engine in chosen:
+        if refusal is not None:
+            entries[engine.name] = untimed(engine) | {"error": refusal}
+            continue
+        advance(f"{case.net.name}: {engine.name} compiles")
+        entry, call = compiled(engine, case, expected)
+        entries[engine.name] = entry
+        if call is not None:
+            passes[engine.name] = turn(call, timer)
+    yardsticks = {
+        name: turn(call, timer) for name, call in calls(case.type, case.torch_device).items()
+    }
+    noted = {
+        name: _noted(run, f"{case.net.name}: {name}", advance)
+        for name, run in {**passes, **yardsticks}.items()
+    }
+    others = Others()
+    timings = interleaved(noted, rounds=rounds, warm=WARM)
+    taken = others.share()
+    rates = Rates.of(timings["product"].median, timings["copy"].median, case.torch_device)
+    for name in passes:
+        advance(f"{case.net.name}: memory of {name}")
+        entries[name] |= in_milliseconds(timings[name]) | memory_of(case, name)
+    best, ratio = compared(list(entries.values()))
+    return {
+        "spec": case.spec,
+        "name": case.net.name,
+        "batch": case.batch,
+        "dtype": case.dtype,
+        "rounds": rounds,
+        "others": taken,
+        "floor": floor(case, rates),
+        "engines": list(entries.values()),
+        "best_peer": best,
+        "ratio": ratio,
+    }
+
+
+def compiled(engine: Engine, case: Case, expected: Sequence[Exact]) -> tuple[Entry, Call | None]:
+    """Return an engine's entry before it is timed, and its call; None if it fails or disagrees."""
+    entry = untimed(engine)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an engine's own, about itself
+            engine.prepare(case)
+            started = perf_counter()
+            call = engine.compile(case)
+            outputs = call()
+            if case.torch_device.type == "cuda":
+                torch.cuda.synchronize()
+            entry["compile_s"] = perf_counter() - started
+        off = deviation(case, outputs, expected)
+    except Exception as error:
+        return entry | {"error": told(error)}, None
+    entry |= {"deviation": off.error if isfinite(off.error) else None, "allowed": off.allowed}
+    if off.agrees:
+        return entry, call
+    said = f"disagrees: relative error {off.error:.1e}, {off.allowed:.1e} allowed"
+    return entry | {"error": said}, None
+
+
+def untimed(engine: Engine) -> Entry:
+    """Return the entry of an engine of which nothing is known but its name and version."""
+    measures = ("median_ms", "spread_ms", "compile_s", "peak_mb", "error")
+    checks = ("deviation", "allowed", "peak_error")
+    return {"name": engine.name, "version": engine.version} | dict.fromkeys(measures + checks)
+
+
+def told(error: Exception) -> str:
+    """Return an error in one line."""
+    text = (str(error).strip() or type(error).__name__).split("\n")[0]
+    return text[:200] if isinstance(error, DataError) else f"{type(error).__name__}: {text}"[:200]
+
+
+def turn(call: Call, timer: Timer) -> Pass:
+    """Return a turn of an engine: once without a clock, because caches and spinning threads are
+    still those of the engine before; then as often as makes a sample."""
+    call()
+    count = max(1, ceil(SAMPLE / timer.prepared([call])()))
+    timed = timer.prepared([call] * count)
+
+    def run() -> float:
+        call()
+        return timed()
+
+    return run
+
+
+def _noted(run: Pass, step: str, advance: Advance) -> Pass:
+    def noted() -> float:
+        advance(step)
+        return run()
+
+    return noted
+
+
+def in_milliseconds(timing: Timing) -> Entry:
+    """Return median and quartiles."""
+    spread = [timing.low * 1e3, timing.high * 1e3]
+    return {"median_ms": timing.median * 1e3, "spread_ms": spread}
+
+
+def memory_of(case: Case, name: str) -> Entry:
+    """Return the peak memory; or why it is not known."""
+    try:
+        peak = memory.peak(case.as_json(), name, torch.get_num_threads())
+    except DataError as error:
+        return {"peak_error": str(error)}
+    return {"peak_mb": peak / 1e6}
+
+
+def compared(entries: Sequence[Entry]) -> tuple[str | None, float | None]:
+    """Return the fastest timed peer, and its median over netspec's: above 1 it is slower."""
+    timed = {e["name"]: e["median_ms"] for e in entries if e["median_ms"] is not None}
+    ours = timed.pop(OURS, None)
+    if not timed:
+        return None, None
+    best = min(timed, key=timed.__getitem__)
+    return best, None if ours is None else timed[best] / ours

@@ -1,0 +1,79 @@
+"""The engines that read an ONNX file: ONNX Runtime and OpenVINO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from netspec.timing.case import Case
+from netspec.timing.engine import Engine
+from netspec.timing.timing import Call
+
+
+def exported(case: Case, dtype: torch.dtype) -> Path:
+    """Return the ONNX file of a case with its weights in ``dtype``, written once per case."""
+    from netspec.export import export_onnx
+
+    folder = case.folder / f"onnx-{str(dtype).removeprefix('torch.')}"
+    path = folder / "net.onnx"
+    if not path.exists():
+        folder.mkdir(exist_ok=True)
+        export_onnx(case.reference(dtype), path, batch=case.batch)
+    return path
+
+
+class OnnxRuntime(Engine):
+    """ONNX Runtime on the CPU, with as many threads as PyTorch has."""
+
+    name = "onnxruntime"
+    packages = ("onnxruntime", "onnx")
+    devices = ("cpu",)
+
+    def prepare(self, case: Case) -> None:
+        super().prepare(case)
+        exported(case, case.type)
+
+    def compile(self, case: Case) -> Call:
+        import onnxruntime
+
+        onnxruntime.set_default_logger_severity(3)  # errors: it raises them as well
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        path = str(exported(case, case.type))
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        names = [value.name for value in session.get_inputs()]
+        images = dict(zip(names, (image.numpy() for image in case.images), strict=True))
+        return lambda: session.run(None, images)
+
+
+class OpenVino(Engine):
+    """OpenVINO on the CPU, tuned for latency, with as many threads as PyTorch has.
+
+    Its precision is set: left alone, it computes float32 nets in bfloat16 where the CPU can.  For
+    bfloat16 it reads the weights, rounded to bfloat16 already, as float32, and the hint is set.
+    """
+
+    name = "openvino"
+    packages = ("openvino", "onnx")
+    devices = ("cpu",)
+
+    def prepare(self, case: Case) -> None:
+        super().prepare(case)
+        exported(case, torch.float32)
+
+    def compile(self, case: Case) -> Call:
+        import openvino
+
+        core = openvino.Core()
+        model = core.read_model(str(exported(case, torch.float32)))
+        images = [image.float().numpy() for image in case.images]
+        model.reshape({i: list(image.shape) for i, image in enumerate(images)})
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[case.dtype],
+        }
+        compiled = core.compile_model(model, "CPU", settings)
+        return lambda: list(compiled(images).values())

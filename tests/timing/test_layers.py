@@ -1,0 +1,64 @@
+"""A compiled net step by step: medians in the order of its plan, beside the machine's rates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import netspec
+from netspec.lowering.backend import Timed
+from netspec.timing import layers, machine
+from netspec.timing.layers import least, measured, profiled
+from netspec.timing.machine import Rates
+from tests.timing.helpers import case_of
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "SIZE", 64)
+    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+
+
+def test_medians_are_of_the_second_run_of_each_round_but_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = case_of(tmp_path)
+    model = netspec.compile(case.net, batch=case.batch)
+    stages = [step.stage for step in model.lowered.plan.steps]
+    runs = iter([9.0, 9.0, 9.0, 1.0, 9.0, 3.0, 9.0, 2.0])
+
+    def profile(*images: torch.Tensor) -> list[Timed]:
+        seconds = next(runs)
+        return [Timed(stage, "way", seconds + i) for i, stage in enumerate(stages)]
+
+    monkeypatch.setattr(model, "profile", profile)
+    advanced: list[None] = []
+    result = profiled(model, case.images, 3, lambda: advanced.append(None))
+    assert [step.median for step in result.steps] == [2.0 + i for i in range(len(stages))]
+    assert {step.samples for step in result.steps} == {3}
+    assert result.seconds == sum(step.median for step in result.steps)
+    assert len(advanced) == layers.steps(1, 1, 3) == 4
+    assert min(result.rates) > 0
+
+
+def test_a_case_has_an_entry_for_each_step(tmp_path: Path) -> None:
+    case = case_of(tmp_path, dtype="bfloat16")
+    told: list[str] = []
+    entry = measured(case, 1, told.append)
+    assert told == ["tiny", "tiny"]
+    conv, fc, softmax = entry["layers"]
+    assert [conv["op"], fc["op"], softmax["op"]] == ["conv_relu", "fc", "softmax"]
+    assert conv["gflop"] == pytest.approx(2 * 2 * 36 * 4 * 27 / 1e9)
+    weights = 4 * 27 + 4
+    assert conv["megabytes"] == pytest.approx(2 * (2 * (64 * 3 + 36 * 4) + weights) / 1e6)
+    assert conv["median_ms"] > 0
+    assert entry["floor"].keys() == {"gflop_per_s", "copy_gb_per_s"}
+
+
+def test_the_floor_is_the_larger_of_two_times(tmp_path: Path) -> None:
+    case = case_of(tmp_path)
+    problem = next(iter(netspec.compile(case.net, batch=2).lowered.problems.values()))
+    assert least(problem, Rates(1.0, 1e12)) == problem.operations
+    assert least(problem, Rates(1e12, 1.0)) == problem.bytes

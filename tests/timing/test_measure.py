@@ -1,0 +1,190 @@
+"""A case: who agrees is timed in turns and ranked, who does not is reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from netspec.errors import DataError
+from netspec.timing import machine, measure, memory
+from netspec.timing.engine import Engine
+from netspec.timing.engines import Netspec
+from netspec.timing.measure import Entry, bench, compared, measured, steps, turn
+from netspec.timing.timing import WallTimer
+from netspec.views.bench import case_lines
+from tests.timing.helpers import Changed, case_of
+
+KEYS = {"name", "version", "median_ms", "spread_ms", "compile_s", "peak_mb", "error"}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "SIZE", 64)
+    monkeypatch.setattr(machine, "COPIED", 1 << 16)
+    monkeypatch.setattr(measure, "SAMPLE", 1e-4)
+
+
+def use(monkeypatch: pytest.MonkeyPatch, *peers: Engine) -> None:
+    """Put these in the place of the peers, and spare the processes that measure memory."""
+    monkeypatch.setattr(measure, "engines", lambda: {e.name: e for e in (Netspec(), *peers)})
+    monkeypatch.setattr(memory, "peak", lambda case, name, threads: 5e6)
+
+
+def by_name(case: Entry) -> dict[str, Entry]:
+    return {entry["name"]: entry for entry in case["engines"]}
+
+
+def test_an_engine_that_is_wrong_is_reported_and_not_ranked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, Changed("right"), Changed("wrong", lambda y: y.flip(1)))
+    case = measured(case_of(tmp_path), ["right", "wrong"], 2)
+    entries = by_name(case)
+    assert entries["wrong"]["error"].startswith("disagrees: relative error ")
+    assert entries["wrong"]["deviation"] > entries["wrong"]["allowed"]
+    assert entries["wrong"]["median_ms"] is entries["wrong"]["peak_mb"] is None
+    assert case["best_peer"] == "right"
+    assert case["ratio"] == entries["right"]["median_ms"] / entries["netspec"]["median_ms"]
+    assert entries["right"]["peak_mb"] == 5.0
+    low, high = entries["right"]["spread_ms"]
+    assert 0 < low <= entries["right"]["median_ms"] <= high
+
+
+def test_without_a_comparison_nobody_is_ranked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, Changed("right"))
+    single = "net single\ninput image 4x4x1\nout: fc 1 | softmax\n"  # 1 whatever the weights are
+    case = measured(case_of(tmp_path, single), ["right"], 1)
+    said = "not compared: uniform outputs would be off by 0.0e+00, and "
+    for entry in case["engines"]:
+        assert set(entry) >= KEYS
+        assert entry["error"].startswith(said)
+        assert entry["median_ms"] is entry["compile_s"] is entry["peak_mb"] is None
+    assert [case["best_peer"], case["ratio"]] == [None, None]
+    *_, told, _, verdict = case_lines(case | {"others": 1.0}, lambda text, role: f"<{role}>{text}")
+    assert told == f"<error>right: {case['engines'][1]['error']}"  # whole, colours and all
+    assert verdict == "no peer was timed"
+
+
+def test_failures_are_entries_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Missing(Changed):
+        def prepare(self, case: object) -> None:
+            raise DataError("not installed: pip install missing")
+
+    class Broken(Changed):
+        def compile(self, case: object) -> measure.Call:
+            raise NotImplementedError("no kernel for this\nand a long story")
+
+    use(monkeypatch, Missing("missing"), Broken("broken"), Changed("right"))
+    case = measured(case_of(tmp_path), ["missing", "broken", "right"], 1)
+    entries = by_name(case)
+    assert list(entries) == ["netspec", "missing", "broken", "right"]
+    assert entries["missing"]["error"] == "not installed: pip install missing"
+    assert entries["broken"]["error"] == "NotImplementedError: no kernel for this"
+    assert case["best_peer"] == "right"
+
+
+def test_memory_that_cannot_be_measured_is_no_error_of_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object) -> float:
+        raise DataError("memory is measured on Linux only")
+
+    use(monkeypatch, Changed("right"))
+    monkeypatch.setattr(memory, "peak", unknown)
+    entry = by_name(measured(case_of(tmp_path), ["right"], 1))["right"]
+    assert entry["peak_mb"] is entry["error"] is None
+    assert entry["peak_error"] == "memory is measured on Linux only"
+
+
+def test_the_answer_has_the_shape_that_programs_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, Changed("right"))
+    path = case_of(tmp_path).spec
+    told: list[str] = []
+    answer = bench(
+        [path],
+        settings={},
+        batches=[1, 3],
+        dtype="bfloat16",
+        against=["right"],
+        rounds=2,
+        advance=told.append,
+    )
+    assert set(answer) == {"machine", "floor", "cases"}
+    assert [case["batch"] for case in answer["cases"]] == [1, 3]
+    for case in answer["cases"]:
+        assert {"spec", "batch", "dtype", "engines", "best_peer", "ratio"} <= set(case)
+        assert (case["spec"], case["dtype"]) == (path, "bfloat16")
+        assert all(set(entry) >= KEYS for entry in case["engines"])
+    assert len(told) == steps(1, 2, 1, 2)
+    assert told[0] == "tiny: netspec compiles"
+    assert told[-1] == "tiny: memory of right"
+
+
+def test_real_peers_on_lenet(tmp_path: Path) -> None:
+    answer = bench(
+        ["lenet5"],
+        settings={},
+        batches=[1],
+        dtype="float32",
+        against=["eager", "openvino"],
+        rounds=1,
+    )
+    (case,) = answer["cases"]
+    for entry in case["engines"]:
+        assert entry["error"] is None
+        assert entry["median_ms"] > 0
+        assert entry["compile_s"] > 0
+        assert entry["peak_mb"] > 0.2  # weights alone are
+    assert case["best_peer"] in ("eager", "openvino")
+
+
+def test_a_turn_begins_without_a_clock_and_makes_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, count = [0.0], [0]
+    monkeypatch.setattr(measure, "SAMPLE", 1.0)
+
+    def call() -> None:
+        now[0] += 0.3
+        count[0] += 1
+
+    run = turn(call, WallTimer(lambda: now[0]))
+    before = count[0]
+    run()
+    assert count[0] - before == 1 + 4
+
+
+def test_the_best_peer_is_the_fastest_that_was_timed() -> None:
+    def entry(name: str, median: float | None) -> Entry:
+        return {"name": name, "median_ms": median}
+
+    ours, slow, fast = entry("netspec", 2.0), entry("slow", 9.0), entry("fast", 3.0)
+    assert compared([ours, slow, fast, entry("failed", None)]) == ("fast", 1.5)
+    assert compared([ours, entry("failed", None)]) == (None, None)
+    assert compared([entry("netspec", None), slow]) == ("slow", None)
+
+
+def test_a_gpu_is_timed_through_the_same_interfaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is none, Triton's interpreter stands in, whose times are worth nothing."""
+    use(monkeypatch, Changed("right"))
+    path = case_of(tmp_path).spec
+    answer = bench(
+        [path],
+        settings={},
+        batches=[1],
+        dtype="float32",
+        device="cuda",
+        against=["right"],
+        rounds=1,
+    )
+    (case,) = answer["cases"]
+    assert [entry["error"] for entry in case["engines"]] == [None, None]
+    assert ("gpu" in answer["machine"]) == torch.cuda.is_available()
