@@ -9,8 +9,16 @@ from importlib import import_module
 from typing import Any
 
 PRINTERS = {
+    "Bench": "netspec.views.bench",
+    "Classification": "netspec.views.classification",
+    "Classifications": "netspec.views.classification",
+    "Comparison": "netspec.views.comparison",
+    "Evaluation": "netspec.views.evaluation",
     "Net": "netspec.views.table",
+    "Packed": "netspec.views.packed",
+    "Saved": "netspec.views.saved",
     "Trace": "netspec.tracing.text",
+    "Trained": "netspec.views.training",
 }
 """The module that prints the objects of a class."""
 
@@ -18,3 +26,17 @@ PRINTERS = {
 def printer(name: str) -> Any:
     """Return the module that prints a class: it has ``as_text``, and perhaps ``as_html``."""
     return import_module(PRINTERS[name])
+
+
+class Printed:
+    """A result: ``str`` and ``repr`` are what its command prints, without colours."""
+
+    def __str__(self) -> str:
+        return str(printer(type(self).__name__).as_text(self))
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def as_json(self) -> Any:
+        """Return what the command prints with ``--json``, as plain data."""
+        return printer(type(self).__name__).as_json(self)

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from netspec.errors import DataError
+from netspec.language.read import BUNDLED
+from netspec.net import Net
 
 FOLDER = Path(__file__).parent / "specs" / "trained"
 
@@ -39,6 +41,12 @@ class Trained:
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, by number."""
         return tuple(self.about["classes"])
+
+
+def spec_of(net: Net) -> str:
+    """Return the name of the bundled spec that a net was read from; empty if it is another one."""
+    path = net.source.path
+    return path.stem if path is not None and path.resolve().parent == BUNDLED.resolve() else ""
 
 
 def names(net: str, folder: Path = FOLDER) -> list[str]:

@@ -1,20 +1,37 @@
-"""Where a net comes from that is not compiled yet: a spec, perhaps with weights, or a run."""
+"""The origin of a net that is not compiled yet: a spec, perhaps with weights, or a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netspec import trained
 from netspec.artifact.reading import is_artifact
-from netspec.errors import DataError, OptionError
+from netspec.errors import DataError, OptionError, require_type
+from netspec.files.kinds import (
+    DESCRIPTION,
+    JPEG,
+    JSON,
+    ONNX,
+    PICKLE,
+    PNG,
+    PT2,
+    SVG,
+    WEIGHTS,
+    kind_of_content,
+)
+from netspec.ir.arguments import place
 from netspec.ir.expects import Expects, step_text
-from netspec.ir.recipe import Order
+from netspec.ir.recipe import Order, Subtract
 from netspec.language.definitions import Setting
-from netspec.language.read import bundled
-from netspec.net import Net, load
+from netspec.language.diagnostics import SpecWarning
+from netspec.language.expects import classes_of, prepare_of, require_size
+from netspec.language.read import read
+from netspec.net import Net, from_source
 
 if TYPE_CHECKING:
     from netspec.runtime.compiled import Compiled
@@ -68,44 +85,131 @@ class Source:
 
 
 def open_source(
-    spec: str | Path,
+    spec: str | Path | Net,
     weights: str | Path | None = None,
     settings: Mapping[str, Setting] | None = None,
+    *,
+    is_prepared: bool = False,
 ) -> Source:
     """Return the net of a spec or of a run directory.
 
     Args:
-        spec: the path of a spec or a run, or the name of a bundled spec.
+        spec: the path of a spec or a run, the name of a bundled spec, or a net.
         weights: for a spec: a safetensors file, or the name of weights that come with it.
         settings: values of a spec's parameters.
+        is_prepared: the caller says how images are prepared, so that no warning is due if the
+            recipe does not.
 
     Raises:
+        TypeError: an argument has another type.
         SpecError: the spec has mistakes.
-        OptionError: an option is for another form.
-        DataError: the run cannot be read.
+        OptionError: an option does not apply to this form of a net.
+        DataError: the run cannot be read, or the path is not that of a net.
     """
+    require_type("the net", spec, (str, Path, Net), NET)
+    if weights is not None:
+        place("weights", weights, "the path of a safetensors file, or the name of weights")
+    if isinstance(spec, Net):
+        refuse("is for a spec by its path", settings=settings)
+        return _with_weights(spec, weights)
+    place("the net", spec, NET)
     if is_a_run(spec):
         from netspec.training.run import Run
 
-        refuse("is not for a run, which has all of its own", settings=settings, weights=weights)
+        refuse("does not apply to a run, which has its own", settings=settings, weights=weights)
         run = Run.open(Path(spec))
         return Source(run.net, run=run)
     if is_artifact(spec):
         raise OptionError(f"{spec} is an artifact, which is compiled: give its spec or its run")
     if Path(spec).is_dir():
-        raise DataError(f"{spec} is no run directory: there is no run.json in it")
-    net = load(spec, **(settings or {}))
+        raise DataError(f"{spec} is not a run directory: it does not contain run.json")
+    _require_a_net(Path(spec))
+    net = from_source(read(spec), settings or {})
+    if told := [d for d in net.warnings if d.code != "NS504" or not is_prepared]:
+        warnings.warn(SpecWarning(told), stacklevel=3)
+    return _with_weights(net, weights)
+
+
+NET = "a path, the name of a bundled spec, or a net"
+"""The forms of a net, in messages."""
+
+
+def _with_weights(net: Net, weights: str | Path | None) -> Source:
+    """Return a net with its weights: a file that exists, or else weights that come with the net."""
     if weights is None:
         return Source(net)
-    comes_with = str(spec) in bundled() and str(weights) in trained.names(str(spec))
-    if comes_with and not Path(weights).exists():
-        name = str(weights)
-        return Source(net, trained.trained(str(spec), name).weights, name=name)
+    name = str(weights)
+    if not Path(weights).exists() and (bundled := trained.spec_of(net)):
+        if name in trained.names(bundled):
+            return Source(net, trained.trained(bundled, name).weights, name=name)
+        if known := ", ".join(trained.names(bundled)):
+            raise DataError(
+                f"cannot read weights from {name}: there is no such file; the weights that come "
+                f"with {bundled} are: {known}"
+            )
     return Source(net, Path(weights))
 
 
+_NO_NET = {
+    ONNX: "netspec writes such files and does not read them: give the spec, the run or the "
+    "artifact that it was exported from",
+    PT2: "netspec writes such files and does not read them: give the spec, the run or the "
+    "artifact that it was exported from",
+    WEIGHTS: "give the spec of the net, and this file as its weights: SPEC --weights FILE",
+    DESCRIPTION: "give the spec, the run or the artifact of that net",
+} | dict.fromkeys((PNG, SVG, JPEG, PICKLE, JSON), "give a spec, a run or an artifact")
+"""Kinds of files that are taken for nets, and what to give instead."""
+
+
+def _require_a_net(path: Path) -> None:
+    """Raise DataError if a file is known to be something other than a spec."""
+    with suppress(OSError, ValueError):  # reading the spec says why it cannot be read
+        kind = kind_of_content(path) if path.is_file() else None
+        if kind in _NO_NET:
+            raise DataError(f"{path} is {kind.name}, not a net: {_NO_NET[kind]}")
+
+
+def expects_of(
+    prepare: str | None = None,
+    classes: str | Path | Sequence[str] | None = None,
+) -> Expects | None:
+    """Return what a caller says of images and classes; None if that is nothing.
+
+    Args:
+        prepare: steps, as a spec has them after ``prepare``: ``"shorter 256 | center 224"``.
+        classes: a list of names that comes with netspec, a text file with one name per line, or
+            the names.
+
+    Raises:
+        TypeError: an argument has another type.
+        ValueError: there are no names, or no steps.
+        SpecError: the steps have mistakes.
+        DataError: the file of names cannot be read.
+    """
+    if prepare is None and classes is None:
+        return None
+    steps = None
+    if prepare is not None:
+        example = '"shorter 256 | center 224 | range low=0, high=1"'
+        require_type("prepare", prepare, str, f"steps, such as {example}")
+        if not prepare.strip():
+            raise OptionError(f"prepare must be steps, such as {example}, not an empty string")
+        steps = prepare_of(prepare)
+    return Expects(steps, classes=() if classes is None else _names(classes))
+
+
+def _names(classes: str | Path | Sequence[str]) -> tuple[str, ...]:
+    expected = "the name of a list, the path of a text file, or a sequence of names"
+    require_type("classes", classes, (str, Path, list, tuple), expected)
+    if isinstance(classes, str | Path):
+        return classes_of(place("classes", classes, expected))
+    for name in classes:
+        require_type("each of classes", name, str, "a name")
+    return tuple(classes)
+
+
 def is_a_run(path: str | Path) -> bool:
-    """Return whether a path is that of a run directory; training is imported for one only."""
+    """Return True if a path is a run directory.  Training is imported only for a run."""
     if not (Path(path) / "run.json").exists():
         return False
     from netspec.training.directory import is_run
@@ -121,7 +225,7 @@ def refuse(
     expect: str | None = None,
     device: str | None = None,
 ) -> None:
-    """Raise OptionError for options that are for another form of a net."""
+    """Raise OptionError for options that do not apply to a form of a net."""
     given = {"--set": settings, "--weights": weights, "--expect": expect, "--device": device}
     for option, value in given.items():
         if value:
@@ -132,15 +236,17 @@ def said(net: Net, known: Expects, by_caller: Expects) -> Expects:
     """Return what a net expects, with what the caller says in place of what is known.
 
     Raises:
-        DataError: there are more names of classes than outputs.
+        DataError: there are more names of classes than outputs, or the last size that images are
+            given is not that of the net's input.
     """
     names, outputs = len(by_caller.classes), net.graph.stage(net.graph.outputs[0]).known_shape
     if len(net.graph.outputs) == 1 and names > outputs.elements:
         raise DataError(
             f"there are {names:,} names of classes, and {net.name} has {outputs.elements:,} "
-            "outputs: give one name an output"
+            "outputs: give one name per output"
         )
     if by_caller.prepare is not None:
+        require_size(by_caller.prepare, net.input_shape, net.recipe)
         known = replace(known, prepare=by_caller.prepare, image=None)
     return replace(known, classes=by_caller.classes or known.classes)
 
@@ -148,19 +254,28 @@ def said(net: Net, known: Expects, by_caller: Expects) -> Expects:
 def lack(net: Net, expects: Expects, origin: str) -> str:
     """Return why images cannot be prepared for a trained net, and the way out.
 
-    The text is empty if ``prepare`` needs no statistics of a training set that is not there.
+    The text is empty if no step of ``prepare`` needs statistics of a training set that are missing.
     """
     if not expects.missing:
         return ""
-    step = step_text(expects.missing[0])
+    missing = expects.missing[0]
+    problem = (
+        f"`{step_text(missing)}` needs the training set of {net.name}, and {origin} does not have "
+        "its statistics: use the run itself, or weights or an artifact that were saved from it"
+    )
+    if missing.over == "image":
+        return (
+            f"{problem}; an image of means cannot be written as steps: where only the mean of each "
+            f'channel is known, --prepare "{_with_numbers(net, expects, missing)}" comes close'
+        )
+    return f'{problem}; or give the numbers: --prepare "{_with_numbers(net, expects, missing)}"'
+
+
+def _with_numbers(net: Net, expects: Expects, missing: Subtract) -> str:
+    """Return the steps with the means of channels in place of those that are missing."""
     numbers = "subtract R G B" if net.input_shape.channels == 3 else "subtract GREY"
-    before = (expects.prepare or ())[: (expects.prepare or ()).index(expects.missing[0])]
-    orders = [one.channels for one in before if isinstance(one, Order)]
+    steps = expects.prepare or ()
+    orders = [one.channels for one in steps[: steps.index(missing)] if isinstance(one, Order)]
     if orders and orders[-1] == "bgr":  # numbers after it are in that order
         numbers = "subtract B G R"
-    steps = str(replace(expects, views="center")).replace(step, numbers)
-    return (
-        f"`{step}` needs the training set of {net.name}, and {origin} does not say what it was: "
-        "use the run itself, or weights or an artifact that were saved from it; or say the "
-        f'numbers: --prepare "{steps}"'
-    )
+    return str(replace(expects, views="center")).replace(step_text(missing), numbers)

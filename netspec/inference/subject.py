@@ -1,4 +1,4 @@
-"""What is used: the net of a spec, a run or an artifact, with weights and what it expects."""
+"""A net that is used: from a spec, a run or an artifact, with weights and what it expects."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netspec.artifact.reading import is_artifact
-from netspec.errors import DataError, OptionError
-from netspec.inference.source import Source, lack, open_source, refuse, said
+from netspec.errors import DataError, OptionError, require_type
+from netspec.inference.source import NET, Source, lack, open_source, refuse, said
+from netspec.ir.arguments import place
 from netspec.ir.expects import Expects, step_text
 from netspec.language.definitions import Setting
 from netspec.net import Net
@@ -23,10 +24,10 @@ class Subject:
     """A net to be used.
 
     Attributes:
-        model: compiled, in evaluation mode.
-        expects: what it expects of images, and the names of its classes.
-        origin: where that is from: ``the run DIR``, ``the weights FILE``, ``the spec``.
-        data: the data set that it learned from; None if that is not known.
+        model: Compiled net, in evaluation mode.
+        expects: What it expects of images, and the names of its classes.
+        origin: Where that comes from: ``the run DIR``, ``the weights FILE``, ``the spec``.
+        data: Data set that it was trained on; None if that is not known.
     """
 
     model: Compiled
@@ -46,7 +47,7 @@ class Subject:
         if expects.prepare is None:
             return (
                 f"resized to cover {size}, cut at the centre, values from 0 to 1; "
-                "nobody said how this net expects them (--prepare does)"
+                "the net does not say how it expects them; --prepare does"
             )
         steps = " | ".join(map(step_text, expects.prepare)) or "nothing is done, values 0 to 255"
         views = (
@@ -80,15 +81,17 @@ def open_subject(
         weights: a safetensors file, or the name of weights that come with a bundled spec.
         settings: values of a spec's parameters.
         expect: the root digest of an artifact.
-        expects: what the caller says of images and classes; what it leaves out is as it travels.
+        expects: what the caller says of images and classes, in place of what the net says.
         device: for a spec or a run: ``cpu`` or ``cuda``; a run's own unless given.
 
     Raises:
+        TypeError: an argument has another type.
         SpecError: the spec has mistakes.
-        DataError: something cannot be read; an option is for another form; or steps of ``prepare``
-            need the statistics of a training set that is not there.
+        DataError: something cannot be read; an option does not apply to this form of a net; or
+            steps of ``prepare`` need statistics of a training set that are missing.
     """
-    subject = _opened(model, weights, settings, expect, device)
+    is_prepared = expects is not None and expects.prepare is not None
+    subject = _opened(model, weights, settings, expect, device, is_prepared=is_prepared)
     if expects is not None:
         origin = subject.origin if expects.prepare is None else "--prepare"
         subject = replace(
@@ -103,27 +106,27 @@ def _opened(
     settings: Mapping[str, Setting] | None,
     expect: str | None,
     device: str | None,
+    *,
+    is_prepared: bool,
 ) -> Subject:
     """Return a net as it comes, with what is known of it."""
-    if isinstance(model, str | Path):
-        if is_artifact(model):
-            why = "is for a spec: an artifact is compiled already"
-            refuse(why, settings=settings, weights=weights, device=device)
-            return _of_artifact(model, expect)
+    if expect is not None:
+        require_type("expect", expect, str, "the root digest of an artifact")
+    if isinstance(model, str | Path) and is_artifact(place("the net", model, NET)):
+        why = "is for a spec: an artifact is compiled already"
+        refuse(why, settings=settings, weights=weights, device=device)
+        return _of_artifact(model, expect)
+    if isinstance(model, str | Path | Net):
         if expect is not None:
-            raise OptionError(f"--expect is for an artifact, and {model} is none")
-        return of_source(open_source(model, weights, settings), device)
-    refuse("is for a spec by its path", settings=settings, expect=expect)
-    if isinstance(model, Net):
-        return of_source(Source(model, None if weights is None else Path(weights)), device)
-    refuse("is for a spec: this model is compiled", weights=weights, device=device)
+            name = model.name if isinstance(model, Net) else model
+            raise OptionError(f"--expect is for an artifact, and {name} is not an artifact")
+        source = open_source(model, weights, settings, is_prepared=is_prepared)
+        return of_source(source, device)
     from netspec.runtime.compiled import Compiled as CompiledNet
 
-    if not isinstance(model, CompiledNet):
-        raise TypeError(
-            "a net to classify with is a path, a net, or what netspec.compile returns, and this is "
-            f"of class {type(model).__name__}"
-        )
+    require_type("the net", model, CompiledNet, f"{NET}, or what netspec.compile returns")
+    refuse("is for a spec or an artifact by its path", settings=settings, expect=expect)
+    refuse("is for a spec: this model is compiled", weights=weights, device=device)
     return Subject(model, model.expects, "the model")
 
 
@@ -147,10 +150,10 @@ def _of_artifact(path: str | Path, expect: str | None) -> Subject:
 
 
 def _complete(subject: Subject) -> Subject:
-    """Return a net if it is known what it expects.
+    """Return a net if all that it expects is known.
 
     Raises:
-        DataError: a step needs the statistics of a training set that is not there.
+        DataError: a step needs statistics of a training set that are missing.
     """
     missing = subject.expects.missing
     if missing and not subject.model.is_trained:  # random weights learned with no mean
@@ -165,13 +168,15 @@ def _complete(subject: Subject) -> Subject:
 
 
 def require_a_classifier(net: Net) -> None:
-    """Raise DataError unless a net takes one image and returns one number a class."""
+    """Raise DataError unless a net takes one image and returns one number per class."""
     graph = net.graph
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise DataError(
             f"{net.name} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs: "
-            "`run` is for one image in, one classification out; use the Python API"
+            "to classify, a net must have one of each; call the model in Python"
         )
     shape = graph.stage(graph.outputs[0]).known_shape
     if shape.elements != shape.channels:
-        raise DataError(f"{net.name} returns a map of {shape}, not classes; use the Python API")
+        raise DataError(
+            f"{net.name} returns a map of {shape}, not classes: call the model in Python"
+        )

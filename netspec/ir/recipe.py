@@ -88,8 +88,8 @@ class Range(RecipeStep):
     """Map black and white to these values, as LeNet-5 maps them to 1.175 and -0.1."""
 
     name = "range"
-    low: float = keyword(REAL, "the value of the smallest activity")
-    high: float = keyword(REAL, "the value of the largest activity")
+    low: float = keyword(REAL, "the value that black, 0, becomes")
+    high: float = keyword(REAL, "the value that white, 255, becomes")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from netspec.errors import DataError
 from netspec.ir.expects import Expects
 from netspec.ir.graph import Graph
+from netspec.ir.guess import did_you_mean
 from netspec.ir.recipe import Numbers, Order, Recipe, RecipeStep, TenCrop
+from netspec.ir.shapes import Shape
 from netspec.ir.source import Source, Sources
 from netspec.ir.symbols import is_symbolic
 from netspec.language import syntax
-from netspec.language.diagnostics import Note, Problems, SpecError
-from netspec.language.files import Files
+from netspec.language.diagnostics import Diagnostic, Note, Problems, SpecError
+from netspec.language.files import Files, names_in
 from netspec.language.parse import parse
-from netspec.language.read import accept
-from netspec.language.recipe import read_step
+from netspec.language.read import CLASSES, LIST, accept, class_lists, read
+from netspec.language.recipe import SIZE_HELP, misfit, misfit_text, read_step
 from netspec.language.scope import Reported, Scope
 
 
@@ -73,7 +76,32 @@ def _prepare(
     except Reported:
         return None
     _fits(steps, own, graph, scope)
-    return steps
+    return steps if _has_size(steps, own[0], graph, scope, recipe) else None
+
+
+def _has_size(
+    steps: Sequence[RecipeStep],
+    written: syntax.Prepare,
+    graph: Graph,
+    scope: Scope,
+    recipe: Recipe | None,
+) -> bool:
+    """Return True if images have the size of the net's input; report if not."""
+    if len(graph.inputs) != 1:
+        return True
+    shape = graph.stage(graph.inputs[0]).op.size  # type: ignore[attr-defined]
+    step = misfit(steps, shape, recipe)
+    if step is None:
+        return True
+    at = next(w.at for s, w in zip(steps, written.steps, strict=True) if s is step)
+    message = misfit_text(step, step.size, shape)
+    if written.is_inherited:
+        message = f"the `prepare` of the base does not apply: {message}"
+        note = Diagnostic("NS306", message, scope.span(at), help=SIZE_HELP, severity="note")
+        scope.problems.diagnostics.append(note)
+    else:
+        scope.problem("NS154", message, at, help=SIZE_HELP)
+    return False
 
 
 def _fits(
@@ -169,17 +197,38 @@ def prepare_of(text: str, name: str = "prepare") -> tuple[RecipeStep, ...]:
     return tuple(steps)
 
 
-def classes_of(text: str) -> tuple[str, ...]:
+def classes_of(path: Path) -> tuple[str, ...]:
     """Return names of classes: of a list that comes with netspec, or of a text file.
 
     Raises:
-        SpecError: there is no such list, or it has no names.
+        DataError: there is no such list or file, or it does not hold names.
     """
-    path, problems = Path(text), Problems()
-    files = Files(problems)
-    source = Source("--classes", path.name, path.parent / "-" if path.suffix else None)
-    base = files.sources.add(source)
-    names = files.class_names(syntax.Text(path.name, (base, base + len(source.text))))
-    if names is None:
-        raise SpecError(problems.errors)
+    known = class_lists()
+    advice = f"give a text file with one name per line, or one of {', '.join(known)}"
+    named = CLASSES / f"{path}{LIST}" if str(path) in known and not path.exists() else path
+    if not named.exists():
+        guess = did_you_mean(str(path), known)
+        raise DataError(
+            f"cannot read names of classes from {path}: there is no such file or list; "
+            f"{guess or advice}"
+        )
+    if named.is_dir():
+        raise DataError(f"cannot read names of classes from {path}: it is a folder; {advice}")
+    try:
+        names, mistake = names_in(read(named, str(path)).text, str(path))
+    except SpecError as error:
+        reason = error.diagnostics[0].message
+        raise DataError(f"cannot read names of classes from {path}: {reason}; {advice}") from None
+    if mistake is not None:
+        raise DataError("; ".join(mistake))
     return tuple(names)
+
+
+# ------------------------------------------------------------------------------------------- sizes
+
+
+def require_size(steps: Sequence[RecipeStep], shape: Shape, recipe: Recipe | None) -> None:
+    """Raise DataError if steps of ``prepare`` give images another size than the net's input."""
+    step = misfit(steps, shape, recipe)
+    if step is not None:
+        raise DataError(f"{misfit_text(step, step.size, shape)}: {SIZE_HELP}")

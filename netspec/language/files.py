@@ -101,19 +101,10 @@ class Files:
             for d in error.diagnostics:
                 self.problems.add(d.code, d.message, span, help=d.help)
             return None
-        lines = self.resolved[key].text.strip("\r\n").splitlines()
-        names = [line.strip() for line in lines]
-        for number, name in enumerate(names, 1):
-            first = names.index(name) + 1
-            if any(names) and (not name or first < number):
-                what = f"the name of line {first}, {name!r}," if name else "nothing"
-                message = f"line {number} of `{request.text}` has {what} where a name is due"
-                help = "write a name of its own for each output, in the order of the outputs"
-                self.problems.add("NS156", message, span, help=help)
-                return None
-        if not any(names):
-            message = f"`{request.text}` has no names of classes"
-            self.problems.add("NS156", message, span, help="write a name in each line of the file")
+        names, mistake = names_in(self.resolved[key].text, f"`{request.text}`")
+        if mistake is not None:
+            message, help = mistake
+            self.problems.add("NS156", message, span, help=help)
             return None
         return names
 
@@ -160,6 +151,20 @@ class Files:
             raise SpecError(())
         shown = os.path.join(os.path.dirname(span.source.name), text)
         return read(folder / text, shown)
+
+
+def names_in(text: str, shown: str) -> tuple[list[str], tuple[str, str] | None]:
+    """Return the names in a list of classes, and the first mistake in it with a way out."""
+    names = [line.strip() for line in text.strip("\r\n").splitlines()]
+    if not any(names):
+        return names, (f"{shown} has no names of classes", "write one name per line of the file")
+    for number, name in enumerate(names, 1):
+        first = names.index(name) + 1
+        if not name or first < number:
+            what = f"repeats the name of line {first}, {name!r}" if name else "is empty"
+            help = "write a different name for each output, in the order of the outputs"
+            return names, (f"line {number} of {shown} {what}", help)
+    return names, None
 
 
 def _exists(folder: Path | None, name: str) -> bool:

@@ -21,6 +21,7 @@ from netspec.ir.recipe import (
     RecipeStep,
     Resize,
 )
+from netspec.ir.shapes import Pair, Shape
 from netspec.ir.symbols import any_symbolic
 from netspec.language import syntax
 from netspec.language.binding import bind, usage
@@ -153,11 +154,7 @@ class _Reader:
         assert isinstance(op, Input)
         if not op.size.is_map or any_symbolic(op.size) or op.size[:2] == step.size:
             return True
-        height, width = step.size
-        message = (
-            f"images come out of `{step.name}` as {height}x{width}, and the net takes {op.size}"
-        )
-        help = "the last of resize, center and crop gives the size of the net's input"
+        message, help = misfit_text(step, step.size, op.size), SIZE_HELP
         if is_inherited:
             message = f"the recipe of the base does not apply: {message}"
             note = Diagnostic("NS306", message, self.scope.span(at), help=help, severity="note")
@@ -210,3 +207,27 @@ def usages(directive: str) -> str:
     if directive == "init":
         written.append('from "RUN"')
     return f"write {'one of: ' if len(written) > 1 else ''}{'; '.join(written)}"
+
+
+def misfit(
+    steps: Sequence[RecipeStep], shape: Shape, recipe: Recipe | None
+) -> Resize | Center | None:
+    """Return the step of ``prepare`` that gives images another size than that of the net's input.
+
+    It is the last of ``resize`` and ``center``.  Where a recipe cuts crops, they have that size,
+    and images may be larger.
+    """
+    crops = recipe is not None and any(isinstance(step, Crop) for step in recipe.augment)
+    sizes = [step for step in steps if isinstance(step, Resize | Center)]
+    if not sizes or crops or not shape.is_map or any_symbolic(shape):
+        return None
+    return None if shape[:2] == sizes[-1].size else sizes[-1]
+
+
+def misfit_text(step: RecipeStep, size: Pair, shape: Shape) -> str:
+    """Return what is wrong with the size of images after a step."""
+    height, width = size
+    return f"images come out of `{step.name}` as {height}x{width}, and the net takes {shape}"
+
+
+SIZE_HELP = "the last of resize, center and crop gives the size of the net's input"

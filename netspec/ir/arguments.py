@@ -1,0 +1,80 @@
+"""Checks of the arguments of public functions: each says what was expected."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from math import isfinite
+from pathlib import Path
+
+from netspec.errors import require_type
+from netspec.ir.guess import did_you_mean
+
+
+def choice(argument: str, value: object, known: Iterable[str]) -> str:
+    """Return ``value``, which is one of the ``known`` names.
+
+    Raises:
+        TypeError: it is not a string.
+        ValueError: it is not one of the names.
+    """
+    names = list(known)
+    listed = ", ".join(names)
+    require_type(argument, value, str, f"one of {listed}")
+    assert isinstance(value, str)
+    if value not in names:
+        help = did_you_mean(value, names)
+        raise ValueError(f"{argument} must be one of {listed}, not {value!r}" + _after(help))
+    return value
+
+
+def whole(argument: str, value: object, least: int, most: int) -> int:
+    """Return ``value``, which is an integer from ``least`` to ``most``.
+
+    Raises:
+        TypeError: it is not an integer.
+        ValueError: it is out of range.
+    """
+    expected = f"an integer from {least:,} to {most:,}"
+    if isinstance(value, bool):  # which Python counts among the integers
+        raise TypeError(f"{argument} must be {expected}, not {value}")
+    require_type(argument, value, int, expected)
+    assert isinstance(value, int)
+    if not least <= value <= most:
+        raise ValueError(f"{argument} must be {expected}, not {value:,}")
+    return value
+
+
+def number(argument: str, value: object, *, above: float) -> float:
+    """Return ``value``, which is a finite number above ``above``.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is not finite, or too small.
+    """
+    expected = f"a number above {above:g}"
+    if isinstance(value, bool):
+        raise TypeError(f"{argument} must be {expected}, not {value}")
+    require_type(argument, value, (int, float), expected)
+    assert isinstance(value, int | float)
+    if not isfinite(value) or value <= above:
+        raise ValueError(f"{argument} must be {expected}, not {value}")
+    return float(value)
+
+
+def place(argument: str, value: object, expected: str = "a path") -> Path:
+    """Return a path.
+
+    Raises:
+        TypeError: ``value`` is not a string or a path.
+        ValueError: it is empty.
+    """
+    require_type(argument, value, (str, Path), expected)
+    assert isinstance(value, str | Path)
+    if not os.fspath(value):
+        raise ValueError(f"{argument} must be {expected}, not an empty string")
+    return Path(value)
+
+
+def _after(help: str) -> str:
+    return f"; {help}" if help else ""
