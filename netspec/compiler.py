@@ -9,11 +9,14 @@ from pathlib import Path
 import torch
 
 from netspec.backends.cpu import CpuBackend
-from netspec.errors import DataError
+from netspec.errors import DataError, require_type
+from netspec.ir.arguments import whole
+from netspec.ir.guess import did_you_mean
 from netspec.lowering.backend import Backend
 from netspec.lowering.lowered import lowered
 from netspec.net import Net, load
 from netspec.runtime.compiled import Compiled
+from netspec.runtime.dtypes import dtype_of
 from netspec.runtime.operations import lower
 from netspec.runtime.reference import Model, fresh_tensors
 
@@ -25,7 +28,7 @@ def compile(
     net: Net | str | Path,
     *,
     device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | str = torch.float32,
     seed: int = 0,
     batch: int = 1,
     measured: bool = False,
@@ -37,7 +40,7 @@ def compile(
         net: a checked net, or a spec to load.
         device: where it runs: ``cpu``, ``cuda``, or ``sm_80`` or ``sm_90`` for a GPU that is
             elsewhere: such a net can be saved, not run.
-        dtype: of parameters, images and outputs.
+        dtype: type of parameters, images and outputs, such as ``torch.float64`` or ``"float64"``.
         seed: of the random weights; the same seed gives the same weights in every dtype.
         batch: the number of images to choose implementations for; other batches run as well.
         measured: time the implementations of each stage instead of taking the preferred ones.
@@ -49,21 +52,24 @@ def compile(
     Raises:
         SpecError: the spec has mistakes.
         DataError: the backend is not available, or ``choices`` do not fit the net.
-        ValueError: ``dtype`` is not a floating-point type.
+        TypeError, ValueError: an argument has another type or value; ``dtype`` is not a
+            floating-point type.
         MemoryError: the machine cannot hold the parameters.
     """
-    checked = _checked(net)
+    checked, type = checked_net(net), dtype_of(dtype)
+    whole("seed", seed, 0, MOST_SEED)
+    whole("batch", batch, 1, MOST_IMAGES)
     backend = backend_of(device)
     lowered_net = lowered(
         checked.graph,
         backend,
-        dtype=dtype,
+        dtype=type,
         batch=batch,
         is_measured=measured,
         decided=choices,
     )
     target = torch.device(backend.device)
-    tensors = fresh_tensors(checked, device=target, dtype=dtype, seed=seed)
+    tensors = fresh_tensors(checked, device=target, dtype=type, seed=seed)
     return Compiled(checked, lowered_net, tensors)
 
 
@@ -71,7 +77,7 @@ def reference(
     net: Net | str | Path,
     *,
     device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | str = torch.float32,
     seed: int = 0,
 ) -> Model:
     """Lower a net to plain PyTorch, a ``torch.fx.GraphModule`` to read, trace and export.
@@ -79,8 +85,10 @@ def reference(
     It defines the meaning of the spec, and every compiled net is compared with it; float64 is exact
     for that purpose.  Arguments and errors are those of :func:`compile`, and so are the weights.
     """
-    checked = _checked(net)
-    tensors = fresh_tensors(checked, device=torch.device(device), dtype=dtype, seed=seed)
+    checked, type = checked_net(net), dtype_of(dtype)
+    whole("seed", seed, 0, MOST_SEED)
+    target = torch_device(device)
+    tensors = fresh_tensors(checked, device=target, dtype=type, seed=seed)
     return Model(checked, tensors)
 
 
@@ -89,10 +97,35 @@ def python_of(net: Net | str | Path) -> str:
 
     A :func:`reference` runs the same operations, in a module for each row.
     """
-    return lower(_checked(net).graph).python_code("self").src
+    return lower(checked_net(net).graph).python_code("self").src
 
 
-def _checked(net: Net | str | Path) -> Net:
+def torch_device(device: torch.device | str) -> torch.device:
+    """Return a device of PyTorch.
+
+    Raises:
+        TypeError: it is not one, or the name of one.
+        ValueError: there is no device of this name.
+    """
+    require_type("device", device, (torch.device, str), "a device, such as cpu or cuda")
+    try:
+        return torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device must be a device, such as cpu or cuda, not {device!r}") from None
+
+
+MOST_SEED, MOST_IMAGES = 2**63 - 1, 100_000
+"""Largest seed; largest batch that implementations are chosen for."""
+
+
+def checked_net(net: Net | str | Path) -> Net:
+    """Return a net without symbols, loaded if it is given as a spec.
+
+    Raises:
+        TypeError: it is neither a net nor a spec.
+        SpecError: the spec has mistakes, or a size is a symbol.
+    """
+    require_type("net", net, (Net, str, Path), "a path, the name of a bundled spec, or a net")
     checked = net if isinstance(net, Net) else load(net)
     checked.require_numbers()
     return checked
@@ -102,14 +135,20 @@ def backend_of(device: torch.device | str) -> Backend:
     """Return the backend of a device; without a GPU, TRITON_INTERPRET=1 interprets ``cuda``.
 
     Raises:
+        TypeError: it is not a device or a name.
         DataError: there is no such backend, or something that it needs is missing.
     """
+    require_type("device", device, (torch.device, str), "a device, such as cpu or cuda")
     kind = str(device).partition(":")[0]
     if kind == "cpu":
         return CpuBackend()
     if kind not in ("cuda", *AHEAD):
-        known = ", ".join(("cpu", "cuda", *AHEAD))
-        raise DataError(f"there is no backend for {device}: there is {known}")
+        known = ("cpu", "cuda", *AHEAD)
+        guess = did_you_mean(kind, known)
+        raise DataError(
+            f"there is no backend for {device}: the backends are {', '.join(known)}"
+            + (f"; {guess}" if guess else "")
+        )
     if find_spec("triton") is None:
         raise DataError("the kernels for cuda need Triton: pip install 'netspec-compiler[gpu]'")
     from netspec.backends.cuda import CudaBackend

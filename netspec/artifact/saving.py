@@ -24,13 +24,13 @@ from netspec.artifact.manifest import (
     versions,
 )
 from netspec.artifact.messages import naming
-from netspec.artifact.reading import SUFFIX
 from netspec.artifact.spec import kept_settings, members_of, net_of
 from netspec.artifact.writing import written
 from netspec.errors import DataError
 from netspec.files.finite import require_finite_to_save
-from netspec.files.kinds import ARTIFACT, FOLDER, require_place
+from netspec.files.kinds import artifact_kind, require_place
 from netspec.files.tensors import bytes_of
+from netspec.ir.arguments import place
 from netspec.ir.parameter_names import parameter_names
 from netspec.net import Net
 from netspec.runtime.compiled import Compiled
@@ -63,7 +63,8 @@ def save_artifact(
         DataError: it cannot be written, a parameter is NaN or infinite, or the model has hooks or
             modules that an artifact does not hold.
     """
-    require_place(Path(path), ARTIFACT if Path(path).suffix == SUFFIX else FOLDER, force=force)
+    path = place("path", path)
+    require_place(path, artifact_kind(path), force=force)
     lowered, compiled = model.lowered, sorted((kernels or {}).items())
     net = model.net if heads else model.net.without_heads()
     image = image_of(model.expects)

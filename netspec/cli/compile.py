@@ -22,40 +22,39 @@ from netspec.cli.common import (
     styled,
     texts_of,
 )
-from netspec.cli.expecting import expects_of, expects_options, fill
-from netspec.cli.outputs import force_option, output_option
-from netspec.cli.written import FORMATS, form_of, guard_places, says_written, write
-from netspec.files.kinds import description_of
+from netspec.cli.expecting import expects_options
+from netspec.cli.outputs import force_option, guard, output_option
+from netspec.files.kinds import DESCRIPTION, FORMATS, description_of, format_of, kind_of_format
 from netspec.files.members import LARGEST, parsed
 from netspec.files.reading import read_named
-from netspec.inference.source import open_source
+from netspec.ir.arguments import DTYPES
 from netspec.ir.words import counted
 from netspec.language.diagnostics import printable
 from netspec.lowering.passes import PASSES
 from netspec.net import Net
 
 if TYPE_CHECKING:
+    from netspec.inference.saving import Saved
     from netspec.runtime.compiled import Compiled
     from netspec.runtime.verification import Verification
 
-DTYPES = ("float32", "float64", "bfloat16", "float16")
 TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
 
 
 @click.command(short_help="Optimise for a device, verify, write an artifact.")
 @click.argument("spec", metavar="SPEC|RUN")
-@output_option("-o", "--output", metavar="PATH", help="Where to write it.")
+@output_option("-o", "--output", metavar="PATH", help="Folder or file to write.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(list(FORMATS)),
-    help="What to write: our own, or the plain net for PyTorch or ONNX; "
-    "what the suffix of PATH says unless given, and else an artifact.",
+    help="What to write: an artifact of netspec, or the plain net for PyTorch or ONNX.  Default: "
+    "the format of the suffix of PATH, or an artifact.",
 )
 @force_option
 @click.option("--target", type=click.Choice(TARGETS), default="cpu", show_default=True)
 @click.option(
-    "--dtype", type=click.Choice(DTYPES), help="float32, or the type of the run, unless said."
+    "--dtype", type=click.Choice(DTYPES), help="Default: float32, or the type of the run."
 )
 @click.option(
     "--batch",
@@ -63,13 +62,13 @@ TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
     default=1,
     show_default=True,
     metavar="N",
-    help="Images to choose implementations for.",
+    help="Number of images to choose implementations for.",
 )
 @click.option(
     "--weights",
     metavar="FILE|NAME",
-    help="A safetensors file, or by their name, such as digits, weights that come with the spec; "
-    "without it, random ones. A run has its own.",
+    help="Weights of a spec: a safetensors file, or the name of weights that come with the spec, "
+    "such as digits.  Without this option they are random.  A run has its own.",
 )
 @expects_options
 @click.option(
@@ -80,12 +79,12 @@ TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
     "--choices",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Implementations that are decided, as --emit choices prints them.",
+    help="File with the implementations to use, as --emit choices prints it.",
 )
 @click.option(
     "--emit",
     type=click.Choice(["python", "graph", "dot", "plan", "choices"]),
-    help="Print a state of the net and stop.",
+    help="Print a form of the net and stop.",
 )
 @click.option(
     "--print-after",
@@ -119,44 +118,44 @@ def compile(
 ) -> None:
     """Rewrite a net, choose how to compute each stage, run it once, and verify it against float64.
 
-    With -o it is written: as an artifact that `run` and netspec.load_artifact take, or as a file
-    for PyTorch (FILE.pt2) or ONNX (FILE.onnx), with a description beside it (FILE.onnx.json). What
-    the net expects of images, and the names of its classes, travel with it. A run directory is
-    compiled with the weights that were learned in it.
+    With -o the net is written: as an artifact, which `run` and netspec.load_artifact take, or as a
+    file for PyTorch (FILE.pt2) or ONNX (FILE.onnx) with a description next to it (FILE.onnx.json).
+    What the net expects of images and the names of its classes are written with it. A run directory
+    is compiled with its trained weights.
     """
+    from netspec.inference.source import expects_of, open_source
+
     expects = expects_of(prepare, classes)
-    form = form_of(form, output)
-    source = open_source(spec, weights, settings)
-    net, dtype = source.net, dtype or source.dtype
-    guard_places(output, form, [*texts_of(net), source.place, classes, choices], force=force)
-    is_artifact = output is not None and form == "artifact"
-    if form != "artifact" and output is None:
-        raise click.UsageError(f"--format {form} writes a file: say where with -o")
-    if heads and not is_artifact:
-        raise click.UsageError("--heads is for an artifact: say where with -o")
+    form = format_of(output, form)
+    source = open_source(spec, weights, settings, is_prepared=prepare is not None)
+    if output is not None:
+        reads = [*texts_of(source.net), source.place, classes, choices]
+        guard(output, kind_of_format(output, form), reads, force=force)
+        if form != "artifact":
+            guard(description_of(output), DESCRIPTION, reads, force=force)
+    _require_output(output, form, heads=heads)
     if sum([bool(emit), bool(passes), output is not None or as_json]) > 1:
         raise click.UsageError("--emit and --print-after each print a text and stop: use one alone")
-    if target not in ("cpu", "cuda") and not emit and not is_artifact:
-        raise click.UsageError(f"{target} is a GPU that is elsewhere: write an artifact with -o")
-    if target not in ("cpu", "cuda") and measure:
-        raise click.UsageError(f"--measure times implementations here, and {target} is elsewhere")
+    if target not in ("cpu", "cuda"):
+        is_written = output is not None and form == "artifact"
+        _require_elsewhere(target, is_run=not emit and not is_written, measure=measure)
     if passes:
-        _print_after(net, passes)
+        _print_after(source.net, passes)
         return
     started = perf_counter()
-    import torch
-
     from netspec import compiler
+    from netspec.inference.compiling import compiled, require_expects
 
-    imported = perf_counter()
+    imported = perf_counter() - started
     if emit == "python":
-        click.echo(compiler.python_of(net).strip())
+        click.echo(compiler.python_of(source.net).strip())
         return
     decided = None if choices is None else _read_choices(choices)
-    model = compiler.compile(
-        net,
+    model, origin = compiled(
+        source,
+        expects,
         device=target,
-        dtype=getattr(torch, dtype),
+        dtype=dtype,
         batch=batch,
         measured=measure,
         choices=decided,
@@ -164,50 +163,82 @@ def compile(
     if emit:
         click.echo(_emitted(emit, model))
         return
-    fill(model, source, expects)
-    seconds = {**net.seconds, "torch": imported - started, **model.seconds}
-    ran, kernels = None, None
+    if output is not None:
+        require_expects(model, origin)
+    seconds = {**model.net.seconds, "torch": imported, **model.seconds}
+    ran, kernels, saved = None, None, None
     if target in compiler.AHEAD:
         kernels = _compiled_ahead(model, target, seconds)
     else:
         ran = _run(model, batch, seconds)
-    written = ""
     if output is not None and _is_right(ran):
-        writing = perf_counter()
-        written = write(model, output, form, kernels, heads=heads, force=force)
-        seconds["write"] = perf_counter() - writing
+        saved = _saved(model, output, form, kernels, seconds, heads=heads, force=force)
     if as_json:
-        _print_json(model, ran, seconds, batch, output, written)
+        _print_json(model, ran, seconds, batch, saved)
     else:
-        lines = [*_says(model, ran, target, kernels)]
-        if output is not None and _is_right(ran):
-            lines += says_written(model, output, form, written, heads=heads)
-        _print(net, lines, seconds)
+        _print(model.net, _says(model, ran, target, kernels, saved), seconds)
     if ran is not None and not _is_right(ran):
-        _refuse(ran, dtype)
+        _refuse(ran)
+
+
+def _require_output(output: Path | None, form: str, *, heads: bool) -> None:
+    """Raise UsageError if an option needs an output, or one of another format."""
+    if form != "artifact" and output is None:
+        raise click.UsageError(f"--format {form} writes a file: give its path with -o")
+    if heads and (output is None or form != "artifact"):
+        raise click.UsageError("--heads is for an artifact: give its path with -o")
+
+
+def _require_elsewhere(target: str, *, is_run: bool, measure: bool) -> None:
+    """Raise UsageError if the net would run on a GPU of another machine."""
+    if is_run:
+        raise click.UsageError(f"{target} is a GPU of another machine: write an artifact with -o")
+    if measure:
+        raise click.UsageError(
+            f"--measure times implementations on this machine, and {target} is a GPU of another"
+        )
+
+
+def _saved(
+    model: Compiled,
+    output: Path,
+    form: str,
+    kernels: dict[str, bytes] | None,
+    seconds: dict[str, float],
+    *,
+    heads: bool,
+    force: bool,
+) -> Saved:
+    from netspec.inference.saving import written
+
+    started = perf_counter()
+    saved = written(model, output, form, heads=heads, kernels=kernels, force=force)
+    seconds["write"] = perf_counter() - started
+    return saved
 
 
 class _Ran(NamedTuple):
-    """A net that was run once: sizes of images and outputs, and the error of the outputs."""
+    """A run of the net: the sizes of images and outputs, and the error of the outputs."""
 
     shapes: str
+    dtype: str
     is_finite: bool
     verification: Verification
 
 
-def _refuse(ran: _Ran, dtype: str) -> NoReturn:
-    """End the command with what is wrong with the outputs."""
+def _refuse(ran: _Ran) -> NoReturn:
+    """Print what is wrong with the outputs, and end the command."""
     why = (
         "the outputs differ from float64 by more than rounding explains"
         if ran.is_finite
-        else f"the outputs are not finite: the values of this net leave the range of {dtype}"
+        else f"the outputs are not finite: the values of this net leave the range of {ran.dtype}"
     )
     click.echo(f"{styled('error', 'error')}: {why}", err=True)
     raise click.exceptions.Exit(1)
 
 
 def _is_right(ran: _Ran | None) -> bool:
-    """Return whether outputs are near enough to float64; True if the net could not be run."""
+    """Return True if outputs are close enough to float64, or if the net could not be run."""
     return ran is None or ran.verification.passed
 
 
@@ -227,7 +258,8 @@ def _run(model: Compiled, batch: int, seconds: dict[str, float]) -> _Ran:
     pairs = zip(model.net.graph.inputs, images, strict=True)
     shapes = ", ".join(f"{name} {list(image.shape)}" for name, image in pairs)
     shapes += f" -> {', '.join(str(list(y.shape)) for y in outputs)}"
-    return _Ran(shapes, all(bool(y.isfinite().all()) for y in outputs), verification)
+    dtype = str(model.lowered.dtype).removeprefix("torch.")
+    return _Ran(shapes, dtype, all(bool(y.isfinite().all()) for y in outputs), verification)
 
 
 def _compiled_ahead(model: Compiled, target: str, seconds: dict[str, float]) -> dict[str, bytes]:
@@ -281,8 +313,9 @@ def _says(
     ran: _Ran | None,
     target: str,
     kernels: dict[str, bytes] | None,
+    saved: Saved | None,
 ) -> Iterator[tuple[str, str]]:
-    """Yield what each step did: its name with the first line, an empty name with further lines."""
+    """Yield the result of each step: its name with the first line, no name with further lines."""
     import torch
 
     from netspec.views import compiled
@@ -299,20 +332,24 @@ def _says(
         yield "", line
     yield "choose", compiled.kernels(lowered)
     yield "plan", compiled.memory(lowered)
-    yield "pack", f"{totals.parameters:,} parameters{apart}, {totals.macs:,} MACs an image"
+    yield "pack", f"{totals.parameters:,} parameters{apart}, {totals.macs:,} MACs per image"
     if ran is not None:
         off = ran.verification
-        yield "run", f"{ran.shapes}, {str(lowered.dtype).removeprefix('torch.')}"
+        yield "run", f"{ran.shapes}, {ran.dtype}"
         yield (
             "verify",
             f"relative error {off.error:.1e} against float64, {off.allowed:.1e} allowed",
         )
     if kernels is not None:
         size = sum(map(len, kernels.values())) / 2**20
-        yield "compile", f"{len(kernels) - 1} kernels for {target}, {size:,.1f} MiB; not run here"
+        yield (
+            "compile",
+            f"{len(kernels) - 1} kernels for {target}, {size:,.1f} MiB; not run on this machine",
+        )
 
 
-def _print(net: Net, lines: list[tuple[str, str]], seconds: dict[str, float]) -> None:
+def _print(net: Net, says: Iterator[tuple[str, str]], seconds: dict[str, float]) -> None:
+    lines = list(says)
     title = f"  {printable(net.title)}" if net.title else ""
     click.echo(click.style(net.name, bold=True) + title)
     width = max(len(text) for step, text in lines if step)
@@ -327,14 +364,11 @@ def _print_json(
     ran: _Ran | None,
     seconds: dict[str, float],
     batch: int,
-    output: Path | None,
-    digest: str,
+    saved: Saved | None,
 ) -> None:
     from netspec.views import compiled
 
     net, totals = model.net, model.net.totals
-    written = output if _is_right(ran) else None
-    beside = None if written is None or digest else description_of(written)
     answer: dict[str, Any] = {
         "name": net.name,
         **compiled.as_json(model.lowered),
@@ -345,8 +379,8 @@ def _print_json(
         "seconds": seconds,
         "error": ran.verification.error if ran and isfinite(ran.verification.error) else None,
         "allowed": ran.verification.allowed if ran else None,
-        "output": None if written is None else str(written),
-        "description": None if beside is None else str(beside),
-        "digest": digest or None,
+        **(
+            dict.fromkeys(("output", "description", "digest")) if saved is None else saved.as_json()
+        ),
     }
     print_json(answer)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,13 +16,9 @@ from netspec.cli.common import (
     reports_errors,
     set_option,
 )
-from netspec.cli.expecting import expects_of, expects_options
+from netspec.cli.expecting import expects_options
 from netspec.cli.outputs import force_option, guard, output_option
 from netspec.files.kinds import ROWS
-
-if TYPE_CHECKING:
-    from netspec.inference.testing import Evaluation
-    from netspec.training.testing import Errors
 
 
 @click.command(short_help="Test trained nets, each alone and together.")
@@ -31,24 +26,35 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     metavar="DATA",
-    help="Test on this; the data of the runs unless said, and needed without a run.",
+    help="Data set to test on, such as digits.  Default: the data of the runs.",
 )
 @click.option(
     "--weights",
     metavar="FILE|NAME",
-    help="Of a spec: a safetensors file, or by their name, such as digits, weights that come "
-    "with it.",
+    help="Weights of the spec: a safetensors file, or the name of weights that come with the "
+    "spec, such as digits.",
+)
+@click.option(
+    "--expect", metavar="DIGEST", help="Root digest that `compile -o` printed for the artifact."
 )
 @click.option(
     "--tencrop/--center",
     "is_tencrop",
     default=None,
-    help="Average over ten crops, or take the centre; what travels with the net unless said.",
+    help="Average over ten crops, or test the centre.  Default: what the net says.",
 )
 @output_option("--rows", metavar="FILE", help="Write a CSV file with one row per image.")
 @force_option
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Not the one of training.")
-@click.option("--workers", type=WORKERS, default=0, show_default=True)
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), help="Default: the device of training."
+)
+@click.option(
+    "--workers",
+    type=WORKERS,
+    default=0,
+    show_default=True,
+    help="Number of processes that read images.",
+)
 @expects_options
 @set_option
 @json_option
@@ -57,6 +63,7 @@ def eval(
     nets: tuple[str, ...],
     data: str | None,
     weights: str | None,
+    expect: str | None,
     is_tencrop: bool | None,
     rows: Path | None,
     force: bool,
@@ -67,10 +74,11 @@ def eval(
     settings: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Test nets on held-out images: each alone, and all together, their outputs averaged.
+    """Test nets on held-out images: each alone, and all together with their outputs averaged.
 
-    A net is a run, an artifact, or a spec with --weights, and images are prepared for each as it
-    expects them. Outputs are those of the final softmax; so are the ten crops of an image averaged.
+    A net is a run, an artifact, or a spec with --weights. Images are prepared for each net as it
+    expects them. The averaged outputs are those of the final softmax, for several nets and for the
+    ten crops of an image.
     """
     from netspec.cli.tested import tested
     from netspec.inference.testing import evaluate
@@ -84,7 +92,9 @@ def eval(
             data,
             weights=weights,
             settings=settings,
-            expects=expects_of(prepare, classes),
+            prepare=prepare,
+            classes=classes,
+            expect=expect,
             views={None: None, True: "tencrop", False: "center"}[is_tencrop],
             rows=rows,
             device=device,
@@ -93,7 +103,7 @@ def eval(
             note=print_note,
         )
     if as_json:
-        print_json(_as_json(evaluation))
+        print_json(evaluation.as_json())
         return
     click.echo(click.style(evaluation.data, bold=True))
     for line in lines(evaluation):
@@ -101,7 +111,7 @@ def eval(
 
 
 def _places(nets: tuple[str, ...], data: str | None) -> Iterator[Path]:
-    """Yield the files and folders of the data: as given, or else of the runs."""
+    """Yield the files and folders of the data that is given, or else of the data of the runs."""
     from netspec.inference.source import is_a_run
 
     names = {data} if data is not None else set[str]()
@@ -112,23 +122,5 @@ def _places(nets: tuple[str, ...], data: str | None) -> Iterator[Path]:
             names.add(Run.open(Path(run)).settings.data)
     for name in names:
         place = name.partition(":")[2]
-        if place:  # a pattern of shards stands for the folder that they are in
+        if place:  # of a pattern of shards, the folder that they are in
             yield Path(place) if Path(place).exists() else Path(place).parent
-
-
-def _as_json(evaluation: Evaluation) -> dict[str, Any]:
-    alone = [
-        {"run": str(run), **_errors(errors), "applied": evaluation.applied[run]}
-        for run, errors in evaluation.runs.items()
-    ]
-    return {"data": evaluation.data, "runs": alone, "ensemble": _errors(evaluation.ensemble)}
-
-
-def _errors(errors: Errors) -> dict[str, Any]:
-    return {
-        "top1": errors.top1,
-        "top5": errors.top5,
-        "images": errors.images,
-        "untested": errors.untested,
-        "untested_classes": list(errors.untested_classes),
-    }

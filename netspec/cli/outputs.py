@@ -73,11 +73,6 @@ def guard(
         click.get_current_context().with_resource(redirect_stdout(sys.stderr))
 
 
-def chosen_kind(output: Path, kinds: Iterable[FileKind], otherwise: FileKind) -> FileKind:
-    """Return which of several kinds the name of an output stands for."""
-    return next((kind for kind in kinds if output.suffix.lower() in kind.suffixes), otherwise)
-
-
 def _replaced(output: Path, path: Path, kind: FileKind) -> str:
     """Return what of ``path`` would be lost if ``output`` were written; an empty text if nothing.
 

@@ -90,6 +90,28 @@ JSON = FileKind("JSON", (".json",), _begins(rb"\s*(?!" + _DESCRIBES + rb")[\[{]"
 DESCRIPTION = FileKind("a description of a net", (".json",), _begins(_DESCRIBES))
 PYTHON = FileKind("a program", (".py", ".ipynb", ".sh"), _begins(rb"#!"))
 
+
+def artifact_kind(path: Path) -> FileKind:
+    """Return the kind of file that an artifact is at a path: a single file, or a folder."""
+    return ARTIFACT if path.suffix in ARTIFACT.suffixes else FOLDER
+
+
+FORMATS = {"artifact": ARTIFACT, "pt2": PT2, "onnx": ONNX}
+"""The formats of a saved net: our own, and those of the plain net for PyTorch and for ONNX."""
+
+
+def format_of(path: Path | None, format: str | None = None) -> str:
+    """Return the format to save in: ``format``, or that of the suffix of the path."""
+    suffix = "" if path is None else path.suffix.lower()
+    named = (name for name, kind in FORMATS.items() if suffix in kind.suffixes)
+    return format or next(named, "artifact")
+
+
+def kind_of_format(path: Path, format: str) -> FileKind:
+    """Return the kind of file that a format is at a path."""
+    return artifact_kind(path) if format == "artifact" else FORMATS[format]
+
+
 KINDS = (
     ARTIFACT, ONNX, PT2, WEIGHTS, PNG, SVG, DOT, ROWS, SPEC, JPEG, PICKLE, PYTHON, JSON,
     DESCRIPTION,

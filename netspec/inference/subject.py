@@ -90,6 +90,28 @@ def open_subject(
         DataError: something cannot be read; an option does not apply to this form of a net; or
             steps of ``prepare`` need statistics of a training set that are missing.
     """
+    return _complete(
+        known_subject(
+            model,
+            weights=weights,
+            settings=settings,
+            expect=expect,
+            expects=expects,
+            device=device,
+        )
+    )
+
+
+def known_subject(
+    model: Compiled | Net | str | Path,
+    *,
+    weights: str | Path | None = None,
+    settings: Mapping[str, Setting] | None = None,
+    expect: str | None = None,
+    expects: Expects | None = None,
+    device: str | None = None,
+) -> Subject:
+    """Return a net, as :func:`open_subject` does, also where statistics are missing."""
     is_prepared = expects is not None and expects.prepare is not None
     subject = _opened(model, weights, settings, expect, device, is_prepared=is_prepared)
     if expects is not None:
@@ -97,7 +119,7 @@ def open_subject(
         subject = replace(
             subject, expects=said(subject.model.net, subject.expects, expects), origin=origin
         )
-    return _complete(subject)
+    return subject
 
 
 def _opened(
@@ -177,6 +199,4 @@ def require_a_classifier(net: Net) -> None:
         )
     shape = graph.stage(graph.outputs[0]).known_shape
     if shape.elements != shape.channels:
-        raise DataError(
-            f"{net.name} returns a map of {shape}, not classes: call the model in Python"
-        )
+        raise DataError(f"{net.name} returns a map of {shape}, not classes: call the model itself")

@@ -16,27 +16,35 @@ from netspec.data.dataset import Dataset
 from netspec.data.files import escaped
 from netspec.data.opening import open_data, require_outside
 from netspec.data.preprocessing import view_of
-from netspec.errors import DataError, OptionError
+from netspec.errors import DataError, OptionError, require_type
 from netspec.files.writing import write_named
 from netspec.inference.classify import name_of
-from netspec.inference.source import is_a_run
+from netspec.inference.source import NET, expects_of, is_a_run
 from netspec.inference.subject import Subject, open_subject, require_a_classifier
-from netspec.ir.expects import Expects
+from netspec.ir.arguments import choice, place, whole
+from netspec.ir.expects import VIEWS as VIEWS_OF_AN_IMAGE
 from netspec.language.definitions import Setting
+from netspec.net import Net
+from netspec.printing import Printed
 from netspec.runtime.causes import require_finite_outputs
+from netspec.runtime.compiled import Compiled
 from netspec.training.batches import InOrder
 from netspec.training.testing import VIEWS, Errors, answered, best, counted, place_of
 
+Given = Compiled | Net | str | Path
+"""A net as it is given."""
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Errors of nets, each alone and all together, their outputs averaged.
+
+@dataclass(frozen=True, repr=False)
+class Evaluation(Printed):
+    """Errors of nets, each alone and all together with their outputs averaged.
 
     Attributes:
-        data: the name of the split that they were tested on.
-        runs: errors by what was given: runs, artifacts and specs.
-        applied: what was done to an image for each.
-        ensemble: errors of the averaged outputs.
+        data: Name of the split that they were tested on.
+        runs: Errors by what was given: the path of a run, an artifact or a spec, or the name of a
+            net.
+        applied: What was done to an image, for each net.
+        ensemble: Errors of the averaged outputs.
     """
 
     data: str
@@ -46,60 +54,82 @@ class Evaluation:
 
 
 def evaluate(
-    nets: Sequence[str | Path],
+    nets: Given | Sequence[Given],
     data: str | None = None,
     *,
     weights: str | Path | None = None,
     settings: Mapping[str, Setting] | None = None,
-    expects: Expects | None = None,
+    prepare: str | None = None,
+    classes: str | Path | Sequence[str] | None = None,
+    expect: str | None = None,
     views: str | None = None,
-    rows: Path | None = None,
+    rows: str | Path | None = None,
     device: str | None = None,
     workers: int = 0,
     report: Callable[[Path, int, int], None] = lambda net, done, images: None,
     note: Callable[[str], None] = lambda remark: None,
 ) -> Evaluation:
-    """Test nets on the validation split of a data set; runs know one.
+    """Test nets on the validation split of a data set, as ``netspec eval`` does.
 
     Args:
-        nets: run directories, artifacts, and specs, each once.
-        data: a data set; that of the runs, if it is one.
+        nets: one net or several, each as :func:`netspec.classify` takes it.
+        data: a data set, such as ``"digits"`` or ``"images:DIR"``; by default that of the runs.
         weights: of the one spec: a safetensors file, or the name of weights that come with it.
-        settings: values of the spec's parameters.
-        expects: what the caller says of images and classes; what it leaves out is as it travels.
+        settings: values of the parameters of the one spec.
+        prepare, classes: what the nets expect of images, as :func:`netspec.classify` takes it.
+        expect: the root digest of the one artifact.
         views: ``tencrop`` or ``center``, in place of what a net expects.
-        rows: a CSV file to write, a row per image.
-        device: for runs and specs: in place of the one that a run was trained on.
-        workers: processes that read.
-        report: called with a net, the number of images it has answered for, and that of all.
-        note: called with what was left out, once for each image.
+        rows: a CSV file to write, with one row per image.
+        device: ``cpu`` or ``cuda``, for runs and specs: in place of the device of training.
+        workers: number of processes that read images.
+        report: called with a net, the number of images tested so far, and the number of all.
+        note: called with each remark on the data, such as an image that was left out.
 
     Raises:
+        TypeError, ValueError: an argument has another type or value.
+        SpecError: a spec, or ``prepare``, has mistakes.
         DataError: nets do not fit the data or each other, or something cannot be read or written.
     """
-    paths = [Path(net) for net in nets]
-    twice = next((path for path in paths if paths.count(path) > 1), None)
-    if twice is not None:
-        raise DataError(f"{twice} is given twice: it would only agree with itself")
-    specs = [path for path in paths if not is_a_run(path) and not is_artifact(path)]
+    given = _by_path(nets)
+    expects = expects_of(prepare, classes)
+    whole("workers", workers, 0, 1024)
+    if data is not None:
+        require_type("data", data, str, "a data set, such as digits or images:DIR")
+    if views is not None:
+        choice("views", views, VIEWS_OF_AN_IMAGE)
+    table = None if rows is None else place("rows", rows)
+    artifacts = [
+        path for path, net in given.items() if isinstance(net, str | Path) and is_artifact(net)
+    ]
+    specs = [
+        path
+        for path, net in given.items()
+        if not isinstance(net, Compiled)
+        and path not in artifacts
+        and not (isinstance(net, str | Path) and is_a_run(net))
+    ]
     if len(specs) != 1 and (weights or settings):
         raise OptionError(f"--weights and --set are for one spec, and {len(specs)} are given")
+    if len(artifacts) != 1 and expect is not None:
+        raise OptionError(f"--expect is for one artifact, and {len(artifacts)} are given")
 
     def opened(path: Path) -> Subject:
         subject = open_subject(
-            str(path),
+            given[path],
             weights=weights if path in specs else None,
             settings=settings if path in specs else None,
+            expect=expect if path in artifacts else None,
             expects=expects,
-            device=None if is_artifact(path) else device,
+            device=None if path in artifacts else device,
         )
         return subject if views is None else subject.shown(views)
 
+    paths = [*given]
     known = []
     for path in paths:  # all are checked before one is tested; one at a time is in memory
         subject = opened(path)
         known.append(_Known.of(path, subject))
-    dataset = _data_set(known, data, rows)
+    dataset = _data_set(known, data, table)
     if dataset.passed_over:
         note(dataset.passed_over)
     summed = torch.zeros(len(dataset), known[0].outputs)
@@ -127,15 +157,43 @@ def evaluate(
     if not len(usable):
         raise DataError(f"no image of {dataset.name} can be used by all of the nets")
     places = place_of(summed[usable], labels[usable], by)
-    if rows is not None:
-        table = _Table(dataset, paths)
+    if table is not None:
+        listed = _Table(dataset, paths)
         for i, place in zip(usable.tolist(), places.tolist(), strict=True):
             answer = int(best(summed[i, None], by))
             score = float(summed[i, answer]) / len(paths)
-            table.add(i, int(labels[i]), place, answer, score, answers[:, i].tolist())
-        table.write(rows)
+            listed.add(i, int(labels[i]), place, answer, score, answers[:, i].tolist())
+        listed.write(table)
     together = Errors.of(counted(places, labels[usable], classes).tolist(), tests)
     return Evaluation(dataset.name, errors, applied, together)
+
+
+def _by_path(nets: Given | Sequence[Given]) -> dict[Path, Given]:
+    """Return nets by their paths, or by the names of nets that were not given by a path.
+
+    Raises:
+        TypeError: one is not a net.
+        ValueError: there are none.
+        DataError: one is given twice.
+    """
+    given = list(nets) if isinstance(nets, list | tuple) else [nets]
+    if not given:
+        raise ValueError("nets must be one net or several, not an empty sequence")
+    by_path: dict[Path, Given] = {}
+    for net in given:
+        expected = f"{NET}, or what netspec.compile returns"
+        require_type("each of nets", net, (str, Path, Net, Compiled), expected)
+        if isinstance(net, str | Path):
+            path = place("each of nets", net, expected)
+        else:
+            path = Path(net.name if isinstance(net, Net) else net.net.name)
+        if path in by_path and (net is by_path[path] or isinstance(net, str | Path)):
+            raise DataError(f"{path} is given twice: its outputs would be averaged with themselves")
+        number = 2
+        while path in by_path:  # other nets of the same name
+            path, number = Path(f"{path.name.split(' ')[0]} ({number})"), number + 1
+        by_path[path] = net
+    return by_path
 
 
 def errors_of(
@@ -189,7 +247,7 @@ class _Known:
         net = subject.model.net
         require_a_classifier(net)
         if not subject.model.is_trained:
-            raise DataError(f"{path} has random weights, which mean nothing: give --weights")
+            raise DataError(f"{path} has random weights: give trained ones with --weights")
         outputs = net.graph.stage(net.graph.outputs[0]).known_shape.elements
         classes = subject.expects.classes
         return cls(path, classes, int(outputs), net.answers_by, subject.data)
@@ -223,13 +281,21 @@ def _data_set(nets: Sequence[_Known], data: str | None, rows: Path | None) -> Da
 
 
 def _require_classes(net: _Known, dataset: Dataset) -> None:
-    """Raise DataError unless a net has the classes of a data set, as far as it says them."""
+    """Raise DataError unless a net has the classes of a data set, where it says them."""
     count = len(dataset.classes)
-    if net.classes and net.classes != dataset.classes:
+    if net.classes and len(net.classes) != count:
         raise DataError(
-            f"{net.path} has learned {len(net.classes)} classes, and they are not the "
-            f"{count} of {dataset.name}: if they are the same in the same order, give them the "
-            "names that the data has, --classes FILE"
+            f"{net.path} has names of {len(net.classes):,} classes, and {dataset.name} has {count} "
+            "classes: test on other data, or give one name per class of the data, --classes FILE"
+        )
+    differing = [i for i, name in enumerate(net.classes) if name != dataset.classes[i]]
+    if differing:
+        first = differing[0]
+        raise DataError(
+            f"the classes of {net.path} are not those of {dataset.name}: class {first} is "
+            f"{net.classes[first]!r} for the net and {dataset.classes[first]!r} in the data; if "
+            "the classes are the same in the same order, give their names in the data, "
+            "--classes FILE"
         )
     if net.outputs < count:
         raise DataError(

@@ -10,6 +10,9 @@ from pathlib import Path
 from netspec.errors import require_type
 from netspec.ir.guess import did_you_mean
 
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+"""The types that a net is compiled for."""
+
 
 def choice(argument: str, value: object, known: Iterable[str]) -> str:
     """Return ``value``, which is one of the ``known`` names.

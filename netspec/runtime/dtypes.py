@@ -5,10 +5,7 @@ from __future__ import annotations
 import torch
 
 from netspec.errors import require_type
-from netspec.ir.arguments import choice
-
-DTYPES = ("float32", "float64", "bfloat16", "float16")
-"""The names; also those of ``netspec compile --dtype``."""
+from netspec.ir.arguments import DTYPES, choice
 
 
 def dtype_of(dtype: torch.dtype | str, argument: str = "dtype") -> torch.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod, sqrt
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from netspec.errors import require_type
 from netspec.ir.logits import before_softmax
 from netspec.net import Net
 from netspec.runtime.compiled import Compiled
@@ -25,27 +27,41 @@ def random_images(net: Net, *, batch: int = 1, seed: int = 0) -> list[Tensor]:
 
 @dataclass(frozen=True)
 class Verification:
-    """The relative L2 error of a model's outputs against float64, and its tolerance."""
+    """Relative L2 error of the outputs of a model against float64, and its tolerance."""
 
     error: float
     allowed: float
 
     @property
     def passed(self) -> bool:
+        """True if the error is at most the tolerance."""
         return self.error <= self.allowed
 
 
-def verify(model: Model | Compiled, images: list[Tensor]) -> Verification:
+def verify(
+    model: Model | Compiled, images: Tensor | Sequence[Tensor] | None = None
+) -> Verification:
     """Compare a model with its float64 twin, before a final softmax.
 
     A softmax turns relative errors of its input into ones that depend on how large the input is,
     so its input is compared; that the softmax's output is the model's is checked to the bit.
 
     Args:
-        model: a compiled net.
-        images: a batch for each input, as from :func:`random_images`, in any type.
+        model: a compiled net, or a reference.
+        images: a batch for each input, in any type; one tensor for a net of one input; by default
+            those of :func:`random_images`.
+
+    Raises:
+        TypeError: an argument has another type.
     """
+    require_type("model", model, (Model, Compiled), "what netspec.compile or reference returns")
     net = model.net
+    if images is None:
+        images = random_images(net)
+    images = [images] if isinstance(images, Tensor) else images
+    require_type("images", images, (list, tuple), "a tensor, or a list of tensors")
+    for image in images:
+        require_type("images", image, Tensor, "a tensor, or a list of tensors")
     graph = net.graph
     compared = [before_softmax(graph, name) for name in graph.outputs]
     # As STAGE.op, because a row may be called like a stage of its pipe that is not its last.

@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from netspec.inference.testing import Evaluation
 from netspec.language.diagnostics import printable
 from netspec.training.testing import Errors
 from netspec.views.untested import untested_classes
+
+
+def as_text(evaluation: Evaluation) -> str:
+    """Return what ``netspec eval`` prints, without colours."""
+    return "\n".join([evaluation.data, *lines(evaluation)])
+
+
+def as_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Return what ``netspec eval --json`` prints."""
+    alone = [
+        {"run": str(run), **_errors(errors), "applied": evaluation.applied[run]}
+        for run, errors in evaluation.runs.items()
+    ]
+    return {"data": evaluation.data, "runs": alone, "ensemble": _errors(evaluation.ensemble)}
+
+
+def _errors(errors: Errors) -> dict[str, Any]:
+    return {
+        "top1": errors.top1,
+        "top5": errors.top5,
+        "images": errors.images,
+        "untested": errors.untested,
+        "untested_classes": list(errors.untested_classes),
+    }
 
 
 def lines(evaluation: Evaluation) -> Iterator[str]:
