@@ -10,15 +10,18 @@ from typing import Any
 
 PRINTERS = {
     "Bench": "netspec.views.bench",
+    "Chart": "netspec.views.bench_chart",
     "Classification": "netspec.views.classification",
     "Classifications": "netspec.views.classification",
     "Comparison": "netspec.views.comparison",
     "Evaluation": "netspec.views.evaluation",
+    "Figure": "netspec.views.comparison_chart",
+    "Model": "netspec.views.model",
     "Net": "netspec.views.table",
     "Packed": "netspec.views.packed",
+    "Result": "netspec.views.training",
     "Saved": "netspec.views.saved",
     "Trace": "netspec.tracing.text",
-    "Trained": "netspec.views.training",
 }
 """The module that prints the objects of a class."""
 

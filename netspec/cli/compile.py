@@ -346,6 +346,9 @@ def _says(
             "compile",
             f"{len(kernels) - 1} kernels for {target}, {size:,.1f} MiB; not run on this machine",
         )
+    if saved is not None:
+        # the first line has the name of the step, which has the time
+        yield from zip(chain(["write"], repeat("")), str(saved).splitlines(), strict=False)
 
 
 def _print(net: Net, says: Iterator[tuple[str, str]], seconds: dict[str, float]) -> None:

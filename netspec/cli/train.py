@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -23,18 +22,11 @@ from netspec.cli.common import (
     set_option,
 )
 from netspec.cli.outputs import guard, output_option
-from netspec.errors import DataError
 from netspec.files.kinds import FOLDER
-from netspec.ir.words import counted
-from netspec.net import load
-from netspec.views.untested import untested_classes
-
-if TYPE_CHECKING:
-    from netspec.training.loop import Result
 
 PRESETS = ("paper", "author", "caffe", "glorot", "he")
 STAYS = ("resume", "data", "as_json")
-"""Options that a run which goes on accepts; all others were set when it began."""
+"""Options that --resume accepts; all others are those that the run began with."""
 
 
 def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
@@ -46,33 +38,45 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tu
 @click.option(
     "--data",
     metavar="DATA",
-    help="What to learn from, such as digits or mnist:DIR; with --resume, where that is now.",
+    help="Data set to train on, such as digits or mnist:DIR.  With --resume: its new place.",
 )
-@output_option("-o", "--output", metavar="RUN", help="The run's directory.")
+@output_option("-o", "--output", metavar="RUN", help="Directory of the run.")
 @click.option(
     "--resume",
     metavar="RUN",
     type=click.Path(path_type=Path),
-    help="Go on with a run, as it was begun.",
+    help="Continue a run with the options that it began with.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
-@click.option("--epochs", type=EPOCHS, help="In place of the recipe's.")
-@click.option("--batch", type=IMAGES, help="Images a step, in place of the recipe's.")
-@click.option("--lr", type=Finite(0, FACTOR, min_open=True), help="Learning rate, likewise.")
-@click.option("--decay", type=Finite(0, FACTOR), help="Weight decay, likewise.")
-@click.option("--init", type=click.Choice(PRESETS), help="Initial weights, likewise.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of weights, order, augmentation and dropout.",
+)
+@click.option("--epochs", type=EPOCHS, help="Number of epochs.  Default: that of the recipe.")
+@click.option("--batch", type=IMAGES, help="Images per step.  Default: those of the recipe.")
+@click.option(
+    "--lr",
+    type=Finite(0, FACTOR, min_open=True),
+    help="Learning rate.  Default: that of the recipe.",
+)
+@click.option("--decay", type=Finite(0, FACTOR), help="Weight decay.  Default: that of the recipe.")
+@click.option(
+    "--init", type=click.Choice(PRESETS), help="Initial weights.  Default: those of the recipe."
+)
 @click.option(
     "--init-from",
     metavar="RUN",
-    help="Begin with the weights of a run, where name and shape match.",
+    help="Begin with the weights of another run, where names and shapes match.",
 )
-@click.option("--no-augment", is_flag=True, help="Leave the images as they are.")
+@click.option("--no-augment", is_flag=True, help="Do not augment images.")
 @click.option(
     "--workers",
     type=WORKERS,
     default=0,
     show_default=True,
-    help="Processes that load data while the device learns.",
+    help="Number of processes that load data while the device computes.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option(
@@ -86,7 +90,7 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tu
     metavar="EPOCH,...",
     default="",
     callback=_epochs,
-    help="Keep the weights behind these epochs; 0 is before the first.",
+    help="Keep the weights after these epochs; 0 is before the first.",
 )
 @click.option(
     "--checkpoint-every",
@@ -94,9 +98,11 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tu
     type=Finite(0, 1e9),
     default=300.0,
     show_default=True,
-    help="Beside the one at the end of each epoch.",
+    help="Time between checkpoints.  There is also one at the end of each epoch.",
 )
-@click.option("--deterministic", is_flag=True, help="The same bits each time on a GPU as well.")
+@click.option(
+    "--deterministic", is_flag=True, help="Compute the same bits each time, on a GPU too."
+)
 @set_option
 @json_option
 @click.pass_context
@@ -112,48 +118,41 @@ def train(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train a net by the recipe in its spec, and keep all of it in a directory.
+    """Train a net by the recipe in its spec, and keep the run in a directory.
 
-    Ctrl-C finishes the step and saves; --resume goes on from there, to the same weights that a run
-    without a pause has.
+    Ctrl-C finishes the step and saves. --resume continues from there, and reaches the same weights
+    as a run without a pause.
     """
     _require_one_of_two(context, spec, data, output, resume)
     guard(output, FOLDER)
     from netspec.cli.progress import report
-    from netspec.training import loop
+    from netspec.training import train as training
     from netspec.training.parallel import is_first
-    from netspec.training.settings import Settings
     from netspec.training.stopping import Stopped
 
-    told = report(as_json=as_json)
+    shown = report(as_json=as_json)
     try:
         if resume is not None:
-            result = loop.resume(resume, data=data, report=told)
+            result = training.resume(resume, data=data, report=shown)
         else:
             assert spec is not None
             assert data is not None
             assert output is not None
             options["is_augmented"] = not options.pop("no_augment")
             options["is_deterministic"] = options.pop("deterministic")
-            if columns:
-                options["columns"] = _columns(spec, settings)
-            asked = Settings(spec=spec, data=data, parameters=settings, **options)
-            result = loop.train(asked, output, report=told)
+            options["columns"] = columns or 1
+            options["parameters"] = settings
+            result = training.train(spec, data, output, report=shown, **options)
     except Stopped as stopped:
         directory = output or resume
         if is_first():
-            click.echo(f"saved; go on with: netspec train --resume {directory}", err=True)
+            click.echo(f"saved; continue with: netspec train --resume {directory}", err=True)
         raise click.exceptions.Exit(128 + stopped.number) from None
     if is_first():
-        _print(result, as_json=as_json)
-
-
-def _columns(spec: str, settings: dict[str, str]) -> int:
-    """Return the number of columns of a net; raise DataError if it does not have any."""
-    net = load(spec, **settings)
-    if net.graph.columns is None:
-        raise DataError(f"{net.name} has no columns: write `columns 2` into its spec to spread it")
-    return net.graph.columns.number
+        if as_json:
+            print_json(result.as_json())
+        else:
+            click.echo(str(result))
 
 
 def _require_one_of_two(
@@ -163,23 +162,17 @@ def _require_one_of_two(
     output: Path | None,
     resume: Path | None,
 ) -> None:
-    """Raise UsageError unless a run begins with a spec, data and a directory, or goes on alone."""
+    """Raise UsageError unless there are a spec, data and a directory, or --resume alone."""
     if resume is None:
         if spec is None or data is None or output is None:
-            raise click.UsageError("say what to train, on what, and where: SPEC --data DATA -o RUN")
+            raise click.UsageError(
+                "give a spec, the data and a directory for the run: SPEC --data DATA -o RUN"
+            )
         return
     for parameter in context.command.params:
         name = parameter.name or ""
         if name not in STAYS and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             shown = parameter.opts[0] if isinstance(parameter, click.Option) else "SPEC"
-            raise click.UsageError(f"--resume goes on with a run as it was begun, without {shown}")
-
-
-def _print(result: Result, *, as_json: bool) -> None:
-    if as_json:
-        print_json(asdict(result))
-        return
-    left_out = f" ({counted(result.untested, 'image')} left out)" if result.untested else ""
-    errors = f"error {result.top1:.2f} %, top-5 {result.top5:.2f} %{left_out}"
-    untested = f"; {says}" if (says := untested_classes(result.untested_classes)) else ""
-    click.echo(f"{errors}{untested}; weights in {result.run}")
+            raise click.UsageError(
+                f"--resume continues a run with the options that it began with: remove {shown}"
+            )

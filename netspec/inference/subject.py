@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,9 @@ from netspec.net import Net
 
 if TYPE_CHECKING:
     from netspec.runtime.compiled import Compiled
+
+    Given = Compiled | Net | str | Path
+    """A net as it is given."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Subject:
 
 
 def open_subject(
-    model: Compiled | Net | str | Path,
+    model: Given,
     *,
     weights: str | Path | None = None,
     settings: Mapping[str, Setting] | None = None,
@@ -103,7 +106,7 @@ def open_subject(
 
 
 def known_subject(
-    model: Compiled | Net | str | Path,
+    model: Given,
     *,
     weights: str | Path | None = None,
     settings: Mapping[str, Setting] | None = None,
@@ -123,7 +126,7 @@ def known_subject(
 
 
 def _opened(
-    model: Compiled | Net | str | Path,
+    model: Given,
     weights: str | Path | None,
     settings: Mapping[str, Setting] | None,
     expect: str | None,
@@ -200,3 +203,33 @@ def require_a_classifier(net: Net) -> None:
     shape = graph.stage(graph.outputs[0]).known_shape
     if shape.elements != shape.channels:
         raise DataError(f"{net.name} returns a map of {shape}, not classes: call the model itself")
+
+
+def by_path(nets: Given | Sequence[Given]) -> dict[Path, Given]:
+    """Return nets by their paths, or by the names of nets that were not given by a path.
+
+    Raises:
+        TypeError: one is not a net.
+        ValueError: there are none.
+        DataError: one is given twice.
+    """
+    from netspec.runtime.compiled import Compiled
+
+    given = list(nets) if isinstance(nets, list | tuple) else [nets]
+    if not given:
+        raise ValueError("nets must be one net or several, not an empty sequence")
+    found: dict[Path, Given] = {}
+    for net in given:
+        expected = f"{NET}, or what netspec.compile returns"
+        require_type("each of nets", net, (str, Path, Net, Compiled), expected)
+        if isinstance(net, str | Path):
+            path = place("each of nets", net, expected)
+        else:
+            path = Path(net.name if isinstance(net, Net) else net.net.name)
+        if path in found and (net is found[path] or isinstance(net, str | Path)):
+            raise DataError(f"{path} is given twice: its outputs would be averaged with themselves")
+        number = 2
+        while path in found:  # other nets of the same name
+            path, number = Path(f"{path.name.split(' ')[0]} ({number})"), number + 1
+        found[path] = net
+    return found

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,20 +20,25 @@ from netspec.data.preprocessing import view_of
 from netspec.errors import DataError, OptionError, require_type
 from netspec.files.writing import write_named
 from netspec.inference.classify import name_of
-from netspec.inference.source import NET, expects_of, is_a_run
-from netspec.inference.subject import Subject, open_subject, require_a_classifier
+from netspec.inference.source import expects_of, is_a_run
+from netspec.inference.subject import (
+    Subject,
+    by_path,
+    open_subject,
+    require_a_classifier,
+)
 from netspec.ir.arguments import choice, place, whole
 from netspec.ir.expects import VIEWS as VIEWS_OF_AN_IMAGE
+from netspec.ir.expects import Expects
 from netspec.language.definitions import Setting
-from netspec.net import Net
 from netspec.printing import Printed
 from netspec.runtime.causes import require_finite_outputs
 from netspec.runtime.compiled import Compiled
 from netspec.training.batches import InOrder
 from netspec.training.testing import VIEWS, Errors, answered, best, counted, place_of
 
-Given = Compiled | Net | str | Path
-"""A net as it is given."""
+if TYPE_CHECKING:
+    from netspec.inference.subject import Given
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,46 +96,19 @@ def evaluate(
         SpecError: a spec, or ``prepare``, has mistakes.
         DataError: nets do not fit the data or each other, or something cannot be read or written.
     """
-    given = _by_path(nets)
     expects = expects_of(prepare, classes)
+    options: dict[str, Any] = {"weights": weights, "settings": settings, "expect": expect}
+    opened = _Nets(by_path(nets), expects, device, views, options)
+    paths = [*opened.nets]
     whole("workers", workers, 0, 1024)
     if data is not None:
         require_type("data", data, str, "a data set, such as digits or images:DIR")
-    if views is not None:
-        choice("views", views, VIEWS_OF_AN_IMAGE)
-    table = None if rows is None else place("rows", rows)
-    artifacts = [
-        path for path, net in given.items() if isinstance(net, str | Path) and is_artifact(net)
-    ]
-    specs = [
-        path
-        for path, net in given.items()
-        if not isinstance(net, Compiled)
-        and path not in artifacts
-        and not (isinstance(net, str | Path) and is_a_run(net))
-    ]
-    if len(specs) != 1 and (weights or settings):
-        raise OptionError(f"--weights and --set are for one spec, and {len(specs)} are given")
-    if len(artifacts) != 1 and expect is not None:
-        raise OptionError(f"--expect is for one artifact, and {len(artifacts)} are given")
-
-    def opened(path: Path) -> Subject:
-        subject = open_subject(
-            given[path],
-            weights=weights if path in specs else None,
-            settings=settings if path in specs else None,
-            expect=expect if path in artifacts else None,
-            expects=expects,
-            device=None if path in artifacts else device,
-        )
-        return subject if views is None else subject.shown(views)
-
-    paths = [*given]
+    csv_file = None if rows is None else place("rows", rows)
     known = []
-    for path in paths:  # all are checked before one is tested; one at a time is in memory
+    for path in paths:  # all are checked before any is tested; only one is in memory at a time
         subject = opened(path)
         known.append(_Known.of(path, subject))
-    dataset = _data_set(known, data, table)
+    dataset = _data_set(known, data, csv_file)
     if dataset.passed_over:
         note(dataset.passed_over)
     summed = torch.zeros(len(dataset), known[0].outputs)
@@ -157,43 +136,15 @@ def evaluate(
     if not len(usable):
         raise DataError(f"no image of {dataset.name} can be used by all of the nets")
     places = place_of(summed[usable], labels[usable], by)
-    if table is not None:
+    if csv_file is not None:
         listed = _Table(dataset, paths)
-        for i, place in zip(usable.tolist(), places.tolist(), strict=True):
+        for i, position in zip(usable.tolist(), places.tolist(), strict=True):
             answer = int(best(summed[i, None], by))
             score = float(summed[i, answer]) / len(paths)
-            listed.add(i, int(labels[i]), place, answer, score, answers[:, i].tolist())
-        listed.write(table)
+            listed.add(i, int(labels[i]), position, answer, score, answers[:, i].tolist())
+        listed.write(csv_file)
     together = Errors.of(counted(places, labels[usable], classes).tolist(), tests)
     return Evaluation(dataset.name, errors, applied, together)
-
-
-def _by_path(nets: Given | Sequence[Given]) -> dict[Path, Given]:
-    """Return nets by their paths, or by the names of nets that were not given by a path.
-
-    Raises:
-        TypeError: one is not a net.
-        ValueError: there are none.
-        DataError: one is given twice.
-    """
-    given = list(nets) if isinstance(nets, list | tuple) else [nets]
-    if not given:
-        raise ValueError("nets must be one net or several, not an empty sequence")
-    by_path: dict[Path, Given] = {}
-    for net in given:
-        expected = f"{NET}, or what netspec.compile returns"
-        require_type("each of nets", net, (str, Path, Net, Compiled), expected)
-        if isinstance(net, str | Path):
-            path = place("each of nets", net, expected)
-        else:
-            path = Path(net.name if isinstance(net, Net) else net.net.name)
-        if path in by_path and (net is by_path[path] or isinstance(net, str | Path)):
-            raise DataError(f"{path} is given twice: its outputs would be averaged with themselves")
-        number = 2
-        while path in by_path:  # other nets of the same name
-            path, number = Path(f"{path.name.split(' ')[0]} ({number})"), number + 1
-        by_path[path] = net
-    return by_path
 
 
 def errors_of(
@@ -217,6 +168,56 @@ def errors_of(
     for batch, outputs in answered(test, tests):
         counts += counted(place_of(outputs, batch.labels, by), batch.labels, classes)
     return Errors.of(counts.tolist(), tests)
+
+
+class _Nets:
+    """Nets by path, and the options that they are opened with.
+
+    Args:
+        nets: the nets.
+        expects: what the caller says of images and classes.
+        device: for runs and specs, in place of the device of training.
+        views: ``tencrop`` or ``center``, in place of what a net expects.
+        options: ``weights`` and ``settings`` of the one spec, ``expect`` of the one artifact.
+
+    Raises:
+        TypeError, ValueError: there are no such views.
+        OptionError: an option is for one net, and there are none or several.
+    """
+
+    def __init__(
+        self,
+        nets: Mapping[Path, Given],
+        expects: Expects | None,
+        device: str | None,
+        views: str | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.nets, self.expects, self.device, self.options = nets, expects, device, options
+        self.views = None if views is None else choice("views", views, VIEWS_OF_AN_IMAGE)
+        by_place = {path: net for path, net in nets.items() if isinstance(net, str | Path)}
+        self.artifacts = {path for path, net in by_place.items() if is_artifact(net)}
+        runs = {path for path, net in by_place.items() if is_a_run(net)}
+        models = {path for path, net in nets.items() if isinstance(net, Compiled)}
+        self.specs = {*nets} - self.artifacts - runs - models
+        if len(self.specs) != 1 and (options["weights"] or options["settings"]):
+            raise OptionError(
+                f"--weights and --set are for one spec, and {len(self.specs)} are given"
+            )
+        if len(self.artifacts) != 1 and options["expect"] is not None:
+            raise OptionError(f"--expect is for one artifact, and {len(self.artifacts)} are given")
+
+    def __call__(self, path: Path) -> Subject:
+        """Return a net, opened."""
+        options = ["weights", "settings"] if path in self.specs else []
+        options += ["expect"] if path in self.artifacts else []
+        subject = open_subject(
+            self.nets[path],
+            expects=self.expects,
+            device=None if path in self.artifacts else self.device,
+            **{name: self.options[name] for name in options},
+        )
+        return subject if self.views is None else subject.shown(self.views)
 
 
 @dataclass(frozen=True)

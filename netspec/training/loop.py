@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from netspec.data import Splits
 from netspec.errors import DataError
 from netspec.files.finite import first_not_finite
 from netspec.ir.randomness import masks
+from netspec.net import Net
+from netspec.printing import Printed
 from netspec.runtime.causes import NotFiniteError
 from netspec.training import parallel
 from netspec.training.augment import for_training
@@ -29,7 +30,7 @@ from netspec.training.fitting import least_images
 from netspec.training.learner import Learner, first_checkpoint
 from netspec.training.loss import loss
 from netspec.training.metrics import Epoch, Metrics
-from netspec.training.parallel import Parted, Ranks
+from netspec.training.parallel import Parted, Ranks, is_started_again
 from netspec.training.process import determinism, threads
 from netspec.training.progress import Moment, OfRank, Pace, Report
 from netspec.training.run import Run
@@ -42,8 +43,8 @@ class Diverged(DataError):
     """A run whose loss or weights are no longer finite."""
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False)
+class Result(Printed):
     """The result of a run.
 
     Attributes:
@@ -69,8 +70,10 @@ class Result:
     seconds: float
 
 
-def train(settings: Settings, directory: Path, *, report: Report | None = None) -> Result:
-    """Train a net by its recipe, in a directory that is made for it.
+def train(
+    settings: Settings, directory: Path, *, report: Report | None = None, net: Net | None = None
+) -> Result:
+    """Train a net, by default that of the settings, in a directory that is made for it.
 
     A process that torchrun has started again goes on with the run that is there.
 
@@ -81,8 +84,8 @@ def train(settings: Settings, directory: Path, *, report: Report | None = None) 
     """
     report = report or Report()
     with _met(settings, directory) as ranks:
-        is_new = ranks.is_first and not (_is_started_again() and is_run(directory))
-        new = Run.create(directory, settings, report.note) if is_new else None
+        is_new = ranks.is_first and not (is_started_again() and is_run(directory))
+        new = Run.create(directory, settings, report.note, net) if is_new else None
         try:
             ranks.wait()
             return _learn(Run.open(directory), ranks, report)
@@ -391,8 +394,3 @@ class _Loop:
         self.report.end()
         if self.metrics is not None:
             self.metrics.close()
-
-
-def _is_started_again() -> bool:
-    """Return whether torchrun has started this process again after one of them ended."""
-    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"

@@ -251,3 +251,8 @@ def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
             collectives.GROUPS[name] = mesh.get_group(name)
     rank, column = divmod(number, columns)
     return Ranks(rank, processes // columns, column, columns, device, others)
+
+
+def is_started_again() -> bool:
+    """Return True if torchrun has started this process again after a process ended."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"

@@ -99,12 +99,17 @@ class Run:
 
     @classmethod
     def create(
-        cls, directory: Path, settings: Settings, note: Callable[[str], None] = lambda remark: None
+        cls,
+        directory: Path,
+        settings: Settings,
+        note: Callable[[str], None] = lambda remark: None,
+        net: Net | None = None,
     ) -> Run:
         """Check the inputs of a run, and make its directory, whole or not at all.
 
         Args:
             note: is called with what the user should know of the inputs.
+            net: the net, in place of that of ``settings.spec``.
 
         Raises:
             SpecError: the spec has mistakes.
@@ -114,7 +119,7 @@ class Run:
         directories.require_new(directory)
         require_outside(directory, "a run", settings.data)
         settings = settings.from_anywhere()
-        net = load(settings.spec, **settings.parameters)
+        net = net or load(settings.spec, **settings.parameters)
         net.require_numbers()
         require_trainable(net)
         recipe = settings.recipe(net)

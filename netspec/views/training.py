@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 from netspec.ir.recipe import Sgd
 from netspec.ir.words import counted, plural
 from netspec.training.checkpoint import State
+from netspec.training.loop import Result
 from netspec.training.metrics import Epoch
 from netspec.training.progress import Moment
 from netspec.training.run import Run
 from netspec.training.settings import batch_of, epochs_of
+from netspec.views.untested import untested_classes
 
 HEADER = (
     "epoch     loss  train error     error     top-5       lr   images/s   waiting      time"
     "     left"
 )
+
+
+def as_text(result: Result) -> str:
+    """Return the last line that ``netspec train`` prints."""
+    left_out = f" ({counted(result.untested, 'image')} left out)" if result.untested else ""
+    errors = f"error {result.top1:.2f} %, top-5 {result.top5:.2f} %{left_out}"
+    untested = f"; {says}" if (says := untested_classes(result.untested_classes)) else ""
+    return f"{errors}{untested}; weights in {result.run}"
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """Return what ``netspec train --json`` prints."""
+    return asdict(result)
 
 
 def head(run: Run, steps: int, state: State) -> list[str]:
