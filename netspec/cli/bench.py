@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -21,11 +21,10 @@ from netspec.cli.common import (
     texts_of,
 )
 from netspec.cli.outputs import force_option, guard, output_option
-from netspec.errors import DataError
 from netspec.files.kinds import PNG, SVG
 from netspec.files.writing import write_named
 from netspec.net import load
-from netspec.timing import DEVICES, DTYPES, PEERS
+from netspec.timing import DEVICES, DTYPES, PEERS, ROUNDS
 
 FORMS = {"png": PNG, "svg": SVG}
 
@@ -48,7 +47,7 @@ def _batches(context: click.Context, parameter: click.Parameter, text: str) -> t
 
 def _image(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     if path is not None and _form(path) not in FORMS:
-        raise click.BadParameter(f"{path} is none of {', '.join(f'*.{form}' for form in FORMS)}")
+        raise click.BadParameter(f"{path} must end in {' or '.join(f'.{form}' for form in FORMS)}")
     if path is not None and not path.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {path.parent}")
     return path
@@ -58,7 +57,7 @@ def _form(path: Path) -> str:
     return path.suffix.lower().removeprefix(".")
 
 
-@click.command(short_help="Time a compiled net beside its peers.")
+@click.command(short_help="Time a compiled net and its peers.")
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
 @click.option(
     "--batch",
@@ -67,7 +66,7 @@ def _form(path: Path) -> str:
     show_default=True,
     metavar="N,...",
     callback=_batches,
-    help="Images at once, one size or several.",
+    help="Images per batch, one size or several.",
 )
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
 @click.option("--device", type=click.Choice(list(DEVICES)), default="cpu", show_default=True)
@@ -75,10 +74,10 @@ def _form(path: Path) -> str:
     "--against",
     metavar="PEER,...",
     callback=_peers,
-    help=f"The peers; all that the device has unless said: {', '.join(PEERS)}.",
+    help=f"Peers to time: {', '.join(PEERS)}.  Default: all that run on the device.",
 )
 @click.option(
-    "--rounds", type=click.IntRange(1, 10_000), default=15, show_default=True, metavar="N"
+    "--rounds", type=click.IntRange(1, 10_000), default=ROUNDS, show_default=True, metavar="N"
 )
 @click.option(
     "--layers",
@@ -106,19 +105,20 @@ def bench(
     settings: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Time a compiled net beside its peers, in one process: the same weights, the same images.
+    """Time a compiled net and its peers in one process, with the same weights and images.
 
-    Outputs are held against float64 first. Then engines take turns, with the machine's own matrix
-    product and copy among them; the table shows medians, quartiles, and how many times as long as
-    netspec each peer takes. Memory is that of a process of its own.
+    Outputs are compared with float64 first. Then engines take turns, together with the matrix
+    product and the copy of the machine. The table shows medians, quartiles, and the time of each
+    peer as a multiple of the time of netspec. Memory is measured in a separate process.
 
-    With --layers there are no peers: the table shows where the compiled net spends its time.
+    With --layers there are no peers, and the table shows the time of each step.
     """
     if by_layer:
-        _refuse_beside_layers("against", "plot")
-    peers = DEVICES[device] if against is None else against
-    if unknown := [name for name in peers if name not in DEVICES[device]]:
-        raise click.UsageError(f"{', '.join(unknown)} has no {device}: leave it out of --against")
+        _refuse_with_layers("against", "plot")
+    if unknown := [name for name in against or () if name not in DEVICES[device]]:
+        raise click.UsageError(
+            f"{', '.join(unknown)} does not run on {device}: leave it out of --against"
+        )
     nets = [load(spec, **settings) for spec in specs]
     if plot is not None:
         read = [path for net in nets for path in texts_of(net)]
@@ -126,53 +126,37 @@ def bench(
     for net in nets:
         net.require_numbers()
     if plot is not None:
-        from netspec.views.bench_chart import rendered, require_matplotlib
+        from netspec.views.bench_chart import require_matplotlib
 
         require_matplotlib()
-    if device == "cuda":
-        require_gpu()
-    from netspec.timing import layers, measure
+    from netspec.timing import bench as timing
     from netspec.views.bench import as_lines
 
+    options: dict[str, Any] = {
+        "batch": batches,
+        "dtype": dtype,
+        "device": device,
+        "rounds": rounds,
+        "settings": settings,
+        "progress": progress,
+    }
     if by_layer:
-        length = layers.steps(len(specs), len(batches), rounds)
-        run = partial(layers.bench)
+        result = timing.bench_layers(specs, **options)
     else:
-        length = measure.steps(len(specs), len(batches), len(peers), rounds)
-        run = partial(measure.bench, against=peers)
-    with progress(length) as advance:
-        answer = run(
-            specs,
-            settings=settings,
-            batches=batches,
-            dtype=dtype,
-            device=device,
-            rounds=rounds,
-            advance=advance,
-        )
+        result = timing.bench(specs, against=against, **options)
     if plot is not None:
-        write_named(plot, rendered(answer, _form(plot)))
+        write_named(plot, result.chart(_form(plot)))
     if as_json:
-        print_json(answer)
+        print_json(result.as_json())
         return
-    for line in as_lines(answer, styled):
+    for line in as_lines(result.results, styled):
         click.echo(line)
     for net in nets:
         print_notes(net)
 
 
-def require_gpu() -> None:
-    """Raise DataError without a GPU: Triton's interpreter does not show the times of one."""
-    import torch
-
-    if not torch.cuda.is_available():
-        raise DataError(
-            "--device cuda needs an NVIDIA GPU and a CUDA build of PyTorch; there is none here"
-        )
-
-
-def _refuse_beside_layers(*names: str) -> None:
+def _refuse_with_layers(*names: str) -> None:
     context = click.get_current_context()
     for name in names:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--layers or --{name}, not both")
+            raise click.UsageError(f"--layers and --{name} exclude each other: give one of them")

@@ -14,18 +14,29 @@ from netspec.files.kinds import FOLDER
 
 @click.command(short_help="Train nets that differ in one thing, as the paper compares them.")
 @click.argument("experiment", required=False)
-@click.option("--list", "is_listing", is_flag=True, help="Say which there are.")
-@click.option("--data", metavar="DATA", help="What to learn from, such as digits or cifar10:DIR.")
-@output_option("-o", "--output", metavar="DIR", help="For runs and results.")
-@click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, metavar="N")
-@click.option("--epochs", type=EPOCHS, metavar="N", help="In place of the recipe's.")
-@click.option("--batch", type=IMAGES, metavar="N", help="Images a step, likewise.")
+@click.option("--list", "is_listing", is_flag=True, help="List the comparisons.")
+@click.option("--data", metavar="DATA", help="Data set to train on, such as digits or cifar10:DIR.")
+@output_option("-o", "--output", metavar="DIR", help="Folder of runs and results.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Number of seeds that each arm is trained with.",
+)
+@click.option(
+    "--epochs", type=EPOCHS, metavar="N", help="Number of epochs.  Default: that of the recipe."
+)
+@click.option(
+    "--batch", type=IMAGES, metavar="N", help="Images per step.  Default: those of the recipe."
+)
 @click.option(
     "--workers",
     type=WORKERS,
     default=0,
     show_default=True,
-    help="Processes that load data while the device learns.",
+    help="Number of processes that load data while the device computes.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @json_option
@@ -38,37 +49,34 @@ def compare(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train the arms of a comparison with several seeds, and say whether they differ.
+    """Train the arms of a comparison with several seeds, and measure whether they differ.
 
-    Given again, the command goes on where it stopped; with more --seeds it adds to what is there.
+    The same command continues where it stopped. With more --seeds it adds to the runs that exist.
     """
-    from netspec.comparing.experiments import EXPERIMENTS
-    from netspec.views import comparison, comparison_chart
-    from netspec.views.bench_chart import require_matplotlib
-
     if is_listing:
+        from netspec.comparing.experiments import EXPERIMENTS
+        from netspec.views import comparison
+
         for line in comparison.listed(EXPERIMENTS):
             click.echo(line)
         return
     if experiment is None or data is None or output is None:
-        raise click.UsageError("say which, on what, and where: EXPERIMENT --data DATA -o DIR")
+        raise click.UsageError(
+            "give a comparison, the data and a folder for results: EXPERIMENT --data DATA -o DIR"
+        )
     guard(output, FOLDER)
-    require_matplotlib()
     from netspec.cli.telling import Lines
-    from netspec.comparing.comparing import FIGURE, RESULTS, Asked, compare
-    from netspec.files.writing import write_whole
+    from netspec.comparing.compare import compare
+    from netspec.comparing.comparing import FIGURE, RESULTS
     from netspec.training.stopping import Stopped
 
-    asked = Asked(experiment=experiment, data=data, **options)
     try:
-        answer = compare(asked, output, Lines())
+        result = compare(experiment, data, output, telling=Lines(), **options)
     except Stopped as stopped:
-        click.echo("saved; the same command goes on", err=True)
+        click.echo("saved; the same command continues", err=True)
         raise click.exceptions.Exit(128 + stopped.number) from None
-    write_whole(output / FIGURE, comparison_chart.rendered(answer, "png"))
     if as_json:
-        print_json(answer)
+        print_json(result.as_json())
         return
-    for line in comparison.lines(answer):
-        click.echo(line)
+    click.echo(str(result))
     click.echo(f"\n{output / FIGURE}, {output / RESULTS}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from math import isfinite
 from pathlib import Path
 from time import perf_counter

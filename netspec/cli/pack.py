@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -19,13 +18,12 @@ from netspec.cli.common import (
 )
 from netspec.cli.outputs import guard, output_option
 from netspec.files.kinds import FOLDER
-from netspec.ir.words import counted
 
 
-@click.command(short_help="Decode a data set's images once, into shards.")
+@click.command(short_help="Decode the images of a data set once, into shards.")
 @click.argument("data", metavar="DATA")
 @output_option(
-    "-o", "--output", "folder", metavar="DIR", required=True, help="The folder for the shards."
+    "-o", "--output", "folder", metavar="DIR", required=True, help="Folder of the shards."
 )
 @click.option(
     "--size",
@@ -33,7 +31,7 @@ from netspec.ir.words import counted
     default=256,
     show_default=True,
     metavar="N",
-    help="Pixels of a side.",
+    help="Pixels per side.",
 )
 @click.option(
     "--faults",
@@ -41,7 +39,7 @@ from netspec.ir.words import counted
     default=100,
     show_default=True,
     metavar="N",
-    help="Leave out so many corrupt images at most.",
+    help="Number of corrupt images that may be left out.",
 )
 @click.option(
     "--workers",
@@ -49,43 +47,28 @@ from netspec.ir.words import counted
     default=os.cpu_count() or 1,
     show_default="all cores",
     metavar="N",
-    help="Processes.",
+    help="Number of processes.",
 )
 @json_option
 @reports_errors
 def pack(data: str, folder: Path, size: int, faults: int, workers: int, as_json: bool) -> None:
-    """Decode a data set's images once, into tar shards that shards:DIR reads.
+    """Decode the images of a data set once, into tar shards that shards:DIR reads.
 
-    An image is rescaled so that its shorter side has --size pixels, and its middle is cut out.
-    Each shard is written whole or not at all; the same command goes on where it was stopped.
-    Corrupt images are left out, and named.
+    An image is rescaled so that its shorter side has --size pixels, and its centre is cut out.
+    Each shard is written whole or not at all, and the same command continues where it stopped.
+    Corrupt images are left out and listed.
 
     DATA is digits, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR or shards:DIR.
     """
-    from netspec.data.packing import SPLITS, pack
+    from netspec.data.packing import pack
+    from netspec.views import packed as view
 
     guard(folder, FOLDER)
-    manifest = pack(
+    packed = pack(
         data, folder, size=size, faults=faults, workers=workers, note=print_note, progress=progress
     )
-    splits: dict[str, Any] = {}
-    for split in SPLITS:
-        shards = [s for name, s in manifest.shards.items() if name.startswith(f"{split}-")]
-        splits[split] = {
-            "images": sum(shard.images for shard in shards),
-            "shards": len(shards),
-            "bytes": sum(shard.bytes for shard in shards),
-            "faults": [fault for shard in shards for fault in shard.faults],
-        }
     if as_json:
-        print_json({"folder": str(folder), "size": size, "splits": splits})
+        print_json(packed.as_json())
         return
-    for split, of in splits.items():
-        for fault in of["faults"]:
-            click.echo(f"{styled('note', 'note')}: left out: {fault}")
-        left_out = f", {counted(len(of['faults']), 'image')} left out" if of["faults"] else ""
-        click.echo(
-            f"{split:<5}  {counted(of['images'], 'image')} of {size} x {size} pixels in "
-            f"{counted(of['shards'], 'shard')}, {of['bytes'] / 2**20:,.1f} MiB{left_out}"
-        )
-    click.echo(f"train and test with --data shards:{folder}")
+    for line in view.lines(packed, styled):
+        click.echo(line)

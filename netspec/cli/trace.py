@@ -18,17 +18,19 @@ from netspec.net import load
 from netspec.timing import DTYPES
 
 
-@click.command(short_help="Follow a row through the compiler.")
+@click.command(short_help="Trace a row through the compiler.")
 @click.argument("spec")
 @click.argument("row")
 @set_option
-@click.option("--batch", type=IMAGES, default=1, show_default=True, metavar="N")
+@click.option(
+    "--batch", type=IMAGES, default=1, show_default=True, metavar="N", help="Images per batch."
+)
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
 @click.option(
     "--measure",
     "is_measured",
     is_flag=True,
-    help="Time all implementations of each stage, and take the fastest.",
+    help="Time all implementations of each stage, and use the fastest.",
 )
 @json_option
 @reports_errors
@@ -41,32 +43,29 @@ def trace(
     is_measured: bool,
     as_json: bool,
 ) -> None:
-    """Follow a row through the compiler, from the spec to the steps that run.
+    """Trace a row through the compiler, from the spec to the steps that run.
 
-    ROW is a row's label, or the name of a stage, as `summary --json` has them. Shown are what it
-    means, what passes made of it and what they refused, which implementation each step has, where
-    its result lies, and its time beside what this machine could do at best.
+    ROW is the label of a row, or the name of a stage, as `summary --json` has them. The output has
+    its meaning, the passes that rewrote it and those that did not, the implementation of each
+    step, the place of its result, and its time next to the best that this machine could do.
     """
     net = load(spec, **settings)
     net.require_numbers()
-    import torch
-
-    from netspec.tracing.data import as_data
     from netspec.tracing.text import lines
     from netspec.tracing.tracing import ROUNDS
-    from netspec.tracing.tracing import trace as follow
+    from netspec.tracing.tracing import trace as trace_row
 
     with progress(ROUNDS + 1) as advance:
-        traced = follow(
+        traced = trace_row(
             net,
             row,
-            dtype=getattr(torch, dtype),
+            dtype=dtype,
             batch=batch,
             measured=is_measured,
             advance=lambda: advance(net.name),
         )
     if as_json:
-        print_json(as_data(traced))
+        print_json(traced.as_json())
         return
     for line in lines(traced, styled):
         click.echo(line)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,13 +26,17 @@ from netspec.data.images import center, shorter
 from netspec.data.manifest import Manifest, Shard, load_manifest
 from netspec.data.opening import open_data, require_outside
 from netspec.data.shards import MISSING
-from netspec.errors import DataError
+from netspec.errors import DataError, require_type
 from netspec.files.reading import reason_of
 from netspec.files.writing import sweep, write_whole
+from netspec.ir.arguments import place, whole
+from netspec.printing import Printed
 
 SHARD = 128 * 2**20
 """Bytes of pixels in a shard, about."""
 SPLITS = ("train", "val")
+SIZE, FAULTS = 256, 100
+"""Pixels per side, and corrupt images that may be left out, unless given."""
 
 Progress = Callable[[int], AbstractContextManager[Callable[[str], None]]]
 """From the number of shards to a context whose value is called with the name of each written."""
@@ -45,34 +50,63 @@ class _Job(NamedTuple):
     numbers: range
 
 
+@dataclass(frozen=True, repr=False)
+class Packed(Printed):
+    """A data set in shards, which ``shards:FOLDER`` reads.
+
+    Attributes:
+        folder: Folder of the shards.
+        manifest: The content of ``pack.json``.
+    """
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def data(self) -> str:
+        """Name of the shards as a data set."""
+        return f"shards:{self.folder}"
+
+    def shards(self, split: str) -> list[Shard]:
+        """Return the shards of a split, ``train`` or ``val``."""
+        return [s for name, s in self.manifest.shards.items() if name.startswith(f"{split}-")]
+
+
 def pack(
     data: str,
-    folder: Path,
+    to: str | Path,
     *,
-    size: int,
-    faults: int,
+    size: int = SIZE,
+    faults: int = FAULTS,
     workers: int = 1,
     note: Callable[[str], None] = lambda remark: None,
     progress: Progress = lambda shards: nullcontext(lambda name: None),
-) -> Manifest:
-    """Write a data set's images, size x size, into shards; go on where an earlier run stopped.
+) -> Packed:
+    """Write the images of a data set into shards, or continue where an earlier call stopped.
 
     An image is rescaled so that its shorter side is ``size``, and its middle is cut out (section 2
     of the AlexNet paper); it is stored decoded, with its class number.
 
     Args:
-        given: the data set, as ``open_data`` takes it.
-        folder: where the shards go, with ``pack.json``; made if it is not there.
-        size: pixels of a side.
-        faults: the number of corrupt images that are left out and noted; one more is an error.
-        workers: processes.
-        note: is called with what the user should know of the data.
-        progress: of the shards that are left to write.
+        data: a data set, such as ``"images:DIR"``.
+        to: the folder of the shards and ``pack.json``; made if it does not exist.
+        size: pixels per side.
+        faults: number of corrupt images that are left out; one more is an error.
+        workers: number of processes.
+        note: called with each remark on the data.
+        progress: called with the number of shards to write; returns a context whose value is called
+            with the name of each shard that is written.
 
     Raises:
+        TypeError, ValueError: an argument has another type or value.
         DataError: the data cannot be read, too many images are corrupt, or the folder cannot be
             written or holds something else.
     """
+    require_type("data", data, str, "a data set, such as images:DIR")
+    folder = place("to", to, "the path of a folder")
+    whole("size", size, 1, 4096)
+    whole("faults", faults, 0, 10**9)
+    whole("workers", workers, 1, 1024)
     require_outside(folder, "a folder of shards", data)
     splits = open_data(data)
     for split in splits:
@@ -105,7 +139,7 @@ def pack(
         _require_some(manifest, name, dataset)
     manifest.is_finished = True
     manifest.save(folder)
-    return manifest
+    return Packed(folder, manifest)
 
 
 def _require_some(manifest: Manifest, split: str, dataset: Dataset) -> None:
@@ -224,6 +258,6 @@ def _encoded(pixels: Pixels) -> bytes:
 def _require_few(faults: list[str], most: int) -> None:
     if len(faults) > most:
         raise DataError(
-            f"more than {most} images cannot be read, such as: {faults[-1]}; mend or remove "
-            "them, or let more be left out with --faults"
+            f"more than {most} images cannot be read, such as: {faults[-1]}; fix or remove "
+            "them, or leave out more with --faults"
         )

@@ -1,4 +1,4 @@
-"""A compiled net beside its peers: the same weights, the same images, in one process, in turns.
+"""Times of a compiled net and of its peers: the same weights and images, one process, in turns.
 
 It ships with the package, as ``netspec bench``.  The folder ``benchmarks`` of the repository has
 modules of the same names for single layers, and the results that are kept.
@@ -15,3 +15,6 @@ DEVICES = {"cpu": PEERS, "cuda": PEERS[:3]}
 """The devices that a net is timed on, and the peers that run there."""
 
 DTYPES = ("float32", "bfloat16")
+
+ROUNDS = 15
+"""Rounds of measurements, unless given."""

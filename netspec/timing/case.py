@@ -12,7 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from netspec.artifact.manifest import Asked
+from netspec.artifact.spec import kept_settings, members_of, reread
 from netspec.compiler import backend_of
+from netspec.language.definitions import Setting
 from netspec.net import Net, load
 from netspec.runtime.reference import Model, fresh_tensors
 from netspec.runtime.verification import random_images
@@ -36,18 +39,21 @@ class Case:
         dtype: a name in ``netspec.timing.DTYPES``.
         folder: where engines put files that they are compiled from.
         device: a name in ``netspec.timing.DEVICES``.
+        given: the net, if it was not loaded from ``spec``.
     """
 
     spec: str
-    settings: Mapping[str, str]
+    settings: Mapping[str, Setting]
     batch: int
     dtype: str
     folder: Path
     device: str = "cpu"
+    given: Net | None = None
 
     @cached_property
     def net(self) -> Net:
-        net = load(self.spec, **self.settings)
+        """The net, without symbols."""
+        net = self.given or load(self.spec, **self.settings)
         net.require_numbers()
         return net
 
@@ -112,12 +118,32 @@ class Case:
             "folder": str(self.folder),
             "device": self.device,
             "scales": dict(self.scales),
+            "given": None if self.given is None else _as_json(self.given),
         }
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Case:
         """Return the case that :meth:`as_json` described."""
         fields = {name: value for name, value in data.items() if name != "scales"}
-        case = Case(**fields | {"folder": Path(data["folder"])})
+        given = None if data["given"] is None else _from_json(data["given"])
+        case = Case(**fields | {"folder": Path(data["folder"]), "given": given})
         vars(case)["scales"] = data["scales"]
         return case
+
+
+def _as_json(net: Net) -> dict[str, Any]:
+    """Return the texts of a net, from which another process reads it again."""
+    texts, asked = members_of(net)
+    return {
+        "texts": {name: text.decode() for name, text in texts.items()},
+        "asked": [list(request) for request in asked],
+        "settings": kept_settings(net.settings),
+        "has_heads": net.has_heads,
+    }
+
+
+def _from_json(data: dict[str, Any]) -> Net:
+    """Return the net that :func:`_as_json` described."""
+    texts = {name: text.encode() for name, text in data["texts"].items()}
+    net = reread(texts, [Asked(*request) for request in data["asked"]], data["settings"])
+    return net if data["has_heads"] else net.without_heads()

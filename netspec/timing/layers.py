@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from netspec.language.definitions import Setting
 from netspec.lowering.implementation import Problem
+from netspec.net import Net
 from netspec.runtime.compiled import Compiled
 from netspec.timing.case import Case
 from netspec.timing.engines import compiled
@@ -74,9 +76,9 @@ def least(problem: Problem, rates: Rates) -> float:
 
 
 def bench(
-    specs: Sequence[str],
+    specs: Sequence[str | Net],
     *,
-    settings: Mapping[str, str],
+    settings: Mapping[str, Setting],
     batches: Sequence[int],
     dtype: str,
     rounds: int,

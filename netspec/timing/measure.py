@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 from netspec.errors import DataError
+from netspec.language.definitions import Setting
+from netspec.net import Net
 from netspec.timing import memory
 from netspec.timing.agreement import Exact, deviation, exact, incomparable
 from netspec.timing.case import Case
@@ -36,9 +38,9 @@ OURS = "netspec"
 
 
 def bench(
-    specs: Sequence[str],
+    specs: Sequence[str | Net],
     *,
-    settings: Mapping[str, str],
+    settings: Mapping[str, Setting],
     batches: Sequence[int],
     dtype: str,
     against: Sequence[str],
@@ -56,9 +58,9 @@ def bench(
 
 
 def answer(
-    specs: Sequence[str],
+    specs: Sequence[str | Net],
     *,
-    settings: Mapping[str, str],
+    settings: Mapping[str, Setting],
     batches: Sequence[int],
     dtype: str,
     device: str,
@@ -69,7 +71,11 @@ def answer(
     for spec in specs:
         for batch in batches:
             with tempfile.TemporaryDirectory(prefix="netspec-bench-") as folder:
-                case = Case(spec, settings, batch, dtype, Path(folder), device)
+                case = (
+                    Case(spec.name, spec.settings, batch, dtype, Path(folder), device, spec)
+                    if isinstance(spec, Net)
+                    else Case(spec, settings, batch, dtype, Path(folder), device)
+                )
                 torch_device = case.torch_device
                 with alike(torch_device):
                     cases.append(measure(case))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
+from typing import Any
 
 from netspec.ir.symbols import by
 from netspec.language.diagnostics import cells_wide, printable
+from netspec.tracing.data import as_data
 from netspec.tracing.trace import BufferSlice, StageTrace, StepTrace, Sums, Trace, summed
 from netspec.views.bench import Style, digits, others
 
@@ -25,6 +27,11 @@ WITHOUT_STEP = {
 def as_text(trace: Trace) -> str:
     """Return what ``netspec trace`` prints, without colours."""
     return "\n".join(lines(trace, lambda text, role: text))
+
+
+def as_json(trace: Trace) -> dict[str, Any]:
+    """Return what ``netspec trace --json`` prints."""
+    return as_data(trace)
 
 
 def lines(trace: Trace, style: Style) -> Iterator[str]:

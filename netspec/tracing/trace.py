@@ -14,7 +14,7 @@ from netspec.ir.source import Span
 from netspec.lowering.choices import Choice
 from netspec.lowering.implementation import Problem
 from netspec.net import Net
-from netspec.printing import printer
+from netspec.printing import Printed
 from netspec.timing.layers import Profile
 from netspec.timing.timing import Timing
 
@@ -94,8 +94,8 @@ class StepTrace:
     time: Timing
 
 
-@dataclass(frozen=True)
-class Trace:
+@dataclass(frozen=True, repr=False)
+class Trace(Printed):
     """The trace of a row.  Its text is what ``netspec trace`` prints.
 
     Attributes:
@@ -145,9 +145,6 @@ class Trace:
             if depth <= 0:
                 break
         return "\n".join(shown)
-
-    def __str__(self) -> str:
-        return str(printer("Trace").as_text(self))
 
 
 class Sums(NamedTuple):

@@ -1,7 +1,7 @@
 """Trace one row from the spec through the passes to the steps that run, with times.
 
-found = netspec.trace("googlenet", "4a")
-print(found)
+traced = netspec.trace("googlenet", "4a")
+print(traced)
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from pathlib import Path
 
 import torch
 
-from netspec.compiler import compile
-from netspec.errors import DataError
+from netspec.compiler import MOST_IMAGES, checked_net, compile
+from netspec.errors import DataError, require_type
+from netspec.ir.arguments import whole
 from netspec.ir.graph import Entry, Graph
 from netspec.ir.source import Span
 from netspec.lowering.lowered import Lowered
 from netspec.lowering.passes import PASSES, summary
 from netspec.lowering.plan import Plan, is_view
-from netspec.net import Net, load
+from netspec.net import Net
+from netspec.runtime.dtypes import dtype_of
 from netspec.runtime.verification import random_images
 from netspec.timing.layers import Profile, least, profiled
 from netspec.tracing.lineage import Lineage
@@ -31,7 +33,7 @@ def trace(
     net: Net | str | Path,
     row: str,
     *,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | str = torch.float32,
     batch: int = 1,
     measured: bool = False,
     rounds: int = ROUNDS,
@@ -42,22 +44,26 @@ def trace(
     Args:
         net: a checked net, or a spec to load.
         row: a row's label, also of a row inside a block, or a stage's name.
-        dtype: of parameters, images and outputs.
+        dtype: type of parameters, images and outputs, such as ``"float64"``.
         batch: the number of images.
         measured: choose implementations by their times, as :func:`netspec.compile` does.
         rounds: the number of runs of the net.
         advance: is called before each round, ``rounds + 1`` times at most.
 
     Raises:
+        TypeError, ValueError: an argument has another type or value.
         SpecError: the spec has mistakes.
         DataError: there is no such row or stage, or it computes nothing.
     """
-    checked = net if isinstance(net, Net) else load(net)
+    checked, type = checked_net(net), dtype_of(dtype)
+    require_type("row", row, str, "the label of a row, or the name of a stage")
+    whole("batch", batch, 1, MOST_IMAGES)
+    whole("rounds", rounds, 1, 10_000)
     graph = checked.graph
     names, span = _asked(checked, row)
     of = _row_of(graph, next(iter(names)))
     counted = names if row in graph.rows else dict.fromkeys(graph.rows[of].stages)
-    model = compile(checked, dtype=dtype, batch=batch, measured=measured)
+    model = compile(checked, dtype=type, batch=batch, measured=measured)
     lowered = model.lowered
     lineage = Lineage(graph, lowered.graph)
     steps = [
@@ -66,7 +72,7 @@ def trace(
     rewrites, refusals = _told(lineage.entries(names))
     profile = None
     if steps:
-        images = [image.to(dtype) for image in random_images(checked, batch=batch)]
+        images = [image.to(type) for image in random_images(checked, batch=batch)]
         profile = profiled(model, images, rounds, advance)
     return Trace(
         net=checked,
@@ -79,7 +85,7 @@ def trace(
         steps=tuple(_step(graph, lowered, lineage, counted, i, profile) for i in steps if profile),
         count=len(lowered.plan.steps),
         backend=lowered.backend.name,
-        dtype=dtype,
+        dtype=type,
         batch=batch,
         rounds=rounds,
         profile=profile,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from netspec.timing.bench import Bench
 from netspec.views import profile
 from netspec.views.profile import Layer
 
@@ -17,6 +18,16 @@ WIDTHS = (19, 13, 9, 19, 7, 9, 9)
 LONGEST = 96
 NOTICED = 0.05
 """Share of the processors, used by other processes, above which a note warns of it."""
+
+
+def as_text(bench: Bench) -> str:
+    """Return what ``netspec bench`` prints, without colours."""
+    return "\n".join(as_lines(bench.results, lambda text, role: text))
+
+
+def as_json(bench: Bench) -> Entry:
+    """Return what ``netspec bench --json`` prints."""
+    return bench.results
 
 
 def as_lines(answer: Entry, style: Style) -> Iterator[str]:

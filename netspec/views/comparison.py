@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from netspec.comparing.compare import Comparison
 from netspec.comparing.experiment import BEDS, Experiment
 from netspec.ir.words import plural
 
 Entry = dict[str, Any]
+
+
+def as_text(result: Comparison) -> str:
+    """Return what ``netspec compare`` prints."""
+    return "\n".join(lines(result.results))
+
+
+def as_json(result: Comparison) -> Entry:
+    """Return what ``netspec compare --json`` prints."""
+    return result.results
 
 
 def lines(answer: Entry) -> Iterator[str]:
