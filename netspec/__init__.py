@@ -29,10 +29,15 @@ from netspec.moved import Finder
 if TYPE_CHECKING:
     from netspec.artifact.loading import load_artifact
     from netspec.artifact.saving import save_artifact
-    from netspec.compiler import compile, reference
+    from netspec.comparing.compare import Comparison, compare
+    from netspec.compiler import reference
+    from netspec.data.packing import Packed, pack
     from netspec.data.preprocessing import load_image
     from netspec.errors import DataError
-    from netspec.inference.classify import Answer, Classification, classify
+    from netspec.inference.classify import Answer, Classification, Classifications, classify
+    from netspec.inference.compiling import compile
+    from netspec.inference.saving import Saved, save
+    from netspec.inference.testing import Evaluation, evaluate
     from netspec.language.diagnostics import Diagnostic, SpecError, SpecWarning
     from netspec.language.read import bundled
     from netspec.net import Net, load, loads
@@ -40,7 +45,10 @@ if TYPE_CHECKING:
     from netspec.runtime.reference import Model
     from netspec.runtime.verification import verify
     from netspec.runtime.weights import load_weights, save_weights
+    from netspec.timing.bench import Bench, bench, bench_layers
     from netspec.tracing.tracing import trace
+    from netspec.training.loop import Result
+    from netspec.training.train import resume, train
 
 sys.meta_path.insert(0, Finder())
 
@@ -51,51 +59,81 @@ except PackageNotFoundError:  # a checkout that is not installed
 
 __all__ = [
     "Answer",
+    "Bench",
     "Classification",
+    "Classifications",
+    "Comparison",
     "Compiled",
     "DataError",
     "Diagnostic",
+    "Evaluation",
     "Model",
     "Net",
+    "Packed",
+    "Result",
+    "Saved",
     "SpecError",
     "SpecWarning",
+    "bench",
+    "bench_layers",
     "bundled",
     "classify",
+    "compare",
     "compile",
+    "evaluate",
     "load",
     "load_artifact",
     "load_image",
     "load_weights",
     "loads",
+    "pack",
     "reference",
+    "resume",
+    "save",
     "save_artifact",
     "save_weights",
     "trace",
+    "train",
     "verify",
 ]
 
 _MODULES = {
     "Answer": "netspec.inference.classify",
+    "Bench": "netspec.timing.bench",
     "Classification": "netspec.inference.classify",
+    "Classifications": "netspec.inference.classify",
+    "Comparison": "netspec.comparing.compare",
     "Compiled": "netspec.runtime.compiled",
     "DataError": "netspec.errors",
     "Diagnostic": "netspec.language.diagnostics",
+    "Evaluation": "netspec.inference.testing",
     "Model": "netspec.runtime.reference",
     "Net": "netspec.net",
+    "Packed": "netspec.data.packing",
+    "Result": "netspec.training.loop",
+    "Saved": "netspec.inference.saving",
     "SpecError": "netspec.language.diagnostics",
     "SpecWarning": "netspec.language.diagnostics",
+    "bench": "netspec.timing.bench",
+    "bench_layers": "netspec.timing.bench",
     "bundled": "netspec.language.read",
     "classify": "netspec.inference.classify",
-    "compile": "netspec.compiler",
+    "compare": "netspec.comparing.compare",
+    "compile": "netspec.inference.compiling",
+    "evaluate": "netspec.inference.testing",
     "load": "netspec.net",
     "load_artifact": "netspec.artifact.loading",
     "load_image": "netspec.data.preprocessing",
     "load_weights": "netspec.runtime.weights",
     "loads": "netspec.net",
+    "pack": "netspec.data.packing",
     "reference": "netspec.compiler",
+    "resume": "netspec.training.train",
+    "save": "netspec.inference.saving",
     "save_artifact": "netspec.artifact.saving",
     "save_weights": "netspec.runtime.weights",
     "trace": "netspec.tracing.tracing",
+    "train": "netspec.training.train",
     "verify": "netspec.runtime.verification",
 }
 """Where each name comes from; half of them need torch."""

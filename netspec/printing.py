@@ -43,3 +43,13 @@ class Printed:
     def as_json(self) -> Any:
         """Return what the command prints with ``--json``, as plain data."""
         return printer(type(self).__name__).as_json(self)
+
+
+class PrintedByRows:
+    """A model: ``repr`` and ``str`` are the rows of its net, not all of its modules."""
+
+    def __repr__(self) -> str:
+        return str(printer("Model").as_text(self))
+
+    def __str__(self) -> str:
+        return repr(self)

@@ -62,7 +62,8 @@ def compare(
 
     Raises:
         TypeError, ValueError: an argument has another type or value.
-        DataError: there is no such comparison, it is not for such data, or a run cannot be continued.
+        DataError: there is no such comparison, it is not for such data, or a run cannot
+            continue.
         netspec.training.stopping.Stopped: a signal ended it; the same call continues.
     """
     require_type("experiment", experiment, str, "the name of a comparison")

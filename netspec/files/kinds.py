@@ -14,6 +14,7 @@ import stat
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from mimetypes import MimeTypes
 from pathlib import Path
 
 from netspec.errors import DataError
@@ -139,9 +140,36 @@ def description_of(path: Path) -> Path | None:
     return None if is_written_into(path) else path.with_name(f"{path.name}.json")
 
 
+_FILES = MimeTypes()
+"""The suffixes that Python itself knows, whatever the machine adds."""
+_MORE_FILES = (
+    ".7z",
+    ".engine",
+    ".gguf",
+    ".h5",
+    ".mlmodel",
+    ".npz",
+    ".pb",
+    ".rar",
+    ".tflite",
+    ".zst",
+)
+
+
+def _is_name_of_a_file(path: Path) -> bool:
+    """Return True if a name has a suffix of files: ``.zip``, but not ``.1`` or ``.old``."""
+    is_known = any(_FILES.guess_type(f"name{path.suffix.lower()}"))
+    return is_known or path.suffix.lower() in _MORE_FILES
+
+
 def misnamed(path: Path, kind: FileKind) -> str:
     """Return why a name does not fit what is to be written; an empty text if it does."""
     named = kind_of_name(path)
+    if kind is FOLDER and named is None and _is_name_of_a_file(path):
+        return (
+            f"{path.suffix} is the suffix of a file, and a folder is to be written: give it a name "
+            f"without it; an artifact that is a single file ends in {ARTIFACT.suffixes[0]}"
+        )
     fits = named in (None, kind) or path.suffix.lower() in kind.suffixes
     if fits or descriptor_of(path) is not None:
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netspec.artifact.reading import is_artifact
 from netspec.errors import DataError, OptionError, require_type
@@ -215,7 +215,7 @@ def by_path(nets: Given | Sequence[Given]) -> dict[Path, Given]:
     """
     from netspec.runtime.compiled import Compiled
 
-    given = list(nets) if isinstance(nets, list | tuple) else [nets]
+    given: list[Any] = list(nets) if isinstance(nets, list | tuple) else [nets]
     if not given:
         raise ValueError("nets must be one net or several, not an empty sequence")
     found: dict[Path, Given] = {}

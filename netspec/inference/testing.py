@@ -116,13 +116,13 @@ def evaluate(
     seen = torch.zeros(len(dataset), dtype=torch.int64)
     answers = torch.full((len(paths), len(dataset)), -1)
     errors, applied, faults = {}, {}, dict[str, None]()
-    by, classes = known[0].answers_by, len(dataset.classes)
+    by, count = known[0].answers_by, len(dataset.classes)
     for number, path in enumerate(paths):
         subject = opened(path) if len(paths) > 1 else subject
         test, tests = _tests(subject, dataset, workers)
-        counts = torch.zeros(3 + classes, dtype=torch.int64)
+        counts = torch.zeros(3 + count, dtype=torch.int64)
         for batch, outputs in answered(test, tests):
-            counts += counted(place_of(outputs, batch.labels, by), batch.labels, classes)
+            counts += counted(place_of(outputs, batch.labels, by), batch.labels, count)
             summed[batch.numbers] += outputs.float()
             labels[batch.numbers] = batch.labels
             seen[batch.numbers] += 1
@@ -143,7 +143,7 @@ def evaluate(
             score = float(summed[i, answer]) / len(paths)
             listed.add(i, int(labels[i]), position, answer, score, answers[:, i].tolist())
         listed.write(csv_file)
-    together = Errors.of(counted(places, labels[usable], classes).tolist(), tests)
+    together = Errors.of(counted(places, labels[usable], count).tolist(), tests)
     return Evaluation(dataset.name, errors, applied, together)
 
 
@@ -163,10 +163,10 @@ def errors_of(
     """
     shown = subject if views is None else subject.shown(views)
     by, classes = subject.model.net.answers_by, len(dataset.classes)
-    counts = torch.zeros(3 + classes, dtype=torch.int64)
+    counts = torch.zeros(3 + count, dtype=torch.int64)
     test, tests = _tests(shown, dataset, workers)
     for batch, outputs in answered(test, tests):
-        counts += counted(place_of(outputs, batch.labels, by), batch.labels, classes)
+        counts += counted(place_of(outputs, batch.labels, by), batch.labels, count)
     return Errors.of(counts.tolist(), tests)
 
 

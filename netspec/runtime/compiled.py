@@ -17,6 +17,7 @@ from netspec.ir.parameter_names import earlier_names, named_anew, parameter_name
 from netspec.lowering.backend import Executor, Timed
 from netspec.lowering.lowered import Lowered, lowered
 from netspec.net import Net
+from netspec.printing import PrintedByRows
 from netspec.runtime.differentiable import Differentiable
 from netspec.runtime.features import Features, ending_in
 from netspec.runtime.inputs import check_images, check_out, input_shapes, one_or_all, output_shapes
@@ -51,7 +52,7 @@ from netspec.runtime.transforms import (
 )
 
 
-class Compiled(OnDemand):
+class Compiled(PrintedByRows, OnDemand):
     """A net that was compiled for one device and type.
 
     ``model(images)`` takes and returns what :class:`netspec.Model` does, and ``state_dict()`` has

@@ -23,6 +23,7 @@ from netspec.errors import DataError
 from netspec.ir.expects import Expects
 from netspec.ir.parameter_names import module_path, parameter_names
 from netspec.net import Net
+from netspec.printing import PrintedByRows
 from netspec.runtime.inputs import Inputs, check_images, hooked, input_shapes
 from netspec.runtime.loading import name_anew
 from netspec.runtime.modules import attach_tensors, name_modules_anew
@@ -31,7 +32,7 @@ from netspec.runtime.parts import Recorded, RecordedLogits, reason_changed
 from netspec.runtime.uncalled import reason_to_call
 
 
-class Model(fx.GraphModule):
+class Model(PrintedByRows, fx.GraphModule):
     """A net that runs: maps are [N, C, H, W] tensors (channels-last in memory), vectors [N, C].
 
     In evaluation mode, which a new model is in, ``model(image)`` returns the net's output, or a

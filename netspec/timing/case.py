@@ -136,7 +136,7 @@ def _as_json(net: Net) -> dict[str, Any]:
     texts, asked = members_of(net)
     return {
         "texts": {name: text.decode() for name, text in texts.items()},
-        "asked": [list(request) for request in asked],
+        "asked": [[one.by, one.wrote, one.member] for one in asked],
         "settings": kept_settings(net.settings),
         "has_heads": net.has_heads,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from netspec.errors import DataError, require_type
 from netspec.files.members import Malformed
 from netspec.ir.arguments import choice, place
 from netspec.ir.guess import did_you_mean
+from netspec.language.definitions import Setting
 from netspec.net import Net, load
 from netspec.training import loop
 from netspec.training.initial import PRESETS
@@ -64,7 +66,7 @@ def train(
     if settings.get("init") is not None:
         choice("init", settings["init"], ("paper", *PRESETS))
     if settings.get("columns") is True:
-        settings["columns"] = _columns(net or load(spec, **settings.get("parameters", {})))
+        settings["columns"] = _columns(_loaded(spec, settings.get("parameters")))
     name = str(spec) if net is None else net.source.name
     asked = Settings(spec=name, data=data, **settings)
     try:
@@ -91,6 +93,10 @@ def resume(run: str | Path, *, data: str | None = None, report: Report | None = 
     if data is not None:
         require_type("data", data, str, "a data set, such as digits or mnist:DIR")
     return loop.resume(directory, data=data, report=report)
+
+
+def _loaded(spec: Net | str | Path, parameters: Mapping[str, Setting] | None) -> Net:
+    return spec if isinstance(spec, Net) else load(spec, **(parameters or {}))
 
 
 def _columns(net: Net) -> int:

@@ -27,8 +27,10 @@ def as_text(results: Classification | Classifications) -> str:
         return "\n".join(lines(results, plain))
     shown = [*heading(results.subject, plain)]
     for one in results.entries:
-        is_answer = isinstance(one, Classification)
-        shown += lines(one, plain) if is_answer else [f"error: {one.error}"]
+        if isinstance(one, Classification):
+            shown += lines(one, plain)
+        else:
+            shown.append(f"error: {one.error}")
     return "\n".join(shown)
 
 
