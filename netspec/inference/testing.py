@@ -162,7 +162,7 @@ def errors_of(
         DataError: something cannot be read.
     """
     shown = subject if views is None else subject.shown(views)
-    by, classes = subject.model.net.answers_by, len(dataset.classes)
+    by, count = subject.model.net.answers_by, len(dataset.classes)
     counts = torch.zeros(3 + count, dtype=torch.int64)
     test, tests = _tests(shown, dataset, workers)
     for batch, outputs in answered(test, tests):

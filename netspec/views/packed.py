@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from netspec.data.packing import SPLITS, Packed
 from netspec.ir.words import counted
 from netspec.language.diagnostics import printable
-from netspec.views.classification import Style
 
 
 def as_text(packed: Packed) -> str:
@@ -16,7 +15,7 @@ def as_text(packed: Packed) -> str:
     return "\n".join(lines(packed, lambda text, role: text))
 
 
-def lines(packed: Packed, style: Style) -> Iterator[str]:
+def lines(packed: Packed, style: Callable[[str, str], str]) -> Iterator[str]:
     """Yield the images that were left out, a line per split, and how to use the shards."""
     size = packed.manifest.size
     for split, of in as_json(packed)["splits"].items():

@@ -109,7 +109,7 @@ def test_the_peers_are_those_of_the_device(monkeypatch: pytest.MonkeyPatch) -> N
     [
         (
             ["--device", "cuda", "--against", "eager,openvino"],
-            "openvino has no cuda: leave it out of --against",
+            "openvino does not run on cuda: leave it out of --against",
         ),
         (
             ["--against", "eager,jax"],
@@ -117,11 +117,11 @@ def test_the_peers_are_those_of_the_device(monkeypatch: pytest.MonkeyPatch) -> N
         ),
         (["--batch", "1,none"], "'none' is not a number from 1 to 100,000"),
         (["--batch", "0"], "'0' is not a number from 1 to 100,000"),
-        (["--plot", "chart.pdf"], "chart.pdf is none of *.png, *.svg"),
+        (["--plot", "chart.pdf"], "chart.pdf must end in .png or .svg"),
         (["--plot", "nowhere/chart.png"], "there is no folder nowhere"),
         (["--dtype", "float8"], "'float8' is not one of"),
-        (["--layers", "--against", "eager"], "--layers or --against, not both"),
-        (["--layers", "--plot", "chart.png"], "--layers or --plot, not both"),
+        (["--layers", "--against", "eager"], "--layers and --against exclude each other"),
+        (["--layers", "--plot", "chart.png"], "--layers and --plot exclude each other"),
     ],
 )
 def test_a_wrong_command_says_what_is_right(arguments: list[str], message: str) -> None:

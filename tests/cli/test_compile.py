@@ -324,7 +324,7 @@ def test_weights_are_loaded(spec: Path, tmp_path: Path) -> None:
         (["--target", "tpu"], "'tpu' is not one of"),
         (["--emit", "ast"], "'ast' is not one of"),
         (["--print-after", "nothing"], "'nothing' is not one of"),
-        (["--format", "onnx"], "--format onnx writes a file: say where with -o"),
+        (["--format", "onnx"], "--format onnx writes a file: give its path with -o"),
         (["--emit", "plan", "--print-after", "fuse_relu"], "use one alone"),
         (["--emit", "plan", "--json"], "use one alone"),
         (["--emit", "plan", "-o", "a"], "use one alone"),
@@ -350,13 +350,13 @@ def test_without_a_gpu_there_is_no_target_cuda(monkeypatch: pytest.MonkeyPatch) 
 def test_for_a_gpu_that_is_elsewhere_an_artifact_is_written(arguments: tuple[str, ...]) -> None:
     done = run("lenet5", "--target", "sm_90", *arguments)
     assert done.exit_code == 2
-    assert "sm_90 is a GPU that is elsewhere: write an artifact with -o" in done.stderr
+    assert "sm_90 is a GPU of another machine: write an artifact with -o" in done.stderr
 
 
 def test_nothing_is_measured_for_a_gpu_that_is_elsewhere(tmp_path: Path) -> None:
     done = run("lenet5", "--target", "sm_90", "--measure", "-o", tmp_path / "a")
     assert done.exit_code == 2
-    assert "sm_90 is elsewhere" in done.stderr
+    assert "sm_90 is a GPU of another" in done.stderr
 
 
 def test_the_interpreter_compiles_nothing_ahead(

@@ -51,12 +51,12 @@ def test_what_cannot_be_tested_is_refused(tiny: Path, tmp_path: Path) -> None:
     weights = tiny / "run" / "weights.safetensors"
     spec, data = tiny / "tiny.net", ("--data", "digits:8")
     for arguments, code, message in (
-        ((spec, *data), 1, "has random weights, which mean nothing: give --weights"),
+        ((spec, *data), 1, "has random weights: give trained ones with --weights"),
         ((spec, "--weights", weights), 1, "does not say what to test on: --data DATA"),
         ((tiny / "run", "--weights", weights), 2, "--weights and --set are for one spec, and 0"),
         ((spec, "lenet5", "--weights", weights, *data), 2, "are for one spec, and 2 are given"),
         ((tiny / "run", tiny / "run"), 1, "is given twice"),
-        ((tmp_path, *data), 1, "is no run directory: there is no run.json in it"),
+        ((tmp_path, *data), 1, "is not a run directory: it does not contain run.json"),
         (("lenet5", "--weights", "digits", *data, "--set", "n=3"), 2, "no parameter `n`"),
     ):
         done = run(*arguments)
@@ -70,7 +70,7 @@ def test_nets_of_other_classes_are_refused_with_a_way_out(tiny: Path, tmp_path: 
     (tmp_path / "names.txt").write_text("".join(f"digit {n}\n" for n in range(10)))
     done = run(*options, "--classes", tmp_path / "names.txt")
     assert done.exit_code == 1
-    assert "has learned 10 classes, and they are not the 10 of digits" in done.stderr
+    assert "class 0 is 'digit 0' for the net and '0' in the data" in done.stderr
     assert "--classes FILE" in done.stderr
     (tmp_path / "names.txt").write_text("".join(f"{n}\n" for n in range(10)))
     assert run(*options, "--classes", tmp_path / "names.txt").stdout == run(*options).stdout

@@ -87,9 +87,9 @@ def test_a_run_of_all_it_knows_is_given_nothing_more(trained: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["lenet5"], "say what to train, on what, and where"),
-        (["--resume", "run", "--lr", "1"], "without --lr"),
-        (["lenet5", "--resume", "run"], "without SPEC"),
+        (["lenet5"], "give a spec, the data and a directory for the run"),
+        (["--resume", "run", "--lr", "1"], "began with: remove --lr"),
+        (["lenet5", "--resume", "run"], "began with: remove SPEC"),
         (["lenet5", "--snapshots", "1,b"], "'b' is not a number from 0"),
     ],
 )
@@ -134,7 +134,7 @@ def test_a_signal_finishes_the_step_and_saves(
     process.send_signal(number)
     _, errors = process.communicate()
     assert process.returncode == 128 + number
-    assert errors == f"saved; go on with: netspec train --resume {run}\n"
+    assert errors == f"saved; continue with: netspec train --resume {run}\n"
     done = netspec("train", "--resume", run)
     assert done.exit_code == 0, done.output
     assert re.search(r"  resume   at step \d+ of epoch [2-6]", done.output)

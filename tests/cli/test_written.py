@@ -74,8 +74,9 @@ def test_what_old_weights_do_not_say_is_said_once_and_travels(
     (tmp_path / "names.txt").write_text("".join(f"digit {n}\n" for n in range(10)))
     arguments = [tiny / "tiny.net", "--weights", weights, "-o", tmp_path / name]
     done = run(*arguments)
-    assert done.exit_code == 0
-    assert "warning: `subtract mean channel` needs the training set of tiny" in done.stderr
+    assert done.exit_code == 1
+    assert "error: `subtract mean channel` needs the training set of tiny" in done.stderr
+    assert not (tmp_path / name).exists()
     assert '--prepare "range low=0, high=1 | subtract GREY"' in done.stderr
     steps = "range low=0, high=1 | subtract 0.25"
     done = run(*arguments, "--prepare", steps, "--classes", tmp_path / "names.txt")
@@ -86,13 +87,15 @@ def test_what_old_weights_do_not_say_is_said_once_and_travels(
     assert said["prepare"][1] == {"step": "subtract", "numbers": [0.25]}
 
 
+@pytest.mark.filterwarnings("default:the weights .* does not say how images")
 def test_weights_of_which_nobody_says_how_images_are_prepared_get_a_warning(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "a.net").write_text("net a\ninput image 4x4x3\na: fc 2\n")
     netspec.save_weights(netspec.compile(tmp_path / "a.net"), tmp_path / "a.safetensors")
     arguments = [tmp_path / "a.net", "--weights", tmp_path / "a.safetensors"]
-    said = "does not say how images are prepared for a: say it, and it travels with the net"
+    arguments += ["-o", tmp_path / "a.netspec"]
+    said = "does not say how images are prepared for a: give the steps, which are saved with the net"
     assert said in " ".join(run(*arguments).stderr.split())
     assert run(*arguments, "--prepare", "range low=0, high=1").stderr == ""
     assert run(tmp_path / "a.net").stderr == ""  # random weights expect nothing
@@ -104,8 +107,8 @@ def test_weights_of_which_nobody_says_how_images_are_prepared_get_a_warning(
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (["--weights", "digits"], "--weights is not for a run, which has all of its own"),
-        (["--set", "n=3"], "--set is not for a run"),
+        (["--weights", "digits"], "--weights does not apply to a run, which has its own"),
+        (["--set", "n=3"], "--set does not apply to a run"),
     ],
 )
 def test_options_that_are_not_for_a_run_are_refused(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import netspec
@@ -33,23 +35,36 @@ def test_a_picture_is_a_path_an_image_or_pixels() -> None:
     with Image.open(DIGIT) as image:
         rgb = np.asarray(image.convert("RGB"))
         grey = np.asarray(image.convert("L"))
-        forms = [DIGIT, str(DIGIT), image, rgb, grey, grey[..., None]]
+        tensor = torch.from_numpy(rgb.copy()).movedim(2, 0)
+        forms = [DIGIT, str(DIGIT), image, rgb, grey, grey[..., None], tensor]
         results = netspec.classify(model, forms, top=3)
         (alone,) = netspec.classify(model, image, top=3)
-    assert [one.answers for one in results] == [results[0].answers] * 6
+    assert [one.answers for one in results] == [results[0].answers] * 7
     assert alone.answers == results[0].answers
-    assert [one.image for one in results] == [str(DIGIT)] * 2 + ["the image"] * 4
+    assert [one.image for one in results] == [str(DIGIT)] * 2 + ["the image"] * 5
     assert results[0].best == Answer(7, "7", results[0].best.score)
     assert results[0].best.score > 0.99
     assert len(results[0].answers) == 3
 
 
 @pytest.mark.parametrize(
-    "wrong", [3, np.zeros((4, 4)), np.zeros((2, 4, 4, 3), np.uint8), np.zeros((0, 4), np.uint8)]
+    ("wrong", "error", "described"),
+    [
+        (3, TypeError, "an object of type int"),
+        (None, TypeError, "None"),
+        (b"a.png", TypeError, "an object of type bytes"),
+        (np.zeros((4, 4)), TypeError, "an array of float64 \\[4, 4\\]"),
+        (torch.zeros(3, 4, 4), TypeError, "a tensor of float32 \\[3, 4, 4\\]"),
+        (np.zeros((2, 4, 4, 3), np.uint8), ValueError, "an array of uint8 \\[2, 4, 4, 3\\]"),
+        (np.zeros((0, 4), np.uint8), ValueError, "an array of uint8 \\[0, 4\\]"),
+        (torch.zeros(4, 4, 3, dtype=torch.uint8), ValueError, "a tensor of uint8 \\[4, 4, 3\\]"),
+    ],
 )
-def test_what_is_no_picture_is_a_type_error(wrong: object) -> None:
-    with pytest.raises(TypeError, match="an image is a path, an image of Pillow, or an array"):
-        netspec.classify("lenet5", [wrong])  # type: ignore[list-item]
+def test_an_object_that_is_not_an_image_is_an_error(
+    wrong: Any, error: type[Exception], described: str
+) -> None:
+    with pytest.raises(error, match=f"^an image must be a path, .*, not {described}$"):
+        netspec.classify("lenet5", [wrong])
 
 
 def test_the_least_output_is_the_answer_of_a_net_of_distances(tmp_path: Path) -> None:
@@ -61,7 +76,7 @@ def test_the_least_output_is_the_answer_of_a_net_of_distances(tmp_path: Path) ->
 
 
 def test_a_reference_is_a_type_error_that_says_what_to_give() -> None:
-    with pytest.raises(TypeError, match=r"what netspec.compile returns, and this is of class"):
+    with pytest.raises(TypeError, match=r"the net must be a path, .*, or what netspec.compile returns, not"):
         netspec.classify(netspec.reference("lenet5"), DIGIT)  # type: ignore[arg-type]
 
 

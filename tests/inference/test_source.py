@@ -62,16 +62,16 @@ def test_weights_that_say_nothing_leave_it_to_the_spec(tiny: Path, tmp_path: Pat
 
 def test_options_for_another_form_are_refused(tiny: Path, tmp_path: Path) -> None:
     netspec.save_artifact(netspec.compile("lenet5"), tmp_path / "it.netspec")
-    with pytest.raises(OptionError, match="--weights is not for a run, which has all of its own"):
+    with pytest.raises(OptionError, match="--weights does not apply to a run, which has its own"):
         open_source(tiny / "run", "digits")
-    with pytest.raises(OptionError, match="--set is not for a run"):
+    with pytest.raises(OptionError, match="--set does not apply to a run"):
         open_source(tiny / "run", None, {"n": "3"})
     with pytest.raises(OptionError, match=r"it.netspec is an artifact, which is compiled: give"):
         open_source(tmp_path / "it.netspec")
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"{tmp_path} is no run directory: there is no run.json"):
+    with pytest.raises(DataError, match=f"{tmp_path} is not a run directory: it does not contain run.json"):
         open_source(tmp_path)
     assert not is_a_run(tmp_path)
     assert not is_a_run("lenet5")
@@ -103,7 +103,7 @@ def test_what_is_lacking_is_said_with_steps_that_can_be_given_back(tiny: Path) -
     assert message.startswith(
         "`subtract mean channel` needs the training set of tiny, and the spec"
     )
-    assert message.endswith('say the numbers: --prepare "range low=0, high=1 | subtract GREY"')
+    assert message.endswith('give the numbers: --prepare "range low=0, high=1 | subtract GREY"')
     steps = message.partition("--prepare ")[2].strip('"').replace("GREY", "0.5")
     assert lack(net, said(net, net.expects, Expects(prepare_of(steps))), "the spec") == ""
     with_views = Expects(prepare_of("subtract mean channel"), "tencrop")

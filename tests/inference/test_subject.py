@@ -41,7 +41,7 @@ def test_a_line_says_what_is_done_to_an_image(tmp_path: Path) -> None:
     nothing = open_subject(netspec.loads(TEXT.format("")))
     assert nothing.as_line() == (
         "images: resized to cover 6x5, cut at the centre, values from 0 to 1; "
-        "nobody said how this net expects them (--prepare does)"
+        "the net does not say how it expects them; --prepare does"
     )
 
 
@@ -69,8 +69,8 @@ def test_options_for_another_form_are_refused(tiny: Path, tmp_path: Path) -> Non
         (tmp_path / "it.netspec", {"settings": {"n": "3"}}, "--set is for a spec"),
         (tmp_path / "it.netspec", {"device": "cpu"}, "--device is for a spec"),
         (tiny / "run", {"expect": "0" * 64}, "--expect is for an artifact"),
-        (tiny / "run", {"weights": "digits"}, "--weights is not for a run"),
-        ("lenet5", {"expect": "0" * 64}, "--expect is for an artifact, and lenet5 is none"),
+        (tiny / "run", {"weights": "digits"}, "--weights does not apply to a run"),
+        ("lenet5", {"expect": "0" * 64}, "--expect is for an artifact, and lenet5 is not an artifact"),
         (netspec.compile("lenet5"), {"weights": "digits"}, "--weights is for a spec"),
         (netspec.load("lenet5"), {"expect": "0" * 64}, "--expect is for a spec by its path"),
     ]

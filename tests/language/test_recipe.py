@@ -315,7 +315,7 @@ def test_words_that_a_recipe_does_not_know(line: str, code: str, at: str, help: 
     [
         ("augment crop", "NS133", "crop needs size: height and width in pixels"),
         ("augment pca 0.1", "NS133", "pca needs of=: what it multiplies"),
-        ("prepare range low=0", "NS133", "range needs high=: the value of the largest activity"),
+        ("prepare range low=0", "NS133", "range needs high=: the value that white, 255, becomes"),
         ("prepare subtract mean", "NS133",
          "subtract needs over: an image of means, or one mean a channel"),
         ("optimizer sgd momentum=0.9", "NS133", "sgd needs lr=: learning rate"),

@@ -125,7 +125,7 @@ def test_a_signal_to_the_group_saves_the_run(
     os.killpg(process.pid, number)  # as `timeout` does
     said = (photographs / "log").read_text
     assert process.wait(LONGEST) == 128 + number, said()
-    assert said().endswith(f"saved; go on with: netspec train --resume {run}\n")
+    assert said().endswith(f"saved; continue with: netspec train --resume {run}\n")
     assert "Traceback" not in said()
     assert Checkpoint.state_in(run / CHECKPOINT).epoch >= 1
     assert ended(process.pid), "workers are left"
@@ -154,6 +154,6 @@ def test_a_signal_to_the_group_of_torchrun_saves_the_run(
         os.killpg(group, signal.SIGTERM)
     assert process.wait(LONGEST) != 0
     said = (photographs / "log").read_text()
-    assert said.count(f"saved; go on with: netspec train --resume {run}\n") == 1, said
+    assert said.count(f"saved; continue with: netspec train --resume {run}\n") == 1, said
     assert Checkpoint.state_in(run / CHECKPOINT).epoch >= 1
     assert all(ended(group) for group in (process.pid, *ranks))

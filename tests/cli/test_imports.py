@@ -1,0 +1,96 @@
+"""What a command does not use, it does not import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DIGIT = ROOT / "docs" / "images" / "digit.png"
+
+PROGRAM = """
+import sys
+from netspec.cli import main
+try:
+    main(sys.argv[1:], standalone_mode=False)
+except SystemExit as ended:
+    assert not ended.code
+print(*sys.modules)
+"""
+
+TRAINING = ("netspec.training",)
+DATA_SETS = tuple(
+    f"netspec.data.{name}"
+    for name in ("cifar", "digits", "folders", "mnist", "opening", "packing", "shards")
+)
+TORCH = ("torch", "triton")
+MEASURING = ("netspec.timing.", "netspec.comparing", "matplotlib")
+STATISTICS = ("netspec.training.statistics", "sklearn", "scipy")
+LOOP = ("netspec.training.loop", "netspec.training.run", "netspec.training.train")
+
+FRONT = (*TORCH, *TRAINING, "netspec.data", "netspec.inference.", "netspec.runtime", *MEASURING)
+"""What no command that only reads specs imports."""
+
+COMMANDS = {
+    "check lenet5": FRONT,
+    "summary lenet5": FRONT,
+    "document lenet5": FRONT,
+    "diff lenet5 lenet5_rbf": FRONT,
+    "draw lenet5 -o TMP/a.svg": FRONT,
+    "fmt --check TMP/a.net": FRONT,
+    "explain NS101": FRONT,
+    "ops conv": FRONT,
+    "compile lenet5 -o TMP/a.netspec": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
+    "run lenet5 DIGIT --weights digits": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
+    "eval lenet5 --weights digits --data digits": (*LOOP, *MEASURING),
+    "trace lenet5 S2": (*TRAINING, "netspec.data", "netspec.inference", "netspec.comparing"),
+    "bench TMP/a.net --rounds 1 --layers": (*TRAINING, "netspec.data", "netspec.comparing"),
+    "pack digits:4 -o TMP/shards --size 4": (*TRAINING, "netspec.inference.", *MEASURING),
+    "train TMP/a.net --data digits:4 -o TMP/run --epochs 1": ("netspec.inference.", *MEASURING),
+}
+"""The prefixes of modules that each command does without."""
+
+SLOW = ("trace", "bench", "eval", "train", "pack")
+
+NET = """net a
+input image 4x4x1
+f: fc 10 | softmax
+train {
+    prepare   range low=0, high=1
+    loss      cross_entropy
+    optimizer sgd lr=0.1
+    batch     64
+    epochs    1
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(one, marks=[pytest.mark.slow] if one.startswith(SLOW) else [])
+        for one in COMMANDS
+    ],
+)
+def test_a_command_imports_nothing_that_it_does_not_use(command: str, tmp_path: Path) -> None:
+    (tmp_path / "a.net").write_text(NET)
+    places = {"TMP": str(tmp_path), "DIGIT": str(DIGIT)}
+    for name, place in places.items():
+        command, shown = command.replace(name, place), command
+    arguments = [sys.executable, "-c", PROGRAM, *command.split()]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    modules = done.stdout.splitlines()[-1].split()
+    forbidden = next(COMMANDS[one] for one in COMMANDS if one.split()[0] == shown.split()[0])
+    loaded = [name for name in modules if name.startswith(forbidden)]
+    assert not loaded, f"{shown} imports {', '.join(loaded[:5])}"
+
+
+def test_every_command_is_tested() -> None:
+    from netspec.cli import main
+
+    compared = {"compare"}  # imports training, as `train` does
+    assert {one.split()[0] for one in COMMANDS} == main.commands.keys() - compared
