@@ -70,9 +70,9 @@ def test_options_for_another_form_are_refused(tiny: Path, tmp_path: Path) -> Non
         (tmp_path / "it.netspec", {"device": "cpu"}, "--device is for a spec"),
         (tiny / "run", {"expect": "0" * 64}, "--expect is for an artifact"),
         (tiny / "run", {"weights": "digits"}, "--weights does not apply to a run"),
-        ("lenet5", {"expect": "0" * 64}, "--expect is for an artifact, and lenet5 is not an artifact"),
+        ("lenet5", {"expect": "0" * 64}, "--expect is for an artifact, and lenet5 is not"),
         (netspec.compile("lenet5"), {"weights": "digits"}, "--weights is for a spec"),
-        (netspec.load("lenet5"), {"expect": "0" * 64}, "--expect is for a spec by its path"),
+        (netspec.load("lenet5"), {"expect": "0" * 64}, "--expect is for an artifact, and lenet5 is not"),
     ]
     for form, options, message in cases:
         with pytest.raises(OptionError, match=message):
