@@ -15,6 +15,7 @@ from netspec.ir.graph import Graph, Input, Stage
 from netspec.ir.operator import Operator, WindowOperator
 from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.identity import Identity
+from netspec.ir.rows import nesting
 from netspec.ir.shapes import Shape
 
 KINDS = {"gap": "pool", "lrn": "norm", "bn": "norm", "fc": "fc"}
@@ -108,8 +109,8 @@ def kind(op: Operator) -> str:
     return "pool" if isinstance(op, WindowOperator) else KINDS.get(op.name, "other")
 
 
-class Drawing:
-    """All that is drawn of a graph, in its order.
+class Contents:
+    """The boxes, clusters and edges of a drawing, in the order of the graph.
 
     Attributes:
         items: boxes, forks, sizes and ends by name.
@@ -123,7 +124,7 @@ class Drawing:
         self.edges: list[Edge] = []
         self._graph = graph
         self._operands = _operands(graph)
-        self._rows, self._parents = _rows(graph)
+        self._rows, self._parents = nesting(graph)
         self._box_of: dict[str, Box] = {}
         self._add_boxes()
         boxes = [item for item in self.items.values() if isinstance(item, Box)]
@@ -257,20 +258,6 @@ def _operands(graph: Graph) -> dict[str, tuple[str, ...]]:
         else:
             shown[stage.name] = sources
     return shown
-
-
-def _rows(graph: Graph) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the innermost row of each stage, and the parent of each row inside a block."""
-    innermost: dict[str, str] = {}
-    outermost: dict[str, str] = {}
-    parents: dict[str, str] = {}
-    for label, row in graph.rows.items():  # rows inside a block stand before the row around them
-        for name in row.stages:
-            innermost.setdefault(name, label)
-            if name in outermost:
-                parents[outermost[name]] = label
-            outermost[name] = label
-    return innermost, parents
 
 
 def _inside(label: str, parent: str) -> str:
