@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 LONGEST = 40
 """Characters of a name; longer ones are not compared, which would take long."""
@@ -15,13 +15,10 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     return f"did you mean `{close[0]}`?" if close else ""
 
 
-def close_matches(
-    word: str, candidates: Iterable[str] | Mapping[str, str], most: int = 3
-) -> list[str]:
+def close_matches(word: str, candidates: Iterable[str], most: int = 3) -> list[str]:
     """Return the candidates that are like a word, the closest first, at most ``most``.
 
-    Candidates of another case are tried if none is close.  Of a mapping, the values are returned
-    for the keys that are close.
+    Upper and lower case count as different, unless nothing is close otherwise.
     """
     if len(word) > LONGEST:
         return []
@@ -31,4 +28,4 @@ def close_matches(
         by_case = {candidate.lower(): candidate for candidate in pool}
         close = difflib.get_close_matches(word.lower(), by_case, most, cutoff=0.6)
         close = [by_case[name] for name in close]
-    return [candidates[name] for name in close] if isinstance(candidates, Mapping) else close
+    return close

@@ -14,7 +14,16 @@ from netspec.language import syntax
 from netspec.language.diagnostics import Note, Problems, SpecError
 from netspec.language.limits import MAX_BYTES, MAX_DEPTH
 from netspec.language.parse import parse
-from netspec.language.read import BUNDLED, CLASSES, LIST, SUFFIX, bundled, class_lists, read, read_bundled
+from netspec.language.read import (
+    BUNDLED,
+    CLASSES,
+    LIST,
+    SUFFIX,
+    bundled,
+    class_lists,
+    read,
+    read_bundled,
+)
 
 Request = syntax.Name | syntax.Text
 """A file that another one asks for: a net by its name, or a file by its path."""

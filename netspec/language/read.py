@@ -156,8 +156,9 @@ def _suggestion(path: Path) -> str:
     stem, names = path.name.removesuffix(SUFFIX), bundled()
     if stem in names:
         return f"to use the bundled spec, write `{stem}`"
-    shown = [f"`{name}`" for name in close_matches(stem, _local_specs(path.parent))]
-    shown += [f"`{name}`" for name in close_matches(stem, names)]
+    local = _local_specs(path.parent)
+    meant = [*(local[name] for name in close_matches(stem, local)), *close_matches(stem, names)]
+    shown = [f"`{name}`" for name in meant]
     if shown:
         return f"did you mean {' or '.join(shown)}?"
     return f"give the path of a .net file, or a bundled name: {', '.join(names)}"

@@ -53,6 +53,11 @@ def lines(difference: Diff) -> list[Line]:
     return [*heading, *of_net(difference.changes), Line(""), *table]
 
 
+def as_text(difference: Diff) -> str:
+    """Return the same as plain text."""
+    return "\n".join(line.text for line in lines(difference))
+
+
 # ---------------------------------------------------------------------------------------- numbers
 
 

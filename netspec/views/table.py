@@ -107,9 +107,7 @@ def _totals(net: Net) -> list[Cells]:
 # ---------------------------------------------------------------------------------------- layout
 
 
-def _aligned(
-    chosen: list[int], body: list[Cells], totals: Sequence[Cells] = ()
-) -> Iterator[Line]:
+def _aligned(chosen: list[int], body: list[Cells], totals: Sequence[Cells] = ()) -> Iterator[Line]:
     widths = {
         i: max(
             cells_wide(line) for cells in (COLUMNS, *body, *totals) for line in cells[i].split("\n")

@@ -291,7 +291,7 @@ def test_memory_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
     path.write_text("net a\ninput image 3000000x3000000x3\na: gap | fc 2\n")
     done = run("compile", path)
     assert done.returncode == 1
-    assert "not enough memory" in done.stderr
+    assert "does not have enough memory" in done.stderr
     assert "Traceback" not in done.stderr
 
 
