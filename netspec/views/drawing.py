@@ -103,7 +103,8 @@ class Drawing:
         return self.svg
 
     def __repr__(self) -> str:
-        return f"<Drawing of {self.net.name}, {counted(len(self.net.graph), 'stage')}>"
+        stages = len(self.net.graph) - len(self.net.graph.inputs)
+        return f"<Drawing of {self.net.name}, {counted(stages, 'stage')}>"
 
 
 def draw(
