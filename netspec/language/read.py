@@ -157,10 +157,10 @@ def _suggestion(path: Path) -> str:
     if stem in names:
         return f"to use the bundled spec, write `{stem}`"
     local = _local_specs(path.parent)
-    meant = [*(local[name] for name in close_matches(stem, local)), *close_matches(stem, names)]
-    shown = [f"`{name}`" for name in meant]
-    if shown:
-        return f"did you mean {' or '.join(shown)}?"
+    meant = [local[name] for name in close_matches(stem, local)] + close_matches(stem, names, 1)
+    *others, last = [f"`{name}`" for name in meant] or [""]
+    if last:
+        return f"did you mean {', '.join(others)}{' or ' * bool(others)}{last}?"
     return f"give the path of a .net file, or a bundled name: {', '.join(names)}"
 
 

@@ -68,10 +68,10 @@ def test_a_wrong_name_lists_close_local_files_before_bundled_specs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("alexnot.net", "mine.net"):
+    for name in ("alexnot.net", "alexnuts.net", "mine.net"):
         Path(name).write_text(MINE)
     for wrong in ("alexnut", "alexnut.net"):
-        with pytest.raises(SpecError, match=r"did you mean `alexnot\.net` or `alexnet`\?"):
+        with pytest.raises(SpecError, match=r"mean `alexnuts\.net`, `alexnot\.net` or `alexnet`\?"):
             load(wrong)
     with pytest.raises(SpecError, match="to use the bundled spec, write `lenet5`"):
         load("lenet5.net")
