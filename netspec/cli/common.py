@@ -9,7 +9,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
@@ -182,7 +182,7 @@ def print_notes(net: Net) -> None:
         click.echo(line)
 
 
-def exit_code(diagnostics: list[Diagnostic]) -> int:
+def exit_code(diagnostics: Sequence[Diagnostic]) -> int:
     """Return 2 if all errors are in ``--set`` options, else 1."""
     in_command = all(d.span.source.name.startswith("--set") for d in diagnostics)
     return 2 if in_command else 1
