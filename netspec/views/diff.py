@@ -37,6 +37,7 @@ class Pair(NamedTuple):
 
     @property
     def labels(self) -> list[str | None]:
+        """Labels in both nets; None where a net does not have the row."""
         return [None if row is None else row["label"] for row in (self.a, self.b)]
 
 
@@ -135,7 +136,7 @@ class _Source(NamedTuple):
 
 
 class _Reads(NamedTuple):
-    """The sources of a row, and whether they are just the row before it."""
+    """The sources of a row; ``is_before`` is True if the row before it is the only one."""
 
     sources: list[_Source]
     is_before: bool

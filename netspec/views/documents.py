@@ -1,4 +1,4 @@
-"""Printed tables beside derived ones: as text, as data for programs, and as one page."""
+"""Printed tables with derived ones: as text, as data for programs, and as one page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of a net, as papers print it, with derived values."""
+"""The table of a net with derived values, laid out as papers print it."""
 
 from __future__ import annotations
 

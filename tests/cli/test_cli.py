@@ -100,7 +100,7 @@ def test_summary_says_what_columns_exchange() -> None:
     assert data["exchanges"]["forward"] == 246_688
     done = run("summary", "lenet5", "--columns")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: lenet5 has no columns")
+    assert done.stderr.startswith("error: lenet5 does not have columns")
 
 
 def test_summary_prints_the_documented_json() -> None:
