@@ -1,4 +1,4 @@
-"""Draw the pictures of the README from what the commands really print: python docs/images.py."""
+"""Draw the images of the README from what the commands print: python docs/images.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from rich.text import Text
 import netspec
 from netspec.cli.common import styled
 from netspec.language.diagnostics import SpecError, render
-from netspec.views.drawing import rendered
 from netspec.views.table import as_text
 
 IMAGES = Path(__file__).parent / "images"
@@ -42,4 +41,4 @@ if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     draw("summary", "netspec summary alexnet", Text(as_text(netspec.load("alexnet"))), 112)
     draw("errors", "netspec check mine.net", mistaken_alexnet(), 104)
-    (IMAGES / "googlenet-graph.svg").write_bytes(rendered(netspec.load("googlenet"), "svg"))
+    netspec.draw("googlenet", IMAGES / "googlenet-graph.svg")

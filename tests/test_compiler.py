@@ -9,7 +9,9 @@ from netspec.errors import DataError
 
 def test_compiling_refuses_what_there_is_not() -> None:
     for device in ("meta", "sm_70", "toaster"):
-        with pytest.raises(DataError, match=f"no backend for {device}: the backends are cpu, cuda, sm_80"):
+        with pytest.raises(
+            DataError, match=f"no backend for {device}: the backends are cpu, cuda, sm_80"
+        ):
             netspec.compile("lenet5", device=device)
     with pytest.raises(ValueError, match=r"dtype must be one of float32, .*, not 'int32'"):
         netspec.compile("lenet5", dtype=torch.int32)

@@ -95,7 +95,9 @@ def test_weights_of_which_nobody_says_how_images_are_prepared_get_a_warning(
     netspec.save_weights(netspec.compile(tmp_path / "a.net"), tmp_path / "a.safetensors")
     arguments = [tmp_path / "a.net", "--weights", tmp_path / "a.safetensors"]
     arguments += ["-o", tmp_path / "a.netspec"]
-    said = "does not say how images are prepared for a: give the steps, which are saved with the net"
+    said = (
+        "does not say how images are prepared for a: give the steps, which are saved with the net"
+    )
     assert said in " ".join(run(*arguments).stderr.split())
     assert run(*arguments, "--prepare", "range low=0, high=1").stderr == ""
     assert run(tmp_path / "a.net").stderr == ""  # random weights expect nothing
@@ -170,7 +172,7 @@ def test_the_description_of_an_export_is_guarded_as_the_export_is(
     assert run(tiny / "run", "-o", tmp_path / name, "--force").exit_code == 0
     assert run(tiny / "run", "-o", tmp_path / name).exit_code == 0
     done = run(tiny / "run", "-o", tmp_path / name, "--classes", beside, "--force")
-    assert "which is read: name another file" in " ".join(done.stderr.split())
+    assert "which the command reads: name another file" in " ".join(done.stderr.split())
 
 
 def test_json_names_the_description(tiny: Path, tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ def test_options_for_another_form_are_refused(tiny: Path, tmp_path: Path) -> Non
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"{tmp_path} is not a run directory: it does not contain run.json"):
+    with pytest.raises(
+        DataError, match=f"{tmp_path} is not a run directory: it does not contain run.json"
+    ):
         open_source(tmp_path)
     assert not is_a_run(tmp_path)
     assert not is_a_run("lenet5")

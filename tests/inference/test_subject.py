@@ -72,7 +72,11 @@ def test_options_for_another_form_are_refused(tiny: Path, tmp_path: Path) -> Non
         (tiny / "run", {"weights": "digits"}, "--weights does not apply to a run"),
         ("lenet5", {"expect": "0" * 64}, "--expect is for an artifact, and lenet5 is not"),
         (netspec.compile("lenet5"), {"weights": "digits"}, "--weights is for a spec"),
-        (netspec.load("lenet5"), {"expect": "0" * 64}, "--expect is for an artifact, and lenet5 is not"),
+        (
+            netspec.load("lenet5"),
+            {"expect": "0" * 64},
+            "--expect is for an artifact, and lenet5 is not",
+        ),
     ]
     for form, options, message in cases:
         with pytest.raises(OptionError, match=message):
