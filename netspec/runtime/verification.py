@@ -32,6 +32,9 @@ class Verification:
     error: float
     allowed: float
 
+    def __str__(self) -> str:
+        return f"relative error {self.error:.1e} against float64, {self.allowed:.1e} allowed"
+
     @property
     def passed(self) -> bool:
         """True if the error is at most the tolerance."""

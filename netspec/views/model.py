@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
+from netspec.ir.symbols import by
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.reference import Model
-from netspec.views.summary import summary
 
-COLUMNS = ("row", "operators", "output", "parameters")
+COLUMNS = ("row", "layers", "output", "parameters")
 
 
 def as_text(model: Compiled | Model) -> str:
-    """Return the kind of model, and a line per row: label, operators, output and parameters."""
+    """Return the kind of model, and a line per row: label, layers, output and parameters."""
     net = model.net
-    data = summary(net)
-    heads = [row for row in data["rows"] if row["head"]]
-    rows = [_cells(row) for row in data["rows"] if not row["head"] or model.training]
-    rows.append(("total", "", "", f"{data['parameters']:,}"))
+    heads = [row for row in net.rows if row.head]
+    shown = [row for row in net.rows if not row.head or model.training]
+    rows = [
+        (row.label, _layers(row.layers), by(row.output), f"{row.parameters:,}") for row in shown
+    ]
+    rows.append(("total", "", "", f"{net.totals.parameters:,}"))
     widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
     mode = "training" if model.training else "evaluation"
     lines = [f"{_kind(model)}, {mode} mode"]
     lines += [_line(cells, widths) for cells in (COLUMNS, *rows)]
     if heads and not model.training:
-        names = ", ".join(dict.fromkeys(row["head"] for row in heads))
-        count = data["with_heads"]["parameters"] - data["parameters"]
+        names = ", ".join(dict.fromkeys(row.head for row in heads))
+        count = net.totals_with_heads.parameters - net.totals.parameters
         lines.append(f"  and {count:,} parameters of heads, used in training: {names}")
     return "\n".join(lines)
 
@@ -41,13 +42,8 @@ def _kind(model: Compiled | Model) -> str:
     return f"Model {model.net.name}: {about or 'without parameters'}"
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    output = "x".join(map(str, row["output"]))
-    return row["label"], _operators(row["ops"]), output, f"{row['parameters']:,}"
-
-
-def _operators(names: Sequence[str]) -> str:
-    """Return operators in order; those that follow each other with one name are counted."""
+def _layers(names: Sequence[str]) -> str:
+    """Return operators and blocks in order; equal ones that follow each other are counted."""
     runs = ((name, len([*group])) for name, group in groupby(names))
     return " | ".join(name if count == 1 else f"{count} {name}" for name, count in runs)
 
