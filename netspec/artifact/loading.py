@@ -27,8 +27,9 @@ from netspec.artifact.messages import AGAIN, naming
 from netspec.artifact.reading import FileRanges, content, file_ranges, opened
 from netspec.artifact.spec import net_of
 from netspec.collecting import without_collecting
-from netspec.errors import DataError
+from netspec.errors import DataError, require_type
 from netspec.files.members import parsed
+from netspec.ir.arguments import place
 
 if TYPE_CHECKING:
     from netspec.ir.expects import Expects
@@ -65,7 +66,7 @@ def _identity(path: str | Path) -> tuple[int, ...]:
     """Return numbers that differ between a folder or file and the one that replaces it."""
     try:
         status = os.stat(path)
-    except OSError:
+    except (OSError, TypeError):  # loading says what is wrong
         return ()
     return status.st_dev, status.st_ino, status.st_mtime_ns
 
@@ -89,11 +90,15 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
         The net in evaluation mode.
 
     Raises:
+        TypeError, ValueError: an argument has another type or value.
         DataError: it is not an artifact, not the expected one, damaged, or made by a version that
             plans differently; a weight is NaN or infinite; or this machine is not the one that it
             was compiled for.
         MemoryError: the machine cannot hold the parameters.
     """
+    place("path", path, "the path of an artifact")
+    if expect is not None:
+        require_type("expect", expect, str, "the root digest of an artifact")
     with naming("load", path), without_collecting():
         from netspec.artifact import weights
         from netspec.artifact.lowering import backend_for, lowered_as

@@ -26,7 +26,7 @@ from netspec.artifact.manifest import (
 from netspec.artifact.messages import naming
 from netspec.artifact.spec import kept_settings, members_of, net_of
 from netspec.artifact.writing import written
-from netspec.errors import DataError
+from netspec.errors import DataError, require_type
 from netspec.files.finite import require_finite_to_save
 from netspec.files.kinds import artifact_kind, require_place
 from netspec.files.tensors import bytes_of
@@ -63,6 +63,7 @@ def save_artifact(
         DataError: it cannot be written, a parameter is NaN or infinite, or the model has hooks or
             modules that an artifact does not hold.
     """
+    require_type("model", model, Compiled, "what netspec.compile returns")
     path = place("path", path)
     require_place(path, artifact_kind(path), force=force)
     lowered, compiled = model.lowered, sorted((kernels or {}).items())

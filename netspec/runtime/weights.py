@@ -11,13 +11,14 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn import Module
 
-from netspec.errors import DataError
+from netspec.errors import DataError, require_type
 from netspec.files.finite import first_not_finite, require_finite_to_save
 from netspec.files.kinds import WEIGHTS, require_place
 from netspec.files.members import shown
 from netspec.files.reading import reason_of
 from netspec.files.tensors import Stored, opened_tensors, write_tensors
 from netspec.files.writing import followed, naming, replacing
+from netspec.ir.arguments import place
 from netspec.ir.expects import Expects
 from netspec.ir.graph import Graph
 from netspec.ir.parameter_names import earlier_names, named_anew, parameter_names
@@ -37,15 +38,17 @@ def load_weights(model: Compiled | Model, path: str | Path) -> None:
     netspec do, ``model.expects`` says it from now on.
 
     Raises:
-        DataError: the file cannot be read, its names or shapes are not the model's, or a value is
-            NaN or infinite.
+        TypeError, ValueError: an argument has another type or value.
+        DataError: the file cannot be read, its names or shapes are not those of the model, or a
+            value is NaN or infinite.
 
     Warns:
-        UserWarning: they fit, and are of a net that computes something else, or is shown other
-            images.
+        UserWarning: the weights fit, but are of a net that computes something else, or that expects
+            other images.
     """
-    target = Path(path)
-    if target.is_symlink():  # a person may name a link; members of runs and artifacts are none
+    require_type("model", model, (Compiled, Model), "what netspec.compile or reference returns")
+    target = place("path", path, "the path of a safetensors file")
+    if target.is_symlink():  # a user may name a link; members of runs and artifacts are not links
         target = Path(os.path.realpath(target))
     tensors, texts = _read(model.net.graph, target)
     image = tensors.pop(IMAGE, None)
@@ -173,9 +176,11 @@ def save_weights(model: Module, path: str | Path, *, force: bool = False) -> Non
         DataError: the file cannot be written, a value is NaN or infinite, or a net has tensors of
             other names or shapes than its spec says, as a pruned one does.
     """
-    require_place(Path(path), WEIGHTS, force=force)
-    with naming(Path(path)):
-        target = followed(Path(path))
+    require_type("model", model, Module, "a module of PyTorch")
+    path = place("path", path, "the path of a safetensors file")
+    require_place(path, WEIGHTS, force=force)
+    with naming(path):
+        target = followed(path)
     tensors = model.state_dict()
     if isinstance(model, Compiled | Model):
         _require_own(model.net, tensors)
