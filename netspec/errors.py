@@ -11,6 +11,10 @@ class OptionError(DataError):
     """An option that does not apply to this form of a net."""
 
 
+class ArgumentError(ValueError):
+    """An argument of the API with a value that is not valid; a command reports it as wrong usage."""
+
+
 class LabelError(KeyError):
     """A label that no row of a net has."""
 

@@ -226,7 +226,7 @@ def test_the_page_of_exports_runs_and_shows_what_is_printed(
 
 IMAGES = """net it
 input image 4x5x3
-prepare resize 6x7 | subtract mean image | order bgr
+prepare resize 4x5 | subtract mean image | order bgr
 classes "cat", "dög"
 a: fc 3
 """
@@ -236,7 +236,7 @@ def described(image: bool = True) -> Model:
     """A net that subtracts an image of means."""
     model = compiled(netspec.loads(IMAGES))
     if image:
-        means = np.random.default_rng(0).uniform(0, 255, (6, 7, 3)).astype(np.float32)
+        means = np.random.default_rng(0).uniform(0, 255, (4, 5, 3)).astype(np.float32)
         model.expects = replace(model.expects, image=means.astype(np.float64))
     return model
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from netspec.errors import DataError, OptionError
+from netspec.errors import ArgumentError, DataError, OptionError
 from netspec.language.diagnostics import Diagnostic, SpecError, render
 from netspec.net import Net
 from netspec.views.check import note_lines
@@ -154,7 +154,7 @@ def _reporting(as_json: bool) -> Iterator[None]:
         else:
             click.echo(render(error.diagnostics, styled), err=True)
         raise click.exceptions.Exit(exit_code(error.diagnostics)) from None
-    except OptionError as error:
+    except (OptionError, ArgumentError) as error:
         raise click.UsageError(str(error)) from None
     except (DataError, MemoryError, RuntimeError) as error:
         message = str(error) or "the machine does not have enough memory"

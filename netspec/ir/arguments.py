@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from math import isfinite
 from pathlib import Path
 
-from netspec.errors import require_type
+from netspec.errors import ArgumentError, require_type
 from netspec.ir.guess import did_you_mean
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
@@ -27,7 +27,7 @@ def choice(argument: str, value: object, known: Iterable[str]) -> str:
     assert isinstance(value, str)
     if value not in names:
         help = did_you_mean(value, names)
-        raise ValueError(f"{argument} must be one of {listed}, not {value!r}" + _after(help))
+        raise ArgumentError(f"{argument} must be one of {listed}, not {value!r}" + _after(help))
     return value
 
 
@@ -44,7 +44,7 @@ def whole(argument: str, value: object, least: int, most: int) -> int:
     require_type(argument, value, int, expected)
     assert isinstance(value, int)
     if not least <= value <= most:
-        raise ValueError(f"{argument} must be {expected}, not {value:,}")
+        raise ArgumentError(f"{argument} must be {expected}, not {value:,}")
     return value
 
 
@@ -61,7 +61,7 @@ def number(argument: str, value: object, *, above: float) -> float:
     require_type(argument, value, (int, float), expected)
     assert isinstance(value, int | float)
     if not isfinite(value) or value <= above:
-        raise ValueError(f"{argument} must be {expected}, not {value}")
+        raise ArgumentError(f"{argument} must be {expected}, not {value}")
     return float(value)
 
 
@@ -75,7 +75,7 @@ def place(argument: str, value: object, expected: str = "a path") -> Path:
     require_type(argument, value, (str, Path), expected)
     assert isinstance(value, str | Path)
     if not os.fspath(value):
-        raise ValueError(f"{argument} must be {expected}, not an empty string")
+        raise ArgumentError(f"{argument} must be {expected}, not an empty string")
     return Path(value)
 
 

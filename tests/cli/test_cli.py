@@ -282,8 +282,8 @@ def test_scores_that_are_not_finite_are_an_error(
 
 def test_empty_weights_are_not_no_weights(spec: Path, photograph: Path) -> None:
     done = run("run", spec, photograph, "--weights", "")
-    assert done.returncode == 1
-    assert "cannot read weights" in done.stderr
+    assert done.returncode == 2
+    assert "weights must be the path of a safetensors file" in done.stderr
 
 
 def test_memory_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
@@ -319,7 +319,10 @@ def test_run_takes_an_artifact_and_what_is_expected_of_it(
     [
         (("a.netspec", "--weights", "w"), "--weights is for a spec: an artifact is compiled"),
         (("a.netspec", "--set", "n=1"), "--set is for a spec: an artifact is compiled"),
-        (("lenet5", "--expect", "0" * 64), "--expect is for an artifact, and lenet5 is none"),
+        (
+            ("lenet5", "--expect", "0" * 64),
+            "--expect is for an artifact, and lenet5 is not an artifact",
+        ),
     ],
 )
 def test_options_of_specs_and_artifacts_are_told_apart(

@@ -81,7 +81,7 @@ def test_a_run_says_what_a_image_shows(trained: Path, tmp_path: Path) -> None:
 def test_a_run_of_all_it_knows_is_given_nothing_more(trained: Path, tmp_path: Path) -> None:
     done = netspec("run", trained, "a.png", "--set", "a=1")
     assert done.exit_code == 2
-    assert "--set is not for a run" in done.stderr
+    assert "--set does not apply to a run" in done.stderr
 
 
 @pytest.mark.parametrize(
