@@ -12,7 +12,7 @@ class OptionError(DataError):
 
 
 class ArgumentError(ValueError):
-    """An argument of the API with a value that is not valid; a command reports it as wrong usage."""
+    """A value that an argument of the API does not accept; commands report it as wrong usage."""
 
 
 class LabelError(KeyError):
