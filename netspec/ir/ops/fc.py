@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class FullyConnected(Operator):
     """Fully connected layer: y = w x + b.
 
-    A map is flattened in (channels, height, width) order, so that published weights load.
+    A map is flattened in (channels, height, width) order, the order of published weights.
 
     Parameters: weight [count, inputs], bias [count].
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Sigmoid(Operator):
-    """Logistic function: y = 1 / (1 + exp(-x))."""
+    """Logistic sigmoid: y = 1 / (1 + exp(-x))."""
 
     name = "sigmoid"
 

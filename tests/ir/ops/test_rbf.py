@@ -77,7 +77,7 @@ def test_an_input_of_another_length_is_refused() -> None:
     error = refusal(OP, (13,))
     assert error.code == "NS209"
     assert error.message == (
-        "the codes `letters` are 4 x 3 = 12 long, and the input has 13 activities"
+        "the codes `letters` have 4 x 3 = 12 values, and the input has 13"
     )
     assert error.origins == ((0, 0),)
 
