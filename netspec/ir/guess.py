@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """Return ``did you mean `relu`?`` or an empty string."""
-    if len(word) > 40:
+    """Return ``did you mean `relu`?``, or an empty string if no candidate is similar."""
+    if len(word) > 40:  # comparing long words is slow, and they are not misspelt names
         return ""
     pool = sorted({c for c in candidates if len(c) <= 40 and c != word})[:2000]
     close = difflib.get_close_matches(word, pool, n=1, cutoff=0.6)
