@@ -288,7 +288,8 @@ def test_a_file_in_the_place_of_the_description_is_replaced_by_force_only(
 ) -> None:
     beside = tmp_path / "net.json"
     beside.write_text('{"name": "mine"}')
-    with pytest.raises(DataError, match=f"cannot write {beside}: JSON is there, and a description"):
+    message = f"cannot write {beside}: the existing file is JSON, not a description"
+    with pytest.raises(DataError, match=message):
         export(described(), tmp_path / "net")
     assert os.listdir(tmp_path) == ["net.json"]
     export(described(), tmp_path / "net", force=True)

@@ -101,10 +101,10 @@ def test_a_file_of_another_kind_is_replaced_by_force_only(tmp_path: Path) -> Non
     with zipfile.ZipFile(path, "w") as archive:  # as an extension of a browser is
         archive.writestr("manifest.json", "{}")
     before = path.read_bytes()
-    refused(path, "another kind of file is there, and an artifact is to be written")
+    refused(path, "the existing file is not an artifact")
     assert path.read_bytes() == before
     load_artifact(path, expect=save_artifact(small(), path, force=True))
-    refused(tmp_path / "it.onnx", ".onnx is the suffix of an ONNX model, and a folder is to be")
+    refused(tmp_path / "it.onnx", "suffix of an ONNX model, and the output is a folder: use a name")
     assert os.listdir(tmp_path) == ["it.netspec"]
 
 
