@@ -146,7 +146,7 @@ def test_a_folder_that_may_not_be_written_to_is_named(export: Export, tmp_path: 
 def test_a_file_of_another_kind_is_replaced_by_force_only(export: Export, tmp_path: Path) -> None:
     path = tmp_path / "net"
     path.write_bytes(b"net mine\n")
-    with pytest.raises(DataError, match=f"cannot write {path}: a spec is there.*force=True"):
+    with pytest.raises(DataError, match=f"{path}: the existing file is a spec, not.*force=True"):
         export(example("a: fc 2"), path)
     assert path.read_bytes() == b"net mine\n"
     export(example("a: fc 2"), path, force=True)
