@@ -338,6 +338,6 @@ def test_what_a_file_would_not_have_is_refused(
     model = example("a: conv 3x3, 4 | relu | maxpool 2x2/2\nb: fc 5")
     export(model, tmp_path / "before")
     change(model)
-    with pytest.raises(DataError, match=f"as its spec says, and {reason}: undo that"):
+    with pytest.raises(DataError, match=f"as its spec describes it, and {reason}: undo this"):
         export(model, tmp_path / "after")
     assert sorted(os.listdir(tmp_path)) == ["before", "before.json"]

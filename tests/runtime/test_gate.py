@@ -63,7 +63,7 @@ def test_messages_name_the_tensor_and_the_reason() -> None:
 
     freed = torch.zeros(4)
     freed.untyped_storage().resize_(8)
-    assert refused(None) == "F.weight is a NoneType, not a tensor: give a dense tensor in memory"
+    assert refused(None) == "F.weight is a NoneType, not a tensor: pass a dense tensor in memory"
     assert "a tensor on meta, without values: " in refused(torch.empty(2, device="meta"))
     assert "is torch.sparse_coo, not dense: " in refused(torch.zeros(2, 2).to_sparse())
     assert "is torch._mkldnn, not dense: " in refused(torch.zeros(2, 2).to_mkldnn())

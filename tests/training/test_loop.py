@@ -186,7 +186,7 @@ def test_weights_of_another_run_are_taken_where_they_fit(tmp_path: Path, whole: 
 def test_a_loss_that_is_not_finite_is_named_with_its_step(tmp_path: Path) -> None:
     directory = tmp_path / "run"
     asked = settings(tmp_path, lr=1e20, checkpoint_every=0.0)
-    message = r"the loss of step 2 is not finite \(F3 is the first row to leave .*\): .*--lr 1e\+19"
+    message = r"the loss of step 2 is not finite \(F3 is the first row with .*\): .*--lr 1e\+19"
     with pytest.raises(DataError, match=message):
         train(asked, directory)
     checkpoint = Checkpoint.load(directory / runs.CHECKPOINT, Run.open(directory).net.graph)
