@@ -57,7 +57,7 @@ def test_the_screen_says_what_each_step_did(spec: Path) -> None:
     assert "steps: " in said["choose"]
     assert "onednn" in said["choose"]
     assert said["choose"].split("(")[1].startswith("preferred)")
-    assert "KiB an image in one arena, " in said["plan"]
+    assert "KiB per image in one arena (" in said["plan"]
     assert "parameters (and 60 in 1 head), " in said["pack"]
     assert "image [1, 3, 9, 9] -> [1, 4], float32" in said["run"]
     assert "against float64" in said["verify"]
@@ -204,7 +204,7 @@ def test_emit_graph_and_plan(spec: Path) -> None:
         [str(n), s.stage, s.op, s.implementation] for n, s in enumerate(steps)
     ]
     assert plan[-3:-1] == ["inputs: slots 0", f"outputs: slots {model.lowered.plan.outputs[0]}"]
-    assert plan[-1].startswith(f"arena: {model.lowered.plan.arena:,} elements an image for ")
+    assert plan[-1].startswith(f"arena: {model.lowered.plan.arena:,} elements per image for ")
 
 
 def test_emit_dot(spec: Path) -> None:
