@@ -184,6 +184,16 @@ def test_every_command_is_on_the_page_of_commands() -> None:
     assert all(f"| `netspec {name} " in COMMANDS for name in main.commands)
 
 
+def test_the_page_of_json_has_a_section_for_each_command_that_prints_it() -> None:
+    page = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+    printing = {
+        name
+        for name, command in main.commands.items()
+        if any("--json" in parameter.opts for parameter in command.params)
+    }
+    assert printing == {*re.findall(r"^## (\w+)$", page, re.M)}
+
+
 TRAIN = "train lenet5 --data digits -o run0"
 
 
