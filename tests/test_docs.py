@@ -76,8 +76,9 @@ def test_the_readme_has_at_most_150_lines() -> None:
 
 def commands_of(page: str) -> list[list[str]]:
     """Return the arguments of each ``netspec ...`` that a page tells its reader to type."""
-    fenced = re.findall(r"^```(?:sh)?\n(.*?)^```", page, re.M | re.S)
-    typed = [line.removeprefix("$ ") for block in fenced for line in block.splitlines()]
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", page, re.M | re.S)
+    shells = [block for language, block in fenced if language in ("", "sh")]
+    typed = [line.removeprefix("$ ") for block in shells for line in block.splitlines()]
     typed += re.findall(r"`(netspec [^`]+)`", page)
     commands = (re.match(r"(?:\w+=\S+ )*netspec (.+)", line) for line in typed)
     return [shlex.split(command[1], comments=True) for command in commands if command]
