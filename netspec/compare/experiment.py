@@ -79,14 +79,14 @@ class Experiment:
     """A comparison of the paper.
 
     Attributes:
-        name: on the command line.
-        title: in words.
-        source: where in the paper.
-        says: what the paper says comes out.
-        arms: by the net of the data (a value of :data:`BEDS`); each is held against the first.
-        measures: what is measured; the first is what the figure is about.
-        factors: of the recipe's learning rate, where each arm gets the best of these.
-        note: what should be known of the nets that stand in where the paper's are too large.
+        name: its name on the command line.
+        title: its heading.
+        source: the section of the paper.
+        says: the result that the paper reports.
+        arms: the arms for each net (a value of :data:`BEDS`); each is compared with the first.
+        measures: what is measured; the chart shows the first.
+        factors: factors of the recipe's learning rate, of which each arm uses the best one.
+        note: how a smaller net that replaces the paper's net differs from it.
     """
 
     name: str

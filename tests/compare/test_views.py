@@ -72,8 +72,8 @@ def test_the_table_has_means_deviations_and_what_was_not_reached() -> None:
         "1             0.03                        20 ± 2  3.00 ± 0.50 %",
         "0              0.1                   30 (1 of 2)  0.00 ± 0.00 %",
         "",
-        "0 less 1, steps to 25 % training error: too few runs to tell",
-        "0 less 1, test error: -3.00 % [-5.00, -1.00], larger than the noise",
+        "0 minus 1, steps to 25 % training error: too few runs to tell",
+        "0 minus 1, test error: -3.00 % [-5.00, -1.00], larger than the noise",
     ]
 
 
@@ -110,7 +110,7 @@ def test_the_command_trains_and_draws(data: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, [*words, "--epochs", "1"])
     assert done.exit_code == 0, done.output
     assert "ten crops, seed 1: test error" in done.stderr
-    assert "the centre less ten crops, test error" in done.stdout
+    assert "the centre minus ten crops, test error" in done.stdout
     assert (tmp_path / "c" / "figure.png").stat().st_size > 10_000
 
 
