@@ -314,7 +314,7 @@ def test_where_there_is_no_run_none_goes_on(tmp_path: Path) -> None:
     [
         (runs.CHECKPOINT, "the file is damaged: it has"),
         (runs.ABOUT, "run.json is damaged: it has another digest than members.sha256 says"),
-        (runs.STATISTICS, "not a whole|the file is damaged"),
+        (runs.STATISTICS, "not a complete|the file is damaged"),
         ("spec.net", "spec.net is damaged: it has another digest"),
     ],
 )
