@@ -34,9 +34,7 @@ def memory(lowered: Lowered) -> str:
     """Return the memory of activations per image, its lower bound, and the sum of all buffers."""
     size, plan = lowered.dtype.itemsize, lowered.plan
     arena, bound, total = (as_size(n * size) for n in (plan.arena, plan.bound, plan.total))
-    return (
-        f"activations: {arena} per image in one arena (at least {bound}; {total} without sharing)"
-    )
+    return f"activations: {arena} per image in one arena (at least {bound}; {total} if not shared)"
 
 
 def as_size(count: float) -> str:

@@ -39,5 +39,5 @@ def _memory(plan: Plan) -> Iterator[str]:
     yield f"outputs: slots {' '.join(map(str, plan.outputs))}"
     yield (
         f"arena: {plan.arena:,} elements per image for {len(plan.buffers)} buffers "
-        f"(at least {plan.bound:,}; {plan.total:,} without sharing)"
+        f"(at least {plan.bound:,}; {plan.total:,} if not shared)"
     )

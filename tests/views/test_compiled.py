@@ -11,7 +11,7 @@ def test_memory_is_told_beside_the_least_and_the_sum() -> None:
     )
     assert compiled.memory(lowered) == (
         f"activations: {arena / 2**20:.1f} MiB per image in one arena "
-        f"(at least {bound / 2**20:.1f} MiB; {total / 2**20:.1f} MiB without sharing)"
+        f"(at least {bound / 2**20:.1f} MiB; {total / 2**20:.1f} MiB if not shared)"
     )
     assert compiled.as_json(lowered)["activations"] == {
         "arena": arena, "bound": bound, "total": total,
