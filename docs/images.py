@@ -1,4 +1,4 @@
-"""Draw the pictures of the README from what the commands really print: python docs/images.py."""
+"""Draw the images of the README from the real output of the commands: python docs/images.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IMAGES = Path(__file__).parent / "images"
 
 
 def draw(name: str, command: str, shown: object, width: int) -> None:
-    """Save a terminal with a command and its output as an SVG."""
+    """Save an SVG of a terminal with a command and its output."""
     with tempfile.TemporaryFile("w") as nowhere:
         console = Console(record=True, width=width, file=nowhere, force_terminal=True)
         console.print(Text(f"$ {command}", style="bold"))
@@ -27,7 +27,7 @@ def draw(name: str, command: str, shown: object, width: int) -> None:
 
 
 def mistaken_alexnet() -> Text:
-    """AlexNet as many write it down: floor where the tables need ceil, F8 counted twice."""
+    """Return the errors of an AlexNet with floor instead of ceil, and with F8 counted twice."""
     text = netspec.load("alexnet").source.text
     text = text.replace("default round=ceil\n", "default maxpool round=ceil\n")
     text = text.replace("params (4096+1)*1000\n", "params (4096+1)*1000*2\n")

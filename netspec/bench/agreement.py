@@ -52,8 +52,7 @@ def exact(case: Case) -> list[Exact]:
         is_softmax = isinstance(graph.stage(name).op, Softmax)
         ends.append(graph.operands(name)[0] if is_softmax else name)
     stages = [*graph.outputs, *ends]
-    # A row and its last stage have the same name, so stages are named with their operator:
-    # `out.fc`.
+    # A row and its last stage have the same name, so each label includes the operator: `out.fc`.
     labels = [f"{name}.{graph.stage(name).op.name}" for name in stages]
     model = case.reference(torch.float64)
     with torch.inference_mode():

@@ -86,8 +86,7 @@ def alike(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def machine(device: torch.device = HOST) -> dict[str, Any]:
-    """Return the description of the machine: CPU, threads, system, versions, and the GPU if
-    used."""
+    """Return the machine: CPU, threads, system, versions, and the GPU if it is used."""
     return (gpu() if device.type == "cuda" else {}) | {
         "cpu": _processor(),
         "cores": os.cpu_count(),
