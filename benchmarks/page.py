@@ -45,8 +45,8 @@ milliseconds per batch. **ratio** is the time of the best peer divided by netspe
 netspec is faster. "overlap" means that the quartiles of the two overlap: the difference may be
 noise. **floor** is an estimate of the least time, from the rates of the same run: the larger of the
 time for the multiply-accumulates at the rate of a large matrix product, and the time to copy the
-weights once. It can be beaten ([why](bench.md#the-floor)). Code that has changed since the date of
-a table has not been measured again.
+weights once. An engine can be faster than that ([why](bench.md#the-floor)). Code that has changed
+since the date of a table has not been measured again.
 """
 
 
@@ -62,8 +62,8 @@ def summary(measured: Sequence[Figures]) -> Iterator[str]:
                 f"On {machine['cpu']} with {machine['threads']} threads, netspec runs a batch at "
                 f"{min(ratios):.2f} to {max(ratios):.2f} times the speed of the fastest of "
                 f"{len(PEERS)} other engines (geometric mean {mean:.2f}, {len(cases)} cases, "
-                f"float32, {figures['date']}). In {sum(map(is_clear, cases))} of the "
-                f"{len(cases)} cases the quartiles of the two do not overlap.\n"
+                f"float32, {figures['date']}). In {sum(map(is_clear, cases))} of the {len(cases)} "
+                "cases the difference is larger than the noise: the quartiles do not overlap.\n"
             )
             yield f"![{plots.title_of_cpu(figures)}](images/{plots.name_of(figures)})\n"
 
