@@ -202,8 +202,13 @@ ACCURACY_INTRODUCTION = """\
 ## Difference from float64
 
 `python benchmarks/accuracy.py`: the relative L2 error of the logits against float64, in float32,
-for the worst of 32 random images. **allowed** is what rounding explains.
+for the worst of 32 random images. **allowed** is the largest error that rounding explains.
 """
+
+
+WEIGHTS_CHANGED = "2026-11-29"
+"""The day on which `netspec bench` began to scale weights such that activations are of order one
+(``netspec.bench.scales``).  Errors that were measured before are of other weights."""
 
 
 def accuracy_tables(measured: Sequence[Figures]) -> Iterator[str]:
@@ -216,6 +221,11 @@ def accuracy_tables(measured: Sequence[Figures]) -> Iterator[str]:
             [case["net"], *(f"{case[key]:.1e}" for key in heads[1:])] for case in figures["cases"]
         )
         yield from machine_table(figures, heads, rows)
+        if figures["date"] < WEIGHTS_CHANGED:
+            yield (
+                f"These errors are of the random weights before {WEIGHTS_CHANGED}, which were not "
+                "scaled; they have not been measured again with the current weights.\n"
+            )
 
 
 LOADING_INTRODUCTION = """\

@@ -77,7 +77,11 @@ def test_accuracy_is_that_of_the_worst_of_32_images(
     assert case["images"] == 32
     assert 0 < case["netspec"] < case["allowed"]
     assert 0 < case["eager"] < case["allowed"]
-    assert f"| lenet5 | {case['netspec']:.1e} |" in performance.page(accuracy=[figures])
+    page = performance.page(accuracy=[figures])
+    assert f"| lenet5 | {case['netspec']:.1e} |" in page
+    assert "before" not in page
+    earlier = performance.page(accuracy=[figures | {"date": "2026-11-24"}])
+    assert "These errors are of the random weights before 2026-11-29" in earlier
 
 
 def test_loading_is_timed_in_processes_of_its_own(tmp_path: Path, performance: ModuleType) -> None:
