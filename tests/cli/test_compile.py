@@ -239,10 +239,13 @@ def test_emit_choices_can_be_given_back(spec: Path, tmp_path: Path) -> None:
         ('"d"', 'it must be {"STAGE": "IMPLEMENTATION"}'),
         ('{"d": 1}', 'it must be {"STAGE": "IMPLEMENTATION"}'),
         ('{"d": ["onednn"]}', 'it must be {"STAGE": "IMPLEMENTATION"}'),
-        ('{"z": "onednn"}', "the choices name a stage 'z' that the compiled net does not have"),
+        (
+            '{"z": "onednn"}',
+            "the choices name the stage 'z', but the compiled net does not have it",
+        ),
         (
             '{"d": "cudnn"}',
-            "d cannot be computed by 'cudnn'; there is onednn, onednn-stream, mkldnn, torch",
+            "d cannot be computed by 'cudnn': choose one of onednn, onednn-stream, mkldnn, torch",
         ),
     ],
 )
