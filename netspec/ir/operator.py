@@ -55,6 +55,12 @@ class Operator(HasAttributes, ABC):
     ``inputs`` are the shapes of the operands throughout; shapes have no batch axis.
     """
 
+    example: ClassVar[str]
+    """Stages that end in it and fit a map of 9 x 8 x 6; ``codes signs 2x2`` may be read.
+
+    Tests take it as a sample, and `netspec ops` shows it.
+    """
+
     takes: ClassVar[str] = "one"
     """``"one"`` operand, ``"many"``, or ``"none"``."""
 

@@ -22,6 +22,7 @@ class Add(Operator):
     """Addition, element by element, of inputs of one size: the join of a residual block."""
 
     name = "add"
+    example = "add { conv 1x1, 6; identity }"
     takes = "many"
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:

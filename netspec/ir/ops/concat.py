@@ -20,6 +20,7 @@ class Concat(Operator):
     """Concatenation of maps along their channels, or of vectors, in the order given."""
 
     name = "concat"
+    example = "concat { conv 1x1, 4; identity }"
     takes = "many"
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:

@@ -19,6 +19,7 @@ class Identity(Operator):
     """Identity: passes its input on, as the short way round a residual block does."""
 
     name = "identity"
+    example = "identity"
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         return KEEPING
