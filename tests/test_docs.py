@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import re
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner
 
 from netspec import bundled, load, loads
 from netspec.bench import machine
 from netspec.cli import main
 from netspec.ir.ops import OPERATORS
-from netspec.ir.shapes import Shape
 from netspec.lowering.passes import PIPELINE
 from netspec.tracing import tracing
 from netspec.views.documents import markdown
-from netspec.views.operators import as_markdown, as_text
+from netspec.views.operators import as_markdown
 
 ROOT = Path(__file__).parents[1]
 SPECS = [
@@ -70,22 +66,6 @@ def test_the_readme_shows_the_misprint_and_the_totals_as_they_are() -> None:
         if not load(name).symbols:
             assert f"{totals.parameters:,} | {totals.macs:,} |" in readme
         assert f"`{name}`" in readme
-
-
-def test_the_operator_of_the_contributing_guide_works(tmp_path: Path) -> None:
-    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
-    path = tmp_path / "leaky_relu.py"
-    path.write_text(code, encoding="utf-8")
-    spec = spec_from_file_location("leaky_relu", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules["leaky_relu"] = module
-    spec.loader.exec_module(module)
-    x = torch.tensor([[-2.0, 3.0]], dtype=torch.float64)
-    assert module.LeakyRelu().reference([Shape((2,))], x).tolist() == [[-0.02, 3.0]]
-    assert "slope" in as_text(module.LeakyRelu)
 
 
 def test_the_readme_shows_the_way_of_a_row_but_for_its_times(

@@ -1,8 +1,8 @@
 """Random nets as the text of specs, so that a net that fails can be read and run again.
 
 Every operator of the language can stand in one, a new one as its example has it.  What passes look
-for is drawn more often than chance would have it: a convolution with what goes behind it, siblings, pools beside ReLU and LRN,
-concatenations in others.
+for is drawn more often than chance would have it: a convolution with what goes behind it, siblings,
+pools beside ReLU and LRN, concatenations in others.
 """
 
 from __future__ import annotations
