@@ -32,7 +32,8 @@ def test_every_spec_in_the_documents_is_a_net(page: str, text: str) -> None:
 
 def test_the_operator_reference_is_current() -> None:
     page = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
-    assert page.strip() == as_markdown(list(OPERATORS.values())).strip()
+    is_current = page.strip() == as_markdown(list(OPERATORS.values())).strip()
+    assert is_current, "run: netspec ops --markdown > docs/operators.md"
 
 
 def test_the_readme_shows_the_bundled_alexnet_and_its_table_as_they_are() -> None:
