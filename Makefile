@@ -18,7 +18,6 @@ INSTALL := $(BIN)/python -m pip install --constraint constraints.txt
 # without CUDA is taken from PyTorch's own index, and PyPI's where that cannot be reached.
 GPU ?= $(shell command -v nvidia-smi)
 TORCH_WITHOUT_CUDA ?= https://download.pytorch.org/whl/cpu
-SMALLER_TORCH = $(if $(filter Linux,$(shell uname -s)),$(if $(GPU),,yes))
 
 .PHONY: venv demo quick test test-all gpu test-gpu lint format clean
 
@@ -29,8 +28,10 @@ $(NETSPEC): pyproject.toml constraints.txt
 		{ echo "netspec needs Python 3.11 or newer; name one with: make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 	@echo "netspec and PyTorch are installed into .venv, 1.2 GB without CUDA: a few minutes"
-	$(if $(SMALLER_TORCH),@$(INSTALL) --no-deps --index-url $(TORCH_WITHOUT_CUDA) --retries 1 torch || \
-		echo "so PyPI's build of PyTorch is taken, with CUDA if it has it")
+	@if [ "$$(uname -s)" = Linux ] && [ -z "$(GPU)" ]; then \
+		$(INSTALL) --no-deps --index-url $(TORCH_WITHOUT_CUDA) --retries 1 torch || \
+		echo "PyPI has PyTorch as well; it may come with CUDA there, which takes gigabytes more"; \
+	fi
 	$(INSTALL) --editable .
 	@touch $(NETSPEC)
 

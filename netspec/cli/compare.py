@@ -42,8 +42,8 @@ def compare(
 
     Given again, the command goes on where it stopped; with more --seeds it adds to what is there.
     """
-    from netspec.compare.experiments import EXPERIMENTS
     from netspec.compare.differences import require_scipy
+    from netspec.compare.experiments import EXPERIMENTS
     from netspec.views import comparison, comparison_chart
     from netspec.views.bench_chart import require_matplotlib
 
