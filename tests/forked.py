@@ -11,6 +11,7 @@ import atexit
 import importlib
 import io
 import json
+import multiprocessing
 import os
 import resource
 import runpy
@@ -20,6 +21,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from functools import cache
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -98,6 +100,19 @@ def forked(*modules: str, interprets: bool = True) -> Forked:
 def compiling() -> Forked:
     """Return the one for programs that compile kernels."""
     return forked("torch", "netspec.compiler", "netspec.backends.cuda.ahead", interprets=False)
+
+
+def forkserver() -> ForkServerContext:
+    """Return multiprocessing's own way, with what the processes of tests import imported once.
+
+    The server starts once and then keeps to what it was told first, so there is one list.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([
+        "pytest", "torch.multiprocessing", "sklearn.datasets", "netspec.compiler",
+        "netspec.training.loop", "netspec.training.columns", "tests.training.steps",
+    ])  # fmt: skip
+    return context
 
 
 def _serve(modules: list[str]) -> None:
