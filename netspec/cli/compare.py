@@ -42,6 +42,7 @@ def compare(
 
     Given again, the command goes on where it stopped; with more --seeds it adds to what is there.
     """
+    from netspec.compare.differences import require_scipy
     from netspec.compare.experiments import EXPERIMENTS
     from netspec.views import comparison, comparison_chart
     from netspec.views.bench_chart import require_matplotlib
@@ -53,6 +54,7 @@ def compare(
     if experiment is None or data is None or output is None:
         raise click.UsageError("say which, on what, and where: EXPERIMENT --data DATA -o DIR")
     guard(output, FOLDER)
+    require_scipy()
     require_matplotlib()
     from netspec.cli.telling import Lines
     from netspec.compare.comparing import FIGURE, RESULTS, Asked, compare

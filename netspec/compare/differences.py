@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from statistics import mean, stdev
+
+from netspec.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,15 @@ def of_pairs(first: Sequence[float], second: Sequence[float]) -> Difference | No
     differences = [a - b for a, b in zip(first, second, strict=True)]
     count = len(differences)
     return _around(mean(differences), stdev(differences) ** 2 / count, count - 1)
+
+
+def require_scipy() -> None:
+    """Raise DataError, before anything is trained, if scipy is missing."""
+    if find_spec("scipy") is None:
+        raise DataError(
+            "comparisons take Student's t from scipy, which is not installed: "
+            "pip install 'netspec-compiler[compare]'"
+        )
 
 
 def of_samples(first: Sequence[float], second: Sequence[float]) -> Difference | None:

@@ -56,6 +56,12 @@ class Operator(HasAttributes, ABC):
     and ``x`` are their values: maps [N, C, H, W] and vectors [N, C].
     """
 
+    example: ClassVar[str]
+    """Stages that end in it and fit a map of 9 x 8 x 6; ``codes signs 2x2`` may be read.
+
+    Tests take it as a sample, and `netspec ops` shows it.
+    """
+
     takes: ClassVar[str] = "one"
     """The number of operands: ``"one"``, ``"many"`` or ``"none"``."""
 

@@ -19,6 +19,7 @@ def as_data(operator: type[Operator]) -> dict[str, Any]:
         "summary": text.partition("\n")[0],
         "description": text,
         "usage": usage(operator).removeprefix("usage: "),
+        "example": operator.example,
         "attributes": [
             {
                 "name": a.name,
@@ -43,6 +44,7 @@ def as_text(operator: type[Operator]) -> str:
             default = "required" if a["default"] is None else f"default {a['default']}"
             lines.append(f"  {a['name']:<{width}}  {a['help']}")
             lines.append(f"  {'':<{width}}  {a['takes']}; {default}")
+    lines += ["", f"Example: {data['example']}"]
     return "\n".join(lines)
 
 
@@ -57,7 +59,7 @@ def as_markdown(operators: list[type[Operator]]) -> str:
             for a in data["attributes"]:
                 default = "required" if a["default"] is None else f"`{a['default']}`"
                 parts.append(f"| `{a['name']}` | {a['takes']} | {default} | {a['help']} |")
-        parts.append("")
+        parts += ["", f"Example: `{data['example']}`", ""]
     return "\n".join(parts)
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +22,7 @@ from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.lowering.implementation import Problem, Tensors
 from netspec.lowering.passes import PIPELINE
 from tests.backends.helpers import RICH
+from tests.forked import compiling
 
 
 def run(*arguments: object) -> Result:
@@ -377,14 +375,7 @@ def test_kernels_compiled_ahead_travel_in_the_artifact(tmp_path: Path, dtype: st
     rows = "net a\ninput image 8x8x3\na: conv 3x3, 8 | relu\n"
     (tmp_path / "a.net").write_text(rows, encoding="utf-8")
     command = ["compile", "a.net", "--target", "sm_90", "--dtype", dtype, "-o", "a", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "netspec", *command],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"},
-    )
+    done = compiling().run(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     digest = json.loads(done.stdout)["digest"]
     kernels = load_kernels(tmp_path / "a", expect=digest)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from netspec.cli import main
+from netspec.compare import differences
 from netspec.compare.experiments import EXPERIMENTS
-from netspec.views import comparison, comparison_chart
+from netspec.views import bench_chart, comparison, comparison_chart
 
 
 def run(seed: int, test: float, steps: float | None) -> dict[str, Any]:
@@ -103,6 +105,18 @@ def test_the_command_lists_them_all() -> None:
     for one in EXPERIMENTS:
         assert f"{one.name} " in done.output
         assert one.says in done.output
+
+
+@pytest.mark.parametrize(("module", "extra"), [(differences, "compare"), (bench_chart, "plot")])
+def test_what_is_missing_is_told_before_anything_is_trained(
+    module: ModuleType, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    arguments = ["compare", "lrn", "--data", "digits", "-o", str(tmp_path / "runs")]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 1
+    assert f"pip install 'netspec-compiler[{extra}]'" in done.stderr
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_command_trains_and_draws(data: str, tmp_path: Path) -> None:

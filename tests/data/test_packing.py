@@ -4,8 +4,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from netspec.data import Dataset, Example, Splits, open_data, packing
 from netspec.data.images import FORMATS
 from netspec.data.manifest import load_manifest
 from netspec.errors import DataError
+from tests.forked import forked
 
 SIZE = 64
 
@@ -261,8 +260,8 @@ def test_killed_while_it_writes_it_goes_on(photographs: Path, tmp_path: Path) ->
         "os.replace = dying\n"
         f"packing.pack(sys.argv[1], Path(sys.argv[2]), size={SIZE}, faults=0)\n"
     )
-    arguments = [sys.executable, "-c", program, f"images:{photographs}", str(folder)]
-    assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
+    done = forked("torch").python("-c", program, f"images:{photographs}", folder)
+    assert done.returncode == -signal.SIGKILL
     (left_over,) = folder.glob(".netspec-saving-*")
     pack(f"images:{photographs}", folder)
     assert not left_over.exists()

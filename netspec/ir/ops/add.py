@@ -25,6 +25,7 @@ class Add(Operator):
     """
 
     name = "add"
+    example = "add { conv 1x1, 6; identity }"
     takes = "many"
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:

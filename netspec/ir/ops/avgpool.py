@@ -29,6 +29,7 @@ class AvgPool(WindowOperator):
     """
 
     name = "avgpool"
+    example = "avgpool 3x2/2, pad=(1, 0, 0, 1), count_pad=on"
 
     count_pad: bool | None = keyword(FLAG, "whether the mean counts the padding", default=None)
 

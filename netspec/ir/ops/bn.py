@@ -27,6 +27,7 @@ class BatchNorm(Operator):
     """
 
     name = "bn"
+    example = "bn eps=1e-3"
     is_trained = True
 
     eps: float = keyword(POSITIVE, "added to the variance; implementations differ")

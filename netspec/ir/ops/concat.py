@@ -23,6 +23,7 @@ class Concat(Operator):
     """
 
     name = "concat"
+    example = "concat { conv 1x1, 4; identity }"
     takes = "many"
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:

@@ -35,6 +35,7 @@ class Conv(WindowOperator):
     """
 
     name = "conv"
+    example = "conv 3x2, 4, stride=2x1"
     is_trained = True
     clips = False
 

@@ -32,6 +32,7 @@ class Dropout(Operator):
     """
 
     name = "dropout"
+    example = "dropout 0.5"
     draws = True
 
     rate: float = positional(PROBABILITY, "probability of dropping a value")

@@ -26,6 +26,7 @@ class FullyConnected(Operator):
     """
 
     name = "fc"
+    example = "fc 5"
     is_trained = True
 
     count: int = positional(COUNT, "number of outputs")

@@ -19,6 +19,7 @@ class Flatten(Operator):
     """Flattening: turns a map into a vector, in (channels, height, width) order."""
 
     name = "flatten"
+    example = "flatten"
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         return Shape((inputs[0].elements,))

@@ -25,6 +25,7 @@ class GlobalAveragePool(Operator):
     """
 
     name = "gap"
+    example = "gap"
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         return Shape((1, 1, map_of(self, inputs).channels))

@@ -19,6 +19,7 @@ class Identity(Operator):
     """Identity: y = x, as in the shortcut of a residual block (He et al. 2016, section 3.2)."""
 
     name = "identity"
+    example = "identity"
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         return KEEPING

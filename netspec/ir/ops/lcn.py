@@ -8,6 +8,7 @@ from math import exp
 from typing import TYPE_CHECKING, Any
 
 from netspec.ir.attributes import KERNEL, POSITIVE, keyword, positional
+from netspec.ir.growth import UNKNOWN, Growth
 from netspec.ir.operator import Operator, map_of
 from netspec.ir.shapes import Field, Kernel, Pair, Shape, Window, slide
 from netspec.ir.symbols import by
@@ -34,6 +35,7 @@ class LocalContrastNorm(Operator):
     """
 
     name = "lcn"
+    example = "lcn 5x3, sigma=1.5"
 
     kernel: Pair = positional(KERNEL, "height x width of the window, both odd")
     sigma: float = keyword(POSITIVE, "standard deviation of the Gaussian window, in pixels")
@@ -59,6 +61,9 @@ class LocalContrastNorm(Operator):
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         return map_of(self, inputs)
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return UNKNOWN  # it squares, and divides by a deviation
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
         return by(self.kernel)

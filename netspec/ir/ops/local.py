@@ -28,6 +28,7 @@ class Local(Conv):
     """
 
     name = "local"
+    example = "local 3x2, 4, stride=2x1, pad=(1, 0, 0, 1), round=ceil"
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         yield from super().mistakes()

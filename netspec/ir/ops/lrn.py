@@ -28,6 +28,7 @@ class LocalResponseNorm(Operator):
     """
 
     name = "lrn"
+    example = "lrn 5, k=2, alpha=0.3, beta=0.75"
 
     n: int = positional(ODD, "channels in a window")
     k: float = keyword(POSITIVE, "constant of the denominator", default=2.0)

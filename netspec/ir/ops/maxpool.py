@@ -26,6 +26,7 @@ class MaxPool(WindowOperator):
     """
 
     name = "maxpool"
+    example = "maxpool 3x2/2, pad=(1, 0, 0, 1)"
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         return KEEPING

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netspec.ir.attributes import CODES, positional
+from netspec.ir.growth import UNKNOWN, Growth
 from netspec.ir.operator import Operator
 from netspec.ir.shapes import Field, Shape, ShapeError
 from netspec.ir.values import Codes
@@ -26,6 +27,7 @@ class RadialBasis(Operator):
     """
 
     name = "rbf"
+    example = "fc 4 | rbf signs"
     answers_by = "least"
 
     codes: Codes = positional(CODES, "pictures of +1 and -1, one per class")
@@ -41,6 +43,9 @@ class RadialBasis(Operator):
                 origins=[(0, 0)],
             )
         return Shape((len(self.codes.pictures),))
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return UNKNOWN  # it squares
 
     def macs(self, inputs: Sequence[Shape]) -> tuple[int, ...]:
         return inputs[0].elements, len(self.codes.pictures)

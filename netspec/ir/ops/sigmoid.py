@@ -20,6 +20,7 @@ class Sigmoid(Operator):
     """Logistic sigmoid: y = 1 / (1 + exp(-x))."""
 
     name = "sigmoid"
+    example = "sigmoid"
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         return Growth(0.0, 1.0)

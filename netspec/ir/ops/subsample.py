@@ -30,6 +30,7 @@ class Subsample(WindowOperator):
     """
 
     name = "subsample"
+    example = "subsample 3x2/2, by=mean, pad=(1, 0, 0, 1)"
     is_trained = True
 
     by: str = keyword(choice("mean", "sum"), "what the coefficient multiplies")

@@ -24,6 +24,7 @@ class Tanh(Operator):
     """
 
     name = "tanh"
+    example = "tanh scale=1.7159, slope=2/3"
 
     scale: float = keyword(REAL, "factor of the result", default=1.0)
     slope: float = keyword(REAL, "factor of the argument", default=1.0)
