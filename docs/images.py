@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.text import Text
 
 import netspec
-from netspec.views.drawing import rendered
 from netspec.views.table import as_text
 
 IMAGES = Path(__file__).parent / "images"
@@ -27,4 +26,4 @@ def draw(name: str, command: str, shown: object, width: int) -> None:
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     draw("summary", "netspec summary alexnet", Text(as_text(netspec.load("alexnet"))), 112)
-    (IMAGES / "googlenet-graph.svg").write_bytes(rendered(netspec.load("googlenet"), "svg"))
+    netspec.draw("googlenet", IMAGES / "googlenet-graph.svg", force=True)

@@ -2,11 +2,13 @@
 
     import netspec
     net = netspec.load("specs/googlenet.net")   # parsed and checked; repr is the table
+    net["3a"].rows                              # the rows inside a block, with their counts
     model = netspec.compile(net)                # a torch.nn.Module
     model(images)                               # [N, 3, 224, 224] in, [N, 1000] out
-    model.features("3a")(images)                # any row's activation
-    netspec.classify(model, "photo.jpg")        # classes by name, images prepared as it expects
+    model.features("3a")(images)                # the activation of any row
+    netspec.classify(model, "photo.jpg")        # class names; images are prepared for the net
 
+Functions are named after the commands: ``netspec.check(spec)`` does what ``netspec check`` does.
 Loading and checking a spec never imports torch.
 """
 
@@ -33,7 +35,10 @@ if TYPE_CHECKING:
     from netspec.data.preprocessing import load_image
     from netspec.errors import DataError
     from netspec.inference.classify import Answer, Classification, classify
+    from netspec.ir.rows import TableRow
     from netspec.language.diagnostics import Diagnostic, SpecError, SpecWarning
+    from netspec.language.format import Formatted, fmt
+    from netspec.language.handbook import Explanation, explain
     from netspec.language.read import bundled
     from netspec.net import Net, load, loads
     from netspec.runtime.compiled import Compiled
@@ -41,6 +46,11 @@ if TYPE_CHECKING:
     from netspec.runtime.verification import verify
     from netspec.runtime.weights import load_weights, save_weights
     from netspec.tracing.tracing import trace
+    from netspec.views.check import Check, check
+    from netspec.views.diff import Diff, diff
+    from netspec.views.documents import Documents, document
+    from netspec.views.drawing import Drawing, draw
+    from netspec.views.operators import OperatorPage, ops
 
 sys.meta_path.insert(0, Finder())
 
@@ -51,22 +61,37 @@ except PackageNotFoundError:  # a checkout that is not installed
 
 __all__ = [
     "Answer",
+    "Check",
     "Classification",
     "Compiled",
     "DataError",
     "Diagnostic",
+    "Diff",
+    "Documents",
+    "Drawing",
+    "Explanation",
+    "Formatted",
     "Model",
     "Net",
+    "OperatorPage",
     "SpecError",
     "SpecWarning",
+    "TableRow",
     "bundled",
+    "check",
     "classify",
     "compile",
+    "diff",
+    "document",
+    "draw",
+    "explain",
+    "fmt",
     "load",
     "load_artifact",
     "load_image",
     "load_weights",
     "loads",
+    "ops",
     "reference",
     "save_artifact",
     "save_weights",
@@ -76,33 +101,48 @@ __all__ = [
 
 _MODULES = {
     "Answer": "netspec.inference.classify",
+    "Check": "netspec.views.check",
     "Classification": "netspec.inference.classify",
     "Compiled": "netspec.runtime.compiled",
     "DataError": "netspec.errors",
     "Diagnostic": "netspec.language.diagnostics",
+    "Diff": "netspec.views.diff",
+    "Documents": "netspec.views.documents",
+    "Drawing": "netspec.views.drawing",
+    "Explanation": "netspec.language.handbook",
+    "Formatted": "netspec.language.format",
     "Model": "netspec.runtime.reference",
     "Net": "netspec.net",
+    "OperatorPage": "netspec.views.operators",
     "SpecError": "netspec.language.diagnostics",
     "SpecWarning": "netspec.language.diagnostics",
+    "TableRow": "netspec.ir.rows",
     "bundled": "netspec.language.read",
+    "check": "netspec.views.check",
     "classify": "netspec.inference.classify",
     "compile": "netspec.compiler",
+    "diff": "netspec.views.diff",
+    "document": "netspec.views.documents",
+    "draw": "netspec.views.drawing",
+    "explain": "netspec.language.handbook",
+    "fmt": "netspec.language.format",
     "load": "netspec.net",
     "load_artifact": "netspec.artifact.loading",
     "load_image": "netspec.data.preprocessing",
     "load_weights": "netspec.runtime.weights",
     "loads": "netspec.net",
+    "ops": "netspec.views.operators",
     "reference": "netspec.compiler",
     "save_artifact": "netspec.artifact.saving",
     "save_weights": "netspec.runtime.weights",
     "trace": "netspec.tracing.tracing",
     "verify": "netspec.runtime.verification",
 }
-"""Where each name comes from; half of them need torch."""
+"""The module of each public name; half of them import torch."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import what a name needs when it is first used."""
+    """Import the module of a name when the name is first used."""
     if name not in _MODULES:
         raise AttributeError(f"module 'netspec' has no attribute {name!r}")
     from importlib import import_module
@@ -114,4 +154,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted([*__all__, "__version__"])

@@ -1,9 +1,37 @@
-"""Errors that are the user's to mend, other than those in a spec."""
+"""Errors that a user can fix, other than those in a spec."""
+
+from __future__ import annotations
 
 
 class DataError(Exception):
-    """A file that cannot be used as it is: the message names it, says why, and what to do."""
+    """A file that cannot be used; the message names it, gives the reason and says how to fix it."""
 
 
 class OptionError(DataError):
-    """An option is for another form of a net than the one that it is given with."""
+    """An option that does not apply to this form of a net."""
+
+
+class LabelError(KeyError):
+    """A label that no row of a net has."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError shows its message in quotes
+
+
+def require_type(
+    argument: str, value: object, types: type | tuple[type, ...], expected: str
+) -> None:
+    """Raise TypeError if an argument of the API does not have one of some types.
+
+    Args:
+        argument: its name.
+        value: the value that was passed.
+        types: the types that are accepted.
+        expected: the same in words, with an article.
+    """
+    if not isinstance(value, types):
+        raise TypeError(f"{argument} must be {expected}, not {_type_of(value)}")
+
+
+def _type_of(value: object) -> str:
+    return "None" if value is None else f"an object of type {type(value).__name__}"

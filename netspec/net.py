@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
+from numbers import Number
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,44 +19,52 @@ from netspec.checking.mistakes import warn_of_idle, warn_of_order, warn_of_unuse
 from netspec.checking.sizes import infer
 from netspec.checking.tables import Document, examine
 from netspec.collecting import without_collecting
+from netspec.errors import LabelError, require_type
 from netspec.ir.expects import Expects
 from netspec.ir.graph import Graph, Totals
+from netspec.ir.guess import did_you_mean
 from netspec.ir.recipe import Recipe
+from netspec.ir.rows import Rows, TableRow, find, table
 from netspec.ir.shapes import Shape
 from netspec.ir.source import Source
 from netspec.ir.symbols import names
 from netspec.ir.values import Value
+from netspec.ir.words import counted
 from netspec.language.definitions import Setting
 from netspec.language.diagnostics import Diagnostic, Problems, SpecError, SpecWarning
 from netspec.language.elaborate import elaborate
 from netspec.language.files import Files, ResolvedFiles
-from netspec.language.read import accept, read
+from netspec.language.read import SPEC, accept, read
 from netspec.language.variant import derive
 from netspec.printing import printer
+
+LISTED = 30
+"""Rows that an error lists."""
 
 
 @dataclass(eq=False, repr=False)
 class Net:
-    """A network as its spec describes it, with every shape derived and every claim checked.
+    """A network as its spec describes it: every shape is derived, every claim is checked.
 
-    ``repr`` is the table of the paper, derived; a notebook shows it as HTML.
+    ``repr`` is the table of the paper, with derived values; a notebook shows it as HTML.
+    ``net["C1"]`` is a row.
 
     Attributes:
-        name: the name in the header.
-        title: the title in the header, often the paper's.
-        graph: the stages and their connections.
-        source: the spec's text.
-        settings: the parameters that were set from outside.
-        parameters: the parameters in the header with their defaults; one without is a symbol.
-        notes: claims that do not apply under these settings.
-        warnings: what is valid, and is probably a mistake.
-        claims: the number of claims that hold.
-        documents: printed tables, each cell with its derived value.
-        recipe: the learning recipe, if the spec has one.
-        expects: what the spec says of images that go in, and of the outputs.
-        files: other files that the spec was made from.
-        seconds: the time of each step of reading.
-        has_heads: False if the heads of the spec, which only training needs, were left out.
+        name: Name in the header.
+        title: Title in the header, often that of the paper.
+        graph: Stages and their connections.
+        source: Text of the spec.
+        settings: Parameters that were set by the caller.
+        parameters: Parameters in the header with their defaults; one without is a symbol.
+        notes: Claims that do not apply with these settings.
+        warnings: Parts of the spec that are valid and probably a mistake.
+        claims: Number of claims that hold.
+        documents: Printed tables, each cell with its derived value.
+        recipe: Learning recipe, if the spec has one.
+        expects: How input images are prepared, and what the outputs mean.
+        files: Other files that the spec was made from.
+        seconds: Time of each step of reading.
+        has_heads: False if the auxiliary heads, which only training needs, were removed.
     """
 
     name: str
@@ -79,24 +89,56 @@ class Net:
         self.seconds = dict(self.seconds)
 
     @cached_property
+    def rows(self) -> Rows:
+        """Rows of the table in order: labels, operators, shapes, counts."""
+        return table(self.graph)
+
+    def __getitem__(self, label: str) -> TableRow:
+        """Return the row of a label, or a stage by its name.
+
+        Args:
+            label: Label of a row (``"3a"``), also inside a block, or name of a stage (``"3a.b1"``).
+
+        Raises:
+            LabelError: The net does not have it. LabelError is a KeyError.
+        """
+        require_type("label", label, str, "the label of a row")
+        try:
+            return find(self.graph, label)
+        except KeyError:
+            labels = [row.label for row in self.rows]
+            guess = did_you_mean(label, [*labels, *self.graph.rows, *self.graph.nx])
+            more = f", ... ({counted(len(labels), 'row')})" if len(labels) > LISTED else ""
+            raise LabelError(
+                f"{self.name} does not have a row `{label}`{f'; {guess}' if guess else ''}\n"
+                f"its rows: {', '.join(labels[:LISTED])}{more}"
+            ) from None
+
+    def __contains__(self, label: object) -> bool:
+        return any(row.label == label for row in self.rows)
+
+    def __iter__(self) -> Iterator[TableRow]:
+        return iter(self.rows)
+
+    @cached_property
     def symbols(self) -> list[str]:
-        """The symbols in the net's sizes; a net with symbols cannot run."""
+        """Symbols in the sizes and counts; a net with symbols cannot run."""
         sizes = [d for stage in self.graph.stages() for d in stage.known_shape]
         counts = self.totals_with_heads
         return sorted({name for value in (*sizes, *counts) for name in names(value)})
 
     @property
     def input_shape(self) -> Shape:
-        """Of the first input."""
+        """Shape of the first input: (height, width, channels) or (n,)."""
         return self.graph.stage(self.graph.inputs[0]).known_shape
 
     @property
     def answers_by(self) -> str:
-        """Whether the ``most`` or the ``least`` of the outputs is the net's answer."""
+        """``most`` if the largest output is the answer, ``least`` if the smallest is."""
         return self.graph.stage(self.graph.outputs[0]).op.answers_by
 
     def require_numbers(self) -> None:
-        """Raise SpecError if sizes or counts are symbols: such a net can be checked, not run."""
+        """Raise SpecError if sizes or counts are symbols: such a net can be checked but not run."""
         if not self.symbols:
             return
         listed = ", ".join(self.symbols)
@@ -107,23 +149,33 @@ class Net:
 
     @cached_property
     def totals(self) -> Totals:
-        """Parameters, buffers, multiply-accumulates and neurons, without the heads."""
+        """Parameters, buffers, multiply-accumulates and neurons for one image, without heads."""
         return self.graph.totals([s.name for s in self.graph.stages() if not s.head])
 
     @cached_property
     def totals_with_heads(self) -> Totals:
+        """The same totals with the auxiliary heads."""
         return self.graph.totals([s.name for s in self.graph.stages()])
 
     def without_heads(self) -> Net:
-        """Return the net without its auxiliary heads and their parameters: for inference."""
+        """Return the net without its auxiliary heads and their parameters, for inference."""
         graph = self.graph.copy()
         heads, graph.heads = graph.heads, {}
         graph.sweep([head.output for head in heads.values()])
         graph.rows = {k: row for k, row in self.graph.rows.items() if row.output in graph}
         return replace(self, graph=graph, has_heads=False)
 
+    def drawing(self) -> Any:
+        """Return the graph of the net as a ``netspec.Drawing``, which a notebook shows."""
+        return printer("Drawing").Drawing(self)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``netspec summary --json`` prints."""
+        data: dict[str, Any] = printer("Summary").summary(self)
+        return data
+
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle a net as its text, to be read and checked again."""
+        """Pickle a net as its text; unpickling reads and checks it again."""
         files = {key: (file.name, file.text) for key, file in self.files.items()}
         return _reread, (
             self.source.name,
@@ -152,40 +204,100 @@ def _reread(
     return net if has_heads else net.without_heads()
 
 
+Spec = Net | str | Path
+"""A spec as the functions that are named after commands take it."""
+
+
 def load(spec: str | Path, /, **settings: Setting) -> Net:
     """Read and check a spec.
 
     Args:
-        spec: the path of a ``.net`` file, or the name of a bundled spec such as ``"googlenet"``.
-        settings: values of the net's parameters; a string is parsed as in a spec.
+        spec: Path of a ``.net`` file, or name of a bundled spec such as ``"googlenet"``.
+            ``"mynet"`` is the file ``mynet.net`` if there is one, else the bundled spec.
+        settings: Values of the net's parameters. A string is parsed as in a spec.
 
     Raises:
-        SpecError: the spec has mistakes; its text shows all of them, ``diagnostics`` lists them.
+        SpecError: The spec has mistakes. Its text shows all of them, ``diagnostics`` lists them.
+        TypeError: An argument has a wrong type.
 
     Warns:
-        SpecWarning: it is valid, and has what is probably a mistake.
+        SpecWarning: The spec is valid, and a part of it is probably a mistake.
+        UserWarning: A local file hides a bundled spec of the same name.
     """
     return _warned(from_source(read(spec), settings))
 
 
 def loads(text: str, name: str = "<text>", /, **settings: Setting) -> Net:
-    """Read and check a spec that is a string; ``name`` is its name in messages.
+    """Read and check a spec that is a string.
 
-    It may be a variant of bundled specs and import from them, but from no other file.
+    It may be a variant of bundled specs and import from them, but not from other files.
+
+    Args:
+        text: The spec.
+        name: Its name in messages.
+        settings: Values of the net's parameters. A string is parsed as in a spec.
+
+    Raises:
+        SpecError: The spec has mistakes.
+        TypeError: An argument has a wrong type.
+
+    Warns:
+        SpecWarning: The spec is valid, and a part of it is probably a mistake.
     """
+    require_type("text", text, str, "the text of a spec")
+    require_type("name", name, str, "a name for messages, as text")
     return _warned(from_source(accept(Source(name, text)), settings))
 
 
-def _warned(net: Net) -> Net:
+def net_of(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Net:
+    """Return a net as it is, or load a spec.
+
+    Raises:
+        SpecError: The spec has mistakes.
+        TypeError: ``spec`` is not a net, a path or a name, or a net comes with settings.
+    """
+    if not isinstance(spec, Net):
+        _require_spec(spec)
+        return _warned(from_source(read(spec), settings or {}), 4)
+    _refuse_settings(settings)
+    return spec
+
+
+def examined_spec(spec: Spec, settings: Mapping[str, Setting]) -> tuple[Net, Problems]:
+    """Return the net of a spec and its problems, as :func:`examined`.
+
+    A net is examined again from its text.
+    """
+    if not isinstance(spec, Net):
+        _require_spec(spec)
+        return examined(read(spec), settings)
+    _refuse_settings(settings)
+    return examined(spec.source, spec.settings, spec.files)
+
+
+def _require_spec(spec: object) -> None:
+    require_type("spec", spec, (str, os.PathLike), f"a Net, {SPEC}")
+
+
+def _refuse_settings(settings: Mapping[str, Setting] | None) -> None:
+    if settings:
+        listed = ", ".join(settings)
+        raise TypeError(f"a Net has its settings already: load its spec again to set {listed}")
+
+
+def _warned(net: Net, stacklevel: int = 3) -> Net:
     if net.warnings:
-        warnings.warn(SpecWarning(net.warnings), stacklevel=3)
+        warnings.warn(SpecWarning(net.warnings), stacklevel=stacklevel)
     return net
 
 
 def from_source(
     source: Source, settings: Mapping[str, Setting], files: ResolvedFiles | None = None
 ) -> Net:
-    """Return the net of a spec; ``files`` are those it asks for, where they are known."""
+    """Return the net of a spec; raise SpecError if it has mistakes.
+
+    ``files`` are the files that it asks for, where they are known.
+    """
     net, problems = examined(source, settings, files)
     if problems.errors:
         raise SpecError(problems.errors)
@@ -197,8 +309,10 @@ def examined(
 ) -> tuple[Net, Problems]:
     """Parse, elaborate, infer and check a net; return it and its problems.
 
-    Raise SpecError if the net has no shapes; wrong claims and printed tables do not raise.
+    Raise SpecError if shapes cannot be derived; wrong claims and printed tables do not raise.
     """
+    for key, value in settings.items():
+        require_type(key, value, (str, Number, tuple), 'a number or a text such as "3x3"')
     problems = Problems()
     started = perf_counter()
     with without_collecting():
@@ -230,11 +344,11 @@ def examined(
         examinations = [
             examine(document, elaborated.scope, graph) for document in elaborated.documents
         ]
-        if claims_hold:  # otherwise cells are wrong for the same reason
+        if claims_hold:  # if a claim is wrong, cells are wrong for the same reason
             for problem in (problem for _, diagnostics in examinations for problem in diagnostics):
-                # under settings a table need not apply, and what is false may be right by chance
-                is_told = elaborated.is_changed or (settings and problem.code == "NS402")
-                problems.diagnostics.append(not_applying(problem) if is_told else problem)
+                # settings may make a table inapplicable, or an erratum right by chance
+                is_note = elaborated.is_changed or (settings and problem.code == "NS402")
+                problems.diagnostics.append(not_applying(problem) if is_note else problem)
     net = Net(
         elaborated.name,
         elaborated.title,

@@ -81,3 +81,83 @@ def test_all_public_names_are_there() -> None:
     with pytest.raises(AttributeError):
         netspec.nothing  # noqa: B018
     assert set(netspec.__all__) <= set(dir(netspec))
+
+
+# -------------------------------------------------------------------------------------------- rows
+
+NESTED = """net nested
+input image 8x8x3
+block pair(n) = {
+    x: conv 1x1, n | relu
+    y: conv 3x3, n
+}
+block outer(n) = {
+    p: pair n
+    q: pair n | relu
+}
+r: outer 4
+s: pair 4
+head h from r: gap | fc 2
+t from s: fc 10
+"""
+
+
+def test_rows_have_the_data_of_the_table_and_the_json() -> None:
+    net = load("googlenet")
+    assert [row.as_json() for row in net.rows] == net.as_json()["rows"]
+    row = net["conv2"]
+    assert row in net.rows
+    assert row.layers == ("conv", "relu", "conv", "relu", "norm")
+    assert row.operators == ("conv", "relu", "conv", "relu", "lrn")
+    assert (row.inputs, row.output) == (((56, 56, 64),), (56, 56, 192))
+    assert row.kernel == "1x1x64/1, 64; 3x3x64/1, 192"
+    assert (row.parameters, row.macs) == (114_944, 359_661_568)
+    assert row.field.size == (19, 19)
+    shown = [line.split() for line in repr(net).splitlines()]
+    assert all(line.split() in shown for line in repr(net.rows).splitlines()[2:])
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3", "alexnet"])
+def test_the_counts_of_inner_rows_add_up(name: str) -> None:
+    def check(row: netspec.TableRow) -> None:
+        for inner in row.rows:
+            check(inner)
+        if row.rows:
+            assert sum(inner.macs for inner in row.rows) == row.macs
+            assert sum(inner.parameters for inner in row.rows) == row.parameters
+            assert row.rows[-1].output == row.output
+
+    for row in load(name).rows:
+        check(row)
+
+
+def test_a_block_is_expanded_into_its_rows() -> None:
+    net = loads(NESTED)
+    assert [row.label for row in net] == ["r", "s", "h", "t"]
+    assert [row.label for row in net["r"].rows] == ["r.p", "r.q"]
+    assert [row.label for row in net["r"].rows[0].rows] == ["r.p.x", "r.p.y"]
+    assert [row.label for row in net["r.q"].rows] == ["r.q.x", "r.q.y", "r.q.relu"]
+    assert net["s"].layers == ("pair",)
+    assert net["s.x"].output == (4, 4, 4)
+    assert net["h"].head == "h"
+    assert net["t"].rows == ()
+
+
+def test_a_row_that_is_missing_is_a_key_error_that_lists_the_rows() -> None:
+    net = load("alexnet")
+    assert "C1" in net
+    assert "C9" not in net
+    with pytest.raises(KeyError) as caught:
+        net["c1"]
+    assert str(caught.value) == (
+        "alexnet does not have a row `c1`; did you mean `C1`?\n"
+        "its rows: C1, S1, C2, S2, C3, C4, C5, S5, F6, F7, F8"
+    )
+
+
+def test_a_row_shows_its_line_of_the_table() -> None:
+    row = load("lenet5")["C3"]
+    assert repr(row).splitlines()[-1].startswith("C3    conv     14x14x6   5x5x6/1, 16")
+    html = row._repr_html_()
+    assert html.count("<tr>") == 2
+    assert "5x5x6/1, 16" in html

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from netspec.cli.common import (
-    checked,
     diagnostics_json,
     exit_code,
     json_option,
@@ -14,9 +13,9 @@ from netspec.cli.common import (
     set_option,
     styled,
 )
-from netspec.ir.words import counted
-from netspec.language.diagnostics import Diagnostic, SpecError, render
-from netspec.net import load
+from netspec.language.diagnostics import Diagnostic
+from netspec.views.check import check as checked
+from netspec.views.check import problems_of, verdict
 
 
 @click.command(short_help="Check every shape and every claim.")
@@ -24,23 +23,20 @@ from netspec.net import load
 @set_option
 @json_option
 def check(specs: tuple[str, ...], settings: dict[str, str], as_json: bool) -> None:
-    """Check every shape and every claim of specs, and report all that is wrong."""
+    """Check every shape and every claim of specs, and report all mistakes."""
     diagnostics: list[Diagnostic] = []
     code = 0
     for spec in specs:
-        try:
-            net = load(spec, **settings)
-        except SpecError as error:
-            diagnostics += error.diagnostics
-            code = max(code, exit_code(error.diagnostics))
-            if not as_json:
-                click.echo(render(error.diagnostics, styled), err=True)
-                click.echo(f"{spec}: {counted(len(error.diagnostics), 'problem')}", err=True)
+        result = checked(spec, **settings)
+        diagnostics += result.diagnostics
+        code = max(code, 0 if result else exit_code(result.errors))
+        if as_json:
             continue
-        diagnostics += [*net.warnings, *net.notes]
-        if not as_json:
-            print_notes(net)
-            click.echo(f"{spec}: {checked(net)}")
+        if problems := problems_of(result, styled):
+            click.echo(problems, err=True)
+        if result.net is not None:
+            print_notes(result.net)
+        click.echo(verdict(result), err=not result)
     if as_json:
         print_json(diagnostics_json(diagnostics))
     raise click.exceptions.Exit(code)

@@ -9,7 +9,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
@@ -18,9 +18,9 @@ from typing import Any
 import click
 
 from netspec.errors import DataError, OptionError
-from netspec.ir.words import counted
 from netspec.language.diagnostics import Diagnostic, SpecError, render
 from netspec.net import Net
+from netspec.views.check import note_lines
 
 Command = Callable[..., Any]
 
@@ -37,7 +37,7 @@ COLOURS = {
 
 
 def styled(text: str, role: str) -> str:
-    """Return a text in the colour of its role; click removes colours without a terminal."""
+    """Return a text in the colour of its role; click removes colours if there is no terminal."""
     if os.environ.get("NO_COLOR"):
         return text
     return click.style(text, fg=COLOURS[role], bold=role not in ("gutter", "quiet"))
@@ -72,18 +72,18 @@ class Finite(click.FloatRange):
 MOST_EPOCHS, MOST_IMAGES = 1_000_000, 100_000
 EPOCHS = click.IntRange(1, MOST_EPOCHS)
 IMAGES = click.IntRange(1, MOST_IMAGES)
-"""The images of a batch."""
+"""Images per batch."""
 WORKERS = click.IntRange(0, 1024)
 FACTOR = 1e6
-"""The largest learning rate and decay: far more than any net learns with, and float32 holds their
-products."""
+"""The largest learning rate and decay: far more than any net learns with, and products of two of
+them are still in float32's range."""
 
 
 def numbers(text: str, least: int, most: int) -> tuple[int, ...]:
     """Return the numbers of a list such as ``1,64``, each once.
 
     Raises:
-        click.BadParameter: one is not a number from ``least`` to ``most``.
+        click.BadParameter: A word is not a number from ``least`` to ``most``.
     """
     words = [word.strip() for word in text.split(",")]
     for word in words:
@@ -111,14 +111,16 @@ def setting(flag: str, name: str, whose: str) -> Callable[[Command], Command]:
 
 
 def json_option(command: Command) -> Command:
-    """Add ``--json``: print data for a program, errors included."""
+    """Add ``--json``: print data for programs, also for errors."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
 def print_json(data: Any) -> None:
     """Print data as JSON."""
     text = json.dumps(data, indent=2, ensure_ascii=False, default=str)
-    click.echo(text.encode("utf-8", "backslashreplace").decode())  # bytes in names of files
+    click.echo(
+        text.encode("utf-8", "backslashreplace").decode()
+    )  # names of files may hold any bytes
 
 
 def print_note(text: str) -> None:
@@ -132,7 +134,7 @@ def diagnostics_json(diagnostics: list[Diagnostic]) -> list[dict[str, Any]]:
 
 
 def reports_errors(command: Command) -> Command:
-    """Turn errors that the user can fix into a message and an exit code."""
+    """Report errors that the user can fix as a message and an exit code."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -155,11 +157,13 @@ def _reporting(as_json: bool) -> Iterator[None]:
     except OptionError as error:
         raise click.UsageError(str(error)) from None
     except (DataError, MemoryError, RuntimeError) as error:
-        message = str(error) or "the machine has not enough memory"
-        if isinstance(error, RuntimeError):  # torch's word for memory that cannot be had
+        message = str(error) or "the machine does not have enough memory"
+        if isinstance(error, RuntimeError):  # torch raises it when memory cannot be allocated
             if "allocate memory" not in message:
                 raise
-            message = "the machine has not enough memory for this: use a smaller batch or input"
+            message = (
+                "the machine does not have enough memory: use a smaller batch or a smaller input"
+            )
         if as_json:
             print_json({"error": message})
         else:
@@ -172,36 +176,21 @@ def texts_of(net: Net) -> list[Path]:
     return [source.path for source in (net.source, *net.files.values()) if source.path is not None]
 
 
-def checked(net: Net) -> str:
-    """Return one line on what was checked of a net."""
-    rows = sum(not row.is_inner for row in net.graph.rows.values())
-    stages = len(net.graph) - len(net.graph.inputs)
-    apart = len(net.notes)
-    holds = f"{counted(net.claims, 'claim')} {'holds' if net.claims == 1 else 'hold'}"
-    applies = f", {apart} {'does' if apart == 1 else 'do'} not apply" if apart else ""
-    cells = [cell for d in net.documents for row in d.rows for cell in row.cells]
-    errata = sum(cell.status == "erratum" for cell in cells)
-    wrong = f" with {errata} {'erratum' if errata == 1 else 'errata'}" if errata else ""
-    printed = f"; {counted(len(cells), 'printed cell')}{wrong}" if cells else ""
-    return f"{counted(rows, 'row')}, {counted(stages, 'stage')}, {holds}{applies}{printed}"
-
-
 def print_notes(net: Net) -> None:
-    """Print the claims that do not apply with the net's settings, a line each."""
-    for note in net.notes:
-        location = f"{note.span.source.name}, line {note.span.line}"
-        click.echo(f"{styled(f'note[{note.code}]', 'note')}: {note.message} ({location})")
+    """Print the claims that do not apply with the net's settings, one line per claim."""
+    for line in note_lines(net.notes, styled):
+        click.echo(line)
 
 
-def exit_code(diagnostics: list[Diagnostic]) -> int:
-    """Return 2 if all errors are in the command, in a ``--set``; else 1."""
+def exit_code(diagnostics: Sequence[Diagnostic]) -> int:
+    """Return 2 if all errors are in ``--set`` options, else 1."""
     in_command = all(d.span.source.name.startswith("--set") for d in diagnostics)
     return 2 if in_command else 1
 
 
 @contextmanager
 def progress(length: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar on a terminal; yield a function to call with the name of each step that begins."""
+    """Show a bar on a terminal; yield what to call when a step begins."""
     if not sys.stderr.isatty():
         yield lambda step: None
         return

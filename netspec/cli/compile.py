@@ -13,7 +13,6 @@ import click
 
 from netspec.cli.common import (
     IMAGES,
-    checked,
     json_option,
     print_json,
     print_notes,
@@ -33,6 +32,7 @@ from netspec.ir.words import counted
 from netspec.language.diagnostics import printable
 from netspec.lowering.passes import PASSES
 from netspec.net import Net
+from netspec.views.check import checked
 
 if TYPE_CHECKING:
     from netspec.runtime.compiled import Compiled

@@ -6,7 +6,6 @@ import click
 
 from netspec.cli.common import json_option, print_json, reports_errors, setting, styled
 from netspec.net import load
-from netspec.views.diff import as_data
 from netspec.views.diff import diff as compare
 from netspec.views.diff_table import lines
 
@@ -25,12 +24,12 @@ def diff(
 ) -> None:
     """Compare two nets, row by row: layers, kernels, sizes, parameters, MACs, totals.
 
-    A and B are specs. Rows of one label belong together, and between them rows that begin with the
-    same operator. Blocks are expanded: what counts is what the nets compute.
+    A and B are specs. Rows of the same label are compared with each other; between them, rows that
+    begin with the same operator. Blocks are expanded, so that only what the nets compute counts.
     """
     difference = compare(load(a, **settings_a), load(b, **settings_b))
     if as_json:
-        print_json(as_data(difference))
+        print_json(difference.as_json())
         return
     for line in lines(difference):
         if line.role == "heading":

@@ -8,23 +8,17 @@ import click
 
 from netspec.cli.common import print_notes, reports_errors, set_option, texts_of
 from netspec.cli.outputs import force_option, guard, output_option
-from netspec.files.kinds import DOT, PNG, SVG
-from netspec.files.writing import descriptor_of, write_named
 from netspec.net import load
-
-FORMS = {"svg": SVG, "png": PNG, "dot": DOT}
 
 
 def _known_form(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
-    if _form(path) not in FORMS:
-        raise click.BadParameter(f"{path} is none of {', '.join(f'*.{form}' for form in FORMS)}")
+    from netspec.views.drawing import form_of
+
+    try:
+        form_of(path)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
     return path
-
-
-def _form(path: Path) -> str:
-    if descriptor_of(path) is not None:
-        return "svg"
-    return path.suffix.lower().removeprefix(".")
 
 
 @click.command(short_help="Draw the graph of a net.")
@@ -35,17 +29,17 @@ def _form(path: Path) -> str:
     metavar="FILE",
     required=True,
     callback=_known_form,
-    help="The picture: FILE.svg, FILE.png, or FILE.dot for Graphviz; /dev/stdout is SVG.",
+    help="Write FILE.svg, FILE.png, or FILE.dot for Graphviz; /dev/stdout is SVG.",
 )
 @force_option
 @set_option
 @reports_errors
 def draw(spec: str, output: Path, force: bool, settings: dict[str, str]) -> None:
     """Draw the graph of a net, with the sizes on its edges; Graphviz lays it out."""
-    from netspec.views.drawing import rendered
+    from netspec.views.drawing import Drawing, kind_of
 
     net = load(spec, **settings)
-    guard(output, FORMS[_form(output)], texts_of(net), force=force)
-    write_named(output, rendered(net, _form(output)))
+    guard(output, kind_of(output), texts_of(net), force=force)
+    Drawing(net).save(output, force=force)
     click.echo(f"{net.name} is drawn in {output}")
     print_notes(net)

@@ -5,27 +5,23 @@ from __future__ import annotations
 import click
 
 from netspec.cli.common import json_option, print_json
-from netspec.ir.guess import did_you_mean
-from netspec.ir.ops import OPERATORS
-from netspec.views.operators import as_data, as_markdown, as_text
+from netspec.views.operators import as_markdown
+from netspec.views.operators import ops as pages_of
 
 
 @click.command(short_help="Describe the operators.")
 @click.argument("operator", required=False)
 @json_option
-@click.option("--markdown", is_flag=True, help="Print docs/operators.md.")
+@click.option("--markdown", is_flag=True, help="Print the page docs/operators.md.")
 def ops(operator: str | None, as_json: bool, markdown: bool) -> None:
-    """Describe an operator: formula, attributes, defaults; without OPERATOR, list them all."""
-    if operator is not None and operator not in OPERATORS:
-        guess = did_you_mean(operator, OPERATORS) or "`netspec ops` lists them all"
-        raise click.BadParameter(f"there is no operator {operator}; {guess}", param_hint="OPERATOR")
-    operators = [OPERATORS[operator]] if operator else list(OPERATORS.values())
+    """Describe an operator: formula, attributes, defaults; without OPERATOR, list all operators."""
+    try:
+        pages = pages_of() if operator is None else (pages_of(operator),)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="OPERATOR") from None
     if as_json:
-        print_json([as_data(op) for op in operators])
+        print_json([page.as_json() for page in pages])
     elif markdown:
-        click.echo(as_markdown(operators))
-    elif operator:
-        click.echo(as_text(operators[0]))
+        click.echo(as_markdown([page.operator for page in pages]))
     else:
-        for op in operators:
-            click.echo(f"{op.name:<10} {as_data(op)['summary']}")
+        click.echo(pages if operator is None else pages[0])

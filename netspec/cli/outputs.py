@@ -1,7 +1,7 @@
-"""What commands write: the options that name it, and what it may take the place of.
+"""Options that name the files and folders that commands write, and rules for replacing files.
 
-Each option that names what is written is an :class:`Output`, which a test looks for; each command
-calls :func:`guard` before it begins.
+Each of these options is an :class:`Output`, which a test looks for. Each command calls
+:func:`guard` before it begins.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ class Output(click.Option):
 
 
 def output_option(*flags: str, **attributes: Any) -> Callable[[Command], Command]:
-    """Return an option that names what is written."""
+    """Return an option that names a file or a folder to write."""
     kind = click.Path(path_type=Path)
     return click.option(*flags, cls=Output, type=kind, **attributes)
 
 
 def force_option(command: Command) -> Command:
-    """Add ``--force``: write over a file of another kind."""
+    """Add ``--force``: replace a file of another kind."""
     return click.option(
-        "--force", is_flag=True, help="Write over a file of another kind, if one is there."
+        "--force", is_flag=True, help="Replace a file of another kind, if there is one."
     )(command)
 
 
@@ -44,24 +44,27 @@ def guard(
     *,
     force: bool = False,
 ) -> None:
-    """Check that a command may write ``output``; print to standard error if it is standard output.
+    """Check that a command may write ``output``; if that is standard output, redirect messages.
+
+    Messages then go to standard error.
 
     Args:
-        output: what it writes.
-        kind: what it writes there.
-        reads: files that it reads, which nothing takes the place of, and folders, in which only
-            files of the kind that is written are replaced.
-        force: write over a file of another kind.
+        output: Path to write.
+        kind: Kind of file that is written.
+        reads: Files and folders that the command reads. A file is never replaced; in a folder only
+            files of ``kind`` are.
+        force: Replace a file of another kind.
 
     Raises:
-        click.UsageError: the command reads what is there, or it is of another kind, or the name is.
+        click.UsageError: The command reads the file at ``output``, a file of another kind is there,
+            or the suffix is that of another kind.
     """
     if output is None:
         return
     for path in reads:
         if path is not None and (replaced := _replaced(output, Path(path), kind)):
             raise click.UsageError(
-                f"{output} would take the place of {replaced}, which is read: name another file"
+                f"{output} would replace {replaced}, which the command reads: name another file"
             )
     if problem := misnamed(output, kind):
         raise click.UsageError(f"cannot write {output}: {problem}")
@@ -74,27 +77,27 @@ def guard(
 
 
 def chosen_kind(output: Path, kinds: Iterable[FileKind], otherwise: FileKind) -> FileKind:
-    """Return which of several kinds the name of an output stands for."""
+    """Return the kind that the suffix of an output names, or ``otherwise``."""
     return next((kind for kind in kinds if output.suffix.lower() in kind.suffixes), otherwise)
 
 
 def _replaced(output: Path, path: Path, kind: FileKind) -> str:
-    """Return what of ``path`` would be lost if ``output`` were written; an empty text if nothing.
+    """Return the part of ``path`` that writing ``output`` would replace, or an empty string.
 
-    That is the case if it is ``path``, a folder that contains it, or a file in it.
+    It replaces something if ``output`` is ``path``, a folder that contains it, or a file in it.
     """
     try:
         if any(output.samefile(one) for one in (path, *path.resolve().parents[:2])):
             return str(path)
         if path.is_dir() and _is_within(output, path) and replaced_kind(output, kind):
             return f"a file in {path}"
-    except OSError:  # one of them is not there
+    except OSError:  # one of them does not exist
         pass
     return ""
 
 
 def _is_within(file: Path, folder: Path) -> bool:
-    """Return whether a file lies in a folder, under another name too (a link, a hard link)."""
+    """Return True if a file lies in a folder, also under another name (a link, a hard link)."""
     if Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder)):
         return True
     status = file.stat()

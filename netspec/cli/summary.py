@@ -11,25 +11,24 @@ from netspec.cli.common import json_option, print_json, print_notes, reports_err
 from netspec.net import load
 from netspec.views.exchanges import exchanges
 from netspec.views.exchanges import lines as exchange_lines
-from netspec.views.summary import summary as as_data
 from netspec.views.table import lines
 
 
-@click.command(short_help="Print the table of a net, derived.")
+@click.command(short_help="Print the table of a net with derived values.")
 @click.argument("spec")
 @set_option
-@click.option("--columns", is_flag=True, help="Say what the columns of the net exchange.")
+@click.option("--columns", is_flag=True, help="Print what the columns of the net exchange.")
 @json_option
 @reports_errors
 def summary(spec: str, settings: dict[str, str], columns: bool, as_json: bool) -> None:
-    """Print the table of a net, derived: sizes, parameters, MACs, receptive fields, totals.
+    """Print the table of a net: derived sizes, parameters, MACs, receptive fields, totals.
 
-    With --columns, print what each device holds of a net that is spread over several, and the bytes
-    that cross between them at each place.
+    With --columns, print the share of each device of a net that is spread over several, and the
+    bytes that they exchange at each place.
     """
     net = load(spec, **settings)
     if as_json:
-        print_json(as_data(net) | ({"exchanges": exchanges(net)} if columns else {}))
+        print_json(net.as_json() | ({"exchanges": exchanges(net)} if columns else {}))
         return
     if columns:
         for text in exchange_lines(net):

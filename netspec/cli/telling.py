@@ -1,4 +1,4 @@
-"""Progress of a comparison: a line per run, on standard error."""
+"""Progress of a comparison: one line per run, on standard error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netspec.training.progress import Moment, Report
 
 
 class Lines(Telling):
-    """A line for each finished run; on a terminal also the step of the current one."""
+    """Prints one line per finished run, and on a terminal the step of the current run."""
 
     def begin(self, number: int, of: int, name: str) -> Report:
         return _Step(_head(number, of, name)) if sys.stderr.isatty() else Notes()
@@ -31,7 +31,7 @@ def _head(number: int, of: int, name: str) -> str:
 
 
 class _Step(Notes):
-    """Overwrites one line with the last step."""
+    """Shows the last step in a line that it overwrites."""
 
     def __init__(self, head: str) -> None:
         self._head = head

@@ -1,4 +1,4 @@
-"""How commands print warnings of the library: as a line, or as the diagnostics of a spec."""
+"""Print warnings of the library as one line each, or as the diagnostics of a spec."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netspec.language.diagnostics import SpecWarning, printable, render
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Print each warning once to standard error, without the line of code that they come from."""
+    """Print each warning once to standard error, without the line of code that raised it."""
     with warnings.catch_warnings():
         shown = set[str]()
 
@@ -27,7 +27,7 @@ def plain_warnings() -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if str(message) in shown:  # data is opened more than once
+            if str(message) in shown:  # data is opened more than once, and warns each time
                 return
             shown.add(str(message))
             if isinstance(message, SpecWarning):

@@ -1,4 +1,4 @@
-"""What ``netspec compile -o`` writes, where it may, and what it says of that."""
+"""The files that ``netspec compile -o`` writes: their format, checks before, a report after."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMATS = {"artifact": ARTIFACT, "pt2": PT2, "onnx": ONNX}
 
 
 def form_of(form: str | None, output: Path | None) -> str:
-    """Return the format that is asked for, by its name or by the suffix of the output."""
+    """Return the format by its name, or by the suffix of the output."""
     if form is not None or output is None:
         return form or "artifact"
     kind = chosen_kind(output, FORMATS.values(), ARTIFACT)
@@ -29,10 +29,10 @@ def form_of(form: str | None, output: Path | None) -> str:
 def guard_places(
     output: Path | None, form: str, reads: Sequence[Path | str | None], *, force: bool
 ) -> None:
-    """Check that the output and what lies beside it may be written.
+    """Check that the output and its description may be written.
 
     Raises:
-        click.UsageError: as :func:`~netspec.cli.outputs.guard`.
+        click.UsageError: As :func:`~netspec.cli.outputs.guard`.
     """
     is_folder = output is None or output.suffix not in ARTIFACT.suffixes
     kind = FOLDER if form == "artifact" and is_folder else FORMATS[form]
@@ -66,9 +66,9 @@ def write(
 def says_written(
     model: Compiled, output: Path, form: str, digest: str, *, heads: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yield what was written: a name with the first line, an empty name with further lines."""
+    """Yield the lines of the report, each with its name; lines after the first have no name."""
     size = sum(f.stat().st_size for f in [output, *output.rglob("*")] if f.is_file())
-    is_kept = output.is_file() or output.is_dir()  # else a pipe or a device
+    is_kept = output.is_file() or output.is_dir()  # a pipe or a device has no size
     yield "write", f"{output}, {size / 2**20:,.1f} MiB" if is_kept else str(output)
     if digest:
         yield "", f"root digest {digest}"
@@ -82,7 +82,7 @@ def says_written(
 
 
 def _said(expects: Expects) -> str:
-    """Return in a line what travels with a net."""
+    """Return one line on what a net expects of images, and its class names."""
     steps = str(expects) or "images are not changed"
     if expects.prepare is None:
         steps = "nothing about images"

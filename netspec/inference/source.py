@@ -13,7 +13,7 @@ from netspec.errors import DataError, OptionError
 from netspec.ir.expects import Expects, step_text
 from netspec.ir.recipe import Order
 from netspec.language.definitions import Setting
-from netspec.language.read import bundled
+from netspec.language.read import is_bundled
 from netspec.net import Net, load
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def open_source(
     net = load(spec, **(settings or {}))
     if weights is None:
         return Source(net)
-    comes_with = str(spec) in bundled() and str(weights) in trained.names(str(spec))
+    comes_with = is_bundled(spec) and str(weights) in trained.names(str(spec))
     if comes_with and not Path(weights).exists():
         name = str(weights)
         return Source(net, trained.trained(str(spec), name).weights, name=name)

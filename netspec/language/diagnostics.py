@@ -151,7 +151,12 @@ def call_notes(calls: tuple[Call, ...]) -> list[Note]:
     return [Note(f"in block `{c.block}`, called on line {c.span.line}", c.span) for c in shown]
 
 
-def render(diagnostics: Iterable[Diagnostic], style: Style = lambda text, role: text) -> str:
+def plain(text: str, role: str) -> str:
+    """Return a text without colours."""
+    return text
+
+
+def render(diagnostics: Iterable[Diagnostic], style: Style = plain) -> str:
     """Diagnostics as text, the first fifty in full."""
     collected = list(diagnostics)
     texts = [_render_one(d, style) for d in collected[:SHOWN_AT_MOST]]

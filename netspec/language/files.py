@@ -14,7 +14,16 @@ from netspec.language import syntax
 from netspec.language.diagnostics import Note, Problems, SpecError
 from netspec.language.limits import MAX_BYTES, MAX_DEPTH
 from netspec.language.parse import parse
-from netspec.language.read import BUNDLED, CLASSES, LIST, SUFFIX, bundled, class_lists, read
+from netspec.language.read import (
+    BUNDLED,
+    CLASSES,
+    LIST,
+    SUFFIX,
+    bundled,
+    class_lists,
+    read,
+    read_bundled,
+)
 
 Request = syntax.Name | syntax.Text
 """A file that another one asks for: a net by its name, or a file by its path."""
@@ -140,7 +149,7 @@ class Files:
         if isinstance(request, syntax.Name):
             text += SUFFIX
             if not _exists(folder, text) and request.text in bundled():
-                return read(request.text)
+                return read_bundled(request.text)
         if Path(text).is_absolute() or (folder and not _is_inside(folder / text, folder)):
             message = f"`{text}` is outside the folder of `{span.source.name}`"
             help = "a spec reads files beside or below it, and bundled specs"
@@ -149,7 +158,7 @@ class Files:
         if folder is None or not _exists(folder, text):
             name = Path(text).stem
             if Path(text).name == text and name in bundled():
-                return read(name)
+                return read_bundled(name)
             guess = did_you_mean(name, bundled())
             if name in bundled():
                 guess = f"the bundled spec is `{name}`, without a folder"

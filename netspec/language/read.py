@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
+from netspec.errors import require_type
 from netspec.files.reading import reason_of
-from netspec.ir.guess import did_you_mean
+from netspec.ir.guess import close_matches
 from netspec.ir.source import Source, Span
 from netspec.language.diagnostics import Diagnostic, SpecError
 from netspec.language.limits import MAX_BYTES
@@ -15,11 +19,13 @@ SUFFIX = ".net"
 BUNDLED = Path(__file__).parent.parent / "specs"
 CLASSES = BUNDLED / "classes"
 LIST = ".txt"
-"""The suffix of a list of class names, one a line."""
+"""The suffix of a list of class names, one per line."""
+SPEC = "a path or the name of a bundled spec"
+"""What a spec may be, in messages."""
 
 
 def bundled() -> list[str]:
-    """The names of the specs that come with netspec."""
+    """Return the names of the specs that come with netspec."""
     return sorted(path.stem for path in BUNDLED.glob(f"*{SUFFIX}"))
 
 
@@ -28,21 +34,64 @@ def class_lists() -> list[str]:
     return sorted(path.stem for path in CLASSES.glob(f"*{LIST}"))
 
 
-def read(spec: str | Path, shown: str = "") -> Source:
-    """Read a spec from a path or by its bundled name; raise SpecError if it cannot be read.
+def is_bundled(spec: str | Path) -> bool:
+    """Return True if a spec is the name of a bundled one that no local file hides."""
+    return str(spec) in bundled() and _local(str(spec)) is None
 
-    ``shown`` is its name in messages, by default the one it was asked for by.
+
+def read(spec: str | Path, shown: str = "") -> Source:
+    """Read a spec from a path or by its bundled name.
+
+    ``mynet`` is the first of these that exists: the file ``mynet``, the file ``mynet.net``, the
+    bundled spec ``mynet``.
+
+    Args:
+        spec: the path or the name.
+        shown: its name in messages; by default the name of the file that is read, as given.
+
+    Raises:
+        TypeError: ``spec`` is not a path or a name.
+        SpecError: it cannot be read.
+
+    Warns:
+        UserWarning: a local file hides a bundled spec.
     """
-    path, name = Path(spec), shown or str(spec)
+    require_type("spec", spec, (str, os.PathLike), SPEC)
+    name = os.fspath(spec)
+    require_type("spec", name, str, SPEC)
+    local = _local(name)
+    if local is None and name in bundled():
+        return read_bundled(name, shown)
+    if local is not None and name in bundled():
+        warnings.warn(
+            f"{name} is the file {local} in this folder, not the bundled spec: "
+            f"to use the bundled spec, rename the file or run in another folder",
+            stacklevel=3,
+        )
+    path = local or name
+    return _read(Path(path), shown or path)
+
+
+def read_bundled(name: str, shown: str = "") -> Source:
+    """Read a bundled spec, whatever files are in the current folder."""
+    return _read(BUNDLED / f"{name}{SUFFIX}", shown or name)
+
+
+def _local(name: str) -> str | None:
+    """Return the path of the file that a name means, or None if there is no such file."""
+    with suppress(OSError, ValueError):  # a name that no file can have
+        return next((path for path in (name, f"{name}{SUFFIX}") if os.path.isfile(path)), None)
+    return None
+
+
+def _read(path: Path, name: str) -> Source:
     try:
-        if name in bundled() and not path.is_file():
-            path = BUNDLED / f"{name}{SUFFIX}"
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except IsADirectoryError:
         raise _unreadable(name, "it is a directory", "name a .net file inside it") from None
     except FileNotFoundError:
-        raise _unreadable(name, "there is no such file", _where_specs_are(name)) from None
+        raise _unreadable(name, "there is no such file", _suggestion(path)) from None
     except (OSError, ValueError) as error:
         raise _unreadable(name, reason_of(error), "check the path and its permissions") from None
     return decode(name, data, path)
@@ -102,7 +151,21 @@ def _rejected(source: Source, offset: int, code: str, message: str, help: str) -
     return SpecError([Diagnostic(code, message, span, help=help)])
 
 
-def _where_specs_are(name: str) -> str:
-    names = bundled()
-    guess = did_you_mean(Path(name).stem, names)
-    return guess or f"give the path of a .net file, or a bundled name: {', '.join(names)}"
+def _suggestion(path: Path) -> str:
+    """Return a hint at what was meant by a path that does not exist: local files come first."""
+    stem, names = path.name.removesuffix(SUFFIX), bundled()
+    if stem in names:
+        return f"to use the bundled spec, write `{stem}`"
+    local = _local_specs(path.parent)
+    meant = [local[name] for name in close_matches(stem, local)] + close_matches(stem, names, 1)
+    *others, last = [f"`{name}`" for name in meant] or [""]
+    if last:
+        return f"did you mean {', '.join(others)}{' or ' * bool(others)}{last}?"
+    return f"give the path of a .net file, or a bundled name: {', '.join(names)}"
+
+
+def _local_specs(folder: Path) -> dict[str, str]:
+    """Return the paths of the specs in a folder by their names without the suffix."""
+    with suppress(OSError, ValueError):
+        return {path.stem: str(path) for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    return {}

@@ -25,7 +25,7 @@ from netspec.files.members import (
 )
 from netspec.ir.recipe import Assigned, Batch, Epochs, Recipe, RecipeStep, Sgd
 from netspec.ir.words import counted, plural
-from netspec.language.read import bundled
+from netspec.language.read import is_bundled
 from netspec.net import Net
 
 
@@ -72,7 +72,7 @@ class Settings:
 
     def from_anywhere(self) -> Settings:
         """Return settings whose paths lead to the same from any folder."""
-        spec = self.spec if self.spec in bundled() else str(from_root(self.spec))
+        spec = self.spec if is_bundled(self.spec) else str(from_root(self.spec))
         init_from = self.init_from if self.init_from is None else str(from_root(self.init_from))
         return replace(self, spec=spec, data=from_anywhere(self.data), init_from=init_from)
 

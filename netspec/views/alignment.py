@@ -9,25 +9,25 @@ from itertools import pairwise
 from typing import NamedTuple
 
 MAX_MATCHES = 1_000_000
-"""Pairs of equal elements above which two sequences are compared position by position."""
+"""With more pairs of equal elements, sequences are compared position by position."""
 
 
 class AlignedRow(NamedTuple):
-    """The label and kind of a row; rows of one kind can be matched with each other."""
+    """The label and kind of a row; rows of the same kind can be matched."""
 
     label: str
     kind: str
 
 
 Pair = tuple[int | None, int | None]
-"""Positions in the first and the second net; None where a net has no such row."""
+"""Positions in the first and the second net; None where a net does not have the row."""
 
 
 def align(a: Sequence[AlignedRow], b: Sequence[AlignedRow]) -> Iterator[Pair]:
     """Yield pairs that contain every row of both nets once, in order.
 
-    Rows of one label are matched first, as many as keep their order; then, between two of them,
-    rows of one kind.  The remaining rows of ``a`` come before those of ``b``.
+    Rows of the same label are matched first, as many as keep their order. Between two of them, rows
+    of the same kind are matched. The remaining rows of ``a`` come before those of ``b``.
     """
     labelled = common([place.label for place in a], [place.label for place in b])
     for (i, j), (next_i, next_j) in pairwise([(-1, -1), *labelled, (len(a), len(b))]):

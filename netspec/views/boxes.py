@@ -1,7 +1,7 @@
-"""The content of a picture of a net: boxes, clusters around them, and edges.
+"""The contents of a drawing of a net: boxes, clusters around them, and edges.
 
-A box is a stage with the small ones after it, such as ``relu``; a cluster is a row of several
-boxes, or a head.  An ``identity`` in a branch is an edge.
+A box is a stage with the small ones after it, such as ``relu``. A cluster is a row of several
+boxes, or a head. An ``identity`` in a branch is drawn as an edge.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from netspec.ir.graph import Graph, Input, Stage
 from netspec.ir.operator import Operator, WindowOperator
 from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.identity import Identity
+from netspec.ir.rows import nesting
 from netspec.ir.shapes import Shape
 
 KINDS = {"gap": "pool", "lrn": "norm", "bn": "norm", "fc": "fc"}
 KINDS |= {"fc_relu": "fc", "lrn_maxpool": "pool", "slice": "join"}
-"""Kinds of operators that their class does not determine."""
+"""Kinds of operators whose class does not determine the kind."""
 
 TO_HEAD, TO_JOIN, WITHIN, ACROSS, SPINE = 0, 1, 4, 10, 12
 """Weights of edges: heavier ones are drawn shorter and straighter."""
@@ -27,9 +28,9 @@ TO_HEAD, TO_JOIN, WITHIN, ACROSS, SPINE = 0, 1, 4, 10, 12
 
 @dataclass(slots=True)
 class Box:
-    """A stage, and the small ones after it.
+    """A stage with the small ones after it.
 
-    ``label`` is that of its row, if the box is a whole row.
+    ``label`` is the label of its row if the box is a whole row.
     """
 
     stages: list[Stage]
@@ -51,14 +52,14 @@ class Box:
 
 
 class Fork(NamedTuple):
-    """A point where an edge splits that leads to several boxes of a cluster."""
+    """A point where an edge to several boxes of a cluster splits."""
 
     name: str
     cluster: str
 
 
 class Size(NamedTuple):
-    """The size of what goes into a join; an item, because a cluster holds the labels of no edge."""
+    """The size of an operand of a join; an item, because a label of an edge is not in a cluster."""
 
     name: str
     cluster: str
@@ -78,7 +79,7 @@ Item = Box | Fork | Size | End
 
 
 class Cluster(NamedTuple):
-    """A row of several boxes, or a head; it may stand in another cluster."""
+    """A row of several boxes, or a head; it may be inside another cluster."""
 
     name: str
     parent: str
@@ -87,14 +88,14 @@ class Cluster(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """An edge from one item to another; ``size`` is empty if it is the same as before."""
+    """An edge from one item to another; ``size`` is empty if it does not change."""
 
     tail: str
     head: str
     size: str
     weight: int
     is_seen: bool = True
-    """True if it is drawn; an invisible edge keeps two items above each other."""
+    """False if it is only for the layout: it keeps two items above each other."""
 
 
 def kind(op: Operator) -> str:
@@ -108,13 +109,13 @@ def kind(op: Operator) -> str:
     return "pool" if isinstance(op, WindowOperator) else KINDS.get(op.name, "other")
 
 
-class Drawing:
-    """All that is drawn of a graph, in its order.
+class Contents:
+    """The boxes, clusters and edges of a drawing, in the order of the graph.
 
     Attributes:
-        items: boxes, forks, sizes and ends by name.
-        clusters: clusters by name, which is their row's label.
-        edges: from item to item.
+        items: Boxes, forks, sizes and ends by name.
+        clusters: Clusters by name, which is the label of their row.
+        edges: Edges from item to item.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -123,7 +124,7 @@ class Drawing:
         self.edges: list[Edge] = []
         self._graph = graph
         self._operands = _operands(graph)
-        self._rows, self._parents = _rows(graph)
+        self._rows, self._parents = nesting(graph)
         self._box_of: dict[str, Box] = {}
         self._add_boxes()
         boxes = [item for item in self.items.values() if isinstance(item, Box)]
@@ -174,7 +175,7 @@ class Drawing:
     # ---------------------------------------------------------------------------------------- edges
 
     def _ways(self, boxes: list[Box]) -> dict[tuple[str, str], list[Edge]]:
-        """Return the edges between boxes, by their tail and the cluster where they may part."""
+        """Return the edges between boxes, by their tail and the cluster where they may split."""
         ways: defaultdict[tuple[str, str], list[Edge]] = defaultdict(list)
         for box in boxes:
             for source in self._operands[box.name]:
@@ -187,7 +188,7 @@ class Drawing:
         return ways
 
     def _entered(self, tail: str, head: str) -> str:
-        """Return the first cluster that an edge from one cluster to another enters, or stays in."""
+        """Return the first cluster that an edge enters, or the one that it stays in."""
         around = set(self._clusters_around(tail))
         entered = [cluster for cluster in self._clusters_around(head) if cluster not in around]
         return entered[-1] if entered else head
@@ -206,7 +207,7 @@ class Drawing:
         return TO_JOIN if head.kind == "join" else WITHIN
 
     def _add_fork(self, tail: str, cluster: str, ways: list[Edge]) -> None:
-        """Lead edges into a cluster as one that parts there, above the row's last box."""
+        """Draw edges into a cluster as one edge, which splits there above the last box."""
         fork = Fork(f"{cluster} from {tail}", cluster)
         self.items[fork.name] = fork
         weight = max(way.weight for way in ways)
@@ -219,7 +220,7 @@ class Drawing:
         self.edges += parted
 
     def _with_size(self, way: Edge) -> list[Edge]:
-        """An edge, or the two that lead to a size and from it into a join."""
+        """Return the edge, or two edges: to a size, and from it into a join."""
         tail, head = self._box_of[way.tail], self._box_of[way.head]
         if not way.size or way.weight != TO_JOIN:
             return [way]
@@ -240,13 +241,13 @@ class Drawing:
 
 
 def _is_small(stage: Stage, before: Stage) -> bool:
-    """Return whether a stage is shown in the box of the one before it."""
+    """Return True if a stage is shown in the box of the stage before it."""
     is_kept = stage.known_shape.elements == before.known_shape.elements
     return is_kept and kind(stage.op) in ("norm", "other")
 
 
 def _operands(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """Return the stages that are shown, and their operands, skipping identities in branches."""
+    """Return the operands of each stage that is shown; identities in branches are skipped."""
     in_pipes = {name for row in graph.rows.values() for name in row.own_stages}
     shown: dict[str, tuple[str, ...]] = {}
     passed: dict[str, str] = {}
@@ -257,20 +258,6 @@ def _operands(graph: Graph) -> dict[str, tuple[str, ...]]:
         else:
             shown[stage.name] = sources
     return shown
-
-
-def _rows(graph: Graph) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the innermost row of each stage, and the parent of each row inside a block."""
-    innermost: dict[str, str] = {}
-    outermost: dict[str, str] = {}
-    parents: dict[str, str] = {}
-    for label, row in graph.rows.items():  # rows inside a block stand before the row around them
-        for name in row.stages:
-            innermost.setdefault(name, label)
-            if name in outermost:
-                parents[outermost[name]] = label
-            outermost[name] = label
-    return innermost, parents
 
 
 def _inside(label: str, parent: str) -> str:

@@ -8,7 +8,7 @@ from netspec.language.diagnostics import cells_wide, printable
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """A line a row, the first of them headings with a rule below."""
+    """Yield one line per row; the first row is the heading, with a rule below it."""
     cells = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(cells_wide, column)) for column in zip(*cells, strict=True)]
     for number, row in enumerate(cells):

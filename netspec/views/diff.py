@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from netspec.net import Net
+from netspec.net import Net, Spec, net_of
+from netspec.printing import printer
 from netspec.views.alignment import AlignedRow, align
 from netspec.views.diff_spec import of_specs
 from netspec.views.diff_stages import Changes, differing, of_stages, within
@@ -31,16 +32,25 @@ class Pair(NamedTuple):
 
     @property
     def is_alike(self) -> bool:
-        """Return whether both nets have the row, with at most another label."""
+        """Return True if both nets have the row; its labels may differ."""
         return self.a is not None and self.b is not None and not self.changes
 
     @property
     def labels(self) -> list[str | None]:
+        """Labels in both nets; None where a net does not have the row."""
         return [None if row is None else row["label"] for row in (self.a, self.b)]
 
 
 class Diff(NamedTuple):
-    """The differences of two nets; ``changes`` are those of the nets as a whole."""
+    """The differences of two nets; ``repr`` is what ``netspec diff`` prints.
+
+    Attributes:
+        a: The first net.
+        b: The second net.
+        changes: Differences of the nets as a whole.
+        rows: The rows of both nets in order, in pairs, each with its differences.
+        totals: Parameters and MACs of both nets.
+    """
 
     a: Net
     b: Net
@@ -50,13 +60,40 @@ class Diff(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Return whether nothing differs but the nets' names, labels of rows included."""
+        """Return True if only the names of the nets differ; labels of rows are compared."""
         alike = all(pair.is_alike and len(set(pair.labels)) == 1 for pair in self.rows)
         return alike and not self.changes
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``netspec diff --json`` prints; the keys are an interface for scripts."""
+        rows = [{"a": p.labels[0], "b": p.labels[1], "changes": p.changes} for p in self.rows]
+        return {
+            "a": self.a.name,
+            "b": self.b.name,
+            "changes": self.changes,
+            "rows": rows,
+            "totals": self.totals,
+        }
 
-def diff(a: Net, b: Net) -> Diff:
-    """Compare two nets, row by row."""
+    def __repr__(self) -> str:
+        return str(printer("Diff").as_text(self))
+
+
+def diff(a: Spec, b: Spec, /) -> Diff:
+    """Compare two nets, row by row.
+
+    Args:
+        a: Path, name of a bundled spec, or net; load a net to set its parameters.
+        b: The same for the second net.
+
+    Raises:
+        SpecError: A spec has mistakes.
+        TypeError: An argument has a wrong type.
+
+    Example:
+        >>> netspec.diff("vgg16_1", netspec.load("vgg16_3", classes=10))
+    """
+    a, b = net_of(a), net_of(b)
     side_a, side_b = _Side(a), _Side(b)
     aligned = list(align(side_a.aligned_rows, side_b.aligned_rows))
     inputs = zip(a.graph.inputs, b.graph.inputs, strict=False)
@@ -81,18 +118,6 @@ def diff(a: Net, b: Net) -> Diff:
     return Diff(a, b, changes, rows, _totals(a, b))
 
 
-def as_data(difference: Diff) -> dict[str, Any]:
-    """Return the differences as plain data; the keys are an interface for scripts."""
-    rows = [{"a": p.labels[0], "b": p.labels[1], "changes": p.changes} for p in difference.rows]
-    return {
-        "a": difference.a.name,
-        "b": difference.b.name,
-        "changes": difference.changes,
-        "rows": rows,
-        "totals": difference.totals,
-    }
-
-
 def _totals(a: Net, b: Net) -> dict[str, Any]:
     without = {name: [getattr(net.totals, name) for net in (a, b)] for name in COUNTS}
     heads = {name: [getattr(net.totals_with_heads, name) for net in (a, b)] for name in COUNTS}
@@ -111,7 +136,7 @@ class _Source(NamedTuple):
 
 
 class _Reads(NamedTuple):
-    """The sources of a row, and whether they are just the row before it."""
+    """The sources of a row; ``is_before`` is True if the row before it is the only one."""
 
     sources: list[_Source]
     is_before: bool

@@ -1,4 +1,4 @@
-"""The differences of two specs beside their rows: header, claims, recipe, printed tables."""
+"""The differences of two specs outside their rows: header, claims, recipe, printed tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Part = TypeVar("_Part")
 
 
 def of_specs(a: Net, b: Net, rows: Sequence[tuple[Row, Row]]) -> Changes:
-    """Return what differs apart from rows, inputs and outputs; ``rows`` are those that match."""
+    """Return the differences outside rows, inputs and outputs; ``rows`` are those that match."""
     columns = [net.graph.columns.number if net.graph.columns else 1 for net in (a, b)]
     return (
         differing("title", a.title, b.title)
@@ -48,9 +48,9 @@ def _parameters(net: Net) -> dict[str, str | None]:
 
 
 def _of_claims(a: Net, b: Net, rows: Sequence[tuple[Row, Row]]) -> Changes:
-    """Return what only one of the nets claims, of itself and of rows that both have.
+    """Return the claims that only one net makes, about itself and about rows that both have.
 
-    Values are left out: claims hold, and so their values differ where the nets do.
+    Values are not compared: claims hold, so their values differ where the nets differ.
     """
     left, right = _kinds("", a.graph.claims), _kinds("", b.graph.claims)
     only = [[f"net {kind}" for kind in left - right], [f"net {kind}" for kind in right - left]]
@@ -58,11 +58,11 @@ def _of_claims(a: Net, b: Net, rows: Sequence[tuple[Row, Row]]) -> Changes:
         left, right = _of_row(a, x), _of_row(b, y)
         only[0] += [f"{x.label}{kind}" for kind in left - right]
         only[1] += [f"{y.label}{kind}" for kind in right - left]
-    return {"claims": [sorted(told) for told in only]} if any(only) else {}
+    return {"claims": [sorted(claims) for claims in only]} if any(only) else {}
 
 
 def _of_row(net: Net, row: Row) -> set[str]:
-    """Return what a row claims, with the rows of its blocks: `` output``, ``.a output``."""
+    """Return the claims of a row and of the rows of its blocks: `` output``, ``.a output``."""
     begin = f"{row.label}."
     inner = (r for r in net.graph.rows.values() if r.is_inner and r.label.startswith(begin))
     return {f" {kind}" for kind in _kinds("", row.claims)}.union(
@@ -87,7 +87,7 @@ def _of_recipes(a: Recipe | None, b: Recipe | None) -> Changes:
 
 
 def _of_expects(a: Net, b: Net) -> Changes:
-    """Return how images are prepared, where that is not told of recipes, and the class names."""
+    """Return differences of class names, and of preprocessing that is not in both recipes."""
     changes = differing("classes", list(a.expects.classes), list(b.expects.classes))
     if a.recipe is None or b.recipe is None:
         steps = [[step_text(s) for s in net.expects.prepare or ()] for net in (a, b)]
@@ -122,14 +122,14 @@ def _step(step: RecipeStep | Assigned | None, directive: str) -> str:
 
 
 def _of_documents(a: Sequence[Document], b: Sequence[Document]) -> Changes:
-    """Return the documents that differ, by what they print; what is derived is told of rows."""
+    """Return the documents that differ in what they print; derived values are compared in rows."""
 
     def changes(x: Document, y: Document) -> Changes:
         rows = _aligned(x.rows, y.rows, lambda row: row.label, _of_printed)
         sentences = _aligned(x.sentences, y.sentences, lambda s: s.quote, _of_sentences)
-        told = {"rows": rows, "sentences": sentences}
+        parts = {"rows": rows, "sentences": sentences}
         depth = differing("depth", x.depth, y.depth)
-        return depth | {name: listed for name, listed in told.items() if listed}
+        return depth | {name: listed for name, listed in parts.items() if listed}
 
     documents = _aligned(a, b, lambda document: document.source, changes)
     return {"documents": documents} if documents else {}
@@ -165,18 +165,17 @@ def _aligned(
     changes_of: Callable[[_Part, _Part], Changes],
 ) -> list[dict[str, Any]]:
     """Return the parts of two lists that differ, like ``stages``: ``a`` and ``b`` are names."""
-    told = []
+    entries = []
     names = [[AlignedRow(name(part), name(part)) for part in parts] for parts in (a, b)]
     for i, j in align(*names):
         x, y = None if i is None else a[i], None if j is None else b[j]
         changes = {} if x is None or y is None else changes_of(x, y)
         if x is None or y is None or changes:
-            entry = {"a": x and name(x), "b": y and name(y), "changes": changes}
-            told.append(entry)
-    return told
+            entries.append({"a": x and name(x), "b": y and name(y), "changes": changes})
+    return entries
 
 
 def _without_spaces(text: str) -> str:
-    """Return a text without the spaces that mean nothing: ``8 x 8`` is 8x8, ``H x W`` not HxW."""
+    """Return a text without spaces that have no meaning: ``8 x 8`` is 8x8, ``H x W`` is not HxW."""
     text = re.sub(r"(?<=\d)\s*x\s*(?=\d)", "x", text)
     return re.sub(r"(?<=\W)\s+|\s+(?=\W)", "", text)

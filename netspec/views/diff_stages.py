@@ -12,7 +12,7 @@ from netspec.ir.values import Codes, Table
 from netspec.net import Net
 
 Changes = dict[str, Any]
-"""The differences by name: pairs of the value in the first net and in the second."""
+"""Differences by name: the value in the first net and the value in the second."""
 
 
 def differing(name: str, a: Any, b: Any) -> Changes:
@@ -28,8 +28,8 @@ def within(row: Row, stage: str) -> str:
 def of_stages(a: Net, b: Net, row_a: Row, row_b: Row) -> Iterator[dict[str, Any]]:
     """Yield the stages of two rows that differ.
 
-    If the pipes of the rows have different operators, the row says so; stages that both have are
-    still compared.
+    If the pipes of the rows have different operators, the row reports that. Stages that both have
+    are still compared.
     """
     left, right = _Inside(a, row_a), _Inside(b, row_b)
     is_same_pipe = left.ops == right.ops
@@ -79,7 +79,7 @@ def _of_operators(a: _Inside, b: _Inside, stage_a: Stage, stage_b: Stage) -> Cha
         names = [name for name in names if name != "round"]
     changes: Changes = {}
     if not in_kernel.isdisjoint(names) and not (stage_a.name in a.own and stage_b.name in b.own):
-        changes = differing("kernel", *kernels)  # the row tells those of its own pipe
+        changes = differing("kernel", *kernels)  # the row reports those of its own pipe
     return changes | {n: [left[n], right[n]] for n in names if n not in in_kernel}
 
 
@@ -101,7 +101,7 @@ def _attributes(stage: Stage, inputs: tuple[Shape, ...]) -> dict[str, str]:
 
 
 def _overhangs(stage: Stage, inputs: tuple[Shape, ...]) -> bool:
-    """Return whether rounding up lets a window of the stage hang over the edge."""
+    """Return True if a window of the stage reaches over the edge because its size is rounded up."""
     op = stage.op
     return isinstance(op, WindowOperator) and any(w.overhang != 0 for w in op.windows(inputs))
 

@@ -17,12 +17,12 @@ from netspec.views.diff_text import WIDTH, Line, names_of, of_net, pair_of, text
 COLUMNS = ("row", "layers", "kernel", "output", "parameters", "MACs")
 NUMBERS = ("parameters", "MACs")
 WIDEST_NUMBER = 20
-"""The width of any number; other values, such as formulas, are wrapped."""
+"""The largest width of a number; other values, such as formulas, are wrapped."""
 
 STAGES_AT_MOST = 6
 LABELS_AT_MOST = 5
 LONGEST = 10**15
-"""Counts from here on are shown in powers of ten, so that no number is cut."""
+"""Counts from this one on are shown in powers of ten, so that no number is cut."""
 
 Cells = tuple[str, ...]
 
@@ -48,9 +48,14 @@ def lines(difference: Diff) -> list[Line]:
             Line(""),
             *text_lines(f"{same}: {counted(len(difference.rows), 'row')}, {totals}"),
         ]
-    heading += text_lines("~ in both: first as in -, then what + has instead")
+    heading += text_lines("~ in both: first the value in -, then the value in +")
     table = _aligned(list(_rows(difference)), list(_totals(difference)))
     return [*heading, *of_net(difference.changes), Line(""), *table]
+
+
+def as_text(difference: Diff) -> str:
+    """Return the same as plain text."""
+    return "\n".join(line.text for line in lines(difference))
 
 
 # ---------------------------------------------------------------------------------------- numbers
@@ -104,7 +109,7 @@ def _alike(pairs: list[Pair]) -> str:
 def _details(difference: Diff, pair: Pair) -> Iterator[str]:
     """Yield the differences in a row that have no column."""
     changes = pair.changes
-    if set(changes) == {"input"}:  # else what the row before it gives tells the same
+    if set(changes) == {"input"}:  # otherwise the row before reports the same
         yield f"input {pair_of(map(_sizes, changes['input']))}"
     if "from" in changes:
         yield f"reads {names_of(changes['from'])}"

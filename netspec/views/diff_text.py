@@ -12,13 +12,13 @@ from netspec.views.diff_stages import Changes
 
 WIDTH = 80
 PARTS_AT_MOST = 6
-"""Lines that a document has at most."""
+"""The most lines that are shown of a document."""
 
 
 class Line(NamedTuple):
     """A line of the table.
 
-    ``role`` is ``heading``, ``removed``, ``added``, ``changed`` (what ``b`` has instead), or empty.
+    ``role`` is ``heading``, ``removed``, ``added``, ``changed`` (the values of ``b``), or empty.
     """
 
     text: str
@@ -32,14 +32,14 @@ def text_lines(text: str, role: str = "", indent: int = 0) -> list[Line]:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """A text in parts of a width, broken between words, and inside those that are too long."""
+    """Return a text in parts of a width, broken between words; longer words are broken too."""
     if cells_wide(text) > len(text):  # textwrap counts characters, and some are two cells wide
         width //= 2
     return wrap(text, width, break_on_hyphens=False)
 
 
 def pair_of(both: Iterable[Any]) -> str:
-    """Return what the first net has and what the second has instead."""
+    """Return the value in the first net and the value in the second."""
     return " -> ".join("none" if value is None else str(value) for value in both)
 
 
@@ -49,15 +49,14 @@ def names_of(both: Iterable[list[str]]) -> str:
 
 
 def of_net(changes: Changes) -> Iterator[Line]:
-    """Yield the differences of two nets apart from their rows, and from inputs: those are in the
-    heading."""
+    """Yield the differences of two nets outside their rows; inputs are in the heading."""
     if "outputs" in changes:
         yield from text_lines(f"~ outputs: {names_of(changes['outputs'])}", "changed")
     if "title" in changes:
         titles = (f'"{title}"' if title else None for title in changes["title"])
         yield from text_lines(f"~ title: {pair_of(titles)}", "changed")
     if "parameters" in changes:
-        defaults = ([_default(*item) for item in told.items()] for told in changes["parameters"])
+        defaults = ([_default(*item) for item in both.items()] for both in changes["parameters"])
         yield from text_lines(f"~ parameters: {names_of(defaults)}", "changed")
     if "columns" in changes:
         yield from text_lines(f"~ columns: {pair_of(changes['columns'])}", "changed")

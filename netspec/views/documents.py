@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar, overload
 
 from netspec.checking.tables import COLUMNS, Cell, Document, PrintedRow, Sentence
 from netspec.ir.words import plural
-from netspec.language.diagnostics import cells_wide, printable
-from netspec.net import Net
+from netspec.language.definitions import Setting
+from netspec.language.diagnostics import Diagnostic, cells_wide, printable, render
+from netspec.net import Net, Spec, examined_spec
 
 WIDTH = 96
+S = TypeVar("S", bound=Spec)
 
 _SENTENCES = {
     "agree": "holds",
@@ -30,22 +33,64 @@ class Line(NamedTuple):
     role: str = ""
 
 
-def as_data(net: Net) -> dict[str, Any]:
-    """Return the documents of a net; the keys are an interface for scripts."""
-    return {
-        "name": net.name,
-        "documents": [
-            {
-                "source": document.source,
-                "rows": [
-                    {"label": row.label, "cells": [cell._asdict() for cell in row.cells]}
-                    for row in document.rows
-                ],
-                "sentences": [sentence._asdict() for sentence in document.sentences],
-            }
-            for document in net.documents
-        ],
-    }
+@dataclass(frozen=True, repr=False)
+class Documents:
+    """The printed tables and sentences of a spec, each compared with its derived value.
+
+    ``repr`` is what ``netspec document`` prints.
+
+    Attributes:
+        net: The net; ``net.documents`` are the printed tables and sentences.
+        errors: Cells and sentences that disagree, and wrong claims.
+    """
+
+    net: Net
+    errors: tuple[Diagnostic, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``netspec document --json`` prints; the keys are an interface for scripts."""
+        return {
+            "name": self.net.name,
+            "documents": [
+                {
+                    "source": document.source,
+                    "rows": [
+                        {"label": row.label, "cells": [cell._asdict() for cell in row.cells]}
+                        for row in document.rows
+                    ],
+                    "sentences": [sentence._asdict() for sentence in document.sentences],
+                }
+                for document in self.net.documents
+            ],
+        }
+
+    def __repr__(self) -> str:
+        texts = [line.text for line in lines(self.net)]
+        return "\n".join([*texts, render(self.errors)] if self.errors else texts)
+
+    def _repr_markdown_(self) -> str:
+        return "\n".join(_section(self.net))
+
+
+@overload
+def document(spec: Spec, /, **settings: Setting) -> Documents: ...
+@overload
+def document(spec: list[S] | tuple[S, ...], /, **settings: Setting) -> list[Documents]: ...
+def document(spec: Any, /, **settings: Setting) -> Documents | list[Documents]:
+    """Compare the tables and sentences that a spec carries as printed with what is derived.
+
+    Args:
+        spec: Path, name of a bundled spec, or net; a list of them gives a list of results.
+        settings: Values of the net's parameters. A string is parsed as in a spec.
+
+    Raises:
+        SpecError: Shapes cannot be derived from the spec.
+        TypeError: An argument has a wrong type.
+    """
+    if isinstance(spec, list | tuple):
+        return [document(one, **settings) for one in spec]
+    net, problems = examined_spec(spec, settings)
+    return Documents(net, tuple(problems.errors))
 
 
 def counted(documents: Iterable[Document]) -> str:
@@ -195,14 +240,18 @@ def markdown(nets: Sequence[Net]) -> str:
     documented = [net for net in nets if net.documents]
     parts = [_INTRODUCTION, f"{counted(d for net in documented for d in net.documents)}.\n"]
     for net in documented:
-        parts.append(f"\n## {net.name}\n")
-        for document in net.documents:
-            parts.append(f"### {document.source}\n\n{counted([document])}.\n")
-            if document.rows:
-                parts.append(_markdown_table(document.rows))
-            if document.sentences:
-                parts.append(_markdown_sentences(document.sentences))
+        parts += _section(net)
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _section(net: Net) -> Iterator[str]:
+    yield f"\n## {net.name}\n"
+    for document in net.documents:
+        yield f"### {document.source}\n\n{counted([document])}.\n"
+        if document.rows:
+            yield _markdown_table(document.rows)
+        if document.sentences:
+            yield _markdown_sentences(document.sentences)
 
 
 def _markdown_table(rows: Sequence[PrintedRow]) -> str:

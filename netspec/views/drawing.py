@@ -1,19 +1,28 @@
-"""The picture of a net as text in the DOT language, which the program Graphviz lays out."""
+"""The drawing of a net as text in the DOT language, which the program Graphviz lays out."""
 
 from __future__ import annotations
 
+import os
 import textwrap
+from functools import cached_property
 from html import escape
+from pathlib import Path
 
 import graphviz
 
-from netspec.errors import DataError
+from netspec.errors import DataError, require_type
+from netspec.files.kinds import DOT, PNG, SVG, FileKind, require_place
 from netspec.files.reading import reason_of
+from netspec.files.writing import descriptor_of, write_named
 from netspec.ir.ops import OPERATORS
+from netspec.ir.words import counted
+from netspec.language.definitions import Setting
 from netspec.language.diagnostics import printable
-from netspec.net import Net
-from netspec.views.boxes import Box, Cluster, Drawing, End, Fork, Item, Size
+from netspec.net import Net, Spec, net_of
+from netspec.views.boxes import Box, Cluster, Contents, End, Fork, Item, Size
 from netspec.views.operator_text import short_text
+
+FORMS = {"svg": SVG, "png": PNG, "dot": DOT}
 
 FILLS = {
     "input": "#ffffff",
@@ -29,11 +38,11 @@ LARGE, NORMAL, SMALL = 20, 12, 10
 FONT = {"fontname": "Helvetica,Arial,sans-serif", "fontcolor": INK, "fontsize": f"{NORMAL}"}
 LINES = {"color": LINE, "penwidth": "0.9"}
 DPI, LARGEST = "144", 32_766
-"""Dots an inch of a png, and the height or width that Graphviz makes larger ones fit."""
+"""Dots per inch of a PNG, and the largest height or width; Graphviz scales larger ones down."""
 MOST = 2_000
 """Stages that Graphviz lays out within seconds, whatever their edges."""
 NARROW = 52
-"""Characters in a line of the title."""
+"""Characters per line of the title."""
 
 GRAPH = FONT | {"labelloc": "t", "ranksep": "0.28", "nodesep": "0.2", "pad": "0.25"}
 NODE = FONT | LINES | {"shape": "box", "style": "filled,rounded", "margin": "0.1,0.04"}
@@ -47,54 +56,153 @@ SIZE = {"shape": "plaintext", "style": "", "margin": "0", "height": "0.1", "widt
 SIZE |= {"fontsize": f"{SMALL}", "fontcolor": QUIET}
 
 
-def drawing(net: Net) -> graphviz.Digraph:
-    """The picture of a net; its ``source`` is the DOT text, and a notebook shows the picture."""
+class Drawing:
+    """The drawing of a net's graph, with the sizes on its edges; a notebook shows it.
+
+    Args:
+        net: The net.
+    """
+
+    def __init__(self, net: Net) -> None:
+        require_type("net", net, Net, "a Net")
+        self.net = net
+
+    @property
+    def source(self) -> str:
+        """The graph in the DOT language of Graphviz."""
+        return str(digraph(self.net).source)
+
+    @cached_property
+    def svg(self) -> str:
+        """The drawing as SVG.
+
+        Raises:
+            DataError: The program Graphviz is missing or fails, or the net is too large for it.
+        """
+        return rendered(self.net, "svg").decode()
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the drawing to a file, whole or not at all.
+
+        Args:
+            path: ``FILE.svg``, ``FILE.png``, or ``FILE.dot``, which needs no program.
+            force: Replace a file of another kind.
+
+        Raises:
+            ValueError: The suffix is another one.
+            DataError: The program Graphviz is missing or fails, or the file cannot be written.
+        """
+        require_type("path", path, (str, os.PathLike), "the path of a file")
+        require_type("force", force, bool, "True or False")
+        place = Path(path)
+        form = form_of(place)
+        require_place(place, FORMS[form], force=force)
+        write_named(place, self.svg.encode() if form == "svg" else rendered(self.net, form))
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def __repr__(self) -> str:
+        stages = len(self.net.graph) - len(self.net.graph.inputs)
+        return f"<Drawing of {self.net.name}, {counted(stages, 'stage')}>"
+
+
+def draw(
+    spec: Spec, /, path: str | Path | None = None, *, force: bool = False, **settings: Setting
+) -> Drawing:
+    """Draw the graph of a net; Graphviz lays it out.
+
+    Args:
+        spec: Path, name of a bundled spec, or net.
+        path: ``FILE.svg``, ``FILE.png`` or ``FILE.dot`` to write; None writes no file.
+        force: Replace a file of another kind.
+        settings: Values of the net's parameters. A string is parsed as in a spec.
+
+    Raises:
+        SpecError: The spec has mistakes.
+        TypeError: An argument has a wrong type.
+        ValueError: The suffix of ``path`` is another one.
+        DataError: The program Graphviz is missing or fails, or the file cannot be written.
+    """
+    drawing = Drawing(net_of(spec, settings))
+    if path is not None:
+        drawing.save(path, force=force)
+    return drawing
+
+
+def form_of(path: Path) -> str:
+    """Return the form of a drawing by the name of its file: ``svg``, ``png`` or ``dot``.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    if descriptor_of(path) is not None:
+        return "svg"
+    form = path.suffix.lower().removeprefix(".")
+    if form not in FORMS:
+        raise ValueError(f"{path} is none of {', '.join(f'*.{known}' for known in FORMS)}")
+    return form
+
+
+def kind_of(path: Path) -> FileKind:
+    """Return the kind of file of a drawing by its name.
+
+    Raises:
+        ValueError: It is not a drawing's.
+    """
+    return FORMS[form_of(path)]
+
+
+def digraph(net: Net) -> graphviz.Digraph:
+    """Return the graph of a net in the DOT language."""
     look = {"graph_attr": GRAPH, "node_attr": NODE, "edge_attr": EDGE}
-    digraph: graphviz.Digraph = graphviz.Digraph(net.name, **look)
-    digraph.attr(label=_title(net))
-    _Drawing(net).draw(digraph)
-    return digraph
+    dot: graphviz.Digraph = graphviz.Digraph(net.name, **look)
+    dot.attr(label=_title(net))
+    _Painter(net).draw(dot)
+    return dot
 
 
 def rendered(net: Net, form: str) -> bytes:
-    """The picture of a net as a file of the form ``"svg"``, ``"png"`` or ``"dot"``.
+    """Return the drawing of a net as a file of the form ``"svg"``, ``"png"`` or ``"dot"``.
 
     Raises:
-        DataError: the program that lays pictures out is missing or fails (``"dot"`` needs none), or
-            the picture is too large for it, or for a png.
+        DataError: The program Graphviz is missing or fails (``"dot"`` does not need it), or the
+            drawing is too large for it, or for a PNG.
     """
     if form != "dot" and len(net.graph) > MOST:
         raise DataError(
-            f"{net.name} is too large for a picture: {len(net.graph):,} stages, and {MOST:,} are"
-            " laid out within seconds\n  what Graphviz would be given: -o FILE.dot"
+            f"{net.name} is too large to be drawn: it has {len(net.graph):,} stages, and Graphviz "
+            f"lays out at most {MOST:,} within seconds\n  write FILE.dot, the input of Graphviz"
         )
-    digraph = drawing(net)
+    dot = digraph(net)
     if form == "dot":
-        return str(digraph.source).encode()
+        return str(dot.source).encode()
     if form == "png":
-        digraph.attr(dpi=DPI)
+        dot.attr(dpi=DPI)
     try:
-        picture: bytes = digraph.pipe(format=form, quiet=True)
+        image: bytes = dot.pipe(format=form, quiet=True)
     except graphviz.ExecutableNotFound:
         raise DataError(
-            f"a picture as {form} needs Graphviz, whose program `dot` is not here\n"
+            f"a drawing as {form} needs the program `dot` of Graphviz, which is not installed\n"
             "  Debian, Ubuntu: apt install graphviz\n"
             "  macOS:          brew install graphviz\n"
-            "  a .dot file needs no program: -o FILE.dot"
+            "  or write FILE.dot, which does not need it"
         ) from None
     except graphviz.CalledProcessError as error:
         reason = error.stderr.decode(errors="replace").strip()
         raise DataError(f"Graphviz cannot draw {net.name}: {reason or error}") from None
     except OSError as error:
-        raise DataError(f"Graphviz's program `dot` does not start: {reason_of(error)}") from None
-    if form == "png" and max(_png_size(picture)) >= LARGEST:  # Graphviz made it smaller
-        raise DataError(f"{net.name} is too large for a picture as png: draw it as svg")
-    return picture
+        raise DataError(
+            f"the program `dot` of Graphviz does not start: {reason_of(error)}"
+        ) from None
+    if form == "png" and max(_png_size(image)) >= LARGEST:  # Graphviz scaled it down to this
+        raise DataError(f"{net.name} is too large for a drawing as png: draw it as svg")
+    return image
 
 
-def _png_size(picture: bytes) -> tuple[int, int]:
+def _png_size(image: bytes) -> tuple[int, int]:
     """Return width and height, from the header."""
-    return int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])
+    return int.from_bytes(image[16:20]), int.from_bytes(image[20:24])
 
 
 def grouped(number: object) -> str:
@@ -102,33 +210,33 @@ def grouped(number: object) -> str:
     return f"{number:,}" if isinstance(number, int) else str(number)
 
 
-class _Drawing:
+class _Painter:
     """Draws a net into a DOT graph: cluster by cluster, then the edges."""
 
     def __init__(self, net: Net) -> None:
         self.heads = net.graph.heads
-        self.drawing = Drawing(net.graph)
+        self.contents = Contents(net.graph)
         self.items_of: dict[str, list[Cluster | Item]] = {"": []}
-        for item in self.drawing.items.values():
+        for item in self.contents.items.values():
             self._items_of(item.cluster).append(item)
 
     def _items_of(self, name: str) -> list[Cluster | Item]:
         """Return the items of a cluster; a new one is added at the position of its first item."""
         if name not in self.items_of:
-            cluster = self.drawing.clusters[name]
+            cluster = self.contents.clusters[name]
             self._items_of(cluster.parent).append(cluster)
             self.items_of[name] = []
         return self.items_of[name]
 
     def draw(self, digraph: graphviz.Digraph) -> None:
         self._draw_cluster("", digraph)
-        for tail, head, size, weight, is_seen in self.drawing.edges:
+        for tail, head, size, weight, is_seen in self.contents.edges:
             look = {"weight": f"{weight}"}
             if size:
                 look["label"] = graphviz.escape(f"  {size}  ")
             if not is_seen:
                 look["style"] = "invis"
-            elif isinstance(self.drawing.items[head], Fork | Size):
+            elif isinstance(self.contents.items[head], Fork | Size):
                 look["arrowhead"] = "none"
             digraph.edge(tail, head, **look)
 
@@ -172,24 +280,24 @@ def _title(net: Net) -> str:
         f'<FONT POINT-SIZE="{LARGE}">{bold(net.name)}</FONT>',
         *map(plain, textwrap.wrap(printable(net.title), NARROW)),
         f"{grouped(totals.parameters)} parameters{apart}",
-        f"{grouped(totals.macs)} multiply-accumulates an image",
+        f"{grouped(totals.macs)} multiply-accumulates per image",
         "&#160;",
     )
 
 
 def _box_label(box: Box) -> str:
-    first, *behind = box.stages
+    first, *others = box.stages
     if box.kind == "input":
         return stacked(bold(first.name), plain(str(box.shape)))
     lines = [bold(box.label)] if box.label else []
     lines.append(plain(short_text(first.op)))
-    if behind:
-        lines.append(small(" | ".join(short_text(stage.op) for stage in behind)))
+    if others:
+        lines.append(small(" | ".join(short_text(stage.op) for stage in others)))
     return stacked(*lines)
 
 
 def stacked(*lines: str) -> str:
-    """An HTML-like label; a table, because Graphviz centres its lines better than bare ones."""
+    """Return an HTML-like label: a table, whose lines Graphviz centres better than bare ones."""
     rows = "".join(f"<TR><TD>{line}</TD></TR>" for line in lines)
     return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{rows}</TABLE>>'
 

@@ -17,23 +17,25 @@ BYTES = 4
 """The size of a float32."""
 
 OUTPUT = "output"
-"""The reader of a value that nothing in the net reads."""
+"""Name of the reader of a value that no stage reads."""
 
 
 def exchanges(net: Net) -> dict[str, Any]:
     """Return the size and work of each column, and the bytes of each exchange for one image.
 
     Bytes are of float32, between all columns together: ``forward`` of values, ``backward`` of their
-    gradients.  ``gradients`` are the bytes that cross in a step, whatever the batch, where as many
-    ranks have the whole net each, and a part of the batch: a reduce-scatter and a gather.
+    gradients. ``gradients`` are for comparison: the bytes that cross per step, whatever the batch,
+    if each of as many ranks has the whole net and a part of the batch (reduce-scatter and gather).
 
     Raises:
-        SpecError: the net has symbols.
-        DataError: it has no columns.
+        SpecError: The net has symbols.
+        DataError: The net does not have columns.
     """
     net.require_numbers()
     if net.graph.columns is None or net.graph.columns.number == 1:
-        raise DataError(f"{net.name} has no columns: write `columns 2` into its spec to spread it")
+        raise DataError(
+            f"{net.name} does not have columns: write `columns 2` into its spec to spread it"
+        )
     number, graph = net.graph.columns.number, net.graph.copy()
     exchange.rewrite(graph)
     places = [
@@ -59,26 +61,27 @@ def lines(net: Net) -> Iterator[str]:
     number, places = data["columns"], data["places"]
     yield (
         f"{net.name} on {number} devices: each has {data['parameters']:,} parameters, "
-        f"and computes {data['macs']:,} MACs an image"
+        f"and computes {data['macs']:,} MACs per image"
     )
     yield ""
     if not places:
         yield "Nothing crosses between them."
         return
-    there, back, gradients = data["forward"], data["backward"], data["gradients"]
+    forward, backward, gradients = data["forward"], data["backward"], data["gradients"]
     rows = [("value of", "size", "read by", "bytes forward", "bytes backward")]
     for entry in places:
         sizes = f"{entry['forward']:>13,}", f"{entry['backward']:>14,}"
         rows.append((entry["from"], by(entry["value"]), ", ".join(entry["read_by"]), *sizes))
-    yield from aligned([*rows, ("together", "", "", f"{there:>13,}", f"{back:>14,}")])
+    yield from aligned([*rows, ("together", "", "", f"{forward:>13,}", f"{backward:>14,}")])
     yield ""
-    yield "Bytes are of float32, for one image, between all devices together.  Devices that have"
-    yield f"the whole net each, and a part of the batch, exchange {gradients:,} bytes of"
-    yield f"gradients a step: as many as columns do with {gradients // (there + back):,} images."
+    yield "Bytes are of float32, for one image, between all devices together.  If each device had"
+    yield f"the whole net and a part of the batch, they would exchange {gradients:,} bytes of"
+    images = gradients // (forward + backward)
+    yield f"gradients per step: as many as columns do with {images:,} images."
 
 
 def _rows(net: Net) -> dict[str, str]:
-    """Return the row of the table of each stage of the spec."""
+    """Return the label of the row of each stage of the spec."""
     rows = [row for row in net.graph.rows.values() if not row.is_inner]
     return {name: row.label for row in rows for name in row.stages}
 

@@ -15,7 +15,7 @@ COLUMNS = ("stage", "operator", "reads", "output")
 
 
 def as_text(graph: Graph) -> str:
-    """Return a line per stage: its name, operator, operands, and the size of its output."""
+    """Return one line per stage: its name, operator, operands, and the size of its output."""
     body = [
         (stage.name, _operator(stage), _reads(graph, stage), str(stage.known_shape))
         for stage in graph.stages()
@@ -33,11 +33,11 @@ def after_pass(rule: str, rewrites: int, graph: Graph) -> str:
 
 
 def as_dot(graph: Graph, name: str) -> str:
-    """The DOT text of a picture with a box a stage, for the program Graphviz.
+    """Return a drawing with one box per stage in the DOT language, for the program Graphviz.
 
     Args:
-        graph: a shaped graph, from passes or from a spec.
-        name: what the picture is called.
+        graph: A graph with shapes, from passes or from a spec.
+        name: Name of the drawing.
     """
     look = {"graph_attr": GRAPH, "node_attr": NODE, "edge_attr": EDGE}
     digraph = graphviz.Digraph(name, **look)

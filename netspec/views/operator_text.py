@@ -1,6 +1,6 @@
-"""An operator as text: whole, as a spec would write it, or short, for a box of a drawing.
+"""Operators as text: complete, as a spec writes them, or short, for a box of a drawing.
 
-A kernel alone, as a table of a document prints it, is ``Operator.kernel_text``.
+``Operator.kernel_text`` is the kernel alone, as a printed table shows it.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from netspec.ir.values import Codes, Table
 def operator_text(op: Operator, written: Mapping[str, Any] | None = None) -> str:
     """Return an operator with every attribute that is not its default.
 
-    That is how the spec wrote it if ``written`` has its attributes, and else how a spec would.  An
-    operator that only passes make has attributes that no spec can give, and operators in it.
+    With ``written``, the attributes as the spec wrote them, else as a spec would write them.
+    Operators that only passes make have more attributes, and operators inside them.
     """
     if isinstance(op, Input):
         return op.name
     declared = {attribute.name: attribute for attribute in op.attributes()}
     values = {name: one.default for name, one in declared.items()}
     values |= written or _written(op)
-    told = [_shown(values[name]) for name, one in declared.items() if one.is_positional]
+    texts = [_shown(values[name]) for name, one in declared.items() if one.is_positional]
     for name, one in declared.items():
         value = values[name]
         if not one.is_positional and value != one.default:
-            told.append(f"{name}={_shown(value)}")
+            texts.append(f"{name}={_shown(value)}")
     own = {f.name: getattr(op, f.name) for f in fields(op) if f.name not in declared}  # type: ignore[arg-type]
-    told += [f"{n}={value}" for n, value in own.items() if not isinstance(value, Operator)]
+    texts += [f"{n}={value}" for n, value in own.items() if not isinstance(value, Operator)]
     parts = " | ".join(operator_text(part) for part in own.values() if isinstance(part, Operator))
-    return f"{op.name} {f'({parts})' if parts else ', '.join(told)}".strip()
+    return f"{op.name} {f'({parts})' if parts else ', '.join(texts)}".strip()
 
 
 def short_text(op: Operator) -> str:
-    """Return an operator with what it has to be given, and its stride: ``conv 3x3/1, 64``."""
+    """Return an operator with its required attributes and its stride: ``conv 3x3/1, 64``."""
     values = {one.name: getattr(op, one.name) for one in op.attributes() if one.is_positional}
     if isinstance(op, WindowOperator):
         values["kernel"] = f"{by(op.kernel)}/{op.stride_text}"
     elif "kernel" in values:
         values["kernel"] = by(values["kernel"])
-    told = [_shown(value) for value in values.values()]
+    texts = [_shown(value) for value in values.values()]
     if isinstance(op, Conv) and op.groups != 1:
-        told.append(f"groups={op.groups}")
-    return f"{op.name} {', '.join(told)}".strip()
+        texts.append(f"groups={op.groups}")
+    return f"{op.name} {', '.join(texts)}".strip()
 
 
 def _written(op: Operator) -> dict[str, Any]:
-    """The attributes of an operator as a spec would write them; the kernel has the stride."""
+    """Return the attributes of an operator as a spec writes them; the kernel has the stride."""
     values = {attribute.name: getattr(op, attribute.name) for attribute in op.attributes()}
     if isinstance(op, WindowOperator):
         down, right = op.stride
@@ -78,7 +78,7 @@ def _shown(value: Any) -> str:
 
 
 def _sides(value: tuple[int, ...]) -> str:
-    """Height and width, or four sides, as short as a spec may write them."""
+    """Return height and width, or four sides, in the shortest form that a spec accepts."""
     if len(set(value)) == 1:
         return str(value[0])
     pair = value[:: len(value) // 2]

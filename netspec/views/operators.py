@@ -3,12 +3,63 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import MISSING
-from typing import Any
+from dataclasses import MISSING, dataclass
+from typing import Any, overload
 
+from netspec.errors import require_type
 from netspec.ir.attributes import Attribute
+from netspec.ir.guess import did_you_mean
 from netspec.ir.operator import Operator
+from netspec.ir.ops import OPERATORS
 from netspec.language.binding import usage
+from netspec.printing import Listing
+
+
+@dataclass(frozen=True, repr=False)
+class OperatorPage:
+    """The page of an operator in the reference; ``repr`` is what ``netspec ops NAME`` prints."""
+
+    operator: type[Operator]
+
+    @property
+    def name(self) -> str:
+        """Name of the operator in a spec."""
+        return self.operator.name
+
+    @property
+    def line(self) -> str:
+        """Name and summary in one line."""
+        return f"{self.name:<10} {as_data(self.operator)['summary']}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry of the operator in ``netspec ops --json``."""
+        return as_data(self.operator)
+
+    def __repr__(self) -> str:
+        return as_text(self.operator)
+
+
+@overload
+def ops() -> Listing[OperatorPage]: ...
+@overload
+def ops(name: str, /) -> OperatorPage: ...
+def ops(name: Any = None, /) -> OperatorPage | Listing[OperatorPage]:
+    """Describe an operator: formula, attributes, defaults; without a name, list all operators.
+
+    Args:
+        name: Name of the operator in a spec, such as ``"conv"``.
+
+    Raises:
+        TypeError: ``name`` is not a string.
+        ValueError: There is no such operator.
+    """
+    if name is None:
+        return Listing(map(OperatorPage, OPERATORS.values()))
+    require_type("name", name, str, "the name of an operator")
+    if name not in OPERATORS:
+        guess = did_you_mean(name, OPERATORS) or "`netspec ops` lists them all"
+        raise ValueError(f"there is no operator {name}; {guess}")
+    return OperatorPage(OPERATORS[name])
 
 
 def as_data(operator: type[Operator]) -> dict[str, Any]:

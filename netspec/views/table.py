@@ -1,22 +1,22 @@
-"""The table of a net, as papers print it, with derived values."""
+"""The table of a net with derived values, laid out as papers print it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from netspec.ir.columns import exchanging
+from netspec.ir.rows import TableRow
 from netspec.ir.symbols import by, show
 from netspec.language.diagnostics import cells_wide, printable
 from netspec.net import Net
-from netspec.views.summary import summary
 
 COLUMNS = ("row", "layers", "input", "kernel", "output", "parameters", "MACs", "field")
 NUMBERS = ("parameters", "MACs", "field")
 NARROWER: tuple[tuple[str, ...], ...] = ((), ("input",), ("input", "layers"))
-"""Columns to leave out, one set after another, until the table fits a terminal."""
+"""Sets of columns to omit, tried in this order until the table fits the terminal."""
 
 
 class Line(NamedTuple):
@@ -27,11 +27,11 @@ class Line(NamedTuple):
 
 
 def lines(net: Net, width: int | None = None) -> list[Line]:
-    """The table as text, as wide as it needs to be.
+    """Return the table as text, as wide as it needs to be.
 
-    If ``width`` is too narrow for all columns, some are left out; numbers are never cut.
+    If ``width`` is too narrow for all columns, some are omitted. Numbers are never cut.
     """
-    body, totals = _body(net), _totals(net)
+    body, totals = list(map(_cells, net.rows)), _totals(net)
     shown: list[Line] = []
     for missing in NARROWER:
         chosen = [i for i, column in enumerate(COLUMNS) if column not in missing]
@@ -49,13 +49,19 @@ def as_text(net: Net) -> str:
 
 def as_html(net: Net) -> str:
     """Return the table as HTML, for a notebook."""
-    head = _html_row(COLUMNS, "th")
-    body = "".join(_html_row(cells, "td") for cells in _body(net))
     foot = "".join(_html_row(cells, "th") for cells in _totals(net))
     caption = f"<caption><b>{escape(net.name)}</b> {escape(printable(net.title))}</caption>"
-    return (
-        f"<table>{caption}<thead>{head}</thead><tbody>{body}</tbody><tfoot>{foot}</tfoot></table>"
-    )
+    return f"<table>{caption}{_html_rows(net.rows)}<tfoot>{foot}</tfoot></table>"
+
+
+def rows_as_text(rows: Iterable[TableRow]) -> str:
+    """Return some rows under the heading of the table, as plain text."""
+    return "\n".join(line.text for line in _aligned([*range(len(COLUMNS))], [*map(_cells, rows)]))
+
+
+def rows_as_html(rows: Iterable[TableRow]) -> str:
+    """Return some rows under the heading of the table as HTML, for a notebook."""
+    return f"<table>{_html_rows(rows)}</table>"
 
 
 # ----------------------------------------------------------------------------------------- cells
@@ -74,22 +80,16 @@ def _title(net: Net) -> list[str]:
     return texts
 
 
-def _body(net: Net) -> list[Cells]:
-    return [_cells(net, row) for row in summary(net)["rows"]]
-
-
-def _cells(net: Net, row: dict[str, Any]) -> Cells:
-    sizes = row["input"] if isinstance(row["input"][0], list) else [row["input"]]
-    height, width = row["field"]["size"]
-    head = row["head"]
+def _cells(row: TableRow) -> Cells:
+    height, width = row.field.size
     return (
-        f"{head} (head)" if head else row["label"],
-        " ".join(net.graph.rows[row["label"]].words),
-        ", ".join(by(size) for size in sizes),
-        (row["kernel"] or "").replace("; ", "\n"),
-        by(row["output"]),
-        show(row["parameters"]) if row["parameters"] else "",
-        show(row["macs"]) if row["macs"] else "",
+        f"{row.head} (head)" if row.head else row.label,
+        " ".join(row.layers),
+        ", ".join(map(by, row.inputs)),
+        (row.kernel or "").replace("; ", "\n"),
+        by(row.output),
+        show(row.parameters) if row.parameters else "",
+        show(row.macs) if row.macs else "",
         str(height) if height == width else by((height, width)),
     )
 
@@ -107,7 +107,7 @@ def _totals(net: Net) -> list[Cells]:
 # ---------------------------------------------------------------------------------------- layout
 
 
-def _aligned(chosen: list[int], body: list[Cells], totals: list[Cells]) -> Iterator[Line]:
+def _aligned(chosen: list[int], body: list[Cells], totals: Sequence[Cells] = ()) -> Iterator[Line]:
     widths = {
         i: max(
             cells_wide(line) for cells in (COLUMNS, *body, *totals) for line in cells[i].split("\n")
@@ -130,9 +130,15 @@ def _aligned(chosen: list[int], body: list[Cells], totals: list[Cells]) -> Itera
         stacked = zip_longest(*(cells[i].split("\n") for i in chosen), fillvalue="")
         for part in stacked:
             yield Line(line(part).rstrip())
-    yield Line("")
+    if totals:
+        yield Line("")
     for cells in totals:
         yield Line(line(tuple(cells[i] for i in chosen)).rstrip(), is_strong=True)
+
+
+def _html_rows(rows: Iterable[TableRow]) -> str:
+    body = "".join(_html_row(_cells(row), "td") for row in rows)
+    return f"<thead>{_html_row(COLUMNS, 'th')}</thead><tbody>{body}</tbody>"
 
 
 def _html_row(cells: Cells, tag: str) -> str:

@@ -100,7 +100,7 @@ def test_summary_says_what_columns_exchange() -> None:
     assert data["exchanges"]["forward"] == 246_688
     done = run("summary", "lenet5", "--columns")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: lenet5 has no columns")
+    assert done.stderr.startswith("error: lenet5 does not have columns")
 
 
 def test_summary_prints_the_documented_json() -> None:
@@ -291,7 +291,7 @@ def test_memory_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
     path.write_text("net a\ninput image 3000000x3000000x3\na: gap | fc 2\n")
     done = run("compile", path)
     assert done.returncode == 1
-    assert "not enough memory" in done.stderr
+    assert "does not have enough memory" in done.stderr
     assert "Traceback" not in done.stderr
 
 

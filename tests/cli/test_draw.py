@@ -76,13 +76,13 @@ def test_a_picture_too_large_for_a_png_is_an_error() -> None:
     branches = "\n".join(["conv 1x1, 2"] * 200)
     net = loads(f"net wide\ninput image 8x8x3\na: concat {{\n{branches}\n}}")
     assert b"</svg>" in rendered(net, "svg")
-    with pytest.raises(DataError, match="wide is too large for a picture as png"):
+    with pytest.raises(DataError, match="wide is too large for a drawing as png"):
         rendered(net, "png")
 
 
 def test_a_net_too_large_to_be_laid_out_is_an_error() -> None:
     net = loads("net long\ninput image 8x8x3\na1..a2000: relu")
-    with pytest.raises(DataError, match="long is too large for a picture: 2,001 stages"):
+    with pytest.raises(DataError, match="long is too large to be drawn: it has 2,001 stages"):
         rendered(net, "svg")
     assert rendered(net, "dot").endswith(b"}\n")
 
@@ -110,8 +110,8 @@ def test_a_missing_program_is_told_with_its_cure(form: str, tmp_path: Path) -> N
     done = draw("lenet5", "-o", tmp_path / f"a.{form}", path="")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith(f"error: a picture as {form} needs Graphviz")
-    for cure in ("apt install graphviz", "brew install graphviz", "-o FILE.dot"):
+    assert done.stderr.startswith(f"error: a drawing as {form} needs the program `dot` of Graphviz")
+    for cure in ("apt install graphviz", "brew install graphviz", "write FILE.dot"):
         assert cure in done.stderr
     assert os.listdir(tmp_path) == []
 
@@ -132,7 +132,7 @@ def test_a_program_that_does_not_start_is_told(tmp_path: Path) -> None:
     (tmp_path / "dot").chmod(0o644)
     done = draw("lenet5", "-o", tmp_path / "a.svg", path=str(tmp_path))
     assert done.returncode == 1
-    told = "error: Graphviz's program `dot` does not start: permission denied\n"
+    told = "error: the program `dot` of Graphviz does not start: permission denied\n"
     assert done.stderr == told
 
 

@@ -62,7 +62,7 @@ def refused(path: Path, *arguments: object) -> None:
     before = path.read_bytes()
     done = CliRunner().invoke(main, list(map(str, arguments)))
     assert done.exit_code == 2, done.output
-    assert "which is read: name another file" in " ".join(done.stderr.split())
+    assert "which the command reads: name another file" in " ".join(done.stderr.split())
     assert path.read_bytes() == before
 
 

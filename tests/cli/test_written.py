@@ -170,7 +170,7 @@ def test_the_description_of_an_export_is_guarded_as_the_export_is(
     assert run(tiny / "run", "-o", tmp_path / name, "--force").exit_code == 0
     assert run(tiny / "run", "-o", tmp_path / name).exit_code == 0
     done = run(tiny / "run", "-o", tmp_path / name, "--classes", beside, "--force")
-    assert "which is read: name another file" in " ".join(done.stderr.split())
+    assert "which the command reads: name another file" in " ".join(done.stderr.split())
 
 
 def test_json_names_the_description(tiny: Path, tmp_path: Path) -> None:

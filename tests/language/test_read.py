@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
 
-from netspec import SpecError, bundled, load
+from netspec import SpecError, bundled, load, loads
 from netspec.ir.source import Source
 from netspec.language.limits import MAX_BYTES
-from netspec.language.read import decode, read
+from netspec.language.read import decode, is_bundled, read
 
 
 def code_of(path: Path | str) -> str:
@@ -31,12 +32,49 @@ def test_a_bundled_name_reads_the_bundled_spec() -> None:
     assert read("lenet5").text.count("net lenet5") == 1
 
 
-def test_a_file_comes_before_a_bundled_name(
+MINE = "net mine\ninput image 8x8x3\na: fc 10"
+
+
+@pytest.mark.parametrize("file", ["lenet5", "lenet5.net"])
+def test_a_local_file_hides_a_bundled_spec_with_a_warning(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert is_bundled("lenet5")
+    Path(file).write_text(MINE)
+    with pytest.warns(UserWarning, match=f"lenet5 is the file {file} in this folder, not the bu"):
+        assert load("lenet5").name == "mine"
+    assert not is_bundled("lenet5")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load(Path(file).resolve()).name == "mine"
+        assert loads("net b from lenet5").source.name == "<text>"  # the bundled lenet5
+
+
+def test_a_name_finds_the_file_with_the_suffix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("lenet5").write_text("net mine\ninput image 8x8x3\na: fc 10")
-    assert load("lenet5").name == "mine"
+    Path("mine").mkdir()  # a folder of this name does not matter
+    Path("mine.net").write_text(MINE)
+    assert load("mine").source.path == Path("mine.net")
+    assert load(tmp_path / "mine").name == "mine"
+    Path("mine.net").write_text(MINE.replace("fc", "fcc"))
+    with pytest.raises(SpecError, match=r"mine\.net:3:4"):
+        load("mine")
+
+
+def test_a_wrong_name_lists_close_local_files_before_bundled_specs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("alexnot.net", "alexnuts.net", "mine.net"):
+        Path(name).write_text(MINE)
+    for wrong in ("alexnut", "alexnut.net"):
+        with pytest.raises(SpecError, match=r"mean `alexnuts\.net`, `alexnot\.net` or `alexnet`\?"):
+            load(wrong)
+    with pytest.raises(SpecError, match="to use the bundled spec, write `lenet5`"):
+        load("lenet5.net")
 
 
 def test_a_folder_with_a_bundled_name_does_not_hide_it(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from netspec import Net, load
 from netspec.language.diagnostics import cells_wide
-from netspec.views.diff import as_data, diff
+from netspec.views.diff import diff
 from netspec.views.diff_table import lines
 from tests.helpers import HEADER, load_rows
 
@@ -108,14 +108,14 @@ def test_no_line_is_wider_than_a_terminal_and_every_row_is_told(a: Net, b: Net) 
         rows = marks[marks.index("─") + 1 :]
         assert rows.count("-") == sum(pair.b is None for pair in difference.rows)
         assert rows.count("+") == sum(pair.a is None for pair in difference.rows)
-    json.dumps(as_data(difference))
+    json.dumps(difference.as_json())
 
 
 # ------------------------------------------------------------------------------------------- data
 
 
 def test_the_documented_keys_are_there() -> None:
-    data = as_data(diff(load("alexnet"), load("googlenet")))
+    data = diff(load("alexnet"), load("googlenet")).as_json()
     assert list(data) == ["a", "b", "changes", "rows", "totals"]
     assert all(list(row) == ["a", "b", "changes"] for row in data["rows"])
     assert data["totals"] == {

@@ -16,7 +16,7 @@ from netspec.ir.graph import Claim, Graph, Head, Row, Stage
 from netspec.ir.operator import WindowOperator
 from netspec.ir.ops import OPERATORS
 from netspec.ir.recipe import Assigned, Recipe
-from netspec.views.diff import as_data, diff
+from netspec.views.diff import diff
 from netspec.views.diff_table import lines
 from tests.ir.ops.extremes import MANY_REFUSED, attributes, spec_of, written
 
@@ -122,7 +122,7 @@ def test_each_part_is_told(part: str) -> None:
     one, other = net(), net(**{part: PARTS[part][1]})
     for a, b in ((one, other), (other, one)):
         difference = diff(a, b)
-        data = as_data(difference)
+        data = difference.as_json()
         assert not difference.is_empty
         assert data["changes"] or any(row["changes"] for row in data["rows"])
         assert "no differences" not in shown(a, b)

@@ -8,7 +8,7 @@ from netspec import Net, bundled, load, loads
 from netspec.ir.source import Source
 from netspec.language.read import BUNDLED, read
 from netspec.net import examined
-from netspec.views.documents import as_data, counted, lines, markdown
+from netspec.views.documents import Documents, counted, lines, markdown
 
 PRINTED = [n for n in bundled() if "\ndocument" in (BUNDLED / f"{n}.net").read_text("utf-8")]
 
@@ -124,7 +124,7 @@ def test_what_a_terminal_would_obey_is_shown_as_dots() -> None:
 
 
 def test_the_data_has_the_documented_keys() -> None:
-    data = as_data(net_of(WRONG))
+    data = Documents(net_of(WRONG), ()).as_json()
     assert list(data) == ["name", "documents"]
     first, second = data["documents"]
     assert list(first) == ["source", "rows", "sentences"]

@@ -11,8 +11,8 @@ from netspec import Net, load, loads
 from netspec.ir.operator import Operator
 from netspec.ir.ops.identity import Identity
 from netspec.ir.shapes import Shape
-from netspec.views.boxes import Box, Drawing, Edge, End, Fork, Size
-from netspec.views.drawing import drawing, grouped
+from netspec.views.boxes import Box, Contents, Edge, End, Fork, Size
+from netspec.views.drawing import digraph, grouped
 from netspec.views.operator_text import short_text
 from tests.helpers import load_rows
 
@@ -38,7 +38,7 @@ head aux from r1: flatten
 
 def boxes(net: Net) -> dict[str, list[str]]:
     """The lines of each box, by its first stage."""
-    items = Drawing(net.graph).items.values()
+    items = Contents(net.graph).items.values()
     return {
         box.name: [short_text(stage.op) for stage in box.stages]
         for box in items
@@ -47,7 +47,7 @@ def boxes(net: Net) -> dict[str, list[str]]:
 
 
 def seen(net: Net) -> list[Edge]:
-    return [edge for edge in Drawing(net.graph).edges if edge.is_seen]
+    return [edge for edge in Contents(net.graph).edges if edge.is_seen]
 
 
 # ----------------------------------------------------------------------------------------- boxes
@@ -95,8 +95,8 @@ def test_groups_are_told() -> None:
 
 @pytest.mark.parametrize("net", [load("googlenet"), load("alexnet"), load_rows(RESIDUAL)])
 def test_every_stage_is_shown_once_and_every_edge_is_there(net: Net) -> None:
-    graph, drawing = net.graph, Drawing(net.graph)
-    shown = [item for item in drawing.items.values() if isinstance(item, Box)]
+    graph, contents = net.graph, Contents(net.graph)
+    shown = [item for item in contents.items.values() if isinstance(item, Box)]
     box_of = {stage.name: box.name for box in shown for stage in box.stages}
     assert len(box_of) == sum(len(box.stages) for box in shown)
     for stage in graph.stages():
@@ -108,18 +108,18 @@ def test_every_stage_is_shown_once_and_every_edge_is_there(net: Net) -> None:
         wanted.update((box_of[name], box.name) for name in graph.operands(box.name))
 
     into: dict[str, list[str]] = {}
-    for edge in drawing.edges:
+    for edge in contents.edges:
         if edge.is_seen:
             into.setdefault(edge.head, []).append(edge.tail)
 
     def origin(name: str) -> str:
-        while isinstance(drawing.items[name], Fork | Size):
+        while isinstance(contents.items[name], Fork | Size):
             (name,) = into[name]
         return name
 
     drawn = Counter((origin(tail), box.name) for box in shown for tail in into.get(box.name, []))
     assert drawn == wanted
-    ends = [item for item in drawing.items.values() if isinstance(item, End)]
+    ends = [item for item in contents.items.values() if isinstance(item, End)]
     outputs = [*graph.outputs, *(head.output for head in graph.heads.values())]
     assert [into[end.name] for end in ends] == [[box_of[name]] for name in outputs]
 
@@ -128,24 +128,24 @@ def test_every_stage_is_shown_once_and_every_edge_is_there(net: Net) -> None:
 
 
 def test_rows_of_several_boxes_and_heads_have_clusters() -> None:
-    clusters = Drawing(load("googlenet").graph).clusters
+    clusters = Contents(load("googlenet").graph).clusters
     assert {"conv2", "3a", "5b", "out", "aux1", "aux2"} <= set(clusters)
     assert not {"conv1", "pool1", "pool2"} & set(clusters)
     assert clusters["3a"].words == ("inception",)
 
 
 def test_rows_inside_a_block_stand_in_the_cluster_of_their_row() -> None:
-    drawing = Drawing(load_rows(RESIDUAL).graph)
-    assert (drawing.clusters["s.a"].parent, drawing.clusters["s.a"].label) == ("s", "a")
-    assert drawing.clusters["s"].parent == ""
-    inner = drawing.items["s.b"]
+    contents = Contents(load_rows(RESIDUAL).graph)
+    assert (contents.clusters["s.a"].parent, contents.clusters["s.a"].label) == ("s", "a")
+    assert contents.clusters["s"].parent == ""
+    inner = contents.items["s.b"]
     assert isinstance(inner, Box)
     assert (inner.cluster, inner.label) == ("s", "b")
-    assert drawing.clusters["aux"].parent == ""  # a head of one box has a cluster too
+    assert contents.clusters["aux"].parent == ""  # a head of one box has a cluster too
 
 
 def test_clusters_and_boxes_are_named_after_their_rows() -> None:
-    source = drawing(load("googlenet")).source
+    source = digraph(load("googlenet")).source
     assert "<B>3a</B>&#160; " in source
     assert ">inception</FONT>" in source
     assert "<B>pool2</B>" in source
@@ -168,9 +168,9 @@ def test_an_edge_into_a_cluster_parts_inside() -> None:
 
 
 def test_an_edge_into_a_cluster_in_a_cluster_parts_in_the_outer_one() -> None:
-    drawing = Drawing(load_rows(RESIDUAL).graph)
-    (fork,) = [i for i in drawing.items.values() if isinstance(i, Fork) and i.cluster == "s"]
-    assert {e.head for e in drawing.edges if e.tail == fork.name} == {"s.a.conv1", "s.sum.add"}
+    contents = Contents(load_rows(RESIDUAL).graph)
+    (fork,) = [i for i in contents.items.values() if isinstance(i, Fork) and i.cluster == "s"]
+    assert {e.head for e in contents.edges if e.tail == fork.name} == {"s.a.conv1", "s.sum.add"}
 
 
 # ----------------------------------------------------------------------------------------- sizes
@@ -187,13 +187,13 @@ def test_sizes_are_told_between_rows_and_where_they_change() -> None:
 
 
 def test_what_is_joined_has_its_size_in_the_cluster() -> None:
-    items = Drawing(load("googlenet").graph).items.values()
+    items = Contents(load("googlenet").graph).items.values()
     sizes = [str(item.shape) for item in items if isinstance(item, Size) and item.cluster == "3a"]
     assert sizes == ["28x28x64", "28x28x128", "28x28x32", "28x28x32"]
 
 
 def test_inputs_and_outputs_tell_their_sizes() -> None:
-    source = drawing(load_rows(RESIDUAL)).source
+    source = digraph(load_rows(RESIDUAL)).source
     for name, size in (("image", "8x8x3"), ("x", "8x8x8"), ("y", "4x4x26"), ("output", "1024")):
         assert f"<B>{name}</B></TD></TR><TR><TD>{size}</TD>" in source
 
@@ -202,10 +202,10 @@ def test_inputs_and_outputs_tell_their_sizes() -> None:
 
 
 def test_the_title_has_the_totals() -> None:
-    source = drawing(load("googlenet")).source
+    source = digraph(load("googlenet")).source
     assert "6,998,552 parameters (and 6,379,728 in heads)" in source
-    assert "1,582,671,872 multiply-accumulates an image" in source
-    assert "in heads" not in drawing(load("alexnet")).source
+    assert "1,582,671,872 multiply-accumulates per image" in source
+    assert "in heads" not in digraph(load("alexnet")).source
 
 
 def test_titles_are_text() -> None:
@@ -214,7 +214,7 @@ def test_titles_are_text() -> None:
     shown = (
         r"a &lt;b&gt;bold&lt;/b&gt; &amp; &amp;amp; \\N \\\\ &#x27;q&#x27; {x|y} &lt;" + "\u00b7"
     )
-    assert f"<TD>{shown}</TD>" in drawing(net).source
+    assert f"<TD>{shown}</TD>" in digraph(net).source
 
 
 def test_counts_that_are_no_numbers_are_shown_as_they_are() -> None:
@@ -223,4 +223,4 @@ def test_counts_that_are_no_numbers_are_shown_as_they_are() -> None:
 
 
 def test_the_same_net_gives_the_same_text() -> None:
-    assert drawing(load("googlenet")).source == drawing(load("googlenet")).source
+    assert digraph(load("googlenet")).source == digraph(load("googlenet")).source

@@ -50,7 +50,7 @@ def test_a_net_whose_layers_are_whole_exchanges_nothing() -> None:
 
 
 def test_a_net_without_columns_or_without_numbers_is_refused() -> None:
-    with pytest.raises(DataError, match="lenet5 has no columns: write `columns 2`"):
+    with pytest.raises(DataError, match="lenet5 does not have columns: write `columns 2`"):
         exchanges(load("lenet5"))
     with pytest.raises(SpecError, match="NS121"):
         exchanges(loads(HEADER.replace("8x8x4", "H x W x 4") + "a: conv 1x1, 6"))
