@@ -116,7 +116,7 @@ def test_more_classes_than_outputs_leave_no_run(photographs: Path) -> None:
     done = train(photographs, "--set", "classes=1")
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1] == (
-        "error: the data has 2 classes (flower, palace), and row out of small has 1 output: "
+        "error: the data has 2 classes (flower, palace), but row out of small has 1 output: "
         "give it --set classes=2"
     )
     assert not (photographs / "run").exists()

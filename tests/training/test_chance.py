@@ -148,7 +148,7 @@ def test_a_run_that_diverges_is_told_fails_and_is_kept(tmp_path: Path) -> None:
     spec.write_text(NET.replace("C1: conv 3x3, 4 | relu\n", "") + RAW, encoding="utf-8")
     with pytest.warns(UserWarning, match="the loss of epoch 1 is"), pytest.raises(AtChance) as told:
         train(Settings(spec=str(spec), data="digits:8"), directory)
-    assert f"its weights are kept in {directory}" in str(told.value)
+    assert f"the weights are kept in {directory}" in str(told.value)
     assert (directory / WEIGHTS).is_file()
     assert len(read_metrics(directory)) == 2
     assert Run.open(directory).is_finished

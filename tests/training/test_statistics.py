@@ -127,7 +127,7 @@ def test_statistics_of_other_data_are_refused(tmp_path: Path) -> None:
         digest_of(data, recipe([Resize(size=(6, 7))]), SHAPE),
         digest_of(data, recipe(), Shape((6, 7, 1))),
     ):
-        with pytest.raises(DataError, match=f"{path.name} are of other data"):
+        with pytest.raises(DataError, match=f"{path.name} are for other data"):
             statistics.load(path, other, 3)
     same = digest_of(data, recipe([MEDIAN], [Flip()]), SHAPE)
     assert statistics.load(path, same, 3).count == 5
