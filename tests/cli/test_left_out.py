@@ -162,7 +162,7 @@ def test_classes_without_an_image_that_can_be_read_are_named(photographs: Path) 
         cut_off(photographs / "val" / "palace" / f"palace_{number}.JPEG")
     done = train(photographs, "--epochs", "2", "--json")
     assert done.exit_code == 0, done.output
-    assert done.stderr.count("warning: class flower has no image that can be read: ") == 1
+    assert done.stderr.count("warning: class flower has no image that can be read, ") == 1
     told = json.loads(done.stdout)
     assert (told["left_out"], told["untested_classes"]) == (3, ["palace"])
     again = netspec("train", "--resume", photographs / "run")

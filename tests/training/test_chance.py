@@ -96,7 +96,7 @@ def test_other_losses_are_not_told(rows: list[tuple[float, float, float]]) -> No
 def test_a_loss_far_above_chance_is_told_once() -> None:
     assert warned((7, 89, 90), (8, 90, 90), (3877, 90, 90)) == [1]
     assert warned((2.3, 89, 90), (8, 90, 90), (3877, 90, 90)) == [2]
-    with pytest.warns(UserWarning, match=r"epoch 1 is 3,877, .* has 2\.3: .*--lr 0\.01"):
+    with pytest.warns(UserWarning, match=r"epoch 1 is 3,877, .* guessing, 2\.3: .*--lr 0\.01"):
         warn_of_chance(TEN, epochs((3877, 90, 90)))
 
 

@@ -105,7 +105,7 @@ def test_a_batch_of_one_is_refused_where_vectors_are_normalised(
     with pytest.raises(DataError) as caught:
         require_batches(small, images, batch)
     message = str(caught.value)
-    assert message.startswith(f"{says}, and `bn` in row a of small normalises")
+    assert message.startswith(f"{says}, but `bn` in row a of small normalises")
     if images > 1:  # what it advises is accepted
         require_batches(small, images, int(message.rpartition("--batch ")[2]))
     else:

@@ -163,7 +163,7 @@ def test_every_preset_runs() -> None:
 
 
 def test_a_preset_that_there_is_not() -> None:
-    with pytest.raises(DataError, match="there is paper, author, caffe, glorot, he"):
+    with pytest.raises(DataError, match="choose one of paper, author, caffe, glorot, he"):
         initialised(small(), preset="xavier")
 
 
@@ -212,7 +212,7 @@ def test_a_recipe_may_begin_with_rows_of_a_run() -> None:
         initial, said = initialised(net, runs={"vgg11": run}, preset=preset)
         assert torch.equal(initial["C2.weight"], run["C2.weight"])
         assert_deviation(initial["C3.weight"], 0.5 if preset is None else (2 / 270) ** 0.5)
-        assert said == ["from vgg11: C1.weight, C1.bias, C2.weight, C2.bias"]
+        assert said == ["copied from vgg11: C1.weight, C1.bias, C2.weight, C2.bias"]
 
 
 def test_a_run_of_which_nothing_matches_is_an_error() -> None:

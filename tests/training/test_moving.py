@@ -155,7 +155,7 @@ def test_weights_of_a_run_are_found_from_any_folder(
     notes: list[str] = []
     with pytest.raises(Stopped):
         resume(later, report=Looking(1))
-    assert notes[0].startswith("from ")
+    assert notes[0].startswith("copied from ")
     taken = load_file(later / SNAPSHOTS / "epoch-0000.safetensors")
     assert all(torch.equal(taken[name], tensor) for name, tensor in wanted.items())
 
