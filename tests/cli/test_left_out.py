@@ -49,7 +49,7 @@ def test_what_cannot_be_read_is_counted_and_named(photographs: Path, tmp_path: P
     (photographs / "val" / "palace" / "palace_3.heic").write_bytes(b"x")
     done = train(photographs, "--epochs", "2")
     assert done.exit_code == 0, done.output
-    assert f"note: passed over in {photographs / 'val'}: 1 file .heic (palace/palace_3.heic)" in (
+    assert f"note: ignored in {photographs / 'val'}: 1 file .heic (palace/palace_3.heic)" in (
         done.stderr
     )
     for name in ("example 1, flower/flower_1.JPEG", "example 5, palace/palace_2.JPEG"):
@@ -64,7 +64,7 @@ def test_what_cannot_be_read_is_counted_and_named(photographs: Path, tmp_path: P
 
     evaluated = netspec("eval", photographs / "run", "--json", "--rows", tmp_path / "rows.csv")
     assert {"images": 5, "untested": 1}.items() <= json.loads(evaluated.stdout)["ensemble"].items()
-    assert "note: passed over in " in evaluated.stderr
+    assert "note: ignored in " in evaluated.stderr
     assert "note: example 5, palace/palace_2.JPEG: cannot read " in evaluated.stderr
     assert netspec("eval", photographs / "run").stdout.endswith(" of 5, 1 left out\n")
     with (tmp_path / "rows.csv").open(newline="") as file:
@@ -104,7 +104,7 @@ def test_an_epoch_without_an_image_is_no_loss_of_zero(photographs: Path) -> None
     )
     assert done.exit_code == 1
     assert "6 for training can be used, such as: example " in done.stderr
-    assert "26x26 pixels are cut out of it" in done.stderr
+    assert "smaller than the 26x26 pixels to cut out of it" in done.stderr
     assert "0.0000" not in done.output
     assert not (photographs / "run").exists(), "nothing was learned in it"
 
@@ -204,7 +204,7 @@ def test_a_run_and_shards_cannot_lie_among_the_images(photographs: Path, place: 
     for arguments in (("train", photographs / "small.net", "--data", data), ("pack", data)):
         done = netspec(*arguments, "-o", output)
         assert done.exit_code == 1, done.output
-        assert " cannot lie in the data's folder, and " in done.stderr
+        assert " cannot be written into the data, and " in done.stderr
         assert not output.exists()
 
 
@@ -213,7 +213,7 @@ def test_a_table_cannot_lie_among_the_images(photographs: Path) -> None:
     rows = photographs / "val" / "flower" / "rows.csv"
     done = netspec("eval", photographs / "run", "--rows", rows)
     assert done.exit_code == 1
-    assert "a table cannot lie in the data's folder" in done.stderr
+    assert "a table cannot be written into the data" in done.stderr
     assert not rows.exists()
 
 

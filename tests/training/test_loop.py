@@ -198,7 +198,9 @@ def test_a_run_that_fails_in_its_first_step_leaves_nothing(tmp_path: Path) -> No
     hopeless = settings(
         tmp_path, RECIPE.replace("init      glorot", "init      gaussian 1000000000000000000")
     )
-    with pytest.raises(DataError, match=r"loss of step 1 is not finite \(F3 is .*\): .* \(--init\)$"):
+    with pytest.raises(
+        DataError, match=r"loss of step 1 is not finite \(F3 is .*\): .* \(--init\)$"
+    ):
         train(hopeless, directory)
     assert not directory.exists()
     with pytest.raises(DataError, match="is not a run directory"):
