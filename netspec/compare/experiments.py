@@ -63,7 +63,7 @@ EXPERIMENTS = (
             "alexnet_arms": _without("C2", "C3", "C4", "C5", "F6", "F7"),
         },
         measures=(TEST, TRAINING),
-        note={"lenet5_arms": "without C1 the pool S2 sees the image itself"},
+        note={"lenet5_arms": "without C1 the pool S2 reads the image itself"},
     ),
     Experiment(
         name="columns",
@@ -213,7 +213,7 @@ EXPERIMENTS = (
         },
         measures=(STEPS_TEST, TEST),
         note={
-            "lenet5_arms": "the deeper net has a 3x3 convolution more behind C1 and behind C3",
+            "lenet5_arms": "the deeper net has one more 3x3 convolution after C1 and after C3",
             "cifar4_arms": "the deeper net has a second C2",
             "alexnet_arms": "VGG11 and VGG13",
         },

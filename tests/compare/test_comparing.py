@@ -98,7 +98,9 @@ def test_what_is_there_is_not_trained_again_and_seeds_are_added(
 
 def test_a_folder_is_for_one_comparison(data: str, tmp_path: Path) -> None:
     compare(asked("tencrop", data), tmp_path / "one")
-    with pytest.raises(DataError, match="holds another comparison, with epochs 1: name another folder"):
+    with pytest.raises(
+        DataError, match="holds another comparison, with epochs 1: name another folder"
+    ):
         compare(asked("tencrop", data, epochs=2), tmp_path / "one")
     plan = tmp_path / "one" / "comparison.json"
     for damaged in DAMAGED:
