@@ -1,4 +1,4 @@
-"""Tests of whether two arms differ by more than chance explains."""
+"""Statistical tests: do two arms differ by more than chance?"""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from netspec.errors import DataError
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean of one arm less that of another.
+    """The mean of one arm minus the mean of another.
 
     Attributes:
-        value: the difference.
+        value: the difference of the means.
         low, high: its 95 % confidence interval.
     """
 
@@ -31,9 +31,9 @@ class Difference:
 
 
 def of_pairs(first: Sequence[float], second: Sequence[float]) -> Difference | None:
-    """Return the difference of two tests of the same nets, by Student's t over the pairs.
+    """Return the difference of two tests of the same nets, by Student's t-test for pairs.
 
-    The differences among the nets cancel in each pair.  None if there are fewer than two pairs.
+    Pairs remove the variation between nets.  Return None if there are fewer than two pairs.
     """
     if len(first) < 2:
         return None
@@ -52,9 +52,9 @@ def require_scipy() -> None:
 
 
 def of_samples(first: Sequence[float], second: Sequence[float]) -> Difference | None:
-    """Return the difference of two samples, by Welch's t, which lets their deviations differ.
+    """Return the difference of two samples, by Welch's t-test, which allows unequal variances.
 
-    None if a sample has fewer than two values.
+    Return None if a sample has fewer than two values.
     """
     if len(first) < 2 or len(second) < 2:
         return None

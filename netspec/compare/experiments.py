@@ -9,11 +9,11 @@ TEST, TRAINING, GAP = Measure(kind="test"), Measure(kind="training"), Measure(ki
 STEPS = Measure(kind="steps", level=25)
 STEPS_TEST = Measure(kind="steps_test", level=5)
 FREE = {"decay": 0.0, "is_augmented": False}
-"""Without regularisation, as in Figure 1."""
+"""Settings without regularisation, as in Figure 1."""
 
 
 def _without(*rows: str) -> tuple[Arm, ...]:
-    """Return the arm of the whole net, and one without each of these rows."""
+    """Return an arm with the whole net, and one arm without each of these rows."""
     return Arm(name="all"), *(Arm(name=f"without {row}", changes=f"drop {row}") for row in rows)
 
 
@@ -222,13 +222,9 @@ EXPERIMENTS = (
 
 
 def experiment(name: str) -> Experiment:
-    """Return a comparison by its name.
-
-    Raises:
-        DataError: no comparison has this name.
-    """
+    """Return the comparison with a name.  Raise DataError if there is none."""
     for comparison in EXPERIMENTS:
         if comparison.name == name:
             return comparison
     known = ", ".join(comparison.name for comparison in EXPERIMENTS)
-    raise DataError(f"there is no comparison {name!r}: there are {known}")
+    raise DataError(f"there is no comparison {name!r}: choose one of {known}")

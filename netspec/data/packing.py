@@ -1,7 +1,8 @@
-"""`netspec pack`: decode images and cut them to a square once, into tar shards.
+"""`netspec pack`: decode images, crop them to squares, and store them in tar shards.
 
-Shard k of a split holds the examples k n to (k + 1) n - 1 of it.  So each shard is written on its
-own, whole or not at all, and a pack that was stopped goes on with those that are missing.
+Shard k of a split holds the examples k n to (k + 1) n - 1 of the split.  So shards do not depend on
+each other: each is written whole or not at all, and an interrupted pack continues with the missing
+ones.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from netspec.files.reading import reason_of
 from netspec.files.writing import sweep, write_whole
 
 SHARD = 128 * 2**20
-"""Bytes of pixels in a shard, about."""
+"""Approximate number of bytes of pixels in a shard."""
 SPLITS = ("train", "val")
 
 Progress = Callable[[int], AbstractContextManager[Callable[[str], None]]]
-"""From the number of shards to a context whose value is called with the name of each written."""
+"""Function from the number of shards to a context; its value is called with the name of each
+finished shard."""
 
 
 class _Job(NamedTuple):
@@ -55,23 +57,23 @@ def pack(
     note: Callable[[str], None] = lambda remark: None,
     progress: Progress = lambda shards: nullcontext(lambda name: None),
 ) -> Manifest:
-    """Write a data set's images, size x size, into shards; go on where an earlier run stopped.
+    """Write the images of a data set, ``size`` x ``size``, into shards; continue an earlier pack.
 
-    An image is rescaled so that its shorter side is ``size``, and its middle is cut out (section 2
-    of the AlexNet paper); it is stored decoded, with its class number.
+    An image is resized so that its shorter side is ``size``, and its centre is cut out (section 2
+    of the AlexNet paper).  It is stored decoded, with its class number.
 
     Args:
-        given: the data set, as ``open_data`` takes it.
-        folder: where the shards go, with ``pack.json``; made if it is not there.
-        size: pixels of a side.
-        faults: the number of corrupt images that are left out and noted; one more is an error.
-        workers: processes.
-        note: is called with what the user should know of the data.
-        progress: of the shards that are left to write.
+        data: name of the data set, as for ``open_data``.
+        folder: folder for the shards and ``pack.json``; made if it does not exist.
+        size: side of an image in pixels.
+        faults: maximum number of corrupt images, which are omitted and noted in ``pack.json``.
+        workers: number of processes.
+        note: called with each note on the data for the user.
+        progress: receives the number of shards to write, and each finished shard.
 
     Raises:
-        DataError: the data cannot be read, too many images are corrupt, or the folder cannot be
-            written or holds something else.
+        DataError: if the data cannot be read, too many images are corrupt, or the folder cannot be
+            written or holds other files.
     """
     require_outside(folder, "a folder of shards", data)
     splits = open_data(data)
@@ -109,7 +111,7 @@ def pack(
 
 
 def _require_some(manifest: Manifest, split: str, dataset: Dataset) -> None:
-    """Raise DataError if no image of a split went into its shards."""
+    """Raise DataError if the shards of a split have no images."""
     shards = [s for name, s in manifest.shards.items() if name.startswith(f"{split}-")]
     if not any(shard.images for shard in shards):
         first = next(fault for shard in shards for fault in shard.faults)
@@ -117,7 +119,7 @@ def _require_some(manifest: Manifest, split: str, dataset: Dataset) -> None:
 
 
 def _started(folder: Path, new: Manifest) -> Manifest:
-    """Return the manifest of a folder, without shards that are missing; or the new one."""
+    """Return the manifest of a folder without its missing or truncated shards; or the new one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
@@ -132,8 +134,8 @@ def _started(folder: Path, new: Manifest) -> Manifest:
         return new
     if not old.is_of(new):
         raise DataError(
-            f"{folder} holds a pack of {old.source} of {old.size} x {old.size} pixels, which "
-            f"differs from this one: give another folder, or remove {folder}"
+            f"{folder} holds another pack, of {old.source} with {old.size} x {old.size} pixels: "
+            f"give another folder, or remove {folder}"
         )
     for name, shard in list(old.shards.items()):
         path = folder / name
@@ -146,7 +148,7 @@ def _started(folder: Path, new: Manifest) -> Manifest:
 def _written(
     splits: Splits, jobs: list[_Job], size: int, faults: int, workers: int
 ) -> Iterator[tuple[_Job, Shard]]:
-    """Yield shards as they are written, by several processes if there are several shards."""
+    """Write shards, with several processes if there are several shards; yield each when done."""
     workers = min(workers, len(jobs))
     if workers <= 1:
         for job in jobs:
@@ -154,7 +156,8 @@ def _written(
         return
     pool = ProcessPoolExecutor(
         workers,
-        multiprocessing.get_context("spawn"),  # a fork would copy torch's threads' locks
+        # not fork, which would copy locks that threads of PyTorch may hold
+        multiprocessing.get_context("spawn"),
         initializer=_begin,
         initargs=(splits,),
     )
@@ -164,20 +167,20 @@ def _written(
             yield futures[future], future.result()
     except BrokenProcessPool:
         raise DataError(
-            "a process that packs died, perhaps for want of memory: run the command again, which "
-            "goes on where it stopped, with fewer --workers"
+            "a packing process died, perhaps because memory ran out: run the command again with "
+            "fewer --workers; it continues where it stopped"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 _splits: Splits
-"""The splits that a process packs: sent once, not per shard, since a list of files can be long."""
+"""The splits that this process packs; sent once per process, since they are large."""
 
 
 def _begin(splits: Splits) -> None:
     end_with_the_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and stops this process
     global _splits  # noqa: PLW0603
     _splits = splits
 
@@ -187,13 +190,14 @@ def _work(job: _Job, size: int, faults: int) -> Shard:
 
 
 def _write(dataset: Dataset, job: _Job, size: int, faults: int) -> Shard:
-    """Write a shard, in memory first."""
+    """Write a shard; it is built in memory, so that its file is written whole or not at all."""
     try:
         from webdataset.writer import TarWriter
     except ImportError:
         raise DataError(MISSING) from None
     content, left_out = io.BytesIO(), list[str]()
-    with TarWriter(content, encoder=False, mtime=0) as tar:  # the same bytes whenever it is made
+    # mtime=0: the bytes of a shard must not depend on the time
+    with TarWriter(content, encoder=False, mtime=0) as tar:
         for number in job.numbers:
             try:
                 pixels, label = dataset.example(number)
@@ -224,6 +228,6 @@ def _encoded(pixels: Pixels) -> bytes:
 def _require_few(faults: list[str], most: int) -> None:
     if len(faults) > most:
         raise DataError(
-            f"more than {most} images cannot be read, such as: {faults[-1]}; mend or remove "
-            "them, or let more be left out with --faults"
+            f"more than {most} images cannot be read, such as: {faults[-1]}; fix or remove them, "
+            "or allow more with --faults"
         )

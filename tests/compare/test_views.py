@@ -133,8 +133,8 @@ def test_the_command_trains_and_draws(data: str, tmp_path: Path) -> None:
     [
         (["compare"], 2, "EXPERIMENT --data DATA -o DIR"),
         (["compare", "pooling", "--data", "digits"], 2, "EXPERIMENT --data DATA -o DIR"),
-        (["compare", "nothing", "--data", "digits", "-o", "x"], 1, "there are relu-tanh, lrn"),
-        (["compare", "colour", "--data", "digits", "-o", "x"], 1, "it has nets for cifar10"),
+        (["compare", "nothing", "--data", "digits", "-o", "x"], 1, "choose one of relu-tanh, lrn"),
+        (["compare", "colour", "--data", "digits", "-o", "x"], 1, "use one of cifar10"),
     ],
 )
 def test_mistakes_are_told(

@@ -129,6 +129,6 @@ def test_the_folder_that_one_is_in_is_not_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"^\. is the folder that you are in: name a new one"):
+    with pytest.raises(DataError, match=r"^\. is the current folder: name a new folder"):
         make(Path(), {"run.json": b"{}"})
     assert not os.listdir(tmp_path)

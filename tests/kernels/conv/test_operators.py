@@ -132,7 +132,7 @@ def call(**changes: object) -> Tensor:
         ({"w": normal(4, 3, 3, 6, dtype=torch.float32)}, TypeError, "w is torch.float32"),
         ({"b": normal(4, dtype=torch.float32)}, TypeError, "b is torch.float32"),
         ({"x": torch.ones(1, 4, 4, 6, dtype=torch.int32)}, TypeError, "floating point"),
-        ({"w": normal(4, 3, 3, 0), "x": normal(1, 4, 4, 0)}, ValueError, "no channels"),
+        ({"w": normal(4, 3, 3, 0), "x": normal(1, 4, 4, 0)}, ValueError, "without channels"),
         ({"precision": "fast"}, ValueError, "precision must be one of ieee, tf32"),
     ],
 )
