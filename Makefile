@@ -1,32 +1,54 @@
-# make venv      the environment, with .venv/bin/netspec
-# make demo      compile GoogLeNet, run it on a photograph, and read a handwritten digit
+# make demo      install netspec alone, check and compile nets, and read a handwritten digit
+# make venv      install what the tests need too
 # make quick     some tests of each folder, in less than a minute
 # make test      the tests
 # make test-all  the tests that are slow too, and all of hypothesis's examples
 # make gpu       tests and benchmarks on an NVIDIA GPU, in stages; STAGE=nets runs those of a name
 # make test-gpu  the tests alone
+# GPU=yes        after any of these: PyTorch with CUDA on a machine where nvidia-smi is not found
 # make lint      style and types
 
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/installed
-PHOTO = $(shell $(BIN)/python -c "import sklearn.datasets as d; print(d.__path__[0])")/images/china.jpg
+NETSPEC := .venv/netspec-installed
+TESTED := .venv/tests-installed
+INSTALL := $(BIN)/python -m pip install --constraint constraints.txt
+
+# PyPI's PyTorch for Linux comes with CUDA, which takes gigabytes.  Without an NVIDIA GPU the build
+# without CUDA is taken from PyTorch's own index, and PyPI's where that cannot be reached.
+GPU ?= $(shell command -v nvidia-smi)
+TORCH_WITHOUT_CUDA ?= https://download.pytorch.org/whl/cpu
 
 .PHONY: venv demo quick test test-all gpu test-gpu lint format clean
 
-venv: $(STAMP)
+venv: $(TESTED)
 
-$(STAMP): pyproject.toml constraints.txt
+$(NETSPEC): pyproject.toml constraints.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "netspec needs Python 3.11 or newer; name one with: make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable ".[dev]" --constraint constraints.txt
-	@touch $(STAMP)
+	@echo "netspec and PyTorch are installed into .venv, 1.2 GB without CUDA: a few minutes"
+	@if [ "$$(uname -s)" = Linux ] && [ -z "$(GPU)" ]; then \
+		$(INSTALL) --no-deps --index-url $(TORCH_WITHOUT_CUDA) --retries 1 torch || \
+		echo "PyPI has PyTorch as well; it may come with CUDA there, which takes gigabytes more"; \
+	fi
+	$(INSTALL) --editable .
+	@touch $(NETSPEC)
 
-demo: venv
+$(TESTED): $(NETSPEC)
+	@echo "what the tests need is installed into .venv, 1.7 GB more: a few minutes"
+	$(INSTALL) --editable ".[dev]"
+	@touch $(TESTED)
+
+demo: $(NETSPEC)
+	$(BIN)/netspec check googlenet alexnet lenet5
 	$(BIN)/netspec compile specs/googlenet.net
-	$(BIN)/netspec run specs/googlenet.net $(PHOTO)
-	$(BIN)/netspec run lenet5 docs/images/digit.png --weights digits
+	$(BIN)/netspec run lenet5 docs/images/digit.png --weights digits --top 3
+	@echo
+	@echo "docs/images/digit.png is a handwritten 7, and LeNet-5 reads it as one. To go on:"
+	@echo
+	@echo "    . .venv/bin/activate"
+	@echo "    netspec summary alexnet"
 
 quick: venv
 	$(BIN)/python -m pytest -n 2 @tests/quick.txt

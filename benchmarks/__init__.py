@@ -1,6 +1,6 @@
-"""One command each; what they measured is kept in results/ with the machine it was measured on.
+"""Benchmarks, one command per file.  Results are stored in results/ with the machine.
 
-``engines``, ``layers``, ``measuring`` and ``timing`` hold single layers on a GPU against PyTorch's.
-:mod:`netspec.timing`, which ships with the package as ``netspec bench``, has modules of these names
-that are about a whole compiled net and its peers.
+``engines``, ``layers``, ``measuring`` and ``timing`` compare single layers on a GPU with PyTorch's.
+:mod:`netspec.timing`, which is part of the package as ``netspec bench``, has modules of the same
+names that compare a whole compiled net with its peers.
 """

@@ -1,9 +1,9 @@
-"""How far compiled nets are from float64, beside eager PyTorch.
+"""Compare compiled nets and eager PyTorch with float64.
 
     python benchmarks/accuracy.py [--net N ...]
 
-Relative L2 error of what goes into the final softmax, of the worst of 32 random images in float32,
-beside what rounding explains (``netspec.timing.agreement``).  Kept in
+Measures the relative L2 error of the logits in float32, for the worst of 32 random images, and the
+error that rounding explains (``netspec.timing.agreement``).  The result is stored in
 benchmarks/results/accuracy-<cpu>.json; ``python docs/performance.py`` makes the table.
 """
 

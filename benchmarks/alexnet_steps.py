@@ -1,11 +1,11 @@
-"""AlexNet learns a fixed batch of synthetic images by its own recipe: time, memory, loss.
+"""Train AlexNet on a fixed batch of synthetic images by its own recipe: time, memory, loss.
 
     python benchmarks/alexnet_steps.py [--batch N] [--steps N]
 
-Images are uniform noise around 0, as wide as photographs less their mean, with one of the 1000
-classes each; weights, rates, decay and dropout are the recipe's.  A step is forward, backward and
-update, timed apart; memory is the most that was resident from the first step on.  Kept in
-benchmarks/results/alexnet_steps-<cpu>.json.
+Images are uniform noise around 0, in the range of photographs minus their mean; each has one of the
+1000 classes.  Weights, learning rates, decay and dropout are those of the recipe.  The parts of a
+step, forward, backward and update, are timed separately.  Memory is the largest resident memory of
+the process.  The result is stored in benchmarks/results/alexnet_steps-<cpu>.json.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from netspec.training.trainee import Trainee
 BATCH, STEPS = 128, 20
 SEED = 0
 RANGE = 128
-"""Half of the range of pixels: what is left on either side when the mean is subtracted."""
+"""Half of the range of pixels: about the largest magnitude after the mean is subtracted."""
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
 
 
 def learned(batch: int, steps: int) -> list[dict[str, Any]]:
-    """Return the loss, before the update, and the seconds of each step."""
+    """Return the loss before the update, and the seconds of each part, for each step."""
     net = load("alexnet")
     recipe = net.recipe
     assert recipe is not None

@@ -1,9 +1,9 @@
-"""How long checking takes, from text to a checked net, and how it grows with the rows.
+"""Time the check of a spec, from text to a checked net, for specs of several lengths.
 
     python benchmarks/checking.py [--save]
 
-Each size is measured in a process of its own, five times, in turn: medians of the processor seconds
-of loading, and of the whole command ``netspec check googlenet`` as its user waits for it.
+Each length is measured five times in turns, each time in a new process.  The figures are medians:
+processor seconds to load a spec, and wall time of the whole command ``netspec check googlenet``.
 ``--save`` writes benchmarks/results/checking.json.
 """
 
@@ -50,7 +50,7 @@ def seconds(path: Path | str) -> float:
 
 
 def whole_command() -> float:
-    """Return the seconds of ``netspec check googlenet``, with the start of the interpreter."""
+    """Return the seconds of ``netspec check googlenet``, including the start of Python."""
     command = [sys.executable, "-m", "netspec", "check", "googlenet"]
     started = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -74,7 +74,7 @@ def main() -> None:
     ratio = medians["10000"] / medians["1000"]
     for name, median in medians.items():
         print(f"{name:>16}{' rows' if name.isdigit() else '     '}  {median:7.3f} s")
-    print(f"ten times the rows, 1,000 to 10,000, cost {ratio:.1f} times the time")
+    print(f"10,000 rows take {ratio:.1f} times as long as 1,000")
     if save:
         machine = {
             "cpu": platform.processor() or platform.machine(),

@@ -1,10 +1,9 @@
-"""How well and how soon LeNet-5 learns scikit-learn's digits, by the recipe in its spec.
+"""Train LeNet-5 on scikit-learn's digits by the recipe in its spec: error and time.
 
     python benchmarks/digits.py [--seeds N] [--epochs N]
 
-One run a seed, on the CPU, each from the start to its last epoch: the time includes opening the
-data and writing the run directory, not importing torch.  Kept in
-benchmarks/results/digits-<cpu>.json.
+There is one run per seed, on the CPU.  The time includes opening the data and writing the run
+directory, but not importing torch.  The result is stored in benchmarks/results/digits-<cpu>.json.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ from netspec.training.settings import Settings
 def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, help="in place of the recipe's")
+    parser.add_argument("--epochs", type=int, help="instead of those of the recipe")
     asked = parser.parse_args(arguments)
     runs = []
-    with TemporaryDirectory() as beside:
+    with TemporaryDirectory() as folder_of_runs:
         for seed in range(asked.seeds):
             started = perf_counter()
             settings = Settings(spec="lenet5", data="digits", seed=seed, epochs=asked.epochs)
-            result = train(settings, Path(beside, str(seed)))
+            result = train(settings, Path(folder_of_runs, str(seed)))
             seconds = round(perf_counter() - started, 1)
             runs.append({"seed": seed, "error": round(result.top1, 3), "seconds": seconds})
             print(f"seed {seed}: {result.top1:.2f} % wrong after {seconds:.1f} s", flush=True)
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
         "deviation": round(spread, 3),
     }
     write(path_for(kept["machine"]["cpu"], folder, "digits"), kept)
-    print(f"mean {mean(errors):.2f} %, deviation {spread:.2f}: {100 - mean(errors):.2f} % right")
+    print(f"mean error {mean(errors):.2f} %, standard deviation {spread:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""The engines: the same layer, computed by netspec's kernels and by PyTorch.
+"""The engines: a layer computed by netspec's kernels and by PyTorch.
 
 An engine is a function of a layer's operands, channels-last: ``(x, w, b) -> y`` or ``(x) -> y``.
-Gradients are those of autograd, for all engines alike, of a y that was computed beforehand.
+For all engines, gradients are computed by autograd from a y that was computed before the clock
+started.
 
 | engine | is |
 |---|---|
 | ``netspec`` | the operator of :mod:`netspec.kernels` |
 | ``bare`` | a convolution alone, by cuDNN: no bias, no ReLU |
-| ``eager`` | PyTorch's own functions, one after the other, ``cudnn.benchmark`` on |
-| ``compile`` | the same under ``torch.compile``, tuned to the maximum |
+| ``eager`` | PyTorch's own functions, one by one, ``cudnn.benchmark`` on |
+| ``compile`` | the same under ``torch.compile`` with maximum tuning |
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ DTYPES = {
 }
 WANTED = {
     FORWARD: (),
-    WITH_INDEX: ("x",),  # the index is kept because a gradient may be asked for
+    WITH_INDEX: ("x",),  # PyTorch computes the index only if x requires a gradient
     INPUT_GRADIENT: ("x",),
     WEIGHT_GRADIENT: ("w", "b"),
 }
 
 
 def precision_of(dtype: str) -> str:
-    """Return the precision of the kernels: TF32 for all engines, or for none."""
+    """Return the precision of the kernels: all engines use TF32, or none."""
     return "tf32" if dtype == "tf32" else "ieee"
 
 
@@ -49,7 +50,10 @@ def precision_of(dtype: str) -> str:
 
 
 def netspec(layer: Layer, dtype: str) -> Function:
-    """The operator; imported here, so that a layer without one fails alone."""
+    """Return netspec's operator.
+
+    It is imported here, so that an import error affects only layers of this kind.
+    """
     kernel, stride, padding = list(layer.kernel), list(layer.stride), list(layer.padding)
     precision = precision_of(dtype)
     match layer.kind:
@@ -88,7 +92,7 @@ def netspec(layer: Layer, dtype: str) -> Function:
 
 
 def eager(layer: Layer, dtype: str) -> Function:
-    """PyTorch's functions on the channels-last view of the same memory."""
+    """Return PyTorch's functions on a channels-last view of the same memory."""
     match layer.kind:
         case "conv":
             convolve = bare(layer, dtype)
@@ -108,8 +112,9 @@ def eager(layer: Layer, dtype: str) -> Function:
 
 
 def bare(layer: Layer, dtype: str) -> Function:
-    """A convolution alone."""
-    padding = layer.padding[::2] if is_symmetric(layer) else (0, 0)  # else x comes with its zeros
+    """Return a convolution without bias and ReLU."""
+    # Asymmetric padding is added to x before the clock starts: see ``call``.
+    padding = layer.padding[::2] if is_symmetric(layer) else (0, 0)
 
     def convolve(x: Tensor, w: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
         y = F.conv2d(nchw(x), nchw(w), bias, layer.stride, padding, groups=layer.groups)
@@ -119,9 +124,11 @@ def bare(layer: Layer, dtype: str) -> Function:
 
 
 def compiled(layer: Layer, dtype: str) -> Function:
-    """``mode="max-autotune"`` less its own CUDA graph, which would copy every operand into place.
+    """Return the layer under ``mode="max-autotune"`` without PyTorch's own CUDA graph.
 
-    ``fullgraph``, and a compiler without memory of other layers, lest it silently falls back.
+    That graph would copy every operand.  The compiler is reset before each layer, because it falls
+    back to eager mode without a warning after too many recompilations; ``fullgraph`` makes other
+    fallbacks errors.
     """
     import torch._functorch.config
 
@@ -157,7 +164,7 @@ def activated(layer: Layer, y: Tensor) -> Tensor:
 
 
 def normalised(layer: Layer, x: Tensor) -> Tensor:
-    """PyTorch knows no groups, and divides alpha by n."""
+    """Return the LRN of x: PyTorch's LRN does not have groups, and divides alpha by n."""
     n, k, alpha, beta = attributes(layer)
     parts = [F.local_response_norm(p, n, alpha * n, beta, k) for p in x.chunk(layer.groups, 1)]
     return parts[0] if layer.groups == 1 else torch.cat(parts, 1)
@@ -176,9 +183,10 @@ def is_symmetric(layer: Layer) -> bool:
 
 
 def operands(case: LayerCase, device: str, seed: int) -> Operands:
-    """Return x, dy and, if any, w and b from N(0, 1), products scaled to keep the variance.
+    """Return x, dy, and w and b if the layer has them, from N(0, 1).
 
-    For gradients b is zero: then rounding y cannot change its sign, which is what ReLU masks by.
+    Weights are scaled such that the result has variance 1.  For gradients b is zero: rounding then
+    cannot change the sign of y, on which the mask of ReLU depends.
     """
     layer, dtype = case.layer, DTYPES[case.dtype]
     generator = torch.Generator(device).manual_seed(seed)
@@ -200,8 +208,11 @@ def operands(case: LayerCase, device: str, seed: int) -> Operands:
 
 
 def call(case: LayerCase, engine: str, function: Function, tensors: Operands) -> Call:
-    """Return the call that is timed, which returns its new tensors; for gradients, y is computed
-    here.  PyTorch gets the zeros beside x that its own arguments cannot say, for free."""
+    """Return the call that is timed; it returns its new tensors.
+
+    For gradients, y is computed here, before the clock starts.  PyTorch's convolution has no
+    argument for asymmetric padding, so x is padded here too: PyTorch does not pay for it.
+    """
     layer = case.layer
     if layer.kind == "conv" and engine != "netspec" and not is_symmetric(layer):
         assert case.direction != INPUT_GRADIENT, "it would be that of the padded x"
@@ -222,7 +233,7 @@ def call(case: LayerCase, engine: str, function: Function, tensors: Operands) ->
 
     def differentiate() -> list[Tensor]:
         gradients = torch.autograd.grad(y, sources, dy, retain_graph=True, allow_unused=True)
-        return [gradient for gradient in gradients if gradient is not None]  # a bare one has no b
+        return [gradient for gradient in gradients if gradient is not None]  # "bare" has no b
 
     return differentiate
 
@@ -236,7 +247,7 @@ def _without_gradient(function: Function, leaves: Operands) -> list[Tensor]:
 
 
 def exact(case: LayerCase, tensors: Operands) -> list[Tensor]:
-    """Return the same in a wider type: float64 for float32, float32 for shorter types."""
+    """Return the result in a wider type: float64 for float32, float32 for shorter types."""
     wide = torch.float64 if DTYPES[case.dtype] == torch.float32 else torch.float32
     widened = {name: tensor.to(wide) for name, tensor in tensors.items()}
     function = eager(case.layer, case.dtype)
@@ -254,12 +265,12 @@ def deviation(outputs: list[Tensor], expected: list[Tensor]) -> float:
 def allowed(case: LayerCase) -> float:
     """Return the deviation that rounding explains.
 
-    Each rounding to the type is off by at most eps / 2; two come one after the other where a sum
-    and its bias do, and six in LRN (square, window, alpha, k, power, quotient).  A float32 sum of
-    K terms of random signs adds some sqrt(K) eps of its own, and TF32 2^-10.  Where ReLU masks a
-    gradient, values nearer to zero than that may fall to either side: of N(0, 1) that is a share
-    of 0.8 of it, on both sides, out of the half that passes; in norm, the root.  Single elements
-    are for the tests of the kernels to hold.
+    Each rounding to the type has an error of at most eps / 2.  There are two roundings for a sum
+    and its bias, and six in LRN (square, window, alpha, k, power, quotient).  A float32 sum of K
+    terms with random signs adds about sqrt(K) eps, and TF32 adds 2^-10; call this sum s.  Where
+    ReLU masks a gradient, a value closer to zero than s may have either sign.  Of N(0, 1) that is a
+    share of 0.8 s; relative to the half that passes it is 1.6 s, and in norm its root.  The tests
+    of the kernels check single elements.
     """
     layer = case.layer
     outputs = max(1, min(case.batch * layer.elements_out, layer.parameters))

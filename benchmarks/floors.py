@@ -1,8 +1,9 @@
-"""What the GPU is, and how fast it copies and multiplies random data: a line of JSON.
+"""Print the description of the GPU and its rates of copies and matrix products, as JSON.
 
     python -m benchmarks.floors [--describe]
 
-``--describe`` measures nothing.  Clocks and power are told as they are found, and never changed.
+With ``--describe``, only the description is printed.  Clocks and power are reported but not
+changed.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def described() -> dict[str, Any]:
 
 
 def rates(bench: measuring.Bench, **sizes: int) -> dict[str, Any]:
-    """Return for each type the bytes copied a second, read and written, and operations a second."""
+    """Return for each type the bytes per second of a copy (reads and writes counted), and the
+    operations per second of a matrix product."""
     by_dtype: dict[str, Any] = {}
     with alike(torch.device(bench.device)):
         for dtype in DTYPES:

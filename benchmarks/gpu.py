@@ -1,15 +1,15 @@
-"""Everything that is measured on an NVIDIA GPU, in stages of less than ten minutes: ``make gpu``.
+"""Run all tests and benchmarks that need an NVIDIA GPU, in stages: ``make gpu``.
 
     python -m benchmarks.gpu [STAGE ...] [--again] [--list]
 
-A stage is a command, in a process of its own, which is ended after ten minutes.  What it printed,
-JSON or its last line, is kept in benchmarks/results/gpu-<gpu>.json when it succeeds.  It is not
-repeated for the same GPU, versions and sources, unless ``--again`` asks for it.  One that fails is
-named, and the others go on; the exit code is 1 then.
+A stage is a command in its own process, which is killed after ten minutes.  If it succeeds, its
+output (JSON or the last line) is stored in benchmarks/results/gpu-<gpu>.json.  A stage is not
+repeated for the same GPU, versions and sources, except with ``--again``.  If a stage fails, it is
+reported, the other stages run, and the exit code is 1.
 
-STAGE is a name, or the beginning of several: ``nets`` is all ``nets-...``.  A stage that has more
-to do than ten minutes' worth says so with exit code 3: it is run again until it is done, but only
-once when it was asked for by STAGE.  The exit code is 3 then.
+STAGE is a name or the first part of several names: ``nets`` means all ``nets-...``.  A stage with
+more than ten minutes of work ends with exit code 3.  Without STAGE it is then repeated until it is
+done; with STAGE it runs once, and the exit code is 3.
 """
 
 from __future__ import annotations
@@ -31,19 +31,24 @@ from typing import Any, NamedTuple
 from benchmarks.results import FOLDER, LEFT, ROOT, Entry, digest, path_for, write
 
 LIMIT = 600
-"""Seconds that a stage may take."""
+"""The time limit of a stage in seconds."""
 MEASURED = ("benchmarks", "grammars", "kernels", "netspec", "specs")
-"""The folders that a stage's result depends on."""
+"""The folders on which the result of a stage depends."""
 NETS = ("alexnet", "vgg16_3", "googlenet", "inception_v3")
 NEEDS = (
-    "make gpu needs an NVIDIA GPU with its driver, and a CUDA build of PyTorch beside Triton "
-    "(pip install torch triton), and PyTorch finds no such GPU here"
+    "make gpu needs an NVIDIA GPU with its driver, a CUDA build of PyTorch, and Triton "
+    "(pip install torch triton), but PyTorch does not find a GPU on this machine"
 )
 
 
 class Stage(NamedTuple):
-    """A name, what Python is called with, and the folders whose sources the result depends on;
-    without any it is never kept."""
+    """A stage of ``make gpu``.
+
+    Attributes:
+        name: of the stage.
+        command: arguments of Python.
+        sources: folders on whose sources the result depends; if empty, the result is not stored.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -69,8 +74,10 @@ def stages() -> Iterator[Stage]:
 
 
 def tests() -> Iterator[Path]:
-    """Yield the files of tests that run on a GPU: all of the kernels and of the CUDA backend,
-    and others with tests that are marked ``gpu``."""
+    """Yield the test files that run on a GPU.
+
+    These are all files of the kernels and the CUDA backend, and files with tests marked ``gpu``.
+    """
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         relative = path.relative_to(ROOT)
         if is_whole(relative) or re.search(r"@(pytest\.mark\.)?gpu\b", path.read_text("utf-8")):
@@ -78,7 +85,7 @@ def tests() -> Iterator[Path]:
 
 
 def is_whole(path: Path) -> bool:
-    """Return whether all tests of a file run on a GPU, not only the marked ones."""
+    """Return True if all tests of a file run on a GPU, not only the marked ones."""
     return path.is_relative_to("tests/kernels") or path.is_relative_to("tests/backends/cuda")
 
 
@@ -86,7 +93,7 @@ def is_whole(path: Path) -> bool:
 
 
 class Kept:
-    """The results of the stages on one machine; those of other versions are dropped."""
+    """The stored results of the stages on one machine; those of other versions are dropped."""
 
     def __init__(self, machine: dict[str, str], folder: Path) -> None:
         self.path = path_for(machine["gpu"], folder, "gpu")
@@ -96,10 +103,12 @@ class Kept:
             if stored["machine"] == machine:
                 self.data = stored
             else:
-                print(f"{self.path.name} is of another driver or version: dropped")
+                print(
+                    f"{self.path.name} is from another driver or version: its results are dropped"
+                )
 
     def date(self, stage: Stage) -> str | None:
-        """Return the date when a stage was completed with the current sources, or None."""
+        """Return the date of a stage's result for the current sources, or None."""
         entry = self.data["stages"].get(stage.name)
         is_current = entry and stage.sources and entry["sources"] == digest(*stage.sources)
         return entry["date"] if is_current else None
@@ -120,7 +129,7 @@ def main(
     )
     parser.add_argument("stage", nargs="*", metavar="STAGE")
     parser.add_argument("--again", action="store_true")
-    parser.add_argument("--list", action="store_true", help="names, and what is done, and stop")
+    parser.add_argument("--list", action="store_true", help="print names and dates, then exit")
     options = parser.parse_args(arguments)
     every = list(stages() if table is None else table)
     for name in options.stage:
@@ -152,12 +161,12 @@ def main(
 
 
 def is_of(stage: Stage, name: str) -> bool:
-    """Return whether a name, or the beginning of names, means a stage; an empty one means all."""
+    """Return True if a name or first part of a name matches a stage; "" matches all stages."""
     return not name or f"{stage.name}-".startswith(f"{name}-")
 
 
 def gpu() -> dict[str, str] | None:
-    """Return the GPU and versions; None without a GPU."""
+    """Return the GPU and the versions, or None without a GPU."""
     import torch
 
     if not torch.cuda.is_available():
@@ -168,7 +177,7 @@ def gpu() -> dict[str, str] | None:
 
 
 def completed(stage: Stage, kept: Kept, options: argparse.Namespace) -> int:
-    """Run a stage that is not done, until it is, and keep its result; return the exit code."""
+    """Run a stage until it is done and store its result; return the exit code."""
     if not options.again and (done := kept.date(stage)):
         print(f"{stage.name}: done on {done}")
         return 0
@@ -189,9 +198,9 @@ def completed(stage: Stage, kept: Kept, options: argparse.Namespace) -> int:
 
 
 def ran(command: Sequence[str], limit: float = LIMIT) -> tuple[int, str]:
-    """Run a command and print its output as it comes; return the exit code and the output.
+    """Run a command and print its output at once; return the exit code and the output.
 
-    After ``limit`` seconds the command is killed with all processes that it started.
+    After ``limit`` seconds the command and all processes that it started are killed.
     """
     options: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
     options["env"] = os.environ | {"PYTHONUNBUFFERED": "1"}
@@ -206,12 +215,13 @@ def ran(command: Sequence[str], limit: float = LIMIT) -> tuple[int, str]:
             return process.wait(), "".join(printed)
         finally:
             clock.cancel()
-            if process.poll() is None:  # this one was interrupted, and the other is not told
+            # After Ctrl-C: the command is in a session of its own and does not get the signal.
+            if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
 def answer_of(printed: str) -> Any:
-    """Return the output as JSON; or else its last line."""
+    """Return the output parsed as JSON, or its last line if it is not JSON."""
     try:
         return json.loads(printed)
     except ValueError:

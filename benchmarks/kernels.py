@@ -1,18 +1,18 @@
-"""How fast the kernels are: each layer shape of AlexNet, VGG16 and GoogLeNet, forward and backward.
+"""Time the kernels for each layer of AlexNet, VGG16 and GoogLeNet, forward and backward.
 
     python benchmarks/kernels.py [--net N] [--batch B] [--kind K] [--engine E] [--dtype D]
-    python benchmarks/kernels.py --tune     every configuration of each convolution, and the fastest
-    python benchmarks/kernels.py --plan     bytes, operations and floors; needs no GPU
+    python benchmarks/kernels.py --tune     time every configuration of each convolution
+    python benchmarks/kernels.py --plan     print bytes, operations and floors; needs no GPU
 
-netspec's kernels beside eager PyTorch (channels-last, cudnn.benchmark), torch.compile, a bare cuDNN
-convolution, and the floor that this machine's own copy bandwidth and product rate set, measured in
-the same run.  Every engine replays a CUDA graph over operands that rotate through twice the L2
-cache; engines take turns; medians and quartiles of 15 rounds.  An engine whose result is off by
-more than rounding explains is reported so, and not timed.
+The peers are eager PyTorch (channels-last, cudnn.benchmark), torch.compile and a bare cuDNN
+convolution.  The floor comes from the copy bandwidth and the rate of matrix products of this GPU,
+measured in the same run.  Every engine replays a CUDA graph over operands that rotate through twice
+the L2 cache.  Engines take turns; the figures are medians and quartiles of 15 rounds.  An engine
+with an error larger than rounding explains is reported and not timed.
 
-Results are kept in benchmarks/results/kernels-<gpu>.json, case by case: a run stops after --seconds
-with exit code 3, and the next one goes on where it stopped.  ``python docs/performance.py`` makes
-the tables.
+Each case is stored in benchmarks/results/kernels-<gpu>.json when it is done.  A run stops after
+--seconds with exit code 3, and the next run continues.  ``python docs/performance.py`` makes the
+tables.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if not torch.cuda.is_available():
         print(
-            "benchmarks/kernels.py times kernels on a CUDA GPU, and there is none here; "
-            "--plan prints bytes, operations and floors of every layer without one",
+            "benchmarks/kernels.py needs a CUDA GPU, and PyTorch does not find one; "
+            "--plan prints bytes, operations and floors of every layer without a GPU",
             file=sys.stderr,
         )
         return 1
@@ -69,21 +69,21 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     several: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
     parser.add_argument("--net", choices=NETS, default=list(NETS), **several)
     parser.add_argument("--kind", choices=DIRECTIONS, default=list(DIRECTIONS), **several)
-    together = "timed together: a case that lacks one is measured anew, with these"
+    together = "engines to time; a case without a result for one of them is measured again"
     parser.add_argument(
         "--engine", choices=ENGINES, default=list(ENGINES), help=together, **several
     )
     parser.add_argument("--batch", type=int, nargs="+", default=list(BATCHES))
     parser.add_argument("--dtype", choices=BYTES, default="bf16")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--seconds", type=float, default=540, help="start no case after that")
+    parser.add_argument("--seconds", type=float, default=540, help="start no case after this time")
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--plan", action="store_true")
     return parser.parse_args(arguments)
 
 
 def run(chosen: Sequence[LayerCase], options: argparse.Namespace) -> int:
-    """Measure the missing cases until the time is over; return the exit code."""
+    """Measure missing cases until the time is over; return the exit code."""
     import torch
 
     from benchmarks import measuring, results
@@ -98,7 +98,7 @@ def run(chosen: Sequence[LayerCase], options: argparse.Namespace) -> int:
     path = results.path_for(machine["gpu"])
     kept = results.Results(path, machine, results.digest("kernels"))
     if kept.dropped:
-        print(f"{path.name} is of another driver or version: {kept.dropped} results dropped")
+        print(f"{path.name} is from another driver or version: {kept.dropped} results are dropped")
     table = "tuned" if options.tune else "cases"
     waiting = missing(chosen, kept, table, options.engine)
     print(f"{len(waiting)} of {len(chosen)} cases to measure")
@@ -120,16 +120,16 @@ def run(chosen: Sequence[LayerCase], options: argparse.Namespace) -> int:
     for case, entry in sweep(waiting, measure, left):
         kept.put(table, case.key, entry)
         print("\n".join(told(case, entry)), flush=True)
-        torch.cuda.synchronize()  # ends here, and not in the next case, if a kernel failed
-        torch.cuda.empty_cache()  # the next case is of other sizes
+        torch.cuda.synchronize()  # raises the error of a failed kernel now, not in the next case
+        torch.cuda.empty_cache()  # the next case has other sizes
     return LEFT if missing(chosen, kept, table, options.engine) else 0
 
 
 def missing(
     chosen: Iterable[LayerCase], kept: Results, table: str, names: Sequence[str]
 ) -> list[LayerCase]:
-    """Return the cases that were not measured with these engines and the kernels as they are."""
-    names = () if table == "tuned" else names  # whose engines are the configurations that there are
+    """Return the cases without a result for these engines and the current kernels."""
+    names = () if table == "tuned" else names  # the engines of "tuned" are all configurations
     return [c for c in chosen if not kept.has(table, c.key, engines_of(c.layer, names))]
 
 
@@ -139,17 +139,17 @@ def sweep(
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[tuple[LayerCase, Entry]]:
-    """Measure one case after the other, and start none when the seconds are over."""
+    """Measure cases one by one; start no case after the time is over."""
     started = clock()
     for done, case in enumerate(waiting):
         if clock() - started > seconds:
-            print(f"{len(waiting) - done} cases are left: run it again")
+            print(f"{len(waiting) - done} cases remain: run the same command again")
             return
         yield case, measure(case)
 
 
 def told(case: LayerCase, result: Entry) -> Iterator[str]:
-    """Yield the line of a case, and one for each engine."""
+    """Yield one line for a case, and one for each engine."""
     yield f"{case.key}: floor {result['floor_us']} us"
     for name, figures in result["engines"].items():
         shown = "  ".join(f"{key} {value}" for key, value in figures.items())
@@ -157,11 +157,11 @@ def told(case: LayerCase, result: Entry) -> Iterator[str]:
 
 
 def plan(chosen: Sequence[LayerCase], machine: Machine) -> Iterator[str]:
-    """Yield the bytes, operations and floor of each case on the machine that plans are made for."""
+    """Yield the bytes, operations and floor of each case for a machine."""
     rates = f"{machine.copy / 1e12:.1f} TB/s copied"
     if machine.product < float("inf"):
         rates += f", {machine.product / 1e12:.0f} TFLOP/s of products"
-    yield f"floors of one {machine.name}, as measured there once: {rates}"
+    yield f"floors from rates measured once on one {machine.name}: {rates}"
     heads = " ".join(f"{head:>9}" for head in ("MB", "GFLOP", "FLOP/byte", "floor us"))
     yield f"{heads}  layer | batch | direction | type"
     for case in chosen:

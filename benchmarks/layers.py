@@ -1,7 +1,7 @@
-"""The layers that are benchmarked, taken from the specs; their bytes, operations and floors.
+"""The benchmarked layers, taken from the specs, with their bytes, operations and floors.
 
-A floor is what no implementation can beat that reads its operands from memory and writes its
-results to it, each once, and computes as the formula says:
+A floor is a lower bound on the time of an implementation that reads each operand from memory once,
+writes each result once, and computes the formula as written:
 
     floor = max(bytes / copy bandwidth, operations / rate of matrix products)
 """
@@ -23,7 +23,7 @@ from netspec.ir.shapes import Pair
 NETS = {"alexnet": "AlexNet", "vgg16_3": "VGG16", "googlenet": "GoogLeNet"}
 BATCHES = (1, 32, 256)
 BYTES = {"bf16": 2, "fp16": 2, "fp32": 4, "tf32": 4}
-"""The bytes of an element; tf32 is fp32 with products that may be rounded for tensor cores."""
+"""Bytes per element; tf32 is fp32 with factors of products rounded for tensor cores."""
 
 FORWARD = "forward"
 WITH_INDEX = "forward with index"
@@ -42,15 +42,16 @@ DIRECTIONS = {
 
 
 ENGINES = ("netspec", "bare", "eager", "compile")
-"""The engines that are timed side by side; benchmarks/engines.py describes them."""
+"""The engines that are timed; benchmarks/engines.py describes them."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer for one image: sizes (height, width, channels) or (n,), and what it does to them.
+    """A layer for one image; sizes are (height, width, channels) or (n,).
 
-    ``padding`` is (top, bottom, left, right), with what overhangs where sizes round up;
-    ``lrn`` is (n, k, alpha, beta); ``parameters`` and ``macs`` count weights and products.
+    ``padding`` is (top, bottom, left, right) and includes the overhang where sizes are rounded up.
+    ``lrn`` is (n, k, alpha, beta).  ``parameters`` and ``macs`` are numbers of weights and of
+    multiply-accumulates.
     """
 
     kind: str
@@ -68,7 +69,7 @@ class Layer:
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """The directions that are benchmarked; the gradient of an image is never used."""
+        """The benchmarked directions: training never needs the gradient of an image."""
         directions = DIRECTIONS[self.kind]
         return tuple(d for d in directions if not (self.is_first and d == INPUT_GRADIENT))
 
@@ -82,7 +83,7 @@ class Layer:
 
     @property
     def label(self) -> str:
-        """All attributes in one line: ``conv 27x27x96 5x5/1 pad 2 groups 2 -> 27x27x256 relu``."""
+        """All attributes in a line: ``conv 27x27x96 5x5/1 pad 2 groups 2 -> 27x27x256 relu``."""
         parts = [self.kind, by(self.size_in)]
         if self.kind in ("conv", "maxpool", "lrn_maxpool", "avgpool"):
             parts.append(f"{by(self.kernel)}/{by(dict.fromkeys(self.stride))}")
@@ -105,12 +106,12 @@ def by(sizes: Iterable[int]) -> str:
 
 
 def engines_of(layer: Layer, names: Iterable[str]) -> list[str]:
-    """Return those of the named engines that a layer has."""
+    """Return the named engines that can run a layer."""
     return [name for name in names if name != "bare" or layer.kind == "conv"]
 
 
 class LayerCase(NamedTuple):
-    """A layer at a batch, in a direction and a type."""
+    """A layer with a batch size, a direction and a type."""
 
     layer: Layer
     batch: int
@@ -119,7 +120,7 @@ class LayerCase(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The key of its results."""
+        """The key of its result in the file."""
         return f"{self.layer.label} | batch {self.batch} | {self.direction} | {self.dtype}"
 
     @property
@@ -130,7 +131,7 @@ class LayerCase(NamedTuple):
 def cases(
     nets: Iterable[str], batches: Iterable[int], kinds: Iterable[str], dtype: str
 ) -> dict[LayerCase, list[str]]:
-    """Return all cases of these nets, large batches last, each with its rows (``alexnet C1``)."""
+    """Return all cases of some nets, each with its rows (``alexnet C1``), large batches last."""
     rows_of_case: dict[LayerCase, list[str]] = {}
     rows = [(net, *item) for net in nets for item in layers(net).items()]
     for batch in batches:
@@ -146,7 +147,7 @@ def cases(
 
 @cache
 def layers(net: str) -> dict[Layer, list[str]]:
-    """Return the layers of a bundled spec in its order, equal ones once, with their stages."""
+    """Return the layers of a bundled spec in order, equal ones once, with their stages."""
     graph = netspec.load(net).graph
     stages_of_layer: dict[Layer, list[str]] = {}
     for stage in graph.stages():
@@ -189,7 +190,7 @@ def _readers(graph: Graph, stage: Stage) -> list[Stage]:
 
 
 def fuse(lrn: Layer, pool: Layer) -> Layer:
-    """Return LRN and the max-pool that reads it, as one layer."""
+    """Return LRN and the max-pool that reads it as one layer."""
     return Layer(
         kind="lrn_maxpool",
         size_in=lrn.size_in,
@@ -206,15 +207,20 @@ def fuse(lrn: Layer, pool: Layer) -> Layer:
 
 
 class Cost(NamedTuple):
-    """Bytes that have to move, and operations: a multiply-add is two, a power one."""
+    """Minimum traffic in bytes, and operations: a multiply-add is two, a power is one."""
 
     bytes: int
     operations: int
 
 
 class Machine(NamedTuple):
-    """The measured rates of a machine: bytes copied a second, read and written bytes both
-    counted, and operations a second of a large matrix product, if it was measured."""
+    """The measured rates of a machine.
+
+    Attributes:
+        name: of the machine.
+        copy: bytes per second of a copy; reads and writes are both counted.
+        product: operations per second of a large matrix product; infinity if not measured.
+    """
 
     name: str
     copy: float
@@ -226,15 +232,15 @@ class Machine(NamedTuple):
 
 
 def planned(dtype: str) -> Machine:
-    """Return the H200 that plans are made for; its rate was measured in bf16 only."""
+    """Return an H200 with rates that were measured once; products were measured only in bf16."""
     return Machine("H200", 4.3e12, 790e12 if dtype == "bf16" else inf)
 
 
 def cost(layer: Layer, batch: int, direction: str, itemsize: int) -> Cost:
     """Return the cost of a layer in a direction.
 
-    A gradient through ReLU reads y for its mask; LRN saves nothing and reads x again; max-pooling
-    that keeps the places of its maxima writes a byte for each.
+    A gradient through ReLU reads y for its mask.  LRN saves nothing for the gradient and reads x
+    again.  Max-pooling with an index writes one byte per output.
     """
     x, y = batch * layer.elements_in, batch * layer.elements_out
     moved = x + y + layer.parameters
@@ -251,7 +257,7 @@ def cost(layer: Layer, batch: int, direction: str, itemsize: int) -> Cost:
 
 
 def operations_of_image(layer: Layer, direction: str) -> int:
-    """Return the operations of the formulas as written, with nothing shared between windows."""
+    """Return the operations of the formulas as written: windows do not share partial results."""
     x, y, taps = layer.elements_in, layer.elements_out, prod(layer.kernel)
     is_forward = direction in (FORWARD, WITH_INDEX)
     n = layer.lrn[0] if layer.lrn else 0
@@ -261,7 +267,7 @@ def operations_of_image(layer: Layer, direction: str) -> int:
         case "lrn" if is_forward:
             return (2 * n + 4) * x  # n squares, their sum; alpha, k, power, product
         case "lrn":
-            return (3 * n + 10) * x  # the scale and its powers again, n terms more, what joins them
+            return (3 * n + 10) * x  # the scale and its powers, n terms, and the final sum
         case "lrn_maxpool":
             return (2 * n + 4) * x + (taps - 1) * y
         case "maxpool" if is_forward:
@@ -273,4 +279,4 @@ def operations_of_image(layer: Layer, direction: str) -> int:
         case "gap":
             return x + y if is_forward else x
         case _:
-            return y  # max-pooling: each gradient goes to one place
+            return y  # max-pooling: each gradient is added to one element

@@ -1,10 +1,11 @@
-"""How long loading an artifact takes, in fresh processes that have imported PyTorch already.
+"""Time the loading of an artifact in new processes that have already imported PyTorch.
 
     python benchmarks/loading.py [--net N ...] [--processes N]
 
-``import netspec`` and ``netspec.load_artifact(path)`` are timed, with all that they import, in
-float32 with untrained weights.  A first process that fills the caches does not count.  Kept in
-benchmarks/results/loading-<cpu>.json; ``python docs/performance.py`` makes the table.
+``import netspec`` and ``netspec.load_artifact(path)`` are timed, with everything that they import,
+in float32 with untrained weights.  The first process fills the caches and is not counted.  The
+result is stored in benchmarks/results/loading-<cpu>.json; ``python docs/performance.py`` makes the
+table.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def measured(net: str, processes: int) -> dict[str, Any]:
 
 
 def milliseconds(path: Path, cache: str) -> tuple[float, float]:
-    """Return the times of import and of loading in a new process, which finds compiled modules."""
+    """Return the times of import and loading in a new process that finds compiled modules."""
     kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     environment = {**kept, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": cache}
     command = [sys.executable, "-c", MEASURE, str(path)]

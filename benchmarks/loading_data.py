@@ -1,10 +1,11 @@
-"""How many photographs a second one core makes ready for AlexNet: read, prepared, augmented.
+"""Measure how many images per second one core can decode, prepare and augment for AlexNet.
 
     python benchmarks/loading_data.py [--rounds N]
 
-256 crops of 256x256 pixels, of scikit-learn's two photographs, as JPEG files in memory.  The steps
-take turns in one process on one thread, each pass over all of them; then whole batches of 128 with
-0, 1 and 2 worker processes.  Kept in benchmarks/results/loading_data-<cpu>.json.
+The images are 256 crops of 256x256 pixels from scikit-learn's two photographs, as JPEG in memory.
+The steps take turns in one process on one thread; each turn is a pass over all images.  Then whole
+batches of 128 are made with 0, 1 and 2 worker processes.  The result is stored in
+benchmarks/results/loading_data-<cpu>.json.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ SHAPE = Shape((224, 224, 3))
 
 
 class Photographs(Dataset):
-    """Crops of real photographs, as JPEG."""
+    """Crops of two photographs, as JPEG."""
 
     def __init__(self) -> None:
         super().__init__(f"{COUNT} crops of photographs", ("china", "flower"))
@@ -137,7 +138,7 @@ def each(call: Callable[[int], Any]) -> Pass:
 
 
 def epochs(batches: Batches, rounds: int) -> list[float]:
-    """Return the seconds per image of each epoch but the first, in which workers start."""
+    """Return the seconds per image of each epoch except the first, in which workers start."""
     seconds = []
     for epoch in range(rounds + 1):
         started = time.perf_counter()

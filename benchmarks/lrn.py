@@ -1,9 +1,10 @@
-"""How fast the CPU's LRN is beside PyTorch's own, on the maps of AlexNet and GoogLeNet.
+"""Time the CPU backend's LRN and PyTorch's on the maps of AlexNet and GoogLeNet.
 
     python benchmarks/lrn.py [--rounds N]
 
-In float32 at batches of 1 and 8, in one process, in turns, after both were held against float64.
-Kept in benchmarks/results/lrn-<cpu>.json; ``python docs/performance.py`` makes the table.
+In float32, at batches of 1 and 8, in one process, in turns.  Both are first compared with float64.
+The result is stored in benchmarks/results/lrn-<cpu>.json; ``python docs/performance.py`` makes the
+table.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from netspec.timing.timing import WallTimer, interleaved
 NETS = ("alexnet", "googlenet")
 BATCHES = (1, 8)
 ALLOWED = 1e-6
-"""Relative L2 error: some ten roundings of float32 in a row, 6e-8 each."""
+"""The allowed relative L2 error: about ten roundings of float32, 6e-8 each, and some margin."""
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
@@ -65,7 +66,10 @@ def layers(net: str) -> Iterator[tuple[str, LocalResponseNorm, Shape]]:
 def measured(
     net: str, stage: str, op: LocalResponseNorm, shape: Shape, batch: int, rounds: int
 ) -> dict[str, Any]:
-    """Two columns are two normalisations for PyTorch, which has no groups."""
+    """Return the times of one LRN.
+
+    PyTorch's LRN does not have groups, so it normalises each group separately and concatenates.
+    """
     x = torch.rand(batch, *shape.torch).contiguous(memory_format=torch.channels_last)
     contiguous = x.contiguous()
     problem = Problem(op, (shape,), torch.float32, batch)

@@ -1,4 +1,4 @@
-"""One case: every engine checked, then timed in turns; and every configuration of a convolution."""
+"""Measure a case: check every engine, then time them in turns.  Tune convolutions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ MICROSECOND = 1e-6
 
 
 class Bench(NamedTuple):
-    """A clock, a device and rounds; operands rotate over twice the bytes of ``cache``, its last."""
+    """A clock, a device, the size of its last-level cache in bytes, and the number of rounds.
+
+    Operands rotate through twice the size of the cache.
+    """
 
     timer: Timer
     device: str
@@ -37,7 +40,7 @@ def on_gpu(rounds: int) -> Bench:
 
 
 def constants(bench: Bench, dtype: str, *, elements: int = 2**29, size: int = 8192) -> Machine:
-    """Measure this machine's copy bandwidth, and its rate of matrix products of random data."""
+    """Measure the copy bandwidth and the rate of matrix products of this machine on random data."""
     kind, device = DTYPES[dtype], bench.device
     with bench.timer.context():
         x = torch.randn(elements, dtype=kind, device=device)
@@ -53,7 +56,7 @@ def constants(bench: Bench, dtype: str, *, elements: int = 2**29, size: int = 81
 
 
 def measured(case: LayerCase, names: Sequence[str], bench: Bench, machine: Machine) -> Entry:
-    """Return the entry of a case in the results."""
+    """Return the result of a case."""
     makers = {
         name: partial(engines.MAKERS[name], case.layer, case.dtype)
         for name in engines_of(case.layer, names)
@@ -63,7 +66,7 @@ def measured(case: LayerCase, names: Sequence[str], bench: Bench, machine: Machi
 
 
 def entry(case: LayerCase, machine: Machine) -> Entry:
-    """Return the part of an entry that is known without measuring."""
+    """Return the part of a result that does not need a measurement."""
     return {
         "kind": case.layer.kind,
         "batch": case.batch,
@@ -75,7 +78,7 @@ def entry(case: LayerCase, machine: Machine) -> Entry:
 
 
 def timings(case: LayerCase, makers: Mapping[str, Callable[[], Function]], bench: Bench) -> Entry:
-    """Return each engine's timing; or its deviation; or its error."""
+    """Return the timing of each engine, or its deviation if it is too large, or its error."""
     passes: dict[str, Pass] = {}
     entries: Entry = {}
     with bench.timer.context():
@@ -99,12 +102,12 @@ def timings(case: LayerCase, makers: Mapping[str, Callable[[], Function]], bench
 
 
 def told(error: Exception) -> Entry:
-    """Return an error in one line."""
+    """Return the message of an error in one line."""
     return {"error": f"{type(error).__name__}: {error}".split("\n")[0][:200]}
 
 
 class Disagreement(Exception):
-    """A result that rounding does not explain."""
+    """The error of a result is larger than rounding explains."""
 
 
 def _prepared(
@@ -119,10 +122,10 @@ def _prepared(
     first: Any = calls[0]()
     again: Any = calls[0]()
     is_same = all(torch.equal(y, z) for y, z in zip(first, again, strict=True))
-    if name != "bare":  # which computes something else by design
+    if name != "bare":  # it has no bias and no ReLU, so its result differs
         off, limit = engines.deviation(first, expected), engines.allowed(case)
         if not off <= limit:
-            raise Disagreement(f"off by {off:.2g} of the norm, and rounding explains {limit:.2g}")
+            raise Disagreement(f"relative error {off:.2g}, but rounding explains only {limit:.2g}")
     return bench.timer.prepared(calls), {"is_reproducible": is_same}
 
 
@@ -135,13 +138,16 @@ def in_microseconds(timing: Timing) -> Entry:
 
 
 def tuned(case: LayerCase, bench: Bench, machine: Machine) -> Entry:
-    """Every configuration of a forward convolution, timed; the fastest of them, and the one that is
-    taken unmeasured."""
+    """Time every configuration of a forward convolution.
+
+    Return the times, the fastest configuration, and the one that the model chooses.
+    """
     from netspec.kernels.conv import configurations
 
     geometry = geometry_of(case)
     arithmetic = (DTYPES[case.dtype], precision_of(case.dtype))
-    # A convolution's own operands begin on 16 bytes; only their channels have to be whole ones.
+    # Tensor descriptors need addresses and pixels whose bytes 16 divides.  Operands of a benchmark
+    # begin at such addresses, so only the numbers of channels must be checked.
     is_whole = geometry.channels % 8 == geometry.count % 8 == 0
     has_descriptors = is_whole and bench.device == "cuda" and _has_descriptors()
     candidates = configurations.candidates(geometry, *arithmetic, has_descriptors=has_descriptors)
@@ -162,7 +168,7 @@ def _has_descriptors() -> bool:
 
 
 def geometry_of(case: LayerCase) -> Any:
-    """A layer as the kernels of convolutions describe it."""
+    """Return a layer as the kernels of convolutions describe it."""
     from netspec.kernels.conv.geometry import Geometry
 
     layer = case.layer
@@ -181,7 +187,7 @@ def geometry_of(case: LayerCase) -> Any:
 
 
 def name_of(configuration: Any) -> str:
-    """``implicit 128x64x32 4 warps 3 stages``."""
+    """Return a name such as ``implicit 128x64x32 4 warps 3 stages``."""
     tile = asdict(configuration.tile)
     size = "x".join(str(tile.pop(name)) for name in ("rows", "columns", "depth"))
     return " ".join(
@@ -190,7 +196,7 @@ def name_of(configuration: Any) -> str:
 
 
 def with_configuration(case: LayerCase, configuration: Any) -> Function:
-    """A convolution computed by one configuration."""
+    """Return a convolution by one configuration."""
     from netspec.kernels.conv.configurations import forward_launches
     from netspec.kernels.launch import run
 

@@ -1,9 +1,9 @@
-"""How fast whole nets are beside their peers: what ``netspec bench`` prints, kept.
+"""Time whole nets and their peers with ``netspec bench``, and store the results.
 
     python benchmarks/nets.py [--net N ...] [--rounds N]
 
-AlexNet and GoogLeNet at batches of 1 and 8, Inception v3 and VGG16 at 1, in float32.  Kept after
-each case in benchmarks/results/nets-<cpu>.json; ``python docs/performance.py`` makes the table.
+AlexNet and GoogLeNet at batches of 1 and 8, Inception v3 and VGG16 at 1, in float32.  Each case is
+stored in benchmarks/results/nets-<cpu>.json; ``python docs/performance.py`` makes table and plot.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
 
 
 def keep(answer: dict[str, Any], folder: Path) -> None:
-    """Put the cases of an answer in the place of older ones.
+    """Store the cases of a result; they replace older results of the same cases.
 
-    Those of another machine or version are dropped: they do not stand beside each other.
+    Cases of another machine or version are dropped, because their times cannot be compared.
     """
     path = path_for(answer["machine"]["cpu"], folder, "nets")
     cases = {key(case): case for case in answer["cases"]}

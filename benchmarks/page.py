@@ -1,17 +1,18 @@
-"""Tables of docs/performance.md: whole nets, stages of a GPU, parts of the CPU, loading."""
+"""Sections of docs/performance.md: nets on a CPU, LRN, accuracy, loading, nets on a GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import exp, fsum, log
 from typing import Any
 
 from benchmarks import plots
-from benchmarks.nets import PLAN
 from netspec.timing import DEVICES, PEERS
 
 OURS = "netspec"
 STEPS = (OURS, "eager", "compile")
-NOTHING = "not measured"
+NOTHING = "–"
+"""The cell of a figure that was not measured."""
 
 Figures = dict[str, Any]
 """The content of one file of results."""
@@ -38,42 +39,73 @@ def number(value: float) -> str:
 NETS_INTRODUCTION = """\
 ## Whole nets on a CPU
 
-What `python benchmarks/nets.py` measured: `netspec bench` in float32, in one process, in turns,
-with the same weights and images; [bench.md](bench.md) says how. Times are medians of a batch in
-milliseconds; **ratio** is the best peer's over netspec's: above 1, netspec is faster. **floor** is
-the larger of two times: that of the multiply-accumulates at the machine's own rate of matrix
-products, and that of the weights at its copy bandwidth, both measured in the same run.
+`python benchmarks/nets.py` runs `netspec bench` in float32: all engines in one process, in turns,
+with the same weights and images ([bench.md](bench.md) describes the method). Times are medians in
+milliseconds per batch. **ratio** is the time of the best peer divided by netspec's: above 1,
+netspec is faster. "overlap" means that the quartiles of the two overlap: the difference may be
+noise. **floor** is an estimate of the least time, from the rates of the same run: the larger of the
+time for the multiply-accumulates at the rate of a large matrix product, and the time to copy the
+weights once. An engine can be faster than that ([why](bench.md#the-floor)). Code that has changed
+since the date of a table has not been measured again.
 """
 
 
+def summary(measured: Sequence[Figures]) -> Iterator[str]:
+    """Yield one sentence on the results of each CPU, and its plot."""
+    for figures in measured:
+        machine = figures["machine"]
+        cases = [case for case in figures["cases"] if case["ratio"] is not None]
+        if cases:
+            ratios = [case["ratio"] for case in cases]
+            mean = exp(fsum(map(log, ratios)) / len(ratios))
+            yield (
+                f"On {machine['cpu']} with {machine['threads']} threads, netspec runs a batch at "
+                f"{min(ratios):.2f} to {max(ratios):.2f} times the speed of the fastest of "
+                f"{len(PEERS)} other engines (geometric mean {mean:.2f}, {len(cases)} cases, "
+                f"float32, {figures['date']}). In {sum(map(is_clear, cases))} of the {len(cases)} "
+                "cases the difference is larger than the noise: the quartiles do not overlap.\n"
+            )
+            yield f"![{plots.title_of_cpu(figures)}](images/{plots.name_of(figures)})\n"
+
+
+def is_clear(case: Figures) -> bool:
+    """Return True if the quartiles of netspec and of the best peer do not overlap."""
+    engines = {entry["name"]: entry for entry in case["engines"]}
+    (low, high), (peer_low, peer_high) = (
+        engines[name]["spread_ms"] for name in (OURS, case["best_peer"])
+    )
+    return bool(high < peer_low or peer_high < low)
+
+
 def whole_nets(measured: Sequence[Figures]) -> Iterator[str]:
-    """Yield a table per machine; without any, an empty one that says so."""
-    yield NETS_INTRODUCTION
+    """Yield a table for each CPU."""
     heads = ["net", "batch", OURS, *PEERS, "floor", "best peer", "ratio"]
-    cases = [(net, batch) for net, batches in PLAN.items() for batch in batches]
-    for figures in measured or [{"cases": []}]:
-        if "machine" in figures:
-            machine = figures["machine"]
-            versions = ", ".join(f"{name} {value}" for name, value in machine.items())
-            yield f"### {machine['cpu']}\n"
-            yield f"Measured on {figures['date']}: {versions}{of_peers(figures['cases'])}.\n"
-        by_case = {(case["spec"], case["batch"]): case for case in figures["cases"]}
-        yield from table(heads, (net_row(*case, by_case.get(case)) for case in cases))
+    if measured:
+        yield NETS_INTRODUCTION
+    for figures in measured:
+        machine = figures["machine"]
+        versions = ", ".join(f"{name} {value}" for name, value in machine.items() if name != "cpu")
+        yield (
+            f"{machine['cpu']}, measured on {figures['date']}: "
+            f"{versions}{of_peers(figures['cases'])}.\n"
+        )
+        rows = (net_row(case["spec"], case["batch"], case) for case in figures["cases"])
+        yield from table(heads, rows)
 
 
-def net_row(net: str, batch: int, case: Figures | None, peers: Sequence[str] = PEERS) -> list[str]:
-    """Return the row of a case; cells without a time say why."""
-    if case is None:
-        return [net, str(batch), *[NOTHING] * (len(peers) + 4)]
+def net_row(net: str, batch: int, case: Figures, peers: Sequence[str] = PEERS) -> list[str]:
+    """Return the row of a case; a cell without a time says why."""
     engines = {entry["name"]: entry for entry in case["engines"]}
     medians = [median(engines[name]) for name in (OURS, *peers)]
-    ratio = NOTHING if case["ratio"] is None else f"{case['ratio']:.2f}×"
+    ratio = NOTHING
+    if case["ratio"] is not None:
+        ratio = f"{case['ratio']:.2f}×{'' if is_clear(case) else ' (overlap)'}"
     best = case["best_peer"] or NOTHING
     return [net, str(batch), *medians, number(case["floor"]["ms"]), best, ratio]
 
 
 def median(entry: Figures) -> str:
-    """Return the median time of an engine; or why it has none."""
+    """Return the median time of an engine, or the reason why there is none."""
     why = entry["error"]
     if why is None:
         return number(entry["median_ms"])
@@ -83,7 +115,7 @@ def median(entry: Figures) -> str:
 
 
 def of_peers(cases: Sequence[Figures]) -> str:
-    """Return the versions of the engines that have one of their own."""
+    """Return the versions of netspec and of the engines that are not part of PyTorch."""
     versions = {entry["name"]: entry["version"] for case in cases for entry in case["engines"]}
     known = [name for name in (OURS, *PEERS[-2:]) if versions.get(name)]
     return "".join(f", {name} {versions[name]}" for name in known)
@@ -92,18 +124,17 @@ def of_peers(cases: Sequence[Figures]) -> str:
 GPU_INTRODUCTION = """\
 ## Whole nets on a GPU
 
-What `make gpu` measured in bf16: `netspec bench --device cuda`, as [bench.md](bench.md) says, and
-whole training steps by `benchmarks/steps.py`: forward, backward and SGD on images that are on the
-GPU already, each replayed as a CUDA graph. `inductor` and `compile` are `torch.compile` at its
-maximum of tuning. Times are medians of a batch in milliseconds; **ratio** is the best peer's over
-netspec's.
+`make gpu` runs these in bf16: `netspec bench --device cuda` ([bench.md](bench.md)), and training
+steps by `benchmarks/steps.py` (forward, backward and SGD on images that are already on the GPU,
+replayed as a CUDA graph). `inductor` and `compile` are `torch.compile` with maximum tuning. Times
+are medians in milliseconds per batch; **ratio** is the time of the best peer divided by netspec's.
 """
 
 
 def stages(measured: Sequence[Figures], kernels: Sequence[Figures]) -> Iterator[str]:
-    """Yield a section per GPU: nets, steps, tests and plots; without any, a note that says so."""
-    yield GPU_INTRODUCTION
-    yield "" if measured else f"({NOTHING})\n"
+    """Yield a section for each GPU: nets, training steps, tests and plots."""
+    if measured:
+        yield GPU_INTRODUCTION
     layers = {figures["machine"]["gpu"]: figures for figures in kernels}
     for figures in measured:
         machine, answers = figures["machine"], answers_of(figures)
@@ -128,12 +159,12 @@ def stages(measured: Sequence[Figures], kernels: Sequence[Figures]) -> Iterator[
 
 
 def answers_of(figures: Figures) -> dict[str, Any]:
-    """Return the answer of each stage, in the order of the stages."""
+    """Return the result of each stage of `make gpu` by name, in the order of the file."""
     return {name: stage["answer"] for name, stage in figures["stages"].items()}
 
 
 def step_row(case: Figures) -> list[str]:
-    """Return the row of the training steps of a net at a batch."""
+    """Return the row of the training steps of a net at a batch size."""
     engines = case["engines"]
     cells = [median({"error": None} | engines[name]) for name in STEPS]
     times = {name: e["median_ms"] for name, e in engines.items() if "median_ms" in e}
@@ -145,24 +176,17 @@ def step_row(case: Figures) -> list[str]:
 LRN_INTRODUCTION = """\
 ## LRN on a CPU
 
-What `python benchmarks/lrn.py` measured: the CPU backend's LRN beside `F.local_response_norm`, in
-float32. Times are medians in milliseconds; **ratio** is the better of PyTorch's over netspec's.
+`python benchmarks/lrn.py`: the CPU backend's LRN and `F.local_response_norm`, in float32. Times are
+medians in milliseconds; **ratio** is the faster of PyTorch's two times divided by netspec's.
 """
 
 
-ACCURACY_INTRODUCTION = """\
-## How far from float64
-
-What `python benchmarks/accuracy.py` found: the relative L2 error of what goes into the softmax, of
-the worst of 32 random images in float32, beside what rounding explains.
-"""
-
-
-def small_tables(lrn: Sequence[Figures], accuracy: Sequence[Figures]) -> Iterator[str]:
-    """Yield a table per machine for each of the two; without any, a note that says so."""
-    yield LRN_INTRODUCTION
+def lrn_tables(measured: Sequence[Figures]) -> Iterator[str]:
+    """Yield a table for each machine."""
     heads = ["net", "stage", "size", "batch", "netspec", "torch", "torch channels-last", "ratio"]
-    for figures in lrn:
+    if measured:
+        yield LRN_INTRODUCTION
+    for figures in measured:
         rows = (
             [
                 *(str(case[key]) for key in ("net", "stage", "size", "batch")),
@@ -172,31 +196,52 @@ def small_tables(lrn: Sequence[Figures], accuracy: Sequence[Figures]) -> Iterato
             for case in figures["cases"]
         )
         yield from machine_table(figures, heads, rows)
-    yield "" if lrn else f"({NOTHING})\n"
-    yield ACCURACY_INTRODUCTION
+
+
+ACCURACY_INTRODUCTION = """\
+## Difference from float64
+
+`python benchmarks/accuracy.py`: the relative L2 error of the logits against float64, in float32,
+for the worst of 32 random images. **allowed** is the largest error that rounding explains.
+"""
+
+
+WEIGHTS_CHANGED = "2026-11-29"
+"""The day on which `netspec bench` began to scale weights such that activations are of order one
+(``netspec.timing.scales``).  Errors that were measured before are of other weights."""
+
+
+def accuracy_tables(measured: Sequence[Figures]) -> Iterator[str]:
+    """Yield a table for each machine."""
     heads = ["net", "netspec", "eager", "allowed"]
-    for figures in accuracy:
+    if measured:
+        yield ACCURACY_INTRODUCTION
+    for figures in measured:
         rows = (
             [case["net"], *(f"{case[key]:.1e}" for key in heads[1:])] for case in figures["cases"]
         )
         yield from machine_table(figures, heads, rows)
-    yield "" if accuracy else f"({NOTHING})\n"
+        if figures["date"] < WEIGHTS_CHANGED:
+            yield (
+                f"These errors are of the random weights before {WEIGHTS_CHANGED}, which were not "
+                "scaled; they have not been measured again with the current weights.\n"
+            )
 
 
 LOADING_INTRODUCTION = """\
 ## Loading an artifact
 
-What `python benchmarks/loading.py` measured, in fresh processes that have imported PyTorch:
-`import netspec`, and `netspec.load_artifact`, with the imports that it needs. Medians in
-milliseconds, and the slowest; files are in the page cache. [artifact.md](artifact.md) says what it
-does.
+`python benchmarks/loading.py`, in new processes that have imported PyTorch: `import netspec`, then
+`netspec.load_artifact` with the imports that it needs. Times are in milliseconds: medians, and the
+slowest total. The files are in the page cache. [artifact.md](artifact.md) describes the steps.
 """
 
 
 def loading_tables(measured: Sequence[Figures]) -> Iterator[str]:
-    """Yield a table per machine; without any, a note that says so."""
-    yield LOADING_INTRODUCTION
+    """Yield a table for each machine."""
     heads = ["net", "MB", "import", "load", "together", "slowest", "processes"]
+    if measured:
+        yield LOADING_INTRODUCTION
     for figures in measured:
         rows = (
             [
@@ -208,15 +253,13 @@ def loading_tables(measured: Sequence[Figures]) -> Iterator[str]:
             for case in figures["cases"]
         )
         yield from machine_table(figures, heads, rows)
-    yield "" if measured else f"({NOTHING})\n"
 
 
 def machine_table(
     figures: Figures, heads: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> Iterator[str]:
-    """Yield a table under the name of the machine, its versions and the date."""
+    """Yield the machine, the date and the versions, then the table."""
     machine = figures["machine"]
-    versions = ", ".join(f"{name} {value}" for name, value in machine.items())
-    yield f"### {machine['cpu']}\n"
-    yield f"Measured on {figures['date']}: {versions}.\n"
+    versions = ", ".join(f"{name} {value}" for name, value in machine.items() if name != "cpu")
+    yield f"{machine['cpu']}, measured on {figures['date']}: {versions}.\n"
     yield from table(list(heads), rows)

@@ -1,4 +1,4 @@
-"""Results on disk: one JSON file a processor, written whole after each case, or not at all."""
+"""Results on disk: one JSON file per processor, replaced atomically after each case."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "results"
 
 LEFT = 3
-"""The exit code of a benchmark that has more to do: run it again."""
+"""The exit code of a benchmark that is not done yet and must be run again."""
 SOURCES = (".py", ".net", ".lark")
 
 Entry = dict[str, Any]
 
 
 def digest(*folders: str) -> str:
-    """Return a digest of all sources in these folders; older results have another one."""
+    """Return a digest of all sources in folders; results of older sources have another digest."""
     hasher = hashlib.sha256()
     for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.*")):
         if path.suffix in SOURCES:
@@ -36,7 +36,7 @@ def path_for(processor: str, folder: Path = FOLDER, kind: str = "kernels") -> Pa
 
 
 def write(path: Path, data: Entry) -> None:
-    """Replace the file in one step: an interruption leaves the old one whole."""
+    """Replace a file in one step: after an interruption the old file is still complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(data, indent=1).encode() + b"\n")
 
@@ -44,8 +44,8 @@ def write(path: Path, data: Entry) -> None:
 class Results:
     """The results of one machine.
 
-    Those of another driver or version in its file are dropped, since figures of two machines do
-    not stand beside each other; ``dropped`` counts them.
+    Results of another driver or version in the file are dropped, because their times cannot be
+    compared; ``dropped`` is their number.
     """
 
     def __init__(self, path: Path, machine: dict[str, str], kernels: str) -> None:
@@ -61,14 +61,14 @@ class Results:
                 self.dropped = len(stored["cases"]) + len(stored["tuned"])
 
     def has(self, table: str, key: str, names: Iterable[str]) -> bool:
-        """Return whether these engines were run on a case, with the kernels as they are now."""
+        """Return True if a case has results of these engines with the current kernels."""
         entry = self.data[table].get(key)
         if entry is None or entry["kernels"] != self.kernels:
             return False
         return {*names} <= {*entry["engines"]}
 
     def put(self, table: str, key: str, entry: Entry) -> None:
-        """Keep the results of a case, on disk at once."""
+        """Store the result of a case on disk at once."""
         self.data[table][key] = entry | {"kernels": self.kernels}
         self.save()
 

@@ -1,11 +1,11 @@
-"""Training steps of a net on the GPU, in bf16, beside eager PyTorch and torch.compile: JSON.
+"""Time training steps of a net on the GPU in bf16, by netspec, eager PyTorch and torch.compile.
 
     python -m benchmarks.steps --batch N [--net alexnet] [--rounds N]
 
-A step is forward, the mean of -log p of the labels, backward, and SGD with momentum and weight
-decay, fused.  Images and labels are on the GPU already and rotate through twice its L2 cache; each
-engine's whole step is replayed as a CUDA graph, in turns.  For ``torch.compile`` at its maximum of
-tuning that stands in place of its own graphs.
+The result is printed as JSON.  A step is forward, the mean of -log p of the labels, backward, and
+fused SGD with momentum and weight decay.  Images and labels are already on the GPU and rotate
+through twice its L2 cache.  The whole step of each engine is replayed as a CUDA graph, in turns.
+``torch.compile`` has maximum tuning without its own graphs.
 
 | engine | is |
 |---|---|
@@ -40,9 +40,9 @@ from netspec.timing.measure import in_milliseconds
 from netspec.timing.timing import Call, Pass, interleaved
 
 WARM = 3
-"""Steps before a graph is captured: they compile, tune, and make the optimizer's memory."""
+"""Steps before the capture of a graph: they compile, tune, and allocate the optimizer's state."""
 RATE = 1e-6
-"""So low that thousands of steps over the same random images do not diverge."""
+"""A learning rate so low that thousands of steps on the same random images do not diverge."""
 DTYPES = {"bfloat16": "bf16", "float32": "fp32"}
 
 Gradients = dict[str, Tensor]
@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measured(case: Case, bench: measuring.Bench, **sizes: int) -> dict[str, Any]:
-    """Compare each engine's gradients with float64, then time its step; return its error else."""
+    """Return the result of each engine: its gradients are compared with float64, then its step is
+    timed.  An engine that fails or disagrees has its error instead of a time."""
     rates = measuring.constants(bench, DTYPES[case.dtype], **sizes)
     classes = case.net.graph.stage(case.net.graph.outputs[0]).known_shape.elements
     labels = torch.arange(case.batch, device=case.torch_device) % classes
@@ -107,16 +108,16 @@ ENGINES: dict[str, Callable[[Case], Module]] = {
 
 
 def loss_of(model: Module, images: Sequence[Tensor], labels: Tensor) -> Tensor:
-    """Return the mean of -log p of the labels, of the net's first output; heads are left out."""
+    """Return the mean of -log p of the labels for the first output; heads are ignored."""
     first = model(*images)
-    while isinstance(first, tuple):  # of several outputs, or of outputs and heads
+    while isinstance(first, tuple):  # a tuple of outputs, or of outputs and heads
         first = first[0]
     chosen: Tensor = first.double().log().gather(1, labels[:, None])
     return -chosen.mean()
 
 
 def steps(model: Module, case: Case, labels: Tensor) -> list[Call]:
-    """Return a step for each set of images, after a few steps to warm up."""
+    """Run a few warm-up steps; return a step for each set of images."""
     options: dict[str, Any] = {"momentum": 0.9, "weight_decay": 5e-4, "fused": True}
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE, **options)
 
@@ -134,7 +135,7 @@ def steps(model: Module, case: Case, labels: Tensor) -> list[Call]:
 
 
 def without_dropout() -> Any:
-    """Switch dropout off meanwhile: engines draw different values, and gradients are compared."""
+    """Turn dropout off: engines draw different masks, so gradients could not be compared."""
     return mock.patch.object(Dropout, "training_reference", Dropout.reference)
 
 
@@ -147,7 +148,7 @@ def gradients(model: Module, case: Case, labels: Tensor) -> Gradients:
 
 
 def deviation(gradients: Gradients, expected: Gradients) -> float:
-    """Return |g - exact| / |exact| of all gradients together, in Euclidean norm."""
+    """Return |g - exact| / |exact| in the Euclidean norm of all gradients together."""
     assert gradients.keys() == expected.keys(), gradients.keys() ^ expected.keys()
     off = sum(float((gradients[name].double() - g).square().sum()) for name, g in expected.items())
     return sqrt(off / sum(float(g.square().sum()) for g in expected.values()))
@@ -156,10 +157,11 @@ def deviation(gradients: Gradients, expected: Gradients) -> float:
 def allowed(case: Case) -> float:
     """Return the deviation that rounding explains.
 
-    Forward and backward each round as ``tolerance`` has it, e.  ReLU and max-pooling pass gradients
-    by comparing values that are off by e: of N(0, 1) a share of 0.8 e falls to the other side, on
-    both sides of the half that passes, and the norm is off by the root, sqrt(1.6 e), for each in
-    turn; squares add.  That is far more than engines are off by, but less than a layer left out.
+    Forward and backward each have the error e of ``tolerance``.  ReLU and max-pooling select
+    gradients by comparing values with this error: of N(0, 1) a share of 0.8 e has the wrong result.
+    Relative to the half that passes this is 1.6 e, and the error in norm is its root, sqrt(1.6 e),
+    for each such operator; the squares add.  The bound is far above the errors of right engines,
+    but below the error of an omitted layer.
     """
     graph = case.net.graph
     masks = sum(stage.op.name in ("relu", "maxpool") for stage in graph.stages() if not stage.head)
@@ -171,14 +173,14 @@ def allowed(case: Case) -> float:
 
 
 def operations(case: Case) -> int:
-    """Return the operations of a step: forward, and all gradients but that of the images."""
+    """Return the operations of a step: forward, and all gradients except that of the images."""
     by_layer = layers(case.spec)
     macs = sum(len(names) * x.macs * (2 if x.is_first else 3) for x, names in by_layer.items())
     return 2 * macs * case.batch
 
 
 def moved(case: Case) -> int:
-    """Return the least bytes that a step moves: each weight and momentum, read and written."""
+    """Return the minimum traffic of a step in bytes: weights and momenta, read and written."""
     return 4 * case.net.totals.parameters * case.type.itemsize
 
 

@@ -1,4 +1,4 @@
-"""The clock of a GPU, for the engines that take turns in netspec.timing.timing."""
+"""A clock for engines on a GPU, for the turns of netspec.timing.timing."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from netspec.timing.timing import Call, EventTimer, Pass
 
 SAMPLE = 2e-3
-"""Seconds that a sample should last, far above the resolution of an event."""
+"""The duration of a sample in seconds: far above the resolution of an event."""
 
 
 class GraphTimer:
-    """CUDA events around replays of a graph of all calls, so that no engine waits for Python.
+    """CUDA events around replays of a CUDA graph of all calls, so that no engine waits for Python.
 
-    The results of all calls are alive at once while the graph is captured, so each call writes
-    memory of its own.  Autograd runs a gradient in the stream of what it is the gradient of, which
-    has to be the one that is captured: hence the context.
+    The results of all calls are alive at the same time during the capture, so each call writes its
+    own memory.  Autograd computes a gradient in the stream of its forward pass.  That stream must
+    be the one that is captured, so calls are created in ``context``.
     """
 
     def __init__(self) -> None:
@@ -42,5 +42,5 @@ class GraphTimer:
         clock = EventTimer()
         replays = max(1, round(SAMPLE / max(clock.prepared([graph.replay])(), 1e-7)))
         timed = clock.prepared([graph.replay] * replays)
-        # The graph reads what the calls read: they have to live as long as it does.
+        # The graph reads the operands of the calls, so the calls must live as long as the graph.
         return lambda: timed() / len(calls)

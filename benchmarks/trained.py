@@ -1,10 +1,10 @@
-"""Keep the weights of a finished run in specs/trained, with what they are beside them.
+"""Store the weights of a finished run in specs/trained, with a description.
 
     netspec train lenet5 --data digits -o RUN
     python benchmarks/trained.py RUN
 
-They then come with netspec: ``netspec run lenet5 IMAGE --weights digits``.  Without RUN, what the
-nets of all that are there compute is written anew beside their tensors, which stay as they are.
+The weights are then bundled with netspec: ``netspec run lenet5 IMAGE --weights digits``.  Without
+RUN, the descriptions of all bundled weights are written again; the tensors do not change.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
         return
     run = Run.open(directory)
     if not run.is_finished:
-        raise DataError(f"{run.directory} has not learned all that it was asked to")
+        raise DataError(f"{run.directory} is not finished: netspec train --resume {run.directory}")
     settings = run.settings
     stem = f"{run.net.name}-{settings.data.partition(':')[0]}"
     folder.mkdir(exist_ok=True)
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> None:
 
 
 def describe(path: Path) -> None:
-    """Write what a net computes and expects beside its weights, and their digest into JSON."""
+    """Write a net's description into its weights file, and the digest of the file into JSON."""
     about = json.loads(path.read_bytes())
     weights, net = path.parent / about["weights"]["file"], load(about["net"])
     expects = replace(net.expects, classes=tuple(about["classes"]))

@@ -1,4 +1,4 @@
-"""Write docs/experiments.md and its figures from kept results: python docs/experiments.py."""
+"""Generate docs/experiments.md and its charts from stored results: python docs/experiments.py."""
 
 from __future__ import annotations
 
@@ -24,22 +24,27 @@ Entry = dict[str, Any]
 INTRODUCTION = """\
 # The paper's comparisons
 
-The AlexNet paper says of each of its ideas what it is worth, from nets that differ in one thing.
-Each of these comparisons is a command; one more is VGG's, of a warm start. This page is written by
-`python docs/experiments.py` from the files in `benchmarks/results/experiments/`, and a test
-compares the two.
+For each of its ideas the AlexNet paper reports how much the idea helps. It compares nets that
+differ in one thing. `netspec compare` repeats these comparisons, and one from the VGG paper:
 
 ```
 netspec compare relu-tanh --data digits -o relu-tanh --seeds 5
 netspec compare --list
 ```
 
-Arms are trained side by side, with the same seeds, by the recipes in the specs of
-`netspec/comparing/nets/`. The command writes each arm as a spec into `DIR/nets/`, where it can be
-read, and a run directory for each arm and seed into `DIR/runs/`: a comparison that was
-interrupted goes on where it stopped, and more `--seeds` add to what is there. The table is printed;
-`DIR/results.json` has all of it, and `DIR/figure.png` shows it. matplotlib and SciPy are needed:
-`pip install 'netspec-compiler[compare]'`.
+The nets of a comparison are called arms. The command trains all arms with the same seeds, by the
+recipes in the specs of `netspec/comparing/nets/`. It needs matplotlib and SciPy
+(`pip install 'netspec-compiler[compare]'`). It prints a table and writes these files:
+
+| path | content |
+| --- | --- |
+| `DIR/nets/` | the spec of each arm |
+| `DIR/runs/` | a run directory for each arm and seed |
+| `DIR/results.json` | all results |
+| `DIR/figure.png` | a chart of them |
+
+The same command continues an interrupted comparison. A larger number of `--seeds` adds runs to
+those that exist.
 """
 
 NETS = {
@@ -49,22 +54,26 @@ NETS = {
 }
 
 MEASURES = {
-    "test error, training error": "of the net at the end, in percent of the images that were not "
-    "seen, and of those that were; on their centres, without dropout",
-    "steps to 25 % training error": "by the batches as they are learned from, as in the paper's "
-    "Figure 1: an epoch's mean stands at its middle, with lines in between",
-    "steps to 5 % test error": "by the tests behind each epoch, with lines in between",
-    "[low, high]": "a 95 % interval of the difference of two means, by Welch's t over the seeds, "
-    "or by Student's over pairs where the same nets are tested twice. Larger than the noise is "
-    "what leaves out 0: of twenty comparisons of equal arms, one does",
+    "test error, training error": "errors of the trained net in percent, on the images that it "
+    "was not trained on, and on those that it was; on the centres of images, without dropout",
+    "gap between the two": "test error minus training error",
+    "steps to 25 % training error": "from the errors of the batches during training, as in the "
+    "paper's Figure 1. The mean of an epoch counts for the middle of the epoch; values in between "
+    "are interpolated linearly",
+    "steps to 5 % test error": "from the test error after each epoch; values in between are "
+    "interpolated linearly",
+    "[low, high]": "a 95 % interval of the difference of two means: by Welch's t-test over the "
+    "seeds, or by Student's t-test over pairs if the same nets are tested twice. A difference is "
+    "larger than the noise if its interval does not contain 0. Of twenty comparisons of equal "
+    "arms, about one is larger than the noise by chance",
 }
 
 COMMANDS = """\
 ## On CIFAR-10 and ImageNet
 
-These have not been run: they need the data and, for ImageNet, a GPU. The paper's numbers are of
-these sets, so only these commands can say whether they come out again. EXPERIMENT is a name from
-the table.
+These comparisons have not been run: they need the data and, for ImageNet, a GPU. The numbers of
+the paper are for these data sets, so only these commands can reproduce them. EXPERIMENT is a name
+from the table above.
 
 ```
 netspec compare EXPERIMENT --data cifar10:DIR -o OUT --device cuda --workers 2
@@ -72,52 +81,50 @@ netspec pack images:IMAGENET -o SHARDS
 netspec compare EXPERIMENT --data shards:SHARDS -o OUT --device cuda --workers 8 --seeds 2
 ```
 
-On ImageNet each arm and seed is a training of 90 epochs, as in the paper; `--epochs 20` makes it
-shorter, and asks another question. Where the data comes from is in [data.md](data.md).
+On ImageNet each arm and seed trains for 90 epochs, as in the paper. `--epochs 20` is shorter, but
+then the results cannot be compared with the paper's. [data.md](data.md) says where to get the
+data.
 """
 
 DIGITS = """\
-## On digits, as measured
+## Results on digits
 
-Scikit-learn's 1,437 digits to learn from and 360 held out, where one more wrong digit is 0.28 %.
-A net of 60,000 parameters that is right on 98 of 100 after 12 epochs leaves little for any of these
-ideas to improve. What follows shows that the commands work and how large their noise is; of
-ImageNet it says nothing, in either direction. In the figures, errors below 0.1 % are drawn at
-0.1 %, and pale bands, where there are few arms, are the range over the seeds.
+These results are for scikit-learn's digits: 1,437 for training and 360 for validation. One more
+wrong digit is 0.28 %. A net of 60,000 parameters, which classifies 98 of 100 digits correctly
+after 12 epochs, leaves little room for improvement. So the results show that the commands work,
+and how large the noise is. They say nothing about ImageNet. In the charts, errors below 0.1 % are
+drawn at 0.1 %. If a chart has few arms, pale bands show the range over the seeds.
 """
 
 REMARKS = {
-    "relu-tanh": "The other way round: tanh is there in half the steps, each at the best of "
-    "four learning rates, which were searched with a seed that is not among those "
-    "compared. The net has two convolutions, and digits are easy; it may be that "
-    "nothing saturates here.",
-    "lrn": "Worse with it, by little more than the noise, and much more scattered. Six "
-    "maps are few for a window of five to compete in, and of its constants only "
-    "alpha was fitted to inputs of this size.",
-    "pooling": "Nothing that five seeds can tell. The direction is not the paper's, in the "
-    "error as in the gap.",
-    "layers": "Not what the paper finds: no layer is missed, and without C1 the net is "
-    "better. Images of 8x8 pixels, drawn larger, may have little for depth to "
-    "find.",
-    "columns": "The direction is the paper's, and the interval only just reaches 0.",
-    "dropout": "Neither overfitting without it nor slower learning with it can be told from "
-    "noise: there is one layer of 84 outputs to drop from, where AlexNet has two "
-    "of 4096.",
-    "crops": "The training error is lower without crops and the test error is not: that is "
-    "overfitting, as the paper has it, though the test errors themselves do not "
-    "differ by more than noise.",
-    "decay": "The direction is the paper's, in the training error as well, and far within "
-    "the noise.",
-    "bias": "The other way round, and far outside the noise; one net in five did not "
-    "learn at all. Weights begin here as He et al. draw them, while the paper's "
-    "begin with a deviation of 0.01: that may be what needs the 1.",
-    "tencrop": "No difference that these seeds can tell. Reflected digits are no digits: "
-    "nets that learn with reflections are worse than those above.",
-    "warmstart": "As in the VGG paper: the deeper net comes to a small error in fewer steps "
-    "when it begins with weights of the shallower one. The steps that those took "
-    "to learn are not counted.",
+    "relu-tanh": "The opposite of the paper's result: tanh needs half as many steps. Each arm "
+    "uses the best of four learning rates, found with a seed that is not among those compared. "
+    "The net has two convolutions, and digits are easy; possibly nothing saturates in this net.",
+    "lrn": "LRN makes the error worse, by little more than the noise, and the results vary much "
+    "more. Six maps are few for a window of five. Of the constants of LRN, only alpha was adapted "
+    "to inputs of this size.",
+    "pooling": "Five seeds show no difference. The direction is opposite to the paper's, for the "
+    "error and for the gap.",
+    "layers": "Not the paper's result: removing a layer does no harm, and without C1 the net is "
+    "better. The images have 8x8 pixels, enlarged; a deep net may find little in them.",
+    "columns": "The same direction as in the paper; the interval just contains 0.",
+    "dropout": "Neither overfitting without dropout nor slower training with it is larger than "
+    "the noise. This net applies dropout to one layer of 84 outputs, AlexNet to two layers of "
+    "4096.",
+    "crops": "Without crops the training error is lower, and the test error is not. This is "
+    "overfitting, as the paper reports, although the test errors differ by less than the noise.",
+    "decay": "The same direction as in the paper, also for the training error, but far within the "
+    "noise.",
+    "bias": "The opposite of the paper's result, far outside the noise; one net of five learned "
+    "nothing. The initial weights are those of He et al.; the paper's have a deviation of 0.01, "
+    "which may be why it needs biases of 1.",
+    "tencrop": "These seeds show no difference. A reflected digit is not a digit, so nets that "
+    "are trained with reflections have larger errors than those above.",
+    "warmstart": "The same result as in the VGG paper: the deeper net reaches a small error in "
+    "fewer steps if it starts with weights of the shallower net. The steps that trained these "
+    "weights are not counted.",
 }
-"""A remark on the result of each comparison; figures are in the tables alone."""
+"""A remark on the result of each comparison. Figures are only in the tables."""
 
 
 def page(results: dict[str, Entry]) -> Iterator[str]:
@@ -126,7 +133,7 @@ def page(results: dict[str, Entry]) -> Iterator[str]:
     yield table(
         ["data", "net", "what it is"], [[_data(net), f"`{net}`", NETS[net]] for net in NETS]
     )
-    yield table(["measure", "is"], map(list, MEASURES.items()))
+    yield table(["measure", "meaning"], map(list, MEASURES.items()))
     listed = [[f"`{e.name}`", e.says, e.source, _kinds(e)] for e in EXPERIMENTS]
     yield table(["comparison", "the paper says", "where", "data"], listed)
     yield COMMANDS
@@ -155,23 +162,25 @@ def measured_on(results: list[Entry]) -> str:
     runs = [run for result in results for arm in result["arms"] for run in arm["runs"]]
     threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
     return (
-        f"{len(runs)} runs on {when}: {machine['cpu']}, {threads} a run, torch {machine['torch']}. "
-        "What else the machine did changes how long runs take and nothing else: the same "
-        "command gives the same weights.\n"
+        f"{len(runs)} runs on {when}: {machine['cpu']}, {threads} per run, torch "
+        f"{machine['torch']}. The same command gives the same weights. Other work on the machine "
+        "changes only how long a run takes.\n\nThis page is generated by "
+        "`python docs/experiments.py` from `benchmarks/results/experiments/`.\n"
     )
 
 
 def section(comparison: Experiment, result: Entry) -> Iterator[str]:
-    """Yield the paper, the table, the differences, the figure and the remark of a comparison."""
+    """Yield what the paper says, the table, the differences, the chart and a remark."""
     yield f"### {comparison.title}\n"
     source = comparison.source[0].upper() + comparison.source[1:]
-    note = result["note"] and f" {result['note'][0].upper()}{result['note'][1:]}."
+    note = comparison.note.get(result["net"], "")
+    note = note and f" {note[0].upper()}{note[1:]}."
     yield f"{source}: {comparison.says}.{note}\n"
     yield f"```\n{command(result)}\n```\n"
     yield f"{setting(result)}:\n"
     yield table(header(result), rows(result))
     yield "".join(f"- {difference(result, entry)}\n" for entry in result["differences"])
-    shown = f"{comparison.title}: errors while learning, and what was measured"
+    shown = f"{comparison.title}: errors during training, and the measures"
     yield f"![{shown}]({figure(comparison).as_posix()})\n"
     yield f"{REMARKS[comparison.name]}\n"
 
@@ -199,14 +208,14 @@ def table(heads: list[str], cells: Iterable[list[str]]) -> str:
 
 
 def load() -> dict[str, Entry]:
-    """Return the kept results on digits, by the name of the comparison."""
+    """Return the stored results on digits, by the name of the comparison."""
     paths = RESULTS.glob("*-digits.json")
     results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     return {result["experiment"]: result for result in results}
 
 
 def current() -> str:
-    """Return the page of all kept results."""
+    """Return the page of all stored results."""
     return "\n".join(page(load()))
 
 

@@ -1,4 +1,4 @@
-"""Write docs/performance.md from what benchmarks/results holds: python docs/performance.py."""
+"""Write docs/performance.md and its plots from benchmarks/results: python docs/performance.py."""
 
 from __future__ import annotations
 
@@ -23,46 +23,52 @@ from benchmarks.layers import (
     LayerCase,
     Machine,
     cases,
-    planned,
 )
 from benchmarks.page import (
     NOTHING,
     Figures,
+    accuracy_tables,
     loading_tables,
+    lrn_tables,
     number,
-    small_tables,
     stages,
+    summary,
     table,
     whole_nets,
 )
+from netspec.files.writing import write_whole
 
 PAGE = Path(__file__).parent / "performance.md"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 DTYPE = "bf16"
 
-INTRODUCTION = """\
-# How fast the kernels are
+TITLE = "# Performance\n"
+NOT_MEASURED = """\
+Not measured: GPU kernels and nets on a GPU; their bytes, operations and lower bounds on time are in
+[kernels.md](kernels.md#lower-bounds).
+"""
+LAYERS = """\
+## Layers on a GPU
 
-Every layer of AlexNet, VGG16 and GoogLeNet as `benchmarks/kernels.py` times it, in bf16, beside
-eager PyTorch (channels-last, `cudnn.benchmark`), `torch.compile` at its maximum of tuning and, for
-convolutions, the bare cuDNN convolution without bias and ReLU. This page is written by
-`python docs/performance.py` from the files in `benchmarks/results/`, and a test compares the two.
-What no file has a figure for is "not measured".
+Each layer of AlexNet, VGG16 and GoogLeNet in bf16 (`benchmarks/kernels.py`). The peers are eager
+PyTorch (channels-last, `cudnn.benchmark`), `torch.compile` with maximum tuning and, for
+convolutions, cuDNN's convolution alone, without bias and ReLU.
 
-- **MB** have to move: operands read once, results written once. **GFLOP** count a multiply-add as
-  two, a power as one.
-- **floor** = max(bytes / copy bandwidth, operations / rate of matrix products): what reads from
-  memory and multiplies on tensor cores goes no lower. Times are in microseconds.
-- Three numbers in a cell are batches of 1, 32 and 256 images.
-- Every engine replays a CUDA graph, over operands that rotate through twice the L2 cache. For
-  `torch.compile` that stands in place of its own graph, which would copy each operand into place.
-- PyTorch gets the zeros that AlexNet's C1 needs below and to the right for free; it has no groups
-  in its LRN, so that AlexNet's is two of them and a concatenation.
+- **MB** is the minimum traffic: each operand is read once, each result is written once. **GFLOP**
+  counts a multiply-add as two operations and a power as one.
+- **floor** = max(bytes / copy bandwidth, operations / rate of matrix products), a lower bound on
+  the time. Times are medians in microseconds.
+- A cell with three numbers is for batches of 1, 32 and 256 images; – means not measured.
+- Every engine replays a CUDA graph. Its operands rotate through twice the size of the L2 cache.
+  For `torch.compile` this replaces its own graph, which would copy each operand.
+- PyTorch does not pay for the padding below and to the right of AlexNet's C1, because the images
+  are padded before the clock starts. Its LRN has no groups: AlexNet's is two calls and a
+  concatenation.
 """
 
 
 class Goal(NamedTuple):
-    """A goal: a share of the floor's speed, or a multiple of a peer's."""
+    """A goal for a kernel: a share of the floor's speed, or a multiple of a peer's speed."""
 
     text: str
     kind: str
@@ -82,7 +88,7 @@ GOALS = (
     Goal("first layer ≥ 2× bare cuDNN conv", "conv", FORWARD, "bare", first_only=True),
     Goal("conv input gradient ≥ 0.95× cuDNN", "conv", INPUT_GRADIENT, "bare"),
     Goal("conv weight gradient ≥ 0.95× cuDNN", "conv", WEIGHT_GRADIENT, "bare"),
-    Goal("LRN forward ≥ 88 % of copy bandwidth, at 4 bytes an element", "lrn", FORWARD),
+    Goal("LRN forward ≥ 88 % of copy bandwidth, at 4 bytes per element", "lrn", FORWARD),
     Goal("LRN forward ≥ 9× eager", "lrn", FORWARD, "eager"),
     Goal("LRN backward ≥ 85 %, at 6 bytes", "lrn", INPUT_GRADIENT),
     Goal("LRN+pool ≥ 80 %, at 2.5 bytes", "lrn_maxpool", FORWARD),
@@ -103,80 +109,77 @@ COLUMNS = {
 # -------------------------------------------------------------------------------------------- page
 
 
-def load(folder: Path = RESULTS, kind: str = "kernels") -> list[Figures]:
-    """Return the results of every processor."""
+def load(folder: Path = RESULTS, *, kind: str) -> list[Figures]:
+    """Return the results files of a kind, one for each machine."""
     paths = sorted(folder.glob(f"{kind}-*.json"))
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 def page(
-    measured: Sequence[Figures],
+    *,
     nets: Sequence[Figures] = (),
     lrn: Sequence[Figures] = (),
     accuracy: Sequence[Figures] = (),
     loading: Sequence[Figures] = (),
+    kernels: Sequence[Figures] = (),
+    gpu: Sequence[Figures] = (),
 ) -> str:
-    """Return the whole page, from the results of any number of machines."""
-    parts = [INTRODUCTION]
-    for figures in measured:
+    """Return the page; each argument is a list of results files of that kind, one per machine."""
+    parts = [TITLE, *summary(nets)]
+    if not (kernels or gpu):
+        parts.append(NOT_MEASURED)
+    parts += [*whole_nets(nets), *lrn_tables(lrn), *accuracy_tables(accuracy)]
+    parts += [*loading_tables(loading), *stages(gpu, kernels)]
+    if kernels:
+        parts.append(LAYERS)
+    for figures in kernels:
         parts += section(figures)
-    if not measured:
-        parts += section({"cases": {}})
-    parts += whole_nets(nets)
-    return "\n".join([*parts, *small_tables(lrn, accuracy), *loading_tables(loading)])
+    return "\n".join(parts)
 
 
 def section(figures: Figures) -> Iterator[str]:
-    """Yield the section of a machine: its name, the goals, and a table per net."""
+    """Yield the section of a GPU: its name, the goals, and a table for each net."""
     machine = machine_of(figures)
-    yield f"## {machine.name}\n"
-    yield f"{described(figures, machine)}\n"
-    yield "### Goals\n"
+    versions = ", ".join(f"{name} {value}" for name, value in figures["machine"].items())
+    yield f"### {machine.name}: goals\n"
     yield (
-        "How many times as fast as the peer, or what share of the floor's speed: the geometric "
-        "mean over the layers, the slowest, and how many of the layers were measured.\n"
+        f"Measured on {figures['date']}: {versions}. In the same run a copy moved "
+        f"{machine.copy / 1e12:.2f} TB/s and matrix products reached "
+        f"{machine.product / 1e12:.0f} TFLOP/s.\n"
     )
+    yield (
+        "Speed relative to the peer, or to the floor: the geometric mean over the layers, the "
+        "slowest layer, and how many layers were measured.\n"
+    )
+    goals = ([goal.text, *(reached(goal, figures, batch) for batch in BATCHES)] for goal in GOALS)
     yield from table(
         ["goal", *(f"batch {batch}" for batch in BATCHES)],
-        ([goal.text, *(reached(goal, figures, batch) for batch in BATCHES)] for goal in GOALS),
+        (row for row in goals if {*row[1:]} != {NOTHING}),
     )
     for net, title in NETS.items():
-        yield f"### {title}\n"
-        heads = ["layer", "rows", "direction", "MB", "GFLOP", "floor"]
-        yield from table([*heads, *COLUMNS.values()], rows_of(net, figures, machine))
+        rows = list(rows_of(net, figures, machine))
+        if rows:
+            yield f"### {machine.name}: {title}\n"
+            heads = ["layer", "rows", "direction", "MB", "GFLOP", "floor"]
+            yield from table([*heads, *COLUMNS.values()], rows)
 
 
 def machine_of(figures: Figures) -> Machine:
-    """Return the measured machine, or the one that plans are made for."""
-    constants = figures.get("constants", {}).get(DTYPE)
-    if constants is None:
-        return planned(DTYPE)
+    """Return the measured GPU with the rates of the same run."""
+    constants = figures["constants"][DTYPE]
     copy, product = constants["copy_bytes_per_second"], constants["product_operations_per_second"]
     return Machine(figures["machine"]["gpu"], copy, product)
-
-
-def described(figures: Figures, machine: Machine) -> str:
-    """Return a sentence on the source of the figures in a section."""
-    rates = (
-        f"{machine.copy / 1e12:.2f} TB/s copied and {machine.product / 1e12:.0f} TFLOP/s of "
-        "matrix products"
-    )
-    if machine == planned(DTYPE):
-        return (
-            f"No results in {DTYPE} yet. The floors are those of one H200, on which {rates} "
-            "were measured once, apart from this benchmark."
-        )
-    versions = ", ".join(f"{name} {value}" for name, value in figures["machine"].items())
-    return f"Measured on {figures['date']}: {versions}. The same run measured {rates}."
 
 
 # ------------------------------------------------------------------------------------------ layers
 
 
 def rows_of(net: str, figures: Figures, machine: Machine) -> Iterator[list[str]]:
-    """Yield a line for each layer and direction, with all batches."""
+    """Yield a row for each layer and direction that was measured at a batch size or more."""
     for first, names in cases([net], BATCHES[:1], DIRECTIONS, DTYPE).items():
         batches = [first._replace(batch=batch) for batch in BATCHES]
+        if not any(case.key in figures["cases"] for case in batches):
+            continue
         costs = [case.cost for case in batches]
         yield [
             first.layer.label,
@@ -190,13 +193,13 @@ def rows_of(net: str, figures: Figures, machine: Machine) -> Iterator[list[str]]
 
 
 def together(cells: Iterable[str]) -> str:
-    """Return several cells as one; equal ones once."""
+    """Join cells by slashes, or return the one value if all are equal."""
     texts = list(cells)
     return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
 
 
 def time(figures: Figures, case: LayerCase, engine: str) -> str:
-    """Return the median; or why it is missing."""
+    """Return the median time of an engine, or the reason why there is none."""
     if engine == "bare" and case.layer.kind != "conv":
         return ""
     result = figures["cases"].get(case.key, {}).get("engines", {}).get(engine, {})
@@ -209,7 +212,7 @@ def time(figures: Figures, case: LayerCase, engine: str) -> str:
 
 
 def reached(goal: Goal, figures: Figures, batch: int) -> str:
-    """Return the measured figures of a goal at a batch."""
+    """Return what was measured for a goal at a batch size."""
     chosen = [
         case
         for case in cases(NETS, [batch], [goal.kind], DTYPE)
@@ -231,7 +234,10 @@ def reached(goal: Goal, figures: Figures, batch: int) -> str:
 
 
 def against(entry: Figures, peer: str) -> float | None:
-    """Return the peer's time over netspec's, if both are known; for itself 1 if two runs agree."""
+    """Return the peer's time divided by netspec's, or None if one of them is unknown.
+
+    For the peer "itself", return 1 if two runs of netspec gave the same bits, else 0.
+    """
     ours = entry["engines"].get("netspec", {})
     if "median_us" not in ours:
         return None
@@ -244,13 +250,21 @@ def against(entry: Figures, peer: str) -> float | None:
 
 
 def current() -> str:
-    """Return the page of all results."""
-    first = page(*(load(kind=kind) for kind in ("kernels", "nets", "lrn", "accuracy", "loading")))
-    return "\n".join([first, *stages(load(kind="gpu"), load())])
+    """Return the page of all stored results."""
+    kinds = ("nets", "lrn", "accuracy", "loading", "kernels", "gpu")
+    return page(**{kind: load(kind=kind) for kind in kinds})
+
+
+def main() -> None:
+    """Write the page and its plots."""
+    PAGE.write_text(current(), encoding="utf-8")
+    images = PAGE.parent / "images"
+    for figures in load(kind="nets"):
+        write_whole(images / plots.name_of(figures), plots.of_cpu(figures))
+    layers = {figures["machine"]["gpu"]: figures for figures in load(kind="kernels")}
+    for figures in load(kind="gpu"):
+        plots.draw(figures, layers.get(figures["machine"]["gpu"]), images)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(current(), encoding="utf-8")
-    layers = {figures["machine"]["gpu"]: figures for figures in load()}
-    for figures in load(kind="gpu"):
-        plots.draw(figures, layers.get(figures["machine"]["gpu"]), PAGE.parent / "images")
+    main()

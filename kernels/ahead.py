@@ -1,8 +1,8 @@
-"""Compile launches ahead, for a GPU that is elsewhere, and read what came out.
+"""Compile launches ahead of time, for a GPU that is not present, and analyse the machine code.
 
-The signature of a launch is what Triton would derive on the GPU: types, which pointers and sizes
-16 divides, which integers are 1.  So the code is the code that a real launch would run.  Tensors
-may be on PyTorch's ``meta`` device, which takes no memory.
+The signature of a launch is the one that Triton would derive on the GPU: types, pointers and sizes
+that are divisible by 16, and integers that are 1.  So the code is that of a real launch.  Tensors
+may be on PyTorch's ``meta`` device, which needs no memory.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from netspec.kernels.launch import OPTIONS, Launch
 
 SHARED_MEMORY = {80: 163 * 1024, 90: 227 * 1024}
-"""Bytes of shared memory that one block may use, by compute capability."""
+"""Maximum shared memory of a block in bytes, by compute capability."""
 
 WARPS, BLOCKS, REGISTERS, SHARED = 64, 32, 65536, {80: 164 * 1024, 90: 228 * 1024}
-"""What a multiprocessor of capability 8.0 or 9.0 holds at once."""
+"""Limits of a multiprocessor of capability 8.0 or 9.0: warps, blocks, registers, shared bytes."""
 
 _NAMES = {
     "torch.float16": "fp16",
@@ -45,25 +45,26 @@ _NAMES = {
 
 
 def compile(launch: Launch, capability: int) -> Any:
-    """Compile a launch for ``sm_<capability>``; needs neither a GPU nor its driver.
+    """Compile a launch for ``sm_<capability>``; this needs neither a GPU nor its driver.
 
-    The machine code is that of a launch, without the table of the lines of source that it is of.
+    The machine code is that of a real launch, without the table of source lines.
 
     Returns:
         Triton's compiled kernel, with ``asm["cubin"]`` and ``metadata``.
 
     Raises:
-        RuntimeError: Triton's interpreter is on, which compiles nothing.
+        RuntimeError: if Triton's interpreter is on, which does not compile.
     """
     if not isinstance(launch.kernel, triton.JITFunction):
-        raise RuntimeError("nothing is compiled while TRITON_INTERPRET=1")
+        raise RuntimeError("kernels cannot be compiled while TRITON_INTERPRET=1 is set: unset it")
     with knobs.compilation.scope():
-        knobs.compilation.disable_line_info = True  # lines are those of files in folders here
+        # line tables contain paths of this machine, which must not get into artifacts
+        knobs.compilation.disable_line_info = True
         return triton.compile(source(launch), target=_target(capability), options=_options(launch))
 
 
 def key(launch: Launch, capability: int) -> str:
-    """The key under which Triton's cache has what the launch runs on a GPU of this capability."""
+    """Return the key of a launch in Triton's cache, for a GPU of this capability."""
     backend = make_backend(_target(capability))
     options = backend.parse_options(_options(launch))
     text = get_cache_key(source(launch), backend, options, get_cache_invalidating_env_vars())
@@ -79,7 +80,10 @@ def _options(launch: Launch) -> dict[str, Any]:
 
 
 def source(launch: Launch) -> ASTSource:
-    """The kernel as a launch specialises it, to the letter: it is part of the key."""
+    """Return the specialised source of a launch.
+
+    It must be exactly what Triton makes of a real launch, since it is part of the cache key.
+    """
     signature, constants, attributes = {}, {}, {}
     for place, parameter in enumerate(launch.kernel.params):
         name, value = parameter.name, launch.arguments[parameter.name]
@@ -93,13 +97,14 @@ def source(launch: Launch) -> ASTSource:
 
 
 DIVISIBLE = "D"
-"""Triton's mark of an address or a number that 16 divides."""
+"""Triton's mark for an address or a number that is divisible by 16."""
 
 
 def specialization(value: Any) -> tuple[str, str | None]:
-    """The type that Triton gives a run-time argument, and its mark.
+    """Return the type that Triton gives a run-time argument, and its mark.
 
-    That is :data:`DIVISIBLE`, or empty where it could have been, and None where it could not.
+    The mark is :data:`DIVISIBLE`; or empty, if the number is not divisible by 16; or None, if
+    values of this type have no mark.
     """
     if isinstance(value, Tensor):
         address = 0 if value.device.type == "meta" else value.untyped_storage().data_ptr()
@@ -123,11 +128,15 @@ def _mark(number: int) -> str:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a compiled kernel takes, and which instructions its loops are made of.
+    """The resources that a compiled kernel uses, and its instructions.
 
-    ``registers`` are a thread's, ``stack`` and ``local`` bytes a thread (0 unless it spills),
-    ``shared`` bytes a block; ``instructions`` counts the opcodes of the machine code, each with
-    its modifiers, such as ``LDG.E.128``.
+    Attributes:
+        registers: registers per thread.
+        stack, local: bytes per thread; 0 unless the kernel spills registers.
+        shared: bytes of shared memory per block.
+        warps: warps per block.
+        capability: compute capability times ten.
+        instructions: number of instructions by opcode with modifiers, such as ``LDG.E.128``.
     """
 
     registers: int
@@ -140,16 +149,20 @@ class Resources:
 
     @property
     def occupancy(self) -> float:
-        """Warps that can be resident on a multiprocessor, of all that it has room for."""
-        granted = -(-max(self.registers, 1) * 32 // 256) * 256  # registers come to a warp in 256s
+        """Resident warps of a multiprocessor as a share of its maximum, 0 to 1."""
+        # registers of a warp are allocated in units of 256
+        granted = -(-max(self.registers, 1) * 32 // 256) * 256
         by_registers = REGISTERS // granted // self.warps
         by_shared = SHARED[self.capability] // max(1, self.shared + 1024)
         resident = min(by_registers, by_shared, BLOCKS, WARPS // self.warps)
         return resident * self.warps / WARPS
 
     def count(self, opcode: str, modifier: str = "") -> int:
-        """How many instructions are ``opcode``, such as ``HGMMA``; with a modifier, those alone
-        that carry it: ``count("LDG", "128")`` are the loads of 16 bytes."""
+        """Return the number of instructions with an opcode, such as ``HGMMA``.
+
+        With a modifier, only instructions with that modifier count: ``count("LDG", "128")`` is the
+        number of 16-byte loads.
+        """
         return sum(
             n
             for name, n in self.instructions.items()
@@ -158,7 +171,7 @@ class Resources:
 
 
 def resources(compiled: Any) -> Resources:
-    """Read the machine code of a compiled kernel, by the tools that come with Triton."""
+    """Return the resources of a compiled kernel, read with the tools that come with Triton."""
     usage = _cuobjdump(compiled, "-res-usage")
     used = {key: int(n) for key, n in re.findall(r"(REG|STACK|LOCAL):(\d+)", usage)}
     counts: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""A launch is data: a kernel, its grid and its arguments.
+"""A kernel launch as data: kernel, grid and arguments.
 
-So one description of the work runs on a GPU, runs in Triton's interpreter, is compiled ahead for a
-GPU that is elsewhere (:mod:`netspec.kernels.ahead`), and can be kept in a plan.
+The same description can run on a GPU or in Triton's interpreter, be compiled ahead of time
+(:mod:`netspec.kernels.ahead`), and be stored in a plan.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 OPTIONS = {"enable_fp_fusion": True}
-"""Compiler options that every launch shares: a * b + c is one rounding."""
+"""Compiler options of all launches: a * b + c becomes one instruction with one rounding."""
 
 MULTIPROCESSORS = 132
-"""Of an H100 or H200; how many the grids of launches are cut for."""
+"""Number of multiprocessors of an H100 or H200, for which grids of launches are chosen."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Launch:
     """One call of a kernel.
 
     Attributes:
-        kernel: a function under ``@triton.jit``.
-        grid: programs along each axis, at most three.
-        arguments: every argument of the kernel by name, compile-time constants included.
-        warps: warps (of 32 threads) a program.
+        kernel: a function with ``@triton.jit``.
+        grid: number of programs along each axis; at most three axes.
+        arguments: all arguments of the kernel by name, including compile-time constants.
+        warps: warps (of 32 threads) per program.
         stages: depth of the software pipeline of its loops.
     """
 
@@ -40,10 +40,11 @@ class Launch:
     stages: int = 3
 
     def __call__(self) -> None:
-        """Run it on the device of its tensors; a grid with no programs does nothing."""
+        """Run the kernel on the device of its tensors; an empty grid does nothing."""
         if prod(self.grid) == 0:
             return
-        operands = (getattr(a, "base", a) for a in self.arguments.values())  # of descriptors too
+        # the tensor of a descriptor is its `base`
+        operands = (getattr(a, "base", a) for a in self.arguments.values())
         tensor = next(a for a in operands if isinstance(a, Tensor))
         with torch.cuda.device_of(tensor):
             self.kernel[self.grid](
@@ -52,23 +53,23 @@ class Launch:
 
 
 def multiprocessors(device: torch.device) -> int:
-    """The multiprocessors of a GPU, :data:`MULTIPROCESSORS` for any other device."""
+    """Return the number of multiprocessors of a GPU; :data:`MULTIPROCESSORS` for other devices."""
     if device.type != "cuda":
         return MULTIPROCESSORS
     return int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
 def run(launches: Iterable[Launch]) -> None:
-    """Run launches one after the other."""
+    """Run launches in order."""
     for launch in launches:
         launch()
 
 
 def blocks(size: int, block: int) -> int:
-    """How many blocks cover ``size``."""
+    """Return the number of blocks that cover ``size``."""
     return -(-size // block)
 
 
 def power_of_two(size: int) -> int:
-    """The smallest power of two that is not below ``size``."""
+    """Return the smallest power of two that is at least ``size``."""
     return 1 << max(0, size - 1).bit_length()

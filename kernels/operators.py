@@ -1,11 +1,11 @@
-"""Every operator of the kernels: importing this registers them under ``torch.ops.netspec``.
+"""All operators of the kernels; importing this registers them under ``torch.ops.netspec``.
 
-A family's ``operators`` registers what its other files compute: a file, or a folder of one for each
-group of operators.  All are public, and docs/kernels.md lists them.
+The ``operators`` module or folder of a family registers the operators for its kernels.  All
+operators are public, and docs/kernels.md lists them.
 
-An operator checks its operands when it runs.  Its fake, which stands for it while a program is
-traced, checks none: it returns the size, type and device of the result.  So sizes may be symbols
-there, on which a check would become a condition of the program.
+An operator checks its operands when it runs.  Its fake, which replaces it while a program is
+traced, does not: it only returns the size, type and device of the result.  Sizes may be symbols
+there, and a check of a symbol would become a condition of the traced program.
 """
 
 from __future__ import annotations

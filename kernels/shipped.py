@@ -1,9 +1,9 @@
-"""Every configuration that is shipped, compiled ahead: what it takes, and what it is made of.
+"""Compile every shipped configuration ahead of time, and report its resources and instructions.
 
     python -m netspec.kernels.shipped [FAMILY ...]
 
-prints one JSON object a line, for each launch, type and target.  It needs no GPU, and is what
-docs/kernels.md and the ahead-of-time tests read.
+prints one line with a JSON object for each launch, type and target.  It needs no GPU.
+docs/kernels.md and the ahead-of-time tests use its output.
 """
 
 from __future__ import annotations
@@ -54,26 +54,26 @@ FAMILIES: dict[str, tuple[ModuleType, ...]] = {
     "avgpool": (averages, average_gradients, means),
     "subsample": (subsample,),
 }
-"""The families, and their files with kernels; each file has ``shipped``."""
+"""The families and their modules with kernels; each module has a function ``shipped``."""
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 CAPABILITIES = (80, 90)
 ONLY_ON = {"persistent": (90,)}
-"""Families that are made for one of the targets."""
+"""Families that support only some of the targets."""
 
 PRODUCTS = ("HGMMA", "HMMA", "FFMA")
 LOADS, STORES = ("LDG", "LDGSTS", "UTMALDG"), ("STG", "UTMASTG")
-"""Opcodes that read and write global memory; those of the tensor memory accelerator move tiles."""
+"""Opcodes that read and write global memory; UTMALDG and UTMASTG move whole tiles."""
 
 
 def launches(family: str, dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Every launch of a family, and what it is called."""
+    """Yield the label of each launch of a family, and the launch."""
     for module in FAMILIES[family]:
         yield from module.shipped(dtype)
 
 
 def rows(family: str) -> Iterator[dict[str, Any]]:
-    """One row for each launch of a family, type and target."""
+    """Yield one row for each launch of a family, type and target."""
     for dtype in DTYPES:
         for label, launch in launches(family, dtype):
             for capability in ONLY_ON.get(family, CAPABILITIES):
@@ -83,7 +83,7 @@ def rows(family: str) -> Iterator[dict[str, Any]]:
 def row(
     family: str, dtype: torch.dtype, label: str, launch: Launch, capability: int
 ) -> dict[str, Any]:
-    """What a launch takes and is made of, when it is compiled for a target."""
+    """Return the resources and instructions of a launch, compiled for a target."""
     used = ahead.resources(ahead.compile(launch, capability))
     return {
         "family": family,
@@ -105,7 +105,7 @@ def row(
 
 
 def _widths(used: ahead.Resources, opcodes: tuple[str, ...]) -> list[int]:
-    """How many of the accesses move 16 bytes or a tile at a time, and how many there are."""
+    """Return the number of accesses of 16 bytes or of tiles, and the number of all accesses."""
     total = sum(used.count(opcode) for opcode in opcodes)
     wide = sum(used.count(o) if o.startswith("UTMA") else used.count(o, "128") for o in opcodes)
     return [wide, total]

@@ -1,10 +1,11 @@
-"""Sums that several programs shared: their parts, added in order.
+"""Add the partial sums of several programs, in a fixed order.
 
     y[m, o] = act(b[o] + p[0, m, o] + p[1, m, o] + ...)       few parts of many values: products
     y[j] = (p[0, j] + p[1, j] + ...) / divisor                many parts of few values: pixels
 
-No atomics, so the result is the same each time.  The parts are in the accumulator's type.  Of few
-parts each is read once, 16 bytes a thread; of many, a program reads 32 at a time.
+There are no atomic additions, so the result is the same each time.  The parts have the type of the
+accumulator.  If there are few parts, each is read once, 16 bytes per thread; if there are many, a
+program reads 32 at a time.
 
 The kernels' parameters, with sizes:
 
@@ -14,9 +15,9 @@ The kernels' parameters, with sizes:
     y_pitch         elements from a row of y to the next
     size            rows x count
     count, columns  values of a row of y
-    parts, divisor  how many parts there are, and what their sum is divided by
-    RELU            whether negative sums become 0
-    ACCUMULATOR     the type that sums are kept in
+    parts, divisor  number of parts, and divisor of their sum
+    RELU            true if negative sums become 0
+    ACCUMULATOR     type of the sums
     BLOCK           values of y that a program adds up
     ROWS, COLUMNS   parts and values that a program reads at a time
 """
@@ -40,12 +41,17 @@ BLOCK = 512
 """Values of y that a program adds up."""
 
 PROGRAMS = 2 * MULTIPROCESSORS
-"""Programs that fill a GPU."""
+"""Number of programs that fill a GPU."""
 
 
 def parts_of(pixels: int, programs: int, block: int) -> int:
-    """Programs that share a sum over ``pixels``, where ``programs`` others run beside each, and
-    each has two blocks at least."""
+    """Return the number of programs that share a sum over ``pixels``.
+
+    Args:
+        pixels: number of terms.
+        programs: number of sums, which run at the same time.
+        block: terms that a program reads at a time; each program gets at least two blocks.
+    """
     return max(1, min(PROGRAMS // max(1, programs), blocks(pixels, 2 * block)))
 
 
@@ -57,7 +63,7 @@ def sum_parts(
     parts_ptr, b_ptr, y_ptr, y_pitch, size, count, parts,
     RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """BLOCK values of y: parts is [parts, size], and size is rows x count."""
+    """Compute BLOCK values of y; parts is [parts, size], and size is rows x count."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     part_ptr = parts_ptr + i
     y = tl.zeros((BLOCK,), ACCUMULATOR)
@@ -77,7 +83,7 @@ def sum_many_parts(
     parts_ptr, y_ptr, parts, columns, divisor,
     ACCUMULATOR: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """COLUMNS values of y, of ROWS parts at a time; grid: columns."""
+    """Compute COLUMNS values of y from ROWS parts at a time; grid: columns."""
     j = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
     total = tl.zeros((ROWS, COLUMNS), ACCUMULATOR)
     for first in range(0, parts, ROWS):
@@ -102,14 +108,14 @@ def sum_of(
     relu: bool = False,
     pitch: int | None = None,
 ) -> Launch:
-    """The sum as one launch.
+    """Return the launch that adds few parts of many values, with bias and ReLU.
 
     Args:
-        parts: [parts, *size of y], contiguous, in the accumulator's type.
-        y: where the sum goes; its last axis is o, its rows lie ``pitch`` apart.
-        b: [o], or None.
-        relu: whether negative sums become 0.
-        pitch: elements between rows of y; None where y is contiguous.
+        parts: [parts, *size of y], contiguous, in the type of the accumulator.
+        y: output; its last axis is o.
+        b: bias [o], or None.
+        relu: True to replace negative sums by 0.
+        pitch: elements from a row of y to the next; None if y is contiguous.
     """
     arguments = {
         "parts_ptr": parts,
@@ -127,7 +133,7 @@ def sum_of(
 
 
 def sum_of_many(parts: Tensor, y: Tensor, divisor: int = 1) -> Launch:
-    """The sum of ``parts`` [parts, ...] over ``divisor`` into ``y`` [...], as one launch."""
+    """Return the launch that adds many parts: y [...] = sum of parts [parts, ...] / divisor."""
     columns = prod(parts.shape[1:])
     arguments = {
         "parts_ptr": parts,
@@ -143,7 +149,7 @@ def sum_of_many(parts: Tensor, y: Tensor, divisor: int = 1) -> Launch:
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Four parts of VGG16's last convolution at batch 1, with bias and ReLU."""
+    """Yield the sum of four parts of VGG16's last convolution at batch 1, with bias and ReLU."""
     y = torch.empty(1, 14, 14, 512, dtype=dtype, device="meta")
     parts = torch.empty(4, *y.shape, dtype=accumulator_dtype(dtype), device="meta")
     yield "sum of 4 parts, 14x14x512", sum_of(parts, y, y.new_empty(512), relu=True)

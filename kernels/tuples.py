@@ -1,4 +1,4 @@
-"""Tuples of values in a kernel, for what is unrolled when it is compiled."""
+"""Tuples of tensors in kernels, for loops that are unrolled at compile time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import triton.language as tl
 
 @triton.jit
 def append(values, value):
-    """The tuple with one value more."""
+    """Return the tuple with one more value."""
     return values + (value,)  # noqa: RUF005 - Triton reads no starred tuples
 
 
 @triton.jit
 def apart(x, SIZE: tl.constexpr):
-    """The columns of x [BLOCK, SIZE], SIZE a power of two: a tuple of SIZE [BLOCK]."""
+    """Return the columns of x [BLOCK, SIZE] as a tuple of SIZE tensors [BLOCK].
+
+    SIZE is a power of two.
+    """
     if SIZE == 1:
         return (tl.reshape(x, (x.shape[0],)),)
     else:
@@ -29,7 +32,10 @@ def apart(x, SIZE: tl.constexpr):
 
 @triton.jit
 def together(columns, SIZE: tl.constexpr, FIRST: tl.constexpr = 0, STEP: tl.constexpr = 1):
-    """The inverse of :func:`apart`, of the SIZE columns from FIRST on, each STEP from the last."""
+    """Return SIZE columns as one tensor [BLOCK, SIZE]; the inverse of :func:`apart`.
+
+    The columns are columns[FIRST], columns[FIRST + STEP], and so on.
+    """
     if SIZE == 1:
         return tl.reshape(columns[FIRST], (columns[FIRST].shape[0], 1))
     else:

@@ -1,4 +1,4 @@
-"""The windows of a layer over maps: what convolutions, pools and the pool after an LRN share."""
+"""The windows of a layer over maps, for convolutions, pools, and LRN with pooling."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ Sides = tuple[int, int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """Sizes of maps [N, H, W, C], and how windows lie on them.
+    """Sizes of maps [N, H, W, C] and of windows over them.
 
-    ``kernel`` and ``stride`` are (height, width).  ``padding`` is (top, bottom, left, right); a
-    layer that rounds up has its overhang in bottom and right.
+    Attributes:
+        batch, height, width, channels: size of the input.
+        kernel: size of a window, (height, width).
+        stride: distance between windows, (height, width).
+        padding: (top, bottom, left, right).  If a layer rounds sizes up, the part of the last
+            windows beyond the padding (the overhang) is included in bottom and right.
     """
 
     batch: int
@@ -44,17 +48,17 @@ class Windows:
         return (size + before + after - self.extent(axis)) // self.stride[axis] + 1
 
     def extent(self, axis: int) -> int:
-        """Pixels from the first tap of a window to its last along an axis, 0 or 1."""
+        """Return the size in pixels of a window, from its first tap to its last, on axis 0 or 1."""
         return self.kernel[axis]
 
     @property
     def pixels(self) -> int:
-        """Pixels of the whole batch, N x height x width."""
+        """Number of pixels of the whole batch, N x height x width."""
         return self.batch * self.height * self.width
 
     @property
     def pixels_out(self) -> int:
-        """Pixels of the whole output batch, N x height x width."""
+        """Number of pixels of the whole output batch, N x height x width."""
         return self.batch * self.height_out * self.width_out
 
     @property
@@ -66,7 +70,7 @@ class Windows:
         return (self.batch, self.height_out, self.width_out, self.channels_out)
 
     def window_constants(self) -> dict[str, int]:
-        """Kernel, stride and padding as the kernels' compile-time arguments."""
+        """Return kernel, stride and padding as compile-time arguments of kernels."""
         return {
             "KERNEL_H": self.kernel[0],
             "KERNEL_W": self.kernel[1],
@@ -96,10 +100,12 @@ def windows_over(
 def fitting_windows(
     size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
 ) -> Windows:
-    """Return the same if a window fits; one may lie in the padding.
+    """Return the windows over maps of ``size`` (N, H, W, C), after checks.
+
+    Windows that contain only padding are allowed.
 
     Raises:
-        ValueError: an attribute has the wrong length or sign, or the kernel does not fit.
+        ValueError: if an attribute has the wrong length or sign, or the kernel does not fit.
     """
     for name, values, length in (
         ("kernel", kernel, 2),
@@ -124,7 +130,7 @@ def fitting_windows(
 
 
 def axes(windows: Windows) -> tuple[tuple[int, str, int, int], ...]:
-    """The axes of the maps: index, name, size and size of the output."""
+    """Return index, name, input size and output size of the two axes of a map."""
     return (
         (0, "height", windows.height, windows.height_out),
         (1, "width", windows.width, windows.width_out),
@@ -132,11 +138,7 @@ def axes(windows: Windows) -> tuple[tuple[int, str, int, int], ...]:
 
 
 def check_pixels(windows: Windows) -> None:
-    """Raise if there are more pixels than 32 bits count.
-
-    Raises:
-        ValueError: input or output has more than :data:`MOST_PIXELS`.
-    """
+    """Raise ValueError if input or output has more pixels than :data:`MOST_PIXELS`."""
     pixels = max(windows.pixels_out, windows.pixels)
     if pixels > MOST_PIXELS:
         raise ValueError(f"{pixels} pixels are more than {MOST_PIXELS}: split the batch")

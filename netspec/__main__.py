@@ -1,4 +1,4 @@
-"""``python -m netspec``."""
+"""Run the command line as ``python -m netspec``."""
 
 from netspec.cli import main
 

@@ -1,4 +1,4 @@
-"""The cyclic garbage collector, paused where many objects are made that stay."""
+"""Pause the cyclic garbage collector while many long-lived objects are made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collecting() -> Iterator[None]:
-    """Pause the collector: it would go through all there is, PyTorch's too, and find nothing."""
+    """Pause the collector in the body.
+
+    Each collection would visit all objects, including PyTorch's, and find nothing to free.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

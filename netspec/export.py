@@ -1,7 +1,7 @@
-"""Export a net at inference as a file that other programs run.
+"""Export a net for inference as a file for other programs, in ONNX or PyTorch's format.
 
-Beside the file lies a description of the net, ``NAME.json``: what it expects of an image, and what
-its outputs mean.  docs/export.md has its form.
+A description of the net is written next to the file, as ``NAME.json``: the preprocessing that it
+expects, and the meaning of its outputs.  docs/export.md describes the format.
 """
 
 from __future__ import annotations
@@ -30,35 +30,35 @@ KIND, VERSION = "netspec.description", 1
 def export_onnx(
     model: Model, path: str | Path, *, batch: int | None = None, force: bool = False
 ) -> None:
-    """Write the result of :func:`onnx_bytes` to a file, and the net's description beside it.
+    """Write a net as an ONNX file, and its description next to it.
 
-    On an error nothing is written.
+    If there is an error, nothing is written.
 
     Args:
-        model, batch: what :func:`onnx_bytes` takes.
-        path: the file; the description has its name and ``.json``.
-        force: replace a file of another kind.
+        model, batch: as for :func:`onnx_bytes`.
+        path: path of the file; the description gets the same name and ``.json``.
+        force: True to replace a file of another kind.
 
     Raises:
-        DataError: ONNX cannot express the net, or a file cannot be written.
+        DataError: as :func:`onnx_bytes`, or if a file cannot be written.
     """
     _require_places(Path(path), ONNX, force=force)
     _write(model, Path(path), onnx_bytes(model, batch=batch))
 
 
 def onnx_bytes(model: Model, *, batch: int | None = None) -> bytes:
-    """Return a net as an ONNX model with its weights, verified by ONNX's own checker.
+    """Return a net as an ONNX model with its weights, checked by ``onnx.checker``.
 
-    Inputs and outputs have the net's names, parameters the model's.
+    Inputs and outputs have the names in the net, and parameters the names in the model.
 
     Args:
-        model: a compiled net, in either mode.
-        batch: the number of images; None leaves it open, as the dimension ``N``.
+        model: a compiled net, in training or evaluation mode.
+        batch: number of images; None leaves it open, as the dimension ``N``.
 
     Raises:
-        DataError: the package onnx cannot be imported; or ONNX does not have the net's type or one
-            of its operators; or the parameters are too large for its format, NaN or infinite; or
-            the model computes something else than its spec.
+        DataError: if the package onnx cannot be imported; if ONNX does not support the net's type
+            or one of its operators; if the parameters are too large for the format, NaN or
+            infinite; or if the model was changed and no longer computes its spec.
     """
     try:
         import onnx
@@ -79,25 +79,26 @@ def onnx_bytes(model: Model, *, batch: int | None = None) -> bytes:
 def export_pt2(
     model: Model, path: str | Path, *, batch: int | None = None, force: bool = False
 ) -> None:
-    """Write a net as a file for ``torch.export.load``, and the net's description beside it.
+    """Write a net as a file for ``torch.export.load``, and its description next to it.
 
-    On an error nothing is written.  The state dict has the model's names; the operations are
-    PyTorch's own.
+    If there is an error, nothing is written.  The state dict has the names in the model; the
+    operations are PyTorch's own.
 
     Args:
-        model: a compiled net, in either mode.
-        path: the file; the description has its name and ``.json``.
-        batch: the number of images; None leaves it open.
-        force: replace a file of another kind.
+        model: a compiled net, in training or evaluation mode.
+        path: path of the file; the description gets the same name and ``.json``.
+        batch: number of images; None leaves it open.
+        force: True to replace a file of another kind.
 
     Raises:
-        DataError: a file cannot be written, a parameter is NaN or infinite, or the model computes
-            something else than its spec.
+        DataError: if a file cannot be written, if a parameter is NaN or infinite, or if the model
+            was changed and no longer computes its spec.
     """
     _require_places(Path(path), PT2, force=force)
     require_unchanged(model, "a .pt2 file")
     require_finite_to_save(model.state_dict(), model.net.name)
-    # PyTorch saves channels-last tensors only with a warning: the map's layout is in the program
+    # contiguous, since PyTorch warns when it saves channels-last tensors; layouts of maps are in
+    # the program
     tensors: dict[str, torch.Tensor] = {
         name: nn.Parameter(tensor.detach().contiguous())
         for name, tensor in model.named_parameters()
@@ -120,7 +121,7 @@ def export_pt2(
 
 
 def description(model: Model) -> dict[str, Any]:
-    """Return, as plain data, what a net expects of an image, and what its outputs mean."""
+    """Return a net's inputs, outputs and expected preprocessing as JSON data."""
     graph, image = model.net.graph, image_of(model.expects)
     dtype = next((p.dtype for p in model.parameters()), torch.float32)
     return {
@@ -137,7 +138,7 @@ def description(model: Model) -> dict[str, Any]:
 
 
 ANSWERS = {"most": "largest", "least": "smallest"}
-"""Which output is the answer of a net."""
+"""The output that is the answer of a net, by the value of ``answers_by``."""
 
 
 def _sizes(net: Net, names: list[str]) -> list[dict[str, Any]]:
@@ -153,7 +154,7 @@ def _shortest(image: torch.Tensor) -> Any:
 
 
 def _lines(data: dict[str, Any]) -> str:
-    """Return JSON with a line for each key."""
+    """Return a JSON object with one line per key."""
     lines = [f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in data.items()]
     return "{\n " + ",\n ".join(lines) + "\n}\n"
 
@@ -162,7 +163,7 @@ def _require_places(path: Path, kind: FileKind, *, force: bool) -> None:
     """Check that an export and its description may be written.
 
     Raises:
-        DataError: the name is that of another kind, or a file of another kind is there.
+        DataError: if the name has the suffix of another kind, or a file of another kind exists.
     """
     require_place(path, kind, force=force)
     if (beside := description_of(path)) is not None:
@@ -170,10 +171,10 @@ def _require_places(path: Path, kind: FileKind, *, force: bool) -> None:
 
 
 def _write(model: Model, path: Path, content: bytes) -> None:
-    """Write an export, and its description where it has a place.
+    """Write an export and its description; an export to a pipe or device has no description.
 
     Raises:
-        DataError: one cannot be written; then neither is.
+        DataError: if one cannot be written; then neither is.
     """
     contents, beside = {path: content}, description_of(path)
     if beside is not None:

@@ -1,6 +1,6 @@
-"""How nets, rows and results print themselves: by modules that are imported when they are needed.
+"""Find the modules that print nets and traces; they are imported when they are needed.
 
-A view imports the class that it shows, so that class cannot import the view.
+A view imports the class that it prints, so that class cannot import the view.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ PRINTERS = {
     "Summary": "netspec.views.summary",
     "Trace": "netspec.tracing.text",
 }
-"""The module that prints the objects of a class."""
+"""The module that prints a class, by the name of the class."""
 
 
 def printer(name: str) -> Any:
-    """Return the module that prints a class."""
+    """Return the module that prints a class; it has ``as_text``, and may have ``as_html``."""
     return import_module(PRINTERS[name])
 
 

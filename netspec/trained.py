@@ -1,7 +1,7 @@
-"""Weights that come with netspec: of bundled specs, trained by their own recipes.
+"""Weights that come with netspec, for bundled specs, trained by their own recipes.
 
-Each is a safetensors file in ``specs/trained`` with a JSON file beside it, with its origin and its
-error rate on held-out images; ``benchmarks/trained.py`` writes both.
+Each is a safetensors file in ``specs/trained``.  A JSON file next to it has its origin and its
+error rate on a validation set.  ``benchmarks/trained.py`` writes both.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Trained:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes, by number."""
+        """Names of the classes, in the order of their numbers."""
         return tuple(self.about["classes"])
 
 
@@ -50,16 +50,21 @@ def spec_of(net: Net) -> str:
 
 
 def names(net: str, folder: Path = FOLDER) -> list[str]:
-    """Return the names of the weights that come with a net: the data that they learned."""
+    """Return the names of the weights that come with a net, which are names of training data."""
     paths = folder.glob(f"{net}-*.json")
     return sorted(path.stem.removeprefix(f"{net}-") for path in paths)
 
 
 def trained(net: str, name: str, folder: Path = FOLDER) -> Trained:
-    """Return the weights of a net by the name of the data that they learned.
+    """Return the weights that come with a net.
+
+    Args:
+        net: name of the bundled spec.
+        name: name of the data that they were trained on, such as ``digits``.
+        folder: folder of the weights.
 
     Raises:
-        DataError: the weights do not match their JSON file.
+        DataError: if the weights do not match their JSON file.
     """
     about = json.loads((folder / f"{net}-{name}.json").read_bytes())
     path = folder / about["weights"]["file"]
@@ -69,5 +74,5 @@ def trained(net: str, name: str, folder: Path = FOLDER) -> Trained:
 
 
 def digest(path: Path) -> str:
-    """Return the sha256 of a file."""
+    """Return the SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

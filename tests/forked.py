@@ -1,7 +1,8 @@
-"""``netspec`` in a process of its own each time, forked from one that has loaded it already.
+"""``netspec``, or a program, in a process of its own each time, forked from one that has loaded it.
 
-As a program, it is the process that forks: each line of its input is a command, as JSON; each line
-of its output is the exit code of one.
+A new process takes two seconds to import PyTorch and netspec, a forked one none.  As a program, it
+is the process that forks: each line of its input is a command, as JSON; each line of its output is
+the exit code of one.
 """
 
 from __future__ import annotations
@@ -10,32 +11,46 @@ import atexit
 import importlib
 import io
 import json
+import multiprocessing
 import os
 import resource
+import runpy
 import subprocess
 import sys
 import traceback
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from functools import cache
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+ROOT = Path(__file__).parents[1]
 
 
 class Forked:
     """Runs commands, with the modules loaded already that they would load."""
 
-    def __init__(self, *modules: str) -> None:
+    def __init__(self, *modules: str, interprets: bool = True) -> None:
+        self.left_out = set() if interprets else {"TRITON_INTERPRET"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.forked", *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=Path(__file__).parents[1],
+            cwd=ROOT,
+            env=self._environment(),
         )
 
-    def run(
+    def _environment(self) -> dict[str, str]:
+        return {key: value for key, value in os.environ.items() if key not in self.left_out}
+
+    def run(self, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Do what ``python -m netspec`` does with these arguments."""
+        return self.python("-m", "netspec", *arguments, **options)
+
+    def python(
         self,
         *arguments: object,
         cwd: Path | None = None,
@@ -43,7 +58,10 @@ class Forked:
         limits: Mapping[int, int] | None = None,
         stdin: str = "",
     ) -> subprocess.CompletedProcess[str]:
-        """Do what subprocess.run does with ``python -m netspec``; limits are those of setrlimit."""
+        """Do what subprocess.run does with ``python``, ``-c CODE`` or ``-m MODULE``, and the rest.
+
+        Limits are those of setrlimit.
+        """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         with TemporaryDirectory() as folder:
@@ -55,7 +73,7 @@ class Forked:
                 "given": str(given),
                 "printed": list(map(str, printed)),
                 "cwd": str(cwd or Path.cwd()),
-                "environment": dict(os.environ if environment is None else environment),
+                "environment": dict(self._environment() if environment is None else environment),
                 "limits": list((limits or {}).items()),
             }
             self.process.stdin.write(json.dumps(command) + "\n")
@@ -69,11 +87,32 @@ class Forked:
 
 
 @cache
-def forked(*modules: str) -> Forked:
-    """Return the process that forks, of this one; it ends with it."""
-    server = Forked(*modules)
+def forked(*modules: str, interprets: bool = True) -> Forked:
+    """Return the process that forks, of this one; it ends with it.
+
+    Kernels are compiled where Triton does not interpret, on machines without a GPU too.
+    """
+    server = Forked(*modules, interprets=interprets)
     atexit.register(server.close)
     return server
+
+
+def compiling() -> Forked:
+    """Return the one for programs that compile kernels."""
+    return forked("torch", "netspec.compiler", "netspec.backends.cuda.ahead", interprets=False)
+
+
+def forkserver() -> ForkServerContext:
+    """Return multiprocessing's own way, with what the processes of tests import imported once.
+
+    The server starts once and then keeps to what it was told first, so there is one list.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([
+        "pytest", "torch.multiprocessing", "sklearn.datasets", "netspec.compiler",
+        "netspec.training.loop", "netspec.training.columns", "tests.training.steps",
+    ])  # fmt: skip
+    return context
 
 
 def _serve(modules: list[str]) -> None:
@@ -99,9 +138,7 @@ def _work(
     environment: dict[str, str],
     limits: list[tuple[int, int]],
 ) -> int:
-    """Do in this process what ``python -m netspec`` does, and return its exit code."""
-    from netspec.cli import main
-
+    """Do in this process what ``python`` does with these arguments, and return its exit code."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
@@ -112,7 +149,7 @@ def _work(
         resource.setrlimit(kind, (most, most))
     code: Any = 0
     try:
-        main(arguments, prog_name="netspec")
+        _python(*arguments)
     except SystemExit as left:
         code = left.code
     except BaseException:
@@ -121,6 +158,18 @@ def _work(
     sys.stdout.flush()
     sys.stderr.flush()
     return int(code or 0)
+
+
+def _python(kind: str, what: str, *arguments: str) -> None:
+    if (kind, what) == ("-m", "netspec"):
+        from netspec.cli import main
+
+        main(arguments, prog_name="netspec")
+    sys.argv = [what, *arguments]
+    if kind == "-m":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        exec(what, {"__name__": "__main__"})
 
 
 def _redirect(descriptor: int, path: str, flags: int) -> None:

@@ -146,7 +146,7 @@ def test_a_folder_that_may_not_be_written_to_is_named(export: Export, tmp_path: 
 def test_a_file_of_another_kind_is_replaced_by_force_only(export: Export, tmp_path: Path) -> None:
     path = tmp_path / "net"
     path.write_bytes(b"net mine\n")
-    with pytest.raises(DataError, match=f"cannot write {path}: a spec is there.*force=True"):
+    with pytest.raises(DataError, match=f"{path}: the existing file is a spec, not.*force=True"):
         export(example("a: fc 2"), path)
     assert path.read_bytes() == b"net mine\n"
     export(example("a: fc 2"), path, force=True)
@@ -288,7 +288,8 @@ def test_a_file_in_the_place_of_the_description_is_replaced_by_force_only(
 ) -> None:
     beside = tmp_path / "net.json"
     beside.write_text('{"name": "mine"}')
-    with pytest.raises(DataError, match=f"cannot write {beside}: JSON is there, and a description"):
+    message = f"cannot write {beside}: the existing file is JSON, not a description"
+    with pytest.raises(DataError, match=message):
         export(described(), tmp_path / "net")
     assert os.listdir(tmp_path) == ["net.json"]
     export(described(), tmp_path / "net", force=True)
@@ -337,6 +338,6 @@ def test_what_a_file_would_not_have_is_refused(
     model = example("a: conv 3x3, 4 | relu | maxpool 2x2/2\nb: fc 5")
     export(model, tmp_path / "before")
     change(model)
-    with pytest.raises(DataError, match=f"as its spec says, and {reason}: undo that"):
+    with pytest.raises(DataError, match=f"as its spec describes it, and {reason}: undo this"):
         export(model, tmp_path / "after")
     assert sorted(os.listdir(tmp_path)) == ["before", "before.json"]

@@ -99,7 +99,7 @@ def test_a_file_is_meant_where_there_is_one(
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, ["run", "lenet5", str(DIGIT), "--weights", "digits"])
     assert done.exit_code == 1
-    assert "not a whole safetensors file" in done.stderr
+    assert "not a complete safetensors file" in done.stderr
 
 
 def test_weights_of_another_data_set_are_not_there() -> None:

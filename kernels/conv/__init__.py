@@ -1,8 +1,9 @@
 """Convolution with bias and ReLU: five forward kernels, two gradients.
 
-:mod:`netspec.kernels.conv.operators` is the way in; :mod:`netspec.kernels.conv.configurations` says
-which kernel computes what.  A convolution is a product of rows x columns over depth: forward, of
-output pixels x filters over taps and channels (``tiles.py``).
+:mod:`netspec.kernels.conv.operators` has the public operators;
+:mod:`netspec.kernels.conv.configurations` chooses the kernel.  A convolution is computed as a
+product of rows x columns over depth.  In the forward pass these are output pixels x filters, over
+taps and channels (``tiles.py``).
 
 The kernels' parameters, with sizes and the order of axes:
 
@@ -32,9 +33,9 @@ The kernels' parameters, with sizes and the order of axes:
     STRIDE_H, STRIDE_W      pixels from a window to the next, down and across
     PADDING_TOP, PADDING_LEFT
     DILATION_H, DILATION_W  pixels from a tap to the next, down and across
-    RELU                    whether negative outputs become 0
-    ACCUMULATOR             the type that sums are kept in
-    PRECISION               how float32 is multiplied, "ieee" or "tf32"
-    UNIT                    divides pitches and channels, which the compiler then knows
+    RELU                    true if negative outputs become 0
+    ACCUMULATOR             type of the sums
+    PRECISION               precision of float32 products, "ieee" or "tf32"
+    UNIT                    divisor of pitches and channels, made known to the compiler
     ROWS, COLUMNS, DEPTH    the tile of a program
 """

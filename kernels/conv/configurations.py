@@ -1,8 +1,8 @@
-"""What there is to compute a convolution with: the kernels, and each with its tiles.
+"""The configurations of a forward convolution: kernels with their tiles.
 
-Several kernels compute the same forward product.  Which is fastest is for a measurement on the GPU
-at hand to say: :func:`candidates` lists what there is to measure.  Without a measurement,
-:func:`choose` takes what a simple model finds fastest.
+Several kernels can compute the same convolution.  Measurement on the GPU finds the fastest;
+:func:`candidates` lists the configurations to measure.  Without a measurement, :func:`choose`
+returns the fastest configuration by a simple model.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ KERNELS: dict[str, ModuleType] = {
     "pointwise": pointwise,
     "persistent": persistent,
 }
-"""The forward kernels by the names of their files; each has ``launches``."""
+"""The modules of the forward kernels by name; each has a function ``launches``."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What computes a convolution: a kernel, by its name in :data:`KERNELS`, and its tile."""
+    """A kernel, by its name in :data:`KERNELS`, and its tile."""
 
     kernel: str
     tile: ProductTile
@@ -40,10 +40,14 @@ class Configuration:
 def candidates(
     geometry: Geometry, dtype: torch.dtype, precision: str, *, has_descriptors: bool = False
 ) -> list[Configuration]:
-    """Return every configuration worth measuring.
+    """Return all configurations that are worth measuring.
 
-    ``has_descriptors`` says that :func:`netspec.kernels.conv.persistent.fits` holds, which depends
-    on where the operands lie and not on their sizes alone.
+    Args:
+        geometry: sizes of the convolution.
+        dtype: type of the operands.
+        precision: precision of float32 products.
+        has_descriptors: True if :func:`netspec.kernels.conv.persistent.fits`, which depends on the
+            addresses of the operands as well as on their sizes.
     """
     kind = tiles.arithmetic(dtype, precision)
     if geometry.is_pointwise and geometry.groups == 1:
@@ -59,7 +63,10 @@ def candidates(
 
 
 def choose(geometry: Geometry, dtype: torch.dtype, precision: str) -> Configuration:
-    """Return what the model finds fastest; for a first layer, of the kernel made for it."""
+    """Return the fastest configuration by the model.
+
+    For a first layer, only the kernel ``packed``, which is made for few channels, is considered.
+    """
     configurations = candidates(geometry, dtype, precision)
     product = implicit.product(geometry)
     if packed.fits(geometry):
@@ -79,9 +86,10 @@ def forward_launches(
     precision: str = "ieee",
     configuration: Configuration | None = None,
 ) -> list[Launch]:
-    """Return the launches of one forward convolution; None is the configuration of :func:`choose`.
+    """Return the launches of one forward convolution.
 
-    Operands are those of ``conv2d_out`` in ``operators/forward.py``.
+    The operands are those of ``conv2d_out`` in ``operators/forward.py``.  If ``configuration`` is
+    None, :func:`choose` chooses it.
     """
     configuration = configuration or choose(geometry, x.dtype, precision)
     launches: Callable[..., list[Launch]] = KERNELS[configuration.kernel].launches

@@ -1,4 +1,4 @@
-"""What a convolution is given, and what follows from it."""
+"""The sizes and attributes of a convolution, and checks of its operands."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from netspec.kernels.windows import Pair, Windows
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry(Windows):
-    """Windows with ``count`` filters on them.
+    """Windows with ``count`` filters.
 
-    ``channels`` and ``count`` are those of all groups together; ``dilation`` is the distance
-    between taps, (height, width).
+    ``channels`` and ``count`` are totals over all groups; ``dilation`` is the distance between
+    taps, (height, width).
     """
 
     count: int
@@ -30,7 +30,7 @@ class Geometry(Windows):
         return self.count
 
     def extent(self, axis: int) -> int:
-        """Pixels from the first tap of a window to its last along an axis, 0 or 1."""
+        """Return the size in pixels of a window, from its first tap to its last, on axis 0 or 1."""
         return self.dilation[axis] * (self.kernel[axis] - 1) + 1
 
     @property
@@ -43,7 +43,7 @@ class Geometry(Windows):
 
     @property
     def terms(self) -> int:
-        """Products that each output sums: kernel height x width x channels of a group."""
+        """Number of products per output: kernel height x width x channels of a group."""
         return prod(self.kernel) * self.channels_of_group
 
     @property
@@ -56,11 +56,11 @@ class Geometry(Windows):
 
     @property
     def is_pointwise(self) -> bool:
-        """Whether every output pixel sees the one input pixel at its own place."""
+        """True if every output pixel depends only on the input pixel at the same place."""
         return self.kernel == self.stride == (1, 1) and not any(self.padding)
 
     def constants(self) -> dict[str, int]:
-        """Kernel, stride, padding and dilation as the kernels' compile-time arguments."""
+        """Return kernel, stride, padding and dilation as compile-time arguments of kernels."""
         return {
             **self.window_constants(),
             "DILATION_H": self.dilation[0],
@@ -79,7 +79,7 @@ def geometry_of(
         stride: (height, width).
         padding: (top, bottom, left, right).
         dilation: (height, width).
-        groups: parts that channels and filters fall into.
+        groups: number of groups of channels and filters.
     """
     batch, height, width, channels = x.shape
     count, kernel_h, kernel_w, _ = w.shape
@@ -100,11 +100,11 @@ def geometry_of(
 def checked(
     x: Tensor, w: Tensor, stride: list[int], padding: list[int], dilation: list[int], groups: int
 ) -> Geometry:
-    """Return the same if the operands fit each other.
+    """Return the geometry of a convolution, after checks of its operands.
 
     Raises:
-        ValueError: sizes do not fit each other, or a tensor is not channels-last.
-        TypeError: types or devices differ, or the kernels do not run on them.
+        ValueError: if sizes do not match, or a tensor is not channels-last.
+        TypeError: if types or devices differ, or the kernels do not support them.
     """
     check_device(x)
     check_product(x)
@@ -123,7 +123,7 @@ def checked(
     geometry = geometry_of(x, w, stride, padding, dilation, groups)
     channels, count, seen = geometry.channels, geometry.count, w.shape[3]
     if min(count, seen) < 1:
-        raise ValueError(f"w {list(w.shape)} has no filters, or filters of no channels")
+        raise ValueError(f"w {list(w.shape)} has no filters, or filters without channels")
     if seen * groups != channels or count % groups:
         raise ValueError(
             f"w {list(w.shape)} in {groups} groups does not fit x {list(x.shape)}: each of the "
@@ -140,7 +140,7 @@ def checked(
 
 
 def arguments_of(x: Tensor, geometry: Geometry) -> dict[str, Any]:
-    """Return the arguments that the kernels over the windows of ``x`` [N, H, W, C] share."""
+    """Return the arguments of all kernels that read the windows of ``x`` [N, H, W, C]."""
     return {
         "x_ptr": x,
         "x_pitch": pitch("x", x),
@@ -164,8 +164,10 @@ def example(
     padding: int = 0,
     groups: int = 1,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Geometry]:
-    """Operands (x, w, b, y) of a layer on the ``meta`` device, and its geometry; what overhangs
-    because sizes round up is padding at the bottom and right."""
+    """Return operands (x, w, b, y) of a layer on the ``meta`` device, and its geometry.
+
+    Sizes round up; the overhang becomes padding at the bottom and right.
+    """
     x, w = (torch.empty(s, dtype=dtype, device="meta") for s in (size, filters))
     far = [
         padding + -(extent + 2 * padding - taps) % stride

@@ -2,13 +2,13 @@
 
     y[m, o] = act(b[o] + sum over r, s, c of x[pixel(m, r, s), c] w[o, r, s, c])
 
-The rows m are output pixels, the columns o filters, and the sum runs over the taps (r, s) outside
-and over channels inside, so that neighbouring threads read neighbouring channels.  The matrix of
-windows is never written down: its rows are read where they lie in the image, and taps that fall
-outside of it read zeros.
+The rows m are output pixels and the columns o are filters.  The outer loops run over the taps
+(r, s) and the inner loop over channels, so that neighbouring threads read neighbouring channels.
+The matrix of windows is never stored: its rows are read from the image, and taps outside the image
+read zeros.
 
-The loops over taps are nested, not flattened into one: a flattened one is compiled wrongly at 8
-warps by some versions of Triton (pytorch#173068).
+The loops over taps are nested, not combined into one loop: some versions of Triton miscompile the
+combined loop at 8 warps (pytorch#173068).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ TILES: tiles.Tiles = {
 
 
 def product(geometry: Geometry) -> Product:
-    """The product: output pixels x filters, over taps and channels."""
+    """Return the product: output pixels x filters, over taps and channels."""
     return Product(
         rows=geometry.pixels_out,
         columns=geometry.count_of_group,
@@ -79,7 +79,7 @@ def window_products(
     ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """Sums over the taps and the channels first..last: [ROWS, COLUMNS], of one group."""
+    """Return sums over taps and over channels first to last - 1: [ROWS, COLUMNS], of one group."""
     column_out = rows % width_out
     rest = rows // width_out
     top = rest % height_out * STRIDE_H - PADDING_TOP
@@ -121,8 +121,8 @@ def implicit(
     RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
     UNIT: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """One tile of one group's outputs; grid: tiles x groups."""
-    # Triton knows of a size whether 16 divides it; here it shall know that UNIT does.
+    """Compute one tile of the outputs of one group; grid: tiles x groups."""
+    # Triton detects only divisibility by 16: this tells it that UNIT divides the values
     x_pitch = x_pitch // UNIT * UNIT
     channels = channels // UNIT * UNIT
     row_tile, column_tile = place(
@@ -158,7 +158,7 @@ def launches(
     precision: str,
     tile: ProductTile,
 ) -> list[Launch]:
-    """The convolution as one launch; operands as those of ``conv2d`` in ``operators.py``."""
+    """Return the launch of a convolution, in a list; operands as for ``conv2d_out``."""
     programs = tile.programs(geometry.pixels_out, geometry.count_of_group)
     arguments = {
         **arguments_of(x, geometry),
@@ -174,8 +174,8 @@ def launches(
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Every tile, on the 3x3 convolution of GoogLeNet's 3b at batch 32; the 5x5 one of 4b, with 24
-    channels."""
+    """Yield a launch for each tile: the 3x3 convolution of GoogLeNet's 3b at batch 32, and the 5x5
+    convolution of 4b, with 24 channels."""
     for label, precision, tile in tiles.shipped(TILES, dtype):
         x, w, b, y, geometry = example((32, 28, 28, 128), (192, 3, 3, 128), dtype, padding=1)
         (launch,) = launches(x, w, b, y, geometry, relu=True, precision=precision, tile=tile)

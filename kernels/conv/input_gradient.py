@@ -1,13 +1,13 @@
-"""The gradient of a convolution for its input.
+"""The gradient of a convolution with respect to its input.
 
     dx[n, h, v, c] = sum over r, s, o of g[n, i, j, o] w[o, r, s, c]
     where  i stride + r dilation - padding = h  (likewise j, s, v),  g = dy, or dy where y > 0
 
-The second form folds the gradient of a ReLU in.  With a stride, an input row h meets only the taps
-r for which the division by the stride leaves no rest, and which those are depends on h modulo the
-stride alone.  So a program works on input pixels of one phase (h mod stride, v mod stride): its
-taps are the same for all of its rows, and none of its products is wasted.  An input pixel is
-written by one program, so nothing is added up between programs.
+The second form of g includes the gradient of a ReLU.  With a stride, an input row h is used only by
+taps r for which h + padding - r dilation is divisible by the stride; these taps depend only on h
+modulo the stride.  So a program computes input pixels of one phase (h mod stride, v mod stride):
+all its rows have the same taps, and no product is wasted.  Each input pixel is written by one
+program, so there are no sums over programs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TILES: tiles.Tiles = {
 
 
 def product(geometry: Geometry) -> Product:
-    """The product of the largest phase: input pixels x channels, over taps and filters."""
+    """Return the product of the largest phase: input pixels x channels, over taps and filters."""
     rows = geometry.batch
     taps = 1
     for size, kernel, stride in zip(
@@ -67,7 +67,7 @@ def product(geometry: Geometry) -> Product:
 
 
 def choose_tile(geometry: Geometry, dtype: torch.dtype, precision: str) -> ProductTile:
-    """The tile that the model finds fastest."""
+    """Return the fastest tile by the model."""
     known = TILES[tiles.arithmetic(dtype, precision)]
     return tiles.choose(product(geometry), known)
 
@@ -86,8 +86,8 @@ def input_gradient(
     ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
     UNIT: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """One tile of one phase of one group's channels; grid: tiles x groups x phases."""
-    # Triton knows of a size whether 16 divides it; here it shall know that UNIT does.
+    """Compute a tile of one phase of the channels of one group; grid: tiles x groups x phases."""
+    # Triton detects only divisibility by 16: this tells it that UNIT divides the values
     dy_pitch = dy_pitch // UNIT * UNIT
     y_pitch = y_pitch // UNIT * UNIT
     dx_pitch = dx_pitch // UNIT * UNIT
@@ -104,7 +104,7 @@ def input_gradient(
         8,
     )
     if row_tile * ROWS >= pixels:
-        return  # a smaller phase than the largest has fewer tiles
+        return  # the grid is for the largest phase; smaller phases have fewer tiles
     group = tl.program_id(1)
     rows = row_tile * ROWS + tl.arange(0, ROWS)
     rest = rows // width_of_phase
@@ -167,16 +167,16 @@ def launches(
     precision: str,
     tile: ProductTile,
 ) -> list[Launch]:
-    """The gradient as one launch.
+    """Return the launch of the gradient, in a list.
 
     Args:
         dy: gradient of the output, [N, H', W', O].
-        y: output of a ReLU whose gradient is folded in, or None.
+        y: output of the ReLU whose gradient is included, or None.
         w: filters, [O, kh, kw, C / groups].
-        dx: where the gradient goes, [N, H, W, C].
-        geometry: of the forward convolution.
-        precision: as forward.
-        tile: rows are input pixels, columns channels, depth filters.
+        dx: output: the gradient of the input, [N, H, W, C].
+        geometry: sizes of the forward convolution.
+        precision: precision of float32 products.
+        tile: tile of a program: rows are input pixels, columns channels, depth filters.
     """
     pitches = {
         "dy_pitch": pitch("dy", dy),
@@ -208,8 +208,8 @@ def launches(
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Every tile, after a ReLU, on the 3x3 convolution of GoogLeNet's 3b at batch 32, and ZFNet's
-    C2, whose stride is 2."""
+    """Yield a launch with ReLU for each tile: the 3x3 convolution of GoogLeNet's 3b at batch 32,
+    and ZFNet's C2, whose stride is 2."""
     for label, precision, tile in tiles.shipped(TILES, dtype):
         x, w, _, y, geometry = example((32, 28, 28, 128), (192, 3, 3, 128), dtype, padding=1)
         (launch,) = launches(y, y, w, x, geometry, precision=precision, tile=tile)

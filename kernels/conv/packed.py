@@ -2,10 +2,11 @@
 
     y[m, o] = act(b[o] + sum over k of x[pixel(m, r, s), c] w[o, k]),   k = (r kw + s) C + c
 
-With 3 channels a sum over channels alone would leave 13 of 16 places of the tensor cores empty.
-Here the places run over (r, s, c) together: 363 of AlexNet's 11x11x3 fill 95 % of 6 steps of 64,
-27 of VGG's 3x3x3 fill 84 % of one of 32.  Each value of a window is loaded by itself, from an
-image that stays in the L1 cache.  One group; filters are [O, kh, kw, C], so a row of w is a run.
+With 3 channels, a sum over channels alone would use only 3 of 16 terms of the tensor cores.  Here a
+sum runs over (r, s, c) together: the 363 terms of AlexNet's 11x11x3 fill 95 % of 6 steps of 64; the
+27 terms of VGG's 3x3x3 fill 84 % of one step of 32.  Each value of a window is loaded separately,
+from an image that stays in the L1 cache.  There is one group.  Filters are [O, kh, kw, C], so the
+terms of a filter are contiguous.
 """
 
 from __future__ import annotations
@@ -44,16 +45,16 @@ TILES: tiles.Tiles = {
 }
 
 MOST_CHANNELS = 4
-"""From 5 channels on, 16-byte loads of whole pixels win."""
+"""Maximum number of channels; with 5 or more, 16-byte loads of whole pixels are faster."""
 
 
 def fits(geometry: Geometry) -> bool:
-    """Whether this kernel takes the convolution."""
+    """Return True if this kernel supports the convolution."""
     return geometry.groups == 1 and geometry.channels <= MOST_CHANNELS
 
 
 def product(geometry: Geometry) -> Product:
-    """The product with taps and channels in one sum."""
+    """Return the product, with taps and channels in one sum."""
     return Product(geometry.pixels_out, geometry.count, taps=1, depth=geometry.terms)
 
 
@@ -66,7 +67,7 @@ def packed_offsets(
     KERNEL_W: tl.constexpr, CHANNELS: tl.constexpr,
     DILATION_H: tl.constexpr, DILATION_W: tl.constexpr,
 ):  # fmt: skip
-    """Where the k-th value of a window lies: (row, column, distance) from the window's corner."""
+    """Return (row, column, distance in elements) of the k-th value of a window from its corner."""
     tap = k // CHANNELS
     h = tap // KERNEL_W * DILATION_H
     v = tap % KERNEL_W * DILATION_W
@@ -84,7 +85,7 @@ def packed(
     RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """One tile of outputs; grid: tiles."""
+    """Compute one tile of outputs; grid: tiles."""
     row_tile, column_tile = place(
         tl.program_id(0), tl.cdiv(pixels, ROWS), tl.cdiv(count, COLUMNS), 8
     )
@@ -133,7 +134,7 @@ def launches(
     precision: str,
     tile: ProductTile,
 ) -> list[Launch]:
-    """The convolution as one launch; operands as those of ``conv2d`` in ``operators.py``."""
+    """Return the launch of a convolution, in a list; operands as for ``conv2d_out``."""
     arguments = {
         **arguments_of(x, geometry),
         "w_ptr": w,
@@ -148,7 +149,7 @@ def launches(
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Every tile, on AlexNet's first convolution at batch 32."""
+    """Yield a launch for each tile: AlexNet's first convolution at batch 32."""
     for label, precision, tile in tiles.shipped(TILES, dtype):
         x, w, b, y, geometry = example((32, 224, 224, 3), (96, 11, 11, 3), dtype, stride=4)
         (launch,) = launches(x, w, b, y, geometry, relu=True, precision=precision, tile=tile)

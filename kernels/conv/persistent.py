@@ -1,16 +1,17 @@
-"""A 1x1 convolution of stride 1 for Hopper: a persistent grid, fed by tensor descriptors.
+"""A 1x1 convolution of stride 1 for Hopper: a persistent grid that uses tensor descriptors.
 
     y[m, o] = act(b[o] + sum over c of x[m, c] w[o, c])
 
-The product of :mod:`netspec.kernels.conv.pointwise` for one convolution.  There are no more
-programs than multiprocessors, and each works through tiles until none is left, so that nothing is
-set up anew for a tile.  Tiles of x [pixels, C], w [O, C] and y [pixels, O] are moved by the tensor
-memory accelerator, which computes the addresses and fills with zeros beyond the edges.
+It computes the product of :mod:`netspec.kernels.conv.pointwise` for one convolution.  There are at
+most as many programs as multiprocessors, and each computes several tiles, so that a program is set
+up only once.  The tensor memory accelerator moves tiles of x [pixels, C], w [O, C] and
+y [pixels, O]; it computes the addresses and fills with zeros beyond the edges.
 
-An output takes 2 C operations; x, w and y move once each through memory, C + O elements a pixel.
+An output takes 2 C operations.  x, w and y are moved once each: C + O elements per pixel.
 
-A descriptor wants every row to begin on 16 bytes.  One that does not gives wrong results and no
-error (triton#10927), so :func:`fits` is asked first; the launch itself has no other way to go.
+A descriptor requires every row to begin at a multiple of 16 bytes.  Otherwise results are wrong,
+without an error (triton#10927).  So call :func:`fits` first; the launch raises an error if it is
+False.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from netspec.kernels.launch import Launch, multiprocessors
 from netspec.kernels.layout import is_interpreted, pitch
 
 CAPABILITY = 90
-"""The first compute capability that has the tensor memory accelerator, times ten."""
+"""The lowest compute capability with a tensor memory accelerator, times ten."""
 
 ALIGNMENT = 16
-"""Bytes on which everything that a descriptor describes begins."""
+"""Alignment in bytes that a descriptor requires."""
 
 # ---------------------------------------------------------------------------------- configurations
 
@@ -55,14 +56,14 @@ TILES: tiles.Tiles = {
 
 
 def fits(x: Tensor, w: Tensor, y: Tensor) -> bool:
-    """Whether descriptors can describe x [N, H, W, C], w [O, 1, 1, C] and y [N, H, W, O].
+    """Return True if descriptors support x [N, H, W, C], w [O, 1, 1, C] and y [N, H, W, O].
 
-    Every base and every row must begin on 16 bytes, and rows must be whole 16 bytes, since a
-    descriptor stores no less: so C and O are multiples of 8 in half precision, and slices begin
-    at such multiples.  The device must be of capability 9.0 or above, or the interpreter.
+    Each tensor and each of its rows must begin at a multiple of 16 bytes, and the length of a row
+    must be a multiple of 16 bytes.  So in half precision, C, O and the first channels of slices
+    must be multiples of 8.  The device must have capability 9.0 or higher, or be the interpreter.
 
     Raises:
-        ValueError: a tensor is not channels-last.
+        ValueError: if a tensor is not channels-last.
     """
     if x.device.type == "cuda":
         if torch.cuda.get_device_capability(x.device) < divmod(CAPABILITY, 10):
@@ -78,7 +79,7 @@ def fits(x: Tensor, w: Tensor, y: Tensor) -> bool:
 
 
 def address(x: Tensor) -> int:
-    """Where a tensor begins; on the ``meta`` device, within its storage."""
+    """Return the address of a tensor; on the ``meta`` device, its offset in its storage."""
     if x.device.type == "meta":
         return int(x.storage_offset()) * x.element_size()
     return x.data_ptr()
@@ -93,7 +94,7 @@ def persistent(
     RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """Every so many-th tile of the outputs; ``_rows`` are descriptors."""
+    """Compute every n-th tile of the outputs, for n programs; ``_rows`` are descriptors."""
     row_tiles = tl.cdiv(pixels, ROWS)
     column_tiles = tl.cdiv(count, COLUMNS)
     for tile in tl.range(
@@ -127,25 +128,25 @@ def launches(
     tile: ProductTile,
     programs: int | None = None,
 ) -> list[Launch]:
-    """The convolution as one launch, or none where there is nothing to describe.
+    """Return the launch of a convolution, in a list; an empty list if a tensor is empty.
 
     Args:
         x: [N, H, W, C], contiguous or a slice of channels.
         w: [O, 1, 1, C], contiguous.
         b: [O], or None.
         y: [N, H, W, O], written; contiguous or a slice of channels.
-        geometry: of the convolution.
-        relu: whether negative outputs become 0.
+        geometry: sizes of the convolution.
+        relu: True to replace negative outputs by 0.
         precision: "ieee", or "tf32" for float32 products on tensor cores.
-        tile: how the product is cut.
-        programs: at most so many; None is one a multiprocessor.
+        tile: tile of a program.
+        programs: maximum number of programs; None is the number of multiprocessors.
 
     Raises:
-        ValueError: :func:`fits` says no.
+        ValueError: if :func:`fits` is False.
     """
     if not fits(x, w, y):
         raise ValueError(
-            "tensor descriptors want a GPU of capability 9.0 and rows that begin on 16 bytes; x, "
+            "tensor descriptors need a GPU of capability 9.0 and rows that begin on 16 bytes; x, "
             f"w, y have rows of {x.shape[3]}, {w.shape[3]}, {y.shape[3]} {x.dtype} elements, "
             f"{pitch('x', x)}, {pitch('w', w)}, {pitch('y', y)} apart"
         )
@@ -167,13 +168,14 @@ def launches(
 
 
 def _rows(name: str, x: Tensor, rows: int, channels: int) -> TensorDescriptor:
-    """A map as a matrix of pixels x channels, moved in blocks of ``rows`` x ``channels``."""
+    """Return a descriptor of a map as a matrix of pixels x channels, for blocks of ``rows`` x
+    ``channels``."""
     size = [x.shape[:3].numel(), x.shape[3]]
     return TensorDescriptor(x, size, [pitch(name, x), 1], [rows, channels])
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Every tile, on the largest 1x1 convolution of GoogLeNet's 4e at batch 32."""
+    """Yield a launch for each tile: the largest 1x1 convolution of GoogLeNet's 4e at batch 32."""
     for label, precision, tile in tiles.shipped(TILES, dtype):
         x, w, b, y, geometry = example((32, 14, 14, 528), (256, 1, 1, 528), dtype)
         (launch,) = launches(x, w, b, y, geometry, relu=True, precision=precision, tile=tile)

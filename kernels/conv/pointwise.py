@@ -1,15 +1,15 @@
-"""1x1 convolutions of stride 1 as a matrix product over pixels, siblings in one launch.
+"""1x1 convolutions of stride 1 as one matrix product, with several siblings in one launch.
 
     y[m, o] = act(b[o] + sum over c of x[m, c] w[o, c])
 
-The rows m are the pixels of x [N, H, W, C], the columns o the filters of w [O, 1, 1, C].  Up to
-four convolutions that read one x are one product: their filters stand one after the other in w,
-and each writes a map of its own, or its slice of the channels of a larger one.  Every sibling is
-cut into column tiles by itself, so that no tile straddles two of them.
+The rows m are the pixels of x [N, H, W, C] and the columns o are the filters of w [O, 1, 1, C].  Up
+to four convolutions with the same x (siblings) are one product: their filters are concatenated in
+w, and each writes its own map, or a slice of the channels of a larger map.  Each sibling has its
+own column tiles, so that a tile never covers two siblings.
 
-An output takes 2 C operations.  One launch reads x and w and writes every y once: C + O elements a
-pixel, where a launch for each of S siblings would read S C + O; x is read again for each column
-tile, from the L2 cache.
+An output takes 2 C operations.  One launch reads x and w and writes every y once: C + O elements
+per pixel, compared with S C + O for S launches.  x is read again for each column tile, but from the
+L2 cache.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from netspec.kernels.launch import Launch, blocks
 from netspec.kernels.layout import pitch
 
 SIBLINGS = 4
-"""Convolutions that one launch computes, at most."""
+"""Maximum number of convolutions in one launch."""
 
 # ---------------------------------------------------------------------------------- configurations
 
@@ -58,7 +58,7 @@ TILES: tiles.Tiles = {
 def choose(
     pixels: int, counts: Sequence[int], channels: int, dtype: torch.dtype, precision: str
 ) -> ProductTile:
-    """The tile that the model finds fastest for as many filters as its column tiles cover."""
+    """Return the fastest tile by the model; column tiles of each sibling round up."""
 
     def cost(tile: ProductTile) -> float:
         columns = sum(blocks(count, tile.columns) * tile.columns for count in counts)
@@ -76,7 +76,7 @@ def products(
     ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """Sums over all channels: [ROWS, COLUMNS]; what lies beyond the edges repeats the last row."""
+    """Return sums over all channels, [ROWS, COLUMNS]; rows beyond the edges repeat the last row."""
     c = tl.arange(0, DEPTH)
     x_at = tl.minimum(rows, pixels - 1).to(tl.int64)[:, None] * x_pitch + c[None, :]
     w_at = tl.minimum(columns, count - 1).to(tl.int64)[None, :] * channels + c[:, None]
@@ -91,7 +91,7 @@ def products(
 
 @triton.jit
 def write(y_ptr, y_pitch, y, rows, columns, pixels, count, is_its):
-    """A tile into its map, where there is such a map and the tile is its."""
+    """Write a tile to the map of a sibling, if the sibling exists and the tile belongs to it."""
     if y_ptr is not None:  # noqa: SIM102 (decided by the compiler, unlike what follows)
         if is_its:
             store(y_ptr, y_pitch, y, rows, columns, columns, pixels, count)
@@ -105,7 +105,7 @@ def pointwise(
     RELU: tl.constexpr, ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """One tile of one sibling's outputs; siblings that are not there have no filters."""
+    """Compute one tile of the outputs of one sibling; missing siblings have 0 filters."""
     end_0 = tl.cdiv(count_0, COLUMNS)
     end_1 = end_0 + tl.cdiv(count_1, COLUMNS)
     end_2 = end_1 + tl.cdiv(count_2, COLUMNS)
@@ -151,7 +151,7 @@ def sibling_launches(
     precision: str,
     tile: ProductTile,
 ) -> list[Launch]:
-    """Every sibling as one launch; operands as those of ``conv1x1_siblings_out``."""
+    """Return the launch of all siblings, in a list; operands as for ``conv1x1_siblings_out``."""
     counts = [y.shape[3] for y in ys]
     pixels, channels = x.shape[:3].numel(), x.shape[3]
     arguments: dict[str, object] = {
@@ -186,12 +186,12 @@ def launches(
     precision: str,
     tile: ProductTile,
 ) -> list[Launch]:
-    """One convolution as one launch; operands as those of ``conv2d`` in ``operators.py``."""
+    """Return the launch of one convolution, in a list; operands as for ``conv2d_out``."""
     return sibling_launches(x, w, b, [y], relu=relu, precision=precision, tile=tile)
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Every tile, on the three siblings of GoogLeNet's 3a at batch 32."""
+    """Yield a launch for each tile: the three siblings of GoogLeNet's 3a at batch 32."""
     for label, precision, tile in tiles.shipped(TILES, dtype):
         x = torch.empty(32, 28, 28, 192, dtype=dtype, device="meta")
         w, b = x.new_empty(176, 1, 1, 192), x.new_empty(176)

@@ -3,9 +3,9 @@
     p[i, m, o] = the part of the sum over the i-th run of channels
     y[m, o] = act(b[o] + p[0, m, o] + p[1, m, o] + ...)
 
-A 7x7 map at batch 1 has 49 output pixels: too few tiles to fill a GPU, and a long sum in each.  The
-parts go to a workspace in the accumulator's type and are added in their order, so the result is
-the same each time.
+A 7x7 map at batch 1 has 49 output pixels: too few tiles to fill a GPU, each with a long sum.  The
+parts are written to a workspace in the type of the accumulator and added in a fixed order, so the
+result is the same each time.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SPLITS = (2, 4, 8)
 
 
 def candidates(product: Product, kind: str) -> list[ProductTile]:
-    """Every tile worth measuring, with as many splits as leave a program four steps."""
+    """Return all tiles worth measuring, with splits that leave each program at least four steps."""
     cut = []
     for tile in TILES[kind]:
         steps = blocks(product.depth, tile.depth)
@@ -74,7 +74,7 @@ def parts(
     ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
     UNIT: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """One tile of one part of [splits, pixels, groups x count]; grid: tiles x groups x splits."""
+    """Compute a tile of a part of [splits, pixels, groups x count]; grid: tiles, groups, splits."""
     x_pitch = x_pitch // UNIT * UNIT
     channels = channels // UNIT * UNIT
     row_tile, column_tile = place(
@@ -114,7 +114,7 @@ def launches(
     precision: str,
     tile: ProductTile,
 ) -> list[Launch]:
-    """The convolution as two launches; operands as those of ``conv2d`` in ``operators.py``."""
+    """Return the two launches of a convolution; operands as for ``conv2d_out``."""
     splits = tile.splits
     workspace = x.new_empty((splits, *geometry.size_out), dtype=accumulator_dtype(x.dtype))
     arguments = {
@@ -133,7 +133,8 @@ def launches(
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Every tile in four parts, on the 3x3 convolution of GoogLeNet's 5b at batch 1."""
+    """Yield a launch for each tile, with four parts: the 3x3 convolution of GoogLeNet's 5b at
+    batch 1."""
     for label, precision, tile in tiles.shipped(TILES, dtype):
         x, w, b, y, geometry = example((1, 7, 7, 192), (384, 3, 3, 192), dtype, padding=1)
         cut = replace(tile, splits=4)

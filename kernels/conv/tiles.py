@@ -1,7 +1,7 @@
-"""How the work of a convolution is cut into programs, and which cut is taken unmeasured.
+"""Tiles: how the work of a convolution is divided among programs, and a model of their time.
 
-A measurement on the GPU at hand is better than any rule.  Until somebody has measured,
-:func:`choose` takes the cut that a simple model finds fastest.
+Measurement on the GPU is better than any model.  Without a measurement, :func:`choose` returns the
+fastest tile by a simple model.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from netspec.kernels.launch import MULTIPROCESSORS, Launch, blocks
 
 @dataclass(frozen=True)
 class ProductTile:
-    """A program computes ``rows`` x ``columns`` outputs (pixels x filters), ``depth`` terms at a
-    time; ``splits`` programs share one sum (:mod:`netspec.kernels.conv.split`)."""
+    """The work of a program: ``rows`` x ``columns`` outputs, ``depth`` terms at a time.
+
+    In the forward pass, rows are pixels and columns are filters.  ``splits`` programs share one
+    sum (:mod:`netspec.kernels.conv.split`).
+    """
 
     rows: int
     columns: int
@@ -31,11 +34,11 @@ class ProductTile:
     splits: int = 1
 
     def programs(self, rows: int, columns: int) -> int:
-        """Tiles that cover a product of ``rows`` x ``columns``, without the splits."""
+        """Return the number of tiles of a product of ``rows`` x ``columns``, without splits."""
         return blocks(rows, self.rows) * blocks(columns, self.columns)
 
     def constants(self) -> dict[str, int]:
-        """The tile as the kernels' compile-time arguments."""
+        """Return the tile as compile-time arguments of kernels."""
         return {"ROWS": self.rows, "COLUMNS": self.columns, "DEPTH": self.depth}
 
     def launch(
@@ -46,9 +49,14 @@ class ProductTile:
         dtype: torch.dtype,
         precision: str,
     ) -> Launch:
-        """Return the launch of a kernel that multiplies such tiles of operands of a type.
+        """Return the launch of a kernel with this tile.
 
-        ``arguments`` are those that depend neither on the tile nor on the arithmetic.
+        Args:
+            kernel: the kernel.
+            grid: number of programs along each axis.
+            arguments: arguments that depend neither on the tile nor on the arithmetic.
+            dtype: type of the operands.
+            precision: precision of float32 products.
         """
         of_arithmetic = {"ACCUMULATOR": accumulator(dtype), "PRECISION": precision}
         arguments = arguments | of_arithmetic | self.constants()
@@ -56,17 +64,17 @@ class ProductTile:
 
 
 Tiles = dict[str, tuple[ProductTile, ...]]
-"""What a kernel has to choose from, for each arithmetic: ``half`` (float16 and bfloat16,
-on tensor cores), ``tf32`` (float32 rounded for them), ``ieee`` (float32 in full, without them) and
-``double`` (to check gradients, not to be fast).
+"""The tiles of a kernel by arithmetic: ``half`` (float16 and bfloat16 on tensor cores), ``tf32``
+(float32 rounded for tensor cores), ``ieee`` (full float32, without tensor cores) and ``double`` (to
+check gradients; not optimised).
 
-Tensor cores of sm_90 take rows in 64s.  Every tile that is shipped compiles without spilling a
-register (docs/kernels.md); a deep tile suits many channels, a shallow one few.
+Tensor cores of sm_90 need multiples of 64 rows.  All shipped tiles compile without spilling
+registers (docs/kernels.md).  Deep tiles are for many channels, shallow tiles for few.
 """
 
 
 def arithmetic(dtype: torch.dtype, precision: str) -> str:
-    """The arithmetic that a type and a precision ask for, a key of :data:`Tiles`."""
+    """Return the arithmetic for a type and a precision, which is a key of :data:`Tiles`."""
     if dtype.itemsize == 2:
         return "half"
     return "double" if dtype == torch.float64 else precision
@@ -74,8 +82,7 @@ def arithmetic(dtype: torch.dtype, precision: str) -> str:
 
 @dataclass(frozen=True)
 class Product:
-    """``groups`` products of ``rows`` x ``columns``, each element a sum over ``taps`` x ``depth``
-    terms."""
+    """``groups`` products of ``rows`` x ``columns``; an output sums ``taps`` x ``depth`` terms."""
 
     rows: int
     columns: int
@@ -85,17 +92,18 @@ class Product:
 
 
 def choose(product: Product, tiles: Iterable[ProductTile]) -> ProductTile:
-    """The tile that the model finds fastest."""
+    """Return the fastest tile by the model."""
     return min(tiles, key=lambda tile: estimate(product, tile))
 
 
 def estimate(product: Product, tile: ProductTile) -> float:
-    """The model: rounds of programs on the GPU, times what one of them takes.
+    """Return the model's time: rounds of programs on the GPU, times the time of one program.
 
-    A program multiplies rows x columns x terms and loads (rows + columns) x terms; the two overlap.
-    A multiprocessor of an H200 multiplies 1,700 pairs of bf16 a clock (790 TFLOP/s by 132 of them
-    at 1.75 GHz) and reads 64 bytes from the L2 cache, so a value costs what 53 products do.  A step
-    costs some 8 terms more than it has.  A split sum is written and read once more.
+    A program computes rows x columns x terms products and loads (rows + columns) x terms values;
+    the two overlap.  A multiprocessor of an H200 computes 1,700 bf16 products per clock (790
+    TFLOP/s / 132 multiprocessors at 1.75 GHz) and reads 64 bytes per clock from the L2 cache, so
+    one value costs as much as 53 products.  Each step has an overhead of about 8 terms.  A split
+    sum is written and read once more.
     """
     programs = tile.programs(product.rows, product.columns) * product.groups * tile.splits
     rounds = blocks(programs, MULTIPROCESSORS)
@@ -106,15 +114,18 @@ def estimate(product: Product, tile: ProductTile) -> float:
 
 
 def unit(dtype: torch.dtype, *values: int) -> int:
-    """8, which makes 16 bytes in half precision, where it divides all of the values and 16 does
-    not; else 1, which changes nothing."""
+    """Return 8 if values in half precision are all divisible by 8 but not all by 16, else 1.
+
+    8 elements in half precision are 16 bytes, the widest load.  Triton itself only detects values
+    that are divisible by 16.
+    """
     is_known = all(value % 16 == 0 for value in values)
     is_whole = all(value % 8 == 0 for value in values)
     return 8 if dtype.itemsize == 2 and is_whole and not is_known else 1
 
 
 def shipped(tiles: Tiles, dtype: torch.dtype) -> Iterator[tuple[str, str, ProductTile]]:
-    """Every tile of a type with every precision it may be asked for: (label, precision, tile)."""
+    """Yield (label, precision, tile) for each tile and each precision that a type supports."""
     for precision in ("ieee", "tf32") if dtype == torch.float32 else ("ieee",):
         for tile in tiles[arithmetic(dtype, precision)]:
             suffix = " tf32" if precision == "tf32" else ""
@@ -123,8 +134,11 @@ def shipped(tiles: Tiles, dtype: torch.dtype) -> Iterator[tuple[str, str, Produc
 
 @triton.jit
 def place(program, row_tiles, column_tiles, BAND: tl.constexpr):
-    """The (row, column) of a program's tile: BAND rows of tiles at a time, row by row within, so
-    that programs that run together share what they read in the L2 cache."""
+    """Return the (row, column) of a program's tile.
+
+    The order is bands of BAND rows of tiles, and columns within a band, so that programs that run
+    at the same time read the same data from the L2 cache.
+    """
     of_band = BAND * column_tiles
     first = program // of_band * BAND
     height = min(row_tiles - first, BAND)
@@ -134,7 +148,7 @@ def place(program, row_tiles, column_tiles, BAND: tl.constexpr):
 
 @triton.jit
 def store(y_ptr, y_pitch, y, rows, o, columns, pixels, count):
-    """Write a tile y [rows, columns] to the filters o, where rows and columns are in their map."""
+    """Write the part of a tile y [rows, columns] that is inside the output, to filters o."""
     tl.store(
         y_ptr + rows.to(tl.int64)[:, None] * y_pitch + o[None, :],
         y.to(y_ptr.dtype.element_ty),

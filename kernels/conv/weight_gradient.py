@@ -1,16 +1,16 @@
-"""The gradients of a convolution for its filters and its bias.
+"""The gradients of a convolution with respect to its filters and its bias.
 
     dw[o, r, s, c] = sum over output pixels m of g[m, o] x[pixel(m, r, s), c]
     db[o] = sum over output pixels m of g[m, o]         g = dy, or dy where y > 0
 
-The second form of g folds the gradient of a ReLU in.  Filters are the rows of the product, the
-values of a window its columns, pixels its depth: few outputs, long sums.  So the pixels are cut
-into runs where there are too few programs otherwise, each program adds up one run, and a second
-launch adds the runs in their order: no atomics, and the same result each time.  The bias comes
-along: the programs of the first columns have every g in their hands anyway.
+The second form of g includes the gradient of a ReLU.  The rows of the product are filters, the
+columns are values of a window, and the depth is pixels: few outputs with long sums.  If there would
+be too few programs, the pixels are divided into runs.  Each program adds one run, and a second
+launch adds the runs in a fixed order, without atomics, so that the result is the same each time.
+The programs of the first columns also compute db, since they load every g.
 
-The columns of a tile belong to one tap, so that a program reads channels side by side; for a first
-layer of few channels they run over all taps (:mod:`netspec.kernels.conv.packed`).
+The columns of a tile belong to one tap, so that a program reads adjacent channels.  For a first
+layer with few channels they run over all taps (:mod:`netspec.kernels.conv.packed`).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ PACKED_TILES: tiles.Tiles = {
 
 
 def product(geometry: Geometry) -> Product:
-    """The product: filters x values of a window, over pixels."""
+    """Return the product: filters x values of a window, over pixels."""
     taps = prod(geometry.kernel)
     if packed.fits(geometry):
         return Product(geometry.count, geometry.terms, taps=1, depth=geometry.pixels_out)
@@ -79,7 +79,7 @@ def product(geometry: Geometry) -> Product:
 
 
 def choose_tile(geometry: Geometry, dtype: torch.dtype, precision: str) -> ProductTile:
-    """The tile that the model finds fastest, with runs of pixels enough to fill the GPU twice."""
+    """Return the fastest tile by the model, with enough runs of pixels to fill the GPU twice."""
     gradients = product(geometry)
     known = PACKED_TILES if packed.fits(geometry) else TILES
     tile = tiles.choose(gradients, known[tiles.arithmetic(dtype, precision)])
@@ -95,7 +95,7 @@ def choose_tile(geometry: Geometry, dtype: torch.dtype, precision: str) -> Produ
 def gradient_of_pixels(
     dy_ptr, y_ptr, dy_pitch, y_pitch, m, o, mask,
 ):  # fmt: skip
-    """g as [filters, pixels]."""
+    """Return g as [filters, pixels]."""
     m = m.to(tl.int64)
     g = tl.load(dy_ptr + (m * dy_pitch)[None, :] + o[:, None], mask=mask, other=0.0)
     if y_ptr is not None:
@@ -115,7 +115,7 @@ def weight_gradient(
     ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """One tile of one tap, over one run of pixels; grid: tiles x taps, groups, runs.
+    """Compute one tile of one tap over one run of pixels; grid: tiles x taps, groups, runs.
 
     dw is [runs, O, kh, kw, C / groups], db [runs, O].
     """
@@ -169,7 +169,7 @@ def packed_weight_gradient(
     ACCUMULATOR: tl.constexpr, PRECISION: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """The same with columns over all taps; grid: tiles, 1, runs."""
+    """Compute one tile with columns over all taps, over one run; grid: tiles, 1, runs."""
     terms: tl.constexpr = KERNEL_H * KERNEL_W * CHANNELS
     column_tiles: tl.constexpr = (terms + COLUMNS - 1) // COLUMNS
     column_tile, split = tl.program_id(0) % column_tiles, tl.program_id(2)
@@ -225,17 +225,18 @@ def launches(
     precision: str,
     tile: ProductTile,
 ) -> list[Launch]:
-    """Both gradients as one launch, and two that add the runs where there are several.
+    """Return the launch of both gradients, and two launches that add runs if there are several.
 
     Args:
         dy: gradient of the output, [N, H', W', O].
-        y: output of a ReLU whose gradient is folded in, or None.
+        y: output of the ReLU whose gradient is included, or None.
         x: input, [N, H, W, C].
-        dw: where the filters' gradient goes, [O, kh, kw, C / groups], contiguous.
-        db: where the bias's gradient goes, [O].
-        geometry: of the forward convolution.
-        precision: as forward.
-        tile: rows are filters, columns values of a window, depth pixels, splits runs of pixels.
+        dw: output: the gradient of the filters, [O, kh, kw, C / groups], contiguous.
+        db: output: the gradient of the bias, [O].
+        geometry: sizes of the forward convolution.
+        precision: precision of float32 products.
+        tile: tile of a program: rows are filters, columns values of a window, depth pixels;
+            splits is the number of runs of pixels.
     """
     runs = tile.splits
     dw_runs, db_runs = dw, db
@@ -264,8 +265,8 @@ def launches(
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Every tile, after a ReLU, on the 3x3 convolution of GoogLeNet's 3b and on AlexNet's first
-    at batch 32."""
+    """Yield a launch with ReLU for each tile: the 3x3 convolution of GoogLeNet's 3b, and AlexNet's
+    first convolution, at batch 32."""
     layers = (
         ("3b", TILES, (32, 28, 28, 128), (192, 3, 3, 128), 1, 1),
         ("C1", PACKED_TILES, (32, 224, 224, 3), (96, 11, 11, 3), 4, 0),

@@ -1,7 +1,7 @@
 """Fully connected layers with bias and ReLU.
 
-``operators.py`` is the way in, ``forward.py`` holds the kernel for few images; more are multiplied
-by :mod:`netspec.kernels.conv.pointwise`.
+``operators.py`` has the public operators.  ``forward.py`` has the kernel for few images; for more
+images, :mod:`netspec.kernels.conv.pointwise` computes the product.
 
 The kernel's parameters, with sizes and the order of axes:
 
@@ -10,12 +10,12 @@ The kernel's parameters, with sizes and the order of axes:
     b_ptr           bias [O], or None
     y_ptr           output [N, O], or parts of sums [splits, N, O]; contiguous
     batch           images, N
-    terms           products that an output sums, K
-    count           outputs of an image, O
+    terms           products per output, K
+    count           outputs per image, O
     span            terms that one program adds
-    RELU            whether negative outputs become 0
-    ACCUMULATOR     the type that sums are kept in
+    RELU            true if negative outputs become 0
+    ACCUMULATOR     type of the sums
     BATCH           a power of two, at least N
-    ROWS            outputs of a program
-    LANES, WIDTH    reads of 16 bytes a row at a time, and elements of one
+    ROWS            outputs per program
+    LANES, WIDTH    16-byte reads per row and step, and elements per read
 """

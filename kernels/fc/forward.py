@@ -4,15 +4,15 @@
 
 with x [N, K], w [O, K], b [O] and y [N, O].
 
-Up to eight images it is a product of a matrix and few vectors, and bandwidth decides: every element
-of w is read once, 16 bytes a thread at a time past the L1 cache, which is left to x; it costs 2 N
-operations and an element's bytes, so AlexNet's 9216 x 4096 in half precision takes 75.5 MB and 75
-million operations an image.  Where there are too few outputs to keep a GPU reading, several
-programs share a sum; a second launch adds their parts, always in the same order, so that results
-repeat bit by bit.
+For up to eight images, this is a product of a matrix and a few vectors, and bandwidth is the limit.
+Every element of w is read once, 16 bytes per thread, bypassing the L1 cache, which is kept for x.
+An element costs 2 N operations: AlexNet's 9216 x 4096 layer in half precision reads 75.5 MB and
+takes 75 million operations per image.  If there are too few outputs to keep a GPU busy, several
+programs share a sum.  A second launch adds their parts in a fixed order, so that results are the
+same bits each time.
 
-Beyond eight images it is the matrix product of :mod:`netspec.kernels.conv.pointwise`, with x seen
-as N pixels of K channels; so are the gradients, which are those of that convolution.
+For more than eight images, :mod:`netspec.kernels.conv.pointwise` computes the product, with x as N
+pixels of K channels.  The gradients are those of that convolution.
 """
 
 from __future__ import annotations
@@ -32,15 +32,18 @@ from netspec.kernels.layout import pitch
 from netspec.kernels.sums import sum_of
 
 FEW = 8
-"""Images up to which w is streamed past vectors in registers."""
+"""Maximum number of images for this kernel, which keeps their values in registers."""
 
 # ---------------------------------------------------------------------------------- configurations
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A program takes ``rows`` outputs and reads, every step, ``lanes`` x 16 bytes of each of their
-    rows of w, a step ahead of what it computes; ``splits`` programs share one sum."""
+    """The work of a program: ``rows`` outputs, of which ``splits`` programs share each sum.
+
+    In each step it reads ``lanes`` x 16 bytes of each of its rows of w, one step ahead of the
+    products.
+    """
 
     rows: int
     lanes: int
@@ -48,23 +51,26 @@ class Stream:
     splits: int = 1
 
     def depth(self, dtype: torch.dtype) -> int:
-        """Terms of a row that a program reads in one step."""
+        """Return the number of terms of a row that a program reads in one step."""
         return self.lanes * (16 // dtype.itemsize)
 
 
 STREAMS = (Stream(4, 128), Stream(2, 256), Stream(1, 512), Stream(1, 128))
-"""What there is to measure.  In all but the last, a thread has four reads of 16 bytes on the way:
-at 24 warps a multiprocessor 48 kB, where the bandwidth of an H200 times its latency (4.3 TB/s, some
-1 us, 132 multiprocessors) is 33 kB."""
+"""The configurations to measure.  In all but the last, a thread has four 16-byte reads in flight.
+With 24 warps per multiprocessor these are 48 kB; 33 kB are enough, which is bandwidth times latency
+of an H200 (4.3 TB/s, about 1 us, 132 multiprocessors)."""
 
 PROGRAMS = 6 * MULTIPROCESSORS
-"""Programs that keep a GPU reading: 24 warps a multiprocessor."""
+"""Number of programs that keep a GPU busy: 24 warps per multiprocessor."""
 
 
 def choose(count: int, terms: int, dtype: torch.dtype) -> Stream:
-    """As many rows a program as leave enough programs; where even single rows are too few, each is
-    split into as many parts as are missing, of two steps at least, or, where it is short, read by
-    as many lanes as it has."""
+    """Return a configuration with enough programs to keep a GPU busy.
+
+    It has as many rows per program as that allows.  If one row per program still makes too few
+    programs, each row is split into parts of at least two steps, or, if it is short, read with as
+    many lanes as it has.
+    """
     for stream in STREAMS[:3]:
         if blocks(count, stream.rows) >= PROGRAMS:
             return stream
@@ -86,9 +92,9 @@ def stream(
     RELU: tl.constexpr, ACCUMULATOR: tl.constexpr,
     BATCH: tl.constexpr, ROWS: tl.constexpr, LANES: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """ROWS outputs of every image, or their share of a split sum; grid: rows x splits.
+    """Compute ROWS outputs of every image, or a part of their sums; grid: rows x splits.
 
-    Axes are [image, row, lane, element]; a lane is WIDTH elements side by side, 16 bytes.
+    Axes are [image, row, lane, element]; a lane is WIDTH adjacent elements, 16 bytes.
     """
     split = tl.program_id(1)
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -139,9 +145,9 @@ def launches(
     precision: str = "ieee",
     configuration: Stream | None = None,
 ) -> list[Launch]:
-    """The layer in one launch, or in two where sums are split; operands as those of ``fc``.
+    """Return the launch of the layer, or two launches if sums are split; operands as for ``fc``.
 
-    ``configuration`` is for up to :data:`FEW` images; None is what :func:`choose` takes.
+    ``configuration`` is for up to :data:`FEW` images; if it is None, :func:`choose` chooses it.
     """
     batch, terms = x.shape
     count = w.shape[0]
@@ -179,12 +185,13 @@ def launches(
 
 
 def as_map(x: Tensor) -> Tensor:
-    """[N, K] as the map [N, 1, 1, K]."""
+    """Return x [N, K] as the map [N, 1, 1, K]."""
     return x[:, None, None, :]
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """AlexNet's layers at batch 1, 8 and 32, one that is split, and LeNet-5's F6."""
+    """Yield launches of AlexNet's layers at batch 1, 8 and 32, of one split layer, and of LeNet-5's
+    F6."""
     for batch, terms, count in (
         (1, 9216, 4096),
         (1, 4096, 1000),

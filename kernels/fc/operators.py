@@ -3,7 +3,7 @@
     netspec::fc         y = b + w x, differentiable
     netspec::fc_relu    max(y, 0), differentiable
 
-:mod:`netspec.kernels.fc.forward` says how it is computed; gradients are those of a 1x1 convolution.
+:mod:`netspec.kernels.fc.forward` describes the kernel; gradients are those of a 1x1 convolution.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _forward(x: Tensor, w: Tensor, b: Tensor | None, precision: str, *, relu: bo
     check("w", w, (w.shape[0], x.shape[1]), like=x)
     check_product(x)
     if w.numel() == 0:
-        raise ValueError(f"w {list(w.shape)} has no outputs, or outputs of no inputs")
+        raise ValueError(f"w {list(w.shape)} has no outputs or no inputs")
     if b is not None:
         check("b", b, (w.shape[0],), like=x)
     y = x.new_empty(x.shape[0], w.shape[0])
@@ -41,27 +41,28 @@ def _forward(x: Tensor, w: Tensor, b: Tensor | None, precision: str, *, relu: bo
 
 @torch.library.custom_op("netspec::fc", mutates_args=())
 def fc(x: Tensor, w: Tensor, b: Tensor | None, precision: str = "ieee") -> Tensor:
-    """y[n, o] = b[o] + sum over i of w[o, i] x[n, i].
+    """Return y[n, o] = b[o] + sum over i of w[o, i] x[n, i].
 
     Args:
-        x: [N, K]; elements of a row lie side by side.
+        x: [N, K]; the elements of a row must be adjacent in memory.
         w: [O, K], contiguous.
         b: [O], or None.
-        precision: "ieee", or "tf32" for float32 products on tensor cores beyond eight images.
+        precision: "ieee", or "tf32" for float32 products on tensor cores (for more than eight
+            images).
 
     Returns:
         [N, O].
 
     Raises:
-        ValueError: sizes do not fit each other, or elements of a row do not lie side by side.
-        TypeError: types or devices differ, or the kernels do not take them.
+        ValueError: if sizes do not match, or the elements of a row of x are not adjacent.
+        TypeError: if types or devices differ, or the kernels do not support them.
     """
     return _forward(x, w, b, precision, relu=False)
 
 
 @torch.library.custom_op("netspec::fc_relu", mutates_args=())
 def fc_relu(x: Tensor, w: Tensor, b: Tensor | None, precision: str = "ieee") -> Tensor:
-    """max(y, 0) with the y of :func:`fc`; NaN stays NaN."""
+    """Return max(y, 0) for the y of :func:`fc`; NaN stays NaN."""
     return _forward(x, w, b, precision, relu=True)
 
 
@@ -82,7 +83,7 @@ def _save_relu(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-    """Those of the gradients that are asked for; y is saved where there is a ReLU."""
+    """Return the gradients that autograd needs; y is saved only for ReLU."""
     x, w, *rest = ctx.saved_tensors
     y = as_map(rest[0]) if rest else None
     dy = laid_out(as_map(dy))

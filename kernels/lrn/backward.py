@@ -2,13 +2,14 @@
 
     dx[i] = dy[i] s[i]^-beta - 2 alpha beta x[i] sum over j in W(i) of dy[j] x[j] s[j]^(-beta - 1)
 
-since j is in W(i) just when i is in W(j); s and W are those of ``scales.py``.  Nothing is saved but
-x: s is computed again.
+since j is in W(i) exactly if i is in W(j); s and W are those of ``scales.py``.  Only x is saved by
+the forward pass; s is computed again.
 
-In chunks x and dy are read once and dx written once, with s computed 1.5 times an element for
-n = 5.  In bfloat16 for n = 5 and sm_90 that is 37 instructions an element, counted and not
-measured; an H200 at 1.75 GHz has time for 48 while it moves 6 bytes at 85 % of 4.3 TB/s.  Shifted
-loads have the sum over W(i) in a second launch and keep the terms between the two.
+With chunks, x and dy are read once and dx is written once; s is computed 1.5 times per element for
+n = 5.  In bfloat16 with n = 5 on sm_90 that takes 37 instructions per element (counted, not
+measured).  An H200 at 1.75 GHz has time for 48 instructions while it moves 6 bytes at 85 % of
+4.3 TB/s.  The kernels with shifted loads compute the sum over W(i) in a second launch, and store
+its terms between the two.
 """
 
 from __future__ import annotations
@@ -47,8 +48,10 @@ def chunked_backward(
     N: tl.constexpr, K: tl.constexpr, ALPHA: tl.constexpr, BETA: tl.constexpr,
     ACCUMULATOR: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """BLOCK chunks of dx.  Terms are wanted for n // 2 channels beside a chunk, so s is too, and x
-    for twice as many."""
+    """Compute BLOCK chunks of dx.
+
+    Terms and s are needed for n // 2 channels on each side of a chunk, and x for twice as many.
+    """
     item = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     pixel = (item // (CHANNELS // CHUNK)).to(tl.int64)
     chunk = item % (CHANNELS // CHUNK)
@@ -84,7 +87,7 @@ def shifted_terms(
     K: tl.constexpr, ALPHA: tl.constexpr, BETA: tl.constexpr, ACCUMULATOR: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """dy s^-beta, and dy x s^(-beta - 1), both contiguous."""
+    """Compute dy s^-beta and dy x s^(-beta - 1), both contiguous."""
     pixel = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
     c = (tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS))[None, :]
     is_inside = (pixel < pixels) & (c < channels)
@@ -104,7 +107,7 @@ def shifted_backward(
     ALPHA: tl.constexpr, BETA: tl.constexpr, ACCUMULATOR: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """dx of ROWS pixels x COLUMNS channels, of what :func:`shifted_terms` left."""
+    """Compute dx of ROWS pixels x COLUMNS channels from the results of :func:`shifted_terms`."""
     pixel = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
     c = (tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS))[None, :]
     is_inside = (pixel < pixels) & (c < channels)
@@ -126,7 +129,7 @@ def shifted_backward(
 def launches(
     x: Tensor, dy: Tensor, dx: Tensor, n: int, k: float, alpha: float, beta: float, groups: int
 ) -> list[Launch]:
-    """dx of dy and x; all [N, H, W, C], each a slice of channels if need be."""
+    """Return the launches of dx from dy and x; all are [N, H, W, C], or slices of channels."""
     if x.numel() == 0:
         return []
     part, reach = window(x.shape[3], n, groups)
@@ -151,7 +154,7 @@ def launches(
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """The launches of the layers, at batch 32, on no device."""
+    """Yield the launches of the layers at batch 32, on the ``meta`` device."""
     for size, channels, n, k, alpha, groups in LAYERS:
         x, dy, dx = (
             torch.empty(32, size, size, channels, dtype=dtype, device="meta") for _ in range(3)

@@ -1,9 +1,9 @@
-"""Channels in chunks: neighbouring channels of 16 bytes a thread, and those left and right of them.
+"""Read channels in chunks: 16 bytes of adjacent channels per thread, and the channels next to them.
 
-A window over channels needs every value n times.  Loads shifted by one channel would be two bytes
-wide and n times as many.  So a thread loads a chunk at once, and the few channels beside it, its
-*halo*, at once too; from there on every channel is a value by itself, and windows are sums over a
-tuple of ``[BLOCK]`` tensors, in registers.
+A window over channels needs every value n times.  Loads that are shifted by one channel would be
+two bytes wide, and there would be n times as many.  So a thread loads a chunk with one load, and
+the few channels next to it, its *halo*, with one load per side.  After that, each channel is a
+separate ``[BLOCK]`` tensor in registers, and windows are sums over a tuple of them.
 
     | halo | chunk           | halo |
            first channel ^
@@ -20,15 +20,15 @@ from netspec.kernels.tuples import apart, append
 
 
 def chunk_of(*maps: Tensor) -> int:
-    """Channels of a chunk: 16 bytes of them (32 of float64, so that windows of 5 still fit)."""
+    """Return the channels of a chunk: 16 bytes (32 for float64, so that windows of 5 still fit)."""
     return max(4, 16 // maps[0].element_size())
 
 
 def fits(part: int, halo: int, *maps: Tensor) -> bool:
-    """Whether chunks can cover the channels of maps, in parts of ``part`` channels.
+    """Return True if chunks can cover the channels of maps, in parts of ``part`` channels.
 
-    They must cover each part and each distance between pixels evenly, and no halo may reach beyond
-    the next chunk.
+    The size of a chunk must divide each part and each pitch, and the halo must not be larger than a
+    chunk.
     """
     chunk = chunk_of(*maps)
     evenly = [part, *(pitch("a map", x) for x in maps)]
@@ -40,10 +40,10 @@ def neighbourhood(
     x_at, is_inside, place, CHUNKS: tl.constexpr, HALO: tl.constexpr, CHUNK: tl.constexpr,
     ACCUMULATOR: tl.constexpr,
 ):  # fmt: skip
-    """The HALO + CHUNK + HALO channels around the chunks that ``x_at`` [BLOCK] points to.
+    """Return the HALO + CHUNK + HALO channels around the chunks that ``x_at`` [BLOCK] points to.
 
-    ``place`` counts chunks from the first one of their part, which has CHUNKS of them; channels of
-    other parts read 0.
+    ``place`` is the index of a chunk in its part, which has CHUNKS chunks; channels of other parts
+    read 0.
     """
     own = tl.load(
         x_at[:, None] + tl.arange(0, CHUNK)[None, :], mask=is_inside[:, None], other=0.0
@@ -64,10 +64,11 @@ def neighbourhood(
 
 @triton.jit
 def window_sums(x, N: tl.constexpr, COUNT: tl.constexpr, STEP: tl.constexpr = 1):
-    """x[i] + x[i + STEP] + ... (N of them) for each i below COUNT.
+    """Return x[i] + x[i + STEP] + ... (N terms) for each i below COUNT.
 
-    Sums of two serve twice: a window of 5 takes 3 additions, not 4.  Nothing is ever subtracted, so
-    a large value leaves no trace in the windows that it is not in.
+    Sums of two values are used twice: a window of 5 takes 3 additions, not 4.  There is no running
+    sum with subtractions, since a large value would leave rounding errors in windows that do not
+    contain it.
     """
     sums = ()
     if N == 1:

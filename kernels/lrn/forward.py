@@ -2,9 +2,9 @@
 
     y[i] = x[i] s[i]^-beta
 
-for every pixel, with s as in ``scales.py``.  In chunks x is read once and y written once.  In
-bfloat16 for n = 5 and sm_90 that is 18 instructions an element, counted and not measured; an H200
-at 1.75 GHz has time for 31 while it moves 4 bytes at 88 % of 4.3 TB/s.
+for every pixel, with s as in ``scales.py``.  With chunks, x is read once and y is written once.  In
+bfloat16 with n = 5 on sm_90 that takes 18 instructions per element (counted, not measured).  An
+H200 at 1.75 GHz has time for 31 instructions while it moves 4 bytes at 88 % of 4.3 TB/s.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def normalised(
     N: tl.constexpr, K: tl.constexpr, ALPHA: tl.constexpr, BETA: tl.constexpr,
     ACCUMULATOR: tl.constexpr,
 ):  # fmt: skip
-    """y of the chunks that x_at points to: [BLOCK, CHUNK]."""
+    """Return y of the chunks that x_at points to: [BLOCK, CHUNK]."""
     x = neighbourhood(x_at, is_inside, place, CHUNKS, HALO, CHUNK, ACCUMULATOR)
     s = scales(x, HALO - N // 2, CHUNK, N, K, ALPHA)
     y = ()
@@ -58,12 +58,12 @@ def chunked(
     N: tl.constexpr, K: tl.constexpr, ALPHA: tl.constexpr, BETA: tl.constexpr,
     ACCUMULATOR: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """BLOCK chunks of y; an item is a chunk of a pixel, the chunks of a pixel side by side."""
+    """Compute BLOCK chunks of y; the chunks of a pixel are consecutive items."""
     item = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     pixel = (item // (CHANNELS // CHUNK)).to(tl.int64)
     chunk = item % (CHANNELS // CHUNK)
     is_inside = item < items
-    # Triton knows of a size whether 16 divides it; here it shall know that CHUNK does.
+    # Triton detects only divisibility by 16: this tells it that CHUNK divides the values
     x_at = x_ptr + pixel * (x_pitch // CHUNK * CHUNK) + chunk * CHUNK
     y_at = y_ptr + pixel * (y_pitch // CHUNK * CHUNK) + chunk * CHUNK
     y = normalised(
@@ -83,7 +83,7 @@ def shifted(
     K: tl.constexpr, ALPHA: tl.constexpr, BETA: tl.constexpr, ACCUMULATOR: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """y of ROWS pixels x COLUMNS channels."""
+    """Compute y of ROWS pixels x COLUMNS channels."""
     pixel = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
     c = (tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS))[None, :]
     is_inside = (pixel < pixels) & (c < channels)
@@ -100,7 +100,7 @@ def shifted(
 def launches(
     x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int
 ) -> list[Launch]:
-    """y = LRN(x) as one launch; x and y [N, H, W, C], each a slice of channels if need be."""
+    """Return the launch of y = LRN(x); x and y are [N, H, W, C], or slices of channels."""
     if x.numel() == 0:
         return []
     part, reach = window(x.shape[3], n, groups)
@@ -119,7 +119,7 @@ def launches(
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """The launches of the layers, at batch 32, on no device."""
+    """Yield the launches of the layers at batch 32, on the ``meta`` device."""
     for size, channels, n, k, alpha, groups in LAYERS:
         x = torch.empty(32, size, size, channels, dtype=dtype, device="meta")
         (launch,) = launches(x, torch.empty_like(x), n, k, alpha, 0.75, groups)

@@ -1,12 +1,12 @@
-"""The operators: LRN, and LRN with the max-pool after it.
+"""The operators of LRN, and of LRN with the max-pool after it.
 
     netspec::lrn                y, differentiable
-    netspec::lrn_out            the same into a given y
-    netspec::lrn_backward       dx of x and dy
+    netspec::lrn_out            the same, written to a given y
+    netspec::lrn_backward       dx from x and dy
     netspec::lrn_maxpool        the maxima of y over windows, for inference
-    netspec::lrn_maxpool_out    the same into a given y
+    netspec::lrn_maxpool_out    the same, written to a given y
 
-``scales.py``, ``forward.py``, ``backward.py`` and ``pooled.py`` say what is computed.
+``scales.py``, ``forward.py``, ``backward.py`` and ``pooled.py`` have the formulas.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from netspec.kernels.windows import fitting_windows, windows_over
 
 
 def check_lrn(x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int) -> None:
-    """Raise if the arguments are not a valid LRN of a map ``x`` [N, H, W, C].
+    """Check the arguments of an LRN of a map ``x`` [N, H, W, C].
 
     Raises:
-        ValueError: n is even or below 1; k is not above 0; alpha or beta is below 0; groups do not
-            divide the channels; the map is not channels-last, or too large.
-        TypeError: the kernels do not take the type.
+        ValueError: if n is even or below 1; k is not above 0; alpha or beta is below 0; groups do
+            not divide the channels; or the map is not channels-last, or too large.
+        TypeError: if the kernels do not support the type.
     """
     check_device(x)
     pitch("x", x)
@@ -41,17 +41,23 @@ def check_lrn(x: Tensor, n: int, k: float, alpha: float, beta: float, groups: in
             f"k must be above 0, and alpha and beta at least 0; they are {k}, {alpha} and {beta}"
         )
     if groups < 1 or x.shape[3] % groups:
-        raise ValueError(f"{x.shape[3]} channels do not fall into {groups} groups")
+        raise ValueError(f"{x.shape[3]} channels cannot be divided into {groups} groups")
     if x.shape[0] * x.shape[1] * x.shape[2] >= 2**31 or x.numel() // chunk_of(x) >= 2**31 - BLOCK:
         raise ValueError(f"x {list(x.shape)} is more than one launch counts: split the batch")
 
 
 @torch.library.custom_op("netspec::lrn", mutates_args=())
 def lrn(x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int = 1) -> Tensor:
-    """x (k + alpha sum of x^2 over n channels)^-beta; x and the result [N, H, W, C].
+    """Return x (k + alpha sum of x^2 over n channels)^-beta; x and the result are [N, H, W, C].
+
+    Args:
+        x: map [N, H, W, C], contiguous or a slice of channels.
+        n: number of channels of a window; odd.
+        k, alpha, beta: constants of the formula.
+        groups: number of groups of channels; windows do not cross their borders.
 
     Raises:
-        ValueError, TypeError: see :func:`check_lrn`.
+        ValueError, TypeError: as :func:`check_lrn`.
     """
     check_lrn(x, n, k, alpha, beta, groups)
     y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
@@ -63,11 +69,12 @@ def lrn(x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int = 1)
 def lrn_out(
     x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int = 1
 ) -> None:
-    """The same into ``y`` [N, H, W, C], which may be a slice of channels but no part of ``x``.  For
-    inference: no gradient passes.
+    """Write the result of :func:`lrn` to ``y`` [N, H, W, C], contiguous or a slice of channels.
+
+    ``y`` must not share elements with ``x``.  For inference: it is not differentiable.
 
     Raises:
-        ValueError, TypeError: see :func:`check_lrn` and :func:`check_map`.
+        ValueError, TypeError: as :func:`check_lrn` and :func:`check_map`.
     """
     check_lrn(x, n, k, alpha, beta, groups)
     check_map("y", y, tuple(x.shape), like=x)
@@ -79,10 +86,10 @@ def lrn_out(
 def lrn_backward(
     x: Tensor, dy: Tensor, n: int, k: float, alpha: float, beta: float, groups: int = 1
 ) -> Tensor:
-    """dx of ``x`` and ``dy``, all [N, H, W, C].
+    """Return the gradient dx of :func:`lrn` from ``x`` and ``dy``; all are [N, H, W, C].
 
     Raises:
-        ValueError, TypeError: see :func:`check_lrn` and :func:`check_map`.
+        ValueError, TypeError: as :func:`check_lrn` and :func:`check_map`.
     """
     check_lrn(x, n, k, alpha, beta, groups)
     check_map("dy", dy, tuple(x.shape), like=x)
@@ -128,12 +135,12 @@ def lrn_maxpool(
     x: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
     kernel: list[int], stride: list[int], padding: list[int],
 ) -> Tensor:
-    """Maxima of LRN(x) over windows; x [N, H, W, C], the result [N, H', W', C].
+    """Return the maxima of LRN(x) over windows; x is [N, H, W, C], the result [N, H', W', C].
 
-    ``padding`` is (top, bottom, left, right).
+    ``kernel`` and ``stride`` are (height, width), ``padding`` is (top, bottom, left, right).
 
     Raises:
-        ValueError, TypeError: see :func:`check_lrn`; or the window does not fit.
+        ValueError, TypeError: as :func:`check_lrn`; ValueError also if the window does not fit.
     """
     check_lrn(x, n, k, alpha, beta, groups)
     windows = fitting_windows(x.shape, kernel, stride, padding)
@@ -147,10 +154,12 @@ def lrn_maxpool_out(
     x: Tensor, y: Tensor, n: int, k: float, alpha: float, beta: float, groups: int,
     kernel: list[int], stride: list[int], padding: list[int],
 ) -> None:
-    """The same into ``y`` [N, H', W', C], which may be a slice of channels but no part of ``x``.
+    """Write the result of :func:`lrn_maxpool` to ``y`` [N, H', W', C], or a slice of channels.
+
+    ``y`` must not share elements with ``x``.
 
     Raises:
-        ValueError, TypeError: as :func:`lrn_maxpool`; or y is of another size, type or device.
+        ValueError, TypeError: as :func:`lrn_maxpool`; or if the size, type or device of y differs.
     """
     check_lrn(x, n, k, alpha, beta, groups)
     windows = fitting_windows(x.shape, kernel, stride, padding)

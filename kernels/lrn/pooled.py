@@ -1,25 +1,26 @@
-"""LRN, then overlapping max-pooling, as one kernel, for inference.
+"""LRN followed by overlapping max-pooling in one kernel, for inference.
 
     y[h, w, c] = max over r, s of b[h stride_h + r - top, w stride_w + s - left, c],  b = LRN(x)
 
-with b as in ``forward.py`` and padding of minus infinity (Krizhevsky et al. 2012, sections 3.3
-and 3.4).  A pool that rounds up carries its overhang in bottom and right.
+with b as in ``forward.py``, and minus infinity as padding (Krizhevsky et al. 2012, sections 3.3
+and 3.4).  If the pool rounds sizes up, bottom and right include the overhang.
 
-A 3x3/2 pool in bfloat16 moves 2.5 bytes an input element, 2 read and 1/4 x 2 written; LRN and pool
-apart move 6.5.  So instructions are what there is to save.  Every b is wanted by 9/4 windows.  A
-thread therefore owns a chunk of channels of COLUMNS outputs side by side, walks down ``rows`` of
-them, and carries the maxima over the rows that two windows share: it normalises
-(2 COLUMNS + 1) / (2 COLUMNS) x (2 rows + 1) / (2 rows) times an element, 1.33 for 2 columns and 8
-rows, not 2.25 times.  Compiled for sm_90 and n = 5 that is 568 instructions a row of 5 pixels and
-146 an output row: 21 an input element for 8 rows, 25 for 2, and 1.4 reciprocal roots.  An H200 that
-moves 2.5 bytes an element at 80 % of 4.3 TB/s has time for 24 (132 multiprocessors at 1.98 GHz), so
-it is bound by both at once.  Counted, not measured.
+A 3x3/2 pool in bfloat16 moves 2.5 bytes per input element: 2 read and 1/4 x 2 written.  Separate
+kernels of LRN and pool move 6.5.  So the number of instructions is the limit.  On average 9/4
+windows need each b.  Therefore a thread computes a chunk of channels of COLUMNS adjacent outputs,
+goes down ``rows`` rows of outputs, and keeps the maxima of the rows that two windows share.  It
+normalises each element (2 COLUMNS + 1) / (2 COLUMNS) x (2 rows + 1) / (2 rows) times: 1.33 times
+for 2 columns and 8 rows, instead of 2.25 times.  Compiled for sm_90 with n = 5, this takes 568
+instructions per row of 5 pixels and 146 per output row: per input element 21 for 8 rows or 25 for 2
+rows, and 1.4 reciprocal roots.  An H200 that moves 2.5 bytes per element at 80 % of 4.3 TB/s has
+time for 24 (132 multiprocessors at 1.98 GHz), so both limits are about equal.  These numbers are
+counted, not measured.
 
-Pixels in the padding are not masked but replaced by the nearest one inside, which is in the same
-window and so changes no maximum.  Windows with no pixel inside are minus infinity.
+Pixels in the padding are not masked, but replaced by the nearest pixel inside.  That pixel is in
+the same window, so the maximum does not change.  Windows without a pixel inside are minus infinity.
 
-:func:`is_walked` says which shapes this takes; others are computed value by value, each output from
-all of its window's windows.
+The kernel supports shapes with :func:`is_walked`.  For others, each output is computed separately
+from all windows of LRN in its window of the pool.
 """
 
 from __future__ import annotations
@@ -51,31 +52,32 @@ from netspec.kernels.windows import Windows, windows_over
 # --------------------------------------------------------------------------------- configurations
 
 COLUMNS = 2
-"""Outputs side by side a thread: more of them share more, and leave fewer threads."""
+"""Adjacent outputs per thread: more outputs share more work, but leave fewer threads."""
 
 ROWS = 8
-"""Outputs below each other a thread, at most."""
+"""Maximum number of output rows per thread."""
 
 PROGRAMS = 4 * MULTIPROCESSORS
-"""Programs that fill a GPU."""
+"""Number of programs that fill a GPU."""
 
 AREA = 512
-"""Outputs a program of the kernel for any shape."""
+"""Outputs per program of the kernel for any shape."""
 
 
 def is_walked(windows: Windows, reach: int, part: int, x: Tensor, y: Tensor) -> bool:
-    """Whether threads walk over chunks: chunks fit, and a window is small enough to unroll."""
+    """Return True if the fast kernel can be used: chunks fit, and windows are small enough to
+    unroll."""
     return max(windows.kernel) <= 3 and is_chunked(reach, part, x, y)
 
 
 def overlap_of(windows: Windows) -> int:
-    """Rows that a window shares with the next one, and with no other; else 0."""
+    """Return the rows that a window shares with the next; 0 if it shares rows with others too."""
     shared = windows.kernel[0] - windows.stride[0]
     return shared if 0 < shared <= windows.stride[0] else 0
 
 
 def rows_of(height_out: int, threads_of_row: int) -> int:
-    """Outputs below each other a thread: as many as leave the GPU enough programs, at least 1."""
+    """Return the output rows per thread: as many as leave enough programs for the GPU."""
     rows = min(ROWS, height_out)
     while rows > 1 and blocks(threads_of_row, BLOCK) * blocks(height_out, rows) < PROGRAMS:
         rows -= 1
@@ -93,7 +95,9 @@ def maxima_of_row(
     ACCUMULATOR: tl.constexpr, KERNEL_W: tl.constexpr, STRIDE_W: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """The highest ranks in row h of COLUMNS windows from column ``left`` on: [BLOCK, CHUNK] each.
+    """Return the largest ranks in row h of COLUMNS windows, from column ``left`` on.
+
+    Each is [BLOCK, CHUNK].
 
     ``x_at`` [BLOCK] points to pixel (0, 0) of each image.
     """
@@ -125,7 +129,7 @@ def walked(
     PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr, OVERLAP: tl.constexpr,
     ACCUMULATOR: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """``rows`` rows of BLOCK items; an item is a chunk of COLUMNS outputs of an image."""
+    """Compute ``rows`` rows of BLOCK items; an item is a chunk of COLUMNS outputs of an image."""
     strips = tl.cdiv(height_out, rows)
     first = tl.program_id(0) % strips * rows
     item = tl.program_id(0) // strips * BLOCK + tl.arange(0, BLOCK)
@@ -145,7 +149,7 @@ def walked(
     carried = ()
     for _column in tl.static_range(COLUMNS):
         carried = append(carried, nothing)
-    # The step before the first has no output: it reads the rows that the first one is to share.
+    # The step before the first has no output: it reads the rows that the first step shares.
     for h in range(first - (1 if OVERLAP > 0 else 0), min(first + rows, height_out)):
         top = h * STRIDE_H - PADDING_TOP
         y = carried
@@ -185,7 +189,7 @@ def pooled(
     PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
     ACCUMULATOR: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """ROWS output pixels x COLUMNS channels, for any shape."""
+    """Compute ROWS output pixels x COLUMNS channels, for any shape."""
     pixel = (tl.program_id(0) * ROWS + tl.arange(0, ROWS))[:, None]
     c = (tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS))[None, :]
     is_inside = (pixel < pixels) & (c < channels)
@@ -220,7 +224,7 @@ def launches(
     groups: int,
     windows: Windows,
 ) -> list[Launch]:
-    """y [N, H', W', C] of x [N, H, W, C] as one launch; each a slice of channels if need be."""
+    """Return the launch of y [N, H', W', C] from x [N, H, W, C]; both may be slices of channels."""
     if y.numel() == 0:
         return []
     batch, height_out, width_out, channels = y.shape
@@ -264,7 +268,7 @@ def launches(
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """The launches of the layers of AlexNet and GoogLeNet, at batch 32, on no device."""
+    """Yield the launches of layers of AlexNet and GoogLeNet at batch 32, on the ``meta`` device."""
     for size, channels, k, alpha, groups, overhang in (
         (55, 96, 2.0, 1e-4, 2, 0),
         (27, 256, 2.0, 1e-4, 2, 0),

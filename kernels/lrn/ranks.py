@@ -1,4 +1,4 @@
-"""What a pool of LRN(x) compares: ranks, in the order of b = x s^-beta, and their maxima."""
+"""Comparisons for a max-pool of LRN(x): values ordered as b = x s^-beta, and their maxima."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from netspec.kernels.tuples import append
 
 @triton.jit
 def larger(a, b):
-    """The maximum, where NaN wins as it does in PyTorch."""
+    """Return the maximum; NaN if one of the values is NaN, as in PyTorch."""
     return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
 
 
 @triton.jit
 def largest(values, FIRST: tl.constexpr, COUNT: tl.constexpr):
-    """The maximum of COUNT members of a tuple."""
+    """Return the maximum of COUNT members of a tuple, from FIRST on."""
     maximum = values[FIRST]
     for i in tl.static_range(1, COUNT):
         maximum = larger(maximum, values[FIRST + i])
@@ -26,7 +26,7 @@ def largest(values, FIRST: tl.constexpr, COUNT: tl.constexpr):
 
 @triton.jit
 def larger_of_each(a, b, COLUMNS: tl.constexpr):
-    """The maxima of two tuples, member by member."""
+    """Return the maxima of two tuples, member by member."""
     maxima = ()
     for column in tl.static_range(COLUMNS):
         maxima = append(maxima, larger(a[column], b[column]))
@@ -35,12 +35,11 @@ def larger_of_each(a, b, COLUMNS: tl.constexpr):
 
 @triton.jit
 def rank(x, s, BETA: tl.constexpr):
-    """What the largest b = x s^-beta has the largest of.
+    """Return a value that has the same order as b = x s^-beta, but is faster to compute.
 
-    For beta = 0.75 it is b |b|, which takes one reciprocal square root where b takes a second
-    root: those roots, not bandwidth, are what the kernel would wait for.  A square below the
-    smallest normal number is flushed, so a maximum below its root, 1.1e-19 in float32, may come
-    out as 0.
+    For beta = 0.75 it is b |b|, which needs one reciprocal square root; b itself needs two, and
+    these roots would limit the kernel, not bandwidth.  A square below the smallest normal number is
+    flushed to 0, so a maximum below its root, 1.1e-19 in float32, may become 0.
     """
     if BETA == 0.75:
         root = tl.rsqrt(s)
@@ -53,7 +52,7 @@ def rank(x, s, BETA: tl.constexpr):
 
 @triton.jit
 def value(ranks, BETA: tl.constexpr):
-    """b of its rank."""
+    """Return b for its rank; the inverse of :func:`rank`."""
     if BETA == 0.75:
         root = tl.sqrt(tl.abs(ranks))
         return tl.where(ranks < 0, -root, root)

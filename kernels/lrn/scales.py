@@ -1,13 +1,13 @@
-"""What the kernels of LRN share: s, its powers, and how channels are cut.
+"""Shared parts of the LRN kernels: s, its powers, and the division of channels.
 
     s[i] = k + alpha sum over j in W(i) of x[j]^2
 
-for every pixel, with W(i) the n channels around i that lie in its part: there are ``groups`` parts
-of neighbouring channels, as on two GPUs.  alpha is not divided by n.
+for every pixel.  W(i) are the n channels around i that are in the same part as i; the channels are
+divided into ``groups`` parts, as on AlexNet's two GPUs.  alpha is not divided by n.
 
-Where :func:`is_chunked` says so, kernels read channels in chunks (``chunks.py``).  Everything else,
-a part whose channels no chunk divides or a wide window, takes loads that are shifted by one channel
-after the other.
+If :func:`is_chunked`, kernels read channels in chunks (``chunks.py``).  Otherwise, for parts that
+are not a multiple of a chunk and for wide windows, they use one load per channel of the window,
+each shifted by one channel.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ from netspec.kernels.tuples import append
 # --------------------------------------------------------------------------------- configurations
 
 BLOCK = 128
-"""Chunks a program: one a thread, so that a multiprocessor holds as many threads as it can."""
+"""Chunks per program: one per thread, so that a multiprocessor can hold many threads."""
 
 AREA = 1024
-"""Elements a program of the shifted kernels."""
+"""Elements per program of the kernels with shifted loads."""
 
 
 def is_chunked(reach: int, part: int, *maps: Tensor) -> bool:
-    """Whether chunks can do it: they divide part and pitch, and ``reach`` ends in the next one.
+    """Return True if a kernel can read the channels of maps in chunks.
 
-    ``reach`` is how far a kernel looks from a channel: n // 2 forward and twice that backward.
+    ``reach`` is the number of channels that it needs on each side: n // 2 forward, and twice that
+    backward.
     """
     return fits(part, power_of_two(reach), *maps)
 
 
 def window(channels: int, n: int, groups: int) -> tuple[int, int]:
-    """Channels of a part, and how far a window reaches from its middle in it."""
+    """Return the channels of a part, and the channels of a window on each side of its middle."""
     part = channels // groups
     return part, min(n // 2, part - 1)
 
@@ -52,7 +53,7 @@ def window(channels: int, n: int, groups: int) -> tuple[int, int]:
 
 @triton.jit
 def powers(s, BETA: tl.constexpr):
-    """(s^-beta, s^-1), without a library's pow; s is positive."""
+    """Return (s^-beta, s^-1) without a call of pow; s is positive."""
     if BETA == 0.75:
         root = tl.rsqrt(s)
         return root * tl.sqrt(root), root * root
@@ -62,7 +63,7 @@ def powers(s, BETA: tl.constexpr):
     elif BETA == 1:
         inverse = 1 / s
         return inverse, inverse
-    elif BETA == 0:  # as a case of its own because log2 of an overflown s is no number to scale
+    elif BETA == 0:  # a separate case, since 0 * log2(s) would be NaN if s has overflown
         return tl.full(s.shape, 1, s.dtype), 1 / s
     else:
         return tl.exp2(-BETA * tl.log2(s)), 1 / s
@@ -73,7 +74,7 @@ def scales(
     x, FIRST: tl.constexpr, COUNT: tl.constexpr,
     N: tl.constexpr, K: tl.constexpr, ALPHA: tl.constexpr,
 ):  # fmt: skip
-    """s of the COUNT channels whose windows begin at x[FIRST], x[FIRST + 1], ..."""
+    """Return s of the COUNT channels whose windows begin at x[FIRST], x[FIRST + 1], ..."""
     squares = ()
     for i in tl.static_range(COUNT + N - 1):
         squares = append(squares, x[FIRST + i] * x[FIRST + i])
@@ -89,7 +90,7 @@ def shifted_scale(
     x_at, is_inside, place, part, reach,
     K: tl.constexpr, ALPHA: tl.constexpr, ACCUMULATOR: tl.constexpr,
 ):  # fmt: skip
-    """s of the channels that x_at points to, each at its ``place`` in its part; any shape."""
+    """Return s of the channels that x_at points to, each at ``place`` in its part; any shape."""
     total = tl.zeros(x_at.shape, ACCUMULATOR)
     for step in range(2 * reach + 1):
         there = place + (step - reach)
@@ -103,12 +104,12 @@ def shifted_scale(
 
 
 def constants(k: float, alpha: float, beta: float, dtype: torch.dtype) -> dict[str, Any]:
-    """The attributes as compile-time arguments: a float at run time would be a float32."""
+    """Return the attributes as compile-time arguments; run-time floats would be float32."""
     return {"K": k, "ALPHA": alpha, "BETA": beta, "ACCUMULATOR": accumulator(dtype)}
 
 
 def chunk_constants(x: Tensor, part: int, reach: int) -> dict[str, int]:
-    """The compile-time arguments of kernels that read the channels of ``x`` in chunks."""
+    """Return the compile-time arguments of kernels that read the channels of ``x`` in chunks."""
     return {
         "CHANNELS": x.shape[3],
         "PART": part,
@@ -122,7 +123,7 @@ def chunk_constants(x: Tensor, part: int, reach: int) -> dict[str, int]:
 def chunked_launch(
     kernel: Any, arguments: dict[str, Any], x: Tensor, part: int, reach: int
 ) -> Launch:
-    """``kernel`` over every chunk of a map like ``x``."""
+    """Return the launch of a kernel over all chunks of a map like ``x``."""
     items = x.numel() // chunk_of(x)
     arguments = arguments | chunk_constants(x, part, reach) | {"items": items}
     return Launch(kernel, (blocks(items, BLOCK),), arguments)
@@ -131,7 +132,7 @@ def chunked_launch(
 def shifted_launch(
     kernel: Any, arguments: dict[str, Any], x: Tensor, part: int, reach: int
 ) -> Launch:
-    """``kernel`` over every pixel and channel of a map like ``x``."""
+    """Return the launch of a kernel over all pixels and channels of a map like ``x``."""
     channels = x.shape[3]
     pixels = x.numel() // channels
     columns = min(power_of_two(channels), 128)
@@ -155,5 +156,5 @@ LAYERS = (
     (56, 64, 5, 1.0, 2e-5, 1),
     (56, 192, 5, 1.0, 2e-5, 1),
 )
-"""Layers of AlexNet and GoogLeNet, for which the configurations are meant: height and width,
+"""Layers of AlexNet and GoogLeNet, for which the configurations are made: height and width,
 channels, n, k, alpha, groups; beta is 0.75."""

@@ -1,10 +1,10 @@
-"""The gradient of averages over windows.
+"""The gradient of average pooling over windows.
 
     dx[n, h, w, c] = sum over windows (i, j) that cover (h, w) of dy[n, i, j, c] / count(i, j)
 
-with ``count`` as in ``averages.py``.  It is gathered: each element is summed by one thread in one
-order.  Nothing is saved.  3 x 3 / 2 in 16 bits moves 2.5 bytes an input element, for 4 additions,
-since each element looks at (3 / 2 rounded up)^2 windows.
+with ``count`` as in ``averages.py``.  Each element is summed by one thread in a fixed order.  The
+forward pass saves nothing.  3 x 3 / 2 in 16 bits moves 2.5 bytes per input element, for 4
+additions, since each element reads (3 / 2 rounded up)^2 windows.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def average_gradients(
     SHARE: tl.constexpr, ACCUMULATOR: tl.constexpr,
     PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of ``averages`` in x; grid: input pixels x channels."""
+    """Compute the gradient of ``averages`` with respect to x; grid: input pixels x channels."""
     image, h, w, c = place(height, width, channels, PIXELS, CHANNELS)
     is_real = (image < batch)[:, None] & (c < channels)[None, :]
     # The last window that covers the pixel, and the place of the pixel in it.
@@ -85,8 +85,10 @@ def launches(
     counts: dict[str, int],
     coefficient: Tensor | None = None,
 ) -> list[Launch]:
-    """The gradient of the launches of ``averages.py`` in x: ``dy`` [N, H', W', C] into ``dx``
-    [N, H, W, C], which is contiguous."""
+    """Return the launch of dx [N, H, W, C], contiguous, from dy [N, H', W', C].
+
+    It is the gradient of the launches of ``averages.py`` with respect to x.
+    """
     tile = choose(windows.channels, dy.dtype)
     arguments = arguments_of(windows, share, counts, dy.dtype) | {
         "dy_ptr": dy,
@@ -103,7 +105,7 @@ def launches(
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """The launch of the layer of ``averages.py``, on tensors without memory."""
+    """Yield the launch of the layer of ``averages.py``, on the ``meta`` device."""
     dx, dy, windows = example(*LAYER, dtype)
     share, counts = counting(windows, [1, 1, 1, 1], count_pad=False)
     (launch,) = launches(dy, dx, windows, share=share, counts=counts)

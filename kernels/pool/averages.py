@@ -1,15 +1,15 @@
-"""Averages over windows.
+"""Average pooling over windows.
 
     y[n, i, j, c] = (sum over r, s of x[n, i stride + r - top, j stride + s - left, c])
                     / count(i, j)
 
-Taps outside of the map are zeros.  ``count`` is the positions of the window that lie on the map or,
-with ``count_pad``, on the map and its padding; overhang, which rounding up leaves at the bottom and
-at the right, is never counted.
+Taps outside the map are zeros.  ``count`` is the number of positions of the window that are on the
+map or, with ``count_pad``, on the map and its padding.  The overhang, which sizes that round up
+have at the bottom and right, is never counted.
 
-3 x 3 / 2 in 16 bits moves 2.5 bytes an input element, for 2.25 additions.
+3 x 3 / 2 in 16 bits moves 2.5 bytes per input element, for 2.25 additions.
 
-The kernel has room for a coefficient and a bias of each channel, which subsampling trains
+The kernel also supports a coefficient and a bias for each channel, for trained subsampling
 (``subsample.py``).
 """
 
@@ -39,7 +39,7 @@ def window_sums(
     PADDING_TOP: tl.constexpr, PADDING_LEFT: tl.constexpr,
     INSIDE_H: tl.constexpr, INSIDE_W: tl.constexpr, ACCUMULATOR: tl.constexpr,
 ):  # fmt: skip
-    """Sums over the windows that begin at (top, left): [PIXELS, CHANNELS]."""
+    """Return the sums of the windows that begin at (top, left): [PIXELS, CHANNELS]."""
     corner = (image.to(tl.int64) * height + top) * width + left
     start = x_ptr + (corner * x_pitch)[:, None] + c[None, :]
     row_step = tl.cast(width, tl.int64) * x_pitch
@@ -59,10 +59,10 @@ def shares(
     KERNEL_H: tl.constexpr, KERNEL_W: tl.constexpr, FIRST_H: tl.constexpr, FIRST_W: tl.constexpr,
     ACCUMULATOR: tl.constexpr,
 ):  # fmt: skip
-    """1 / count of the windows that begin at (top, left): positions in FIRST..end count."""
+    """Return 1 / count of the windows that begin at (top, left); positions FIRST..end count."""
     rows = tl.minimum(top + KERNEL_H, end_h) - tl.maximum(top, FIRST_H)
     columns = tl.minimum(left + KERNEL_W, end_w) - tl.maximum(left, FIRST_W)
-    # Windows that there are none of are asked about too, and nothing is divided by nothing.
+    # The last tile may contain windows that do not exist, whose count would be 0.
     return 1.0 / tl.maximum(rows * columns, 1).to(ACCUMULATOR)
 
 
@@ -77,9 +77,9 @@ def averages(
     SHARE: tl.constexpr, ACCUMULATOR: tl.constexpr,
     PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """y = share of the sum, times coefficient, plus bias; grid: output pixels x channels.
+    """Compute y = coefficient x share x sum + bias; grid: output pixels x channels.
 
-    SHARE is that of all windows alike, or None where they differ.
+    SHARE is the share of all windows, or None if their shares differ.
     """
     image, row, column, c = place(height_out, width_out, channels, PIXELS, CHANNELS)
     is_real = (image < batch)[:, None] & (c < channels)[None, :]
@@ -115,8 +115,10 @@ def launches(
     coefficient: Tensor | None = None,
     bias: Tensor | None = None,
 ) -> list[Launch]:
-    """y [N, H', W', C] = coefficient [C] times the share of the sums of ``x`` [N, H, W, C], plus
-    bias [C], as one launch; ``counts`` says what counts where ``share`` is None."""
+    """Return the launch of y [N, H', W', C] = coefficient [C] x share x sum of x + bias [C].
+
+    x is [N, H, W, C].  ``counts`` are the positions that means count, used if ``share`` is None.
+    """
     tile = choose(windows.channels, x.dtype)
     arguments = arguments_of(windows, share, counts, x.dtype) | {
         "x_ptr": x,
@@ -133,8 +135,11 @@ def launches(
 def counting(
     windows: Windows, padding: list[int], *, count_pad: bool
 ) -> tuple[float | None, dict[str, int]]:
-    """The share of every window, None where they differ, and what counts then: the map or, with
-    ``count_pad``, the map and its ``padding``, which ``windows`` holds with the overhang."""
+    """Return the share of all windows, or None if they differ, and the positions that count.
+
+    These are the map or, with ``count_pad``, the map and its ``padding``.  The padding in
+    ``windows`` includes the overhang.
+    """
     top, bottom, left, right = padding if count_pad else (0, 0, 0, 0)
     counts = {
         "FIRST_H": -top,
@@ -155,7 +160,7 @@ def counting(
 def arguments_of(
     windows: Windows, share: float | None, counts: dict[str, int], dtype: torch.dtype
 ) -> dict[str, object]:
-    """What the kernels here and in ``average_gradients.py`` are given alike."""
+    """Return the arguments that the kernels here and in ``average_gradients.py`` share."""
     return (
         sizes(windows)
         | constants(windows)
@@ -167,12 +172,12 @@ def arguments_of(
 # ---------------------------------------------------------------------------------------- shipped
 
 LAYER = (32, 35, 35, 288), [3, 3], [1, 1], [1, 1, 1, 1]
-"""An inception module of the third version, whose windows are not all divided by the same count;
-``subsample.py`` ships windows that are."""
+"""A module of Inception v3, whose windows have different counts; ``subsample.py`` ships windows
+with equal counts."""
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """The launch of the layer, on tensors without memory."""
+    """Yield the launch of the layer, on the ``meta`` device."""
     x, y, windows = example(*LAYER, dtype)
     share, counts = counting(windows, [1, 1, 1, 1], count_pad=False)
     (launch,) = launches(x, y, windows, share=share, counts=counts)

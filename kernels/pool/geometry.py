@@ -1,11 +1,11 @@
-"""What the pools share: the check of their windows and the cut into programs.
+"""Shared parts of the pools: checks of windows, and the division into programs.
 
-Rounding up is expressed in the padding: bottom and right carry the overhang.
+If sizes round up, the padding at the bottom and right includes the overhang.
 
-A program covers ``pixels`` places of a map x ``channels`` channels, sixteen bytes of channels a
-thread, so that a warp reads whole sectors and all arithmetic of places is done once a pixel, not
-once an element.  Programs that run together lie side by side in channels, then in pixels: what
-windows share comes from the caches, and memory is read once.
+A program computes ``pixels`` pixels of a map x ``channels`` channels, with 16 bytes of channels per
+thread.  So a warp reads whole sectors, and positions are computed once per pixel, not once per
+element.  Consecutive programs are adjacent in channels first, then in pixels: values that windows
+share come from the caches, and memory is read once.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from netspec.kernels.windows import Windows, axes, fitting_windows
 def checked(
     size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
 ) -> Windows:
-    """Return the windows over maps of ``size`` (N, H, W, C) if each sees a pixel of its map.
+    """Return the windows over maps of ``size`` (N, H, W, C), after checks.
 
     Raises:
-        ValueError: as :func:`fitting_windows`; or a window sees only padding, or there are more
-            pixels than 32 bits count.
+        ValueError: as :func:`fitting_windows`; or if a window contains only padding, or there are
+            too many pixels for 32-bit indices.
     """
     windows = fitting_windows(size, kernel, stride, padding)
     for axis, name, extent, out in axes(windows):
@@ -40,7 +40,7 @@ def checked(
         if before >= kernel[axis] or (out - 1) * stride[axis] - before >= extent:
             raise ValueError(
                 f"a window of {kernel[axis]} with stride {stride[axis]} and padding "
-                f"{list(padding)} sees only padding in a {name} of {extent}"
+                f"{list(padding)} contains only padding in a {name} of {extent}"
             )
     height = windows.height + padding[0] + padding[1]
     width = windows.width + padding[2] + padding[3]
@@ -50,10 +50,10 @@ def checked(
 
 
 def constants(windows: Windows) -> dict[str, int]:
-    """Kernel, stride, padding, and what spares loops their comparisons, for the kernels.
+    """Return kernel, stride, padding and INSIDE as compile-time arguments of kernels.
 
-    The first ``INSIDE_H`` x ``INSIDE_W`` taps of no window pass the end of the map: they need not
-    be compared with it.
+    The first ``INSIDE_H`` x ``INSIDE_W`` taps of all windows are before the end of the map, so
+    kernels do not compare them with it.
     """
     return windows.window_constants() | {
         "INSIDE_H": inside(windows, 0, windows.height_out - 1),
@@ -62,13 +62,13 @@ def constants(windows: Windows) -> dict[str, int]:
 
 
 def inside(windows: Windows, axis: int, last: int) -> int:
-    """Positions from the start of window ``last`` to the end of the map."""
+    """Return the number of positions from the start of window ``last`` to the end of the map."""
     size = (windows.height, windows.width)[axis]
     return size + windows.padding[2 * axis] - last * windows.stride[axis]
 
 
 def sizes(windows: Windows) -> dict[str, int]:
-    """The run-time arguments of every kernel over windows."""
+    """Return the run-time arguments of all kernels over windows."""
     return {
         "batch": windows.batch,
         "height": windows.height,
@@ -86,7 +86,7 @@ def example(
     padding: Sequence[int],
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor, Windows]:
-    """Operands (x, y) of a layer on the ``meta`` device, and its windows."""
+    """Return operands (x, y) of a layer on the ``meta`` device, and its windows."""
     windows = checked(size, kernel, stride, padding)
     x, y = (torch.empty(s, dtype=dtype, device="meta") for s in (size, windows.size_out))
     return x, y, windows
@@ -97,7 +97,7 @@ def example(
 
 @dataclass(frozen=True)
 class WindowTile:
-    """A program's share: ``pixels`` x ``channels`` elements."""
+    """The work of a program: ``pixels`` x ``channels`` elements."""
 
     pixels: int
     channels: int
@@ -111,11 +111,11 @@ class WindowTile:
 
 
 CHANNELS = (64, 32, 16, 8, 4, 2, 1)
-"""Channels of a tile; 64 of two bytes are a whole line of the cache."""
+"""Channels per tile; 64 channels of two bytes are a whole cache line."""
 
 
 def choose(channels: int, dtype: torch.dtype, loads: int = 1) -> WindowTile:
-    """The tile that wastes fewest lanes on ``channels``, of ``loads`` times 16 bytes a thread."""
+    """Return the tile that wastes the fewest lanes, with ``loads`` times 16 bytes per thread."""
     tile = WindowTile(1, 1)
     elements = loads * tile.warps * 32 * max(1, 16 // dtype.itemsize)
     # A tile narrower than a sector of 32 bytes would read the same sector twice.
@@ -130,8 +130,10 @@ def choose(channels: int, dtype: torch.dtype, loads: int = 1) -> WindowTile:
 
 @triton.jit
 def place(height, width, channels, PIXELS: tl.constexpr, CHANNELS: tl.constexpr):
-    """(image, row, column) [PIXELS] and channels [CHANNELS] of this program's tile, over maps of
-    height x width pixels."""
+    """Return (image, row, column) [PIXELS] and channels [CHANNELS] of this program's tile.
+
+    Maps have height x width pixels.
+    """
     tiles = tl.cdiv(channels, CHANNELS)
     program = tl.program_id(0)
     c = program % tiles * CHANNELS + tl.arange(0, CHANNELS)
@@ -142,7 +144,10 @@ def place(height, width, channels, PIXELS: tl.constexpr, CHANNELS: tl.constexpr)
 
 @triton.jit
 def is_within(at, size, BEFORE: tl.constexpr, AFTER: tl.constexpr):
-    """Whether places lie on a map's axis, where they can lie before or after it."""
+    """Return a mask: True where places are on an axis of the map.
+
+    BEFORE and AFTER say whether places can be before or after it; other comparisons are omitted.
+    """
     is_on_map = tl.full(at.shape, True, tl.int1)
     if BEFORE:
         is_on_map &= at >= 0

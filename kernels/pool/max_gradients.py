@@ -1,16 +1,17 @@
-"""The gradient of max-pooling, alone and behind a ReLU.
+"""The gradient of max-pooling, alone and after a ReLU.
 
-It is gathered, by the places that ``maxima.py`` kept:
+It uses the places of the maxima that ``maxima.py`` stored:
 
     dx[n, h, w, c] = sum over windows (i, j) that cover (h, w) of dy[n, i, j, c]
                      where index[n, i, j, c] is the place of (h, w) in (i, j)
 
-Every element is summed by one thread in one order: no atomics, the same bits each time.
+Each element is summed by one thread in a fixed order, without atomics, so that the result has the
+same bits each time.
 
-3 x 3 / 2 in 16 bits moves, for each input element, 2 bytes of dx, 1/2 of dy and 1/4 of index: 2.75.
-Small windows share what they overlap in: a thread fills a patch of two strides x one, or two where
-the stride is 1, and which place each pixel has in each window is known when the kernel is compiled:
-6 windows are read and 18 places compared for 8 elements.
+3 x 3 / 2 in 16 bits moves, per input element, 2 bytes of dx, 1/2 of dy and 1/4 of index: 2.75.  For
+small windows, a thread computes a patch of dx of two strides x one stride (two x two if the stride
+is 1), so that loads of overlapping windows are shared.  The place of each pixel in each window is
+known at compile time: 6 windows are read and 18 places compared for 8 elements.
 """
 
 from __future__ import annotations
@@ -33,13 +34,16 @@ from netspec.kernels.windows import Windows
 
 
 def patch_of(windows: Windows) -> tuple[int, int]:
-    """Strides of a patch, down and right: more pixels share the arithmetic of places, but two
-    strides each way are worth their registers only where every window is read nine times."""
+    """Return the size of a patch in strides, (down, right).
+
+    Larger patches share more work on positions but need more registers: two strides in both
+    directions are worth it only if every window is read nine times.
+    """
     return 2, 2 if windows.stride[1] == 1 and windows.kernel[1] > 1 else 1
 
 
 def has_patches(windows: Windows) -> bool:
-    """Whether the window and its stride are small enough to be unrolled backward."""
+    """Return True if the window and its stride are small enough to unroll the gradient."""
     pixels, covering = 1, 1
     for strides, kernel, stride in zip(
         patch_of(windows), windows.kernel, windows.stride, strict=True
@@ -62,9 +66,9 @@ def patch_gradients(
     INSIDE_H: tl.constexpr, INSIDE_W: tl.constexpr, ACCUMULATOR: tl.constexpr,
     DOWN: tl.constexpr, RIGHT: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Patches of DOWN x RIGHT strides of dx, from -padding on; grid: patches x channels.
+    """Compute patches of DOWN x RIGHT strides of dx, from -padding on; grid: patches x channels.
 
-    The windows that cover a patch are BACK_H more than it has strides, and each of its pixels is a
+    A patch of DOWN strides is covered by DOWN + BACK_H windows, and each pixel of the patch has a
     known place in each of them.
     """
     BACK_H: tl.constexpr = (KERNEL_H - 1) // STRIDE_H
@@ -96,7 +100,7 @@ def patch_gradients(
         is_row = is_within(top + u, height, u < PADDING_TOP, True)
         for v in tl.static_range(RIGHT * STRIDE_W):
             dx = tl.zeros((PIXELS, CHANNELS), ACCUMULATOR)
-            # Of the windows from the last that covers the pixel on, those that reach back to it.
+            # only windows that begin early enough and are large enough to contain the pixel
             for a in tl.static_range(u // STRIDE_H, u // STRIDE_H + BACK_H + 1):
                 for b in tl.static_range(v // STRIDE_W, v // STRIDE_W + BACK_W + 1):
                     if (u + (BACK_H - a) * STRIDE_H < KERNEL_H) & (
@@ -124,7 +128,7 @@ def large_gradients(
     INSIDE_H: tl.constexpr, INSIDE_W: tl.constexpr, ACCUMULATOR: tl.constexpr,
     PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Windows of any size; grid: input pixels x channels."""
+    """Compute dx for windows of any size; grid: input pixels x channels."""
     image, h, w, c = place(height, width, channels, PIXELS, CHANNELS)
     is_real = (image < batch)[:, None] & (c < channels)[None, :]
     dx = tl.zeros((PIXELS, CHANNELS), ACCUMULATOR)
@@ -151,8 +155,7 @@ def large_gradients(
 
 
 def launches(dy: Tensor, index: Tensor, dx: Tensor, windows: Windows) -> list[Launch]:
-    """The gradient as one launch: ``dy`` [N, H', W', C] and the bytes of ``index`` into ``dx``
-    [N, H, W, C], which is contiguous."""
+    """Return the launch of dx [N, H, W, C], contiguous, from dy and index [N, H', W', C]."""
     tile = choose(windows.channels, dy.dtype)
     arguments = (
         sizes(windows)
@@ -185,12 +188,12 @@ SHIPPED = (
     ("28x28x192 3x3/1 padded", (32, 28, 28, 192), [3, 3], [1, 1], [1, 1, 1, 1]),
     ("13x13x512 13x13/1 padded", (32, 13, 13, 512), [13, 13], [1, 1], [6, 6, 6, 6]),
 )
-"""Layers of AlexNet and of GoogLeNet's inception modules; and a large window, as a spatial pyramid
-has it."""
+"""Layers of AlexNet and of GoogLeNet's inception modules; and a large window, as in spatial pyramid
+pooling."""
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Launches of the layers that the configurations are meant for, on tensors without memory."""
+    """Yield launches of the layers that the configurations are made for, on the ``meta`` device."""
     for name, size, kernel, stride, padding in SHIPPED:
         dx, dy, windows = example(size, kernel, stride, padding, dtype)
         (launch,) = launches(dy, torch.empty_like(dy, dtype=torch.uint8), dx, windows)

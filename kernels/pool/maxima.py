@@ -1,19 +1,19 @@
-"""Max-pooling over overlapping windows, alone and behind a ReLU.
+"""Max-pooling over overlapping windows, alone and after a ReLU.
 
     y[n, i, j, c] = max over r, s of x[n, i stride + r - top, j stride + s - left, c]
 
-over the taps that lie on the map (Krizhevsky et al. 2012, section 3.4); padding is minus infinity.
-Behind a ReLU it is the same of max(x, 0).  A window with a NaN gives NaN.
+over the taps on the map (Krizhevsky et al. 2012, section 3.4); padding is minus infinity.  After a
+ReLU, x is replaced by max(x, 0).  A window with a NaN gives NaN.
 
-For training each output keeps one byte, the place r * kernel width + s of its maximum: the first
-of equal ones, the last of NaNs, as in PyTorch.  Behind a ReLU it is 255, no place, where the
-maximum is not above 0; so the backward of the ReLU costs nothing.
+For training, each output has an index of one byte: the place r * kernel width + s of its maximum;
+the first of equal maxima, and the last of NaNs, as in PyTorch.  After a ReLU the index is 255,
+which is no place, if the maximum is not above 0; so the gradient of the ReLU needs no extra work.
 
-3 x 3 / 2 in 16 bits moves, for each input element, 2 bytes of x, 1/2 of y and 1/4 of index: 2.75
-with the index, 2.5 without.  Small windows share what they overlap in: a thread goes down ``ROWS``
-output rows and takes the maximum of each input row once.  With 4 rows that is 6.5 comparisons an
-output, not 8, which are 1.6 an input element; with the index each is two maxima, a comparison and a
-choice.
+3 x 3 / 2 in 16 bits moves, per input element, 2 bytes of x, 1/2 of y and 1/4 of index: 2.75 with
+the index, 2.5 without.  For small windows, a thread computes ``ROWS`` output rows and computes the
+maximum of each input row once, for all windows that overlap in it.  With 4 rows this takes 6.5
+comparisons per output instead of 8, or 1.6 per input element.  With the index, a comparison is two
+maxima, a comparison and a selection.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from netspec.kernels.windows import Windows
 
 
 def rows_of(windows: Windows) -> int:
-    """Output rows that a thread goes down: of 1, 2 and 4 the one that reads fewest input rows."""
+    """Return the output rows per thread: 1, 2 or 4, whichever reads the fewest input rows."""
     kernel, stride = windows.kernel[0], windows.stride[0]
     if kernel <= stride:
         return 1
@@ -55,7 +55,7 @@ def rows_of(windows: Windows) -> int:
 
 
 def shares_rows(windows: Windows) -> bool:
-    """Whether the window is small enough to be unrolled forward."""
+    """Return True if the window is small enough to unroll the forward pass."""
     return windows.kernel[0] * windows.kernel[1] <= 25
 
 
@@ -66,10 +66,10 @@ ALL = tl.constexpr(tl.PropagateNan.ALL)
 
 @triton.jit
 def larger(best, at, x, x_at, INDEX: tl.constexpr):
-    """The larger of two maxima and its place: the first of equal ones, the last of NaNs.
+    """Return the larger of two maxima and its place: the first of equal values, the last of NaNs.
 
-    ``not x <= bound`` is true of a larger x and of NaN; once the best is NaN the bound is inf,
-    which only another NaN passes.  That is one comparison fewer than asking for NaN.
+    ``not x <= bound`` is true if x is larger or NaN.  If the best is NaN, the bound is inf, so that
+    the condition is true only for another NaN.  This needs one comparison less than a test for NaN.
     """
     if INDEX:
         bound = tl.minimum(best, tl.full(best.shape, float("inf"), best.dtype))
@@ -81,7 +81,7 @@ def larger(best, at, x, x_at, INDEX: tl.constexpr):
 def keep(
     y_ptr, index_ptr, y_pixel, y_pitch, channels, c, is_real, best, at, RELU: tl.constexpr
 ):  # fmt: skip
-    """Write maxima [PIXELS, CHANNELS] and, where it is wanted, their places."""
+    """Write maxima [PIXELS, CHANNELS] and, if there is an index, their places."""
     pixel = y_pixel.to(tl.int64)[:, None]
     if index_ptr is not None:
         if RELU:
@@ -102,7 +102,7 @@ def small_maxima(
     INSIDE_H: tl.constexpr, INSIDE_W: tl.constexpr,
     RELU: tl.constexpr, ROWS: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """ROWS output rows a thread; grid: (images x bands of rows x columns) x channels."""
+    """Compute ROWS output rows per thread; grid: (images x bands of rows x columns) x channels."""
     INDEX: tl.constexpr = index_ptr is not None
     PADDED: tl.constexpr = PADDING_TOP + PADDING_LEFT > 0
     image, band, column, c = place(bands, width_out, channels, PIXELS, CHANNELS)
@@ -112,7 +112,8 @@ def small_maxima(
     start = x_ptr + (corner * x_pitch)[:, None] + c[None, :]
     row_step = tl.cast(width, tl.int64) * x_pitch
     is_real = (image < batch)[:, None] & (c < channels)[None, :]
-    # Each input row's maxima, then each output row's from those; the rows are few, so all unrolled.
+    # First the maxima of each input row, then from these the maxima of each output row.  There are
+    # few rows, so all loops are unrolled.
     minus = tl.full((PIXELS, CHANNELS), float("-inf"), x_ptr.dtype.element_ty)
     maxima = ()
     places = ()
@@ -136,7 +137,7 @@ def small_maxima(
                     best, at = larger(best, at, x, s, INDEX)
             maxima = append(maxima, best)
             places = append(places, at)
-        if PADDED:  # of windows that hold nothing above minus infinity: the first tap on the map
+        if PADDED:  # windows with only minus infinity: the place is the first tap on the map
             first = tl.maximum(-top - o * STRIDE_H, 0) * KERNEL_W + tl.maximum(-left, 0)
             best, at = larger(
                 minus, first[:, None], maxima[o * STRIDE_H], places[o * STRIDE_H], INDEX
@@ -163,7 +164,7 @@ def large_maxima(
     INSIDE_H: tl.constexpr, INSIDE_W: tl.constexpr,
     RELU: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Windows of any size; grid: output pixels x channels."""
+    """Compute y for windows of any size; grid: output pixels x channels."""
     INDEX: tl.constexpr = index_ptr is not None
     image, row, column, c = place(height_out, width_out, channels, PIXELS, CHANNELS)
     top = row * STRIDE_H - PADDING_TOP
@@ -196,8 +197,10 @@ def large_maxima(
 def launches(
     x: Tensor, y: Tensor, index: Tensor | None, windows: Windows, *, relu: bool
 ) -> list[Launch]:
-    """The pool as one launch: ``x`` [N, H, W, C] into ``y`` [N, H', W', C], and the places of the
-    maxima into ``index`` [N, H', W', C] of bytes where they are wanted."""
+    """Return the launch of y [N, H', W', C] from x [N, H, W, C].
+
+    If ``index`` is not None, the places of the maxima are written to it, uint8 [N, H', W', C].
+    """
     tile = choose(windows.channels, x.dtype)
     arguments = (
         sizes(windows)
@@ -217,7 +220,7 @@ def launches(
         return [Launch(large_maxima, (programs,), arguments, tile.warps)]
     rows = rows_of(windows)
     bands = blocks(windows.height_out, rows)
-    # Counted from the start of a band, and the last band may hang over the end.
+    # INSIDE_H is counted from the start of the last band, which may extend beyond the last row.
     arguments |= {"bands": bands, "ROWS": rows, "INSIDE_H": inside(windows, 0, (bands - 1) * rows)}
     pixels = windows.batch * bands * windows.width_out
     programs = tile.programs(pixels, windows.channels)
@@ -231,12 +234,12 @@ SHIPPED = (
     ("maxpool with index 28x28x192 3x3/1 padded", (32, 28, 28, 192), [3, 3], [1, 1], [1, 1, 1, 1]),
     ("maxpool relu 13x13x512 13x13/1 padded", (32, 13, 13, 512), [13, 13], [1, 1], [6, 6, 6, 6]),
 )
-"""Layers of AlexNet and of GoogLeNet's inception modules, as they are trained; and a large window,
-as a spatial pyramid has it, as it is inferred behind a ReLU."""
+"""Layers of AlexNet and of GoogLeNet's inception modules, for training; and a large window, as in
+spatial pyramid pooling, for inference after a ReLU."""
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """Launches of the layers that the configurations are meant for, on tensors without memory."""
+    """Yield launches of the layers that the configurations are made for, on the ``meta`` device."""
     for name, size, kernel, stride, padding in SHIPPED:
         x, y, windows = example(size, kernel, stride, padding, dtype)
         index = torch.empty_like(y, dtype=torch.uint8) if "with index" in name else None

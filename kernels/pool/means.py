@@ -3,9 +3,9 @@
     y[n, 0, 0, c] = (sum over h, w of x[n, h, w, c]) / (height width)
     dx[n, h, w, c] = dy[n, 0, 0, c] / (height width)
 
-which is global average pooling (Lin et al. 2013): 2 bytes an element in 16 bits either way.  Where
-batch and channels make too few programs to fill a GPU, several share a map, and a second kernel
-(``sums.py``) adds their sums up in one order.
+This is global average pooling (Lin et al. 2013).  Each direction moves 2 bytes per element in 16
+bits.  If batch and channels make too few programs to fill a GPU, several programs share a map, and
+a second kernel (``sums.py``) adds their sums in a fixed order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from netspec.kernels.sums import parts_of, sum_of_many
 # --------------------------------------------------------------------------------- configurations
 
 LOADS = 4
-"""Loads of 16 bytes a thread that sums of whole maps keep in flight."""
+"""Number of 16-byte loads per thread that sums of whole maps keep in flight."""
 
 # ---------------------------------------------------------------------------------------- kernels
 
@@ -36,7 +36,7 @@ def map_sums(
     x_ptr, y_ptr, x_pitch, batch, pixels, channels, parts, count,
     ACCUMULATOR: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """y[part, n, c] = (sum of a part of the map x[n, :, c]) / count; grid: channels x parts x n."""
+    """Compute y[part, n, c] = (sum of a part of x[n, :, c]) / count; grid: channels, parts, n."""
     tiles = tl.cdiv(channels, CHANNELS)
     program = tl.program_id(0)
     c = program % tiles * CHANNELS + tl.arange(0, CHANNELS)
@@ -60,7 +60,7 @@ def map_gradients(
     dy_ptr, dx_ptr, dy_pitch, batch, height, width, channels,
     ACCUMULATOR: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """dx[n, h, w, c] = dy[n, 0, 0, c] / (height width); grid: input pixels x channels."""
+    """Compute dx[n, h, w, c] = dy[n, 0, 0, c] / (height width); grid: input pixels x channels."""
     image, h, w, c = place(height, width, channels, PIXELS, CHANNELS)
     is_real = (image < batch)[:, None] & (c < channels)[None, :]
     dy_at = dy_ptr + (image.to(tl.int64) * dy_pitch)[:, None] + c[None, :]
@@ -75,9 +75,9 @@ def map_gradients(
 
 
 def launches(x: Tensor, y: Tensor) -> list[Launch]:
-    """The means of whole maps: ``x`` [N, H, W, C] into ``y`` [N, 1, 1, C], contiguous.
+    """Return the launches of y [N, 1, 1, C], contiguous, from x [N, H, W, C].
 
-    One launch, or two where several programs share a map.
+    There are two launches if several programs share a map, else one.
     """
     batch, height, width, channels = x.shape
     tile = choose(channels, x.dtype, LOADS)
@@ -102,7 +102,7 @@ def launches(x: Tensor, y: Tensor) -> list[Launch]:
 
 
 def backward_launches(dy: Tensor, dx: Tensor) -> list[Launch]:
-    """``dy`` [N, 1, 1, C] spread over ``dx`` [N, H, W, C], which is contiguous, as one launch."""
+    """Return the launch of dx [N, H, W, C], contiguous, from dy [N, 1, 1, C]."""
     batch, height, width, channels = dx.shape
     tile = choose(channels, dx.dtype)
     arguments = {
@@ -123,7 +123,7 @@ def backward_launches(dy: Tensor, dx: Tensor) -> list[Launch]:
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """One large map, which several programs share, on tensors without memory."""
+    """Yield launches of one large map, which several programs share, on the ``meta`` device."""
     x = torch.empty(1, 112, 112, 64, dtype=dtype, device="meta")
     y = torch.empty(1, 1, 1, 64, dtype=dtype, device="meta")
     parts, sums = launches(x, y)

@@ -1,11 +1,10 @@
-"""The gradients of what subsampling trains: sums over all output pixels.
+"""The gradients of the parameters of subsampling: sums over all output pixels.
 
     dcoefficient[c] = sum over n, i, j of dy[n, i, j, c] p[n, i, j, c]
     dbias[c] = sum over n, i, j of dy[n, i, j, c]
 
-with p the window's share of its sum, as in ``subsample.py``; it is computed again.  The sums are
-cut into parts, which a second kernel (``sums.py``) adds up in one order, so they have the same
-bits each time.
+with p as in ``subsample.py``; it is computed again.  The sums are divided into parts, which a
+second kernel (``sums.py``) adds in a fixed order, so that the result has the same bits each time.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def parameter_sums(
     SHARE: tl.constexpr, ACCUMULATOR: tl.constexpr,
     PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Sums of dy p and of dy over a part of the output pixels; grid: channels x parts."""
+    """Compute sums of dy p and of dy over a part of the output pixels; grid: channels x parts."""
     tiles = tl.cdiv(channels, CHANNELS)
     c = tl.program_id(0) % tiles * CHANNELS + tl.arange(0, CHANNELS)
     part = tl.program_id(0) // tiles
@@ -73,8 +72,10 @@ def launches(
     *,
     share: float,
 ) -> list[Launch]:
-    """``dy`` [N, H', W', C] and ``x`` [N, H, W, C] into ``dcoefficient`` [C] and ``dbias`` [C]: the
-    parts of both, then the sums of either."""
+    """Return the launches of dcoefficient [C] and dbias [C] from dy [N, H', W', C] and x.
+
+    The first launch computes the parts of both, and the others add the parts.
+    """
     tile = choose(windows.channels, x.dtype)
     tiles = blocks(windows.channels, tile.channels)
     parts = parts_of(windows.pixels_out, tiles, tile.pixels)

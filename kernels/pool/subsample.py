@@ -4,15 +4,15 @@
     p[n, i, j, c] = share (sum over r, s of x[n, i stride + r - top, j stride + s - left, c])
 
 where share is 1 for the sum (LeCun et al. 1998, section II.B) and 1 / (kernel height x width) for
-the mean, everywhere: taps outside of the map count as zeros.
+the mean, for all windows: taps outside the map count as zeros.
 
     dx[n, h, w, c] = coefficient[c] share (sum over windows that cover (h, w) of dy[n, i, j, c])
     dcoefficient[c] = sum over n, i, j of dy[n, i, j, c] p[n, i, j, c]
     dbias[c] = sum over n, i, j of dy[n, i, j, c]
 
-Forward and dx are the average pool's kernels, and the rest is in ``parameter_gradients.py``.  Only
-x is kept.  2 x 2 / 2 in 16 bits moves, for each input element, 2.5 bytes forward,
-2.5 for dx and 2.5 for the parameters, at one addition each (and a product for each output).
+The kernels of the average pool compute y and dx; ``parameter_gradients.py`` computes the gradients
+of the parameters.  Only x is saved.  2 x 2 / 2 in 16 bits moves, per input element, 2.5 bytes
+forward, 2.5 for dx and 2.5 for the parameters, with one addition each (and one product per output).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from netspec.kernels.pool.geometry import example
 from netspec.kernels.windows import Windows
 
 BY = ("mean", "sum")
-"""What the coefficient multiplies."""
+"""The values that the coefficient can multiply."""
 
 NOTHING_COUNTED = {"FIRST_H": 0, "FIRST_W": 0, "end_h": 1, "end_w": 1}
-"""For the average pool's kernels, whose share is the same everywhere here."""
+"""Arguments of the average pool's kernels that are not used here, since all shares are equal."""
 
 # --------------------------------------------------------------------------------------- launches
 
@@ -40,7 +40,7 @@ NOTHING_COUNTED = {"FIRST_H": 0, "FIRST_W": 0, "end_h": 1, "end_w": 1}
 def launches(
     x: Tensor, coefficient: Tensor, bias: Tensor, y: Tensor, windows: Windows, *, by: str
 ) -> list[Launch]:
-    """y [N, H', W', C] of ``x`` [N, H, W, C], ``coefficient`` [C] and ``bias`` [C], one launch."""
+    """Return the launch of y [N, H', W', C] from x [N, H, W, C], coefficient [C] and bias [C]."""
     return averages.launches(
         x,
         y,
@@ -63,7 +63,7 @@ def backward_launches(
     *,
     by: str,
 ) -> list[Launch]:
-    """``dy`` [N, H', W', C] into ``dx`` [N, H, W, C], ``dcoefficient`` [C] and ``dbias`` [C]."""
+    """Return the launches of dx [N, H, W, C], dcoefficient [C] and dbias [C] from dy."""
     share = share_of(windows, by)
     return [
         *average_gradients.launches(
@@ -74,7 +74,7 @@ def backward_launches(
 
 
 def share_of(windows: Windows, by: str) -> float:
-    """What the sums of windows are multiplied by."""
+    """Return the factor of the sums of windows."""
     return 1.0 / prod(windows.kernel) if by == "mean" else 1.0
 
 
@@ -82,7 +82,10 @@ def share_of(windows: Windows, by: str) -> float:
 
 
 def shipped(dtype: torch.dtype) -> Iterator[tuple[str, Launch]]:
-    """LeNet-5's S2 and S4, on tensors without memory; sums of parts are shipped with ``means``."""
+    """Yield launches of LeNet-5's S2 and S4, on the ``meta`` device.
+
+    ``means`` ships the sums of parts.
+    """
     window = [2, 2], [2, 2], [0, 0, 0, 0]
     x, y, windows = example((32, 28, 28, 6), *window, dtype)
     v = x.new_empty(6)

@@ -1,5 +1,5 @@
 """The artifact: a compiled net in a folder or a single file, checked when it is loaded.
 
-Nothing in it is run by Python or unpickled.  What stands in it, and what it guarantees, is in
+Python does not run or unpickle any part of it.  Its content and its guarantees are described in
 docs/artifact.md.
 """

@@ -1,4 +1,4 @@
-"""Loading an artifact, its manifest or its kernels."""
+"""Load an artifact, or only its manifest or its kernels."""
 
 from __future__ import annotations
 
@@ -40,12 +40,14 @@ if TYPE_CHECKING:
 Load = TypeVar("Load", bound=Callable[..., Any])
 
 ATTEMPTS = 5
+"""The number of times that an artifact is read if other processes replace it meanwhile."""
 
 
 def _again_if_replaced(load: Load) -> Load:
-    """Return a function that reads an artifact again if another took its place meanwhile.
+    """Return a function that reads an artifact again if another one replaced it during loading.
 
-    Members of two artifacts do not go together: their digests tell, and the second is whole.
+    A mixture of the members of two artifacts fails the check of their digests.  An error that
+    occurs while the path is unchanged is the artifact's own.
     """
 
     @wraps(load)
@@ -63,7 +65,7 @@ def _again_if_replaced(load: Load) -> Load:
 
 
 def _identity(path: str | Path) -> tuple[int, ...]:
-    """Return numbers that differ between a folder or file and the one that replaces it."""
+    """Return numbers that change when a folder or file is replaced by another."""
     try:
         status = os.stat(path)
     except (OSError, TypeError):  # loading says what is wrong
@@ -75,16 +77,16 @@ def _identity(path: str | Path) -> tuple[int, ...]:
 def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
     """Load a compiled net with its weights.
 
-    Sizes and digests of all members are checked.  The spec is read, checked and lowered again,
-    and has to give the plan that is stored.
+    The sizes and digests of all members are checked.  The spec is read, checked and lowered again,
+    and the resulting plan must be equal to the stored one.
 
     Args:
         path: the folder or the file.
-        expect: the root digest, 64 hexadecimal digits.  The digests inside an artifact detect
-            damage; only a root digest that came another way detects what somebody put in on
-            purpose.  Only with it are compiled kernels in the artifact used, where versions and
-            GPU are those that they were compiled for; else kernels are built from the sources that
-            are installed.
+        expect: the root digest, 64 hexadecimal digits, as :func:`save_artifact` returned it.  The
+            digests inside an artifact detect damage.  Only a root digest from a trusted source
+            detects changes made on purpose.  Compiled kernels in the artifact are used only with
+            it, and only with the versions and the GPU for which they were compiled; otherwise
+            kernels are compiled from the installed sources.
 
     Returns:
         The net in evaluation mode.
@@ -135,10 +137,14 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
 def load_kernels(path: str | Path, *, expect: str) -> dict[str, bytes]:
     """Return the compiled kernels of an artifact, by name.
 
-    They are code for a GPU, so they are handed out only of an artifact whose root digest is known.
+    Kernels are code that a GPU runs, so the root digest is required.
+
+    Args:
+        path: the folder or the file.
+        expect: the root digest, 64 hexadecimal digits.
 
     Raises:
-        DataError: it is not an artifact, not the expected one, or damaged.
+        DataError: ``path`` is not an artifact, is not the expected one, or is damaged.
     """
     with naming("load", path):
         members = file_ranges(Path(path))
@@ -149,46 +155,50 @@ def load_kernels(path: str | Path, *, expect: str) -> dict[str, bytes]:
 def load_manifest(path: str | Path, *, expect: str | None = None) -> Manifest:
     """Return the manifest of an artifact; its other members are not read.
 
+    Args:
+        path: the folder or the file.
+        expect: the root digest, 64 hexadecimal digits, or None to accept any artifact.
+
     Raises:
-        DataError: it is not an artifact, or not the expected one.
+        DataError: ``path`` is not an artifact, or not the expected one.
     """
     with naming("load", path):
         return _manifest(file_ranges(Path(path)), expect)
 
 
 def _manifest(members: FileRanges, expect: str | None) -> Manifest:
-    """Return the manifest, once it is the expected one and lists all members that are there."""
+    """Return the manifest; raise DataError unless it is the expected one and lists all members."""
     data = content(members, MANIFEST)
     root = root_of(data)
     if expect is not None:
         if not re.fullmatch(r"[0-9a-fA-F]{64}", expect):
             raise DataError(
-                "what is expected is no root digest, which has 64 hexadecimal digits; fewer could "
-                "be met by another artifact that somebody searched for"
+                "the expected root digest does not have 64 hexadecimal digits: give all of them, "
+                "because an artifact with the same first digits can be made on purpose"
             )
         if not hmac.compare_digest(root, expect.lower()):
             raise DataError(
-                f"its root digest is {root}, not the expected one: it is another artifact, or was "
-                "changed"
+                f"its root digest is {root}, not the expected one: it is another artifact, or it "
+                "was changed"
             )
     if ROOT not in members or content(members, ROOT) != root_line(root):
-        raise DataError(f"{MANIFEST} is damaged, its digest is not in {ROOT}: {AGAIN}")
+        raise DataError(f"{MANIFEST} is damaged: its digest is not the one in {ROOT}; {AGAIN}")
     manifest = Manifest.read(bytes(data))
     expected = {MANIFEST, ROOT, *manifest.members}
     for name in sorted(expected ^ {*members}):
-        problem = "is missing" if name in expected else "is in it, and not in its manifest"
+        problem = "is missing" if name in expected else "is not listed in its manifest"
         raise DataError(f"{name!r} {problem}: {AGAIN}")
     for name, member in manifest.members.items():
         if members[name].size != member.size:
             raise DataError(
-                f"{name} is damaged: it has {members[name].size:,} bytes, and had {member.size:,}: "
-                f"{AGAIN}"
+                f"{name} is damaged: it has {members[name].size:,} bytes instead of "
+                f"{member.size:,}; {AGAIN}"
             )
     return manifest
 
 
 def _expects(members: FileRanges, manifest: Manifest, net: Net) -> Expects:
-    """Return what the net expects; an artifact of the first format knows what its spec says."""
+    """Return the preprocessing and class names; the spec's own for an artifact of format 1."""
     import torch
 
     from netspec.runtime.expects import EXPECTS as KIND
@@ -209,7 +219,7 @@ def _expects(members: FileRanges, manifest: Manifest, net: Net) -> Expects:
 
 
 def _kernels(members: FileRanges, manifest: Manifest) -> dict[str, bytes]:
-    """Return the compiled kernels by name, their digests checked."""
+    """Return the compiled kernels by name, after their digests are checked."""
     return {
         name: _checked(members, manifest, kernel_member(number))
         for number, name in enumerate(manifest.kernels)
@@ -217,7 +227,7 @@ def _kernels(members: FileRanges, manifest: Manifest) -> dict[str, bytes]:
 
 
 def _checked(members: FileRanges, manifest: Manifest, name: str) -> bytes:
-    """Return a member, once its digest is right."""
+    """Return the content of a member; raise DataError if its digest is wrong."""
     data = content(members, name)
     _check_digest(manifest, name, sha256(data).hexdigest())
     return bytes(data)
@@ -225,4 +235,4 @@ def _checked(members: FileRanges, manifest: Manifest, name: str) -> bytes:
 
 def _check_digest(manifest: Manifest, name: str, digest: str) -> None:
     if manifest.members[name].sha256 != digest:
-        raise DataError(f"{name} is damaged, its digest is another: {AGAIN}")
+        raise DataError(f"{name} is damaged: its digest is not the one in {MANIFEST}; {AGAIN}")

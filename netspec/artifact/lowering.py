@@ -1,4 +1,4 @@
-"""The plan of an artifact, and the net lowered to it again."""
+"""Write the plan of an artifact, and lower its net to the same plan again."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from netspec.net import Net
 
 
 def plan_bytes(lowered_net: Lowered) -> bytes:
-    """Return ``plan.json``: the implementation of each stage, and the plan."""
+    """Return the content of ``plan.json``: the implementation of each stage, and the plan."""
     chosen = {stage: choice.implementation for stage, choice in lowered_net.choices.items()}
     return canonical({"choices": chosen, "plan": lowered_net.plan.as_json()})
 
 
 def backend_for(manifest: Manifest) -> Backend:
-    """Return the backend that an artifact was compiled for.
+    """Return the backend for which an artifact was compiled.
 
     Raises:
-        DataError: this machine cannot run it.
+        DataError: this machine cannot run the backend.
     """
     try:
         return backend_of(manifest.target)
@@ -34,14 +34,22 @@ def backend_for(manifest: Manifest) -> Backend:
 
 
 def lowered_as(plan: bytes, net: Net, manifest: Manifest, backend: Backend) -> Lowered:
-    """Lower a net with the choices that are stored.
+    """Lower a net with the stored choices of implementations.
+
+    Args:
+        plan: the content of ``plan.json``.
+        net: the net of the artifact.
+        manifest: of the artifact.
+        backend: for which it was compiled.
 
     Raises:
-        DataError: the plan is not the stored one, or the backend does not have an implementation
-            that was chosen.
+        DataError: the plan differs from the stored one, or the backend does not have a chosen
+            implementation.
     """
     if net.name != manifest.name:
-        raise DataError(f"its spec is of {net.name!r}, not of {manifest.name!r}: {AGAIN}")
+        raise DataError(
+            f"its spec describes {net.name!r}, and its manifest {manifest.name!r}: {AGAIN}"
+        )
     choices = parsed(plan, PLAN, member("choices", CHOICES), AGAIN)
     by = manifest.made_by["netspec"]
     try:
@@ -56,8 +64,8 @@ def lowered_as(plan: bytes, net: Net, manifest: Manifest, backend: Backend) -> L
         raise DataError(_elsewhere(manifest, error)) from None
     if plan_bytes(lowered_net) != plan:
         raise DataError(
-            f"its plan, made by netspec {by}, is not the one that netspec makes of its spec here: "
-            f"{AGAIN}"
+            f"its plan was made by netspec {by}, and the installed version makes another plan from "
+            f"its spec: {AGAIN}"
         )
     return lowered_net
 
@@ -65,6 +73,6 @@ def lowered_as(plan: bytes, net: Net, manifest: Manifest, backend: Backend) -> L
 def _elsewhere(manifest: Manifest, error: DataError) -> str:
     by = manifest.made_by["netspec"]
     return (
-        f"it was compiled by netspec {by} for {manifest.target}, and cannot run here: {error}: "
-        f"{AGAIN}"
+        f"it was compiled by netspec {by} for {manifest.target}, and cannot run on this machine: "
+        f"{error}: {AGAIN}"
     )

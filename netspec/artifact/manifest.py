@@ -1,4 +1,4 @@
-"""The manifest: what an artifact is, and the digest of everything else in it."""
+"""The manifest: the description of an artifact, with the digests of all other members."""
 
 from __future__ import annotations
 
@@ -36,23 +36,24 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 OLDEST = 1
-"""The formats that are read.  The first did not say what images a net expects, and had heads."""
+"""The newest and the oldest format that can be read.  Format 1 does not have ``expects.json`` and
+always has heads."""
 
 MANIFEST, ROOT = "manifest.json", "manifest.sha256"
 SPEC, PLAN, WEIGHTS = "spec.net", "plan.json", "weights.safetensors"
 EXPECTS, IMAGE = "expects.json", "image.f32"
-"""What the net expects of images; the image of means that it subtracts, if it does: its values, in
-little-endian order."""
+"""The members with the preprocessing and class names, and with the image of means if there is one:
+float32 values [H, W, C], little-endian."""
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
-"""Types that a net can be compiled for, as PyTorch calls them."""
+"""The types for which a net can be compiled, by PyTorch's names."""
 
 FILE_MEMBER = r"files/(0|[1-9][0-9]{0,4})\.net"
-"""Matches the name of a member with the text of another file of the net."""
+"""A regular expression for :func:`file_member`."""
 
 
 def file_member(number: int) -> str:
-    """Return the name of the member with the text of another file of the net."""
+    """Return the name of the member with the text of a file that the spec imports."""
     return f"files/{number}.net"
 
 
@@ -63,7 +64,7 @@ def kernel_member(number: int) -> str:
 
 @dataclass(frozen=True)
 class Member:
-    """A file of an artifact: its SHA-256 in hexadecimal digits, and its bytes."""
+    """A file of an artifact: its SHA-256 in hexadecimal digits, and its size in bytes."""
 
     sha256: str
     size: int
@@ -71,7 +72,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Asked:
-    """The member that is meant where the member ``by`` asks for the file or net ``wrote``."""
+    """A use of another file: the member ``by`` names the file or net ``wrote``: ``member``."""
 
     by: str
     wrote: str
@@ -83,17 +84,17 @@ class Manifest:
     """The description of an artifact.
 
     Attributes:
-        name: the net's, as in its header.
+        name: the net's name.
         made_by: versions of ``netspec``, ``torch`` and ``triton``; None for a missing package.
-        settings: the parameters of the net that were set from outside.
-        asked: the other files of the net.
-        target: the backend that it was compiled for.
-        dtype: of parameters, images and outputs, as PyTorch calls it.
-        batch: the number of images that implementations were chosen for.
-        trained: whether its weights were loaded or trained, not drawn at random.
-        kernels: the names of compiled kernels, sorted; their members are numbered alike.
-        members: every file but the manifest and its digest.
-        heads: whether the auxiliary heads of the spec are in it, which only training needs.
+        settings: the parameters of the net that were set when it was compiled.
+        asked: the other files of the net: those that are imported, and the nets of variants.
+        target: the name of the backend for which it was compiled.
+        dtype: of parameters, images and outputs, by PyTorch's name.
+        batch: the batch size for which implementations were chosen.
+        trained: True if its weights were loaded or trained, False if they are random.
+        kernels: the names of compiled kernels, sorted; their members are numbered in this order.
+        members: every file except the manifest and its digest.
+        heads: True if the parameters of auxiliary heads, which only training needs, are in it.
         format: the number of the format.
     """
 
@@ -111,7 +112,7 @@ class Manifest:
     format: int = FORMAT
 
     def as_bytes(self) -> bytes:
-        """Return it in the one way to write it; the root digest is of these bytes."""
+        """Return the canonical JSON of the manifest, of which the root digest is computed."""
         described = asdict(self)
         if self.format == OLDEST:
             del described["heads"]
@@ -119,21 +120,21 @@ class Manifest:
 
     @property
     def root(self) -> str:
-        """Return the root digest: SHA-256 of the manifest, and so of everything."""
+        """Return the root digest: the SHA-256 of the manifest, which has those of all members."""
         return root_of(self.as_bytes())
 
     @property
     def texts(self) -> list[str]:
-        """Return the members that are text of the net."""
+        """Return the names of the members that are text of the net."""
         return [SPEC, *sorted({request.member for request in self.asked})]
 
     @property
     def notes(self) -> list[str]:
-        """Return a sentence for each version that differs from the installed one."""
+        """Return a sentence for each package whose installed version is another."""
         here = versions()
         return [
             f"it was made {f'with {package} {was}' if was else f'without {package}'}, and "
-            f"{here[package] or 'none'} is here"
+            f"{f'version {here[package]}' if here[package] else 'no version'} is installed"
             for package, was in self.made_by.items()
             if was != here[package]
         ]
@@ -143,58 +144,59 @@ class Manifest:
         """Return the manifest in the bytes of a file.
 
         Raises:
-            DataError: it is not a manifest of this format.
+            DataError: they are not a manifest of a format that can be read.
         """
         number = parsed(data, MANIFEST, member("format", whole()), AGAIN)
         if number > FORMAT:
             made_by = member("made_by", member("netspec", VERSION))
             maker = parsed(data, MANIFEST, made_by, AGAIN)
             raise DataError(
-                f"it has format {number} of netspec {maker}, and netspec "
-                f"{netspec.__version__} reads format {FORMAT}: install that version, or {AGAIN}"
+                f"it has format {number} of netspec {maker}, and netspec {netspec.__version__} "
+                f"reads formats up to {FORMAT}: install netspec {maker}, or {AGAIN}"
             )
         if number not in KINDS:
-            raise DataError(f"it has format {number}, which is not read any more: {AGAIN}")
+            raise DataError(f"it has format {number}, which netspec does not support: {AGAIN}")
         manifest = parsed(data, MANIFEST, KINDS[number], AGAIN)
         manifest._check()
         if manifest.as_bytes() != data:
-            raise _malformed("it is not written as netspec writes it")
+            raise _malformed("it is not the JSON that netspec writes for its values")
         return manifest
 
     def _check(self) -> None:
         """Raise DataError for values that a manifest cannot have."""
         if list(self.kernels) != sorted(set(self.kernels)):
-            raise _malformed("`kernels` are not sorted, or twice there")
+            raise _malformed("`kernels` are not sorted, or a name occurs twice")
         files = {request.member for request in self.asked}
         if not all(re.fullmatch(FILE_MEMBER, name) for name in files) or any(
             request.by not in {SPEC, *files} for request in self.asked
         ):
-            raise _malformed("`asked` names what is no file of the net")
+            raise _malformed("`asked` names a member that is not a file of the net")
         compiled = map(kernel_member, range(len(self.kernels)))
         needed = {SPEC, PLAN, WEIGHTS, *files, *compiled}
         if self.format > OLDEST:
             needed.add(EXPECTS)
         if {*self.members} - {IMAGE} != needed or (self.format == OLDEST and IMAGE in self.members):
-            raise _malformed("`members` are not those of an artifact with these files and kernels")
+            raise _malformed("`members` does not have exactly its files, kernels and other members")
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """A type as PyTorch calls it: ``float32``."""
+    """Return PyTorch's name of a type: ``float32``."""
     return str(dtype).removeprefix("torch.")
 
 
 def root_of(data: bytes | bytearray) -> str:
-    """The root digest of an artifact with this manifest."""
+    """Return the root digest of an artifact with this manifest."""
     return sha256(data).hexdigest()
 
 
 def root_line(root: str) -> bytes:
-    """Return the content of :data:`ROOT`: the line of ``sha256sum manifest.json``."""
+    """Return the content of :data:`ROOT`: what ``sha256sum manifest.json`` prints."""
     return f"{root}  {MANIFEST}\n".encode()
 
 
 def canonical(data: Any) -> bytes:
-    """Return JSON in ASCII, keys sorted, each value in a line of its own."""
+    """Return canonical JSON, so that equal data has equal digests: ASCII, keys sorted, one value
+    per line."""
     return json.dumps(data, indent=1, sort_keys=True).encode() + b"\n"
 
 
@@ -213,10 +215,10 @@ def versions() -> dict[str, str | None]:
 
 
 def claimed_members(data: bytes) -> set[str]:
-    """Return the members that a manifest of any format lists.
+    """Return the names of the members that a manifest of any format lists.
 
     Raises:
-        DataError: it is not a manifest.
+        DataError: the bytes are not a manifest.
     """
     parsed(data, MANIFEST, member("format", whole()), AGAIN)
     return {*parsed(data, MANIFEST, member("members", table(ANYTHING)), AGAIN)}
@@ -247,4 +249,4 @@ KINDS = {
     OLDEST: record(Manifest, format=whole(OLDEST, OLDEST), **_MEMBERS),
     FORMAT: record(Manifest, format=whole(FORMAT, FORMAT), heads=TRUTH, **_MEMBERS),
 }
-"""The JSON of a manifest, by the number of its format."""
+"""The schema of a manifest by the number of its format."""

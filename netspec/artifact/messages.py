@@ -1,4 +1,4 @@
-"""Messages for an artifact that cannot be written or loaded."""
+"""Messages about an artifact that cannot be written or loaded."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ AGAIN = "compile it again from the spec, with netspec compile SPEC -o PATH"
 
 @contextmanager
 def naming(verb: str, path: str | Path) -> Iterator[None]:
-    """Name the artifact in every message."""
+    """Convert the errors of a block to a DataError that begins ``cannot VERB PATH``."""
     try:
         yield
     except SpecError as error:
         raise DataError(
-            f"cannot {verb} {path}: its spec, read again with its settings, is refused by netspec "
+            f"cannot {verb} {path}: its spec, read again with its settings, has errors in netspec "
             f"{netspec.__version__}: {AGAIN}\n{error}"
         ) from None
     except DataError as error:

@@ -1,4 +1,4 @@
-"""The members of an artifact: a folder's files, or stretches of a zip that compresses nothing."""
+"""The members of an artifact: the files of a folder, or parts of an uncompressed zip file."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from netspec.files.reading import fill
 from netspec.files.reading import opened as plain_file
 
 SUFFIX = ".netspec"
-"""The end of the name of an artifact that is a single file."""
+"""The suffix of an artifact that is a single file."""
 
 FOLDERS = ("files", "kernels")
 
 MOST_MEMBERS = 20_000
 LARGEST, LARGEST_MANIFEST = 2**28, 2**22
-"""Bytes of a member that is read as a whole."""
+"""The largest sizes, in bytes, of a member that is read as a whole, and of the manifest."""
 LARGEST_DIRECTORY = 2**22
-"""Bytes of a zip's directory."""
+"""The largest size, in bytes, of a zip file's directory."""
 
 _END = struct.Struct("<4s4H2LH")
-"""The end of a zip: a mark, two numbers of disks, the entries on this one and in all, size and
-offset of the directory, the length of a comment."""
+"""The end record of a zip file: signature, two disk numbers, the number of entries on this disk and
+in all, size and offset of the directory, the length of the comment."""
 
 _ENTRY = struct.Struct("<4s6H3L5H2L")
-"""The begin of an entry of a zip's directory: a mark, who made it, what it needs, flags, the way it
-is compressed, time, date, check sum, two sizes, the lengths of a name, of extras and of a comment,
-number of a disk, two kinds of attributes, and where it lies."""
+"""The fixed part of an entry of a zip file's directory: signature, version made by, version needed,
+flags, compression, time, date, CRC, compressed and full size, lengths of name, extra field and
+comment, disk number, internal and external attributes, offset of the member."""
 
 _DAY = 1 << 5 | 1
-"""The first of January 1980, which stands for no date."""
+"""1 January 1980 in the format of a zip file, which means no date."""
 
 _WIDE = b"PK\x06\x07"
-"""The mark of the record before it in a zip of more than 4 GiB, 20 bytes long."""
+"""The signature of the record, 20 bytes long, before the end record of a zip file of over 4 GiB."""
 
 
 class FileRange(NamedTuple):
-    """The bytes of a member: the file, the first byte and the number of bytes."""
+    """Where a member is: the file, the offset of its first byte, and its size in bytes."""
 
     path: Path
     start: int
@@ -53,15 +53,15 @@ class FileRange(NamedTuple):
 
 
 FileRanges = Mapping[str, FileRange]
-"""The members of an artifact."""
+"""The members of an artifact, by name."""
 
 
 @contextmanager
 def opened(file_range: FileRange) -> Iterator[BinaryIO]:
-    """Open a member, to be read from its beginning.
+    """Open a file at the first byte of a member.
 
     Raises:
-        OSError: it cannot be opened, or is no longer a plain file.
+        OSError: the file cannot be opened, or is no longer a plain file.
     """
     with plain_file(file_range.path) as file:
         file.seek(file_range.start)
@@ -69,11 +69,11 @@ def opened(file_range: FileRange) -> Iterator[BinaryIO]:
 
 
 def content(members: FileRanges, name: str) -> bytearray:
-    """Return a member as a whole.
+    """Return the content of a member.
 
     Raises:
-        DataError: it is larger than any that netspec writes.
-        EOFError: it became shorter meanwhile.
+        DataError: it is larger than any member that netspec writes.
+        EOFError: the file became shorter.
     """
     file_range, at_most = members[name], LARGEST_MANIFEST if name == MANIFEST else LARGEST
     if file_range.size > at_most:
@@ -85,21 +85,21 @@ def content(members: FileRanges, name: str) -> bytearray:
 
 
 def is_artifact(path: str | Path) -> bool:
-    """Return whether a path is to be read as an artifact, and not as a spec."""
+    """Return True if a path is an artifact by its suffix or content, False if it may be a spec."""
     return Path(path).suffix == SUFFIX or os.path.isfile(Path(path) / MANIFEST)
 
 
 def file_ranges(path: Path) -> dict[str, FileRange]:
-    """Return the members of a folder or a file.
+    """Return where the members of an artifact are, by name.
 
     Raises:
-        DataError: it cannot be an artifact.
+        DataError: the folder or file is not an artifact.
         OSError: it cannot be read.
     """
     real = Path(os.path.realpath(path))
     members = _in_folder(real) if stat.S_ISDIR(real.stat().st_mode) else _in_zip(real)
     if MANIFEST not in members:
-        raise DataError(f"it is no artifact: there is no {MANIFEST} in it")
+        raise DataError(f"it is not an artifact: it does not contain {MANIFEST}")
     return members
 
 
@@ -117,19 +117,23 @@ def _in_folder(root: Path) -> dict[str, FileRange]:
                     size = entry.stat(follow_symlinks=False).st_size
                     members[name] = FileRange(root / name, 0, size)
                 else:
-                    raise DataError(f"{name!r} in it is no file of an artifact")
+                    raise DataError(f"it contains {name!r}, which is not a file of an artifact")
                 if len(members) > MOST_MEMBERS:
                     raise DataError(
-                        f"it is no artifact: more than {MOST_MEMBERS:,} files are in it"
+                        f"it is not an artifact: it contains more than {MOST_MEMBERS:,} files"
                     )
     return members
 
 
 def _in_zip(path: Path) -> dict[str, FileRange]:
-    """Return the members of a zip; all bytes but their contents must be as netspec writes them."""
+    """Return the members of a zip file.
+
+    All bytes except the contents must be exactly those that netspec writes.  Then the file cannot
+    contain anything that the digests do not cover, and all programs see the same members.
+    """
     not_ours = DataError(
-        f"it is no artifact: neither a folder nor a file that netspec wrote ({AGAIN}); an archive "
-        "that another program packed can be unpacked into a folder"
+        f"it is not an artifact: it is neither a folder nor a file that netspec wrote; {AGAIN}, or "
+        "unpack an archive of another program into a folder"
     )
     with opened(FileRange(path, 0, 0)) as file:
         length = file.seek(0, os.SEEK_END)
@@ -168,7 +172,7 @@ def _in_zip(path: Path) -> dict[str, FileRange]:
 
 
 def _tail(file: BinaryIO, length: int) -> bytes:
-    """Return the end of a zip and the 20 bytes before it, which any zip with an entry has."""
+    """Return the end record of a zip file and the 20 bytes before it; empty if it is too short."""
     count = _END.size + 20
     if length < count:
         return b""
@@ -177,7 +181,10 @@ def _tail(file: BinaryIO, length: int) -> bytes:
 
 
 def plain_entry(name: str) -> zipfile.ZipInfo:
-    """Return a zip's entry as netspec writes it: uncompressed, without date, owner, permissions."""
+    """Return an entry of a zip file as netspec writes it: uncompressed, without date and owner.
+
+    So the bytes of an artifact depend only on its contents.
+    """
     entry = zipfile.ZipInfo(name)
     entry.create_system = 3
     entry.external_attr = 0o644 << 16
@@ -185,7 +192,7 @@ def plain_entry(name: str) -> zipfile.ZipInfo:
 
 
 def _directory_entry(entry: zipfile.ZipInfo) -> bytes:
-    """Return the part of a zip's directory that describes an entry."""
+    """Return the bytes that describe an entry in the directory that netspec writes."""
     name, plain = entry.filename.encode(), plain_entry(entry.filename)
     made_by = plain.create_system << 8 | plain.create_version
     sizes = entry.CRC, entry.file_size, entry.file_size

@@ -1,4 +1,4 @@
-"""Saving a compiled net as an artifact."""
+"""Save a compiled net as an artifact."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ def save_artifact(
     """Write a compiled net with its weights, whole or not at all.
 
     Args:
-        model: what :func:`netspec.compile` made.
-        path: a folder, or a single file if it ends in ``.netspec``.  An artifact that is there
-            already is replaced; a folder with anything else in it is not.
+        model: the result of :func:`netspec.compile`.
+        path: a folder, or a single file if it ends in ``.netspec``.  An existing artifact is
+            replaced; a folder with other files is an error.
         kernels: compiled kernels by name.
-        heads: keep the parameters of auxiliary heads, which only training needs.
-        force: replace a file of another kind; a folder of other files stays all the same.
+        heads: also save the parameters of auxiliary heads, which only training needs.
+        force: replace a file of another kind; a folder with other files is never replaced.
 
     Returns:
-        The root digest, 64 hexadecimal digits, which :func:`load_artifact` takes as ``expect``.
+        The root digest, 64 hexadecimal digits: the argument ``expect`` of :func:`load_artifact`.
 
     Raises:
-        DataError: it cannot be written, a parameter is NaN or infinite, or the model has hooks or
-            modules that an artifact does not hold.
+        DataError: the artifact cannot be written, a parameter is NaN or infinite, or the model has
+            hooks or modules that cannot be saved.
     """
     require_type("model", model, Compiled, "what netspec.compile returns")
     path = place("path", path)
@@ -95,7 +95,8 @@ def save_artifact(
             members=members,
             heads=net.has_heads and bool(net.graph.heads),
         )
-        # what could not be loaded again is not written
+        # Load it again before the manifest is written, so that an artifact that cannot be loaded is
+        # never written.
         lowered_as(
             plan, net_of(manifest, texts), Manifest.read(manifest.as_bytes()), lowered.backend
         )
@@ -105,19 +106,19 @@ def save_artifact(
 
 
 def _values(model: Compiled, net: Net) -> dict[str, Tensor]:
-    """Return what the parameters of a net are in a model, also where something computes them.
+    """Return the values of a net's parameters in a model, with parametrisations applied.
 
     Raises:
-        DataError: one is not finite, or the model computes something else than its spec.
+        DataError: a value is not finite, or the model computes something else than its spec.
     """
     reason = reason_to_call(model)
     if reason is not None:
         raise DataError(
-            f"an artifact holds {model.net.name} as its spec says, and the model {reason}: undo "
-            "that (handle.remove(), del model.forward)"
+            f"an artifact contains {model.net.name} as its spec describes it, and the model "
+            f"{reason}: remove them (handle.remove(), del model.forward)"
         )
     try:
-        model.refresh()  # which refuses modules and parameters that the net does not run with
+        model.refresh()  # raises an error for modules and parameters with which the net cannot run
         values = model.canonical()
     except (RuntimeError, TypeError, ValueError) as error:
         raise DataError(str(error)) from None

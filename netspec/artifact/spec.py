@@ -1,4 +1,4 @@
-"""The texts of a net as members of an artifact, and back."""
+"""Convert the texts of a net to members of an artifact, and back."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from netspec.net import Net, from_source
 
 
 def members_of(net: Net) -> tuple[dict[str, bytes], tuple[Asked, ...]]:
-    """Return the texts of a net by member, and the member that each request of a file means.
+    """Return the texts of a net by member, and the member of each file that one of them names.
 
-    Members are numbered, so that names and folders of the machine are not in an artifact.
+    Members have numbers instead of paths, so that an artifact does not show names of folders of the
+    machine.
 
     Raises:
-        DataError: two files have the same name, or one is not text.
+        DataError: two different files have the same name, or a text cannot be encoded as UTF-8.
     """
     members, texts = {net.source.name: SPEC}, {SPEC: _encoded(net.source)}
     for source in net.files.values():
@@ -36,11 +37,13 @@ def _encoded(source: Source) -> bytes:
     try:
         return source.text.encode()
     except UnicodeEncodeError:
-        raise DataError(f"{source.name} holds half a character, which no file can") from None
+        raise DataError(
+            f"{source.name} contains half of a surrogate pair, which is not text: remove it"
+        ) from None
 
 
 def kept_settings(settings: Mapping[str, Setting]) -> dict[str, str | int | float | bool]:
-    """Return settings as JSON: values that are neither numbers nor texts as in a spec."""
+    """Return settings as JSON; a value that JSON does not have is a string, as in a spec."""
     return {name: _plain(value) for name, value in settings.items()}
 
 
@@ -57,7 +60,7 @@ def net_of(manifest: Manifest, texts: Mapping[str, bytes]) -> Net:
 
     Raises:
         SpecError: a text is not a spec, or the spec has mistakes.
-        DataError: it asks for other files than the artifact has.
+        DataError: the spec uses other files than those of the artifact.
     """
     try:
         net = reread(texts, manifest.asked, manifest.settings)
@@ -73,12 +76,12 @@ def reread(
 
     Raises:
         SpecError: a text is not a spec, or the spec has mistakes.
-        DataError: it asks for other files.
+        DataError: the spec uses other files.
     """
     sources = {name: decode(name, text) for name, text in texts.items()}
     files = {(request.by, request.wrote): sources[request.member] for request in asked}
     net = from_source(sources[SPEC], settings, files)
     if {*net.files} != {*files}:
-        raise DataError("its spec is made of other files than are in it")
+        raise DataError("its spec uses other files than it contains")
     net.require_numbers()
     return net

@@ -1,7 +1,7 @@
-"""The parameters of a net as a safetensors file, whose header follows from the net alone.
+"""The parameters of a net as a safetensors file whose header is a function of the net.
 
-A header that is known need not be parsed: the file's is compared with it byte by byte.  Tensors
-follow in the order of the spec.
+So the header is not parsed when the file is read, but compared with the expected bytes.  Tensors
+are in the order of the spec.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from netspec.runtime.reference import require_memory
 
 
 def stored(net: Net, dtype: torch.dtype) -> dict[str, Stored]:
-    """Return the tensors of a net by name, in the order of the file."""
+    """Return the types and shapes of a net's tensors by name, in the order of the file."""
     return {
         name: Stored(dtype, tuple(parameter.shape))
         for name, parameter, _ in parameter_names(net.graph)
@@ -35,24 +35,28 @@ def header(net: Net, dtype: torch.dtype) -> bytes:
 
 
 def headers(net: Net, dtype: torch.dtype) -> list[bytes]:
-    """Return the header of the file, and the one that it had if tensors were called otherwise."""
+    """Return the possible headers of the file: with the present names of tensors, and with those of
+    old versions."""
     names, now = earlier_names(net.graph), stored(net, dtype)
     then = tensors.header({names[name]: tensor for name, tensor in now.items()})
     return list(dict.fromkeys([header(net, dtype), then]))
 
 
 def sizes(net: Net, dtype: torch.dtype) -> set[int]:
-    """Return the bytes that the whole file may have."""
+    """Return the possible sizes of the file in bytes."""
     return {len(header) + _content(net, dtype) for header in headers(net, dtype)}
 
 
 def _content(net: Net, dtype: torch.dtype) -> int:
-    """Return the bytes of the tensors."""
+    """Return the total size of the tensors in bytes."""
     return sum(tensor.nbytes for tensor in stored(net, dtype).values())
 
 
 def pieces(values: dict[str, Tensor], net: Net, dtype: torch.dtype) -> Iterator[bytes | memoryview]:
-    """Yield the file, a piece at a time, and take each tensor out of ``values``, by name."""
+    """Yield the content of the file in pieces.
+
+    Each tensor is removed from ``values``, by name, so that its memory can be freed.
+    """
     yield header(net, dtype)
     for name, _, _ in parameter_names(net.graph):
         tensor = values.pop(name)
@@ -63,13 +67,21 @@ def pieces(values: dict[str, Tensor], net: Net, dtype: torch.dtype) -> Iterator[
 def read(
     file: BinaryIO, net: Net, dtype: torch.dtype, size: int
 ) -> tuple[dict[str, Tensor] | None, str]:
-    """Return the tensors by name, and the digest of the file, which has one of the :func:`sizes`.
+    """Return the tensors by name, and the digest of the file.
 
-    Return None for the tensors if the header is not the net's.
+    Args:
+        file: at the first byte of the member.
+        net: the net of the artifact.
+        dtype: of the tensors.
+        size: of the file in bytes; one of :func:`sizes`.
+
+    Returns:
+        None instead of the tensors if the header is not the net's.  The digest in both cases, so
+        that the caller can report damage first.
 
     Raises:
-        EOFError: the file became shorter meanwhile.
-        MemoryError: the machine has less memory than the parameters take.
+        EOFError: the file became shorter.
+        MemoryError: the parameters take more memory than the machine has.
     """
     require_memory(net, dtype)
     actual = bytearray(size - _content(net, dtype))

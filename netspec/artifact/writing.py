@@ -1,4 +1,4 @@
-"""Writing an artifact, whole or not at all."""
+"""Write an artifact, whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,26 +20,28 @@ from netspec.errors import DataError
 from netspec.files.writing import NEW, OLD, beside, descriptor_of, followed, replacing, sync_folder
 
 LARGEST_FILE = 2**31 - 2**24
-"""Bytes of members in a single file: beyond 2 GiB a zip is written differently."""
+"""The largest total size of the members in a single file: zip files over 2 GiB have other records.
+"""
 
 Pieces = Iterable[bytes | bytearray | memoryview]
 
 Put = Callable[[str, Pieces], Member]
-"""Writes a member; returns its digest and its size."""
+"""Write a member with this name and content; return its digest and its size."""
 
 
 @contextmanager
 def written(path: Path) -> Iterator[Put]:
-    """Write a folder, or a file if the path ends in ``.netspec``; it appears once all is written.
+    """Yield a function that writes members; after the block the artifact appears at ``path``.
 
-    It is a path that a person named: a link is followed.
+    It is a single file if the path ends in ``.netspec``, and a folder otherwise.  Links of the path
+    are followed.
 
     Raises:
-        DataError: a file or folder is there that may not be replaced.
-        OSError: it cannot be written.
+        DataError: a file or folder exists that may not be replaced.
+        OSError: the artifact cannot be written.
     """
     if descriptor_of(path) is not None:
-        raise DataError(f"an artifact is a folder, or a file that ends in {SUFFIX}: name one")
+        raise DataError(f"it is not a folder, nor a file that ends in {SUFFIX}: name one of them")
     target = followed(path)
     if path.suffix == SUFFIX:
         with replacing(target) as new, zipfile.ZipFile(new, "w") as archive:
@@ -59,11 +61,11 @@ def written(path: Path) -> Iterator[Put]:
 
 
 def _require_replaceable(target: Path) -> None:
-    """Raise DataError if a folder holds anything but an artifact, of any version."""
+    """Raise DataError if a path is a file, or a folder with anything else than an artifact."""
     if not target.exists():
         return
     if not target.is_dir():
-        raise DataError(f"a file is there: name a folder, or a file that ends in {SUFFIX}")
+        raise DataError(f"it is a file: name a folder, or a file that ends in {SUFFIX}")
     if not os.listdir(target):
         return
     try:
@@ -75,11 +77,19 @@ def _require_replaceable(target: Path) -> None:
     except DataError:
         is_ours = False
     if not is_ours:
-        raise DataError("a folder is there that holds other files: remove it, or name another")
+        raise DataError("it is a folder with other files: remove it, or name another folder")
 
 
 def _swap(new: Path, target: Path, old: Path) -> None:
-    """Replace a folder by another; it stays where it was if that fails."""
+    """Replace the folder ``target`` by ``new``; if this fails, ``target`` is unchanged.
+
+    Args:
+        new: the new folder.
+        target: where it is moved to.
+        old: a free path on the same disk, for the old folder between two renames.
+    """
+    # A rename cannot replace a folder that is not empty.  Without the exchange there is a moment
+    # without a folder at ``target``; the old one is then in ``old``, from where it is restored.
     if target.exists() and _exchange(new, target):
         return
     try:
@@ -94,11 +104,11 @@ def _swap(new: Path, target: Path, old: Path) -> None:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Exchange two folders in a single step, which Linux can do; return whether that was done."""
+    """Exchange two folders atomically, which only Linux supports; return True if it was done."""
     rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
     if rename is None:
         return False
-    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of its header files
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE in Linux's header files
     done: int = rename(here, os.fsencode(first), here, os.fsencode(second), exchange)
     return done == 0
 
@@ -123,7 +133,7 @@ def _write(file: IO[bytes], pieces: Pieces, at_most: float = inf) -> Member:
     for piece in pieces:
         size += len(piece)
         if size > at_most:
-            raise DataError(f"a single file has room for 2 GiB: name a folder, without {SUFFIX}")
+            raise DataError(f"a single file can have up to 2 GiB: name a folder, without {SUFFIX}")
         digest.update(piece)
         file.write(piece)
     return Member(digest.hexdigest(), size)

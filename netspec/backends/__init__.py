@@ -1,1 +1,1 @@
-"""Backends that checked nets are lowered to."""
+"""The backends: code that runs plans on one kind of device, or writes another format."""

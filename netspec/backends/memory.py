@@ -1,4 +1,4 @@
-"""The memory of a plan for a batch: one arena, and every slot as a view of it."""
+"""The memory of a plan for one batch size: an arena, and every slot as a view of it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from netspec.runtime.gate import require_memory
 
 
 class PlanMemory:
-    """An arena of ``plan.arena`` elements an image, buffers at the plan's offsets times the batch.
+    """An arena of ``plan.arena`` elements per image; buffers are at the plan's offsets x batch.
 
     Args:
-        plan: which buffers there are.
-        batch: for how many images.
-        arena: ``plan.arena * batch`` elements, zeros: what no step writes is never NaN.
+        plan: the plan with the buffers.
+        batch: the number of images.
+        arena: ``plan.arena * batch`` zeros.  They must be zeros: an element that no step writes may
+            still be read, and must not be NaN.
 
     Attributes:
-        slots: maps [N, H, W, C], perhaps slices of channels, and vectors [N, C].
+        slots: maps [N, H, W, C], which may be slices of channels, and vectors [N, C].
     """
 
     def __init__(self, plan: Plan, batch: int, arena: Tensor) -> None:
@@ -41,7 +42,7 @@ class PlanMemory:
         return self.arena.narrow(0, buffer.offset * self.batch, size)
 
     def take_in(self, images: Sequence[Tensor]) -> None:
-        """Copy images [N, C, H, W] to where the plan reads them, and zeros after them.
+        """Copy images [N, C, H, W] to the input slots, and fill the rest of the batch with zeros.
 
         Raises:
             TypeError: an image is not a dense tensor in memory.
@@ -53,7 +54,7 @@ class PlanMemory:
             destination[len(image) :].zero_()
 
     def hand_out(self, count: int, out: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
-        """Return the outputs of so many images, in new memory or in ``out``."""
+        """Return the outputs of the first ``count`` images, in new memory or in ``out``."""
         results = [nchw(self.slots[i])[:count] for i in self.plan.outputs]
         if out is None:
             return tuple(_cloned(y) for y in results)
@@ -67,11 +68,11 @@ def nothing(plan: Plan, dtype: torch.dtype, device: torch.device | str) -> tuple
 
 
 def nchw(x: Tensor) -> Tensor:
-    """Return a map [N, H, W, C] in PyTorch's order of axes, [N, C, H, W]; a vector as it is."""
+    """Return a view of a map [N, H, W, C] as [N, C, H, W]; return a vector unchanged."""
     return x.permute(0, 3, 1, 2) if x.dim() == 4 else x
 
 
 def _cloned(y: Tensor) -> Tensor:
-    """Return a copy, channels-last where it is a map."""
+    """Return a copy; a map is channels-last in memory."""
     is_map = y.dim() == 4
     return y.clone(memory_format=torch.channels_last if is_map else torch.contiguous_format)

@@ -1,8 +1,8 @@
-"""Times that were measured, kept on disk, so that each problem is measured once.
+"""Measured times, stored on disk so that each problem is measured once.
 
-They lie in ``$XDG_CACHE_HOME/netspec`` or ``~/.cache/netspec``, a JSON file for each machine,
-version and kernel source.  What was measured with others is not used, and one line says so.
-Deleting a file only means that its problems are measured again.
+They are in ``$XDG_CACHE_HOME/netspec`` or ``~/.cache/netspec``, in one JSON file per machine,
+version and kernel source.  Times of other machines, versions or sources are not used, and a warning
+says so.  If a file is deleted, its problems are measured again.
 """
 
 from __future__ import annotations
@@ -23,24 +23,27 @@ from netspec.ir.words import plural
 from netspec.lowering.implementation import Implementation, Problem
 
 Times = dict[str, float | None]
-"""Seconds by implementation; None for one that turned out not to run."""
+"""Seconds by the name of the implementation; None for one that failed when it ran."""
 
 KEPT = record(
     lambda made_with, works: works,
     made_with=table(text()),
     works=table(table(optional(number(0, 1e6).where(lambda time: time > 0, "a time above 0")))),
 )
-"""A file of measurements, as the times of each problem."""
+"""The format of a file of measurements; it is read as the times of each problem."""
 
 _lock = Lock()
+"""Held while a problem is measured: two measurements at the same time would disturb each other,
+and each would overwrite the file of the other."""
 
 
 class Tuning:
-    """The times of one backend, made with everything that they depend on.
+    """The measured times of one backend.
 
     Args:
         backend: its name.
-        made_with: what the times depend on besides the problem: sources, versions, the device.
+        made_with: everything that the times depend on except the problem: sources, versions, the
+            device.
     """
 
     def __init__(self, backend: str, made_with: Mapping[str, str]) -> None:
@@ -56,9 +59,9 @@ class Tuning:
         implementations: Sequence[Implementation],
         measure: Callable[[], dict[str, float]],
     ) -> dict[str, float]:
-        """The seconds of each implementation: as they were kept, or else measured, and kept.
+        """Return the seconds of each implementation, from the file or measured and stored.
 
-        A file that cannot be read or written is passed over with a warning.
+        A file that cannot be read or written is ignored with a warning.
         """
         name, names = (
             described(problem),
@@ -70,6 +73,7 @@ class Tuning:
                 self._report_others()
                 measured = measure()
                 times = {implementation: measured.get(implementation) for implementation in names}
+                # Read again: another process may have written during the measurement.
                 self._write({**self._read(), name: times})
         return {
             implementation: time
@@ -78,13 +82,13 @@ class Tuning:
         }
 
     def _report_others(self) -> None:
-        """Say once, before the first file of this kind is written, that others are not used."""
+        """Warn once, before the first file of this kind is written, that others are not used."""
         if os.path.lexists(self.path):
             return
         others = len(list(self.path.parent.glob(f"{self._backend}-*.json")))
         if others:
             warnings.warn(
-                f"times that were measured with another version, source or machine are not used "
+                f"stored times of another version, source or machine are not used "
                 f"({others} {plural('file', others)} in {self.path.parent}): measuring again",
                 stacklevel=2,
             )
@@ -95,7 +99,7 @@ class Tuning:
         try:
             return read(self.path, KEPT, "measured again")
         except DataError as error:
-            warnings.warn(f"no measurements are used: {error}", stacklevel=2)
+            warnings.warn(f"stored measurements are not used: {error}", stacklevel=2)
             return {}
 
     def _write(self, times: Mapping[str, Times]) -> None:
@@ -104,17 +108,17 @@ class Tuning:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self.path, json.dumps(contents, indent=1, allow_nan=False).encode())
         except (OSError, DataError) as error:
-            warnings.warn(f"measurements are not kept: {error}", stacklevel=2)
+            warnings.warn(f"measurements cannot be stored: {error}", stacklevel=2)
 
 
 def described(problem: Problem) -> str:
-    """A problem in one line: operator, sizes, batch and type."""
+    """Return a problem in one line: operator, sizes, batch and type."""
     sizes = ", ".join(map(str, problem.inputs))
     return f"{problem.op!r} of {sizes} at batch {problem.batch} in {problem.dtype}"
 
 
 def digest(*packages: str) -> str:
-    """Return a digest of the sources of packages: the name and content of every file of Python."""
+    """Return a digest of the sources of packages: name and content of every Python file."""
     hashed = hashlib.sha256()
     for package in packages:
         spec = find_spec(package)
@@ -127,6 +131,6 @@ def digest(*packages: str) -> str:
 
 
 def folder() -> Path:
-    """Return the folder that measurements are kept in."""
+    """Return the folder in which measurements are stored."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "netspec"

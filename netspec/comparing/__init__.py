@@ -1,1 +1,1 @@
-"""The AlexNet paper's comparisons: nets that differ in one thing, trained side by side."""
+"""The comparisons in the AlexNet paper: train and compare nets that differ in one property."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from netspec.comparing import comparing
 from netspec.comparing.comparing import FIGURE, Asked, Telling
+from netspec.comparing.differences import require_scipy
 from netspec.errors import require_type
 from netspec.files.writing import write_whole
 from netspec.ir.arguments import choice, place, whole
@@ -75,6 +76,7 @@ def compare(
             whole(name, value, 1, most)
     whole("workers", workers, 0, 1024)
     choice("device", device, ("cpu", "cuda"))
+    require_scipy()
     printer("Figure").require_matplotlib()  # before hours of training
     asked = Asked(
         experiment=experiment,

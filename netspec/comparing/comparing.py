@@ -1,10 +1,10 @@
-"""Training and measuring the arms of a comparison, and going on where that stopped.
+"""Train and measure the arms of a comparison; continue an interrupted one.
 
-comparison.json   what was asked for
+comparison.json   the request
 nets/             the spec of each arm
 runs/             a run directory for each arm and seed
-results.json      what was measured
-figure.png        the same, drawn
+results.json      the results
+figure.png        a plot of the results
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ PLANNED = record(
     batch=optional(whole(1)),
     device=text(),
 )
-"""The kept request, without the members that may change when the comparison goes on."""
+"""The stored request, without the members that may differ when the comparison is continued."""
 
 SEARCH_SEED = 1000
-"""The seed of the runs that search a learning rate; no compared run has it."""
+"""Seed of the runs that search for a learning rate; runs that are compared have other seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +57,11 @@ class Asked:
     """A request for a comparison.
 
     Attributes:
-        experiment: the name of a comparison.
-        data: a data set, as :func:`netspec.data.open_data` takes it.
-        seeds: how often each arm is trained, with the seeds from 0.
-        epochs, batch: in place of what the recipes say.
-        workers: processes that load data.
+        experiment: name of the comparison.
+        data: name of a data set, as for :func:`netspec.data.open_data`.
+        seeds: number of runs of each arm; their seeds are 0, 1, ...
+        epochs, batch: values that replace those of the recipes; None keeps the recipes'.
+        workers: number of processes that load data.
         device: ``cpu`` or ``cuda``.
     """
 
@@ -75,22 +75,28 @@ class Asked:
 
 
 class Telling:
-    """Receives the progress of a comparison; this one shows nothing."""
+    """Receiver of the progress of a comparison; this base class does nothing."""
 
     def begin(self, number: int, of: int, name: str) -> Report:
-        """Run ``number`` of ``of`` begins, or goes on; return the report for it."""
+        """Called when run ``number`` of ``of`` begins or continues; return its report."""
         return Report()
 
     def done(self, number: int, of: int, name: str, values: Mapping[str, float | None]) -> None:
-        """A run is over and measured."""
+        """Called when a run has finished and its measures are known."""
 
 
 def compare(asked: Asked, directory: Path, telling: Telling | None = None) -> dict[str, Any]:
-    """Train and measure the runs that are missing; write the results and return them.
+    """Train and measure all runs that are not finished; write the results and return them.
+
+    Args:
+        asked: the request.
+        directory: folder of the comparison; an existing one is continued.
+        telling: receives the progress.
 
     Raises:
-        DataError: the comparison does not exist, it is not for such data, or a run cannot go on.
-        Stopped: a signal ended it; the same call goes on.
+        DataError: if the comparison does not exist or does not support the data, or if a run
+            cannot continue.
+        Stopped: if a signal stopped it; the same call continues it.
     """
     chosen = experiment(asked.experiment)
     bed, arms = chosen.arms_for(asked.data)
@@ -104,7 +110,10 @@ def compare(asked: Asked, directory: Path, telling: Telling | None = None) -> di
 
 
 def _keep_plan(asked: Asked, directory: Path) -> None:
-    """Write the request; a folder is for one comparison, of any number of seeds."""
+    """Write the request, or check that the folder has the same one.
+
+    The numbers of seeds and of workers may differ, so that seeds can be added later.
+    """
     plan = {key: value for key, value in asdict(asked).items() if key not in ("seeds", "workers")}
     path = directory / PLAN
     sweep(directory)
@@ -113,7 +122,9 @@ def _keep_plan(asked: Asked, directory: Path) -> None:
         differ = [key for key in plan if kept_plan[key] != plan[key]]
         if differ:
             told = ", ".join(f"{key} {kept_plan[key]}" for key in differ)
-            raise DataError(f"{directory} holds a comparison of {told}: name another folder")
+            raise DataError(
+                f"{directory} holds another comparison, with {told}: name another folder"
+            )
         return
     if directory.is_dir() and any(directory.iterdir()):
         raise DataError(f"{directory} holds other files: name another folder for the comparison")
@@ -125,7 +136,7 @@ def _keep_plan(asked: Asked, directory: Path) -> None:
 
 
 class _Comparison:
-    """A comparison in its folder."""
+    """A comparison and its folder."""
 
     def __init__(
         self,
@@ -143,10 +154,10 @@ class _Comparison:
         self.of = trained * len(experiment.factors) + len(arms) * asked.seeds
 
     def results(self) -> dict[str, ArmResult]:
-        """Train and measure all arms with all seeds; search learning rates first, if asked."""
+        """Train and measure all arms with all seeds; search for learning rates first, if needed."""
         results = {arm.name: ArmResult(arm, self.searched(arm)) for arm in self.arms}
         for seed in range(self.asked.seeds):
-            # an arm that begins with another's weights, or tests its nets, comes after it
+            # arms that use the weights or the nets of another arm must run after it
             for arm in sorted(self.arms, key=lambda arm: bool(arm.begins_with or arm.shares)):
                 result = results[arm.name]
                 rate = None if result.search is None else result.search.best
@@ -154,10 +165,10 @@ class _Comparison:
         return results
 
     def searched(self, arm: Arm) -> Search | None:
-        """Return the learning rate at which an arm is best by the first measure, if it is searched.
+        """Return the learning rate with the best first measure; None if there is no search.
 
         Raises:
-            DataError: the measure was not reached at any rate.
+            DataError: if the measure was not reached at any rate.
         """
         if not self.experiment.factors:
             return None
@@ -171,19 +182,19 @@ class _Comparison:
         reached = {rate: value for rate, value in tried.items() if value is not None}
         if not reached:
             raise DataError(
-                f"{arm.name}: {first.name} were not enough at any learning rate: "
-                "give it more --epochs, in another folder"
+                f"{arm.name}: {first.name}: not reached at any learning rate: "
+                "use more --epochs, in another folder"
             )
         return Search(min(reached, key=lambda rate: reached[rate]), tried)
 
     def run(self, arm: Arm, seed: int, rate: float | None) -> RunResult:
-        """Return the result of one run; train and measure it first where that is not done."""
+        """Return the result of one run; train and measure it if that is not done yet."""
         self.number += 1
         directory = self.run_directory(arm, seed, rate)
         name = f"{arm.name}, seed {seed}" + ("" if rate is None else f", lr {rate:g}")
         report = self.telling.begin(self.number, self.of, name)
         try:
-            with suppress(AtChance):  # which is a result
+            with suppress(AtChance):  # a run that learned nothing is a result too
                 if not is_run(directory):
                     train(self.settings(arm, seed, rate), directory, report=report)
                 elif not Run.open(directory).is_finished:
@@ -200,6 +211,7 @@ class _Comparison:
         return self.runs / f"{slug(arm.shares or arm.name)}-{seed}{searched}"
 
     def settings(self, arm: Arm, seed: int, rate: float | None) -> Settings:
+        """Return the settings of a run."""
         asked = self.asked
         changes: dict[str, Any] = {"epochs": asked.epochs, "batch": asked.batch, "lr": rate}
         if arm.begins_with:
@@ -216,12 +228,12 @@ class _Comparison:
         )
 
     def measured(self, arm: Arm, directory: Path) -> dict[str, float | None]:
-        """Return the measures of a run; measure it once."""
+        """Return the measures of a run; they are computed once and stored in its directory."""
         path = directory / f"measured-{slug(arm.name)}.json"
         if os.path.lexists(path):
             names = (measure.name for measure in self.experiment.measures)
             kind = record(dict[str, float | None], **dict.fromkeys(names, optional(number())))
-            return read(path, kind, f"remove {path.name}, and it is measured again")
+            return read(path, kind, f"remove {path.name}; it will be measured again")
         values = measured(
             Run.open(directory),
             self.experiment.measures,

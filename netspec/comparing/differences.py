@@ -1,19 +1,22 @@
-"""Tests of whether two arms differ by more than chance explains."""
+"""Statistical tests: do two arms differ by more than chance?"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from statistics import mean, stdev
+
+from netspec.errors import DataError
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean of one arm less that of another.
+    """The mean of one arm minus the mean of another.
 
     Attributes:
-        value: the difference.
+        value: the difference of the means.
         low, high: its 95 % confidence interval.
     """
 
@@ -28,9 +31,9 @@ class Difference:
 
 
 def of_pairs(first: Sequence[float], second: Sequence[float]) -> Difference | None:
-    """Return the difference of two tests of the same nets, by Student's t over the pairs.
+    """Return the difference of two tests of the same nets, by Student's t-test for pairs.
 
-    The differences among the nets cancel in each pair.  None if there are fewer than two pairs.
+    Pairs remove the variation between nets.  Return None if there are fewer than two pairs.
     """
     if len(first) < 2:
         return None
@@ -39,10 +42,19 @@ def of_pairs(first: Sequence[float], second: Sequence[float]) -> Difference | No
     return _around(mean(differences), stdev(differences) ** 2 / count, count - 1)
 
 
-def of_samples(first: Sequence[float], second: Sequence[float]) -> Difference | None:
-    """Return the difference of two samples, by Welch's t, which lets their deviations differ.
+def require_scipy() -> None:
+    """Raise DataError, before anything is trained, if scipy is missing."""
+    if find_spec("scipy") is None:
+        raise DataError(
+            "comparisons take Student's t from scipy, which is not installed: "
+            "pip install 'netspec-compiler[compare]'"
+        )
 
-    None if a sample has fewer than two values.
+
+def of_samples(first: Sequence[float], second: Sequence[float]) -> Difference | None:
+    """Return the difference of two samples, by Welch's t-test, which allows unequal variances.
+
+    Return None if a sample has fewer than two values.
     """
     if len(first) < 2 or len(second) < 2:
         return None

@@ -1,4 +1,4 @@
-"""A comparison: arms that differ in one thing, and the measures of each."""
+"""Definition of a comparison: arms that differ in one property, and the measures of each."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ BEDS = {
     "images": "alexnet_arms",
     "shards": "alexnet_arms",
 }
-"""The net that a kind of data is learned by: its spec in ``netspec/comparing/nets``."""
+"""The net for each kind of data: the name of its spec in ``netspec/comparing/nets``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """A net of a comparison, as it differs from the others.
+    """One of the nets of a comparison, given by its differences from the others.
 
     Attributes:
-        name: of the arm.
-        parameters: of the net, as a spec writes them.
-        base: a spec in ``nets/`` or a bundled one, in place of the one for the data.
+        name: name of the arm.
+        parameters: parameters of the net, as text of a spec.
+        base: name of a spec in ``nets/`` or of a bundled one, instead of the net for the data.
         changes: statements of a variant, such as ``drop C3``.
-        training: what differs in :class:`netspec.training.settings.Settings`.
-        begins_with: another arm, whose weights it begins with where name and shape match.
-        is_tencrop: whether it is tested on ten crops in place of the centre.
-        shares: another arm whose training this is as well, where only the test differs.
+        training: changes to :class:`netspec.training.settings.Settings`.
+        begins_with: name of another arm; its weights are copied where name and shape match.
+        is_tencrop: True to test on ten crops instead of the centre.
+        shares: name of another arm; its trained nets are used, and only the test differs.
     """
 
     name: str
@@ -49,9 +49,9 @@ class Measure:
     """A measure of a finished run.
 
     Attributes:
-        kind: ``test`` or ``training`` error; ``gap``, the first less the second; ``steps`` until
-            the training error, or ``steps_test`` until the test error, is no more than ``level``.
-        level: in percent.
+        kind: ``test`` or ``training`` error; ``gap``, test error minus training error; ``steps``
+            or ``steps_test``, steps until the training or test error is at most ``level``.
+        level: error in percent.
     """
 
     kind: str
@@ -59,6 +59,7 @@ class Measure:
 
     @property
     def name(self) -> str:
+        """Name for tables and results."""
         match self.kind:
             case "test" | "training":
                 return f"{self.kind} error"
@@ -76,17 +77,17 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A comparison of the paper.
+    """A comparison in the paper.
 
     Attributes:
-        name: on the command line.
-        title: in words.
-        source: where in the paper.
-        says: what the paper says comes out.
-        arms: by the net of the data (a value of :data:`BEDS`); each is held against the first.
-        measures: what is measured; the first is what the figure is about.
-        factors: of the recipe's learning rate, where each arm gets the best of these.
-        note: what should be known of the nets that stand in where the paper's are too large.
+        name: its name on the command line.
+        title: its heading.
+        source: the section of the paper.
+        says: the result that the paper reports.
+        arms: the arms for each net (a value of :data:`BEDS`); each is compared with the first.
+        measures: what is measured; the chart shows the first.
+        factors: factors of the recipe's learning rate, of which each arm uses the best one.
+        note: how a smaller net that replaces the paper's net differs from it.
     """
 
     name: str
@@ -102,12 +103,14 @@ class Experiment:
         """Return the net and the arms for a data set.
 
         Raises:
-            DataError: the comparison does not have a net for such data.
+            DataError: if the comparison does not have a net for this kind of data.
         """
         bed = BEDS.get(data.partition(":")[0], "")
         if bed not in self.arms:
             able = [kind for kind, net in BEDS.items() if net in self.arms]
-            raise DataError(f"{self.name} is not for {data!r}: it has nets for {', '.join(able)}")
+            raise DataError(
+                f"{self.name} does not support the data {data!r}: use one of {', '.join(able)}"
+            )
         return bed, self.arms[bed]
 
 

@@ -9,11 +9,11 @@ TEST, TRAINING, GAP = Measure(kind="test"), Measure(kind="training"), Measure(ki
 STEPS = Measure(kind="steps", level=25)
 STEPS_TEST = Measure(kind="steps_test", level=5)
 FREE = {"decay": 0.0, "is_augmented": False}
-"""Without regularisation, as in Figure 1."""
+"""Settings without regularisation, as in Figure 1."""
 
 
 def _without(*rows: str) -> tuple[Arm, ...]:
-    """Return the arm of the whole net, and one without each of these rows."""
+    """Return an arm with the whole net, and one arm without each of these rows."""
     return Arm(name="all"), *(Arm(name=f"without {row}", changes=f"drop {row}") for row in rows)
 
 
@@ -63,7 +63,7 @@ EXPERIMENTS = (
             "alexnet_arms": _without("C2", "C3", "C4", "C5", "F6", "F7"),
         },
         measures=(TEST, TRAINING),
-        note={"lenet5_arms": "without C1 the pool S2 sees the image itself"},
+        note={"lenet5_arms": "without C1 the input of the pool S2 is the image"},
     ),
     Experiment(
         name="columns",
@@ -115,7 +115,7 @@ EXPERIMENTS = (
             Arm(name="without", parameters={"colour": "0"}, training={"is_augmented": False}),
         ),
         measures=(TEST, TRAINING, GAP),
-        note={"lenet5_arms": "crops without reflections, which make other digits"},
+        note={"lenet5_arms": "crops without reflections, because a reflected digit is not a digit"},
     ),
     Experiment(
         name="colour",
@@ -169,7 +169,7 @@ EXPERIMENTS = (
             for bed in ("cifar4_arms", "alexnet_arms")
         },
         measures=(TEST,),
-        note={"lenet5_arms": "learned with reflections, which the ten crops contain"},
+        note={"lenet5_arms": "trained with reflections, because the ten crops contain them"},
     ),
     Experiment(
         name="warmstart",
@@ -213,7 +213,7 @@ EXPERIMENTS = (
         },
         measures=(STEPS_TEST, TEST),
         note={
-            "lenet5_arms": "the deeper net has a 3x3 convolution more behind C1 and behind C3",
+            "lenet5_arms": "the deeper net has one more 3x3 convolution after C1 and one after C3",
             "cifar4_arms": "the deeper net has a second C2",
             "alexnet_arms": "VGG11 and VGG13",
         },
@@ -222,13 +222,9 @@ EXPERIMENTS = (
 
 
 def experiment(name: str) -> Experiment:
-    """Return a comparison by its name.
-
-    Raises:
-        DataError: no comparison has this name.
-    """
+    """Return the comparison with a name.  Raise DataError if there is none."""
     for comparison in EXPERIMENTS:
         if comparison.name == name:
             return comparison
     known = ", ".join(comparison.name for comparison in EXPERIMENTS)
-    raise DataError(f"there is no comparison {name!r}: there are {known}")
+    raise DataError(f"there is no comparison {name!r}: choose one of {known}")

@@ -17,7 +17,7 @@ from netspec.training.run import Run
 def measured(
     run: Run, measures: Sequence[Measure], *, is_tencrop: bool, workers: int
 ) -> dict[str, float | None]:
-    """Return each measure by its name; None for a level that was not reached."""
+    """Return the measures of a run by name; None for a level that was not reached."""
     rows, splits = run.epochs(), run.splits()
     chance = 100 - 100 / len(run.classes)
     known: dict[str, float] = {}
@@ -52,11 +52,11 @@ def measured(
 
 
 Curve = list[tuple[float, float]]
-"""Steps, and the error in percent after as many."""
+"""Points of a curve: number of steps, and error in percent."""
 
 
 def while_training(rows: Sequence[Epoch], chance: float) -> Curve:
-    """Return the error on the training images: the mean of each epoch, at its middle."""
+    """Return the curve of the training error; the mean over an epoch is placed at its middle."""
     ends = [0, *(row.steps for row in rows)]
     middles = [(before + after) / 2 for before, after in pairwise(ends)]
     errors = [row.train_error for row in rows]
@@ -64,12 +64,15 @@ def while_training(rows: Sequence[Epoch], chance: float) -> Curve:
 
 
 def after_epochs(rows: Sequence[Epoch], chance: float) -> Curve:
-    """Return the error on the validation set after each epoch."""
+    """Return the curve of the validation error after each epoch."""
     return [(0.0, chance), *((float(row.steps), row.top1) for row in rows)]
 
 
 def steps_to(level: float, curve: Curve) -> float | None:
-    """Return the steps after which a curve, linear between points, is first at or below a level."""
+    """Return the first step at which a curve is at or below a level; None if it never is.
+
+    The curve is linear between its points.
+    """
     for (x0, y0), (x1, y1) in pairwise(curve):
         if y1 <= level:
             return x0 + (x1 - x0) * (y0 - level) / (y0 - y1) if y0 > level else x0

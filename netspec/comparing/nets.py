@@ -1,4 +1,4 @@
-"""The specs of a comparison's arms, written where its runs are."""
+"""Write the specs of the arms of a comparison into its folder."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ NETS = Path(__file__).parent / "nets"
 
 
 def write_nets(arms: tuple[Arm, ...], bed: str, classes: int, folder: Path) -> dict[str, Path]:
-    """Write the spec of each arm, and those it is a variant of; return their paths by arm.
+    """Write the specs of all arms, and the specs that they are based on; return paths by arm.
 
-    An arm is a variant whose header has its parameters, so that it can be trained by itself.
+    The spec of an arm is a variant with all parameters in its header, so that a user can train it
+    without the comparison.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for path in NETS.glob("*.net"):
@@ -38,5 +39,5 @@ def spec_of(arm: Arm, name: str, bed: str, classes: int) -> str:
 
 
 def slug(name: str, joint: str = "-") -> str:
-    """Return a name as a part of a path."""
+    """Return a name in a form for paths."""
     return re.sub(r"\W+", joint, name)

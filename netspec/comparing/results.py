@@ -1,4 +1,4 @@
-"""The results of a comparison, as data."""
+"""The results of a comparison, as JSON data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Search:
-    """The best learning rate, and the measure at each that was tried."""
+    """The best learning rate, and the measure at each rate that was tried."""
 
     best: float
     tried: Mapping[float, float | None]
@@ -41,7 +41,7 @@ class ArmResult:
     runs: list[RunResult] = field(default_factory=list)
 
     def values(self, measure: str) -> list[float]:
-        """Return the values of a measure, in the runs that reached it."""
+        """Return the values of a measure in the runs that reached it."""
         values = (run.values[measure] for run in self.runs)
         return [value for value in values if value is not None]
 
@@ -49,7 +49,7 @@ class ArmResult:
 def answer(
     experiment: Experiment, bed: str, asked: Mapping[str, Any], arms: Collection[ArmResult]
 ) -> dict[str, Any]:
-    """Return all results as JSON data.  The other arms are compared with the first."""
+    """Return all results as JSON data.  Each other arm is compared with the first."""
     measures = [{"name": m.name, "unit": m.unit, "level": m.level} for m in experiment.measures]
     first, *others = arms
     return {
@@ -103,7 +103,7 @@ def _run(run: RunResult) -> dict[str, Any]:
 
 
 def _summary(values: Sequence[float], of: int) -> dict[str, Any]:
-    """Return the mean and deviation over the runs that reached a measure, and how many did."""
+    """Return the mean and deviation over the runs that reached a measure, and their number."""
     return {
         "mean": mean(values) if values else None,
         "deviation": stdev(values) if len(values) > 1 else None,

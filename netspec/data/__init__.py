@@ -1,7 +1,8 @@
-"""Data sets: images with labels, from files in the formats in which they are published.
+"""Data sets: images with labels, read from files in their published formats.
 
-``opening`` finds the reader by a name such as ``mnist:DIR``; a ``Dataset`` is one split.  What
-prepares images, and is imported to classify them, stands here as well, and needs no reader.
+``opening`` chooses the reader for a name such as ``mnist:DIR``.  A ``Dataset`` is one split.  The
+modules that prepare images are in this folder too; they do not import the readers, so that
+classifying an image does not load them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 in their binary versions (Krizhevsky 2009).
 
-A record is one label byte, or for CIFAR-100 two, the coarse and the fine one, and 3,072 bytes of
-a 32x32 image: all of red, then green, then blue, each row by row.
+A record is one label byte (two for CIFAR-100: the coarse and the fine label), followed by the 3,072
+bytes of a 32x32 image: all red values, then green, then blue, each row by row.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class _Version(NamedTuple):
     def advice(self) -> str:
         return (
             f"download the binary version, {self.archive}, from "
-            f"https://www.cs.toronto.edu/~kriz/cifar.html and unpack it there, which makes "
-            f"{self.folder}/"
+            f"https://www.cs.toronto.edu/~kriz/cifar.html and unpack it there; this makes the "
+            f"folder {self.folder}/"
         )
 
 
@@ -72,20 +72,19 @@ CIFAR100 = _Version(
 
 
 def open_cifar10(location: str) -> Splits:
-    """Return CIFAR-10: images [32, 32, 3] of ten classes, 50,000 and 10,000.
+    """Return CIFAR-10: 50,000 training and 10,000 validation images [32, 32, 3] in 10 classes.
+
+    Args:
+        location: the folder in which the archive was unpacked, or the folder that it contains.
 
     Raises:
-        DataError: a file is missing, truncated or corrupt; the message names it.
+        DataError: if a file is missing, truncated or corrupt; the message names it.
     """
     return _open(CIFAR10, location)
 
 
 def open_cifar100(location: str) -> Splits:
-    """Return CIFAR-100 by its fine labels: images [32, 32, 3] of 100 classes, 50,000 and 10,000.
-
-    Raises:
-        DataError: a file is missing, truncated or corrupt; the message names it.
-    """
+    """Return CIFAR-100 with its 100 fine labels; otherwise as :func:`open_cifar10`."""
     return _open(CIFAR100, location)
 
 

@@ -1,4 +1,4 @@
-"""A data set: numbered examples with labels, and a digest of them."""
+"""The interface of data sets: numbered examples with labels, and a digest."""
 
 from __future__ import annotations
 
@@ -12,25 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels: TypeAlias = NDArray[np.uint8]
-"""An image [H, W, C] of 0..255, C 1 for grey or 3 for RGB; or many of them [N, H, W, C]."""
+"""An image [H, W, C] of 0..255 with C = 1 (grey) or 3 (RGB); or N images [N, H, W, C]."""
 
 
 class Example(NamedTuple):
-    """An image, uint8 [H, W, C] with C 1 or 3, and the number of its class."""
+    """An image, uint8 [H, W, C] with C = 1 or 3, and the number of its class."""
 
     pixels: Pixels
     label: int
 
 
 class Dataset(ABC):
-    """One split of a data set.  It pickles small: a process that gets it opens files itself."""
+    """One split of a data set.
+
+    A pickled split must be small: it is sent to other processes, which open the files themselves.
+    """
 
     def __init__(self, name: str, classes: tuple[str, ...]) -> None:
         self.name = name
-        """For messages, such as ``digits, 1,437 for training``."""
+        """Name for messages, such as ``digits, 1,437 for training``."""
         self.classes = classes
+        """Names of the classes, in the order of their numbers."""
         self.passed_over = ""
-        """What its reader found beside the images, in words; empty if nothing."""
+        """Description of the files that the reader ignored; empty if none."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -40,16 +44,16 @@ class Dataset(ABC):
         """Return an example by its number, from 0.
 
         Raises:
-            DataError: the example is corrupt, or its file is gone; the message names it.
+            DataError: if the example is corrupt or its file is missing; the message names it.
         """
 
     def called(self, number: int) -> str:
-        """Return what messages call an example."""
+        """Return the name of an example for messages."""
         return f"example {number}"
 
     @abstractmethod
     def contents(self) -> Iterable[bytes | memoryview]:
-        """Yield the bytes that the digest covers, beside the names of the classes."""
+        """Yield the bytes that the digest covers in addition to the names of the classes."""
 
     @cached_property
     def digest(self) -> str:
@@ -64,21 +68,28 @@ class Dataset(ABC):
 
 
 class Splits(NamedTuple):
-    """The examples to learn from, and those to measure on."""
+    """The two splits of a data set: one to train on, one to measure errors on."""
 
     train: Dataset
     validation: Dataset
 
 
 class Arrays(NamedTuple):
-    """Examples of one size: pixels [N, H, W, C] and labels [N], both uint8."""
+    """Examples that have the same size: pixels [N, H, W, C] and labels [N], both uint8."""
 
     pixels: Pixels
     labels: NDArray[np.uint8]
 
 
 class InMemory(Dataset):
-    """A split that fits into memory; each process that it is pickled to reads it for itself."""
+    """A split that is kept in memory.  It is pickled without its arrays; each process reads them.
+
+    Args:
+        source: name of the data set.
+        use: ``training`` or ``validation``.
+        classes: names of the classes.
+        read: picklable function that reads the examples.
+    """
 
     def __init__(
         self, source: str, use: str, classes: tuple[str, ...], read: Callable[[], Arrays]
@@ -89,7 +100,7 @@ class InMemory(Dataset):
 
     @cached_property
     def arrays(self) -> Arrays:
-        """All examples; read-only, since `example` returns views of them."""
+        """All examples; read-only, since ``example`` may return views of them."""
         arrays = self._read()
         for array in arrays:
             array.setflags(write=False)
@@ -118,7 +129,10 @@ def split_name(source: str, count: int, use: str) -> str:
 
 
 def sha256(parts: Iterable[bytes | memoryview]) -> str:
-    """Return the digest of parts, each after its length, so that no two lists look alike."""
+    """Return the SHA-256 of a list of parts.
+
+    Each part is hashed after its length, so that different lists cannot have the same bytes.
+    """
     hasher = hashlib.sha256()
     for part in parts:
         hasher.update(len(part).to_bytes(8, "little"))

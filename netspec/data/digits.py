@@ -1,8 +1,9 @@
-"""Scikit-learn's 1,797 handwritten digits of 8x8 pixels: real data that is always there.
+"""Scikit-learn's 1,797 handwritten digits of 8x8 pixels: real data that needs no download.
 
-They are the test part of the UCI set "Optical recognition of handwritten digits" (Alpaydin and
-Kaynak 1998).  The split is ours: sorted by class, in each class in the file's order, every fifth
-digit is for validation.  So each class has a fifth of its own there, and nothing is drawn.
+They are the test part of the UCI data set "Optical recognition of handwritten digits" (Alpaydin and
+Kaynak 1998).  The split is netspec's: digits are sorted by class, within a class in the order of
+the file, and every fifth is for validation.  So a fifth of each class is for validation, and the
+split is not random.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from netspec.errors import DataError
 CLASSES = tuple("0123456789")
 SIZE = 32
 LARGEST = 512
-"""The largest side: 1,797 images of that size are 0.4 GiB."""
+"""Maximum side in pixels: 1,797 images of that size take 0.4 GiB."""
 EVERY = 5
 INK = 16
 """The brightest value in scikit-learn's digits."""
 
 TRAIN = "aaf9536cf64863a58b00cbaeb76992e237ebe6aebe9e3ca6095647b1534d182c"
 VALIDATION = "763edfe4a5617b6b98677dcecbfdacdf88c1f539bf39bd8982f9438f94e86285"
-"""Digests of the digits as they come, 8x8 of 0..16, with their labels."""
+"""Digests of the original digits, 8x8 with values of 0..16, with their labels."""
 
 
 def open_digits(size: str = "") -> Splits:
-    """Return the digits scaled to ``size`` x ``size`` pixels (default 32), 0 paper to 255 ink.
+    """Return the digits resized to ``size`` x ``size`` pixels (default 32), 0 paper to 255 ink.
 
     Raises:
-        DataError: scikit-learn is missing or has other digits, or the size is not valid.
+        DataError: if scikit-learn is missing or has other digits, or the size is not valid.
     """
     side = _side(size)
     digits = _digits()
@@ -50,8 +51,8 @@ def _side(size: str) -> int:
         return SIZE
     if not (size.isascii() and size.isdigit() and 1 <= int(size) <= LARGEST):
         raise DataError(
-            f"digits:{size}: {size!r} is no number of pixels from 1 to {LARGEST}: "
-            f"write digits:{SIZE}"
+            f"digits:{size}: {size!r} is not a number of pixels from 1 to {LARGEST}: "
+            f"write, for example, digits:{SIZE}"
         )
     return int(size)
 
@@ -61,7 +62,7 @@ def _digits() -> Arrays:
         from sklearn.datasets import load_digits
     except ImportError:
         raise DataError(
-            "the digits come with scikit-learn, which is not installed: "
+            "the data set `digits` comes with scikit-learn, which is not installed: "
             "pip install 'netspec-compiler[demo]'"
         ) from None
     bunch = load_digits()
@@ -71,8 +72,8 @@ def _digits() -> Arrays:
 def _split(use: str, digits: Arrays, side: int, digest: str) -> InMemory:
     if sha256(part.tobytes() for part in digits) != digest:
         raise DataError(
-            f"the installed scikit-learn has other digits than those that the split for {use} "
-            "was made of: install another version of it"
+            f"the digits for {use} in the installed scikit-learn differ from those that netspec "
+            "expects: install another version of scikit-learn"
         )
     return InMemory("digits", use, CLASSES, partial(_scaled, digits, side))
 

@@ -1,4 +1,4 @@
-"""Doubts about folders of images that can be read: two classes that are one, tests on training."""
+"""Warnings about folders of images: two classes that are one, or validation on training images."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 
 def warn_of_doubts(train: Path, validation: Path, classes: Sequence[str]) -> None:
-    """Warn of folders that are the same one, and of names of classes that look the same.
+    """Warn if two folders are the same folder, or two names of classes look the same.
 
     Args:
-        train, validation: folders with a folder for each class.
-        classes: their names.
+        train, validation: folders with one folder per class.
+        classes: names of the classes.
     """
     for doubt in (*_same_folders(train, validation, classes), *_same_names(classes)):
         warnings.warn(doubt, stacklevel=2)
@@ -23,8 +23,8 @@ def warn_of_doubts(train: Path, validation: Path, classes: Sequence[str]) -> Non
 def _same_folders(train: Path, validation: Path, classes: Sequence[str]) -> Iterator[str]:
     if os.path.samefile(train, validation):
         yield (
-            f"{validation} is the same folder as {train}: errors are measured on the images that "
-            "the net learns from; put others into val"
+            f"{validation} is the same folder as {train}, so errors are measured on the training "
+            "images: put other images into val"
         )
         splits = [train]
     else:
@@ -35,8 +35,8 @@ def _same_folders(train: Path, validation: Path, classes: Sequence[str]) -> Iter
         first = seen.setdefault((status.st_dev, status.st_ino), folder)
         if first is not folder:
             yield (
-                f"{folder} is the same folder as {first}: give each class images of its own, and "
-                "val others than train"
+                f"{folder} is the same folder as {first}: use different images for each class, and "
+                "for train and val"
             )
 
 

@@ -1,4 +1,4 @@
-"""Files of data sets: read them, or say which are missing and where they go."""
+"""Read the files of data sets; errors name the missing files and the folder for them."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from netspec.files.reading import reason_of
 
 
 def folder_of(place: str) -> Path:
-    """Return the folder that a person named, where ``~`` and ``~USER`` are homes.
+    """Return a path as given by a user, with ``~`` and ``~USER`` replaced by home folders.
 
     Raises:
-        DataError: there is no such home.
+        DataError: if the home folder is not known.
     """
     try:
         return Path(place).expanduser()
     except RuntimeError:
         home = place.partition("/")[0]
-        raise DataError(f"{place}: the system knows no home {home}: write the folder out") from None
+        raise DataError(
+            f"{place}: the system has no home folder for {home}: write the full path"
+        ) from None
 
 
 def from_root(place: str | Path) -> Path:
-    """Return a path from the root, as seen from the folder that the process is in.
+    """Return the absolute path of a path relative to the current folder.
 
-    Links stay in it: where they lead may change.
+    Links are not resolved, since their targets may change.
 
     Raises:
-        DataError: it begins with a home that does not exist.
+        DataError: if it begins with a home folder that is not known.
     """
     folder, parts = Path.cwd(), folder_of(str(place)).parts
     while parts[:1] == ("..",):
@@ -38,7 +40,7 @@ def from_root(place: str | Path) -> Path:
 
 
 def escaped(text: str) -> str:
-    """Return a text with names of files in it that any file can hold: other bytes as ``\\xff``."""
+    """Return a text that can be written as UTF-8: other bytes of file names become ``\\xff``."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -46,19 +48,21 @@ def require(folder: Path, names: Iterable[str], advice: str) -> None:
     """Check that files are in a folder.
 
     Raises:
-        DataError: some are missing; the message names all of them and ends with the advice.
+        DataError: if files are missing; the message names all of them and ends with ``advice``.
     """
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        where = folder if folder.is_dir() else f"{folder}, which is no folder"
+        where = folder if folder.is_dir() else f"{folder}, which is not a folder"
         raise DataError(f"missing {', '.join(missing)} in {where}: {advice}")
 
 
 def read_exactly(path: Path, size: int, advice: str) -> bytes:
-    """Return the ``size`` bytes of a file.
+    """Return the content of a file that must have ``size`` bytes.
+
+    The size is checked before the file is read, so that a wrong file does not fill the memory.
 
     Raises:
-        DataError: the file cannot be read, or has another size; then it is not read.
+        DataError: if the file cannot be read or has another size.
     """
     try:
         with path.open("rb") as file:

@@ -21,18 +21,18 @@ OTHER_NAMES = {
     "train": ("training",),
     "val": ("validation", "valid", "test", "testing", "eval", "dev"),
 }
-"""What other programs call the folders, in small letters."""
-LAYOUT = "images lie in train/CLASS/ and val/CLASS/, a folder for each class"
+"""Names that other programs use for the folders, in lower case."""
+LAYOUT = "images must be in train/CLASS/ and val/CLASS/, one folder per class"
 IMAGES = f"images are files with the suffixes of {', '.join(FORMATS)}"
 SHOWN = 5
-"""Kinds of files in a message."""
+"""Maximum number of kinds of files in a message."""
 
-FOLDER, LINK = "folder", "link that leads nowhere"
+FOLDER, LINK = "folder", "broken link"
 
 
 @dataclass
 class _PassedOver:
-    """Entries of folders that are not images: by kind, the first one, and how many there are."""
+    """Entries of folders that are not images: for each kind, the first one and their number."""
 
     kinds: dict[str, tuple[str, int]] = field(default_factory=dict)
 
@@ -41,7 +41,7 @@ class _PassedOver:
         self.kinds[kind] = first, before + count
 
     def __str__(self) -> str:
-        """For messages, such as ``2 files .heic (such as a.heic), 1 folder (b)``."""
+        """Return a text for messages: ``2 files .heic (such as a.heic), 1 folder (b)``."""
         shown = [
             f"{_counted(kind, count)} ({'such as ' if count > 1 else ''}{first})"
             for kind, (first, count) in self.kinds.items()
@@ -51,21 +51,20 @@ class _PassedOver:
 
 
 def _counted(kind: str, count: int) -> str:
-    if kind == LINK:
-        return f"{count:,} {LINK}" if count == 1 else f"{count:,} links that lead nowhere"
-    if kind == FOLDER:
-        return counted(count, FOLDER)
+    if kind in (LINK, FOLDER):
+        return counted(count, kind)
     return f"{count:,} {plural('file', count)} {kind or 'without a suffix'}"
 
 
 @dataclass
 class _Found:
-    """The images of a folder of classes, and what else is in it.
+    """The content of a folder with one folder per class.
 
     Attributes:
-        images: names of files for each class.
-        broken: those of them that are links which lead nowhere.
-        passed_over: the other files and folders, of each class, and of all.
+        images: file names of the images of each class.
+        broken: (class, file name) of the images that are broken links.
+        passed_over: ignored files and folders in the folder of each class.
+        all_passed_over: all ignored files and folders.
     """
 
     images: dict[str, list[str]]
@@ -75,7 +74,7 @@ class _Found:
 
 
 class Folders(Dataset):
-    """One split: images [H, W, 3] of any size, decoded when they are asked for."""
+    """One split: images [H, W, 3] of any size, decoded when they are used."""
 
     def __init__(self, root: Path, use: str, found: _Found) -> None:
         images = found.images
@@ -87,7 +86,7 @@ class Folders(Dataset):
         self._labels = np.repeat(np.arange(len(images)), [len(f) for f in images.values()])
         self._broken = found.broken
         if found.all_passed_over.kinds:
-            self.passed_over = f"passed over in {self._folder}: {found.all_passed_over}"
+            self.passed_over = f"ignored in {self._folder}: {found.all_passed_over}"
 
     def __len__(self) -> int:
         return len(self._files)
@@ -104,11 +103,11 @@ class Folders(Dataset):
     def example(self, number: int) -> Example:
         path = self._path(number)
         if (self._class(number), self._files[number]) in self._broken and not path.exists():
-            raise DataError(f"cannot read {path}: it is a {LINK}")
+            raise DataError(f"cannot read {path}: it is a {LINK}; fix or remove it")
         return Example(np.asarray(read_image(path, str(path))), int(self._labels[number]))
 
     def contents(self) -> Iterable[bytes]:
-        """Yield the label, name and size of each file: to read them all would take hours."""
+        """Yield the label, size and name of each file; reading all contents could take hours."""
         for number, file in enumerate(self._files):
             size = b"-"
             if (self._class(number), file) not in self._broken:
@@ -120,10 +119,13 @@ class Folders(Dataset):
 
 
 def open_folders(location: str) -> Splits:
-    """Return images in a folder per class; classes are numbered in the order of their names.
+    """Return images in one folder per class; classes are numbered in the order of their names.
+
+    Args:
+        location: a folder that contains ``train/CLASS/`` and ``val/CLASS/``.
 
     Raises:
-        DataError: folders are missing or empty, or training and validation have other classes.
+        DataError: if folders are missing or empty, or the splits have different classes.
     """
     root = folder_of(location)
     train, validation = (_found(root / folder) for folder in FOLDERS.values())
@@ -132,12 +134,12 @@ def open_folders(location: str) -> Splits:
         if missing:
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             raise DataError(
-                f"{root / where} lacks folders of classes: {shown}: both must have the same; make "
-                "empty ones in val where there are no images to measure on"
+                f"{root / where} does not have the class folders {shown}: train and val must have "
+                "the same; in val a class folder may be empty"
             )
     for found, folder in ((train, "train"), (validation, "val")):
         if not any(found.images.values()):
-            there = f", but {found.all_passed_over}" if found.all_passed_over.kinds else ""
+            there = f", only {found.all_passed_over}" if found.all_passed_over.kinds else ""
             raise DataError(f"{root / folder} has no images{there}: {LAYOUT}; {IMAGES}")
         _require_images(found, root / folder, may_be_empty=folder == "val")
     warn_of_doubts(root / "train", root / "val", tuple(train.images))
@@ -145,23 +147,23 @@ def open_folders(location: str) -> Splits:
 
 
 def require_outside(output: Path, what: str, location: str) -> None:
-    """Check that what a command writes is not taken for a class or an image later.
+    """Check that the output of a command would not be read as a class or an image later.
 
     Raises:
-        DataError: it would lie in a folder of classes, or in that of a class.
+        DataError: if ``output`` is inside the ``train`` or ``val`` folder of the data.
     """
     real, root = Path(os.path.realpath(output)), folder_of(location)
     for folder in filter(Path.is_dir, (root / name for name in FOLDERS.values())):
         places = [str(folder), *(e.path for e in _entries(folder) if e.is_dir())]
         if any(real.is_relative_to(os.path.realpath(place)) for place in places):
             raise DataError(
-                f"{what} cannot lie in the data's folder, and {output} would in {folder}: name "
+                f"{what} cannot be written into the data, and {output} is in {folder}: choose "
                 "another place"
             )
 
 
 def _require_images(found: _Found, folder: Path, *, may_be_empty: bool) -> None:
-    """Raise DataError if a class has no image that is there, unless it may be empty, and is."""
+    """Raise DataError if a class has no images; in val, its folder may be completely empty."""
     for name, files in found.images.items():
         broken = [file for file in files if (name, file) in found.broken]
         if len(broken) < len(files):
@@ -170,9 +172,9 @@ def _require_images(found: _Found, folder: Path, *, may_be_empty: bool) -> None:
         if broken:
             there.add(LINK, broken[0], len(broken))
         if there.kinds or not may_be_empty:
-            way_out = "put some there, or remove the folders of the class"
+            way_out = "add images, or remove the folders of the class"
             if may_be_empty:
-                way_out = "put some there, or remove what is there: a class may be empty in val"
+                way_out = "add images, or empty the folder: in val a class folder may be empty"
             raise DataError(
                 f"class {name} has no image in {folder / name}, which has "
                 f"{there if there.kinds else 'no files'}: {IMAGES}; {way_out}"
@@ -180,7 +182,7 @@ def _require_images(found: _Found, folder: Path, *, may_be_empty: bool) -> None:
 
 
 def _found(folder: Path) -> _Found:
-    """Return the images of each class, both in the order of their names."""
+    """Return the classes and the images of each, both in the order of their names."""
     if not folder.is_dir():
         near = _near(folder)
         instead = f", but {near}: rename it, or link to it" if near else ""
@@ -200,7 +202,7 @@ def _found(folder: Path) -> _Found:
 
 
 def _near(folder: Path) -> str:
-    """Return the name of a folder beside one that is missing, if it means the same."""
+    """Return the name of a folder that may be meant, next to one that is missing; else empty."""
     means = {folder.name, *OTHER_NAMES[folder.name]}
     if not folder.parent.is_dir():
         return ""
@@ -209,7 +211,7 @@ def _near(folder: Path) -> str:
 
 
 def _sort(found: _Found, name: str, entry: os.DirEntry[str]) -> None:
-    """Put an entry of the folder of a class where it belongs."""
+    """Add an entry of the folder of class ``name`` to the images or to the ignored files."""
     is_link, is_image = _leads_nowhere(entry), entry.name.lower().endswith(suffixes())
     if is_image and (is_link or entry.is_file()):
         found.images[name].append(entry.name)

@@ -1,4 +1,4 @@
-"""Processes that do a part of the work of another one, and end with it."""
+"""Worker processes that end when their parent process ends."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import threading
 
 
 def end_with_the_parent() -> None:
-    """End this process when the one that asked for it ends, however it does: killed, it tells none.
+    """End this process when the process that started it ends, even if that is killed.
 
-    A process of a pool would wait for work forever, and one from a server sees the server alive.
+    A killed process cannot stop its workers.  Without this, a worker of a pool would wait for work
+    forever.  A worker from a fork server has the server as its parent, which stays alive.
     """
     threading.Thread(target=_wait_and_end, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""The steps of ``prepare`` that change an image's size, on pixels of 8 bits."""
+"""The steps of ``prepare`` that change the size of an image, on 8-bit pixels."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from netspec.ir.shapes import Shape
 
 
 class Geometry:
-    """The steps that change an image's size, then its channels as the net has them."""
+    """Apply the steps that change the size, then convert to the number of channels of the net.
+
+    Args:
+        steps: steps of ``prepare``; those that change values are ignored.
+        channels: number of channels of the net's input, 1 or 3.
+    """
 
     def __init__(self, steps: Sequence[RecipeStep], channels: int) -> None:
         self.steps = [step for step in steps if isinstance(step, Shorter | Resize | Center)]
         self.channels = channels
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """An image [H, W, 1 or 3] in the size and with the channels of the recipe.
+        """Return an image [H, W, 1 or 3] with the new size and channels [h, w, C].
 
         Raises:
-            DataError: the image is smaller than what is to be cut out of it.
+            DataError: if the image is smaller than the part to cut out.
         """
         for step in self.steps:
             match step:
@@ -35,13 +40,17 @@ class Geometry:
         return with_channels(pixels, self.channels)
 
     def __str__(self) -> str:
-        """For digests: images come out the same if this is the same."""
+        """Return a text for digests; equal texts mean equal results."""
         steps = [_text(step) for step in self.steps]
         return " | ".join([*steps, f"bicubic, {self.channels} channels"])
 
 
 def _text(step: Shorter | Resize | Center) -> str:
-    """Return a step for digests: its size, and what differs from what was there at first."""
+    """Return the text of a step for digests.
+
+    Attributes with default values are omitted, so that digests do not change when a new attribute
+    is added to the language.
+    """
     others = [
         str(getattr(step, attribute.name))
         for attribute in step.attributes()
@@ -54,6 +63,6 @@ def require_images(shape: Shape) -> None:
     """Raise DataError unless the input of a net can be an image."""
     if not shape.is_map or shape.channels not in (1, 3):
         raise DataError(
-            f"the net's input is {shape}, and an image has 1 or 3 channels: "
+            f"the net's input is {shape}, which is not an image of 1 or 3 channels: "
             "use the Python API for other inputs"
         )

@@ -1,8 +1,8 @@
-"""Images: read from files, resized, cropped, reflected, and in grey.
+"""Read images from files; resize, crop and reflect them, and convert them to grey.
 
-Images are [H, W, C], and sizes (height, width).  Resizing is Pillow's, bicubic unless another
-filter is named: filters widen with the reduction, so nothing is aliased (but with ``nearest``), and
-no step is left out (no ``reducing_gap``).
+Images are [H, W, C], and sizes (height, width).  Pillow resizes them, with a bicubic filter unless
+another is named.  Its filters become wider as the image gets smaller, which prevents aliasing
+(except for ``nearest``); ``reducing_gap``, which is faster but less exact, is not used.
 """
 
 from __future__ import annotations
@@ -25,73 +25,76 @@ from netspec.ir.shapes import Pair
 from netspec.ir.symbols import by
 
 Values: TypeAlias = NDArray[np.float32]
-"""An image as a net takes it, [H, W, C]."""
+"""An image as the input of a net, float32 [H, W, C]."""
 Kind = TypeVar("Kind", bound=np.generic)
 
 FILTER = Image.Resampling.BICUBIC
 
 MOST_PIXELS = 2**26
-"""In an image.  At 14 bytes a pixel, which reading takes at most, that is 0.9 GiB."""
+"""Maximum number of pixels of an image.  Reading takes up to 14 bytes per pixel: 0.9 GiB."""
 
 FORMATS = (
     "AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "SGI", "TGA",
     "TIFF", "WEBP",
 )  # fmt: skip
-"""Formats of Pillow whose size stands at their beginning, so that it is known before anything is
-unpacked.  Others run a program (EPS) or hold files of other formats (ICO, ICNS)."""
+"""Formats of Pillow that have the image size at the beginning, so that it can be checked before
+anything is unpacked.  Other formats run a program (EPS) or contain other formats (ICO, ICNS)."""
 
 
 @cache
 def suffixes() -> tuple[str, ...]:
-    """Return the endings of names, in small letters, that Pillow gives to :data:`FORMATS`."""
+    """Return the file name suffixes of :data:`FORMATS` in Pillow, in lower case."""
     formats = _formats()
     known = Image.registered_extensions().items()
     return tuple(sorted(suffix for suffix, name in known if name in formats))
 
 
 def read_image(source: str | Path | IO[bytes], name: str) -> Image.Image:
-    """An image in RGB, upright as its EXIF data says, on white where it is transparent.
+    """Return an image in RGB, rotated as its EXIF data says, on white where it is transparent.
 
     Args:
         source: a path or an open file, in one of :data:`FORMATS`.
-        name: what messages call it.
+        name: name of the image for messages.
 
     Raises:
-        DataError: it is missing, or no image, or corrupt, or larger than :data:`MOST_PIXELS`.
+        DataError: if the file is missing, not an image, corrupt, or has more pixels than
+            :data:`MOST_PIXELS`.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            # spoilt EXIF data in a sound image, of which ImageNet has some
+            # some images of ImageNet have damaged EXIF data, but intact pixels
             warnings.filterwarnings("ignore", "Corrupt EXIF data|Truncated File Read", UserWarning)
             return _upright_on_white(source)
     except FileNotFoundError:
         raise DataError(f"cannot read {name}: there is no such file") from None
     except UnidentifiedImageError:
         raise DataError(f"cannot read {name}: it is not an image ({', '.join(FORMATS)})") from None
-    except Exception as error:  # Pillow's readers raise whatever a spoilt file makes them run into
+    except Exception as error:  # Pillow raises exceptions of many types for damaged files
         raise DataError(f"cannot read {name}: {message_of(error)}") from None
 
 
 def _upright_on_white(source: str | Path | IO[bytes]) -> Image.Image:
-    """An image is some 4 bytes a pixel, and three of them are held at once at most."""
+    # memory: an image has about 4 bytes per pixel, and at most three of them exist at once
     with Image.open(source, formats=_formats()) as image:
         return in_rgb(image)
 
 
 def in_rgb(image: Image.Image) -> Image.Image:
-    """Return an image in RGB, upright as its EXIF data says, on white where it is transparent.
+    """Return an image in RGB, rotated as its EXIF data says, on white where it is transparent.
 
-    The image itself is turned upright.
+    The argument itself is rotated too.
 
     Raises:
-        ValueError: it has more than :data:`MOST_PIXELS`, or pixels without a range.
+        ValueError: if it has more pixels than :data:`MOST_PIXELS`, or floating-point pixels.
     """
     if image.width * image.height > MOST_PIXELS:
         size = f"{image.width:,} x {image.height:,}"
-        raise ValueError(f"it has {size} pixels, over {MOST_PIXELS:,} in all: scale it down")
+        raise ValueError(f"it has {size} pixels, more than {MOST_PIXELS:,} in total: scale it down")
     if image.mode == "F":
-        raise ValueError("floating-point pixels have no range: save it with 8 or 16 bits")
+        raise ValueError(
+            "it has floating-point pixels, whose range is not known: save it with 8 or 16 bits"
+        )
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I;16") or image.mode == "I":
@@ -105,7 +108,7 @@ def in_rgb(image: Image.Image) -> Image.Image:
 
 
 def _formats() -> list[str]:
-    """Return those of :data:`FORMATS` that the installed Pillow reads."""
+    """Return the formats in :data:`FORMATS` that the installed Pillow can read."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
@@ -113,17 +116,17 @@ def _formats() -> list[str]:
 def shorter(
     pixels: Pixels, size: int, *, filter: str = "bicubic", round: str = "nearest"
 ) -> Pixels:
-    """Return an image [H, W, C] rescaled so that its shorter side has ``size`` pixels."""
+    """Return an image [H, W, C] resized so that its shorter side has ``size`` pixels."""
     return resized(pixels, *shorter_size(pixels.shape, size, round=round), filter=filter)
 
 
 def shorter_size(whole: Sequence[int], size: int, *, round: str = "nearest") -> tuple[int, int]:
-    """Return height and width of an image whose shorter side gets ``size`` pixels.
+    """Return the new height and width if the shorter side of an image gets ``size`` pixels.
 
     Args:
-        whole: its height and width.
-        size: the length of the shorter side.
-        round: how the longer side is rounded: to the ``nearest`` number, or down (``floor``).
+        whole: old height and width.
+        size: new length of the shorter side.
+        round: rounding of the longer side: ``nearest``, or down (``floor``).
     """
     height, width = whole[:2]
     least = min(height, width)
@@ -133,7 +136,7 @@ def shorter_size(whole: Sequence[int], size: int, *, round: str = "nearest") -> 
 
 
 def resized(pixels: Pixels, height: int, width: int, *, filter: str = "bicubic") -> Pixels:
-    """Return an image [H, W, C] rescaled to this height and width by one of Pillow's filters."""
+    """Return an image [H, W, C] resized to a height and width with one of Pillow's filters."""
     if pixels.shape[:2] == (height, width):
         return pixels
     resampling = Image.Resampling[filter.upper()]
@@ -143,9 +146,10 @@ def resized(pixels: Pixels, height: int, width: int, *, filter: str = "bicubic")
 def resized_part(
     pixels: Pixels, whole: Sequence[int], top: int, left: int, size: Sequence[int]
 ) -> Pixels:
-    """``resized(pixels, whole)[top : top + H, left : left + W]``, computed for the part alone.
+    """Return ``resized(pixels, *whole)[top : top + H, left : left + W]`` for ``size = (H, W)``.
 
-    The filter sees the pixels around the part too, so that the two differ by rounding only.
+    Only the part is computed.  The filter also reads the pixels around the part, so the result
+    differs only by rounding.
     """
     down, across = (given / wanted for given, wanted in zip(pixels.shape, whole, strict=False))
     height, width = size
@@ -155,45 +159,46 @@ def resized_part(
 
 
 def covering(pixels: Pixels, size: Sequence[int]) -> Pixels:
-    """An image resized until it covers a size, and cut at its centre, to fractions of a pixel."""
+    """Return an image resized to cover ``size``, with its centre cut out (not on whole pixels)."""
     return _pixels(ImageOps.fit(_image(pixels), (size[1], size[0]), FILTER))
 
 
 def with_channels(pixels: Pixels, channels: int) -> Pixels:
-    """An image in grey (ITU-R 601: 0.299 R + 0.587 G + 0.114 B), or in RGB."""
+    """Return an image in grey (ITU-R 601: 0.299 R + 0.587 G + 0.114 B) or in RGB."""
     if pixels.shape[2] == channels:
         return pixels
     return _pixels(_image(pixels).convert("L" if channels == 1 else "RGB"))
 
 
 def cut(image: NDArray[Kind], top: int, left: int, size: Sequence[int]) -> NDArray[Kind]:
-    """The part of an image that begins at a place; a view."""
+    """Return the part of an image that begins at ``top`` and ``left``, as a view."""
     return image[top : top + size[0], left : left + size[1]]
 
 
 def slack(whole: Sequence[int], size: Sequence[int]) -> Pair:
-    """How many pixels an image of a size is larger than a part, down and across.
+    """Return by how many pixels an image is larger than a part of it: (down, across).
 
     Raises:
-        DataError: it is smaller.
+        DataError: if it is smaller.
     """
     height, width = whole[0] - size[0], whole[1] - size[1]
     if min(height, width) < 0:
         raise DataError(
-            f"the image is {by(whole[:2])}, and {by(size)} pixels are cut out of it: "
+            f"the image is {by(whole[:2])}, smaller than the {by(size)} pixels to cut out of it: "
             "resize it first, with `shorter` or `resize` in the spec's `prepare`"
         )
     return height, width
 
 
 def center(image: NDArray[Kind], size: Sequence[int], *, round: str = "floor") -> NDArray[Kind]:
-    """Return the middle of an image.
+    """Return the centre of an image, as a view.
 
-    Where the margin cannot be halved, the pixel less is above or on the left; with ``round="even"``
-    half a pixel is rounded to the even number, as torchvision's ``center_crop`` does.
+    If a margin is odd, the top or left margin is the smaller one (``round="floor"``); with
+    ``round="even"`` half a pixel is rounded to the even number, as in torchvision's
+    ``center_crop``.
 
     Raises:
-        DataError: the image is smaller.
+        DataError: if the image is smaller than ``size``.
     """
     down, across = slack(image.shape, size)
     if round == "even":
@@ -202,13 +207,16 @@ def center(image: NDArray[Kind], size: Sequence[int], *, round: str = "floor") -
 
 
 def ten_crops(image: NDArray[Kind], size: Sequence[int]) -> NDArray[Kind]:
-    """Four corners and the middle, and then the reflections of these five (AlexNet, section 4.1).
+    """Return the four corners and the centre of an image, and their reflections.
+
+    AlexNet paper, section 4.1.
 
     Returns:
-        [10, H, W, C]: top left, top right, bottom left, bottom right, middle; their reflections.
+        [10, H, W, C]: top left, top right, bottom left, bottom right, centre; then the reflections
+        of these five.
 
     Raises:
-        DataError: the image is smaller than the size.
+        DataError: if the image is smaller than ``size``.
     """
     down, across = slack(image.shape, size)
     corners = [(0, 0), (0, across), (down, 0), (down, across)]
@@ -217,7 +225,7 @@ def ten_crops(image: NDArray[Kind], size: Sequence[int]) -> NDArray[Kind]:
 
 
 def reflected(image: NDArray[Kind]) -> NDArray[Kind]:
-    """An image as in a mirror: left is right.  A view."""
+    """Return an image with left and right exchanged, as a view."""
     return image[:, ::-1]
 
 

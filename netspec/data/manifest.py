@@ -1,4 +1,4 @@
-"""``pack.json``: the shards that `netspec pack` has written into a folder, and their source."""
+"""``pack.json``: the shards that `netspec pack` wrote into a folder, and their source."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ FORMAT = "netspec pack 1"
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard that is written."""
+    """A finished shard."""
 
     images: int
     bytes: int
     sha256: str
     faults: tuple[str, ...]
-    """The messages of the images that were left out."""
+    """One message for each image that was omitted."""
 
 
 @dataclass
 class Manifest:
-    """The source of a pack, and its shards that are written so far."""
+    """The source of a pack, and the shards that are finished."""
 
     source: str
-    """The data set as it was given, for messages."""
+    """Name of the data set as given by the user, for messages."""
     digests: tuple[str, ...]
-    """The digests of the source's two splits."""
+    """Digests of the two splits of the source."""
     size: int
     images_per_shard: int
     classes: tuple[str, ...]
@@ -52,7 +52,7 @@ class Manifest:
     shards: dict[str, Shard] = field(default_factory=dict)
 
     def is_of(self, other: Manifest) -> bool:
-        """Return whether both pack the same images in the same way."""
+        """Return True if both pack the same images in the same way."""
         return all(
             getattr(self, name) == getattr(other, name)
             for name in ("digests", "size", "images_per_shard", "classes")
@@ -68,7 +68,7 @@ def load_manifest(folder: Path) -> Manifest | None:
     """Return the manifest of a folder; None if it does not have one.
 
     Raises:
-        DataError: its ``pack.json`` is damaged, or not of this version.
+        DataError: if its ``pack.json`` is damaged or has another version.
     """
     path = folder / NAME
     if not os.path.lexists(path):

@@ -1,7 +1,7 @@
-"""MNIST's four files in the IDX format, gzip or not (LeCun, Cortes, Burges 1998).
+"""MNIST's four files in the IDX format, plain or gzipped (LeCun, Cortes, Burges 1998).
 
-A file is a magic number, big-endian like all numbers in it: two zero bytes, 08 for bytes, and how
-many dimensions follow; then each dimension in four bytes; then the bytes.
+A file has a magic number of four bytes: 0, 0, 8 (for unsigned bytes) and the number of dimensions.
+Each dimension follows in four bytes, big-endian; then the values, one byte each.
 """
 
 from __future__ import annotations
@@ -34,15 +34,18 @@ AGAIN = "download it again"
 File = IO[bytes] | gzip.GzipFile
 
 RATIO, SMALL = 100, 2**26
-"""A gzip file may unpack to RATIO times its size and SMALL bytes more: MNIST's images unpack to
-five times theirs, and gzip reaches a thousand."""
+"""Limit against gzip bombs: a file may unpack to RATIO times its size plus SMALL bytes.  MNIST's
+images unpack to five times their size; gzip can reach a thousand."""
 
 
 def open_mnist(location: str) -> Splits:
     """Return MNIST, or data in its format: images [28, 28, 1], 0 paper to 255 ink.
 
+    Args:
+        location: the folder with the four files.
+
     Raises:
-        DataError: a file is missing, truncated or corrupt; the message names it.
+        DataError: if a file is missing, truncated or corrupt; the message names it.
     """
     folder = folder_of(location)
     names = [f"{part}-{kind}" for part in PARTS.values() for kind in (IMAGES, LABELS)]
@@ -69,14 +72,14 @@ def _read(images: Path, labels: Path) -> Arrays:
     x, y = _idx(images, dimensions=3), _idx(labels, dimensions=1)
     if len(x) != len(y):
         raise DataError(
-            f"{images} has {len(x):,} images, and {labels} {len(y):,} labels: "
-            "they are not of one set; download both again"
+            f"{images} has {len(x):,} images, but {labels} has {len(y):,} labels, so they do not "
+            "belong together: download both again"
         )
     wrong = np.flatnonzero(y >= len(CLASSES))
     if len(wrong):
         raise DataError(
-            f"{labels}: label {wrong[0]} is {y[wrong[0]]}, not 0 to 9: the file is corrupt, "
-            "or not MNIST's"
+            f"{labels}: label {wrong[0]} is {y[wrong[0]]}, not 0 to 9: the file is corrupt or "
+            f"not from MNIST; {AGAIN}"
         )
     return Arrays(x[..., np.newaxis], y)
 
@@ -99,43 +102,44 @@ def _idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
 
 
 def _unpacked(path: Path, packed: IO[bytes], dimensions: int, most: int) -> NDArray[np.uint8]:
-    """Return the array in a gzip file, which is unpacked as far as its header claims."""
+    """Return the array in a gzip file; at most the bytes that its header declares are unpacked."""
     try:
         with gzip.GzipFile(fileobj=packed) as file:
             shape, expected = _header(path, file, dimensions)
             if expected > most:
                 raise DataError(
-                    f"{path} claims {expected:,} bytes, more than {most:,}, which is {RATIO} times "
-                    f"its size and {SMALL:,}: unpack it with gunzip if it is right"
+                    f"{path} would unpack to {expected:,} bytes, more than the limit of {most:,} "
+                    f"({RATIO} times its size plus {SMALL:,}): if it is correct, unpack it with "
+                    "gunzip"
                 )
             return _content(path, file, shape)
     except EOFError:
-        raise DataError(f"{path} is truncated: its gzip data has no end: {AGAIN}") from None
+        raise DataError(f"{path} is truncated: its gzip data is incomplete: {AGAIN}") from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is corrupt: {error}: {AGAIN}") from None
 
 
 def _header(path: Path, file: File, dimensions: int) -> tuple[list[int], int]:
-    """Return the shape that a file claims, and the size in bytes of a file of that shape."""
+    """Return the shape in the header of a file, and the size in bytes that the file should have."""
     magic = bytes((0, 0, 8, dimensions))
     start = file.read(4)
     if start != magic:
         raise DataError(
-            f"{path} begins with {start.hex(' ') or 'nothing'}, not {magic.hex(' ')}: it is no "
-            f"IDX file of {'images' if dimensions == 3 else 'labels'}; {AGAIN}"
+            f"{path} begins with {start.hex(' ') or 'nothing'}, not {magic.hex(' ')}: it is not "
+            f"an IDX file of {'images' if dimensions == 3 else 'labels'}; {AGAIN}"
         )
     sizes = file.read(4 * dimensions)
     length = len(magic) + 4 * dimensions
     if len(magic + sizes) < length:
         raise wrong_size(path, len(magic + sizes), length, AGAIN)
     shape = [int.from_bytes(sizes[i : i + 4], "big") for i in range(0, 4 * dimensions, 4)]
-    if 0 in shape:  # numpy refuses such a shape where its other sizes are large
+    if 0 in shape:  # NumPy raises an error for such a shape if its other sizes are large
         raise DataError(f"{path} has no {'images' if dimensions == 3 else 'labels'}: {AGAIN}")
     return shape, length + prod(shape)
 
 
 def _content(path: Path, file: File, shape: list[int]) -> NDArray[np.uint8]:
-    """Return the rest of a file, as an array of this shape."""
+    """Return the remaining bytes of a file, as an array of this shape."""
     array = np.empty(shape, np.uint8)
     memory = array.reshape(-1).data
     while memory and (count := file.readinto(memory)):  # type: ignore[union-attr]

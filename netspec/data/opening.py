@@ -1,4 +1,4 @@
-"""A data set by its name on the command line."""
+"""Open a data set by its name, such as ``mnist:DIR``."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ FORMS = "digits, digits:SIZE, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR, 
 
 
 def from_anywhere(name: str) -> str:
-    """Return the name of a data set for a process in any folder: with its place from the root."""
+    """Return the name of a data set with an absolute path, so that it is valid in any folder."""
     kind, _, location = name.partition(":")
     if kind == "digits" or not location:
         return name
     is_pattern = kind == "shards" and not folder_of(location).is_dir()
     if is_pattern and (location.startswith("{") or set("{}[]*?") & set(str(Path.cwd()))):
-        return name  # which has no place, or one that would be read as a pattern
+        return name  # a pattern without a fixed folder, or a folder whose name contains wildcards
     return f"{kind}:{from_root(location)}"
 
 
@@ -46,15 +46,15 @@ def _kind_of(folder: Path) -> str:
 
 
 def require_outside(output: Path, what: str, name: str) -> None:
-    """Check that what a command writes does not lie among the files of a data set.
+    """Check that a command does not write among the files of a data set.
 
     Args:
-        output: where it is written.
-        what: for the message, such as ``a run``.
-        name: the data set.
+        output: the path that it writes.
+        what: name of the output for messages, such as ``a run``.
+        name: name of the data set.
 
     Raises:
-        DataError: it does.
+        DataError: if the output would be inside the data.
     """
     kind, _, location = name.partition(":")
     if kind == "images" and location:
@@ -62,27 +62,30 @@ def require_outside(output: Path, what: str, name: str) -> None:
 
 
 def open_data(name: str) -> Splits:
-    """Return the two splits of a data set: ``KIND`` or ``KIND:PLACE``, as docs/data.md lists them.
+    """Return the two splits of a data set.
+
+    Args:
+        name: ``KIND`` or ``KIND:PLACE``, as listed in docs/data.md.
 
     Raises:
-        DataError: the kind does not exist; files are missing, truncated or corrupt.
+        DataError: if the kind does not exist, or files are missing, truncated or corrupt.
     """
     kind, colon, location = name.partition(":")
     if kind not in OPENERS:
         advice = f"give one of {FORMS}"
         if name and os.path.isdir(folder := folder_of(name)):
             advice = f"write {_kind_of(folder)}:{name}"
-        raise DataError(f"{name!r} is no data set: {advice}")
+        raise DataError(f"{name!r} is not a data set: {advice}")
     if not location and (colon or kind != "digits"):
-        raise DataError(f"{name!r} says not where the data is: give one of {FORMS}")
+        raise DataError(f"{name!r} does not say where the data is: give one of {FORMS}")
     try:
         splits = OPENERS[kind](location)
     except OSError as error:  # a name that is too long, a folder that may not be entered
         raise DataError(f"cannot open {name}: {reason_of(error)}") from None
     if len(splits.train.classes) == 1:
         warnings.warn(
-            f"{name} has one class ({splits.train.classes[0]}): each answer is right, and nothing "
-            "is measured; add another class",
+            f"{name} has only one class ({splits.train.classes[0]}), so every answer is right: "
+            "add another class",
             stacklevel=2,
         )
     return splits

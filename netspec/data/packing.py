@@ -1,7 +1,8 @@
-"""`netspec pack`: decode images and cut them to a square once, into tar shards.
+"""`netspec pack`: decode images, crop them to squares, and store them in tar shards.
 
-Shard k of a split holds the examples k n to (k + 1) n - 1 of it.  So each shard is written on its
-own, whole or not at all, and a pack that was stopped goes on with those that are missing.
+Shard k of a split holds the examples k n to (k + 1) n - 1 of the split.  So shards do not depend on
+each other: each is written whole or not at all, and an interrupted pack continues with the missing
+ones.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ from netspec.ir.arguments import place, whole
 from netspec.printing import Printed
 
 SHARD = 128 * 2**20
-"""Bytes of pixels in a shard, about."""
+"""Approximate number of bytes of pixels in a shard."""
 SPLITS = ("train", "val")
 SIZE, FAULTS = 256, 100
 """Pixels per side, and corrupt images that may be left out, unless given."""
 
 Progress = Callable[[int], AbstractContextManager[Callable[[str], None]]]
-"""From the number of shards to a context whose value is called with the name of each written."""
+"""Function from the number of shards to a context; its value is called with the name of each
+finished shard."""
 
 
 class _Job(NamedTuple):
@@ -84,8 +86,8 @@ def pack(
 ) -> Packed:
     """Write the images of a data set into shards, or continue where an earlier call stopped.
 
-    An image is rescaled so that its shorter side is ``size``, and its middle is cut out (section 2
-    of the AlexNet paper); it is stored decoded, with its class number.
+    An image is resized so that its shorter side is ``size``, and its centre is cut out (section 2
+    of the AlexNet paper).  It is stored decoded, with its class number.
 
     Args:
         data: a data set, such as ``"images:DIR"``.
@@ -143,7 +145,7 @@ def pack(
 
 
 def _require_some(manifest: Manifest, split: str, dataset: Dataset) -> None:
-    """Raise DataError if no image of a split went into its shards."""
+    """Raise DataError if the shards of a split have no images."""
     shards = [s for name, s in manifest.shards.items() if name.startswith(f"{split}-")]
     if not any(shard.images for shard in shards):
         first = next(fault for shard in shards for fault in shard.faults)
@@ -151,7 +153,7 @@ def _require_some(manifest: Manifest, split: str, dataset: Dataset) -> None:
 
 
 def _started(folder: Path, new: Manifest) -> Manifest:
-    """Return the manifest of a folder, without shards that are missing; or the new one."""
+    """Return the manifest of a folder without its missing or truncated shards; or the new one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
@@ -166,8 +168,8 @@ def _started(folder: Path, new: Manifest) -> Manifest:
         return new
     if not old.is_of(new):
         raise DataError(
-            f"{folder} holds a pack of {old.source} of {old.size} x {old.size} pixels, which "
-            f"differs from this one: give another folder, or remove {folder}"
+            f"{folder} holds another pack, of {old.source} with {old.size} x {old.size} pixels: "
+            f"give another folder, or remove {folder}"
         )
     for name, shard in list(old.shards.items()):
         path = folder / name
@@ -180,7 +182,7 @@ def _started(folder: Path, new: Manifest) -> Manifest:
 def _written(
     splits: Splits, jobs: list[_Job], size: int, faults: int, workers: int
 ) -> Iterator[tuple[_Job, Shard]]:
-    """Yield shards as they are written, by several processes if there are several shards."""
+    """Write shards, with several processes if there are several shards; yield each when done."""
     workers = min(workers, len(jobs))
     if workers <= 1:
         for job in jobs:
@@ -188,7 +190,8 @@ def _written(
         return
     pool = ProcessPoolExecutor(
         workers,
-        multiprocessing.get_context("spawn"),  # a fork would copy torch's threads' locks
+        # not fork, which would copy locks that threads of PyTorch may hold
+        multiprocessing.get_context("spawn"),
         initializer=_begin,
         initargs=(splits,),
     )
@@ -198,20 +201,20 @@ def _written(
             yield futures[future], future.result()
     except BrokenProcessPool:
         raise DataError(
-            "a process that packs died, perhaps for want of memory: run the command again, which "
-            "goes on where it stopped, with fewer --workers"
+            "a packing process died, perhaps because memory ran out: run the command again with "
+            "fewer --workers; it continues where it stopped"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 _splits: Splits
-"""The splits that a process packs: sent once, not per shard, since a list of files can be long."""
+"""The splits that this process packs; sent once per process, since they are large."""
 
 
 def _begin(splits: Splits) -> None:
     end_with_the_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and stops this process
     global _splits  # noqa: PLW0603
     _splits = splits
 
@@ -221,13 +224,14 @@ def _work(job: _Job, size: int, faults: int) -> Shard:
 
 
 def _write(dataset: Dataset, job: _Job, size: int, faults: int) -> Shard:
-    """Write a shard, in memory first."""
+    """Write a shard; it is built in memory, so that its file is written whole or not at all."""
     try:
         from webdataset.writer import TarWriter
     except ImportError:
         raise DataError(MISSING) from None
     content, left_out = io.BytesIO(), list[str]()
-    with TarWriter(content, encoder=False, mtime=0) as tar:  # the same bytes whenever it is made
+    # mtime=0: the bytes of a shard must not depend on the time
+    with TarWriter(content, encoder=False, mtime=0) as tar:
         for number in job.numbers:
             try:
                 pixels, label = dataset.example(number)

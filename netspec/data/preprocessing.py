@@ -1,8 +1,8 @@
-"""``prepare``: from an image to the values of a net's input, the same in training and in use.
+"""Preprocessing (``prepare``): from an image to the input of a net, in training and in use.
 
-First the geometry, ``shorter``, ``resize`` and ``center``, on pixels of 8 bits; then the values,
-which all other steps together change to ``scale * pixels + shift``.  Without ``range`` or
-``divide`` values are 0..255, as the AlexNet paper's are (section 2).
+The steps ``shorter``, ``resize`` and ``center`` come first and change the size, on 8-bit pixels.
+All other steps change values; together they are ``scale * pixels + shift``.  Without ``range`` or
+``divide`` the values are 0..255, as in the AlexNet paper (section 2).
 """
 
 from __future__ import annotations
@@ -48,30 +48,35 @@ class Means(Protocol):
     """The means and medians of a training set."""
 
     def of(self, kind: str, over: str) -> NDArray[np.float64]:
-        """Return what ``subtract KIND OVER`` subtracts."""
+        """Return the values that ``subtract KIND OVER`` subtracts."""
 
 
 class View(Protocol):
-    """From an image [H, W, 1 or 3] to what is shown to the net of it: [views, H, W, C]."""
+    """Function from an image [H, W, 1 or 3] to one or more inputs of the net: [views, H, W, C]."""
 
     count: int
-    """How many views: one or ten."""
+    """Number of views: 1 or 10."""
 
     def __call__(self, pixels: Pixels) -> Values: ...
 
 
 class Scaling:
-    """The steps that change values: ``scale * pixels + shift``, then perhaps RGB becomes BGR.
+    """The steps that change values: ``scale * pixels + shift``, then RGB to BGR if asked for.
+
+    Args:
+        steps: steps of ``prepare``; those that change sizes are ignored.
+        statistics: the means to subtract; None if no step needs them.
+        channels: number of channels of the image, 1 or 3.
 
     Attributes:
-        scale: a factor; or one a channel [C].
-        shift: a number; one a channel [C]; or one a value [H, W, C].
+        scale: one factor, or one per channel [C].
+        shift: one number, one per channel [C], or one per value [H, W, C].
         exact_shift: the shift in float64.
-        is_reversed: whether the channels are put in the other order at the end.
+        is_reversed: True if the order of the channels is reversed at the end.
 
     Raises:
-        DataError: a mean is to be subtracted that the statistics do not have, or a second one; or a
-            step has another number of channels than the image.
+        DataError: if the statistics do not have a mean to subtract, if there are two ``subtract``
+            with means, or if a step has another number of channels than the image.
     """
 
     def __init__(
@@ -81,17 +86,24 @@ class Scaling:
         shift: NDArray[np.float64] = np.zeros(())
         self.is_reversed = False
         if sum(isinstance(step, Subtract) for step in steps) > 1:
-            raise DataError("`prepare` subtracts twice: keep one `subtract` in the spec")
+            raise DataError(
+                "`prepare` subtracts a mean or median twice: keep one `subtract` in the spec"
+            )
         for step in steps:
             match step:
                 case Range(low=low, high=high):
                     factor = (high - low) / WHITE
                     scale, shift = scale * factor, shift * factor + low
-                case Invert():  # what was black becomes what was white: x -> black + white - x
+                case Invert():
+                    # exchange the values of black and white: x -> black + white - x, where black
+                    # is `shift` and white is `shift + 255 scale`
                     scale, shift = -scale, shift + WHITE * scale
                 case Order(channels=order):
                     if channels == 1 and order == "bgr":
-                        raise DataError("`order bgr` is for images of three channels")
+                        raise DataError(
+                            "`order bgr` needs images of three channels, but the net's input has "
+                            "one: remove it from `prepare`"
+                        )
                     if (order == "bgr") != self.is_reversed:
                         self.is_reversed = not self.is_reversed
                         scale, shift = _reversed(scale), _reversed(shift)
@@ -100,7 +112,8 @@ class Scaling:
                         raise DataError(
                             f"`subtract {what} {over}` needs the statistics of the training set"
                         )
-                    # the mean of what arrives is scale * mean + shift, and the shift cancels
+                    # the mean of the values so far is scale * mean + shift: subtracting it cancels
+                    # the shift so far
                     mean = statistics.of(what, over)
                     shift = -scale * (_reversed(mean) if self.is_reversed else mean)
                 case SubtractNumbers():
@@ -108,7 +121,7 @@ class Scaling:
                 case Divide():
                     divisor = self._of_channels(step, channels)
                     scale, shift = scale / divisor, shift / divisor
-        if self.is_reversed:  # as applied to the image in the order it comes in
+        if self.is_reversed:  # `__call__` applies them before it reverses the channels
             scale, shift = _reversed(scale), _reversed(shift)
         self.scale, self.exact_shift = scale, shift
         self.shift: Values = shift.astype(np.float32)
@@ -118,23 +131,23 @@ class Scaling:
         numbers = step.numbers
         if len(numbers) not in (1, channels):
             raise DataError(
-                f"`{step.name}` has {len(numbers)} numbers, and images have {channels} "
-                f"{plural('channel', channels)}: give one number, or one a channel"
+                f"`{step.name}` has {len(numbers)} numbers, but images have {channels} "
+                f"{plural('channel', channels)}: give one number, or one per channel"
             )
         return np.array(numbers[0] if len(numbers) == 1 else numbers)
 
     def __call__(self, pixels: Pixels) -> Values:
-        """The values of an image [H, W, C], in new memory."""
+        """Return the values of an image [H, W, C], in new memory."""
         values: Values = pixels.astype(np.float32)
         if (self.scale != 1).any():
             values *= self.scale.astype(np.float32)
         if self.shift.ndim == 3 and self.shift.shape != pixels.shape:
             raise DataError(
-                f"the image is {Shape(pixels.shape)} where the mean image is "
-                f"{Shape(self.shift.shape)}: prepare all of them to one size, with `resize`, or "
-                "with `shorter` and `center`; or subtract the mean of each channel"
+                f"the image is {Shape(pixels.shape)}, but the mean image is "
+                f"{Shape(self.shift.shape)}: bring all images to one size, with `resize`, or with "
+                "`shorter` and `center`; or write `subtract mean channel`"
             )
-        if self.shift.ndim == 1:  # a row at a time: NumPy is slow with three values in a row
+        if self.shift.ndim == 1:  # whole rows: NumPy is slow if the innermost axis has 3 values
             rows = values.reshape(len(values), -1)
             rows += np.tile(self.shift, pixels.shape[1])
         elif self.shift.any():
@@ -142,35 +155,40 @@ class Scaling:
         return np.ascontiguousarray(values[..., ::-1]) if self.is_reversed else values
 
     def of_values(self, colour: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return a colour [C] of pixels of 0..255 as the values of the net have it."""
+        """Return a colour [C] of 0..255 in the values of the net's input."""
         scaled = self.exact_shift + self.scale * colour
         return scaled[::-1] if self.is_reversed else scaled
 
     def of_colours(
         self, axes: NDArray[np.float64], lengths: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return axes of colours [C, C], one a column, of these lengths, among a net's values."""
+        """Return axes of colours, scaled to the values of the net's input.
+
+        Args:
+            axes: axes of colours of 0..255, [C, C], one per column.
+            lengths: their lengths, [C].
+        """
         factor = np.abs(self.scale)
         scaled = axes * (factor * lengths) if factor.ndim == 0 else factor[:, None] * axes * lengths
         return scaled[::-1] if self.is_reversed else scaled
 
 
 def _reversed(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return numbers of channels in the other order; one number is of all of them."""
+    """Return numbers [..., C] with the channels reversed; a single number applies to all."""
     return numbers[..., ::-1] if numbers.ndim else numbers
 
 
 class Prepare:
-    """A recipe's ``prepare``.
+    """The ``prepare`` steps of a recipe.
 
     Args:
-        steps: as in the recipe.
-        shape: of the net's input, height x width x channels.
-        statistics: of the training set; needed by ``subtract``.
+        steps: steps of the recipe.
+        shape: shape of the net's input, height x width x channels.
+        statistics: statistics of the training set; ``subtract mean`` and ``median`` require them.
 
     Raises:
-        DataError: the net takes no images; a size is changed after the values are;
-            or a mean is to be subtracted that is not there.
+        DataError: if the net's input is not an image, if a step that changes sizes is after one
+            that changes values, or as :class:`Scaling`.
     """
 
     def __init__(self, steps: Sequence[RecipeStep], shape: Shape, statistics: Means | None) -> None:
@@ -179,31 +197,34 @@ class Prepare:
         if is_value != sorted(is_value):
             late = steps[len(steps) - 1 - is_value[::-1].index(False)].name
             raise DataError(
-                f"`{late}` stands after a step that changes values in `prepare`: "
-                "put what changes sizes before what changes values"
+                f"`{late}` is after a step that changes values in `prepare`: "
+                "put the steps that change sizes first"
             )
         self.geometry = Geometry(steps, shape.channels)
         self.scaling = Scaling(steps, statistics, shape.channels)
 
     def __call__(self, pixels: Pixels) -> Values:
-        """An image [H, W, 1 or 3] as values [h, w, C], perhaps larger than the net's input.
+        """Return the values [h, w, C] of an image [H, W, 1 or 3].
+
+        They may be larger than the net's input; crops are cut out later.
 
         Raises:
-            DataError: it is smaller than what is cut out of it, or than the mean image.
+            DataError: if the image is smaller than the part to cut out of it, or its size differs
+                from that of the mean image.
         """
         return self.scaling(self.geometry(pixels))
 
 
 def view_of(expects: Expects, shape: Shape, statistics: Means | None = None) -> View:
-    """Return the function from an image to what is shown to a net of it.
+    """Return the function from an image to the inputs of a net.
 
-    If nobody said how images are prepared, one is resized until it covers the input, cut at its
-    centre, and scaled to 0..1.
+    If ``expects`` has no preprocessing, an image is resized to cover the input, its centre is cut
+    out, and its values are scaled to 0..1.
 
     Args:
-        expects: what the net expects of an image.
-        shape: of the net's input.
-        statistics: of the training set; needed where ``expects.missing`` is not empty.
+        expects: the preprocessing and the views that the net expects.
+        shape: shape of the net's input, height x width x channels.
+        statistics: statistics of the training set; required if ``expects.missing`` is not empty.
 
     Raises:
         DataError: as :class:`Prepare`.
@@ -217,7 +238,7 @@ def view_of(expects: Expects, shape: Shape, statistics: Means | None = None) -> 
 
 
 def for_testing(recipe: Recipe | None, shape: Shape, statistics: Means | None) -> View:
-    """Return the view of a recipe: as :func:`view_of`."""
+    """Return the function from an image to the inputs of a net; as :func:`view_of`."""
     if recipe is None:
         return view_of(Expects(), shape)
     is_ten = any(isinstance(step, TenCrop) for step in recipe.evaluate)
@@ -226,10 +247,10 @@ def for_testing(recipe: Recipe | None, shape: Shape, statistics: Means | None) -
 
 
 def resolved(expects: Expects, statistics: Means | None) -> Expects:
-    """Return what a net expects with numbers in place of what only a training set says.
+    """Return ``expects`` with the statistics of the training set filled in.
 
-    ``subtract mean channel`` becomes ``subtract A B C``, in the values that arrive there;
-    ``subtract mean image`` keeps its image.
+    ``subtract mean channel`` becomes ``subtract A B C``, in the units of the values at that step.
+    ``subtract mean image`` stays, and ``image`` is set to the mean image.
     """
     if statistics is None or not expects.missing or expects.prepare is None:
         return expects
@@ -243,14 +264,14 @@ def resolved(expects: Expects, statistics: Means | None) -> Expects:
             steps.append(SubtractNumbers(**numbers))
         else:
             if isinstance(step, Subtract):
-                # as it travels, so that what a run shows is what an artifact does
+                # rounded to float32 as in files, so that a run and its artifact give equal results
                 image = statistics.of(step.what, step.over).astype(np.float32).astype(np.float64)
             steps.append(step)
     return replace(expects, prepare=tuple(steps), image=image)
 
 
 class _Image(Means):
-    """The one image that a net subtracts."""
+    """The mean image that a net subtracts, when there are no other statistics."""
 
     def __init__(self, image: NDArray[np.float64]) -> None:
         self.image = image
@@ -262,18 +283,20 @@ class _Image(Means):
 
 
 def load_image(path: str | Path, shape: Shape) -> Tensor:
-    """An image, resized until it covers the input and cropped at its centre.
+    """Return an image from a file, resized to cover the input, with its centre cut out.
+
+    It is rotated as its EXIF data says, grey for a net of one channel, and on white where it is
+    transparent.
 
     Args:
-        path: any file that Pillow reads; turned upright as its EXIF data says, grey for a net of
-            one channel, on white where it is transparent.
-        shape: the input's height x width x channels.
+        path: an image file in one of the formats :data:`netspec.data.images.FORMATS`.
+        shape: shape of the net's input, height x width x channels.
 
     Returns:
-        A tensor [1, C, H, W], float32, 0 for black to 1 for white.
+        A tensor [1, C, H, W], float32, from 0 (black) to 1 (white).
 
     Raises:
-        DataError: the file is no image, or the net takes no images.
+        DataError: if the file is not an image, or the net's input is not an image.
     """
     import torch
 

@@ -1,6 +1,7 @@
-"""Tar shards as webdataset writes them: ``KEY.jpg`` and ``KEY.cls``, one example after another.
+"""Tar shards in webdataset's format: the files ``KEY.jpg`` and ``KEY.cls`` for each example.
 
-An index of all shards is made when they are opened; then any example is one read at its place.
+When shards are opened, an index of all examples is made.  Then any example needs only one read, at
+its offset.
 """
 
 from __future__ import annotations
@@ -26,17 +27,18 @@ from netspec.ir.shapes import rounded_up
 
 MISSING = "shards are read through webdataset: pip install 'netspec-compiler[shards]'"
 PACK = "make shards with `netspec pack DATA -o DIR`, then give shards:DIR"
-NAMES = "name shards of both, such as 'DIR/{train-{000000..000012},val-000000}.tar'"
+NAMES = "name shards of both splits, for example 'DIR/{train-{000000..000012},val-000000}.tar'"
 AGAIN = "copy or pack it again"
 LARGEST_LABEL = 100
-"""The largest size in bytes of a file with the number of a class, spaces included."""
+"""Maximum size in bytes of a file with the number of a class, including spaces."""
 MOST_CLASSES = 100_000
 MOST_SHARDS = 100_000
-"""That a pattern names."""
+"""Maximum number of shards that a pattern may name."""
 _RANGE = re.compile(r"(-?[0-9]+)\.\.(-?[0-9]+)(?:\.\.(-?[0-9]+))?")
 _LETTERS = re.compile(r"[A-Za-z]\.\.[A-Za-z](?:\.\.-?[0-9]+)?")
 BLOCK = 512
-"""Headers and files in a tar file begin at its multiples; a block of zeros is its end."""
+"""Bytes of a block of a tar file: headers and contents begin at multiples of it, and a block of
+zeros marks the end."""
 
 
 class _Entry(NamedTuple):
@@ -48,7 +50,16 @@ class _Entry(NamedTuple):
 
 
 class Shards(Dataset):
-    """One split: images [H, W, 3], each read at its place."""
+    """One split: images [H, W, 3], each read from its offset in a shard.
+
+    Args:
+        source: name of the data set.
+        use: ``training`` or ``validation``.
+        classes: names of the classes.
+        paths: paths of the shards.
+        entries: places of the examples.
+        digests: digests of the shards if known; else empty.
+    """
 
     def __init__(
         self,
@@ -59,7 +70,6 @@ class Shards(Dataset):
         entries: list[_Entry],
         digests: list[str],
     ) -> None:
-        """Digests are those of the shards, if they are known."""
         super().__init__(split_name(source, len(entries), use), classes)
         self._paths = paths
         self._keys = [entry.key for entry in entries]
@@ -82,7 +92,7 @@ class Shards(Dataset):
         return Example(np.asarray(image), label)
 
     def contents(self) -> Iterable[bytes]:
-        """Yield the key, label and size of each image; then the digests of packed shards."""
+        """Yield the label, size and key of each image; then the digests of packed shards."""
         for key, (_, _, size, label) in zip(self._keys, self._places.tolist(), strict=True):
             yield b"%d %d " % (label, size) + os.fsencode(key)
         yield from map(str.encode, self._digests)
@@ -92,10 +102,11 @@ def open_shards(location: str) -> Splits:
     """Return shards for training and validation, which have ``train`` or ``val`` in their names.
 
     Args:
-        place: a folder with ``train-*.tar`` and ``val-*.tar``, or names with braces and wildcards.
+        location: a folder with ``train-*.tar`` and ``val-*.tar``, or a pattern with braces and
+            wildcards.
 
     Raises:
-        DataError: shards are missing, truncated or corrupt, or not packed to the end.
+        DataError: if shards are missing, truncated or corrupt, or packing has not finished.
     """
     train, validation = _by_use(_paths(location))
     manifest = _manifest([*train, *validation])
@@ -116,7 +127,11 @@ def open_shards(location: str) -> Splits:
 
 
 def _paths(location: str) -> list[Path]:
-    """Return the shards in a folder or of a pattern; raise DataError if one is missing."""
+    """Return the paths of the shards in a folder or for a pattern; they exist.
+
+    Raises:
+        DataError: if one is missing, or there is none.
+    """
     folder = folder_of(location)
     paths = _in_folder(folder) if os.path.isdir(folder) else _by_pattern(str(folder))
     missing = [str(path) for path in paths if not path.is_file()]
@@ -132,7 +147,7 @@ def _in_folder(folder: Path) -> list[Path]:
         return [folder / name for name in sorted(manifest.shards)]
     paths = sorted(folder.glob("train-*.tar")) + sorted(folder.glob("val-*.tar"))
     if not paths:
-        raise DataError(f"{folder} has no train-*.tar and no val-*.tar: {PACK}")
+        raise DataError(f"{folder} has neither train-*.tar nor val-*.tar: {PACK}")
     return paths
 
 
@@ -142,7 +157,9 @@ def _by_pattern(pattern: str) -> list[Path]:
     except ImportError:
         raise DataError(MISSING) from None
     if _count(pattern) > MOST_SHARDS:
-        raise DataError(f"shards:{pattern}: it names more than {MOST_SHARDS:,} shards: {NAMES}")
+        raise DataError(
+            f"shards:{pattern}: the pattern names more than {MOST_SHARDS:,} shards: {NAMES}"
+        )
     try:
         names = list(braceexpand(pattern))
     except ValueError:
@@ -151,9 +168,10 @@ def _by_pattern(pattern: str) -> list[Path]:
 
 
 def _count(pattern: str) -> int:
-    """Return how many names a pattern with braces stands for, capped above :data:`MOST_SHARDS`.
+    """Return the number of names in a pattern with braces, at most :data:`MOST_SHARDS` + 1.
 
-    Braces are replaced from the inside by the number of names that they stand for.
+    Counting first prevents a short pattern from filling the memory with names.  Braces are replaced
+    from the inside out by the number of names in them.
     """
 
     def product(text: str) -> int:
@@ -162,10 +180,10 @@ def _count(pattern: str) -> int:
     def counted(braces: re.Match[str]) -> str:
         ends = _RANGE.fullmatch(braces[1])
         if _LETTERS.fullmatch(braces[1]):
-            total = 52  # at most
+            total = 52  # the maximum
         elif ends is None:
             total = sum(map(product, braces[1].split(",")))
-        elif len(braces[1]) > 100:  # a number of which is too long to be one
+        elif len(braces[1]) > 100:  # too long for `int`, which would be slow or raise an error
             total = MOST_SHARDS + 1
         else:
             total = abs(int(ends[2]) - int(ends[1])) // (abs(int(ends[3] or 1)) or 1) + 1
@@ -182,7 +200,7 @@ def _by_use(paths: list[Path]) -> tuple[list[Path], list[Path]]:
     for path in paths:
         match = re.search("train|val", path.name)
         if match is None:
-            raise DataError(f"{path}: its name has neither `train` nor `val` in it: rename it")
+            raise DataError(f"{path}: its name does not contain `train` or `val`: rename it")
         by_use[match.group()].append(path)
     for word, shards in by_use.items():
         if not shards:
@@ -191,19 +209,25 @@ def _by_use(paths: list[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def _manifest(paths: list[Path]) -> Manifest | None:
-    """Return the manifest that `netspec pack` wrote of these shards; None if it did not."""
+    """Return the manifest of these shards; None if `netspec pack` did not write them.
+
+    Raises:
+        DataError: if packing has not finished, or a shard does not match the manifest.
+    """
     folder = paths[0].parent
     manifest = load_manifest(folder)
     if manifest is None:
         return None
     if not manifest.is_finished:
         raise DataError(
-            f"{folder} is not packed to the end: run `netspec pack {manifest.source} -o {folder} "
-            f"--size {manifest.size}` again, which goes on where it stopped"
+            f"packing {folder} has not finished: run `netspec pack {manifest.source} -o {folder} "
+            f"--size {manifest.size}` again, which continues where it stopped"
         )
     for path in paths:
         if path.parent != folder or path.name not in manifest.shards:
-            raise DataError(f"{path} is not in {folder / 'pack.json'}: keep other shards elsewhere")
+            raise DataError(
+                f"{path} is not listed in {folder / 'pack.json'}: move it to another folder"
+            )
         expected, actual = manifest.shards[path.name].bytes, path.stat().st_size
         if actual != expected:
             raise wrong_size(path, actual, expected, "remove it and run `netspec pack` again")
@@ -218,14 +242,14 @@ def _index(paths: list[Path], manifest: Manifest | None) -> list[_Entry]:
     for entry in entries:
         if classes is not None and entry.label >= classes:
             raise DataError(
-                f"{paths[entry.shard]}: the label of {entry.key} is {entry.label}, and pack.json "
-                f"has {classes} classes: the shard is corrupt; {AGAIN}"
+                f"{paths[entry.shard]}: the label of {entry.key} is {entry.label}, but pack.json "
+                f"has only {classes} classes: the shard is corrupt; {AGAIN}"
             )
     return entries
 
 
 def _entries(number: int, path: Path) -> Iterator[_Entry]:
-    """Yield the examples of a shard, in its order."""
+    """Yield the examples of shard ``number`` in their order."""
     try:
         with _Bounded(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for key, members in _samples(path, tar):
@@ -233,7 +257,10 @@ def _entries(number: int, path: Path) -> Iterator[_Entry]:
                 for member in (image, label):
                     _require_content(path, member, file.size)
                 if label.size > LARGEST_LABEL:
-                    raise DataError(f"{path}: {label.name} has {label.size:,} bytes, not a number")
+                    raise DataError(
+                        f"{path}: {label.name} has {label.size:,} bytes, too many for the number "
+                        f"of a class; {AGAIN}"
+                    )
                 file.seek(label.offset_data)
                 y = _label(path, key, label, file.read(label.size))
                 yield _Entry(number, image.offset_data, image.size, y, key)
@@ -241,14 +268,15 @@ def _entries(number: int, path: Path) -> Iterator[_Entry]:
     except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
         reason = "too many headers in a row" if isinstance(error, RecursionError) else error
         raise DataError(
-            f"{path} is truncated or corrupt, or compressed (then unpack it): {reason}; {AGAIN}"
+            f"{path} is truncated or corrupt, or compressed: {reason}; {AGAIN}, or unpack it if it "
+            "is compressed"
         ) from None
     except OSError as error:
         raise unreadable(path, error) from None
 
 
 class _Bounded(io.FileIO):
-    """A file that reads at most its own size, whatever a header claims."""
+    """A file that allocates at most its own size, even if a damaged header declares more."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -260,9 +288,12 @@ class _Bounded(io.FileIO):
 
 
 def _require_content(path: Path, member: tarfile.TarInfo, size: int) -> None:
-    """Raise DataError unless the content of a member lies in its shard, in one piece."""
+    """Raise DataError unless the content of a member is inside its shard, in one piece."""
     if member.issparse():
-        raise DataError(f"{path}: {member.name} is a sparse file, which is not read; {AGAIN}")
+        raise DataError(
+            f"{path}: {member.name} is a sparse file, which is not supported: write the shard "
+            "without sparse files"
+        )
     if not 0 <= member.offset_data <= member.offset_data + member.size <= size:
         raise DataError(
             f"{path} is truncated or corrupt: {member.name} has {member.size:,} bytes; {AGAIN}"
@@ -270,7 +301,10 @@ def _require_content(path: Path, member: tarfile.TarInfo, size: int) -> None:
 
 
 def _require_an_end(path: Path, file: IO[bytes], tar: tarfile.TarFile) -> None:
-    """Raise DataError unless the end follows the last file: tarfile stops at bad headers too."""
+    """Raise DataError unless the last file is followed by the end mark of a tar file.
+
+    This is needed because tarfile also stops, without an error, at a damaged header.
+    """
     members = tar.getmembers()
     end = members[-1].offset_data + members[-1].size if members else 0
     file.seek(rounded_up(end, BLOCK))
@@ -280,7 +314,7 @@ def _require_an_end(path: Path, file: IO[bytes], tar: tarfile.TarFile) -> None:
 
 
 def _samples(path: Path, tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
-    """Yield the consecutive files that have a key in common, by the extensions of their names."""
+    """Yield each key with its consecutive files, by the extension of their names."""
     try:
         from webdataset.tariterators import base_plus_ext
     except ImportError:
@@ -294,7 +328,7 @@ def _samples(path: Path, tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, 
             yield current, members
             members = {}
         if extension.lower() in members:
-            raise DataError(f"{path} is corrupt: it has two {member.name}; {AGAIN}")
+            raise DataError(f"{path} is corrupt: it has two files {member.name}; {AGAIN}")
         current = key
         members[extension.lower()] = member
     if members:
@@ -307,8 +341,8 @@ def _image_and_label(
     images = [member for extension, member in members.items() if f".{extension}" in suffixes()]
     if len(images) != 1 or "cls" not in members:
         raise DataError(
-            f"{path}: {key} has the files {', '.join(members)}: a sample is one image "
-            f"({', '.join(FORMATS)}) and the number of its class in {key}.cls, side by side"
+            f"{path}: {key} has files of the types {', '.join(members)}, but an example must be "
+            f"one image ({', '.join(FORMATS)}) next to {key}.cls with the number of its class"
         )
     return images[0], members["cls"]
 
@@ -319,7 +353,7 @@ def _label(path: Path, key: str, member: tarfile.TarInfo, text: bytes) -> int:
         raise DataError(f"{path}: {member.name} holds {text[:20]!r}, not the number of a class")
     if int(stripped) >= MOST_CLASSES:
         raise DataError(
-            f"{path}: the label of {key} is {int(stripped):,}, and classes are numbered from 0 to "
-            f"{MOST_CLASSES - 1:,} at most; {AGAIN}"
+            f"{path}: the label of {key} is {int(stripped):,}, but the largest allowed class "
+            f"number is {MOST_CLASSES - 1:,}; {AGAIN}"
         )
     return int(stripped)

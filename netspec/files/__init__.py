@@ -1,1 +1,1 @@
-"""Files that are read and written whole, and checked."""
+"""Files: written whole or not at all, and checked when they are read."""

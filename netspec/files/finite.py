@@ -1,4 +1,4 @@
-"""Values that are not finite: which tensor has the first, where, and how many there are."""
+"""Find values that are NaN or infinite: in which tensor, where, and how many."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from netspec.files.members import shown
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Return whether a tensor holds neither NaN nor infinity.
+    """Return True if a tensor contains neither NaN nor infinity.
 
-    The least and the largest value tell, as NaN passes through both; that takes one pass and no
-    memory.
+    It is enough to look at the minimum and the maximum, which are NaN if any value is NaN.  They
+    take one pass and no memory, unlike ``isfinite().all()``.
     """
     if not tensor.is_floating_point() or not tensor.numel():
         return True
-    wide = tensor.float() if tensor.dtype.itemsize == 1 else tensor  # no kernels for eight bits
+    wide = tensor.float() if tensor.dtype.itemsize == 1 else tensor  # float8 has no aminmax kernel
     return all(bool(value.isfinite()) for value in torch.aminmax(wide.detach()))
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str:
-    """Return which tensor is not finite, where first, and in how many values; nothing if all are.
+    """Return a description of the first tensor that is not finite; an empty string if all are.
 
     For example: ``C.bias is NaN at [0], and 6 of its 6 values are NaN or infinite``.
     """
@@ -43,10 +43,15 @@ def first_not_finite(tensors: Mapping[str, Tensor]) -> str:
 
 
 def require_finite_to_save(tensors: Mapping[str, Tensor], name: str) -> None:
-    """Raise DataError if a tensor of a model is not finite, as its file could not be loaded."""
+    """Raise DataError if a tensor of a model is not finite: its file could not be loaded again.
+
+    Args:
+        tensors: the model's tensors by name.
+        name: of the model, for the message.
+    """
     problem = first_not_finite(tensors)
     if problem:
         raise DataError(
-            f"the weights of {name} are not saved, as they are not finite: {problem}; load weights "
-            "from before training diverged"
+            f"the weights of {name} are not saved, because they are not finite: {problem}; load "
+            "weights from before training diverged"
         )

@@ -1,10 +1,9 @@
-"""The kinds of files that netspec writes, and what may be written over.
+"""The kinds of files that netspec writes, and which files they may replace.
 
-1. A file takes the place of nothing, of an empty file, or of a file of its own kind.  The kind is
-   what the content shows, not what the name says; only ``force`` replaces another kind.
-2. A name says what is in the file: a suffix of one kind is refused for another.  Other suffixes, or
-   none, fit any kind.
-3. What is written into, as a pipe or ``/dev/stdout`` is, has no kind.
+1. A file may replace an empty file, or a file of the same kind.  The kind is determined from the
+   content, not the name.  ``force`` also replaces a file of another kind.
+2. The suffix of one kind is an error for another kind.  Any other suffix, or none, is allowed.
+3. A pipe, a terminal or a descriptor such as ``/dev/stdout`` does not have a kind.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from netspec.errors import DataError
 from netspec.files.writing import descriptor_of, is_written_into
 
 HEAD = 4096
-"""Bytes from the beginning of a file that show its kind."""
+"""The number of bytes at the beginning of a file from which its kind is determined."""
 
 Recognises = Callable[[bytes, Path], bool]
-"""Takes the head of a file and its path."""
+"""Return True if a file is of a kind, given its first :data:`HEAD` bytes and its path."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,10 @@ class FileKind:
     """A kind of file.
 
     Attributes:
-        name: as messages say it, with its article.
-        suffixes: those that only this kind has; only a description is a kind of JSON as well.
-        recognises: whether a file is of this kind.
+        name: as messages show it, with an article.
+        suffixes: the suffixes of this kind.  No other kind has them, except that a description is
+            a kind of JSON.
+        recognises: returns True if a file is of this kind.
     """
 
     name: str
@@ -47,7 +47,7 @@ def _begins(pattern: bytes) -> Recognises:
 
 
 def _zip_with(*members: str) -> Recognises:
-    """Return what recognises a zip that has all of these members, in its root or one folder."""
+    """Return a function that recognises a zip with these members, in its root or in a folder."""
 
     def recognises(head: bytes, path: Path) -> bool:
         if not head.startswith(b"PK\x03\x04"):
@@ -71,7 +71,8 @@ def _is_pickle(head: bytes, path: Path) -> bool:
 
 
 ARTIFACT = FileKind("an artifact", (".netspec",), _zip_with("manifest.json", "spec.net"))
-# the version of the format, then the producer, its version, domain, model version, text or graph
+# ONNX has no signature: field 1 is the version of the format, and one of the fields 2 to 7
+# (producer, its version, domain, version of the model, text, graph) follows
 ONNX = FileKind("an ONNX model", (".onnx",), _begins(rb"\x08[\x01-\x3f][\x12\x1a\x22\x28\x32\x3a]"))
 PT2 = FileKind("a PyTorch program", (".pt2",), _zip_with("archive_format"))
 WEIGHTS = FileKind("a safetensors file", (".safetensors",), _is_safetensors)
@@ -81,13 +82,14 @@ DOT = FileKind("a graph", (".dot",), _begins(rb'\s*(strict\s+)?(di)?graph(\s+[\w
 ROWS = FileKind("a table of answers", (".csv",), _begins(rb"example,class,answer,score,place,"))
 FOLDER = FileKind("a folder")
 
-# not written here, but said in messages, and their suffixes are those of nothing else
+# netspec does not write the kinds below as outputs; they are here because messages name them, and
+# because their suffixes must not be used for other kinds
 SPEC = FileKind("a spec", (".net",), _begins(rb"(\s|#[^\n]*\n)*(net|import|block)\s"))
 JPEG = FileKind("a JPEG image", (".jpg", ".jpeg"), _begins(rb"\xff\xd8\xff"))
 PICKLE = FileKind("a pickle", (".pt", ".pth", ".ckpt", ".pkl"), _is_pickle)
 _DESCRIBES = rb'\{\s*"kind": "netspec\.description"'
 JSON = FileKind("JSON", (".json",), _begins(rb"\s*(?!" + _DESCRIBES + rb")[\[{]"))
-# written beside another file, whose name it has, with .json
+# written next to another file, with its name plus .json
 DESCRIPTION = FileKind("a description of a net", (".json",), _begins(_DESCRIBES))
 PYTHON = FileKind("a program", (".py", ".ipynb", ".sh"), _begins(rb"#!"))
 
@@ -120,15 +122,15 @@ KINDS = (
 
 
 def kind_of_name(path: Path) -> FileKind | None:
-    """Return the kind whose suffix a name has, if it is that of one."""
+    """Return the kind to which the suffix of a name belongs, or None."""
     return next((kind for kind in KINDS if path.suffix.lower() in kind.suffixes), None)
 
 
 def kind_of_content(path: Path) -> FileKind | None:
-    """Return the kind of a file that is there, if it is known.
+    """Return the kind of an existing file, or None if it is unknown.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -136,7 +138,7 @@ def kind_of_content(path: Path) -> FileKind | None:
 
 
 def description_of(path: Path) -> Path | None:
-    """Return where the description of an exported net lies; None beside a pipe or a device."""
+    """Return the path of an exported net's description; None if the net is written to a pipe."""
     return None if is_written_into(path) else path.with_name(f"{path.name}.json")
 
 
@@ -163,7 +165,7 @@ def _is_name_of_a_file(path: Path) -> bool:
 
 
 def misnamed(path: Path, kind: FileKind) -> str:
-    """Return why a name does not fit what is to be written; an empty text if it does."""
+    """Return why a name does not fit a file of this kind; an empty string if it does."""
     named = kind_of_name(path)
     if kind is FOLDER and named is None and _is_name_of_a_file(path):
         return (
@@ -173,46 +175,46 @@ def misnamed(path: Path, kind: FileKind) -> str:
     fits = named in (None, kind) or path.suffix.lower() in kind.suffixes
     if fits or descriptor_of(path) is not None:
         return ""
-    way_out = f"a name that ends in {kind.suffixes[0]}" if kind.suffixes else "a name without it"
+    way_out = f"that ends in {kind.suffixes[0]}" if kind.suffixes else "without this suffix"
     return (
         f"{path.suffix} is the suffix of {named.name if named else ''}, "
-        f"and {kind.name} is to be written: give it {way_out}"
+        f"and the output is {kind.name}: use a name {way_out}"
     )
 
 
 def replaced_kind(path: Path, kind: FileKind) -> str:
-    """Return what would be lost if a file of a kind were written; an empty text if nothing is.
+    """Return why a file of this kind may not replace the present one; an empty string if it may.
 
-    Folders, pipes and devices have rules of their own, where they are written.
+    Folders, pipes and devices are checked where they are written.
     """
     if kind is FOLDER or descriptor_of(path) is not None:
         return ""
     try:
         status = path.stat()
-    except OSError:  # nothing is there, or the writing says what is wrong
+    except OSError:  # there is no file, or writing it raises an error that says what is wrong
         return ""
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
         return ""
     try:
         present = kind_of_content(path)
-    except OSError:  # who may not read a file does not know what would be lost
+    except OSError:  # a file that may not be read could be of any kind
         present = None
     if present is kind:
         return ""
-    name = "another kind of file" if present is None else present.name
-    return f"{name} is there, and {kind.name} is to be written"
+    actual = f"{present.name}, " if present else ""
+    return f"the existing file is {actual}not {kind.name}"
 
 
 def require_place(path: Path, kind: FileKind, *, force: bool = False) -> None:
-    """Check that a file of a kind may be written at a path (rules 1 and 2).
+    """Check that a file of a kind may be written to a path (rules 1 and 2).
 
     Args:
-        path: where it is to be written.
-        kind: what it is.
-        force: replace a file of another kind.
+        path: of the file.
+        kind: of the file.
+        force: allow to replace a file of another kind.
 
     Raises:
-        DataError: the name is that of another kind, or a file of another kind is there.
+        DataError: the name has the suffix of another kind, or a file of another kind exists.
     """
     if problem := misnamed(path, kind):
         raise DataError(f"cannot write {path}: {problem}")

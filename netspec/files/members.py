@@ -1,13 +1,14 @@
-"""JSON from files, read by a declared schema.
+"""JSON files, read and checked by a declared schema.
 
-A schema is a :class:`Kind`, made of smaller ones::
+A schema is a :class:`Kind`, composed of smaller ones::
 
     SHARD = record(Shard, images=whole(0), sha256=matching("[0-9a-f]{64}"), faults=many(text()))
     PACK = record(Pack, size=whole(1, 4096), shards=table(SHARD))
     pack = read(folder / "pack.json", PACK, "pack again")
 
-What is read has the declared types and ranges, and no key more or less.  A difference is a
-DataError of one sentence: ``pack.json: `shards["a.tar"].images` is -1, not a whole number ...``.
+The result has the declared types and ranges, and exactly the declared keys.  Anything else raises a
+DataError of one sentence: ``pack.json is damaged: `shards["a.tar"].images` is -1, not a whole
+number ...``.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from netspec.errors import DataError
 from netspec.files.reading import read_plain
 
 LARGEST = 2**24
-"""Bytes of a file, unless a caller says otherwise: parsed, they take some 20 times as many."""
+"""The default limit of a file in bytes.  Parsed JSON takes about 20 times the memory."""
 LONGEST = 2**16
-"""Characters of a text, unless a schema says otherwise."""
+"""The default limit of a string in characters."""
 MOST = sys.float_info.max
 
 T = TypeVar("T")
@@ -35,7 +36,12 @@ U = TypeVar("U")
 
 
 class Malformed(Exception):
-    """A value of another kind: ``at`` is the key path to it, ``problem`` the rest of a message."""
+    """A value is not of the declared kind.
+
+    Args:
+        at: the path of keys to the value; empty for the whole file.
+        problem: the part of the message after the path: ``is -1, not a whole number ...``.
+    """
 
     def __init__(self, at: str, problem: str) -> None:
         self.at, self.problem = at, problem
@@ -44,16 +50,19 @@ class Malformed(Exception):
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """A kind of value, in words, and the function that takes one: from a value and its key path.
+    """A kind of JSON value.
 
-    ``take`` raises :class:`Malformed` if the value is of another kind.
+    Attributes:
+        expected: the kind as messages describe it.
+        take: checks a value, given its path of keys, and returns it as Python represents it; raises
+            :class:`Malformed` if the value is of another kind.
     """
 
     expected: str
     take: Callable[[Any, str], T]
 
     def where(self, test: Callable[[T], bool], expected: str) -> Kind[T]:
-        """Return the kind whose values pass a test as well."""
+        """Return the kind of those values of this kind that also pass a test."""
 
         def take(value: Any, at: str) -> T:
             converted = self.take(value, at)
@@ -64,25 +73,31 @@ class Kind(Generic[T]):
         return Kind(expected, take)
 
     def to(self, make: Callable[[T], U]) -> Kind[U]:
-        """Return the kind whose values become something else once they are checked."""
+        """Return the kind with the same values, which are converted after they are checked."""
         return Kind(self.expected, lambda value, at: make(self.take(value, at)))
 
 
 def read(path: Path, kind: Kind[T], advice: str, at_most: int = LARGEST) -> T:
-    """Return the value in a plain JSON file.
+    """Return the value in a JSON file, which must be a plain file.
+
+    Args:
+        path: of the file.
+        kind: of the value.
+        advice: how to fix a damaged file; the end of the message.
+        at_most: the largest size in bytes.
 
     Raises:
-        DataError: it cannot be read, or does not hold this kind; it ends with the advice.
+        DataError: the file cannot be read, or its content is not of this kind.
     """
     return parsed(read_plain(path, at_most), str(path), kind, advice)
 
 
 def parsed(data: bytes | bytearray, name: str, kind: Kind[T], advice: str) -> T:
-    """Return the value of the JSON of a file with this name.
+    """Return the value of JSON from a file with this name.
 
     Raises:
-        DataError: it does not hold this kind; the message begins with the name and ends with the
-            advice.
+        DataError: the content is not of this kind; the message begins with the name and ends with
+            the advice.
     """
     try:
         text = data.decode("utf-8")
@@ -102,7 +117,7 @@ def parsed(data: bytes | bytearray, name: str, kind: Kind[T], advice: str) -> T:
 # ------------------------------------------------------------------------------------------- kinds
 
 ANYTHING: Kind[Any] = Kind("anything", lambda value, at: value)
-"""Any JSON: for a part that is compared as a text, or not used."""
+"""Any JSON: for a part that is compared as text, or not used."""
 
 TRUTH: Kind[bool] = ANYTHING.where(lambda value: isinstance(value, bool), "true or false")
 
@@ -116,7 +131,7 @@ def whole(least: int = -(2**63), most: int = 2**63 - 1) -> Kind[int]:
 
 
 def number(least: float = -MOST, most: float = MOST) -> Kind[float]:
-    """Return the kind of a number from ``least`` to ``most``, never infinite."""
+    """Return the kind of a finite number from ``least`` to ``most``."""
     expected = f"a number from {least:,g} to {most:,g}" if (least, most) != (-MOST, MOST) else ""
     return ANYTHING.where(
         lambda value: type(value) in (int, float) and least <= value <= most,
@@ -125,7 +140,7 @@ def number(least: float = -MOST, most: float = MOST) -> Kind[float]:
 
 
 def text(longest: int = LONGEST) -> Kind[str]:
-    """Return the kind of a text of at most so many characters."""
+    """Return the kind of a string of at most ``longest`` characters."""
     return ANYTHING.where(
         lambda value: isinstance(value, str) and len(value) <= longest,
         f"a text of at most {longest:,} characters",
@@ -133,14 +148,14 @@ def text(longest: int = LONGEST) -> Kind[str]:
 
 
 def matching(pattern: str, expected: str) -> Kind[str]:
-    """Return the kind of a text that a regular expression matches as a whole."""
+    """Return the kind of a string that a regular expression matches from beginning to end."""
     return ANYTHING.where(
         lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None, expected
     )
 
 
 def one_of(*values: str) -> Kind[str]:
-    """Return the kind of a text that is one of these."""
+    """Return the kind of a string that is one of ``values``."""
     return ANYTHING.where(
         lambda value: isinstance(value, str) and value in values, f"one of {', '.join(values)}"
     )
@@ -155,7 +170,7 @@ def optional(kind: Kind[T]) -> Kind[T | None]:
 
 
 def either(expected: str, *kinds: Kind[Any]) -> Kind[Any]:
-    """Return the kind of a value that is of one of these kinds, which ``expected`` names."""
+    """Return the kind of a value of any of ``kinds``; ``expected`` describes it in messages."""
 
     def take(value: Any, at: str) -> Any:
         for kind in kinds:
@@ -167,7 +182,7 @@ def either(expected: str, *kinds: Kind[Any]) -> Kind[Any]:
 
 
 def many(kind: Kind[T], count: int | None = None) -> Kind[tuple[T, ...]]:
-    """Return the kind of a list, of so many values if a count is given."""
+    """Return the kind of a list of values of one kind, with ``count`` values if it is given."""
     expected = "a list" if count is None else f"a list of {count:,} values"
 
     def take(value: Any, at: str) -> tuple[T, ...]:
@@ -179,7 +194,7 @@ def many(kind: Kind[T], count: int | None = None) -> Kind[tuple[T, ...]]:
 
 
 def table(kind: Kind[T], key: Kind[str] = ANYTHING) -> Kind[dict[str, T]]:
-    """Return the kind of an object with any keys of a kind, whose values are of one kind."""
+    """Return the kind of an object with any keys of one kind and values of one kind."""
 
     def take(value: Any, at: str) -> dict[str, T]:
         if not isinstance(value, dict):
@@ -193,7 +208,7 @@ def table(kind: Kind[T], key: Kind[str] = ANYTHING) -> Kind[dict[str, T]]:
 
 
 def record(make: Callable[..., T], **members: Kind[Any]) -> Kind[T]:
-    """Return the kind of an object with exactly these keys, from which ``make`` makes a value."""
+    """Return the kind of an object with exactly these keys, which ``make`` converts to a value."""
 
     def take(value: Any, at: str) -> T:
         if not isinstance(value, dict):
@@ -213,7 +228,7 @@ def record(make: Callable[..., T], **members: Kind[Any]) -> Kind[T]:
 
 
 def member(name: str, kind: Kind[T]) -> Kind[T]:
-    """Return the kind of one key of an object, whatever else there is in it."""
+    """Return the kind of the value of one key of an object; other keys are ignored."""
 
     def take(value: Any, at: str) -> T:
         if not isinstance(value, dict):
@@ -237,7 +252,10 @@ SCALAR: Kind[str | int | float | bool] = either(
 
 
 def shown(name: str) -> str:
-    """Return at most 40 characters of a text, none of which moves a terminal's cursor."""
+    """Return at most 40 characters of a text, with control characters escaped.
+
+    Names from files are printed; a control character in them could change the terminal.
+    """
     plain = name if name.isprintable() else json.dumps(name)[1:-1]
     return plain if len(plain) <= 40 else f"{plain[:37]}..."
 
@@ -259,6 +277,7 @@ def _described(value: Any) -> str:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # JSON allows a key twice, and Python keeps the last: two readers could see different values.
     members: dict[str, Any] = {}
     for name, value in pairs:
         if name in members:

@@ -1,7 +1,7 @@
-"""Reading plain files, each by one descriptor, and none without bound.
+"""Reading plain files through one descriptor, with a limit of their size.
 
-The counterpart of ``writing.py``: a file that another process replaces meanwhile is read as it was
-or as it is, never as a part of both, because its path is opened once.
+The counterpart of ``writing.py``.  A path is opened once, so if another process replaces the file
+during reading, the result is the old content or the new one, never a mixture.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from netspec.errors import DataError
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a plain file for reading; what replaces it meanwhile is not seen.
+    """Open a plain file for reading; a file that replaces it later is not seen.
 
     Raises:
-        OSError: it cannot be opened; it is a link, a folder, a pipe or a device.
+        OSError: the file cannot be opened, or is a link, a folder, a pipe or a device.
     """
-    # without O_NONBLOCK, opening a pipe waits for its other end
+    # O_NOFOLLOW: a link that replaces the file after the check below is not followed.
+    # O_NONBLOCK: without it, opening a pipe waits until another process writes to it.
     flags = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK"))
-    if path.is_symlink():  # else the reason is "too many levels of symbolic links"
-        raise OSError(None, "it is a link, and only plain files are read here", str(path))
+    if path.is_symlink():  # the system's own reason is "too many levels of symbolic links"
+        raise OSError(None, "it is a link, and must be a plain file", str(path))
     with open(
         path, "rb", buffering=0, opener=lambda name, mode: os.open(name, mode | flags)
     ) as file:
@@ -36,10 +37,10 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_plain(path: Path, at_most: int) -> bytes:
-    """Return the content of a plain file of at most so many bytes.
+    """Return the content of a plain file.
 
     Raises:
-        DataError: it cannot be read, is not a plain file, or is larger.
+        DataError: the file cannot be read, is not a plain file, or has more than ``at_most`` bytes.
     """
     try:
         with opened(path) as file:
@@ -49,10 +50,10 @@ def read_plain(path: Path, at_most: int) -> bytes:
 
 
 def read_named(path: Path, at_most: int) -> bytes:
-    """Return the content of a file that a person named: a link is followed, a pipe read to its end.
+    """Return the content of a file that a user named: links are followed, pipes are read.
 
     Raises:
-        DataError: it cannot be read, or is larger.
+        DataError: the file cannot be read, or has more than ``at_most`` bytes.
     """
     try:
         with path.open("rb") as file:
@@ -62,10 +63,15 @@ def read_named(path: Path, at_most: int) -> bytes:
 
 
 def read_bounded(file: BinaryIO, name: Path | str, at_most: int) -> bytes:
-    """Return the rest of an open file.
+    """Return the content of an open file from its present position.
+
+    Args:
+        file: open for reading.
+        name: of the file, for the message.
+        at_most: the largest number of bytes.
 
     Raises:
-        DataError: it has more than so many bytes.
+        DataError: there are more bytes.
     """
     pieces, size = list[bytes](), 0
     while piece := file.read(min(2**20, at_most + 1 - size)):
@@ -77,10 +83,10 @@ def read_bounded(file: BinaryIO, name: Path | str, at_most: int) -> bytes:
 
 
 def fill(file: BinaryIO, memory: memoryview) -> None:
-    """Fill memory with the next bytes of a file.
+    """Fill ``memory`` with the next bytes of a file.
 
     Raises:
-        EOFError: the file ends before.
+        EOFError: the file has fewer bytes.
     """
     while memory:
         count = file.readinto(memory)  # type: ignore[attr-defined]
@@ -90,10 +96,10 @@ def fill(file: BinaryIO, memory: memoryview) -> None:
 
 
 def message_of(error: Exception) -> str:
-    """Return what an exception says: the system's reason, else its own text, else its name."""
+    """Return the message of an exception: the system's reason, its own text, or its class name."""
     return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 
 def reason_of(error: Exception) -> str:
-    """Return why the system refused, as a part of a sentence."""
+    """Return the message of an exception as a part of a sentence, in lower case."""
     return message_of(error).lower()

@@ -1,9 +1,8 @@
-"""Safetensors files, which hold tensors and nothing that runs: read by one descriptor; written.
+"""Reading and writing safetensors files, which contain tensors and no code.
 
-A file is the length of a header in 8 bytes, the header in JSON, and the bytes of the tensors
-without gaps.  The header of a file that netspec writes also holds ``sha256``, the digest of
-everything else in the header and of the tensors: damage is an error.  Files of other programs do
-not have it.
+A file is the length of a header (8 bytes, little-endian), the header in JSON, and the bytes of the
+tensors without gaps.  In files of netspec, the header also has ``sha256``, the digest of the rest
+of the header and of the tensors, so damage is detected.  Files of other programs do not have it.
 """
 
 from __future__ import annotations
@@ -48,25 +47,25 @@ DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-"""Types as safetensors calls them."""
+"""PyTorch's types by their names in safetensors."""
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 LARGEST_HEADER = 2**24
-"""Bytes of a header: some 100,000 tensors."""
+"""The largest size of a header in bytes: about 100,000 tensors."""
 
 PIECE = 2**23
-"""Bytes that are read or written, and hashed, at a time."""
+"""The number of bytes that are read or written, and hashed, at a time."""
 
 NOTES, DIGEST = "__metadata__", "sha256"
 _UNKNOWN = "0" * 64
-"""Stands for the digest until it is known."""
+"""A placeholder of the digest's length, until the digest is known."""
 
-_PICKLE = "a .pt or .pth file is a pickle: open it in PyTorch and save it with netspec.save_weights"
+_PICKLE = "a .pt or .pth file is a pickle: load it in PyTorch and save it with netspec.save_weights"
 
 
 class Stored(NamedTuple):
-    """A tensor as a header describes it."""
+    """The type and shape of a tensor in a header."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
@@ -80,12 +79,11 @@ class Stored(NamedTuple):
 
 
 def header(tensors: Mapping[str, Stored], notes: Mapping[str, str] | None = None) -> bytes:
-    """Return the header of a file: its own length in 8 bytes, then JSON, filled up with
-    spaces to a multiple of 8 bytes.
+    """Return the header of a file: the length in 8 bytes, then JSON, padded to a multiple of 8.
 
     Args:
-        tensors: in the order of their bytes.
-        notes: texts beside them.
+        tensors: in the order of their bytes in the file.
+        notes: the strings of the file's metadata.
     """
     entries, end = dict[str, Any](), 0
     if notes is not None:
@@ -105,14 +103,18 @@ def header(tensors: Mapping[str, Stored], notes: Mapping[str, str] | None = None
 def write_tensors(
     file: BinaryIO, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors, and texts beside them, with their digest."""
-    # those of wide types first, as safetensors does: so each begins at a multiple of its width
+    """Write tensors, and strings as metadata, with their digest.
+
+    The file must be seekable: the digest is written into the header last.
+    """
+    # Wide types first, as safetensors does: each tensor then begins at a multiple of its itemsize.
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     described = {name: Stored(tensors[name].dtype, tuple(tensors[name].shape)) for name in order}
     begin = header(described, {DIGEST: _UNKNOWN, **(notes or {})})
     digest = sha256(_digested(begin[8:]))
     file.write(begin)
-    # hashing takes longer than writing to the page cache; both leave Python to others
+    # Hashing takes longer than writing to the page cache, so they run in parallel: both release the
+    # interpreter lock.
     with ThreadPoolExecutor(1) as hashing:
         for name in order:
             for piece in _pieces(bytes_of(tensors[name].detach().cpu())):
@@ -124,7 +126,7 @@ def write_tensors(
 
 
 def bytes_of(tensor: Tensor) -> memoryview:
-    """Return the bytes of a tensor in the memory of the CPU; of a copy if it is not contiguous."""
+    """Return the bytes of a CPU tensor, without a copy if it is contiguous."""
     return tensor.reshape(-1).view(torch.uint8).numpy().data
 
 
@@ -133,7 +135,7 @@ def _pieces(memory: memoryview) -> Iterator[memoryview]:
 
 
 def _digested(content: bytes | bytearray) -> bytes:
-    """Return a header as its digest covers it: without the digest, written in one way only."""
+    """Return the part of a header that the digest covers: all but the digest, in canonical JSON."""
     entries = json.loads(content)
     entries[NOTES].pop(DIGEST)
     return json.dumps(entries, sort_keys=True, separators=(",", ":")).encode()
@@ -143,11 +145,15 @@ def _digested(content: bytes | bytearray) -> bytes:
 
 
 class TensorFile:
-    """An open safetensors file whose header is read and checked; :meth:`read` reads the rest.
+    """An open safetensors file with a checked header; :meth:`read` reads the tensors.
 
     Attributes:
-        tensors: by name, in the order of their bytes.
-        notes: the texts beside them.
+        tensors: types and shapes by name, in the order of their bytes in the file.
+        notes: the strings of the file's metadata.
+
+    Raises:
+        DataError: it is not a safetensors file, or the header is damaged.
+        EOFError: the file became shorter.
     """
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
@@ -156,7 +162,7 @@ class TensorFile:
         length = struct.unpack("<Q", _bytes(file, 8))[0] if size >= 8 else 0
         if not 2 <= length <= min(size - 8, LARGEST_HEADER):
             raise DataError(
-                f"cannot read weights from {path}: it is not a whole safetensors file; {_PICKLE}"
+                f"cannot read weights from {path}: it is not a complete safetensors file; {_PICKLE}"
             )
         self._header = _bytes(file, length)
         entries, notes = parsed(self._header, str(path), _HEADER, _PICKLE)
@@ -173,10 +179,11 @@ class TensorFile:
             raise self._damaged(f"it has {size:,} bytes, and its header describes {described:,}")
 
     def read(self) -> dict[str, Tensor]:
-        """Return the tensors by name; they can be read once.
+        """Return the tensors by name; can be called once.
 
         Raises:
-            DataError: they are damaged, or do not fit into memory.
+            DataError: the tensors are damaged, or do not fit in memory.
+            EOFError: the file became shorter.
         """
         expected, digest = self.notes.get(DIGEST), sha256()
         if expected is not None:
@@ -186,7 +193,7 @@ class TensorFile:
         except (RuntimeError, MemoryError):
             raise DataError(f"cannot read weights from {self._path}: not enough memory") from None
         if expected is not None and expected != digest.hexdigest():
-            raise self._damaged("its content does not have the digest that it was written with")
+            raise self._damaged("its digest is not that of its content")
         return tensors
 
     def _damaged(self, problem: str) -> DataError:
@@ -198,12 +205,13 @@ class TensorFile:
 
 @contextmanager
 def opened_tensors(path: Path) -> Iterator[TensorFile]:
-    """Open a safetensors file, which must be a plain file, and no link.
+    """Open a safetensors file, which must be a plain file and not a link.
 
-    Its path is opened once: a file that replaces it meanwhile is not seen.
+    The path is opened once: a file that replaces it during reading is not seen.
 
     Raises:
-        DataError: it cannot be opened or is damaged; also for what is raised within.
+        DataError: the file cannot be opened or is damaged; also for an OSError or EOFError that the
+            block raises.
     """
     try:
         with opened(path) as file:
@@ -219,14 +227,19 @@ def opened_tensors(path: Path) -> Iterator[TensorFile]:
 
 
 def read_in_order(file: BinaryIO, tensors: Mapping[str, Stored], digest: HASH) -> dict[str, Tensor]:
-    """Read tensors that follow each other, each once into memory of its own, and hash their bytes
-    while the next come in.
+    """Read consecutive tensors, each into its own memory, and update ``digest`` with their bytes.
+
+    Args:
+        file: at the first tensor's first byte.
+        tensors: types and shapes by name, in the order of the file.
+        digest: updated in place.
 
     Raises:
-        EOFError: the file ended meanwhile.
+        EOFError: the file is too short.
     """
     loaded = {}
-    # SHA-256 takes longer than reading what is in the page cache; both leave Python to others
+    # SHA-256 takes longer than reading from the page cache, so they run in parallel: both release
+    # the interpreter lock.
     with ThreadPoolExecutor(1) as hashing:
         for name, stored in tensors.items():
             tensor = torch.empty(stored.shape, dtype=stored.dtype)

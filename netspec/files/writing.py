@@ -1,18 +1,19 @@
-"""Writing files and folders: whole or not at all, by one set of rules.
+"""Writing files and folders: whole or not at all.
 
-1. What is written lies in a folder of its own, beside its place, until all of it is on the disk;
-   then it takes its place in one step.  A reader, and a machine that loses its power, has the old
-   file or the new one.  An error, Ctrl-C and a full disk leave the old one, and nothing else.
-2. That folder has a random name (``.netspec-saving-`` and eight characters), which no other thread,
-   process or machine shares.  It is locked as long as its process lives; each save removes those
-   in the same place whose process was killed.  No other file is ever removed.
-3. A file in a folder of ours (a run, an artifact, a comparison, a pack, the cache) takes the place
-   of a plain file or of nothing: links, folders, pipes and devices are refused.
-4. A file that a person names may be a link, which goes on leading to it; a pipe, a terminal or
-   ``/dev/null``, which is written into; or an open descriptor such as ``/dev/stdout``, likewise.
-   Other devices are refused.
-5. Permissions and owner stay those of the file that was there.  A file that its owner may not
-   write is not replaced.
+1. Content is first written to a work folder next to its destination.  Once all of it is on the disk
+   it replaces the destination by a rename, which is atomic.  Readers, and the disk after a power
+   failure, have either the old file or the new one.  After an error, Ctrl-C or a full disk the old
+   file is unchanged, and no other file is left.
+2. A work folder has a random name (``.netspec-saving-`` and eight characters), so no other thread,
+   process or machine uses it.  Its process holds a lock in it.  Each save removes the work folders
+   at the same place whose lock is free because their process was killed.  It removes no other file.
+3. A file inside a folder of netspec (a run, an artifact, a comparison, a pack, the cache) may only
+   replace a plain file.  A link, folder, pipe or device in its place is an error.
+4. A file that a user names may be a link: the file that it points to is replaced, and the link is
+   kept.  It may be a pipe, a terminal, ``/dev/null`` or a descriptor such as ``/dev/stdout``: the
+   content is written to it.  Other devices are an error.
+5. The new file has the permissions and the owner of the old one.  A file without write permission
+   is not replaced.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ from netspec.files.reading import reason_of
 PREFIX = ".netspec-saving-"
 _OURS = re.compile(re.escape(PREFIX) + "[a-z0-9_]{8}")
 LOCK, NEW, OLD = "lock", "new", "old"
-"""In a work folder: the file that its process holds, what is written, and the only copy of what was
-to be replaced, with which it is not removed."""
+"""Names in a work folder: the file that its process locks, the new content, and the old content
+while it is being replaced.  The old content may be the only copy, so a work folder that has it is
+never removed."""
 
 STDOUT, STDERR = 1, 2
 _DESCRIPTOR = re.compile(r"/dev/(?P<name>stdout|stderr)|(?:/dev|/proc/self)/fd/(?P<number>\d{1,9})")
@@ -46,31 +48,31 @@ _DESCRIPTOR = re.compile(r"/dev/(?P<name>stdout|stderr)|(?:/dev|/proc/self)/fd/(
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in a folder of ours, whole or not at all.
+    """Write a file inside a folder of netspec, whole or not at all (rule 3).
 
     Raises:
-        DataError: it cannot be written, or a link, a folder, a pipe or a device is there.
+        DataError: the file cannot be written, or the path is a link, a folder, a pipe or a device.
     """
     with naming(path), replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_named(path: Path, content: bytes) -> None:
-    """Write a file that a person named, whole or not at all, or into what is no file (rule 4).
+    """Write a file that a user named, whole or not at all, or to a pipe or device (rule 4).
 
     Raises:
-        DataError: it cannot be written.
+        DataError: the file cannot be written.
     """
     write_together({path: content})
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Write files that a person named: all are complete before the first takes its place.
+    """Write several files that a user named; none is replaced before all are complete.
 
-    The last one takes its place first.
+    The last one is replaced first.
 
     Raises:
-        DataError: one cannot be written.
+        DataError: a file cannot be written.
     """
     with ExitStack() as stack:
         for path, content in contents.items():
@@ -84,18 +86,21 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
 
 
 def is_written_into(path: Path) -> bool:
-    """Return whether a path is what is written into (rule 4), beside which nothing can lie."""
+    """Return True if a path is a pipe, a terminal, ``/dev/null`` or a descriptor (rule 4).
+
+    No other file can be written next to such a path.
+    """
     return descriptor_of(path) is not None or _is_stream(path)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield the path of an empty file to write to; it takes the place of ``path`` afterwards.
+    """Yield the path of an empty file to write to; after the block it replaces ``path``.
 
-    The block may replace that file by another of the same name.
+    The block may also replace the empty file by another one with the same name.
 
     Raises:
-        OSError: it cannot be written, or a link, a folder, a pipe or a device is there.
+        OSError: the file cannot be written, or ``path`` is a link, a folder, a pipe or a device.
     """
     before = _replaceable(path)
     with beside(path) as folder:
@@ -103,6 +108,8 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.touch()
         mode = (temporary.stat() if before is None else before).st_mode
         yield temporary
+        # The order matters: content on the disk first, then the rename, then the folder's entry.
+        # Otherwise a power failure could leave the new name with empty content.
         with temporary.open("rb") as file:
             if before is not None and sys.platform != "win32":
                 with suppress(OSError):  # only root may give a file to another
@@ -114,10 +121,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def followed(path: Path) -> Path:
-    """Return the path that a path with links leads to, whether something is there or not.
+    """Return the path that the links of a path lead to, whether or not it exists.
 
     Raises:
-        OSError: it leads back to itself.
+        OSError: the links form a cycle.
     """
     target = Path(os.path.realpath(path))
     if target.is_symlink():
@@ -126,7 +133,7 @@ def followed(path: Path) -> Path:
 
 
 def descriptor_of(path: Path) -> int | None:
-    """Return the open descriptor that a path such as ``/dev/stdout`` stands for, if it does."""
+    """Return the descriptor of a path such as ``/dev/stdout``; None for other paths."""
     match = _DESCRIPTOR.fullmatch(str(path))
     if match is None:
         return None
@@ -135,7 +142,7 @@ def descriptor_of(path: Path) -> int | None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Write the names in a folder to the disk, where the system can do that."""
+    """Write the entries of a folder to the disk, if the system supports it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -146,11 +153,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Turn an error of the system into one that says what cannot be written.
-
-    Raises:
-        DataError: there was one.
-    """
+    """Convert an OSError of the block to a DataError that names the path."""
     try:
         yield
     except OSError as error:
@@ -158,7 +161,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def _is_stream(path: Path) -> bool:
-    """Return whether a path leads to a pipe, a terminal or ``/dev/null``."""
+    """Return True if a path, with links followed, is a pipe, a terminal or ``/dev/null``."""
     try:
         status = path.stat()
         if not stat.S_ISCHR(status.st_mode):
@@ -178,7 +181,11 @@ def _is_terminal(device: Path) -> bool:
 
 
 def _replaceable(path: Path) -> os.stat_result | None:
-    """Return the state of the plain file that is to be replaced, None if there is none."""
+    """Return the status of the plain file at a path, None if there is no file.
+
+    Raises:
+        OSError: the path is not a plain file, or may not be written.
+    """
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -186,10 +193,11 @@ def _replaceable(path: Path) -> os.stat_result | None:
     if stat.S_ISDIR(status.st_mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if stat.S_ISLNK(status.st_mode):
-        raise OSError(None, "a link is there: remove it", str(path))
+        raise OSError(None, "it is a link: remove it", str(path))
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(None, "what is there is not a plain file: name another", str(path))
-    with path.open("r+b"):  # who may not write a file may still put another in its place
+        raise OSError(None, "it is not a plain file: name another", str(path))
+    # A rename needs no write permission for the old file, only for its folder: ask for it here.
+    with path.open("r+b"):
         return status
 
 
@@ -198,12 +206,13 @@ def _replaceable(path: Path) -> os.stat_result | None:
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """Yield a folder on the same disk as a path, which nobody else uses; it goes afterwards.
+    """Yield a new work folder next to a path, and remove it after the block.
 
-    It is empty but for :data:`LOCK`.  What a killed process left in the same place goes as well.
+    It is on the same disk as the path, because a rename between disks is not atomic.  It contains
+    only :data:`LOCK`.  Work folders of killed processes at the same place are removed first.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be created.
     """
     sweep(path.parent)
     folder, lock = _work_folder(path.parent)
@@ -215,10 +224,10 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the work folders in a folder that killed processes left.
+    """Remove the work folders of killed processes in a folder.
 
-    A work folder goes if this user made it and no process holds it, unless the only copy of
-    something is in it.
+    A work folder is removed if its lock is free and it belongs to this user, unless it contains
+    :data:`OLD`, which may be the only copy.
     """
     try:
         with os.scandir(folder) as entries:
@@ -233,15 +242,16 @@ def sweep(folder: Path) -> None:
         with suppress(OSError), _open_lock(left / LOCK) as lock:
             if _locks(lock, wait=False) and os.fstat(lock.fileno()).st_uid == os.geteuid():
                 _remove(left)
-        with suppress(OSError):  # of a process that was killed before it held it
+        with suppress(OSError):  # an empty folder: its process was killed before it made the lock
             left.rmdir()
 
 
 def _work_folder(parent: Path) -> tuple[Path, BinaryIO]:
-    """Make a work folder; return it, and the open file that holds it."""
+    """Create a work folder; return it, and its open lock file."""
     while True:
+        # Between mkdtemp and the lock, another process may sweep the folder; then try again.
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        with suppress(FileNotFoundError):  # it was swept before it was held
+        with suppress(FileNotFoundError):
             lock = (folder / LOCK).open("xb")
             _locks(lock, wait=True)
             if (folder / LOCK).exists():
@@ -250,20 +260,20 @@ def _work_folder(parent: Path) -> tuple[Path, BinaryIO]:
 
 
 def _open_lock(path: Path) -> BinaryIO:
-    """Open a lock that is there, and not what a link in its place leads to."""
+    """Open an existing lock file; raise OSError if it is a link."""
     flags = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK"))
     return open(path, "r+b", buffering=0, opener=lambda name, mode: os.open(name, mode | flags))
 
 
 def _locks(file: BinaryIO, *, wait: bool) -> bool:
-    """Lock a file until it is closed; return whether that was done."""
+    """Lock a file until it is closed; return True if it is locked now."""
     if sys.platform == "win32":
         return False
     import fcntl
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # another process holds it, or the disk has no locks
+    except OSError:  # another process has the lock, or the file system does not support locks
         return False
     return True
 

@@ -1,1 +1,1 @@
-"""The net as data: what a spec is read into and passes rewrite."""
+"""The net as data: the graph that a spec is read into and that passes rewrite."""

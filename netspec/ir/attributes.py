@@ -1,8 +1,8 @@
-"""Attributes of operators: the kinds of values they take, and their declaration.
+"""Attributes of operators: how they are declared, and which values they accept.
 
 An operator is a dataclass whose fields are declared with :func:`positional` and :func:`keyword`.
-A :class:`Kind` reads a value of the language into what the field holds, or raises ValueError with
-what it expects.
+A :class:`Kind` converts a value of the language to the value of the field, or raises a ValueError
+that says what was expected.
 """
 
 from __future__ import annotations
@@ -23,13 +23,20 @@ Padding = tuple[int, int, int, int] | str
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of value: its description, and the function that reads it."""
+    """A kind of value.
+
+    Attributes:
+        description: the accepted values, as a message or ``netspec ops`` says them.
+        read: converts a value of the language; raises ValueError if it is not of this kind.
+        words: the accepted words, if the kind is a choice of words.
+    """
 
     description: str
     read: Callable[[Value], Any]
     words: tuple[str, ...] = ()
 
     def refuse(self) -> ValueError:
+        """Return the error for a value that is not of this kind."""
         return ValueError(f"expected {self.description}")
 
 
@@ -55,18 +62,22 @@ class HasAttributes:
     """Its word in the language."""
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
-        """Return contradictory or missing attributes: (code, attribute, reason)."""
+        """Return the contradictory or missing attributes as (code, attribute, reason)."""
         return iter(())
 
     @classmethod
     def written_mistakes(cls, written: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-        """Return the mistakes that only show in the attributes as they are written."""
+        """Return the mistakes that can only be seen in the attributes as the spec wrote them.
+
+        An operator stores a canonical form: for example, it does not show that a stride was given
+        twice.
+        """
         return iter(())
 
     @classmethod
     @cache
     def attributes(cls) -> tuple[Attribute, ...]:
-        """Return the attributes, the positional ones first."""
+        """Return the attributes, positional ones first."""
         declared = [
             Attribute(f.name, default=f.default, **f.metadata)
             for f in fields(cls)  # type: ignore[arg-type]
@@ -76,7 +87,7 @@ class HasAttributes:
 
 
 def positional(kind: Kind, help: str, default: Any = MISSING) -> Any:
-    """Declare an attribute that may be given by its place."""
+    """Declare an attribute that may be given by position."""
     return _declare(kind, help, default, is_positional=True)
 
 
@@ -96,7 +107,7 @@ def _declare(kind: Kind, help: str, default: Any, *, is_positional: bool) -> Any
 
 
 def whole(minimum: int) -> Kind:
-    """A whole number of at least ``minimum``."""
+    """Return the kind of a whole number of at least ``minimum``, or of a symbol for one."""
 
     def read(value: Value) -> int:
         if is_symbolic(value) and may_count(value):
@@ -110,7 +121,10 @@ def whole(minimum: int) -> Kind:
 
 
 def number(minimum: float | None, maximum: float | None = None, *, above: bool = False) -> Kind:
-    """A real number in [minimum, maximum), or (minimum, maximum) with ``above``."""
+    """Return the kind of a real number in [minimum, maximum), or (minimum, maximum) if ``above``.
+
+    A bound of None is no bound.
+    """
 
     def read(value: Value) -> float:
         if not isinstance(value, int | Fraction):
@@ -130,7 +144,7 @@ def number(minimum: float | None, maximum: float | None = None, *, above: bool =
 
 
 def choice(*words: str) -> Kind:
-    """One of several words."""
+    """Return the kind of a value that is one of these words."""
 
     def read(value: Value) -> str:
         if not isinstance(value, Word) or value.text not in words:
@@ -182,7 +196,7 @@ def _read_padding(value: Value) -> Padding:
 
 
 def _as_pair(value: Value) -> tuple[int, int] | None:
-    """Height and width from one number for both, or from a literal HxW."""
+    """Return (height, width) of one number for both or of a literal HxW; None for other values."""
     if isinstance(value, int):
         return value, value
     if isinstance(value, Kernel) and value.channels is None and value.stride is None:

@@ -1,7 +1,7 @@
-"""Columns: a net spread over several devices, as AlexNet is over two (its section 3.2).
+"""Columns: a net spread over several devices, as AlexNet is over two (section 3.2).
 
-Each device has the same share of the kernels of every layer, and computes the channels that are
-theirs.  Grouped layers stay on their device; a layer that sees all channels also reads those of the
+Each device has an equal share of the kernels of every layer and computes their channels.  A grouped
+layer reads only channels of its own device.  A layer that sees all channels also reads those of the
 other devices.
 """
 
@@ -32,15 +32,15 @@ BY_CHANNEL = (
     Abs, Add, AvgPool, BatchNorm, Dropout, Flatten, GlobalAveragePool, Identity, MaxPool, Relu,
     Sigmoid, Subsample, Tanh,
 )  # fmt: skip
-"""Operators whose output channels are each computed from the same one of the operands."""
+"""Operators whose output channel c depends only on channel c of each operand."""
 
 
 class Parts(NamedTuple):
-    """How a stage is computed: with parts, the channels of one column, or with all channels.
+    """Whether a stage reads and computes the channels of one column or of all columns.
 
     Attributes:
-        reads: True if it reads this column's channels, not those of all.
-        makes: True if its value is this column's channels, not those of all.
+        reads: True if it reads this column's channels only, False if it reads all.
+        makes: True if its value has this column's channels only, False if it has all.
     """
 
     reads: bool
@@ -50,11 +50,12 @@ class Parts(NamedTuple):
 def parts(graph: Graph) -> dict[str, Parts]:
     """Return how each stage is computed when the net is spread over ``graph.columns``.
 
-    - Convolutions and fully connected layers have an equal part of their kernels on each column;
-      they read all channels, or with groups those of their column;
-    - what works channel by channel, and normalisation within groups, stays where its operands are;
-    - every other operator reads all channels and is computed by every column, and so is a layer
-      whose outputs the columns do not divide.
+    - A convolution or fully connected layer has an equal part of its kernels on each column.  It
+      reads all channels, or with groups those of its column.  If the number of columns does not
+      divide its outputs, every column computes all of them.
+    - An operator that works channel by channel, and an lrn with groups, computes one column's
+      channels if all its operands have them.
+    - Every other operator reads all channels, and every column computes all of it.
     """
     assert graph.columns is not None
     number = graph.columns.number
@@ -72,7 +73,11 @@ def parts(graph: Graph) -> dict[str, Parts]:
 
 
 def exchanging(graph: Graph) -> list[str]:
-    """Return the rows where columns exchange: layers that see all channels of a split map."""
+    """Return the labels of the rows where columns exchange channels.
+
+    They are the rows with a stage that reads all channels of a split map, and those whose split
+    value is an output of the net or of a head.
+    """
     if graph.columns is None or graph.columns.number == 1:
         return []
     rows = {name: row.label for row in graph.rows.values() for name in row.stages}

@@ -1,4 +1,4 @@
-"""What a net expects of an image, and what its outputs mean: data that travels with its weights."""
+"""The preprocessing that a net expects, and its class names: data saved with its weights."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VIEWS = ("center", "tencrop")
-"""What is shown of an image: its centre, or ten crops whose outputs are averaged."""
+"""The parts of an image that the net is run on: its centre, or ten crops whose outputs are
+averaged."""
 
 
 @dataclass(frozen=True, eq=False)
 class Expects:
-    """What a net expects of an image, and what its outputs mean.
+    """The preprocessing that a net expects of an image, and the names of its classes.
 
     Attributes:
-        prepare: the steps that an image goes through; None if nobody said them.
+        prepare: the preprocessing steps in order; None if they are unknown.
         views: one of :data:`VIEWS`.
-        classes: a name for each output; empty if nobody said them, and shorter where the last
-            outputs have none.
-        image: [H, W, C], of values 0..255 in the order of an image's channels: what
-            ``subtract mean image`` subtracts.
+        classes: the names of the outputs, in their order; empty if they are unknown, and shorter
+            than the outputs if the last ones do not have names.
+        image: [H, W, C], values 0..255, channels in the order of an image: the image that
+            ``subtract mean image`` subtracts; None if there is no such step or it is unknown.
     """
 
     prepare: tuple[RecipeStep, ...] | None = None
@@ -39,7 +40,7 @@ class Expects:
 
     @property
     def missing(self) -> tuple[Subtract, ...]:
-        """The steps that subtract what only the statistics of a training set say."""
+        """The steps that need statistics of the training set which are not known yet."""
         return tuple(
             step
             for step in self.prepare or ()
@@ -47,7 +48,7 @@ class Expects:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain data; ``image`` is stored elsewhere."""
+        """Return plain data for JSON, without ``image``, which is stored separately."""
         return {
             "prepare": None if self.prepare is None else [step_as_json(s) for s in self.prepare],
             "views": self.views,
@@ -55,29 +56,29 @@ class Expects:
         }
 
     def __str__(self) -> str:
-        """Return the steps as a spec says them."""
+        """Return the steps as a spec would write them, separated by ``|``."""
         steps = [step_text(step) for step in self.prepare or ()]
         return " | ".join([*steps, *([self.views] if self.views != VIEWS[0] else [])])
 
 
 def step_as_json(step: RecipeStep) -> dict[str, Any]:
-    """Return a step as plain data: its name, and each of its attributes."""
+    """Return a step as plain data: its name, and each attribute by name."""
     if isinstance(step, Numbers):
         return {"step": step.name, "numbers": list(step.numbers)}
     return {"step": step.name} | {a.name: _plain(getattr(step, a.name)) for a in step.attributes()}
 
 
 def step_from_json(data: Mapping[str, Any]) -> RecipeStep:
-    """Return the step of ``prepare`` that plain data describes.
+    """Return the step of ``prepare`` that plain data describes: inverse of :func:`step_as_json`.
 
     Raises:
-        ValueError: it describes none.
+        ValueError: the data does not describe a step, or an attribute has a wrong value.
     """
     attributes = {name: value for name, value in data.items() if name != "step"}
     if isinstance(numbers := attributes.pop("numbers", None), list):
         attributes |= dict(zip(("first", "second", "third"), numbers, strict=False))
         if not 1 <= len(numbers) <= 3:
-            raise ValueError(f"`{data.get('step')}` has one number, or three")
+            raise ValueError(f"`{data.get('step')}` takes one to three numbers")
     for kind in DIRECTIVES["prepare"]:
         known = {attribute.name: attribute for attribute in kind.attributes()}
         needed = {name for name, attribute in known.items() if attribute.is_required}
@@ -86,11 +87,11 @@ def step_from_json(data: Mapping[str, Any]) -> RecipeStep:
             for _, attribute, reason in step.mistakes():
                 raise ValueError(f"{attribute} of {kind.name}: {reason}")
             return step
-    raise ValueError(f"there is no step {dict(data)!r:.200}")
+    raise ValueError(f"{dict(data)!r:.200} is not a step of prepare")
 
 
 def step_text(step: RecipeStep) -> str:
-    """Return a step as a spec says it: ``range low=0, high=1``."""
+    """Return a step as a spec would write it: ``range low=0, high=1``."""
     words, named = [step.name], []
     for attribute in step.attributes():
         value = getattr(step, attribute.name)
@@ -120,16 +121,16 @@ def _plain(value: Any) -> Any:
 
 
 def _value(value: Any) -> Value:
-    """Return a value of JSON as one of the language."""
+    """Return the value of the language for a JSON value; raise ValueError if there is none."""
     match value:
-        case bool():
+        case bool():  # bool is a subclass of int, and is not a value of a step
             pass
         case int():
             return value
-        case float() if value - value == 0:
+        case float() if value - value == 0:  # finite: inf - inf and NaN - NaN are NaN
             return Fraction(value)
         case str():
             return Word(value)
         case [int(height), int(width)]:
             return Kernel(height, width)
-    raise ValueError(f"{value!r:.100} is not a value of a step")
+    raise ValueError(f"{value!r:.100} is not a value that a step can have")

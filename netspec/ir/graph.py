@@ -1,8 +1,9 @@
 """The graph: stages, and the edges between them.
 
-A networkx MultiDiGraph holds a :class:`Stage` at each node; an edge carries the operand's position
-at the consumer.  Through every pass a node's name says which value of the spec it computes, and the
-names of parameters come from the spec too.
+Each node of a networkx MultiDiGraph has a :class:`Stage`; each edge has the position of the operand
+at the consumer.  It is a multigraph because a stage may read the same value twice (``add``).  No
+pass renames nodes: a node's name always says which value of the spec it computes, and the names of
+parameters are made from it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Input(Operator):
-    """An input of the net for images; its shape is declared, not derived."""
+    """An input of the net, for images; the spec declares its shape."""
 
     name = "input"
     takes = "none"
@@ -48,11 +49,19 @@ class Input(Operator):
 
 @dataclass(slots=True)
 class Stage:
-    """One operator at one place of the net, and the sizes that inference found for it.
+    """One operator at one place of the net.
 
-    ``head`` is the name of the auxiliary head that the stage belongs to, or an empty string.
-    ``written`` has the attributes of the operator as the spec wrote them, until a pass changes it.
-    ``packed`` says how a parameter is made of those of the spec, where it is not the stage's own.
+    Attributes:
+        name: unique in the graph.
+        op: the operator with its attributes.
+        span: its place in the spec.
+        calls: the calls of blocks that lead to it, outermost first.
+        head: the auxiliary head that the stage belongs to, or an empty string.
+        spans: the place in the spec of each attribute that is written there.
+        written: the operator's attributes as the spec wrote them; empty once a pass changes it.
+        shape: the output's size for one image; None until shapes are inferred.
+        field: the receptive field of the outputs; None until shapes are inferred.
+        packed: how to compute each parameter that is not in the spec from those that are.
     """
 
     name: str
@@ -73,7 +82,7 @@ class Stage:
 
 
 class Claim(NamedTuple):
-    """A size or count that the spec claims.  ``kind`` is the word for it."""
+    """A size or count that the spec claims; ``kind`` is its word in the spec."""
 
     kind: str
     value: Shape | int
@@ -82,10 +91,18 @@ class Claim(NamedTuple):
 
 @dataclass(slots=True)
 class Row:
-    """A row of the spec: the stages that its pipe became, from ``inputs`` to ``output``.
+    """A row of the spec: the stages of its pipe, from ``inputs`` to ``output``.
 
-    ``words`` are the operators and blocks that the row names; ``own_stages`` are the stages of its
-    pipe, without those inside branches.
+    Attributes:
+        label: its label in the spec.
+        span: its place in the spec.
+        words: the operators and blocks that the row names.
+        inputs: the stages that it reads.
+        stages: all stages of its pipe.
+        own_stages: the stages of its pipe, without those inside branches.
+        output: its last stage, whose value other rows read.
+        claims: the sizes and counts that it claims.
+        head: the auxiliary head that it belongs to, or an empty string.
     """
 
     label: str
@@ -104,7 +121,7 @@ class Row:
 
 
 class Head(NamedTuple):
-    """An auxiliary classifier: its last stage, and its weight in the loss."""
+    """An auxiliary classifier (GoogLeNet, section 5): its last stage and its weight in the loss."""
 
     name: str
     output: str
@@ -119,9 +136,14 @@ class Columns(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An action of a pass: it made ``result`` of ``stages``, or it refused by a numbered rule.
+    """An action of a pass: it rewrote ``stages`` to ``result``, or left them as they were.
 
-    ``rule`` is the name of the pass; its ``REFUSALS`` have the text of each refusal.
+    Attributes:
+        rule: the name of the pass.
+        stages: the stages that it looked at.
+        result: the stage that it made; empty if it removed them or did nothing.
+        refusal: the number, in the pass's ``REFUSALS``, of the reason for which it did nothing; 0
+            if it did a rewrite.
     """
 
     rule: str
@@ -151,9 +173,9 @@ class Graph:
         self.claims: list[Claim] = []
         self.columns: Columns | None = None
         self.same_value: dict[str, str] = {}
-        """The stage that has the value of each stage that was removed."""
+        """For each removed stage, the stage that has the same value."""
         self.journal: list[Entry] = []
-        """The actions of passes on this graph, in order."""
+        """The actions of the passes on this graph, in order."""
         self._order: list[str] | None = None
         self._added = 0
 
@@ -166,11 +188,16 @@ class Graph:
     def add(self, stage: Stage, operands: tuple[str, ...] = (), *, before: str = "") -> None:
         """Add a stage that reads ``operands``, in this order.
 
-        It is placed after all others, or right before another stage; in training the order
-        decides which random numbers a dropout gets.
+        Args:
+            stage: the stage; its name must be new.
+            operands: the names of the stages that it reads.
+            before: the stage right before which it is placed; by default it is placed last.  The
+                order matters in training: it decides which random numbers a dropout gets.
         """
         assert stage.name not in self.nx, stage.name
         self._order = None
+        # A place is a tuple of numbers, and places sort like text: (..., 0, 1) comes right before
+        # (..., 1), so inserting a stage does not renumber the others.
         place = (*self.nx.nodes[before]["place"][:-1], 0, 1) if before else (self._added, 1)
         self._added += 1
         self.nx.add_node(stage.name, stage=stage, place=place)
@@ -182,7 +209,7 @@ class Graph:
         return stage
 
     def stages(self) -> Iterator[Stage]:
-        """All stages, producers before consumers, otherwise in the order of the spec."""
+        """Return all stages, producers before consumers, otherwise in the order of the spec."""
         if self._order is None:
             places = {name: node["place"] for name, node in self.nx.nodes(data=True)}
             sort = nx.lexicographical_topological_sort
@@ -203,7 +230,10 @@ class Graph:
         return tuple(self.nx.succ[name])
 
     def find(self, label: str) -> str:
-        """Return the stage that a label names: a row's last, a stage by its name, or ``ROW.op``.
+        """Return the name of the stage that a label means.
+
+        Args:
+            label: a row, which means its last stage; a stage; or a stage, a dot and its operator.
 
         Raises:
             KeyError: there is no such row or stage.
@@ -219,11 +249,11 @@ class Graph:
         raise KeyError(f"there is no row or stage {label!r}; {guess}".rstrip("; "))
 
     def shapes_into(self, name: str) -> tuple[Shape, ...]:
-        """The shapes of a stage's operands."""
+        """Return the shapes of a stage's operands, in their order."""
         return tuple(self.stage(operand).known_shape for operand in self.operands(name))
 
     def totals(self, names: Iterable[str]) -> Totals:
-        """Return the totals of the named stages."""
+        """Return the sums of the counts of the named stages, for one image."""
         counts: list[tuple[int, int, int, int]] = []
         for name in names:
             op, inputs = self.stage(name).op, self.shapes_into(name)
@@ -235,7 +265,7 @@ class Graph:
     # ---------------------------------------------------------------------------- rewriting
 
     def copy(self) -> Graph:
-        """Return a copy to rewrite, without the rows and claims, which describe the text."""
+        """Return a copy to rewrite, without rows and claims, which describe the spec's text."""
         copied = Graph()
         for stage in self.stages():
             copied.add(replace(stage), self.operands(stage.name))
@@ -251,7 +281,7 @@ class Graph:
         operands: Sequence[str],
         packed: Mapping[str, Packing] | None = None,
     ) -> None:
-        """Replace a stage's operator and operands; remove stages that nothing reads then."""
+        """Replace a stage's operator and operands; remove stages that nothing reads any more."""
         stage, before = self.stage(name), self.operands(name)
         stage.op, stage.written, stage.packed = op, {}, packed or {}
         self.nx.remove_edges_from(list(self.nx.in_edges(name, keys=True)))
@@ -261,7 +291,7 @@ class Graph:
         self.sweep(before)
 
     def bypass(self, name: str, replacement: str) -> None:
-        """Remove a stage whose value another one has too, and let its consumers read that one."""
+        """Remove a stage; its consumers read ``replacement``, which has the same value, instead."""
         before = self.operands(name)
         for consumer in self.consumers(name):
             for edge in self.nx[name][consumer].values():
@@ -277,21 +307,24 @@ class Graph:
         self.sweep(before)
 
     def remove(self, name: str) -> None:
-        """Remove a stage that nothing reads, and what was computed for it alone."""
+        """Remove a stage that nothing reads, and the stages that only it reads."""
         before = self.operands(name)
         self.nx.remove_node(name)
         self._order = None
         self.sweep(before)
 
     def sweep(self, names: Iterable[str]) -> None:
-        """Remove those of the named stages that nothing reads, and what only they read."""
+        """Remove those of the named stages that nothing reads, and the stages that only they read.
+
+        Inputs, outputs and ends of heads are kept.
+        """
         kept = {*self.inputs, *self.outputs, *(head.output for head in self.heads.values())}
         for name in names:
             if name in self.nx and name not in kept and not self.nx.succ[name]:
                 self.remove(name)
 
     def value_of(self, name: str) -> str | None:
-        """Return the stage that has the value of a stage (it may be itself), or None."""
+        """Return the stage that has the value of a stage, itself or another; None if none does."""
         while name not in self.nx:
             if name not in self.same_value:
                 return None
@@ -299,13 +332,13 @@ class Graph:
         return name
 
     def is_read_by_one(self, name: str) -> bool:
-        """Return whether exactly one operand of one stage reads this value."""
+        """Return True if exactly one operand of one stage reads this value."""
         ends = {*self.outputs, *(head.output for head in self.heads.values())}
         return name not in ends and self.nx.out_degree(name) == 1
 
     def verify(self) -> None:
-        """Check the invariants that every pass must keep; a failure is a bug of netspec."""
-        for stage in self.stages():  # raises when there is a cycle
+        """Check the invariants that every pass must keep; a failure is a bug in netspec."""
+        for stage in self.stages():  # raises an error if there is a cycle
             name, takes, shape = stage.name, stage.op.takes, stage.shape
             count = len(self.operands(name))
             positions = {edge["operand"] for *_, edge in self.nx.in_edges(name, data=True)}

@@ -1,6 +1,7 @@
-"""How much an operator can enlarge its operands: bounds that hold for every operand.
+"""Bounds of how much an operator can enlarge its operands.
 
-They say up to which magnitude nothing overflows, and so neither infinity nor NaN can arise.
+They give the magnitude of the operands up to which nothing overflows, so that no infinity and no
+NaN can arise.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Growth(NamedTuple):
-    """|y| <= min(gain max|x| + offset, most), for every finite x.
+    """A bound of an operator's result: |y| <= min(gain max|x| + offset, most), for every finite x.
 
     Attributes:
         gain, offset, most: as above.
-        peak: nothing that is computed on the way exceeds peak max|x| + offset.
+        peak: no intermediate value exceeds peak max|x| + offset.
     """
 
     gain: float
@@ -26,42 +27,43 @@ class Growth(NamedTuple):
     peak: float = 1.0
 
     def bound(self, x: float) -> float:
-        """Return a bound of |y| for |x| up to this one; infinity if there is none."""
+        """Return the bound of |y| for all |x| up to ``x``; infinity if there is none."""
         y = self.gain * x + self.offset
         return inf if x == inf or isnan(y) else min(y, self.most)
 
     def domain(self, largest: float) -> float:
-        """Return up to which |x| nothing exceeds ``largest``; -infinity if something always may."""
+        """Return the |x| up to which no value exceeds ``largest``; -infinity if there is none."""
         x = (largest - self.offset) / max(self.gain, self.peak, key=_nan_first)
         return x if x > 0 else -inf
 
 
 def _nan_first(number: float) -> float:
+    # max() ignores a NaN that is not its first argument; with this key it returns the NaN.
     return inf if isnan(number) else number
 
 
 UNKNOWN = Growth(inf)
-"""That of an operator of which nothing is known."""
+"""The growth of an operator whose result has no known bound."""
 
 KEEPING = Growth(1.0)
-"""That of an operator whose values are some of its operands', or means of them, or 0."""
+"""The growth of an operator whose values are values of its operands, means of them, or 0."""
 
 
 FEW = 2**20
-"""Weights of which sums are taken: those of any convolution, not those of large matrices, where it
-would take as long as packing them."""
+"""The largest number of weights whose rows are summed.  It covers every convolution, but not large
+matrices, whose sums would take as long as packing them."""
 
 
 def weighted(weight: Tensor, bias: Tensor | None, terms: int) -> Growth:
-    """Return the growth of sums of products with weights [rows, ...], plus a bias.
+    """Return the growth of y[o] = sum of w[o, i] x[i] + bias[o].
 
-    The gain is the largest of the rows' sums of |w|, or, for many weights, terms max|w|.  NaN in a
-    tensor makes it NaN.
+    The gain is the largest sum of |w| of a row.  For more than :data:`FEW` weights it is
+    terms max|w|, a larger bound that is faster to compute.  A NaN in a tensor makes the bound NaN.
 
     Args:
-        weight: each row has the weights of an output, or more of them.
-        bias: what is added, if anything.
-        terms: the most products in a sum.
+        weight: [rows, ...]; a row has all weights of an output, and may have those of several.
+        bias: [outputs], or None.
+        terms: the largest number of products in a sum.
     """
     import torch
 
@@ -74,7 +76,7 @@ def weighted(weight: Tensor, bias: Tensor | None, terms: int) -> Growth:
 
 
 def largest(x: Tensor) -> float:
-    """Return the largest magnitude in a tensor; NaN if there is a NaN, 0 if it is empty."""
+    """Return max|x|; NaN if ``x`` contains a NaN, 0 if it is empty."""
     import torch
 
     if not x.numel():

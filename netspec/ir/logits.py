@@ -1,4 +1,4 @@
-"""Logits: the values that the softmax at the end of a net, or of a head, takes."""
+"""Logits: the input of the softmax at the end of a net or of a head."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from netspec.ir.ops.softmax import Softmax
 
 
 def ends_of(graph: Graph) -> list[str]:
-    """Return the outputs of a net, then those of its heads."""
+    """Return the stages of the net's outputs, then those of its heads' outputs."""
     return [*graph.outputs, *(head.output for head in graph.heads.values())]
 
 
 def final_softmax(graph: Graph, end: str) -> str | None:
     """Return the softmax that an output ends in, or None.
 
-    Stages after it that only pass its values on (an identity, a flatten of a 1x1 map) do not count,
-    unless something else reads them, or the softmax, too.
+    Stages after the softmax that do not change its values (an identity, a flatten of a 1x1 map) are
+    skipped, if no other stage reads them or the softmax.
     """
     *after, last = _ending(graph, end)
     is_shared = after and len(graph.consumers(last)) > 1
@@ -27,15 +27,16 @@ def final_softmax(graph: Graph, end: str) -> str | None:
 
 
 def before_softmax(graph: Graph, end: str) -> str:
-    """Return the stage before the softmax that an output ends in, or else the output's own."""
+    """Return the stage before the final softmax of an output; without one, the output's stage."""
     softmax = final_softmax(graph, end)
     return end if softmax is None else graph.operands(softmax)[0]
 
 
 def without_softmax(graph: Graph) -> Graph:
-    """Return a copy whose outputs and heads are logits; those without a softmax are as they were.
+    """Return a copy of the graph whose outputs and heads are logits.
 
-    A softmax that something else reads stays, for that.
+    Outputs without a final softmax are unchanged.  A softmax that another stage reads remains in
+    the graph for that stage.
     """
     rewritten = graph.copy()
     removed: dict[str, str] = {}
@@ -60,7 +61,7 @@ def without_softmax(graph: Graph) -> Graph:
 
 
 def _ending(graph: Graph, end: str) -> Iterator[str]:
-    """Yield an output and the stages before it, to the first that does not only pass values on."""
+    """Yield an output and the stages before it, up to the first that changes its input's values."""
     name, readers = end, 0
     while _passes_on(graph, name) and len(graph.consumers(name)) == readers:
         if readers and name in ends_of(graph):

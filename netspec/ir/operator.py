@@ -1,8 +1,8 @@
-"""The contract of an operator, which every file of ``netspec/ir/ops`` fulfils.
+"""The interface of an operator, which every file of ``netspec/ir/ops`` implements.
 
-Such a file has one frozen dataclass: its attributes, its shape rule, what it counts
-(parameters, buffers, multiply-accumulates, neurons), its receptive field, and its meaning as plain
-PyTorch.  The files do not import torch at the top, so that checking a spec never loads it.
+Such a file has one frozen dataclass: its attributes, its shape rule, its counts (parameters,
+buffers, multiply-accumulates, neurons), its receptive field, and what it computes, in plain
+PyTorch.  The files import torch inside functions only, so that checking a spec does not load it.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A tensor that an operator holds, in PyTorch's order of axes.
+    """A tensor of an operator, with axes in PyTorch's order.
 
-    A fresh one is drawn from N(0, 2 / fan_in) (He et al. 2015) when ``fan_in`` is given, and
-    filled with ``value`` otherwise.
+    Initial values are drawn from N(0, 2 / fan_in) (He et al. 2015) if ``fan_in`` is given, and are
+    ``value`` otherwise.
     """
 
     shape: tuple[int, ...]
@@ -50,96 +50,111 @@ class Parameter:
 
 
 class Operator(HasAttributes, ABC):
-    """One operator of the language.
+    """An operator of the language.
 
-    ``inputs`` are the shapes of the operands throughout; shapes have no batch axis.
+    In all methods, ``inputs`` are the shapes of the operands for one image, without a batch axis,
+    and ``x`` are their values: maps [N, C, H, W] and vectors [N, C].
+    """
+
+    example: ClassVar[str]
+    """Stages that end in it and fit a map of 9 x 8 x 6; ``codes signs 2x2`` may be read.
+
+    Tests take it as a sample, and `netspec ops` shows it.
     """
 
     takes: ClassVar[str] = "one"
-    """``"one"`` operand, ``"many"``, or ``"none"``."""
+    """The number of operands: ``"one"``, ``"many"`` or ``"none"``."""
 
     answers_by: ClassVar[str] = "most"
-    """``"most"`` or ``"least"``: which output is the answer of a classifier that ends in it."""
+    """The answer of a classifier that ends in it: the largest output (``"most"``) or the smallest
+    (``"least"``)."""
 
     is_trained: ClassVar[bool] = False
     """True if it has parameters."""
 
     draws: ClassVar[bool] = False
-    """True if it draws random numbers while training; ``training_reference`` is then given
-    ``layer``, the name of its stage."""
+    """True if it draws random numbers during training; ``training_reference`` then takes ``layer``,
+    the name of its stage."""
 
     def resolved(self, inputs: Sequence[Shape]) -> Self:
-        """Return the operator with numbers for attributes that depend on its operands' sizes."""
+        """Return the operator with numbers for the attributes that depend on its operands' sizes.
+
+        For example, ``pad=same`` becomes the padding of the four sides.
+        """
         return self
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
-        """Return the output's shape, by default the input's; raise ShapeError if none fits."""
+        """Return the output's shape; by default the input's.
+
+        Raises:
+            ShapeError: the operator cannot be applied to operands of these shapes.
+        """
         return inputs[0]
 
     @abstractmethod
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
-        """Compute it, at inference, in plain PyTorch: maps are [N, C, H, W], vectors [N, C]."""
+        """Return the output at inference, computed in plain PyTorch."""
 
     def training_reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Any) -> Tensor:
-        """Compute it while training, where that differs."""
+        """Return the output during training; by default the same as at inference."""
         return self.reference(inputs, *x, **parameters)
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
-        """Return how much its result can exceed its operands, at inference; by default unknown."""
+        """Return a bound of the result at inference; by default there is none."""
         return UNKNOWN
 
     def module(self, inputs: Sequence[Shape]) -> Module | None:
-        """Return PyTorch's own module that computes it, in either mode, if there is one.
+        """Return PyTorch's module that computes the same in both modes, or None.
 
-        Programs that change gradients, such as captum, know an operator by the class of its module.
+        Programs that change gradients, such as captum, recognise an operator by its module's class.
         """
         return None
 
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
-        """Trained tensors, by name."""
+        """Return the trained tensors, by name."""
         return {}
 
     def buffers(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
-        """Tensors that are kept but not trained, by name."""
+        """Return the tensors that are saved but not trained, by name."""
         return {}
 
     def macs(self, inputs: Sequence[Shape]) -> tuple[int, ...]:
-        """Factors whose product is the number of multiply-accumulates for one image."""
+        """Return factors whose product is the number of multiply-accumulates for one image."""
         return (0,)
 
     def neurons(self, inputs: Sequence[Shape]) -> int:
-        """Outputs counted as neurons: those of conv, local and fc."""
+        """Return the number of outputs that count as neurons: all of conv, local and fc, else 0."""
         return 0
 
     def field(self, fields: Sequence[Field], inputs: Sequence[Shape]) -> Field:
-        """The receptive field of the outputs, from those of the operands."""
+        """Return the receptive field of the outputs, given those of the operands."""
         return Field.union(fields)
 
     def derivation(self, axis: int, inputs: Sequence[Shape]) -> str | None:
-        """Return the arithmetic of one axis of the output, or None if it is the operand's."""
+        """Return the arithmetic of the output's size along an axis; None if it is the operand's."""
         return None
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
-        """Return the kernel as a printed table shows it."""
+        """Return the kernel as the tables of papers print it, or None if there is none."""
         return None
 
 
 def differs_in_training(op: Operator) -> bool:
-    """Return whether an operator computes something else while training."""
+    """Return True if an operator computes something else during training than at inference."""
     return type(op).training_reference is not Operator.training_reference
 
 
 def attributes_as(kind: type[Operator], op: Operator) -> Operator:
-    """Return an operator of another kind with the attributes of ``op``."""
+    """Return an operator of class ``kind`` with the attributes of ``op``."""
     return kind(**{attribute.name: getattr(op, attribute.name) for attribute in op.attributes()})
 
 
 def map_of(operator: Operator, inputs: Sequence[Shape]) -> Shape:
-    """Return the operand; raise ShapeError if it is not a map."""
+    """Return the shape of the operand; raise ShapeError if it is not a map."""
     if not inputs[0].is_map:
         raise ShapeError(
             "NS206",
-            f"{operator.name} needs a map, height x width x channels, "
+            f"{operator.name} needs a map (height x width x channels), "
             f"and its input is a vector of {inputs[0]}",
             help=f"put {operator.name} before the stage that flattens the map, or use fc",
             origins=[(0, 0)],
@@ -148,7 +163,7 @@ def map_of(operator: Operator, inputs: Sequence[Shape]) -> Shape:
 
 
 def channels_of_a_group(shape: Shape, groups: int) -> int:
-    """The channels of each of the equal parts that a map's channels fall into."""
+    """Return the channels per group; raise ShapeError if the groups do not divide the channels."""
     if divides(groups, shape.channels) is False:
         raise ShapeError(
             "NS207",
@@ -163,24 +178,23 @@ def channels_of_a_group(shape: Shape, groups: int) -> int:
 class WindowOperator(Operator):
     """An operator that slides a window over a map.
 
-    Its attributes are canonical, whatever was written, so that two operators that compute the same
-    are equal: the kernel is height x width, a stride after the kernel becomes the stride, and
-    padding is four numbers as soon as they are known: ``half`` of an odd kernel and ``same`` at
-    stride 1 at once, other padding when the sizes of the operand are (:meth:`resolved`).
+    Its attributes are stored in one canonical form, so that two operators that compute the same are
+    equal: the kernel is (height, width), a stride written after the kernel becomes ``stride``, and
+    padding becomes (top, bottom, left, right) as soon as it is known.  ``half`` with an odd kernel
+    and ``same`` with stride 1 are known at once, other padding once the operand's size is
+    (:meth:`resolved`).
     """
 
-    kernel: Pair = positional(KERNEL, "height x width, with /stride")
-    stride: Pair = keyword(
-        PAIR, "step of the window, unless the kernel has it; else 1", default=(1, 1)
-    )
+    kernel: Pair = positional(KERNEL, "height x width [/stride]")
+    stride: Pair = keyword(PAIR, "step of the window, unless written in KERNEL", default=(1, 1))
     pad: Padding = keyword(PADDING, "padding", default=(0, 0, 0, 0))
     round: str = keyword(ROUNDING, "rounding of the output's size", default="floor")
 
     clips: ClassVar[bool] = True
-    """True if ``round=ceil`` drops a last window that starts outside input + left padding."""
+    """True if ``round=ceil`` drops a last window that starts after input + left padding."""
 
     dilation = (1, 1)
-    """Distance between the taps of the window; an attribute of operators that can be dilated."""
+    """Distance between the taps of the window; convolutions have it as an attribute."""
 
     def __post_init__(self) -> None:
         if isinstance(self.kernel, Kernel):
@@ -198,7 +212,7 @@ class WindowOperator(Operator):
             self._mean("round", "floor")
 
     def _mean(self, attribute: str, value: object) -> None:
-        """Set an attribute of a frozen operator in ``__post_init__``."""
+        """Set an attribute in ``__post_init__``, in spite of the frozen dataclass."""
         object.__setattr__(self, attribute, value)
 
     def resolved(self, inputs: Sequence[Shape]) -> Self:
@@ -250,14 +264,20 @@ class WindowOperator(Operator):
     def written_mistakes(cls, written: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         kernel: Kernel = written["kernel"]
         if kernel.stride is not None and "stride" in written:
-            yield "NS136", "stride", f"the kernel {kernel} has its stride already"
+            yield "NS136", "stride", f"the kernel {kernel} already has a stride"
         if cls.clips and kernel.channels is not None:
-            reason = f"a {cls.name} sees every channel by itself: leave out x{kernel.channels}"
+            reason = f"{cls.name} works on each channel separately: leave out x{kernel.channels}"
             yield "NS132", "kernel", reason
 
 
 def padded(x: Tensor, windows: tuple[Window, Window], value: float = 0.0) -> Tensor:
-    """The map [N, C, H, W] with the padding that its windows reach, overhang included."""
+    """Return the map [N, C, H, W] with the padding that its windows reach, overhang included.
+
+    Args:
+        x: [N, C, H, W].
+        windows: along the height and the width.
+        value: of the padding.
+    """
     import torch.nn.functional as F
 
     vertical, horizontal = windows
@@ -271,16 +291,20 @@ def padded(x: Tensor, windows: tuple[Window, Window], value: float = 0.0) -> Ten
 
 
 def symmetric(windows: tuple[Window, Window]) -> Pair | None:
-    """The padding as PyTorch's own argument, when both sides are alike and nothing overhangs."""
+    """Return the padding as PyTorch's argument, (height, width), if it can be expressed so.
+
+    Both sides must have equal padding, and no window may overhang; otherwise return None.
+    """
     if any(w.before != w.after or w.overhang for w in windows):
         return None
     return windows[0].before, windows[1].before
 
 
 def pool_padding(windows: tuple[Window, Window]) -> Pair | None:
-    """The padding as PyTorch's pools take it: alike on both sides, half a kernel at most.
+    """Return the padding as the argument of PyTorch's pools, (height, width), or None.
 
-    The overhang is then ``ceil_mode``, whose rule is that of ``round=ceil``.
+    Both sides must have equal padding, at most half a kernel.  An overhang is then expressed by
+    ``ceil_mode``, whose rule is that of ``round=ceil``.
     """
     if any(w.before != w.after or 2 * w.before > w.kernel for w in windows):
         return None
@@ -288,9 +312,9 @@ def pool_padding(windows: tuple[Window, Window]) -> Pair | None:
 
 
 Meaning = Callable[..., "Tensor"]
-"""The signature of a reference: shapes of the operands, operands, parameters."""
+"""The signature of :meth:`Operator.reference`: shapes of the operands, operands, parameters."""
 
 
 def own_meaning(op: Operator, training: bool) -> Meaning:
-    """An operator's own reference."""
+    """Return an operator's reference for training or for inference."""
     return op.training_reference if training else op.reference

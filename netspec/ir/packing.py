@@ -1,8 +1,8 @@
-"""Packed parameters: those of a rewritten graph are made from the spec's own, and back.
+"""Packed parameters: the tensors of a rewritten graph, computed from those of the spec.
 
-A pass may give a stage the filters of several convolutions, or fold a normalisation into them.
-A model is saved and loaded with the spec's own: a :class:`Packing` packs the tensors of the
-spec, and unpacks them again to the last bit.
+A pass may concatenate the filters of several convolutions, or fold a normalisation into them.  A
+model is saved and loaded with the tensors of the spec: a :class:`Packing` computes the packed
+tensor from them, and restores them from it exactly, bit for bit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Tensors = Mapping[str, "Tensor"]
 
 
 class Packing(ABC):
-    """A rule that makes one packed tensor from tensors of the spec."""
+    """A rule that computes one packed tensor from tensors of the spec."""
 
     @property
     @abstractmethod
@@ -29,24 +29,29 @@ class Packing(ABC):
 
     @abstractmethod
     def pack(self, tensors: Tensors) -> Tensor:
-        """Return the packed tensor; differentiable, and recorded by torch.fx when given proxies."""
+        """Return the packed tensor; differentiable, and recorded by torch.fx if given proxies."""
 
     @abstractmethod
     def unpack(self, packed: Tensor, kept: Tensors) -> dict[str, Tensor]:
-        """Return the packed tensors, to the bit; ``kept`` is what :meth:`keep` returned."""
+        """Return the tensors of the spec, bit for bit.
+
+        Args:
+            packed: the result of :meth:`pack`.
+            kept: the result of :meth:`keep`.
+        """
 
     def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
-        """Return the tensors that have to be kept so that the packed one can be unpacked."""
+        """Return what :meth:`unpack` needs in addition to the packed tensor; by default nothing."""
         return {}
 
     def unfolded(self, tensors: Tensors) -> Tensor | None:
-        """Return the tensor without the normalisation that is folded into it, if one is."""
+        """Return the packed tensor without its folded normalisation; None if it has none."""
         return None
 
 
 @dataclass(frozen=True)
 class Take(Packing):
-    """A tensor of the spec as it is."""
+    """One tensor of the spec, unchanged."""
 
     name: str
 
@@ -81,7 +86,7 @@ class Cat(Packing):
         split = packed.split_with_sizes(self.sizes)
         tensors: dict[str, Tensor] = {}
         for part, piece in zip(self.parts, split, strict=True):
-            tensors |= part.unpack(piece.clone(), kept)  # a view would hold, and save, the whole
+            tensors |= part.unpack(piece.clone(), kept)  # a view would keep the whole in memory
         return tensors
 
     def keep(self, tensors: Tensors, packed: Tensor) -> dict[str, Tensor]:
@@ -102,7 +107,10 @@ class Cat(Packing):
 
 @dataclass(frozen=True)
 class Scaled(Packing):
-    """A tensor times a power of two, which is exact but for numbers that are too small for it."""
+    """A tensor times a power of two.
+
+    The product is exact unless it is subnormal.  For such weights the original tensors are kept.
+    """
 
     part: Packing
     factor: float
@@ -134,7 +142,7 @@ class Scaled(Packing):
 
 @dataclass(frozen=True)
 class Norm:
-    """The names of a batch normalisation's tensors, and its eps."""
+    """The names of a batch normalisation's tensors, [channels] each, and its eps."""
 
     weight: str
     bias: str
@@ -147,7 +155,7 @@ class Norm:
         return self.weight, self.bias, self.mean, self.variance
 
     def scale(self, tensors: Tensors) -> Tensor:
-        """weight / sqrt(variance + eps), in float64."""
+        """Return weight / sqrt(variance + eps), [channels], in float64."""
         return tensors[self.weight].double() / (tensors[self.variance].double() + self.eps).sqrt()
 
 
@@ -155,10 +163,11 @@ class Norm:
 class FoldedWeight(Packing):
     """w[o] s[o], with s = weight / sqrt(variance + eps) of the normalisation after the filters.
 
-    The product is taken in float64 and rounded once.  The filters are the numbers nearest to the
-    quotient or, one in ten, their neighbours on its other side; which of the two is kept, a bit
-    each.  A filter that is neither (the scale is zero, say, or the product is denormal) is kept
-    itself with its index; all filters are kept where that takes less memory.
+    The product is computed in float64 and rounded once.  To restore a weight, the packed number is
+    divided by s: the weight is the number nearest to the quotient or, in about one of ten cases,
+    the next one on the other side of it.  One bit per weight says which.  A weight that is neither
+    (for example, if the scale is zero or the product subnormal) is kept with its index.  If this
+    takes more memory than the filters, all filters are kept instead.
     """
 
     weight: Packing
@@ -204,7 +213,7 @@ class FoldedWeight(Packing):
         return f"{self.weight.names[0]}: {name}"
 
     def _candidates(self, packed: Tensor, kept: Tensors) -> tuple[Tensor, Tensor]:
-        """Return the bits of the nearest number to the quotient, and of the next beyond it."""
+        """Return the bits of the number nearest to packed / s, and of the next beyond it."""
         quotient = packed.double() / self.norm.scale(kept)[:, None, None, None]
         nearest = quotient.to(packed.dtype)
         integers = _as_integers(nearest)
@@ -213,7 +222,10 @@ class FoldedWeight(Packing):
 
 
 def _as_integers(x: Tensor) -> Tensor:
-    """The bits of numbers; those of the next number, seen from zero, are one more."""
+    """Return the bits of floating-point numbers as integers.
+
+    Adding 1 to the integer gives the next number away from zero, for both signs.
+    """
     import torch
 
     kinds = {8: torch.int64, 4: torch.int32, 2: torch.int16}
@@ -221,7 +233,7 @@ def _as_integers(x: Tensor) -> Tensor:
 
 
 def _as_bytes(bits: Tensor) -> Tensor:
-    """Truth values, eight in a byte, the first in its lowest bit."""
+    """Return bools packed eight to a byte, the first in the lowest bit."""
     import torch
 
     digits = torch.arange(8, dtype=torch.uint8, device=bits.device)
@@ -230,7 +242,7 @@ def _as_bytes(bits: Tensor) -> Tensor:
 
 
 def _as_bits(packed: Tensor, count: int) -> Tensor:
-    """The first of the truth values that :func:`_as_bytes` holds."""
+    """Return the first ``count`` bools of those that :func:`_as_bytes` packed."""
     import torch
 
     digits = torch.arange(8, dtype=torch.uint8, device=packed.device)
@@ -239,7 +251,10 @@ def _as_bits(packed: Tensor, count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class FoldedBias(Packing):
-    """(b - mean) s + bias: the bias of a convolution and its normalisation, in float64."""
+    """(b - mean) s + bias: the bias of a convolution with its normalisation, in float64.
+
+    It has one number per channel, so the original tensors are kept instead of restored.
+    """
 
     bias: Packing | None
     norm: Norm

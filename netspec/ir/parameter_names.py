@@ -1,9 +1,9 @@
-"""Names of parameters, and the words that cannot be in them: PyTorch, a compiled net or Python has
-them already.
+"""Names of parameters, and the reserved words: attributes of PyTorch's modules and of a compiled
+net, and Python's keywords.
 
-The list of words is fixed, so that the names of parameters do not change with the version of
-PyTorch; a test tells when a new version has more.  Words that begin with two underscores are
-reserved as well.
+A stage whose name is reserved gets a final underscore.  The list of words is fixed, so that the
+names of parameters do not depend on the version of PyTorch; a test fails if a new version has more
+attributes.  Words that begin with two underscores are also reserved.
 """
 
 from __future__ import annotations
@@ -61,13 +61,14 @@ from global if import in is lambda nonlocal not or pass raise return self try wh
 """
 
 EARLIER = frozenset(f"{_WORDS} {_COMPILED} {_KEYWORDS}".split())
-"""The words that were reserved when the first files of weights were written."""
+"""The words that were reserved when the first files of weights were written.  Words that were added
+later change names, so old files are read by these."""
 
 RESERVED = EARLIER | {*_SINCE.split()}
 
 
 def module_path(stage: str, reserved: Collection[str] = RESERVED) -> str:
-    """The path of the module of a stage; PyTorch's own names get a final underscore."""
+    """Return the path of a stage's module, with a final underscore after each reserved word."""
     return ".".join(
         f"{step}_" if step.startswith("__") or step.rstrip("_") in reserved else step
         for step in stage.split(".")
@@ -75,12 +76,12 @@ def module_path(stage: str, reserved: Collection[str] = RESERVED) -> str:
 
 
 def attribute(stage: str, parameter: str) -> str:
-    """The name of a parameter."""
+    """Return the name of a parameter of the net: ``C1.weight``."""
     return f"{module_path(stage)}.{parameter}"
 
 
 def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
-    """Yield (name, description, whether it is trained) of every tensor of the net."""
+    """Yield (name, shape and initial values, True if it is trained) of every tensor of the net."""
     for stage in graph.stages():
         inputs = graph.shapes_into(stage.name)
         for name, parameter in stage.op.parameters(inputs).items():
@@ -90,9 +91,9 @@ def parameter_names(graph: Graph) -> Iterator[tuple[str, Parameter, bool]]:
 
 
 def earlier_names(graph: Graph) -> dict[str, str]:
-    """Return the name that each tensor of the net had with the words of ``EARLIER``, by its name.
+    """Return the name of each tensor in old files, by its present name.
 
-    They are in the order of :func:`parameter_names`.
+    Old files reserve only the words of ``EARLIER``.  The order is that of :func:`parameter_names`.
     """
     earlier: dict[str, str] = {}
     for stage in graph.stages():
@@ -104,20 +105,21 @@ def earlier_names(graph: Graph) -> dict[str, str]:
 
 
 def named_anew(earlier: Mapping[str, str], values: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Return values by their present names, where some of them have names of before.
+    """Return values by present names, if some have the names of old files.
 
     Args:
-        earlier: the earlier name of each, by the present one.
-        values: tensors of a net, or whatever has such names; may have others, too.
+        earlier: the old name of each tensor, by the present one.
+        values: anything by the names of a net's tensors; other names are kept.
     """
+    # A name that is both an old and a present one (of different rows) does not make a file old.
     if not any(was in values and was not in earlier for was in earlier.values()):
-        return values  # it is of now, also where a row of now is called like another one of before
+        return values
     present = {was: now for now, was in earlier.items()}
     return {present.get(name, name): value for name, value in values.items()}
 
 
 def packings(graph: Graph, name: str) -> dict[str, Packing]:
-    """Return how each tensor of a stage is made from those of the spec."""
+    """Return how each tensor of a stage is computed from those of the spec, by its name."""
     stage, inputs = graph.stage(name), graph.shapes_into(name)
     names = [*stage.op.parameters(inputs), *stage.op.buffers(inputs)]
     return {

@@ -1,9 +1,9 @@
-"""Counter-based random numbers: functions of purpose and index, not of the order of drawing.
+"""Counter-based random numbers: they depend on what they are for, not on the order of drawing.
 
-Philox (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3") turns a key
-and a counter into random bits.  The key is made of the seed and a purpose, the counter says which
-step, sample and value: so crops, orders and dropout masks do not depend on the number of workers,
-ranks or columns, nor on a resume.
+Philox (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3") maps a key
+and a counter to random bits.  The key is made from the seed and a purpose; the counter is the step,
+sample and value.  Therefore crops, orders of images and dropout masks do not depend on the number
+of workers, ranks or columns, and are the same after a resume.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 def _key(seed: int, purpose: str, words: int) -> list[int]:
-    """A key of 64-bit words for one purpose of one seed."""
+    """Return a key of ``words`` 64-bit words for a seed and a purpose."""
     text = f"{seed} {purpose}".encode()
     digest = blake2b(text, digest_size=8 * words).digest()
     return [int.from_bytes(digest[8 * i : 8 * i + 8], "little") for i in range(words)]
 
 
 def generator(seed: int, purpose: str, *counter: int) -> np.random.Generator:
-    """A generator of its own for a purpose, such as ``"augment"``, and up to three counters.
+    """Return a separate generator for a purpose, such as ``"augment"``, and up to three counters.
 
     Args:
         seed: of the run.
-        purpose: what is drawn; purposes are independent of each other.
-        counter: what it is drawn for, such as the epoch and the example; each below 2**64.
+        purpose: a name; numbers of different purposes are independent.
+        counter: what the numbers are for, such as the epoch and the example; each below 2**64.
     """
     assert len(counter) <= 3, "the last word of the counter counts what is drawn"
     words = [0, *counter, *[0] * (3 - len(counter))]
@@ -59,13 +59,13 @@ _masks: ContextVar[_Masks | None] = ContextVar("masks", default=None)
 
 @contextmanager
 def masks(seed: int, step: int, samples: Tensor) -> Iterator[None]:
-    """Within this context, dropout is a function of seed, step, layer and sample.
+    """Make dropout masks a function of seed, step, layer and sample within this context.
 
     Args:
         seed: of the run.
         step: of training, counted from its beginning; below 2**32.
-        samples: [N], the number of each image of the batch, 0 <= number < 2**32: its place in the
-            global batch, or in the data.
+        samples: [N], the number of each image of the batch, 0 <= number < 2**32: its position in
+            the global batch, or in the data.
     """
     token = _masks.set(_Masks(seed, step, samples))
     try:
@@ -75,19 +75,23 @@ def masks(seed: int, step: int, samples: Tensor) -> Iterator[None]:
 
 
 def keep(x: Tensor, rate: float, layer: str, column: int = 0) -> Tensor:
-    """Return which values of ``x`` dropout keeps: bools, false with probability ``rate``.
+    """Return True for each value of ``x`` that dropout keeps: False with probability ``rate``.
 
-    Within :func:`masks` the same on every device, and for every part of a batch or of its
-    channels; elsewhere from PyTorch's own generator.
+    Within :func:`masks`, the mask of an image is the same on every device, in every batch and for
+    every division of the channels.  Otherwise it comes from PyTorch's generator.
 
     Args:
         x: [N, C, H, W] or [N, C].
-        rate: 0 <= rate < 1, to within 2**-32.
-        layer: the name of the stage that drops.
-        column: which part of the layer's channels ``x`` has, of equal ones (AlexNet, section 3.2).
+        rate: 0 <= rate < 1, rounded to a multiple of 2**-32.
+        layer: the name of the dropout's stage.
+        column: the index of the equal part of the layer's channels that ``x`` has (AlexNet, section
+            3.2).
+
+    Returns:
+        bool, in the shape of ``x``.
 
     Raises:
-        ValueError: there are not as many images as samples.
+        ValueError: the number of images is not the number of samples of :func:`masks`.
     """
     import torch
     from torch.overrides import handle_torch_function, has_torch_function_unary
@@ -99,7 +103,12 @@ def keep(x: Tensor, rate: float, layer: str, column: int = 0) -> Tensor:
     if active is None:
         return torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - rate)
     if len(active.samples) != len(x):
-        raise ValueError(f"{layer}: masks for {len(active.samples)} samples, and {len(x)} images")
+        raise ValueError(
+            f"{layer}: dropout masks are set for {len(active.samples)} samples, and the batch has "
+            f"{len(x)} images; name one sample per image"
+        )
+    # Value i of the whole layer is word i % 4 of the counter i // 4, so a column that begins in the
+    # middle of a counter skips its first words.
     values = x.shape[1:].numel()
     first = column * values
     key = _key(active.seed, f"dropout {layer}", 1)[0]
@@ -115,7 +124,15 @@ def keep(x: Tensor, rate: float, layer: str, column: int = 0) -> Tensor:
 
 
 def _kept_by_torch(samples: Tensor, places: range, step: int, key: int, least: int) -> Tensor:
-    """Return which words are at least ``least``: bool [N, 4 len(places)]."""
+    """Return True for each random word that is at least ``least``: bool [N, 4 len(places)].
+
+    Args:
+        samples: [N].
+        places: the first words of the counters.
+        step: the third word of the counters.
+        key: of the seed and the layer.
+        least: rate * 2**32.
+    """
     import torch
 
     row = torch.arange(places.start, places.stop, device=samples.device)[None, :]
@@ -125,7 +142,7 @@ def _kept_by_torch(samples: Tensor, places: range, step: int, key: int, least: i
 
 
 _IN_CACHE = 2**14
-"""Counters per part: their words and as many intermediate ones stay in a core's cache."""
+"""Counters computed at a time: their words and the intermediate ones fit in a core's cache."""
 
 
 def _kept_by_numpy(
@@ -133,8 +150,8 @@ def _kept_by_numpy(
 ) -> np.ndarray:
     """Do the same with NumPy, on the calling thread.
 
-    PyTorch would share each of a hundred short operations among its threads, and wait for them,
-    which takes seconds where cores are busy with something else.
+    PyTorch would divide each of about a hundred short operations among its threads and wait for
+    them, which takes seconds if other programs use the cores.
     """
     kept = np.empty((len(samples), len(places), 4), bool)
     row = np.arange(places.start, places.stop, dtype=np.int64)[None, :]
@@ -158,14 +175,15 @@ Words = TypeVar("Words", "Tensor", "np.ndarray")
 
 
 def philox(a: Words, b: Words, c: Words, d: Words, key: int) -> tuple[Words, Words, Words, Words]:
-    """Philox4x32-10 of a counter of four 32-bit words, with a key of 64 bits.
+    """Return the four random words of Philox4x32-10 for a counter of four words and a 64-bit key.
 
-    Words are int64, of PyTorch, which has few operations on unsigned ones, or of NumPy.  They
-    broadcast, so that in the first two rounds they stay as narrow as the counter is.
+    Words are 32 bits in int64 tensors or arrays, because PyTorch has few operations on unsigned
+    integers.  They broadcast, so the first two rounds work on the small shapes of the counter.
     """
     k0, k1 = key & _LOW, key >> 32
     for _ in range(_ROUNDS):
-        first, second = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]  # modulo 2**64, sign and all
+        # int64 products wrap modulo 2**64; the masks below remove the sign that >> copies.
+        first, second = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
         a, b, c, d = (
             ((second >> 32) & _LOW) ^ b ^ k0,
             second & _LOW,

@@ -20,7 +20,8 @@ from netspec.ir.attributes import (
 from netspec.ir.shapes import Pair
 
 FILTER = choice("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
-"""Pillow's filters; each but ``nearest`` widens with the reduction, so nothing is aliased."""
+"""Pillow's filters; all except ``nearest`` widen when an image is reduced, which avoids
+aliasing."""
 
 FILTER_HELP = "how pixels are interpolated, also written `with bilinear`"
 
@@ -36,15 +37,17 @@ class RecipeStep(HasAttributes):
 class Shorter(RecipeStep):
     """Rescale an image so that its shorter side has this length.
 
-    The longer side is ``long * size / short``, rounded to the nearest whole number (of two equally
-    near ones the even one), or down with ``round=floor``, as torchvision and timm do: an image of
-    640x427 becomes 384 or 383 pixels wide for ``shorter 256``.
+    The longer side is ``long * size / short``, rounded to the nearest whole number (half to even),
+    or down with ``round=floor``, as torchvision and timm do.  With ``shorter 256``, an image of
+    640x427 becomes 384 pixels wide, or 383 with ``round=floor``.
     """
 
     name = "shorter"
     size: int = positional(COUNT, "pixels of the shorter side")
     filter: str = keyword(FILTER, FILTER_HELP, default="bicubic")
-    round: str = keyword(choice("nearest", "floor"), "of the longer side", default="nearest")
+    round: str = keyword(
+        choice("nearest", "floor"), "rounding of the longer side", default="nearest"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,80 +61,84 @@ class Resize(RecipeStep):
 
 @dataclass(frozen=True, kw_only=True)
 class Center(RecipeStep):
-    """Cut out the middle of an image; where it cannot be halved, less is cut off above and left.
+    """Cut out the middle of an image; an odd margin is one pixel smaller above and on the left.
 
-    With ``round=even`` half a pixel is rounded to the even number, as torchvision does.
+    With ``round=even``, half a margin is rounded to the even number, as torchvision does.
     """
 
     name = "center"
     size: Pair = positional(PAIR, "height and width in pixels")
-    round: str = keyword(choice("floor", "even"), "of half an odd margin", default="floor")
+    round: str = keyword(choice("floor", "even"), "rounding of half a margin", default="floor")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Invert(RecipeStep):
-    """Exchange black and white: for dark digits on white, where a net knows white ones on black."""
+    """Exchange black and white: y = 255 - x, for example for a net trained on white digits on
+    black."""
 
     name = "invert"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order(RecipeStep):
-    """Put the channels in this order; what stands after it sees them so (Caffe's nets: ``bgr``)."""
+    """Put the channels in this order, also for the steps after it (Caffe's nets use ``bgr``)."""
 
     name = "order"
-    channels: str = positional(choice("rgb", "bgr"), "rgb, as they come, or bgr")
+    channels: str = positional(choice("rgb", "bgr"), "rgb, the order of an image, or bgr")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Range(RecipeStep):
-    """Map black and white to these values, as LeNet-5 maps them to 1.175 and -0.1."""
+    """Map pixels linearly from 0..255 to low..high: y = low + x (high - low) / 255.
+
+    LeNet-5 maps white to -0.1 and black to 1.175 (LeCun et al. 1998, section II.B).
+    """
 
     name = "range"
-    low: float = keyword(REAL, "the value that black, 0, becomes")
-    high: float = keyword(REAL, "the value that white, 255, becomes")
+    low: float = keyword(REAL, "the value of pixel 0")
+    high: float = keyword(REAL, "the value of pixel 255")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subtract(RecipeStep):
-    """Subtract the training set's mean: of each pixel's place, or of each channel."""
+    """Subtract the mean or median of the training set, per pixel position or per channel."""
 
     name = "subtract"
     what: str = positional(choice("mean", "median"), "what is subtracted")
-    over: str = positional(choice("image", "channel"), "an image of means, or one mean a channel")
+    over: str = positional(choice("image", "channel"), "one per pixel position, or per channel")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Numbers(RecipeStep):
-    """A step with one number for all channels, or one for each, in the order of the channels."""
+    """A step with one number for all channels, or one per channel, in the order of the channels."""
 
-    first: float = positional(REAL, "of the first channel, or of all")
-    second: float | None = positional(REAL, "of the second channel", default=None)
-    third: float | None = positional(REAL, "of the third channel", default=None)
+    first: float = positional(REAL, "for the first channel, or for all")
+    second: float | None = positional(REAL, "for the second channel", default=None)
+    third: float | None = positional(REAL, "for the third channel", default=None)
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """One number, or one a channel."""
+        """One number for all channels, or one per channel."""
         return tuple(n for n in (self.first, self.second, self.third) if n is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubtractNumbers(Numbers):
-    """Subtract a number, or one a channel: the means that come with published weights."""
+    """Subtract a number, or one per channel, such as the means published with weights."""
 
     name = "subtract"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Divide(Numbers):
-    """Divide by a number, or by one a channel: the deviations that come with published weights."""
+    """Divide by a number, or by one per channel, such as the deviations published with weights."""
 
     name = "divide"
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         for name in ("first", "second", "third"):
             if getattr(self, name) == 0:
-                yield "NS132", name, "a value cannot be divided by 0"
+                yield "NS132", name, "division by 0"
 
 
 # ----------------------------------------------------------------------- augment: while training
@@ -139,7 +146,7 @@ class Divide(Numbers):
 
 @dataclass(frozen=True, kw_only=True)
 class Crop(RecipeStep):
-    """Cut out a patch at a random place."""
+    """Cut out a patch at a random position."""
 
     name = "crop"
     size: Pair = positional(PAIR, "height and width in pixels")
@@ -147,7 +154,7 @@ class Crop(RecipeStep):
 
 @dataclass(frozen=True, kw_only=True)
 class Flip(RecipeStep):
-    """Reflect every second image, left to right."""
+    """Reflect an image left to right, with probability 1/2."""
 
     name = "flip"
 
@@ -156,14 +163,14 @@ class Flip(RecipeStep):
 class PrincipalComponents(RecipeStep):
     """Shift the colours along their principal components (AlexNet, section 4.1).
 
-    The paper multiplies the eigenvalues by a Gaussian variable, the author's code their square
-    roots, the standard deviations: ``of=`` has to be said.  Eigenvalues depend on the unit: they
-    are those of colours from 0 for black to 1 for white.
+    The paper multiplies the eigenvalues by a Gaussian variable; the author's code multiplies their
+    square roots, the standard deviations.  So ``of`` is required.  The eigenvalues are those of
+    colours in the range 0 (black) to 1 (white).
     """
 
     name = "pca"
     deviation: float = positional(number(0), "standard deviation of the Gaussian variable")
-    of: str = keyword(choice("eigenvalue", "deviation"), "what it multiplies")
+    of: str = keyword(choice("eigenvalue", "deviation"), "what the variable multiplies")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,8 +178,8 @@ class Rescale(RecipeStep):
     """Rescale an image so that its shorter side has a random length (VGG, section 3.1)."""
 
     name = "rescale"
-    low: int = positional(COUNT, "least length in pixels")
-    high: int = positional(COUNT, "greatest length in pixels")
+    low: int = positional(COUNT, "smallest length in pixels")
+    high: int = positional(COUNT, "largest length in pixels")
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         if self.low > self.high:
@@ -184,21 +191,21 @@ class Rescale(RecipeStep):
 
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy(RecipeStep):
-    """Minus the logarithm of the probability of the right class (multinomial logistic)."""
+    """Cross-entropy: minus the logarithm of the probability of the right class."""
 
     name = "cross_entropy"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SquaredError(RecipeStep):
-    """The sum over outputs of the squared distance from the target."""
+    """Squared error: sum over outputs i of (y[i] - target[i])^2."""
 
     name = "squared_error"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gaussian(RecipeStep):
-    """Weights from a normal distribution around zero."""
+    """Weights from a normal distribution with mean 0."""
 
     name = "gaussian"
     deviation: float = positional(POSITIVE, "standard deviation")
@@ -206,29 +213,32 @@ class Gaussian(RecipeStep):
 
 @dataclass(frozen=True, kw_only=True)
 class Uniform(RecipeStep):
-    """Weights from a uniform distribution around zero; LeNet-5 takes 2.4 / fan-in."""
+    """Weights from a uniform distribution on (-bound, bound).
+
+    In LeNet-5 the bound is 2.4 / fan-in (LeCun et al. 1998, appendix A).
+    """
 
     name = "uniform"
-    bound: float = positional(POSITIVE, "greatest magnitude")
+    bound: float = positional(POSITIVE, "largest magnitude")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Glorot(RecipeStep):
-    """Weights of variance 2 / (fan-in + fan-out) (Glorot and Bengio 2010)."""
+    """Weights of variance 2 / (fan-in + fan-out) (Glorot and Bengio 2010, equation 12)."""
 
     name = "glorot"
 
 
 @dataclass(frozen=True, kw_only=True)
 class He(RecipeStep):
-    """Weights of variance 2 / fan-in (He et al. 2015)."""
+    """Weights of variance 2 / fan-in (He et al. 2015, section 2.2)."""
 
     name = "he"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bias(RecipeStep):
-    """The constant that biases begin with."""
+    """The initial value of biases."""
 
     name = "bias"
     value: float = positional(REAL, "the constant")
@@ -259,13 +269,13 @@ class Sgd(RecipeStep):
 
     name = "sgd"
     lr: float = keyword(POSITIVE, "learning rate")
-    momentum: float = keyword(PROBABILITY, "share of the last step that is kept", default=0.0)
+    momentum: float = keyword(PROBABILITY, "factor of the last update", default=0.0)
     decay: float = keyword(number(0), "weight decay", default=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch(RecipeStep):
-    """Images in a step."""
+    """The number of images per step."""
 
     name = "batch"
     size: int = positional(COUNT, "number of images")
@@ -273,7 +283,7 @@ class Batch(RecipeStep):
 
 @dataclass(frozen=True, kw_only=True)
 class Epochs(RecipeStep):
-    """How often the training set is gone through."""
+    """The number of passes through the training set."""
 
     name = "epochs"
     count: int = positional(COUNT, "number of epochs")
@@ -285,8 +295,8 @@ class Plateau(RecipeStep):
 
     name = "plateau"
     factor: float = keyword(PROBABILITY, "factor of the learning rate")
-    times: int = keyword(COUNT, "how often at most")
-    patience: int = keyword(COUNT, "epochs without improvement; no paper says how many")
+    times: int = keyword(COUNT, "largest number of reductions")
+    patience: int = keyword(COUNT, "epochs without improvement; papers do not give the number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,29 +304,32 @@ class Every(RecipeStep):
     """Multiply the learning rate every few epochs (GoogLeNet, section 6)."""
 
     name = "every"
-    epochs: int = positional(COUNT, "epochs between")
+    epochs: int = positional(COUNT, "number of epochs between reductions")
     factor: float = keyword(PROBABILITY, "factor of the learning rate")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TenCrop(RecipeStep):
-    """Average the outputs for the corners, the centre, and their reflections."""
+    """Average the outputs for ten crops: four corners, the centre, and their reflections.
+
+    AlexNet, section 4.1.
+    """
 
     name = "tencrop"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CenterCrop(RecipeStep):
-    """The output for the centre alone."""
+    """Use the output for the centre crop alone."""
 
     name = "center"
 
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """A step that applies to some rows, or to all if ``rows`` is empty.
+    """A step that applies to some rows, or to all rows if ``rows`` is empty.
 
-    ``run`` is the run whose weights are taken, where a recipe begins with those of another.
+    ``run`` is the run from which weights are loaded, if training begins with those of another.
     """
 
     step: RecipeStep | None
@@ -326,7 +339,7 @@ class Assigned:
 
 @dataclass(slots=True)
 class Recipe:
-    """The directives of a recipe; those that the spec leaves out are empty."""
+    """The directives of a recipe; a directive that the spec omits is empty."""
 
     prepare: list[RecipeStep] = field(default_factory=list)
     augment: list[RecipeStep] = field(default_factory=list)
@@ -356,16 +369,16 @@ DIRECTIVES: dict[str, tuple[type[RecipeStep], ...]] = {
     "schedule": (Plateau, Every),
     "evaluate": (TenCrop, CenterCrop),
 }
-"""The steps that each directive can have.  A directive of one step takes its name."""
+"""The steps that each directive can have.  A directive with one step has the name of that step."""
 
 MANY = ("prepare", "augment")
 """Directives with a pipe of steps."""
 
 BY_ROW = ("init", "bias", "rate", "decay")
-"""Directives that may apply to some rows only, and be repeated for others."""
+"""Directives that can apply to some rows only, and can be repeated for others."""
 
 BY_KIND = ("rate", "decay")
-"""Directives that may apply to every ``bias``, or to every ``weight`` (all but biases)."""
+"""Directives that can apply to every ``bias``, or to every ``weight`` (all that is not a bias)."""
 
 NEEDED = ("loss", "optimizer", "batch", "epochs")
 """Directives that a recipe must have."""

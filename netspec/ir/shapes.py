@@ -1,8 +1,8 @@
 """Sizes, receptive fields and the arithmetic of windows.
 
-Everything that slides a window over a map (convolutions, pools, subsampling) takes its sizes from
-here, so the rounding rules are defined once.  Sizes are written in the documents' order: height x
-width x channels.
+All operators that slide a window over a map (convolutions, pools, subsampling) use :func:`slide`,
+so the rounding rules are defined once.  Sizes are in the order of papers: height x width x
+channels.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ AXES = ("height", "width", "channels")
 
 
 class ShapeError(Exception):
-    """Sizes that do not fit each other; becomes a diagnostic at the stage that raised it.
+    """Sizes that an operator cannot be applied to; becomes a diagnostic at the operator's place.
 
-    ``message`` is the headline and ``label`` is printed under the caret.  ``origins`` names the
-    sizes whose derivation explains the problem, as (operand, axis) pairs.
+    Args:
+        code: of the diagnostic.
+        message: the first line.
+        help: how to fix it.
+        label: printed under the caret.
+        origins: (operand, axis) pairs: the sizes whose derivation explains the problem.
     """
 
     def __init__(
@@ -46,7 +50,7 @@ class ShapeError(Exception):
 class Shape(tuple[int, ...]):
     """The size of one image's activations: ``(height, width, channels)`` or ``(n,)``.
 
-    The batch is implicit.  Prints as the documents do: ``55x55x96``, ``4096``.
+    There is no batch axis.  A shape prints as in papers: ``55x55x96``, ``4096``.
     """
 
     __slots__ = ()
@@ -57,7 +61,7 @@ class Shape(tuple[int, ...]):
 
     @property
     def channels(self) -> int:
-        """Channels of a map, length of a vector."""
+        """The channels of a map, or the length of a vector."""
         return self[-1]
 
     @property
@@ -66,15 +70,15 @@ class Shape(tuple[int, ...]):
 
     @property
     def torch(self) -> tuple[int, ...]:
-        """The same size in PyTorch's order: ``(channels, height, width)`` or ``(n,)``."""
+        """The size in PyTorch's order: ``(channels, height, width)`` or ``(n,)``."""
         return (self[2], self[0], self[1]) if self.is_map else tuple(self)
 
     def agrees_with(self, printed: Sequence[int]) -> bool:
-        """Return whether a printed size means this one: ``N``, ``1xN`` and ``1x1xN`` are equal."""
+        """Return True if a printed size is this size; ``N``, ``1xN`` and ``1x1xN`` are equal."""
         return self.agreement(printed) is True
 
     def agreement(self, printed: Sequence[int]) -> bool | None:
-        """Return the same, or None if it depends on symbols."""
+        """Return the same as :meth:`agrees_with`, but None if it depends on symbols."""
         ours, theirs = _drop_leading_ones(self), _drop_leading_ones(printed)
         if len(ours) != len(theirs):
             return False
@@ -93,7 +97,7 @@ def _drop_leading_ones(dims: Sequence[int]) -> tuple[int, ...]:
 
 
 class Kernel(NamedTuple):
-    """A kernel as the documents print it: ``KHxKW[xCIN][/STRIDE]``."""
+    """A kernel as papers print it: ``KHxKW[xCIN][/STRIDE]``."""
 
     height: int
     width: int
@@ -112,10 +116,10 @@ class Kernel(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A window of ``kernel`` taps sliding along one axis of ``size_in`` positions.
+    """A window of ``kernel`` taps that slides along one axis of ``size_in`` positions.
 
-    ``before`` and ``after`` are the padding asked for; ``overhang`` is how far the last window
-    reaches beyond both, which only ``round=ceil`` allows.
+    ``before`` and ``after`` are the padding; ``overhang`` is the number of positions by which the
+    last window extends beyond it, which only ``round=ceil`` allows.
     """
 
     size_in: int
@@ -129,22 +133,22 @@ class Window:
 
     @property
     def extent(self) -> int:
-        """Positions from the first tap to the last: ``dilation (kernel - 1) + 1``."""
+        """The positions from the first tap to the last: ``dilation (kernel - 1) + 1``."""
         return self.dilation * (self.kernel - 1) + 1
 
     @property
     def tail(self) -> int:
-        """The positions of the last window beyond the input's end: padding, then overhang."""
+        """The positions of the last window after the input's end: padding, then overhang."""
         reach = (self.size_out - 1) * self.stride + self.extent
         return largest(0, reach - self.before - self.size_in)
 
     @property
     def overhang(self) -> int:
-        """The positions of the tail beyond the padding asked for."""
+        """The positions of the tail after the padding."""
         return largest(0, self.tail - self.after)
 
     def starts(self) -> range:
-        """Return the first position of each window, counted from that of the input."""
+        """Return the first position of each window; the input's first position is 0."""
         return range(-self.before, -self.before + self.size_out * self.stride, self.stride)
 
     def sees_input(self, start: int) -> bool:
@@ -165,15 +169,28 @@ def slide(
     rounding: str,
     clip: bool,
 ) -> Window:
-    """The window along one axis, or a ShapeError that shows the arithmetic.
+    """Return the window along one axis.
 
     floor:  out = floor((in + before + after - extent) / stride) + 1
     ceil:   out = ceil((in + before + after - extent) / stride) + 1
 
-    With ``ceil`` a convolution lets the last window hang over the edge, over zeros (cuda-convnet2);
-    a pool (``clip``) drops a last window that would start outside input + left padding (PyTorch).
-    ``padding`` is (before, after), ``"half"`` ((extent - 1) / 2 on each side) or ``"same"``
-    (TensorFlow's rule: out = ceil(in / stride), the odd one after).
+    with extent = dilation (kernel - 1) + 1.
+
+    Args:
+        axis: 0 for height, 1 for width; for messages.
+        size_in: the positions of the input.
+        kernel: the number of taps.
+        stride: positions from one window to the next.
+        dilation: positions from one tap to the next.
+        padding: (before, after), ``"half"``: (extent - 1) / 2 on each side, or ``"same"``:
+            TensorFlow's rule, out = ceil(in / stride), an odd total has one more after.
+        rounding: ``"floor"`` or ``"ceil"``.
+        clip: drop, with ``ceil``, a last window that would start after input + left padding, as
+            PyTorch's pools do.  Without it the last window extends over zeros (cuda-convnet2).
+
+    Raises:
+        ShapeError: the window is larger than the padded input, a window sees no input, or
+            ``"half"`` is used with an even extent.
     """
     extent = dilation * (kernel - 1) + 1
     before, after = _padding(axis, size_in, extent, stride, padding)
@@ -187,9 +204,11 @@ def slide(
             help="use a smaller kernel, pad the input, or shrink the map less before this stage",
             origins=[(0, axis)],
         )
-    if padding == "same":  # chosen so that the last window fits as far as it has to
+    if padding == "same":  # with ceil, a remainder of the input could add a window to in / stride
         rounding = "floor"
     steps = ceiling(span, stride) if rounding == "ceil" else span // stride
+    # Expressions of symbols are compared by their form, so the two results below are computed
+    # directly, without the maximum of "same" and the condition of ``clip``.
     is_known = not is_symbolic(size_in)
     if not is_known and padding == "same":
         steps = ceiling(size_in, stride) - 1
@@ -212,7 +231,7 @@ def _padding(axis: int, size_in: int, extent: int, stride: int, padding: Pair | 
             raise ShapeError(
                 "NS203",
                 f"pad=half needs an odd kernel, and this one is {extent} in {AXES[axis]}",
-                help="use pad=same, or name the four sides: pad=(top, bottom, left, right)",
+                help="use pad=same, or write the four sides: pad=(top, bottom, left, right)",
             )
         return extent // 2, extent // 2
     if padding == "same":
@@ -223,18 +242,19 @@ def _padding(axis: int, size_in: int, extent: int, stride: int, padding: Pair | 
 
 
 def ceiling(value: int, divisor: int) -> int:
-    """A quotient rounded up, in the form that symbols are compared in: H/2 up is (H + 1)//2."""
+    """Return a quotient rounded up, in the form in which symbols are compared: (H + 1)//2."""
     return (value + divisor - 1) // divisor
 
 
 def rounded_up(size: int, multiple: int) -> int:
-    """Return the least multiple that is not smaller than a size."""
+    """Return the smallest multiple of ``multiple`` that is not less than ``size``."""
     return ceiling(size, multiple) * multiple
 
 
 def _refuse_blind_windows(axis: int, window: Window) -> None:
     starts = window.starts()
-    # Taps closer together than the input is wide cannot step over it: the ends decide.
+    # If taps are at most one input apart, a window over the input cannot miss it: it is enough to
+    # check the first and the last window.
     candidates = starts[:100_000] if window.dilation > window.size_in else (starts[0], starts[-1])
     blind = next((start for start in candidates if not window.sees_input(start)), None)
     if blind is not None:
@@ -252,8 +272,12 @@ def _refuse_blind_windows(axis: int, window: Window) -> None:
 class Field:
     """The receptive field of a stage's outputs, in input pixels, as (height, width) pairs.
 
-    ``size`` pixels, from ``start`` for the first output (negative inside padding), moving
-    ``stride`` pixels from one output to the next.  Not clipped to the input.
+    Attributes:
+        size: pixels that one output depends on.
+        start: the first pixel of the first output; negative if it is in the padding.
+        stride: pixels from one output to the next.
+
+    It is not clipped to the input.
     """
 
     size: Pair = (1, 1)
@@ -261,7 +285,7 @@ class Field:
     stride: Pair = (1, 1)
 
     def through(self, windows: tuple[Window, Window]) -> Field:
-        """The field of the windows' outputs, when ``self`` is the field of their inputs."""
+        """Return the field of the windows' outputs, if ``self`` is the field of their inputs."""
         pairs = list(zip(windows, self.size, self.start, self.stride, strict=True))
         return Field(
             size=_pair(size + (w.extent - 1) * stride for w, size, _, stride in pairs),
@@ -270,7 +294,7 @@ class Field:
         )
 
     def over(self, shape: Shape) -> Field:
-        """The field of something that sees every position of a map at once."""
+        """Return the field of an output that depends on every position of a map."""
         if not shape.is_map:
             return self
         return Field(
@@ -284,7 +308,7 @@ class Field:
 
     @staticmethod
     def union(fields: Sequence[Field]) -> Field:
-        """The smallest field that covers all of ``fields``, as a concat or an add sees them."""
+        """Return the smallest field that covers all ``fields``: that of a concat or an add."""
         start = _pair(smallest(*(f.start[axis] for f in fields)) for axis in (0, 1))
         end = _pair(largest(*(f.start[axis] + f.size[axis] for f in fields)) for axis in (0, 1))
         return Field(

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 
 class Source:
-    """A named text; turns offsets into lines and columns, both counted from 1."""
+    """A named text; converts offsets to lines and columns, both counted from 1."""
 
     def __init__(self, name: str, text: str, path: Path | None = None) -> None:
         self.name = name
         self.text = text
         self.path = path
-        """The file that it was read from, if it was."""
+        """The file that the text was read from, or None."""
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -39,10 +39,10 @@ class Source:
 
 
 class Sources:
-    """The files that a net is made of, concatenated in one range of offsets.
+    """The files of a net, concatenated to one range of offsets.
 
-    A place in the syntax tree is a pair of such offsets, so a net may mix statements of its own
-    file with those of the net it is a variant of, and with blocks that it imports.
+    A place in the syntax tree is a pair of such offsets.  So one tree can have statements of the
+    net's own file, of the net that it is a variant of, and of the blocks that it imports.
     """
 
     def __init__(self) -> None:
@@ -58,14 +58,14 @@ class Sources:
         return start
 
     def span(self, at: tuple[int, int]) -> Span:
-        """The stretch of a file between two offsets."""
+        """Return the part of a file between two offsets of the concatenation."""
         i = bisect.bisect_right(self._starts, at[0]) - 1
         start = self._starts[i]
         return Span(self._sources[i], at[0] - start, at[1] - start)
 
 
 class Span(NamedTuple):
-    """A stretch of a source, from offset ``start`` up to ``end``."""
+    """A part of a source, from offset ``start`` up to but not including ``end``."""
 
     source: Source
     start: int
@@ -81,7 +81,7 @@ class Span(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A block's call on the way to a place: which block, where defined, and where called."""
+    """A call of a block that leads to a place: the block, its definition, and the call."""
 
     block: str
     defined: tuple[int, int]

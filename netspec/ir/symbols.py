@@ -1,7 +1,10 @@
 """Symbols: dimensions and counts without a value, as in ``H x W x C1``.
 
-A symbol is a sympy expression that stands where a whole number of at least 1 would; it follows the
-arithmetic of numbers, and is typed as one.  sympy is imported when a spec has its first symbol.
+A symbol is a sympy expression that is used instead of a whole number of at least 1.  It supports
+the arithmetic of numbers and is typed as one.  sympy is imported with the first symbol of a spec,
+because its import is slow.
+
+The limits below keep every answer within seconds.
 """
 
 from __future__ import annotations
@@ -14,61 +17,66 @@ from math import comb, prod
 from typing import Any, cast
 
 MAX_SIZE = 400
-"""Parts of an expression of symbols."""
+"""The largest number of parts of an expression."""
 
 MAX_NESTED = 40
-"""Levels of rounding and brackets in it."""
+"""The largest number of nested roundings and brackets in an expression."""
 
 MAX_DEGREE = 8
-"""The highest exponent, and the degree up to which expressions are expanded."""
+"""The largest exponent, and the degree up to which expressions are expanded."""
 
 MAX_TERMS = 1_000
-"""Terms that an expression may expand to when it is compared."""
+"""The largest number of terms to which an expression is expanded for a comparison."""
 
 MAX_COMPARED = 8
-"""Values whose largest or smallest is computed."""
+"""The largest number of values whose maximum or minimum is computed."""
 
 MAX_NUMBER = 2**256
 """The largest number in an expression."""
 
 MAX_OPERATIONS = 5_000
-"""Operations with symbols in a net."""
+"""The largest number of operations with symbols in a net."""
 
 MAX_STAGES = 1_000
-"""Stages of a net whose sizes are symbols.  These limits keep every answer within seconds."""
+"""The largest number of stages of a net whose sizes are symbols."""
 
 _TRIALS = 12
-"""Points at which expressions are compared that differ when expanded."""
+"""The number of points at which expressions with different expansions are compared."""
 
 
 class TooLarge(Exception):
-    """An expression of symbols that would take too long to work with."""
+    """An expression of symbols exceeds the limits of this module."""
 
 
 def symbol(name: str) -> int:
-    """A whole number of at least 1 whose value is not known."""
+    """Return a symbol: a whole number of at least 1 without a value."""
     from sympy import Symbol
 
     return cast(int, Symbol(name, integer=True, positive=True))
 
 
 def is_symbolic(value: object) -> bool:
-    """Return whether a value is an expression of symbols."""
+    """Return True if a value is an expression of symbols."""
     return "sympy" in sys.modules and isinstance(value, sys.modules["sympy"].Expr)
 
 
 def any_symbolic(values: Any) -> bool:
-    """Return whether any of some values is an expression of symbols."""
+    """Return True if any of ``values`` is an expression of symbols."""
     return any(is_symbolic(value) for value in values)
 
 
 def names(value: object) -> list[str]:
-    """The symbols in an expression."""
+    """Return the names of the symbols in a value, sorted; none for a number."""
     return sorted(s.name for s in cast(Any, value).free_symbols) if is_symbolic(value) else []
 
 
 def operate(sign: str, left: Any, right: Any) -> int | Fraction:
-    """Return the result of arithmetic with symbols; raise ZeroDivisionError or TooLarge."""
+    """Return ``left sign right`` for numbers and symbols.
+
+    Raises:
+        ZeroDivisionError: the divisor is 0.
+        TooLarge: the result exceeds the limits.
+    """
     from sympy import Integer, floor
 
     a, b = _exact(left), _exact(right)
@@ -83,7 +91,8 @@ def operate(sign: str, left: Any, right: Any) -> int | Fraction:
         "×": lambda: a * b,
         "/": lambda: a / b,
         "//": lambda: floor(a / b),
-        "%": lambda: a - b * floor(a / b),  # sympy's own remainder factors, which can take hours
+        # sympy's own remainder factorises its operands, which can take hours
+        "%": lambda: a - b * floor(a / b),
         "**": lambda: a**b,
     }[sign]()
     if not is_small(result):
@@ -92,7 +101,7 @@ def operate(sign: str, left: Any, right: Any) -> int | Fraction:
 
 
 def is_small(value: Any) -> bool:
-    """Return whether a value is a number, or an expression of symbols within the limits."""
+    """Return True if a value is a number, or an expression of symbols within the limits."""
     if not is_symbolic(value):
         return True
     parts, level = 0, [value]
@@ -112,7 +121,10 @@ def is_small(value: Any) -> bool:
 
 
 def total(values: Iterable[Any]) -> int:
-    """The sum of numbers and symbols."""
+    """Return the sum of numbers and symbols.
+
+    Symbols are added all at once: sympy is slow when a long sum grows term by term.
+    """
     values = list(values)
     symbolic = [value for value in values if is_symbolic(value)]
     known: int = sum(value for value in values if not is_symbolic(value))
@@ -124,7 +136,7 @@ def total(values: Iterable[Any]) -> int:
 
 
 def divides(divisor: Any, value: Any) -> bool | None:
-    """Return whether a value is a multiple of another; None if that depends on the symbols."""
+    """Return True if ``value`` is a multiple of ``divisor``; None if it depends on the symbols."""
     if divisor == 1:
         return True
     if not any_symbolic((divisor, value)):
@@ -137,13 +149,16 @@ def divides(divisor: Any, value: Any) -> bool | None:
 
 
 def may_count(value: Any) -> bool:
-    """Return whether an expression is whole, and not plainly negative."""
+    """Return True if an expression is a whole number for all symbols and not clearly negative."""
     coefficient, factor = value.as_coeff_Mul()
     return _is_whole(value) and (coefficient > 0 or factor.is_Add)
 
 
 def _is_whole(value: Any) -> bool:
-    """Return whether an expression is whole by its form; sympy's own answer can take minutes."""
+    """Return True if the form of an expression shows that it is whole.
+
+    ``is_integer`` of sympy can take minutes.
+    """
     if value.is_Rational:
         return bool(value.q == 1)
     if value.is_Pow and not (value.exp.is_Integer and value.exp > 0):
@@ -152,7 +167,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def same(left: Any, right: Any) -> bool | None:
-    """Return whether two values are equal for all symbols; None if that is undecided."""
+    """Return True if two values are equal for all values of the symbols; None if undecided."""
     if not any_symbolic((left, right)) or isinstance(left, str) or isinstance(right, str):
         return bool(left == right)
     import sympy
@@ -162,6 +177,7 @@ def same(left: Any, right: Any) -> bool | None:
         difference = sympy.expand(_with_plain_floors(sympy.expand(difference)))
     if difference == 0:
         return True
+    # One point at which the values differ proves that they are not equal.
     free = sorted(difference.free_symbols, key=str)
     for i in range(_TRIALS):
         there = difference.subs({s: 5 + 11 * i + (7 + i) * j for j, s in enumerate(free)})
@@ -171,9 +187,10 @@ def same(left: Any, right: Any) -> bool | None:
 
 
 def _with_plain_floors(value: Any) -> Any:
-    """Move whole numbers out of roundings, and remove roundings inside a rounded quotient.
+    """Return an expression with its roundings in a canonical form.
 
-    floor(H/2 - 1/2) + 1 is floor(H/2 + 1/2), and floor(floor(H/2)/2) is floor(H/4).
+    Whole numbers move out of roundings: floor(H/2 + 1/2) becomes floor(H/2 - 1/2) + 1.  A rounding
+    inside a rounded quotient disappears: floor(floor(H/2)/2) becomes floor(H/4).
     """
     from sympy import floor
 
@@ -186,7 +203,7 @@ def _with_plain_floors(value: Any) -> Any:
         whole = constant.p // constant.q
         return floor(variable + constant - whole) + whole
 
-    while True:  # a rounding whose inside became plain may have become another
+    while True:  # a change inside a rounding may allow a change of the rounding itself
         plain = value.replace(lambda part: isinstance(part, floor), outside)
         if plain == value:
             return value
@@ -194,7 +211,10 @@ def _with_plain_floors(value: Any) -> Any:
 
 
 def order(sign: str, left: Any, right: Any) -> bool | None:
-    """Return whether a comparison such as ``<`` holds; None if that depends on the symbols."""
+    """Return True if ``left sign right`` holds, sign being one of ``< <= > >=``.
+
+    Return None if it depends on the symbols.
+    """
     signs = _signs(_exact(left) - _exact(right))
     compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign]
     answers = {compare(possible, 0) for possible in signs}
@@ -202,7 +222,11 @@ def order(sign: str, left: Any, right: Any) -> bool | None:
 
 
 def _signs(value: Any) -> set[int]:
-    """The signs that a polynomial may have: those of its terms, each symbol being 1 + t, t >= 0."""
+    """Return the signs (-1, 0, 1) that a value may have.
+
+    Each symbol is replaced by 1 + t with t >= 0.  If then all coefficients of a polynomial have the
+    same sign, so has the polynomial; it is 0 only if it does not have a constant term.
+    """
     import sympy
 
     symbols = value.free_symbols
@@ -222,7 +246,7 @@ def _exact(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A result of arithmetic; a number if the symbols cancelled."""
+    """Return a result of arithmetic: an int or a Fraction if the symbols cancelled."""
     if not value.is_Rational:
         return value
     exact = Fraction(int(value.p), int(value.q))
@@ -234,7 +258,7 @@ def _is_expandable(expression: Any) -> bool:
 
 
 def _degree(expression: Any) -> int:
-    """At most the degree of an expression, found without expanding it."""
+    """Return an upper bound of the degree of an expression, without expanding it."""
     if expression.is_Symbol:
         return 1
     if expression.is_Pow:
@@ -245,7 +269,7 @@ def _degree(expression: Any) -> int:
 
 
 def _terms(expression: Any) -> int:
-    """At most how many terms an expression expands to."""
+    """Return an upper bound of the number of terms of the expanded expression."""
     parts = [_terms(part) for part in expression.args]
     if expression.is_Add:
         return sum(parts)
@@ -258,12 +282,12 @@ def _terms(expression: Any) -> int:
 
 
 def largest(*values: Any) -> int:
-    """The largest of values, of which some may be symbols."""
+    """Return the largest of numbers and symbols; raise TooLarge if there are too many."""
     return _extreme("Max", values)
 
 
 def smallest(*values: Any) -> int:
-    """The smallest of values, of which some may be symbols."""
+    """Return the smallest of numbers and symbols; raise TooLarge if there are too many."""
     return _extreme("Min", values)
 
 
@@ -279,7 +303,7 @@ def _extreme(which: str, values: Iterable[Any]) -> int:
 
 
 def by(sizes: Iterable[Any]) -> str:
-    """Sizes with an x between them: ``55x55x96``, ``H x W x (4*C)``."""
+    """Return sizes separated by x: ``55x55x96``, ``H x W x (4*C)``."""
     sizes = list(sizes)
     if not any_symbolic(sizes):
         return "x".join(map(str, sizes))
@@ -287,5 +311,5 @@ def by(sizes: Iterable[Any]) -> str:
 
 
 def show(value: Any) -> str:
-    """A count as a person reads it: ``60,965,224``, ``C2*(9*C1 + 1)``."""
+    """Return a count as text, with separators: ``60,965,224``, ``C2*(9*C1 + 1)``."""
     return str(value) if is_symbolic(value) else f"{value:,}"

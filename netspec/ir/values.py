@@ -1,4 +1,4 @@
-"""The values of the language: numbers, kernels, words, tuples, and blocks as arguments."""
+"""The values of the language: numbers, kernels, words, tuples, blocks, tables and codes."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from netspec.ir.symbols import is_symbolic
 
 
 class Word(NamedTuple):
-    """A name that stands for itself: ``on``, ``ceil``, ``same``, the name of an operator."""
+    """A word of the language: ``on``, ``ceil``, ``same``, the name of an operator."""
 
     text: str
 
 
 class BlockName(NamedTuple):
-    """A block, passed as an argument; ``macro`` is the block that the name refers to."""
+    """A block as an argument; ``macro`` is the definition that the name refers to."""
 
     text: str
     macro: object = None
 
 
 class Table(NamedTuple):
-    """A connection table: ``rows[i][o]`` tells whether output map o sees input map i."""
+    """A connection table: ``rows[i][o]`` is True if output map o sees input map i."""
 
     name: str
     rows: tuple[tuple[bool, ...], ...]
 
 
 class Codes(NamedTuple):
-    """Images of +1 and -1, each row by row, ``height`` x ``width``."""
+    """Pictures of +1 and -1, ``height`` x ``width`` each, row by row."""
 
     name: str
     height: int
@@ -45,7 +45,7 @@ OFF = Word("off")
 
 
 def show(value: Value) -> str:
-    """A value as a person would write it."""
+    """Return a value as a spec would write it."""
     if isinstance(value, int):
         return str(value)
     if isinstance(value, Fraction):
@@ -62,7 +62,7 @@ def show(value: Value) -> str:
 
 
 def describe(value: Value) -> str:
-    """A value with its kind, for messages: ``the kernel 3x3/2``."""
+    """Return a value with its kind, for messages: ``the kernel 3x3/2``."""
     if isinstance(value, Kernel):
         return f"the kernel {show(value)}"
     if isinstance(value, Word):

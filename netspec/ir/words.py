@@ -1,10 +1,10 @@
-"""Numbers with the words that they count."""
+"""Counts with their nouns, such as ``2 rows``."""
 
 from __future__ import annotations
 
 
 def plural(word: str, number: int) -> str:
-    """Return a word as it stands after a number: ``row`` after 1, ``rows`` after any other."""
+    """Return the form of a noun after a number: ``row`` after 1, ``rows`` after any other."""
     if number == 1:
         return word
     return f"{word}es" if word.endswith(("s", "tch", "nch")) else f"{word}s"

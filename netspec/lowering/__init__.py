@@ -1,1 +1,1 @@
-"""From the net of the spec to a plan: passes, choices, steps over slots."""
+"""Lower the graph of a spec to a plan: passes, choices of implementations, steps over slots."""

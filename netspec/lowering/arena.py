@@ -1,8 +1,8 @@
 """One arena for all activations: the offset of each buffer, from its lifetime.
 
 Greedy by size (Pisarchyk and Lee 2020, "Efficient memory management for deep neural net
-inference"): the largest buffer goes first; each takes the smallest gap that fits it between those
-that are alive at the same time.
+inference"): the largest buffer is placed first. Each buffer is placed in the smallest gap that fits
+it between the buffers that are alive at the same time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ from typing import NamedTuple
 from netspec.ir.shapes import rounded_up
 
 ALIGNMENT = 64
-"""Elements: every buffer begins on 128 bytes even in half precision."""
+"""Alignment of buffers in elements: 128 bytes in half precision.
+
+That is a whole number of cache lines, so two buffers never share one. Triton's kernels are compiled
+for pointers that 16 divides.
+"""
 
 
 class Lifetime(NamedTuple):
@@ -24,12 +28,19 @@ class Lifetime(NamedTuple):
     last: int
 
     def meets(self, other: Lifetime) -> bool:
-        """Return whether some step needs both."""
+        """Return True if a step needs both buffers."""
         return self.first <= other.last and other.first <= self.last
 
 
 class Arena(NamedTuple):
-    """Offsets of buffers; the size in elements, its lower bound, and the sum of all buffers."""
+    """The layout of all buffers, in elements.
+
+    Attributes:
+        offsets: of each buffer.
+        size: of the arena.
+        bound: a lower bound of ``size``.
+        total: the sum of the sizes of all buffers.
+    """
 
     offsets: tuple[int, ...]
     size: int
@@ -38,10 +49,12 @@ class Arena(NamedTuple):
 
 
 def arrange(buffers: Sequence[Lifetime]) -> Arena:
-    """Place buffers so that those alive at the same time do not overlap."""
+    """Place buffers such that those that are alive at the same time do not overlap."""
     rounded = [b._replace(size=rounded_up(b.size, ALIGNMENT)) for b in buffers]
     offsets = [0] * len(rounded)
     placed: list[int] = []
+    # Ties are broken by the number, so that the same net always has the same plan: loading an
+    # artifact compares plans.
     for i in sorted(range(len(rounded)), key=lambda i: (-rounded[i].size, i)):
         size = rounded[i].size
         around = sorted((offsets[j], j) for j in placed if rounded[i].meets(rounded[j]))
@@ -58,7 +71,7 @@ def arrange(buffers: Sequence[Lifetime]) -> Arena:
 
 
 def most_alive(buffers: Sequence[Lifetime]) -> int:
-    """Return the most elements that any one step needs, a lower bound of the arena's size."""
+    """Return the largest number of elements that one step needs: a lower bound of the arena."""
     changes: dict[int, int] = {}
     for size, first, last in buffers:
         changes[first] = changes.get(first, 0) + size

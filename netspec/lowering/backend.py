@@ -1,4 +1,4 @@
-"""The interface of backends: their implementations, and the execution of plans."""
+"""The interface of backends: implementations, and an executor of plans."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class PackedStage(NamedTuple):
     """A stage of a plan with its implementation and packed tensors, ready to run.
 
     Attributes:
-        growth: how much the operator enlarges magnitudes.
-        within: the magnitude of operands up to which what a pass folded into it does not overflow
-            in the spec's own order either.
+        growth: the bound of the result's magnitude.
+        within: the largest magnitude of operands for which the operators that a pass folded into
+            this stage do not overflow either if they are computed one by one, as in the spec.
     """
 
     implementation: Implementation
@@ -42,50 +42,50 @@ class Timed(NamedTuple):
 
 
 class Executor(ABC):
-    """A plan with its tensors."""
+    """A plan with its parameters, ready to run."""
 
     @abstractmethod
     def __call__(
         self, *images: Tensor, out: Sequence[Tensor] | None = None
     ) -> tuple[Tensor, ...] | None:
-        """Return the outputs of the plan, in new memory, or in ``out`` of the right sizes.
+        """Return the outputs of the plan, in new memory or in ``out``, which has the right sizes.
 
-        Return None if a value left the range in which the plan computes what the net means: NaN,
-        infinity, or a magnitude from which one of them may arise.
+        Return None if a guard found a value for which the plan may compute something else than the
+        reference: NaN, infinity, or a magnitude that can lead to one of them.
         """
 
     @abstractmethod
     def profile(self, *images: Tensor) -> list[Timed]:
-        """Run once; return the time of every step."""
+        """Run once and return the time of every step."""
 
 
 class Backend(ABC):
-    """Implementations, and an executor of plans that use them."""
+    """The implementations for one kind of device, and an executor of plans."""
 
     name: ClassVar[str]
     device: str
     """The device of tensors."""
 
     passes: ClassVar[Sequence[Pass]] = PIPELINE
-    """The passes that make nets faster on it."""
+    """The passes that make nets faster on this backend, in the order of ``PIPELINE``."""
 
     @abstractmethod
     def implementations(self, problem: Problem) -> Sequence[Implementation]:
-        """Return the implementations that can do a problem, the preferred one first."""
+        """Return the implementations that can solve a problem, the preferred one first."""
 
     @abstractmethod
     def measure(
         self, problem: Problem, implementations: Sequence[Implementation]
     ) -> dict[str, float]:
-        """Return the seconds that each takes for the batch, on operands out of cache."""
+        """Return the seconds per batch of each implementation, with operands not in the cache."""
 
     @abstractmethod
     def executor(self, graph: Graph, plan: Plan, stages: Mapping[str, PackedStage]) -> Executor:
         """Return an executor of a plan of a graph."""
 
     def meaning(self, op: Operator, training: bool) -> Meaning:
-        """Return what computes an operator where gradients are needed: by default its reference."""
+        """Return the function that computes an operator in training: by default its reference."""
         return own_meaning(op, training)
 
-    def use(self, kernels: Mapping[str, bytes]) -> None:  # noqa: B027 - not every one has kernels
-        """Make kernels available that were compiled ahead; they must be trusted."""
+    def use(self, kernels: Mapping[str, bytes]) -> None:  # noqa: B027 - not every backend has kernels
+        """Use kernels that were compiled ahead of time. The caller must trust their source."""

@@ -1,7 +1,8 @@
-"""The choice of an implementation for each stage: a pass of its own, whose decisions are data.
+"""Choose an implementation for each stage.
 
-Unmeasured, the backend's order of preference decides; measured, the fastest does.  Decisions are
-printed, stored in artifacts, and can be passed back, edited or not.
+Without a measurement the backend's preferred implementation is chosen, with a measurement the
+fastest one.  Choices are data: they are printed, stored in artifacts, and can be edited and given
+back.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ from netspec.lowering.implementation import Implementation, Problem
 
 @dataclass(frozen=True)
 class Choice:
-    """The implementation of a stage, among ``candidates``: seconds for a batch where measured."""
+    """The chosen implementation of a stage.
+
+    Attributes:
+        implementation: its name.
+        candidates: the seconds per batch of every possible implementation, None if not measured.
+        origin: ``preferred``, ``measured`` or ``given``.
+    """
 
     implementation: str
     candidates: Mapping[str, float | None] = field(default_factory=dict)
     origin: str = "preferred"
-    """``preferred``, ``measured`` or ``given``."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain data, times in milliseconds."""
+        """Return the choice as JSON data, with times in milliseconds."""
         times = {k: None if t is None else round(t * 1e3, 6) for k, t in self.candidates.items()}
         return {
             "implementation": self.implementation,
@@ -35,13 +41,13 @@ class Choice:
 
 
 CHOICES = table(text(100))
-"""The names of implementations by stage, as JSON has them."""
+"""The check of choices in JSON: names of implementations by stage."""
 
 Choices = dict[str, Choice]
-"""By the name of the stage."""
+"""Choices by the name of the stage."""
 
 Measure = Callable[[Problem, Sequence[Implementation]], Mapping[str, float]]
-"""Seconds that each implementation takes, but those that turn out not to run."""
+"""Return the seconds of each implementation, without those that fail when they run."""
 
 
 def choose(
@@ -51,12 +57,12 @@ def choose(
     measure: Measure | None = None,
     decided: Mapping[str, str] | None = None,
 ) -> Choices:
-    """Decide for each stage.
+    """Return the choice of each stage.
 
     Args:
-        problems: the stages that compute, and their work.
-        implementations: those that can solve a problem, the preferred one first.
-        measure: times them; without it, the preferred one is taken.
+        problems: of the stages that compute, by the name of the stage.
+        implementations: returns those that can solve a problem, the preferred one first.
+        measure: times implementations; without it, the preferred one is chosen.
         decided: implementations that were chosen before, by stage.
 
     Raises:
@@ -66,7 +72,7 @@ def choose(
     for stage in decided:
         if stage not in problems:
             raise DataError(
-                f"the choices name a stage {stage!r} that the compiled net does not have"
+                f"the choices name the stage {stage!r}, but the compiled net does not have it"
             )
     chosen: Choices = {}
     for stage, problem in problems.items():
@@ -77,7 +83,7 @@ def choose(
         if stage in decided:
             if decided[stage] not in times:
                 known = ", ".join(times)
-                message = f"{stage} cannot be computed by {decided[stage]!r}; there is {known}"
+                message = f"{stage} cannot be computed by {decided[stage]!r}: choose one of {known}"
                 raise DataError(message)
             chosen[stage] = Choice(decided[stage], times, "given")
         elif measure is not None and len(candidates) > 1:

@@ -1,4 +1,4 @@
-"""The interface of implementations: a problem, and its implementations."""
+"""The interface of implementations, and the problems that they solve."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from netspec.ir.shapes import Shape
 from netspec.lowering.plan import Ability
 
 Tensors = Mapping[str, Tensor]
-"""The tensors of a stage, by the names of its operator's parameters."""
+"""The tensors of a stage by the parameter names of its operator."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """An operator at its place: the sizes of what it reads, the type, and a batch to expect."""
+    """An operator in a net: the sizes of its operands, the type, and the expected batch size."""
 
     op: Operator
     inputs: tuple[Shape, ...]
@@ -37,12 +37,12 @@ class Problem:
 
     @property
     def operations(self) -> int:
-        """Multiplications and additions for the batch; those of convolutions and the like."""
+        """Return the multiplications and additions per batch that count as multiply-accumulates."""
         return 2 * self.batch * prod(self.op.macs(self.inputs))
 
     @property
     def weight_bytes(self) -> int:
-        """The bytes of the operator's tensors."""
+        """Return the size of the operator's parameters and buffers in bytes."""
         parameters = [
             *self.op.parameters(self.inputs).values(),
             *self.op.buffers(self.inputs).values(),
@@ -51,13 +51,14 @@ class Problem:
 
     @property
     def bytes(self) -> int:
-        """The least bytes moved: operands and tensors are read once, the result is written once."""
+        """Return the minimum traffic in bytes: each operand and parameter read once, the result
+        written once."""
         maps = sum(shape.elements for shape in (*self.inputs, self.output))
         return maps * self.batch * self.dtype.itemsize + self.weight_bytes
 
 
 def problem_of(graph: Graph, name: str, dtype: torch.dtype, batch: int) -> Problem:
-    """Return the work of a stage of a graph."""
+    """Return the problem of a stage of a graph."""
     return Problem(graph.stage(name).op, graph.shapes_into(name), dtype, batch)
 
 
@@ -68,7 +69,7 @@ class Implementation(ABC):
     ability: ClassVar[Ability] = Ability()
 
     def refuses(self, problem: Problem) -> str:
-        """Return why it cannot solve this problem; an empty string if it can."""
+        """Return the reason why it cannot solve this problem, or "" if it can."""
         return ""
 
     def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
@@ -76,14 +77,16 @@ class Implementation(ABC):
         return dict(tensors)
 
     def growth(self, problem: Problem, tensors: Tensors) -> Growth:
-        """Return how much the operator enlarges magnitudes, where the backend asks for it."""
+        """Return the bound of the result's magnitude. Only backends with guards call this."""
         return UNKNOWN
 
     def domain(self, problem: Problem, growth: Growth) -> float:
-        """Return the magnitude of operands up to which it computes what the operator's reference
-        does; infinity if it does so for every value, NaN and infinity included."""
+        """Return the largest magnitude of operands for which it computes the same as the reference.
+
+        Infinity means: for every value, including NaN and infinity.
+        """
         return inf
 
     def unpack(self, problem: Problem, packed: Tensors) -> dict[str, Tensor]:
-        """Return copies of the tensors as they were before :meth:`pack`, to the bit."""
+        """Return copies of the tensors as they were before :meth:`pack`, bit for bit."""
         return {name: tensor.clone() for name, tensor in packed.items()}

@@ -1,4 +1,4 @@
-"""Lowering: from a checked net to a rewritten graph, implementations chosen, and a plan."""
+"""Lower a checked net: rewrite its graph, choose implementations, make the plan."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from netspec.lowering.plan import Plan, is_view, plan
 
 @dataclass(frozen=True)
 class Lowered:
-    """A net ready to run: everything but its parameters.
+    """A net ready to run, without its parameters.
 
     Attributes:
-        graph: the rewritten graph; its journal has the actions of passes.
+        graph: the rewritten graph; its journal has the actions of the passes.
         rewrites: the number of rewrites of each pass.
-        problems: the stages that compute, and their work.
-        choices: which implementation each of them has.
-        implementations: the implementations themselves.
+        problems: the problem of each stage that computes.
+        choices: the choice for each of these stages.
+        implementations: the chosen implementation of each of these stages.
         plan: the steps over slots.
-        backend: the backend of these implementations.
-        dtype: of parameters, images and outputs.
-        batch: the number of images that choices were made for.
+        backend: the backend of the implementations.
+        dtype: the type of parameters, images and outputs.
+        batch: the batch size for which implementations were chosen.
         seconds: the time of each step of lowering.
     """
 
@@ -55,16 +55,16 @@ def lowered(
     decided: Mapping[str, str] | None = None,
     passes: Sequence[Pass] | None = None,
 ) -> Lowered:
-    """Rewrite a graph, choose implementations, and plan.
+    """Rewrite a copy of a graph, choose implementations, and make the plan.
 
     Args:
-        graph: the net's own, which is not changed.
-        backend: where it runs.
-        dtype: of parameters and activations.
-        batch: the number of images to choose for.
+        graph: the graph of the net.
+        backend: the backend that will run it.
+        dtype: the type of parameters and activations.
+        batch: the batch size for which implementations are chosen.
         is_measured: time the implementations instead of taking the preferred ones.
         decided: implementations that were chosen before, by stage.
-        passes: the rewrites, the backend's own by default.
+        passes: the passes to run; by default those of the backend.
 
     Raises:
         DataError: ``decided`` names an unknown stage or implementation.

@@ -1,8 +1,8 @@
-"""The plan that inference runs: a flat list of steps over slots, made from the rewritten graph.
+"""The plan that inference runs: a list of steps over slots, made from the rewritten graph.
 
-A *slot* is the value of a stage, and lies in a *buffer*, perhaps as a slice of its channels: so the
-parts of a concatenation are in the buffer of the whole, and slices are views.  Nothing here touches
-a tensor; a plan is plain data, prints as JSON and compares by value.
+A *slot* is the value of a stage.  It is a *buffer*, or a slice of a buffer's channels: the parts of
+a concatenation are slices of its buffer, and slices are views.  A plan contains no tensors.  It is
+plain data, can be written as JSON and is compared by value.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from netspec.ir.shapes import Shape
 from netspec.lowering.arena import Lifetime, arrange
 
 COPY = "copy"
-"""The implementation of a concatenation whose parts are not in place."""
+"""The implementation of a concatenation that copies parts that were not computed in place."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """The value of a stage: ``shape``, from channel ``start`` of its buffer on."""
+    """The value of a stage: ``shape``, at channel ``start`` of its buffer."""
 
     stage: str
     shape: Shape
@@ -34,9 +34,10 @@ class Slot:
 
 @dataclass(frozen=True)
 class Buffer:
-    """Memory for one image: ``shape``, from element ``offset`` of the arena on.
+    """Memory for one image: ``shape``, at element ``offset`` of the arena.
 
-    Step ``first`` writes it first, step ``last`` reads it last; an input is written by step -1.
+    Step ``first`` is the first that writes it, step ``last`` the last that reads it.  Step -1
+    writes the inputs.
     """
 
     shape: Shape
@@ -47,9 +48,9 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Step:
-    """One launch: an implementation of a stage's operator, and the slots it reads and writes.
+    """One launch: the implementation of a stage's operator, and the slots it reads and writes.
 
-    ``frees`` are the slots that no later step reads.
+    ``frees`` are the slots whose buffers no later step needs.
     """
 
     stage: str
@@ -65,10 +66,10 @@ class Plan:
     """Steps over slots.  Sizes are in elements for one image.
 
     Attributes:
-        inputs, outputs: slots.
+        inputs, outputs: numbers of slots.
         arena: the size of the memory that all buffers share.
-        bound: the most that any step needs, a lower bound of ``arena``.
-        total: the sum of all buffers.
+        bound: the largest size that one step needs, a lower bound of ``arena``.
+        total: the sum of the sizes of all buffers.
     """
 
     inputs: tuple[int, ...]
@@ -81,15 +82,17 @@ class Plan:
     total: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain data."""
+        """Return the plan as JSON data."""
         return asdict(self)
 
 
 class Ability(NamedTuple):
-    """The places to which an implementation can write its outputs.
+    """The places where an implementation can write its output.
 
-    ``into_slices``: write a slice of a buffer's channels.  ``apart``: write each slice of its
-    output to a place of its own, where only slices are read.
+    Attributes:
+        into_slices: it can write a slice of a buffer's channels.
+        apart: it can write each slice of its output to a separate buffer.  This is used only if
+            all readers of the output are slices.
     """
 
     into_slices: bool = False
@@ -97,7 +100,11 @@ class Ability(NamedTuple):
 
 
 def is_view(graph: Graph, name: str) -> bool:
-    """Return whether a stage's value is laid out as its operand's (maps are channels-last)."""
+    """Return True if the value of a stage has the memory layout of its operand.
+
+    Maps are channels-last, so a flatten of a map changes the order of elements, except for a 1x1
+    map.
+    """
     op = graph.stage(name).op
     if isinstance(op, Flatten):
         (shape,) = graph.shapes_into(name)
@@ -110,8 +117,8 @@ def plan(graph: Graph, chosen: Mapping[str, str], abilities: Mapping[str, Abilit
 
     Args:
         graph: the rewritten graph.
-        chosen: the implementation of each stage that computes.
-        abilities: the abilities of implementations, by stage; by default none.
+        chosen: the name of the implementation of each stage that computes.
+        abilities: the ability of the implementation of each stage; a stage not in it has none.
     """
     return _Planner(graph, chosen, abilities).plan()
 
@@ -126,12 +133,14 @@ class _Planner:
         self.shapes: list[Shape] = []
         self.steps: list[Step] = []
         self.in_place: dict[str, tuple[str, int]] = {}
-        """The concatenation that a stage's value is a part of, and its first channel there."""
+        """For a value that is computed in place: its concatenation, and its first channel there."""
         self.apart: dict[str, tuple[str, ...]] = {}
-        """The slices that a stage writes apart."""
+        """For a stage that writes its slices to separate buffers: these slices."""
 
     def plan(self) -> Plan:
         graph = self.graph
+        # Three loops, in this order: a slice can be computed in a concatenation only if its stage
+        # writes slices apart, and a value's buffer depends on the concatenation that claimed it.
         for stage in graph.stages():
             if self.abilities.get(stage.name, Ability()).apart:
                 slices = self._slices(stage.name)
@@ -145,10 +154,14 @@ class _Planner:
         return self._finished()
 
     def _slices(self, name: str) -> tuple[str, ...]:
-        """Return the slices of a stage in the order of their channels, if only they are read."""
+        """Return the slices of a stage in the order of channels, or () if it has other readers.
+
+        The slices must cover all channels without gaps or overlaps: otherwise () is returned too,
+        because a channel would have no buffer or two.
+        """
         if name in self.graph.outputs:
             return ()
-        starts: dict[int, tuple[int, str]] = {}  # and where they end
+        starts: dict[int, tuple[int, str]] = {}  # first channel: (channel after the last, slice)
         for reader in self.graph.consumers(name):
             op = self.graph.stage(reader).op
             if not isinstance(op, Slice):
@@ -162,10 +175,12 @@ class _Planner:
         return tuple(slices) if at == end and not starts else ()
 
     def _claim(self, name: str) -> None:
-        """Let the parts of a concatenation be written in place where they can be."""
+        """Mark the operands of a concatenation that can be computed in its buffer."""
         start = 0
         operands = self.graph.operands(name)
         for operand in operands:
+            # A value has one buffer: an operand that appears twice, or in two concatenations, is
+            # computed in one place and copied to the other.
             is_once = operand not in self.in_place and operands.count(operand) == 1
             if is_once and self._writes_into_slices(operand):
                 self.in_place[operand] = (name, start)
@@ -176,7 +191,7 @@ class _Planner:
             (name,) = self.graph.operands(name)
             if name not in self.apart:
                 return False
-        elif is_view(self.graph, name):  # nothing is computed that could be written elsewhere
+        elif is_view(self.graph, name):  # no step computes it, so no step can write it elsewhere
             return False
         return self.abilities.get(name, Ability()).into_slices
 
@@ -202,7 +217,7 @@ class _Planner:
         self.steps.append(Step(name, stage.op.name, implementation, reads, writes))
 
     def _slot(self, name: str) -> int:
-        """Return a new slot for a value: in a buffer of its own, or in that of the whole."""
+        """Return the slot of a value, in a new buffer or in that of its concatenation."""
         if name in self.slot_of:
             return self.slot_of[name]
         shape = self.graph.stage(name).known_shape
@@ -232,6 +247,7 @@ class _Planner:
             for i in (*step.writes, *step.reads):
                 first, _ = lives.get(self.slots[i].buffer, (number, number))
                 lives[self.slots[i].buffer] = (first, number)
+        # Outputs are copied out after the last step, so no step may reuse their buffers.
         for i in outputs:
             lives[self.slots[i].buffer] = (lives[self.slots[i].buffer][0], len(self.steps))
         order = range(len(self.shapes))
@@ -253,7 +269,7 @@ class _Planner:
         )
 
     def _freeing(self, buffers: tuple[Buffer, ...]) -> list[Step]:
-        """Return the steps, each with the slots whose buffers it is the last to need."""
+        """Return the steps, each with the slots whose buffers no later step needs."""
         ends: dict[int, list[int]] = {}
         for i, slot in enumerate(self.slots):
             ends.setdefault(buffers[slot.buffer].last, []).append(i)

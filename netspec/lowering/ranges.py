@@ -1,10 +1,10 @@
-"""The ranges in which a plan computes what its net means, and the guards that watch over them.
+"""The ranges of values for which a plan computes the same as the reference, and their guards.
 
-A library's ReLU makes 0 of NaN, and sums that overflow in one order do not in another.  Neither
-shows while values stay small enough that nothing can overflow.  So each step has a *domain*, the
-magnitude of operands up to which it is right, and a *growth*, a bound of its result; a *guard* is a
-buffer whose values are held against a limit at each run.  Guards stand where bounds that follow
-from those before them would leave a domain.
+A library's ReLU turns NaN into 0, and a sum may overflow in one order and not in another.  Neither
+can happen while values are so small that nothing overflows.  So each step has a *domain*, the
+largest magnitude of operands for which it computes the same as the reference, and a *growth*, a
+bound of its result.  A *guard* is a buffer whose values are compared with a limit at each run.  A
+guard is needed where the bounds that follow from earlier guards exceed a domain.
 """
 
 from __future__ import annotations
@@ -17,19 +17,25 @@ from netspec.ir.growth import Growth
 from netspec.lowering.plan import Plan
 
 LIMIT = 2.0**20
-"""The limit of a guard where the steps after it allow as much: far above pixels and activations."""
+"""The usual limit of a guard.
+
+It is far above pixels and activations, so that normal images never run in the slow plain net.  It
+is far below float32's largest number, 2^128, so that one guard is enough for many layers.
+"""
 
 
 class Range(NamedTuple):
-    """What a step takes and gives: the magnitude up to which it is right, and its growth."""
+    """The domain of a step (see above), and the bound of its result."""
 
     domain: float
     growth: Growth
 
 
 class Guard(NamedTuple):
-    """The values of a buffer lie within [-limit, limit] once step ``after`` has run; -1 is what
-    writes the images.  With a limit of -infinity none do."""
+    """A check that the values of a buffer are in [-limit, limit] after step ``after``.
+
+    Step -1 writes the images.  A limit of -infinity means that no value is accepted.
+    """
 
     after: int
     buffer: int
@@ -37,15 +43,18 @@ class Guard(NamedTuple):
 
 
 class OutOfRangeError(Exception):
-    """A guard found a value beyond its limit."""
+    """A guard found a value outside its limit."""
 
 
 def guards(plan: Plan, ranges: Mapping[str, Range]) -> list[Guard]:
-    """Return the guards with which every step of a plan stays in its domain; few and small ones.
+    """Return guards that keep every step of a plan in its domain.
+
+    The guards are chosen to be few, and on small buffers, because each one reads its buffer at
+    every run.
 
     Args:
-        plan: the steps.
-        ranges: by stage.
+        plan: the plan.
+        ranges: the range of each stage that has a step.
     """
     return _Guarding(plan, ranges).guards()
 
@@ -57,19 +66,21 @@ class _Guarding:
         self.reads = [[plan.slots[i].buffer for i in step.reads] for step in plan.steps]
         self.writes = [[plan.slots[i].buffer for i in step.writes] for step in plan.steps]
         self.written = {plan.slots[i].buffer: -1 for i in plan.inputs}
-        """The last step that writes a buffer."""
+        """The last step that writes each buffer: a guard must check it after that step, since the
+        parts of a concatenation are written by several steps."""
         for number, buffers in enumerate(self.writes):
             self.written |= dict.fromkeys(buffers, number)
         self.limits: dict[int, float] = {}
 
     def guards(self) -> list[Guard]:
-        if any(domain == -inf for domain, _ in self.ranges):
+        if any(domain == -inf for domain, _ in self.ranges):  # a parameter overflows alone
             return [Guard(-1, self.plan.slots[self.plan.inputs[0]].buffer, -inf)]
         while (step := self._leaves_domain({}, 0, len(self.reads))) is not None:
             waist = self._waist(step)
             if waist is not None:
                 self.limits[waist] = LIMIT
                 continue
+            # No single buffer helps: guard all operands of the step itself.
             domain, _ = self.ranges[step]
             for buffer in self.reads[step]:
                 self.limits[buffer] = min(self.limits.get(buffer, LIMIT), domain)
@@ -78,11 +89,11 @@ class _Guarding:
         )
 
     def _leaves_domain(self, bounds: dict[int, float], first: int, end: int) -> int | None:
-        """Return the first of some steps whose operands may lie outside its domain.
+        """Return the first step of a range whose operands may be outside its domain.
 
         Args:
-            bounds: of buffers; of others, that is what their guard lets pass.
-            first, end: the steps.
+            bounds: the bounds of buffers so far; a buffer not in it has the limit of its guard.
+            first, end: the range of steps.
         """
         for number in range(first, end):
             domain, growth = self.ranges[number]
@@ -92,26 +103,31 @@ class _Guarding:
             if x > domain:
                 return number
             y = growth.bound(x)
+            # Several steps may write slices of one buffer: its bound is the largest of theirs.
             for buffer in self.writes[number]:
                 largest = max(y, bounds.get(buffer, 0.0))
                 bounds[buffer] = min(largest, self.limits.get(buffer, inf))
         return None
 
     def _waist(self, step: int) -> int | None:
-        """Return the smallest buffer that a guard at ``LIMIT`` keeps a step in its domain by.
+        """Return the smallest buffer on which a guard at ``LIMIT`` keeps a step in its domain.
 
-        Everything that the step reads is computed from it alone.
+        Everything that the step reads must be computed from this buffer only.  Return None if there
+        is no such buffer.
         """
         sizes = [buffer.shape.elements for buffer in self.plan.buffers]
         waists = [waist for waist in self._waists(step) if waist[1] not in self.limits]
         waists.sort(key=lambda waist: (sizes[waist[1]], -waist[0]))
-        for after, buffer in waists:  # mostly the first one will do
+        for after, buffer in waists:  # usually the first one is enough
             if self._leaves_domain({buffer: LIMIT}, after + 1, step + 1) is None:
                 return buffer
         return None
 
     def _waists(self, end: int) -> Iterator[tuple[int, int]]:
-        """Yield the steps before ``end`` after which one buffer alone is read, with the buffer."""
+        """Yield (step, buffer) where later steps read only this one of the buffers so far.
+
+        Only steps before ``end`` are considered.
+        """
         ends: dict[int, int] = {}
         for number, buffers in enumerate(self.reads):
             ends |= dict.fromkeys(buffers, number)

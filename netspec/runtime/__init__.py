@@ -1,1 +1,1 @@
-"""Running a net: the compiled module, the reference, packed parameters, features."""
+"""Run a net: the compiled module, the reference, packed parameters, features, weights."""

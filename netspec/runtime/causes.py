@@ -1,4 +1,4 @@
-"""Why values are not finite: searched for only when they are not."""
+"""Find the reason for values that are not finite; called only if there are such values."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from netspec.runtime.operations import lower, needed
 
 
 class NotFiniteError(DataError):
-    """Outputs are not finite.
+    """Outputs of a net are NaN or infinite.
 
     Attributes:
-        image: the number of the first image in the batch that has such outputs.
+        image: the index in the batch of the first image with such outputs.
     """
 
     def __init__(self, message: str, image: int) -> None:
@@ -28,7 +28,7 @@ class NotFiniteError(DataError):
 
 
 def require_finite_outputs(model: Compiled, images: Tensor, outputs: Tensor) -> None:
-    """Raise NotFiniteError, which says why, unless the outputs of a net are finite.
+    """Raise NotFiniteError, with the reason, if outputs of a net are not finite.
 
     Args:
         model: the net, in evaluation mode.
@@ -40,7 +40,7 @@ def require_finite_outputs(model: Compiled, images: Tensor, outputs: Tensor) -> 
     finite = outputs.flatten(1).isfinite().all(1)
     image = int((~finite).nonzero()[0])
     reason = cause(model, model.net.graph, [images[image : image + 1]])
-    reason = reason or "its rows are, when they are computed again"
+    reason = reason or "when its rows are computed one by one, all of them are finite"
     raise NotFiniteError(f"the outputs of {model.net.name} are not finite: {reason}", image)
 
 
@@ -52,22 +52,22 @@ def cause(
     training: bool = False,
     meaning: Callable[[Operator, bool], Meaning] = own_meaning,
 ) -> str:
-    """Return why a net computes something that is not finite: weights, images, or the first row
-    that overflows; nothing if all are finite.
+    """Return why values of a net are not finite: its weights, its images, or the first row that
+    overflows; an empty string if all are finite.
 
     Args:
-        model: the net; it holds parameters of its own from now on.
-        graph: what is computed on these parameters.
+        model: the net; afterwards it also has its parameters unpacked.
+        graph: the graph to compute with these parameters.
         images: a batch for each input.
-        training: whether with dropout and heads.
-        meaning: what computes an operator.
+        training: compute dropout and heads too.
+        meaning: returns the function that computes an operator.
     """
     problem = first_not_finite(model.state_dict())
     if problem:
-        return f"its weights are not: {problem}"
+        return f"its weights are not finite: {problem}"
     problem = first_not_finite(dict(zip(graph.inputs, images, strict=True)))
     if problem:
-        return f"its input is not: {problem}"
+        return f"its input is not finite: {problem}"
     ends = [*graph.outputs, *(h.output for h in graph.heads.values() if training)]
     reached = needed(graph, ends)
     names = [stage.name for stage in graph.stages() if stage.name in reached]
@@ -80,7 +80,10 @@ def cause(
         if not is_finite(y):
             x = max((_largest(by_name[operand]) for operand in graph.operands(name)), default=0.0)
             dtype = str(y.dtype).removeprefix("torch.")
-            return f"{name} is the first row to leave the range of {dtype}, from values to {x:.3g}"
+            return (
+                f"{name} is the first row with values outside the range of {dtype}; its largest "
+                f"input is {x:.3g}"
+            )
     return ""
 
 

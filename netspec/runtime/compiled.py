@@ -55,43 +55,42 @@ from netspec.runtime.transforms import (
 class Compiled(PrintedByRows, OnDemand):
     """A net that was compiled for one device and type.
 
-    ``model(images)`` takes and returns what :class:`netspec.Model` does, and ``state_dict()`` has
-    the same names and values.  In evaluation mode, which a new model is in, the plan runs, on
-    parameters packed as its steps want them; a second copy is made when somebody asks for them, or
-    the plain net answers, for NaN and huge values.  While training, they are the spec's own.
+    ``model(images)`` has the same arguments and result as :class:`netspec.Model`, and
+    ``state_dict()`` the same names and values.  A new model is in evaluation mode: it runs the
+    plan, with parameters packed for its steps.  Parameters in the form of the spec are created, in
+    addition, when they are first used: by the caller, in training mode, or for images with NaN or
+    huge values, for which plain PyTorch computes the result.
 
-    Outputs have no gradients in evaluation mode, unless an image requires them, and share no
-    memory with images, parameters or each other.  Threads may run it at the same time, also while
-    another one loads: each run has the old parameters or the new ones.  On the CPU any batch runs;
-    the memory for the four sizes of batch that ran last is kept.
+    In evaluation mode outputs do not have gradients, unless an image requires them.  Outputs do not
+    share memory with images, parameters or each other.  Several threads may call the model at the
+    same time, also while another thread loads parameters: each call uses all old or all new ones.
+    On the CPU any batch size runs; the memory of the four most recent batch sizes is kept.
 
-    Parameters that are changed in place or replaced, in whatever way, and those that an optimiser
-    stepped, count from the next call on.  PyTorch keeps no record of a change through ``.data``,
-    NumPy, DLPack, a storage, a collective or another process: call ``model.eval()`` after one.
+    A parameter that is changed in place or replaced, or that an optimiser updated, is used from the
+    next call on.  PyTorch does not record a change through ``.data``, NumPy, DLPack, a storage, a
+    collective or another process: call ``model.eval()`` after it.
 
-    ``load_state_dict`` loads everything or, if it raises, nothing.  New packed parameters are
-    complete before the old ones go, so both are in memory for a moment; where the spec's own are
-    held, a copy of them is.  ``assign=True`` holds the tensors given.
+    ``load_state_dict`` loads all tensors or, if it raises an error, none.  New packed parameters
+    are complete before the old ones are freed, so both are in memory for a moment.  If the model
+    also has the spec's parameters, a copy of those is made during loading.  With ``assign=True``
+    the given tensors become the parameters.
 
-    Where a call is differentiated (``torch.func``, ``forward_ad``) or transformed, the plain net
-    runs.  What records PyTorch's operations (``torch.jit.trace``, ``make_fx``, ``torch.export``,
-    ``FakeTensorMode``) is refused: it takes ``model.as_reference()``.
+    Inside ``torch.func`` and ``forward_ad`` the net runs in plain PyTorch.  It raises a
+    RuntimeError if PyTorch's operations are recorded (``torch.jit.trace``, ``make_fx``,
+    ``torch.export``, ``FakeTensorMode``): use ``model.as_reference()`` for that.
+
+    On a GPU a batch runs in a bucket of 1, 2, 4, 8, 16, 32, 64, 128 or 256 images, the smallest
+    that is large enough; a larger batch raises a ValueError.  The memory of a bucket is kept, and
+    its first run takes longer: kernels are compiled, and captured into a CUDA graph.
 
     Attributes:
-        net: the checked net.
-        expects: what it expects of images, and what its outputs mean: as its spec says, or the
-            file that its weights are from.
-        lowered: its rewritten graph, choices and plan.
-        is_trained: whether its parameters were loaded or trained, not drawn at random.
-        seconds: how long each step of compiling took.
-
-    On a GPU, batches run in buckets of 1, 2, 4, 8, 16, 32, 64, 128 and 256 images, each in the
-    smallest that holds it; a larger batch is a ValueError.  A bucket keeps its memory, and its
-    first run takes longer: kernels are compiled, and captured into a CUDA graph.
+        expects: its preprocessing and class names, from its spec or the file of its weights.
+        is_trained: True if its parameters were loaded or trained, False if they are random.
+        seconds: the time of each step of compiling, by name.
 
     Args:
-        net: the checked net.
-        lowered: its rewritten graph, choices and plan.
+        net: the checked net; also an attribute.
+        lowered: its rewritten graph, choices and plan; also an attribute.
         tensors: its parameters and buffers by name; the dictionary is emptied as they are packed.
     """
 
@@ -113,11 +112,11 @@ class Compiled(PrintedByRows, OnDemand):
 
     @property
     def device(self) -> torch.device:
-        """Return the device that images have to be on."""
+        """The device on which images must be."""
         return torch.device(self.lowered.backend.device)
 
     def as_reference(self) -> Model:
-        """The net in plain PyTorch, with a copy of the parameters: to read, trace and export."""
+        """Return the net in plain PyTorch with a copy of the parameters: to read, trace, export."""
         model = Model(self.net, self.canonical())
         model.expects = self.expects
         return model
@@ -125,17 +124,18 @@ class Compiled(PrintedByRows, OnDemand):
     # ------------------------------------------------------------------------------- running
 
     def forward(self, *images: Tensor, out: Tensor | Sequence[Tensor] | None = None) -> Any:
-        """The net's output, or a tuple of them; while training with heads (output, {head: output}).
+        """Return the net's output, or a tuple of several; called as ``model(*images)``.
+
+        In training mode a net with heads returns ``(output, {head: output})``.
 
         Args:
-            images: a batch for each input, as many images in each.
-            out: tensors that the outputs are written to, instead of new ones; not while training.
+            images: a batch for each input, [N, C, H, W] or [N, C], with the same N in each.
+            out: tensors for the outputs, instead of new ones; only without gradients.
 
         Raises:
-            ValueError: sizes are not the net's, a parameter is missing or of another size, or
-                ``out`` is given where gradients are.
-            TypeError: a type is not the model's.
-            RuntimeError: PyTorch's operations are recorded, and the compiled net runs without them.
+            ValueError: sizes are wrong, a parameter is missing, or ``out`` is used with gradients.
+            TypeError: a tensor has another type than the model.
+            RuntimeError: PyTorch's operations are recorded, or a module has hooks or was replaced.
         """
         if torch.compiler.is_compiling():
             refuse_export(self.net.name)
@@ -147,7 +147,8 @@ class Compiled(PrintedByRows, OnDemand):
         outputs = check_out(self.net.name, self._outputs, self.lowered.dtype, images, out)
         if self.training or needs_operations(images):
             if outputs is not None:
-                raise ValueError(f"{self.net.name} writes to out= where no gradients are asked for")
+                reason = "in training mode or with gradients: call it without out="
+                raise ValueError(f"{self.net.name} cannot write to out= {reason}")
             if not torch.compiler.is_compiling():
                 refuse_vmap(self.net.name, images)
             return self._differentiable(self.training)(*images)
@@ -156,71 +157,65 @@ class Compiled(PrintedByRows, OnDemand):
         return one_or_all(answer or run_plainly(plain, self._changing, images, outputs))
 
     def logits(self, *images: Tensor) -> Any:
-        """The values before the final softmax, or a tuple of them, with gradients, for a loss.
+        """Return the values before the final softmax, or a tuple of several, for a loss.
 
         ``softmax(model.logits(x), 1)`` is ``model(x)``, so ``F.cross_entropy(model.logits(x), y)``
-        is the loss of a net that ends in a softmax.  Logits of an output that does not, as of
-        ``rbf``, are the output itself.
+        is the loss of a net that ends in a softmax.  For an output without a softmax, such as
+        ``rbf``, the logits are the output itself.  Arguments and errors are those of a call of the
+        model, and its forward pre-hooks run first; there is no ``out=``.
 
-        In training mode dropout acts and ``bn`` updates its statistics, as in a call of the model;
-        of a net with heads they are ``(logits, {head: logits of the head})``, as a model of
-        torchvision that has auxiliary classifiers returns logits of each.  In evaluation mode the
-        plan runs where no gradients are recorded: in ``torch.no_grad()`` and
-        ``torch.inference_mode()``, and where nothing requires them.
-
-        Hooks that the model has for images run before it; there is no ``out=``.
-
-        Args:
-            images: a batch for each input, as many images in each.
-
-        Raises:
-            ValueError, TypeError, RuntimeError: a call of the model raises it.
+        In training mode dropout is applied and ``bn`` updates its statistics, as in a call of the
+        model.  A net with heads then returns ``(logits, {head: logits of the head})``.  In
+        evaluation mode the plan runs if no gradients are needed: in ``torch.no_grad()``, in
+        ``torch.inference_mode()``, or if no tensor requires them.
         """
         return self._logits(*images)
 
     def profile(self, *images: Tensor) -> list[Timed]:
-        """Run once in evaluation mode, and time every step of the plan."""
+        """Run the plan once in evaluation mode, and return the time of each step."""
         refuse_recording(self.net.name, *images)
         check_images(self.net.name, self._inputs, self.lowered.dtype, images)
         return self.refresh().profile(*images)
 
     def features(self, *labels: str) -> Features:
-        """Return a module that gives the activation of a row, or a tuple for several rows.
+        """Return a module that computes the activation of a row, or a tuple for several rows.
 
-        What is fused away in the compiled net is computed apart there, and its ``notes`` say so.
+        An activation that the compiled net does not compute, because of a fusion, is computed by
+        additional steps; the attribute ``notes`` of the module names it.
 
         Args:
             labels: rows, such as ``"F7"`` or ``"3a"``, or stages, such as ``"3a.b2.relu1"`` and
                 ``"C1.conv"``.
 
         Raises:
-            KeyError: there is no such row or stage.
+            KeyError: the net does not have such a row or stage.
         """
         return Features(self, ending_in(self.net.graph, labels))
 
     def record(self, lowered: fx.Graph) -> fx.GraphModule:
-        """Return a module of recorded operations on the spec's parameters, held from now on."""
+        """Return a module of recorded operations on the spec's parameters, which are created."""
         self._unpack()
         if self._own is not None:
             self._own.require_all()
         module = fx.GraphModule(self, lowered, self.net.name)
-        module._modules = self._modules  # so that a parameter that is replaced is so there as well
+        module._modules = self._modules  # shared, so that it uses parameters that are replaced
         return module
 
     # ---------------------------------------------------------------------------- parameters
 
     @property
     def is_unpacked(self) -> bool:
-        """Return whether the spec's own parameters are held, beside the packed ones."""
+        """True if the model has the spec's parameters in addition to the packed ones."""
         return self._own is not None
 
     @property
     def packed(self) -> Packed:
-        """Return the parameters as the steps of the plan want them."""
+        """The parameters packed for the steps of the plan."""
         return self._state.packed
 
     def refresh(self) -> Executor:
-        """Return the executor of the plan; parameters that changed are packed again first."""
+        """Return the executor of the plan, after packing parameters that changed."""
+        # Without the spec's parameters nothing can have changed, so no lock is needed.
         if self._own is None:
             return self._state.executor
         with self._changing:
@@ -231,7 +226,7 @@ class Compiled(PrintedByRows, OnDemand):
 
     @contextmanager
     def _unchanged(self) -> Iterator[tuple[Executor, Packed]]:
-        """Yield the executor and its packed parameters, which nobody changes within the block."""
+        """Yield the executor and its packed parameters; no thread changes them within the block."""
         with self._changing, torch.inference_mode(False):
             yield self.refresh(), self._state.packed
 
@@ -255,7 +250,7 @@ class Compiled(PrintedByRows, OnDemand):
         return {name: unpacked[name] for name in self._names}
 
     def _unpack(self) -> None:
-        """Hold the parameters of the spec from now on."""
+        """Create the parameters of the spec, unless the model has them already."""
         with self._changing:
             if self.is_unpacked or not self._names:
                 return
@@ -265,15 +260,16 @@ class Compiled(PrintedByRows, OnDemand):
             self._hold({**self._modules, **root._modules})
 
     def _hold(self, modules: dict[str, Module | None]) -> None:
-        """Hold parameters in modules; their values are the packed ones."""
+        """Use the parameters in these modules, whose values must be the packed ones."""
         own = Parameters(modules, self.net, self.lowered.dtype, self.device)
         state = self._state._replace(seen=own.read()[0])
-        self.__dict__.update(_modules=modules, _own=own, _state=state)  # all at once
+        # One update, so that other threads see either all three old values or all three new ones.
+        self.__dict__.update(_modules=modules, _own=own, _state=state)
         state.packed.kept.clear()
 
     def train(self, mode: bool = True) -> Compiled:
-        """Switch to training, with dropout and heads, or back to inference: parameters that are
-        held are packed again before the next run, whatever happened to them."""
+        """Switch to training mode, with dropout and heads, or to evaluation mode; unpacked
+        parameters are packed again before the next run, even if no change was noticed."""
         with self._changing:
             if mode:
                 self._unpack()
@@ -287,7 +283,7 @@ class Compiled(PrintedByRows, OnDemand):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """Load parameters by name: all of them or, if anything is raised, none."""
+        """Load parameters by name: all of them or, if an error is raised, none."""
         refuse_recording(self.net.name)
         with self._changing:
             if assign or is_furnished(self):
@@ -311,7 +307,7 @@ class Compiled(PrintedByRows, OnDemand):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        """Pack the tensors of a state dict, without holding them; messages are PyTorch's."""
+        """Pack the tensors of a state dict without keeping them; messages are PyTorch's."""
         name_anew(self.net.graph, state_dict, prefix)
         messages = Messages(missing_keys, unexpected_keys, error_msgs)
         is_assigned = local_metadata.get("assign_to_params_buffers", False)
@@ -327,9 +323,11 @@ class Compiled(PrintedByRows, OnDemand):
                     self.__dict__.update(_state=state, is_trained=True)
                 return
             error_msgs += complex_ones(state_dict, prefix)
-            if prefix:  # inside another module, whose load would set one parameter after another
+            # Inside another module, PyTorch would set one parameter after another, and an error
+            # would leave half of them loaded.  So load them here first, all or none.
+            if prefix:
                 own = {k.removeprefix(prefix): v for k, v in state_dict.items()}
-                with suppress(RuntimeError):  # which the modules inside say again
+                with suppress(RuntimeError):  # the modules inside report the same error below
                     self.load_state_dict(own, strict=False, assign=is_assigned)
                 keep_as_they_are(state_dict, self.state_dict(prefix=prefix, keep_vars=True))
             super()._load_from_state_dict(state_dict, prefix, {**local_metadata}, strict, *messages)
@@ -338,7 +336,7 @@ class Compiled(PrintedByRows, OnDemand):
     def _save_to_state_dict(
         self, destination: dict[str, Any], prefix: str, keep_vars: bool
     ) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)  # what a user added
+        super()._save_to_state_dict(destination, prefix, keep_vars)  # tensors that a user added
         if not self.is_unpacked:
             destination.update({prefix + name: t for name, t in self.canonical().items()})
 
@@ -372,7 +370,7 @@ class Compiled(PrintedByRows, OnDemand):
             return _restored, (self.net, arguments, tensors, self._modules), self._carried()
 
     def _carried(self) -> dict[str, Any]:
-        """Return the state that a copy takes over: modules, hooks, modes, and what the user set."""
+        """Return the state that a copy takes over: modules, hooks, modes, attributes of users."""
         return {name: value for name, value in self.__dict__.items() if name not in _APART}
 
 
@@ -380,7 +378,7 @@ _APART = {
     *("net", "lowered", "seconds", "_inputs", "_outputs", "_names", "_rows"),
     *("_own", "_state", "_differentiable", "_logits", "_changing"),
 }
-"""What a copy makes for itself, of its net and its parameters."""
+"""The attributes that a copy does not take over, but computes from its net and parameters."""
 
 
 def _restored(

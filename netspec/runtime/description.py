@@ -1,15 +1,16 @@
-"""What a net computes, as a text that is kept beside its weights, and how it differs from another.
+"""Describe what a net computes in the file of its weights, and compare it with another net.
 
-Weights of one net often fit another by name and shape: LRN before or after the pool, tanh for ReLU,
-other padding.  So a file of weights says in its metadata, under :data:`KEY`, what they are of::
+Weights of one net often fit another by name and shape: LRN before or after the pool, tanh instead
+of ReLU, other padding.  So the metadata of a file of weights has a description of its net under
+:data:`KEY`::
 
     {"version": 1, "net": "alexnet", "computes": {"C2": "C1 | relu | lrn n=5 | conv ...", ...},
      "expects": {"prepare": [...], "views": "center", "classes": [...], ...}}
 
-A key of ``computes`` is a stage with parameters, a join, a head or an output; its text is the way
-to it from the last ones.  So it is the same wherever the rows of a spec begin and end, and whatever
-those without parameters are called.  ``expects`` is what :mod:`netspec.runtime.expects` writes.
-Files of other programs have neither.
+A key of ``computes`` is a stage with parameters, a join, a head or an output.  Its value is the
+sequence of operators from the previous keys to it.  So it does not depend on how a spec divides
+stages into rows, nor on the names of stages without parameters.  ``expects`` is the JSON of
+:mod:`netspec.runtime.expects`.  Files of other programs do not have this metadata.
 """
 
 from __future__ import annotations
@@ -33,17 +34,18 @@ KEY, VERSION = "netspec", 1
 _AGAIN = "restore the file from a copy, or save the weights again"
 
 _SAME = ("identity", "flatten")
-"""Operators that change no value."""
+"""Operators that do not change values, and are not described."""
 
 _MONOTONE = ("relu", "tanh", "sigmoid")
-"""Elementwise operators that never fall: before a maxpool or after it, the values are the same."""
+"""Elementwise monotone operators.  Before or after a maxpool they give the same values, and are
+described before it."""
 
 _OF_TRAINING = {"bn": ("momentum",)}
-"""Attributes that mean nothing at inference."""
+"""Attributes without effect at inference, which are not described."""
 
 
 def notes(net: Net, expects: Expects) -> dict[str, str]:
-    """Return what is written beside the weights of a net."""
+    """Return the metadata of a file with the weights of a net."""
     about = {
         "version": VERSION,
         "net": net.name,
@@ -54,12 +56,15 @@ def notes(net: Net, expects: Expects) -> dict[str, str]:
 
 
 def differences(net: Net, kept: Mapping[str, str]) -> list[str]:
-    """Return how a net differs from the one whose weights have these notes, a text a stage.
+    """Return the differences between a net and the net of a file of weights, one per stage.
 
-    Nothing is said of weights without notes, or with those of a later version.
+    Args:
+        net: the net.
+        kept: the metadata of the file.  Without a description, or with one of a later version, the
+            result is empty.
 
     Raises:
-        DataError: the notes are damaged.
+        DataError: the description is damaged.
     """
     if KEY not in kept:
         return []
@@ -75,10 +80,10 @@ def differences(net: Net, kept: Mapping[str, str]) -> list[str]:
 
 
 def expected(kept: Mapping[str, str]) -> Expects | None:
-    """Return what the net of weights with these notes expects; None if they do not say it.
+    """Return the preprocessing and class names in the metadata of weights; None if there are none.
 
     Raises:
-        DataError: the notes are damaged.
+        DataError: the description is damaged.
     """
     if KEY not in kept:
         return None
@@ -90,10 +95,10 @@ def expected(kept: Mapping[str, str]) -> Expects | None:
 
 
 def computed(graph: Graph) -> dict[str, str]:
-    """Return what a net computes at inference: the way to each stage with parameters, join, head
-    and output."""
+    """Return what a net computes at inference: the operators that lead to each stage with
+    parameters, join, head and output, by its name."""
     ways: dict[str, str] = {}
-    paths: dict[str, list[str]] = {}  # to each stage, from the last one that has a name in ``ways``
+    paths: dict[str, list[str]] = {}  # to each stage, from the last one that is a key of ``ways``
     joins = 0
     for stage in graph.stages():
         operands = [paths[name] for name in graph.operands(stage.name)]
@@ -127,12 +132,12 @@ def _extended(operands: list[list[str]], stage: Stage) -> list[str]:
 
 
 def _without_softmax(path: list[str]) -> str:
-    """Return a path to an output; with or without a softmax, a classifier has the same answer."""
+    """Return a path to an output without its softmax, which does not change the largest output."""
     return " | ".join(path[:-1] if path[-1] == "softmax" else path)
 
 
 def _text(stage: Stage) -> str:
-    """Return what an operator computes at inference, with the attributes that are not defaults."""
+    """Return an operator at inference, with the attributes that differ from their defaults."""
     op = stage.op
     if op.name in _SAME or (isinstance(op, Dropout) and op.factor == 1):
         return ""
@@ -150,7 +155,7 @@ def _text(stage: Stage) -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, Table | Codes):  # by content: its name means nothing
+    if isinstance(value, Table | Codes):  # by content, because its name does not matter
         return sha256(repr(tuple(value)[1:]).encode()).hexdigest()[:16]
     if isinstance(value, tuple):
         return "x".join(map(_shown, value))

@@ -1,4 +1,4 @@
-"""What a compiled net computes in PyTorch's operations, on the spec's parameters."""
+"""A compiled net in PyTorch's operations, on the spec's parameters, for gradients."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Differentiable:
-    """A graph on the parameters of a compiled net, recorded when it is first needed.
+    """A graph on the parameters of a compiled net, recorded when it is first used.
 
     Args:
-        model: holds the spec's own parameters from the first recording on.
+        model: the compiled net; from the first use on it also has the spec's parameters.
         graph: its graph, or a part of it.
     """
 
@@ -28,16 +28,17 @@ class Differentiable:
         self._modules: dict[bool, fx.GraphModule] = {}
 
     def graph(self, training: bool) -> Graph:
-        """Return the graph that is recorded: while training, with the passes for that."""
+        """Return the graph that is recorded; for training, after the passes for training."""
         if training not in self._graphs:
             self._graphs[training] = optimise(self._graph, TRAINING).graph
         return self._graphs[training]
 
     def __call__(self, training: bool = False) -> fx.GraphModule:
-        """Return what computes it, in training mode or at inference.
+        """Return the module that computes the graph, for training or for inference.
 
         Raises:
-            ValueError, TypeError, RuntimeError: the parameters are not the spec's.
+            ValueError, TypeError, RuntimeError: parameters are missing or have wrong sizes, or a
+                module of the net was changed.
         """
         model = self._model
         with model._changing:

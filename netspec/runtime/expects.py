@@ -1,4 +1,4 @@
-"""What a net expects, as JSON and an image, in the files that its weights travel in.
+"""The preprocessing and class names of a net, as JSON and an image in the files of its weights.
 
 The JSON is one object::
 
@@ -8,9 +8,9 @@ The JSON is one object::
      "classes": ["cat", "dog"],
      "image": null}
 
-``prepare`` is null if nobody said how images are prepared.  ``image`` is the shape [H, W, C] of an
-image of means, which ``subtract mean image`` subtracts, where there is one: float32, of values
-0..255 in the order of an image's channels.  It is stored beside the JSON.
+``prepare`` is null if the preprocessing is unknown.  ``image`` is the shape [H, W, C] of the image
+of means that ``subtract mean image`` subtracts, or null.  The image is stored separately from the
+JSON: float32, values 0..255, channels in the order of an image.
 """
 
 from __future__ import annotations
@@ -41,40 +41,52 @@ from netspec.ir.shapes import Shape
 
 VERSION = 1
 IMAGE = "prepare/image"
-"""The name of the image of means among tensors; no parameter has a slash in its name."""
+"""The name of the image of means among the tensors of a file.  Names of parameters do not contain a
+slash, so it cannot be one of them."""
 
 LONGEST_NAME = 1000
 MOST_PIXELS = 2**14
-"""A side of the image of means."""
+"""The largest height, width or number of channels of the image of means."""
 
 
 def as_json(expects: Expects) -> dict[str, Any]:
-    """Return what a net expects as plain data; the image is :func:`image_of`."""
+    """Return the preprocessing and class names as plain data; :func:`image_of` is the image."""
     described = expects.as_json()
     shape = None if expects.image is None else list(expects.image.shape)
     return {"version": VERSION, **described, "image": shape}
 
 
 def image_of(expects: Expects) -> Tensor | None:
-    """Return the image of means [H, W, C], float32; None without one."""
+    """Return the image of means, [H, W, C] in float32; None if there is none."""
     if expects.image is None:
         return None
     return torch.from_numpy(expects.image.astype(np.float32))
 
 
 def with_image(expects: Expects, image: Tensor | None, name: str) -> Expects:
-    """Return what a net expects with its image, which is from a file of this name.
+    """Return ``expects`` with the image of means that was read from a file.
+
+    Args:
+        expects: as the JSON describes it, with an image of the right shape and any values.
+        image: the image in the file, or None.
+        name: of the file, for messages.
 
     Raises:
-        DataError: it is missing, has another shape or type, or is not finite.
+        DataError: the image is missing, has another shape or type, or is not finite.
     """
     if expects.image is None:
         return expects
     shape = expects.image.shape
     if image is None or tuple(image.shape) != shape or image.dtype != torch.float32:
-        raise DataError(f"{name} has no image of means of {Shape(shape)} in float32, and needs it")
+        raise DataError(
+            f"{name} does not contain the image of means that its net subtracts, {Shape(shape)} in "
+            "float32: restore the file from a copy, or save the weights again"
+        )
     if not image.isfinite().all():
-        raise DataError(f"the image of means in {name} is not finite")
+        raise DataError(
+            f"the image of means in {name} is not finite: restore the file from a copy, or save "
+            "the weights again"
+        )
     return replace(expects, image=image.cpu().numpy().astype(np.float64))
 
 
@@ -93,7 +105,7 @@ def _expects(
     classes: tuple[str, ...],
     image: tuple[int, ...] | None,
 ) -> Expects:
-    # with_image puts the image in the place of zeros, which take no memory
+    # with_image replaces these zeros by the image; broadcast from one number, they take no memory
     awaited = None if image is None else np.broadcast_to(np.zeros(()), image)
     return Expects(prepare, views, classes, awaited)
 

@@ -1,4 +1,4 @@
-"""Activations of a compiled net: a plan of their own, on the same packed parameters."""
+"""Activations of a compiled net: a separate plan with the same packed parameters."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def ending_in(graph: Graph, labels: Sequence[str]) -> Graph:
-    """Return a copy of a net's graph whose outputs are rows or stages.
+    """Return a copy of a net's graph whose outputs are these rows or stages.
 
     Raises:
-        KeyError: there is no such row or stage.
+        KeyError: the net does not have such a row or stage.
     """
     rewritten = graph.copy()
     ends, rewritten.outputs = rewritten.outputs, [graph.find(label) for label in labels]
@@ -33,10 +33,12 @@ def ending_in(graph: Graph, labels: Sequence[str]) -> Graph:
 
 
 class Features(Module):
-    """Activations of a compiled net, by a plan of their own; packed parameters are shared.
+    """A module that computes activations of a compiled net, with a separate plan.
+
+    It shares the packed parameters of the net where the two plans have the same step.
 
     Attributes:
-        notes: which of the activations the compiled net does not compute, a sentence each.
+        notes: a sentence for each activation that the compiled net itself does not compute.
 
     Args:
         model: the compiled net.
@@ -45,7 +47,7 @@ class Features(Module):
 
     def __init__(self, model: Compiled, graph: Graph) -> None:
         super().__init__()
-        self._of = (model,)  # in a tuple, or its parameters would be this module's, too
+        self._of = (model,)  # in a tuple: as an attribute it would be registered as a submodule
         self._names, whole = graph.outputs, model.lowered
         first = lowered(graph, whole.backend, dtype=whole.dtype, batch=whole.batch)
         chosen = {
@@ -57,17 +59,21 @@ class Features(Module):
             graph, whole.backend, dtype=whole.dtype, batch=whole.batch, decided=chosen
         )
         self.notes = [
-            f"the compiled {model.net.name} does without {name}: it is computed apart here"
+            f"the compiled {model.net.name} does not compute {name}: it is computed separately"
             for name in graph.outputs
             if whole.graph.value_of(name) is None
         ]
         self._executors: tuple[Executor, Executor] | None = None
-        """The executor of the model, and that of these rows with the same packed parameters."""
+        """The executor of the model, and the executor of these rows that was made for it."""
         self._differentiable = Differentiable(model, graph)
         self.eval()
 
     def forward(self, *images: Tensor) -> Any:
-        """The activation, or a tuple of them."""
+        """Return the activation, or a tuple of several, in the order of the labels.
+
+        Args:
+            images: a batch for each input, as in a call of the model.
+        """
         (model,) = self._of
         refuse_recording(model.net.name, *images)
         check_images(model.net.name, model._inputs, self.lowered.dtype, images)
@@ -84,9 +90,9 @@ class Features(Module):
         if executors is None or executors[0] is not whole:
             with model._unchanged() as (whole, packed):
                 executors = whole, packed.executor_of(self.lowered, model.canonical)
-            self._executors = executors  # both at once, for threads that run it at the same time
+            self._executors = executors  # one assignment, so that other threads see a matching pair
         return executors[1]
 
     def extra_repr(self) -> str:
-        """The activations, and the notes."""
+        """Return the names of the activations, and the notes."""
         return "\n".join([", ".join(self._names), *self.notes])

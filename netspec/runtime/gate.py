@@ -1,7 +1,7 @@
-"""The gate to code that reads and writes at addresses and checks nothing, as oneDNN and Triton do.
+"""Checks of tensors before oneDNN and Triton read and write their addresses without any check.
 
-What is bound once and runs many times is checked where it is bound; what is given at each run,
-images and ``out=``, is checked at each run, which takes a microsecond a tensor.
+A wrong size or stride would read or write foreign memory.  Parameters are checked once, when a plan
+is bound.  Images and ``out=`` are checked at each run, which takes a microsecond per tensor.
 """
 
 from __future__ import annotations
@@ -17,24 +17,28 @@ from netspec.runtime.transforms import is_wrapper
 _active, _FAKE = torch._C._get_dispatch_mode, torch._C._TorchDispatchModeKey.FAKE
 
 Axes = tuple[tuple[int, int], ...]
-"""The stride in elements and the size of each axis that is longer than one, by stride."""
+"""(stride in elements, size) of each axis longer than 1, in the order of strides."""
 
 _NOWHERE = "a tensor without memory"
 
 
 def axes_of(sizes: Sequence[int], strides: Sequence[int]) -> Axes:
-    """Return how elements lie in memory, whatever the order of the axes."""
+    """Return the layout of a tensor in memory, independent of the order of its axes."""
     return tuple(sorted((s, n) for n, s in zip(sizes, strides, strict=True) if n != 1))
 
 
 def require_memory(x: object, label: str) -> Tensor:
-    """Return a tensor whose elements all lie in memory that is its own.
+    """Return ``x`` if it is a dense tensor whose elements all lie in its storage.
+
+    Args:
+        x: any object.
+        label: its name in the message.
 
     Raises:
-        TypeError: it is ``unusable``.
+        TypeError: it is :func:`unusable`.
     """
     if type(x) is Tensor and not x.is_nested:
-        try:  # in a microsecond: it is done at each run
+        try:  # the usual case, in a microsecond, because it is checked at each run
             room, end = x.untyped_storage(), x.storage_offset() * x.itemsize + x.nbytes
             if x.is_contiguous() and room.data_ptr() and end <= room.nbytes():
                 return x
@@ -42,13 +46,13 @@ def require_memory(x: object, label: str) -> Tensor:
             pass
     reason = unusable(x)
     if reason is not None:
-        raise TypeError(f"{label} is {reason}: give a dense tensor in memory")
+        raise TypeError(f"{label} is {reason}: pass a dense tensor in memory")
     assert isinstance(x, Tensor)
     return x
 
 
 def unusable(x: object) -> str | None:
-    """Return what an object is instead of a dense tensor in memory, or None if it is one."""
+    """Return None if an object is a dense tensor in memory, and otherwise what it is."""
     if not isinstance(x, Tensor):
         return f"a {type(x).__name__}, not a tensor"
     if is_lazy(x) or is_wrapper(x):
@@ -70,7 +74,7 @@ def unusable(x: object) -> str | None:
         return f"a tensor whose storage of {room.nbytes()} bytes does not hold {_size(x)}"
     try:
         return None if room.data_ptr() else _NOWHERE
-    except RuntimeError:  # of zeros that are not stored, or of a wrapper that is in C++
+    except RuntimeError:  # raised for zeros that are not stored, and for wrappers in C++
         return _NOWHERE
 
 
@@ -82,11 +86,18 @@ def require(
     dtype: torch.dtype,
     sizes: Sequence[int] | None = None,
 ) -> Tensor:
-    """Return a tensor in memory of a device, of a type and, where they are given, of sizes.
+    """Return ``x`` if it is a dense tensor on a device, with a type and, if given, sizes.
+
+    Args:
+        x: any object.
+        label: its name in the message.
+        device: on which it must be.
+        dtype: that it must have.
+        sizes: that it must have; None for any.
 
     Raises:
-        TypeError: it is of another type, or ``unusable``.
-        ValueError: it is elsewhere, unaligned or of other sizes.
+        TypeError: it has another type, or is :func:`unusable`.
+        ValueError: it is on another device, not aligned, or has other sizes.
     """
     tensor = require_memory(x, label)
     if tensor.dtype != dtype:
@@ -94,33 +105,42 @@ def require(
     if tensor.device != torch.device(device):
         raise ValueError(f"{label} is on {tensor.device}, not on {device}")
     if tensor.is_neg() or tensor.is_conj():
-        raise ValueError(f"{label} is negated or conjugated lazily: use .resolve_neg()")
+        raise ValueError(f"{label} is a lazily negated or conjugated view: use .resolve_neg()")
     if tensor.data_ptr() % tensor.itemsize:
-        raise ValueError(f"{label} begins at an address not divisible by {tensor.itemsize}")
+        raise ValueError(
+            f"{label} begins at an address that is not a multiple of {tensor.itemsize} bytes: use "
+            ".clone()"
+        )
     if sizes is not None and tuple(tensor.shape) != tuple(sizes):
         raise ValueError(f"{label} is {_listed(tensor.shape)}, not {_listed(sizes)}")
     return tensor
 
 
 def address(x: object, label: str, dtype: torch.dtype, axes: Axes) -> int:
-    """Return the address of a tensor on the CPU whose elements lie as ``axes`` say.
+    """Return the address of a tensor on the CPU with this layout.
+
+    Args:
+        x: any object.
+        label: its name in the message.
+        dtype: that it must have.
+        axes: its layout, as from :func:`axes_of`.
 
     Raises:
-        TypeError, ValueError: ``require`` refuses it, or elements lie otherwise.
+        TypeError, ValueError: :func:`require` raises it, or the layout is another.
     """
     tensor = require(x, label, device="cpu", dtype=dtype)
     if axes_of(tensor.shape, tensor.stride()) != axes:
         expected = ", ".join(f"{size} at stride {stride}" for stride, size in reversed(axes))
         actual = f"{_size(tensor)} with strides {_listed(tensor.stride())}"
-        raise ValueError(f"{label} is {actual}, and is read as {expected or 'one element'}")
+        raise ValueError(f"{label} is {actual}, and must have {expected or 'one element'}")
     return tensor.data_ptr()
 
 
 def require_no_fake_mode() -> None:
-    """Raise TypeError if tensors are fake at present: nothing would be computed, or kept."""
+    """Raise TypeError inside FakeTensorMode, where tensors do not have memory."""
     if _active(_FAKE) is not None:
         raise TypeError(
-            "a compiled net runs in real memory: leave FakeTensorMode, or use netspec.reference"
+            "a compiled net needs tensors in memory: leave FakeTensorMode, or use netspec.reference"
         )
 
 
@@ -128,17 +148,24 @@ def require_no_fake_mode() -> None:
 
 
 def require_apart(places: Sequence[tuple[str, Tensor]]) -> None:
-    """Raise ValueError if an element would be written twice: within a tensor, or by two."""
+    """Raise ValueError if two elements of the tensors have the same address.
+
+    Args:
+        places: (name for the message, tensor) for each tensor that is written to.
+    """
     for i, (label, x) in enumerate(places):
         if x.numel() and not _is_apart_in_itself(x):
-            raise ValueError(f"{label} has elements that share memory: give a tensor without them")
+            raise ValueError(f"{label} has elements that share memory: pass a contiguous tensor")
         for earlier, y in places[:i]:
             if x.numel() and y.numel() and _meet(x, y):
-                raise ValueError(f"{label} shares memory with {earlier}: give tensors of their own")
+                raise ValueError(f"{label} shares memory with {earlier}: pass separate tensors")
 
 
 def _is_apart_in_itself(x: Tensor) -> bool:
-    """Return whether each axis steps over all that those of shorter strides reach."""
+    """Return True if the stride of each axis exceeds the reach of all axes with shorter strides.
+
+    Then no two elements of the tensor have the same address.
+    """
     reach = 0
     for stride, size in axes_of(x.shape, x.stride()):
         if stride <= reach:
@@ -148,15 +175,16 @@ def _is_apart_in_itself(x: Tensor) -> bool:
 
 
 def _meet(x: Tensor, y: Tensor) -> bool:
-    """Return whether two tensors of a type and device have an element in common."""
+    """Return True if two tensors of the same type have an element in common."""
     starts = x.data_ptr(), y.data_ptr()
     base = min(starts)
     ends = [start + _reach(t) * t.itemsize for start, t in zip(starts, (x, y), strict=True)]
     if x.device != y.device or min(ends) <= max(starts):
         return False
     if any((start - base) % x.itemsize for start in starts):
-        return True  # elements that begin within others
-    # columns of one matrix, say: within their range they may have nothing in common
+        return True  # elements of one begin in the middle of elements of the other
+    # Ranges that overlap need not have an element in common: for example, two columns of one
+    # matrix.  Mark the elements of the first in a map of the range, and look at the second's.
     is_taken = torch.zeros((max(ends) - base) // x.itemsize, dtype=torch.bool, device="cpu")
     first, second = (
         is_taken.as_strided(t.shape, t.stride(), (start - base) // t.itemsize)

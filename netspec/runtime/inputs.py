@@ -1,4 +1,4 @@
-"""The images that a model is given: a clear error for what would fail somewhere inside the net."""
+"""Check the arguments of a model's call, which would otherwise fail somewhere inside the net."""
 
 from __future__ import annotations
 
@@ -13,32 +13,37 @@ from netspec.ir.graph import Graph
 from netspec.runtime.gate import require_apart, require_memory
 
 Inputs = tuple[tuple[str, tuple[int, ...]], ...]
-"""The inputs of a net by name, with the size of one image in PyTorch's order of axes."""
+"""(name, size of one image) for each input or output of a net; sizes in PyTorch's order of axes."""
 
 
 def input_shapes(graph: Graph) -> Inputs:
-    """Return the inputs of a net."""
+    """Return the names and sizes of a net's inputs."""
     return tuple((name, graph.stage(name).known_shape.torch) for name in graph.inputs)
 
 
 def output_shapes(graph: Graph) -> Inputs:
-    """Return the outputs of a net, likewise."""
+    """Return the names and sizes of a net's outputs."""
     return tuple((name, graph.stage(name).known_shape.torch) for name in graph.outputs)
 
 
 def check_images(
     net: str, inputs: Inputs, dtype: torch.dtype | None, images: Sequence[Any]
 ) -> None:
-    """Raise an error unless there is a batch of images for each input of a net.
+    """Check that ``images`` are a batch for each input of a net.
+
+    Args:
+        net: its name, for messages.
+        inputs: its inputs.
+        dtype: of the model; None if it does not have parameters and accepts any type.
+        images: the arguments of the call.
 
     Raises:
-        ValueError: there are too many or too few, their sizes are not the inputs', or one has more
-            images than another.
-        TypeError: one is not a tensor, or of another type than the model.
+        ValueError: the number of tensors or a size is wrong, or the batch sizes differ.
+        TypeError: an argument is not a tensor, or has another type than the model.
     """
     if len(images) != len(inputs):
         expected = ", ".join(name for name, _ in inputs)
-        raise ValueError(f"{net} takes {expected}, and was given {len(images)} tensors")
+        raise ValueError(f"{net} takes {expected}, and was called with {len(images)} tensors")
     for (name, shape), image in zip(inputs, images, strict=True):
         if not isinstance(image, Tensor):
             raise TypeError(f"{net} takes {name} as a tensor, not {type(image).__name__}")
@@ -54,7 +59,7 @@ def check_images(
     batches = [image.shape[0] for image in images]
     if len(set(batches)) > 1:
         actual = ", ".join(f"{n} for {name}" for n, (name, _) in zip(batches, inputs, strict=True))
-        raise ValueError(f"{net} takes as many images for each input, not {actual}")
+        raise ValueError(f"{net} takes the same number of images for each input, not {actual}")
 
 
 def check_out(
@@ -64,26 +69,32 @@ def check_out(
     images: Sequence[Tensor],
     out: Tensor | Sequence[Tensor] | None,
 ) -> tuple[Tensor, ...] | None:
-    """Return the tensors that the outputs of a batch are written to; None if none are given.
+    """Return ``out`` as a tuple, after checking it; None if it is None.
+
+    Args:
+        net: its name, for messages.
+        outputs: its outputs.
+        dtype: of the model.
+        images: the batch for each input.
+        out: the tensors to which the outputs are to be written.
 
     Raises:
-        ValueError: there are too many or too few, their sizes are not the outputs', or elements of
-            them share memory.
-        TypeError: one is not a tensor, has no memory, or is of another type than the model.
+        ValueError: the number of tensors or a size is wrong, or elements share memory.
+        TypeError: one is not a dense tensor in memory, or has another type than the model.
     """
     if out is None:
         return None
     out, batch = (out,) if isinstance(out, Tensor) else tuple(out), len(images[0])
     if len(out) != len(outputs):
         expected = ", ".join(name for name, _ in outputs)
-        raise ValueError(f"{net} gives {expected}, and out= has {len(out)} tensors")
+        raise ValueError(f"{net} returns {expected}, and out= has {len(out)} tensors")
     for (name, shape), tensor in zip(outputs, out, strict=True):
         require_memory(tensor, f"out= for {name}")
         if tuple(tensor.shape) != (batch, *shape):
             expected, actual = (
                 ", ".join(map(str, size)) for size in ((batch, *shape), tensor.shape)
             )
-            raise ValueError(f"{net} gives {name} as [{expected}], and out= is [{actual}]")
+            raise ValueError(f"{net} returns {name} as [{expected}], and out= is [{actual}]")
         if tensor.dtype != dtype:
             raise TypeError(f"{net} is in {dtype}, and out= in {tensor.dtype}")
     require_apart(
@@ -93,14 +104,14 @@ def check_out(
 
 
 def one_or_all(outputs: tuple[Tensor, ...]) -> Any:
-    """Return a single output by itself, several as a tuple."""
+    """Return the output of a net with one, and the tuple of outputs otherwise."""
     return outputs[0] if len(outputs) == 1 else outputs
 
 
 def hooked(model: Module, images: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return images as the hooks leave them that run before a call of a model.
+    """Return the images after the model's forward pre-hooks, which may change them.
 
-    They may change images, so that whatever else is computed of images takes them as well.
+    Functions that compute with the images without calling the model, such as ``logits``, use it.
     """
     for number, hook in model._forward_pre_hooks.items():
         if number in model._forward_pre_hooks_with_kwargs:

@@ -1,4 +1,4 @@
-"""Loading a state dict whole or not at all: what is wrong with it, and the way back."""
+"""Load a state dict whole or not at all: check it first, and restore tensors after an error."""
 
 from __future__ import annotations
 
@@ -28,9 +28,13 @@ class Messages(NamedTuple):
 def fitting(
     state_dict: Mapping[str, Any], prefix: str, shapes: Shapes, messages: Messages
 ) -> dict[str, Tensor]:
-    """Return the tensors of a net by name, without the prefix; none of them if one does not fit.
+    """Return the tensors of a net by name, without the prefix; empty if a tensor does not fit.
 
-    What is missing, unexpected or wrong is added to the messages, in PyTorch's words.
+    Args:
+        state_dict: the tensors to load.
+        prefix: of the net's keys in it.
+        shapes: the shape of each tensor of the net.
+        messages: missing, unexpected and wrong tensors are added to it, in PyTorch's words.
     """
     keys = {key.removeprefix(prefix): key for key in state_dict if key.startswith(prefix)}
     messages.missing.extend(prefix + name for name in shapes if name not in keys)
@@ -51,18 +55,18 @@ def fitting(
 
 
 def complex_ones(state_dict: Mapping[str, Any], prefix: str) -> list[str]:
-    """Return an error for each complex tensor: PyTorch drops its imaginary part."""
+    """Return an error for each complex tensor, whose imaginary part PyTorch would discard."""
     return [
-        f'While copying the parameter named "{key}": it is {tensor.dtype}, and has to be real.'
+        f'While copying the parameter named "{key}": it is {tensor.dtype}, and must be real.'
         for key, tensor in state_dict.items()
         if key.startswith(prefix) and isinstance(tensor, Tensor) and tensor.is_complex()
     ]
 
 
 def keep_as_they_are(state_dict: MutableMapping[str, Any], live: Mapping[str, Any]) -> None:
-    """Replace each tensor that fits by the one in the module, so that it is not loaded again.
+    """Replace each tensor of a state dict that fits by the module's own; loading it does nothing.
 
-    Tensors that do not fit stay, so that PyTorch reports them.
+    Tensors that do not fit are kept, so that PyTorch reports them.
 
     Args:
         state_dict: the tensors to load.
@@ -75,7 +79,7 @@ def keep_as_they_are(state_dict: MutableMapping[str, Any], live: Mapping[str, An
 
 
 def name_anew(graph: Graph, state_dict: MutableMapping[str, Any], prefix: str) -> None:
-    """Give the tensors of a net in a state dict their present names, if they have earlier ones."""
+    """Rename the tensors of a net in a state dict, if they have the names of old files."""
     earlier = {prefix + now: prefix + was for now, was in earlier_names(graph).items()}
     renamed = named_anew(earlier, state_dict)
     if renamed is not state_dict:
@@ -84,7 +88,7 @@ def name_anew(graph: Graph, state_dict: MutableMapping[str, Any], prefix: str) -
 
 
 class Before:
-    """The tensors of a module and of those inside it, with copies of the values, to go back to."""
+    """The tensors of a module and its submodules with copies of their values, to restore them."""
 
     def __init__(self, root: Module) -> None:
         children = [child for child in root._modules.values() if child is not None]

@@ -1,4 +1,4 @@
-"""Logits of a compiled net: by a plan of their own, or in PyTorch's operations for a loss."""
+"""Logits of a compiled net: by a separate plan, or with gradients in PyTorch's operations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Logits:
-    """What a compiled net, and each of its heads, computes before its final softmax.
+    """Computes the values before the final softmax of a compiled net and of its heads.
 
     Args:
         model: the compiled net.
@@ -31,7 +31,7 @@ class Logits:
 
     @cached_property
     def differentiable(self) -> Differentiable:
-        """What computes them with gradients."""
+        """The logits in PyTorch's operations, with gradients."""
         return Differentiable(self._model, without_softmax(self._model.net.graph))
 
     @cached_property
@@ -39,7 +39,7 @@ class Logits:
         return Features(self._model, without_softmax(self._model.net.graph))
 
     def __call__(self, *images: Tensor) -> Any:
-        """Return them, as ``model.logits`` says."""
+        """Return the logits; see :meth:`Compiled.logits`."""
         model = self._model
         if torch.compiler.is_compiling():
             refuse_export(model.net.name)
@@ -55,10 +55,10 @@ class Logits:
 
 
 def training_graph(model: Compiled) -> Graph:
-    """Return the graph that computes the logits of a model in training mode."""
+    """Return the graph that a model in training mode runs for its logits."""
     return model._logits.differentiable.graph(training=True)
 
 
 def _has_gradients(model: Compiled) -> bool:
-    """Return whether a loss of the model has gradients by its parameters."""
+    """Return True if gradients by the model's parameters are to be recorded."""
     return torch.is_grad_enabled() and any(p.requires_grad for p in model.parameters())

@@ -1,4 +1,4 @@
-"""Parameters in modules, under the names that a state dict gives them."""
+"""Modules with the parameters of a net, under the names of its state dict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from netspec.runtime.uncalled import Alike, Uncalled, refusing, settings_of
 
 
 def names_by_module(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """Return the names of the tensors in each module that has some, by its path."""
+    """Return the names of the tensors of each module that has tensors, by its path."""
     names: dict[str, tuple[str, ...]] = {}
     for name, _, _ in parameter_names(graph):
         path, _, last = name.rpartition(".")
@@ -30,7 +30,7 @@ def names_by_module(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 
 def order_of_names(graph: Graph) -> list[str]:
-    """Return names in the order of a state dict: a module's own tensors before those inside it."""
+    """Return names in the order of a state dict: a module's tensors before its submodules'."""
     root = Module()
     described = {name: parameter.shape for name, parameter, _ in parameter_names(graph)}
     attach_tensors(
@@ -40,19 +40,19 @@ def order_of_names(graph: Graph) -> list[str]:
 
 
 def module_paths(graph: Graph) -> list[str]:
-    """Return the paths of all modules, an outer one before those inside it."""
+    """Return the paths of all modules, each module before its submodules."""
     stages = (stage.name for stage in graph.stages() if graph.operands(stage.name))
     return list(dict.fromkeys(path for stage in stages for path in _ways(stage)))
 
 
 def with_modes(graph: Graph) -> set[str]:
-    """Return the paths of modules with something that differs in training."""
+    """Return the paths of modules with an operator that differs in training."""
     stages = (stage.name for stage in graph.stages() if differs_in_training(stage.op))
     return {path for stage in stages for path in _ways(stage)}
 
 
 def alike(graph: Graph) -> dict[str, Alike]:
-    """Return PyTorch's module that computes what a stage does, by the paths of those with one."""
+    """Return PyTorch's equivalent module of each stage that has one, by the stage's path."""
     described = {
         module_path(stage.name): _alike(stage.op, graph.shapes_into(stage.name))
         for stage in graph.stages()
@@ -80,13 +80,13 @@ def _alike(op: Operator, inputs: Sequence[Shape]) -> Alike | None:
 
 
 def _ways(stage: str) -> list[str]:
-    """Return the paths of the modules that a stage is in, the outermost first."""
+    """Return the paths of the modules that contain a stage, outermost first, and its own."""
     steps = module_path(stage).split(".")
     return [".".join(steps[:end]) for end in range(1, len(steps) + 1)]
 
 
 def name_modules_anew(graph: Graph, modules: dict[str, Module | None]) -> None:
-    """Give the modules of a net their present names, if they have earlier ones."""
+    """Rename the modules of a net in place, if they have the names of old files."""
     by_outer: dict[str, dict[str, str]] = {}
     for stage in (stage.name for stage in graph.stages() if graph.operands(stage.name)):
         now, was = (module_path(stage, words).split(".") for words in (RESERVED, EARLIER))
@@ -94,7 +94,7 @@ def name_modules_anew(graph: Graph, modules: dict[str, Module | None]) -> None:
             by_outer.setdefault(".".join(now[:end]), {})[step] = was[end]
     root = Module()
     root._modules = modules
-    for outer, earlier in by_outer.items():  # an outer one before those inside it
+    for outer, earlier in by_outer.items():  # each module before its submodules
         inside = root
         for step in filter(None, outer.split(".")):
             inside = inside._modules.get(step) or Module()
@@ -105,9 +105,10 @@ def name_modules_anew(graph: Graph, modules: dict[str, Module | None]) -> None:
 
 
 def holders(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
-    """Return the modules of a net that calls none of them, in one; some hold its tensors.
+    """Return a module with the submodules and tensors of a compiled net, which does not call them.
 
-    All that the reference has are there, and refuse what would count at a call.
+    It has all submodules that the reference has.  They raise an error for changes that have an
+    effect only when a module is called, such as hooks.
     """
     root = Module()
     attach_tensors(root, graph, tensors)
@@ -124,9 +125,9 @@ def holders(graph: Graph, tensors: Mapping[str, Tensor]) -> Module:
 
 
 def furnish(graph: Graph, modules: dict[str, Module | None]) -> None:
-    """Give a net of an older pickle the modules and names of a present one.
+    """Convert the modules of an old pickle in place to the present modules and names.
 
-    It held its tensors in plain modules, and had no others.
+    Old pickles have plain modules, and only those with tensors.
     """
     name_modules_anew(graph, modules)
     root = Module()
@@ -149,7 +150,10 @@ def furnish(graph: Graph, modules: dict[str, Module | None]) -> None:
 
 
 def attach_tensors(root: Module, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
-    """Give a module the tensors of a net, each in a submodule that its name leads to."""
+    """Add the tensors of a net to a module, each in the submodule of its name.
+
+    4-dimensional tensors become channels-last, the layout that all backends use.
+    """
     names = names_by_module(graph)
     for name, _, is_trained in parameter_names(graph):
         path, _, last = name.rpartition(".")
@@ -169,29 +173,29 @@ def attach_tensors(root: Module, graph: Graph, tensors: Mapping[str, Tensor]) ->
 
 
 def is_furnished(module: Module) -> bool:
-    """Return whether a module holds modules, parameters or buffers, a net's or a user's own."""
+    """Return True if a module has submodules, parameters or buffers, of a net or of a user."""
     return bool(module._modules or module._parameters or module._buffers)
 
 
 class OnDemand(Module):
-    """A module whose rows are made when somebody asks for one of them, or for all.
+    """A module whose rows are created when one of them, or all, are first used.
 
-    It has their names in ``_rows``.
+    ``_rows`` has their names.
     """
 
     _rows: set[str]
 
     @property
     def is_unpacked(self) -> bool:
-        """Return whether the rows are there."""
+        """True if the rows exist."""
         raise NotImplementedError
 
     def _unpack(self) -> None:
-        """Make the rows, unless they are there."""
+        """Create the rows, unless they exist."""
         raise NotImplementedError
 
     def __getattr__(self, name: str) -> Any:
-        """``model.C3.weight``: the parameters of the spec, which are held from now on."""
+        """Return an attribute; ``model.C3`` creates the rows first."""
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -201,24 +205,24 @@ class OnDemand(Module):
         return super().__getattr__(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """``model.C3 = module`` replaces parameters, which are held from now on."""
+        """Set an attribute; ``model.C3 = module`` creates the rows first."""
         if name in self.__dict__.get("_rows", ()):
             self._unpack()
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
-        """``del model.C3`` removes parameters, which are held from now on."""
+        """Delete an attribute; ``del model.C3`` creates the rows first."""
         if name in self._rows:
             self._unpack()
         super().__delattr__(name)
 
     def named_modules(self, *arguments: Any, **named: Any) -> Iterator[tuple[str, Module]]:
-        """Modules that hold the parameters of the spec, which are held from now on."""
+        """Yield all modules by path, after creating the rows."""
         self._unpack()
         modules: Iterator[tuple[str, Module]] = super().named_modules(*arguments, **named)
         return modules
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules of rows, which are held from now on."""
+        """Yield the modules of rows by name, after creating them."""
         self._unpack()
         return super().named_children()

@@ -1,9 +1,8 @@
-"""A graph as plain PyTorch operations: each stage is recorded by calling its operator's
-``reference`` on proxies.
+"""Convert a graph to PyTorch operations by calling the ``reference`` of its operators on proxies.
 
-This is the one way from a graph to an ``fx.Graph``.  A *group* is the stages of a row, of a branch
-or of a single operator, which share the beginning of their names; it may be recorded on its own,
-and called as a module where the rest is recorded.
+All conversions of a graph to an ``fx.Graph`` use :func:`lower`.  A *group* is the stages of a row,
+of a branch or of one operator; their names have the same beginning.  A group can be recorded
+separately, and called as a module by the graph around it.
 """
 
 from __future__ import annotations
@@ -23,10 +22,15 @@ from netspec.runtime.stopping import before_softmax
 
 
 class Group(NamedTuple):
-    """Stages that one module computes, in order; the values that they read and give to others.
+    """The stages that one module computes.
 
-    ``whole`` is the number of values that the module gives when it runs as a whole, where it stops
-    before its final softmax instead.
+    Attributes:
+        name: the common beginning of their names.
+        stages: in order.
+        inputs: the values of other stages that they read.
+        outputs: their values that other stages read.
+        whole: if the module stops before its final softmax, the number of values that it returns
+            without stopping; otherwise None.
     """
 
     name: str
@@ -37,15 +41,15 @@ class Group(NamedTuple):
 
     @property
     def own(self) -> str | None:
-        """The stage that has the name of the group, if there is one."""
+        """The stage with the name of the group, or None."""
         return self.name if self.name in self.stages else None
 
 
 def groups_of(graph: Graph) -> dict[str, Group]:
-    """Return the groups of a net by name, an outer one before those inside it.
+    """Return the groups of a net by name, each before the groups inside it.
 
-    Stages are a group if they stand one after the other.  Others are possible only where a row of a
-    block has the name of a branch, such as ``b1``.
+    Only consecutive stages form a group.  Stages with a common beginning are not consecutive only
+    if a row of a block has the name of a branch, such as ``b1``.
     """
     order = [stage.name for stage in graph.stages() if graph.operands(stage.name)]
     members: dict[str, list[int]] = {}
@@ -65,7 +69,7 @@ def groups_of(graph: Graph) -> dict[str, Group]:
 
 
 def _given(graph: Graph, stages: Sequence[str]) -> tuple[str, ...]:
-    """Return the values of some stages that others read, or the last."""
+    """Return the values of ``stages`` that other stages read or that are outputs; else the last."""
     ends, inside = set(ends_of(graph)), set(stages)
     outputs = [x for x in stages if x in ends or not inside >= {*graph.consumers(x)}]
     return (*outputs,) or (stages[-1],)
@@ -74,12 +78,12 @@ def _given(graph: Graph, stages: Sequence[str]) -> tuple[str, ...]:
 def groups_before_softmax(
     whole: Graph, graph: Graph, groups: Mapping[str, Group]
 ) -> dict[str, Group]:
-    """Return the groups of a net as they are called in its graph without final softmaxes.
+    """Return the groups of a net for its graph without final softmaxes.
 
     Args:
-        whole: the net's own graph.
-        graph: what :func:`without_softmax` returns of it.
-        groups: the groups of the net.
+        whole: the net's graph.
+        graph: the result of :func:`without_softmax` for it.
+        groups: the groups of ``whole``.
     """
     called = {}
     for name, group in groups.items():
@@ -106,13 +110,14 @@ def lower(
     """Record a graph as an ``fx.Graph`` of plain PyTorch operations.
 
     Args:
-        graph: the shaped graph.
-        training: keep dropout and heads; of a net with heads, return ``(output, {head: output})``.
+        graph: with shapes.
+        training: keep dropout and heads; a net with heads returns ``(output, {head: output})``.
         outputs: return the activations of these stages instead of the net's outputs.
-        meaning: what is recorded of an operator, while training or not; called as its reference.
-        groups: the groups that are called as modules, the outermost first, unless ``outputs`` has a
-            value inside; by default everything is recorded here.
-        group: record these stages only, and return their outputs.
+        meaning: returns the function that is recorded for an operator, in training or not; it has
+            the arguments of :meth:`Operator.reference`.
+        groups: groups to call as modules, the largest possible ones; a group with one of
+            ``outputs`` inside is not called.  By default no group is called.
+        group: record only the stages of this group, and return its outputs.
     """
     recording = _Recording(graph, training, meaning, group)
     heads: dict[str, str] = {}
@@ -139,7 +144,7 @@ def lower(
 
 
 def called_groups(groups: Mapping[str, Group], wanted: Sequence[str]) -> Mapping[str, Group]:
-    """Return the groups that have none of the wanted values inside, where no call gives them."""
+    """Return the groups without a wanted value inside, which a call would not return."""
     if not wanted:
         return groups
     return {
@@ -150,7 +155,7 @@ def called_groups(groups: Mapping[str, Group], wanted: Sequence[str]) -> Mapping
 
 
 def _outermost(called: Mapping[str, Group], stage: str, within: Group | None) -> Group | None:
-    """Return the largest of the groups that a stage is in, smaller than ``within``."""
+    """Return the largest group that contains a stage and is smaller than ``within``, or None."""
     steps = stage.split(".")
     first = 0 if within is None else within.name.count(".") + 1
     names = (".".join(steps[:end]) for end in range(first + 1, len(steps) + 1))
@@ -158,7 +163,7 @@ def _outermost(called: Mapping[str, Group], stage: str, within: Group | None) ->
 
 
 class _Recorder(fx.proxy.GraphAppendingTracer):
-    """Names the nodes that a stage records after the stage."""
+    """A tracer that gives the nodes of a stage the name of the stage."""
 
     stage = ""
 
@@ -177,7 +182,7 @@ class _Recorder(fx.proxy.GraphAppendingTracer):
 
 
 class _Recording:
-    """What was recorded so far, with the proxy of each value."""
+    """An ``fx.Graph`` under construction, with the proxy of each value."""
 
     def __init__(
         self,
@@ -199,7 +204,7 @@ class _Recording:
         return self.values[name]
 
     def take_image(self, stage: Stage) -> None:
-        """Record an input of the net: maps are channels-last from here on."""
+        """Record an input of the net, and the conversion of a map to channels-last."""
         self.recorder.stage = _identifier(stage.name)
         image = self.take(stage.name)
         if stage.known_shape.is_map:
@@ -251,18 +256,18 @@ class _Recording:
 
 
 def _identifier(name: str) -> str:
-    """Return the name of a stage as a variable of the emitted Python."""
+    """Return the name of a stage as a variable of the generated Python code."""
     word = name.replace(".", "_")
     is_taken = word in RESERVED or word in _USED_BY_FX or hasattr(builtins, word)
     return f"_{word}" if word[0].isdigit() or is_taken else word
 
 
 _USED_BY_FX = ("torch", "device", "inf", "nan", "NoneType", "fx_pytree", "pytree")
-"""Names that the emitted Python takes from its surroundings."""
+"""Global names that the generated Python code uses."""
 
 
 def needed(graph: Graph, ends: Sequence[str], given: Sequence[str] = ()) -> set[str]:
-    """Return the stages that lead to ``ends``, where those of ``given`` are there already."""
+    """Return ``given`` and the stages that must be computed for ``ends`` if ``given`` are known."""
     stages = set(given)
     waiting = list(ends)
     while waiting:

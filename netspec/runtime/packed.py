@@ -1,4 +1,4 @@
-"""The parameters of a compiled net, packed as the steps of its plan want them."""
+"""The parameters of a compiled net, packed for the steps of its plan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from netspec.runtime.parameters import Seen
 
 
 class Copied(dict[str, Tensor]):
-    """Tensors that are copied, one by one, when they are looked up: originals do not change."""
+    """A dictionary that returns a copy of a tensor at each access, so originals do not change.
+
+    Only one copy at a time is in memory.
+    """
 
     def __init__(
         self, tensors: dict[str, Tensor], dtype: torch.dtype, device: torch.device
@@ -33,13 +36,14 @@ class Copied(dict[str, Tensor]):
 
 
 class Packed:
-    """Packed tensors by stage, and what has to be kept to unpack them.
+    """Packed tensors by stage, and the tensors that are needed to unpack them.
 
     Args:
         lowered: the graph and the implementations.
-        tensors: the parameters and buffers of the spec; each is dropped once it is packed, so that
-            the two copies are never whole at the same time.
-        is_kept: whether what unpacking takes is kept; not by who holds the tensors of the spec.
+        tensors: the parameters and buffers of the spec; each is removed once it is packed, so that
+            two complete copies are never in memory at the same time.
+        is_kept: keep the tensors that are needed to unpack; not needed if the caller keeps the
+            tensors of the spec.
     """
 
     def __init__(
@@ -49,7 +53,7 @@ class Packed:
         self.packings = {stage: packings(lowered.graph, stage) for stage in lowered.problems}
         self.tensors: dict[str, dict[str, Tensor]] = {}
         self.ranges: dict[str, tuple[Growth, float]] = {}
-        """The last two of each packed stage."""
+        """The last two fields of each :class:`PackedStage`: growth, and limit before a fold."""
         uses = Counter(
             name
             for by_parameter in self.packings.values()
@@ -73,7 +77,7 @@ class Packed:
                         del tensors[name]
 
     def stages(self) -> dict[str, PackedStage]:
-        """Return every stage that computes, ready to run."""
+        """Return the stages of the plan with their implementations and packed tensors, by name."""
         lowered = self.lowered
         return {
             stage: PackedStage(
@@ -88,7 +92,7 @@ class Packed:
         return lowered.backend.executor(lowered.graph, lowered.plan, self.stages())
 
     def unpacked(self) -> dict[str, Tensor]:
-        """Return copies of the parameters and buffers of the spec, equal to the bit."""
+        """Return copies of the parameters and buffers of the spec, equal bit for bit."""
         kept = {name: tensor.clone() for name, tensor in self.kept.items()}
         tensors = dict(kept)
         for stage, problem in self.lowered.problems.items():
@@ -98,7 +102,12 @@ class Packed:
         return tensors
 
     def executor_of(self, lowered: Lowered, canonical: Callable[[], dict[str, Tensor]]) -> Executor:
-        """Return the executor of another lowering of the net; equal packed tensors are shared."""
+        """Return the executor of another lowering of the net, which shares equal packed tensors.
+
+        Args:
+            lowered: the other lowering.
+            canonical: returns the tensors of the spec; called if a stage must be packed.
+        """
         packed_stages: dict[str, PackedStage] = {}
         tensors: dict[str, Tensor] | None = None
         for stage, problem in lowered.problems.items():
@@ -133,23 +142,27 @@ def _ranges(
     parameters: Mapping[str, Tensor],
     tensors: Mapping[str, Tensor],
 ) -> tuple[Growth, float]:
-    """Return the growth of a stage, and the magnitude up to which what the spec computes before a
-    folded normalisation does not overflow; a factor of 2 is for rounding."""
+    """Return the growth of a stage, and the largest magnitude of its operands for which the spec's
+    result before a folded normalisation does not overflow either.
+
+    The folded stage never computes that result, but the spec does: beyond the limit the spec gives
+    infinity where the folded stage does not.
+    """
     implementation, problem = lowered.implementations[stage], lowered.problems[stage]
     growth = implementation.growth(problem, parameters)
     unfolded = {key: packing.unfolded(tensors) for key, packing in by_parameter.items()}
     first = {key: tensor for key, tensor in unfolded.items() if tensor is not None}
     if not first:
         return growth, inf
-    largest = torch.finfo(problem.dtype).max / 2
+    largest = torch.finfo(problem.dtype).max / 2  # the factor of 2 allows for rounding
     return growth, implementation.growth(problem, first).domain(largest)
 
 
 class State(NamedTuple):
-    """Packed parameters, what runs on them, and which parameters of the spec they were made of.
+    """Packed parameters, their executor, and the spec's parameters from which they were packed.
 
-    A model replaces it as a whole: whatever is raised, and whoever runs meanwhile, the old one or
-    the new one counts.
+    A model replaces it by one assignment, so that another thread, or the model after an error, has
+    either the old state or the new one, never a mixture.
     """
 
     packed: Packed

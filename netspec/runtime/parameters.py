@@ -1,4 +1,4 @@
-"""The spec's own parameters of a compiled net: where they are now, and whether they changed."""
+"""The spec's parameters of a compiled net: look them up, and detect changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _marks = count()
 
 
 class _Look(NamedTuple):
-    """A parameter as it was read; ``tensor`` is None if no later look can equal it."""
+    """The state of a parameter when it was read; with ``tensor`` None it counts as changed."""
 
     tensor: Tensor | None
     version: int
@@ -36,9 +36,9 @@ class _Look(NamedTuple):
 class Seen(NamedTuple):
     """The state of the parameters when they were read.
 
-    The storages are kept, or their addresses could be handed out again: then another tensor would
-    look the same.  The tensors themselves cannot be kept by a view or a weak reference, with which
-    ``torch.utils.swap_tensors`` would refuse to work.
+    Storages are kept, because the address of a freed storage could be reused, and another tensor
+    would then look the same.  Views and weak references of the tensors are not kept, because
+    ``torch.utils.swap_tensors`` raises an error if there are any.
     """
 
     mark: int
@@ -49,14 +49,14 @@ class Seen(NamedTuple):
 class Parameters:
     """The parameters and buffers of a net, looked up by their paths at every use.
 
-    So it does not matter how one was replaced: set, deleted and set, with its module, by
-    ``functional_call``, ``parametrize``, ``swap_tensors`` or ``.data``.
+    So every way to replace one is noticed: assignment, deletion and assignment, replacing its
+    module, ``functional_call``, ``parametrize``, ``swap_tensors`` or ``.data``.
 
     Args:
-        modules: the modules of rows by name; the dictionary itself is kept.
-        net: whose parameters they are.
-        dtype: their type.
-        device: where they have to be.
+        modules: the modules of rows by name; the dictionary itself is used, not a copy.
+        net: the checked net.
+        dtype: that they must have.
+        device: on which they must be.
     """
 
     def __init__(
@@ -69,9 +69,10 @@ class Parameters:
         self._modules, self._net, self._dtype, self._device = modules, net.name, dtype, device
         self._shapes = {name: torch.Size(p.shape) for name, p, _ in parameter_names(net.graph)}
         self._paths: list[tuple[int, str]] = []
-        """Each module's parent, by its place in this list or -1 for none, and its name there."""
+        """(parent, name in it) of each module; the parent is an index of this list, or -1 for the
+        dictionary of rows."""
         self._places: list[tuple[int, str]] = []
-        """Each tensor's module, by its place in the other list, and its name there."""
+        """(module, name in it) of each tensor; the module is an index of ``_paths``."""
         known: dict[tuple[str, ...], int] = {(): -1}
         for name in self._shapes:
             *path, last = name.split(".")
@@ -88,11 +89,11 @@ class Parameters:
         _watch(self)
 
     def touch(self) -> None:
-        """Take the parameters for changed, as some changes leave no trace."""
-        self._mark = next(_marks)  # not += 1, with which two threads may lose one of two changes
+        """Regard the parameters as changed, because some changes cannot be detected."""
+        self._mark = next(_marks)  # atomic; with += 1 two threads could set the same number
 
     def touch_if(self, changed: set[int]) -> None:
-        """Take the parameters for changed if one of them has one of these identities."""
+        """Regard the parameters as changed if the ``id`` of one of them is in ``changed``."""
         try:
             modules = self._now()
         except (KeyError, AttributeError):  # an incomplete net is read again before it runs
@@ -101,7 +102,7 @@ class Parameters:
             self.touch()
 
     def are(self, seen: Seen | None) -> bool:
-        """Return whether the parameters are what was seen.  It is asked at every run."""
+        """Return True if the parameters are unchanged since ``seen``; called at every run."""
         if seen is None or seen.mark != self._mark or not self._tree.is_unchanged():
             return False
         try:
@@ -121,23 +122,23 @@ class Parameters:
                 ):
                     return False
         except (KeyError, AttributeError, RuntimeError):
-            return False  # a module is gone, or the tensor has no address: ``read`` says which
+            return False  # a module or a tensor is missing: ``read`` raises an error that names it
         return True
 
     def read(self) -> tuple[Seen, dict[str, Tensor]]:
-        """Return what the parameters are now, and their values.
+        """Return the present state of the parameters, and their values.
 
         Raises:
-            ValueError: one is missing, of another shape, or elsewhere.
-            TypeError: one is of another type, or not a dense tensor in memory.
+            ValueError: one is missing, has another shape, or is on another device.
+            TypeError: one has another type, or is not a dense tensor in memory.
         """
-        mark = self._mark  # before anything is read: what changes meanwhile is seen the next time
+        mark = self._mark  # read first, so that a change during reading is noticed the next time
         tensors = self.check()
         looks, storages = [], []
         for tensor in tensors.values():
             storages.append(tensor.untyped_storage())
-            # A tensor of inference mode has no version; one with a history is computed anew each
-            # time, and would keep what it was computed from.
+            # An inference tensor does not have a version.  A tensor with a history is computed
+            # again at each access, and keeping it would keep the tensors that it depends on.
             is_traceable = tensor.is_leaf and not tensor.is_inference()
             looks.append(
                 _Look(
@@ -152,11 +153,11 @@ class Parameters:
         return Seen(mark, tuple(looks), tuple(storages)), values
 
     def check(self) -> dict[str, Tensor]:
-        """Return the parameters, which requires that each is what the net was compiled for.
+        """Return the parameters, after checking that the plan can run with them.
 
         Raises:
-            ValueError: one is missing, of another shape, or elsewhere.
-            TypeError: one is of another type, or not a dense tensor in memory.
+            ValueError: one is missing, has another shape, or is on another device.
+            TypeError: one has another type, or is not a dense tensor in memory.
         """
         tensors = self._tensors()
         for name, tensor in tensors.items():
@@ -168,28 +169,29 @@ class Parameters:
             if tensor.shape != self._shapes[name]:
                 raise self._error(ValueError, name, f"has become {list(tensor.shape)}")
             if tensor.device != self._device:
-                raise self._error(ValueError, name, f"is on {tensor.device} now")
+                raise self._error(ValueError, name, f"is on {tensor.device}")
         return tensors
 
     def read_to_run(self) -> tuple[Seen, dict[str, Tensor]]:
-        """Return what :meth:`read` does, where a run without calls of modules uses it.
+        """Return the same as :meth:`read`, after checking that no module needs to be called.
 
         Raises:
-            ValueError, TypeError: :meth:`read` raises it.
-            RuntimeError: :meth:`Tree.require_uncalled` raises it.
+            ValueError, TypeError: as :meth:`read`.
+            RuntimeError: as :meth:`Tree.require_uncalled`.
         """
         self._tree.require_uncalled()
         return self.read()
 
     def require_all(self, training: bool = False) -> None:
-        """Raise an error unless each is there, a tensor, and of its shape.
+        """Check that each parameter exists, is a tensor and has its shape.
 
         Args:
-            training: whether the net trains.
+            training: True if the net is in training mode.
 
         Raises:
-            ValueError, TypeError: a parameter is not.
-            RuntimeError: :meth:`Tree.require_uncalled` raises it.
+            ValueError: a parameter is missing or has another shape.
+            TypeError: a parameter is not a tensor.
+            RuntimeError: as :meth:`Tree.require_uncalled`.
         """
         self._tree.require_uncalled(training)
         for name, tensor in self._tensors().items():
@@ -228,7 +230,8 @@ class Parameters:
 # ------------------------------------------------------------------------- steps without a trace
 
 _watched: WeakSet[Parameters] = WeakSet()
-_watching = RLock()  # entered again by a thread that was interrupted on its way out
+# Reentrant: a signal handler can interrupt a thread that has the lock, and create a model.
+_watching = RLock()
 
 
 def _watch(parameters: Parameters) -> None:
@@ -237,7 +240,10 @@ def _watch(parameters: Parameters) -> None:
 
 
 def _after_step(optimizer: Optimizer, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-    """A fused optimiser changes values and not their version, and others of their own may."""
+    """Mark the parameters of an optimiser as changed after its step.
+
+    A fused optimiser changes values without their version, and a user's optimiser may do the same.
+    """
     stepped = {id(tensor) for group in optimizer.param_groups for tensor in group["params"]}
     with _watching:
         watched = list(_watched)

@@ -1,7 +1,7 @@
-"""The modules of the reference: a row, a branch and a stage is a module that is called.
+"""The modules of the reference: each row, branch and stage is a module that is called.
 
-So hooks, pruning, normalised weights and whatever else PyTorch hangs on a call work, and a row can
-be replaced by another module.
+So hooks, pruning, weight normalisation and everything else that depends on a call work, and a row
+can be replaced by another module.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from netspec.runtime.operations import Group, groups_before_softmax, groups_of, 
 from netspec.runtime.stopping import Stopping
 from netspec.runtime.uncalled import Caller, Uncalled, is_setting, reason_to_call
 
-TWICE = Caller("the reference", "a row of a block and a branch have this name, rename one")
+TWICE = Caller("the reference", "a row of a block and a branch have this name, rename one of them")
 
 
 class Recorded:
-    """What the modules of a net compute, while training and at inference.
+    """The recorded operations of the modules of a net, for training and for inference.
 
-    It is shared by all modules of the net and by their copies, and a pickle holds the net instead.
+    All modules of the net and their copies share it.  A pickle has the net instead, from which it
+    is recorded again.
 
     Attributes:
         groups: the stages that each module computes, by name.
-        codes: what is recorded of each that is not PyTorch's own, by name.
-        logits: what they compute for logits.
+        codes: the operations of each module that is not one of PyTorch's classes, by name.
+        logits: the operations of the modules for logits.
     """
 
     def __init__(self, net: Net) -> None:
@@ -46,7 +47,7 @@ class Recorded:
         }
 
     def modules(self) -> Module:
-        """Return new modules, without parameters, inside one."""
+        """Return a new module with the modules of the net, without parameters."""
         root, graph = Module(), self.net.graph
         for stage in (stage.name for stage in graph.stages() if graph.operands(stage.name)):
             module, name = root, ""
@@ -71,7 +72,7 @@ class Recorded:
 
 
 class Code:
-    """What is recorded of one module: a graph and its function, by whether it trains."""
+    """The recorded operations of one module: a graph and its function, for each mode."""
 
     def __init__(self, recorded: Recorded, group: Group) -> None:
         self.recorded, self.group, net = recorded, group, recorded.net
@@ -96,11 +97,11 @@ def _code_of(recorded: Recorded, name: str) -> Code:
 
 
 class Part(Stopping):
-    """A row, a branch or a stage of a net.
+    """A row, a branch or a stage of a net as a module.
 
-    It takes the values that its first stages read and returns those that others read, a tensor
-    where it is one.  While its mode is training, its dropouts drop and its ``bn`` take the
-    statistics of the batch, whatever the mode of the rest.
+    Its arguments are the values of other stages that it reads.  It returns the value that other
+    stages read, or a tuple of several.  In training mode its dropouts drop values and its ``bn``
+    use the statistics of the batch, independent of the modes of other modules.
     """
 
     _code: Code
@@ -111,7 +112,7 @@ class Part(Stopping):
         self.eval()
 
     def forward(self, *x: Tensor, before_softmax: bool = False) -> Any:
-        """Return what its stages compute, all of them or those before the net's final softmax."""
+        """Compute all its stages, or with ``before_softmax`` those before the final softmax."""
         code = self._code
         if before_softmax:
             logits = code.recorded.logits
@@ -120,7 +121,7 @@ class Part(Stopping):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         code = state["_code"]
-        if isinstance(code, tuple):  # of an older pickle: what is recorded of the net, and a name
+        if isinstance(code, tuple):  # in an old pickle: (Recorded, name)
             recorded, name = code
             state = {**state, "_code": recorded.codes[name]}
         super().__setstate__(state)  # type: ignore[no-untyped-call]
@@ -129,32 +130,32 @@ class Part(Stopping):
         if is_setting(name, value):
             group = self._code.group.name
             raise RuntimeError(
-                f"{module_path(group)} computes what the spec says, so that {name}={value!r} there "
-                "would not count: change the spec, or put another module in its place"
+                f"{module_path(group)} computes what the spec describes, so {name}={value!r} would "
+                "have no effect: change the spec, or replace the module"
             )
         super().__setattr__(name, value)
 
     @property
     def graph(self) -> fx.Graph:
-        """Return what runs in the present mode."""
+        """The graph that runs in the present mode."""
         return self._code.graphs[self.training]
 
     @property
     def code(self) -> str:
-        """Return the Python that runs in the present mode."""
+        """The Python code that runs in the present mode."""
         return self.graph.python_code("self").src
 
     def extra_repr(self) -> str:
-        """The operator of this name."""
+        """Return the name of the operator, if the module is a single stage."""
         own = self._code.own
         return "" if own is None else own.name
 
 
 class RecordedLogits:
-    """What a net and its modules compute for logits: all but the softmax at the end of the net and
+    """The operations of a net and its modules for logits: without the final softmax of the net and
     of its heads.
 
-    So rows are called for logits as they are for outputs, with their hooks; the softmax is not.
+    Rows are called for logits as for outputs, with their hooks; the softmax is not called.
 
     Args:
         net: the checked net.
@@ -167,17 +168,17 @@ class RecordedLogits:
         self._left_out = [module_path(name) for name in groups if name not in called]
         stopped = {name: group for name, group in called.items() if group.whole is not None}
         self._functions: dict[tuple[str | None, bool], Callable[..., Any]] = {}
-        for mode in (False, True):  # at once, as torch.compile cannot record what is made in a call
+        for mode in (False, True):  # both now: torch.compile cannot record functions made in a call
             for name, group in ((None, None), *stopped.items()):
                 lowered = lower(graph, training=mode, groups=called, group=group)
                 self._functions[name, mode] = _function(lowered)
 
     def function(self, name: str | None, training: bool) -> Callable[..., Any]:
-        """Return the ``forward`` of a module, or of the net."""
+        """Return the ``forward`` of a module for logits; of the net if ``name`` is None."""
         return self._functions[name, training]
 
     def require_softmax(self, model: Module) -> None:
-        """Raise RuntimeError if another module is in the place of a softmax that is not called."""
+        """Raise RuntimeError if a softmax that is not called was replaced by another module."""
         for path in self._left_out:
             *outer, last = path.split(".")
             inside: Module | None = model
@@ -194,25 +195,25 @@ class RecordedLogits:
 
 
 def own_module(net: Net, group: Group) -> Module | None:
-    """Return PyTorch's own module for a group that is one stage, if there is one."""
+    """Return PyTorch's module for a group that is one stage, or None."""
     if len(group.stages) > 1 or group.own is None:
         return None
     return net.graph.stage(group.own).op.module(net.graph.shapes_into(group.own))
 
 
 def reason_changed(net: Net, group: Group, module: Module) -> str | None:
-    """Return why a module may compute something else than its group of stages, or None."""
+    """Return why a module may not compute its group of stages any more, or None."""
     own = own_module(net, group)
     expected = Part if own is None else type(own)
     if type(module) is not expected:
         return f"is of class {type(module).__name__} now"
-    if own is not None and module.extra_repr() != own.extra_repr():  # such as the size of a window
+    if own is not None and module.extra_repr() != own.extra_repr():  # for example another kernel
         return f"is {module} now"
     return reason_to_call(module)
 
 
 def _function(graph: fx.Graph) -> Callable[..., Any]:
-    """Return a graph as a function of a module and the graph's inputs."""
+    """Return a graph as a function whose arguments are a module and the graph's inputs."""
     nodes = [node for node in graph.nodes if node.op in ("get_attr", "call_module")]
     stand_ins: Mapping[str, Any] = {
         str(node.target): torch.empty(0) if node.op == "get_attr" else Identity() for node in nodes

@@ -1,4 +1,4 @@
-"""Answers by the plain net, where a plan is not right for the values that it is given."""
+"""Run a compiled net in plain PyTorch, for values for which its plan is not exact."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def run_plainly(
     images: Sequence[Tensor],
     out: Sequence[Tensor] | None,
 ) -> tuple[Tensor, ...]:
-    """Return the outputs of a net in plain PyTorch as a plan returns them.
+    """Return the outputs of a net in plain PyTorch, in the form in which a plan returns them.
 
-    They have no gradients, lie in new memory or in ``out``, and maps are channels-last.
+    They do not have gradients, are in new memory or in ``out``, and maps are channels-last.
 
     Args:
-        net: returns the plain net.
-        changing: the lock without which nobody loads parameters.
+        net: returns the net in plain PyTorch.
+        changing: the lock of the model's parameters: no thread may load others during the run.
         images: a batch for each input.
-        out: where outputs are written to, if not to new memory.
+        out: tensors for the outputs; by default new ones.
     """
     with changing, torch.no_grad(), torch.autocast(images[0].device.type, enabled=False):
         outputs = net()(*images)

@@ -1,8 +1,8 @@
 """The reference backend: a checked net as a ``torch.fx.GraphModule`` of plain PyTorch operations.
 
-This is the meaning of a spec.  Every other backend, pass and kernel is held against it, so it is
-written to be read, not to be fast: ``model.code`` calls the rows, and ``model.C1.code`` is what a
-row computes.
+It defines the meaning of a spec.  The tests compare every backend, pass and kernel with it, so it
+is written to be readable, not fast: ``model.code`` calls the rows, and ``model.C1.code`` is the
+code of a row.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from netspec.runtime.uncalled import reason_to_call
 class Model(PrintedByRows, fx.GraphModule):
     """A net that runs: maps are [N, C, H, W] tensors (channels-last in memory), vectors [N, C].
 
-    In evaluation mode, which a new model is in, ``model(image)`` returns the net's output, or a
-    tuple of them; nothing drops out, and heads are left out.  In training mode a net with heads
-    returns ``(output, {head: output})``.  Parameters are called ``ROW[.bN][.opN].parameter``.
+    A new model is in evaluation mode: ``model(image)`` returns the net's output, or a tuple of
+    several, without dropout and heads.  In training mode a net with heads returns
+    ``(output, {head: output})``.  Parameters have names ``ROW[.bN][.opN].parameter``.
 
-    Rows, branches and stages are modules that are called, ``ROW[.bN][.opN]``: they take hooks, can
-    be pruned or replaced, and have modes of their own.  A ReLU is an ``nn.ReLU``.
+    Rows, branches and stages are modules that are called, with names ``ROW[.bN][.opN]``.  They can
+    have hooks, be pruned or replaced, and each has its own mode.  A ReLU is an ``nn.ReLU``.
 
     Args:
         net: the checked net.
-        tensors: its parameters and buffers by name, as from :func:`fresh_tensors`.
+        tensors: its parameters and buffers by name, for example from :func:`fresh_tensors`.
     """
 
     net: Net
@@ -62,7 +62,7 @@ class Model(PrintedByRows, fx.GraphModule):
         _assemble(self, net, recorded.groups, recorded.logits, root)
 
     def register_forward_pre_hook(self, *arguments: Any, **named: Any) -> RemovableHandle:
-        """Register a hook, which runs before the images are checked, as it may change them."""
+        """Register a hook; it runs before the images are checked, because it may change them."""
         handle = super().register_forward_pre_hook(*arguments, **named)
         hooks = self._forward_pre_hooks
         for check in [number for number, hook in hooks.items() if hook is _check_inputs]:
@@ -70,49 +70,45 @@ class Model(PrintedByRows, fx.GraphModule):
         return handle
 
     def train(self, mode: bool = True) -> Model:
-        """Switch to training, with dropout and heads, or back to inference."""
+        """Switch to training mode, with dropout and heads, or to evaluation mode."""
         super().train(mode)
         if "_lowered" in self.__dict__ and self.graph is not self._lowered[mode]:
             self.graph = self._lowered[mode]
         return self
 
     def features(self, *labels: str) -> fx.GraphModule:
-        """Return a module that gives the activation of a row, or a tuple for several rows.
+        """Return a module that computes the activation of a row, or a tuple for several rows.
 
-        It calls the model's own modules, at inference whatever their mode.
+        It calls the modules of the model, always in evaluation mode, and shares its parameters.
 
         Args:
             labels: rows, such as ``"F7"`` or ``"3a"``, or stages, such as ``"3a.b2.relu1"`` and
-                ``"C1.conv"``.  Parameters are shared with the model.
+                ``"C1.conv"``.
 
         Raises:
-            KeyError: there is no such row or stage.
+            KeyError: the net does not have such a row or stage.
         """
         return Features(self, [self.net.graph.find(label) for label in labels])
 
     def logits(self, *images: Tensor) -> Any:
-        """The values before the final softmax, or a tuple of them, with gradients, for a loss.
+        """Return the values before the final softmax, or a tuple of several, with gradients.
 
         ``softmax(model.logits(x), 1)`` is ``model(x)``, so ``F.cross_entropy(model.logits(x), y)``
-        is the loss of a net that ends in a softmax.  Logits of an output that does not, as of
-        ``rbf``, are the output itself.
+        is the loss of a net that ends in a softmax.  For an output without a softmax, such as
+        ``rbf``, the logits are the output itself.
 
-        Rows are called as for ``model(x)``, in their modes and with their hooks; one that ends in
-        the softmax returns what is before it, and the softmax itself is not called.  Of another
-        module in the place of such a row they are its output.  In training mode logits of a net
-        with heads are ``(logits, {head: logits of the head})``, as a model of torchvision that has
-        auxiliary classifiers returns logits of each.
-
-        Of the hooks of the model itself those run that run before a call, as they may change the
-        images.
+        Rows are called as in ``model(x)``, in their modes and with their hooks.  A row that ends in
+        the softmax returns the values before it.  If such a row was replaced by another module, its
+        output is taken as the logits.  In training mode a net with heads returns ``(logits, {head:
+        logits of the head})``.  Only the forward pre-hooks of the model itself run, because they
+        may change the images.
 
         Args:
-            images: a batch for each input, as many images in each.
+            images: a batch for each input, as in a call of the model.
 
         Raises:
-            ValueError, TypeError: a call of the model raises it.
-            RuntimeError: where the softmax or its row was is another module, and what its logits
-                are is not known.
+            ValueError, TypeError: as a call of the model.
+            RuntimeError: the softmax or its row was replaced by a module whose logits are unknown.
         """
         images = hooked(self, images)
         self._logits.require_softmax(self)
@@ -143,10 +139,10 @@ class Model(PrintedByRows, fx.GraphModule):
 def _assemble(
     model: Model, net: Net, groups: Mapping[str, Group], logits: RecordedLogits, root: Module
 ) -> None:
-    """Make a model of the modules of its rows; it is in evaluation mode, they keep theirs."""
+    """Initialise a model, in evaluation mode, from modules of rows, which keep their modes."""
     lowered = {mode: lower(net.graph, training=mode, groups=groups) for mode in (True, False)}
     fx.GraphModule.__init__(model, root, lowered[True], class_name=net.name)
-    model._modules.update(root._modules)  # what a user added, too
+    model._modules.update(root._modules)  # also the modules that a user added
     model.net, model.expects = net, net.expects
     model._lowered, model._rows, model._logits = lowered, groups, logits
     model._inputs = input_shapes(net.graph)
@@ -156,7 +152,7 @@ def _assemble(
 
 
 def _carried(model: Model) -> dict[str, Any]:
-    """Return the state that a copy takes over, beside modules: hooks, mode, what the user set."""
+    """Return the state, without modules, that a copy takes over: hooks, mode, users' attributes."""
     return {name: value for name, value in model.__dict__.items() if name not in _APART}
 
 
@@ -164,7 +160,7 @@ _APART = {
     *("net", "_lowered", "_rows", "_inputs", "_logits", "_modules"),
     *(vars(fx.GraphModule(Module(), fx.Graph())).keys() - vars(Module()).keys()),
 }
-"""What a copy makes for itself, of its net and its modules."""
+"""The attributes that a copy does not take over, but makes from its net and modules."""
 
 
 def _reassembled(net: Net, modules: dict[str, Module | None]) -> Model:
@@ -177,7 +173,7 @@ def _reassembled(net: Net, modules: dict[str, Module | None]) -> Model:
 
 
 def _restored(net: Net, modules: dict[str, Module | None], training: bool) -> Model:
-    """Return a model of an older pickle, whose modules only held parameters."""
+    """Return the model of an old pickle, whose modules only have parameters."""
     holder = Module()
     name_modules_anew(net.graph, modules)
     holder._modules.update(modules)
@@ -191,7 +187,7 @@ def _restored(net: Net, modules: dict[str, Module | None], training: bool) -> Mo
 
 
 class Features(fx.GraphModule):
-    """Activations of a reference, by its own modules, at inference whatever their mode.
+    """A module that computes activations of a reference by its modules, always in evaluation mode.
 
     Args:
         model: the reference.
@@ -205,7 +201,7 @@ class Features(fx.GraphModule):
     def __init__(self, model: Model, names: list[str]) -> None:
         lowered = lower(model.net.graph, outputs=names, groups=model._rows)
         super().__init__(model, lowered, "Features")
-        self._modules = model._modules  # so that a row that is replaced is so here as well
+        self._modules = model._modules  # shared, so that it uses rows that are replaced
         self._rows, self._names = (
             model._rows,
             [*model._rows.keys() - called_groups(model._rows, names).keys()],
@@ -213,14 +209,14 @@ class Features(fx.GraphModule):
         self.net, self.training = model.net, False
 
     def __call__(self, *images: Tensor) -> Any:
-        """Return the activation, or a tuple of them."""
+        """Return the activation, or a tuple of several, in the order of the labels."""
         for name in self._names:
             path = module_path(name)
             reason = reason_changed(self.net, self._rows[name], self.get_submodule(path))
             if reason is not None:
                 raise RuntimeError(
-                    f"these features of {self.net.name} are inside {path}, which {reason}: they "
-                    f"can be computed of {path} as a whole only"
+                    f"these features of {self.net.name} are inside {path}, which {reason}: ask for "
+                    f"features of {path} itself"
                 )
         with _at_inference(self):
             return super().__call__(*images)
@@ -228,7 +224,7 @@ class Features(fx.GraphModule):
 
 @contextmanager
 def _at_inference(module: Module) -> Iterator[None]:
-    """Let all modules in a module be in evaluation mode, each in its own again afterwards."""
+    """Put a module and its submodules into evaluation mode for a block, then restore the modes."""
     training = [inner for inner in module.modules() if inner.training]
     try:
         for inner in training:
@@ -240,11 +236,11 @@ def _at_inference(module: Module) -> Iterator[None]:
 
 
 def require_unchanged(model: Model, use: str) -> None:
-    """Raise DataError unless a model computes what its net does, with parameters of its names.
+    """Raise DataError if a model may compute something else than its net.
 
     Args:
         model: the reference.
-        use: what needs such a model, as the error says it.
+        use: the use that requires it, for the message.
     """
     reasons = {"the model": reason_to_call(model, {_check_inputs})}
     for name, group in model._rows.items():
@@ -253,9 +249,9 @@ def require_unchanged(model: Model, use: str) -> None:
     for path, reason in reasons.items():
         if reason is not None:
             raise DataError(
-                f"{use} takes {model.net.name} as its spec says, and {path} {reason}: undo that "
-                "(prune.remove, remove_parametrizations, handle.remove()), or give the model to "
-                "torch.export.export, which records what it computes"
+                f"{use} requires {model.net.name} as its spec describes it, and {path} {reason}: "
+                "undo this (prune.remove, remove_parametrizations, handle.remove()), or use "
+                "torch.export.export, which records what the model computes"
             )
 
 
@@ -272,17 +268,25 @@ def _check_inputs(model: Module, images: tuple[Any, ...], named: dict[str, Any])
 def fresh_tensors(
     net: Net, *, device: torch.device, dtype: torch.dtype, seed: int
 ) -> dict[str, Tensor]:
-    """Untrained parameters: weights from N(0, 2 / fan_in), biases zero; the same for every dtype.
+    """Return untrained parameters: weights from N(0, 2 / fan_in) (He et al. 2015), biases 0.
+
+    They are drawn in float32 on the CPU, so they are the same for every type and device.
+
+    Args:
+        net: the checked net.
+        device: of the tensors.
+        dtype: of the tensors.
+        seed: of the random numbers.
 
     Raises:
-        MemoryError: the machine has less memory than the parameters take.
+        MemoryError: the parameters take more memory than the machine has.
         ValueError: ``dtype`` is not a floating-point type.
     """
     require_memory(net, dtype)
     if not dtype.is_floating_point:
         raise ValueError(f"parameters are floating-point numbers, not {dtype}")
     generator = torch.Generator().manual_seed(seed)
-    drawn: Any = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are set to
+    drawn: Any = {"dtype": torch.float32, "device": "cpu"}  # torch's defaults may be set otherwise
     tensors = {}
     for name, parameter, _ in parameter_names(net.graph):
         if parameter.fan_in is None:
@@ -308,7 +312,7 @@ def require_memory(net: Net, dtype: torch.dtype) -> None:
 
 
 def _memory() -> float:
-    """Return the bytes of memory of this machine, infinity if it does not tell."""
+    """Return the memory of this machine in bytes; infinity if it is unknown."""
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
         return float("inf")
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

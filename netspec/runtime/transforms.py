@@ -1,4 +1,4 @@
-"""Calls that PyTorch transforms, which takes plain operations, or records."""
+"""Detect calls that PyTorch transforms or records, which need PyTorch's operations."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 _transforms = torch._C._functorch.peek_interpreter_stack
 _trace = torch._C._get_tracing_state
 _modes = torch._C._len_torch_dispatch_stack
-# These are asked for at every run: a small net takes 1 % longer if each is looked up anew.
+# They are called at every run: looking each up again would make a small net 1 % slower.
 
 
 def needs_operations(images: Sequence[Tensor]) -> bool:
-    """Return whether a call is differentiated or transformed, which takes PyTorch's operations.
+    """Return True if a call is differentiated or transformed, which needs PyTorch's operations.
 
-    That is so if an image requires gradients, inside ``torch.func`` (``grad``, ``jvp``, ``vmap``,
-    ``functionalize``, ...), and inside ``forward_ad.dual_level()``.
+    This is the case if an image requires gradients, inside ``torch.func`` (``grad``, ``jvp``,
+    ``vmap``, ``functionalize``, ...), and inside ``forward_ad.dual_level()``.
     """
     if _transforms() is not None or forward_ad._current_level >= 0:
         return True
@@ -34,21 +34,23 @@ def needs_operations(images: Sequence[Tensor]) -> bool:
 
 
 def refuse_vmap(net: str, images: Sequence[Tensor]) -> None:
-    """Raise RuntimeError if maps are mapped over, as the plain net has them channels-last."""
+    """Raise RuntimeError for maps inside ``torch.vmap``, which does not support channels-last."""
     if _transforms() is None or all(image.dim() < 4 for image in images):
         return
     keys = [transform.key() for transform in torch._C._functorch.get_interpreter_stack() or ()]
     if torch._C._functorch.TransformType.Vmap in keys:
         raise RuntimeError(
-            f"torch.vmap does not know channels-last maps, in which {net} computes: give it the "
+            f"torch.vmap does not support channels-last maps, which {net} uses: call it with the "
             "whole batch, and use jacrev, vjp or jvp instead of jacfwd and hessian"
         )
 
 
 def refuse_recording(net: str, *images: Tensor) -> None:
-    """Raise RuntimeError if somebody records or fakes operations, who would not see the library's.
+    """Check that PyTorch's operations are not recorded: a compiled net does not use them.
 
-    Raise TypeError if an image holds no memory of its own, such as a ``FakeTensor``.
+    Raises:
+        RuntimeError: a trace or a dispatch mode is active.
+        TypeError: an image is a wrapper without its own memory, such as a ``FakeTensor``.
     """
     if _modes() or _trace() is not None:
         is_traced = _trace() is not None
@@ -59,7 +61,7 @@ def refuse_recording(net: str, *images: Tensor) -> None:
         if type(image) is not Tensor and isinstance(image, Tensor) and is_wrapper(image):
             raise TypeError(
                 f"{net} takes plain tensors, not {type(image).__name__}: "
-                "netspec.reference(net) takes others"
+                "netspec.reference(net) accepts others"
             )
 
 
@@ -71,13 +73,13 @@ def refuse_export(net: str) -> None:
 
 def _refusal(net: str, recorder: str) -> RuntimeError:
     return RuntimeError(
-        f"{recorder} sees PyTorch's operations only, and the compiled {net} runs without them: "
-        "use netspec.reference(net), or model.as_reference() for its parameters"
+        f"{recorder} sees PyTorch's operations only, and the compiled {net} does not use them: "
+        "use netspec.reference(net), or model.as_reference() to keep its parameters"
     )
 
 
 def run_eagerly(call: Callable[..., Any], *images: Tensor, **named: Any) -> Any:
-    """Call what torch.compile leaves alone, as there are no operations in it to compile."""
+    """Call a function outside torch.compile, which cannot record it."""
     torch._dynamo.graph_break(msg="compiled nets have no operations: use netspec.reference(net)")
     return _eager(call, *images, **named)
 
@@ -88,13 +90,16 @@ def _eager(call: Callable[..., Any], *images: Tensor, **named: Any) -> Any:
 
 
 def is_wrapper(tensor: Tensor) -> bool:
-    """Return whether operations on a tensor are its own class's, as those of a ``FakeTensor``."""
+    """Return True if the class of a tensor defines its own operations, as ``FakeTensor`` does."""
     return type(tensor).__torch_dispatch__ is not torch._C._disabled_torch_dispatch_impl
 
 
 @contextmanager
 def outside_transforms() -> Iterator[None]:
-    """Make plain tensors, which outlive the transform or inference mode that is active."""
+    """Create plain tensors in a block, although a transform or inference mode is active.
+
+    Tensors that are created inside a transform cannot be used after it.
+    """
     if torch._C._functorch.peek_interpreter_stack() is None:
         with torch.inference_mode(False):
             yield

@@ -1,4 +1,4 @@
-"""Modules that a compiled net holds and does not call, which say so where it matters."""
+"""Modules that a compiled net has but does not call, and errors for changes without effect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 
 
 class _Tensors(dict[str, Any]):
-    """The parameters of a module, and as they were before one was deleted, until one is set."""
+    """The parameters of a module; after a deletion, also as they were before, until one is set."""
 
     before: dict[str, Any] | None = None
 
@@ -25,7 +25,7 @@ class _Tensors(dict[str, Any]):
         super().__setitem__(name, tensor)
 
     def restore(self) -> None:
-        """Take back a deletion."""
+        """Undo a deletion."""
         if self.before is not None:
             before = self.before
             self.clear()
@@ -34,7 +34,7 @@ class _Tensors(dict[str, Any]):
 
 
 class Caller(NamedTuple):
-    """A model that does not call some of its modules, and what to do about it."""
+    """A model that does not call some of its modules; ``way_out`` is the end of messages."""
 
     name: str
     way_out: str
@@ -48,23 +48,25 @@ COMPILED = Caller(
 
 def _refuse_hook(module: Module, *arguments: Any, **named: Any) -> NoReturn:
     path, _, model = vars(module)["_held"]
-    raise not_called(path, "so that nothing would run there", model)
+    raise not_called(path, "so hooks and a new forward would not run", model)
 
 
 def _refuse_at(path: str, *arguments: Any, **named: Any) -> NoReturn:
-    raise not_called(path, "so that nothing would run there")
+    raise not_called(path, "so hooks and a new forward would not run")
 
 
 class Uncalled(Module):
-    """A module that holds tensors and is not called: it refuses what would count at a call only.
+    """A module that has tensors and is not called.
 
-    Pruning, spectral and weight normalisation by hooks begin with a parameter of another name.  It
-    is refused as well, so that nothing is half done; what they deleted just before is restored.
+    It raises an error for changes that have an effect only at a call, such as hooks.  Pruning,
+    spectral and weight normalisation first replace a parameter by one with another name, then add a
+    hook.  The new parameter raises the error already, and the deleted one is restored, so that such
+    a change is not half done.
 
     Args:
-        path: where it is in the net.
+        path: of the module in the net.
         names: of its parameters and buffers.
-        model: whose module it is.
+        model: that does not call it.
     """
 
     _held: tuple[str, tuple[str, ...], Caller]
@@ -74,12 +76,12 @@ class Uncalled(Module):
         self.__dict__.update(_held=(path, names, model), _parameters=_Tensors())
 
     def register_parameter(self, name: str, param: TorchParameter | None) -> None:
-        """Hold a parameter of the spec; raise RuntimeError if it is another."""
+        """Register a parameter of the spec; raise RuntimeError for any other."""
         path, names, model = self._held
         if name not in names:
             if isinstance(self._parameters, _Tensors):
                 self._parameters.restore()
-            raise not_called(path, f"so that a parameter {name} there would not count", model)
+            raise not_called(path, f"so a new parameter {name} would have no effect", model)
         super().register_parameter(name, param)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -87,13 +89,13 @@ class Uncalled(Module):
             _refuse_hook(self)
         if is_setting(name, value):
             path, _, model = self._held
-            raise not_called(path, f"so that {name}={value!r} there would not count", model)
+            raise not_called(path, f"so {name}={value!r} would have no effect", model)
         super().__setattr__(name, value)
 
     def forward(self, *arguments: Any, **named: Any) -> NoReturn:
-        """Raise RuntimeError."""
+        """Raise RuntimeError: the module cannot compute anything."""
         path, _, model = self._held
-        raise not_called(path, "which only holds parameters", model)
+        raise not_called(path, "which only has parameters", model)
 
     register_forward_hook = _refuse_hook
     register_forward_pre_hook = _refuse_hook
@@ -103,9 +105,9 @@ class Uncalled(Module):
 
 
 def refusing(module: Module, path: str) -> Module:
-    """Let a module of PyTorch's own refuse hooks as well, as a compiled net does not call it.
+    """Make a module of PyTorch raise an error for hooks, because a compiled net does not call it.
 
-    It keeps its class, by which programs find what they hang hooks on.
+    It keeps its class, because programs search for modules by class to add hooks.
     """
     refuse = partial(_refuse_at, path)
     vars(module).update(dict.fromkeys(HOOKS, refuse), _held=(path, (), COMPILED))
@@ -119,29 +121,34 @@ HOOKS = (
     "register_full_backward_pre_hook",
     "register_backward_hook",
 )
-"""The methods that register what runs at a call of a module."""
+"""The methods of a module that register hooks for its calls."""
 
 
 def is_setting(name: str, value: Any) -> bool:
-    """Return whether an attribute would be a setting of an operator, such as ``p`` of a dropout."""
+    """Return True if an attribute is a setting of an operator, such as ``p`` of a dropout."""
     is_plain = isinstance(value, bool | int | float | str | tuple)
     return is_plain and name != "training" and not name.startswith("_")
 
 
 class Alike(NamedTuple):
-    """A module of PyTorch that computes what a stage does: its exact class and its settings."""
+    """The module of PyTorch that computes the same as a stage: its exact class and settings."""
 
     kind: type[Module]
     settings: Mapping[str, Any]
 
 
 def settings_of(module: Module) -> dict[str, Any]:
-    """Return the settings of a module of PyTorch's own, such as the size of a window."""
+    """Return the settings of a module of PyTorch, such as the size of a window."""
     return {name: value for name, value in vars(module).items() if is_setting(name, value)}
 
 
 def reason_to_call(module: Module, known: Collection[object] = ()) -> str | None:
-    """Return what a module has that counts only where it is called, but for known hooks."""
+    """Return what a module has that has an effect only when it is called, or None.
+
+    Args:
+        module: the module.
+        known: hooks that are ignored.
+    """
     hooks = (
         *module._forward_hooks.values(),
         *module._forward_pre_hooks.values(),
@@ -154,14 +161,14 @@ def reason_to_call(module: Module, known: Collection[object] = ()) -> str | None
 
 
 def not_called(path: str, consequence: str, model: Caller = COMPILED) -> RuntimeError:
-    """Return the error about a module that somebody expects to be called."""
+    """Return the error for a change of a module that has no effect because it is not called."""
     return RuntimeError(
         f"{model.name} does not call the module {path}, {consequence}: {model.way_out}"
     )
 
 
 class _Accepted(NamedTuple):
-    """A module that nothing is wrong with: where it is, its settings, and how much it holds."""
+    """A module that was checked: its parent's modules, its name there, and its state to compare."""
 
     inside: Mapping[str, Module | None]
     step: str
@@ -175,10 +182,10 @@ class Tree:
 
     Args:
         modules: the modules of rows by name; the dictionary itself is kept.
-        tensors: the names of the tensors in each module that has some, by its path.
-        paths: of all modules, an outer one before those inside it.
-        have_modes: the paths of those that compute something else while training.
-        alike: PyTorch's module that computes the same, by the path of a stage that has one.
+        tensors: the names of the tensors of each module that has tensors, by its path.
+        paths: of all modules, each before its submodules.
+        have_modes: the paths of modules that compute something else during training.
+        alike: PyTorch's equivalent module of a stage that has one, by its path.
     """
 
     def __init__(
@@ -200,10 +207,11 @@ class Tree:
                     self._required[outer].add(step)
         self._accepted: list[_Accepted] | None = None
         self._others: list[tuple[str, Module]] = []
-        """Those accepted that somebody put in the place of one that refuses hooks."""
+        """Accepted modules that a user put in the place of others.  They do not raise errors for
+        hooks, so they are checked again at every run."""
 
     def is_unchanged(self) -> bool:
-        """Return whether nothing has to be required again.  It is asked at every run."""
+        """Return True if no module changed since the last check; called at every run."""
         if self._accepted is None:
             try:
                 self.require_uncalled()
@@ -213,7 +221,7 @@ class Tree:
         for inside, step, module, settings, number in self._accepted:
             if (
                 inside.get(step) is not module
-                or "forward" in module.__dict__  # which PyTorch's own take without a word
+                or "forward" in module.__dict__  # PyTorch's modules accept it without an error
                 or not settings <= module.__dict__.items()
                 or len(module._modules) + len(module._buffers) != number
             ):
@@ -221,10 +229,10 @@ class Tree:
         return not any(self._need(path, module) for path, module in self._others)
 
     def require_uncalled(self, training: bool = False) -> None:
-        """Raise RuntimeError if a module has what counts only where it is called.
+        """Raise RuntimeError if a module has a change that has an effect only when it is called.
 
-        That are hooks, a parameter or a module that the net does not have, one that is gone or
-        computes something else, and, while the net is ``training``, a dropout or ``bn`` in
+        Such changes are hooks, a parameter or a module that the net does not have, a module that is
+        missing or computes something else, and, if the net is ``training``, a dropout or ``bn`` in
         evaluation mode.
         """
         known: dict[str, Mapping[str, Module | None]] = {"": self._modules}
@@ -232,13 +240,13 @@ class Tree:
         for path in self._allowed:
             outer, _, step = path.rpartition(".")
             if outer not in known:
-                continue  # whose parameters are missing, which is said of them
+                continue  # its parent is missing, which is reported for the parameters
             inside = known[outer]
             module = inside.get(step)
             if module is None:
                 if self._required[path]:
                     continue
-                raise not_called(path, "so that deleting it would not count")
+                raise not_called(path, "so deleting it would have no effect")
             need = self._need(path, module)
             if need is None and training and path in self._have_modes and not module.training:
                 need = "which is in evaluation mode"
@@ -256,10 +264,10 @@ class Tree:
         return self._alike[path].settings if path in self._alike else {}
 
     def _need(self, path: str, module: Module) -> str | None:
-        """Return what a module has that counts only where it is called, or None.
+        """Return the change of a module that has an effect only when it is called, or None.
 
-        It is the one that was there, or PyTorch's module that computes the same and holds the same
-        tensors; what a parametrisation computes counts, as it is looked up.
+        Accepted are the original module, and PyTorch's equivalent module with the same tensors.  A
+        parametrisation is also accepted: tensors are looked up, so its result is used.
         """
         reason, kind = reason_to_call(module), type_before_parametrizations(module)
         if reason is not None:
@@ -274,12 +282,14 @@ class Tree:
                     return f"which has {name}={now!r} now, and the row has {name}={value!r}"
         allowed = self._allowed[path] | {"parametrizations"}
         if kind is BatchNorm2d:
-            allowed |= {"num_batches_tracked"}  # which counts for no momentum that a row has
+            allowed |= {"num_batches_tracked"}  # used only with momentum=None, which no row has
         held = {**module._parameters, **module._modules, **module._buffers}
         others = [name for name, value in held.items() if value is not None and name not in allowed]
         if others:
             return f"which is of class {kind.__name__} and has `{others[0]}`"
         if kind is Uncalled:
-            return None  # a parameter that is gone is said to be missing
+            return None  # missing parameters are reported where parameters are read
         missing = [name for name in self._required[path] if getattr(module, name, None) is None]
-        return f"which is of class {kind.__name__} and has no `{min(missing)}`" if missing else None
+        if not missing:
+            return None
+        return f"which is of class {kind.__name__} and does not have `{min(missing)}`"

@@ -1,4 +1,4 @@
-"""Weights in files: safetensors, which hold tensors and nothing that runs."""
+"""Read and write weights as safetensors files, which contain tensors and no code."""
 
 from __future__ import annotations
 
@@ -34,8 +34,12 @@ SHOWN_AT_MOST = 5
 def load_weights(model: Compiled | Model, path: str | Path) -> None:
     """Copy the tensors of a safetensors file into a model; all of them, or none.
 
-    Where the file says what its net expects of images and how classes are called, as files of
-    netspec do, ``model.expects`` says it from now on.
+    If the file has preprocessing and class names, as files of netspec do, they become
+    ``model.expects``.
+
+    Args:
+        model: the net.
+        path: the file.
 
     Raises:
         TypeError, ValueError: an argument has another type or value.
@@ -73,17 +77,18 @@ def _warn_of_another_net(net: Net, differing: Sequence[str], path: Path) -> None
 
 
 def _joined(net: Net, expects: Expects, path: Path) -> Expects:
-    """Return what weights expect; of what they do not say, what their net's spec says.
+    """Return what the file of weights says, completed by what the net's spec says.
 
-    Warns where the two differ: the weights learned with what their file says.
+    If both have a preprocessing and they differ, warn and use the file's: the weights were trained
+    with it.
     """
     own = net.expects
     if expects.prepare is None:
         expects = replace(expects, prepare=own.prepare, views=own.views)
     elif own.prepare is not None and not own.missing and own.prepare != expects.prepare:
         warnings.warn(
-            f"{net.name} prepares images by `{own}`, and the weights in {path} learned from ones "
-            f"prepared by `{expects}`, which is what is done",
+            f"the spec of {net.name} prepares images by `{own}`, and the weights in {path} were "
+            f"trained with images prepared by `{expects}`: the latter is used",
             stacklevel=3,
         )
     return replace(expects, classes=expects.classes or own.classes)
@@ -104,7 +109,7 @@ def read_weights(graph: Graph, path: Path) -> dict[str, Tensor]:
 
 
 def _read(graph: Graph, path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    """Return the tensors of a net, with the image of means if there is one, and the texts."""
+    """Return the tensors of a net, with the image of means if there is one, and the metadata."""
     earlier = earlier_names(graph)
     with opened_tensors(path) as file:
         stored = named_anew(earlier, file.tensors)
@@ -119,7 +124,7 @@ def _read(graph: Graph, path: Path) -> tuple[dict[str, Tensor], Mapping[str, str
 
 
 def require_finite(tensors: Mapping[str, Tensor], path: Path | str) -> None:
-    """Raise DataError if a tensor of a file holds NaN or infinity."""
+    """Raise DataError if a tensor of a file contains NaN or infinity."""
     problem = first_not_finite(tensors)
     if problem:
         raise DataError(f"the weights in {path} are not finite: {problem}; {NOT_FINITE_HELP}")
@@ -134,19 +139,19 @@ def require_tensors(
     message: str,
     owner: str = "the net",
 ) -> None:
-    """Check that a file holds floating-point tensors of these names and shapes, and no others.
+    """Check that a file contains floating-point tensors of these names and shapes, and no others.
 
     Args:
-        tensors: what the file holds.
-        shapes: the shape of each tensor by name.
-        message: how the error begins.
-        owner: whose tensors they are, as the message says it.
+        tensors: the types and shapes in the file.
+        shapes: the expected shape of each tensor by name.
+        message: the beginning of the error.
+        owner: that has these tensors, for the message.
 
     Raises:
-        DataError: it does not; the message goes on with what differs, a line each.
+        DataError: there are differences; the message lists them, one per line.
     """
     problems = [
-        f"{shown(name)}: {stored.dtype} in the file, and weights are floating-point numbers"
+        f"{shown(name)}: {stored.dtype} in the file, not a floating-point type"
         for name, stored in tensors.items()
         if not stored.dtype.is_floating_point
     ]
@@ -173,8 +178,8 @@ def save_weights(model: Module, path: str | Path, *, force: bool = False) -> Non
         force: replace a file of another kind.
 
     Raises:
-        DataError: the file cannot be written, a value is NaN or infinite, or a net has tensors of
-            other names or shapes than its spec says, as a pruned one does.
+        DataError: the file cannot be written, a value is NaN or infinite, or a net has tensors with
+            other names or shapes than its spec, for example because it is pruned.
     """
     require_type("model", model, Module, "a module of PyTorch")
     path = place("path", path, "the path of a safetensors file")
@@ -192,7 +197,7 @@ def save_weights(model: Module, path: str | Path, *, force: bool = False) -> Non
 
 
 def _require_own(net: Net, tensors: Mapping[str, Tensor]) -> None:
-    """Raise DataError unless a net could load its own tensors again."""
+    """Raise DataError if a net could not load its own tensors again."""
     shapes = {name: tuple(parameter.shape) for name, parameter, _ in parameter_names(net.graph)}
     others = [shown(name) for name in tensors if name not in shapes]
     others += [f"no {name}" for name in shapes if name not in tensors]
@@ -204,15 +209,17 @@ def _require_own(net: Net, tensors: Mapping[str, Tensor]) -> None:
     if others:
         more = f" and {len(others) - SHOWN_AT_MOST} more" if len(others) > SHOWN_AT_MOST else ""
         raise DataError(
-            f"the weights of {net.name} are not saved, as it could not load them again: it has "
-            f"{', '.join(others[:SHOWN_AT_MOST])}{more}; undo what its spec does not say "
+            f"the weights of {net.name} are not saved, because it could not load them again: it "
+            f"has {', '.join(others[:SHOWN_AT_MOST])}{more}; undo what its spec does not describe "
             "(torch.nn.utils.prune.remove, parametrize.remove_parametrizations, "
             "remove_spectral_norm, del), or save model.state_dict() with safetensors"
         )
 
 
 def save_net(net: Net, expects: Expects, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a net's tensors, what it computes and what it expects, whole or not at all.
+    """Write a net's tensors, with its description, preprocessing and class names, to a file.
+
+    The file is written whole or not at all.
 
     Raises:
         DataError: the file cannot be written.
@@ -225,7 +232,7 @@ def save_net(net: Net, expects: Expects, tensors: Mapping[str, Tensor], path: Pa
 def save_tensors(
     tensors: Mapping[str, Tensor], path: str | Path, texts: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors, and texts beside them, to a safetensors file, whole or not at all.
+    """Write tensors, and strings as metadata, to a safetensors file, whole or not at all.
 
     Raises:
         DataError: the file cannot be written.

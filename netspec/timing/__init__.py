@@ -1,9 +1,9 @@
-"""Times of a compiled net and of its peers: the same weights and images, one process, in turns.
+"""Time a compiled net and its peers: the same weights and images, in one process, in turns.
 
-It ships with the package, as ``netspec bench``.  The folder ``benchmarks`` of the repository has
-modules of the same names for single layers, and the results that are kept.
+This package is ``netspec bench``.  The folder ``benchmarks`` of the repository has modules of the
+same names for single layers, and stored results.
 
-Constants that the command line needs without importing torch stand here.
+This file has only the constants that the command line needs, and does not import torch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ PEERS = ("eager", "eager-channels-last", "inductor", "onnxruntime", "openvino")
 """The engines that netspec is compared with, by their names in ``netspec.timing.engines``."""
 
 DEVICES = {"cpu": PEERS, "cuda": PEERS[:3]}
-"""The devices that a net is timed on, and the peers that run there."""
+"""The devices on which a net can be timed, with the peers that run there."""
 
 DTYPES = ("float32", "bfloat16")
 

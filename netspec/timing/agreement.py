@@ -1,4 +1,4 @@
-"""Comparison of an engine's outputs with those of the net in float64."""
+"""Compare the outputs of an engine with those of the net in float64."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from netspec.runtime.verification import as_tuple, tolerance
 from netspec.timing.case import Case
 
 APART = 2
-"""How many times the allowed error uniform outputs have to be off, for a comparison to count."""
+"""A comparison is meaningful only if uniform outputs would have at least this many times the
+allowed error."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,18 @@ class Deviation:
 
     @property
     def agrees(self) -> bool:
-        return self.error <= self.allowed  # and a NaN does not
+        return self.error <= self.allowed  # False for NaN
 
 
 def exact(case: Case) -> list[Exact]:
-    """Return the outputs in float64, from weights and images as rounded to the type of the case."""
+    """Return the outputs in float64, from weights and images rounded to the type of the case."""
     graph = case.net.graph
     ends = []
     for name in graph.outputs:
         is_softmax = isinstance(graph.stage(name).op, Softmax)
         ends.append(graph.operands(name)[0] if is_softmax else name)
     stages = [*graph.outputs, *ends]
-    # `out` is the row, so that its stages are asked for with their operators: `out.fc`
+    # A row and its last stage have the same name, so each label includes the operator: `out.fc`.
     labels = [f"{name}.{graph.stage(name).op.name}" for name in stages]
     model = case.reference(torch.float64)
     with torch.inference_mode():
@@ -70,21 +71,21 @@ def deviation(case: Case, outputs: Any, expected: Sequence[Exact]) -> Deviation:
 
     Without a softmax: |y - exact| / |exact|, and ``tolerance`` of the net.
 
-    A softmax turns relative errors into ones that depend on the size of its input z, and engines
-    give only what comes out of it, y.  So it is undone: log y is z less a constant of the image
-    (of the pixel, where it is a map), and taking off the mean over the classes takes off that
-    constant.  What is compared is the mean-free log y with the mean-free z, relative to |z|.
-    Taking off a mean enlarges no error, hence the error of z remains, ``tolerance``; and each of
-    n values of y carries a rounding to the type and some 4 units in the last place of exponential
-    and quotient in float32, which are absolute errors of its logarithm:
+    With a softmax: the softmax turns relative errors of its input z into errors that depend on the
+    size of z, and engines return only its output y.  So the softmax is undone.  log y is z minus a
+    constant per image (per pixel of a map); subtracting the mean over the classes from both removes
+    the constant.  The error is that of the mean-free log y against the mean-free z, relative to
+    |z|.  Subtracting a mean does not enlarge an error, so the error of z is at most ``tolerance``.
+    In addition, each of n values of y has a rounding to the type, and about 4 units in the last
+    place of the exponential and the quotient in float32.  These are absolute errors of log y:
 
         allowed = tolerance + sqrt(n) (eps / 2 + 4 eps_float32) / |z|
 
-    The constant is that of a sum of 1, which is checked by itself: it is off by the same roundings,
-    and by those of the sum of C exponentials, sqrt(C) eps_float32.  Its deviation is returned only
-    where it is more than that.
+    The removed constant is determined by the sum of y, which must be 1 and is checked separately.
+    It may be wrong by the same roundings and by that of a sum of C exponentials, sqrt(C)
+    eps_float32.  Its deviation is returned only if it is larger.
 
-    It means something only where :func:`incomparable` has nothing to say.
+    The result is meaningful only if :func:`incomparable` returns None.
 
     Raises:
         ValueError: the engine returned outputs of another size.
@@ -124,11 +125,11 @@ def _of_image(
 
 
 def incomparable(case: Case, expected: Sequence[Exact]) -> str | None:
-    """Return why a comparison would pass engines that do not compute the net; None if it does not.
+    """Return the reason why a comparison could accept an engine that is wrong, or None.
 
-    All classes have to be numbers of the type (at least twice its smallest normal one) after a
-    softmax; and outputs that are the same for every class, their mean, have to be off by ``APART``
-    times what is allowed, in each image.
+    After a softmax, the value of each class must be at least twice the smallest normal number of
+    the type.  In each image, outputs that are equal for all classes (their mean) must have at least
+    ``APART`` times the allowed error.
     """
     allowed = tolerance(case.net, case.type)
     smallest = 2 * torch.finfo(case.type).tiny
@@ -144,7 +145,7 @@ def incomparable(case: Case, expected: Sequence[Exact]) -> str | None:
                     return f"not compared: softmax leaves {classes} that {case.dtype} can hold"
                 z = output.scores[i]
                 error, limit = _relative(_mean_free(z), z), _allowed(z, case.type, allowed)
-            if not error >= APART * limit:  # nor if it is NaN
+            if not error >= APART * limit:  # also true if the error is NaN
                 off = f"uniform outputs would be off by {error:.1e}"
                 return f"not compared: {off}, and {limit:.1e} is allowed"
     return None
@@ -156,12 +157,12 @@ def _allowed(z: Tensor, dtype: torch.dtype, allowed: float) -> float:
 
 
 def _roundings(dtype: torch.dtype) -> float:
-    """Return the relative error of a softmax's exponential, quotient and rounding to the type."""
+    """Return the relative error of the exponential, the quotient and the rounding of a softmax."""
     return torch.finfo(dtype).eps / 2 + 4 * torch.finfo(torch.float32).eps
 
 
 def _mean_free(z: Tensor) -> Tensor:
-    """Return an image's values [C] or [C, H, W] less their mean over the channels."""
+    """Return the values [C] or [C, H, W] of an image minus their mean over the channels."""
     return z - z.mean(dim=0)
 
 

@@ -1,4 +1,4 @@
-"""A case to measure: a net, a batch size and a type, with the weights and images of all engines."""
+"""A case to measure: a net, a batch size and a type, with weights and images for all engines."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from netspec.runtime.verification import random_images
 from netspec.timing.scales import scales
 
 SEED = 0
-"""Of the random weights."""
+"""The seed of the random weights."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A net, a batch, a type and a device.
+    """A net, a batch size, a type and a device.
 
-    Weights are those of ``netspec.compile(net, dtype=...)`` times ``scales``, drawn again at each
-    call, so that no engine holds those of another.
+    Weights are those of ``netspec.compile(net, dtype=...)`` times ``scales``.  They are drawn again
+    at each call, so that engines do not share memory.
 
     Attributes:
         spec: the path or name that the net was loaded from.
@@ -65,7 +65,7 @@ class Case:
 
     @cached_property
     def torch_device(self) -> torch.device:
-        """The device of weights and images: a CPU for ``cuda`` in Triton's interpreter.
+        """The device of weights and images; in Triton's interpreter it is a CPU for ``cuda``.
 
         Raises:
             DataError: the machine does not have the device.
@@ -80,8 +80,10 @@ class Case:
 
     @cached_property
     def sets(self) -> list[list[Tensor]]:
-        """The images, on a GPU with copies that together fill its L2 cache twice: engines are given
-        them in turns, so that images come from memory."""
+        """The images; on a GPU, with enough copies to fill its L2 cache twice.
+
+        Each call gets the next copy, so that images are read from memory and not from the cache.
+        """
         count = 1
         if self.torch_device.type == "cuda":
             cache = torch.cuda.get_device_properties(self.torch_device).L2_cache_size
@@ -90,7 +92,7 @@ class Case:
 
     @cached_property
     def scales(self) -> Mapping[str, float]:
-        """Factors of the weights, by name: those of :func:`netspec.timing.scales.scales`."""
+        """Factors of the weights by name, from :func:`netspec.timing.scales.scales`."""
         return scales(self.net, SEED)
 
     def weights(self) -> dict[str, Tensor]:
@@ -108,8 +110,11 @@ class Case:
         return Model(self.net, tensors)
 
     def as_json(self) -> dict[str, Any]:
-        """Return JSON data from which another process makes the same case, with the same scales:
-        finding them runs the net, which would be in that process's memory."""
+        """Return JSON data from which another process can create the same case.
+
+        It includes the scales: to find them, that process would have to run the net, and its memory
+        is measured.
+        """
         return {
             "spec": self.spec,
             "settings": dict(self.settings),
@@ -123,7 +128,7 @@ class Case:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Case:
-        """Return the case that :meth:`as_json` described."""
+        """Return the case from the data of :meth:`as_json`."""
         fields = {name: value for name, value in data.items() if name != "scales"}
         given = None if data["given"] is None else _from_json(data["given"])
         case = Case(**fields | {"folder": Path(data["folder"]), "given": given})

@@ -1,4 +1,4 @@
-"""An engine: it prepares a case, which is not measured, then compiles the case into a call."""
+"""The interface of engines."""
 
 from __future__ import annotations
 
@@ -12,24 +12,32 @@ from netspec.timing.timing import Call
 
 
 class Engine(ABC):
-    """A way to run a net: netspec or a peer."""
+    """A program that runs nets: netspec or a peer.
+
+    ``prepare`` is not timed; ``compile`` is.
+    """
 
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ("torch",)
-    """The packages it needs, as both pip and Python name them; the first has its version."""
+    """The packages that it needs, by the name that both pip and Python use.  The version of the
+    first one is the engine's."""
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
-    """The names in ``netspec.timing.DEVICES`` of the devices it runs on."""
+    """The devices on which it runs, by their names in ``netspec.timing.DEVICES``."""
 
     @property
     def version(self) -> str | None:
-        """The version of the first package; None if it is not installed."""
+        """The version of the first package, or None if it is not installed."""
         try:
             return metadata.version(self.packages[0])
         except metadata.PackageNotFoundError:
             return None
 
     def prepare(self, case: Case) -> None:
-        """Import the packages of the engine; raise DataError with the names of missing ones."""
+        """Import the packages of the engine and write the files that it reads.
+
+        Raises:
+            DataError: a package is not installed, or the engine does not run on the device.
+        """
         if case.device not in self.devices:
             raise DataError(f"runs on {' and '.join(self.devices)}, not on {case.device}")
         missing = [package for package in self.packages if not _imports(package)]
@@ -38,14 +46,14 @@ class Engine(ABC):
 
     @abstractmethod
     def compile(self, case: Case) -> Call:
-        """Return a call that runs the images of the case, with all weights in place."""
+        """Return a call that runs the net once on the images of the case."""
 
 
 def _imports(package: str) -> bool:
     try:
         import_module(package)
     except ModuleNotFoundError as error:
-        if error.name != package:  # it is there, and lacks something itself
+        if error.name != package:  # the package is installed, but one that it imports is not
             raise
         return False
     return True

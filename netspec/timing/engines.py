@@ -1,8 +1,4 @@
-"""The engines: netspec, and the peers that it is compared with.
-
-An engine first prepares (its import, the file that it reads), which is not measured, then compiles
-a case into a call that runs the net once and returns its outputs.
-"""
+"""The engines: netspec, and the peers with which it is compared."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ from netspec.timing.timing import Call
 
 
 def inferring(module: Callable[..., Any], case: Case) -> Call:
-    """Return a call of a PyTorch module on the images of a case, the next of its sets each time."""
+    """Return a call of a PyTorch module on the images of a case; each call uses the next set."""
     sets = cycle(case.sets)
 
     def call() -> Any:
@@ -49,15 +45,17 @@ class Netspec(Engine):
 
     def prepare(self, case: Case) -> None:
         super().prepare(case)
-        import_module("netspec.backends.cpu.onednn.library").missing()  # which loads it
+        import_module("netspec.backends.cpu.onednn.library").missing()  # loads oneDNN
 
     def compile(self, case: Case) -> Call:
         return inferring(compiled(case), case)
 
 
 def compiled(case: Case) -> Compiled:
-    """Compile as ``netspec.compile`` does, with the weights of the case; on a GPU with measured
-    implementations, since its peers tune too."""
+    """Compile a case as ``netspec.compile`` does, with the weights of the case.
+
+    On a GPU implementations are measured, because the peers tune there too.
+    """
     is_measured = case.torch_device.type == "cuda"
     options: dict[str, Any] = {"dtype": case.type, "batch": case.batch, "is_measured": is_measured}
     lowered_net = lowered(case.net.graph, backend_of(case.device), **options)
@@ -65,7 +63,7 @@ def compiled(case: Case) -> Compiled:
 
 
 class Eager(Engine):
-    """The net written in plain PyTorch, contiguous."""
+    """The net as written by hand in PyTorch, with contiguous maps."""
 
     name = "eager"
 
@@ -83,18 +81,18 @@ class EagerChannelsLast(Engine):
 
 
 class Inductor(Engine):
-    """``torch.compile`` of the reference, whole and frozen: weights are constants of the code.
+    """``torch.compile`` of the reference, as one graph, with weights as constants (frozen).
 
-    It makes faster code of the reference than of the plain net (GoogLeNet, a batch of 1, one
-    thread: 38 ms against 43), so it gets the reference.  On a GPU it is tuned to
-    the maximum, which captures CUDA graphs as well.
+    It gets the reference because its code for it is faster than for the plain net (GoogLeNet, batch
+    1, one thread: 38 ms instead of 43).  On a GPU it has maximum tuning, which also captures CUDA
+    graphs.
     """
 
     name = "inductor"
 
     def prepare(self, case: Case) -> None:
         super().prepare(case)
-        import_module("torch._inductor.compile_fx")  # PyTorch itself leaves it for later
+        import_module("torch._inductor.compile_fx")  # PyTorch imports it only on first use
 
     def compile(self, case: Case) -> Call:
         from torch._inductor import config
@@ -105,17 +103,20 @@ class Inductor(Engine):
         call = inferring(module, case)
         with config.patch(freezing=True), _cache_in(case):
             try:
-                call()  # it compiles when it is first called
+                call()  # the first call compiles
             except RuntimeError as error:
                 if "InvalidCxxCompiler" not in str(error):
                     raise
-                raise DataError("needs a C++ compiler: install g++, or name one in CXX") from None
+                raise DataError("needs a C++ compiler: install g++, or set CXX") from None
         return call
 
 
 @contextmanager
 def _cache_in(case: Case) -> Iterator[None]:
-    """Keep compiled code in the folder of the case, so that no earlier run makes it quick."""
+    """Store compiled code in the folder of the case.
+
+    The folder is new, so ``compile_s`` is not shortened by the cache of an earlier run.
+    """
     variable = "TORCHINDUCTOR_CACHE_DIR"
     before = os.environ.get(variable)
     os.environ[variable] = str(case.folder / "inductor")

@@ -1,4 +1,4 @@
-"""A compiled net step by step: the time of each, beside the machine's own rates."""
+"""Time a compiled net step by step, with the rates of the machine (``netspec bench --layers``)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ from netspec.timing.timing import Timing, timer_of, timing
 
 
 class Profile(NamedTuple):
-    """The time of each step of a plan, in its order, and the rates of the machine meanwhile.
+    """The times of the steps of a plan, and the rates of the machine during the same rounds.
 
-    ``others`` is the share of the processors that other processes took, or None.
+    Attributes:
+        steps: in the order of the plan.
+        rates: of the matrix product and the copy.
+        others: the share of the processors that other processes used, or None if unknown.
     """
 
     steps: tuple[Timing, ...]
@@ -30,7 +33,7 @@ class Profile(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """The sum of the steps."""
+        """The sum of the medians of the steps."""
         return sum(step.median for step in self.steps)
 
 
@@ -40,9 +43,9 @@ def profiled(
     rounds: int,
     advance: Callable[[], None] = lambda: None,
 ) -> Profile:
-    """Run a net step by step, with the machine's matrix product and copy in each round.
+    """Time each step of a net, and the machine's matrix product and copy in each round.
 
-    A run without a clock goes before each timed one, as in the turns of engines.
+    As in the turns of engines, one run without a clock precedes each timed run.
     """
     timer, device = timer_of(model.device), model.device
     yardsticks = {
@@ -71,7 +74,10 @@ def profiled(
 
 
 def least(problem: Problem, rates: Rates) -> float:
-    """Return the floor of a stage in seconds: its operations or bytes at the machine's rates."""
+    """Return the floor of a stage in seconds.
+
+    It is the larger of operations / rate of products and bytes / rate of copies.
+    """
     return max(problem.operations / rates.product, problem.bytes / rates.copy)
 
 
@@ -85,7 +91,7 @@ def bench(
     device: str = "cpu",
     advance: Advance = lambda step: None,
 ) -> Entry:
-    """Return the answer of ``netspec bench --layers``: netspec alone, ``layers`` in each case."""
+    """Return the result of ``netspec bench --layers``: netspec alone, with ``layers`` per case."""
 
     def measure(case: Case) -> Entry:
         return measured(case, rounds, advance)
@@ -95,12 +101,12 @@ def bench(
 
 
 def steps(specs: int, batches: int, rounds: int) -> int:
-    """Return the number of steps of a run."""
+    """Return the number of calls of ``advance`` in a run."""
     return specs * batches * (rounds + WARM)
 
 
 def measured(case: Case, rounds: int, advance: Advance = lambda step: None) -> Entry:
-    """Return a case with an entry for each step of netspec's plan, in its order."""
+    """Return the result of a case, with an entry for each step of netspec's plan in order."""
     model = compiled(case)
     profile = profiled(model, case.images, rounds, lambda: advance(case.net.name))
     return {

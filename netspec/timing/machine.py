@@ -1,4 +1,4 @@
-"""The machine: its description, and its rates of products and copies."""
+"""The machine: its description, and its rates of matrix products and copies."""
 
 from __future__ import annotations
 
@@ -19,16 +19,21 @@ SIZE = 2048
 """Rows and columns of the matrices whose product is timed."""
 
 COPIED = 2**28
-"""Bytes of the copy, far more than a cache holds."""
+"""Bytes of the copy: far more than a cache holds."""
 
 GPU_SIZE, GPU_COPIED = 8192, 2**30
-"""The same for a GPU, which smaller operands do not fill."""
+"""The same for a GPU, where smaller operands would not use all multiprocessors."""
 
 HOST = torch.device("cpu")
 
 
 class Rates(NamedTuple):
-    """Operations a second of matrix products (a multiply-add is two), bytes a second of copies."""
+    """Rates of a machine.
+
+    Attributes:
+        product: operations per second of matrix products; a multiply-add is two operations.
+        copy: bytes per second of copies; reads and writes are both counted.
+    """
 
     product: float
     copy: float
@@ -40,12 +45,12 @@ class Rates(NamedTuple):
 
 
 def sizes(device: torch.device) -> tuple[int, int]:
-    """Return the rows of the matrices, and the bytes of the copy."""
+    """Return the number of rows of the matrices, and the bytes of the copy."""
     return (GPU_SIZE, GPU_COPIED) if device.type == "cuda" else (SIZE, COPIED)
 
 
 def calls(dtype: torch.dtype, device: torch.device = HOST) -> dict[str, Call]:
-    """Return the calls of one matrix product in the type, and of one copy."""
+    """Return two calls: a matrix product in the type, and a copy."""
     size, copied = sizes(device)
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     x = torch.zeros(copied, dtype=torch.uint8, device=device)
@@ -54,7 +59,7 @@ def calls(dtype: torch.dtype, device: torch.device = HOST) -> dict[str, Call]:
 
 
 def floor(case: Case, rates: Rates) -> dict[str, float]:
-    """Return the time that a batch's multiply-accumulates and the bytes of the weights take."""
+    """Return the floor of a case: the time for its multiply-accumulates or for its weights."""
     totals = case.net.totals
     operations = 2 * totals.macs * case.batch
     weights = (totals.parameters + totals.buffers) * case.type.itemsize
@@ -70,7 +75,7 @@ def floor(case: Case, rates: Rates) -> dict[str, float]:
 
 
 def alike(device: torch.device) -> AbstractContextManager[Any]:
-    """Set the same flags for all engines on a GPU: cuDNN measures, nothing is rounded to TF32."""
+    """Set the same flags for all engines on a GPU: cuDNN measures its algorithms, TF32 is off."""
     if device.type != "cuda":
         return nullcontext()
     flags: Any = torch.backends.cudnn.flags
@@ -81,7 +86,7 @@ def alike(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def machine(device: torch.device = HOST) -> dict[str, Any]:
-    """Return the processor, threads, system and versions of figures; on a GPU, that as well."""
+    """Return the machine: CPU, threads, system, versions, and the GPU if it is used."""
     return (gpu() if device.type == "cuda" else {}) | {
         "cpu": _processor(),
         "cores": os.cpu_count(),
@@ -94,7 +99,7 @@ def machine(device: torch.device = HOST) -> dict[str, Any]:
 
 
 def gpu() -> dict[str, str]:
-    """Return the GPU and the versions of a result."""
+    """Return the name of the GPU, and the versions of its software."""
     import triton
 
     return {
@@ -108,7 +113,7 @@ def gpu() -> dict[str, str]:
 
 
 def asked_of_driver(*names: str) -> dict[str, str]:
-    """Return values of ``nvidia-smi --query-gpu`` for the first GPU; ``unknown`` without them."""
+    """Return values of ``nvidia-smi --query-gpu`` for the first GPU, ``unknown`` if it fails."""
     command = ["nvidia-smi", f"--query-gpu={','.join(names)}", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -128,13 +133,13 @@ def _processor() -> str:
 
 
 class Others:
-    """The share of the machine that other processes take during a measurement."""
+    """A meter of the processor time that other processes use during a measurement."""
 
     def __init__(self) -> None:
         self.busy, self.own, self.started = _busy(), _own(), perf_counter()
 
     def share(self) -> float | None:
-        """Return their share of all processors since this was made; None if it is not known."""
+        """Return their share of all processors since this object was created; None if unknown."""
         now = _busy()
         if self.busy is None or now is None:
             return None
@@ -144,13 +149,16 @@ class Others:
 
 
 def _own() -> float:
-    """Return the processor seconds of this process."""
+    """Return the processor time of this process in seconds."""
     times = os.times()
     return times.user + times.system
 
 
 def _busy() -> float | None:
-    """Return the processor seconds of all processes, with those stolen from a virtual machine."""
+    """Return the processor time of all processes in seconds; None if unknown.
+
+    It includes time that the host of a virtual machine took ("steal").
+    """
     try:
         first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
     except OSError:

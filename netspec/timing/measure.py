@@ -1,4 +1,4 @@
-"""One case: every engine compiled and checked, then timed in turns, then its memory."""
+"""Measure a case: compile and check every engine, time them in turns, then measure memory."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from netspec.timing.timing import Call, Pass, Timer, Timing, interleaved, timer_
 
 Entry = dict[str, Any]
 Advance = Callable[[str], None]
-"""Called with the name of each step as it begins, at most :func:`steps` times."""
+"""Called with the name of each step when it begins, at most :func:`steps` times."""
 
 SAMPLE = 0.02
-"""The seconds that a turn should last, far above a context switch."""
+"""The duration of a turn in seconds: far longer than a context switch."""
 
 WARM = 1
-"""Rounds that are not counted."""
+"""The number of rounds that are not counted."""
 
 OURS = "netspec"
 
@@ -48,7 +48,7 @@ def bench(
     device: str = "cpu",
     advance: Advance = lambda step: None,
 ) -> Entry:
-    """Return the whole answer: the machine, its rates, and a case for each spec and batch."""
+    """Return the whole result: the machine, its rates, and a case for each spec and batch."""
 
     def measure(case: Case) -> Entry:
         return measured(case, against, rounds, advance)
@@ -66,7 +66,7 @@ def answer(
     device: str,
     measure: Callable[[Case], Entry],
 ) -> Entry:
-    """Return the machine, the medians of its rates over the cases, and the measures of each."""
+    """Return the machine, the medians of its rates over all cases, and the result of each case."""
     cases, torch_device = [], HOST
     for spec in specs:
         for batch in batches:
@@ -85,7 +85,7 @@ def answer(
 
 
 def steps(specs: int, batches: int, against: int, rounds: int) -> int:
-    """Return the number of steps of a run, if every engine can be timed."""
+    """Return the number of calls of ``advance`` in a run in which every engine can be timed."""
     timed = against + 1
     return specs * batches * (2 * timed + (rounds + WARM) * (timed + 2))
 
@@ -93,7 +93,10 @@ def steps(specs: int, batches: int, against: int, rounds: int) -> int:
 def measured(
     case: Case, against: Sequence[str], rounds: int, advance: Advance = lambda step: None
 ) -> Entry:
-    """Return a case with an entry per engine, netspec first; one that cannot run has ``error``."""
+    """Return the result of a case, with an entry for each engine, netspec first.
+
+    The entry of an engine that cannot run has ``error``.
+    """
     known = engines()
     chosen = [known[name] for name in (OURS, *against)]
     passes: dict[str, Pass] = {}
@@ -139,17 +142,20 @@ def measured(
 
 
 def compiled(engine: Engine, case: Case, expected: Sequence[Exact]) -> tuple[Entry, Call | None]:
-    """Return an engine's entry before it is timed, and its call; None if it fails or disagrees."""
+    """Compile an engine and compare its outputs.
+
+    Return its entry, and its call, or None if it fails or its outputs are wrong.
+    """
     entry = untimed(engine)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an engine's own, about itself
+            warnings.simplefilter("ignore")  # warnings of engines about themselves
             engine.prepare(case)
             started = perf_counter()
             call = engine.compile(case)
             outputs = call()
             if case.torch_device.type == "cuda":
-                torch.cuda.synchronize()
+                torch.cuda.synchronize()  # calls return before the GPU is done
             entry["compile_s"] = perf_counter() - started
         off = deviation(case, outputs, expected)
     except Exception as error:
@@ -162,21 +168,24 @@ def compiled(engine: Engine, case: Case, expected: Sequence[Exact]) -> tuple[Ent
 
 
 def untimed(engine: Engine) -> Entry:
-    """Return the entry of an engine of which nothing is known but its name and version."""
+    """Return the entry of an engine that has not been measured, with its name and version."""
     measures = ("median_ms", "spread_ms", "compile_s", "peak_mb", "error")
     checks = ("deviation", "allowed", "peak_error")
     return {"name": engine.name, "version": engine.version} | dict.fromkeys(measures + checks)
 
 
 def told(error: Exception) -> str:
-    """Return an error in one line."""
+    """Return the message of an error in one line."""
     text = (str(error).strip() or type(error).__name__).split("\n")[0]
     return text[:200] if isinstance(error, DataError) else f"{type(error).__name__}: {text}"[:200]
 
 
 def turn(call: Call, timer: Timer) -> Pass:
-    """Return a turn of an engine: once without a clock, because caches and spinning threads are
-    still those of the engine before; then as often as makes a sample."""
+    """Return the turn of an engine: one call without a clock, then enough timed calls for a sample.
+
+    The first call is not timed because caches and spinning threads are still those of the previous
+    engine.
+    """
     call()
     count = max(1, ceil(SAMPLE / timer.prepared([call])()))
     timed = timer.prepared([call] * count)
@@ -197,13 +206,13 @@ def _noted(run: Pass, step: str, advance: Advance) -> Pass:
 
 
 def in_milliseconds(timing: Timing) -> Entry:
-    """Return median and quartiles."""
+    """Return the median and the quartiles in milliseconds."""
     spread = [timing.low * 1e3, timing.high * 1e3]
     return {"median_ms": timing.median * 1e3, "spread_ms": spread}
 
 
 def memory_of(case: Case, name: str) -> Entry:
-    """Return the peak memory; or why it is not known."""
+    """Return the peak memory of an engine, or the reason why it is unknown."""
     try:
         peak = memory.peak(case.as_json(), name, torch.get_num_threads())
     except DataError as error:
@@ -212,7 +221,7 @@ def memory_of(case: Case, name: str) -> Entry:
 
 
 def compared(entries: Sequence[Entry]) -> tuple[str | None, float | None]:
-    """Return the fastest timed peer, and its median over netspec's: above 1 it is slower."""
+    """Return the fastest peer, and its median divided by netspec's: above 1, netspec is faster."""
     timed = {e["name"]: e["median_ms"] for e in entries if e["median_ms"] is not None}
     ours = timed.pop(OURS, None)
     if not timed:

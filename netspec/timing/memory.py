@@ -1,11 +1,12 @@
-"""The memory that running a net takes, measured in a process of its own for each engine.
+"""Measure the memory that running a net takes, in a separate process for each engine.
 
-The process imports the engine, compiles the case, gives freed memory back to the system, resets
-its high-water mark of resident memory, runs the net a few times and reads the mark.  The answer is
-the mark less what was resident after the imports: weights in the engine's form, activations, work
-space, compiled code; neither the interpreter and the libraries nor what only compiling takes.
+The process imports the engine, compiles the case, returns freed memory to the system, resets its
+high-water mark of resident memory, runs the net a few times and reads the mark.  The result is the
+mark minus the resident memory after the imports.  It includes weights in the engine's form,
+activations, work space and compiled code.  It does not include the interpreter, the libraries, and
+memory that only compilation needs.
 
-On a GPU, the memory that PyTorch's allocator has reserved takes the place of resident memory.
+On a GPU, the memory that PyTorch's allocator has reserved is measured instead of resident memory.
 """
 
 from __future__ import annotations
@@ -26,10 +27,15 @@ RESET = Path("/proc/self/clear_refs")
 
 
 def peak(case: dict[str, object], engine: str, threads: int) -> float:
-    """Return the bytes that an engine takes to run a case, as ``Case.as_json`` describes it.
+    """Return the bytes that an engine needs to run a case.
+
+    Args:
+        case: the result of ``Case.as_json``.
+        engine: the name of the engine.
+        threads: PyTorch's number of threads.
 
     Raises:
-        DataError: memory cannot be measured here; the message says why.
+        DataError: memory cannot be measured; the message has the reason.
     """
     if case.get("device") != "cuda" and not RESET.exists():
         raise DataError("memory is measured on Linux only")
@@ -44,7 +50,7 @@ def peak(case: dict[str, object], engine: str, threads: int) -> float:
 
 
 def measured(asked: dict[str, object]) -> int:
-    """Return the same, measured in this process, which must do nothing else."""
+    """Return the bytes of :func:`peak`, measured in this process, which must do nothing else."""
     import torch
 
     from netspec.timing.case import Case
@@ -55,7 +61,7 @@ def measured(asked: dict[str, object]) -> int:
     case = Case.from_json(asked["case"])  # type: ignore[arg-type]
     engine = engines()[str(asked["engine"])]
     engine.prepare(case)
-    assert case.sets  # the images are the user's, not the engine's
+    assert case.sets  # created before the measurement: images are not memory of the engine
     meter: Meter = Reserved() if case.torch_device.type == "cuda" else Resident()
     with alike(case.torch_device):
         before = meter.settled()
@@ -68,13 +74,13 @@ def measured(asked: dict[str, object]) -> int:
 
 
 class Meter(Protocol):
-    """Bytes that this process holds."""
+    """A meter of the memory of this process."""
 
     def settled(self) -> int:
-        """Free unused memory, reset the mark, and return the bytes that are still held."""
+        """Free unused memory, reset the high-water mark, and return the bytes still in use."""
 
     def peak(self) -> int:
-        """Return the most bytes since then."""
+        """Return the largest number of bytes since the reset."""
 
 
 class Resident:
@@ -82,10 +88,10 @@ class Resident:
 
     def settled(self) -> int:
         gc.collect()
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others have none
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only in glibc
         if trim is not None:
             trim(0)
-        RESET.write_text("5", encoding="ascii")  # sets VmHWM back to what is resident now
+        RESET.write_text("5", encoding="ascii")  # resets VmHWM to the current VmRSS
         return resident("VmRSS")
 
     def peak(self) -> int:
@@ -93,7 +99,7 @@ class Resident:
 
 
 class Reserved:
-    """Memory of the GPU that PyTorch's allocator holds, CUDA graphs' own included."""
+    """Memory of the GPU that PyTorch's allocator holds, including that of CUDA graphs."""
 
     def settled(self) -> int:
         import torch
@@ -112,12 +118,12 @@ class Reserved:
 
 
 def resident(field: str) -> int:
-    """Return resident memory in bytes: ``VmRSS`` now, ``VmHWM`` the most since the reset."""
+    """Return resident memory in bytes: ``VmRSS`` is current, ``VmHWM`` the most since the reset."""
     for line in STATUS.read_text(encoding="ascii").splitlines():
         name, _, value = line.partition(":")
         if name == field:
             return int(value.split()[0]) * 1024
-    raise DataError(f"{STATUS} has no {field}")
+    raise DataError(f"{STATUS} does not contain {field}")
 
 
 if __name__ == "__main__":

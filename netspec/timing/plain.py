@@ -1,4 +1,4 @@
-"""A net as one would write it by hand in PyTorch: contiguous maps and PyTorch's own functions."""
+"""A net as written by hand in PyTorch: contiguous maps and PyTorch's own functions."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from netspec.runtime.reference import Model
 def plain(net: Net, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
     """Return the net at inference, [N, C, H, W] contiguous, as a module of PyTorch's functions.
 
-    PyTorch's own function is used where there is one: ``F.local_response_norm`` where windows span
-    all channels, pools that pad by themselves.  The rest is the reference.
+    PyTorch's own function is used where it exists: ``F.local_response_norm`` without groups, and
+    pools that pad by themselves.  Other operators use the reference.
     """
     graph = net.graph
     lowered = fx.Graph()
@@ -47,7 +47,8 @@ def plain(net: Net, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
     lowered.eliminate_dead_code()
     model = Model(net, tensors)
     module = fx.GraphModule(model, lowered, class_name=net.name)
-    for name, row in model.named_children():  # heads are not in the graph, and in the state dict
+    # Heads are not in the graph. They are added because the state dict has their parameters.
+    for name, row in model.named_children():
         if name not in module._modules:
             module.add_module(name, row)
     module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -57,7 +58,7 @@ def plain(net: Net, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
 def meaning(
     op: Operator, inputs: Sequence[Shape], x: Sequence[Any], tensors: dict[str, Any]
 ) -> Any:
-    """Return the output of an operator, by PyTorch's own function where there is one."""
+    """Return the output of an operator, by PyTorch's own function where it exists."""
     if isinstance(op, LocalResponseNorm) and op.groups == 1:
         return F.local_response_norm(x[0], op.n, op.alpha * op.n, op.beta, op.k)
     if isinstance(op, MaxPool) and (padding := pool_padding(op.windows(inputs))):

@@ -13,7 +13,7 @@ from netspec.timing.timing import Call
 
 
 def exported(case: Case, dtype: torch.dtype) -> Path:
-    """Return the ONNX file of a case with its weights in ``dtype``, written once per case."""
+    """Return the ONNX file of a case with its weights in ``dtype``; write it if it is missing."""
     from netspec.export import export_onnx
 
     folder = case.folder / f"onnx-{str(dtype).removeprefix('torch.')}"
@@ -25,7 +25,7 @@ def exported(case: Case, dtype: torch.dtype) -> Path:
 
 
 class OnnxRuntime(Engine):
-    """ONNX Runtime on the CPU, with as many threads as PyTorch has."""
+    """ONNX Runtime on the CPU, with PyTorch's number of threads."""
 
     name = "onnxruntime"
     packages = ("onnxruntime", "onnx")
@@ -38,7 +38,7 @@ class OnnxRuntime(Engine):
     def compile(self, case: Case) -> Call:
         import onnxruntime
 
-        onnxruntime.set_default_logger_severity(3)  # errors: it raises them as well
+        onnxruntime.set_default_logger_severity(3)  # only errors, which it also raises
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         path = str(exported(case, case.type))
@@ -49,10 +49,11 @@ class OnnxRuntime(Engine):
 
 
 class OpenVino(Engine):
-    """OpenVINO on the CPU, tuned for latency, with as many threads as PyTorch has.
+    """OpenVINO on the CPU, tuned for latency, with PyTorch's number of threads.
 
-    Its precision is set: left alone, it computes float32 nets in bfloat16 where the CPU can.  For
-    bfloat16 it reads the weights, rounded to bfloat16 already, as float32, and the hint is set.
+    Its precision is set explicitly, because by default it computes float32 nets in bfloat16 if the
+    CPU has the instructions.  For bfloat16 it reads the weights, which are already rounded to
+    bfloat16, as float32.
     """
 
     name = "openvino"

@@ -1,5 +1,6 @@
-"""Factors of random weights with which activations stay of order one, so that outputs tell engines
-that compute the net from engines that do not.
+"""Factors for random weights that keep activations of order one.
+
+Without them, outputs of deep nets would be almost the same for right and wrong engines.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
 
 
 def scales(net: Net, seed: int) -> dict[str, float]:
-    """Return a factor for each drawn weight that leads to an output of the net.
+    """Return a factor for each random weight on which an output of the net depends.
 
-    Stage after stage, the weights of ``fresh_tensors(net, seed=seed)`` are multiplied so that the
-    root of the mean square of the stage's output is 1 for a random image (Mishkin and Matas 2015,
-    "All you need is a good init").  He's deviation alone does so for plain stacks of convolutions
-    and ReLU: a sum of residual branches doubles the variance each time, and a softmax after many of
-    them leaves one class and zeros.
+    Stage by stage, the weights of ``fresh_tensors(net, seed=seed)`` are scaled such that the root
+    mean square of the stage's output is 1 for a random image (Mishkin and Matas 2015, "All you need
+    is a good init").  He initialisation alone achieves this only for plain stacks of convolutions
+    and ReLU: each sum of residual branches doubles the variance, and after many of them a softmax
+    gives one class and zeros.
 
-    Stages with drawn weights are linear in them, and their biases are zero: the output is
-    multiplied like the weights.
+    A stage is linear in its random weights, and its biases are zero, so scaling the weights scales
+    the output by the same factor.
     """
     graph = net.graph
     tensors = fresh_tensors(net, device=torch.device("cpu"), dtype=torch.float32, seed=seed)

@@ -1,7 +1,7 @@
-"""Medians of engines that take turns, so that a clock that drifts drifts for all of them.
+"""Time engines in turns, so that changes of the clock rate affect all of them.
 
-A *call* does the work once on operands of its own.  A *pass* is all calls of an engine, over more
-data than a GPU's cache holds where that matters; it returns the seconds that one call took.
+A *call* does the work once on its own operands.  A *pass* runs all calls of an engine, which on a
+GPU use more data than the cache holds, and returns the seconds per call.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Pass = Callable[[], float]
 
 
 class Timing(NamedTuple):
-    """The median of the samples, their quartiles, in seconds a call, and how many there were."""
+    """The median and the quartiles of samples, in seconds per call, and the number of samples."""
 
     median: float
     low: float
@@ -29,17 +29,17 @@ class Timing(NamedTuple):
 
 
 class Timer(Protocol):
-    """Turns the calls of an engine into a pass; both are made in its context."""
+    """A clock that turns the calls of an engine into a pass.  Both are created in its context."""
 
     def context(self) -> AbstractContextManager[Any]:
-        """Return the context in which calls are made and prepared."""
+        """Return the context in which calls are created and prepared."""
 
     def prepared(self, calls: Sequence[Call]) -> Pass:
         """Return a pass over the calls, in seconds per call."""
 
 
 class WallTimer:
-    """The clock on the wall, for work that is over when the call returns."""
+    """A wall clock, for work that is complete when the call returns."""
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self.clock = clock
@@ -58,8 +58,10 @@ class WallTimer:
 
 
 class EventTimer:
-    """CUDA events before and after the calls, in the current stream: the time of the GPU from one
-    to the other, with its waits for Python where that is the slower of the two."""
+    """CUDA events before and after the calls, in the current stream.
+
+    The time includes waits of the GPU for Python, if Python is slower.
+    """
 
     def context(self) -> AbstractContextManager[Any]:
         return nullcontext()
@@ -88,8 +90,11 @@ def timer_of(device: torch.device) -> Timer:
 def interleaved(
     passes: Mapping[str, Pass], *, rounds: int = 15, warm: int = 2
 ) -> dict[str, Timing]:
-    """Return medians over rounds in each of which every engine has a turn, after ``warm`` uncounted
-    rounds.  Each round begins with the next engine, so that none always follows the same one."""
+    """Return the timing of each engine over rounds in which every engine has one turn.
+
+    ``warm`` rounds before them are not counted.  Each round begins with the next engine, so that no
+    engine is always the first.
+    """
     names = list(passes)
     samples: dict[str, list[float]] = {name: [] for name in names}
     for i in range(-warm, rounds):
@@ -102,7 +107,7 @@ def interleaved(
 
 
 def timing(samples: Sequence[float]) -> Timing:
-    """Return median and quartiles; all three are the sample if there is only one."""
+    """Return the median and the quartiles; with one sample, all three are equal to it."""
     low, median, high = (
         statistics.quantiles(samples, n=4, method="inclusive")
         if len(samples) > 1

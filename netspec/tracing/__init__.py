@@ -1,1 +1,1 @@
-"""Trace one row through the compiler, with times."""
+"""Trace a row through the compiler: its rewrites, its steps and their times."""

@@ -1,4 +1,4 @@
-"""A trace as plain data."""
+"""Convert a trace to plain data for JSON."""
 
 from __future__ import annotations
 

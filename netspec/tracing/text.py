@@ -1,4 +1,4 @@
-"""A trace as text."""
+"""Convert a trace to text for the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netspec.views.bench import Style, digits, others
 
 WIDTH = 100
 SHORTEST = 8
-"""The least width to which names are cut before a table becomes too wide."""
+"""The width below which names are not shortened, even if the table is then too wide."""
 STAGES = ("stage", "operator", "kernel", "output", "parameters", "MACs", "step")
 TIMES = ("step", "operator", "MACs", "MB", "weights MB", "floor ms", "ms", "share", "of floor")
 WITHOUT_STEP = {
@@ -35,7 +35,12 @@ def as_json(trace: Trace) -> dict[str, Any]:
 
 
 def lines(trace: Trace, style: Style) -> Iterator[str]:
-    """Yield the row, its rewrites and refusals, its steps and their times."""
+    """Yield lines: the row, its rewrites and refusals, its steps and their times.
+
+    Args:
+        trace: of the row.
+        style: returns a text with the colours of a role.
+    """
     net, dtype = trace.net, str(trace.dtype).removeprefix("torch.")
     row = "" if trace.label in net.graph.rows else f", of row {trace.row}"
     asked = f"{net.name} {trace.label}"
@@ -52,11 +57,11 @@ def lines(trace: Trace, style: Style) -> Iterator[str]:
         yield ""
         yield from _rule(rewrite.rule, rewrite.summary, style)
         for stages, results in rewrite.made:
-            became = ", ".join(results) or "gone, and all that it alone reads"
+            became = ", ".join(results) or "removed, with the stages that only it reads"
             yield from _wrapped(f"{', '.join(stages)}  =>  {became}", 4)
     for refusal in trace.refusals:
         yield ""
-        yield from _rule(f"{refusal.rule}, refused", refusal.summary, style, "note")
+        yield from _rule(f"{refusal.rule}, not applied", refusal.summary, style, "note")
         yield from _wrapped(f"because {refusal.reason}:", 2)
         yield from _wrapped("; ".join(", ".join(stages) for stages in refusal.stages), 4)
     yield ""
@@ -194,9 +199,9 @@ def _figures(of: Sums, whole: float) -> tuple[str, ...]:
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
-    """Rows of a table, the first ``left`` columns to the left and the others to the right.
+    """Yield the lines of a table: ``left`` columns aligned to the left, the others to the right.
 
-    Names in the first column lose their beginnings where the table is too wide.
+    If the table is too wide, names in the first column are shortened at their beginning.
     """
     widths = [max(map(cells_wide, column)) for column in zip(*rows, strict=True)]
     widths[0] = min(widths[0], max(SHORTEST, WIDTH - sum(widths[1:]) - 2 * len(widths[1:])))
@@ -210,7 +215,7 @@ def aligned(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
 
 
 def fitted(text: str, width: int) -> str:
-    """Return a text, cut if it is too long."""
+    """Return a text, shortened to ``width`` characters if it is longer."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 

@@ -1,4 +1,4 @@
-"""The trace of a row as data: its stages, rewrites, refusals and steps."""
+"""The trace of a row: its stages, rewrites, refusals and steps."""
 
 from __future__ import annotations
 
@@ -21,11 +21,19 @@ from netspec.timing.timing import Timing
 
 @dataclass(frozen=True)
 class StageTrace:
-    """A stage of the row as the spec means it; counts are for one image.
+    """A stage of the row, as in the spec.
 
-    ``steps`` are those that it went into, ``elsewhere`` the other rows that they are counted to. If
-    there are none, ``becomes`` says why: it is a ``view`` of what it reads, ``in place`` if it is a
-    concatenation whose parts are written in place, or ``dropped``.
+    Attributes:
+        name: of the stage.
+        op: the name of its operator.
+        kernel: as tables of papers print it.
+        output: its size for one image.
+        parameters: the number of its parameters.
+        macs: multiply-accumulates for one image.
+        steps: the numbers of the plan's steps that compute it.
+        elsewhere: other rows to which these steps are counted.
+        becomes: if there are no steps, the reason: ``view`` (of its operand), ``in place`` (a
+            concatenation whose parts are written to their places in it), or ``dropped``.
     """
 
     name: str
@@ -41,7 +49,7 @@ class StageTrace:
 
 @dataclass(frozen=True)
 class Rewrite:
-    """Rewrites of a pass: ``made`` has stages and their results, none if they were removed."""
+    """Rewrites of a pass: ``made`` has (stages, results); no results if the stages were removed."""
 
     rule: str
     summary: str
@@ -50,7 +58,7 @@ class Rewrite:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The stages that a pass did not rewrite, and the reason."""
+    """Stages that a pass did not rewrite, and the reason."""
 
     rule: str
     summary: str
@@ -60,10 +68,16 @@ class Refusal:
 
 @dataclass(frozen=True)
 class BufferSlice:
-    """The place of a value: from channel ``start`` of a buffer on, in ``whole`` if it is a slice.
+    """The place in memory of a stage's value.
 
-    ``offset`` is the buffer's in the arena of the plan, in elements for one image; ``last`` is the
-    last step that reads the buffer, None if it is kept as an output.
+    Attributes:
+        stage: whose value it is.
+        shape: of the value, for one image.
+        buffer: the number of the buffer.
+        start: the first channel of the value in the buffer.
+        whole: the stage whose value is the whole buffer, if it is another one; else empty.
+        offset: of the buffer in the plan's arena, in elements for one image.
+        last: the last step that reads the buffer; None for an output, which is kept.
     """
 
     stage: str
@@ -77,9 +91,19 @@ class BufferSlice:
 
 @dataclass(frozen=True)
 class StepTrace:
-    """A step of the plan: ``number`` is its place there, ``row`` the row that it is counted to.
+    """A step of the plan.
 
-    ``made_of`` are the stages of the spec that went into it; ``floor`` is in seconds.
+    Attributes:
+        number: of the step in the plan.
+        stage: of the rewritten graph.
+        row: to which it is counted.
+        is_own: True if this is the traced row.
+        made_of: the stages of the spec that it computes.
+        problem: what it computes.
+        choice: its implementation, and the reason.
+        places: the values that it writes.
+        floor: the least time possible at the machine's rates, in seconds.
+        time: measured, in seconds.
     """
 
     number: int
@@ -100,18 +124,19 @@ class Trace(Printed):
 
     Attributes:
         net: the net.
-        label: the row or stage, as it was asked for.
+        label: the row or stage, as :func:`trace` was called.
         span: its place in the spec.
-        row: the row of the table that it belongs to.
+        row: the row of the table to which it belongs.
         stages: its stages in the spec.
-        rewrites: those that touched a stage of it, in the order of passes.
-        refusals: those that were refused, in the same order.
+        rewrites: the rewrites of its stages, in the order of passes.
+        refusals: the rewrites that were not applied, in the same order.
         steps: the steps of the plan that compute it.  A step is counted to the row of the last
-            stage that it computes, so that rows add up to the net; others are not ``is_own``.
+            stage that it computes, so the times of all rows add up to the net's.  ``is_own`` is
+            False for a step that is counted to another row.
         count: the number of steps of the plan.
-        backend, dtype, batch, rounds: what was measured, and the number of runs.
-        profile: all steps of the plan, and the machine's rates from the same rounds; None if the
-            row has no step to measure.
+        backend, dtype, batch, rounds: what was measured, and in how many runs.
+        profile: the times of all steps of the plan, and the machine's rates from the same runs;
+            None if the row has no step.
     """
 
     net: Net
@@ -131,12 +156,12 @@ class Trace(Printed):
 
     @property
     def own(self) -> list[StepTrace]:
-        """The steps that are counted to the row."""
+        """The steps that are counted to this row."""
         return [step for step in self.steps if step.is_own]
 
     @property
     def text(self) -> str:
-        """The row or operator in the spec: its line, and those up to the last bracket."""
+        """The text of the row in the spec: its line, and the next ones up to its last bracket."""
         source, depth, shown = self.span.source, 0, []
         for line in source.text[source.line_start(self.span.line) :].splitlines():
             shown.append(line)
@@ -148,7 +173,15 @@ class Trace(Printed):
 
 
 class Sums(NamedTuple):
-    """The sums over steps; times in seconds."""
+    """Sums over steps.
+
+    Attributes:
+        macs: multiply-accumulates for the whole batch.
+        bytes: that must be read and written at least.
+        weight_bytes: the part of them that is weights.
+        floor: the least time possible, in seconds.
+        seconds: the sum of the median times.
+    """
 
     macs: int
     bytes: int
@@ -158,7 +191,7 @@ class Sums(NamedTuple):
 
 
 def summed(steps: Sequence[StepTrace]) -> Sums:
-    """Return the sums over steps."""
+    """Return the sums over some steps."""
     return Sums(
         sum(step.problem.operations for step in steps) // 2,
         sum(step.problem.bytes for step in steps),

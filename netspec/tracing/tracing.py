@@ -1,4 +1,4 @@
-"""Trace one row from the spec through the passes to the steps that run, with times.
+"""Trace a row from the spec through the passes to the steps that run, with times.
 
 traced = netspec.trace("googlenet", "4a")
 print(traced)
@@ -39,21 +39,21 @@ def trace(
     rounds: int = ROUNDS,
     advance: Callable[[], None] = lambda: None,
 ) -> Trace:
-    """Follow a row through the compiler, and time the steps that it became.
+    """Compile a net, and return what became of one row, with the times of its steps.
 
     Args:
         net: a checked net, or a spec to load.
         row: a row's label, also of a row inside a block, or a stage's name.
         dtype: type of parameters, images and outputs, such as ``"float64"``.
         batch: the number of images.
-        measured: choose implementations by their times, as :func:`netspec.compile` does.
+        measured: choose implementations by measured times, as :func:`netspec.compile` does.
         rounds: the number of runs of the net.
-        advance: is called before each round, ``rounds + 1`` times at most.
+        advance: called before each run, at most ``rounds + 1`` times, for a progress bar.
 
     Raises:
         TypeError, ValueError: an argument has another type or value.
         SpecError: the spec has mistakes.
-        DataError: there is no such row or stage, or it computes nothing.
+        DataError: the net does not have such a row or stage, or it computes nothing.
     """
     checked, type = checked_net(net), dtype_of(dtype)
     require_type("row", row, str, "the label of a row, or the name of a stage")
@@ -93,12 +93,19 @@ def trace(
 
 
 def _asked(net: Net, label: str) -> tuple[dict[str, None], Span]:
-    """Return the stages of a row, or the one stage, and its place; raise DataError if unknown."""
+    """Return the stages of a row, or a single stage, and the place in the spec.
+
+    Raises:
+        DataError: there is no such row or stage, or it computes nothing.
+    """
     graph = net.graph
     if label in graph.rows:
         row = graph.rows[label]
         if not row.stages:
-            raise DataError(f"{net.name}: row {label} computes nothing: it hands on {row.output}")
+            raise DataError(
+                f"{net.name}: row {label} computes nothing, its value is that of {row.output}: "
+                "trace that one"
+            )
         return dict.fromkeys(row.stages), row.span
     try:
         name = graph.find(label)
@@ -108,12 +115,12 @@ def _asked(net: Net, label: str) -> tuple[dict[str, None], Span]:
         guess = "" if "did you mean" in message else f"; its rows are {rows}"
         raise DataError(f"{net.name}: {message}{guess}") from None
     if name in graph.inputs:
-        raise DataError(f"{net.name}: {name} is an input, which nothing computes: name a row")
+        raise DataError(f"{net.name}: {name} is an input, which is not computed: name a row")
     return {name: None}, graph.stage(name).span
 
 
 def _row_of(graph: Graph, stage: str) -> str:
-    """Return the row of the table that a stage of the spec belongs to."""
+    """Return the row of the table to which a stage of the spec belongs."""
     return next(r.label for r in graph.rows.values() if stage in r.stages and not r.is_inner)
 
 
@@ -192,7 +199,7 @@ def _step(
 
 
 def slice_of(plan: Plan, number: int) -> BufferSlice:
-    """Return the place of a slot of a plan."""
+    """Return the place in memory of a slot of a plan."""
     slot = plan.slots[number]
     buffer = plan.buffers[slot.buffer]
     whole = next(s.stage for s in plan.slots if s.buffer == slot.buffer and s.shape == buffer.shape)

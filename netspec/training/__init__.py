@@ -1,1 +1,1 @@
-"""Training: what a spec's ``train`` section says, run on data."""
+"""Training: run the recipe in a spec's ``train`` section on data."""

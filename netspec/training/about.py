@@ -1,4 +1,4 @@
-"""``run.json``: what a run directory says of its run."""
+"""``run.json``: the description of the run in a run directory."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _with_later_keys(value: Any, at: str) -> dict[str, Any]:
 
 
 LATER = {"began_in": "", "passed_over": []}
-"""Keys that earlier versions did not write, as they took them."""
+"""Keys that earlier versions did not write, with the values that those versions used."""
 
 ABOUT_RUN: Kind[dict[str, Any]] = Kind(_KIND.expected, _with_later_keys)
-"""What ``run.json`` holds."""
+"""The content of ``run.json``."""

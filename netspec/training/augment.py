@@ -1,4 +1,4 @@
-"""``augment``: what is drawn anew each time a training image is used (AlexNet, section 4.1)."""
+"""``augment``: random changes, drawn for each use of a training image (AlexNet, section 4.1)."""
 
 from __future__ import annotations
 
@@ -29,27 +29,29 @@ Prepared: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
 
 
 class Augment:
-    """A recipe's ``augment``; the steps are taken, and draw, in its order.
+    """The ``augment`` steps of a recipe.  They run, and draw random numbers, in their order.
 
-    - ``crop``: each place is as likely as any other, 33 x 33 of them for 224 in 256.  Without it
-      the middle is cut out.
-    - ``flip``: one image in two is reflected, left to right.
-    - ``pca D``: to all pixels of an image, ``P (a * m)`` is added, with the eigenvectors P of the
-      colours' covariance in the training set, a drawn from a normal distribution of deviation D,
-      and m the eigenvalues, or their square roots.  Eigenvalues are squares, and depend on the
-      unit: they are those of colours from 0 for black to 1 for white, a few hundredths.  Of raw
-      pixels they would be thousands, and nothing of an image would be left.
-    - ``rescale LOW, HIGH``: the shorter side gets a length from LOW to HIGH, both included.  It is
-      of the image as it comes, so it is the first step, and the values are scaled behind it.
+    - ``crop``: cut out a part at a random place; all places are equally likely (33 x 33 places for
+      224 in 256).  Without ``crop`` the centre is cut out.
+    - ``flip``: reflect the image, left to right, with probability 1/2.
+    - ``pca D``: add ``P (a * m)`` to all pixels of the image.  P holds the eigenvectors of the
+      colours' covariance in the training set, a is drawn from a normal distribution with standard
+      deviation D, and m holds the eigenvalues, or their square roots.  Eigenvalues depend on the
+      square of the unit.  They are computed for colours from 0 (black) to 1 (white), where they
+      are a few hundredths; for pixels of 0..255 they would be thousands and hide the image.
+    - ``rescale LOW, HIGH``: resize the image so that its shorter side has a random length from LOW
+      to HIGH, both included.  It needs the original pixels, so it must be the first step; the
+      values are scaled after it.
 
     Args:
-        steps: as in the recipe.
-        shape: of the net's input.
-        scaling: what ``prepare`` does to the values.
-        statistics: of the training set; needed by ``pca``.
+        steps: steps of the recipe.
+        shape: shape of the net's input, height x width x channels.
+        scaling: the steps of ``prepare`` that change values.
+        statistics: statistics of the training set; ``pca`` requires them.
 
     Raises:
-        DataError: statistics are missing; ``rescale`` is not the first step, in front of ``crop``.
+        DataError: if statistics are missing, or ``rescale`` is not the first step, directly
+            before ``crop``.
     """
 
     def __init__(
@@ -69,14 +71,14 @@ class Augment:
         }
 
     def __call__(self, prepared: Prepared, generator: np.random.Generator) -> Values:
-        """An image [H, W, C] of the size of the net's input, in new memory.
+        """Return an augmented image [H, W, C] with the size of the net's input, in new memory.
 
         Args:
-            prepared: values [h, w, C]; an image as it comes where ``rescale`` is a step.
-            generator: of this image and this use of it.
+            prepared: prepared values [h, w, C]; the original pixels if ``rescale`` is a step.
+            generator: source of random numbers for this use of this image.
 
         Raises:
-            DataError: the image is smaller than what is cut out of it.
+            DataError: if the image is smaller than the crop.
         """
         image: NDArray[Any] = prepared
         if self.rescale is not None:
@@ -95,7 +97,10 @@ class Augment:
         return shifted(center(image, self.shape[:2]), shift)
 
     def _rescaled(self, pixels: Pixels, generator: np.random.Generator) -> Values:
-        """A patch of an image in a random size: as if all of it had been resized."""
+        """Return a random crop of the image at a random size.
+
+        Only the crop is computed; it equals the crop of the whole resized image.
+        """
         assert self.rescale is not None
         (low, high), size = self.rescale
         length = int(generator.integers(low, high, endpoint=True))
@@ -105,10 +110,10 @@ class Augment:
 
 
 def place(whole: Sequence[int], size: Pair, generator: np.random.Generator) -> Pair:
-    """Where a part of an image begins, down and across; each place is as likely as any other.
+    """Return a random top and left of a part of an image; all places are equally likely.
 
     Raises:
-        DataError: the image is smaller than the part.
+        DataError: if the image is smaller than the part.
     """
     down, across = slack(whole, size)
     drawn = generator.integers(0, (down, across), endpoint=True)
@@ -116,18 +121,16 @@ def place(whole: Sequence[int], size: Pair, generator: np.random.Generator) -> P
 
 
 def shifted(image: Values, shift: NDArray[np.float64]) -> Values:
-    """An image with one number a channel added, in new memory.
-
-    A channel at a time: NumPy adds rows of values faster than rows of three.
-    """
+    """Return an image [H, W, C] plus one number per channel [C], in new memory."""
     result = np.empty(image.shape, np.float32)
+    # per channel: NumPy is slow when the innermost axis has only three values
     for channel, number in enumerate(shift.astype(np.float32)):
         np.add(image[..., channel], number, out=result[..., channel])
     return result
 
 
 def _split(steps: Sequence[RecipeStep]) -> tuple[tuple[Pair, Pair] | None, list[RecipeStep]]:
-    """The lengths and the patch's size of ``rescale | crop``, if steps begin so; the others."""
+    """Return the lengths and the crop size of a leading ``rescale | crop``, and the other steps."""
     match list(steps):
         case [Rescale(low=low, high=high), Crop(size=size), *rest]:
             scaled_patch: tuple[Pair, Pair] | None = ((low, high), size)
@@ -135,7 +138,7 @@ def _split(steps: Sequence[RecipeStep]) -> tuple[tuple[Pair, Pair] | None, list[
             scaled_patch = None
     if any(isinstance(step, Rescale) for step in rest):
         raise DataError(
-            "`rescale` is the first step of `augment`, and a `crop` follows it: "
+            "`rescale` must be the first step of `augment`, with `crop` directly after it: "
             "write `augment rescale 256, 512 | crop 224`"
         )
     return scaled_patch, rest
@@ -144,7 +147,7 @@ def _split(steps: Sequence[RecipeStep]) -> tuple[tuple[Pair, Pair] | None, list[
 def _axes(
     step: PrincipalComponents, statistics: Statistics | None, scaling: Scaling
 ) -> NDArray[np.float64]:
-    """The principal axes [C, C], one a column, as long as a draw of 1 shifts the colours."""
+    """Return the principal axes [C, C], one per column, scaled to the shift for a draw of 1."""
     if statistics is None:
         raise DataError("`pca` needs the statistics of the training set")
     lengths = (
@@ -156,14 +159,14 @@ def _axes(
 def for_training(
     recipe: Recipe, shape: Shape, statistics: Statistics | None
 ) -> tuple[Callable[[Pixels], Prepared], Augment]:
-    """What a training image goes through each time: ``augment(prepare(pixels), generator)``.
+    """Return ``prepare`` and ``augment``; an example is ``augment(prepare(pixels), generator)``.
 
-    Where ``augment`` rescales, the image goes into it as it comes: the steps of ``prepare`` that
-    change sizes are then for testing, and for the statistics.
+    If ``augment`` has ``rescale``, it gets the original pixels.  The steps of ``prepare`` that
+    change sizes then apply only to testing and to the statistics.
 
     Raises:
-        DataError: as :class:`Prepare` and :class:`Augment`; an image of means is to be subtracted
-            from images that are rescaled.
+        DataError: as :class:`Prepare` and :class:`Augment`; or if ``rescale`` is combined with
+            ``subtract mean image``.
     """
     prepare = Prepare(recipe.prepare, shape, statistics)
     augment = Augment(recipe.augment, shape, prepare.scaling, statistics)
@@ -171,12 +174,12 @@ def for_training(
         return prepare, augment
     if any(isinstance(step, Subtract) and step.over == "image" for step in recipe.prepare):
         raise DataError(
-            "`rescale` gives images many sizes, and an image of means has one: "
+            "`rescale` gives images different sizes, but a mean image has one fixed size: "
             "write `subtract mean channel` in `prepare`"
         )
     return as_it_comes, augment
 
 
 def as_it_comes(pixels: Pixels) -> Pixels:
-    """The image itself."""
+    """Return the image itself."""
     return pixels

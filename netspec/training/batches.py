@@ -1,7 +1,8 @@
-"""Batches of a data set, made on other processes while the device computes.
+"""Batches of a data set, prepared by other processes while the device computes.
 
-An epoch's order and each image's augmentation are functions of the seed, the epoch and the example:
-batches are the same whatever the number of workers and ranks, and after a resume.
+The order of an epoch and the augmentation of each image depend only on the seed, the epoch and the
+example.  So batches do not depend on the number of workers or ranks, or on whether a run was
+interrupted and resumed.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from netspec.training.faults import Faults, tried
 from netspec.training.workers import Workers
 
 ALLOWED = 100
-"""Images that may be corrupt, unless told otherwise."""
+"""Number of images that may be corrupt, by default."""
 
 
 class Batch(NamedTuple):
-    """Some examples of a data set; fewer than were asked for, or none, where some are corrupt.
+    """A batch of examples.  Corrupt examples are omitted, so it can be short or empty.
 
     Attributes:
-        images: [N, C, H, W] float32, channels-last in memory; in tests [N, views, C, H, W].
-        labels: [N] int64.
-        numbers: [N] int64, which examples they are.
-        faults: why the others were left out.
+        images: [N, C, H, W] float32, channels-last in memory; for tests [N, views, C, H, W].
+        labels: class numbers, [N] int64.
+        numbers: numbers of the examples in the data set, [N] int64.
+        faults: one message for each omitted example.
     """
 
     images: Tensor
@@ -45,19 +46,19 @@ class Batch(NamedTuple):
 
 
 Task: TypeAlias = tuple[int, NDArray[np.int64]]
-"""An epoch, and the numbers of a batch's examples."""
+"""An epoch, and the numbers of the examples of a batch."""
 RawBatch: TypeAlias = tuple[Tensor, Tensor, Tensor, dict[int, str]]
-"""Images, labels and numbers of a batch, and the faults by number, as a worker returns them."""
+"""The result of a worker: images, labels and numbers of a batch, and faults by number."""
 
 
 @dataclass(frozen=True)
 class _Making:
-    """Makes a batch: ``view(pixels, epoch, number)`` of each example."""
+    """The task of a worker: make a batch of ``view(pixels, epoch, number)`` of each example."""
 
     dataset: Dataset
     view: Callable[[Pixels, int, int], Values]
     shape: tuple[int, ...]
-    """The shape of a view: [..., H, W, C]."""
+    """Shape of a view, [..., H, W, C]."""
 
     def __call__(self, task: Task) -> RawBatch:
         epoch, numbers = task
@@ -78,7 +79,7 @@ def _integers(values: list[int]) -> Tensor:
 
 
 class Loader:
-    """Batches of a data set by the numbers of their examples, with corrupt images counted."""
+    """Batches of a data set, given the numbers of their examples; counts corrupt images."""
 
     def __init__(
         self, making: _Making, *, workers: int, allowed: int, rank: int, ranks: int, pinned: bool
@@ -87,7 +88,7 @@ class Loader:
         self.rank, self.ranks = rank, ranks
         self._workers = Workers(making, workers, pinned=pinned)
         self.faults = Faults(making.dataset, allowed)
-        """The examples that could not be used so far, on this rank."""
+        """Corrupt examples found so far on this rank."""
 
     def _batches(self, epoch: int, steps: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
         tasks = ((epoch, part(numbers, self.rank, self.ranks)) for numbers in steps)
@@ -97,11 +98,11 @@ class Loader:
 
     @property
     def waited(self) -> float:
-        """The seconds that the consumer of the batches has waited for them."""
+        """Seconds that the consumer has waited for batches."""
         return self._workers.waited
 
     def close(self) -> None:
-        """End the workers; they end as well when nothing refers to this any more."""
+        """Stop the workers.  They also stop when this object is deleted."""
         self._workers.close()
 
 
@@ -128,22 +129,23 @@ class _Tested:
 
 
 class Batches(Loader):
-    """A training set, batch after batch.
+    """Shuffled, augmented batches of a training set.
 
     Args:
         dataset: the training set.
-        prepare: from pixels [H, W, 1 or 3] to values; with ``augment`` from ``for_training``.
-        augment: from these to an image of the net's input; None takes the centre.
-        shape: of the net's input, height x width x channels.
-        batch: images of a step, of all ranks together.
-        seed: of the run.
-        workers: processes that read; 0 reads in this one.
-        rank, ranks: which part of each batch is made, of how many.
-        allowed: images that may be corrupt, counted on this rank.
-        pinned: images lie where a GPU can copy them from while it computes.
+        prepare: function from pixels [H, W, 1 or 3] to values [h, w, C]; ``for_training`` returns
+            it together with ``augment``.
+        augment: function from these values to the net's input; None cuts out the centre.
+        shape: shape of the net's input, height x width x channels.
+        batch: number of images per step, over all ranks.
+        seed: seed of the run.
+        workers: number of processes that read; 0 reads in this process.
+        rank, ranks: index of the part of each batch that is made, and number of parts.
+        allowed: number of images that may be corrupt on this rank.
+        pinned: use pinned memory, which a GPU can copy from while it computes.
 
     Attributes:
-        steps: batches of an epoch; the last one may be short.
+        steps: number of batches per epoch; the last one may be short.
     """
 
     def __init__(
@@ -168,10 +170,10 @@ class Batches(Loader):
         super().__init__(making, workers=workers, allowed=allowed, **options)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Return the batches of an epoch from a step on.
+        """Return the batches of epoch ``number``, beginning with step ``start``.
 
         Raises:
-            DataError: more images are corrupt than allowed, or a worker died.
+            DataError: if more images are corrupt than allowed, or a worker died.
         """
         order = generator(self.seed, "order", number).permutation(self.length)
         starts = range(start * self.batch, self.length, self.batch)
@@ -179,16 +181,16 @@ class Batches(Loader):
 
 
 class InOrder(Loader):
-    """A data set from its first example to its last, as it is shown to a net in tests.
+    """Batches of a data set in the order of its examples, for testing.
 
-    Iterating gives batches of images [N, views, C, H, W]; raises DataError if more images are
-    corrupt than allowed, or a worker died.
+    Iteration yields batches of images [N, views, C, H, W].  It raises DataError if more images are
+    corrupt than allowed, or if a worker died.
 
     Args:
-        dataset: to test on.
-        view: from ``for_testing``.
-        shape: of the net's input.
-        batch: images at a time, of all ranks together; ten crops of one count once.
+        dataset: the data set to test on.
+        view: function from pixels to views; ``for_testing`` returns it.
+        shape: shape of the net's input, height x width x channels.
+        batch: number of images per batch, over all ranks; the ten crops of an image count as one.
         workers, rank, ranks, allowed, pinned: as for :class:`Batches`.
     """
 

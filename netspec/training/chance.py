@@ -1,20 +1,21 @@
-"""Runs that do not learn: a loss far above that of guessing, and answers no better.
+"""Detect runs that do not learn: the loss is far above that of guessing and answers are not better.
 
-A net that finds all C classes equally probable has the loss ln C under cross_entropy, and 1 - 1/C
-under squared_error (the right answer is off by 1 - 1/C, the others by 1/C); it is wrong in 1 - 1/C
-of all images.  Fresh nets begin near that and fall below; a constant answer, as that of dead ReLUs,
-stays there.  So a loss of a multiple of it is that of a net which is sure and wrong: its outputs
-grow, mostly since the images were not scaled or the rate is too high.
+A net that gives all C classes the same probability has the loss ln C with cross_entropy and
+1 - 1/C with squared_error (the error is 1 - 1/C for the right class and 1/C for the others).  It is
+wrong for a share 1 - 1/C of all images.  A new net begins near this loss and falls below it.  A net
+with dead ReLUs, whose answer is constant, stays at it.  So a loss several times as high means that
+the net is confident and wrong: its outputs grow, usually because the images are not scaled or the
+learning rate is too high.
 
-- Far above is three times: the right class has the probability C^-3.  The first steps of a rate
-  that is high and right may be there, an epoch in which half of the answers that guessing has wrong
-  are right is not; so both are asked for.
-- At the end a run is at chance if it has at least nine tenths of the wrong answers of guessing, on
-  the training set and on the validation set, and no loss below that of guessing: 0.95 of it, as
-  constant answers gain a little where classes differ in size.  Dead nets are so from the first
-  step, and nets that learn slowly for a while; what neither has is a loss that grew to more than
-  twice that of guessing, or one of ten times in any epoch: outputs that explode, whether they go
-  on, or their ReLUs have died of it since.
+- A loss is "far above" at three times that of guessing: the right class then has the probability
+  C^-3.  With a high but good learning rate, the first steps may have such a loss.  So the warning
+  also requires an epoch in which more than half of the answers that guessing has wrong are wrong.
+- A run ends at chance if, on both the training set and the validation set, it has at least nine
+  tenths of the wrong answers of guessing.  That alone is not an error: nets with dead ReLUs are at
+  chance from the first step, and slow nets are at chance for a while.  An error also requires that
+  outputs exploded: the last loss is above the first and above twice that of guessing; or some epoch
+  had ten times the loss of guessing and the last loss is not below 0.95 of it (ReLUs may have died
+  since; 0.95 because a constant answer gains a little where classes differ in size).
 """
 
 from __future__ import annotations
@@ -31,29 +32,29 @@ from netspec.net import Net
 from netspec.training.metrics import Epoch
 
 FAR, GROWN, EXPLODED, LEAST = 3.0, 2.0, 10.0, 0.95
-"""Times the loss of guessing."""
+"""Limits as multiples of the loss of guessing."""
 HALF, MOST = 0.5, 0.9
-"""Shares of the wrong answers of guessing."""
+"""Limits as shares of the wrong answers of guessing."""
 
 
 class AtChance(DataError):
-    """A run that has ended, with its weights kept, and has learned nothing."""
+    """Error for a run that ended without learning anything; its weights are kept."""
 
 
 class Chance(NamedTuple):
-    """The loss of guessing, and its wrong answers in percent."""
+    """The loss of guessing, and its error in percent."""
 
     loss: float
     error: float
 
 
 def chance(net: Net, recipe: Recipe, classes: int) -> Chance | None:
-    """Return what guessing has; None where there is no such thing, for distances to codes.
+    """Return the loss and error of guessing; None if undefined (RBF outputs are distances).
 
     Args:
-        net: its last shape has the number of outputs.
-        recipe: which loss.
-        classes: the number of classes of the data.
+        net: the net, whose output shape gives the number of outputs.
+        recipe: the recipe, which names the loss.
+        classes: number of classes of the data.
     """
     graph = net.graph
     is_entropy = isinstance(recipe.loss[0], CrossEntropy)
@@ -69,24 +70,20 @@ def chance(net: Net, recipe: Recipe, classes: int) -> Chance | None:
 
 
 def warn_of_chance(guessing: Chance | None, epochs: Sequence[Epoch]) -> None:
-    """Warn, once in a run, after an epoch whose loss is far above that of guessing."""
+    """Warn after the first epoch whose loss is far above that of guessing; once per run."""
     if guessing is None or not _is_far_above(guessing, epochs[-1]):
         return
     if not any(_is_far_above(guessing, epoch) for epoch in epochs[:-1]):
         last = epochs[-1]
         warnings.warn(
-            f"the loss of epoch {last.epoch:,} is {last.loss:,.4g}, and a net that finds all "
-            f"classes equally probable has {guessing.loss:.3g}: {_advice(last)}",
+            f"the loss of epoch {last.epoch:,} is {last.loss:,.4g}, far above the loss of "
+            f"guessing, {guessing.loss:.3g}: {_advice(last)}",
             stacklevel=2,
         )
 
 
 def require_learned(guessing: Chance | None, epochs: Sequence[Epoch], where: object) -> None:
-    """Raise if a run ended at chance after its loss grew.
-
-    Raises:
-        AtChance: it has.
-    """
+    """Raise AtChance if a run ended at chance after its loss grew."""
     first, last = epochs[0], epochs[-1]
     if guessing is None or min(last.train_error, last.top1) < MOST * guessing.error:
         return
@@ -95,10 +92,9 @@ def require_learned(guessing: Chance | None, epochs: Sequence[Epoch], where: obj
     has_exploded = worst.loss > EXPLODED * guessing.loss and last.loss > LEAST * guessing.loss
     if has_grown or has_exploded:
         raise AtChance(
-            f"the run has learned nothing: its answers are as wrong as guesses "
-            f"({last.top1:.2f} %), and its loss was {worst.loss:,.4g} in epoch {worst.epoch:,}, "
-            f"where guessing has {guessing.loss:.3g}; {_advice(last)}; its weights are kept in "
-            f"{where}"
+            f"the run has learned nothing: its error is that of guessing ({last.top1:.2f} %), and "
+            f"its loss was {worst.loss:,.4g} in epoch {worst.epoch:,} (guessing: "
+            f"{guessing.loss:.3g}); {_advice(last)}; the weights are kept in {where}"
         )
 
 
@@ -108,6 +104,6 @@ def _is_far_above(guessing: Chance, epoch: Epoch) -> bool:
 
 def _advice(epoch: Epoch) -> str:
     return (
-        "scale the images (`prepare range low=-1, high=1`), begin with a smaller rate, such as "
-        f"--lr {epoch.lr / 10:g}, or with other weights, --init"
+        "scale the images (`prepare range low=-1, high=1`), or begin with a smaller learning rate, "
+        f"such as --lr {epoch.lr / 10:g}, or with other initial weights (--init)"
     )

@@ -1,4 +1,4 @@
-"""A checkpoint: parameters, velocities, and the one small state that says where a run is."""
+"""Checkpoints: parameters, velocities, and a small state that says how far a run has come."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ PARTS = ("model", "velocity")
 
 
 class Counts(NamedTuple):
-    """Counts over some steps: images seen, the sum of their losses, how many were classified
-    wrong, and how many could not be read."""
+    """Totals over some steps: images used, sum of their losses, images classified wrong, and
+    images that could not be read."""
 
     images: int = 0
     loss: float = 0.0
@@ -43,7 +43,7 @@ class Counts(NamedTuple):
     corrupt: int = 0
 
     def plus(self, other: Counts) -> Counts:
-        """Return the counts of both together."""
+        """Return the sum of both."""
         return Counts(
             self.images + other.images,
             self.loss + other.loss,
@@ -53,25 +53,25 @@ class Counts(NamedTuple):
 
     @property
     def mean_loss(self) -> float:
-        """Of no images it is not a number."""
+        """Mean loss per image; NaN if there are no images."""
         return self.loss / self.images if self.images else nan
 
     @property
     def error(self) -> float:
-        """The share of images that were classified wrong, in percent."""
+        """Percentage of images classified wrong; NaN if there are no images."""
         return 100 * self.wrong / self.images if self.images else nan
 
 
 @dataclass
 class State:
-    """The point that a run has reached.  Its randomness depends on this and the seed alone.
+    """The progress of a run.  All random numbers depend only on this and on the seed.
 
     Attributes:
-        epoch: the number of epochs that are over.
-        steps: the number of steps of the next epoch that are over.
-        counts: over those steps.
-        schedule: the state of the schedule.
-        seconds: the time that the run has learned so far.
+        epoch: number of finished epochs.
+        steps: number of finished steps in the current epoch.
+        counts: totals over these steps.
+        schedule: state of the schedule.
+        seconds: training time so far.
     """
 
     epoch: int = 0
@@ -82,35 +82,31 @@ class State:
 
     @property
     def has_begun(self) -> bool:
-        """True if a step was done, so that every parameter has a velocity."""
+        """True after the first step, when every parameter has a velocity."""
         return self.epoch > 0 or self.steps > 0
 
     def require(self, epochs: int, steps: int) -> None:
-        """Check that a run of ``epochs`` epochs of ``steps`` steps each can reach this state.
-
-        Raises:
-            DataError: it cannot.
-        """
+        """Raise DataError if a run of ``epochs`` x ``steps`` steps cannot have this state."""
         if self.epoch > epochs or self.steps > steps or (self.epoch > 0) != bool(self.schedule):
             raise DataError(
-                f"the checkpoint is damaged: it tells of {self.epoch:,} epochs, {self.steps:,} "
-                f"steps and a schedule of {len(self.schedule)} values, in a run of {epochs:,} "
-                f"epochs of {steps:,} steps; {_AGAIN}"
+                f"the checkpoint is damaged: it has {self.epoch:,} epochs, {self.steps:,} steps "
+                f"and a schedule of {len(self.schedule)} values, but the run has {epochs:,} epochs "
+                f"of {steps:,} steps; {_AGAIN}"
             )
 
 
 class Checkpoint(NamedTuple):
-    """The state of a run, its parameters and buffers by name, and its velocities by name."""
+    """The state of a run, its parameters and buffers, and its velocities, both by name."""
 
     state: State
     model: Mapping[str, Tensor]
     velocity: Mapping[str, Tensor]
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint whole or not at all.
+        """Write the checkpoint to a file, whole or not at all.
 
         Raises:
-            DataError: the file cannot be written.
+            DataError: if the file cannot be written.
         """
         parts = zip(PARTS, (self.model, self.velocity), strict=True)
         tensors = {f"{part}/{name}": t for part, by_name in parts for name, t in by_name.items()}
@@ -120,26 +116,29 @@ class Checkpoint(NamedTuple):
         except DataError as error:
             if not path.is_file():
                 raise
-            again = f"then go on with netspec train --resume {path.parent}"
-            raise DataError(f"{error}; the one before is whole: make room, {again}") from None
+            again = f"then continue with netspec train --resume {path.parent}"
+            raise DataError(
+                f"{error}; the previous checkpoint is intact: free some space, {again}"
+            ) from None
 
     @staticmethod
     def state_in(path: Path) -> State:
-        """Return the state in a checkpoint, without its tensors.
+        """Return the state in a checkpoint file, without reading its tensors.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: if the file cannot be read.
         """
         with opened_tensors(path) as file:
             return _state(file, path)
 
     @classmethod
     def load(cls, path: Path, graph: Graph) -> Checkpoint:
-        """Read the checkpoint of a net.
+        """Return the checkpoint of a net from a file.
 
         Raises:
-            DataError: the file cannot be read, is damaged, or does not hold the net's parameters,
-                its buffers, and, after the first step, all velocities, or one is not finite.
+            DataError: if the file cannot be read or is damaged; if it does not hold the net's
+                parameters and buffers and, after the first step, all velocities; or if a value is
+                not finite.
         """
         names = earlier_names(graph).items()
         earlier = {f"{part}/{now}": f"{part}/{was}" for part in PARTS for now, was in names}
@@ -161,12 +160,12 @@ class Checkpoint(NamedTuple):
 
 def _state(file: TensorFile, path: Path) -> State:
     if "state" not in file.notes:
-        raise DataError(f"{path} is not a checkpoint that netspec wrote")
+        raise DataError(f"{path} is not a checkpoint written by netspec; {_AGAIN}")
     return parsed(file.notes["state"].encode(), f"the state in {path}", _STATE, _AGAIN)
 
 
 def _shapes(graph: Graph, *, has_velocities: bool) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all tensors of a checkpoint, by their keys."""
+    """Return the shapes of all tensors of a checkpoint, by key."""
     shapes = {}
     for name, parameter, is_trained in parameter_names(graph):
         for part in PARTS[: 1 + (is_trained and has_velocities)]:
@@ -189,7 +188,7 @@ def _counts(value: Any, at: str) -> Counts:
 
 
 _SCHEDULE = either(
-    "what a schedule remembers",
+    "the state of a schedule",
     record(dict),
     record(
         dict,

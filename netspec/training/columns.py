@@ -1,7 +1,7 @@
-"""A net on several ranks: what each of them computes, and its part of the parameters.
+"""A net split over several ranks: the graph of each rank, and its slice of the parameters.
 
-Parameters of a column have the names of the spec, and are slices of its own along their first axis:
-the kernels that the column has.  What is saved and loaded is the spec's.
+The parameters of a column have the same names as in the spec.  Each is a slice along the first axis
+of the spec's tensor: the kernels of that column.  Checkpoints hold the whole tensors of the spec.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from netspec.training.parallel import Ranks
 
 
 class ColumnSlice(NamedTuple):
-    """A column's part of a tensor of the spec: ``length`` long from ``start`` on, of ``whole``."""
+    """A column's slice of a tensor: rows ``start`` to ``start + length`` of ``whole``."""
 
     start: int
     length: int
@@ -30,15 +30,15 @@ class ColumnSlice(NamedTuple):
 
 
 class Spread:
-    """A net spread over ranks.
+    """A net split over ranks.
 
     Attributes:
-        net: what this rank computes; the net itself on a rank that is alone.
+        net: the part of the net that this rank computes; the whole net if there is one rank.
 
     Args:
         net: the net of the spec.
-        ranks: that train it together.  ``columns`` is 1 where each has the whole net, or else the
-            number that the spec says.
+        ranks: the ranks that train it.  ``ranks.columns`` is 1 if each rank has the whole net, or
+            else the number of columns in the spec.
     """
 
     def __init__(self, net: Net, ranks: Ranks) -> None:
@@ -49,7 +49,7 @@ class Spread:
         self._slices = _slices(net.graph, ranks)
 
     def part(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return this rank's part of the spec's tensors, or of others of their names and sizes."""
+        """Return this rank's slices of whole tensors, such as the parameters or the velocities."""
         column = self.ranks.column
         return {name: self._own(tensor, name, column) for name, tensor in tensors.items()}
 
@@ -60,7 +60,7 @@ class Spread:
         return tensor.narrow(0, own.start, own.length).clone()
 
     def whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the spec's tensors, joined from the columns; every column has to call this."""
+        """Return whole tensors, joined from all columns; every column must call this."""
         return {name: self._joined(tensor, name) for name, tensor in tensors.items()}
 
     def _joined(self, mine: Tensor, name: str) -> Tensor:
@@ -68,7 +68,8 @@ class Spread:
             return mine
         slices, group = self._slices[name], collectives.GROUPS["column"]
         joined = mine.new_empty(slices[0].whole, *mine.shape[1:])
-        for column, own in enumerate(slices):  # which need not be of one size
+        for column, own in enumerate(slices):
+            # broadcasts, since all_gather would require slices of one size
             piece = joined.narrow(0, own.start, own.length)
             if column == self.ranks.column:
                 piece.copy_(mine.detach())
@@ -77,7 +78,7 @@ class Spread:
 
 
 def _graph_of(graph: Graph, ranks: Ranks, column: int) -> Graph:
-    """Return the graph of one column, with batch normalisations over the images of all ranks."""
+    """Return the graph of one column, with batch normalisation over the images of all ranks."""
     rewritten = graph.copy()
     if ranks.columns > 1:
         exchange.rewrite(rewritten, column)
@@ -88,7 +89,7 @@ def _graph_of(graph: Graph, ranks: Ranks, column: int) -> Graph:
 
 
 def _slices(graph: Graph, ranks: Ranks) -> dict[str, list[ColumnSlice]]:
-    """Return the part of each column, for every tensor that the columns divide."""
+    """Return the slice of each column, for every tensor that is split over columns."""
     wholes = {name: parameter.shape for name, parameter, _ in parameter_names(graph)}
     slices: dict[str, list[ColumnSlice]] = {}
     if ranks.columns == 1:

@@ -1,9 +1,9 @@
-"""The files of a run directory: how they are read and written, and by one process at a time.
+"""Read, write and lock the files of a run directory.
 
-A run may come from another person.  So its members are plain files in real folders, no link is
-followed, and each has a largest size.  ``members.sha256`` holds the digests of those that never
-change once they are written, as ``sha256sum -c members.sha256`` checks them; files of tensors and
-lines of metrics carry their own.
+A run may come from another person and cannot be trusted.  So its members must be plain files in
+real folders, links are not followed, and each member has a maximum size.  ``members.sha256`` holds
+the digests of the members that do not change after they are written; ``sha256sum -c
+members.sha256`` checks them.  Tensor files and lines of metrics hold their own digests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FILES = (ABOUT, SUMS, SPEC, PLAN, STATISTICS, METRICS, CHECKPOINT, WEIGHTS, LOCK
 FOLDERS = ("files", SNAPSHOTS)
 
 LARGEST = {ABOUT: 2**23, SUMS: 2**21, PLAN: 2**24, METRICS: 2**26}
-"""Bytes of a member that is read as a whole; others are specs."""
+"""Maximum size of a member in bytes; specs, which are not listed, have ``MAX_BYTES``."""
 
 _SUM = re.compile(r"([0-9a-f]{64})  ([a-z0-9/]{1,32}\.(?:json|net))")
 
@@ -48,8 +48,8 @@ class Members:
     """The members of a run directory.
 
     Attributes:
-        directory: where they lie.
-        digests: SHA-256 of some by name; of none in a run of an earlier version.
+        directory: path of the run directory.
+        digests: SHA-256 of members by name; empty for a run of an earlier version.
     """
 
     directory: Path
@@ -57,10 +57,10 @@ class Members:
 
     @classmethod
     def of(cls, directory: Path) -> Members:
-        """Return the members of a directory that is there.
+        """Return the members of an existing run directory.
 
         Raises:
-            DataError: one is not a plain file, or the digests are damaged.
+            DataError: if a member is not a plain file or folder, or the digests are damaged.
         """
         for name in (*FILES, *FOLDERS):
             path, is_kind = directory / name, stat.S_ISDIR if name in FOLDERS else stat.S_ISREG
@@ -68,46 +68,48 @@ class Members:
                 if not is_kind(path.lstat().st_mode):
                     kind = "folder" if name in FOLDERS else "plain file"
                     raise DataError(
-                        f"cannot read the run {directory}: {name} in it is not a {kind}, and no "
-                        "link, pipe or device is taken for one"
+                        f"cannot read the run {directory}: {name} in it is not a {kind} (links, "
+                        "pipes and devices are not accepted); restore it from a copy"
                     )
         members = cls(directory, {})
         return cls(directory, _digests(members.read(SUMS))) if members.has(SUMS) else members
 
     def has(self, name: str) -> bool:
-        """Return whether there is such a member."""
+        """Return True if the member exists."""
         return os.path.lexists(self.directory / name)
 
     def read(self, name: str) -> bytes:
-        """Return the content of a member, once its digest is right.
+        """Return the content of a member, after a check of its digest.
 
         Raises:
-            DataError: it cannot be read, is too large, or is damaged.
+            DataError: if it cannot be read, is too large, or is damaged.
         """
         content = read_plain(self.directory / name, LARGEST.get(name, MAX_BYTES))
         if name in self.digests and sha256(content).hexdigest() != self.digests[name]:
             raise DataError(
-                f"{self.directory / name} is damaged: it has another digest than {SUMS} says; "
+                f"{self.directory / name} is damaged: its digest differs from that in {SUMS}; "
                 f"restore it from a copy, or, if you changed it, remove its line from {SUMS}"
             )
         return content
 
     def keep(self, name: str, content: bytes) -> None:
-        """Write a member that does not change any more, and its digest.
+        """Write a member that will not change any more, and its digest.
 
         Raises:
-            DataError: it cannot be written.
+            DataError: if it cannot be written.
         """
         write_whole(self.directory / name, content)
         digests = {**self.digests, name: sha256(content).hexdigest()}
         write_whole(self.directory / SUMS, sums(digests))
 
     def change(self, name: str, content: bytes) -> None:
-        """Write a member anew.  Meanwhile it has no digest: a process that is killed leaves either.
+        """Replace the content of a member, and its digest.
 
         Raises:
-            DataError: it cannot be written.
+            DataError: if it cannot be written.
         """
+        # remove the digest first: if the process is killed before the new one is written, the
+        # member, old or new, has no digest instead of a wrong one
         others = {other: d for other, d in self.digests.items() if other != name}
         if name in self.digests:
             write_whole(self.directory / SUMS, sums(others))
@@ -115,7 +117,7 @@ class Members:
 
 
 def sums(digests: Mapping[str, str]) -> bytes:
-    """Return what :data:`SUMS` holds."""
+    """Return the content of :data:`SUMS`, in the format of ``sha256sum``."""
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode()
 
 
@@ -124,14 +126,16 @@ def _digests(content: bytes) -> dict[str, str]:
     for line in content.decode("latin-1").splitlines():
         match = _SUM.fullmatch(line)
         if match is None:
-            raise DataError(f"{SUMS} is damaged at {shown(line)}: remove it, or restore it")
+            raise DataError(
+                f"{SUMS} is damaged at {shown(line)}: remove it, or restore it from a copy"
+            )
         digests[match[2]] = match[1]
     return digests
 
 
 @contextmanager
 def writing_into(directory: Path) -> Iterator[None]:
-    """Raise DataError with the name of the run where it cannot be written into."""
+    """Turn an OSError in the body into a DataError that names the run."""
     try:
         yield
     except OSError as error:
@@ -147,32 +151,34 @@ def _reading(directory: Path) -> Iterator[None]:
 
 
 def require_new(directory: Path) -> None:
-    """Raise DataError if something else is where a run directory is to be made."""
+    """Raise DataError if a new run directory cannot be made at this path."""
     if directory.exists() and not directory.is_dir():
         raise DataError(f"{directory} is a file: name a folder for the run")
     if is_run(directory):
         raise DataError(
-            f"{directory} holds a run already: go on with it, netspec train --resume {directory}, "
-            "or name another folder"
+            f"{directory} already holds a run: continue it with netspec train --resume "
+            f"{directory}, or name another folder"
         )
     try:
         if directory.is_dir() and any(directory.iterdir()):
             raise DataError(f"{directory} holds other files: name another folder for the run")
         if followed(directory) == Path.cwd():
-            raise DataError(f"{directory} is the folder that you are in: name a new one in it")
+            raise DataError(f"{directory} is the current folder: name a new folder in it")
     except OSError as error:
         raise _cannot_make(directory, error) from None
 
 
 def make(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Make a run directory with files in it, under another name beside it, and then rename it.
+    """Make a run directory with files in it, whole or not at all.
+
+    It is made under a temporary name next to the path, and then renamed.
 
     Raises:
-        DataError: something else is there already, or the directory cannot be made.
+        DataError: if the path is in use, or the directory cannot be made.
     """
     require_new(directory)
     try:
-        target = followed(directory)  # a person may name a link, or an empty folder
+        target = followed(directory)  # users may name a link to a folder, or an empty folder
         target.parent.mkdir(parents=True, exist_ok=True)
         with beside(target) as folder:
             new = folder / NEW
@@ -191,27 +197,27 @@ def _cannot_make(directory: Path, error: OSError) -> DataError:
 
 
 def remove(directory: Path) -> None:
-    """Remove a run directory, first that which makes it one, so that no half of a run is left.
+    """Remove a run directory.
 
     Raises:
-        DataError: it cannot be removed.
+        DataError: if it cannot be removed.
     """
     with writing_into(directory):
         target = followed(directory)
-        (target / ABOUT).unlink()
+        (target / ABOUT).unlink()  # first: without it, what an error leaves is not taken for a run
         shutil.rmtree(target)
 
 
-# ------------------------------------------------------------------------------------ one at a time
+# -------------------------------------------------------------------------------------------- lock
 
 _LOCKS = set[int]()
-"""Descriptors of the locks that this process has."""
+"""File descriptors of the locks that this process holds."""
 
 
 def _leave_to_the_parent() -> None:
-    """Close the locks in a forked child, which would otherwise keep them when its parent ends.
+    """Close the locks in a forked child; otherwise it would hold them after its parent has ended.
 
-    Processes that are started another way, as those that load data are, do not inherit them.
+    Workers that load data are not forked from this process and do not inherit the locks.
     """
     while _LOCKS:
         os.close(_LOCKS.pop())
@@ -222,13 +228,14 @@ os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Let no other process and no other thread train in the directory meanwhile.
+    """Lock a run directory while the body runs: no other process or thread can train in it.
 
-    The lock is of the open file (``flock``), so that another attempt in this process is refused,
-    and gives up nothing when it closes the file.  It goes with the process, however that ends.
+    The lock belongs to the open file (``flock``), not to the process as POSIX locks do.  So a
+    second attempt in this process fails too, and closing that second file does not release the
+    lock.  The system releases the lock when the process ends, even if it is killed.
 
     Raises:
-        DataError: another process or thread has the lock, or the directory is read-only.
+        DataError: if another process or thread holds the lock, or the directory is read-only.
     """
     import fcntl
 
@@ -246,7 +253,7 @@ def locked(directory: Path) -> Iterator[None]:
                 by = shown(os.read(descriptor, 200).decode("latin-1").strip())
                 raise DataError(
                     f"{directory} is being trained by another process or thread ({by}): "
-                    "wait until it has ended, or stop it"
+                    "wait until it ends, or stop it"
                 ) from None
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
@@ -261,11 +268,11 @@ def locked(directory: Path) -> Iterator[None]:
 _LEFT = re.compile(
     rf"\.tmp[A-Za-z0-9]{{6}}|\.({'|'.join(map(re.escape, FILES))}|epoch-\d+\.safetensors)\.\d+"
 )
-"""The names that files had while earlier versions wrote them."""
+"""Temporary names that earlier versions gave to files while they wrote them."""
 
 
 def _sweep(directory: Path) -> None:
-    """Remove what killed processes began to write: work folders, and plain files of our names."""
+    """Remove unfinished files of killed processes: work folders, and files with temporary names."""
     for folder in (directory, directory / SNAPSHOTS):
         sweep(folder)
         with suppress(FileNotFoundError), os.scandir(folder) as entries:

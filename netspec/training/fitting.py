@@ -1,8 +1,8 @@
-"""Whether a net and a data set fit each other, checked before a run is made of them.
+"""Check that a net and a data set fit each other, before a run is created.
 
-Classes: each has an output of the net, and of each of its heads.  Batches: batch normalisation
-takes its statistics over the images of a step; over vectors and 1x1 maps it needs two of them.
-Images: some of both splits can be read.
+Classes: the net, and each of its heads, has an output for each class.  Batches: batch normalisation
+computes statistics over the images of a step; for vectors and 1x1 maps it needs two images.
+Images: both splits have an image that can be read.
 """
 
 from __future__ import annotations
@@ -27,27 +27,28 @@ from netspec.training.batches import ALLOWED
 from netspec.training.faults import Faults, tried
 
 SHOWN = 5
-"""Names of classes in a message."""
+"""Maximum number of class names in a message."""
 
 
 def require_trainable(net: Net) -> None:
-    """Raise DataError unless a net has one input and one output, as a recipe takes for granted."""
+    """Raise DataError unless a net has one input and one output, which a recipe requires."""
     inputs, outputs = len(net.graph.inputs), len(net.graph.outputs)
     if inputs != 1 or outputs != 1:
         raise DataError(
-            f"{net.name} has {inputs} inputs and {outputs} outputs, and training knows nets of one "
-            "image and one answer: give the others a `head`, or train the compiled module yourself"
+            f"{net.name} has {inputs} inputs and {outputs} outputs, but training requires one "
+            "input and one output: make other outputs a `head`, or train the compiled module in "
+            "your own loop"
         )
 
 
 def other_names(net: Net, classes: Sequence[str]) -> list[str]:
-    """Return a note if the spec calls its classes otherwise than the data does."""
+    """Return a note if the classes in the spec have other names than in the data."""
     own = net.expects.classes
     if not own or own == tuple(classes):
         return []
     return [
-        f"the data calls its classes {_first(classes)}, and the spec {_first(own)}: the run has "
-        "the names of the data"
+        f"the classes are named {_first(classes)} in the data and {_first(own)} in the spec: the "
+        "run uses the names in the data"
     ]
 
 
@@ -59,13 +60,13 @@ def require_outputs(net: Net, classes: Sequence[str]) -> list[str]:
     """Return notes on outputs without a class.
 
     Raises:
-        DataError: the net or a head has fewer outputs than there are classes.
+        DataError: if the net or a head has fewer outputs than the data has classes.
     """
     notes = []
     for row, outputs in _ends(net):
         if len(classes) > outputs:
             raise DataError(
-                f"the data has {counted(len(classes), 'class')} ({_listed(classes)}), and row "
+                f"the data has {counted(len(classes), 'class')} ({_listed(classes)}), but row "
                 f"{row.label} of {net.name} has {counted(outputs, 'output')}: "
                 f"{_remedy(net, row, len(classes))}"
             )
@@ -76,14 +77,14 @@ def require_outputs(net: Net, classes: Sequence[str]) -> list[str]:
                 without = f"output {first:,} of row {row.label} has"
             notes.append(
                 f"{without} no class, since the data has "
-                f"{counted(len(classes), 'class')} ({_listed(classes)}); they only learn not to "
-                f"answer. For a net without them {_remedy(net, row, len(classes))}"
+                f"{counted(len(classes), 'class')} ({_listed(classes)}); they are trained towards "
+                f"probability 0. To remove them, {_remedy(net, row, len(classes))}"
             )
     return notes
 
 
 def _ends(net: Net) -> Iterator[tuple[Row, int]]:
-    """Yield the row at the end of the net, and of each head, with the number of its outputs."""
+    """Yield the last row of the net and of each head, with its number of outputs."""
     graph = net.graph
     ends = [graph.outputs[0], *(head.output for head in graph.heads.values())]
     for stage in ends:
@@ -96,7 +97,10 @@ def _listed(classes: Sequence[str]) -> str:
 
 
 def _remedy(net: Net, row: Row, classes: int) -> str:
-    """Return how the net gets so many outputs: by a parameter, if it has one for that."""
+    """Return advice how to give the net as many outputs as there are classes.
+
+    It names a parameter of the net if one sets the number of outputs.
+    """
     for name in _parameters(net):
         try:
             changed = from_source(net.source, {**net.settings, name: classes}, net.files)
@@ -108,7 +112,7 @@ def _remedy(net: Net, row: Row, classes: int) -> str:
 
 
 def _parameters(net: Net) -> list[str]:
-    """Return the names of the parameters in the header of a net's spec."""
+    """Return the names of the parameters declared in the header of a net's spec."""
     reader = Files(Problems(), net.files)
     statements = derive(reader.tree(net.source), reader).statements
     headers = [statement for statement in statements if isinstance(statement, syntax.Net)]
@@ -119,10 +123,12 @@ def _parameters(net: Net) -> list[str]:
 
 
 def require_usable(net: Net, recipe: Recipe, splits: Splits) -> None:
-    """Look for an image of each split that can be read and is as large as the net needs it.
+    """Check that each split has an image that can be read and is large enough for the net.
+
+    The search in a split ends at the first such image.
 
     Raises:
-        DataError: there is none, or none among the first that may be corrupt.
+        DataError: if there is none, or more images before it are corrupt than ``ALLOWED``.
     """
     shape = net.input_shape
     require_images(shape)
@@ -151,8 +157,11 @@ def _require_one(dataset: Dataset, prepare: Callable[[Pixels], object]) -> None:
 
 
 def least_images(net: Net) -> int:
-    """Return how many images a step needs: 2 for batch normalisation of one value an image and
-    channel, which has no variance over one image; 1 for any other; 0 without it."""
+    """Return the minimum number of images in a step.
+
+    It is 2 if batch normalisation has one value per image and channel, since one value has no
+    variance; 1 for any other batch normalisation; 0 without batch normalisation.
+    """
     stages = [s for s in net.graph.stages() if isinstance(s.op, BatchNorm)]
     return 2 if any(_is_of_vectors(net, s.name) for s in stages) else min(len(stages), 1)
 
@@ -160,8 +169,13 @@ def least_images(net: Net) -> int:
 def require_batches(net: Net, images: int, batch: int) -> None:
     """Check that each step of an epoch has as many images as batch normalisation needs.
 
+    Args:
+        net: the net.
+        images: number of images in the training set.
+        batch: number of images per step.
+
     Raises:
-        DataError: one has a single image, and the net normalises vectors.
+        DataError: if a step has a single image and the net normalises vectors.
     """
     if least_images(net) < 2 or not _has_one_left(images, batch):
         return
@@ -177,19 +191,19 @@ def require_batches(net: Net, images: int, batch: int) -> None:
     arithmetic = "a batch is 1 image"
     if batch > 1 and images > 1:
         full = counted(images // batch, "batch")
-        arithmetic = f"{images:,} images are {full} of {batch} and a last one of 1 image"
+        arithmetic = f"{images:,} images are {full} of {batch} and a last batch of 1 image"
     raise DataError(
-        f"{arithmetic}, and `bn` in row {row} of {net.name} normalises single values over the "
-        f"images of a batch, which needs 2 of them: {advice}"
+        f"{arithmetic}, but `bn` in row {row} of {net.name} normalises single values over the "
+        f"images of a batch, which needs at least 2 images: {advice}"
     )
 
 
 def _has_one_left(images: int, batch: int) -> bool:
-    """Return whether a batch, or the last one of an epoch, is a single image."""
+    """Return True if a batch, or the last batch of an epoch, is a single image."""
     return batch == 1 or images % batch == 1
 
 
 def _is_of_vectors(net: Net, stage: str) -> bool:
-    """Return whether a stage has one value an image and channel."""
+    """Return True if a stage has one value per image and channel."""
     shape = net.graph.stage(stage).known_shape
     return bool(shape.elements == shape.channels)

@@ -1,4 +1,4 @@
-"""The parameters that a net begins to learn with."""
+"""Initial values of parameters and buffers."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ PRESETS: dict[str, tuple[list[Assigned], list[Assigned]]] = {
     "glorot": ([Assigned(Glorot())], []),
     "he": ([Assigned(He())], []),
 }
-"""The ``init`` and ``bias`` of each preset, by name.  ``author`` is cuda-convnet2's own file
-of AlexNet, ``caffe`` that of BVLC's AlexNet; ``paper`` is what the spec says, and not listed."""
+"""The ``init`` and ``bias`` of each preset, by name.  ``author`` is AlexNet's file in
+cuda-convnet2, ``caffe`` is BVLC AlexNet.  ``paper`` uses the spec and is not listed."""
 
 
 class NetTensor(NamedTuple):
-    """A tensor that a net holds: its name, its row, its operator there, and its description."""
+    """A parameter or buffer of a net, with the row and the operator that it belongs to."""
 
     name: str
     row: str
@@ -58,24 +58,24 @@ def initial_tensors(
     preset: str | None = None,
     init_from: str | None = None,
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the parameters and buffers of a net before training, by name, and notes on them.
+    """Return the initial parameters and buffers of a net, by name, and notes for the user.
 
-    All are float32.  Weights are drawn as ``init`` says, each tensor from a generator of its own;
-    from N(0, 2 / fan_in) without ``init``.  Biases have the value of ``bias``, or 0.  Other tensors
-    (coefficients, batch norm) begin with the value of their operator.
+    All are float32.  Weights are drawn as ``init`` says, or from N(0, 2 / fan_in) without ``init``.
+    Biases have the value of ``bias``, or 0.  Other tensors (coefficients, batch normalisation) have
+    the initial value of their operator.
 
     Args:
         net: the checked net.
-        recipe: how it is trained.
-        seed: of the run.
-        run_weights: the tensors of another run, by what a spec or a user calls it.
-        preset: another initialisation than the recipe's: paper, author, caffe, glorot or he.
-        init_from: a run whose tensors are taken wherever name and shape match.
+        recipe: the recipe of the run.
+        seed: seed of the run.
+        run_weights: function from the path of another run to its tensors by name.
+        preset: initialisation instead of the recipe's: paper, author, caffe, glorot or he.
+        init_from: path of a run; its tensors are copied where name and shape match.
 
     Raises:
-        DataError: the preset does not exist, it names rows that the net does not have, or no
+        DataError: if the preset does not exist or names rows that the net does not have, or if no
             tensor of a run matches.
-        MemoryError: the machine has less memory than the parameters take.
+        MemoryError: if the parameters need more memory than the machine has.
     """
     require_memory(net, torch.float32)
     inits, biases = _assigned(net, recipe, preset)
@@ -95,19 +95,22 @@ def initial_tensors(
 def _assigned(
     net: Net, recipe: Recipe, preset: str | None
 ) -> tuple[Sequence[Assigned], Sequence[Assigned]]:
-    """Return the assignments for weights and for biases; with the runs of the recipe's ``init``."""
+    """Return the assignments for weights and for biases.
+
+    A preset replaces the recipe's own, but ``init from RUN`` of the recipe still applies.
+    """
     if preset in (None, "paper"):
         return recipe.init, recipe.bias
     if preset not in PRESETS:
         known = ", ".join(("paper", *PRESETS))
-        raise DataError(f"there is no initialisation {preset!r}: there is {known}")
+        raise DataError(f"there is no initialisation {preset!r}: choose one of {known}")
     inits, biases = PRESETS[preset]
     rows = {row for assigned in (*inits, *biases) for row in assigned.rows}
     missing = sorted(rows - net.graph.rows.keys())
     if missing:
         raise DataError(
-            f"the initialisation {preset!r} is AlexNet's, and {net.name} has no row "
-            f"{', '.join(missing)}: write `init` and `bias` into its spec"
+            f"the initialisation {preset!r} is for AlexNet, but {net.name} has no row "
+            f"{', '.join(missing)}: write `init` and `bias` in its spec instead"
         )
     return [*inits, *(assigned for assigned in recipe.init if assigned.run)], biases
 
@@ -139,6 +142,7 @@ def _initial(tensor: NetTensor, step: RecipeStep | None, seed: int) -> np.ndarra
         return np.full(parameter.shape, value, np.float32)
     if parameter.fan_in is None:
         return np.full(parameter.shape, parameter.value, np.float32)
+    # one generator per tensor: a change to one row leaves the initial weights of others unchanged
     drawn = generator(seed, f"init {tensor.name}")
     if isinstance(step, Uniform):
         return (2 * drawn.random(parameter.shape, np.float32) - 1) * np.float32(step.bound)
@@ -147,7 +151,7 @@ def _initial(tensor: NetTensor, step: RecipeStep | None, seed: int) -> np.ndarra
 
 
 def _deviation(tensor: NetTensor, step: RecipeStep | None) -> float:
-    """Return the standard deviation of a normal distribution of weights."""
+    """Return the standard deviation of the normal distribution that weights are drawn from."""
     fan_in = tensor.parameter.fan_in
     assert fan_in is not None
     if isinstance(step, Gaussian):
@@ -158,10 +162,10 @@ def _deviation(tensor: NetTensor, step: RecipeStep | None) -> float:
 
 
 def _fan_out(tensor: NetTensor) -> float:
-    """Return the number of sums that an input value goes into, without edges and strides.
+    """Return the fan-out: the number of output values that an input value contributes to.
 
-    It is the mean over the input's channels: the weights of one place of the output, over the
-    channels that they read.
+    Borders and strides are ignored.  It is the mean over input channels: the number of weights at
+    one output position, divided by the number of channels that they read.
     """
     places = 1
     if tensor.op.name == "local":
@@ -179,7 +183,18 @@ def _copy(
     run_tensors: Mapping[str, Tensor],
     rows: Sequence[str],
 ) -> list[str]:
-    """Copy the tensors that match by name and shape, in some rows; return notes on them."""
+    """Copy the tensors of a run that match by name and shape; return notes for the user.
+
+    Args:
+        net: the net.
+        tensors: tensors of the net by name; changed in place.
+        run: name of the run, for messages.
+        run_tensors: tensors of the run by name.
+        rows: labels of the rows to copy; all rows if empty.
+
+    Raises:
+        DataError: if no tensor matches.
+    """
     asked = [tensor for tensor in net_tensors(net.graph) if not rows or tensor.row in rows]
     copied, left = [], []
     for tensor in asked:
@@ -187,17 +202,19 @@ def _copy(
         if source is None:
             left.append(f"{tensor.name} (not in the run)")
         elif tuple(source.shape) != tensor.parameter.shape:
-            shapes = f"{list(source.shape)} there, {list(tensor.parameter.shape)} here"
+            shapes = f"{list(source.shape)} in the run, {list(tensor.parameter.shape)} in the net"
             left.append(f"{tensor.name} ({shapes})")
         else:
             tensors[tensor.name] = source.detach().to("cpu", torch.float32, copy=True)
             copied.append(tensor.name)
     if not copied:
-        raise DataError(f"nothing of {run} matches {net.name} by name and shape: {', '.join(left)}")
-    said = [f"from {run}: {', '.join(copied)}"]
+        raise DataError(
+            f"no tensor of {run} matches {net.name} by name and shape: {', '.join(left)}"
+        )
+    said = [f"copied from {run}: {', '.join(copied)}"]
     if left:
-        said.append(f"not from {run}: {', '.join(left)}")
+        said.append(f"not copied from {run}: {', '.join(left)}")
     unused = [name for name in run_tensors if name not in {tensor.name for tensor in asked}]
     if unused and not rows:
-        said.append(f"left in {run}: {', '.join(unused)}")
+        said.append(f"unused in {run}: {', '.join(unused)}")
     return said

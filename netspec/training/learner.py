@@ -1,4 +1,4 @@
-"""A net with all that changes while it learns, and how that goes into a checkpoint and back."""
+"""A net in training with its optimiser and schedule, loaded from and saved to checkpoints."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from netspec.training.trainee import Trainee
 
 
 class Learner:
-    """A net, its optimiser and its schedule, at the point that a run's checkpoint says.
+    """A net, its optimiser and its schedule, loaded from the checkpoint of a run.
 
     Attributes:
-        trainee: the net while it learns.
-        optimizer: of its parameters.
-        schedule: of the learning rate.
-        state: the point that the run has reached.
-        lr: the learning rate.
-        answers_by: whether the ``most`` or the ``least`` of its outputs is its answer.
+        trainee: the net in training.
+        optimizer: optimiser of its parameters.
+        schedule: schedule of the learning rate.
+        state: progress of the run.
+        lr: current learning rate.
+        answers_by: ``most`` or ``least``: whether the largest or the smallest output is the answer.
 
     Args:
-        run: goes on from its checkpoint.
-        ranks: those that train it together.
+        run: the run, which has a checkpoint.
+        ranks: the ranks that train the net.
     """
 
     def __init__(self, run: Run, ranks: Ranks) -> None:
@@ -55,7 +55,7 @@ class Learner:
                 self.optimizer.state[parameter]["velocity"] = velocity[name].to(parameter.device)
 
     def _parameters(self) -> list[tuple[str, Tensor]]:
-        """Return the trained parameters by name."""
+        """Return the trained parameters with their names."""
         groups = self.optimizer.param_groups
         return [pair for g in groups for pair in zip(g["names"], g["params"], strict=True)]
 
@@ -65,23 +65,23 @@ class Learner:
         return [parameter for _, parameter in self._parameters()]
 
     def set_rate(self) -> None:
-        """Set the learning rate to that of the schedule."""
+        """Set the learning rate of the optimiser to that of the schedule."""
         self.lr = self._first_lr * self.schedule.factor
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
 
     def placed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return images and labels on the device of the net, images in its type."""
+        """Return images and labels on the device of the net; images get its dtype."""
         model = self.trainee.model
         device, dtype = model.device, model.lowered.dtype
         placed = images.to(device, dtype, non_blocking=True)
         return placed, labels.to(device, non_blocking=True)
 
     def test(self, images: Tensor) -> Tensor:
-        """Return the outputs for images in evaluation mode.
+        """Return the outputs for images [N, C, H, W] in evaluation mode.
 
         Raises:
-            NotFiniteError: they are not finite.
+            NotFiniteError: if an output is not finite.
         """
         model = self.trainee.model
         placed = images.to(model.device, model.lowered.dtype)
@@ -90,11 +90,11 @@ class Learner:
         return outputs
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the parameters and buffers of the net, by name; every rank has to call this."""
+        """Return the parameters and buffers of the net, by name; every rank must call this."""
         return self._whole(self.trainee.model.state_dict())
 
     def checkpoint(self) -> Checkpoint:
-        """Return a checkpoint of the run; every rank has to call this."""
+        """Return a checkpoint of the run; every rank must call this."""
         velocity = {}
         if self.state.has_begun:
             velocity = {name: self.optimizer.velocity(p) for name, p in self._parameters()}
@@ -104,19 +104,25 @@ class Learner:
         return {name: t.detach().cpu() for name, t in self._spread.whole(tensors).items()}
 
     def is_finite(self) -> bool:
-        """Return whether all parameters, velocities and buffers are finite."""
+        """Return True if all parameters, velocities and buffers are finite."""
         model = self.trainee.model
         velocities = [state["velocity"] for state in self.optimizer.state.values()]
         return all(map(is_finite, [*model.parameters(), *model.buffers(), *velocities]))
 
     def largest_norm(self) -> Tensor:
-        """Return the largest L2 norm of a parameter's gradient: one number, so that one look tells
-        whether all are finite."""
+        """Return the largest L2 norm of the gradients of single parameters.
+
+        It is finite only if all gradients are finite.  One number needs only one copy from a GPU.
+        """
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         return torch.stack(torch._foreach_norm(gradients)).max()
 
     def why_not_finite(self, images: Tensor) -> str:
-        """Return which weight, image, row or gradient of the step just done is not finite."""
+        """Return text that names the weight, image, row or gradient that is not finite.
+
+        Args:
+            images: the images of the step that was just computed.
+        """
         trainee = self.trainee
         model, meaning = trainee.model, trainee.model.lowered.backend.meaning
         rows = cause(model, trainee.graph, [images], training=True, meaning=meaning)
@@ -125,10 +131,10 @@ class Learner:
 
 
 def first_checkpoint(run: Run) -> tuple[Checkpoint, list[str]]:
-    """Return the first checkpoint of a run, and notes on its weights.
+    """Return the first checkpoint of a run, and notes for the user on its weights.
 
     Raises:
-        DataError: no weight of a run that weights are taken from fits.
+        DataError: as :func:`initial_tensors`.
     """
     settings = run.settings
     tensors, said = initial_tensors(

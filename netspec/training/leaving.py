@@ -1,9 +1,9 @@
-"""How ranks leave: each writes its reason for the others, and one that has died is known as such.
+"""Find out why ranks stop: each writes its reason for the others, and dead ranks are detected.
 
-Reasons stand in the store that the ranks met at, under the number of the rank.  There each rank has
-also said which process it is, and every other has read that at the start.  The system tells for
-certain whether a process of the same machine lives, however busy that is; a rank of another machine
-that writes no reason is only said not to answer.
+A rank writes its reason to the store that the ranks met at, under its number.  At the start, each
+rank also writes which process it is, and reads the processes of all others.  For a process of the
+same machine, the system reports reliably whether it lives, however busy it is.  A rank of another
+machine that writes no reason is only reported as not answering.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import Store
 
 PATIENCE = 10.0
-"""Seconds that ranks have to give a reason, where none is known to have died."""
+"""Seconds to wait for the reason of a rank that is not known to have died."""
 
 LONGEST = 60.0
-"""Seconds that the store is kept for a rank which lives, and has not come to read it."""
+"""Seconds that rank 0 keeps the store for a live rank that has not read it yet."""
 
 
 class Process(NamedTuple):
     """A process of a rank.
 
     Attributes:
-        number: of the process.
-        host: the name of its machine.
-        machine: what no other machine has, and no other container.
-        started: when it was, so that another process of its number is not taken for it.
+        number: process number.
+        host: host name of its machine.
+        machine: identifier of its machine and container; empty if not known.
+        started: start time; it distinguishes the process from a later one with the same number.
     """
 
     number: int
@@ -49,19 +49,19 @@ class Process(NamedTuple):
         return cls(os.getpid(), socket.gethostname(), _machine(), _state(os.getpid())[1])
 
     def has_died(self) -> bool:
-        """Return whether the process is known to be dead; False if it is of another machine."""
+        """Return True if the process is known to be dead; False if it is on another machine."""
         if not self.machine or self.machine != _machine():
             return False
         state, started = _state(self.number)
         return state in ("", "X", "Z") or started != self.started
 
     def __str__(self) -> str:
-        """For messages."""
+        """Return a description for messages."""
         return f"process {self.number} on {self.host}"
 
 
 def _machine() -> str:
-    """Return what this machine, and this container, has alone; nothing if that is not known."""
+    """Return an identifier of this machine and this container; empty if not known."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -69,7 +69,7 @@ def _machine() -> str:
 
 
 def _state(number: int) -> tuple[str, str]:
-    """Return the state of a process of this machine, and when it began; nothing if it is gone."""
+    """Return the state and start time of a process on this machine; empty if it has ended."""
     with suppress(OSError):
         fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
         return fields[0], fields[19]
@@ -77,12 +77,13 @@ def _state(number: int) -> tuple[str, str]:
 
 
 class Others:
-    """The other ranks, as one rank knows them; each makes this when all have met.
+    """The other ranks, as seen by one rank; each rank makes this after all have met.
 
     Args:
-        store: where they met.
-        number: of this rank, of ``processes``.
-        is_host: whether the store is lost when this process ends.
+        store: the store that the ranks met at.
+        number: number of this rank.
+        processes: number of all ranks.
+        is_host: True if this process keeps the store, so that the store ends with it.
     """
 
     def __init__(self, store: Store, number: int, processes: int, *, is_host: bool) -> None:
@@ -96,11 +97,10 @@ class Others:
         }
 
     def leave(self, error: BaseException) -> str:
-        """Write why this rank cannot go on; return which other is at fault.
+        """Write why this rank stops; return which other rank caused it.
 
         Returns:
-            A message that names the ranks which have died or stopped; nothing if the error is our
-            own.
+            A message that names the ranks that died or stopped; empty if this rank itself failed.
         """
         is_ours = not _is_of_collectives(error)
         with _undisturbed():
@@ -111,14 +111,15 @@ class Others:
                 self._store.set(f"read/{self._number}", "")
                 if self._is_host:
                     self._outlast()
-            except dist.DistError:  # by itself, or since it waited for this rank too long
-                message = "rank 0, where the others meet, has ended"
+            except dist.DistError:  # rank 0 failed, or stopped waiting for this rank
+                message = "rank 0, which keeps the store of all ranks, has ended"
         return message
 
     def _at_fault(self, error: BaseException) -> str:
         until = monotonic() + PATIENCE
         while True:
-            dead = self._dead()  # before the reasons are read: it has written none since
+            # before the reasons are read: a rank found dead cannot write one in between
+            dead = self._dead()
             told = {n: self._told(f"left/{n}") for n in self._processes}
             stopped = [f"rank {n} has stopped: {why}" for n, why in told.items() if why]
             if stopped:
@@ -133,17 +134,17 @@ class Others:
         if away:
             return f"{_listed({n: self._processes[n] for n in away})} does not answer"
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return f"the ranks have lost each other, and all of them live: {reason}"
+        return f"the connection between the ranks failed, and all of them still run: {reason}"
 
     def _dead(self) -> dict[int, Process]:
         return {n: process for n, process in self._processes.items() if process.has_died()}
 
     def _told(self, key: str) -> str | None:
-        """Return what another rank has written; None if it wrote nothing."""
+        """Return what another rank has written under a key; None if it wrote nothing."""
         return str(self._store.get(key), "utf-8") if self._store.check([key]) else None
 
     def _outlast(self) -> None:
-        """Wait until the others have read the reasons, or cannot."""
+        """Wait until the other ranks have read the reasons, have died, or take too long."""
         here, began = _machine(), monotonic()
         for n, process in self._processes.items():
             until = began + (LONGEST if process.machine == here else PATIENCE)
@@ -167,7 +168,7 @@ def _have_died(ranks: Mapping[int, Process]) -> str:
 
 
 def _is_of_collectives(error: BaseException) -> bool:
-    """Return whether an operation of several ranks failed; gloo raises plain RuntimeErrors."""
+    """Return True if a collective operation failed; gloo raises plain RuntimeErrors."""
     said = str(error).lower()
     is_gloo = isinstance(error, RuntimeError) and ("gloo" in said or "connection" in said)
     return is_gloo or isinstance(error, dist.DistError)
@@ -175,7 +176,7 @@ def _is_of_collectives(error: BaseException) -> bool:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ignore SIGTERM meanwhile: torchrun sends it to all when one has died, and waits."""
+    """Ignore SIGTERM in the body: when one rank has died, torchrun sends it to all others."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The training loop, as the AlexNet paper describes it: batch after batch, epoch after epoch."""
+"""The training loop: stochastic gradient descent over epochs, with tests and checkpoints."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from netspec.training.testing import VIEWS, Errors, answered, counted, place_of
 
 
 class Diverged(DataError):
-    """A run whose loss or weights are no longer finite."""
+    """Error for a run whose loss or weights are no longer finite."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,14 +48,14 @@ class Result(Printed):
     """The result of a run.
 
     Attributes:
-        run: its directory.
-        name: of the net.
-        epochs, steps: their numbers.
-        top1, top5: the errors on the validation set after the last epoch, in percent.
-        untested: images of the validation set that could not be used.
-        untested_classes: the names of classes of which no image was tested.
-        left_out: images of the training set that could not be used in the last epoch.
-        seconds: the time that it learned, without pauses.
+        run: path of the run directory.
+        name: name of the net.
+        epochs, steps: numbers of finished epochs and steps.
+        top1, top5: errors on the validation set after the last epoch, in percent.
+        untested: number of validation images that could not be used.
+        untested_classes: names of the classes without a tested image.
+        left_out: number of training images that could not be used in the last epoch.
+        seconds: training time, without pauses.
     """
 
     run: Path
@@ -75,12 +75,13 @@ def train(
 ) -> Result:
     """Train a net, by default that of the settings, in a directory that is made for it.
 
-    A process that torchrun has started again goes on with the run that is there.
+    If torchrun has restarted this process, it continues the run in the directory instead.
+    ``report`` receives the progress.
 
     Raises:
-        SpecError: the spec has mistakes.
-        DataError: something that the run needs is missing, or the run cannot go on.
-        Stopped: a signal ended it; it has saved a checkpoint.
+        SpecError: if the spec has errors.
+        DataError: if an input of the run is missing, or the run cannot continue.
+        Stopped: if a signal stopped the run, after it saved a checkpoint.
     """
     report = report or Report()
     with _met(settings, directory) as ranks:
@@ -91,8 +92,8 @@ def train(
             return _learn(Run.open(directory), ranks, report)
         except Exception:
             if new is not None:
-                # under the lock: another process may have taken the run up; and what cannot be
-                # removed, or read, must not hide why the run ended
+                # under the lock, since another process may have resumed the run; an error while
+                # reading or removing the run must not replace the error that ended it
                 with suppress(DataError), new.locked():
                     if not new.has_begun:
                         new.remove()
@@ -100,15 +101,15 @@ def train(
 
 
 def resume(directory: Path, *, data: str | None = None, report: Report | None = None) -> Result:
-    """Go on with a run as if it had never been interrupted; on a CPU bit for bit.
+    """Continue a run; on a CPU the result is bit for bit that of an uninterrupted run.
 
     Args:
-        directory: of the run.
-        data: the same data in another place, which the run keeps.
+        directory: path of the run directory.
+        data: the new place of the same data, if it has moved; the run stores it.
         report: receives the progress.
 
     Raises:
-        DataError, Stopped: as :func:`train`; or the data is not that of the run.
+        DataError, Stopped: as :func:`train`; DataError also if the data is not that of the run.
     """
     run = Run.open(directory)
     if data is not None:
@@ -119,10 +120,10 @@ def resume(directory: Path, *, data: str | None = None, report: Report | None = 
 
 @contextmanager
 def _met(settings: Settings, directory: Path) -> Iterator[Ranks]:
-    """Meet the other ranks; where another one ends the run, say whether there is one to go on with.
+    """Meet the other ranks; if another rank fails, raise an error that says how to continue.
 
     Raises:
-        DataError: another rank has died or stopped, or they do not meet.
+        DataError: if another rank has died or stopped, or the ranks do not meet.
     """
     try:
         with parallel.start(settings.device, columns=settings.columns) as ranks:
@@ -130,7 +131,7 @@ def _met(settings: Settings, directory: Path) -> Iterator[Ranks]:
     except Parted as error:
         left = "nothing was learned yet: begin the run again"
         if is_run(directory) and Run.open(directory).has_begun:
-            left = f"this run ends here, and `netspec train --resume {directory}` continues it"
+            left = f"this run has stopped; continue it with `netspec train --resume {directory}`"
         raise DataError(f"{error}; {left}") from error
 
 
@@ -159,7 +160,7 @@ def _learn(run: Run, ranks: Ranks, report: Report) -> Result:
 
 
 def _begin(run: Run, splits: Splits, report: Report) -> None:
-    """Write the statistics of a run's data and its first checkpoint, unless they are there."""
+    """Write the statistics of a run's data and its first checkpoint, unless they exist."""
     run.measure(splits.train, report.note)
     if run.checkpoint.is_file():
         return
@@ -172,7 +173,7 @@ def _begin(run: Run, splits: Splits, report: Report) -> None:
 
 
 class _Loop:
-    """A run that goes on in this process, one of ``ranks``."""
+    """The training of a run in this process, which is one of ``ranks``."""
 
     def __init__(
         self, run: Run, splits: Splits, ranks: Ranks, report: Report, stopping: Stopping
@@ -217,11 +218,11 @@ class _Loop:
 
     @property
     def step_number(self) -> int:
-        """Steps since the run began."""
+        """Number of steps since the run began."""
         return self.state.epoch * self.batches.steps + self.state.steps
 
     def run_epochs(self) -> None:
-        """Learn until the last epoch, or until the schedule ends the run."""
+        """Train until the last epoch, or until the schedule ends the run."""
         while self.state.epoch < epochs_of(self.recipe) and not self.learner.schedule.finished:
             self.learn()
             self.test()
@@ -230,7 +231,7 @@ class _Loop:
             self.run.save_weights(weights)
 
     def learn(self) -> None:
-        """Learn from the training set once, or from the rest of it after a resume."""
+        """Train for one epoch, or for its remaining steps after a resume."""
         self.learner.set_rate()
         self.pace.begin_epoch(self.batches.waited)
         is_whole = not self.state.steps
@@ -244,7 +245,8 @@ class _Loop:
             self.note(batch.faults)
             self.report.step(self.moment())
             is_due = self.pace.seconds() > self.saved_at + self.run.settings.checkpoint_every
-            is_due |= not self.saved_step and counts.images > 0  # a run is one from its first step
+            # the first step is saved at once: from then on the run can be resumed
+            is_due |= not self.saved_step and counts.images > 0
             asked, due = self.ranks.most(self.stopping.asked, self.ranks.is_first and is_due)
             if asked or due:
                 self.save()
@@ -255,7 +257,7 @@ class _Loop:
             warn_of_lost_classes(self.classes, used, self.lost)
 
     def step(self, batch: Batch) -> Counts:
-        """Forward, backward, update."""
+        """Compute the loss and gradients of a batch, update the weights, and return the counts."""
         images, labels = self.learner.placed(batch.images, batch.labels)
         total = int(self.sum([len(labels)])[0])
         if total < self.least_images:
@@ -273,7 +275,8 @@ class _Loop:
         if not all(map(isfinite, sums)):
             what = "a gradient" if isfinite(mean) else "the loss"
             problem = f"{what} of step {self.step_number + 1:,} is not finite"
-            if self.ranks.processes == 1:  # others may wait in the exchanges of its rows
+            # `why_not_finite` runs the rows again; with columns, that would wait for other ranks
+            if self.ranks.processes == 1:
                 with masks(self.run.settings.seed, self.step_number, batch.numbers):
                     problem += f" ({self.learner.why_not_finite(images)})"
             raise self.diverged(problem)
@@ -282,16 +285,16 @@ class _Loop:
         return Counts(total, mean * total, int(missed), int(corrupt))
 
     def passed_over(self, batch: Batch) -> Counts:
-        """Learn nothing from a step that has too few images left for batch normalisation."""
+        """Skip a step that has too few usable images for batch normalisation."""
         count, faults = self.sum([len(batch.labels), len(batch.faults)])
         self.report.note(
-            f"step {self.step_number + 1:,} is left out: {int(count)} of its images can be used, "
-            f"and batch normalisation needs {self.least_images}"
+            f"step {self.step_number + 1:,} is skipped: {int(count)} of its images can be used, "
+            f"but batch normalisation needs {self.least_images}"
         )
         return Counts(corrupt=int(faults))
 
     def test(self) -> None:
-        """Test after an epoch, report it, and prepare for the next."""
+        """Test after an epoch, write and report its metrics, and save a checkpoint."""
         speed, waiting = self.pace.images_per_second(), self.pace.waiting(self.batches.waited)
         errors, counts = self.errors(), self.state.counts
         self.batches.faults.require_some(counts.images)
@@ -324,7 +327,7 @@ class _Loop:
         self.report.epoch(row, self.pace.left())
 
     def errors(self) -> Errors:
-        """Return the errors on the validation set, by the centres of its images."""
+        """Return the errors on the centres of the validation images."""
         classes = len(self.classes)
         counts = torch.zeros(3 + classes, dtype=torch.int64)
         try:
@@ -337,18 +340,14 @@ class _Loop:
         return Errors.of(self.sum(counts.tolist()), self.tests)
 
     def note(self, faults: Iterable[str]) -> None:
-        """Report images that cannot be used, each once."""
+        """Report images that cannot be used, each image once."""
         for fault in faults:
             if fault not in self.noted:
                 self.noted.add(fault)
                 self.report.note(fault)
 
     def save(self) -> None:
-        """Write a checkpoint.
-
-        Raises:
-            Diverged: a weight is not finite.
-        """
+        """Write a checkpoint.  Raise Diverged if a weight or a velocity is not finite."""
         if not self.learner.is_finite():
             why = first_not_finite(self.learner.trainee.model.state_dict()) or "a velocity is not"
             raise self.diverged(f"weights after step {self.step_number:,} are not finite ({why})")
@@ -359,22 +358,22 @@ class _Loop:
             checkpoint.save(self.run.checkpoint)
 
     def diverged(self, problem: str) -> Diverged:
-        """Return an error that says what is not finite, and what to do."""
-        kept = f"; the last good ones, after step {self.saved_step:,}, are in {self.run.checkpoint}"
+        """Return an error with the problem and advice."""
+        kept = f"; the weights after step {self.saved_step:,} are kept in {self.run.checkpoint}"
         return Diverged(
-            f"{problem}: begin another run with a smaller rate, such as "
-            f"--lr {self.learner.lr / 10:g}, or other initial weights, --init"
+            f"{problem}: begin another run with a smaller learning rate, such as "
+            f"--lr {self.learner.lr / 10:g}, or with other initial weights (--init)"
             f"{kept if self.saved_step else ''}"
         )
 
     def sum(self, numbers: Sequence[Tensor | float]) -> list[float]:
-        """Return each number summed over all ranks."""
+        """Return the sum of each number over all ranks."""
         tensor = torch.tensor(numbers, dtype=torch.float64, device=self.ranks.device)
         sums: list[float] = self.ranks.sum(tensor).tolist()
         return sums
 
     def moment(self) -> Moment:
-        """Return the progress of the run."""
+        """Return the progress of the run after the current step."""
         state = self.state
         return Moment(
             epoch=state.epoch + 1,
@@ -388,7 +387,7 @@ class _Loop:
         )
 
     def close(self) -> None:
-        """End the processes that load data, and close what is open."""
+        """Stop the workers that load data, and close the metrics."""
         self.batches.close()
         self.tests.close()
         self.report.end()

@@ -1,4 +1,4 @@
-"""The loss of a batch, from the logits of the net and of its heads."""
+"""The loss of a batch."""
 
 from __future__ import annotations
 
@@ -24,24 +24,27 @@ def loss(
     *,
     total: int | None = None,
 ) -> Tensor:
-    """Return the mean loss of a batch, plus that of each head times its weight.
+    """Return the mean loss of a batch, plus the loss of each head times the head's weight.
 
-    cross_entropy: -log softmax(logits)[label], the multinomial logistic objective of the AlexNet
-    paper (section 3.5); the logarithm is taken of the softmax as a whole, in float32 at least.
-    squared_error: sum over outputs y of (y - [1 for the label, 0 elsewhere])^2; where the output
-    is of radial basis functions, which are squared distances already, that of the label (LeCun et
-    al. 1998, equation 8).
+    - cross_entropy: -log softmax(logits)[label], the multinomial logistic objective of the AlexNet
+      paper (section 3.5).  It is computed as log-softmax, in float32 or float64.
+    - squared_error: the sum over outputs y of (y - t)^2, with t = 1 for the label and 0 elsewhere.
+      Outputs of radial basis functions are squared distances already; the loss is the output of
+      the label (LeCun et al. 1998, equation 8).
 
     Args:
-        net: the net that learns.
-        recipe: says which loss.
+        net: the net in training.
+        recipe: the recipe, which names the loss.
         logits: [N, classes], inputs of the final softmax, or outputs of a net without one.
-        heads: the same of each head.
-        labels: [N] right classes.
-        total: how many images the mean is over, where these are a part of a batch; N if None.
+        heads: logits of each head by name, [N, classes].
+        labels: right classes, [N] int64.
+        total: number of images to divide the sum by, if this is a part of a batch; N if None.
+
+    Returns:
+        A tensor with one value.
 
     Raises:
-        DataError: the loss does not go with the net's last operator.
+        DataError: if the loss cannot be used with the net's last operator.
     """
     graph = net.graph
     is_entropy = isinstance(recipe.loss[0], CrossEntropy)
@@ -54,8 +57,8 @@ def loss(
         values = outputs.flatten(1).to(torch.promote_types(outputs.dtype, torch.float32))
         if is_entropy and op.answers_by == "least":
             raise DataError(
-                f"{net.name} ends in {op.name}, whose least output is the answer; cross_entropy "
-                "is of nets whose greatest is: write `loss squared_error`"
+                f"{net.name} ends in {op.name}, whose smallest output is the answer, but "
+                "cross_entropy requires the largest to be: write `loss squared_error`"
             )
         if is_entropy:
             term = F.cross_entropy(values, labels, reduction="sum")

@@ -1,4 +1,4 @@
-"""The metrics of a run: for each epoch a line of JSON, and events for TensorBoard."""
+"""The metrics of a run: one line of JSON per epoch, and events for TensorBoard."""
 
 from __future__ import annotations
 
@@ -32,21 +32,22 @@ from netspec.training.directory import LARGEST, METRICS, writing_into
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch that is over.  Errors are percentages of images.
+    """The metrics of a finished epoch.  Errors are percentages of images.
 
     Attributes:
-        epoch: its number, from 1.
-        steps: their number since the run began.
-        lr: the learning rate.
-        loss, train_error: means over the epoch, while weights changed and with augmentation.
-        top1, top5: of the validation set, after the epoch: how often the right class is not the
-            best, and not among the best five.
-        images_per_second: while learning.
-        waiting: the share of that time in which the device waited for data, 0 to 1.
-        corrupt: images that could not be read, and were left out.
-        seconds: since the run began, without pauses.
-        untested: images of the validation set that could not be used.
-        untested_classes: the names of classes of which no image was tested.
+        epoch: number of the epoch, from 1.
+        steps: number of steps since the run began.
+        lr: learning rate.
+        loss, train_error: means over the steps of the epoch, with augmentation, while weights
+            change.
+        top1, top5: errors on the validation set after the epoch: how often the right class is not
+            the best, and not among the best five.
+        images_per_second: training throughput.
+        waiting: share of the training time in which the device waited for data, 0 to 1.
+        corrupt: number of training images that could not be read and were omitted.
+        seconds: time since the run began, without pauses.
+        untested: number of validation images that could not be used.
+        untested_classes: names of the classes without a tested image.
     """
 
     epoch: int
@@ -65,13 +66,13 @@ class Epoch:
 
 
 class Metrics:
-    """The epochs of a run, in its files.
+    """The files of metrics of a run.
 
     Args:
-        directory: of the run.
-        epochs: the number that are over; lines that an interrupted process wrote of later ones
-            are removed.
-        steps: the number of steps in these epochs.
+        directory: the run directory.
+        epochs: number of finished epochs.  Lines of later epochs, which an interrupted process may
+            have written after its last checkpoint, are removed.
+        steps: number of steps in these epochs.
     """
 
     def __init__(self, directory: Path, epochs: int, steps: int) -> None:
@@ -84,10 +85,10 @@ class Metrics:
             self._events = _Events(directory, steps)
 
     def add(self, row: Epoch) -> None:
-        """Write an epoch.
+        """Write the metrics of an epoch.
 
         Raises:
-            DataError: the files cannot be written.
+            DataError: if the files cannot be written.
         """
         self.rows.append(row)
         with writing_into(self._directory):
@@ -104,10 +105,10 @@ class Metrics:
 
 
 def read_metrics(directory: Path) -> list[Epoch]:
-    """Return the epochs of a run, without a last line that was cut off.
+    """Return the epochs of a run; an incomplete last line is ignored.
 
     Raises:
-        DataError: the file cannot be read, or is damaged.
+        DataError: if the file cannot be read or is damaged.
     """
     path = directory / METRICS
     if not os.path.lexists(path):
@@ -118,22 +119,17 @@ def read_metrics(directory: Path) -> list[Epoch]:
         row = parsed(line, f"line {count:,} of {path}", _ROW, _AGAIN)
         if row.epoch != count:
             raise DataError(
-                f"{path} is damaged: line {count:,} is of epoch {row.epoch:,}; {_AGAIN}"
+                f"{path} is damaged: line {count:,} is for epoch {row.epoch:,}; {_AGAIN}"
             )
         rows.append(row)
     return rows
 
 
 def require_epochs(rows: list[Epoch], count: int, directory: Path) -> list[Epoch]:
-    """Return the rows, if there are at least ``count``.
-
-    Raises:
-        DataError: some are missing.
-    """
+    """Return ``rows``.  Raise DataError if there are fewer than ``count``."""
     if len(rows) < count:
         raise DataError(
-            f"{directory / METRICS} holds {len(rows):,} epochs, and the run has learned {count:,}; "
-            f"{_AGAIN}"
+            f"{directory / METRICS} holds {len(rows):,} epochs, but the run has {count:,}; {_AGAIN}"
         )
     return rows
 
@@ -141,7 +137,7 @@ def require_epochs(rows: list[Epoch], count: int, directory: Path) -> list[Epoch
 _AGAIN = "restore the file from a copy, or begin another run with --init-from this one"
 
 DIGEST = "sha256"
-"""The digest of a line's other members; lines of earlier versions do not have it."""
+"""Key of the digest of a line's other members; lines of earlier versions do not have it."""
 
 _PERCENT = number(0, 100)
 
@@ -185,14 +181,17 @@ def _line(row: Epoch) -> bytes:
 
 
 class _Events:
-    """Events as TensorBoard reads them, written at once: what fails is known."""
+    """A file of events for TensorBoard.
+
+    tensorboardX's own writer writes in a thread, where errors are lost; this one writes directly.
+    """
 
     def __init__(self, directory: Path, steps: int) -> None:
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         self._file = _new_file(directory)
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
-        start = SessionLog(status=SessionLog.START)  # hides what was told of later steps
+        start = SessionLog(status=SessionLog.START)  # hides events of later steps of an old process
         self._write(Event(step=steps, session_log=start))
 
     def add(self, row: Epoch) -> None:
@@ -217,7 +216,7 @@ class _Events:
         os.fsync(self._file.fileno())
 
     def _write(self, event: Any) -> None:
-        """Write a record: its length, the length's check sum, the event, and its check sum."""
+        """Write a record: its length, the checksum of the length, the event, and its checksum."""
         from tensorboardX.record_writer import masked_crc32c
 
         content = event.SerializeToString()
@@ -226,14 +225,14 @@ class _Events:
             self._file.write(piece + struct.pack("<I", check))
 
     def close(self) -> None:
-        with suppress(OSError):  # what could not be written was told when it was added
+        with suppress(OSError):  # `add` flushes, and has raised the error already
             self._file.close()
 
 
 def _new_file(directory: Path) -> BinaryIO:
-    """Open a new file of events, by the second, machine and process, and a number if need be."""
+    """Open a new file of events, named by time, machine and process, and a number if needed."""
     stem = f"events.out.tfevents.{int(time.time())}.{os.uname().nodename}.{os.getpid()}"
     for count in range(1000):
         with suppress(FileExistsError):
             return (directory / (f"{stem}.{count}" if count else stem)).open("xb")
-    raise FileExistsError(None, "too many files of events were made in a second", stem)
+    raise FileExistsError(None, "too many event files were made in one second", stem)

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent as the AlexNet paper writes it (section 5)."""
+"""Stochastic gradient descent with momentum, as in the AlexNet paper (section 5)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from netspec.training.initial import net_tensors
 
 
 class Sgd(torch.optim.Optimizer):
-    """v := momentum v - decay lr w - lr dL/dw;  w := w + v.
+    """Stochastic gradient descent: v := momentum v - decay lr w - lr dL/dw;  w := w + v.
 
-    The rate stands inside v.  PyTorch's SGD keeps it outside, u := momentum u + decay w + dL/dw and
-    w := w - lr u, which is the same while the rate is constant; when it changes, here the velocity
-    that is left goes on with the old rate, there at once with the new one.
+    The velocity v includes the learning rate.  PyTorch's SGD applies the rate outside:
+    u := momentum u + decay w + dL/dw;  w := w - lr u.  Both are equal while the rate is constant.
+    When the rate changes, the velocity so far keeps the old rate here, but gets the new rate there.
 
-    A group has ``lr``, a factor ``rate`` of it, ``momentum``, ``decay``, and the ``names`` of its
-    parameters; the state of a parameter is its ``velocity``.
+    Args:
+        params: parameters, or groups of them.  A group may set ``lr``, ``momentum``, ``decay``,
+            ``rate`` (a factor of ``lr``), and ``names`` of its parameters.
+        lr: learning rate.
+        momentum: momentum.
+        decay: weight decay.
+
+    The state of a parameter is its ``velocity``.
     """
 
     def __init__(
@@ -40,7 +46,7 @@ class Sgd(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
-        assert closure is None, "one evaluation a step"
+        assert closure is None, "closures are not supported"
         for group in self.param_groups:
             weights = [w for w in group["params"] if w.grad is not None]
             if not weights:
@@ -55,7 +61,7 @@ class Sgd(torch.optim.Optimizer):
             torch._foreach_add_(weights, velocities)
 
     def velocity(self, w: torch.Tensor) -> torch.Tensor:
-        """Return the velocity of a parameter; zeros where it has had no gradient yet."""
+        """Return the velocity of a parameter, which begins as zeros."""
         state = self.state[w]
         if "velocity" not in state:
             state["velocity"] = torch.zeros_like(w)
@@ -64,17 +70,18 @@ class Sgd(torch.optim.Optimizer):
 
 
 def optimizer(net: Net, model: Module, recipe: Recipe) -> Sgd:
-    """Return the optimiser of a recipe, for the parameters of a model of the net."""
+    """Return the optimiser of a recipe for the parameters of a model of the net."""
     (step,) = recipe.optimizer
     assert isinstance(step, SgdStep)
     return Sgd(groups(net, model, recipe), lr=step.lr, momentum=step.momentum, decay=step.decay)
 
 
 def groups(net: Net, model: Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return groups of parameters that learn and decay alike, in the order of the model.
+    """Return groups of parameters with equal rate and decay, in the order of the model.
 
-    Every ``rate`` that holds for a parameter multiplies: one without ``for``, one for ``bias`` or
-    ``weight`` (whatever is not a bias), and one for its row.  So does every ``decay``.
+    The factor of a parameter is the product of every ``rate`` that applies to it: one without
+    ``for``, one for ``bias`` or ``weight`` (all that are not biases), and one for its row.  The
+    same holds for ``decay``.
     """
     (step,) = recipe.optimizer
     assert isinstance(step, SgdStep)

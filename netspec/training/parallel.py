@@ -1,11 +1,12 @@
-"""Ranks: the processes that train one net together, as torchrun starts them.
+"""Ranks: the processes, started by torchrun, that train one net together.
 
-They form a mesh of two axes, ``data`` x ``column``: along the first each rank has a part of every
-batch, along the second a part of the net (``netspec/training/columns.py``).  A process that is
-alone is a mesh of one, and everything here does nothing.
+They form a mesh with two axes, ``data`` x ``column``.  Along ``data`` each rank has a part of every
+batch; along ``column`` each rank has a part of the net (``netspec/training/columns.py``).  A single
+process is a mesh of one rank, for which the collective operations do nothing.
 
-Gradients are added in buckets that never change.  PyTorch's DistributedDataParallel orders its
-buckets anew after the first step: with three ranks and more a resumed run would round otherwise.
+Gradients are summed in buckets that never change.  PyTorch's DistributedDataParallel reorders its
+buckets after the first step, so that with three or more ranks a resumed run would add in another
+order and round differently.
 """
 
 from __future__ import annotations
@@ -28,31 +29,34 @@ from netspec.ir import collectives
 from netspec.training.leaving import Others
 
 BUCKET = 25 * 2**20
-"""Bytes of gradients that are added in one call."""
+"""Maximum size in bytes of the gradients that are summed in one call."""
 
 SLOWEST = timedelta(hours=6)
-"""The time that ranks wait for one that is alive: the first reads the whole data once alone.
-One that has died is noticed at once, by its machine's torchrun or by a connection that ends."""
+"""The time that ranks wait for each other.  It is long because only the first rank reads the whole
+data once, for the statistics.  A dead rank is noticed at once, by torchrun on its machine or by a
+closed connection."""
 
 
 MOST = 100_000
-"""Processes."""
-ALONE = "start the processes with torchrun, which sets it, or unset WORLD_SIZE to train in one"
+"""Maximum number of processes."""
+ALONE = "start the processes with torchrun, which sets it, or unset WORLD_SIZE to use one process"
 
 
 class Parted(DataError):
-    """This rank cannot go on because of another, which is named."""
+    """Error for a rank that must stop because of another rank, which the message names."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """One process among those that train a net.
+    """One of the processes that train a net.
 
     Attributes:
-        rank: which part of each batch it has, of ``ranks`` parts.
-        column: which column of the net it has, of ``columns``.
-        device: where it computes, ``cpu`` or ``cuda:N``.
-        others: the others; None if there are none.
+        rank: index of its part of each batch.
+        ranks: number of parts of a batch.
+        column: index of its column of the net.
+        columns: number of columns of the net; 1 if each process has the whole net.
+        device: the device that it computes on, ``cpu`` or ``cuda:N``.
+        others: the other processes; None if there are none.
     """
 
     rank: int = 0
@@ -69,19 +73,19 @@ class Ranks:
 
     @property
     def number(self) -> int:
-        """The number of the process among all, as torchrun counts them."""
+        """Number of the process among all processes, as torchrun counts them."""
         return self.rank * self.columns + self.column
 
     @property
     def processes(self) -> int:
-        """The number of processes."""
+        """Number of all processes."""
         return self.ranks * self.columns
 
     def average(self, parameters: Iterable[Tensor]) -> None:
-        """Add the gradients of all ranks up, in place; one that is missing counts as zero.
+        """Sum the gradients of all ranks, in place; a missing gradient counts as zero.
 
-        Each rank divides its loss by the images of the whole batch, so that the sum is the gradient
-        of the mean, however uneven the parts are, and even where a part is empty.
+        Each rank divides its loss by the number of images of the whole batch.  So the sum is the
+        gradient of the mean loss, even if parts have different sizes or are empty.
         """
         if self.ranks == 1:
             return
@@ -98,13 +102,16 @@ class Ranks:
                 gradient.copy_(piece.view_as(gradient))
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Add a tensor of all ranks up, in place; columns have the same images, and count once."""
+        """Sum a tensor over all ranks, in place.
+
+        The sum is over ``data`` only: columns have the same images, which must count once.
+        """
         if self.ranks > 1:
             dist.all_reduce(tensor, group=collectives.GROUPS["data"])
         return tensor
 
     def most(self, *numbers: int) -> list[int]:
-        """Return the greatest of each number over all processes, so that all decide alike."""
+        """Return the maximum of each number over all processes, so that all decide the same."""
         tensor = torch.tensor(numbers, device=self.device)
         if self.processes > 1:
             dist.all_reduce(tensor, dist.ReduceOp.MAX)
@@ -112,7 +119,7 @@ class Ranks:
         return greatest
 
     def same(self, tensors: Iterable[Tensor]) -> None:
-        """Copy the tensors of the first rank, of each column, to all others, in place."""
+        """Copy tensors from the first rank of each column to its other ranks, in place."""
         if self.ranks == 1:
             return
         group = collectives.GROUPS["data"]
@@ -122,12 +129,12 @@ class Ranks:
             tensor.detach().copy_(contiguous)
 
     def wait(self) -> None:
-        """Wait until every process has come here."""
+        """Wait until every process has called this."""
         if self.processes > 1:
             dist.barrier()
 
     def close(self) -> None:
-        """Leave the others; no operation of several ranks is possible afterwards."""
+        """Leave the process group; collective operations are not possible afterwards."""
         if dist.is_initialized():
             collectives.GROUPS.clear()
             dist.destroy_process_group()
@@ -141,10 +148,10 @@ class Ranks:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leave the others, and tell them why.
+        """Leave the process group; after an error, write the reason for the other ranks.
 
         Raises:
-            Parted: this rank cannot go on because of another.
+            Parted: if the error was caused by another rank.
         """
         message = ""
         if error is not None and self.others is not None:
@@ -155,7 +162,7 @@ class Ranks:
 
 
 def _buckets(gradients: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    """Yield gradients in their order, as many at once as a bucket holds, and at least one."""
+    """Yield gradients in order, in lists of at most ``BUCKET`` bytes and of one dtype."""
     bucket: list[Tensor] = []
     size = 0
     for gradient in gradients:
@@ -169,7 +176,7 @@ def _buckets(gradients: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def is_first() -> bool:
-    """Return whether this process is the one that prints, before or after it meets the others."""
+    """Return True if this process is the one that prints; it need not have met the others."""
     is_alone = os.environ.get("WORLD_SIZE", "") in ("", "1")
     return is_alone or os.environ.get("RANK", "0") == "0"
 
@@ -178,7 +185,7 @@ def _variable(name: str, least: int, most: int) -> int:
     """Return the number in an environment variable that torchrun sets.
 
     Raises:
-        DataError: it is not set, or holds no number from ``least`` to ``most``.
+        DataError: if it is not set, or is not a number from ``least`` to ``most``.
     """
     text = _text(name)
     is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
@@ -190,26 +197,26 @@ def _variable(name: str, least: int, most: int) -> int:
 def _text(name: str) -> str:
     text = os.environ.get(name, "")
     if not text:
-        raise DataError(f"WORLD_SIZE is set, and {name} is not: {ALONE}")
+        raise DataError(f"WORLD_SIZE is set, but {name} is not: {ALONE}")
     return text
 
 
 def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
-    """Meet the other processes that torchrun started; a process by itself meets nobody.
+    """Connect to the other processes that torchrun started, if there are any.
 
     Args:
-        device: ``cpu`` (gloo) or ``cuda`` (NCCL; each process of a machine takes a GPU).
-        columns: how many ranks share one net.
+        device: ``cpu`` (gloo) or ``cuda`` (NCCL; each process of a machine uses its own GPU).
+        columns: number of ranks that share one net.
 
     Raises:
-        DataError: the number of processes is not a multiple of ``columns``, a variable that
-            torchrun sets is missing or wrong, or the others cannot be met.
+        DataError: if the number of processes is not a multiple of ``columns``, if a variable that
+            torchrun sets is missing or invalid, or if the connection fails.
     """
     processes = _variable("WORLD_SIZE", 1, MOST) if os.environ.get("WORLD_SIZE") else 1
     if processes % columns:
         raise DataError(
-            f"{columns} columns need {columns} processes, or a multiple, and there "
-            f"{'is' if processes == 1 else 'are'} {processes}: "
+            f"{columns} columns need {columns} processes, or a multiple of that, but there "
+            f"{'is' if processes == 1 else 'are'} {processes}: start it with "
             f"torchrun --nproc-per-node {columns} -m netspec train ..."
         )
     if processes == 1:
@@ -223,7 +230,8 @@ def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     try:
         kept, _, _ = next(rendezvous("env://"))
-        store = PrefixStore(f"attempt {attempt}", kept)  # torchrun's own has what the last one left
+        # after a restart, torchrun's store still holds the keys of the last attempt
+        store = PrefixStore(f"attempt {attempt}", kept)
         dist.init_process_group(
             "nccl" if is_gpu else "gloo",
             timeout=SLOWEST,
@@ -238,8 +246,8 @@ def start(device: str = "cpu", *, columns: int = 1) -> Ranks:
     except (RuntimeError, ValueError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"cannot meet the other processes at {address}:{port} (MASTER_ADDR, MASTER_PORT): "
-            f"{reason}"
+            f"cannot connect to the other processes at {address}:{port} (MASTER_ADDR, "
+            f"MASTER_PORT): {reason}"
         ) from None
     mesh = init_device_mesh(
         "cuda" if is_gpu else "cpu",

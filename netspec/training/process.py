@@ -1,4 +1,4 @@
-"""What PyTorch is set to in this process while a run learns: threads, and determinism."""
+"""Settings of PyTorch in this process during training: threads and determinism."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from netspec.training.settings import Settings
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Set the number of CPU threads meanwhile: sums are split by it, and so their rounding."""
+    """Set the number of CPU threads for the body.
+
+    PyTorch splits sums over threads, so their rounding depends on the number.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -24,7 +27,7 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def determinism(settings: Settings) -> Iterator[None]:
-    """Make PyTorch refuse nondeterministic operations meanwhile, if the settings ask for it."""
+    """Make PyTorch raise an error for nondeterministic operations in the body, if set so."""
     if not settings.is_deterministic:
         yield
         return

@@ -1,4 +1,4 @@
-"""The progress and the pace of a run, and the reports of it."""
+"""Progress, throughput and reports of a run."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from netspec.training.run import Run
 
 @dataclass(frozen=True)
 class Moment:
-    """A step that is over.
+    """The progress after a step.
 
     Attributes:
-        epoch: its epoch, from 1.
-        step: its number in the epoch, from 1.
-        steps: how many the epoch has.
+        epoch: number of the epoch, from 1.
+        step: number of the step in the epoch, from 1.
+        steps: number of steps of the epoch.
         loss, error: means over the epoch so far; the error in percent.
-        images_per_second: in the epoch so far.
-        waiting: the share of that time in which the device waited for data, 0 to 1.
-        left: seconds until the last epoch is over, at the pace so far.
+        images_per_second: throughput in the epoch so far.
+        waiting: share of the time in which the device waited for data, 0 to 1.
+        left: estimated seconds until the last epoch ends.
     """
 
     epoch: int
@@ -35,26 +35,26 @@ class Moment:
 
 
 class Report:
-    """Receives the progress of a run; this one shows nothing."""
+    """Receiver of the progress of a run; this base class does nothing."""
 
     def begin(self, run: Run, steps: int, state: State) -> None:
-        """A run begins, or goes on, with ``steps`` steps an epoch."""
+        """Called when a run begins or continues; it has ``steps`` steps per epoch."""
 
     def note(self, text: str) -> None:
-        """A note for the user."""
+        """Called with a note for the user."""
 
     def step(self, moment: Moment) -> None:
-        """A step is over."""
+        """Called after each step."""
 
     def epoch(self, row: Epoch, left: float) -> None:
-        """An epoch is over, and the net was tested; ``left`` seconds are left."""
+        """Called after each epoch and its test; about ``left`` seconds remain."""
 
     def end(self) -> None:
-        """The run is over, or was interrupted; called once, if it has begun."""
+        """Called once when a run that began ends or is interrupted."""
 
 
 class OfRank(Report):
-    """The report of a rank that is not the first: only notes, with its number."""
+    """The report of a rank that is not the first: it passes on notes only, with the rank."""
 
     def __init__(self, number: int, report: Report) -> None:
         self._number, self._report = number, report
@@ -64,11 +64,11 @@ class OfRank(Report):
 
 
 class Pace:
-    """The pace of a run: in its epoch, and since this process began.
+    """The time and throughput of a run: in the current epoch, and since this process began.
 
     Args:
-        steps: the number that are left.
-        before: the seconds that earlier processes have learned.
+        steps: number of steps that remain.
+        before: training time of earlier processes of the run, in seconds.
     """
 
     def __init__(self, steps: int, before: float) -> None:
@@ -77,7 +77,7 @@ class Pace:
         self._images, self._waited = 0, 0.0
 
     def begin_epoch(self, waited: float) -> None:
-        """Begin an epoch; the device has waited ``waited`` seconds for data before it."""
+        """Begin an epoch; before it, the device has waited for data for ``waited`` seconds."""
         self._epoch, self._images, self._waited = perf_counter(), 0, waited
 
     def step(self, images: int) -> None:
@@ -90,14 +90,18 @@ class Pace:
         return self._before + perf_counter() - self._began
 
     def images_per_second(self) -> float:
-        """Return the images per second in the epoch so far."""
+        """Return the throughput in the epoch so far."""
         return self._images / (perf_counter() - self._epoch)
 
     def waiting(self, waited: float) -> float:
-        """Return the share of the epoch in which the device has waited, 0 to 1."""
+        """Return the share of the epoch in which the device has waited, 0 to 1.
+
+        Args:
+            waited: seconds that the device has waited for data since this process began.
+        """
         return (waited - self._waited) / (perf_counter() - self._epoch)
 
     def left(self) -> float:
-        """Return the seconds until all steps are done."""
+        """Return the estimated seconds until all steps are done."""
         spent = perf_counter() - self._began
         return spent / max(self._done, 1) * (self._steps - self._done)

@@ -1,14 +1,14 @@
 """A run directory: all inputs of a run, and its results so far.
 
 run.json                 settings, resolved recipe, data and its digests, versions
-spec.net, files/         the text of the spec, and of those that it is made from
-plan.json                which kernel computes which stage
-members.sha256           the digests of these
-statistics.safetensors   means and components of the training set
-metrics.jsonl, events.*  a line an epoch, and the same for TensorBoard
-snapshots/               weights after the epochs that were asked for
-checkpoint.safetensors   the state that the run goes on from
-weights.safetensors      the last weights
+spec.net, files/         the text of the spec, and of the specs that it is based on
+plan.json                the kernel that computes each stage
+members.sha256           the digests of these files
+statistics.safetensors   means and principal components of the training set
+metrics.jsonl, events.*  one line per epoch, and the same for TensorBoard
+snapshots/               weights after the epochs named by --snapshots
+checkpoint.safetensors   the state from which the run continues
+weights.safetensors      the final weights
 """
 
 from __future__ import annotations
@@ -81,14 +81,14 @@ _AGAIN = "restore the file from a copy, or begin another run"
 
 @dataclass(frozen=True)
 class Run:
-    """A run in its directory.
+    """A run and its directory.
 
     Attributes:
-        directory: its path.
-        settings: of the run.
-        net: the net that learns, read from the directory.
-        about: the rest of ``run.json``.
-        members: its files.
+        directory: path of the run directory.
+        settings: settings of the run.
+        net: the net in training, read from the directory.
+        about: the content of ``run.json``.
+        members: the files of the directory.
     """
 
     directory: Path
@@ -105,15 +105,17 @@ class Run:
         note: Callable[[str], None] = lambda remark: None,
         net: Net | None = None,
     ) -> Run:
-        """Check the inputs of a run, and make its directory, whole or not at all.
+        """Check the inputs of a run and make its directory, whole or not at all.
 
         Args:
-            note: is called with what the user should know of the inputs.
+            directory: path of the directory to make.
+            settings: settings of the run.
+            note: called with each note on the inputs for the user.
             net: the net, in place of that of ``settings.spec``.
 
         Raises:
-            SpecError: the spec has mistakes.
-            DataError: the recipe or the data is missing, the net does not fit the data, or the
+            SpecError: if the spec has errors.
+            DataError: if the recipe or the data is missing, the net does not fit the data, or the
                 directory cannot be made.
         """
         directories.require_new(directory)
@@ -149,7 +151,7 @@ class Run:
         }
         try:
             ABOUT_RUN.take(about, "")
-        except Malformed as error:  # what is written can be read
+        except Malformed as error:  # never write a run that `open` could not read
             raise DataError(f"cannot make the run directory {directory}: {error}") from None
         files = {**texts, ABOUT: canonical(about)}
         digests = {name: sha256(content).hexdigest() for name, content in files.items()}
@@ -161,11 +163,11 @@ class Run:
         """Return the run in a directory.
 
         Raises:
-            SpecError: this version of netspec refuses its spec.
-            DataError: the directory does not hold a run, or the run is damaged.
+            SpecError: if this version of netspec reports errors in its spec.
+            DataError: if the directory does not hold a run, or the run is damaged.
         """
         if not is_run(directory):
-            raise DataError(f"{directory} is no run directory: there is no {ABOUT} in it")
+            raise DataError(f"{directory} is not a run directory: there is no {ABOUT} in it")
         members = Members.of(directory)
         about = parsed(members.read(ABOUT), str(directory / ABOUT), ABOUT_RUN, _AGAIN)
         settings, asked = about["settings"], about["asked"]
@@ -176,11 +178,11 @@ class Run:
             raise DataError(f"cannot read the run {directory}: {error}") from None
         return cls(directory, settings, net, about, members)
 
-    # ------------------------------------------------------------------ what it was made of
+    # ------------------------------------------------------------------ inputs
 
     @property
     def recipe(self) -> Recipe:
-        """The spec's recipe, with the changes of the settings."""
+        """The recipe of the spec, with the changes in the settings."""
         return self.settings.recipe(self.net)
 
     @property
@@ -190,25 +192,25 @@ class Run:
 
     @property
     def threads(self) -> int:
-        """The number of CPU threads that it began with."""
+        """Number of CPU threads that the run began with."""
         return int(self.about["threads"])
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes, by number."""
+        """Names of the classes, in the order of their numbers."""
         return tuple(self.about["classes"])
 
     def splits(self) -> Splits:
-        """Return the data, after a check that it has not changed.
+        """Return the training and validation sets, after a check that they have not changed.
 
         Raises:
-            DataError: the data is missing, or has changed.
+            DataError: if the data is missing or has changed.
         """
         try:
             splits = open_data(self.settings.data)
         except DataError as error:
             moved = f"netspec train --resume {self.directory} --data DATA"
-            raise DataError(f"{error}; if the data has moved, say where it is: {moved}") from None
+            raise DataError(f"{error}; if the data has moved, name its place: {moved}") from None
         for use, split in splits._asdict().items():
             if split.digest != self.about["data"][use]["digest"]:
                 raise DataError(
@@ -218,31 +220,31 @@ class Run:
         return splits
 
     def with_data(self, data: str) -> Run:
-        """Return the run with its data elsewhere.
+        """Return the run with a new place of its data.
 
         Raises:
-            DataError: it is not there, or is not the data that the run was started with.
+            DataError: if the data is not there, or differs from the data that the run began with.
         """
         moved = replace(self, settings=replace(self.settings, data=from_anywhere(data)))
         moved.splits()
         return moved
 
     def keep_data(self) -> None:
-        """Write where the data is, if the run was given another place of it."""
+        """Write the place of the data to ``run.json``, if it has changed."""
         if self.settings.data != self.about["settings"].data:
             written = json.loads(self.members.read(ABOUT))
             written["settings"]["data"] = self.settings.data
             self.members.change(ABOUT, canonical(written))
 
     def placed(self, path: str) -> Path:
-        """Return a path of the recipe, which is seen from the folder that the run began in."""
+        """Return a path in the recipe, relative to the folder in which the run was started."""
         return Path(self.about["began_in"], path)
 
     def statistics(self) -> Statistics | None:
         """Return the statistics of the training set; None if the recipe does not use them.
 
         Raises:
-            DataError: they were not measured yet, or the file does not hold them.
+            DataError: if they have not been measured yet, or the file is invalid.
         """
         if not are_needed(self.recipe):
             return None
@@ -251,10 +253,10 @@ class Run:
 
     @property
     def expects(self) -> Expects:
-        """What its net expects of images, with all numbers, and the names of its classes.
+        """The preprocessing that the net expects, with all numbers, and the names of its classes.
 
         Raises:
-            DataError: the statistics were not measured yet, or the file does not hold them.
+            DataError: if the statistics have not been measured yet, or their file is invalid.
         """
         recipe = self.recipe
         views = "tencrop" if any(isinstance(s, TenCrop) for s in recipe.evaluate) else "center"
@@ -262,16 +264,16 @@ class Run:
         return resolved(expects, self.statistics() if expects.missing else None)
 
     def view(self, views: str | None = None) -> View:
-        """Return the function from an image to the views of it that the net is tested on.
+        """Return the function from an image to its views that the net is tested on.
 
         Args:
-            views: ``center`` or ``tencrop``, in place of what the recipe says.
+            views: ``center`` or ``tencrop``; None uses the recipe's.
         """
         expects = self.expects
         return view_of(replace(expects, views=views or expects.views), self.shape)
 
     def measure(self, dataset: Dataset, note: Callable[[str], None]) -> None:
-        """Measure the statistics in a pass over the training set, unless they are there."""
+        """Compute the statistics in one pass over the training set, unless they exist."""
         path = self.directory / STATISTICS
         if path.is_file() or not are_needed(self.recipe):
             return
@@ -291,11 +293,13 @@ class Run:
         statistics.save(measured, path)
 
     def model(self, device: str | None = None, net: Net | None = None) -> Compiled:
-        """Return the compiled net, untrained; on the run's device with the kernels it began with.
+        """Return the compiled net, without trained weights.
+
+        On the run's device it uses the kernels in ``plan.json``, so that results stay the same.
 
         Args:
-            device: in place of the run's.
-            net: a rank's part of the net, which is compiled anew.
+            device: device to compile for; None is the run's device.
+            net: a rank's part of the net, for which kernels are chosen again.
         """
         target = self.settings.device if device is None else device
         options: Any = {"device": target, "dtype": getattr(torch, self.settings.dtype)}
@@ -310,47 +314,48 @@ class Run:
             raise DataError(f"cannot compile the net of {self.directory}: {error}") from None
 
     def keep_plan(self, model: Compiled) -> None:
-        """Write which kernel computes which stage, once; not for a rank's part of the net."""
+        """Write ``plan.json``, the kernel of each stage, once; not for a rank's part of the net."""
         if model.net is self.net and not self.members.has(PLAN):
             self.members.keep(PLAN, plan_bytes(model.lowered))
 
-    # -------------------------------------------------------------------- what came of it
+    # -------------------------------------------------------------------- results
 
     @property
     def is_finished(self) -> bool:
-        """True if the run has ended."""
+        """True if the run has ended and its final weights are written."""
         return (self.directory / WEIGHTS).is_file()
 
     def epochs(self) -> list[Epoch]:
-        """Return the metrics of each epoch; of at least one.
+        """Return the metrics of all finished epochs, at least one.
 
         Raises:
-            DataError: the file is damaged, or lacks an epoch.
+            DataError: if the file is damaged or an epoch is missing.
         """
         count = 1
-        if self.checkpoint.is_file():  # first: a process that trains writes metrics before it
+        # read the checkpoint before the metrics: a training process writes them in the other order
+        if self.checkpoint.is_file():
             count = max(1, Checkpoint.state_in(self.checkpoint).epoch)
         return require_epochs(read_metrics(self.directory), count, self.directory)
 
     @property
     def checkpoint(self) -> Path:
-        """The path of the checkpoint."""
+        """Path of the checkpoint."""
         return self.directory / CHECKPOINT
 
     @property
     def has_begun(self) -> bool:
-        """True if it has learned from a step, and saved that: there is something to go on with."""
+        """True if a checkpoint after the first step is saved, so that the run can be resumed."""
         return self.checkpoint.is_file() and Checkpoint.state_in(self.checkpoint).has_begun
 
     def remove(self) -> None:
-        """Remove the directory, in which nothing was learned."""
+        """Remove the run directory."""
         directories.remove(self.directory)
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the last weights, or those so far, by name.
+        """Return the final weights, or those of the last checkpoint, by name.
 
         Raises:
-            DataError: no weights were saved yet, or they cannot be read.
+            DataError: if no weights are saved yet, or they cannot be read.
         """
         if self.is_finished:
             return read_weights(self.net.graph, self.directory / WEIGHTS)
@@ -366,7 +371,7 @@ class Run:
         return model
 
     def save_weights(self, tensors: Mapping[str, Tensor]) -> None:
-        """Write the last weights, whole or not at all."""
+        """Write the final weights, whole or not at all."""
         save_net(self.net, self.expects, tensors, self.directory / WEIGHTS)
 
     def save_snapshot(self, tensors: Mapping[str, Tensor], epoch: int) -> None:
@@ -376,13 +381,13 @@ class Run:
             folder.mkdir(exist_ok=True)
         save_net(self.net, self.expects, tensors, folder / f"epoch-{epoch:04}.safetensors")
 
-    # -------------------------------------------------------------------- one at a time
+    # -------------------------------------------------------------------- lock
 
     def locked(self) -> AbstractContextManager[None]:
-        """Let no other process or thread train in the directory meanwhile.
+        """Lock the directory while the body runs, so that nothing else trains in it.
 
         Raises:
-            DataError: another process or thread has the lock, or the directory is read-only.
+            DataError: if another process or thread holds the lock, or the directory is read-only.
         """
         return directories.locked(self.directory)
 
@@ -391,4 +396,4 @@ def _described(split: Dataset) -> dict[str, Any]:
     return {"name": split.name, "images": len(split), "digest": split.digest}
 
 
-_ANEW = f"remove it, and {PLAN} is made anew when the run goes on"
+_ANEW = f"remove it; {PLAN} is written again when the run continues"

@@ -11,15 +11,18 @@ from netspec.ir.recipe import Every, Plateau, Recipe, RecipeStep
 class Schedule:
     """The factor of the learning rate, which changes between epochs.
 
-    - ``plateau``: once the validation error has been no less than the least so far for ``patience``
-      epochs, the rate is multiplied by ``factor``; after ``times`` of that, the next plateau ends
-      training (AlexNet, section 5: by 10, three times, then stop).
-    - ``every N``: the rate is multiplied by ``factor`` every N epochs.
-    - without either it stays.
+    - ``plateau``: if the validation error has not improved for ``patience`` epochs, multiply the
+      rate by ``factor``.  After ``times`` such reductions, the next plateau ends training (AlexNet,
+      section 5: divide by 10 three times, then stop).
+    - ``every N``: multiply the rate by ``factor`` every N epochs.
+    - without a schedule, the rate is constant.
+
+    Args:
+        step: the schedule in the recipe; None if it does not have one.
 
     Attributes:
-        factor: of the learning rate, in the epoch to come.
-        finished: whether training ends before its last epoch.
+        factor: factor of the learning rate in the next epoch.
+        finished: True if training must end now.
     """
 
     def __init__(self, step: RecipeStep | None) -> None:
@@ -31,11 +34,11 @@ class Schedule:
         self._reduced = 0
 
     def after_epoch(self, epoch: int, validation_error: float) -> None:
-        """Decide about the next epoch.
+        """Update the factor after an epoch.
 
         Args:
-            epoch: the one that is over, counted from 0.
-            validation_error: its share of wrong answers; NaN is no improvement.
+            epoch: number of the finished epoch, from 0.
+            validation_error: its error on the validation set; NaN counts as no improvement.
         """
         if isinstance(self._step, Every):
             self.factor = self._step.factor ** ((epoch + 1) // self._step.epochs)
@@ -57,7 +60,7 @@ class Schedule:
             self.factor = step.factor**self._reduced
 
     def state(self) -> dict[str, Any]:
-        """Return the state for a checkpoint, as JSON data; ``least`` is None before any error."""
+        """Return the state for a checkpoint as JSON data; ``least`` is None before any error."""
         return {
             "factor": self.factor,
             "finished": self.finished,
@@ -67,7 +70,7 @@ class Schedule:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state that :meth:`state` returned."""
+        """Restore a state that :meth:`state` returned."""
         self.factor, self.finished = state["factor"], state["finished"]
         self._least = math.inf if state["least"] is None else state["least"]
         self._waited, self._reduced = state["waited"], state["reduced"]

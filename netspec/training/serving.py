@@ -1,9 +1,9 @@
-"""Imported only by the server from which workers are forked, before anything else: it ignores the
-signals that ask a run to stop, and so do its children.
+"""Ignore the signals that stop a run.  Only the server that forks workers imports this module.
 
-They reach every process of a group, a terminal or a job, and what becomes of the workers is left to
-the process that trains.  That one starts the server with these signals blocked, so that none comes
-too early.
+A terminal or a job scheduler sends such a signal to every process of the run.  Only the training
+process may act on it: it saves a checkpoint and then stops the workers.  The server imports this
+module before anything else, and its children inherit the setting.  The training process starts the
+server with the signals blocked, so that none arrives before this module is imported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The settings of a run: its spec, data and seed, and its changes to the spec's recipe."""
+"""The settings of a run: spec, data, seed, and changes to the recipe."""
 
 from __future__ import annotations
 
@@ -31,24 +31,27 @@ from netspec.net import Net
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All that a run depends on, beside the text of its spec and the data; kept in ``run.json``.
+    """The settings of a run, stored in ``run.json``.
+
+    With the text of the spec and the data, they determine the run.
 
     Attributes:
-        spec: the path of a ``.net`` file, or a bundled name.
-        data: a data set, as :func:`netspec.data.open_data` takes it.
-        parameters: of the net, as ``--set`` gives them.
-        seed: of weights, order, augmentation and dropout.
-        epochs, batch, lr, decay: in place of what the recipe says; None keeps that.
-        init: a preset of initial weights, such as ``author``, in place of the recipe's.
-        init_from: a run whose weights are taken where name and shape match.
-        is_augmented: whether images are augmented as the recipe says.
-        workers: processes that load data; 0 loads it between the steps.
+        spec: path of a ``.net`` file, or the name of a bundled spec.
+        data: name of a data set, as for :func:`netspec.data.open_data`.
+        parameters: parameters of the net, as set by ``--set``.
+        seed: seed of weights, order of examples, augmentation and dropout.
+        epochs, batch, lr, decay: values that replace those of the recipe; None keeps the recipe's.
+        init: preset of initial weights, such as ``author``, which replaces the recipe's.
+        init_from: path of a run; its weights are copied where name and shape match.
+        is_augmented: True to augment images as the recipe says.
+        workers: number of processes that load data; 0 loads it in the training process.
         device: ``cpu`` or ``cuda``.
-        dtype: ``float32`` or ``float64``, of parameters and activations.
-        snapshots: epochs after which the weights are kept; 0 is before the first.
-        checkpoint_every: seconds between checkpoints, beside the one at the end of an epoch.
-        columns: processes that share one net, as its spec's ``columns`` says; 1 has all of it.
-        is_deterministic: whether PyTorch has to refuse what may differ from run to run on a GPU.
+        dtype: type of parameters and activations, ``float32`` or ``float64``.
+        snapshots: epochs after which the weights are saved; 0 saves the initial weights.
+        checkpoint_every: seconds between checkpoints; each epoch also ends with one.
+        columns: number of processes that share one net (``columns`` in its spec); 1 if each
+            process has the whole net.
+        is_deterministic: True to make PyTorch raise an error for nondeterministic operations.
     """
 
     spec: str
@@ -71,16 +74,17 @@ class Settings:
     is_deterministic: bool = False
 
     def from_anywhere(self) -> Settings:
-        """Return settings whose paths lead to the same from any folder."""
+        """Return the settings with absolute paths, so that they are valid in any folder."""
         spec = self.spec if is_bundled(self.spec) else str(from_root(self.spec))
         init_from = self.init_from if self.init_from is None else str(from_root(self.init_from))
         return replace(self, spec=spec, data=from_anywhere(self.data), init_from=init_from)
 
     def as_json(self) -> dict[str, Any]:
+        """Return the settings as JSON data."""
         return asdict(self) | {"snapshots": list(self.snapshots)}
 
     def unreached(self, recipe: Recipe) -> list[str]:
-        """Return a note on snapshots after epochs that the recipe does not reach."""
+        """Return a note on requested snapshots that are after the last epoch of the recipe."""
         epochs = epochs_of(recipe)
         late = [str(epoch) for epoch in self.snapshots if epoch > epochs]
         if not late:
@@ -94,13 +98,13 @@ class Settings:
         """Return the recipe of a net with the changes of these settings.
 
         Raises:
-            DataError: the spec does not have a recipe.
+            DataError: if the spec does not have a recipe.
         """
         recipe = net.recipe
         if recipe is None:
             raise DataError(
-                f"{net.name} does not say how it is trained: add `train {{ ... }}` to its spec, "
-                "as docs/language.md shows it"
+                f"{net.name} does not have a training recipe: add `train {{ ... }}` to its spec, "
+                "as shown in docs/language.md"
             )
         (optimizer,) = recipe.optimizer
         assert isinstance(optimizer, Sgd)
@@ -142,32 +146,32 @@ SETTINGS: Kind[Settings] = record(
     columns=whole(1, 1024),
     is_deterministic=TRUTH,
 )
-"""Settings as :meth:`Settings.as_json` gives them."""
+"""The format of settings that :meth:`Settings.as_json` returns."""
 
 
 def lr_of(recipe: Recipe) -> float:
-    """Return the first learning rate."""
+    """Return the initial learning rate."""
     (step,) = recipe.optimizer
     assert isinstance(step, Sgd)
     return step.lr
 
 
 def batch_of(recipe: Recipe) -> int:
-    """Return the number of images in a step."""
+    """Return the number of images per step."""
     (step,) = recipe.batch
     assert isinstance(step, Batch)
     return step.size
 
 
 def epochs_of(recipe: Recipe) -> int:
-    """Return the largest number of epochs."""
+    """Return the maximum number of epochs."""
     (step,) = recipe.epochs
     assert isinstance(step, Epochs)
     return step.count
 
 
 def recipe_json(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as JSON data: steps by directive, each with its name and attributes."""
+    """Return a recipe as JSON data: lists of steps by directive, with names and attributes."""
     names = [directive.name for directive in fields(recipe)]
     return {name: [_step(step) for step in getattr(recipe, name)] for name in names}
 

@@ -1,7 +1,7 @@
-"""Statistics of a training set: the means that are subtracted, and the colours' principal axes.
+"""Statistics of a training set: means, medians, and the principal axes of colours.
 
-They are of pixels of 0..255, after the steps of ``prepare`` that change sizes.  All sums are of
-integers and exact, so the result is the same whatever the number of workers.
+They are computed from pixels of 0..255, after the steps of ``prepare`` that change sizes.  All sums
+are exact integers, so the result does not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from netspec.training.workers import Workers
 
 LEVELS = 256
 CHUNK = 256
-"""Images whose sums a worker sends at a time."""
+"""Number of images that a worker adds before it sends the sums."""
 
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Statistics of a training set's pixels; float64, of values 0..255.
+    """Statistics of the pixels of a training set, as float64 for values of 0..255.
 
     Attributes:
-        digest: of the data and of the steps that images went through.
-        count: images.
-        mean_channel: [C], over all pixels of all images.
-        median_channel: [C]; of an even number of pixels, the mean of the two in the middle.
-        covariance: [C, C] of the channels over all pixels, divided by their number.
-        eigenvalues: [C] of the covariance, the greatest first.
-        eigenvectors: [C, C], one a column, of length 1, the largest component positive.
-        mean_image: [H, W, C]; None where images have several sizes.
+        digest: digest of the data and of the steps that change sizes.
+        count: number of images.
+        mean_channel: [C], mean over all pixels of all images.
+        median_channel: [C], median; for an even number of pixels, the mean of the middle two.
+        covariance: [C, C], covariance of the channels over all N pixels, divided by N.
+        eigenvalues: [C], eigenvalues of the covariance, the largest first.
+        eigenvectors: [C, C], one per column, of length 1, with the largest component positive.
+        mean_image: [H, W, C]; None if images have different sizes.
         median_image: [H, W, C]; None unless the recipe subtracts it.
     """
 
@@ -64,28 +64,32 @@ class Statistics:
     def of(self, kind: str, over: str) -> Numbers:
         """Return the values that ``subtract KIND OVER`` subtracts.
 
+        Args:
+            kind: ``mean`` or ``median``.
+            over: ``channel`` or ``image``.
+
         Raises:
-            DataError: the statistics do not have them.
+            DataError: if the statistics do not have them.
         """
         values: Numbers | None = getattr(self, f"{kind}_{over}")
         if values is None:
             raise DataError(
-                f"there is no {kind} image: images have different sizes, or the statistics are "
-                "of another recipe; prepare images to one size, with `resize`, or with `shorter` "
-                f"and `center`, or write `subtract {kind} channel`"
+                f"there is no {kind} image: the images have different sizes, or the statistics "
+                "are for another recipe; bring images to one size with `resize`, or with "
+                f"`shorter` and `center`; or write `subtract {kind} channel`"
             )
         return values
 
 
 def are_needed(recipe: Recipe) -> bool:
-    """Return whether a recipe uses statistics."""
+    """Return True if a recipe uses statistics."""
     return any(
         isinstance(s, Subtract | PrincipalComponents) for s in recipe.prepare + recipe.augment
     )
 
 
 def digest_of(dataset: Dataset, recipe: Recipe, shape: Shape) -> str:
-    """Return a digest of what statistics depend on: the data, and the steps that change sizes."""
+    """Return a digest of the inputs of statistics: the data, and the steps that change sizes."""
     text = f"{dataset.digest} {Geometry(recipe.prepare, shape.channels)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -99,18 +103,18 @@ def measured(
     allowed: int = 0,
     report: Callable[[int, Sequence[str]], None] = lambda done, faults: None,
 ) -> Statistics:
-    """Return the statistics of a training set, from one pass over it.
+    """Return the statistics of a training set, computed in one pass over it.
 
     Args:
         dataset: the training set.
-        recipe: its ``prepare`` is applied to images, as far as it changes sizes.
-        shape: of the net's input.
-        workers: processes that read.
-        allowed: images that may be corrupt; they are left out.
-        report: called now and then with the number of examples seen, and the new faults.
+        recipe: the recipe, whose ``prepare`` steps that change sizes are applied to images.
+        shape: shape of the net's input, height x width x channels.
+        workers: number of processes that read; 0 reads in this process.
+        allowed: number of images that may be corrupt; they are omitted.
+        report: called after each chunk with the number of examples read and the new faults.
 
     Raises:
-        DataError: more images are corrupt than allowed, all are, or a worker died.
+        DataError: if more images are corrupt than allowed, if all are, or if a worker died.
     """
     require_images(shape)
     medians = any(
@@ -130,7 +134,7 @@ def measured(
 
 
 class Sums:
-    """Sums over images, in integers: 2**63 holds the squares of 10**14 pixels."""
+    """Sums over images, as exact int64: 2**63 is enough for the squares of 10**14 pixels."""
 
     def __init__(self, *, medians: bool) -> None:
         self.count = 0
@@ -138,17 +142,19 @@ class Sums:
         self.channel: NDArray[np.int64] | int = 0
         self.products: NDArray[np.int64] | int = 0
         self.histogram: NDArray[np.int64] | int = 0
-        """[C, 256]: pixels of each value."""
+        """[C, 256]: number of pixels with each value."""
         self.image: NDArray[np.int64] | int | None = 0
-        """[H, W, C]; None where sizes differ."""
+        """[H, W, C]: sum of the images; None if their sizes differ."""
         self.medians = medians
         self.places: NDArray[np.int32] | None = None
-        """[H, W, C, 256]: how often each value stood in each place."""
+        """[H, W, C, 256]: number of images with each value at each place."""
 
     def add(self, pixels: Pixels) -> None:
+        """Add an image [H, W, C]."""
         channels = pixels.shape[2]
         flat = pixels.reshape(-1, channels)
-        exact = flat.astype(np.float64)  # sums of squares of bytes are whole numbers below 2**53
+        # float64 products are fast and exact: sums of squares of bytes are integers below 2**53
+        exact = flat.astype(np.float64)
         self.count += 1
         self.pixels += len(flat)
         self.channel = self.channel + exact.sum(axis=0).astype(np.int64)
@@ -163,6 +169,7 @@ class Sums:
             self.places.reshape(-1)[np.arange(pixels.size) * LEVELS + pixels.ravel()] += 1
 
     def merge(self, other: Sums) -> None:
+        """Add the sums of other images."""
         self.count += other.count
         self.pixels += other.pixels
         self.channel = self.channel + other.channel
@@ -173,7 +180,7 @@ class Sums:
             self.places = other.places if self.places is None else self.places + other.places
 
     def _add_image(self, image: NDArray[np.int64] | int | None) -> None:
-        """Add an image of sums, unless there have been two sizes."""
+        """Add an image to the sum of images; drop the sum once two sizes were added."""
         sizes = {x.shape for x in (self.image, image) if isinstance(x, np.ndarray)}
         if self.image is None or image is None or len(sizes) > 1:
             self.image = self.places = None
@@ -181,10 +188,10 @@ class Sums:
             self.image = self.image + image
 
     def statistics(self, digest: str) -> Statistics:
-        """Return the means, medians and axes of the images that were added."""
+        """Return the statistics of all images that were added."""
         sums, products = np.asarray(self.channel), np.asarray(self.products)
         n = self.pixels
-        # n^2 cov = n sum xx' - sum x sum x', whose terms are close: in whole numbers of any length
+        # n^2 cov = n sum xx' - sum x sum x': the terms nearly cancel, so use Python's integers
         exact = products.astype(object) * n - np.outer(sums.astype(object), sums.astype(object))
         covariance = (exact / n**2).astype(np.float64)
         eigenvalues, eigenvectors = principal_axes(covariance)
@@ -205,9 +212,9 @@ class Sums:
 
 
 def principal_axes(covariance: Numbers) -> tuple[Numbers, Numbers]:
-    """Return eigenvalues [C], the greatest first, and eigenvectors [C, C], one a column.
+    """Return eigenvalues [C], the largest first, and eigenvectors [C, C], one per column.
 
-    The sign of each vector makes its largest component positive.
+    The sign of an eigenvector is arbitrary; it is chosen so that the largest component is positive.
     """
     values, vectors = np.linalg.eigh(covariance)
     values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
@@ -217,7 +224,7 @@ def principal_axes(covariance: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def _medians(histograms: NDArray[Any]) -> Numbers:
-    """Return the medians of values 0..255 from the count of each, [..., 256] -> [...]."""
+    """Return the medians of values 0..255 from their histograms, [..., 256] -> [...]."""
     upto = histograms.cumsum(axis=-1)
     count = upto[..., -1:]
     low, high = ((upto > half).argmax(axis=-1) for half in ((count - 1) // 2, count // 2))
@@ -227,7 +234,7 @@ def _medians(histograms: NDArray[Any]) -> Numbers:
 
 @dataclass(frozen=True)
 class _Summing:
-    """The sums over some examples, and the faults of those that were left out."""
+    """The task of a worker: sums over some examples, and the faults of omitted ones."""
 
     dataset: Dataset
     geometry: Geometry
@@ -250,7 +257,7 @@ def save(statistics: Statistics, path: Path) -> None:
     """Write statistics to a safetensors file, whole or not at all.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: if the file cannot be written.
     """
     arrays = {name: getattr(statistics, name) for name in ARRAYS}
     tensors = {name: torch.from_numpy(a) for name, a in arrays.items() if a is not None}
@@ -259,16 +266,22 @@ def save(statistics: Statistics, path: Path) -> None:
 
 
 LARGEST = 2**28
-"""Values of an image of means."""
+"""Maximum number of values of a mean image."""
 
-_AGAIN = "remove it, and netspec train --resume measures it again"
+_AGAIN = "remove it, and netspec train --resume computes it again"
 
 
 def load(path: Path, digest: str, channels: int) -> Statistics:
-    """Return statistics from a file, after a check of their digest and number of channels.
+    """Return statistics from a file.
+
+    Args:
+        path: the file.
+        digest: expected digest, from :func:`digest_of`.
+        channels: expected number of channels.
 
     Raises:
-        DataError: the file cannot be read, is damaged, or is of other data or another ``prepare``.
+        DataError: if the file cannot be read or is damaged, or if its digest differs: it is for
+            other data or another ``prepare``.
     """
     with opened_tensors(path) as file:
         _require_arrays(file.tensors, channels, path)
@@ -281,14 +294,14 @@ def load(path: Path, digest: str, channels: int) -> Statistics:
             raise DataError(f"{path} is damaged: {name} is not finite; {_AGAIN}")
     if stored_digest != digest:
         raise DataError(
-            f"the statistics in {path} are of other data, or of another `prepare`: "
-            "means of one training set do not fit another; measure them again"
+            f"the statistics in {path} are for other data or another `prepare`, so they do not "
+            f"fit this run; {_AGAIN}"
         )
     return Statistics(stored_digest, int(count), **arrays)
 
 
 def _require_arrays(stored: Mapping[str, Stored], channels: int, path: Path) -> None:
-    """Raise DataError unless a file holds the arrays of statistics in their shapes."""
+    """Raise DataError unless a file holds the arrays of statistics with the right shapes."""
     shapes = dict.fromkeys(("mean_channel", "median_channel", "eigenvalues"), (channels,))
     matrices = dict.fromkeys(("covariance", "eigenvectors"), (channels, channels))
     images = {name: stored[name].shape for name in ("mean_image", "median_image") if name in stored}

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP, which ask a run to save what it has."""
+"""Handle Ctrl-C, SIGTERM and SIGHUP: the run saves a checkpoint and stops."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ HANGING_UP = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()  # which Wind
 SIGNALS = (*ASKING, *HANGING_UP)
 
 AGAIN = 1.0
-"""Seconds after which another Ctrl-C is a second one.  `timeout`, systemd and torchrun send two
-signals, one right after the other: to a process and to its group, or two kinds of them."""
+"""Seconds after the first signal from which Ctrl-C counts as a second request.  `timeout`, systemd
+and torchrun send two signals at once: to a process and to its group, or of two kinds."""
 
 
 class Stopped(KeyboardInterrupt):
-    """A run that was asked to end, and has saved where it is.
+    """Error for a run that was stopped by a signal, after it saved a checkpoint.
 
     Attributes:
-        number: of the signal.
+        number: number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -30,11 +30,11 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stopping:
-    """Note the first signal in ``asked`` meanwhile; a later Ctrl-C ends the process as usual.
+    """A context that stores the first signal in ``asked``; a later Ctrl-C ends the process.
 
-    SIGHUP stays ignored where it is, as ``nohup`` has it.
+    SIGHUP stays ignored if it was ignored before, so that ``nohup`` works.
 
-    Only the main thread of a process receives signals; in other threads nothing is noted.
+    Python handles signals only in the main thread; in other threads ``asked`` stays 0.
     """
 
     def __init__(self) -> None:

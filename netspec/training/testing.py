@@ -1,4 +1,4 @@
-"""Testing: how often the right class is not the best, or not among the best five."""
+"""Testing: top-1 and top-5 errors, from the rank of the right class among the outputs."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from netspec.runtime.causes import NotFiniteError
 from netspec.training.batches import Batch, InOrder
 
 VIEWS = 64
-"""Images that go through a net at once."""
+"""Number of images per batch in tests."""
 
 
 @dataclass(frozen=True)
 class Errors:
-    """The numbers of images that were classified wrong: by the best class, and by the best five.
+    """The result of a test.
 
     Attributes:
-        images: that were tested, at least one.
-        wrong1, wrong5: those of them.
-        untested: images that could not be used.
-        untested_classes: the names of classes of which no image was tested.
+        images: number of tested images, at least one.
+        wrong1: number of images whose right class is not the best.
+        wrong5: number of images whose right class is not among the best five.
+        untested: number of images that could not be used.
+        untested_classes: names of the classes without a tested image.
     """
 
     images: int
@@ -34,10 +35,10 @@ class Errors:
 
     @classmethod
     def of(cls, counts: Sequence[float], tests: InOrder) -> Errors:
-        """Return the errors of counts as :func:`counted` gives them, over all ranks.
+        """Return the errors for counts that :func:`counted` returned, summed over all ranks.
 
         Raises:
-            DataError: no image could be used.
+            DataError: if no image could be used.
         """
         images, wrong1, wrong5, *by_class = map(int, counts)
         tests.faults.require_some(images)
@@ -47,34 +48,38 @@ class Errors:
 
     @property
     def top1(self) -> float:
-        """In percent."""
+        """Top-1 error in percent."""
         return 100 * self.wrong1 / self.images
 
     @property
     def top5(self) -> float:
-        """In percent."""
+        """Top-5 error in percent."""
         return 100 * self.wrong5 / self.images
 
 
 def place_of(outputs: Tensor, labels: Tensor, by: str) -> Tensor:
-    """Return the place of the right class among all, from 1: [N].  Of equals the first is better.
+    """Return the rank of the right class among all classes, from 1.
+
+    Of equal outputs, the class with the smaller number ranks first.
 
     Args:
         outputs: [N, classes].
-        labels: [N].
-        by: whether the ``most`` or the ``least`` is best.
+        labels: right classes, [N].
+        by: ``most`` or ``least``: whether the largest or the smallest output is best.
+
+    Returns:
+        Ranks, [N] int64.
     """
     scores = outputs.flatten(1)
     scores = -scores if by == "least" else scores
     right = scores.gather(1, labels[:, None])
     is_before = torch.arange(scores.shape[1], device=scores.device)[None] < labels[:, None]
-    # what is not finite is no better than anything: "not below" in place of "above"
+    # "not below" instead of "above": comparisons with NaN are False, and must not improve a rank
     return 1 + (~(scores < right) & ((scores != right) | is_before)).sum(1)
 
 
 def counted(places: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Return the numbers of images, of those placed after the first and the fifth, and of those of
-    each class: [3 + classes]."""
+    """Return counts of images [3 + classes]: all, rank above 1, rank above 5, and of each class."""
     numbers = [torch.tensor(len(places)), *((places > n).sum().cpu() for n in (1, 5))]
     return torch.cat([torch.stack(numbers), labels.cpu().bincount(minlength=classes)])
 
@@ -83,7 +88,7 @@ def answered(test: Callable[[Tensor], Tensor], tests: InOrder) -> Iterator[tuple
     """Yield each batch of a data set with the net's outputs [N, classes], averaged over views.
 
     Raises:
-        NotFiniteError: outputs are not finite; it names the image, and says why.
+        NotFiniteError: if an output is not finite; the message names the image and the cause.
     """
     for batch in tests:
         count, views = batch.images.shape[:2]
@@ -99,5 +104,5 @@ def answered(test: Callable[[Tensor], Tensor], tests: InOrder) -> Iterator[tuple
 
 
 def best(outputs: Tensor, by: str) -> Tensor:
-    """Return the answers [N] of outputs [N, classes]."""
+    """Return the best class [N] of outputs [N, classes]."""
     return outputs.argmin(1) if by == "least" else outputs.argmax(1)

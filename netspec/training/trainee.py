@@ -1,4 +1,4 @@
-"""A net while it learns: the inputs of its final softmax, and of those of its heads."""
+"""A net in training: its logits, with gradients, and its output in tests."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Answer = tuple[Tensor, dict[str, Tensor]]
 
 
 class Trainee:
-    """A net in training, on the parameters of its compiled model.
+    """A net in training, with the parameters of its compiled model.
 
-    ``trainee(images)`` computes with dropout and heads, and with gradients, by the kernels of the
-    model's backend: they are ``model.logits``, as the loss takes the logarithm of the softmax.
-    ``trainee.test(images)`` is the net's output in evaluation mode.
+    ``trainee(images)`` returns the logits of the net and of its heads, with dropout and gradients,
+    computed by the kernels of the model's backend.  It returns logits because the loss needs the
+    logarithm of the softmax.  ``trainee.test(images)`` returns the output in evaluation mode.
 
     Attributes:
-        graph: what runs while training.
+        graph: the graph that runs in training.
 
     Args:
         model: the compiled net, whose parameters are trained.
 
     Raises:
-        DataError: the net has several inputs or outputs.
+        DataError: if the net has several inputs or outputs.
     """
 
     def __init__(self, model: Compiled) -> None:
@@ -40,12 +40,12 @@ class Trainee:
         self.graph = training_graph(model)
         self._test: Callable[[Tensor], Tensor] = model
         if any(isinstance(stage.op, Exchange) for stage in model.net.graph.stages()):
-            # not by the plan: on a GPU a CUDA graph would wait for other processes
+            # not with the plan: on a GPU it runs as a CUDA graph, which cannot wait for other ranks
             meaning = model.lowered.backend.meaning
             self._test = model.record(lower(model.net.graph, meaning=meaning))
 
     def __call__(self, images: Tensor) -> Answer:
-        """Return the logits of images [N, C, H, W], with gradients."""
+        """Return the logits for images [N, C, H, W], with gradients."""
         if not self.model.training:
             self.model.train()
         answer = self.model.logits(images)

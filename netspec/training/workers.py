@@ -1,8 +1,8 @@
-"""Work in other processes, in order: PyTorch's loader, given keys instead of data.
+"""Run tasks in other processes and return the results in order, with PyTorch's DataLoader.
 
-Workers start from a server that holds no threads and no device (``forkserver``).  A fork of a
-process that trains would copy the locks of PyTorch's thread pools in whatever state they are, and
-hang at the first one that was held.
+Workers are forked from a server process without threads or devices (``forkserver``).  A fork of the
+training process would copy the locks of PyTorch's thread pools in their current state; a worker
+would hang at the first lock that was held.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Result = TypeVar("Result")
 
 
 class Workers(Generic[Key, Result]):
-    """``task(key)`` for each key, in the order of the keys, on ``count`` processes.
+    """Processes that compute ``task(key)`` for each key, in the order of the keys.
 
-    A script that has workers needs ``if __name__ == "__main__":``, since they import it.
+    A script that uses workers needs ``if __name__ == "__main__":``, since workers import it.
 
     Args:
-        task: picklable, and a function of its key alone.
-        count: processes; 0 works in this one, when a result is asked for.
-        pinned: tensors come in memory from which a GPU copies while it computes.
+        task: picklable function whose result depends only on the key.
+        count: number of processes; 0 computes each result in this process when it is needed.
+        pinned: return tensors in pinned memory, which a GPU can copy from while it computes.
 
     Attributes:
         waited: seconds that the consumer has waited for results.
@@ -58,15 +58,15 @@ class Workers(Generic[Key, Result]):
                 num_workers=count,
                 collate_fn=_unchanged,
                 pin_memory=pinned,
-                generator=torch.Generator(),  # or it would draw from the one that all share
+                generator=torch.Generator(),  # by default it would draw from the global generator
                 **options,
             )
 
     def results(self, keys: Iterable[Key]) -> Iterator[Result]:
-        """Yield the result of each key.  This ends an earlier iteration, even if results are left.
+        """Yield the result of each key.  This ends an earlier iteration that is not finished.
 
         Raises:
-            DataError: a worker ended before its work.
+            DataError: if a worker ended early.
         """
         self._keys[:] = keys
         started = time.perf_counter()
@@ -83,7 +83,7 @@ class Workers(Generic[Key, Result]):
             started = time.perf_counter()
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         self._loader = DataLoader(())  # type: ignore[arg-type]
 
     @staticmethod
@@ -94,13 +94,13 @@ class Workers(Generic[Key, Result]):
             if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
                 raise
             raise DataError(
-                f"a process that reads the data has ended ({error}): it was killed, or memory ran "
-                "out; take fewer workers, smaller batches, or a larger /dev/shm"
+                f"a process that reads the data has ended ({error}): it was killed or ran out of "
+                "memory; use fewer workers, smaller batches, or a larger /dev/shm"
             ) from None
 
 
 class _Tasks(Dataset[Any]):
-    """A data set of results, by their keys."""
+    """A data set for DataLoader whose items are the results of the task."""
 
     def __init__(self, task: Callable[[Any], Any]) -> None:
         self.task = task
@@ -111,7 +111,7 @@ class _Tasks(Dataset[Any]):
 
 @contextmanager
 def _as_many_as_asked() -> Iterator[None]:
-    """Silence PyTorch's warning of more processes than cores, which help where files are slow."""
+    """Silence PyTorch's warning of more processes than cores; they help if files are slow."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
         yield
@@ -122,9 +122,9 @@ def _unchanged(result: Any) -> Any:
 
 
 def _follow_the_trainer(_worker: int) -> None:
-    """Begins a worker: when the process that trains is killed, the worker ends.
+    """Initialise a worker: it ends when the training process ends, even if that is killed.
 
-    PyTorch's own watch sees the server still alive, and so would the server see its workers.
+    PyTorch's own check watches the worker's parent.  That is the fork server, which stays alive.
     """
     end_with_the_parent()
 
@@ -135,7 +135,7 @@ def _context() -> multiprocessing.context.BaseContext:
     from multiprocessing import forkserver
 
     context = _Context()
-    # the second is imported once, not once a worker
+    # batches: imported once in the server instead of in each worker
     context.set_forkserver_preload(["netspec.training.serving", "netspec.training.batches"])
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -146,14 +146,15 @@ def _context() -> multiprocessing.context.BaseContext:
 
 
 class _Worker(multiprocessing.context.ForkServerProcess):
-    """A process that leaves signals which ask a run to stop to the process that trains."""
+    """A worker process that leaves the signals that stop a run to the training process."""
 
     def run(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # PyTorch has a handler of its own
+        # block them too: PyTorch installs its own handler in workers
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         super().run()
 
     def terminate(self) -> None:
-        """End it, where SIGTERM does not."""
+        """Kill the process: SIGTERM, which DataLoader would send, is blocked."""
         self.kill()
 
 

@@ -11,13 +11,13 @@ from netspec.views.profile import Layer
 
 Entry = dict[str, Any]
 Style = Callable[[str, str], str]
-"""Styles a text by its role: ``strong``, ``quiet``, ``error`` or ``note``."""
+"""Return a text with the style of a role: ``strong``, ``quiet``, ``error`` or ``note``."""
 
 HEADS = ("engine", "version", "ms", "quartiles", "ratio", "compile s", "peak MB")
 WIDTHS = (19, 13, 9, 19, 7, 9, 9)
 LONGEST = 96
 NOTICED = 0.05
-"""Share of the processors, used by other processes, above which a note warns of it."""
+"""The share of the processors, used by other processes, above which a note is printed."""
 
 
 def as_text(bench: Bench) -> str:
@@ -31,7 +31,7 @@ def as_json(bench: Bench) -> Entry:
 
 
 def as_lines(answer: Entry, style: Style) -> Iterator[str]:
-    """Yield the machine, then every case."""
+    """Yield lines: the machine, then every case."""
     floor = answer["floor"]
     yield (
         f"{described(answer['machine'])}: "
@@ -44,14 +44,14 @@ def as_lines(answer: Entry, style: Style) -> Iterator[str]:
 
 
 def described(machine: Entry) -> str:
-    """Return the name of the GPU, or else of the processor."""
+    """Return the name of the GPU or, without one, of the processor."""
     if "gpu" in machine:
         return f"{machine['gpu']}, driver {machine['driver']}, PyTorch {machine['torch']}"
     return f"{machine['cpu']}, {machine['threads']} threads, {machine['instructions']}"
 
 
 def case_lines(case: Entry, style: Style) -> Iterator[str]:
-    """Yield one case: engines by time, the floor, engines without a rank, the verdict."""
+    """Yield the lines of a case: engines by time, the floor, engines without times, the verdict."""
     yield _title(case, style)
     if "layers" in case:
         yield from _layers(case, style)
@@ -82,7 +82,7 @@ def _title(case: Entry, style: Style) -> str:
 
 
 def _layers(case: Entry, style: Style) -> Iterator[str]:
-    """Yield the steps of the compiled net, the slowest first."""
+    """Yield the steps of the compiled net, slowest first."""
     keys = ("stage", "implementation", "median_ms", "gflop", "megabytes")
     layers = [Layer(*(entry[key] for key in keys)) for entry in case["layers"]]
     floor = case["floor"]
@@ -91,9 +91,9 @@ def _layers(case: Entry, style: Style) -> Iterator[str]:
 
 
 def others(share: float | None, style: Style) -> Iterator[str]:
-    """Yield a note if other processes used so much of the processors that times are unsafe."""
+    """Yield a note if other processes used so much of the processors that times are unreliable."""
     if share is not None and share > NOTICED:
-        message = f"other processes took {share:.0%} of the processors meanwhile"
+        message = f"other processes used {share:.0%} of the processors during the measurement"
         yield f"{style('note', 'note')}: {message}"
 
 

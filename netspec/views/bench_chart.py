@@ -1,4 +1,4 @@
-"""The cases of ``netspec bench`` as a chart: a panel for each, a bar for each engine."""
+"""The cases of ``netspec bench`` as a chart: one panel per case, one bar per engine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from netspec.views.bench import described, digits
 Entry = dict[str, Any]
 
 OURS, PEER, FLOOR = "#0072B2", "#B8B8B8", "#D55E00"
-"""Blue, grey and vermilion of Okabe and Ito's palette, which are safe for colour blindness."""
+"""Blue, grey and vermilion of the palette of Okabe and Ito, which colour-blind readers can
+distinguish."""
 
 INCHES_WIDE = 8.0
 INCHES_A_BAR = 0.32
@@ -20,11 +21,10 @@ INCHES_AROUND = 0.95
 
 
 def require_matplotlib() -> None:
-    """Raise DataError, before anything is measured, if matplotlib is missing."""
+    """Raise DataError if matplotlib is not installed; called before anything is measured."""
     if find_spec("matplotlib") is None:
         raise DataError(
-            "charts are drawn with matplotlib, which is not installed: "
-            "pip install 'netspec-compiler[plot]'"
+            "charts need matplotlib, which is not installed: pip install 'netspec-compiler[plot]'"
         )
 
 
@@ -49,7 +49,7 @@ def rendered(answer: Entry, form: str) -> bytes:
 
 
 def _timed(case: Entry) -> list[Entry]:
-    """Return the measured engines, the slowest first, so that it is at the bottom."""
+    """Return the measured engines, slowest first: the first bar of a chart is at the bottom."""
     engines = [entry for entry in case["engines"] if entry["median_ms"] is not None]
     return sorted(engines, key=lambda entry: -entry["median_ms"])
 
@@ -95,7 +95,7 @@ def _panel(axes: Any, case: Entry, timed: list[Entry]) -> None:
         fontsize=9,
     )
     axes.set_xlim(0, 1.12 * max([*highs, floor]))
-    axes.set_xlabel("milliseconds a batch")
+    axes.set_xlabel("milliseconds per batch")
     axes.set_title(
         f"{case['name']}, batch {case['batch']}, {case['dtype']}", loc="right", fontsize=10
     )

@@ -23,7 +23,7 @@ def as_json(result: Comparison) -> Entry:
 
 
 def lines(answer: Entry) -> Iterator[str]:
-    """Yield a heading, a row per arm, and a line per difference."""
+    """Yield a heading, one row per arm, and one line per difference."""
     yield f"{answer['title']} ({answer['source']})"
     yield f"  paper  {answer['says']}"
     yield f"  here   {setting(answer)}"
@@ -60,7 +60,7 @@ def header(answer: Entry) -> list[str]:
 
 
 def rows(answer: Entry) -> Iterator[list[str]]:
-    """Yield the cells of the table, a row per arm."""
+    """Yield the cells of the table, one row per arm."""
     for arm in answer["arms"]:
         searched = [f"{arm['search']['best']:g}"] if _is_searched(answer) else []
         cells = [value(measure, arm["measures"][measure["name"]]) for measure in answer["measures"]]
@@ -101,7 +101,7 @@ def value(measure: Entry, result: Entry) -> str:
 def difference(answer: Entry, compared: Entry) -> str:
     """Return the difference of an arm from the first, and whether it is more than noise."""
     (measure,) = (entry for entry in answer["measures"] if entry["name"] == compared["measure"])
-    heading = f"{compared['arm']} less {compared['from']}, {compared['measure']}"
+    heading = f"{compared['arm']} minus {compared['from']}, {compared['measure']}"
     if compared["difference"] is None:
         return f"{heading}: too few runs to tell"
     places = 0 if measure["unit"] == "steps" else 2

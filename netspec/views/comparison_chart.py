@@ -14,7 +14,7 @@ from netspec.views.comparison import setting, value
 Entry = dict[str, Any]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, which is safe for colour blindness."""
+"""The palette of Okabe and Ito, which colour-blind readers can distinguish."""
 
 STYLES = ("-", "--", "-.", ":")
 INCHES_WIDE = 9.0
@@ -22,10 +22,10 @@ INCHES_AN_ARM = 0.24
 INCHES_A_PANEL = 0.72
 INCHES_AT_LEAST = 3.0
 BANDS = 3
-"""More bands than these hide each other."""
+"""The largest number of bands in a chart; more would hide each other."""
 
 LEAST = 0.1
-"""Lower errors in percent are drawn here, since a logarithmic scale has no 0."""
+"""Errors below this, in percent, are drawn here, because a logarithmic scale does not have 0."""
 
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
@@ -52,7 +52,7 @@ def rendered(answer: Entry, form: str) -> bytes:
         _dots(axes, measure, arms)
     figure.suptitle(f"{answer['title']}: {setting(answer)}", fontsize=10)
     written = BytesIO()
-    # the same bytes for the same results, and text that stays text
+    # Equal results give equal bytes: no date, and fixed ids.  Text is stored as text, not as paths.
     with matplotlib.rc_context({"svg.hashsalt": answer["experiment"], "svg.fonttype": "none"}):
         dated: Any = {"metadata": {"Date": None}} if form == "svg" else {}
         figure.savefig(written, format=form, dpi=150, **dated)
@@ -90,7 +90,7 @@ def _curves(axes: Any, answer: Entry) -> None:
 
 
 def _trained(arms: Sequence[Entry]) -> list[Entry]:
-    """Return arms whose curves differ; tests of the same nets in other ways have equal ones."""
+    """Return one arm of each group with equal curves: arms that test the same nets differently."""
     different: list[Entry] = []
     for arm in arms:
         epochs = [run["epochs"] for run in arm["runs"]]
@@ -100,7 +100,7 @@ def _trained(arms: Sequence[Entry]) -> list[Entry]:
 
 
 def _curve(run: Entry, *, is_training: bool) -> list[tuple[float, float]]:
-    """Return steps and errors: at the end of an epoch, or in its middle if it is a mean over it."""
+    """Return steps and errors; a mean over an epoch is drawn at the middle of the epoch."""
     columns = run["columns"]
     steps, errors = columns.index("steps"), columns.index("train_error" if is_training else "top1")
     ends = [0, *(row[steps] for row in run["epochs"])]

@@ -14,7 +14,7 @@ MIB = 2**20
 
 
 def rewrites(before: Graph, lowered: Lowered) -> Iterator[str]:
-    """Yield the numbers of stages before and after, and of rewrites by each pass."""
+    """Yield lines: the number of stages before and after, and of rewrites by each pass."""
     yield f"{len(before)} stages -> {len(lowered.graph)}"
     for rule, count in lowered.rewrites.items():
         if count:
@@ -22,7 +22,7 @@ def rewrites(before: Graph, lowered: Lowered) -> Iterator[str]:
 
 
 def kernels(lowered: Lowered) -> str:
-    """Return the number of steps, and of those by each implementation."""
+    """Return the number of steps, in all and by implementation."""
     counts = Counter(step.implementation for step in lowered.plan.steps)
     listed = ", ".join(f"{count} {name}" for name, count in counts.most_common())
     origins = Counter(choice.origin for choice in lowered.choices.values())
@@ -31,10 +31,10 @@ def kernels(lowered: Lowered) -> str:
 
 
 def memory(lowered: Lowered) -> str:
-    """Return the size of an image's activations, its lower bound, and the sum of all buffers."""
+    """Return the memory of activations per image, its lower bound, and the sum of all buffers."""
     size, plan = lowered.dtype.itemsize, lowered.plan
     arena, bound, total = (as_size(n * size) for n in (plan.arena, plan.bound, plan.total))
-    return f"activations: {arena} an image in one arena, {bound} at least; {total} side by side"
+    return f"activations: {arena} per image in one arena (at least {bound}; {total} if not shared)"
 
 
 def as_size(count: float) -> str:
@@ -43,7 +43,7 @@ def as_size(count: float) -> str:
 
 
 def as_json(lowered: Lowered) -> dict[str, Any]:
-    """Return the same as data; sizes are in bytes for one image."""
+    """Return the summary as plain data; sizes are in bytes for one image."""
     size = lowered.dtype.itemsize
     return {
         "backend": lowered.backend.name,

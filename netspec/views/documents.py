@@ -1,4 +1,4 @@
-"""Printed tables with derived ones: as text, as data for programs, and as one page."""
+"""Printed and derived tables side by side: as text, as data for programs, and as one page."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def document(spec: Any, /, **settings: Setting) -> Documents | list[Documents]:
 
 
 def counted(documents: Iterable[Document]) -> str:
-    """``44 cells: 43 agree, 1 erratum; 3 sentences: 2 hold, 1 needs data``."""
+    """Return counts: ``44 cells: 43 agree, 1 has an erratum; 3 sentences: 2 hold, 1 is false``."""
     listed = list(documents)
     cells = [cell.status for d in listed for row in d.rows for cell in row.cells]
     sentences = [sentence.status for d in listed for sentence in d.sentences]
@@ -138,7 +138,7 @@ def lines(net: Net) -> Iterator[Line]:
     title = f": {net.title}" if net.title else ""
     yield from _wrapped(f"{net.name}{title}", "", "strong")
     if not net.documents:
-        yield Line("its spec does not carry a printed table", "quiet")
+        yield Line("its spec does not contain a printed table", "quiet")
     for document in net.documents:
         yield Line("")
         yield from _wrapped(document.source, "", "strong")
@@ -213,19 +213,30 @@ def _wrapped(text: str, indent: str, role: str) -> Iterator[Line]:
 # ------------------------------------------------------------------------------------------ page
 
 _INTRODUCTION = """\
-# What the documents claim
+# The papers' claims, checked
 
-Every table that the AlexNet paper and the survey print, and every sentence in them that can be
-checked, is carried by a spec and held against what netspec derives.  A cell **agrees**, or has an
-**erratum** that says why the print cannot be right.  A sentence **holds**, is **false** for a
-reason, is **measured** by a command, or **needs** data that is named.  `netspec check` fails on
-anything else, so this page cannot drift from the specs: it is written by
-`netspec document --markdown`, and a test compares the two.
+The specs contain all tables that the AlexNet paper and the survey print, and all sentences in
+them that can be checked. netspec compares each with the derived value. `netspec check` fails if
+one is wrong and the spec does not give the reason. The reasons are below each table.
+
+| result of a cell | meaning |
+|---|---|
+| agrees | the printed value is the derived value |
+| erratum | the printed value is wrong: it is struck out and followed by the derived value |
+
+| result of a sentence | meaning |
+|---|---|
+| holds | the sentence is true |
+| false | the sentence is false, with the reason |
+| measured | a command measures it |
+| needs | it needs data that is named |
+
+`netspec document --markdown` generates this page from the specs, and a test compares the two.
 """
 
 
 def markdown(nets: Sequence[Net]) -> str:
-    """Return the ledger: one page for all documents."""
+    """Return one page for the documents of all nets."""
     documented = [net for net in nets if net.documents]
     parts = [_INTRODUCTION, f"{counted(d for net in documented for d in net.documents)}.\n"]
     for net in documented:
@@ -254,8 +265,8 @@ def _markdown_table(rows: Sequence[PrintedRow]) -> str:
         cells = [_markdown_cell(by_column[c]) if c in by_column else "" for c in COLUMNS]
         out.append(f"| {row.label} | {' | '.join(cells)} |")
         errata += [
-            f"- **{row.label}, {cell.column}**: `{cell.printed}` is printed, `{cell.derived}` "
-            f"derived. {_plain(_sentence(cell.why))}"
+            f"- **{row.label}, {cell.column}**: printed `{cell.printed}`, derived "
+            f"`{cell.derived}`. {_plain(_sentence(cell.why))}"
             for cell in row.cells
             if cell.status != "agree"
         ]
@@ -269,7 +280,7 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def _markdown_sentences(sentences: Sequence[Sentence]) -> str:
-    out = ["| the text says | | |", "|---|---|---|"]
+    out = ["| the text says | result | derived value, reason or data |", "|---|---|---|"]
     for sentence in sentences:
         code = f"`{sentence.derived}`" if sentence.derived else ""
         detail = " ".join(part for part in (code, _plain(sentence.why)) if part)

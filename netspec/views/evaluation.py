@@ -1,4 +1,4 @@
-"""Errors of nets, each alone and together, as a table."""
+"""The errors of nets, of each net and of their averaged outputs, as a table."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _errors(errors: Errors) -> dict[str, Any]:
 
 
 def lines(evaluation: Evaluation) -> Iterator[str]:
-    """Yield what was done to images, a heading, a row a net, and one for all of several."""
+    """Yield lines: the preprocessing, a heading, a row per net, and one for several averaged."""
     whats = {str(run): printable(done) for run, done in evaluation.applied.items()}
     if len({*whats.values()}) == 1:
         whats = {"images": next(iter(whats.values()))}

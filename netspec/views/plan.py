@@ -1,4 +1,4 @@
-"""A plan as a table: a line per step."""
+"""A plan as a table with one line per step."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ COLUMNS = ("step", "stage", "operator", "by", "reads", "writes", "buffer", "outp
 
 
 def as_text(plan: Plan) -> str:
-    """Return the steps, the places of their outputs, and the memory that they take.
+    """Return the steps, the places of their outputs, and the memory of the plan.
 
-    ``3[64:]`` is buffer 3 from channel 64 on.  Sizes are in elements for one image.
+    ``3[64:]`` means buffer 3 from channel 64 on.  Sizes are in elements for one image.
     """
     rows = [COLUMNS, *(_row(number, step, plan) for number, step in enumerate(plan.steps))]
     return "\n".join([*aligned(rows), "", *_memory(plan)])
@@ -38,6 +38,6 @@ def _memory(plan: Plan) -> Iterator[str]:
     yield f"inputs: slots {' '.join(map(str, plan.inputs))}"
     yield f"outputs: slots {' '.join(map(str, plan.outputs))}"
     yield (
-        f"arena: {plan.arena:,} elements an image for {len(plan.buffers)} buffers; "
-        f"{plan.bound:,} at least, {plan.total:,} side by side"
+        f"arena: {plan.arena:,} elements per image for {len(plan.buffers)} buffers "
+        f"(at least {plan.bound:,}; {plan.total:,} if not shared)"
     )

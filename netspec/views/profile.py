@@ -1,4 +1,4 @@
-"""The times of a compiled net: a table of its stages, the slowest first."""
+"""The times of a compiled net: a table of its stages, slowest first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ WIDTHS = (24, 24, 8, 7, 8, 7, 8)
 
 
 class Layer(NamedTuple):
-    """The measurements of a stage: time, operations (a multiply-add is two), bytes moved."""
+    """The measurements of a stage.
+
+    ``gflop`` counts a multiply-add as two operations; ``megabytes`` are those read and written.
+    """
 
     stage: str
     implementation: str
@@ -26,13 +29,15 @@ def as_lines(
 ) -> Iterator[str]:
     """Yield a line for each stage, then their sum.
 
+    The floor of a stage is the time that its operations or its bytes take at the machine's rates,
+    whichever is longer; the floor of the sum is the sum of the floors.  ``of floor`` is the floor
+    divided by the measured time.
+
     Args:
         layers: the stages, in any order.
         gflop_per_s: the machine's rate of matrix products.
         gb_per_s: its copy bandwidth.
-
-    ``of floor`` is the time that operations or bytes take at the machine's rates, whichever is
-    more, as a share of the time taken; of the sum, the floors add up.
+        style: returns a text with the style of a role.
     """
     total = sum(layer.milliseconds for layer in layers)
     floors = {layer: _floor(layer, gflop_per_s, gb_per_s) for layer in layers}
@@ -46,7 +51,7 @@ def as_lines(
 
 
 def _floor(layer: Layer, gflop_per_s: float, gb_per_s: float) -> float:
-    """Return the milliseconds of the floor."""
+    """Return the floor of a stage in milliseconds."""
     return max(layer.gflop / gflop_per_s * 1e3, layer.megabytes / gb_per_s)
 
 

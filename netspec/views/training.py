@@ -1,4 +1,4 @@
-"""The progress of a run as text: a heading, a row per epoch, and steps in between."""
+"""The progress of a training run as text: a heading, a row per epoch, and steps in between."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def as_json(result: Result) -> dict[str, Any]:
 
 
 def head(run: Run, steps: int, state: State) -> list[str]:
-    """Return the data, the recipe and the settings, a line each."""
+    """Return lines with the data, the recipe and the settings of a run."""
     recipe, settings = run.recipe, run.settings
     epochs = epochs_of(recipe)
     (optimizer,) = recipe.optimizer
@@ -59,7 +59,12 @@ def _named(run: Run, use: str) -> str:
 
 
 def row(epoch: Epoch, left: float) -> str:
-    """Return an epoch, under :data:`HEADER`; errors in percent; last, images that were left out."""
+    """Return the row of an epoch under :data:`HEADER`: errors in percent, images left out last.
+
+    Args:
+        epoch: its results.
+        left: the expected time to the end of the run, in seconds.
+    """
     numbers = {"training": epoch.corrupt, "validation": epoch.untested}
     left_out = ", ".join(f"{count:,} for {use}" for use, count in numbers.items() if count)
     return (
@@ -72,7 +77,7 @@ def row(epoch: Epoch, left: float) -> str:
 
 
 def between(moment: Moment) -> str:
-    """Return a step inside an epoch, for terminals without a bar."""
+    """Return a line for a step inside an epoch, for terminals without a progress bar."""
     return (
         f"       step {moment.step:,} of {moment.steps:,}: loss {moment.loss:.4f}, "
         f"train error {moment.error:.2f} %, {moment.images_per_second:,.0f} images/s, "
@@ -81,7 +86,8 @@ def between(moment: Moment) -> str:
 
 
 def beside_the_bar(moment: Moment) -> str:
-    """Return the same beside a bar; a narrow terminal cuts off the last, least important part."""
+    """Return the text next to a progress bar, the least important part last: a narrow terminal cuts
+    it off."""
     return (
         f"{moment.step:,}/{moment.steps:,}  {clock(moment.left)} left  loss {moment.loss:.4f}  "
         f"error {moment.error:.2f} %  {moment.images_per_second:,.0f} images/s  "
@@ -90,7 +96,7 @@ def beside_the_bar(moment: Moment) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return hours, minutes and seconds: ``1:02:03``, ``2:03``."""
+    """Return seconds as hours, minutes and seconds: ``1:02:03``, ``2:03``."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,4 +1,4 @@
-"""Classes that a test did not see."""
+"""Classes of which no image was tested."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from netspec.ir.words import plural
 from netspec.language.diagnostics import printable
 
 SHOWN = 5
-"""Names in a line."""
+"""The largest number of names in a line."""
 
 
 def untested_classes(names: Sequence[str]) -> str:
-    """Return ``no image of class green was tested``; an empty text if there are no such names."""
+    """Return ``no image of class green was tested``; an empty string if there are no names."""
     if not names:
         return ""
     shown = ", ".join(map(printable, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")

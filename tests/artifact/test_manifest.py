@@ -135,7 +135,7 @@ def test_a_manifest_is_written_in_one_way(good: dict[str, Any]) -> None:
         text.replace(b"{\n", b"{\n\n", 1),
     ):
         assert other != text
-        with pytest.raises(DataError, match="not written as netspec writes it"):
+        with pytest.raises(DataError, match="not the JSON that netspec writes"):
             Manifest.read(other)
     with pytest.raises(DataError, match="`batch` is there twice"):
         Manifest.read(text.replace(b'"batch": 1', b'"batch": 2,\n "batch": 1'))
@@ -153,9 +153,9 @@ def test_a_manifest_is_written_in_one_way(good: dict[str, Any]) -> None:
         ({"dtype": "load"}, '`dtype` is "load", not one of'),
         ({"kernels": ["b", "a", "c"]}, "`kernels` are not sorted"),
         ({"kernels": ["a", "a", "b"]}, "`kernels` are not sorted"),
-        ({"kernels": []}, "`members` are not those"),
-        ({"asked": []}, "`members` are not those"),
-        ({"members": {}}, "`members` are not those"),
+        ({"kernels": []}, "`members` does not have exactly"),
+        ({"asked": []}, "`members` does not have exactly"),
+        ({"members": {}}, "`members` does not have exactly"),
         ({"settings": {"a": None}}, r"`settings\[\"a\"\]` is null, not a text, a number"),
         ({"settings": {"a": [1]}}, r"`settings\[\"a\"\]` is a list of 1, not a text, a number"),
         ({"made_by": {}}, r"`made_by\.netspec` is missing"),
@@ -191,16 +191,16 @@ def test_a_manifest_names_no_paths(name: str, good: dict[str, Any]) -> None:
     renamed = json.loads(text.replace('"files/0.net"', json.dumps(name)))
     assert renamed["asked"][0]["member"] == renamed["asked"][1]["by"] == name
     assert name in renamed["members"]
-    with pytest.raises(DataError, match="`asked` names what is no file of the net"):
+    with pytest.raises(DataError, match="`asked` names a member that is not a file of the net"):
         Manifest.read(canonical(renamed))
     members = {**good["members"], name: good["members"]["files/0.net"]}
-    with pytest.raises(DataError, match="`members` are not those"):
+    with pytest.raises(DataError, match="`members` does not have exactly"):
         Manifest.read(canonical({**good, "members": members}))
 
 
 def test_only_texts_of_the_net_ask_for_files(good: dict[str, Any]) -> None:
     for by in ("plan.json", "files/9.net", ""):
-        with pytest.raises(DataError, match="`asked` names what is no file of the net"):
+        with pytest.raises(DataError, match="`asked` names a member that is not a file of the net"):
             Manifest.read(canonical(put(good, ("asked", 0, "by"), by)))
 
 
@@ -215,7 +215,7 @@ def test_sizes_are_compared_before_anything_is_read(tmp_path: Path) -> None:
     path, _ = artifact(tmp_path)
     huge = {"sha256": "0" * 64, "size": 10**18}
     changed(path, lambda manifest: manifest["members"].update({"weights.safetensors": huge}))
-    with pytest.raises(DataError, match="and had 1,000,000,000,000,000,000"):
+    with pytest.raises(DataError, match="instead of 1,000,000,000,000,000,000"):
         load_artifact(path)
 
 

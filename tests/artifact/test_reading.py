@@ -52,7 +52,7 @@ def test_a_changed_byte_is_refused(name: str, tmp_path: Path) -> None:
         for bit in (0, 5, 7):
             file.write_bytes(data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :])
             shown = "manifest.json" if name == "manifest.sha256" else name
-            refused(path, f"{shown} is damaged, its digest is")
+            refused(path, f"{shown} is damaged: its digest is")
     file.write_bytes(data)
     load_artifact(path)
 
@@ -73,8 +73,8 @@ def test_a_missing_member_is_refused(name: str, tmp_path: Path) -> None:
     path, _ = artifact(tmp_path)
     (path / name).unlink()
     messages = {
-        "manifest.json": "there is no manifest.json in it",
-        "manifest.sha256": "its digest is not in manifest.sha256",
+        "manifest.json": "it does not contain manifest.json",
+        "manifest.sha256": "its digest is not the one in manifest.sha256",
     }
     refused(path, messages.get(name, f"'{name}' is missing"))
 
@@ -85,7 +85,7 @@ def test_a_missing_member_is_refused(name: str, tmp_path: Path) -> None:
 def test_another_member_is_refused(name: str, tmp_path: Path) -> None:
     path, _ = artifact(tmp_path)
     (path / name).write_bytes(b"")
-    refused(path, f"'{name}' is in it, and not in its manifest")
+    refused(path, f"'{name}' is not listed in its manifest")
 
 
 def test_a_renamed_member_is_refused(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
         (tmp_path / str(number)).mkdir()
         path, _ = artifact(tmp_path / str(number))
         (path / name).mkdir()
-        refused(path, f"'{name}' in it is no file of an artifact")
+        refused(path, f"it contains '{name}', which is not a file of an artifact")
 
 
 @pytest.mark.parametrize("name", ["spec.net", "weights.safetensors", "manifest.json", "files"])
@@ -131,14 +131,14 @@ def test_links_are_refused(name: str, tmp_path: Path) -> None:
     path, _ = artifact(tmp_path)
     (path / name).rename(tmp_path / "elsewhere")
     (path / name).symlink_to(tmp_path / "elsewhere")
-    refused(path, f"'{name}' in it is no file of an artifact")
+    refused(path, f"it contains '{name}', which is not a file of an artifact")
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     path, _ = artifact(tmp_path)
     (path / "plan.json").unlink()
     os.mkfifo(path / "plan.json")
-    refused(path, r"'plan\.json' in it is no file")
+    refused(path, r"it contains 'plan\.json', which is not a file")
     os.mkfifo(tmp_path / "pipe.netspec")
     refused(tmp_path / "pipe.netspec")
 
@@ -202,19 +202,21 @@ def test_a_large_member_is_refused_before_it_is_read(tmp_path: Path) -> None:
 def test_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MOST_MEMBERS", 9)
     for form in ("", SUFFIX):
-        refused(artifact(tmp_path, form)[0], "more than 9 files are in it|is no artifact")
+        refused(artifact(tmp_path, form)[0], "more than 9 files|is not an artifact")
 
 
 def test_what_is_no_artifact_is_told(tmp_path: Path) -> None:
     refused(tmp_path / "missing.netspec", "no such file or directory")
-    refused(tmp_path, r"it is no artifact: there is no manifest\.json in it")
+    refused(tmp_path, r"it is not an artifact: it does not contain manifest\.json")
     spec = write_specs(tmp_path)
-    message = refused(spec, "it is no artifact: neither a folder nor a file that netspec wrote")
+    message = refused(
+        spec, "it is not an artifact: it is neither a folder nor a file that netspec wrote"
+    )
     assert "netspec compile SPEC -o PATH" in message
     refused(Path("/proc/self/mem"))
     empty = tmp_path / "empty"
     empty.write_bytes(b"")
-    refused(empty, "it is no artifact")
+    refused(empty, "it is not an artifact")
 
 
 def test_a_folder_that_may_not_be_read_is_told(
@@ -257,7 +259,7 @@ def test_a_changed_byte_between_members_is_refused(tmp_path: Path) -> None:
     for at in range(len(data)):
         if at not in inside:
             path.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
-            refused(path, "it is no artifact")
+            refused(path, "it is not an artifact")
     path.write_bytes(data)
     load_artifact(path, expect=root)
 
@@ -271,7 +273,7 @@ def test_a_changed_byte_of_a_member_is_refused_in_a_file(tmp_path: Path) -> None
             changed[file_range.start + at] ^= 4
             path.write_bytes(changed)
             shown = "manifest.json" if name == "manifest.sha256" else name
-            refused(path, f"{shown} is damaged, its digest is")
+            refused(path, f"{shown} is damaged: its digest is")
 
 
 def test_a_file_of_another_length_is_refused(tmp_path: Path) -> None:
@@ -279,10 +281,10 @@ def test_a_file_of_another_length_is_refused(tmp_path: Path) -> None:
     data = path.read_bytes()
     for length in (*range(0, 60), *range(0, len(data), 499), *range(len(data) - 200, len(data))):
         path.write_bytes(data[:length])
-        refused(path, "it is no artifact")
+        refused(path, "it is not an artifact")
     for other in (data + b"\0", b"\0" + data, data + data):
         path.write_bytes(other)
-        refused(path, "it is no artifact")
+        refused(path, "it is not an artifact")
 
 
 def hostile_zips(members: dict[str, bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -315,7 +317,10 @@ def test_files_that_are_packed_otherwise_are_refused(tmp_path: Path) -> None:
             at = data.index(b"PK\x03\x04")
             path.write_bytes(data[: at + 6] + b"\1" + data[at + 7 :])
         message = refused(path)
-        assert "it is no artifact" in message or "is in it, and not" in message, (name, fields)
+        assert "it is not an artifact" in message or "is not listed in its" in message, (
+            name,
+            fields,
+        )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["it", "other.netspec"]
 
 
@@ -327,7 +332,7 @@ def test_a_member_that_is_there_twice_is_refused(tmp_path: Path) -> None:
             archive.writestr(plain_entry(name), data)
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr(plain_entry("spec.net"), contents(folder)["spec.net"])
-    refused(path, "it is no artifact")
+    refused(path, "it is not an artifact")
 
 
 def test_entries_that_overlap_or_leave_gaps_are_refused(tmp_path: Path) -> None:
@@ -341,12 +346,12 @@ def test_entries_that_overlap_or_leave_gaps_are_refused(tmp_path: Path) -> None:
         changed[directory + 42 : directory + 46] = struct.pack("<L", at)
         if at:
             path.write_bytes(changed)
-            refused(path, "it is no artifact")
+            refused(path, "it is not an artifact")
     for at in (0, directory):
         gap = data[:at] + b"x" * 30 + data[at:]
         gap[-6:-2] = struct.pack("<L", directory + 30)
         path.write_bytes(gap)
-        refused(path, "it is no artifact")
+        refused(path, "it is not an artifact")
 
 
 def test_another_number_of_entries_is_refused(tmp_path: Path) -> None:
@@ -355,7 +360,7 @@ def test_another_number_of_entries_is_refused(tmp_path: Path) -> None:
     for count in (0, 1, 65535):
         data[-14:-10] = struct.pack("<2H", count, count)
         path.write_bytes(data)
-        refused(path, "it is no artifact")
+        refused(path, "it is not an artifact")
 
 
 def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -368,7 +373,7 @@ def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data[:at] + b"".join(entries))
     with pytest.raises(UnicodeDecodeError):
         zipfile.ZipFile(path)
-    refused(path, "it is no artifact")
+    refused(path, "it is not an artifact")
 
 
 def test_a_directory_that_tells_more_than_there_is_is_refused_before_it_is_read(
@@ -380,14 +385,14 @@ def test_a_directory_that_tells_more_than_there_is_is_refused_before_it_is_read(
     with path.open("wb") as file:
         file.seek(2**23)
         file.write(end)
-    refused(path, "it is no artifact")
+    refused(path, "it is not an artifact")
     # what stands in archives of more than 4 GiB would tell zipfile another size of the directory
     wide = struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, 2**40, 0)
     locator = struct.pack("<4sLQL", b"PK\6\7", 0, 0, 1)
     size = len(wide + locator)
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0)
     path.write_bytes(wide + locator + end)
-    refused(path, "it is no artifact")
+    refused(path, "it is not an artifact")
 
 
 def test_sizes_of_64_bits_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,7 +403,7 @@ def test_sizes_of_64_bits_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         for name, data in contents(folder).items():
             archive.writestr(plain_entry(name), data)
     monkeypatch.undo()
-    refused(path, "it is no artifact")
+    refused(path, "it is not an artifact")
     # sizes that no 32 bits hold, without what marks an archive of more than 4 GiB
     members = contents(folder)
     size = len(members["weights.safetensors"])
@@ -408,7 +413,7 @@ def test_sizes_of_64_bits_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     directory = directory.replace(struct.pack("<QQ", size, size), struct.pack("<QQ", 2**40, 2**40))
     lengths = len(members), len(members), len(directory), len(before)
     path.write_bytes(before + directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, *lengths, 0))
-    refused(path, "it is no artifact")
+    refused(path, "it is not an artifact")
 
 
 @given(st.binary(max_size=200))
@@ -416,7 +421,7 @@ def test_noise_is_no_artifact(tmp_path_factory: pytest.TempPathFactory, noise: b
     path = tmp_path_factory.mktemp("noise") / "noise.netspec"
     for data in (noise, noise + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(noise), 0, 0)):
         path.write_bytes(data)
-        refused(path, "it is no artifact")
+        refused(path, "it is not an artifact")
 
 
 def test_reading_leaves_no_file_open(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_folder_with_something_else_in_it_stays(
     path.mkdir()
     for name, data in members.items():
         (path / name).write_bytes(data)
-    refused(path, "a folder is there that holds other files: remove it, or name another")
+    refused(path, "it is a folder with other files: remove it, or name another")
     assert contents(path) == members
     assert os.listdir(tmp_path) == ["mine"]
 
@@ -82,14 +82,14 @@ def test_an_artifact_with_something_added_stays(tmp_path: Path) -> None:
     for name in ("notes.txt", "results"):
         path, _ = artifact(tmp_path)
         (path / name).mkdir() if name == "results" else (path / name).write_bytes(b"")
-        refused(path, "a folder is there that holds other files")
+        refused(path, "it is a folder with other files")
         assert (path / name).exists()
         shutil.rmtree(path)
 
 
 def test_a_file_is_not_replaced_by_a_folder_nor_the_other_way_round(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
-    refused(tmp_path / "file", "a file is there: name a folder, or a file that ends in .netspec")
+    refused(tmp_path / "file", "it is a file: name a folder, or a file that ends in .netspec")
     (tmp_path / "it.netspec").mkdir()
     refused(tmp_path / "it.netspec", "is a directory")
     assert (tmp_path / "file").read_bytes() == b"old"
@@ -101,10 +101,10 @@ def test_a_file_of_another_kind_is_replaced_by_force_only(tmp_path: Path) -> Non
     with zipfile.ZipFile(path, "w") as archive:  # as an extension of a browser is
         archive.writestr("manifest.json", "{}")
     before = path.read_bytes()
-    refused(path, "another kind of file is there, and an artifact is to be written")
+    refused(path, "the existing file is not an artifact")
     assert path.read_bytes() == before
     load_artifact(path, expect=save_artifact(small(), path, force=True))
-    refused(tmp_path / "it.onnx", ".onnx is the suffix of an ONNX model, and a folder is to be")
+    refused(tmp_path / "it.onnx", ".onnx is the suffix of an ONNX model, and the output is a fold")
     assert os.listdir(tmp_path) == ["it.netspec"]
 
 
@@ -287,7 +287,7 @@ def test_a_single_file_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with zipfile.ZipFile(tmp_path / "it.netspec") as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     monkeypatch.setattr(writing, "LARGEST_FILE", size - 1)
-    refused(tmp_path / "it.netspec", "a single file has room for 2 GiB: name a folder, without")
+    refused(tmp_path / "it.netspec", "a single file can have up to 2 GiB: name a folder, without")
     assert os.listdir(tmp_path) == ["it.netspec"]
     monkeypatch.setattr(writing, "LARGEST_FILE", size)
     save_artifact(small(), tmp_path / "it.netspec")

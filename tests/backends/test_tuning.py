@@ -110,7 +110,7 @@ def test_a_file_of_something_else_is_passed_over_and_replaced(content: str) -> N
     tuning, measure = Tuning("cpu", {}), Measuring()
     tuning.path.parent.mkdir(parents=True)
     tuning.path.write_text(content, encoding="latin-1")
-    with pytest.warns(UserWarning, match="no measurements are used: .*; measured again"):
+    with pytest.warns(UserWarning, match="stored measurements are not used: .*; measured again"):
         assert tuning.times(PROBLEM, IMPLEMENTATIONS, measure) == measure.times
     assert tuning.times(PROBLEM, IMPLEMENTATIONS, measure) == measure.times
     assert measure.count == 1
@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_written_only_warns(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     tuning, measure = Tuning("cpu", {}), Measuring()
-    with pytest.warns(UserWarning, match="measurements are not kept"):
+    with pytest.warns(UserWarning, match="measurements cannot be stored"):
         assert tuning.times(PROBLEM, IMPLEMENTATIONS, measure) == measure.times
 
 

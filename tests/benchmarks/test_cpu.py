@@ -47,7 +47,7 @@ def test_lrn_is_timed_on_every_map_of_both_nets(
         ("googlenet", "56x56x64"),
         ("googlenet", "56x56x192"),
     }
-    page = performance.page([], lrn=[figures])
+    page = performance.page(lrn=[figures])
     assert all(f"| {case['net']} | {case['stage']} |" in page for case in figures["cases"])
     for case in figures["cases"]:
         best = min(case["torch_ms"], case["torch channels-last_ms"])
@@ -77,7 +77,11 @@ def test_accuracy_is_that_of_the_worst_of_32_images(
     assert case["images"] == 32
     assert 0 < case["netspec"] < case["allowed"]
     assert 0 < case["eager"] < case["allowed"]
-    assert f"| lenet5 | {case['netspec']:.1e} |" in performance.page([], accuracy=[figures])
+    page = performance.page(accuracy=[figures])
+    assert f"| lenet5 | {case['netspec']:.1e} |" in page
+    assert "before" not in page
+    earlier = performance.page(accuracy=[figures | {"date": "2026-11-24"}])
+    assert "These errors are of the random weights before 2026-11-29" in earlier
 
 
 def test_loading_is_timed_in_processes_of_its_own(tmp_path: Path, performance: ModuleType) -> None:
@@ -89,4 +93,4 @@ def test_loading_is_timed_in_processes_of_its_own(tmp_path: Path, performance: M
     # importing it all and reading a spec is not done in a millisecond
     assert 1 < case["load_ms"] < case["together_ms"] == case["slowest_ms"]
     assert case["together_ms"] == pytest.approx(case["import_ms"] + case["load_ms"], abs=0.11)
-    assert f"| lenet5 | {case['bytes'] / 1e6:.3f} |" in performance.page([], loading=[figures])
+    assert f"| lenet5 | {case['bytes'] / 1e6:.3f} |" in performance.page(loading=[figures])

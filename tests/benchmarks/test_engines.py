@@ -112,7 +112,7 @@ def test_who_disagrees_or_fails_is_told_and_not_timed(monkeypatch: pytest.Monkey
     monkeypatch.setitem(engines.MAKERS, "compile", failing)
     case = LayerCase(CONV, 2, FORWARD, "fp32")
     by_engine = measuring.measured(case, ["netspec", "eager", "compile"], BENCH, MACHINE)["engines"]
-    assert re.match(r"off by 0\.\d+ of the norm", by_engine["netspec"].pop("disagrees"))
+    assert re.match(r"relative error 0\.\d+, but rounding", by_engine["netspec"].pop("disagrees"))
     assert by_engine["netspec"] == {}
     assert by_engine["compile"] == {"error": "RuntimeError: no such kernel"}
     assert "median_us" in by_engine["eager"]

@@ -25,8 +25,8 @@ def test_without_a_gpu_one_line_says_so(
     printed, said = capsys.readouterr()
     assert printed == ""
     assert said == (
-        "benchmarks/kernels.py times kernels on a CUDA GPU, and there is none here; "
-        "--plan prints bytes, operations and floors of every layer without one\n"
+        "benchmarks/kernels.py needs a CUDA GPU, and PyTorch does not find one; "
+        "--plan prints bytes, operations and floors of every layer without a GPU\n"
     )
 
 
@@ -34,9 +34,7 @@ def test_the_plan_has_a_line_a_case(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--plan", "--net", "alexnet", "--batch", "1", "32", "--kind", "lrn", "conv"]
     assert kernels.main(options) == 0
     rates, _, *lines = capsys.readouterr().out.splitlines()
-    assert rates.endswith(
-        "one H200, as measured there once: 4.3 TB/s copied, 790 TFLOP/s of products"
-    )
+    assert rates.endswith("measured once on one H200: 4.3 TB/s copied, 790 TFLOP/s of products")
     assert len(lines) == 2 * (2 * 2 + 5 * 3 - 1)  # LRN twice, conv thrice, none into the image
     (line,) = (line for line in lines if "lrn 55x55x96" in line and "32 | forward" in line)
     megabytes, gigaflop, intensity, floor = map(float, line.split()[:4])
@@ -79,7 +77,7 @@ def test_a_run_stops_when_its_time_is_over(capsys: pytest.CaptureFixture[str]) -
 
     results = list(kernels.sweep(CASES, measure, seconds=10.0, clock=lambda: now[0]))
     assert results == [(case, {"key": case.key}) for case in CASES[:3]]
-    assert capsys.readouterr().out == f"{len(CASES) - 3} cases are left: run it again\n"
+    assert capsys.readouterr().out == f"{len(CASES) - 3} cases remain: run the same command again\n"
 
 
 def test_the_next_run_goes_on_with_what_is_missing(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
-"""docs/performance.md says what the results say, and nothing else."""
+"""docs/performance.md and its plots show the stored results, and nothing else."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from benchmarks import plots
 from benchmarks.layers import FORWARD, INPUT_GRADIENT, NETS, LayerCase, cases
+from netspec.timing import PEERS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -28,7 +31,7 @@ def entry(floor: float, **medians: float) -> dict[str, Any]:
 
 @pytest.fixture
 def figures(performance: ModuleType, tmp_path: Path) -> dict[str, Any]:
-    """A made-up machine: two of its LRN, one of its max-pools and one convolution were run."""
+    """A made-up machine on which two LRN, one max-pool and one convolution were measured."""
     first, second, *_ = layer_cases("lrn", FORWARD, 32)
     pool = layer_cases("maxpool", INPUT_GRADIENT, 1)[0]
     conv = layer_cases("conv", FORWARD, 256)[0]
@@ -55,39 +58,78 @@ def figures(performance: ModuleType, tmp_path: Path) -> dict[str, Any]:
     }
     (tmp_path / "kernels-made-up-1.json").write_text(json.dumps(record), encoding="utf-8")
     (tmp_path / "checking.json").write_text("{}")
-    (loaded,) = performance.load(tmp_path)
+    (loaded,) = performance.load(tmp_path, kind="kernels")
     return loaded
 
 
 def test_the_page_is_current(performance: ModuleType) -> None:
     page = (DOCS / "performance.md").read_text(encoding="utf-8")
     assert page == performance.current()
+    shown = re.findall(r"\((images/[\w-]+\.svg)\)", page)
+    assert shown
+    assert all((DOCS / path).is_file() for path in shown)
 
 
-def test_without_results_nothing_is_measured(performance: ModuleType) -> None:
-    page = performance.page([])
-    for goal in performance.GOALS:
-        assert f"| {goal.text} | not measured | not measured | not measured |" in page
-    for net in NETS:
-        for line in performance.rows_of(net, {"cases": {}}, performance.planned("bf16")):
-            assert {*line[6:]} <= {"not measured", ""}
-    assert "No results in bf16 yet" in page
-    assert "4.30 TB/s copied and 790 TFLOP/s" in page
+def test_the_plots_are_current(performance: ModuleType) -> None:
+    for figures in performance.load(kind="nets"):
+        path = DOCS / "images" / plots.name_of(figures)
+        drawn = plots.of_cpu(figures)
+        # The points, not the bytes: those depend on the version of matplotlib.
+        assert points(path.read_bytes()) == points(drawn)
+        assert len(points(drawn)) > len(figures["cases"]) * len(PEERS)
+        assert drawn == plots.of_cpu(figures)
+
+
+def points(svg: bytes) -> list[tuple[str, ...]]:
+    """Return the place of each marker and tick in an SVG of matplotlib."""
+    return re.findall(r'<use xlink:href="#\w+" x="([\d.]+)" y="([\d.]+)"', svg.decode())
+
+
+def test_a_result_that_was_not_measured_takes_no_room(performance: ModuleType) -> None:
+    page = performance.page()
+    assert page.startswith("# Performance\n\nNot measured: GPU kernels")
+    assert "|" not in page
+    assert all(f"## {title}" not in page for title in ("Whole nets", "LRN", "Loading", "Layers"))
+
+
+def test_it_opens_with_what_was_measured(performance: ModuleType) -> None:
+    def engine(name: str, low: float, median: float, high: float) -> dict[str, Any]:
+        times = {"median_ms": median, "spread_ms": [low, high]}
+        return {"name": name, "version": "7", "error": None} | times
+
+    def case(ours: tuple[float, float, float], ratio: float) -> dict[str, Any]:
+        engines = [engine("netspec", *ours), *(engine(name, 9.0, 10.0, 11.0) for name in PEERS)]
+        of_case = {"spec": "alexnet", "batch": 1, "engines": engines, "floor": {"ms": 1.0}}
+        return of_case | {"best_peer": "openvino", "ratio": ratio}
+
+    cases = [case((1.0, 2.5, 3.0), 4.0), case((8.0, 10.0, 12.0), 1.0)]
+    machine = {"cpu": "Made-up 1", "threads": 3}
+    page = performance.page(nets=[{"machine": machine, "date": "2000-01-01", "cases": cases}])
+    first, plot, *_ = page.split("\n\n")[1:]
+    # sqrt(4 x 1); only the first case has quartiles apart from 9 to 11
+    assert "at 1.00 to 4.00 times the speed" in first
+    assert "(geometric mean 2.00, 2 cases, float32, 2000-01-01)" in first
+    assert "In 1 of the 2 cases" in first
+    assert plot.endswith("](images/nets-made-up-1.svg)")
+    assert page.count("| 4.00× |") == 1
+    assert page.count("| 1.00× (overlap) |") == 1
 
 
 def test_goals_are_means_over_what_was_measured(
     performance: ModuleType, figures: dict[str, Any]
 ) -> None:
-    page = performance.page([figures])
+    page = performance.page(kernels=[figures])
     # sqrt(0.9 * 0.4) and sqrt(8 * 2); AlexNet and GoogLeNet have two LRN each
-    share = "| LRN forward ≥ 88 % of copy bandwidth, at 4 bytes an element | not measured | "
-    assert share + "60%, slowest 40%, 2 of 4 | not measured |" in page
-    assert "| LRN forward ≥ 9× eager | not measured | 4.00×, slowest 2.00×, 2 of 4 |" in page
+    share = "| LRN forward ≥ 88 % of copy bandwidth, at 4 bytes per element | – | "
+    assert share + "60%, slowest 40%, 2 of 4 | – |" in page
+    assert "| LRN forward ≥ 9× eager | – | 4.00×, slowest 2.00×, 2 of 4 |" in page
     pools = len(layer_cases("maxpool", INPUT_GRADIENT, 1))
-    assert f"| max-pool backward ≥ 80 % | 50%, slowest 50%, 1 of {pools} | not measured |" in page
-    assert f"| max-pool backward bitwise reproducible | 1, of 1 of {pools} measured | not" in page
-    assert "| max-pool backward ≥ 3× eager | not measured | not measured | not measured |" in page
-    assert "none below 0.98× | not measured | not measured | not measured |" in page
+    assert f"| max-pool backward ≥ 80 % | 50%, slowest 50%, 1 of {pools} | – |" in page
+    assert (
+        f"| max-pool backward bitwise reproducible | 1, of 1 of {pools} measured | – | – |" in page
+    )
+    assert "| max-pool backward ≥ 3× eager |" not in page  # no batch was measured
+    assert "none below 0.98× |" not in page
 
 
 def test_layers_show_medians_or_why_there_are_none(
@@ -99,7 +141,7 @@ def test_layers_show_medians_or_why_there_are_none(
         for row in performance.rows_of("alexnet", figures, machine)
         if row[1:3] == ["C1", FORWARD]
     )
-    nothing = "not measured"
+    nothing = "–"
     assert line[6:] == [
         f"{nothing} / {nothing} / disagrees",
         f"{nothing} / {nothing} / 1,235",
@@ -108,8 +150,9 @@ def test_layers_show_medians_or_why_there_are_none(
     ]
     # floors are that machine's own: 2 x 256 x 55 x 55 x 96 x 363 operations at 1e14 a second
     assert line[5].split(" / ")[2] == f"{2 * 256 * 55 * 55 * 96 * 363 / 1e14 * 1e6:.0f}"
-    page = performance.page([figures])
-    assert "## Made-up 1" in page
+    page = performance.page(kernels=[figures])
+    assert "### Made-up 1: AlexNet\n" in page
+    assert "### Made-up 1: VGG16\n" not in page  # none of its layers was measured
     assert "Measured on 2000-01-01: gpu Made-up 1, driver 7." in page
 
 

@@ -273,7 +273,7 @@ def test_scores_that_are_not_finite_are_an_error(
     for extra in ([], ["--json"]):
         done = run("run", spec, photograph, "--weights", tmp_path / "w.safetensors", *extra)
         assert done.returncode == 1
-        assert "are not finite: a is the first row to leave the range of float32" in (
+        assert "are not finite: a is the first row with values outside the range of float32" in (
             done.stdout + done.stderr
         )
         assert '"top"' not in done.stdout

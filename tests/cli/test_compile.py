@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +22,7 @@ from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.lowering.implementation import Problem, Tensors
 from netspec.lowering.passes import PIPELINE
 from tests.backends.helpers import RICH
+from tests.forked import compiling
 
 
 def run(*arguments: object) -> Result:
@@ -57,7 +55,7 @@ def test_the_screen_says_what_each_step_did(spec: Path) -> None:
     assert "steps: " in said["choose"]
     assert "onednn" in said["choose"]
     assert said["choose"].split("(")[1].startswith("preferred)")
-    assert "KiB an image in one arena, " in said["plan"]
+    assert "KiB per image in one arena (" in said["plan"]
     assert "parameters (and 60 in 1 head), " in said["pack"]
     assert "image [1, 3, 9, 9] -> [1, 4], float32" in said["run"]
     assert "against float64" in said["verify"]
@@ -204,7 +202,7 @@ def test_emit_graph_and_plan(spec: Path) -> None:
         [str(n), s.stage, s.op, s.implementation] for n, s in enumerate(steps)
     ]
     assert plan[-3:-1] == ["inputs: slots 0", f"outputs: slots {model.lowered.plan.outputs[0]}"]
-    assert plan[-1].startswith(f"arena: {model.lowered.plan.arena:,} elements an image for ")
+    assert plan[-1].startswith(f"arena: {model.lowered.plan.arena:,} elements per image for ")
 
 
 def test_emit_dot(spec: Path) -> None:
@@ -239,10 +237,13 @@ def test_emit_choices_can_be_given_back(spec: Path, tmp_path: Path) -> None:
         ('"d"', 'it must be {"STAGE": "IMPLEMENTATION"}'),
         ('{"d": 1}', 'it must be {"STAGE": "IMPLEMENTATION"}'),
         ('{"d": ["onednn"]}', 'it must be {"STAGE": "IMPLEMENTATION"}'),
-        ('{"z": "onednn"}', "the choices name a stage 'z' that the compiled net does not have"),
+        (
+            '{"z": "onednn"}',
+            "the choices name the stage 'z', but the compiled net does not have it",
+        ),
         (
             '{"d": "cudnn"}',
-            "d cannot be computed by 'cudnn'; there is onednn, onednn-stream, mkldnn, torch",
+            "d cannot be computed by 'cudnn': choose one of onednn, onednn-stream, mkldnn, torch",
         ),
     ],
 )
@@ -374,14 +375,7 @@ def test_kernels_compiled_ahead_travel_in_the_artifact(tmp_path: Path, dtype: st
     rows = "net a\ninput image 8x8x3\na: conv 3x3, 8 | relu\n"
     (tmp_path / "a.net").write_text(rows, encoding="utf-8")
     command = ["compile", "a.net", "--target", "sm_90", "--dtype", dtype, "-o", "a", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "netspec", *command],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"},
-    )
+    done = compiling().run(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     digest = json.loads(done.stdout)["digest"]
     kernels = load_kernels(tmp_path / "a", expect=digest)

@@ -95,7 +95,7 @@ def test_settings_make_disagreements_mere_remarks(spec: Path) -> None:
 
 def test_markdown_is_the_page_of_the_specs_named_or_of_all(spec: Path) -> None:
     one = run("document", spec, "--markdown").stdout
-    assert one.startswith("# What the documents claim\n")
+    assert one.startswith("# The papers' claims, checked\n")
     assert one.count("\n## ") == 1
     every = run("document", "--markdown")
     assert every.returncode == 0

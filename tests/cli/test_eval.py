@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -12,6 +10,7 @@ from click.testing import CliRunner, Result
 import netspec
 from netspec.cli import main
 from netspec.runtime.weights import save_tensors
+from tests.forked import forked
 
 
 def run(*arguments: object) -> Result:
@@ -108,8 +107,8 @@ def test_the_loop_of_training_is_not_imported_to_test_an_artifact(tmp_path: Path
         "main(['eval', *nets, '--data', 'digits'], standalone_mode=False)\n"
         "print(*(name for name in sys.modules if name.startswith('netspec.training')))\n"
     )
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = forked("torch").python("-c", program)
+    assert done.returncode == 0, done.stderr
     *_, row, modules = done.stdout.splitlines()
     assert row.endswith("3 of 360")
     assert not {"netspec.training.loop", "netspec.training.run"} & {*modules.split()}

@@ -49,7 +49,7 @@ def test_what_cannot_be_read_is_counted_and_named(photographs: Path, tmp_path: P
     (photographs / "val" / "palace" / "palace_3.heic").write_bytes(b"x")
     done = train(photographs, "--epochs", "2")
     assert done.exit_code == 0, done.output
-    assert f"note: passed over in {photographs / 'val'}: 1 file .heic (palace/palace_3.heic)" in (
+    assert f"note: ignored in {photographs / 'val'}: 1 file .heic (palace/palace_3.heic)" in (
         done.stderr
     )
     for name in ("example 1, flower/flower_1.JPEG", "example 5, palace/palace_2.JPEG"):
@@ -64,7 +64,7 @@ def test_what_cannot_be_read_is_counted_and_named(photographs: Path, tmp_path: P
 
     evaluated = netspec("eval", photographs / "run", "--json", "--rows", tmp_path / "rows.csv")
     assert {"images": 5, "untested": 1}.items() <= json.loads(evaluated.stdout)["ensemble"].items()
-    assert "note: passed over in " in evaluated.stderr
+    assert "note: ignored in " in evaluated.stderr
     assert "note: example 5, palace/palace_2.JPEG: cannot read " in evaluated.stderr
     assert netspec("eval", photographs / "run").stdout.endswith(" of 5, 1 left out\n")
     with (tmp_path / "rows.csv").open(newline="") as file:
@@ -104,7 +104,7 @@ def test_an_epoch_without_an_image_is_no_loss_of_zero(photographs: Path) -> None
     )
     assert done.exit_code == 1
     assert "6 for training can be used, such as: example " in done.stderr
-    assert "26x26 pixels are cut out of it" in done.stderr
+    assert "smaller than the 26x26 pixels to cut out of it" in done.stderr
     assert "0.0000" not in done.output
     assert not (photographs / "run").exists(), "nothing was learned in it"
 
@@ -116,7 +116,7 @@ def test_more_classes_than_outputs_leave_no_run(photographs: Path) -> None:
     done = train(photographs, "--set", "classes=1")
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1] == (
-        "error: the data has 2 classes (flower, palace), and row out of small has 1 output: "
+        "error: the data has 2 classes (flower, palace), but row out of small has 1 output: "
         "give it --set classes=2"
     )
     assert not (photographs / "run").exists()
@@ -162,7 +162,7 @@ def test_classes_without_an_image_that_can_be_read_are_named(photographs: Path) 
         cut_off(photographs / "val" / "palace" / f"palace_{number}.JPEG")
     done = train(photographs, "--epochs", "2", "--json")
     assert done.exit_code == 0, done.output
-    assert done.stderr.count("warning: class flower has no image that can be read: ") == 1
+    assert done.stderr.count("warning: class flower has no image that can be read, ") == 1
     told = json.loads(done.stdout)
     assert (told["left_out"], told["untested_classes"]) == (3, ["palace"])
     again = netspec("train", "--resume", photographs / "run")
@@ -204,7 +204,7 @@ def test_a_run_and_shards_cannot_lie_among_the_images(photographs: Path, place: 
     for arguments in (("train", photographs / "small.net", "--data", data), ("pack", data)):
         done = netspec(*arguments, "-o", output)
         assert done.exit_code == 1, done.output
-        assert " cannot lie in the data's folder, and " in done.stderr
+        assert " cannot be written into the data, and " in done.stderr
         assert not output.exists()
 
 
@@ -213,7 +213,7 @@ def test_a_table_cannot_lie_among_the_images(photographs: Path) -> None:
     rows = photographs / "val" / "flower" / "rows.csv"
     done = netspec("eval", photographs / "run", "--rows", rows)
     assert done.exit_code == 1
-    assert "a table cannot lie in the data's folder" in done.stderr
+    assert "a table cannot be written into the data" in done.stderr
     assert not rows.exists()
 
 

@@ -55,7 +55,7 @@ def test_an_artifact_does_not_go_into_a_pipe(spec: Path) -> None:
     done = CliRunner().invoke(main, ["compile", str(spec), "-o", "/dev/stdout"])
     assert done.exit_code == 1
     assert done.stdout == ""
-    assert "an artifact is a folder, or a file that ends in .netspec: name one" in done.stderr
+    assert "it is not a folder, nor a file that ends in .netspec: name one of them" in done.stderr
 
 
 def refused(path: Path, *arguments: object) -> None:

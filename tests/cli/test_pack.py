@@ -51,7 +51,7 @@ def test_data_that_is_not_there_is_an_error_of_the_data(tmp_path: Path) -> None:
     assert f"in {tmp_path}: MNIST is" in done.stderr
     assert not (tmp_path / "shards").exists()
     done = run("pack", "imagenet", "-o", tmp_path / "shards", "--json")
-    assert "is no data set" in json.loads(done.stdout)["error"]
+    assert "is not a data set" in json.loads(done.stdout)["error"]
 
 
 def test_a_size_of_nothing_is_an_error_of_the_command(tmp_path: Path) -> None:

@@ -85,5 +85,7 @@ def test_refusals_are_told_without_docstrings(tmp_path: Path) -> None:
     command = [sys.executable, "-OO", "-m", "netspec", "trace", str(spec), "a"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "fuse_relu, refused  relu(f(x)) => f_relu(x): f is a convolution" in done.stdout
-    assert "because there is no kernel of what stands before the ReLU with one:" in done.stdout
+    assert "fuse_relu, not applied  relu(f(x)) => f_relu(x): f is a convolution" in done.stdout
+    assert (
+        "because there is no kernel that fuses the operand of the ReLU with a ReLU:" in done.stdout
+    )

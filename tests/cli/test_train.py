@@ -109,7 +109,7 @@ def test_a_net_without_columns_is_not_spread(tmp_path: Path) -> None:
 def test_a_mistake_is_told(tmp_path: Path) -> None:
     done = netspec("train", "--resume", tmp_path / "none")
     assert done.exit_code == 1
-    assert "is no run directory" in done.stderr
+    assert "is not a run directory" in done.stderr
     assert json.loads(netspec("eval", tmp_path, "--json").stdout)["error"]
 
 

@@ -107,3 +107,16 @@ def test_a_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
         for text in ("first", "second", "first"):
             warnings.warn(text, stacklevel=1)
     assert capsys.readouterr().err == "warning: first\nwarning: second\n"
+
+
+def test_a_local_file_that_hides_a_bundled_spec_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lenet5.net").write_text("net mine\ninput image 8x8x3\na: fc 10\n")
+    done = CliRunner().invoke(main, ["check", "lenet5"])
+    assert done.stdout == "lenet5: 1 row, 1 stage, 0 claims hold\n"
+    assert done.stderr == (
+        "warning: lenet5 is the file lenet5.net in this folder, not the bundled spec: "
+        "to use the bundled spec, rename the file or run in another folder\n"
+    )

@@ -163,7 +163,10 @@ def test_the_description_of_an_export_is_guarded_as_the_export_is(
     name: str, tiny: Path, tmp_path: Path
 ) -> None:
     beside = tmp_path / f"{name}.json"
-    for content, said in (("[1]", "JSON is there"), ("my thesis", "another kind of file")):
+    for content, said in (
+        ("[1]", "the existing file is JSON"),
+        ("my thesis", "the existing file is not"),
+    ):
         beside.write_text(content)
         done = run(tiny / "run", "-o", tmp_path / name)
         assert done.exit_code == 2

@@ -90,7 +90,7 @@ def test_what_is_there_is_not_trained_again_and_seeds_are_added(
     (kept,) = (tmp_path / "runs" / "ten-crops-0").glob("measured-ten-crops.json")
     for damaged in (*DAMAGED, '{"test error": "low"}', '{"test error": 1e400}'):
         kept.write_text(damaged, encoding="latin-1")
-        with pytest.raises(DataError, match=f"{kept} .*; remove {kept.name}, and it is measured"):
+        with pytest.raises(DataError, match=f"{kept} .*; remove {kept.name}; it will be measured"):
             compare(asked("tencrop", data, seeds=2), tmp_path)
     ten, centre = (arm["runs"][0]["values"]["test error"] for arm in second["arms"])
     assert ten != centre
@@ -98,7 +98,9 @@ def test_what_is_there_is_not_trained_again_and_seeds_are_added(
 
 def test_a_folder_is_for_one_comparison(data: str, tmp_path: Path) -> None:
     compare(asked("tencrop", data), tmp_path / "one")
-    with pytest.raises(DataError, match="holds a comparison of epochs 1: name another folder"):
+    with pytest.raises(
+        DataError, match="holds another comparison, with epochs 1: name another folder"
+    ):
         compare(asked("tencrop", data, epochs=2), tmp_path / "one")
     plan = tmp_path / "one" / "comparison.json"
     for damaged in DAMAGED:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from netspec.cli import main
+from netspec.comparing import differences
 from netspec.comparing.experiments import EXPERIMENTS
-from netspec.views import comparison, comparison_chart
+from netspec.views import bench_chart, comparison, comparison_chart
 
 
 def run(seed: int, test: float, steps: float | None) -> dict[str, Any]:
@@ -72,8 +74,8 @@ def test_the_table_has_means_deviations_and_what_was_not_reached() -> None:
         "1             0.03                        20 ± 2  3.00 ± 0.50 %",
         "0              0.1                   30 (1 of 2)  0.00 ± 0.00 %",
         "",
-        "0 less 1, steps to 25 % training error: too few runs to tell",
-        "0 less 1, test error: -3.00 % [-5.00, -1.00], larger than the noise",
+        "0 minus 1, steps to 25 % training error: too few runs to tell",
+        "0 minus 1, test error: -3.00 % [-5.00, -1.00], larger than the noise",
     ]
 
 
@@ -105,12 +107,24 @@ def test_the_command_lists_them_all() -> None:
         assert one.says in done.output
 
 
+@pytest.mark.parametrize(("module", "extra"), [(differences, "compare"), (bench_chart, "plot")])
+def test_what_is_missing_is_told_before_anything_is_trained(
+    module: ModuleType, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    arguments = ["compare", "lrn", "--data", "digits", "-o", str(tmp_path / "runs")]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 1
+    assert f"pip install 'netspec-compiler[{extra}]'" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 def test_the_command_trains_and_draws(data: str, tmp_path: Path) -> None:
     words = ["compare", "tencrop", "--data", data, "-o", str(tmp_path / "c"), "--seeds", "2"]
     done = CliRunner().invoke(main, [*words, "--epochs", "1"])
     assert done.exit_code == 0, done.output
     assert "ten crops, seed 1: test error" in done.stderr
-    assert "the centre less ten crops, test error" in done.stdout
+    assert "the centre minus ten crops, test error" in done.stdout
     assert (tmp_path / "c" / "figure.png").stat().st_size > 10_000
 
 
@@ -119,8 +133,8 @@ def test_the_command_trains_and_draws(data: str, tmp_path: Path) -> None:
     [
         (["compare"], 2, "EXPERIMENT --data DATA -o DIR"),
         (["compare", "pooling", "--data", "digits"], 2, "EXPERIMENT --data DATA -o DIR"),
-        (["compare", "nothing", "--data", "digits", "-o", "x"], 1, "there are relu-tanh, lrn"),
-        (["compare", "colour", "--data", "digits", "-o", "x"], 1, "it has nets for cifar10"),
+        (["compare", "nothing", "--data", "digits", "-o", "x"], 1, "choose one of relu-tanh, lrn"),
+        (["compare", "colour", "--data", "digits", "-o", "x"], 1, "use one of cifar10"),
     ],
 )
 def test_mistakes_are_told(

@@ -115,8 +115,8 @@ def test_what_is_passed_over_is_counted_and_named(photographs: Path) -> None:
     (photographs / "train" / "labels.csv").write_text("")
     train, validation = open_data(f"images:{photographs}")
     assert train.passed_over == (
-        f"passed over in {photographs / 'train'}: 1 file .csv (labels.csv), 2 files .heic (such as "
-        "palace/a.heic), 1 link that leads nowhere (palace/away), 1 file .jxl (palace/c.jxl), "
+        f"ignored in {photographs / 'train'}: 1 file .csv (labels.csv), 2 files .heic (such as "
+        "palace/a.heic), 1 broken link (palace/away), 1 file .jxl (palace/c.jxl), "
         "1 file without a suffix (palace/d), 1 other kind"
     )
     assert validation.passed_over == ""
@@ -130,7 +130,7 @@ def test_a_link_that_leads_nowhere_is_an_image_that_cannot_be_read(photographs: 
     path.symlink_to("/mnt/away/palace_1.JPEG")
     train = open_data(f"images:{photographs}").train
     assert len(train) == 6
-    with pytest.raises(DataError, match=f"cannot read {path}: it is a link that leads nowhere"):
+    with pytest.raises(DataError, match=f"cannot read {path}: it is a broken link"):
         train.example(4)
     assert train.called(4) == "example 4, palace/palace_1.JPEG"
     before = train.digest
@@ -147,7 +147,7 @@ def test_a_link_that_leads_nowhere_is_an_image_that_cannot_be_read(photographs: 
     [
         ("heic", "3 files .heic (such as palace_0.heic)"),
         ("deeper", "1 folder (deeper)"),
-        ("links", "3 links that lead nowhere (such as palace_0.JPEG)"),
+        ("links", "3 broken links (such as palace_0.JPEG)"),
     ],
 )
 def test_a_class_without_images_is_refused_with_what_is_there(
@@ -179,11 +179,11 @@ def test_a_class_without_a_image_to_measure_on_needs_an_empty_folder(photographs
     (photographs / "train" / "tree").mkdir()
     Image.new("L", (4, 4), 100).save(photographs / "train" / "tree" / "a.png")
     message = refusal(photographs)
-    assert f"{photographs / 'val'} lacks folders of classes: tree" in message
+    assert f"{photographs / 'val'} does not have the class folders tree" in message
     (photographs / "val" / "tree").mkdir()
     assert open_data(f"images:{photographs}").validation.classes == ("flower", "palace", "tree")
     (photographs / "val" / "bird").mkdir()
-    assert f"{photographs / 'train'} lacks folders of classes: bird" in refusal(photographs)
+    assert f"{photographs / 'train'} does not have the class folders bird" in refusal(photographs)
 
 
 def test_folders_that_are_not_there_or_flat_or_empty_are_told(
@@ -193,12 +193,12 @@ def test_folders_that_are_not_there_or_flat_or_empty_are_told(
     for path in (photographs / "val").rglob("*.JPEG"):
         path.rename(photographs / "val" / path.name)
     message = refusal(photographs)
-    assert f"{photographs / 'val'} has no images, but 6 files .jpeg (such as flower_0" in message
+    assert f"{photographs / 'val'} has no images, only 6 files .jpeg (such as flower_0" in message
     for path in [p for p in (photographs / "val").iterdir() if p.is_dir()]:
         path.rmdir()
     message = refusal(photographs)
     assert f"{photographs / 'val'} has no folders of classes" in message
-    assert "a folder for each class" in message
+    assert "one folder per class" in message
 
 
 # ----------------------------------------------------------------------------------------- doubts
@@ -207,7 +207,7 @@ def test_folders_that_are_not_there_or_flat_or_empty_are_told(
 def test_validation_that_is_training_is_warned_of(photographs: Path) -> None:
     shutil.rmtree(photographs / "val")
     (photographs / "val").symlink_to("train")
-    with pytest.warns(UserWarning, match="val is the same folder as .*train: ") as warned:
+    with pytest.warns(UserWarning, match="val is the same folder as .*train, so errors") as warned:
         open_data(f"images:{photographs}")
     assert len(warned) == 1
 
@@ -239,7 +239,9 @@ def test_names_in_two_unicode_forms_are_warned_of(photographs: Path) -> None:
 def test_one_class_is_warned_of(photographs: Path) -> None:
     for split in ("train", "val"):
         shutil.rmtree(photographs / split / "palace")
-    with pytest.warns(UserWarning, match=r"has one class \(flower\): .* nothing is measured"):
+    with pytest.warns(
+        UserWarning, match=r"has only one class \(flower\), so every answer is right"
+    ):
         open_data(f"images:{photographs}")
 
 
@@ -256,4 +258,4 @@ def test_what_is_no_image_in_an_empty_class_of_val_may_be_removed(photographs: P
     for path in (photographs / "val" / "palace").iterdir():
         path.unlink()
     (photographs / "val" / "palace" / "README.txt").write_text("none yet")
-    assert "or remove what is there: a class may be empty in val" in refusal(photographs)
+    assert "or empty the folder: in val a class folder may be empty" in refusal(photographs)

@@ -69,7 +69,7 @@ def test_what_is_missing_is_listed_with_where_it_goes(folder: Path) -> None:
     message = refusal(folder)
     assert message.startswith(f"missing train-{IMAGES}.gz, t10k-{LABELS}.gz in {folder}: ")
     assert "download them" in message
-    assert "is no folder" in refusal(folder / "none")
+    assert "is not a folder" in refusal(folder / "none")
 
 
 @pytest.mark.parametrize("length", [0, 3, 10, 15, 16, 100, -1])

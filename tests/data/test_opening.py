@@ -11,7 +11,7 @@ from netspec.errors import DataError
 
 @pytest.mark.parametrize("source", ["", "imagenet", "digit", "/some/where", "Digits"])
 def test_an_unknown_kind_names_those_there_are(source: str) -> None:
-    with pytest.raises(DataError, match=r"is no data set: give one of digits, .* shards:DIR"):
+    with pytest.raises(DataError, match=r"is not a data set: give one of digits, .* shards:DIR"):
         open_data(source)
 
 
@@ -19,7 +19,7 @@ def test_an_unknown_kind_names_those_there_are(source: str) -> None:
     "source", ["digits:", "mnist", "mnist:", "cifar10", "cifar100", "images:", "shards"]
 )
 def test_a_kind_without_its_place_is_refused(source: str) -> None:
-    with pytest.raises(DataError, match=r"says not where the data is: give one of"):
+    with pytest.raises(DataError, match="does not say where the data is: give one of"):
         open_data(source)
 
 
@@ -41,5 +41,5 @@ def test_a_tilde_is_the_home_folder(photographs: Path, monkeypatch: pytest.Monke
 
 
 def test_a_folder_without_its_kind_is_told_which(photographs: Path) -> None:
-    with pytest.raises(DataError, match=f"is no data set: write images:{photographs}$"):
+    with pytest.raises(DataError, match=f"is not a data set: write images:{photographs}$"):
         open_data(str(photographs))

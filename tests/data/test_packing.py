@@ -4,8 +4,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from netspec.data import Dataset, Example, Splits, open_data, packing
 from netspec.data.images import FORMATS
 from netspec.data.manifest import load_manifest
 from netspec.errors import DataError
+from tests.forked import forked
 
 SIZE = 64
 
@@ -106,7 +105,7 @@ class Dying(Dataset):
 def test_a_process_that_dies_is_told(tmp_path: Path) -> None:
     splits = Splits(Dying("dying", ()), Dying("dying", ()))
     jobs = [packing._Job(tmp_path / f"{k}.tar", k, range(1)) for k in range(2)]
-    with pytest.raises(DataError, match="a process that packs died"):
+    with pytest.raises(DataError, match="a packing process died"):
         list(packing._written(splits, jobs, SIZE, faults=0, workers=2))
 
 
@@ -126,7 +125,7 @@ def test_it_goes_on_where_it_stopped(
     folder = tmp_path / "shards"
     with pytest.raises(DataError, match="no space left"):
         pack(f"images:{photographs}", folder)
-    with pytest.raises(DataError, match=r"is not packed to the end: run `netspec pack images:"):
+    with pytest.raises(DataError, match=r"has not finished: run `netspec pack images:"):
         open_data(f"shards:{folder}")
     left_over = folder / ".netspec-saving-a1b2c3d4"
     left_over.mkdir()
@@ -197,7 +196,7 @@ def test_what_is_passed_over_is_told(photographs: Path, tmp_path: Path) -> None:
     (photographs / "val" / "palace" / "a.heic").write_bytes(b"x")
     told = list[str]()
     packing.pack(f"images:{photographs}", tmp_path / "s", size=8, faults=0, note=told.append)
-    assert told == [f"passed over in {photographs / 'val'}: 1 file .heic (palace/a.heic)"]
+    assert told == [f"ignored in {photographs / 'val'}: 1 file .heic (palace/a.heic)"]
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(
@@ -214,7 +213,9 @@ def test_a_folder_that_holds_something_else_is_left_alone(
     pack(f"images:{photographs}", tmp_path / "shards")
     before = files(tmp_path / "shards")
     for source, size in ((f"images:{photographs}", 32), ("digits", SIZE)):
-        with pytest.raises(DataError, match=r"holds a pack of images:.* of 64 x 64 pixels"):
+        with pytest.raises(
+            DataError, match=r"holds another pack, of images:.* with 64 x 64 pixels"
+        ):
             pack(source, tmp_path / "shards", size=size)
     assert files(tmp_path / "shards") == before
 
@@ -261,8 +262,8 @@ def test_killed_while_it_writes_it_goes_on(photographs: Path, tmp_path: Path) ->
         "os.replace = dying\n"
         f"packing.pack(sys.argv[1], Path(sys.argv[2]), size={SIZE}, faults=0)\n"
     )
-    arguments = [sys.executable, "-c", program, f"images:{photographs}", str(folder)]
-    assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
+    done = forked("torch").python("-c", program, f"images:{photographs}", folder)
+    assert done.returncode == -signal.SIGKILL
     (left_over,) = folder.glob(".netspec-saving-*")
     pack(f"images:{photographs}", folder)
     assert not left_over.exists()

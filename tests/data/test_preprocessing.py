@@ -77,9 +77,9 @@ def test_images_keep_their_own_size_where_only_the_shorter_side_is_said() -> Non
 
 def test_mistakes_are_named() -> None:
     statistics = measured(Drawn(3, (8, 8)), recipe(), RGB)
-    with pytest.raises(DataError, match="`center` stands after a step that changes values"):
+    with pytest.raises(DataError, match="`center` is after a step that changes values"):
         Prepare([MEAN_CHANNEL, Center(size=(8, 8))], RGB, statistics)
-    with pytest.raises(DataError, match="subtracts twice"):
+    with pytest.raises(DataError, match="subtracts a mean or median twice"):
         Prepare([MEAN_CHANNEL, MEAN_IMAGE], RGB, statistics)
     with pytest.raises(DataError, match="needs the statistics"):
         Prepare([MEAN_CHANNEL], RGB, None)
@@ -89,7 +89,7 @@ def test_mistakes_are_named() -> None:
         Prepare([], Shape((8, 8, 2)), None)
     with pytest.raises(DataError, match=r"8x9x3.*mean image is 8x8x3"):
         Prepare([MEAN_IMAGE], RGB, statistics)(Drawn(1, (8, 9)).pixels(0))
-    with pytest.raises(DataError, match="7x9, and 8x8 pixels are cut out"):
+    with pytest.raises(DataError, match="7x9, smaller than the 8x8 pixels to cut out"):
         Prepare([Center(size=(8, 8))], RGB, None)(Drawn(1, (7, 9)).pixels(0))
 
 

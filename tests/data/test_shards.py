@@ -90,14 +90,14 @@ def test_shards_that_are_missing_are_named(folder: Path, tmp_path: Path) -> None
     assert "a brace is not closed" in refusal(f"{folder}/train-{{0.tar")
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert f"{empty} has no train-*.tar and no val-*.tar" in refusal(empty)
+    assert f"{empty} has neither train-*.tar nor val-*.tar" in refusal(empty)
     assert "missing shards" in refusal(f"{empty}/*.tar")
 
 
 def test_both_splits_must_be_named(folder: Path) -> None:
     assert "no shard has `val` in its name" in refusal(f"{folder}/train-*.tar")
     (folder / "train-000000.tar").rename(folder / "other.tar")
-    assert f"{folder}/other.tar: its name has neither `train` nor `val`" in refusal(
+    assert f"{folder}/other.tar: its name does not contain `train` or `val`" in refusal(
         f"{folder}/*.tar"
     )
 
@@ -142,18 +142,18 @@ def test_a_spoilt_image_is_named_by_shard_and_key(folder: Path) -> None:
 def test_compressed_shards_are_refused_with_what_to_do(folder: Path) -> None:
     with tarfile.open(folder / "val-000000.tar", "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("a.png"))
-    assert "or compressed (then unpack it)" in refusal(folder)
+    assert "or unpack it if it is compressed" in refusal(folder)
 
 
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"a.png": b""}, "a has the files png: a sample is one image"),
-        ({"a.cls": b"0"}, "a has the files cls"),
-        ({"a.png": b"", "a.jpg": b"", "a.cls": b"0"}, "a has the files png, jpg, cls"),
+        ({"a.png": b""}, "a has files of the types png, but an example must be one image"),
+        ({"a.cls": b"0"}, "a has files of the types cls"),
+        ({"a.png": b"", "a.jpg": b"", "a.cls": b"0"}, "a has files of the types png, jpg, cls"),
         ({"a.png": b"", "a.cls": b"cat"}, "a.cls holds b'cat', not the number of a class"),
         ({"a.png": b"", "a.cls": b"-1"}, "a.cls holds b'-1'"),
-        ({"a.txt": b""}, "a has the files txt"),
+        ({"a.txt": b""}, "a has files of the types txt"),
         ({"readme": b""}, "there are no images in 1 shards"),
     ],
 )

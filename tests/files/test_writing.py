@@ -127,10 +127,10 @@ def link(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (link, "a link is there: remove it"),
-        (lambda path: path.symlink_to(path.name), "a link is there: remove it"),
+        (link, "it is a link: remove it"),
+        (lambda path: path.symlink_to(path.name), "it is a link: remove it"),
         (Path.mkdir, "is a directory"),
-        (os.mkfifo, "what is there is not a plain file: name another"),
+        (os.mkfifo, "it is not a plain file: name another"),
     ],
 )
 def test_in_our_folders_only_plain_files_are_replaced(
@@ -148,7 +148,7 @@ def test_in_our_folders_only_plain_files_are_replaced(
 
 def test_a_device_is_never_replaced() -> None:
     before = os.stat("/dev/null")
-    with pytest.raises(DataError, match="cannot write /dev/null: what is there is not a plain"):
+    with pytest.raises(DataError, match="cannot write /dev/null: it is not a plain"):
         write_whole(Path("/dev/null"), b"1")
     write_named(Path("/dev/null"), b"1")
     assert os.stat("/dev/null").st_ino == before.st_ino
@@ -158,7 +158,7 @@ def test_a_device_is_never_replaced() -> None:
 def test_other_devices_are_refused(device: str, tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(device)
     for path in (Path(device), tmp_path / "a"):
-        with pytest.raises(DataError, match=f"cannot write {path}: what is there is not a plain"):
+        with pytest.raises(DataError, match=f"cannot write {path}: it is not a plain"):
             write_named(path, b"1")
     assert stat.S_ISCHR(os.stat(device).st_mode)
 

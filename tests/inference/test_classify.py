@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from PIL import Image
 import netspec
 from netspec import Answer, Classification, DataError
 from netspec.trained import trained
+from tests.forked import forked
 
 DIGIT = Path(__file__).parents[2] / "docs" / "images" / "digit.png"
 
@@ -115,8 +114,8 @@ def test_neither_training_nor_readers_of_data_sets_are_imported_to_classify(
     netspec.load_weights(model, trained("lenet5", "digits").weights)
     netspec.save_artifact(model, tmp_path / "it.netspec")
     program = PROGRAM.format(artifact=str(tmp_path / "it.netspec"), picture=str(DIGIT))
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = forked("torch").python("-c", program)
+    assert done.returncode == 0, done.stderr
     *lines, modules = done.stdout.splitlines()
     assert [line.split()[0] for line in lines if "99.91 %" in line] == ["7", "7"]
     loaded = {*modules.split()}

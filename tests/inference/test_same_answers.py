@@ -232,7 +232,7 @@ def test_another_program_answers_as_the_net_in_memory(
             main,
             ["compile", str(trained / "run"), "-o", str(trained / name), "--dtype", "bfloat16"],
         )
-        assert "ONNX has no convolutions in bfloat16" in done.stderr
+        assert "ONNX does not have convolutions in bfloat16" in done.stderr
         return
     consumer = reader(trained / name)
     for result in trained.expected:

@@ -97,7 +97,7 @@ def test_ten_crops_are_averaged(tmp_path: Path) -> None:
 def test_nets_of_other_classes_are_refused(two: tuple[Path, Path]) -> None:
     with pytest.raises(DataError, match="is given twice"):
         evaluate([two[0], two[0]])
-    with pytest.raises(DataError, match="'letters' is no data set"):
+    with pytest.raises(DataError, match="'letters' is not a data set"):
         evaluate(two, "letters")
 
 

@@ -191,7 +191,7 @@ def test_masks_nest_and_end_with_their_block() -> None:
     x = torch.zeros(1, 64)
     with masks(1, 1, torch.tensor([5])):
         outer = keep(x, 0.5, "a")
-        with pytest.raises(ValueError, match="masks for 1"), masks(1, 2, torch.tensor([5])):
+        with pytest.raises(ValueError, match="masks are set for 1"), masks(1, 2, torch.tensor([5])):
             keep(torch.zeros(2, 64), 0.5, "a")
         with masks(1, 2, torch.tensor([5])):
             assert not torch.equal(keep(x, 0.5, "a"), outer)
@@ -200,6 +200,6 @@ def test_masks_nest_and_end_with_their_block() -> None:
 
 
 def test_every_image_needs_its_number() -> None:
-    with pytest.raises(ValueError, match="a: masks for 2 samples, and 3 images"):  # noqa: SIM117
-        with masks(1, 1, torch.tensor([5, 6])):
-            keep(torch.zeros(3, 4), 0.5, "a")
+    message = "a: dropout masks are set for 2 samples, and the batch has 3 images"
+    with masks(1, 1, torch.tensor([5, 6])), pytest.raises(ValueError, match=message):
+        keep(torch.zeros(3, 4), 0.5, "a")

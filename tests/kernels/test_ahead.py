@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -13,6 +10,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from netspec.kernels import ahead
 from netspec.kernels.ahead import DIVISIBLE, Resources, specialization
 from netspec.kernels.launch import Launch
+from tests.forked import compiling
 from tests.kernels.helpers import ON_GPU
 from tests.kernels.test_launch import add
 
@@ -95,13 +93,7 @@ print(count)
 
 def test_a_launch_has_the_key_under_which_it_was_compiled_ahead() -> None:
     """Every launch that is shipped, on its way to a GPU's driver; of equal ones the first."""
-    done = subprocess.run(
-        [sys.executable, "-c", KEYS],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"},
-    )
+    done = compiling().python("-c", KEYS)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 300
 

@@ -131,8 +131,8 @@ def test_outputs_are_the_users_own(rows: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ((), ValueError, "takes image, and was given 0 tensors"),
-        ((batch(), batch()), ValueError, "was given 2 tensors"),
+        ((), ValueError, "takes image, and was called with 0 tensors"),
+        ((batch(), batch()), ValueError, "was called with 2 tensors"),
         (([1],), TypeError, "takes image as a tensor, not list"),
         ((torch.rand(3, 9, 9),), ValueError, r"as \[N, 3, 9, 9\], not \[3, 9, 9\]"),
         ((torch.rand(2, 9, 9, 3),), ValueError, r"not \[2, 9, 9, 3\]"),

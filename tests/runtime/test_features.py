@@ -58,7 +58,7 @@ def test_what_the_compiled_net_does_without_is_noted(
     model, _ = models
     notes = model.features("a.lrn", "a.relu", "c", "h", "d.dropout", "a.conv").notes
     assert notes == [
-        f"the compiled rich does without {name}: it is computed apart here"
+        f"the compiled rich does not compute {name}: it is computed separately"
         for name in ("a.lrn", "h", "a.conv")
     ]
     assert notes[0] in repr(model.features("a.lrn"))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from netspec.backends.cpu.onednn.library import missing
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.gate import address, axes_of, require, require_apart
 from tests.backends.cpu.helpers import tensors
+from tests.forked import forked
 
 TWO = "net two\ninput image 6x6x3\na: conv 3x3, 4\nb from image: gap\noutput a, b\n"
 
@@ -34,8 +34,7 @@ def images() -> Tensor:
 
 def test_no_implementation_takes_what_is_wrong() -> None:
     """Every wrong kind for every implementation, in a process of their own: it could crash."""
-    program = [sys.executable, "-W", "ignore", "-m", "tests.backends.cpu.wrong"]
-    ran = subprocess.run(program, capture_output=True, text=True, check=False)
+    ran = forked("torch").python("-m", "tests.backends.cpu.wrong", cwd=Path(__file__).parents[2])
     last = "\n".join(ran.stdout.splitlines()[-2:])
     assert ran.returncode == 0, f"exit {ran.returncode} after {last}\n{ran.stderr[-2000:]}"
     assert last.endswith(" cases")
@@ -63,7 +62,7 @@ def test_messages_name_the_tensor_and_the_reason() -> None:
 
     freed = torch.zeros(4)
     freed.untyped_storage().resize_(8)
-    assert refused(None) == "F.weight is a NoneType, not a tensor: give a dense tensor in memory"
+    assert refused(None) == "F.weight is a NoneType, not a tensor: pass a dense tensor in memory"
     assert "a tensor on meta, without values: " in refused(torch.empty(2, device="meta"))
     assert "is torch.sparse_coo, not dense: " in refused(torch.zeros(2, 2).to_sparse())
     assert "is torch._mkldnn, not dense: " in refused(torch.zeros(2, 2).to_mkldnn())

@@ -238,21 +238,21 @@ def test_the_cause_is_named() -> None:
     bad = x.clone()
     bad[2, 3, 1, 0] = -inf
     assert message(model, bad) == (
-        "the outputs of pooled are not finite: its input is not: image is infinite at "
+        "the outputs of pooled are not finite: its input is not finite: image is infinite at "
         "[0, 3, 1, 0], and 1 of its 256 values are NaN or infinite"
     )
     tensors = plain.state_dict()
     tensors["b.b2.conv.weight"] *= 1e36
     model.load_state_dict(tensors)
     assert message(model, x * 1000).startswith(
-        "the outputs of pooled are not finite: b.b2.conv is the first row to leave the range of "
-        "float32, from values to "
+        "the outputs of pooled are not finite: b.b2.conv is the first row with values outside the "
+        "range of float32; its largest input is "
     )
     tensors["e.fc2.bias"][1] = nan
     model.load_state_dict(tensors)
     assert message(model, x) == (
-        "the outputs of pooled are not finite: its weights are not: e.fc2.bias is NaN at [1], and "
-        "1 of its 5 values are NaN or infinite"
+        "the outputs of pooled are not finite: its weights are not finite: e.fc2.bias is NaN at "
+        "[1], and 1 of its 5 values are NaN or infinite"
     )
 
 

@@ -110,7 +110,7 @@ def test_wrong_inputs_are_refused_clearly() -> None:
     model = netspec.reference("lenet5")
     with pytest.raises(ValueError, match=r"image as \[N, 1, 32, 32\], not \[2, 3, 32, 32\]"):
         model(torch.rand(2, 3, 32, 32))
-    with pytest.raises(ValueError, match=r"takes image, and was given 2"):
+    with pytest.raises(ValueError, match=r"takes image, and was called with 2"):
         model(torch.rand(2, 1, 32, 32), torch.rand(1))
 
 

@@ -166,7 +166,7 @@ def test_a_part_lies_in_the_whole() -> None:
     [
         ("two.qq", "there is no row or stage 'two.qq'; did you mean `two.q`?"),
         ("1", "there is no row or stage '1'; its rows are a, b, c, two, d, out, extra"),
-        ("image", "image is an input, which nothing computes"),
+        ("image", "image is an input, which is not computed"),
     ],
 )
 def test_what_is_no_row_is_told(net: Net, row: str, message: str) -> None:
@@ -177,7 +177,9 @@ def test_what_is_no_row_is_told(net: Net, row: str, message: str) -> None:
 
 def test_a_row_without_stages_is_told() -> None:
     net = load_rows("block nothing = { output input }\na: conv 1x1, 2\nb: nothing\nc: fc 2")
-    with pytest.raises(DataError, match="row b computes nothing: it hands on a"):
+    with pytest.raises(
+        DataError, match="row b computes nothing, its value is that of a: trace that one"
+    ):
         trace(net, "b")
 
 

@@ -13,6 +13,7 @@ import torch
 import torch.multiprocessing as mp
 
 from netspec.training.parallel import start
+from tests.forked import forkserver
 
 Work = Callable[..., Any]
 
@@ -22,8 +23,7 @@ def together(processes: int, work: Work, *arguments: Any, columns: int = 1) -> l
 
     ``work`` is a function at the top of a module; answers are plain data and tensors.
     """
-    context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["netspec.training.parallel"])  # torch is imported once
+    forkserver()
     with TemporaryDirectory() as folder:
         told = (processes, free_port(), folder, work, arguments, columns)
         mp.start_processes(_one, told, nprocs=processes, start_method="forkserver")

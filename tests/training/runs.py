@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,6 +14,7 @@ from netspec.training.directory import is_run
 from netspec.training.loop import Result, resume, train
 from netspec.training.progress import Report
 from netspec.training.settings import Settings
+from tests.forked import forkserver
 
 NET = """net small
 input image 8x8x1
@@ -55,9 +55,7 @@ def begin_or_resume(asked: Settings, directory: Path, report: Report | None = No
 
 def started(work: Callable[..., Any], *arguments: Any) -> BaseProcess:
     """A process with one thread that does some work; it is forked from one that has torch."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["netspec.training.loop", "sklearn.datasets"])
-    process = context.Process(target=_alone, args=(work, *arguments))
+    process = forkserver().Process(target=_alone, args=(work, *arguments))
     process.start()
     return process
 

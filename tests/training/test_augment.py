@@ -168,12 +168,12 @@ def test_mistakes_are_named(statistics: Statistics) -> None:
     with pytest.raises(DataError, match="needs the statistics"):
         Augment([PrincipalComponents(deviation=0.1, of="deviation")], SHAPE, RAW, None)
     for steps in ([rescale], [crop, rescale], [Flip(), rescale, crop]):
-        with pytest.raises(DataError, match="`rescale` is the first step"):
+        with pytest.raises(DataError, match="`rescale` must be the first step"):
             Augment(steps, SHAPE, RAW, None)
     image = Subtract(what="mean", over="image")
     with pytest.raises(DataError, match="write `subtract mean channel`"):
         for_training(recipe([image], [rescale, crop]), SHAPE, statistics)
-    with pytest.raises(DataError, match="7x9, and 8x8 pixels are cut out"):
+    with pytest.raises(DataError, match="7x9, smaller than the 8x8 pixels to cut out"):
         Augment([crop], SHAPE, RAW, None)(numbered(7, 9), generator(0, "x"))
 
 

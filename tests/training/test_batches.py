@@ -144,7 +144,9 @@ def test_corrupt_images_are_left_out_and_told(workers: int) -> None:
 
 def test_more_corrupt_images_than_allowed_end_it() -> None:
     loader = batches(Drawn(COUNT, (10, 11), corrupt=(3, 20)), allowed=1)
-    with pytest.raises(DataError, match=r"2 images of drawn images cannot be used, and 1 may"):
+    with pytest.raises(
+        DataError, match=r"2 images of drawn images cannot be used, and at most 1 are"
+    ):
         list(loader.epoch(0))
 
 

@@ -62,7 +62,10 @@ def test_it_comes_back_as_it_went(tmp_path: Path) -> None:
         (lambda t, s: s.update(steps=2.5), "`steps` is 2.5"),
         (lambda t, s: s.update(counts=[1, 2, 3]), "`counts` is a list of 3, not a list of 4"),
         (lambda t, s: s.update(counts=[1, float("nan"), 3, 4]), "holds NaN"),
-        (lambda t, s: s["schedule"].pop("least"), "`schedule` is an object, not what a schedule"),
+        (
+            lambda t, s: s["schedule"].pop("least"),
+            "`schedule` is an object, not the state of a schedule",
+        ),
         (lambda t, s: s.pop("seconds"), "`seconds` is missing"),
         (lambda t, s: s.update(more=1), "`more` does not belong there"),
     ],
@@ -85,5 +88,5 @@ def test_a_state_that_the_run_cannot_be_in_is_an_error(
     changed(directory, lambda tensors, state: state.update(changes))
     run = Run.open(directory)
     state = Checkpoint.load(run.checkpoint, run.net.graph).state
-    with pytest.raises(DataError, match="the checkpoint is damaged: it tells of"):
+    with pytest.raises(DataError, match=r"the checkpoint is damaged: it has \d epochs"):
         state.require(epochs=2, steps=23)

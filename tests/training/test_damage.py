@@ -105,7 +105,7 @@ def test_a_change_that_could_be_meant_is_told_by_its_digest(
     content = (directory / name).read_bytes()
     assert old in content
     (directory / name).write_bytes(content.replace(old, new, 1))
-    message = f"{name} is damaged: it has another digest than {SUMS} says"
+    message = f"{name} is damaged: its digest differs from that in {SUMS}"
     with pytest.raises(DataError, match=message):
         evaluate([directory])
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from netspec import DataError
 from netspec.training.directory import LOCK, locked, make
+from tests.forked import forkserver
 
 
 def is_free(directory: Path) -> bool:
@@ -71,8 +71,8 @@ def _attempt(directory: Path, answer: Connection) -> None:
 
 
 def _is_free_elsewhere(directory: Path) -> bool:
-    here, there = get_context("forkserver").Pipe()
-    process = get_context("forkserver").Process(target=_attempt, args=(directory, there))
+    here, there = forkserver().Pipe()
+    process = forkserver().Process(target=_attempt, args=(directory, there))
     process.start()
     answer: bool = here.recv()
     process.join()
@@ -88,8 +88,8 @@ def _locked_with_a_child(directory: Path, answer: Connection) -> None:
 
 
 def test_a_child_that_outlives_the_process_does_not_keep_the_lock(tmp_path: Path) -> None:
-    here, there = get_context("forkserver").Pipe()
-    process = get_context("forkserver").Process(target=_locked_with_a_child, args=(tmp_path, there))
+    here, there = forkserver().Pipe()
+    process = forkserver().Process(target=_locked_with_a_child, args=(tmp_path, there))
     process.start()
     child = here.recv()  # it runs, and has left the lock to its parent
     process.kill()
@@ -129,6 +129,6 @@ def test_the_folder_that_one_is_in_is_not_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"^\. is the folder that you are in: name a new one"):
+    with pytest.raises(DataError, match=r"^\. is the current folder: name a new folder"):
         make(Path(), {"run.json": b"{}"})
     assert not os.listdir(tmp_path)

@@ -51,7 +51,7 @@ def test_more_classes_than_outputs_are_refused(rows: str, header: str, remedy: s
     with pytest.raises(DataError) as caught:
         require_outputs(net(rows, header), CLASSES)
     assert str(caught.value).startswith(
-        "the data has 6 classes (cat, dog, eel, fox, gnu, ...), and row F of small has 3 outputs: "
+        "the data has 6 classes (cat, dog, eel, fox, gnu, ...), but row F of small has 3 outputs: "
     )
     assert remedy in str(caught.value)
 
@@ -74,7 +74,7 @@ def test_outputs_without_a_class_are_told() -> None:
     assert require_outputs(net("F: fc classes"), CLASSES[:3]) == []
     (one,) = require_outputs(net("F: fc classes"), CLASSES[:2])
     assert one.startswith("output 2 of row F has no class, since the data has 2 classes (cat, dog)")
-    assert one.endswith("For a net without them give it --set classes=2")
+    assert one.endswith("To remove them, give it --set classes=2")
     main, side = require_outputs(netspec.loads(HEADS, "two", classes=8), CLASSES[:2])
     assert main.startswith("outputs 2 to 7 of row out have")
     assert side.startswith("outputs 2 to 3 of row side have")
@@ -92,8 +92,8 @@ INSIDE = "block b = fc 4 | bn eps=1e-5\na: b\nF: fc 3"
 @pytest.mark.parametrize(
     ("images", "batch", "says"),
     [
-        (36, 7, "36 images are 5 batches of 7 and a last one of 1 image"),
-        (8, 7, "8 images are 1 batch of 7 and a last one of 1 image"),
+        (36, 7, "36 images are 5 batches of 7 and a last batch of 1 image"),
+        (8, 7, "8 images are 1 batch of 7 and a last batch of 1 image"),
         (5, 1, "a batch is 1 image"),
         (1, 7, "a batch is 1 image"),
     ],
@@ -105,7 +105,7 @@ def test_a_batch_of_one_is_refused_where_vectors_are_normalised(
     with pytest.raises(DataError) as caught:
         require_batches(small, images, batch)
     message = str(caught.value)
-    assert message.startswith(f"{says}, and `bn` in row a of small normalises")
+    assert message.startswith(f"{says}, but `bn` in row a of small normalises")
     if images > 1:  # what it advises is accepted
         require_batches(small, images, int(message.rpartition("--batch ")[2]))
     else:
@@ -144,7 +144,7 @@ def test_a_step_that_loses_its_images_is_left_out(photographs: Path, rows: str) 
     asked = Settings(spec=str(spec), data=f"images:{photographs}", lr=0.01)
     report = Noting()
     train(asked, photographs / "run", report=report)
-    told = [note for note in report.notes if "is left out" in note]
+    told = [note for note in report.notes if "is skipped" in note]
     needed = {FC: 2, MAPS: 1}[rows]
     assert told
     assert all(f"batch normalisation needs {needed}" in note for note in told)
@@ -176,7 +176,7 @@ def test_images_that_are_all_too_small_are_refused(photographs: Path, split: str
     use = {"train": "training", "val": "validation"}[split]
     assert str(caught.value).startswith(
         f"no image of {photographs}, 6 for {use} can be used, such as: example 0, "
-        "flower/flower_0.JPEG: the image is 40x31, and 32x32 pixels are cut out of it"
+        "flower/flower_0.JPEG: the image is 40x31, smaller than the 32x32 pixels to cut out of it"
     )
     checked(photographs, plain(prepare="shorter 32"))
     if split == "train":
@@ -197,4 +197,4 @@ def test_names_that_the_data_does_not_have_are_told() -> None:
     net = netspec.loads('net a\ninput image 8x8x3\nclasses "blau", "rot"\na: fc 2 | softmax')
     assert other_names(net, ("blau", "rot")) == []
     (note,) = other_names(net, ("blue", "red"))
-    assert note.startswith("the data calls its classes blue, red, and the spec blau, rot")
+    assert note.startswith("the classes are named blue, red in the data and blau, rot in the spec")

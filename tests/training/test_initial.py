@@ -163,7 +163,7 @@ def test_every_preset_runs() -> None:
 
 
 def test_a_preset_that_there_is_not() -> None:
-    with pytest.raises(DataError, match="there is paper, author, caffe, glorot, he"):
+    with pytest.raises(DataError, match="choose one of paper, author, caffe, glorot, he"):
         initialised(small(), preset="xavier")
 
 
@@ -181,10 +181,10 @@ def test_from_a_run_what_matches_by_name_and_shape_is_copied() -> None:
     fresh, _ = initialised(alexnet_like())
     for name, tensor in initial.items():
         assert torch.equal(tensor, (fresh if name.startswith("F8") else run)[name]), name
-    assert said[0].startswith("from before: C1.weight, C1.bias, C2.weight")
+    assert said[0].startswith("copied from before: C1.weight, C1.bias, C2.weight")
     assert said[1] == (
-        "not from before: F8.weight ([22, 100] there, [10, 100] here), "
-        "F8.bias ([22] there, [10] here)"
+        "not copied from before: F8.weight ([22, 100] in the run, [10, 100] in the net), "
+        "F8.bias ([22] in the run, [10] in the net)"
     )
 
 
@@ -199,7 +199,7 @@ def test_rows_that_the_other_run_has_more_are_told() -> None:
     run = {"a.weight": torch.ones(4, 2, 3, 3), "z.weight": torch.ones(3)}
     initial, said = initialised(small(), init_from="r", runs={"r": run})
     assert torch.equal(initial["a.weight"], run["a.weight"])
-    assert said[-1] == "left in r: z.weight"
+    assert said[-1] == "unused in r: z.weight"
 
 
 def test_a_recipe_may_begin_with_rows_of_a_run() -> None:
@@ -212,9 +212,11 @@ def test_a_recipe_may_begin_with_rows_of_a_run() -> None:
         initial, said = initialised(net, runs={"vgg11": run}, preset=preset)
         assert torch.equal(initial["C2.weight"], run["C2.weight"])
         assert_deviation(initial["C3.weight"], 0.5 if preset is None else (2 / 270) ** 0.5)
-        assert said == ["from vgg11: C1.weight, C1.bias, C2.weight, C2.bias"]
+        assert said == ["copied from vgg11: C1.weight, C1.bias, C2.weight, C2.bias"]
 
 
 def test_a_run_of_which_nothing_matches_is_an_error() -> None:
-    with pytest.raises(DataError, match=r"nothing of r matches small .* a.weight \(not in the run"):
+    with pytest.raises(
+        DataError, match=r"no tensor of r matches small .* a.weight \(not in the run"
+    ):
         initialised(small(), init_from="r", runs={"r": {"q": torch.ones(1)}})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import torch
 from netspec.errors import DataError
 from netspec.training.leaving import PATIENCE, Process
 from netspec.training.parallel import Ranks, start
+from tests.forked import forkserver
 from tests.training.ranks import environment, free_port
 
 PROCESSES = 3
@@ -66,7 +66,7 @@ def parting(
     folder: Path, end: Callable[[Ranks], None], count: int = PROCESSES
 ) -> dict[int, tuple[str, float]]:
     """What each rank that is left said, and the seconds until it did."""
-    context = multiprocessing.get_context("forkserver")
+    context = forkserver()
     port = free_port()
     arguments = [(number, count, port, folder, end) for number in range(count)]
     processes = [context.Process(target=take_part, args=one) for one in arguments]

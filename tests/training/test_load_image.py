@@ -91,7 +91,7 @@ def test_a_net_that_takes_no_images_says_so(photograph: Path) -> None:
 
 def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(DataError, match="floating-point pixels have no range"):
+    with pytest.raises(DataError, match="floating-point pixels, whose range is not known"):
         load_image(tmp_path / "a.tif", Shape((8, 8, 1)))
 
 

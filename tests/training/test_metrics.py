@@ -64,10 +64,10 @@ def test_a_damaged_line_is_named(two: Path, old: str, new: str, message: str) ->
 def test_a_missing_epoch_is_named(two: Path) -> None:
     first, second = (two / METRICS).read_text().splitlines(keepends=True)
     (two / METRICS).write_text(second)
-    with pytest.raises(DataError, match="line 1 is of epoch 2"):
+    with pytest.raises(DataError, match="line 1 is for epoch 2"):
         read_metrics(two)
     (two / METRICS).write_text(first)
-    with pytest.raises(DataError, match="holds 1 epochs, and the run has learned 2"):
+    with pytest.raises(DataError, match="holds 1 epochs, but the run has 2"):
         Metrics(two, 2, 46)
 
 

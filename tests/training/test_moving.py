@@ -155,7 +155,7 @@ def test_weights_of_a_run_are_found_from_any_folder(
     notes: list[str] = []
     with pytest.raises(Stopped):
         resume(later, report=Looking(1))
-    assert notes[0].startswith("from ")
+    assert notes[0].startswith("copied from ")
     taken = load_file(later / SNAPSHOTS / "epoch-0000.safetensors")
     assert all(torch.equal(taken[name], tensor) for name, tensor in wanted.items())
 
@@ -186,4 +186,4 @@ def test_a_run_keeps_what_was_passed_over(photographs: Path) -> None:
     spec.write_text(SPEC.replace("{init}", "he"))
     run = Run.create(photographs / "run", Settings(spec=str(spec), data=f"images:{photographs}"))
     (told,) = run.about["passed_over"]
-    assert told == f"passed over in {photographs / 'val'}: 1 file .heic (palace/a.heic)"
+    assert told == f"ignored in {photographs / 'val'}: 1 file .heic (palace/a.heic)"

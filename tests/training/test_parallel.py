@@ -47,7 +47,7 @@ def test_columns_need_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(DataError, match=r"2 columns need 2 processes.*there are 3"):
         start(columns=2)
     monkeypatch.delenv("WORLD_SIZE")
-    with pytest.raises(DataError, match=r"there is 1: torchrun --nproc-per-node 2"):
+    with pytest.raises(DataError, match=r"there is 1: start it with torchrun --nproc-per-node 2"):
         start(columns=2)
 
 
@@ -71,7 +71,9 @@ def test_variables_of_torchrun_are_checked(
         assert is_first()
     elif name == "MASTER_ADDR" and value:
         monkeypatch.setattr(parallel, "rendezvous", unreachable)
-        with pytest.raises(DataError, match=f"cannot meet the other processes at {value}:29500"):
+        with pytest.raises(
+            DataError, match=f"cannot connect to the other processes at {value}:29500"
+        ):
             start()
     else:
         with pytest.raises(DataError, match=f"{name} is .*: start the processes with torchrun"):

@@ -104,7 +104,7 @@ def test_corrupt_images_are_left_out_and_reported_up_to_a_limit() -> None:
     assert [done for done, _ in seen] == [256, 512, COUNT]
     assert [len(faults) for _, faults in seen] == [1, 1, 0]
     assert "image-300.png" in seen[1][1][0]
-    with pytest.raises(DataError, match=r"2 images of drawn images.*1 may.*image-300"):
+    with pytest.raises(DataError, match=r"2 images of drawn images.*1 are allowed.*image-300"):
         measured(data, recipe(), SHAPE, allowed=1)
     with pytest.raises(DataError, match="no image of drawn images can be used, such as"):
         measured(Drawn(2, (6, 7), corrupt=(0, 1)), recipe(), SHAPE, allowed=2)
@@ -127,7 +127,7 @@ def test_statistics_of_other_data_are_refused(tmp_path: Path) -> None:
         digest_of(data, recipe([Resize(size=(6, 7))]), SHAPE),
         digest_of(data, recipe(), Shape((6, 7, 1))),
     ):
-        with pytest.raises(DataError, match=f"{path.name} are of other data"):
+        with pytest.raises(DataError, match=f"{path.name} are for other data"):
             statistics.load(path, other, 3)
     same = digest_of(data, recipe([MEDIAN], [Flip()]), SHAPE)
     assert statistics.load(path, same, 3).count == 5

@@ -50,7 +50,8 @@ def test_a_column_that_is_killed_is_named_and_the_run_goes_on(tmp_path: Path) ->
     said = log.read_text()
     assert f"error: rank 1 (process {second} on " in said
     assert (
-        f"has died; this run ends here, and `netspec train --resume {directory}` continues" in said
+        f"has died; this run has stopped; continue it with `netspec train --resume {directory}`"
+        in said
     )
     assert "  resume   at " in said
     assert said.count("weights in") == 1

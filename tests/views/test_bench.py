@@ -116,7 +116,7 @@ def test_who_is_not_ranked_is_named_with_the_reason() -> None:
 
 
 def test_figures_of_a_busy_machine_are_doubted() -> None:
-    said = "other processes took 72% of the processors"
+    said = "other processes used 72% of the processors"
     assert not any(said in line for line in shown(ANSWER))
     assert any(said in line for line in shown(changed(others=0.72)))
     assert not any("other processes" in line for line in shown(changed(others=None)))
@@ -138,9 +138,10 @@ def test_the_chart_has_a_panel_a_case_and_says_what_it_shows() -> None:
     answer["cases"].append(changed(name="alexnet", batch=1)["cases"][0])
     picture = rendered(answer, "svg").decode()
     texts = re.findall(r"<!-- (.*?) -->", picture)
-    for wanted in ("milliseconds a batch", "googlenet, batch 8, float32", "floor 149", "inductor"):
+    title = "googlenet, batch 8, float32"
+    for wanted in ("milliseconds per batch", title, "floor 149", "inductor"):
         assert wanted in texts, wanted
-    assert texts.count("milliseconds a batch") == 2
+    assert texts.count("milliseconds per batch") == 2
     assert "openvino" not in texts
     assert rendered(answer, "png").startswith(b"\x89PNG")
 

@@ -10,8 +10,8 @@ def test_memory_is_told_beside_the_least_and_the_sum() -> None:
         4 * n for n in (lowered.plan.arena, lowered.plan.bound, lowered.plan.total)
     )
     assert compiled.memory(lowered) == (
-        f"activations: {arena / 2**20:.1f} MiB an image in one arena, "
-        f"{bound / 2**20:.1f} MiB at least; {total / 2**20:.1f} MiB side by side"
+        f"activations: {arena / 2**20:.1f} MiB per image in one arena "
+        f"(at least {bound / 2**20:.1f} MiB; {total / 2**20:.1f} MiB if not shared)"
     )
     assert compiled.as_json(lowered)["activations"] == {
         "arena": arena, "bound": bound, "total": total,

@@ -96,7 +96,7 @@ def test_roles_colour_errata_and_errors() -> None:
 def test_a_spec_without_a_table_says_so() -> None:
     assert [line.text for line in lines(loads("net n\ninput i 3\na: relu"))] == [
         "n",
-        "its spec does not carry a printed table",
+        "its spec does not contain a printed table",
     ]
 
 
@@ -154,7 +154,7 @@ def test_the_page_strikes_what_is_false_and_escapes_bars() -> None:
     page = markdown([net_of(TEXT)])
     assert "| a | `8x8x3` | `3x3x3/1, 4` | `6x6x4` | ~~`(3*3*3+1)*8`~~ `112` |" in page
     assert "| f | `6x6x4` |  | `10` | `1450` |" in page
-    errata = "- **a, params**: `(3*3*3+1)*8` is printed, `112` derived. 4 filters, not 8."
+    errata = "- **a, params**: printed `(3*3*3+1)*8`, derived `112`. 4 filters, not 8."
     assert errata in page
     assert "| 112 \\| parameters | holds | `112` |" in page
     assert "| a hundred | false | `112, not 100` a hundred and twelve |" in page

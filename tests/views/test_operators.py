@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from netspec.ir.operator import Operator
 from netspec.ir.ops import OPERATORS
 from netspec.views.operators import as_data, as_markdown, as_text
 
@@ -12,6 +13,13 @@ def test_every_attribute_is_described(operator: type) -> None:
     for attribute in as_data(operator)["attributes"]:
         assert attribute["help"] in text
         assert attribute["takes"]
+
+
+@pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
+def test_every_operator_shows_its_example(operator: type[Operator]) -> None:
+    assert as_data(operator)["example"] == operator.example
+    assert as_text(operator).endswith(f"\nExample: {operator.example}")
+    assert f"\nExample: `{operator.example}`\n" in as_markdown([operator])
 
 
 def test_defaults_are_written_as_a_spec_would() -> None:

@@ -1,11 +1,11 @@
-"""The operators: convolution, with and without ReLU.
+"""The operators of convolution, with and without ReLU.
 
     netspec::conv2d            y = b + x * w
     netspec::conv2d_relu       y = max(b + x * w, 0)
-    netspec::conv2d_out, netspec::conv2d_relu_out                the same into a given y
+    netspec::conv2d_out, netspec::conv2d_relu_out                the same, written to a given y
 
-``y`` may be a slice of the channels of a larger tensor, which is how the branches of a
-concatenation write their parts in place, and so may ``x``.
+``x`` and ``y`` may be slices of the channels of a larger tensor.  So the branches of a
+concatenation can write their parts in place.
 """
 
 from __future__ import annotations
@@ -42,26 +42,28 @@ def conv2d(
     groups: int,
     precision: str,
 ) -> Tensor:
-    """Convolution with bias: y[n, i, j, o] = b[o] + sum over r, s, c of
-    x[n, i s_h + r d_h - p_top, j s_v + s d_v - p_left, c] w[o, r, s, c], x zero outside.
+    """Return the convolution of x with w, plus bias.
+
+    y[n, i, j, o] = b[o] + sum over r, s, c of
+    x[n, i s_h + r d_h - p_top, j s_v + s d_v - p_left, c] w[o, r, s, c], where x is 0 outside.
 
     Args:
         x: images [N, H, W, C], contiguous or a slice of the channels of a larger tensor.
         w: filters [O, kh, kw, C / groups], contiguous.
         b: bias [O], or None.
         stride: (height, width).
-        padding: zeros (top, bottom, left, right); a convolution that rounds up carries its
-            overhang in bottom and right.
+        padding: zeros (top, bottom, left, right).  For a convolution that rounds sizes up, bottom
+            and right include the overhang.
         dilation: distance between taps (height, width).
-        groups: parts that channels and filters fall into.
+        groups: number of groups of channels and filters.
         precision: ``"ieee"``, or ``"tf32"`` to round float32 factors for the tensor cores.
 
     Returns:
-        [N, H', W', O], contiguous, in the type of x; summed in float32, for float64 in float64.
+        [N, H', W', O], contiguous, in the type of x.  Sums are float32, or float64 for float64.
 
     Raises:
-        ValueError: sizes do not fit, or a tensor is not channels-last; nothing is copied.
-        TypeError: types or devices differ.
+        ValueError: if sizes do not match, or a tensor is not channels-last (it is not copied).
+        TypeError: if types or devices differ.
     """
     return _forward(x, w, b, stride, padding, dilation, groups, precision, relu=False)
 
@@ -77,7 +79,7 @@ def conv2d_relu(
     groups: int,
     precision: str,
 ) -> Tensor:
-    """Convolution with bias and ReLU, y = max(conv2d(x, w, b), 0); otherwise as conv2d."""
+    """Return y = max(conv2d(x, w, b), 0); otherwise as conv2d."""
     return _forward(x, w, b, stride, padding, dilation, groups, precision, relu=True)
 
 
@@ -93,9 +95,9 @@ def conv2d_out(
     groups: int,
     precision: str,
 ) -> None:
-    """conv2d into y, [N, H', W', O]: contiguous or a slice of the channels of a larger tensor.
+    """Write conv2d(x, w, b) to y [N, H', W', O], contiguous or a slice of channels.
 
-    For inference: no gradient passes.  y shares no element with x, w and b.
+    For inference: it is not differentiable.  y must not share elements with x, w or b.
     """
     _forward_into(x, w, b, y, stride, padding, dilation, groups, precision, relu=False)
 
@@ -112,7 +114,7 @@ def conv2d_relu_out(
     groups: int,
     precision: str,
 ) -> None:
-    """conv2d_relu into y, as conv2d_out."""
+    """Write conv2d_relu(x, w, b) to y; otherwise as conv2d_out."""
     _forward_into(x, w, b, y, stride, padding, dilation, groups, precision, relu=True)
 
 

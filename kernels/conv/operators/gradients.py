@@ -19,7 +19,7 @@ from netspec.kernels.layout import check, check_kind, check_map
 from netspec.kernels.windows import check_pixels
 
 ATTRIBUTES = "int[2] stride, int[4] padding, int[2] dilation, int groups, str precision"
-"""How an operator's schema writes the attributes of a convolution."""
+"""The attributes of a convolution in the schema of an operator."""
 
 
 def checked_operands(
@@ -32,7 +32,7 @@ def checked_operands(
     groups: int,
     precision: str,
 ) -> Geometry:
-    """Return the geometry of operands that fit; raise what ``conv2d`` documents if they do not."""
+    """Return the geometry of a convolution, after checks; raise errors as ``conv2d``."""
     geometry = checked(x, w, stride, padding, dilation, groups)
     check_precision(precision)
     if b is not None:
@@ -59,8 +59,18 @@ def conv2d_input_gradient(
     groups: int,
     precision: str,
 ) -> Tensor:
-    """The gradient of conv2d for x, of ``size`` [N, H, W, C]; given the output y of conv2d_relu,
-    the gradient of conv2d_relu."""
+    """Return the gradient of conv2d with respect to x.
+
+    Args:
+        dy: gradient of the output, [N, H', W', O].
+        y: output of conv2d_relu, to return its gradient; None for conv2d.
+        w: filters [O, kh, kw, C / groups].
+        size: size of x, [N, H, W, C].
+        stride, padding, dilation, groups, precision: as for conv2d.
+
+    Returns:
+        dx, [N, H, W, C].
+    """
     check_kind("dy", dy, like=w)
     x = dy.new_empty(size)
     geometry = checked_operands(x, w, None, stride, padding, dilation, groups, precision)
@@ -86,8 +96,18 @@ def conv2d_weight_gradient(
     groups: int,
     precision: str,
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of conv2d for w, of ``size`` [O, kh, kw, C / groups], and b, [O]; given the
-    output y of conv2d_relu, those of conv2d_relu."""
+    """Return the gradients of conv2d with respect to w and b.
+
+    Args:
+        dy: gradient of the output, [N, H', W', O].
+        y: output of conv2d_relu, to return its gradients; None for conv2d.
+        x: images [N, H, W, C].
+        size: size of w, [O, kh, kw, C / groups].
+        stride, padding, dilation, groups, precision: as for conv2d.
+
+    Returns:
+        dw, [O, kh, kw, C / groups], and db, [O].
+    """
     check_kind("dy", dy, like=x)
     dw, db = dy.new_empty(size), dy.new_empty(size[0])
     geometry = checked_operands(x, dw, None, stride, padding, dilation, groups, precision)

@@ -1,7 +1,7 @@
-"""The operators for 1x1 convolutions that read one map: up to four in one launch.
+"""The operators for 1x1 convolutions that read the same map: up to four in one launch.
 
-netspec::conv1x1_siblings, netspec::conv1x1_siblings_relu            maps of their own
-netspec::conv1x1_siblings_out, netspec::conv1x1_siblings_relu_out    into given maps
+netspec::conv1x1_siblings, netspec::conv1x1_siblings_relu            return new maps
+netspec::conv1x1_siblings_out, netspec::conv1x1_siblings_relu_out    write to given maps
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from netspec.kernels.windows import check_pixels
 def _checked(
     x: Tensor, w: Tensor, b: Tensor | None, counts: Sequence[int], precision: str
 ) -> Geometry:
-    """Return the geometry of operands that fit; raise what :func:`conv1x1_siblings` documents."""
+    """Return the geometry, after checks; raise errors as :func:`conv1x1_siblings`."""
     check_precision(precision)
     geometry = checked(x, w, [1, 1], [0, 0, 0, 0], [1, 1], 1)
     if geometry.kernel != (1, 1):
@@ -77,21 +77,21 @@ def _empty(
 def conv1x1_siblings(
     x: Tensor, w: Tensor, b: Tensor | None, counts: list[int], precision: str
 ) -> list[Tensor]:
-    """y_i[m, o] = b_i[o] + sum over c of x[m, c] w_i[o, c], for up to four siblings i at once.
+    """Return y_i[m, o] = b_i[o] + sum over c of x[m, c] w_i[o, c], for up to four siblings i.
 
     Args:
         x: [N, H, W, C], contiguous or a slice of channels.
-        w: [O, 1, 1, C], contiguous: the filters of the first sibling, then those of the second.
+        w: [O, 1, 1, C], contiguous: the filters of the first sibling, then of the second, etc.
         b: [O], or None.
-        counts: filters of each sibling; they sum to O.
+        counts: number of filters of each sibling; their sum is O.
         precision: "ieee", or "tf32" for float32 products on tensor cores.
 
     Returns:
-        One [N, H, W, count] a sibling.
+        One map [N, H, W, count] per sibling.
 
     Raises:
-        ValueError: sizes do not fit each other, or a tensor is not channels-last.
-        TypeError: types or devices differ, or the kernels do not run on them.
+        ValueError: if sizes do not match, or a tensor is not channels-last.
+        TypeError: if types or devices differ, or the kernels do not support them.
     """
     return _forward(x, w, b, counts, precision, relu=False)
 
@@ -100,7 +100,7 @@ def conv1x1_siblings(
 def conv1x1_siblings_relu(
     x: Tensor, w: Tensor, b: Tensor | None, counts: list[int], precision: str
 ) -> list[Tensor]:
-    """max(y_i, 0) with the y_i of :func:`conv1x1_siblings`; NaN stays NaN."""
+    """Return max(y_i, 0) for the y_i of :func:`conv1x1_siblings`; NaN stays NaN."""
     return _forward(x, w, b, counts, precision, relu=True)
 
 
@@ -108,11 +108,11 @@ def conv1x1_siblings_relu(
 def conv1x1_siblings_out(
     x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str
 ) -> None:
-    """:func:`conv1x1_siblings` into ``ys``, whose channels are the counts.
+    """Write the result of :func:`conv1x1_siblings` to ``ys``, whose channels are the counts.
 
-    Each of them is [N, H, W, count], contiguous or a slice of the channels of a larger map, so that
-    a concatenation moves nothing; no two of them, and none of the operands, share an element.  For
-    inference: no gradient passes.
+    Each output is [N, H, W, count], contiguous or a slice of the channels of a larger map, so that
+    a concatenation needs no copy.  Outputs must not share elements with each other or with
+    operands.  For inference: it is not differentiable.
     """
     _write(x, w, b, ys, precision, relu=False)
 
@@ -121,7 +121,7 @@ def conv1x1_siblings_out(
 def conv1x1_siblings_relu_out(
     x: Tensor, w: Tensor, b: Tensor | None, ys: list[Tensor], precision: str
 ) -> None:
-    """:func:`conv1x1_siblings_relu` into ``ys``, as :func:`conv1x1_siblings_out` does."""
+    """Write the result of :func:`conv1x1_siblings_relu`; see :func:`conv1x1_siblings_out`."""
     _write(x, w, b, ys, precision, relu=True)
 
 
@@ -150,7 +150,7 @@ def _save_plain(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None
 
 
 def _backward(ctx: Any, dys: list[Tensor]) -> tuple[Any, ...]:
-    """dx is the sum of the siblings'; dw and db are theirs, one after the other."""
+    """Return dx, the sum over siblings, and dw and db, concatenated over siblings."""
     x, w, *ys = ctx.saved_tensors
     attributes = ([1, 1], [0, 0, 0, 0], [1, 1], 1, ctx.precision)
     dx, of_filters = None, []

@@ -1,10 +1,10 @@
-"""The operators: average pooling over windows.
+"""The operators of average pooling over windows.
 
     netspec::avgpool             y, differentiable
-    netspec::avgpool_out         the same into a given y
-    netspec::avgpool_backward    dx of dy
+    netspec::avgpool_out         the same, written to a given y
+    netspec::avgpool_backward    dx from dy
 
-``averages.py`` and ``average_gradients.py`` say what is computed.
+``averages.py`` and ``average_gradients.py`` have the formulas.
 """
 
 from __future__ import annotations
@@ -30,14 +30,21 @@ def avgpool(
     overhang: list[int],
     count_pad: bool,
 ) -> Tensor:
-    """Average pooling of ``x`` [N, H, W, C] into y [N, H', W', C]; differentiable.
+    """Return the mean of each window of ``x``; differentiable.
 
-    ``kernel`` and ``stride`` are (height, width), ``padding`` (top, bottom, left, right) and
-    ``overhang`` (bottom, right), in pixels; ``count_pad`` says whether the mean counts the padding.
+    Args:
+        x: map [N, H, W, C], contiguous or a slice of channels.
+        kernel, stride: (height, width).
+        padding: (top, bottom, left, right), in pixels.
+        overhang: (bottom, right), in pixels, for sizes that round up; means never count it.
+        count_pad: True if means count the padding, whose values are 0.
+
+    Returns:
+        y, [N, H', W', C].
 
     Raises:
-        ValueError: a layout, a size or an attribute does not fit.
-        TypeError: the kernels do not take the type.
+        ValueError: if a layout, a size or an attribute is not valid.
+        TypeError: if the kernels do not support the type.
     """
     check_device(x)
     pitch("x", x)
@@ -58,8 +65,10 @@ def avgpool_out(
     overhang: list[int],
     count_pad: bool,
 ) -> None:
-    """:func:`avgpool` into ``y`` [N, H', W', C], which may be a slice of channels but no part of
-    ``x``.  For inference: no gradient passes."""
+    """Write the result of :func:`avgpool` to ``y`` [N, H', W', C], or a slice of channels.
+
+    ``y`` must not share elements with ``x``.  For inference: it is not differentiable.
+    """
     check_device(x)
     pitch("x", x)
     windows = _windows(x.shape, kernel, stride, padding, overhang)
@@ -80,7 +89,7 @@ def avgpool_backward(
     overhang: list[int],
     count_pad: bool,
 ) -> Tensor:
-    """dx [N, height, width, C] of ``dy`` [N, H', W', C]; raises as :func:`avgpool`."""
+    """Return dx [N, height, width, C] from dy [N, H', W', C]; raise errors as :func:`avgpool`."""
     check_device(dy)
     pitch("dy", dy)
     size = (dy.shape[0], height, width, dy.shape[3])
@@ -93,7 +102,7 @@ def avgpool_backward(
 
 
 def _padded(padding: list[int], overhang: list[int]) -> list[int]:
-    """Return padding and overhang as one, (top, bottom, left, right)."""
+    """Return the padding including the overhang, (top, bottom, left, right)."""
     top, bottom, left, right = padding
     return [top, bottom + overhang[0], left, right + overhang[1]]
 

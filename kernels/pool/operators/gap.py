@@ -1,9 +1,9 @@
-"""The operators: global average pooling.
+"""The operators of global average pooling.
 
     netspec::gap             y, differentiable
-    netspec::gap_backward    dx of dy
+    netspec::gap_backward    dx from dy
 
-``means.py`` says what is computed.
+``means.py`` has the formulas.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from netspec.kernels.pool import means
 
 @torch.library.custom_op("netspec::gap", mutates_args=())
 def gap(x: Tensor) -> Tensor:
-    """Global average pooling: the means of ``x`` [N, H, W, C] as y [N, 1, 1, C]; differentiable.
+    """Return the means of the maps of ``x`` [N, H, W, C] as y [N, 1, 1, C]; differentiable.
+
+    y[n, 0, 0, c] = (sum over h, w of x[n, h, w, c]) / (H W)
 
     Raises:
-        ValueError: the layout is no channels-last one, or a map has no pixels or too many.
-        TypeError: the kernels do not take the type.
+        ValueError: if x is not channels-last, or a map has no pixels or too many.
+        TypeError: if the kernels do not support the type.
     """
     check_device(x)
     pitch("x", x)
@@ -36,7 +38,7 @@ def gap(x: Tensor) -> Tensor:
 
 @torch.library.custom_op("netspec::gap_backward", mutates_args=())
 def gap_backward(dy: Tensor, height: int, width: int) -> Tensor:
-    """dx [N, height, width, C] of ``dy`` [N, 1, 1, C]; raises as :func:`gap`."""
+    """Return dx [N, height, width, C] from ``dy`` [N, 1, 1, C]; raise errors as :func:`gap`."""
     check_device(dy)
     pitch("dy", dy)
     check_size("dy", dy, (dy.shape[0], 1, 1, dy.shape[3]))

@@ -1,12 +1,12 @@
-"""The operators: max-pooling, alone and behind a ReLU.
+"""The operators of max-pooling, alone and after a ReLU.
 
     netspec::maxpool, netspec::maxpool_relu                        y, for inference
-    netspec::maxpool_out, netspec::maxpool_relu_out                the same into a given y
-    netspec::maxpool_with_index, netspec::maxpool_relu_with_index  y and its places, differentiable
-    netspec::maxpool_backward                                      dx of dy and the places of either
+    netspec::maxpool_out, netspec::maxpool_relu_out                the same, written to a given y
+    netspec::maxpool_with_index, netspec::maxpool_relu_with_index  y and index, differentiable
+    netspec::maxpool_backward                                      dx from dy and index
 
-:func:`max_pool` and :func:`max_pool_relu` pick among them.  ``maxima.py`` and ``max_gradients.py``
-say what is computed.
+The index has the places of the maxima.  :func:`max_pool` and :func:`max_pool_relu` choose one of
+these operators.  ``maxima.py`` and ``max_gradients.py`` have the formulas.
 """
 
 from __future__ import annotations
@@ -23,20 +23,28 @@ from netspec.kernels.pool.geometry import checked
 from netspec.kernels.windows import Windows, windows_over
 
 TAPS = 255
-"""Taps whose places fit into a byte; behind a ReLU one less, since 255 means none."""
+"""Maximum number of taps, since a place is one byte; with ReLU one less, since 255 is no place."""
 
 
 def max_pool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
-    """Max-pooling of ``x`` [N, H, W, C]; differentiable.
+    """Return the maximum of each window of ``x`` [N, H, W, C]; differentiable.
 
-    ``kernel`` and ``stride`` are (height, width), ``padding`` (top, bottom, left, right); rounding
-    up is overhang in bottom and right.  Autograd is registered on the operator with the index:
-    this picks it where a gradient will be asked for, and ``netspec::maxpool`` elsewhere.
+    Only the operator with an index supports autograd.  This function calls it if ``x`` requires a
+    gradient, and ``netspec::maxpool`` otherwise.
+
+    Args:
+        x: map [N, H, W, C], contiguous or a slice of channels.
+        kernel, stride: (height, width).
+        padding: (top, bottom, left, right); if sizes round up, bottom and right include the
+            overhang.
+
+    Returns:
+        y, [N, H', W', C].
 
     Raises:
-        ValueError: a layout, a size or an attribute does not fit; more than 255 taps where a
-            gradient is asked for.
-        TypeError: the kernels do not take the type.
+        ValueError: if a layout, a size or an attribute is not valid, or if a gradient is required
+            and a window has more than 255 taps.
+        TypeError: if the kernels do not support the type.
     """
     if torch.is_grad_enabled() and x.requires_grad:
         return maxpool_with_index(x, kernel, stride, padding)[0]
@@ -44,7 +52,7 @@ def max_pool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]
 
 
 def max_pool_relu(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
-    """Max-pooling of max(x, 0), as :func:`max_pool`; with a gradient, of at most 254 taps."""
+    """Return max_pool(max(x, 0)), as :func:`max_pool`; with a gradient, at most 254 taps."""
     if torch.is_grad_enabled() and x.requires_grad:
         return maxpool_relu_with_index(x, kernel, stride, padding)[0]
     return maxpool_relu(x, kernel, stride, padding)
@@ -52,13 +60,13 @@ def max_pool_relu(x: Tensor, kernel: list[int], stride: list[int], padding: list
 
 @torch.library.custom_op("netspec::maxpool", mutates_args=())
 def maxpool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
-    """y [N, H', W', C] of ``x`` [N, H, W, C], for inference; :func:`max_pool` has a gradient."""
+    """Return y [N, H', W', C] from x [N, H, W, C], for inference; see :func:`max_pool`."""
     return _forward(x, kernel, stride, padding, relu=False)
 
 
 @torch.library.custom_op("netspec::maxpool_relu", mutates_args=())
 def maxpool_relu(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
-    """The same of max(x, 0)."""
+    """Return maxpool(max(x, 0)), for inference."""
     return _forward(x, kernel, stride, padding, relu=True)
 
 
@@ -66,7 +74,7 @@ def maxpool_relu(x: Tensor, kernel: list[int], stride: list[int], padding: list[
 def maxpool_out(
     x: Tensor, y: Tensor, kernel: list[int], stride: list[int], padding: list[int]
 ) -> None:
-    """:func:`maxpool` into ``y`` [N, H', W', C], which may be a slice of channels."""
+    """Write the result of :func:`maxpool` to ``y`` [N, H', W', C], or a slice of channels."""
     _forward_into(x, y, kernel, stride, padding, relu=False)
 
 
@@ -74,7 +82,7 @@ def maxpool_out(
 def maxpool_relu_out(
     x: Tensor, y: Tensor, kernel: list[int], stride: list[int], padding: list[int]
 ) -> None:
-    """:func:`maxpool_relu` into ``y`` [N, H', W', C], which may be a slice of channels."""
+    """Write the result of :func:`maxpool_relu` to ``y`` [N, H', W', C], or a slice of channels."""
     _forward_into(x, y, kernel, stride, padding, relu=True)
 
 
@@ -82,7 +90,7 @@ def maxpool_relu_out(
 def maxpool_with_index(
     x: Tensor, kernel: list[int], stride: list[int], padding: list[int]
 ) -> tuple[Tensor, Tensor]:
-    """y and the bytes of its places [N, H', W', C], for training; at most 255 taps."""
+    """Return y and its index, uint8 [N, H', W', C], for training; at most 255 taps."""
     return _forward_with_index(x, kernel, stride, padding, relu=False)
 
 
@@ -90,7 +98,10 @@ def maxpool_with_index(
 def maxpool_relu_with_index(
     x: Tensor, kernel: list[int], stride: list[int], padding: list[int]
 ) -> tuple[Tensor, Tensor]:
-    """The same of max(x, 0), with 255 where no gradient passes; at most 254 taps."""
+    """Return maxpool_with_index(max(x, 0)); the index is 255 where the gradient is 0.
+
+    At most 254 taps.
+    """
     return _forward_with_index(x, kernel, stride, padding, relu=True)
 
 
@@ -104,11 +115,11 @@ def maxpool_backward(
     stride: list[int],
     padding: list[int],
 ) -> Tensor:
-    """dx [N, height, width, C] from ``dy`` and ``index`` [N, H', W', C], of either forward.
+    """Return dx [N, height, width, C] from dy and index [N, H', W', C], with or without ReLU.
 
     Raises:
-        ValueError: a layout, a size or an attribute does not fit.
-        TypeError: a type or a device is wrong.
+        ValueError: if a layout, a size or an attribute is not valid.
+        TypeError: if a type or a device is not valid.
     """
     check_device(dy)
     pitch("dy", dy)
@@ -117,7 +128,9 @@ def maxpool_backward(
     check_size("dy", dy, windows.size_out)
     check_size("index", index, windows.size_out)
     if index.dtype != torch.uint8 or index.device != dy.device or not index.is_contiguous():
-        raise TypeError(f"index must be contiguous uint8 on {dy.device}, as the forward made it")
+        raise TypeError(
+            f"index must be contiguous uint8 on {dy.device}, as the forward operator returns it"
+        )
     dx = dy.new_empty(windows.size_in)
     run(max_gradients.launches(dy, index, dx, windows))
     return dx
@@ -154,8 +167,8 @@ def _forward_with_index(
     taps, most = windows.kernel[0] * windows.kernel[1], TAPS - relu
     if taps > most:
         raise ValueError(
-            f"a window of {kernel[0]}x{kernel[1]} has {taps} taps; its index is one byte, which "
-            f"holds {most}: a larger max-pool can be inferred, not trained"
+            f"a window of {kernel[0]}x{kernel[1]} has {taps} taps, but training supports at most "
+            f"{most}, since an index is one byte: use a smaller kernel, or inference only"
         )
     y = x.new_empty(windows.size_out)
     index = torch.empty(windows.size_out, dtype=torch.uint8, device=x.device)

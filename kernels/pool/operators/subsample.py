@@ -1,9 +1,9 @@
-"""The operators: trained subsampling.
+"""The operators of trained subsampling.
 
     netspec::subsample             y, differentiable
     netspec::subsample_backward    dx, dcoefficient and dbias
 
-:mod:`netspec.kernels.pool.subsample` says what is computed.
+:mod:`netspec.kernels.pool.subsample` has the formulas.
 """
 
 from __future__ import annotations
@@ -30,14 +30,21 @@ def subsample(
     padding: list[int],
     by: str,
 ) -> Tensor:
-    """Subsampling of ``x`` [N, H, W, C] into y [N, H', W', C]; differentiable.
+    """Return coefficient[c] times the mean or sum of each window, plus bias[c]; differentiable.
 
-    ``coefficient`` and ``bias`` are [C], ``kernel`` and ``stride`` (height, width), ``padding``
-    (top, bottom, left, right) with the overhang; ``by`` is "mean" or "sum".
+    Args:
+        x: map [N, H, W, C], contiguous or a slice of channels.
+        coefficient, bias: [C].
+        kernel, stride: (height, width).
+        padding: (top, bottom, left, right), including the overhang.
+        by: "mean" or "sum".
+
+    Returns:
+        y, [N, H', W', C].
 
     Raises:
-        ValueError: a layout, a size or an attribute does not fit.
-        TypeError: types or devices differ, or are none that the kernels take.
+        ValueError: if a layout, a size or an attribute is not valid.
+        TypeError: if types or devices differ, or the kernels do not support them.
     """
     windows = _windows(x, coefficient, kernel, stride, padding, by)
     check("bias", bias, (windows.channels,), like=x)
@@ -56,7 +63,7 @@ def subsample_backward(
     padding: list[int],
     by: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """dx [N, H, W, C], dcoefficient [C] and dbias [C]; raises as :func:`subsample`."""
+    """Return dx [N, H, W, C], dcoefficient [C] and dbias [C]; raise errors as :func:`subsample`."""
     windows = _windows(x, coefficient, kernel, stride, padding, by)
     check_map("dy", dy, windows.size_out, like=x)
     dx = x.new_empty(windows.size_in)

@@ -1,4 +1,4 @@
-"""The CPU backend: oneDNN, called directly; PyTorch where it is not there or not quick."""
+"""The CPU backend: oneDNN, called directly; PyTorch where oneDNN is missing or slow."""
 
 from __future__ import annotations
 
@@ -60,16 +60,18 @@ IMPLEMENTATIONS: dict[type[Operator], tuple[CpuImplementation, ...]] = {
     Concat: (OneDnnConcat(), PlainConcat()),
     Softmax: (OneDnnSoftmax(), Plain()),
 }
-"""The implementations of an operator, the preferred one first; the reference for all others."""
+"""The implementations of an operator, the preferred one first.  Operators not in the table are
+computed by their reference."""
 
 
 class CpuBackend(Backend):
-    """One process, all its threads."""
+    """The CPU of this process, with PyTorch's number of threads."""
 
     name = "cpu"
     device = "cpu"
     passes = tuple(rewrite for rewrite in PIPELINE if rewrite is not merge_siblings)
-    """The library reads and writes whole maps only: slices of merged siblings would be copied."""
+    """All passes except merge_siblings: oneDNN reads and writes whole maps only, so the slices of
+    merged siblings would have to be copied."""
 
     def implementations(self, problem: Problem) -> list[CpuImplementation]:
         candidates = IMPLEMENTATIONS.get(type(problem.op), (Plain(),))

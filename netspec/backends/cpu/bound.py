@@ -1,4 +1,4 @@
-"""A plan made ready for one batch and number of threads: its memory, and what each step runs."""
+"""A plan bound to one batch size and number of threads: its memory, and the calls of each step."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from netspec.lowering.ranges import Guard, OutOfRangeError
 
 
 class BoundPlan:
-    """Runs batches of one size, one run at a time, on as many threads as there were when it was
-    made."""
+    """A plan with memory for one batch size.
+
+    Only one run may use it at a time.  It runs with the number of threads of its creation, because
+    a primitive of oneDNN is created for one number of threads.
+    """
 
     def __init__(
         self,
@@ -30,6 +33,8 @@ class BoundPlan:
         batch: int,
         dtype: torch.dtype,
     ) -> None:
+        # Inside inference mode these tensors would be inference tensors, which raise an error when
+        # a later run outside of it writes to them.
         with torch.inference_mode(False):
             arena = PAGES.empty((plan.arena * batch,), dtype).zero_()
             self._memory, scratch = PlanMemory(plan, batch, arena), Scratch()
@@ -49,7 +54,10 @@ class BoundPlan:
     def run(
         self, images: Sequence[Tensor], out: Sequence[Tensor] | None
     ) -> tuple[Tensor, ...] | None:
-        """Return the outputs of a batch, in new memory or in ``out``; None if a guard objects."""
+        """Return the outputs of a batch, in new memory or in ``out``.
+
+        Return None if a guard finds a value outside its limit.
+        """
         self._memory.take_in(images)
         try:
             for call in self._calls:
@@ -59,14 +67,15 @@ class BoundPlan:
         return self._memory.hand_out(len(images[0]), out)
 
     def profile(self, images: Sequence[Tensor]) -> list[Timed]:
-        """Return the seconds of each step."""
+        """Run once and return the time of each step."""
         self._memory.take_in(images)
         return [_timed(step, calls) for step, calls in self._steps]
 
 
 def _watch(values: Tensor, limit: float) -> None:
-    """Raise OutOfRangeError unless all values lie within [-limit, limit], which NaN does not."""
+    """Raise OutOfRangeError unless all values are in [-limit, limit]; NaN is not."""
     low, high = torch.aminmax(values)
+    # "not (a and b)" rather than "a or b": comparisons with NaN are false, and NaN must raise.
     if not (-limit <= low.item() and high.item() <= limit):
         raise OutOfRangeError
 

@@ -1,4 +1,4 @@
-"""Concatenations: one primitive of oneDNN."""
+"""Concatenation by a primitive of oneDNN."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from netspec.lowering.implementation import Problem, Tensors
 
 
 class OneDnnConcat(Direct):
-    """Channels one after the other, all operands in one launch."""
+    """Concatenation along the channels, all operands in one launch."""
 
     def domain(self, problem: Problem, growth: Growth) -> float:
         return inf

@@ -1,4 +1,4 @@
-"""Convolutions by oneDNN."""
+"""Convolution by oneDNN."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from netspec.ir.ops.conv import Conv
 from netspec.lowering.implementation import Problem
 
 READING_PAIRS = ("brgconv", "brgconv_1x1")
-"""Implementations that read channels of bfloat16 in pairs.  Where they are odd, what lies after
-the last one is read, too, and multiplied by zero: the next pixel's first, the next image's, or what
-happens to lie after the operand.  Where that is infinite or NaN, so is the product."""
+"""Implementations of oneDNN that read channels of bfloat16 in pairs.
+
+If the number of channels is odd, they also read the element after the last channel and multiply it
+by zero: the first channel of the next pixel or image, or whatever is in memory after the operand.
+If that element is infinite or NaN, the result is NaN.
+"""
 
 
 class OneDnnConv(Multiplying):
-    """act(b + w * x), padding of every kind included."""
+    """act(b + w * x), with any padding."""
 
     def described(self, problem: Problem, weights: Layout) -> Description:
         op = conv_of(problem)
@@ -53,19 +56,19 @@ class OneDnnConv(Multiplying):
 
 
 def conv_of(problem: Problem) -> Conv:
-    """Return the operator, which is a convolution."""
+    """Return the operator of a problem, a convolution."""
     assert isinstance(problem.op, Conv)
     return problem.op
 
 
 def dense_shape(problem: Problem) -> tuple[int, ...]:
-    """Return the sizes of a weight that has zeros where a table connects nothing."""
+    """Return the sizes of the dense weight, which has zeros where a table has no connection."""
     op = conv_of(problem)
     return op.count, op.channels_seen(problem.inputs), *op.kernel
 
 
 def has_half_a_pair(problem: Problem) -> bool:
-    """Return whether a filter sees an odd number of channels of bfloat16."""
+    """Return True if a filter sees an odd number of channels in bfloat16."""
     return (
         problem.dtype == torch.bfloat16 and conv_of(problem).channels_seen(problem.inputs) % 2 == 1
     )

@@ -1,4 +1,4 @@
-"""What implementations that call oneDNN share: when they refuse, how weights are packed."""
+"""Base classes of the implementations that call oneDNN: refusals, and packing of weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ from netspec.lowering.implementation import Problem, Tensors
 
 
 class Direct(CpuImplementation):
-    """Computes by primitives of oneDNN; refuses what the library has a slow reference for."""
+    """An implementation by primitives of oneDNN.
+
+    It refuses problems for which the library has only its slow reference implementation.
+    """
 
     name = "onednn"
 
@@ -37,11 +40,11 @@ class Direct(CpuImplementation):
         if missing():
             return missing()
         if problem.dtype not in TYPES:
-            return f"oneDNN has none in {problem.dtype}"
+            return f"oneDNN does not compute this operator in {problem.dtype}"
         return self.lacks(problem) or _refusal(self, problem)
 
     def lacks(self, problem: Problem) -> str:
-        """Return why it cannot compute this although the library accepts it; nothing if it can."""
+        """Return the reason not to use a primitive that the library accepts, or ""."""
         return ""
 
     def domain(self, problem: Problem, growth: Growth) -> float:
@@ -52,15 +55,18 @@ class Direct(CpuImplementation):
 
     @abstractmethod
     def describe(self, problem: Problem) -> None:
-        """Describe its primitives.
+        """Create the descriptions of its primitives, to see if the library has them.
 
         Raises:
-            NoImplementationError: there is none for one of them.
+            NoImplementationError: the library does not have one of them.
         """
 
 
 def _copied(tensor: Tensor) -> Tensor:
-    """Return a copy in rows, in memory that nobody else changes, moves or frees."""
+    """Return a contiguous copy, in memory that no other tensor shares.
+
+    The address of the copy is passed to the library, so nobody else may change, move or free it.
+    """
     return PAGES.empty(tuple(tensor.shape), tensor.dtype).copy_(tensor)
 
 
@@ -75,29 +81,29 @@ def _refusal(implementation: Direct, problem: Problem) -> str:
 
 
 class Multiplying(Direct):
-    """act(w x + b), or convolved, with weights in the blocks that the library likes best."""
+    """act(w x + b), or act(w * x + b), with weights in the library's preferred blocked layout."""
 
     def describe(self, problem: Problem) -> None:
         _packed_layout(self, problem)
 
     @abstractmethod
     def described(self, problem: Problem, weights: Layout) -> Description:
-        """Return the description of the primitive for weights of a layout."""
+        """Return the description of the primitive for weights in a layout."""
 
     @abstractmethod
     def sizes(self, problem: Problem) -> tuple[int, ...]:
-        """Return the sizes of the weights, as the library sees them."""
+        """Return the sizes of the weights as the library takes them."""
 
     def preferred(self, problem: Problem) -> Layout:
-        """Return the layout to ask for."""
+        """Return the layout to ask the library for."""
         return any_layout(self.sizes(problem), problem.dtype)
 
     def dense(self, problem: Problem, weight: Tensor) -> Tensor:
-        """Return the operator's weight with zeros where nothing is connected."""
+        """Return the operator's weight with zeros where there is no connection."""
         return weight
 
     def sparse(self, problem: Problem, weight: Tensor) -> Tensor:
-        """Return a dense weight without the entries that ``dense`` added; its inverse."""
+        """Return a dense weight without the zeros that ``dense`` added: the inverse of it."""
         return weight
 
     def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
@@ -108,7 +114,7 @@ class Multiplying(Direct):
         return {name: weight if name == "weight" else _copied(t) for name, t in checked.items()}
 
     def require_packed(self, problem: Problem, packed: Tensors) -> None:
-        """Check nothing: all tensors are bound, and ``Memory`` checks the blocks."""
+        """Check nothing here: all tensors are bound, and ``Memory`` checks their layouts."""
 
     def unpack(self, problem: Problem, packed: Tensors) -> dict[str, Tensor]:
         sizes = self.sizes(problem)
@@ -121,7 +127,7 @@ class Multiplying(Direct):
 
     @abstractmethod
     def dense_shape(self, problem: Problem) -> tuple[int, ...]:
-        """Return the sizes of the dense weight, as the operator sees them."""
+        """Return the sizes of the dense weight as the operator has them."""
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
@@ -130,7 +136,9 @@ class Multiplying(Direct):
         layout = _packed_layout(self, problem)
         try:
             description = self.described(here, layout)
-        except NoImplementationError:  # for another batch it may want other blocks
+        except NoImplementationError:
+            # The library prefers another layout for some batch sizes, and may not accept the packed
+            # one: this bound plan then holds a copy in that layout.
             description = self.described(here, self.preferred(here))
             theirs = description.layout(Query.WEIGHTS)
             weight = _reordered(weight, layout, theirs, _pages_for(theirs, here.dtype))
@@ -149,13 +157,18 @@ class Multiplying(Direct):
 
 
 def _packed_layout(implementation: Multiplying, problem: Problem) -> Layout:
-    """Return the blocks for a problem.  They are chosen once, so that packed weights are read
-    in the same blocks, whatever the number of threads has become, and in every thread."""
+    """Return the layout of the packed weights of a problem.
+
+    The library's choice depends on the number of threads.  So the layout is chosen once and then
+    kept: weights must be read in the layout in which they were packed, in every thread.
+    """
     with _choosing:
         return _chosen_layout(implementation, problem)
 
 
 _choosing = RLock()
+"""``functools.cache`` may call its function twice if two threads miss at the same time, and the two
+calls could choose different layouts."""
 
 
 @cache
@@ -173,5 +186,5 @@ def _reordered(tensor: Tensor, source: Layout, destination: Layout, y: Tensor) -
 
 
 def _pages_for(layout: Layout, dtype: torch.dtype) -> Tensor:
-    """Return memory for weights that a net reads at each run."""
+    """Return memory for weights, in huge pages where possible."""
     return PAGES.empty((layout.bytes // dtype.itemsize,), dtype)

@@ -1,4 +1,4 @@
-"""Running a plan on the CPU: bound plans, each with memory of its own."""
+"""Run a plan on the CPU, in bound plans that each have their own memory."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ from netspec.lowering.plan import Plan
 from netspec.lowering.ranges import Range, guards
 
 KEPT = 4
-"""Of how many sizes of batch, and numbers of threads, bound plans are kept."""
+"""The number of pairs (batch size, number of threads) for which bound plans are kept.
+
+Each bound plan holds an arena, so memory would grow without limit if all were kept.
+"""
 
 
 class CpuExecutor(Executor):
-    """A plan with its tensors.
+    """A plan with its parameters, for any batch size.
 
-    A run takes a free bound plan for its batch and its number of threads, or binds one, and gives
-    it back: threads may run at the same time, each in memory of its own.  Bound plans of the four
-    pairs of batch and number of threads that ran last are kept.
+    A run takes a free bound plan for its batch size and number of threads, or creates one, and
+    returns it afterwards.  So several threads can run at the same time, each in its own memory.
+    The bound plans of the ``KEPT`` pairs of batch size and number of threads that ran last are
+    kept.
     """
 
     def __init__(self, plan: Plan, stages: Mapping[str, PackedStage]) -> None:
@@ -56,14 +60,17 @@ class CpuExecutor(Executor):
 
     @contextmanager
     def _bound_plan(self, images: Sequence[Tensor]) -> Iterator[BoundPlan]:
-        """A bound plan for a batch, which nobody else has meanwhile."""
-        # what was chosen and packed is of one type, and autocast would change it here and there
+        """Yield a bound plan for a batch; no other thread uses it at the same time."""
+        # Steps by PyTorch's operators must run in the type of the plan: autocast would change the
+        # type of some of them.
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             threads = torch.get_num_threads() if missing() else share_threads()
             key = len(images[0]), threads
+            # The lock protects only the table.  Binding and running happen outside of it, so that
+            # threads do not wait for each other.
             with self._lock:
                 free = self._free.pop(key, [])
-                self._free[key] = free  # the last one is the one that ran last
+                self._free[key] = free  # move the pair to the end: it ran last
                 for oldest in [*self._free][:-KEPT]:
                     del self._free[oldest]
                 bound_plan = free.pop() if free else None
@@ -74,4 +81,5 @@ class CpuExecutor(Executor):
             try:
                 yield bound_plan
             finally:
+                # If the pair was dropped meanwhile, the bound plan is freed with its list.
                 free.append(bound_plan)

@@ -11,7 +11,7 @@ from netspec.lowering.implementation import Problem
 
 
 class OneDnnLinear(Multiplying):
-    """act(w x + b), of a vector or of a map as it lies."""
+    """act(w x + b) of a vector, or of a map in its memory layout."""
 
     def described(self, problem: Problem, weights: Layout) -> Description:
         op = _fc(problem)
@@ -31,8 +31,10 @@ class OneDnnLinear(Multiplying):
 
 
 class OneDnnStream(OneDnnLinear):
-    """The same with one row of the matrix after the other, each in the order of the operand: for
-    few images, where weights are read once and no more."""
+    """The same with the matrix in rows, each in the order of the operand.
+
+    It is faster for few images, where the time is that of reading the weights once.
+    """
 
     name = "onednn-stream"
 

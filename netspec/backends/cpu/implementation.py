@@ -14,11 +14,11 @@ from netspec.lowering.implementation import Implementation, Problem, Tensors
 from netspec.runtime.gate import require, require_apart, require_memory
 
 Call = Callable[[], object]
-"""Something that runs: a launch of a primitive, or a few operators of PyTorch."""
+"""A call without arguments: the launch of a primitive, or a few operators of PyTorch."""
 
 
 class CpuImplementation(Implementation):
-    """Computes an operator from given memory into given memory."""
+    """An implementation that reads and writes given memory."""
 
     def growth(self, problem: Problem, tensors: Tensors) -> Growth:
         return problem.op.growth(problem.inputs, **tensors)
@@ -31,30 +31,31 @@ class CpuImplementation(Implementation):
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Tensor, scratch: Scratch
     ) -> Sequence[Call]:
-        """Return the calls, in order, with everything fixed.
+        """Return the calls that compute the operator, in order.
 
         Args:
-            problem: the operator and its sizes; the batch is that of the operands.
-            packed: the tensors that it holds.
+            problem: the operator and its sizes; the batch size is that of the operands.
+            packed: its packed tensors.
             x: its operands, dense maps [N, H, W, C] and vectors [N, C].
-            y: the dense tensor that the result is written to.
-            scratch: asked for memory here, which it hands out before the calls run.
+            y: the dense tensor for the result.
+            scratch: gives temporary memory.  It is requested here and available when calls run.
         """
 
 
 def safe_domain(problem: Problem, growth: Growth) -> float:
-    """Return the magnitude up to which nothing overflows, in whatever order sums are taken.
+    """Return the magnitude of operands up to which no sum overflows, in any order of its terms.
 
-    A window's sum that a pass put after a convolution, and rounding, have a factor of 4096.
+    The factor of 4096 leaves room for the sum of a window that a pass moved after a convolution,
+    and for rounding.
     """
     return growth.domain(torch.finfo(problem.dtype).max / 4096)
 
 
 def required(problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
-    """Return the tensors that an operator holds.
+    """Return the parameters and buffers of an operator, after a check.
 
     Raises:
-        TypeError, ValueError: one is not of its sizes or its type, or not in memory.
+        TypeError, ValueError: one has the wrong sizes or type, or is not in memory.
     """
     described = {**problem.op.parameters(problem.inputs), **problem.op.buffers(problem.inputs)}
     return {
@@ -71,10 +72,13 @@ def bind(
     y: Tensor,
     scratch: Scratch,
 ) -> Sequence[Call]:
-    """Return what ``implementation.bind`` does, of tensors that are what ``problem`` says.
+    """Check the tensors of a problem, then return ``implementation.bind``.
+
+    The check protects memory: the library would read and write outside of tensors of other sizes.
 
     Raises:
-        TypeError, ValueError: one is not, or not dense, or not in memory.
+        TypeError, ValueError: a tensor does not have the sizes or the type of ``problem``, is not
+            dense or not in memory, or the result overlaps an operand.
     """
     batch = len(require_memory(y, "the result"))
     _require_dense(y, "the result", (batch, *problem.output), problem.dtype)
@@ -87,7 +91,7 @@ def bind(
 
 
 def _require_dense(x: object, label: str, sizes: Sequence[int], dtype: torch.dtype) -> None:
-    """Raise TypeError or ValueError unless this is a tensor of these sizes without gaps."""
+    """Raise TypeError or ValueError unless this is a contiguous tensor of these sizes."""
     tensor = require(x, label, device="cpu", dtype=dtype, sizes=sizes)
     if not tensor.is_contiguous():
         raise ValueError(f"{label} is not dense: use .contiguous()")

@@ -1,9 +1,10 @@
-"""Local response normalisation: by oneDNN, or by shifted sums, a tile of pixels at a time.
+"""Local response normalisation: by oneDNN, or by shifted sums over tiles of pixels.
 
-A map [N, H, W, C] in memory is a matrix of pixels x channels.  Of a tile of its rows, small enough
-to stay in cache, the squares are summed over n columns side by side; with r = 1 / sqrt(k + alpha
-sum), the power -3/4 is r sqrt(r).  PyTorch's own takes an average pool in three dimensions and a
-general power: ten times as long.
+A map [N, H, W, C] in memory is a matrix of pixels x channels.  A tile is some rows of it, few
+enough to stay in the cache.  Squares are summed over n adjacent columns of the tile.  With
+r = 1 / sqrt(k + alpha sum), the power -3/4 is r sqrt(r), which is faster than a general power.
+PyTorch's own LRN uses an average pool in three dimensions and a general power, and takes ten times
+as long.
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ from netspec.ir.shapes import Shape
 from netspec.lowering.implementation import Problem, Tensors
 
 TILE = 2**18
-"""Elements of a tile: a MiB in float32, so that the five tiles in use stay in the last cache.
-Measured on two AVX-512 cores at a batch of 8: 2**16 takes 1.4 times as long, 2**19 as long."""
+"""Elements of a tile: one MiB in float32, so that the five tiles in use fit in the last cache.
+
+Measured on two AVX-512 cores at a batch of 8: 2**16 takes 1.4 times as long, 2**19 the same time.
+"""
 
 
 class OneDnnLrn(Direct):
-    """The library's own, which is quick for five channels, beta = 3/4 and whole blocks of 16."""
+    """oneDNN's LRN, which is fast for n = 5, beta = 3/4 and a multiple of 16 channels."""
 
     def lacks(self, problem: Problem) -> str:
         return _inexact(_lrn(problem.op))
@@ -57,7 +60,10 @@ class OneDnnLrn(Direct):
 
 
 class OneDnnLrnMaxPool(Direct):
-    """The same, then the pool, an image at a time, so that its normalised map stays in cache."""
+    """oneDNN's LRN and then the pool, one image at a time.
+
+    So the normalised map stays in the cache.
+    """
 
     def lacks(self, problem: Problem) -> str:
         return _inexact(_fused(problem).lrn)
@@ -90,30 +96,36 @@ class OneDnnLrnMaxPool(Direct):
 POOL = OneDnnPool()
 
 LEAST, MOST = 1e-12, 2e12
-"""Between these the base k + alpha sum has a third power, by which the library computes the power
-3/4, that is in float32's normal range, 1.2e-38 to 3.4e38, and so is its inverse: above 4.4e12 the
-inverse is subnormal, and results are off by percents."""
+"""Limits of the base k + alpha sum.
+
+oneDNN computes the power -3/4 through the third power of the base.  Between these limits the third
+power and its inverse are in float32's normal range, 1.2e-38 to 3.4e38.  Above 4.4e12 the inverse is
+subnormal, and results are wrong by percents.
+"""
 
 LARGEST_SUM = 1e38
-"""Of squares of operands: a third of float32's largest number."""
+"""Limit of a sum of squares of operands: a third of float32's largest number."""
 
 USUAL = 2.0**16
-"""Magnitudes that the operands of a normalisation have."""
+"""A magnitude that operands of LRN normally do not exceed."""
 
 
 def _inexact(op: LocalResponseNorm) -> str:
-    """Return why the library computes a normalisation wrongly for usual operands, if it does."""
+    """Return the reason why oneDNN's LRN is wrong for operands up to ``USUAL``, or ""."""
     if LEAST <= op.k <= MOST / 2 and _domain(op) >= USUAL:
         return ""
     return (
-        f"oneDNN cubes the denominator, which with k={op.k:g} and alpha={op.alpha:g} leaves the "
-        "range of float32"
+        "oneDNN computes the third power of the denominator, which exceeds the range of float32 "
+        f"with k={op.k:g} and alpha={op.alpha:g}"
     )
 
 
 def _domain(op: LocalResponseNorm) -> float:
-    """Return the magnitude of operands up to which the base does not exceed ``MOST``, and the sum
-    of their squares, which is multiplied by alpha afterwards, does not exceed ``LARGEST_SUM``."""
+    """Return the magnitude of operands up to which oneDNN's LRN is right.
+
+    The base must not exceed ``MOST``.  The sum of squares must not exceed ``LARGEST_SUM``: oneDNN
+    multiplies by alpha after the sum, so a small alpha does not prevent an overflow.
+    """
     squares = sqrt(LARGEST_SUM / op.n)
     return min(sqrt((MOST - op.k) / (op.n * op.alpha)), squares) if op.alpha else squares
 
@@ -139,20 +151,23 @@ def _described(op: LocalResponseNorm, problem: Problem, batch: int) -> Descripti
 
 
 def _layout(op: LocalResponseNorm, problem: Problem, batch: int) -> Layout:
-    """Return the layout, in which a group of channels is a pixel: windows stay within it."""
+    """Return a layout in which each group of channels is a pixel of its own.
+
+    oneDNN has no groups in LRN.  In this layout its windows stay within a group.
+    """
     height, width, channels = problem.inputs[0]
     sizes = batch, channels // op.groups, height, width * op.groups
     return channels_last(sizes, problem.dtype)
 
 
 def _in_groups(op: LocalResponseNorm, x: Tensor) -> Tensor:
-    """Return maps [..., H, W, C] as the library sees them, [..., H, W groups, C / groups]."""
+    """Return a view of maps [..., H, W, C] as [..., H, W groups, C / groups], as in ``_layout``."""
     *leading, width, channels = x.shape
     return x.view(*leading, width * op.groups, channels // op.groups)
 
 
 class TiledLrn(CpuImplementation):
-    """Shifted sums over tiles."""
+    """LRN by shifted sums over tiles."""
 
     name = "tiles"
 
@@ -164,7 +179,7 @@ class TiledLrn(CpuImplementation):
 
 
 class TiledLrnMaxPool(CpuImplementation):
-    """Shifted sums over tiles, then the pool."""
+    """LRN by shifted sums over tiles, then the pool."""
 
     name = "tiles"
 
@@ -177,10 +192,10 @@ class TiledLrnMaxPool(CpuImplementation):
 
 
 def normalise(op: LocalResponseNorm, shape: Shape) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the normalisation of dense maps x [N, H, W, C] of one size, into y; it returns y.
+    """Return a function that normalises dense maps x [N, H, W, C] of one size into y.
 
-    Each of the n terms of a sum carries its share of k, so that the sum is the denominator's base;
-    terms outside the map are that share alone.
+    Each of the n terms of a sum includes k / n, so that the sum is the base k + alpha sum of
+    squares without another pass over memory.  A term outside the map is only k / n.
     """
     channels, groups = shape.channels, op.groups
     part = channels // groups
@@ -210,7 +225,11 @@ def normalise(op: LocalResponseNorm, shape: Shape) -> Callable[[Tensor, Tensor],
 
 
 def _window_sums(term: Tensor, doubled: Sequence[Tensor], terms: int) -> Tensor:
-    """Return sums of ``terms`` neighbours along the last axis: of two, four, ..., then the rest."""
+    """Return the sums of ``terms`` neighbours along the last axis.
+
+    Sums of 2, 4, 8, ... neighbours are made by doubling; the remaining terms are added one by one.
+    So n terms need about log2(n) additions instead of n - 1.
+    """
     total, width = term, 1
     for buffer in doubled:
         size = total.shape[-1] - width
@@ -223,7 +242,7 @@ def _window_sums(term: Tensor, doubled: Sequence[Tensor], terms: int) -> Tensor:
 
 
 def _negative_power(s: Tensor, r: Tensor, beta: float) -> Tensor:
-    """Return s^-beta, in place of ``s`` and ``r``."""
+    """Return s^-beta, computed in the memory of ``s`` and ``r``."""
     if beta == 0.75:
         s.rsqrt_()
         torch.sqrt(s, out=r)

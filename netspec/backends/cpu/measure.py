@@ -1,4 +1,4 @@
-"""Time each implementation here, in turns, over random data."""
+"""Time the implementations of a problem on this CPU, in turns, on random data."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ from netspec.lowering.implementation import Problem, Tensors
 
 ROUNDS = 7
 CACHE = 2**26
-"""Bytes that are read between two runs, so that weights come from memory as they do in a net."""
+"""Bytes that are read and written between two runs.
+
+This removes the weights from the cache, so that they are read from memory as in a net.
+"""
 
 
 def tuning() -> Tuning:
-    """Return the times measured on this CPU with this number of threads and these versions."""
+    """Return the stored times of this CPU, number of threads, versions and sources."""
     return Tuning(
         "cpu",
         {
@@ -41,7 +44,7 @@ def tuning() -> Tuning:
 
 
 def _cpu() -> str:
-    """Return the name of the CPU, as far as the system tells it."""
+    """Return the name of the CPU, or its architecture if the system does not report a name."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -50,7 +53,7 @@ def _cpu() -> str:
 
 
 def measure(problem: Problem, implementations: Sequence[CpuImplementation]) -> dict[str, float]:
-    """Return the median of the seconds that each takes for the batch."""
+    """Return the median seconds per batch of each implementation."""
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*size: int) -> torch.Tensor:
@@ -91,7 +94,7 @@ def bound(
     x: Sequence[Tensor],
     y: Tensor,
 ) -> Call:
-    """One implementation by itself, with scratch of its own."""
+    """Return a call of one implementation alone, with its own scratch memory."""
     if not missing():
         share_threads()
     scratch = Scratch()

@@ -1,9 +1,9 @@
-"""Convolutions and fully connected layers by PyTorch's oneDNN, where the library is missing.
+"""Convolutions and fully connected layers by PyTorch's copy of oneDNN, if the library is missing.
 
-The operators are private to PyTorch, so they are called from this file only; where one is missing,
-the plain implementations take over.  They have no ``out=``, so that results are copied.  Filters
-are reordered once, into blocks that fit the vector registers of the CPU at hand; the reordered
-tensor is opaque and turns back with ``to_dense``.
+These operators are private to PyTorch, so only this file calls them.  If one of them does not
+exist, the plain implementations are used.  They do not have ``out=``, so results are copied.
+Filters are reordered once into blocks that fit the vector registers of this CPU; the reordered
+tensor is opaque, and ``to_dense`` reorders it back.
 """
 
 from __future__ import annotations
@@ -39,13 +39,15 @@ class _Mkldnn(CpuImplementation):
 
     def refuses(self, problem: Problem) -> str:
         if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-            return "this PyTorch has no oneDNN"
+            return "this build of PyTorch does not have oneDNN"
         if not all(hasattr(torch.ops.mkldnn, name) for name in NEEDED):
-            return "this PyTorch has no fused operators of oneDNN"
+            return "this version of PyTorch does not have oneDNN's fused operators"
         if problem.dtype == torch.bfloat16:
             is_there = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-            return "" if is_there else "this CPU has no instructions for bfloat16"
-        return "" if problem.dtype == torch.float32 else f"oneDNN has none in {problem.dtype}"
+            return "" if is_there else "this CPU does not have instructions for bfloat16"
+        if problem.dtype == torch.float32:
+            return ""
+        return f"oneDNN does not compute this operator in {problem.dtype}"
 
     def domain(self, problem: Problem, growth: Growth) -> float:
         return safe_domain(problem, growth)
@@ -53,20 +55,23 @@ class _Mkldnn(CpuImplementation):
     def require_packed(self, problem: Problem, packed: Tensors) -> None:
         weight = packed["weight"]
         if not isinstance(weight, Tensor) or not weight.is_mkldnn:
-            raise TypeError("weight is not in the blocks of oneDNN: use what pack returns")
+            raise TypeError("weight is not in oneDNN's blocked layout: use the result of pack")
         if (weight.dtype, tuple(weight.shape)) != (problem.dtype, self.dense_shape(problem)):
-            raise ValueError(f"weight is of sizes {tuple(weight.shape)}: use what pack returns")
+            raise ValueError(
+                f"weight is {weight.dtype} {list(weight.shape)}, expected {problem.dtype} "
+                f"{list(self.dense_shape(problem))}: use the result of pack"
+            )
         if "bias" in packed:
             sizes = (problem.output.channels,)
             require(packed["bias"], "bias", device="cpu", dtype=problem.dtype, sizes=sizes)
 
     @abstractmethod
     def dense_shape(self, problem: Problem) -> tuple[int, ...]:
-        """Return the sizes of the weight before its elements were put into blocks."""
+        """Return the sizes of the weight before it was reordered."""
 
 
 class MkldnnConv(_Mkldnn):
-    """act(b + w * x), with filters in blocks."""
+    """act(b + w * x), with filters in a blocked layout."""
 
     def refuses(self, problem: Problem) -> str:
         return super().refuses(problem) or _unsound(problem)
@@ -111,23 +116,36 @@ class MkldnnConv(_Mkldnn):
 
 
 def _unsound(problem: Problem) -> str:
-    """What PyTorch's oneDNN 3.12 computes wrongly; which implementation it takes is unknown."""
+    """Return the reason why PyTorch's oneDNN 3.12 would compute a problem wrongly, or "".
+
+    PyTorch does not say which of oneDNN's implementations it uses, so every problem for which one
+    of them is wrong is refused.
+    """
     op, output = conv_of(problem), problem.output
     if has_half_a_pair(problem):
-        return "oneDNN reads an odd number of bfloat16 channels in pairs, the next pixel's too"
+        return (
+            "oneDNN reads channels of bfloat16 in pairs: with an odd number it also reads the next "
+            "pixel"
+        )
     down, right = op.stride
     if op.channels_seen(problem.inputs) == 1 and output[1] == 1 and right > max(1, down):
-        return "oneDNN reads foreign memory where a filter sees one channel and has one column"
+        return (
+            "oneDNN reads outside the operand if a filter sees one channel and the output has one "
+            "column"
+        )
     return ""
 
 
 def _in_rows(packed: Tensors) -> dict[str, Tensor]:
-    """Return copies that are no longer in blocks."""
+    """Return copies in the usual layout."""
     return {name: t.to_dense() if t.is_mkldnn else t.clone() for name, t in packed.items()}
 
 
 def _padding(problem: Problem) -> tuple[list[int], list[int]]:
-    """Return the padding that oneDNN adds, and the size [N, C, H, W] that it then sees."""
+    """Return the padding that oneDNN adds, and the size [N, C, H, W] of its operand.
+
+    oneDNN adds symmetric padding itself.  Other padding is added before the call.
+    """
     height, width, channels = problem.inputs[0]
     windows = conv_of(problem).windows(problem.inputs)
     padding = symmetric(windows)
@@ -138,7 +156,7 @@ def _padding(problem: Problem) -> tuple[list[int], list[int]]:
 
 
 class MkldnnLinear(_Mkldnn):
-    """act(w x + b), with the matrix in blocks."""
+    """act(w x + b), with the matrix in a blocked layout."""
 
     def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
         tensors = required(problem, tensors)

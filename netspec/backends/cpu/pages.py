@@ -1,9 +1,9 @@
-"""Memory from the system, in huge pages where it has them.
+"""Memory from the system, in huge pages where the system has them.
 
-A net's weights are read through once a run.  In pages of 4 KiB each of them has to be looked up
-anew; in pages of 2 MiB Inception v3 takes 4 % less time.  Weights, arenas and scratch of all nets
-come from here: what is not a tensor's any more goes back to the system at once, so that nets that
-come and go and batches of many sizes leave no holes.
+A run reads all weights of a net once.  With pages of 4 KiB the processor must look up the address
+of each page again; with pages of 2 MiB Inception v3 takes 4 % less time.  Weights, arenas and
+scratch memory of all nets come from this module.  Memory that no tensor uses goes back to the
+system at once, so that many nets and many batch sizes in one process do not fragment it.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ from netspec.ir.shapes import ceiling, rounded_up
 from netspec.runtime.gate import require, require_no_fake_mode
 
 HUGE = 2**21
-"""Bytes of a huge page."""
+"""Size of a huge page in bytes."""
 
 CHUNK = 2**25
-"""Bytes that are asked of the system at once; pages that nothing is written to take no memory."""
+"""Bytes that are requested from the system at once.
+
+A page takes no memory until it is written, so a large chunk costs nothing.
+"""
 
 ALIGNMENT = 64
-"""Bytes: a cache line."""
+"""Alignment of tensors in bytes: a cache line, which is also a full AVX-512 vector."""
 
 
 class Pages:
-    """Tensors side by side in chunks, each in the first gap that holds it.
+    """An allocator that places tensors in chunks, each in the first gap that is large enough.
 
-    The memory taken is that of the tensors alive, and of the pages that they begin and end in.
+    The process uses only the memory of the tensors that are alive, rounded up to whole pages.
     """
 
     def __init__(self) -> None:
@@ -43,7 +46,7 @@ class Pages:
         self._left: deque[tuple[_Chunk, int, int]] = deque()
 
     def empty(self, sizes: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Return a new tensor that nothing is written to yet."""
+        """Return a new uninitialised tensor."""
         require_no_fake_mode()
         if not prod(sizes):
             return torch.empty(sizes, dtype=dtype, device="cpu")
@@ -51,13 +54,16 @@ class Pages:
         with self._lock:
             chunk, start = self._gap(needed)
             memory = chunk.view(start, needed)
+            # The finalizer runs when the last tensor on this memory is freed. Not at exit: the
+            # system takes all memory then.
             weakref.finalize(memory, self._leave, chunk, start, needed).atexit = False
+        # Other tensors may have been freed while this thread had the lock: see _leave.
         self._give_back()
         return torch.frombuffer(memory, dtype=dtype, count=prod(sizes)).view(sizes)
 
     @property
     def used(self) -> int:
-        """Return the bytes of the tensors alive."""
+        """Return the size of all tensors that are alive, in bytes."""
         with self._lock:
             return sum(chunk.size - sum(chunk.gaps.values()) for chunk in self._chunks)
 
@@ -73,12 +79,19 @@ class Pages:
         return chunk, start
 
     def _leave(self, chunk: _Chunk, start: int, size: int) -> None:
-        """Take back the memory of a tensor that ended: in any thread, also during ``empty``."""
+        """Take back the memory of a freed tensor.
+
+        Python calls this in any thread at any time, even in a thread that holds the lock in
+        ``empty``.  So it must not wait for the lock: it only appends to a deque, which is atomic.
+        """
         self._left.append((chunk, start, size))
         self._give_back()
 
     def _give_back(self) -> None:
-        """Make gaps of what was left; if another thread has the lock, that thread does it."""
+        """Turn the memory of freed tensors into gaps.
+
+        If the lock is taken, return: its holder calls this method after it has released the lock.
+        """
         while self._left and self._lock.acquire(blocking=False):
             try:
                 while self._left:
@@ -91,11 +104,11 @@ class Pages:
 
 
 class _Chunk:
-    """Memory of the system that begins on a huge page.
+    """Memory from the system that begins at the start of a huge page.
 
     Attributes:
-        size: its bytes.
-        gaps: free bytes, by where they begin; no two touch.
+        size: in bytes.
+        gaps: the size of each free range, by its first byte.  Adjacent gaps are always merged.
     """
 
     def __init__(self, size: int) -> None:
@@ -105,11 +118,12 @@ class _Chunk:
             self._map = mmap.mmap(-1, size + HUGE)
         else:
             self._map = mmap.mmap(-1, size + HUGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        # HUGE more bytes than needed, because the system aligns only to small pages.
         whole = torch.frombuffer(self._map, dtype=torch.uint8)
         require(whole, "memory of the system", device="cpu", dtype=torch.uint8)
         self._first = -whole.data_ptr() % HUGE
         if sys.platform == "linux" and size >= HUGE:
-            # where it refuses, pages are small, and nothing is lost
+            # If the system does not support it, pages are small, and everything else works.
             self._advise(mmap.MADV_HUGEPAGE, 0, size // HUGE * HUGE)
 
     @property
@@ -121,7 +135,7 @@ class _Chunk:
         return memoryview(self._map)[at : at + size]
 
     def take(self, size: int) -> int | None:
-        """Return where a gap of at least so many bytes begins, now taken; None if there is none."""
+        """Take bytes of the first gap that is large enough; return the first byte, or None."""
         start = min((at for at, gap in self.gaps.items() if gap >= size), default=None)
         if start is not None:
             gap = self.gaps.pop(start)
@@ -130,7 +144,7 @@ class _Chunk:
         return start
 
     def give_back(self, start: int, size: int) -> None:
-        """Make a gap of bytes and the gaps around them; its whole pages go back to the system."""
+        """Merge freed bytes with the gaps next to them; return whole free pages to the system."""
         end = start + size
         before = next((at for at, gap in self.gaps.items() if at + gap == start), start)
         self.gaps.pop(before, None)
@@ -151,4 +165,4 @@ class _Chunk:
 
 
 PAGES = Pages()
-"""What all nets of the process take their memory from."""
+"""The allocator of all nets of the process."""

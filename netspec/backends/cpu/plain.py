@@ -1,4 +1,4 @@
-"""Everything by plain PyTorch: the operator's own reference."""
+"""Operators by plain PyTorch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netspec.lowering.implementation import Problem, Tensors
 
 
 class Plain(CpuImplementation):
-    """The reference as it stands."""
+    """Any operator, by its reference."""
 
     name = "torch"
 
@@ -27,7 +27,7 @@ class Plain(CpuImplementation):
 
 
 class PlainConcat(CpuImplementation):
-    """Channels one after the other, the last axis in memory."""
+    """Concatenation along the channels, the last axis in memory."""
 
     name = "torch"
 

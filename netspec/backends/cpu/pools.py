@@ -1,4 +1,4 @@
-"""Pools: by oneDNN, and by PyTorch's channels-last kernels where the library is not there."""
+"""Pools by oneDNN, and by PyTorch's channels-last kernels if the library is missing."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ from netspec.lowering.implementation import Problem, Tensors
 
 
 class OneDnnPool(Direct):
-    """Maxima or averages of windows, and then a bias and a ReLU."""
+    """Max-pooling or average pooling, then a bias and a ReLU if the operator has them."""
 
     def lacks(self, problem: Problem) -> str:
         assert isinstance(problem.op, WindowOperator)
         windows = problem.op.windows(problem.inputs)
         counts = isinstance(problem.op, AvgPool) and problem.op.count_pad
         if counts and any(w.overhang for w in windows):
-            return "oneDNN counts what hangs over the edge as it counts padding"
+            return "oneDNN also counts the part of a window beyond the padding"
         return ""
 
     def describe(self, problem: Problem) -> None:
         self.described(problem)
 
     def described(self, problem: Problem) -> Description:
-        """Return the description of the primitive."""
+        """Return the description of the pooling primitive."""
         op = problem.op
         assert isinstance(op, WindowOperator)
         down, right = op.windows(problem.inputs)
@@ -91,7 +91,7 @@ def _bias(problem: Problem) -> Layout:
 
 
 class OneDnnGap(OneDnnPool):
-    """The mean of a whole map: an average of one window."""
+    """The mean of a whole map: average pooling with one window."""
 
     def lacks(self, problem: Problem) -> str:
         return ""
@@ -110,19 +110,23 @@ class OneDnnGap(OneDnnPool):
 
 
 Pool = Callable[[Tensor], Tensor]
-"""From a map [N, C, H, W] to another."""
+"""A function from a map [N, C, H, W] to a map."""
 
 
 class PlainPool(CpuImplementation):
-    """PyTorch's own, and a bias and a ReLU in place, with padding and overhang left to it where
-    it can: filling a map's rim by hand copies the map, which takes longer than pooling it."""
+    """PyTorch's pools, then a bias and a ReLU in place.
+
+    PyTorch adds padding and overhang itself where it can: padding a map before the call copies it,
+    which takes longer than the pool.
+    """
 
     name = "torch"
 
     def domain(self, problem: Problem, growth: Growth) -> float:
         if not isinstance(problem.op, AvgPoolBias):
             return inf
-        # commute_avgpool put it after a convolution, which may overflow where the spec's does not
+        # commute_avgpool moved this pool after a convolution, which may overflow for values whose
+        # average does not.
         return growth.domain(torch.finfo(problem.dtype).max)
 
     def bind(
@@ -140,7 +144,7 @@ class PlainPool(CpuImplementation):
 
 
 def plain_pool(op: object, inputs: Sequence[Shape]) -> Pool:
-    """Return max-pooling or average pooling of maps of one size by PyTorch."""
+    """Return a function that pools maps of one size with PyTorch."""
     assert isinstance(op, MaxPool | AvgPool)
     padding = pool_padding(op.windows(inputs))
     kernel, stride, is_ceil = op.kernel, op.stride, op.round == "ceil"

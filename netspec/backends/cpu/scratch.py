@@ -1,4 +1,4 @@
-"""Memory that steps need while they run, shared by all steps of a bound plan."""
+"""Temporary memory of primitives, shared by all steps of a bound plan."""
 
 from __future__ import annotations
 
@@ -12,29 +12,32 @@ from netspec.runtime.gate import address, axes_of
 
 
 class Scratch:
-    """As many bytes as the greediest step needs: steps run one after the other.
+    """Memory of the size that the largest step needs.
 
-    Room is asked for while steps are bound, and handed out once all are.
+    All steps share it, because they run one at a time.
+
+    Steps request memory while they are bound.  They get its address after all steps are bound, when
+    the size is known.
     """
 
     def __init__(self) -> None:
         self.size = 0
-        """Bytes."""
+        """The size in bytes."""
         self._taken = 0
         self._waiting: list[tuple[int, Callable[[int], object]]] = []
 
     def begin(self) -> None:
-        """A step begins: what those before it asked for may be written over."""
+        """Begin a new step: it may overwrite the memory of earlier steps."""
         self._taken = 0
 
     def take(self, size: int, use: Callable[[int], object]) -> None:
-        """Ask for ``size`` bytes for the step; ``use`` will be given the address."""
+        """Request ``size`` bytes for the current step; ``use`` is called later with the address."""
         self._waiting.append((self._taken, use))
         self._taken += rounded_up(size, ALIGNMENT)
         self.size = max(self.size, self._taken)
 
     def hand_out(self) -> None:
-        """Get the memory, zeros, and tell everybody where theirs is."""
+        """Allocate the memory, fill it with zeros, and call each ``use`` with its address."""
         self._memory = PAGES.empty((self.size,), torch.uint8).zero_()
         axes = axes_of((self.size,), (1,))
         start = address(self._memory, "scratch", torch.uint8, axes) if self.size else 0

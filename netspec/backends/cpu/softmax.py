@@ -1,4 +1,4 @@
-"""Softmax: one primitive of oneDNN."""
+"""Softmax by a primitive of oneDNN."""
 
 from __future__ import annotations
 

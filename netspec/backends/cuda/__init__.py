@@ -1,6 +1,6 @@
-"""The CUDA backend: our Triton kernels, cuDNN and cuBLAS beside them, plain PyTorch for the rest.
+"""The CUDA backend: netspec's Triton kernels, cuDNN, cuBLAS, and plain PyTorch.
 
-Needs Triton.  On a machine without a GPU, the same plans run in Triton's interpreter.
+It needs Triton.  On a machine without a GPU, the same plans run in Triton's interpreter.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MULTIPLYING: dict[type[Operator], Callable[[Problem, Target], Iterable[CudaImple
     FullyConnected: fc.implementations,
     FullyConnectedRelu: fc.implementations,
 }
-"""Operators whose kernels have to be chosen, and the implementations, the preferred one first."""
+"""Operators with a choice of kernels, and their implementations, the preferred one first."""
 
 MAXIMA = (TritonMaxPool(), Plain())
 AVERAGES = (TritonAvgPool(), Plain())
@@ -65,20 +65,21 @@ IMPLEMENTATIONS: dict[type[Operator], tuple[CudaImplementation, ...]] = {
     Flatten: (CopyFlat(),),
     RadialBasis: (PlainRbf(),),
 }
-"""The implementations of all others, the preferred one first; the reference where there is none."""
+"""The implementations of other operators, the preferred one first.  Operators in neither table are
+computed by their reference."""
 
 
 class CudaBackend(Backend):
-    """One GPU.
+    """The backend for one GPU.
 
     Args:
-        device: ``cuda`` or ``cuda:N``; ``cpu`` for Triton's interpreter, and ``meta`` for plans
-            that run elsewhere.
-        precision: how float32 is multiplied: ``ieee`` in full, or ``tf32`` with factors rounded to
-            10 bits for the tensor cores.
+        device: ``cuda`` or ``cuda:N``; ``cpu`` for Triton's interpreter; ``meta`` for plans that
+            are only compiled here.
+        precision: of products in float32: ``ieee`` is full precision, ``tf32`` rounds the factors
+            to 10 bits for the tensor cores.
 
     Raises:
-        ValueError: the precision is neither of them.
+        ValueError: the precision is not ``ieee`` or ``tf32``.
     """
 
     name = "cuda"
@@ -89,7 +90,7 @@ class CudaBackend(Backend):
 
     @property
     def target(self) -> Target:
-        """Return the device and the precision that implementations run with."""
+        """Return the device and the precision of implementations."""
         return Target(self.device, self.precision)
 
     def implementations(self, problem: Problem) -> list[CudaImplementation]:
@@ -121,5 +122,5 @@ class CudaBackend(Backend):
 
     def use(self, kernels: Mapping[str, bytes]) -> None:
         if INDEX in kernels and not is_interpreted():
-            with suppress(OSError):  # where the cache cannot be written, compiling says so
+            with suppress(OSError):  # if the cache cannot be written, a later compilation says so
                 put(kernels)

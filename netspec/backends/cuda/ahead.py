@@ -1,6 +1,7 @@
-"""The kernels of a plan compiled ahead, for a GPU that is elsewhere.
+"""Compile the kernels of a plan ahead of time, for a GPU that this machine may not have.
 
-Nothing runs and nothing is allocated: parameters and activations are on PyTorch's ``meta`` device.
+Nothing runs, and no memory is allocated: parameters and activations are on PyTorch's ``meta``
+device.
 """
 
 from __future__ import annotations
@@ -32,32 +33,33 @@ def compiled_kernels(
     """Compile every launch of a plan.
 
     Args:
-        lowered: a net lowered by a :class:`CudaBackend` of any device; ``meta`` will do.
+        lowered: a net lowered by a :class:`CudaBackend` of any device, also ``meta``.
         capability: of the GPU: 80 for sm_80, 90 for sm_90.
-        batch: images; those that choices were made for unless given.  Kernels are those of the
-            bucket that holds them.
+        batch: the number of images, by default the batch for which implementations were chosen.
+            Kernels are compiled for the bucket of this batch.
 
     Returns:
         Files by name: a ``.cubin`` for each kernel, and :data:`INDEX`, a JSON object with
 
-        - ``capability``, ``batch``, ``dtype``, and ``arena``, its elements;
-        - ``kernels``: by the name of the file ``{"entry", "shared", "warps", "scratch"}``: the
-          function in it, bytes of shared memory a block, warps a block, and bytes of workspace
-          that Triton itself wants, a program;
-        - ``cache``: by the key of Triton's own cache ``{"kernel", "name", "metadata"}``: the file,
-          the name of the kernel's source, and what Triton notes beside it;
-        - ``scratch``: the elements and the type of each workspace;
+        - ``capability``, ``batch``, ``dtype``, and ``arena``, its number of elements;
+        - ``kernels``: ``{"entry", "shared", "warps", "scratch"}`` by the name of the file: the name
+          of the function, bytes of shared memory per block, warps per block, and bytes of workspace
+          per program that Triton needs;
+        - ``cache``: ``{"kernel", "name", "metadata"}`` by the key in Triton's cache: the file, the
+          name of the kernel's source, and Triton's metadata;
+        - ``scratch``: the number of elements and the type of each workspace;
         - ``steps``: ``{"stage", "launches"}`` in the plan's order.  A launch is
-          ``{"kernel", "grid", "arguments"}``, with the arguments that the function takes, in its
-          order, as ``[name, type, value]``; those that are compiled in are left out, and Triton's
-          own pointers follow.  A value is a number, or a place ``{"in", "offset"}`` counted in
-          elements, where ``in`` is ``"arena"``, ``["parameter", stage, name]`` of the packed
-          tensors, or ``["scratch", number]``.  What PyTorch computes is null instead of a launch.
+          ``{"kernel", "grid", "arguments"}`` with the arguments of the function in order, as
+          ``[name, type, value]``.  Arguments that are compiled in are omitted; Triton's own
+          pointers follow after these arguments.  A value is a number, or a place ``{"in",
+          "offset"}`` with the offset in elements, where ``in`` is ``"arena"``, ``["parameter",
+          stage, name]`` for a packed tensor, or ``["scratch", number]``.  A call that PyTorch
+          computes is null.
 
     Raises:
-        DataError: a kernel that was chosen does not exist on such a GPU, or no bucket holds so many
-            images.
-        RuntimeError: Triton's interpreter is on, which compiles nothing.
+        DataError: a chosen kernel does not exist on such a GPU, or the batch is larger than the
+            largest bucket.
+        RuntimeError: Triton's interpreter is on, which cannot compile.
     """
     try:
         batch = size_for(batch or lowered.batch)
@@ -106,7 +108,7 @@ def compiled_kernels(
 
 
 def _packed_stage(lowered: Lowered, stage: str, problem: Problem) -> PackedStage:
-    """Return a stage with parameters that have sizes only."""
+    """Return a stage with parameters on the ``meta`` device, which have sizes but no values."""
     described = {**problem.op.parameters(problem.inputs), **problem.op.buffers(problem.inputs)}
     parameters = {
         name: torch.empty(p.shape, dtype=lowered.dtype, device="meta")
@@ -135,19 +137,20 @@ def _descriptors(launch: Launch) -> bool:
 
 
 class _Places:
-    """The memory that each tensor of a launch lies in; workspaces are numbered in their order."""
+    """The place of each tensor of a launch; workspaces are numbered in order of first use."""
 
     def __init__(self, arena: Tensor, stages: Mapping[str, PackedStage]) -> None:
         self.scratch: list[dict[str, Any]] = []
         self._known: dict[int, Any] = {_storage(arena): "arena"}
-        self._tensors = [arena]  # as long as storages live, their addresses name them
+        # Keep all tensors: the address of a storage identifies it only while the storage is alive.
+        self._tensors = [arena]
         for stage, packed_stage in stages.items():
             for name, tensor in packed_stage.packed.items():
                 self._known[_storage(tensor)] = ["parameter", stage, name]
                 self._tensors.append(tensor)
 
     def arguments(self, launch: Launch) -> list[list[Any]]:
-        """Return the arguments that the compiled function takes, as plain data."""
+        """Return the arguments of the compiled function as JSON data."""
         arguments = []
         for parameter in launch.kernel.params:
             argument = launch.arguments[parameter.name]

@@ -1,4 +1,4 @@
-"""The steps of a plan bound to memory: the calls of each."""
+"""Bind the steps of a plan to memory: return the calls of each step."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def bound_steps(
     """Return every step of a plan with its calls.
 
     Raises:
-        TypeError, ValueError: a tensor that it reads is not in memory of the same device.
+        TypeError, ValueError: a parameter is not in the memory of the same device.
     """
-    if memory.arena.device.type != "meta":  # which nothing is run in
+    if memory.arena.device.type != "meta":  # calls on the meta device are compiled, never run
         for step in plan.steps:
             for name, tensor in stages[step.stage].packed.items():
                 label, device = f"{step.stage}: {name}", memory.arena.device
@@ -45,7 +45,7 @@ def _calls(
 
 
 def _places(graph: Graph, step: Step, memory: PlanMemory) -> list[Tensor]:
-    """Return the slice of a concatenation for each part that was not written there already."""
+    """Return the slice of a concatenation for each part that is not computed in place."""
     (whole,) = (memory.slots[i] for i in step.writes)
     waiting = [memory.plan.slots[i].stage for i in step.reads]
     destinations: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""A plan made ready for one size of batch: memory, calls, and on a GPU the CUDA graph of them."""
+"""A plan bound to one batch size: its memory, its calls, and on a GPU their CUDA graph."""
 
 from __future__ import annotations
 
@@ -21,11 +21,17 @@ from netspec.lowering.backend import PackedStage, Timed
 from netspec.lowering.plan import Plan, Step
 
 FEW = 8
-"""Images up to which steps run side by side, in memory that they do not share."""
+"""The largest batch for which steps run in parallel, in buffers that do not share memory.
+
+Larger batches keep the GPU busy with one step at a time.
+"""
 
 
 class BoundPlan:
-    """Runs up to ``batch`` images.  One run at a time: threads wait for each other."""
+    """A plan with memory for up to ``batch`` images.
+
+    Only one run at a time: threads wait for each other, because all runs use the same memory.
+    """
 
     def __init__(
         self,
@@ -38,6 +44,7 @@ class BoundPlan:
     ) -> None:
         if device.type == "cuda" and batch <= FEW:
             plan = apart(plan)
+        # Inference tensors could not be written by a later run outside of inference mode.
         with torch.inference_mode(False), self._on(device):
             arena = torch.zeros(plan.arena * batch, dtype=dtype, device=device)
             self.memory = PlanMemory(plan, batch, arena)
@@ -63,7 +70,10 @@ class BoundPlan:
             return results
 
     def profile(self, images: Sequence[Tensor]) -> list[Timed]:
-        """Return the seconds of each step, launched one by one; the second of two runs."""
+        """Return the time of each step, launched one by one.
+
+        The times are those of the second of two runs: the first one compiles kernels.
+        """
         with self._lock, torch.no_grad(), self._on(self.device):
             for _ in range(2):
                 self._begin(images)
@@ -72,7 +82,11 @@ class BoundPlan:
             return times
 
     def _begin(self, images: Sequence[Tensor]) -> None:
-        """Take the images in once the last run has ended, and zeros after them."""
+        """Copy the images in after the last run has ended, and zeros after them.
+
+        The lock alone is not enough: it is released when the last run is launched, while the GPU
+        may still read the memory, perhaps in another stream.
+        """
         if self._done is not None:
             torch.cuda.current_stream().wait_event(self._done)
         self.memory.take_in(images)
@@ -109,7 +123,7 @@ def _run(calls: Sequence[Call]) -> None:
 
 
 class _Clock:
-    """Seconds between its making and ``stop``."""
+    """A clock of the CPU: the seconds from its creation to ``stop``."""
 
     def __init__(self) -> None:
         self._started = perf_counter()

@@ -1,9 +1,9 @@
-"""Kernels of an artifact in Triton's own cache, where launches find them instead of compiling.
+"""Put the kernels of an artifact into Triton's own cache, where launches find them.
 
-Triton keeps compiled kernels on disk under a key: the SHA-256 of its own version and sources, the
-kernel's source, how a launch specialises it, the GPU, and the compiler's options.  A kernel that
-was compiled ahead lies there under the key that a launch computes; where anything differs, so does
-the key, and the kernel is built from the sources that are installed.
+Triton stores compiled kernels on disk under a key: the SHA-256 of its own version and sources, the
+kernel's source, the specialisation by a launch, the GPU, and the compiler's options.  A kernel that
+was compiled ahead of time is stored under the key that a launch will compute.  If anything differs,
+the key differs too, and the kernel is compiled from the installed sources.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ INDEX = "kernels.json"
 """
 
 LEFT_OUT = ("extern_libs", "hash")
-"""Metadata of a kernel that no launch reads: a folder of the machine, and another key."""
+"""Metadata that no launch reads and that differ between machines: a folder, and another key."""
 
 
 def noted(compiled: Any) -> dict[str, Any]:
-    """Return the metadata that Triton keeps of a compiled kernel, without :data:`LEFT_OUT`."""
+    """Return the metadata that Triton stores with a compiled kernel, without :data:`LEFT_OUT`."""
     (path,) = (path for name, path in compiled.metadata_group.items() if name.endswith(".json"))
     metadata: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     return {key: value for key, value in metadata.items() if key not in LEFT_OUT}
 
 
 def put(files: Mapping[str, bytes]) -> None:
-    """Put compiled kernels into the cache; those that are there already stay as they are.
+    """Put compiled kernels into the cache; existing entries are not replaced.
 
     Args:
-        files: as from :func:`~netspec.backends.cuda.ahead.compiled_kernels`, and as it made them:
-            they are code for the GPU.
+        files: the unchanged result of :func:`~netspec.backends.cuda.ahead.compiled_kernels`.  The
+            caller must trust them: they are code for the GPU.
 
     Raises:
         OSError: the cache cannot be written.

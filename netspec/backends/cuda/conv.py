@@ -1,7 +1,8 @@
-"""Convolutions: our kernels, PyTorch's own, and cuDNN's with the ReLU in it.
+"""Convolutions: by netspec's kernels, by PyTorch, and by cuDNN with a fused ReLU.
 
-All of them hold filters as [O, kh, kw, C / groups], dense where a table connects maps, and write
-into slices of channels; merged siblings are written apart, up to four of them in one launch.
+All of them hold filters as [O, kh, kw, C / groups], dense if the layer has a connection table.  All
+can write slices of channels, and can write merged siblings to separate buffers, up to four siblings
+in one launch.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from netspec.lowering.plan import Ability
 
 
 def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementation]:
-    """Every implementation of a convolution; the first leaves the kernel to a model."""
+    """Yield every implementation of a convolution; in the first, a model chooses the kernel."""
     op = _conv(problem)
     windows = geometry(op, problem.inputs, problem.batch)
     yield TritonConv(target)
@@ -44,7 +45,7 @@ def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementa
 
 
 def geometry(op: WindowOperator, inputs: Sequence[Shape], batch: int) -> Geometry:
-    """Return the windows of an operator as the kernels take them; overhang is padding."""
+    """Return the windows of an operator as the kernels take them: padding includes overhang."""
     height, width, channels = inputs[0]
     vertical, horizontal = op.windows(inputs)
     windows = Geometry(
@@ -69,7 +70,7 @@ def _conv(problem: Problem) -> Conv:
 
 
 class ConvImplementation(CudaImplementation):
-    """The base of all convolutions: where they run, how they pack filters, where they write."""
+    """The base class of all convolutions: target, packing of filters, ability."""
 
     ability = Ability(into_slices=True, apart=True)
 
@@ -89,11 +90,11 @@ class ConvImplementation(CudaImplementation):
 
 
 class TritonConv(ConvImplementation):
-    """Our kernels.
+    """Convolution by netspec's kernels.
 
-    ``configuration`` is a kernel and its tile; without one, a model chooses for each batch anew.
-    It is passed over where operands lie so that it cannot run, and by siblings, which have one
-    kernel.
+    ``configuration`` is a kernel and its tile.  Without one, a model chooses it for each batch
+    size. It is ignored if it cannot run with the layout of the operands, and for siblings, for
+    which there is only one kernel.
     """
 
     def __init__(self, target: Target, configuration: Configuration | None = None) -> None:
@@ -139,7 +140,8 @@ def convolution(
     precision: str,
     configuration: Configuration | None,
 ) -> list[Launch]:
-    """One convolution by a chosen kernel, or by the model's where that one cannot run."""
+    """Return the launches of one convolution, by the configuration if it can run with these
+    tensors, otherwise by the one that the model chooses."""
     if configuration and configuration.kernel == "persistent" and not persistent.fits(x, w, y):
         configuration = None
     return configurations.forward_launches(
@@ -156,7 +158,8 @@ def siblings(
     precision: str,
     configuration: Configuration | None,
 ) -> list[Launch]:
-    """Up to four 1x1 convolutions in one launch, with the tile that was chosen if it is for it."""
+    """Return one launch of up to four 1x1 convolutions, with the tile of the configuration if it
+    is for this kernel."""
     if configuration is not None and configuration.kernel == "pointwise":
         tile = configuration.tile
     else:
@@ -166,7 +169,7 @@ def siblings(
 
 
 def name_of(configuration: Configuration) -> str:
-    """Kernel, tile, splits, warps and stages: ``split-64x64x32/4-4w3s``."""
+    """Return kernel, tile, splits, warps and stages as a name: ``split-64x64x32/4-4w3s``."""
     tile = configuration.tile
     splits = f"/{tile.splits}" if tile.splits > 1 else ""
     size = f"{tile.rows}x{tile.columns}x{tile.depth}"
@@ -177,7 +180,7 @@ def name_of(configuration: Configuration) -> str:
 
 
 class AtenConv(ConvImplementation):
-    """PyTorch's convolution, which is cuDNN on a GPU, then ReLU, then a copy into place."""
+    """PyTorch's convolution (cuDNN on a GPU), then ReLU, then a copy to the result's buffer."""
 
     name = "aten"
 
@@ -196,7 +199,7 @@ class AtenConv(ConvImplementation):
         return [call]
 
     def convolve(self, op: Conv, packed: Tensors, x: Tensor, padding: list[int]) -> Tensor:
-        """The convolution of [N, C, H, W], channels-last in memory, into new memory."""
+        """Return the convolution of [N, C, H, W], channels-last in memory, in new memory."""
         y: Tensor = torch.ops.aten._convolution(
             x,
             nchw(packed["weight"]),
@@ -207,7 +210,7 @@ class AtenConv(ConvImplementation):
             False,  # transposed
             [0, 0],
             op.groups,
-            False,  # benchmark: nothing may be tuned while a CUDA graph is captured
+            False,  # benchmark: cuDNN must not tune while a CUDA graph is captured
             False,  # deterministic
             True,  # with cuDNN
             self.target.precision == "tf32",
@@ -216,7 +219,7 @@ class AtenConv(ConvImplementation):
 
 
 class CudnnConvRelu(AtenConv):
-    """cuDNN's convolution with bias and ReLU in one, then a copy into place."""
+    """cuDNN's fused convolution, bias and ReLU, then a copy to the result's buffer."""
 
     name = "cudnn"
 
@@ -224,9 +227,9 @@ class CudnnConvRelu(AtenConv):
         if not self.target.device.startswith("cuda"):
             return "cuDNN needs a GPU"
         if not isinstance(problem.op, ConvRelu) or not problem.op.bias:
-            return "cuDNN fuses convolutions with bias and ReLU"
+            return "cuDNN fuses only convolutions with both bias and ReLU"
         if problem.dtype.itemsize == 4 and self.target.precision != "tf32":
-            return "PyTorch has no argument that keeps it from TF32"
+            return "PyTorch's function does not have an argument that turns TF32 off"
         return ""
 
     def convolve(self, op: Conv, packed: Tensors, x: Tensor, padding: list[int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Running a plan on a GPU: batches in buckets, each a CUDA graph of launches."""
+"""Run a plan on a GPU: batches run in buckets, each a CUDA graph of launches."""
 
 from __future__ import annotations
 
@@ -15,30 +15,34 @@ from netspec.lowering.backend import Executor, PackedStage, Timed
 from netspec.lowering.plan import Plan
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-"""The sizes of batches that a plan is made ready for."""
+"""The sizes of buckets.
+
+A CUDA graph works for one batch size only.  With powers of two, a bucket is at least half full, and
+no more than nine graphs exist.
+"""
 
 
 def size_for(count: int) -> int:
-    """The size of the smallest bucket that holds so many images.
+    """Return the size of the smallest bucket for a number of images.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the number is larger than the largest bucket.
     """
     for batch in BATCHES:
         if batch >= count:
             return batch
     raise ValueError(
-        f"a batch of {count} images is more than the {BATCHES[-1]} that run at once: split it"
+        f"a batch of {count} images is more than the {BATCHES[-1]} that can run at once: split it"
     )
 
 
 class CudaExecutor(Executor):
-    """A plan with its tensors.
+    """A plan with its parameters, for batches up to the largest bucket.
 
-    Batches run in buckets of 1, 2, 4, 8, 16, 32, 64, 128 and 256 images, each in the smallest that
-    holds it.  For a bucket the plan is bound when that is first needed, with memory that it keeps;
-    its first run compiles kernels and captures them into a CUDA graph, later ones replay that.
-    Threads may share an executor: runs of one bucket wait for each other.
+    A batch runs in the smallest bucket of ``BATCHES`` that is large enough.  The first batch of a
+    bucket binds the plan to memory, which the bucket keeps, compiles the kernels and captures them
+    in a CUDA graph.  Later batches replay the graph.  Threads may share an executor: runs in the
+    same bucket wait for each other.
 
     In Triton's interpreter, on a CPU, the launches run one by one.
     """
@@ -64,12 +68,13 @@ class CudaExecutor(Executor):
         return self.bound_plan(images).profile(images)
 
     def bound_plan(self, images: Sequence[Tensor]) -> BoundPlan:
-        """The plan as bound for the bucket of a batch.
+        """Return the plan bound for the bucket of a batch.
 
         Raises:
             ValueError: the batch is larger than the largest bucket.
         """
         batch = size_for(len(images[0]))
+        # Held while binding: two threads must not bind the same bucket, each with its own memory.
         with self._lock:
             if batch not in self._bound_plans:
                 self._bound_plans[batch] = BoundPlan(

@@ -1,7 +1,7 @@
-"""Fully connected layers: our kernels, and cuBLAS.
+"""Fully connected layers: by netspec's kernels, and by cuBLAS.
 
-Both hold the matrix as [count, inputs]; where a map comes in, its columns are in the order of the
-map in memory, (height, width, channels), so that nothing is flattened.
+Both hold the matrix as [count, inputs].  If the operand is a map, the columns are in the memory
+order of the map, (height, width, channels), so that the map need not be reordered.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from netspec.lowering.implementation import Problem, Tensors
 
 
 def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementation]:
-    """Every implementation of a layer; the first leaves the kernel to a model."""
+    """Yield every implementation of a layer; in the first, a model chooses the kernel."""
     yield TritonLinear(target)
     yield BlasLinear()
     geometry = product(problem.batch, problem)
@@ -41,7 +41,7 @@ def implementations(problem: Problem, target: Target) -> Iterator[CudaImplementa
 
 
 def product(batch: int, problem: Problem) -> Geometry:
-    """The layer as a 1x1 convolution of maps of one pixel."""
+    """Return the layer as a 1x1 convolution of maps with one pixel."""
     return Geometry(
         batch=batch,
         height=1,
@@ -53,7 +53,7 @@ def product(batch: int, problem: Problem) -> Geometry:
 
 
 class LinearImplementation(CudaImplementation):
-    """The base of all layers: how they pack the matrix."""
+    """The base class of fully connected layers: packing of the matrix."""
 
     def pack(self, problem: Problem, tensors: Tensors) -> dict[str, Tensor]:
         shape, weight = problem.inputs[0], tensors["weight"]
@@ -69,7 +69,10 @@ class LinearImplementation(CudaImplementation):
 
 
 def rows(x: Tensor) -> tuple[Tensor, list[Call]]:
-    """Return the operand as [N, K], and the calls before: a copy if it is a slice of channels."""
+    """Return the operand as [N, K], and the calls that must run first.
+
+    A map that is a slice of channels is not contiguous: it is copied first.
+    """
     if x.dim() == 2:
         return x, []
     if x.shape[1:3].numel() == 1:
@@ -81,10 +84,10 @@ def rows(x: Tensor) -> tuple[Tensor, list[Call]]:
 
 
 class TritonLinear(LinearImplementation):
-    """Our kernels.
+    """Fully connected layer by netspec's kernels.
 
-    ``stream`` says how the matrix is read for up to eight images, ``configuration`` which kernel
-    and tile multiply more; what is not given, a model chooses for each batch anew.
+    ``stream`` is the configuration for up to eight images, ``configuration`` the kernel and the
+    tile for more images.  If one is not given, a model chooses it for each batch size.
     """
 
     def __init__(
@@ -121,7 +124,7 @@ class TritonLinear(LinearImplementation):
 
 
 class BlasLinear(LinearImplementation):
-    """PyTorch's product of matrices, which is cuBLAS on a GPU; then ReLU, in place."""
+    """PyTorch's matrix product (cuBLAS on a GPU), then ReLU in place."""
 
     name = "blas"
 

@@ -1,4 +1,4 @@
-"""CUDA graphs: launches that replay without Python or a dispatcher between them."""
+"""CUDA graphs: launches that are replayed without Python or PyTorch's dispatcher."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import torch
 from netspec.backends.cuda.lanes import Turn
 
 WARM_UP = 2
-"""Runs before the capture: they compile kernels, and libraries choose and allocate in them."""
+"""Runs before the capture: in them kernels are compiled, and libraries choose algorithms and
+allocate memory, none of which is allowed during a capture."""
 
 _capturing = Lock()
-"""One capture at a time: it synchronises the device."""
+"""One capture at a time, because a capture synchronises the device."""
 
 
 def captured(
     run: Callable[[], None], launch: Callable[[], None] | None = None
 ) -> torch.cuda.CUDAGraph:
-    """Return the kernels that ``launch`` launches on the current device, as a CUDA graph.
+    """Return a CUDA graph of the kernels that ``launch`` launches on the current device.
 
-    ``run`` launches the same kernels in one stream, and stands for ``launch`` if there is none.  It
-    runs a few times before, so that nothing is compiled or chosen during the capture.
+    Args:
+        run: launches the same kernels in one stream; it runs ``WARM_UP`` times before the capture.
+        launch: launches the kernels during the capture, in several streams; by default ``run``.
     """
     with _capturing:
         current, stream = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -32,7 +34,7 @@ def captured(
                 run()
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
-        # Other threads may go on using the GPU meanwhile, hence the mode.
+        # The mode allows other threads to use the GPU during the capture.
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             (launch or run)()
         current.wait_stream(stream)
@@ -40,8 +42,11 @@ def captured(
 
 
 def side_by_side(steps: Sequence[Callable[[], None]], turns: Sequence[Turn]) -> None:
-    """Launch each step in a stream of its lane, after the steps that it waits for; all have left
-    the current stream, and are back in it at the end."""
+    """Launch each step in the stream of its lane, after the steps that it depends on.
+
+    All streams wait for the current stream first, and the current stream waits for all of them at
+    the end: a capture requires that every stream begins and ends there.
+    """
     main = torch.cuda.current_stream()
     lanes = 1 + max((turn.lane for turn in turns), default=0)
     streams = [main, *(torch.cuda.Stream() for _ in range(lanes - 1))]  # type: ignore[no-untyped-call]
@@ -60,7 +65,7 @@ def side_by_side(steps: Sequence[Callable[[], None]], turns: Sequence[Turn]) -> 
 
 
 class Stopwatch:
-    """Seconds on the GPU between its making and ``stop``, both in the current stream."""
+    """A clock of the GPU: the seconds from its creation to ``stop``, in the current stream."""
 
     def __init__(self) -> None:
         self._first = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -71,6 +76,6 @@ class Stopwatch:
         self._last.record()
 
     def seconds(self) -> float:
-        """Return the seconds, once the GPU has come to the end."""
+        """Wait until the GPU has reached ``stop``; return the seconds."""
         self._last.synchronize()
         return float(self._first.elapsed_time(self._last)) / 1e3

@@ -14,28 +14,32 @@ from netspec.kernels.layout import is_interpreted
 from netspec.lowering.implementation import Implementation, Problem, Tensors
 
 Call = Callable[[], object]
-"""Something that runs: a launch of a Triton kernel, or a few operators of PyTorch."""
+"""A call without arguments: the launch of a Triton kernel, or a few operators of PyTorch."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A device to run on, and how float32 is multiplied there, ``ieee`` or ``tf32``.
+    """A device, and the precision of products in float32, ``ieee`` or ``tf32``.
 
-    ``cuda`` is a GPU; ``cpu`` runs our kernels in Triton's interpreter, or, where that is off,
-    holds the parameters of a net that runs elsewhere; ``meta`` does not have memory.
+    The device ``cuda`` is a GPU.  ``cpu`` runs netspec's kernels in Triton's interpreter; if the
+    interpreter is off, it only holds the parameters of a net that will run on another machine.
+    ``meta`` does not have memory.
     """
 
     device: str
     precision: str = "ieee"
 
     def cannot_multiply(self, dtype: torch.dtype) -> str:
-        """Return why our kernels cannot multiply this type there; an empty text if they can."""
+        """Return the reason why netspec's kernels cannot multiply this type there, or ""."""
         if self.device == "cpu" and dtype == torch.bfloat16 and is_interpreted():
-            return "Triton's interpreter multiplies bfloat16 wrongly (triton#11584)"
+            return "Triton's interpreter computes products in bfloat16 wrongly (triton#11584)"
         return ""
 
     def has_descriptors(self, dtype: torch.dtype, *channels: int) -> bool:
-        """Return whether maps with so many channels can be moved by tensor descriptors there."""
+        """Return True if tensor descriptors can move maps with these numbers of channels.
+
+        They need compute capability 9.0, and pixels whose size in bytes 16 divides.
+        """
         if self.device.startswith("cuda"):
             is_able = torch.cuda.get_device_capability(self.device) >= (9, 0)
         else:
@@ -44,25 +48,27 @@ class Target:
 
 
 class CudaImplementation(Implementation):
-    """Computes an operator from given memory into given memory."""
+    """An implementation that reads and writes given memory."""
 
     @abstractmethod
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
-        """Return the calls, in order, with everything fixed; none of them chooses anything.
+        """Return the calls that compute the operator, in order.
+
+        The calls must not choose algorithms when they run, because they run in a CUDA graph.
 
         Args:
-            problem: the operator and its sizes; the batch is that of the operands.
-            packed: the tensors that it holds.
-            x: its operands, maps [N, H, W, C] and vectors [N, C], perhaps slices of channels.
-            y: the tensor that the result is written to, or the slices of its channels in order,
-                where ``ability`` says that it writes them apart.
+            problem: the operator and its sizes; the batch size is that of the operands.
+            packed: its packed tensors.
+            x: its operands, maps [N, H, W, C] and vectors [N, C], which may be slices of channels.
+            y: the tensor for the result.  If ``ability.apart`` is used, one tensor for each slice
+                of its channels, in order.
         """
 
 
 def write(y: Tensor, parts: Sequence[Tensor]) -> None:
-    """Copy a result in PyTorch's order of axes to where it belongs, or its slices to where they."""
+    """Copy a result [N, C, ...] to its buffer, or each slice of its channels to its buffer."""
     start = 0
     for part in parts:
         count = part.shape[-1]

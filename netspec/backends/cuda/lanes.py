@@ -1,8 +1,9 @@
-"""The steps of a plan that may run side by side: each waits for those it depends on.
+"""Run independent steps of a plan in parallel: each waits only for the steps it depends on.
 
-Steps wait for each other where one writes memory that the other reads or writes.  Buffers that
-share the arena make that more than the graph says: GoogLeNet's 56 steps are 45 deep in its arena,
-and 29 where no buffers overlap.  So small batches, which leave a GPU idle, give up the sharing.
+A step depends on an earlier step if one of them writes memory that the other reads or writes.
+Buffers that share memory in the arena add dependencies to those of the graph: the longest chain of
+GoogLeNet's 56 steps has 45 steps with a shared arena, and 29 if no buffers overlap.  So small
+batches, for which a GPU would be mostly idle, do not share memory.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ from netspec.lowering.plan import Plan
 
 
 class Turn(NamedTuple):
-    """A step's lane, and the steps of other lanes that have to end before it."""
+    """The lane (stream) of a step, and the steps of other lanes that must end before it."""
 
     lane: int
     after: tuple[int, ...]
 
 
 def turns(plan: Plan) -> list[Turn]:
-    """Return a lane for each step: that of the last step it waits for, if none follows there yet.
+    """Return a lane for each step.
 
-    Steps of a lane run in order, so that waiting for one is waiting for all before it.
+    It is the lane of a step that it waits for, if that is the last step of its lane so far;
+    otherwise a new lane.  The steps of a lane run in order, so it is enough to wait for the latest
+    step of each other lane.
     """
     assigned: list[Turn] = []
     last: list[int] = []  # of each lane
@@ -48,7 +51,7 @@ def turns(plan: Plan) -> list[Turn]:
 
 
 def apart(plan: Plan) -> Plan:
-    """The same plan with all buffers side by side, so that steps wait for what they read alone."""
+    """Return the plan with buffers that share no memory, so that steps depend only on operands."""
     sizes = [rounded_up(b.shape.elements, ALIGNMENT) for b in plan.buffers]
     *offsets, end = accumulate(sizes, initial=0)
     buffers = [replace(b, offset=at) for b, at in zip(plan.buffers, offsets, strict=True)]
@@ -56,10 +59,12 @@ def apart(plan: Plan) -> Plan:
 
 
 def dependencies(plan: Plan) -> list[tuple[int, ...]]:
-    """Return for each step the earlier ones that it conflicts with in memory, the latest first;
-    without those that others of them wait for already."""
+    """Return for each step the earlier steps that it conflicts with in memory, the latest first.
+
+    A step for which another one of them already waits is omitted.
+    """
     conflicts: list[tuple[int, ...]] = []
-    before: list[set[int]] = []  # everything that a step comes after
+    before: list[set[int]] = []  # all steps that a step waits for, directly or indirectly
     for number, step in enumerate(plan.steps):
         needs: list[int] = []
         seen: set[int] = set()
@@ -78,7 +83,7 @@ def dependencies(plan: Plan) -> list[tuple[int, ...]]:
 
 
 def _meet(plan: Plan, slots: tuple[int, ...], others: tuple[int, ...]) -> bool:
-    """Return whether one of the slots shares memory with one of the others."""
+    """Return True if one of the slots shares memory with one of the others."""
     return any(_share(plan, slot, other) for slot in slots for other in others)
 
 

@@ -1,4 +1,4 @@
-"""Local response normalisation, alone and with the pool after it."""
+"""Local response normalisation, alone and fused with a max-pool."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netspec.lowering.plan import Ability
 
 
 class TritonLrn(CudaImplementation):
-    """Our kernel."""
+    """LRN by netspec's kernel."""
 
     name = "triton"
     ability = Ability(into_slices=True)
@@ -30,7 +30,7 @@ class TritonLrn(CudaImplementation):
 
 
 class TritonLrnMaxPool(CudaImplementation):
-    """Our kernel."""
+    """LRN and max-pooling by netspec's fused kernel."""
 
     name = "triton"
     ability = Ability(into_slices=True)
@@ -45,5 +45,5 @@ class TritonLrnMaxPool(CudaImplementation):
 
 
 def attributes(op: LocalResponseNorm) -> tuple[int, float, float, float, int]:
-    """Return n, k, alpha, beta and groups, as the kernels take them."""
+    """Return n, k, alpha, beta and groups, in the order of the kernels' arguments."""
     return op.n, op.k, op.alpha, op.beta, op.groups

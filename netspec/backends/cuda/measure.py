@@ -1,4 +1,4 @@
-"""Time each implementation on this GPU, in turns, over random data."""
+"""Time the implementations of a problem on this GPU, in turns, on random data."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from netspec.lowering.implementation import Problem
 
 ROUNDS = 15
 CACHE = 2**27
-"""Bytes that are written between two runs, twice what the L2 cache of an H200 holds, so that
-weights come from memory as they do in a net."""
+"""Bytes that are written between two runs: twice the L2 cache of an H200.
+
+This removes the weights from the cache, so that they are read from memory as in a net.
+"""
 
 
 def tuning(target: Target) -> Tuning:
-    """Return the times measured on this GPU with these kernels and versions."""
+    """Return the stored times of this GPU, these kernels and versions."""
     is_gpu = target.device.startswith("cuda")
     return Tuning(
         "cuda",
@@ -41,9 +43,10 @@ def tuning(target: Target) -> Tuning:
 def measure(
     problem: Problem, implementations: Sequence[CudaImplementation], device: str
 ) -> dict[str, float]:
-    """Return the median of the seconds that each takes for the batch, of those that run.
+    """Return the median seconds per batch of each implementation that can run.
 
-    On a GPU it is the time of a CUDA graph, as in a net.
+    A tile may need more shared memory than the GPU has: its implementation is omitted.  On a GPU
+    the time is that of a CUDA graph, as in a net.
     """
     destination = torch.device(device)
     is_gpu = destination.type == "cuda"
@@ -77,7 +80,7 @@ def _run(calls: Sequence[Call]) -> None:
 
 
 def _on_gpu(calls: Sequence[Call]) -> Callable[[], float]:
-    """Return a run of calls, timed by the GPU."""
+    """Return a function that runs the calls and returns the seconds on the GPU's clock."""
     graph = captured(lambda: _run(calls))
 
     def timed() -> float:
@@ -90,7 +93,10 @@ def _on_gpu(calls: Sequence[Call]) -> Callable[[], float]:
 
 
 def _on_cpu(calls: Sequence[Call]) -> Callable[[], float]:
-    """Return a run of calls in the interpreter; its time says nothing about a GPU."""
+    """Return a function that runs the calls in the interpreter and returns the seconds.
+
+    This time says nothing about a GPU.
+    """
 
     def timed() -> float:
         started = perf_counter()

@@ -1,4 +1,4 @@
-"""Everything else by plain PyTorch, and the copies."""
+"""Operators without a kernel of netspec, by plain PyTorch, and copies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netspec.lowering.plan import Ability
 
 
 class Plain(CudaImplementation):
-    """The operator's own reference, copied to where its result belongs."""
+    """Any operator by its reference; the result is copied to its buffer."""
 
     name = "torch"
     ability = Ability(into_slices=True)
@@ -28,8 +28,11 @@ class Plain(CudaImplementation):
 
 
 class PlainRbf(CudaImplementation):
-    """Distances from codes that lie on the device already: while a CUDA graph is captured, nothing
-    can be copied there."""
+    """Squared distances from codes.
+
+    The codes are copied to the device when the step is bound, because a CUDA graph cannot capture a
+    copy from the CPU's memory.
+    """
 
     name = "torch"
     ability = Ability(into_slices=True)
@@ -44,7 +47,7 @@ class PlainRbf(CudaImplementation):
 
 
 class CopyParts(CudaImplementation):
-    """A concatenation: what was not written in place is copied, each part to its slice in y."""
+    """A concatenation: copies each part that was not computed in place to its slice in y."""
 
     name = "copy"
     ability = Ability(into_slices=True)
@@ -56,7 +59,7 @@ class CopyParts(CudaImplementation):
 
 
 class CopyFlat(CudaImplementation):
-    """A map [N, H, W, C] as the vector of its channels, rows and columns, in one copy."""
+    """A flatten: copies a map [N, H, W, C] to the vector of its channels, rows and columns."""
 
     name = "copy"
     ability = Ability(into_slices=True)

@@ -1,4 +1,4 @@
-"""Pools by our kernels: maxima, averages, whole maps and trained subsampling."""
+"""Pools by netspec's kernels: maximum, average, global average and trained subsampling."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from netspec.lowering.plan import Ability
 
 
 class WindowImplementation(CudaImplementation):
-    """The base of the pools."""
+    """The base class of pools with windows."""
 
     name = "triton"
     ability = Ability(into_slices=True)
@@ -36,7 +36,7 @@ def _windows(problem: Problem, batch: int) -> Windows:
 
 
 class TritonMaxPool(WindowImplementation):
-    """Maxima, and with ReLU those of max(x, 0), which are the same."""
+    """Max-pooling; with ReLU, max-pooling of max(x, 0), which gives the same result."""
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
@@ -47,7 +47,7 @@ class TritonMaxPool(WindowImplementation):
 
 
 class TritonAvgPool(WindowImplementation):
-    """Averages; a bias goes into the kernel, and a ReLU runs after it in place."""
+    """Average pooling; the kernel adds a bias, and a ReLU runs after it in place."""
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
@@ -73,15 +73,15 @@ class TritonAvgPool(WindowImplementation):
 
 
 def asked_for(op: AvgPool, inputs: Sequence[Shape]) -> tuple[list[int], list[int]]:
-    """Return the padding (top, bottom, left, right) that windows reach, and the overhang beyond it
-    (bottom, right)."""
+    """Return the padding (top, bottom, left, right) that the windows cover, and the overhang beyond
+    it (bottom, right)."""
     windows = op.windows(inputs)
     padding = [side for w in windows for side in (w.before, w.tail - w.overhang)]
     return padding, [w.overhang for w in windows]
 
 
 class TritonGap(CudaImplementation):
-    """The means of whole maps."""
+    """Global average pooling."""
 
     name = "triton"
 
@@ -92,7 +92,7 @@ class TritonGap(CudaImplementation):
 
 
 class TritonSubsample(WindowImplementation):
-    """A coefficient times the mean or the sum of a window, and a bias."""
+    """Trained subsampling: a coefficient times the mean or sum of a window, plus a bias."""
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]

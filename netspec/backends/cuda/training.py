@@ -1,8 +1,9 @@
-"""Operators with gradients, by our kernels: what training runs.
+"""Operators with gradients for training, by netspec's kernels.
 
-Each function below takes tensors as references do, maps [N, C, H, W], and calls an operator of
-:mod:`netspec.kernels` on the same memory seen as [N, H, W, C].  A map that lies otherwise is laid
-out first; those between our kernels never do.  torch.fx records each as one call.
+Each function below takes maps [N, C, H, W], as references do, and calls an operator of
+:mod:`netspec.kernels` on a view of the same memory as [N, H, W, C].  A map with another memory
+layout is copied first; maps between netspec's kernels never need that.  torch.fx records each
+function as one call.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ ours: Any = torch.ops.netspec
 
 
 def meaning(op: Operator, training: bool, precision: str) -> Meaning:
-    """Return an operator by our kernels; by its own reference where none of them computes it."""
+    """Return the function that computes an operator with netspec's kernels.
+
+    If no kernel computes it, return its reference.
+    """
     function = FUNCTIONS.get(type(op))
     own = op.training_reference if training else op.reference
     if function is None:
@@ -54,12 +58,15 @@ def meaning(op: Operator, training: bool, precision: str) -> Meaning:
 
 
 def _fits(op: MaxPool) -> bool:
-    """Return whether the place of a maximum fits into a byte, as the kernels keep it."""
+    """Return True if the index of a maximum in its window fits in the byte that kernels store."""
     return prod(op.kernel) <= TAPS - isinstance(op, MaxPoolRelu)
 
 
 def _recorded(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
-    """Call a function; given proxies of torch.fx, record the call without looking inside."""
+    """Call a function; if arguments are proxies of torch.fx, record it as one call.
+
+    Tracing into the function would fail: kernels need real tensors.
+    """
     tracer = next((a.tracer for a in arguments if isinstance(a, fx.Proxy)), None)
     if tracer is None:
         return function(*arguments)
@@ -95,7 +102,7 @@ def conv2d(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any) -> Tensor:
 
 
 def conv2d_relu(x: Tensor, w: Tensor, b: Tensor | None, *steps: Any) -> Tensor:
-    """The same, and ReLU."""
+    """Convolution, then ReLU."""
     return nchw(ours.conv2d_relu(_nhwc(x), w.permute(0, 2, 3, 1).contiguous(), b, *steps))
 
 
@@ -107,12 +114,12 @@ def _fc(
 
 
 def fc(x: Tensor, w: Tensor, b: Tensor | None, precision: str) -> Tensor:
-    """Fully connected layer of ``x`` [N, K], or a map of as many elements, by ``w`` [O, K]."""
+    """Fully connected layer of ``x`` [N, K], or of a map with K elements, by ``w`` [O, K]."""
     return ours.fc(_vector(x), w.contiguous(), b, precision)  # type: ignore[no-any-return]
 
 
 def fc_relu(x: Tensor, w: Tensor, b: Tensor | None, precision: str) -> Tensor:
-    """The same, and ReLU."""
+    """Fully connected layer, then ReLU."""
     return ours.fc_relu(_vector(x), w.contiguous(), b, precision)  # type: ignore[no-any-return]
 
 
@@ -149,7 +156,7 @@ def maxpool_relu(x: Tensor, kernel: list[int], stride: list[int], padding: list[
 
 
 relu_maxpool = maxpool_relu
-"""The same under the name that recorded graphs call it by which were pickled earlier."""
+"""The earlier name of this function: recorded graphs that were pickled earlier call it."""
 
 
 def _avgpool(
@@ -189,7 +196,7 @@ def subsample(x: Tensor, coefficient: Tensor, bias: Tensor, *window: Any) -> Ten
 
 
 def _window(op: WindowOperator, inputs: Sequence[Shape]) -> tuple[list[int], ...]:
-    """Return kernel, stride and padding (top, bottom, left, right), the overhang included."""
+    """Return kernel, stride and padding (top, bottom, left, right) including the overhang."""
     windows = geometry(op, inputs, 1)
     return list(windows.kernel), list(windows.stride), list(windows.padding)
 
@@ -206,4 +213,4 @@ FUNCTIONS: dict[type[Operator], Callable[..., Tensor]] = {
     GlobalAveragePool: _gap,
     Subsample: _subsample,
 }
-"""How an operator is given to the function that runs it."""
+"""For each operator, the function that calls its kernel."""

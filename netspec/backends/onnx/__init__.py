@@ -1,1 +1,1 @@
-"""The ONNX backend: a net as an ONNX model, each operator in ONNX's own words where it has them."""
+"""The ONNX backend: writes a net as an ONNX model, with ONNX's own operators where they exist."""

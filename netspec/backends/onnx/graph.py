@@ -1,7 +1,7 @@
-"""An ONNX graph as it is made: names, nodes, constants.
+"""Build an ONNX graph: names, nodes, constants.
 
-A stage's value has the stage's name, a parameter the name that it has in the model; what else an
-operator needs is called ``STAGE/name``, which no stage can be.
+The value of a stage has the name of the stage, and a parameter has its name in the model.  Other
+values of an operator are called ``STAGE/name``: the name of a stage cannot contain a slash.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ELEMENTS = {
     torch.float32: onnx.TensorProto.FLOAT,
     torch.float64: onnx.TensorProto.DOUBLE,
 }
-"""The types that ONNX has convolutions and pools in, up to opset 21."""
+"""The types for which ONNX has convolutions and pools, up to opset 21."""
 
 
 @dataclass
@@ -32,10 +32,10 @@ class OnnxGraph:
     """An ONNX graph that is being built.
 
     Attributes:
-        dtype: the net's type.
-        batch: the number of images, or the name of that dimension.
-        taken: names in use, at first those of the parameters.
-        sizes: type and size of values between inputs and outputs.
+        dtype: the type of the net.
+        batch: the number of images, or the name of a dynamic dimension.
+        taken: names in use; at the start those of the parameters.
+        sizes: types and sizes of values that are neither inputs nor outputs.
     """
 
     dtype: torch.dtype
@@ -54,14 +54,15 @@ class OnnxGraph:
         return value
 
     def name_last(self, name: str, shape: Shape) -> str:
-        """Name the last node's value after a stage, unless the name is taken; return its name."""
+        """Give the output of the last node the name of a stage, or a similar name if it is taken;
+        return it."""
         value = self._unique(name)
         self.nodes[-1].output[0] = value
         self.sizes.append(self._described(value, shape))
         return value
 
     def put_out(self, name: str, value: str, shape: Shape) -> None:
-        """Make a value an output: under its own name, or copied where it needs another."""
+        """Make a value an output. If it needs another name, add a node that copies it."""
         if value != name:
             copy = self._unique(name)
             self.nodes.append(helper.make_node("Identity", [value], [copy], name=f"{copy}/out"))
@@ -82,13 +83,14 @@ class OnnxGraph:
 
 @dataclass
 class NodeBuilder:
-    """Adds an operator's nodes to a graph.
+    """Adds the nodes of an operator to a graph.
 
     Attributes:
-        graph: the graph that they are added to.
-        stage: the stage's name.
-        inputs: shapes of its operands.
-        parameters: by the operator's name of each, its name in the net, and the tensor.
+        graph: the graph.
+        stage: the name of the stage.
+        inputs: the shapes of its operands.
+        parameters: for each parameter name of the operator: the name in the net, and the tensor.
+        count: the number of nodes so far.
     """
 
     graph: OnnxGraph
@@ -112,21 +114,21 @@ class NodeBuilder:
         return values
 
     def parameter(self, name: str, tensor: Tensor | None = None) -> str:
-        """Add a parameter, or ``tensor`` under its name; return the name."""
+        """Add a parameter, with the values of ``tensor`` if given; return its name."""
         known, own = self.parameters[name]
         return self._hold(known, (own if tensor is None else tensor).detach().cpu().numpy())
 
     def bias(self) -> list[str]:
-        """Add the bias, if the operator has one; return its name, or nothing."""
+        """Add the bias if the operator has one; return a list of its name, or an empty list."""
         return [self.parameter("bias")] if "bias" in self.parameters else []
 
     def reals(self, name: str, values: Any) -> str:
-        """Add a constant in the net's type; return its name."""
+        """Add a constant in the type of the net; return its name."""
         tensor = torch.as_tensor(values, dtype=torch.float64).to(self.graph.dtype)
         return self._hold(f"{self.stage}/{name}", tensor.numpy())
 
     def integers(self, name: str, values: Any) -> str:
-        """Add a constant of int64, such as a size; return its name."""
+        """Add an int64 constant, such as a size; return its name."""
         return self._hold(f"{self.stage}/{name}", np.asarray(values, dtype=np.int64))
 
     def _hold(self, name: str, values: NDArray[Any]) -> str:

@@ -1,4 +1,4 @@
-"""A net as an ONNX model."""
+"""Convert a net to an ONNX model."""
 
 from __future__ import annotations
 
@@ -18,28 +18,31 @@ from netspec.runtime.operations import needed
 from netspec.runtime.reference import Model
 
 OPSET = 17
-"""Every runtime since 2022 has it, and nothing newer is needed but convolutions in bfloat16."""
+"""Every runtime since 2022 reads it.  Newer opsets would only add convolutions in bfloat16."""
 
 IR_VERSION = 8
-"""The format of the file that came with the opset."""
+"""The version of the file format that was released with the opset."""
 
 EXPECTS = "netspec.expects"
-"""The property of the model that says what it expects of images, as JSON."""
+"""The metadata key of the preprocessing and the class names, as JSON."""
 
 HOLDS_AT_MOST = 2**31 - 2**26
-"""Bytes of parameters in a file: a protobuf message ends at 2 GiB, and the graph needs room."""
+"""The largest size of the parameters in bytes.
+
+A protobuf message is at most 2 GiB, and 64 MiB are reserved for the graph.
+"""
 
 
 def onnx_model(model: Model, batch: int | None) -> onnx.ModelProto:
-    """Return a net at inference as a model, without heads, with its weights inside.
+    """Return an ONNX model of a net at inference, without heads, with its weights.
 
     Args:
-        model: a compiled net, in either mode.
-        batch: the number of images; None leaves it open, as the dimension ``N``.
+        model: a compiled net, in training or evaluation mode.
+        batch: the number of images; None makes it dynamic, with the name ``N``.
 
     Raises:
-        DataError: ONNX does not have the net's type or one of its operators, or the parameters are
-            larger than a file can hold.
+        DataError: ONNX does not have the type of the net or one of its operators, or the parameters
+            are too large for a file.
     """
     net, tensors = model.net, model.state_dict()
     dtype = next((p.dtype for p in model.parameters()), torch.float32)
@@ -54,7 +57,10 @@ def onnx_model(model: Model, batch: int | None) -> onnx.ModelProto:
             values[name] = graph.put_in(name, shape)
         elif name in reached:
             if type(op) not in FORMS:
-                raise DataError(f"{net.name} cannot be exported: {op.name} has no ONNX form yet")
+                raise DataError(
+                    f"{net.name} cannot be exported to ONNX: netspec does not export the operator "
+                    f"{op.name} yet; export it as pt2"
+                )
             names = {p: attribute(name, p) for p in (*op.parameters(inputs), *op.buffers(inputs))}
             builder = NodeBuilder(
                 graph, name, inputs, {p: (n, tensors[n]) for p, n in names.items()}
@@ -75,22 +81,26 @@ def onnx_model(model: Model, batch: int | None) -> onnx.ModelProto:
         doc_string=net.title,
     )
     helper.set_model_props(model_proto, {EXPECTS: json.dumps(as_json(model.expects))})
-    model_proto.graph.initializer.extend(graph.constants)  # both makers would copy them
+    # Added last: make_graph and make_model would each copy the weights.
+    model_proto.graph.initializer.extend(graph.constants)
     return model_proto
 
 
 def _require_room(model: Model, dtype: torch.dtype) -> None:
-    """Raise DataError if an ONNX file cannot hold the net, before anything is copied."""
+    """Raise DataError if an ONNX file cannot hold the net.
+
+    This is checked first, before the parameters are copied.
+    """
     name = model.net.name
     if dtype not in ELEMENTS:
         word = str(dtype).removeprefix("torch.")
         raise DataError(
-            f"{name} is in {word}, and ONNX has no convolutions in {word} in opset {OPSET}: "
+            f"{name} is in {word}, but ONNX does not have convolutions in {word} in opset {OPSET}: "
             "compile it in float32 or float16, or export it as pt2"
         )
     size = sum(tensor.nbytes for tensor in model.state_dict().values())
     if size > HOLDS_AT_MOST:
         raise DataError(
-            f"the parameters of {name} take {size / 2**30:.1f} GiB, and an ONNX file holds less "
-            "than 2: compile it in float16, or export it as pt2"
+            f"the parameters of {name} take {size / 2**30:.1f} GiB, but an ONNX file must be "
+            "smaller than 2 GiB: compile it in float16, or export it as pt2"
         )

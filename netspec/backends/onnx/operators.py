@@ -1,4 +1,4 @@
-"""Each operator in ONNX.  Maps are [N, C, H, W], vectors [N, C]."""
+"""The ONNX nodes of each operator.  Maps are [N, C, H, W], vectors [N, C]."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from netspec.ir.ops.tanh import Tanh
 from netspec.ir.shapes import Window
 
 Form = Callable[..., str]
-"""From an operator's place, the operator and its operands' names to the name of its value.
+"""A function from a builder, the operator and the names of its operands to the name of its value.
 
-The value is that of the last node, or an operand.
+The value is the output of the last node, or an operand.
 """
 
 FORMS: dict[type[Operator], Form] = {}
-"""The ONNX form of each operator, of that very class: what derives from one may differ from it."""
+"""The form of each operator, by its exact class, because a subclass may compute something else."""
 
 
 def form(*operators: type[Operator]) -> Callable[[Form], Form]:
@@ -129,7 +129,7 @@ def _conv(builder: NodeBuilder, op: Conv, x: str) -> str:
 
 @form(Local)
 def _local(builder: NodeBuilder, op: Local, x: str) -> str:
-    """Build it from gathered pixels: those that each place sees, times that place's weights."""
+    """Gather the pixels that each output pixel sees, and multiply them by its own weights."""
     windows, (height, width, channels) = op.windows(builder.inputs), builder.inputs[0]
     top, left, bottom, right = sides = _sides(windows)
     size = top + height + bottom, left + width + right
@@ -148,7 +148,7 @@ def _local(builder: NodeBuilder, op: Local, x: str) -> str:
     x = builder.node("Reshape", x, builder.integers("patches", [0, op.groups, seen, places]))
     shape = builder.integers("kernels", [op.groups, op.count // op.groups, seen, places])
     w = builder.node("Reshape", builder.parameter("weight"), shape)
-    y = builder.node("Einsum", x, w, equation="ngkp,gokp->ngop")  # the letters are the reference's
+    y = builder.node("Einsum", x, w, equation="ngkp,gokp->ngop")  # letters as in the reference
     y = builder.node("Reshape", y, builder.integers("maps", [0, op.count, down, across]))
     return builder.node("Add", y, *builder.bias()) if op.bias else y
 
@@ -182,7 +182,7 @@ def _avgpool(builder: NodeBuilder, op: AvgPool, x: str) -> str:
     windows = op.windows(builder.inputs)
     top, left, bottom, right = sides = _sides(windows)
     below, beside = (w.overhang for w in windows)
-    if op.count_pad and (below or beside):  # padding counts, what hangs over it does not
+    if op.count_pad and (below or beside):  # padding counts, overhang does not
         x = _padded(builder, x, (top, left, bottom - below, right - beside))
         return _means(builder, op, x, (0, 0, below, beside), counts=False)
     return _means(builder, op, x, sides, counts=bool(op.count_pad))
@@ -214,13 +214,13 @@ def _batch_norm(builder: NodeBuilder, op: BatchNorm, x: str) -> str:
 
 @form(LocalResponseNorm)
 def _lrn(builder: NodeBuilder, op: LocalResponseNorm, x: str) -> str:
-    """Build ONNX's own, which divides alpha by the window's size, where every runtime takes it.
+    """Build an ``LRN`` node where every runtime computes it right; ONNX divides alpha by its size.
 
-    ONNX Runtime takes no alpha and no beta of 0 as float32.  And it keeps a running sum, in which
-    a square leaves a rounding behind when it leaves the window: times alpha, it has to be small
-    beside k.  Otherwise the formula is built from pools and powers.
+    ONNX Runtime does not accept alpha, beta or k that are 0 as float32.  It also keeps a running
+    sum: when a square leaves the window, its rounding error stays in the sum.  Times alpha, this
+    error must be small compared with k.  In other cases the formula is built from pools and powers.
     """
-    size = min(op.n, 2 * (builder.inputs[0].channels // op.groups) - 1)  # wider is all the same
+    size = min(op.n, 2 * (builder.inputs[0].channels // op.groups) - 1)  # a wider one is equal
     alpha = op.alpha * size
     if min(alpha, op.beta, op.k) < np.finfo(np.float32).tiny or alpha > op.k:
         return _lrn_of_parts(builder, op, x, size)
@@ -232,7 +232,7 @@ def _lrn(builder: NodeBuilder, op: LocalResponseNorm, x: str) -> str:
 
 
 def _lrn_of_parts(builder: NodeBuilder, op: LocalResponseNorm, x: str, size: int) -> str:
-    """Build x (k + alpha sum of squares)^-beta; the sum is a pool's mean over channels, scaled."""
+    """Build x (k + alpha sum of squares)^-beta; the sum is an average over channels times n."""
     height, width, channels = builder.inputs[0]
     by_group = builder.integers("groups", [0, op.groups, channels // op.groups, height * width])
     mean = builder.node(
@@ -253,7 +253,8 @@ def _lrn_of_parts(builder: NodeBuilder, op: LocalResponseNorm, x: str, size: int
 
 @form(LocalContrastNorm)
 def _lcn(builder: NodeBuilder, op: LocalContrastNorm, x: str) -> str:
-    """Compute weighted means: a convolution of the mean map, over the part of the window inside."""
+    """Build weighted means: a convolution of the mean map, divided by the sum of the weights that
+    are inside the map."""
     size = builder.inputs[0][:2]
     reach = [min(taps // 2, n - 1) for taps, n in zip(op.kernel, size, strict=True)]
     gauss = [np.exp(-((np.arange(-r, r + 1) / op.sigma) ** 2) / 2) for r in reach]
@@ -271,7 +272,7 @@ def _lcn(builder: NodeBuilder, op: LocalContrastNorm, x: str) -> str:
 
     corner = builder.integers("from", [0, 0, 0]), builder.integers("to", [1, 1, 1])
     first = builder.node("Slice", x, *corner, builder.integers("axes", [1, 2, 3]))
-    a = builder.node("Sub", x, first)  # a constant image is 0 exactly, as in the reference
+    a = builder.node("Sub", x, first)  # makes a constant image exactly 0, as in the reference
     v = builder.node("Sub", a, means(a))
     s = builder.node("Sqrt", means(builder.node("Mul", v, v)))
     scale = builder.node("Max", s, builder.node("ReduceMean", s, axes=[2, 3]))
@@ -286,7 +287,7 @@ Sides = tuple[int, int, int, int]
 
 
 def _sides(windows: tuple[Window, Window]) -> Sides:
-    """Return the padding that the windows reach, overhang included."""
+    """Return the padding that the windows cover, including overhang."""
     vertical, horizontal = windows
     return vertical.before, horizontal.before, vertical.tail, horizontal.tail
 
@@ -299,7 +300,7 @@ def _padded(builder: NodeBuilder, x: str, sides: Sides) -> str:
 
 
 def _means(builder: NodeBuilder, op: WindowOperator, x: str, sides: Sides, *, counts: bool) -> str:
-    """Return the name of the mean of each window; ``counts`` says whether padding counts."""
+    """Return the name of the means of windows; ``counts``: padding is part of the divisor."""
     return builder.node(
         "AveragePool",
         x,

@@ -1,5 +1,5 @@
-"""Fused operators, one per file: passes make each from several operators of the language.
+"""Fused operators, one per file.  A pass makes each from several operators of the language.
 
-A fused operator computes what its parts compute one after the other; its reference calls theirs.
-The language has no word for it.
+A fused operator computes the same as its parts in sequence, and its reference calls theirs.  A spec
+cannot name it.
 """

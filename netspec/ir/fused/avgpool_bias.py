@@ -1,4 +1,4 @@
-"""Average pooling with the bias of a 1x1 convolution that it changed places with."""
+"""Average pooling plus a bias: made when a pass moves a 1x1 convolution before an average pool."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class AvgPoolBias(AvgPool):
-    """Average pooling, then a bias to each channel: y[c] = mean of x[c] in the window + b[c].
+    """Average pooling plus a bias per channel: y[c] = mean of x[c] in the window + b[c].
+
+    The bias is added after the pool: a pool that counts its padding would reduce it at the edges.
 
     Parameters: bias [channels].
     """

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnDropout(Dropout):
-    """Dropout of the channels [column * C : (column + 1) * C] of a layer, by the whole's mask."""
+    """Dropout of the channels [column * C : (column + 1) * C] of a layer.
+
+    The mask is the same slice of the whole layer's mask, so the result does not depend on the
+    number of columns.
+    """
 
     column: int
 

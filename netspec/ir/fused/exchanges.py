@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange(Operator):
-    """An exchange between ``columns`` devices, each of which has as many channels of a value.
+    """An exchange between ``columns`` devices, each of which has an equal part of the channels.
 
-    ``shares_there`` and ``shares_back`` count what every device sends to every other one, forward
-    and in the gradient, in parts of the whole value.
+    ``shares_there`` and ``shares_back`` are the number of such parts that each device sends to each
+    other device, in the forward and in the backward pass.
     """
 
     columns: int
@@ -27,7 +27,7 @@ class Exchange(Operator):
     shares_back: ClassVar[int] = 0
 
     def crossing(self, output: Shape) -> tuple[int, int]:
-        """The elements that cross between all devices for one image: forward, and back.
+        """Return the elements sent between all devices per image: (forward, backward).
 
         A share is 1 / columns of the value; each of ``columns`` devices sends it to all others.
         """
@@ -37,9 +37,9 @@ class Exchange(Operator):
 
 @dataclass(frozen=True, kw_only=True)
 class Gather(Exchange):
-    """y = the channels of all columns, for readers that compute the same on every one.
+    """y = the channels of all columns, for consumers that compute the same on every column.
 
-    dx = this column's channels of dy, which every column has: nothing crosses.
+    dx = this column's channels of dy.  Every column has the same dy, so nothing is sent back.
     """
 
     name = "gather"
@@ -56,7 +56,7 @@ class Gather(Exchange):
 
 @dataclass(frozen=True, kw_only=True)
 class GatherForParts(Gather):
-    """y = the channels of all columns, for readers of which every column has a part.
+    """y = the channels of all columns, for consumers of which every column computes a part.
 
     dx = this column's channels of the sum of dy over columns: a reduce-scatter.
     """
@@ -72,9 +72,9 @@ class GatherForParts(Gather):
 
 @dataclass(frozen=True, kw_only=True)
 class ForParts(Exchange):
-    """y = x, which every column has, for readers of which every column has a part.
+    """y = x, which every column has, for consumers of which every column computes a part.
 
-    dx = the sum of dy over columns: an all-reduce, a reduce-scatter and a gather.
+    dx = the sum of dy over columns: an all-reduce, that is a reduce-scatter and a gather.
     """
 
     name = "for_parts"

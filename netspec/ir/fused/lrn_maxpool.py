@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LrnMaxPool(Operator):
-    """Max-pooling of a local response normalisation: y = maxpool(lrn(x)) (AlexNet, sections 3.3
-    and 3.4)."""
+    """Local response normalisation, then max-pooling: y = maxpool(lrn(x)).
+
+    AlexNet, sections 3.3 and 3.4.
+    """
 
     name = "lrn_maxpool"
 

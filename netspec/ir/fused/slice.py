@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Slice(Operator):
-    """The channels from ``start`` to before ``start + count``: a view, nothing moves."""
+    """The channels ``start`` to ``start + count - 1``, as a view: nothing is copied."""
 
     name = "slice"
 

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SynchronisedBatchNorm(BatchNorm):
-    """Batch normalisation with the statistics of all ranks' images, each of which has a part.
+    """Batch normalisation with the statistics of the images of all ranks.
 
-    mean = sum of x / count, variance = sum of (x - mean)^2 / count, the sums and counts over all
-    ranks; the running variance is of count - 1, as PyTorch's is.  PyTorch's own SyncBatchNorm runs
-    on GPUs only.
+    mean = sum of x / count, variance = sum of (x - mean)^2 / count
+
+    with sums and counts over all ranks.  The running variance divides by count - 1, as in PyTorch.
+    PyTorch's own SyncBatchNorm runs on GPUs only.
     """
 
     def training_reference(

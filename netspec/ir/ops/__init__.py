@@ -1,4 +1,4 @@
-"""The operators, one per file.  A new file here is a new operator; nothing else lists them."""
+"""The operators, one per file.  A new file in this folder is a new operator; no list names them."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ class Abs(Operator):
     """Absolute value: y = |x|."""
 
     name = "abs"
+    example = "abs"
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         return KEEPING

@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Add(Operator):
-    """Addition, element by element, of inputs of one size: the join of a residual block."""
+    """Addition of inputs of equal size, element by element: y = x_1 + x_2 + ...
+
+    A residual block ends with it (He et al. 2016, section 3.2).
+    """
 
     name = "add"
+    example = "add { conv 1x1, 6; identity }"
     takes = "many"
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
@@ -39,7 +43,7 @@ class Add(Operator):
                 "NS205",
                 f"add inputs {differ} in {quantity}: {first} and {shape}",
                 label=f"branch {operand + 1} is {shape}",
-                help="make the sizes equal: a conv 1x1 for channels, pad= and stride= for the rest",
+                help="make the sizes equal: conv 1x1 changes channels, pad= and stride= the others",
                 origins=[(0, axis), (operand, axis)],
             )
         return first

@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class AvgPool(WindowOperator):
-    """Average pooling: the mean of each window, of each channel by itself.
+    """Average pooling: the mean of each window, for each channel separately.
 
-    Over padding, references differ: ``count_pad=on`` counts the zeros (torchvision's Inception v3),
-    ``count_pad=off`` divides by the pixels that are there (TensorFlow's v3 and v4), so it has to be
-    said.  What hangs over the edge under ``round=ceil`` is never counted.
+    y[c, i, j] = sum over u, v of x[c, i s + u - p, j s + v - p] / (positions that are counted)
+
+    with stride s and zero padding p.  ``count_pad=on`` counts the padding (torchvision's
+    Inception v3); ``count_pad=off`` counts only positions inside the map (TensorFlow's v3 and v4).
+    Implementations differ, so a pool with padding must set ``count_pad``.  With ``round=ceil``,
+    positions beyond the padding are never counted.
     """
 
     name = "avgpool"
+    example = "avgpool 3x2/2, pad=(1, 0, 0, 1), count_pad=on"
 
     count_pad: bool | None = keyword(FLAG, "whether the mean counts the padding", default=None)
 
@@ -38,7 +42,7 @@ class AvgPool(WindowOperator):
         yield from super().mistakes()
         pads = self.kernel != (1, 1) if isinstance(self.pad, str) else any(self.pad)
         if pads and self.count_pad is None:
-            yield "NS133", "count_pad", "references differ on whether the padding is counted"
+            yield "NS133", "count_pad", "implementations differ on whether the padding is counted"
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         return Growth(1.0, peak=prod(self.kernel))
@@ -50,7 +54,8 @@ class AvgPool(WindowOperator):
         total = F.avg_pool2d(padded(x[0], windows), self.kernel, self.stride)
         if not any(w.before or w.tail for w in windows):
             return total
-        # The share of each window that counts: ones where the input, or its padding, lies.
+        # F.avg_pool2d divides by the kernel's size.  The same pool of a map that is 1 where a
+        # position counts is the counted share of each window, so the quotient is the mean.
         share = x[0].new_ones(1, 1, vertical.size_in, horizontal.size_in)
         right, bottom = (w.tail - w.overhang for w in (horizontal, vertical))
         sides = (horizontal.before, right, vertical.before, bottom)

@@ -21,16 +21,19 @@ class BatchNorm(Operator):
 
     y[c] = weight[c] (x[c] - mean[c]) / sqrt(variance[c] + eps) + bias[c]
 
-    with the statistics of the batch while training and the running ones at inference.
+    with the mean and variance of the batch during training, and the running ones at inference.
 
     Parameters: weight, bias [channels].  Buffers: running_mean, running_var [channels].
     """
 
     name = "bn"
+    example = "bn eps=1e-3"
     is_trained = True
 
-    eps: float = keyword(POSITIVE, "added to the variance; references differ")
-    momentum: float = keyword(PROBABILITY, "share of a new batch in the statistics", default=0.1)
+    eps: float = keyword(POSITIVE, "added to the variance; implementations differ")
+    momentum: float = keyword(
+        PROBABILITY, "weight of a new batch in the running statistics", default=0.1
+    )
 
     def parameters(self, inputs: Sequence[Shape]) -> Mapping[str, Parameter]:
         channels = (inputs[0].channels,)

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Concat(Operator):
-    """Concatenation of maps along their channels, or of vectors, in the order given."""
+    """Concatenation of maps along their channels, or of vectors, in the order of the branches.
+
+    GoogLeNet's inception modules end with it (Szegedy et al. 2015, section 4).
+    """
 
     name = "concat"
+    example = "concat { conv 1x1, 4; identity }"
     takes = "many"
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:

@@ -20,30 +20,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Conv(WindowOperator):
-    """Convolution: one filter an output channel, slid over the map.
+    """Convolution with one filter per output channel.
 
     y[o, i, j] = b[o] + sum over c, u, v of w[o, c, u, v] x[c, i s + u d - p, j s + v d - p]
 
-    with stride s, dilation d and zero padding p.  With ``groups`` = g the channels fall into g
-    equal parts, and each filter sees the channels of its own part only, as on the two GPUs of
-    AlexNet (section 3.2).  ``round=ceil`` lets the last window hang over the bottom and right
-    edge, over zeros, as the author's cuda-convnet did.  ``connect`` names a table of which input
-    map each filter sees, as between S2 and C3 of LeNet-5 (LeCun et al. 1998, table I).
+    with stride s, dilation d and zero padding p.  ``groups`` divides the channels into equal parts;
+    each filter sees the channels of its own part only, as on the two GPUs of AlexNet (section 3.2).
+    With ``round=ceil`` the last window may extend past the bottom and right edges, over zeros, as
+    in AlexNet's cuda-convnet.  ``connect`` names a table that says which input maps each filter
+    sees, as between S2 and C3 of LeNet-5 (LeCun et al. 1998, table I).
 
-    Parameters: weight [count, channels/groups, kh, kw], bias [count]; with a connection table
-    weight [pairs, kh, kw], one kernel a connected pair, ordered by filter, then by input map.
+    Parameters: weight [count, channels/groups, kh, kw], bias [count].  With a connection table:
+    weight [pairs, kh, kw], one kernel per connected pair, ordered by filter, then by input map.
     """
 
     name = "conv"
+    example = "conv 3x2, 4, stride=2x1"
     is_trained = True
     clips = False
 
     kernel: Pair = positional(KERNEL, "height x width [x channels each filter sees][/stride]")
     count: int = positional(COUNT, "number of filters, the output's channels")
     dilation: Pair = keyword(PAIR, "distance between taps", default=(1, 1))
-    groups: int = keyword(COUNT, "parts that the channels fall into", default=1)
+    groups: int = keyword(COUNT, "number of equal parts of the channels", default=1)
     bias: bool = keyword(FLAG, "whether each filter adds a bias", default=True)
-    connect: Table | None = keyword(TABLE, "which input map each filter sees", default=None)
+    connect: Table | None = keyword(TABLE, "which input maps each filter sees", default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,14 +58,20 @@ class Conv(WindowOperator):
         if divides(self.groups, self.count) is False:
             yield "NS132", "groups", f"{self.groups} groups do not divide {self.count} filters"
         if self.connect is not None and self.groups != 1:
-            yield "NS136", "groups", f"the table {self.connect.name} says already who sees whom"
+            reason = f"the table {self.connect.name} already says which maps each filter sees"
+            yield "NS136", "groups", reason
         columns = len(self.connect.rows[0]) if self.connect else self.count
         if columns != self.count:
             reason = f"the table has {columns} columns, and there are {self.count} filters"
             yield "NS132", "connect", reason
 
     def channels_seen(self, inputs: Sequence[Shape]) -> int:
-        """Input channels that each filter sees, or may see where a table decides."""
+        """Return the input channels per filter; with a table, those that it can connect.
+
+        Raises:
+            ShapeError: the groups do not divide the channels, or the table does not have one line
+                per channel.
+        """
         if self.connect is not None and len(self.connect.rows) != inputs[0].channels:
             raise ShapeError(
                 "NS209",
@@ -77,7 +84,7 @@ class Conv(WindowOperator):
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """The connected pairs (filter, input map) of the table."""
+        """The pairs (filter, input map) that the table connects, in the order of the weights."""
         assert self.connect is not None
         rows = self.connect.rows
         return [(o, i) for o in range(self.count) for i in range(len(rows)) if rows[i][o]]
@@ -113,18 +120,27 @@ class Conv(WindowOperator):
         return f"{kernel}/{self.stride_text}, {self.count}"
 
     def dense(self, weight: Tensor) -> Tensor:
-        """The weight as [count, channels/groups, kh, kw], zero where a table says unconnected."""
+        """Return the weight as [count, channels/groups, kh, kw], with zeros for unconnected pairs.
+
+        Args:
+            weight: the parameter, [pairs, kh, kw] with a table.
+        """
         if self.connect is None:
             return weight
         import torch.nn.functional as F
 
         seen, row_of = len(self.connect.rows), {pair: n for n, pair in enumerate(self.pairs)}
         rows = [row_of.get((o, i), -1) for o in range(self.count) for i in range(seen)]
-        kernels = F.pad(weight, (0, 0, 0, 0, 0, 1))[rows]  # the last is zero, for the unconnected
+        # The appended kernel is zero; index -1 selects it for every unconnected pair.
+        kernels = F.pad(weight, (0, 0, 0, 0, 0, 1))[rows]
         return kernels.reshape(self.count, seen, *self.kernel)
 
     def sparse(self, dense: Tensor) -> Tensor:
-        """The inverse of :meth:`dense`: the kernels of the pairs that a table connects."""
+        """Return the kernels of the connected pairs, [pairs, kh, kw]: the inverse of :meth:`dense`.
+
+        Args:
+            dense: [count, channels, kh, kw].
+        """
         if self.connect is None:
             return dense
         filters, maps = zip(*self.pairs, strict=True) if self.pairs else ((), ())
@@ -140,8 +156,8 @@ class Conv(WindowOperator):
         windows = self.windows(inputs)
         image, padding, stride = x[0], symmetric(windows), self.stride
         if windows[1].size_out == 1 and stride[1] > 1:
-            # One column needs no step to the right.  With one, PyTorch 2.13 reads foreign memory
-            # in bfloat16 where a filter sees one channel.
+            # With one output column the horizontal stride does not matter.  With a stride above 1,
+            # PyTorch 2.13 reads outside the tensor in bfloat16 if a filter sees one channel.
             image, padding = padded(image, windows)[..., : windows[1].extent], (0, 0)
             stride = (stride[0], 1)
         elif padding is None:

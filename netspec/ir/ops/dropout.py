@@ -17,25 +17,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Dropout(Operator):
-    """Dropout: while training, each value becomes zero with probability ``rate``.
+    """Dropout: during training, each value becomes zero with probability ``rate``.
 
     With m = 0 with probability ``rate``, else 1:
 
-    scale=train: y = x m / (1 - rate) while training, y = x at inference.  The inverted form, which
-    most libraries have and published weights expect.
+    scale=train: y = x m / (1 - rate) during training, y = x at inference.  This inverted form is
+    the one of most libraries, and published weights expect it.
 
-    scale=test: y = x m while training, y = (1 - rate) x at inference.  AlexNet (section 4.2).
+    scale=test: y = x m during training, y = (1 - rate) x at inference.  AlexNet (section 4.2).
 
-    The second with weights w / (1 - rate) behind it is, as a function, the first with w; under
-    gradient descent with equal rates and decay it is not.
+    A net with ``scale=test`` and weights w / (1 - rate) in the next layer computes the same as one
+    with ``scale=train`` and weights w.  Gradient descent with the same learning rate and weight
+    decay trains the two differently.
     """
 
     name = "dropout"
+    example = "dropout 0.5"
     draws = True
 
     rate: float = positional(PROBABILITY, "probability of dropping a value")
     scale: str = keyword(
-        choice("test", "train"), "when values are scaled for those that drop out", default="train"
+        choice("test", "train"), "when values are scaled to make up for dropping", default="train"
     )
 
     @property
@@ -56,7 +58,12 @@ class Dropout(Operator):
         return y if self.scale == "test" else y / (1 - self.rate)
 
     def mask(self, x: Tensor, layer: str) -> Tensor:
-        """Return which values of ``x``, the input of the stage of this name, are kept."""
+        """Return True for each value of ``x`` that is kept: bool, in the shape of ``x``.
+
+        Args:
+            x: the input of the stage.
+            layer: the name of the stage; with the step and the sample it selects the mask.
+        """
         from netspec.ir.randomness import keep
 
         return keep(x, self.rate, layer)

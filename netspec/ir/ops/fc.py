@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 class FullyConnected(Operator):
     """Fully connected layer: y = w x + b.
 
-    A map is flattened in (channels, height, width) order, so that published weights load.
+    A map is flattened in (channels, height, width) order, the order of published weights.
 
     Parameters: weight [count, inputs], bias [count].
     """
 
     name = "fc"
+    example = "fc 5"
     is_trained = True
 
     count: int = positional(COUNT, "number of outputs")

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Flatten(Operator):
-    """A map as a vector, in (channels, height, width) order."""
+    """Flattening: turns a map into a vector, in (channels, height, width) order."""
 
     name = "flatten"
+    example = "flatten"
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         return Shape((inputs[0].elements,))

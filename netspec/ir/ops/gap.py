@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalAveragePool(Operator):
-    """Global average pooling: the mean of each channel's whole map, 1 x 1 x channels.
+    """Global average pooling: y[c] = mean over i, j of x[c, i, j]; the output is 1 x 1 x channels.
 
-    Network in Network (2013) ends with it instead of fully connected layers.
+    Network in Network ends with it instead of fully connected layers (Lin et al. 2014, section
+    3.2).
     """
 
     name = "gap"
+    example = "gap"
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         return Shape((1, 1, map_of(self, inputs).channels))

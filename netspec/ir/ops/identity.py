@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity(Operator):
-    """Identity: passes its input on, as the short way round a residual block does."""
+    """Identity: y = x, as in the shortcut of a residual block (He et al. 2016, section 3.2)."""
 
     name = "identity"
+    example = "identity"
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         return KEEPING

@@ -8,6 +8,7 @@ from math import exp
 from typing import TYPE_CHECKING, Any
 
 from netspec.ir.attributes import KERNEL, POSITIVE, keyword, positional
+from netspec.ir.growth import UNKNOWN, Growth
 from netspec.ir.operator import Operator, map_of
 from netspec.ir.shapes import Field, Kernel, Pair, Shape, Window, slide
 from netspec.ir.symbols import by
@@ -26,14 +27,15 @@ class LocalContrastNorm(Operator):
 
     with c the mean of s over the image's positions, and w[p, q] proportional to
     exp(-(p^2 + q^2) / (2 sigma^2)), scaled so that its sum over all maps j and taps p, q is 1.
-    Taps outside the map are left out and w is scaled again, so nothing is padded.  An image
-    that is constant gives 0.  References differ on sigma, so it has to be said.
+    There is no padding: taps outside the map are omitted, and w is scaled to a sum of 1 over the
+    taps inside.  A constant image gives 0.  Implementations differ on sigma, so it is required.
 
-    The receptive field grows by the window twice, as s looks at the neighbours' v; that c takes a
-    little from the whole image is not counted.
+    The receptive field grows by the window twice, because s depends on v of the neighbouring
+    positions.  The mean c depends on the whole image; the receptive field does not include this.
     """
 
     name = "lcn"
+    example = "lcn 5x3, sigma=1.5"
 
     kernel: Pair = positional(KERNEL, "height x width of the window, both odd")
     sigma: float = keyword(POSITIVE, "standard deviation of the Gaussian window, in pixels")
@@ -44,20 +46,24 @@ class LocalContrastNorm(Operator):
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         if any(taps % 2 == 0 for taps in self.kernel):
-            yield "NS132", "kernel", f"lcn needs a middle: {by(self.kernel)} is not odd both ways"
+            reason = f"lcn needs an odd height and width, and the kernel is {by(self.kernel)}"
+            yield "NS132", "kernel", reason
 
     @classmethod
     def written_mistakes(cls, written: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         kernel: Kernel = written["kernel"]
         if kernel.channels is not None:
-            reason = f"lcn sees every channel at once: leave out x{kernel.channels}"
+            reason = f"lcn always sees all channels: leave out x{kernel.channels}"
             yield "NS132", "kernel", reason
         if kernel.stride is not None:
-            reason = f"lcn keeps every position: leave out /{kernel.stride}"
+            reason = f"lcn has no stride: leave out /{kernel.stride}"
             yield "NS132", "kernel", reason
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         return map_of(self, inputs)
+
+    def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
+        return UNKNOWN  # it squares, and divides by a deviation
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
         return by(self.kernel)
@@ -82,18 +88,21 @@ class LocalContrastNorm(Operator):
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         size = inputs[0][:2]
         inside = self._sums(size, x[0].new_ones(1, 1, *size))
-        # v does not change with a constant taken off the image, and a constant image is now 0
-        # exactly: rounding would leave an image of noise, and dividing would make it large.
+        # Subtracting a constant from the image does not change v, and makes a constant image
+        # exactly 0.  Otherwise rounding errors would remain, and the division would enlarge them.
         a = x[0] - x[0][:, :1, :1, :1].detach()
         v = a - self._sums(size, a.mean(1, keepdim=True)) / inside
         squares = self._sums(size, v.square().mean(1, keepdim=True)) / inside
-        flat = squares == 0  # where the root has no derivative
+        flat = squares == 0  # masked before the root: its derivative at 0 is infinite
         s = squares.masked_fill(flat, 1).sqrt().masked_fill(flat, 0)
         scale = s.maximum(s.mean((2, 3), keepdim=True))
         return v / scale.masked_fill(scale == 0, 1)
 
     def _sums(self, size: Sequence[int], x: Tensor) -> Tensor:
-        """Sums over the taps inside the map: down, then across, as a Gaussian allows."""
+        """Return the weighted sums over the taps inside the map.
+
+        A Gaussian window is separable, so the sums are taken along the height, then the width.
+        """
         import torch.nn.functional as F
 
         for axis, length in enumerate(size):

@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Local(Conv):
-    """A convolution whose weights and biases are not shared: every output has its own.
+    """Locally connected layer: a convolution in which every output has its own weights and bias.
 
     y[o, i, j] = b[o, i, j] + sum over c, u, v of w[o, c, u, v, i, j] x[c, i s + u d - p, ...]
 
-    The last two layers before the classifier of the AlexNet paper's CIFAR-10 net (its section 3.3,
-    cuda-convnet's ``local`` layer).
+    In the AlexNet paper's CIFAR-10 net (section 3.3), the last two layers before the classifier
+    are of this kind (cuda-convnet's ``local`` layer).
 
     Parameters: weight [count, channels/groups, kh, kw, oh, ow], bias [count, oh, ow].
     """
 
     name = "local"
+    example = "local 3x2, 4, stride=2x1, pad=(1, 0, 0, 1), round=ceil"
 
     def mistakes(self) -> Iterator[tuple[str, str, str]]:
         yield from super().mistakes()

@@ -22,18 +22,19 @@ class LocalResponseNorm(Operator):
 
     b[i] = a[i] / (k + alpha sum of a[j]^2 over j = max(0, i - n/2) .. min(N - 1, i + n/2)) ^ beta
 
-    with n/2 rounded down and N channels.  The paper's formula: alpha is *not* divided by n, as it
-    is in PyTorch, Caffe, ONNX and the author's own code; a spec that wants that writes
-    ``alpha=1e-4/5``.  ``groups=2`` keeps the windows within a column, as on two GPUs.
+    with n/2 rounded down and N channels.  This is the paper's formula.  PyTorch, Caffe, ONNX and
+    cuda-convnet divide alpha by n: write ``alpha=1e-4/5`` for that.  With ``groups=2`` no window
+    crosses from one half of the channels to the other, as on the two GPUs of AlexNet.
     """
 
     name = "lrn"
+    example = "lrn 5, k=2, alpha=0.3, beta=0.75"
 
     n: int = positional(ODD, "channels in a window")
     k: float = keyword(POSITIVE, "constant of the denominator", default=2.0)
     alpha: float = keyword(number(0), "factor of the sum, not divided by n", default=1e-4)
     beta: float = keyword(number(0), "exponent of the denominator", default=0.75)
-    groups: int = keyword(COUNT, "parts that the windows stay within", default=1)
+    groups: int = keyword(COUNT, "parts of the channels; a window stays within one", default=1)
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = map_of(self, inputs)
@@ -44,7 +45,8 @@ class LocalResponseNorm(Operator):
         try:
             gain, most = self.k**-self.beta, inf
             if self.alpha > 0 and self.beta > 0.5:
-                # x / (k + alpha x^2)^beta is largest where alpha x^2 = k / (2 beta - 1)
+                # With only its own square in the sum, an output is x / (k + alpha x^2)^beta; other
+                # squares make it smaller.  It is largest where alpha x^2 = k / (2 beta - 1).
                 square = self.k / (2 * self.beta - 1)
                 most = (square / self.alpha) ** 0.5 * (self.k + square) ** -self.beta
         except OverflowError:
@@ -59,6 +61,8 @@ class LocalResponseNorm(Operator):
         reach = min(self.n // 2, part - 1)
         squares = x[0].square().reshape(-1, self.groups, part, height, width)
         squares = F.pad(squares, (0, 0, 0, 0, reach, reach))
+        # The sum of a window is added in the order of channels, from slices: no cumulative sum,
+        # whose differences would cancel digits.
         total = squares.narrow(2, 0, part)
         for offset in range(1, 2 * reach + 1):
             total = total + squares.narrow(2, offset, part)

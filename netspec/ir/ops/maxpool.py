@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MaxPool(WindowOperator):
-    """Max-pooling: the largest value in each window, of each channel by itself.
+    """Max-pooling: the largest value in each window, for each channel separately.
 
-    Windows overlap when the stride is smaller than the kernel (AlexNet, section 3.4).  Padding is
-    minus infinity.
+    y[c, i, j] = max over u, v of x[c, i s + u - p, j s + v - p]
+
+    with stride s and padding p, whose values are minus infinity.  Windows overlap when the stride
+    is smaller than the kernel (AlexNet, section 3.4).
     """
 
     name = "maxpool"
+    example = "maxpool 3x2/2, pad=(1, 0, 0, 1)"
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         return KEEPING

@@ -20,6 +20,7 @@ class Relu(Operator):
     """Rectified linear unit: y = max(0, x) (AlexNet, section 3.1)."""
 
     name = "relu"
+    example = "relu"
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         return KEEPING

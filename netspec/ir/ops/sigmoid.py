@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Sigmoid(Operator):
-    """Logistic function: y = 1 / (1 + exp(-x))."""
+    """Logistic sigmoid: y = 1 / (1 + exp(-x))."""
 
     name = "sigmoid"
+    example = "sigmoid"
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         return Growth(0.0, 1.0)

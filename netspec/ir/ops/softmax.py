@@ -20,6 +20,7 @@ class Softmax(Operator):
     """Softmax over channels: y[i] = exp(x[i]) / sum over j of exp(x[j])."""
 
     name = "softmax"
+    example = "softmax"
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         return Growth(0.0, 1.0, peak=2.0)

@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Subsample(WindowOperator):
-    """Subsampling as in LeNet-5: a trained coefficient times the window's mean or sum, plus a bias.
+    """Trained subsampling, as in LeNet-5 (LeCun et al. 1998, section II.B).
 
     y[c, i, j] = coefficient[c] (mean or sum of the window) + bias[c]
 
-    The 1998 paper takes the sum, the survey the mean; the two differ by a factor in the
-    coefficient, so ``by=`` has to be said.  The mean divides by the kernel's size everywhere.
+    The paper uses the sum, some surveys use the mean.  The two differ by a factor in the
+    coefficient, so ``by`` is required.  The mean always divides by the kernel's size, padding
+    included.
 
     Parameters: coefficient [channels], bias [channels].
     """
 
     name = "subsample"
+    example = "subsample 3x2/2, by=mean, pad=(1, 0, 0, 1)"
     is_trained = True
 
     by: str = keyword(choice("mean", "sum"), "what the coefficient multiplies")

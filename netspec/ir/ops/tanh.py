@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 class Tanh(Operator):
     """Hyperbolic tangent: y = scale tanh(slope x).
 
-    ``tanh scale=1.7159, slope=2/3`` is LeCun's (1998).
+    LeNet-5 uses ``tanh scale=1.7159, slope=2/3`` (LeCun et al. 1998, appendix A).
     """
 
     name = "tanh"
+    example = "tanh scale=1.7159, slope=2/3"
 
     scale: float = keyword(REAL, "factor of the result", default=1.0)
     slope: float = keyword(REAL, "factor of the argument", default=1.0)

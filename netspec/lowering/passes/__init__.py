@@ -1,7 +1,7 @@
-"""Passes: rewrites of the graph, one a file, each named by its equation.
+"""Passes: rewrites of the graph, one per file, each described by its equation.
 
 A pass is a module with ``rewrite(graph) -> number of rewrites``, its equation, and the numbered
-cases in which it refuses; both what it did and what it refused stand in ``graph.journal``.
+cases in which it does not rewrite.  ``graph.journal`` records rewrites and refusals.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from netspec.lowering.passes import (
 
 
 class Pass(Protocol):
-    """What a file of this folder is.
+    """The interface of a module in this folder.
 
     Attributes:
-        RULE: its name.
-        EQUATION: what it rewrites => what that becomes.
-        REMARK: why, or where, in half a sentence.
-        REFUSALS: the sentence of each case in which it refuses, by the number in the journal.
+        RULE: the name of the pass.
+        EQUATION: "before => after".
+        REMARK: the reason for the rewrite, or its place, in half a sentence.
+        REFUSALS: for each case in which it does not rewrite, by its number in the journal: the
+            reason, a clause that can follow "because".
     """
 
     RULE: str
@@ -40,35 +41,40 @@ class Pass(Protocol):
     REFUSALS: dict[int, str]
 
     def rewrite(self, graph: Graph, /) -> int:
-        """Rewrite wherever it applies; returns how often that was."""
+        """Rewrite the graph in place wherever the equation applies; return the number of
+        rewrites."""
 
 
 PIPELINE: tuple[Pass, ...] = (
-    # first: a head or an identity would be one more reader, or stand between two that are fused
+    # First: a head is one more reader of its operand, and an identity separates two stages that
+    # could be fused.  Later passes rewrite only operands with one reader.
     drop_training,
-    # before fold_dropout: a fully connected layer then reads the dropout itself
+    # Before fold_dropout: a fully connected layer then reads the dropout directly.
     drop_flatten,
-    # before the next one, which needs a bias, and fuse_relu: the ReLU then reads the convolution
+    # Before commute_avgpool, which needs a bias, and before fuse_relu, which needs the ReLU to read
+    # the convolution.
     fold_batchnorm,
-    # before fuse_relu: what it puts last, avgpool + b, then takes the ReLU in
+    # Before fuse_relu: the avgpool + b that it puts last can then be fused with the ReLU.
     commute_avgpool,
-    # before fuse_relu: a ReLU that has no operator to go into then goes into the pool
+    # Before fuse_relu: a ReLU that cannot be fused with its operand is then fused with the pool.
     commute_maxpool,
-    # before merge_siblings: what read the dropout and what reads its operand are then siblings
+    # Before merge_siblings: the readers of the dropout and of its operand are then siblings.
     fold_dropout,
-    # after all that bring a ReLU to its operator; before merge_siblings, whose slices take no ReLU
+    # After all passes that move a ReLU next to an operator.  Before merge_siblings, because a ReLU
+    # cannot be fused with a slice.
     fuse_relu,
-    # after fuse_relu: a pool that took a ReLU stays alone, because there is no kernel of all three
+    # After fuse_relu: a pool that was fused with a ReLU is not fused with LRN, because there is no
+    # kernel for all three.
     fuse_lrn_maxpool,
-    # after all that changes a convolution: siblings are compared as they will run
+    # After all passes that change a convolution: only equal convolutions are siblings.
     merge_siblings,
-    # last, but nothing before it needs that: it takes concatenations only, and none makes one
+    # Anywhere: it changes only concatenations, and no other pass creates or needs one.
     flatten_concat,
 )
-"""Every pass, in order: turns the net of the spec into the one that runs."""
+"""Every pass, in order: together they turn the net of the spec into the net that runs."""
 
 TRAINING: tuple[Pass, ...] = (commute_maxpool, fuse_relu, merge_siblings, flatten_concat)
-"""The passes that leave gradients, dropout, heads and the statistics of batches as they are."""
+"""The passes that keep gradients, dropout, heads and batch statistics unchanged."""
 
 
 PASSES: dict[str, Pass] = {one.RULE: one for one in PIPELINE}
@@ -81,21 +87,22 @@ def summary(one: Pass) -> str:
 
 
 class PassError(RuntimeError):
-    """A pass failed or left an invalid graph, which is a bug of netspec."""
+    """A pass failed or left an invalid graph. This is a bug in netspec."""
 
 
 class Outcome(NamedTuple):
-    """The graph that passes made, and how often each rewrote, in order."""
+    """The rewritten graph, and the number of rewrites of each pass, in order."""
 
     graph: Graph
     rewrites: dict[str, int]
 
 
 def optimise(graph: Graph, passes: Sequence[Pass] = PIPELINE) -> Outcome:
-    """Run passes over a copy of a graph, which is verified after each.
+    """Run passes on a copy of a graph, and verify the graph after each pass.
 
     Raises:
-        PassError: a pass failed or left an invalid graph; it names the pass and those before it.
+        PassError: a pass failed or left an invalid graph; the message names the pass and the
+            passes before it.
     """
     rewritten = graph.copy()
     rewrites: dict[str, int] = {}

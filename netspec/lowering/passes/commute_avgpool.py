@@ -1,7 +1,8 @@
-"""Let an average pool work on the result of the 1x1 convolution that reads it.
+"""Exchange an average pool with the 1x1 convolution that reads it.
 
-Both are linear and one mixes only pixels, the other only channels, so that the order does not
-matter; but for the bias, which must not be averaged with zeros in the padding and is added last.
+Both are linear.  The pool mixes only pixels, the convolution only channels, so the order does not
+matter.  Only the bias must be added last: otherwise it would be averaged with the zeros of the
+padding.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from netspec.ir.shapes import Shape
 
 RULE = "commute_avgpool"
 EQUATION = "conv1x1(avgpool(x)) => avgpool(conv1x1(x)) + b"
-REMARK = "the pool then works on fewer channels"
+REMARK = "the pool then has fewer channels"
 REFUSALS = {
-    1: "something else reads the average too",
+    1: "the average has another reader or is an output",
     2: (
         "the convolution mixes pixels: its kernel is not 1x1, or it has a stride, padding, groups "
         "or a connection table"
     ),
-    3: "it has no bias",
-    4: "no work is saved: products of the convolution and sums of the pool do not become fewer",
+    3: "the convolution does not have a bias",
+    4: "it would not save work: the products and sums together do not become fewer",
 }
 
 
 def rewrite(graph: Graph) -> int:
-    """Rewrite everywhere; returns how many changed places."""
+    """Rewrite everywhere; return the number of exchanged pairs."""
     count = 0
     for stage in list(graph.stages()):
         conv = stage.op
@@ -79,7 +80,7 @@ def _refusal(graph: Graph, conv: Conv, pool: str, average: AvgPool) -> int:
 
 
 def mixes_only_channels(conv: Conv) -> bool:
-    """Whether each pixel of the output sees one pixel of the input."""
+    """Return True if each pixel of the output depends on one pixel of the input."""
     return (
         conv.kernel == (1, 1)
         and conv.stride == (1, 1)

@@ -1,6 +1,6 @@
-"""Let a max pool work before the ReLU that it reads.
+"""Exchange a max pool with the ReLU that it reads.
 
-max(0, .) never decreases, so that the largest value stays the largest.
+max(0, .) is monotonic, so the largest value stays the largest.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from netspec.lowering.passes.fuse_relu import WITH_RELU
 
 RULE = "commute_maxpool"
 EQUATION = "maxpool(relu(x)) => relu(maxpool(x))"
-REMARK = "fewer values to compare with zero, to the bit the same"
+REMARK = "fewer values are compared with zero; the result has the same bits"
 REFUSALS = {
-    1: "something else reads the ReLU too",
+    1: "the ReLU has another reader or is an output",
     2: (
-        "the ReLU stands behind a convolution, a fully connected layer or a pool, where it costs "
-        "nothing"
+        "the ReLU reads a convolution, a fully connected layer or a pool, and can be fused with it "
+        "at no cost"
     ),
     3: "the pool does not make the map smaller",
 }
 
 
 def rewrite(graph: Graph) -> int:
-    """Rewrite everywhere; returns how many changed places."""
+    """Rewrite everywhere; return the number of exchanged pairs."""
     pools = [stage for stage in graph.stages() if type(stage.op) is MaxPool]
     return sum(_commute(graph, pool) for pool in pools)
 
 
 def _commute(graph: Graph, pool: Stage) -> int:
-    """Bring a pool before every ReLU of a chain; returns how many that were."""
+    """Move a pool before every ReLU of a chain; return the number of these ReLU."""
     count = 0
     while isinstance(graph.stage(relu := graph.operands(pool.name)[0]).op, Relu):
         refusal = _refusal(graph, pool, relu)

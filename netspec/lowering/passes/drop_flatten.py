@@ -1,4 +1,4 @@
-"""Drop the flattening before a fully connected layer."""
+"""Remove the flatten before a fully connected layer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from netspec.ir.parameter_names import packings
 
 RULE = "drop_flatten"
 EQUATION = "fc(flatten(x)) => fc(x)"
-REMARK = "a fully connected layer takes a map as it is"
+REMARK = "a fully connected layer can read a map"
 REFUSALS = {
-    1: "something else reads the flat vector too",
+    1: "the flat vector has another reader or is an output",
 }
 
 
 def rewrite(graph: Graph) -> int:
-    """Rewrite everywhere; returns how many vectors went."""
+    """Rewrite everywhere; return the number of removed operands."""
     count = 0
     for stage in list(graph.stages()):
         if not isinstance(stage.op, FullyConnected):

@@ -1,4 +1,4 @@
-"""Drop what only training needs."""
+"""Remove the stages that only training needs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from netspec.ir.ops.dropout import Dropout
 from netspec.ir.ops.identity import Identity
 
 RULE = "drop_training"
-EQUATION = "dropout(x) => x, identity(x) => x, and auxiliary heads go"
-REMARK = "what inference does without"
+EQUATION = "dropout(x) => x, identity(x) => x, and auxiliary heads are removed"
+REMARK = "inference does not need them"
 REFUSALS = {
-    1: "dropout scales at test time, and so is part of inference",
+    1: "the dropout scales at test time, so inference needs it",
 }
 
 
 def rewrite(graph: Graph) -> int:
-    """Rewrite everywhere; returns how many stages went."""
+    """Rewrite everywhere; return the number of removed stages."""
     before = len(graph)
+    # Heads first: a dropout inside a head then needs no entry of its own.
     heads, graph.heads = graph.heads, {}
     for head in heads.values():
         graph.sweep([head.output])

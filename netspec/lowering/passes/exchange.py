@@ -1,17 +1,19 @@
-"""Make a net of several columns the net of one of them, with exchanges.
+"""Turn the graph of a net with several columns into the graph of one column, with exchanges.
 
-A net of ``columns 2`` becomes what one of its two devices computes (AlexNet, section 3.2).  Each
-has an equal part of the kernels of convolutions and fully connected layers, in the order of the
-spec's, and so of every value's channels.  Grouped layers, and what works channel by channel, stay
-local.  A layer that reads all channels gets a gather in front, one for all that read the same; the
-net's outputs are whole on every column.
+A net with ``columns 2`` becomes what one of its two devices computes (AlexNet, section 3.2).  Each
+column has an equal part of the kernels of convolutions and fully connected layers, in the order of
+the spec, and so an equal part of the channels of their results.  Grouped layers, and operators that
+work channel by channel, need no exchange.  A layer that reads all channels reads a gather, which
+all layers that read the same value share.  Every column has the whole outputs of the net.
 
-Every whole value has its whole gradient on every column, every part that of its part.  So the
-gradient of a gather is the column's part of what comes back where all columns compute the same, and
-a reduce-scatter where each has some of the kernels that read it; a whole value that such kernels
-read passes its gradient through an all-reduce.  Gradients of images are not exchanged.
+The rule for gradients: a column has the whole gradient of every whole value, and the gradient of
+its own part of every divided value.  Three cases follow.  Where all columns compute the same from
+a gathered value, the gradient of the gather is the column's own part.  Where each column has some
+of the kernels that read it, that gradient is a reduce-scatter.  Where such kernels read a value
+that was whole without a gather, its gradient is an all-reduce.  Gradients of images are not
+exchanged.
 
-It takes the number of the column besides the graph, and is not part of ``PIPELINE``.
+``rewrite`` has the number of the column as a second argument, so this pass is not in ``PIPELINE``.
 """
 
 from __future__ import annotations
@@ -31,24 +33,24 @@ from netspec.ir.ops.lrn import LocalResponseNorm
 
 RULE = "exchange"
 EQUATION = "f(x) => f_column(x), f_column(gather(x))"
-REMARK = "one column's kernels, and exchanges where it reads all"
+REMARK = "the kernels of one column, and exchanges where it reads all channels"
 REFUSALS = {
     1: (
-        "an operator needs all channels and has no kernels to share out: each column computes all "
+        "the operator needs all channels and has no kernels to divide: each column computes all "
         "of it"
     ),
 }
 
 
 def rewrite(graph: Graph, column: int = 0) -> int:
-    """Make a graph that of one column; returns how many exchanges it has."""
+    """Turn a graph into that of one column; return the number of its exchanges."""
     if graph.columns is None or graph.columns.number == 1:
         return 0
     return _Exchange(graph, column, graph.columns.number).run()
 
 
 class _Exchange:
-    """The state of one rewrite; names of values are those of the spec."""
+    """The state of one rewrite. Names of values are those of the spec."""
 
     def __init__(self, graph: Graph, column: int, columns: int) -> None:
         self.graph, self.column, self.columns = graph, column, columns
@@ -57,7 +59,7 @@ class _Exchange:
         self.readers = {name: graph.consumers(name) for name in self.order}
         self.ends = {*graph.outputs, *(head.output for head in graph.heads.values())}
         self.learned: set[str] = set()
-        """Values that trained parameters went into, and that have gradients therefore."""
+        """Values that depend on trained parameters: only these have gradients to exchange."""
         self.count = 0
 
     def run(self) -> int:
@@ -71,7 +73,7 @@ class _Exchange:
         return self.count
 
     def _spread(self, stage: Stage) -> None:
-        """Let a stage be of this column, and read what it needs."""
+        """Replace a stage by this column's part of it, and let it read the values it needs."""
         name, graph = stage.name, self.graph
         reads, makes = self.parts[name]
         operands = graph.operands(name)
@@ -86,7 +88,15 @@ class _Exchange:
             stage.shape = op.shape(graph.shapes_into(name))
 
     def _whole(self, name: str, *, is_shared: bool) -> str:
-        """All channels of a value, for a reader of which each column has a part, or the same."""
+        """Return the name of a value with all channels.
+
+        Args:
+            name: the value.
+            is_shared: each column has a part of the reader's kernels, so the gradients of the
+                columns must be added.
+        """
+        # If all readers are divided, the gather itself adds the gradients (a reduce-scatter), which
+        # moves fewer bytes than a gather and an all-reduce.
         is_all_shared = name not in self.ends and not any(
             self.parts[reader] == (False, False) for reader in self.readers[name]
         )
@@ -100,7 +110,7 @@ class _Exchange:
         return self._exchange(ForParts(columns=self.columns), whole, f"{whole}.for_parts")
 
     def _part(self, name: str) -> str:
-        """This column's channels of a value."""
+        """Return the name of this column's channels of a value."""
         if self.parts[name].makes:
             return name
         count = self.graph.stage(name).known_shape.channels // self.columns
@@ -114,7 +124,7 @@ class _Exchange:
         return self._add(op, operand, name)
 
     def _add(self, op: Operator, operand: str, name: str) -> str:
-        """A stage of this name behind another, if it is not there yet."""
+        """Add a stage of this name after another unless it exists; return the name."""
         graph = self.graph
         if name not in graph:
             before = graph.stage(operand)
@@ -124,7 +134,7 @@ class _Exchange:
 
 
 def column_of(op: Operator, column: int, columns: int) -> Operator:
-    """What one column computes of an operator that makes parts."""
+    """Return the operator that computes one column's part of the result."""
     if isinstance(op, Conv):
         count = op.count // columns
         table = op.connect

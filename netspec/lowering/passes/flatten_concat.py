@@ -1,4 +1,4 @@
-"""Put a concatenation's parts directly into the one that reads it."""
+"""Replace a concatenation that another concatenation reads by its parts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from netspec.ir.ops.concat import Concat
 
 RULE = "flatten_concat"
 EQUATION = "concat(concat(a, b), c) => concat(a, b, c)"
-REMARK = "each part is written to its place once"
+REMARK = "each part is written once"
 REFUSALS = {
-    1: "something else reads the inner concatenation too",
+    1: "the inner concatenation has another reader or is an output",
 }
 
 
 def rewrite(graph: Graph) -> int:
-    """Rewrite everywhere; returns how many concatenations went into others."""
+    """Rewrite everywhere; return the number of removed concatenations."""
     count = 0
     for stage in list(graph.stages()):
         if not isinstance(stage.op, Concat):

@@ -1,7 +1,8 @@
 """Fold a normalisation into the filters and the bias of the convolution before it.
 
-w'[o] = w[o] s[o] and b'[o] = (b[o] - mean[o]) s[o] + bias[o], in float64 and rounded once, with
-s = weight / sqrt(variance + eps).
+w'[o] = w[o] s[o] and b'[o] = (b[o] - mean[o]) s[o] + bias[o], with
+s = weight / sqrt(variance + eps).  They are computed in float64 and rounded once, so that folding
+adds one rounding to the error and not three.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from netspec.ir.parameter_names import attribute, packings
 
 RULE = "fold_batchnorm"
 EQUATION = "bn(conv(x)) => conv'(x)"
-REMARK = "scale and shift of the normalisation go into filters and bias"
+REMARK = "the filters and the bias include the scale and shift of the normalisation"
 REFUSALS = {
-    1: "what it normalises is no convolution",
-    2: "something else reads the convolution too",
+    1: "the operand of the normalisation is not a convolution",
+    2: "the convolution has another reader or is an output",
     3: "the convolution has a connection table, whose kernels do not belong to one filter each",
-    4: "a normalisation is folded into the convolution already",
+    4: "a normalisation is already folded into the convolution",
 }
 
 
 def rewrite(graph: Graph) -> int:
-    """Rewrite everywhere; returns how many normalisations were folded."""
+    """Rewrite everywhere; return the number of folded normalisations."""
     count = 0
     for stage in list(graph.stages()):
         if not isinstance(stage.op, BatchNorm):

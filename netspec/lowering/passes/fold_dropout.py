@@ -1,6 +1,7 @@
-"""Fold the factor of a dropout that scales at test time into the weights after it.
+"""Fold the factor of a dropout that scales at test time into the weights of its readers.
 
-f is a convolution, a local or a fully connected layer: f'(x) = (1 - rate) w x + b.
+f is a convolution, a local or a fully connected layer: f'(x) = (1 - rate) w x + b.  The bias is not
+scaled.
 """
 
 from __future__ import annotations
@@ -17,17 +18,19 @@ from netspec.ir.parameter_names import packings
 
 RULE = "fold_dropout"
 EQUATION = "f(dropout(x)) => f'(x)"
-REMARK = "the weights of f take the factor of a dropout that scales at test time"
+REMARK = "the weights of f include the factor of a dropout that scales at test time"
 REFUSALS = {
-    1: "1 - rate is no power of two: products would be rounded",
-    2: "something that reads it has no weights to take the factor, or the net returns it",
-    3: "an average pool stands before it, whose place is decided by the convolution behind it",
+    1: "1 - rate is not a power of two: the scaled weights would be rounded",
+    2: "a reader does not have weights to scale, or the net returns the value",
+    3: "it reads an average pool, which could then change places with the convolution after it",
 }
 
 
 def rewrite(graph: Graph) -> int:
-    """Rewrite everywhere; returns how many dropouts went."""
+    """Rewrite everywhere; return the number of removed dropouts."""
     count = 0
+    # From the outputs to the inputs: of two dropouts in a row the second is folded first, and then
+    # the layer reads the first.
     for stage in reversed(list(graph.stages())):
         op = stage.op
         if not isinstance(op, Dropout) or op.factor == 1:
@@ -48,7 +51,7 @@ def rewrite(graph: Graph) -> int:
 
 
 def _refusal(graph: Graph, name: str, factor: float) -> int:
-    if frexp(factor)[0] != 0.5:
+    if frexp(factor)[0] != 0.5:  # not a power of two
         return 1
     readers = graph.consumers(name)
     has_weights = all(isinstance(graph.stage(r).op, Conv | FullyConnected) for r in readers)

@@ -9,14 +9,14 @@ from netspec.ir.ops.maxpool import MaxPool
 
 RULE = "fuse_lrn_maxpool"
 EQUATION = "maxpool(lrn(x)) => lrn_maxpool(x)"
-REMARK = "the normalised map is never written"
+REMARK = "the normalised map is not written to memory"
 REFUSALS = {
-    1: "something else reads the normalised map too",
+    1: "the normalised map has another reader or is an output",
 }
 
 
 def rewrite(graph: Graph) -> int:
-    """Rewrite everywhere; returns how many were fused."""
+    """Rewrite everywhere; return the number of fused pairs."""
     count = 0
     for stage in list(graph.stages()):
         pool = stage.op

@@ -18,8 +18,8 @@ RULE = "fuse_relu"
 EQUATION = "relu(f(x)) => f_relu(x)"
 REMARK = "f is a convolution, fc, maxpool, or avgpool + b"
 REFUSALS = {
-    1: "there is no kernel of what stands before the ReLU with one",
-    2: "something else reads what stands before the ReLU too",
+    1: "there is no kernel that fuses the operand of the ReLU with a ReLU",
+    2: "the operand of the ReLU has another reader or is an output",
 }
 
 WITH_RELU: dict[type[Operator], type[Operator]] = {
@@ -31,7 +31,7 @@ WITH_RELU: dict[type[Operator], type[Operator]] = {
 
 
 def rewrite(graph: Graph) -> int:
-    """Rewrite everywhere; returns how many were fused."""
+    """Rewrite everywhere; return the number of fused pairs."""
     count = 0
     for stage in list(graph.stages()):
         if not isinstance(stage.op, Relu):

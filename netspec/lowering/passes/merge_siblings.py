@@ -1,6 +1,6 @@
-"""Merge convolutions of one kind that read the same value.
+"""Merge equal convolutions that read the same value.
 
-The filters stand one behind the other, and each sibling becomes a slice of the channels.
+The filters of the siblings are concatenated, and each sibling becomes a slice of the channels.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ REMARK = "one product reads x once"
 REFUSALS = {
     1: "the kernels, strides, paddings, dilations, biases or activations differ",
     2: (
-        "the channels fall into groups, or a table connects them: filters do not simply stand one "
-        "behind the other"
+        "the channels are divided into groups, or a table connects them: the filters cannot be "
+        "concatenated"
     ),
 }
 
 
 def rewrite(graph: Graph) -> int:
-    """Rewrite everywhere; returns how many convolutions were merged into others."""
+    """Rewrite everywhere; return the number of convolutions that were merged into others."""
     count = 0
     order = {stage.name: position for position, stage in enumerate(graph.stages())}
     for x in order:
@@ -61,7 +61,8 @@ def _merge(graph: Graph, x: str, names: Sequence[str]) -> None:
     assert isinstance(op, Conv)
     merged = Stage("+".join(names), replace(op, count=sum(counts)), stages[0].span)
     heads = {stage.head for stage in stages}
-    merged.head = heads.pop() if len(heads) == 1 else ""  # what the trunk needs is in no head
+    # If the trunk has one of the siblings, it needs the merged convolution, so no head has it.
+    merged.head = heads.pop() if len(heads) == 1 else ""
     merged.shape = merged.op.shape([graph.stage(x).known_shape])
     merged.packed = {
         key: Cat(tuple(of_conv[key] for of_conv in parameters), counts) for key in parameters[0]

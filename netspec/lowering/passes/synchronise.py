@@ -1,6 +1,6 @@
 """Let batch normalisation use the statistics of all ranks.
 
-It never refuses, and is not part of ``PIPELINE``: ranks that have a part of each batch need it.
+It is not in ``PIPELINE``: only ranks that have a part of each batch need it.  It always applies.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from netspec.ir.ops.bn import BatchNorm
 
 RULE = "synchronise"
 EQUATION = "bn(x) => synchronised_bn(x)"
-REMARK = "statistics are those of the images of all ranks"
+REMARK = "the statistics include the images of all ranks"
 REFUSALS: dict[int, str] = {}
 
 
 def rewrite(graph: Graph) -> int:
-    """Rewrite everywhere; returns how many normalisations there are."""
+    """Rewrite everywhere; return the number of replaced normalisations."""
     count = 0
     for stage in list(graph.stages()):
         if type(stage.op) is BatchNorm:

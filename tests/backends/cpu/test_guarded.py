@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
@@ -29,6 +28,7 @@ from tests.backends.cpu.helpers import TYPES, operands, problem_of, tensors
 from tests.backends.cpu.problems import READ_TOO_FAR, implementations_of, problems
 from tests.backends.helpers import random_tensors
 from tests.examples import examples
+from tests.forked import forked
 from tests.lowering.passes.helpers import images
 from tests.lowering.passes.strategy import specs
 
@@ -37,9 +37,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="pages are protected 
 
 def assert_nothing_faults(*, nets: int, pieces: int, seed: int) -> None:
     """Of so many random nets and problems in each type."""
-    program = [sys.executable, "-W", "ignore", "-m", "tests.backends.cpu.guarded"]
-    counts = [str(number) for number in (seed, nets, pieces)]
-    ran = subprocess.run([*program, *counts], capture_output=True, text=True, check=False)
+    ran = forked("torch").python("-m", "tests.backends.cpu.guarded", seed, nets, pieces)
     last = "\n".join(ran.stdout.splitlines()[-40:])
     assert ran.returncode == 0, f"exit {ran.returncode} after:\n{last}\n{ran.stderr[-2000:]}"
     assert ran.stdout.endswith(" cases\n")

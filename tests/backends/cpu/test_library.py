@@ -66,8 +66,8 @@ def test_what_there_is_only_a_reference_for_is_refused() -> None:
     ("files", "said"),
     [
         (None, "onednn-cpu-gomp is not installed"),
-        ([], "onednn-cpu-gomp has no libdnnl.so.3"),
-        (["broken"], "onednn-cpu-gomp does not load: "),
+        ([], "onednn-cpu-gomp does not contain libdnnl.so.3"),
+        (["broken"], "onednn-cpu-gomp cannot be loaded: "),
     ],
 )
 def test_it_says_why_it_is_not_there(

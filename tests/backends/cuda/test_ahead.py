@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -14,6 +11,7 @@ from netspec.backends.cuda import CudaBackend
 from netspec.backends.cuda.ahead import compiled_kernels
 from netspec.lowering.lowered import lowered
 from tests.backends.cuda.helpers import MAP, ON_GPU, load_rows
+from tests.forked import compiling
 
 ROWS = "a: conv 3x3, 8, pad=1 | relu | maxpool 2x2/2\nb: conv 3x3, 8 | relu\nc: fc 24 | softmax"
 
@@ -32,13 +30,7 @@ print(json.dumps({"index": index, "elf": elf, "arena": net.plan.arena}))
 
 
 def test_every_launch_of_a_plan_is_compiled_and_described() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, MAP + ROWS],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"},
-    )
+    done = compiling().python("-c", SCRIPT, MAP + ROWS)
     assert done.returncode == 0, done.stderr
     output = json.loads(done.stdout)
     index = output["index"]

@@ -6,9 +6,6 @@ What comes after a launch has found its machine code, the GPU's driver, is a sta
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ import netspec
 from netspec.backends.cuda import CudaBackend
 from netspec.backends.cuda.cached import LEFT_OUT
 from tests.backends.cuda.helpers import MAP, ON_GPU
+from tests.forked import compiling
 
 ROWS = """
 a: conv 3x3, 16, pad=1 | relu | lrn 5 | maxpool 2x2/2
@@ -103,13 +101,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(folder: Path) -> dict[str, Any]:
     """What the script says, of a net of :data:`ROWS`."""
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(folder), MAP + ROWS],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"},
-    )
+    done = compiling().python("-c", SCRIPT, str(folder), MAP + ROWS)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told

@@ -12,57 +12,42 @@ from torch import Tensor
 
 import netspec
 from netspec import Net
+from netspec.ir.ops import OPERATORS
 from netspec.runtime.reference import Model
 from netspec.runtime.verification import as_tuple, tolerance
-from tests.ir.ops.helpers import images
+from tests.ir.ops.helpers import HEADER, example_rows, images
 
-HEADER = "net example\ninput image 9x8x6\n"
-
-CASES = {
-    "abs": "a: abs",
-    "add": "a: conv 1x1, 4\nb from image: conv 1x1, 4\nc from a, b, a: add",
-    "avgpool": "a: avgpool 3x2/2, pad=(1, 0, 0, 1), count_pad=on",
+CASES = {name: example_rows(kind) for name, kind in OPERATORS.items()} | {
+    "add, of rows": "a: conv 1x1, 4\nb from image: conv 1x1, 4\nc from a, b, a: add",
     "avgpool, padding not counted": "a: avgpool 3x2/2, pad=(1, 0, 0, 1), count_pad=off",
     "avgpool, overhang": (
         "a: conv 1x1, 6 | avgpool 3x3/2, pad=(1, 2, 0, 1), count_pad=on, round=ceil"
     ),
-    "bn": "a: bn eps=1e-3",
     "bn of a vector": "a: fc 5 | bn eps=1e-3",
-    "concat": "a: conv 1x1, 4\nb from a, image: concat",
+    "concat, of rows": "a: conv 1x1, 4\nb from a, image: concat",
     "concat of vectors": "a: fc 4\nb from image: fc 3\nc from a, b: concat",
-    "conv": "a: conv 3x2, 4, stride=2x1",
     "conv, asymmetric padding": "a: conv 3x3, 4, pad=(2, 0, 1, 0), bias=off",
     "conv, overhang": "a: conv 3x3/2, 4, pad=(0, 0, 1, 0), round=ceil",
     "conv, dilation and groups": "a: conv 3x3, 4, dilation=2x1, groups=2",
     "conv, connection table": (
         "connect who {\nX..\n.X.\nX.X\n..X\nXX.\n.X.\n}\na: conv 3x3, 3, connect=who"
     ),
-    "dropout": "a: conv 1x1, 4 | dropout 0.5 | fc 3",
+    "dropout, between layers": "a: conv 1x1, 4 | dropout 0.5 | fc 3",
     "dropout, scaled at test time": "a: conv 1x1, 4 | dropout 0.4, scale=test | fc 3",
-    "fc": "a: fc 5 | fc 3, bias=off",
-    "flatten": "a: flatten",
-    "gap": "a: gap",
-    "identity": "a: identity | relu",
-    "lcn": "a: conv 1x1, 6 | lcn 5x3, sigma=1.5",
+    "fc, without bias": "a: fc 5 | fc 3, bias=off",
+    "identity, before others": "a: identity | relu",
+    "lcn, of a convolution": "a: conv 1x1, 6 | lcn 5x3, sigma=1.5",
     "lcn, window larger than the map": "a: conv 1x1, 6 | lcn 25x21, sigma=6",
-    "local": "a: local 3x2, 4, stride=2x1, pad=(1, 0, 0, 1), round=ceil",
     "local, dilation and groups": "a: local 3x3, 4, dilation=2x1, groups=2, bias=off",
-    "lrn": "a: lrn 5, k=2, alpha=0.3, beta=0.75",
     "lrn, window larger than the channels": "a: lrn 15, k=1, alpha=0.1, beta=0.5",
     "lrn, groups": "a: lrn 3, k=1, alpha=0.3, beta=0.75, groups=2",
-    "maxpool": "a: maxpool 3x2/2, pad=(1, 0, 0, 1)",
     "maxpool, overhang": "a: maxpool 3x3/2, pad=(1, 0, 1, 0), round=ceil",
-    "rbf": "codes who 2x2 {\nXX .X .. \n.X XX .X \n}\na: fc 4 | rbf who",
-    "relu": "a: relu",
-    "sigmoid": "a: sigmoid",
-    "softmax": "a: softmax",
     "softmax of a vector": "a: flatten | softmax",
-    "subsample, mean": "a: subsample 3x2/2, by=mean, pad=(1, 0, 0, 1)",
     "subsample, sum": "a: subsample 2x2, by=sum, round=ceil",
-    "tanh": "a: tanh",
-    "tanh, scaled": "a: conv 1x1, 6 | tanh scale=1.7159, slope=2/3",
+    "tanh, plain": "a: tanh",
+    "tanh, behind a convolution": "a: conv 1x1, 6 | tanh scale=1.7159, slope=2/3",
 }
-"""Rows for each operator, with what ONNX says in another way."""
+"""Rows for each operator, its example and what ONNX says in another way."""
 
 
 def compiled(net: Net | str, dtype: torch.dtype = torch.float32) -> Model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,34 @@ from hypothesis import example, given, reject
 from hypothesis import strategies as st
 from torch import Tensor
 
+from netspec import loads
 from netspec.ir.operator import Operator
 from netspec.ir.shapes import Kernel, Pair, Shape, ShapeError
 
 Test = Callable[..., None]
+
+HEADER = "net example\ninput image 9x8x6\n"
+CODES = "codes signs 2x2 {\nXX .X .. \n.X XX .X \n}\n"
+
+
+def example_rows(kind: type[Operator]) -> str:
+    """The rows of a spec that ``HEADER`` begins, with the operator's example."""
+    file = f"netspec/ir/ops/{kind.name}.py"
+    assert "example" in vars(kind), (
+        f"{file}: {kind.__name__} needs an example of its own, stages as a spec writes them after "
+        f'a map of 9x8x6: example = "{kind.name}"'
+    )
+    return f"{CODES if 'signs' in kind.example else ''}a: {kind.example}\n"
+
+
+@cache
+def sample(kind: type[Operator]) -> tuple[Operator, list[Shape]]:
+    """The operator of its example, and the shapes of its operands there."""
+    graph = loads(HEADER + example_rows(kind), "example.net").graph
+    stages = [stage for stage in graph.stages() if type(stage.op) is kind]
+    assert stages, f"the example of {kind.name} has no {kind.name}: {kind.example}"
+    inputs = [graph.stage(name).known_shape for name in graph.operands(stages[-1].name)]
+    return stages[-1].op, inputs
 
 
 def normal(*size: int, seed: int = 0) -> Tensor:

@@ -76,9 +76,7 @@ def test_every_code_sees_all_of_the_input() -> None:
 def test_an_input_of_another_length_is_refused() -> None:
     error = refusal(OP, (13,))
     assert error.code == "NS209"
-    assert error.message == (
-        "the codes `letters` are 4 x 3 = 12 long, and the input has 13 activities"
-    )
+    assert error.message == ("the codes `letters` have 4 x 3 = 12 values, and the input has 13")
     assert error.origins == ((0, 0),)
 
 

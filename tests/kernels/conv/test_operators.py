@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -18,6 +16,7 @@ from netspec.kernels.conv.operators import (
     conv2d_weight_gradient,
 )
 from netspec.kernels.windows import check_pixels
+from tests.forked import compiling
 from tests.kernels.conv.layers import ALEXNET_C2, FIRST, Layer
 from tests.kernels.helpers import assert_within, gradcheck, guarded, normal, rounding
 
@@ -133,7 +132,7 @@ def call(**changes: object) -> Tensor:
         ({"w": normal(4, 3, 3, 6, dtype=torch.float32)}, TypeError, "w is torch.float32"),
         ({"b": normal(4, dtype=torch.float32)}, TypeError, "b is torch.float32"),
         ({"x": torch.ones(1, 4, 4, 6, dtype=torch.int32)}, TypeError, "floating point"),
-        ({"w": normal(4, 3, 3, 0), "x": normal(1, 4, 4, 0)}, ValueError, "no channels"),
+        ({"w": normal(4, 3, 3, 0), "x": normal(1, 4, 4, 0)}, ValueError, "without channels"),
         ({"precision": "fast"}, ValueError, "precision must be one of ieee, tf32"),
     ],
 )
@@ -175,12 +174,6 @@ def test_a_cpu_tensor_without_the_interpreter_is_refused_in_words() -> None:
         "x = torch.ones(1, 2, 2, 1);"
         "conv2d(x, torch.ones(1, 1, 1, 1), None, [1, 1], [0] * 4, [1, 1], 1, 'ieee')"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env={"PATH": "", "TRITON_INTERPRET": "0"},
-        check=False,
-    )
+    done = compiling().python("-c", code, environment={"PATH": "", "TRITON_INTERPRET": "0"})
     assert done.returncode == 1
     assert "on a CPU, set TRITON_INTERPRET=1" in done.stderr

@@ -222,7 +222,7 @@ X = torch.zeros(2, 3, 4, 8, device=helpers.DEVICE)
         ((5, 2.0, -1.0, 0.75, 1), "at least 0"),
         ((5, 2.0, 1.0, -0.75, 1), "at least 0"),
         ((5, 2.0, 1.0, float("nan"), 1), "at least 0"),
-        ((5, 2.0, 1.0, 0.75, 3), "8 channels do not fall into 3 groups"),
+        ((5, 2.0, 1.0, 0.75, 3), "8 channels cannot be divided into 3 groups"),
         ((5, 2.0, 1.0, 0.75, 0), "groups"),
     ],
 )

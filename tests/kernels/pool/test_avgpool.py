@@ -163,7 +163,7 @@ class TestWindows:
         for padding, overhang in (([0, 0, 0], [0, 0]), ([0] * 4, [0]), ([0] * 4, [0, -1])):
             with pytest.raises(ValueError, match="padding must be 4 integers and overhang 2"):
                 ops.avgpool(x, *window, padding, overhang, False)
-        with pytest.raises(ValueError, match="sees only padding in a height"):
+        with pytest.raises(ValueError, match="contains only padding in a height"):
             ops.avgpool(x, *window, [0, 1, 0, 0], [1, 0], False)
         with pytest.raises(ValueError, match="x must be channels-last"):
             ops.avgpool(x.permute(0, 3, 1, 2), *window, [0] * 4, [0, 0], False)

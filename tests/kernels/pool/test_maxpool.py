@@ -137,12 +137,10 @@ class TestForward:
         y, index = ops.maxpool_with_index(x, *window)
         assert y.flatten().tolist() == [99, 99]
         assert index.flatten().tolist() == [254, 253]
-        with pytest.raises(
-            ValueError, match="has 255 taps; its index is one byte, which holds 254"
-        ):
+        with pytest.raises(ValueError, match="has 255 taps, but training supports at most 254"):
             ops.maxpool_relu_with_index(x, *window)
         window = [16, 16], [1, 1], [0, 0, 0, 0]
-        with pytest.raises(ValueError, match="can be inferred, not trained"):
+        with pytest.raises(ValueError, match="use a smaller kernel, or inference only"):
             ops.max_pool(x.requires_grad_(), *window)
         y = ops.max_pool(x.detach(), *window)
         assert torch.equal(y, maxima(x.detach(), Pool((1, 17, 16, 1), (16, 16), (1, 1)))[0])
@@ -228,9 +226,9 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("kernel", "stride", "padding", "message"),
         [
-            ([3, 3], [1, 1], [3, 0, 0, 0], "sees only padding in a height of 4"),
-            ([2, 2], [2, 2], [0, 0, 0, 3], "sees only padding in a width of 5"),
-            ([2, 2], [4, 4], [0, 2, 0, 0], "sees only padding in a height of 4"),
+            ([3, 3], [1, 1], [3, 0, 0, 0], "contains only padding in a height of 4"),
+            ([2, 2], [2, 2], [0, 0, 0, 3], "contains only padding in a width of 5"),
+            ([2, 2], [4, 4], [0, 2, 0, 0], "contains only padding in a height of 4"),
             ([5, 5], [1, 1], [0, 0, 0, 0], "a window of 5 does not fit into a height of 4"),
             ([0, 2], [1, 1], [0, 0, 0, 0], "must be at least 1"),
             ([2, 2], [1, 0], [0, 0, 0, 0], "must be at least 1"),

@@ -1,18 +1,21 @@
 """Random nets as the text of specs, so that a net that fails can be read and run again.
 
-Every operator of the language can stand in one.  What passes look for is drawn more often than
-chance would have it: a convolution with what goes behind it, siblings, pools beside ReLU and LRN,
-concatenations in others.
+Every operator of the language can stand in one, a new one as its example has it.  What passes look
+for is drawn more often than chance would have it: a convolution with what goes behind it, siblings,
+pools beside ReLU and LRN, concatenations in others.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from hypothesis import strategies as st
 
+from netspec.ir.ops import OPERATORS
 from netspec.ir.shapes import Pair, Shape, ShapeError, slide
+from tests.ir.ops.helpers import sample
 
 CODES = "codes signs 2x3 {\n    XX. .X. X.X\n    .X. XXX ..X\n}"
 TABLE_NAMES = {1: "one", 2: "two", 3: "three", 4: "four"}
@@ -23,6 +26,14 @@ TABLES = {
     4: "connect four {\n    X..\n    XX.\n    .X.\n    .XX\n}",
 }
 T = TypeVar("T")
+
+OWN = {
+    *("conv", "local", "fc", "rbf", "add", "concat", "flatten"),
+    *("maxpool", "avgpool", "subsample", "lrn", "lcn", "bn", "dropout"),
+}
+"""Operators that are drawn with attributes of their own, or beside others."""
+
+OTHERS = [kind for word, kind in OPERATORS.items() if word not in OWN]
 
 MOST_ROWS, MOST_CHANNELS, MOST_INPUTS_OF_FC = 7, 12, 300
 
@@ -176,11 +187,17 @@ class _Writer:
         behind = self.one(["", " | relu"])
         return f"{word} {kernel}{options}{words[word]}{behind}", Shape((*size, shape.channels))
 
-    def _one(self, shape: Shape, depth: int) -> tuple[str, Shape]:
-        words = ["relu", "tanh", "tanh scale=1.7, slope=0.6", "sigmoid", "softmax", "abs", "gap"]
-        words += ["identity", self.dropout(), self.lrn(shape), f"bn eps={self.eps()}"]
-        word = self.one(words)
-        return word, Shape((1, 1, shape.channels)) if word == "gap" else shape
+    def _one(self, shape: Shape, depth: int = 0) -> tuple[str, Shape]:
+        """Any other operator, as its example has it, where that fits."""
+        fitting = {"tanh": shape, self.dropout(): shape, f"bn eps={self.eps()}": shape}
+        if shape.is_map:
+            fitting[self.lrn(shape)] = shape
+        for kind in OTHERS:
+            if not (self.training and kind.draws):
+                with suppress(ShapeError):
+                    fitting[kind.example] = sample(kind)[0].shape([shape])
+        word = self.one(list(fitting))
+        return word, fitting[word]
 
     def _branches(self, shape: Shape, depth: int) -> tuple[str, Shape]:
         """Branches that keep height and width, most of them convolutions of one geometry."""
@@ -217,11 +234,10 @@ class _Writer:
             self.tables.add(CODES)
             return "fc 6 | tanh | rbf signs", Shape((3,))
         count = self.whole(1, 5)
-        words = {"softmax": shape, f"fc {count}": Shape((count,)), f"fc {count} | relu": Shape(
-            (count,)), f"fc {count}, bias=off": Shape((count,)), "relu": shape, "tanh": shape,
-            "flatten": shape, self.dropout(): shape, f"bn eps={self.eps()}": shape}  # fmt: skip
-        word = self.one(list(words))
-        return word, words[word]
+        text = self.one(["", "", "fc {}", "fc {} | relu", "fc {}, bias=off", "flatten"])
+        if not text:
+            return self._one(shape)
+        return text.format(count), shape if text == "flatten" else Shape((count,))
 
     # ------------------------------------------------------------------------------ attributes
 

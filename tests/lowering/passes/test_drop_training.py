@@ -1,4 +1,4 @@
-"""dropout(x) => x, identity(x) => x, and auxiliary heads go."""
+"""dropout(x) => x, identity(x) => x, and auxiliary heads are removed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""oneDNN, called directly: its C library, and the primitives that implementations launch."""
+"""oneDNN's C library, called through ctypes, and the primitives that implementations launch."""

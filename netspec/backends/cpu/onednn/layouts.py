@@ -1,6 +1,6 @@
-"""Layouts of oneDNN: the sizes, type and order in memory of a tensor.
+"""Layouts of oneDNN ("memory descriptors"): the sizes, type and memory order of a tensor.
 
-Maps are [N, C, H, W] to the library, and lie densely as [N, H, W, C].
+The library's order of axes for maps is [N, C, H, W]; in memory they are dense [N, H, W, C].
 """
 
 from __future__ import annotations
@@ -16,31 +16,32 @@ from netspec.ir.shapes import Shape
 from netspec.runtime.gate import Axes, axes_of
 
 TYPES = {torch.bfloat16: 2, torch.float32: 3}
-"""The types that nets compute in, and the library's numbers for them."""
+"""The types in which nets are computed, with the library's numbers (``dnnl_data_type_t``)."""
 
 BYTES = {torch.uint8: 6}
-"""The type of scratchpads, likewise."""
+"""The type of scratch memory, with the library's number."""
 
 ANY_LAYOUT = 1
 
 
 class Query(IntEnum):
-    """The number of each property that a description can be asked for."""
+    """The library's numbers of the properties that it can be asked for (``dnnl_query_t``)."""
 
     IMPLEMENTATION = 8
     WEIGHTS = 131
     SCRATCHPAD = 136
     OPERAND = 255
-    """Of a description: the layout of what an ``Argument`` gives."""
+    """Of a description: the layout of an ``Argument``."""
     TYPE = 258
-    """Of a layout: its elements' number among ``TYPES``."""
+    """Of a layout: the number of its type."""
 
 
 class Layout:
-    """Sizes, type and order in memory of a tensor.
+    """The sizes, type and memory order of a tensor.
 
     Attributes:
-        axes: where elements lie; where the library alone knows, in its blocks, one row of them.
+        axes: sizes and strides.  Only the library knows the order inside its blocked layouts: the
+            axes of such a layout are one row of elements.
     """
 
     def __init__(self, handle: Handle, axes: Axes | None = None) -> None:
@@ -73,7 +74,7 @@ class Layout:
 
 
 def strided(sizes: Sequence[int], strides: Sequence[int], dtype: torch.dtype) -> Layout:
-    """Return a layout with a distance in elements between neighbours along each axis."""
+    """Return the layout with these sizes, and strides in elements."""
     handle = library().make(
         "memory_desc_create_with_strides",
         len(sizes),
@@ -85,7 +86,7 @@ def strided(sizes: Sequence[int], strides: Sequence[int], dtype: torch.dtype) ->
 
 
 def rows(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
-    """Return the layout in the order of the axes, the last one innermost."""
+    """Return the contiguous layout: axes in order, the last one innermost."""
     strides = [1]
     for size in reversed(sizes[1:]):
         strides.insert(0, strides[0] * size)
@@ -93,19 +94,19 @@ def rows(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
 
 
 def channels_last(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
-    """Return the layout of [N, C, H, W] with C innermost."""
+    """Return the layout of sizes [N, C, H, W] with C innermost in memory."""
     _, c, h, w = sizes
     return strided(sizes, (h * w * c, 1, w * c, c), dtype)
 
 
 def activations(batch: int, shape: Shape, dtype: torch.dtype) -> Layout:
-    """Return the layout of maps or vectors as they lie in a plan's memory."""
+    """Return the layout of a batch of maps or vectors in a plan's memory."""
     sizes = (batch, *shape.torch)
     return channels_last(sizes, dtype) if shape.is_map else rows(sizes, dtype)
 
 
 def any_layout(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
-    """Return the layout that lets the library choose."""
+    """Return a layout of which the library chooses the memory order."""
     handle = library().make(
         "memory_desc_create_with_tag", len(sizes), as_sizes(sizes), TYPES[dtype], ANY_LAYOUT
     )
@@ -113,6 +114,6 @@ def any_layout(sizes: Sequence[int], dtype: torch.dtype) -> Layout:
 
 
 def as_sizes(numbers: Sequence[int]) -> object:
-    """Return the list of the library that holds these numbers."""
+    """Return numbers as the library's array of sizes (``dnnl_dims_t``)."""
     assert len(numbers) <= MOST_AXES
     return SIZES(*numbers)

@@ -1,7 +1,8 @@
-"""The C library of oneDNN: found, loaded and declared; its errors as exceptions.
+"""The C library of oneDNN: find it, load it, declare its functions, raise its errors.
 
-It comes from PyPI as ``onednn-cpu-gomp``, for Linux on x86-64.  It runs on libgomp as PyTorch does,
-and finds PyTorch's copy loaded already, so that both have one pool of threads.
+It comes from PyPI as ``onednn-cpu-gomp``, for Linux on x86-64.  Like PyTorch it uses libgomp.
+PyTorch's copy of libgomp is already loaded and is used by both, so that they share one pool of
+threads.  With two pools, the threads of one would spin while the other computes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ FILE = "libdnnl.so.3"
 CPU_ENGINE = 1
 IN_ORDER = 1
 MOST_AXES = 12
-"""What every list of sizes has room for."""
+"""The length of every array of sizes (``DNNL_MAX_NDIMS``)."""
 
 OUT = POINTER(c_void_p)
 HANDLE = c_void_p
@@ -77,11 +78,12 @@ SIGNATURES: dict[str, Sequence[Any]] = {
     "primitive_execute": (HANDLE, HANDLE, c_int, c_void_p),
     "primitive_destroy": (HANDLE,),
 }
-"""The functions that are called, without the ``dnnl_`` in front; each returns a status."""
+"""The argument types of the functions that are called, by name without ``dnnl_``.  Each function
+returns a status.  Without these types ctypes would pass 64-bit numbers and pointers as C ints."""
 
 
 class Status(IntEnum):
-    """The status that a function returns."""
+    """The status that a function returns (``dnnl_status_t``)."""
 
     SUCCESS = 0
     OUT_OF_MEMORY = 1
@@ -93,23 +95,27 @@ class Status(IntEnum):
 
 
 class OneDnnError(Exception):
-    """A function of the library failed."""
+    """A function of the library failed: out of memory, or a bug in netspec."""
 
 
 class NoImplementationError(OneDnnError):
-    """The library does not compute this, or by its slow reference only."""
+    """The library cannot compute this, or only by its slow reference implementation."""
 
 
 class Handle:
-    """An object of the library, destroyed once nobody holds it; functions take it as it is."""
+    """An object of the library, which is destroyed with the last reference to it.
+
+    It can be passed to functions of the library directly.
+    """
 
     def __init__(self, pointer: c_void_p, destroy: Callable[[c_void_p], object]) -> None:
         self._as_parameter_ = pointer
-        weakref.finalize(self, destroy, pointer).atexit = False  # the process is at its end, too
+        # Not at exit: the library may already be unloaded, and the process frees everything.
+        weakref.finalize(self, destroy, pointer).atexit = False
 
 
 class Library:
-    """The loaded library; ``call``, ``make`` and the engine, the stream."""
+    """The loaded library with its functions, its engine and its stream."""
 
     def __init__(self, path: str) -> None:
         self._loaded = CDLL(path)
@@ -122,26 +128,26 @@ class Library:
             self._function(name).restype = answer
         self._function("memory_desc_get_size").argtypes = (HANDLE,)
         self._function("memory_desc_equal").argtypes = (HANDLE, HANDLE)
-        # of libgomp, which the library depends on
+        # A function of libgomp, which can be found through the library because it depends on it.
         self.set_threads: Callable[[int], None] = self._loaded.omp_set_num_threads
         self.engine = self.make("engine_create", CPU_ENGINE, 0)
         self.stream = self.make("stream_create", self.engine, IN_ORDER)
-        """One for all threads: that of a CPU has no state, its primitives run where they are
-        executed."""
+        """One stream for all threads: a stream of a CPU does not have a state, and a primitive runs
+        in the thread that executes it."""
 
     def _function(self, name: str) -> Any:
         return getattr(self._loaded, f"dnnl_{name}")
 
     def function(self, name: str) -> Callable[..., Any]:
-        """Return a function of the library, by its name without ``dnnl_``."""
+        """Return a function of the library by its name without ``dnnl_``."""
         function: Callable[..., Any] = self._function(name)
         return function
 
     def make(self, name: str, *arguments: object) -> Handle:
-        """Return the object that a function creates, with ``destroy`` of the same kind.
+        """Return the object that a function creates; it is destroyed with its last reference.
 
         Raises:
-            OneDnnError: it cannot be created.
+            OneDnnError: the object cannot be created.
         """
         pointer = c_void_p()
         self._function(name)(byref(pointer), *arguments)
@@ -152,7 +158,7 @@ class Library:
 
 def _checked(status: int, function: Any, arguments: object) -> int:
     if status in (Status.UNIMPLEMENTED, Status.LAST_IMPLEMENTATION_REACHED):
-        raise NoImplementationError("oneDNN has no implementation")
+        raise NoImplementationError("oneDNN does not have an implementation")
     if status != Status.SUCCESS:
         said = Status(status).name.lower().replace("_", " ") if status in {*Status} else status
         raise OneDnnError(f"{function.__name__}: {said}")
@@ -160,13 +166,13 @@ def _checked(status: int, function: Any, arguments: object) -> int:
 
 
 def missing() -> str:
-    """Return why the library is missing; an empty text if it is not."""
+    """Return the reason why the library is missing, or "" if it is loaded."""
     loaded = _load()
     return loaded if isinstance(loaded, str) else ""
 
 
 def library() -> Library:
-    """Return the library, which must not be ``missing``."""
+    """Return the library. Only call this if ``missing()`` is ""."""
     loaded = _load()
     assert isinstance(loaded, Library), loaded
     return loaded
@@ -174,24 +180,25 @@ def library() -> Library:
 
 @cache
 def _load() -> Library | str:
-    """Return the library, or why it is missing."""
+    """Return the library, or the reason why it is missing."""
     try:
         files = metadata.files(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
-        return f"{DISTRIBUTION} is not installed; it is for Linux on x86-64"
+        return f"{DISTRIBUTION} is not installed; it exists for Linux on x86-64"
     path = next((file.locate() for file in files if file.name == FILE), None)
     if path is None:
-        return f"{DISTRIBUTION} has no {FILE}"
+        return f"{DISTRIBUTION} does not contain {FILE}: install it again"
     try:
         return Library(str(path))
     except OSError as error:
-        return f"{DISTRIBUTION} does not load: {error}"
+        return f"{DISTRIBUTION} cannot be loaded: {error}"
 
 
 def share_threads() -> int:
-    """Let the library use as many threads as PyTorch does here; return how many.
+    """Set the library's number of threads to PyTorch's, and return it.
 
-    libgomp keeps the number for each thread of Python, and a primitive is made for one number.
+    This must be called in each thread before primitives are created or run: libgomp stores the
+    number per thread, and a primitive is created for one number.
     """
     count = torch.get_num_threads()
     library().set_threads(count)

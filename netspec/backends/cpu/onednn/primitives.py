@@ -1,7 +1,8 @@
-"""Primitives of oneDNN: how each is described, and how a described one becomes a launch.
+"""Primitives of oneDNN: descriptions of them, and launches.
 
-A description holds sizes and layouts, no memory: it says whether the library computes something
-well, and in which blocks it wants the weights.  A launch is bound to memory, and takes nothing.
+A description has sizes and layouts but no memory.  It tells if the library has a fast
+implementation, and which layout of weights that implementation prefers.  A launch is a primitive
+bound to memory: a call without arguments.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ Launch = Callable[[], object]
 INFERENCE = 96
 USER_SCRATCHPAD = 1
 CHANNELS = 1
-"""The axis that they are."""
+"""The axis of channels."""
 
 
 class Algorithm(IntEnum):
-    """The algorithm that a primitive computes by."""
+    """The algorithm of a primitive (``dnnl_alg_kind_t``)."""
 
     CONVOLUTION_DIRECT = 0x1
     RELU = 0x20
@@ -41,7 +42,7 @@ class Algorithm(IntEnum):
 
 
 class Argument(IntEnum):
-    """The role of a memory that a primitive is given."""
+    """The role of a memory of a primitive (``DNNL_ARG_...``)."""
 
     SOURCE = 1
     DESTINATION = 17
@@ -50,23 +51,24 @@ class Argument(IntEnum):
     SCRATCHPAD = 80
     FIRST_OF_SOURCES = 1024
     FIRST_POST_OP = 32768 + 2
-    """The second operand of the binary operator that is done first."""
+    """The second operand of the first binary operator after the primitive."""
 
 
 # -------------------------------------------------------------------------------- descriptions
 
 
 class Description:
-    """A primitive without its memory.
+    """A primitive without memory.
 
     Args:
         kind: the name of the primitive.
-        arguments: those of the function that describes it.
-        unsound: implementations that are not to be used here, by name; the library's next is.
+        arguments: of the function that creates the description.
+        unsound: names of implementations that must not be used; the library's next one is used.
+        may_be_reference: accept the library's reference implementation.
 
     Raises:
-        NoImplementationError: the library does not have one, or its reference only, which is
-            slower by orders of magnitude.
+        NoImplementationError: the library does not have an implementation, or only its reference
+            implementation, which is slower by orders of magnitude.
     """
 
     def __init__(
@@ -80,17 +82,17 @@ class Description:
         while self.implementation.partition(":")[0] in unsound:
             library().function("primitive_desc_next_impl")(self)
         if "ref" in self.implementation.split(":") and not may_be_reference:
-            raise NoImplementationError("oneDNN has its slow reference only")
+            raise NoImplementationError("oneDNN has only its slow reference implementation")
 
     @property
     def implementation(self) -> str:
-        """Return the library's name for how it computes."""
+        """Return the library's name of the implementation."""
         name = c_char_p()
         library().function("primitive_desc_query")(self, Query.IMPLEMENTATION, 0, byref(name))
         return (name.value or b"").decode()
 
     def layout(self, of: Query, number: int = 0) -> Layout:
-        """Return the layout that it has for one of its tensors, one of several by number."""
+        """Return the layout of one of its tensors; ``number`` selects one of several."""
         pointer = library().function("primitive_desc_query_md")(self, of, number)
         return Layout(library().make("memory_desc_clone", pointer))
 
@@ -108,7 +110,7 @@ def convolution(
     relu: bool,
     unsound: Collection[str] = (),
 ) -> Description:
-    """act(b + w * x); weights are [O, I, H, W], or [G, O/G, I/G, H, W] in groups."""
+    """Return act(b + w * x); weights are [O, I, H, W], or [G, O/G, I/G, H, W] with groups."""
     return Description(
         "convolution_forward",
         library().engine,
@@ -119,7 +121,7 @@ def convolution(
         bias,
         destination,
         as_sizes(stride),
-        as_sizes([d - 1 for d in dilation]),
+        as_sizes([d - 1 for d in dilation]),  # the library counts the gaps: 0 is no dilation
         as_sizes(before),
         as_sizes(after),
         _attributes(relu=relu),
@@ -130,7 +132,7 @@ def convolution(
 def inner_product(
     source: Layout, weights: Layout, bias: Layout | None, destination: Layout, *, relu: bool
 ) -> Description:
-    """act(w x + b); weights are [O, I], or [O, C, H, W] for a map."""
+    """Return act(w x + b); weights are [O, I], or [O, C, H, W] for a map."""
     attributes = _attributes(relu=relu)
     arguments = (source, weights, bias, destination, attributes)
     return Description("inner_product_forward", library().engine, INFERENCE, *arguments)
@@ -148,7 +150,7 @@ def pooling(
     bias: Layout | None = None,
     relu: bool = False,
 ) -> Description:
-    """act(pool(x) + b); the bias is [1, C, 1, 1]."""
+    """Return act(pool(x) + b); the bias is [1, C, 1, 1]."""
     return Description(
         "pooling_forward",
         library().engine,
@@ -168,7 +170,7 @@ def pooling(
 def lrn(
     source: Layout, destination: Layout, *, n: int, alpha: float, beta: float, k: float
 ) -> Description:
-    """x / (k + alpha sum of x^2 over n channels) ^ beta, with alpha as it is."""
+    """Return x / (k + alpha sum of x^2 over n channels) ^ beta; alpha is not divided by n."""
     return Description(
         "lrn_forward",
         library().engine,
@@ -177,7 +179,7 @@ def lrn(
         source,
         destination,
         n,
-        alpha * n,  # which the library divides by n
+        alpha * n,  # the library divides it by n
         beta,
         k,
         _attributes(),
@@ -185,13 +187,13 @@ def lrn(
 
 
 def softmax(layout: Layout) -> Description:
-    """exp(x) / sum of exp(x) over the channels."""
+    """Return exp(x) / sum of exp(x) over the channels."""
     arguments = (Algorithm.SOFTMAX, layout, layout, CHANNELS, _attributes())
     return Description("softmax_forward", library().engine, INFERENCE, *arguments)
 
 
 def concatenation(sources: Sequence[Layout], destination: Layout) -> Description:
-    """Channels one after the other."""
+    """Return the concatenation along the channels."""
     pointers = (c_void_p * len(sources))(*map(_pointer, sources))
     arguments = (destination, len(sources), CHANNELS, pointers, _attributes())
     return Description("concat", library().engine, *arguments)
@@ -204,7 +206,10 @@ def _reordering(source: Layout, destination: Layout) -> Description:
 
 
 def _attributes(*, bias: Layout | None = None, relu: bool = False) -> Handle:
-    """Return attributes: scratchpads are ours; a bias and a ReLU follow the primitive itself."""
+    """Return attributes: netspec provides scratch memory; a bias and a ReLU follow the primitive.
+
+    With the library's own scratch memory, a primitive could not run in two threads at once.
+    """
     call, attributes = library().function, library().make("primitive_attr_create")
     call("primitive_attr_set_scratchpad_mode")(attributes, USER_SCRATCHPAD)
     then = library().make("post_ops_create")
@@ -220,17 +225,19 @@ def _attributes(*, bias: Layout | None = None, relu: bool = False) -> Handle:
 
 
 class Memory:
-    """The memory of a tensor of some layout: that of a tensor of PyTorch, a part of a scratch that
-    is set later, or that of another.  It keeps its owner alive.
+    """Memory with a layout: that of a PyTorch tensor, of a scratch, or of another ``Memory``.
+
+    The address of a scratch is set later.  A ``Memory`` keeps the owner of its memory alive,
+    because the library has only the address.
 
     Raises:
-        TypeError, ValueError: the tensor is not what the layout says.
+        TypeError, ValueError: the tensor does not have the layout.
     """
 
     def __init__(self, layout: Layout, within: Tensor | Scratch | Memory) -> None:
         self.layout, self._within = layout, within
         self._here: list[Memory] = []
-        """Others in the same place, which move with it."""
+        """Other layouts of the same memory, whose address is set together with this one."""
         start = None
         if not isinstance(within, Scratch | Memory):
             start = address(within, "an operand of oneDNN", layout.dtype, layout.axes)
@@ -253,7 +260,7 @@ class _Pair(Structure):
 
 
 class _Arguments:
-    """A list of the library's, with what its pointers point to."""
+    """An array of the library's arguments.  It keeps the memories alive that it points to."""
 
     def __init__(self, memories: Sequence[tuple[int, Memory]]) -> None:
         self._memories = memories
@@ -269,15 +276,15 @@ def _pointer(owner: Layout | Memory) -> c_void_p:
 def launch(
     description: Description, memories: Iterable[tuple[int, Memory]], scratch: Scratch
 ) -> Launch:
-    """Return a call that runs a primitive, with everything fixed; it holds all that it needs.
+    """Return a call that runs a primitive on fixed memory, and keeps everything alive it needs.
 
     Args:
-        description: the primitive.
-        memories: those of its operands and its result, by their roles.
-        scratch: the scratch that it asks for work space.
+        description: of the primitive.
+        memories: of its operands and its result, with their roles.
+        scratch: gives it temporary memory.
 
     Raises:
-        ValueError: an operand lies otherwise than the primitive reads it.
+        ValueError: an operand does not have the layout that the primitive reads.
     """
     primitive = library().make("primitive_create", description)
     layout = description.layout(Query.SCRATCHPAD)
@@ -294,11 +301,11 @@ def _check(description: Description, memories: Sequence[tuple[int, Memory]]) -> 
         if description.layout(Query.OPERAND, argument) != memory.layout:
             known = argument in {*Argument}
             name = Argument(argument).name.lower() if known else "source"
-            raise ValueError(f"{name} does not lie as oneDNN reads it")
+            raise ValueError(f"{name} does not have the layout that oneDNN reads")
 
 
 def reorder(x: Tensor, source: Layout, y: Tensor, destination: Layout) -> None:
-    """Copy from one layout to another, now."""
+    """Copy a tensor from one layout to another."""
     scratch = Scratch()
     memories = [
         (Argument.SOURCE, Memory(source, x)),
