@@ -21,14 +21,17 @@ FOLLOWERS_SHOWN = 3
 def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
     """Compare every claim with the graph; return the number of claims.
 
-    A false size is reported once, with the sizes of the rows below that are false because of it,
-    their counts, and the totals.  Claims are about the parameters' defaults: with other settings
-    (``is_changed``) false ones are notes, not errors.  So are those of rows that a variant
-    inherits: they are about its base.
+    One mistake is one error: claims that are false because of another one are notes of its
+    diagnostic.  After a false size these are the sizes and counts of the rows that read the row,
+    and the totals; after false channels of a kernel the counts of its row; after a false count of
+    a row the total of the same kind.
+
+    Claims are about the defaults of the net's parameters: with other settings (``is_changed``)
+    false ones are notes, not errors.  So are those of rows that a variant inherits: they are about
+    its base.
     """
-    sizes: list[_FalseSize] = []
-    causes: dict[str, _FalseSize] = {}  # the false size that a row's own follows from, by output
-    diagnostics: list[Diagnostic] = []
+    roots: list[_Cause] = []
+    causes: dict[str, _Cause] = {}  # the false size that a row's own follows from, by output
     inherited: list[Diagnostic] = []
     checked: set[str] = set()
     claims = 0
@@ -49,45 +52,56 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
         cause = next((causes[n] for n in (row.output, *row.inputs) if n in causes), None)
         is_wrong = any(d.code == "NS301" for d in false.diagnostics)
         if is_wrong and cause is None:
-            cause = _FalseSize(false.diagnostics.pop(0))
-            sizes.append(cause)
+            cause = _Cause(false.diagnostics.pop(0))
+            roots.append(cause)
         if cause is not None and (is_wrong or not any(c.kind == "size" for c in row.claims)):
             causes[row.output] = cause
-        if is_wrong and cause is not None:
+        kernel = next((d for d in false.diagnostics if d.code == "NS303"), None)
+        if cause is None and kernel is not None:
+            false.diagnostics.remove(kernel)
+            cause = _Cause(kernel)
+            roots.append(cause)
+        if cause is not None:
             cause.follows += false.diagnostics
         else:
-            diagnostics += false.diagnostics
+            roots += map(_Cause, false.diagnostics)
     if not problems.errors:  # otherwise rows may be missing from the totals
-        false = Problems()
         names = [stage.name for stage in graph.stages() if not stage.head]
         for claim in graph.claims:
             claims += 1
+            false = Problems()
             _check_count("the net", claim, names, graph.outputs[0], graph, false)
-        if sizes:
-            sizes[0].follows += false.diagnostics
-        else:
-            diagnostics += false.diagnostics
+            cause = next((root for root in roots if root.explains(claim)), None)
+            if cause is not None:
+                cause.follows += false.diagnostics
+            else:
+                roots += map(_Cause, false.diagnostics)
     if is_changed:
-        diagnostics += [d for size in sizes for d in (size.diagnostic, *size.follows)]
-        problems.diagnostics += [not_applying(d) for d in diagnostics]
+        false_claims = [d for root in roots for d in (root.diagnostic, *root.follows)]
+        problems.diagnostics += [not_applying(d) for d in false_claims]
     else:
-        problems.diagnostics += [*diagnostics, *(size.with_followers() for size in sizes)]
+        problems.diagnostics += [root.with_followers() for root in roots]
     problems.diagnostics += [not_inherited(d) for d in inherited]
     return claims
 
 
 @dataclass
-class _FalseSize:
-    """A false claim of a size, and the claims that are false because of it."""
+class _Cause:
+    """A false claim, and the claims that are false because of it."""
 
     diagnostic: Diagnostic
     follows: list[Diagnostic] = field(default_factory=list)
+
+    def explains(self, total: Claim) -> bool:
+        """Return True if a total of the net may be false because of this claim of a row."""
+        is_count = self.diagnostic.message.startswith(f"{_MEASURED[total.kind]} of row")
+        return is_count or self.diagnostic.code in ("NS301", "NS303")
 
     def with_followers(self) -> Diagnostic:
         shown = [d.message for d in self.follows[:FOLLOWERS_SHOWN]]
         if len(self.follows) > len(shown):
             shown.append(f"{len(self.follows) - len(shown)} more")
-        notes = [Note(f"with it go other claims: {'; '.join(shown)}")] if shown else []
+        notes = [Note(f"claims that are false with it: {'; '.join(shown)}")] if shown else []
         return replace(self.diagnostic, notes=(*self.diagnostic.notes, *notes))
 
 

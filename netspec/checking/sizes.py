@@ -9,8 +9,9 @@ from math import prod
 from netspec.ir.graph import Graph, Stage
 from netspec.ir.operator import WindowOperator
 from netspec.ir.shapes import AXES, ShapeError
+from netspec.ir.source import Source
 from netspec.ir.symbols import MAX_STAGES, TooLarge, any_symbolic, is_small, is_symbolic
-from netspec.language.diagnostics import Note, Problems, call_notes
+from netspec.language.diagnostics import Note, Problems, call_notes, file_of
 from netspec.language.limits import MAX_INTEGER
 
 
@@ -93,8 +94,11 @@ class _Origins:
             return Note(f"{shape} comes from {position}: {arithmetic}", maker.span)
         return Note(f"{AXES[axis]} {shape[axis]} comes from {position}: {arithmetic}", maker.span)
 
-    def corrections(self, places: list[tuple[Stage, int]]) -> Iterator[str]:
-        """Yield changes of the net that make one of two sizes equal to the other."""
+    def corrections(self, places: list[tuple[Stage, int]], here: Source) -> Iterator[str]:
+        """Yield changes of the net that make one of two sizes equal to the other.
+
+        ``here`` is the file of the diagnostic; a place in another file is named with that file.
+        """
         for (ours, axis), (theirs, _) in (places, places[::-1]):
             target = theirs.known_shape
             if not (ours.known_shape.is_map and target.is_map):
@@ -104,7 +108,8 @@ class _Origins:
                 continue
             changes = list(suggest(maker, axis, target[axis], self.graph))[:2]
             if changes:
-                settings, line = " or ".join(changes), maker.span.line
+                settings = " or ".join(changes)
+                line = f"{maker.span.line}{file_of(maker.span, here)}"
                 yield f"set {settings} on `{maker.name}`, line {line}, to make it {target[axis]}"
 
 
@@ -119,7 +124,9 @@ def _report(
         stage.span,
         label=error.label or (f"its input is {operands[0].shape}" if operands else ""),
         notes=[*notes, *call_notes(stage.calls)],
-        help=next(origins.corrections(places), error.help) if len(places) == 2 else error.help,
+        help=next(origins.corrections(places, stage.span.source), error.help)
+        if len(places) == 2
+        else error.help,
     )
 
 

@@ -41,7 +41,7 @@ def bind(
     """
     matched, defaults = _match(owner, name, arguments, scope), scope.net.defaults
     values: dict[str, Any] = {}
-    spans: dict[str, Span] = {}
+    places: dict[str, tuple[syntax.At, Scope]] = {}
     failed = False
     for attribute in owner.attributes():
         argument, where = matched.get(attribute.name), scope
@@ -56,19 +56,22 @@ def bind(
             values[attribute.name] = read(owner, attribute, argument, where)
         except Reported:
             failed = True
-        spans[attribute.name] = where.span(argument.value.at)
-    if failed:
+        places[attribute.name] = argument.value.at, where
+    if failed or _depends_on_lost_default(owner, matched, scope):
         raise Reported
     op = owner(**values)
     for code, key, reason in (*owner.written_mistakes(values), *op.mistakes()):
-        at = spans.get(key) or scope.span(name.at)
+        at, where = places.get(key, (name.at, scope))
         attribute = next(a for a in owner.attributes() if a.name == key)
-        help = f"say {key}={attribute.kind.description}" if key not in spans else _OR_REMOVE
+        help = f"say {key}={attribute.kind.description}" if key not in places else _OR_REMOVE
         notes = [Note(f"{key} of {owner.name}: {attribute.help}")]
-        scope.problem(code, f"{owner.name}: {reason}", (at.start, at.end), help=help, notes=notes)
+        if where is not scope:  # a default, perhaps far from the stage that it does not fit
+            notes.append(Note(f"the default is for this {owner.name}", scope.span(name.at)))
+        scope.problem(code, f"{owner.name}: {reason}", at, help=help, notes=notes)
         failed = True
     if failed:
         raise Reported
+    spans = {key: where.span(at) for key, (at, where) in places.items()}
     return Bound(op, values, spans)
 
 
@@ -84,6 +87,19 @@ def _default(
     if not issubclass(owner, Operator):
         return None
     return defaults.get((owner.name, key)) or defaults.get(("", key))
+
+
+def _depends_on_lost_default(
+    owner: type[HasAttributes], matched: Mapping[str, syntax.Argument], scope: Scope
+) -> bool:
+    """Return True if a `default` with a mistake may have been for an attribute of this stage."""
+    if not issubclass(owner, Operator):
+        return False
+    attributes = {a.name for a in owner.attributes()}
+    return any(
+        operator in ("", owner.name) and (not key or (key in attributes and key not in matched))
+        for operator, key in scope.net.lost_defaults
+    )
 
 
 def _has_stride(values: Mapping[str, object]) -> bool:

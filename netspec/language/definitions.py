@@ -63,17 +63,25 @@ class _Collector:
         scope = Scope(self.files.sources, self.files.problems, budget=self.budget)
         broken = [s for s in tree.statements if isinstance(s, syntax.Broken)]
         scope.is_broken = bool(broken)
-        scope.lost_names = any(s.keyword in ("net", "import") or not s.names for s in broken)
+        scope.lost_names = any(
+            s.keyword in ("net", "import", "") or (s.keyword == "input" and not s.names)
+            for s in broken
+        )
         scope.dropped = tree.dropped
         header = _header(tree, scope, is_imported=settings is None)
         name, title = (header.name.text, header.title) if header else ("", "")
         definitions = Definitions(name, title, scope)
         for statement in tree.statements:
             if isinstance(statement, syntax.Block) and _declare(definitions, statement.name):
-                scope.blocks[statement.name.text] = Macro(statement, scope)
-                _check_parameters(statement, scope)
+                if _check_parameters(statement, scope):
+                    scope.blocks[statement.name.text] = Macro(statement, scope)
+                else:
+                    scope.bound[statement.name.text] = Unknown()
             elif isinstance(statement, syntax.Broken) and statement.keyword in _DEFINING:
                 scope.bound |= {name.text: Unknown() for name in statement.names}
+            elif isinstance(statement, syntax.Broken) and statement.keyword == "default":
+                operators = [n.text for n in statement.names if n.text in OPERATORS]
+                scope.lost_defaults.append((operators[0] if operators else "", ""))
         for statement in tree.statements:
             if isinstance(statement, syntax.Import):
                 self._import(statement, tree, definitions)
@@ -111,10 +119,11 @@ class _Collector:
             message = f"`{library.source.name}` has no blocks to import"
             help = "an import brings the blocks that a file defines itself"
             scope.problem("NS012", message, statement.at, help=help)
+            scope.lost_names = True
         for name, macro in own.items():
             first = definitions.spans.get(name)
             if first is not None:
-                notes = [Note(f"first defined in {first.source.name}, line {first.line}", first)]
+                notes = [Note(f"first defined on line {first.line}", first)]
                 message = f"the import brings a block `{name}`, which is defined already"
                 help = "rename one of the two"
                 scope.problem("NS110", message, statement.at, help=help, notes=notes)
@@ -153,6 +162,7 @@ def _declare(definitions: Definitions, name: syntax.Name) -> bool:
     """Record that a name is defined here; return False after reporting that it must not be."""
     scope = definitions.scope
     if refuse_word(name, scope):
+        scope.bound[name.text] = Unknown()
         return False
     if name.text in definitions.spans:
         first = definitions.spans[name.text]
@@ -248,15 +258,19 @@ def _setting(key: str, setting: Setting, default: Value | Unknown, scope: Scope)
     return value
 
 
-def _check_parameters(block: syntax.Block, scope: Scope) -> None:
+def _check_parameters(block: syntax.Block, scope: Scope) -> bool:
+    """Report parameters that cannot have their names; return True if there are none."""
+    is_right = True
     seen: set[str] = set()
     for parameter in block.parameters:
         name = parameter.name
-        refuse_word(name, scope)
+        is_right &= not refuse_word(name, scope)
         if name.text in seen:
             message = f"`{name.text}` is defined twice"
             scope.problem("NS110", message, name.at, help="rename one of the two")
+            is_right = False
         seen.add(name.text)
+    return is_right
 
 
 def _default(statement: syntax.Default, definitions: Definitions) -> None:
@@ -270,6 +284,7 @@ def _default(statement: syntax.Default, definitions: Definitions) -> None:
             )
             at = statement.operator.at
             scope.problem("NS112", f"there is no operator `{operator}`", at, help=help)
+            scope.lost_defaults += [("", a.key.text) for a in statement.arguments if a.key]
             return
     operators = [OPERATORS[operator]] if operator else list(OPERATORS.values())
     known = {a.name for r in operators for a in r.attributes() if not a.is_positional}
@@ -281,13 +296,17 @@ def _default(statement: syntax.Default, definitions: Definitions) -> None:
             message = f"{whose} {'no ' if operator else ''}`{key.text}` that may have a default"
             help = did_you_mean(key.text, known) or "`netspec ops` lists operators and attributes"
             scope.problem("NS130", message, key.at, help=help)
+            scope.lost_defaults.append((operator, ""))
         elif (operator, key.text) in scope.defaults:
             first = scope.span(scope.defaults[operator, key.text][0].at)
             notes = [Note(f"first given on line {first.line}", first)]
             message = f"the default `{key.text}` is given twice"
             scope.problem("NS131", message, argument.at, help="keep one of the two", notes=notes)
+            scope.lost_defaults.append((operator, key.text))
         elif _is_readable(argument, operators, scope):
             scope.defaults[operator, key.text] = (argument, scope)
+        else:
+            scope.lost_defaults.append((operator, key.text))
 
 
 def _is_readable(

@@ -47,20 +47,31 @@ class Diagnostic:
 
     def as_json(self) -> dict[str, Any]:
         """The shape that scripts and editors read; lines and columns count from 1."""
-        line, column = self.span.source.position(self.span.start)
-        end_line, end_column = self.span.source.position(self.span.end)
+        source = self.span.source
+        line, column = source.position(self.span.start)
+        end_line, end_column = source.position(self.span.end)
         return {
             "code": self.code,
             "severity": self.severity,
             "message": self.message + (f" ({self.label})" if self.label else ""),
-            "file": self.span.source.name,
+            "file": source.name,
             "line": line,
             "column": column,
             "end_line": end_line,
             "end_column": end_column,
-            "notes": [note.message for note in self.notes],
+            "notes": [
+                note.message
+                if note.span is None or note.span.source is source
+                else f"{note.message} ({note.span.source.name}:{note.span.line})"
+                for note in self.notes
+            ],
             "help": self.help,
         }
+
+
+def file_of(span: Span, here: Source) -> str:
+    """Return `` of FILE`` for a place in another file than ``here``, else an empty text."""
+    return "" if span.source is here else f" of {span.source.name}"
 
 
 class SpecError(Exception):
@@ -174,6 +185,10 @@ def _render_one(diagnostic: Diagnostic, style: Style) -> str:
     for note in diagnostic.notes:
         lines.append(f"{style('note', 'note')}: {printable(note.message)}")
         if note.span is not None and (note.span.source.name, note.span.line) != shown:
+            if note.span.source is not span.source:
+                line, column = note.span.source.position(note.span.start)
+                name = printable(note.span.source.name)
+                lines.append(f"{' ' * width}--> {name}:{line}:{column}")
             lines += _excerpt(note.span, "", width, style, "note")
     if diagnostic.help:
         lines.append(f"{style('help', 'help')}: {printable(diagnostic.help)}")

@@ -142,12 +142,17 @@ class _Net:
         self.graph.columns = Columns(count, scope.span(statement.at))
 
     def _broken(self, statement: syntax.Broken, body: Body) -> None:
-        """Define the labels of a broken statement, so that they are not reported as missing."""
+        """Define the labels of a broken statement, so that they are not reported as missing.
+
+        The rows after a lost one read an unknown size, so that no false size is reported for them.
+        A statement without a known keyword may have been a row.
+        """
         if statement.keyword in ("row", "input", "head"):
             for name in statement.names:
                 label = body.define(name, None, statement.keyword)
                 label.is_used = True
-                body.previous = label if statement.keyword == "row" else body.previous
+        if statement.keyword in ("row", ""):
+            body.previous = Label(None, statement.at, "row", is_used=True)
 
     def _head(self, statement: syntax.Head, body: Body) -> None:
         scope, name = body.scope, statement.name
@@ -204,7 +209,13 @@ class _Net:
 
     def _row(self, statement: syntax.Row, body: Body) -> None:
         operands = self._operands(statement, body)
-        for i, name in enumerate(self._labels(statement, body.scope)):
+        try:
+            labels = self._labels(statement, body.scope)
+        except Reported:
+            names = tuple(name for name in (statement.first, statement.last) if name is not None)
+            self._broken(syntax.Broken("row", names, statement.at), body)
+            return
+        for i, name in enumerate(labels):
             if i > 0 and body.previous is not None:
                 body.previous.is_used = True
             label = body.define(name, None, "row")
@@ -245,8 +256,7 @@ class _Net:
         if names is None:
             message = f"`{first.text}..{last.text}` is not a range of labels"
             help = "a range counts the last letter or number up, as in 5b..5e or r1..r4"
-            scope.problem("NS117", message, (first.at[0], last.at[1]), help=help)
-            return [first]
+            raise scope.problem("NS117", message, (first.at[0], last.at[1]), help=help)
         if len(names) > MAX_STAGES:
             message = f"`{first.text}..{last.text}` is {len(names):,} rows"
             help = f"a net has at most {MAX_STAGES:,} stages"

@@ -106,8 +106,6 @@ class Expander:
 
     def _meaning(self, name: syntax.Name, scope: Scope) -> type[Operator] | Macro:
         """Return the operator or block that a stage names."""
-        if name.text in OPERATORS:
-            return OPERATORS[name.text]
         value = scope.value(name)
         if isinstance(value, BlockName):
             assert isinstance(value.macro, Macro)

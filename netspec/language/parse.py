@@ -26,6 +26,7 @@ _PIECE = re.compile(
     r'(?P<string>"[^"\r\n]*"?)|(?P<comment>\#[^\r\n]*)|(?P<open>[{(])|(?P<close>[})])'
     r"|(?P<end>[;\r\n](?:[;\s]|\#[^\r\n]*)*)|(?P<stage>[:|])|(?P<item>,)"
 )
+_WORD = re.compile(r"\w+")
 _HEADER = re.compile(r"net\b")
 _BLANK = re.compile(r"(?:[;\s]|#[^\r\n]*)*")
 _DEFINITION = re.compile(
@@ -135,16 +136,19 @@ _TOO_MANY = f"a net has at most {MAX_STAGES:,} stages: describe it by fewer, par
 def _broken(source: Source, piece: _Piece, base: int) -> syntax.Broken:
     """Return the names that a statement that does not parse defines, as far as they are known."""
     at = (base + piece.start, base + piece.end)
-    match = _DEFINITION.match(source.text, piece.start, min(piece.end, piece.start + 1000))
+    text, end = source.text, min(piece.end, piece.start + 1000)
+    match = _DEFINITION.match(text, piece.start, end)
     if match is None:
         return syntax.Broken("", (), at)
+    keyword = match["keyword"] or "row"
     groups = ("name",) if match["keyword"] else ("first", "last")
-    names = tuple(
-        syntax.Name(match[g], (base + match.start(g), base + match.end(g)))
-        for g in groups
-        if match[g]
-    )
-    return syntax.Broken(match["keyword"] or "row", names, at)
+    places = [match.span(g) for g in groups if match[g]]
+    if keyword == "drop":
+        places = [word.span() for word in _WORD.finditer(text, match.end("keyword"), end)]
+    elif keyword == "input" and match["name"] and match["name"][0].isdigit():
+        places = []  # a size without a name
+    names = tuple(syntax.Name(text[start:end], (base + start, base + end)) for start, end in places)
+    return syntax.Broken(keyword, names, at)
 
 
 # ----------------------------------------------------------------------------- parsing a statement

@@ -54,6 +54,8 @@ class Scope:
     blocks: dict[str, Macro] = field(default_factory=dict)
     defaults: dict[tuple[str, str], tuple[syntax.Argument, Scope]] = field(default_factory=dict)
     """``default`` statements by (operator or empty, attribute)."""
+    lost_defaults: list[tuple[str, str]] = field(default_factory=list)
+    """``default`` statements with a mistake: the operator and attribute, empty if unknown."""
     outer: Scope | None = None
     calls: tuple[Call, ...] = ()
     budget: Budget = field(default_factory=Budget)
