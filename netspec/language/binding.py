@@ -7,10 +7,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from netspec.ir.attributes import Attribute, HasAttributes
 from netspec.ir.operator import Operator
+from netspec.ir.ops import OPERATORS
 from netspec.ir.source import Span
 from netspec.ir.symbols import is_symbolic
 from netspec.ir.values import Word, describe
-from netspec.language import syntax
+from netspec.language import foreign, syntax
 from netspec.language.diagnostics import Note
 from netspec.language.expressions import evaluate
 from netspec.language.scope import Reported, Scope
@@ -114,6 +115,18 @@ def _match(
 ) -> dict[str, syntax.Argument]:
     """Return the argument for each attribute that has one."""
     places = [a.name for a in owner.attributes() if a.is_positional]
+    if len(arguments) == 1 and places and isinstance(arguments[0].value, syntax.Tuple):
+        items = [scope.span(item.at).text for item in arguments[0].value.items]
+        if places[0] == "kernel" and items[0].isdecimal():
+            items[0] = f"{items[0]}x{items[0]}"
+        message = f"the values of {owner.name} are written without parentheses"
+        help = f"write `{name.text} {', '.join(items)}`"
+        raise scope.problem("NS132", message, arguments[0].at, help=help)
+    if places == ["kernel", "count"] and _is_in_other_order(arguments):
+        count, kernel = (scope.span(argument.at).text for argument in arguments[:2])
+        message = f"{owner.name} takes its kernel first, then its count"
+        help = f"write `{name.text} {kernel}, {count}`"
+        raise scope.problem("NS132", message, arguments[0].at, help=help)
     known = [a.name for a in owner.attributes()]
     matched: dict[str, syntax.Argument] = {}
     failed = seen_keyword = False
@@ -124,10 +137,12 @@ def _match(
                 help = "put values without a name first, key=value behind them"
                 raise scope.problem("NS134", message, argument.at, help=help)
             if index >= len(places):
-                takes = f"{owner.name} takes {_listed(places)}"
-                scope.problem(
-                    "NS135", f"too many arguments: {takes}", argument.at, help=usage(owner)
-                )
+                message = f"too many arguments: {owner.name} takes {_listed(places)}"
+                help = usage(owner)
+                if isinstance(argument.value, syntax.Name) and argument.value.text in OPERATORS:
+                    message = f"`{argument.value.text}` is an operator, not a value of {owner.name}"
+                    help = "join stages with `|`; end a branch with `;` or its line"
+                scope.problem("NS135", message, argument.at, help=help)
                 failed = True
                 continue
             matched[places[index]] = argument
@@ -135,7 +150,8 @@ def _match(
         seen_keyword = True
         key = argument.key
         if key.text not in known:
-            help = scope.problems.did_you_mean(key.text, known) or usage(owner)
+            help = foreign.attribute(key.text, known)
+            help = help or scope.problems.did_you_mean(key.text, known) or usage(owner)
             scope.problem("NS130", f"{owner.name} has no `{key.text}`", key.at, help=help)
             failed = True
         elif key.text in matched:
@@ -151,6 +167,13 @@ def _match(
     return matched
 
 
+def _is_in_other_order(arguments: Sequence[syntax.Argument]) -> bool:
+    """Return True for a number and then a kernel, the order of Keras."""
+    first = arguments[:2]
+    kinds = [type(argument.value) for argument in first if argument.key is None]
+    return kinds == [syntax.Number, syntax.KernelLiteral]
+
+
 def read(
     owner: type[HasAttributes], attribute: Attribute, argument: syntax.Argument, scope: Scope
 ) -> object:
@@ -164,7 +187,8 @@ def read(
         reason = str(error)
     if isinstance(value, Word) and not scope.knows_word(value.text):
         candidates = scope.names() | set(attribute.kind.words)
-        guess = scope.problems.did_you_mean(value.text, candidates)
+        guess = foreign.value(value.text) if attribute.kind.words else ""
+        guess = guess or scope.problems.did_you_mean(value.text, candidates)
         help = guess or (
             usage(owner) if attribute.kind.words else f"define it: let {value.text} = ..."
         )
@@ -172,6 +196,8 @@ def read(
         raise scope.problem("NS113", message, argument.value.at, help=help)
     message = f"{attribute.name} of {owner.name}: {reason}, and this is {describe(value)}"
     help = usage(owner)
+    if attribute.name == "kernel" and isinstance(value, int):
+        help = f"a kernel is height x width: write {value}x{value}"
     if is_symbolic(value):
         help = "symbols are whole dimensions and counts: divide with //, or use --set"
     raise scope.problem("NS132", message, argument.value.at, help=help)

@@ -60,6 +60,7 @@ def kinds_of(statement: syntax.Statement) -> list[str]:
 
 
 def labels_of(row: syntax.Row) -> list[str]:
+    """Return the labels of a row: one, or those of a range."""
     if row.last is None:
         return [row.first.text]
     labels = label_range(row.first.text, row.last.text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netspec.ir.graph import Claim
+from netspec.ir.ops import OPERATORS
 from netspec.ir.shapes import Shape
 from netspec.language import expressions, syntax
 from netspec.language.scope import Reported, Scope
@@ -15,11 +16,21 @@ def of_row(claims: syntax.Claims, scope: Scope) -> tuple[Claim, ...]:
     claimed = measures(claims.measures, scope)
     if claims.size is not None:
         try:
+            _refuse_operators(claims.size, scope)
             shape = expressions.shape(claims.size, scope)
             claimed.insert(0, Claim("size", shape, scope.span(claims.size.at)))
         except Reported:
             pass
     return tuple(claimed)
+
+
+def _refuse_operators(size: syntax.Size, scope: Scope) -> None:
+    """Report a stage after the arrow, as other notations write it; raise Reported."""
+    for node in size.dimensions:
+        if isinstance(node, syntax.Name) and node.text in OPERATORS:
+            message = f"`->` begins a claim, and `{node.text}` is an operator"
+            help = f"join stages with `|`: ... | {node.text}"
+            raise scope.problem("NS140", message, node.at, help=help)
 
 
 def measures(

@@ -17,7 +17,7 @@ from netspec.ir.shapes import Kernel
 from netspec.ir.source import Source, Span
 from netspec.ir.symbols import is_symbolic, symbol
 from netspec.ir.values import OFF, ON, Value, Word
-from netspec.language import syntax
+from netspec.language import foreign, syntax
 from netspec.language.binding import read
 from netspec.language.diagnostics import Note
 from netspec.language.drawn import Drawn, drawn
@@ -279,9 +279,8 @@ def _default(statement: syntax.Default, definitions: Definitions) -> None:
     if statement.operator is not None:
         operator = statement.operator.text
         if operator not in OPERATORS:
-            help = (
-                did_you_mean(operator, OPERATORS) or "a default is for an operator: `netspec ops`"
-            )
+            help = foreign.operator(operator) or did_you_mean(operator, OPERATORS)
+            help = help or "a default is for an operator: `netspec ops` lists them"
             at = statement.operator.at
             scope.problem("NS112", f"there is no operator `{operator}`", at, help=help)
             scope.lost_defaults += [("", a.key.text) for a in statement.arguments if a.key]
@@ -294,7 +293,8 @@ def _default(statement: syntax.Default, definitions: Definitions) -> None:
         if key.text not in known:
             whose = f"{operator} has" if operator else "no operator has"
             message = f"{whose} {'no ' if operator else ''}`{key.text}` that may have a default"
-            help = did_you_mean(key.text, known) or "`netspec ops` lists operators and attributes"
+            help = foreign.attribute(key.text, known) or did_you_mean(key.text, known)
+            help = help or "`netspec ops` lists operators and attributes"
             scope.problem("NS130", message, key.at, help=help)
             scope.lost_defaults.append((operator, ""))
         elif (operator, key.text) in scope.defaults:

@@ -8,7 +8,7 @@ from netspec.ir.operator import Operator
 from netspec.ir.ops import OPERATORS
 from netspec.ir.source import Call
 from netspec.ir.values import BlockName, Value, Word, describe
-from netspec.language import syntax
+from netspec.language import foreign, syntax
 from netspec.language.binding import Bound, bind
 from netspec.language.expressions import condition, value_or_unknown
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
@@ -114,7 +114,8 @@ class Expander:
             if value.text in OPERATORS:
                 return OPERATORS[value.text]
             candidates = set(OPERATORS) | set(scope.net.blocks)
-            guess = scope.problems.did_you_mean(value.text, candidates)
+            guess = foreign.operator(value.text)
+            guess = guess or scope.problems.did_you_mean(value.text, candidates)
             help = guess or "`netspec ops` lists the operators"
             message = f"there is no operator or block `{value.text}`"
             raise scope.problem("NS112", message, name.at, help=help)

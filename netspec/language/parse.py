@@ -19,13 +19,15 @@ from netspec.language import syntax
 from netspec.language.build import Builder
 from netspec.language.diagnostics import Problems, SpecError
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
+from netspec.language.repair import repair
 from netspec.language.syntax_errors import describe
 from netspec.language.tables import parser_for
 
 _PIECE = re.compile(
-    r'(?P<string>"[^"\r\n]*"?)|(?P<comment>\#[^\r\n]*)|(?P<open>[{(])|(?P<close>[})])'
+    r'(?P<string>"[^"\r\n]*"?)|(?P<comment>\#[^\r\n]*)|(?P<open>[{(\[])|(?P<close>[})\]])'
     r"|(?P<end>[;\r\n](?:[;\s]|\#[^\r\n]*)*)|(?P<stage>[:|])|(?P<item>,)"
 )
+_CLOSES = {"}": "{", ")": "(", "]": "["}
 _WORD = re.compile(r"\w+")
 _HEADER = re.compile(r"net\b")
 _BLANK = re.compile(r"(?:[;\s]|#[^\r\n]*)*")
@@ -95,7 +97,7 @@ def _cut(source: Source, problems: Problems) -> Iterator[_Piece]:
                 report("NS006", f"brackets nest more than {MAX_DEPTH} deep", at, _FLATTEN)
                 raise SpecError(problems.diagnostics)
         elif kind == "close":
-            if opened and (opened[-1][0] == "{") == (match[0] == "}"):
+            if opened and _CLOSES[match[0]] == opened[-1][0]:
                 opened.pop()
             else:
                 report("NS102", f"this `{match[0]}` closes nothing", at, _BALANCE)
@@ -128,7 +130,7 @@ def _after(text: str, end: int) -> int:
 
 
 _FLATTEN = "give the inner part a name with `block`, and call it"
-_BALANCE = "every `{` needs a `}`, every `(` a `)`"
+_BALANCE = "every `{` needs a `}`, and every `(` a `)`"
 _CLOSE_ON_LINE = "close it on the same line with `)`"
 _TOO_MANY = f"a net has at most {MAX_STAGES:,} stages: describe it by fewer, parametrised blocks"
 
@@ -164,10 +166,24 @@ def _parse_piece(source: Source, piece: _Piece, start: str, problems: Problems, 
         except UnexpectedInput as error:
             unexpected = error
     offset, length, message, help = describe(parser, text, unexpected)
+    repaired = repair(text, _statement_or_none) if start == "statement" else None
+    message, help = repaired or (message, help)
     begin = min(piece.start + offset, piece.end)
     span = Span(source, begin, min(begin + length, piece.end))
     problems.add("NS101", message, span, help=help)
     return None
+
+
+def _statement_or_none(text: str) -> syntax.Statement | None:
+    """Return the syntax tree of a text as if it were a whole file, or None."""
+    parser, builder, lock = _parser()
+    with lock:
+        builder.offset = 0
+        try:
+            statement: syntax.Statement = parser.parse(text, start="statement")
+        except UnexpectedInput:
+            return None
+    return statement
 
 
 @cache

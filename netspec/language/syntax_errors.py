@@ -236,7 +236,7 @@ HINTS: dict[str, list[str]] = {
     "strings are only used for the title of a net": ['C1: conv "3x3", 64', 'let a = "b"'],
 }
 
-GENERAL_HELP = "the grammar is explained by example in docs/language.md"
+GENERAL_HELP = "`netspec explain syntax` shows the language on one screen"
 FOREIGN_HELP = "letters, digits and signs are those of ASCII; others stand in texts and comments"
 
 _WORDS = {
