@@ -28,7 +28,8 @@ from netspec.language.definitions import Setting
 from netspec.language.diagnostics import Diagnostic, Problems, SpecError, SpecWarning
 from netspec.language.elaborate import elaborate
 from netspec.language.files import Files, ResolvedFiles
-from netspec.language.read import accept, read
+from netspec.language.read import accept
+from netspec.language.saved import opened
 from netspec.language.variant import derive
 from netspec.printing import printer
 
@@ -156,7 +157,8 @@ def load(spec: str | Path, /, **settings: Setting) -> Net:
     """Read and check a spec.
 
     Args:
-        spec: the path of a ``.net`` file, or the name of a bundled spec such as ``"googlenet"``.
+        spec: the path of a ``.net`` file or of a run directory, or the name of a bundled spec such
+            as ``"googlenet"``.
         settings: values of the net's parameters; a string is parsed as in a spec.
 
     Raises:
@@ -165,7 +167,7 @@ def load(spec: str | Path, /, **settings: Setting) -> Net:
     Warns:
         SpecWarning: it is valid, and has what is probably a mistake.
     """
-    return _warned(from_source(read(spec), settings))
+    return _warned(from_source(*opened(spec, settings)))
 
 
 def loads(text: str, name: str = "<text>", /, **settings: Setting) -> Net:

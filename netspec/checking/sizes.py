@@ -118,15 +118,20 @@ def _report(
 ) -> None:
     places = [(operands[index], axis) for index, axis in error.origins]
     notes = [origins.note(operand, axis) for operand, axis in places]
+    help = error.help
+    if len(places) == 2:
+        help = next(origins.corrections(places, stage.span.source), help)
+    if stage.head:
+        message = f"only the head `{stage.head}` does not fit, which is left out at inference"
+        notes.insert(0, Note(message))
+        help += f"; or leave out the head: `drop {stage.head}` in a variant"
     problems.add(
         error.code,
         error.message,
         stage.span,
         label=error.label or (f"its input is {operands[0].shape}" if operands else ""),
         notes=[*notes, *call_notes(stage.calls)],
-        help=next(origins.corrections(places, stage.span.source), error.help)
-        if len(places) == 2
-        else error.help,
+        help=help,
     )
 
 

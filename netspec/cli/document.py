@@ -13,7 +13,7 @@ from netspec.cli.common import (
     styled,
 )
 from netspec.language.diagnostics import render
-from netspec.language.read import read
+from netspec.language.saved import opened
 from netspec.net import examined, load
 from netspec.views.documents import as_data, lines, markdown
 
@@ -40,7 +40,7 @@ def document(
         return
     if not specs:
         raise click.UsageError("name a spec, or all of them on one page with --markdown")
-    results = [examined(read(spec), settings) for spec in specs]
+    results = [examined(*opened(spec, settings)) for spec in specs]
     if as_json:
         data = [as_data(net) for net, _ in results]
         print_json(data[0] if len(data) == 1 else data)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import click
 
 from netspec.ir.guess import did_you_mean
-from netspec.language.handbook import codes, explanation
+from netspec.language.handbook import codes, explanation, topics
 
 
-@click.command(short_help="Explain a diagnostic.")
-@click.argument("code", required=False)
+@click.command(short_help="Explain a diagnostic, or the syntax.")
+@click.argument("code", metavar="[CODE|syntax]", required=False)
 def explain(code: str | None) -> None:
-    """Explain a diagnostic with an example and its mending; without CODE, list them all."""
+    """Explain a diagnostic with a wrong and a fixed example, or show the language on one screen.
+
+    Without CODE, all pages are listed.
+    """
     if code is None:
-        for known in codes():
-            click.echo(f"{known}  {explanation(known).title}")
+        for page in (*topics(), *codes()):
+            click.echo(f"{page:<6} {explanation(page).title}")
         return
-    known = code.upper()
-    if known not in codes():
-        guess = did_you_mean(known, codes()) or "`netspec explain` lists them all"
-        raise click.BadParameter(f"there is no diagnostic {code}; {guess}", param_hint="CODE")
-    click.echo(explanation(known).text)
+    pages = {page.lower(): page for page in (*topics(), *codes())}
+    page = pages.get(code.lower(), "")
+    if not page:
+        guess = did_you_mean(code, pages.values()) or "`netspec explain` lists the pages"
+        raise click.BadParameter(f"there is no page {code}; {guess}", param_hint="CODE")
+    click.echo(explanation(page).text)

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from netspec import trained
 from netspec.cli.common import json_option, print_json, reports_errors, set_option, styled
 from netspec.cli.expecting import expects_of, expects_options
 from netspec.errors import DataError
 from netspec.language.diagnostics import printable
+from netspec.language.read import bundled
 
 if TYPE_CHECKING:
     from netspec.inference.classify import Answer, Classification
@@ -103,7 +105,9 @@ def _print(subject: Subject, results: list[Classification | tuple[str, str]]) ->
     is_probability = net.graph.stage(net.graph.outputs[0]).op.name == "softmax"
     if not subject.model.is_trained:
         note = f"{net.name} has untrained, random weights: its answers mean nothing yet"
-        click.echo(f"{styled('note', 'note')}: {note} (give trained ones with --weights)")
+        known = trained.names(net.source.name) if net.source.name in bundled() else []
+        advice = f"--weights {known[0]}" if known else "--weights"
+        click.echo(f"{styled('note', 'note')}: {note} (give trained ones with {advice})")
     click.echo(styled(printable(subject.as_line()), "quiet"))
     for result in results:
         if isinstance(result, tuple):

@@ -97,11 +97,13 @@ def open_source(
     net = load(spec, **(settings or {}))
     if weights is None:
         return Source(net)
-    comes_with = str(spec) in bundled() and str(weights) in trained.names(str(spec))
-    if comes_with and not Path(weights).exists():
-        name = str(weights)
-        return Source(net, trained.trained(str(spec), name).weights, name=name)
-    return Source(net, Path(weights))
+    if Path(weights).exists():
+        return Source(net, Path(weights))
+    names, name = trained.names(str(spec)) if str(spec) in bundled() else [], str(weights)
+    if name not in names:
+        with_it = f"{spec} comes with {', '.join(names)}" if names else f"none come with {spec}"
+        raise DataError(f"there are no weights {weights}: {with_it}; or give a safetensors file")
+    return Source(net, trained.trained(str(spec), name).weights, name=name)
 
 
 def is_a_run(path: str | Path) -> bool:

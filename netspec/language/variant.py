@@ -28,9 +28,12 @@ from netspec.language.changes import (
     names_of,
     single_rows,
 )
-from netspec.language.diagnostics import Note, SpecError
+from netspec.language.diagnostics import SHOWN_AT_MOST, Note, SpecError
 from netspec.language.files import Files
 from netspec.language.limits import MAX_STAGES
+
+ROWS_SHOWN = 30
+"""Labels that a message about an unknown row lists."""
 
 _WITHOUT_DROP = "replace the row instead, without `drop`"
 
@@ -311,9 +314,17 @@ class _Variant:
             message, help = f"the row `{name.text}` is dropped", help_dropped
             notes = [Note("it is dropped here", self.files.sources.span(self.dropped[name.text]))]
         else:
-            labels = (key for key, slot in self.slots.items() if slot.statement is not None)
-            help = self.files.problems.did_you_mean(name.text, labels) or help
+            problems = self.files.problems
+            help = problems.did_you_mean(name.text, self._row_labels()) or help
+            if len(problems.diagnostics) < SHOWN_AT_MOST:
+                notes = [Note(f"`{self.base}` has {_listed(list(self._row_labels()))}")]
         self.files.problems.add(code, message, span, help=help, notes=notes)
+
+    def _row_labels(self) -> Iterator[str]:
+        """Yield the labels of the rows, heads and inputs."""
+        for key, slot in self.slots.items():
+            if slot.statement is not None and ":" not in key:  # other keys are of definitions
+                yield key
 
     # -------------------------------------------------------------------------------- definitions
 
@@ -353,3 +364,10 @@ class _Variant:
                     ]
                     slot.statement = replace(default, arguments=tuple(arguments))
         self._insert(self.last, statement)
+
+
+def _listed(labels: list[str]) -> str:
+    """Return labels as text, a long list shortened in the middle."""
+    if len(labels) > ROWS_SHOWN:
+        labels = [*labels[: ROWS_SHOWN - 4], "...", *labels[-3:]]
+    return ", ".join(labels)

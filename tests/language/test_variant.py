@@ -385,3 +385,13 @@ def test_a_file_has_one_net_on_top(folder: Folder) -> None:
     assert codes("let a = 3\nnet n from lenet5") == ["NS104"]
     folder.write("other", BASE + "net third\n")
     assert folder.codes("", "net mine from other") == ["NS104"]
+
+
+def test_an_unknown_row_lists_the_rows_of_the_base() -> None:
+    (error,) = problems("net a from lenet5 {\nX9: relu\n}")
+    assert error.code == "NS105"
+    assert [note.message for note in error.notes] == [
+        "`lenet5` has image, C1, S2, C3, S4, C5, F6, out"
+    ]
+    (error,) = problems("net a from vgg19 {\nX9: relu\n}")
+    assert "..." not in error.notes[0].message
