@@ -108,14 +108,14 @@ class _Cause:
 def not_applying(diagnostic: Diagnostic) -> Diagnostic:
     """Return a false claim as a note, as it is false under changed parameters only."""
     message = f"a claim does not apply with these settings: {diagnostic.message}"
-    help = "claims are made for the defaults of the net's parameters"
+    help = "claims are about the defaults of the net's parameters"
     return Diagnostic("NS305", message, diagnostic.span, help=help, severity="note")
 
 
 def not_inherited(diagnostic: Diagnostic) -> Diagnostic:
     """Return a false claim as a note, as it is one of the base about itself."""
     message = f"a claim of the base does not apply: {diagnostic.message}"
-    help = "write the row in the variant too, with what it claims there"
+    help = "write the row in the variant, with its own claims"
     return Diagnostic("NS306", message, diagnostic.span, help=help, severity="note")
 
 
@@ -133,7 +133,7 @@ def _check_row(row: Row, claim: Claim, graph: Graph, problems: Problems) -> None
 def _report_size(row: Row, claimed: Shape, claim: Claim, graph: Graph, problems: Problems) -> None:
     output = graph.stage(row.output)
     derived = output.known_shape
-    help = f"change the claim to {derived}, or the row so that it holds"
+    help = f"change the claim to {derived}, or change the row"
     notes = []
     for name in row.stages:
         stage = graph.stage(name)
@@ -176,7 +176,7 @@ def _check_channels(stage: Stage, op: Conv, graph: Graph, problems: Problems) ->
         f"each filter of {stage.name} sees {seen} {plural('channel', seen)}, not {claimed}",
         stage.spans.get("kernel", stage.span),
         notes=[Note(f"its input is {inputs[0]}{share}"), *call_notes(stage.calls)],
-        help=f"write {by(op.kernel)}x{seen}, or leave the channels out",
+        help=f"write {by(op.kernel)}x{seen}, or omit the channels",
     )
 
 
@@ -209,7 +209,7 @@ def _check_count(
         return
     code = "NS302" if subject != "the net" else "NS304"
     message = f"{_MEASURED[claim.kind]} of {subject}: {derived}, not {claimed}"
-    help = f"change the claim to {derived.replace(',', '')}, or {subject} so that it holds"
+    help = f"change the claim to {derived.replace(',', '')}, or change {subject}"
     problems.add(code, message, claim.span, notes=notes, help=help)
 
 

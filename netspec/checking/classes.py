@@ -37,5 +37,5 @@ def check_classes(
         message = f"{message} under these settings"
         problems.diagnostics.append(Diagnostic("NS305", message, span, help=help, severity="note"))
         return ()
-    problems.add("NS156", message, span, help="give one name an output")
+    problems.add("NS156", message, span, help="give one name per output")
     return tuple(names)

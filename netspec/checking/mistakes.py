@@ -76,13 +76,13 @@ def warn_of_idle(graph: Graph, problems: Problems) -> None:
         (operand,) = operands
         if stage.op.name in ("relu", "abs") and operand.op.name in NEVER_NEGATIVE:
             message = f"{stage.op.name} does nothing: {operand.op.name} before it is never negative"
-            help = "leave out one of the two"
+            help = "remove one of the two"
         elif stage.op.name == operand.op.name == "softmax":
-            message = "a softmax of a softmax: all its results are nearly alike"
-            help = "leave out one of the two"
+            message = "a softmax after a softmax: all outputs are nearly equal"
+            help = "remove one of the two"
         elif stage.op.name == "softmax" and operand.known_shape.channels == 1:
-            message = "a softmax over one channel is 1, whatever it is given"
-            help = "write sigmoid, or give the row before it a channel for each class"
+            message = "a softmax over one channel is always 1"
+            help = "write sigmoid, or give the row before it one channel per class"
         else:
             continue
         notes = call_notes(stage.calls)
@@ -108,7 +108,7 @@ def warn_of_unused(tree: syntax.Tree, sources: Sources, problems: Problems) -> N
                 "NS503",
                 f"nothing uses the {word} `{name.text}`",
                 sources.span(name.at),
-                help="use it, or leave it out; a name may be misspelt where it was to be used",
+                help="use it or remove it; perhaps its name is misspelt where it is used",
             )
 
 

@@ -37,7 +37,7 @@ def infer(graph: Graph, problems: Problems) -> None:
             _report(error, stage, operands, origins, problems)
             continue
         except TooLarge:
-            message = f"what {stage.op.name} makes is too large an expression of symbols"
+            message = f"the output of {stage.op.name} is too large an expression of symbols"
             help = "give the symbols values with --set, or check the net in parts"
             problems.add("NS007", message, stage.span, help=help, notes=call_notes(stage.calls))
             continue

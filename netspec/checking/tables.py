@@ -133,7 +133,9 @@ class _Examiner:
         label = printed.label
         rows = {row.label: row for row in self.graph.rows.values() if not row.is_inner}
         if label.text not in rows:
-            help = did_you_mean(label.text, rows) or "a printed row carries the label of a row"
+            help = (
+                did_you_mean(label.text, rows) or "a printed row has the label of a row of the net"
+            )
             message = f"the document has a row `{label.text}`, and the net has none"
             self.scope.problem("NS111", message, label.at, help=help)
             return None
@@ -164,7 +166,7 @@ class _Examiner:
                 errata |= dict.fromkeys(meant, erratum)  # so that the cell is not reported as well
             elif column.text in errata:
                 message = f"a second erratum on the same {column.text}"
-                help = "say in one erratum why the cell cannot be right"
+                help = "write one erratum per cell"
                 self.scope.problem("NS131", message, erratum.at, help=help)
             else:
                 errata[column.text] = erratum
@@ -235,7 +237,7 @@ class _Examiner:
         printed, erratum = " ".join(span.text.split()), errata.get(column)
         if mismatch is None:
             if erratum is not None:
-                message = f"the erratum excuses nothing: {column} of {row.label} is printed right"
+                message = f"the erratum is not needed: {column} of {row.label} is printed right"
                 self._report(
                     "NS402", message, erratum.at, [Note(f"{derived} is derived")], "remove it"
                 )
@@ -245,7 +247,7 @@ class _Examiner:
             return Cell(column, printed, derived, "erratum", erratum.why)
         message = f"{column} of {row.label}: printed {printed}, derived {derived}"
         notes = [Note(text) for text in (mismatch.reason, *arithmetic)]
-        help = f'mend the spec, or say why the print cannot be right: erratum {column} "..."'
+        help = f'fix the spec, or say why the printed value is wrong: erratum {column} "..."'
         self.problems.add("NS401", message, span, help=help, notes=notes)
         return Cell(column, printed, derived, "disagree", "; ".join(n.message for n in notes))
 
@@ -293,7 +295,7 @@ class _Examiner:
         quote = sentence.quote.text
         written = " ".join(self.scope.span(sentence.condition.at).text.split())
         if holds and sentence.erratum:
-            message = "the erratum excuses nothing: the sentence holds"
+            message = "the erratum is not needed: the sentence holds"
             self._report("NS402", message, sentence.at, [Note(derived)], "remove the erratum")
         if holds:
             return Sentence(quote, "agree", derived, "", written)
@@ -306,8 +308,10 @@ class _Examiner:
     def _quantity(self, node: syntax.Quantity) -> int:
         name, _, quantity = node.text.rpartition(".")
         if quantity not in QUANTITIES:
-            help = did_you_mean(quantity, QUANTITIES) or f"one can ask for {', '.join(QUANTITIES)}"
-            message = f"nothing is called `{quantity}` that is derived of rows and stages"
+            help = (
+                did_you_mean(quantity, QUANTITIES) or f"the quantities are {', '.join(QUANTITIES)}"
+            )
+            message = f"`{quantity}` is not a derived quantity of rows and stages"
             raise self.scope.problem("NS130", message, node.at, help=help)
         if quantity == "stages":
             if name not in OPERATORS:

@@ -140,7 +140,7 @@ def said(net: Net, known: Expects, by_caller: Expects) -> Expects:
     if len(net.graph.outputs) == 1 and names > outputs.elements:
         raise DataError(
             f"there are {names:,} names of classes, and {net.name} has {outputs.elements:,} "
-            "outputs: give one name an output"
+            "outputs: give one name per output"
         )
     if by_caller.prepare is not None:
         known = replace(known, prepare=by_caller.prepare, image=None)

@@ -64,7 +64,7 @@ def bind(
     for code, key, reason in (*owner.written_mistakes(values), *op.mistakes()):
         at, where = places.get(key, (name.at, scope))
         attribute = next(a for a in owner.attributes() if a.name == key)
-        help = f"say {key}={attribute.kind.description}" if key not in places else _OR_REMOVE
+        help = f"write {key}={attribute.kind.description}" if key not in places else _OR_REMOVE
         notes = [Note(f"{key} of {owner.name}: {attribute.help}")]
         if where is not scope:  # a default, perhaps far from the stage that it does not fit
             notes.append(Note(f"the default is for this {owner.name}", scope.span(name.at)))
@@ -76,7 +76,7 @@ def bind(
     return Bound(op, values, spans)
 
 
-_OR_REMOVE = "change it, or leave it out"
+_OR_REMOVE = "change it, or remove it"
 
 
 def _default(
@@ -133,8 +133,8 @@ def _match(
     for index, argument in enumerate(arguments):
         if argument.key is None:
             if seen_keyword:
-                message = "a value without a name stands behind a named one"
-                help = "put values without a name first, key=value behind them"
+                message = "a value without a name comes after a named value"
+                help = "write values without a name first, then key=value"
                 raise scope.problem("NS134", message, argument.at, help=help)
             if index >= len(places):
                 message = f"too many arguments: {owner.name} takes {_listed(places)}"

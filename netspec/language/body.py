@@ -47,7 +47,7 @@ class Body:
             span = self.scope.span(first.at)
             notes = [Note(f"first used on line {span.line}", span)]
             message = f"the label `{name.text}` is used twice"
-            help = "give each row a label of its own"
+            help = "give each row a different label"
             self.scope.problem("NS110", message, name.at, help=help, notes=notes)
             label.is_used = True
             return label
@@ -61,7 +61,7 @@ class Body:
             label.is_used = True
             return label.operands
         if label is not None:
-            help = "heads are left out at inference: take the row that the head reads"
+            help = "inference omits heads: name the row that the head reads"
             message = f"`{name.text}` is a head, not a row"
             self.scope.problem("NS111", message, name.at, help=help)
         elif not self.scope.net.lost_names:
@@ -102,7 +102,7 @@ class Body:
         joined = tuple(name for operands in sources for name in operands or ())
         if len(joined) > MAX_STAGES:
             message = f"more than {MAX_STAGES:,} stages are read here"
-            help = "look for a block that returns the same rows again and again"
+            help = "a block returns the same rows many times: return fewer rows"
             raise self.scope.stop("NS005", message, at, help=help)
         return joined
 

@@ -107,7 +107,9 @@ class _Net:
         try:
             shape = expressions.shape(statement.size, body.scope)
             if any(is_symbolic(size) and not may_count(size) for size in shape):
-                message = f"a dimension of an input is whole, and {shape} need not be"
+                message = (
+                    f"a dimension of an input must be a whole number, and {shape} may be a fraction"
+                )
                 help = "use // to divide and round down"
                 raise body.scope.problem("NS142", message, statement.size.at, help=help)
             if len(shape) == 2:
@@ -129,14 +131,14 @@ class _Net:
             count = expressions.whole(statement.number, scope, "the number of columns", minimum=1)
             if is_symbolic(count):
                 message = f"the number of columns is {describe(count)}"
-                help = "write how many devices the net is spread over"
+                help = "write the number of devices"
                 raise scope.problem("NS142", message, statement.number.at, help=help)
         except Reported:
             return
         if self.graph.columns is not None:
             first = self.graph.columns.span
-            notes = [Note(f"first said on line {first.line}", first)]
-            message, help = "`columns` is said twice", "keep one of the two"
+            notes = [Note(f"first given on line {first.line}", first)]
+            message, help = "`columns` is given twice", "keep one of the two"
             scope.problem("NS131", message, statement.at, help=help, notes=notes)
             return
         self.graph.columns = Columns(count, scope.span(statement.at))
@@ -166,7 +168,12 @@ class _Net:
                 continue
             if argument.key.text != "weight":
                 message = f"a head has no `{argument.key.text}`"
-                scope.problem("NS130", message, argument.key.at, help="a head has weight= only")
+                scope.problem(
+                    "NS130",
+                    message,
+                    argument.key.at,
+                    help="the only attribute of a head is weight=",
+                )
                 continue
             try:
                 value = expressions.number(argument.value, scope)
@@ -239,7 +246,7 @@ class _Net:
             message = (
                 f"the net has {len(inputs)} inputs, and the first row does not say which it reads"
             )
-            help = f"say which, as in `{statement.first.text} from {inputs[0]}: ...`"
+            help = f"name one, as in `{statement.first.text} from {inputs[0]}: ...`"
             body.scope.problem("NS119", message, statement.at, help=help)
         elif not body.scope.is_broken:
             help = "put `input image 224x224x3` above the first row"
@@ -288,7 +295,9 @@ class _Net:
         if output is None or operands is None:
             return None
         if len(output) > 1 and any(claim.kind == "size" for claim in claims):
-            message = f"row {label} ends in {len(output)} outputs, so it has no one size"
+            message = (
+                f"row {label} ends in {len(output)} outputs, so it does not have a single size"
+            )
             help = "claim the sizes inside the block, or join the outputs first"
             body.scope.problem("NS208", message, name.at, help=help)
             return None
@@ -347,7 +356,7 @@ class _Net:
             scope.problem("NS208", message, plan.at, help=help)
             return None
         if name in self.graph:
-            message = f"two stages would be called `{name}`"
+            message = f"two stages would have the name `{name}`"
             scope.problem("NS110", message, plan.at, help="change the label inside the block")
             return None
         span = scope.span(plan.at)

@@ -79,7 +79,7 @@ class Expander:
         self.spent += 1
         if self.spent > MAX_STAGES:
             message = f"the net expands to more than {MAX_STAGES:,} stages"
-            help = "look for a block that calls others more often than it means to"
+            help = "a block calls other blocks too many times: write fewer calls"
             raise scope.stop("NS005", message, stage.at, help=help)
 
     def _stage(
@@ -91,7 +91,7 @@ class Expander:
     ) -> list[Plan]:
         if depth + len(scope.calls) >= MAX_DEPTH:
             message = f"blocks and branches nest more than {MAX_DEPTH} deep"
-            help = "flatten the net, or let fewer blocks call each other"
+            help = "use fewer levels of blocks and branches"
             raise scope.stop("NS006", message, stage.name.at, help=help)
         if isinstance(meaning, Macro):
             return self._call(meaning, stage, scope, depth)
@@ -154,7 +154,7 @@ class Expander:
         for argument in stage.arguments:
             key = argument.key.text if argument.key else next(places, None)
             if argument.key is None and seen_keyword:
-                code, message = "NS134", "a value without a name stands behind a named one"
+                code, message = "NS134", "a value without a name comes after a named value"
             elif key is None:
                 code, message = "NS116", f"too many arguments: `{name}` takes {len(parameters)}"
             elif key not in parameters:

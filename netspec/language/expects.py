@@ -64,7 +64,7 @@ def _prepare(
         _fits(recipe.prepare if recipe else (), directives, graph, scope)
         if recipe is not None and not directives and not scope.problems.errors:
             message = "the recipe does not say how images are prepared: values stay 0 to 255"
-            help = "say it: `prepare range low=0, high=1`, or what else the paper does"
+            help = "write `prepare range low=0, high=1`, or the steps of the paper"
             scope.problems.warn("NS504", message, scope.span(trains[0].at), help=help)
         return tuple(recipe.prepare) if recipe is not None else None
     name = syntax.Name("prepare", own[0].at)
@@ -95,7 +95,7 @@ def _fits(
                 f"`{step.name}` has {len(step.numbers)} numbers, and the net's input has "
                 f"{channels} channel{'s' if channels != 1 else ''}"
             )
-            help = "give one number, or one a channel, in the order of the channels"
+            help = "give one number, or one per channel in the order of the channels"
             scope.problem("NS155", message, written.at, help=help)
         elif isinstance(step, Order) and step.channels == "bgr" and channels != 3:
             message = f"`order bgr` is for three channels, and the net's input has {channels}"
@@ -138,7 +138,7 @@ def _require_different(names: Sequence[str], written: syntax.Classes, scope: Sco
     for place, name in enumerate(written.names if len(written.names) > 1 else ()):
         if name.text in names[:place]:
             message = f"two outputs have the name {name.text!r}"
-            scope.problem("NS156", message, name.at, help="give each output a name of its own")
+            scope.problem("NS156", message, name.at, help="give each output a different name")
 
 
 # ------------------------------------------------------------------------------- outside of a spec

@@ -83,7 +83,7 @@ def number(node: syntax.Expression, scope: Scope) -> int | Fraction:
         return cast(int, value)
     _require_definition(value, node, scope)
     message = f"expected a number, and this is {describe(value)}"
-    raise scope.problem("NS140", message, node.at, help="arithmetic works on numbers only")
+    raise scope.problem("NS140", message, node.at, help="arithmetic needs numbers")
 
 
 def whole(node: syntax.Expression, scope: Scope, quantity: str, minimum: int = 0) -> int:
@@ -205,7 +205,7 @@ def _symbolic(
         raise scope.problem("NS141", "division by zero", node.at, help=help) from None
     except TooLarge:
         message = "this expression of symbols is too large to work with"
-        help = f"whole exponents up to {MAX_DEGREE}, and {MAX_SIZE} parts, can be worked with"
+        help = f"use whole exponents up to {MAX_DEGREE}, and at most {MAX_SIZE} terms"
         raise scope.problem("NS007", message, node.at, help=help) from None
 
 
@@ -236,7 +236,9 @@ def _comparison(node: syntax.Comparison, scope: Scope) -> Word:
 def _decided(answer: bool | None, node: syntax.Comparison, scope: Scope) -> Word:
     if answer is None:
         message = "this can be neither proved nor refuted for every value of the symbols"
-        help = "give the symbols values with --set, or compare what differs by a polynomial"
+        help = (
+            "give the symbols values with --set, or compare expressions that differ by a polynomial"
+        )
         raise scope.problem("NS144", message, node.at, help=help)
     return ON if answer else OFF
 
@@ -278,5 +280,5 @@ def _bounded(value: int | Fraction, node: syntax.Expression, scope: Scope) -> in
 
 
 def _out_of_range(node: syntax.Expression, scope: Scope) -> Reported:
-    help = "whole numbers stay below 2**63, fractions within 256 bits"
+    help = "whole numbers must be below 2**63, fractions within 256 bits"
     return scope.problem("NS007", "this number is out of range", node.at, help=help)

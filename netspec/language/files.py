@@ -72,12 +72,12 @@ class Files:
         if any(_key(source) == _key(opened) for opened in self._open):
             circle = " -> ".join(s.name for s in (*self._open, source))
             message = f"`{source.name}` is read in a circle: {circle}"
-            help = "put what both need into a third file"
+            help = "put the parts that both need into a third file"
             self.problems.add("NS010", message, span, help=help)
             return None
         if len(self._open) >= MAX_DEPTH:
             message = f"files read each other more than {MAX_DEPTH} deep"
-            self.problems.add("NS006", message, span, help="let fewer files depend on each other")
+            self.problems.add("NS006", message, span, help="use fewer levels of imports and bases")
             raise SpecError(self.problems.diagnostics)
         if _key(source) not in self._trees:
             self._bytes += len(source.text)
@@ -108,12 +108,12 @@ class Files:
             if any(names) and (not name or first < number):
                 what = f"the name of line {first}, {name!r}," if name else "nothing"
                 message = f"line {number} of `{request.text}` has {what} where a name is due"
-                help = "write a name of its own for each output, in the order of the outputs"
+                help = "write a different name for each output, in the order of the outputs"
                 self.problems.add("NS156", message, span, help=help)
                 return None
         if not any(names):
             message = f"`{request.text}` has no names of classes"
-            self.problems.add("NS156", message, span, help="write a name in each line of the file")
+            self.problems.add("NS156", message, span, help="write one name per line")
             return None
         return names
 
@@ -143,7 +143,7 @@ class Files:
                 return read(request.text)
         if Path(text).is_absolute() or (folder and not _is_inside(folder / text, folder)):
             message = f"`{text}` is outside the folder of `{span.source.name}`"
-            help = "a spec reads files beside or below it, and bundled specs"
+            help = "a spec reads files in its folder or below it, and bundled specs"
             self.problems.add("NS011", message, span, help=help)
             raise SpecError(())
         if folder is None or not _exists(folder, text):
@@ -153,7 +153,7 @@ class Files:
             guess = did_you_mean(name, bundled())
             if name in bundled():
                 guess = f"the bundled spec is `{name}`, without a folder"
-            where = "beside this file" if folder else "among the bundled specs"
+            where = "in this folder" if folder else "among the bundled specs"
             message = f"there is no `{text}` {where}"
             help = guess or "give a path relative to this file, or the name of a bundled spec"
             self.problems.add("NS001", message, span, help=help)

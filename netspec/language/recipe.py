@@ -63,8 +63,8 @@ class _Reader:
                 self.is_whole = False
         missing = [f"`{name}`" for name in NEEDED if name not in names]
         if missing and names <= set(DIRECTIVES):
-            message = f"the recipe does not say its {' and '.join(missing)}"
-            help = f"every recipe says {', '.join(NEEDED)}"
+            message = f"the recipe does not have {' and '.join(missing)}"
+            help = f"every recipe needs {', '.join(NEEDED)}"
             self.scope.problem("NS150", message, statement.at, help=help)
         return self.result if self._fits(is_inherited=statement.is_inherited) else None
 
@@ -117,8 +117,8 @@ class _Reader:
             help = 'write: init from "RUN" for ROWS'
             raise self.scope.problem("NS152", "only `init` reads a run", at, help=help)
         if directive.rows and name not in BY_ROW:
-            at, help = directive.rows[0].at, f"`for` stands behind {', '.join(BY_ROW)}"
-            message = f"`{name}` holds for the whole net"
+            at, help = directive.rows[0].at, f"write `for` only after {', '.join(BY_ROW)}"
+            message = f"`{name}` applies to the whole net"
             raise self.scope.problem("NS152", message, at, help=help)
         known = {r.label: r for r in self.graph.rows.values() if not r.is_inner}
         words = ("bias", "weight") if name in BY_KIND else ()
@@ -134,7 +134,7 @@ class _Reader:
             stages = (self.graph.stage(s) for s in known[row.text].stages)
             if not any(stage.op.is_trained for stage in stages):
                 message = f"row {row.text} has no parameters"
-                help = "name rows that are trained"
+                help = "name rows with trained parameters"
                 raise self.scope.problem("NS153", message, row.at, help=help)
         return tuple(row.text for row in directive.rows)
 
@@ -157,7 +157,7 @@ class _Reader:
         message = (
             f"images come out of `{step.name}` as {height}x{width}, and the net takes {op.size}"
         )
-        help = "the last of resize, center and crop gives the size of the net's input"
+        help = "the last of resize, center and crop must give the size of the net's input"
         if is_inherited:
             message = f"the recipe of the base does not apply: {message}"
             note = Diagnostic("NS306", message, self.scope.span(at), help=help, severity="note")

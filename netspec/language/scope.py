@@ -92,8 +92,8 @@ class Scope:
     def quantity(self, node: syntax.Quantity) -> Value:
         """Return a quantity of a row or stage; only sentences of a document may use them."""
         if self.derived is None:
-            message = f"`{node.text}` is derived from the net, and not known here"
-            help = "only `says` in a document speaks of what is derived"
+            message = f"`{node.text}` is derived from the finished net, and cannot be used here"
+            help = "only `says` in a document can use derived values"
             raise self.problem("NS145", message, node.at, help=help)
         return self.derived(node)
 

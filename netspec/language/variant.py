@@ -35,7 +35,7 @@ from netspec.language.limits import MAX_STAGES
 ROWS_SHOWN = 30
 """Labels that a message about an unknown row lists."""
 
-_WITHOUT_DROP = "replace the row instead, without `drop`"
+_WITHOUT_DROP = "replace the row, without `drop`"
 
 
 def derive(tree: syntax.Tree, files: Files) -> syntax.Tree:
@@ -55,8 +55,8 @@ def _derived(tree: syntax.Tree, files: Files) -> syntax.Tree | _Variant:
         base_tree = files.find(header.base)
         base = _derived(base_tree, files) if base_tree else None
     if isinstance(base, syntax.Tree) and not _is_net(base):
-        message = f"`{base.source.name}` is no net: it does not begin with `net`"
-        help = f'take over its blocks instead: import "{header.base.text}"'
+        message = f"`{base.source.name}` is not a net: it does not begin with `net`"
+        help = f'import its blocks instead: import "{header.base.text}"'
         files.problems.add("NS105", message, files.sources.span(header.base.at), help=help)
         base = None
     elif isinstance(base, syntax.Tree) and not _headers(base):
@@ -75,7 +75,7 @@ def _header(tree: syntax.Tree, files: Files) -> syntax.Net | None:
     for extra in headers[1:]:
         first = files.sources.span(headers[0].at)
         notes = [Note(f"the first is on line {first.line}")]
-        message, help = "a second net in one file", "put each net into a file of its own"
+        message, help = "a second net in one file", "put each net into a separate file"
         files.problems.add("NS104", message, files.sources.span(extra.at), help=help, notes=notes)
     if headers and tree.statements[0] is not headers[0]:
         message, help = "`net` must be the first statement", "move this line to the top of the file"
@@ -102,10 +102,8 @@ def _refuse_changes(tree: syntax.Tree, files: Files) -> None:
         if is_insertion or isinstance(statement, syntax.Drop):
             word = "after" if is_insertion else "drop"
             at = statement.after.at if is_insertion else statement.at  # type: ignore[union-attr]
-            message = (
-                f"`{word}` changes the net that this one is made from, and it is made from none"
-            )
-            help = "write the row where it belongs, or begin with `net name from base`"
+            message = f"`{word}` changes a base, and this net does not have one"
+            help = f"remove `{word}`, or begin with `net name from base`"
             files.problems.add("NS105", message, files.sources.span(at), help=help)
 
 
