@@ -1,4 +1,4 @@
-"""Claims: sizes and counts in the spec, compared with derived ones."""
+"""Compare the claims of a spec about sizes and counts with derived values."""
 
 from __future__ import annotations
 
@@ -106,14 +106,14 @@ class _Cause:
 
 
 def not_applying(diagnostic: Diagnostic) -> Diagnostic:
-    """Return a false claim as a note, as it is false under changed parameters only."""
+    """Return a false claim as a note: it is about other values of the parameters."""
     message = f"a claim does not apply with these settings: {diagnostic.message}"
     help = "claims are about the defaults of the net's parameters"
     return Diagnostic("NS305", message, diagnostic.span, help=help, severity="note")
 
 
 def not_inherited(diagnostic: Diagnostic) -> Diagnostic:
-    """Return a false claim as a note, as it is one of the base about itself."""
+    """Return a false claim as a note: it is a claim of the base about itself."""
     message = f"a claim of the base does not apply: {diagnostic.message}"
     help = "write the row in the variant, with its own claims"
     return Diagnostic("NS306", message, diagnostic.span, help=help, severity="note")
@@ -214,7 +214,7 @@ def _check_count(
 
 
 def _is_decided(equal: bool | None, claim: Claim, problems: Problems) -> bool:
-    """Return whether a claim was proved or refuted; report it if symbols leave it open."""
+    """Return True if a claim is proved or refuted; report it if symbols leave it open."""
     if equal is None:
         message = "this can be neither proved nor refuted for every value of the symbols"
         help = "claim it as a polynomial of the symbols, or give them values with --set"
@@ -231,7 +231,7 @@ _MEASURED = {
 
 
 def count_terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, int]]:
-    """Yield the terms that a stage adds to a count, each with its arithmetic."""
+    """Yield the terms that a stage adds to a count: arithmetic as text, and value."""
     inputs = graph.shapes_into(stage.name)
     if kind == "params":
         for parameter in stage.op.parameters(inputs).values():
@@ -251,7 +251,7 @@ def _product(factors: Iterable[int]) -> str:
 
 
 def sum_notes(terms: list[tuple[str, int]]) -> list[Note]:
-    """Return a note with the sum of some terms, written out."""
+    """Return a note with the sum of terms, written out; none if there is only one number."""
     whole = total(value for _, value in terms)
     shown = [text for text, _ in terms[:TERMS_SHOWN]]
     if len(terms) > TERMS_SHOWN:

@@ -1,4 +1,4 @@
-"""Check that the layers of a net can be spread evenly over its columns."""
+"""Check that the layers of a net can be divided evenly over its columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netspec.language.diagnostics import Note, Problems
 
 
 def check_columns(graph: Graph, problems: Problems) -> None:
-    """Report layers that cannot be spread evenly over the columns."""
+    """Report layers that cannot be divided evenly over the columns."""
     if graph.columns is None:
         return
     number = graph.columns.number

@@ -1,4 +1,4 @@
-"""Shape inference: the size and receptive field of every stage, or a diagnostic."""
+"""Shape inference: derive the size and receptive field of every stage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from netspec.language.limits import MAX_INTEGER
 def infer(graph: Graph, problems: Problems) -> None:
     """Set the shape and field of each stage, and attributes of operators that depend on sizes.
 
-    Stages after a reported one have no shape, and are not reported.
+    Stages after a reported stage do not have a shape and are not reported.
     """
     origins = _Origins(graph)
     symbolic = 0
@@ -58,7 +58,7 @@ def infer(graph: Graph, problems: Problems) -> None:
 
 
 class _Origins:
-    """Finds the stage that gave an axis its size: the last one that did not pass it on."""
+    """The stages that set the size of an axis: later stages only pass the size on."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -136,7 +136,7 @@ def _report(
 
 
 def suggest(stage: Stage, axis: int, size: int, graph: Graph) -> Iterator[str]:
-    """Yield changes of the stage's window for which an axis has the given size."""
+    """Yield the changes of rounding or padding for which an axis has the given size."""
     op, inputs = stage.op, graph.shapes_into(stage.name)
     if not isinstance(op, WindowOperator) or axis > 1:
         return

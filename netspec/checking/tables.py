@@ -1,7 +1,7 @@
-"""Compare printed tables and sentences with what is derived.
+"""Compare printed tables and sentences with derived values.
 
-A cell agrees; or it is wrong in print, and an erratum says why; or it disagrees, which is an error.
-An erratum on a cell that agrees is an error too.
+A cell that disagrees is an error, unless an erratum says why the paper is wrong.  An erratum on a
+cell that agrees is also an error.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from netspec.language.expressions import condition, evaluate, number
 from netspec.language.scope import Reported, Scope
 
 COLUMNS = ("input", "kernel", "output", "params")
-"""The columns of the documents' tables, after the layer's name."""
+"""The columns of printed tables, after the label of the row."""
 
 QUANTITIES = ("params", "macs", "neurons", "field", "height", "width", "channels", "stages")
 """Quantities of a row or stage that a sentence may use; ``stages`` is one of an operator."""
@@ -58,9 +58,10 @@ class PrintedRow(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """A sentence of the text; ``status`` may also be measured (by a command) or needs (data).
+    """A sentence of the paper.
 
-    ``condition`` is what the spec holds it to, as written there, or empty.
+    ``status`` is that of a cell, or ``measured`` (by a command), or ``needs`` (data).
+    ``condition`` is its condition as written in the spec, or empty.
     """
 
     quote: str
@@ -71,9 +72,9 @@ class Sentence(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A table and the sentences around it, each with what netspec derives.
+    """A printed table and sentences, each with the derived values.
 
-    ``depth`` tells what a kernel's third number counts, channels in or filters out.
+    ``depth`` says what the third number of a kernel counts: channels ``in`` or filters ``out``.
     """
 
     source: str
@@ -90,7 +91,7 @@ class Document(NamedTuple):
 def examine(
     document: syntax.Document, scope: Scope, graph: Graph
 ) -> tuple[Document, list[Diagnostic]]:
-    """Compare a printed table with a graph with shapes; return it and its diagnostics."""
+    """Compare a document with a graph that has shapes; return the results and diagnostics."""
     problems = Problems()
     examiner = _Examiner(graph, scope, problems, _depth(document, scope))
     examined = Document(
@@ -163,7 +164,7 @@ class _Examiner:
                 message = f"a printed row has no column `{column.text}`"
                 self.scope.problem("NS403", message, column.at, help=help)
                 meant = [c for c in COLUMNS if f"`{c}`" in help]
-                errata |= dict.fromkeys(meant, erratum)  # so that the cell is not reported as well
+                errata |= dict.fromkeys(meant, erratum)  # the cell itself is then not reported
             elif column.text in errata:
                 message = f"a second erratum on the same {column.text}"
                 help = "write one erratum per cell"
@@ -350,7 +351,7 @@ def _derived(node: syntax.Expression, scope: Scope) -> str:
     if not all(isinstance(value, Word | BlockName) for _, value in sides):
         for side, value in sides:
             if isinstance(value, Word):
-                number(side, scope)  # reports a word beside a number
+                number(side, scope)  # reports a word that is compared with a number
     left, right = (_shown(value) for _, value in sides)
     holds = condition(node, scope)
     sign = node.operator

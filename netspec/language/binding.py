@@ -20,9 +20,12 @@ R = TypeVar("R", bound=HasAttributes)
 
 
 class Bound(NamedTuple, Generic[R]):
-    """The result of binding a name with its arguments: ``owner``, an operator or a step.
+    """An operator or recipe step, made from its arguments.
 
-    ``written`` has the attributes that were written, as they were written; ``spans`` says where.
+    Attributes:
+        value: the operator or step.
+        written: the values of the attributes that the spec sets, as written.
+        spans: the places of these values.
     """
 
     value: R
@@ -36,9 +39,16 @@ def bind(
     arguments: Sequence[syntax.Argument],
     scope: Scope,
 ) -> Bound[R]:
-    """Return the operator or step that is meant, and how it is written.
+    """Return the operator or step that a name and its arguments describe.
 
-    Raises Reported when an argument is wrong.
+    Args:
+        owner: the class of the operator or step.
+        name: the name in the spec, where mistakes without a place of their own are shown.
+        arguments: the arguments in the spec.
+        scope: the names that the arguments may use.
+
+    Raises:
+        Reported: an argument is wrong, or a default with a mistake may apply.
     """
     matched, defaults = _match(owner, name, arguments, scope), scope.net.defaults
     values: dict[str, Any] = {}
@@ -84,7 +94,7 @@ def _default(
     key: str,
     defaults: Mapping[tuple[str, str], tuple[syntax.Argument, Scope]],
 ) -> tuple[syntax.Argument, Scope] | None:
-    """Return the `default` of an operator's attribute; a step of a recipe has none."""
+    """Return the `default` of an operator's attribute; steps of recipes do not have defaults."""
     if not issubclass(owner, Operator):
         return None
     return defaults.get((owner.name, key)) or defaults.get(("", key))
@@ -113,7 +123,7 @@ def _match(
     arguments: Sequence[syntax.Argument],
     scope: Scope,
 ) -> dict[str, syntax.Argument]:
-    """Return the argument for each attribute that has one."""
+    """Return the argument of each attribute that has one; report arguments that fit none."""
     places = [a.name for a in owner.attributes() if a.is_positional]
     if len(arguments) == 1 and places and isinstance(arguments[0].value, syntax.Tuple):
         items = [scope.span(item.at).text for item in arguments[0].value.items]
@@ -177,7 +187,11 @@ def _is_in_other_order(arguments: Sequence[syntax.Argument]) -> bool:
 def read(
     owner: type[HasAttributes], attribute: Attribute, argument: syntax.Argument, scope: Scope
 ) -> object:
-    """Return the value of an argument as the attribute's; raise Reported if it is not valid."""
+    """Return the value of an argument, converted to the kind of the attribute.
+
+    Raises:
+        Reported: the attribute does not accept the value.
+    """
     value = evaluate(argument.value, scope)
     try:
         if is_symbolic(value) and not issubclass(owner, Operator):

@@ -1,4 +1,4 @@
-"""The rows of a net or of a block's call while they are elaborated, by their labels."""
+"""The labels of the rows of a net, or of one call of a block, while they are elaborated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netspec.language.limits import MAX_STAGES
 from netspec.language.scope import Scope
 
 Operands = tuple[str, ...] | None
-"""The stages that the next one in a pipe reads; None after a reported mistake."""
+"""Names of the stages that the next stage reads; None after a reported mistake."""
 
 
 @dataclass(slots=True)
@@ -37,10 +37,10 @@ class Body:
     stages: list[str] = field(default_factory=list)
     own_stages: list[str] = field(default_factory=list)
     is_broken: bool = False
-    """True if a row named an unknown one, so that another may seem unused."""
+    """True if a row named an unknown row: then another row may only seem unused."""
 
     def define(self, name: syntax.Name, operands: Operands, kind: str) -> Label:
-        """Define a label; report one that is defined already, which keeps its meaning."""
+        """Return a new label; report one that is defined already, whose first meaning stays."""
         label = Label(operands, name.at, kind)
         first = self.labels.get(name.text)
         if first is not None:

@@ -1,4 +1,4 @@
-"""Statements of a base and its variant: what names them, and what becomes of inherited ones."""
+"""Statements of a base and its variant: their keys, and how they are inherited."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Own = syntax.Claim | syntax.Document
 
 
 def inherited(statement: syntax.Statement, dropped: Container[str]) -> syntax.Statement:
-    """Return a statement of the base, marked as inherited; a recipe loses dropped rows."""
+    """Return a statement of the base, marked as inherited; a recipe without dropped rows."""
     if isinstance(statement, syntax.Row | syntax.Head):
         return replace(statement, is_inherited=True)
     if isinstance(statement, syntax.Prepare):
@@ -75,7 +75,7 @@ def lost(rows: Sequence[syntax.Row]) -> syntax.Broken:
 
 
 def single_rows(row: syntax.Row) -> list[syntax.Row]:
-    """The rows that a range stands for; each but the first reads the one before it."""
+    """Return the rows of a range; each row after the first reads the row before it."""
     labels = labels_of(row)
     if len(labels) == 1:
         return [row]

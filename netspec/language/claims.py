@@ -1,4 +1,4 @@
-"""The claims of a spec about its rows and itself, as values."""
+"""Evaluate the claims of a spec: about its rows, and about the net."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _refuse_operators(size: syntax.Size, scope: Scope) -> None:
 def measures(
     written: Sequence[syntax.Measure], scope: Scope, known: Sequence[Claim] = ()
 ) -> list[Claim]:
-    """Claimed counts, each kind once; ``known`` are those claimed already."""
+    """Return the claimed counts; report a kind that is claimed twice, also in ``known``."""
     claims: list[Claim] = []
     kinds = {claim.kind for claim in known}
     for measure in written:
@@ -54,7 +54,7 @@ def measures(
 
 
 def _measured(measure: syntax.Measure, scope: Scope) -> int | Shape:
-    """The claimed count; a receptive field may be claimed as height x width too."""
+    """Return a claimed count; a receptive field may also be claimed as height x width."""
     if not isinstance(measure.value, syntax.KernelLiteral):
         return expressions.whole(measure.value, scope, f"the claim `{measure.kind}`")
     size = expressions.shape(syntax.Size((measure.value,), measure.value.at), scope)

@@ -1,6 +1,6 @@
 """The definitions of a spec: its header, parameters, constants, blocks and defaults.
 
-They apply to the whole file, except that a constant can only use those above it.
+Definitions apply to the whole file, but a constant can only use constants above it.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ Setting = Value | str | float | bool
 
 @dataclass(slots=True)
 class Definitions:
-    """The definitions of all statements but inputs, rows, heads, outputs and claims."""
+    """The names that a file defines: its parameters, constants, blocks, tables and defaults."""
 
     name: str
     title: str
     scope: Scope
     spans: dict[str, Span] = field(default_factory=dict)
     parameters: dict[str, Value] = field(default_factory=dict)
-    """The parameters in the header with their defaults; one without is a symbol."""
+    """The parameters in the header with their defaults; without a default, a symbol."""
     is_changed: bool = False
     """True if a setting differs from the parameter's default."""
 
 
 def collect(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) -> Definitions:
-    """Gather the definitions of a spec; parameters take their values from ``settings``."""
+    """Return the definitions of a spec; ``settings`` are values of its parameters."""
     return _Collector(files, Budget(), {}).collect(tree, settings)
 
 
@@ -102,7 +102,7 @@ class _Collector:
     def _import(
         self, statement: syntax.Import, tree: syntax.Tree, definitions: Definitions
     ) -> None:
-        """Import the blocks of another file; they keep the names and defaults of that file."""
+        """Import the blocks of another file; they use the names and defaults of that file."""
         scope = definitions.scope
         with self.files.reading(tree):
             library = self.files.find(statement.path)
@@ -149,7 +149,7 @@ def _header(tree: syntax.Tree, scope: Scope, *, is_imported: bool) -> syntax.Net
 
 
 def refuse_word(name: syntax.Name, scope: Scope) -> bool:
-    """Report a name that would hide an operator, on or off; return whether it would."""
+    """Report a name that would hide an operator, `on` or `off`; return True if it would."""
     if name.text not in OPERATORS and name.text not in ("on", "off"):
         return False
     kind = "an operator" if name.text in OPERATORS else "a word of the language"
@@ -159,7 +159,7 @@ def refuse_word(name: syntax.Name, scope: Scope) -> bool:
 
 
 def _declare(definitions: Definitions, name: syntax.Name) -> bool:
-    """Record that a name is defined here; return False after reporting that it must not be."""
+    """Record the place of a definition; return False after reporting that it is not allowed."""
     scope = definitions.scope
     if refuse_word(name, scope):
         scope.bound[name.text] = Unknown()
@@ -181,10 +181,10 @@ def _parameters(
     definitions: Definitions,
     settings: Mapping[str, Setting],
 ) -> None:
-    """Bind the net's parameters, and the symbols among its inputs' dimensions.
+    """Bind the net's parameters, and the symbols in the dimensions of its inputs.
 
-    A parameter without a default, and a dimension that nothing defines and that begins with a
-    capital, are symbols unless they are set.
+    Symbols are parameters without a default, and dimensions that begin with a capital and that
+    nothing defines, unless ``settings`` has a value for them.
     """
     scope, parameters = definitions.scope, header.parameters if header else ()
     for parameter in parameters:
@@ -312,7 +312,7 @@ def _default(statement: syntax.Default, definitions: Definitions) -> None:
 def _is_readable(
     argument: syntax.Argument, operators: Sequence[type[Operator]], scope: Scope
 ) -> bool:
-    """Return whether a default is valid for its attribute; report it, once, if it is not."""
+    """Return True if a default is valid for its attribute; report it once if it is not."""
     assert argument.key is not None
     key = argument.key.text
     operator, attribute = next((r, a) for r in operators for a in r.attributes() if a.name == key)

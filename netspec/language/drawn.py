@@ -1,4 +1,4 @@
-"""Tables that are drawn with ``X`` and ``.``: connections between maps, and codes of classes."""
+"""Tables drawn with ``X`` and ``.``: connections between maps, and codes of classes."""
 
 from __future__ import annotations
 

@@ -27,9 +27,18 @@ from netspec.language.scope import Reported, Scope
 
 
 class Elaborated(NamedTuple):
-    """A net as a graph without shapes, with the rest of its spec.
+    """A net as a graph without shapes, with the other parts of its spec.
 
-    ``is_changed`` tells that a setting changed a default.
+    Attributes:
+        name: the name in the header.
+        title: the title in the header.
+        graph: the stages and rows.
+        parameters: the parameters in the header with their defaults.
+        is_changed: True if a setting differs from a default.
+        scope: the names of the file.
+        documents: the printed tables and sentences, not checked yet.
+        recipe: the learning recipe, if there is one.
+        expects: the preparation of images and the names of classes.
     """
 
     name: str
@@ -44,7 +53,7 @@ class Elaborated(NamedTuple):
 
 
 def elaborate(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) -> Elaborated:
-    """Return the graph of a syntax tree; problems are added to those of its files."""
+    """Return the graph of a syntax tree; mistakes are added to the problems of ``files``."""
     definitions = collect(tree, files, settings)
     scope, graph = definitions.scope, Graph()
     _Net(definitions, graph).statements(tree.statements)
@@ -72,7 +81,7 @@ class _Within(NamedTuple):
 
 
 class _Net:
-    """Elaborates the statements of one net into a graph."""
+    """The graph of a net while its statements are elaborated."""
 
     def __init__(self, definitions: Definitions, graph: Graph) -> None:
         self.definitions = definitions
@@ -232,7 +241,7 @@ class _Net:
             body.previous = label
 
     def _operands(self, statement: syntax.Row, body: Body) -> Operands:
-        """Return the stages that a row reads: of the rows it names, or of the one before it."""
+        """Return the stages that a row reads: those of the rows it names, or of the row before."""
         if statement.sources:
             return body.read(statement.sources, statement.at)
         if body.previous is not None:
@@ -386,7 +395,7 @@ class _Net:
         return body.returned(outputs, plan.at)
 
     def _inner_let(self, statement: syntax.Let, scope: Scope) -> None:
-        """A constant of a block's rows."""
+        """Define a constant inside the rows of a block."""
         name = statement.name
         if name.text in scope.bound:
             message = f"`{name.text}` is defined twice"

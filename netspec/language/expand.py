@@ -17,7 +17,7 @@ from netspec.language.scope import Macro, Reported, Scope, Unknown
 
 @dataclass(slots=True)
 class Planned:
-    """A stage before it has a name: an operator, perhaps with the branches that it joins."""
+    """A stage that has no name yet: an operator, perhaps with the branches that it joins."""
 
     bound: Bound[Operator]
     at: syntax.At
@@ -41,7 +41,7 @@ class PlannedRows:
 
 @dataclass(slots=True)
 class Lost:
-    """A stage that was reported; the input of the next one is unknown."""
+    """A stage with a reported mistake: the input of the next stage is unknown."""
 
     placed: tuple[()] = ()
 
@@ -56,7 +56,7 @@ class Expander:
         self.spent = 0
 
     def pipe(self, pipe: syntax.Pipe, scope: Scope, depth: int = 0) -> list[Plan]:
-        """The stages of a pipe, in order."""
+        """Return the stages of a pipe, in order."""
         return [plan for _, plans in self.named(pipe, scope, depth) for plan in plans]
 
     def named(

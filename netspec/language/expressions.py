@@ -1,4 +1,4 @@
-"""Expressions: names become their values, arithmetic is exact."""
+"""Evaluate expressions, with exact arithmetic."""
 
 from __future__ import annotations
 
@@ -40,7 +40,11 @@ _ORDER: dict[str, Callable[[Fraction, Fraction], bool]] = {
 
 
 def evaluate(node: syntax.Expression, scope: Scope) -> Value:
-    """Return the value of an expression; raise Reported after reporting a mistake in it."""
+    """Return the value of an expression.
+
+    Raises:
+        Reported: the expression has a mistake, which is reported.
+    """
     scope.spend(node.at)
     if isinstance(node, syntax.Name):
         return scope.value(node)
@@ -87,7 +91,7 @@ def number(node: syntax.Expression, scope: Scope) -> int | Fraction:
 
 
 def whole(node: syntax.Expression, scope: Scope, quantity: str, minimum: int = 0) -> int:
-    """The value of an expression that has to be a whole number of at least ``minimum``."""
+    """Return the value of an expression; report it if it is not a whole number >= ``minimum``."""
     value = number(node, scope)
     if is_symbolic(value):
         return cast(int, value)
@@ -101,7 +105,7 @@ def whole(node: syntax.Expression, scope: Scope, quantity: str, minimum: int = 0
 
 
 def condition(node: syntax.Expression, scope: Scope) -> bool:
-    """The value of an expression that has to be on or off."""
+    """Return the value of a condition; report it if it is not on or off."""
     value = evaluate(node, scope)
     if value in (ON, OFF):
         return value == ON
@@ -112,7 +116,7 @@ def condition(node: syntax.Expression, scope: Scope) -> bool:
 
 
 def _require_definition(value: Value, node: syntax.Expression, scope: Scope) -> None:
-    """Report a name that is not defined and not a word of the language."""
+    """Report a name that is neither defined nor a word of the language."""
     if isinstance(value, Word) and not scope.knows_word(value.text):
         guess = scope.problems.did_you_mean(value.text, scope.names())
         help = guess or f"define it: let {value.text} = ..."
@@ -120,7 +124,7 @@ def _require_definition(value: Value, node: syntax.Expression, scope: Scope) -> 
 
 
 def shape(size: syntax.Size, scope: Scope) -> Shape:
-    """Return the value of a size: one literal, or separate whole numbers."""
+    """Return the value of a size, written as one literal or as separate whole numbers."""
     dims: list[int] = []
     for node in size.dimensions:
         if isinstance(node, syntax.KernelLiteral):
@@ -196,7 +200,7 @@ def _power(node: syntax.Power, scope: Scope) -> int | Fraction:
 def _symbolic(
     sign: str, left: object, right: object, node: syntax.Expression, scope: Scope
 ) -> int | Fraction:
-    """Arithmetic with symbols."""
+    """Return the result of an operation with symbols; report one that is too large."""
     scope.spend_on_symbols(node.at)
     try:
         return operate(sign, left, right)
@@ -244,14 +248,14 @@ def _decided(answer: bool | None, node: syntax.Comparison, scope: Scope) -> Word
 
 
 def is_about(value: int | Fraction, printed: int | Fraction) -> bool | None:
-    """Return ``value ~ printed``: whether it is within a twentieth of the printed value."""
+    """Return True if a value is within 5 % of the printed value; None if symbols leave it open."""
     if is_symbolic(value) or is_symbolic(printed):
         return same(value, printed)
     return abs(Fraction(value) - Fraction(printed)) * 20 <= abs(Fraction(printed))
 
 
 def _require_comparable(value: Value, compared: Value, at: syntax.At, scope: Scope) -> None:
-    """Report comparisons that can never be equal: a misspelt word, or a number with on or off."""
+    """Report comparisons that are never equal: a misspelt word, or a number with on or off."""
     known = isinstance(compared, Word) and scope.knows_word(compared.text)
     if known and isinstance(value, Word) and not scope.knows_word(value.text):
         guess = scope.problems.did_you_mean(value.text, [*OPERATORS, *WORDS])

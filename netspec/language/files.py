@@ -1,4 +1,4 @@
-"""The files of a net: its own, the base that it is a variant of, and its imports."""
+"""The files of a net: its spec, the bases of the spec, and their imports."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from netspec.language.parse import parse
 from netspec.language.read import BUNDLED, CLASSES, LIST, SUFFIX, bundled, class_lists, read
 
 Request = syntax.Name | syntax.Text
-"""A file that another one asks for: a net by its name, or a file by its path."""
+"""A file that a spec reads: a net by its name, or a file by its path."""
 
 ResolvedFiles = Mapping[tuple[str, str], Source]
-"""Files by the name of the asking file, and the name or path that it asks for."""
+"""Files by the name of the reading file, and the name or path that is written in it."""
 
 
 class Files:
-    """Reads each file of a net once, and reports files that read each other in a circle.
+    """The files of a net, each read once; circles are reported.
 
-    ``known`` are files that need not be looked for: those of a net that was read before.
+    Args:
+        problems: collects mistakes.
+        known: files that are not looked for, such as those of a net that was read before.
     """
 
     def __init__(self, problems: Problems, known: ResolvedFiles | None = None) -> None:
@@ -38,7 +40,7 @@ class Files:
         self._bytes = 0
 
     def tree(self, source: Source) -> syntax.Tree:
-        """The syntax tree of a file."""
+        """Return the syntax tree of a file."""
         key = _key(source)
         if key not in self._trees:
             self._trees[key] = parse(source, self.problems, self.sources.add(source))
@@ -46,7 +48,7 @@ class Files:
 
     @contextmanager
     def reading(self, tree: syntax.Tree) -> Iterator[None]:
-        """Within this context, files that the file asks for must not ask for it."""
+        """Mark a file as being read: within this context, reading it again is a circle."""
         self._open.append(tree.source)
         try:
             yield
@@ -54,7 +56,7 @@ class Files:
             self._open.pop()
 
     def find(self, request: Request) -> syntax.Tree | None:
-        """Return the file that is asked for, or None after reporting that it cannot be used."""
+        """Return the syntax tree of a file that a spec reads, or None after reporting a mistake."""
         span = self.sources.span(request.at)
         key = (span.source.name, request.text)
         try:
@@ -88,9 +90,9 @@ class Files:
         return self.tree(source)
 
     def class_names(self, request: syntax.Text) -> list[str] | None:
-        """Return the class names in a list that comes with netspec or lies beside the spec.
+        """Return the class names in a bundled list, or in a file in the folder of the spec.
 
-        Return None after reporting that it cannot be used.
+        Return None after reporting a mistake.
         """
         span = self.sources.span(request.at)
         key = (span.source.name, request.text)
@@ -118,7 +120,7 @@ class Files:
         return names
 
     def _listed(self, request: syntax.Text, span: Span) -> Source:
-        """Return a list of class names as text."""
+        """Return the text of a list of class names."""
         if request.text in class_lists():
             return read(CLASSES / f"{request.text}{LIST}", f"{request.text}{LIST}")
         if not Path(request.text).suffix:
@@ -163,10 +165,10 @@ class Files:
 
 
 def _exists(folder: Path | None, name: str) -> bool:
-    """Return whether a folder has an entry of this name."""
+    """Return True if a folder has an entry of this name."""
     try:
         return folder is not None and ((path := folder / name).is_file() or path.is_dir())
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # the name is not possible, such as one that is too long
         return False
 
 

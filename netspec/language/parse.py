@@ -1,7 +1,7 @@
 """Text to syntax tree.
 
-The text is cut into statements, each is parsed by the grammar, and a statement that does not parse
-is reported and left out, so that one run finds the mistakes of every statement.
+The text is cut into statements, and the grammar parses each statement alone.  A statement that does
+not parse is reported and skipped, so one run finds the mistakes of all statements.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import threading
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from lark import Lark, UnexpectedInput
 
@@ -53,7 +53,7 @@ def parse(source: Source, problems: Problems, base: int = 0) -> syntax.Tree:
 
 
 def parse_value(source: Source, problems: Problems, base: int) -> syntax.Expression | None:
-    """Return a single value, as given to ``--set``."""
+    """Return the syntax tree of a single value, as given to ``--set``; None if it is wrong."""
     piece = _Piece(0, len(source.text), broken=False)
     value: syntax.Expression | None = _parse_piece(source, piece, "value", problems, base)
     return value
@@ -69,7 +69,7 @@ class _Piece(NamedTuple):
 
 
 def _cut(source: Source, problems: Problems) -> Iterator[_Piece]:
-    """Yield the statements, and check brackets, strings and limits."""
+    """Yield the places of the statements; report brackets, strings and limits."""
     text = source.text
     opened: list[tuple[str, int]] = []
     variant: int | None = None
@@ -136,7 +136,7 @@ _TOO_MANY = f"a net has at most {MAX_STAGES:,} stages: describe it by fewer, par
 
 
 def _broken(source: Source, piece: _Piece, base: int) -> syntax.Broken:
-    """Return the names that a statement that does not parse defines, as far as they are known."""
+    """Return a statement that does not parse, with the names that it seems to define."""
     at = (base + piece.start, base + piece.end)
     text, end = source.text, min(piece.end, piece.start + 1000)
     match = _DEFINITION.match(text, piece.start, end)
@@ -180,14 +180,15 @@ def _statement_or_none(text: str) -> syntax.Statement | None:
     with lock:
         builder.offset = 0
         try:
-            statement: syntax.Statement = parser.parse(text, start="statement")
+            # the builder makes statements of Lark's trees, which its types do not say
+            statement: Any = parser.parse(text, start="statement")
         except UnexpectedInput:
             return None
-    return statement
+    return cast(syntax.Statement, statement)
 
 
 @cache
 def _parser() -> tuple[Lark, Builder, threading.Lock]:
-    """Return the parser, which is made once per process; one thread at a time may use it."""
+    """Return the parser, its builder, and a lock: Lark's parser may be used by one thread only."""
     builder = Builder()
     return parser_for(builder), builder, threading.Lock()

@@ -1,4 +1,4 @@
-"""Reading a spec from a file, or by its bundled name."""
+"""Read the text of a spec from a file, or by its bundled name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SUFFIX = ".net"
 BUNDLED = Path(__file__).parent.parent / "specs"
 CLASSES = BUNDLED / "classes"
 LIST = ".txt"
-"""The suffix of a list of class names, one a line."""
+"""The suffix of a list of class names, one per line."""
 RUN, SPEC_OF_RUN = "run.json", "spec.net"
 """The files of a run directory that show what it is, and that have its spec."""
 
@@ -38,19 +38,24 @@ LISTED = 8
 
 
 def bundled() -> list[str]:
-    """The names of the specs that come with netspec."""
+    """Return the names of the bundled specs."""
     return sorted(path.stem for path in BUNDLED.glob(f"*{SUFFIX}"))
 
 
 def class_lists() -> list[str]:
-    """Return the names of the lists of class names that come with netspec."""
+    """Return the names of the bundled lists of class names."""
     return sorted(path.stem for path in CLASSES.glob(f"*{LIST}"))
 
 
 def read(spec: str | Path, shown: str = "") -> Source:
-    """Read a spec from a path or by its bundled name; raise SpecError if it cannot be read.
+    """Return the text of a spec.
 
-    ``shown`` is its name in messages, by default the one it was asked for by.
+    Args:
+        spec: the path of a file, or the name of a bundled spec.
+        shown: its name in messages; default: ``spec``.
+
+    Raises:
+        SpecError: the file cannot be read, or is not a spec.
     """
     path, name = Path(spec), shown or str(spec)
     try:

@@ -1,8 +1,8 @@
 """Messages for syntax errors.
 
-What a parser says is "expected one of COLON, DOT".  What a person wants to know is what was found,
-what could stand there, and what to write instead.  The hints are a table of malformed examples:
-the parser fails on each in the state that marks the mistake, and a test goes through the table.
+A message says which text was found, what is expected there, and what to write.  The hints are a
+table of malformed examples.  The parser stops at each example in some state; a statement of a user
+that stops in the same state gets the same hint.
 """
 
 from __future__ import annotations
@@ -285,7 +285,7 @@ def describe(parser: Lark, text: str, error: UnexpectedInput) -> tuple[int, int,
         return token.start_pos or 0, len(token), f"{expected}found `{_short(token)}`", help
     assert isinstance(error, UnexpectedCharacters)
     message = f"found the character `{error.char}`"
-    if not error.char.isascii():  # which may look like one that has a place here, or like none
+    if not error.char.isascii():  # it may look like an ASCII character, or be invisible
         message += f", U+{ord(error.char):04X}"
         help = FOREIGN_HELP if help == GENERAL_HELP else help
     return error.pos_in_stream or 0, 1, f"{expected}{message}", help
@@ -315,7 +315,7 @@ def _mistake(error: UnexpectedInput) -> Mistake:
 
 def _expected(parser: Lark, error: UnexpectedInput) -> str:
     names = getattr(error, "accepts", None) or getattr(error, "allowed", None) or ()
-    names = set(names) - {"CROSS"}  # wherever it may stand, so may `x` or `*`
+    names = set(names) - {"CROSS"}  # redundant: `x` or `*` is always possible too
     words = {_WORDS.get(name) or f"`{parser.get_terminal(name).pattern.value}`" for name in names}
     if len(words) > 4:
         words -= _CONTINUE_AN_EXPRESSION

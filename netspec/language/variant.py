@@ -1,14 +1,14 @@
-"""A net as the difference from another: the statements of its base, changed by its own.
+"""Variants: a net that is written as changes of another net, its base.
 
     net alexnet_six(classes=21841) from alexnet {
         C6 after S5: conv 3x3, 256, pad=1 | relu
         F8: fc classes | softmax
     }
 
-A row with a label of the base replaces it, ``after`` inserts one, ``drop`` leaves one out.  Inputs,
-heads, constants, blocks, tables and parameters of the same name are replaced, and so are
-``output``, ``columns``, ``prepare``, ``classes`` and ``train``.  Totals and printed tables speak of
-the base alone and are not inherited; a false claim of an inherited row is a note, not an error.
+A row with a label of the base replaces that row, ``after`` inserts a row, ``drop`` removes a row.
+Inputs, heads, constants, blocks, tables and parameters replace those of the same name.  ``output``,
+``columns``, ``prepare``, ``classes`` and ``train`` replace those of the base.  Totals and printed
+tables are about the base and are not inherited.  A false claim of an inherited row is a note.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _WITHOUT_DROP = "replace the row, without `drop`"
 
 
 def derive(tree: syntax.Tree, files: Files) -> syntax.Tree:
-    """Return the whole net of a file: its statements applied to those of its base."""
+    """Return the whole net of a file: the statements of its base with its own changes."""
     derived = _derived(tree, files)
     if isinstance(derived, syntax.Tree):
         return derived
@@ -88,7 +88,7 @@ def _headers(tree: syntax.Tree) -> list[syntax.Net]:
 
 
 def _is_net(tree: syntax.Tree) -> bool:
-    """Return whether a file has a header, or had one that was reported."""
+    """Return True if a file has a header, also one that does not parse."""
     return any(
         isinstance(s, syntax.Net) or (isinstance(s, syntax.Broken) and s.keyword == "net")
         for s in tree.statements
@@ -96,7 +96,7 @@ def _is_net(tree: syntax.Tree) -> bool:
 
 
 def _refuse_changes(tree: syntax.Tree, files: Files) -> None:
-    """Report statements that only a variant can have."""
+    """Report statements that only a variant may have."""
     for statement in tree.statements:
         is_insertion = isinstance(statement, syntax.Row) and statement.after is not None
         if is_insertion or isinstance(statement, syntax.Drop):
@@ -108,9 +108,9 @@ def _refuse_changes(tree: syntax.Tree, files: Files) -> None:
 
 
 class _Slot:
-    """A place among the statements: a statement, or None after a drop.
+    """A place in the list of statements: a statement, or None if it is removed.
 
-    ``level`` counts the files: 0 is the base, 1 its variant, 2 the variant of that.
+    ``level`` is the file of the statement: 0 for the base, 1 for its variant, 2 for the next.
     """
 
     __slots__ = ("level", "next", "statement")
@@ -122,10 +122,10 @@ class _Slot:
 
 
 class _Variant:
-    """The statements of a base while its variant, and the variants of that, change them.
+    """The statements of a base while variants change them.
 
-    They are a linked list with an index, so that large files take no longer than all of them
-    together.
+    They are a linked list with an index by label: replacing and inserting take constant time, so a
+    chain of variants of a large net does not take quadratic time.
     """
 
     def __init__(self, base: syntax.Tree, files: Files) -> None:
@@ -256,7 +256,7 @@ class _Variant:
         return self._slot(label)
 
     def _replace(self, statement: syntax.Statement) -> bool:
-        """Replace the base's statement of the same name; return whether there is one."""
+        """Replace the base's statement of the same name; return True if there is one."""
         slots = [self._row_slot(key) for key in names_of(statement)]
         replaced = [slot for slot in slots if slot is not None and slot.level < self.level]
         for slot in replaced:
@@ -289,7 +289,7 @@ class _Variant:
                 self._no_row(syntax.Name(row.first.text, at), "NS105", help)
                 self._lose(lost(rows[i:]))
                 return
-            if slot.level == self.level:  # the label is used twice, and reported as such
+            if slot.level == self.level:  # used twice in one file: kept, so that it is reported
                 self._insert(self.last, row)
             else:
                 slot.statement, slot.level = row, self.level
