@@ -30,12 +30,8 @@ class Elaborated(NamedTuple):
     """A net as a graph without shapes, with the other parts of its spec.
 
     Attributes:
-        name: the name in the header.
-        title: the title in the header.
-        graph: the stages and rows.
         parameters: the parameters in the header with their defaults.
         is_changed: True if a setting differs from a default.
-        scope: the names of the file.
         documents: the printed tables and sentences, not checked yet.
         recipe: the learning recipe, if there is one.
         expects: the preparation of images and the names of classes.

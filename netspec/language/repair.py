@@ -41,6 +41,7 @@ def repair(text: str, parse: Parse) -> Repair | None:
     """
     if len(text) > LONGEST:
         return None
+    text = _COMMENT.sub(lambda match: match[1] or "", text)
     reasons, written = [], text
     for rule in _RULES:
         reason, changed = rule(written)
@@ -95,6 +96,7 @@ def _stages(node: object) -> Iterator[syntax.Stage]:
 Rule = Callable[[str], tuple[str, str]]
 """Takes a statement; returns what is wrong with it, and the statement without that mistake."""
 
+_COMMENT = re.compile(r'("[^"\r\n]*")|[ \t]*#[^\r\n]*')
 _STAGE = r"(?:(?<=[:|{;=])|(?<=\n)|(?<=->))\s*"
 _KEYWORDS = (
     "net|import|default|columns|let|block|connect|codes|input|head|drop|output|claim|prepare|classes"

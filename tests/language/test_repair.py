@@ -72,6 +72,12 @@ def test_a_row_of_another_notation_is_shown_as_it_should_be(row: str) -> None:
         assert "NS101" not in codes(f"{HEADER}{written}\n")
 
 
+def test_a_comment_is_not_part_of_the_row() -> None:
+    row = "a: conv(3x3, 16)  # the paper's 'same', see [1] -> relu"
+    (error,) = problems(f"{HEADER}{row}\n")
+    assert (error.message, error.help) == (PARENTHESES, "write `a: conv 3x3, 16`")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -9,6 +9,7 @@ import pytest
 
 from netspec import SpecError, load
 from netspec.artifact.manifest import SPEC
+from netspec.artifact.spec import kept_settings, members_of
 from netspec.language.read import RUN, SPEC_OF_RUN
 from netspec.training.directory import ABOUT
 from tests.forked import forked
@@ -38,6 +39,20 @@ def test_a_run_is_loaded_with_its_files_and_parameters(run: Path) -> None:
     assert net.graph.stage("b").shape == (5,)
     assert net.graph.stage("a").shape == (6, 6, 4)
     assert net.settings == {"k": 5}
+
+
+def test_the_members_that_a_run_is_written_with_are_read_back(tmp_path: Path) -> None:
+    net = load("alexnet_six", classes=77)
+    texts, asked = members_of(net)
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(text)
+    parameters = {"parameters": kept_settings(net.settings)}
+    about = {"settings": parameters, "asked": [[a.by, a.wrote, a.member] for a in asked]}
+    (tmp_path / RUN).write_text(json.dumps(about))
+    again = load(tmp_path)
+    assert (again.name, again.totals) == (net.name, net.totals)
+    assert again.totals.parameters != load("alexnet_six").totals.parameters
 
 
 @pytest.mark.parametrize(
@@ -117,11 +132,14 @@ def test_a_file_of_another_kind_is_named_as_what_it_is(
     assert help in error.help
 
 
-@pytest.mark.parametrize("name", ["a.net", "a.txt", "a"])
-@pytest.mark.parametrize("start", ["", "#! netspec\n", "# a comment\n\n", "\ufeff"])
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        *((name, start) for name in ("a.net", "a.txt", "a") for start in ("", "# a\n\n", "\ufeff")),
+        ("a.net", "#! netspec\n"),  # with another name it is a program
+    ],
+)
 def test_a_spec_of_any_name_is_a_spec(name: str, start: str, tmp_path: Path) -> None:
-    if start.startswith("#!") and name != "a.net":
-        pytest.skip("a program by its first line")
     path = tmp_path / name
     path.write_text(f"{start}net a\ninput image 8x8x3\na: relu\n", encoding="utf-8")
     assert load(path).name == "a"
