@@ -125,18 +125,7 @@ def _match(
 ) -> dict[str, syntax.Argument]:
     """Return the argument of each attribute that has one; report arguments that fit none."""
     places = [a.name for a in owner.attributes() if a.is_positional]
-    if len(arguments) == 1 and places and isinstance(arguments[0].value, syntax.Tuple):
-        items = [scope.span(item.at).text for item in arguments[0].value.items]
-        if places[0] == "kernel" and items[0].isdecimal():
-            items[0] = f"{items[0]}x{items[0]}"
-        message = f"the values of {owner.name} are written without parentheses"
-        help = f"write `{name.text} {', '.join(items)}`"
-        raise scope.problem("NS132", message, arguments[0].at, help=help)
-    if places == ["kernel", "count"] and _is_in_other_order(arguments):
-        count, kernel = (scope.span(argument.at).text for argument in arguments[:2])
-        message = f"{owner.name} takes its kernel first, then its count"
-        help = f"write `{name.text} {kernel}, {count}`"
-        raise scope.problem("NS132", message, arguments[0].at, help=help)
+    _refuse_other_notations(owner, name, arguments, scope)
     known = [a.name for a in owner.attributes()]
     matched: dict[str, syntax.Argument] = {}
     failed = seen_keyword = False
@@ -149,6 +138,8 @@ def _match(
             if index >= len(places):
                 message = f"too many arguments: {owner.name} takes {_listed(places)}"
                 help = usage(owner)
+                if issubclass(owner, Operator) and owner.takes == "many":
+                    help = f"name rows with `from`, as in `LABEL from A, B: {owner.name}`"
                 if isinstance(argument.value, syntax.Name) and argument.value.text in OPERATORS:
                     message = f"`{argument.value.text}` is an operator, not a value of {owner.name}"
                     help = "join stages with `|`; end a branch with `;` or its line"
@@ -175,6 +166,28 @@ def _match(
     if failed:
         raise Reported
     return matched
+
+
+def _refuse_other_notations(
+    owner: type[HasAttributes],
+    name: syntax.Name,
+    arguments: Sequence[syntax.Argument],
+    scope: Scope,
+) -> None:
+    """Report arguments in the notation of other frameworks as one mistake; raise Reported."""
+    places = [a.name for a in owner.attributes() if a.is_positional]
+    if len(arguments) == 1 and places and isinstance(arguments[0].value, syntax.Tuple):
+        items = [scope.span(item.at).text for item in arguments[0].value.items]
+        if places[0] == "kernel" and items[0].isdecimal():
+            items[0] = f"{items[0]}x{items[0]}"
+        message = f"the values of {owner.name} are written without parentheses"
+        help = f"write `{name.text} {', '.join(items)}`"
+        raise scope.problem("NS132", message, arguments[0].at, help=help)
+    if places == ["kernel", "count"] and _is_in_other_order(arguments):
+        count, kernel = (scope.span(argument.at).text for argument in arguments[:2])
+        message = f"{owner.name} takes its kernel first, then its count"
+        help = f"write `{name.text} {kernel}, {count}`"
+        raise scope.problem("NS132", message, arguments[0].at, help=help)
 
 
 def _is_in_other_order(arguments: Sequence[syntax.Argument]) -> bool:
@@ -210,7 +223,9 @@ def read(
         raise scope.problem("NS113", message, argument.value.at, help=help)
     message = f"{attribute.name} of {owner.name}: {reason}, and this is {describe(value)}"
     help = usage(owner)
-    if attribute.name == "kernel" and isinstance(value, int):
+    if isinstance(value, tuple) and len(value) == 2:
+        help = f"write {attribute.name}={value[0]}x{value[1]}"
+    if attribute.name == "kernel" and isinstance(argument.value, syntax.Number):
         help = f"a kernel is height x width: write {value}x{value}"
     if is_symbolic(value):
         help = "symbols are whole dimensions and counts: divide with //, or use --set"

@@ -12,7 +12,7 @@ from netspec.ir.ops import OPERATORS
 from netspec.ir.shapes import Kernel, Shape
 from netspec.ir.symbols import MAX_DEGREE, MAX_SIZE, TooLarge, is_symbolic, operate, order, same
 from netspec.ir.values import OFF, ON, BlockName, Value, Word, describe
-from netspec.language import syntax
+from netspec.language import foreign, syntax
 from netspec.language.limits import MAX_FRACTION, MAX_INTEGER
 from netspec.language.scope import WORDS, Reported, Scope, Unknown
 
@@ -118,7 +118,8 @@ def condition(node: syntax.Expression, scope: Scope) -> bool:
 def _require_definition(value: Value, node: syntax.Expression, scope: Scope) -> None:
     """Report a name that is neither defined nor a word of the language."""
     if isinstance(value, Word) and not scope.knows_word(value.text):
-        guess = scope.problems.did_you_mean(value.text, scope.names())
+        guess = foreign.value(value.text)
+        guess = guess or scope.problems.did_you_mean(value.text, scope.names())
         help = guess or f"define it: let {value.text} = ..."
         raise scope.problem("NS113", f"`{value.text}` is not defined", node.at, help=help)
 

@@ -199,9 +199,32 @@ def _closing(text: str, opening: int) -> int:
 
 
 def _kernels(text: str) -> tuple[str, str]:
-    """``kernel (3, 3)`` => ``kernel 3x3``"""
-    changed = re.sub(r"(?<=[\s,])\(\s*(\d+)\s*,\s*(\d+)\s*\)", r"\1x\2", text)
-    return "a kernel is written height x width", changed
+    """``(3, 3)``, ``[3, 3]``, ``3X3`` => ``3x3``"""
+    changed = re.sub(r"(?<=[\s,])[(\[]\s*(\d+)\s*,\s*(\d+)\s*[)\]]", r"\1x\2", text)
+    changed = re.sub(r"(?<=\d)X(?=\d)", "x", changed)
+    return "a kernel is written height x width, as in 3x3", changed
+
+
+def _sizes(text: str) -> tuple[str, str]:
+    """``=> (30, 30, 64)`` => ``-> 30x30x64``"""
+    size = r"[-=]>\s*[(\[]?\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*[)\]]?"
+    changed = re.sub(size, r"-> \1x\2x\3", text)
+    changed = re.sub(r"=>(?=\s*\d)", "->", changed)
+    return "a claimed size is written as in -> 30x30x64", changed
+
+
+def _unjoined(text: str) -> tuple[str, str]:
+    """``fc 10 softmax`` => ``fc 10 | softmax``"""
+    words = "|".join(OPERATORS)
+    return "stages are joined with `|`", re.sub(
+        rf"(?<=\d)\s+(?=(?:{words})\b(?!\s*=))", " | ", text
+    )
+
+
+def _unnamed(text: str) -> tuple[str, str]:
+    """``maxpool 2x2, stride 2`` => ``maxpool 2x2, stride=2``"""
+    keys = "|".join(sorted({a.name for op in OPERATORS.values() for a in op.attributes()}))
+    return "attributes are written key=value", re.sub(rf"(,\s*(?:{keys}))\s+(?=\d)", r"\1=", text)
 
 
 def _quoted(text: str) -> tuple[str, str]:
@@ -236,8 +259,8 @@ def _renamed(text: str) -> str:
 
 _RENAMED = {"padding": "pad", "strides": "stride", "use_bias": "bias"}
 _RULES: tuple[Rule, ...] = (
-    _label, _sources, _input, _assigned, _added, _unlabelled, _module, _called, _kernels, _braces,
-    _quoted, _arrows, _commas,
+    _label, _sources, _input, _assigned, _added, _unlabelled, _module, _called, _sizes, _kernels,
+    _braces, _quoted, _arrows, _commas, _unnamed, _unjoined,
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ ROWS = {
     ),
     "block b(n) = conv(3x3, n) | relu()": (PARENTHESES, "block b(n) = conv 3x3, n | relu"),
     "a: maxpool((2, 2), stride=2)": (
-        f"{PARENTHESES}; a kernel is written height x width", "a: maxpool 2x2, stride=2",
+        f"{PARENTHESES}; a kernel is written height x width, as in 3x3", "a: maxpool 2x2, stride=2",
     ),
     'a: conv 3x3, 16, padding="same"': (QUOTES, "a: conv 3x3, 16, pad=same"),
     "a: conv 3x3, 16, pad='same'": (QUOTES, "a: conv 3x3, 16, pad=same"),
@@ -59,6 +59,18 @@ ROWS = {
     "C1 conv 3x3, 64": (COLON, "C1: conv 3x3, 64"),
     "conv 3x3, 64 | relu": (LABEL, "LABEL: conv 3x3, 64 | relu"),
     "conv(3x3, 64)": (f"{LABEL}; {PARENTHESES}", "LABEL: conv 3x3, 64"),
+    "a: conv [3, 3], 64": (
+        "a kernel is written height x width, as in 3x3", "a: conv 3x3, 64",
+    ),
+    "a: conv 3X3, 64": ("a kernel is written height x width, as in 3x3", "a: conv 3x3, 64"),
+    "a: conv 3x3, 64 -> (6, 6, 64)": (
+        "a claimed size is written as in -> 30x30x64", "a: conv 3x3, 64 -> 6x6x64",
+    ),
+    "a: conv 3x3, 64 => 6x6x64": (
+        "a claimed size is written as in -> 30x30x64", "a: conv 3x3, 64 -> 6x6x64",
+    ),
+    "a: fc 10 softmax": ("stages are joined with `|`", "a: fc 10 | softmax"),
+    "a: maxpool 2x2, stride 2": ("attributes are written key=value", "a: maxpool 2x2, stride=2"),
 }  # fmt: skip
 
 
@@ -117,6 +129,11 @@ def test_a_row_of_other_words_gets_the_advice_for_the_word(row: str, help: str) 
          "and this is 2", "a kernel is height x width: write 2x2"),
         ("a: fc 10 -> softmax", "NS140", "`->` begins a claim, and `softmax` is an operator",
          "join stages with `|`: ... | softmax"),
+        ("a: conv 3x3, 4, pad=(1, 1)", "NS132", "pad of conv: expected a whole number, HxW, (top, "
+         "bottom, left, right), half or same, and this is (1, 1)", "write pad=1x1"),
+        ("a: add image", "NS135", "too many arguments: add takes no arguments without a name",
+         "name rows with `from`, as in `LABEL from A, B: add`"),
+        ("a: relu if True", "NS113", "`True` is not defined", "write `on`"),
         ("a: fc 10, softmax", "NS135", "`softmax` is an operator, not a value of fc",
          "join stages with `|`; end a branch with `;` or its line"),
         ("a: conv 3x3, 16, bias=False", "NS113",
