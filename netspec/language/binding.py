@@ -10,7 +10,7 @@ from netspec.ir.operator import Operator
 from netspec.ir.ops import OPERATORS
 from netspec.ir.source import Span
 from netspec.ir.symbols import is_symbolic
-from netspec.ir.values import Word, describe
+from netspec.ir.values import BlockName, Word, describe
 from netspec.language import foreign, syntax
 from netspec.language.diagnostics import Note
 from netspec.language.expressions import evaluate
@@ -223,8 +223,10 @@ def read(
         raise scope.problem("NS113", message, argument.value.at, help=help)
     message = f"{attribute.name} of {owner.name}: {reason}, and this is {describe(value)}"
     help = usage(owner)
-    if isinstance(value, tuple) and len(value) == 2:
+    if isinstance(argument.value, syntax.Tuple) and isinstance(value, tuple) and len(value) == 2:
         help = f"write {attribute.name}={value[0]}x{value[1]}"
+    if isinstance(value, BlockName) and value.text in attribute.kind.words:
+        help = f"rename the block: it hides the word `{value.text}` of {attribute.name}"
     if attribute.name == "kernel" and isinstance(argument.value, syntax.Number):
         help = f"a kernel is height x width: write {value}x{value}"
     if is_symbolic(value):

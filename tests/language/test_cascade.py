@@ -94,6 +94,13 @@ def test_what_depends_on_a_lost_statement_is_not_reported(code: str, text: str) 
     assert codes_of(HEADER + text) == [code]
 
 
+def test_a_block_that_hides_a_word_is_named_in_the_help() -> None:
+    text = "default conv pad=half\nblock half = relu\nc1: conv 3x3, 8 | half\n"
+    (error,) = problems(HEADER + text)
+    assert (error.code, error.span.line) == ("NS132", 3)
+    assert error.help == "rename the block: it hides the word `half` of pad"
+
+
 def test_an_input_that_is_lost_is_not_missed() -> None:
     text = "net example\ninput 28x28x3\nc1 from image: conv 3x3, 8 -> 9x9x9\nc2 from c1: relu\n"
     assert codes_of(text) == ["NS101"]
