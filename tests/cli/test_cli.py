@@ -128,6 +128,7 @@ def test_run_says_that_weights_are_untrained(photograph: Path) -> None:
     done = run("run", "lenet5", photograph, "--top", "3")
     assert done.returncode == 0, done.stderr
     assert "untrained, random weights" in done.stdout
+    assert "(give trained ones with --weights digits)" in done.stdout
     assert done.stdout.count("class") == 3
 
 
