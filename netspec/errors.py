@@ -8,7 +8,7 @@ class DataError(Exception):
 
 
 class OptionError(DataError):
-    """An option that does not apply to this form of a net."""
+    """An option that does not apply to this form of a net: a spec, a run or an artifact."""
 
 
 class ArgumentError(ValueError):

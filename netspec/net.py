@@ -34,7 +34,8 @@ from netspec.language.definitions import Setting
 from netspec.language.diagnostics import Diagnostic, Problems, SpecError, SpecWarning
 from netspec.language.elaborate import elaborate
 from netspec.language.files import Files, ResolvedFiles
-from netspec.language.read import SPEC, accept, read
+from netspec.language.read import NAMED, accept
+from netspec.language.saved import opened
 from netspec.language.variant import derive
 from netspec.printing import printer
 
@@ -212,8 +213,9 @@ def load(spec: str | Path, /, **settings: Setting) -> Net:
     """Read and check a spec.
 
     Args:
-        spec: Path of a ``.net`` file, or name of a bundled spec such as ``"googlenet"``.
-            ``"mynet"`` is the file ``mynet.net`` if there is one, else the bundled spec.
+        spec: Path of a ``.net`` file or of a run directory, or name of a bundled spec such as
+            ``"googlenet"``. ``"mynet"`` is the file ``mynet.net`` if there is one, else the bundled
+            spec.
         settings: Values of the net's parameters. A string is parsed as in a spec.
 
     Raises:
@@ -224,7 +226,7 @@ def load(spec: str | Path, /, **settings: Setting) -> Net:
         SpecWarning: The spec is valid, and a part of it is probably a mistake.
         UserWarning: A local file hides a bundled spec of the same name.
     """
-    return _warned(from_source(read(spec), settings))
+    return _warned(from_source(*opened(spec, settings)))
 
 
 def loads(text: str, name: str = "<text>", /, **settings: Setting) -> Net:
@@ -258,7 +260,7 @@ def net_of(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Net:
     """
     if not isinstance(spec, Net):
         _require_spec(spec)
-        return _warned(from_source(read(spec), settings or {}), 4)
+        return _warned(from_source(*opened(spec, settings or {})), 4)
     _refuse_settings(settings)
     return spec
 
@@ -270,13 +272,13 @@ def examined_spec(spec: Spec, settings: Mapping[str, Setting]) -> tuple[Net, Pro
     """
     if not isinstance(spec, Net):
         _require_spec(spec)
-        return examined(read(spec), settings)
+        return examined(*opened(spec, settings))
     _refuse_settings(settings)
     return examined(spec.source, spec.settings, spec.files)
 
 
 def _require_spec(spec: object) -> None:
-    require_type("spec", spec, (str, os.PathLike), f"a Net, {SPEC}")
+    require_type("spec", spec, (str, os.PathLike), f"a Net, {NAMED}")
 
 
 def _refuse_settings(settings: Mapping[str, Setting] | None) -> None:

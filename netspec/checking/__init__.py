@@ -1,1 +1,1 @@
-"""Derive the sizes and counts of a net, and compare what the spec claims and prints."""
+"""Derive the sizes and counts of a net, and compare them with claims and printed tables."""

@@ -1,4 +1,4 @@
-"""Claims: sizes and counts in the spec, compared with derived ones."""
+"""Compare the claims of a spec about sizes and counts with derived values."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ FOLLOWERS_SHOWN = 3
 def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
     """Compare every claim with the graph; return the number of claims.
 
-    A false size is reported once, with the sizes of the rows below that are false because of it,
-    their counts, and the totals.  Claims are about the parameters' defaults: with other settings
-    (``is_changed``) false ones are notes, not errors.  So are those of rows that a variant
-    inherits: they are about its base.
+    One mistake is one error: claims that are false because of another one are notes of its
+    diagnostic.  After a false size these are the sizes and counts of the rows that read the row,
+    and the totals; after false channels of a kernel the counts of its row; after a false count of
+    a row the total of the same kind.
+
+    Claims are about the defaults of the net's parameters: with other settings (``is_changed``)
+    false ones are notes, not errors.  So are those of rows that a variant inherits: they are about
+    its base.
     """
-    sizes: list[_FalseSize] = []
-    causes: dict[str, _FalseSize] = {}  # the false size that a row's own follows from, by output
-    diagnostics: list[Diagnostic] = []
+    roots: list[_Cause] = []
+    causes: dict[str, _Cause] = {}  # the false size that a row's own follows from, by output
     inherited: list[Diagnostic] = []
     checked: set[str] = set()
     claims = 0
@@ -49,59 +52,70 @@ def check(graph: Graph, problems: Problems, *, is_changed: bool = False) -> int:
         cause = next((causes[n] for n in (row.output, *row.inputs) if n in causes), None)
         is_wrong = any(d.code == "NS301" for d in false.diagnostics)
         if is_wrong and cause is None:
-            cause = _FalseSize(false.diagnostics.pop(0))
-            sizes.append(cause)
+            cause = _Cause(false.diagnostics.pop(0))
+            roots.append(cause)
         if cause is not None and (is_wrong or not any(c.kind == "size" for c in row.claims)):
             causes[row.output] = cause
-        if is_wrong and cause is not None:
+        kernel = next((d for d in false.diagnostics if d.code == "NS303"), None)
+        if cause is None and kernel is not None:
+            false.diagnostics.remove(kernel)
+            cause = _Cause(kernel)
+            roots.append(cause)
+        if cause is not None:
             cause.follows += false.diagnostics
         else:
-            diagnostics += false.diagnostics
+            roots += map(_Cause, false.diagnostics)
     if not problems.errors:  # otherwise rows may be missing from the totals
-        false = Problems()
         names = [stage.name for stage in graph.stages() if not stage.head]
         for claim in graph.claims:
             claims += 1
+            false = Problems()
             _check_count("the net", claim, names, graph.outputs[0], graph, false)
-        if sizes:
-            sizes[0].follows += false.diagnostics
-        else:
-            diagnostics += false.diagnostics
+            cause = next((root for root in roots if root.explains(claim)), None)
+            if cause is not None:
+                cause.follows += false.diagnostics
+            else:
+                roots += map(_Cause, false.diagnostics)
     if is_changed:
-        diagnostics += [d for size in sizes for d in (size.diagnostic, *size.follows)]
-        problems.diagnostics += [not_applying(d) for d in diagnostics]
+        false_claims = [d for root in roots for d in (root.diagnostic, *root.follows)]
+        problems.diagnostics += [not_applying(d) for d in false_claims]
     else:
-        problems.diagnostics += [*diagnostics, *(size.with_followers() for size in sizes)]
+        problems.diagnostics += [root.with_followers() for root in roots]
     problems.diagnostics += [not_inherited(d) for d in inherited]
     return claims
 
 
 @dataclass
-class _FalseSize:
-    """A false claim of a size, and the claims that are false because of it."""
+class _Cause:
+    """A false claim, and the claims that are false because of it."""
 
     diagnostic: Diagnostic
     follows: list[Diagnostic] = field(default_factory=list)
+
+    def explains(self, total: Claim) -> bool:
+        """Return True if a total of the net may be false because of this claim of a row."""
+        is_count = self.diagnostic.message.startswith(f"{_MEASURED[total.kind]} of row")
+        return is_count or self.diagnostic.code in ("NS301", "NS303")
 
     def with_followers(self) -> Diagnostic:
         shown = [d.message for d in self.follows[:FOLLOWERS_SHOWN]]
         if len(self.follows) > len(shown):
             shown.append(f"{len(self.follows) - len(shown)} more")
-        notes = [Note(f"with it go other claims: {'; '.join(shown)}")] if shown else []
+        notes = [Note(f"claims that are false with it: {'; '.join(shown)}")] if shown else []
         return replace(self.diagnostic, notes=(*self.diagnostic.notes, *notes))
 
 
 def not_applying(diagnostic: Diagnostic) -> Diagnostic:
-    """Return a false claim as a note, as it is false under changed parameters only."""
+    """Return a false claim as a note: it is about other values of the parameters."""
     message = f"a claim does not apply with these settings: {diagnostic.message}"
-    help = "claims are made for the defaults of the net's parameters"
+    help = "claims are about the defaults of the net's parameters"
     return Diagnostic("NS305", message, diagnostic.span, help=help, severity="note")
 
 
 def not_inherited(diagnostic: Diagnostic) -> Diagnostic:
-    """Return a false claim as a note, as it is one of the base about itself."""
+    """Return a false claim as a note: it is a claim of the base about itself."""
     message = f"a claim of the base does not apply: {diagnostic.message}"
-    help = "write the row in the variant too, with what it claims there"
+    help = "write the row in the variant, with its own claims"
     return Diagnostic("NS306", message, diagnostic.span, help=help, severity="note")
 
 
@@ -119,7 +133,7 @@ def _check_row(row: Row, claim: Claim, graph: Graph, problems: Problems) -> None
 def _report_size(row: Row, claimed: Shape, claim: Claim, graph: Graph, problems: Problems) -> None:
     output = graph.stage(row.output)
     derived = output.known_shape
-    help = f"change the claim to {derived}, or the row so that it holds"
+    help = f"change the claim to {derived}, or change the row"
     notes = []
     for name in row.stages:
         stage = graph.stage(name)
@@ -162,7 +176,7 @@ def _check_channels(stage: Stage, op: Conv, graph: Graph, problems: Problems) ->
         f"each filter of {stage.name} sees {seen} {plural('channel', seen)}, not {claimed}",
         stage.spans.get("kernel", stage.span),
         notes=[Note(f"its input is {inputs[0]}{share}"), *call_notes(stage.calls)],
-        help=f"write {by(op.kernel)}x{seen}, or leave the channels out",
+        help=f"write {by(op.kernel)}x{seen}, or omit the channels",
     )
 
 
@@ -195,12 +209,12 @@ def _check_count(
         return
     code = "NS302" if subject != "the net" else "NS304"
     message = f"{_MEASURED[claim.kind]} of {subject}: {derived}, not {claimed}"
-    help = f"change the claim to {derived.replace(',', '')}, or {subject} so that it holds"
+    help = f"change the claim to {derived.replace(',', '')}, or change {subject}"
     problems.add(code, message, claim.span, notes=notes, help=help)
 
 
 def _is_decided(equal: bool | None, claim: Claim, problems: Problems) -> bool:
-    """Return whether a claim was proved or refuted; report it if symbols leave it open."""
+    """Return True if a claim is proved or refuted; report it if symbols leave it open."""
     if equal is None:
         message = "this can be neither proved nor refuted for every value of the symbols"
         help = "claim it as a polynomial of the symbols, or give them values with --set"
@@ -217,7 +231,7 @@ _MEASURED = {
 
 
 def count_terms(kind: str, stage: Stage, graph: Graph) -> Iterator[tuple[str, int]]:
-    """Yield the terms that a stage adds to a count, each with its arithmetic."""
+    """Yield the terms that a stage adds to a count: arithmetic as text, and value."""
     inputs = graph.shapes_into(stage.name)
     if kind == "params":
         for parameter in stage.op.parameters(inputs).values():
@@ -237,7 +251,7 @@ def _product(factors: Iterable[int]) -> str:
 
 
 def sum_notes(terms: list[tuple[str, int]]) -> list[Note]:
-    """Return a note with the sum of some terms, written out."""
+    """Return a note with the sum of terms, written out; none if there is only one number."""
     whole = total(value for _, value in terms)
     shown = [text for text, _ in terms[:TERMS_SHOWN]]
     if len(terms) > TERMS_SHOWN:

@@ -1,4 +1,4 @@
-"""The names of classes held against the outputs that they name."""
+"""Check that a net does not have more names of classes than outputs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def check_classes(
     *,
     is_changed: bool,
 ) -> tuple[str, ...]:
-    """Return the names of a net's outputs, and report more names than there are outputs.
+    """Return the names of a net's outputs; report it if there are more names than outputs.
 
-    Where a setting changed the net, the names are those of another one: a note says so.
+    If a setting changed the net, the names are for the net with its defaults: too many names are
+    then a note, and the net does not have names.
     """
     written = [s for s in statements if isinstance(s, syntax.Classes)]
     if not names or not written or len(graph.outputs) != 1:
@@ -37,5 +38,5 @@ def check_classes(
         message = f"{message} under these settings"
         problems.diagnostics.append(Diagnostic("NS305", message, span, help=help, severity="note"))
         return ()
-    problems.add("NS156", message, span, help="give one name an output")
+    problems.add("NS156", message, span, help="give one name per output")
     return tuple(names)

@@ -1,4 +1,4 @@
-"""Check that the layers of a net can be spread evenly over its columns."""
+"""Check that the layers of a net can be divided evenly over its columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netspec.language.diagnostics import Note, Problems
 
 
 def check_columns(graph: Graph, problems: Problems) -> None:
-    """Report layers that cannot be spread evenly over the columns."""
+    """Report layers that cannot be divided evenly over the columns."""
     if graph.columns is None:
         return
     number = graph.columns.number
@@ -21,11 +21,11 @@ def check_columns(graph: Graph, problems: Problems) -> None:
             continue
         span = stage.spans.get("groups", stage.span)
         if op.groups != 1 and divides(number, op.groups) is False:
-            message = f"{op.groups} groups do not spread over {number} columns"
+            message = f"{op.groups} groups cannot be divided over {number} columns"
             help = f"use groups={number}, or 1 for a layer that sees every column"
             problems.add("NS210", message, span, help=help, notes=[note])
         elif isinstance(op, Conv) and divides(number, op.count) is False:
-            message = f"{op.count} filters do not spread over {number} columns"
+            message = f"{op.count} filters cannot be divided over {number} columns"
             help = f"use a multiple of {number}"
             span = stage.spans.get("count", stage.span)
             problems.add("NS210", message, span, help=help, notes=[note])

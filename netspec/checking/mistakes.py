@@ -1,6 +1,6 @@
-"""Warnings: what is valid, and is probably a mistake.
+"""Warnings about specs that are valid, but are probably not as intended.
 
-Each rule leaves out what some net may mean: a warning that is often wrong is not read.
+Each rule skips what a real net may need: nobody reads a warning that is often wrong.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from netspec.language import syntax
 from netspec.language.diagnostics import Note, Problems, call_notes
 
 CHANNELS = (1, 3, 4)
-"""Of images: grey, colours, and colours with transparency."""
+"""Numbers of channels of images: grey, colour, and colour with transparency."""
 
 SMALLEST_SQUARE, SMALLEST = 8, 16
-"""Sides of the smallest images: scikit-learn's digits are 8 x 8; what is not square and smaller is
-a map of features."""
+"""Sides of the smallest images: scikit-learn's digits are 8 x 8.  A smaller input that is not
+square is a map of features."""
 
 MOST_OBLONG = 2.5
-"""Times that an image is as wide as high, or as high as wide; a cinema's screen is 2.4."""
+"""The largest ratio of the sides of an image; a cinema's screen has 2.4."""
 
 NEVER_NEGATIVE = ("relu", "abs", "sigmoid", "softmax")
 
 
 def warn_of_order(graph: Graph, problems: Problems) -> None:
-    """Warn of inputs whose sizes are probably in another order than height, width, channels.
+    """Warn of inputs whose sizes are probably not in the order height, width, channels.
 
-    That is so if one of the first two sizes is a number of channels and the other two are those of
-    an image, unless no window reaches beyond one element along the short axis: then the net is
-    one of sequences.
+    One of the first two sizes is then a number of channels, and the other two are those of an
+    image.  If no window is larger than 1 along the short axis, the net is for sequences, and there
+    is no warning.
     """
     windows = [stage.op.kernel for stage in graph.stages() if isinstance(stage.op, WindowOperator)]
     for name in graph.inputs:
@@ -56,7 +56,7 @@ def warn_of_order(graph: Graph, problems: Problems) -> None:
 
 
 def _axis_of_channels(shape: Shape) -> int | None:
-    """Return which of the first two sizes seems to be that of the channels, if one does."""
+    """Return the axis, 0 or 1, whose size is probably the number of channels, or None."""
     if len(shape) != 3 or not all(isinstance(size, int) for size in shape):
         return None
     for axis in (0, 1):
@@ -68,7 +68,7 @@ def _axis_of_channels(shape: Shape) -> int | None:
 
 
 def warn_of_idle(graph: Graph, problems: Problems) -> None:
-    """Warn of operators whose result is known beforehand, or is what they are given."""
+    """Warn of operators whose output is constant or equals their input."""
     for stage in graph.stages():
         operands = [graph.stage(name) for name in graph.operands(stage.name)]
         if len(operands) != 1:
@@ -76,13 +76,13 @@ def warn_of_idle(graph: Graph, problems: Problems) -> None:
         (operand,) = operands
         if stage.op.name in ("relu", "abs") and operand.op.name in NEVER_NEGATIVE:
             message = f"{stage.op.name} does nothing: {operand.op.name} before it is never negative"
-            help = "leave out one of the two"
+            help = "remove one of the two"
         elif stage.op.name == operand.op.name == "softmax":
-            message = "a softmax of a softmax: all its results are nearly alike"
-            help = "leave out one of the two"
+            message = "a softmax after a softmax: all outputs are nearly equal"
+            help = "remove one of the two"
         elif stage.op.name == "softmax" and operand.known_shape.channels == 1:
-            message = "a softmax over one channel is 1, whatever it is given"
-            help = "write sigmoid, or give the row before it a channel for each class"
+            message = "a softmax over one channel is always 1"
+            help = "write sigmoid, or give the row before it one channel per class"
         else:
             continue
         notes = call_notes(stage.calls)
@@ -92,9 +92,9 @@ def warn_of_idle(graph: Graph, problems: Problems) -> None:
 
 
 def warn_of_unused(tree: syntax.Tree, sources: Sources, problems: Problems) -> None:
-    """Warn of parameters, constants, tables and blocks of a file that are named nowhere in the net.
+    """Warn of parameters, constants, tables and blocks of the spec that the net does not use.
 
-    Those of its base are not its own, and blocks that others import are none of a net.
+    Definitions of a base and of imports are not checked: other nets may use them.
     """
     defined = [
         (word, name)
@@ -103,12 +103,12 @@ def warn_of_unused(tree: syntax.Tree, sources: Sources, problems: Problems) -> N
     ]
     uses = Counter(_names(tree.statements)) if defined else Counter[str]()
     for word, name in defined:
-        if uses[name.text] == 1:  # where it is defined
+        if uses[name.text] == 1:  # only the definition itself
             problems.warn(
                 "NS503",
                 f"nothing uses the {word} `{name.text}`",
                 sources.span(name.at),
-                help="use it, or leave it out; a name may be misspelt where it was to be used",
+                help="use it or remove it; perhaps its name is misspelt where it is used",
             )
 
 
@@ -122,7 +122,7 @@ def _definitions(tree: syntax.Tree) -> Iterator[tuple[str, syntax.Name]]:
 
 
 def _names(statements: tuple[syntax.Statement, ...]) -> Iterator[str]:
-    """Yield the names in a part of the syntax tree, as often as they are there."""
+    """Yield each name in a part of the syntax tree, once per use."""
     nodes: list[Any] = [statements]
     while nodes:
         node = nodes.pop()

@@ -1,4 +1,4 @@
-"""Notations of printed kernels and sizes, and their comparison with derived ones."""
+"""Compare printed kernels and sizes, in all their notations, with derived ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netspec.ir.symbols import by, same
 
 
 class Mismatch(NamedTuple):
-    """The reason why a printed cell differs from the derived value."""
+    """A difference between a printed cell and the derived value."""
 
     reason: str
 
@@ -37,14 +37,15 @@ class Numbers(NamedTuple):
 
     @property
     def times(self) -> Any:
-        """The number of copies: by how much one printed count is multiplied."""
+        """The factor of a printed count: the number of copies."""
         return 1 if self.copies is None else self.copies
 
 
 def size_mismatch(printed: Numbers, shape: Shape) -> Mismatch | None:
-    """Compare a printed size with a shape; ``N``, ``1xN`` and ``1x1xN`` are equal.
+    """Return the difference of a printed size and a shape, or None.
 
-    The copies are devices that each have that many channels, or maps that are joined.
+    ``N``, ``1xN`` and ``1x1xN`` are equal.  Copies are devices that each have this number of
+    channels, or maps that are joined.
     """
     dims = [*printed.dims[:-1], printed.dims[-1] * printed.times]
     if shape.agrees_with(dims):
@@ -53,7 +54,7 @@ def size_mismatch(printed: Numbers, shape: Shape) -> Mismatch | None:
 
 
 def kernel_shown(op: Operator, inputs: Sequence[Shape], depth: str) -> str:
-    """Return the kernel of an operator as a table with this ``depth`` prints it."""
+    """Return the kernel of an operator as a table prints it; see ``Document.depth``."""
     if isinstance(op, Concat):
         return "concat"
     if isinstance(op, Conv) and depth == "out":
@@ -64,7 +65,7 @@ def kernel_shown(op: Operator, inputs: Sequence[Shape], depth: str) -> str:
 def kernel_mismatch(
     printed: Numbers, op: Operator, inputs: Sequence[Shape], depth: str, devices: int
 ) -> Mismatch | None:
-    """Compare a printed kernel with an operator of a net that is spread over ``devices``."""
+    """Return the difference of a printed kernel and an operator, or None."""
     wrong = [
         f"{quantity} is printed as {shown}, and is {derived}"
         for quantity, shown, derived in _pairs(printed, op, inputs, depth, devices)

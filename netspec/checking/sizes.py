@@ -1,4 +1,4 @@
-"""Shape inference: the size and receptive field of every stage, or a diagnostic."""
+"""Shape inference: derive the size and receptive field of every stage."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from math import prod
 from netspec.ir.graph import Graph, Stage
 from netspec.ir.operator import WindowOperator
 from netspec.ir.shapes import AXES, ShapeError
+from netspec.ir.source import Source
 from netspec.ir.symbols import MAX_STAGES, TooLarge, any_symbolic, is_small, is_symbolic
-from netspec.language.diagnostics import Note, Problems, call_notes
+from netspec.language.diagnostics import Note, Problems, call_notes, file_of
 from netspec.language.limits import MAX_INTEGER
 
 
 def infer(graph: Graph, problems: Problems) -> None:
     """Set the shape and field of each stage, and attributes of operators that depend on sizes.
 
-    Stages after a reported one have no shape, and are not reported.
+    Stages after a reported stage do not have a shape and are not reported.
     """
     origins = _Origins(graph)
     symbolic = 0
@@ -36,7 +37,7 @@ def infer(graph: Graph, problems: Problems) -> None:
             _report(error, stage, operands, origins, problems)
             continue
         except TooLarge:
-            message = f"what {stage.op.name} makes is too large an expression of symbols"
+            message = f"the output of {stage.op.name} is too large an expression of symbols"
             help = "give the symbols values with --set, or check the net in parts"
             problems.add("NS007", message, stage.span, help=help, notes=call_notes(stage.calls))
             continue
@@ -57,7 +58,7 @@ def infer(graph: Graph, problems: Problems) -> None:
 
 
 class _Origins:
-    """Finds the stage that gave an axis its size: the last one that did not pass it on."""
+    """The stages that set the size of an axis: later stages only pass the size on."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -93,8 +94,11 @@ class _Origins:
             return Note(f"{shape} comes from {position}: {arithmetic}", maker.span)
         return Note(f"{AXES[axis]} {shape[axis]} comes from {position}: {arithmetic}", maker.span)
 
-    def corrections(self, places: list[tuple[Stage, int]]) -> Iterator[str]:
-        """Yield changes of the net that make one of two sizes equal to the other."""
+    def corrections(self, places: list[tuple[Stage, int]], here: Source) -> Iterator[str]:
+        """Yield changes of the net that make one of two sizes equal to the other.
+
+        ``here`` is the file of the diagnostic; a place in another file is named with that file.
+        """
         for (ours, axis), (theirs, _) in (places, places[::-1]):
             target = theirs.known_shape
             if not (ours.known_shape.is_map and target.is_map):
@@ -104,7 +108,8 @@ class _Origins:
                 continue
             changes = list(suggest(maker, axis, target[axis], self.graph))[:2]
             if changes:
-                settings, line = " or ".join(changes), maker.span.line
+                settings = " or ".join(changes)
+                line = f"{maker.span.line}{file_of(maker.span, here)}"
                 yield f"set {settings} on `{maker.name}`, line {line}, to make it {target[axis]}"
 
 
@@ -113,18 +118,25 @@ def _report(
 ) -> None:
     places = [(operands[index], axis) for index, axis in error.origins]
     notes = [origins.note(operand, axis) for operand, axis in places]
+    help = error.help
+    if len(places) == 2:
+        help = next(origins.corrections(places, stage.span.source), help)
+    if stage.head:
+        message = f"only the head `{stage.head}` does not fit, which is left out at inference"
+        notes.insert(0, Note(message))
+        help += f"; or leave out the head: `drop {stage.head}` in a variant"
     problems.add(
         error.code,
         error.message,
         stage.span,
         label=error.label or (f"its input is {operands[0].shape}" if operands else ""),
         notes=[*notes, *call_notes(stage.calls)],
-        help=next(origins.corrections(places), error.help) if len(places) == 2 else error.help,
+        help=help,
     )
 
 
 def suggest(stage: Stage, axis: int, size: int, graph: Graph) -> Iterator[str]:
-    """Yield changes of the stage's window for which an axis has the given size."""
+    """Yield the changes of rounding or padding for which an axis has the given size."""
     op, inputs = stage.op, graph.shapes_into(stage.name)
     if not isinstance(op, WindowOperator) or axis > 1:
         return

@@ -1,7 +1,7 @@
-"""Compare printed tables and sentences with what is derived.
+"""Compare printed tables and sentences with derived values.
 
-A cell agrees; or it is wrong in print, and an erratum says why; or it disagrees, which is an error.
-An erratum on a cell that agrees is an error too.
+A cell that disagrees is an error, unless an erratum says why the paper is wrong.  An erratum on a
+cell that agrees is also an error.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from netspec.language.expressions import condition, evaluate, number
 from netspec.language.scope import Reported, Scope
 
 COLUMNS = ("input", "kernel", "output", "params")
-"""The columns of the documents' tables, after the layer's name."""
+"""The columns of printed tables, after the label of the row."""
 
 QUANTITIES = ("params", "macs", "neurons", "field", "height", "width", "channels", "stages")
 """Quantities of a row or stage that a sentence may use; ``stages`` is one of an operator."""
@@ -58,9 +58,10 @@ class PrintedRow(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """A sentence of the text; ``status`` may also be measured (by a command) or needs (data).
+    """A sentence of the paper.
 
-    ``condition`` is what the spec holds it to, as written there, or empty.
+    ``status`` is that of a cell, or ``measured`` (by a command), or ``needs`` (data).
+    ``condition`` is its condition as written in the spec, or empty.
     """
 
     quote: str
@@ -71,9 +72,9 @@ class Sentence(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A table and the sentences around it, each with what netspec derives.
+    """A printed table and sentences, each with the derived values.
 
-    ``depth`` tells what a kernel's third number counts, channels in or filters out.
+    ``depth`` says what the third number of a kernel counts: channels ``in`` or filters ``out``.
     """
 
     source: str
@@ -90,7 +91,7 @@ class Document(NamedTuple):
 def examine(
     document: syntax.Document, scope: Scope, graph: Graph
 ) -> tuple[Document, list[Diagnostic]]:
-    """Compare a printed table with a graph with shapes; return it and its diagnostics."""
+    """Compare a document with a graph that has shapes; return the results and diagnostics."""
     problems = Problems()
     examiner = _Examiner(graph, scope, problems, _depth(document, scope))
     examined = Document(
@@ -133,7 +134,9 @@ class _Examiner:
         label = printed.label
         rows = {row.label: row for row in self.graph.rows.values() if not row.is_inner}
         if label.text not in rows:
-            help = did_you_mean(label.text, rows) or "a printed row carries the label of a row"
+            help = (
+                did_you_mean(label.text, rows) or "a printed row has the label of a row of the net"
+            )
             message = f"the document has a row `{label.text}`, and the net has none"
             self.scope.problem("NS111", message, label.at, help=help)
             return None
@@ -161,10 +164,10 @@ class _Examiner:
                 message = f"a printed row has no column `{column.text}`"
                 self.scope.problem("NS403", message, column.at, help=help)
                 meant = [c for c in COLUMNS if f"`{c}`" in help]
-                errata |= dict.fromkeys(meant, erratum)  # so that the cell is not reported as well
+                errata |= dict.fromkeys(meant, erratum)  # the cell itself is then not reported
             elif column.text in errata:
                 message = f"a second erratum on the same {column.text}"
-                help = "say in one erratum why the cell cannot be right"
+                help = "write one erratum per cell"
                 self.scope.problem("NS131", message, erratum.at, help=help)
             else:
                 errata[column.text] = erratum
@@ -235,7 +238,7 @@ class _Examiner:
         printed, erratum = " ".join(span.text.split()), errata.get(column)
         if mismatch is None:
             if erratum is not None:
-                message = f"the erratum excuses nothing: {column} of {row.label} is printed right"
+                message = f"the erratum is not needed: {column} of {row.label} is printed right"
                 self._report(
                     "NS402", message, erratum.at, [Note(f"{derived} is derived")], "remove it"
                 )
@@ -245,7 +248,7 @@ class _Examiner:
             return Cell(column, printed, derived, "erratum", erratum.why)
         message = f"{column} of {row.label}: printed {printed}, derived {derived}"
         notes = [Note(text) for text in (mismatch.reason, *arithmetic)]
-        help = f'mend the spec, or say why the print cannot be right: erratum {column} "..."'
+        help = f'fix the spec, or say why the printed value is wrong: erratum {column} "..."'
         self.problems.add("NS401", message, span, help=help, notes=notes)
         return Cell(column, printed, derived, "disagree", "; ".join(n.message for n in notes))
 
@@ -293,7 +296,7 @@ class _Examiner:
         quote = sentence.quote.text
         written = " ".join(self.scope.span(sentence.condition.at).text.split())
         if holds and sentence.erratum:
-            message = "the erratum excuses nothing: the sentence holds"
+            message = "the erratum is not needed: the sentence holds"
             self._report("NS402", message, sentence.at, [Note(derived)], "remove the erratum")
         if holds:
             return Sentence(quote, "agree", derived, "", written)
@@ -306,8 +309,10 @@ class _Examiner:
     def _quantity(self, node: syntax.Quantity) -> int:
         name, _, quantity = node.text.rpartition(".")
         if quantity not in QUANTITIES:
-            help = did_you_mean(quantity, QUANTITIES) or f"one can ask for {', '.join(QUANTITIES)}"
-            message = f"nothing is called `{quantity}` that is derived of rows and stages"
+            help = (
+                did_you_mean(quantity, QUANTITIES) or f"the quantities are {', '.join(QUANTITIES)}"
+            )
+            message = f"`{quantity}` is not a derived quantity of rows and stages"
             raise self.scope.problem("NS130", message, node.at, help=help)
         if quantity == "stages":
             if name not in OPERATORS:
@@ -346,7 +351,7 @@ def _derived(node: syntax.Expression, scope: Scope) -> str:
     if not all(isinstance(value, Word | BlockName) for _, value in sides):
         for side, value in sides:
             if isinstance(value, Word):
-                number(side, scope)  # reports a word beside a number
+                number(side, scope)  # reports a word that is compared with a number
     left, right = (_shown(value) for _, value in sides)
     holds = condition(node, scope)
     sign = node.operator

@@ -7,10 +7,13 @@ import click
 from netspec.language.handbook import explain as explanation_of
 
 
-@click.command(short_help="Explain a diagnostic.")
-@click.argument("code", required=False)
+@click.command(short_help="Explain a diagnostic, or the syntax.")
+@click.argument("code", metavar="[CODE|syntax]", required=False)
 def explain(code: str | None) -> None:
-    """Explain a diagnostic with an example and its fix; without CODE, list all diagnostics."""
+    """Explain a diagnostic with a wrong and a right example, or show the language on one screen.
+
+    Without CODE, list all pages.
+    """
     try:
         click.echo(explanation_of() if code is None else explanation_of(code))
     except ValueError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,18 +11,6 @@ from typing import TYPE_CHECKING
 from netspec import trained
 from netspec.artifact.reading import is_artifact
 from netspec.errors import DataError, OptionError, require_type
-from netspec.files.kinds import (
-    DESCRIPTION,
-    JPEG,
-    JSON,
-    ONNX,
-    PICKLE,
-    PNG,
-    PT2,
-    SVG,
-    WEIGHTS,
-    kind_of_content,
-)
 from netspec.ir.arguments import place
 from netspec.ir.expects import Expects, step_text
 from netspec.ir.recipe import Order, Subtract
@@ -123,7 +110,6 @@ def open_source(
         raise OptionError(f"{spec} is an artifact, which is compiled: give its spec or its run")
     if Path(spec).is_dir():
         raise DataError(f"{spec} is not a run directory: it does not contain run.json")
-    _require_a_net(Path(spec))
     net = from_source(read(spec), settings or {})
     if told := [d for d in net.warnings if d.code != "NS504" or not is_prepared]:
         warnings.warn(SpecWarning(told), stacklevel=3)
@@ -138,35 +124,14 @@ def _with_weights(net: Net, weights: str | Path | None) -> Source:
     """Return a net with its weights: a file that exists, or else weights that come with the net."""
     if weights is None:
         return Source(net)
-    name = str(weights)
-    if not Path(weights).exists() and (bundled := trained.spec_of(net)):
-        if name in trained.names(bundled):
-            return Source(net, trained.trained(bundled, name).weights, name=name)
-        if known := ", ".join(trained.names(bundled)):
-            raise DataError(
-                f"cannot read weights from {name}: there is no such file; the weights that come "
-                f"with {bundled} are: {known}"
-            )
-    return Source(net, Path(weights))
-
-
-_NO_NET = {
-    ONNX: "netspec writes such files and does not read them: give the spec, the run or the "
-    "artifact that it was exported from",
-    PT2: "netspec writes such files and does not read them: give the spec, the run or the "
-    "artifact that it was exported from",
-    WEIGHTS: "give the spec of the net, and this file as its weights: SPEC --weights FILE",
-    DESCRIPTION: "give the spec, the run or the artifact of that net",
-} | dict.fromkeys((PNG, SVG, JPEG, PICKLE, JSON), "give a spec, a run or an artifact")
-"""Kinds of files that are taken for nets, and what to give instead."""
-
-
-def _require_a_net(path: Path) -> None:
-    """Raise DataError if a file is known to be something other than a spec."""
-    with suppress(OSError, ValueError):  # reading the spec says why it cannot be read
-        kind = kind_of_content(path) if path.is_file() else None
-        if kind in _NO_NET:
-            raise DataError(f"{path} is {kind.name}, not a net: {_NO_NET[kind]}")
+    if Path(weights).exists():
+        return Source(net, Path(weights))
+    name, spec = str(weights), trained.spec_of(net)
+    names = trained.names(spec) if spec else []
+    if name in names:
+        return Source(net, trained.trained(spec, name).weights, name=name)
+    known = f"{spec} comes with {', '.join(names)}" if names else f"none come with {net.name}"
+    raise DataError(f"there are no weights {name}: {known}; or give a safetensors file")
 
 
 def expects_of(

@@ -7,10 +7,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from netspec.ir.attributes import Attribute, HasAttributes
 from netspec.ir.operator import Operator
+from netspec.ir.ops import OPERATORS
 from netspec.ir.source import Span
 from netspec.ir.symbols import is_symbolic
-from netspec.ir.values import Word, describe
-from netspec.language import syntax
+from netspec.ir.values import BlockName, Word, describe
+from netspec.language import foreign, syntax
 from netspec.language.diagnostics import Note
 from netspec.language.expressions import evaluate
 from netspec.language.scope import Reported, Scope
@@ -19,9 +20,12 @@ R = TypeVar("R", bound=HasAttributes)
 
 
 class Bound(NamedTuple, Generic[R]):
-    """The result of binding a name with its arguments: ``owner``, an operator or a step.
+    """An operator or recipe step, made from its arguments.
 
-    ``written`` has the attributes that were written, as they were written; ``spans`` says where.
+    Attributes:
+        value: the operator or step.
+        written: the values of the attributes that the spec sets, as written.
+        spans: the places of these values.
     """
 
     value: R
@@ -35,13 +39,20 @@ def bind(
     arguments: Sequence[syntax.Argument],
     scope: Scope,
 ) -> Bound[R]:
-    """Return the operator or step that is meant, and how it is written.
+    """Return the operator or step that a name and its arguments describe.
 
-    Raises Reported when an argument is wrong.
+    Args:
+        owner: the class of the operator or step.
+        name: the name in the spec, where mistakes without a place of their own are shown.
+        arguments: the arguments in the spec.
+        scope: the names that the arguments may use.
+
+    Raises:
+        Reported: an argument is wrong, or a default with a mistake may apply.
     """
     matched, defaults = _match(owner, name, arguments, scope), scope.net.defaults
     values: dict[str, Any] = {}
-    spans: dict[str, Span] = {}
+    places: dict[str, tuple[syntax.At, Scope]] = {}
     failed = False
     for attribute in owner.attributes():
         argument, where = matched.get(attribute.name), scope
@@ -56,23 +67,26 @@ def bind(
             values[attribute.name] = read(owner, attribute, argument, where)
         except Reported:
             failed = True
-        spans[attribute.name] = where.span(argument.value.at)
-    if failed:
+        places[attribute.name] = argument.value.at, where
+    if failed or _depends_on_lost_default(owner, matched, scope):
         raise Reported
     op = owner(**values)
     for code, key, reason in (*owner.written_mistakes(values), *op.mistakes()):
-        at = spans.get(key) or scope.span(name.at)
+        at, where = places.get(key, (name.at, scope))
         attribute = next(a for a in owner.attributes() if a.name == key)
-        help = f"say {key}={attribute.kind.description}" if key not in spans else _OR_REMOVE
+        help = f"write {key}={attribute.kind.description}" if key not in places else _OR_REMOVE
         notes = [Note(f"{key} of {owner.name}: {attribute.help}")]
-        scope.problem(code, f"{owner.name}: {reason}", (at.start, at.end), help=help, notes=notes)
+        if where is not scope:  # a default, perhaps far from the stage that it does not fit
+            notes.append(Note(f"the default is for this {owner.name}", scope.span(name.at)))
+        scope.problem(code, f"{owner.name}: {reason}", at, help=help, notes=notes)
         failed = True
     if failed:
         raise Reported
+    spans = {key: where.span(at) for key, (at, where) in places.items()}
     return Bound(op, values, spans)
 
 
-_OR_REMOVE = "change it, or leave it out"
+_OR_REMOVE = "change it, or remove it"
 
 
 def _default(
@@ -80,10 +94,23 @@ def _default(
     key: str,
     defaults: Mapping[tuple[str, str], tuple[syntax.Argument, Scope]],
 ) -> tuple[syntax.Argument, Scope] | None:
-    """Return the `default` of an operator's attribute; a step of a recipe has none."""
+    """Return the `default` of an operator's attribute; steps of recipes do not have defaults."""
     if not issubclass(owner, Operator):
         return None
     return defaults.get((owner.name, key)) or defaults.get(("", key))
+
+
+def _depends_on_lost_default(
+    owner: type[HasAttributes], matched: Mapping[str, syntax.Argument], scope: Scope
+) -> bool:
+    """Return True if a `default` with a mistake may have been for an attribute of this stage."""
+    if not issubclass(owner, Operator):
+        return False
+    attributes = {a.name for a in owner.attributes()}
+    return any(
+        operator in ("", owner.name) and (not key or (key in attributes and key not in matched))
+        for operator, key in scope.net.lost_defaults
+    )
 
 
 def _has_stride(values: Mapping[str, object]) -> bool:
@@ -96,22 +123,27 @@ def _match(
     arguments: Sequence[syntax.Argument],
     scope: Scope,
 ) -> dict[str, syntax.Argument]:
-    """Return the argument for each attribute that has one."""
+    """Return the argument of each attribute that has one; report arguments that fit none."""
     places = [a.name for a in owner.attributes() if a.is_positional]
+    _refuse_other_notations(owner, name, arguments, scope)
     known = [a.name for a in owner.attributes()]
     matched: dict[str, syntax.Argument] = {}
     failed = seen_keyword = False
     for index, argument in enumerate(arguments):
         if argument.key is None:
             if seen_keyword:
-                message = "a value without a name stands behind a named one"
-                help = "put values without a name first, key=value behind them"
+                message = "a value without a name comes after a named value"
+                help = "write values without a name first, then key=value"
                 raise scope.problem("NS134", message, argument.at, help=help)
             if index >= len(places):
-                takes = f"{owner.name} takes {_listed(places)}"
-                scope.problem(
-                    "NS135", f"too many arguments: {takes}", argument.at, help=usage(owner)
-                )
+                message = f"too many arguments: {owner.name} takes {_listed(places)}"
+                help = usage(owner)
+                if issubclass(owner, Operator) and owner.takes == "many":
+                    help = f"name rows with `from`, as in `LABEL from A, B: {owner.name}`"
+                if isinstance(argument.value, syntax.Name) and argument.value.text in OPERATORS:
+                    message = f"`{argument.value.text}` is an operator, not a value of {owner.name}"
+                    help = "join stages with `|`; end a branch with `;` or its line"
+                scope.problem("NS135", message, argument.at, help=help)
                 failed = True
                 continue
             matched[places[index]] = argument
@@ -119,7 +151,8 @@ def _match(
         seen_keyword = True
         key = argument.key
         if key.text not in known:
-            help = scope.problems.did_you_mean(key.text, known) or usage(owner)
+            help = foreign.attribute(key.text, known)
+            help = help or scope.problems.did_you_mean(key.text, known) or usage(owner)
             scope.problem("NS130", f"{owner.name} has no `{key.text}`", key.at, help=help)
             failed = True
         elif key.text in matched:
@@ -135,10 +168,43 @@ def _match(
     return matched
 
 
+def _refuse_other_notations(
+    owner: type[HasAttributes],
+    name: syntax.Name,
+    arguments: Sequence[syntax.Argument],
+    scope: Scope,
+) -> None:
+    """Report arguments in the notation of other frameworks as one mistake; raise Reported."""
+    places = [a.name for a in owner.attributes() if a.is_positional]
+    if len(arguments) == 1 and places and isinstance(arguments[0].value, syntax.Tuple):
+        items = [scope.span(item.at).text for item in arguments[0].value.items]
+        if places[0] == "kernel" and items[0].isdecimal():
+            items[0] = f"{items[0]}x{items[0]}"
+        message = f"the values of {owner.name} are written without parentheses"
+        help = f"write `{name.text} {', '.join(items)}`"
+        raise scope.problem("NS132", message, arguments[0].at, help=help)
+    if places == ["kernel", "count"] and _is_in_other_order(arguments):
+        count, kernel = (scope.span(argument.at).text for argument in arguments[:2])
+        message = f"{owner.name} takes its kernel first, then its count"
+        help = f"write `{name.text} {kernel}, {count}`"
+        raise scope.problem("NS132", message, arguments[0].at, help=help)
+
+
+def _is_in_other_order(arguments: Sequence[syntax.Argument]) -> bool:
+    """Return True for a number and then a kernel, the order of Keras."""
+    first = arguments[:2]
+    kinds = [type(argument.value) for argument in first if argument.key is None]
+    return kinds == [syntax.Number, syntax.KernelLiteral]
+
+
 def read(
     owner: type[HasAttributes], attribute: Attribute, argument: syntax.Argument, scope: Scope
 ) -> object:
-    """Return the value of an argument as the attribute's; raise Reported if it is not valid."""
+    """Return the value of an argument, converted to the kind of the attribute.
+
+    Raises:
+        Reported: the attribute does not accept the value.
+    """
     value = evaluate(argument.value, scope)
     try:
         if is_symbolic(value) and not issubclass(owner, Operator):
@@ -148,7 +214,8 @@ def read(
         reason = str(error)
     if isinstance(value, Word) and not scope.knows_word(value.text):
         candidates = scope.names() | set(attribute.kind.words)
-        guess = scope.problems.did_you_mean(value.text, candidates)
+        guess = foreign.value(value.text) if attribute.kind.words else ""
+        guess = guess or scope.problems.did_you_mean(value.text, candidates)
         help = guess or (
             usage(owner) if attribute.kind.words else f"define it: let {value.text} = ..."
         )
@@ -156,6 +223,12 @@ def read(
         raise scope.problem("NS113", message, argument.value.at, help=help)
     message = f"{attribute.name} of {owner.name}: {reason}, and this is {describe(value)}"
     help = usage(owner)
+    if isinstance(argument.value, syntax.Tuple) and isinstance(value, tuple) and len(value) == 2:
+        help = f"write {attribute.name}={value[0]}x{value[1]}"
+    if isinstance(value, BlockName) and value.text in attribute.kind.words:
+        help = f"rename the block: it hides the word `{value.text}` of {attribute.name}"
+    if attribute.name == "kernel" and isinstance(argument.value, syntax.Number):
+        help = f"a kernel is height x width: write {value}x{value}"
     if is_symbolic(value):
         help = "symbols are whole dimensions and counts: divide with //, or use --set"
     raise scope.problem("NS132", message, argument.value.at, help=help)

@@ -1,4 +1,4 @@
-"""The rows of a net or of a block's call while they are elaborated, by their labels."""
+"""The labels of the rows of a net, or of one call of a block, while they are elaborated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netspec.language.limits import MAX_STAGES
 from netspec.language.scope import Scope
 
 Operands = tuple[str, ...] | None
-"""The stages that the next one in a pipe reads; None after a reported mistake."""
+"""Names of the stages that the next stage reads; None after a reported mistake."""
 
 
 @dataclass(slots=True)
@@ -37,17 +37,17 @@ class Body:
     stages: list[str] = field(default_factory=list)
     own_stages: list[str] = field(default_factory=list)
     is_broken: bool = False
-    """True if a row named an unknown one, so that another may seem unused."""
+    """True if a row named an unknown row: then another row may only seem unused."""
 
     def define(self, name: syntax.Name, operands: Operands, kind: str) -> Label:
-        """Define a label; report one that is defined already, which keeps its meaning."""
+        """Return a new label; report one that is defined already, whose first meaning stays."""
         label = Label(operands, name.at, kind)
         first = self.labels.get(name.text)
         if first is not None:
             span = self.scope.span(first.at)
             notes = [Note(f"first used on line {span.line}", span)]
             message = f"the label `{name.text}` is used twice"
-            help = "give each row a label of its own"
+            help = "give each row a different label"
             self.scope.problem("NS110", message, name.at, help=help, notes=notes)
             label.is_used = True
             return label
@@ -61,7 +61,7 @@ class Body:
             label.is_used = True
             return label.operands
         if label is not None:
-            help = "heads are left out at inference: take the row that the head reads"
+            help = "inference omits heads: name the row that the head reads"
             message = f"`{name.text}` is a head, not a row"
             self.scope.problem("NS111", message, name.at, help=help)
         elif not self.scope.net.lost_names:
@@ -102,7 +102,7 @@ class Body:
         joined = tuple(name for operands in sources for name in operands or ())
         if len(joined) > MAX_STAGES:
             message = f"more than {MAX_STAGES:,} stages are read here"
-            help = "look for a block that returns the same rows again and again"
+            help = "a block returns the same rows many times: return fewer rows"
             raise self.scope.stop("NS005", message, at, help=help)
         return joined
 

@@ -1,4 +1,4 @@
-"""The parser's reductions to nodes of the syntax tree: one method a rule of the grammar."""
+"""Build the syntax tree from the parser's reductions: one method per rule of the grammar."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from netspec.language.syntax import At
 
 
 class Builder(Transformer[Token, Any]):
-    """Turns each reduction of the parser into a node of the syntax tree.
+    """Build a node of the syntax tree for each reduction of the parser.
 
-    Lark calls a method with the children of the rule that has its name.  ``offset`` is where the
-    statement begins in its source.
+    Lark calls the method that has the name of the rule, with the children of the rule.
+
+    Attributes:
+        offset: the start of the statement among all sources of the net.
     """
 
     offset = 0
@@ -242,7 +244,7 @@ class Builder(Transformer[Token, Any]):
         ]
 
     def extent(self, c: list[Any]) -> Any:
-        """A dimension of a printed size, and the number after its slash."""
+        """Return a dimension of a printed size, and the number after its slash."""
         first, over = c
         if isinstance(first, Token):
             kind = self.number if first.type == "NUMBER" else self.name
@@ -259,7 +261,7 @@ class Builder(Transformer[Token, Any]):
         return self._printed(c)
 
     def _printed(self, c: list[Any]) -> syntax.Printed:
-        """One of the notations of a printed cell."""
+        """Return a printed cell in any of its notations."""
         first, *suffixes = c
         ends = [self._at(token)[1] for token in suffixes if token is not None]
         copies: syntax.Expression | None = None

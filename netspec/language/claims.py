@@ -1,10 +1,11 @@
-"""The claims of a spec about its rows and itself, as values."""
+"""Evaluate the claims of a spec: about its rows, and about the net."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from netspec.ir.graph import Claim
+from netspec.ir.ops import OPERATORS
 from netspec.ir.shapes import Shape
 from netspec.language import expressions, syntax
 from netspec.language.scope import Reported, Scope
@@ -15,6 +16,7 @@ def of_row(claims: syntax.Claims, scope: Scope) -> tuple[Claim, ...]:
     claimed = measures(claims.measures, scope)
     if claims.size is not None:
         try:
+            _refuse_operators(claims.size, scope)
             shape = expressions.shape(claims.size, scope)
             claimed.insert(0, Claim("size", shape, scope.span(claims.size.at)))
         except Reported:
@@ -22,10 +24,19 @@ def of_row(claims: syntax.Claims, scope: Scope) -> tuple[Claim, ...]:
     return tuple(claimed)
 
 
+def _refuse_operators(size: syntax.Size, scope: Scope) -> None:
+    """Report a stage after the arrow, as other notations write it; raise Reported."""
+    for node in size.dimensions:
+        if isinstance(node, syntax.Name) and node.text in OPERATORS:
+            message = f"`->` begins a claim, and `{node.text}` is an operator"
+            help = f"join stages with `|`: ... | {node.text}"
+            raise scope.problem("NS140", message, node.at, help=help)
+
+
 def measures(
     written: Sequence[syntax.Measure], scope: Scope, known: Sequence[Claim] = ()
 ) -> list[Claim]:
-    """Claimed counts, each kind once; ``known`` are those claimed already."""
+    """Return the claimed counts; report a kind that is claimed twice, also in ``known``."""
     claims: list[Claim] = []
     kinds = {claim.kind for claim in known}
     for measure in written:
@@ -43,7 +54,7 @@ def measures(
 
 
 def _measured(measure: syntax.Measure, scope: Scope) -> int | Shape:
-    """The claimed count; a receptive field may be claimed as height x width too."""
+    """Return a claimed count; a receptive field may also be claimed as height x width."""
     if not isinstance(measure.value, syntax.KernelLiteral):
         return expressions.whole(measure.value, scope, f"the claim `{measure.kind}`")
     size = expressions.shape(syntax.Size((measure.value,), measure.value.at), scope)

@@ -1,6 +1,6 @@
 """The definitions of a spec: its header, parameters, constants, blocks and defaults.
 
-They apply to the whole file, except that a constant can only use those above it.
+Definitions apply to the whole file, but a constant can only use constants above it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from netspec.ir.shapes import Kernel
 from netspec.ir.source import Source, Span
 from netspec.ir.symbols import is_symbolic, symbol
 from netspec.ir.values import OFF, ON, Value, Word
-from netspec.language import syntax
+from netspec.language import foreign, syntax
 from netspec.language.binding import read
 from netspec.language.diagnostics import Note
 from netspec.language.drawn import Drawn, drawn
@@ -33,20 +33,20 @@ Setting = Value | str | float | bool
 
 @dataclass(slots=True)
 class Definitions:
-    """The definitions of all statements but inputs, rows, heads, outputs and claims."""
+    """The names that a file defines: its parameters, constants, blocks, tables and defaults."""
 
     name: str
     title: str
     scope: Scope
     spans: dict[str, Span] = field(default_factory=dict)
     parameters: dict[str, Value] = field(default_factory=dict)
-    """The parameters in the header with their defaults; one without is a symbol."""
+    """The parameters in the header with their defaults; without a default, a symbol."""
     is_changed: bool = False
     """True if a setting differs from the parameter's default."""
 
 
 def collect(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) -> Definitions:
-    """Gather the definitions of a spec; parameters take their values from ``settings``."""
+    """Return the definitions of a spec; ``settings`` are values of its parameters."""
     return _Collector(files, Budget(), {}).collect(tree, settings)
 
 
@@ -63,17 +63,25 @@ class _Collector:
         scope = Scope(self.files.sources, self.files.problems, budget=self.budget)
         broken = [s for s in tree.statements if isinstance(s, syntax.Broken)]
         scope.is_broken = bool(broken)
-        scope.lost_names = any(s.keyword in ("net", "import") or not s.names for s in broken)
+        scope.lost_names = any(
+            s.keyword in ("net", "import", "") or (s.keyword == "input" and not s.names)
+            for s in broken
+        )
         scope.dropped = tree.dropped
         header = _header(tree, scope, is_imported=settings is None)
         name, title = (header.name.text, header.title) if header else ("", "")
         definitions = Definitions(name, title, scope)
         for statement in tree.statements:
             if isinstance(statement, syntax.Block) and _declare(definitions, statement.name):
-                scope.blocks[statement.name.text] = Macro(statement, scope)
-                _check_parameters(statement, scope)
+                if _check_parameters(statement, scope):
+                    scope.blocks[statement.name.text] = Macro(statement, scope)
+                else:
+                    scope.bound[statement.name.text] = Unknown()
             elif isinstance(statement, syntax.Broken) and statement.keyword in _DEFINING:
                 scope.bound |= {name.text: Unknown() for name in statement.names}
+            elif isinstance(statement, syntax.Broken) and statement.keyword == "default":
+                operators = [n.text for n in statement.names if n.text in OPERATORS]
+                scope.lost_defaults.append((operators[0] if operators else "", ""))
         for statement in tree.statements:
             if isinstance(statement, syntax.Import):
                 self._import(statement, tree, definitions)
@@ -94,7 +102,7 @@ class _Collector:
     def _import(
         self, statement: syntax.Import, tree: syntax.Tree, definitions: Definitions
     ) -> None:
-        """Import the blocks of another file; they keep the names and defaults of that file."""
+        """Import the blocks of another file; they use the names and defaults of that file."""
         scope = definitions.scope
         with self.files.reading(tree):
             library = self.files.find(statement.path)
@@ -111,10 +119,11 @@ class _Collector:
             message = f"`{library.source.name}` has no blocks to import"
             help = "an import brings the blocks that a file defines itself"
             scope.problem("NS012", message, statement.at, help=help)
+            scope.lost_names = True
         for name, macro in own.items():
             first = definitions.spans.get(name)
             if first is not None:
-                notes = [Note(f"first defined in {first.source.name}, line {first.line}", first)]
+                notes = [Note(f"first defined on line {first.line}", first)]
                 message = f"the import brings a block `{name}`, which is defined already"
                 help = "rename one of the two"
                 scope.problem("NS110", message, statement.at, help=help, notes=notes)
@@ -140,7 +149,7 @@ def _header(tree: syntax.Tree, scope: Scope, *, is_imported: bool) -> syntax.Net
 
 
 def refuse_word(name: syntax.Name, scope: Scope) -> bool:
-    """Report a name that would hide an operator, on or off; return whether it would."""
+    """Report a name that would hide an operator, `on` or `off`; return True if it would."""
     if name.text not in OPERATORS and name.text not in ("on", "off"):
         return False
     kind = "an operator" if name.text in OPERATORS else "a word of the language"
@@ -150,9 +159,10 @@ def refuse_word(name: syntax.Name, scope: Scope) -> bool:
 
 
 def _declare(definitions: Definitions, name: syntax.Name) -> bool:
-    """Record that a name is defined here; return False after reporting that it must not be."""
+    """Record the place of a definition; return False after reporting that it is not allowed."""
     scope = definitions.scope
     if refuse_word(name, scope):
+        scope.bound[name.text] = Unknown()
         return False
     if name.text in definitions.spans:
         first = definitions.spans[name.text]
@@ -171,10 +181,10 @@ def _parameters(
     definitions: Definitions,
     settings: Mapping[str, Setting],
 ) -> None:
-    """Bind the net's parameters, and the symbols among its inputs' dimensions.
+    """Bind the net's parameters, and the symbols in the dimensions of its inputs.
 
-    A parameter without a default, and a dimension that nothing defines and that begins with a
-    capital, are symbols unless they are set.
+    Symbols are parameters without a default, and dimensions that begin with a capital and that
+    nothing defines, unless ``settings`` has a value for them.
     """
     scope, parameters = definitions.scope, header.parameters if header else ()
     for parameter in parameters:
@@ -248,15 +258,19 @@ def _setting(key: str, setting: Setting, default: Value | Unknown, scope: Scope)
     return value
 
 
-def _check_parameters(block: syntax.Block, scope: Scope) -> None:
+def _check_parameters(block: syntax.Block, scope: Scope) -> bool:
+    """Report parameters that cannot have their names; return True if there are none."""
+    is_right = True
     seen: set[str] = set()
     for parameter in block.parameters:
         name = parameter.name
-        refuse_word(name, scope)
+        is_right &= not refuse_word(name, scope)
         if name.text in seen:
             message = f"`{name.text}` is defined twice"
             scope.problem("NS110", message, name.at, help="rename one of the two")
+            is_right = False
         seen.add(name.text)
+    return is_right
 
 
 def _default(statement: syntax.Default, definitions: Definitions) -> None:
@@ -265,11 +279,11 @@ def _default(statement: syntax.Default, definitions: Definitions) -> None:
     if statement.operator is not None:
         operator = statement.operator.text
         if operator not in OPERATORS:
-            help = (
-                did_you_mean(operator, OPERATORS) or "a default is for an operator: `netspec ops`"
-            )
+            help = foreign.operator(operator) or did_you_mean(operator, OPERATORS)
+            help = help or "a default is for an operator: `netspec ops` lists them"
             at = statement.operator.at
             scope.problem("NS112", f"there is no operator `{operator}`", at, help=help)
+            scope.lost_defaults += [("", a.key.text) for a in statement.arguments if a.key]
             return
     operators = [OPERATORS[operator]] if operator else list(OPERATORS.values())
     known = {a.name for r in operators for a in r.attributes() if not a.is_positional}
@@ -279,21 +293,26 @@ def _default(statement: syntax.Default, definitions: Definitions) -> None:
         if key.text not in known:
             whose = f"{operator} has" if operator else "no operator has"
             message = f"{whose} {'no ' if operator else ''}`{key.text}` that may have a default"
-            help = did_you_mean(key.text, known) or "`netspec ops` lists operators and attributes"
+            help = foreign.attribute(key.text, known) or did_you_mean(key.text, known)
+            help = help or "`netspec ops` lists operators and attributes"
             scope.problem("NS130", message, key.at, help=help)
+            scope.lost_defaults.append((operator, ""))
         elif (operator, key.text) in scope.defaults:
             first = scope.span(scope.defaults[operator, key.text][0].at)
             notes = [Note(f"first given on line {first.line}", first)]
             message = f"the default `{key.text}` is given twice"
             scope.problem("NS131", message, argument.at, help="keep one of the two", notes=notes)
+            scope.lost_defaults.append((operator, key.text))
         elif _is_readable(argument, operators, scope):
             scope.defaults[operator, key.text] = (argument, scope)
+        else:
+            scope.lost_defaults.append((operator, key.text))
 
 
 def _is_readable(
     argument: syntax.Argument, operators: Sequence[type[Operator]], scope: Scope
 ) -> bool:
-    """Return whether a default is valid for its attribute; report it, once, if it is not."""
+    """Return True if a default is valid for its attribute; report it once if it is not."""
     assert argument.key is not None
     key = argument.key.text
     operator, attribute = next((r, a) for r in operators for a in r.attributes() if a.name == key)

@@ -1,7 +1,7 @@
 """Diagnostics: the problems of a spec, collected, then shown as text or JSON.
 
-A diagnostic has a stable code, the exact place, the reason, the other places involved and a fix.
-All problems of a file are reported in one run.
+A diagnostic has a stable code, a place, a reason, notes on other places, and a help text that says
+what to do.  One run reports all problems of a net.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from netspec.ir.source import Call, Source, Span
 from netspec.language.limits import MAX_PROBLEMS
 
 Style = Callable[[str, str], str]
-"""Takes a text and its role (error, warning, note, help, gutter) and returns the text styled."""
+"""Returns a text in the style of its role: error, warning, note, help or gutter."""
 
 EXCERPT_COLUMNS = 96
 SHOWN_AT_MOST = 50
@@ -24,7 +24,7 @@ SHOWN_AT_MOST = 50
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A remark of a diagnostic, and the other place that it is about, if any."""
+    """A remark of a diagnostic, and the place that it is about, if it has one."""
 
     message: str
     span: Span | None = None
@@ -32,9 +32,17 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem: ``message`` is the headline, ``label`` is printed beside the caret.
+    """A problem of a spec.
 
-    ``severity`` is ``error``; ``warning`` of what is valid, and probably a mistake; or ``note``.
+    Attributes:
+        code: such as ``NS101``; the handbook has a page for each code.
+        message: what is wrong.
+        span: the place.
+        label: text after the caret.
+        notes: remarks, perhaps on other places.
+        help: what to do.
+        severity: ``error``; ``warning`` if the spec is valid, but probably not as intended; or
+            ``note``.
     """
 
     code: str
@@ -46,25 +54,36 @@ class Diagnostic:
     severity: str = "error"
 
     def as_json(self) -> dict[str, Any]:
-        """The shape that scripts and editors read; lines and columns count from 1."""
-        line, column = self.span.source.position(self.span.start)
-        end_line, end_column = self.span.source.position(self.span.end)
+        """Return the diagnostic as data for scripts and editors; lines and columns count from 1."""
+        source = self.span.source
+        line, column = source.position(self.span.start)
+        end_line, end_column = source.position(self.span.end)
         return {
             "code": self.code,
             "severity": self.severity,
             "message": self.message + (f" ({self.label})" if self.label else ""),
-            "file": self.span.source.name,
+            "file": source.name,
             "line": line,
             "column": column,
             "end_line": end_line,
             "end_column": end_column,
-            "notes": [note.message for note in self.notes],
+            "notes": [
+                note.message
+                if note.span is None or note.span.source is source
+                else f"{note.message} ({note.span.source.name}:{note.span.line})"
+                for note in self.notes
+            ],
             "help": self.help,
         }
 
 
+def file_of(span: Span, here: Source) -> str:
+    """Return `` of FILE`` for a place in another file than ``here``, else an empty text."""
+    return "" if span.source is here else f" of {span.source.name}"
+
+
 class SpecError(Exception):
-    """A spec that cannot be used; ``diagnostics`` has all of its problems."""
+    """A spec has mistakes; ``diagnostics`` has all of them, sorted by file and place."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = sorted(diagnostics, key=lambda d: (d.span.source.name, d.span.start))
@@ -75,7 +94,7 @@ class SpecError(Exception):
 
 
 class SpecWarning(UserWarning):
-    """What is valid in a spec, and is probably a mistake; ``diagnostics`` has all of it."""
+    """A spec is valid, but has parts that are probably mistakes; ``diagnostics`` has all."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -83,7 +102,7 @@ class SpecWarning(UserWarning):
 
 
 class Problems:
-    """Collects diagnostics while a spec is read, so that one run reports them all, each once."""
+    """The diagnostics of a net while it is read, each once."""
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
@@ -99,9 +118,10 @@ class Problems:
         label: str = "",
         notes: Iterable[Note] = (),
     ) -> None:
-        """Add a problem; raise SpecError with all of them if there are too many.
+        """Add an error, unless it is known: a mistake in a block is one, in however many calls.
 
-        A mistake in a block is one mistake, however often the block is called.
+        Raises:
+            SpecError: there are too many problems.
         """
         self._add(Diagnostic(code, message, span, label, tuple(notes), help))
         if len(self.diagnostics) >= MAX_PROBLEMS:
@@ -117,7 +137,7 @@ class Problems:
         label: str = "",
         notes: Iterable[Note] = (),
     ) -> None:
-        """Add a warning, unless there are too many problems already."""
+        """Add a warning, unless there are too many problems."""
         if len(self.diagnostics) < MAX_PROBLEMS - 1:
             self._add(Diagnostic(code, message, span, label, tuple(notes), help, "warning"))
 
@@ -129,22 +149,22 @@ class Problems:
             self.diagnostics.append(diagnostic)
 
     def did_you_mean(self, word: str, candidates: Iterable[str]) -> str:
-        """Return a guess at what was meant, for the problems that are shown."""
+        """Return ``did you mean ...?``, or an empty text; only for problems that are shown."""
         return did_you_mean(word, candidates) if len(self.diagnostics) < SHOWN_AT_MOST else ""
 
     @property
     def errors(self) -> list[Diagnostic]:
-        """Return the problems that are errors, not warnings or notes."""
+        """The problems that are errors, not warnings or notes."""
         return [d for d in self.diagnostics if d.severity == "error"]
 
     @property
     def warnings(self) -> list[Diagnostic]:
-        """Return what is valid, and is probably a mistake."""
+        """The problems that are warnings."""
         return [d for d in self.diagnostics if d.severity == "warning"]
 
 
 def call_notes(calls: tuple[Call, ...]) -> list[Note]:
-    """One note a call, innermost first; a long chain is shortened in the middle."""
+    """Return one note per call, the innermost first; a long chain is shortened in the middle."""
     shown = list(reversed(calls))
     if len(shown) > 4:
         shown = [*shown[:2], *shown[-2:]]
@@ -179,6 +199,10 @@ def _render_one(diagnostic: Diagnostic, style: Style) -> str:
     for note in diagnostic.notes:
         lines.append(f"{style('note', 'note')}: {printable(note.message)}")
         if note.span is not None and (note.span.source.name, note.span.line) != shown:
+            if note.span.source is not span.source:
+                line, column = note.span.source.position(note.span.start)
+                name = printable(note.span.source.name)
+                lines.append(f"{' ' * width}--> {name}:{line}:{column}")
             lines += _excerpt(note.span, "", width, style, "note")
     if diagnostic.help:
         lines.append(f"{style('help', 'help')}: {printable(diagnostic.help)}")
@@ -186,7 +210,7 @@ def _render_one(diagnostic: Diagnostic, style: Style) -> str:
 
 
 def _excerpt(span: Span, label: str, width: int, style: Style, role: str) -> list[str]:
-    """The source line with carets under the span; a long line is cut around it."""
+    """Return the source line with carets under the span; a long line is cut around the span."""
     source: Source = span.source
     number = span.line
     text = source.line_text(number)

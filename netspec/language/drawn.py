@@ -1,4 +1,4 @@
-"""Tables that are drawn with ``X`` and ``.``: connections between maps, and codes of classes."""
+"""Tables drawn with ``X`` and ``.``: connections between maps, and codes of classes."""
 
 from __future__ import annotations
 
@@ -43,12 +43,16 @@ def _table(statement: syntax.Connect, scope: Scope) -> Table:
 def _codes(statement: syntax.Codes, scope: Scope) -> Codes:
     size = shape(syntax.Size((statement.size,), statement.size.at), scope)
     if len(size) != 2:
-        help = "write the height and the width of a picture: codes digits 12x7"
-        raise scope.problem("NS143", "a picture has two sides", statement.size.at, help=help)
+        help = "write the height and width of an image: codes digits 12x7"
+        raise scope.problem(
+            "NS143", "an image has a height and a width", statement.size.at, help=help
+        )
     height, width = size
     if len(statement.lines) % height:
-        message = f"{len(statement.lines)} lines are no whole number of pictures {height} high"
-        help = "pictures of equal height stand side by side; more follow below"
+        message = (
+            f"{len(statement.lines)} lines are not a multiple of {height}, the height of an image"
+        )
+        help = "draw images of the same height side by side, and more of them below"
         raise scope.problem("NS143", message, statement.at, help=help)
     pictures: list[tuple[int, ...]] = []
     for start in range(0, len(statement.lines), height):
@@ -59,7 +63,7 @@ def _codes(statement: syntax.Codes, scope: Scope) -> Codes:
                 at = wrong.at if wrong else (line[0].at[0], line[-1].at[1])
                 has = f"{len(wrong.text)} places" if wrong else f"{len(line)} pictures"
                 wants = f"{width}" if wrong else f"{len(band[0])} as the line above"
-                help = f"each line of a picture is {width} wide; a space stands between pictures"
+                help = f"each line of an image has {width} places; a space separates images"
                 raise scope.problem("NS143", f"this has {has}, not {wants}", at, help=help)
         for column in zip(*band, strict=True):
             text = chain.from_iterable(part.text for part in column)

@@ -27,9 +27,14 @@ from netspec.language.scope import Reported, Scope
 
 
 class Elaborated(NamedTuple):
-    """A net as a graph without shapes, with the rest of its spec.
+    """A net as a graph without shapes, with the other parts of its spec.
 
-    ``is_changed`` tells that a setting changed a default.
+    Attributes:
+        parameters: the parameters in the header with their defaults.
+        is_changed: True if a setting differs from a default.
+        documents: the printed tables and sentences, not checked yet.
+        recipe: the learning recipe, if there is one.
+        expects: the preparation of images and the names of classes.
     """
 
     name: str
@@ -44,7 +49,7 @@ class Elaborated(NamedTuple):
 
 
 def elaborate(tree: syntax.Tree, files: Files, settings: Mapping[str, Setting]) -> Elaborated:
-    """Return the graph of a syntax tree; problems are added to those of its files."""
+    """Return the graph of a syntax tree; mistakes are added to the problems of ``files``."""
     definitions = collect(tree, files, settings)
     scope, graph = definitions.scope, Graph()
     _Net(definitions, graph).statements(tree.statements)
@@ -72,7 +77,7 @@ class _Within(NamedTuple):
 
 
 class _Net:
-    """Elaborates the statements of one net into a graph."""
+    """The graph of a net while its statements are elaborated."""
 
     def __init__(self, definitions: Definitions, graph: Graph) -> None:
         self.definitions = definitions
@@ -107,7 +112,9 @@ class _Net:
         try:
             shape = expressions.shape(statement.size, body.scope)
             if any(is_symbolic(size) and not may_count(size) for size in shape):
-                message = f"a dimension of an input is whole, and {shape} need not be"
+                message = (
+                    f"a dimension of an input must be a whole number, and {shape} may be a fraction"
+                )
                 help = "use // to divide and round down"
                 raise body.scope.problem("NS142", message, statement.size.at, help=help)
             if len(shape) == 2:
@@ -129,25 +136,30 @@ class _Net:
             count = expressions.whole(statement.number, scope, "the number of columns", minimum=1)
             if is_symbolic(count):
                 message = f"the number of columns is {describe(count)}"
-                help = "write how many devices the net is spread over"
+                help = "write the number of devices"
                 raise scope.problem("NS142", message, statement.number.at, help=help)
         except Reported:
             return
         if self.graph.columns is not None:
             first = self.graph.columns.span
-            notes = [Note(f"first said on line {first.line}", first)]
-            message, help = "`columns` is said twice", "keep one of the two"
+            notes = [Note(f"first given on line {first.line}", first)]
+            message, help = "`columns` is given twice", "keep one of the two"
             scope.problem("NS131", message, statement.at, help=help, notes=notes)
             return
         self.graph.columns = Columns(count, scope.span(statement.at))
 
     def _broken(self, statement: syntax.Broken, body: Body) -> None:
-        """Define the labels of a broken statement, so that they are not reported as missing."""
+        """Define the labels of a broken statement, so that they are not reported as missing.
+
+        The rows after a lost one read an unknown size, so that no false size is reported for them.
+        A statement without a known keyword may have been a row.
+        """
         if statement.keyword in ("row", "input", "head"):
             for name in statement.names:
                 label = body.define(name, None, statement.keyword)
                 label.is_used = True
-                body.previous = label if statement.keyword == "row" else body.previous
+        if statement.keyword in ("row", ""):
+            body.previous = Label(None, statement.at, "row", is_used=True)
 
     def _head(self, statement: syntax.Head, body: Body) -> None:
         scope, name = body.scope, statement.name
@@ -161,7 +173,12 @@ class _Net:
                 continue
             if argument.key.text != "weight":
                 message = f"a head has no `{argument.key.text}`"
-                scope.problem("NS130", message, argument.key.at, help="a head has weight= only")
+                scope.problem(
+                    "NS130",
+                    message,
+                    argument.key.at,
+                    help="the only attribute of a head is weight=",
+                )
                 continue
             try:
                 value = expressions.number(argument.value, scope)
@@ -204,7 +221,13 @@ class _Net:
 
     def _row(self, statement: syntax.Row, body: Body) -> None:
         operands = self._operands(statement, body)
-        for i, name in enumerate(self._labels(statement, body.scope)):
+        try:
+            labels = self._labels(statement, body.scope)
+        except Reported:
+            names = tuple(name for name in (statement.first, statement.last) if name is not None)
+            self._broken(syntax.Broken("row", names, statement.at), body)
+            return
+        for i, name in enumerate(labels):
             if i > 0 and body.previous is not None:
                 body.previous.is_used = True
             label = body.define(name, None, "row")
@@ -214,7 +237,7 @@ class _Net:
             body.previous = label
 
     def _operands(self, statement: syntax.Row, body: Body) -> Operands:
-        """Return the stages that a row reads: of the rows it names, or of the one before it."""
+        """Return the stages that a row reads: those of the rows it names, or of the row before."""
         if statement.sources:
             return body.read(statement.sources, statement.at)
         if body.previous is not None:
@@ -228,7 +251,7 @@ class _Net:
             message = (
                 f"the net has {len(inputs)} inputs, and the first row does not say which it reads"
             )
-            help = f"say which, as in `{statement.first.text} from {inputs[0]}: ...`"
+            help = f"name one, as in `{statement.first.text} from {inputs[0]}: ...`"
             body.scope.problem("NS119", message, statement.at, help=help)
         elif not body.scope.is_broken:
             help = "put `input image 224x224x3` above the first row"
@@ -245,8 +268,7 @@ class _Net:
         if names is None:
             message = f"`{first.text}..{last.text}` is not a range of labels"
             help = "a range counts the last letter or number up, as in 5b..5e or r1..r4"
-            scope.problem("NS117", message, (first.at[0], last.at[1]), help=help)
-            return [first]
+            raise scope.problem("NS117", message, (first.at[0], last.at[1]), help=help)
         if len(names) > MAX_STAGES:
             message = f"`{first.text}..{last.text}` is {len(names):,} rows"
             help = f"a net has at most {MAX_STAGES:,} stages"
@@ -278,7 +300,9 @@ class _Net:
         if output is None or operands is None:
             return None
         if len(output) > 1 and any(claim.kind == "size" for claim in claims):
-            message = f"row {label} ends in {len(output)} outputs, so it has no one size"
+            message = (
+                f"row {label} ends in {len(output)} outputs, so it does not have a single size"
+            )
             help = "claim the sizes inside the block, or join the outputs first"
             body.scope.problem("NS208", message, name.at, help=help)
             return None
@@ -337,7 +361,7 @@ class _Net:
             scope.problem("NS208", message, plan.at, help=help)
             return None
         if name in self.graph:
-            message = f"two stages would be called `{name}`"
+            message = f"two stages would have the name `{name}`"
             scope.problem("NS110", message, plan.at, help="change the label inside the block")
             return None
         span = scope.span(plan.at)
@@ -367,7 +391,7 @@ class _Net:
         return body.returned(outputs, plan.at)
 
     def _inner_let(self, statement: syntax.Let, scope: Scope) -> None:
-        """A constant of a block's rows."""
+        """Define a constant inside the rows of a block."""
         name = statement.name
         if name.text in scope.bound:
             message = f"`{name.text}` is defined twice"

@@ -8,7 +8,7 @@ from netspec.ir.operator import Operator
 from netspec.ir.ops import OPERATORS
 from netspec.ir.source import Call
 from netspec.ir.values import BlockName, Value, Word, describe
-from netspec.language import syntax
+from netspec.language import foreign, syntax
 from netspec.language.binding import Bound, bind
 from netspec.language.expressions import condition, value_or_unknown
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
@@ -17,7 +17,7 @@ from netspec.language.scope import Macro, Reported, Scope, Unknown
 
 @dataclass(slots=True)
 class Planned:
-    """A stage before it has a name: an operator, perhaps with the branches that it joins."""
+    """A stage that has no name yet: an operator, perhaps with the branches that it joins."""
 
     bound: Bound[Operator]
     at: syntax.At
@@ -41,7 +41,7 @@ class PlannedRows:
 
 @dataclass(slots=True)
 class Lost:
-    """A stage that was reported; the input of the next one is unknown."""
+    """A stage with a reported mistake: the input of the next stage is unknown."""
 
     placed: tuple[()] = ()
 
@@ -56,7 +56,7 @@ class Expander:
         self.spent = 0
 
     def pipe(self, pipe: syntax.Pipe, scope: Scope, depth: int = 0) -> list[Plan]:
-        """The stages of a pipe, in order."""
+        """Return the stages of a pipe, in order."""
         return [plan for _, plans in self.named(pipe, scope, depth) for plan in plans]
 
     def named(
@@ -79,7 +79,7 @@ class Expander:
         self.spent += 1
         if self.spent > MAX_STAGES:
             message = f"the net expands to more than {MAX_STAGES:,} stages"
-            help = "look for a block that calls others more often than it means to"
+            help = "a block calls other blocks too many times: write fewer calls"
             raise scope.stop("NS005", message, stage.at, help=help)
 
     def _stage(
@@ -91,7 +91,7 @@ class Expander:
     ) -> list[Plan]:
         if depth + len(scope.calls) >= MAX_DEPTH:
             message = f"blocks and branches nest more than {MAX_DEPTH} deep"
-            help = "flatten the net, or let fewer blocks call each other"
+            help = "use fewer levels of blocks and branches"
             raise scope.stop("NS006", message, stage.name.at, help=help)
         if isinstance(meaning, Macro):
             return self._call(meaning, stage, scope, depth)
@@ -106,8 +106,6 @@ class Expander:
 
     def _meaning(self, name: syntax.Name, scope: Scope) -> type[Operator] | Macro:
         """Return the operator or block that a stage names."""
-        if name.text in OPERATORS:
-            return OPERATORS[name.text]
         value = scope.value(name)
         if isinstance(value, BlockName):
             assert isinstance(value.macro, Macro)
@@ -116,7 +114,8 @@ class Expander:
             if value.text in OPERATORS:
                 return OPERATORS[value.text]
             candidates = set(OPERATORS) | set(scope.net.blocks)
-            guess = scope.problems.did_you_mean(value.text, candidates)
+            guess = foreign.operator(value.text)
+            guess = guess or scope.problems.did_you_mean(value.text, candidates)
             help = guess or "`netspec ops` lists the operators"
             message = f"there is no operator or block `{value.text}`"
             raise scope.problem("NS112", message, name.at, help=help)
@@ -155,7 +154,7 @@ class Expander:
         for argument in stage.arguments:
             key = argument.key.text if argument.key else next(places, None)
             if argument.key is None and seen_keyword:
-                code, message = "NS134", "a value without a name stands behind a named one"
+                code, message = "NS134", "a value without a name comes after a named value"
             elif key is None:
                 code, message = "NS116", f"too many arguments: `{name}` takes {len(parameters)}"
             elif key not in parameters:

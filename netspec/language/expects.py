@@ -1,4 +1,4 @@
-"""Read ``prepare`` and ``classes``: what a net expects of images, and what its outputs mean."""
+"""Read ``prepare`` and ``classes``: the preparation of images, and the names of outputs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def read_expects(
     files: Files,
     recipe: Recipe | None,
 ) -> Expects:
-    """Return what a net expects; report mistakes.
+    """Return the preparation of images and the names of classes; report mistakes.
 
-    A recipe that has no ``prepare`` of its own takes that of the net.
+    A recipe without ``prepare`` gets that of the net.
     """
     prepare = _prepare(statements, graph, scope, recipe)
     views = (
@@ -61,13 +61,13 @@ def _prepare(
         is_own_inherited, is_recipe_inherited = own[0].is_inherited, trains[0].is_inherited
         if is_own_inherited == is_recipe_inherited:
             _twice(directives[0].name.at, own[0].at, scope)
-        elif is_own_inherited:  # what a variant says takes the place of what its base says
+        elif is_own_inherited:  # the variant replaces the `prepare` of its base
             own = []
     if not own:
         _fits(recipe.prepare if recipe else (), directives, graph, scope)
         if recipe is not None and not directives and not scope.problems.errors:
             message = "the recipe does not say how images are prepared: values stay 0 to 255"
-            help = "say it: `prepare range low=0, high=1`, or what else the paper does"
+            help = "write `prepare range low=0, high=1`, or the steps of the paper"
             scope.problems.warn("NS504", message, scope.span(trains[0].at), help=help)
         return tuple(recipe.prepare) if recipe is not None else None
     name = syntax.Name("prepare", own[0].at)
@@ -110,7 +110,7 @@ def _fits(
     graph: Graph,
     scope: Scope,
 ) -> None:
-    """Report numbers of a step that are not one a channel of the net's input."""
+    """Report steps whose numbers are not one per channel of the net's input."""
     if len(graph.inputs) != 1 or not statements:
         return
     shape = graph.stage(graph.inputs[0]).op.size  # type: ignore[attr-defined]
@@ -123,7 +123,7 @@ def _fits(
                 f"`{step.name}` has {len(step.numbers)} numbers, and the net's input has "
                 f"{channels} channel{'s' if channels != 1 else ''}"
             )
-            help = "give one number, or one a channel, in the order of the channels"
+            help = "give one number, or one per channel in the order of the channels"
             scope.problem("NS155", message, written.at, help=help)
         elif isinstance(step, Order) and step.channels == "bgr" and channels != 3:
             message = f"`order bgr` is for three channels, and the net's input has {channels}"
@@ -142,7 +142,7 @@ def _twice(at: syntax.At, first: syntax.At, scope: Scope) -> None:
 
 
 def _classes(statements: Sequence[syntax.Statement], scope: Scope, files: Files) -> tuple[str, ...]:
-    """Return the names of a net's outputs, as `classes` says them; none without it."""
+    """Return the names of a net's outputs; empty without ``classes``."""
     written = [s for s in statements if isinstance(s, syntax.Classes)]
     for extra in written[1:]:
         span = scope.span(written[0].at)
@@ -162,21 +162,25 @@ def _classes(statements: Sequence[syntax.Statement], scope: Scope, files: Files)
 
 
 def _require_different(names: Sequence[str], written: syntax.Classes, scope: Scope) -> None:
-    """Report a name that two outputs would have."""
+    """Report a name that is given to two outputs."""
     for place, name in enumerate(written.names if len(written.names) > 1 else ()):
         if name.text in names[:place]:
             message = f"two outputs have the name {name.text!r}"
-            scope.problem("NS156", message, name.at, help="give each output a name of its own")
+            scope.problem("NS156", message, name.at, help="give each output a different name")
 
 
 # ------------------------------------------------------------------------------- outside of a spec
 
 
 def prepare_of(text: str, name: str = "prepare") -> tuple[RecipeStep, ...]:
-    """Return the steps of ``prepare`` in a text, as a spec says them after the word.
+    """Return the steps in a text, written as after ``prepare`` in a spec.
+
+    Args:
+        text: the steps, such as ``shorter 256 | center 224``.
+        name: the name of the text in messages.
 
     Raises:
-        SpecError: it is not a pipe of steps; ``name`` is what the text is called in messages.
+        SpecError: the text is not a pipe of steps.
     """
     problems = Problems()
     scope = Scope(Sources(), problems)

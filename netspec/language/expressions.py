@@ -1,4 +1,4 @@
-"""Expressions: names become their values, arithmetic is exact."""
+"""Evaluate expressions, with exact arithmetic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netspec.ir.ops import OPERATORS
 from netspec.ir.shapes import Kernel, Shape
 from netspec.ir.symbols import MAX_DEGREE, MAX_SIZE, TooLarge, is_symbolic, operate, order, same
 from netspec.ir.values import OFF, ON, BlockName, Value, Word, describe
-from netspec.language import syntax
+from netspec.language import foreign, syntax
 from netspec.language.limits import MAX_FRACTION, MAX_INTEGER
 from netspec.language.scope import WORDS, Reported, Scope, Unknown
 
@@ -40,7 +40,11 @@ _ORDER: dict[str, Callable[[Fraction, Fraction], bool]] = {
 
 
 def evaluate(node: syntax.Expression, scope: Scope) -> Value:
-    """Return the value of an expression; raise Reported after reporting a mistake in it."""
+    """Return the value of an expression.
+
+    Raises:
+        Reported: the expression has a mistake, which is reported.
+    """
     scope.spend(node.at)
     if isinstance(node, syntax.Name):
         return scope.value(node)
@@ -83,11 +87,11 @@ def number(node: syntax.Expression, scope: Scope) -> int | Fraction:
         return cast(int, value)
     _require_definition(value, node, scope)
     message = f"expected a number, and this is {describe(value)}"
-    raise scope.problem("NS140", message, node.at, help="arithmetic works on numbers only")
+    raise scope.problem("NS140", message, node.at, help="arithmetic needs numbers")
 
 
 def whole(node: syntax.Expression, scope: Scope, quantity: str, minimum: int = 0) -> int:
-    """The value of an expression that has to be a whole number of at least ``minimum``."""
+    """Return the value of an expression; report it if it is not a whole number >= ``minimum``."""
     value = number(node, scope)
     if is_symbolic(value):
         return cast(int, value)
@@ -101,7 +105,7 @@ def whole(node: syntax.Expression, scope: Scope, quantity: str, minimum: int = 0
 
 
 def condition(node: syntax.Expression, scope: Scope) -> bool:
-    """The value of an expression that has to be on or off."""
+    """Return the value of a condition; report it if it is not on or off."""
     value = evaluate(node, scope)
     if value in (ON, OFF):
         return value == ON
@@ -112,15 +116,16 @@ def condition(node: syntax.Expression, scope: Scope) -> bool:
 
 
 def _require_definition(value: Value, node: syntax.Expression, scope: Scope) -> None:
-    """Report a name that is not defined and not a word of the language."""
+    """Report a name that is neither defined nor a word of the language."""
     if isinstance(value, Word) and not scope.knows_word(value.text):
-        guess = scope.problems.did_you_mean(value.text, scope.names())
+        guess = foreign.value(value.text)
+        guess = guess or scope.problems.did_you_mean(value.text, scope.names())
         help = guess or f"define it: let {value.text} = ..."
         raise scope.problem("NS113", f"`{value.text}` is not defined", node.at, help=help)
 
 
 def shape(size: syntax.Size, scope: Scope) -> Shape:
-    """Return the value of a size: one literal, or separate whole numbers."""
+    """Return the value of a size, written as one literal or as separate whole numbers."""
     dims: list[int] = []
     for node in size.dimensions:
         if isinstance(node, syntax.KernelLiteral):
@@ -196,7 +201,7 @@ def _power(node: syntax.Power, scope: Scope) -> int | Fraction:
 def _symbolic(
     sign: str, left: object, right: object, node: syntax.Expression, scope: Scope
 ) -> int | Fraction:
-    """Arithmetic with symbols."""
+    """Return the result of an operation with symbols; report one that is too large."""
     scope.spend_on_symbols(node.at)
     try:
         return operate(sign, left, right)
@@ -205,7 +210,7 @@ def _symbolic(
         raise scope.problem("NS141", "division by zero", node.at, help=help) from None
     except TooLarge:
         message = "this expression of symbols is too large to work with"
-        help = f"whole exponents up to {MAX_DEGREE}, and {MAX_SIZE} parts, can be worked with"
+        help = f"use whole exponents up to {MAX_DEGREE}, and at most {MAX_SIZE} terms"
         raise scope.problem("NS007", message, node.at, help=help) from None
 
 
@@ -236,20 +241,22 @@ def _comparison(node: syntax.Comparison, scope: Scope) -> Word:
 def _decided(answer: bool | None, node: syntax.Comparison, scope: Scope) -> Word:
     if answer is None:
         message = "this can be neither proved nor refuted for every value of the symbols"
-        help = "give the symbols values with --set, or compare what differs by a polynomial"
+        help = (
+            "give the symbols values with --set, or compare expressions that differ by a polynomial"
+        )
         raise scope.problem("NS144", message, node.at, help=help)
     return ON if answer else OFF
 
 
 def is_about(value: int | Fraction, printed: int | Fraction) -> bool | None:
-    """Return ``value ~ printed``: whether it is within a twentieth of the printed value."""
+    """Return True if a value is within 5 % of the printed value; None if symbols leave it open."""
     if is_symbolic(value) or is_symbolic(printed):
         return same(value, printed)
     return abs(Fraction(value) - Fraction(printed)) * 20 <= abs(Fraction(printed))
 
 
 def _require_comparable(value: Value, compared: Value, at: syntax.At, scope: Scope) -> None:
-    """Report comparisons that can never be equal: a misspelt word, or a number with on or off."""
+    """Report comparisons that are never equal: a misspelt word, or a number with on or off."""
     known = isinstance(compared, Word) and scope.knows_word(compared.text)
     if known and isinstance(value, Word) and not scope.knows_word(value.text):
         guess = scope.problems.did_you_mean(value.text, [*OPERATORS, *WORDS])
@@ -278,5 +285,5 @@ def _bounded(value: int | Fraction, node: syntax.Expression, scope: Scope) -> in
 
 
 def _out_of_range(node: syntax.Expression, scope: Scope) -> Reported:
-    help = "whole numbers stay below 2**63, fractions within 256 bits"
+    help = "whole numbers must be below 2**63, fractions within 256 bits"
     return scope.problem("NS007", "this number is out of range", node.at, help=help)

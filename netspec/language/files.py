@@ -1,4 +1,4 @@
-"""The files of a net: its own, the base that it is a variant of, and its imports."""
+"""The files of a net: its spec, the bases of the spec, and their imports."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ from netspec.language.read import (
 )
 
 Request = syntax.Name | syntax.Text
-"""A file that another one asks for: a net by its name, or a file by its path."""
+"""A file that a spec reads: a net by its name, or a file by its path."""
 
 ResolvedFiles = Mapping[tuple[str, str], Source]
-"""Files by the name of the asking file, and the name or path that it asks for."""
+"""Files by the name of the reading file, and the name or path that is written in it."""
 
 
 class Files:
-    """Reads each file of a net once, and reports files that read each other in a circle.
+    """The files of a net, each read once; circles are reported.
 
-    ``known`` are files that need not be looked for: those of a net that was read before.
+    Args:
+        problems: collects mistakes.
+        known: files that are not looked for, such as those of a net that was read before.
     """
 
     def __init__(self, problems: Problems, known: ResolvedFiles | None = None) -> None:
@@ -47,7 +49,7 @@ class Files:
         self._bytes = 0
 
     def tree(self, source: Source) -> syntax.Tree:
-        """The syntax tree of a file."""
+        """Return the syntax tree of a file."""
         key = _key(source)
         if key not in self._trees:
             self._trees[key] = parse(source, self.problems, self.sources.add(source))
@@ -55,7 +57,7 @@ class Files:
 
     @contextmanager
     def reading(self, tree: syntax.Tree) -> Iterator[None]:
-        """Within this context, files that the file asks for must not ask for it."""
+        """Mark a file as being read: within this context, reading it again is a circle."""
         self._open.append(tree.source)
         try:
             yield
@@ -63,7 +65,7 @@ class Files:
             self._open.pop()
 
     def find(self, request: Request) -> syntax.Tree | None:
-        """Return the file that is asked for, or None after reporting that it cannot be used."""
+        """Return the syntax tree of a file that a spec reads, or None after reporting a mistake."""
         span = self.sources.span(request.at)
         key = (span.source.name, request.text)
         try:
@@ -81,12 +83,12 @@ class Files:
         if any(_key(source) == _key(opened) for opened in self._open):
             circle = " -> ".join(s.name for s in (*self._open, source))
             message = f"`{source.name}` is read in a circle: {circle}"
-            help = "put what both need into a third file"
+            help = "put the parts that both need into a third file"
             self.problems.add("NS010", message, span, help=help)
             return None
         if len(self._open) >= MAX_DEPTH:
             message = f"files read each other more than {MAX_DEPTH} deep"
-            self.problems.add("NS006", message, span, help="let fewer files depend on each other")
+            self.problems.add("NS006", message, span, help="use fewer levels of imports and bases")
             raise SpecError(self.problems.diagnostics)
         if _key(source) not in self._trees:
             self._bytes += len(source.text)
@@ -97,9 +99,9 @@ class Files:
         return self.tree(source)
 
     def class_names(self, request: syntax.Text) -> list[str] | None:
-        """Return the class names in a list that comes with netspec or lies beside the spec.
+        """Return the class names in a bundled list, or in a file in the folder of the spec.
 
-        Return None after reporting that it cannot be used.
+        Return None after reporting a mistake.
         """
         span = self.sources.span(request.at)
         key = (span.source.name, request.text)
@@ -118,7 +120,7 @@ class Files:
         return names
 
     def _listed(self, request: syntax.Text, span: Span) -> Source:
-        """Return a list of class names as text."""
+        """Return the text of a list of class names."""
         if request.text in class_lists():
             return read(CLASSES / f"{request.text}{LIST}", f"{request.text}{LIST}")
         if not Path(request.text).suffix:
@@ -143,7 +145,7 @@ class Files:
                 return read_bundled(request.text)
         if Path(text).is_absolute() or (folder and not _is_inside(folder / text, folder)):
             message = f"`{text}` is outside the folder of `{span.source.name}`"
-            help = "a spec reads files beside or below it, and bundled specs"
+            help = "a spec reads files in its folder or below it, and bundled specs"
             self.problems.add("NS011", message, span, help=help)
             raise SpecError(())
         if folder is None or not _exists(folder, text):
@@ -153,7 +155,7 @@ class Files:
             guess = did_you_mean(name, bundled())
             if name in bundled():
                 guess = f"the bundled spec is `{name}`, without a folder"
-            where = "beside this file" if folder else "among the bundled specs"
+            where = "in this folder" if folder else "among the bundled specs"
             message = f"there is no `{text}` {where}"
             help = guess or "give a path relative to this file, or the name of a bundled spec"
             self.problems.add("NS001", message, span, help=help)
@@ -177,10 +179,10 @@ def names_in(text: str, shown: str) -> tuple[list[str], tuple[str, str] | None]:
 
 
 def _exists(folder: Path | None, name: str) -> bool:
-    """Return whether a folder has an entry of this name."""
+    """Return True if a folder has an entry of this name."""
     try:
         return folder is not None and ((path := folder / name).is_file() or path.is_dir())
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # the name is not possible, such as one that is too long
         return False
 
 

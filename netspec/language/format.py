@@ -1,14 +1,14 @@
 """Format a spec: only its whitespace changes, not its statements or comments.
 
 1. One space around `|`, `->`, strings, and the `=` of a definition; after `,` `:` `;`; and inside
-   braces.  None in ``key=value`` and inside parentheses.  Elsewhere a space stays a space, and none
-   stays none: ``5*5 + 1`` is the author's.
-2. Braces that stay open over the end of a line indent what they hold by four spaces and close on a
-   line of their own.  What stands on one line stays on one line.
+   braces.  No space in ``key=value`` and inside parentheses.  Elsewhere spaces are not added or
+   removed: ``5*5 + 1`` stays as the author wrote it.
+2. Braces that are open at the end of a line indent their content by four spaces and close on a
+   separate line.  Statements on one line stay on one line.
 3. Tables are aligned: rows, their claims, recipes, printed tables.
-4. At most one blank line in a row, none at the edges of a file or of braces.
-5. Comments keep their text.  Alone on a line they are indented like statements; at the ends of
-   neighbouring lines they share a column.
+4. At most one blank line between lines, and none at the start or end of a file or of braces.
+5. Comments keep their text.  A comment alone on a line is indented like a statement.  Comments at
+   the ends of neighbouring lines start in the same column.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from netspec.language.alignment import texts, with_comments
 from netspec.language.diagnostics import Problems, SpecError
 from netspec.language.lines import lines
 from netspec.language.parse import parse
-from netspec.language.read import SPEC, accept, decode, read
+from netspec.language.read import NAMED, accept, decode, read
 
 INDENT = 4
 S = TypeVar("S", bound=str | Path)
@@ -101,7 +101,7 @@ def fmt(spec: Any, /) -> Formatted | list[Formatted]:
     """
     if isinstance(spec, list | tuple):
         return [fmt(one) for one in spec]
-    require_type("spec", spec, (str, os.PathLike), f"the text of a spec, {SPEC}")
+    require_type("spec", spec, (str, os.PathLike), f"the text of a spec, {NAMED}")
     if isinstance(spec, str) and ("\n" in spec or "\r" in spec):
         return formatted(spec.encode(), "<text>")
     source = read(spec)

@@ -1,6 +1,6 @@
-"""The error handbook: one page per code, with an example that fails and a fixed one.
+"""The handbook: a page per error code, with an example that fails and a fixed one; and topics.
 
-The pages are Markdown under ``handbook/``; a test runs every example.
+The pages are Markdown files in ``handbook/``; tests load every example.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ class Explanation(NamedTuple):
     """A page of the handbook; ``repr`` is what ``netspec explain CODE`` prints.
 
     Attributes:
-        code: Code of the diagnostic.
+        code: Code of the diagnostic, or name of the topic.
         title: First line of the page.
         text: The page as plain text.
         wrong: A spec with the mistake, or an empty string.
         right: The spec without the mistake, or an empty string.
+        example: The first spec of the page, or an empty string.
     """
 
     code: str
@@ -33,11 +34,12 @@ class Explanation(NamedTuple):
     text: str
     wrong: str
     right: str
+    example: str
 
     @property
     def line(self) -> str:
         """Code and title in one line."""
-        return f"{self.code}  {self.title}"
+        return f"{self.code:<6} {self.title}"
 
     def __repr__(self) -> str:
         return self.text
@@ -46,25 +48,26 @@ class Explanation(NamedTuple):
 @overload
 def explain() -> Listing[Explanation]: ...
 @overload
-def explain(code: str, /) -> Explanation: ...
-def explain(code: Any = None, /) -> Explanation | Listing[Explanation]:
-    """Explain a diagnostic with an example and its fix; without a code, list all diagnostics.
+def explain(page: str, /) -> Explanation: ...
+def explain(page: Any = None, /) -> Explanation | Listing[Explanation]:
+    """Explain a diagnostic with a wrong and a right example, or a topic; without one, list all.
 
     Args:
-        code: Code of the diagnostic, such as ``"NS112"``, in upper or lower case.
+        page: Code of a diagnostic, such as ``"NS112"``, or ``"syntax"``, which shows the language
+            on one screen; in upper or lower case.
 
     Raises:
-        TypeError: ``code`` is not a string.
-        ValueError: There is no such diagnostic.
+        TypeError: ``page`` is not a string.
+        ValueError: There is no such page.
     """
-    if code is None:
-        return Listing(map(explanation, codes()))
-    require_type("code", code, str, "the code of a diagnostic")
-    known = code.upper()
-    if known not in codes():
-        guess = did_you_mean(known, codes()) or "`netspec explain` lists them all"
-        raise ValueError(f"there is no diagnostic {code}; {guess}")
-    return explanation(known)
+    if page is None:
+        return Listing(map(explanation, (*topics(), *codes())))
+    require_type("page", page, str, "the code of a diagnostic, or syntax")
+    known = {name.lower(): name for name in (*topics(), *codes())}
+    if page.lower() not in known:
+        guess = did_you_mean(page, known.values()) or "`netspec explain` lists the pages"
+        raise ValueError(f"there is no page {page}; {guess}")
+    return explanation(known[page.lower()])
 
 
 @cache
@@ -73,10 +76,18 @@ def codes() -> tuple[str, ...]:
     return tuple(sorted(page.stem for page in PAGES.glob("NS*.md")))
 
 
-def explanation(code: str) -> Explanation:
-    """Return the page of a code."""
-    text = (PAGES / f"{code}.md").read_text(encoding="utf-8").strip()
-    title = text.partition("\n")[0].removeprefix(f"# {code}: ")
+@cache
+def topics() -> tuple[str, ...]:
+    """Return the names of the pages that are not about a code."""
+    return tuple(sorted(page.stem for page in PAGES.glob("[a-z]*.md")))
+
+
+def explanation(page: str) -> Explanation:
+    """Return the page of a code or topic."""
+    text = (PAGES / f"{page}.md").read_text(encoding="utf-8").strip()
+    title = text.partition("\n")[0].removeprefix(f"# {page}: ")
     examples = dict(re.findall(r"## (Wrong|Right)\n+```net\n(.*?)```", text, flags=re.DOTALL))
+    first = re.search(r"```net\n(.*?)```", text, flags=re.DOTALL)
     shown = re.sub(r"^```\w*\n?", "", text, flags=re.MULTILINE)
-    return Explanation(code, title, shown, examples.get("Wrong", ""), examples.get("Right", ""))
+    wrong, right = examples.get("Wrong", ""), examples.get("Right", "")
+    return Explanation(page, title, shown, wrong, right, first[1] if first else "")

@@ -1,7 +1,7 @@
-"""Limits of a spec's size.  They keep every answer within seconds and a gigabyte."""
+"""Limits of a spec.  They keep every check within seconds and a gigabyte of memory."""
 
 MAX_BYTES = 2**20
-"""Size of a file."""
+"""Size of a file, in bytes."""
 
 MAX_STAGES = 100_000
 """Stages, counted before parsing and again while blocks expand."""
@@ -13,7 +13,7 @@ MAX_INTEGER = 2**63 - 1
 """The largest whole number, written or computed."""
 
 MAX_VALUES = 2_000_000
-"""Parts of expressions that are evaluated, counted again in each call of a block."""
+"""Evaluated parts of expressions; those of a block count in each call."""
 
 MAX_PROBLEMS = 1_000
 """Problems after which reading stops."""

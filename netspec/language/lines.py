@@ -1,7 +1,7 @@
 """Cut the text of a spec into lines of tokens, with normal spacing.
 
-Tokens are not joined, split or moved, and no line end is removed; where it is missing, one is
-added after a brace that stays open over the end of a line, and before its closing brace.
+Tokens are not joined, split or moved, and no line end is removed.  A missing line end is added
+after a brace that is open at the end of its line, and before its closing brace.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ _TOKEN = re.compile(
 
 
 class Token(NamedTuple):
-    """A piece of text without space in it, unless it is a string.
+    """A string, or a piece of text without space in it.
 
-    ``kind`` is ``word``, ``string`` or what the mark says, such as ``|``; besides them ``define``
-    is the `=` of a definition, ``open`` and ``close`` are the parentheses after the name of a net
-    or block, and ``place`` is a part of a drawing.  ``is_apart`` tells whether space stands
-    before it.
+    Attributes:
+        kind: ``word``, ``string``, a mark such as ``|``; ``define`` for the `=` of a definition;
+            ``open`` and ``close`` for the parentheses after the name of a net or block; ``place``
+            for a part of a drawing.
+        text: the text.
+        is_apart: True if there is space before it.
     """
 
     kind: str
@@ -34,7 +36,7 @@ class Token(NamedTuple):
 
 @dataclass
 class Line:
-    """Tokens and a comment; ``holds`` says what the braces around it hold, if any are open."""
+    """Tokens and a comment; ``holds`` is the kind of content of the braces around the line."""
 
     depth: int = 0
     holds: str = "statements"
@@ -44,17 +46,17 @@ class Line:
 
     @property
     def opens(self) -> bool:
-        """Return whether it ends with a brace that stays open."""
+        """Return True if the line ends with a brace that stays open."""
         return bool(self.tokens) and self.tokens[-1].kind == "{"
 
     @property
     def closes(self) -> bool:
-        """Return whether it begins with the brace that closes lines above."""
+        """Return True if the line begins with the brace that closes lines above."""
         return bool(self.tokens) and self.tokens[0].kind == "}"
 
 
 def lines(text: str) -> list[Line]:
-    """The lines of a spec that parses, blank ones left out."""
+    """Return the lines of a valid spec, without blank lines."""
     tokens = list(_tokens(text))
     spread = _spread(tokens)
     cutter = _Cutter()
@@ -65,7 +67,7 @@ def lines(text: str) -> list[Line]:
 
 
 def joined(tokens: Iterable[Token]) -> str:
-    """Tokens as text, with the space that belongs between them."""
+    """Return tokens as text, with normal spacing."""
     parts: list[str] = []
     left: Token | None = None
     for token in tokens:
@@ -177,7 +179,7 @@ class _Cutter:
                 self._depth += 1
                 self._is_full = True
             if content == "statements" and self._statement.first == "net":
-                self._is_full = True  # a net ends with its brace, whatever follows
+                self._is_full = True  # a variant ends with its brace
                 self._statement = _Statement()
 
     def end_line(self) -> None:

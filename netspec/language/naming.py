@@ -12,10 +12,10 @@ from netspec.language.expand import Plan, Planned, PlannedRows
 
 
 class Names:
-    """Names of the stages of one row or branch.
+    """The names of the stages of one row or branch: ``ROW[.bN][.opN]``.
 
-    ``ROW[.bN][.opN]``: branches and operators of one name count from 1 when there are several; the
-    operator is left out when it is the only one that holds parameters.
+    Branches, and operators of the same name, are numbered from 1 if there are several.  The name of
+    the operator is omitted if it is the only operator with parameters.
     """
 
     def __init__(self, prefix: str, plans: list[Plan]) -> None:
@@ -47,7 +47,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Labels that differ in their last letter or number only, from one to another."""
+    """A range of labels that differ only in their last letter or number."""
 
     prefix: str
     first: int
@@ -64,7 +64,7 @@ class Range:
 
 
 def label_range(first: str, last: str) -> Range | None:
-    """Return the labels from one to another that differ only in their last letter or number."""
+    """Return the range between two labels, or None if they do not make a range."""
     a, b = (re.fullmatch(r"(.*?)(\d{1,18}|[A-Za-z])", text) for text in (first, last))
     if a is None or b is None or a[1] != b[1] or a[2].isdigit() != b[2].isdigit():
         return None

@@ -1,7 +1,7 @@
 """Text to syntax tree.
 
-The text is cut into statements, each is parsed by the grammar, and a statement that does not parse
-is reported and left out, so that one run finds the mistakes of every statement.
+The text is cut into statements, and the grammar parses each statement alone.  A statement that does
+not parse is reported and skipped, so one run finds the mistakes of all statements.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import threading
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from lark import Lark, UnexpectedInput
 
@@ -19,13 +19,16 @@ from netspec.language import syntax
 from netspec.language.build import Builder
 from netspec.language.diagnostics import Problems, SpecError
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
+from netspec.language.repair import repair
 from netspec.language.syntax_errors import describe
 from netspec.language.tables import parser_for
 
 _PIECE = re.compile(
-    r'(?P<string>"[^"\r\n]*"?)|(?P<comment>\#[^\r\n]*)|(?P<open>[{(])|(?P<close>[})])'
+    r'(?P<string>"[^"\r\n]*"?)|(?P<comment>\#[^\r\n]*)|(?P<open>[{(\[])|(?P<close>[})\]])'
     r"|(?P<end>[;\r\n](?:[;\s]|\#[^\r\n]*)*)|(?P<stage>[:|])|(?P<item>,)"
 )
+_CLOSES = {"}": "{", ")": "(", "]": "["}
+_WORD = re.compile(r"\w+")
 _HEADER = re.compile(r"net\b")
 _BLANK = re.compile(r"(?:[;\s]|#[^\r\n]*)*")
 _DEFINITION = re.compile(
@@ -50,7 +53,7 @@ def parse(source: Source, problems: Problems, base: int = 0) -> syntax.Tree:
 
 
 def parse_value(source: Source, problems: Problems, base: int) -> syntax.Expression | None:
-    """Return a single value, as given to ``--set``."""
+    """Return the syntax tree of a single value, as given to ``--set``; None if it is wrong."""
     piece = _Piece(0, len(source.text), broken=False)
     value: syntax.Expression | None = _parse_piece(source, piece, "value", problems, base)
     return value
@@ -66,7 +69,7 @@ class _Piece(NamedTuple):
 
 
 def _cut(source: Source, problems: Problems) -> Iterator[_Piece]:
-    """Yield the statements, and check brackets, strings and limits."""
+    """Yield the places of the statements; report brackets, strings and limits."""
     text = source.text
     opened: list[tuple[str, int]] = []
     variant: int | None = None
@@ -94,7 +97,7 @@ def _cut(source: Source, problems: Problems) -> Iterator[_Piece]:
                 report("NS006", f"brackets nest more than {MAX_DEPTH} deep", at, _FLATTEN)
                 raise SpecError(problems.diagnostics)
         elif kind == "close":
-            if opened and (opened[-1][0] == "{") == (match[0] == "}"):
+            if opened and _CLOSES[match[0]] == opened[-1][0]:
                 opened.pop()
             else:
                 report("NS102", f"this `{match[0]}` closes nothing", at, _BALANCE)
@@ -127,24 +130,27 @@ def _after(text: str, end: int) -> int:
 
 
 _FLATTEN = "give the inner part a name with `block`, and call it"
-_BALANCE = "every `{` needs a `}`, every `(` a `)`"
+_BALANCE = "every `{` needs a `}`, and every `(` a `)`"
 _CLOSE_ON_LINE = "close it on the same line with `)`"
 _TOO_MANY = f"a net has at most {MAX_STAGES:,} stages: describe it by fewer, parametrised blocks"
 
 
 def _broken(source: Source, piece: _Piece, base: int) -> syntax.Broken:
-    """Return the names that a statement that does not parse defines, as far as they are known."""
+    """Return a statement that does not parse, with the names that it seems to define."""
     at = (base + piece.start, base + piece.end)
-    match = _DEFINITION.match(source.text, piece.start, min(piece.end, piece.start + 1000))
+    text, end = source.text, min(piece.end, piece.start + 1000)
+    match = _DEFINITION.match(text, piece.start, end)
     if match is None:
         return syntax.Broken("", (), at)
+    keyword = match["keyword"] or "row"
     groups = ("name",) if match["keyword"] else ("first", "last")
-    names = tuple(
-        syntax.Name(match[g], (base + match.start(g), base + match.end(g)))
-        for g in groups
-        if match[g]
-    )
-    return syntax.Broken(match["keyword"] or "row", names, at)
+    places = [match.span(g) for g in groups if match[g]]
+    if keyword == "drop":
+        places = [word.span() for word in _WORD.finditer(text, match.end("keyword"), end)]
+    elif keyword == "input" and match["name"] and match["name"][0].isdigit():
+        places = []  # a size without a name
+    names = tuple(syntax.Name(text[start:end], (base + start, base + end)) for start, end in places)
+    return syntax.Broken(keyword, names, at)
 
 
 # ----------------------------------------------------------------------------- parsing a statement
@@ -160,14 +166,29 @@ def _parse_piece(source: Source, piece: _Piece, start: str, problems: Problems, 
         except UnexpectedInput as error:
             unexpected = error
     offset, length, message, help = describe(parser, text, unexpected)
+    repaired = repair(text, _statement_or_none) if start == "statement" else None
+    message, help = repaired or (message, help)
     begin = min(piece.start + offset, piece.end)
     span = Span(source, begin, min(begin + length, piece.end))
     problems.add("NS101", message, span, help=help)
     return None
 
 
+def _statement_or_none(text: str) -> syntax.Statement | None:
+    """Return the syntax tree of a text as if it were a whole file, or None."""
+    parser, builder, lock = _parser()
+    with lock:
+        builder.offset = 0
+        try:
+            # the builder makes statements of Lark's trees, which its types do not say
+            statement: Any = parser.parse(text, start="statement")
+        except UnexpectedInput:
+            return None
+    return cast(syntax.Statement, statement)
+
+
 @cache
 def _parser() -> tuple[Lark, Builder, threading.Lock]:
-    """Return the parser, which is made once per process; one thread at a time may use it."""
+    """Return the parser, its builder, and a lock: Lark's parser may be used by one thread only."""
     builder = Builder()
     return parser_for(builder), builder, threading.Lock()

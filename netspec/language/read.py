@@ -1,4 +1,4 @@
-"""Reading a spec from a file, or by its bundled name."""
+"""Read the text of a spec from a file, or by its bundled name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,20 @@ from contextlib import suppress
 from pathlib import Path
 
 from netspec.errors import require_type
+from netspec.files.kinds import (
+    ARTIFACT,
+    JPEG,
+    ONNX,
+    PICKLE,
+    PNG,
+    PT2,
+    PYTHON,
+    SPEC,
+    WEIGHTS,
+    FileKind,
+    kind_of_content,
+    kind_of_name,
+)
 from netspec.files.reading import reason_of
 from netspec.ir.guess import close_matches
 from netspec.ir.source import Source, Span
@@ -20,17 +34,23 @@ BUNDLED = Path(__file__).parent.parent / "specs"
 CLASSES = BUNDLED / "classes"
 LIST = ".txt"
 """The suffix of a list of class names, one per line."""
-SPEC = "a path or the name of a bundled spec"
-"""What a spec may be, in messages."""
+NAMED = "a path or the name of a bundled spec"
+"""The forms of a spec, in messages."""
+
+RUN, SPEC_OF_RUN = "run.json", "spec.net"
+"""The files of a run directory that show what it is, and that have its spec."""
+
+LISTED = 8
+"""Specs of a folder that a message lists."""
 
 
 def bundled() -> list[str]:
-    """Return the names of the specs that come with netspec."""
+    """Return the names of the bundled specs."""
     return sorted(path.stem for path in BUNDLED.glob(f"*{SUFFIX}"))
 
 
 def class_lists() -> list[str]:
-    """Return the names of the lists of class names that come with netspec."""
+    """Return the names of the bundled lists of class names."""
     return sorted(path.stem for path in CLASSES.glob(f"*{LIST}"))
 
 
@@ -56,9 +76,9 @@ def read(spec: str | Path, shown: str = "") -> Source:
     Warns:
         UserWarning: a local file hides a bundled spec.
     """
-    require_type("spec", spec, (str, os.PathLike), SPEC)
+    require_type("spec", spec, (str, os.PathLike), NAMED)
     name = os.fspath(spec)
-    require_type("spec", name, str, SPEC)
+    require_type("spec", name, str, NAMED)
     local = _local(name)
     if local is None and name in bundled():
         return read_bundled(name, shown)
@@ -88,13 +108,49 @@ def _read(path: Path, name: str) -> Source:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
+        kind = _other_kind(path)
     except IsADirectoryError:
-        raise _unreadable(name, "it is a directory", "name a .net file inside it") from None
+        raise unreadable(name, *_of_a_directory(path)) from None
     except FileNotFoundError:
-        raise _unreadable(name, "there is no such file", _suggestion(path)) from None
+        raise unreadable(name, "there is no such file", _where_specs_are(path)) from None
     except (OSError, ValueError) as error:
-        raise _unreadable(name, reason_of(error), "check the path and its permissions") from None
+        raise unreadable(name, reason_of(error), "check the path and its permissions") from None
+    if kind is not None:
+        help = _INSTEAD.get(kind, "give the path of a .net file, or the name of a bundled spec")
+        raise unreadable(name, f"it is {kind.name}, not a spec", help)
     return decode(name, data, path)
+
+
+def _other_kind(path: Path) -> FileKind | None:
+    """Return the kind of a file that is not a spec, by its content or else by its name."""
+    if not path.is_file():  # a pipe can be read only once
+        return None
+    content, named = kind_of_content(path), kind_of_name(path)
+    is_comment = content is PYTHON and named is SPEC  # `#!` begins a comment in a spec
+    kind = named if content in (None, SPEC) or is_comment else content
+    return None if kind is SPEC else kind
+
+
+_COMPILED = "give the .net file that it was made from"
+_INSTEAD = {
+    ARTIFACT: f"`netspec run` and `netspec bench` take artifacts; {_COMPILED}",
+    ONNX: _COMPILED,
+    PT2: _COMPILED,
+    WEIGHTS: "weights come after the spec: netspec run SPEC IMAGE --weights FILE",
+    PICKLE: "netspec loads no pickles; weights are safetensors files, given with --weights",
+    PNG: "the spec comes before the images: netspec run SPEC IMAGE",
+    JPEG: "the spec comes before the images: netspec run SPEC IMAGE",
+    PYTHON: "write the net as a spec; `netspec explain syntax` shows how",
+}
+
+
+def _of_a_directory(path: Path) -> tuple[str, str]:
+    """Return what a directory is, and what to name instead."""
+    if (path / RUN).is_file():
+        return "it is a run directory", f"name the spec in it: {path / SPEC_OF_RUN}"
+    specs = sorted(entry.name for entry in path.glob(f"*{SUFFIX}"))
+    inside = f": {', '.join(specs[:LISTED])}" if specs else ""
+    return "it is a directory", f"name a .net file inside it{inside}"
 
 
 def decode(name: str, data: bytes, path: Path | None = None) -> Source:
@@ -141,7 +197,8 @@ def _too_large(name: str) -> SpecError:
     )
 
 
-def _unreadable(name: str, reason: str, help: str) -> SpecError:
+def unreadable(name: str, reason: str, help: str) -> SpecError:
+    """Return the error for a file that cannot be read."""
     message = f"cannot read `{name}`: {reason}"
     return _rejected(Source(name, ""), 0, "NS001", message, help)
 
@@ -151,8 +208,8 @@ def _rejected(source: Source, offset: int, code: str, message: str, help: str) -
     return SpecError([Diagnostic(code, message, span, help=help)])
 
 
-def _suggestion(path: Path) -> str:
-    """Return a hint at what was meant by a path that does not exist: local files come first."""
+def _where_specs_are(path: Path) -> str:
+    """Return what may have been meant: specs of the folder come before a bundled one."""
     stem, names = path.name.removesuffix(SUFFIX), bundled()
     if stem in names:
         return f"to use the bundled spec, write `{stem}`"
@@ -161,7 +218,8 @@ def _suggestion(path: Path) -> str:
     *others, last = [f"`{name}`" for name in meant] or [""]
     if last:
         return f"did you mean {', '.join(others)}{' or ' * bool(others)}{last}?"
-    return f"give the path of a .net file, or a bundled name: {', '.join(names)}"
+    listed = f" (here: {', '.join([*local.values()][:LISTED])})" if local else ""
+    return f"give the path of a .net file{listed}, or a bundled name: {', '.join(names)}"
 
 
 def _local_specs(folder: Path) -> dict[str, str]:

@@ -43,7 +43,7 @@ def read_recipe(
 
 
 class _Reader:
-    """Reads the directives of one recipe."""
+    """The recipe of a net while its directives are read."""
 
     def __init__(self, graph: Graph, scope: Scope) -> None:
         self.graph = graph
@@ -54,18 +54,18 @@ class _Reader:
         self.sized: tuple[Resize | Center | Crop, syntax.At] | None = None
 
     def recipe(self, statement: syntax.Train) -> Recipe | None:
-        """Return the recipe, or None if it is the base's and does not fit a variant's input."""
+        """Return the recipe; None if it is inherited and does not fit the input of the variant."""
         names = {directive.name.text for directive in statement.directives}
         in_order = sorted(statement.directives, key=lambda d: d.name.text == "augment")
-        for directive in in_order:  # images are augmented after they are prepared
+        for directive in in_order:  # the size of an image is that after augment
             try:
                 self._directive(directive)
             except Reported:
                 self.is_whole = False
         missing = [f"`{name}`" for name in NEEDED if name not in names]
         if missing and names <= set(DIRECTIVES):
-            message = f"the recipe does not say its {' and '.join(missing)}"
-            help = f"every recipe says {', '.join(NEEDED)}"
+            message = f"the recipe does not have {' and '.join(missing)}"
+            help = f"every recipe needs {', '.join(NEEDED)}"
             self.scope.problem("NS150", message, statement.at, help=help)
         return self.result if self._fits(is_inherited=statement.is_inherited) else None
 
@@ -118,8 +118,8 @@ class _Reader:
             help = 'write: init from "RUN" for ROWS'
             raise self.scope.problem("NS152", "only `init` reads a run", at, help=help)
         if directive.rows and name not in BY_ROW:
-            at, help = directive.rows[0].at, f"`for` stands behind {', '.join(BY_ROW)}"
-            message = f"`{name}` holds for the whole net"
+            at, help = directive.rows[0].at, f"write `for` only after {', '.join(BY_ROW)}"
+            message = f"`{name}` applies to the whole net"
             raise self.scope.problem("NS152", message, at, help=help)
         known = {r.label: r for r in self.graph.rows.values() if not r.is_inner}
         words = ("bias", "weight") if name in BY_KIND else ()
@@ -135,7 +135,7 @@ class _Reader:
             stages = (self.graph.stage(s) for s in known[row.text].stages)
             if not any(stage.op.is_trained for stage in stages):
                 message = f"row {row.text} has no parameters"
-                help = "name rows that are trained"
+                help = "name rows with trained parameters"
                 raise self.scope.problem("NS153", message, row.at, help=help)
         return tuple(row.text for row in directive.rows)
 
@@ -146,7 +146,7 @@ class _Reader:
         return bound
 
     def _fits(self, *, is_inherited: bool) -> bool:
-        """Return whether the recipe's images have the size of the net's input; report if not."""
+        """Return True if the recipe's images have the size of the net's input; report if not."""
         inputs = [self.graph.stage(name) for name in self.graph.inputs]
         if self.sized is None or len(inputs) != 1 or not self.is_whole:
             return True
@@ -165,7 +165,11 @@ class _Reader:
 
 
 def read_step(directive: syntax.Name, step: syntax.Step, scope: Scope) -> RecipeStep:
-    """Return a step of a directive; raise Reported if it is not one."""
+    """Return a step of a directive.
+
+    Raises:
+        Reported: the directive does not have such a step, or its values are wrong.
+    """
     kinds = DIRECTIVES[directive.text]
     names = list(dict.fromkeys(kind.name for kind in kinds))
     first, *values = step.items
@@ -181,7 +185,7 @@ def read_step(directive: syntax.Name, step: syntax.Step, scope: Scope) -> Recipe
             raise scope.problem("NS151", message, first.at, help=help)
         arguments = values
     named = [kind for kind in kinds if kind.name == name.text]
-    # `subtract mean image` and `subtract 104 117 123` have a word in common
+    # `subtract mean image` and `subtract 104 117 123` are two steps with one name
     takes_numbers = bool(arguments) and not isinstance(arguments[0].value, syntax.Name)
     kind = next((k for k in named if issubclass(k, Numbers) == takes_numbers), named[0])
     return bind(kind, name, _with_filter(kind, arguments), scope).value

@@ -1,4 +1,4 @@
-"""Scopes: the meanings of names at one place of a spec, and that place."""
+"""Scopes: the meanings of names at a place of a spec."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ WORDS = {
 
 
 class Reported(Exception):
-    """Raised after a mistake was reported; the catcher continues without the value."""
+    """Raised after a mistake is reported; the code that catches it continues without the value."""
 
 
 class Unknown:
-    """The value of a broken definition; its uses are not reported again."""
+    """The value of a definition with a mistake; its uses are not reported."""
 
 
 @dataclass(slots=True)
 class Budget:
-    """The remaining cost of expressions; those of a block are evaluated again in each call."""
+    """The remaining cost of expressions; those of a block cost again in each call."""
 
     values: int = MAX_VALUES
     operations: int = MAX_OPERATIONS
@@ -54,22 +54,28 @@ class Scope:
     blocks: dict[str, Macro] = field(default_factory=dict)
     defaults: dict[tuple[str, str], tuple[syntax.Argument, Scope]] = field(default_factory=dict)
     """``default`` statements by (operator or empty, attribute)."""
+    lost_defaults: list[tuple[str, str]] = field(default_factory=list)
+    """``default`` statements with a mistake: the operator and attribute, empty if unknown."""
     outer: Scope | None = None
     calls: tuple[Call, ...] = ()
     budget: Budget = field(default_factory=Budget)
     below: set[str] = field(default_factory=set)
-    """Constants whose definitions are further down."""
+    """Constants that are defined further down."""
     is_broken: bool = False
-    """True if a statement was lost, so that names it may use are not reported as unused."""
+    """True if a statement does not parse: the rows that it reads are not reported as unused."""
     derived: Callable[[syntax.Quantity], Value] | None = None
-    """Returns a quantity of a row or stage, where sentences may use them."""
+    """Returns a derived quantity of a row or stage; set where sentences may use them."""
     dropped: Mapping[str, syntax.At] = field(default_factory=dict)
     """The places where a variant drops labels of its base."""
     lost_names: bool = False
-    """True if a definition was lost, so that unknown names may be a consequence."""
+    """True if a definition does not parse: unknown names may be a consequence."""
 
     def value(self, name: syntax.Name) -> Value:
-        """Return the value of a name; an undefined name is a word."""
+        """Return the value of a name; an undefined name is a word.
+
+        Raises:
+            Reported: its definition has a mistake, is further down, or may be lost.
+        """
         scope: Scope | None = self
         while scope is not None:
             if name.text in scope.bound:
@@ -90,18 +96,18 @@ class Scope:
     def quantity(self, node: syntax.Quantity) -> Value:
         """Return a quantity of a row or stage; only sentences of a document may use them."""
         if self.derived is None:
-            message = f"`{node.text}` is derived from the net, and not known here"
-            help = "only `says` in a document speaks of what is derived"
+            message = f"`{node.text}` is derived from the finished net, and cannot be used here"
+            help = "only `says` in a document can use derived values"
             raise self.problem("NS145", message, node.at, help=help)
         return self.derived(node)
 
     @property
     def net(self) -> Scope:
-        """The scope of the whole file: of the net, or of what it imports."""
+        """The scope of the file: of the net, or of an import."""
         return self if self.outer is None else self.outer.net
 
     def knows_word(self, word: str) -> bool:
-        """Return whether a word is one of the language, and not a misspelt name."""
+        """Return True if a word belongs to the language."""
         return word in OPERATORS or word in WORDS
 
     def names(self) -> set[str]:
@@ -110,7 +116,7 @@ class Scope:
         return inherited | set(self.bound) | set(self.blocks)
 
     def inside(self, calls: tuple[Call, ...], bound: dict[str, Value | Unknown]) -> Scope:
-        """The scope of a call of a block of this file, made from where ``calls`` led."""
+        """Return the scope of a call of a block of this file, at the end of a chain of calls."""
         return Scope(
             self.sources, self.problems, bound, outer=self.net, calls=calls, budget=self.budget
         )
@@ -149,6 +155,6 @@ class Scope:
         return Reported()
 
     def stop(self, code: str, message: str, at: syntax.At, *, help: str) -> SpecError:
-        """Report an exceeded limit; return the exception that ends the reading."""
+        """Report an exceeded limit; return the exception for the caller to raise."""
         self.problem(code, message, at, help=help)
         return SpecError(self.problems.diagnostics)

@@ -1,6 +1,6 @@
-"""The syntax tree: the text of a spec as nodes with places, before names have meanings.
+"""The syntax tree of a spec, before names have meanings.
 
-Every node knows its place: ``at`` is its (start, end) offsets in the source.
+Every node has its place: ``at`` is the (start, end) of its text among all sources of the net.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ At = tuple[int, int]
 
 
 class Text(NamedTuple):
-    """A text in quotes, without them."""
+    """A text in quotes, without the quotes."""
 
     text: str
     at: At
@@ -82,7 +82,7 @@ class Logical(NamedTuple):
 
 
 class Quantity(NamedTuple):
-    """``C1.neurons``: a quantity of a row, in a sentence about the net."""
+    """``C1.neurons``: a derived quantity of a row, in a sentence of a document."""
 
     text: str
     at: At
@@ -130,7 +130,7 @@ class Pipe:
 
 
 class Size(NamedTuple):
-    """A size as claimed or declared: one literal, or separate dimensions."""
+    """A size in a claim or an input: one literal, or separate dimensions."""
 
     dimensions: tuple[Expression, ...]
     at: At
@@ -188,7 +188,7 @@ class Parameter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Net:
-    """``base`` names the net that this one is a variant of, or the file of that net."""
+    """The header; ``base`` is the name or file of the net that this one is a variant of."""
 
     name: Name
     parameters: tuple[Parameter, ...]
@@ -236,7 +236,7 @@ class Block:
 
 
 class Connect(NamedTuple):
-    """A table drawn with ``X`` and ``.``, a line a row."""
+    """A connection table drawn with ``X`` and ``.``."""
 
     name: Name
     lines: tuple[tuple[Text, ...], ...]
@@ -291,7 +291,7 @@ class Directive:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """``prepare`` outside a recipe: what is done to an image before the net sees it."""
+    """``prepare`` outside a recipe: the steps from an image to the input of the net."""
 
     steps: tuple[Step, ...]
     at: At
@@ -316,7 +316,7 @@ class Train:
 
 
 class Printed(NamedTuple):
-    """A size or kernel as it is printed.
+    """A size or kernel as a paper prints it.
 
     ``dimensions`` are its numbers, each an expression, ``stride`` is the number after the slash,
     ``filters`` the number of filters after a comma, ``copies`` the devices that have one each.
@@ -338,7 +338,7 @@ class Erratum(NamedTuple):
 
 
 class PrintedRow(NamedTuple):
-    """A row of a printed table; a cell is None where the table has none."""
+    """A row of a printed table; an empty cell is None."""
 
     label: Name
     input: Printed | None
@@ -369,7 +369,7 @@ class Document(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """A statement that did not parse and was reported, with the names that it would define."""
+    """A statement with a reported mistake, and the names that it would define."""
 
     keyword: str
     names: tuple[Name, ...]

@@ -1,8 +1,8 @@
 """Messages for syntax errors.
 
-What a parser says is "expected one of COLON, DOT".  What a person wants to know is what was found,
-what could stand there, and what to write instead.  The hints are a table of malformed examples:
-the parser fails on each in the state that marks the mistake, and a test goes through the table.
+A message says which text was found, what is expected there, and what to write.  The hints are a
+table of malformed examples.  The parser stops at each example in some state; a statement of a user
+that stops in the same state gets the same hint.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 HINTS: dict[str, list[str]] = {
-    "a row is `LABEL: stage | stage -> size`; name the row and put a `:` behind its label": [
+    "a row is `LABEL: stage | stage -> size`; name the row and put a `:` after its label": [
         "conv 3x3, 64",
         "C1 conv 3x3, 64",
         "relu",
@@ -49,7 +49,7 @@ HINTS: dict[str, list[str]] = {
         "connect a {\nXX\n.Y\n}",
         "connect a {\nxX\n}",
     ],
-    "pictures are drawn with X and dots: codes name 12x7 { .XX.. }": [
+    "images are drawn with X and dots: codes name 12x7 { .XX.. }": [
         "codes",
         "codes a",
         "codes a { XX }",
@@ -63,13 +63,13 @@ HINTS: dict[str, list[str]] = {
         "import blocks.net",
     ],
     "a variant is written `net name from base { ... }`": ["net a from", "net a from 5"],
-    'the title stands behind the base: net name from base "title" { ... }': [
+    'the title comes after the base: net name from base "title" { ... }': [
         'net a "title" from base',
         'net a(n=3) "title" from base',
     ],
-    "say over how many devices the net is spread: columns 2": ["columns", "columns = 2"],
+    "write the number of devices: columns 2": ["columns", "columns = 2"],
     "drop names rows of the base, separated by commas": ["drop", "drop C5 S5", "drop C1..C3"],
-    "name the row of the base behind which it goes: C6 after S5: ...": [
+    "name the row of the base that it comes after: C6 after S5: ...": [
         "C6 after: relu",
         "C6 after S5, S4: relu",
     ],
@@ -81,7 +81,7 @@ HINTS: dict[str, list[str]] = {
         "train { 128 }",
         "train { batch 128 epochs = 90 | }",
     ],
-    "arithmetic in a recipe stands in parentheses: batch (2*64)": [
+    "arithmetic in a recipe is written in parentheses: batch (2*64)": [
         "train { batch 1/2 }",
         "train { batch 2**6 }",
         "train { batch 2*64 }",
@@ -107,7 +107,7 @@ HINTS: dict[str, list[str]] = {
     "a printed row has four cells: `LABEL | input | kernel | output | params`": [
         'document "s" { C1 | | | | 5 | 3 }',
     ],
-    "symbols in a printed size stand apart: H x W x C1": [
+    "symbols in a printed size are separated by spaces: H x W x C1": [
         'document "s" { C1 | HxWxC1 | | | }',
         'document "s" { C1 | | 1 x 1 x C2 | HxW | }',
     ],
@@ -127,7 +127,7 @@ HINTS: dict[str, list[str]] = {
         'document "s" {\nC1 | | | | 5 erratum kernel\n}',
         'document "s" { C1 | | | | 5 erratum kernel "" }',
     ],
-    "rows inside a block are its own: return them with `output` inside it": [
+    "rows inside a block are not visible outside: return them with `output` in the block": [
         "b from a.x: relu",
         "output a.x",
         "head h from a.x, weight=1: relu",
@@ -163,14 +163,14 @@ HINTS: dict[str, list[str]] = {
         "C1: relu || relu",
     ],
     "a row needs at least one stage, such as `identity`": ["C1:", "C1: -> 3x3x3"],
-    "after `->` stands the size, as in 55x55x96 or 4096, then params, macs, neurons or field": [
+    "after `->` write the size, such as 55x55x96 or 4096, then params, macs, neurons or field": [
         "C1: relu -> ",
         "C1: relu -> , 5",
         "C1: relu -> = 5",
         "C1: relu -> 5x5x3 5",
         "C1: relu -> 5 weights 3",
     ],
-    "a size is written 224x224x3, or with names that stand alone: H x W x C": [
+    "a size is written 224x224x3, or with separate names: H x W x C": [
         "input image",
         "input image -1",
         "input image = 3x3x3",
@@ -233,11 +233,11 @@ HINTS: dict[str, list[str]] = {
         "C1: relu if",
         "C1: relu if a, b",
     ],
-    "strings are only used for the title of a net": ['C1: conv "3x3", 64', 'let a = "b"'],
+    "texts in quotes are titles, files and names of classes": ['C1: conv "3x3", 64', 'let a = "b"'],
 }
 
-GENERAL_HELP = "the grammar is explained by example in docs/language.md"
-FOREIGN_HELP = "letters, digits and signs are those of ASCII; others stand in texts and comments"
+GENERAL_HELP = "`netspec explain syntax` shows the language on one screen"
+FOREIGN_HELP = "use ASCII letters, digits and signs; others are allowed in texts and comments"
 
 _WORDS = {
     "$END": "the end of the statement",
@@ -285,7 +285,7 @@ def describe(parser: Lark, text: str, error: UnexpectedInput) -> tuple[int, int,
         return token.start_pos or 0, len(token), f"{expected}found `{_short(token)}`", help
     assert isinstance(error, UnexpectedCharacters)
     message = f"found the character `{error.char}`"
-    if not error.char.isascii():  # which may look like one that has a place here, or like none
+    if not error.char.isascii():  # it may look like an ASCII character, or be invisible
         message += f", U+{ord(error.char):04X}"
         help = FOREIGN_HELP if help == GENERAL_HELP else help
     return error.pos_in_stream or 0, 1, f"{expected}{message}", help
@@ -315,7 +315,7 @@ def _mistake(error: UnexpectedInput) -> Mistake:
 
 def _expected(parser: Lark, error: UnexpectedInput) -> str:
     names = getattr(error, "accepts", None) or getattr(error, "allowed", None) or ()
-    names = set(names) - {"CROSS"}  # wherever it may stand, so may `x` or `*`
+    names = set(names) - {"CROSS"}  # redundant: `x` or `*` is always possible too
     words = {_WORDS.get(name) or f"`{parser.get_terminal(name).pattern.value}`" for name in names}
     if len(words) > 4:
         words -= _CONTINUE_AN_EXPRESSION

@@ -1,9 +1,9 @@
 """The parser, from tables that are stored beside the grammar.
 
-Lark needs 0.1 s to compute the states of the parser from the grammar, and 0.01 s to load the stored
-ones.  They are JSON, because nothing here is unpickled, and are computed again if the grammar or
-the version of Lark has changed.  After a change of the grammar, ``python -m
-netspec.language.tables`` writes them anew.
+Lark needs 0.1 s to compute the states of the parser from the grammar, and 0.01 s to load stored
+states.  They are stored as JSON, because netspec does not unpickle, and are computed again if the
+grammar or the version of Lark changes.  After a change of the grammar, run ``python -m
+netspec.language.tables`` to write them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TABLES = GRAMMAR.with_suffix(".json")
 
 
 def parser_for(builder: Builder) -> Lark:
-    """Return the parser of statements and values; ``builder`` makes its syntax trees."""
+    """Return the parser of statements and values; ``builder`` builds the syntax trees."""
     try:
         stored = json.loads(TABLES.read_bytes())
     except FileNotFoundError:
@@ -39,7 +39,7 @@ def parser_for(builder: Builder) -> Lark:
 
 
 def computed(builder: Builder | None) -> Lark:
-    """Return the same parser, computed from the grammar."""
+    """Return the parser, computed from the grammar."""
     return Lark(
         GRAMMAR.read_text(encoding="utf-8"),
         parser="lalr",
@@ -51,7 +51,7 @@ def computed(builder: Builder | None) -> Lark:
 
 
 def made_of() -> dict[str, str]:
-    """Return what tables depend on: the grammar's digest, and the version of Lark."""
+    """Return the digest of the grammar and the version of Lark, on which the tables depend."""
     return {"grammar": sha256(GRAMMAR.read_bytes()).hexdigest(), "lark": lark.__version__}
 
 
@@ -62,8 +62,8 @@ def tables() -> dict[str, Any]:
 
 
 def _restored(stored: dict[str, Any], builder: Builder) -> Lark:
-    # as the parsers do that Lark's own generator of stand-alone modules writes; the name is not
-    # public, and is called for the version only that made the tables
+    # Lark's generator of stand-alone parsers loads tables in the same way.  The function is not
+    # public, so it is called only with tables of the same version of Lark.
     memo = {int(number): entry for number, entry in stored["memo"].items()}
     parser = stored["data"]["parser"]["parser"]
     parser["states"] = {int(state): actions for state, actions in parser["states"].items()}
@@ -74,7 +74,7 @@ def _restored(stored: dict[str, Any], builder: Builder) -> Lark:
 
 
 def main() -> None:
-    """Write the tables, the same ones in every process."""
+    """Write the tables; every process writes the same bytes."""
     if os.environ.get("PYTHONHASHSEED") != "0":  # Lark numbers states as it meets them in sets
         command = [sys.executable, "-m", "netspec.language.tables"]
         os.execve(sys.executable, command, {**os.environ, "PYTHONHASHSEED": "0"})

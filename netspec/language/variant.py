@@ -1,37 +1,45 @@
-"""A net as the difference from another: the statements of its base, changed by its own.
+"""Variants: a net that is written as changes of another net, its base.
 
     net alexnet_six(classes=21841) from alexnet {
         C6 after S5: conv 3x3, 256, pad=1 | relu
         F8: fc classes | softmax
     }
 
-A row with a label of the base replaces it, ``after`` inserts one, ``drop`` leaves one out.  Inputs,
-heads, constants, blocks, tables and parameters of the same name are replaced, and so are
-``output``, ``columns``, ``prepare``, ``classes`` and ``train``.  Totals and printed tables speak of
-the base alone and are not inherited; a false claim of an inherited row is a note, not an error.
+A row with a label of the base replaces that row, ``after`` inserts a row, ``drop`` removes a row.
+Inputs, heads, constants, blocks, tables and parameters replace those of the same name.  ``output``,
+``columns``, ``prepare``, ``classes`` and ``train`` replace those of the base.  Totals and printed
+tables are about the base and are not inherited.  A false claim of an inherited row is a note.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from netspec.language import syntax
-from netspec.language.diagnostics import Note, SpecError
+from netspec.language.changes import (
+    Named,
+    Own,
+    Single,
+    inherited,
+    kinds_of,
+    labels_of,
+    lost,
+    names_of,
+    single_rows,
+)
+from netspec.language.diagnostics import SHOWN_AT_MOST, Note, SpecError
 from netspec.language.files import Files
 from netspec.language.limits import MAX_STAGES
-from netspec.language.naming import label_range
 
-Named = syntax.Let | syntax.Block | syntax.Connect | syntax.Codes
-Single = syntax.Output | syntax.Columns | syntax.Prepare | syntax.Classes | syntax.Train
-Own = syntax.Claim | syntax.Document
-"""Statements about one net only, which are not inherited."""
+ROWS_SHOWN = 30
+"""Labels that a message about an unknown row lists."""
 
-_WITHOUT_DROP = "replace the row instead, without `drop`"
+_WITHOUT_DROP = "replace the row, without `drop`"
 
 
 def derive(tree: syntax.Tree, files: Files) -> syntax.Tree:
-    """Return the whole net of a file: its statements applied to those of its base."""
+    """Return the whole net of a file: the statements of its base with its own changes."""
     derived = _derived(tree, files)
     if isinstance(derived, syntax.Tree):
         return derived
@@ -47,13 +55,14 @@ def _derived(tree: syntax.Tree, files: Files) -> syntax.Tree | _Variant:
         base_tree = files.find(header.base)
         base = _derived(base_tree, files) if base_tree else None
     if isinstance(base, syntax.Tree) and not _is_net(base):
-        message = f"`{base.source.name}` is no net: it does not begin with `net`"
-        help = f'take over its blocks instead: import "{header.base.text}"'
+        message = f"`{base.source.name}` is not a net: it does not begin with `net`"
+        help = f'import its blocks instead: import "{header.base.text}"'
         files.problems.add("NS105", message, files.sources.span(header.base.at), help=help)
         base = None
-    if (
-        base is None or base_tree is None
-    ):  # reported; what the base would have defined is not missed
+    elif isinstance(base, syntax.Tree) and not _headers(base):
+        base = None  # its header does not parse
+    if base is None or base_tree is None:
+        # the mistake is reported: what the base would have defined is not missed
         return replace(tree, statements=(header, syntax.Broken("net", (), header.at)))
     variant = base if isinstance(base, _Variant) else _Variant(base, files)
     variant.vary(tree, header, base_tree.source.name)
@@ -62,11 +71,11 @@ def _derived(tree: syntax.Tree, files: Files) -> syntax.Tree | _Variant:
 
 def _header(tree: syntax.Tree, files: Files) -> syntax.Net | None:
     """Return the header of a file, if any; report it if it is not the first statement."""
-    headers = [s for s in tree.statements if isinstance(s, syntax.Net)]
+    headers = _headers(tree)
     for extra in headers[1:]:
         first = files.sources.span(headers[0].at)
         notes = [Note(f"the first is on line {first.line}")]
-        message, help = "a second net in one file", "put each net into a file of its own"
+        message, help = "a second net in one file", "put each net into a separate file"
         files.problems.add("NS104", message, files.sources.span(extra.at), help=help, notes=notes)
     if headers and tree.statements[0] is not headers[0]:
         message, help = "`net` must be the first statement", "move this line to the top of the file"
@@ -74,8 +83,12 @@ def _header(tree: syntax.Tree, files: Files) -> syntax.Net | None:
     return headers[0] if headers else None
 
 
+def _headers(tree: syntax.Tree) -> list[syntax.Net]:
+    return [s for s in tree.statements if isinstance(s, syntax.Net)]
+
+
 def _is_net(tree: syntax.Tree) -> bool:
-    """Return whether a file has a header, or had one that was reported."""
+    """Return True if a file has a header, also one that does not parse."""
     return any(
         isinstance(s, syntax.Net) or (isinstance(s, syntax.Broken) and s.keyword == "net")
         for s in tree.statements
@@ -83,23 +96,21 @@ def _is_net(tree: syntax.Tree) -> bool:
 
 
 def _refuse_changes(tree: syntax.Tree, files: Files) -> None:
-    """Report statements that only a variant can have."""
+    """Report statements that only a variant may have."""
     for statement in tree.statements:
         is_insertion = isinstance(statement, syntax.Row) and statement.after is not None
         if is_insertion or isinstance(statement, syntax.Drop):
             word = "after" if is_insertion else "drop"
             at = statement.after.at if is_insertion else statement.at  # type: ignore[union-attr]
-            message = (
-                f"`{word}` changes the net that this one is made from, and it is made from none"
-            )
-            help = "write the row where it belongs, or begin with `net name from base`"
+            message = f"`{word}` changes a base, and this net does not have one"
+            help = f"remove `{word}`, or begin with `net name from base`"
             files.problems.add("NS105", message, files.sources.span(at), help=help)
 
 
 class _Slot:
-    """A place among the statements: a statement, or None after a drop.
+    """A place in the list of statements: a statement, or None if it is removed.
 
-    ``level`` counts the files: 0 is the base, 1 its variant, 2 the variant of that.
+    ``level`` is the file of the statement: 0 for the base, 1 for its variant, 2 for the next.
     """
 
     __slots__ = ("level", "next", "statement")
@@ -111,10 +122,10 @@ class _Slot:
 
 
 class _Variant:
-    """The statements of a base while its variant, and the variants of that, change them.
+    """The statements of a base while variants change them.
 
-    They are a linked list with an index, so that large files take no longer than all of them
-    together.
+    They are a linked list with an index by label: replacing and inserting take constant time, so a
+    chain of variants of a large net does not take quadratic time.
     """
 
     def __init__(self, base: syntax.Tree, files: Files) -> None:
@@ -126,8 +137,7 @@ class _Variant:
         self.first = self.last = self.last_parameter = self.last_input = _Slot(None, 0)
         self.new: list[Named] = []
         self.own: list[syntax.Statement] = []
-        headers = [s for s in base.statements if isinstance(s, syntax.Net)]
-        self.header = headers[0]
+        self.header = _headers(base)[0]
         for statement in base.statements:
             if not isinstance(statement, Own | syntax.Net):
                 slot = self._insert(self.last, statement)
@@ -151,7 +161,7 @@ class _Variant:
         slot = self.first.next
         while slot is not None:
             if slot.statement is not None and slot.level < self.level:
-                yield _inherited(slot.statement, self.dropped)
+                yield inherited(slot.statement, self.dropped)
             elif slot.statement is not None:
                 yield slot.statement
             slot = slot.next
@@ -176,8 +186,23 @@ class _Variant:
                 self.last_input = self._insert(self.last_input, statement)
         elif isinstance(statement, Own):
             self.own.append(statement)
+        elif isinstance(statement, syntax.Broken):
+            self._lose(statement)
         elif not isinstance(statement, syntax.Net) and not self._replace(statement):
             self._insert(self.last, statement)
+
+    def _lose(self, statement: syntax.Broken) -> None:
+        """Put a lost statement in the place of the rows that it may have changed.
+
+        Without a known place it comes before all rows, whose sizes are then unknown: what the base
+        says of them is not reported as wrong.
+        """
+        if statement.keyword == "drop":
+            for name in statement.names:
+                self._replace(syntax.Broken("row", (name,), statement.at))
+        elif not self._replace(statement):
+            is_placed = statement.keyword not in ("row", "")
+            self._insert(self.last if is_placed else self.last_input, statement)
 
     def _take_header(self, header: syntax.Net) -> None:
         """Inherit the parameters of the base that the variant does not redefine."""
@@ -199,9 +224,9 @@ class _Variant:
         slot.next, previous.next = previous.next, slot
         if previous is self.last:
             self.last = slot
-        for key in _kinds(statement):
+        for key in kinds_of(statement):
             self.repeated.setdefault(key, []).append(slot)
-        for key in _names(statement):
+        for key in names_of(statement):
             if self._slot(key) is None:
                 self.slots[key] = slot
         if len(self.slots) > 2 * MAX_STAGES:
@@ -221,7 +246,7 @@ class _Variant:
         slot = self._slot(label)
         if slot is None or not isinstance(slot.statement, syntax.Row):
             return slot
-        first, *others = _single(slot.statement)
+        first, *others = single_rows(slot.statement)
         slot.statement, previous = first, slot
         for row in others:
             if self.slots[row.first.text] is slot:
@@ -231,8 +256,8 @@ class _Variant:
         return self._slot(label)
 
     def _replace(self, statement: syntax.Statement) -> bool:
-        """Replace the base's statement of the same name; return whether there is one."""
-        slots = [self._row_slot(key) for key in _names(statement)]
+        """Replace the base's statement of the same name; return True if there is one."""
+        slots = [self._row_slot(key) for key in names_of(statement)]
         replaced = [slot for slot in slots if slot is not None and slot.level < self.level]
         for slot in replaced:
             slot.statement, slot.level = statement if slot is replaced[0] else None, self.level
@@ -249,19 +274,22 @@ class _Variant:
             slot = self._row_slot(statement.after.text)
             if slot is None:
                 self._no_row(statement.after, "NS111", "`after` names a row of the base")
+                self._lose(lost(single_rows(statement)))
             else:
                 self._insert(slot, statement)
-                for label in _labels(statement):
+                for label in labels_of(statement):
                     self.dropped.pop(label, None)
             return
-        for row in _single(statement):
+        rows = single_rows(statement)
+        for i, row in enumerate(rows):
             slot = self._row_slot(row.first.text)
             if slot is None:
                 help = f"say where it goes: `{row.first.text} after ROW: ...`"
                 at = (statement.first.at[0], (statement.last or statement.first).at[1])
                 self._no_row(syntax.Name(row.first.text, at), "NS105", help)
+                self._lose(lost(rows[i:]))
                 return
-            if slot.level == self.level:  # the label is used twice, and reported as such
+            if slot.level == self.level:  # used twice in one file: kept, so that it is reported
                 self._insert(self.last, row)
             else:
                 slot.statement, slot.level = row, self.level
@@ -270,6 +298,7 @@ class _Variant:
         slot = self._row_slot(name.text)
         if slot is None:
             self._no_row(name, "NS111", "`drop` names a row of the base", "drop it once")
+            self._lose(syntax.Broken("row", (), name.at))
         else:
             slot.statement = None
             self.dropped[name.text] = name.at
@@ -283,9 +312,17 @@ class _Variant:
             message, help = f"the row `{name.text}` is dropped", help_dropped
             notes = [Note("it is dropped here", self.files.sources.span(self.dropped[name.text]))]
         else:
-            labels = (key for key, slot in self.slots.items() if slot.statement is not None)
-            help = self.files.problems.did_you_mean(name.text, labels) or help
+            problems = self.files.problems
+            help = problems.did_you_mean(name.text, self._row_labels()) or help
+            if len(problems.diagnostics) < SHOWN_AT_MOST:
+                notes = [Note(f"`{self.base}` has {_listed(list(self._row_labels()))}")]
         self.files.problems.add(code, message, span, help=help, notes=notes)
+
+    def _row_labels(self) -> Iterator[str]:
+        """Yield the labels of the rows, heads and inputs."""
+        for key, slot in self.slots.items():
+            if slot.statement is not None and ":" not in key:  # other keys are of definitions
+                yield key
 
     # -------------------------------------------------------------------------------- definitions
 
@@ -314,83 +351,21 @@ class _Variant:
             self.last_parameter = previous
 
     def _default(self, statement: syntax.Default) -> None:
-        for kind in _kinds(statement):
+        for kind in kinds_of(statement):
             for slot in self._taken(kind):
-                inherited = slot.statement
-                if isinstance(inherited, syntax.Default):
+                default = slot.statement
+                if isinstance(default, syntax.Default):
                     arguments = [
                         a
-                        for a in inherited.arguments
+                        for a in default.arguments
                         if a.key and not kind.endswith(f":{a.key.text}")
                     ]
-                    slot.statement = replace(inherited, arguments=tuple(arguments))
+                    slot.statement = replace(default, arguments=tuple(arguments))
         self._insert(self.last, statement)
 
 
-def _inherited(statement: syntax.Statement, dropped: Container[str]) -> syntax.Statement:
-    """Return a statement of the base, marked as inherited; a recipe loses dropped rows."""
-    if isinstance(statement, syntax.Row | syntax.Head):
-        return replace(statement, is_inherited=True)
-    if isinstance(statement, syntax.Prepare):
-        return replace(statement, is_inherited=True)
-    if not isinstance(statement, syntax.Train):
-        return statement
-    directives = []
-    for directive in statement.directives:
-        rows = tuple(row for row in directive.rows if row.text not in dropped)
-        if rows or not directive.rows:
-            directives.append(replace(directive, rows=rows))
-    return replace(statement, directives=tuple(directives), is_inherited=True)
-
-
-def _names(statement: syntax.Statement) -> list[str]:
-    """Return the keys of a statement: the labels of a row, or the name of a definition.
-
-    Labels are words; the others have a colon.
-    """
-    if isinstance(statement, syntax.Row):
-        return _labels(statement)
-    if isinstance(statement, syntax.Head | syntax.Input):
-        return [statement.name.text]
-    if isinstance(statement, Named):
-        return [f"let:{statement.name.text}"]
-    if isinstance(statement, syntax.Broken):
-        is_definition = statement.keyword in ("let", "block", "connect", "codes")
-        if is_definition or statement.keyword in ("row", "input", "head"):
-            return [f"let:{n.text}" if is_definition else n.text for n in statement.names]
-    return []
-
-
-def _kinds(statement: syntax.Statement) -> list[str]:
-    """Return the keys of a statement without a name: its kind; a default's attributes."""
-    if isinstance(statement, Single):
-        return [type(statement).__name__]
-    if isinstance(statement, syntax.Default):
-        operator = statement.operator.text if statement.operator else ""
-        return [f"default {operator}:{a.key.text}" for a in statement.arguments if a.key]
-    return []
-
-
-def _labels(row: syntax.Row) -> list[str]:
-    if row.last is None:
-        return [row.first.text]
-    labels = label_range(row.first.text, row.last.text)
-    if labels is None or len(labels) > MAX_STAGES:  # reported when the net is made
-        return [row.first.text]
-    return list(labels.labels())
-
-
-def _single(row: syntax.Row) -> list[syntax.Row]:
-    """The rows that a range stands for; each but the first reads the one before it."""
-    labels = _labels(row)
-    if len(labels) == 1:
-        return [row]
-    return [
-        replace(
-            row,
-            first=syntax.Name(label, row.first.at),
-            last=None,
-            sources=() if i else row.sources,
-        )
-        for i, label in enumerate(labels)
-    ]
+def _listed(labels: list[str]) -> str:
+    """Return labels as text, a long list shortened in the middle."""
+    if len(labels) > ROWS_SHOWN:
+        labels = [*labels[: ROWS_SHOWN - 4], "...", *labels[-3:]]
+    return ", ".join(labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from netspec import trained
 from netspec.inference.classify import Answer, Classification, Classifications
 from netspec.inference.subject import Subject
 from netspec.language.diagnostics import printable
@@ -37,10 +38,11 @@ def as_text(results: Classification | Classifications) -> str:
 def heading(subject: Subject, style: Style) -> Iterator[str]:
     """Yield a note if weights are random, and what is done to images."""
     if not subject.model.is_trained:
-        note = (
-            f"{subject.model.net.name} has untrained, random weights: its answers mean nothing yet"
-        )
-        yield f"{style('note', 'note')}: {note} (give trained ones with --weights)"
+        net = subject.model.net
+        names = trained.names(trained.spec_of(net)) if trained.spec_of(net) else []
+        advice = f"--weights {names[0]}" if names else "--weights"
+        note = f"{net.name} has untrained, random weights: its answers mean nothing yet"
+        yield f"{style('note', 'note')}: {note} (give trained ones with {advice})"
     yield style(printable(subject.as_line()), "quiet")
 
 

@@ -59,3 +59,14 @@ def test_the_suggested_change_does_mend_it() -> None:
     rows = "a: maxpool 3x3/2, round=ceil\nb from image: conv 3x3/2, 4\nc from a, b: concat"
     assert codes_of_rows(rows) == ["NS204"]
     assert codes_of_rows(rows.replace("round=ceil", "round=floor")) == []
+
+
+def test_a_head_that_does_not_fit_is_told_from_the_net() -> None:
+    change = "net a from inception_v3 {\ninput image 75x75x3\n}"
+    (error,) = problems(change)
+    assert error.code == "NS201"
+    assert error.notes[0].message == (
+        "only the head `aux` does not fit, which is left out at inference"
+    )
+    assert error.help.endswith("; or leave out the head: `drop aux` in a variant")
+    assert problems(change.replace("}", "drop aux\n}")) == []

@@ -286,7 +286,7 @@ def sentences(*conditions: str, **parameters: object) -> list[Sentence]:
 def test_a_row_that_the_net_has_not_is_an_error() -> None:
     assert told(ROW.replace("a", "aa", 1)) == [("NS111", "did you mean `a`?")]
     assert told(ROW.replace("a", "C9", 1)) == [
-        ("NS111", "a printed row carries the label of a row")
+        ("NS111", "a printed row has the label of a row of the net")
     ]
 
 
@@ -294,7 +294,7 @@ def test_errata_are_one_a_cell_and_on_cells_that_are_printed() -> None:
     false = ROW.replace("112", "224")
     assert told(false + ' erratum params "half"') == []
     assert told(false + ' erratum params "half" erratum params "half"') == [
-        ("NS131", "say in one erratum why the cell cannot be right")
+        ("NS131", "write one erratum per cell")
     ]
     assert told('a | | | 6x6x4 | 112 erratum kernel "none"') == [("NS402", "remove it")]
 
@@ -456,14 +456,14 @@ def test_an_erratum_on_a_sentence_that_holds_is_an_error() -> None:
     ("condition", "code", "help"),
     [
         ("a.parms == 1", "NS130", "did you mean `params`?"),
-        ("a.size == 1", "NS130", f"one can ask for {', '.join(QUANTITIES)}"),
+        ("a.size == 1", "NS130", f"the quantities are {', '.join(QUANTITIES)}"),
         ("cnov.stages == 1", "NS112", "did you mean `conv`?"),
         ("a.stages == 1", "NS112", "stages of an operator: conv.stages"),
         ("auc.params == 35", "NS111", "did you mean `aux`?"),
         ("s.lnr.params == 1", "NS111", "did you mean `s.lrn`?"),
         ("b.params == 1", "NS111", "`netspec summary --json` lists them"),
         ("paramz == 1", "NS113", "did you mean `params`?"),
-        ("act == 5", "NS140", "arithmetic works on numbers only"),
+        ("act == 5", "NS140", "arithmetic needs numbers"),
         ("params", "NS140", "compare it, as in `act == relu` or `depth > 3`"),
         ("params == 1/0", "NS141", "make sure that the divisor cannot be zero"),
     ],
@@ -514,7 +514,7 @@ def test_documents_that_do_not_apply_under_settings_are_notes() -> None:
         "row a is 6x6x8, not 6x6x4",
         "output of a: printed 6x6x4, derived 6x6x8",
         "this does not hold: 224, not 112",
-        "the erratum excuses nothing: the sentence holds",
+        "the erratum is not needed: the sentence holds",
     ]
     assert net.claims == 0
 

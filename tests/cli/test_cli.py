@@ -128,6 +128,7 @@ def test_run_says_that_weights_are_untrained(photograph: Path) -> None:
     done = run("run", "lenet5", photograph, "--top", "3")
     assert done.returncode == 0, done.stderr
     assert "untrained, random weights" in done.stdout
+    assert "(give trained ones with --weights digits)" in done.stdout
     assert done.stdout.count("class") == 3
 
 
@@ -179,10 +180,13 @@ def test_weights_of_another_net_are_refused(tmp_path: Path, spec: Path, photogra
 
 def test_explain_shows_the_page_or_the_list() -> None:
     assert run("explain", "ns204").stdout.startswith("# NS204: branches of a concat differ")
-    assert len(run("explain").stdout.splitlines()) == len(codes())
+    assert run("explain", "syntax").stdout.startswith("# syntax: the language on one screen")
+    listed = run("explain").stdout.splitlines()
+    assert listed[0] == "syntax the language on one screen"
+    assert len(listed) == 1 + len(codes())
     unknown = run("explain", "NS999")
     assert unknown.returncode == 2
-    assert "there is no diagnostic NS999" in unknown.stderr
+    assert "there is no page NS999" in unknown.stderr
 
 
 def test_ops_describes_operators() -> None:

@@ -21,9 +21,10 @@ def test_a_spec_may_have_weights_by_name_or_by_path(tiny: Path) -> None:
     assert open_source("lenet5", "digits").place == weights
     assert open_source("lenet5", str(weights)).place == weights
     assert open_source("lenet5").place is None
-    assert open_source(tiny / "tiny.net", "digits").place == Path(
-        "digits"
-    )  # comes with lenet5 only
+    with pytest.raises(DataError, match="there are no weights digit: lenet5 comes with digits; or"):
+        open_source("lenet5", "digit")
+    with pytest.raises(DataError, match=r"there are no weights digits: none come with .*tiny\.net"):
+        open_source(tiny / "tiny.net", "digits")
 
 
 def test_a_file_goes_before_weights_of_the_same_name(

@@ -10,14 +10,21 @@ import pytest
 
 import netspec
 from netspec import SpecError, SpecWarning, load, loads
-from netspec.language.diagnostics import render
+from netspec.ir.source import Source
+from netspec.language import syntax
+from netspec.language.diagnostics import Problems, render
 from netspec.language.handbook import codes, explanation
 from netspec.language.limits import MAX_BYTES, MAX_DEPTH
+from netspec.language.parse import parse
 
 NOTES = ("NS305", "NS306")
 WARNINGS = ("NS501", "NS502", "NS503", "NS504")
 GOLDEN = Path(__file__).parent / "golden"
 PACKAGE = Path(netspec.__file__).parent
+
+
+def tree_of(text: str) -> tuple[syntax.Statement, ...]:
+    return parse(Source("example.net", text), Problems()).statements
 
 
 def from_bytes(data: bytes) -> Callable[[Path], object]:
@@ -114,6 +121,22 @@ def test_every_diagnostic_names_a_place_and_a_way_out(code: str) -> None:
     golden = (GOLDEN / f"{code}.txt").read_text(encoding="utf-8")
     assert re.search(r"--> \S.*:\d+:\d+$", golden, flags=re.MULTILINE)
     assert re.search(r"^help: \S", golden, flags=re.MULTILINE)
+
+
+@pytest.mark.filterwarnings("ignore::netspec.SpecWarning")
+def test_the_syntax_page_shows_a_net_that_uses_the_language_on_one_screen() -> None:
+    page = explanation("syntax")
+    net = loads(page.example, "example.net")
+    assert (net.claims, net.warnings) == (3, ())
+    for line in re.findall(r"`(net [^`]*)`", page.text):
+        assert line.startswith("net mine from small")
+    lines = page.text.splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 88
+    statements = {type(s).__name__ for s in tree_of(page.example)}
+    assert statements == {
+        "Net", "Default", "Let", "Block", "Input", "Row", "Output", "Prepare", "Train"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("code", codes())

@@ -3,15 +3,18 @@ from __future__ import annotations
 import logging
 
 import pytest
-from lark import Lark, logger
+from lark import Lark, UnexpectedInput, logger
 
 from netspec.ir.source import Source
 from netspec.language import syntax
+from netspec.language.build import Builder
 from netspec.language.diagnostics import Problems
 from netspec.language.parse import parse
-from netspec.language.syntax_errors import FOREIGN_HELP, GENERAL_HELP, HINTS
-from netspec.language.tables import GRAMMAR
+from netspec.language.syntax_errors import FOREIGN_HELP, GENERAL_HELP, HINTS, describe
+from netspec.language.tables import GRAMMAR, parser_for
 from tests.helpers import codes, problems
+
+PARSER = parser_for(Builder())
 
 
 def tree(text: str) -> tuple[syntax.Statement, ...]:
@@ -107,7 +110,10 @@ def test_a_multiplication_sign_stands_between_dimensions_too(size: str) -> None:
 def test_each_malformed_example_gets_its_hint(hint: str, example: str) -> None:
     problems = Problems()
     parse(Source("x.net", example), problems)
-    assert [(d.code, d.help) for d in problems.diagnostics] == [("NS101", hint)]
+    assert [d.code for d in problems.diagnostics] == ["NS101"]
+    with pytest.raises(UnexpectedInput) as caught:
+        PARSER.parse(example, start="statement")
+    assert describe(PARSER, example, caught.value)[3] == hint
 
 
 def test_a_mistake_without_a_hint_points_to_the_grammar() -> None:

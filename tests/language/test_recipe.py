@@ -235,7 +235,7 @@ def test_defaults_of_operators_are_not_those_of_steps() -> None:
 def test_what_a_recipe_has_to_say(left_out: str) -> None:
     lines = "\n".join(line for name, line in NEEDED.items() if name != left_out)
     (error,) = problems(f"{NET}train {{\n{lines}\n}}\n")
-    assert (error.code, error.message) == ("NS150", f"the recipe does not say its `{left_out}`")
+    assert (error.code, error.message) == ("NS150", f"the recipe does not have `{left_out}`")
     assert error.span.text == "train"
 
 
@@ -294,15 +294,15 @@ def test_a_directive_is_given_once(lines: tuple[str, ...], message: str, at: str
          'uniform BOUND; glorot; he; from "RUN"'),
         ('bias from "runs/a"', "NS152", '"runs/a"', 'write: init from "RUN" for ROWS'),
         ('augment from "runs/a" flip', "NS152", '"runs/a"', 'write: init from "RUN" for ROWS'),
-        ("augment flip for a", "NS152", "a", "`for` stands behind init, bias, rate, decay"),
-        ("batch 128 for a f", "NS152", "a", "`for` stands behind init, bias, rate, decay"),
+        ("augment flip for a", "NS152", "a", "write `for` only after init, bias, rate, decay"),
+        ("batch 128 for a f", "NS152", "a", "write `for` only after init, bias, rate, decay"),
         ("bias 1 for aa", "NS111", "aa", "did you mean `a`?"),
         ("bias 1 for C9", "NS111", "C9", "`for` names rows of the net"),
         ("bias 1 for bias", "NS111", "bias", "`for` names rows of the net"),
         ("rate 1 for baes", "NS111", "baes", "did you mean `bias`?"),
         ("decay 0 for baes", "NS111", "baes", "did you mean `bias`?"),
-        ("bias 1 for a s f", "NS153", "s", "name rows that are trained"),
-        ('init from "runs/a" for s', "NS153", "s", "name rows that are trained"),
+        ("bias 1 for a s f", "NS153", "s", "name rows with trained parameters"),
+        ('init from "runs/a" for s', "NS153", "s", "name rows with trained parameters"),
     ],
 )  # fmt: skip
 def test_words_that_a_recipe_does_not_know(line: str, code: str, at: str, help: str) -> None:
@@ -328,7 +328,7 @@ def test_words_that_a_recipe_does_not_know(line: str, code: str, at: str, help: 
          "too many arguments: flip takes no arguments without a name"),
         ("augment flip size=2", "NS130", "flip has no `size`"),
         ("augment crop size=8, 8", "NS134",
-         "a value without a name stands behind a named one"),
+         "a value without a name comes after a named value"),
         ("optimizer sgd lr=1, lr=2", "NS131", "`lr` is given twice"),
         ("augment crop flip", "NS113", "`flip` is not defined; for size of crop, expected "
          "a whole number of at least 1, or HxW"),

@@ -339,8 +339,8 @@ def test_mistakes_of_the_base_are_told_where_they_are(folder: Folder) -> None:
         ("x after C3: relu", "NS111", "C3", "did you mean `c3`?"),
         ("drop y", "NS111", "y", "`drop` names a row of the base"),
         ("drop b, b", "NS111", "b", "drop it once"),
-        ("drop b\nb: relu", "NS105", "b", "replace the row instead, without `drop`"),
-        ("a: relu\na: abs", "NS110", "a", "give each row a label of its own"),
+        ("drop b\nb: relu", "NS105", "b", "replace the row, without `drop`"),
+        ("a: relu\na: abs", "NS110", "a", "give each row a different label"),
         ("let v = 3\nlet v = 4", "NS110", "v", "rename one of the two"),
         ("let w = 3\nlet w = 4", "NS110", "w", "rename one of the two"),
         ("a: cnov 3x3, 4", "NS112", "cnov", "did you mean `conv`?"),
@@ -385,3 +385,13 @@ def test_a_file_has_one_net_on_top(folder: Folder) -> None:
     assert codes("let a = 3\nnet n from lenet5") == ["NS104"]
     folder.write("other", BASE + "net third\n")
     assert folder.codes("", "net mine from other") == ["NS104"]
+
+
+def test_an_unknown_row_lists_the_rows_of_the_base() -> None:
+    (error,) = problems("net a from lenet5 {\nX9: relu\n}")
+    assert error.code == "NS105"
+    assert [note.message for note in error.notes] == [
+        "`lenet5` has image, C1, S2, C3, S4, C5, F6, out"
+    ]
+    (error,) = problems("net a from vgg19 {\nX9: relu\n}")
+    assert "..." not in error.notes[0].message

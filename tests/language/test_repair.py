@@ -1,0 +1,257 @@
+"""Rows as other frameworks write them: the message says what is wrong, the help what to write."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from netspec.ir.ops import OPERATORS
+from netspec.language import foreign
+from tests.helpers import HEADER, codes, problems
+
+PARENTHESES = "the values of an operator are written without parentheses"
+QUOTES = "values are written without quotes"
+ARROW = "`->` begins a claim, and stages are joined with `|`"
+COMMA = "branches end with `;` or with their line, not with a comma"
+INPUT = "an input has a name and a size: height x width x channels"
+LABEL = "a row begins with a label and a `:`"
+COLON = "a row has a `:` after its label"
+
+ROWS = {
+    "a: conv(3x3, 16)": (PARENTHESES, "a: conv 3x3, 16"),
+    "a: conv 3x3, 16 | relu()": (PARENTHESES, "a: conv 3x3, 16 | relu"),
+    "b: conv(3x3, 8, padding=1) | maxpool(2x2, stride=2)": (
+        PARENTHESES, "b: conv 3x3, 8, pad=1 | maxpool 2x2, stride=2",
+    ),
+    "block b(n) = conv(3x3, n) | relu()": (PARENTHESES, "block b(n) = conv 3x3, n | relu"),
+    "a: maxpool((2, 2), stride=2)": (
+        f"{PARENTHESES}; a kernel is written height x width, as in 3x3", "a: maxpool 2x2, stride=2",
+    ),
+    'a: conv 3x3, 16, padding="same"': (QUOTES, "a: conv 3x3, 16, pad=same"),
+    "a: conv 3x3, 16, pad='same'": (QUOTES, "a: conv 3x3, 16, pad=same"),
+    'a: conv "3x3", 64, use_bias=False': (QUOTES, None),
+    "a: conv 3x3, 16 -> relu -> maxpool 2x2/2": (ARROW, "a: conv 3x3, 16 | relu | maxpool 2x2/2"),
+    "a: conv(3x3, 16) -> relu": (
+        f"{PARENTHESES}; {ARROW}", "a: conv 3x3, 16 | relu",
+    ),
+    "a: concat { conv 1x1, 8, conv 3x3, 8, pad=1 }": (
+        COMMA, "a: concat { conv 1x1, 8; conv 3x3, 8, pad=1 }",
+    ),
+    "a: concat { relu, tanh }": (COMMA, "a: concat { relu; tanh }"),
+    "a: concat [ relu; tanh ]": ("branches are written in braces", "a: concat { relu; tanh }"),
+    "conv1/7x7_s2: conv 7x7/2, 64, pad=3": (
+        "`conv1/7x7_s2` is not a label: a label has letters, digits and `_`",
+        "conv1_7x7_s2: conv 7x7/2, 64, pad=3",
+    ),
+    "fc6-conv: conv 7x7, 64": (
+        "`fc6-conv` is not a label: a label has letters, digits and `_`",
+        "fc6_conv: conv 7x7, 64",
+    ),
+    "layer1.0.conv1: conv 3x3, 64": (
+        "`layer1.0.conv1` is not a label: a label has letters, digits and `_`",
+        "layer1_0_conv1: conv 3x3, 64",
+    ),
+    "a from conv1/7x7, b-2: add": (
+        "a label has letters, digits and `_`", "a from conv1_7x7, b_2: add",
+    ),
+    "x = conv(3x3, 16)": (f"{COLON}; {PARENTHESES}", "x: conv 3x3, 16"),
+    "C1 conv 3x3, 64": (COLON, "C1: conv 3x3, 64"),
+    "conv 3x3, 64 | relu": (LABEL, "LABEL: conv 3x3, 64 | relu"),
+    "conv(3x3, 64)": (f"{LABEL}; {PARENTHESES}", "LABEL: conv 3x3, 64"),
+    "a: conv [3, 3], 64": (
+        "a kernel is written height x width, as in 3x3", "a: conv 3x3, 64",
+    ),
+    "a: conv 3X3, 64": ("a kernel is written height x width, as in 3x3", "a: conv 3x3, 64"),
+    "a: conv 3x3, 64 -> (6, 6, 64)": (
+        "a claimed size is written as in -> 30x30x64", "a: conv 3x3, 64 -> 6x6x64",
+    ),
+    "a: conv 3x3, 64 => 6x6x64": (
+        "a claimed size is written as in -> 30x30x64", "a: conv 3x3, 64 -> 6x6x64",
+    ),
+    "a: fc 10 softmax": ("stages are joined with `|`", "a: fc 10 | softmax"),
+    "a: maxpool 2x2, stride 2": ("attributes are written key=value", "a: maxpool 2x2, stride=2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_of_another_notation_is_shown_as_it_should_be(row: str) -> None:
+    message, written = ROWS[row]
+    error = problems(f"{HEADER}{row}\n")[0]
+    assert (error.code, error.message, error.span.line) == ("NS101", message, 3)
+    if written is not None:
+        assert error.help == f"write `{written}`"
+        assert "NS101" not in codes(f"{HEADER}{written}\n")
+
+
+def test_a_comment_is_not_part_of_the_row() -> None:
+    row = "a: conv(3x3, 16)  # the paper's 'same', see [1] -> relu"
+    (error,) = problems(f"{HEADER}{row}\n")
+    assert (error.message, error.help) == (PARENTHESES, "write `a: conv 3x3, 16`")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "input 32x32x3", "input: 32x32x3", "input image (32, 32, 3)", "input image = 32x32x3",
+        "input image 32, 32, 3", "input(shape=(32, 32, 3))", "input image [32, 32, 3]",
+    ],
+)  # fmt: skip
+def test_an_input_of_another_notation_is_shown_as_it_should_be(text: str) -> None:
+    (error,) = problems(f"net example\n{text}\na from image: relu\n")
+    assert (error.message, error.help) == (INPUT, "write `input image 32x32x3`")
+
+
+@pytest.mark.parametrize(
+    ("row", "help"),
+    [
+        ("a: Conv2D(16, (3,3), activation='relu')", f"`Conv2D`: {foreign.operator('conv2d')}"),
+        ("a: nn.Linear(120, 10)", f"`Linear`: {foreign.operator('linear')}"),
+        ("self.fc = nn.Linear(120, 10, bias=False)", f"`Linear`: {foreign.operator('linear')}"),
+        ("model.add(Dense(10, activation='relu'))", f"`Dense`: {foreign.operator('dense')}"),
+        ("a: conv(16, (3,3), padding='same')", "write `conv 3x3, 16`"),
+        ("a: conv(3x3, 16, activation='relu')", foreign.attribute("activation", ())),
+    ],
+)
+def test_a_row_of_other_words_gets_the_advice_for_the_word(row: str, help: str) -> None:
+    (error,) = problems(f"{HEADER}{row}\n")
+    assert (error.code, error.help) == ("NS101", help)
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "message", "help"),
+    [
+        ("a: conv(3, 16)", "NS132", "the values of conv are written without parentheses",
+         "write `conv 3x3, 16`"),
+        ("a: conv 16, 3x3", "NS132", "conv takes its kernel first, then its count",
+         "write `conv 3x3, 16`"),
+        ("a: maxpool 2", "NS132", "kernel of maxpool: expected a kernel such as 3x3 or 11x11x3/4, "
+         "and this is 2", "a kernel is height x width: write 2x2"),
+        ("a: fc 10 -> softmax", "NS140", "`->` begins a claim, and `softmax` is an operator",
+         "join stages with `|`: ... | softmax"),
+        ("a: conv 3x3, 4, pad=(1, 1)", "NS132", "pad of conv: expected a whole number, HxW, (top, "
+         "bottom, left, right), half or same, and this is (1, 1)", "write pad=1x1"),
+        ("a: add image", "NS135", "too many arguments: add takes no arguments without a name",
+         "name rows with `from`, as in `LABEL from A, B: add`"),
+        ("a: relu if True", "NS113", "`True` is not defined", "write `on`"),
+        ("a: fc 10, softmax", "NS135", "`softmax` is an operator, not a value of fc",
+         "join stages with `|`; end a branch with `;` or its line"),
+        ("a: conv 3x3, 16, bias=False", "NS113",
+         "`False` is not defined; for bias of conv, expected on or off", "write `off`"),
+    ],
+)  # fmt: skip
+def test_a_row_that_parses_gets_one_error_too(row: str, code: str, message: str, help: str) -> None:
+    (error,) = problems(f"{HEADER}{row}\n")
+    assert (error.code, error.message, error.help) == (code, message, help)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "a: relu @",
+        "x = F.relu(self.conv1(x))",
+        "a: conv(3x3, 16",
+        "a: conv 3x3, 16 -> 5 5",
+        "(" * 99,
+    ],
+)
+def test_what_no_rule_puts_right_keeps_the_message_of_the_parser(row: str) -> None:
+    (error,) = [d for d in problems(f"{HEADER}{row}\n") if d.code in ("NS101", "NS102")][:1]
+    assert not error.help.startswith("write `")
+
+
+# ------------------------------------------------------------------------ words of other frameworks
+
+
+@pytest.mark.parametrize("word", foreign.OPERATORS)
+def test_an_operator_of_another_framework_gets_its_advice(word: str) -> None:
+    assert word not in OPERATORS, f"{word} is an operator now: take it out of the table"
+    (error,) = problems(f"{HEADER}a: {word}\n")
+    assert (error.code, error.help) == ("NS112", foreign.OPERATORS[word])
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("BatchNorm2d", "write `bn eps=1e-5`"),
+        ("batch_norm", "write `bn eps=1e-5`"),
+        ("Linear", "write `fc 10`: the number of outputs; the inputs are those of the row before"),
+        ("dense", "write `fc 10`: the number of outputs; the inputs are those of the row before"),
+        ("Conv2d", "write `conv 3x3, 64`: the kernel, then the number of filters"),
+        ("MaxPooling2D", "write `maxpool 2x2/2`: the kernel, with its stride"),
+        ("MaxPool2d", "write `maxpool`"),
+        ("ReLU", "write `relu`"),
+        ("GlobalAveragePooling2D", "write `gap`: the mean of each channel's whole map"),
+        ("relu6", "netspec has no relu6; the activations are relu, tanh, sigmoid, softmax and abs"),
+        ("LeakyReLU", "netspec has no leaky ReLU; the activations are relu, tanh, sigmoid, softmax "
+         "and abs"),
+        *(
+            (word, "netspec has no transposed convolution; no operator makes a map larger")
+            for word in ("conv_transpose", "Conv2DTranspose", "deconv")
+        ),
+        ("upsample", "netspec has no upsampling; no operator makes a map larger"),
+    ],
+)  # fmt: skip
+def test_operators_of_other_frameworks_golden(word: str, advice: str) -> None:
+    (error,) = problems(f"{HEADER}a: {word}\n")
+    assert (error.message, error.help) == (f"there is no operator or block `{word}`", advice)
+
+
+OWNERS = {
+    "pad": "conv 3x3, 4", "round": "maxpool 2x2", "stride": "conv 3x3, 4", "eps": "bn eps=1",
+    "dilation": "conv 3x3, 4", "groups": "conv 3x3, 4", "bias": "fc 4", "count": "fc 4",
+    "kernel": "maxpool 2x2", "count_pad": "avgpool 2x2", "rate": "dropout 0.5", "": "fc 4",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", foreign.ATTRIBUTES)
+def test_an_attribute_of_another_framework_gets_its_advice(word: str) -> None:
+    own, advice = foreign.ATTRIBUTES[word]
+    stage = OWNERS[own]
+    assert word not in [a.name for a in OPERATORS[stage.split()[0]].attributes()]
+    separator = ", " if " " in stage else " "
+    (error,) = problems(f"{HEADER}a: {stage}{separator}{word}=1\n")
+    assert (error.code, error.help) == ("NS130", advice)
+
+
+@pytest.mark.parametrize(
+    ("row", "help"),
+    [
+        ("a: conv 3x3, 4, padding=1", "write `pad=1`, `pad=half` or `pad=same`"),
+        ("a: maxpool 3x3/2, ceil_mode=true",
+         "write `round=ceil` for true, `round=floor` for false"),
+        ("a: fc 4, activation=relu",
+         "an activation is a stage of its own: `conv 3x3, 64 | relu`"),
+        ("a: conv 3x3, 4, filters=8",
+         "the number of filters or outputs comes without a name: `conv 3x3, 64`, `fc 10`"),
+        ("a: fc 4, padding=1", "usage: fc COUNT, bias="),  # not of this operator
+    ],
+)  # fmt: skip
+def test_attributes_of_other_frameworks_golden(row: str, help: str) -> None:
+    (error,) = problems(f"{HEADER}{row}\n")
+    assert (error.code, error.help) == ("NS130", help)
+
+
+@pytest.mark.parametrize("word", foreign.VALUES)
+def test_a_value_of_another_framework_gets_its_advice(word: str) -> None:
+    key = "pad" if "pad" in foreign.VALUES[word] else "bias"
+    (error,) = problems(f"{HEADER}a: conv 3x3, 4, {key}={word}\n")
+    assert (error.code, error.help) == ("NS113", foreign.VALUES[word])
+
+
+def test_a_block_may_have_a_word_of_another_framework() -> None:
+    assert codes(f"{HEADER}block dense(n) = fc n | relu\na: dense 5\n") == []
+
+
+ADVICE = [*foreign.OPERATORS.values(), *(advice for _, advice in foreign.ATTRIBUTES.values())]
+
+
+@pytest.mark.parametrize(
+    "stage",
+    sorted({
+        code for advice in ADVICE for code in re.findall(r"`([^`]+)`", advice)
+        if code.split()[0] in OPERATORS
+    }),
+)  # fmt: skip
+def test_what_an_advice_says_to_write_is_a_stage(stage: str) -> None:
+    assert codes(f"net example\ninput image 28x28x3\nb: {stage}\n") == []
