@@ -190,7 +190,7 @@ def test_explain_returns_what_the_command_prints() -> None:
     assert f"{netspec.explain('ns112')}\n" == printed("explain", "NS112")
     assert f"{netspec.explain()}\n" == printed("explain")
     assert netspec.explain("NS112").right.startswith("net ")
-    with pytest.raises(ValueError, match="there is no diagnostic NS999; "):
+    with pytest.raises(ValueError, match="there is no page NS999; "):
         netspec.explain("NS999")
 
 

@@ -86,7 +86,7 @@ def test_an_object_that_is_not_a_path_is_a_type_error(
         (lambda: netspec.compile("lenet5", device="cuad"), DataError, "did you mean `cuda`?"),
         (lambda: netspec.reference("lenet5", device="cuad"), ValueError, "device must be"),
         (lambda: netspec.compile("lenet5", weights=3), TypeError, "weights must be the path"),
-        (lambda: netspec.compile("lenet5", weights="digit"), DataError, "lenet5 are: digits"),
+        (lambda: netspec.compile("lenet5", weights="digit"), DataError, "lenet5 comes with digits"),
         (lambda: netspec.compile("lenet5", prepare=""), DataError, "not an empty string"),
         (lambda: netspec.compile("lenet5", prepare=3), TypeError, "prepare must be steps"),
         (lambda: netspec.compile("lenet5", classes=3), TypeError, "classes must be the name"),

@@ -75,7 +75,7 @@ def test_weights_that_the_net_could_not_load_are_not_saved(
 def test_an_artifact_of_a_net_with_hooks_is_not_written(tmp_path: Path) -> None:
     model = netspec.compile(NET)
     handle = model.register_forward_hook(lambda module, x, y: 2 * y)
-    with pytest.raises(DataError, match=r"the model has hooks: undo that \(handle\.remove\(\)"):
+    with pytest.raises(DataError, match=r"the model has hooks: remove them \(handle\.remove\(\)"):
         netspec.save_artifact(model, tmp_path / "a.netspec")
     assert not list(tmp_path.iterdir())
     handle.remove()

@@ -105,7 +105,7 @@ def test_a_file_is_meant_where_there_is_one(
 def test_weights_of_another_data_set_are_not_there() -> None:
     done = CliRunner().invoke(main, ["run", "lenet5", str(DIGIT), "--weights", "mnist"])
     assert done.exit_code == 1
-    assert "cannot read weights from mnist: there is no such file" in done.stderr
+    assert "there are no weights mnist: lenet5 comes with digits" in done.stderr
 
 
 def test_a_finished_run_is_kept_with_what_it_is(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from netspec.language import syntax
 from netspec.language.diagnostics import Diagnostic, Note, Problems, SpecError
 from netspec.language.files import Files, names_in
 from netspec.language.parse import parse
-from netspec.language.read import CLASSES, LIST, accept, class_lists, read
+from netspec.language.read import CLASSES, LIST, accept, class_lists, read_text
 from netspec.language.recipe import SIZE_HELP, misfit, misfit_text, read_step
 from netspec.language.scope import Reported, Scope
 
@@ -219,7 +219,7 @@ def classes_of(path: Path) -> tuple[str, ...]:
     if named.is_dir():
         raise DataError(f"cannot read names of classes from {path}: it is a folder; {advice}")
     try:
-        names, mistake = names_in(read(named, str(path)).text, str(path))
+        names, mistake = names_in(read_text(named, str(path)).text, str(path))
     except SpecError as error:
         reason = error.diagnostics[0].message
         raise DataError(f"cannot read names of classes from {path}: {reason}; {advice}") from None

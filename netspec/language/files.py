@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from netspec.language.read import (
     class_lists,
     read,
     read_bundled,
+    read_text,
 )
 
 Request = syntax.Name | syntax.Text
@@ -122,7 +123,7 @@ class Files:
     def _listed(self, request: syntax.Text, span: Span) -> Source:
         """Return the text of a list of class names."""
         if request.text in class_lists():
-            return read(CLASSES / f"{request.text}{LIST}", f"{request.text}{LIST}")
+            return read_text(CLASSES / f"{request.text}{LIST}", f"{request.text}{LIST}")
         if not Path(request.text).suffix:
             known = class_lists()
             guess = did_you_mean(request.text, known)
@@ -133,9 +134,11 @@ class Files:
             )
             self.problems.add("NS156", message, span, help=help)
             raise SpecError(())
-        return self._source(request, span)
+        return self._source(request, span, read_text)
 
-    def _source(self, request: Request, span: Span) -> Source:
+    def _source(
+        self, request: Request, span: Span, reader: Callable[[Path, str], Source] = read
+    ) -> Source:
         text = request.text
         asking = span.source.path
         folder = asking.resolve().parent if asking else None
@@ -161,7 +164,7 @@ class Files:
             self.problems.add("NS001", message, span, help=help)
             raise SpecError(())
         shown = os.path.join(os.path.dirname(span.source.name), text)
-        return read(folder / text, shown)
+        return reader(folder / text, shown)
 
 
 def names_in(text: str, shown: str) -> tuple[list[str], tuple[str, str] | None]:

@@ -105,29 +105,43 @@ def _local(name: str) -> str | None:
 
 
 def _read(path: Path, name: str) -> Source:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        kind = _other_kind(path)
-    except IsADirectoryError:
-        raise unreadable(name, *_of_a_directory(path)) from None
-    except FileNotFoundError:
-        raise unreadable(name, "there is no such file", _where_specs_are(path)) from None
-    except (OSError, ValueError) as error:
-        raise unreadable(name, reason_of(error), "check the path and its permissions") from None
+    """Return the text of a spec; raise SpecError if the file cannot be read, or is another kind."""
+    data = _bytes_of(path, name)
+    kind = _other_kind(path)
     if kind is not None:
         help = _INSTEAD.get(kind, "give the path of a .net file, or the name of a bundled spec")
         raise unreadable(name, f"it is {kind.name}, not a spec", help)
     return decode(name, data, path)
 
 
+def read_text(path: Path, name: str) -> Source:
+    """Return the text of a file that is not a spec; raise SpecError if it cannot be read."""
+    return decode(name, _bytes_of(path, name), path)
+
+
+def _bytes_of(path: Path, name: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        raise unreadable(name, *_of_a_directory(path)) from None
+    except FileNotFoundError:
+        raise unreadable(name, "there is no such file", _where_specs_are(path)) from None
+    except (OSError, ValueError) as error:
+        raise unreadable(name, reason_of(error), "check the path and its permissions") from None
+
+
 def _other_kind(path: Path) -> FileKind | None:
     """Return the kind of a file that is not a spec, by its content or else by its name."""
     if not path.is_file():  # a pipe can be read only once
         return None
-    content, named = kind_of_content(path), kind_of_name(path)
-    is_comment = content is PYTHON and named is SPEC  # `#!` begins a comment in a spec
-    kind = named if content in (None, SPEC) or is_comment else content
+    try:
+        content, named = kind_of_content(path), kind_of_name(path)
+    except OSError:  # the file was removed after it was read
+        return None
+    # A program and a spec can begin alike, with `#!` or `import`: then the name decides.
+    is_either = {content, named} == {PYTHON, SPEC}
+    kind = named if content is None or is_either else content
     return None if kind is SPEC else kind
 
 

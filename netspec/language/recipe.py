@@ -234,4 +234,4 @@ def misfit_text(step: RecipeStep, size: Pair, shape: Shape) -> str:
     return f"images come out of `{step.name}` as {height}x{width}, and the net takes {shape}"
 
 
-SIZE_HELP = "the last of resize, center and crop gives the size of the net's input"
+SIZE_HELP = "the last of resize, center and crop must give the size of the net's input"

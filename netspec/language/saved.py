@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from netspec.errors import DataError
+from netspec.errors import DataError, require_type
 from netspec.files.members import SCALAR, Kind, many, matching, member, table, text
 from netspec.files.members import read as read_member
 from netspec.files.reading import read_plain
@@ -20,7 +20,7 @@ from netspec.language.definitions import Setting
 from netspec.language.diagnostics import Diagnostic, SpecError
 from netspec.language.files import ResolvedFiles
 from netspec.language.limits import MAX_BYTES
-from netspec.language.read import RUN, SPEC_OF_RUN, decode, read, unreadable
+from netspec.language.read import NAMED, RUN, SPEC_OF_RUN, decode, read, unreadable
 
 _PARAMETERS: Kind[dict[str, Any]] = member("settings", member("parameters", table(SCALAR)))
 _MEMBER = matching(rf"{SPEC_OF_RUN}|files/(0|[1-9][0-9]{{0,4}})\.net", "a text of the net")
@@ -51,8 +51,10 @@ def opened(spec: str | Path, settings: Mapping[str, Setting]) -> Opened:
         settings: values of the net's parameters; a run has its own.
 
     Raises:
+        TypeError: ``spec`` is not a path or a name.
         SpecError: the spec cannot be read, or settings are given for a run.
     """
+    require_type("spec", spec, (str, os.PathLike), NAMED)
     if not os.path.isfile(os.path.join(spec, RUN)):
         return Opened(read(spec), settings, None)
     for key in settings:

@@ -90,9 +90,9 @@ def test_a_file_that_is_not_a_net_is_said(name: str, tmp_path: Path) -> None:
         netspec.save("lenet5", path.with_name(name.removesuffix(".json")))
     done = run("run", path, DIGIT)
     assert done.exit_code == 1
-    assert f"error: {path} is a" in said(done)
-    assert ", not a net: " in said(done)
-    with pytest.raises(netspec.DataError, match="not a net: "):
+    assert f"cannot read `{path}`: it is a" in said(done)
+    assert ", not a spec" in said(done)
+    with pytest.raises(netspec.SpecError, match="not a spec"):
         netspec.classify(path, DIGIT)
 
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netspec import loads
 from netspec.ir.expects import Expects, step_as_json, step_from_json, step_text
 from netspec.ir.recipe import FILTER as FILTERS
 from netspec.ir.recipe import (
@@ -22,6 +21,7 @@ from netspec.ir.recipe import (
     Subtract,
     SubtractNumbers,
 )
+from netspec.language.expects import prepare_of
 
 numbers = st.fractions(-1000, 1000, max_denominator=1000).map(float)
 sizes = st.integers(1, 500)
@@ -47,8 +47,7 @@ STEPS: st.SearchStrategy[RecipeStep] = st.one_of(
 @given(STEPS)
 def test_a_step_is_read_back_from_json_and_from_its_text(step: RecipeStep) -> None:
     assert step_from_json(step_as_json(step)) == step
-    net = loads(f"net a\ninput image 8x8x3\nprepare {step_text(step)}\na: fc 2")
-    assert net.expects.prepare == (step,)
+    assert prepare_of(step_text(step)) == (step,)
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_a_spec_of_the_folder_is_suggested_first(
     monkeypatch.chdir(tmp_path)
     assert help_for("mynet.nett") == "did you mean `mynet.net`?"
     assert help_for("mynett") == "did you mean `mynet.net`?"
-    assert help_for("alexnetss") == "did you mean `alexnets.net`?"
+    assert help_for("alexnetss") == "did you mean `alexnets.net` or `alexnet`?"
     assert help_for("googlenett") == "did you mean `googlenet`?"
     assert help_for(tmp_path / "mynett.net") == f"did you mean `{tmp_path}/mynet.net`?"
     assert help_for("zzzzzz").startswith(
