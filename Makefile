@@ -12,6 +12,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 NETSPEC := .venv/netspec-installed
 TESTED := .venv/tests-installed
+# one more than there are cores, as tests wait for processes and clocks; ten at most, for their memory
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 9) + 1)")
 INSTALL := $(BIN)/python -m pip install --constraint constraints.txt
 
 # PyPI's PyTorch for Linux comes with CUDA, which takes gigabytes.  Without an NVIDIA GPU the build
@@ -51,10 +53,10 @@ demo: $(NETSPEC)
 	@echo "    netspec summary alexnet"
 
 quick: venv
-	$(BIN)/python -m pytest -n 2 @tests/quick.txt
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal @tests/quick.txt
 
 test: venv
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-all: venv
 	$(BIN)/python -m tests.everything
