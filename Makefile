@@ -12,9 +12,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 NETSPEC := .venv/netspec-installed
 TESTED := .venv/tests-installed
-# one more than there are cores, as tests wait for processes and clocks; ten at most, for their memory
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 9) + 1)")
 INSTALL := $(BIN)/python -m pip install --constraint constraints.txt
+
+# One more than there are cores, as tests wait for processes and clocks; ten at most, for their memory.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 9) + 1)")
+
+# Tests start many processes that import the same files: they are compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 # PyPI's PyTorch for Linux comes with CUDA, which takes gigabytes.  Without an NVIDIA GPU the build
 # without CUDA is taken from PyTorch's own index, and PyPI's where that cannot be reached.
