@@ -30,6 +30,10 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # or extension modules say at the end that something leaked
+
+
 def _has_gpu() -> bool:
     try:
         import torch
