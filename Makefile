@@ -14,6 +14,12 @@ NETSPEC := .venv/netspec-installed
 TESTED := .venv/tests-installed
 INSTALL := $(BIN)/python -m pip install --constraint constraints.txt
 
+# One more than there are cores, as tests wait for processes and clocks; ten at most, for their memory.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 9) + 1)")
+
+# Tests start many processes that import the same files: they are compiled once.
+unexport PYTHONDONTWRITEBYTECODE
+
 # PyPI's PyTorch for Linux comes with CUDA, which takes gigabytes.  Without an NVIDIA GPU the build
 # without CUDA is taken from PyTorch's own index, and PyPI's where that cannot be reached.
 GPU ?= $(shell command -v nvidia-smi)
@@ -51,10 +57,10 @@ demo: $(NETSPEC)
 	@echo "    netspec summary alexnet"
 
 quick: venv
-	$(BIN)/python -m pytest -n 2 @tests/quick.txt
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal @tests/quick.txt
 
 test: venv
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-all: venv
 	$(BIN)/python -m tests.everything

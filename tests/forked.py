@@ -152,6 +152,9 @@ def _work(
         _python(*arguments)
     except SystemExit as left:
         code = left.code
+        if isinstance(code, str):
+            print(code, file=sys.stderr)
+            code = 1
     except BaseException:
         traceback.print_exc()
         code = 1
@@ -165,7 +168,7 @@ def _python(kind: str, what: str, *arguments: str) -> None:
         from netspec.cli import main
 
         main(arguments, prog_name="netspec")
-    sys.argv = [what, *arguments]
+    sys.argv = ["-c", *arguments]
     if kind == "-m":
         runpy.run_module(what, run_name="__main__", alter_sys=True)
     else:

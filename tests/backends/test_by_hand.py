@@ -83,7 +83,7 @@ TWINS = [
     Twin("cifar4", lambda: Cifar4(torch.tanh), 2_112_970, {"act": "tanh"}),
     Twin("cifar4", lambda: Cifar4(norm=False), 2_112_970, {"norm": False}),
     Twin("cifar4", lambda: Cifar4(overlap=False), 2_112_970, {"pool": "2x2/2"}),
-    Twin("vgg11", lambda: VGG("vgg11"), 132_863_336),
+    Twin("vgg11", lambda: VGG("vgg11"), 132_863_336, batch=1),
     Twin("vgg11_lrn", lambda: VGG("vgg11_lrn"), 132_863_336),
     Twin("vgg13", lambda: VGG("vgg13"), 133_047_848, batch=1),
     Twin("vgg16_1", lambda: VGG("vgg16_1"), 133_638_952, batch=1),

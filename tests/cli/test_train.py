@@ -113,7 +113,9 @@ def test_a_mistake_is_told(tmp_path: Path) -> None:
     assert json.loads(netspec("eval", tmp_path, "--json").stdout)["error"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_finishes_the_step_and_saves(
     tmp_path: Path, trained: Path, number: signal.Signals
 ) -> None:

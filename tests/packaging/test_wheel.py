@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -61,24 +62,31 @@ def test_the_wheel_works_outside_the_checkout(built: Path, tmp_path: Path) -> No
         archive.extractall(site)
     environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONSAFEPATH": "1"}
     program = (
-        "import netspec, sys; assert netspec.__file__.startswith(sys.argv[1]), netspec.__file__;"
-        "from netspec.cli import main; main(sys.argv[2:])"
+        "import netspec, sys; assert netspec.__file__.startswith(sys.argv[1]), netspec.__file__\n"
+        "from netspec.cli import main\n"
+        "for command in sys.argv[2:]:\n"
+        "    main(command.split(), standalone_mode=False)\n"
     )
-    for arguments in (
-        ["check", "googlenet", "alexnet", "lenet5"],
-        ["explain", "NS204"],
-        ["compile", "lenet5"],
-        ["run", "lenet5", str(ROOT / "docs" / "images" / "digit.png"), "--weights", "digits"],
-    ):
-        done = subprocess.run(
-            [sys.executable, "-c", program, str(site), *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=environment,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+    commands = [
+        "check googlenet alexnet lenet5",
+        "explain NS204",
+        "compile lenet5",
+        "run lenet5 digit.png --weights digits",
+    ]
+    shutil.copy(ROOT / "docs" / "images" / "digit.png", tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(site), *commands],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "googlenet: 18 rows" in done.stdout
+    assert "NS204" in done.stdout
+    assert "verify" in done.stdout
+    assert re.search(r" 7 +99", done.stdout)
 
 
 def test_the_wheel_built_from_the_sdist_is_the_same(built: Path) -> None:

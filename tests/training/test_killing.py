@@ -58,7 +58,7 @@ def steps(directory: Path) -> tuple[int, int]:
     return state.epoch, state.steps
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
 def test_a_run_that_is_killed_ends_with_the_weights_of_one_that_is_not(
     tmp_path: Path, kills: int
 ) -> None:

@@ -128,7 +128,7 @@ def distance(ranks: Ranks, sizes: tuple[int, ...]) -> float:
     return difference(train(Ranks(), net, sizes), train(ranks, net, sizes))
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_parts_of_a_batch_learn_what_one_process_does(processes: int) -> None:
     """With dropout, batch normalisation and a head; parts are uneven, and with four ranks two of
     the last batch are empty."""

@@ -35,7 +35,7 @@ from tests.backends.onnx.helpers import (
         "nin_cifar10",
         "alexnet",
         "googlenet",
-        "inception_v3",
+        pytest.param("inception_v3", marks=pytest.mark.slow),  # in its parts as googlenet
     ],
 )
 def test_a_bundled_spec_agrees_with_onnx_runtime(spec: str) -> None:

@@ -117,9 +117,9 @@ def layers(draw: st.DrawFn, *, most_channels: int = 40, groups: int = 3) -> Laye
     )
 
 
-ALEXNET_C2 = Layer((1, 5, 5, 96), 256, (5, 5), padding=(2, 2, 2, 2), groups=2, relu=True)
+GROUPED = Layer((1, 5, 5, 96), 64, (5, 5), padding=(2, 2, 2, 2), groups=2, relu=True)
 MANY_CHANNELS = Layer((2, 2, 3, 300), 70, (1, 2), padding=(0, 0, 1, 0), dtype=torch.float32)
 FIRST = Layer((2, 15, 14, 3), 5, (11, 11), (4, 4), (0, 3, 0, 1), relu=True, dtype=torch.float32)
 NO_IMAGES = Layer((0, 4, 4, 8), 3, (3, 3))
-"""Layers that are always tested: two groups, channels that divide nothing, a first layer whose
-windows hang over the edge, an empty batch."""
+"""Layers that are always tested: two groups as in C2 of AlexNet, with a quarter of its kernels;
+channels that divide nothing; a first layer whose windows hang over the edge; an empty batch."""

@@ -13,8 +13,8 @@ from netspec.kernels.conv.tiles import ProductTile
 from netspec.kernels.launch import run
 from tests.examples import examples
 from tests.kernels.conv.layers import (
-    ALEXNET_C2,
     FIRST,
+    GROUPED,
     MANY_CHANNELS,
     NO_IMAGES,
     Layer,
@@ -66,7 +66,7 @@ def assert_right(layer: Layer, kernel: ModuleType, number: int, *, in_slices: bo
     number=st.integers(0, 5),
     in_slices=st.booleans(),
 )
-@example(ALEXNET_C2, "implicit", 0, False)
+@example(GROUPED, "implicit", 0, False)
 @example(MANY_CHANNELS, "implicit", 1, True)
 @example(MANY_CHANNELS, "split", 1, True)
 @example(replace(MANY_CHANNELS, dtype=torch.float16), "implicit", 0, True)

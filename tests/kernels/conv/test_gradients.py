@@ -11,8 +11,8 @@ from netspec.kernels.conv import input_gradient, packed, tiles, weight_gradient
 from netspec.kernels.launch import run
 from tests.examples import examples
 from tests.kernels.conv.layers import (
-    ALEXNET_C2,
     FIRST,
+    GROUPED,
     MANY_CHANNELS,
     NO_IMAGES,
     Layer,
@@ -39,7 +39,7 @@ def gradient_behind_relu(layer: Layer) -> tuple[Tensor | None, Tensor]:
 
 @examples(10)
 @given(layer=layers(), number=st.integers(0, 3), in_slices=st.booleans())
-@example(ALEXNET_C2, 0, False)
+@example(GROUPED, 0, False)
 @example(MANY_CHANNELS, 1, True)
 @example(FIRST, 0, True)
 @example(NO_IMAGES, 0, False)
@@ -86,7 +86,7 @@ def assert_weight_gradient(layer: Layer, number: int, runs: int, *, in_slices: b
 
 @examples(12)
 @given(layer=layers(), number=st.integers(0, 3), runs=st.integers(1, 4), in_slices=st.booleans())
-@example(replace(ALEXNET_C2, size=(1, 5, 5, 32), count=64), 0, 2, False)
+@example(replace(GROUPED, size=(1, 5, 5, 32), count=64), 0, 2, False)
 @example(MANY_CHANNELS, 1, 1, True)
 @example(NO_IMAGES, 0, 3, False)
 def test_the_weight_and_bias_gradients(

@@ -17,7 +17,7 @@ from netspec.kernels.conv.operators import (
 )
 from netspec.kernels.windows import check_pixels
 from tests.forked import compiling
-from tests.kernels.conv.layers import ALEXNET_C2, FIRST, Layer
+from tests.kernels.conv.layers import FIRST, GROUPED, Layer
 from tests.kernels.helpers import assert_within, gradcheck, guarded, normal, rounding
 
 SAMPLES = [
@@ -62,7 +62,12 @@ def test_the_operators_are_registered_as_pytorch_asks(layer: Layer) -> None:
         )
 
 
-@pytest.mark.parametrize("layer", [*SAMPLES, replace(ALEXNET_C2, dtype=torch.float32), FIRST])
+ALEXNET_C2 = pytest.param(replace(GROUPED, count=256), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    "layer", [*SAMPLES, replace(GROUPED, dtype=torch.float32), FIRST, ALEXNET_C2]
+)
 def test_an_operator_computes_the_convolution(layer: Layer) -> None:
     operator = conv2d_relu if layer.relu else conv2d
     y = operator(layer.x, layer.w, layer.b, *layer.attributes, "ieee")
