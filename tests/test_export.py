@@ -222,7 +222,7 @@ def test_the_page_of_exports_runs_and_shows_what_is_printed(
     assert sorted(os.listdir(tmp_path)) == sorted([*written, *(f"{w}.json" for w in written)])
 
 
-# ---------------------------------------------------------------------- the description beside it
+# ------------------------------------------------------------------------ the description file
 
 IMAGES = """net it
 input image 4x5x3

@@ -122,7 +122,7 @@ def _report(
     if len(places) == 2:
         help = next(origins.corrections(places, stage.span.source), help)
     if stage.head:
-        message = f"only the head `{stage.head}` does not fit, which is left out at inference"
+        message = f"only the head `{stage.head}` does not fit; inference does not use it"
         notes.insert(0, Note(message))
         help += f"; or leave out the head: `drop {stage.head}` in a variant"
     problems.add(

@@ -57,7 +57,7 @@ def _form(path: Path) -> str:
     return path.suffix.lower().removeprefix(".")
 
 
-@click.command(short_help="Time a compiled net and its peers.")
+@click.command(short_help="Time a compiled net, and the same net in other engines.")
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
 @click.option(
     "--batch",
@@ -105,11 +105,11 @@ def bench(
     settings: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Time a compiled net and its peers in one process, with the same weights and images.
+    """Time a compiled net and its peers (other engines), with the same weights and images.
 
-    Outputs are compared with float64 first. Then engines take turns, together with the matrix
-    product and the copy of the machine. The table shows medians, quartiles, and the time of each
-    peer as a multiple of the time of netspec. Memory is measured in a separate process.
+    Outputs are compared with float64 first. Then the engines run in turns. In each round, a
+    matrix product and a memory copy are timed too. The table shows medians, quartiles, and the time
+    of each peer divided by the time of netspec. Memory is measured in a separate process.
 
     With --layers there are no peers, and the table shows the time of each step.
     """

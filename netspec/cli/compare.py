@@ -12,7 +12,7 @@ from netspec.cli.outputs import guard, output_option
 from netspec.files.kinds import FOLDER
 
 
-@click.command(short_help="Train nets that differ in one thing, as the paper compares them.")
+@click.command(short_help="Train nets that differ in one thing, as in the AlexNet paper.")
 @click.argument("experiment", required=False)
 @click.option("--list", "is_listing", is_flag=True, help="List the comparisons.")
 @click.option("--data", metavar="DATA", help="Data set to train on, such as digits or cifar10:DIR.")
@@ -23,13 +23,13 @@ from netspec.files.kinds import FOLDER
     default=3,
     show_default=True,
     metavar="N",
-    help="Number of seeds that each arm is trained with.",
+    help="Number of seeds to train each net with.",
 )
 @click.option(
-    "--epochs", type=EPOCHS, metavar="N", help="Number of epochs.  Default: that of the recipe."
+    "--epochs", type=EPOCHS, metavar="N", help="Number of epochs.  Default: as in the recipe."
 )
 @click.option(
-    "--batch", type=IMAGES, metavar="N", help="Images per step.  Default: those of the recipe."
+    "--batch", type=IMAGES, metavar="N", help="Images per step.  Default: as in the recipe."
 )
 @click.option(
     "--workers",
@@ -49,7 +49,7 @@ def compare(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train the arms of a comparison with several seeds, and measure whether they differ.
+    """Train the nets of a comparison with several seeds, and test whether their errors differ.
 
     The same command continues where it stopped. With more --seeds it adds to the runs that exist.
     """

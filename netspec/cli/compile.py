@@ -50,7 +50,7 @@ TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
     "form",
     type=click.Choice(list(FORMATS)),
     help="What to write: an artifact of netspec, or the plain net for PyTorch or ONNX.  Default: "
-    "the format of the suffix of PATH, or an artifact.",
+    "as the suffix of PATH says; without a suffix an artifact.",
 )
 @force_option
 @click.option("--target", type=click.Choice(TARGETS), default="cpu", show_default=True)
@@ -63,7 +63,7 @@ TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
     default=1,
     show_default=True,
     metavar="N",
-    help="Number of images to choose implementations for.",
+    help="Batch size to optimise for; other sizes run too.",
 )
 @click.option(
     "--weights",
@@ -119,10 +119,10 @@ def compile(
 ) -> None:
     """Rewrite a net, choose how to compute each stage, run it once, and verify it against float64.
 
-    With -o the net is written: as an artifact, which `run` and netspec.load_artifact take, or as a
-    file for PyTorch (FILE.pt2) or ONNX (FILE.onnx) with a description next to it (FILE.onnx.json).
-    What the net expects of images and the names of its classes are written with it. A run directory
-    is compiled with its trained weights.
+    With -o the net is written: as an artifact for `run` and netspec.load_artifact, or as a file for
+    PyTorch (FILE.pt2) or ONNX (FILE.onnx) with a description next to it (FILE.onnx.json). The
+    preprocessing of images and the class names are written with the net. A run directory is
+    compiled with its trained weights.
     """
     from netspec.inference.source import expects_of, open_source
 

@@ -24,8 +24,8 @@ def diff(
 ) -> None:
     """Compare two nets, row by row: layers, kernels, sizes, parameters, MACs, totals.
 
-    A and B are specs. Rows of the same label are compared with each other; between them, rows that
-    begin with the same operator. Blocks are expanded, so that only what the nets compute counts.
+    A and B are specs. Rows with the same label are compared. The other rows are paired if they
+    begin with the same operator. Blocks are expanded: the nets are equal if they compute the same.
     """
     difference = compare(load(a, **settings_a), load(b, **settings_b))
     if as_json:

@@ -27,9 +27,9 @@ from netspec.views.documents import lines, markdown
 def document(
     specs: tuple[str, ...], settings: dict[str, str], as_json: bool, as_page: bool
 ) -> None:
-    """Compare the tables that a spec carries as printed with what is derived.
+    """Compare the printed tables in a spec with the derived values.
 
-    Each cell agrees, or has an erratum that says why the print cannot be right, or disagrees. Each
+    Each cell agrees, or disagrees, or has an erratum that says why the printed value is wrong. Each
     sentence holds, is false, is measured by a command, or needs data. With --markdown and no SPEC,
     print all bundled specs.
     """

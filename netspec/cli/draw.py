@@ -29,7 +29,7 @@ def _known_form(context: click.Context, parameter: click.Parameter, path: Path) 
     metavar="FILE",
     required=True,
     callback=_known_form,
-    help="Write FILE.svg, FILE.png, or FILE.dot for Graphviz; /dev/stdout is SVG.",
+    help="Write FILE.svg, FILE.png, or FILE.dot for Graphviz; /dev/stdout gets SVG.",
 )
 @force_option
 @set_option

@@ -41,7 +41,7 @@ from netspec.files.kinds import ROWS
     "--tencrop/--center",
     "is_tencrop",
     default=None,
-    help="Average over ten crops, or test the centre.  Default: what the net says.",
+    help="Average over ten crops, or test the centre.  Default: as in the recipe.",
 )
 @output_option("--rows", metavar="FILE", help="Write a CSV file with one row per image.")
 @force_option
@@ -74,11 +74,11 @@ def eval(
     settings: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Test nets on held-out images: each alone, and all together with their outputs averaged.
+    """Test nets on validation images: each net alone, and the average of their outputs.
 
-    A net is a run, an artifact, or a spec with --weights. Images are prepared for each net as it
-    expects them. The averaged outputs are those of the final softmax, for several nets and for the
-    ten crops of an image.
+    A net is a run, an artifact, or a spec with --weights. Each net prepares images in its
+    own way. The outputs of the final softmax are averaged, over several nets and over the ten crops
+    of an image.
     """
     from netspec.cli.tested import tested
     from netspec.inference.testing import evaluate

@@ -33,7 +33,7 @@ def output_option(*flags: str, **attributes: Any) -> Callable[[Command], Command
 def force_option(command: Command) -> Command:
     """Add ``--force``: replace a file of another kind."""
     return click.option(
-        "--force", is_flag=True, help="Replace a file of another kind, if there is one."
+        "--force", is_flag=True, help="Replace the existing file even if it is of another kind."
     )(command)
 
 

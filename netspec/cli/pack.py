@@ -39,7 +39,7 @@ from netspec.files.kinds import FOLDER
     default=100,
     show_default=True,
     metavar="N",
-    help="Number of corrupt images that may be left out.",
+    help="Number of corrupt images to skip; one more is an error.",
 )
 @click.option(
     "--workers",
@@ -54,9 +54,9 @@ from netspec.files.kinds import FOLDER
 def pack(data: str, folder: Path, size: int, faults: int, workers: int, as_json: bool) -> None:
     """Decode the images of a data set once, into tar shards that shards:DIR reads.
 
-    An image is rescaled so that its shorter side has --size pixels, and its centre is cut out.
+    An image is resized so that its shorter side has --size pixels, and its centre is cropped.
     Each shard is written whole or not at all, and the same command continues where it stopped.
-    Corrupt images are left out and listed.
+    Corrupt images are skipped and listed.
 
     DATA is digits, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR or shards:DIR.
     """

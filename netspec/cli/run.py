@@ -45,11 +45,11 @@ def run(
 ) -> None:
     """Classify images.
 
-    Each image is prepared as the net expects it: as its run, its weights or its artifact say, or
-    else its spec. The first line says what was done. The values of an image stay 0 to 255 if the
-    spec has a recipe without `prepare`. If there is no recipe and nothing says how images are
-    prepared, an image is resized until it covers the input of the net, cut at its centre, made grey
-    for a net of one channel, and scaled to values from 0 to 1.
+    Images are prepared with the steps that the run, the weights, the artifact or the spec stores;
+    the first line of the output shows them. If the spec has a recipe without `prepare`, values stay
+    0 to 255. If there is no recipe and there are no steps, an image is resized until it covers the
+    input of the net, its centre is cropped, and its values are scaled to 0 to 1. For a net with one
+    input channel, images become grey.
     """
     from netspec.inference.classify import Failure, classify
     from netspec.views import classification

@@ -17,14 +17,14 @@ from netspec.views.table import lines
 @click.command(short_help="Print the table of a net with derived values.")
 @click.argument("spec")
 @set_option
-@click.option("--columns", is_flag=True, help="Print what the columns of the net exchange.")
+@click.option("--columns", is_flag=True, help="Print the bytes that the devices exchange.")
 @json_option
 @reports_errors
 def summary(spec: str, settings: dict[str, str], columns: bool, as_json: bool) -> None:
     """Print the table of a net: derived sizes, parameters, MACs, receptive fields, totals.
 
-    With --columns, print the share of each device of a net that is spread over several, and the
-    bytes that they exchange at each place.
+    With --columns, print the part of the net that each device has, and the bytes that the devices
+    exchange for each value.
     """
     net = load(spec, **settings)
     if as_json:

@@ -45,9 +45,9 @@ def trace(
 ) -> None:
     """Trace a row through the compiler, from the spec to the steps that run.
 
-    ROW is the label of a row, or the name of a stage, as `summary --json` has them. The output has
-    its meaning, the passes that rewrote it and those that did not, the implementation of each
-    step, the place of its result, and its time next to the best that this machine could do.
+    ROW is the label of a row, or the name of a stage (`summary --json` lists both). The output
+    shows the stages of the row, the passes that rewrote them, the passes that did not and why, and
+    the implementation of each step, its buffer, its time, and the least possible time.
     """
     net = load(spec, **settings)
     net.require_numbers()

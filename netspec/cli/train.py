@@ -33,12 +33,12 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tu
     return numbers(text, 0, MOST_EPOCHS) if text.strip() else ()
 
 
-@click.command(short_help="Train a net by its own recipe.")
+@click.command(short_help="Train a net with the recipe in its spec.")
 @click.argument("spec", required=False)
 @click.option(
     "--data",
     metavar="DATA",
-    help="Data set to train on, such as digits or mnist:DIR.  With --resume: its new place.",
+    help="Data set to train on, such as digits or mnist:DIR.  With --resume: its new path.",
 )
 @output_option("-o", "--output", metavar="RUN", help="Directory of the run.")
 @click.option(
@@ -54,16 +54,16 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tu
     show_default=True,
     help="Seed of weights, order, augmentation and dropout.",
 )
-@click.option("--epochs", type=EPOCHS, help="Number of epochs.  Default: that of the recipe.")
-@click.option("--batch", type=IMAGES, help="Images per step.  Default: those of the recipe.")
+@click.option("--epochs", type=EPOCHS, help="Number of epochs.  Default: as in the recipe.")
+@click.option("--batch", type=IMAGES, help="Images per step.  Default: as in the recipe.")
 @click.option(
     "--lr",
     type=Finite(0, FACTOR, min_open=True),
-    help="Learning rate.  Default: that of the recipe.",
+    help="Learning rate.  Default: as in the recipe.",
 )
-@click.option("--decay", type=Finite(0, FACTOR), help="Weight decay.  Default: that of the recipe.")
+@click.option("--decay", type=Finite(0, FACTOR), help="Weight decay.  Default: as in the recipe.")
 @click.option(
-    "--init", type=click.Choice(PRESETS), help="Initial weights.  Default: those of the recipe."
+    "--init", type=click.Choice(PRESETS), help="Initial weights.  Default: as in the recipe."
 )
 @click.option(
     "--init-from",
@@ -101,7 +101,9 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> tu
     help="Time between checkpoints.  There is also one at the end of each epoch.",
 )
 @click.option(
-    "--deterministic", is_flag=True, help="Compute the same bits each time, on a GPU too."
+    "--deterministic",
+    is_flag=True,
+    help="Use only operations that give the same bits each time, on a GPU too.",
 )
 @set_option
 @json_option
@@ -118,10 +120,10 @@ def train(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train a net by the recipe in its spec, and keep the run in a directory.
+    """Train a net with the recipe in its spec, and keep the run in a directory.
 
     Ctrl-C finishes the step and saves. --resume continues from there, and reaches the same weights
-    as a run without a pause.
+    as an uninterrupted run.
     """
     _require_one_of_two(context, spec, data, output, resume)
     guard(output, FOLDER)

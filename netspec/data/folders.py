@@ -86,7 +86,7 @@ class Folders(Dataset):
         self._labels = np.repeat(np.arange(len(images)), [len(f) for f in images.values()])
         self._broken = found.broken
         if found.all_passed_over.kinds:
-            self.passed_over = f"ignored in {self._folder}: {found.all_passed_over}"
+            self.passed_over = f"skipped in {self._folder}: {found.all_passed_over}"
 
     def __len__(self) -> int:
         return len(self._files)

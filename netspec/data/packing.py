@@ -37,7 +37,7 @@ SHARD = 128 * 2**20
 """Approximate number of bytes of pixels in a shard."""
 SPLITS = ("train", "val")
 SIZE, FAULTS = 256, 100
-"""Pixels per side, and corrupt images that may be left out, unless given."""
+"""Pixels per side, and corrupt images that may be skipped, unless given."""
 
 Progress = Callable[[int], AbstractContextManager[Callable[[str], None]]]
 """Function from the number of shards to a context; its value is called with the name of each
@@ -93,7 +93,7 @@ def pack(
         data: a data set, such as ``"images:DIR"``.
         to: the folder of the shards and ``pack.json``; made if it does not exist.
         size: pixels per side.
-        faults: number of corrupt images that are left out; one more is an error.
+        faults: number of corrupt images that are skipped; one more is an error.
         workers: number of processes.
         note: called with each remark on the data.
         progress: called with the number of shards to write; returns a context whose value is called

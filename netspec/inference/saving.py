@@ -30,7 +30,7 @@ class Saved(Printed):
         digest: Root digest of an artifact, which ``expect`` of :func:`netspec.load_artifact` takes;
             empty for other formats.
         expects: What the net expects of images, and the names of its classes.
-        heads: Number of auxiliary heads that were left out.
+        heads: Number of auxiliary heads that were omitted.
     """
 
     path: Path

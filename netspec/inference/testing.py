@@ -89,7 +89,7 @@ def evaluate(
         device: ``cpu`` or ``cuda``, for runs and specs: in place of the device of training.
         workers: number of processes that read images.
         report: called with a net, the number of images tested so far, and the number of all.
-        note: called with each remark on the data, such as an image that was left out.
+        note: called with each remark on the data, such as an image that was skipped.
 
     Raises:
         TypeError, ValueError: an argument has another type or value.

@@ -68,7 +68,7 @@ def differences(net: Net, kept: Mapping[str, str]) -> list[str]:
     """
     if KEY not in kept:
         return []
-    data, name = kept[KEY].encode(), "the description beside the weights"
+    data, name = kept[KEY].encode(), "the description in the metadata"
     if parsed(data, name, member("version", whole()), _AGAIN) != VERSION:
         return []
     then = parsed(data, name, member("computes", table(text())), _AGAIN)
@@ -87,7 +87,7 @@ def expected(kept: Mapping[str, str]) -> Expects | None:
     """
     if KEY not in kept:
         return None
-    data, name = kept[KEY].encode(), "the description beside the weights"
+    data, name = kept[KEY].encode(), "the description in the metadata"
     about = parsed(data, name, table(ANYTHING), _AGAIN)
     if about.get("version") != VERSION or "expects" not in about:
         return None

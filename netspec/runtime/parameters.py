@@ -222,8 +222,8 @@ class Parameters:
     def _error(self, kind: type[Exception], name: str, problem: str) -> Exception:
         expected = f"{self._dtype} {list(self._shapes[name])} on {self._device}"
         return kind(
-            f"{name} {problem}, and {self._net} is compiled for {expected}: "
-            "set it to such a parameter"
+            f"{name} {problem}, but {self._net} is compiled for {expected}: "
+            "set it to a parameter of this type, shape and device"
         )
 
 

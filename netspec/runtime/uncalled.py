@@ -42,7 +42,8 @@ class Caller(NamedTuple):
 
 COMPILED = Caller(
     "a compiled net",
-    "use netspec.reference(net), or model.as_reference() for its parameters, which call every row",
+    "use netspec.reference(net), which calls every row, or model.as_reference(), which also has "
+    "these parameters",
 )
 
 

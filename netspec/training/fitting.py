@@ -107,7 +107,7 @@ def _remedy(net: Net, row: Row, classes: int) -> str:
         except SpecError:
             continue
         if all(outputs == classes for _, outputs in _ends(changed)):
-            return f"give it --set {name}={classes}"
+            return f"use --set {name}={classes}"
     return f"write {classes:,} outputs into row {row.label} of its spec"
 
 
@@ -187,7 +187,7 @@ def require_batches(net: Net, images: int, batch: int) -> None:
     )
     sizes = (b for d in range(1, images + 1) for b in (batch + d, batch - d) if b > 1)
     other = next((b for b in sizes if not _has_one_left(images, b)), None)
-    advice = "add images" if other is None else f"give it --batch {other}"
+    advice = "add images" if other is None else f"use --batch {other}"
     arithmetic = "a batch is 1 image"
     if batch > 1 and images > 1:
         full = counted(images // batch, "batch")

@@ -55,5 +55,5 @@ def lines(evaluation: Evaluation) -> Iterator[str]:
 
 def _row(errors: Errors) -> str:
     wrong = f"{errors.wrong1:,} of {errors.images:,}"
-    untested = f", {errors.untested:,} left out" if errors.untested else ""
+    untested = f", {errors.untested:,} skipped" if errors.untested else ""
     return f"{errors.top1:>6.2f} %  {errors.top5:>6.2f} %  {wrong:>11}{untested}"

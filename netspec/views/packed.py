@@ -16,15 +16,15 @@ def as_text(packed: Packed) -> str:
 
 
 def lines(packed: Packed, style: Callable[[str, str], str]) -> Iterator[str]:
-    """Yield the images that were left out, a line per split, and how to use the shards."""
+    """Yield the images that were skipped, a line per split, and how to use the shards."""
     size = packed.manifest.size
     for split, of in as_json(packed)["splits"].items():
         for fault in of["faults"]:
-            yield f"{style('note', 'note')}: left out: {printable(fault)}"
-        left_out = f", {counted(len(of['faults']), 'image')} left out" if of["faults"] else ""
+            yield f"{style('note', 'note')}: skipped: {printable(fault)}"
+        skipped = f", {counted(len(of['faults']), 'image')} skipped" if of["faults"] else ""
         yield (
             f"{split:<5}  {counted(of['images'], 'image')} of {size} x {size} pixels in "
-            f"{counted(of['shards'], 'shard')}, {of['bytes'] / 2**20:,.1f} MiB{left_out}"
+            f"{counted(of['shards'], 'shard')}, {of['bytes'] / 2**20:,.1f} MiB{skipped}"
         )
     yield f"train and test with --data {packed.data}"
 

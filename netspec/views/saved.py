@@ -17,7 +17,7 @@ def as_text(saved: Saved) -> str:
 
 
 def lines(saved: Saved) -> Iterator[str]:
-    """Yield the file and its size, the root digest, what was left out, and what is said in it."""
+    """Yield the file and its size, the root digest, what was omitted, and what is said in it."""
     path = saved.path
     size = sum(f.stat().st_size for f in [path, *path.rglob("*")] if f.is_file())
     is_kept = path.is_file() or path.is_dir()  # otherwise it is a pipe or a device

@@ -23,8 +23,8 @@ HEADER = (
 
 def as_text(result: Result) -> str:
     """Return the last line that ``netspec train`` prints."""
-    left_out = f" ({counted(result.untested, 'image')} left out)" if result.untested else ""
-    errors = f"error {result.top1:.2f} %, top-5 {result.top5:.2f} %{left_out}"
+    skipped = f" ({counted(result.untested, 'image')} skipped)" if result.untested else ""
+    errors = f"error {result.top1:.2f} %, top-5 {result.top5:.2f} %{skipped}"
     untested = f"; {says}" if (says := untested_classes(result.untested_classes)) else ""
     return f"{errors}{untested}; weights in {result.run}"
 
@@ -59,20 +59,20 @@ def _named(run: Run, use: str) -> str:
 
 
 def row(epoch: Epoch, left: float) -> str:
-    """Return the row of an epoch under :data:`HEADER`: errors in percent, images left out last.
+    """Return the row of an epoch under :data:`HEADER`: errors in percent, images skipped last.
 
     Args:
         epoch: its results.
         left: the expected time to the end of the run, in seconds.
     """
     numbers = {"training": epoch.corrupt, "validation": epoch.untested}
-    left_out = ", ".join(f"{count:,} for {use}" for use, count in numbers.items() if count)
+    skipped = ", ".join(f"{count:,} for {use}" for use, count in numbers.items() if count)
     return (
         f"{epoch.epoch:>5}  {epoch.loss:>7.4f}  {epoch.train_error:>9.2f} %  "
         f"{epoch.top1:>6.2f} %  {epoch.top5:>6.2f} %  {epoch.lr:>7.2g}  "
         f"{epoch.images_per_second:>9,.0f}  {100 * epoch.waiting:>6.1f} %  "
         f"{clock(epoch.seconds):>8}  {clock(left):>7}"
-        + (f"  left out: {left_out}" if left_out else "")
+        + (f"  skipped: {skipped}" if skipped else "")
     )
 
 

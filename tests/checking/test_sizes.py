@@ -65,8 +65,6 @@ def test_a_head_that_does_not_fit_is_told_from_the_net() -> None:
     change = "net a from inception_v3 {\ninput image 75x75x3\n}"
     (error,) = problems(change)
     assert error.code == "NS201"
-    assert error.notes[0].message == (
-        "only the head `aux` does not fit, which is left out at inference"
-    )
+    assert error.notes[0].message == ("only the head `aux` does not fit; inference does not use it")
     assert error.help.endswith("; or leave out the head: `drop aux` in a variant")
     assert problems(change.replace("}", "drop aux\n}")) == []

@@ -49,24 +49,24 @@ def test_what_cannot_be_read_is_counted_and_named(photographs: Path, tmp_path: P
     (photographs / "val" / "palace" / "palace_3.heic").write_bytes(b"x")
     done = train(photographs, "--epochs", "2")
     assert done.exit_code == 0, done.output
-    assert f"note: ignored in {photographs / 'val'}: 1 file .heic (palace/palace_3.heic)" in (
+    assert f"note: skipped in {photographs / 'val'}: 1 file .heic (palace/palace_3.heic)" in (
         done.stderr
     )
     for name in ("example 1, flower/flower_1.JPEG", "example 5, palace/palace_2.JPEG"):
         assert done.stderr.count(f"note: {name}: cannot read ") == 1, "once, in all epochs"
     rows = [line for line in done.stdout.splitlines() if line.endswith("validation")]
-    assert [row.partition("  left out: ")[2] for row in rows[1:]] == [
+    assert [row.partition("  skipped: ")[2] for row in rows[1:]] == [
         "1 for training, 1 for validation"
     ] * 2
-    assert " (1 image left out); weights in " in done.stdout
+    assert " (1 image skipped); weights in " in done.stdout
     lines = (photographs / "run" / "metrics.jsonl").read_text().splitlines()
     assert [(row["corrupt"], row["untested"]) for row in map(json.loads, lines)] == [(1, 1)] * 2
 
     evaluated = netspec("eval", photographs / "run", "--json", "--rows", tmp_path / "rows.csv")
     assert {"images": 5, "untested": 1}.items() <= json.loads(evaluated.stdout)["ensemble"].items()
-    assert "note: ignored in " in evaluated.stderr
+    assert "note: skipped in " in evaluated.stderr
     assert "note: example 5, palace/palace_2.JPEG: cannot read " in evaluated.stderr
-    assert netspec("eval", photographs / "run").stdout.endswith(" of 5, 1 left out\n")
+    assert netspec("eval", photographs / "run").stdout.endswith(" of 5, 1 skipped\n")
     with (tmp_path / "rows.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 5
 
@@ -117,7 +117,7 @@ def test_more_classes_than_outputs_leave_no_run(photographs: Path) -> None:
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1] == (
         "error: the data has 2 classes (flower, palace), but row out of small has 1 output: "
-        "give it --set classes=2"
+        "use --set classes=2"
     )
     assert not (photographs / "run").exists()
     assert train(photographs, "--set", "classes=2").exit_code == 0

@@ -40,8 +40,8 @@ def test_corrupt_images_are_told(photographs: Path, tmp_path: Path) -> None:
     assert f"more than 0 images cannot be read, such as: cannot read {spoilt}" in done.stderr
     done = run(*arguments)
     assert done.returncode == 0
-    assert f"note: left out: cannot read {spoilt}: it is not an image" in done.stdout
-    assert "5 images of 32 x 32 pixels in 1 shard, 0.0 MiB, 1 image left out" in done.stdout
+    assert f"note: skipped: cannot read {spoilt}: it is not an image" in done.stdout
+    assert "5 images of 32 x 32 pixels in 1 shard, 0.0 MiB, 1 image skipped" in done.stdout
 
 
 def test_data_that_is_not_there_is_an_error_of_the_data(tmp_path: Path) -> None:

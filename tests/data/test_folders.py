@@ -115,7 +115,7 @@ def test_what_is_passed_over_is_counted_and_named(photographs: Path) -> None:
     (photographs / "train" / "labels.csv").write_text("")
     train, validation = open_data(f"images:{photographs}")
     assert train.passed_over == (
-        f"ignored in {photographs / 'train'}: 1 file .csv (labels.csv), 2 files .heic (such as "
+        f"skipped in {photographs / 'train'}: 1 file .csv (labels.csv), 2 files .heic (such as "
         "palace/a.heic), 1 broken link (palace/away), 1 file .jxl (palace/c.jxl), "
         "1 file without a suffix (palace/d), 1 other kind"
     )

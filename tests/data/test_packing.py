@@ -196,7 +196,7 @@ def test_what_is_passed_over_is_told(photographs: Path, tmp_path: Path) -> None:
     (photographs / "val" / "palace" / "a.heic").write_bytes(b"x")
     told = list[str]()
     packing.pack(f"images:{photographs}", tmp_path / "s", size=8, faults=0, note=told.append)
-    assert told == [f"ignored in {photographs / 'val'}: 1 file .heic (palace/a.heic)"]
+    assert told == [f"skipped in {photographs / 'val'}: 1 file .heic (palace/a.heic)"]
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(

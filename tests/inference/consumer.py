@@ -1,4 +1,4 @@
-"""What another program does with an exported net: it reads the description beside it.
+"""What another program does with an exported net: it reads the description file.
 
 Only NumPy, Pillow and the JSON are used here, by the rules in docs/export.md; nothing of netspec.
 """

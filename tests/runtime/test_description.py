@@ -148,7 +148,7 @@ def test_a_file_without_a_description_or_with_a_later_one_is_loaded(tmp_path: Pa
 def test_a_damaged_description_is_an_error(text: str, tmp_path: Path) -> None:
     path, model = tmp_path / "w.safetensors", netspec.compile(net())
     save_tensors(model.state_dict(), path, {KEY: text})
-    with pytest.raises(DataError, match="the description beside the weights"):
+    with pytest.raises(DataError, match="the description in the metadata"):
         netspec.load_weights(model, path)
 
 

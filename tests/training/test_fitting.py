@@ -40,11 +40,11 @@ def net(rows: str, header: str = "net small(classes=3)") -> netspec.Net:
 @pytest.mark.parametrize(
     ("rows", "header", "remedy"),
     [
-        ("F: fc classes | softmax", "net small(classes=3)", "give it --set classes=6"),
-        ("F: fc classes", "net small(width=4, classes=3)", "give it --set classes=6"),
+        ("F: fc classes | softmax", "net small(classes=3)", "use --set classes=6"),
+        ("F: fc classes", "net small(width=4, classes=3)", "use --set classes=6"),
         ("a: conv 1x1, n | gap\nF: fc 3 | softmax", "net small(n=3)", "write 6 outputs into row F"),
         ("F: fc 3 | softmax", "net small", "write 6 outputs into row F"),
-        ("F: conv 8x8, classes", "net small(classes=3)", "give it --set classes=6"),
+        ("F: conv 8x8, classes", "net small(classes=3)", "use --set classes=6"),
     ],
 )
 def test_more_classes_than_outputs_are_refused(rows: str, header: str, remedy: str) -> None:
@@ -60,7 +60,7 @@ def test_a_variant_is_given_the_parameter_of_its_base(tmp_path: Path) -> None:
     (tmp_path / "base.net").write_text("net base(classes=3)\ninput image 8x8x3\nF: fc classes\n")
     variant = tmp_path / "variant.net"
     variant.write_text('net variant(classes=4) from "base.net" {\n}\n')
-    with pytest.raises(DataError, match="has 4 outputs: give it --set classes=6"):
+    with pytest.raises(DataError, match="has 4 outputs: use --set classes=6"):
         require_outputs(netspec.load(variant), CLASSES)
 
 
@@ -74,7 +74,7 @@ def test_outputs_without_a_class_are_told() -> None:
     assert require_outputs(net("F: fc classes"), CLASSES[:3]) == []
     (one,) = require_outputs(net("F: fc classes"), CLASSES[:2])
     assert one.startswith("output 2 of row F has no class, since the data has 2 classes (cat, dog)")
-    assert one.endswith("To remove them, give it --set classes=2")
+    assert one.endswith("To remove them, use --set classes=2")
     main, side = require_outputs(netspec.loads(HEADS, "two", classes=8), CLASSES[:2])
     assert main.startswith("outputs 2 to 7 of row out have")
     assert side.startswith("outputs 2 to 3 of row side have")

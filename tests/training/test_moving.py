@@ -186,4 +186,4 @@ def test_a_run_keeps_what_was_passed_over(photographs: Path) -> None:
     spec.write_text(SPEC.replace("{init}", "he"))
     run = Run.create(photographs / "run", Settings(spec=str(spec), data=f"images:{photographs}"))
     (told,) = run.about["passed_over"]
-    assert told == f"ignored in {photographs / 'val'}: 1 file .heic (palace/a.heic)"
+    assert told == f"skipped in {photographs / 'val'}: 1 file .heic (palace/a.heic)"
