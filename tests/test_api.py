@@ -151,7 +151,7 @@ def test_a_net_is_drawn_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_drawing_replaces_no_file_of_another_kind(tmp_path: Path) -> None:
     drawing = netspec.draw("lenet5")
     (tmp_path / "a.dot").write_text("text")
-    with pytest.raises(DataError, match="name another file, or use force=True"):
+    with pytest.raises(DataError, match="use another name, or force=True"):
         drawing.save(tmp_path / "a.dot")
     assert (tmp_path / "a.dot").read_text() == "text"
     drawing.save(str(tmp_path / "a.dot"), force=True)

@@ -233,7 +233,7 @@ a: fc 3
 
 
 def described(image: bool = True) -> Model:
-    """A net that subtracts an image of means."""
+    """A net that subtracts a mean image."""
     model = compiled(netspec.loads(IMAGES))
     if image:
         means = np.random.default_rng(0).uniform(0, 255, (4, 5, 3)).astype(np.float32)

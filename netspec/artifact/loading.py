@@ -121,7 +121,7 @@ def load_artifact(path: str | Path, *, expect: str | None = None) -> Compiled:
             tensors, digest = weights.read(file, net, lowered.dtype, size)
         _check_digest(manifest, WEIGHTS, digest)
         if tensors is None:
-            raise DataError(f"{WEIGHTS} does not hold the tensors of {net.name}: {AGAIN}")
+            raise DataError(f"{WEIGHTS} does not contain the tensors of {net.name}: {AGAIN}")
         require_finite(tensors, WEIGHTS)
         for name, tensor in tensors.items():
             tensors[name] = tensor.to(lowered.backend.device)
@@ -208,7 +208,7 @@ def _expects(members: FileRanges, manifest: Manifest, net: Net) -> Expects:
         return net.expects
     expects = parsed(_checked(members, manifest, EXPECTS), EXPECTS, KIND, AGAIN)
     if (IMAGE in manifest.members) != (expects.image is not None):
-        raise DataError(f"{EXPECTS} and {IMAGE} do not go together: {AGAIN}")
+        raise DataError(f"{EXPECTS} and {IMAGE} do not belong together: {AGAIN}")
     if expects.image is None:
         return expects
     values = bytearray(_checked(members, manifest, IMAGE))

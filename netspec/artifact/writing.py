@@ -41,7 +41,7 @@ def written(path: Path) -> Iterator[Put]:
         OSError: the artifact cannot be written.
     """
     if descriptor_of(path) is not None:
-        raise DataError(f"it is not a folder, nor a file that ends in {SUFFIX}: name one of them")
+        raise DataError(f"it is not a folder, nor a file that ends in {SUFFIX}: use one of them")
     target = followed(path)
     if path.suffix == SUFFIX:
         with replacing(target) as new, zipfile.ZipFile(new, "w") as archive:
@@ -65,7 +65,7 @@ def _require_replaceable(target: Path) -> None:
     if not target.exists():
         return
     if not target.is_dir():
-        raise DataError(f"it is a file: name a folder, or a file that ends in {SUFFIX}")
+        raise DataError(f"it is a file: use a folder, or a file that ends in {SUFFIX}")
     if not os.listdir(target):
         return
     try:
@@ -77,7 +77,7 @@ def _require_replaceable(target: Path) -> None:
     except DataError:
         is_ours = False
     if not is_ours:
-        raise DataError("it is a folder with other files: remove it, or name another folder")
+        raise DataError("it is a folder with other files: remove it, or use another folder")
 
 
 def _swap(new: Path, target: Path, old: Path) -> None:
@@ -133,7 +133,9 @@ def _write(file: IO[bytes], pieces: Pieces, at_most: float = inf) -> Member:
     for piece in pieces:
         size += len(piece)
         if size > at_most:
-            raise DataError(f"a single file can have up to 2 GiB: name a folder, without {SUFFIX}")
+            raise DataError(
+                f"a single file can have up to 2 GiB: use a folder (a name without {SUFFIX})"
+            )
         digest.update(piece)
         file.write(piece)
     return Member(digest.hexdigest(), size)

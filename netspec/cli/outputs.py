@@ -64,14 +64,12 @@ def guard(
     for path in reads:
         if path is not None and (replaced := _replaced(output, Path(path), kind)):
             raise click.UsageError(
-                f"{output} would replace {replaced}, which the command reads: name another file"
+                f"{output} would replace {replaced}, which the command reads: use another name"
             )
     if problem := misnamed(output, kind):
         raise click.UsageError(f"cannot write {output}: {problem}")
     if not force and (problem := replaced_kind(output, kind)):
-        raise click.UsageError(
-            f"cannot write {output}: {problem}: name another file, or give --force"
-        )
+        raise click.UsageError(f"cannot write {output}: {problem}: use another name, or --force")
     if descriptor_of(output) == STDOUT:
         click.get_current_context().with_resource(redirect_stdout(sys.stderr))
 

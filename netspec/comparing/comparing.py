@@ -118,16 +118,16 @@ def _keep_plan(asked: Asked, directory: Path) -> None:
     path = directory / PLAN
     sweep(directory)
     if os.path.lexists(path):
-        kept_plan = read(path, PLANNED, "name another folder")
+        kept_plan = read(path, PLANNED, "use another folder")
         differ = [key for key in plan if kept_plan[key] != plan[key]]
         if differ:
             told = ", ".join(f"{key} {kept_plan[key]}" for key in differ)
             raise DataError(
-                f"{directory} holds another comparison, with {told}: name another folder"
+                f"{directory} contains another comparison, with {told}: use another folder"
             )
         return
     if directory.is_dir() and any(directory.iterdir()):
-        raise DataError(f"{directory} holds other files: name another folder for the comparison")
+        raise DataError(f"{directory} contains other files: use another folder for the comparison")
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -184,7 +184,7 @@ def slack(whole: Sequence[int], size: Sequence[int]) -> Pair:
     height, width = whole[0] - size[0], whole[1] - size[1]
     if min(height, width) < 0:
         raise DataError(
-            f"the image is {by(whole[:2])}, smaller than the {by(size)} pixels to cut out of it: "
+            f"the image is {by(whole[:2])}, smaller than the {by(size)} pixels of the crop: "
             "resize it first, with `shorter` or `resize` in the spec's `prepare`"
         )
     return height, width

@@ -163,13 +163,13 @@ def _started(folder: Path, new: Manifest) -> Manifest:
     old = load_manifest(folder)
     if old is None:
         if not is_empty:
-            raise DataError(f"{folder} holds other files: give an empty folder, or a new one")
+            raise DataError(f"{folder} contains other files: use an empty folder, or a new one")
         new.save(folder)
         return new
     if not old.is_of(new):
         raise DataError(
-            f"{folder} holds another pack, of {old.source} with {old.size} x {old.size} pixels: "
-            f"give another folder, or remove {folder}"
+            f"{folder} contains another pack, of {old.source} with {old.size} x {old.size} pixels: "
+            f"use another folder, or remove {folder}"
         )
     for name, shard in list(old.shards.items()):
         path = folder / name
@@ -263,5 +263,5 @@ def _require_few(faults: list[str], most: int) -> None:
     if len(faults) > most:
         raise DataError(
             f"more than {most} images cannot be read, such as: {faults[-1]}; fix or remove "
-            "them, or leave out more with --faults"
+            "them, or skip more with --faults"
         )

@@ -350,7 +350,7 @@ def _image_and_label(
 def _label(path: Path, key: str, member: tarfile.TarInfo, text: bytes) -> int:
     stripped = text.strip()
     if not (stripped.isdigit() and len(stripped) < 10):
-        raise DataError(f"{path}: {member.name} holds {text[:20]!r}, not the number of a class")
+        raise DataError(f"{path}: {member.name} contains {text[:20]!r}, not the number of a class")
     if int(stripped) >= MOST_CLASSES:
         raise DataError(
             f"{path}: the label of {key} is {int(stripped):,}, but the largest allowed class "

@@ -219,4 +219,4 @@ def require_place(path: Path, kind: FileKind, *, force: bool = False) -> None:
     if problem := misnamed(path, kind):
         raise DataError(f"cannot write {path}: {problem}")
     if not force and (problem := replaced_kind(path, kind)):
-        raise DataError(f"cannot write {path}: {problem}: name another file, or use force=True")
+        raise DataError(f"cannot write {path}: {problem}: use another name, or force=True")

@@ -287,4 +287,4 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _constant(name: str) -> Any:
-    raise Malformed("", f"is not JSON: it holds {name}, which is not a number")
+    raise Malformed("", f"is not JSON: it contains {name}, which is not a number")

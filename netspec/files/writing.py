@@ -195,7 +195,7 @@ def _replaceable(path: Path) -> os.stat_result | None:
     if stat.S_ISLNK(status.st_mode):
         raise OSError(None, "it is a link: remove it", str(path))
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(None, "it is not a plain file: name another", str(path))
+        raise OSError(None, "it is not a plain file: use another", str(path))
     # A rename needs no write permission for the old file, only for its folder: ask for it here.
     with path.open("r+b"):
         return status

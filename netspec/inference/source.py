@@ -230,7 +230,7 @@ def lack(net: Net, expects: Expects, origin: str) -> str:
     )
     if missing.over == "image":
         return (
-            f"{problem}; an image of means cannot be written as steps: where only the mean of each "
+            f"{problem}; a mean image cannot be written as steps: where only the mean of each "
             f'channel is known, --prepare "{_with_numbers(net, expects, missing)}" comes close'
         )
     return f'{problem}; or give the numbers: --prepare "{_with_numbers(net, expects, missing)}"'

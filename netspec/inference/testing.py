@@ -264,9 +264,11 @@ def _data_set(nets: Sequence[_Known], data: str | None, rows: Path | None) -> Da
     asked = {net.data for net in nets if net.data is not None} if data is None else {data}
     if len(asked) > 1:
         listed = ", ".join(sorted(asked))
-        raise DataError(f"the runs have learned from different data, {listed}: say which, --data")
+        raise DataError(
+            f"the runs were trained on different data, {listed}: choose one with --data"
+        )
     if not asked:
-        raise DataError(f"{nets[0].path} does not say what to test on: --data DATA")
+        raise DataError(f"{nets[0].path} does not have a data set: give one with --data")
     name = asked.pop()
     if rows is not None:
         require_outside(rows, "a table", name)
@@ -287,7 +289,7 @@ def _require_classes(net: _Known, dataset: Dataset) -> None:
     if net.classes and len(net.classes) != count:
         raise DataError(
             f"{net.path} has names of {len(net.classes):,} classes, and {dataset.name} has {count} "
-            "classes: test on other data, or give one name per class of the data, --classes FILE"
+            "classes: test on other data, or give one name per class with --classes FILE"
         )
     differing = [i for i, name in enumerate(net.classes) if name != dataset.classes[i]]
     if differing:
@@ -295,8 +297,8 @@ def _require_classes(net: _Known, dataset: Dataset) -> None:
         raise DataError(
             f"the classes of {net.path} are not those of {dataset.name}: class {first} is "
             f"{net.classes[first]!r} for the net and {dataset.classes[first]!r} in the data; if "
-            "the classes are the same in the same order, give their names in the data, "
-            "--classes FILE"
+            "the classes are the same in the same order, give their names in the data "
+            "with --classes FILE"
         )
     if net.outputs < count:
         raise DataError(

@@ -218,7 +218,7 @@ def _read_codes(value: Value) -> Codes:
 
 COUNT = whole(1)
 TABLE = Kind("the name of a table drawn with `connect`", _read_table)
-CODES = Kind("the name of pictures drawn with `codes`", _read_codes)
+CODES = Kind("the name of patterns drawn with `codes`", _read_codes)
 POSITIVE = number(0, above=True)
 FLAG = Kind("on or off", _read_flag, ("on", "off"))
 ODD = Kind("an odd whole number", _read_odd)

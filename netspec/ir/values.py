@@ -30,7 +30,7 @@ class Table(NamedTuple):
 
 
 class Codes(NamedTuple):
-    """Pictures of +1 and -1, ``height`` x ``width`` each, row by row."""
+    """Patterns of +1 and -1, ``height`` x ``width`` each, row by row."""
 
     name: str
     height: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 
 from netspec.ir.values import Codes, Table
+from netspec.ir.words import counted
 from netspec.language import syntax
 from netspec.language.expressions import shape
 from netspec.language.scope import Reported, Scope, Unknown
@@ -43,16 +44,16 @@ def _table(statement: syntax.Connect, scope: Scope) -> Table:
 def _codes(statement: syntax.Codes, scope: Scope) -> Codes:
     size = shape(syntax.Size((statement.size,), statement.size.at), scope)
     if len(size) != 2:
-        help = "write the height and width of an image: codes digits 12x7"
+        help = "write the height and width of a pattern: codes digits 12x7"
         raise scope.problem(
-            "NS143", "an image has a height and a width", statement.size.at, help=help
+            "NS143", "a pattern has a height and a width", statement.size.at, help=help
         )
     height, width = size
     if len(statement.lines) % height:
         message = (
-            f"{len(statement.lines)} lines are not a multiple of {height}, the height of an image"
+            f"{len(statement.lines)} lines are not a multiple of {height}, the height of a pattern"
         )
-        help = "draw images of the same height side by side, and more of them below"
+        help = "draw patterns of the same height side by side, and more of them below"
         raise scope.problem("NS143", message, statement.at, help=help)
     pictures: list[tuple[int, ...]] = []
     for start in range(0, len(statement.lines), height):
@@ -61,9 +62,9 @@ def _codes(statement: syntax.Codes, scope: Scope) -> Codes:
             wrong = next((part for part in line if len(part.text) != width), None)
             if wrong is not None or len(line) != len(band[0]):
                 at = wrong.at if wrong else (line[0].at[0], line[-1].at[1])
-                has = f"{len(wrong.text)} places" if wrong else f"{len(line)} pictures"
+                has = f"{len(wrong.text)} places" if wrong else counted(len(line), "pattern")
                 wants = f"{width}" if wrong else f"{len(band[0])} as the line above"
-                help = f"each line of an image has {width} places; a space separates images"
+                help = f"each line of a pattern has {width} places; a space separates patterns"
                 raise scope.problem("NS143", f"this has {has}, not {wants}", at, help=help)
         for column in zip(*band, strict=True):
             text = chain.from_iterable(part.text for part in column)

@@ -195,8 +195,8 @@ def accept(source: Source) -> Source:
             source,
             control.start(),
             "NS003",
-            f"the text holds a control character, U+{ord(control[0]):04X}",
-            "remove it; a spec holds printable characters, tabs and line ends",
+            f"the text contains a control character, U+{ord(control[0]):04X}",
+            "remove it; a spec contains printable characters, tabs and line ends",
         )
     return source
 

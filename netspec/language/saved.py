@@ -64,7 +64,7 @@ def opened(spec: str | Path, settings: Mapping[str, Setting]) -> Opened:
     try:
         return _of_a_run(Path(spec))
     except DataError as error:
-        raise unreadable(str(spec), str(error), "name another run, or a spec") from None
+        raise unreadable(str(spec), str(error), "use another run, or a spec") from None
 
 
 def _of_a_run(directory: Path) -> Opened:

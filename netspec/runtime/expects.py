@@ -41,12 +41,12 @@ from netspec.ir.shapes import Shape
 
 VERSION = 1
 IMAGE = "prepare/image"
-"""The name of the image of means among the tensors of a file.  Names of parameters do not contain a
+"""The name of the mean image among the tensors of a file.  Names of parameters do not contain a
 slash, so it cannot be one of them."""
 
 LONGEST_NAME = 1000
 MOST_PIXELS = 2**14
-"""The largest height, width or number of channels of the image of means."""
+"""The largest height, width or number of channels of the mean image."""
 
 
 def as_json(expects: Expects) -> dict[str, Any]:
@@ -57,14 +57,14 @@ def as_json(expects: Expects) -> dict[str, Any]:
 
 
 def image_of(expects: Expects) -> Tensor | None:
-    """Return the image of means, [H, W, C] in float32; None if there is none."""
+    """Return the mean image, [H, W, C] in float32; None if there is none."""
     if expects.image is None:
         return None
     return torch.from_numpy(expects.image.astype(np.float32))
 
 
 def with_image(expects: Expects, image: Tensor | None, name: str) -> Expects:
-    """Return ``expects`` with the image of means that was read from a file.
+    """Return ``expects`` with the mean image that was read from a file.
 
     Args:
         expects: as the JSON describes it, with an image of the right shape and any values.
@@ -79,12 +79,12 @@ def with_image(expects: Expects, image: Tensor | None, name: str) -> Expects:
     shape = expects.image.shape
     if image is None or tuple(image.shape) != shape or image.dtype != torch.float32:
         raise DataError(
-            f"{name} does not contain the image of means that its net subtracts, {Shape(shape)} in "
+            f"{name} does not contain the mean image that its net subtracts, {Shape(shape)} in "
             "float32: restore the file from a copy, or save the weights again"
         )
     if not image.isfinite().all():
         raise DataError(
-            f"the image of means in {name} is not finite: restore the file from a copy, or save "
+            f"the mean image in {name} is not finite: restore the file from a copy, or save "
             "the weights again"
         )
     return replace(expects, image=image.cpu().numpy().astype(np.float64))

@@ -109,7 +109,7 @@ def read_weights(graph: Graph, path: Path) -> dict[str, Tensor]:
 
 
 def _read(graph: Graph, path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    """Return the tensors of a net, with the image of means if there is one, and the metadata."""
+    """Return the tensors of a net, with the mean image if there is one, and the metadata."""
     earlier = earlier_names(graph)
     with opened_tensors(path) as file:
         stored = named_anew(earlier, file.tensors)

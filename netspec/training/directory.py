@@ -153,15 +153,15 @@ def _reading(directory: Path) -> Iterator[None]:
 def require_new(directory: Path) -> None:
     """Raise DataError if a new run directory cannot be made at this path."""
     if directory.exists() and not directory.is_dir():
-        raise DataError(f"{directory} is a file: name a folder for the run")
+        raise DataError(f"{directory} is a file: give a folder for the run")
     if is_run(directory):
         raise DataError(
-            f"{directory} already holds a run: continue it with netspec train --resume "
-            f"{directory}, or name another folder"
+            f"{directory} already contains a run: continue it with netspec train --resume "
+            f"{directory}, or use another folder"
         )
     try:
         if directory.is_dir() and any(directory.iterdir()):
-            raise DataError(f"{directory} holds other files: name another folder for the run")
+            raise DataError(f"{directory} contains other files: use another folder for the run")
         if followed(directory) == Path.cwd():
             raise DataError(f"{directory} is the current folder: name a new folder in it")
     except OSError as error:

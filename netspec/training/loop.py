@@ -361,7 +361,7 @@ class _Loop:
         """Return an error with the problem and advice."""
         kept = f"; the weights after step {self.saved_step:,} are kept in {self.run.checkpoint}"
         return Diverged(
-            f"{problem}: begin another run with a smaller learning rate, such as "
+            f"{problem}: start another run with a smaller learning rate, such as "
             f"--lr {self.learner.lr / 10:g}, or with other initial weights (--init)"
             f"{kept if self.saved_step else ''}"
         )

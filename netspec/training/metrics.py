@@ -129,12 +129,13 @@ def require_epochs(rows: list[Epoch], count: int, directory: Path) -> list[Epoch
     """Return ``rows``.  Raise DataError if there are fewer than ``count``."""
     if len(rows) < count:
         raise DataError(
-            f"{directory / METRICS} holds {len(rows):,} epochs, but the run has {count:,}; {_AGAIN}"
+            f"{directory / METRICS} contains {len(rows):,} epochs, but the run has {count:,}; "
+            f"{_AGAIN}"
         )
     return rows
 
 
-_AGAIN = "restore the file from a copy, or begin another run with --init-from this one"
+_AGAIN = "restore the file from a copy, or start another run with --init-from this one"
 
 DIGEST = "sha256"
 """Key of the digest of a line's other members; lines of earlier versions do not have it."""

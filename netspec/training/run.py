@@ -76,7 +76,7 @@ from netspec.training.metrics import Epoch, read_metrics, require_epochs
 from netspec.training.settings import Settings, batch_of, recipe_json
 from netspec.training.statistics import Statistics, are_needed, digest_of
 
-_AGAIN = "restore the file from a copy, or begin another run"
+_AGAIN = "restore the file from a copy, or start another run"
 
 
 @dataclass(frozen=True)
@@ -210,12 +210,12 @@ class Run:
             splits = open_data(self.settings.data)
         except DataError as error:
             moved = f"netspec train --resume {self.directory} --data DATA"
-            raise DataError(f"{error}; if the data has moved, name its place: {moved}") from None
+            raise DataError(f"{error}; if the data has moved, give its new path: {moved}") from None
         for use, split in splits._asdict().items():
             if split.digest != self.about["data"][use]["digest"]:
                 raise DataError(
                     f"{self.settings.data} has changed: its {use} split is not the one that "
-                    f"{self.directory} was started with; begin another run"
+                    f"{self.directory} was started with; start another run"
                 )
         return splits
 

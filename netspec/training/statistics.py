@@ -288,7 +288,7 @@ def load(path: Path, digest: str, channels: int) -> Statistics:
         arrays = {name: tensor.numpy() for name, tensor in file.read().items()}
         count, stored_digest = file.notes.get("count", ""), file.notes.get("digest")
     if stored_digest is None or not re.fullmatch("[1-9][0-9]{0,17}", count):
-        raise DataError(f"{path} does not hold statistics of a training set; {_AGAIN}")
+        raise DataError(f"{path} does not contain statistics of a training set; {_AGAIN}")
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise DataError(f"{path} is damaged: {name} is not finite; {_AGAIN}")
@@ -314,6 +314,6 @@ def _require_arrays(stored: Mapping[str, Stored], channels: int, path: Path) -> 
     require_tensors(
         stored,
         {**shapes, **matrices, **images},
-        f"{path} does not hold statistics of this training set",
+        f"{path} does not contain statistics of this training set",
         "the statistics",
     )

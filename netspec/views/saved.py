@@ -30,7 +30,7 @@ def lines(saved: Saved) -> Iterator[str]:
     if saved.format == "artifact":
         yield f"it says: {_said(saved.expects)}"
     elif saved.description is not None:
-        yield f"{saved.description} beside it says: {_said(saved.expects)}"
+        yield f"{saved.description} next to it says: {_said(saved.expects)}"
 
 
 def _said(expects: Expects) -> str:

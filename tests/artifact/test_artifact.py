@@ -413,7 +413,9 @@ def test_weights_of_another_net_are_refused(tmp_path: Path) -> None:
         load_artifact(path)
     assert data.count(b'"h.bias"') == 1
     replace_member(path, "weights.safetensors", data.replace(b'"h.bias"', b'"h.size"'))
-    with pytest.raises(DataError, match=r"weights\.safetensors does not hold the tensors of small"):
+    with pytest.raises(
+        DataError, match=r"weights\.safetensors does not contain the tensors of small"
+    ):
         load_artifact(path)
 
 

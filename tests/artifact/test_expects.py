@@ -117,7 +117,7 @@ def test_an_artifact_of_the_first_format_is_read(tmp_path: Path) -> None:
          '"image": null}', r"prepare\[0\]` is not a step"),
         ('{"version": 1, "prepare": null, "views": "five", "classes": [], "image": null}', "views"),
         ('{"version": 1, "prepare": null, "views": "center", "classes": [], "image": [6, 5, 3]}',
-         "do not go together"),
+         "do not belong together"),
     ],
 )  # fmt: skip
 def test_what_no_net_expects_is_refused(tmp_path: Path, text: str, message: str) -> None:

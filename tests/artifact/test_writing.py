@@ -73,7 +73,7 @@ def test_a_folder_with_something_else_in_it_stays(
     path.mkdir()
     for name, data in members.items():
         (path / name).write_bytes(data)
-    refused(path, "it is a folder with other files: remove it, or name another")
+    refused(path, "it is a folder with other files: remove it, or use another")
     assert contents(path) == members
     assert os.listdir(tmp_path) == ["mine"]
 
@@ -89,7 +89,7 @@ def test_an_artifact_with_something_added_stays(tmp_path: Path) -> None:
 
 def test_a_file_is_not_replaced_by_a_folder_nor_the_other_way_round(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
-    refused(tmp_path / "file", "it is a file: name a folder, or a file that ends in .netspec")
+    refused(tmp_path / "file", "it is a file: use a folder, or a file that ends in .netspec")
     (tmp_path / "it.netspec").mkdir()
     refused(tmp_path / "it.netspec", "is a directory")
     assert (tmp_path / "file").read_bytes() == b"old"
@@ -287,7 +287,7 @@ def test_a_single_file_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with zipfile.ZipFile(tmp_path / "it.netspec") as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     monkeypatch.setattr(writing, "LARGEST_FILE", size - 1)
-    refused(tmp_path / "it.netspec", "a single file can have up to 2 GiB: name a folder, without")
+    refused(tmp_path / "it.netspec", "a single file can have up to 2 GiB: use a folder")
     assert os.listdir(tmp_path) == ["it.netspec"]
     monkeypatch.setattr(writing, "LARGEST_FILE", size)
     save_artifact(small(), tmp_path / "it.netspec")

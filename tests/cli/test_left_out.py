@@ -104,7 +104,7 @@ def test_an_epoch_without_an_image_is_no_loss_of_zero(photographs: Path) -> None
     )
     assert done.exit_code == 1
     assert "6 for training can be used, such as: example " in done.stderr
-    assert "smaller than the 26x26 pixels to cut out of it" in done.stderr
+    assert "smaller than the 26x26 pixels of the crop" in done.stderr
     assert "0.0000" not in done.output
     assert not (photographs / "run").exists(), "nothing was learned in it"
 

@@ -55,14 +55,14 @@ def test_an_artifact_does_not_go_into_a_pipe(spec: Path) -> None:
     done = CliRunner().invoke(main, ["compile", str(spec), "-o", "/dev/stdout"])
     assert done.exit_code == 1
     assert done.stdout == ""
-    assert "it is not a folder, nor a file that ends in .netspec: name one of them" in done.stderr
+    assert "it is not a folder, nor a file that ends in .netspec: use one of them" in done.stderr
 
 
 def refused(path: Path, *arguments: object) -> None:
     before = path.read_bytes()
     done = CliRunner().invoke(main, list(map(str, arguments)))
     assert done.exit_code == 2, done.output
-    assert "which the command reads: name another file" in " ".join(done.stderr.split())
+    assert "which the command reads: use another name" in " ".join(done.stderr.split())
     assert path.read_bytes() == before
 
 

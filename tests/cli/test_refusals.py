@@ -98,7 +98,7 @@ def test_a_file_that_is_not_a_net_is_said(name: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def means(tmp_path: Path) -> Path:
-    """Weights of a net that subtracts an image of means, which they do not have."""
+    """Weights of a net that subtracts a mean image, which they do not have."""
     (tmp_path / "means.net").write_text(MEAN_IMAGE)
     path = tmp_path / "means.safetensors"
     save_tensors(netspec.compile(tmp_path / "means.net").state_dict(), path)
@@ -108,7 +108,7 @@ def means(tmp_path: Path) -> Path:
 def test_numbers_are_not_advised_in_place_of_an_image_of_means(means: Path) -> None:
     done = run("run", means.with_name("means.net"), DIGIT, "--weights", means)
     assert done.exit_code == 1
-    assert "an image of means cannot be written as steps" in said(done)
+    assert "a mean image cannot be written as steps" in said(done)
     assert "or give the numbers" not in said(done)
 
 

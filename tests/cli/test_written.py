@@ -134,7 +134,7 @@ def test_files_of_a_run_are_not_overwritten(tiny: Path) -> None:
     for place in (tiny / "run", tiny / "run" / "weights.safetensors"):
         done = run(tiny / "run", "-o", place, "--format", "onnx", "--force")
         assert done.exit_code == 2, done.output
-        assert "name another file" in " ".join(done.stderr.split())
+        assert "use another name" in " ".join(done.stderr.split())
     assert sorted((tiny / "run").iterdir()) == before
 
 
@@ -175,7 +175,7 @@ def test_the_description_of_an_export_is_guarded_as_the_export_is(
     assert run(tiny / "run", "-o", tmp_path / name, "--force").exit_code == 0
     assert run(tiny / "run", "-o", tmp_path / name).exit_code == 0
     done = run(tiny / "run", "-o", tmp_path / name, "--classes", beside, "--force")
-    assert "which the command reads: name another file" in " ".join(done.stderr.split())
+    assert "which the command reads: use another name" in " ".join(done.stderr.split())
 
 
 def test_json_names_the_description(tiny: Path, tmp_path: Path) -> None:

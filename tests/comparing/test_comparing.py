@@ -99,17 +99,17 @@ def test_what_is_there_is_not_trained_again_and_seeds_are_added(
 def test_a_folder_is_for_one_comparison(data: str, tmp_path: Path) -> None:
     compare(asked("tencrop", data), tmp_path / "one")
     with pytest.raises(
-        DataError, match="holds another comparison, with epochs 1: name another folder"
+        DataError, match="contains another comparison, with epochs 1: use another folder"
     ):
         compare(asked("tencrop", data, epochs=2), tmp_path / "one")
     plan = tmp_path / "one" / "comparison.json"
     for damaged in DAMAGED:
         plan.write_text(damaged, encoding="latin-1")
-        with pytest.raises(DataError, match=f"{plan} .*; name another folder"):
+        with pytest.raises(DataError, match=f"{plan} .*; use another folder"):
             compare(asked("tencrop", data), tmp_path / "one")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").touch()
-    with pytest.raises(DataError, match="holds other files"):
+    with pytest.raises(DataError, match="contains other files"):
         compare(asked("tencrop", data), tmp_path / "other")
 
 

@@ -205,7 +205,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "thesis.txt").write_text("mine")
-    with pytest.raises(DataError, match=f"{folder} holds other files"):
+    with pytest.raises(DataError, match=f"{folder} contains other files"):
         pack("digits", folder)
     assert files(folder) == {"thesis.txt": b"mine"}
     with pytest.raises(DataError, match=r"cannot write .*thesis.txt: "):

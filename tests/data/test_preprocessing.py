@@ -89,7 +89,7 @@ def test_mistakes_are_named() -> None:
         Prepare([], Shape((8, 8, 2)), None)
     with pytest.raises(DataError, match=r"8x9x3.*mean image is 8x8x3"):
         Prepare([MEAN_IMAGE], RGB, statistics)(Drawn(1, (8, 9)).pixels(0))
-    with pytest.raises(DataError, match="7x9, smaller than the 8x8 pixels to cut out"):
+    with pytest.raises(DataError, match="7x9, smaller than the 8x8 pixels of the crop"):
         Prepare([Center(size=(8, 8))], RGB, None)(Drawn(1, (7, 9)).pixels(0))
 
 

@@ -130,7 +130,7 @@ def link(path: Path) -> None:
         (link, "it is a link: remove it"),
         (lambda path: path.symlink_to(path.name), "it is a link: remove it"),
         (Path.mkdir, "is a directory"),
-        (os.mkfifo, "it is not a plain file: name another"),
+        (os.mkfifo, "it is not a plain file: use another"),
     ],
 )
 def test_in_our_folders_only_plain_files_are_replaced(

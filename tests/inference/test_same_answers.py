@@ -254,7 +254,7 @@ def test_the_error_is_the_same_in_every_form(trained: Trained) -> None:
         evaluation = evaluate([path], trained.data, **options)
         assert evaluation.ensemble == alone.ensemble, path
         assert {*evaluation.applied.values()} == {*alone.applied.values()}
-        with pytest.raises(DataError, match="does not say what to test on: --data"):
+        with pytest.raises(DataError, match="does not have a data set: give one with --data"):
             evaluate([path], **options)
 
 

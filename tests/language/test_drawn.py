@@ -124,9 +124,9 @@ def test_there_is_a_class_for_each_picture() -> None:
     [
         (("XXX", "XX"), "this has 2 places, not 3"),
         (("XXXX", "XXX"), "this has 4 places, not 3"),
-        (("XXX XXX", "XXX"), "this has 1 pictures, not 2 as the line above"),
-        (("XXX",), "1 lines are not a multiple of 2, the height of an image"),
-        (("XXX",) * 3, "3 lines are not a multiple of 2, the height of an image"),
+        (("XXX XXX", "XXX"), "this has 1 pattern, not 2 as the line above"),
+        (("XXX",), "1 lines are not a multiple of 2, the height of a pattern"),
+        (("XXX",) * 3, "3 lines are not a multiple of 2, the height of a pattern"),
     ],
 )
 def test_codes_that_are_not_drawn_right(lines: tuple[str, ...], message: str) -> None:

@@ -173,7 +173,7 @@ def test_mistakes_are_named(statistics: Statistics) -> None:
     image = Subtract(what="mean", over="image")
     with pytest.raises(DataError, match="write `subtract mean channel`"):
         for_training(recipe([image], [rescale, crop]), SHAPE, statistics)
-    with pytest.raises(DataError, match="7x9, smaller than the 8x8 pixels to cut out"):
+    with pytest.raises(DataError, match="7x9, smaller than the 8x8 pixels of the crop"):
         Augment([crop], SHAPE, RAW, None)(numbered(7, 9), generator(0, "x"))
 
 

@@ -48,7 +48,7 @@ def test_a_run_of_the_version_before_opens_evaluates_and_resumes(name: str, tmp_
     result = resume(directory)
     assert (result.epochs, result.steps) == (2, 46)
     weights, wanted = (tensors(folder / WEIGHTS) for folder in (directory, EARLIER / "finished"))
-    assert weights.keys() - {IMAGE} == wanted.keys()  # the version before kept no image of means
+    assert weights.keys() - {IMAGE} == wanted.keys()  # the version before kept no mean image
     for weight, tensor in wanted.items():
         # 20 steps on another processor: each rounds in the 24th bit, and steps by 0.1 of the sum
         torch.testing.assert_close(weights[weight], tensor, rtol=0, atol=20 * 2**-20)

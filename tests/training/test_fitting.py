@@ -176,7 +176,7 @@ def test_images_that_are_all_too_small_are_refused(photographs: Path, split: str
     use = {"train": "training", "val": "validation"}[split]
     assert str(caught.value).startswith(
         f"no image of {photographs}, 6 for {use} can be used, such as: example 0, "
-        "flower/flower_0.JPEG: the image is 40x31, smaller than the 32x32 pixels to cut out of it"
+        "flower/flower_0.JPEG: the image is 40x31, smaller than the 32x32 pixels of the crop"
     )
     checked(photographs, plain(prepare="shorter 32"))
     if split == "train":

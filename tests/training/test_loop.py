@@ -295,13 +295,13 @@ def test_a_spec_without_a_recipe_is_told_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["data", "a/deeper"])
 def test_a_directory_with_other_files_is_not_taken(tmp_path: Path, name: str) -> None:
     (tmp_path / "run" / name).mkdir(parents=True)
-    with pytest.raises(DataError, match="holds other files: name another folder"):
+    with pytest.raises(DataError, match="contains other files: use another folder"):
         train(settings(tmp_path), tmp_path / "run")
 
 
 def test_a_run_is_not_begun_over_another(tmp_path: Path, whole: Path) -> None:
     before = weights(whole)
-    with pytest.raises(DataError, match=f"already holds a run: .*--resume {whole}"):
+    with pytest.raises(DataError, match=f"already contains a run: .*--resume {whole}"):
         train(settings(tmp_path), whole)
     assert weights(whole) == before
 

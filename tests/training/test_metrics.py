@@ -67,7 +67,7 @@ def test_a_missing_epoch_is_named(two: Path) -> None:
     with pytest.raises(DataError, match="line 1 is for epoch 2"):
         read_metrics(two)
     (two / METRICS).write_text(first)
-    with pytest.raises(DataError, match="holds 1 epochs, but the run has 2"):
+    with pytest.raises(DataError, match="contains 1 epochs, but the run has 2"):
         Metrics(two, 2, 46)
 
 

@@ -21,7 +21,7 @@ class RadialBasis(Operator):
     """Euclidean radial basis functions: y[j] = sum over i of (x[i] - w[j, i])^2.
 
     The output layer of LeNet-5 (LeCun et al. 1998, section II.B, equation 7): one unit per class,
-    whose weights w are fixed codes of +1 and -1, drawn as pictures with ``codes``.  The outputs
+    whose weights w are fixed codes of +1 and -1, drawn as patterns with ``codes``.  The outputs
     are penalties: the class with the smallest one is the answer.  The layer has no trained
     parameters.  Its squares are counted as multiply-accumulates.
     """
@@ -30,7 +30,7 @@ class RadialBasis(Operator):
     example = "fc 4 | rbf signs"
     answers_by = "least"
 
-    codes: Codes = positional(CODES, "pictures of +1 and -1, one per class")
+    codes: Codes = positional(CODES, "patterns of +1 and -1, one per class")
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         length = self.codes.height * self.codes.width
