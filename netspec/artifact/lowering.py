@@ -64,7 +64,7 @@ def lowered_as(plan: bytes, net: Net, manifest: Manifest, backend: Backend) -> L
         raise DataError(_elsewhere(manifest, error)) from None
     if plan_bytes(lowered_net) != plan:
         raise DataError(
-            f"its plan was made by netspec {by}, and the installed version makes another plan from "
+            f"its plan was made by netspec {by}, but the installed version makes another plan from "
             f"its spec: {AGAIN}"
         )
     return lowered_net

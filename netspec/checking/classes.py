@@ -34,8 +34,8 @@ def check_classes(
     message = f"`classes` has {len(names):,} names, and the net has {outputs.elements:,} outputs"
     span = scope.span(written[0].at)
     if is_changed:
-        help = "the outputs have no names under these settings"
-        message = f"{message} under these settings"
+        help = "the outputs have no names with these settings"
+        message = f"{message} with these settings"
         problems.diagnostics.append(Diagnostic("NS305", message, span, help=help, severity="note"))
         return ()
     problems.add("NS156", message, span, help="give one name per output")

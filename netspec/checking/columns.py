@@ -22,7 +22,7 @@ def check_columns(graph: Graph, problems: Problems) -> None:
         span = stage.spans.get("groups", stage.span)
         if op.groups != 1 and divides(number, op.groups) is False:
             message = f"{op.groups} groups cannot be divided over {number} columns"
-            help = f"use groups={number}, or 1 for a layer that sees every column"
+            help = f"use groups={number}, or 1 for a layer that reads all columns"
             problems.add("NS210", message, span, help=help, notes=[note])
         elif isinstance(op, Conv) and divides(number, op.count) is False:
             message = f"{op.count} filters cannot be divided over {number} columns"

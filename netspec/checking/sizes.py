@@ -124,7 +124,7 @@ def _report(
     if stage.head:
         message = f"only the head `{stage.head}` does not fit; inference does not use it"
         notes.insert(0, Note(message))
-        help += f"; or leave out the head: `drop {stage.head}` in a variant"
+        help += f"; or remove the head: `drop {stage.head}` in a variant"
     problems.add(
         error.code,
         error.message,

@@ -211,7 +211,7 @@ class _Examiner:
         equal = same(printed, derived)
         if equal is None:
             message = "this can be neither proved nor refuted for every value of the symbols"
-            help = "print it as a polynomial of the symbols"
+            help = "write it as a polynomial of the symbols"
             raise self.scope.problem("NS144", message, node.at, help=help)
         return equal
 

@@ -117,7 +117,7 @@ def bench(
         _refuse_with_layers("against", "plot")
     if unknown := [name for name in against or () if name not in DEVICES[device]]:
         raise click.UsageError(
-            f"{', '.join(unknown)} does not run on {device}: leave it out of --against"
+            f"{', '.join(unknown)} does not run on {device}: remove it from --against"
         )
     nets = [load(spec, **settings) for spec in specs]
     if plot is not None:

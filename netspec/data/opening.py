@@ -84,7 +84,7 @@ def open_data(name: str) -> Splits:
         raise DataError(f"cannot open {name}: {reason_of(error)}") from None
     if len(splits.train.classes) == 1:
         warnings.warn(
-            f"{name} has only one class ({splits.train.classes[0]}), so every answer is right: "
+            f"{name} has only one class ({splits.train.classes[0]}), so every answer is correct: "
             "add another class",
             stacklevel=2,
         )

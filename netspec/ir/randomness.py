@@ -104,7 +104,7 @@ def keep(x: Tensor, rate: float, layer: str, column: int = 0) -> Tensor:
         return torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - rate)
     if len(active.samples) != len(x):
         raise ValueError(
-            f"{layer}: dropout masks are set for {len(active.samples)} samples, and the batch has "
+            f"{layer}: dropout masks are set for {len(active.samples)} samples, but the batch has "
             f"{len(x)} images; name one sample per image"
         )
     # Value i of the whole layer is word i % 4 of the counter i // 4, so a column that begins in the

@@ -117,7 +117,7 @@ class _Collector:
         own = {name: macro for name, macro in home.blocks.items() if macro.home is home}
         if not own and not home.is_broken:
             message = f"`{library.source.name}` has no blocks to import"
-            help = "an import brings the blocks that a file defines itself"
+            help = "an import gives the blocks that the file itself defines"
             scope.problem("NS012", message, statement.at, help=help)
             scope.lost_names = True
         for name, macro in own.items():

@@ -267,7 +267,7 @@ class _Net:
         names = label_range(first.text, last.text)
         if names is None:
             message = f"`{first.text}..{last.text}` is not a range of labels"
-            help = "a range counts the last letter or number up, as in 5b..5e or r1..r4"
+            help = "a range counts up the last letter or number, as in 5b..5e or r1..r4"
             raise scope.problem("NS117", message, (first.at[0], last.at[1]), help=help)
         if len(names) > MAX_STAGES:
             message = f"`{first.text}..{last.text}` is {len(names):,} rows"

@@ -127,7 +127,7 @@ def _fits(
             scope.problem("NS155", message, written.at, help=help)
         elif isinstance(step, Order) and step.channels == "bgr" and channels != 3:
             message = f"`order bgr` is for three channels, and the net's input has {channels}"
-            scope.problem("NS155", message, written.at, help="leave it out")
+            scope.problem("NS155", message, written.at, help="remove it")
 
 
 def _twice(at: syntax.At, first: syntax.At, scope: Scope) -> None:

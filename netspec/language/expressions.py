@@ -131,7 +131,7 @@ def shape(size: syntax.Size, scope: Scope) -> Shape:
         if isinstance(node, syntax.KernelLiteral):
             kernel = _kernel(node, scope)
             if kernel.stride is not None:
-                help = "leave out the stride: a size is height x width x channels"
+                help = "remove the stride: a size is height x width x channels"
                 raise scope.problem("NS101", "a size has no stride", node.at, help=help)
             dims += [d for d in kernel[:3] if d is not None]
         else:

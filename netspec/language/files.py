@@ -95,7 +95,7 @@ class Files:
             self._bytes += len(source.text)
             if self._bytes > MAX_BYTES:
                 message = f"the files of this net hold more than {MAX_BYTES // 2**20} MiB together"
-                self.problems.add("NS004", message, span, help="import less")
+                self.problems.add("NS004", message, span, help="import fewer files")
                 raise SpecError(self.problems.diagnostics)
         return self.tree(source)
 

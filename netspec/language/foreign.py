@@ -117,8 +117,8 @@ OPERATORS: dict[str, str] = {
 
 _COUNT = "the number of filters or outputs comes without a name: `conv 3x3, 64`, `fc 10`"
 _KERNEL = "the kernel comes first, without a name: `conv 3x3, 64`, `maxpool 2x2/2`"
-_DERIVED = "leave it out: netspec takes the input's size from the row before"
-_TRAINED = "leave it out: initial values and decay belong into `train { }`"
+_DERIVED = "remove it: netspec takes the input's size from the row before"
+_TRAINED = "remove it: initial values and decay belong into `train { }`"
 
 ATTRIBUTES: dict[str, tuple[str, str]] = {
     "padding": ("pad", "write `pad=1`, `pad=half` or `pad=same`"),
@@ -164,16 +164,16 @@ ATTRIBUTES: dict[str, tuple[str, str]] = {
         ("activation", "act", "nonlinearity"),
         ("", "an activation is a stage of its own: `conv 3x3, 64 | relu`"),
     ),
-    "inplace": ("", "leave it out: netspec decides where results are stored"),
+    "inplace": ("", "remove it: netspec decides where results are stored"),
     **dict.fromkeys(
-        ("dataformat", "dimordering"), ("", "leave it out: sizes are height x width x channels")
+        ("dataformat", "dimordering"), ("", "remove it: sizes are height x width x channels")
     ),
     **dict.fromkeys(
         ("name", "label"), ("", "the label of the row is its name: `conv1: conv 3x3, 64`")
     ),
     **dict.fromkeys(
         ("dtype", "device", "training", "trainable"),
-        ("", "leave it out: it is said when a net is compiled or trained"),
+        ("", "remove it: it is said when a net is compiled or trained"),
     ),
 }  # fmt: skip
 """Attributes of other frameworks: netspec's own, empty if there is none, and the advice."""

@@ -132,7 +132,7 @@ def address(x: object, label: str, dtype: torch.dtype, axes: Axes) -> int:
     if axes_of(tensor.shape, tensor.stride()) != axes:
         expected = ", ".join(f"{size} at stride {stride}" for stride, size in reversed(axes))
         actual = f"{_size(tensor)} with strides {_listed(tensor.stride())}"
-        raise ValueError(f"{label} is {actual}, and must have {expected or 'one element'}")
+        raise ValueError(f"{label} is {actual}, but must have {expected or 'one element'}")
     return tensor.data_ptr()
 
 

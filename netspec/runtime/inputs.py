@@ -43,7 +43,7 @@ def check_images(
     """
     if len(images) != len(inputs):
         expected = ", ".join(name for name, _ in inputs)
-        raise ValueError(f"{net} takes {expected}, and was called with {len(images)} tensors")
+        raise ValueError(f"{net} takes {expected}, but was called with {len(images)} tensors")
     for (name, shape), image in zip(inputs, images, strict=True):
         if not isinstance(image, Tensor):
             raise TypeError(f"{net} takes {name} as a tensor, not {type(image).__name__}")
@@ -53,7 +53,7 @@ def check_images(
             actual = ", ".join(map(str, size))
             raise ValueError(f"{net} takes {name} as [{expected}], not [{actual}]")
         if dtype is not None and image.dtype != dtype:
-            raise TypeError(f"{net} is in {dtype}, and {name} in {image.dtype}")
+            raise TypeError(f"{net} is in {dtype}, but {name} is in {image.dtype}")
     if len(images) == 1:
         return
     batches = [image.shape[0] for image in images]
@@ -87,16 +87,16 @@ def check_out(
     out, batch = (out,) if isinstance(out, Tensor) else tuple(out), len(images[0])
     if len(out) != len(outputs):
         expected = ", ".join(name for name, _ in outputs)
-        raise ValueError(f"{net} returns {expected}, and out= has {len(out)} tensors")
+        raise ValueError(f"{net} returns {expected}, but out= has {len(out)} tensors")
     for (name, shape), tensor in zip(outputs, out, strict=True):
         require_memory(tensor, f"out= for {name}")
         if tuple(tensor.shape) != (batch, *shape):
             expected, actual = (
                 ", ".join(map(str, size)) for size in ((batch, *shape), tensor.shape)
             )
-            raise ValueError(f"{net} returns {name} as [{expected}], and out= is [{actual}]")
+            raise ValueError(f"{net} returns {name} as [{expected}], but out= is [{actual}]")
         if tensor.dtype != dtype:
-            raise TypeError(f"{net} is in {dtype}, and out= in {tensor.dtype}")
+            raise TypeError(f"{net} is in {dtype}, but out= is in {tensor.dtype}")
     require_apart(
         [(f"out= for {name}", tensor) for (name, _), tensor in zip(outputs, out, strict=True)]
     )

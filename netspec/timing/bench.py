@@ -83,7 +83,7 @@ def bench(
     for peer in peers:
         choice("each of against", peer, PEERS)
         if peer not in DEVICES[device]:
-            raise ValueError(f"the peer {peer} does not run on {device}: leave it out of against")
+            raise ValueError(f"the peer {peer} does not run on {device}: remove it from against")
     length = measure.steps(len(case["specs"]), len(case["batches"]), len(peers), rounds)
     with progress(length) as advance:
         return Bench(measure.bench(**case, against=peers, advance=advance))

@@ -59,10 +59,12 @@ def train(
     for name in settings:
         if name not in known:
             guess = did_you_mean(name, known) or f"the settings are {', '.join(sorted(known))}"
-            raise TypeError(f"a run has no setting {name!r}: {guess}")
+            raise TypeError(f"{name!r} is not a setting of a run: {guess}")
     net = spec if isinstance(spec, Net) else None
     if net is not None and settings.get("parameters"):
-        raise ValueError("parameters are for a spec by its path: a net has its own")
+        raise ValueError(
+            "parameters can be set only for a spec given as a path: a Net has its settings already"
+        )
     if settings.get("init") is not None:
         choice("init", settings["init"], ("paper", *PRESETS))
     if settings.get("columns") is True:

@@ -66,5 +66,5 @@ def test_a_head_that_does_not_fit_is_told_from_the_net() -> None:
     (error,) = problems(change)
     assert error.code == "NS201"
     assert error.notes[0].message == ("only the head `aux` does not fit; inference does not use it")
-    assert error.help.endswith("; or leave out the head: `drop aux` in a variant")
+    assert error.help.endswith("; or remove the head: `drop aux` in a variant")
     assert problems(change.replace("}", "drop aux\n}")) == []

@@ -109,7 +109,7 @@ def test_the_peers_are_those_of_the_device(monkeypatch: pytest.MonkeyPatch) -> N
     [
         (
             ["--device", "cuda", "--against", "eager,openvino"],
-            "openvino does not run on cuda: leave it out of --against",
+            "openvino does not run on cuda: remove it from --against",
         ),
         (
             ["--against", "eager,jax"],

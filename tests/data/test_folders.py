@@ -240,7 +240,7 @@ def test_one_class_is_warned_of(photographs: Path) -> None:
     for split in ("train", "val"):
         shutil.rmtree(photographs / split / "palace")
     with pytest.warns(
-        UserWarning, match=r"has only one class \(flower\), so every answer is right"
+        UserWarning, match=r"has only one class \(flower\), so every answer is correct"
     ):
         open_data(f"images:{photographs}")
 

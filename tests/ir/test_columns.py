@@ -41,7 +41,7 @@ def test_each_column_holds_whole_groups_and_equal_filters(
 def test_the_mistake_is_marked_and_the_columns_are_shown() -> None:
     (error,) = problems(HEADER + "columns 2\na: conv 3x3, 6, groups=3")
     assert (error.span.text, error.help) == (
-        "3", "use groups=2, or 1 for a layer that sees every column"
+        "3", "use groups=2, or 1 for a layer that reads all columns"
     )  # fmt: skip
     assert error.notes[0].message == "2 columns on line 3"
     (error,) = problems(HEADER + "columns 2\na: conv 3x3, 5")

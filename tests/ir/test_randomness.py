@@ -200,6 +200,6 @@ def test_masks_nest_and_end_with_their_block() -> None:
 
 
 def test_every_image_needs_its_number() -> None:
-    message = "a: dropout masks are set for 2 samples, and the batch has 3 images"
+    message = "a: dropout masks are set for 2 samples, but the batch has 3 images"
     with masks(1, 1, torch.tensor([5, 6])), pytest.raises(ValueError, match=message):
         keep(torch.zeros(3, 4), 0.5, "a")

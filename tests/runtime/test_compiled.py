@@ -131,12 +131,12 @@ def test_outputs_are_the_users_own(rows: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ((), ValueError, "takes image, and was called with 0 tensors"),
+        ((), ValueError, "takes image, but was called with 0 tensors"),
         ((batch(), batch()), ValueError, "was called with 2 tensors"),
         (([1],), TypeError, "takes image as a tensor, not list"),
         ((torch.rand(3, 9, 9),), ValueError, r"as \[N, 3, 9, 9\], not \[3, 9, 9\]"),
         ((torch.rand(2, 9, 9, 3),), ValueError, r"not \[2, 9, 9, 3\]"),
-        ((batch().double(),), TypeError, "is in torch.float32, and image in torch.float64"),
+        ((batch().double(),), TypeError, "is in torch.float32, but image is in torch.float64"),
     ],
 )
 def test_wrong_images_are_refused(
@@ -355,7 +355,7 @@ def test_what_leaves_no_trace_counts_after_eval(model: Compiled) -> None:
 
 def test_a_parameter_of_another_type_is_refused(model: Compiled) -> None:
     model.d.bias = nn.Parameter(torch.zeros(10).double())
-    with pytest.raises(TypeError, match=r"d.bias has become torch.float64, and rich is compiled"):
+    with pytest.raises(TypeError, match=r"d.bias has become torch.float64, but rich is compiled"):
         model(batch())
 
 

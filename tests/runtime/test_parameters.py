@@ -111,7 +111,7 @@ def test_a_module_may_be_replaced_or_deleted_and_set() -> None:
             assert model.is_unpacked
             assert model(x)[0, 0] == 256 * value
             del model.F
-            with pytest.raises(ValueError, match=r"F.weight is missing, and b is compiled for"):
+            with pytest.raises(ValueError, match=r"F.weight is missing, but b is compiled for"):
                 model(x)
 
 
@@ -291,7 +291,7 @@ def test_a_parameter_of_another_kind_is_refused_by_name(model: Compiled, kind: s
     before, state = model(X), model.state_dict()
     row, features = model.F, model.features("F")
     put(model, make())
-    wanted = r"and small is compiled for torch.float32 \[5, 48\] on cpu: set it to such a parameter"
+    wanted = r"but small is compiled for torch.float32 \[5, 48\] on cpu: set it to a parameter of"
     for call in (lambda: model(X), lambda: features(X), lambda: model.profile(X)):
         with pytest.raises(error, match=rf"^F.weight .*{message}.*{wanted}"):
             call()
@@ -345,7 +345,7 @@ def test_a_row_that_is_missing_is_named(is_training: bool) -> None:
     del model.F
     model.train(is_training)
     for x in (X, X.clone().requires_grad_()):
-        with pytest.raises(ValueError, match=r"^F.weight is missing, and small is compiled for"):
+        with pytest.raises(ValueError, match=r"^F.weight is missing, but small is compiled for"):
             model(x)
     with pytest.raises(ValueError, match=r"^F.weight is missing"):
         model.state_dict() and model.canonical()

@@ -110,7 +110,7 @@ def test_wrong_inputs_are_refused_clearly() -> None:
     model = netspec.reference("lenet5")
     with pytest.raises(ValueError, match=r"image as \[N, 1, 32, 32\], not \[2, 3, 32, 32\]"):
         model(torch.rand(2, 3, 32, 32))
-    with pytest.raises(ValueError, match=r"takes image, and was called with 2"):
+    with pytest.raises(ValueError, match=r"takes image, but was called with 2"):
         model(torch.rand(2, 1, 32, 32), torch.rand(1))
 
 
@@ -197,7 +197,7 @@ def test_a_stage_with_parameters_has_an_activation_of_its_own() -> None:
 def test_other_types_are_refused_clearly() -> None:
     model = netspec.reference("lenet5")
     with pytest.raises(
-        TypeError, match=r"lenet5 is in torch\.float32, and image in torch\.float64"
+        TypeError, match=r"lenet5 is in torch\.float32, but image is in torch\.float64"
     ):
         model(torch.rand(1, 1, 32, 32, dtype=torch.float64))
     with pytest.raises(TypeError, match="as a tensor, not list"):

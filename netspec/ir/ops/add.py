@@ -43,7 +43,8 @@ class Add(Operator):
                 "NS205",
                 f"add inputs {differ} in {quantity}: {first} and {shape}",
                 label=f"branch {operand + 1} is {shape}",
-                help="make the sizes equal: conv 1x1 changes channels, pad= and stride= the others",
+                help="make the sizes equal: conv 1x1 changes channels, pad= and stride= change "
+                "the height and width",
                 origins=[(0, axis), (operand, axis)],
             )
         return first

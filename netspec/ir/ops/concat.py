@@ -34,7 +34,7 @@ class Concat(Operator):
                     "NS205",
                     f"concat joins maps or vectors, not both: {first} and {shape}",
                     label=f"branch {operand + 1} is {shape}",
-                    help="use gap | flatten, or fc, to make a map a vector",
+                    help="use gap | flatten, or fc, to turn a map into a vector",
                     origins=[(0, 0), (operand, 0)],
                 )
             for axis in range(len(shape) - 1):

@@ -74,8 +74,8 @@ def test_outputs_are_written_where_they_are_wanted() -> None:
 @pytest.mark.parametrize(
     ("size", "dtype", "error", "message"),
     [
-        ((2, 3), torch.float64, ValueError, r"gives b as \[3, 3\], and out= is \[2, 3\]"),
-        ((3, 3), torch.float32, TypeError, "out= in torch.float32"),
+        ((2, 3), torch.float64, ValueError, r"returns b as \[3, 3\], but out= is \[2, 3\]"),
+        ((3, 3), torch.float32, TypeError, "out= is in torch.float32"),
     ],
 )
 def test_other_memory_is_refused(
@@ -90,7 +90,7 @@ def test_other_memory_is_refused(
 def test_more_or_fewer_places_than_outputs_are_refused() -> None:
     model, _ = both(load_rows(ROWS, SMALL))
     image = random_images(model.net, batch=1)[0].to(DEVICE)
-    with pytest.raises(ValueError, match="returns b, and out= has 0 tensors"):
+    with pytest.raises(ValueError, match="returns b, but out= has 0 tensors"):
         model(image, out=[])
 
 
