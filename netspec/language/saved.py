@@ -60,7 +60,8 @@ def opened(spec: str | Path, settings: Mapping[str, Setting]) -> Opened:
     for key in settings:
         message = f"`{spec}` is a run, which has its parameters already: `{key}` cannot be set"
         span = Span(Source(f"--set {key}", key), 0, len(key))
-        raise SpecError([Diagnostic("NS120", message, span, help="name the spec to set it")])
+        help = "use the spec instead of the run to set it"
+        raise SpecError([Diagnostic("NS120", message, span, help=help)])
     try:
         return _of_a_run(Path(spec))
     except DataError as error:

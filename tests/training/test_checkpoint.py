@@ -61,7 +61,7 @@ def test_it_comes_back_as_it_went(tmp_path: Path) -> None:
         (lambda t, s: s.update(epoch=-1), "`epoch` is -1, not a whole number from 0"),
         (lambda t, s: s.update(steps=2.5), "`steps` is 2.5"),
         (lambda t, s: s.update(counts=[1, 2, 3]), "`counts` is a list of 3, not a list of 4"),
-        (lambda t, s: s.update(counts=[1, float("nan"), 3, 4]), "holds NaN"),
+        (lambda t, s: s.update(counts=[1, float("nan"), 3, 4]), "contains NaN"),
         (
             lambda t, s: s["schedule"].pop("least"),
             "`schedule` is an object, not the state of a schedule",

@@ -49,7 +49,7 @@ def test_lines_of_an_earlier_version_are_read(two: Path) -> None:
     ("old", "new", "message"),
     [
         ('"top1": 40.0', '"top1": 41.0', "line 1 of .* is damaged: `sha256` is not the digest"),
-        ('"top1": 40.0', '"top1": NaN', "line 1 of .* holds NaN"),
+        ('"top1": 40.0', '"top1": NaN', "line 1 of .* contains NaN"),
         ("}\n", "\n", "line 1 of .* is not JSON"),
         ('{"epoch": 1', '{"epoch": 1}\n{"epoch": 1', "line 1 of .* `steps` is missing"),
     ],
