@@ -1,4 +1,4 @@
-"""The parser, from tables that are stored beside the grammar.
+"""The parser, from tables that are stored next to the grammar.
 
 Lark needs 0.1 s to compute the states of the parser from the grammar, and 0.01 s to load stored
 states.  They are stored as JSON, because netspec does not unpickle, and are computed again if the

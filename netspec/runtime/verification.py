@@ -1,4 +1,4 @@
-"""Verify that a model computes what its spec says: its outputs beside those in float64."""
+"""Verify that a model computes what its spec says by comparing its outputs with float64."""
 
 from __future__ import annotations
 
