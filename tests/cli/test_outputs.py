@@ -209,7 +209,7 @@ def test_a_file_of_another_kind_is_not_overwritten(
             done = CliRunner().invoke(main, [*arguments, str(path)])
             assert done.exit_code == 2
             assert f"cannot write {path}: " in " ".join(done.stderr.split())
-            assert "or give --force" in " ".join(done.stderr.split())
+            assert "or --force" in " ".join(done.stderr.split())
             assert path.read_bytes() == content
             kept += 1
         assert kept >= len(CONTENTS) - 1

@@ -46,7 +46,7 @@ def test_a_run_is_compiled_with_what_it_learned(name: str, tiny: Path, tmp_path:
     assert [step["step"] for step in said["prepare"]] == ["range", "subtract"]
     assert len(said["prepare"][1]["numbers"]) == 1
     line = done.stdout.splitlines()[-1].strip()
-    start = f"{tmp_path / name}.json beside it" if name in ("it.onnx", "it.pt2") else "it"
+    start = f"{tmp_path / name}.json next to it" if name in ("it.onnx", "it.pt2") else "it"
     assert line.startswith(f"{start} says: range low=0, high=1 | subtract 0.")
     assert line.endswith("; 10 names of classes")
 
