@@ -28,7 +28,7 @@ a map of features."""
 MOST_OBLONG = 2.5
 """Times that an image is as wide as high, or as high as wide; a cinema's screen is 2.4."""
 
-NEVER_NEGATIVE = ("relu", "abs", "sigmoid", "softmax")
+NEVER_NEGATIVE = ("relu", "relu6", "abs", "sigmoid", "hardsigmoid", "softmax")
 
 
 def warn_of_order(graph: Graph, problems: Problems) -> None:

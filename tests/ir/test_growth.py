@@ -48,6 +48,8 @@ OTHERS: list[Operator] = [
 BOUNDED = {
     *("abs", "add", "avgpool", "bn", "concat", "conv", "dropout", "fc", "flatten", "gap"),
     *("identity", "local", "lrn", "maxpool", "relu", "sigmoid", "softmax", "subsample", "tanh"),
+    *("clip", "elu", "gain", "gelu", "hardsigmoid", "hardswish", "leaky_relu", "prelu", "relu6"),
+    *("scale", "silu"),
     *(op.name for op in OTHERS),
 }
 """Operators of which a bound is known; a net with another is never guarded by one."""
