@@ -161,7 +161,9 @@ class _Writer:
             word = "local"
         if self.chance(4):
             options += ", bias=off"
+        act = self.one(["relu6", "silu", "hardswish", "leaky_relu slope=0.2", "tanh", "gelu"])
         behind = self.one(["", " | relu", " | relu", self.bn(), f"{self.bn()} | relu"])
+        behind = f"{self.one(['', self.bn()])} | {act}" if self.chance(5) else behind
         return f"{word} {kernel}, {count}{options}{behind}", Shape((*size, count))
 
     def _before_pool(self, shape: Shape, depth: int) -> tuple[str, Shape]:
