@@ -12,6 +12,7 @@ from netspec.backends.cpu.implementation import CpuImplementation
 from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.operator import Operator
+from netspec.ir.ops.add import Add
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.concat import Concat
 from netspec.ir.ops.conv import Conv
@@ -19,6 +20,7 @@ from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.gap import GlobalAveragePool
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.mul import Mul
 from netspec.ir.ops.softmax import Softmax
 from netspec.ir.shapes import Kernel, Shape, ShapeError
 from netspec.lowering.implementation import Problem
@@ -84,6 +86,9 @@ def problems(
         counts = draw(st.lists(st.sampled_from(CHANNELS), min_size=2, max_size=5))
         is_map = draw(st.booleans())
         op, maps = kind(), [Shape((height, width, n) if is_map else (n,)) for n in counts]
+    elif issubclass(kind, Add | Mul):
+        sizes = [*maps, Shape((1, 1, channels))] if kind is Mul else one([maps, vectors])
+        op, maps = kind(), draw(st.lists(st.sampled_from(sizes), min_size=1, max_size=4))
     else:
         assert issubclass(kind, Softmax | GlobalAveragePool), f"draw {kind} here"
         op = kind()
