@@ -247,7 +247,7 @@ class WindowOperator(Operator):
         return inputs[0].channels
 
     def field(self, fields: Sequence[Field], inputs: Sequence[Shape]) -> Field:
-        return fields[0].through(self.windows(inputs))
+        return fields[0].through(window.reach for window in self.windows(inputs))
 
     def derivation(self, axis: int, inputs: Sequence[Shape]) -> str | None:
         return self.windows(inputs)[axis].formula if axis < 2 else None

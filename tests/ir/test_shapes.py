@@ -325,7 +325,7 @@ def test_a_field_is_what_the_taps_of_the_windows_reach(
     field = Field()
     for layer in layers:
         vertical, horizontal = (Window(50, k, s, d, before, 0, 9, "") for k, s, d, before in layer)
-        field = field.through((vertical, horizontal))
+        field = field.through((vertical.reach, horizontal.reach))
     for axis in (0, 1):
         first, last = pixels([layer[axis] for layer in layers], output)
         assert first == field.start[axis] + output * field.stride[axis]
@@ -337,7 +337,7 @@ def test_the_last_pool_of_alexnet_sees_195_pixels() -> None:
     field, size = Field(), 224
     for kernel, stride, pad in layers:
         axis = window(size, kernel, stride, padding=(pad, pad), rounding="ceil")
-        field, size = field.through((axis, axis)), axis.size_out
+        field, size = field.through((axis.reach, axis.reach)), axis.size_out
     assert field.size == (195, 195)
     assert field.stride == (32, 32)
     assert field.start == (-64, -64)
@@ -348,7 +348,7 @@ def test_padding_of_alexnet_alone_moves_its_field_out_of_the_image() -> None:
     field = Field()
     for kernel, stride in layers:
         axis = window(300, kernel, stride)
-        field = field.through((axis, axis))
+        field = field.through((axis.reach, axis.reach))
     assert field == Field(size=(195, 195), start=(0, 0), stride=(32, 32))
 
 
