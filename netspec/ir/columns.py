@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from netspec.ir.graph import Graph
 from netspec.ir.ops.abs import Abs
+from netspec.ir.ops.adaptive_avgpool import AdaptiveAveragePool
 from netspec.ir.ops.add import Add
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.bn import BatchNorm
@@ -19,18 +20,22 @@ from netspec.ir.ops.dropout import Dropout
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.flatten import Flatten
 from netspec.ir.ops.gap import GlobalAveragePool
+from netspec.ir.ops.gmp import GlobalMaxPool
 from netspec.ir.ops.identity import Identity
 from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.lrn_within import LocalResponseNormWithin
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.relu import Relu
 from netspec.ir.ops.sigmoid import Sigmoid
 from netspec.ir.ops.subsample import Subsample
 from netspec.ir.ops.tanh import Tanh
+from netspec.ir.ops.upsample import Upsample
 from netspec.ir.symbols import divides
 
 BY_CHANNEL = (
-    Abs, Add, AvgPool, BatchNorm, Dropout, Flatten, GlobalAveragePool, Identity, MaxPool, Relu,
-    Sigmoid, Subsample, Tanh,
+    Abs, AdaptiveAveragePool, Add, AvgPool, BatchNorm, Dropout, Flatten, GlobalAveragePool,
+    GlobalMaxPool, Identity, LocalResponseNormWithin, MaxPool, Relu, Sigmoid, Subsample, Tanh,
+    Upsample,
 )  # fmt: skip
 """Operators whose output channel c depends only on channel c of each operand."""
 

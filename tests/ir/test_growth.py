@@ -46,6 +46,7 @@ OTHERS: list[Operator] = [
     )),
 ]  # fmt: skip
 BOUNDED = {
+    *("adaptive_avgpool", "deconv", "gmp", "lrn_within", "part", "shuffle", "upsample"),
     *("abs", "add", "avgpool", "bn", "concat", "conv", "dropout", "fc", "flatten", "gap"),
     *("identity", "local", "lrn", "maxpool", "relu", "sigmoid", "softmax", "subsample", "tanh"),
     *(op.name for op in OTHERS),

@@ -121,7 +121,7 @@ def convolution(
         bias,
         destination,
         as_sizes(stride),
-        as_sizes([d - 1 for d in dilation]),  # the library counts the gaps: 0 is no dilation
+        _gaps(dilation),
         as_sizes(before),
         as_sizes(after),
         _attributes(relu=relu),
@@ -145,6 +145,7 @@ def pooling(
     *,
     kernel: Pair,
     stride: Pair,
+    dilation: Pair,
     before: Pair,
     after: Pair,
     bias: Layout | None = None,
@@ -160,7 +161,7 @@ def pooling(
         destination,
         as_sizes(stride),
         as_sizes(kernel),
-        as_sizes((0, 0)),
+        _gaps(dilation),
         as_sizes(before),
         as_sizes(after),
         _attributes(bias=bias, relu=relu),
@@ -197,6 +198,11 @@ def concatenation(sources: Sequence[Layout], destination: Layout) -> Description
     pointers = (c_void_p * len(sources))(*map(_pointer, sources))
     arguments = (destination, len(sources), CHANNELS, pointers, _attributes())
     return Description("concat", library().engine, *arguments)
+
+
+def _gaps(dilation: Pair) -> object:
+    """Return a dilation as the library takes it: 0 is no dilation."""
+    return as_sizes([d - 1 for d in dilation])
 
 
 def _reordering(source: Layout, destination: Layout) -> Description:
