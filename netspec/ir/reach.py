@@ -33,12 +33,21 @@ class Reach:
     advance: Any
 
     @property
+    def is_exact(self) -> bool:
+        """Return False if ends and advance are fractions, and only bounds of the positions."""
+        return not isinstance(self.advance, Fraction)
+
+    @property
     def stride(self) -> Any:
         """Return the positions from one output to the next, a fraction after upsampling."""
         if len(self.spans) == 1:
             return self.advance
-        stride = Fraction(self.advance, len(self.spans))
-        return int(stride) if stride.denominator == 1 else stride
+        return _simple(Fraction(self.advance, len(self.spans)))
+
+    @staticmethod
+    def of(spans: tuple[Span, ...], stride: Any) -> Reach:
+        """Return the reach with these spans, and a stride from one output to the next."""
+        return Reach(spans, _simple(stride * len(spans)))
 
     @property
     def uneven(self) -> tuple[Span, ...]:
@@ -75,15 +84,15 @@ class Reach:
         """Return what the outputs of a second operator depend on, if it has ``after``, and its
         operand has this reach."""
         inner, outer = len(self.spans), len(after.spans)
-        if after.advance == int(after.advance):
-            repeats = lcm(int(after.advance), inner) // int(after.advance)
+        if self.is_exact and after.is_exact:
+            repeats = lcm(after.advance, inner) // after.advance
             if repeats * outer <= MOST_SPANS:
                 seen = [after.at(output) for output in range(repeats * outer)]
                 spans = tuple((self.at(first)[0], self.at(last)[1]) for first, last in seen)
-                return Reach(spans, repeats * int(after.advance) // inner * self.advance)
+                return Reach(spans, repeats * after.advance // inner * self.advance)
         (low, high), (after_low, after_high) = self._bounds(), after._bounds()
         ends = low + self.stride * after_low, high + self.stride * after_high
-        return Reach((ends,), self.stride * after.stride)
+        return Reach.of((ends,), self.stride * after.stride)
 
     def _bounds(self) -> Span:
         """Return numbers a, b with first >= output stride + a, last <= output stride + b."""
@@ -100,7 +109,7 @@ class Reach:
         """
         stride = max(reach.stride for reach in reaches)
         number = lcm(*(len(reach.spans) for reach in reaches if reach.stride == stride))
-        if number > MOST_SPANS:
+        if number > MOST_SPANS or not all(reach.is_exact for reach in reaches):
             bounds = [reach._bounds() for reach in reaches]
             lows, highs = zip(*bounds, strict=True)
             return Reach(((smallest(*lows), largest(*highs)),), stride)
@@ -109,7 +118,12 @@ class Reach:
             (smallest(*(first for first, _ in spans)), largest(*(last for _, last in spans)))
             for spans in seen
         )
-        return Reach(spans, stride * number)
+        return Reach.of(spans, stride)
+
+
+def _simple(number: Any) -> Any:
+    """Return a whole fraction as an int."""
+    return int(number) if isinstance(number, Fraction) and number.denominator == 1 else number
 
 
 def _up(position: Any) -> Any:

@@ -296,9 +296,7 @@ class Field:
     def reaches(self) -> tuple[Reach, Reach]:
         """Return the pixels that outputs depend on, along the height and the width."""
         vertical, horizontal = (
-            Reach(spans, stride * len(spans))
-            if spans
-            else Reach(((start, start + size - 1),), stride)
+            Reach.of(spans or ((start, start + size - 1),), stride)
             for size, start, stride, spans in zip(
                 self.size, self.start, self.stride, self.spans, strict=True
             )

@@ -52,6 +52,9 @@ def test_without_room_for_its_spans_a_reach_is_a_bound(layers: list[Reach], outp
             bound = bound.through(layer)
     assert bound.stride == exact.stride
     assert bound.size >= exact.size
+    joined = Reach.union([bound, exact])
+    assert joined.at(output)[0] <= exact.at(output)[0]
+    assert joined.at(output)[1] >= exact.at(output)[1]
     assert bound.at(output)[0] <= exact.at(output)[0]
     assert bound.at(output)[1] >= exact.at(output)[1]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from netspec.ir.reach import Reach
 from netspec.ir.shapes import Field, Kernel, Pair, Shape, ShapeError, Window, rounded_up, slide
 
 sizes = st.integers(1, 24)
@@ -371,6 +373,25 @@ def test_a_field_over_a_map_covers_the_fields_of_all_its_positions(
         }
         assert whole.start[axis] == min(reached)
         assert whole.size[axis] == max(reached) - min(reached) + 1
+
+
+def test_fields_after_upsampling_stay_exact() -> None:
+    """Nearest by 2, a 3x3 window, bilinear by 2, a window of stride 4: pixels by hand.
+
+    Outputs of the first window see pixels (-1, 0), (0, 1), (0, 1), (1, 2), ...; those between two
+    of them in the bilinear map see both.
+    """
+    nearest, bilinear = Reach(((0, 0), (0, 0)), 1), Reach(((-1, 0), (0, 1)), 1)
+    window, wide = Reach(((-1, 1),), 1), Reach(((0, 1),), 4)
+    field = Field()
+    for reach in (nearest, window, bilinear):
+        field = field.through((reach, reach))
+    assert field.stride == (Fraction(1, 4), Fraction(1, 4))
+    assert [field.reaches[0].at(i) for i in range(4)] == [(-1, 0), (-1, 1), (-1, 1), (0, 1)]
+    assert field.size == (3, 3)
+    assert Field.union([field, Field(stride=(0, 0))]).reaches[0].at(3) == (0, 1)
+    field = field.through((wide, wide))
+    assert field == Field(size=(3, 3), start=(-1, -1), stride=(1, 1))
 
 
 def test_a_field_over_a_vector_stays_as_it_is() -> None:

@@ -109,7 +109,7 @@ def test_a_map_of_unknown_size_can_be_upsampled(way: str) -> None:
     net = loads(
         f"net example\ninput image H x W x 3\na: upsample 2, by={way} | conv 3x3, 4, pad=1\n"
     )
-    assert str(net.graph.stage("a").shape) == "2*H x 2*W x 4"
+    assert str(net.graph.stage("a").shape) == "(2*H) x (2*W) x 4"
     field = net.graph.stage("a").field
     known = loads(f"net example\ninput image 8x6x3\na: upsample 2, by={way} | conv 3x3, 4, pad=1\n")
     exact = known.graph.stage("a").field
