@@ -63,7 +63,7 @@ class Description:
     Args:
         kind: the name of the primitive.
         arguments: of the function that creates the description.
-        unsound: names of implementations that must not be used; the library's next one is used.
+        skipped: names of implementations that are not used; the library's next one is used.
         may_be_reference: accept the library's reference implementation.
 
     Raises:
@@ -75,11 +75,11 @@ class Description:
         self,
         kind: str,
         *arguments: object,
-        unsound: Collection[str] = (),
+        skipped: Collection[str] = (),
         may_be_reference: bool = False,
     ) -> None:
         self._as_parameter_ = library().make(f"{kind}_primitive_desc_create", *arguments)
-        while self.implementation.partition(":")[0] in unsound:
+        while self.implementation.partition(":")[0] in skipped:
             library().function("primitive_desc_next_impl")(self)
         if "ref" in self.implementation.split(":") and not may_be_reference:
             raise NoImplementationError("oneDNN has only its slow reference implementation")
@@ -108,7 +108,7 @@ def convolution(
     before: Pair,
     after: Pair,
     relu: bool,
-    unsound: Collection[str] = (),
+    skipped: Collection[str] = (),
 ) -> Description:
     """Return act(b + w * x); weights are [O, I, H, W], or [G, O/G, I/G, H, W] with groups."""
     return Description(
@@ -125,7 +125,7 @@ def convolution(
         as_sizes(before),
         as_sizes(after),
         _attributes(relu=relu),
-        unsound=unsound,
+        skipped=skipped,
     )
 
 
