@@ -134,9 +134,13 @@ class Deconv(Operator):
         return text + (f"-{cut}" if cut else "") + f" + {self.kernel[axis] + extra}"
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
+        kernel = by((*self.kernel, self.channels_seen(inputs)))
+        return f"{kernel}/{self.stride_text}, {self.count}"
+
+    @property
+    def stride_text(self) -> str:
         down, right = self.stride
-        stride = str(down) if down == right else by(self.stride)
-        return f"{by((*self.kernel, self.channels_seen(inputs)))}/{stride}, {self.count}"
+        return str(down) if down == right else by(self.stride)
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
         weight, seen = parameters["weight"], self.channels_seen(inputs)
