@@ -31,6 +31,18 @@ class Growth(NamedTuple):
         y = self.gain * x + self.offset
         return inf if x == inf or isnan(y) else min(y, self.most)
 
+    def then(self, outer: Growth) -> Growth:
+        """Return the growth of outer(f(x)), where this is the growth of f."""
+        # An intermediate value of outer is at most factor |f(x)| + outer.offset.
+        factor = max(outer.gain, outer.peak, key=_nan_first)
+        most = 0.0 if outer.gain == 0 else outer.gain * self.most
+        return Growth(
+            outer.gain * self.gain,
+            factor * self.offset + outer.offset,
+            most=min(outer.most, most + outer.offset),
+            peak=max(self.peak, factor * self.gain, key=_nan_first),
+        )
+
     def domain(self, largest: float) -> float:
         """Return the |x| up to which no value exceeds ``largest``; -infinity if there is none."""
         x = (largest - self.offset) / max(self.gain, self.peak, key=_nan_first)
@@ -47,6 +59,20 @@ UNKNOWN = Growth(inf)
 
 KEEPING = Growth(1.0)
 """The growth of an operator whose values are values of its operands, means of them, or 0."""
+
+
+def normalised(k: float, alpha: float, beta: float) -> Growth:
+    """Return the growth of y = x / (k + alpha sum) ^ beta, for a sum of squares with x^2 in it."""
+    try:
+        gain, most = k**-beta, inf
+        if alpha > 0 and beta > 0.5:
+            # With only its own square in the sum, an output is x / (k + alpha x^2)^beta; other
+            # squares make it smaller.  It is largest where alpha x^2 = k / (2 beta - 1).
+            square = k / (2 * beta - 1)
+            most = (square / alpha) ** 0.5 * (k + square) ** -beta
+    except OverflowError:
+        return UNKNOWN
+    return Growth(gain, most=most)
 
 
 FEW = 2**20

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from netspec.backends.cpu.activations import RELU
 from netspec.backends.cpu.direct import Direct
 from netspec.backends.cpu.implementation import Call, CpuImplementation
 from netspec.backends.cpu.onednn.layouts import Layout, activations, channels_last
@@ -59,10 +60,11 @@ class OneDnnPool(Direct):
             _algorithm(op),
             kernel=op.kernel,
             stride=op.stride,
+            dilation=op.dilation,
             before=(down.before, right.before),
             after=(down.tail, right.tail),
             bias=_bias(problem) if isinstance(op, AvgPoolBias) else None,
-            relu=isinstance(op, MaxPoolRelu | AvgPoolBiasRelu),
+            steps=RELU if isinstance(op, MaxPoolRelu | AvgPoolBiasRelu) else (),
         )
 
     def bind(
@@ -104,6 +106,7 @@ class OneDnnGap(OneDnnPool):
             Algorithm.POOLING_AVG_EXCLUDE_PADDING,
             kernel=(height, width),
             stride=(1, 1),
+            dilation=(1, 1),
             before=(0, 0),
             after=(0, 0),
         )
@@ -151,7 +154,7 @@ def plain_pool(op: object, inputs: Sequence[Shape]) -> Pool:
     if isinstance(op, MaxPool):
         if padding is None:
             return lambda x: MaxPool.reference(op, inputs, x)
-        return lambda x: F.max_pool2d(x, kernel, stride, padding, ceil_mode=is_ceil)
+        return lambda x: F.max_pool2d(x, kernel, stride, padding, op.dilation, is_ceil)
     if padding is None:
         return lambda x: AvgPool.reference(op, inputs, x)
     counts = op.count_pad is True

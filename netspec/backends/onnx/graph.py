@@ -6,7 +6,7 @@ values of an operator are called ``STAGE/name``: the name of a stage cannot cont
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,6 +127,10 @@ class NodeBuilder:
         tensor = torch.as_tensor(values, dtype=torch.float64).to(self.graph.dtype)
         return self._hold(f"{self.stage}/{name}", tensor.numpy())
 
+    def floats(self, name: str, values: Any) -> str:
+        """Add a float32 constant in a net of any type, such as a scale; return its name."""
+        return self._hold(f"{self.stage}/{name}", np.asarray(values, dtype=np.float32))
+
     def integers(self, name: str, values: Any) -> str:
         """Add an int64 constant, such as a size; return its name."""
         return self._hold(f"{self.stage}/{name}", np.asarray(values, dtype=np.int64))
@@ -134,3 +138,10 @@ class NodeBuilder:
     def _hold(self, name: str, values: NDArray[Any]) -> str:
         self.graph.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
+
+
+Form = Callable[..., str]
+"""A function from a builder, the operator and the names of its operands to the name of its value.
+
+The value is the output of the last node, or an operand.
+"""

@@ -28,8 +28,8 @@ TABLES = {
 T = TypeVar("T")
 
 OWN = {
-    *("conv", "local", "fc", "rbf", "add", "concat", "flatten"),
-    *("maxpool", "avgpool", "subsample", "lrn", "lcn", "bn", "dropout"),
+    *("conv", "local", "fc", "rbf", "add", "concat", "mul", "flatten"),
+    *("maxpool", "avgpool", "subsample", "lrn", "lcn", "bn", "ln", "gn", "dropout"),
 }
 """Operators that are drawn with attributes of their own, or beside others."""
 
@@ -109,7 +109,7 @@ class _Writer:
         sizes = [self.shapes[name] for name in read]
         channels = sum(shape.channels for shape in sizes)
         if len(set(sizes)) == 1 and (channels > MOST_CHANNELS or self.chance(2)):
-            return read, "add", size
+            return read, self.one(["add", "add", "mul"]), size
         if channels > MOST_CHANNELS:
             return [source], "identity", size
         return read, "concat", Shape((*size[:-1], channels))
@@ -151,7 +151,7 @@ class _Writer:
         if way == "3x3":
             options = ", pad=1"
         elif way != "1x1":
-            kernel, options, size = self._window(shape, clips=False)
+            kernel, options, size = self._window(shape, clips=False, dilates=True)
         if way == "groups" and shape.channels % 2 == 0:
             count, options = 4, f"{options}, groups=2"
         elif way == "table" and shape.channels in TABLES:
@@ -161,14 +161,17 @@ class _Writer:
             word = "local"
         if self.chance(4):
             options += ", bias=off"
+        act = self.one(["relu6", "silu", "hardswish", "leaky_relu slope=0.2", "tanh", "gelu"])
         behind = self.one(["", " | relu", " | relu", self.bn(), f"{self.bn()} | relu"])
+        behind = f"{self.one(['', self.bn()])} | {act}" if self.chance(5) else behind
         return f"{word} {kernel}, {count}{options}{behind}", Shape((*size, count))
 
     def _before_pool(self, shape: Shape, depth: int) -> tuple[str, Shape]:
         """What can change places with a pool, or become one with it."""
-        kernel, options, size = self._window(shape, clips=True)
+        is_max = self.chance(2)
+        kernel, options, size = self._window(shape, clips=True, dilates=is_max)
         pooled = Shape((*size, shape.channels))
-        if self.chance(2):
+        if is_max:
             before = self.one(["relu", "relu | relu", self.lrn(shape), f"relu | {self.lrn(shape)}"])
             return f"{before} | maxpool {kernel}{options}", pooled
         average = f"avgpool {kernel}{options}, count_pad={self.one(['on', 'off'])}"
@@ -177,19 +180,22 @@ class _Writer:
         return f"{average} | conv 1x1, {count}{behind}", Shape((*size, count))
 
     def _pool(self, shape: Shape, depth: int) -> tuple[str, Shape]:
-        kernel, options, size = self._window(shape, clips=True)
         words = {
             "maxpool": "",
             "avgpool": f", count_pad={self.one(['on', 'off'])}",
             "subsample": f", by={self.one(['mean', 'sum'])}",
         }
         word = self.one(list(words))
+        kernel, options, size = self._window(shape, clips=True, dilates=word == "maxpool")
         behind = self.one(["", " | relu"])
         return f"{word} {kernel}{options}{words[word]}{behind}", Shape((*size, shape.channels))
 
     def _one(self, shape: Shape, depth: int = 0) -> tuple[str, Shape]:
         """Any other operator, as its example has it, where that fits."""
         fitting = {"tanh": shape, self.dropout(): shape, f"bn eps={self.eps()}": shape}
+        fitting |= {f"ln eps={self.eps()}": shape, f"gn 1, eps={self.eps()}": shape}
+        if shape.channels % 2 == 0:
+            fitting[f"gn 2, eps={self.eps()}"] = shape
         if shape.is_map:
             fitting[self.lrn(shape)] = shape
         for kind in OTHERS:
@@ -204,6 +210,11 @@ class _Writer:
         if self.chance(3):
             inside = [self.one(["identity", f"conv 1x1, {shape.channels}", "relu", "tanh"])
                       for _ in range(self.whole(2, 3))]  # fmt: skip
+            if self.chance(3):
+                squeeze = self.one(["conv 1x1, 2 | relu | ", ""])
+                factor = self.one(["sigmoid", "hardsigmoid"])
+                inside[1:] = [f"gap | {squeeze}conv 1x1, {shape.channels} | {factor}"]
+                return f"mul {{ {'; '.join(inside)} }}", shape
             return f"add {{ {'; '.join(inside)} }}", shape
         parts, channels = [], 0
         for _ in range(self.whole(2, 3)):
@@ -256,13 +267,13 @@ class _Writer:
         options = ", groups=2" if shape.channels % 2 == 0 and self.chance(3) else ""
         return f"lrn {self.one([1, 3, 5])}, k=1, alpha=0.2{options}"
 
-    def _window(self, shape: Shape, *, clips: bool) -> tuple[str, str, Pair]:
+    def _window(self, shape: Shape, *, clips: bool, dilates: bool) -> tuple[str, str, Pair]:
         """A kernel with its stride, padding, dilation and rounding, and the size it leaves."""
         kernel = (self.whole(1, 3), self.whole(1, 3))
         stride = self.one([2, 1, 2])
         pad = [self.whole(0, taps - 1) for taps in kernel for _ in range(2)]
         rounding = self.one(["floor", "ceil"])
-        dilation = 1 if clips or any(pad) else self.whole(1, 2)
+        dilation = self.whole(1, 2) if dilates and not any(pad) else 1
         try:
             height, width = (
                 slide(
