@@ -305,7 +305,7 @@ def test_a_plan_that_netspec_does_not_make_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ({"nobody": "torch"}, "name a stage 'nobody'"),
+        ({"nobody": "torch"}, "name the stage 'nobody'"),
         ({"c": "cublas"}, "c cannot be computed by 'cublas'"),
         ({"c": ["torch"]}, "`choices.* is a list of"),
         ([], "`choices.* is a list of"),

@@ -109,8 +109,10 @@ class Twice(Report):
         self.second = second
 
     def step(self, moment: Moment) -> None:
-        # at this thread: what is sent to the process may arrive at another one, and both as one
+        # To this thread: signals to the process can reach another thread, and both as one.  The
+        # pause lets Python run the first handler before the second signal is raised.
         signal.raise_signal(signal.SIGINT)
+        sleep(0.01)
         signal.raise_signal(self.second)
 
 

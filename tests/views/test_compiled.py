@@ -30,4 +30,4 @@ def test_passes_that_did_nothing_are_left_out() -> None:
 
 def test_kernels_are_counted_with_where_the_choices_came_from() -> None:
     model = netspec.compile("lenet5", choices={"C1": "torch"})
-    assert compiled.kernels(model.lowered) == "12 steps: 7 torch, 5 onednn (preferred, given)"
+    assert compiled.kernels(model.lowered) == "11 steps: 6 torch, 5 onednn (preferred, given)"

@@ -36,7 +36,7 @@ def convolved(stride: tuple[int, int], size: int = 6) -> None:
         dilation=(1, 1),
         before=(0, 0),
         after=(0, 0),
-        relu=False,
+        steps=(),
     )
 
 
@@ -58,7 +58,7 @@ def test_what_there_is_only_a_reference_for_is_refused() -> None:
             dilation=(1, 1),
             before=(0, 0),
             after=(0, 0),
-            relu=False,
+            steps=(),
         )
 
 
