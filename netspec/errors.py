@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class DataError(Exception):
     """A file that cannot be used; the message names it, gives the reason and says how to fix it."""
@@ -20,6 +23,14 @@ class LabelError(KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])  # a KeyError shows its message in quotes
+
+
+def warn_user(warning: str | Warning) -> None:
+    """Warn at the line of the user that called netspec, however deep in netspec this is called."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] == "netspec":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(warning, stacklevel=level)
 
 
 def require_type(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from netspec.errors import require_type
+from netspec.errors import require_type, warn_user
 from netspec.files.kinds import (
     ARTIFACT,
     JPEG,
@@ -83,10 +82,9 @@ def read(spec: str | Path, shown: str = "") -> Source:
     if local is None and name in bundled():
         return read_bundled(name, shown)
     if local is not None and name in bundled():
-        warnings.warn(
+        warn_user(
             f"{name} is the file {local} in this folder, not the bundled spec: "
-            f"to use the bundled spec, rename the file or run in another folder",
-            stacklevel=3,
+            f"to use the bundled spec, rename the file or run in another folder"
         )
     path = local or name
     return _read(Path(path), shown or path)

@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 import torch
 
 from netspec.errors import DataError, require_type
-from netspec.ir.arguments import choice, place, whole
+from netspec.ir.arguments import choice, whole
 from netspec.language.definitions import Setting
-from netspec.net import Net, load
+from netspec.net import Net, net_of, require_net
 from netspec.printing import Printed, printer
+from netspec.runtime.dtypes import dtype_name
 from netspec.timing import DEVICES, DTYPES, PEERS, ROUNDS, layers, measure
 
 Nets: TypeAlias = Net | str | Path | Sequence[Net | str | Path]
@@ -121,15 +122,13 @@ def _options(
     listed = list(nets) if isinstance(nets, list | tuple) else [nets]
     if not listed:
         raise ValueError("nets must be one net or several, not an empty sequence")
-    expected = "a net, a path, or the name of a bundled spec"
     for net in listed:
-        require_type("each of nets", net, (Net, str, Path), expected)
+        require_net(net, "each of nets")
     batches = [batch] if isinstance(batch, int) else batch
     require_type("batch", batches, (list, tuple), "an integer, or a list of integers")
     for size in batches:
         whole("batch", size, 1, 100_000)
-    name = str(dtype).removeprefix("torch.") if isinstance(dtype, torch.dtype) else dtype
-    choice("dtype", name, DTYPES)
+    name = dtype_name(dtype, DTYPES)
     choice("device", device, DEVICES)
     whole("rounds", rounds, 1, 10_000)
     if device == "cuda" and not torch.cuda.is_available():
@@ -138,8 +137,7 @@ def _options(
             "--device cuda needs an NVIDIA GPU and a CUDA build of PyTorch, and there is none"
         )
     for net in listed:
-        checked = net if isinstance(net, Net) else load(place("net", net), **(settings or {}))
-        checked.require_numbers()
+        net_of(net, settings, argument="each of nets").require_numbers()
     return {
         "specs": [net if isinstance(net, Net) else str(net) for net in listed],
         "settings": settings or {},

@@ -76,7 +76,7 @@ def test_the_least_output_is_the_answer_of_a_net_of_distances(tmp_path: Path) ->
 
 def test_a_reference_is_a_type_error_that_says_what_to_give() -> None:
     with pytest.raises(
-        TypeError, match=r"the net must be a path, .*, or what netspec.compile returns, not"
+        TypeError, match=r"net must be a net, a path .*, or what netspec.compile returns, not"
     ):
         netspec.classify(netspec.reference("lenet5"), DIGIT)  # type: ignore[arg-type]
 
