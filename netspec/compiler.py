@@ -58,8 +58,8 @@ def compile(
         MemoryError: the machine cannot hold the parameters.
     """
     checked, type = checked_net(net), dtype_of(dtype)
-    whole("seed", seed, 0, MOST_SEED)
-    whole("batch", batch, 1, MOST_IMAGES)
+    seed = whole("seed", seed, 0, MOST_SEED)
+    batch = whole("batch", batch, 1, MOST_IMAGES)
     backend = backend_of(device)
     lowered_net = lowered(
         checked.graph,
@@ -89,7 +89,7 @@ def reference(
     weights.
     """
     checked, type = checked_net(net, settings), dtype_of(dtype)
-    whole("seed", seed, 0, MOST_SEED)
+    seed = whole("seed", seed, 0, MOST_SEED)
     target = torch_device(device)
     tensors = fresh_tensors(checked, device=target, dtype=type, seed=seed)
     return Model(checked, tensors)

@@ -11,7 +11,19 @@ class DataError(Exception):
 
 
 class OptionError(DataError):
-    """An option that does not apply to this form of a net: a spec, a run or an artifact."""
+    """An option that does not apply to this form of a net: a spec, a run or an artifact.
+
+    Attributes:
+        option: Name of the argument of the API; a command has an option of a similar name.
+        why: Reason, without a subject: ``is for a spec``.
+    """
+
+    def __init__(self, option: str, why: str) -> None:
+        super().__init__(option, why)
+        self.option, self.why = option, why
+
+    def __str__(self) -> str:
+        return f"the argument {self.option} {self.why}"
 
 
 class ArgumentError(ValueError):

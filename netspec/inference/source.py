@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from netspec import trained
 from netspec.artifact.reading import is_artifact
-from netspec.errors import DataError, OptionError, require_type, warn_user
+from netspec.errors import ArgumentError, DataError, OptionError, require_type, warn_user
 from netspec.ir.arguments import place
 from netspec.ir.expects import Expects, step_text
 from netspec.ir.recipe import Order, Subtract
@@ -106,7 +106,7 @@ def open_source(
         run = Run.open(Path(spec))
         return Source(run.net, run=run)
     if is_artifact(spec):
-        raise OptionError(f"{spec} is an artifact, which is compiled: give its spec or its run")
+        raise DataError(f"{spec} is an artifact, which is compiled: give its spec or its run")
     if Path(spec).is_dir():
         raise DataError(f"{spec} is not a run directory: it does not contain run.json")
     net = from_source(read(spec), settings or {})
@@ -153,7 +153,7 @@ def expects_of(
         example = '"shorter 256 | center 224 | range low=0, high=1"'
         require_type("prepare", prepare, str, f"steps, such as {example}")
         if not prepare.strip():
-            raise OptionError(f"prepare must be steps, such as {example}, not an empty string")
+            raise ArgumentError(f"prepare must be steps, such as {example}, not an empty string")
         steps = prepare_of(prepare)
     return Expects(steps, classes=() if classes is None else _names(classes))
 
@@ -163,8 +163,14 @@ def _names(classes: str | Path | Sequence[str]) -> tuple[str, ...]:
     require_type("classes", classes, (str, Path, list, tuple), expected)
     if isinstance(classes, str | Path):
         return classes_of(place("classes", classes, expected))
-    for name in classes:
+    if not classes:
+        raise ArgumentError(f"classes must be {expected}, not an empty sequence")
+    for number, name in enumerate(classes):
         require_type("each of classes", name, str, "a name")
+        if not name.strip():
+            raise ArgumentError(f"classes[{number}] is an empty name: give each output a name")
+        if name in classes[:number]:
+            raise ArgumentError(f"classes has {name!r} twice: give each output a name of its own")
     return tuple(classes)
 
 
@@ -186,10 +192,10 @@ def refuse(
     device: str | None = None,
 ) -> None:
     """Raise OptionError for options that do not apply to a form of a net."""
-    given = {"--set": settings, "--weights": weights, "--expect": expect, "--device": device}
+    given = {"settings": settings, "weights": weights, "expect": expect, "device": device}
     for option, value in given.items():
         if value:
-            raise OptionError(f"{option} {why}")
+            raise OptionError(option, why)
 
 
 def said(net: Net, known: Expects, by_caller: Expects) -> Expects:

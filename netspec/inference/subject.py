@@ -144,7 +144,7 @@ def _opened(
     if isinstance(model, str | Path | Net):
         if expect is not None:
             name = model.name if isinstance(model, Net) else model
-            raise OptionError(f"--expect is for an artifact, and {name} is not an artifact")
+            raise OptionError("expect", f"is for an artifact, and {name} is not an artifact")
         source = open_source(model, weights, settings, is_prepared=is_prepared)
         return of_source(source, device)
     from netspec.runtime.compiled import Compiled as CompiledNet
@@ -228,8 +228,8 @@ def by_path(nets: Given | Sequence[Given]) -> dict[Path, Given]:
             path = Path(net.name if isinstance(net, Net) else net.net.name)
         if path in found and (net is found[path] or isinstance(net, str | Path)):
             raise DataError(f"{path} is given twice: its outputs would be averaged with themselves")
-        number = 2
+        name, number = path, 2
         while path in found:  # other nets of the same name
-            path, number = Path(f"{path.name.split(' ')[0]} ({number})"), number + 1
+            path, number = Path(f"{name} ({number})"), number + 1
         found[path] = net
     return found

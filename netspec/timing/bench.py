@@ -119,18 +119,18 @@ def _options(
     settings: Mapping[str, Setting] | None,
 ) -> dict[str, Any]:
     """Return checked arguments; specs are loaded, so that none fails after others were timed."""
-    listed = list(nets) if isinstance(nets, list | tuple) else [nets]
+    listed: list[Any] = list(nets) if isinstance(nets, list | tuple) else [nets]
     if not listed:
         raise ValueError("nets must be one net or several, not an empty sequence")
-    for net in listed:
+    for net in listed:  # the types of all, before any is read
         require_net(net, "each of nets")
-    batches = [batch] if isinstance(batch, int) else batch
-    require_type("batch", batches, (list, tuple), "an integer, or a list of integers")
-    for size in batches:
-        whole("batch", size, 1, 100_000)
+    sizes = list(batch) if isinstance(batch, list | tuple) else [batch]
+    if not sizes:
+        raise ValueError("batch must be an integer, or a list of integers, not an empty sequence")
+    batches = [whole("batch", size, 1, 100_000) for size in sizes]
     name = dtype_name(dtype, DTYPES)
     choice("device", device, DEVICES)
-    whole("rounds", rounds, 1, 10_000)
+    rounds = whole("rounds", rounds, 1, 10_000)
     if device == "cuda" and not torch.cuda.is_available():
         # Triton's interpreter could run the kernels, but not show their times
         raise DataError(

@@ -60,8 +60,8 @@ def trace(
     """
     checked, type = checked_net(net, settings), dtype_of(dtype)
     require_type("row", row, str, "the label of a row, or the name of a stage")
-    whole("batch", batch, 1, MOST_IMAGES)
-    whole("rounds", rounds, 1, 10_000)
+    batch = whole("batch", batch, 1, MOST_IMAGES)
+    rounds = whole("rounds", rounds, 1, 10_000)
     graph = checked.graph
     names, span = _asked(checked, row)
     of = _row_of(graph, next(iter(names)))

@@ -57,8 +57,7 @@ def train(
     """
     require_type("data", data, str, "a data set, such as digits or mnist:DIR")
     directory = place("to", to, "the path of a directory")
-    if report is not None:
-        require_type("report", report, Report, "a netspec.training.progress.Report")
+    _require_report(report)
     known = {f.name for f in fields(Settings)} - {"spec", "data", "parameters"}
     for name in options:
         if name not in known:
@@ -98,7 +97,13 @@ def resume(run: str | Path, *, data: str | None = None, report: Report | None = 
     directory = place("run", run, "the path of a run directory")
     if data is not None:
         require_type("data", data, str, "a data set, such as digits or mnist:DIR")
+    _require_report(report)
     return loop.resume(directory, data=data, report=report)
+
+
+def _require_report(report: object) -> None:
+    if report is not None:
+        require_type("report", report, Report, "a netspec.training.progress.Report")
 
 
 def _columns(net: Net) -> int:
