@@ -60,6 +60,8 @@ def compile(
     checked, type = checked_net(net), dtype_of(dtype)
     seed = whole("seed", seed, 0, MOST_SEED)
     batch = whole("batch", batch, 1, MOST_IMAGES)
+    if choices is not None:
+        require_type("choices", choices, Mapping, "a dictionary of stages and implementations")
     backend = backend_of(device)
     lowered_net = lowered(
         checked.graph,

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 import torch
 
 import netspec
 from netspec.cli import main
 from netspec.errors import DataError
+from netspec.ir.shapes import Shape
 from netspec.language.diagnostics import SpecError
 from netspec.training.settings import Settings
 
@@ -91,6 +93,11 @@ def test_an_object_that_is_not_a_path_is_a_type_error(
         (lambda: netspec.compile("lenet5", prepare=3), TypeError, "prepare must be steps"),
         (lambda: netspec.compile("lenet5", classes=3), TypeError, "classes must be the name"),
         (lambda: netspec.compile("lenet5", classes=[1]), TypeError, "each of classes must be"),
+        (lambda: netspec.compile("lenet5", choices=["C1"]), TypeError, "choices must be a dict"),
+        (lambda: netspec.load_image(None, Shape((8, 8, 3))), TypeError, "path must be the path"),
+        (lambda: netspec.load_image(DIGIT, "lenet5"), TypeError, "shape must be the shape"),
+        (lambda: netspec.bench("lenet5", against=3), TypeError, "against must be the name"),
+        (lambda: netspec.bench("lenet5", against="onnx"), ValueError, "not 'onnx'"),
         (lambda: netspec.compile("lenet5", classes=[]), ValueError, "not an empty sequence"),
         (lambda: netspec.compile("lenet5", classes=["a", "a"]), ValueError, "has 'a' twice"),
         (lambda: netspec.compile("lenet5", classes=["a", " "]), ValueError, "[1] is an empty"),
@@ -141,6 +148,12 @@ def test_a_wrong_argument_says_what_was_expected(
     with pytest.raises(error, match=re.escape(message)):
         call()
     assert not [*tmp_path.iterdir()]
+
+
+def test_integers_of_numpy_are_integers() -> None:
+    (classified,) = netspec.classify("lenet5", DIGIT, top=np.int64(2))  # type: ignore[arg-type]
+    assert len(classified.answers) == 2
+    assert type(netspec.compile("lenet5", batch=np.int32(3)).lowered.batch) is int  # type: ignore[arg-type]
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

@@ -161,3 +161,10 @@ def test_a_row_shows_its_line_of_the_table() -> None:
     html = row._repr_html_()
     assert html.count("<tr>") == 2
     assert "5x5x6/1, 16" in html
+
+
+def test_rows_of_equal_nets_are_equal() -> None:
+    first, second = netspec.load("lenet5"), netspec.load("lenet5")
+    assert first.rows == second.rows
+    assert hash(first["C1"]) == hash(second["C1"])
+    assert first["C1"] != first["C3"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import cached_property
 from typing import Any
 
@@ -42,7 +43,7 @@ class TableRow:
     macs: int
     field: Field
     head: str
-    _graph: Graph
+    _graph: Graph = dataclass_field(compare=False)
     _stages: tuple[str, ...]
 
     @cached_property

@@ -43,6 +43,8 @@ class Bench(Printed):
     def chart(self, format: str = "png") -> bytes:
         """Return the cases as a chart, ``png`` or ``svg``; not of :func:`bench_layers`."""
         choice("format", format, ("png", "svg"))
+        if "layers" in self.results["cases"][0]:
+            raise ValueError("times of layers have no chart: print the result, or call bench")
         content: bytes = printer("Chart").rendered(self.results, format)
         return content
 
@@ -53,7 +55,7 @@ def bench(
     batch: int | Sequence[int] = 1,
     dtype: torch.dtype | str = "float32",
     device: str = "cpu",
-    against: Sequence[str] | None = None,
+    against: str | Sequence[str] | None = None,
     rounds: int = ROUNDS,
     settings: Mapping[str, Setting] | None = None,
     progress: Progress = _silent,
@@ -79,8 +81,9 @@ def bench(
         DataError: the machine does not have the device.
     """
     case = _options(nets, batch, dtype, device, rounds, settings)
-    peers = DEVICES[device] if against is None else tuple(against)
-    require_type("against", peers, tuple, "a sequence of names of peers")
+    named = DEVICES[device] if against is None else against
+    require_type("against", named, (str, list, tuple), "the name of a peer, or a list of names")
+    peers = (named,) if isinstance(named, str) else tuple(named)
     for peer in peers:
         choice("each of against", peer, PEERS)
         if peer not in DEVICES[device]:

@@ -92,6 +92,20 @@ def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
         netspec.classify("lenet5", tmp_path / "a.png")
 
 
+def test_an_image_of_pillow_that_cannot_be_used_can_be_skipped(tmp_path: Path) -> None:
+    content = Path(DIGIT).read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[: len(content) - 60])
+    with Image.open(DIGIT) as whole, Image.open(tmp_path / "cut.png") as cut:  # read headers only
+        images = [whole.convert("F"), cut, whole]
+        results = netspec.classify("lenet5", images, skip=True)
+    assert [failure.number for failure in results.failures] == [0, 1]
+    for failure in results.failures:
+        assert failure.error.startswith("cannot use the image: ")
+    assert len(results) == 1
+    with pytest.raises(DataError, match="floating-point pixels"):
+        netspec.classify("lenet5", images[0])
+
+
 PROGRAM = """
 import sys
 from netspec.cli import main
