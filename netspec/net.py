@@ -36,7 +36,7 @@ from netspec.language.files import Files, ResolvedFiles
 from netspec.language.read import NAMED, accept
 from netspec.language.saved import opened
 from netspec.language.variant import derive
-from netspec.printing import printer
+from netspec.printing import plain_data, printer
 
 LISTED = 30
 """Rows that an error lists."""
@@ -171,7 +171,7 @@ class Net:
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``netspec summary --json`` prints."""
-        data: dict[str, Any] = printer("Summary").summary(self)
+        data: dict[str, Any] = plain_data(printer("Summary").summary(self))
         return data
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from netspec.ir.graph import Graph, Row, Stage
 from netspec.ir.shapes import Field, Shape
-from netspec.printing import printer
+from netspec.printing import plain_data, printer
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,22 +59,25 @@ class TableRow:
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as an entry of ``rows`` of ``netspec summary --json``."""
-        return {
-            "label": self.label,
-            "ops": list(self.operators),
-            "input": _sizes(self.inputs),
-            "kernel": self.kernel,
-            "output": list(self.output),
-            "parameters": self.parameters,
-            "buffers": self.buffers,
-            "macs": self.macs,
-            "field": {
-                "size": list(self.field.size),
-                "start": list(self.field.start),
-                "stride": list(self.field.stride),
-            },
-            "head": self.head or False,
-        }
+        data: dict[str, Any] = plain_data(
+            {
+                "label": self.label,
+                "ops": list(self.operators),
+                "input": _sizes(self.inputs),
+                "kernel": self.kernel,
+                "output": list(self.output),
+                "parameters": self.parameters,
+                "buffers": self.buffers,
+                "macs": self.macs,
+                "field": {
+                    "size": list(self.field.size),
+                    "start": list(self.field.start),
+                    "stride": list(self.field.stride),
+                },
+                "head": self.head or False,
+            }
+        )
+        return data
 
     def __repr__(self) -> str:
         return repr(Rows([self]))

@@ -36,6 +36,9 @@ LIST = ".txt"
 NAMED = "a path or the name of a bundled spec"
 """The forms of a spec, in messages."""
 
+MANIFEST = "manifest.json"
+"""The file of an artifact in a folder that shows what it is; ``artifact/`` writes it."""
+
 RUN, SPEC_OF_RUN = "run.json", "spec.net"
 """The files of a run directory that show what it is, and that have its spec."""
 
@@ -122,7 +125,7 @@ def _bytes_of(path: Path, name: str) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except IsADirectoryError:
-        raise unreadable(name, *_of_a_directory(path)) from None
+        raise unreadable(name, *_of_a_directory(path, name)) from None
     except FileNotFoundError:
         raise unreadable(name, "there is no such file", _where_specs_are(path)) from None
     except (OSError, ValueError) as error:
@@ -156,8 +159,12 @@ _INSTEAD = {
 }
 
 
-def _of_a_directory(path: Path) -> tuple[str, str]:
+def _of_a_directory(path: Path, name: str) -> tuple[str, str]:
     """Return what a directory is, and what to name instead."""
+    if not name:
+        return "the name is empty", "give the path of a .net file, or a bundled name"
+    if (path / MANIFEST).is_file() and (path / SPEC_OF_RUN).is_file():
+        return f"it is {ARTIFACT.name}, not a spec", f"name the spec in it: {path / SPEC_OF_RUN}"
     if (path / RUN).is_file():
         return "it is a run directory", f"name the spec in it: {path / SPEC_OF_RUN}"
     specs = sorted(entry.name for entry in path.glob(f"*{SUFFIX}"))

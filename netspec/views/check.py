@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 from netspec.ir.words import counted
 from netspec.language.definitions import Setting
-from netspec.language.diagnostics import Diagnostic, SpecError, Style, plain, render
+from netspec.language.diagnostics import Diagnostic, SpecError, Style, plain, printable, render
 from netspec.net import Net, Spec, examined_spec
 
 S = TypeVar("S", bound=Spec)
@@ -108,9 +108,9 @@ def note_lines(notes: tuple[Diagnostic, ...], style: Style = plain) -> Iterator[
 def verdict(check: Check) -> str:
     """Return the last line of a check: what was checked, or the number of problems."""
     if check and check.net is not None:
-        return f"{check.name}: {checked(check.net)}"
+        return f"{printable(check.name)}: {checked(check.net)}"
     problems = len(check.errors) + len(check.warnings)
-    return f"{check.name}: {counted(problems, 'problem')}"
+    return f"{printable(check.name)}: {counted(problems, 'problem')}"
 
 
 def checked(net: Net) -> str:

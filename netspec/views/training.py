@@ -31,7 +31,7 @@ def as_text(result: Result) -> str:
 
 def as_json(result: Result) -> dict[str, Any]:
     """Return what ``netspec train --json`` prints."""
-    return asdict(result) | {"run": str(result.run)}
+    return asdict(result)
 
 
 def head(run: Run, steps: int, state: State) -> list[str]:
