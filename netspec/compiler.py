@@ -12,9 +12,10 @@ from netspec.backends.cpu import CpuBackend
 from netspec.errors import DataError, require_type
 from netspec.ir.arguments import whole
 from netspec.ir.guess import did_you_mean
+from netspec.language.definitions import Setting
 from netspec.lowering.backend import Backend
 from netspec.lowering.lowered import lowered
-from netspec.net import Net, load
+from netspec.net import Net, Spec, net_of
 from netspec.runtime.compiled import Compiled
 from netspec.runtime.dtypes import dtype_of
 from netspec.runtime.operations import lower
@@ -57,8 +58,10 @@ def compile(
         MemoryError: the machine cannot hold the parameters.
     """
     checked, type = checked_net(net), dtype_of(dtype)
-    whole("seed", seed, 0, MOST_SEED)
-    whole("batch", batch, 1, MOST_IMAGES)
+    seed = whole("seed", seed, 0, MOST_SEED)
+    batch = whole("batch", batch, 1, MOST_IMAGES)
+    if choices is not None:
+        require_type("choices", choices, Mapping, "a dictionary of stages and implementations")
     backend = backend_of(device)
     lowered_net = lowered(
         checked.graph,
@@ -79,14 +82,16 @@ def reference(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | str = torch.float32,
     seed: int = 0,
+    settings: Mapping[str, Setting] | None = None,
 ) -> Model:
     """Lower a net to plain PyTorch, a ``torch.fx.GraphModule`` to read, trace and export.
 
     It defines the meaning of the spec, and every compiled net is compared with it; float64 is exact
-    for that purpose.  Arguments and errors are those of :func:`compile`, and so are the weights.
+    for that purpose.  Arguments and errors are those of :func:`netspec.compile`, and so are the
+    weights.
     """
-    checked, type = checked_net(net), dtype_of(dtype)
-    whole("seed", seed, 0, MOST_SEED)
+    checked, type = checked_net(net, settings), dtype_of(dtype)
+    seed = whole("seed", seed, 0, MOST_SEED)
     target = torch_device(device)
     tensors = fresh_tensors(checked, device=target, dtype=type, seed=seed)
     return Model(checked, tensors)
@@ -118,15 +123,14 @@ MOST_SEED, MOST_IMAGES = 2**63 - 1, 100_000
 """Largest seed; largest batch that implementations are chosen for."""
 
 
-def checked_net(net: Net | str | Path) -> Net:
+def checked_net(net: Spec, settings: Mapping[str, Setting] | None = None) -> Net:
     """Return a net without symbols, loaded if it is given as a spec.
 
     Raises:
-        TypeError: it is neither a net nor a spec.
+        TypeError: it is neither a net nor a spec, or a net comes with settings.
         SpecError: the spec has mistakes, or a size is a symbol.
     """
-    require_type("net", net, (Net, str, Path), "a path, the name of a bundled spec, or a net")
-    checked = net if isinstance(net, Net) else load(net)
+    checked = net_of(net, settings, argument="net")
     checked.require_numbers()
     return checked
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class DataError(Exception):
     """A file that cannot be used; the message names it, gives the reason and says how to fix it."""
 
 
 class OptionError(DataError):
-    """An option that does not apply to this form of a net: a spec, a run or an artifact."""
+    """An option that does not apply to this form of a net: a spec, a run or an artifact.
+
+    Attributes:
+        option: Name of the argument of the API; a command has an option of a similar name.
+        why: Reason, without a subject: ``is for a spec``.
+    """
+
+    def __init__(self, option: str, why: str) -> None:
+        super().__init__(option, why)
+        self.option, self.why = option, why
+
+    def __str__(self) -> str:
+        return f"the argument {self.option} {self.why}"
 
 
 class ArgumentError(ValueError):
@@ -20,6 +35,14 @@ class LabelError(KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])  # a KeyError shows its message in quotes
+
+
+def warn_user(warning: str | Warning) -> None:
+    """Warn at the line of the user that called netspec, however deep in netspec this is called."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] == "netspec":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(warning, stacklevel=level)
 
 
 def require_type(

@@ -19,6 +19,7 @@ from netspec.files.finite import require_finite_to_save
 from netspec.files.kinds import DESCRIPTION, ONNX, PT2, FileKind, description_of, require_place
 from netspec.files.writing import write_together
 from netspec.net import Net
+from netspec.runtime.dtypes import dtype_name
 from netspec.runtime.expects import as_json, image_of
 from netspec.runtime.operations import lower
 from netspec.runtime.reference import Model, require_unchanged
@@ -128,7 +129,7 @@ def description(model: Model) -> dict[str, Any]:
         "kind": KIND,
         "version": VERSION,
         "net": model.net.name,
-        "dtype": str(dtype).removeprefix("torch."),
+        "dtype": dtype_name(dtype),
         "inputs": _sizes(model.net, graph.inputs),
         "outputs": _sizes(model.net, graph.outputs),
         "answer": ANSWERS[model.net.answers_by],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
@@ -19,7 +18,7 @@ from netspec.checking.mistakes import warn_of_idle, warn_of_order, warn_of_unuse
 from netspec.checking.sizes import infer
 from netspec.checking.tables import Document, examine
 from netspec.collecting import without_collecting
-from netspec.errors import LabelError, require_type
+from netspec.errors import LabelError, require_type, warn_user
 from netspec.ir.expects import Expects
 from netspec.ir.graph import Graph, Totals
 from netspec.ir.guess import did_you_mean
@@ -37,7 +36,7 @@ from netspec.language.files import Files, ResolvedFiles
 from netspec.language.read import NAMED, accept
 from netspec.language.saved import opened
 from netspec.language.variant import derive
-from netspec.printing import printer
+from netspec.printing import plain_data, printer
 
 LISTED = 30
 """Rows that an error lists."""
@@ -172,7 +171,7 @@ class Net:
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``netspec summary --json`` prints."""
-        data: dict[str, Any] = printer("Summary").summary(self)
+        data: dict[str, Any] = plain_data(printer("Summary").summary(self))
         return data
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -207,6 +206,9 @@ def _reread(
 
 Spec = Net | str | Path
 """A spec as the functions that are named after commands take it."""
+
+NET = f"a net, {NAMED}"
+"""The same in words, for messages."""
 
 
 def load(spec: str | Path, /, **settings: Setting) -> Net:
@@ -251,45 +253,65 @@ def loads(text: str, name: str = "<text>", /, **settings: Setting) -> Net:
     return _warned(from_source(accept(Source(name, text)), settings))
 
 
-def net_of(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Net:
+def net_of(
+    spec: Spec, settings: Mapping[str, Setting] | None = None, *, argument: str = "spec"
+) -> Net:
     """Return a net as it is, or load a spec.
+
+    Args:
+        spec: A net, a path or a name.
+        settings: Values of the parameters of a spec.
+        argument: Name of ``spec`` in messages.
 
     Raises:
         SpecError: The spec has mistakes.
         TypeError: ``spec`` is not a net, a path or a name, or a net comes with settings.
     """
-    if not isinstance(spec, Net):
-        _require_spec(spec)
-        return _warned(from_source(*opened(spec, settings or {})), 4)
-    _refuse_settings(settings)
-    return spec
+    require_net(spec, argument)
+    if isinstance(spec, Net):
+        refuse_settings(settings)
+        return spec
+    return _warned(from_source(*opened(spec, settings or {})))
 
 
-def examined_spec(spec: Spec, settings: Mapping[str, Setting]) -> tuple[Net, Problems]:
+def examined_spec(
+    spec: Spec, settings: Mapping[str, Setting] | None = None
+) -> tuple[Net, Problems]:
     """Return the net of a spec and its problems, as :func:`examined`.
 
     A net is examined again from its text.
     """
-    if not isinstance(spec, Net):
-        _require_spec(spec)
-        return examined(*opened(spec, settings))
-    _refuse_settings(settings)
-    return examined(spec.source, spec.settings, spec.files)
+    require_net(spec, "spec")
+    if isinstance(spec, Net):
+        refuse_settings(settings)
+        return examined(spec.source, spec.settings, spec.files)
+    return examined(*opened(spec, settings or {}))
 
 
-def _require_spec(spec: object) -> None:
-    require_type("spec", spec, (str, os.PathLike), f"a Net, {NAMED}")
+def require_net(spec: object, argument: str) -> None:
+    """Raise TypeError if an argument is not a net, a path or a name."""
+    require_type(argument, spec, (Net, str, os.PathLike), NET)
 
 
-def _refuse_settings(settings: Mapping[str, Setting] | None) -> None:
+def refuse_settings(settings: Mapping[str, Setting] | None) -> None:
+    """Raise TypeError if a net comes with settings."""
     if settings:
+        _require_settings(settings)
         listed = ", ".join(settings)
         raise TypeError(f"a Net has its settings already: load its spec again to set {listed}")
 
 
-def _warned(net: Net, stacklevel: int = 3) -> Net:
+def _require_settings(settings: object) -> None:
+    expected = "a dictionary of names and values"
+    require_type("settings", settings, Mapping, expected)
+    assert isinstance(settings, Mapping)
+    for name in settings:
+        require_type("each name in settings", name, str, "the name of a parameter")
+
+
+def _warned(net: Net) -> Net:
     if net.warnings:
-        warnings.warn(SpecWarning(net.warnings), stacklevel=stacklevel)
+        warn_user(SpecWarning(net.warnings))
     return net
 
 
@@ -313,6 +335,7 @@ def examined(
 
     Raise SpecError if shapes cannot be derived; wrong claims and printed tables do not raise.
     """
+    _require_settings(settings)
     for key, value in settings.items():
         require_type(key, value, (str, Number, tuple), 'a number or a text such as "3x3"')
     problems = Problems()

@@ -5,6 +5,7 @@ A view imports the class that it prints, so that class cannot import the view.
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
@@ -35,6 +36,11 @@ def printer(name: str) -> Any:
     return import_module(PRINTERS[name])
 
 
+def plain_data(data: Any) -> Any:
+    """Return data with nothing but what JSON has: symbols and paths are texts, tuples lists."""
+    return json.loads(json.dumps(data, default=str))
+
+
 class Printed:
     """A result: ``str`` and ``repr`` are what its command prints, without colours."""
 
@@ -46,7 +52,7 @@ class Printed:
 
     def as_json(self) -> Any:
         """Return what the command prints with ``--json``, as plain data."""
-        return printer(type(self).__name__).as_json(self)
+        return plain_data(printer(type(self).__name__).as_json(self))
 
 
 class PrintedByRows:

@@ -57,7 +57,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str
 def test_check_returns_what_the_command_prints(text: str, spec: Callable[[str], str]) -> None:
     name = spec(text)
     settings = {"n": 5} if text == SET else {}
-    result = netspec.check(name, **settings)
+    result = netspec.check(name, settings=settings)
     options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     assert f"{result!r}\n" == f"{result}\n" == printed("check", name, *options)
     assert as_printed(result.as_json()) == printed_json("check", name, *options)
@@ -82,7 +82,7 @@ def test_check_separates_warnings_and_notes(spec: Callable[[str], str]) -> None:
     assert (
         [d.severity for d in idle.diagnostics] == ["warning"] == [d.severity for d in idle.warnings]
     )
-    applied = netspec.check(spec(SET), n=5)
+    applied = netspec.check(spec(SET), settings={"n": 5})
     assert applied
     assert [note.code for note in applied.notes] == ["NS305"]
 
@@ -211,7 +211,7 @@ FUNCTIONS: dict[str, Callable[[Any], object]] = {
     "document": netspec.document,
     "draw": netspec.draw,
     "draw, path": lambda value: netspec.draw("lenet5", value),
-    "draw, settings": lambda value: netspec.draw("inception_module", C1=value),
+    "draw, settings": lambda value: netspec.draw("inception_module", settings={"C1": value}),
     "Drawing": netspec.Drawing,
     "Drawing.save": lambda value: netspec.draw("lenet5").save(value),
     "Drawing.save, force": lambda value: netspec.draw("lenet5").save("a.dot", force=value),
@@ -253,7 +253,7 @@ def test_settings_of_a_net_are_refused() -> None:
     net = netspec.load("lenet5")
     for function in (netspec.check, netspec.document, netspec.draw):
         with pytest.raises(TypeError, match="load its spec again to set n"):
-            function(net, n=3)
+            function(net, settings={"n": 3})
 
 
 # ------------------------------------------------------------------------------------------- names

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 import torch
 
 import netspec
 from netspec.cli import main
 from netspec.errors import DataError
+from netspec.ir.shapes import Shape
 from netspec.language.diagnostics import SpecError
 from netspec.training.settings import Settings
 
@@ -87,10 +89,22 @@ def test_an_object_that_is_not_a_path_is_a_type_error(
         (lambda: netspec.reference("lenet5", device="cuad"), ValueError, "device must be"),
         (lambda: netspec.compile("lenet5", weights=3), TypeError, "weights must be the path"),
         (lambda: netspec.compile("lenet5", weights="digit"), DataError, "lenet5 comes with digits"),
-        (lambda: netspec.compile("lenet5", prepare=""), DataError, "not an empty string"),
+        (lambda: netspec.compile("lenet5", prepare=""), ValueError, "not an empty string"),
         (lambda: netspec.compile("lenet5", prepare=3), TypeError, "prepare must be steps"),
         (lambda: netspec.compile("lenet5", classes=3), TypeError, "classes must be the name"),
         (lambda: netspec.compile("lenet5", classes=[1]), TypeError, "each of classes must be"),
+        (lambda: netspec.compile("lenet5", choices=["C1"]), TypeError, "choices must be a dict"),
+        (lambda: netspec.load_image(None, Shape((8, 8, 3))), TypeError, "path must be the path"),
+        (lambda: netspec.load_image(DIGIT, "lenet5"), TypeError, "shape must be the shape"),
+        (lambda: netspec.bench("lenet5", against=3), TypeError, "against must be the name"),
+        (lambda: netspec.bench("lenet5", against="onnx"), ValueError, "not 'onnx'"),
+        (lambda: netspec.compile("lenet5", classes=[]), ValueError, "not an empty sequence"),
+        (lambda: netspec.compile("lenet5", classes=["a", "a"]), ValueError, "has 'a' twice"),
+        (lambda: netspec.compile("lenet5", classes=["a", " "]), ValueError, "[1] is an empty"),
+        (lambda: netspec.compile("lenet5", settings="n=1"), TypeError, "settings must be a dict"),
+        (lambda: netspec.check("lenet5", settings=["n"]), TypeError, "settings must be a dict"),
+        (lambda: netspec.load("lenet5", **{"n": b""}), TypeError, "n must be a number or a text"),
+        (lambda: netspec.trace("lenet5", "C1", settings={3: 1}), TypeError, "each name in"),
         (lambda: netspec.classify("lenet5", DIGIT, top=0), ValueError, "top must be an integer"),
         (lambda: netspec.classify("lenet5", DIGIT, top=True), TypeError, "top must be an integer"),
         (lambda: netspec.classify("lenet5", DIGIT, expect=3), TypeError, "expect must be"),
@@ -101,6 +115,10 @@ def test_an_object_that_is_not_a_path_is_a_type_error(
         (lambda: netspec.save("lenet5", "a.onnx", heads=True), ValueError, "in an artifact only"),
         (lambda: netspec.save("lenet5", "a.zip"), DataError, ".zip is the suffix of a file"),
         (lambda: netspec.train("lenet5", "digits", "r", epoch=1), TypeError, "`epochs`?"),
+        (lambda: netspec.train("lenet5", "digits", "r", parameters={}), TypeError, "no option"),
+        (lambda: netspec.train("lenet5", "digits", "r", report=print), TypeError, "report must be"),
+        (lambda: netspec.resume("r", report=print), TypeError, "report must be"),
+        (lambda: netspec.train("lenet5", "digits", "r", dtype=torch.half), ValueError, "float64"),
         (lambda: netspec.train("lenet5", "digits", "r", epochs="1"), ValueError, "epochs"),
         (lambda: netspec.train("lenet5", "digits", "r", init="glorto"), ValueError, "`glorot`?"),
         (lambda: netspec.train("lenet5", "digits", "r", columns=True), DataError, "no columns"),
@@ -112,6 +130,7 @@ def test_an_object_that_is_not_a_path_is_a_type_error(
         (lambda: netspec.compare("tencrop", "digits", "c", seeds=0), ValueError, "seeds must be"),
         (lambda: netspec.bench("lenet5", against=["onnx"]), ValueError, "each of against must be"),
         (lambda: netspec.bench("lenet5", batch="1"), TypeError, "batch must be an integer"),
+        (lambda: netspec.bench("lenet5", batch=[]), ValueError, "not an empty sequence"),
         (lambda: netspec.bench([]), ValueError, "not an empty sequence"),
         (lambda: netspec.trace("lenet5", 3), TypeError, "row must be the label of a row"),
         (lambda: netspec.verify("lenet5"), TypeError, "model must be what netspec.compile"),
@@ -129,6 +148,12 @@ def test_a_wrong_argument_says_what_was_expected(
     with pytest.raises(error, match=re.escape(message)):
         call()
     assert not [*tmp_path.iterdir()]
+
+
+def test_integers_of_numpy_are_integers() -> None:
+    (classified,) = netspec.classify("lenet5", DIGIT, top=np.int64(2))  # type: ignore[arg-type]
+    assert len(classified.answers) == 2
+    assert type(netspec.compile("lenet5", batch=np.int32(3)).lowered.batch) is int  # type: ignore[arg-type]
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def test_python_does_what_the_commands_do(
         shown = str(result)
         assert shown
         assert " object at 0x" not in shown, command
+        if hasattr(result, "as_json"):  # plain data, which needs no `default`
+            assert json.loads(json.dumps(result.as_json())) is not None, command
     assert results["netspec check small.net"]
     assert results["its outputs against float64"].passed
     assert results["netspec run lenet5.netspec digit.png --top 3"][0].best.name == "7"

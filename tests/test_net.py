@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import gc
+import json
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -161,3 +163,28 @@ def test_a_row_shows_its_line_of_the_table() -> None:
     html = row._repr_html_()
     assert html.count("<tr>") == 2
     assert "5x5x6/1, 16" in html
+
+
+def test_a_net_of_symbols_is_plain_data() -> None:
+    net = load("inception_module")
+    for data in (net.as_json(), net.rows[0].as_json(), netspec.diff(net, "lenet5").as_json()):
+        assert json.loads(json.dumps(data)) == data
+    assert net.as_json()["inputs"]["map"] == ["H", "W", "C1"]
+
+
+def test_rows_of_equal_nets_are_equal() -> None:
+    first, second = netspec.load("lenet5"), netspec.load("lenet5")
+    assert first.rows == second.rows
+    assert hash(first["C1"]) == hash(second["C1"])
+    assert first["C1"] != first["C3"]
+
+
+@pytest.mark.parametrize("name", ["", "folder"])
+def test_what_is_not_the_name_of_a_spec_is_described(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    netspec.save("lenet5", "folder")
+    reasons = {"": "the name is empty", "folder": "it is an artifact, not a spec"}
+    with pytest.raises(SpecError, match=reasons[name]):
+        load(name)

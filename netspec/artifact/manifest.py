@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import netspec
 from netspec.artifact.messages import AGAIN
@@ -30,9 +30,7 @@ from netspec.files.members import (
     text,
     whole,
 )
-
-if TYPE_CHECKING:
-    import torch
+from netspec.ir.arguments import DTYPES
 
 FORMAT = 2
 OLDEST = 1
@@ -44,9 +42,6 @@ SPEC, PLAN, WEIGHTS = "spec.net", "plan.json", "weights.safetensors"
 EXPECTS, IMAGE = "expects.json", "image.f32"
 """The members with the preprocessing and class names, and with the image of means if there is one:
 float32 values [H, W, C], little-endian."""
-
-DTYPES = ("float32", "float64", "bfloat16", "float16")
-"""The types for which a net can be compiled, by PyTorch's names."""
 
 FILE_MEMBER = r"files/(0|[1-9][0-9]{0,4})\.net"
 """A regular expression for :func:`file_member`."""
@@ -177,11 +172,6 @@ class Manifest:
             needed.add(EXPECTS)
         if {*self.members} - {IMAGE} != needed or (self.format == OLDEST and IMAGE in self.members):
             raise _malformed("`members` does not have exactly its files, kernels and other members")
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    """Return PyTorch's name of a type: ``float32``."""
-    return str(dtype).removeprefix("torch.")
 
 
 def root_of(data: bytes | bytearray) -> str:

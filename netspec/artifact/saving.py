@@ -18,7 +18,6 @@ from netspec.artifact.manifest import (
     WEIGHTS,
     Manifest,
     canonical,
-    dtype_name,
     kernel_member,
     root_line,
     versions,
@@ -34,6 +33,7 @@ from netspec.ir.arguments import place
 from netspec.ir.parameter_names import parameter_names
 from netspec.net import Net
 from netspec.runtime.compiled import Compiled
+from netspec.runtime.dtypes import dtype_name
 from netspec.runtime.expects import as_json, image_of
 from netspec.runtime.uncalled import reason_to_call
 

@@ -27,7 +27,7 @@ def check(specs: tuple[str, ...], settings: dict[str, str], as_json: bool) -> No
     diagnostics: list[Diagnostic] = []
     code = 0
     for spec in specs:
-        result = checked(spec, **settings)
+        result = checked(spec, settings=settings)
         diagnostics += result.diagnostics
         code = max(code, 0 if result else exit_code(result.errors))
         if as_json:

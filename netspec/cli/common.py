@@ -154,7 +154,10 @@ def _reporting(as_json: bool) -> Iterator[None]:
         else:
             click.echo(render(error.diagnostics, styled), err=True)
         raise click.exceptions.Exit(exit_code(error.diagnostics)) from None
-    except (OptionError, ArgumentError) as error:
+    except OptionError as error:
+        flag = "--set" if error.option == "settings" else f"--{error.option}"
+        raise click.UsageError(f"{flag} {error.why}") from None
+    except ArgumentError as error:
         raise click.UsageError(str(error)) from None
     except (DataError, MemoryError, RuntimeError) as error:
         message = str(error) or "the machine does not have enough memory"

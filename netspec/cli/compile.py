@@ -246,6 +246,7 @@ def _is_right(ran: _Ran | None) -> bool:
 def _run(model: Compiled, batch: int, seconds: dict[str, float]) -> _Ran:
     import torch
 
+    from netspec.runtime.dtypes import dtype_name
     from netspec.runtime.verification import as_tuple, random_images, verify
 
     images = random_images(model.net, batch=batch)
@@ -259,7 +260,7 @@ def _run(model: Compiled, batch: int, seconds: dict[str, float]) -> _Ran:
     pairs = zip(model.net.graph.inputs, images, strict=True)
     shapes = ", ".join(f"{name} {list(image.shape)}" for name, image in pairs)
     shapes += f" -> {', '.join(str(list(y.shape)) for y in outputs)}"
-    dtype = str(model.lowered.dtype).removeprefix("torch.")
+    dtype = dtype_name(model.lowered.dtype)
     return _Ran(shapes, dtype, all(bool(y.isfinite().all()) for y in outputs), verification)
 
 
@@ -366,13 +367,14 @@ def _print_json(
     batch: int,
     saved: Saved | None,
 ) -> None:
+    from netspec.runtime.dtypes import dtype_name
     from netspec.views import compiled
 
     net, totals = model.net, model.net.totals
     answer: dict[str, Any] = {
         "name": net.name,
         **compiled.as_json(model.lowered),
-        "dtype": str(model.lowered.dtype).removeprefix("torch."),
+        "dtype": dtype_name(model.lowered.dtype),
         "batch": batch,
         "parameters": totals.parameters,
         "macs": totals.macs,

@@ -40,7 +40,7 @@ def document(
         return
     if not specs:
         raise click.UsageError("name a spec, or give --markdown to print all of them")
-    results = documented(specs, **settings)
+    results = documented(specs, settings=settings)
     if as_json:
         data = [result.as_json() for result in results]
         print_json(data[0] if len(data) == 1 else data)

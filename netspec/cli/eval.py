@@ -97,6 +97,7 @@ def eval(
             expect=expect,
             views={None: None, True: "tencrop", False: "center"}[is_tencrop],
             rows=rows,
+            force=force,
             device=device,
             workers=workers,
             report=report,

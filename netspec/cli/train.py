@@ -143,8 +143,7 @@ def train(
             options["is_augmented"] = not options.pop("no_augment")
             options["is_deterministic"] = options.pop("deterministic")
             options["columns"] = columns or 1
-            options["parameters"] = settings
-            result = training.train(spec, data, output, report=shown, **options)
+            result = training.train(spec, data, output, settings=settings, report=shown, **options)
     except Stopped as stopped:
         directory = output or resume
         if is_first():

@@ -70,11 +70,10 @@ def compare(
     require_type("experiment", experiment, str, "the name of a comparison")
     require_type("data", data, str, "a data set, such as digits or cifar10:DIR")
     folder = place("to", to, "the path of a folder")
-    whole("seeds", seeds, 1, 1000)
-    for name, value, most in (("epochs", epochs, 1_000_000), ("batch", batch, 100_000)):
-        if value is not None:
-            whole(name, value, 1, most)
-    whole("workers", workers, 0, 1024)
+    seeds = whole("seeds", seeds, 1, 1000)
+    epochs = None if epochs is None else whole("epochs", epochs, 1, 1_000_000)
+    batch = None if batch is None else whole("batch", batch, 1, 100_000)
+    workers = whole("workers", workers, 0, 1024)
     choice("device", device, ("cpu", "cuda"))
     require_scipy()
     printer("Figure").require_matplotlib()  # before hours of training

@@ -64,5 +64,5 @@ def require_images(shape: Shape) -> None:
     if not shape.is_map or shape.channels not in (1, 3):
         raise DataError(
             f"the net's input is {shape}, which is not an image of 1 or 3 channels: "
-            "use the Python API for other inputs"
+            "call the model itself for other inputs"
         )

@@ -74,6 +74,18 @@ def read_image(source: str | Path | IO[bytes], name: str) -> Image.Image:
         raise DataError(f"cannot read {name}: {message_of(error)}") from None
 
 
+def pixels_in(image: Image.Image) -> Image.Image:
+    """Return an image of the caller's in RGB, as :func:`read_image` does; it is not changed.
+
+    Raises:
+        DataError: its file is corrupt, or it cannot be used.
+    """
+    try:
+        return in_rgb(image.copy())
+    except Exception as error:  # Pillow reads the file now, and raises exceptions of many types
+        raise DataError(f"cannot use the image: {message_of(error)}") from None
+
+
 def _upright_on_white(source: str | Path | IO[bytes]) -> Image.Image:
     # memory: an image has about 4 bytes per pixel, and at most three of them exist at once
     with Image.open(source, formats=_formats()) as image:

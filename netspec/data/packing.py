@@ -106,9 +106,9 @@ def pack(
     """
     require_type("data", data, str, "a data set, such as images:DIR")
     folder = place("to", to, "the path of a folder")
-    whole("size", size, 1, 4096)
-    whole("faults", faults, 0, 10**9)
-    whole("workers", workers, 1, 1024)
+    size = whole("size", size, 1, 4096)
+    faults = whole("faults", faults, 0, 10**9)
+    workers = whole("workers", workers, 1, 1024)
     require_outside(folder, "a folder of shards", data)
     splits = open_data(data)
     for split in splits:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from netspec.data.dataset import Pixels
 from netspec.data.geometry import Geometry, require_images
 from netspec.data.images import Values, center, covering, read_image, ten_crops, with_channels
-from netspec.errors import DataError
+from netspec.errors import DataError, require_type
+from netspec.ir.arguments import place
 from netspec.ir.expects import Expects
 from netspec.ir.recipe import (
     Center,
@@ -296,10 +297,13 @@ def load_image(path: str | Path, shape: Shape) -> Tensor:
         A tensor [1, C, H, W], float32, from 0 (black) to 1 (white).
 
     Raises:
+        TypeError: an argument has another type.
         DataError: if the file is not an image, or the net's input is not an image.
     """
     import torch
 
+    path = place("path", path, "the path of an image")
+    require_type("shape", shape, Shape, "the shape of an input, such as net.input_shape")
     view = for_testing(None, shape, None)
     try:
         values = view(np.asarray(read_image(path, str(path))))

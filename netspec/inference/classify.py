@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from netspec.data.dataset import Pixels
-from netspec.data.images import in_rgb, read_image
+from netspec.data.images import pixels_in, read_image
 from netspec.data.preprocessing import View, view_of
 from netspec.errors import DataError
 from netspec.inference.source import expects_of
@@ -138,7 +138,7 @@ def classify(
         SpecError: the spec, or ``prepare``, has mistakes.
         DataError: something cannot be read, the net is not a classifier, or outputs are not finite.
     """
-    whole("top", top, 1, MOST_ANSWERS)
+    top = whole("top", top, 1, MOST_ANSWERS)
     subject = open_subject(
         model,
         weights=weights,
@@ -237,7 +237,7 @@ def pixels_of(picture: Picture) -> Pixels:
     if isinstance(picture, str | Path):
         return np.asarray(read_image(picture, str(picture)))
     if isinstance(picture, Image.Image):
-        return np.asarray(in_rgb(picture.copy()))
+        return np.asarray(pixels_in(picture))
     pixels = picture
     if isinstance(picture, torch.Tensor) and picture.dtype == torch.uint8:
         pixels = picture.detach().cpu().numpy()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netspec.errors import DataError
+from netspec.errors import DataError, warn_user
 from netspec.inference.source import Source, expects_of, lack, open_source, said
 from netspec.ir.expects import Expects
 from netspec.language.definitions import Setting
@@ -132,8 +131,7 @@ def require_expects(model: Compiled, origin: str) -> None:
         raise DataError(problem)
     shape = net.input_shape
     if expects.prepare is None and shape.is_map and shape.channels in (1, 3):
-        warnings.warn(
+        warn_user(
             f"{origin} does not say how images are prepared for {net.name}: give the steps, which "
-            'are saved with the net: --prepare "STEPS"',
-            stacklevel=3,
+            'are saved with the net: --prepare "STEPS"'
         )

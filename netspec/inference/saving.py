@@ -13,6 +13,7 @@ from netspec.inference.source import expects_of
 from netspec.inference.subject import known_subject
 from netspec.ir.arguments import choice, place
 from netspec.ir.expects import Expects
+from netspec.language.definitions import Setting
 from netspec.printing import Printed
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def save(
     heads: bool = False,
     kernels: Mapping[str, bytes] | None = None,
     force: bool = False,
+    settings: Mapping[str, Setting] | None = None,
 ) -> Saved:
     """Save a net with its weights, whole or not at all, as ``netspec compile -o`` does.
 
@@ -74,6 +76,7 @@ def save(
         heads: keep auxiliary heads, which only training needs; for an artifact.
         kernels: compiled kernels by name; for an artifact.
         force: replace a file of another kind.
+        settings: values of the parameters of a spec.
 
     Raises:
         TypeError, ValueError: an argument has another type or value.
@@ -88,7 +91,9 @@ def save(
     form = format_of(target, None if format is None else choice("format", format, FORMATS))
     if heads and form != "artifact":
         raise ValueError(f"heads are kept in an artifact only, not in the format {form}")
-    subject = known_subject(model, weights=weights, expects=expects_of(prepare, classes))
+    subject = known_subject(
+        model, weights=weights, settings=settings, expects=expects_of(prepare, classes)
+    )
     compiled = subject.model
     before, compiled.expects = compiled.expects, subject.expects
     try:

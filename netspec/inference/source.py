@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from netspec import trained
 from netspec.artifact.reading import is_artifact
-from netspec.errors import DataError, OptionError, require_type
+from netspec.errors import ArgumentError, DataError, OptionError, require_type, warn_user
 from netspec.ir.arguments import place
 from netspec.ir.expects import Expects, step_text
 from netspec.ir.recipe import Order, Subtract
@@ -18,7 +17,7 @@ from netspec.language.definitions import Setting
 from netspec.language.diagnostics import SpecWarning
 from netspec.language.expects import classes_of, prepare_of, require_size
 from netspec.language.read import read
-from netspec.net import Net, from_source
+from netspec.net import NET, Net, from_source, refuse_settings, require_net
 
 if TYPE_CHECKING:
     from netspec.runtime.compiled import Compiled
@@ -93,13 +92,13 @@ def open_source(
         OptionError: an option does not apply to this form of a net.
         DataError: the run cannot be read, or the path is not that of a net.
     """
-    require_type("the net", spec, (str, Path, Net), NET)
+    require_net(spec, "net")
     if weights is not None:
         place("weights", weights, "the path of a safetensors file, or the name of weights")
     if isinstance(spec, Net):
-        refuse("is for a spec by its path", settings=settings)
+        refuse_settings(settings)
         return _with_weights(spec, weights)
-    place("the net", spec, NET)
+    place("net", spec, NET)
     if is_a_run(spec):
         from netspec.training.run import Run
 
@@ -107,17 +106,13 @@ def open_source(
         run = Run.open(Path(spec))
         return Source(run.net, run=run)
     if is_artifact(spec):
-        raise OptionError(f"{spec} is an artifact, which is compiled: give its spec or its run")
+        raise DataError(f"{spec} is an artifact, which is compiled: give its spec or its run")
     if Path(spec).is_dir():
         raise DataError(f"{spec} is not a run directory: it does not contain run.json")
     net = from_source(read(spec), settings or {})
     if told := [d for d in net.warnings if d.code != "NS504" or not is_prepared]:
-        warnings.warn(SpecWarning(told), stacklevel=3)
+        warn_user(SpecWarning(told))
     return _with_weights(net, weights)
-
-
-NET = "a path, the name of a bundled spec, or a net"
-"""The forms of a net, in messages."""
 
 
 def _with_weights(net: Net, weights: str | Path | None) -> Source:
@@ -158,7 +153,7 @@ def expects_of(
         example = '"shorter 256 | center 224 | range low=0, high=1"'
         require_type("prepare", prepare, str, f"steps, such as {example}")
         if not prepare.strip():
-            raise OptionError(f"prepare must be steps, such as {example}, not an empty string")
+            raise ArgumentError(f"prepare must be steps, such as {example}, not an empty string")
         steps = prepare_of(prepare)
     return Expects(steps, classes=() if classes is None else _names(classes))
 
@@ -168,8 +163,14 @@ def _names(classes: str | Path | Sequence[str]) -> tuple[str, ...]:
     require_type("classes", classes, (str, Path, list, tuple), expected)
     if isinstance(classes, str | Path):
         return classes_of(place("classes", classes, expected))
-    for name in classes:
+    if not classes:
+        raise ArgumentError(f"classes must be {expected}, not an empty sequence")
+    for number, name in enumerate(classes):
         require_type("each of classes", name, str, "a name")
+        if not name.strip():
+            raise ArgumentError(f"classes[{number}] is an empty name: give each output a name")
+        if name in classes[:number]:
+            raise ArgumentError(f"classes has {name!r} twice: give each output a name of its own")
     return tuple(classes)
 
 
@@ -191,10 +192,10 @@ def refuse(
     device: str | None = None,
 ) -> None:
     """Raise OptionError for options that do not apply to a form of a net."""
-    given = {"--set": settings, "--weights": weights, "--expect": expect, "--device": device}
+    given = {"settings": settings, "weights": weights, "expect": expect, "device": device}
     for option, value in given.items():
         if value:
-            raise OptionError(f"{option} {why}")
+            raise OptionError(option, why)
 
 
 def said(net: Net, known: Expects, by_caller: Expects) -> Expects:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from netspec.artifact.reading import is_artifact
 from netspec.errors import DataError, OptionError, require_type
-from netspec.inference.source import NET, Source, lack, open_source, refuse, said
+from netspec.inference.source import Source, lack, open_source, refuse, said
 from netspec.ir.arguments import place
 from netspec.ir.expects import Expects, step_text
 from netspec.language.definitions import Setting
-from netspec.net import Net
+from netspec.net import NET, Net
 
 if TYPE_CHECKING:
     from netspec.runtime.compiled import Compiled
@@ -137,19 +137,19 @@ def _opened(
     """Return a net as it comes, with what is known of it."""
     if expect is not None:
         require_type("expect", expect, str, "the root digest of an artifact")
-    if isinstance(model, str | Path) and is_artifact(place("the net", model, NET)):
+    if isinstance(model, str | Path) and is_artifact(place("net", model, NET)):
         why = "is for a spec: an artifact is compiled already"
         refuse(why, settings=settings, weights=weights, device=device)
         return _of_artifact(model, expect)
     if isinstance(model, str | Path | Net):
         if expect is not None:
             name = model.name if isinstance(model, Net) else model
-            raise OptionError(f"--expect is for an artifact, and {name} is not an artifact")
+            raise OptionError("expect", f"is for an artifact, and {name} is not an artifact")
         source = open_source(model, weights, settings, is_prepared=is_prepared)
         return of_source(source, device)
     from netspec.runtime.compiled import Compiled as CompiledNet
 
-    require_type("the net", model, CompiledNet, f"{NET}, or what netspec.compile returns")
+    require_type("net", model, CompiledNet, f"{NET}, or what netspec.compile returns")
     refuse("is for a spec or an artifact by its path", settings=settings, expect=expect)
     refuse("is for a spec: this model is compiled", weights=weights, device=device)
     return Subject(model, model.expects, "the model")
@@ -228,8 +228,8 @@ def by_path(nets: Given | Sequence[Given]) -> dict[Path, Given]:
             path = Path(net.name if isinstance(net, Net) else net.net.name)
         if path in found and (net is found[path] or isinstance(net, str | Path)):
             raise DataError(f"{path} is given twice: its outputs would be averaged with themselves")
-        number = 2
+        name, number = path, 2
         while path in found:  # other nets of the same name
-            path, number = Path(f"{path.name.split(' ')[0]} ({number})"), number + 1
+            path, number = Path(f"{name} ({number})"), number + 1
         found[path] = net
     return found

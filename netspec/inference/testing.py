@@ -17,10 +17,11 @@ from netspec.data.dataset import Dataset
 from netspec.data.files import escaped
 from netspec.data.opening import open_data, require_outside
 from netspec.data.preprocessing import view_of
-from netspec.errors import DataError, OptionError, require_type
+from netspec.errors import DataError, require_type
+from netspec.files.kinds import ROWS, require_place
 from netspec.files.writing import write_named
 from netspec.inference.classify import name_of
-from netspec.inference.source import expects_of, is_a_run
+from netspec.inference.source import expects_of, is_a_run, refuse
 from netspec.inference.subject import (
     Subject,
     by_path,
@@ -70,6 +71,7 @@ def evaluate(
     expect: str | None = None,
     views: str | None = None,
     rows: str | Path | None = None,
+    force: bool = False,
     device: str | None = None,
     workers: int = 0,
     report: Callable[[Path, int, int], None] = lambda net, done, images: None,
@@ -86,6 +88,7 @@ def evaluate(
         expect: the root digest of the one artifact.
         views: ``tencrop`` or ``center``, in place of what a net expects.
         rows: a CSV file to write, with one row per image.
+        force: replace a file of another kind with the rows.
         device: ``cpu`` or ``cuda``, for runs and specs: in place of the device of training.
         workers: number of processes that read images.
         report: called with a net, the number of images tested so far, and the number of all.
@@ -100,10 +103,12 @@ def evaluate(
     options: dict[str, Any] = {"weights": weights, "settings": settings, "expect": expect}
     opened = _Nets(by_path(nets), expects, device, views, options)
     paths = [*opened.nets]
-    whole("workers", workers, 0, 1024)
+    workers = whole("workers", workers, 0, 1024)
     if data is not None:
         require_type("data", data, str, "a data set, such as digits or images:DIR")
     csv_file = None if rows is None else place("rows", rows)
+    if csv_file is not None:
+        require_place(csv_file, ROWS, force=force)
     known = []
     for path in paths:  # all are checked before any is tested; only one is in memory at a time
         subject = opened(path)
@@ -200,12 +205,12 @@ class _Nets:
         runs = {path for path, net in by_place.items() if is_a_run(net)}
         models = {path for path, net in nets.items() if isinstance(net, Compiled)}
         self.specs = {*nets} - self.artifacts - runs - models
-        if len(self.specs) != 1 and (options["weights"] or options["settings"]):
-            raise OptionError(
-                f"--weights and --set are for one spec, and {len(self.specs)} are given"
-            )
-        if len(self.artifacts) != 1 and options["expect"] is not None:
-            raise OptionError(f"--expect is for one artifact, and {len(self.artifacts)} are given")
+        if len(self.specs) != 1:
+            why = f"is for one spec, and {len(self.specs)} are given"
+            refuse(why, weights=options["weights"], settings=options["settings"])
+        if len(self.artifacts) != 1:
+            why = f"is for one artifact, and {len(self.artifacts)} are given"
+            refuse(why, expect=options["expect"])
 
     def __call__(self, path: Path) -> Subject:
         """Return a net, opened."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from math import isfinite
+from numbers import Integral
 from pathlib import Path
 
 from netspec.errors import ArgumentError, require_type
@@ -32,7 +32,7 @@ def choice(argument: str, value: object, known: Iterable[str]) -> str:
 
 
 def whole(argument: str, value: object, least: int, most: int) -> int:
-    """Return ``value``, which is an integer from ``least`` to ``most``.
+    """Return ``value`` as an int; it is an integer from ``least`` to ``most``.
 
     Raises:
         TypeError: it is not an integer.
@@ -41,28 +41,12 @@ def whole(argument: str, value: object, least: int, most: int) -> int:
     expected = f"an integer from {least:,} to {most:,}"
     if isinstance(value, bool):  # which Python counts among the integers
         raise TypeError(f"{argument} must be {expected}, not {value}")
-    require_type(argument, value, int, expected)
-    assert isinstance(value, int)
-    if not least <= value <= most:
-        raise ArgumentError(f"{argument} must be {expected}, not {value:,}")
-    return value
-
-
-def number(argument: str, value: object, *, above: float) -> float:
-    """Return ``value``, which is a finite number above ``above``.
-
-    Raises:
-        TypeError: it is not a number.
-        ValueError: it is not finite, or too small.
-    """
-    expected = f"a number above {above:g}"
-    if isinstance(value, bool):
-        raise TypeError(f"{argument} must be {expected}, not {value}")
-    require_type(argument, value, (int, float), expected)
-    assert isinstance(value, int | float)
-    if not isfinite(value) or value <= above:
-        raise ArgumentError(f"{argument} must be {expected}, not {value}")
-    return float(value)
+    require_type(argument, value, Integral, expected)
+    assert isinstance(value, Integral)
+    number = int(value)  # of NumPy's integers
+    if not least <= number <= most:
+        raise ArgumentError(f"{argument} must be {expected}, not {number:,}")
+    return number
 
 
 def place(argument: str, value: object, expected: str = "a path") -> Path:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import networkx as nx
 
+from netspec.errors import LabelError
 from netspec.ir.guess import did_you_mean
 from netspec.ir.operator import Operator
 from netspec.ir.shapes import Field, Shape
@@ -236,7 +237,7 @@ class Graph:
             label: a row, which means its last stage; a stage; or a stage, a dot and its operator.
 
         Raises:
-            KeyError: there is no such row or stage.
+            LabelError: there is no such row or stage.  LabelError is a KeyError.
         """
         if label in self.rows:
             return self.rows[label].output
@@ -246,7 +247,7 @@ class Graph:
         if label in self:
             return label
         guess = did_you_mean(label, [*self.rows, *self.nx])
-        raise KeyError(f"there is no row or stage {label!r}; {guess}".rstrip("; "))
+        raise LabelError(f"there is no row or stage {label!r}; {guess}".rstrip("; "))
 
     def shapes_into(self, name: str) -> tuple[Shape, ...]:
         """Return the shapes of a stage's operands, in their order."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import cached_property
 from typing import Any
 
 from netspec.ir.graph import Graph, Row, Stage
 from netspec.ir.shapes import Field, Shape
-from netspec.printing import printer
+from netspec.printing import plain_data, printer
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,7 +43,7 @@ class TableRow:
     macs: int
     field: Field
     head: str
-    _graph: Graph
+    _graph: Graph = dataclass_field(compare=False)
     _stages: tuple[str, ...]
 
     @cached_property
@@ -58,22 +59,25 @@ class TableRow:
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as an entry of ``rows`` of ``netspec summary --json``."""
-        return {
-            "label": self.label,
-            "ops": list(self.operators),
-            "input": _sizes(self.inputs),
-            "kernel": self.kernel,
-            "output": list(self.output),
-            "parameters": self.parameters,
-            "buffers": self.buffers,
-            "macs": self.macs,
-            "field": {
-                "size": list(self.field.size),
-                "start": list(self.field.start),
-                "stride": [s if isinstance(s, int) else float(s) for s in self.field.stride],
-            },
-            "head": self.head or False,
-        }
+        data: dict[str, Any] = plain_data(
+            {
+                "label": self.label,
+                "ops": list(self.operators),
+                "input": _sizes(self.inputs),
+                "kernel": self.kernel,
+                "output": list(self.output),
+                "parameters": self.parameters,
+                "buffers": self.buffers,
+                "macs": self.macs,
+                "field": {
+                    "size": list(self.field.size),
+                    "start": list(self.field.start),
+                    "stride": [s if isinstance(s, int) else float(s) for s in self.field.stride],
+                },
+                "head": self.head or False,
+            }
+        )
+        return data
 
     def __repr__(self) -> str:
         return repr(Rows([self]))

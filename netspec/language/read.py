@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from netspec.errors import require_type
+from netspec.errors import require_type, warn_user
 from netspec.files.kinds import (
     ARTIFACT,
     JPEG,
@@ -36,6 +35,9 @@ LIST = ".txt"
 """The suffix of a list of class names, one per line."""
 NAMED = "a path or the name of a bundled spec"
 """The forms of a spec, in messages."""
+
+MANIFEST = "manifest.json"
+"""The file of an artifact in a folder that shows what it is; ``artifact/`` writes it."""
 
 RUN, SPEC_OF_RUN = "run.json", "spec.net"
 """The files of a run directory that show what it is, and that have its spec."""
@@ -83,10 +85,9 @@ def read(spec: str | Path, shown: str = "") -> Source:
     if local is None and name in bundled():
         return read_bundled(name, shown)
     if local is not None and name in bundled():
-        warnings.warn(
+        warn_user(
             f"{name} is the file {local} in this folder, not the bundled spec: "
-            f"to use the bundled spec, rename the file or run in another folder",
-            stacklevel=3,
+            f"to use the bundled spec, rename the file or run in another folder"
         )
     path = local or name
     return _read(Path(path), shown or path)
@@ -124,7 +125,7 @@ def _bytes_of(path: Path, name: str) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except IsADirectoryError:
-        raise unreadable(name, *_of_a_directory(path)) from None
+        raise unreadable(name, *_of_a_directory(path, name)) from None
     except FileNotFoundError:
         raise unreadable(name, "there is no such file", _where_specs_are(path)) from None
     except (OSError, ValueError) as error:
@@ -158,8 +159,12 @@ _INSTEAD = {
 }
 
 
-def _of_a_directory(path: Path) -> tuple[str, str]:
+def _of_a_directory(path: Path, name: str) -> tuple[str, str]:
     """Return what a directory is, and what to name instead."""
+    if not name:
+        return "the name is empty", "give the path of a .net file, or a bundled name"
+    if (path / MANIFEST).is_file() and (path / SPEC_OF_RUN).is_file():
+        return f"it is {ARTIFACT.name}, not a spec", f"name the spec in it: {path / SPEC_OF_RUN}"
     if (path / RUN).is_file():
         return "it is a run directory", f"name the spec in it: {path / SPEC_OF_RUN}"
     specs = sorted(entry.name for entry in path.glob(f"*{SUFFIX}"))

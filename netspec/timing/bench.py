@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 import torch
 
 from netspec.errors import DataError, require_type
-from netspec.ir.arguments import choice, place, whole
+from netspec.ir.arguments import choice, whole
 from netspec.language.definitions import Setting
-from netspec.net import Net, load
+from netspec.net import Net, net_of, require_net
 from netspec.printing import Printed, printer
+from netspec.runtime.dtypes import dtype_name
 from netspec.timing import DEVICES, DTYPES, PEERS, ROUNDS, layers, measure
 
 Nets: TypeAlias = Net | str | Path | Sequence[Net | str | Path]
@@ -42,6 +43,8 @@ class Bench(Printed):
     def chart(self, format: str = "png") -> bytes:
         """Return the cases as a chart, ``png`` or ``svg``; not of :func:`bench_layers`."""
         choice("format", format, ("png", "svg"))
+        if "layers" in self.results["cases"][0]:
+            raise ValueError("times of layers have no chart: print the result, or call bench")
         content: bytes = printer("Chart").rendered(self.results, format)
         return content
 
@@ -52,7 +55,7 @@ def bench(
     batch: int | Sequence[int] = 1,
     dtype: torch.dtype | str = "float32",
     device: str = "cpu",
-    against: Sequence[str] | None = None,
+    against: str | Sequence[str] | None = None,
     rounds: int = ROUNDS,
     settings: Mapping[str, Setting] | None = None,
     progress: Progress = _silent,
@@ -78,8 +81,9 @@ def bench(
         DataError: the machine does not have the device.
     """
     case = _options(nets, batch, dtype, device, rounds, settings)
-    peers = DEVICES[device] if against is None else tuple(against)
-    require_type("against", peers, tuple, "a sequence of names of peers")
+    named = DEVICES[device] if against is None else against
+    require_type("against", named, (str, list, tuple), "the name of a peer, or a list of names")
+    peers = (named,) if isinstance(named, str) else tuple(named)
     for peer in peers:
         choice("each of against", peer, PEERS)
         if peer not in DEVICES[device]:
@@ -118,28 +122,25 @@ def _options(
     settings: Mapping[str, Setting] | None,
 ) -> dict[str, Any]:
     """Return checked arguments; specs are loaded, so that none fails after others were timed."""
-    listed = list(nets) if isinstance(nets, list | tuple) else [nets]
+    listed: list[Any] = list(nets) if isinstance(nets, list | tuple) else [nets]
     if not listed:
         raise ValueError("nets must be one net or several, not an empty sequence")
-    expected = "a net, a path, or the name of a bundled spec"
-    for net in listed:
-        require_type("each of nets", net, (Net, str, Path), expected)
-    batches = [batch] if isinstance(batch, int) else batch
-    require_type("batch", batches, (list, tuple), "an integer, or a list of integers")
-    for size in batches:
-        whole("batch", size, 1, 100_000)
-    name = str(dtype).removeprefix("torch.") if isinstance(dtype, torch.dtype) else dtype
-    choice("dtype", name, DTYPES)
+    for net in listed:  # the types of all, before any is read
+        require_net(net, "each of nets")
+    sizes = list(batch) if isinstance(batch, list | tuple) else [batch]
+    if not sizes:
+        raise ValueError("batch must be an integer, or a list of integers, not an empty sequence")
+    batches = [whole("batch", size, 1, 100_000) for size in sizes]
+    name = dtype_name(dtype, DTYPES)
     choice("device", device, DEVICES)
-    whole("rounds", rounds, 1, 10_000)
+    rounds = whole("rounds", rounds, 1, 10_000)
     if device == "cuda" and not torch.cuda.is_available():
         # Triton's interpreter could run the kernels, but not show their times
         raise DataError(
             "--device cuda needs an NVIDIA GPU and a CUDA build of PyTorch, and there is none"
         )
     for net in listed:
-        checked = net if isinstance(net, Net) else load(place("net", net), **(settings or {}))
-        checked.require_numbers()
+        net_of(net, settings, argument="each of nets").require_numbers()
     return {
         "specs": [net if isinstance(net, Net) else str(net) for net in listed],
         "settings": settings or {},

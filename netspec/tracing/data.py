@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from netspec.runtime.dtypes import dtype_name
 from netspec.tracing.trace import StepTrace, Trace, summed
 
 
@@ -19,7 +20,7 @@ def as_data(trace: Trace) -> dict[str, Any]:
         "line": trace.span.line,
         "text": trace.text,
         "backend": trace.backend,
-        "dtype": str(trace.dtype).removeprefix("torch."),
+        "dtype": dtype_name(trace.dtype),
         "batch": trace.batch,
         "rounds": trace.rounds,
         "floor": rates and {"gflop_per_s": rates.product / 1e9, "copy_gb_per_s": rates.copy / 1e9},

@@ -8,6 +8,7 @@ from typing import Any
 
 from netspec.ir.symbols import by
 from netspec.language.diagnostics import cells_wide, printable
+from netspec.runtime.dtypes import dtype_name
 from netspec.tracing.data import as_data
 from netspec.tracing.trace import BufferSlice, StageTrace, StepTrace, Sums, Trace, summed
 from netspec.views.bench import Style, digits, others
@@ -41,7 +42,7 @@ def lines(trace: Trace, style: Style) -> Iterator[str]:
         trace: of the row.
         style: returns a text with the colours of a role.
     """
-    net, dtype = trace.net, str(trace.dtype).removeprefix("torch.")
+    net, dtype = trace.net, dtype_name(trace.dtype)
     row = "" if trace.label in net.graph.rows else f", of row {trace.row}"
     asked = f"{net.name} {trace.label}"
     title = fitted(f"{row}  {printable(net.title)}".rstrip(), WIDTH - len(asked))

@@ -6,7 +6,7 @@ print(traced)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from netspec.errors import DataError, require_type
 from netspec.ir.arguments import whole
 from netspec.ir.graph import Entry, Graph
 from netspec.ir.source import Span
+from netspec.language.definitions import Setting
 from netspec.lowering.lowered import Lowered
 from netspec.lowering.passes import PASSES, summary
 from netspec.lowering.plan import Plan, is_view
@@ -37,6 +38,7 @@ def trace(
     batch: int = 1,
     measured: bool = False,
     rounds: int = ROUNDS,
+    settings: Mapping[str, Setting] | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Trace:
     """Compile a net, and return what became of one row, with the times of its steps.
@@ -48,6 +50,7 @@ def trace(
         batch: the number of images.
         measured: choose implementations by measured times, as :func:`netspec.compile` does.
         rounds: the number of runs of the net.
+        settings: values of the parameters of a spec.
         advance: called before each run, at most ``rounds + 1`` times, for a progress bar.
 
     Raises:
@@ -55,10 +58,10 @@ def trace(
         SpecError: the spec has mistakes.
         DataError: the net does not have such a row or stage, or it computes nothing.
     """
-    checked, type = checked_net(net), dtype_of(dtype)
+    checked, type = checked_net(net, settings), dtype_of(dtype)
     require_type("row", row, str, "the label of a row, or the name of a stage")
-    whole("batch", batch, 1, MOST_IMAGES)
-    whole("rounds", rounds, 1, 10_000)
+    batch = whole("batch", batch, 1, MOST_IMAGES)
+    rounds = whole("rounds", rounds, 1, 10_000)
     graph = checked.graph
     names, span = _asked(checked, row)
     of = _row_of(graph, next(iter(names)))

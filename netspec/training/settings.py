@@ -123,6 +123,9 @@ class Settings:
         )
 
 
+DTYPES = ("float32", "float64")
+"""The types that a net is trained in."""
+
 _POSITIVE = number(0).where(lambda value: value > 0, "a number above 0")
 
 SETTINGS: Kind[Settings] = record(
@@ -140,7 +143,7 @@ SETTINGS: Kind[Settings] = record(
     is_augmented=TRUTH,
     workers=whole(0, 1024),
     device=matching("cpu|cuda(:[0-9]{1,4})?", "`cpu` or `cuda`"),
-    dtype=one_of("float32", "float64"),
+    dtype=one_of(*DTYPES),
     snapshots=many(whole(0)),
     checkpoint_every=number(0),
     columns=whole(1, 1024),

@@ -25,8 +25,12 @@ class Stopped(KeyboardInterrupt):
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
+        super().__init__(number)
         self.number = number
+
+    def __str__(self) -> str:
+        name = signal.Signals(self.number).name
+        return f"{name} stopped the run, which is saved: netspec.resume continues it"
 
 
 class Stopping:

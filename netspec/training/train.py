@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -12,12 +13,13 @@ from netspec.files.members import Malformed
 from netspec.ir.arguments import choice, place
 from netspec.ir.guess import did_you_mean
 from netspec.language.definitions import Setting
-from netspec.net import Net, load
+from netspec.net import Net, net_of
+from netspec.runtime.dtypes import dtype_name
 from netspec.training import loop
 from netspec.training.initial import PRESETS
 from netspec.training.loop import Result
 from netspec.training.progress import Report
-from netspec.training.settings import SETTINGS, Settings
+from netspec.training.settings import DTYPES, SETTINGS, Settings
 
 
 def train(
@@ -25,8 +27,9 @@ def train(
     data: str,
     to: str | Path,
     *,
+    settings: Mapping[str, Setting] | None = None,
     report: Report | None = None,
-    **settings: Any,
+    **options: Any,
 ) -> Result:
     """Train a net by the recipe in its spec, and keep the run in a directory.
 
@@ -34,8 +37,9 @@ def train(
         spec: a net with a recipe, the path of its spec, or the name of a bundled spec.
         data: a data set, such as ``"digits"`` or ``"mnist:DIR"``.
         to: the directory of the run, which is made.
+        settings: values of the parameters of a spec.
         report: receives the progress; by default there is none.
-        settings: other attributes of :class:`netspec.training.settings.Settings` by name, such as
+        options: other attributes of :class:`netspec.training.settings.Settings` by name, such as
             ``seed=1``, ``epochs=3``, ``lr=0.01``, ``is_augmented=False``, ``dtype="float64"``;
             ``run.json`` has the same names.  ``columns=True`` spreads a net over as many processes
             as its spec says.
@@ -51,30 +55,29 @@ def train(
         netspec.training.stopping.Stopped: a signal ended the run, which is saved:
             :func:`resume` continues it.
     """
-    expected = "a net, a path, or the name of a bundled spec"
-    require_type("spec", spec, (Net, str, Path), expected)
     require_type("data", data, str, "a data set, such as digits or mnist:DIR")
     directory = place("to", to, "the path of a directory")
-    known = {f.name for f in fields(Settings)} - {"spec", "data"}
-    for name in settings:
+    _require_report(report)
+    known = {f.name for f in fields(Settings)} - {"spec", "data", "parameters"}
+    for name in options:
         if name not in known:
-            guess = did_you_mean(name, known) or f"the settings are {', '.join(sorted(known))}"
-            raise TypeError(f"{name!r} is not a setting of a run: {guess}")
-    net = spec if isinstance(spec, Net) else None
-    if net is not None and settings.get("parameters"):
-        raise ValueError(
-            "parameters can be set only for a spec given as a path: a Net has its settings already"
-        )
-    if settings.get("init") is not None:
-        choice("init", settings["init"], ("paper", *PRESETS))
-    if settings.get("columns") is True:
-        settings["columns"] = _columns(_loaded(spec, settings.get("parameters")))
-    name = str(spec) if net is None else net.source.name
-    asked = Settings(spec=name, data=data, **settings)
+            guess = did_you_mean(name, known) or f"the options are {', '.join(sorted(known))}"
+            raise TypeError(f"train has no option {name!r}: {guess}")
+    net = net_of(spec, settings)
+    if options.get("init") is not None:
+        choice("init", options["init"], ("paper", *PRESETS))
+    if options.get("columns") is True:
+        options["columns"] = _columns(net)
+    if "dtype" in options:
+        options["dtype"] = dtype_name(options["dtype"], DTYPES)
+    if isinstance(options.get("init_from"), os.PathLike):
+        options["init_from"] = os.fspath(options["init_from"])
+    name = net.source.name if isinstance(spec, Net) else str(spec)
+    asked = Settings(spec=name, data=data, **options)
     try:
         SETTINGS.take(asked.as_json(), "")
     except Malformed as error:
-        raise ValueError(f"a setting is not valid: {error}") from None
+        raise ValueError(f"an option is not valid: {error}") from None
     return loop.train(asked, directory, report=report, net=net)
 
 
@@ -94,11 +97,13 @@ def resume(run: str | Path, *, data: str | None = None, report: Report | None = 
     directory = place("run", run, "the path of a run directory")
     if data is not None:
         require_type("data", data, str, "a data set, such as digits or mnist:DIR")
+    _require_report(report)
     return loop.resume(directory, data=data, report=report)
 
 
-def _loaded(spec: Net | str | Path, parameters: Mapping[str, Setting] | None) -> Net:
-    return spec if isinstance(spec, Net) else load(spec, **(parameters or {}))
+def _require_report(report: object) -> None:
+    if report is not None:
+        require_type("report", report, Report, "a netspec.training.progress.Report")
 
 
 def _columns(net: Net) -> int:

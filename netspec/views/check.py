@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from netspec.ir.words import counted
 from netspec.language.definitions import Setting
-from netspec.language.diagnostics import Diagnostic, SpecError, Style, plain, render
+from netspec.language.diagnostics import Diagnostic, SpecError, Style, plain, printable, render
 from netspec.net import Net, Spec, examined_spec
 
 S = TypeVar("S", bound=Spec)
@@ -61,25 +61,27 @@ class Check:
 
 
 @overload
-def check(spec: Spec, /, **settings: Setting) -> Check: ...
+def check(spec: Spec, *, settings: Mapping[str, Setting] | None = None) -> Check: ...
 @overload
-def check(spec: list[S] | tuple[S, ...], /, **settings: Setting) -> list[Check]: ...
-def check(spec: Any, /, **settings: Setting) -> Check | list[Check]:
+def check(
+    spec: list[S] | tuple[S, ...], *, settings: Mapping[str, Setting] | None = None
+) -> list[Check]: ...
+def check(spec: Any, *, settings: Mapping[str, Setting] | None = None) -> Check | list[Check]:
     """Check every shape and every claim of a spec; mistakes in it do not raise an error.
 
     Args:
         spec: Path, name of a bundled spec, or net; a list of them gives a list of results.
-        settings: Values of the net's parameters. A string is parsed as in a spec.
+        settings: Values of the parameters of a spec. A string is parsed as in a spec.
 
     Raises:
         TypeError: An argument has a wrong type.
 
     Example:
-        >>> result = netspec.check("mynet.net", classes=10)
+        >>> result = netspec.check("mynet.net", settings={"classes": 10})
         >>> [error.message for error in result.errors]
     """
     if isinstance(spec, list | tuple):
-        return [check(one, **settings) for one in spec]
+        return [check(one, settings=settings) for one in spec]
     name = spec.source.name if isinstance(spec, Net) else str(spec)
     try:
         net, problems = examined_spec(spec, settings)
@@ -106,9 +108,9 @@ def note_lines(notes: tuple[Diagnostic, ...], style: Style = plain) -> Iterator[
 def verdict(check: Check) -> str:
     """Return the last line of a check: what was checked, or the number of problems."""
     if check and check.net is not None:
-        return f"{check.name}: {checked(check.net)}"
+        return f"{printable(check.name)}: {checked(check.net)}"
     problems = len(check.errors) + len(check.warnings)
-    return f"{check.name}: {counted(problems, 'problem')}"
+    return f"{printable(check.name)}: {counted(problems, 'problem')}"
 
 
 def checked(net: Net) -> str:

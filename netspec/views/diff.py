@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from netspec.net import Net, Spec, net_of
-from netspec.printing import printer
+from netspec.printing import plain_data, printer
 from netspec.views.alignment import AlignedRow, align
 from netspec.views.diff_spec import of_specs
 from netspec.views.diff_stages import Changes, differing, of_stages, within
@@ -67,13 +67,16 @@ class Diff(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """Return what ``netspec diff --json`` prints; the keys are an interface for scripts."""
         rows = [{"a": p.labels[0], "b": p.labels[1], "changes": p.changes} for p in self.rows]
-        return {
-            "a": self.a.name,
-            "b": self.b.name,
-            "changes": self.changes,
-            "rows": rows,
-            "totals": self.totals,
-        }
+        data: dict[str, Any] = plain_data(
+            {
+                "a": self.a.name,
+                "b": self.b.name,
+                "changes": self.changes,
+                "rows": rows,
+                "totals": self.totals,
+            }
+        )
+        return data
 
     def __repr__(self) -> str:
         return str(printer("Diff").as_text(self))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, overload
 
@@ -73,22 +73,26 @@ class Documents:
 
 
 @overload
-def document(spec: Spec, /, **settings: Setting) -> Documents: ...
+def document(spec: Spec, *, settings: Mapping[str, Setting] | None = None) -> Documents: ...
 @overload
-def document(spec: list[S] | tuple[S, ...], /, **settings: Setting) -> list[Documents]: ...
-def document(spec: Any, /, **settings: Setting) -> Documents | list[Documents]:
+def document(
+    spec: list[S] | tuple[S, ...], *, settings: Mapping[str, Setting] | None = None
+) -> list[Documents]: ...
+def document(
+    spec: Any, *, settings: Mapping[str, Setting] | None = None
+) -> Documents | list[Documents]:
     """Compare the tables and sentences that a spec carries as printed with what is derived.
 
     Args:
         spec: Path, name of a bundled spec, or net; a list of them gives a list of results.
-        settings: Values of the net's parameters. A string is parsed as in a spec.
+        settings: Values of the parameters of a spec. A string is parsed as in a spec.
 
     Raises:
         SpecError: Shapes cannot be derived from the spec.
         TypeError: An argument has a wrong type.
     """
     if isinstance(spec, list | tuple):
-        return [document(one, **settings) for one in spec]
+        return [document(one, settings=settings) for one in spec]
     net, problems = examined_spec(spec, settings)
     return Documents(net, tuple(problems.errors))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
+from collections.abc import Mapping
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -108,7 +109,11 @@ class Drawing:
 
 
 def draw(
-    spec: Spec, /, path: str | Path | None = None, *, force: bool = False, **settings: Setting
+    spec: Spec,
+    path: str | Path | None = None,
+    *,
+    force: bool = False,
+    settings: Mapping[str, Setting] | None = None,
 ) -> Drawing:
     """Draw the graph of a net; Graphviz lays it out.
 
@@ -116,7 +121,7 @@ def draw(
         spec: Path, name of a bundled spec, or net.
         path: ``FILE.svg``, ``FILE.png`` or ``FILE.dot`` to write; None writes no file.
         force: Replace a file of another kind.
-        settings: Values of the net's parameters. A string is parsed as in a spec.
+        settings: Values of the parameters of a spec. A string is parsed as in a spec.
 
     Raises:
         SpecError: The spec has mistakes.

@@ -52,8 +52,8 @@ def test_what_cannot_be_tested_is_refused(tiny: Path, tmp_path: Path) -> None:
     for arguments, code, message in (
         ((spec, *data), 1, "has random weights: give trained ones with --weights"),
         ((spec, "--weights", weights), 1, "does not have a data set: give one with --data"),
-        ((tiny / "run", "--weights", weights), 2, "--weights and --set are for one spec, and 0"),
-        ((spec, "lenet5", "--weights", weights, *data), 2, "are for one spec, and 2 are given"),
+        ((tiny / "run", "--weights", weights), 2, "--weights is for one spec, and 0"),
+        ((spec, "lenet5", "--weights", weights, *data), 2, "is for one spec, and 2 are given"),
         ((tiny / "run", tiny / "run"), 1, "is given twice"),
         ((tmp_path, *data), 1, "is not a run directory: it does not contain run.json"),
         (("lenet5", "--weights", "digits", *data, "--set", "n=3"), 2, "no parameter `n`"),

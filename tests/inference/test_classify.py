@@ -76,7 +76,7 @@ def test_the_least_output_is_the_answer_of_a_net_of_distances(tmp_path: Path) ->
 
 def test_a_reference_is_a_type_error_that_says_what_to_give() -> None:
     with pytest.raises(
-        TypeError, match=r"the net must be a path, .*, or what netspec.compile returns, not"
+        TypeError, match=r"net must be a net, a path .*, or what netspec.compile returns, not"
     ):
         netspec.classify(netspec.reference("lenet5"), DIGIT)  # type: ignore[arg-type]
 
@@ -90,6 +90,20 @@ def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("no picture")
     with pytest.raises(DataError, match=r"a\.png"):
         netspec.classify("lenet5", tmp_path / "a.png")
+
+
+def test_an_image_of_pillow_that_cannot_be_used_can_be_skipped(tmp_path: Path) -> None:
+    content = Path(DIGIT).read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[: len(content) - 60])
+    with Image.open(DIGIT) as whole, Image.open(tmp_path / "cut.png") as cut:  # read headers only
+        images = [whole.convert("F"), cut, whole]
+        results = netspec.classify("lenet5", images, skip=True)
+    assert [failure.number for failure in results.failures] == [0, 1]
+    for failure in results.failures:
+        assert failure.error.startswith("cannot use the image: ")
+    assert len(results) == 1
+    with pytest.raises(DataError, match="floating-point pixels"):
+        netspec.classify("lenet5", images[0])
 
 
 PROGRAM = """

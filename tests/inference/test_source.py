@@ -63,11 +63,11 @@ def test_weights_that_say_nothing_leave_it_to_the_spec(tiny: Path, tmp_path: Pat
 
 def test_options_for_another_form_are_refused(tiny: Path, tmp_path: Path) -> None:
     netspec.save_artifact(netspec.compile("lenet5"), tmp_path / "it.netspec")
-    with pytest.raises(OptionError, match="--weights does not apply to a run, which has its own"):
+    with pytest.raises(OptionError, match="the argument weights does not apply to a run, "):
         open_source(tiny / "run", "digits")
-    with pytest.raises(OptionError, match="--set does not apply to a run"):
+    with pytest.raises(OptionError, match="the argument settings does not apply to a run"):
         open_source(tiny / "run", None, {"n": "3"})
-    with pytest.raises(OptionError, match=r"it.netspec is an artifact, which is compiled: give"):
+    with pytest.raises(DataError, match=r"it.netspec is an artifact, which is compiled: give"):
         open_source(tmp_path / "it.netspec")
 
 

@@ -65,17 +65,21 @@ def test_trained_weights_without_their_means_are_refused_random_ones_are_not(tin
 def test_options_for_another_form_are_refused(tiny: Path, tmp_path: Path) -> None:
     netspec.save_artifact(netspec.compile("lenet5"), tmp_path / "it.netspec")
     cases = [
-        (tmp_path / "it.netspec", {"weights": "digits"}, "--weights is for a spec"),
-        (tmp_path / "it.netspec", {"settings": {"n": "3"}}, "--set is for a spec"),
-        (tmp_path / "it.netspec", {"device": "cpu"}, "--device is for a spec"),
-        (tiny / "run", {"expect": "0" * 64}, "--expect is for an artifact"),
-        (tiny / "run", {"weights": "digits"}, "--weights does not apply to a run"),
-        ("lenet5", {"expect": "0" * 64}, "--expect is for an artifact, and lenet5 is not"),
-        (netspec.compile("lenet5"), {"weights": "digits"}, "--weights is for a spec"),
+        (tmp_path / "it.netspec", {"weights": "digits"}, "the argument weights is for a spec"),
+        (tmp_path / "it.netspec", {"settings": {"n": "3"}}, "the argument settings is for a spec"),
+        (tmp_path / "it.netspec", {"device": "cpu"}, "the argument device is for a spec"),
+        (tiny / "run", {"expect": "0" * 64}, "the argument expect is for an artifact"),
+        (tiny / "run", {"weights": "digits"}, "the argument weights does not apply to a run"),
+        (
+            "lenet5",
+            {"expect": "0" * 64},
+            "expect is for an artifact, and lenet5 is not",
+        ),
+        (netspec.compile("lenet5"), {"weights": "digits"}, "the argument weights is for a spec"),
         (
             netspec.load("lenet5"),
             {"expect": "0" * 64},
-            "--expect is for an artifact, and lenet5 is not",
+            "expect is for an artifact, and lenet5 is not",
         ),
     ]
     for form, options, message in cases:

@@ -123,3 +123,13 @@ def test_outputs_that_are_not_finite_are_an_error_with_the_image(
     )
     with pytest.raises(DataError, match=message):
         evaluate([two[0]])
+
+
+def test_rows_replace_no_file_of_another_kind(two: tuple[Path, Path], tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.write_text("mine")
+    with pytest.raises(DataError, match=r"the existing file is not .*, or use force=True"):
+        evaluate(two, rows=notes)
+    assert notes.read_text() == "mine"
+    evaluate(two[:1], rows=notes, force=True)
+    assert notes.read_text().startswith("example,class,")

@@ -11,6 +11,7 @@ import shutil
 import signal
 import struct
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest

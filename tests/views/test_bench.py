@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from netspec.errors import DataError
+from netspec.timing.bench import bench_layers
 from netspec.views import bench_chart
 from netspec.views.bench import as_lines, digits, times
 from netspec.views.bench_chart import rendered
@@ -150,3 +151,9 @@ def test_without_matplotlib_the_chart_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setattr(bench_chart, "find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"pip install 'netspec-compiler\[plot\]'"):
         rendered(ANSWER, "png")
+
+
+def test_times_of_layers_have_no_chart() -> None:
+    result = bench_layers("lenet5", rounds=1)
+    with pytest.raises(ValueError, match="times of layers have no chart"):
+        result.chart()
