@@ -103,6 +103,15 @@ def test_summary_says_what_columns_exchange() -> None:
     assert done.stderr.startswith("error: lenet5 does not have columns")
 
 
+def test_summary_expands_blocks() -> None:
+    done = run("summary", "googlenet", "--expand")
+    assert "\n3a.b2.conv2 " in done.stdout
+    assert "\n3a " in done.stdout
+    data = json.loads(run("summary", "googlenet", "--expand", "--json").stdout)
+    labels = [row["label"] for row in data["rows"]]
+    assert labels.index("3a") + 1 == labels.index("3a.b1")
+
+
 def test_summary_prints_the_documented_json() -> None:
     data = json.loads(run("summary", "googlenet", "--json").stdout)
     assert list(data) == [
