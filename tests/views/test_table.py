@@ -67,7 +67,10 @@ def test_kernels_of_branches_are_in_short_a_line_per_branch() -> None:
         "1x1, 64", "1x1, 96 | 3x3, 128", "1x1, 16 | 5x5, 32", "maxpool 3x3 | 1x1, 32"
     )  # fmt: skip
     assert load("googlenet")["conv2"].kernels == ("1x1x64/1, 64", "3x3x64/1, 192")
-    rows = """block basic(n) = add { conv 3x3/2, n, pad=1 | relu | conv 3x3, n, pad=1; conv 1x1/2, n }
+    rows = """block basic(n) = add {
+    conv 3x3/2, n, pad=1 | relu | conv 3x3, n, pad=1
+    conv 1x1/2, n
+}
 a: basic 4 | relu
 b: add { conv 1x1, 4; identity } | conv 1x1, 5
 c: add { identity; identity }
