@@ -21,7 +21,6 @@ from netspec.data.images import Values, center, covering, read_image, ten_crops,
 from netspec.errors import DataError
 from netspec.ir.expects import Expects, misplaced
 from netspec.ir.recipe import (
-    Center,
     Divide,
     Invert,
     Numbers,
@@ -29,8 +28,6 @@ from netspec.ir.recipe import (
     Range,
     Recipe,
     RecipeStep,
-    Resize,
-    Shorter,
     Subtract,
     SubtractNumbers,
     TenCrop,

@@ -153,5 +153,5 @@ def test_what_is_subtracted_are_the_statistics_or_numbers() -> None:
 
 
 def test_steps_outside_of_a_spec_are_checked_as_in_one() -> None:
-    with pytest.raises(SpecError, match="NS157.*`center` changes the size"):
+    with pytest.raises(SpecError, match=r"NS157.*`center` changes the size"):
         prepare_of("range low=0, high=1 | center 8")
