@@ -70,9 +70,9 @@ class Expects:
 
 
 class Misplaced(NamedTuple):
-    """A step of ``prepare`` that cannot come where it is; ``index`` counts from 0."""
+    """A step of ``prepare`` that cannot come where it is; ``place`` counts from 0."""
 
-    index: int
+    place: int
     message: str
     help: str
 

@@ -203,7 +203,7 @@ def require_order(
         Reported: a step cannot.
     """
     if mistake := misplaced(steps):
-        at = written[mistake.index].at
+        at = written[mistake.place].at
         raise scope.problem("NS157", mistake.message, at, help=mistake.help)
 
 
