@@ -38,6 +38,8 @@ def results(folder: Path) -> Iterator[tuple[str, Any]]:
     yield "netspec check small.net", netspec.check(spec)
     net = netspec.load(spec)
     yield "netspec summary small.net", net
+    yield "netspec summary small.net --expand", net.rows.expanded()
+    yield "netspec summary alexnet --columns", netspec.load("alexnet").exchanges()
     yield "netspec document vgg16_3", netspec.document("vgg16_3")
     yield "netspec diff vgg16_3 vgg16_1", netspec.diff("vgg16_3", "vgg16_1")
     yield "netspec draw small.net -o small.dot", netspec.draw(net, folder / "small.dot")

@@ -169,6 +169,15 @@ class Net:
         """Return the graph of the net as a ``netspec.Drawing``, which a notebook shows."""
         return printer("Drawing").Drawing(self)
 
+    def exchanges(self) -> Any:
+        """Return what the columns of the net exchange, as ``netspec summary --columns`` prints it.
+
+        Raises:
+            DataError: The net does not have columns.
+            SpecError: The net has symbols.
+        """
+        return printer("Exchanges").exchanges(self)
+
     def as_json(self) -> dict[str, Any]:
         """Return what ``netspec summary --json`` prints."""
         data: dict[str, Any] = plain_data(printer("Summary").summary(self))

@@ -18,6 +18,7 @@ PRINTERS = {
     "Diff": "netspec.views.diff_table",
     "Drawing": "netspec.views.drawing",
     "Evaluation": "netspec.views.evaluation",
+    "Exchanges": "netspec.views.exchanges",
     "Figure": "netspec.views.comparison_chart",
     "Model": "netspec.views.model",
     "Net": "netspec.views.table",

@@ -126,7 +126,9 @@ def test_the_page_of_documents_is_current() -> None:
     assert page == markdown([load(name) for name in bundled()])
 
 
-@pytest.mark.parametrize("command", ["document vgg16_3", "diff vgg16_3 vgg16_1"])
+@pytest.mark.parametrize(
+    "command", ["summary googlenet", "document vgg16_3", "diff vgg16_3 vgg16_1"]
+)
 def test_the_page_of_commands_shows_what_they_print(command: str) -> None:
     printed = CliRunner().invoke(main, command.split()).output
     assert is_cut_from(shown_after(f"netspec {command}", COMMANDS), printed)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +141,7 @@ def bench(
         "device": device,
         "rounds": rounds,
         "settings": settings,
-        "progress": progress,
+        "progress": progress if sys.stderr.isatty() else _lines,
     }
     if by_layer:
         result = timing.bench_layers(specs, **options)
@@ -153,6 +156,19 @@ def bench(
         click.echo(line)
     for net in nets:
         print_notes(net)
+
+
+@contextmanager
+def _lines(length: int) -> Iterator[Callable[[str], None]]:
+    """Print a line when a step begins, where there is no terminal; equal ones are printed once."""
+    told = set[str]()
+
+    def tell(step: str) -> None:
+        if step not in told:
+            told.add(step)
+            click.echo(step, err=True)
+
+    yield tell
 
 
 def _refuse_with_layers(*names: str) -> None:

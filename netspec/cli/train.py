@@ -23,6 +23,7 @@ from netspec.cli.common import (
 )
 from netspec.cli.outputs import guard, output_option
 from netspec.files.kinds import FOLDER
+from netspec.language.read import RUN
 
 PRESETS = ("paper", "author", "caffe", "glorot", "he")
 STAYS = ("resume", "data", "as_json")
@@ -166,6 +167,11 @@ def _require_one_of_two(
     """Raise UsageError unless there are a spec, data and a directory, or --resume alone."""
     if resume is None:
         if spec is None or data is None or output is None:
+            if spec is not None and (Path(spec) / RUN).is_file():
+                raise click.UsageError(
+                    f"{spec} is a run: continue it with --resume {spec}, "
+                    f"or train its spec again with {spec} --data DATA -o ANOTHER"
+                )
             raise click.UsageError(
                 "give a spec, the data and a directory for the run: SPEC --data DATA -o RUN"
             )

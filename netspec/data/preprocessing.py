@@ -20,9 +20,8 @@ from netspec.data.geometry import Geometry, require_images
 from netspec.data.images import Values, center, covering, read_image, ten_crops, with_channels
 from netspec.errors import DataError, require_type
 from netspec.ir.arguments import place
-from netspec.ir.expects import Expects
+from netspec.ir.expects import Expects, misplaced
 from netspec.ir.recipe import (
-    Center,
     Divide,
     Invert,
     Numbers,
@@ -30,8 +29,6 @@ from netspec.ir.recipe import (
     Range,
     Recipe,
     RecipeStep,
-    Resize,
-    Shorter,
     Subtract,
     SubtractNumbers,
     TenCrop,
@@ -76,8 +73,8 @@ class Scaling:
         is_reversed: True if the order of the channels is reversed at the end.
 
     Raises:
-        DataError: if the statistics do not have a mean to subtract, if there are two ``subtract``
-            with means, or if a step has another number of channels than the image.
+        DataError: if the statistics do not have a mean to subtract, or if a step has another number
+            of channels than the image.
     """
 
     def __init__(
@@ -86,10 +83,6 @@ class Scaling:
         scale: NDArray[np.float64] = np.ones(())
         shift: NDArray[np.float64] = np.zeros(())
         self.is_reversed = False
-        if sum(isinstance(step, Subtract) for step in steps) > 1:
-            raise DataError(
-                "`prepare` subtracts a mean or median twice: keep one `subtract` in the spec"
-            )
         for step in steps:
             match step:
                 case Range(low=low, high=high):
@@ -188,19 +181,14 @@ class Prepare:
         statistics: statistics of the training set; ``subtract mean`` and ``median`` require them.
 
     Raises:
-        DataError: if the net's input is not an image, if a step that changes sizes is after one
-            that changes values, or as :class:`Scaling`.
+        DataError: if the net's input is not an image, if a step is misplaced, or as
+            :class:`Scaling`.
     """
 
     def __init__(self, steps: Sequence[RecipeStep], shape: Shape, statistics: Means | None) -> None:
         require_images(shape)
-        is_value = [not isinstance(step, Shorter | Resize | Center) for step in steps]
-        if is_value != sorted(is_value):
-            late = steps[len(steps) - 1 - is_value[::-1].index(False)].name
-            raise DataError(
-                f"`{late}` is after a step that changes values in `prepare`: "
-                "put the steps that change sizes first"
-            )
+        if mistake := misplaced(steps):  # specs are checked before; files can hold any steps
+            raise DataError(f"{mistake.message}: {mistake.help}")
         self.geometry = Geometry(steps, shape.channels)
         self.scaling = Scaling(steps, statistics, shape.channels)
 

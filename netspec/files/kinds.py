@@ -92,6 +92,17 @@ JSON = FileKind("JSON", (".json",), _begins(rb"\s*(?!" + _DESCRIBES + rb")[\[{]"
 # written next to another file, with its name plus .json
 DESCRIPTION = FileKind("a description of a net", (".json",), _begins(_DESCRIBES))
 PYTHON = FileKind("a program", (".py", ".ipynb", ".sh"), _begins(rb"#!"))
+PROTOTXT = FileKind(
+    "a Caffe net",
+    (".prototxt",),
+    _begins(rb'(\s|#[^\n]*\n)*((name|input)\s*:\s*["\']|layers?\s*\{)'),
+)
+CAFFEMODEL = FileKind("a Caffe weights file", (".caffemodel",))
+DARKNET = FileKind("a Darknet net", (".cfg",), _begins(rb"(\s|#[^\n]*\n)*\[net(work)?\]\s"))
+KERAS = FileKind("a Keras model", (".keras",), _zip_with("config.json", "model.weights.h5"))
+HDF5 = FileKind("an HDF5 file", (".h5", ".hdf5"), _begins(rb"\x89HDF\r\n\x1a\n"))
+TENSORFLOW = FileKind("a TensorFlow graph", (".pb",))
+TFLITE = FileKind("a TensorFlow Lite model", (".tflite",), _begins(rb"....TFL3"))
 
 
 def artifact_kind(path: Path) -> FileKind:
@@ -116,8 +127,8 @@ def kind_of_format(path: Path, format: str) -> FileKind:
 
 
 KINDS = (
-    ARTIFACT, ONNX, PT2, WEIGHTS, PNG, SVG, DOT, ROWS, SPEC, JPEG, PICKLE, PYTHON, JSON,
-    DESCRIPTION,
+    ARTIFACT, ONNX, PT2, WEIGHTS, PNG, SVG, DOT, ROWS, SPEC, JPEG, PICKLE, PYTHON,
+    PROTOTXT, CAFFEMODEL, DARKNET, KERAS, HDF5, TENSORFLOW, TFLITE, JSON, DESCRIPTION,
 )  # fmt: skip
 
 
@@ -148,12 +159,9 @@ _MORE_FILES = (
     ".7z",
     ".engine",
     ".gguf",
-    ".h5",
     ".mlmodel",
     ".npz",
-    ".pb",
     ".rar",
-    ".tflite",
     ".zst",
 )
 

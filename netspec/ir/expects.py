@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from netspec.ir.recipe import DIRECTIVES, Numbers, RecipeStep, Subtract
+from netspec.ir.recipe import (
+    DIRECTIVES,
+    Center,
+    Numbers,
+    RecipeStep,
+    Resize,
+    Shorter,
+    Subtract,
+)
 from netspec.ir.shapes import Kernel
 from netspec.ir.values import Value, Word
 
@@ -59,6 +67,35 @@ class Expects:
         """Return the steps as a spec would write them, separated by ``|``."""
         steps = [step_text(step) for step in self.prepare or ()]
         return " | ".join([*steps, *([self.views] if self.views != VIEWS[0] else [])])
+
+
+class Misplaced(NamedTuple):
+    """A step of ``prepare`` that cannot come where it is; ``place`` counts from 0."""
+
+    place: int
+    message: str
+    help: str
+
+
+def misplaced(steps: Sequence[RecipeStep]) -> Misplaced | None:
+    """Return the first step that cannot come after those before it, or None."""
+    values = means = None
+    for index, step in enumerate(steps):
+        if isinstance(step, Shorter | Resize | Center):
+            if values is not None:
+                message = (
+                    f"`{step.name}` changes the size of images, and is after `{values.name}`, "
+                    "which changes values"
+                )
+                return Misplaced(index, message, "put the steps that change sizes first")
+            continue
+        values = step
+        if isinstance(step, Subtract):
+            if means is not None:
+                message = "`prepare` subtracts a mean or median twice"
+                return Misplaced(index, message, "keep one of the two `subtract`")
+            means = step
+    return None
 
 
 def step_as_json(step: RecipeStep) -> dict[str, Any]:

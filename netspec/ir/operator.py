@@ -138,6 +138,11 @@ class Operator(HasAttributes, ABC):
         """Return the kernel as the tables of papers print it, or None if there is none."""
         return None
 
+    def short_kernel_text(self, inputs: Sequence[Shape]) -> str | None:
+        """Return the kernel with the name of the operator, for a list of several operators."""
+        text = self.kernel_text(inputs)
+        return text and f"{self.name} {text}"
+
 
 def differs_in_training(op: Operator) -> bool:
     """Return True if an operator computes something else during training than at inference."""
@@ -258,6 +263,14 @@ class WindowOperator(Operator):
 
     def kernel_text(self, inputs: Sequence[Shape]) -> str | None:
         return f"{by(self.kernel)}/{self.stride_text}"
+
+    def short_kernel_text(self, inputs: Sequence[Shape]) -> str | None:
+        return f"{self.name} {self.kernel_and_stride}"
+
+    @property
+    def kernel_and_stride(self) -> str:
+        """The kernel as text, with the stride if it is not 1."""
+        return by(self.kernel) + (f"/{self.stride_text}" if self.stride != (1, 1) else "")
 
     @property
     def stride_text(self) -> str:

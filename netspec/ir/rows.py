@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import cached_property
@@ -23,6 +23,8 @@ class TableRow:
         operators: Operators that the row applies, without those inside its branches.
         inputs: Shapes of what the row reads: (height, width, channels) or (n,).
         kernel: Kernels as text, or None if no operator of the row has one.
+        kernels: One text per kernel, and one per chain of stages inside branches, with its kernels
+            in short: ``1x1, 96 | 3x3, 128``.
         output: Shape of the result.
         parameters: Number of parameters.
         buffers: Number of elements of the tensors that are not trained.
@@ -37,6 +39,7 @@ class TableRow:
     operators: tuple[str, ...]
     inputs: tuple[Shape, ...]
     kernel: str | None
+    kernels: tuple[str, ...]
     output: Shape
     parameters: int
     buffers: int
@@ -56,6 +59,11 @@ class TableRow:
         if len(self._stages) == 1:
             return Rows()
         return Rows(_inside(self._graph, self.label, self._stages))
+
+    @property
+    def has_more(self) -> bool:
+        """True if the row has stages that ``layers`` does not name: in a block or a branch."""
+        return len(self._stages) > len(self.layers)
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as an entry of ``rows`` of ``netspec summary --json``."""
@@ -91,6 +99,13 @@ class Rows(tuple[TableRow, ...]):
 
     __slots__ = ()
 
+    def expanded(self) -> Rows:
+        """Return these rows, with the rows inside blocks and branches after the row around them.
+
+        Counts of a row include those of the rows inside it.
+        """
+        return Rows(_expanded(self))
+
     def __repr__(self) -> str:
         return str(printer("Rows").rows_as_text(self))
 
@@ -117,6 +132,13 @@ def find(graph: Graph, label: str) -> TableRow:
     if label in graph.rows:
         return _of_row(graph, graph.rows[label])
     return _of_stage(graph, graph.stage(graph.find(label)))
+
+
+def _expanded(rows: Rows) -> Iterator[TableRow]:
+    for row in rows:
+        yield row
+        if row.has_more:
+            yield from _expanded(row.rows)
 
 
 def nesting(graph: Graph) -> tuple[dict[str, str], dict[str, str]]:
@@ -170,7 +192,7 @@ def _row(
     stages: Sequence[str],
     head: str,
 ) -> TableRow:
-    kernels = [stage.op.kernel_text(graph.shapes_into(stage.name)) for stage in own]
+    texts = [stage.op.kernel_text(graph.shapes_into(stage.name)) for stage in own]
     totals, field = graph.totals(stages), graph.stage(output).field
     assert field is not None
     return TableRow(
@@ -178,7 +200,8 @@ def _row(
         layers=words,
         operators=tuple(stage.op.name for stage in own),
         inputs=inputs,
-        kernel="; ".join(kernel for kernel in kernels if kernel) or None,
+        kernel="; ".join(text for text in texts if text) or None,
+        kernels=tuple(_kernels(graph, {stage.name for stage in own}, stages)),
         output=graph.stage(output).known_shape,
         parameters=totals.parameters,
         buffers=totals.buffers,
@@ -188,6 +211,24 @@ def _row(
         _graph=graph,
         _stages=tuple(stages),
     )
+
+
+def _kernels(graph: Graph, own: Set[str], stages: Sequence[str]) -> Iterator[str]:
+    """Yield the kernel of each own stage in full, and those of each chain inside branches in short.
+
+    A chain ends where its value is read twice, and before a stage that reads several values.
+    """
+    texts: dict[str, list[str]] = {}
+    first = {name: name for name in own}
+    for name in stages:
+        op, inputs, operands = graph.stage(name).op, graph.shapes_into(name), graph.operands(name)
+        before = operands[0] if len(operands) == 1 else ""
+        is_next = before in first and before not in own and len(graph.consumers(before)) == 1
+        if name not in own:
+            first[name] = first[before] if is_next else name
+        text = op.kernel_text(inputs) if name in own else op.short_kernel_text(inputs)
+        texts.setdefault(first[name], []).extend([text] if text else [])
+    return (" | ".join(chain) for chain in texts.values() if chain)
 
 
 def _sizes(shapes: tuple[Shape, ...]) -> list[Any]:

@@ -52,6 +52,7 @@ class Body:
             label.is_used = True
             return label
         self.labels[name.text] = label
+        self.scope.kinds[name.text] = kind
         return label
 
     def use(self, name: syntax.Name, keyword: str) -> Operands:

@@ -55,19 +55,24 @@ class Expander:
     def __init__(self) -> None:
         self.spent = 0
 
-    def pipe(self, pipe: syntax.Pipe, scope: Scope, depth: int = 0) -> list[Plan]:
+    def pipe(
+        self, pipe: syntax.Pipe, scope: Scope, depth: int = 0, joined_by: str = ""
+    ) -> list[Plan]:
         """Return the stages of a pipe, in order."""
-        return [plan for _, plans in self.named(pipe, scope, depth) for plan in plans]
+        return [plan for _, plans in self.named(pipe, scope, depth, joined_by) for plan in plans]
 
     def named(
-        self, pipe: syntax.Pipe, scope: Scope, depth: int = 0
+        self, pipe: syntax.Pipe, scope: Scope, depth: int = 0, joined_by: str = ""
     ) -> list[tuple[str, list[Plan]]]:
-        """Return the word of each operator or block of a pipe, with its stages."""
+        """Return the word of each operator or block of a pipe, with its stages.
+
+        ``joined_by`` is the operator whose branch the pipe is, for messages.
+        """
         parts: list[tuple[str, list[Plan]]] = []
         for stage in pipe.stages:
             self._spend(stage, scope)
             try:
-                meaning = self._meaning(stage.name, scope)
+                meaning = self._meaning(stage, scope, joined_by)
                 word = meaning.block.name.text if isinstance(meaning, Macro) else meaning.name
                 if stage.condition is None or condition(stage.condition, scope):
                     parts.append((word, self._stage(meaning, stage, scope, depth)))
@@ -100,12 +105,15 @@ class Expander:
             message = f"{meaning.name} takes one input, not branches"
             help = "only concat, add and mul join branches"
             raise scope.problem("NS208", message, stage.name.at, help=help)
-        planned = None if branches is None else [self.pipe(b, scope, depth + 1) for b in branches]
+        planned = None
+        if branches is not None:
+            planned = [self.pipe(b, scope, depth + 1, meaning.name) for b in branches]
         bound = bind(meaning, stage.name, stage.arguments, scope)
         return [Planned(bound, stage.at, scope, planned)]
 
-    def _meaning(self, name: syntax.Name, scope: Scope) -> type[Operator] | Macro:
+    def _meaning(self, stage: syntax.Stage, scope: Scope, joined_by: str) -> type[Operator] | Macro:
         """Return the operator or block that a stage names."""
+        name = stage.name
         value = scope.value(name)
         if isinstance(value, BlockName):
             assert isinstance(value.macro, Macro)
@@ -113,6 +121,8 @@ class Expander:
         if isinstance(value, Word):
             if value.text in OPERATORS:
                 return OPERATORS[value.text]
+            if not stage.arguments:  # with arguments it is meant as an operator
+                _refuse_label(name, scope, joined_by)
             candidates = set(OPERATORS) | set(scope.net.blocks)
             guess = foreign.operator(value.text)
             guess = guess or scope.problems.did_you_mean(value.text, candidates)
@@ -178,3 +188,29 @@ class Expander:
         if failed:
             raise Reported
         return bound
+
+
+def _refuse_label(name: syntax.Name, scope: Scope, joined_by: str) -> None:
+    """Raise Reported, after reporting it, if an operator's name is the label of a row or input."""
+    label = name.text
+    kind = scope.kinds.get(label) or scope.net.kinds.get(label)
+    if kind is None:
+        if label == "input" and joined_by:
+            message = "`input` is not an operator"
+            help = "a branch that passes on the input of the stage is `identity`"
+            raise scope.problem("NS112", message, name.at, help=help)
+        return
+    if kind == "head":
+        help = "rows cannot read a head: name the row that the head reads"
+    elif label not in scope.kinds:
+        help = "a block cannot read rows outside of it: it reads its input"
+    elif joined_by:
+        help = (
+            "branches start from the input of the stage; "
+            f"to join rows write `LABEL from {label}, OTHER: {joined_by}`"
+        )
+    else:
+        help = f"name the rows to read after `from`: `LABEL from {label}: relu`"
+    article = "an" if kind == "input" else "a"
+    message = f"`{label}` is the label of {article} {kind}, not an operator"
+    raise scope.problem("NS112", message, name.at, help=help)

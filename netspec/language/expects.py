@@ -19,7 +19,7 @@ from netspec.language.diagnostics import Diagnostic, Note, Problems, SpecError
 from netspec.language.files import Files, names_in
 from netspec.language.parse import parse
 from netspec.language.read import CLASSES, LIST, accept, class_lists, read_text
-from netspec.language.recipe import SIZE_HELP, misfit, misfit_text, read_step
+from netspec.language.recipe import SIZE_HELP, misfit, misfit_text, read_step, require_order
 from netspec.language.scope import Reported, Scope
 
 
@@ -73,6 +73,7 @@ def _prepare(
     name = syntax.Name("prepare", own[0].at)
     try:
         steps = tuple(read_step(name, step, scope) for step in own[0].steps)
+        require_order(steps, own[0].steps, scope)
     except Reported:
         return None
     _fits(steps, own, graph, scope)
@@ -196,6 +197,9 @@ def prepare_of(text: str, name: str = "prepare") -> tuple[RecipeStep, ...]:
         for step in statement.steps:
             with suppress(Reported):
                 steps.append(read_step(syntax.Name("prepare", statement.at), step, scope))
+        if not problems.errors:
+            with suppress(Reported):
+                require_order(steps, statement.steps, scope)
     if problems.errors:
         raise SpecError(problems.errors)
     return tuple(steps)

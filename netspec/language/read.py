@@ -10,13 +10,20 @@ from pathlib import Path
 from netspec.errors import require_type, warn_user
 from netspec.files.kinds import (
     ARTIFACT,
+    CAFFEMODEL,
+    DARKNET,
+    HDF5,
     JPEG,
+    KERAS,
     ONNX,
     PICKLE,
     PNG,
+    PROTOTXT,
     PT2,
     PYTHON,
     SPEC,
+    TENSORFLOW,
+    TFLITE,
     WEIGHTS,
     FileKind,
     kind_of_content,
@@ -147,15 +154,19 @@ def _other_kind(path: Path) -> FileKind | None:
 
 
 _COMPILED = "give the .net file that it was made from"
+_WRITTEN = "write the net as a spec; `netspec explain syntax` shows how"
+_NAMED = "--weights takes a safetensors file with the names of the spec's parameters"
 _INSTEAD = {
     ARTIFACT: f"`netspec run` and `netspec bench` take artifacts; {_COMPILED}",
     ONNX: _COMPILED,
     PT2: _COMPILED,
     WEIGHTS: "weights come after the spec: netspec run SPEC IMAGE --weights FILE",
-    PICKLE: "netspec loads no pickles; weights are safetensors files, given with --weights",
+    PICKLE: "netspec loads no pickles: load the file in PyTorch, and save its module with "
+    "netspec.save_weights as a safetensors file for --weights",
     PNG: "the spec comes before the images: netspec run SPEC IMAGE",
     JPEG: "the spec comes before the images: netspec run SPEC IMAGE",
-    PYTHON: "write the net as a spec; `netspec explain syntax` shows how",
+    **dict.fromkeys((PYTHON, PROTOTXT, DARKNET, TENSORFLOW, TFLITE), _WRITTEN),
+    **dict.fromkeys((KERAS, HDF5, CAFFEMODEL), f"{_WRITTEN}; {_NAMED}"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from netspec.ir.expects import misplaced
 from netspec.ir.graph import Graph, Input
 from netspec.ir.guess import did_you_mean
 from netspec.ir.recipe import (
@@ -87,6 +88,8 @@ class _Reader:
                 help = "keep one of the two"
                 raise self.scope.problem("NS131", message, target.at, help=help, notes=notes)
         steps = [self._step(name, step) for step in directive.steps]
+        if name.text == "prepare":
+            require_order(steps, directive.steps, self.scope)
         if name.text in BY_ROW:
             self._assign(directive, rows, steps)
             return
@@ -189,6 +192,19 @@ def read_step(directive: syntax.Name, step: syntax.Step, scope: Scope) -> Recipe
     takes_numbers = bool(arguments) and not isinstance(arguments[0].value, syntax.Name)
     kind = next((k for k in named if issubclass(k, Numbers) == takes_numbers), named[0])
     return bind(kind, name, _with_filter(kind, arguments), scope).value
+
+
+def require_order(
+    steps: Sequence[RecipeStep], written: Sequence[syntax.Step], scope: Scope
+) -> None:
+    """Check that each step of ``prepare`` can come after those before it.
+
+    Raises:
+        Reported: a step cannot.
+    """
+    if mistake := misplaced(steps):
+        at = written[mistake.place].at
+        raise scope.problem("NS157", mistake.message, at, help=mistake.help)
 
 
 def _with_filter(

@@ -67,6 +67,8 @@ class Scope:
     """Returns a derived quantity of a row or stage; set where sentences may use them."""
     dropped: Mapping[str, syntax.At] = field(default_factory=dict)
     """The places where a variant drops labels of its base."""
+    kinds: dict[str, str] = field(default_factory=dict)
+    """The labels above, each with what it is: an input, a row or a head."""
     lost_names: bool = False
     """True if a definition does not parse: unknown names may be a consequence."""
 

@@ -14,7 +14,7 @@ from netspec.runtime.compiled import Compiled
 from netspec.timing.case import Case
 from netspec.timing.engines import compiled
 from netspec.timing.machine import Others, Rates, calls
-from netspec.timing.measure import WARM, Advance, Entry, answer, in_milliseconds
+from netspec.timing.measure import WARM, Advance, Entry, answer, in_milliseconds, title_of
 from netspec.timing.timing import Timing, timer_of, timing
 
 
@@ -108,7 +108,8 @@ def steps(specs: int, batches: int, rounds: int) -> int:
 def measured(case: Case, rounds: int, advance: Advance = lambda step: None) -> Entry:
     """Return the result of a case, with an entry for each step of netspec's plan in order."""
     model = compiled(case)
-    profile = profiled(model, case.images, rounds, lambda: advance(case.net.name))
+    step = f"{title_of(case)}: steps of the compiled net"
+    profile = profiled(model, case.images, rounds, lambda: advance(step))
     return {
         "spec": case.spec,
         "name": case.net.name,

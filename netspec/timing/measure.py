@@ -103,11 +103,12 @@ def measured(
     entries = {}
     expected, timer = exact(case), timer_of(case.torch_device)
     refusal = incomparable(case, expected)
+    title = title_of(case)
     for engine in chosen:
         if refusal is not None:
             entries[engine.name] = untimed(engine) | {"error": refusal}
             continue
-        advance(f"{case.net.name}: {engine.name} compiles")
+        advance(f"{title}: {engine.name} compiles")
         entry, call = compiled(engine, case, expected)
         entries[engine.name] = entry
         if call is not None:
@@ -115,16 +116,14 @@ def measured(
     yardsticks = {
         name: turn(call, timer) for name, call in calls(case.type, case.torch_device).items()
     }
-    noted = {
-        name: _noted(run, f"{case.net.name}: {name}", advance)
-        for name, run in {**passes, **yardsticks}.items()
-    }
+    turns = f"{title}: engines take turns"
+    noted = {name: _noted(run, turns, advance) for name, run in {**passes, **yardsticks}.items()}
     others = Others()
     timings = interleaved(noted, rounds=rounds, warm=WARM)
     taken = others.share()
     rates = Rates.of(timings["product"].median, timings["copy"].median, case.torch_device)
     for name in passes:
-        advance(f"{case.net.name}: memory of {name}")
+        advance(f"{title}: memory of {name}")
         entries[name] |= in_milliseconds(timings[name]) | memory_of(case, name)
     best, ratio = compared(list(entries.values()))
     return {
@@ -139,6 +138,11 @@ def measured(
         "best_peer": best,
         "ratio": ratio,
     }
+
+
+def title_of(case: Case) -> str:
+    """Return the net and the batch, for progress."""
+    return f"{case.net.name}, batch {case.batch}"
 
 
 def compiled(engine: Engine, case: Case, expected: Sequence[Exact]) -> tuple[Entry, Call | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from netspec.errors import DataError
@@ -11,6 +12,7 @@ from netspec.ir.graph import Graph
 from netspec.ir.symbols import by
 from netspec.lowering.passes import exchange
 from netspec.net import Net
+from netspec.printing import Printed
 from netspec.views.columns import aligned
 
 BYTES = 4
@@ -20,7 +22,20 @@ OUTPUT = "output"
 """Name of the reader of a value that no stage reads."""
 
 
-def exchanges(net: Net) -> dict[str, Any]:
+@dataclass(frozen=True, repr=False)
+class Exchanges(Printed):
+    """What the columns of a net exchange.
+
+    Attributes:
+        net: The net.
+        results: Sizes and bytes; docs/json.md has the keys.
+    """
+
+    net: Net
+    results: dict[str, Any]
+
+
+def exchanges(net: Net) -> Exchanges:
     """Return the size and work of each column, and the bytes of each exchange for one image.
 
     Bytes are of float32, between all columns together: ``forward`` of values, ``backward`` of their
@@ -44,7 +59,7 @@ def exchanges(net: Net) -> dict[str, Any]:
         if isinstance(stage.op, Exchange)
     ]
     totals = graph.totals(stage.name for stage in graph.stages())
-    return {
+    results = {
         "columns": number,
         "parameters": totals.parameters,
         "macs": totals.macs,
@@ -53,11 +68,20 @@ def exchanges(net: Net) -> dict[str, Any]:
         "backward": sum(entry["backward"] for entry in places),
         "gradients": 2 * (number - 1) * BYTES * net.totals_with_heads.parameters,
     }
+    return Exchanges(net, results)
 
 
-def lines(net: Net) -> Iterator[str]:
-    """Yield the same as text."""
-    data = exchanges(net)
+def as_json(exchanges: Exchanges) -> dict[str, Any]:
+    """Return sizes and bytes as plain data."""
+    return exchanges.results
+
+
+def as_text(exchanges: Exchanges) -> str:
+    """Return sizes and bytes as a table."""
+    return "\n".join(_lines(exchanges.net, exchanges.results))
+
+
+def _lines(net: Net, data: dict[str, Any]) -> Iterator[str]:
     number, places = data["columns"], data["places"]
     yield (
         f"{net.name} on {number} devices: each has {data['parameters']:,} parameters, "

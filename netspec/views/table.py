@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from itertools import zip_longest
+from textwrap import wrap
 from typing import NamedTuple
 
 from netspec.ir.columns import exchanging
@@ -15,8 +16,10 @@ from netspec.net import Net
 
 COLUMNS = ("row", "layers", "input", "kernel", "output", "parameters", "MACs", "field")
 NUMBERS = ("parameters", "MACs", "field")
-NARROWER: tuple[tuple[str, ...], ...] = ((), ("input",), ("input", "layers"))
-"""Sets of columns to omit, tried in this order until the table fits the terminal."""
+LESS_IMPORTANT = ("field", "input", "kernel", "MACs")
+"""Columns that a narrow terminal hides, in this order; the other columns are always shown."""
+IN_A_LINE = 3
+"""Kernels of a branch that are in one line: those of a bottleneck."""
 
 
 class Line(NamedTuple):
@@ -26,25 +29,31 @@ class Line(NamedTuple):
     is_strong: bool = False
 
 
-def lines(net: Net, width: int | None = None) -> list[Line]:
-    """Return the table as text, as wide as it needs to be.
+def lines(net: Net, rows: Iterable[TableRow], width: int | None = None) -> list[Line]:
+    """Return rows of a net as a table with its title and totals, as wide as it needs to be.
 
-    If ``width`` is too narrow for all columns, some are omitted. Numbers are never cut.
+    If ``width`` is too narrow for all columns, the less important ones are hidden, and the last
+    line names them. If the other columns are still too wide, the column "layers" is wrapped.
+    Numbers are never cut.
     """
-    body, totals = list(map(_cells, net.rows)), _totals(net)
-    shown: list[Line] = []
-    for missing in NARROWER:
-        chosen = [i for i, column in enumerate(COLUMNS) if column not in missing]
+    body, totals = list(map(_cells, rows)), _totals(net)
+    hidden: tuple[str, ...] = ()
+    for count in range(len(LESS_IMPORTANT) + 1):
+        hidden = LESS_IMPORTANT[:count]
+        chosen = [i for i, column in enumerate(COLUMNS) if column not in hidden]
         shown = list(_aligned(chosen, body, totals))
-        if width is None or cells_wide(shown[0].text) <= width:
+        excess = 0 if width is None else cells_wide(shown[0].text) - width
+        if excess <= 0:
             break
+    else:
+        shown = list(_aligned(chosen, _wrapped(body, excess), totals))
     heading = [Line(text, is_strong=True) for text in _title(net)]
-    return [*heading, Line(""), *shown]
+    return [*heading, Line(""), *shown, *_hidden(hidden)]
 
 
 def as_text(net: Net) -> str:
     """Return the table as plain text."""
-    return "\n".join(line.text for line in lines(net))
+    return "\n".join(line.text for line in lines(net, net.rows))
 
 
 def as_html(net: Net) -> str:
@@ -80,13 +89,43 @@ def _title(net: Net) -> list[str]:
     return texts
 
 
+def _hidden(columns: Sequence[str]) -> Iterator[Line]:
+    if columns:
+        noun = "column" if len(columns) == 1 else "columns"
+        yield Line("")
+        yield Line(f"Hidden {noun}: {', '.join(columns)}.")
+        yield Line("Use a wider terminal, --json, or a pipe to see all.")
+
+
+def _wrapped(body: Iterable[Cells], excess: int) -> list[Cells]:
+    """Return cells whose column "layers" is narrower by ``excess``, but not than its words."""
+    place, body = COLUMNS.index("layers"), list(body)
+    width = max((len(cells[place]) for cells in body), default=0) - excess
+    wrapped = (
+        "\n".join(wrap(cells[place], max(width, 1), break_long_words=False)) for cells in body
+    )
+    return [
+        (*cells[:place], layers, *cells[place + 1 :])
+        for cells, layers in zip(body, wrapped, strict=True)
+    ]
+
+
+def _folded(chain: str) -> Iterator[str]:
+    """Yield the kernels of a chain in lines of at most three."""
+    kernels = chain.split(" | ")
+    for start in range(0, len(kernels), IN_A_LINE):
+        part = kernels[start : start + IN_A_LINE]
+        more = " |" if start + IN_A_LINE < len(kernels) else ""
+        yield ("  " if start else "") + " | ".join(part) + more
+
+
 def _cells(row: TableRow) -> Cells:
     height, width = row.field.size
     return (
-        f"{row.head} (head)" if row.head else row.label,
+        f"{row.label} (head)" if row.head else row.label,
         " ".join(row.layers),
         ", ".join(map(by, row.inputs)),
-        (row.kernel or "").replace("; ", "\n"),
+        "\n".join(part for kernel in row.kernels for part in _folded(kernel)),
         by(row.output),
         show(row.parameters) if row.parameters else "",
         show(row.macs) if row.macs else "",

@@ -31,10 +31,18 @@ def run(*arguments: object) -> Result:
 QUICK = ("lenet5", "--against", "eager,eager-channels-last", "--rounds", 1)
 
 
-def test_it_prints_a_table_and_nothing_beside_it_in_a_pipe() -> None:
+def test_it_prints_a_table_and_a_line_per_step_on_standard_error() -> None:
     done = run(*QUICK)
     assert done.exit_code == 0, done.output
-    assert done.stderr == ""
+    assert done.stderr.splitlines() == [
+        "lenet5, batch 1: netspec compiles",
+        "lenet5, batch 1: eager compiles",
+        "lenet5, batch 1: eager-channels-last compiles",
+        "lenet5, batch 1: engines take turns",
+        "lenet5, batch 1: memory of netspec",
+        "lenet5, batch 1: memory of eager",
+        "lenet5, batch 1: memory of eager-channels-last",
+    ]
     lines = done.stdout.splitlines()
     assert "GFLOP/s in float32 products" in lines[0]
     assert lines[2] == "lenet5  batch 1, float32, 1 round"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,28 @@ def test_summary_says_what_columns_exchange() -> None:
     done = run("summary", "lenet5", "--columns")
     assert done.returncode == 1
     assert done.stderr.startswith("error: lenet5 does not have columns")
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_summary_fits_the_terminal(columns: str) -> None:
+    ours, terminal = os.openpty()
+    command = [sys.executable, "-m", "netspec", "summary", "alexnet"]
+    env = os.environ | {"COLUMNS": columns}
+    subprocess.run(command, stdout=terminal, env=env, check=True)
+    os.close(terminal)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "conv relu norm" in shown
+    assert ("Hidden columns: field, input." in shown) == (columns == "80")
+
+
+def test_summary_expands_blocks() -> None:
+    done = run("summary", "googlenet", "--expand")
+    assert "\n3a.b2.conv2 " in done.stdout
+    assert "\n3a " in done.stdout
+    data = json.loads(run("summary", "googlenet", "--expand", "--json").stdout)
+    labels = [row["label"] for row in data["rows"]]
+    assert labels.index("3a") + 1 == labels.index("3a.b1")
 
 
 def test_summary_prints_the_documented_json() -> None:

@@ -188,7 +188,7 @@ def test_an_artifact_is_tested_by_its_digest(tmp_path: Path) -> None:
     assert "--expect is for one artifact, and 0 are given" in said(done)
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.txt", "a.tflite", "a.h5"])
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.txt", "a.mlmodel", "a.npz"])
 def test_a_folder_is_not_named_like_a_file(name: str, tmp_path: Path) -> None:
     done = run("compile", "lenet5", "-o", tmp_path / name)
     assert done.exit_code == 2

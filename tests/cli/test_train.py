@@ -85,6 +85,35 @@ def test_a_run_of_all_it_knows_is_given_nothing_more(trained: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
+    ("command", "arguments", "shown"),
+    [
+        ("trace", ["C1"], "C1"),
+        ("draw", ["-o", "drawing.dot"], "is drawn in"),
+        ("compile", [], "verify"),
+        ("summary", [], "2,530"),
+    ],
+)
+def test_a_real_run_is_accepted_where_its_spec_is_enough(
+    command: str, arguments: list[str], shown: str, trained: Path, tmp_path: Path
+) -> None:
+    paths = [str(tmp_path / one) if one.endswith(".dot") else one for one in arguments]
+    done = netspec(command, trained, *paths)
+    assert done.exit_code == 0, done.output
+    assert shown in done.stdout
+
+
+@pytest.mark.parametrize("others", [[], ["--data", "digits"]])
+def test_a_run_without_a_new_directory_is_told_how_to_continue(
+    others: list[str], trained: Path
+) -> None:
+    done = netspec("train", trained, *others)
+    assert done.exit_code == 2
+    message = " ".join(done.stderr.replace("│", " ").split())
+    assert f"is a run: continue it with --resume {trained}" in message
+    assert "--data DATA -o ANOTHER" in message
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["lenet5"], "give a spec, the data and a directory for the run"),

@@ -7,6 +7,7 @@ import pytest
 
 from netspec import SpecError, load, loads
 from netspec.ir.recipe import Range, Resize, Subtract
+from netspec.language.expects import prepare_of
 
 NET = "net a(n=3)\ninput image 8x8x3\n{}\na: fc n | softmax"
 TRAIN = "train {{\n  loss cross_entropy\n  optimizer sgd lr=1\n  batch 2\n  epochs 1\n  {}\n}}"
@@ -68,13 +69,20 @@ def test_a_variant_prepares_as_it_says_itself(tmp_path: Path, base: str, own: st
         ("prepare divide 0", "NS132", "0"),
         ("prepare shorter 8 with magic", "NS113", "magic"),
         ("prepare subtract mean", "NS133", "subtract"),
+        ("prepare range low=0, high=1 | resize 8", "NS157", "resize 8"),
+        ("prepare invert | center 8", "NS157", "center 8"),
+        ("prepare subtract 1 | shorter 9 with box | center 8", "NS157", "shorter 9 with box"),
+        ("prepare resize 8 | subtract mean image | subtract mean channel", "NS157",
+         "subtract mean channel"),
+        (TRAIN.format("prepare order bgr | resize 8"), "NS157", "resize 8"),
+        (TRAIN.format("prepare divide 2 | center 8"), "NS157", "center 8"),
         ('classes "imagenet"', "NS156", '"imagenet"'),
         ('classes "x", "x", "y"', "NS156", '"x"'),
         ('classes "a", "b", "c", "d"', "NS156", "classes"),
         ('classes "a", "b"\nclasses "c", "d"', "NS131", "classes"),
         ('classes "names.txt"', "NS001", '"names.txt"'),
     ],
-)
+)  # fmt: skip
 def test_mistakes_are_named_at_their_place(statement: str, code: str, place: str) -> None:
     assert errors(NET.format(statement)) == [(code, place)]
 
@@ -142,3 +150,8 @@ def test_what_is_subtracted_are_the_statistics_or_numbers() -> None:
     steps = loads(NET.format("prepare subtract mean channel | divide 2")).expects.prepare
     assert steps is not None
     assert steps[0] == Subtract(what="mean", over="channel")
+
+
+def test_steps_outside_of_a_spec_are_checked_as_in_one() -> None:
+    with pytest.raises(SpecError, match=r"NS157.*`center` changes the size"):
+        prepare_of("range low=0, high=1 | center 8")

@@ -67,7 +67,8 @@ NOT_IN_A_BLOCK = {
     "NS008", "NS009", "NS103", "NS104", "NS105",  # the header
     "NS011", "NS012",  # an import, below
     "NS119", "NS142", "NS144", "NS501",  # the inputs
-    "NS150", "NS151", "NS152", "NS153", "NS154", "NS155", "NS156", "NS504",  # what goes in and out
+    # what goes in and out
+    "NS150", "NS151", "NS152", "NS153", "NS154", "NS155", "NS156", "NS157", "NS504",
     "NS210",  # the columns of a net
     "NS304", "NS401", "NS402", "NS403", "NS404",  # totals and documents
     "NS503",  # an import may have definitions for its own use

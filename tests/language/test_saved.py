@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -105,19 +107,45 @@ def test_a_link_in_a_run_is_not_followed(run: Path, tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------- files of other kinds
 
 
+def zipped(*names: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, "{}")
+    return buffer.getvalue()
+
+
+KERAS = zipped("metadata.json", "config.json", "model.weights.h5")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "kind", "help"),
     [
         ("m.onnx", b"\x08\x07\x12\x07pytorch", "an ONNX model", "the .net file that it was made"),
         ("m.net", b"\x08\x07\x12\x07pytorch", "an ONNX model", "the .net file that it was made"),
         ("w.safetensors", b"\x02\0\0\0\0\0\0\0{}", "a safetensors file", "--weights FILE"),
-        ("w.pth", b"\x80\x02}q\x00.", "a pickle", "--weights"),
+        ("w.pth", b"\x80\x02}q\x00.", "a pickle", "netspec.save_weights"),
+        ("w.pth", zipped("w/data.pkl"), "a pickle", "netspec.save_weights"),
         ("w.pt2", b"", "a PyTorch program", "the .net file that it was made"),
         ("x.png", b"\x89PNG\r\n\x1a\n", "a PNG image", "netspec run SPEC IMAGE"),
         ("x.jpg", b"\xff\xd8\xff\xe0", "a JPEG image", "netspec run SPEC IMAGE"),
         ("net.py", b"import torch\n", "a program", "netspec explain syntax"),
         ("a.netspec", b"PK", "an artifact", "netspec run"),
         ("run.json", b"{}", "JSON", "a .net file"),
+        *(
+            (name, b'# LeNet\nname: "LeNet"\ninput: "data"\n', "a Caffe net", "explain syntax")
+            for name in ("deploy.prototxt", "deploy.txt", "deploy")
+        ),
+        ("n.prototxt", b"layer {\n  name: 'data'\n}\n", "a Caffe net", "explain syntax"),
+        ("w.caffemodel", b"\x0a\x05LeNet", "a Caffe weights file", "takes a safetensors file"),
+        ("yolo.cfg", b"[net]\nbatch=1\n", "a Darknet net", "explain syntax"),
+        ("yolo", b"# a comment\n[net]\nbatch=1\n", "a Darknet net", "explain syntax"),
+        ("m.h5", b"\x89HDF\r\n\x1a\n", "an HDF5 file", "takes a safetensors file"),
+        ("m.net", b"\x89HDF\r\n\x1a\n", "an HDF5 file", "takes a safetensors file"),
+        ("m.keras", KERAS, "a Keras model", "takes a safetensors file"),
+        ("m", KERAS, "a Keras model", "takes a safetensors file"),
+        ("m.pb", b"\x0a\x05", "a TensorFlow graph", "explain syntax"),
+        ("m", b"\x1c\0\0\0TFL3", "a TensorFlow Lite model", "explain syntax"),
     ],
 )
 def test_a_file_of_another_kind_is_named_as_what_it_is(

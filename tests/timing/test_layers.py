@@ -47,7 +47,7 @@ def test_a_case_has_an_entry_for_each_step(tmp_path: Path) -> None:
     case = case_of(tmp_path, dtype="bfloat16")
     told: list[str] = []
     entry = measured(case, 1, told.append)
-    assert told == ["tiny", "tiny"]
+    assert told == ["tiny, batch 2: steps of the compiled net"] * 2
     conv, fc, softmax = entry["layers"]
     assert [conv["op"], fc["op"], softmax["op"]] == ["conv_relu", "fc", "softmax"]
     assert conv["gflop"] == pytest.approx(2 * 2 * 36 * 4 * 27 / 1e9)

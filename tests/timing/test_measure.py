@@ -124,8 +124,8 @@ def test_the_answer_has_the_shape_that_programs_read(
         assert (case["spec"], case["dtype"]) == (path, "bfloat16")
         assert all(set(entry) >= KEYS for entry in case["engines"])
     assert len(told) == steps(1, 2, 1, 2)
-    assert told[0] == "tiny: netspec compiles"
-    assert told[-1] == "tiny: memory of right"
+    assert told[0] == "tiny, batch 1: netspec compiles"
+    assert told[-1] == "tiny, batch 3: memory of right"
 
 
 def test_real_peers_on_lenet(tmp_path: Path) -> None:

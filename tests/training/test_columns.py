@@ -142,7 +142,7 @@ def sent(ranks: Ranks, text: str, images: int) -> list[int]:
 
 def test_what_the_summary_says_is_what_ranks_send() -> None:
     for text in (ALEXNET, EVERYTHING):
-        said = exchanges(loads(text))
+        said = exchanges(loads(text)).results
         counts = together(2, sent, text, 3, columns=2)
         forward, backward = (sum(one) for one in zip(*counts, strict=True))
         assert (forward, backward) == (3 * said["forward"], 3 * said["backward"])

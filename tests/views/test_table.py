@@ -21,13 +21,98 @@ def test_several_kernels_of_a_row_stand_below_each_other() -> None:
     assert lines[index + 1].strip() == "3x3x64/1, 192"
 
 
-@pytest.mark.parametrize("width", [40, 80, 120, 200])
-def test_a_narrow_terminal_gets_fewer_columns_and_no_cut_numbers(width: int) -> None:
-    shown = [line.text for line in lines(load("googlenet"), width)]
-    text = "\n".join(shown)
-    assert "1,582,671,872" in text
-    assert ("layers" in text) == (width >= 120)
-    assert max(map(len, shown)) <= max(width, 80)
+@pytest.mark.parametrize(
+    ("name", "width", "hidden"),
+    [
+        ("alexnet", 60, "columns: field, input, kernel, MACs"),
+        ("alexnet", 80, "columns: field, input"),
+        ("alexnet", 100, ""),
+        ("googlenet", 60, "columns: field, input, kernel, MACs"),
+        ("googlenet", 80, "columns: field, input, kernel"),
+        ("googlenet", 120, "column: field"),
+        ("inception_v3", 100, "columns: field, input, kernel"),
+        ("inception_v3", 120, "columns: field, input"),
+        ("inception_v3", 200, ""),
+    ],
+)
+def test_a_narrow_terminal_hides_the_least_important_columns(
+    name: str, width: int, hidden: str
+) -> None:
+    net = load(name)
+    shown = [line.text for line in lines(net, net.rows, width)]
+    text, titles = "\n".join(shown), 2
+    assert all(column in text for column in ("row", "layers", "output", "parameters"))
+    assert f"{net.totals.parameters:,}" in text
+    assert max(map(len, shown[titles:])) <= width
+    assert ("Hidden" in text) == bool(hidden)
+    if hidden:
+        assert shown[-2:] == [
+            f"Hidden {hidden}.",
+            "Use a wider terminal, --json, or a pipe to see all.",
+        ]
+
+
+def test_layers_are_wrapped_between_words_if_nothing_else_can_be_hidden() -> None:
+    net = load("googlenet")
+    shown = [line.text for line in lines(net, net.rows, 60)]
+    (index,) = [i for i, line in enumerate(shown) if line.startswith("conv2")]
+    assert shown[index].split() == ["conv2", *["conv", "relu"] * 2, "56x56x192", "114,944"]
+    assert shown[index + 1].strip() == "norm"
+    shown = [line.text for line in lines(net, net.rows, 10)]
+    assert "6,998,552" in "\n".join(shown), "numbers are never cut"
+
+
+def test_kernels_of_branches_are_in_short_a_line_per_branch() -> None:
+    assert load("googlenet")["3a"].kernels == (
+        "1x1, 64", "1x1, 96 | 3x3, 128", "1x1, 16 | 5x5, 32", "maxpool 3x3 | 1x1, 32"
+    )  # fmt: skip
+    assert load("googlenet")["conv2"].kernels == ("1x1x64/1, 64", "3x3x64/1, 192")
+    rows = """block basic(n) = add {
+    conv 3x3/2, n, pad=1 | relu | conv 3x3, n, pad=1
+    conv 1x1/2, n
+}
+a: basic 4 | relu
+b: add { conv 1x1, 4; identity } | conv 1x1, 5
+c: add { identity; identity }
+d: gap | concat { fc 3; fc 2 | concat { fc 4; fc 5 | fc 6 } }"""
+    net = load_rows(rows)
+    assert net["a"].kernels == ("3x3/2, 4 | 3x3, 4", "1x1/2, 4")
+    assert net["b"].kernels == ("1x1, 4", "1x1x4/1, 5")
+    assert net["c"].kernels == ()
+    assert net["d"].kernels == ("4x4", "fc 5x3", "fc 5x2", "fc 2x4", "fc 2x5 | fc 5x6")
+    text = as_text(net)
+    assert "3x3/2, 4 | 3x3, 4" in text
+
+
+def test_long_chains_are_folded() -> None:
+    shown = as_text(load("inception_v3")).splitlines()
+    (index,) = [i for i, line in enumerate(shown) if line.startswith("6b")]
+    assert [line.strip() for line in shown[index + 2 : index + 4]] == [
+        "1x1, 128 | 7x1, 128 | 1x7, 128 |",
+        "7x1, 128 | 1x7, 192",
+    ]
+
+
+def test_expanded_rows_follow_the_row_around_them() -> None:
+    net = load_rows("""block bottle(n) = {
+    a: conv 1x1, n | relu
+    b: add { conv 1x1, n; identity }
+    c: conv 1x1, n
+}
+block single = { only: bottle 4 }
+x: conv 3x3, 4 | relu
+y: single
+z: fc 2""")
+    labels = [row.label for row in net.rows.expanded()]
+    inner = ["a", "b", "b.b1", "b.b2.identity", "b.add", "c"]
+    assert [label.replace("y.only.", "") for label in labels] == ["x", "y", "y.only", *inner, "z"]
+    text = "\n".join(line.text for line in lines(net, net.rows.expanded()))
+    assert "y.only.b.b1" in text
+    assert text.splitlines()[-1].split()[1] == f"{net.totals.parameters:,}"
+
+
+def test_rows_inside_a_head_keep_their_labels() -> None:
+    assert "aux1.fc2 (head)" in str(load("googlenet").rows.expanded())
 
 
 def test_a_wide_row_is_not_cut() -> None:

@@ -117,6 +117,9 @@ class Conv(WindowOperator):
         kernel = by((*self.kernel, self.channels_seen(inputs)))
         return f"{kernel}/{self.stride_text}, {self.count}"
 
+    def short_kernel_text(self, inputs: Sequence[Shape]) -> str | None:
+        return f"{self.kernel_and_stride}, {self.count}"
+
     def dense(self, weight: Tensor) -> Tensor:
         """Return the weight as [count, channels/groups, kh, kw], with zeros for unconnected pairs.
 

@@ -34,9 +34,7 @@ def test_without_triton_there_is_a_sentence_about_it(monkeypatch: pytest.MonkeyP
 
 
 def test_other_devices_are_refused() -> None:
-    with pytest.raises(
-        DataError, match="for xpu: the backends are cpu, cuda, sm_80, sm_90"
-    ):
+    with pytest.raises(DataError, match="for xpu: the backends are cpu, cuda, sm_80, sm_90"):
         backend_of(torch.device("xpu"))
 
 
