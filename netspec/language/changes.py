@@ -14,6 +14,7 @@ Single = syntax.Output | syntax.Columns | syntax.Prepare | syntax.Classes | synt
 Own = syntax.Claim | syntax.Document
 """Statements about one net only, which are not inherited."""
 DEFINITION = "let."
+COMPUTED = "[...]"
 
 
 def inherited(statement: syntax.Statement, dropped: Container[str]) -> syntax.Statement:
@@ -69,7 +70,7 @@ def labels_of(row: syntax.Row) -> list[str]:
     if row.last is None:
         return [row.first.text]
     if isinstance(row.last, syntax.Counted):
-        return [f"{row.first.text}..{row.last.prefix}[]"]
+        return [f"{row.first.text}..{row.last.prefix}{COMPUTED}"]
     labels = label_range(row.first.text, row.last.text)
     if labels is None or len(labels) > MAX_STAGES:  # reported when the net is made
         return [row.first.text]
@@ -78,9 +79,9 @@ def labels_of(row: syntax.Row) -> list[str]:
 
 def is_counted(label: str, key: str) -> bool:
     """Return True if a label may be one of a range whose length is computed."""
-    prefix = key.removesuffix("[]").rpartition("..")[2]
+    prefix = key.removesuffix(COMPUTED).rpartition("..")[2]
     number = label.removeprefix(prefix)
-    return key.endswith("[]") and label.startswith(prefix) and number.isdecimal()
+    return key.endswith(COMPUTED) and label.startswith(prefix) and number.isdecimal()
 
 
 def lost(rows: Sequence[syntax.Row]) -> syntax.Broken:

@@ -12,9 +12,10 @@ from netspec.language import foreign, syntax
 from netspec.language.binding import Bound, bind
 from netspec.language.body import Operands
 from netspec.language.expressions import condition, value_or_unknown
-from netspec.language.incoming import Incoming, Later, Sizes, names
+from netspec.language.incoming import Incoming, Later, Sizes
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
 from netspec.language.scope import Macro, Reported, Scope, Unknown
+from netspec.language.walk import named
 
 
 @dataclass(slots=True)
@@ -103,7 +104,7 @@ class Expander:
         """Return True if the value of a node of the syntax tree depends on ``channels``."""
         # A node is expanded many times; the tree keeps it, so that its id is not used again.
         if id(node) not in self._names:
-            self._names[id(node)] = frozenset(names(node))
+            self._names[id(node)] = frozenset(name.text for name in named(node))
         return not scope.later.isdisjoint(self._names[id(node)])
 
     def _holds(self, node: syntax.Expression, scope: Scope) -> bool:

@@ -6,7 +6,7 @@ computed later, when the stages before it are in the graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ from netspec.ir.graph import Graph
 from netspec.ir.shapes import Shape, ShapeError
 from netspec.ir.symbols import TooLarge, is_small
 from netspec.ir.values import Value
-from netspec.language import syntax
 
 if TYPE_CHECKING:
     from netspec.language.body import Operands
@@ -22,17 +21,6 @@ if TYPE_CHECKING:
 
 CHANNELS = "channels"
 """The word for the channels of a stage's input."""
-
-
-def names(node: object) -> Iterator[str]:
-    """Yield the names in an expression or in arguments."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, syntax.Name):
-            yield node.text
-        elif isinstance(node, tuple):
-            waiting += node
 
 
 class Sizes:
