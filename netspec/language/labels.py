@@ -35,7 +35,8 @@ def refuse(name: syntax.Name, scope: Scope) -> bool:
     """Report a text in quotes that cannot be a label; return True if it cannot.
 
     A dot separates a label from the parts of its row, in names of stages and parameters.  A comma
-    separates labels on the command line.  Invisible characters would make labels look equal.
+    separates labels on the command line.  A backslash begins an escape in generated code.  Invisible
+    characters would make labels look equal.
     """
     label = name.text
     if _PLAIN.fullmatch(label):
@@ -47,9 +48,9 @@ def refuse(name: syntax.Name, scope: Scope) -> bool:
     elif "." in label:
         message = f"the label `{label}` has a dot, which separates a row from its parts"
         help = "write `_` or `/`; a block of rows makes names such as layer1.0.conv1"
-    elif "," in label:
-        message = f"the label `{label}` has a comma, which separates labels"
-        help = "write `_` or `/`"
+    elif "," in label or "\\" in label:
+        character = "comma, which separates labels" if "," in label else "backslash"
+        message, help = f"the label `{label}` has a {character}", "write `_` or `/`"
     elif label != label.strip():
         message, help = f"the label `{label}` begins or ends with a space", "remove the space"
     elif not label.isprintable():
