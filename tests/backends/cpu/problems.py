@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from netspec.backends.cpu import IMPLEMENTATIONS, CpuBackend
 from netspec.backends.cpu.implementation import CpuImplementation
+from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.operator import Operator
+from netspec.ir.ops.add import Add
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.concat import Concat
 from netspec.ir.ops.conv import Conv
@@ -18,9 +20,11 @@ from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.gap import GlobalAveragePool
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.mul import Mul
 from netspec.ir.ops.softmax import Softmax
 from netspec.ir.shapes import Kernel, Shape, ShapeError
 from netspec.lowering.implementation import Problem
+from tests.backends.cpu.activations import CONVOLVED
 
 CHANNELS = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65, 127, 129, 255, 257]
 """Around the blocks of a library, and most of them odd: where it reads in pairs or in vectors it is
@@ -59,7 +63,12 @@ def problems(
     if issubclass(kind, Conv):
         groups = one([1, 1, 1, 2, 3])
         seen, count = (one(CHANNELS if groups == 1 else FEW_CHANNELS) for _ in range(2))
-        rest = {"dilation": one([(1, 1), (1, 1), (2, 1)]), "bias": draw(st.booleans())}
+        rest: dict[str, Any] = {
+            "dilation": one([(1, 1), (1, 1), (2, 1)]),
+            "bias": draw(st.booleans()),
+        }
+        if kind is ConvActivation:
+            rest["activation"] = one([*CONVOLVED.values()])
         op = kind(count=groups * count, groups=groups, **rest, **window)
         maps = [Shape((height, width, groups * seen))]
     elif issubclass(kind, FullyConnected):
@@ -77,6 +86,9 @@ def problems(
         counts = draw(st.lists(st.sampled_from(CHANNELS), min_size=2, max_size=5))
         is_map = draw(st.booleans())
         op, maps = kind(), [Shape((height, width, n) if is_map else (n,)) for n in counts]
+    elif issubclass(kind, Add | Mul):
+        sizes = [*maps, Shape((1, 1, channels))] if kind is Mul else one([maps, vectors])
+        op, maps = kind(), draw(st.lists(st.sampled_from(sizes), min_size=1, max_size=4))
     else:
         assert issubclass(kind, Softmax | GlobalAveragePool), f"draw {kind} here"
         op = kind()
