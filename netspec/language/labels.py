@@ -35,8 +35,8 @@ def refuse(name: syntax.Name, scope: Scope) -> bool:
     """Report a text in quotes that cannot be a label; return True if it cannot.
 
     A dot separates a label from the parts of its row, in names of stages and parameters.  A comma
-    separates labels on the command line.  A backslash begins an escape in generated code.  Invisible
-    characters would make labels look equal.
+    separates labels on the command line.  A backslash begins an escape in generated code.
+    Invisible characters would make labels look equal.
     """
     label = name.text
     if _PLAIN.fullmatch(label):

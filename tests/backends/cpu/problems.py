@@ -61,8 +61,10 @@ def problems(
     vectors = [Shape((one([*CHANNELS, height * width * channels]),))]
     op: Operator
     if issubclass(kind, Conv):
-        groups = one([1, 1, 1, 2, 3])
+        groups = one([1, 1, 1, 2, 3, one(CHANNELS)])
         seen, count = (one(CHANNELS if groups == 1 else FEW_CHANNELS) for _ in range(2))
+        if groups > 3:  # depthwise
+            seen = count = 1
         rest: dict[str, Any] = {
             "dilation": one([(1, 1), (1, 1), (2, 1)]),
             "bias": draw(st.booleans()),
@@ -76,7 +78,7 @@ def problems(
     elif issubclass(kind, AvgPool):
         op = kind(count_pad=draw(st.booleans()), **window)
     elif issubclass(kind, MaxPool):
-        op = kind(**window)
+        op = kind(dilation=one([(1, 1), (1, 1), (2, 1)]), **window)
     elif issubclass(kind, LocalResponseNorm | LrnMaxPool):
         groups = one([1, 1, 2])
         lrn = LocalResponseNorm(n=one([1, 3, 5]), groups=groups)
