@@ -200,8 +200,8 @@ class _Net:
             names = labels.of_row(statement, body.scope)
         except Reported:
             ends = (statement.first, statement.last)
-            names = tuple(name for name in ends if isinstance(name, syntax.Name))
-            self._broken(syntax.Broken("row", names, statement.at), body)
+            known = tuple(name for name in ends if isinstance(name, syntax.Name))
+            self._broken(syntax.Broken("row", known, statement.at), body)
             return
         for i, name in enumerate(names):
             if i > 0 and body.previous is not None:

@@ -152,13 +152,10 @@ HINTS: dict[str, list[str]] = {
     ],
     "a computed length is written `r1..r[n]`, with the number in brackets": [
         "r1..r[]: relu",
-        "r1..r[n: relu",
-        "r1..r[n]]: relu",
     ],
     "write the stages of the other rows after `then`: r1..r3: relu then tanh": [
         "r1..r3: relu then",
         "r1..r3: relu then -> 3x3x3",
-        "r1..r3: then relu",
     ],
     "write the value after the `=`": [
         "C1: conv 3x3, 64, pad=",
