@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from onnxruntime import InferenceSession
 
 import netspec
 from netspec import SpecError, loads
+from netspec.export import onnx_bytes
 from netspec.language.format import format
 from netspec.language.labels import STATEMENTS, is_plain, written
 from netspec.language.limits import MAX_LABEL
+from netspec.views.graph import as_dot
 from tests.examples import examples
 from tests.helpers import load_rows
 
@@ -177,6 +182,43 @@ def test_weights_of_labels_in_quotes_are_saved_and_compiled(tmp_path: Path) -> N
     netspec.save_artifact(compiled, artifact)
     assert {path.parent for path in artifact.rglob("*")} == {artifact}  # no label is a file's name
     torch.testing.assert_close(netspec.load_artifact(artifact)(x), compiled(x), rtol=0, atol=0)
+
+
+CLASHES = """
+t: conv 1x1, 4
+a from t: conv 1x1, 3
+b from t: conv 1x1, 3
+"a+b" from a: conv 1x1, 3
+"a/Conv1" from b: conv 1x1, 3
+"s/product": concat { identity; identity }
+a_relu from "a+b": abs | relu
+sum from "a/Conv1", a_relu: add | relu
+m from sum, "s/product": concat | relu
+s: conv 1x1, 2
+last: avgpool 2x2/2 | relu | gap | fc 3
+"""
+"""Labels that are names which passes, ONNX or generated code make of other labels."""
+
+
+def test_labels_that_equal_names_made_by_the_program(tmp_path: Path) -> None:
+    net = load_rows(CLASHES)
+    reference = netspec.reference(net)
+    netspec.save_weights(reference, tmp_path / "w.safetensors")
+    compiled = netspec.compile(net, weights=tmp_path / "w.safetensors")
+    x = torch.rand(1, 3, 8, 8)
+    # Sums of at most 8 products in float32.
+    torch.testing.assert_close(compiled(x), reference(x), rtol=1e-4, atol=1e-5)
+    onnx.checker.check_model(onnx.load_from_string(onnx_bytes(reference)), full_check=True)
+    (output,) = InferenceSession(onnx_bytes(reference)).run(None, {"image": x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(output), reference(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_drawing_has_a_node_for_each_label() -> None:
+    net = load_rows('"a:0": relu\n"<b>": tanh\n"50%": abs\n')
+    dot = as_dot(net.graph, "drawing")
+    assert "->".join(re.findall(r'^\t"?([^\s"]+)"? -> ', dot, flags=re.MULTILINE)) == (
+        "image->a%3a0.relu->%3cb%3e.tanh"
+    )
 
 
 # ----------------------------------------------------------------------------------------- ranges
