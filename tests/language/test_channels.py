@@ -126,6 +126,8 @@ def test_channels_where_they_have_no_meaning(rows: str, code: str, message: str)
         "a: conv 9x9, 4\nb: conv 1x1, channels\nc: conv 3x3, 2 * channels",
         "a: conv 9x9, 4 | conv 1x1, channels",
         "block b(n) = conv 1x1, n | conv 1x1, n\na: conv 9x9, 4 | b channels\nc: relu",
+        "a: conv 9x9, 4\nb: conv 1x1, channels\ntrain { loss cross_entropy; batch 1; epochs 1\n"
+        "optimizer sgd lr=1\nprepare range low=0, high=1\ninit gaussian 0.1 for b\n}",
     ],
 )
 def test_a_stage_that_does_not_fit_is_the_only_error(rows: str) -> None:
@@ -135,6 +137,8 @@ def test_a_stage_that_does_not_fit_is_the_only_error(rows: str) -> None:
 def test_a_mistake_in_an_argument_of_a_block_is_reported_once() -> None:
     rows = "block b(n) = conv 1x1, n | conv 1x1, n\na: b channels / 0\nc: relu"
     assert [code for code, _ in errors(rows)] == ["NS141"]
+    unused = "block b(n) = relu\na: b channels / 0"
+    assert [code for code, _ in errors(unused)] == ["NS141"]
 
 
 def test_a_long_chain_of_calls_needs_no_stack() -> None:

@@ -18,6 +18,7 @@ from netspec.export import onnx_bytes
 from netspec.language.format import format
 from netspec.language.labels import STATEMENTS, is_plain, written
 from netspec.language.limits import MAX_LABEL
+from netspec.lowering.passes import TRAINING, optimise
 from netspec.views.graph import as_dot
 from tests.examples import examples
 from tests.helpers import load_rows
@@ -184,33 +185,44 @@ def test_weights_of_labels_in_quotes_are_saved_and_compiled(tmp_path: Path) -> N
     torch.testing.assert_close(netspec.load_artifact(artifact)(x), compiled(x), rtol=0, atol=0)
 
 
-CLASHES = """
-t: conv 1x1, 4
-a from t: conv 1x1, 3
-b from t: conv 1x1, 3
-"a+b" from a: conv 1x1, 3
-"a/Conv1" from b: conv 1x1, 3
-"s/product": concat { identity; identity }
-a_relu from "a+b": abs | relu
-sum from "a/Conv1", a_relu: add | relu
-m from sum, "s/product": concat | relu
-s: conv 1x1, 2
-last: avgpool 2x2/2 | relu | gap | fc 3
-"""
-"""Labels that are names which passes, ONNX or generated code make of other labels."""
-
-
-def test_labels_that_equal_names_made_by_the_program(tmp_path: Path) -> None:
-    net = load_rows(CLASHES)
-    reference = netspec.reference(net)
-    netspec.save_weights(reference, tmp_path / "w.safetensors")
-    compiled = netspec.compile(net, weights=tmp_path / "w.safetensors")
+def agrees(rows: str) -> netspec.Model:
+    """Check that a net computes the same compiled, and in ONNX Runtime; return its reference."""
+    reference = netspec.reference(load_rows(rows))
+    compiled = netspec.compile(reference.net)
+    compiled.load_state_dict(reference.state_dict())
     x = torch.rand(1, 3, 8, 8)
-    # Sums of at most 8 products in float32.
+    # Sums of a few products in float32.
     torch.testing.assert_close(compiled(x), reference(x), rtol=1e-4, atol=1e-5)
-    onnx.checker.check_model(onnx.load_from_string(onnx_bytes(reference)), full_check=True)
-    (output,) = InferenceSession(onnx_bytes(reference)).run(None, {"image": x.numpy()})
+    content = onnx_bytes(reference)
+    onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+    (output,) = InferenceSession(content).run(None, {"image": x.numpy()})
     torch.testing.assert_close(torch.from_numpy(output), reference(x), rtol=1e-4, atol=1e-5)
+    return reference
+
+
+def test_a_label_that_equals_the_name_of_a_merged_convolution() -> None:
+    rows = (
+        "t: conv 1x1, 4\na from t: conv 1x1, 3\nb from t: conv 1x1, 3\n"
+        '"a+b" from a: conv 1x1, 3 | relu\nout from "a+b", b: add | relu\n'
+    )
+    merged = optimise(load_rows(rows).graph, TRAINING).graph
+    assert "a+b'" in merged
+    assert "a+b'" not in optimise(load_rows(rows.replace("a+b", "c")).graph, TRAINING).graph
+    agrees(rows)
+
+
+def test_labels_that_are_one_word_in_generated_code() -> None:
+    agrees('"a b": conv 1x1, 3\n"a/b": conv 1x1, 3\na_b: conv 1x1, 3\n'
+           'sum from "a b", "a/b", a_b: add | relu\n')  # fmt: skip
+
+
+def test_a_label_that_equals_the_name_of_a_value_in_onnx() -> None:
+    rows = 'n: gn 1, eps=1e-3\n"{}" from n: conv 1x1, 3 | relu\nout: gn 1, eps=1e-3\n'
+    model = onnx.load_from_string(onnx_bytes(agrees(rows.format("c"))))
+    made = [value for node in model.graph.node for value in node.output if value.startswith("n/")]
+    assert made
+    for value in made[:2]:
+        agrees(rows.format(value))
 
 
 def test_a_drawing_has_a_node_for_each_label() -> None:
