@@ -90,7 +90,7 @@ def fmt(spec: str | Path, /) -> Formatted: ...
 @overload
 def fmt(spec: list[S] | tuple[S, ...], /) -> list[Formatted]: ...
 def fmt(spec: Any, /) -> Formatted | list[Formatted]:
-    """Format a spec: spaces, blank lines and the columns of tables. No file is written.
+    """Format a spec: spaces, blank lines, columns of tables, quotes of labels. No file is written.
 
     ``netspec.fmt("mynet.net").save()`` writes the file in place.
 
