@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import is_dataclass
-from typing import Any
 
 from netspec.ir.graph import Graph
 from netspec.ir.operator import WindowOperator
@@ -17,6 +15,7 @@ from netspec.ir.source import Sources
 from netspec.ir.words import counted
 from netspec.language import syntax
 from netspec.language.diagnostics import Note, Problems, call_notes
+from netspec.language.walk import named
 
 CHANNELS = (1, 3, 4)
 """Numbers of channels of images: grey, colour, and colour with transparency."""
@@ -101,7 +100,7 @@ def warn_of_unused(tree: syntax.Tree, sources: Sources, problems: Problems) -> N
         for word, name in _definitions(tree)
         if sources.span(name.at).source is tree.source
     ]
-    uses = Counter(_names(tree.statements)) if defined else Counter[str]()
+    uses = Counter(name.text.partition(".")[0] for name in named(tree.statements) if defined)
     for word, name in defined:
         if uses[name.text] == 1:  # only the definition itself
             problems.warn(
@@ -119,18 +118,3 @@ def _definitions(tree: syntax.Tree) -> Iterator[tuple[str, syntax.Name]]:
             yield from (("parameter", parameter.name) for parameter in statement.parameters)
         elif isinstance(statement, syntax.Let | syntax.Block | syntax.Connect | syntax.Codes):
             yield words[type(statement).__name__], statement.name
-
-
-def _names(statements: tuple[syntax.Statement, ...]) -> Iterator[str]:
-    """Yield each name in a part of the syntax tree, once per use."""
-    nodes: list[Any] = [statements]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, syntax.Name):
-            yield node.text
-        elif isinstance(node, syntax.Quantity):
-            yield node.text.partition(".")[0]
-        elif isinstance(node, tuple):
-            nodes += node
-        elif is_dataclass(node):
-            nodes += [getattr(node, field) for field in node.__dataclass_fields__]

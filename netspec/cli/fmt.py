@@ -22,7 +22,7 @@ STDIN = "-"
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is not formatted.")
 @click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
 def fmt(specs: tuple[str, ...], check: bool, diff: bool) -> None:
-    """Format specs in place: spaces, blank lines and the columns of tables, nothing else.
+    """Format specs in place: spaces, blank lines, columns of tables, needless quotes; nothing else.
 
     A file with mistakes is not changed. With - as SPEC, standard input is formatted and printed.
     """

@@ -179,6 +179,8 @@ class Graph:
         """The actions of the passes on this graph, in order."""
         self._order: list[str] | None = None
         self._added = 0
+        self._names: set[str] = set()
+        """The names of all stages that were ever added."""
 
     def __contains__(self, name: str) -> bool:
         return name in self.nx
@@ -201,6 +203,7 @@ class Graph:
         # (..., 1), so inserting a stage does not renumber the others.
         place = (*self.nx.nodes[before]["place"][:-1], 0, 1) if before else (self._added, 1)
         self._added += 1
+        self._names.add(stage.name)
         self.nx.add_node(stage.name, stage=stage, place=place)
         for position, operand in enumerate(operands):
             self.nx.add_edge(operand, stage.name, operand=position)
@@ -216,6 +219,15 @@ class Graph:
             sort = nx.lexicographical_topological_sort
             self._order = list(sort(self.nx, key=places.__getitem__))
         return map(self.stage, self._order)
+
+    def unused(self, name: str) -> str:
+        """Return a name for a new stage that no stage has or had: this one, or with primes.
+
+        A label in quotes may equal the name that a pass makes, such as ``a+b``.
+        """
+        while name in self._names:
+            name += "'"
+        return name
 
     def operands(self, name: str) -> tuple[str, ...]:
         """Return the stages that a stage reads, in the order of its operands."""
@@ -273,6 +285,7 @@ class Graph:
         copied.inputs, copied.outputs = list(self.inputs), list(self.outputs)
         copied.heads, copied.columns = dict(self.heads), self.columns
         copied.same_value, copied.journal = dict(self.same_value), list(self.journal)
+        copied._names |= self._names
         return copied
 
     def become(

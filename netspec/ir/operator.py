@@ -281,7 +281,8 @@ class WindowOperator(Operator):
     def written_mistakes(cls, written: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         kernel: Kernel = written["kernel"]
         if kernel.stride is not None and "stride" in written:
-            yield "NS136", "stride", f"the kernel {kernel} already has a stride"
+            reason = f"the kernel {kernel} already has a stride: leave out one of the two"
+            yield "NS136", "stride", reason
         if cls.clips and kernel.channels is not None:
             reason = f"{cls.name} works on each channel separately: leave out x{kernel.channels}"
             yield "NS132", "kernel", reason

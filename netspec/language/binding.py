@@ -56,7 +56,11 @@ def bind(
     failed = False
     for attribute in owner.attributes():
         argument, where = matched.get(attribute.name), scope
-        if argument is None and not (attribute.name == "stride" and _has_stride(values)):
+        if attribute.name == "stride" and _has_stride(values):
+            # the kernel's own stride replaces a default, of the file or of a block's argument
+            if argument is not None and scope.is_default(argument.value):
+                argument = None
+        elif argument is None:
             argument, where = _default(owner, attribute.name, defaults) or (None, scope)
         if argument is None:
             if attribute.is_required:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from netspec.language import syntax
+from netspec.language import labels, syntax
 from netspec.language.diagnostics import Note
 from netspec.language.limits import MAX_STAGES
 from netspec.language.scope import Scope
@@ -42,6 +42,7 @@ class Body:
     def define(self, name: syntax.Name, operands: Operands, kind: str) -> Label:
         """Return a new label; report one that is defined already, whose first meaning stays."""
         label = Label(operands, name.at, kind)
+        labels.refuse(name, self.scope)
         first = self.labels.get(name.text)
         if first is not None:
             span = self.scope.span(first.at)
@@ -113,5 +114,6 @@ class Body:
         for name, label in self.labels.items():
             if not label.is_used:
                 message = f"nothing uses the {label.kind} `{name}`"
-                help = f"remove it, read it with `from {name}`, or return it with `output {name}`"
+                word = labels.written(name)
+                help = f"remove it, read it with `from {word}`, or return it with `output {word}`"
                 self.scope.problem("NS118", message, label.at, help=help)

@@ -43,7 +43,7 @@ class Builder(Transformer[Token, Any]):
         return self._name(c[0])
 
     def quantity(self, c: list[Token]) -> syntax.Quantity:
-        return syntax.Quantity(str(c[0]), self._at(c[0]))
+        return syntax.Quantity(str(c[0]).replace('"', ""), self._at(c[0]))
 
     def kernel(self, c: list[Token]) -> syntax.KernelLiteral:
         return syntax.KernelLiteral(str(c[0]), self._at(c[0]))
@@ -118,7 +118,11 @@ class Builder(Transformer[Token, Any]):
         return syntax.Claims(size, tuple(m for m in c if isinstance(m, syntax.Measure)))
 
     def label(self, c: list[Token]) -> syntax.Name:
-        return self._name(c[0])
+        text = str(c[0])[1:-1] if c[0].type == "STRING" else str(c[0])
+        return syntax.Name(text, self._at(c[0]))
+
+    def counted(self, c: list[Any]) -> syntax.Counted:
+        return syntax.Counted(str(c[0])[:-1], c[1], (self._at(c[0])[0], c[1].at[1] + 1))
 
     def labels(self, c: list[Any]) -> list[Any]:
         return c
@@ -127,10 +131,10 @@ class Builder(Transformer[Token, Any]):
         return c
 
     def row(self, c: list[Any]) -> syntax.Row:
-        (first, last), after, sources, pipe, claims = c
+        (first, last), after, sources, pipe, then, claims = c
         at = (first.at[0], (last or first).at[1])
         sources = tuple(sources or ())
-        return syntax.Row(first, last, after, sources, pipe, claims or _NO_CLAIMS, at)
+        return syntax.Row(first, last, after, sources, pipe, then, claims or _NO_CLAIMS, at)
 
     def head(self, c: list[Any]) -> syntax.Head:
         name, source, *arguments, pipe, claims = c

@@ -6,13 +6,15 @@ from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from netspec.language import syntax
+from netspec.language.labels import label_range
 from netspec.language.limits import MAX_STAGES
-from netspec.language.naming import label_range
 
 Named = syntax.Let | syntax.Block | syntax.Connect | syntax.Codes
 Single = syntax.Output | syntax.Columns | syntax.Prepare | syntax.Classes | syntax.Train
 Own = syntax.Claim | syntax.Document
 """Statements about one net only, which are not inherited."""
+DEFINITION = "let."
+COMPUTED = "[...]"
 
 
 def inherited(statement: syntax.Statement, dropped: Container[str]) -> syntax.Statement:
@@ -34,18 +36,18 @@ def inherited(statement: syntax.Statement, dropped: Container[str]) -> syntax.St
 def names_of(statement: syntax.Statement) -> list[str]:
     """Return the keys of a statement: the labels of a row, or the name of a definition.
 
-    Labels are words; the others have a colon.
+    Names of definitions begin with ``DEFINITION``; labels have no dot.
     """
     if isinstance(statement, syntax.Row):
         return labels_of(statement)
     if isinstance(statement, syntax.Head | syntax.Input):
         return [statement.name.text]
     if isinstance(statement, Named):
-        return [f"let:{statement.name.text}"]
+        return [f"{DEFINITION}{statement.name.text}"]
     if isinstance(statement, syntax.Broken):
         is_definition = statement.keyword in ("let", "block", "connect", "codes")
         if is_definition or statement.keyword in ("row", "input", "head"):
-            return [f"let:{n.text}" if is_definition else n.text for n in statement.names]
+            return [f"{DEFINITION}{n.text}" if is_definition else n.text for n in statement.names]
     return []
 
 
@@ -60,13 +62,26 @@ def kinds_of(statement: syntax.Statement) -> list[str]:
 
 
 def labels_of(row: syntax.Row) -> list[str]:
-    """Return the labels of a row: one, or those of a range."""
+    """Return the labels of a row: one, or those of a range.
+
+    A range whose length is computed has one key, which no label equals: its rows are not known
+    before the parameters have values, so a variant replaces them all.
+    """
     if row.last is None:
         return [row.first.text]
+    if isinstance(row.last, syntax.Counted):
+        return [f"{row.first.text}..{row.last.prefix}{COMPUTED}"]
     labels = label_range(row.first.text, row.last.text)
     if labels is None or len(labels) > MAX_STAGES:  # reported when the net is made
         return [row.first.text]
     return list(labels.labels())
+
+
+def is_counted(label: str, key: str) -> bool:
+    """Return True if a label may be one of a range whose length is computed."""
+    prefix = key.removesuffix(COMPUTED).rpartition("..")[2]
+    number = label.removeprefix(prefix)
+    return key.endswith(COMPUTED) and label.startswith(prefix) and number.isdecimal()
 
 
 def lost(rows: Sequence[syntax.Row]) -> syntax.Broken:
@@ -85,6 +100,8 @@ def single_rows(row: syntax.Row) -> list[syntax.Row]:
             first=syntax.Name(label, row.first.at),
             last=None,
             sources=() if i else row.sources,
+            pipe=row.others if i and row.others else row.pipe,
+            others=None,
         )
         for i, label in enumerate(labels)
     ]

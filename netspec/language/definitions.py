@@ -23,6 +23,7 @@ from netspec.language.diagnostics import Note
 from netspec.language.drawn import Drawn, drawn
 from netspec.language.expressions import value_or_unknown
 from netspec.language.files import Files
+from netspec.language.incoming import CHANNELS
 from netspec.language.parse import parse_value
 from netspec.language.scope import WORDS, Budget, Macro, Reported, Scope, Unknown
 from netspec.language.variant import derive
@@ -149,8 +150,8 @@ def _header(tree: syntax.Tree, scope: Scope, *, is_imported: bool) -> syntax.Net
 
 
 def refuse_word(name: syntax.Name, scope: Scope) -> bool:
-    """Report a name that would hide an operator, `on` or `off`; return True if it would."""
-    if name.text not in OPERATORS and name.text not in ("on", "off"):
+    """Report a name that would hide an operator or a word of values; return True if it would."""
+    if name.text not in OPERATORS and name.text not in ("on", "off", CHANNELS):
         return False
     kind = "an operator" if name.text in OPERATORS else "a word of the language"
     message = f"`{name.text}` is {kind} and cannot be defined again"

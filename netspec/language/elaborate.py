@@ -12,16 +12,17 @@ from netspec.ir.recipe import Recipe
 from netspec.ir.symbols import is_symbolic, may_count
 from netspec.ir.values import Value, describe
 from netspec.language import claims as claimed
-from netspec.language import expressions, syntax
+from netspec.language import expressions, labels, syntax
 from netspec.language.binding import Bound
 from netspec.language.body import Body, Label, Operands
 from netspec.language.definitions import Definitions, Setting, collect, refuse_word
 from netspec.language.diagnostics import Note
-from netspec.language.expand import Expander, Lost, Plan, Planned, PlannedRows
+from netspec.language.expand import Entered, Expander, Lost, Plan, Planned, PlannedRows
 from netspec.language.expects import read_expects
 from netspec.language.files import Files
-from netspec.language.limits import MAX_STAGES
-from netspec.language.naming import Names, label_range
+from netspec.language.heads import weight_of
+from netspec.language.incoming import Sizes
+from netspec.language.naming import Names
 from netspec.language.recipe import read_recipe
 from netspec.language.scope import Reported, Scope
 
@@ -82,7 +83,7 @@ class _Net:
     def __init__(self, definitions: Definitions, graph: Graph) -> None:
         self.definitions = definitions
         self.graph = graph
-        self.expander = Expander()
+        self.expander = Expander(Sizes(graph))
 
     # -------------------------------------------------------------------------------- statements
 
@@ -164,38 +165,12 @@ class _Net:
     def _head(self, statement: syntax.Head, body: Body) -> None:
         scope, name = body.scope, statement.name
         operands = body.use(statement.source, "`from`")
-        weight = 1.0
-        for position, argument in enumerate(statement.arguments):
-            assert argument.key is not None
-            if position and argument.key.text == "weight":
-                message = "`weight` is given twice"
-                scope.problem("NS131", message, argument.at, help="keep one of the two")
-                continue
-            if argument.key.text != "weight":
-                message = f"a head has no `{argument.key.text}`"
-                scope.problem(
-                    "NS130",
-                    message,
-                    argument.key.at,
-                    help="the only attribute of a head is weight=",
-                )
-                continue
-            try:
-                value = expressions.number(argument.value, scope)
-                if is_symbolic(value) or value < 0:
-                    message = (
-                        f"weight of a head: expected at least 0, and this is {describe(value)}"
-                    )
-                    help = "the loss adds the head's loss times its weight"
-                    raise scope.problem("NS132", message, argument.value.at, help=help)
-                weight = float(value)
-            except Reported:
-                pass
+        weight = weight_of(statement.arguments, scope)
         label = body.define(name, None, "head")
         label.is_used = True
         if body.labels[name.text] is not label:
             return
-        output = self._pipe_of_row(name, statement, body, operands, name.text)
+        output = self._pipe_of_row(name, statement, statement.pipe, body, operands, name.text)
         if output is not None and len(output) > 1:
             message = f"the head `{name.text}` ends in {len(output)} outputs"
             help = "a head is one classifier: join the outputs first"
@@ -222,17 +197,19 @@ class _Net:
     def _row(self, statement: syntax.Row, body: Body) -> None:
         operands = self._operands(statement, body)
         try:
-            labels = self._labels(statement, body.scope)
+            names = labels.of_row(statement, body.scope)
         except Reported:
-            names = tuple(name for name in (statement.first, statement.last) if name is not None)
-            self._broken(syntax.Broken("row", names, statement.at), body)
+            ends = (statement.first, statement.last)
+            known = tuple(name for name in ends if isinstance(name, syntax.Name))
+            self._broken(syntax.Broken("row", known, statement.at), body)
             return
-        for i, name in enumerate(labels):
+        for i, name in enumerate(names):
             if i > 0 and body.previous is not None:
                 body.previous.is_used = True
+            pipe = statement.others if i > 0 and statement.others else statement.pipe
             label = body.define(name, None, "row")
             if body.labels.get(name.text) is label:
-                label.operands = self._pipe_of_row(name, statement, body, operands)
+                label.operands = self._pipe_of_row(name, statement, pipe, body, operands)
             operands = label.operands
             body.previous = label
 
@@ -259,38 +236,23 @@ class _Net:
             body.scope.problem("NS119", message, statement.at, help=help)
         return None
 
-    def _labels(self, statement: syntax.Row, scope: Scope) -> list[syntax.Name]:
-        """Return the labels of a row: one, or a range such as ``5b..5e`` or ``1..4``."""
-        first, last = statement.first, statement.last
-        if last is None:
-            return [first]
-        names = label_range(first.text, last.text)
-        if names is None:
-            message = f"`{first.text}..{last.text}` is not a range of labels"
-            help = "a range counts up the last letter or number, as in 5b..5e or r1..r4"
-            raise scope.problem("NS117", message, (first.at[0], last.at[1]), help=help)
-        if len(names) > MAX_STAGES:
-            message = f"`{first.text}..{last.text}` is {len(names):,} rows"
-            help = f"a net has at most {MAX_STAGES:,} stages"
-            raise scope.stop("NS005", message, (first.at[0], last.at[1]), help=help)
-        return [syntax.Name(text, first.at) for text in names.labels()]
-
     def _pipe_of_row(
         self,
         name: syntax.Name,
         statement: syntax.Row | syntax.Head,
+        pipe: syntax.Pipe,
         body: Body,
         operands: Operands,
         head: str = "",
     ) -> Operands:
         """Add a row and its pipe to the graph; return the stages that it ends in."""
-        pipe, label = statement.pipe, f"{body.prefix}{name.text}"
+        label = f"{body.prefix}{name.text}"
         is_inherited = body.is_inherited or statement.is_inherited
         head = head or body.head
         named = self.expander.named(pipe, body.scope)
         plans = [plan for _, planned in named for plan in planned]
-        if not plans:
-            plans = [Planned(Bound(Identity(), {}, {}), pipe.at, body.scope)]
+        if all(isinstance(plan, Entered) for plan in plans):  # no condition holds
+            plans.append(Planned(Identity, Bound(Identity(), {}, {}), pipe.at, body.scope))
         stages: list[str] = []
         output = self._add_plans(plans, label, operands, stages, _Within(head, is_inherited))
         own = [stage for plan in plans for stage in plan.placed]
@@ -334,6 +296,8 @@ class _Net:
         for plan in plans:
             if isinstance(plan, Lost):
                 operands = None
+            elif isinstance(plan, Entered):
+                plan.enter(operands)
             elif isinstance(plan, PlannedRows):
                 operands = self._inner_rows(plan, names.of_rows(plan), operands, stages, within)
             else:
@@ -344,7 +308,7 @@ class _Net:
                     ]
                     lost = any(end is None for end in ends)
                     operands = None if lost else tuple(n for end in ends for n in end or ())
-                operands = self._add(plan, names.of(plan.bound.value), operands, stages, within)
+                operands = self._add(plan, names.of(plan.operator), operands, stages, within)
         return operands
 
     def _add(
@@ -352,7 +316,7 @@ class _Net:
     ) -> Operands:
         if operands is None:
             return None
-        (op, written, spans), scope = plan.bound, plan.scope
+        scope, op = plan.scope, plan.operator
         if (op.takes == "one") != (len(operands) == 1):
             count = f"{len(operands)} inputs" if len(operands) > 1 else "one input"
             takes = "one input" if op.takes == "one" else "several"
@@ -364,8 +328,12 @@ class _Net:
             message = f"two stages would have the name `{name}`"
             scope.problem("NS110", message, plan.at, help="change the label inside the block")
             return None
+        try:
+            value, written, spans = self.expander.bound(plan, operands)
+        except Reported:
+            return None
         span = scope.span(plan.at)
-        stage = Stage(name, op, span, scope.calls, within.head, spans, written)
+        stage = Stage(name, value, span, scope.calls, within.head, spans, written)
         self.graph.add(stage, operands)
         plan.placed.append(name)
         stages.append(name)
@@ -396,5 +364,7 @@ class _Net:
         if name.text in scope.bound:
             message = f"`{name.text}` is defined twice"
             scope.problem("NS110", message, name.at, help="rename one of the two")
+        if self.expander.depends(statement.value, scope):
+            scope.later.add(name.text)
         if not refuse_word(name, scope):
             scope.bound[name.text] = expressions.value_or_unknown(statement.value, scope)

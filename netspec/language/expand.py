@@ -10,18 +10,26 @@ from netspec.ir.source import Call
 from netspec.ir.values import BlockName, Value, Word, describe
 from netspec.language import foreign, syntax
 from netspec.language.binding import Bound, bind
+from netspec.language.body import Operands
 from netspec.language.expressions import condition, value_or_unknown
+from netspec.language.incoming import Incoming, Later, Sizes
 from netspec.language.limits import MAX_DEPTH, MAX_STAGES
 from netspec.language.scope import Macro, Reported, Scope, Unknown
+from netspec.language.walk import named
 
 
 @dataclass(slots=True)
 class Planned:
-    """A stage that has no name yet: an operator, perhaps with the branches that it joins."""
+    """A stage that has no name yet: an operator, perhaps with the branches that it joins.
 
-    bound: Bound[Operator]
+    ``bound`` is None if an argument depends on the stage's input.
+    """
+
+    operator: type[Operator]
+    bound: Bound[Operator] | None
     at: syntax.At
     scope: Scope
+    stage: syntax.Stage | None = None
     branches: list[list[Plan]] | None = None
     placed: list[str] = field(default_factory=list)
     """The name of the stage in the graph."""
@@ -40,20 +48,37 @@ class PlannedRows:
 
 
 @dataclass(slots=True)
+class Entered:
+    """The begin of a call of a block with arguments that depend on the call's input."""
+
+    incoming: Incoming
+    arguments: list[Later]
+    placed: tuple[()] = ()
+
+    def enter(self, operands: Operands) -> None:
+        """Evaluate the arguments for the input of the call, so that mistakes are reported."""
+        self.incoming.operands = operands
+        for argument in self.arguments:
+            argument.value()
+
+
+@dataclass(slots=True)
 class Lost:
     """A stage with a reported mistake: the input of the next stage is unknown."""
 
     placed: tuple[()] = ()
 
 
-Plan = Planned | PlannedRows | Lost
+Plan = Planned | PlannedRows | Entered | Lost
 
 
 class Expander:
     """Expands pipes, and counts stages against the limits of the language."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         self.spent = 0
+        self.sizes = sizes
+        self._names: dict[int, frozenset[str]] = {}
 
     def pipe(
         self, pipe: syntax.Pipe, scope: Scope, depth: int = 0, joined_by: str = ""
@@ -74,11 +99,26 @@ class Expander:
             try:
                 meaning = self._meaning(stage, scope, joined_by)
                 word = meaning.block.name.text if isinstance(meaning, Macro) else meaning.name
-                if stage.condition is None or condition(stage.condition, scope):
+                if stage.condition is None or self._holds(stage.condition, scope):
                     parts.append((word, self._stage(meaning, stage, scope, depth)))
             except Reported:
                 parts.append((stage.name.text, [Lost()]))
         return parts
+
+    def depends(self, node: object, scope: Scope) -> bool:
+        """Return True if the value of a node of the syntax tree depends on ``channels``."""
+        # A node is expanded many times; the tree keeps it, so that its id is not used again.
+        if id(node) not in self._names:
+            self._names[id(node)] = frozenset(name.text for name in named(node))
+        return not scope.later.isdisjoint(self._names[id(node)])
+
+    def _holds(self, node: syntax.Expression, scope: Scope) -> bool:
+        """Return the value of a condition; report it if it depends on ``channels``."""
+        if self.depends(node, scope):
+            message = "a condition cannot depend on `channels`"
+            help = "give the block an argument that is on or off, or write two blocks"
+            raise scope.problem("NS146", message, node.at, help=help)
+        return condition(node, scope)
 
     def _spend(self, stage: syntax.Stage, scope: Scope) -> None:
         self.spent += 1
@@ -108,12 +148,28 @@ class Expander:
         planned = None
         if branches is not None:
             planned = [self.pipe(b, scope, depth + 1, meaning.name) for b in branches]
-        bound = bind(meaning, stage.name, stage.arguments, scope)
-        return [Planned(bound, stage.at, scope, planned)]
+        is_known = not self.depends(stage.arguments, scope)
+        bound = bind(meaning, stage.name, stage.arguments, scope) if is_known else None
+        return [Planned(meaning, bound, stage.at, scope, stage, planned)]
+
+    def bound(self, plan: Planned, operands: Operands) -> Bound[Operator]:
+        """Return the operator of a stage whose operands are in the graph.
+
+        Raises:
+            Reported: an argument is wrong, or depends on an unknown input.
+        """
+        if plan.bound is not None:
+            return plan.bound
+        assert plan.stage is not None
+        scope = plan.scope.reading(Incoming(self.sizes, operands))
+        return bind(plan.operator, plan.stage.name, plan.stage.arguments, scope)
 
     def _meaning(self, stage: syntax.Stage, scope: Scope, joined_by: str) -> type[Operator] | Macro:
         """Return the operator or block that a stage names."""
         name = stage.name
+        if name.text in scope.later:
+            message = f"`{name.text}` is a number of channels, not an operator"
+            raise scope.problem("NS112", message, name.at, help="name an operator or a block here")
         value = scope.value(name)
         if isinstance(value, BlockName):
             assert isinstance(value.macro, Macro)
@@ -142,23 +198,42 @@ class Expander:
             message = f"the block `{name}` takes no branches"
             help = "put the branches into the block's body"
             raise scope.problem("NS208", message, stage.name.at, help=help)
-        bound = self._arguments(block, stage, scope)
+        incoming = Incoming(self.sizes)
+        given = self._arguments(block, stage, scope)
+        bound = {key: self.value(node, scope, incoming) for key, node in given.items()}
         calls = (*scope.calls, Call(name, block.at, scope.span(stage.name.at)))
         inner = macro.home.inside(calls, bound)
+        inner.defaulted = {key for key, node in given.items() if scope.is_default(node)}
+        inner.later |= {key for key, value in bound.items() if isinstance(value, Later)}
         for parameter in block.parameters:
-            if parameter.name.text not in bound and parameter.default is not None:
-                bound[parameter.name.text] = value_or_unknown(parameter.default, inner)
+            key, default = parameter.name.text, parameter.default
+            if key not in bound and default is not None:
+                bound[key] = self.value(default, inner, incoming)
+                inner.defaulted.add(key)
+                if isinstance(bound[key], Later):
+                    inner.later.add(key)
+        later = [value for value in bound.values() if isinstance(value, Later)]
+        entered: list[Plan] = [Entered(incoming, later)] if later else []
         if isinstance(block.body, syntax.Pipe):
-            return self.pipe(block.body, inner, depth)
-        return [PlannedRows(block, block.body, stage.at, inner)]
+            return [*entered, *self.pipe(block.body, inner, depth)]
+        return [*entered, PlannedRows(block, block.body, stage.at, inner)]
+
+    def value(
+        self, node: syntax.Expression, scope: Scope, incoming: Incoming
+    ) -> Value | Unknown | Later:
+        """Return the value of an argument of a block; Later if it depends on ``channels``."""
+        if not self.depends(node, scope):
+            return value_or_unknown(node, scope)
+        reading = scope.reading(incoming)
+        return Later(lambda: value_or_unknown(node, reading))
 
     def _arguments(
         self, block: syntax.Block, stage: syntax.Stage, scope: Scope
-    ) -> dict[str, Value | Unknown]:
+    ) -> dict[str, syntax.Expression]:
         """Return the arguments of a call by name; raise Reported if they do not fit the block."""
         name, parameters = block.name.text, {p.name.text: p for p in block.parameters}
         usage = f"usage: {name} {', '.join(parameters)}".rstrip()
-        bound: dict[str, Value | Unknown] = {}
+        given: dict[str, syntax.Expression] = {}
         places = iter(parameters)
         seen_keyword = failed = False
         for argument in stage.arguments:
@@ -169,17 +244,17 @@ class Expander:
                 code, message = "NS116", f"too many arguments: `{name}` takes {len(parameters)}"
             elif key not in parameters:
                 code, message = "NS116", f"the block `{name}` has no argument `{key}`"
-            elif key in bound:
+            elif key in given:
                 code, message = "NS131", f"`{key}` is given twice"
             else:
-                bound[key] = value_or_unknown(argument.value, scope)
+                given[key] = argument.value
                 seen_keyword |= argument.key is not None
                 continue
             guesses = scope.problems.did_you_mean
             help = guesses(key, parameters) if key and code == "NS116" else ""
             scope.problem(code, message, argument.at, help=help or usage)
             failed = True
-        missing = [n for n, p in parameters.items() if n not in bound and p.default is None]
+        missing = [n for n, p in parameters.items() if n not in given and p.default is None]
         if missing and not failed:
             words = ", ".join(f"`{m}`" for m in missing)
             message = f"the block `{name}` needs {words}"
@@ -187,7 +262,7 @@ class Expander:
             failed = True
         if failed:
             raise Reported
-        return bound
+        return given
 
 
 def _refuse_label(name: syntax.Name, scope: Scope, joined_by: str) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from netspec.ir import ops
+
 _CONV = "write `conv 3x3, 64`: the kernel, then the number of filters"
 _FC = "write `fc 10`: the number of outputs; the inputs are those of the row before"
 _BN = "write `bn eps=1e-5`"
@@ -17,9 +19,16 @@ _AVGPOOL = "write `avgpool 2x2/2`: the kernel, with its stride"
 _GAP = "write `gap`: the mean of each channel's whole map"
 _CONCAT = "write `concat { conv 1x1, 8; conv 3x3, 8, pad=1 }`, or `LABEL from A, B: concat`"
 _ADD = "write `add { identity; conv 3x3, 3, pad=1 }`, or `LABEL from A, B: add`"
-_ACTIVATIONS = "the activations are relu, tanh, sigmoid, softmax and abs"
-_LARGER = "no operator makes a map larger"
-_NORMS = "the normalisations are bn, lrn and lcn"
+_MUL = "write `mul { identity; gap | sigmoid }`, or `LABEL from A, B: mul`"
+_SE = "write `mul { identity; gap | conv 1x1, 8 | relu | conv 1x1, 3 | sigmoid }`"
+_DECONV = "write `deconv 4x4/2, 64, pad=1`: the kernel, then the number of filters"
+_UPSAMPLE = "write `upsample 2, by=nearest`, or `upsample 2, by=bilinear, align_corners=off`"
+_LARGER = "`upsample 2, by=nearest` and `deconv 4x4/2, 64, pad=1` make a map larger"
+_PART = "write `part 1, of=3`: one of several equal parts of the channels"
+_CLIP = "write `clip -1, 1`: the lowest value, then the highest"
+_GN = "write `gn 3, eps=1e-5`: the number of groups"
+_ACTIVATIONS = "see `netspec ops` for its activations"
+_NORMS = "the normalisations are bn, ln, gn, lrn, lrn_within and lcn"
 
 OPERATORS: dict[str, str] = {
     # what netspec has under another name
@@ -33,7 +42,7 @@ OPERATORS: dict[str, str] = {
         _GAP,
     ),
     **dict.fromkeys(("concatenate", "concatenation", "cat", "merge", "filterconcat"), _CONCAT),
-    **dict.fromkeys(("addition", "eltwise", "elementwise", "shortcut", "residual"), _ADD),
+    **dict.fromkeys(("addition", "sum", "eltwise", "elementwise", "shortcut", "residual"), _ADD),
     **dict.fromkeys(
         ("localresponsenorm", "localresponsenormalization", "lrnormalization", "responsenorm"),
         "write `lrn 5`; alpha is not divided by the size of the window",
@@ -41,11 +50,12 @@ OPERATORS: dict[str, str] = {
     "spatialdropout": "write `dropout 0.5`, which drops single values",
     **dict.fromkeys(
         ("depthwiseconv", "depthwise", "dwconv", "convdw"),
-        "write a convolution with as many groups as channels: `conv 3x3, 3, pad=1, groups=3`",
+        "write a convolution with as many groups as channels: "
+        "`conv 3x3, channels, pad=1, groups=channels`",
     ),
     **dict.fromkeys(
         ("separableconv", "depthwiseseparableconv", "sepconv"),
-        "write both convolutions: `conv 3x3, 3, pad=1, groups=3 | conv 1x1, 64`",
+        "write both convolutions: `conv 3x3, channels, pad=1, groups=channels | conv 1x1, 64`",
     ),
     **dict.fromkeys(
         ("zeropadding", "zeropad", "padding", "pad"),
@@ -61,54 +71,72 @@ OPERATORS: dict[str, str] = {
     ),
     **dict.fromkeys(("rectifier", "reluactivation"), "write `relu`"),
     **dict.fromkeys(("logistic", "sigm", "sigmoidactivation"), "write `sigmoid`"),
+    **dict.fromkeys(("swish", "sigmoidlinearunit"), "write `silu`"),
+    "hswish": "write `hardswish`",
+    "hsigmoid": "write `hardsigmoid`",
+    **dict.fromkeys(("hardtanh", "clamp", "clipbyvalue"), _CLIP),
+    **dict.fromkeys(("multiply", "product", "prod", "times"), _MUL),
+    **dict.fromkeys(("se", "squeezeexcite", "squeezeexcitation", "seblock"), _SE),
+    **dict.fromkeys(
+        ("layerscale", "channelscale", "affine"), "write `gain 1`: a trained factor per channel"
+    ),
+    **dict.fromkeys(
+        ("deconvolution", "convtranspose", "conv2dtranspose", "transposedconv", "transposeconv",
+         "upconv"),
+        _DECONV,
+    ),
+    **dict.fromkeys(("upsampling", "interpolate", "resize"), _UPSAMPLE),
+    **dict.fromkeys(
+        ("layernorm", "layernormalization", "layernormalisation"),
+        "write `ln eps=1e-6`: over the channels of each position; "
+        "`gn 1, eps=1e-5` is over the whole map",
+    ),
+    **dict.fromkeys(("groupnorm", "groupnormalization", "groupnormalisation"), _GN),
+    **dict.fromkeys(
+        ("instancenorm", "instancenormalization"),
+        "write `gn channels, eps=1e-5`: as many groups as channels",
+    ),
+    "adaptiveaveragepool": "write `adaptive_avgpool 7x7`; to one value per channel it is `gap`",
+    **dict.fromkeys(
+        ("globalmaxpool", "globalmaxpooling"),
+        "write `gmp`: the largest value of each channel's whole map",
+    ),
+    "channelshuffle": "write `shuffle 3`: the number of groups",
+    **dict.fromkeys(("split", "slice", "chunk"), _PART),
     # what netspec does not have
-    "relu6": f"netspec has no relu6; {_ACTIVATIONS}",
-    "clip": f"netspec has no clipping; {_ACTIVATIONS}",
-    "leakyrelu": f"netspec has no leaky ReLU; {_ACTIVATIONS}",
-    "prelu": f"netspec has no PReLU; {_ACTIVATIONS}",
     **{
         word: f"netspec has no {name}; {_ACTIVATIONS}"
         for word, name in {
-            "elu": "ELU", "selu": "SELU", "celu": "CELU", "gelu": "GELU", "silu": "SiLU",
-            "swish": "swish", "mish": "mish", "softplus": "softplus", "hardswish": "hard swish",
-            "hardsigmoid": "hard sigmoid", "hardtanh": "hard tanh", "maxout": "maxout",
+            "selu": "SELU", "celu": "CELU", "mish": "mish", "softplus": "softplus",
+            "softsign": "softsign", "maxout": "maxout",
         }.items()
     },
-    **dict.fromkeys(
-        ("deconv", "deconvolution", "convtranspose", "transposedconv", "transposeconv", "upconv"),
-        f"netspec has no transposed convolution; {_LARGER}",
-    ),
-    "conv2dtranspose": f"netspec has no transposed convolution; {_LARGER}",
-    **dict.fromkeys(
-        ("upsample", "upsampling", "interpolate", "resize", "unpool", "maxunpool", "pixelshuffle"),
-        f"netspec has no upsampling; {_LARGER}",
-    ),
-    **dict.fromkeys(("layernorm", "ln"), f"netspec has no layer normalisation; {_NORMS}"),
-    **dict.fromkeys(("groupnorm", "gn"), f"netspec has no group normalisation; {_NORMS}"),
-    "instancenorm": f"netspec has no instance normalisation; {_NORMS}",
     "weightnorm": f"netspec has no weight normalisation; {_NORMS}",
+    "spectralnorm": f"netspec has no spectral normalisation; {_NORMS}",
+    "pixelshuffle": f"netspec has no pixel shuffle; {_LARGER}",
     **dict.fromkeys(
-        ("adaptiveavgpool", "adaptiveaveragepool"),
-        "netspec has no adaptive pooling; to one value per channel it is `gap`",
+        ("unpool", "maxunpool"),
+        f"netspec has no unpooling; {_LARGER}",
     ),
+    "adaptivemaxpool":
+        "netspec has no adaptive max-pooling; to one value per channel it is `gmp`",
     **dict.fromkeys(
-        ("adaptivemaxpool", "globalmaxpool", "globalmaxpooling", "gmp"),
-        "netspec has no global max-pooling; write `maxpool 7x7` with the size of the map",
-    ),
-    **dict.fromkeys(
-        ("reshape", "view", "permute", "transpose", "squeeze", "channelshuffle", "shuffle"),
+        ("reshape", "view", "permute", "transpose", "squeeze"),
         "netspec has no reshaping; `flatten` makes a map a vector, which fc does not need",
     ),
+    "crop": "netspec has no cropping inside a net; `prepare center 224` crops images",
     **dict.fromkeys(
-        ("mul", "multiply", "scale", "se", "squeezeexcite"),
-        "netspec has no product; branches are joined with add and concat",
+        ("droppath", "stochasticdepth"),
+        "netspec has no stochastic depth; at inference it is `identity`",
     ),
-    **dict.fromkeys(("split", "slice", "chunk", "crop"), "netspec has no part of a map"),
     **dict.fromkeys(
         ("lstm", "gru", "rnn", "embedding", "attention", "multiheadattention", "transformer"),
         "netspec has networks for images: convolutions, pools, normalisations, full layers",
     ),
-    **dict.fromkeys(("loop", "repeat", "sequential"), "repeat a row with a range: `a1..a4: relu`"),
+    **dict.fromkeys(
+        ("loop", "repeat", "sequential"),
+        "repeat a row with a range: `a1..a4: relu`, or `a1..a[n]: relu`",
+    ),
     **dict.fromkeys(
         ("input", "inputlayer", "data"), "write `input image 224x224x3` above the rows"
     ),
@@ -138,6 +166,12 @@ ATTRIBUTES: dict[str, tuple[str, str]] = {
     "biasterm": ("bias", "write `bias=off` or `bias=on`"),
     "nobias": ("bias", "write `bias=off`"),
     "epsilon": ("eps", "write `eps=1e-5`"),
+    "negativeslope": ("slope", "write `slope=0.01`"),
+    "approximate": ("form", "write `form=tanh`, or `form=exact`"),
+    "outputpadding": ("output_pad", "write `output_pad=1`"),
+    **dict.fromkeys(("mode", "interpolation"), ("by", "write `by=nearest` or `by=bilinear`")),
+    "scalefactor": ("factor", "the factor comes first, without a name: `upsample 2, by=nearest`"),
+    "outputsize": ("size", "the size comes first, without a name: `adaptive_avgpool 7x7`"),
     "countincludepad": ("count_pad", "write `count_pad=on` for true, `count_pad=off` for false"),
     **dict.fromkeys(
         ("filters", "outchannels", "numoutput", "numfilters", "nfilters", "units", "outfeatures"),
@@ -191,19 +225,46 @@ VALUES: dict[str, str] = {
 """Values of other frameworks."""
 
 
+_OWN = {name.replace("_", ""): name for name in ops.OPERATORS}
+
+
 def _key(word: str) -> str:
     word = word.lower().replace("_", "")
-    return word if word in OPERATORS else word.removesuffix("2d")
+    return word if word in OPERATORS or word in _OWN else word.removesuffix("2d")
 
 
 def operator(word: str) -> str:
     """Return what to write for an operator of another framework, or an empty text."""
     key = _key(word)
-    if key == "conv":
-        return _CONV
-    if key in ("maxpool", "avgpool", "dropout", "softmax", "relu", "flatten"):
-        return f"write `{key}`"
+    if key in _NEAR:
+        return _NEAR[key]
+    if key in _OWN:
+        name = _OWN[key]
+        own = ops.OPERATORS[name]
+        is_whole = own.takes == "one" and not any(a.is_required for a in own.attributes())
+        return f"write `{name}`" if is_whole else f"its name is {name}: see `netspec ops {name}`"
     return OPERATORS.get(key, "")
+
+
+_NEAR = {
+    "conv": _CONV,
+    "fc": _FC,
+    "bn": _BN,
+    "gn": _GN,
+    "maxpool": _MAXPOOL,
+    "avgpool": _AVGPOOL,
+    "dropout": "write `dropout 0.5`",
+    "concat": _CONCAT,
+    "add": _ADD,
+    "part": _PART,
+    "adaptiveavgpool": "write `adaptive_avgpool 7x7`; to one value per channel it is `gap`",
+    "scale": "write `scale 0.5` for a constant factor; a trained factor per channel is `gain 1`",
+    "clip": _CLIP,
+    "upsample": _UPSAMPLE,
+    "mul": _MUL,
+    "deconv": _DECONV,
+}
+"""Advice for netspec's own operators in another spelling, such as ``Conv2d``, with their values."""
 
 
 def attribute(word: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Format a spec: only its whitespace changes, not its statements or comments.
+"""Format a spec: only its whitespace and needless quotes change, not its statements or comments.
 
 1. One space around `|`, `->`, strings, and the `=` of a definition; after `,` `:` `;`; and inside
    braces.  No space in ``key=value`` and inside parentheses.  Elsewhere spaces are not added or
@@ -9,6 +9,7 @@
 4. At most one blank line between lines, and none at the start or end of a file or of braces.
 5. Comments keep their text.  A comment alone on a line is indented like a statement.  Comments at
    the ends of neighbouring lines start in the same column.
+6. A label keeps its quotes only if it needs them.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ from typing import Any, TypeVar, overload
 from netspec.errors import DataError, require_type
 from netspec.files.writing import write_named
 from netspec.ir.source import Source
+from netspec.language import syntax
 from netspec.language.alignment import texts, with_comments
 from netspec.language.diagnostics import Problems, SpecError
+from netspec.language.labels import is_plain
 from netspec.language.lines import lines
 from netspec.language.parse import parse
 from netspec.language.read import NAMED, accept, decode, read
+from netspec.language.walk import named
 
 INDENT = 4
 S = TypeVar("S", bound=str | Path)
@@ -86,7 +90,7 @@ def fmt(spec: str | Path, /) -> Formatted: ...
 @overload
 def fmt(spec: list[S] | tuple[S, ...], /) -> list[Formatted]: ...
 def fmt(spec: Any, /) -> Formatted | list[Formatted]:
-    """Format a spec: spaces, blank lines and the columns of tables. No file is written.
+    """Format a spec: spaces, blank lines, columns of tables, quotes of labels. No file is written.
 
     ``netspec.fmt("mynet.net").save()`` writes the file in place.
 
@@ -127,13 +131,25 @@ def format(text: str, name: str = "<text>", /) -> str:
         SpecError: the text does not parse, or would be too large for a spec.
     """
     problems = Problems()
-    parse(accept(Source(name, text)), problems)
+    tree = parse(accept(Source(name, text)), problems)
     if problems.errors:
         raise SpecError(problems.diagnostics)
-    cut = lines(text)
+    cut = lines(_unquoted(text, tree))
     result = ""
     parts: list[str] = []
     for line, shown in zip(cut, with_comments(cut, texts(cut)), strict=True):
         parts += ["\n" * line.is_after_blank, " " * (INDENT * line.depth), shown, "\n"]
     result = "".join(parts)
     return decode(name, result.encode()).text
+
+
+def _unquoted(text: str, tree: syntax.Tree) -> str:
+    """Return the text of a spec without the quotes of labels that do not need them."""
+    parts, end = [], 0
+    starts = {name.at[0]: name.text.partition(".")[0] for name in named(tree.statements)}
+    for start, label in sorted(starts.items()):
+        quoted = f'"{label}"'
+        if text.startswith(quoted, start) and is_plain(label):
+            parts += [text[end:start], label]
+            end = start + len(quoted)
+    return "".join([*parts, text[end:]])

@@ -9,6 +9,9 @@ MAX_STAGES = 100_000
 MAX_DEPTH = 100
 """Nesting of brackets, and of blocks that call blocks."""
 
+MAX_LABEL = 100
+"""Characters of a label in quotes."""
+
 MAX_INTEGER = 2**63 - 1
 """The largest whole number, written or computed."""
 

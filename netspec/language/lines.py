@@ -87,6 +87,8 @@ _SPACE_BEHIND = {*_SPACE_AROUND, "close", ",", ":", ";"}
 def _is_apart(left: Token, right: Token) -> bool:
     if left.kind in _NO_SPACE_BEHIND or right.kind in _NO_SPACE_BEFORE:
         return False
+    if left.kind == "string" and right.text[:1] == ".":  # a part of a row: "conv1/7x7".params
+        return False
     if left.kind in _SPACE_BEHIND or right.kind in _SPACE_AROUND:
         return True
     if left.kind == right.kind == "word" and (left.text[-2:] == ".." or right.text[:2] == ".."):

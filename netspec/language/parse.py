@@ -28,13 +28,13 @@ _PIECE = re.compile(
     r"|(?P<end>[;\r\n](?:[;\s]|\#[^\r\n]*)*)|(?P<stage>[:|])|(?P<item>,)"
 )
 _CLOSES = {"}": "{", ")": "(", "]": "["}
-_WORD = re.compile(r"\w+")
+_LABEL = re.compile(r'\w+|"[^"\r\n]*"')
 _HEADER = re.compile(r"net\b")
 _BLANK = re.compile(r"(?:[;\s]|#[^\r\n]*)*")
 _DEFINITION = re.compile(
     r"\s*(?P<keyword>net|import|default|columns|let|block|connect|codes|input|head|drop|output|claim"
     r"|train|document|prepare(?=[ \t]+[A-Za-z])|classes(?=[ \t]*\"))(?!\w)\s*(?P<name>\w+)?"
-    r"|\s*(?P<first>\w+)(?:\s*\.\.\s*(?P<last>\w+))?[^:\"]*:"
+    r"|\s*(?P<first>\w+|\"[^\"\r\n]*\")(?:\s*\.\.\s*(?P<last>\w+))?(?:[^:\"]|\"[^\"\r\n]*\")*:"
 )
 
 
@@ -146,10 +146,12 @@ def _broken(source: Source, piece: _Piece, base: int) -> syntax.Broken:
     groups = ("name",) if match["keyword"] else ("first", "last")
     places = [match.span(g) for g in groups if match[g]]
     if keyword == "drop":
-        places = [word.span() for word in _WORD.finditer(text, match.end("keyword"), end)]
+        places = [word.span() for word in _LABEL.finditer(text, match.end("keyword"), end)]
     elif keyword == "input" and match["name"] and match["name"][0].isdigit():
         places = []  # a size without a name
-    names = tuple(syntax.Name(text[start:end], (base + start, base + end)) for start, end in places)
+    names = tuple(
+        syntax.Name(text[start:end].strip('"'), (base + start, base + end)) for start, end in places
+    )
     return syntax.Broken(keyword, names, at)
 
 

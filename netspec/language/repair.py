@@ -17,6 +17,7 @@ from netspec.ir.source import Source, Sources
 from netspec.language import foreign, syntax
 from netspec.language.binding import bind
 from netspec.language.diagnostics import Problems
+from netspec.language.labels import STATEMENTS, written
 from netspec.language.scope import Reported, Scope
 
 LONGEST = 400
@@ -81,6 +82,7 @@ def _stages(node: object) -> Iterator[syntax.Stage]:
     """Yield the stages of a row, with those in its branches."""
     if isinstance(node, syntax.Row | syntax.Head):
         yield from _stages(node.pipe)
+        yield from _stages(getattr(node, "others", None))
     elif isinstance(node, syntax.Block):
         for part in [node.body] if isinstance(node.body, syntax.Pipe) else node.body:
             yield from _stages(part)
@@ -98,31 +100,32 @@ Rule = Callable[[str], tuple[str, str]]
 
 _COMMENT = re.compile(r'("[^"\r\n]*")|[ \t]*#[^\r\n]*')
 _STAGE = r"(?:(?<=[:|{;=])|(?<=\n)|(?<=->))\s*"
-_KEYWORDS = (
-    "net|import|default|columns|let|block|connect|codes|input|head|drop|output|claim|prepare|classes"
-    "|train|document"
-)
+_KEYWORDS = "|".join(STATEMENTS)
 _INPUT = re.compile(
     r"input\b[\s:=(]*(?!shape\b|size\b)([A-Za-z_]\w*)?[\s:=(\[]*((?:shape|size)[\s:=(\[]*)?"
 )
 
 
 def _label(text: str) -> tuple[str, str]:
-    """``conv1/7x7_s2: ...`` => ``conv1_7x7_s2: ...``"""
+    """``conv1/7x7_s2: ...`` => ``"conv1/7x7_s2": ...``; ``a.b: ...`` => ``a_b: ...``"""
     match = re.match(r"(\w*(?:(?:[-/]|\.(?!\.))\w+)+)(?=\s*(?::|from\b|after\b))", text)
     if match is None:
         return "", text
-    reason = f"`{match[1]}` is not a label: a label has letters, digits and `_`"
-    return reason, re.sub(r"\W", "_", match[1]) + text[match.end() :]
+    reason = f"the label `{match[1]}` needs quotes"
+    if "." in match[1]:
+        reason = f"the label `{match[1]}` has a dot, which separates a row from its parts"
+    return reason, written(match[1].replace(".", "_")) + text[match.end() :]
 
 
 def _sources(text: str) -> tuple[str, str]:
-    """``a from b/1, c-2: ...`` => ``a from b_1, c_2: ...``"""
-    match = re.match(r"(\w+\s+(?:from|after)\s+)([\w\s,/-]+)(?=:)", text)
+    """``a from b/1, c-2: ...`` => ``a from "b/1", "c-2": ...``"""
+    label = r'(?:\w+|"[^"]*")'
+    match = re.match(rf"({label}\s+(?:from|after)\s+)([\w\s,/-]+)(?=:)", text)
     if match is None or not re.search(r"\w[-/]\w", match[2]):
         return "", text
-    reason = "a label has letters, digits and `_`"
-    return reason, match[1] + re.sub(r"[-/]", "_", match[2]) + text[match.end() :]
+    reason = "a label with other characters than letters, digits and `_` needs quotes"
+    quoted = re.sub(r"\w+(?:[-/]\w+)+", lambda word: f'"{word[0]}"', match[2])
+    return reason, match[1] + quoted + text[match.end() :]
 
 
 def _input(text: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from netspec.ir.symbols import MAX_OPERATIONS
 from netspec.ir.values import BlockName, Value, Word
 from netspec.language import syntax
 from netspec.language.diagnostics import Note, Problems, SpecError, call_notes
+from netspec.language.incoming import CHANNELS, Incoming, Later
 from netspec.language.limits import MAX_VALUES
 
 WORDS = {
@@ -50,7 +51,7 @@ class Scope:
 
     sources: Sources
     problems: Problems
-    bound: dict[str, Value | Unknown] = field(default_factory=dict)
+    bound: dict[str, Value | Unknown | Later] = field(default_factory=dict)
     blocks: dict[str, Macro] = field(default_factory=dict)
     defaults: dict[tuple[str, str], tuple[syntax.Argument, Scope]] = field(default_factory=dict)
     """``default`` statements by (operator or empty, attribute)."""
@@ -71,6 +72,12 @@ class Scope:
     """The labels above, each with what it is: an input, a row or a head."""
     lost_names: bool = False
     """True if a definition does not parse: unknown names may be a consequence."""
+    incoming: Incoming | None = None
+    """The input of the stage whose arguments are evaluated; None outside of arguments."""
+    later: set[str] = field(default_factory=lambda: {CHANNELS})
+    """``channels``, and the arguments of the block whose values depend on it."""
+    defaulted: set[str] = field(default_factory=set)
+    """The arguments of the block that its call does not give."""
 
     def value(self, name: syntax.Name) -> Value:
         """Return the value of a name; an undefined name is a word.
@@ -82,18 +89,39 @@ class Scope:
         while scope is not None:
             if name.text in scope.bound:
                 value = scope.bound[name.text]
+                if isinstance(value, Later):
+                    value = value.value()
                 if isinstance(value, Unknown):
                     raise Reported
                 return value
             if name.text in scope.blocks:
                 return BlockName(name.text, scope.blocks[name.text])
             scope = scope.outer
+        if name.text == CHANNELS:
+            return self._channels(name)
         if name.text in self.net.below:
             help = "move its `let` above this line"
             raise self.problem("NS113", f"`{name.text}` is defined below", name.at, help=help)
         if self.net.lost_names and not self.knows_word(name.text):
             raise Reported
         return Word(name.text)
+
+    def _channels(self, name: syntax.Name) -> int:
+        """Return the channels of the input of the stage whose arguments are evaluated."""
+        if self.incoming is None:
+            message = "`channels` is the channels of a stage's input, and no stage has it here"
+            help = "only arguments of stages and of calls of blocks can use it: `groups=channels`"
+            raise self.problem("NS146", message, name.at, help=help)
+        operands = self.incoming.operands
+        if operands is not None and len(operands) != 1:
+            message = f"`channels` needs one input, and this stage has {len(operands)}"
+            help = "join the inputs first, or write the number of channels"
+            raise self.problem("NS208", message, name.at, help=help)
+        shape = self.incoming.shape()
+        if shape is None:  # reported, now or when the sizes are inferred
+            self.net.is_broken = True
+            raise Reported
+        return shape.channels
 
     def quantity(self, node: syntax.Quantity) -> Value:
         """Return a quantity of a row or stage; only sentences of a document may use them."""
@@ -115,13 +143,33 @@ class Scope:
     def names(self) -> set[str]:
         """Return every name that is valid here, for `did you mean`."""
         inherited = self.outer.names() if self.outer else set()
-        return inherited | set(self.bound) | set(self.blocks)
+        return inherited | set(self.bound) | set(self.blocks) | {CHANNELS}
 
-    def inside(self, calls: tuple[Call, ...], bound: dict[str, Value | Unknown]) -> Scope:
+    def inside(self, calls: tuple[Call, ...], bound: dict[str, Value | Unknown | Later]) -> Scope:
         """Return the scope of a call of a block of this file, at the end of a chain of calls."""
         return Scope(
             self.sources, self.problems, bound, outer=self.net, calls=calls, budget=self.budget
         )
+
+    def reading(self, incoming: Incoming) -> Scope:
+        """Return the scope of the arguments of a stage that reads ``incoming``."""
+        return Scope(
+            self.sources,
+            self.problems,
+            outer=self,
+            calls=self.calls,
+            budget=self.budget,
+            incoming=incoming,
+        )
+
+    def is_default(self, node: syntax.Expression) -> bool:
+        """Return True if an expression is an argument of the block that its call does not give."""
+        if not isinstance(node, syntax.Name):
+            return False
+        scope: Scope | None = self
+        while scope is not None and node.text not in scope.bound:
+            scope = scope.outer
+        return scope is not None and node.text in scope.defaulted
 
     def spend(self, at: syntax.At) -> None:
         """Count an evaluated part of an expression against the limit."""

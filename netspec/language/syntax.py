@@ -13,8 +13,6 @@ from netspec.ir.source import Source
 
 At = tuple[int, int]
 
-# ------------------------------------------------------------------------------------ expressions
-
 
 class Text(NamedTuple):
     """A text in quotes, without the quotes."""
@@ -149,22 +147,31 @@ class Claims(NamedTuple):
     measures: tuple[Measure, ...]
 
 
+class Counted(NamedTuple):
+    """``r[n]``: the last label of a range, whose number is computed."""
+
+    prefix: str
+    number: Expression
+    at: At
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``first..last from sources: pipe -> claims``; ``last`` is None for a single row.
+    """``first..last after after from sources: pipe then others -> claims``.
 
-    ``after`` is the row after which a variant inserts this one; ``is_inherited`` is true if the row
-    is from the base of a variant.
+    ``last`` is None for a single row.  ``others`` is the pipe of the rows after the first, or None.
     """
 
     first: Name
-    last: Name | None
+    last: Name | Counted | None
     after: Name | None
     sources: tuple[Name, ...]
     pipe: Pipe
+    others: Pipe | None
     claims: Claims
     at: At
     is_inherited: bool = False
+    """True if it is from the base of a variant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,9 +319,6 @@ class Train:
     is_inherited: bool = False
 
 
-# --------------------------------------------------------------------------------- printed tables
-
-
 class Printed(NamedTuple):
     """A size or kernel as a paper prints it.
 
@@ -386,12 +390,10 @@ Statement = (
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The statements of a file; ``at`` is the place of its beginning.
-
-    ``dropped`` has the places where a variant drops labels of its base.
-    """
+    """The statements of a file; ``at`` is the place of its beginning."""
 
     source: Source
     statements: tuple[Statement, ...]
     at: At
     dropped: Mapping[str, At] = field(default_factory=dict)
+    """The places where a variant drops labels of its base."""

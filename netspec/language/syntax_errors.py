@@ -150,6 +150,13 @@ HINTS: dict[str, list[str]] = {
         "C1: conv 3x3, 64 pad=1",
         "C1: conv 3x3, 64, pad=1 stride=2",
     ],
+    "a computed length is written `r1..r[n]`, with the number in brackets": [
+        "r1..r[]: relu",
+    ],
+    "write the stages of the other rows after `then`: r1..r3: relu then tanh": [
+        "r1..r3: relu then",
+        "r1..r3: relu then -> 3x3x3",
+    ],
     "write the value after the `=`": [
         "C1: conv 3x3, 64, pad=",
         "C1: conv 3x3, 64, pad= | relu",
@@ -315,7 +322,8 @@ def _mistake(error: UnexpectedInput) -> Mistake:
 
 def _expected(parser: Lark, error: UnexpectedInput) -> str:
     names = getattr(error, "accepts", None) or getattr(error, "allowed", None) or ()
-    names = set(names) - {"CROSS"}  # redundant: `x` or `*` is always possible too
+    # redundant: `x` or `*` is always possible too, `then` is rare, a label may be a text
+    names = set(names) - {"CROSS", "THEN"} - ({"STRING", "COUNTED"} if "LABEL" in names else set())
     words = {_WORDS.get(name) or f"`{parser.get_terminal(name).pattern.value}`" for name in names}
     if len(words) > 4:
         words -= _CONTINUE_AN_EXPRESSION

@@ -18,10 +18,12 @@ from dataclasses import replace
 
 from netspec.language import syntax
 from netspec.language.changes import (
+    DEFINITION,
     Named,
     Own,
     Single,
     inherited,
+    is_counted,
     kinds_of,
     labels_of,
     lost,
@@ -30,6 +32,7 @@ from netspec.language.changes import (
 )
 from netspec.language.diagnostics import SHOWN_AT_MOST, Note, SpecError
 from netspec.language.files import Files
+from netspec.language.labels import written
 from netspec.language.limits import MAX_STAGES
 
 ROWS_SHOWN = 30
@@ -208,7 +211,7 @@ class _Variant:
         """Inherit the parameters of the base that the variant does not redefine."""
         own = {p.name.text: p for p in header.parameters}
         for name in own:
-            slot = self.slots.get(f"let:{name}")
+            slot = self.slots.get(f"{DEFINITION}{name}")
             if slot is not None and isinstance(slot.statement, syntax.Let):
                 slot.statement = None
         parameters = [own.pop(p.name.text, p) for p in self.header.parameters]
@@ -282,9 +285,9 @@ class _Variant:
             return
         rows = single_rows(statement)
         for i, row in enumerate(rows):
-            slot = self._row_slot(row.first.text)
+            slot = self._row_slot(labels_of(row)[0])
             if slot is None:
-                help = f"say where it goes: `{row.first.text} after ROW: ...`"
+                help = f"say where it goes: `{written(row.first.text)} after ROW: ...`"
                 at = (statement.first.at[0], (statement.last or statement.first).at[1])
                 self._no_row(syntax.Name(row.first.text, at), "NS105", help)
                 self._lose(lost(rows[i:]))
@@ -313,6 +316,8 @@ class _Variant:
             notes = [Note("it is dropped here", self.files.sources.span(self.dropped[name.text]))]
         else:
             problems = self.files.problems
+            if any(is_counted(name.text, key) for key in self._row_labels()):
+                help = "replace the whole range: its length is computed, so its rows have no names"
             help = problems.did_you_mean(name.text, self._row_labels()) or help
             if len(problems.diagnostics) < SHOWN_AT_MOST:
                 notes = [Note(f"`{self.base}` has {_listed(list(self._row_labels()))}")]
@@ -321,7 +326,7 @@ class _Variant:
     def _row_labels(self) -> Iterator[str]:
         """Yield the labels of the rows, heads and inputs."""
         for key, slot in self.slots.items():
-            if slot.statement is not None and ":" not in key:  # other keys are of definitions
+            if slot.statement is not None and not key.startswith(DEFINITION):
                 yield key
 
     # -------------------------------------------------------------------------------- definitions
@@ -333,7 +338,7 @@ class _Variant:
         replaced, which may use it.
         """
         name = statement.name.text
-        slot = self._slot(f"let:{name}")
+        slot = self._slot(f"{DEFINITION}{name}")
         if slot is not None and slot.level < self.level:
             slot.statement, previous = None, slot
         elif name in self.inherited:

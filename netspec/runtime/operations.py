@@ -8,6 +8,7 @@ separately, and called as a module by the graph around it.
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -196,10 +197,15 @@ class _Recording:
         self.lowered = fx.Graph()
         self.recorder = _Recorder(self.lowered)
         self.values: dict[str, Any] = {}
+        self._arguments: set[str] = set()
 
     def take(self, name: str) -> Any:
         """Record an argument."""
-        node = self.lowered.placeholder(_identifier(name))
+        word = _identifier(name)
+        while word in self._arguments:  # of another stage, such as `a.relu` and `a_relu`
+            word += "_"
+        self._arguments.add(word)
+        node = self.lowered.placeholder(word)
         self.values[name] = fx.Proxy(node, self.recorder)
         return self.values[name]
 
@@ -257,7 +263,7 @@ class _Recording:
 
 def _identifier(name: str) -> str:
     """Return the name of a stage as a variable of the generated Python code."""
-    word = name.replace(".", "_")
+    word = re.sub(r"\W", "_", name, flags=re.ASCII)
     is_taken = word in RESERVED or word in _USED_BY_FX or hasattr(builtins, word)
     return f"_{word}" if word[0].isdigit() or is_taken else word
 

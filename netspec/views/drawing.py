@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import textwrap
 from collections.abc import Mapping
 from functools import cached_property
@@ -243,7 +244,7 @@ class _Painter:
                 look["style"] = "invis"
             elif isinstance(self.contents.items[head], Fork | Size):
                 look["arrowhead"] = "none"
-            digraph.edge(tail, head, **look)
+            digraph.edge(node_id(tail), node_id(head), **look)
 
     def _draw_cluster(self, name: str, digraph: graphviz.Digraph) -> None:
         for item in self.items_of[name]:
@@ -253,14 +254,14 @@ class _Painter:
                     inner.attr(label=self._cluster_label(item), labeljust="l", margin="18", **look)
                     self._draw_cluster(item.name, inner)
             elif isinstance(item, Box):
-                digraph.node(item.name, _box_label(item), fillcolor=FILLS[item.kind])
+                digraph.node(node_id(item.name), _box_label(item), fillcolor=FILLS[item.kind])
             elif isinstance(item, End):
                 label = stacked(bold(item.label), plain(str(item.shape)))
-                digraph.node(item.name, label, fillcolor="#ffffff")
+                digraph.node(node_id(item.name), label, fillcolor="#ffffff")
             elif isinstance(item, Size):
-                digraph.node(item.name, graphviz.escape(str(item.shape)), **SIZE)
+                digraph.node(node_id(item.name), graphviz.escape(str(item.shape)), **SIZE)
             else:
-                digraph.node(item.name, "", **FORK)
+                digraph.node(node_id(item.name), "", **FORK)
 
     def _cluster_label(self, cluster: Cluster) -> str:
         if cluster.name in self.heads:
@@ -305,6 +306,11 @@ def stacked(*lines: str) -> str:
     """Return an HTML-like label: a table, whose lines Graphviz centres better than bare ones."""
     rows = "".join(f"<TR><TD>{line}</TD></TR>" for line in lines)
     return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{rows}</TABLE>>'
+
+
+def node_id(name: str) -> str:
+    """Return the name of a node for Graphviz, which reads ``a:b`` as a port and ``<a>`` as HTML."""
+    return re.sub("[%:<>]", lambda match: f"%{ord(match[0]):02x}", name)
 
 
 def bold(text: str) -> str:

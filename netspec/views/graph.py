@@ -8,7 +8,7 @@ from netspec.ir.graph import Graph, Stage
 from netspec.ir.words import plural
 from netspec.views.boxes import kind
 from netspec.views.columns import aligned
-from netspec.views.drawing import EDGE, FILLS, GRAPH, NODE, bold, plain, small, stacked
+from netspec.views.drawing import EDGE, FILLS, GRAPH, NODE, bold, node_id, plain, small, stacked
 from netspec.views.operator_text import operator_text
 
 COLUMNS = ("stage", "operator", "reads", "output")
@@ -48,9 +48,10 @@ def as_dot(graph: Graph, name: str) -> str:
         border = {"penwidth": "2"} if stage.name in ends else {}
         if stage.name in ends:
             lines.append(small(ends[stage.name]))
-        digraph.node(stage.name, stacked(*lines), fillcolor=FILLS[kind(stage.op)], **border)
+        own = node_id(stage.name)
+        digraph.node(own, stacked(*lines), fillcolor=FILLS[kind(stage.op)], **border)
         for operand in graph.operands(stage.name):
-            digraph.edge(operand, stage.name)
+            digraph.edge(node_id(operand), own)
     return str(digraph.source)
 
 

@@ -41,19 +41,20 @@ ROWS = {
     "a: concat { relu, tanh }": (COMMA, "a: concat { relu; tanh }"),
     "a: concat [ relu; tanh ]": ("branches are written in braces", "a: concat { relu; tanh }"),
     "conv1/7x7_s2: conv 7x7/2, 64, pad=3": (
-        "`conv1/7x7_s2` is not a label: a label has letters, digits and `_`",
-        "conv1_7x7_s2: conv 7x7/2, 64, pad=3",
+        "the label `conv1/7x7_s2` needs quotes",
+        '"conv1/7x7_s2": conv 7x7/2, 64, pad=3',
     ),
     "fc6-conv: conv 7x7, 64": (
-        "`fc6-conv` is not a label: a label has letters, digits and `_`",
-        "fc6_conv: conv 7x7, 64",
+        "the label `fc6-conv` needs quotes",
+        '"fc6-conv": conv 7x7, 64',
     ),
     "layer1.0.conv1: conv 3x3, 64": (
-        "`layer1.0.conv1` is not a label: a label has letters, digits and `_`",
+        "the label `layer1.0.conv1` has a dot, which separates a row from its parts",
         "layer1_0_conv1: conv 3x3, 64",
     ),
     "a from conv1/7x7, b-2: add": (
-        "a label has letters, digits and `_`", "a from conv1_7x7, b_2: add",
+        "a label with other characters than letters, digits and `_` needs quotes",
+        'a from "conv1/7x7", "b-2": add',
     ),
     "x = conv(3x3, 16)": (f"{COLON}; {PARENTHESES}", "x: conv 3x3, 16"),
     "C1 conv 3x3, 64": (COLON, "C1: conv 3x3, 64"),
@@ -179,17 +180,54 @@ def test_an_operator_of_another_framework_gets_its_advice(word: str) -> None:
         ("dense", "write `fc 10`: the number of outputs; the inputs are those of the row before"),
         ("Conv2d", "write `conv 3x3, 64`: the kernel, then the number of filters"),
         ("MaxPooling2D", "write `maxpool 2x2/2`: the kernel, with its stride"),
-        ("MaxPool2d", "write `maxpool`"),
+        ("MaxPool2d", "write `maxpool 2x2/2`: the kernel, with its stride"),
+        ("LRN", "its name is lrn: see `netspec ops lrn`"),
         ("ReLU", "write `relu`"),
         ("GlobalAveragePooling2D", "write `gap`: the mean of each channel's whole map"),
-        ("relu6", "netspec has no relu6; the activations are relu, tanh, sigmoid, softmax and abs"),
-        ("LeakyReLU", "netspec has no leaky ReLU; the activations are relu, tanh, sigmoid, softmax "
-         "and abs"),
+        ("ReLU6", "write `relu6`"),
+        ("LeakyReLU", "write `leaky_relu`"),
+        ("PReLU", "write `prelu`"),
+        ("ELU", "write `elu`"),
+        ("GELU", "write `gelu`"),
+        ("SiLU", "write `silu`"),
+        ("swish", "write `silu`"),
+        ("HardSwish", "write `hardswish`"),
+        ("h_swish", "write `hardswish`"),
+        ("Hardsigmoid", "write `hardsigmoid`"),
+        ("hardtanh", "write `clip -1, 1`: the lowest value, then the highest"),
+        ("Clip", "write `clip -1, 1`: the lowest value, then the highest"),
+        ("mish", "netspec has no mish; see `netspec ops` for its activations"),
         *(
-            (word, "netspec has no transposed convolution; no operator makes a map larger")
-            for word in ("conv_transpose", "Conv2DTranspose", "deconv")
+            (word, "write `deconv 4x4/2, 64, pad=1`: the kernel, then the number of filters")
+            for word in ("conv_transpose", "Conv2DTranspose", "ConvTranspose2d", "Deconv")
         ),
-        ("upsample", "netspec has no upsampling; no operator makes a map larger"),
+        *(
+            (word, "write `upsample 2, by=nearest`, or "
+             "`upsample 2, by=bilinear, align_corners=off`")
+            for word in ("Upsample", "UpSampling2D", "interpolate")
+        ),
+        ("layer_norm", "write `ln eps=1e-6`: over the channels of each position; "
+         "`gn 1, eps=1e-5` is over the whole map"),
+        ("GroupNorm", "write `gn 3, eps=1e-5`: the number of groups"),
+        ("InstanceNorm2d", "write `gn channels, eps=1e-5`: as many groups as channels"),
+        ("global_avg_pool", "write `gap`: the mean of each channel's whole map"),
+        ("GlobalMaxPooling2D", "write `gmp`: the largest value of each channel's whole map"),
+        ("AdaptiveAvgPool2d",
+         "write `adaptive_avgpool 7x7`; to one value per channel it is `gap`"),
+        ("sum", "write `add { identity; conv 3x3, 3, pad=1 }`, or `LABEL from A, B: add`"),
+        ("multiply", "write `mul { identity; gap | sigmoid }`, or `LABEL from A, B: mul`"),
+        ("se", "write `mul { identity; gap | conv 1x1, 8 | relu | conv 1x1, 3 | sigmoid }`"),
+        ("Scale",
+         "write `scale 0.5` for a constant factor; a trained factor per channel is `gain 1`"),
+        ("channel_shuffle", "write `shuffle 3`: the number of groups"),
+        ("split", "write `part 1, of=3`: one of several equal parts of the channels"),
+        ("depthwise_conv2d", "write a convolution with as many groups as channels: "
+         "`conv 3x3, channels, pad=1, groups=channels`"),
+        ("reshape",
+         "netspec has no reshaping; `flatten` makes a map a vector, which fc does not need"),
+        ("pixel_shuffle",
+         "netspec has no pixel shuffle; `upsample 2, by=nearest` and `deconv 4x4/2, 64, pad=1` "
+         "make a map larger"),
     ],
 )  # fmt: skip
 def test_operators_of_other_frameworks_golden(word: str, advice: str) -> None:
@@ -201,6 +239,8 @@ OWNERS = {
     "pad": "conv 3x3, 4", "round": "maxpool 2x2", "stride": "conv 3x3, 4", "eps": "bn eps=1",
     "dilation": "conv 3x3, 4", "groups": "conv 3x3, 4", "bias": "fc 4", "count": "fc 4",
     "kernel": "maxpool 2x2", "count_pad": "avgpool 2x2", "rate": "dropout 0.5", "": "fc 4",
+    "slope": "leaky_relu slope=0.1", "form": "gelu", "output_pad": "deconv 3x3/2, 4",
+    "by": "upsample 2", "factor": "upsample 2", "size": "adaptive_avgpool 2",
 }  # fmt: skip
 
 
@@ -224,6 +264,10 @@ def test_an_attribute_of_another_framework_gets_its_advice(word: str) -> None:
          "an activation is a stage of its own: `conv 3x3, 64 | relu`"),
         ("a: conv 3x3, 4, filters=8",
          "the number of filters or outputs comes without a name: `conv 3x3, 64`, `fc 10`"),
+        ("a: leaky_relu negative_slope=0.2", "write `slope=0.01`"),
+        ("a: upsample 2, mode=bilinear", "write `by=nearest` or `by=bilinear`"),
+        ("a: deconv 3x3/2, 4, output_padding=1", "write `output_pad=1`"),
+        ("a: bn epsilon=1e-3", "write `eps=1e-5`"),
         ("a: fc 4, padding=1", "usage: fc COUNT, bias="),  # not of this operator
     ],
 )  # fmt: skip
@@ -243,7 +287,11 @@ def test_a_block_may_have_a_word_of_another_framework() -> None:
     assert codes(f"{HEADER}block dense(n) = fc n | relu\na: dense 5\n") == []
 
 
-ADVICE = [*foreign.OPERATORS.values(), *(advice for _, advice in foreign.ATTRIBUTES.values())]
+ADVICE = [
+    *foreign.OPERATORS.values(),
+    *map(foreign.operator, OPERATORS),
+    *(advice for _, advice in foreign.ATTRIBUTES.values()),
+]
 
 
 @pytest.mark.parametrize(

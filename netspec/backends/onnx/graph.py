@@ -49,14 +49,14 @@ class OnnxGraph:
 
     def put_in(self, name: str, shape: Shape) -> str:
         """Add an input; return the name of its value."""
-        value = self._unique(name)
+        value = self.unique(name)
         self.inputs.append(self._described(value, shape))
         return value
 
     def name_last(self, name: str, shape: Shape) -> str:
         """Give the output of the last node the name of a stage, or a similar name if it is taken;
         return it."""
-        value = self._unique(name)
+        value = self.unique(name)
         self.nodes[-1].output[0] = value
         self.sizes.append(self._described(value, shape))
         return value
@@ -64,14 +64,15 @@ class OnnxGraph:
     def put_out(self, name: str, value: str, shape: Shape) -> None:
         """Make a value an output. If it needs another name, add a node that copies it."""
         if value != name:
-            copy = self._unique(name)
+            copy = self.unique(name)
             self.nodes.append(helper.make_node("Identity", [value], [copy], name=f"{copy}/out"))
             value = copy
         self.sizes = [size for size in self.sizes if size.name != value]
         self.outputs.append(self._described(value, shape))
 
-    def _unique(self, name: str) -> str:
-        while name in self.taken:  # a row of a block may be called `weight`
+    def unique(self, name: str) -> str:
+        """Return a name that nothing has: this one, or with underscores."""
+        while name in self.taken:  # a row may be called `weight` or "C1/Conv1"
             name += "_"
         self.taken.add(name)
         return name
@@ -108,8 +109,10 @@ class NodeBuilder:
     ) -> list[str]:
         """Add a node; return the names of its outputs."""
         self.count += 1
-        name = f"{self.stage}/{kind}{self.count}"
-        values = [name] if outputs == 1 else [f"{name}/{i}" for i in range(outputs)]
+        name = self.graph.unique(f"{self.stage}/{kind}{self.count}")
+        values = [name]
+        if outputs > 1:
+            values = [self.graph.unique(f"{name}/{i}") for i in range(outputs)]
         self.graph.nodes.append(helper.make_node(kind, operands, values, name=name, **attributes))
         return values
 
@@ -125,15 +128,18 @@ class NodeBuilder:
     def reals(self, name: str, values: Any) -> str:
         """Add a constant in the type of the net; return its name."""
         tensor = torch.as_tensor(values, dtype=torch.float64).to(self.graph.dtype)
-        return self._hold(f"{self.stage}/{name}", tensor.numpy())
+        return self._constant(name, tensor.numpy())
 
     def floats(self, name: str, values: Any) -> str:
         """Add a float32 constant in a net of any type, such as a scale; return its name."""
-        return self._hold(f"{self.stage}/{name}", np.asarray(values, dtype=np.float32))
+        return self._constant(name, np.asarray(values, dtype=np.float32))
 
     def integers(self, name: str, values: Any) -> str:
         """Add an int64 constant, such as a size; return its name."""
-        return self._hold(f"{self.stage}/{name}", np.asarray(values, dtype=np.int64))
+        return self._constant(name, np.asarray(values, dtype=np.int64))
+
+    def _constant(self, name: str, values: NDArray[Any]) -> str:
+        return self._hold(self.graph.unique(f"{self.stage}/{name}"), values)
 
     def _hold(self, name: str, values: NDArray[Any]) -> str:
         self.graph.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))

@@ -49,7 +49,7 @@ def rewrite(graph: Graph) -> int:
             continue
         parameters, operands = packings(graph, stage.name), graph.operands(pool)
         op = replace(conv, bias=False)
-        product = Stage(f"{stage.name}/product", op, stage.span, head=stage.head)
+        product = Stage(graph.unused(f"{stage.name}/product"), op, stage.span, head=stage.head)
         product.shape = op.shape(graph.shapes_into(pool))
         product.packed = {"weight": parameters["weight"]}
         graph.add(product, operands, before=stage.name)

@@ -37,7 +37,7 @@ def _commute(graph: Graph, pool: Stage) -> int:
         if refusal:
             graph.journal.append(Entry(RULE, (relu, pool.name), refusal=refusal))
             break
-        largest = Stage(f"{pool.name}/largest", pool.op, pool.span, head=pool.head)
+        largest = Stage(graph.unused(f"{pool.name}/largest"), pool.op, pool.span, head=pool.head)
         largest.shape = pool.shape
         graph.add(largest, graph.operands(relu), before=pool.name)
         graph.become(pool.name, Relu(), [largest.name])

@@ -59,7 +59,7 @@ def _merge(graph: Graph, x: str, names: Sequence[str]) -> None:
     counts = tuple(stage.known_shape.channels for stage in stages)
     op = stages[0].op
     assert isinstance(op, Conv)
-    merged = Stage("+".join(names), replace(op, count=sum(counts)), stages[0].span)
+    merged = Stage(graph.unused("+".join(names)), replace(op, count=sum(counts)), stages[0].span)
     heads = {stage.head for stage in stages}
     # If the trunk has one of the siblings, it needs the merged convolution, so no head has it.
     merged.head = heads.pop() if len(heads) == 1 else ""

@@ -44,16 +44,8 @@ def test_every_operator_of_the_language_has_a_form() -> None:
 # A net without parameters is float32; ONNX's reference of LRN takes the batch for the channels, and
 # that of ConvTranspose fails with groups.
 WITH_PARAMETERS = (
-    "conv ",
-    "deconv ",
-    "local ",
-    "fc ",
-    "bn ",
-    "subsample ",
-    "prelu",
-    "gain ",
-    "ln ",
-    "gn ",
+    *("conv ", "deconv ", "local ", "fc ", "bn ", "subsample "),
+    *("prelu", "gain ", "ln ", "gn "),
 )
 IN_FLOAT64 = [
     case
