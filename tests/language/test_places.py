@@ -13,7 +13,7 @@ from netspec.language.handbook import codes, explanation
 
 PAGES = [code for code in codes() if explanation(code).wrong]
 
-ROW = re.compile(r"\w+(\.\.\w+)?( from [\w, ]+)?:")
+ROW = re.compile(r"""(\w+(\.\.\w+)?|"[^"]*")( from [\w, ]+)?:""")
 
 
 def diagnostics(path: Path) -> list[Diagnostic]:
