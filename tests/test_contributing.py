@@ -70,17 +70,17 @@ def run_all(tests: ModuleType) -> int:
 
 def test_the_operator_works(put: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     code, form, tests = blocks("Adding an operator")
-    kind = put("netspec.ir.ops.leaky_relu", code).LeakyRelu
-    assert run_all(put("tests.ir.ops.test_leaky_relu", tests)) == 2
-    assert "slope" in as_text(kind)
-    monkeypatch.setitem(OPERATORS, "leaky_relu", kind)
+    kind = put("netspec.ir.ops.thresholded_relu", code).ThresholdedRelu
+    assert run_all(put("tests.ir.ops.test_thresholded_relu", tests)) == 2
+    assert "theta" in as_text(kind)
+    monkeypatch.setitem(OPERATORS, "thresholded_relu", kind)
     model = example(example_rows(kind))
-    with pytest.raises(DataError, match="does not export the operator leaky_relu"):
+    with pytest.raises(DataError, match="does not export the operator thresholded_relu"):
         onnx_bytes(model)
     monkeypatch.setitem(FORMS, kind, FORMS[Relu])  # so that it goes again
-    exec(form, {"form": operators.form, "NodeBuilder": NodeBuilder, "LeakyRelu": kind})
+    exec(form, {"form": operators.form, "NodeBuilder": NodeBuilder, "ThresholdedRelu": kind})
     content, x = onnx_bytes(model), images_for(model, 2)
-    assert kinds(content) == ["LeakyRelu"]
+    assert kinds(content) == ["ThresholdedRelu"]
     assert_exact(model, run(content, x), x)
 
 
@@ -106,6 +106,6 @@ def test_files_that_the_guide_names_exist() -> None:
     sections = GUIDE.split("\n## Adding an operator\n")[1]
     named = set(re.findall(r"(?:netspec|tests|docs)/[\w/]+\.(?:py|md)", sections))
     missing = {name for name in named if not (ROOT / name).is_file()}
-    examples = ("leaky_relu.py", "cpu/sigmoid.py", "cpu/test_sigmoid.py", "drop_relu.py")
+    examples = ("thresholded_relu.py", "cpu/sigmoid.py", "cpu/test_sigmoid.py", "drop_relu.py")
     assert {name for name in missing if not name.endswith(examples)} == set()
     assert len(named) > 10

@@ -28,7 +28,7 @@ square is a map of features."""
 MOST_OBLONG = 2.5
 """The largest ratio of the sides of an image; a cinema's screen has 2.4."""
 
-NEVER_NEGATIVE = ("relu", "abs", "sigmoid", "softmax")
+NEVER_NEGATIVE = ("relu", "relu6", "abs", "sigmoid", "hardsigmoid", "softmax")
 
 
 def warn_of_order(graph: Graph, problems: Problems) -> None:

@@ -14,23 +14,35 @@ from netspec.ir.ops.abs import Abs
 from netspec.ir.ops.add import Add
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.bn import BatchNorm
+from netspec.ir.ops.clip import Clip
 from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.dropout import Dropout
+from netspec.ir.ops.elu import Elu
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.flatten import Flatten
+from netspec.ir.ops.gain import Gain
 from netspec.ir.ops.gap import GlobalAveragePool
+from netspec.ir.ops.gelu import Gelu
+from netspec.ir.ops.hardsigmoid import HardSigmoid
+from netspec.ir.ops.hardswish import HardSwish
 from netspec.ir.ops.identity import Identity
+from netspec.ir.ops.leaky_relu import LeakyRelu
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.mul import Mul
 from netspec.ir.ops.relu import Relu
+from netspec.ir.ops.relu6 import Relu6
+from netspec.ir.ops.scale import Scale
 from netspec.ir.ops.sigmoid import Sigmoid
+from netspec.ir.ops.silu import Silu
 from netspec.ir.ops.subsample import Subsample
 from netspec.ir.ops.tanh import Tanh
 from netspec.ir.symbols import divides
 
 BY_CHANNEL = (
-    Abs, Add, AvgPool, BatchNorm, Dropout, Flatten, GlobalAveragePool, Identity, MaxPool, Relu,
-    Sigmoid, Subsample, Tanh,
+    Abs, Add, AvgPool, BatchNorm, Clip, Dropout, Elu, Flatten, Gain, Gelu, GlobalAveragePool,
+    HardSigmoid, HardSwish, Identity, LeakyRelu, MaxPool, Mul, Relu, Relu6, Scale, Sigmoid, Silu,
+    Subsample, Tanh,
 )  # fmt: skip
 """Operators whose output channel c depends only on channel c of each operand."""
 

@@ -31,6 +31,18 @@ class Growth(NamedTuple):
         y = self.gain * x + self.offset
         return inf if x == inf or isnan(y) else min(y, self.most)
 
+    def then(self, outer: Growth) -> Growth:
+        """Return the growth of outer(f(x)), where this is the growth of f."""
+        # An intermediate value of outer is at most factor |f(x)| + outer.offset.
+        factor = max(outer.gain, outer.peak, key=_nan_first)
+        most = 0.0 if outer.gain == 0 else outer.gain * self.most
+        return Growth(
+            outer.gain * self.gain,
+            factor * self.offset + outer.offset,
+            most=min(outer.most, most + outer.offset),
+            peak=max(self.peak, factor * self.gain, key=_nan_first),
+        )
+
     def domain(self, largest: float) -> float:
         """Return the |x| up to which no value exceeds ``largest``; -infinity if there is none."""
         x = (largest - self.offset) / max(self.gain, self.peak, key=_nan_first)

@@ -144,9 +144,10 @@ def differs_in_training(op: Operator) -> bool:
     return type(op).training_reference is not Operator.training_reference
 
 
-def attributes_as(kind: type[Operator], op: Operator) -> Operator:
-    """Return an operator of class ``kind`` with the attributes of ``op``."""
-    return kind(**{attribute.name: getattr(op, attribute.name) for attribute in op.attributes()})
+def attributes_as(kind: type[Operator], op: Operator, **others: object) -> Operator:
+    """Return an operator of class ``kind`` with the attributes of ``op``, and ``others``."""
+    attributes = {attribute.name: getattr(op, attribute.name) for attribute in op.attributes()}
+    return kind(**attributes, **others)
 
 
 def map_of(operator: Operator, inputs: Sequence[Shape]) -> Shape:

@@ -357,7 +357,7 @@ class _Net:
             count = f"{len(operands)} inputs" if len(operands) > 1 else "one input"
             takes = "one input" if op.takes == "one" else "several"
             message = f"{op.name} takes {takes}, and has {count} here"
-            help = "join several inputs with concat or add: `LABEL from A, B: add | relu`"
+            help = "join several inputs with concat, add or mul: `LABEL from A, B: add | relu`"
             scope.problem("NS208", message, plan.at, help=help)
             return None
         if name in self.graph:

@@ -98,7 +98,7 @@ class Expander:
         branches = stage.branches
         if branches is not None and meaning.takes != "many":
             message = f"{meaning.name} takes one input, not branches"
-            help = "only concat and add join branches"
+            help = "only concat, add and mul join branches"
             raise scope.problem("NS208", message, stage.name.at, help=help)
         planned = None if branches is None else [self.pipe(b, scope, depth + 1) for b in branches]
         bound = bind(meaning, stage.name, stage.arguments, scope)

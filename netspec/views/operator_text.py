@@ -36,7 +36,7 @@ def operator_text(op: Operator, written: Mapping[str, Any] | None = None) -> str
     own = {f.name: getattr(op, f.name) for f in fields(op) if f.name not in declared}  # type: ignore[arg-type]
     texts += [f"{n}={value}" for n, value in own.items() if not isinstance(value, Operator)]
     parts = " | ".join(operator_text(part) for part in own.values() if isinstance(part, Operator))
-    return f"{op.name} {f'({parts})' if parts else ', '.join(texts)}".strip()
+    return " ".join(filter(None, (op.name, ", ".join(texts), parts and f"({parts})")))
 
 
 def short_text(op: Operator) -> str:

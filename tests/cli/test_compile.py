@@ -51,7 +51,7 @@ def test_the_screen_says_what_each_step_did(spec: Path) -> None:
     assert len({len(line) for line in said.values()}) == 1
     assert f"{spec}, 14 lines" in said["parse"]
     assert "6 rows, 27 stages" in said["check"]
-    assert f"{len(netspec.load(spec).graph)} stages -> 16" in said["rewrite"]
+    assert f"{len(netspec.load(spec).graph)} stages -> 15" in said["rewrite"]
     assert "steps: " in said["choose"]
     assert "onednn" in said["choose"]
     assert said["choose"].split("(")[1].startswith("preferred)")
@@ -151,7 +151,7 @@ def test_json(spec: Path) -> None:
     )  # fmt: skip
     assert list(data["rewrites"]) == [one.RULE for one in CpuBackend.passes]
     assert data["rewrites"]["fold_batchnorm"] == 1
-    assert data["stages"] == 16
+    assert data["stages"] == 15
     model = netspec.compile(spec)
     assert sum(data["kernels"].values()) == len(model.lowered.plan.steps)
     assert data["activations"] == {

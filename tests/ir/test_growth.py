@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
@@ -18,10 +19,14 @@ from netspec.ir.fused.slice import Slice
 from netspec.ir.growth import Growth, weighted
 from netspec.ir.operator import Operator
 from netspec.ir.ops import OPERATORS
+from netspec.ir.ops.clip import Clip
 from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.fc import FullyConnected
+from netspec.ir.ops.hardswish import HardSwish
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.relu6 import Relu6
+from netspec.ir.ops.sigmoid import Sigmoid
 from netspec.ir.ops.subsample import Subsample
 from netspec.ir.ops.tanh import Tanh
 from netspec.ir.shapes import Kernel, Shape
@@ -31,6 +36,9 @@ KERNEL = Kernel(3, 2, stride=2)
 MAP = Shape((4, 5, 6))
 OTHERS: list[Operator] = [
     ConvRelu(kernel=KERNEL, count=4, groups=2),
+    *(ConvActivation(kernel=KERNEL, count=4, activation=activation) for activation in (
+        Relu6(), Clip(low=0.5, high=9.0), HardSwish(), Sigmoid(), Tanh(scale=3.0, slope=-40.0),
+    )),
     FullyConnectedRelu(count=4),
     AvgPoolBias(kernel=KERNEL),
     AvgPoolBiasRelu(kernel=KERNEL),
@@ -48,6 +56,8 @@ OTHERS: list[Operator] = [
 BOUNDED = {
     *("abs", "add", "avgpool", "bn", "concat", "conv", "dropout", "fc", "flatten", "gap"),
     *("identity", "local", "lrn", "maxpool", "relu", "sigmoid", "softmax", "subsample", "tanh"),
+    *("clip", "elu", "gain", "gelu", "hardsigmoid", "hardswish", "leaky_relu", "prelu", "relu6"),
+    *("scale", "silu"),
     *(op.name for op in OTHERS),
 }
 """Operators of which a bound is known; a net with another is never guarded by one."""
@@ -111,6 +121,24 @@ def test_nothing_is_known_of_what_is_not_finite() -> None:
     assert Growth(0.0, 1.0).bound(inf) == inf
     assert Growth(2.0, 1.0, most=5.0).bound(1.0) == 3.0
     assert Growth(2.0, 1.0, most=5.0).bound(9.0) == 5.0
+
+
+def test_one_bound_after_another() -> None:
+    first = Growth(2.0, 1.0)
+    assert first.then(Growth(3.0, 0.5)) == Growth(6.0, 3.5, peak=6.0)
+    assert first.then(Growth(1.0, most=6.0)) == Growth(2.0, 1.0, most=6.0, peak=2.0)
+    assert Growth(2.0, most=5.0).then(Growth(3.0, 0.5)).most == 15.5
+    assert first.then(Growth(0.0, 1.0)).bound(1e30) == 1.0
+    assert first.then(Growth(0.0, 1.0)).domain(9.0) == 3.5  # 2 x + 1 is computed on the way
+    assert first.then(Growth(1.0, peak=6.0)).domain(60.0) == 4.5  # 6 (2 x + 1)
+    assert Growth(0.5, peak=10.0).then(Growth(0.1)).domain(20.0) == 2.0
+
+
+@pytest.mark.parametrize("outer", [Growth(0.0, 1.0), Growth(1.0, most=6.0), Growth(1.0)])
+def test_nothing_is_known_after_weights_that_are_not_finite(outer: Growth) -> None:
+    for first in (Growth(nan), Growth(1.0, nan), Growth(inf)):
+        assert first.then(outer).domain(1e30) == -inf
+    assert Growth(nan).then(outer).bound(1.0) == inf
 
 
 def test_the_domain_is_that_of_everything_on_the_way() -> None:

@@ -116,14 +116,15 @@ def test_inner_rows_and_stages_are_rows_too(net: Net) -> None:
 
 def test_refusals_come_with_their_sentence_and_alike_ones_together() -> None:
     net = load_rows("a: concat { tanh | relu; sigmoid | relu; lrn 3 | relu }\nb: fc 2")
-    (refusal,) = trace(net, "a").refusals
-    assert refusal.rule == "fuse_relu"
+    refusal, other = trace(net, "a").refusals
+    assert (refusal.rule, other.rule) == ("fuse_relu", "fuse_activation")
     assert refusal.reason.startswith("there is no kernel")
     assert refusal.stages == (
         ("a.b1.tanh", "a.b1.relu"),
         ("a.b2.sigmoid", "a.b2.relu"),
         ("a.b3.lrn", "a.b3.relu"),
     )
+    assert other.stages == (("image", "a.b1.tanh"), ("image", "a.b2.sigmoid"))
 
 
 def test_figures_are_those_of_the_batch_and_type(net: Net) -> None:

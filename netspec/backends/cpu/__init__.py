@@ -21,6 +21,7 @@ from netspec.backends.cpu.plain import Plain, PlainConcat
 from netspec.backends.cpu.pools import OneDnnGap, OneDnnPool, PlainPool
 from netspec.backends.cpu.softmax import OneDnnSoftmax
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
@@ -47,6 +48,7 @@ POOLS = (OneDnnPool(), PlainPool())
 IMPLEMENTATIONS: dict[type[Operator], tuple[CpuImplementation, ...]] = {
     Conv: MULTIPLYING,
     ConvRelu: MULTIPLYING,
+    ConvActivation: MULTIPLYING,
     FullyConnected: CONNECTED,
     FullyConnectedRelu: CONNECTED,
     LocalResponseNorm: (OneDnnLrn(), TiledLrn(), Plain()),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from netspec.backends.cpu.activations import RELU, Steps, steps_of
 from netspec.backends.cpu.direct import Multiplying
 from netspec.backends.cpu.onednn.layouts import Layout, activations, rows
 from netspec.backends.cpu.onednn.primitives import Description, convolution
+from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.ops.conv import Conv
 from netspec.lowering.implementation import Problem
@@ -36,7 +38,7 @@ class OneDnnConv(Multiplying):
             dilation=op.dilation,
             before=(down.before, right.before),
             after=(down.tail, right.tail),
-            relu=isinstance(op, ConvRelu),
+            steps=_steps(op),
             unsound=READING_PAIRS if has_half_a_pair(problem) else (),
         )
 
@@ -53,6 +55,13 @@ class OneDnnConv(Multiplying):
 
     def sparse(self, problem: Problem, weight: Tensor) -> Tensor:
         return conv_of(problem).sparse(weight)
+
+
+def _steps(op: Conv) -> Steps:
+    """Return the steps that follow the convolution."""
+    if isinstance(op, ConvActivation):
+        return steps_of(op.activation)
+    return RELU if isinstance(op, ConvRelu) else ()
 
 
 def conv_of(problem: Problem) -> Conv:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netspec.backends.cpu.activations import RELU
 from netspec.backends.cpu.direct import Multiplying
 from netspec.backends.cpu.onednn.layouts import Layout, activations, channels_last, rows
 from netspec.backends.cpu.onednn.primitives import Description, inner_product
@@ -20,7 +21,7 @@ class OneDnnLinear(Multiplying):
             weights,
             rows((op.count,), problem.dtype) if op.bias else None,
             activations(problem.batch, problem.output, problem.dtype),
-            relu=isinstance(op, FullyConnectedRelu),
+            steps=RELU if isinstance(op, FullyConnectedRelu) else (),
         )
 
     def sizes(self, problem: Problem) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from netspec.backends.cpu.conv import conv_of, dense_shape, has_half_a_pair
 from netspec.backends.cpu.implementation import Call, CpuImplementation, required, safe_domain
 from netspec.backends.cpu.scratch import Scratch
 from netspec.backends.memory import nchw
+from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.growth import Growth
@@ -110,7 +111,10 @@ class MkldnnConv(_Mkldnn):
 
         def call() -> None:
             source = image if is_symmetric else padded(image, windows)
-            result.copy_(convolve(source, weight, bias, *window, activation, [], ""))
+            y = convolve(source, weight, bias, *window, activation, [], "")
+            if isinstance(op, ConvActivation):
+                y = op.activation.reference([problem.output], y)
+            result.copy_(y)
 
         return [call]
 

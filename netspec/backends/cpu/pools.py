@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from netspec.backends.cpu.activations import RELU
 from netspec.backends.cpu.direct import Direct
 from netspec.backends.cpu.implementation import Call, CpuImplementation
 from netspec.backends.cpu.onednn.layouts import Layout, activations, channels_last
@@ -62,7 +63,7 @@ class OneDnnPool(Direct):
             before=(down.before, right.before),
             after=(down.tail, right.tail),
             bias=_bias(problem) if isinstance(op, AvgPoolBias) else None,
-            relu=isinstance(op, MaxPoolRelu | AvgPoolBiasRelu),
+            steps=RELU if isinstance(op, MaxPoolRelu | AvgPoolBiasRelu) else (),
         )
 
     def bind(

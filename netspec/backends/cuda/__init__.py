@@ -38,6 +38,7 @@ from netspec.kernels.arithmetic import check_precision
 from netspec.kernels.layout import is_interpreted
 from netspec.lowering.backend import Backend, Executor, PackedStage
 from netspec.lowering.implementation import Implementation, Problem
+from netspec.lowering.passes import PIPELINE, fuse_activation
 from netspec.lowering.plan import Plan
 
 MULTIPLYING: dict[type[Operator], Callable[[Problem, Target], Iterable[CudaImplementation]]] = {
@@ -83,6 +84,8 @@ class CudaBackend(Backend):
     """
 
     name = "cuda"
+    passes = tuple(rewrite for rewrite in PIPELINE if rewrite is not fuse_activation)
+    """All passes except fuse_activation: the kernels fuse a convolution with ReLU only."""
 
     def __init__(self, device: str = "cuda", precision: str = "ieee") -> None:
         check_precision(precision)

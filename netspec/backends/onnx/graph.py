@@ -6,7 +6,7 @@ values of an operator are called ``STAGE/name``: the name of a stage cannot cont
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,3 +134,10 @@ class NodeBuilder:
     def _hold(self, name: str, values: NDArray[Any]) -> str:
         self.graph.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
+
+
+Form = Callable[..., str]
+"""A function from a builder, the operator and the names of its operands to the name of its value.
+
+The value is the output of the last node, or an operand.
+"""

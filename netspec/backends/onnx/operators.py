@@ -8,7 +8,8 @@ from math import prod
 
 import numpy as np
 
-from netspec.backends.onnx.graph import NodeBuilder
+from netspec.backends.onnx.activations import ACTIVATIONS
+from netspec.backends.onnx.graph import Form, NodeBuilder
 from netspec.ir.operator import Operator, WindowOperator
 from netspec.ir.ops.abs import Abs
 from netspec.ir.ops.add import Add
@@ -33,13 +34,7 @@ from netspec.ir.ops.subsample import Subsample
 from netspec.ir.ops.tanh import Tanh
 from netspec.ir.shapes import Window
 
-Form = Callable[..., str]
-"""A function from a builder, the operator and the names of its operands to the name of its value.
-
-The value is the output of the last node, or an operand.
-"""
-
-FORMS: dict[type[Operator], Form] = {}
+FORMS: dict[type[Operator], Form] = {**ACTIVATIONS}
 """The form of each operator, by its exact class, because a subclass may compute something else."""
 
 

@@ -18,6 +18,7 @@ from netspec.lowering.passes import (
     flatten_concat,
     fold_batchnorm,
     fold_dropout,
+    fuse_activation,
     fuse_lrn_maxpool,
     fuse_relu,
     merge_siblings,
@@ -63,6 +64,8 @@ PIPELINE: tuple[Pass, ...] = (
     # After all passes that move a ReLU next to an operator.  Before merge_siblings, because a ReLU
     # cannot be fused with a slice.
     fuse_relu,
+    # After fold_batchnorm and drop_training, so that the activation reads the convolution.
+    fuse_activation,
     # After fuse_relu: a pool that was fused with a ReLU is not fused with LRN, because there is no
     # kernel for all three.
     fuse_lrn_maxpool,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from netspec.backends.cpu import IMPLEMENTATIONS, CpuBackend
 from netspec.backends.cpu.implementation import CpuImplementation
+from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.operator import Operator
 from netspec.ir.ops.avgpool import AvgPool
@@ -21,6 +22,7 @@ from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.softmax import Softmax
 from netspec.ir.shapes import Kernel, Shape, ShapeError
 from netspec.lowering.implementation import Problem
+from tests.backends.cpu.activations import CONVOLVED
 
 CHANNELS = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65, 127, 129, 255, 257]
 """Around the blocks of a library, and most of them odd: where it reads in pairs or in vectors it is
@@ -59,7 +61,12 @@ def problems(
     if issubclass(kind, Conv):
         groups = one([1, 1, 1, 2, 3])
         seen, count = (one(CHANNELS if groups == 1 else FEW_CHANNELS) for _ in range(2))
-        rest = {"dilation": one([(1, 1), (1, 1), (2, 1)]), "bias": draw(st.booleans())}
+        rest: dict[str, Any] = {
+            "dilation": one([(1, 1), (1, 1), (2, 1)]),
+            "bias": draw(st.booleans()),
+        }
+        if kind is ConvActivation:
+            rest["activation"] = one([*CONVOLVED.values()])
         op = kind(count=groups * count, groups=groups, **rest, **window)
         maps = [Shape((height, width, groups * seen))]
     elif issubclass(kind, FullyConnected):

@@ -14,6 +14,7 @@ from netspec.backends.cpu import IMPLEMENTATIONS
 from netspec.backends.cpu.implementation import CpuImplementation
 from netspec.backends.memory import nchw
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
@@ -34,6 +35,7 @@ from netspec.ir.ops.tanh import Tanh
 from netspec.ir.shapes import Kernel
 from netspec.lowering.implementation import Problem
 from netspec.lowering.ranges import LIMIT
+from tests.backends.cpu.activations import CONVOLVED
 from tests.backends.cpu.helpers import (
     TYPES,
     allowed,
@@ -49,6 +51,7 @@ KERNEL = Kernel(3, 3, stride=2)
 OPERATORS: list[Operator] = [
     Conv(kernel=KERNEL, count=8),
     ConvRelu(kernel=Kernel(3, 3), count=8, pad=(1, 1, 1, 1)),
+    *(ConvActivation(kernel=KERNEL, count=8, activation=op) for op in CONVOLVED.values()),
     Conv(kernel=Kernel(1, 1), count=8, bias=False),
     FullyConnected(count=9),
     FullyConnectedRelu(count=9),

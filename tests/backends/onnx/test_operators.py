@@ -42,10 +42,9 @@ def test_every_operator_of_the_language_has_a_form() -> None:
 
 
 # A net without parameters is float32; ONNX's reference of LRN takes the batch for the channels.
+WITH_PARAMETERS = "conv ", "local ", "fc ", "bn ", "subsample ", "prelu", "gain ", "ln ", "gn "
 IN_FLOAT64 = [
-    case
-    for case, rows in CASES.items()
-    if any(f": {op} " in rows for op in ("conv", "local", "fc", "bn", "subsample"))
+    case for case, rows in CASES.items() if any(f": {op}" in rows for op in WITH_PARAMETERS)
 ]
 
 
@@ -56,7 +55,7 @@ def test_an_operator_agrees_with_the_reference_of_onnx_in_float64(case: str) -> 
     (y,) = ReferenceEvaluator(load_from_string(onnx_bytes(model))).run(None, {"image": x.numpy()})
     with torch.no_grad():
         wanted = model(x)
-    if case.startswith("bn"):  # eps is a float32 there, exact to 6e-8
+    if case.startswith(("bn", "ln", "gn")):  # eps is a float32 there, exact to 6e-8
         torch.testing.assert_close(torch.from_numpy(y), wanted, rtol=1e-7, atol=1e-7)
     else:
         assert_same(torch.from_numpy(y), wanted)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.conv_relu import ConvRelu
 from netspec.ir.fused.fc_relu import FullyConnectedRelu
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
@@ -19,6 +20,7 @@ from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.relu import Relu
+from netspec.ir.ops.silu import Silu
 from netspec.ir.shapes import Field, Kernel, Shape
 from tests.ir.ops.helpers import images, random_parameters
 
@@ -41,11 +43,20 @@ WITH_RELU: list[tuple[type[Operator], Operator]] = [
 
 @pytest.mark.parametrize(("kind", "before"), WITH_RELU)
 def test_with_relu(kind: type[Operator], before: Operator) -> None:
-    fused, inputs, x = attributes_as(kind, before), [INPUT], images(INPUT)
+    assert_applies(Relu(), attributes_as(kind, before), before)
+
+
+def test_with_an_activation() -> None:
+    assert_applies(Silu(), attributes_as(ConvActivation, CONV, activation=Silu()), CONV)
+
+
+def assert_applies(after: Operator, fused: Operator, before: Operator) -> None:
+    """The fused operator computes ``after`` of ``before``, and is like ``before`` in all else."""
+    inputs, x = [INPUT], images(INPUT)
     parameters = random_parameters(before, inputs)
     between = before.reference(inputs, x, **parameters)
     y = fused.reference(inputs, x, **parameters)
-    assert torch.equal(y, Relu().reference([before.shape(inputs)], between))
+    assert torch.equal(y, after.reference([before.shape(inputs)], between))
     assert (between < 0).any(), "nothing here is below zero"
     assert tuple(y.shape[1:]) == fused.shape(inputs).torch
     assert fused.shape(inputs) == before.shape(inputs)
@@ -97,4 +108,5 @@ def test_a_slice_stays_inside() -> None:
 
 def test_the_language_has_no_word_for_them() -> None:
     kinds = [kind for kind, _ in WITH_RELU]
-    assert not {kind.name for kind in (*kinds, AvgPoolBias, LrnMaxPool, Slice)} & {*OPERATORS}
+    kinds += [AvgPoolBias, ConvActivation, LrnMaxPool, Slice]
+    assert not {kind.name for kind in kinds} & {*OPERATORS}

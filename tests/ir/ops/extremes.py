@@ -72,7 +72,7 @@ def attributes(operator: str) -> st.SearchStrategy[dict[str, str | None]]:
 
 def spec_of(operator: str, given: Mapping[str, str | None]) -> str:
     """Return a spec of an operator with these attributes."""
-    if operator in ("add", "concat"):
+    if OPERATORS[operator].takes == "many":
         return f"{HEADER}a: relu\nb from a, image, a: {operator}\n"
     told = [
         text if attribute.is_positional else f"{attribute.name}={text}"

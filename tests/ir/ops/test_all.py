@@ -107,8 +107,13 @@ MODULES = {
     **{
         word: (kind(), MAP)
         for word, kind in OPERATORS.items()
-        if word in ("relu", "sigmoid", "tanh", "softmax")
+        if word in ("relu", "relu6", "sigmoid", "tanh", "softmax")
+        or word in ("silu", "hardsigmoid", "hardswish")
     },
+    "clip": (OPERATORS["clip"](low=-0.5, high=1.5), MAP),
+    "leaky_relu": (OPERATORS["leaky_relu"](slope=0.2), MAP),
+    "elu": (OPERATORS["elu"](alpha=0.7), MAP),
+    **{f"gelu {form}": (OPERATORS["gelu"](form=form), MAP) for form in ("exact", "tanh")},
     "softmax of a vector": (OPERATORS["softmax"](), Shape((7,))),
     **{
         f"maxpool {kernel}/{stride} {pad} {round}": (

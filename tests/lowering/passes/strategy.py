@@ -28,8 +28,8 @@ TABLES = {
 T = TypeVar("T")
 
 OWN = {
-    *("conv", "local", "fc", "rbf", "add", "concat", "flatten"),
-    *("maxpool", "avgpool", "subsample", "lrn", "lcn", "bn", "dropout"),
+    *("conv", "local", "fc", "rbf", "add", "concat", "mul", "flatten"),
+    *("maxpool", "avgpool", "subsample", "lrn", "lcn", "bn", "ln", "gn", "dropout"),
 }
 """Operators that are drawn with attributes of their own, or beside others."""
 
@@ -109,7 +109,7 @@ class _Writer:
         sizes = [self.shapes[name] for name in read]
         channels = sum(shape.channels for shape in sizes)
         if len(set(sizes)) == 1 and (channels > MOST_CHANNELS or self.chance(2)):
-            return read, "add", size
+            return read, self.one(["add", "add", "mul"]), size
         if channels > MOST_CHANNELS:
             return [source], "identity", size
         return read, "concat", Shape((*size[:-1], channels))
@@ -161,7 +161,9 @@ class _Writer:
             word = "local"
         if self.chance(4):
             options += ", bias=off"
+        act = self.one(["relu6", "silu", "hardswish", "leaky_relu slope=0.2", "tanh", "gelu"])
         behind = self.one(["", " | relu", " | relu", self.bn(), f"{self.bn()} | relu"])
+        behind = f"{self.one(['', self.bn()])} | {act}" if self.chance(5) else behind
         return f"{word} {kernel}, {count}{options}{behind}", Shape((*size, count))
 
     def _before_pool(self, shape: Shape, depth: int) -> tuple[str, Shape]:
@@ -190,6 +192,9 @@ class _Writer:
     def _one(self, shape: Shape, depth: int = 0) -> tuple[str, Shape]:
         """Any other operator, as its example has it, where that fits."""
         fitting = {"tanh": shape, self.dropout(): shape, f"bn eps={self.eps()}": shape}
+        fitting |= {f"ln eps={self.eps()}": shape, f"gn 1, eps={self.eps()}": shape}
+        if shape.channels % 2 == 0:
+            fitting[f"gn 2, eps={self.eps()}"] = shape
         if shape.is_map:
             fitting[self.lrn(shape)] = shape
         for kind in OTHERS:
@@ -204,6 +209,11 @@ class _Writer:
         if self.chance(3):
             inside = [self.one(["identity", f"conv 1x1, {shape.channels}", "relu", "tanh"])
                       for _ in range(self.whole(2, 3))]  # fmt: skip
+            if self.chance(3):
+                squeeze = self.one(["conv 1x1, 2 | relu | ", ""])
+                factor = self.one(["sigmoid", "hardsigmoid"])
+                inside[1:] = [f"gap | {squeeze}conv 1x1, {shape.channels} | {factor}"]
+                return f"mul {{ {'; '.join(inside)} }}", shape
             return f"add {{ {'; '.join(inside)} }}", shape
         parts, channels = [], 0
         for _ in range(self.whole(2, 3)):

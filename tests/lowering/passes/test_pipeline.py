@@ -119,6 +119,8 @@ ROWS = {
     ("drop_flatten", "fold_dropout"): "a: dropout 0.5, scale=test | flatten | fc 5",
     ("fold_batchnorm", "commute_avgpool"): f"a: {AVERAGE} | conv 1x1, 2, bias=off | bn eps=1e-3",
     ("fold_batchnorm", "fuse_relu"): "a: conv 3x3, 4 | bn eps=1e-3 | relu",
+    ("drop_training", "fuse_activation"): "a: conv 3x3, 4 | identity | silu",
+    ("fold_batchnorm", "fuse_activation"): "a: conv 3x3, 4 | bn eps=1e-3 | silu",
     ("commute_avgpool", "fuse_relu"): f"a: {AVERAGE} | conv 1x1, 2 | relu",
     ("commute_maxpool", "fuse_relu"): "a: tanh | relu | maxpool 2x2/2",
     ("fold_dropout", "merge_siblings"): """

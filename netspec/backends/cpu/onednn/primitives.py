@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from ctypes import Structure, byref, c_char_p, c_int, c_void_p
 from enum import IntEnum
 from functools import partial
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -33,12 +34,31 @@ class Algorithm(IntEnum):
 
     CONVOLUTION_DIRECT = 0x1
     RELU = 0x20
+    TANH = 0x21
+    ELU = 0x22
+    LINEAR = 0x26
+    HARDSIGMOID = 0x28
+    LOGISTIC = 0x29
+    GELU_TANH = 0x2B
+    SWISH = 0x2C
+    CLIP = 0x2E
+    GELU_ERF = 0x31
+    HARDSWISH = 0x34
     LRN_ACROSS_CHANNELS = 0xAFF
     POOLING_MAX = 0x1FF
     POOLING_AVG_INCLUDE_PADDING = 0x2FF
     POOLING_AVG_EXCLUDE_PADDING = 0x3FF
     ADD = 0x1FFF0
     SOFTMAX = 0x30000
+
+
+class Elementwise(NamedTuple):
+    """A step that a primitive applies to each element of its result, with the numbers alpha and
+    beta of oneDNN's formula for the algorithm."""
+
+    algorithm: Algorithm
+    alpha: float = 0.0
+    beta: float = 0.0
 
 
 class Argument(IntEnum):
@@ -107,7 +127,7 @@ def convolution(
     dilation: Pair,
     before: Pair,
     after: Pair,
-    relu: bool,
+    steps: Sequence[Elementwise],
     unsound: Collection[str] = (),
 ) -> Description:
     """Return act(b + w * x); weights are [O, I, H, W], or [G, O/G, I/G, H, W] with groups."""
@@ -124,16 +144,21 @@ def convolution(
         as_sizes([d - 1 for d in dilation]),  # the library counts the gaps: 0 is no dilation
         as_sizes(before),
         as_sizes(after),
-        _attributes(relu=relu),
+        _attributes(steps),
         unsound=unsound,
     )
 
 
 def inner_product(
-    source: Layout, weights: Layout, bias: Layout | None, destination: Layout, *, relu: bool
+    source: Layout,
+    weights: Layout,
+    bias: Layout | None,
+    destination: Layout,
+    *,
+    steps: Sequence[Elementwise],
 ) -> Description:
     """Return act(w x + b); weights are [O, I], or [O, C, H, W] for a map."""
-    attributes = _attributes(relu=relu)
+    attributes = _attributes(steps)
     arguments = (source, weights, bias, destination, attributes)
     return Description("inner_product_forward", library().engine, INFERENCE, *arguments)
 
@@ -148,7 +173,7 @@ def pooling(
     before: Pair,
     after: Pair,
     bias: Layout | None = None,
-    relu: bool = False,
+    steps: Sequence[Elementwise] = (),
 ) -> Description:
     """Return act(pool(x) + b); the bias is [1, C, 1, 1]."""
     return Description(
@@ -163,7 +188,7 @@ def pooling(
         as_sizes((0, 0)),
         as_sizes(before),
         as_sizes(after),
-        _attributes(bias=bias, relu=relu),
+        _attributes(steps, bias=bias),
     )
 
 
@@ -205,8 +230,8 @@ def _reordering(source: Layout, destination: Layout) -> Description:
     return Description("reorder", *arguments, may_be_reference=True)
 
 
-def _attributes(*, bias: Layout | None = None, relu: bool = False) -> Handle:
-    """Return attributes: netspec provides scratch memory; a bias and a ReLU follow the primitive.
+def _attributes(steps: Sequence[Elementwise] = (), *, bias: Layout | None = None) -> Handle:
+    """Return attributes: netspec provides scratch memory; a bias, then steps follow the primitive.
 
     With the library's own scratch memory, a primitive could not run in two threads at once.
     """
@@ -215,8 +240,8 @@ def _attributes(*, bias: Layout | None = None, relu: bool = False) -> Handle:
     then = library().make("post_ops_create")
     if bias is not None:
         call("post_ops_append_binary")(then, Algorithm.ADD, bias)
-    if relu:
-        call("post_ops_append_eltwise")(then, Algorithm.RELU, 0.0, 0.0)
+    for step in steps:
+        call("post_ops_append_eltwise")(then, *step)
     call("primitive_attr_set_post_ops")(attributes, then)
     return attributes
 
