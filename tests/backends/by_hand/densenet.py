@@ -24,7 +24,7 @@ class Layer(nn.Module):
 
 
 class Dense(nn.Module):
-    """Layers that see the input and all layers before them; b1, b3, ... of the spec are identities."""
+    """Layers that see the input and all layers before; b1, b3, ... of the spec are identities."""
 
     def __init__(self, into: int, count: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""He et al. 2016, Table 1; a bottleneck has its stride in the 3x3 convolution, as in torchvision."""
+"""He et al. 2016, Table 1; a bottleneck has its stride in the 3x3 convolution, as torchvision's."""
 
 from __future__ import annotations
 
