@@ -122,12 +122,15 @@ OUTPUTS = {
 }  # fmt: skip
 
 LINES = {  # architecture, without and with the recipe; a VGG has its table's rows and 6 more
-    "alexnet": (20, 32), "alexnet_one_column": (12, 12), "alexnet_six": (6, 6),
-    "cifar4": (12, 29), "googlenet": (40, 52), "inception_module": (12, 12),
-    "inception_naive": (10, 10), "inception_v2": (55, 55), "inception_v3": (55, 55),
-    "inception_v4": (55, 55), "lenet5": (20, 30), "lenet5_rbf": (36, 46), "nin": (12, 24),
-    "nin_cifar10": (18, 30), "vgg11": (22, 34), "vgg11_lrn": (6, 6), "vgg13": (6, 6),
-    "vgg16_1": (7, 7), "vgg16_3": (27, 39), "vgg19": (7, 7), "zfnet": (18, 30),
+    "alexnet": (20, 32), "alexnet_one_column": (12, 12), "alexnet_six": (6, 6), "cifar4": (12, 29),
+    "densenet121": (25, 25), "efficientnet_lite0": (25, 25), "googlenet": (40, 52),
+    "inception_module": (12, 12), "inception_naive": (10, 10), "inception_v2": (55, 55),
+    "inception_v3": (55, 55), "inception_v4": (55, 55), "lenet5": (20, 30), "lenet5_rbf": (36, 46),
+    "mobilenet_v1": (21, 21), "mobilenet_v2": (27, 27), "nin": (12, 24), "nin_cifar10": (18, 30),
+    "resnet101": (4, 4), "resnet152": (5, 5), "resnet18": (21, 21), "resnet34": (7, 7),
+    "resnet50": (22, 22), "squeezenet1_0": (21, 21), "squeezenet1_1": (15, 15), "vgg11": (22, 34),
+    "vgg11_lrn": (6, 6), "vgg13": (6, 6), "vgg16_1": (7, 7), "vgg16_3": (27, 39), "vgg19": (7, 7),
+    "zfnet": (18, 30),
 }  # fmt: skip
 
 SYMBOLIC = ("inception_module", "inception_naive")
