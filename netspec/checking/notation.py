@@ -11,6 +11,7 @@ from netspec.ir.ops.concat import Concat
 from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.gap import GlobalAveragePool
+from netspec.ir.ops.gmp import GlobalMaxPool
 from netspec.ir.ops.rbf import RadialBasis
 from netspec.ir.shapes import Shape
 from netspec.ir.symbols import by, same
@@ -93,7 +94,7 @@ def _pairs(
         yield from _absent("the number of filters", printed.count)
     elif isinstance(op, Conv):
         yield from _conv(printed, op, inputs, depth, devices)
-    elif isinstance(op, WindowOperator | GlobalAveragePool):
+    elif isinstance(op, WindowOperator | GlobalAveragePool | GlobalMaxPool):
         yield from _pool(printed, op, inputs, devices)
     else:
         yield "the kernel", "x".join(map(str, dims)), "none"
@@ -120,7 +121,7 @@ def _conv(
 
 def _pool(
     printed: Numbers,
-    op: WindowOperator | GlobalAveragePool,
+    op: WindowOperator | GlobalAveragePool | GlobalMaxPool,
     inputs: Sequence[Shape],
     devices: int,
 ) -> Iterator[Pair]:

@@ -185,14 +185,29 @@ def _read_pair(value: Value) -> tuple[int, int]:
 def _read_padding(value: Value) -> Padding:
     if isinstance(value, Word) and value.text in ("half", "same"):
         return value.text
+    return _as_sides(value, PADDING)
+
+
+def _read_sides(value: Value) -> Padding:
+    return _as_sides(value, SIDES)
+
+
+def _as_sides(value: Value, kind: Kind) -> tuple[int, int, int, int]:
     if type(value) is tuple and len(value) == 4:
         sides = tuple(side for side in value if isinstance(side, int) and side >= 0)
         if len(sides) == 4:
             return sides[0], sides[1], sides[2], sides[3]
     pair = _as_pair(value)
     if pair is None or min(pair) < 0:
-        raise PADDING.refuse()
+        raise kind.refuse()
     return pair[0], pair[0], pair[1], pair[1]
+
+
+def _read_extra(value: Value) -> tuple[int, int]:
+    pair = _as_pair(value)
+    if pair is None or min(pair) < 0:
+        raise EXTRA.refuse()
+    return pair
 
 
 def _as_pair(value: Value) -> tuple[int, int] | None:
@@ -227,6 +242,8 @@ PAIR = Kind("a whole number of at least 1, or HxW", _read_pair)
 PADDING = Kind(
     "a whole number, HxW, (top, bottom, left, right), half or same", _read_padding, ("half", "same")
 )
+SIDES = Kind("a whole number, HxW or (top, bottom, left, right)", _read_sides)
+EXTRA = Kind("a whole number, or HxW", _read_extra)
 PROBABILITY = number(0, 1)
 REAL = number(None)
 ROUNDING = choice("floor", "ceil")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from netspec.ir.graph import Graph
 from netspec.ir.ops.abs import Abs
+from netspec.ir.ops.adaptive_avgpool import AdaptiveAveragePool
 from netspec.ir.ops.add import Add
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.bn import BatchNorm
@@ -23,11 +24,13 @@ from netspec.ir.ops.flatten import Flatten
 from netspec.ir.ops.gain import Gain
 from netspec.ir.ops.gap import GlobalAveragePool
 from netspec.ir.ops.gelu import Gelu
+from netspec.ir.ops.gmp import GlobalMaxPool
 from netspec.ir.ops.hardsigmoid import HardSigmoid
 from netspec.ir.ops.hardswish import HardSwish
 from netspec.ir.ops.identity import Identity
 from netspec.ir.ops.leaky_relu import LeakyRelu
 from netspec.ir.ops.lrn import LocalResponseNorm
+from netspec.ir.ops.lrn_within import LocalResponseNormWithin
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.ops.mul import Mul
 from netspec.ir.ops.relu import Relu
@@ -37,12 +40,14 @@ from netspec.ir.ops.sigmoid import Sigmoid
 from netspec.ir.ops.silu import Silu
 from netspec.ir.ops.subsample import Subsample
 from netspec.ir.ops.tanh import Tanh
+from netspec.ir.ops.upsample import Upsample
 from netspec.ir.symbols import divides
 
 BY_CHANNEL = (
-    Abs, Add, AvgPool, BatchNorm, Clip, Dropout, Elu, Flatten, Gain, Gelu, GlobalAveragePool,
-    HardSigmoid, HardSwish, Identity, LeakyRelu, MaxPool, Mul, Relu, Relu6, Scale, Sigmoid, Silu,
-    Subsample, Tanh,
+    Abs, AdaptiveAveragePool, Add, AvgPool, BatchNorm, Clip, Dropout, Elu, Flatten, Gain, Gelu,
+    GlobalAveragePool, GlobalMaxPool, HardSigmoid, HardSwish, Identity, LeakyRelu,
+    LocalResponseNormWithin, MaxPool, Mul, Relu, Relu6, Scale, Sigmoid, Silu, Subsample, Tanh,
+    Upsample,
 )  # fmt: skip
 """Operators whose output channel c depends only on channel c of each operand."""
 

@@ -61,6 +61,20 @@ KEEPING = Growth(1.0)
 """The growth of an operator whose values are values of its operands, means of them, or 0."""
 
 
+def normalised(k: float, alpha: float, beta: float) -> Growth:
+    """Return the growth of y = x / (k + alpha sum) ^ beta, for a sum of squares with x^2 in it."""
+    try:
+        gain, most = k**-beta, inf
+        if alpha > 0 and beta > 0.5:
+            # With only its own square in the sum, an output is x / (k + alpha x^2)^beta; other
+            # squares make it smaller.  It is largest where alpha x^2 = k / (2 beta - 1).
+            square = k / (2 * beta - 1)
+            most = (square / alpha) ** 0.5 * (k + square) ** -beta
+    except OverflowError:
+        return UNKNOWN
+    return Growth(gain, most=most)
+
+
 FEW = 2**20
 """The largest number of weights whose rows are summed.  It covers every convolution, but not large
 matrices, whose sums would take as long as packing them."""

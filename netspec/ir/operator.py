@@ -123,7 +123,7 @@ class Operator(HasAttributes, ABC):
         return (0,)
 
     def neurons(self, inputs: Sequence[Shape]) -> int:
-        """Return the number of outputs that count as neurons: all of conv, local and fc, else 0."""
+        """Return the number of outputs that count as neurons: all of layers with filters and fc."""
         return 0
 
     def field(self, fields: Sequence[Field], inputs: Sequence[Shape]) -> Field:
@@ -195,7 +195,7 @@ class WindowOperator(Operator):
     """True if ``round=ceil`` drops a last window that starts after input + left padding."""
 
     dilation = (1, 1)
-    """Distance between the taps of the window; convolutions have it as an attribute."""
+    """Distance between the taps of the window; an attribute of convolutions and max-pools."""
 
     def __post_init__(self) -> None:
         if isinstance(self.kernel, Kernel):
@@ -203,6 +203,9 @@ class WindowOperator(Operator):
             self._mean("kernel", kernel.size)
             if kernel.stride is not None:
                 self._mean("stride", (kernel.stride, kernel.stride))
+        if self.dilation != (1, 1):  # a single tap has no distance to another
+            apart = zip(self.dilation, self.kernel, strict=True)
+            self._mean("dilation", tuple(d if taps > 1 else 1 for d, taps in apart))
         extents = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel, strict=True)]
         if self.pad == "half" and all(extent % 2 for extent in extents):
             down, right = (extent // 2 for extent in extents)
@@ -248,7 +251,7 @@ class WindowOperator(Operator):
         return inputs[0].channels
 
     def field(self, fields: Sequence[Field], inputs: Sequence[Shape]) -> Field:
-        return fields[0].through(self.windows(inputs))
+        return fields[0].through(window.reach for window in self.windows(inputs))
 
     def derivation(self, axis: int, inputs: Sequence[Shape]) -> str | None:
         return self.windows(inputs)[axis].formula if axis < 2 else None

@@ -70,7 +70,7 @@ class TableRow:
             "field": {
                 "size": list(self.field.size),
                 "start": list(self.field.start),
-                "stride": list(self.field.stride),
+                "stride": [s if isinstance(s, int) else float(s) for s in self.field.stride],
             },
             "head": self.head or False,
         }

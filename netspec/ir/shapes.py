@@ -13,7 +13,8 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
-from netspec.ir.symbols import by, is_symbolic, largest, same, smallest
+from netspec.ir.reach import Reach, Span
+from netspec.ir.symbols import by, is_symbolic, largest, same
 
 Pair = tuple[int, int]
 AXES = ("height", "width", "channels")
@@ -147,6 +148,11 @@ class Window:
         """The positions of the tail after the padding."""
         return largest(0, self.tail - self.after)
 
+    @property
+    def reach(self) -> Reach:
+        """Return the positions of the input that outputs depend on."""
+        return Reach(((-self.before, self.extent - 1 - self.before),), self.stride)
+
     def starts(self) -> range:
         """Return the first position of each window; the input's first position is 0."""
         return range(-self.before, -self.before + self.size_out * self.stride, self.stride)
@@ -273,9 +279,10 @@ class Field:
     """The receptive field of a stage's outputs, in input pixels, as (height, width) pairs.
 
     Attributes:
-        size: pixels that one output depends on.
+        size: the largest number of pixels, from the first to the last, that one output depends on.
         start: the first pixel of the first output; negative if it is in the padding.
-        stride: pixels from one output to the next.
+        stride: pixels from one output to the next, on average; a fraction after upsampling.
+        spans: after upsampling, the pixels of neighbouring outputs (:class:`Reach`), else empty.
 
     It is not clipped to the input.
     """
@@ -283,45 +290,52 @@ class Field:
     size: Pair = (1, 1)
     start: Pair = (0, 0)
     stride: Pair = (1, 1)
+    spans: tuple[tuple[Span, ...], tuple[Span, ...]] = ((), ())
 
-    def through(self, windows: tuple[Window, Window]) -> Field:
-        """Return the field of the windows' outputs, if ``self`` is the field of their inputs."""
-        pairs = list(zip(windows, self.size, self.start, self.stride, strict=True))
+    @property
+    def reaches(self) -> tuple[Reach, Reach]:
+        """Return the pixels that outputs depend on, along the height and the width."""
+        vertical, horizontal = (
+            Reach.of(spans or ((start, start + size - 1),), stride)
+            for size, start, stride, spans in zip(
+                self.size, self.start, self.stride, self.spans, strict=True
+            )
+        )
+        return vertical, horizontal
+
+    @staticmethod
+    def of(reaches: Iterable[Reach]) -> Field:
+        """Return the field with these reaches, along the height and the width."""
+        down, right = reaches
         return Field(
-            size=_pair(size + (w.extent - 1) * stride for w, size, _, stride in pairs),
-            start=_pair(start - w.before * stride for w, _, start, stride in pairs),
-            stride=_pair(stride * w.stride for w, _, _, stride in pairs),
+            size=(down.size, right.size),
+            start=(down.start, right.start),
+            stride=(down.stride, right.stride),
+            spans=(down.uneven, right.uneven),
+        )
+
+    def through(self, reaches: Iterable[Reach]) -> Field:
+        """Return the field of an operator's outputs, if ``self`` is the field of its operand.
+
+        Args:
+            reaches: positions of the operand, along the height and the width, that outputs
+                depend on.
+        """
+        return Field.of(
+            inner.through(outer) for inner, outer in zip(self.reaches, reaches, strict=True)
         )
 
     def over(self, shape: Shape) -> Field:
         """Return the field of an output that depends on every position of a map."""
         if not shape.is_map:
             return self
-        return Field(
-            size=_pair(
-                size + (n - 1) * stride
-                for size, stride, n in zip(self.size, self.stride, shape, strict=False)
-            ),
-            start=self.start,
-            stride=self.stride,
-        )
+        return Field.of(reach.over(n) for reach, n in zip(self.reaches, shape[:2], strict=True))
 
     @staticmethod
     def union(fields: Sequence[Field]) -> Field:
         """Return the smallest field that covers all ``fields``: that of a concat or an add."""
-        start = _pair(smallest(*(f.start[axis] for f in fields)) for axis in (0, 1))
-        end = _pair(largest(*(f.start[axis] + f.size[axis] for f in fields)) for axis in (0, 1))
-        return Field(
-            size=(end[0] - start[0], end[1] - start[1]),
-            start=start,
-            stride=_pair(largest(*(f.stride[axis] for f in fields)) for axis in (0, 1)),
-        )
+        return Field.of(map(Reach.union, zip(*(field.reaches for field in fields), strict=True)))
 
     def __str__(self) -> str:
         height, width = self.size
         return str(height) if height == width else by(self.size)
-
-
-def _pair(values: Iterable[int]) -> Pair:
-    first, second = values
-    return (first, second)

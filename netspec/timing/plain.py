@@ -62,7 +62,8 @@ def meaning(
     if isinstance(op, LocalResponseNorm) and op.groups == 1:
         return F.local_response_norm(x[0], op.n, op.alpha * op.n, op.beta, op.k)
     if isinstance(op, MaxPool) and (padding := pool_padding(op.windows(inputs))):
-        return F.max_pool2d(x[0], op.kernel, op.stride, padding, ceil_mode=op.round == "ceil")
+        is_ceil = op.round == "ceil"
+        return F.max_pool2d(x[0], op.kernel, op.stride, padding, op.dilation, is_ceil)
     if isinstance(op, AvgPool) and (padding := pool_padding(op.windows(inputs))):
         is_ceil, counts = op.round == "ceil", bool(op.count_pad)
         return F.avg_pool2d(x[0], op.kernel, op.stride, padding, is_ceil, counts)

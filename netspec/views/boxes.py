@@ -18,7 +18,8 @@ from netspec.ir.ops.identity import Identity
 from netspec.ir.rows import nesting
 from netspec.ir.shapes import Shape
 
-KINDS = {"gap": "pool", "lrn": "norm", "bn": "norm", "ln": "norm", "gn": "norm", "fc": "fc"}
+KINDS = {"gap": "pool", "gmp": "pool", "adaptive_avgpool": "pool", "deconv": "conv", "fc": "fc"}
+KINDS |= {"lrn": "norm", "lrn_within": "norm", "bn": "norm", "ln": "norm", "gn": "norm"}
 KINDS |= {"fc_relu": "fc", "lrn_maxpool": "pool", "slice": "join"}
 """Kinds of operators whose class does not determine the kind."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from netspec.ir.graph import Input
 from netspec.ir.operator import Operator, WindowOperator
 from netspec.ir.ops.conv import Conv
+from netspec.ir.ops.deconv import Deconv
 from netspec.ir.shapes import Kernel
 from netspec.ir.symbols import by
 from netspec.ir.values import Codes, Table
@@ -42,7 +43,7 @@ def operator_text(op: Operator, written: Mapping[str, Any] | None = None) -> str
 def short_text(op: Operator) -> str:
     """Return an operator with its required attributes and its stride: ``conv 3x3/1, 64``."""
     values = {one.name: getattr(op, one.name) for one in op.attributes() if one.is_positional}
-    if isinstance(op, WindowOperator):
+    if isinstance(op, WindowOperator | Deconv):
         values["kernel"] = f"{by(op.kernel)}/{op.stride_text}"
     elif "kernel" in values:
         values["kernel"] = by(values["kernel"])
@@ -55,7 +56,7 @@ def short_text(op: Operator) -> str:
 def _written(op: Operator) -> dict[str, Any]:
     """Return the attributes of an operator as a spec writes them; the kernel has the stride."""
     values = {attribute.name: getattr(op, attribute.name) for attribute in op.attributes()}
-    if isinstance(op, WindowOperator):
+    if isinstance(op, WindowOperator | Deconv):
         down, right = op.stride
         in_kernel = down if down == right != 1 else None
         values["kernel"] = Kernel(*op.kernel, stride=in_kernel)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from netspec import load, loads
-from netspec.ir.columns import exchanging
+from netspec.ir.columns import exchanging, parts
 from tests.helpers import codes_of_rows, load_rows, problems
 
 HEADER = "net example\ninput image 8x8x12\n"
@@ -36,6 +36,24 @@ def test_each_column_holds_whole_groups_and_equal_filters(
 ) -> None:
     expected = [] if fits else ["NS210"]
     assert codes_of_rows(f"columns {number}\na: {row}", HEADER) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "stays"),
+    [
+        ("upsample 2, by=nearest", True),
+        ("adaptive_avgpool 3", True),
+        ("gmp", True),
+        ("lrn_within 3, alpha=0.1", True),
+        ("maxpool 2x2, dilation=2", True),
+        ("part 1, of=2", False),
+        ("shuffle 2", False),
+        ("deconv 2x2/2, 4", False),
+    ],
+)
+def test_what_a_column_computes_of_its_own_channels(row: str, stays: bool) -> None:
+    graph = load_rows(f"columns 2\na: conv 1x1, 4 | {row}", HEADER).graph
+    assert parts(graph)[graph.outputs[0]] == (stays, stays)
 
 
 def test_the_mistake_is_marked_and_the_columns_are_shown() -> None:

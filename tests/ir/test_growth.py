@@ -54,6 +54,7 @@ OTHERS: list[Operator] = [
     )),
 ]  # fmt: skip
 BOUNDED = {
+    *("adaptive_avgpool", "deconv", "gmp", "lrn_within", "part", "shuffle", "upsample"),
     *("abs", "add", "avgpool", "bn", "concat", "conv", "dropout", "fc", "flatten", "gap"),
     *("identity", "local", "lrn", "maxpool", "relu", "sigmoid", "softmax", "subsample", "tanh"),
     *("clip", "elu", "gain", "gelu", "hardsigmoid", "hardswish", "leaky_relu", "prelu", "relu6"),

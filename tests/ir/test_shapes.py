@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from netspec.ir.reach import Reach
 from netspec.ir.shapes import Field, Kernel, Pair, Shape, ShapeError, Window, rounded_up, slide
 
 sizes = st.integers(1, 24)
@@ -325,7 +327,7 @@ def test_a_field_is_what_the_taps_of_the_windows_reach(
     field = Field()
     for layer in layers:
         vertical, horizontal = (Window(50, k, s, d, before, 0, 9, "") for k, s, d, before in layer)
-        field = field.through((vertical, horizontal))
+        field = field.through((vertical.reach, horizontal.reach))
     for axis in (0, 1):
         first, last = pixels([layer[axis] for layer in layers], output)
         assert first == field.start[axis] + output * field.stride[axis]
@@ -337,7 +339,7 @@ def test_the_last_pool_of_alexnet_sees_195_pixels() -> None:
     field, size = Field(), 224
     for kernel, stride, pad in layers:
         axis = window(size, kernel, stride, padding=(pad, pad), rounding="ceil")
-        field, size = field.through((axis, axis)), axis.size_out
+        field, size = field.through((axis.reach, axis.reach)), axis.size_out
     assert field.size == (195, 195)
     assert field.stride == (32, 32)
     assert field.start == (-64, -64)
@@ -348,7 +350,7 @@ def test_padding_of_alexnet_alone_moves_its_field_out_of_the_image() -> None:
     field = Field()
     for kernel, stride in layers:
         axis = window(300, kernel, stride)
-        field = field.through((axis, axis))
+        field = field.through((axis.reach, axis.reach))
     assert field == Field(size=(195, 195), start=(0, 0), stride=(32, 32))
 
 
@@ -371,6 +373,25 @@ def test_a_field_over_a_map_covers_the_fields_of_all_its_positions(
         }
         assert whole.start[axis] == min(reached)
         assert whole.size[axis] == max(reached) - min(reached) + 1
+
+
+def test_fields_after_upsampling_stay_exact() -> None:
+    """Nearest by 2, a 3x3 window, bilinear by 2, a window of stride 4: pixels by hand.
+
+    Outputs of the first window see pixels (-1, 0), (0, 1), (0, 1), (1, 2), ...; those between two
+    of them in the bilinear map see both.
+    """
+    nearest, bilinear = Reach(((0, 0), (0, 0)), 1), Reach(((-1, 0), (0, 1)), 1)
+    window, wide = Reach(((-1, 1),), 1), Reach(((0, 1),), 4)
+    field = Field()
+    for reach in (nearest, window, bilinear):
+        field = field.through((reach, reach))
+    assert field.stride == (Fraction(1, 4), Fraction(1, 4))
+    assert [field.reaches[0].at(i) for i in range(4)] == [(-1, 0), (-1, 1), (-1, 1), (0, 1)]
+    assert field.size == (3, 3)
+    assert Field.union([field, Field(stride=(0, 0))]).reaches[0].at(3) == (0, 1)
+    field = field.through((wide, wide))
+    assert field == Field(size=(3, 3), start=(-1, -1), stride=(1, 1))
 
 
 def test_a_field_over_a_vector_stays_as_it_is() -> None:

@@ -12,6 +12,7 @@ from netspec.timing.plain import plain
 from tests.helpers import load_rows
 
 ROWS = {
+    "dilated pool": ("a: maxpool 3x2/2, dilation=2x3, pad=1, round=ceil", F.max_pool2d),
     "overhanging pool": ("a: maxpool 3x3/2, pad=1, round=ceil", F.max_pool2d),
     "pool that begins in padding of one side": ("a: maxpool 3x3/2, pad=(0, 1, 0, 1)", None),
     "average without its padding": ("a: avgpool 3x3/1, pad=1, count_pad=off", F.avg_pool2d),

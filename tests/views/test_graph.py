@@ -81,6 +81,8 @@ def test_an_operator_reads_as_in_a_spec(rows: str) -> None:
         ("conv 3x3, 4, stride=2, pad=same", "conv 3x3/2, 4, pad=(0, 1, 0, 1)"),
         ("conv 3x3, 4, stride=2x1, pad=half", "conv 3x3, 4, stride=2x1, pad=1"),
         ("avgpool 2x2, stride=2, count_pad=on", "avgpool 2x2/2"),
+        ("deconv 4x4, 4, stride=2, pad=1", "deconv 4x4/2, 4, pad=1"),
+        ("maxpool 2x1, dilation=2", "maxpool 2x1, dilation=2x1"),
         ("lcn 3x5, sigma=1.5", "lcn 3x5, sigma=1.5"),
     ],
 )

@@ -13,6 +13,7 @@ from tests.helpers import load_rows
     ("row", "text"),
     [
         ("conv 3x3, 6, groups=3, pad=1", "conv 3x3/1, 6, groups=3"),
+        ("deconv 4x4/2, 6, pad=1", "deconv 4x4/2, 6"),
         ("maxpool 3x2/2", "maxpool 3x2/2"),
         ("dropout 0.25", "dropout 0.25"),
         ("relu", "relu"),

@@ -9,6 +9,7 @@ from netspec.backends.cpu.conv import OneDnnConv
 from netspec.backends.cpu.executor import CpuExecutor
 from netspec.backends.cpu.fc import OneDnnLinear, OneDnnStream
 from netspec.backends.cpu.implementation import CpuImplementation
+from netspec.backends.cpu.joins import DIRECT_ADD, DIRECT_MUL
 from netspec.backends.cpu.lrn import (
     OneDnnLrn,
     OneDnnLrnMaxPool,
@@ -28,6 +29,7 @@ from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.fused.maxpool_relu import MaxPoolRelu
 from netspec.ir.graph import Graph
 from netspec.ir.operator import Operator
+from netspec.ir.ops.add import Add
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.concat import Concat
 from netspec.ir.ops.conv import Conv
@@ -35,6 +37,7 @@ from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.gap import GlobalAveragePool
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.mul import Mul
 from netspec.ir.ops.softmax import Softmax
 from netspec.lowering.backend import Backend, Executor, PackedStage
 from netspec.lowering.implementation import Implementation, Problem
@@ -60,6 +63,8 @@ IMPLEMENTATIONS: dict[type[Operator], tuple[CpuImplementation, ...]] = {
     AvgPoolBiasRelu: POOLS,
     GlobalAveragePool: (OneDnnGap(), Plain()),
     Concat: (OneDnnConcat(), PlainConcat()),
+    Add: (DIRECT_ADD, Plain()),
+    Mul: (DIRECT_MUL, Plain()),
     Softmax: (OneDnnSoftmax(), Plain()),
 }
 """The implementations of an operator, the preferred one first.  Operators not in the table are

@@ -60,6 +60,7 @@ class OneDnnPool(Direct):
             _algorithm(op),
             kernel=op.kernel,
             stride=op.stride,
+            dilation=op.dilation,
             before=(down.before, right.before),
             after=(down.tail, right.tail),
             bias=_bias(problem) if isinstance(op, AvgPoolBias) else None,
@@ -105,6 +106,7 @@ class OneDnnGap(OneDnnPool):
             Algorithm.POOLING_AVG_EXCLUDE_PADDING,
             kernel=(height, width),
             stride=(1, 1),
+            dilation=(1, 1),
             before=(0, 0),
             after=(0, 0),
         )
@@ -152,7 +154,7 @@ def plain_pool(op: object, inputs: Sequence[Shape]) -> Pool:
     if isinstance(op, MaxPool):
         if padding is None:
             return lambda x: MaxPool.reference(op, inputs, x)
-        return lambda x: F.max_pool2d(x, kernel, stride, padding, ceil_mode=is_ceil)
+        return lambda x: F.max_pool2d(x, kernel, stride, padding, op.dilation, is_ceil)
     if padding is None:
         return lambda x: AvgPool.reference(op, inputs, x)
     counts = op.count_pad is True

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from netspec.backends.cuda.conv import geometry
 from netspec.backends.cuda.implementation import Call, CudaImplementation
+from netspec.backends.cuda.pools import lacks_dilation
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.kernels.lrn import forward, pooled
@@ -34,6 +35,10 @@ class TritonLrnMaxPool(CudaImplementation):
 
     name = "triton"
     ability = Ability(into_slices=True)
+
+    def refuses(self, problem: Problem) -> str:
+        assert isinstance(problem.op, LrnMaxPool)
+        return lacks_dilation(problem.op.pool)
 
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]

@@ -38,12 +38,21 @@ def _windows(problem: Problem, batch: int) -> Windows:
 class TritonMaxPool(WindowImplementation):
     """Max-pooling; with ReLU, max-pooling of max(x, 0), which gives the same result."""
 
+    def refuses(self, problem: Problem) -> str:
+        assert isinstance(problem.op, MaxPool)
+        return lacks_dilation(problem.op)
+
     def bind(
         self, problem: Problem, packed: Tensors, x: Sequence[Tensor], y: Sequence[Tensor]
     ) -> Sequence[Call]:
         assert isinstance(problem.op, MaxPool)
         windows = _windows(problem, len(x[0]))
         return maxima.launches(x[0], y[0], None, windows, relu=isinstance(problem.op, MaxPoolRelu))
+
+
+def lacks_dilation(op: MaxPool) -> str:
+    """Return the reason why netspec's kernels cannot compute a max-pool, or ""."""
+    return "" if op.dilation == (1, 1) else "the kernel's taps are always side by side"
 
 
 class TritonAvgPool(WindowImplementation):

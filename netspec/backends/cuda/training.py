@@ -58,8 +58,9 @@ def meaning(op: Operator, training: bool, precision: str) -> Meaning:
 
 
 def _fits(op: MaxPool) -> bool:
-    """Return True if the index of a maximum in its window fits in the byte that kernels store."""
-    return prod(op.kernel) <= TAPS - isinstance(op, MaxPoolRelu)
+    """Return True if the kernels compute a max-pool: they have no dilation, and store the index of
+    a maximum in its window in a byte."""
+    return op.dilation == (1, 1) and prod(op.kernel) <= TAPS - isinstance(op, MaxPoolRelu)
 
 
 def _recorded(function: Callable[..., Tensor], *arguments: Any) -> Tensor:

@@ -127,6 +127,10 @@ class NodeBuilder:
         tensor = torch.as_tensor(values, dtype=torch.float64).to(self.graph.dtype)
         return self._hold(f"{self.stage}/{name}", tensor.numpy())
 
+    def floats(self, name: str, values: Any) -> str:
+        """Add a float32 constant in a net of any type, such as a scale; return its name."""
+        return self._hold(f"{self.stage}/{name}", np.asarray(values, dtype=np.float32))
+
     def integers(self, name: str, values: Any) -> str:
         """Add an int64 constant, such as a size; return its name."""
         return self._hold(f"{self.stage}/{name}", np.asarray(values, dtype=np.int64))

@@ -10,6 +10,7 @@ import numpy as np
 
 from netspec.backends.onnx.activations import ACTIVATIONS
 from netspec.backends.onnx.graph import Form, NodeBuilder
+from netspec.backends.onnx.spatial import SPATIAL
 from netspec.ir.operator import Operator, WindowOperator
 from netspec.ir.ops.abs import Abs
 from netspec.ir.ops.add import Add
@@ -34,7 +35,7 @@ from netspec.ir.ops.subsample import Subsample
 from netspec.ir.ops.tanh import Tanh
 from netspec.ir.shapes import Window
 
-FORMS: dict[type[Operator], Form] = {**ACTIVATIONS}
+FORMS: dict[type[Operator], Form] = {**ACTIVATIONS, **SPATIAL}
 """The form of each operator, by its exact class, because a subclass may compute something else."""
 
 
@@ -169,7 +170,17 @@ def _radial_basis(builder: NodeBuilder, op: RadialBasis, x: str) -> str:
 @form(MaxPool)
 def _maxpool(builder: NodeBuilder, op: MaxPool, x: str) -> str:
     pads = _sides(op.windows(builder.inputs))
-    return builder.node("MaxPool", x, kernel_shape=op.kernel, strides=op.stride, pads=pads)
+    if any(side >= taps for side, taps in zip(pads, 2 * op.kernel, strict=True)):
+        # ONNX Runtime requires less padding than taps; windows with a dilation can have more.
+        x, pads = _padded(builder, x, pads, -np.inf), (0, 0, 0, 0)
+    return builder.node(
+        "MaxPool",
+        x,
+        kernel_shape=op.kernel,
+        strides=op.stride,
+        dilations=op.dilation,
+        pads=pads,
+    )
 
 
 @form(AvgPool)
@@ -287,11 +298,13 @@ def _sides(windows: tuple[Window, Window]) -> Sides:
     return vertical.before, horizontal.before, vertical.tail, horizontal.tail
 
 
-def _padded(builder: NodeBuilder, x: str, sides: Sides) -> str:
-    """Return the name of a map with zeros at its sides."""
+def _padded(builder: NodeBuilder, x: str, sides: Sides, value: float = 0.0) -> str:
+    """Return the name of a map with zeros, or another value, at its sides."""
     top, left, bottom, right = sides
-    pads = [0, 0, top, left, 0, 0, bottom, right]
-    return builder.node("Pad", x, builder.integers("pads", pads)) if any(sides) else x
+    if not any(sides):
+        return x
+    pads = builder.integers("pads", [0, 0, top, left, 0, 0, bottom, right])
+    return builder.node("Pad", x, pads, *([builder.reals("padding", value)] if value else []))
 
 
 def _means(builder: NodeBuilder, op: WindowOperator, x: str, sides: Sides, *, counts: bool) -> str:

@@ -48,8 +48,6 @@ class Conv(WindowOperator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        down, right = (d if k > 1 else 1 for d, k in zip(self.dilation, self.kernel, strict=True))
-        self._mean("dilation", (down, right))
         if self.stride == (1, 1):  # every position is taken, whichever way a quotient is rounded
             self._mean("round", "floor")
 

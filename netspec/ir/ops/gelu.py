@@ -25,8 +25,8 @@ class Gelu(Operator):
     form=tanh:   y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
 
     The second is the paper's approximation; the two differ by up to 5e-4.  Implementations
-    differ: PyTorch, Keras and ConvNeXt compute the exact form by default, JAX and the first
-    releases of BERT and GPT-2 the other one.
+    differ: PyTorch, Keras and ConvNeXt compute the exact form by default, JAX and GPT-2 the other
+    one.
     """
 
     name = "gelu"

@@ -69,8 +69,8 @@ class LocalContrastNorm(Operator):
         return by(self.kernel)
 
     def field(self, fields: Sequence[Field], inputs: Sequence[Shape]) -> Field:
-        windows = self._window(0, inputs[0]), self._window(1, inputs[0])
-        return fields[0].through(windows).through(windows)
+        reaches = [self._window(axis, inputs[0]).reach for axis in (0, 1)]
+        return fields[0].through(reaches).through(reaches)
 
     def _window(self, axis: int, shape: Shape) -> Window:
         taps = self.kernel[axis]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import TYPE_CHECKING
 
 from netspec.ir.attributes import COUNT, ODD, POSITIVE, keyword, number, positional
-from netspec.ir.growth import UNKNOWN, Growth
+from netspec.ir.growth import Growth, normalised
 from netspec.ir.operator import Operator, channels_of_a_group, map_of
 from netspec.ir.shapes import Shape
 
@@ -42,16 +41,7 @@ class LocalResponseNorm(Operator):
         return shape
 
     def growth(self, inputs: Sequence[Shape], **parameters: Tensor) -> Growth:
-        try:
-            gain, most = self.k**-self.beta, inf
-            if self.alpha > 0 and self.beta > 0.5:
-                # With only its own square in the sum, an output is x / (k + alpha x^2)^beta; other
-                # squares make it smaller.  It is largest where alpha x^2 = k / (2 beta - 1).
-                square = self.k / (2 * self.beta - 1)
-                most = (square / self.alpha) ** 0.5 * (self.k + square) ** -self.beta
-        except OverflowError:
-            return UNKNOWN
-        return Growth(gain, most=most)
+        return normalised(self.k, self.alpha, self.beta)
 
     def reference(self, inputs: Sequence[Shape], *x: Tensor, **parameters: Tensor) -> Tensor:
         import torch.nn.functional as F

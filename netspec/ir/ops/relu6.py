@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Relu6(Clip):
     """Rectified linear unit that is clipped at 6: y = min(6, max(0, x)) (Krizhevsky 2010).
 
-    The activation of MobileNetV1 and V2 (Sandler et al. 2018, section 3.1) and of
-    EfficientNet-Lite.  It is ``clip 0, 6``, and equal to it.
+    The activation of MobileNetV2 (Sandler et al. 2018, section 4) and of EfficientNet-Lite.  It is
+    ``clip 0, 6``, and equal to it.
     """
 
     name = "relu6"

@@ -12,6 +12,7 @@ from netspec.backends.cpu.implementation import CpuImplementation
 from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.operator import Operator
+from netspec.ir.ops.add import Add
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.concat import Concat
 from netspec.ir.ops.conv import Conv
@@ -19,6 +20,7 @@ from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.gap import GlobalAveragePool
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.mul import Mul
 from netspec.ir.ops.softmax import Softmax
 from netspec.ir.shapes import Kernel, Shape, ShapeError
 from netspec.lowering.implementation import Problem
@@ -59,8 +61,10 @@ def problems(
     vectors = [Shape((one([*CHANNELS, height * width * channels]),))]
     op: Operator
     if issubclass(kind, Conv):
-        groups = one([1, 1, 1, 2, 3])
+        groups = one([1, 1, 1, 2, 3, one(CHANNELS)])
         seen, count = (one(CHANNELS if groups == 1 else FEW_CHANNELS) for _ in range(2))
+        if groups > 3:  # depthwise
+            seen = count = 1
         rest: dict[str, Any] = {
             "dilation": one([(1, 1), (1, 1), (2, 1)]),
             "bias": draw(st.booleans()),
@@ -74,7 +78,7 @@ def problems(
     elif issubclass(kind, AvgPool):
         op = kind(count_pad=draw(st.booleans()), **window)
     elif issubclass(kind, MaxPool):
-        op = kind(**window)
+        op = kind(dilation=one([(1, 1), (1, 1), (2, 1)]), **window)
     elif issubclass(kind, LocalResponseNorm | LrnMaxPool):
         groups = one([1, 1, 2])
         lrn = LocalResponseNorm(n=one([1, 3, 5]), groups=groups)
@@ -84,6 +88,9 @@ def problems(
         counts = draw(st.lists(st.sampled_from(CHANNELS), min_size=2, max_size=5))
         is_map = draw(st.booleans())
         op, maps = kind(), [Shape((height, width, n) if is_map else (n,)) for n in counts]
+    elif issubclass(kind, Add | Mul):
+        sizes = [*maps, Shape((1, 1, channels))] if kind is Mul else one([maps, vectors])
+        op, maps = kind(), draw(st.lists(st.sampled_from(sizes), min_size=1, max_size=4))
     else:
         assert issubclass(kind, Softmax | GlobalAveragePool), f"draw {kind} here"
         op = kind()

@@ -103,6 +103,42 @@ def test_convolutions_of_any_size(data: st.DataObject) -> None:
     assert_right(problem, "onednn", batches=(whole(1, 3),))
 
 
+@given(st.data())
+@examples(60)
+def test_depthwise_convolutions_of_any_size(data: st.DataObject) -> None:
+    def whole(low: int, high: int) -> int:
+        return data.draw(st.integers(low, high))
+
+    channels = data.draw(st.sampled_from([2, 3, 8, 15, 16, 17, 24, 58, 96]))
+    op = data.draw(st.sampled_from([Conv, ConvRelu]))(
+        kernel=Kernel(whole(1, 5), whole(1, 5)),
+        count=channels,
+        stride=(whole(1, 3), whole(1, 3)),
+        dilation=(whole(1, 2), whole(1, 2)),
+        pad=(whole(0, 2), whole(0, 2), whole(0, 2), whole(0, 2)),
+        groups=channels,
+        bias=data.draw(st.booleans()),
+    )
+    problem = problem_of(op, (whole(1, 12), whole(1, 12), channels), batch=whole(1, 3))
+    try:
+        op.windows(problem.inputs)
+    except ShapeError:
+        return
+    assert_right(problem, "onednn", batches=(whole(1, 3),))
+
+
+def test_a_depthwise_convolution_in_float32_has_the_faster_implementation() -> None:
+    """Which one it is, and its layout of weights, differ from those of the library's choice."""
+    op = Conv(kernel=Kernel(3, 3), count=96, groups=96, pad=(1, 1, 1, 1))
+    implementation = implementations(problem_of(op, (14, 14, 96)))["onednn"]
+    assert isinstance(implementation, OneDnnConv)
+    for dtype in TYPES:
+        problem = problem_of(op, (14, 14, 96), dtype=dtype)
+        weights = implementation.preferred(problem)
+        name, _, _ = implementation.described(problem, weights).implementation.partition(":")
+        assert (name == "jit_dw") == (dtype == torch.float32)
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("size", [(17,), (1,), (3, 5, 4), (1, 1, 9)])
 @pytest.mark.parametrize("bias", [True, False])

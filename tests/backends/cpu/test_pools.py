@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from netspec.backends.cpu import pools
 from netspec.ir.fused.avgpool_bias import AvgPoolBias, AvgPoolBiasRelu
+from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.fused.maxpool_relu import MaxPoolRelu
 from netspec.ir.operator import pool_padding
 from netspec.ir.ops.avgpool import AvgPool
 from netspec.ir.ops.gap import GlobalAveragePool
+from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.shapes import Kernel, ShapeError
 from netspec.lowering.implementation import Problem
@@ -34,6 +36,12 @@ WINDOWS: list[dict[str, Any]] = [
     {"kernel": Kernel(2, 2, stride=4), "pad": "same", "round": "ceil"},
     {"kernel": Kernel(3, 5), "pad": "half"},
 ]
+DILATED: list[dict[str, Any]] = [
+    {"kernel": Kernel(3, 2, stride=2), "dilation": (2, 3)},
+    {"kernel": Kernel(2, 2), "dilation": (2, 2), "pad": (1, 1, 1, 1)},
+    {"kernel": Kernel(3, 2, stride=2), "dilation": (2, 1), "pad": (1, 1, 1, 1), "round": "ceil"},
+    {"kernel": Kernel(2, 3, stride=2), "dilation": (3, 1), "pad": (0, 2, 1, 0), "round": "ceil"},
+]
 SIZES = [(7, 8, 3), (10, 11, 5), (5, 5, 1)]
 KINDS = [MaxPool, MaxPoolRelu, AvgPool, AvgPoolBias, AvgPoolBiasRelu]
 
@@ -47,6 +55,15 @@ def assert_all_right(problem: Problem) -> None:
 def test_maxima(window: dict[str, Any]) -> None:
     for size in SIZES:
         for op in (MaxPool(**window), MaxPoolRelu(**window)):
+            assert_all_right(problem_of(op, size))
+
+
+@pytest.mark.parametrize("window", DILATED, ids=str)
+def test_dilated_maxima(window: dict[str, Any]) -> None:
+    lrn = LocalResponseNorm(n=5, k=1.0, alpha=0.02)
+    pool = MaxPool(**window)
+    for op in (pool, MaxPoolRelu(**window), LrnMaxPool(lrn=lrn, pool=pool)):
+        for size in ((7, 8, 16), (10, 11, 5)):
             assert_all_right(problem_of(op, size))
 
 

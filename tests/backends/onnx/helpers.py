@@ -19,6 +19,8 @@ from tests.ir.ops.helpers import HEADER, example_rows, images
 
 CASES = {name: example_rows(kind) for name, kind in OPERATORS.items()} | {
     "add, of rows": "a: conv 1x1, 4\nb from image: conv 1x1, 4\nc from a, b, a: add",
+    "adaptive_avgpool, of equal windows": "a: adaptive_avgpool 3x2",
+    "adaptive_avgpool, larger than the map": "a: conv 1x1, 6 | adaptive_avgpool 12x3",
     "avgpool, padding not counted": "a: avgpool 3x2/2, pad=(1, 0, 0, 1), count_pad=off",
     "avgpool, overhang": (
         "a: conv 1x1, 6 | avgpool 3x3/2, pad=(1, 2, 0, 1), count_pad=on, round=ceil"
@@ -32,6 +34,9 @@ CASES = {name: example_rows(kind) for name, kind in OPERATORS.items()} | {
     "conv, connection table": (
         "connect who {\nX..\n.X.\nX.X\n..X\nXX.\n.X.\n}\na: conv 3x3, 3, connect=who"
     ),
+    "deconv, groups": "a: deconv 3x2/2, 4, pad=(1, 0, 0, 2), groups=2",
+    "deconv, without bias": "a: deconv 4x4/2, 4, pad=1, bias=off",
+    "deconv, stride above the kernel": "a: deconv 2x1, 4, stride=3x2, output_pad=2x1",
     "dropout, between layers": "a: conv 1x1, 4 | dropout 0.5 | fc 3",
     "dropout, scaled at test time": "a: conv 1x1, 4 | dropout 0.4, scale=test | fc 3",
     "fc, without bias": "a: fc 5 | fc 3, bias=off",
@@ -44,6 +49,9 @@ CASES = {name: example_rows(kind) for name, kind in OPERATORS.items()} | {
     "ln of a vector": "a: fc 5 | ln eps=1e-3",
     "lrn, window larger than the channels": "a: lrn 15, k=1, alpha=0.1, beta=0.5",
     "lrn, groups": "a: lrn 3, k=1, alpha=0.3, beta=0.75, groups=2",
+    "lrn_within, window larger than the map": "a: lrn_within 25, alpha=0.1, k=2, beta=0.5",
+    "maxpool, dilation": "a: maxpool 3x2/2, dilation=2x3, pad=(1, 0, 1, 0), round=ceil",
+    "maxpool, dilation and more padding than taps": "a: maxpool 2x3, dilation=4x1, pad=2x0",
     "maxpool, overhang": "a: maxpool 3x3/2, pad=(1, 0, 1, 0), round=ceil",
     "mul, of rows": "a: conv 1x1, 6\nb from image: gap\nc from b, a, image: mul",
     "prelu, shared": "a: prelu shared=on",
@@ -51,6 +59,8 @@ CASES = {name: example_rows(kind) for name, kind in OPERATORS.items()} | {
     "softmax of a vector": "a: flatten | softmax",
     "subsample, sum": "a: subsample 2x2, by=sum, round=ceil",
     "tanh, plain": "a: tanh",
+    "upsample, align_corners": "a: upsample 3x2, by=bilinear, align_corners=on",
+    "upsample, nearest": "a: upsample 3x2, by=nearest",
     "tanh, behind a convolution": "a: conv 1x1, 6 | tanh scale=1.7159, slope=2/3",
 }
 """Rows for each operator, its example and what ONNX says in another way."""

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from netspec.ir.attributes import (
     CODES,
     COUNT,
+    EXTRA,
     FLAG,
     KERNEL,
     ODD,
     PADDING,
     PAIR,
+    SIDES,
     TABLE,
     Attribute,
     Kind,
@@ -44,6 +46,8 @@ WRITTEN: dict[Kind, list[str]] = {
     KERNEL: ["1x1", "1x3", "3x3", "5x4", "9x7", "9x8"],
     PAIR: ["1", "2x1", "3x4", "1000"],
     PADDING: ["0", "1", "(0, 1, 2, 0)", "half", "same", "4", "9x8"],
+    SIDES: ["0", "1", "(0, 1, 2, 0)", "9x8"],
+    EXTRA: ["0", "1", "0x2"],
     TABLE: ["who"],
     CODES: ["who"],
 }

@@ -134,7 +134,7 @@ class Sliding:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What makes an operator slide this window; dilation is conv's and local's only."""
+        """What makes an operator slide this window; not all operators have a dilation."""
         kernel = Kernel(*self.kernel)
         return {"kernel": kernel, "stride": self.stride, "pad": self.pad, "round": self.round}
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
+from netspec.ir.attributes import Padding
 from netspec.ir.ops.maxpool import MaxPool
 from netspec.ir.shapes import Field, Kernel, Shape
 from tests.ir.ops.helpers import (
@@ -21,9 +23,9 @@ OVERLAPPING = MaxPool(kernel=Kernel(3, 3, None, 2), round="ceil")
 MAP = [Shape((55, 55, 96))]
 
 
-@over_windows()
+@over_windows(dilations=3)
 def test_maxpool_is_the_largest_value_of_each_window(sliding: Sliding) -> None:
-    op, inputs = MaxPool(**sliding.attributes), [sliding.shape(2)]
+    op, inputs = MaxPool(**sliding.attributes, dilation=sliding.dilation), [sliding.shape(2)]
     height, width, _ = fitting_shape(op, *inputs)
     x = images(inputs[0])
     y = np.zeros((2, 2, height, width))
@@ -68,6 +70,25 @@ def test_a_pool_holds_and_multiplies_nothing() -> None:
 def test_a_pool_widens_the_field_and_its_stride() -> None:
     field = OVERLAPPING.field([Field(size=(11, 11), stride=(4, 4))], MAP)
     assert field == Field(size=(19, 19), stride=(8, 8))
+
+
+def test_a_dilation_spreads_the_taps_of_a_window() -> None:
+    op, inputs = MaxPool(kernel=Kernel(2, 1), dilation=(3, 5)), [Shape((5, 2, 1))]
+    assert op.dilation == (3, 1)  # a single tap has no distance to another
+    x = images(inputs[0])
+    assert_same(op.reference(inputs, x), torch.maximum(x[:, :, :2], x[:, :, 3:]))
+    assert op.derivation(0, inputs) == "5-4 + 1"
+    assert op.field([Field()], inputs) == Field(size=(4, 1))
+
+
+@pytest.mark.parametrize("pad", [(0, 0, 0, 0), (1, 1, 1, 1)])
+@pytest.mark.parametrize("rounding", ["floor", "ceil"])
+def test_pytorchs_module_has_the_dilation(pad: Padding, rounding: str) -> None:
+    op = MaxPool(kernel=Kernel(2, 3, None, 2), pad=pad, dilation=(2, 1), round=rounding)
+    inputs = [Shape((7, 8, 2))]
+    x, module = images(inputs[0]), op.module(inputs)
+    assert module is not None
+    assert torch.equal(module(x), op.reference(inputs, x))
 
 
 def test_a_vector_is_refused() -> None:

@@ -151,7 +151,7 @@ class _Writer:
         if way == "3x3":
             options = ", pad=1"
         elif way != "1x1":
-            kernel, options, size = self._window(shape, clips=False)
+            kernel, options, size = self._window(shape, clips=False, dilates=True)
         if way == "groups" and shape.channels % 2 == 0:
             count, options = 4, f"{options}, groups=2"
         elif way == "table" and shape.channels in TABLES:
@@ -168,9 +168,10 @@ class _Writer:
 
     def _before_pool(self, shape: Shape, depth: int) -> tuple[str, Shape]:
         """What can change places with a pool, or become one with it."""
-        kernel, options, size = self._window(shape, clips=True)
+        is_max = self.chance(2)
+        kernel, options, size = self._window(shape, clips=True, dilates=is_max)
         pooled = Shape((*size, shape.channels))
-        if self.chance(2):
+        if is_max:
             before = self.one(["relu", "relu | relu", self.lrn(shape), f"relu | {self.lrn(shape)}"])
             return f"{before} | maxpool {kernel}{options}", pooled
         average = f"avgpool {kernel}{options}, count_pad={self.one(['on', 'off'])}"
@@ -179,13 +180,13 @@ class _Writer:
         return f"{average} | conv 1x1, {count}{behind}", Shape((*size, count))
 
     def _pool(self, shape: Shape, depth: int) -> tuple[str, Shape]:
-        kernel, options, size = self._window(shape, clips=True)
         words = {
             "maxpool": "",
             "avgpool": f", count_pad={self.one(['on', 'off'])}",
             "subsample": f", by={self.one(['mean', 'sum'])}",
         }
         word = self.one(list(words))
+        kernel, options, size = self._window(shape, clips=True, dilates=word == "maxpool")
         behind = self.one(["", " | relu"])
         return f"{word} {kernel}{options}{words[word]}{behind}", Shape((*size, shape.channels))
 
@@ -266,13 +267,13 @@ class _Writer:
         options = ", groups=2" if shape.channels % 2 == 0 and self.chance(3) else ""
         return f"lrn {self.one([1, 3, 5])}, k=1, alpha=0.2{options}"
 
-    def _window(self, shape: Shape, *, clips: bool) -> tuple[str, str, Pair]:
+    def _window(self, shape: Shape, *, clips: bool, dilates: bool) -> tuple[str, str, Pair]:
         """A kernel with its stride, padding, dilation and rounding, and the size it leaves."""
         kernel = (self.whole(1, 3), self.whole(1, 3))
         stride = self.one([2, 1, 2])
         pad = [self.whole(0, taps - 1) for taps in kernel for _ in range(2)]
         rounding = self.one(["floor", "ceil"])
-        dilation = 1 if clips or any(pad) else self.whole(1, 2)
+        dilation = self.whole(1, 2) if dilates and not any(pad) else 1
         try:
             height, width = (
                 slide(

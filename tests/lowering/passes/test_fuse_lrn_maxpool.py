@@ -20,7 +20,14 @@ from tests.lowering.passes.helpers import (
 LRN = "lrn 3, k=1, alpha=0.3"
 
 
-@pytest.mark.parametrize("pool", ["maxpool 3x3/2", "maxpool 2x3/2, pad=(1, 0, 0, 2), round=ceil"])
+@pytest.mark.parametrize(
+    "pool",
+    [
+        "maxpool 3x3/2",
+        "maxpool 2x3/2, pad=(1, 0, 0, 2), round=ceil",
+        "maxpool 2x3/2, dilation=3x1, pad=(1, 0, 0, 2)",
+    ],
+)
 @pytest.mark.parametrize("groups", ["", ", groups=2"])
 def test_the_pool_takes_the_normalisation_in(pool: str, groups: str) -> None:
     net, outcome = alone(f"a: conv 1x1, 4\nb: {LRN}{groups} | {pool}", fuse_lrn_maxpool)
@@ -30,6 +37,11 @@ def test_the_pool_takes_the_normalisation_in(pool: str, groups: str) -> None:
     model, inputs = random_model(net), images(net)
     wanted = activations(model, net.graph, inputs)
     assert_values_kept(model, outcome.graph, inputs, wanted, tolerance=0)
+
+
+def test_a_normalisation_within_channels_is_not_fused() -> None:
+    _, outcome = alone("a: lrn_within 3, alpha=0.3 | maxpool 3x3/2", fuse_lrn_maxpool)
+    assert [word for _, word, _ in operators(outcome.graph)] == ["lrn_within", "maxpool"]
 
 
 def test_1_a_map_that_something_else_reads_stays() -> None:

@@ -83,7 +83,7 @@ class Description:
     Args:
         kind: the name of the primitive.
         arguments: of the function that creates the description.
-        unsound: names of implementations that must not be used; the library's next one is used.
+        skipped: names of implementations that are not used; the library's next one is used.
         may_be_reference: accept the library's reference implementation.
 
     Raises:
@@ -95,11 +95,11 @@ class Description:
         self,
         kind: str,
         *arguments: object,
-        unsound: Collection[str] = (),
+        skipped: Collection[str] = (),
         may_be_reference: bool = False,
     ) -> None:
         self._as_parameter_ = library().make(f"{kind}_primitive_desc_create", *arguments)
-        while self.implementation.partition(":")[0] in unsound:
+        while self.implementation.partition(":")[0] in skipped:
             library().function("primitive_desc_next_impl")(self)
         if "ref" in self.implementation.split(":") and not may_be_reference:
             raise NoImplementationError("oneDNN has only its slow reference implementation")
@@ -128,7 +128,7 @@ def convolution(
     before: Pair,
     after: Pair,
     steps: Sequence[Elementwise],
-    unsound: Collection[str] = (),
+    skipped: Collection[str] = (),
 ) -> Description:
     """Return act(b + w * x); weights are [O, I, H, W], or [G, O/G, I/G, H, W] with groups."""
     return Description(
@@ -141,11 +141,11 @@ def convolution(
         bias,
         destination,
         as_sizes(stride),
-        as_sizes([d - 1 for d in dilation]),  # the library counts the gaps: 0 is no dilation
+        _gaps(dilation),
         as_sizes(before),
         as_sizes(after),
         _attributes(steps),
-        unsound=unsound,
+        skipped=skipped,
     )
 
 
@@ -170,6 +170,7 @@ def pooling(
     *,
     kernel: Pair,
     stride: Pair,
+    dilation: Pair,
     before: Pair,
     after: Pair,
     bias: Layout | None = None,
@@ -185,7 +186,7 @@ def pooling(
         destination,
         as_sizes(stride),
         as_sizes(kernel),
-        as_sizes((0, 0)),
+        _gaps(dilation),
         as_sizes(before),
         as_sizes(after),
         _attributes(steps, bias=bias),
@@ -222,6 +223,11 @@ def concatenation(sources: Sequence[Layout], destination: Layout) -> Description
     pointers = (c_void_p * len(sources))(*map(_pointer, sources))
     arguments = (destination, len(sources), CHANNELS, pointers, _attributes())
     return Description("concat", library().engine, *arguments)
+
+
+def _gaps(dilation: Pair) -> object:
+    """Return a dilation as the library takes it: 0 is no dilation."""
+    return as_sizes([d - 1 for d in dilation])
 
 
 def _reordering(source: Layout, destination: Layout) -> Description:
