@@ -36,6 +36,7 @@ from tests.backends.by_hand import (
     NINCifar10,
     ResNet,
     SqueezeNet,
+    UNet,
     ZFNet,
     drawn,
 )
@@ -114,6 +115,7 @@ TWINS = [
     Twin("mobilenet_v1", lambda: MobileNetV1(relu), 4_231_976, {"act": "relu"}),
     Twin("mobilenet_v2", MobileNetV2, 3_504_872),
     Twin("efficientnet_lite0", EfficientNetLite0, 4_652_008),
+    Twin("unet", lambda: UNet(8), 486_553, {"n": 8}),
 ]
 
 

@@ -16,6 +16,7 @@ from tests.backends.by_hand.modules import InceptionModule, NaiveModule
 from tests.backends.by_hand.nin import NIN, NINCifar10
 from tests.backends.by_hand.resnet import ResNet
 from tests.backends.by_hand.squeezenet import SqueezeNet
+from tests.backends.by_hand.unet import UNet
 from tests.backends.by_hand.vgg import VGG
 from tests.backends.by_hand.zfnet import ZFNet
 
@@ -42,6 +43,7 @@ __all__ = [
     "NaiveModule",
     "ResNet",
     "SqueezeNet",
+    "UNet",
     "ZFNet",
     "drawn",
 ]
