@@ -14,6 +14,9 @@ ALIKE = {
     *("alexnet_one_column", "alexnet_six", "zfnet"),  # as alexnet
     *("vgg11_lrn", "vgg13", "vgg16_1", "vgg16_3", "vgg19"),  # as vgg11
     *("inception_v2", "inception_v4"),  # as inception_v3
+    *("resnet34", "resnet50", "resnet101", "resnet152"),  # as resnet18
+    "squeezenet1_0",  # as squeezenet1_1
+    *("mobilenet_v1", "efficientnet_lite0"),  # as mobilenet_v2
 }
 """Bundled nets that are built as others are, which stand for them in the default run."""
 

@@ -12,6 +12,8 @@ from netspec.comparing.nets import NETS
 from netspec.language.read import BUNDLED
 from netspec.views.summary import summary
 
+# ResNets, SqueezeNets, densenet121 and mobilenet_v2: as torchvision 0.28 counts them.
+# mobilenet_v1 and efficientnet_lite0: as timm 1.0 counts them.
 TOTALS = {
     # parameters, buffers, MACs, then parameters and MACs with the heads
     "alexnet": (60_965_224, 0, 724_406_816, 60_965_224, 724_406_816),
@@ -20,14 +22,26 @@ TOTALS = {
     # C6 adds (3*3*256+1)*256 and 3*3*256*256*6*6, the classes 4097*20841 and 4096*20841
     "alexnet_six": (146_940_881, 0, 831_005_216, 146_940_881, 831_005_216),
     "cifar4": (2_112_970, 0, 19_512_576, 2_112_970, 19_512_576),
+    "densenet121": (7_978_856, 83_648, 2_834_161_664, 7_978_856, 2_834_161_664),
+    "efficientnet_lite0": (4_652_008, 42_016, 385_187_552, 4_652_008, 385_187_552),
     "googlenet": (6_998_552, 0, 1_582_671_872, 13_378_280, 1_591_044_096),
     "inception_v2": (11_295_240, 20_032, 2_032_600_064, 11_295_240, 2_032_600_064),
     "inception_v3": (23_834_568, 34_432, 5_713_216_096, 27_161_264, 5_718_899_296),
     "inception_v4": (42_679_816, 63_168, 12_253_974_624, 42_679_816, 12_253_974_624),
     "lenet5": (60_850, 0, 326_520, 60_850, 326_520),
     "lenet5_rbf": (60_000, 0, 326_520, 60_000, 326_520),
+    "mobilenet_v1": (4_231_976, 21_888, 568_740_352, 4_231_976, 568_740_352),
+    "mobilenet_v2": (3_504_872, 34_112, 300_774_272, 3_504_872, 300_774_272),
     "nin": (81_960, 0, 56_753_408, 81_960, 56_753_408),
     "nin_cifar10": (966_986, 0, 222_486_528, 966_986, 222_486_528),
+    "resnet18": (11_689_512, 9_600, 1_814_073_344, 11_689_512, 1_814_073_344),
+    "resnet34": (21_797_672, 17_024, 3_663_761_408, 21_797_672, 3_663_761_408),
+    "resnet50": (25_557_032, 53_120, 4_089_184_256, 25_557_032, 4_089_184_256),
+    "resnet101": (44_549_160, 105_344, 7_801_405_440, 44_549_160, 7_801_405_440),
+    "resnet152": (60_192_808, 151_424, 11_513_626_624, 60_192_808, 11_513_626_624),
+    "squeezenet1_0": (1_248_424, 0, 818_924_576, 1_248_424, 818_924_576),
+    "squeezenet1_1": (1_235_496, 0, 349_151_936, 1_235_496, 349_151_936),
+    "unet": (7_763_041, 5_888, 12_071_206_912, 7_763_041, 12_071_206_912),
     "vgg11": (132_863_336, 0, 7_609_090_048, 132_863_336, 7_609_090_048),
     "vgg11_lrn": (132_863_336, 0, 7_609_090_048, 132_863_336, 7_609_090_048),
     "vgg13": (133_047_848, 0, 11_308_466_176, 133_047_848, 11_308_466_176),
@@ -51,12 +65,25 @@ def vgg(*counts: int) -> str:
     return f"{' '.join(sizes)} {FC}"
 
 
+def resnet(expansion: int, *counts: int) -> str:
+    """Return the sizes of a ResNet with so many blocks in each part."""
+    sizes = ["112x112x64", "56x56x64"]
+    for part, count in enumerate(counts):
+        side, channels = 56 >> part, expansion * (64 << part)
+        sizes += [f"{side}x{side}x{channels}"] * count
+    return f"{' '.join(sizes)} 1000"
+
+
 OUTPUTS = {
     "alexnet": f"{ALEXNET} {FC}",
     "alexnet_one_column": "55x55x48 27x27x48 27x27x128 13x13x128 13x13x192 13x13x192 13x13x256 "
     f"6x6x256 {FC}",
     "alexnet_six": f"{ALEXNET} 6x6x256 4096 4096 21841",
     "cifar4": "24x24x64 12x12x64 12x12x64 6x6x64 6x6x64 6x6x32 10",
+    "densenet121": "112x112x64 56x56x64 56x56x256 56x56x128 28x28x128 28x28x512 28x28x256 "
+    "14x14x256 14x14x1024 14x14x512 7x7x512 7x7x1024 1x1x1024 1000",
+    "efficientnet_lite0": "112x112x32 112x112x16" + " 56x56x24" * 2 + " 28x28x40" * 2
+    + " 14x14x80" * 3 + " 14x14x112" * 3 + " 7x7x192" * 4 + " 7x7x320 7x7x1280 1000",
     "googlenet": "112x112x64 56x56x64 56x56x192 28x28x192 28x28x256 28x28x480 14x14x480 14x14x512 "
     "14x14x512 14x14x512 14x14x528 14x14x832 7x7x832 7x7x832 7x7x1024 1000 1000 1000",
     "inception_module": "HxWxC2 HxWxC2 HxWxC2 HxWxC2 HxWxC2 HxWxC1 HxWxC2 HxWx4*C2",
@@ -70,9 +97,25 @@ OUTPUTS = {
     + " 35x35x384" * 4 + " 17x17x1024" * 8 + " 8x8x1536" * 4 + " 1000",
     "lenet5": LENET5,
     "lenet5_rbf": LENET5,
+    "mobilenet_v1": "112x112x32 112x112x64" + " 56x56x128" * 2 + " 28x28x256" * 2
+    + " 14x14x512" * 6 + " 7x7x1024" * 2 + " 1x1x1024 1000",
+    "mobilenet_v2": "112x112x32 112x112x16" + " 56x56x24" * 2 + " 28x28x32" * 3
+    + " 14x14x64" * 4 + " 14x14x96" * 3 + " 7x7x160" * 3 + " 7x7x320 7x7x1280 1x1x1280 1000",
     "nin": "30x30x16 30x30x16 28x28x64 28x28x64 26x26x100 26x26x100 1x1x100",
     "nin_cifar10": "32x32x192 32x32x160 32x32x96 16x16x96 16x16x192 16x16x192 16x16x192 8x8x192 "
     "8x8x192 8x8x192 8x8x10 1x1x10",
+    "resnet18": resnet(1, 2, 2, 2, 2),
+    "resnet34": resnet(1, 3, 4, 6, 3),
+    "resnet50": resnet(4, 3, 4, 6, 3),
+    "resnet101": resnet(4, 3, 4, 23, 3),
+    "resnet152": resnet(4, 3, 8, 36, 3),
+    "squeezenet1_0": "109x109x96 54x54x96 54x54x128 54x54x128 54x54x256 27x27x256 27x27x256 "
+    "27x27x384 27x27x384 27x27x512 13x13x512 13x13x512 13x13x1000 1000",
+    "squeezenet1_1": "111x111x64 55x55x64 55x55x128 55x55x128 27x27x128 27x27x256 27x27x256 "
+    "13x13x256 13x13x384 13x13x384 13x13x512 13x13x512 13x13x1000 1000",
+    "unet": "256x256x32 128x128x32 128x128x64 64x64x64 64x64x128 32x32x128 32x32x256 16x16x256 "
+    "16x16x512" + " 32x32x256" * 2 + " 64x64x128" * 2 + " 128x128x64" * 2 + " 256x256x32" * 2
+    + " 256x256x1",
     "vgg11": vgg(1, 1, 2, 2, 2),
     "vgg11_lrn": vgg(1, 1, 2, 2, 2),
     "vgg13": vgg(2, 2, 2, 2, 2),
@@ -83,12 +126,15 @@ OUTPUTS = {
 }  # fmt: skip
 
 LINES = {  # architecture, without and with the recipe; a VGG has its table's rows and 6 more
-    "alexnet": (20, 32), "alexnet_one_column": (12, 12), "alexnet_six": (6, 6),
-    "cifar4": (12, 29), "googlenet": (40, 52), "inception_module": (12, 12),
-    "inception_naive": (10, 10), "inception_v2": (55, 55), "inception_v3": (55, 55),
-    "inception_v4": (55, 55), "lenet5": (20, 30), "lenet5_rbf": (36, 46), "nin": (12, 24),
-    "nin_cifar10": (18, 30), "vgg11": (22, 34), "vgg11_lrn": (6, 6), "vgg13": (6, 6),
-    "vgg16_1": (7, 7), "vgg16_3": (27, 39), "vgg19": (7, 7), "zfnet": (18, 30),
+    "alexnet": (20, 32), "alexnet_one_column": (12, 12), "alexnet_six": (6, 6), "cifar4": (12, 29),
+    "densenet121": (25, 25), "efficientnet_lite0": (25, 25), "googlenet": (40, 52),
+    "inception_module": (12, 12), "inception_naive": (10, 10), "inception_v2": (55, 55),
+    "inception_v3": (55, 55), "inception_v4": (55, 55), "lenet5": (20, 30), "lenet5_rbf": (36, 46),
+    "mobilenet_v1": (21, 21), "mobilenet_v2": (27, 27), "nin": (12, 24), "nin_cifar10": (18, 30),
+    "resnet101": (4, 4), "resnet152": (5, 5), "resnet18": (21, 21), "resnet34": (7, 7),
+    "resnet50": (22, 22), "squeezenet1_0": (21, 21), "squeezenet1_1": (15, 15), "unet": (25, 25),
+    "vgg11": (22, 34), "vgg11_lrn": (6, 6), "vgg13": (6, 6), "vgg16_1": (7, 7), "vgg16_3": (27, 39),
+    "vgg19": (7, 7), "zfnet": (18, 30),
 }  # fmt: skip
 
 SYMBOLIC = ("inception_module", "inception_naive")
@@ -162,7 +208,7 @@ def test_every_spec_or_its_base_says_how_sizes_are_rounded(name: str) -> None:
     text = (BUNDLED / f"{name}.net").read_text(encoding="utf-8")
     while base := re.search(r"^net .* from (\w+) ", text, re.MULTILINE):
         text = (BUNDLED / f"{base[1]}.net").read_text(encoding="utf-8")
-    if "round=" not in text:
+    if not re.search(r"^default .*round=", text, re.MULTILINE):
         assert "exact under any rounding" in text
         loads(text.replace("\ninput ", "\ndefault round=ceil\ninput ", 1))  # the claims still hold
 

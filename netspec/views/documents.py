@@ -220,8 +220,9 @@ _INTRODUCTION = """\
 # The papers' claims, checked
 
 The specs contain all tables that the AlexNet paper and the survey print, and all sentences in
-them that can be checked. netspec compares each with the derived value. `netspec check` fails if
-one is wrong and the spec does not give the reason. The reasons are below each table.
+them that can be checked. They also contain tables of other papers. netspec compares each with the
+derived value. `netspec check` fails if one is wrong and the spec does not give the reason. The
+reasons are below each table.
 
 | result of a cell | meaning |
 |---|---|

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import relu
 
 from netspec import bundled, compile, load
 from netspec.language.read import BUNDLED
@@ -20,6 +21,8 @@ from tests.backends.by_hand import (
     AlexNetSix,
     ByHand,
     Cifar4,
+    DenseNet121,
+    EfficientNetLite0,
     GoogLeNet,
     InceptionModule,
     InceptionV2,
@@ -27,8 +30,13 @@ from tests.backends.by_hand import (
     InceptionV4,
     LeNet5,
     LeNet5RBF,
+    MobileNetV1,
+    MobileNetV2,
     NaiveModule,
     NINCifar10,
+    ResNet,
+    SqueezeNet,
+    UNet,
     ZFNet,
     drawn,
 )
@@ -95,6 +103,19 @@ TWINS = [
     Twin("inception_v2", InceptionV2, 11_295_240),
     Twin("inception_v3", InceptionV3, 27_161_264),
     Twin("inception_v4", InceptionV4, 42_679_816),
+    Twin("resnet18", lambda: ResNet("resnet18"), 11_689_512),
+    Twin("resnet34", lambda: ResNet("resnet34"), 21_797_672),
+    Twin("resnet50", lambda: ResNet("resnet50"), 25_557_032),
+    Twin("resnet101", lambda: ResNet("resnet101"), 44_549_160),
+    Twin("resnet152", lambda: ResNet("resnet152"), 60_192_808),
+    Twin("squeezenet1_0", lambda: SqueezeNet("squeezenet1_0"), 1_248_424),
+    Twin("squeezenet1_1", lambda: SqueezeNet("squeezenet1_1"), 1_235_496),
+    Twin("densenet121", DenseNet121, 7_978_856),
+    Twin("mobilenet_v1", MobileNetV1, 4_231_976),
+    Twin("mobilenet_v1", lambda: MobileNetV1(relu), 4_231_976, {"act": "relu"}),
+    Twin("mobilenet_v2", MobileNetV2, 3_504_872),
+    Twin("efficientnet_lite0", EfficientNetLite0, 4_652_008),
+    Twin("unet", lambda: UNet(8), 486_553, {"n": 8}),
 ]
 
 

@@ -146,8 +146,9 @@ def test_the_data_has_the_documented_keys() -> None:
 def test_all_documents_are_counted_together() -> None:
     documents = [d for name in PRINTED for d in load(name).documents]
     cells = [c for d in documents for row in d.rows for c in row.cells]
-    assert len(cells) == 65 * 4
-    assert counted(documents).startswith("260 printed cells: 241 agree, 19 have errata; ")
+    # 65 full rows; in part, 14 rows of SqueezeNet and 12 and 11 of MobileNet V1 and V2
+    assert len(cells) == 65 * 4 + 35 + 15 + 12
+    assert counted(documents).startswith("322 printed cells: 297 agree, 25 have errata; ")
 
 
 def test_the_page_strikes_what_is_false_and_escapes_bars() -> None:

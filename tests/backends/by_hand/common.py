@@ -21,6 +21,9 @@ class ByHand(nn.Module):
         state = self.state_dict()
         return {n: t for n, t in state.items() if not n.endswith("num_batches_tracked")}
 
+    def adjust(self) -> None:
+        """Change drawn weights that do not suit this net; by default none."""
+
 
 def lrn(x: Tensor, n: int, k: float, alpha: float, beta: float) -> Tensor:
     """As in the AlexNet paper, where alpha is not divided by n; PyTorch divides."""
@@ -66,4 +69,5 @@ def drawn(build: Callable[[], ByHand], seed: int = 3) -> ByHand:
         elif tensor.dim() > 1:
             terms = prod(tensor.shape[1:4])  # of the sum that an output is; places come behind
             nn.init.uniform_(tensor, -((6 / terms) ** 0.5), (6 / terms) ** 0.5)
+    net.adjust()
     return net

@@ -14,7 +14,7 @@ from netspec.ir.graph import Graph
 from netspec.lowering.passes import PASSES, PIPELINE, TRAINING, Pass, PassError, optimise
 from netspec.runtime.reference import Model
 from tests.examples import examples
-from tests.helpers import load_rows
+from tests.helpers import load_rows, some_by_default
 from tests.lowering.passes.helpers import (
     ROUNDING,
     activations,
@@ -171,7 +171,7 @@ def test_an_invalid_graph_names_the_pass_that_left_it_and_those_before() -> None
 SIZES = {"H": 28, "W": 28, "C1": 192, "C2": 64}
 
 
-@pytest.mark.parametrize("name", netspec.bundled())
+@pytest.mark.parametrize("name", some_by_default(netspec.bundled()))
 def test_every_bundled_spec_goes_through(name: str) -> None:
     """Verified after each pass; the second run finds nothing to do."""
     is_symbolic = name in ("inception_module", "inception_naive")
