@@ -214,7 +214,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(
     before = files(tmp_path / "shards")
     for source, size in ((f"images:{photographs}", 32), ("digits", SIZE)):
         with pytest.raises(
-            DataError, match=r"holds another pack, of images:.* with 64 x 64 pixels"
+            DataError, match=r"contains another pack, of images:.* with 64 x 64 pixels"
         ):
             pack(source, tmp_path / "shards", size=size)
     assert files(tmp_path / "shards") == before

@@ -128,7 +128,7 @@ def test_outputs_that_are_not_finite_are_an_error_with_the_image(
 def test_rows_replace_no_file_of_another_kind(two: tuple[Path, Path], tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     notes.write_text("mine")
-    with pytest.raises(DataError, match=r"the existing file is not .*, or use force=True"):
+    with pytest.raises(DataError, match=r"the existing file is not .*, or force=True"):
         evaluate(two, rows=notes)
     assert notes.read_text() == "mine"
     evaluate(two[:1], rows=notes, force=True)

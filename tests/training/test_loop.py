@@ -10,6 +10,7 @@ import resource
 import shutil
 import signal
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -117,6 +118,15 @@ class Twice(Report):
         signal.raise_signal(self.second)
 
 
+@pytest.fixture
+def interrupt() -> Iterator[None]:
+    """Handle SIGINT: a shell starts programs in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupt")
 def test_a_second_interrupt_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "AGAIN", -1.0)  # seconds that have passed
     with pytest.raises(KeyboardInterrupt) as caught:

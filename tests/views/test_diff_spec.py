@@ -283,7 +283,7 @@ PASSED_OVER = {
         "seconds",
         "has_heads",
     },
-    Graph: {"same_value", "journal", "_order", "_added"},  # of passes
+    Graph: {"same_value", "journal", "_order", "_added", "_names"},  # of passes
     Row: {"span", "words", "is_inherited"},  # how the row is written
     # how the stage is written, what follows from its operator and row, what passes leave
     Stage: {"span", "calls", "spans", "written", "field", "head", "packed"},

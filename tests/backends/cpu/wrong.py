@@ -17,6 +17,7 @@ from netspec.backends.cpu import IMPLEMENTATIONS
 from netspec.backends.cpu.direct import Direct
 from netspec.backends.cpu.implementation import CpuImplementation, bind
 from netspec.backends.cpu.scratch import Scratch
+from netspec.ir.fused.conv_activation import ConvActivation
 from netspec.ir.fused.lrn_maxpool import LrnMaxPool
 from netspec.ir.operator import Operator, WindowOperator
 from netspec.ir.ops.concat import Concat
@@ -24,6 +25,7 @@ from netspec.ir.ops.conv import Conv
 from netspec.ir.ops.fc import FullyConnected
 from netspec.ir.ops.lrn import LocalResponseNorm
 from netspec.ir.ops.maxpool import MaxPool
+from netspec.ir.ops.relu6 import Relu6
 from netspec.ir.ops.tanh import Tanh
 from netspec.ir.shapes import Kernel
 from netspec.lowering.implementation import Problem
@@ -41,6 +43,9 @@ def problem_with(kind: type[Operator]) -> Problem:
     makers: dict[type[Operator], Callable[[], Operator]] = {
         LocalResponseNorm: lambda: lrn,
         LrnMaxPool: lambda: LrnMaxPool(lrn=lrn, pool=pool),
+        ConvActivation: lambda: ConvActivation(
+            kernel=Kernel(3, 3), count=8, pad=(1, 1, 1, 1), groups=2, activation=Relu6()
+        ),
     }
     if kind in makers:
         op = makers[kind]()
