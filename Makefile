@@ -33,16 +33,16 @@ $(NETSPEC): pyproject.toml constraints.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "netspec needs Python 3.11 or newer; name one with: make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
-	@echo "netspec and PyTorch are installed into .venv, 1.2 GB without CUDA: a few minutes"
+	@echo "netspec, PyTorch and scikit-learn are installed into .venv, 1.4 GB without CUDA: a few minutes"
 	@if [ "$$(uname -s)" = Linux ] && [ -z "$(GPU)" ]; then \
 		$(INSTALL) --no-deps --index-url $(TORCH_WITHOUT_CUDA) --retries 1 torch || \
 		echo "PyPI has PyTorch as well; it may come with CUDA there, which takes gigabytes more"; \
 	fi
-	$(INSTALL) --editable .
+	$(INSTALL) --editable ".[demo]"
 	@touch $(NETSPEC)
 
 $(TESTED): $(NETSPEC)
-	@echo "what the tests need is installed into .venv, 1.7 GB more: a few minutes"
+	@echo "what the tests need is installed into .venv, 1.5 GB more: a few minutes"
 	$(INSTALL) --editable ".[dev]"
 	@touch $(TESTED)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ from netspec.training.progress import Moment, Report
 from netspec.views import training
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from netspec.training.checkpoint import State
     from netspec.training.metrics import Epoch
     from netspec.training.run import Run
@@ -37,7 +41,7 @@ class Notes(Report):
 
 
 class Lines(Notes):
-    """A line an epoch, and one a minute in between."""
+    """One line per epoch, and one per minute within an epoch."""
 
     def begin(self, run: Run, steps: int, state: State) -> None:
         self._told = perf_counter()
@@ -58,7 +62,9 @@ class Lines(Notes):
 
 
 class Bar(Lines):
-    """A line an epoch, and a bar for the one that goes on.  Rich lets lines pass above it."""
+    """One line per epoch, and below it a bar that shows the progress of the current epoch."""
+
+    _bar: Progress | None = None
 
     def begin(self, run: Run, steps: int, state: State) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
@@ -72,8 +78,28 @@ class Bar(Lines):
         self._bar.start()
 
     def step(self, moment: Moment) -> None:
+        assert self._bar is not None
         says = training.beside_the_bar(moment)
         self._bar.update(self._task, completed=moment.step, epoch=moment.epoch, says=says)
 
+    def epoch(self, row: Epoch, left: float) -> None:
+        with self._without_the_bar():
+            super().epoch(row, left)
+
+    def note(self, text: str) -> None:
+        with self._without_the_bar():
+            super().note(text)
+
     def end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    @contextmanager
+    def _without_the_bar(self) -> Iterator[None]:
+        """Remove the bar while a line is printed, which would otherwise begin at its end."""
+        if self._bar is None:  # before the first epoch
+            yield
+            return
         self._bar.stop()
+        yield
+        self._bar.start()
