@@ -119,6 +119,10 @@ def _with_weights(net: Net, weights: str | Path | None) -> Source:
     """Return a net with its weights: a file that exists, or else weights that come with the net."""
     if weights is None:
         return Source(net)
+    if is_a_run(weights):
+        raise DataError(
+            f"{weights} is a run: use it in place of the spec, or use its weights.safetensors"
+        )
     if Path(weights).exists():
         return Source(net, Path(weights))
     name, spec = str(weights), trained.spec_of(net)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from netspec.ir.attributes import Attribute, HasAttributes
-from netspec.ir.operator import Operator
+from netspec.ir.operator import Operator, WindowOperator
 from netspec.ir.ops import OPERATORS
 from netspec.ir.source import Span
 from netspec.ir.symbols import is_symbolic
@@ -233,6 +233,8 @@ def read(
         help = f"rename the block: it hides the word `{value.text}` of {attribute.name}"
     if attribute.name == "kernel" and isinstance(argument.value, syntax.Number):
         help = f"a kernel is height x width: write {value}x{value}"
+        if issubclass(owner, WindowOperator) and owner.clips:  # a pool
+            help += f"/{value} for a stride of {value}; without /{value} the stride is 1"
     if is_symbolic(value):
         help = "symbols are whole dimensions and counts: divide with //, or use --set"
     raise scope.problem("NS132", message, argument.value.at, help=help)
@@ -243,7 +245,10 @@ def _missing(
 ) -> None:
     written = attribute.name if attribute.is_positional else f"{attribute.name}="
     message = f"{owner.name} needs {written}: {attribute.help}"
-    scope.problem("NS133", message, name.at, help=usage(owner))
+    help = usage(owner)
+    if issubclass(owner, Operator) and "\n" not in owner.example:
+        help += f"; for example, {owner.example.rpartition('|')[2].strip()}"
+    scope.problem("NS133", message, name.at, help=help)
 
 
 def usage(owner: type[HasAttributes]) -> str:

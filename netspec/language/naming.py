@@ -27,8 +27,11 @@ class Names:
         self.seen[op.name] += 1
         if op.is_trained and self.is_alone:
             return self.prefix
-        number = self.seen[op.name] if self.how_many[op.name] > 1 else ""
-        return f"{self.prefix}.{op.name}{number}"
+        if self.how_many[op.name] == 1:
+            return f"{self.prefix}.{op.name}"
+        # relu6_1 is the first relu6, and relu61 would also be the 61st relu
+        separator = "_" if op.name[-1].isdigit() else ""
+        return f"{self.prefix}.{op.name}{separator}{self.seen[op.name]}"
 
     def of_branch(self) -> str:
         self.seen["b"] += 1

@@ -29,7 +29,8 @@ class OperatorPage:
     @property
     def line(self) -> str:
         """Name and summary in one line."""
-        return f"{self.name:<10} {as_data(self.operator)['summary']}"
+        width = max(map(len, OPERATORS))
+        return f"{self.name:<{width}} {as_data(self.operator)['summary']}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry of the operator in ``netspec ops --json``."""

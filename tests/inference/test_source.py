@@ -25,6 +25,8 @@ def test_a_spec_may_have_weights_by_name_or_by_path(tiny: Path) -> None:
         open_source("lenet5", "digit")
     with pytest.raises(DataError, match=r"there are no weights digits: none come with tiny"):
         open_source(tiny / "tiny.net", "digits")
+    with pytest.raises(DataError, match="is a run: use it in place of the spec"):
+        open_source(tiny / "tiny.net", tiny / "run")
 
 
 def test_a_file_goes_before_weights_of_the_same_name(

@@ -355,3 +355,10 @@ def test_a_stride_that_is_given_twice_is_an_error(call: str) -> None:
     text = f"{HEADER}{blocks}a: {call}\nb: c 1x1, 1 | d 1x1, 1\n"
     message = "conv: the kernel 3x3/2 already has a stride: leave out one of the two"
     assert errors(text) == [("NS136", message)]
+
+
+def test_operators_whose_names_end_in_a_digit_are_numbered_apart() -> None:
+    """``relu61`` would be the 61st ReLU as well as the first ReLU6."""
+    net = loads("net n\ninput image 4x4x2\na: relu6 | conv 1x1, 2 | relu6 | tanh | tanh")
+    names = [stage.name for stage in net.graph.stages()][1:]
+    assert names == ["a.relu6_1", "a", "a.relu6_2", "a.tanh1", "a.tanh2"]
