@@ -127,8 +127,8 @@ def test_a_row_of_other_words_gets_the_advice_for_the_word(row: str, help: str) 
         ("a: conv 16, 3x3", "NS132", "conv takes its kernel first, then its count",
          "write `conv 3x3, 16`"),
         ("a: maxpool 2", "NS132", "kernel of maxpool: expected a kernel such as 3x3 or 11x11x3/4, "
-         "and this is 2", "a kernel is height x width: write 2x2/2 for a stride of 2; without /2 the "
-         "stride is 1"),
+         "and this is 2", "a kernel is height x width: write 2x2/2 for a stride of 2; without /2 "
+         "the stride is 1"),
         ("a: fc 10 -> softmax", "NS140", "`->` begins a claim, and `softmax` is an operator",
          "join stages with `|`: ... | softmax"),
         ("a: conv 3x3, 4, pad=(1, 1)", "NS132", "pad of conv: expected a whole number, HxW, (top, "
