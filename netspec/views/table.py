@@ -16,8 +16,8 @@ from netspec.net import Net
 
 COLUMNS = ("row", "layers", "input", "kernel", "output", "parameters", "MACs", "field")
 NUMBERS = ("parameters", "MACs", "field")
-LESS_IMPORTANT = ("field", "input", "kernel", "MACs")
-"""Columns that a narrow terminal hides, in this order; the other columns are always shown."""
+OPTIONAL = ("kernel", "MACs", "input", "field")
+"""Columns that a narrow terminal may hide, the most important first; the others are always shown."""
 IN_A_LINE = 3
 """Kernels of a branch that are in one line: those of a bottleneck."""
 
@@ -32,21 +32,30 @@ class Line(NamedTuple):
 def lines(net: Net, rows: Iterable[TableRow], width: int | None = None) -> list[Line]:
     """Return rows of a net as a table with its title and totals, as wide as it needs to be.
 
-    If ``width`` is too narrow for all columns, the less important ones are hidden, and the last
-    line names them. If the other columns are still too wide, the column "layers" is wrapped.
-    Numbers are never cut.
+    If ``width`` is too narrow for all columns, those that fit are shown, the most important first,
+    and the last line names the others. If the columns that are always shown are too wide, the
+    column "layers" is wrapped. Numbers are never cut.
     """
     body, totals = list(map(_cells, rows)), _totals(net)
-    hidden: tuple[str, ...] = ()
-    for count in range(len(LESS_IMPORTANT) + 1):
-        hidden = LESS_IMPORTANT[:count]
+
+    def table(hidden: Sequence[str]) -> list[Line]:
         chosen = [i for i, column in enumerate(COLUMNS) if column not in hidden]
-        shown = list(_aligned(chosen, body, totals))
-        excess = 0 if width is None else cells_wide(shown[0].text) - width
-        if excess <= 0:
-            break
+        return list(_aligned(chosen, body, totals))
+
+    def excess(shown: list[Line]) -> int:
+        return 0 if width is None else max(0, cells_wide(shown[0].text) - width)
+
+    hidden = list(OPTIONAL)
+    shown = table(hidden)
+    if too_wide := excess(shown):
+        body = _wrapped(body, too_wide)
+        shown = table(hidden)
     else:
-        shown = list(_aligned(chosen, _wrapped(body, excess), totals))
+        for column in OPTIONAL:
+            wider = table([other for other in hidden if other != column])
+            if not excess(wider):
+                hidden.remove(column)
+                shown = wider
     heading = [Line(text, is_strong=True) for text in _title(net)]
     return [*heading, Line(""), *shown, *_hidden(hidden)]
 

@@ -24,14 +24,14 @@ def test_several_kernels_of_a_row_stand_below_each_other() -> None:
 @pytest.mark.parametrize(
     ("name", "width", "hidden"),
     [
-        ("alexnet", 60, "columns: field, input, kernel, MACs"),
-        ("alexnet", 80, "columns: field, input"),
+        ("alexnet", 60, "columns: kernel, MACs, field"),
+        ("alexnet", 80, "columns: input, field"),
         ("alexnet", 100, ""),
-        ("googlenet", 60, "columns: field, input, kernel, MACs"),
-        ("googlenet", 80, "columns: field, input, kernel"),
+        ("googlenet", 60, "columns: kernel, MACs, input, field"),
+        ("googlenet", 80, "columns: kernel, input, field"),
         ("googlenet", 120, "column: field"),
-        ("inception_v3", 100, "columns: field, input, kernel"),
-        ("inception_v3", 120, "columns: field, input"),
+        ("inception_v3", 100, "columns: MACs, input, field"),
+        ("inception_v3", 120, "columns: input, field"),
         ("inception_v3", 200, ""),
     ],
 )
