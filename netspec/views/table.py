@@ -17,7 +17,7 @@ from netspec.net import Net
 COLUMNS = ("row", "layers", "input", "kernel", "output", "parameters", "MACs", "field")
 NUMBERS = ("parameters", "MACs", "field")
 OPTIONAL = ("kernel", "MACs", "input", "field")
-"""Columns that a narrow terminal may hide, the most important first; the others are always shown."""
+"""Columns that a narrow terminal may hide, the most important first; others are always shown."""
 IN_A_LINE = 3
 """Kernels of a branch that are in one line: those of a bottleneck."""
 
