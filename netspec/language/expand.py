@@ -177,10 +177,10 @@ class Expander:
         if isinstance(value, Word):
             if value.text in OPERATORS:
                 return OPERATORS[value.text]
-            if not stage.arguments:  # with arguments it is meant as an operator
+            guess = foreign.operator(value.text)
+            if not stage.arguments or not guess:  # `pool 2x2` is meant as an operator
                 _refuse_label(name, scope, joined_by)
             candidates = set(OPERATORS) | set(scope.net.blocks)
-            guess = foreign.operator(value.text)
             guess = guess or scope.problems.did_you_mean(value.text, candidates)
             help = guess or "`netspec ops` lists the operators"
             message = f"there is no operator or block `{value.text}`"

@@ -36,6 +36,11 @@ HEADER = "net example\ninput image 8x8x3\n"
             "name the rows to read after `from`: `LABEL from a2: relu`",
         ),
         (
+            "a: relu\nb: a + a | relu",
+            "`a` is the label of a row, not an operator",
+            "name the rows to read after `from`: `LABEL from a: relu`",
+        ),
+        (
             "block k = {\n a: relu\n b: add { a; identity }\n}\nx: k",
             "`a` is the label of a row, not an operator",
             "branches start from the input of the stage; "
