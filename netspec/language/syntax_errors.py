@@ -19,7 +19,7 @@ HINTS: dict[str, list[str]] = {
         "relu",
         "C1 = conv 3x3, 64",
     ],
-    "a word of the language cannot label a row; choose another label": [
+    "a word of the language cannot label a row; choose another label, or write it in quotes": [
         "input: conv 3x3, 64",
         "output: fc 10",
         "head: fc 10",

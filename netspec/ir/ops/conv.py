@@ -118,7 +118,9 @@ class Conv(WindowOperator):
         return f"{kernel}/{self.stride_text}, {self.count}"
 
     def short_kernel_text(self, inputs: Sequence[Shape]) -> str | None:
-        return f"{self.kernel_and_stride}, {self.count}"
+        size = by((*self.kernel, self.channels_seen(inputs)) if self.groups > 1 else self.kernel)
+        stride = f"/{self.stride_text}" if self.stride != (1, 1) else ""
+        return f"{size}{stride}, {self.count}"
 
     def dense(self, weight: Tensor) -> Tensor:
         """Return the weight as [count, channels/groups, kh, kw], with zeros for unconnected pairs.
