@@ -208,8 +208,7 @@ def _reread(
     files: dict[tuple[str, str], tuple[str, str]],
     has_heads: bool = True,
 ) -> Net:
-    known = {key: Source(*file) for key, file in files.items()}
-    net = from_source(Source(name, text), settings, known)
+    net = from_source(Source(name, text), settings, {k: Source(*f) for k, f in files.items()})
     return net if has_heads else net.without_heads()
 
 
@@ -224,9 +223,8 @@ def load(spec: str | Path, /, **settings: Setting) -> Net:
     """Read and check a spec.
 
     Args:
-        spec: Path of a ``.net`` file or of a run directory, or name of a bundled spec such as
-            ``"googlenet"``. ``"mynet"`` is the file ``mynet.net`` if there is one, else the bundled
-            spec.
+        spec: Path of a ``.net`` file or of a run directory, or name of a bundled spec.
+            ``"mynet"`` is the file ``mynet.net`` if there is one, else the bundled spec.
         settings: Values of the net's parameters. A string is parsed as in a spec.
 
     Raises:

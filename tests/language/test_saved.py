@@ -195,14 +195,14 @@ def help_for(name: str | Path) -> str:
 def test_a_spec_of_the_folder_is_suggested_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mynet.net").touch()
+    (tmp_path / "photos.net").touch()
     (tmp_path / "alexnets.net").touch()
     monkeypatch.chdir(tmp_path)
-    assert help_for("mynet.nett") == "did you mean `mynet.net`?"
-    assert help_for("mynett") == "did you mean `mynet.net`?"
+    assert help_for("photos.nett") == "did you mean `photos.net`?"
+    assert help_for("photost") == "did you mean `photos.net`?"
     assert help_for("alexnetss") == "did you mean `alexnets.net` or `alexnet`?"
     assert help_for("googlenett") == "did you mean `googlenet`?"
-    assert help_for(tmp_path / "mynett.net") == f"did you mean `{tmp_path}/mynet.net`?"
+    assert help_for(tmp_path / "photost.net") == f"did you mean `{tmp_path}/photos.net`?"
     assert help_for("zzzzzz").startswith(
-        "give the path of a .net file (here: alexnets.net, mynet.net), or a bundled name: alexnet,"
+        "give the path of a .net file (here: alexnets.net, photos.net), or a bundled name: alexnet,"
     )
