@@ -4,8 +4,9 @@ from math import inf, sqrt
 
 import numpy as np
 import pytest
+import torch
 
-from netspec import SpecError, loads
+from netspec import SpecError, compile, loads, reference
 from netspec.ir.operator import Parameter
 from netspec.ir.ops.gn import GroupNorm
 from netspec.ir.shapes import Field, Shape
@@ -66,3 +67,13 @@ def test_groups_must_divide_the_channels() -> None:
 
 def test_there_is_no_bound_where_squares_overflow() -> None:
     assert OP.growth([Shape((3, 2, 4))]).gain == inf
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_one_value_per_group_gives_the_bias_at_any_batch(batch: int) -> None:
+    net = loads("net n\ninput image 1x1x4\na: gn 4, eps=1e-3")
+    for model in (reference(net), compile(net)):
+        with torch.no_grad():
+            model.load_state_dict({"a.weight": torch.ones(4), "a.bias": torch.arange(4.0)})
+            y = model(torch.randn(batch, 4, 1, 1))
+        assert y.flatten(1).tolist() == [[0.0, 1.0, 2.0, 3.0]] * batch
