@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from netspec.ir.operator import Operator
@@ -79,6 +80,7 @@ class Expander:
         self.spent = 0
         self.sizes = sizes
         self._names: dict[int, frozenset[str]] = {}
+        self._once: dict[int, frozenset[str]] = {}
 
     def pipe(
         self, pipe: syntax.Pipe, scope: Scope, depth: int = 0, joined_by: str = ""
@@ -203,13 +205,15 @@ class Expander:
         bound = {key: self.value(node, scope, incoming) for key, node in given.items()}
         calls = (*scope.calls, Call(name, block.at, scope.span(stage.name.at)))
         inner = macro.home.inside(calls, bound)
-        inner.defaulted = {key for key, node in given.items() if scope.is_default(node)}
+        # A kernel's stride replaces a default that is used in one place: in another it would stay.
+        once = self._used_once(block)
+        inner.defaulted = {k for k, node in given.items() if k in once and scope.is_default(node)}
         inner.later |= {key for key, value in bound.items() if isinstance(value, Later)}
         for parameter in block.parameters:
             key, default = parameter.name.text, parameter.default
             if key not in bound and default is not None:
                 bound[key] = self.value(default, inner, incoming)
-                inner.defaulted.add(key)
+                inner.defaulted |= {key} & once
                 if isinstance(bound[key], Later):
                     inner.later.add(key)
         later = [value for value in bound.values() if isinstance(value, Later)]
@@ -217,6 +221,14 @@ class Expander:
         if isinstance(block.body, syntax.Pipe):
             return [*entered, *self.pipe(block.body, inner, depth)]
         return [*entered, PlannedRows(block, block.body, stage.at, inner)]
+
+    def _used_once(self, block: syntax.Block) -> frozenset[str]:
+        """Return the names that the body and the defaults of a block use in one place."""
+        if id(block) not in self._once:
+            used = (block.body, *(p.default for p in block.parameters))
+            uses = Counter(name.text for name in named(used))
+            self._once[id(block)] = frozenset(name for name, count in uses.items() if count == 1)
+        return self._once[id(block)]
 
     def value(
         self, node: syntax.Expression, scope: Scope, incoming: Incoming

@@ -21,7 +21,7 @@ from netspec.language.limits import MAX_LABEL
 from netspec.lowering.passes import TRAINING, optimise
 from netspec.views.graph import as_dot
 from tests.examples import examples
-from tests.helpers import load_rows
+from tests.helpers import load_rows, problems
 
 HEADER = "net example\ninput image 8x8x3\n"
 
@@ -362,3 +362,19 @@ def test_operators_whose_names_end_in_a_digit_are_numbered_apart() -> None:
     net = loads("net n\ninput image 4x4x2\na: relu6 | conv 1x1, 2 | relu6 | tanh | tanh")
     names = [stage.name for stage in net.graph.stages()][1:]
     assert names == ["a.relu6_1", "a", "a.relu6_2", "a.tanh1", "a.tanh2"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "conv k, channels, stride=s, pad=half | conv 1x1, n*s",
+        "conv k, channels, stride=s, pad=half | conv 1x1, 7 if s == 2",
+        "conv k, n, stride=s, pad=half | conv 3x3, n, stride=s, pad=half",
+    ],
+)
+def test_the_stride_of_a_kernel_does_not_replace_one_of_several_uses(body: str) -> None:
+    """With ``ir 3x3/2, 8`` the other uses of ``s`` would keep the default of 1 in silence."""
+    block = f"block ir(k, n, s=1) = {body}\n"
+    (error,) = problems(f"net n\ninput i 8x8x4\n{block}a: ir 3x3/2, 8")
+    assert error.code == "NS136"
+    assert loads(f"net n\ninput i 8x8x4\n{block}a: ir 3x3, 8, s=2")
