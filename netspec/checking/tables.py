@@ -138,7 +138,7 @@ class _Examiner:
                 did_you_mean(label.text, rows) or "a printed row has the label of a row of the net"
             )
             message = f"the document has a row `{label.text}`, and the net has none"
-            self.scope.problem("NS111", message, label.at, help=help)
+            self._report("NS111", message, label.at, [], help)
             return None
         row, places = rows[label.text], _places(printed, self.scope)
         errata = self._errata(printed)
@@ -324,9 +324,9 @@ class _Examiner:
         if row is None and name not in self.graph:
             help = did_you_mean(name, [*self.graph.rows, *self.graph.nx])
             message = f"there is no row or stage `{name}`"
-            raise self.scope.problem(
-                "NS111", message, node.at, help=help or "`netspec summary --json` lists them"
-            )
+            help = help or "`netspec summary --json` lists them"
+            self._report("NS111", message, node.at, [], help)
+            raise Reported
         stage = self.graph.stage(row.output if row else name)
         totals = self.graph.totals(row.stages if row else [name])
         counts = {"params": totals.parameters, "macs": totals.macs, "neurons": totals.neurons}

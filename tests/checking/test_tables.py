@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netspec import Net, bundled, load, loads
+from netspec import Net, SpecError, bundled, load, loads
 from netspec.checking.tables import COLUMNS, QUANTITIES, Sentence
 from netspec.ir.source import Source
 from netspec.language import syntax
@@ -594,3 +594,14 @@ def test_a_false_cell_may_be_right_by_chance_when_symbols_are_set() -> None:
     assert [d.code for d in net.notes] == ["NS305", "NS305"]
     assert all("is printed right" in d.message for d in net.notes)
     assert load("inception_module", H=28, W=28, C1=192, C2=64).notes == ()
+
+
+def test_a_row_that_settings_remove_is_a_note() -> None:
+    document = 'document "it" {\n    a3 | | | |\n    says "three" a3.channels == 2\n}'
+    text = f"net n(k=3)\ninput i 4x4x2\na1..a[k]: relu6\n{document}"
+    assert not loads(text).notes
+    notes = [note.message for note in loads(text, k=2).notes]
+    assert any("`a3`, and the net has none" in note for note in notes)
+    assert any("there is no row or stage `a3`" in note for note in notes)
+    with pytest.raises(SpecError, match="NS111"):
+        loads(text.replace("k=3", "k=2"))
