@@ -47,6 +47,7 @@ from netspec.runtime.transforms import (
     outside_transforms,
     refuse_export,
     refuse_recording,
+    refuse_script,
     refuse_vmap,
     run_eagerly,
 )
@@ -71,12 +72,11 @@ class Compiled(PrintedByRows, OnDemand):
     collective or another process: call ``model.eval()`` after it.
 
     ``load_state_dict`` loads all tensors or, if it raises an error, none.  New packed parameters
-    are complete before the old ones are freed, so both are in memory for a moment.  If the model
-    also has the spec's parameters, a copy of those is made during loading.  With ``assign=True``
-    the given tensors become the parameters.
+    are complete before the old ones are freed, so both are in memory for a moment.  Parameters of
+    the spec, if the model has them, are copied too.  ``assign=True`` keeps the given tensors.
 
     Inside ``torch.func`` and ``forward_ad`` the net runs in plain PyTorch.  It raises a
-    RuntimeError if PyTorch's operations are recorded (``torch.jit.trace``, ``make_fx``,
+    RuntimeError if PyTorch's operations are recorded (``torch.jit``, ``make_fx``,
     ``torch.export``, ``FakeTensorMode``): use ``model.as_reference()`` for that.
 
     On a GPU a batch runs in a bucket of 1, 2, 4, 8, 16, 32, 64, 128 or 256 images, the smallest
@@ -93,6 +93,8 @@ class Compiled(PrintedByRows, OnDemand):
         lowered: its rewritten graph, choices and plan; also an attribute.
         tensors: its parameters and buffers by name; the dictionary is emptied as they are packed.
     """
+
+    __prepare_scriptable__ = refuse_script
 
     def __init__(self, net: Net, lowered: Lowered, tensors: dict[str, Tensor]) -> None:
         super().__init__()

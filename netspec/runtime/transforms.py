@@ -71,6 +71,11 @@ def refuse_export(net: str) -> None:
         raise _refusal(net, "torch.export")
 
 
+def refuse_script(model: Any) -> Any:
+    """Raise RuntimeError: ``torch.jit.script`` calls this for a module that it compiles."""
+    raise _refusal(model.net.name, "torch.jit.script")
+
+
 def _refusal(net: str, recorder: str) -> RuntimeError:
     return RuntimeError(
         f"{recorder} sees PyTorch's operations only, and the compiled {net} does not use them: "

@@ -61,8 +61,9 @@ def initial_tensors(
     """Return the initial parameters and buffers of a net, by name, and notes for the user.
 
     All are float32.  Weights are drawn as ``init`` says, or from N(0, 2 / fan_in) without ``init``.
-    Biases have the value of ``bias``, or 0.  Other tensors (coefficients, batch normalisation) have
-    the initial value of their operator.
+    Biases, those of normalisations too, have the value of ``bias``, or 0.  Other tensors
+    (coefficients, weights and statistics of normalisations) have the initial value of their
+    operator.
 
     Args:
         net: the checked net.

@@ -166,6 +166,11 @@ def test_what_records_operations_is_refused(model: Compiled, what: str) -> None:
     assert torch.equal(model(X), before)
 
 
+def test_scripting_is_refused(model: Compiled) -> None:
+    with pytest.raises(RuntimeError, match=r"torch.jit.script sees.*use netspec.reference\(net\)"):
+        torch.jit.script(model)
+
+
 @pytest.mark.parametrize("strict", [False, True])
 def test_export_is_refused(model: Compiled, strict: bool) -> None:
     with pytest.raises(RuntimeError, match=r"torch.export sees.*use netspec.reference\(net\)"):
