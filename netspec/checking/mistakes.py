@@ -100,7 +100,9 @@ def warn_of_unused(tree: syntax.Tree, sources: Sources, problems: Problems) -> N
         for word, name in _definitions(tree)
         if sources.span(name.at).source is tree.source
     ]
-    uses = Counter(name.text.partition(".")[0] for name in named(tree.statements) if defined)
+    if not defined:
+        return
+    uses = Counter(name.text.partition(".")[0] for name in named(tree.statements))
     for word, name in defined:
         if uses[name.text] == 1:  # only the definition itself
             problems.warn(

@@ -102,9 +102,13 @@ def parsed(data: bytes | bytearray, name: str, kind: Kind[T], advice: str) -> T:
     try:
         text = data.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
         return kind.take(value, "")
     except UnicodeDecodeError as error:
         reason = f"is not JSON: byte {error.start:,} is not UTF-8"
+    except UnicodeEncodeError:
+        reason = "is damaged: it contains half of a surrogate pair, which is not text"
     except RecursionError:
         reason = "is not JSON that netspec wrote: it is nested too deeply"
     except Malformed as error:

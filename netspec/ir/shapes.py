@@ -334,6 +334,8 @@ class Field:
     @staticmethod
     def union(fields: Sequence[Field]) -> Field:
         """Return the smallest field that covers all ``fields``: that of a concat or an add."""
+        if len(fields) == 1:
+            return fields[0]
         return Field.of(map(Reach.union, zip(*(field.reaches for field in fields), strict=True)))
 
     def __str__(self) -> str:

@@ -148,3 +148,17 @@ def test_a_file_is_read_within_a_bound(tmp_path: Path) -> None:
     path.write_text("[x]")
     with pytest.raises(DataError, match=f"{path} is not JSON"):
         read(path, many(whole()), "again")
+
+
+@pytest.mark.parametrize("half", [r"\ud800", r"\uDFFF", r"\udc00\ud800"])
+@pytest.mark.parametrize("form", ['["{}"]', '{{"{}": 1}}', '{{"a": [{{"b": "x{}y"}}]}}'])
+def test_half_of_a_surrogate_pair_is_refused_where_it_is_read(half: str, form: str) -> None:
+    """It could not be written again, for example into the metadata of the weights of a run."""
+    told = refusal(form.format(half).encode(), ANYTHING)
+    assert told == (
+        "a.json is damaged: it contains half of a surrogate pair, which is not text; make it again"
+    )
+
+
+def test_a_surrogate_pair_is_a_character() -> None:
+    assert parsed(rb'["\ud83d\ude00"]', "a.json", ANYTHING, "make it again") == ["\U0001f600"]

@@ -252,12 +252,14 @@ def test_hostile_bytes_get_a_diagnostic(code: str, data: bytes, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("rows", "seconds"), [(22_500, 3), pytest.param(90_000, 10, marks=pytest.mark.slow)]
+    ("rows", "seconds"), [(22_500, 5), pytest.param(90_000, 10, marks=pytest.mark.slow)]
 )
 def test_the_largest_net_is_checked_in_time_and_memory(
     rows: int, seconds: int, tmp_path: Path
 ) -> None:
-    """Or a quarter of it in a quarter of the time, as the time grows with the rows."""
+    """Or a quarter of it, which takes 2 s of a quiet core: time that grew with the square of the
+    rows would be far more than what a busy machine adds.
+    """
     path = tmp_path / "large.net"
     path.write_text(HEADER + "".join(f"r{i}:abs\n" for i in range(rows)))
     done = check(path, seconds)
