@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors", "collecting", "printing", "moved", "files", "grammars", "specs", "kernels", "ir",
     "language", "checking", "net", "lowering", "runtime", "backends", "compiler", "export",
-    "trained", "artifact", "data", "training", "inference", "timing", "comparing", "views",
+    "trained", "artifact", "pretrained", "data", "training", "inference", "timing", "comparing", "views",
     "tracing", "cli", "__main__",
 )  # fmt: skip
 """Folders and modules of netspec/, each of which imports only itself and what stands before it.

@@ -1,0 +1,1 @@
+"""Tables of the names in published weights: one file per family."""
