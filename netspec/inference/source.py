@@ -61,13 +61,27 @@ class Source:
             model.expects = self.run.expects
             return f"the run {self.run.directory}"
         if self.weights is not None:
-            from netspec.runtime.weights import load_weights
-
             before = model.expects
-            load_weights(model, self.weights)
+            _load(model, self.weights)
             if model.expects is not before:
                 return f"the weights {self.name or self.weights}"
         return "the spec"
+
+
+def _load(model: Compiled, path: Path) -> None:
+    """Give a compiled net the weights in a file, of netspec or of another framework."""
+    from netspec.pretrained.foreign import is_foreign
+
+    if not is_foreign(path):
+        from netspec.runtime.weights import load_weights
+
+        load_weights(model, path)
+        return
+    from netspec.pretrained.convert import for_net
+
+    converted = for_net(model.net, path)
+    model.load_state_dict({**model.state_dict(), **converted.tensors})
+    model.expects = converted.expects
 
 
 def open_source(
