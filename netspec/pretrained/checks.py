@@ -154,18 +154,20 @@ def _made(module: Module | str, weights: Weights) -> Module:
 
 def _fill(made: Module, name: str, weights: Weights) -> None:
     stored = {
-        layer.names[role]: tensor for layer in weights.layers for role, tensor in layer.tensors.items()
+        layer.names[role]: tensor
+        for layer in weights.layers
+        for role, tensor in layer.tensors.items()
     }
     filled = {}
     for key in made.state_dict():
         own = key if key in stored else next((n for n in stored if n.endswith(f".{key}")), None)
         if own is not None:
             filled[key] = stored[own]
-    missing = [
-        key for key in made.state_dict() if key not in filled and "num_batches" not in key
-    ]
+    missing = [key for key in made.state_dict() if key not in filled and "num_batches" not in key]
     if missing:
-        raise DataError(f"{name} does not take these weights: it needs {', '.join(missing[:3])} too")
+        raise DataError(
+            f"{name} does not take these weights: it needs {', '.join(missing[:3])} too"
+        )
     try:
         made.load_state_dict(filled, strict=False)
     except RuntimeError as error:

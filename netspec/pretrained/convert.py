@@ -157,7 +157,9 @@ def _converted(net: Net, path: Path, module: Module | str | None) -> Converted:
     family, pairing = _paired(net, weights)
     tensors = _tensors(net, pairing, path)
     checked = check(net, tensors, weights, module)
-    return Converted(net, weights, family, pairing, tensors, _expects(net, weights, family), checked)
+    return Converted(
+        net, weights, family, pairing, tensors, _expects(net, weights, family), checked
+    )
 
 
 # ----------------------------------------------------------------------------------------- pairing

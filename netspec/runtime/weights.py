@@ -109,9 +109,7 @@ def read_weights(graph: Graph, path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _read(
-    graph: Graph, path: Path, needed: Graph
-) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+def _read(graph: Graph, path: Path, needed: Graph) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     """Return the tensors of a net, with the mean image if there is one, and the metadata.
 
     Args:
