@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from netspec.errors import DataError
     from netspec.inference.classify import Answer, Classification, Classifications, classify
     from netspec.inference.compiling import compile
+    from netspec.inference.converting import convert_weights
     from netspec.inference.saving import Saved, save
     from netspec.inference.testing import Evaluation, evaluate
     from netspec.ir.rows import TableRow
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from netspec.language.handbook import Explanation, explain
     from netspec.language.read import bundled
     from netspec.net import Net, load, loads
-    from netspec.pretrained.convert import Converted, convert_weights
+    from netspec.pretrained.convert import Converted
     from netspec.pretrained.families import Family, families
     from netspec.runtime.compiled import Compiled
     from netspec.runtime.reference import Model
@@ -162,7 +163,7 @@ _MODULES = {
     "classify": "netspec.inference.classify",
     "compare": "netspec.comparing.compare",
     "compile": "netspec.inference.compiling",
-    "convert_weights": "netspec.pretrained.convert",
+    "convert_weights": "netspec.inference.converting",
     "diff": "netspec.views.diff",
     "document": "netspec.views.documents",
     "draw": "netspec.views.drawing",

@@ -83,8 +83,8 @@ def weights(
         return
     if spec is None or source is None:
         raise click.UsageError("give SPEC and --from FILE; --list prints the known families")
+    from netspec.inference.converting import convert_weights
     from netspec.net import load
-    from netspec.pretrained.convert import convert_weights
 
     net = load(spec, **settings)
     if output is not None:

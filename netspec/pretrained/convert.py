@@ -1,25 +1,22 @@
-"""Convert pretrained weights for a spec, as ``netspec weights`` does."""
+"""Pair the layers of a file of weights with a net, convert their tensors, and check the result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from netspec.errors import DataError, require_type
-from netspec.files.kinds import WEIGHTS, require_place
+from netspec.errors import DataError
 from netspec.files.members import shown
 from netspec.files.tensors import opened_tensors
-from netspec.ir.arguments import place
 from netspec.ir.expects import Expects
 from netspec.ir.graph import Stage
 from netspec.ir.parameter_names import attribute, module_path
-from netspec.language.definitions import Setting
 from netspec.language.expects import classes_of, prepare_of
-from netspec.net import NET, Net, load
+from netspec.net import Net, load
 from netspec.pretrained.checks import Checked, check
 from netspec.pretrained.families import Family, family_of, near
 from netspec.pretrained.formats import read
@@ -29,7 +26,7 @@ from netspec.pretrained.pairing import by_structure
 from netspec.pretrained.pairs import Pair, Pairing
 from netspec.printing import Printed
 from netspec.runtime.description import computed, expected
-from netspec.runtime.weights import require_finite, save_net
+from netspec.runtime.weights import require_finite
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -63,65 +60,10 @@ class Converted(Printed):
 
     @property
     def uncertain(self) -> tuple[Pair, ...]:
-        """Pairs that only the order of layers decides, if no comparison of outputs confirms them."""
+        """Pairs that only the order of layers decides, unless outputs were compared."""
         if self.checked.error is not None:
             return ()
         return tuple(pair for pair in self.pairing.pairs if not pair.is_certain)
-
-
-def convert_weights(
-    net: Net | str | Path,
-    source: str | Path,
-    output: str | Path | None = None,
-    *,
-    accept: bool = False,
-    module: Module | str | None = None,
-    prepare: str | None = None,
-    classes: str | Path | Sequence[str] | None = None,
-    settings: Mapping[str, Setting] | None = None,
-    force: bool = False,
-) -> Converted:
-    """Convert pretrained weights of another framework for a net, as ``netspec weights`` does.
-
-    Layers are paired with stages by names, if the file is of a known family or has the names of the
-    net; else by structure: kind, shape and order.  The outputs of the net are compared with those
-    of the source, if that is an ONNX model or ``module`` is given.
-
-    Args:
-        net: a checked net, the path of a spec, or the name of a bundled spec.
-        source: a file of PyTorch (.pth, .pt), safetensors, Caffe (.caffemodel), Keras (.h5,
-            .keras), ONNX or MatConvNet (.mat).
-        output: the safetensors file to write; None writes nothing.
-        accept: also write pairs that only the order of layers decides.
-        module: the module of PyTorch that has the weights, or where to find what makes it, such as
-            ``"torchvision.models:vgg16"``; its code is run.
-        prepare, classes: what the weights expect of images, in place of what the family says, as
-            :func:`netspec.classify` takes it.
-        settings: values of the parameters of a spec.
-        force: replace a file of another kind.
-
-    Raises:
-        TypeError, ValueError: an argument has another type or value.
-        SpecError: the spec, or ``prepare``, has mistakes.
-        DataError: the file cannot be read; its layers are not those of the net; a value is NaN or
-            infinite; outputs differ from those of the source; pairs that only the order decides
-            were not accepted; or the file cannot be written.
-    """
-    require_type("net", net, (Net, str, Path), NET)
-    checked_net = net if isinstance(net, Net) else load(net, **(settings or {}))
-    path = place("source", source, "the path of a file of weights")
-    target = None if output is None else place("output", output, "the path to write")
-    if target is not None:
-        require_place(target, WEIGHTS, force=force)
-    converted = _converted(checked_net, path, module)
-    if prepare is not None or classes is not None:
-        converted = replace(converted, expects=_said(converted.expects, prepare, classes))
-    if target is None:
-        return converted
-    if not accept:
-        require_certain(converted, "check them in the table, then add --accept")
-    save_net(checked_net, converted.expects, converted.tensors, target)
-    return replace(converted, path=target)
 
 
 def for_net(net: Net, path: Path) -> Converted:
@@ -131,28 +73,30 @@ def for_net(net: Net, path: Path) -> Converted:
         DataError: the file cannot be read, its layers are not those of the net, a value is NaN or
             infinite, or only the order of layers decides some pairs.
     """
-    converted = _converted(net, path, None)
+    result = converted(net, path)
     require_certain(
-        converted,
+        result,
         f"convert the file first, and check the table: netspec weights {net.name} --from {path}",
     )
-    return converted
+    return result
 
 
-def require_certain(converted: Converted, advice: str) -> None:
+def require_certain(result: Converted, advice: str) -> None:
     """Raise DataError if only the order of layers decides some pairs."""
-    uncertain = converted.uncertain
+    uncertain = result.uncertain
     if uncertain:
         pair = uncertain[0]
         raise DataError(
-            f"{len(uncertain)} of {len(converted.pairing.pairs)} layers of {converted.weights.path} "
+            f"{len(uncertain)} of {len(result.pairing.pairs)} layers of {result.weights.path} "
             f"are paired by their order alone, for example {shown(pair.layer.name)} with "
             f"{pair.stage}, which could also be {pair.rivals[0]}: {advice}, or compare the outputs "
             "with those of the source: --module MODULE:NAME"
         )
 
 
-def _converted(net: Net, path: Path, module: Module | str | None) -> Converted:
+def converted(net: Net, path: Path, module: Module | str | None = None) -> Converted:
+    """Return the weights in a file for a net; arguments and errors are those of
+    :func:`netspec.convert_weights`."""
     weights = read(path)
     family, pairing = _paired(net, weights)
     tensors = _tensors(net, pairing, path)
@@ -199,9 +143,9 @@ def _names_in(net: Net, family: Family, path: Path) -> Mapping[str, str] | None:
             listed = "; ".join(differing[:SHOWN_AT_MOST])
             more = len(differing) - SHOWN_AT_MOST
             raise DataError(
-                f"{path} has the weights of {family.title}, and {net.name} computes something else: "
-                f"{listed}{f'; and {more} more' if more > 0 else ''}; {family.spec} computes what "
-                f"they are for: netspec weights {family.spec} --from {path}"
+                f"{path} has the weights of {family.title}, and {net.name} computes something "
+                f"else: {listed}{f'; and {more} more' if more > 0 else ''}; they are for the spec "
+                f"{family.spec}: netspec weights {family.spec} --from {path}"
             )
         return named
     theirs, ours = own.without_heads(), net.without_heads()
@@ -242,12 +186,13 @@ def _before(way: str) -> str:
 
 def _called(net: Net, pairing: Pairing, names: Mapping[str, str]) -> Pairing:
     """Return the pairs of the spec of a family with the names that its stages have in a net."""
+    known = {theirs: own for theirs, own in names.items() if own in net.graph}
     pairs = {
-        names[pair.stage]: replace(pair, stage=names[pair.stage])
+        known[pair.stage]: replace(pair, stage=known[pair.stage])
         for pair in pairing.pairs
-        if names.get(pair.stage) in net.graph
+        if pair.stage in known
     }
-    unused = [pair.layer for pair in pairing.pairs if names.get(pair.stage) not in net.graph]
+    unused = [pair.layer for pair in pairing.pairs if pair.stage not in known]
     order = [stage.name for stage in _trained(net)]
     return Pairing(
         tuple(pairs[name] for name in order if name in pairs),

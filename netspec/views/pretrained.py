@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from netspec.ir.words import by, counted
+from netspec.ir.symbols import by
+from netspec.ir.words import counted
 from netspec.language.diagnostics import printable
 from netspec.pretrained.convert import Converted
 from netspec.pretrained.families import Family
