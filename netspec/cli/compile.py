@@ -68,8 +68,8 @@ TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
 @click.option(
     "--weights",
     metavar="FILE|NAME",
-    help="Weights of a spec: a file of netspec or of another framework (netspec weights --list), or "
-    "the name of weights that come with the spec, such as digits.  Without this option they are "
+    help="Weights of a spec: a file of netspec or of another framework (netspec weights --list), "
+    "or the name of weights that come with the spec, such as digits.  Without this option they are "
     "random.  A run has its own.",
 )
 @expects_options

@@ -14,8 +14,8 @@ from netspec.cli.expecting import expects_options
 @click.option(
     "--weights",
     metavar="FILE|NAME",
-    help="Weights of a spec: a file of netspec or of another framework (netspec weights --list), or "
-    "the name of weights that come with the spec, such as digits.  Without this option they are "
+    help="Weights of a spec: a file of netspec or of another framework (netspec weights --list), "
+    "or the name of weights that come with the spec, such as digits.  Without this option they are "
     "random.",
 )
 @click.option(
