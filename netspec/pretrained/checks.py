@@ -179,7 +179,8 @@ def _of_module(module: Module) -> Run:
         outputs: Any = module(images)
         if not isinstance(outputs, Tensor):  # torchvision's outputs with those of heads
             outputs = outputs[0]
-        return outputs.reshape(len(images), -1)
+        matrix: Tensor = outputs.reshape(len(images), -1)
+        return matrix
 
     return run
 
@@ -216,7 +217,7 @@ def _of_onnx(path: Path, image: tuple[int, ...]) -> tuple[Run, str]:
         raise _NotRun(f"the ONNX model cannot be run: {error}") from None
 
     def run_each(images: Tensor) -> Tensor:
-        batches = [images] if sizes[0] in (0, len(images)) else images.split(1)
+        batches = [images] if sizes[0] in (0, len(images)) else [image[None] for image in images]
         return torch.cat([torch.as_tensor(run(one.numpy())).flatten(1) for one in batches])
 
     return run_each, f"the ONNX model in {name}"
@@ -228,7 +229,7 @@ def _session(model: Any, name: str) -> tuple[Callable[[Any], Any], str]:
     except ImportError:
         from onnx.reference import ReferenceEvaluator
 
-        evaluator = ReferenceEvaluator(model)
+        evaluator: Any = ReferenceEvaluator(model)
         return lambda image: evaluator.run(None, {name: image})[0], "onnx's reference"
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -27,6 +27,7 @@ from netspec.pretrained.pairs import Pair, Pairing
 from netspec.printing import Printed
 from netspec.runtime.description import computed, expected
 from netspec.runtime.weights import require_finite
+from netspec.trained import spec_of
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -111,7 +112,7 @@ def converted(net: Net, path: Path, module: Module | str | None = None) -> Conve
 
 def _paired(net: Net, weights: Weights) -> tuple[Family | None, Pairing]:
     """Return the family of weights if it is known, and which layer each stage takes."""
-    family = family_of(weights)
+    family = family_of(weights, spec_of(net))
     if family is not None:
         names = _names_in(net, family, weights.path)
         if names is not None:
@@ -251,11 +252,13 @@ def _tensors(net: Net, pairing: Pairing, path: Path) -> dict[str, Tensor]:
 def _expects(net: Net, weights: Weights, family: Family | None) -> Expects:
     """Return what weights expect: what the family says, else the file of netspec, else the spec."""
     if family is not None:
-        steps = prepare_of(family.prepare) if family.prepare else None
-        return Expects(steps, classes=classes_of(Path(family.classes)) if family.classes else ())
+        own = load(family.spec).expects
+        steps = prepare_of(family.prepare) if family.prepare else own.prepare
+        names = classes_of(Path(family.classes)) if family.classes else own.classes
+        return Expects(steps, classes=names)
     if weights.format == "safetensors":
         with opened_tensors(weights.path) as file:
-            own = expected(file.notes)
-        if own is not None:
-            return own
+            by_file = expected(file.notes)
+        if by_file is not None:
+            return by_file
     return net.expects

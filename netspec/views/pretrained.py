@@ -49,6 +49,8 @@ def lines(converted: Converted, style: Style, *, table: bool = False) -> Iterato
         yield f"without weights, which only training needs: {_some(pairing.without)}"
     yield f"images: {_expected(converted)}"
     yield str(converted.checked)
+    for note in converted.family.notes if converted.family else ():
+        yield f"{style('note', 'note')}: {note}"
     if uncertain := converted.uncertain:
         yield (
             f"{style('note', 'note')}: {counted(len(uncertain), 'pair')} of equal shape "
