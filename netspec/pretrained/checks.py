@@ -196,7 +196,7 @@ def _of_onnx(path: Path, image: tuple[int, ...]) -> tuple[Run, str]:
     """Return what runs an ONNX model, without a final softmax, and its name."""
     import onnx
 
-    model = onnx.load(path)
+    model = onnx.load(path, load_external_data=False)
     graph = model.graph
     initial = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in initial]

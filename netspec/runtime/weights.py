@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 from torch import Tensor
@@ -124,14 +125,26 @@ def _read(graph: Graph, path: Path, needed: Graph) -> tuple[dict[str, Tensor], M
     )
     with opened_tensors(path) as file:
         stored = named_anew(earlier, file.tensors)
-        require_tensors(
-            {name: one for name, one in stored.items() if name != IMAGE},
-            {name: shape for name, shape in shapes.items() if name in own or name in stored},
-            f"the weights in {path} are not this net's",
-        )
+        tensors_in = {name: one for name, one in stored.items() if name != IMAGE}
+        wanted = {name: shape for name, shape in shapes.items() if name in own or name in stored}
+        try:
+            require_tensors(tensors_in, wanted, f"the weights in {path} are not this net's")
+        except DataError as error:
+            raise DataError(f"{error}{_advice(tensors_in, wanted, path)}") from None
         tensors = dict(named_anew(earlier, file.read()))
     require_finite(tensors, path)
     return tensors, file.notes
+
+
+def _advice(
+    tensors: Mapping[str, Stored], shapes: Mapping[str, tuple[int, ...]], path: Path
+) -> str:
+    """Return how to use a file whose tensors have other shapes only: an fc as a convolution."""
+    if tensors.keys() == shapes.keys() and all(
+        prod(tensors[name].shape) == prod(shape) for name, shape in shapes.items()
+    ):
+        return f"\n  they may only need other shapes: netspec weights SPEC --from {path} -o NEW"
+    return ""
 
 
 def require_finite(tensors: Mapping[str, Tensor], path: Path | str) -> None:

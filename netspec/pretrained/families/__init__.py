@@ -229,7 +229,7 @@ def family_of(weights: Weights, spec: str = "") -> Family | None:
         spec: name of the bundled spec that the weights are for.
     """
     fitting = [family for family in families() if family.fits(weights)]
-    name = weights.facts.get("name", "").lower()
+    name = weights.facts.get("net", "").lower()
     for family in fitting:
         if name and name in family.called:
             return family
