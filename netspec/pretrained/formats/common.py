@@ -34,11 +34,12 @@ def reading(path: Path, *others: type[Exception]) -> Iterator[None]:
         path: of the file.
         others: the exceptions that the library of the format raises for a damaged file.
     """
+    damaged: tuple[type[Exception], ...] = (Damaged, EOFError, zlib.error, *others)
     try:
         yield
     except FileNotFoundError:
         raise DataError(f"cannot read weights from {path}: there is no such file") from None
-    except (Damaged, EOFError, zlib.error, *others) as error:
+    except damaged as error:
         reason = str(error) if isinstance(error, Damaged) else f"it is damaged ({_line(error)})"
         raise DataError(f"cannot read weights from {path}: {reason}; {ADVICE}") from None
     except MemoryError:
