@@ -98,6 +98,7 @@ def require_certain(result: Converted, advice: str) -> None:
 def converted(net: Net, path: Path, module: Module | str | None = None) -> Converted:
     """Return the weights in a file for a net; arguments and errors are those of
     :func:`netspec.convert_weights`."""
+    net.require_numbers()
     weights = read(path)
     family, pairing = _paired(net, weights)
     tensors = _tensors(net, pairing, path)
