@@ -12,7 +12,6 @@ from netspec.ir.graph import Stage
 from netspec.pretrained.layers import Layer, Weights, kind_of
 from netspec.pretrained.layouts import shapes_of
 
-
 CONCRETE = [name for name in netspec.bundled() if not netspec.load(name).symbols]
 """The bundled nets whose sizes are numbers."""
 
