@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import zlib
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def reading(path: Path, *others: type[Exception]) -> Iterator[None]:
         ) from None
     except (EOFError, zlib.error, *others) as error:
         raise DataError(
-            f"cannot read weights from {path}: it is damaged ({_line(error)}); {ADVICE}"
+            f"cannot read weights from {path}: it is damaged ({line_of(error)}); {ADVICE}"
         ) from None
     except MemoryError:
         raise DataError(f"cannot read weights from {path}: not enough memory") from None
@@ -95,7 +96,14 @@ def required(module: str, package: str) -> Any:
         ) from None
 
 
-def _line(error: Exception) -> str:
-    """Return the message of a library on one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts names by the numbers in them: ``conv2d_2`` before ``conv2d_10``."""
+    parts = re.split("([0-9]{1,18})", name)
+    return tuple((1, int(part), "") if n % 2 else (0, 0, part) for n, part in enumerate(parts))
+
+
+def line_of(error: Exception) -> str:
+    """Return the message of a library, which may contain names of the file, as a short line."""
+    text = " ".join(str(error).split()).strip("'\"") or type(error).__name__
+    text = text if text.isprintable() else repr(text)[1:-1]
     return text if len(text) <= 120 else f"{text[:117]}..."
