@@ -27,6 +27,7 @@ from netspec.cli.summary import summary
 from netspec.cli.trace import trace
 from netspec.cli.train import train
 from netspec.cli.warned import plain_warnings
+from netspec.cli.weights import weights
 
 
 class _Commands(click.Group):
@@ -69,6 +70,7 @@ COMMANDS = (
     fmt,
     compile,
     trace,
+    weights,
     pack,
     train,
     eval,

@@ -97,7 +97,11 @@ PROTOTXT = FileKind(
     (".prototxt",),
     _begins(rb'(\s|#[^\n]*\n)*((name|input)\s*:\s*["\']|layers?\s*\{)'),
 )
-CAFFEMODEL = FileKind("a Caffe weights file", (".caffemodel",))
+# a protobuf that begins with the name of the net, and goes on with a layer or an input
+CAFFEMODEL = FileKind(
+    "a Caffe weights file", (".caffemodel",), _begins(rb"\x0a[\x01-\x7f][ -~]+(\x12|\x1a|\xa2\x06)")
+)
+MATLAB = FileKind("a MATLAB file", (".mat",), _begins(rb"MATLAB "))
 DARKNET = FileKind("a Darknet net", (".cfg",), _begins(rb"(\s|#[^\n]*\n)*\[net(work)?\]\s"))
 KERAS = FileKind("a Keras model", (".keras",), _zip_with("config.json", "model.weights.h5"))
 HDF5 = FileKind("an HDF5 file", (".h5", ".hdf5"), _begins(rb"\x89HDF\r\n\x1a\n"))
@@ -128,7 +132,7 @@ def kind_of_format(path: Path, format: str) -> FileKind:
 
 KINDS = (
     ARTIFACT, ONNX, PT2, WEIGHTS, PNG, SVG, DOT, ROWS, SPEC, JPEG, PICKLE, PYTHON,
-    PROTOTXT, CAFFEMODEL, DARKNET, KERAS, HDF5, TENSORFLOW, TFLITE, JSON, DESCRIPTION,
+    PROTOTXT, CAFFEMODEL, MATLAB, DARKNET, KERAS, HDF5, TENSORFLOW, TFLITE, JSON, DESCRIPTION,
 )  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def evaluate(
     Args:
         nets: one net or several, each as :func:`netspec.classify` takes it.
         data: a data set, such as ``"digits"`` or ``"images:DIR"``; by default that of the runs.
-        weights: of the one spec: a safetensors file, or the name of weights that come with it.
+        weights: of the one spec: a file of weights, or the name of weights that come with it.
         settings: values of the parameters of the one spec.
         prepare, classes: what the nets expect of images, as :func:`netspec.classify` takes it.
         expect: the root digest of the one artifact.
