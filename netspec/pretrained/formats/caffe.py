@@ -7,10 +7,11 @@ tensors and of one layer.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from io import BytesIO
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,27 +34,33 @@ from netspec.pretrained.layers import Layer, Weights
 NAME, OLD_LAYER, LAYER = 1, 2, 100
 """Numbers of the fields of NetParameter: its name, a V1LayerParameter, a LayerParameter."""
 
+MOST_DIMENSIONS = 32
+
 LARGEST_MEAN = 2**26
 """The largest size of a file with a mean image in bytes: 4,000 x 4,000 x 3 values."""
 
+VARINT, BYTES = 0, 2
+_LENGTHS = {VARINT: 0, 1: 8, BYTES: 0, 5: 4}
+"""Wire types of protobuf, and the bytes of their content after a number or a length."""
+
+MOST_FIELDS = 1_000
+"""The largest number of fields of a layer, and of a blob with packed values; real ones have 30."""
+
 # Names are declared as bytes, because files may contain some that are not UTF-8.  So are blobs and
-# the values of blobs, which have the same representation: they are then not copied one by one, and
-# a blob is parsed when it is needed.
+# their packed values, which have the same representation: they are not parsed one by one.
 _OPTIONAL, _REPEATED = 1, 3
 _FLOAT, _DOUBLE, _INT64, _INT32, _BOOL, _BYTES = 2, 1, 3, 5, 8, 12
+_SIZES = {
+    "num": (1, _OPTIONAL, _INT32),
+    "channels": (2, _OPTIONAL, _INT32),
+    "height": (3, _OPTIONAL, _INT32),
+    "width": (4, _OPTIONAL, _INT32),
+    "shape": (7, _OPTIONAL, _BYTES),
+}
 _SCHEMA: dict[str, dict[str, tuple[int, int, int]]] = {
     "Shape": {"dim": (1, _REPEATED, _INT64)},
-    "Blob": {
-        "num": (1, _OPTIONAL, _INT32),
-        "channels": (2, _OPTIONAL, _INT32),
-        "height": (3, _OPTIONAL, _INT32),
-        "width": (4, _OPTIONAL, _INT32),
-        "data": (5, _REPEATED, _BYTES),
-        "shape": (7, _OPTIONAL, _BYTES),
-        "double_data": (8, _REPEATED, _BYTES),
-    },
-    # the same values in a file whose writer did not pack them
-    "Unpacked": {"data": (5, _REPEATED, _FLOAT), "double_data": (8, _REPEATED, _DOUBLE)},
+    "Packed": {**_SIZES, "data": (5, _REPEATED, _BYTES), "double_data": (8, _REPEATED, _BYTES)},
+    "Blob": {**_SIZES, "data": (5, _REPEATED, _FLOAT), "double_data": (8, _REPEATED, _DOUBLE)},
     "OldLayer": {
         "oldest": (1, _OPTIONAL, _BYTES),
         "bottom": (2, _REPEATED, _BYTES),
@@ -115,12 +122,13 @@ def read(path: Path) -> Weights:
     is_any = False
     with reading(path, error), opened_plain(path) as (file, size):
         _require_other_than_hdf5(file)
-        for number, content in _fields(file, size):
-            if number == NAME:
-                facts["net"] = shown(_text(content))
+        for number, wire, length in _fields(file, size, MOST_OBJECTS):
+            if number == NAME and wire == BYTES:
+                facts["net"] = shown(_text(file.read(min(length, 2**10))))
+            if number not in (OLD_LAYER, LAYER) or wire != BYTES:
                 continue
             is_any = True
-            stored = _parsed(number, content)
+            stored = _parsed(number, file.read(length))
             norm = open_norms.get(stored.bottoms[0]) if stored.bottoms else None
             for top in stored.tops:  # what is written there now is not the normalisation's output
                 open_norms.pop(top, None)
@@ -135,7 +143,7 @@ def read(path: Path) -> Weights:
                 facts["eps"] = f"{stored.eps:g}"
             layers.append(_layer(stored))
         if not is_any:
-            raise Damaged("it is not a .caffemodel, which is a binary file: it has no layers")
+            raise Damaged("it is not a .caffemodel: it has no layers")
         _require_different([layer.name for layer in layers])
     return Weights(path, "caffe", tuple(layers), is_ordered=True, facts=facts)
 
@@ -167,9 +175,7 @@ def _layer(stored: _Stored) -> Layer:
         return _norm(stored)
     kind, blobs = _KINDS.get(stored.type, "other"), list(stored.blobs)
     if kind != "other" and len(blobs) > len(_ROLES):
-        raise Damaged(
-            f"the layer {shown(stored.name)} has {len(blobs)} blobs, not a weight and bias"
-        )
+        raise Damaged(f"the layer {shown(stored.name)} has {len(blobs)} blobs, not 1 or 2")
     if kind != "other" and blobs[0].dim() != _DIMENSIONS[kind] and blobs[0].dim() != 4:
         kind = "other"  # a convolution of signals or volumes
     if kind == "fc":
@@ -235,32 +241,41 @@ def _require_different(names: Sequence[str]) -> None:
 # ---------------------------------------------------------------------------------------- messages
 
 
-def _fields(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the number and content of the fields of a NetParameter that are used here."""
-    for _ in range(MOST_OBJECTS):
+def _fields(file: BinaryIO, size: int, at_most: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the number, the wire type and the length in bytes of each field of a message.
+
+    The content of a field can be read before the next one is asked for.
+
+    Args:
+        file: at the beginning of the message.
+        size: of the message in bytes.
+        at_most: the largest number of fields.
+
+    Raises:
+        Damaged: the content is no message, or has more fields.
+    """
+    for _ in range(at_most + 1):
         start = file.tell()
         if start == size:
             return
         tag = _varint(file)
         number, wire = tag >> 3, tag & 7
-        if wire == 0:
+        if wire not in _LENGTHS or not number:
+            raise Damaged(f"it is damaged, or not a file of Caffe: byte {start:,} begins no field")
+        length = _LENGTHS[wire]
+        if wire == VARINT:
             _varint(file)
-            continue
-        length = {1: 8, 2: -1, 5: 4}.get(wire)
-        if length is None or not number:
-            raise Damaged(f"it is not a .caffemodel, or damaged: byte {start:,} begins no field")
-        length = _varint(file) if length < 0 else length
-        left = size - file.tell()
-        if length > left:
+        elif wire == BYTES:
+            length = _varint(file)
+        begin = file.tell()
+        if length > size - begin:
             raise Damaged(
-                f"it is truncated, or not a .caffemodel: the field at byte {start:,} claims "
-                f"{length:,} bytes, and {left:,} are left"
+                f"it is truncated, or not a file of Caffe: the field at byte {start:,} claims "
+                f"{length:,} bytes, and {size - begin:,} are left"
             )
-        if wire == 2 and (number in (OLD_LAYER, LAYER) or (number == NAME and length < 2**10)):
-            yield number, file.read(length)
-        else:
-            file.seek(length, os.SEEK_CUR)
-    raise Damaged(f"it has more than {MOST_OBJECTS:,} fields, which no net of Caffe has")
+        yield number, wire, length
+        file.seek(begin + length)
+    raise Damaged(f"it has more than {at_most:,} fields, which no net of Caffe has")
 
 
 def _varint(file: BinaryIO) -> int:
@@ -268,20 +283,23 @@ def _varint(file: BinaryIO) -> int:
     for shift in range(0, 70, 7):
         byte = file.read(1)
         if not byte:
-            raise Damaged("it is truncated, or not a .caffemodel: it ends within a number")
+            raise Damaged("it is truncated, or not a file of Caffe: it ends within a number")
         value |= (byte[0] & 127) << shift
         if byte[0] < 128:
             return value
-    raise Damaged("it is not a .caffemodel, or damaged: a number has more than ten bytes")
+    raise Damaged("it is damaged, or not a file of Caffe: a number has more than ten bytes")
 
 
 def _parsed(number: int, content: bytes) -> _Stored:
+    # The library takes 30 times the memory of a message that consists of empty fields.
+    for _ in _fields(BytesIO(content), len(content), MOST_FIELDS):
+        pass
     if number == OLD_LAYER:
         layer = _messages()["OldLayer"].FromString(content)
         if layer.HasField("oldest"):
             raise Damaged(
-                "it has the layers of Caffe's first format, of 2013: convert it with Caffe's "
-                "upgrade_net_proto_binary"
+                "it has the layers of Caffe's first format, of 2013",
+                "convert it with Caffe's upgrade_net_proto_binary",
             )
         kind = _OLD_TYPES.get(layer.type, f"V1 type {layer.type}")
         is_transposed, eps = False, _DEFAULT_EPS
@@ -291,8 +309,6 @@ def _parsed(number: int, content: bytes) -> _Stored:
         product = _messages()["InnerProduct"].FromString(layer.inner_product_param)
         norm = _messages()["BatchNorm"].FromString(layer.batch_norm_param)
         is_transposed, eps = product.transpose, norm.eps if norm.HasField("eps") else _DEFAULT_EPS
-    if len(layer.blobs) > 2**10:
-        raise Damaged(f"the layer {shown(_text(layer.name))} has {len(layer.blobs):,} blobs")
     bottoms, tops = ([_text(name) for name in names] for names in (layer.bottom, layer.top))
     blobs = [_blob(blob) for blob in layer.blobs]
     return _Stored(_text(layer.name), kind, bottoms, tops, blobs, is_transposed, eps)
@@ -300,33 +316,31 @@ def _parsed(number: int, content: bytes) -> _Stored:
 
 def _blob(content: bytes) -> Tensor:
     """Return the tensor of a BlobProto."""
-    blob = _messages()["Blob"].FromString(content)
+    fields = list(islice(_fields(BytesIO(content), len(content), len(content)), MOST_FIELDS + 1))
+    is_packed = len(fields) <= MOST_FIELDS and all(
+        wire == BYTES for number, wire, _ in fields if number in (5, 8)
+    )
+    blob = _messages()["Packed" if is_packed else "Blob"].FromString(content)
     shape: list[int] = []
     if blob.HasField("shape"):
         shape = list(_messages()["Shape"].FromString(blob.shape).dim)
     elif any(map(blob.HasField, ("num", "channels", "height", "width"))):
         shape = [blob.num, blob.channels, blob.height, blob.width]
-    values = _values(content, blob)
-    if min(shape, default=0) < 0 or prod(shape) != len(values) or len(shape) > 32:
-        sizes = f"{len(shape)} dimensions" if len(shape) > 32 else f"the shape {shape}"
+    field, dtype = ("double_data", "<f8") if blob.double_data else ("data", "<f4")
+    values = _array(getattr(blob, field), np.dtype(dtype), is_packed=is_packed)
+    if min(shape, default=0) < 0 or prod(shape) != len(values) or len(shape) > MOST_DIMENSIONS:
+        sizes = f"the shape {shape}" if len(shape) <= MOST_DIMENSIONS else f"{len(shape)} sizes"
         raise Damaged(f"it is damaged: a blob has {sizes} and {len(values):,} values")
     return torch.from_numpy(values).reshape(shape)
 
 
-def _values(content: bytes, blob: Any) -> NDArray[Any]:
-    fields = (("data", np.dtype("<f4")), ("double_data", np.dtype("<f8")))
-    for field, dtype in fields:
-        raw = b"".join(getattr(blob, field))
-        if len(raw) % dtype.itemsize:
-            raise Damaged(f"it is damaged: a blob has {len(raw):,} bytes of {dtype.name} values")
-        if raw:
-            return np.frombuffer(raw, dtype).copy()
-    unpacked = _messages()["Unpacked"].FromString(content)
-    for field, dtype in fields:
-        values = getattr(unpacked, field)
-        if values:
-            return np.fromiter(values, dtype, len(values))
-    return np.zeros(0, np.float32)
+def _array(values: Sequence[Any], dtype: np.dtype[Any], *, is_packed: bool) -> NDArray[Any]:
+    if not is_packed:
+        return np.fromiter(values, dtype, len(values))
+    content = b"".join(values)
+    if len(content) % dtype.itemsize:
+        raise Damaged(f"it is damaged: a blob has {len(content):,} bytes of {dtype.name} values")
+    return np.frombuffer(content, dtype).copy()
 
 
 @cache
@@ -354,7 +368,7 @@ def _text(name: bytes) -> str:
 def _require_other_than_hdf5(file: BinaryIO) -> None:
     if file.read(8) == b"\x89HDF\r\n\x1a\n":
         raise Damaged(
-            "it is a snapshot of Caffe in HDF5, which is not read: save it in Caffe with "
-            "snapshot_format: BINARYPROTO"
+            "it is a snapshot of Caffe in HDF5, which is not supported",
+            "save it in Caffe with snapshot_format: BINARYPROTO",
         )
     file.seek(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import zlib
 from collections.abc import Iterator
@@ -23,7 +24,16 @@ ADVICE = "get the file again, and compare its digest with the published one"
 
 
 class Damaged(Exception):
-    """Content of a file that its format does not allow; the message is a part of a sentence."""
+    """Content of a file that cannot be used.
+
+    Args:
+        reason: a part of a sentence, whose subject is the file: ``it is truncated``.
+        advice: how to fix it.
+    """
+
+    def __init__(self, reason: str, advice: str = ADVICE) -> None:
+        super().__init__(reason)
+        self.reason, self.advice = reason, advice
 
 
 @contextmanager
@@ -34,14 +44,18 @@ def reading(path: Path, *others: type[Exception]) -> Iterator[None]:
         path: of the file.
         others: the exceptions that the library of the format raises for a damaged file.
     """
-    damaged: tuple[type[Exception], ...] = (Damaged, EOFError, zlib.error, *others)
     try:
         yield
     except FileNotFoundError:
         raise DataError(f"cannot read weights from {path}: there is no such file") from None
-    except damaged as error:
-        reason = str(error) if isinstance(error, Damaged) else f"it is damaged ({_line(error)})"
-        raise DataError(f"cannot read weights from {path}: {reason}; {ADVICE}") from None
+    except Damaged as error:
+        raise DataError(
+            f"cannot read weights from {path}: {error.reason}; {error.advice}"
+        ) from None
+    except (EOFError, zlib.error, *others) as error:
+        raise DataError(
+            f"cannot read weights from {path}: it is damaged ({line_of(error)}); {ADVICE}"
+        ) from None
     except MemoryError:
         raise DataError(f"cannot read weights from {path}: not enough memory") from None
     except OSError as error:
@@ -82,7 +96,14 @@ def required(module: str, package: str) -> Any:
         ) from None
 
 
-def _line(error: Exception) -> str:
-    """Return the message of a library on one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts names by the numbers in them: ``conv2d_2`` before ``conv2d_10``."""
+    parts = re.split("([0-9]{1,18})", name)
+    return tuple((1, int(part), "") if n % 2 else (0, 0, part) for n, part in enumerate(parts))
+
+
+def line_of(error: Exception) -> str:
+    """Return the message of a library, which may contain names of the file, as a short line."""
+    text = " ".join(str(error).split()).strip("'\"") or type(error).__name__
+    text = text if text.isprintable() else repr(text)[1:-1]
     return text if len(text) <= 120 else f"{text[:117]}..."

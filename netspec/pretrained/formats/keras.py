@@ -1,313 +1,306 @@
-"""Read Keras's files of weights: ``.h5``, ``.weights.h5`` and ``.keras``.
+"""Keras's files: ``.h5`` of Keras 1 and 2, ``.weights.h5`` and ``.keras`` of Keras 3.
 
-Kernels are [h, w, in, out] there and become [out, in, h, w]; matrices are [in, out] and become
-[out, in], for values flattened as height, width, channels.
+In the first, each layer has a group, and attributes list the names of layers and of variables.  In
+the others, groups have the names of classes with a number (``layers/conv2d_1/vars/0``), and the
+variables are numbered too.  The configuration of the model, if the file has it, is read as data:
+nothing in it is executed.
 """
 
 from __future__ import annotations
 
-import io
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from netspec.files.members import ANYTHING, parsed, shown
+from netspec.files.reading import read_bounded
 from netspec.pretrained.formats.common import (
     ADVICE,
     MOST_OBJECTS,
     Damaged,
     most_content,
+    natural,
     opened_plain,
     reading,
-    required,
 )
-from netspec.pretrained.layers import Layer, Weights
+from netspec.pretrained.formats.hdf5 import Hdf5, opened_hdf5
+from netspec.pretrained.formats.keras_config import Described, Description, described
+from netspec.pretrained.formats.keras_layers import (
+    NORMS,
+    OLD_ROLES,
+    ROLES,
+    THEANO,
+    Variables,
+    layers_of,
+    scale_or_center,
+    type_of,
+)
+from netspec.pretrained.layers import Weights
 
-CONFIG, WEIGHTS_FILE = "config.json", "model.weights.h5"
+CONFIG, CONTENT = "config.json", "model.weights.h5"
+"""Names of the members of a ``.keras`` file."""
 
-ROLES = {
-    "kernel": "weight", "W": "weight", "depthwise_kernel": "weight", "gamma": "weight",
-    "alpha": "weight", "bias": "bias", "b": "bias", "beta": "bias",
-    "moving_mean": "running_mean", "running_mean": "running_mean",
-    "moving_variance": "running_var", "running_std": "running_var",
-}  # fmt: skip
-"""Our names of parameters by Keras's; those of its first version are among them."""
+LARGEST_CONFIG = 2**24
 
-VARIABLES = {
-    "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel", "bias"),
-    "LayerNormalization": ("gamma", "beta"),
-    "GroupNormalization": ("gamma", "beta"),
-    "PReLU": ("alpha",),
-}
-"""The variables of a layer in their order in files of Keras 3, which have only numbers."""
+UNDECIDED = "gamma or beta"
+"""The only trained vector of a norm, where the file does not say which of the two it is."""
 
-Arrays = dict[str, Any]
+_SKIPPED = {"optimizer", "metrics", "loss_tracker", "seed_generator"}
+"""Names of groups whose variables are not parameters of layers."""
+
+_OLD_NAME = re.compile(
+    r"(?:(?P<layer>.+)_)?(?P<role>W|b|gamma|beta|running_mean|running_std|alphas?"
+    r"|depthwise_kernel|pointwise_kernel|kernel|bias)(?:_[0-9]+)?"
+)
+"""A variable of Keras 1, in whose name TensorFlow may have put a number: ``block1_conv1_W_1``."""
 
 
 def read(path: Path) -> Weights:
-    """Return the layers of a file of Keras.
+    """Return the layers of a Keras file.
+
+    With the configuration of the model, they are in the order of execution.  Without it, they are
+    in the order of the file, except that ``conv2d_2`` is before ``conv2d_10``.
 
     Raises:
-        DataError: the file cannot be read or is damaged, or does not say what its values are.
+        DataError: the file cannot be read, is damaged, refers to other files, or has kernels in the
+            order of Theano.
     """
-    h5py = required("h5py", "h5py")
-    with reading(path, zipfile.BadZipFile, ValueError, KeyError, TypeError, RuntimeError):
-        with opened_plain(path) as (file, size):
-            if not zipfile.is_zipfile(file):
-                with h5py.File(path, "r") as root:
-                    return _weights(path, h5py, root, size, {})
-            file.seek(0)
-            config, content = _members(file, size)
-        classes = _classes(parsed(config, f"{CONFIG} in {path}", ANYTHING, ADVICE))
-        with h5py.File(io.BytesIO(content), "r") as root:
-            return _weights(path, h5py, root, size, classes)
+    with reading(path, zipfile.BadZipFile), opened_plain(path) as (file, size):
+        head = file.read(8)
+        file.seek(0)
+        if head == b"\x89HDF\r\n\x1a\n":
+            with opened_hdf5(file, size) as content:
+                return _weights(path, content, None)
+        if head[:4] == b"PK\x03\x04":
+            config, stored = _members(path, file, size)
+            with opened_hdf5(BytesIO(stored), len(stored)) as content:
+                return _weights(path, content, described(config))
+        raise Damaged("it is not a file of Keras, which is HDF5 (.h5) or a zip (.keras)")
 
 
-def _members(file: Any, size: int) -> tuple[bytes, bytes]:
-    """Return the configuration and the weights in a ``.keras`` file."""
+def _members(path: Path, file: BinaryIO, size: int) -> tuple[Any, bytes]:
+    """Return the configuration and the HDF5 file in a ``.keras`` file."""
     with zipfile.ZipFile(file) as archive:
-        for name in (CONFIG, WEIGHTS_FILE):
-            if archive.getinfo(name).file_size > most_content(size):
-                raise Damaged(f"{name} in it unpacks to more than a model has")
-        return archive.read(CONFIG), archive.read(WEIGHTS_FILE)
+        names = [member.filename for member in archive.infolist()]
+        for name in (CONFIG, CONTENT):
+            if names.count(name) != 1:
+                raise Damaged(
+                    f"it has {names.count(name)} members {name}, not one",
+                    "save the model in Keras as one .keras file",
+                )
+        members = list[bytes]()
+        for name, most in ((CONFIG, LARGEST_CONFIG), (CONTENT, most_content(size))):
+            try:
+                with archive.open(name) as member:
+                    members.append(read_bounded(member, f"{name} in {path}", most))
+            except (NotImplementedError, RuntimeError) as error:  # encrypted, or an unknown method
+                raise Damaged(f"{name} cannot be read: {error}", "save it in Keras again") from None
+    return parsed(members[0], f"{CONFIG} in {path}", ANYTHING, ADVICE), members[1]
 
 
-def _classes(config: Any) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """Return the class and the configuration of each layer of a model, by name, in order."""
-    classes: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    models = [config]
-    while models:
-        inner = models.pop().get("config", {})
-        layers = inner.get("layers", []) if isinstance(inner, dict) else inner
-        for layer in layers:
-            own = layer.get("config", {})
-            name = own.get("name") if isinstance(own, dict) else None
-            if isinstance(name, str):
-                classes[name] = (str(layer.get("class_name")), own)
-            if isinstance(own, dict) and "layers" in own:
-                models.append(layer)
-    return classes
+def _weights(path: Path, content: Hdf5, description: Description | None) -> Weights:
+    root = content.root
+    group = root if _names(content, root, "layer_names") else content.child(root, "model_weights")
+    owners = [root, *([group] if content.is_group(group) else [])]
+    config = content.text(root, "model_config")
+    if description is None and config:
+        name = f"model_config in {path}"
+        description = described(parsed(config.encode(), name, ANYTHING, ADVICE))
+    description = description or Description()
+    if "theano" in [content.text(owner, "backend") for owner in owners]:
+        raise Damaged(*THEANO)
+    if "th" in description.settings("dim_ordering"):
+        raise Damaged(*THEANO)
+    skipped = list[str]()
+    if content.is_group(group):
+        variables = list(_named(content, group, description))
+        optimizer = content.child(root, "optimizer_weights")
+        if content.is_group(optimizer):
+            inside = content.walk(optimizer)
+            skipped += [str(item.name)[1:] for _, item in inside if content.is_dataset(item)]
+    else:
+        variables = _numbered(content, description, skipped)
+    if not variables:
+        raise Damaged("it is not a file of Keras: it has no weights of layers")
+    positions = [layer.position for layer in variables if layer.position is not None]
+    is_ordered = len(positions) == len(variables)
+    if is_ordered:
+        order = sorted(range(len(variables)), key=positions.__getitem__)
+        variables = [variables[n] for n in order]
+    else:
+        variables = _by_number(variables)
+    layers = [layer for one in _different(variables) for layer in layers_of(one)]
+    said = {
+        "keras": [content.text(owner, "keras_version") for owner in owners][-1],
+        "eps": ", ".join(map(str, description.settings("epsilon", NORMS))),
+    }
+    facts = {name: shown(text) for name, text in said.items() if text}
+    return Weights(path, "keras", tuple(layers), is_ordered, tuple(skipped), facts)
 
 
-def _weights(
-    path: Path,
-    h5py: Any,
-    root: Any,
-    size: int,
-    classes: dict[str, tuple[str, Mapping[str, Any]]],
-) -> Weights:
-    tree = _Tree(h5py, root, size)
-    model = tree.group(root, "model_weights") or root
-    if _text(root.attrs.get("backend", model.attrs.get("backend", ""))) == "theano":
-        raise Damaged("its kernels are flipped, in the order of Theano: save it with TensorFlow")
-    if not classes and "model_config" in root.attrs:
-        text = _text(root.attrs["model_config"]).encode()
-        classes = _classes(parsed(text, f"model_config in {path}", ANYTHING, ADVICE))
-    names = _listed(model, "layer_names")
-    stored = (
-        {name: _by_name(tree, model, name) for name in names}
-        if names is not None
-        else _by_number(tree, root, classes)
-    )
-    order = [name for name in classes if name in stored] or [*stored]
-    layers = [
-        layer
-        for name in order
-        if stored[name]
-        for layer in _layers(name, stored[name], classes.get(name, ("", {}))[0])
-    ]
-    return Weights(path, "keras", tuple(layers), facts={"producer": "Keras"})
-
-
-# ------------------------------------------------------------------------------------- two layouts
-
-
-def _by_name(tree: _Tree, model: Any, layer: str) -> Arrays:
-    """Return the variables of a layer by Keras's names, in a file of Keras 1 or 2."""
-    group = tree.group(model, layer)
-    if group is None:
-        raise Damaged(f"the layer {shown(layer)} is missing")
-    arrays: Arrays = {}
-    for name in _listed(group, "weight_names") or []:
-        short = re.sub(r":\d+$", "", name)
-        short = re.sub(r"_\d+$", "", short.rpartition("/")[2])
-        role = next((r for r in ROLES if short == r), None) or next(
-            (r for r in sorted(ROLES, key=len, reverse=True) if short.endswith(f"_{r}")), short
-        )
-        arrays[role] = tree.array(group, name)
-    return arrays
-
-
-def _by_number(
-    tree: _Tree, root: Any, classes: Mapping[str, tuple[str, Mapping[str, Any]]]
-) -> dict[str, Arrays]:
-    """Return the variables of each layer by Keras's names, in a file of Keras 3."""
-    stored: dict[str, Arrays] = {}
-    groups = tree.group(root, "layers") or tree.group(root, "_layer_checkpoint_dependencies")
-    if groups is None:
-        raise Damaged("it is not a file of Keras: it has neither layer_names nor layers")
-    for key in sorted(groups, key=_natural):
-        group = tree.group(groups, key)
-        values = tree.group(group, "vars") if group is not None else None
-        if values is None or not len(values):
-            continue
-        name = _text(values.attrs.get("name", key))
-        arrays = [tree.array(values, number) for number in sorted(values, key=_natural)]
-        kind, config = classes.get(name, (_class_of(key), {}))
-        stored[name] = dict(zip(_variables(name, kind, config, arrays), arrays, strict=False))
-    return stored
-
-
-def _class_of(key: str) -> str:
-    """Return the class that a group of layers is named after: ``conv2d_3`` is Conv2D."""
-    stem = re.sub(r"_\d+$", "", key)
-    names = {
-        "depthwise_conv2d": "DepthwiseConv2D", "separable_conv2d": "SeparableConv2D",
-        "conv2d_transpose": "Conv2DTranspose", "layer_normalization": "LayerNormalization",
-        "group_normalization": "GroupNormalization", "batch_normalization": "BatchNormalization",
-        "p_re_lu": "PReLU",
-    }  # fmt: skip
-    return names.get(stem, "")
-
-
-def _variables(
-    layer: str, kind: str, config: Mapping[str, Any], arrays: Sequence[Any]
-) -> Sequence[str]:
-    """Return the names of the variables of a layer of Keras 3."""
-    if kind in VARIABLES:
-        return VARIABLES[kind]
-    if kind == "BatchNormalization":
-        if len(arrays) == 3 and not config:
-            raise Damaged(
-                f"the layer {shown(layer)} has a scale or a shift, and the file does not say "
-                "which: use the .keras file of the model"
-            )
-        has_scale, has_shift = config.get("scale", True), config.get("center", True)
-        own = ["gamma"] * bool(has_scale) + ["beta"] * bool(has_shift)
-        return [*own, "moving_mean", "moving_variance"]
-    return ("kernel", "bias")
-
-
-# ------------------------------------------------------------------------------------------ layers
-
-
-def _layers(name: str, arrays: Arrays, kind: str) -> Iterator[Layer]:
-    """Yield the layers of PyTorch that a layer of Keras is."""
-    if "pointwise_kernel" in arrays:
-        yield _layer(f"{name}/depthwise", {"depthwise_kernel": arrays["depthwise_kernel"]}, "")
-        rest = {"kernel": arrays["pointwise_kernel"]}
-        rest |= {"bias": arrays["bias"]} if "bias" in arrays else {}
-        yield _layer(f"{name}/pointwise", rest, "")
-        return
-    yield _layer(name, arrays, kind)
-
-
-def _layer(name: str, arrays: Arrays, kind: str) -> Layer:
-    tensors = {ROLES.get(key, key): torch.from_numpy(array) for key, array in arrays.items()}
-    names = {ROLES.get(key, key): f"{name}/{key}" for key in arrays}
-    weight = tensors.get("weight")
-    if weight is not None and weight.dim() == 4:
-        if "depthwise_kernel" in arrays or kind == "DepthwiseConv2D" or _is_depthwise(tensors):
-            height, width = weight.shape[:2]
-            tensors["weight"] = weight.permute(2, 3, 0, 1).reshape(-1, 1, height, width)
-            return Layer(name, "conv", tensors, names)
-        tensors["weight"] = weight.permute(3, 2, 0, 1)
-        return Layer(name, "deconv" if kind == "Conv2DTranspose" else "conv", tensors, names)
-    if weight is not None and weight.dim() == 2 and arrays.keys() & {"kernel", "W"}:
-        tensors["weight"] = weight.t()
-        return Layer(name, "fc", tensors, names, flattened="hwc")
-    if "alpha" in arrays and weight is not None and weight.numel() == weight.shape[-1]:
-        tensors["weight"] = weight.flatten()  # slopes that are shared by all places
-        return Layer(name, "other", tensors, names)
-    is_norm = tensors.keys() <= {"weight", "bias", "running_mean", "running_var"} and all(
-        tensor.dim() == 1 for tensor in tensors.values()
-    )
-    return Layer(name, "norm" if is_norm else "other", tensors, names)
-
-
-def _is_depthwise(tensors: Mapping[str, Tensor]) -> bool:
-    """Return True if the bias of a kernel shows that it is depthwise, as Keras 3 names both."""
-    if "bias" not in tensors:
-        return False
-    channels, each = tensors["weight"].shape[2:]
-    return tensors["bias"].numel() == channels * each != each
-
-
-# -------------------------------------------------------------------------------------------- HDF5
-
-
-class _Tree:
-    """Reads an HDF5 file without following links out of it or trusting claimed sizes.
-
-    Args:
-        h5py: the package.
-        root: the file.
-        size: of the file in bytes.
-    """
-
-    def __init__(self, h5py: Any, root: Any, size: int) -> None:
-        self._h5py, self._left, self._objects = h5py, most_content(size), 0
-        self._root = root
-
-    def group(self, parent: Any, name: str) -> Any:
-        """Return a group in a group; None if there is none."""
-        found = self._child(parent, name)
-        return found if isinstance(found, self._h5py.Group) else None
-
-    def array(self, group: Any, name: str) -> Any:
-        """Return the values of a data set."""
-        found = self._child(group, name)
-        if not isinstance(found, self._h5py.Dataset):
-            raise Damaged(f"the values {shown(name)} are missing")
-        if found.external or found.is_virtual:
-            raise Damaged(f"the values {shown(name)} are in another file")
-        if found.dtype.kind not in "fiu" or found.dtype.itemsize > 8 or found.ndim > 8:
-            raise Damaged(f"the values {shown(name)} are not numbers")
-        self._left -= found.size * max(4, found.dtype.itemsize)
-        if self._left < 0:
-            raise Damaged("it claims more values than it contains")
-        array = np.asarray(found[()])
-        return array if array.dtype.kind == "f" else array.astype(np.float64)
-
-    def _child(self, parent: Any, name: str) -> Any:
-        node = parent
-        for part in filter(None, name.split("/")):
-            self._objects += 1
-            if self._objects > 20 * MOST_OBJECTS:
-                raise Damaged("it has too many objects")
-            link = node.get(part, getlink=True) if isinstance(node, self._h5py.Group) else None
-            if link is None:
-                return None
-            if not isinstance(link, self._h5py.HardLink):
-                raise Damaged(f"{shown(name)} is a link, perhaps to another file")
-            node = node[part]
-        return node
-
-
-def _listed(group: Any, attribute: str) -> list[str] | None:
-    """Return a list of names in attributes; long lists are in several, with numbers."""
-    if attribute in group.attrs:
-        return [_text(name) for name in np.ravel(group.attrs[attribute])]
-    if f"{attribute}0" not in group.attrs:
-        return None
-    names: list[str] = []
+def _names(content: Hdf5, group: Any, attribute: str) -> list[str]:
+    """Return the names in an attribute, of which Keras writes several if there are many names."""
+    names = content.texts(group, attribute)
+    if names is not None:
+        return names
+    names = []
     for number in range(MOST_OBJECTS):
-        if f"{attribute}{number}" not in group.attrs:
+        more = content.texts(group, f"{attribute}{number}")
+        if more is None:
             break
-        names += [_text(name) for name in np.ravel(group.attrs[f"{attribute}{number}"])]
+        names += more
     return names
 
 
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+# ------------------------------------------------------------------------------------ Keras 1 and 2
 
 
-def _natural(name: str) -> list[Any]:
-    """Return a key that sorts ``conv2d_2`` before ``conv2d_10``."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+def _named(content: Hdf5, group: Any, description: Description) -> Iterator[Variables]:
+    """Yield the variables of the layers that attributes list; an inner model has several layers."""
+    names = _names(content, group, "layer_names")
+    if len({*names}) != len(names):
+        raise Damaged("two of its layers have the same name")
+    for name in names:
+        own = content.child(group, name)
+        if not content.is_group(own):
+            raise Damaged(f"it is damaged or incomplete: the layer {shown(name)} is missing")
+        places: dict[str, dict[str, str]] = {}
+        for weight in _names(content, own, "weight_names"):
+            layer, role = _split(weight)
+            roles = places.setdefault(layer, {})
+            if role in roles:
+                raise Damaged(f"the layer {shown(name)} has {shown(role)} twice")
+            roles[role] = weight
+        for layer, roles in places.items():
+            inner = layer.rpartition("/")[2]
+            is_inner = len(places) > 1 or description.position(name=inner) is not None
+            called = inner if is_inner else name
+            position = description.position(name=called)
+            yield Variables(
+                called,
+                type_of(called) if position is None else description.layers[position].type,
+                f"{name}/{layer}" if is_inner else name,
+                position,
+                {role: _tensor(content, own, weight) for role, weight in roles.items()},
+                {role: f"{str(own.name)[1:]}/{weight}" for role, weight in roles.items()},
+            )
+
+
+def _split(weight: str) -> tuple[str, str]:
+    """Return the name of a layer and Keras's name of a variable.
+
+    They are in ``conv1/kernel:0``, and in ``conv1_W_1:0`` of Keras 1.
+    """
+    layer, slash, role = weight.partition(":")[0].rpartition("/")
+    if slash:
+        return layer, OLD_ROLES.get(role, role)
+    match = _OLD_NAME.fullmatch(role)
+    if match is None:
+        return "", role
+    return match["layer"] or "", OLD_ROLES.get(match["role"], match["role"])
+
+
+def _tensor(content: Hdf5, group: Any, name: str) -> Tensor:
+    dataset = content.child(group, name)
+    if not content.is_dataset(dataset):
+        raise Damaged(f"it is damaged or incomplete: {shown(name)} is missing")
+    return content.tensor(dataset)
+
+
+# ------------------------------------------------------------------------------------------ Keras 3
+
+
+def _numbered(content: Hdf5, description: Description, skipped: list[str]) -> list[Variables]:
+    """Return the variables of all groups; add the names of those that are skipped."""
+    layers = dict[str, dict[str, Any]]()
+    names = dict[str, str]()
+    for path, item in content.walk(content.root):
+        parent, _, leaf = path.rpartition("/")
+        owner, _, last = f"/{parent}".rpartition("/")
+        if content.is_group(item) and leaf == "vars":
+            names[parent] = content.text(item, "name")
+        elif content.is_dataset(item):
+            if last == "vars" and not _SKIPPED & {*path.split("/")}:
+                layers.setdefault(owner[1:], {})[leaf] = item
+            else:
+                skipped.append(path)
+    variables = list[Variables]()
+    for path, items in layers.items():
+        place = path.replace("_layer_checkpoint_dependencies", "layers")  # of TensorFlow 2.12
+        position = description.position(name=names[path], place=place)
+        known = None if position is None else description.layers[position]
+        leaf = path.rpartition("/")[2]
+        name = names[path] or (known.name if known else leaf)
+        kind = known.type if known else type_of(leaf) or type_of(name)
+        by_role = dict(zip(_roles(kind, len(items), known), items.values(), strict=True))
+        values = {role: content.tensor(item) for role, item in by_role.items()}
+        places = {role: str(item.name)[1:] for role, item in by_role.items()}
+        variables.append(Variables(name, kind, path, position, values, places))
+    return _decided(variables)
+
+
+def _roles(kind: str, count: int, known: Described | None) -> Sequence[str]:
+    """Return Keras's names of the numbered variables of a layer; numbers if they are not known."""
+    roles = ROLES.get(kind, ())
+    if kind in NORMS and count == len(roles) - 2:
+        return roles[2:]
+    if kind in NORMS and count == len(roles) - 1:
+        settings = known.settings if known else {}
+        trained = [
+            role for key, role in (("scale", "gamma"), ("center", "beta")) if settings.get(key)
+        ]
+        return [trained[0] if len(trained) == 1 else UNDECIDED, *roles[2:]]
+    is_usual = count == len(roles) or (kind not in NORMS and count < len(roles))
+    return roles[:count] if is_usual else [str(number) for number in range(count)]
+
+
+def _decided(variables: Sequence[Variables]) -> list[Variables]:
+    """Return variables whose norms with one trained vector say which of the two it is."""
+    decided = list(variables)
+    for kind in NORMS:
+        places = [
+            n for n, one in enumerate(decided) if one.type == kind and UNDECIDED in one.values
+        ]
+        if not places:
+            continue
+        vectors = [decided[n].values[UNDECIDED] for n in places]
+        role = scale_or_center(vectors, decided[places[0]].name)
+        for n in places:
+            one = decided[n]
+            values = {role if key == UNDECIDED else key: one.values[key] for key in one.values}
+            paths = {role if key == UNDECIDED else key: one.places[key] for key in one.places}
+            decided[n] = replace(one, values=values, places=paths)
+    return decided
+
+
+# ------------------------------------------------------------------------------------ names, order
+
+
+def _by_number(variables: Sequence[Variables]) -> list[Variables]:
+    """Return the layers with those that Keras named in the order in which they were made.
+
+    Files list layers by their distance from the output, which mixes the layers of branches.
+    """
+    named = dict[str, list[int]]()
+    for n, one in enumerate(variables):
+        if type_of(one.name):
+            named.setdefault(re.sub(r"_[0-9]+$", "", one.name), []).append(n)
+    ordered = list(variables)
+    for places in named.values():
+        numbered = sorted((variables[n] for n in places), key=lambda one: natural(one.name))
+        for n, one in zip(places, numbered, strict=True):
+            ordered[n] = one
+    return ordered
+
+
+def _different(variables: Sequence[Variables]) -> list[Variables]:
+    """Return layers with different names: those of layers, or else their paths in the file."""
+    if len({one.name for one in variables}) == len(variables):
+        return list(variables)
+    return [replace(one, name=one.path) for one in variables]
