@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from importlib.util import find_spec
 from io import BytesIO
-from math import ceil, isfinite
+from math import ceil, floor, isfinite, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,14 +38,16 @@ SMALL, NORMAL, LARGE = 7.5, 9.0, 11.0
 INCHES_WIDE = 8.0
 
 INK, QUIET, PAPER = "#1f2328", "#57606a", "#ffffff"
-RIGHT, PLAIN = "#D55E00", "#8FA3B5"
-"""The right class, and all others.  The first is the vermilion of Okabe and Ito."""
+RIGHT = "#D55E00"
+"""The right class: the vermilion of Okabe and Ito."""
+PALE_RIGHT, PALE = "#EFA27A", "#C5D5E4"
+"""Bars with text over them: the right class, and all others."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """The palette of Okabe and Ito, which colour-blind readers can distinguish."""
 SIGNED, UNSIGNED = "RdBu_r", "viridis"
 """Colour maps: white at 0 for values of both signs, and from dark to light for the others."""
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so pictures are alike everywhere
     "font.size": NORMAL,
@@ -91,10 +93,7 @@ class Visualisation(Printed, ABC):
             DataError: matplotlib is not installed.
         """
         with styled():
-            figure = self.draw()
-            width = figure.get_size_inches()[0]
-            figure.suptitle(_wrapped(self.caption, width), fontsize=NORMAL, color=INK)
-            return figure
+            return _with_caption(self.draw(), self.caption)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the picture to a file, whole or not at all.
@@ -227,44 +226,130 @@ def bare(axes: Axes, title: str = "") -> None:
 
 def show_image(axes: Axes, pixels: NDArray[Any], title: str = "") -> None:
     """Draw an image [H, W, 1 or 3], uint8 of 0..255 or floats of 0..1, without ticks."""
-    whole = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-    most = 255 if whole.dtype == np.uint8 else 1
-    axes.imshow(whole, cmap="gray", vmin=0, vmax=most, aspect="equal")
+    shown = _fractions(pixels).clip(0, 1)
+    axes.imshow(shown[..., 0] if shown.shape[-1] == 1 else shown, cmap="gray", vmin=0, vmax=1)
     bare(axes, title)
 
 
-def columns_of(count: int, *, wide: float = 1.0) -> int:
-    """Return how many columns a grid of images has: about ``wide`` times as many as rows."""
-    return min(count, max(1, ceil((count * wide) ** 0.5)))
+def show_grid(
+    axes: Axes,
+    images: NDArray[Any],
+    columns: int,
+    numbers: Sequence[int] | None = None,
+    title: str = "",
+) -> None:
+    """Draw images [N, H, W, 1 or 3] as a grid; the first of each row has its number at its left."""
+    grid = tiled(images, columns)
+    axes.imshow(grid)
+    bare(axes, title)
+    names = range(len(images)) if numbers is None else numbers
+    if len(images) > 1:
+        firsts = range(0, len(images), columns)
+        places = (np.arange(len(firsts)) + 0.5) * (grid.shape[0] / len(firsts))
+        axes.set_yticks(places, [f"{names[first]}" for first in firsts])
+        axes.tick_params(length=0, pad=2)
 
 
-def tiled(images: NDArray[Any], columns: int, *, gap: int = 1, fill: float = 1.0) -> NDArray[Any]:
-    """Return images in one, row by row, with gaps between them.
+def grid_size(images: NDArray[Any], columns: int) -> tuple[float, float]:
+    """Return the height and the width of a grid of images, in images of equal width."""
+    height, width = images.shape[1:3]
+    return ceil(len(images) / columns) * height / width, columns
+
+
+def coloured(
+    values: NDArray[Any], most: float | None = None, *, is_signed: bool = False
+) -> NDArray[np.float32]:
+    """Return values as colours.
 
     Args:
-        images: [N, H, W, C].
-        columns: images per row.
-        gap: pixels between images.
-        fill: value of gaps, and of places after the last image.
+        values: of any shape.
+        most: magnitude of the last colour; by default the largest of the values.
+        is_signed: values have both signs, and white is 0; else the darkest colour is 0.
 
     Returns:
-        [rows * (H + gap) - gap, columns * (W + gap) - gap, C], of the type of ``images``.
+        The shape of ``values`` and three channels, floats of 0..1.
     """
-    count, height, width, channels = images.shape
-    rows = ceil(count / columns)
-    whole = np.full(
-        (rows * (height + gap) - gap, columns * (width + gap) - gap, channels), fill, images.dtype
-    )
+    from matplotlib import colormaps
+
+    scale = float(np.abs(values).max(initial=0)) if most is None else most
+    scaled = values / scale if scale else np.zeros_like(values)
+    colours = colormaps[SIGNED](0.5 + scaled / 2) if is_signed else colormaps[UNSIGNED](scaled)
+    return np.asarray(colours[..., :3], np.float32)
+
+
+def columns_of(count: int, *, wide: float = 1.6) -> int:
+    """Return the number of columns of a grid of images that has few empty places.
+
+    Args:
+        count: number of images.
+        wide: width of the grid that is aimed at, in images, as a multiple of its height.
+    """
+    ideal = sqrt(count * wide)
+    candidates = range(max(1, floor(ideal * 0.75)), max(1, ceil(ideal * 1.35)) + 1)
+    fitting = [columns for columns in candidates if columns <= count] or [count]
+    return min(fitting, key=lambda columns: (-count % columns / count, abs(columns - ideal)))
+
+
+GAP = 2
+SMALLEST = 32
+"""Pixels between images of a grid, and the least side of an image: each pixel is repeated until
+its image has it, so that gaps are thin."""
+FRAME = (0.76, 0.81, 0.86)
+"""Colour of gaps: neither black nor white, which the borders of images can be."""
+
+
+def tiled(images: NDArray[Any], columns: int) -> NDArray[np.float32]:
+    """Return images in one, row by row, each in a thin frame.
+
+    Args:
+        images: [N, H, W, 1 or 3], uint8 of 0..255 or floats of 0..1.
+        columns: images per row.
+
+    Returns:
+        [rows * (H' + GAP) + GAP, columns * (W' + GAP) + GAP, 3], floats of 0..1, where H' and W'
+        are H and W times :func:`repeats`.
+    """
+    count, height, width, _ = images.shape
+    times = repeats(height, width)
+    height, width = height * times, width * times
+    down, across = height + GAP, width + GAP
+    whole = np.ones((ceil(count / columns) * down + GAP, columns * across + GAP, 3), np.float32)
     for number, image in enumerate(images):
-        down, across = divmod(number, columns)
-        top, left = down * (height + gap), across * (width + gap)
-        whole[top : top + height, left : left + width] = image
+        top, left = number // columns * down, number % columns * across
+        whole[top : top + down + GAP, left : left + across + GAP] = FRAME
+        whole[top + GAP : top + down, left + GAP : left + across] = np.repeat(
+            np.repeat(_fractions(image), times, 0), times, 1
+        )
     return whole
 
 
-def _wrapped(text: str, inches: float) -> str:
-    """Return a caption in lines that fit a width; a character takes about 0.55 of its height."""
-    characters = max(20, int(inches * 72 / (0.55 * NORMAL)))
-    return "\n".join(
-        line for part in text.splitlines() for line in textwrap.wrap(part, characters) or [""]
-    )
+def repeats(height: int, width: int) -> int:
+    """Return how often :func:`tiled` repeats each pixel of an image, down and across."""
+    return ceil(SMALLEST / max(1, min(height, width)))
+
+
+def _fractions(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Return an image with values of 0..1."""
+    fractions: NDArray[np.float32] = image.astype(np.float32)
+    return fractions / 255 if image.dtype == np.uint8 else fractions
+
+
+def short(path: str) -> str:
+    """Return the name of a file without its folders, for a caption."""
+    return Path(path).name or path
+
+
+LINE = 0.18
+"""Height of a line of the caption, in inches."""
+
+
+def _with_caption(figure: Figure, caption: str) -> Figure:
+    """Add a caption above a figure, which becomes higher."""
+    width, height = figure.get_size_inches()
+    characters = max(20, int(width * 72 / (0.52 * NORMAL)))  # of 0.52 times their height, about
+    lines = [
+        line for part in caption.splitlines() for line in textwrap.wrap(part, characters) or [""]
+    ]
+    figure.set_size_inches(width, height + LINE * len(lines) + 0.1)
+    figure.suptitle("\n".join(lines), fontsize=NORMAL, color=INK)
+    return figure

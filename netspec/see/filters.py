@@ -22,20 +22,24 @@ from netspec.see.figures import (
     SMALL,
     Visualisation,
     columns_of,
+    grid_size,
     new_figure,
+    show_grid,
     show_image,
     tiled,
 )
-from netspec.see.subject import Seen, open_seen
+from netspec.see.subject import Seen, chosen_maps, open_seen
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from netspec.inference.subject import Given
 
-CONTRASTS = ("kernel", "common")
+CONTRASTS = ("each", "common")
 MOST_CHANNELS = 4
 """Input channels of kernels that are all shown."""
+MOST_COLUMNS = 16
+"""Input channels in a row of images."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,7 +54,7 @@ class Filters(Visualisation):
             ``is_colour``.
         halves: The number of columns (devices) that the kernels are divided among, 1 or more; each
             has an equal part of them, in their order.
-        contrast: ``kernel`` if each kernel has its own scale, ``common`` if all have the same.
+        contrast: ``each`` if each kernel has its own scale, ``common`` if all have the same.
         is_colour: True if the input channels are red, green and blue.
         colour: Share of each kernel that is colour, 0 (grey) to 1, [N]: 1 minus the sum of squares
             of the means over channels, as a share of the sum of squares; empty if not
@@ -72,10 +76,11 @@ class Filters(Visualisation):
     def images(self) -> NDArray[np.float32]:
         """The kernels as images of 0..1, [N, kh, kw, channels]: a weight of 0 is 0.5."""
         sizes = np.abs(self.kernels)
-        axes = (1, 2, 3) if self.contrast == "kernel" else None
+        axes = (1, 2, 3) if self.contrast == "each" else None
         most = sizes.max(axis=axes, keepdims=True)
         scaled = np.divide(self.kernels, 2 * most, where=most > 0, out=np.zeros_like(self.kernels))
-        return 0.5 + scaled
+        images: NDArray[np.float32] = 0.5 + scaled
+        return images
 
     def draw(self) -> Figure:
         images = self.images
@@ -88,32 +93,39 @@ class Filters(Visualisation):
         """Draw one image per kernel; the parts of several columns one above the other."""
         parts = np.split(images, self.halves)
         columns = columns_of(len(parts[0]), wide=2.7 if self.halves > 1 else 1.6)
-        grids = [tiled(part, columns) for part in parts]
-        height, width = grids[0].shape[:2]
+        height, width = grid_size(parts[0], columns)
         inches = min(INCHES_WIDE, max(4.0, 0.6 * columns))
-        figure = new_figure(inches, self.halves * inches * height / width + 0.6)
+        above = 0.25 if self.halves > 1 else 0.05
+        figure = new_figure(inches, self.halves * ((inches - 0.3) * height / width + above))
         panels = figure.subplots(self.halves, 1, squeeze=False)[:, 0]
-        for number, (axes, grid) in enumerate(zip(panels, grids, strict=True), 1):
-            title = f"column {number} of {self.halves}" if self.halves > 1 else ""
-            show_image(axes, grid, title)
+        numbers = np.split(self.numbers, self.halves)
+        for place, (axes, part) in enumerate(zip(panels, parts, strict=True)):
+            title = f"column {place + 1} of {self.halves}" if self.halves > 1 else ""
+            show_grid(axes, part, columns, numbers[place], title)
         return figure
 
     def _by_channel(self, images: NDArray[np.float32]) -> Figure:
-        """Draw one row per kernel, with one image per input channel."""
+        """Draw a grid per kernel, with one image per input channel."""
         count, _, _, channels = images.shape
-        columns = min(channels, 16)
+        columns = min(channels, MOST_COLUMNS)
         grids = [tiled(kernel.transpose(2, 0, 1)[..., None], columns) for kernel in images]
         height, width = grids[0].shape[:2]
-        across = columns_of(count, wide=0.6 * height / width) if channels <= MOST_CHANNELS else 1
+        across = columns_of(count, wide=height / width) if channels <= MOST_CHANNELS else 1
         down = -(-count // across)
-        inches = min(INCHES_WIDE, max(3.0, 0.35 * columns * across))
-        figure = new_figure(inches, down * (inches / across * height / width + 0.22) + 0.5)
+        inches = min(INCHES_WIDE, max(4.0, 0.5 * columns * across))
+        each = (inches / across - 0.3) * height / width + 0.1
+        figure = new_figure(inches, down * each + 0.15)
         panels = figure.subplots(down, across, squeeze=False).ravel()
         for axes in panels[count:]:
             axes.set_visible(False)
-        for axes, number, grid in zip(panels, self.numbers, grids, strict=False):
+        for place, (number, grid) in enumerate(zip(self.numbers, grids, strict=True)):
+            axes = panels[place]
             show_image(axes, grid)
             axes.set_ylabel(f"{number}", fontsize=SMALL, rotation=0, ha="right", va="center")
+            if place < across and channels <= MOST_COLUMNS:
+                centres = (np.arange(channels) + 0.5) * width / channels
+                axes.set_xticks(centres, [f"{channel}" for channel in range(channels)])
+                axes.tick_params(top=False, labeltop=True, bottom=False, labelbottom=False, pad=1)
         return figure
 
     def lines(self) -> list[str]:
@@ -135,7 +147,7 @@ def filters(
     *,
     row: str | None = None,
     kernels: Sequence[int] | None = None,
-    contrast: str = "kernel",
+    contrast: str = "each",
     weights: str | Path | None = None,
     settings: Mapping[str, Setting] | None = None,
     expect: str | None = None,
@@ -152,7 +164,7 @@ def filters(
             net.
         kernels: the numbers of the kernels to show, from 0; by default all.  They must be given
             if kernels see more than 4 channels.
-        contrast: ``kernel`` (each kernel has its own scale) or ``common`` (all have the same).
+        contrast: ``each`` (each kernel has its own scale) or ``common`` (all have the same).
         weights, settings, expect: as :func:`netspec.classify` takes them.
 
     Raises:
@@ -175,9 +187,7 @@ def filters(
             f"some of the {count:,} kernels, such as kernels 0,1,2; each is shown as one image per "
             "channel"
         )
-    numbers = np.arange(count) if kernels is None else np.array(list(kernels), np.int64)
-    for number in numbers:
-        seen.require_map(stage, int(number))
+    numbers = chosen_maps(seen, stage, kernels)
     is_image = graph.operands(stage)[0] in graph.inputs
     is_colour = is_image and channels == 3
     chosen = np.ascontiguousarray(weight[numbers].transpose(0, 2, 3, 1))
@@ -187,10 +197,10 @@ def filters(
     is_split = kernels is None and count % number_of_columns == 0
     squares = (chosen.astype(np.float64) ** 2).sum((1, 2, 3))
     grey = channels * (chosen.astype(np.float64).mean(3) ** 2).sum((1, 2))
-    shown = "all" if kernels is None else f"{len(numbers)} of"
+    shown = "" if kernels is None else f"{len(numbers)} of "
     size = f"{weight.shape[2]}x{weight.shape[3]}x{channels}"
     return Filters(
-        caption=f"{shown} {count} kernels {size} of {row or stage}, {seen.called}",
+        caption=f"{shown}{counted(count, 'kernel')} {size} of {row or stage}\n{seen.called}",
         row=stage,
         numbers=numbers,
         kernels=chosen,

@@ -8,13 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from netspec.errors import DataError, LabelError
+from netspec.data.dataset import Pixels
+from netspec.errors import ArgumentError, DataError, LabelError
 from netspec.files.finite import first_not_finite
 from netspec.inference.classify import name_of
 from netspec.inference.source import expects_of
 from netspec.inference.subject import Subject, open_subject, require_a_classifier
+from netspec.ir.arguments import whole
 from netspec.ir.guess import did_you_mean
 from netspec.ir.shapes import Shape
 from netspec.language.definitions import Setting
@@ -131,6 +135,10 @@ class Seen:
             )
         return number
 
+    def batch(self, pixels: Sequence[Pixels]) -> torch.Tensor:
+        """Return the input of the net [N, C, H, W] for images [H, W, C] of its size."""
+        return self.preparation.batch(pixels, self.dtype)
+
     def features(self, label: str, images: torch.Tensor) -> torch.Tensor:
         """Return the activations of a row: [N, C, H, W] or [N, C], for images [N, C, H, W]."""
         self.stage_of(label)
@@ -176,6 +184,20 @@ def open_seen(
     model = compiled.as_reference().to("cpu").requires_grad_(False)
     model.eval()
     return Seen(opened, model)
+
+
+def chosen_maps(seen: Seen, label: str, maps: Sequence[int] | None) -> NDArray[np.int64]:
+    """Return the numbers of the chosen maps (or units) of a row; of all if ``maps`` is None.
+
+    Raises:
+        ValueError: none are chosen.
+        DataError: the row does not exist or has fewer maps.
+    """
+    if maps is None:
+        return np.arange(seen.shape_of(label).channels)
+    if not len(maps):
+        raise ArgumentError("maps must be one number or several, not an empty sequence")
+    return np.array([seen.require_map(label, whole("each of maps", n, 0, 2**31)) for n in maps])
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 
 import netspec
 from netspec.errors import DataError
+from netspec.see.figures import GAP, repeats
 
 NET = netspec.loads("""net small
 columns 2
@@ -60,8 +61,8 @@ def test_the_halves_of_a_net_with_columns_are_one_above_the_other() -> None:
     panels = seen.figure().axes
     assert [axes.get_title() for axes in panels] == ["column 1 of 2", "column 2 of 2"]
     upper, lower = (axes.images[0].get_array() for axes in panels)
-    assert upper[0, 0].tolist() == seen.images[0, 0, 0].tolist()
-    assert lower[0, 0].tolist() == seen.images[2, 0, 0].tolist()
+    assert upper[GAP, GAP].tolist() == seen.images[0, 0, 0].tolist()
+    assert lower[GAP, GAP].tolist() == seen.images[2, 0, 0].tolist()
     some = netspec.see.filters(model(), kernels=[3, 1])
     assert (some.halves, some.numbers.tolist()) == (1, [3, 1])
 
@@ -73,7 +74,10 @@ def test_kernels_of_few_channels_are_shown_by_channel() -> None:
     assert seen.kernels[5, 0, 2].tolist() == [0, 2]
     panels = [axes for axes in seen.figure().axes if axes.get_visible()]
     assert [axes.get_ylabel() for axes in panels] == list("012345")
-    assert panels[5].images[0].get_array().shape == (3, 3 + 1 + 3)
+    assert panels[5].images[0].get_array().shape == (
+        *(GAP + 3 * repeats(3, 3) + GAP, GAP + 2 * (3 * repeats(3, 3) + GAP)),
+        3,
+    )
 
 
 def test_kernels_of_many_channels_are_shown_on_request() -> None:
@@ -113,7 +117,7 @@ def test_what_is_not_there_is_named() -> None:
 def test_random_weights_are_named_in_the_caption() -> None:
     assert "random weights, not trained" in netspec.see.filters(NET).caption
     trained = netspec.see.filters("lenet5", weights="digits").caption
-    assert trained == "all 6 kernels 5x5x1 of C1, lenet5, weights digits"
+    assert trained == "6 kernels 5x5x1 of C1\nlenet5, weights digits"
 
 
 def test_weights_that_are_not_finite_are_named() -> None:

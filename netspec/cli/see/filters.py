@@ -30,8 +30,8 @@ def _kernels(
 )
 @click.option(
     "--contrast",
-    type=click.Choice(["kernel", "common"]),
-    default="kernel",
+    type=click.Choice(["each", "common"]),
+    default="each",
     show_default=True,
     help="Scale each kernel on its own, or all alike.",
 )
