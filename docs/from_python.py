@@ -57,6 +57,7 @@ def results(folder: Path) -> Iterator[tuple[str, Any]]:
     yield "netspec compile lenet5 --weights digits -o lenet5.onnx", onnx
     classes = netspec.classify(artifact.path, DIGIT, top=3, expect=artifact.digest)
     yield "netspec run lenet5.netspec digit.png --top 3", classes
+    yield "netspec see filters lenet5.netspec", netspec.see.filters(artifact.path)
     yield "netspec trace lenet5 C1", netspec.trace("lenet5", "C1", rounds=1)
 
     # training

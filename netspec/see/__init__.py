@@ -1,0 +1,15 @@
+"""Visualisations of what a network has learned: one module and one function per picture.
+
+``netspec.see.filters(model)`` does what ``netspec see filters`` does.  Each function returns a
+:class:`~netspec.see.figures.Visualisation`: arrays, a figure and a caption.
+
+The functions are imported here at once, not when they are first used: a function and its module
+have the same name, and the import of the module alone would hide the function.  So the modules must
+be quick to import.  matplotlib, and what only one picture needs, is imported inside functions.
+"""
+
+from __future__ import annotations
+
+from netspec.see.filters import filters
+
+__all__ = ["filters"]

@@ -1,0 +1,27 @@
+"""``netspec see``: pictures of what a network has learned, one command per picture.
+
+A new picture is one module here with a command, and one line in :data:`PICTURES`.
+"""
+
+from __future__ import annotations
+
+import click
+
+from netspec.cli.see.filters import filters
+
+
+@click.group(short_help="Show what a network has learned.")
+def see() -> None:
+    """Show what a network has learned: its filters, its activations, its mistakes.
+
+    Each picture is a command. SUBJECT is a run, an artifact, or a spec with --weights. A picture of
+    a net without trained weights says so in its caption.
+    """
+
+
+PICTURES = (
+    filters,
+)  # fmt: skip
+
+for picture in PICTURES:
+    see.add_command(picture)

@@ -1,0 +1,119 @@
+"""Parts of the commands of ``netspec see``: options, and how a picture is written and printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from netspec.cli.common import Command, json_option, print_json, reports_errors, set_option
+from netspec.cli.expecting import expects_options
+from netspec.cli.outputs import force_option, guard, output_option
+
+if TYPE_CHECKING:
+    from netspec.see.figures import Visualisation
+
+SUBJECT = "RUN|ARTIFACT|SPEC"
+
+
+def _place(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    from netspec.see.figures import form_of
+
+    if path is None:
+        return None
+    try:
+        form_of(path)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if not path.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent}")
+    return path
+
+
+def picture_options(command: Command) -> Command:
+    """Add ``-o``, ``--force`` and ``--json``, and report errors; the command calls :func:`show`."""
+    for option in (
+        reports_errors,
+        json_option,
+        force_option,
+        output_option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            callback=_place,
+            help="Write FILE.png, FILE.svg or FILE.pdf; /dev/stdout gets SVG.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def weights_options(command: Command) -> Command:
+    """Add the options that a net is opened with: ``--weights``, ``--expect``, ``--set``."""
+    for option in (
+        set_option,
+        click.option(
+            "--expect",
+            metavar="DIGEST",
+            help="Root digest that `compile -o` printed for the artifact.",
+        ),
+        click.option(
+            "--weights",
+            metavar="FILE|NAME",
+            help="Weights of a spec: a safetensors file, or the name of weights that come with the "
+            "spec, such as digits.  Without this option they are random.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def net_options(command: Command) -> Command:
+    """Add :func:`weights_options`, and what the net expects: ``--prepare``, ``--classes``."""
+    return weights_options(expects_options(command))
+
+
+def label_option(command: Command) -> Command:
+    """Add ``--label``: the right class of the image."""
+    return click.option(
+        "--label",
+        metavar="CLASS",
+        help="Name or number of the right class.  Default: the folder of the image, if it is the "
+        "name of a class; else the most probable class.",
+    )(command)
+
+
+def show(
+    make: Callable[[], Visualisation],
+    reads: Iterable[Path | str | None],
+    *,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Make a picture, write it, and print its caption and its figures, or JSON.
+
+    Args:
+        make: returns the picture; called after it is known that the output may be written.
+        reads: files and folders that the command reads, which the picture may not replace.
+        output: path of the picture; None writes no file.
+        force: replace a file of another kind.
+        as_json: print JSON.
+    """
+    from netspec.see.figures import kind_of, require_matplotlib
+
+    if output is None and not as_json:
+        raise click.UsageError("give the file to write with -o FILE.png, or --json, or both")
+    if output is not None:
+        guard(output, kind_of(output), reads, force=force)
+        require_matplotlib()
+    picture = make()
+    if output is not None:
+        picture.save(output, force=force)
+    if as_json:
+        print_json(picture.as_json())
+        return
+    click.echo(str(picture))
+    click.echo(f"the picture is in {output}")
