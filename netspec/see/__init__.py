@@ -11,5 +11,6 @@ be quick to import.  matplotlib, and what only one picture needs, is imported in
 from __future__ import annotations
 
 from netspec.see.filters import filters
+from netspec.see.projection import projection
 
-__all__ = ["filters"]
+__all__ = ["filters", "projection"]

@@ -226,7 +226,7 @@ def bare(axes: Axes, title: str = "") -> None:
 
 def show_image(axes: Axes, pixels: NDArray[Any], title: str = "") -> None:
     """Draw an image [H, W, 1 or 3], uint8 of 0..255 or floats of 0..1, without ticks."""
-    shown = _fractions(pixels).clip(0, 1)
+    shown = fractions(pixels).clip(0, 1)
     axes.imshow(shown[..., 0] if shown.shape[-1] == 1 else shown, cmap="gray", vmin=0, vmax=1)
     bare(axes, title)
 
@@ -318,7 +318,7 @@ def tiled(images: NDArray[Any], columns: int) -> NDArray[np.float32]:
         top, left = number // columns * down, number % columns * across
         whole[top : top + down + GAP, left : left + across + GAP] = FRAME
         whole[top + GAP : top + down, left + GAP : left + across] = np.repeat(
-            np.repeat(_fractions(image), times, 0), times, 1
+            np.repeat(fractions(image), times, 0), times, 1
         )
     return whole
 
@@ -328,7 +328,7 @@ def repeats(height: int, width: int) -> int:
     return ceil(SMALLEST / max(1, min(height, width)))
 
 
-def _fractions(image: NDArray[Any]) -> NDArray[np.float32]:
+def fractions(image: NDArray[Any]) -> NDArray[np.float32]:
     """Return an image with values of 0..1."""
     fractions: NDArray[np.float32] = image.astype(np.float32)
     return fractions / 255 if image.dtype == np.uint8 else fractions

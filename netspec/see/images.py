@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from netspec.data.dataset import Pixels
@@ -95,6 +96,20 @@ class Preparation:
         """Return the net's input [N, C, H, W] for images [H, W, C] of its size."""
         values = np.stack([self._scaling(image) for image in pixels])
         return torch.from_numpy(values).movedim(-1, 1).to(dtype)
+
+    def differences(self, values: Tensor) -> NDArray[np.float32]:
+        """Return differences of the net's input as differences of pixels.
+
+        Args:
+            values: [..., C, H, W]; a difference, such as a projection, is 0 where nothing changes.
+
+        Returns:
+            [..., H, W, C], with channels in the order of images, of 0..255 for the whole range.
+        """
+        differences = values.detach().movedim(-3, -1).double().numpy()
+        if self._scaling.is_reversed:
+            differences = differences[..., ::-1]
+        return (differences / self._scaling.scale).astype(np.float32)
 
     def grey(self) -> Pixels:
         """Return a grey image [H, W, C], the colour of occluded pixels."""

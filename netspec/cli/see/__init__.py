@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from netspec.cli.see.filters import filters
+from netspec.cli.see.projection import projection
 
 
 @click.group(short_help="Show what a network has learned.")
@@ -21,6 +22,7 @@ def see() -> None:
 
 PICTURES = (
     filters,
+    projection,
 )  # fmt: skip
 
 for picture in PICTURES:
