@@ -10,6 +10,20 @@ be quick to import.  matplotlib, and what only one picture needs, is imported in
 
 from __future__ import annotations
 
+from netspec.see.activations import activations
+from netspec.see.confusion import confusion
+from netspec.see.curves import curves
 from netspec.see.filters import filters
+from netspec.see.invariance import invariance
+from netspec.see.occlusion import occlusion
+from netspec.see.predictions import predictions
 
-__all__ = ["filters"]
+__all__ = [
+    "activations",
+    "confusion",
+    "curves",
+    "filters",
+    "invariance",
+    "occlusion",
+    "predictions",
+]
