@@ -78,7 +78,7 @@ class Curves(Visualisation):
         _rates(left, self.runs)
         _rates(right, self.runs)
         if all((run.loss > 0).all() for run in self.runs):
-            left.set_yscale("log")
+            _log(left)
         left.set_ylabel("training loss")
         right.set_ylabel("error, %")
         right.set_ylim(bottom=0)
@@ -106,6 +106,16 @@ def _line(
     axes.plot(
         run.epochs, values, style, color=color, label=name, linewidth=1.4, marker=mark, markersize=3
     )
+
+
+def _log(axes: Axes) -> None:
+    """Make the vertical axis logarithmic, with numbers such as 0.2 at 1, 2 and 5."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _rates(axes: Axes, runs: Sequence[Curve]) -> None:

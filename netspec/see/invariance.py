@@ -88,6 +88,8 @@ class Invariance(Visualisation):
                 axes.set_ylim(bottom=0)
                 if line == 2 and self.is_probability:
                     axes.set_ylim(0, 1.03)
+                if kind == "rotation":
+                    axes.set_xticks(range(0, 361, 90))
                 if column == 0:
                     axes.set_ylabel(titles[line])
                 if line == 2:
