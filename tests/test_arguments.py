@@ -167,6 +167,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "trace": netspec.trace,
     "train": Settings,
     "see filters": netspec.see.filters,
+    "see activations": netspec.see.activations,
+    "see predictions": netspec.see.predictions,
+    "see occlusion": netspec.see.occlusion,
+    "see invariance": netspec.see.invariance,
+    "see confusion": netspec.see.confusion,
 }
 NAMES = {
     "is_measured": "measured",

@@ -10,7 +10,22 @@ be quick to import.  matplotlib, and what only one picture needs, is imported in
 
 from __future__ import annotations
 
+from netspec.see.activations import activations
+from netspec.see.confusion import confusion
+from netspec.see.curves import curves
 from netspec.see.filters import filters
+from netspec.see.invariance import invariance
+from netspec.see.occlusion import occlusion
+from netspec.see.predictions import predictions
 from netspec.see.projection import projection
 
-__all__ = ["filters", "projection"]
+__all__ = [
+    "activations",
+    "confusion",
+    "curves",
+    "filters",
+    "invariance",
+    "occlusion",
+    "predictions",
+    "projection",
+]

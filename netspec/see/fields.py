@@ -14,7 +14,7 @@ Interval = tuple[int, int]
 
 
 class Box(NamedTuple):
-    """A rectangle of an image: rows ``top`` to ``bottom`` - 1, columns ``left`` to ``right`` - 1."""
+    """A rectangle of an image: rows top to bottom - 1 and columns left to right - 1."""
 
     top: int
     left: int

@@ -89,17 +89,20 @@ class Occlusion(Visualisation):
         height, width = self.pixels.shape[:2]
         count = 4 if self.row else 3
         figure = new_figure(PANEL * count, (PANEL - 0.1) * height / width + 0.85)
-        panels = figure.subplots(1, count)
+        ratios = (PANEL * height / width, 0.09)
+        panels, below = figure.subplots(2, count, height_ratios=ratios)
         example = self.pixels.copy()
         top, left = (int(edges[len(edges) // 2]) for edges in (self.tops, self.lefts))
         example[top : top + self.size, left : left + self.size] = GREY
         show_image(panels[0], example, "image, one place\nof the square")
         noun = "probability" if self.is_probability else "output"
-        self._map(figure, panels[1], self.scores, f"{noun} of\n{self.label_name}")
+        self._map(figure, panels[1], below[1], self.scores, f"{noun} of\n{self.label_name}")
         if self.row:
             title = f"activity of {self.row},\nmap {self.map_number}"
-            self._map(figure, panels[2], self.activities, title)
-        self._classes(panels[-1])
+            self._map(figure, panels[2], below[2], self.activities, title)
+        for axes in (below[0], below[-1]):
+            axes.axis("off")
+        self._classes(panels[-1], below[-1])
         return figure
 
     def _extent(self) -> tuple[float, float, float, float]:
@@ -122,17 +125,19 @@ class Occlusion(Visualisation):
         axes.spines[:].set_visible(True)
         axes.spines[:].set_linewidth(0.5)
 
-    def _map(self, figure: Figure, axes: Axes, values: NDArray[np.float64], title: str) -> None:
+    def _map(
+        self, figure: Figure, axes: Axes, below: Axes, values: NDArray[np.float64], title: str
+    ) -> None:
         """Draw values by the place of the square."""
         is_score = values is self.scores and self.is_probability
         limits = {"vmin": 0.0, "vmax": 1.0} if is_score else {}
         shown = axes.imshow(values, extent=self._extent(), cmap="viridis", **limits)
         self._place(axes, title)
-        bar = figure.colorbar(shown, ax=axes, location="bottom", shrink=0.9, aspect=22, pad=0.03)
+        bar = figure.colorbar(shown, cax=below, orientation="horizontal")
         bar.ax.tick_params(labelsize=SMALL, length=2)
         bar.outline.set_visible(False)  # type: ignore[operator]
 
-    def _classes(self, axes: Axes) -> None:
+    def _classes(self, axes: Axes, below: Axes) -> None:
         """Draw the best class by the place of the square, the most frequent ones with names."""
         from matplotlib.colors import ListedColormap
         from matplotlib.patches import Patch
@@ -153,10 +158,16 @@ class Occlusion(Visualisation):
             Patch(color=colours[index[number]], label=_cut(self.names[f"{number}"]))
             for number in present
         ]
-        axes.legend(
-            handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.03), fontsize=SMALL,
-            ncols=2, handlelength=0.9, columnspacing=0.8, labelcolor=INK,
-        )  # fmt: skip
+        below.legend(
+            handles=handles,
+            loc="upper center",
+            bbox_to_anchor=(0.5, 1.6),
+            borderpad=0,
+            ncols=2,
+            handlelength=0.9,
+            columnspacing=0.8,
+            labelcolor=INK,
+        )
 
     def lines(self) -> list[str]:
         down, across = np.unravel_index(self.scores.argmin(), self.scores.shape)

@@ -179,6 +179,8 @@ def predictions(
     known = [known_class(seen, sample.name, label) for sample in samples]
     by_class = [[answer.number for answer in result.answers] for result in results]
     what = "Most probable classes" if seen.is_probability else "Best classes"
+    if seen.net.answers_by == "least":
+        what += ", whose outputs are the least"
     return Predictions(
         caption=f"{what}\n{seen.called}",
         images=tuple(sample.name for sample in samples),

@@ -143,7 +143,7 @@ def tile(image: NDArray[Any], box: Box, height: int, width: int) -> NDArray[np.f
 
 
 def as_image(signal: NDArray[np.float32], *, clipped: float = CLIPPED) -> NDArray[np.float32]:
-    """Return differences of pixels [..., H, W, C] as an image of 0..1 of which 0.5 is no difference.
+    """Return differences of pixels [..., H, W, C] as an image of 0..1, where 0.5 is no difference.
 
     All channels have one scale, so that colours are kept.
 

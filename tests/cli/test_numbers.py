@@ -18,7 +18,12 @@ HOSTILE = (
     "1" + "0" * 30, "9" * 5_000, "2147483648", "9223372036854775808", "1,nan", "0x10", "1_0", "١",
 )  # fmt: skip
 NUMBERS = click.types.IntParamType, click.types.FloatParamType
-LISTS = {("bench", "--batch"), ("train", "--snapshots"), ("see filters", "--kernels")}
+LISTS = {
+    ("bench", "--batch"),
+    ("train", "--snapshots"),
+    ("see filters", "--kernels"),
+    ("see activations", "--maps"),
+}
 """Options that take several numbers with commas between them."""
 
 ARGUMENTS = {
@@ -28,6 +33,10 @@ ARGUMENTS = {
     "run": ["none.net", "none.png"],
     "trace": ["none.net", "c1"],
     "see filters": ["none.net", "--json"],
+    "see activations": ["none.net", "none.png", "--json"],
+    "see predictions": ["none.net", "none.png", "--json"],
+    "see occlusion": ["none.net", "none.png", "--json"],
+    "see confusion": ["none.net", "--json"],
 }
 """What a command needs beside, none of which is there; else a spec."""
 

@@ -117,10 +117,15 @@ def test_files_of_a_data_set_are_not_overwritten(tmp_path: Path) -> None:
 
 # ----------------------------------------------------------------------------- files of other kinds
 
+SEEN = ("filters", "activations", "predictions", "occlusion", "invariance", "confusion")
+"""The pictures of nets."""
+
 READS = {
     ("compile", "--weights"), ("compile", "--choices"), ("compile", "--classes"),
     ("run", "--weights"), ("run", "--classes"), ("eval", "--weights"), ("eval", "--classes"),
-    ("train", "--resume"), ("train", "--init-from"), ("see filters", "--weights"),
+    ("train", "--resume"), ("train", "--init-from"),
+    *((f"see {name}", "--weights") for name in SEEN),
+    *((f"see {name}", "--classes") for name in SEEN if name != "filters"),
 }  # fmt: skip
 """Options that name a file or a folder which is read."""
 
@@ -132,6 +137,12 @@ WRITES = {
     ("bench", "--plot"): ["SPEC", "--device", "cuda"],
     ("eval", "--rows"): ["RUN", "--data", "digits"],
     ("see filters", "--output"): ["SPEC"],
+    ("see activations", "--output"): ["SPEC", "none.png"],
+    ("see predictions", "--output"): ["SPEC", "none.png"],
+    ("see occlusion", "--output"): ["SPEC", "none.png"],
+    ("see invariance", "--output"): ["SPEC", "none.png"],
+    ("see curves", "--output"): ["RUN"],
+    ("see confusion", "--output"): ["RUN"],
     ("train", "--output"): ["SPEC", "--data", "digits"],
     ("pack", "--output"): ["digits:8"],
     ("compare", "--output"): ["relu-tanh", "--data", "digits"],
@@ -143,7 +154,7 @@ NAMES = {
     ("draw", "--output"): ("a.svg", "a.png", "a.dot"),
     ("bench", "--plot"): ("a.svg", "a.png"),
     ("eval", "--rows"): ("a.csv", "a"),
-    ("see filters", "--output"): ("a.png", "a.svg", "a.pdf"),
+    **dict.fromkeys([place for place in WRITES if "see" in place[0]], ("a.png", "a.svg", "a.pdf")),
 }
 """The files that commands write; others write folders."""
 

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import click
 
+from netspec.cli.see.activations import activations
+from netspec.cli.see.confusion import confusion
+from netspec.cli.see.curves import curves
 from netspec.cli.see.filters import filters
+from netspec.cli.see.invariance import invariance
+from netspec.cli.see.occlusion import occlusion
+from netspec.cli.see.predictions import predictions
 from netspec.cli.see.projection import projection
 
 
@@ -20,10 +26,16 @@ def see() -> None:
     """
 
 
-PICTURES = (
+PICTURES: tuple[click.Command, ...] = (
     filters,
+    activations,
+    predictions,
+    occlusion,
+    invariance,
+    curves,
+    confusion,
     projection,
-)  # fmt: skip
+)
 
 for picture in PICTURES:
     see.add_command(picture)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from netspec.cli.common import numbers
-from netspec.cli.see.options import SUBJECT, picture_options, show, weights_options
-
-
-def _kernels(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> tuple[int, ...] | None:
-    return None if text is None else numbers(text, 0, 10**6)
+from netspec.cli.see.options import (
+    SUBJECT,
+    contrast_option,
+    numbers_option,
+    picture_options,
+    show,
+    weights_options,
+)
 
 
 @click.command(short_help="The kernels of the first layer as images (AlexNet, Figure 3).")
@@ -21,20 +21,12 @@ def _kernels(
 @click.option(
     "--row", metavar="ROW", help="A convolution, such as C1.  Default: the first of the net."
 )
-@click.option(
+@numbers_option(
     "--kernels",
-    metavar="N,...",
-    callback=_kernels,
-    help="Numbers of the kernels to show, from 0; required for kernels of more than 4 channels.  "
+    "Numbers of the kernels to show, from 0; required for kernels of more than 4 channels.  "
     "Default: all.",
 )
-@click.option(
-    "--contrast",
-    type=click.Choice(["each", "common"]),
-    default="each",
-    show_default=True,
-    help="Scale each kernel on its own, or all alike.",
-)
+@contrast_option("kernel")
 @weights_options
 @picture_options
 def filters(

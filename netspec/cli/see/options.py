@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from netspec.cli.common import Command, json_option, print_json, reports_errors, set_option
+from netspec.cli.common import Command, json_option, numbers, print_json, reports_errors, set_option
 from netspec.cli.expecting import expects_options
 from netspec.cli.outputs import force_option, guard, output_option
 
@@ -83,6 +85,42 @@ def label_option(command: Command) -> Command:
         help="Name or number of the right class.  Default: the folder of the image, if it is the "
         "name of a class; else the most probable class.",
     )(command)
+
+
+def numbers_option(flag: str, help: str) -> Callable[[Command], Command]:
+    """Return an option that takes numbers from 0 with commas between them."""
+    return click.option(flag, metavar="N,...", callback=_numbers, help=help)
+
+
+def _numbers(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[int, ...] | None:
+    return None if text is None else numbers(text, 0, 10**6)
+
+
+def contrast_option(noun: str) -> Callable[[Command], Command]:
+    """Return ``--contrast``, for pictures of kernels or maps."""
+    return click.option(
+        "--contrast",
+        type=click.Choice(["each", "common"]),
+        default="each",
+        show_default=True,
+        help=f"Scale each {noun} on its own, or all alike.",
+    )
+
+
+@contextmanager
+def counting(noun: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal; yield a function to call with the counts of done and of all."""
+    if not sys.stderr.isatty():
+        yield lambda done, count: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(noun)
+        yield lambda done, count: bar.update(task, completed=done, total=count)
 
 
 def show(
