@@ -18,6 +18,7 @@ from netspec.see.invariance import invariance
 from netspec.see.occlusion import occlusion
 from netspec.see.predictions import predictions
 from netspec.see.projection import projection
+from netspec.see.top9 import top9
 
 __all__ = [
     "activations",
@@ -28,4 +29,5 @@ __all__ = [
     "occlusion",
     "predictions",
     "projection",
+    "top9",
 ]

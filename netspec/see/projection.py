@@ -17,7 +17,6 @@ from netspec.data.dataset import Pixels
 from netspec.errors import ArgumentError, DataError
 from netspec.inference.classify import Picture
 from netspec.ir.arguments import whole
-from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Shape
 from netspec.language.definitions import Setting
 from netspec.see.deconvnet import deconvnet, require_rules
@@ -241,15 +240,7 @@ def _rows(seen: Seen, row: Any) -> tuple[str, ...]:
         if not rows:
             raise ArgumentError("row must be one row or several, not an empty sequence")
         return rows
-    graph = seen.net.graph
-    able = [
-        one.label
-        for one in seen.net.rows
-        if one.label in graph.rows
-        and not graph.rows[one.label].head
-        and seen.shape_of(one.label).is_map
-        and any(isinstance(graph.stage(name).op, Conv) for name in graph.rows[one.label].stages)
-    ]
+    able = seen.filter_rows
     if not able:
         raise DataError(f"{seen.net.name} does not have a convolution: name the row to project")
     places = np.linspace(0, len(able) - 1, min(ROWS, len(able))).round().astype(int)

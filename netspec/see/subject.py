@@ -20,6 +20,7 @@ from netspec.inference.source import expects_of
 from netspec.inference.subject import Subject, open_subject, require_a_classifier
 from netspec.ir.arguments import whole
 from netspec.ir.guess import did_you_mean
+from netspec.ir.ops.conv import Conv
 from netspec.ir.shapes import Shape
 from netspec.language.definitions import Setting
 from netspec.see.images import Preparation
@@ -134,6 +135,31 @@ class Seen:
                 f"its maps are 0 to {count - 1:,}"
             )
         return number
+
+    @property
+    def filter_rows(self) -> list[str]:
+        """The rows with a convolution and with maps, those of auxiliary heads excluded."""
+        graph = self.net.graph
+        return [
+            row.label
+            for row in graph.rows.values()
+            if not row.head
+            and not row.is_inner
+            and graph.stage(row.output).known_shape.is_map
+            and any(isinstance(graph.stage(name).op, Conv) for name in row.stages)
+        ]
+
+    @property
+    def last_row(self) -> str:
+        """The last row with a convolution and maps larger than 1x1.
+
+        Raises:
+            DataError: the net does not have such a row.
+        """
+        rows = [row for row in self.filter_rows if tuple(self.shape_of(row)[:2]) != (1, 1)]
+        if not rows:
+            raise DataError(f"{self.net.name} does not have a row of maps: name a row with --row")
+        return rows[-1]
 
     def batch(self, pixels: Sequence[Pixels]) -> torch.Tensor:
         """Return the input of the net [N, C, H, W] for images [H, W, C] of its size."""

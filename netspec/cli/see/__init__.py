@@ -15,6 +15,7 @@ from netspec.cli.see.invariance import invariance
 from netspec.cli.see.occlusion import occlusion
 from netspec.cli.see.predictions import predictions
 from netspec.cli.see.projection import projection
+from netspec.cli.see.top9 import top9
 
 
 @click.group(short_help="Show what a network has learned.")
@@ -35,6 +36,7 @@ PICTURES: tuple[click.Command, ...] = (
     curves,
     confusion,
     projection,
+    top9,
 )
 
 for picture in PICTURES:

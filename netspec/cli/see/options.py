@@ -123,6 +123,28 @@ def counting(noun: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, count: bar.update(task, completed=done, total=count)
 
 
+@contextmanager
+def resumed(output: Path | None) -> Iterator[Path | None]:
+    """Yield the file next to a picture in which a pass over a data set is saved.
+
+    It is removed after the block.  If a signal stops the pass, it is kept, and the repeated command
+    continues.  A picture that is written to a pipe does not have such a file.
+    """
+    from netspec.files.writing import is_written_into
+    from netspec.see.streaming import Interrupted, forget
+
+    if output is None or is_written_into(output):
+        yield None
+        return
+    state = output.with_name(f"{output.name}.pass")
+    try:
+        yield state
+    except Interrupted as stopped:
+        click.echo(str(stopped), err=True)
+        raise click.exceptions.Exit(128 + stopped.number) from None
+    forget(state)
+
+
 def show(
     make: Callable[[], Visualisation],
     reads: Iterable[Path | str | None],
