@@ -13,6 +13,7 @@ from __future__ import annotations
 from netspec.see.activations import activations
 from netspec.see.confusion import confusion
 from netspec.see.curves import curves
+from netspec.see.evolution import evolution
 from netspec.see.filters import filters
 from netspec.see.invariance import invariance
 from netspec.see.occlusion import occlusion
@@ -24,6 +25,7 @@ __all__ = [
     "activations",
     "confusion",
     "curves",
+    "evolution",
     "filters",
     "invariance",
     "occlusion",

@@ -80,6 +80,19 @@ def crop_of(graph: Graph, row: str, position: tuple[int, int] = (0, 0)) -> Box:
     return Box(top, left, bottom + 1, right + 1)
 
 
+def largest_crop(graph: Graph, row: str) -> tuple[int, int]:
+    """Return the height and width of the largest crop of a row's activations."""
+    shape = graph.stage(graph.find(row)).known_shape
+    if not shape.is_map:
+        box = crop_of(graph, row)
+        return box.height, box.width
+    # the rows of a crop depend on the row of the activation alone, the columns on its column
+    return (
+        max(crop_of(graph, row, (down, 0)).height for down in range(shape[0])),
+        max(crop_of(graph, row, (0, across)).width for across in range(shape[1])),
+    )
+
+
 def _reaches(graph: Graph, stage: Stage) -> tuple[Reach, Reach]:
     """Return the positions of a stage's operands that its outputs depend on, in both axes."""
     own = [Field()] * len(graph.operands(stage.name))

@@ -23,6 +23,7 @@ from netspec.see.deconvnet import deconvnet, require_rules
 from netspec.see.fields import Box, crop_of
 from netspec.see.figures import (
     COLOURS,
+    FRAME,
     SMALL,
     Visualisation,
     bare,
@@ -91,7 +92,7 @@ class Projection(Visualisation):
                 (panels[0, 1 + number], self.pixels),
                 (panels[1, 1 + number], as_image(self.signals[number])),
             ):
-                show_image(axes, tile(image, box, side, side))
+                show_image(axes, framed(tile(image, box, side, side)))
                 axes.spines[:].set(visible=True, color=colour, linewidth=1.5)
             noun = noun_of(self.sizes[number])
             panels[0, 1 + number].set_title(f"{row}, {noun} {self.maps[number]}", fontsize=SMALL)
@@ -124,8 +125,8 @@ def size_of(shape: Shape) -> tuple[int, int]:
 def tile(image: NDArray[Any], box: Box, height: int, width: int) -> NDArray[np.float32]:
     """Return a part of an image, [height, width, C] of 0..1, in a tile that may be larger.
 
-    Where the part is cut at a border of the image, the tile is white on the other side of this
-    border.
+    A part that is cut at a border of the image is placed so that the tile continues beyond this
+    border, with NaN.
 
     Args:
         image: [H, W, C], uint8 of 0..255 or floats of 0..1.
@@ -133,12 +134,23 @@ def tile(image: NDArray[Any], box: Box, height: int, width: int) -> NDArray[np.f
         height: of the tile, at least that of the part.
         width: of the tile, at least that of the part.
     """
-    whole = np.ones((height, width, image.shape[2]), np.float32)
+    whole = np.full((height, width, image.shape[2]), np.nan, np.float32)
     top = height - box.height if box.top == 0 else 0
     left = width - box.width if box.left == 0 else 0
     part = fractions(image[box.of_pixels])
     whole[top : top + box.height, left : left + box.width] = part
     return whole
+
+
+def framed(tiled: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a tile [h, w, 1 or 3] in colours, [h, w, 3]: beyond the image it is that of frames."""
+    colours = np.broadcast_to(tiled, (*tiled.shape[:2], 3))
+    return np.where(np.isnan(colours), np.float32(FRAME), colours)
+
+
+def beyond(tiles: NDArray[np.float32]) -> str:
+    """Return what the colour beyond images is, for a caption; empty if no tile has it."""
+    return " (blue is outside the image)" if np.isnan(tiles).any() else ""
 
 
 def as_image(signal: NDArray[np.float32], *, clipped: float = CLIPPED) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from netspec.data.dataset import Dataset
 from netspec.see.deconvnet import deconvnet
-from netspec.see.fields import Box, crop_of
+from netspec.see.fields import Box, crop_of, largest_crop
 from netspec.see.projection import as_image, tile
 from netspec.see.streaming import Summary, stream
 from netspec.see.subject import Seen
@@ -106,7 +106,8 @@ class Excited:
         crops: The part of the image that it depends on: first row, first column, the row after the
             last, the column after the last, [M, K, 4].
         patches: These parts, floats of 0..1 [M, K, h, w, C]; h and w are those of the largest
-            part, and smaller ones, which are cut at a border of the image, are white beyond it.
+            part of the row, and smaller ones, which are cut at a border of the image, are NaN
+            beyond it.
         projections: The projections of the activations, as images of 0..1 of which 0.5 is no
             difference, [M, K, h, w, C].
     """
@@ -129,10 +130,9 @@ def excited_by(
         [[crop_of(graph, row, (down, across)) for down, across in of_map.tolist()]
          for of_map in positions]
     )  # fmt: skip
-    height = int((crops[..., 2] - crops[..., 0]).max())
-    wide = int((crops[..., 3] - crops[..., 1]).max())
+    height, wide = largest_crop(graph, row)
     size = (*places.shape, height, wide, seen.net.input_shape.channels)
-    patches, projections = np.ones(size, np.float32), np.ones(size, np.float32)
+    patches, projections = np.empty(size, np.float32), np.empty(size, np.float32)
     for n, number in enumerate(maps.tolist()):
         pixels = [
             seen.preparation.sample(dataset.example(example).pixels).pixels

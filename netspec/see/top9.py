@@ -19,7 +19,7 @@ from netspec.ir.words import counted, plural
 from netspec.language.definitions import Setting
 from netspec.see.deconvnet import require_rules
 from netspec.see.figures import INCHES_WIDE, SMALL, Visualisation, bare, new_figure
-from netspec.see.projection import noun_of, size_of
+from netspec.see.projection import beyond, framed, noun_of, size_of
 from netspec.see.streaming import BATCH, split_of
 from netspec.see.strongest import excited_by, loudest, strongest_of
 from netspec.see.subject import chosen_maps, open_seen
@@ -57,7 +57,8 @@ class Top9(Visualisation):
         crops: The part of the image that it depends on: first row, first column, the row after the
             last, the column after the last, [M, K, 4].
         patches: These parts, floats of 0..1 [M, K, h, w, C]; h and w are those of the largest
-            part, and smaller ones, which are cut at a border of the image, are white beyond it.
+            part of the row, and smaller ones, which are cut at a border of the image, are NaN
+            beyond it.
         projections: The projections of the activations, as images of 0..1 of which 0.5 is no
             difference, [M, K, h, w, C].
     """
@@ -120,7 +121,7 @@ def mosaic(projections: NDArray[np.float32], patches: NDArray[np.float32]) -> ND
     for left, images in ((0, projections), (middle, patches)):
         for number, image in enumerate(images):
             top, start = number // columns * step_down, left + number % columns * step_right
-            whole[top : top + height, start : start + width] = image
+            whole[top : top + height, start : start + width] = framed(image)
     return whole
 
 
@@ -198,7 +199,7 @@ def top9(
     noun = noun_of(size_of(seen.shape_of(row)))
     return Top9(
         caption=f"Images that excite {counted(len(numbers), noun)} of {row} most, right, and their "
-        f"projections, left; {dataset.name}\n{seen.called}",
+        f"projections, left{beyond(excited.patches)}; {dataset.name}\n{seen.called}",
         data=dataset.name,
         row=row,
         size=size_of(seen.shape_of(row)),

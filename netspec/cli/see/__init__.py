@@ -10,6 +10,7 @@ import click
 from netspec.cli.see.activations import activations
 from netspec.cli.see.confusion import confusion
 from netspec.cli.see.curves import curves
+from netspec.cli.see.evolution import evolution
 from netspec.cli.see.filters import filters
 from netspec.cli.see.invariance import invariance
 from netspec.cli.see.occlusion import occlusion
@@ -37,6 +38,7 @@ PICTURES: tuple[click.Command, ...] = (
     confusion,
     projection,
     top9,
+    evolution,
 )
 
 for picture in PICTURES:

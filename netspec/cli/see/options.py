@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netspec.cli.common import Command, json_option, numbers, print_json, reports_errors, set_option
+from netspec.cli.common import (
+    IMAGES,
+    WORKERS,
+    Command,
+    json_option,
+    numbers,
+    print_json,
+    reports_errors,
+    set_option,
+)
 from netspec.cli.expecting import expects_options
 from netspec.cli.outputs import force_option, guard, output_option
 
@@ -85,6 +94,41 @@ def label_option(command: Command) -> Command:
         help="Name or number of the right class.  Default: the folder of the image, if it is the "
         "name of a class; else the most probable class.",
     )(command)
+
+
+def pass_options(command: Command) -> Command:
+    """Add the options of a pass over a data set: ``--data``, ``--split``, ``--batch``,
+    ``--workers``."""
+    for option in (
+        click.option(
+            "--workers",
+            type=WORKERS,
+            default=0,
+            show_default=True,
+            help="Number of processes that read images.",
+        ),
+        click.option(
+            "--batch",
+            type=IMAGES,
+            default=64,
+            show_default=True,
+            help="Images in memory at once.  The picture does not depend on it.",
+        ),
+        click.option(
+            "--split",
+            type=click.Choice(["train", "validation"]),
+            default="train",
+            show_default=True,
+            help="Part of the data set.",
+        ),
+        click.option(
+            "--data",
+            metavar="DATA",
+            help="Data set to look at, such as digits or images:DIR.  Default: that of the run.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def numbers_option(flag: str, help: str) -> Callable[[Command], Command]:

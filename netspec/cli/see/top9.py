@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from netspec.cli.common import IMAGES, WORKERS, print_note
+from netspec.cli.common import print_note
 from netspec.cli.see.options import (
     SUBJECT,
     counting,
     net_options,
     numbers_option,
+    pass_options,
     picture_options,
     resumed,
     show,
@@ -24,18 +25,6 @@ from netspec.cli.see.options import (
     "--row", metavar="ROW", help="A row, such as C5.  Default: the last one with a convolution."
 )
 @click.option(
-    "--data",
-    metavar="DATA",
-    help="Data set to look at, such as digits or images:DIR.  Default: that of the run.",
-)
-@click.option(
-    "--split",
-    type=click.Choice(["train", "validation"]),
-    default="train",
-    show_default=True,
-    help="Part of the data set.",
-)
-@click.option(
     "--maps",
     type=click.IntRange(1, 400),
     default=16,
@@ -43,25 +32,16 @@ from netspec.cli.see.options import (
     help="Number of maps to show: those with the largest activations.",
 )
 @numbers_option("--map", "Numbers of the maps to show, from 0, in place of these.")
-@click.option(
-    "--batch", type=IMAGES, default=64, show_default=True, help="Images in memory at once."
-)
-@click.option(
-    "--workers",
-    type=WORKERS,
-    default=0,
-    show_default=True,
-    help="Number of processes that read images.",
-)
+@pass_options
 @net_options
 @picture_options
 def top9(
     subject: str,
     row: str | None,
-    data: str | None,
-    split: str,
     maps: int,
     map: tuple[int, ...] | None,
+    data: str | None,
+    split: str,
     batch: int,
     workers: int,
     weights: str | None,
