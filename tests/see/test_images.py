@@ -50,7 +50,8 @@ def test_values_are_those_of_the_net(known: Expects) -> None:
 
 def test_a_mean_image_of_the_size_before_the_crop_is_cropped() -> None:
     recipe = netspec.loads(
-        "net a\ninput image 8x8x3\nF: fc 2\ntrain {\n    prepare resize 10x10 | subtract mean image\n"
+        "net a\ninput image 8x8x3\nF: fc 2\ntrain {\n"
+        "    prepare resize 10x10 | subtract mean image\n"
         "    augment crop 8\n    loss cross_entropy\n    optimizer sgd lr=0.1\n    batch 2\n"
         "    epochs 1\n}\n"
     ).recipe
