@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from netspec.data.dataset import Dataset
     from netspec.inference.subject import Given
 
-MISTAKES = 12
+MISTAKES, ACROSS = 12, 6
+"""Images of mistakes by default, and in a row of the picture."""
 WRITTEN = 20
 """Classes of a matrix whose counts are written into it."""
 NAMED = 40
@@ -106,19 +107,18 @@ class Confusion(Visualisation):
 
     def draw(self) -> Figure:
         count = len(self.images)
-        columns = min(count, 6)
-        each = (INCHES_WIDE - 0.1) / 6
-        rows = ceil(count / 6)
+        each = (INCHES_WIDE - 0.1) / ACROSS
+        rows = ceil(count / ACROSS)
         below = rows * (each + 0.3) + 0.25 if count else 0.0
         figure = new_figure(INCHES_WIDE, 4.1 + below)
-        upper, lower = figure, None
-        if count:
-            upper, lower = figure.subfigures(2, 1, height_ratios=(4.1, below), hspace=0.02)
+        # subfigures returns an array, which has no type for its elements
+        parts: Any = figure.subfigures(2, 1, height_ratios=(4.1, max(below, 0.01)), squeeze=False)
+        upper, lower = parts[:, 0]
         left, right = upper.subplots(1, 2, width_ratios=(1.55, 1))
         self._matrix(left)
         self._errors(right)
-        if lower is not None:
-            self._images(lower.subplots(rows, 6, squeeze=False).ravel()[:], columns)
+        if count:
+            self._images(lower.subplots(rows, ACROSS, squeeze=False).ravel())
             lower.suptitle("the worst mistakes: right class → answer (its score)", fontsize=SMALL)
         return figure
 
@@ -150,7 +150,7 @@ class Confusion(Visualisation):
         places = np.arange(len(shown))
         axes.barh(places, self.errors[shown], color=PALE, height=0.8)
         most = max(float(self.errors[shown].max(initial=0)), 1.0)
-        for place, number in zip(places, shown, strict=True):
+        for place, number in enumerate(shown):
             label = f"{self.errors[number]:.1f}"
             axes.text(self.errors[number] + 0.01 * most, place, label, va="center", fontsize=SMALL)
         axes.axvline(self.error, color=INK, linewidth=0.8, linestyle=":")
@@ -161,7 +161,7 @@ class Confusion(Visualisation):
         worst = f"the {NAMED} worst classes" if len(known) > len(shown) else "each class"
         axes.set_xlabel(f"error of {worst}, %; dotted: of all, {self.error:.2f} %")
 
-    def _images(self, panels: Sequence[Axes], columns: int) -> None:
+    def _images(self, panels: Sequence[Axes]) -> None:
         for axes in panels[len(self.images) :]:
             axes.set_visible(False)
         for axes, pixels, mistake in zip(panels, self.images, self.mistakes, strict=False):

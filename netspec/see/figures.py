@@ -235,14 +235,14 @@ def show_grid(
     axes: Axes,
     images: NDArray[Any],
     columns: int,
-    numbers: Sequence[int] | None = None,
+    numbers: NDArray[np.int64] | None = None,
     title: str = "",
 ) -> None:
     """Draw images [N, H, W, 1 or 3] as a grid; the first of each row has its number at its left."""
     grid = tiled(images, columns)
     axes.imshow(grid)
     bare(axes, title)
-    names = range(len(images)) if numbers is None else numbers
+    names = np.arange(len(images)) if numbers is None else numbers
     if len(images) > 1:
         firsts = range(0, len(images), columns)
         places = (np.arange(len(firsts)) + 0.5) * (grid.shape[0] / len(firsts))
@@ -331,7 +331,9 @@ def repeats(height: int, width: int) -> int:
 def fractions(image: NDArray[Any]) -> NDArray[np.float32]:
     """Return an image with values of 0..1."""
     fractions: NDArray[np.float32] = image.astype(np.float32)
-    return fractions / 255 if image.dtype == np.uint8 else fractions
+    if image.dtype == np.uint8:
+        fractions /= 255
+    return fractions
 
 
 def short(path: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -130,12 +130,12 @@ class Occlusion(Visualisation):
     ) -> None:
         """Draw values by the place of the square."""
         is_score = values is self.scores and self.is_probability
-        limits = {"vmin": 0.0, "vmax": 1.0} if is_score else {}
+        limits: dict[str, Any] = {"vmin": 0.0, "vmax": 1.0} if is_score else {}
         shown = axes.imshow(values, extent=self._extent(), cmap="viridis", **limits)
         self._place(axes, title)
         bar = figure.colorbar(shown, cax=below, orientation="horizontal")
         bar.ax.tick_params(labelsize=SMALL, length=2)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
 
     def _classes(self, axes: Axes, below: Axes) -> None:
         """Draw the best class by the place of the square, the most frequent ones with names."""

@@ -47,12 +47,7 @@ COMMANDS = {
     "run lenet5 DIGIT --weights digits": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
     "eval lenet5 --weights digits --data digits": (*LOOP, *MEASURING),
     "see filters lenet5 --json": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
-    "see activations lenet5 DIGIT -o TMP/a.png": (
-        *TRAINING,
-        *DATA_SETS,
-        *MEASURING[:2],
-        *STATISTICS,
-    ),
+    "see activations lenet5 DIGIT -o TMP/a.png": (*TRAINING, *DATA_SETS, *STATISTICS),
     "see confusion lenet5 --weights digits --data digits --json": (*LOOP, *MEASURING),
     "trace lenet5 S2": (*TRAINING, "netspec.data", "netspec.inference", "netspec.comparing"),
     "bench TMP/a.net --rounds 1 --layers": (*TRAINING, "netspec.data", "netspec.comparing"),

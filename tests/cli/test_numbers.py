@@ -19,11 +19,9 @@ HOSTILE = (
 )  # fmt: skip
 NUMBERS = click.types.IntParamType, click.types.FloatParamType
 LISTS = {
-    ("bench", "--batch"),
-    ("train", "--snapshots"),
-    ("see filters", "--kernels"),
+    ("bench", "--batch"), ("train", "--snapshots"), ("see filters", "--kernels"),
     ("see activations", "--maps"),
-}
+}  # fmt: skip
 """Options that take several numbers with commas between them."""
 
 ARGUMENTS = {

@@ -9,25 +9,15 @@ import click
 from netspec.cli.see.options import SUBJECT, label_option, net_options, picture_options, show
 
 
-def _rows(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    rows = tuple(word.strip() for word in text.split(","))
-    if len(rows) != 2 or not all(rows):
-        raise click.BadParameter(f"{text!r} must be two rows, such as C1,F7")
-    return rows
-
-
 @click.command(short_help="Features under shift, scale and rotation (ZFNet, Figure 5).")
 @click.argument("subject", metavar=SUBJECT)
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @click.option(
-    "--rows",
-    metavar="ROW,ROW",
-    callback=_rows,
-    help="Rows whose features are compared.  Default: the first, and the last before the output.",
+    "--row",
+    "rows",
+    nargs=2,
+    metavar="ROW ROW",
+    help="Two rows to compare features at.  Default: the first, and the last before the output.",
 )
 @label_option
 @net_options
