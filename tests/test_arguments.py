@@ -172,6 +172,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "see occlusion": netspec.see.occlusion,
     "see invariance": netspec.see.invariance,
     "see confusion": netspec.see.confusion,
+    "see projection": netspec.see.projection,
+    "see top9": netspec.see.top9,
+    "see evolution": netspec.see.evolution,
 }
 NAMES = {
     "is_measured": "measured",

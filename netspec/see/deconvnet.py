@@ -281,7 +281,7 @@ class _Replaced(torch.autograd.Function):
         return y.clone()
 
     @staticmethod
-    def backward(ctx: Any, signal: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, signal: Tensor) -> tuple[Tensor, None, None]:
         return ctx.carry(signal), None, None
 
 

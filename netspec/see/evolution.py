@@ -24,7 +24,6 @@ from netspec.see.projection import beyond, framed, noun_of, size_of
 from netspec.see.streaming import BATCH, part_of, split_of
 from netspec.see.strongest import Excited, Strongest, excited_by, loudest, strongest_of
 from netspec.see.subject import chosen_maps, open_seen
-from netspec.training.directory import snapshots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -166,16 +165,17 @@ def evolution(
     def load(epoch: int) -> None:
         seen.model.load_state_dict(read_weights(seen.net.graph, paths[epoch]))
 
-    strongest: dict[int, Strongest] = {}
-    for number, epoch in enumerate(paths):
+    def look(number: int, epoch: int) -> Strongest:
         load(epoch)
-        done = number * len(dataset)
-        strongest[epoch] = strongest_of(
+        done, images = number * len(dataset), len(paths) * len(dataset)
+        return strongest_of(
             seen, dataset, row, 1,
             batch=batch, workers=workers, note=note if number == 0 else lambda remark: None,
             state=None if beginning is None else part_of(beginning, f"epoch-{epoch:04}"),
-            advance=lambda images, count, done=done: advance(done + images, count * len(paths)),
+            advance=lambda some, count: advance(done + some, images),
         )  # fmt: skip
+
+    strongest = {epoch: look(number, epoch) for number, epoch in enumerate(paths)}
     last = strongest[max(paths)]
     numbers = loudest(last, maps) if chosen is None else chosen
     excited: list[Excited] = []
@@ -212,6 +212,8 @@ def _kept(directory: Path, epochs: Sequence[int] | None) -> dict[int, Path]:
         TypeError, ValueError: ``epochs`` are not numbers from 0, or there are none.
         DataError: the run does not have snapshots, or not of these epochs.
     """
+    from netspec.training.directory import snapshots
+
     paths = snapshots(directory)
     if not paths:
         raise DataError(

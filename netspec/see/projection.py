@@ -145,7 +145,7 @@ def tile(image: NDArray[Any], box: Box, height: int, width: int) -> NDArray[np.f
 def framed(tiled: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return a tile [h, w, 1 or 3] in colours, [h, w, 3]: beyond the image it is that of frames."""
     colours = np.broadcast_to(tiled, (*tiled.shape[:2], 3))
-    return np.where(np.isnan(colours), np.float32(FRAME), colours)
+    return np.where(np.isnan(colours), np.array(FRAME, np.float32), colours)
 
 
 def beyond(tiles: NDArray[np.float32]) -> str:

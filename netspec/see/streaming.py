@@ -16,13 +16,12 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from netspec.data.dataset import Dataset
-from netspec.data.opening import open_data
 from netspec.data.preprocessing import view_of
 from netspec.errors import DataError, require_type
 from netspec.files.reading import reason_of
@@ -31,8 +30,9 @@ from netspec.ir.arguments import choice
 from netspec.ir.shapes import rounded_up
 from netspec.runtime.weights import save_tensors
 from netspec.see.subject import Seen
-from netspec.training.batches import Batch, InOrder
-from netspec.training.stopping import Stopped, Stopping
+
+if TYPE_CHECKING:
+    from netspec.training.batches import Batch
 
 CHUNK = 16
 """Images that the net computes at once."""
@@ -61,7 +61,7 @@ class Summary(Protocol):
         """Take over what :meth:`tensors` returned."""
 
 
-class Interrupted(Stopped):
+class Interrupted(KeyboardInterrupt):
     """Error for a pass that was stopped by a signal, after it was saved.
 
     Attributes:
@@ -70,6 +70,7 @@ class Interrupted(Stopped):
 
     def __init__(self, number: int, done: int, images: int, path: Path) -> None:
         super().__init__(number)
+        self.number = number
         self.text = (
             f"the pass stopped after {done:,} of {images:,} images, and is saved in {path}: repeat "
             "it to continue"
@@ -110,6 +111,9 @@ def stream(
             finite, or no image can be read.
         Interrupted: a signal stopped the pass; only with ``state``.
     """
+    from netspec.training.batches import InOrder  # a picture of one image does not import training
+    from netspec.training.stopping import Stopping
+
     end = seen.stage_of(row)
     shape, expects = seen.net.input_shape, replace(seen.subject.expects, views="center")
     tests = InOrder(
@@ -161,7 +165,7 @@ def _computed(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the numbers of images and their activations, a chunk at a time."""
     chunks = batch.numbers // CHUNK
-    for chunk in chunks.unique().tolist():
+    for chunk in sorted(set(chunks.tolist())):
         members = chunks == chunk
         numbers = batch.numbers[members]
         views = batch.images[members, 0].to(seen.dtype)
@@ -190,6 +194,8 @@ def split_of(seen: Seen, data: str | None, split: str) -> Dataset:
         TypeError, ValueError: an argument has another type or value.
         DataError: the data cannot be read, or is not known.
     """
+    from netspec.data.opening import open_data
+
     split = choice("split", split, SPLITS)
     if data is not None:
         require_type("data", data, str, "a data set, such as digits or images:DIR")

@@ -20,7 +20,8 @@ HOSTILE = (
 NUMBERS = click.types.IntParamType, click.types.FloatParamType
 LISTS = {
     ("bench", "--batch"), ("train", "--snapshots"), ("see filters", "--kernels"),
-    ("see activations", "--maps"),
+    ("see activations", "--maps"), ("see top9", "--map"), ("see evolution", "--map"),
+    ("see evolution", "--epochs"),
 }  # fmt: skip
 """Options that take several numbers with commas between them."""
 
@@ -35,6 +36,9 @@ ARGUMENTS = {
     "see predictions": ["none.net", "none.png", "--json"],
     "see occlusion": ["none.net", "none.png", "--json"],
     "see confusion": ["none.net", "--json"],
+    "see projection": ["none.net", "none.png", "--json"],
+    "see top9": ["none.net", "--json"],
+    "see evolution": ["none", "--json"],
 }
 """What a command needs beside, none of which is there; else a spec."""
 

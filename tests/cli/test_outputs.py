@@ -117,7 +117,10 @@ def test_files_of_a_data_set_are_not_overwritten(tmp_path: Path) -> None:
 
 # ----------------------------------------------------------------------------- files of other kinds
 
-SEEN = ("filters", "activations", "predictions", "occlusion", "invariance", "confusion")
+SEEN = (
+    *("filters", "activations", "predictions", "occlusion", "invariance", "confusion"),
+    *("projection", "top9"),
+)
 """The pictures of nets."""
 
 READS = {
@@ -143,6 +146,9 @@ WRITES = {
     ("see invariance", "--output"): ["SPEC", "none.png"],
     ("see curves", "--output"): ["RUN"],
     ("see confusion", "--output"): ["RUN"],
+    ("see projection", "--output"): ["SPEC", "none.png"],
+    ("see top9", "--output"): ["SPEC"],
+    ("see evolution", "--output"): ["RUN"],
     ("train", "--output"): ["SPEC", "--data", "digits"],
     ("pack", "--output"): ["digits:8"],
     ("compare", "--output"): ["relu-tanh", "--data", "digits"],
