@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import click
 import pytest
 
 from netspec import Net, SpecError, loads
@@ -22,6 +23,17 @@ ALIKE = {
     *("mobilenet_v1", "efficientnet_lite0"),  # as mobilenet_v2
 }
 """Bundled nets that are built as others are, which stand for them in the default run."""
+
+
+def subcommands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield all commands by what is typed, such as ``see filters``, also those inside groups."""
+    for name, command in group.commands.items():
+        typed = f"{path} {name}".strip()
+        if isinstance(command, click.Group):
+            yield from subcommands(command, typed)
+        else:
+            yield typed, command
+
 
 HEADER = "net example\ninput image 8x8x3\n"
 
