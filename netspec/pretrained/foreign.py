@@ -8,6 +8,7 @@ from netspec.errors import DataError
 from netspec.files.kinds import WEIGHTS, kind_of_content, kind_of_name
 from netspec.files.tensors import opened_tensors
 from netspec.pretrained.formats import MODULES
+from netspec.pretrained.formats.common import followed
 from netspec.runtime.description import KEY
 
 
@@ -22,7 +23,7 @@ def is_foreign(path: Path) -> bool:
         kind = kind_of_content(path) or kind_of_name(path)
         if kind is not WEIGHTS:
             return kind in MODULES
-        with opened_tensors(path) as file:
+        with opened_tensors(followed(path)) as file:
             return KEY not in file.notes
     except (OSError, DataError):
         return False

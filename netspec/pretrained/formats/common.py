@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import zlib
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO
 
 from netspec.errors import DataError
 from netspec.files.reading import reason_of
+from netspec.pretrained.grouping import PLAIN, Ungrouped
 
 EXPANSION, ALLOWANCE = 16, 2**24
 """Weights compress by less than a half, and initial values, such as zeros, are a small part."""
@@ -53,6 +55,8 @@ def reading(path: Path, *others: type[Exception]) -> Iterator[None]:
         raise DataError(
             f"cannot read weights from {path}: {error.reason}; {error.advice}"
         ) from None
+    except Ungrouped as error:
+        raise DataError(f"cannot read weights from {path}: {error}; {PLAIN}") from None
     except damaged as error:
         raise DataError(
             f"cannot read weights from {path}: it is damaged ({line_of(error)}); {ADVICE}"
@@ -75,6 +79,11 @@ def opened_plain(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         raise OSError(None, "it is not a plain file", str(path))
     with path.open("rb") as file:
         yield file, path.stat().st_size
+
+
+def followed(path: Path) -> Path:
+    """Return the file that a link names, or the path: the cache of the hub consists of links."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def most_content(size: int) -> int:

@@ -45,7 +45,8 @@ IGNORED = frozenset({
     "_codecs.encode", "argparse.Namespace", "builtins.set", "collections.Counter",
     "collections.defaultdict", "numpy._core.multiarray._reconstruct",
     "numpy._core.multiarray.scalar", "numpy.core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar", "numpy.dtype", "numpy.ndarray", "torch.device", "torch.serialization._get_layout",
+    "numpy.core.multiarray.scalar", "numpy.dtype", "numpy.ndarray",
+    "torch.device", "torch.serialization._get_layout",
 })  # fmt: skip
 """What checkpoints contain next to weights, such as options of training: it is not read."""
 

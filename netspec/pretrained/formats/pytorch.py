@@ -75,7 +75,7 @@ def read(path: Path) -> Weights:
     Raises:
         DataError: the file cannot be read, is damaged, or contains code instead of a state dict.
     """
-    with reading(path, RuntimeError), opened_plain(path) as (file, size):
+    with reading(path), opened_plain(path) as (file, size):
         is_zip = file.read(4) == _LOCAL
         value, places = _in_zip(file, size) if is_zip else _in_sequence(file, size)
         state, facts = _state_of(value)
@@ -221,7 +221,10 @@ def _tensors(
 
 
 def _values(file: BinaryIO, storage: Storage, place: _Place) -> Tensor:
-    values = torch.empty(storage.count, dtype=storage.dtype)
+    try:
+        values = torch.empty(storage.count, dtype=storage.dtype)
+    except RuntimeError:  # PyTorch's allocator does not raise MemoryError
+        raise MemoryError from None
     content = bytes_of(values)
     file.seek(place.begin)
     fill(file, content)
