@@ -46,6 +46,7 @@ COMMANDS = {
     "compile lenet5 -o TMP/a.netspec": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
     "run lenet5 DIGIT --weights digits": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
     "eval lenet5 --weights digits --data digits": (*LOOP, *MEASURING),
+    "weights --list": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
     "see filters lenet5 --json": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
     "see activations lenet5 DIGIT -o TMP/a.png": (*TRAINING, *DATA_SETS, *STATISTICS),
     "see confusion lenet5 --weights digits --data digits --json": (*LOOP, *MEASURING),
