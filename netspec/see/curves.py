@@ -75,8 +75,8 @@ class Curves(Visualisation):
             _line(left, run, run.loss, "-", color, name)
             _line(right, run, run.top1, "-", color, f"{name}, validation")
             _line(right, run, run.train_error, "--", color, f"{name}, training")
-        _rates(left, self.runs)
-        _rates(right, self.runs)
+        _rates(left, self.runs, is_labelled=True)
+        _rates(right, self.runs, is_labelled=False)
         if all((run.loss > 0).all() for run in self.runs):
             _log(left)
         left.set_ylabel("training loss")
@@ -86,8 +86,6 @@ class Curves(Visualisation):
             axes.set_xlabel("epoch")
             axes.locator_params(axis="x", integer=True)
         right.legend(loc="upper right")
-        if len(self.runs) > 1:
-            left.legend(loc="upper right")
         return figure
 
     def lines(self) -> list[str]:
@@ -118,8 +116,8 @@ def _log(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _rates(axes: Axes, runs: Sequence[Curve]) -> None:
-    """Mark the epochs at whose beginning the learning rate changes, with the new rate."""
+def _rates(axes: Axes, runs: Sequence[Curve], *, is_labelled: bool) -> None:
+    """Mark the epochs at whose beginning the learning rate changes, also with the new rate."""
     told: dict[float, list[str]] = {}
     for number, run in enumerate(runs):
         for change in run.changes:
@@ -134,19 +132,20 @@ def _rates(axes: Axes, runs: Sequence[Curve]) -> None:
             rate = f"{run.rates[change]:.3g}"
             if rate not in told.setdefault(place, []):
                 told[place].append(rate)
-    if len(told) > MARKED:  # a rate that changes in every epoch, such as polynomial decay
+    # no label for each change if a rate changes in every epoch, such as with polynomial decay
+    if not is_labelled or len(told) > MARKED:
         return
     for place, rates in told.items():
         axes.annotate(
             f"lr {', '.join(rates)}",
-            (place, 0.02),
+            (place, 0.98),
             xycoords=("data", "axes fraction"),
             xytext=(2, 0),
             textcoords="offset points",
             rotation=90,
             fontsize=SMALL,
             color=QUIET,
-            va="bottom",
+            va="top",
         )
 
 

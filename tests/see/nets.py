@@ -17,7 +17,7 @@ prepare range low=0, high=1
 
 
 def corner_net(classes: tuple[str, ...] = ("bright", "dark")) -> netspec.Compiled:
-    """A net that looks at the upper left 4x4 pixels only: bright ones are of the first class.
+    """A net that looks at the upper left 4 rows of 2 pixels only: bright ones are of the first class.
 
     Map 0 of C1 is the image, map 1 is half of it.
     """
@@ -25,7 +25,7 @@ def corner_net(classes: tuple[str, ...] = ("bright", "dark")) -> netspec.Compile
     state = {name: torch.zeros_like(value) for name, value in model.state_dict().items()}
     state["C1.weight"][:, 0, 0, 0] = torch.tensor([1.0, 0.5])
     looks_at = torch.zeros(2, 2, 16, 16, dtype=torch.float64)  # [class, map, row, column]
-    looks_at[0, 0, :4, :4] = 0.5
+    looks_at[0, 0, :4, :2] = 1.0
     state["F2.weight"] = looks_at.reshape(2, -1)
     state["F2.bias"] = torch.tensor([-6.0, 0.0], dtype=torch.float64)
     model.load_state_dict(state)

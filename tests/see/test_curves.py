@@ -23,9 +23,11 @@ def test_curves_are_the_metrics_of_the_run(run: Path) -> None:
 
 
 def test_changes_of_the_rate_are_marked_in_both_charts(run: Path) -> None:
-    for axes in netspec.see.curves(run).figure().axes:
-        assert [text.get_text() for text in axes.texts] == ["lr 0.01"]
-        assert [text.xy[0] for text in axes.texts] == [2.5]
+    left, right = netspec.see.curves(run).figure().axes
+    for axes in (left, right):
+        dotted = [line for line in axes.get_lines() if line.get_linestyle() == ":"]
+        assert [line.get_xdata()[0] for line in dotted] == [2.5]
+    assert [(text.get_text(), text.xy[0]) for text in left.texts] == [("lr 0.01", 2.5)]
 
 
 def test_several_runs_are_in_one_picture(run: Path, tmp_path: Path) -> None:

@@ -19,12 +19,12 @@ DIGIT = Path(__file__).parents[2] / "docs" / "images" / "digit.png"
 
 FLOAT32 = 16 * 2**-24
 """The nets are float64, but images are prepared in float32: the relative error of a grey pixel is
-up to 2^-24, and its score is at most 0.5 times 16 pixels, which is 8."""
+up to 2^-24, and its score is a sum of at most 8 pixels."""
 
 
 def probability(hidden: int) -> float:
-    """The probability of bright if so many of the 16 pixels of the corner are grey."""
-    score = 0.5 * (16 - hidden + hidden * GREY / 255) - 6
+    """The probability of bright if so many of the 8 pixels of the corner are grey."""
+    score = 8 - hidden + hidden * GREY / 255 - 6
     return 1 / (1 + exp(-score))
 
 
@@ -33,7 +33,7 @@ def test_a_net_that_looks_at_a_corner_lights_up_that_corner_only() -> None:
     assert seen.tops.tolist() == seen.lefts.tolist() == list(range(14))
     for top in range(14):
         for left in range(14):
-            hidden = max(0, min(3, 4 - top)) * max(0, min(3, 4 - left))
+            hidden = max(0, min(3, 4 - top)) * max(0, min(3, 2 - left))
             assert seen.scores[top, left] == pytest.approx(probability(hidden), rel=FLOAT32)
     assert seen.score == pytest.approx(probability(0), rel=FLOAT32)
     assert (seen.answers == 0).sum() == (seen.scores > 0.5).sum()
