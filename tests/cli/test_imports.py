@@ -49,6 +49,7 @@ COMMANDS = {
     "weights --list": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
     "see filters lenet5 --json": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
     "see activations lenet5 DIGIT -o TMP/a.png": (*TRAINING, *DATA_SETS, *STATISTICS),
+    "see projection lenet5 DIGIT -o TMP/a.png": (*TRAINING, *DATA_SETS, *STATISTICS),
     "see confusion lenet5 --weights digits --data digits --json": (*LOOP, *MEASURING),
     "trace lenet5 S2": (*TRAINING, "netspec.data", "netspec.inference", "netspec.comparing"),
     "bench TMP/a.net --rounds 1 --layers": (*TRAINING, "netspec.data", "netspec.comparing"),
