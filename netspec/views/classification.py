@@ -49,7 +49,7 @@ def heading(subject: Subject, style: Style) -> Iterator[str]:
 
 
 def _published(spec: str, style: Style) -> Iterator[str]:
-    """Yield where weights for a bundled spec are published, in a line; nothing if that is unknown."""
+    """Yield where weights for a bundled spec are published, if that is known."""
     known = families(spec) if spec else ()
     if known:
         yield (
