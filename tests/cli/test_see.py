@@ -33,7 +33,8 @@ def arguments_of(picture: str) -> list[object]:
 
 @pytest.mark.parametrize("picture", NETS)
 def test_a_picture_is_written_and_its_caption_printed(picture: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
+    path = tmp_path / "written" / "a.png"
+    path.parent.mkdir()
     done = run(*arguments_of(picture), "-o", path)
     assert done.exit_code == 0, done.output
     assert kind_of_content(path) is PNG
@@ -42,7 +43,7 @@ def test_a_picture_is_written_and_its_caption_printed(picture: str, tmp_path: Pa
     printed = run(*arguments_of(picture), "--json")
     assert printed.exit_code == 0, printed.output
     assert json.loads(printed.output)["caption"].endswith("\nlenet5, weights digits")
-    assert os.listdir(tmp_path) == ["a.png"]
+    assert os.listdir(path.parent) == ["a.png"]
 
 
 def test_a_command_prints_what_its_function_returns() -> None:
@@ -75,7 +76,8 @@ def test_where_a_picture_cannot_go_is_known_before_it_is_made(tmp_path: Path) ->
 
 
 def test_mistakes_are_errors_without_a_traceback(tmp_path: Path) -> None:
-    output = tmp_path / "a.png"
+    output = tmp_path / "written" / "a.png"
+    output.parent.mkdir()
     for arguments, code, message in (
         (("filters", "lenet5", "--row", "C11"), 1, "did you mean `C1`?"),
         (("filters", "lenet5", "--kernels", "6"), 1, "its maps are 0 to 5"),
@@ -93,7 +95,7 @@ def test_mistakes_are_errors_without_a_traceback(tmp_path: Path) -> None:
         assert done.exit_code == code, (arguments, done.output)
         assert message in " ".join(done.output.split()), done.output
         assert isinstance(done.exception, SystemExit)
-    assert not list(tmp_path.iterdir())
+    assert not list(output.parent.iterdir())
 
 
 def test_every_picture_is_a_function_with_the_options_of_its_command() -> None:
