@@ -60,6 +60,8 @@ def results(folder: Path) -> Iterator[tuple[str, Any]]:
     yield "netspec see filters lenet5.netspec", netspec.see.filters(artifact.path)
     occlusion = netspec.see.occlusion(artifact.path, DIGIT)
     yield "netspec see occlusion lenet5.netspec digit.png", occlusion
+    projection = netspec.see.projection(artifact.path, DIGIT)
+    yield "netspec see projection lenet5.netspec digit.png", projection
     yield "netspec trace lenet5 C1", netspec.trace("lenet5", "C1", rounds=1)
 
     # training
@@ -69,6 +71,7 @@ def results(folder: Path) -> Iterator[tuple[str, Any]]:
     yield "netspec eval run", netspec.evaluate(run.run)
     yield "netspec see curves run", netspec.see.curves(run.run)
     yield "netspec see confusion run", netspec.see.confusion(run.run)
+    yield "netspec see top9 run", netspec.see.top9(run.run)
     shards = netspec.pack("digits:8", folder / "shards", size=8)
     yield "netspec pack digits:8 -o shards --size 8", shards
     yield "netspec eval run --data shards:shards", netspec.evaluate(run.run, shards.data)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -17,7 +21,10 @@ from netspec.files.kinds import PNG, kind_of_content
 
 DIGIT = Path(__file__).parents[2] / "docs" / "images" / "digit.png"
 
-NETS = ("filters", "activations", "predictions", "occlusion", "invariance", "confusion")
+NETS = (
+    *("filters", "activations", "predictions", "occlusion", "invariance", "confusion"),
+    *("projection", "top9"),
+)
 
 
 def run(*arguments: object) -> Result:
@@ -26,14 +33,16 @@ def run(*arguments: object) -> Result:
 
 def arguments_of(picture: str) -> list[object]:
     """What a picture of lenet5 needs besides."""
-    images = {"filters": [], "confusion": ["--data", "digits"]}.get(picture, [DIGIT])
+    of_data = ["--data", "digits"]
+    images = {"filters": [], "confusion": of_data, "top9": of_data}.get(picture, [DIGIT])
     small = ["--size", 16, "--stride", 8] if picture == "occlusion" else []
     return [picture, "lenet5", "--weights", "digits", *images, *small]
 
 
 @pytest.mark.parametrize("picture", NETS)
 def test_a_picture_is_written_and_its_caption_printed(picture: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
+    path = tmp_path / "pictures" / "a.png"  # the cache of a compiler may be in tmp_path
+    path.parent.mkdir()
     done = run(*arguments_of(picture), "-o", path)
     assert done.exit_code == 0, done.output
     assert kind_of_content(path) is PNG
@@ -42,7 +51,7 @@ def test_a_picture_is_written_and_its_caption_printed(picture: str, tmp_path: Pa
     printed = run(*arguments_of(picture), "--json")
     assert printed.exit_code == 0, printed.output
     assert json.loads(printed.output)["caption"].endswith("\nlenet5, weights digits")
-    assert os.listdir(tmp_path) == ["a.png"]
+    assert os.listdir(path.parent) == ["a.png"]
 
 
 def test_a_command_prints_what_its_function_returns() -> None:
@@ -75,7 +84,8 @@ def test_where_a_picture_cannot_go_is_known_before_it_is_made(tmp_path: Path) ->
 
 
 def test_mistakes_are_errors_without_a_traceback(tmp_path: Path) -> None:
-    output = tmp_path / "a.png"
+    output = tmp_path / "written" / "a.png"
+    output.parent.mkdir()
     for arguments, code, message in (
         (("filters", "lenet5", "--row", "C11"), 1, "did you mean `C1`?"),
         (("filters", "lenet5", "--kernels", "6"), 1, "its maps are 0 to 5"),
@@ -86,6 +96,12 @@ def test_mistakes_are_errors_without_a_traceback(tmp_path: Path) -> None:
         (("occlusion", "lenet5", DIGIT, "--row", "F6"), 1, "does not have maps"),
         (("occlusion", "lenet5", DIGIT, "--label", "x"), 1, "does not have a class 'x'"),
         (("curves", "lenet5"), 1, "lenet5 is not a run"),
+        (("projection", "lenet5", DIGIT, "--row", "C3", "--map", "16"), 1, "maps are 0 to 15"),
+        (("projection", "lenet5", DIGIT, "--map", "1"), 2, "of one row: give the row"),
+        (("projection", "lenet5_rbf", DIGIT, "--row", "out"), 1, "out.rbf is `rbf`"),
+        (("top9", "lenet5"), 1, "give one with --data"),
+        (("top9", "lenet5", "--data", "digit"), 1, "'digit' is not a data set"),
+        (("evolution", "lenet5"), 1, "lenet5 is not a run directory"),
         (("confusion", "lenet5", "--data", "digits"), 1, "has random weights"),
         (("confusion", "lenet5", "--weights", "digits"), 1, "give one with --data"),
     ):
@@ -93,7 +109,35 @@ def test_mistakes_are_errors_without_a_traceback(tmp_path: Path) -> None:
         assert done.exit_code == code, (arguments, done.output)
         assert message in " ".join(done.output.split()), done.output
         assert isinstance(done.exception, SystemExit)
-    assert not list(tmp_path.iterdir())
+    assert not list(output.parent.iterdir())
+
+
+def test_an_interrupted_pass_is_continued_by_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "a.png"
+    command = ("top9", "lenet5", "--weights", "digits", "--data", "digits", "--batch", 512)
+    counts: list[int] = []
+
+    @contextmanager
+    def counting(noun: str) -> Iterator[Callable[[int, int], None]]:
+        def advance(done: int, images: int) -> None:
+            counts.append(done)
+            if done == 512:
+                signal.raise_signal(signal.SIGINT)
+
+        yield advance
+
+    monkeypatch.setattr(import_module("netspec.cli.see.top9"), "counting", counting)
+    stopped = run(*command, "-o", output)
+    assert stopped.exit_code == 128 + signal.SIGINT
+    assert f"stopped after 512 of 1,437 images, and is saved in {output}.pass" in stopped.output
+    assert not output.exists()
+    done = run(*command, "-o", output)
+    assert done.exit_code == 0, done.output
+    assert counts == [512, 1024, 1437]
+    assert output.exists()
+    assert not (tmp_path / "a.png.pass").exists()
 
 
 def test_every_picture_is_a_function_with_the_options_of_its_command() -> None:

@@ -25,7 +25,10 @@ train {
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three epochs on digits of 8x8 pixels, whose rate falls after the second."""
+    """A run of three epochs on digits of 8x8 pixels, whose rate falls after the second.
+
+    It has weights of epochs 0, 1 and 3.
+    """
     folder = tmp_path_factory.mktemp("see") / "run"
-    netspec.train(netspec.loads(NET), "digits:8", folder, seed=1)
+    netspec.train(netspec.loads(NET), "digits:8", folder, seed=1, snapshots=(0, 1, 3))
     return folder

@@ -17,7 +17,7 @@ prepare range low=0, high=1
 
 
 def corner_net(classes: tuple[str, ...] = ("bright", "dark")) -> netspec.Compiled:
-    """A net that looks at 4 rows of 2 pixels at the upper left: bright ones are of the first class.
+    """A net that looks at a corner only, 4 rows of 2 pixels: bright ones are of the first class.
 
     Map 0 of C1 is the image, map 1 is half of it.
     """

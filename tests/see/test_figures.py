@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,8 @@ def test_every_picture_has_a_caption_readable_text_and_json(run: Path) -> None:
         assert str(picture).startswith(picture.caption + "\n")
         printed = json.dumps(picture.as_json(), allow_nan=False)
         assert json.loads(printed)["caption"] == picture.caption
+        left_out = {field.name for field in fields(picture) if "json" in field.metadata}
+        assert json.loads(printed).keys() == {f.name for f in fields(picture)} - left_out
 
 
 def test_pictures_are_saved_by_suffix_and_equal_ones_are_equal(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class Description:
 
     def __init__(self, layers: Sequence[Described] = ()) -> None:
         self.layers = tuple(layers)
-        counts = Counter(layer.name for layer in layers)
+        counts = Counter(layer.name for layer in layers if layer.name)
         self._named = {layer.name: n for n, layer in enumerate(layers) if counts[layer.name] == 1}
         self._placed = {layer.place: n for n, layer in enumerate(layers)}
 

@@ -33,9 +33,12 @@ ALIASES = {
     "deconvolution2d": "conv2d_transpose",
     "convolution2d_transpose": "conv2d_transpose",
     "separable_convolution2d": "separable_conv2d",
+    "separableconvolution2d": "separable_conv2d",
     "sync_batch_normalization": "batch_normalization",
+    "batchnormalization": "batch_normalization",
+    "prelu": "p_re_lu",
 }
-"""Other names of types, most of them those of Keras 1."""
+"""Other names of types: of Keras 1, in classes and, without ``_``, in names of layers."""
 
 OLD_ROLES = {
     "W": "kernel",
