@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from netspec.errors import DataError
-from netspec.files.members import Kind, Malformed, many, one_of, parsed, record, table, text
+from netspec.files.members import Kind, Malformed, many, one_of, parsed, record, shown, table, text
 from netspec.files.members import whole as whole_number
 from netspec.files.reading import fill, opened, reason_of
 
@@ -172,7 +172,7 @@ class TensorFile:
         for name, (stored, offsets) in sorted(entries.items(), key=lambda entry: entry[1][1]):
             start, end = end, end + stored.nbytes
             if offsets != (start, end):
-                raise self._damaged(f"{name} does not begin where the tensor before it ends")
+                raise self._damaged(f"{shown(name)} does not begin where the tensor before it ends")
             self.tensors[name] = stored
         if size != 8 + length + end:
             described = 8 + length + end

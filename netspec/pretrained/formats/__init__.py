@@ -18,7 +18,7 @@ from netspec.files.kinds import (
     kind_of_content,
     kind_of_name,
 )
-from netspec.files.reading import reason_of
+from netspec.pretrained.formats.common import opened_plain, reading
 from netspec.pretrained.layers import Weights
 
 MODULES = {
@@ -44,10 +44,8 @@ def read(path: Path) -> Weights:
     Raises:
         DataError: the file cannot be read, is damaged, or is of no format that netspec reads.
     """
-    try:
+    with reading(path), opened_plain(path):  # reading a pipe would wait
         kind = kind_of_content(path) or kind_of_name(path)
-    except OSError as error:
-        raise DataError(f"cannot read weights from {path}: {reason_of(error)}") from None
     if kind not in MODULES:
         raise DataError(
             f"cannot read weights from {path}: it is {_name(kind)}; give a file of {FORMATS}"

@@ -7,7 +7,7 @@ tensors and of one layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from io import BytesIO
@@ -29,7 +29,10 @@ from netspec.pretrained.formats.common import (
     reading,
     required,
 )
+from netspec.pretrained.formats.protobuf import BYTES, fields
 from netspec.pretrained.layers import Layer, Weights
+
+FORMAT = "Caffe"
 
 NAME, OLD_LAYER, LAYER = 1, 2, 100
 """Numbers of the fields of NetParameter: its name, a V1LayerParameter, a LayerParameter."""
@@ -38,10 +41,6 @@ MOST_DIMENSIONS = 32
 
 LARGEST_MEAN = 2**26
 """The largest size of a file with a mean image in bytes: 4,000 x 4,000 x 3 values."""
-
-VARINT, BYTES = 0, 2
-_LENGTHS = {VARINT: 0, 1: 8, BYTES: 0, 5: 4}
-"""Wire types of protobuf, and the bytes of their content after a number or a length."""
 
 MOST_FIELDS = 1_000
 """The largest number of fields of a layer, and of a blob with packed values; real ones have 30."""
@@ -122,7 +121,7 @@ def read(path: Path) -> Weights:
     is_any = False
     with reading(path, error), opened_plain(path) as (file, size):
         _require_other_than_hdf5(file)
-        for number, wire, length in _fields(file, size, MOST_OBJECTS):
+        for number, wire, length in fields(file, size, MOST_OBJECTS, FORMAT):
             if number == NAME and wire == BYTES:
                 facts["net"] = shown(_text(file.read(min(length, 2**10))))
             if number not in (OLD_LAYER, LAYER) or wire != BYTES:
@@ -241,58 +240,9 @@ def _require_different(names: Sequence[str]) -> None:
 # ---------------------------------------------------------------------------------------- messages
 
 
-def _fields(file: BinaryIO, size: int, at_most: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the number, the wire type and the length in bytes of each field of a message.
-
-    The content of a field can be read before the next one is asked for.
-
-    Args:
-        file: at the beginning of the message.
-        size: of the message in bytes.
-        at_most: the largest number of fields.
-
-    Raises:
-        Damaged: the content is no message, or has more fields.
-    """
-    for _ in range(at_most + 1):
-        start = file.tell()
-        if start == size:
-            return
-        tag = _varint(file)
-        number, wire = tag >> 3, tag & 7
-        if wire not in _LENGTHS or not number:
-            raise Damaged(f"it is damaged, or not a file of Caffe: byte {start:,} begins no field")
-        length = _LENGTHS[wire]
-        if wire == VARINT:
-            _varint(file)
-        elif wire == BYTES:
-            length = _varint(file)
-        begin = file.tell()
-        if length > size - begin:
-            raise Damaged(
-                f"it is truncated, or not a file of Caffe: the field at byte {start:,} claims "
-                f"{length:,} bytes, and {size - begin:,} are left"
-            )
-        yield number, wire, length
-        file.seek(begin + length)
-    raise Damaged(f"it has more than {at_most:,} fields, which no net of Caffe has")
-
-
-def _varint(file: BinaryIO) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        if not byte:
-            raise Damaged("it is truncated, or not a file of Caffe: it ends within a number")
-        value |= (byte[0] & 127) << shift
-        if byte[0] < 128:
-            return value
-    raise Damaged("it is damaged, or not a file of Caffe: a number has more than ten bytes")
-
-
 def _parsed(number: int, content: bytes) -> _Stored:
     # The library takes 30 times the memory of a message that consists of empty fields.
-    for _ in _fields(BytesIO(content), len(content), MOST_FIELDS):
+    for _ in fields(BytesIO(content), len(content), MOST_FIELDS, FORMAT):
         pass
     if number == OLD_LAYER:
         layer = _messages()["OldLayer"].FromString(content)
@@ -316,9 +266,10 @@ def _parsed(number: int, content: bytes) -> _Stored:
 
 def _blob(content: bytes) -> Tensor:
     """Return the tensor of a BlobProto."""
-    fields = list(islice(_fields(BytesIO(content), len(content), len(content)), MOST_FIELDS + 1))
-    is_packed = len(fields) <= MOST_FIELDS and all(
-        wire == BYTES for number, wire, _ in fields if number in (5, 8)
+    own = fields(BytesIO(content), len(content), len(content), FORMAT)
+    first = list(islice(own, MOST_FIELDS + 1))
+    is_packed = len(first) <= MOST_FIELDS and all(
+        wire == BYTES for number, wire, _ in first if number in (5, 8)
     )
     blob = _messages()["Packed" if is_packed else "Blob"].FromString(content)
     shape: list[int] = []
@@ -350,9 +301,9 @@ def _messages() -> dict[str, Any]:
     pool = required("google.protobuf.descriptor_pool", "protobuf").DescriptorPool()
     factory = required("google.protobuf.message_factory", "protobuf")
     file = descriptors.FileDescriptorProto(name="netspec_caffe.proto", package="netspec_caffe")
-    for name, fields in _SCHEMA.items():
+    for name, members in _SCHEMA.items():
         message = file.message_type.add(name=name)
-        for field, (number, label, kind) in fields.items():
+        for field, (number, label, kind) in members.items():
             message.field.add(name=field, number=number, label=label, type=kind)
     pool.Add(file)
     return {

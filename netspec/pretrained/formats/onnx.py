@@ -2,160 +2,300 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from netspec.errors import DataError
 from netspec.files.members import shown
-from netspec.pretrained.formats.common import Damaged, reading, required
+from netspec.pretrained.formats.common import Damaged, opened_plain, reading, required
+from netspec.pretrained.formats.onnx_values import ELEMENTS, Constant
+from netspec.pretrained.formats.protobuf import require_small
 from netspec.pretrained.layers import Layer, Weights
 
-SUFFIXES = (".weight", "_weight", "_w_0", "_w", "_W")
-"""Endings of the names of weights, without which they are the names of layers."""
+LARGEST = 2**31 - 1
+"""The largest size of a protobuf message in bytes."""
 
-KINDS = {
-    "Conv": "conv",
-    "ConvTranspose": "deconv",
-    "Gemm": "fc",
-    "BatchNormalization": "norm",
-    "InstanceNormalization": "norm",
-    "LayerNormalization": "norm",
-    "GroupNormalization": "norm",
-    "PRelu": "other",
+MOST_FIELDS = 2**19
+"""The largest number of fields of a model; a node has about ten."""
+
+_WEIGHT_AND_BIAS = ("weight", "bias")
+LAYERS = {
+    "Conv": ("conv", _WEIGHT_AND_BIAS),
+    "ConvTranspose": ("deconv", _WEIGHT_AND_BIAS),
+    "Gemm": ("fc", _WEIGHT_AND_BIAS),
+    "MatMul": ("fc", ("weight",)),
+    "BatchNormalization": ("norm", (*_WEIGHT_AND_BIAS, "running_mean", "running_var")),
+    "InstanceNormalization": ("norm", _WEIGHT_AND_BIAS),
+    "LayerNormalization": ("norm", _WEIGHT_AND_BIAS),
+    "GroupNormalization": ("norm", _WEIGHT_AND_BIAS),
+    "PRelu": ("other", ("weight",)),
 }
-ROLES = {
-    "BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
+"""The kind of layer that a node is, and the roles of its operands after the first."""
+
+ENDINGS = {
+    "weight": (".weight", "_weight", "_w_0", "_w", "_W", "_gamma", "_s_0"),
+    "bias": (".bias", "_bias", "_b_0", "_b", "_B", "_beta"),
 }
+"""Endings of the names of tensors, without which they are names of layers, by role."""
+
+_SAME = ("Identity", "Cast")
+_RESHAPES = ("Cast", "Dropout", "Flatten", "Identity", "Relu", "Reshape", "Squeeze")
+"""Nodes that do not change the order of the values of a map."""
+
+FOLD = "fold its constants, with onnx-simplifier or onnxruntime, and give the result"
 
 
 def read(path: Path) -> Weights:
     """Return the layers of an ONNX model, in order of execution.
 
-    A MatMul with a constant matrix is an fc, with the bias of the Add that follows it.
+    A MatMul with a constant matrix is an fc.  The bias of a layer may be in the Add that follows
+    it.  Nodes with the same tensors are one layer.  Values may be in another file, if that is next
+    to the model and not a link.
 
     Raises:
-        DataError: the file cannot be read or is damaged, or its weights are in other files.
+        DataError: the file cannot be read or is damaged, or its weights cannot be read.
     """
-    onnx = required("onnx", "onnx")
-    message = required("google.protobuf.message", "protobuf")
-    with reading(path, message.DecodeError, ValueError, TypeError):
-        model = onnx.load(path, load_external_data=False)
-        reader = _Reader(onnx, model.graph, path)
-        layers = tuple(reader.layers())
-    facts = {"net": model.graph.name, "producer": model.producer_name}
-    return Weights(path, "onnx", layers, True, facts={k: v for k, v in facts.items() if v})
+    model_type = required("onnx", "onnx").ModelProto
+    error = required("google.protobuf.message", "protobuf").DecodeError
+    with reading(path, error, UnicodeDecodeError), opened_plain(path) as (file, size):
+        if size > LARGEST:
+            raise Damaged("it has more than 2 GiB, which ONNX does not allow")
+        require_small(file, size, model_type.DESCRIPTOR, MOST_FIELDS, "ONNX")
+        file.seek(0)
+        model = model_type.FromString(file.read())
+        graph = _Graph(model.graph, path.parent)
+        layers = graph.layers()
+    facts = {
+        "net": model.graph.name,
+        "producer": f"{model.producer_name} {model.producer_version}".strip(),
+        "input": graph.inputs(),
+        "shared": ", ".join(graph.shared),
+        "normalisation": _normalisation(layers),
+    }
+    facts = {name: shown(fact) for name, fact in facts.items() if fact}
+    return Weights(path, "onnx", layers, True, graph.unused(), facts)
 
 
-class _Reader:
-    """Reads the layers of a graph.
+def _normalisation(layers: Sequence[Layer]) -> str:
+    convolutions = [layer for layer in layers if layer.kind == "conv"]
+    if any("running_mean" in layer.tensors for layer in layers):
+        return ""
+    is_biased = bool(convolutions) and all("bias" in layer.tensors for layer in convolutions)
+    return "none, or in the convolutions" if is_biased else ""
+
+
+class _Graph:
+    """The graph of a model.
 
     Args:
-        onnx: the package.
         graph: its GraphProto.
-        path: of the file.
+        folder: of the file.
+
+    Attributes:
+        shared: names of layers that the net uses several times.
+
+    Raises:
+        Damaged: nodes are not in order of execution, or two values have one name.
     """
 
-    def __init__(self, onnx: Any, graph: Any, path: Path) -> None:
-        self._onnx, self._graph, self._path = onnx, graph, path
-        self._stored: dict[str, Any] = {one.name: one for one in graph.initializer}
-        self._made = {name: node for node in graph.node for name in node.output}
-        self._used = set[str]()
+    def __init__(self, graph: Any, folder: Path) -> None:
+        self.shared: list[str] = []
+        self._graph, self._folder = graph, folder
+        self._constants: dict[str, Constant] = {}
+        self._makers: dict[str, Any] = {}
+        self._takers: dict[str, list[Any]] = defaultdict(list)
+        self._read = set[str]()
+        for stored in graph.initializer:
+            if stored.name in self._constants:
+                raise Damaged(f"it has two tensors with the name {shown(stored.name)}")
+            self._constants[stored.name] = Constant(stored)
+        values = {"", *self._constants, *(value.name for value in graph.input)}
+        for node in graph.node:
+            for name in node.input:
+                if name not in values:
+                    raise Damaged(
+                        f"{self._title(node)} reads {shown(name)}, which nothing before it computes"
+                    )
+                self._takers[name].append(node)
+            if not any(node.output):
+                raise Damaged(f"{self._title(node)} has no output")
+            for name in filter(None, node.output):
+                if name in values:
+                    raise Damaged(f"its value {shown(name)} is computed twice")
+                self._makers[name] = node
+            values.update(node.output)
+            self._add_constant(node)
 
-    def layers(self) -> Iterator[Layer]:
-        """Yield the layers; raise Damaged if a tensor cannot be read."""
+    def inputs(self) -> str:
+        """Return the names and shapes of the inputs, such as ``data [N, 3, 224, 224]``."""
+        texts = []
+        for value in self._graph.input:
+            if value.name not in self._constants:
+                sizes = [
+                    axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim
+                ]
+                texts.append(f"{value.name} [{', '.join(map(str, sizes))}]")
+        return ", ".join(texts)
+
+    def unused(self) -> tuple[str, ...]:
+        """Return the names of stored tensors of floats that no layer has."""
+        return tuple(
+            stored.name
+            for stored in self._graph.initializer
+            if stored.data_type in ELEMENTS and stored.name not in self._read
+        )
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Return the layers; raise Damaged if a tensor cannot be read."""
+        layers: dict[tuple[str, ...], Layer] = {}
+        names = set[str]()
         for node in self._graph.node:
-            if node.op_type == "MatMul":
-                layer = self._product(node)
-            elif node.op_type in KINDS and len(node.input) > 1:
-                layer = self._layer(node)
-            else:
+            operands = self._operands(node)
+            if not operands:
                 continue
-            if layer is not None:
-                yield layer
+            key = (node.op_type, *operands.values())
+            if key in layers:
+                self.shared.append(layers[key].name)
+                continue
+            name = _unique(_name(node, operands), names)
+            names.add(name)
+            tensors = {role: self._tensor(own) for role, own in operands.items()}
+            if node.op_type in ("Gemm", "MatMul"):
+                tensors = self._fc(node, tensors)
+            elif node.op_type == "PRelu":  # slopes per channel are [C, 1, 1]
+                tensors = {"weight": tensors["weight"].flatten()}
+            order = self._flattened(node) if LAYERS[node.op_type][0] == "fc" else "chw"
+            layers[key] = Layer(name, LAYERS[node.op_type][0], tensors, operands, order)
+        return tuple(layers.values())
 
-    def _layer(self, node: Any) -> Layer | None:
-        roles = ROLES.get(node.op_type, ("weight", "bias"))
-        tensors, names = {}, {}
-        for role, name in zip(roles, node.input[1:], strict=False):
-            tensor = self._constant(name) if name else None
-            if tensor is None and name:
-                return None  # computed, not stored: not a layer of the file
-            if tensor is not None:
-                tensors[role], names[role] = tensor, name
-        if node.op_type == "Gemm":
-            tensors = self._gemm(node, tensors)
-        if node.op_type == "PRelu":
-            tensors["weight"] = tensors["weight"].flatten()
-        return self._named(node, KINDS[node.op_type], tensors, names)
+    def _operands(self, node: Any) -> dict[str, str]:
+        """Return the names of the tensors of a layer by role; empty for another node."""
+        if node.op_type not in LAYERS or node.domain not in ("", "ai.onnx"):
+            return {}
+        _, roles = LAYERS[node.op_type]
+        operands = {role: name for role, name in zip(roles, node.input[1:], strict=False) if name}
+        weight = self._constants.get(operands.get("weight", ""))
+        if weight is None or (node.op_type == "MatMul" and len(weight.shape) != 2):
+            return {}
+        for role, name in operands.items():
+            if name not in self._constants:
+                raise Damaged(f"the {role} of {self._title(node)} is computed, not stored", FOLD)
+        if "bias" not in operands and (bias := self._bias_after(node, weight)):
+            operands["bias"] = bias
+        return operands
 
-    def _gemm(self, node: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        options = {one.name: self._onnx.helper.get_attribute_value(one) for one in node.attribute}
+    def _bias_after(self, node: Any, weight: Constant) -> str:
+        """Return the name of what an Add adds to the result of a node, if it is a bias."""
+        takers = self._takers[node.output[0]]
+        is_output = any(value.name == node.output[0] for value in self._graph.output)
+        if (
+            node.op_type not in ("Conv", "MatMul")
+            or is_output
+            or len(takers) != 1
+            or not weight.shape
+        ):
+            return ""
+        others = [name for name in takers[0].input if name != node.output[0]]
+        if takers[0].op_type != "Add" or len(others) != 1 or others[0] not in self._constants:
+            return ""
+        (name,) = others
+        if node.op_type == "Conv":
+            expected = weight.shape[0], *(1,) * (len(weight.shape) - 2)
+        else:
+            expected = (weight.shape[1],)
+        own = self._constants[name].shape
+        fits = own[-len(expected) :] == expected and prod(own) == prod(expected)
+        return name if fits else ""
+
+    def _tensor(self, name: str) -> Tensor:
+        self._read.add(name)
+        self._read.add(self._constants[name].stored.name)
+        return self._constants[name].tensor(self._folder)
+
+    def _fc(self, node: Any, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weight [out, in] and the bias [out]: y = alpha x W^T + beta b."""
+        options = _options(node)
         if options.get("transA", 0):
-            raise Damaged(f"the layer {shown(node.name)} transposes its input, which no fc does")
-        weight = tensors["weight"] * options.get("alpha", 1.0)
-        weight = weight if options.get("transB", 0) else weight.t()
-        scaled = {"weight": weight}
+            raise Damaged(f"{self._title(node)} transposes its input, which no fc does")
+        weight = tensors["weight"]
+        if weight.dim() != 2:
+            raise Damaged(f"the weight of {self._title(node)} has the shape {list(weight.shape)}")
+        if not options.get("transB", 0):
+            weight = weight.t()
+        scaled = {"weight": _times(weight, options.get("alpha", 1.0))}
         if "bias" in tensors:
-            scaled["bias"] = (tensors["bias"] * options.get("beta", 1.0)).flatten()
+            bias = _times(tensors["bias"], options.get("beta", 1.0)).flatten()
+            if len(bias) not in (1, len(weight)):
+                raise Damaged(f"the bias of {self._title(node)} has {len(bias):,} values")
+            scaled["bias"] = bias.expand(len(weight))
         return scaled
 
-    def _product(self, node: Any) -> Layer | None:
-        matrix = self._constant(node.input[1])
-        if matrix is None or matrix.dim() != 2:
-            return None
-        tensors, names = {"weight": matrix.t()}, {"weight": node.input[1]}
-        after = [one for one in self._graph.node if node.output[0] in one.input]
-        if len(after) == 1 and after[0].op_type == "Add":
-            (name,) = [one for one in after[0].input if one != node.output[0]] or [""]
-            bias = self._constant(name)
-            if bias is not None and bias.numel() == matrix.shape[1]:
-                tensors["bias"], names["bias"] = bias.flatten(), name
-        return self._named(node, "fc", tensors, names)
+    def _flattened(self, node: Any) -> str:
+        """Return the order in which an fc reads the values of a map.
 
-    def _named(
-        self, node: Any, kind: str, tensors: dict[str, Tensor], names: dict[str, str]
-    ) -> Layer:
-        weight = names["weight"]
-        ending = next((one for one in SUFFIXES if weight.endswith(one)), "")
-        name = weight.removesuffix(ending) if ending else node.name or weight
-        unique, number = name, 2
-        while unique in self._used:  # a layer that is used twice, or weights without names
-            unique, number = f"{name} ({number})", number + 1
-        self._used.add(unique)
-        return Layer(unique, kind, tensors, names)
+        Converters from TensorFlow put a Transpose to height, width, channels before the Reshape.
+        """
+        maker = self._makers.get(node.input[0])
+        while maker is not None and maker.op_type in _RESHAPES and maker.input:
+            maker = self._makers.get(maker.input[0])
+        is_moved = maker is not None and maker.op_type == "Transpose"
+        return "hwc" if is_moved and [*_options(maker).get("perm", ())] == [0, 2, 3, 1] else "chw"
 
-    def _constant(self, name: str) -> Tensor | None:
-        """Return a tensor that is stored in the file; None if it is computed from the image."""
-        if name in self._stored:
-            return self._tensor(self._stored[name])
-        node = self._made.get(name)
-        if node is None:
-            return None
-        if node.op_type == "Constant":
-            values = [one.t for one in node.attribute if one.name == "value"]
-            return self._tensor(values[0]) if values else None
-        if node.op_type == "Identity" and node.input[0] in self._stored:
-            return self._constant(node.input[0])
-        if node.op_type == "Transpose" and node.input[0] in self._stored:
-            tensor = self._tensor(self._stored[node.input[0]])
-            axes = [one.ints for one in node.attribute if one.name == "perm"]
-            return tensor.permute(*(axes[0] if axes else reversed(range(tensor.dim()))))
-        return None
+    def _add_constant(self, node: Any) -> None:
+        """Remember the output of a node that is a constant, or the same as one."""
+        options, source = _options(node), self._constants.get(node.input[0] if node.input else "")
+        if node.op_type == "Constant" and hasattr(options.get("value"), "dims"):
+            self._constants[node.output[0]] = Constant(options["value"])
+        elif node.op_type in _SAME and source is not None:
+            self._constants[node.output[0]] = source
+        elif node.op_type == "Transpose" and source is not None:
+            self._constants[node.output[0]] = source.transposed(options.get("perm"))
 
-    def _tensor(self, stored: Any) -> Tensor:
-        if stored.data_location == stored.EXTERNAL or stored.external_data:
-            raise DataError(
-                f"cannot read weights from {self._path}: they are in another file: save the model "
-                "in one file, in Python: onnx.save(onnx.load(FILE), NEW)"
-            )
-        array = self._onnx.numpy_helper.to_array(stored)
-        if array.dtype.kind == "f" or stored.data_type == stored.BFLOAT16:
-            return torch.from_numpy(
-                np.array(array, array.dtype if array.dtype.kind == "f" else "f4")
-            )
-        return torch.from_numpy(np.array(array, np.float64))
+    @staticmethod
+    def _title(node: Any) -> str:
+        return f"the node {shown(node.name or ', '.join(node.output))} ({shown(node.op_type)})"
+
+
+def _options(node: Any) -> dict[str, Any]:
+    """Return the attributes of a node that this reader uses, by name."""
+    fields = {1: "f", 2: "i", 4: "t", 7: "ints"}
+    return {
+        one.name: getattr(one, fields[one.type]) for one in node.attribute if one.type in fields
+    }
+
+
+def _times(tensor: Tensor, factor: float) -> Tensor:
+    return tensor if factor == 1 else tensor * factor
+
+
+# --------------------------------------------------------------------------------------------- names
+
+
+def _name(node: Any, operands: Mapping[str, str]) -> str:
+    """Return the name of a layer in the framework that exported the model.
+
+    Tensors mostly have it: ``features.0.weight``, ``conv1/7x7_s2_w_0``.  Where PyTorch has folded a
+    normalisation they do not, and nodes have it: ``/layer1/layer1.0/conv1/Conv``.
+    """
+    for role, endings in ENDINGS.items():
+        tensor = operands.get(role, "")
+        ending = next((one for one in endings if tensor.endswith(one)), "")
+        if ending and tensor != ending:
+            return tensor.removesuffix(ending)
+    if node.name.startswith("/"):
+        name = ""
+        for part in node.name.split("/")[1:-1]:
+            name = part if part.startswith(f"{name}.") or not name else f"{name}.{part}"
+        return name or node.name
+    return node.name or operands["weight"]
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    unique, number = name, 2
+    while unique in taken:
+        unique, number = f"{name} ({number})", number + 1
+    return unique
