@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -62,27 +64,23 @@ def test_a_word_that_no_wrapper_writes_stays() -> None:
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 @pytest.mark.parametrize("make", [weight_norm, parametrizations.weight_norm])
 @pytest.mark.parametrize(
-    ("module", "axis"),
-    [(nn.Conv2d(3, 4, 3), 0), (nn.ConvTranspose2d(3, 4, 3), 1), (nn.Linear(5, 4), None)],
+    ("kind", "sizes", "axis"),
+    [(nn.Conv2d, (3, 4, 3), 0), (nn.ConvTranspose2d, (3, 4, 3), 1), (nn.Linear, (5, 4), None)],
 )
 def test_a_weight_with_weight_norm_is_computed(
-    make: object, module: nn.Module, axis: int | None
+    make: Any, kind: Any, sizes: tuple[int, ...], axis: int | None
 ) -> None:
-    assert callable(make)
-    normed = make(module, dim=axis)
+    torch.manual_seed(1)
+    normed = make(kind(*sizes), dim=axis)
     with torch.no_grad():  # otherwise g is the norm of v
         next(p for name, p in normed.named_parameters() if name[-2:] in ("_g", "l0")).mul_(3)
     (layer,), skipped = layers_of({f"a.{n}": own for n, own in normed.state_dict().items()})
     assert {*layer.tensors} == {"weight", "bias"}
     assert skipped == ()
-    weight = normed(torch.zeros(1, *_size(module))) is not None and normed.weight
+    normed(torch.zeros(1, *((5,) if kind is nn.Linear else (3, 8, 8))))  # computes the weight
     # float32: a norm of 27 terms and a division, each rounded; ours is computed in float64
-    torch.testing.assert_close(layer.tensors["weight"], weight, rtol=1e-6, atol=0)
+    torch.testing.assert_close(layer.tensors["weight"], normed.weight, rtol=1e-6, atol=0)
     assert layer.names["weight"] in ("a.weight_v", "a.parametrizations.weight.original1")
-
-
-def _size(module: nn.Module) -> tuple[int, ...]:
-    return (5,) if isinstance(module, nn.Linear) else (3, 8, 8)
 
 
 def test_a_weight_norm_of_one_value_is_its_sign() -> None:

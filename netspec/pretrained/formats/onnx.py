@@ -19,7 +19,7 @@ from netspec.pretrained.layers import Layer, Weights
 LARGEST = 2**31 - 1
 """The largest size of a protobuf message in bytes."""
 
-MOST_FIELDS = 2**19
+MOST_FIELDS = 2**18
 """The largest number of fields of a model; a node has about ten."""
 
 _WEIGHT_AND_BIAS = ("weight", "bias")
@@ -43,6 +43,7 @@ ENDINGS = {
 """Endings of the names of tensors, without which they are names of layers, by role."""
 
 _SAME = ("Identity", "Cast")
+_FLAT = ("Reshape", "Squeeze", "Unsqueeze")
 _RESHAPES = ("Cast", "Dropout", "Flatten", "Identity", "Relu", "Reshape", "Squeeze")
 """Nodes that do not change the order of the values of a map."""
 
@@ -167,7 +168,9 @@ class _Graph:
             if node.op_type in ("Gemm", "MatMul"):
                 tensors = self._fc(node, tensors)
             elif node.op_type == "PRelu":  # slopes per channel are [C, 1, 1]
-                tensors = {"weight": tensors["weight"].flatten()}
+                tensors["weight"] = tensors["weight"].flatten()
+            elif "bias" in tensors:  # of an Add, it may be [1, C, 1, 1]
+                tensors["bias"] = tensors["bias"].flatten()
             order = self._flattened(node) if LAYERS[node.op_type][0] == "fc" else "chw"
             layers[key] = Layer(name, LAYERS[node.op_type][0], tensors, operands, order)
         return tuple(layers.values())
@@ -181,6 +184,8 @@ class _Graph:
         weight = self._constants.get(operands.get("weight", ""))
         if weight is None or (node.op_type == "MatMul" and len(weight.shape) != 2):
             return {}
+        if weight.is_reshaped and node.op_type != "PRelu":
+            raise Damaged(f"the weight of {self._title(node)} is reshaped in the graph", FOLD)
         for role, name in operands.items():
             if name not in self._constants:
                 raise Damaged(f"the {role} of {self._title(node)} is computed, not stored", FOLD)
@@ -207,7 +212,8 @@ class _Graph:
             expected = weight.shape[0], *(1,) * (len(weight.shape) - 2)
         else:
             expected = (weight.shape[1],)
-        own = self._constants[name].shape
+        constant = self._constants[name]
+        own = () if constant.is_reshaped else constant.shape
         fits = own[-len(expected) :] == expected and prod(own) == prod(expected)
         return name if fits else ""
 
@@ -252,6 +258,8 @@ class _Graph:
             self._constants[node.output[0]] = Constant(options["value"])
         elif node.op_type in _SAME and source is not None:
             self._constants[node.output[0]] = source
+        elif node.op_type in _FLAT and source is not None:
+            self._constants[node.output[0]] = Constant(source.stored, source.axes, True)
         elif node.op_type == "Transpose" and source is not None:
             self._constants[node.output[0]] = source.transposed(options.get("perm"))
 
@@ -272,7 +280,7 @@ def _times(tensor: Tensor, factor: float) -> Tensor:
     return tensor if factor == 1 else tensor * factor
 
 
-# --------------------------------------------------------------------------------------------- names
+# ------------------------------------------------------------------------------------------- names
 
 
 def _name(node: Any, operands: Mapping[str, str]) -> str:

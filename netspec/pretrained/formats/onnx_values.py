@@ -35,10 +35,12 @@ class Constant:
     Attributes:
         stored: its TensorProto.
         axes: the order of the stored axes, if a Transpose changes it.
+        is_reshaped: the values are those of ``stored``, and the shape may be another.
     """
 
     stored: Any
     axes: tuple[int, ...] | None = None
+    is_reshaped: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -51,7 +53,7 @@ class Constant:
         order = tuple(reversed(range(len(own)))) if axes is None else tuple(axes)
         if sorted(order) != list(range(len(own))):
             raise Damaged(f"it transposes {shown(self.stored.name)} by {list(order)[:8]}")
-        return Constant(self.stored, tuple(own[axis] for axis in order))
+        return Constant(self.stored, tuple(own[axis] for axis in order), self.is_reshaped)
 
     def tensor(self, folder: Path) -> Tensor:
         """Return the values.
@@ -75,9 +77,9 @@ def _values(stored: Any, folder: Path) -> Tensor:
     dtype, bits, field = ELEMENTS[stored.data_type]
     if len(shape) > MOST_DIMENSIONS or any(size < 0 for size in shape):
         raise Damaged(f"it is damaged: {name} claims the shape {list(shape)[:8]}")
-    count = prod(shape)
+    nbytes = prod(shape) * dtype.itemsize
     if stored.data_location == stored.EXTERNAL:
-        content = _external(stored, count * dtype.itemsize, folder)
+        content = _external(stored, nbytes, folder)
     elif stored.HasField("raw_data"):
         content = bytearray(stored.raw_data)
     else:
@@ -85,12 +87,10 @@ def _values(stored: Any, folder: Path) -> Tensor:
         own = getattr(stored, field)
         wide = np.int32 if field == "int32_data" else bits
         content = bytearray(np.fromiter(own, wide, len(own)).astype(bits))
-    if len(content) != count * dtype.itemsize:
-        raise Damaged(
-            f"it is damaged: {name} claims {list(shape)}, {count * dtype.itemsize:,} bytes, and has "
-            f"{len(content):,}"
-        )
-    if not count:
+    if len(content) != nbytes:
+        claim = f"{list(shape)}, {nbytes:,} bytes"
+        raise Damaged(f"it is damaged: {name} claims {claim}, and has {len(content):,}")
+    if not nbytes:
         return torch.empty(shape, dtype=dtype)
     return torch.frombuffer(content, dtype=dtype).reshape(shape)
 

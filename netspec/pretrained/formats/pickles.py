@@ -42,8 +42,8 @@ DTYPES = {
 """Types by the names of storages, without ``Storage``."""
 
 IGNORED = frozenset({
-    "_codecs.encode", "argparse.Namespace", "builtins.set", "collections.Counter",
-    "collections.defaultdict", "numpy._core.multiarray._reconstruct",
+    "__builtin__.set", "_codecs.encode", "argparse.Namespace", "builtins.set",
+    "collections.Counter", "collections.defaultdict", "numpy._core.multiarray._reconstruct",
     "numpy._core.multiarray.scalar", "numpy.core.multiarray._reconstruct",
     "numpy.core.multiarray.scalar", "numpy.dtype", "numpy.ndarray",
     "torch.device", "torch.serialization._get_layout",

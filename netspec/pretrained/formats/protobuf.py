@@ -59,40 +59,46 @@ def fields(file: BinaryIO, end: int, at_most: int, format: str) -> Iterator[tupl
             )
         yield number, wire, length
         file.seek(begin + length)
-    raise Damaged(f"it has more than {at_most:,} fields, which no net of {format} has")
+    raise _many(at_most, format)
 
 
-def require_small(
-    file: BinaryIO, end: int, descriptor: Any, at_most: int, format: str, depth: int = 1
-) -> int:
-    """Check the number of fields of a message and of those that it contains; return it.
+def require_small(file: BinaryIO, end: int, descriptor: Any, at_most: int, format: str) -> None:
+    """Check the number of fields of a message and of those that it contains.
 
     Args:
         file, end, at_most, format: as for :func:`fields`.
         descriptor: of the message, from the library.
-        depth: the number of messages around this one, and itself.
 
     Raises:
         Damaged: there are more fields, or deeper messages.
     """
+    count = 0
+    for number in _counts(file, end, descriptor, at_most, format):
+        count += number
+        if count > at_most:
+            raise _many(at_most, format)
+
+
+def _counts(
+    file: BinaryIO, end: int, descriptor: Any, at_most: int, format: str, depth: int = 1
+) -> Iterator[int]:
+    """Yield the number of fields that each field of a message counts as."""
     if depth > DEEPEST:
         raise Damaged(f"its messages are nested more than {DEEPEST} deep")
-    count = 0
     for number, wire, length in fields(file, end, at_most, format):
-        count += 1
+        yield 1
         field = descriptor.fields_by_number.get(number)
         if field is None or wire != BYTES:
             continue
         if field.message_type is not None:
             inner = file.tell() + length
-            count += require_small(
-                file, inner, field.message_type, at_most - count, format, depth + 1
-            )
+            yield from _counts(file, inner, field.message_type, at_most, format, depth + 1)
         elif field.type in _VARINTS_OF_8_BYTES:
-            count += length // 8
-        if count > at_most:
-            raise Damaged(f"it has more than {at_most:,} fields, which no net of {format} has")
-    return count
+            yield length // 8
+
+
+def _many(at_most: int, format: str) -> Damaged:
+    return Damaged(f"it has more than {at_most:,} fields, which no net of {format} has")
 
 
 def _varint(file: BinaryIO, format: str) -> int:

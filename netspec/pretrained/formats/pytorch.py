@@ -118,11 +118,8 @@ def _in_zip(file: BinaryIO, size: int) -> tuple[Any, Places]:
 
 def _root(names: set[str]) -> str:
     """Return the folder of a zip in which a state dict's pickle is, with a slash."""
-    inner = {name.partition("/")[2] for name in names}
     folders = sorted(name.removesuffix("data.pkl") for name in names if name.endswith("/data.pkl"))
-    if "archive_format" in inner:
-        raise Damaged(f"{_NOT_PYTORCH} but a program of torch.export", SAVE_AGAIN)
-    if "constants.pkl" in inner:
+    if any(name.endswith("/constants.pkl") for name in names):
         raise Damaged(f"{_NOT_PYTORCH} but a program of TorchScript", SAVE_AGAIN)
     if len(folders) != 1:
         raise Damaged(f"{_NOT_PYTORCH} but another zip")
