@@ -32,6 +32,7 @@ LAYERS = {
     "InstanceNormalization": ("norm", _WEIGHT_AND_BIAS),
     "LayerNormalization": ("norm", _WEIGHT_AND_BIAS),
     "GroupNormalization": ("norm", _WEIGHT_AND_BIAS),
+    "Mul": ("norm", ("weight",)),  # if an Add of a bias follows
     "PRelu": ("other", ("weight",)),
 }
 """The kind of layer that a node is, and the roles of its operands after the first."""
@@ -162,63 +163,72 @@ class _Graph:
             if key in layers:
                 self.shared.append(layers[key].name)
                 continue
-            name = _unique(_name(node, operands), names)
-            names.add(name)
             tensors = {role: self._tensor(own) for role, own in operands.items()}
-            if node.op_type in ("Gemm", "MatMul"):
+            if node.op_type == "InstanceNormalization" and _is_neutral(tensors):
+                continue  # exports of group normalisation have one without parameters
+            kind, _ = LAYERS[node.op_type]
+            if kind == "fc":
                 tensors = self._fc(node, tensors)
-            elif node.op_type == "PRelu":  # slopes per channel are [C, 1, 1]
-                tensors["weight"] = tensors["weight"].flatten()
-            elif "bias" in tensors:  # of an Add, it may be [1, C, 1, 1]
+            elif kind in ("norm", "other"):  # of channels, they may be [C, 1, 1]
+                tensors = {role: _vector(tensor) for role, tensor in tensors.items()}
+            elif "bias" in tensors:
                 tensors["bias"] = tensors["bias"].flatten()
-            order = self._flattened(node) if LAYERS[node.op_type][0] == "fc" else "chw"
-            layers[key] = Layer(name, LAYERS[node.op_type][0], tensors, operands, order)
+            stored = {
+                role: self._constants[own].stored.name or own for role, own in operands.items()
+            }
+            name = _unique(_name(node, stored), names)
+            names.add(name)
+            order = self._flattened(node) if kind == "fc" else "chw"
+            layers[key] = Layer(name, kind, tensors, stored, order)
         return tuple(layers.values())
 
     def _operands(self, node: Any) -> dict[str, str]:
         """Return the names of the tensors of a layer by role; empty for another node."""
         if node.op_type not in LAYERS or node.domain not in ("", "ai.onnx"):
             return {}
-        _, roles = LAYERS[node.op_type]
-        operands = {role: name for role, name in zip(roles, node.input[1:], strict=False) if name}
+        kind, roles = LAYERS[node.op_type]
+        inputs = node.input[1:]
+        if node.op_type == "Mul":
+            inputs = [name for name in node.input if name in self._constants]
+            if len(node.input) != 2 or len(inputs) != 1 or not self._constants[inputs[0]].is_vector:
+                return {}
+        operands = {role: name for role, name in zip(roles, inputs, strict=False) if name}
         weight = self._constants.get(operands.get("weight", ""))
         if weight is None or (node.op_type == "MatMul" and len(weight.shape) != 2):
             return {}
-        if weight.is_reshaped and node.op_type != "PRelu":
+        if weight.is_reshaped and kind in ("conv", "deconv", "fc"):
             raise Damaged(f"the weight of {self._title(node)} is reshaped in the graph", FOLD)
         for role, name in operands.items():
             if name not in self._constants:
                 raise Damaged(f"the {role} of {self._title(node)} is computed, not stored", FOLD)
-        if "bias" not in operands and (bias := self._bias_after(node, weight)):
+        bias = self._bias_after(node, weight)
+        if "bias" not in operands and bias:
             operands["bias"] = bias
-        return operands
+        # a product with one vector alone may be anything, such as a scaled image
+        return {} if node.op_type == "Mul" and not bias else operands
 
     def _bias_after(self, node: Any, weight: Constant) -> str:
         """Return the name of what an Add adds to the result of a node, if it is a bias."""
+        if node.op_type not in ("Conv", "MatMul", "Mul") or not weight.shape:
+            return ""
         takers = self._takers[node.output[0]]
         is_output = any(value.name == node.output[0] for value in self._graph.output)
-        if (
-            node.op_type not in ("Conv", "MatMul")
-            or is_output
-            or len(takers) != 1
-            or not weight.shape
-        ):
+        if is_output or len(takers) != 1 or takers[0].op_type != "Add":
             return ""
         others = [name for name in takers[0].input if name != node.output[0]]
-        if takers[0].op_type != "Add" or len(others) != 1 or others[0] not in self._constants:
+        bias = self._constants.get(others[0]) if len(others) == 1 else None
+        if bias is None:
             return ""
-        (name,) = others
+        if node.op_type == "Mul":
+            return others[0] if bias.is_vector and bias.shape == weight.shape else ""
         if node.op_type == "Conv":
             expected = weight.shape[0], *(1,) * (len(weight.shape) - 2)
         else:
             expected = (weight.shape[1],)
-        constant = self._constants[name]
-        own = () if constant.is_reshaped else constant.shape
-        fits = own[-len(expected) :] == expected and prod(own) == prod(expected)
-        return name if fits else ""
+        fits = bias.shape[-len(expected) :] == expected and prod(bias.shape) == prod(expected)
+        return others[0] if fits and not bias.is_reshaped else ""
 
     def _tensor(self, name: str) -> Tensor:
-        self._read.add(name)
         self._read.add(self._constants[name].stored.name)
         return self._constants[name].tensor(self._folder)
 
@@ -274,6 +284,15 @@ def _options(node: Any) -> dict[str, Any]:
     return {
         one.name: getattr(one, fields[one.type]) for one in node.attribute if one.type in fields
     }
+
+
+def _is_neutral(tensors: Mapping[str, Tensor]) -> bool:
+    weight, bias = tensors["weight"], tensors.get("bias")
+    return bool((weight == 1).all()) and (bias is None or not bool(bias.any()))
+
+
+def _vector(tensor: Tensor) -> Tensor:
+    return tensor.flatten() if tensor.numel() in tensor.shape else tensor
 
 
 def _times(tensor: Tensor, factor: float) -> Tensor:

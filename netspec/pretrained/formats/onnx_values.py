@@ -47,6 +47,11 @@ class Constant:
         sizes = tuple(self.stored.dims)
         return sizes if self.axes is None else tuple(sizes[axis] for axis in self.axes)
 
+    @property
+    def is_vector(self) -> bool:
+        """It has one value per channel: more than one."""
+        return prod(self.shape) > 1 and prod(self.shape) in self.shape
+
     def transposed(self, axes: Sequence[int] | None) -> Constant:
         """Return the result of a Transpose; None reverses the axes."""
         own = self.axes or tuple(range(len(self.stored.dims)))

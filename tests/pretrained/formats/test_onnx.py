@@ -184,6 +184,27 @@ def test_constants_are_found_through_nodes(tmp_path: Path) -> None:
     assert weights.skipped == ()
 
 
+def test_a_product_and_a_sum_of_channels_are_a_normalisation(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("InstanceNormalization", ["x", "ones", "zeros"], ["a"]),
+        helper.make_node("Mul", ["s.weight", "a"], ["b"]),
+        helper.make_node("Add", ["b", "s.bias"], ["c"]),
+        helper.make_node("Mul", ["c", "alone"], ["d"]),
+        helper.make_node("InstanceNormalization", ["d", "i.weight", "i.bias"], ["y"]),
+    ]
+    tensors = [
+        numpy_helper.from_array(np.ones(3, np.float32), "ones"), stored("i.weight", 3),
+        numpy_helper.from_array(np.zeros(3, np.float32), "zeros"), stored("i.bias", 3),
+        stored("s.weight", 3, 1, 1), stored("s.bias", 3, 1, 1), stored("alone", 3, 1, 1),
+    ]  # fmt: skip
+    weights = read(saved(tmp_path / "a.onnx", nodes, tensors))
+    assert described(weights) == [
+        ("s", "norm", ["weight", "bias"]), ("i", "norm", ["weight", "bias"]),
+    ]  # fmt: skip
+    assert weights.layers[0].tensors["bias"].shape == (3,)
+    assert weights.skipped == ("alone",)
+
+
 def test_nodes_with_the_same_tensors_are_one_layer(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Conv", ["x", "c.weight"], ["a"]),
@@ -256,11 +277,14 @@ def test_names_are_those_of_the_framework(
 def test_what_netspec_exports_is_read_again(tmp_path: Path) -> None:
     net = netspec.loads(
         "net a\ninput image 8x8x3\nC1: conv 3x3, 4 | bn eps=1e-3 | prelu\n"
-        "D2: deconv 2x2, 3, stride=2\nF3: fc 5 | softmax\n"
+        "D2: deconv 2x2, 4, stride=2 | gn 2, eps=1e-3\nF3: fc 5 | ln eps=1e-3 | softmax\n"
     )
     model = netspec.compile(net)
     netspec.save(model, tmp_path / "a.onnx")
     weights = read(tmp_path / "a.onnx")
+    assert [layer.name for layer in weights.layers] == [
+        "C1.conv", "C1.bn", "C1.prelu", "D2.deconv", "D2.gn", "F3.fc", "F3.ln",
+    ]  # fmt: skip
     by_name = {
         layer.names[role]: tensor
         for layer in weights.layers
