@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
+import pytest
 import torch
 
 from netspec.training.loop import train
