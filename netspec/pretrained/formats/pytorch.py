@@ -77,7 +77,7 @@ def read(path: Path) -> Weights:
     """
     with reading(path), opened_plain(path) as (file, size):
         is_zip = file.read(4) == _LOCAL
-        value, places = _in_zip(file, size) if is_zip else _in_sequence(file, size)
+        value, places = _in_zip(file, size) if is_zip else _in_sequence(file)
         state, facts = _state_of(value)
         tensors = {
             name: tensor
@@ -164,11 +164,11 @@ def _content(file: BinaryIO, place: _Place, at_most: int) -> bytes:
     return file.read(place.nbytes)
 
 
-def _in_sequence(file: BinaryIO, size: int) -> tuple[Any, Places]:
+def _in_sequence(file: BinaryIO) -> tuple[Any, Places]:
     """Return what the state dict's pickle in an old file describes, and the places of storages."""
     file.seek(0)
     head = BytesIO(file.read(LARGEST_PICKLE))
-    if head.getbuffer()[:1] != b"\x80":
+    if not head.getvalue().startswith(b"\x80"):
         raise Damaged(_NOT_PYTORCH)
     magic, version, system = (described(head)[0] for _ in range(3))
     if (magic, version) != (MAGIC, PROTOCOL) or not isinstance(system, dict):
@@ -176,6 +176,8 @@ def _in_sequence(file: BinaryIO, size: int) -> tuple[Any, Places]:
     if system.get("little_endian") is not True:
         raise Damaged("its values are big-endian", SAVE_AGAIN)
     (value, stored), (keys, _) = described(head), described(head)
+    if not isinstance(keys, list) or not all(isinstance(key, str | int) for key in keys):
+        raise Damaged("it is damaged: it has no list of its storages")
     places, begin = {}, head.tell()
     for key in map(str, keys):
         if key not in stored or key in places:

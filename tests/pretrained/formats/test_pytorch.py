@@ -301,6 +301,15 @@ def test_an_old_file_that_claims_ten_gigabytes_is_refused(tmp_path: Path) -> Non
         assert message in within(tmp_path / "b.pth", "pytorch")
 
 
+def test_an_old_file_without_a_list_of_storages_is_refused(tmp_path: Path) -> None:
+    content = saved({}, tmp_path / "a.pth", zipped=False).read_bytes()
+    start = content[: content.index(b"\x80\2}q\0.")]
+    for keys in (b"\x80\2K\1.", b"\x80\2N.", b"\x80\2]Na.", b"\x80\2]" + text("1") + b"a."):
+        (tmp_path / "b.pth").write_bytes(start + pickled("0", 3) + keys + bytes(20))
+        with pytest.raises(DataError, match="it is damaged: its? .*storage"):
+            read(tmp_path / "b.pth")
+
+
 def test_members_that_overlap_are_refused(tmp_path: Path) -> None:
     keys = "012345678"
     with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
