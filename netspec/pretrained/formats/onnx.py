@@ -176,7 +176,7 @@ class _Graph:
             stored = {
                 role: self._constants[own].stored.name or own for role, own in operands.items()
             }
-            name = _unique(_name(node, stored), names)
+            name = _unique(_name(node, stored, names), names)
             names.add(name)
             order = self._flattened(node) if kind == "fc" else "chw"
             layers[key] = Layer(name, kind, tensors, stored, order)
@@ -270,7 +270,7 @@ class _Graph:
             self._constants[node.output[0]] = source
         elif node.op_type in _FLAT and source is not None:
             self._constants[node.output[0]] = Constant(source.stored, source.axes, True)
-        elif node.op_type == "Transpose" and source is not None:
+        elif node.op_type == "Transpose" and source is not None and not source.is_reshaped:
             self._constants[node.output[0]] = source.transposed(options.get("perm"))
 
     @staticmethod
@@ -302,23 +302,29 @@ def _times(tensor: Tensor, factor: float) -> Tensor:
 # ------------------------------------------------------------------------------------------- names
 
 
-def _name(node: Any, operands: Mapping[str, str]) -> str:
+def _name(node: Any, operands: Mapping[str, str], taken: set[str]) -> str:
     """Return the name of a layer in the framework that exported the model.
 
-    Tensors mostly have it: ``features.0.weight``, ``conv1/7x7_s2_w_0``.  Where PyTorch has folded a
-    normalisation they do not, and nodes have it: ``/layer1/layer1.0/conv1/Conv``.
+    PyTorch writes it into the names of nodes, others into those of tensors: ``conv1/7x7_s2_w_0``.
+    Tensors of PyTorch do not always have it: a folded normalisation takes it away, and tensors with
+    equal values are stored once.
     """
+    names = [_scope(node.name)]
     for role, endings in ENDINGS.items():
         tensor = operands.get(role, "")
-        ending = next((one for one in endings if tensor.endswith(one)), "")
-        if ending and tensor != ending:
-            return tensor.removesuffix(ending)
-    if node.name.startswith("/"):
-        name = ""
-        for part in node.name.split("/")[1:-1]:
-            name = part if part.startswith(f"{name}.") or not name else f"{name}.{part}"
-        return name or node.name
-    return node.name or operands["weight"]
+        names += [tensor.removesuffix(ending) for ending in endings if tensor.endswith(ending)]
+    names = [name for name in (*names, node.name) if name] or [operands["weight"]]
+    return next((name for name in names if name not in taken), names[0])
+
+
+def _scope(node: str) -> str:
+    """Return the module of a node: ``layer1.0.conv1`` of ``/layer1/layer1.0/conv1/Conv``."""
+    parts: list[str] = []
+    for part in node.split("/")[1:-1] if node.startswith("/") else ():
+        if parts and part.startswith(f"{parts[-1]}."):  # a Sequential and a member of it
+            parts.pop()
+        parts.append(part)
+    return ".".join(parts)
 
 
 def _unique(name: str, taken: set[str]) -> str:

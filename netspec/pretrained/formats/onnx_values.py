@@ -58,7 +58,7 @@ class Constant:
         order = tuple(reversed(range(len(own)))) if axes is None else tuple(axes)
         if sorted(order) != list(range(len(own))):
             raise Damaged(f"it transposes {shown(self.stored.name)} by {list(order)[:8]}")
-        return Constant(self.stored, tuple(own[axis] for axis in order), self.is_reshaped)
+        return Constant(self.stored, tuple(own[axis] for axis in order))
 
     def tensor(self, folder: Path) -> Tensor:
         """Return the values.

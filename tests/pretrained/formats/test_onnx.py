@@ -237,6 +237,16 @@ def test_a_bias_that_is_computed_is_named(tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.parametrize("after", [None, "Transpose"])
+def test_a_weight_that_is_reshaped_is_not_guessed(after: str | None, tmp_path: Path) -> None:
+    nodes = [helper.make_node("Reshape", ["w", "shape"], ["r"])]
+    nodes += [helper.make_node(after, ["r"], ["t"], perm=[3, 2, 1, 0])] if after else []
+    nodes.append(helper.make_node("Conv", ["x", "t" if after else "r"], ["y"], name="c"))
+    shape = numpy_helper.from_array(np.array([4, 3, 1, 1]), "shape")
+    with pytest.raises(DataError, match=r"reshaped in the graph|does not contain weights of"):
+        read(saved(tmp_path / "a.onnx", nodes, [stored("w", 12), shape]))
+
+
 def test_an_fc_that_reads_height_width_channels_is_marked(tmp_path: Path) -> None:
     for perm, order in (([0, 2, 3, 1], "hwc"), ([0, 1, 2, 3], "chw")):
         nodes = [
@@ -256,6 +266,9 @@ def test_an_fc_that_reads_height_width_channels_is_marked(tmp_path: Path) -> Non
         ("/layer1/layer1.0/conv1/Conv", "onnx::Conv_17", "layer1.0.conv1"),
         ("/features/features.0/Conv", "onnx::Conv_17", "features.0"),
         ("/Mixed_5b/branch1x1/conv/Conv", "onnx::Conv_17", "Mixed_5b.branch1x1.conv"),
+        ("/layer2/layer2.0/downsample/downsample.0/Conv", "17", "layer2.0.downsample.0"),
+        ("/a/Conv", "b.weight", "a"),
+        ("/Conv", "b.weight", "b"),
         ("/Conv", "onnx::Conv_17", "/Conv"),
         ("block1_conv1/Conv2D", "ReadVariableOp:0", "block1_conv1/Conv2D"),
         ("", "17", "17"),

@@ -306,7 +306,7 @@ def test_an_old_file_without_a_list_of_storages_is_refused(tmp_path: Path) -> No
     start = content[: content.index(b"\x80\2}q\0.")]
     for keys in (b"\x80\2K\1.", b"\x80\2N.", b"\x80\2]Na.", b"\x80\2]" + text("1") + b"a."):
         (tmp_path / "b.pth").write_bytes(start + pickled("0", 3) + keys + bytes(20))
-        with pytest.raises(DataError, match="it is damaged: its? .*storage"):
+        with pytest.raises(DataError, match=r"it is damaged: its? .*storage"):
             read(tmp_path / "b.pth")
 
 
