@@ -103,9 +103,37 @@ def test_a_file_with_a_layer_more_or_less_is_not_of_the_family(family: Family) -
     assert not family.fits(replace(weights, layers=(*weights.layers, extra)))
     assert not family.fits(replace(weights, layers=weights.layers[1:]))
     text = near(replace(weights, layers=weights.layers[1:]))
-    assert (
-        f"{len(weights.layers) - 1} of {len(weights.layers) - 1} layers have the names of" in text
+    rest = len(weights.layers) - 1
+    assert f"{rest} of {rest} layers have the names of" in text
+    alike = [one for one in families() if one.rows.keys() == family.rows.keys()]
+    assert any(f"{one.title} (spec {one.spec})" in text for one in alike)
+
+
+def test_the_closest_family_is_named_with_the_shapes_that_differ() -> None:
+    """The table of ResNet-101 has all names of a ResNet-50, and is not closer."""
+    (family,) = [one for one in families() if one.name == "torchvision_resnet50"]
+    weights = file_of(family)
+    *others, last = weights.layers
+    narrow = {"weight": torch.zeros(10, 2048), "bias": torch.zeros(10)}
+    ten = replace(weights, layers=(*others, replace(last, tensors=narrow)))
+    assert not family.fits(ten)
+    assert near(ten) == (
+        f"{len(weights.layers)} of {len(weights.layers)} layers have the names of torchvision's and "
+        "timm's resnet50 (spec resnet50); the weight of fc is 10x2048, and out expects 1000x2048"
     )
+    wide = [
+        replace(layer, tensors={role: one.repeat_interleave(2, 0) for role, one in layer.tensors.items()})
+        for layer in weights.layers[:3]
+    ]
+    assert near(replace(weights, layers=(*wide, *weights.layers[3:]))).endswith(
+        "; the weight of conv1 is 128x3x7x7, and conv1.conv expects 64x3x7x7, and 2 more differ"
+    )
+
+
+def test_a_file_of_other_names_is_close_to_no_family() -> None:
+    (family,) = [one for one in families() if one.name == "torchvision_resnet50"]
+    layers = tuple(replace(layer, name=f"x{n}") for n, layer in enumerate(file_of(family).layers))
+    assert near(Weights(Path("a"), "pytorch", layers)) == ""
 
 
 def test_nets_of_equal_layers_are_told_apart_by_the_name_in_the_file() -> None:

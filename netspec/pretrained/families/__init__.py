@@ -22,9 +22,11 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from netspec.ir.expects import Expects
+from netspec.language.expects import classes_of, prepare_of
 from netspec.net import load
 from netspec.pretrained.layers import Layer, Weights
-from netspec.pretrained.layouts import shapes_of
+from netspec.pretrained.layouts import Misfit, fitted, shapes_of
 from netspec.pretrained.pairs import Pair, Pairing
 from netspec.printing import Listing
 
@@ -71,9 +73,18 @@ class Family:
         """The family in one line: its spec, its title and its first file."""
         return f"{self.spec}: {self.title}, {self.published[0]}"
 
+    @property
+    def expects(self) -> Expects:
+        """What the weights expect of images, and the names of their classes."""
+        own = load(self.spec).expects
+        return Expects(
+            prepare_of(self.prepare) if self.prepare else own.prepare,
+            classes=classes_of(Path(self.classes)) if self.classes else own.classes,
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return what ``netspec weights --list --json`` prints."""
-        return asdict(self)
+        return asdict(self) | {"prepare": str(self.expects)}
 
     def layers(self, weights: Weights) -> dict[str, Layer]:
         """Return the layers of a file by the names of the table."""
@@ -237,21 +248,58 @@ def family_of(weights: Weights, spec: str = "") -> Family | None:
 
 
 def near(weights: Weights) -> str:
-    """Return which family most of the names in a file are of, in words; empty if of none."""
-    best, most = None, 0
-    for family in families():
-        if weights.format in family.formats:
-            shared = len(family.layers(weights).keys() & family.rows.keys())
-            if shared > most:
-                best, most = family, shared
-    if best is None or 2 * most < len(weights.layers):
+    """Return which family the names in a file are closest to, and what differs, in words.
+
+    Empty if no family has half of the names.
+    """
+    closest = max(
+        (family for family in families() if weights.format in family.formats),
+        key=lambda family: _likeness(family, weights),
+        default=None,
+    )
+    if closest is None:
         return ""
-    names = best.layers(weights)
-    others = [name for name in names if name not in best.rows and name not in best.unused]
-    missing = [name for name in best.rows if name not in names]
-    text = f"{most} of {len(names)} layers have the names of {best.title} (spec {best.spec})"
+    layers = closest.layers(weights)
+    shared = [name for name in layers if name in closest.rows]
+    if 2 * len(shared) < len(layers):
+        return ""
+    missing = [name for name in closest.rows if name not in layers]
+    others = [name for name in layers if name not in closest.rows and name not in closest.unused]
+    differing = _differing(closest, {name: layers[name] for name in shared})
+    text = (
+        f"{len(shared)} of {len(layers)} layers have the names of {closest.title} "
+        f"(spec {closest.spec})"
+    )
     if missing:
-        text += f", {missing[0]} {'is' if len(missing) == 1 else 'and others are'} missing"
+        text += f", {_and_others(missing)} missing"
     if others:
-        text += f", {others[0]} {'is' if len(others) == 1 else 'and others are'} not of it"
+        text += f", {_and_others(others)} not of it"
+    if differing:
+        more = len(differing) - 1
+        text += f"; {differing[0]}{f', and {more} more differ' if more else ''}"
     return text
+
+
+def _likeness(family: Family, weights: Weights) -> float:
+    """Return the share of names that a table and a file have both, of those that one of them has.
+
+    The number of shared names is not enough: the table of ResNet-101 has all names of a ResNet-50.
+    """
+    names = family.layers(weights).keys()
+    return len(names & family.rows.keys()) / len(names | family.rows.keys())
+
+
+def _differing(family: Family, layers: Mapping[str, Layer]) -> list[str]:
+    """Return which layers do not fit the stages that have their names, one text per layer."""
+    net = load(family.spec)
+    differing = []
+    for name, layer in layers.items():
+        try:
+            fitted(layer, net, family.rows[name])
+        except Misfit as error:
+            differing.append(str(error))
+    return differing
+
+
+def _and_others(names: list[str]) -> str:
+    return f"{names[0]} {'is' if len(names) == 1 else 'and others are'}"
