@@ -123,7 +123,7 @@ def _paired(net: Net, weights: Weights) -> tuple[Family | None, Pairing]:
     try:
         return None, by_structure(net, weights)
     except DataError as error:
-        close = near(weights)
+        close = near(weights, spec_of(net))
         raise DataError(f"{error}{f'; {close}' if close else ''}") from None
 
 

@@ -118,11 +118,14 @@ def test_the_closest_family_is_named_with_the_shapes_that_differ() -> None:
     ten = replace(weights, layers=(*others, replace(last, tensors=narrow)))
     assert not family.fits(ten)
     assert near(ten) == (
-        f"{len(weights.layers)} of {len(weights.layers)} layers have the names of torchvision's and "
-        "timm's resnet50 (spec resnet50); the weight of fc is 10x2048, and out expects 1000x2048"
+        "107 of 107 layers have the names of torchvision's and timm's resnet50 (spec resnet50); "
+        "the weight of fc is 10x2048, and out expects 1000x2048"
     )
     wide = [
-        replace(layer, tensors={role: one.repeat_interleave(2, 0) for role, one in layer.tensors.items()})
+        replace(
+            layer,
+            tensors={role: one.repeat_interleave(2, 0) for role, one in layer.tensors.items()},
+        )
         for layer in weights.layers[:3]
     ]
     assert near(replace(weights, layers=(*wide, *weights.layers[3:]))).endswith(

@@ -39,7 +39,9 @@ def as_text(spec: str, format: str, layers: Sequence[Layer]) -> str:
 
 def weights_in(path: Path) -> tuple[str, Weights]:
     """The spec that a file names, and its layers, whose values take no memory."""
-    (spec, format), *lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    (spec, format), *lines = [
+        line.split() for line in path.read_text(encoding="utf-8").splitlines()
+    ]
     layers = []
     for name, *shapes in lines:
         tensors = {
@@ -63,7 +65,9 @@ def test_names_and_shapes_are_those_of_the_table(path: Path) -> None:
     assert not needed & {*pairing.without}
     assert len(pairing.pairs) == len(weights.layers)
     for pair in pairing.pairs:
-        shapes = {role: tuple(one.shape) for role, one in fitted(pair.layer, net, pair.stage).items()}
+        shapes = {
+            role: tuple(one.shape) for role, one in fitted(pair.layer, net, pair.stage).items()
+        }
         assert shapes == shapes_of(net, pair.stage)
 
 

@@ -247,14 +247,15 @@ def family_of(weights: Weights, spec: str = "") -> Family | None:
     return next((f for f in fitting if f.spec == spec), fitting[0] if fitting else None)
 
 
-def near(weights: Weights) -> str:
+def near(weights: Weights, spec: str = "") -> str:
     """Return which family the names in a file are closest to, and what differs, in words.
 
-    Empty if no family has half of the names.
+    Empty if no family has half of the names.  Of several that are equally close, it is the one of
+    the spec.
     """
     closest = max(
         (family for family in families() if weights.format in family.formats),
-        key=lambda family: _likeness(family, weights),
+        key=lambda family: (_likeness(family, weights), family.spec == spec),
         default=None,
     )
     if closest is None:

@@ -1,4 +1,4 @@
-"""Models of torchvision, timm and Keras with random weights, and the specs that compute the same."""
+"""Models of torchvision, timm and Keras with random weights, and the specs that equal them."""
 
 from __future__ import annotations
 

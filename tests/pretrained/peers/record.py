@@ -1,9 +1,9 @@
 """Record the names and shapes of the layers of torchvision's, timm's and Keras's models.
 
-tests/pretrained/test_names.py compares the tables of families with them, without these packages:
-``PYTHONPATH=build/peers python -m tests.pretrained.peers.record``.  The first line of a file has the
-spec and the format.  A line has the name of a layer and the shapes of its tensors, in the layout of
-PyTorch and in the order of the state dict.
+``PYTHONPATH=build/peers python -m tests.pretrained.peers.record`` writes them again.  With these
+files, tests/pretrained/test_names.py checks the tables of families without the packages.  The first
+line of a file has the spec and the format.  Each other line has the name of a layer and the shapes
+of its tensors, in the layout of PyTorch.
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
-import tests.pretrained.peers.conftest as _  # before torchvision is imported
 from netspec.pretrained.formats import read
 from netspec.pretrained.grouping import layers_of
 from netspec.pretrained.layers import Layer
-from tests.pretrained.peers.models import KERAS, TIMM, TORCHVISION, of_keras, of_timm, of_torchvision
+from tests.pretrained.peers.conftest import LIBRARY
+from tests.pretrained.peers.models import (
+    KERAS,
+    TIMM,
+    TORCHVISION,
+    of_keras,
+    of_timm,
+    of_torchvision,
+)
 from tests.pretrained.test_names import FOLDER, as_text
 
 
@@ -50,5 +55,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
+    assert LIBRARY  # torchvision can be imported after it was made
     main()
