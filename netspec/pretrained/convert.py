@@ -15,7 +15,7 @@ from netspec.files.tensors import opened_tensors
 from netspec.ir.expects import Expects
 from netspec.ir.graph import Stage
 from netspec.ir.parameter_names import attribute, module_path
-from netspec.net import Net, load
+from netspec.net import Net
 from netspec.pretrained.checks import Checked, check
 from netspec.pretrained.families import Family, family_of, near
 from netspec.pretrained.formats import read
@@ -136,7 +136,7 @@ def _names_in(net: Net, family: Family, path: Path) -> Mapping[str, str] | None:
     Raises:
         DataError: the net has the labels of the family's spec, and computes something else.
     """
-    own = load(family.spec)
+    own = family.net
     named = {stage.name: stage.name for stage in _trained(own)}
     if {stage.name for stage in _trained(net.without_heads())} <= named.keys():
         differing = _differing(net, own)

@@ -9,7 +9,15 @@ import torch
 
 import netspec
 from netspec.language.expects import classes_of, prepare_of, require_size
-from netspec.pretrained.families import Family, expanded, families, family_in, family_of, near
+from netspec.pretrained.families import (
+    Family,
+    _bundled,
+    expanded,
+    families,
+    family_in,
+    family_of,
+    near,
+)
 from netspec.pretrained.layers import Layer, Weights
 from tests.pretrained.examples import layer_like, trained
 
@@ -166,6 +174,17 @@ def test_numbers_that_keras_counts_on_are_counted_from_zero() -> None:
     assert family.fits(replace(weights, layers=tuple(layers)))
     first = replace(weights.layers[0], name="conv2d")  # the first of a session has no number
     assert family.fits(replace(weights, layers=(first, *weights.layers[1:])))
+
+
+def test_a_file_with_the_name_of_a_bundled_spec_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (family,) = [one for one in families() if one.name == "torchvision_resnet18"]
+    weights = file_of(family)
+    (tmp_path / "resnet18.net").write_text("net resnet18\ninput image 8x8x3\nA: fc 10\n")
+    monkeypatch.chdir(tmp_path)
+    _bundled.cache_clear()
+    assert family_of(weights) is family
 
 
 def test_a_layer_in_two_rows_is_an_error(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from typing import Any
 
 from netspec.ir.expects import Expects
 from netspec.language.expects import classes_of, prepare_of
-from netspec.net import load
+from netspec.language.read import BUNDLED
+from netspec.net import Net, load
 from netspec.pretrained.layers import Layer, Weights
 from netspec.pretrained.layouts import Misfit, fitted, shapes_of
 from netspec.pretrained.pairs import Pair, Pairing
@@ -74,9 +75,14 @@ class Family:
         return f"{self.spec}: {self.title}, {self.published[0]}"
 
     @property
+    def net(self) -> Net:
+        """The net of the bundled spec, also where a file of that name is in the current folder."""
+        return _bundled(self.spec)
+
+    @property
     def expects(self) -> Expects:
         """What the weights expect of images, and the names of their classes."""
-        own = load(self.spec).expects
+        own = self.net.expects
         return Expects(
             prepare_of(self.prepare) if self.prepare else own.prepare,
             classes=classes_of(Path(self.classes)) if self.classes else own.classes,
@@ -98,7 +104,7 @@ class Family:
         layers = self.layers(weights)
         if not layers.keys() <= self.rows.keys() | {*self.unused}:
             return False
-        net = load(self.spec)
+        net = self.net
         needed = {stage.name for stage in net.without_heads().graph.stages()}
         if any(stage in needed and name not in layers for name, stage in self.rows.items()):
             return False
@@ -111,7 +117,7 @@ class Family:
     def pairing(self, weights: Weights) -> Pairing:
         """Return which layer of a file each stage of the spec takes."""
         layers = self.layers(weights)
-        net = load(self.spec)
+        net = self.net
         by_stage = {self.rows[name]: layer for name, layer in layers.items() if name in self.rows}
         order = [stage.name for stage in net.graph.stages() if stage.op.is_trained]
         return Pairing(
@@ -128,6 +134,11 @@ def families(spec: str | None = None) -> Listing[Family]:
         spec: name of a bundled spec; None for all.
     """
     return Listing(family for family in _all() if spec in (None, family.spec))
+
+
+@cache
+def _bundled(spec: str) -> Net:
+    return load(BUNDLED / f"{spec}.net")
 
 
 @cache
@@ -292,11 +303,10 @@ def _likeness(family: Family, weights: Weights) -> float:
 
 def _differing(family: Family, layers: Mapping[str, Layer]) -> list[str]:
     """Return which layers do not fit the stages that have their names, one text per layer."""
-    net = load(family.spec)
     differing = []
     for name, layer in layers.items():
         try:
-            fitted(layer, net, family.rows[name])
+            fitted(layer, family.net, family.rows[name])
         except Misfit as error:
             differing.append(str(error))
     return differing
