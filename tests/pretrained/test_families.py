@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import netspec
 from netspec.language.expects import classes_of, prepare_of, require_size
 from netspec.pretrained.families import (
     Family,
@@ -26,7 +25,7 @@ ALL = pytest.mark.parametrize("family", families(), ids=lambda family: str(famil
 
 def file_of(family: Family, *, heads: bool = True) -> Weights:
     """The layers of a file of a family, by its table."""
-    net = netspec.load(family.spec)
+    net = family.net
     kept = net if heads else net.without_heads()
     layers = tuple(
         layer_like(net, stage, name) for name, stage in family.rows.items() if stage in kept.graph
@@ -71,7 +70,7 @@ def test_braces_that_do_not_follow_others_are_an_error() -> None:
 
 @ALL
 def test_a_table_names_every_stage_once(family: Family) -> None:
-    net = netspec.load(family.spec)
+    net = family.net
     needed = {stage.name for stage in trained(net.without_heads())}
     counts = Counter(family.rows.values())
     assert needed <= counts.keys() <= {stage.name for stage in trained(net)}
@@ -80,7 +79,7 @@ def test_a_table_names_every_stage_once(family: Family) -> None:
 
 @ALL
 def test_a_family_says_what_it_expects_and_where_it_is_published(family: Family) -> None:
-    net = netspec.load(family.spec)
+    net = family.net
     steps = prepare_of(family.prepare) if family.prepare else net.expects.prepare
     assert steps
     require_size(steps, net.input_shape, net.recipe)

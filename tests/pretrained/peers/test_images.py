@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import netspec
 from netspec.data.preprocessing import view_of
 from netspec.pretrained.families import Family, families
 from tests.pretrained.peers.models import TORCHVISION
@@ -41,7 +40,7 @@ def photograph() -> Image.Image:
 
 
 def require_equal(family: Family, expected: Tensor) -> None:
-    view = view_of(family.expects, netspec.load(family.spec).input_shape)
+    view = view_of(family.expects, family.net.input_shape)
     ours = torch.from_numpy(view(np.asarray(photograph()))[0]).permute(2, 0, 1)
     assert ours.shape == expected.shape
     assert float((ours - expected).abs().max()) < ALLOWED
