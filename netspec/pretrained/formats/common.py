@@ -107,3 +107,8 @@ def line_of(error: Exception) -> str:
     text = " ".join(str(error).split()).strip("'\"") or type(error).__name__
     text = text if text.isprintable() else repr(text)[1:-1]
     return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def readable(name: str) -> str:
+    """Return a name from a file with bytes that are not UTF-8 escaped: they cannot be printed."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
