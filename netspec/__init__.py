@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from netspec.moved import Finder
 
 if TYPE_CHECKING:
+    from netspec import see as see
     from netspec.artifact.loading import load_artifact
     from netspec.artifact.saving import save_artifact
     from netspec.comparing.compare import Comparison, compare
@@ -124,6 +125,7 @@ __all__ = [
     "save",
     "save_artifact",
     "save_weights",
+    "see",
     "trace",
     "train",
     "verify",
@@ -189,16 +191,21 @@ _MODULES = {
 }
 """The module of each public name; half of them import torch."""
 
+_PACKAGES = ("see",)
+"""Public names that are packages of functions."""
+
 
 def __getattr__(name: str) -> Any:
     """Import the module of a name when the name is first used."""
-    if name not in _MODULES:
+    if name not in _MODULES and name not in _PACKAGES:
         raise AttributeError(f"module 'netspec' has no attribute {name!r}")
     from importlib import import_module
 
     from netspec.collecting import without_collecting
 
     with without_collecting():
+        if name in _PACKAGES:
+            return import_module(f"netspec.{name}")
         return getattr(import_module(_MODULES[name]), name)
 
 

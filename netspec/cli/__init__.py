@@ -23,6 +23,7 @@ from netspec.cli.fmt import fmt
 from netspec.cli.ops import ops
 from netspec.cli.pack import pack
 from netspec.cli.run import run
+from netspec.cli.see import see
 from netspec.cli.summary import summary
 from netspec.cli.trace import trace
 from netspec.cli.train import train
@@ -76,6 +77,7 @@ COMMANDS = (
     eval,
     compare,
     run,
+    see,
     bench,
     explain,
     ops,

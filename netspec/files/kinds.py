@@ -78,6 +78,7 @@ PT2 = FileKind("a PyTorch program", (".pt2",), _zip_with("archive_format"))
 WEIGHTS = FileKind("a safetensors file", (".safetensors",), _is_safetensors)
 PNG = FileKind("a PNG image", (".png",), _begins(rb"\x89PNG\r\n\x1a\n"))
 SVG = FileKind("an SVG drawing", (".svg",), _begins(rb"\s*(<\?xml.*)?<svg\b"))
+PDF = FileKind("a PDF document", (".pdf",), _begins(rb"%PDF-"))
 DOT = FileKind("a graph", (".dot",), _begins(rb'\s*(strict\s+)?(di)?graph(\s+[\w"]+)?\s*\{'))
 ROWS = FileKind("a table of answers", (".csv",), _begins(rb"example,class,answer,score,place,"))
 FOLDER = FileKind("a folder")
@@ -131,7 +132,7 @@ def kind_of_format(path: Path, format: str) -> FileKind:
 
 
 KINDS = (
-    ARTIFACT, ONNX, PT2, WEIGHTS, PNG, SVG, DOT, ROWS, SPEC, JPEG, PICKLE, PYTHON,
+    ARTIFACT, ONNX, PT2, WEIGHTS, PNG, SVG, PDF, DOT, ROWS, SPEC, JPEG, PICKLE, PYTHON,
     PROTOTXT, CAFFEMODEL, MATLAB, DARKNET, KERAS, HDF5, TENSORFLOW, TFLITE, JSON, DESCRIPTION,
 )  # fmt: skip
 

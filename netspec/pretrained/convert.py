@@ -98,6 +98,7 @@ def require_certain(result: Converted, advice: str) -> None:
 def converted(net: Net, path: Path, module: Module | str | None = None) -> Converted:
     """Return the weights in a file for a net; arguments and errors are those of
     :func:`netspec.convert_weights`."""
+    net.require_numbers()
     weights = read(path)
     family, pairing = _paired(net, weights)
     tensors = _tensors(net, pairing, path)
@@ -123,7 +124,7 @@ def _paired(net: Net, weights: Weights) -> tuple[Family | None, Pairing]:
     try:
         return None, by_structure(net, weights)
     except DataError as error:
-        close = near(weights)
+        close = near(weights, spec_of(net))
         raise DataError(f"{error}{f'; {close}' if close else ''}") from None
 
 

@@ -136,7 +136,8 @@ def _unpaired(
     what = f"{'layer' if kind in ('other', 'vector') else kind} of {by(shape)}"
     few = ", ".join(shown(layer.name) for layer in group[:SHOWN_AT_MOST])
     rows = ", ".join(names[:SHOWN_AT_MOST]) + (", ..." if len(names) > SHOWN_AT_MOST else "")
-    problem = f"{rows} of {net.name} need {len(names)} x {what}, and the file has {len(group)}"
+    needs = f"needs a {what}" if len(names) == 1 else f"need {len(names)} x {what}"
+    problem = f"{rows} of {net.name} {needs}, and the file has {len(group) or 'none'}"
     if group:
         problem += f" ({few}{', ...' if len(group) > SHOWN_AT_MOST else ''})"
     else:

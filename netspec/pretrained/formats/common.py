@@ -44,6 +44,7 @@ def reading(path: Path, *others: type[Exception]) -> Iterator[None]:
         path: of the file.
         others: the exceptions that the library of the format raises for a damaged file.
     """
+    damaged: tuple[type[Exception], ...] = (EOFError, zlib.error, *others)
     try:
         yield
     except FileNotFoundError:
@@ -52,7 +53,7 @@ def reading(path: Path, *others: type[Exception]) -> Iterator[None]:
         raise DataError(
             f"cannot read weights from {path}: {error.reason}; {error.advice}"
         ) from None
-    except (EOFError, zlib.error, *others) as error:
+    except damaged as error:
         raise DataError(
             f"cannot read weights from {path}: it is damaged ({line_of(error)}); {ADVICE}"
         ) from None
