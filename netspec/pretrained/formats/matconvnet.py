@@ -160,9 +160,7 @@ def _layer(
     return Layer(name, "other", others, dict(zip(others, names, strict=True)))
 
 
-def _norm(
-    name: str, arrays: Sequence[NDArray[Any]], names: Sequence[str], epsilon: float
-) -> Layer:
+def _norm(name: str, arrays: Sequence[NDArray[Any]], names: Sequence[str], epsilon: float) -> Layer:
     """Return a batch normalisation.
 
     Its moments are [channels, 2]: mean, and sqrt(variance + epsilon).
