@@ -23,8 +23,10 @@ from torch import Tensor
 
 from netspec.files.members import shown
 from netspec.pretrained.formats.common import (
+    MOST_DIMENSIONS,
     MOST_OBJECTS,
     Damaged,
+    is_shape_of,
     opened_plain,
     reading,
     required,
@@ -33,8 +35,6 @@ from netspec.pretrained.layers import Layer, Weights
 
 NAME, OLD_LAYER, LAYER = 1, 2, 100
 """Numbers of the fields of NetParameter: its name, a V1LayerParameter, a LayerParameter."""
-
-MOST_DIMENSIONS = 32
 
 LARGEST_MEAN = 2**26
 """The largest size of a file with a mean image in bytes: 4,000 x 4,000 x 3 values."""
@@ -328,7 +328,7 @@ def _blob(content: bytes) -> Tensor:
         shape = [blob.num, blob.channels, blob.height, blob.width]
     field, dtype = ("double_data", "<f8") if blob.double_data else ("data", "<f4")
     values = _array(getattr(blob, field), np.dtype(dtype), is_packed=is_packed)
-    if min(shape, default=0) < 0 or prod(shape) != len(values) or len(shape) > MOST_DIMENSIONS:
+    if not is_shape_of(shape, len(values)):
         sizes = f"the shape {shape}" if len(shape) <= MOST_DIMENSIONS else f"{len(shape)} sizes"
         raise Damaged(f"it is damaged: a blob has {sizes} and {len(values):,} values")
     return torch.from_numpy(values).reshape(shape)

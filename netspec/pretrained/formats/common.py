@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,9 @@ EXPANSION, ALLOWANCE = 16, 2**24
 
 MOST_OBJECTS = 100_000
 """The largest number of layers, groups and datasets of a file; real files have a few thousand."""
+
+MOST_DIMENSIONS = 32
+"""The largest number of dimensions of a tensor."""
 
 ADVICE = "get the file again, and compare its digest with the published one"
 
@@ -80,6 +84,15 @@ def opened_plain(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 def most_content(size: int) -> int:
     """Return the number of bytes that a file with this size may contain when it is expanded."""
     return EXPANSION * size + ALLOWANCE
+
+
+def is_shape_of(sizes: Sequence[int], count: int) -> bool:
+    """Return True if an array with these sizes has ``count`` values, and can be made.
+
+    Sizes next to a 0 can be so large that their product overflows.
+    """
+    is_usual = len(sizes) <= MOST_DIMENSIONS and all(0 <= size < 2**40 for size in sizes)
+    return is_usual and prod(sizes) == count and prod(size or 1 for size in sizes) < 2**60
 
 
 def required(module: str, package: str) -> Any:

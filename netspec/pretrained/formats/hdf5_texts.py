@@ -60,14 +60,15 @@ def _texts(content: Content, place: int) -> Iterator[tuple[int, int, int]]:
         content: of the file.
         place: of the type of the attribute; its shape and values follow.
     """
-    kind = content[max(place, 0) : place + 16]
-    # type 9 is of variable length, with the subtype text; type 3 is a character, of size 1
-    if len(kind) < 16 or (kind[0] & 15, kind[1] & 15, kind[8] & 15) != (9, 1, 3):
+    kind = content[max(place, 0) : place + 28]
+    # type 9 is of variable length, with the subtype text; type 0 is a number, here a byte
+    if len(kind) < 28 or (kind[0] & 15, kind[1] & 15, kind[8] & 15) != (9, 1, 0):
         return
-    version, rank, flags, begin = (*content[place + 16 : place + 19].ljust(3, b"\0"), place + 20)
+    shape = 20 if kind[20] else 24  # old attributes have zeros up to a multiple of 8
+    version, rank, flags = kind[shape : shape + 3]
     if version not in (1, 2) or rank > 32:
         return
-    begin += 4 if version == 1 else 0
+    begin = place + shape + (8 if version == 1 else 4)
     sizes = struct.unpack(f"<{rank}Q", content[begin : begin + 8 * rank].ljust(8 * rank, b"\0"))
     begin += 8 * rank * (2 if flags & 1 else 1)
     count = min(prod(sizes), (len(content) - begin) // 16)

@@ -6,7 +6,7 @@ is a convolution whose kernel has the size of its map.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netspec.files.members import shown
-from netspec.pretrained.formats.common import Damaged, line_of, opened_plain, reading, required
-from netspec.pretrained.formats.matlab import require_sound
+from netspec.pretrained.formats.common import Damaged, opened_plain, reading
+from netspec.pretrained.formats.matlab import variables
 from netspec.pretrained.layers import Layer, Weights
 
 KINDS = {
@@ -47,34 +47,23 @@ def read(path: Path) -> Weights:
     Raises:
         DataError: the file cannot be read, is damaged, or does not contain a net.
     """
-    scipy = required("scipy.io", "scipy")
+    facts = dict[str, str]()
     with reading(path), opened_plain(path) as (file, size):
-        require_sound(file, size)
-        file.seek(0)
-        try:
-            content = scipy.loadmat(file, struct_as_record=False)  # sizes of 1 are kept
-        except MemoryError:
-            raise
-        except Exception as error:  # the reader of scipy meets anything in a damaged file
-            raise Damaged(f"it is damaged ({line_of(error)})") from None
-        net = _one(content["net"]) if "net" in content else None
-        parts = {
-            name: getattr(net, name, content.get(name)) for name in ("layers", "params", "meta")
-        }
-        facts = dict[str, str]()
-        if parts["params"] is not None and np.size(parts["params"]):
-            layers = list(_of_dagnn(parts["layers"], parts["params"], facts))
+        content = variables(file, size)
+        net = _struct(content.get("net")) or content
+        if net.get("params"):
+            layers = list(_of_dagnn(net.get("layers"), net["params"], facts))
         else:
-            layers = list(_of_simplenn(parts["layers"], facts))
+            layers = list(_of_simplenn(net.get("layers"), facts))
         if not layers:
             raise Damaged("it does not contain a net of MatConvNet")
         names = [layer.name for layer in layers]
         if len({*names}) != len(names):
             raise Damaged("two of its layers have the same name")
-        mean = _mean(parts["meta"], content.get("normalization"))
+        mean = _mean(_struct(net.get("meta")) or net)
         if mean:
             facts["averageImage"] = mean
-    is_chain = parts["params"] is None
+    is_chain = not net.get("params")
     return Weights(path, "matconvnet", tuple(layers), is_ordered=is_chain, facts=facts)
 
 
@@ -83,38 +72,34 @@ def read(path: Path) -> Weights:
 
 def _of_simplenn(layers: Any, facts: dict[str, str]) -> Iterator[Layer]:
     """Yield the layers of a SimpleNN, which are in the order of execution."""
-    for number, cell in enumerate(_each(layers)):
-        layer = _one(cell)
-        values = list(_each(getattr(layer, "weights", None)))
+    for number, layer in enumerate(map(_struct, _each(layers))):
+        values = _each(layer.get("weights"))
         if not values:  # of the versions of 2014
-            values = [getattr(layer, name, None) for name in ("filters", "biases")]
+            values = [layer.get("filters"), layer.get("biases")]
         values = [value for value in values if value is not None and np.size(value)]
         if values:
-            name = _text(getattr(layer, "name", "")) or f"layer{number + 1}"
-            kind = _text(getattr(layer, "type", ""))
+            name = _text(layer.get("name")) or f"layer{number + 1}"
+            kind = KINDS.get(_text(layer.get("type")), "other")
             roles = [f"{name}.weights{{{n + 1}}}" for n in range(len(values))]
-            yield _layer(name, KINDS.get(kind, "other"), values, roles, layer, facts)
+            yield _layer(name, kind, values, roles, layer, facts)
 
 
 def _of_dagnn(layers: Any, params: Any, facts: dict[str, str]) -> Iterator[Layer]:
     """Yield the layers of a DagNN in the order of the file, which need not be that of execution."""
-    values = {
-        _text(getattr(one, "name", "")): getattr(one, "value", None)
-        for one in map(_one, _each(params))
-    }
-    if layers is None or not np.size(layers):
+    parameters = list(map(_struct, _each(params)))
+    values = {_text(one.get("name")): one.get("value") for one in parameters}
+    if not layers:
         yield from _by_endings(values, facts)
         return
-    for one in map(_one, _each(layers)):
-        names = [_text(name) for name in _each(getattr(one, "params", None))]
+    for layer in map(_struct, _each(layers)):
+        names = [_text(name) for name in _each(layer.get("params"))]
         missing = [name for name in names if name not in values]
         if missing:
             raise Damaged(f"it is damaged or incomplete: {shown(missing[0])} is missing")
         if names:
-            kind = KINDS.get(_text(getattr(one, "type", "")), "other")
-            block = _one(getattr(one, "block", None))
-            name = _text(getattr(one, "name", ""))
-            yield _layer(name, kind, [values[name] for name in names], names, block, facts)
+            kind = KINDS.get(_text(layer.get("type")), "other")
+            parts, block = [values[name] for name in names], _struct(layer.get("block"))
+            yield _layer(_text(layer.get("name")), kind, parts, names, block, facts)
 
 
 def _by_endings(values: dict[str, Any], facts: dict[str, str]) -> Iterator[Layer]:
@@ -125,7 +110,7 @@ def _by_endings(values: dict[str, Any], facts: dict[str, str]) -> Iterator[Layer
             names = [name for end in endings if (name := f"{layer}{end}") in values]
             if first.endswith(endings[0]) and layer and not used & {*names}:
                 used |= {*names}
-                yield _layer(layer, kind, [values[name] for name in names], names, None, facts)
+                yield _layer(layer, kind, [values[name] for name in names], names, {}, facts)
                 break
 
 
@@ -137,12 +122,12 @@ def _layer(
     kind: str,
     values: Sequence[Any],
     names: Sequence[str],
-    settings: Any,
+    settings: Mapping[str, Any],
     facts: dict[str, str],
 ) -> Layer:
     arrays = [_numbers(name, value) for value in values]
     if kind == "norm" and len(arrays) == 3:
-        epsilon = _number(getattr(settings, "epsilon", None), EPSILON)
+        epsilon = _number(settings.get("epsilon"), EPSILON)
         facts["eps"] = f"{epsilon:g}"
         return _norm(name, arrays, names, epsilon)
     if kind in ("conv", "deconv") and len(arrays) <= 2 and arrays[0].ndim <= 4:
@@ -187,42 +172,37 @@ def _kernel(filters: NDArray[Any]) -> Tensor:
 # ------------------------------------------------------------------------------------------ values
 
 
-def _each(value: Any) -> Any:
-    """Return the elements of an array of MATLAB; none if there is no array."""
-    return () if value is None else np.ravel(value)
+def _each(value: Any) -> list[Any]:
+    """Return the elements of a cell array or a struct array."""
+    return value if isinstance(value, list) else []
 
 
-def _one(value: Any) -> Any:
-    """Return the element of arrays of one element, which MATLAB has around each value."""
-    while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
-        value = value.flat[0]
-    return value
+def _struct(value: Any) -> Mapping[str, Any]:
+    """Return a struct, which is an array of one element; an empty one for another value."""
+    if isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: Any) -> str:
-    value = _one(value)
-    return str(np.ravel(value)[0]) if np.size(value) else ""
+    return value if isinstance(value, str) else ""
 
 
 def _number(value: Any, default: float) -> float:
-    value = np.asarray(_one(value))
-    return float(value.flat[0]) if value.size and value.dtype.kind in "fiu" else default
+    return float(value.flat[0]) if isinstance(value, np.ndarray) and value.size else default
 
 
 def _numbers(layer: str, value: Any) -> NDArray[Any]:
-    array = np.asarray(_one(value))
-    if array.dtype.kind != "f":
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         raise Damaged(f"it is damaged: a parameter of {shown(layer)} does not contain numbers")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return value
 
 
-def _mean(*owners: Any) -> str:
+def _mean(meta: Mapping[str, Any]) -> str:
     """Return the mean of images, in RGB, that a net has in its ``meta.normalization``."""
-    for owner in map(_one, owners):
-        mean = getattr(_one(getattr(owner, "normalization", owner)), "averageImage", None)
-        values = np.asarray(_one(mean))
-        if mean is not None and values.dtype.kind in "fiu" and values.size:
-            channels = values.reshape(-1, values.shape[-1] if values.ndim == 3 else 1)
-            means = channels.mean(axis=0) if values.ndim == 3 else values.reshape(-1)
-            return " ".join(f"{value:g}" for value in means[:4])
-    return ""
+    values = _struct(meta.get("normalization")).get("averageImage")
+    if not isinstance(values, np.ndarray) or not values.size:
+        return ""
+    if values.ndim == 3:  # an image [h, w, channels]; else one value per channel
+        values = values.mean(axis=(0, 1))
+    return " ".join(f"{value:g}" for value in values.flat[:4])

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 import netspec
-for library in ("h5py", "scipy.io", "google.protobuf.message_factory"):
+for library in ("h5py", "google.protobuf.message_factory"):
     import_module(library)
 read = import_module(f"netspec.pretrained.formats.{sys.argv[1]}").read
 present = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -246,9 +246,15 @@ def nested(depth: int) -> bytes:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (header() + array(1, (2**30, 1)), "has 0 elements"),
-        (header() + array(1, (2**16, 2**16), array(7, (0, 0), element(7, b""))), "has 1 elements"),
-        (header() + array(7, (2**30, 4), element(7, bytes(8))), "is damaged"),
+        (header() + array(1, (2**30, 1)), "0 of 1,073,741,824 arrays"),
+        (
+            header() + array(1, (2**16, 2**16), array(7, (0, 0), element(7, b""))),
+            "1 of 4,294,967,296 arrays",
+        ),
+        (header() + array(7, (2**30, 4), element(7, bytes(8))), "has 8 bytes of float32"),
+        (header() + array(7, (0, *[2**31] * 8), element(7, b"")), "has 0 bytes of float32"),
+        (header() + array(7, (1, 1), element(7, bytes(5))), "has 5 bytes of float32"),
+        (header() + array(7, (1, 1), element(70, bytes(4))), "has values of the type 70"),
         (header() + struct.pack("<II", 14, 2**31) + bytes(100), "claims more bytes than the file"),
         (header() + element(14, struct.pack("<II", 6, 2**31)), "claims more bytes than it has"),
         (header() + nested(5_000), "deeper ones"),
@@ -256,8 +262,11 @@ def nested(depth: int) -> bytes:
         (header() + element(15, zlib.compress(element(14, bytes(2**26)))), "unpacks to more"),
         (header() + element(15, b"no zlib"), "is damaged"),
     ],
-    ids=["cells", "squares", "numbers", "file", "part", "deep", "many", "zlib", "no zlib"],
-)
+    ids=[
+        "cells", "squares", "numbers", "product", "part of a number", "type", "file", "part", "deep",
+        "many", "zlib", "no zlib",
+    ],
+)  # fmt: skip
 def test_bombs_take_little_memory(content: bytes, said: str, tmp_path: Path) -> None:
     path = tmp_path / "a.mat"
     path.write_bytes(content)
