@@ -263,8 +263,8 @@ def nested(depth: int) -> bytes:
         (header() + element(15, b"no zlib"), "is damaged"),
     ],
     ids=[
-        "cells", "squares", "numbers", "product", "part of a number", "type", "file", "part", "deep",
-        "many", "zlib", "no zlib",
+        "cells", "squares", "numbers", "product", "part of a number", "type", "file", "part",
+        "deep", "many", "zlib", "no zlib",
     ],
 )  # fmt: skip
 def test_bombs_take_little_memory(content: bytes, said: str, tmp_path: Path) -> None:
