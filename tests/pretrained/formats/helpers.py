@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 from tests.forked import forked
@@ -32,6 +33,7 @@ def within(path: Path, format: str, memory: int = 2**28) -> str:
         format: the name of the module that reads it.
         memory: bytes that the process may have more than before it reads.
     """
-    done = forked("torch").python("-c", PROGRAM, format, path, memory)
+    limits = {resource.RLIMIT_CPU: 20}  # a reader that does not come to an end fails the test
+    done = forked("torch").python("-c", PROGRAM, format, path, memory, limits=limits)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.rstrip("\n")

@@ -132,11 +132,11 @@ def test_moments_become_a_mean_and_a_variance(is_dag: bool, tmp_path: Path) -> N
     assert norm.kind == "norm"
     assert read(path).facts == {"eps": "0.001"}
     computed = F.batch_norm(
-        torch.from_numpy(random(4))[None],
+        torch.from_numpy(random(4) + 2)[None],
         norm.tensors["running_mean"], norm.tensors["running_var"],
         norm.tensors["weight"], norm.tensors["bias"], eps=eps,
     )  # fmt: skip
-    expected = norm_of(random(4), values[0][:, 0], values[1][:, 0], moments)
+    expected = norm_of(random(4) + 2, values[0][:, 0], values[1][:, 0], moments)
     # sigma**2 - eps loses up to eps / variance of 24 bits, and variances here are above eps
     torch.testing.assert_close(computed[0], torch.from_numpy(expected), rtol=1e-5, atol=1e-5)
 
