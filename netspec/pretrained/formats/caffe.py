@@ -23,8 +23,10 @@ from torch import Tensor
 
 from netspec.files.members import shown
 from netspec.pretrained.formats.common import (
+    MOST_DIMENSIONS,
     MOST_OBJECTS,
     Damaged,
+    is_shape_of,
     opened_plain,
     reading,
     required,
@@ -32,48 +34,50 @@ from netspec.pretrained.formats.common import (
 from netspec.pretrained.formats.protobuf import BYTES, fields
 from netspec.pretrained.layers import Layer, Weights
 
-FORMAT = "Caffe"
-
 NAME, OLD_LAYER, LAYER = 1, 2, 100
 """Numbers of the fields of NetParameter: its name, a V1LayerParameter, a LayerParameter."""
 
-MOST_DIMENSIONS = 32
+BLOBS = {OLD_LAYER: 6, LAYER: 7}
+"""Numbers of the fields of layers that contain blobs."""
+
+DATA = {5: "<f4", 8: "<f8"}
+"""Types of the values of a blob, by the numbers of their fields."""
 
 LARGEST_MEAN = 2**26
 """The largest size of a file with a mean image in bytes: 4,000 x 4,000 x 3 values."""
 
+FORMAT = "Caffe"
+
 MOST_FIELDS = 1_000
 """The largest number of fields of a layer, and of a blob with packed values; real ones have 30."""
 
-# Names are declared as bytes, because files may contain some that are not UTF-8.  So are blobs and
-# their packed values, which have the same representation: they are not parsed one by one.
+# The blobs of layers are not declared: they are read where they are, without a copy.  Names are
+# declared as bytes, because files may contain some that are not UTF-8.
 _OPTIONAL, _REPEATED = 1, 3
 _FLOAT, _DOUBLE, _INT64, _INT32, _BOOL, _BYTES = 2, 1, 3, 5, 8, 12
-_SIZES = {
-    "num": (1, _OPTIONAL, _INT32),
-    "channels": (2, _OPTIONAL, _INT32),
-    "height": (3, _OPTIONAL, _INT32),
-    "width": (4, _OPTIONAL, _INT32),
-    "shape": (7, _OPTIONAL, _BYTES),
-}
 _SCHEMA: dict[str, dict[str, tuple[int, int, int]]] = {
     "Shape": {"dim": (1, _REPEATED, _INT64)},
-    "Packed": {**_SIZES, "data": (5, _REPEATED, _BYTES), "double_data": (8, _REPEATED, _BYTES)},
-    "Blob": {**_SIZES, "data": (5, _REPEATED, _FLOAT), "double_data": (8, _REPEATED, _DOUBLE)},
+    "Blob": {
+        "num": (1, _OPTIONAL, _INT32),
+        "channels": (2, _OPTIONAL, _INT32),
+        "height": (3, _OPTIONAL, _INT32),
+        "width": (4, _OPTIONAL, _INT32),
+        "data": (5, _REPEATED, _FLOAT),
+        "shape": (7, _OPTIONAL, _BYTES),
+        "double_data": (8, _REPEATED, _DOUBLE),
+    },
     "OldLayer": {
         "oldest": (1, _OPTIONAL, _BYTES),
         "bottom": (2, _REPEATED, _BYTES),
         "top": (3, _REPEATED, _BYTES),
         "name": (4, _OPTIONAL, _BYTES),
         "type": (5, _OPTIONAL, _INT32),
-        "blobs": (6, _REPEATED, _BYTES),
     },
     "NewLayer": {
         "name": (1, _OPTIONAL, _BYTES),
         "type": (2, _OPTIONAL, _BYTES),
         "bottom": (3, _REPEATED, _BYTES),
         "top": (4, _REPEATED, _BYTES),
-        "blobs": (7, _REPEATED, _BYTES),
         "inner_product_param": (117, _OPTIONAL, _BYTES),
         "batch_norm_param": (139, _OPTIONAL, _BYTES),
     },
@@ -121,13 +125,13 @@ def read(path: Path) -> Weights:
     is_any = False
     with reading(path, error), opened_plain(path) as (file, size):
         _require_other_than_hdf5(file)
-        for number, wire, length in fields(file, size, MOST_OBJECTS, FORMAT):
-            if number == NAME and wire == BYTES:
-                facts["net"] = shown(_text(file.read(min(length, 2**10))))
-            if number not in (OLD_LAYER, LAYER) or wire != BYTES:
+        for field in fields(file, 0, size, MOST_OBJECTS, FORMAT):
+            if field.number == NAME and field.wire == BYTES:
+                facts["net"] = shown(_text(file.read(min(field.end - field.begin, 2**10))))
+            if field.number not in BLOBS or field.wire != BYTES:
                 continue
             is_any = True
-            stored = _parsed(number, file.read(length))
+            stored = _parsed(field.number, file.read(field.end - field.begin))
             norm = open_norms.get(stored.bottoms[0]) if stored.bottoms else None
             for top in stored.tops:  # what is written there now is not the normalisation's output
                 open_norms.pop(top, None)
@@ -157,7 +161,7 @@ def read_mean(path: Path) -> NDArray[np.float64]:
     with reading(path, error), opened_plain(path) as (file, size):
         if size > LARGEST_MEAN:
             raise Damaged(f"it is not a mean image: it has more than {LARGEST_MEAN:,} bytes")
-        mean = _blob(file.read(LARGEST_MEAN))
+        mean = _blob(file.read(LARGEST_MEAN), 0, size)
         if mean.dim() == 4 and mean.shape[0] == 1:
             mean = mean[0]
         if mean.dim() != 3 or not mean.numel():
@@ -241,11 +245,12 @@ def _require_different(names: Sequence[str]) -> None:
 
 
 def _parsed(number: int, content: bytes) -> _Stored:
-    # The library takes 30 times the memory of a message that consists of empty fields.
-    for _ in fields(BytesIO(content), len(content), MOST_FIELDS, FORMAT):
-        pass
+    own = list(fields(BytesIO(content), 0, len(content), MOST_FIELDS, FORMAT))
+    parts = [field for field in own if field[:2] == (BLOBS[number], BYTES)]
+    rest = b"".join(content[field.start : field.end] for field in own if field not in parts)
+    blobs = [_blob(content, part.begin, part.end) for part in parts]
     if number == OLD_LAYER:
-        layer = _messages()["OldLayer"].FromString(content)
+        layer = _messages()["OldLayer"].FromString(rest)
         if layer.HasField("oldest"):
             raise Damaged(
                 "it has the layers of Caffe's first format, of 2013",
@@ -254,44 +259,47 @@ def _parsed(number: int, content: bytes) -> _Stored:
         kind = _OLD_TYPES.get(layer.type, f"V1 type {layer.type}")
         is_transposed, eps = False, _DEFAULT_EPS
     else:
-        layer = _messages()["NewLayer"].FromString(content)
+        layer = _messages()["NewLayer"].FromString(rest)
         kind = _text(layer.type)
         product = _messages()["InnerProduct"].FromString(layer.inner_product_param)
         norm = _messages()["BatchNorm"].FromString(layer.batch_norm_param)
         is_transposed, eps = product.transpose, norm.eps if norm.HasField("eps") else _DEFAULT_EPS
     bottoms, tops = ([_text(name) for name in names] for names in (layer.bottom, layer.top))
-    blobs = [_blob(blob) for blob in layer.blobs]
     return _Stored(_text(layer.name), kind, bottoms, tops, blobs, is_transposed, eps)
 
 
-def _blob(content: bytes) -> Tensor:
-    """Return the tensor of a BlobProto."""
-    own = fields(BytesIO(content), len(content), len(content), FORMAT)
-    first = list(islice(own, MOST_FIELDS + 1))
-    is_packed = len(first) <= MOST_FIELDS and all(
-        wire == BYTES for number, wire, _ in first if number in (5, 8)
-    )
-    blob = _messages()["Packed" if is_packed else "Blob"].FromString(content)
+def _blob(content: bytes, begin: int, end: int) -> Tensor:
+    """Return the tensor of a BlobProto, a part of some content."""
+    every = fields(BytesIO(content), begin, end, end - begin, FORMAT)
+    own = list(islice(every, MOST_FIELDS + 1))
+    data = [field for field in own if field.number in DATA]
+    # Values that are not packed are a field each: the library then parses them all.
+    is_packed = len(own) <= MOST_FIELDS and all(field.wire == BYTES for field in data)
+    rest = [content[field.start : field.end] for field in own if field.number not in DATA]
+    blob = _messages()["Blob"].FromString(b"".join(rest) if is_packed else content[begin:end])
     shape: list[int] = []
     if blob.HasField("shape"):
         shape = list(_messages()["Shape"].FromString(blob.shape).dim)
     elif any(map(blob.HasField, ("num", "channels", "height", "width"))):
         shape = [blob.num, blob.channels, blob.height, blob.width]
-    field, dtype = ("double_data", "<f8") if blob.double_data else ("data", "<f4")
-    values = _array(getattr(blob, field), np.dtype(dtype), is_packed=is_packed)
-    if min(shape, default=0) < 0 or prod(shape) != len(values) or len(shape) > MOST_DIMENSIONS:
+    if is_packed:
+        arrays = [_array(content, field) for field in data]
+    else:
+        both = ((blob.data, "<f4"), (blob.double_data, "<f8"))
+        arrays = [np.fromiter(values, dtype, len(values)) for values, dtype in both if values]
+    values = arrays[0] if len(arrays) == 1 else np.concatenate([np.zeros(0, "<f4"), *arrays])
+    if not is_shape_of(shape, len(values)):
         sizes = f"the shape {shape}" if len(shape) <= MOST_DIMENSIONS else f"{len(shape)} sizes"
         raise Damaged(f"it is damaged: a blob has {sizes} and {len(values):,} values")
     return torch.from_numpy(values).reshape(shape)
 
 
-def _array(values: Sequence[Any], dtype: np.dtype[Any], *, is_packed: bool) -> NDArray[Any]:
-    if not is_packed:
-        return np.fromiter(values, dtype, len(values))
-    content = b"".join(values)
-    if len(content) % dtype.itemsize:
-        raise Damaged(f"it is damaged: a blob has {len(content):,} bytes of {dtype.name} values")
-    return np.frombuffer(content, dtype).copy()
+def _array(content: bytes, field: Field) -> NDArray[Any]:
+    """Return the packed values of a field."""
+    dtype, size = np.dtype(DATA[field.number]), field.end - field.begin
+    if size % dtype.itemsize:
+        raise Damaged(f"it is damaged: a blob has {size:,} bytes of {dtype.name} values")
+    return np.frombuffer(content, dtype, size // dtype.itemsize, field.begin).copy()
 
 
 @cache

@@ -6,9 +6,10 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +22,9 @@ EXPANSION, ALLOWANCE = 16, 2**24
 
 MOST_OBJECTS = 100_000
 """The largest number of layers, groups and datasets of a file; real files have a few thousand."""
+
+MOST_DIMENSIONS = 32
+"""The largest number of dimensions of a tensor."""
 
 ADVICE = "get the file again, and compare its digest with the published one"
 
@@ -91,6 +95,15 @@ def most_content(size: int) -> int:
     return EXPANSION * size + ALLOWANCE
 
 
+def is_shape_of(sizes: Sequence[int], count: int) -> bool:
+    """Return True if an array with these sizes has ``count`` values, and can be made.
+
+    Sizes next to a 0 can be so large that their product overflows.
+    """
+    is_usual = len(sizes) <= MOST_DIMENSIONS and all(0 <= size < 2**40 for size in sizes)
+    return is_usual and prod(sizes) == count and prod(size or 1 for size in sizes) < 2**60
+
+
 def required(module: str, package: str) -> Any:
     """Import the module of a package that reads a format.
 
@@ -117,3 +130,8 @@ def line_of(error: Exception) -> str:
     text = " ".join(str(error).split()).strip("'\"") or type(error).__name__
     text = text if text.isprintable() else repr(text)[1:-1]
     return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def readable(name: str) -> str:
+    """Return a name from a file with bytes that are not UTF-8 escaped: they cannot be printed."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

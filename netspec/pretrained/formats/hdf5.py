@@ -18,8 +18,10 @@ from netspec.pretrained.formats.common import (
     line_of,
     most_content,
     natural,
+    readable,
     required,
 )
+from netspec.pretrained.formats.hdf5_texts import require_sound_texts
 
 FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 32000: "lzf"}
 """Filters of the library itself.  For any other, it would load a plug-in, which is code."""
@@ -44,6 +46,7 @@ class Hdf5:
     def __init__(self, file: BinaryIO, size: int) -> None:
         """Open a file with a size in bytes."""
         self._h5py = required("h5py", "h5py")
+        require_sound_texts(file, size)
         self._size, self._left = size, most_content(size)
         self._walked, self._count = set[int](), 0
         with _library():
@@ -118,7 +121,7 @@ class Hdf5:
                 return None
             values = np.asarray(owner.attrs[name]).reshape(-1).tolist()
         return [
-            value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+            readable(value) if isinstance(value, str) else value.decode("utf-8", "backslashreplace")
             for value in values
         ]
 

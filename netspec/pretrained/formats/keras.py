@@ -27,6 +27,7 @@ from netspec.pretrained.formats.common import (
     most_content,
     natural,
     opened_plain,
+    readable,
     reading,
 )
 from netspec.pretrained.formats.hdf5 import Hdf5, opened_hdf5
@@ -71,7 +72,7 @@ def read(path: Path) -> Weights:
         DataError: the file cannot be read, is damaged, refers to other files, or has kernels in the
             order of Theano.
     """
-    with reading(path, zipfile.BadZipFile), opened_plain(path) as (file, size):
+    with reading(path, zipfile.BadZipFile, NotImplementedError), opened_plain(path) as (file, size):
         head = file.read(8)
         file.seek(0)
         if head == b"\x89HDF\r\n\x1a\n":
@@ -99,7 +100,7 @@ def _members(path: Path, file: BinaryIO, size: int) -> tuple[Any, bytes]:
             try:
                 with archive.open(name) as member:
                     members.append(read_bounded(member, f"{name} in {path}", most))
-            except (NotImplementedError, RuntimeError) as error:  # encrypted, or an unknown method
+            except RuntimeError as error:  # it is encrypted
                 raise Damaged(f"{name} cannot be read: {error}", "save it in Keras again") from None
     return parsed(members[0], f"{CONFIG} in {path}", ANYTHING, ADVICE), members[1]
 
@@ -229,19 +230,19 @@ def _numbered(content: Hdf5, description: Description, skipped: list[str]) -> li
             if last == "vars" and not _SKIPPED & {*path.split("/")}:
                 layers.setdefault(owner[1:], {})[leaf] = item
             else:
-                skipped.append(path)
+                skipped.append(readable(path))
     variables = list[Variables]()
     for path, items in layers.items():
         place = path.replace("_layer_checkpoint_dependencies", "layers")  # of TensorFlow 2.12
         position = description.position(name=names[path], place=place)
         known = None if position is None else description.layers[position]
         leaf = path.rpartition("/")[2]
-        name = names[path] or (known.name if known else leaf)
+        name = names[path] or (known.name if known else readable(leaf))
         kind = known.type if known else type_of(leaf) or type_of(name)
         by_role = dict(zip(_roles(kind, len(items), known), items.values(), strict=True))
         values = {role: content.tensor(item) for role, item in by_role.items()}
-        places = {role: str(item.name)[1:] for role, item in by_role.items()}
-        variables.append(Variables(name, kind, path, position, values, places))
+        places = {role: readable(str(item.name)[1:]) for role, item in by_role.items()}
+        variables.append(Variables(name, kind, readable(path), position, values, places))
     return _decided(variables)
 
 

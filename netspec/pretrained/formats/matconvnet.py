@@ -1,128 +1,208 @@
-"""Read MatConvNet's ``.mat`` files: nets of both of its classes, SimpleNN and DagNN.
+"""MatConvNet's ``.mat`` files: nets of both of its classes, SimpleNN and DagNN.
 
-Filters are [h, w, in/groups, out] there and become [out, in/groups, h, w].
+Filters are [h, w, in/groups, out] there and become [out, in/groups, h, w].  A fully connected layer
+is a convolution whose kernel has the size of its map.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from netspec.pretrained.formats.common import (
-    MOST_OBJECTS,
-    Damaged,
-    most_content,
-    opened_plain,
-    reading,
-    required,
-)
+from netspec.files.members import shown
+from netspec.pretrained.formats.common import Damaged, opened_plain, reading
+from netspec.pretrained.formats.matlab import variables
 from netspec.pretrained.layers import Layer, Weights
 
-HEADER, COMPRESSED, PIECE = 128, 15, 2**20
+KINDS = {
+    "conv": "conv",
+    "dagnn.Conv": "conv",
+    "convt": "deconv",
+    "dagnn.ConvTranspose": "deconv",
+    "bnorm": "norm",
+    "dagnn.BatchNorm": "norm",
+}
+"""Kinds of layers by their types in MatConvNet."""
+
+ENDINGS = (
+    (("_filter", "_bias"), "conv"),
+    (("f", "b"), "conv"),
+    (("_mult", "_bias", "_moments"), "norm"),
+)
+"""Endings of the names of the parameters of a DagNN whose file does not list its layers."""
+
+EPSILON = 1e-4
+"""The default of bnorm."""
 
 
 def read(path: Path) -> Weights:
-    """Return the layers of a ``.mat`` file, convolutions in its order.
-
-    A fully connected layer is a convolution over its whole map there.
+    """Return the layers of a ``.mat`` file.
 
     Raises:
         DataError: the file cannot be read, is damaged, or does not contain a net.
     """
-    scipy = required("scipy.io", "scipy")
-    with reading(path, ValueError, TypeError, KeyError, IndexError, struct.error):
-        with opened_plain(path) as (file, size):
-            if file.read(10) == b"MATLAB 7.3":
-                raise Damaged("it is of version 7.3: save it in MATLAB with save(FILE, '-v7')")
-            _require_small(file, size)
-        content = scipy.loadmat(path, struct_as_record=False)  # sizes of 1 are kept
-        net = _one(content.get("net"))
-        params = getattr(net, "params", content.get("params"))
-        own = getattr(net, "layers", content.get("layers"))
-        if params is not None and np.size(params):
-            layers = list(_of_parameters(np.ravel(params)))
-        elif own is not None:
-            layers = list(_of_layers(np.ravel(own)))
+    facts = dict[str, str]()
+    with reading(path), opened_plain(path) as (file, size):
+        content = variables(file, size)
+        net = _struct(content.get("net")) or content
+        if net.get("params"):
+            layers = list(_of_dagnn(net.get("layers"), net["params"], facts))
         else:
+            layers = list(_of_simplenn(net.get("layers"), facts))
+        if not layers:
             raise Damaged("it does not contain a net of MatConvNet")
-    return Weights(path, "matconvnet", tuple(layers), is_ordered=True)
+        names = [layer.name for layer in layers]
+        if len({*names}) != len(names):
+            raise Damaged("two of its layers have the same name")
+        mean = _mean(_struct(net.get("meta")) or net)
+        if mean:
+            facts["averageImage"] = mean
+    is_chain = not net.get("params")
+    return Weights(path, "matconvnet", tuple(layers), is_ordered=is_chain, facts=facts)
 
 
-def _one(value: Any) -> Any:
-    """Return what MATLAB's arrays of one element contain."""
-    while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
-        value = value.flat[0]
-    return value
+# ------------------------------------------------------------------------------------------- nets
 
 
-def _word(value: Any) -> str:
-    return str(np.ravel(value)[0]) if np.size(value) else ""
+def _of_simplenn(layers: Any, facts: dict[str, str]) -> Iterator[Layer]:
+    """Yield the layers of a SimpleNN, which are in the order of execution."""
+    for number, layer in enumerate(map(_struct, _each(layers))):
+        values = _each(layer.get("weights"))
+        if not values:  # of the versions of 2014
+            values = [layer.get("filters"), layer.get("biases")]
+        values = [value for value in values if value is not None and np.size(value)]
+        if values:
+            name = _text(layer.get("name")) or f"layer{number + 1}"
+            kind = KINDS.get(_text(layer.get("type")), "other")
+            roles = [f"{name}.weights{{{n + 1}}}" for n in range(len(values))]
+            yield _layer(name, kind, values, roles, layer, facts)
 
 
-def _of_layers(layers: Any) -> Iterator[Layer]:
-    """Yield the layers of a SimpleNN, which are in order of execution."""
-    for cell in layers:
-        layer = _one(cell)
-        values = [np.asarray(value) for value in np.ravel(getattr(layer, "weights", ()))]
-        if not values and hasattr(layer, "filters"):
-            values = [layer.filters, layer.biases]
-        if not values:
-            continue
-        if _word(getattr(layer, "type", "")) == "bnorm":
-            raise Damaged("it has batch normalisation, which is not read from this format")
-        yield _layer(_word(layer.name), values[0], values[1] if len(values) > 1 else None)
+def _of_dagnn(layers: Any, params: Any, facts: dict[str, str]) -> Iterator[Layer]:
+    """Yield the layers of a DagNN in the order of the file, which need not be that of execution."""
+    parameters = list(map(_struct, _each(params)))
+    values = {_text(one.get("name")): one.get("value") for one in parameters}
+    if not layers:
+        yield from _by_endings(values, facts)
+        return
+    for layer in map(_struct, _each(layers)):
+        names = [_text(name) for name in _each(layer.get("params"))]
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise Damaged(f"it is damaged or incomplete: {shown(missing[0])} is missing")
+        if names:
+            kind = KINDS.get(_text(layer.get("type")), "other")
+            parts, block = [values[name] for name in names], _struct(layer.get("block"))
+            yield _layer(_text(layer.get("name")), kind, parts, names, block, facts)
 
 
-def _of_parameters(parameters: Any) -> Iterator[Layer]:
-    """Yield the layers of a DagNN, whose parameters are named ``LAYER_filter``, ``LAYER_bias``."""
-    values = {_word(one.name): np.asarray(one.value) for one in map(_one, parameters)}
-    for name, value in values.items():
-        for filters, biases in (("_filter", "_bias"), ("f", "b")):
-            layer = name.removesuffix(filters)
-            if name.endswith(filters) and f"{layer}{biases}" in values:
-                yield _layer(layer, value, values[f"{layer}{biases}"])
+def _by_endings(values: dict[str, Any], facts: dict[str, str]) -> Iterator[Layer]:
+    used = set[str]()
+    for first in values:
+        for endings, kind in ENDINGS:
+            layer = first.removesuffix(endings[0])
+            names = [name for end in endings if (name := f"{layer}{end}") in values]
+            if first.endswith(endings[0]) and layer and not used & {*names}:
+                used |= {*names}
+                yield _layer(layer, kind, [values[name] for name in names], names, {}, facts)
                 break
 
 
-def _layer(name: str, filters: Any, biases: Any) -> Layer:
-    if filters.dtype.kind != "f":
-        raise Damaged("its filters are not numbers")
-    while filters.ndim < 4:  # MATLAB drops last dimensions of 1
-        filters = filters[..., np.newaxis]
-    tensors: dict[str, Tensor] = {
-        "weight": torch.from_numpy(np.ascontiguousarray(filters.transpose(3, 2, 0, 1)))
+# ------------------------------------------------------------------------------------------ layers
+
+
+def _layer(
+    name: str,
+    kind: str,
+    values: Sequence[Any],
+    names: Sequence[str],
+    settings: Mapping[str, Any],
+    facts: dict[str, str],
+) -> Layer:
+    arrays = [_numbers(name, value) for value in values]
+    if kind == "norm" and len(arrays) == 3:
+        epsilon = _number(settings.get("epsilon"), EPSILON)
+        facts["eps"] = f"{epsilon:g}"
+        return _norm(name, arrays, names, epsilon)
+    if kind in ("conv", "deconv") and len(arrays) <= 2 and arrays[0].ndim <= 4:
+        tensors = {"weight": _kernel(arrays[0])}
+        outputs = tensors["weight"].shape[0 if kind == "conv" else 1]
+        if len(arrays) == 2 and arrays[1].size:
+            tensors["bias"] = torch.from_numpy(arrays[1].reshape(-1))
+        if kind == "conv" and "bias" in tensors and len(tensors["bias"]) != outputs:
+            raise Damaged(
+                f"it is damaged: the layer {shown(name)} has {outputs} filters and "
+                f"{len(tensors['bias'])} biases"
+            )
+        return Layer(name, kind, tensors, dict(zip(tensors, names, strict=False)))
+    others = {str(number): torch.from_numpy(array) for number, array in enumerate(arrays)}
+    return Layer(name, "other", others, dict(zip(others, names, strict=True)))
+
+
+def _norm(name: str, arrays: Sequence[NDArray[Any]], names: Sequence[str], epsilon: float) -> Layer:
+    """Return a batch normalisation.
+
+    Its moments are [channels, 2]: mean, and sqrt(variance + epsilon).
+    """
+    scale, shift, moments = arrays
+    if moments.shape != (scale.size, 2) or shift.size != scale.size:
+        raise Damaged(f"it is damaged: the moments of {shown(name)} are {list(moments.shape)}")
+    variance = np.maximum(moments[:, 1].astype(np.float64) ** 2 - epsilon, 0)
+    tensors = {
+        "weight": torch.from_numpy(scale.reshape(-1)),
+        "bias": torch.from_numpy(shift.reshape(-1)),
+        "running_mean": torch.from_numpy(moments[:, 0].copy()),
+        "running_var": torch.from_numpy(variance.astype(moments.dtype)),
     }
-    if biases is not None and np.size(biases):
-        tensors["bias"] = torch.from_numpy(np.ravel(biases).astype(filters.dtype))
-    return Layer(name, "conv", tensors, {role: f"{name}.{role}" for role in tensors})
+    return Layer(name, "norm", tensors, dict(zip(tensors, (*names, names[2]), strict=True)))
 
 
-def _require_small(file: BinaryIO, size: int) -> None:
-    """Raise Damaged if what a file claims, or unpacks to, is more than its size allows."""
-    left = most_content(size)
-    file.seek(HEADER)
-    for _ in range(MOST_OBJECTS):
-        tag = file.read(8)
-        if not tag:
-            return
-        kind, length = struct.unpack("<II", tag)
-        if length > size - file.tell():
-            raise Damaged("it is truncated: a value claims more bytes than the file has")
-        if kind != COMPRESSED:
-            file.seek(length, 1)
-            continue
-        unpacking = zlib.decompressobj()
-        content = file.read(length)
-        while content and not unpacking.eof:
-            left -= len(unpacking.decompress(content, PIECE))
-            content = unpacking.unconsumed_tail
-            if left < 0:
-                raise Damaged("it unpacks to more than a net has")
-    raise Damaged("it has too many values")
+def _kernel(filters: NDArray[Any]) -> Tensor:
+    """[h, w, in/groups, out] => [out, in/groups, h, w]; MATLAB drops last sizes of 1."""
+    sizes = (*filters.shape, *[1] * (4 - filters.ndim))
+    return torch.from_numpy(filters.reshape(sizes, order="F")).permute(3, 2, 0, 1)
+
+
+# ------------------------------------------------------------------------------------------ values
+
+
+def _each(value: Any) -> list[Any]:
+    """Return the elements of a cell array or a struct array."""
+    return value if isinstance(value, list) else []
+
+
+def _struct(value: Any) -> Mapping[str, Any]:
+    """Return a struct, which is an array of one element; an empty one for another value."""
+    if isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any, default: float) -> float:
+    return float(value.flat[0]) if isinstance(value, np.ndarray) and value.size else default
+
+
+def _numbers(layer: str, value: Any) -> NDArray[Any]:
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        raise Damaged(f"it is damaged: a parameter of {shown(layer)} does not contain numbers")
+    return value
+
+
+def _mean(meta: Mapping[str, Any]) -> str:
+    """Return the mean of images, in RGB, that a net has in its ``meta.normalization``."""
+    values = _struct(meta.get("normalization")).get("averageImage")
+    if not isinstance(values, np.ndarray) or not values.size:
+        return ""
+    if values.ndim == 3:  # an image [h, w, channels]; else one value per channel
+        values = values.mean(axis=(0, 1))
+    return " ".join(f"{value:g}" for value in values.flat[:4])

@@ -7,7 +7,7 @@ lengths are compared with the size of the file first, and fields are counted.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from netspec.pretrained.formats.common import Damaged
 
@@ -22,24 +22,34 @@ _VARINTS_OF_8_BYTES = (3, 4, 18)
 """Types int64, uint64 and sint64: the library needs 8 bytes for a value of one."""
 
 
-def fields(file: BinaryIO, end: int, at_most: int, format: str) -> Iterator[tuple[int, int, int]]:
-    """Yield the number, the wire type and the length in bytes of each field of a message.
+class Field(NamedTuple):
+    """A field of a message: its number and wire type, where it starts, and its content."""
 
-    The content of a field can be read before the next one is asked for.
+    number: int
+    wire: int
+    start: int
+    begin: int
+    end: int
+
+
+def fields(file: BinaryIO, begin: int, end: int, at_most: int, format: str) -> Iterator[Field]:
+    """Yield the fields of a message.  The file is then at the content of the field.
 
     Args:
-        file: at the beginning of the message.
-        end: the place in the file where the message ends.
+        file: that contains the message.
+        begin: of the message in the file.
+        end: of the message in the file.
         at_most: the largest number of fields.
         format: whose file it is, for messages.
 
     Raises:
         Damaged: the content is no message, or has more fields.
     """
+    start = begin
     for _ in range(at_most + 1):
-        start = file.tell()
         if start == end:
             return
+        file.seek(start)
         tag = _varint(file, format)
         number, wire = tag >> 3, tag & 7
         if wire not in _LENGTHS or not number:
@@ -57,8 +67,8 @@ def fields(file: BinaryIO, end: int, at_most: int, format: str) -> Iterator[tupl
                 f"it is truncated, or not a file of {format}: the field at byte {start:,} claims "
                 f"{length:,} bytes, and {max(0, end - begin):,} are left"
             )
-        yield number, wire, length
-        file.seek(begin + length)
+        yield Field(number, wire, start, begin, begin + length)
+        start = begin + length
     raise _many(at_most, format)
 
 
@@ -66,35 +76,43 @@ def require_small(file: BinaryIO, end: int, descriptor: Any, at_most: int, forma
     """Check the number of fields of a message and of those that it contains.
 
     Args:
-        file, end, at_most, format: as for :func:`fields`.
+        file: at the beginning of the message.
+        end, at_most, format: as for :func:`fields`.
         descriptor: of the message, from the library.
 
     Raises:
         Damaged: there are more fields, or deeper messages.
     """
     count = 0
-    for number in _counts(file, end, descriptor, at_most, format):
+    for number in _counts(file, file.tell(), end, descriptor, at_most, format):
         count += number
         if count > at_most:
             raise _many(at_most, format)
 
 
 def _counts(
-    file: BinaryIO, end: int, descriptor: Any, at_most: int, format: str, depth: int = 1
+    file: BinaryIO,
+    begin: int,
+    end: int,
+    descriptor: Any,
+    at_most: int,
+    format: str,
+    depth: int = 1,
 ) -> Iterator[int]:
     """Yield the number of fields that each field of a message counts as."""
     if depth > DEEPEST:
         raise Damaged(f"its messages are nested more than {DEEPEST} deep")
-    for number, wire, length in fields(file, end, at_most, format):
+    for own in fields(file, begin, end, at_most, format):
         yield 1
-        field = descriptor.fields_by_number.get(number)
-        if field is None or wire != BYTES:
+        field = descriptor.fields_by_number.get(own.number)
+        if field is None or own.wire != BYTES:
             continue
         if field.message_type is not None:
-            inner = file.tell() + length
-            yield from _counts(file, inner, field.message_type, at_most, format, depth + 1)
+            yield from _counts(
+                file, own.begin, own.end, field.message_type, at_most, format, depth + 1
+            )
         elif field.type in _VARINTS_OF_8_BYTES:
-            yield length // 8
+            yield (own.end - own.begin) // 8
 
 
 def _many(at_most: int, format: str) -> Damaged:

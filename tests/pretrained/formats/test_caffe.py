@@ -256,6 +256,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
         (layer("c", "X", field(7, field(1, b"\xff" * 9 + b"\x01")) + field(5, bytes(4))), "[-1]"),
         (layer("c", "X", field(7, field(1, b"\x01" * 65)) + field(5, bytes(4))), "65 sizes"),
         (layer("c", "X", field(7, field(1, b"\x02" * 30)) + field(5, bytes(4))), "and 1 values"),
+        (layer("c", "X", field(7, field(1, b"\x00" + varint(2**39) * 2))), "and 0 values"),
         (layer("c", "X", *[field(5, bytes(4))] * 1000), "more than 1,000 fields"),
         (layer("c", "InnerProduct", blob(random(2, 3, 1, 4))), r"the shape \[2, 3, 1, 4\]"),
         (layer("c", "BatchNorm", blob(random(2))), "not a BatchNorm"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random as pseudo
+import struct
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -17,7 +18,7 @@ import pytest
 from netspec import DataError
 from netspec.pretrained.formats.keras import read
 from tests.pretrained.formats.helpers import within
-from tests.pretrained.formats.test_keras import h5, keras, model, node, random, weights_h5
+from tests.pretrained.formats.test_keras import h5, keras, model, named, node, random, weights_h5
 
 DENSE = {"dense": [random(20, 30), random(30)]}
 
@@ -187,6 +188,38 @@ def test_names_that_are_twice_are_refused(tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         file.attrs["layer_names"] = [b"fc", b"fc"]
     assert "two of its layers have the same name" in refused(path)
+
+
+def replaced(path: Path, old: bytes, new: bytes) -> Path:
+    content = path.read_bytes()
+    assert content.count(old) == 1
+    path.write_bytes(content.replace(old, new))
+    return path
+
+
+@pytest.mark.parametrize("version", ["earliest", "latest"])
+def test_texts_of_any_length_are_checked_before_the_library_reads_them(
+    version: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.h5"
+
+    def write() -> Path:
+        with h5py.File(path, "w", libver=version) as file:
+            named(file, {"fc": {"fc/kernel:0": random(2, 3)}}, strings=True, keras_version="2.15.0")
+        return path
+
+    assert [layer.name for layer in read(write()).layers] == ["fc"]
+    heap = path.read_bytes().index(b"GCOL")
+    name = struct.pack("<HHIQ", 1, 0, 0, 2) + b"fc"
+    reference = struct.pack("<IQI", 2, heap, 1)
+    # the library would not come to the end of the first, and would allocate 4 GB for the second
+    for old, new, said in (
+        (name, struct.pack("<HHIQ", 1, 0, 0, 2**64 - 16) + b"fc", "a text in it has a length of"),
+        (name, struct.pack("<HHIQ", 0, 0, 0, 0) + b"fc", "a text in it has a length of 0 bytes"),
+        (reference, struct.pack("<IQI", 2**32 - 1, heap, 1), "a text in it claims 4,294,967,295"),
+        (reference, struct.pack("<IQI", 2, heap + 8, 1), "a text in it claims 2 bytes"),
+    ):
+        assert said in within(replaced(write(), old, new), "keras", 2**27)
 
 
 def test_truncated_and_other_files_are_refused(tmp_path: Path) -> None:
