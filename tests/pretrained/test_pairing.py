@@ -7,8 +7,9 @@ import torch
 
 import netspec
 from netspec.pretrained.layers import Layer, Weights
-from netspec.pretrained.pairing import Unpaired, by_structure
+from netspec.pretrained.pairing import by_structure
 from netspec.pretrained.pairs import Pairing
+from netspec.pretrained.unpaired import Unpaired
 from tests.pretrained.examples import CONCRETE, layer_like, trained, weights_of
 
 HELD_OUT = {
