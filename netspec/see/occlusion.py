@@ -19,7 +19,6 @@ from netspec.data.dataset import Pixels
 from netspec.errors import DataError
 from netspec.inference.classify import Picture
 from netspec.ir.arguments import whole
-from netspec.ir.ops.conv import Conv
 from netspec.language.definitions import Setting
 from netspec.see.figures import COLOURS, INK, SMALL, Visualisation, new_figure, short, show_image
 from netspec.see.images import GREY
@@ -247,7 +246,7 @@ def occlusion(
     size = whole("size", _part(SIZE, side) if size is None else size, 1, side)
     stride = whole("stride", _part(STRIDE, side) if stride is None else stride, 1, side)
     batch = whole("batch", batch, 1, 100_000)
-    row = _last_maps(seen) if row is None else row
+    row = next(reversed(seen.wide_rows), "") if row is None else row
     if row:
         seen.require_maps(row)
     sample = seen.preparation.sample(image)
@@ -300,19 +299,6 @@ def _places(length: int, size: int, stride: int) -> NDArray[np.int64]:
     """Return the edges of squares from 0 to ``length - size``, at most ``stride`` apart."""
     count = ceil((length - size) / stride) + 1
     return np.linspace(0, length - size, count).round().astype(np.int64)
-
-
-def _last_maps(seen: Seen) -> str:
-    """Return the last row with a convolution and maps larger than 1x1; empty if there is none."""
-    graph = seen.net.graph
-    last = ""
-    for row in seen.net.rows:
-        names = graph.rows[row.label].stages if row.label in graph.rows else []
-        shape = seen.shape_of(row.label)
-        has_maps = shape.is_map and shape[0] * shape[1] > 1 and not row.head
-        if has_maps and any(isinstance(graph.stage(name).op, Conv) for name in names):
-            last = row.label
-    return last
 
 
 def _occluded(

@@ -150,16 +150,20 @@ class Seen:
         ]
 
     @property
+    def wide_rows(self) -> list[str]:
+        """Those of :attr:`filter_rows` whose maps are larger than 1x1."""
+        return [row for row in self.filter_rows if tuple(self.shape_of(row)[:2]) != (1, 1)]
+
+    @property
     def last_row(self) -> str:
-        """The last row with a convolution and maps larger than 1x1.
+        """The last of :attr:`wide_rows`.
 
         Raises:
-            DataError: the net does not have such a row.
+            DataError: there are none.
         """
-        rows = [row for row in self.filter_rows if tuple(self.shape_of(row)[:2]) != (1, 1)]
-        if not rows:
+        if not self.wide_rows:
             raise DataError(f"{self.net.name} does not have a row of maps: name a row with --row")
-        return rows[-1]
+        return self.wide_rows[-1]
 
     def batch(self, pixels: Sequence[Pixels]) -> torch.Tensor:
         """Return the input of the net [N, C, H, W] for images [H, W, C] of its size."""

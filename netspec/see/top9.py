@@ -199,7 +199,7 @@ def top9(
     noun = noun_of(size_of(seen.shape_of(row)))
     return Top9(
         caption=f"Images that excite {counted(len(numbers), noun)} of {row} most, right, and their "
-        f"projections, left{beyond(excited.patches)}; {dataset.name}\n{seen.called}",
+        f"projections, left{beyond(excited.patches)}\n{dataset.name}\n{seen.called}",
         data=dataset.name,
         row=row,
         size=size_of(seen.shape_of(row)),

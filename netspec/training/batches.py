@@ -218,10 +218,8 @@ class InOrder(Loader):
     def beginning_with(self, example: int) -> Iterator[Batch]:
         """Return the batches of the examples from number ``example`` on."""
         # each batch has its own array of numbers: all of them are in memory until the end
-        ends = (
-            (i, min(i + self.batch, self.length)) for i in range(example, self.length, self.batch)
-        )
-        return self._batches(0, (np.arange(start, end) for start, end in ends))
+        starts = range(example, self.length, self.batch)
+        return self._batches(0, (np.arange(i, min(i + self.batch, self.length)) for i in starts))
 
 
 def part(numbers: NDArray[np.int64], rank: int, ranks: int) -> NDArray[np.int64]:

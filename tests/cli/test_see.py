@@ -84,7 +84,8 @@ def test_where_a_picture_cannot_go_is_known_before_it_is_made(tmp_path: Path) ->
 
 
 def test_mistakes_are_errors_without_a_traceback(tmp_path: Path) -> None:
-    output = tmp_path / "a.png"
+    output = tmp_path / "written" / "a.png"
+    output.parent.mkdir()
     for arguments, code, message in (
         (("filters", "lenet5", "--row", "C11"), 1, "did you mean `C1`?"),
         (("filters", "lenet5", "--kernels", "6"), 1, "its maps are 0 to 5"),
@@ -108,7 +109,7 @@ def test_mistakes_are_errors_without_a_traceback(tmp_path: Path) -> None:
         assert done.exit_code == code, (arguments, done.output)
         assert message in " ".join(done.output.split()), done.output
         assert isinstance(done.exception, SystemExit)
-    assert not list(tmp_path.iterdir())
+    assert not list(output.parent.iterdir())
 
 
 def test_an_interrupted_pass_is_continued_by_the_same_command(

@@ -11,8 +11,10 @@ import netspec
 from netspec import Net, loads
 from netspec.errors import DataError, LabelError
 from netspec.ir.ops import OPERATORS
+from netspec.ir.ops.clip import Clip
+from netspec.ir.ops.relu6 import Relu6
 from netspec.runtime.reference import Model
-from netspec.see.deconvnet import deconvnet, rule_of
+from netspec.see.deconvnet import Rule, deconvnet, rule_of
 from netspec.see.fields import crop_of
 from tests.examples import examples
 from tests.ir.ops.helpers import sample
@@ -246,6 +248,12 @@ WITHOUT = {
 def test_every_operator_has_a_rule_or_is_known_to_have_none() -> None:
     ops = {word: sample(kind)[0] for word, kind in OPERATORS.items()}
     assert {word for word, op in ops.items() if rule_of(op) is None} == WITHOUT
+
+
+def test_a_signal_is_rectified_where_results_are_never_negative() -> None:
+    assert rule_of(Clip(low=0, high=1)) is Rule.RECTIFIED
+    assert rule_of(Clip(low=-0.1, high=1)) is Rule.PASSED
+    assert rule_of(Relu6()) is Rule.RECTIFIED
 
 
 BUNDLED = sorted(netspec.bundled())

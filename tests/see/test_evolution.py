@@ -35,7 +35,7 @@ def test_maps_and_epochs_are_chosen(run: Path) -> None:
     assert seen.epochs.tolist() == [0, 3]
     assert seen.maps.tolist() == netspec.see.top9(run, maps=2).maps.tolist()
     assert seen.projections.shape == (2, 2, 3, 3, 1)
-    assert str(seen).splitlines()[2].startswith(f"map {seen.maps[0]}: largest activation ")
+    assert str(seen).splitlines()[3].startswith(f"map {seen.maps[0]}: largest activation ")
     titles = [axes.get_title() for axes in seen.figure().axes[:2]]
     assert titles == ["epoch 0", "epoch 3"]
 

@@ -54,6 +54,23 @@ def test_batches_and_workers_do_not_change_a_bit(seen: Seen, options: dict[str, 
     assert_same(passed(seen, data(), **options), passed(seen, data()))
 
 
+def test_each_image_has_its_own_place_in_batches_of_one_size(seen: Seen) -> None:
+    # whether a batch of another size moves last digits depends on the net and the machine
+    batches: list[torch.Tensor] = []
+    first = seen.model.get_submodule("C1")
+    hook = first.register_forward_pre_hook(lambda _, given: batches.append(given[0].clone()))
+    try:
+        passed(seen, data(20), batch=500)
+    finally:
+        hook.remove()
+    assert [len(batch) for batch in batches] == [CHUNK, CHUNK]
+    images = torch.cat(batches)
+    for number in range(2 * CHUNK):
+        is_there = number < 20 and number not in data().corrupt
+        pixels = data().pixels(number) if is_there else np.zeros((8, 8, 3), np.uint8)
+        assert torch.equal(images[number], seen.batch([pixels])[0]), number
+
+
 @pytest.mark.parametrize("row", ["C1", "C2", "F3"])
 def test_the_result_is_that_of_the_definition(seen: Seen, row: str) -> None:
     dataset, strongest = data(), passed(seen, data(), row)

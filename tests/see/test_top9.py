@@ -100,7 +100,7 @@ def test_units_and_the_validation_split(run: Path) -> None:
     assert seen.data == "digits, 360 for validation"
     assert seen.patches.shape == (3, 9, 8, 8, 1)
     assert not np.isnan(seen.patches).any()
-    assert str(seen).splitlines()[2].startswith(f"unit {seen.maps[0]}: activations ")
+    assert str(seen).splitlines()[3].startswith(f"unit {seen.maps[0]}: activations ")
     assert "blue" not in seen.caption
 
 
