@@ -126,7 +126,7 @@ def _paired(net: Net, weights: Weights) -> tuple[Family | None, Pairing]:
     try:
         return None, by_structure(net, weights)
     except Unpaired as error:
-        close = near(weights)
+        close = near(weights, spec_of(net))
         problem = f"{error.problem}; {close}" if close else error.problem
         raise Unpaired(problem, error.table) from None
 

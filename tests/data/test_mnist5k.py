@@ -69,6 +69,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         (gzip.compress(b"0," * 784 + b"3\n"), "differ from those that netspec expects"),
         (gzip.compress(bytes(1000))[:-12], "cannot read"),
     ],
+    ids=["not gzip", "three columns", "words", "other digits", "truncated"],
 )
 def test_damaged_digits_are_named(
     content: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -107,7 +107,7 @@ def test_what_follows_a_flattening_is_reordered_up_to_the_first_fc() -> None:
     theirs = computed(image.permute(0, 2, 3, 1).flatten(1), norm, first, last)
     own = [
         fitted(layer("hwc", **tensors), net, stage)
-        for tensors, stage in ((norm, "R1.bn"), (first, "F3.fc"), (last, "F4"))
+        for tensors, stage in ((norm, "R1"), (first, "F3"), (last, "F4"))
     ]
     torch.testing.assert_close(computed(image.flatten(1), *own), theirs)
     assert torch.equal(own[1]["bias"], first["bias"])  # of its outputs, which were never a map
@@ -118,7 +118,7 @@ def test_flattened_maps_that_are_joined_cannot_be_reordered() -> None:
     net = netspec.loads(
         "net a\ninput image 2x2x3\nC1: concat { flatten; flatten | relu }\nF2: fc 5"
     )
-    with pytest.raises(Misfit, match="F2 reads flattened maps that C1.concat combines"):
+    with pytest.raises(Misfit, match=r"F2 reads flattened maps that C1\.concat combines"):
         fitted(layer("hwc", weight=torch.ones(5, 24), bias=torch.ones(5)), net, "F2")
     fitted(layer("chw", weight=torch.ones(5, 24), bias=torch.ones(5)), net, "F2")
     pooled = netspec.loads("net a\ninput image 2x2x3\nC1: concat { gap; gmp } | flatten\nF2: fc 5")

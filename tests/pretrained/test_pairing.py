@@ -353,9 +353,9 @@ def test_the_first_difference_and_a_table_of_all_are_shown() -> None:
     assert str(caught.value) == (
         "the layers in a.pth are not those of small: C1 expects conv 96x3x11x11, and the file has "
         "none; the closest is features.0, conv 64x3x11x11:\n"
-        "  conv 64x3x11x11  no row              1 layer: features.0\n"
-        "  conv 8x8x3x3     2 rows: C3, C4      3 layers: C3, C3, C3\n"
-        "  conv 96x3x11x11  1 row: C1           no layer"
+        "  conv 64x3x11x11  no row          1 layer: features.0\n"
+        "  conv 8x8x3x3     2 rows: C3, C4  3 layers: C3, C3, C3\n"
+        "  conv 96x3x11x11  1 row: C1       no layer"
     )
 
 

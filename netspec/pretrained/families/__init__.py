@@ -236,10 +236,13 @@ def family_of(weights: Weights, spec: str = "") -> Family | None:
     return next((f for f in fitting if f.spec == spec), fitting[0] if fitting else None)
 
 
-def near(weights: Weights) -> str:
-    """Return which family most of the names in a file are of, in words; empty if of none."""
+def near(weights: Weights, spec: str = "") -> str:
+    """Return which family most of the names in a file are of, in words; empty if of none.
+
+    Of several with as many names, it is the one of the spec.
+    """
     best, most = None, 0
-    for family in families():
+    for family in sorted(families(), key=lambda one: one.spec != spec):
         if weights.format in family.formats:
             shared = len(family.layers(weights).keys() & family.rows.keys())
             if shared > most:
