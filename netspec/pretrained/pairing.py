@@ -145,7 +145,7 @@ def _with_heads_of_source(matching: Matching, places: Sequence[Place]) -> Chosen
     if len(matching.layers) <= len(places):
         return None
     for order in _orders(matching, places):
-        for is_reversed in (True, False):  # the classifier of the net comes after those of heads
+        for is_reversed in (True, False):
             chosen = _embedded(matching, order, is_reversed=is_reversed)
             if chosen is not None and _are_heads(matching, {*chosen.values()}):
                 return chosen
@@ -227,44 +227,36 @@ def _pairing(matching: Matching, chosen: Chosen) -> Pairing:
 def _possible(matching: Matching, chosen: Chosen) -> Mapping[Node, list[Node]]:
     """Return, for each node of layers, the nodes of places that they have in some pairing.
 
-    From one complete pairing every other is reached by exchanges along cycles of the residual
-    graph: an edge forward for each pair that can be added, and one back for each that can be
-    removed.  So a pair that is not chosen is possible if the graph leads from its place back to its
-    layer.  Layers that the file lacks could be those of any place, and layers that are unused could
-    be any.
+    UNUSED is one of them if some pairing leaves such a layer out.
+
+    From one complete pairing every other is reached by exchanges along cycles of a graph: an edge
+    forward for each pair that fits, and one back for each that is chosen.  So a pair that is not
+    chosen is possible if the graph leads from its place back to its layer.  Layers that the file
+    lacks could be those of any place, and layers that are unused could be any.
     """
-    sizes = Counter(matching.node_of_place.values()) + Counter(matching.node_of_layer)
-    counts = Counter[tuple[Node, Node]]()
-    for place, node in matching.node_of_place.items():
-        source = matching.node_of_layer[chosen[place]] if place in chosen else ABSENT
-        counts[source, node] += 1
-    taken = {*chosen.values()}
-    for number, node in enumerate(matching.node_of_layer):
-        if number not in taken:
-            counts[node, UNUSED] += 1
-    sizes[ABSENT] = sum(count for (source, _), count in counts.items() if source == ABSENT)
-    sizes[UNUSED] = sum(count for (_, target), count in counts.items() if target == UNUSED)
+    own, taken = matching.node_of_layer, {*chosen.values()}
+    current = {
+        (own[chosen[place]] if place in chosen else ABSENT, node)
+        for place, node in matching.node_of_place.items()
+    }
+    current |= {(node, UNUSED) for number, node in enumerate(own) if number not in taken}
     edges = [tuple(sorted(edge)) for edge in matching.graph.edges]  # ("layer", ...) comes first
-    if sizes[ABSENT]:
-        edges += [(ABSENT, node) for node in matching.graph if node[0] == "place"]
-    if sizes[UNUSED]:
-        edges += [(node, UNUSED) for node in matching.graph if node[0] == "layer"]
-    residual: nx.DiGraph[Node] = nx.DiGraph()
-    residual.add_nodes_from(matching.graph)
-    for source, target in edges:
-        if counts[source, target] < min(sizes[source], sizes[target]):
-            residual.add_edge(source, target)
-        if counts[source, target]:
-            residual.add_edge(target, source)
+    nodes = {
+        kind: [node for node in matching.graph if node[0] == kind] for kind in ("layer", "place")
+    }
+    edges += [(ABSENT, node) for node in nodes["place"]]
+    edges += [(node, UNUSED) for node in nodes["layer"]]
+    graph: nx.DiGraph[Node] = nx.DiGraph()
+    graph.add_edges_from(edges)
+    graph.add_edges_from((target, source) for source, target in current)
     part: dict[Node, int] = {}
-    for number, component in enumerate(nx.strongly_connected_components(residual)):
+    for number, component in enumerate(nx.strongly_connected_components(graph)):
         part |= dict.fromkeys(component, number)
     return {
         source: [
             target
-            for target in matching.graph[source]
-            if counts[source, target] or part[source] == part[target]
+            for target in (*matching.graph[source], UNUSED)
+            if (source, target) in current or part[source] == part[target]
         ]
-        for source in matching.graph
-        if source[0] == "layer"
+        for source in nodes["layer"]
     }
