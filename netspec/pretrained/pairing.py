@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import networkx as nx
 
@@ -115,16 +115,19 @@ def _followers(layers: Sequence[Layer]) -> dict[int, int]:
 
 
 def _orders(matching: Matching, places: Sequence[Place]) -> Iterator[list[Place]]:
-    """Yield places in the orders that files have: heads last, or where they leave the net."""
+    """Yield places in the orders that files have: with heads last, next to last, or in place."""
     yield list(places)
     graph = matching.net.graph
     stages = list(graph.stages())
     position = {stage.name: number for number, stage in enumerate(stages)}
-    leaves = Counter[str]()
+    leaves = Counter[str]()  # the position of the stage that a head reads
     for stage in stages:
         for operand in graph.operands(stage.name):
             if stage.head and graph.stage(operand).head != stage.head:
                 leaves[stage.head] = max(leaves[stage.head], position[operand])
+    heads = [place for place in places if graph.stage(place.stage).head]
+    others = [place for place in places if not graph.stage(place.stage).head]
+    yield [*others[:-1], *heads, *others[-1:]]
 
     def key(place: Place) -> tuple[int, int]:
         head, own = graph.stage(place.stage).head, position[place.stage]
@@ -140,50 +143,43 @@ def _with_heads_of_source(matching: Matching, places: Sequence[Place]) -> Chosen
     """Return the layer of each place if the other layers of the file are heads; None if not.
 
     The places take layers in their order, and each run of other layers between them is a head: its
-    last layer has as many outputs as the net, and it has a layer that fits no stage.
+    last layer has as many outputs as the net, and it has a layer that fits no stage.  Heads have
+    no more layers than the net.
     """
-    if len(matching.layers) <= len(places):
+    layers, graph = matching.layers, matching.net.graph
+    extra = len(layers) - len(places)
+    if not 0 < extra <= len(places):
         return None
+    outputs = {graph.stage(output).known_shape.channels for output in graph.outputs}
+    ends = [number for number, layer in enumerate(layers) if _outputs(layer) in outputs]
+    strange = [not matching.graph[node] for node in matching.node_of_layer]
+    strange_before = [0, *accumulate(strange)]
     for order in _orders(matching, places):
-        for is_reversed in (True, False):
-            chosen = _embedded(matching, order, is_reversed=is_reversed)
-            if chosen is not None and _are_heads(matching, {*chosen.values()}):
-                return chosen
+        paths: dict[int, list[range]] = {0: []}  # the runs before a place, by their total length
+        for step, place in enumerate([*order, None]):
+            for skipped, runs in [*paths.items()]:
+                start = step + skipped
+                for end in ends:
+                    is_strange = end >= start and strange_before[start] < strange_before[end + 1]
+                    if is_strange and end + 1 - step <= extra:
+                        paths.setdefault(end + 1 - step, [*runs, range(start, end + 1)])
+            if place is not None:
+                paths = {
+                    skipped: runs
+                    for skipped, runs in paths.items()
+                    if matching.fits(step + skipped, place)
+                }
+        if extra in paths:
+            unused = {number for run in paths[extra] for number in run}
+            taken = [number for number in range(len(layers)) if number not in unused]
+            return dict(zip(order, taken, strict=True))
     return None
 
 
-def _embedded(matching: Matching, places: Sequence[Place], *, is_reversed: bool) -> Chosen | None:
-    """Return the first layers that the places can take in their order, or the last."""
-    numbers = range(len(matching.layers))
-    waiting = iter(reversed(numbers) if is_reversed else numbers)
-    chosen: dict[Place, int] = {}
-    for place in reversed(places) if is_reversed else places:
-        number = next((number for number in waiting if matching.fits(number, place)), None)
-        if number is None:
-            return None
-        chosen[place] = number
-    return chosen
-
-
-def _are_heads(matching: Matching, taken: set[int]) -> bool:
-    """Return True if each run of layers that are not taken is a head."""
-    graph = matching.net.graph
-    outputs = {graph.stage(output).known_shape.channels for output in graph.outputs}
-    is_strange = False  # whether the run has a layer that fits no stage
-    for number, layer in enumerate(matching.layers):
-        if number in taken:
-            is_strange = False
-            continue
-        is_strange |= not matching.graph[matching.node_of_layer[number]]
-        is_last = number + 1 in taken or number + 1 == len(matching.layers)
-        has_outputs = layer.kind in ("conv", "fc") and _outputs(layer) in outputs
-        if is_last and not (is_strange and has_outputs):
-            return False
-    return True
-
-
 def _outputs(layer: Layer) -> int:
-    return len(layer.tensors["weight"]) if "weight" in layer.tensors else 0
+    """Return the number of outputs of a convolution or an fc; 0 for others."""
+    is_product = layer.kind in ("conv", "fc") and "weight" in layer.tensors
+    return len(layer.tensors["weight"]) if is_product else 0
 
 
 # ------------------------------------------------------------------------------------------- pairs
@@ -240,10 +236,10 @@ def _possible(matching: Matching, chosen: Chosen) -> Mapping[Node, list[Node]]:
         for place, node in matching.node_of_place.items()
     }
     current |= {(node, UNUSED) for number, node in enumerate(own) if number not in taken}
-    edges = [tuple(sorted(edge)) for edge in matching.graph.edges]  # ("layer", ...) comes first
     nodes = {
         kind: [node for node in matching.graph if node[0] == kind] for kind in ("layer", "place")
     }
+    edges = [(source, target) for source in nodes["layer"] for target in matching.graph[source]]
     edges += [(ABSENT, node) for node in nodes["place"]]
     edges += [(node, UNUSED) for node in nodes["layer"]]
     graph: nx.DiGraph[Node] = nx.DiGraph()

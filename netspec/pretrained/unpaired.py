@@ -83,15 +83,13 @@ def _lacking(matching: Matching, place: Place, left: Sequence[Layer]) -> str:
     expects = f"{place.stage} expects {_named(kind, size)}"
     if matching.graph[matching.node_of_place[place]]:
         return f"{expects}, and the file does not have enough of these"
-    if not left:
+    shapes = [(layer, own) for layer in left for other, own in [_of_layer(layer)] if other == kind]
+    if not shapes:
         return f"{expects}, and the file has none"
-
-    def likeness(layer: Layer) -> tuple[bool, int, int]:
-        other, own = _of_layer(layer)
-        equal = sum(a == b for a, b in zip(own, size, strict=False))
-        return other == kind, len(own) == len(size), equal
-
-    return f"{expects}, and the file has none; the closest is {_described(max(left, key=likeness))}"
+    closest, _ = max(
+        shapes, key=lambda one: sum(a == b for a, b in zip(one[1], size, strict=False))
+    )
+    return f"{expects}, and the file has none; the closest is {_described(closest)}"
 
 
 def _line(
