@@ -15,8 +15,7 @@ from netspec.files.tensors import opened_tensors
 from netspec.ir.expects import Expects
 from netspec.ir.graph import Stage
 from netspec.ir.parameter_names import attribute, module_path
-from netspec.language.expects import classes_of, prepare_of
-from netspec.net import Net, load
+from netspec.net import Net
 from netspec.pretrained.checks import Checked, check
 from netspec.pretrained.families import Family, family_of, near
 from netspec.pretrained.formats import read
@@ -140,7 +139,7 @@ def _names_in(net: Net, family: Family, path: Path) -> Mapping[str, str] | None:
     Raises:
         DataError: the net has the labels of the family's spec, and computes something else.
     """
-    own = load(family.spec)
+    own = family.net
     named = {stage.name: stage.name for stage in _trained(own)}
     if {stage.name for stage in _trained(net.without_heads())} <= named.keys():
         differing = _differing(net, own)
@@ -256,10 +255,7 @@ def _tensors(net: Net, pairing: Pairing, path: Path) -> dict[str, Tensor]:
 def _expects(net: Net, weights: Weights, family: Family | None) -> Expects:
     """Return what weights expect: what the family says, else the file of netspec, else the spec."""
     if family is not None:
-        own = load(family.spec).expects
-        steps = prepare_of(family.prepare) if family.prepare else own.prepare
-        names = classes_of(Path(family.classes)) if family.classes else own.classes
-        return Expects(steps, classes=names)
+        return family.expects
     if weights.format == "safetensors":
         with opened_tensors(weights.path) as file:
             by_file = expected(file.notes)

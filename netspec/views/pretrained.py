@@ -132,7 +132,6 @@ def family_lines(families: Sequence[Family], style: Style) -> Iterator[str]:
         yield style(f"{family.spec}: {family.title}", "strong")
         for one in family.published:
             yield f"  {one}"
-        if family.prepare:
-            yield f"  images: {family.prepare}"
+        yield f"  images: {family.expects}"
         for note in family.notes:
             yield f"  {note}"

@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-import netspec
 from netspec.language.expects import classes_of, prepare_of, require_size
-from netspec.pretrained.families import Family, expanded, families, family_in, family_of, near
+from netspec.pretrained.families import (
+    Family,
+    _bundled,
+    expanded,
+    families,
+    family_in,
+    family_of,
+    near,
+)
 from netspec.pretrained.layers import Layer, Weights
 from tests.pretrained.examples import layer_like, trained
 
@@ -18,7 +25,7 @@ ALL = pytest.mark.parametrize("family", families(), ids=lambda family: str(famil
 
 def file_of(family: Family, *, heads: bool = True) -> Weights:
     """The layers of a file of a family, by its table."""
-    net = netspec.load(family.spec)
+    net = family.net
     kept = net if heads else net.without_heads()
     layers = tuple(
         layer_like(net, stage, name) for name, stage in family.rows.items() if stage in kept.graph
@@ -63,7 +70,7 @@ def test_braces_that_do_not_follow_others_are_an_error() -> None:
 
 @ALL
 def test_a_table_names_every_stage_once(family: Family) -> None:
-    net = netspec.load(family.spec)
+    net = family.net
     needed = {stage.name for stage in trained(net.without_heads())}
     counts = Counter(family.rows.values())
     assert needed <= counts.keys() <= {stage.name for stage in trained(net)}
@@ -72,7 +79,7 @@ def test_a_table_names_every_stage_once(family: Family) -> None:
 
 @ALL
 def test_a_family_says_what_it_expects_and_where_it_is_published(family: Family) -> None:
-    net = netspec.load(family.spec)
+    net = family.net
     steps = prepare_of(family.prepare) if family.prepare else net.expects.prepare
     assert steps
     require_size(steps, net.input_shape, net.recipe)
@@ -103,9 +110,40 @@ def test_a_file_with_a_layer_more_or_less_is_not_of_the_family(family: Family) -
     assert not family.fits(replace(weights, layers=(*weights.layers, extra)))
     assert not family.fits(replace(weights, layers=weights.layers[1:]))
     text = near(replace(weights, layers=weights.layers[1:]))
-    assert (
-        f"{len(weights.layers) - 1} of {len(weights.layers) - 1} layers have the names of" in text
+    rest = len(weights.layers) - 1
+    assert f"{rest} of {rest} layers have the names of" in text
+    alike = [one for one in families() if one.rows.keys() == family.rows.keys()]
+    assert any(f"{one.title} (spec {one.spec})" in text for one in alike)
+
+
+def test_the_closest_family_is_named_with_the_shapes_that_differ() -> None:
+    """The table of ResNet-101 has all names of a ResNet-50, and is not closer."""
+    (family,) = [one for one in families() if one.name == "torchvision_resnet50"]
+    weights = file_of(family)
+    *others, last = weights.layers
+    narrow = {"weight": torch.zeros(10, 2048), "bias": torch.zeros(10)}
+    ten = replace(weights, layers=(*others, replace(last, tensors=narrow)))
+    assert not family.fits(ten)
+    assert near(ten) == (
+        "107 of 107 layers have the names of torchvision's and timm's resnet50 (spec resnet50); "
+        "the weight of fc is 10x2048, and out expects 1000x2048"
     )
+    wide = [
+        replace(
+            layer,
+            tensors={role: one.repeat_interleave(2, 0) for role, one in layer.tensors.items()},
+        )
+        for layer in weights.layers[:3]
+    ]
+    assert near(replace(weights, layers=(*wide, *weights.layers[3:]))).endswith(
+        "; the weight of conv1 is 128x3x7x7, and conv1.conv expects 64x3x7x7, and 2 more differ"
+    )
+
+
+def test_a_file_of_other_names_is_close_to_no_family() -> None:
+    (family,) = [one for one in families() if one.name == "torchvision_resnet50"]
+    layers = tuple(replace(layer, name=f"x{n}") for n, layer in enumerate(file_of(family).layers))
+    assert near(Weights(Path("a"), "pytorch", layers)) == ""
 
 
 def test_nets_of_equal_layers_are_told_apart_by_the_name_in_the_file() -> None:
@@ -135,6 +173,17 @@ def test_numbers_that_keras_counts_on_are_counted_from_zero() -> None:
     assert family.fits(replace(weights, layers=tuple(layers)))
     first = replace(weights.layers[0], name="conv2d")  # the first of a session has no number
     assert family.fits(replace(weights, layers=(first, *weights.layers[1:])))
+
+
+def test_a_file_with_the_name_of_a_bundled_spec_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (family,) = [one for one in families() if one.name == "torchvision_resnet18"]
+    weights = file_of(family)
+    (tmp_path / "resnet18.net").write_text("net resnet18\ninput image 8x8x3\nA: fc 10\n")
+    monkeypatch.chdir(tmp_path)
+    _bundled.cache_clear()
+    assert family_of(weights) is family
 
 
 def test_a_layer_in_two_rows_is_an_error(tmp_path: Path) -> None:

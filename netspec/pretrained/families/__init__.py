@@ -22,9 +22,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from netspec.net import load
+from netspec.ir.expects import Expects
+from netspec.language.expects import classes_of, prepare_of
+from netspec.language.read import BUNDLED
+from netspec.net import Net, load
 from netspec.pretrained.layers import Layer, Weights
-from netspec.pretrained.layouts import shapes_of
+from netspec.pretrained.layouts import Misfit, fitted, shapes_of
 from netspec.pretrained.pairs import Pair, Pairing
 from netspec.printing import Listing
 
@@ -71,9 +74,23 @@ class Family:
         """The family in one line: its spec, its title and its first file."""
         return f"{self.spec}: {self.title}, {self.published[0]}"
 
+    @property
+    def net(self) -> Net:
+        """The net of the bundled spec, also where a file of that name is in the current folder."""
+        return _bundled(self.spec)
+
+    @property
+    def expects(self) -> Expects:
+        """What the weights expect of images, and the names of their classes."""
+        own = self.net.expects
+        return Expects(
+            prepare_of(self.prepare) if self.prepare else own.prepare,
+            classes=classes_of(Path(self.classes)) if self.classes else own.classes,
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return what ``netspec weights --list --json`` prints."""
-        return asdict(self)
+        return asdict(self) | {"prepare": str(self.expects)}
 
     def layers(self, weights: Weights) -> dict[str, Layer]:
         """Return the layers of a file by the names of the table."""
@@ -87,7 +104,7 @@ class Family:
         layers = self.layers(weights)
         if not layers.keys() <= self.rows.keys() | {*self.unused}:
             return False
-        net = load(self.spec)
+        net = self.net
         needed = {stage.name for stage in net.without_heads().graph.stages()}
         if any(stage in needed and name not in layers for name, stage in self.rows.items()):
             return False
@@ -100,7 +117,7 @@ class Family:
     def pairing(self, weights: Weights) -> Pairing:
         """Return which layer of a file each stage of the spec takes."""
         layers = self.layers(weights)
-        net = load(self.spec)
+        net = self.net
         by_stage = {self.rows[name]: layer for name, layer in layers.items() if name in self.rows}
         order = [stage.name for stage in net.graph.stages() if stage.op.is_trained]
         return Pairing(
@@ -117,6 +134,11 @@ def families(spec: str | None = None) -> Listing[Family]:
         spec: name of a bundled spec; None for all.
     """
     return Listing(family for family in _all() if spec in (None, family.spec))
+
+
+@cache
+def _bundled(spec: str) -> Net:
+    return load(BUNDLED / f"{spec}.net")
 
 
 @cache
@@ -237,24 +259,58 @@ def family_of(weights: Weights, spec: str = "") -> Family | None:
 
 
 def near(weights: Weights, spec: str = "") -> str:
-    """Return which family most of the names in a file are of, in words; empty if of none.
+    """Return which family the names in a file are closest to, and what differs, in words.
 
-    Of several with as many names, it is the one of the spec.
+    Empty if no family has half of the names.  Of several that are equally close, it is the one of
+    the spec.
     """
-    best, most = None, 0
-    for family in sorted(families(), key=lambda one: one.spec != spec):
-        if weights.format in family.formats:
-            shared = len(family.layers(weights).keys() & family.rows.keys())
-            if shared > most:
-                best, most = family, shared
-    if best is None or 2 * most < len(weights.layers):
+    closest = max(
+        (family for family in families() if weights.format in family.formats),
+        key=lambda family: (_likeness(family, weights), family.spec == spec),
+        default=None,
+    )
+    if closest is None:
         return ""
-    names = best.layers(weights)
-    others = [name for name in names if name not in best.rows and name not in best.unused]
-    missing = [name for name in best.rows if name not in names]
-    text = f"{most} of {len(names)} layers have the names of {best.title} (spec {best.spec})"
+    layers = closest.layers(weights)
+    shared = [name for name in layers if name in closest.rows]
+    if 2 * len(shared) < len(layers):
+        return ""
+    missing = [name for name in closest.rows if name not in layers]
+    others = [name for name in layers if name not in closest.rows and name not in closest.unused]
+    differing = _differing(closest, {name: layers[name] for name in shared})
+    text = (
+        f"{len(shared)} of {len(layers)} layers have the names of {closest.title} "
+        f"(spec {closest.spec})"
+    )
     if missing:
-        text += f", {missing[0]} {'is' if len(missing) == 1 else 'and others are'} missing"
+        text += f", {_and_others(missing)} missing"
     if others:
-        text += f", {others[0]} {'is' if len(others) == 1 else 'and others are'} not of it"
+        text += f", {_and_others(others)} not of it"
+    if differing:
+        more = len(differing) - 1
+        text += f"; {differing[0]}{f', and {more} more differ' if more else ''}"
     return text
+
+
+def _likeness(family: Family, weights: Weights) -> float:
+    """Return the share of names that a table and a file have both, of those that one of them has.
+
+    The number of shared names is not enough: the table of ResNet-101 has all names of a ResNet-50.
+    """
+    names = family.layers(weights).keys()
+    return len(names & family.rows.keys()) / len(names | family.rows.keys())
+
+
+def _differing(family: Family, layers: Mapping[str, Layer]) -> list[str]:
+    """Return which layers do not fit the stages that have their names, one text per layer."""
+    differing = []
+    for name, layer in layers.items():
+        try:
+            fitted(layer, family.net, family.rows[name])
+        except Misfit as error:
+            differing.append(str(error))
+    return differing
+
+
+def _and_others(names: list[str]) -> str:
+    return f"{names[0]} {'is' if len(names) == 1 else 'and others are'}"

@@ -1,53 +1,32 @@
-"""Weights of Keras's models, random, in its three kinds of files: the outputs are equal."""
+"""Weights of Keras's models, random, in its three kinds of files: the outputs are equal.
+
+Keras multiplies matrices and normalises in float32 with PyTorch, also in models of float64.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 import netspec
-
-MODELS = {
-    "VGG16": "vgg16_3",
-    "VGG19": "vgg19",
-    "InceptionV3": "inception_v3_tf",
-    "ResNet50": "resnet50_keras",
-}
-ALLOWED = 1e-5
-"""As for PyTorch's models: rounding of float32, up to 2e-6."""
+from tests.pretrained.peers.models import KERAS, of_keras
+from tests.pretrained.peers.test_pytorch import ALLOWED, IGNORE, difference, images
 
 
-def filled(model: Any) -> Any:
-    """Give a model random statistics and biases, which are 0 and 1 at first."""
-    generator = np.random.default_rng(0)
-    ranges = {"moving_variance": (0.5, 1.5), "gamma": (0.5, 1.5), "kernel": None}
-    for layer in model.layers:
-        values = []
-        for variable, value in zip(layer.weights, layer.get_weights(), strict=True):
-            limits = ranges.get(variable.path.rpartition("/")[2], (-0.05, 0.05))
-            values.append(value if limits is None else generator.uniform(*limits, value.shape))
-        if values:
-            layer.set_weights(values)
-    return model
-
-
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", KERAS)
+@IGNORE
 def test_keras(name: str, tmp_path: Path) -> None:
     import keras
 
-    model, spec = filled(getattr(keras.applications, name)(weights=None)), MODELS[name]
+    model, spec = of_keras(name), KERAS[name]
     net = netspec.load(spec)
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randn(2, *net.input_shape.torch, generator=generator)
+    x = images(net).float()
     last = model.layers[-1]
     softmax, last.activation = last.activation, keras.activations.linear
     with torch.no_grad():
-        expected = torch.as_tensor(model(images.permute(0, 2, 3, 1), training=False)).cpu()
+        expected = model(x.permute(0, 2, 3, 1), training=False).cpu()
     last.activation = softmax
     for file in ("a.keras", "a.h5", "a.weights.h5"):
         path = tmp_path / file
@@ -58,6 +37,5 @@ def test_keras(name: str, tmp_path: Path) -> None:
         ours = netspec.reference(net)
         ours.load_state_dict({**ours.state_dict(), **converted.tensors})
         with torch.no_grad():
-            error = (ours.logits(images) - expected).abs().max() / expected.abs().max()
-        assert error < ALLOWED, file
+            assert difference(ours.logits(x), expected) < ALLOWED, file
         path.unlink()
