@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from netspec.pretrained.layers import Layer
 
 REASONS = ("name", "shape", "order")
-"""Why a layer is paired with a stage: names say so; kinds and shapes allow no other pairing; or they
-allow several, and order decides."""
+"""Why a layer is paired with a stage: names say so; kinds and shapes allow no other pairing; or
+they allow several, and order decides."""
 
 
 @dataclass(frozen=True)
