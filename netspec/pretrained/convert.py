@@ -23,6 +23,7 @@ from netspec.pretrained.layers import Weights
 from netspec.pretrained.layouts import Misfit, fitted
 from netspec.pretrained.pairing import by_structure
 from netspec.pretrained.pairs import Pair, Pairing
+from netspec.pretrained.unpaired import Unpaired
 from netspec.printing import Printed
 from netspec.runtime.description import computed, expected
 from netspec.runtime.weights import require_finite
@@ -86,10 +87,11 @@ def require_certain(result: Converted, advice: str) -> None:
     uncertain = result.uncertain
     if uncertain:
         pair = uncertain[0]
+        other = f", which could also be {pair.rivals[0]}" if pair.rivals else ""
         raise DataError(
             f"{len(uncertain)} of {len(result.pairing.pairs)} layers of {result.weights.path} "
             f"are paired by their order alone, for example {shown(pair.layer.name)} with "
-            f"{pair.stage}, which could also be {pair.rivals[0]}: {advice}, or compare the outputs "
+            f"{pair.stage}{other}: {advice}, or compare the outputs "
             "with those of the source: --module MODULE:NAME"
         )
 
@@ -122,9 +124,10 @@ def _paired(net: Net, weights: Weights) -> tuple[Family | None, Pairing]:
         return None, own
     try:
         return None, by_structure(net, weights)
-    except DataError as error:
+    except Unpaired as error:
         close = near(weights, spec_of(net))
-        raise DataError(f"{error}{f'; {close}' if close else ''}") from None
+        problem = f"{error.problem}; {close}" if close else error.problem
+        raise Unpaired(problem, error.table) from None
 
 
 def _names_in(net: Net, family: Family, path: Path) -> Mapping[str, str] | None:

@@ -24,8 +24,8 @@ class Layer:
             [out, in/groups, kh, kw], of a deconvolution [in, out/groups, kh, kw], of an fc
             [out, in].
         names: the name that each tensor has in the file, by role.
-        flattened: how an fc orders the values of a map: ``chw`` (PyTorch, Caffe) or ``hwc``
-            (Keras).
+        flattened: how its framework orders the values of a map that is flattened: ``chw`` (PyTorch,
+            Caffe) or ``hwc`` (Keras).  It matters to an fc, and to normalisations before it.
     """
 
     name: str

@@ -2,159 +2,257 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from math import prod
-from typing import TypeAlias
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
 
-from netspec.errors import DataError
-from netspec.files.members import shown
-from netspec.ir.graph import Stage
-from netspec.ir.symbols import by
+import networkx as nx
+
+from netspec.ir.ops.bn import BatchNorm
 from netspec.net import Net
 from netspec.pretrained.layers import Layer, Weights
-from netspec.pretrained.layouts import shapes_of, unfolded
+from netspec.pretrained.layouts import unfolded
+from netspec.pretrained.matching import FOLLOWED, Flows, Matching, Node, Place
 from netspec.pretrained.pairs import Pair, Pairing
+from netspec.pretrained.unpaired import unpaired
 
-Form: TypeAlias = tuple[str, tuple[int, ...]]
-"""What the tensors of a layer show of it: a kind, and the shape of its weight."""
+Chosen = Mapping[Place, int]
+"""The number of the layer that each place takes; places without a layer are omitted."""
 
-SHOWN_AT_MOST = 4
+ABSENT: Node = ("absent", None)
+"""Stands for layers that the file does not have."""
 
-
-class Unpaired(DataError):
-    """A file whose layers are not those of a net."""
+UNUSED: Node = ("unused", None)
+"""Stands for places that the net does not have."""
 
 
 def by_structure(net: Net, weights: Weights) -> Pairing:
-    """Return which layer each stage takes, by kind, shape and order.
+    """Return which layer each stage takes, by kind, shape and order; names are not used.
 
-    Layers and stages are grouped by their forms.  A group with one layer and one stage is certain.
-    In a larger group the layers are taken in their order by the stages in order of execution; such
-    a pair is of the reason ``order`` and names its rivals, since files may have another order.
-    Stages of auxiliary heads may be without layers.
+    1. Layers that fit the same stages, and stages that take the same layers, are the nodes of a
+       graph whose edges say what fits (:class:`Matching`).  A flow through it says how many layers
+       of each node go to each node of stages.
+    2. Among layers of one node, order decides: the first layer goes to the first stage.  A
+       normalisation goes to the stage after that of the convolution which it follows in the file.
+    3. A pair is certain, of the reason ``shape``, if every complete pairing has it.  Other pairs
+       are of the reason ``order`` and name their rivals.
+
+    All stages take a layer, or all except those of auxiliary heads.  All layers are taken, or all
+    except heads of the source (:func:`_with_heads_of_source`).
 
     Raises:
-        Unpaired: a group does not have as many layers as stages.
+        Unpaired: a stage does not have a layer, or a layer does not have a stage.
     """
-    layers = _without_folds(net, weights.layers)
-    stages = [stage for stage in net.graph.stages() if stage.op.is_trained]
+    matching = Matching(net, weights.layers)
     needed = {stage.name for stage in net.without_heads().graph.stages()}
-    available = defaultdict[Form, list[Layer]](list)
-    for layer in layers:
-        available[_form_of(layer)].append(layer)
-    takers = defaultdict[Form, list[str]](list)
-    for stage in stages:
-        forms = _forms_taken(net, stage)
-        takers[next((form for form in forms if form in available), forms[0])].append(stage.name)
-    pairs: dict[str, Pair] = {}
-    without: list[str] = []
-    for form, names in takers.items():
-        group = available.pop(form, [])
-        chosen = names if len(group) == len(names) else [n for n in names if n in needed]
-        if len(group) != len(chosen):
-            raise _unpaired(net, weights, form, chosen or names, group)
-        without += [name for name in names if name not in chosen]
-        reason = "shape" if len(names) == 1 else "order"
-        for layer, name in zip(group, chosen, strict=True):
-            rivals = tuple(other for other in names if other != name)
-            pairs[name] = Pair(layer, name, reason, rivals)
-    unused = tuple(layer for group in available.values() for layer in group)
-    order = [stage.name for stage in stages]
-    return Pairing(
-        tuple(pairs[name] for name in order if name in pairs),
-        tuple(name for name in order if name in without),
-        unused,
-    )
+    without_heads = [place for place in matching.places if place.stage in needed]
+    for places in (matching.places, without_heads):
+        flows = matching.flows(places)
+        if sum(flows.values()) == len(places) == len(matching.layers):
+            return _pairing(matching, _by_order(matching, places, flows))
+    for places in (matching.places, without_heads):
+        chosen = _with_heads_of_source(matching, places)
+        if chosen is not None:
+            return _pairing(matching, chosen)
+    raise unpaired(matching, (matching.places, without_heads), weights.path)
 
 
-def _form_of(layer: Layer) -> Form:
-    """Return the form of a layer."""
-    shapes = {role: tuple(tensor.shape) for role, tensor in layer.tensors.items()}
-    if "running_mean" in shapes:
-        return "bn", shapes["running_mean"]
-    if layer.kind in ("conv", "deconv", "fc") and "weight" in shapes:
-        return layer.kind, shapes["weight"]
-    if len(shapes) == 1:  # a PReLU's slope, a gain
-        return "vector", (prod(next(iter(shapes.values()))),)
-    if layer.kind == "norm" and shapes.keys() == {"weight", "bias"}:
-        return "norm", shapes["weight"]
-    return "other", tuple(size for role in sorted(shapes) for size in shapes[role])
+# ------------------------------------------------------------------------------------------- order
 
 
-def _forms_taken(net: Net, stage: Stage) -> list[Form]:
-    """Return the forms of layers that a stage takes, the usual one first."""
-    shapes = shapes_of(net, stage.name)
-    if "running_mean" in shapes:
-        return [("bn", shapes["running_mean"])]
-    weight = shapes.get("weight", ())
-    operand = net.graph.shapes_into(stage.name)[0]
-    if stage.op.name == "fc":
-        height, width, channels = operand if operand.is_map else (1, 1, operand.elements)
-        return [("fc", weight), ("conv", (weight[0], channels, height, width))]
-    if stage.op.name == "conv" and len(weight) == 4:
-        return [("conv", weight), ("fc", (weight[0], prod(weight[1:])))]
-    if stage.op.name == "deconv":  # a state dict does not tell it from a convolution
-        return [("deconv", weight), ("conv", weight)]
-    if len(shapes) == 1:
-        return [("vector", (prod(next(iter(shapes.values()))),))]
-    if shapes.keys() == {"weight", "bias"} and len(weight) == 1:
-        return [("norm", weight)]
-    return [("other", tuple(size for role in sorted(shapes) for size in shapes[role]))]
+def _by_order(matching: Matching, places: Sequence[Place], flows: Flows) -> Chosen:
+    """Return the layer of each place, where order decides between the layers of a node."""
+    orders = list(_orders(matching, places))
+    in_step = (order for order in orders if all(map(matching.fits, range(len(order)), order)))
+    places = next(in_step, orders[0])
+    left = dict(flows)
+    waiting = defaultdict[Node, dict[int, None]](dict)
+    for number, node in enumerate(matching.node_of_layer):
+        waiting[node][number] = None
+    chosen: dict[Place, int] = {}
+
+    def take(place: Place, number: int) -> None:
+        source = matching.node_of_layer[number]
+        del waiting[source][number]
+        left[source, matching.node_of_place[place]] -= 1
+        chosen[place] = number
+
+    def first(place: Place) -> int:
+        target = matching.node_of_place[place]
+        sources = [node for node in matching.graph[target] if left.get((node, target))]
+        return min(next(iter(waiting[source])) for source in sources)
+
+    graph, follower = matching.net.graph, _followers(matching.layers)
+    norms = [place for place in places if isinstance(graph.stage(place.stage).op, BatchNorm)]
+    for place in places:
+        if not isinstance(graph.stage(place.stage).op, BatchNorm):
+            take(place, first(place))
+    of_stage = {place.stage: number for place, number in chosen.items()}
+    for place in norms:
+        (before,) = graph.operands(place.stage)
+        after = follower.get(of_stage[before]) if before in of_stage else None
+        if after is not None:
+            source = matching.node_of_layer[after]
+            if after in waiting[source] and left.get((source, matching.node_of_place[place])):
+                take(place, after)
+    for place in norms:
+        if place not in chosen:
+            take(place, first(place))
+    return chosen
 
 
-def _without_folds(net: Net, layers: Sequence[Layer]) -> list[Layer]:
-    """Return layers as a net has them: with normalisations, if all were folded into convolutions.
+def _followers(layers: Sequence[Layer]) -> dict[int, int]:
+    """Return the number of the normalisation that follows each convolution or fc in the file.
 
-    A convolution with a bias becomes two layers if the spec follows convolutions of its shape by a
-    normalisation, and the file does not have any.
+    If a file has two normalisations in a row, its order does not show what they follow.
     """
-    norms: dict[Form, float] = {}
-    for stage in net.graph.stages():
-        if stage.op.name == "bn":
-            (operand,) = net.graph.operands(stage.name)
-            before = net.graph.stage(operand)
-            if before.op.name == "conv" and "bias" not in shapes_of(net, operand):
-                norms[_forms_taken(net, before)[0]] = float(getattr(stage.op, "eps"))  # noqa: B009
-    if not norms or any("running_mean" in layer.tensors for layer in layers):
-        return list(layers)
-    split: list[Layer] = []
-    for layer in layers:
-        form = _form_of(layer)
-        if form in norms and "bias" in layer.tensors:
-            split += unfolded(layer, norms[form])
-        else:
-            split.append(layer)
-    return split
+    norms = [number for number, layer in enumerate(layers) if layer.kind == "norm"]
+    if any(after - before == 1 for before, after in pairwise(norms)):
+        return {}
+    return {
+        number - 1: number for number in norms if number and layers[number - 1].kind in FOLLOWED
+    }
 
 
-def _unpaired(
-    net: Net, weights: Weights, form: Form, names: Sequence[str], group: Sequence[Layer]
-) -> Unpaired:
-    """Return the error of a group with different numbers of layers and stages."""
-    kind, shape = form
-    what = f"{'layer' if kind in ('other', 'vector') else kind} of {by(shape)}"
-    few = ", ".join(shown(layer.name) for layer in group[:SHOWN_AT_MOST])
-    rows = ", ".join(names[:SHOWN_AT_MOST]) + (", ..." if len(names) > SHOWN_AT_MOST else "")
-    needs = f"needs a {what}" if len(names) == 1 else f"need {len(names)} x {what}"
-    problem = f"{rows} of {net.name} {needs}, and the file has {len(group) or 'none'}"
-    if group:
-        problem += f" ({few}{', ...' if len(group) > SHOWN_AT_MOST else ''})"
-    else:
-        near = _nearest(weights.layers, kind, shape)
-        problem += f"; the closest is {shown(near[0])} of {by(near[1])}" if near else ""
-    return Unpaired(f"the layers in {weights.path} are not those of {net.name}: {problem}")
+def _orders(matching: Matching, places: Sequence[Place]) -> Iterator[list[Place]]:
+    """Yield places in the orders that files have: with heads last, next to last, or in place."""
+    yield list(places)
+    graph = matching.net.graph
+    stages = list(graph.stages())
+    position = {stage.name: number for number, stage in enumerate(stages)}
+    leaves = Counter[str]()  # the position of the stage that a head reads
+    for stage in stages:
+        for operand in graph.operands(stage.name):
+            if stage.head and graph.stage(operand).head != stage.head:
+                leaves[stage.head] = max(leaves[stage.head], position[operand])
+    heads = [place for place in places if graph.stage(place.stage).head]
+    others = [place for place in places if not graph.stage(place.stage).head]
+    yield [*others[:-1], *heads, *others[-1:]]
+
+    def key(place: Place) -> tuple[int, int]:
+        head, own = graph.stage(place.stage).head, position[place.stage]
+        return (leaves[head], own) if head else (own, -1)
+
+    yield sorted(places, key=key)
 
 
-def _nearest(
-    layers: Sequence[Layer], kind: str, shape: tuple[int, ...]
-) -> tuple[str, tuple[int, ...]] | None:
-    """Return the layer of a kind whose shape has the most sizes in common, with its shape."""
-    forms: Mapping[str, Form] = {layer.name: _form_of(layer) for layer in layers}
-    of_kind = {name: own for name, (other, own) in forms.items() if other == kind}
-    if not of_kind:
+# ------------------------------------------------------------------------------ heads of the source
+
+
+def _with_heads_of_source(matching: Matching, places: Sequence[Place]) -> Chosen | None:
+    """Return the layer of each place if the other layers of the file are heads; None if not.
+
+    The places take layers in their order, and each run of other layers between them is a head: its
+    last layer has as many outputs as the net, and it has a layer that fits no stage.  Heads have
+    no more layers than the net.
+    """
+    layers, graph = matching.layers, matching.net.graph
+    extra = len(layers) - len(places)
+    if not 0 < extra <= len(places):
         return None
-    return max(
-        of_kind.items(),
-        key=lambda one: sum(a == b for a, b in zip(one[1], shape, strict=False)),
+    outputs = {graph.stage(output).known_shape.channels for output in graph.outputs}
+    ends = [number for number, layer in enumerate(layers) if _outputs(layer) in outputs]
+    strange = [not matching.graph[node] for node in matching.node_of_layer]
+    strange_before = [0, *accumulate(strange)]
+    for order in _orders(matching, places):
+        paths: dict[int, list[range]] = {0: []}  # the runs before a place, by their total length
+        for step, place in enumerate([*order, None]):
+            for skipped, runs in [*paths.items()]:
+                start = step + skipped
+                for end in ends:
+                    is_strange = end >= start and strange_before[start] < strange_before[end + 1]
+                    if is_strange and end + 1 - step <= extra:
+                        paths.setdefault(end + 1 - step, [*runs, range(start, end + 1)])
+            if place is not None:
+                paths = {
+                    skipped: runs
+                    for skipped, runs in paths.items()
+                    if matching.fits(step + skipped, place)
+                }
+        if extra in paths:
+            unused = {number for run in paths[extra] for number in run}
+            taken = [number for number in range(len(layers)) if number not in unused]
+            return dict(zip(order, taken, strict=True))
+    return None
+
+
+def _outputs(layer: Layer) -> int:
+    """Return the number of outputs of a convolution or an fc; 0 for others."""
+    is_product = layer.kind in ("conv", "fc") and "weight" in layer.tensors
+    return len(layer.tensors["weight"]) if is_product else 0
+
+
+# ------------------------------------------------------------------------------------------- pairs
+
+
+def _pairing(matching: Matching, chosen: Chosen) -> Pairing:
+    """Return the pairs of a choice, which of them are certain, and what is left."""
+    possible = _possible(matching, chosen)
+    sizes = Counter(matching.node_of_place.values()) + Counter(matching.node_of_layer)
+    places = defaultdict[Node, list[Place]](list)
+    for place, node in matching.node_of_place.items():
+        places[node].append(place)
+    pairs: list[Pair] = []
+    for place in matching.places:
+        if place not in chosen:
+            continue
+        number, target = chosen[place], matching.node_of_place[place]
+        layer, source = matching.layers[number], matching.node_of_layer[number]
+        others = possible[source]
+        is_certain = sizes[source] == sizes[target] == 1 and others == [target]
+        reason = "shape" if is_certain else "order"
+        rivals = [rival for node in others for rival in places[node] if rival != place]
+        if place.norm:
+            op = matching.net.graph.stage(place.norm).op
+            assert isinstance(op, BatchNorm)
+            layer, norm = unfolded(layer, op.eps)
+            after = tuple(rival.norm for rival in rivals if rival.norm)
+            pairs.append(Pair(norm, place.norm, reason, after))
+        pairs.append(Pair(layer, place.stage, reason, tuple(rival.stage for rival in rivals)))
+    order = {stage.name: number for number, stage in enumerate(matching.net.graph.stages())}
+    left = [place for place in matching.places if place not in chosen]
+    names = {name for place in left for name in (place.stage, place.norm) if name}
+    taken = {*chosen.values()}
+    return Pairing(
+        tuple(sorted(pairs, key=lambda pair: order[pair.stage])),
+        tuple(sorted(names, key=order.__getitem__)),
+        tuple(layer for number, layer in enumerate(matching.layers) if number not in taken),
     )
+
+
+def _possible(matching: Matching, chosen: Chosen) -> Mapping[Node, list[Node]]:
+    """Return, for each node of layers, the nodes of places that they have in some pairing.
+
+    UNUSED is one of them if some pairing leaves such a layer out.
+
+    From one complete pairing every other is reached by exchanges along cycles of a graph: an edge
+    forward for each pair that fits, and one back for each that is chosen.  So a pair that is not
+    chosen is possible if the graph leads from its place back to its layer.  Layers that the file
+    lacks could be those of any place, and layers that are unused could be any.
+    """
+    own, taken = matching.node_of_layer, {*chosen.values()}
+    current = {
+        (own[chosen[place]] if place in chosen else ABSENT, node)
+        for place, node in matching.node_of_place.items()
+    }
+    current |= {(node, UNUSED) for number, node in enumerate(own) if number not in taken}
+    nodes = {
+        kind: [node for node in matching.graph if node[0] == kind] for kind in ("layer", "place")
+    }
+    edges = [(source, target) for source in nodes["layer"] for target in matching.graph[source]]
+    edges += [(ABSENT, node) for node in nodes["place"]]
+    edges += [(node, UNUSED) for node in nodes["layer"]]
+    graph: nx.DiGraph[Node] = nx.DiGraph()
+    graph.add_edges_from(edges)
+    graph.add_edges_from((target, source) for source, target in current)
+    part: dict[Node, int] = {}
+    for number, component in enumerate(nx.strongly_connected_components(graph)):
+        part |= dict.fromkeys(component, number)
+    return {
+        source: [
+            target
+            for target in (*matching.graph[source], UNUSED)
+            if (source, target) in current or part[source] == part[target]
+        ]
+        for source in nodes["layer"]
+    }

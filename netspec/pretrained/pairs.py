@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from netspec.pretrained.layers import Layer
 
 REASONS = ("name", "shape", "order")
-"""Why a layer is paired with a stage: a table of names says so; no other stage and no other layer
-has this kind and shape; or several have, and their order decides."""
+"""Why a layer is paired with a stage: names say so; kinds and shapes allow no other pairing; or
+they allow several, and order decides."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Pair:
         layer: of the file.
         stage: full name of the stage, such as ``3a.b2.conv1``.
         reason: one of :data:`REASONS`.
-        rivals: names of the other stages that the layer would fit as well, if order decides.
+        rivals: names of the other stages that the layer could have, if order decides.  Empty if the
+            layer could only be one that the net does not have.
     """
 
     layer: Layer

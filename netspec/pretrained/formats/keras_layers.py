@@ -110,7 +110,7 @@ def layers_of(variables: Variables) -> list[Layer]:
         return [_layer(variables, "other", values)]  # a layer that was quantised
     match kind:
         case "dense" if roles - {"bias"} == {"kernel"} and sizes["kernel"] == 2:
-            return [_layer(variables, "fc", {"kernel": values["kernel"].t(), **bias}, of_hwc=True)]
+            return [_layer(variables, "fc", {"kernel": values["kernel"].t(), **bias})]
         case "conv2d" if roles - {"bias"} == {"kernel"} and sizes["kernel"] == 4:
             _require_order(variables, values["kernel"].shape[3])
             kernel = values["kernel"].permute(3, 2, 0, 1)
@@ -174,15 +174,13 @@ def _layer(
     kind: str,
     values: Mapping[str, Tensor],
     suffix: str = "",
-    *,
-    of_hwc: bool = False,
 ) -> Layer:
     return Layer(
         variables.name + suffix,
         kind,
         {_NAMES.get(role, role): value for role, value in values.items()},
         {_NAMES.get(role, role): variables.places[role] for role in values},
-        "hwc" if of_hwc else "chw",
+        "hwc",
     )
 
 
