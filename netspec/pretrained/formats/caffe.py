@@ -31,7 +31,7 @@ from netspec.pretrained.formats.common import (
     reading,
     required,
 )
-from netspec.pretrained.formats.protobuf import BYTES, fields
+from netspec.pretrained.formats.protobuf import BYTES, Field, fields
 from netspec.pretrained.layers import Layer, Weights
 
 NAME, OLD_LAYER, LAYER = 1, 2, 100
