@@ -69,12 +69,14 @@ def weights(
     shown, and written with --accept, or if outputs are those of the source: an ONNX model is run,
     another one if --module is given.
     """
+    from netspec.net import load
     from netspec.views import pretrained as view
 
     if listed:
         from netspec.pretrained.families import families
+        from netspec.trained import spec_of
 
-        chosen = [family for family in families() if spec in (None, family.spec)]
+        chosen = families(spec_of(load(spec, **settings)) if spec else None)
         if as_json:
             print_json([family.as_json() for family in chosen])
             return
@@ -84,7 +86,6 @@ def weights(
     if spec is None or source is None:
         raise click.UsageError("give SPEC and --from FILE; --list prints the known families")
     from netspec.inference.converting import convert_weights
-    from netspec.net import load
 
     net = load(spec, **settings)
     if output is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,6 +22,16 @@ ALLOWED = 1e-4
 """Largest difference of outputs, relative to the largest output.  Both sides compute in float32,
 whose rounding errors add up to about 1e-5 over 200 layers; an exchanged pair of layers, a wrong
 epsilon or padding changes outputs by 1e-3 and more."""
+
+LEAST = 1e-3
+"""Least change of outputs from one random image to another, relative to the largest output, for a
+comparison to show anything: rounding is then below a hundredth of the change."""
+
+SHARE = 0.05
+"""Largest difference of outputs as a share of their change from one image to another."""
+
+SATURATED = 0.999
+"""A probability from which on a softmax hides what is before it."""
 
 IMAGES = 2
 
@@ -58,7 +69,8 @@ def check(
     """Run a net and the source of its weights on the same random images, and compare their outputs.
 
     Values before a final softmax are compared.  A source that is an ONNX model is run by ONNX
-    Runtime, or by onnx's reference implementation; any other only if its module is given.
+    Runtime, or by onnx's reference implementation; any other only if its module is given.  Outputs
+    that hardly depend on the image show nothing, and count as not compared.
 
     Args:
         net: the net.
@@ -73,31 +85,50 @@ def check(
     if len(net.graph.inputs) != 1 or len(net.graph.outputs) != 1:
         return Checked(reason=f"{net.name} has several inputs or outputs")
     image = net.graph.stage(net.graph.inputs[0]).known_shape
-    if module is not None:
-        name = module if isinstance(module, str) else type(module).__name__
-        run, source = _of_module(_made(module, weights)), f"the module {name}"
-    elif weights.format == "onnx":
-        try:
+    try:
+        if module is not None:
+            name = module if isinstance(module, str) else type(module).__name__
+            run, source = _of_module(_made(module, weights)), f"the module {name}"
+        elif weights.format == "onnx":
             run, source = _of_onnx(weights.path, image.torch)
-        except _NotRun as problem:
-            return Checked(reason=str(problem))
-    else:
-        return Checked(reason="give the model that has these weights with --module")
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(IMAGES, *image.torch, generator=generator)
-    with torch.inference_mode():
-        model = Model(net, _complete(net, tensors))
-        theirs = run(images).float()
-        ours = (_probabilities if _are_probabilities(theirs) else Model.logits)(model, images)
+        else:
+            raise _NotRun("give the model that has these weights with --module")
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randn(IMAGES, *image.torch, generator=generator)
+        with torch.inference_mode():
+            theirs = _outputs(run, images, source)
+            require_telling(theirs, source)
+            model = Model(net, _complete(net, tensors))
+            ours = (_probabilities if _are_probabilities(theirs) else Model.logits)(model, images)
+    except _NotRun as problem:
+        return Checked(reason=str(problem))
     error = _difference(ours.reshape(IMAGES, -1), theirs, source)
-    if not error <= ALLOWED:  # NaN too
+    largest, change = float(theirs.abs().max()), float((theirs[0] - theirs[1]).abs().max())
+    if not error <= min(ALLOWED * largest, SHARE * change):  # NaN too
         raise DataError(
             f"{net.name} with the weights of {weights.path} does not compute what {source} does: "
-            f"outputs differ by {error:.1e} of the largest, and {ALLOWED:.0e} is allowed; layers "
-            "are paired wrongly, or the nets differ in what has no weights: padding, pooling, "
-            "epsilon, activations"
+            f"outputs differ by {error / largest:.1e} of the largest, and {ALLOWED:.0e} is "
+            "allowed; layers are paired wrongly, or the nets differ in what has no weights: "
+            "padding, pooling, epsilon, activations"
         )
-    return Checked(source, error)
+    return Checked(source, error / largest)
+
+
+def _outputs(run: Run, images: Tensor, source: str) -> Tensor:
+    """Return the outputs of a source, a matrix [N, outputs]."""
+    try:
+        return run(images).float()
+    except Exception as error:  # whatever the code of others raises
+        raise DataError(f"cannot run {source}: {type(error).__name__}: {error}") from None
+
+
+def require_telling(outputs: Tensor, source: str) -> None:
+    """Raise _NotRun if a comparison of these outputs [N, outputs] would not show an error."""
+    change, largest = (outputs[0] - outputs[1]).abs().max(), outputs.abs().max()
+    if not bool(change >= LEAST * largest) or not bool(largest > 0):
+        raise _NotRun(f"the outputs of {source} hardly depend on the image, which shows nothing")
+    if _are_probabilities(outputs) and bool(largest > SATURATED):
+        raise _NotRun(f"the softmax of {source} is saturated, which shows nothing")
 
 
 def _complete(net: Net, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -126,7 +157,7 @@ def _difference(ours: Tensor, theirs: Tensor, source: str) -> float:
             f"the net has {ours.shape[1]:,} outputs, and {source} returns {theirs.shape[1]:,}: "
             "give the spec as many outputs, or a module that returns the outputs alone"
         )
-    return float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-30))
+    return float((ours - theirs).abs().max())
 
 
 # ----------------------------------------------------------------------------------------- modules
@@ -139,6 +170,8 @@ def _made(module: Module | str, weights: Weights) -> Module:
     where, colon, name = module.partition(":")
     if not (where and colon and name):
         raise DataError(f"--module {module}: write MODULE:NAME, such as torchvision.models:vgg16")
+    if (here := str(Path.cwd())) not in sys.path:  # the command is not run as `python -m`
+        sys.path.append(here)
     try:
         made: Any = import_module(where)
         for part in name.split("."):
@@ -198,6 +231,8 @@ def _of_onnx(path: Path, image: tuple[int, ...]) -> tuple[Run, str]:
 
     model = onnx.load(path, load_external_data=False)
     graph = model.graph
+    if any(tensor.external_data for tensor in graph.initializer):
+        raise _NotRun("the values of the model are in another file")
     initial = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in initial]
     if len(inputs) != 1 or len(graph.output) != 1:

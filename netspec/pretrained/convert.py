@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from netspec.errors import DataError
+from netspec.errors import DataError, warn_user
 from netspec.files.members import shown
 from netspec.files.tensors import opened_tensors
 from netspec.ir.expects import Expects
@@ -20,12 +20,12 @@ from netspec.pretrained.checks import Checked, check
 from netspec.pretrained.families import Family, family_of, near
 from netspec.pretrained.formats import read
 from netspec.pretrained.layers import Weights
-from netspec.pretrained.layouts import Misfit, fitted
+from netspec.pretrained.layouts import Misfit, fitted, shapes_of
 from netspec.pretrained.pairing import by_structure
 from netspec.pretrained.pairs import Pair, Pairing
 from netspec.pretrained.unpaired import Unpaired
 from netspec.printing import Printed
-from netspec.runtime.description import computed, expected
+from netspec.runtime.description import computed, differences, expected
 from netspec.runtime.weights import require_finite
 from netspec.trained import spec_of
 
@@ -121,6 +121,7 @@ def _paired(net: Net, weights: Weights) -> tuple[Family | None, Pairing]:
             return family, _called(net, family.pairing(weights), names)
     own = _by_own_names(net, weights)
     if own is not None:
+        _warn_of_another_net(net, weights, own)
         return None, own
     try:
         return None, by_structure(net, weights)
@@ -217,6 +218,31 @@ def _by_own_names(net: Net, weights: Weights) -> Pairing | None:
         tuple(name for path, name in stages.items() if path not in layers),
         tuple(layer for layer in weights.layers if layer.name not in stages),
     )
+
+
+def _warn_of_another_net(net: Net, weights: Weights, pairing: Pairing) -> None:
+    """Warn if a file of netspec has the weights of a net that computes something else.
+
+    A layer that gets another shape, such as an fc as a convolution, is meant to differ.
+    """
+    if weights.format != "safetensors":
+        return
+    with opened_tensors(weights.path) as file:
+        told = differences(net, file.notes)
+    reshaped = {
+        pair.stage
+        for pair in pairing.pairs
+        for role, shape in shapes_of(net, pair.stage).items()
+        if role in pair.layer.tensors and tuple(pair.layer.tensors[role].shape) != shape
+    }
+    meant = (*(f"{stage} was " for stage in reshaped), *(["output "] if reshaped else []))
+    differing = [one for one in told if not one.startswith(meant)]
+    if differing:
+        listed = "; ".join(differing[:SHOWN_AT_MOST])
+        warn_user(
+            f"the weights in {weights.path} fit {net.name} by name, but are of a net that computes "
+            f"something else: {listed}"
+        )
 
 
 def _trained(net: Net) -> list[Stage]:

@@ -40,6 +40,9 @@ def lines(converted: Converted, style: Style, *, table: bool = False) -> Iterato
         f"{printable(str(weights.path))}, {weights.format}: "
         f"{counted(len(pairing.pairs), 'layer')} for {converted.net.name}, paired {how}"
     )
+    for fact in ("state dict", "not read", "shared"):
+        if fact in weights.facts:
+            yield f"{fact}: {printable(weights.facts[fact])}"
     if table or not by_name:
         yield from _table(pairing.pairs, style)
     if pairing.unused or weights.skipped:
@@ -128,6 +131,8 @@ def as_json(converted: Converted) -> dict[str, Any]:
 
 def family_lines(families: Sequence[Family], style: Style) -> Iterator[str]:
     """Yield the known families: spec, weights, files, and where they are published."""
+    if not families:
+        yield "no published weights are known; without SPEC, --list prints all known families"
     for family in families:
         yield style(f"{family.spec}: {family.title}", "strong")
         for one in family.published:

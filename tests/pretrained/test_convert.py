@@ -254,3 +254,30 @@ def test_every_tensor_of_the_net_is_written(tmp_path: Path) -> None:
     netspec.convert_weights(net, saved(small(), tmp_path / "a.pth"), tmp_path / "a.safetensors")
     names = {name for name, _, _ in parameter_names(net.graph)}
     assert {*load_file(tmp_path / "a.safetensors")} == names
+
+
+def test_a_file_of_another_net_warns_although_names_and_shapes_fit(tmp_path: Path) -> None:
+    other = netspec.loads(SMALL.replace("maxpool 2x2/2", "avgpool 2x2/2"))
+    netspec.save_weights(netspec.reference(other), tmp_path / "a.safetensors")
+    with pytest.warns(UserWarning, match=r"something else: C2\.conv was .*avgpool"):
+        netspec.convert_weights(netspec.loads(SMALL), tmp_path / "a.safetensors")
+
+
+def test_families_of_a_spec_are_listed() -> None:
+    from click.testing import CliRunner
+
+    from netspec.cli import main
+
+    def told(*words: str) -> str:
+        done = CliRunner().invoke(main, ["weights", *words, "--list"])
+        assert done.exit_code == 0, done.output
+        return str(done.output)
+
+    assert told("alexnet_owt").startswith("alexnet_owt: torchvision's alexnet\n")
+    assert told("lenet5") == (
+        "no published weights are known; without SPEC, --list prints all known families\n"
+    )
+    assert told().count("images: ") == len(netspec.families())
+    done = CliRunner().invoke(main, ["weights", "alexnt", "--list"])
+    assert done.exit_code == 1
+    assert "did you mean" in done.output
