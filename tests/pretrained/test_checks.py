@@ -115,6 +115,8 @@ def test_a_module_that_cannot_be_made_is_named(module: str, message: str, tmp_pa
 
 
 def test_a_net_of_several_inputs_is_not_run() -> None:
-    net = netspec.loads("net a\ninput x 4x4x3\ninput y 4x4x3\nC1 from x: relu\nC2 from y: relu\n")
+    net = netspec.loads(
+        "net a\ninput x 4x4x3\ninput y 4x4x3\nC1 from x: relu\nC2 from y: relu\noutput C1, C2\n"
+    )
     weights: Any = None
     assert "several inputs" in check(net, {}, weights, None).reason

@@ -73,8 +73,9 @@ def weights_options(command: Command) -> Command:
         click.option(
             "--weights",
             metavar="FILE|NAME",
-            help="Weights of a spec: a safetensors file, or the name of weights that come with the "
-            "spec, such as digits.  Without this option they are random.",
+            help="Weights of a spec: a file of netspec or of another framework (netspec weights "
+            "--list), or the name of weights that come with the spec, such as digits.  Without "
+            "this option they are random.",
         ),
     ):
         command = option(command)
