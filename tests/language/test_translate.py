@@ -63,11 +63,11 @@ def test_a_call_with_a_part_that_has_no_counterpart_is_not_translated(call: str)
 
 
 def test_the_error_shows_the_stage_with_the_values_of_the_row() -> None:
-    rows = ("MaxPool2d(3, 2)", "Dense(256)", "Linear 120, 84", "MaxPool2d((2, 1)) | relu")
+    rows = ("MaxPool2d(3, 2)", "Dense(256)", "Linear 120, 84", "Dropout(0.3) | relu")
     helps = [problems(f"{HEADER}a: {row}\n")[0].help for row in rows]
     assert helps == [
         "write `maxpool 3x3/2`",
         "write `fc 256`",
         "write `fc 84`",
-        "write `maxpool 2x1, stride=2x1`",
+        "write `dropout 0.3`",
     ]

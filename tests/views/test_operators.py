@@ -52,7 +52,6 @@ def test_the_page_has_a_section_for_each_operator() -> None:
     ],
 )
 def test_a_word_of_another_framework_leads_to_the_operator(word: str, advice: str) -> None:
-    with pytest.raises(
-        ValueError, match=f"^{re.escape(f'there is no operator {word}; {advice}')}$"
-    ):
+    message = f"there is no operator {word}; {advice}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         ops(word)
