@@ -3,6 +3,7 @@
 # make quick     some tests of each folder, in less than a minute
 # make test      the tests
 # make test-all  the tests that are slow too, and all of hypothesis's examples
+# make test-weights  weights of torchvision, timm and Keras, which it installs into build/peers
 # make gpu       tests and benchmarks on an NVIDIA GPU, in stages; STAGE=nets runs those of a name
 # make test-gpu  the tests alone
 # GPU=yes        after any of these: PyTorch with CUDA on a machine where nvidia-smi is not found
@@ -25,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 GPU ?= $(shell command -v nvidia-smi)
 TORCH_WITHOUT_CUDA ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: venv demo quick test test-all gpu test-gpu lint format clean
+.PHONY: venv demo quick test test-all test-weights gpu test-gpu lint format clean
 
 venv: $(TESTED)
 
@@ -64,6 +65,11 @@ test: venv
 
 test-all: venv
 	$(BIN)/python -m tests.everything
+
+test-weights: venv
+	$(BIN)/python -m pip install --quiet --no-deps --target build/peers --upgrade \
+		--requirement tests/pretrained/peers/requirements.txt
+	PYTHONPATH=build/peers $(BIN)/python -m pytest tests/pretrained/peers
 
 gpu: venv
 	@$(BIN)/python -m benchmarks.gpu $(STAGE) $(if $(AGAIN),--again)

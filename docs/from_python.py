@@ -57,6 +57,11 @@ def results(folder: Path) -> Iterator[tuple[str, Any]]:
     yield "netspec compile lenet5 --weights digits -o lenet5.onnx", onnx
     classes = netspec.classify(artifact.path, DIGIT, top=3, expect=artifact.digest)
     yield "netspec run lenet5.netspec digit.png --top 3", classes
+    yield "netspec see filters lenet5.netspec", netspec.see.filters(artifact.path)
+    occlusion = netspec.see.occlusion(artifact.path, DIGIT)
+    yield "netspec see occlusion lenet5.netspec digit.png", occlusion
+    projection = netspec.see.projection(artifact.path, DIGIT)
+    yield "netspec see projection lenet5.netspec digit.png", projection
     yield "netspec trace lenet5 C1", netspec.trace("lenet5", "C1", rounds=1)
 
     # training
@@ -64,6 +69,9 @@ def results(folder: Path) -> Iterator[tuple[str, Any]]:
     yield "netspec train small.net --data digits:8 -o run --seed 1", run
     yield "netspec train --resume run", netspec.resume(run.run)
     yield "netspec eval run", netspec.evaluate(run.run)
+    yield "netspec see curves run", netspec.see.curves(run.run)
+    yield "netspec see confusion run", netspec.see.confusion(run.run)
+    yield "netspec see top9 run", netspec.see.top9(run.run)
     shards = netspec.pack("digits:8", folder / "shards", size=8)
     yield "netspec pack digits:8 -o shards --size 8", shards
     yield "netspec eval run --data shards:shards", netspec.evaluate(run.run, shards.data)

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from netspec.moved import Finder
 
 if TYPE_CHECKING:
+    from netspec import see as see
     from netspec.artifact.loading import load_artifact
     from netspec.artifact.saving import save_artifact
     from netspec.comparing.compare import Comparison, compare
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from netspec.errors import DataError
     from netspec.inference.classify import Answer, Classification, Classifications, classify
     from netspec.inference.compiling import compile
+    from netspec.inference.converting import convert_weights
     from netspec.inference.saving import Saved, save
     from netspec.inference.testing import Evaluation, evaluate
     from netspec.ir.rows import TableRow
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from netspec.language.handbook import Explanation, explain
     from netspec.language.read import bundled
     from netspec.net import Net, load, loads
+    from netspec.pretrained.convert import Converted
+    from netspec.pretrained.families import Family, families
     from netspec.runtime.compiled import Compiled
     from netspec.runtime.reference import Model
     from netspec.runtime.verification import verify
@@ -75,6 +79,7 @@ __all__ = [
     "Classifications",
     "Comparison",
     "Compiled",
+    "Converted",
     "DataError",
     "Diagnostic",
     "Diff",
@@ -82,6 +87,7 @@ __all__ = [
     "Drawing",
     "Evaluation",
     "Explanation",
+    "Family",
     "Formatted",
     "Model",
     "Net",
@@ -99,11 +105,13 @@ __all__ = [
     "classify",
     "compare",
     "compile",
+    "convert_weights",
     "diff",
     "document",
     "draw",
     "evaluate",
     "explain",
+    "families",
     "fmt",
     "load",
     "load_artifact",
@@ -117,6 +125,7 @@ __all__ = [
     "save",
     "save_artifact",
     "save_weights",
+    "see",
     "trace",
     "train",
     "verify",
@@ -130,6 +139,7 @@ _MODULES = {
     "Classifications": "netspec.inference.classify",
     "Comparison": "netspec.comparing.compare",
     "Compiled": "netspec.runtime.compiled",
+    "Converted": "netspec.pretrained.convert",
     "DataError": "netspec.errors",
     "Diagnostic": "netspec.language.diagnostics",
     "Diff": "netspec.views.diff",
@@ -137,6 +147,7 @@ _MODULES = {
     "Drawing": "netspec.views.drawing",
     "Evaluation": "netspec.inference.testing",
     "Explanation": "netspec.language.handbook",
+    "Family": "netspec.pretrained.families",
     "Formatted": "netspec.language.format",
     "Model": "netspec.runtime.reference",
     "Net": "netspec.net",
@@ -154,11 +165,13 @@ _MODULES = {
     "classify": "netspec.inference.classify",
     "compare": "netspec.comparing.compare",
     "compile": "netspec.inference.compiling",
+    "convert_weights": "netspec.inference.converting",
     "diff": "netspec.views.diff",
     "document": "netspec.views.documents",
     "draw": "netspec.views.drawing",
     "evaluate": "netspec.inference.testing",
     "explain": "netspec.language.handbook",
+    "families": "netspec.pretrained.families",
     "fmt": "netspec.language.format",
     "load": "netspec.net",
     "load_artifact": "netspec.artifact.loading",
@@ -178,16 +191,21 @@ _MODULES = {
 }
 """The module of each public name; half of them import torch."""
 
+_PACKAGES = ("see",)
+"""Public names that are packages of functions."""
+
 
 def __getattr__(name: str) -> Any:
     """Import the module of a name when the name is first used."""
-    if name not in _MODULES:
+    if name not in _MODULES and name not in _PACKAGES:
         raise AttributeError(f"module 'netspec' has no attribute {name!r}")
     from importlib import import_module
 
     from netspec.collecting import without_collecting
 
     with without_collecting():
+        if name in _PACKAGES:
+            return import_module(f"netspec.{name}")
         return getattr(import_module(_MODULES[name]), name)
 
 

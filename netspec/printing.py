@@ -15,6 +15,7 @@ PRINTERS = {
     "Classification": "netspec.views.classification",
     "Classifications": "netspec.views.classification",
     "Comparison": "netspec.views.comparison",
+    "Converted": "netspec.views.pretrained",
     "Diff": "netspec.views.diff_table",
     "Drawing": "netspec.views.drawing",
     "Evaluation": "netspec.views.evaluation",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import click
 import pytest
 
 from netspec import Net, SpecError, loads
@@ -12,13 +13,27 @@ from netspec.language.diagnostics import Diagnostic
 
 ALIKE = {
     *("alexnet_one_column", "alexnet_six", "zfnet"),  # as alexnet
+    *("alexnet_caffe", "caffenet", "alexnet_owt"),  # as alexnet
     *("vgg11_lrn", "vgg13", "vgg16_1", "vgg16_3", "vgg19"),  # as vgg11
-    *("inception_v2", "inception_v4"),  # as inception_v3
-    *("resnet34", "resnet50", "resnet101", "resnet152"),  # as resnet18
+    *("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),  # as vgg11 and resnet18
+    *("inception_v2", "inception_v3_tf", "inception_v4"),  # as inception_v3
+    "nin_imagenet",  # as nin_cifar10
+    *("resnet34", "resnet50", "resnet50_keras", "resnet101", "resnet152"),  # as resnet18
     "squeezenet1_0",  # as squeezenet1_1
     *("mobilenet_v1", "efficientnet_lite0"),  # as mobilenet_v2
 }
 """Bundled nets that are built as others are, which stand for them in the default run."""
+
+
+def subcommands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield all commands by what is typed, such as ``see filters``, also those inside groups."""
+    for name, command in group.commands.items():
+        typed = f"{path} {name}".strip()
+        if isinstance(command, click.Group):
+            yield from subcommands(command, typed)
+        else:
+            yield typed, command
+
 
 HEADER = "net example\ninput image 8x8x3\n"
 

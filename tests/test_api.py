@@ -261,7 +261,8 @@ def test_settings_of_a_net_are_refused() -> None:
 
 def test_the_names_of_the_package_are_the_public_ones() -> None:
     assert dir(netspec) == sorted([*netspec.__all__, "__version__"])
-    assert list(netspec._MODULES) == sorted(netspec._MODULES) == netspec.__all__
+    assert list(netspec._MODULES) == sorted(netspec._MODULES)
+    assert sorted([*netspec._MODULES, *netspec._PACKAGES]) == netspec.__all__
 
 
 def test_the_functions_import_no_torch() -> None:

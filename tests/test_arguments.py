@@ -19,6 +19,7 @@ from netspec.errors import DataError
 from netspec.ir.shapes import Shape
 from netspec.language.diagnostics import SpecError
 from netspec.training.settings import Settings
+from tests.helpers import subcommands
 
 DIGIT = str(Path(__file__).parents[1] / "docs" / "images" / "digit.png")
 
@@ -165,6 +166,15 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "pack": netspec.pack,
     "trace": netspec.trace,
     "train": Settings,
+    "see filters": netspec.see.filters,
+    "see activations": netspec.see.activations,
+    "see predictions": netspec.see.predictions,
+    "see occlusion": netspec.see.occlusion,
+    "see invariance": netspec.see.invariance,
+    "see confusion": netspec.see.confusion,
+    "see projection": netspec.see.projection,
+    "see top9": netspec.see.top9,
+    "see evolution": netspec.see.evolution,
 }
 NAMES = {
     "is_measured": "measured",
@@ -183,14 +193,14 @@ COMPUTED = {("pack", "workers"), ("train", "columns"), ("run", "settings"), ("tr
 def test_a_function_has_the_defaults_of_its_command(command: str) -> None:
     parameters = inspect.signature(FUNCTIONS[command]).parameters
     compared = 0
-    for option in main.commands[command].params:
+    for option in dict(subcommands(main))[command].params:
         name = NAMES.get(option.name or "", option.name or "")
         if name not in parameters or name == "settings" or (command, name) in COMPUTED:
             continue
         default = parameters[name].default
         if default is inspect.Parameter.empty:
             continue
-        with click.Context(main.commands[command]) as context:
+        with click.Context(dict(subcommands(main))[command]) as context:
             assert _plain(option.get_default(context)) == _plain(default), name
         compared += 1
     assert compared >= 2

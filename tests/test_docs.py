@@ -17,6 +17,7 @@ from netspec.timing import machine
 from netspec.tracing import tracing
 from netspec.views.documents import markdown
 from netspec.views.operators import as_markdown
+from tests.helpers import subcommands
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -171,8 +172,8 @@ def test_every_command_is_on_the_page_of_commands() -> None:
 def test_the_page_of_json_has_a_section_for_each_command_that_prints_it() -> None:
     page = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
     printing = {
-        name
-        for name, command in main.commands.items()
+        name.split()[0]
+        for name, command in subcommands(main)
         if any("--json" in parameter.opts for parameter in command.params)
     }
     assert printing == {*re.findall(r"^## (\w+)$", page, re.M)}

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors", "collecting", "printing", "moved", "files", "grammars", "specs", "kernels", "ir",
     "language", "checking", "net", "lowering", "runtime", "backends", "compiler", "export",
-    "trained", "artifact", "pretrained", "data", "training", "inference", "timing", "comparing", "views",
-    "tracing", "cli", "__main__",
+    "trained", "artifact", "pretrained", "data", "training", "inference", "see", "timing",
+    "comparing", "views", "tracing", "cli", "__main__",
 )  # fmt: skip
 """Folders and modules of netspec/, each of which imports only itself and what stands before it.
 

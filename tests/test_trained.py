@@ -29,10 +29,11 @@ CASES = [(net, name) for net in bundled() for name in names(net)]
 
 
 def test_lenet5_comes_with_weights() -> None:
-    assert CASES == [("lenet5", "digits")]
-    pretrained = trained("lenet5", "digits")
-    assert pretrained.weights.stat().st_size == pretrained.about["weights"]["bytes"] < 260_000
-    assert pretrained.about["validation"]["error"] <= 2
+    assert CASES == [("lenet5", "digits"), ("lenet5", "mnist5k")]
+    for name, error in (("digits", 2), ("mnist5k", 2.5)):
+        pretrained = trained("lenet5", name)
+        assert pretrained.weights.stat().st_size == pretrained.about["weights"]["bytes"] < 260_000
+        assert pretrained.about["validation"]["error"] <= error
 
 
 @pytest.mark.parametrize(("spec", "name"), CASES)

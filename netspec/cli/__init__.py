@@ -23,10 +23,12 @@ from netspec.cli.fmt import fmt
 from netspec.cli.ops import ops
 from netspec.cli.pack import pack
 from netspec.cli.run import run
+from netspec.cli.see import see
 from netspec.cli.summary import summary
 from netspec.cli.trace import trace
 from netspec.cli.train import train
 from netspec.cli.warned import plain_warnings
+from netspec.cli.weights import weights
 
 
 class _Commands(click.Group):
@@ -69,11 +71,13 @@ COMMANDS = (
     fmt,
     compile,
     trace,
+    weights,
     pack,
     train,
     eval,
     compare,
     run,
+    see,
     bench,
     explain,
     ops,

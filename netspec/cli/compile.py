@@ -68,8 +68,9 @@ TARGETS = ("cpu", "cuda", "sm_80", "sm_90")
 @click.option(
     "--weights",
     metavar="FILE|NAME",
-    help="Weights of a spec: a safetensors file, or the name of weights that come with the spec, "
-    "such as digits.  Without this option they are random.  A run has its own.",
+    help="Weights of a spec: a file of netspec or of another framework (netspec weights --list), "
+    "or the name of weights that come with the spec, such as digits.  Without this option they are "
+    "random.  A run has its own.",
 )
 @expects_options
 @click.option(

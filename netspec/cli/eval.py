@@ -31,8 +31,8 @@ from netspec.files.kinds import ROWS
 @click.option(
     "--weights",
     metavar="FILE|NAME",
-    help="Weights of the spec: a safetensors file, or the name of weights that come with the "
-    "spec, such as digits.",
+    help="Weights of the spec: a file of netspec or of another framework (netspec weights --list), "
+    "or the name of weights that come with the spec, such as digits.",
 )
 @click.option(
     "--expect", metavar="DIGEST", help="Root digest that `compile -o` printed for the artifact."

@@ -58,7 +58,7 @@ def pack(data: str, folder: Path, size: int, faults: int, workers: int, as_json:
     Each shard is written whole or not at all, and the same command continues where it stopped.
     Corrupt images are skipped and listed.
 
-    DATA is digits, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR or shards:DIR.
+    DATA is digits, mnist5k, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR or shards:DIR.
     """
     from netspec.data.packing import pack
     from netspec.views import packed as view

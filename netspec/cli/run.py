@@ -14,8 +14,9 @@ from netspec.cli.expecting import expects_options
 @click.option(
     "--weights",
     metavar="FILE|NAME",
-    help="Weights of a spec: a safetensors file, or the name of weights that come with the spec, "
-    "such as digits.  Without this option they are random.",
+    help="Weights of a spec: a file of netspec or of another framework (netspec weights --list), "
+    "or the name of weights that come with the spec, such as digits.  Without this option they are "
+    "random.",
 )
 @click.option(
     "--expect", metavar="DIGEST", help="Root digest that `compile -o` printed for the artifact."

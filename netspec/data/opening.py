@@ -14,25 +14,30 @@ from netspec.data.digits import open_digits
 from netspec.data.files import folder_of, from_root
 from netspec.data.folders import open_folders
 from netspec.data.mnist import open_mnist
+from netspec.data.mnist5k import open_mnist5k
 from netspec.data.shards import open_shards
 from netspec.errors import DataError
 from netspec.files.reading import reason_of
 
 OPENERS: dict[str, Callable[[str], Splits]] = {
     "digits": open_digits,
+    "mnist5k": open_mnist5k,
     "mnist": open_mnist,
     "cifar10": open_cifar10,
     "cifar100": open_cifar100,
     "images": open_folders,
     "shards": open_shards,
 }
-FORMS = "digits, digits:SIZE, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR, shards:DIR"
+PACKAGED = ("digits", "mnist5k")
+"""Data sets that come with a package of Python, and need no place."""
+
+FORMS = "digits, digits:SIZE, mnist5k, mnist:DIR, cifar10:DIR, cifar100:DIR, images:DIR, shards:DIR"
 
 
 def from_anywhere(name: str) -> str:
     """Return the name of a data set with an absolute path, so that it is valid in any folder."""
     kind, _, location = name.partition(":")
-    if kind == "digits" or not location:
+    if kind in PACKAGED or not location:
         return name
     is_pattern = kind == "shards" and not folder_of(location).is_dir()
     if is_pattern and (location.startswith("{") or set("{}[]*?") & set(str(Path.cwd()))):
@@ -76,7 +81,7 @@ def open_data(name: str) -> Splits:
         if name and os.path.isdir(folder := folder_of(name)):
             advice = f"write {_kind_of(folder)}:{name}"
         raise DataError(f"{name!r} is not a data set: {advice}")
-    if not location and (colon or kind != "digits"):
+    if not location and (colon or kind not in PACKAGED):
         raise DataError(f"{name!r} does not say where the data is: give one of {FORMS}")
     try:
         splits = OPENERS[kind](location)

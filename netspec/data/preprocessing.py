@@ -221,7 +221,7 @@ def view_of(expects: Expects, shape: Shape, statistics: Means | None = None) -> 
     require_images(shape)
     if expects.prepare is None:
         return _Covering(shape)
-    means = statistics if expects.image is None else _Image(expects.image)
+    means = statistics if expects.image is None else MeanImage(expects.image)
     prepare = Prepare(expects.prepare, shape, means)
     return (_TenCrops if expects.views == "tencrop" else _Centre)(prepare, shape)
 
@@ -259,7 +259,7 @@ def resolved(expects: Expects, statistics: Means | None) -> Expects:
     return replace(expects, prepare=tuple(steps), image=image)
 
 
-class _Image(Means):
+class MeanImage(Means):
     """The mean image that a net subtracts, when there are no other statistics."""
 
     def __init__(self, image: NDArray[np.float64]) -> None:

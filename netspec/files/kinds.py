@@ -78,6 +78,7 @@ PT2 = FileKind("a PyTorch program", (".pt2",), _zip_with("archive_format"))
 WEIGHTS = FileKind("a safetensors file", (".safetensors",), _is_safetensors)
 PNG = FileKind("a PNG image", (".png",), _begins(rb"\x89PNG\r\n\x1a\n"))
 SVG = FileKind("an SVG drawing", (".svg",), _begins(rb"\s*(<\?xml.*)?<svg\b"))
+PDF = FileKind("a PDF document", (".pdf",), _begins(rb"%PDF-"))
 DOT = FileKind("a graph", (".dot",), _begins(rb'\s*(strict\s+)?(di)?graph(\s+[\w"]+)?\s*\{'))
 ROWS = FileKind("a table of answers", (".csv",), _begins(rb"example,class,answer,score,place,"))
 FOLDER = FileKind("a folder")
@@ -97,7 +98,11 @@ PROTOTXT = FileKind(
     (".prototxt",),
     _begins(rb'(\s|#[^\n]*\n)*((name|input)\s*:\s*["\']|layers?\s*\{)'),
 )
-CAFFEMODEL = FileKind("a Caffe weights file", (".caffemodel",))
+# a protobuf that begins with the name of the net, and goes on with a layer or an input
+CAFFEMODEL = FileKind(
+    "a Caffe weights file", (".caffemodel",), _begins(rb"\x0a[\x01-\x7f][ -~]+(\x12|\x1a|\xa2\x06)")
+)
+MATLAB = FileKind("a MATLAB file", (".mat",), _begins(rb"MATLAB "))
 DARKNET = FileKind("a Darknet net", (".cfg",), _begins(rb"(\s|#[^\n]*\n)*\[net(work)?\]\s"))
 KERAS = FileKind("a Keras model", (".keras",), _zip_with("config.json", "model.weights.h5"))
 HDF5 = FileKind("an HDF5 file", (".h5", ".hdf5"), _begins(rb"\x89HDF\r\n\x1a\n"))
@@ -127,8 +132,8 @@ def kind_of_format(path: Path, format: str) -> FileKind:
 
 
 KINDS = (
-    ARTIFACT, ONNX, PT2, WEIGHTS, PNG, SVG, DOT, ROWS, SPEC, JPEG, PICKLE, PYTHON,
-    PROTOTXT, CAFFEMODEL, DARKNET, KERAS, HDF5, TENSORFLOW, TFLITE, JSON, DESCRIPTION,
+    ARTIFACT, ONNX, PT2, WEIGHTS, PNG, SVG, PDF, DOT, ROWS, SPEC, JPEG, PICKLE, PYTHON,
+    PROTOTXT, CAFFEMODEL, MATLAB, DARKNET, KERAS, HDF5, TENSORFLOW, TFLITE, JSON, DESCRIPTION,
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from netspec.errors import DataError
 
@@ -62,7 +62,7 @@ def read_named(path: Path, at_most: int) -> bytes:
         raise DataError(f"cannot read {path}: {reason_of(error)}") from None
 
 
-def read_bounded(file: BinaryIO, name: Path | str, at_most: int) -> bytes:
+def read_bounded(file: IO[bytes], name: Path | str, at_most: int) -> bytes:
     """Return the content of an open file from its present position.
 
     Args:

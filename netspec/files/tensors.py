@@ -61,7 +61,7 @@ NOTES, DIGEST = "__metadata__", "sha256"
 _UNKNOWN = "0" * 64
 """A placeholder of the digest's length, until the digest is known."""
 
-_PICKLE = "a .pt or .pth file is a pickle: load it in PyTorch and save it with netspec.save_weights"
+_OTHERS = "netspec weights SPEC --from FILE converts .pth, .h5, .caffemodel, .onnx and .mat files"
 
 
 class Stored(NamedTuple):
@@ -162,10 +162,10 @@ class TensorFile:
         length = struct.unpack("<Q", _bytes(file, 8))[0] if size >= 8 else 0
         if not 2 <= length <= min(size - 8, LARGEST_HEADER):
             raise DataError(
-                f"cannot read weights from {path}: it is not a complete safetensors file; {_PICKLE}"
+                f"cannot read weights from {path}: it is not a complete safetensors file; {_OTHERS}"
             )
         self._header = _bytes(file, length)
-        entries, notes = parsed(self._header, str(path), _HEADER, _PICKLE)
+        entries, notes = parsed(self._header, str(path), _HEADER, _OTHERS)
         self.notes: dict[str, str] = notes
         self.tensors: dict[str, Stored] = {}
         end = 0

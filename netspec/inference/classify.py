@@ -119,7 +119,7 @@ def classify(
             bundled spec.
         images: one image or several: paths, images of Pillow, arrays or tensors of pixels.
         top: the number of classes to name for each image.
-        weights: a safetensors file, or the name of weights that come with a bundled spec; for a
+        weights: a file of weights, or the name of weights that come with a bundled spec; for a
             spec or a net.
         prepare: steps that prepare an image, in place of those that the net says:
             ``"shorter 256 | center 224 | range low=0, high=1"``.

@@ -45,7 +45,7 @@ def compile(
         batch: number of images to choose implementations for; other batches run as well.
         measured: time the implementations of each stage instead of taking the preferred ones.
         choices: implementations that are decided already, by stage, as in ``lowered.choices``.
-        weights: a safetensors file, or the name of weights that come with a bundled spec; without
+        weights: a file of weights, or the name of weights that come with a bundled spec; without
             them the weights of a spec are random.
         prepare: steps that prepare an image, in place of those that the net says.
         classes: names of the classes, in place of those that the net says, as

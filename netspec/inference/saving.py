@@ -69,7 +69,7 @@ def save(
         path: where to write; the suffix ``.onnx`` or ``.pt2`` gives the format.  An artifact is a
             folder, or a single file if the path ends in ``.netspec``.
         format: ``artifact``, ``onnx`` or ``pt2``, in place of what the suffix says.
-        weights: a safetensors file, or the name of weights that come with a bundled spec; for a
+        weights: a file of weights, or the name of weights that come with a bundled spec; for a
             spec or a net.
         prepare, classes: what the net expects of images, as :func:`netspec.classify` takes it;
             saved with the net.

@@ -30,7 +30,7 @@ class Source:
 
     Attributes:
         net: the net.
-        weights: a safetensors file with its parameters; None for random ones.
+        weights: a file with its parameters; None for random ones.
         run: the run that it learned in, which has the parameters.
         name: of weights that come with a bundled spec, such as ``digits``.
     """
@@ -61,13 +61,27 @@ class Source:
             model.expects = self.run.expects
             return f"the run {self.run.directory}"
         if self.weights is not None:
-            from netspec.runtime.weights import load_weights
-
             before = model.expects
-            load_weights(model, self.weights)
+            _load(model, self.weights)
             if model.expects is not before:
                 return f"the weights {self.name or self.weights}"
         return "the spec"
+
+
+def _load(model: Compiled, path: Path) -> None:
+    """Give a compiled net the weights in a file, of netspec or of another framework."""
+    from netspec.pretrained.foreign import is_foreign
+
+    if not is_foreign(path):
+        from netspec.runtime.weights import load_weights
+
+        load_weights(model, path)
+        return
+    from netspec.pretrained.convert import for_net
+
+    converted = for_net(model.net, path)
+    model.load_state_dict({**model.state_dict(), **converted.tensors})
+    model.expects = converted.expects
 
 
 def open_source(
@@ -81,7 +95,7 @@ def open_source(
 
     Args:
         spec: the path of a spec or a run, the name of a bundled spec, or a net.
-        weights: for a spec: a safetensors file, or the name of weights that come with it.
+        weights: for a spec: a file of weights, or the name of weights that come with it.
         settings: values of a spec's parameters.
         is_prepared: the caller says how images are prepared, so that no warning is due if the
             recipe does not.
@@ -94,7 +108,7 @@ def open_source(
     """
     require_net(spec, "net")
     if weights is not None:
-        place("weights", weights, "the path of a safetensors file, or the name of weights")
+        place("weights", weights, "the path of a file of weights, or the name of weights")
     if isinstance(spec, Net):
         refuse_settings(settings)
         return _with_weights(spec, weights)
@@ -130,7 +144,7 @@ def _with_weights(net: Net, weights: str | Path | None) -> Source:
     if name in names:
         return Source(net, trained.trained(spec, name).weights, name=name)
     known = f"{spec} comes with {', '.join(names)}" if names else f"none come with {net.name}"
-    raise DataError(f"there are no weights {name}: {known}; or give a safetensors file")
+    raise DataError(f"there are no weights {name}: {known}; or give a file of weights")
 
 
 def expects_of(

@@ -81,7 +81,7 @@ def open_subject(
     Args:
         model: a compiled net, a net, the path of a spec, run or artifact, or the
             name of a bundled spec.
-        weights: a safetensors file, or the name of weights that come with a bundled spec.
+        weights: a file of weights, or the name of weights that come with a bundled spec.
         settings: values of a spec's parameters.
         expect: the root digest of an artifact.
         expects: what the caller says of images and classes, in place of what the net says.

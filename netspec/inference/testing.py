@@ -82,7 +82,7 @@ def evaluate(
     Args:
         nets: one net or several, each as :func:`netspec.classify` takes it.
         data: a data set, such as ``"digits"`` or ``"images:DIR"``; by default that of the runs.
-        weights: of the one spec: a safetensors file, or the name of weights that come with it.
+        weights: of the one spec: a file of weights, or the name of weights that come with it.
         settings: values of the parameters of the one spec.
         prepare, classes: what the nets expect of images, as :func:`netspec.classify` takes it.
         expect: the root digest of the one artifact.
@@ -124,7 +124,7 @@ def evaluate(
     by, count = known[0].answers_by, len(dataset.classes)
     for number, path in enumerate(paths):
         subject = opened(path) if len(paths) > 1 else subject
-        test, tests = _tests(subject, dataset, workers)
+        test, tests = tests_of(subject, dataset, workers)
         counts = torch.zeros(3 + count, dtype=torch.int64)
         for batch, outputs in answered(test, tests):
             counts += counted(place_of(outputs, batch.labels, by), batch.labels, count)
@@ -169,7 +169,7 @@ def errors_of(
     shown = subject if views is None else subject.shown(views)
     by, count = subject.model.net.answers_by, len(dataset.classes)
     counts = torch.zeros(3 + count, dtype=torch.int64)
-    test, tests = _tests(shown, dataset, workers)
+    test, tests = tests_of(shown, dataset, workers)
     for batch, outputs in answered(test, tests):
         counts += counted(place_of(outputs, batch.labels, by), batch.labels, count)
     return Errors.of(counts.tolist(), tests)
@@ -322,7 +322,7 @@ def _require_the_same_form(net: _Known, other: _Known) -> None:
         raise DataError(f"outputs of {net.path} and of {other.path} cannot be averaged: {reason}")
 
 
-def _tests(
+def tests_of(
     subject: Subject, dataset: Dataset, workers: int
 ) -> tuple[Callable[[Tensor], Tensor], InOrder]:
     """Return a net as a function of images, and the data set as batches of its views."""

@@ -94,9 +94,14 @@ def expected(kept: Mapping[str, str]) -> Expects | None:
     return parsed(data, name, member("expects", EXPECTS), _AGAIN)
 
 
-def computed(graph: Graph) -> dict[str, str]:
+def computed(graph: Graph, names: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return what a net computes at inference: the operators that lead to each stage with
-    parameters, join, head and output, by its name."""
+    parameters, join, head and output, by its name.
+
+    Args:
+        graph: the net.
+        names: other names for the stages with parameters, to compare nets that differ in labels.
+    """
     ways: dict[str, str] = {}
     paths: dict[str, list[str]] = {}  # to each stage, from the last one that is a key of ``ways``
     joins = 0
@@ -109,7 +114,9 @@ def computed(graph: Graph) -> dict[str, str]:
         path = _extended(operands, stage)
         if stage.op.is_trained or len(operands) > 1:
             joins += not stage.op.is_trained
-            name = stage.name if stage.op.is_trained else f"join {joins}"
+            name = f"join {joins}"
+            if stage.op.is_trained:
+                name = stage.name if names is None else names[stage.name]
             ways[name] = " | ".join(path)
             path = [name]
         paths[stage.name] = path

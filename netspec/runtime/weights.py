@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 from torch import Tensor
@@ -35,7 +36,8 @@ def load_weights(model: Compiled | Model, path: str | Path) -> None:
     """Copy the tensors of a safetensors file into a model; all of them, or none.
 
     If the file has preprocessing and class names, as files of netspec do, they become
-    ``model.expects``.
+    ``model.expects``.  Auxiliary heads, which only training needs, keep their values if the file
+    does not have them.
 
     Args:
         model: the net.
@@ -54,10 +56,10 @@ def load_weights(model: Compiled | Model, path: str | Path) -> None:
     target = place("path", path, "the path of a safetensors file")
     if target.is_symlink():  # a user may name a link; members of runs and artifacts are not links
         target = Path(os.path.realpath(target))
-    tensors, texts = _read(model.net.graph, target)
+    tensors, texts = _read(model.net.graph, target, model.net.without_heads().graph)
     image = tensors.pop(IMAGE, None)
     differing, expects = differences(model.net, texts), expected(texts)
-    model.load_state_dict(tensors)
+    model.load_state_dict({**model.state_dict(), **tensors})
     _warn_of_another_net(model.net, differing, target)
     if expects is not None:
         model.expects = _joined(model.net, with_image(expects, image, str(target)), target)
@@ -103,24 +105,46 @@ def read_weights(graph: Graph, path: Path) -> dict[str, Tensor]:
         DataError: the file cannot be read, its names or shapes are not the net's, or a value is NaN
             or infinite.
     """
-    tensors, _ = _read(graph, path)
+    tensors, _ = _read(graph, path, graph)
     tensors.pop(IMAGE, None)
     return tensors
 
 
-def _read(graph: Graph, path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    """Return the tensors of a net, with the mean image if there is one, and the metadata."""
+def _read(graph: Graph, path: Path, needed: Graph) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    """Return the tensors of a net, with the mean image if there is one, and the metadata.
+
+    Args:
+        graph: the net.
+        path: the file.
+        needed: the part of the net whose tensors the file must have.
+    """
     earlier = earlier_names(graph)
+    shapes, own = (
+        {name: tuple(parameter.shape) for name, parameter, _ in parameter_names(one)}
+        for one in (graph, needed)
+    )
     with opened_tensors(path) as file:
         stored = named_anew(earlier, file.tensors)
-        require_tensors(
-            {name: one for name, one in stored.items() if name != IMAGE},
-            {name: tuple(parameter.shape) for name, parameter, _ in parameter_names(graph)},
-            f"the weights in {path} are not this net's",
-        )
+        tensors_in = {name: one for name, one in stored.items() if name != IMAGE}
+        wanted = {name: shape for name, shape in shapes.items() if name in own or name in stored}
+        try:
+            require_tensors(tensors_in, wanted, f"the weights in {path} are not this net's")
+        except DataError as error:
+            raise DataError(f"{error}{_advice(tensors_in, wanted, path)}") from None
         tensors = dict(named_anew(earlier, file.read()))
     require_finite(tensors, path)
     return tensors, file.notes
+
+
+def _advice(
+    tensors: Mapping[str, Stored], shapes: Mapping[str, tuple[int, ...]], path: Path
+) -> str:
+    """Return how to use a file whose tensors have other shapes only: an fc as a convolution."""
+    if tensors.keys() == shapes.keys() and all(
+        prod(tensors[name].shape) == prod(shape) for name, shape in shapes.items()
+    ):
+        return f"\n  they may only need other shapes: netspec weights SPEC --from {path} -o NEW"
+    return ""
 
 
 def require_finite(tensors: Mapping[str, Tensor], path: Path | str) -> None:

@@ -213,8 +213,13 @@ class InOrder(Loader):
         super().__init__(making, workers=workers, allowed=allowed, **options)
 
     def __iter__(self) -> Iterator[Batch]:
-        starts = range(0, self.length, self.batch)
-        return self._batches(0, (np.arange(self.length)[i : i + self.batch] for i in starts))
+        return self.beginning_with(0)
+
+    def beginning_with(self, example: int) -> Iterator[Batch]:
+        """Return the batches of the examples from number ``example`` on."""
+        # each batch has its own array of numbers: all of them are in memory until the end
+        starts = range(example, self.length, self.batch)
+        return self._batches(0, (np.arange(i, min(i + self.batch, self.length)) for i in starts))
 
 
 def part(numbers: NDArray[np.int64], rank: int, ranks: int) -> NDArray[np.int64]:

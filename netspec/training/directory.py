@@ -116,6 +116,25 @@ class Members:
         Members(self.directory, others).keep(name, content)
 
 
+def snapshot(directory: Path, epoch: int) -> Path:
+    """Return the path of the weights after an epoch."""
+    return directory / SNAPSHOTS / f"epoch-{epoch:04}.safetensors"
+
+
+def snapshots(directory: Path) -> dict[int, Path]:
+    """Return the files of weights that a run has kept, by epoch, in order.
+
+    Raises:
+        DataError: if the folder cannot be read.
+    """
+    paths = dict[int, Path]()
+    with _reading(directory), suppress(FileNotFoundError), os.scandir(directory / SNAPSHOTS) as all:
+        for entry in all:
+            if match := re.fullmatch(r"epoch-(\d{4,9})\.safetensors", entry.name):
+                paths[int(match[1])] = Path(entry.path)
+    return dict(sorted(paths.items()))
+
+
 def sums(digests: Mapping[str, str]) -> bytes:
     """Return the content of :data:`SUMS`, in the format of ``sha256sum``."""
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode()

@@ -58,7 +58,6 @@ from netspec.training.checkpoint import Checkpoint
 from netspec.training.directory import (
     ABOUT,
     CHECKPOINT,
-    SNAPSHOTS,
     STATISTICS,
     SUMS,
     Members,
@@ -376,10 +375,10 @@ class Run:
 
     def save_snapshot(self, tensors: Mapping[str, Tensor], epoch: int) -> None:
         """Write the weights after an epoch, whole or not at all."""
-        folder = self.directory / SNAPSHOTS
+        path = directories.snapshot(self.directory, epoch)
         with writing_into(self.directory):
-            folder.mkdir(exist_ok=True)
-        save_net(self.net, self.expects, tensors, folder / f"epoch-{epoch:04}.safetensors")
+            path.parent.mkdir(exist_ok=True)
+        save_net(self.net, self.expects, tensors, path)
 
     # -------------------------------------------------------------------- lock
 

@@ -9,6 +9,7 @@ from netspec import trained
 from netspec.inference.classify import Answer, Classification, Classifications
 from netspec.inference.subject import Subject
 from netspec.language.diagnostics import printable
+from netspec.pretrained.families import families
 from netspec.runtime.expects import as_json as expects_json
 
 Style = Callable[[str, str], str]
@@ -43,7 +44,19 @@ def heading(subject: Subject, style: Style) -> Iterator[str]:
         advice = f"--weights {names[0]}" if names else "--weights"
         note = f"{net.name} has untrained, random weights: its answers mean nothing yet"
         yield f"{style('note', 'note')}: {note} (give trained ones with {advice})"
+        yield from _published(trained.spec_of(net), style)
     yield style(printable(subject.as_line()), "quiet")
+
+
+def _published(spec: str, style: Style) -> Iterator[str]:
+    """Yield where weights for a bundled spec are published, if that is known."""
+    known = families(spec) if spec else ()
+    if known:
+        yield (
+            f"{style('note', 'note')}: {known[0].published[0].partition(' ')[0]} has some; "
+            f"--weights FILE takes the file, and `netspec weights {spec} --from FILE -o NEW` "
+            "converts it"
+        )
 
 
 def lines(result: Classification, style: Style) -> Iterator[str]:

@@ -310,7 +310,7 @@ def test_scores_that_are_not_finite_are_an_error(
 def test_empty_weights_are_not_no_weights(spec: Path, photograph: Path) -> None:
     done = run("run", spec, photograph, "--weights", "")
     assert done.returncode == 2
-    assert "weights must be the path of a safetensors file" in done.stderr
+    assert "weights must be the path of a file of weights" in done.stderr
 
 
 def test_memory_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:

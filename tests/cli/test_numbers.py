@@ -11,13 +11,18 @@ import pytest
 from click.testing import CliRunner
 
 from netspec.cli import main
+from tests.helpers import subcommands
 
 HOSTILE = (
     "nan", "-nan", "inf", "-inf", "1e308", "1e-400", "1e400", "-1", "0", "-0.0", "", " ", "x",
     "1" + "0" * 30, "9" * 5_000, "2147483648", "9223372036854775808", "1,nan", "0x10", "1_0", "١",
 )  # fmt: skip
 NUMBERS = click.types.IntParamType, click.types.FloatParamType
-LISTS = {("bench", "--batch"), ("train", "--snapshots")}
+LISTS = {
+    ("bench", "--batch"), ("train", "--snapshots"), ("see filters", "--kernels"),
+    ("see activations", "--maps"), ("see top9", "--map"), ("see evolution", "--map"),
+    ("see evolution", "--epochs"),
+}  # fmt: skip
 """Options that take several numbers with commas between them."""
 
 ARGUMENTS = {
@@ -26,13 +31,21 @@ ARGUMENTS = {
     "pack": ["none", "-o", "none"],
     "run": ["none.net", "none.png"],
     "trace": ["none.net", "c1"],
+    "see filters": ["none.net", "--json"],
+    "see activations": ["none.net", "none.png", "--json"],
+    "see predictions": ["none.net", "none.png", "--json"],
+    "see occlusion": ["none.net", "none.png", "--json"],
+    "see confusion": ["none.net", "--json"],
+    "see projection": ["none.net", "none.png", "--json"],
+    "see top9": ["none.net", "--json"],
+    "see evolution": ["none", "--json"],
 }
 """What a command needs beside, none of which is there; else a spec."""
 
 
 def options() -> Iterator[tuple[str, str]]:
     """All options that take numbers, with their commands."""
-    for name, command in main.commands.items():
+    for name, command in subcommands(main):
         for option in command.params:
             flag = option.opts[0]
             if isinstance(option.type, NUMBERS) or (name, flag) in LISTS:
@@ -59,14 +72,14 @@ def test_a_number_that_nobody_means_is_refused_by_name_or_harmless(
     refused = 0
     for hostile in HOSTILE:
         arguments = [*ARGUMENTS.get(command, ["none.net"]), f"{option}={hostile}"]
-        done = CliRunner().invoke(main, [command, *arguments])
+        done = CliRunner().invoke(main, [*command.split(), *arguments])
         assert isinstance(done.exception, SystemExit), (hostile, done.exception)
         assert done.exit_code in (1, 2), (hostile, done.output)
         if done.exit_code == 2:
             refused += 1
             assert option in done.output, (hostile, done.output)
             continue
-        subcommand = main.commands[command]
+        subcommand = dict(subcommands(main))[command]
         context = subcommand.make_context(command, arguments, resilient_parsing=False)
         (name,) = (one.name for one in subcommand.params if option in one.opts)
         for number in numbers_of(context.params[name or ""]):

@@ -17,6 +17,7 @@ from netspec.cli import main
 from netspec.cli.outputs import Output
 from netspec.files.kinds import KINDS as ALL_KINDS
 from netspec.files.kinds import FileKind, kind_of_content
+from tests.helpers import subcommands
 
 SPEC = "net small\ninput image 8x8x3\na: conv 3x3, 4 | relu\nb: fc 2\n"
 
@@ -116,10 +117,18 @@ def test_files_of_a_data_set_are_not_overwritten(tmp_path: Path) -> None:
 
 # ----------------------------------------------------------------------------- files of other kinds
 
+SEEN = (
+    *("filters", "activations", "predictions", "occlusion", "invariance", "confusion"),
+    *("projection", "top9"),
+)
+"""The pictures of nets."""
+
 READS = {
     ("compile", "--weights"), ("compile", "--choices"), ("compile", "--classes"),
     ("run", "--weights"), ("run", "--classes"), ("eval", "--weights"), ("eval", "--classes"),
     ("train", "--resume"), ("train", "--init-from"),
+    *((f"see {name}", "--weights") for name in SEEN),
+    *((f"see {name}", "--classes") for name in SEEN if name != "filters"),
 }  # fmt: skip
 """Options that name a file or a folder which is read."""
 
@@ -130,6 +139,16 @@ WRITES = {
     ("draw", "--output"): ["SPEC"],
     ("bench", "--plot"): ["SPEC", "--device", "cuda"],
     ("eval", "--rows"): ["RUN", "--data", "digits"],
+    ("see filters", "--output"): ["SPEC"],
+    ("see activations", "--output"): ["SPEC", "none.png"],
+    ("see predictions", "--output"): ["SPEC", "none.png"],
+    ("see occlusion", "--output"): ["SPEC", "none.png"],
+    ("see invariance", "--output"): ["SPEC", "none.png"],
+    ("see curves", "--output"): ["RUN"],
+    ("see confusion", "--output"): ["RUN"],
+    ("see projection", "--output"): ["SPEC", "none.png"],
+    ("see top9", "--output"): ["SPEC"],
+    ("see evolution", "--output"): ["RUN"],
     ("train", "--output"): ["SPEC", "--data", "digits"],
     ("pack", "--output"): ["digits:8"],
     ("compare", "--output"): ["relu-tanh", "--data", "digits"],
@@ -141,6 +160,7 @@ NAMES = {
     ("draw", "--output"): ("a.svg", "a.png", "a.dot"),
     ("bench", "--plot"): ("a.svg", "a.png"),
     ("eval", "--rows"): ("a.csv", "a"),
+    **dict.fromkeys([place for place in WRITES if "see" in place[0]], ("a.png", "a.svg", "a.pdf")),
 }
 """The files that commands write; others write folders."""
 
@@ -150,6 +170,7 @@ CONTENTS = {
     "JPEG": b"\xff\xd8\xff\xe0",
     "safetensors": b"\x02\0\0\0\0\0\0\0{}",
     "ONNX": b"\x08\x08\x12\x07pytorch",
+    "PDF": b"%PDF-1.4",
     "drawing": b'<?xml version="1.0"?><!DOCTYPE svg><svg></svg>',
     "graph": b"digraph small {}",
     "program": b"import torch\n",
@@ -164,7 +185,7 @@ CONTENTS = {
 
 def written() -> Iterator[tuple[str, str]]:
     """All options that name what a command writes."""
-    for name, command in main.commands.items():
+    for name, command in subcommands(main):
         for option in command.params:
             if isinstance(option, Output):
                 yield name, option.opts[-1]
@@ -172,13 +193,17 @@ def written() -> Iterator[tuple[str, str]]:
 
 def arguments_of(command: str, option: str, spec: Path, folder: Path) -> list[str]:
     stand_ins = {"SPEC": str(spec), "RUN": str(folder / "run")}
-    return [command, *(stand_ins.get(word, word) for word in WRITES[command, option]), option]
+    return [
+        *command.split(),
+        *(stand_ins.get(word, word) for word in WRITES[command, option]),
+        option,
+    ]
 
 
 def test_each_option_that_names_a_file_is_known_to_read_or_to_write() -> None:
     named = {
         (name, option.opts[-1])
-        for name, command in main.commands.items()
+        for name, command in subcommands(main)
         for option in command.params
         if isinstance(option, click.Option)
         and (

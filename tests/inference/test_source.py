@@ -21,7 +21,7 @@ def test_a_spec_may_have_weights_by_name_or_by_path(tiny: Path) -> None:
     assert open_source("lenet5", "digits").place == weights
     assert open_source("lenet5", str(weights)).place == weights
     assert open_source("lenet5").place is None
-    with pytest.raises(DataError, match="there are no weights digit: lenet5 comes with digits; or"):
+    with pytest.raises(DataError, match="weights digit: lenet5 comes with digits, mnist5k; or"):
         open_source("lenet5", "digit")
     with pytest.raises(DataError, match=r"there are no weights digits: none come with tiny"):
         open_source(tiny / "tiny.net", "digits")

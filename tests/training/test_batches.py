@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -177,3 +179,25 @@ def test_ranks_share_a_test() -> None:
     parts = [InOrder(data, view, SHAPE, batch=8, rank=rank, ranks=3) for rank in range(3)]
     numbers = [n for tests in parts for batch in tests for n in batch.numbers.tolist()]
     assert sorted(numbers) == list(range(COUNT))
+
+
+def test_the_batches_of_a_large_data_set_take_little_memory() -> None:
+    # numbers of all batches are in memory: 8 bytes per image and some hundred per batch; an array
+    # of all numbers for each batch would be 800 MB
+    data = Drawn(100_000, (8, 8))
+    tests = InOrder(data, for_testing(None, SHAPE, None), SHAPE, batch=100)
+    tracemalloc.start()
+    try:
+        next(iter(tests))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20e6
+
+
+def test_testing_can_begin_with_an_example() -> None:
+    data = Drawn(20, (8, 8))
+    tests = InOrder(data, for_testing(None, SHAPE, None), SHAPE, batch=8)
+    numbers = [batch.numbers.tolist() for batch in tests.beginning_with(8)]
+    assert numbers == [[*range(8, 16)], [*range(16, 20)]]
+    assert not [*tests.beginning_with(20)]

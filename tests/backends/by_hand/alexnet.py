@@ -101,3 +101,48 @@ class AlexNetOneColumn(ByHand):
         x = F.relu(self.C4(F.relu(self.C3(x))))
         x = pool_up(F.relu(self.C5(x))).flatten(1)
         return F.softmax(self.F8(hidden(self.F7, hidden(self.F6, x))), dim=1)
+
+
+class AlexNetCaffe(AlexNet):
+    """BVLC's: an input of 227, Caffe's LRN over both columns, dropout that scales in training."""
+
+    def normed_and_pooled(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(F.local_response_norm(x, 5, 1e-4, 0.75, 1), 3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.normed_and_pooled(F.relu(self.C1(x))).chunk(2, dim=1)
+        x = F.relu(torch.cat([self.C2a(a), self.C2b(b)], dim=1))
+        a, b = F.relu(self.C3(self.normed_and_pooled(x))).chunk(2, dim=1)
+        a, b = F.relu(self.C4a(a)), F.relu(self.C4b(b))
+        x = torch.cat([F.relu(self.C5a(a)), F.relu(self.C5b(b))], dim=1)
+        x = F.max_pool2d(x, 3, 2).flatten(1)
+        return F.softmax(self.F8(F.relu(self.F7(F.relu(self.F6(x))))), dim=1)
+
+
+class CaffeNet(AlexNetCaffe):
+    """BVLC's reference net, which pools before it normalises."""
+
+    def normed_and_pooled(self, x: Tensor) -> Tensor:
+        return F.local_response_norm(F.max_pool2d(x, 3, 2), 5, 1e-4, 0.75, 1)
+
+
+class AlexNetOWT(ByHand):
+    """Krizhevsky 2014, as torchvision builds it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.C1 = nn.Conv2d(3, 64, 11, stride=4, padding=2)
+        self.C2 = nn.Conv2d(64, 192, 5, padding=2)
+        self.C3 = nn.Conv2d(192, 384, 3, padding=1)
+        self.C4 = nn.Conv2d(384, 256, 3, padding=1)
+        self.C5 = nn.Conv2d(256, 256, 3, padding=1)
+        self.F6 = nn.Linear(9216, 4096)
+        self.F7 = nn.Linear(4096, 4096)
+        self.F8 = nn.Linear(4096, 1000)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu(self.C1(x)), 3, 2)
+        x = F.max_pool2d(F.relu(self.C2(x)), 3, 2)
+        x = F.relu(self.C5(F.relu(self.C4(F.relu(self.C3(x))))))
+        x = F.max_pool2d(x, 3, 2).flatten(1)
+        return F.softmax(self.F8(F.relu(self.F7(F.relu(self.F6(x))))), dim=1)

@@ -28,6 +28,7 @@ class Style(NamedTuple):
 
     eps: float = 1e-5
     act: Callable[[Tensor], Tensor] = F.relu
+    bias: bool = False
     pads_same: bool = False
     """TensorFlow pads a stride of 2 with one pixel more at the end; only for even sizes."""
 
@@ -50,7 +51,7 @@ class Convs(nn.Module):
                     conv.stride,
                     padding,
                     groups=conv.groups,
-                    bias=False,
+                    bias=style.bias,
                 ),
             )
             self.add_module(f"bn{number}", nn.BatchNorm2d(conv.count, style.eps))

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from tests.backends.by_hand.inception import (
     Chain,
     Conv,
+    Pool,
     Rows,
     Style,
     average_with_padding,
@@ -33,8 +34,9 @@ class Auxiliary(Chain):
 class InceptionV3(Rows):
     heads = ("aux",)
 
-    def __init__(self) -> None:
+    def __init__(self, average: Pool = average_with_padding) -> None:
         super().__init__(STYLE)
+        self.average = average
         self.chain("conv1", valid(32, 3, 2))
         self.chain("conv2", valid(32, 3))
         self.chain("conv3", square(64, 3))
@@ -72,7 +74,7 @@ class InceptionV3(Rows):
             branch(Conv(64)),
             branch(Conv(48), square(64, 5)),
             branch(Conv(64), square(96, 3), square(96, 3)),
-            branch(Conv(project), pool=average_with_padding),
+            branch(Conv(project), pool=self.average),
         )
 
     def seven(self, label: str, n: int) -> None:
@@ -82,7 +84,7 @@ class InceptionV3(Rows):
             branch(Conv(192)),
             branch(Conv(n), across, Conv(192, 7, 1)),
             branch(Conv(n), down, across, down, Conv(192, 1, 7)),
-            branch(Conv(192), pool=average_with_padding),
+            branch(Conv(192), pool=self.average),
         )
 
     def forked(self, label: str) -> None:
@@ -92,7 +94,7 @@ class InceptionV3(Rows):
             branch(Conv(320)),
             branch(Conv(384), fork=fork),
             branch(Conv(448), square(384, 3), fork=fork),
-            branch(Conv(192), pool=average_with_padding),
+            branch(Conv(192), pool=self.average),
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

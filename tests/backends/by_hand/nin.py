@@ -45,3 +45,25 @@ class NINCifar10(ByHand):
         x = pool_up(x)
         x = F.relu(self.cccp6(F.relu(self.cccp5(F.relu(self.conv3(x))))))
         return F.softmax(x.mean((2, 3)), dim=1)
+
+
+class NINImageNet(ByHand):
+    """The author's model for ImageNet in Caffe's zoo."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 96, 11, stride=4)
+        self.cccp1, self.cccp2 = nn.Conv2d(96, 96, 1), nn.Conv2d(96, 96, 1)
+        self.conv2 = nn.Conv2d(96, 256, 5, padding=2)
+        self.cccp3, self.cccp4 = nn.Conv2d(256, 256, 1), nn.Conv2d(256, 256, 1)
+        self.conv3 = nn.Conv2d(256, 384, 3, padding=1)
+        self.cccp5, self.cccp6 = nn.Conv2d(384, 384, 1), nn.Conv2d(384, 384, 1)
+        self.conv4 = nn.Conv2d(384, 1024, 3, padding=1)
+        self.cccp7, self.cccp8 = nn.Conv2d(1024, 1024, 1), nn.Conv2d(1024, 1000, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = pool_up(F.relu(self.cccp2(F.relu(self.cccp1(F.relu(self.conv1(x)))))))
+        x = pool_up(F.relu(self.cccp4(F.relu(self.cccp3(F.relu(self.conv2(x)))))))
+        x = pool_up(F.relu(self.cccp6(F.relu(self.cccp5(F.relu(self.conv3(x)))))))
+        x = F.relu(self.cccp8(F.relu(self.cccp7(F.relu(self.conv4(x))))))
+        return F.softmax(x.mean((2, 3)), dim=1)

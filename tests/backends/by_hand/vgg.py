@@ -1,6 +1,8 @@
-"""Simonyan and Zisserman 2014, Table 1."""
+"""Simonyan and Zisserman 2014, Table 1; with batch normalisation, as torchvision builds them."""
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,15 +21,21 @@ BLOCKS = {
     "vgg19": ([3, 3], [3, 3], [3, 3, 3, 3], [3, 3, 3, 3], [3, 3, 3, 3]),
 }
 
+# Those with batch normalisation, and the nets that they are without it.
+BASES = {"vgg11_bn": "vgg11", "vgg13_bn": "vgg13", "vgg16_bn": "vgg16_3", "vgg19_bn": "vgg19"}
+
 
 class VGG(ByHand):
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.name = name
+        self.name, self.blocks = name, BLOCKS[BASES.get(name, name)]
         channels = 3
-        for block, (width, kernels) in enumerate(zip(WIDTHS, BLOCKS[name], strict=True), start=1):
+        for block, (width, kernels) in enumerate(zip(WIDTHS, self.blocks, strict=True), start=1):
             for place, kernel in enumerate(kernels, start=1):
-                conv = nn.Conv2d(channels, width, kernel, padding=kernel // 2)
+                conv: nn.Module = nn.Conv2d(channels, width, kernel, padding=kernel // 2)
+                if name in BASES:
+                    norm = nn.BatchNorm2d(width)
+                    conv = nn.Sequential(OrderedDict(conv=conv, bn=norm))
                 self.add_module(f"C{block}{place}", conv)
                 channels = width
         self.FC1 = nn.Linear(512 * 7 * 7, 4096)
@@ -35,7 +43,7 @@ class VGG(ByHand):
         self.FC3 = nn.Linear(4096, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
-        for block, kernels in enumerate(BLOCKS[self.name], start=1):
+        for block, kernels in enumerate(self.blocks, start=1):
             for place in range(1, len(kernels) + 1):
                 x = F.relu(self.get_submodule(f"C{block}{place}")(x))
                 if self.name == "vgg11_lrn" and block == 1:

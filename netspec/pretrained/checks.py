@@ -1,0 +1,239 @@
+"""Compare the outputs of a net that has converted weights with the outputs of their source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from netspec.errors import DataError
+from netspec.net import Net
+from netspec.pretrained.layers import Weights
+from netspec.runtime.reference import Model
+
+ALLOWED = 1e-4
+"""Largest difference of outputs, relative to the largest output.  Both sides compute in float32,
+whose rounding errors add up to about 1e-5 over 200 layers; an exchanged pair of layers, a wrong
+epsilon or padding changes outputs by 1e-3 and more."""
+
+IMAGES = 2
+
+Run = Callable[[Tensor], Tensor]
+"""Returns the outputs of a source for images [N, C, H, W], as a matrix [N, outputs]."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How converted weights were checked.
+
+    Attributes:
+        source: what was run, in words; empty if the source was not run.
+        error: largest difference of outputs, relative to the largest output; None if the source was
+            not run.
+        reason: why the source was not run, and how it can be; empty if it was run.
+    """
+
+    source: str = ""
+    error: float | None = None
+    reason: str = ""
+
+    def __str__(self) -> str:
+        if self.error is None:
+            return f"names, shapes and values were checked; outputs were not: {self.reason}"
+        return (
+            f"outputs for {IMAGES} random images are those of {self.source}, "
+            f"{self.error:.0e} relative"
+        )
+
+
+def check(
+    net: Net, tensors: Mapping[str, Tensor], weights: Weights, module: Module | str | None
+) -> Checked:
+    """Run a net and the source of its weights on the same random images, and compare their outputs.
+
+    Values before a final softmax are compared.  A source that is an ONNX model is run by ONNX
+    Runtime, or by onnx's reference implementation; any other only if its module is given.
+
+    Args:
+        net: the net.
+        tensors: its converted weights by name.
+        weights: of the source.
+        module: the module of the source with its weights; or where to find what makes it, as
+            ``torchvision.models:vgg16``; then it is given the weights of the source.
+
+    Raises:
+        DataError: the outputs differ, or the module cannot be made or does not take the weights.
+    """
+    if len(net.graph.inputs) != 1 or len(net.graph.outputs) != 1:
+        return Checked(reason=f"{net.name} has several inputs or outputs")
+    image = net.graph.stage(net.graph.inputs[0]).known_shape
+    if module is not None:
+        name = module if isinstance(module, str) else type(module).__name__
+        run, source = _of_module(_made(module, weights)), f"the module {name}"
+    elif weights.format == "onnx":
+        try:
+            run, source = _of_onnx(weights.path, image.torch)
+        except _NotRun as problem:
+            return Checked(reason=str(problem))
+    else:
+        return Checked(reason="give the model that has these weights with --module")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(IMAGES, *image.torch, generator=generator)
+    with torch.inference_mode():
+        model = Model(net, _complete(net, tensors))
+        theirs = run(images).float()
+        ours = (_probabilities if _are_probabilities(theirs) else Model.logits)(model, images)
+    error = _difference(ours.reshape(IMAGES, -1), theirs, source)
+    if not error <= ALLOWED:  # NaN too
+        raise DataError(
+            f"{net.name} with the weights of {weights.path} does not compute what {source} does: "
+            f"outputs differ by {error:.1e} of the largest, and {ALLOWED:.0e} is allowed; layers "
+            "are paired wrongly, or the nets differ in what has no weights: padding, pooling, "
+            "epsilon, activations"
+        )
+    return Checked(source, error)
+
+
+def _complete(net: Net, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a net, with zeros for those of heads that the source does not have."""
+    from netspec.ir.parameter_names import parameter_names
+
+    return {
+        name: tensors[name].float() if name in tensors else torch.zeros(parameter.shape)
+        for name, parameter, _ in parameter_names(net.graph)
+    }
+
+
+def _are_probabilities(outputs: Tensor) -> bool:
+    sums = outputs.sum(1)
+    return bool((outputs >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-3))
+
+
+def _probabilities(model: Model, images: Tensor) -> Tensor:
+    outputs: Tensor = model(images)
+    return outputs
+
+
+def _difference(ours: Tensor, theirs: Tensor, source: str) -> float:
+    if ours.shape != theirs.shape:
+        raise DataError(
+            f"the net has {ours.shape[1]:,} outputs, and {source} returns {theirs.shape[1]:,}: "
+            "give the spec as many outputs, or a module that returns the outputs alone"
+        )
+    return float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-30))
+
+
+# ----------------------------------------------------------------------------------------- modules
+
+
+def _made(module: Module | str, weights: Weights) -> Module:
+    """Return a module in evaluation mode; if it is made here, with the weights of the source."""
+    if isinstance(module, Module):
+        return module.eval()
+    where, colon, name = module.partition(":")
+    if not (where and colon and name):
+        raise DataError(f"--module {module}: write MODULE:NAME, such as torchvision.models:vgg16")
+    try:
+        made: Any = import_module(where)
+        for part in name.split("."):
+            made = getattr(made, part)
+        made = made if isinstance(made, Module) else made()
+    except Exception as error:  # whatever the code of others raises
+        raise DataError(f"cannot make {module}: {type(error).__name__}: {error}") from None
+    if not isinstance(made, Module):
+        raise DataError(f"{module} makes an object of type {type(made).__name__}, not a module")
+    _fill(made, module, weights)
+    return made.eval()
+
+
+def _fill(made: Module, name: str, weights: Weights) -> None:
+    stored = {
+        layer.names[role]: tensor
+        for layer in weights.layers
+        for role, tensor in layer.tensors.items()
+    }
+    filled = {}
+    for key in made.state_dict():
+        own = key if key in stored else next((n for n in stored if n.endswith(f".{key}")), None)
+        if own is not None:
+            filled[key] = stored[own]
+    missing = [key for key in made.state_dict() if key not in filled and "num_batches" not in key]
+    if missing:
+        raise DataError(
+            f"{name} does not take these weights: it needs {', '.join(missing[:3])} too"
+        )
+    try:
+        made.load_state_dict(filled, strict=False)
+    except RuntimeError as error:
+        raise DataError(f"{name} does not take these weights: {error}") from None
+
+
+def _of_module(module: Module) -> Run:
+    def run(images: Tensor) -> Tensor:
+        outputs: Any = module(images)
+        if not isinstance(outputs, Tensor):  # torchvision's outputs with those of heads
+            outputs = outputs[0]
+        matrix: Tensor = outputs.reshape(len(images), -1)
+        return matrix
+
+    return run
+
+
+# -------------------------------------------------------------------------------------------- ONNX
+
+
+class _NotRun(Exception):
+    """The source cannot be run; the text says why."""
+
+
+def _of_onnx(path: Path, image: tuple[int, ...]) -> tuple[Run, str]:
+    """Return what runs an ONNX model, without a final softmax, and its name."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    graph = model.graph
+    initial = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in initial]
+    if len(inputs) != 1 or len(graph.output) != 1:
+        raise _NotRun(f"the model has {len(inputs)} inputs and {len(graph.output)} outputs")
+    sizes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
+    if len(sizes) != len(image) + 1 or any(
+        size not in (0, own) for size, own in zip(sizes[1:], image, strict=True)
+    ):
+        raise _NotRun(f"the model takes images of {sizes}, and the net of {[1, *image]}")
+    last = next((node for node in graph.node if graph.output[0].name in node.output), None)
+    if last is not None and last.op_type == "Softmax":
+        del graph.output[:]
+        graph.output.append(onnx.ValueInfoProto(name=last.input[0]))
+    try:
+        run, name = _session(model, inputs[0].name)
+    except Exception as error:  # a model that the engine refuses
+        raise _NotRun(f"the ONNX model cannot be run: {error}") from None
+
+    def run_each(images: Tensor) -> Tensor:
+        batches = [images] if sizes[0] in (0, len(images)) else [image[None] for image in images]
+        return torch.cat([torch.as_tensor(run(one.numpy())).flatten(1) for one in batches])
+
+    return run_each, f"the ONNX model in {name}"
+
+
+def _session(model: Any, name: str) -> tuple[Callable[[Any], Any], str]:
+    try:
+        import onnxruntime
+    except ImportError:
+        from onnx.reference import ReferenceEvaluator
+
+        evaluator: Any = ReferenceEvaluator(model)
+        return lambda image: evaluator.run(None, {name: image})[0], "onnx's reference"
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda image: session.run(None, {name: image})[0], "ONNX Runtime"

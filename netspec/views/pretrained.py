@@ -1,0 +1,138 @@
+"""Converted weights, and the known families of weights, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from netspec.ir.symbols import by
+from netspec.ir.words import counted
+from netspec.language.diagnostics import printable
+from netspec.pretrained.convert import Converted
+from netspec.pretrained.families import Family
+from netspec.pretrained.pairs import Pair
+from netspec.runtime.expects import as_json as expects_json
+
+Style = Callable[[str, str], str]
+"""Styles a text by its role."""
+
+SHOWN_AT_MOST = 4
+
+
+def as_text(converted: Converted) -> str:
+    """Return what ``netspec weights`` prints, without colours."""
+    return "\n".join(lines(converted, lambda text, role: text))
+
+
+def lines(converted: Converted, style: Style, *, table: bool = False) -> Iterator[str]:
+    """Yield how layers were paired, what was omitted, what images are expected, and the check.
+
+    Args:
+        converted: the weights.
+        style: styles a text by its role.
+        table: show all pairs; without it, only those that names do not decide.
+    """
+    weights, pairing = converted.weights, converted.pairing
+    origin = f"the names of {converted.family.title}" if converted.family else "names"
+    by_name = sum(pair.reason == "name" for pair in pairing.pairs)
+    how = f"by {origin}" if by_name else "by kind, shape and order"
+    yield (
+        f"{printable(str(weights.path))}, {weights.format}: "
+        f"{counted(len(pairing.pairs), 'layer')} for {converted.net.name}, paired {how}"
+    )
+    if table or not by_name:
+        yield from _table(pairing.pairs, style)
+    if pairing.unused or weights.skipped:
+        names = [layer.name for layer in pairing.unused] + list(weights.skipped)
+        yield f"not used: {_some(names)}"
+    if pairing.without:
+        yield f"without weights, which only training needs: {_some(pairing.without)}"
+    yield f"images: {_expected(converted)}"
+    yield str(converted.checked)
+    for note in converted.family.notes if converted.family else ():
+        yield f"{style('note', 'note')}: {note}"
+    if uncertain := converted.uncertain:
+        yield (
+            f"{style('note', 'note')}: {counted(len(uncertain), 'pair')} of equal shape "
+            f"{'is' if len(uncertain) == 1 else 'are'} decided by order alone (marked ?)"
+        )
+    if converted.path is not None:
+        size = converted.path.stat().st_size if converted.path.is_file() else 0
+        yield f"{converted.path}, {size / 2**20:,.1f} MiB"
+    else:
+        yield "nothing is written without -o FILE.safetensors"
+
+
+def _table(pairs: Sequence[Pair], style: Style) -> Iterator[str]:
+    """Yield one line per pair: the row's stage, the layer, and its shape."""
+    rows = [
+        (
+            pair.stage + ("" if pair.is_certain else " ?"),
+            printable(pair.layer.name),
+            by(tuple(next(iter(pair.layer.tensors.values())).shape)),
+        )
+        for pair in pairs
+    ]
+    rows.insert(0, ("row", "layer", "weight"))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for number, (stage, layer, shape) in enumerate(rows):
+        line = f"  {stage:<{widths[0]}}  {layer:<{widths[1]}}  {shape}"
+        yield style(line, "strong") if number == 0 else line
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(printable(name) for name in names[:SHOWN_AT_MOST])
+    more = len(names) - SHOWN_AT_MOST
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def _expected(converted: Converted) -> str:
+    expects = converted.expects
+    if expects.prepare is None:
+        return 'nothing says how they are prepared: give --prepare "STEPS"'
+    classes = f"; {counted(len(expects.classes), 'name')} of classes" if expects.classes else ""
+    return f"{expects}{classes}"
+
+
+def as_json(converted: Converted) -> dict[str, Any]:
+    """Return what ``netspec weights --json`` prints."""
+    weights, pairing = converted.weights, converted.pairing
+    return {
+        "net": converted.net.name,
+        "source": str(weights.path),
+        "format": weights.format,
+        "family": converted.family.name if converted.family else None,
+        "pairs": [
+            {
+                "stage": pair.stage,
+                "layer": pair.layer.name,
+                "reason": pair.reason,
+                "rivals": list(pair.rivals),
+                "shapes": {role: list(one.shape) for role, one in pair.layer.tensors.items()},
+            }
+            for pair in pairing.pairs
+        ],
+        "without": list(pairing.without),
+        "unused": [layer.name for layer in pairing.unused],
+        "skipped": list(weights.skipped),
+        "expects": expects_json(converted.expects),
+        "checked": {
+            "source": converted.checked.source or None,
+            "error": converted.checked.error,
+            "reason": converted.checked.reason or None,
+        },
+        "uncertain": len(converted.uncertain),
+        "output": None if converted.path is None else str(converted.path),
+    }
+
+
+def family_lines(families: Sequence[Family], style: Style) -> Iterator[str]:
+    """Yield the known families: spec, weights, files, and where they are published."""
+    for family in families:
+        yield style(f"{family.spec}: {family.title}", "strong")
+        for one in family.published:
+            yield f"  {one}"
+        if family.prepare:
+            yield f"  images: {family.prepare}"
+        for note in family.notes:
+            yield f"  {note}"

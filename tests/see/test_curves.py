@@ -1,0 +1,56 @@
+"""Loss and errors of runs, and the changes of the rate."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import netspec
+from netspec.errors import DataError
+
+
+def test_curves_are_the_metrics_of_the_run(run: Path) -> None:
+    (curve,) = netspec.see.curves(run).runs
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert curve.epochs.tolist() == [1, 2, 3]
+    for name in ("loss", "train_error", "top1", "top5"):
+        assert getattr(curve, name).tolist() == [row[name] for row in rows]
+    assert curve.rates.tolist() == pytest.approx([0.1, 0.1, 0.01])
+    assert curve.changes == [2]
+
+
+def test_changes_of_the_rate_are_marked_in_both_charts(run: Path) -> None:
+    left, right = netspec.see.curves(run).figure().axes
+    for axes in (left, right):
+        dotted = [line for line in axes.get_lines() if line.get_linestyle() == ":"]
+        assert [line.get_xdata()[0] for line in dotted] == [2.5]
+    assert [(text.get_text(), text.xy[0]) for text in left.texts] == [("lr 0.01", 2.5)]
+
+
+def test_several_runs_are_in_one_picture(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "run"
+    shutil.copytree(run, other)
+    seen = netspec.see.curves([run, other])
+    assert [curve.run for curve in seen.runs] == [str(run), str(other)]
+    left, right = seen.figure().axes
+    assert [line.get_label() for line in left.get_lines() if len(line.get_xdata()) == 3] == [
+        str(run),
+        str(other),
+    ]  # two runs of the same name are told apart by their paths
+    assert sum(len(line.get_xdata()) == 3 for line in right.get_lines()) == 4
+    assert "Loss and errors of 2 runs" in seen.caption
+
+
+def test_what_is_not_a_run_is_named(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="lenet5 is not a run"):
+        netspec.see.curves("lenet5")
+    begun = tmp_path / "begun"
+    shutil.copytree(run, begun)
+    (begun / "metrics.jsonl").unlink()
+    with pytest.raises(DataError, match="begun does not have a finished epoch yet"):
+        netspec.see.curves(begun)
+    with pytest.raises(ValueError, match="runs must be the path of a run"):
+        netspec.see.curves([])
