@@ -45,16 +45,20 @@ COMMANDS = {
     "ops conv": FRONT,
     "compile lenet5 -o TMP/a.netspec": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
     "run lenet5 DIGIT --weights digits": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
-    "eval lenet5 --weights digits --data digits": (*LOOP, *MEASURING),
+    "eval lenet5 --weights digits --data digits": (*LOOP, *MEASURING, "sklearn"),
     "weights --list": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
     "see filters lenet5 --json": (*TRAINING, *DATA_SETS, *MEASURING, *STATISTICS),
     "see activations lenet5 DIGIT -o TMP/a.png": (*TRAINING, *DATA_SETS, *STATISTICS),
     "see projection lenet5 DIGIT -o TMP/a.png": (*TRAINING, *DATA_SETS, *STATISTICS),
-    "see confusion lenet5 --weights digits --data digits --json": (*LOOP, *MEASURING),
+    "see confusion lenet5 --weights digits --data digits --json": (*LOOP, *MEASURING, "sklearn"),
     "trace lenet5 S2": (*TRAINING, "netspec.data", "netspec.inference", "netspec.comparing"),
     "bench TMP/a.net --rounds 1 --layers": (*TRAINING, "netspec.data", "netspec.comparing"),
     "pack digits:4 -o TMP/shards --size 4": (*TRAINING, "netspec.inference.", *MEASURING),
-    "train TMP/a.net --data digits:4 -o TMP/run --epochs 1": ("netspec.inference.", *MEASURING),
+    "train TMP/a.net --data digits:4 -o TMP/run --epochs 1": (
+        "netspec.inference.",
+        *MEASURING,
+        "sklearn",
+    ),
 }
 """The prefixes of modules that each command does without."""
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,8 +77,19 @@ def test_other_digits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(DataError, match=r"pip install 'netspec-compiler\[demo\]'"):
+        open_data("digits")
+
+
+@pytest.mark.parametrize("text", [None, "1,2\n", "a,b\n"])
+def test_another_file_of_digits_is_an_error(
+    text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if text is not None:
+        (tmp_path / "digits.csv").write_text(text)
+    monkeypatch.setattr(digits_module, "FILE", str(tmp_path / "digits.csv"))
+    with pytest.raises(DataError, match="install another version of scikit-learn"):
         open_data("digits")
 
 
