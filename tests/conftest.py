@@ -25,6 +25,18 @@ settings.load_profile("default")  # pytest --hypothesis-profile all is for the o
 gc.disable()
 
 
+FIRST = {
+    "test_killing.py", "test_torchrun.py", "test_stopping.py", "test_columns.py",
+    "test_workers.py", "test_engines.py", "test_measure.py", "test_shipped.py", "test_cpu.py",
+}  # fmt: skip
+"""Files with tests of ten seconds and more, and with those that wait for processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with long tests, or the last one would run alone while the other cores do nothing."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
+
+
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
