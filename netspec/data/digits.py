@@ -70,9 +70,8 @@ def _digits() -> Arrays:
             "pip install 'netspec-compiler[demo]'"
         )
     try:
-        table = np.loadtxt(
-            Path(package.origin).with_name("datasets") / FILE, np.uint8, delimiter=","
-        )
+        path = Path(package.origin).with_name("datasets") / FILE
+        table = np.loadtxt(path, np.uint8, delimiter=",", ndmin=2)
         return Arrays(table[:, :-1].reshape(-1, 8, 8, 1), table[:, -1])
     except (OSError, ValueError) as error:
         raise DataError(

@@ -9,6 +9,8 @@ from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
+import networkx as nx
+
 from netspec.ir.graph import Graph, Row, Stage
 from netspec.ir.shapes import Field, Shape
 from netspec.printing import plain_data, printer
@@ -204,7 +206,7 @@ def _row(
         operators=tuple(stage.op.name for stage in own),
         inputs=inputs,
         kernel="; ".join(text for text in texts if text) or None,
-        kernels=tuple(_kernels(graph, {stage.name for stage in own}, stages)),
+        kernels=tuple(_kernels(graph, {stage.name for stage in own}, stages, output)),
         output=graph.stage(output).known_shape,
         parameters=totals.parameters,
         buffers=totals.buffers,
@@ -238,12 +240,13 @@ class _Chain:
         return "  " * len(self.forks) + text.strip() + (" |" if self.is_forked else "")
 
 
-def _kernels(graph: Graph, own: Set[str], stages: Sequence[str]) -> Iterator[str]:
+def _kernels(graph: Graph, own: Set[str], stages: Sequence[str], output: str) -> Iterator[str]:
     """Yield the kernel of each own stage in full, and those of each chain inside branches in short.
 
     A chain ends where its value is read twice, and before a stage that reads several values.
     """
     chains: list[_Chain] = []
+    joins = _joins(graph, stages, output) if len(own) < len(stages) else {}
     within: dict[str, _Chain] = {}
     for name in stages:
         op, inputs, operands = graph.stage(name).op, graph.shapes_into(name), graph.operands(name)
@@ -256,7 +259,10 @@ def _kernels(graph: Graph, own: Set[str], stages: Sequence[str]) -> Iterator[str
                 before[0].is_forked = True
                 chain = _Chain(op.name, (*before[0].forks, operands[0]))
         elif name not in own and len(operands) > 1:
-            chain = _Chain(op.name, _common([c.forks if c else () for c in before]), True)
+            forks = _common([c.forks if c else () for c in before])
+            while forks and joins.get(forks[-1]) == name:
+                forks = forks[:-1]
+            chain = _Chain(op.name, forks, is_joined=True)
         chain = chain or _Chain(op.name)
         if not any(chain is other for other in chains):
             chains.append(chain)
@@ -264,6 +270,11 @@ def _kernels(graph: Graph, own: Set[str], stages: Sequence[str]) -> Iterator[str
         text = op.kernel_text(inputs) if name in own else op.short_kernel_text(inputs)
         chain.kernels += [text] if text else []
     return (str(chain) for chain in chains if chain.kernels or chain.is_forked)
+
+
+def _joins(graph: Graph, stages: Sequence[str], output: str) -> dict[str, str]:
+    """Return for each stage the first one that all ways from it to the output lead through."""
+    return dict(nx.immediate_dominators(graph.nx.subgraph(stages).reverse(copy=False), output))
 
 
 def _common(forks: Sequence[tuple[str, ...]]) -> tuple[str, ...]:

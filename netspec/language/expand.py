@@ -181,9 +181,10 @@ class Expander:
             if value.text in OPERATORS:
                 return OPERATORS[value.text]
             guess = foreign.operator(value.text)
-            source, start, end = scope.span(stage.at)
-            if written := translated(source.text[start : end_of_call(source.text, start, end)]):
-                guess = f"write `{written}`"
+            if stage.arguments:
+                source, start, end = scope.span(stage.at)
+                written = translated(source.text[start : end_of_call(source.text, start, end)])
+                guess = f"write `{written}`" if written else guess
             if not stage.arguments or not guess:  # `pool 2x2` is meant as an operator
                 _refuse_label(name, scope, joined_by)
             candidates = set(OPERATORS) | set(scope.net.blocks)

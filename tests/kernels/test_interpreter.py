@@ -56,7 +56,7 @@ def test_the_largest_int32_is_no_overflow() -> None:
     assert computed(2, -(2**16), 2**15, torch.int32) == -(2**31)
 
 
-@pytest.mark.parametrize("shape", [[4], [2, 8], (1, 1, 16), [core.constexpr(4), 2]])
+@pytest.mark.parametrize("shape", [[4], [2, 8], [1, 1, 16], [core.constexpr(4), 2]])
 def test_types_of_blocks_are_those_of_triton(shape: list[int]) -> None:
     ours = core.block_type(core.float32, shape)
     theirs = core.block_type.__new__(core.block_type)

@@ -90,12 +90,12 @@ def test_kernels_of_branches_inside_a_branch_are_indented() -> None:
     )  # fmt: skip
     rows = """a: concat {
     conv 1x1, 1
-    conv 1x1, 2 | concat { conv 1x1, 3; add { conv 1x1, 4; identity } | conv 1x1, 5 } | conv 1x1, 6
+    conv 1x1, 2 | concat { conv 1x1, 3; add { conv 1x1, 2; identity } | conv 1x1, 5 } | conv 1x1, 6
     relu | add { conv 1x1, 3 | conv 1x1, 7 | conv 1x1, 8 | conv 1x1, 3; identity } | relu
 }"""
     net = load_rows(rows)
     assert net["a"].kernels == (
-        "1x1, 1", "1x1, 2 |", "  1x1, 3", "  1x1, 4", "  | 1x1, 5", "| 1x1, 6",
+        "1x1, 1", "1x1, 2 |", "  1x1, 3", "  1x1, 2", "  | 1x1, 5", "| 1x1, 6",
         "relu |", "  1x1, 3 | 1x1, 7 | 1x1, 8 | 1x1, 3",
     )  # fmt: skip
     assert "  1x1, 3 | 1x1, 7 | 1x1, 8 |" in as_text(net)
