@@ -74,6 +74,7 @@ def results(folder: Path) -> Iterator[tuple[str, Any]]:
     yield "netspec see top9 run", netspec.see.top9(run.run)
     shards = netspec.pack("digits:8", folder / "shards", size=8)
     yield "netspec pack digits:8 -o shards --size 8", shards
+    yield "netspec weights --list", netspec.families()
     yield "netspec eval run --data shards:shards", netspec.evaluate(run.run, shards.data)
 
     # measuring

@@ -32,6 +32,10 @@ CALLS: dict[str, tuple[Call, Call]] = {
     "check": (netspec.check, lambda check: check.net),
     "classify": (lambda net, **s: netspec.classify(net, DIGIT, **s), lambda r: r.subject.model.net),
     "compile": (netspec.compile, lambda model: model.net),
+    "convert_weights": (
+        lambda net, **s: netspec.convert_weights(net, "a.pth", **s),
+        lambda r: r.net,
+    ),
     "document": (netspec.document, lambda documents: documents.net),
     "draw": (netspec.draw, lambda drawing: drawing.net),
     "reference": (netspec.reference, lambda model: model.net),
@@ -53,7 +57,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "mine.net"
 
 
-@pytest.mark.parametrize("name", sorted({*CALLS} - {"bench", "save"}))
+@pytest.mark.parametrize("name", sorted({*CALLS} - {"bench", "convert_weights", "save"}))
 def test_settings_set_the_parameters_of_a_spec(name: str, spec: str) -> None:
     call, net_of = CALLS[name]
     assert net_of(call(spec, settings={"n": 7}))["a"].output.elements == 7
@@ -77,17 +81,20 @@ def test_settings_of_a_wrong_type_are_a_type_error(name: str, settings: Any, spe
 def test_every_function_that_loads_a_spec_takes_settings() -> None:
     """But ``diff``, which has two specs, ``fmt``, and ``load``, which takes keywords."""
     functions = {name: getattr(netspec, name) for name in netspec.__all__ if name.islower()}
+    del functions["see"]  # a package, whose functions have tests of their own
     signatures = {name: inspect.signature(function) for name, function in functions.items()}
     first = {name: next(iter(signature.parameters), "") for name, signature in signatures.items()}
     loading = {name for name, argument in first.items() if argument in ("spec", "net", "nets")}
     loading |= {"classify", "save"}
-    loading -= {"load", "fmt"}
+    loading -= {"load", "fmt", "families"}
     assert loading == {*CALLS, "bench_layers", "evaluate"}
     for name in loading:
         assert signatures[name].parameters["settings"].kind == inspect.Parameter.KEYWORD_ONLY
 
 
-@pytest.mark.parametrize("name", sorted({*CALLS} - {"check", "document", "train"}))
+@pytest.mark.parametrize(
+    "name", sorted({*CALLS} - {"check", "convert_weights", "document", "train"})
+)
 def test_a_warning_of_a_spec_is_at_the_line_of_the_caller(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 
-WITHOUT = {"packaging", "kernels/fc", "kernels/lrn", "kernels/pool"}
+WITHOUT = {"packaging", "kernels/fc", "kernels/lrn", "kernels/pool", "pretrained/peers"}
 """Folders of which no file is quick."""
 
 

@@ -127,6 +127,7 @@ READS = {
     ("compile", "--weights"), ("compile", "--choices"), ("compile", "--classes"),
     ("run", "--weights"), ("run", "--classes"), ("eval", "--weights"), ("eval", "--classes"),
     ("train", "--resume"), ("train", "--init-from"),
+    ("weights", "--from"), ("weights", "--classes"),
     *((f"see {name}", "--weights") for name in SEEN),
     *((f"see {name}", "--classes") for name in SEEN if name != "filters"),
 }  # fmt: skip
@@ -151,6 +152,7 @@ WRITES = {
     ("see evolution", "--output"): ["RUN"],
     ("train", "--output"): ["SPEC", "--data", "digits"],
     ("pack", "--output"): ["digits:8"],
+    ("weights", "--output"): ["SPEC", "--from", "none.pth"],
     ("compare", "--output"): ["relu-tanh", "--data", "digits"],
 }
 """What each command that writes needs beside; with it, those that may write fail later, or not."""
@@ -160,6 +162,7 @@ NAMES = {
     ("draw", "--output"): ("a.svg", "a.png", "a.dot"),
     ("bench", "--plot"): ("a.svg", "a.png"),
     ("eval", "--rows"): ("a.csv", "a"),
+    ("weights", "--output"): ("a.safetensors",),
     **dict.fromkeys([place for place in WRITES if "see" in place[0]], ("a.png", "a.svg", "a.pdf")),
 }
 """The files that commands write; others write folders."""

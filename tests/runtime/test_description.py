@@ -165,8 +165,8 @@ def test_each_bundled_net_has_a_short_description_of_its_own() -> None:
 def test_bundled_weights_say_what_they_are_of() -> None:
     from netspec.trained import FOLDER
 
-    (path,) = FOLDER.glob("*.safetensors")
     lenet5 = netspec.load("lenet5")
     expects = replace(lenet5.expects, classes=tuple("0123456789"))
-    with opened_tensors(path) as file:
-        assert file.notes[KEY] == notes(lenet5, expects)[KEY]
+    for name in ("digits", "mnist5k"):
+        with opened_tensors(FOLDER / f"lenet5-{name}.safetensors") as file:
+            assert file.notes[KEY] == notes(lenet5, expects)[KEY]

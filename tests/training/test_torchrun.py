@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
+import pytest
 import torch
 
 from netspec.training.loop import train
@@ -23,6 +24,7 @@ LONGEST = 120.0
 """Seconds that torchrun may take to come to a place, on a machine that is busy."""
 
 
+@pytest.mark.slow  # 25 s, and on a busy machine the run can end before the signal
 def test_a_column_that_is_killed_is_named_and_the_run_goes_on(tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     started(train, settings(tmp_path, dtype="float64"), alone).join()
