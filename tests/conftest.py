@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,10 @@ if not _has_gpu():  # before anything imports a kernel: Triton looks when it see
 @pytest.fixture(scope="session")
 def photograph() -> Path:
     """A real photograph, 427 x 640, that comes with scikit-learn."""
-    import sklearn.datasets
-
-    return Path(sklearn.datasets.__path__[0]) / "images" / "china.jpg"
+    package = find_spec("sklearn")  # its import takes a second
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "datasets" / "images" / "china.jpg"
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 from netspec.data import digits as digits_module
 from netspec.data import open_data
@@ -29,6 +28,8 @@ def test_both_parts_together_are_all_digits() -> None:
         for split in open_data("digits:8")
         for e in map(split.example, range(len(split)))
     )
+    from sklearn.datasets import load_digits
+
     original = load_digits()
     scaled = np.rint(original.images * 255 / 16).astype(np.uint8)
     assert examples == sorted(
